@@ -60,7 +60,6 @@ struct net {
     io_loop_t *loop;
     io_hook_t hook;
     io_timer_t linger_timer;
-    io_timer_t again_timer;
     list_t conns;
     list_t work;
     list_t lingering;
@@ -73,7 +72,6 @@ struct net {
 
 static void on_ready(void *user, unsigned events);
 static void on_turn_end(io_hook_t *hook);
-static void on_again_timer(io_timer_t *timer) { (void)timer; /* its only effect: the loop does not sleep */ }
 
 static uint64_t now_ms(const net_t *net) { return io_now_ns(net->loop) / 1000000; }
 
@@ -377,7 +375,7 @@ static void on_turn_end(io_hook_t *hook)
             do_work(conn);
         }
     }
-    if (!list_empty(&net->work)) io_timer_start(&net->again_timer, 0, 0);
+    if (!list_empty(&net->work)) io_loop_wake(net->loop);
 }
 
 /* ---- the public functions --------------------------------------------------------------------------------------- */
@@ -394,7 +392,6 @@ net_t *net_new(io_loop_t *loop)
     net->hook = (io_hook_t){.rank = HOOK_RANK, .run = on_turn_end};
     io_hook_add(loop, &net->hook);
     io_timer_init(loop, &net->linger_timer, on_linger_timer);
-    io_timer_init(loop, &net->again_timer, on_again_timer);
     return net;
 }
 
@@ -414,7 +411,6 @@ void net_free(net_t *net)
     LIST_EACH (&net->services, s, service_stats_t, node)
         mem_free(s);
     io_timer_stop(&net->linger_timer);
-    io_timer_stop(&net->again_timer);
     io_hook_remove(&net->hook);
     net__chunk_cache_free(&net->chunks);
     mem_free(net);

@@ -6,7 +6,6 @@
 #include "base/hash.h"
 #include "base/slog.h"
 #include "coord/coord.h"
-#include "http/http.h"
 #include "io/io.h"
 #include "net/net.h"
 #include "server/server_internal.h"
@@ -17,6 +16,8 @@
 #define REACTORS_MAX 1
 
 const char *const server_door_names[DOORS_COUNT] = {"redis", "kafka", "zookeeper", "http"};
+static const server__wing_t *const wings[DOORS_COUNT] = {&server__redis, &server__kafka, &server__zookeeper,
+                                                         &server__http};
 static const int default_ports[DOORS_COUNT] = {6379, 9092, 2181, 8080};
 
 /* ---- settings --------------------------------------------------------------------------------------------------- */
@@ -100,8 +101,9 @@ static int set_door(server_t *server, server_door_t door, const setting_t *s, ch
 static int set_wing(server_t *server, server_door_t door, const setting_t *s, char *error)
 {
     char why[300] = "";
-    const server__wing_t *wing = server__wings[door];
-    int err = wing ? wing->configure(server, s->name, s->value, why, sizeof(why)) : ERR_NOT_FOUND;
+    const server__wing_t *wing = wings[door];
+    int err = ERR_NOT_FOUND;
+    if (wing->configure) err = wing->configure(server->doors[door].wing, s->name, s->value, why, sizeof(why));
     if (err == 0) return 0;
     if (why[0])
         snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%.100s: %s", s->origin, why);
@@ -190,10 +192,9 @@ static int start_wings(server_t *server, char *error)
 {
     int err = 0;
     for (int door = 0; door < DOORS_COUNT && err == 0; door++) {
-        const server__wing_t *wing = server__wings[door];
-        if (!wing || !door_on(server, (server_door_t)door)) continue;
+        if (!door_on(server, (server_door_t)door)) continue;
         error[0] = '\0';
-        err = wing->start(server, error);
+        if (wings[door]->start) err = wings[door]->start(server->doors[door].wing, server, error);
         server->doors[door].started = err == 0;
         if (err != 0 && error[0] == '\0')
             snprintf(error, OPTIONS_ERROR_CHARS_MAX, "cannot start %s: %s", server_door_names[door], err_text(err));
@@ -206,7 +207,7 @@ static int open_doors(server_t *server, char *error)
     for (int door = 0; door < DOORS_COUNT; door++) {
         uint16_t bound = 0;
         if (!door_on(server, (server_door_t)door)) continue;
-        int err = server__wings[door]->listen(server, server->bind, (uint16_t)server->doors[door].port, &bound);
+        int err = wings[door]->listen(server->doors[door].wing, server->bind, (uint16_t)server->doors[door].port, &bound);
         if (err != 0) {
             explain_listen(server, (server_door_t)door, err, error);
             return err;
@@ -225,7 +226,7 @@ static server_t *server_new(uint64_t started_ns)
     server->coord_options = coord_options_default;
     for (int door = 0; door < DOORS_COUNT; door++) {
         server->doors[door] = (server__door_t){.port = default_ports[door], .enabled = true, .bound_port = -1};
-        if (server__wings[door] && server__wings[door]->init) server__wings[door]->init(server);
+        server->doors[door].wing = wings[door]->init(server);
     }
     return server;
 }
@@ -265,11 +266,11 @@ void server_run(server_t *server) { io_loop_run(server->loop); }
 void server_stop(server_t *server)
 {
     for (int door = DOORS_COUNT - 1; door >= 0; door--)
-        if (server->doors[door].started) server__wings[door]->stop(server);
+        if (server->doors[door].started) wings[door]->stop(server->doors[door].wing);
     if (server->coord) coord_close(server->coord);
     if (server->net) net_free(server->net);
     for (int door = 0; door < DOORS_COUNT; door++)
-        if (server__wings[door] && server__wings[door]->deinit) server__wings[door]->deinit(server);
+        wings[door]->deinit(server->doors[door].wing);
     if (server->loop) io_loop_free(server->loop);
     mem_free(server->coord_dir);
     mem_free(server->data_dir);
@@ -290,12 +291,17 @@ char *server_durability(const server_t *server)
 {
     buf_t text = BUF_INIT;
     for (int door = 0; door < DOORS_COUNT; door++) {
-        const server__wing_t *wing = server__wings[door];
-        if (!wing || !wing->durability || !door_on(server, (server_door_t)door)) continue;
-        buf_printf(&text, "%s%s", text.len ? "; " : "", wing->durability(server));
+        if (!wings[door]->durability || !door_on(server, (server_door_t)door)) continue;
+        buf_printf(&text, "%s%s", text.len ? "; " : "", wings[door]->durability(server->doors[door].wing));
     }
     buf_u8(&text, 0);
     return (char *)text.ptr;
+}
+
+void server__metrics(const server_t *server, buf_t *out)
+{
+    for (int door = 0; door < DOORS_COUNT; door++)
+        if (wings[door]->metrics && server->doors[door].started) wings[door]->metrics(server->doors[door].wing, out);
 }
 
 char *server__path(const server_t *server, const char *name)

@@ -2,33 +2,24 @@
 #ifndef TRIVET_SERVER_SERVER_INTERNAL_H
 #define TRIVET_SERVER_SERVER_INTERNAL_H
 
+#include "base/buf.h"
 #include "coord/coord.h"
-#include "http/http.h"
 #include "io/io.h"
-#include "kafka/kafka.h"
 #include "net/net.h"
-#include "redis/redis.h"
 #include "server/server.h"
-#include "zookeeper/zookeeper.h"
 
 typedef struct server__door {
     int port; /* asked for */
     int bound_port;
     bool enabled;
     bool started;
+    void *wing; /* the wiring's own state, made by its init */
 } server__door_t;
 
 struct server {
     io_loop_t *loop;
     net_t *net;
     coord_t *coord;
-    redis_t *redis;
-    kafka_t *kafka;
-    zookeeper_t *zookeeper;
-    http_t *http;
-    redis_config_t *redis_config;
-    kafka_config_t *kafka_config;
-    zookeeper_config_t *zookeeper_config;
     coord_options_t coord_options;
     server__door_t doors[DOORS_COUNT];
     char *data_dir;
@@ -38,19 +29,30 @@ struct server {
     uint64_t ready_ns;
 };
 
-/* One protocol's wiring. `configure` returns ERR_NOT_FOUND for an unknown directive, with `why` saying what would fit. */
+/* One door's wiring (wing_*.c). What may be NULL says so. */
 typedef struct server__wing {
-    void (*init)(server_t *server);
-    int (*configure)(server_t *server, const char *name, const char *value, char *why, size_t why_bytes);
-    int (*start)(server_t *server, char *error);
-    int (*listen)(server_t *server, const char *host, uint16_t port, uint16_t *ret_port);
-    void (*stop)(server_t *server);
-    void (*deinit)(server_t *server);
-    const char *(*durability)(const server_t *server);
+    /* Makes the wing's state with its default configuration. */
+    void *(*init)(server_t *server);
+    /* May be NULL. ERR_NOT_FOUND for an unknown directive; `why` says what would fit. */
+    int (*configure)(void *wing, const char *name, const char *value, char *why, size_t why_bytes);
+    /* Recovers what is on disk; `error` is preset with a general text. May be NULL. */
+    int (*start)(void *wing, server_t *server, char *error);
+    int (*listen)(void *wing, const char *host, uint16_t port, uint16_t *ret_port);
+    /* Flushes and closes; after `start` only. */
+    void (*stop)(void *wing);
+    void (*deinit)(void *wing);
+    /* "keys: append-only file, synced every second"; may be NULL. */
+    const char *(*durability)(const void *wing);
+    /* Appends the wing's metrics as Prometheus text; may be NULL. */
+    void (*metrics)(const void *wing, buf_t *out);
 } server__wing_t;
 
-extern const server__wing_t *const server__wings[DOORS_COUNT];
+extern const server__wing_t server__redis, server__kafka, server__zookeeper, server__http;
 
+/* The metrics of all wings that run. */
+void server__metrics(const server_t *server, buf_t *out);
+/* Appends the counters of a service's connections, labelled with its name. */
+void server__net_metrics(const net_t *net, const net_service_t *service, buf_t *out);
 /* `<data directory>/<name>`; the caller frees it. */
 char *server__path(const server_t *server, const char *name);
 
