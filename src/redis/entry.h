@@ -90,7 +90,7 @@ static inline bytes_t entry_string(const redis_entry_t *e)
     return bytes_of(e->rest + entry__key_offset(e->flags) + e->key_len, e->str_len);
 }
 
-/* What a data type supplies (types/*.c); `value` and `encoding` are the entry's. */
+/* What a data type supplies (in types/); `value` and `encoding` are the entry's. */
 typedef struct redis_emitter redis_emitter_t; /* emit.h */
 typedef struct redis_type_ops {
     const char *name; /* "list" */
