@@ -26,10 +26,11 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_generate_tests(metafunc):
-    """A test that takes `seed` runs once a seed; `seeds(n)` says how many by default."""
+    """A test that takes `seed` runs once a seed; its mark seeds(n) says how many unless the command line does."""
     if "seed" in metafunc.fixturenames:
         one, count = metafunc.config.getoption("--seed"), metafunc.config.getoption("--seeds")
-        default = getattr(metafunc.function, "seeds_default", 5)
+        mark = metafunc.definition.get_closest_marker("seeds")
+        default = mark.args[0] * (10 if metafunc.config.getoption("--soak") else 1)
         metafunc.parametrize("seed", [one] if one is not None else range(1, (count or default) + 1))
 
 

@@ -94,13 +94,6 @@ def test_lcs_with_and_without_indices(r):
     assert r.lcs("a", "b", len=True) == 6
 
 
-def test_bits_are_addressed_from_the_most_significant(r):
-    assert r.setbit("k", 7, 1) == 0
-    assert r.get("k") == "\x01"
-    assert r.getbit("k", 7) == 1
-    assert r.getbit("k", 700) == 0
-
-
 def test_encodings_are_int_embstr_and_raw(r):
     cases = {"12": "int", "x" * 44: "embstr", "x" * 45: "raw", "9223372036854775808": "embstr", "": "embstr"}
     for value, encoding in cases.items():
