@@ -4,7 +4,7 @@
 #define TRIVET_KAFKA_GROUPS_GROUP_INTERNAL_H
 
 #include "kafka/groups/group.h"
-#include "kafka/groups/errors.h"
+#include "kafka/errors.h"
 
 /* A member id that was handed out and not used yet (KIP-394). */
 typedef struct group_pending {

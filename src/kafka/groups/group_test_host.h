@@ -4,7 +4,7 @@
 #define TRIVET_KAFKA_GROUPS_GROUP_TEST_HOST_H
 
 #include "kafka/groups/group.h"
-#include "kafka/groups/errors.h"
+#include "kafka/errors.h"
 
 #define TEST_REQUESTS_MAX 20000
 #define TEST_TEXT_MAX 80
