@@ -39,7 +39,9 @@ static void read_all(log_t *log)
     for (int64_t at = log_start_offset(log); at < log_end_offset(log);) {
         log_slice_t slice;
         int err = log_find(log, at, INT64_MAX, 1, true, &slice);
-        ASSERT(err == 0 && slice.bytes > 0 && slice.next_offset > at);
+        ASSERT(err == 0);
+        if (slice.bytes == 0) break; /* an empty segment's base is behind a gap */
+        ASSERT(slice.next_offset > at);
         at = slice.next_offset;
         log_slice_release(slice.segment);
     }
@@ -51,6 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (log_batch_parse(bytes_of(data, size), &batch) == 0) ASSERT(log_batch_bytes(&batch) >= LOG_BATCH_HEADER_BYTES);
     if (size < 4) return 0;
     if (!loop) start();
+    if (io_mkdir(loop, dir) != 0) abort();
     uint8_t flags = data[0];
     size_t split = MIN((size_t)load_be16(data + 1), size - 4);
     put("00000000000000000000.log", data + 4 + split, size - 4 - split);
