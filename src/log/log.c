@@ -134,6 +134,16 @@ int log_delete(log_t *log)
     return err ? err : io_remove_tree(loop, gone);
 }
 
+void log__push_segment(log_segment_t *segment)
+{
+    log_t *log = segment->log;
+    if (log->segments_count == log->segments_cap) {
+        log->segments_cap = MAX(log->segments_cap * 2, 2);
+        log->segments = mem_realloc(log->segments, log->segments_cap * sizeof(log_segment_t *));
+    }
+    log->segments[log->segments_count++] = segment;
+}
+
 int log__add_segment(log_t *log, int64_t base_offset)
 {
     ASSERT(base_offset >= 0);
@@ -147,11 +157,7 @@ int log__add_segment(log_t *log, int64_t base_offset)
         return err;
     }
     log->names_dirty = true;
-    if (log->segments_count == log->segments_cap) {
-        log->segments_cap = MAX(log->segments_cap * 2, 2);
-        log->segments = mem_realloc(log->segments, log->segments_cap * sizeof(log_segment_t *));
-    }
-    log->segments[log->segments_count++] = segment;
+    log__push_segment(segment);
     return 0;
 }
 

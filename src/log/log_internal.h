@@ -172,6 +172,8 @@ void log__epochs_cut_below(log_t *log, int64_t offset); /* the log's start moved
 int log__epochs_save(log_t *log) MUST_CHECK;
 
 /* log.c */
+void log__push_segment(log_segment_t *segment);
+/* Creates the next segment; it takes over at once. */
 int log__add_segment(log_t *log, int64_t base_offset) MUST_CHECK;
 void log__forget_hints(log_t *log);
 

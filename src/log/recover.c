@@ -70,11 +70,7 @@ static int add_found(log_t *log, int64_t base_offset)
     log__segment_close_files(segment);
     segment->bytes = (uint32_t)bytes;
     segment->max_timestamp = LOG_TIMESTAMP_UNREAD;
-    if (log->segments_count == log->segments_cap) {
-        log->segments_cap = MAX(log->segments_cap * 2, 2);
-        log->segments = mem_realloc(log->segments, log->segments_cap * sizeof(log_segment_t *));
-    }
-    log->segments[log->segments_count++] = segment;
+    log__push_segment(segment);
     return 0;
 }
 
