@@ -54,6 +54,8 @@ struct kafka {
     list_t listeners;
     struct topics_store *topics_store; /* the image of the tree: topics.c */
     list_t requests_free;              /* kafka_request_t that wait for work, with warm arenas */
+    uint32_t requests_free_count;
+    io_timer_t idle_timer;
     kafka_stats_t stats;
 };
 
@@ -137,6 +139,8 @@ struct kafka_request {
     kafka_t *kafka;
     kafka_conn_t *conn; /* NULL once the client has gone; the request must be answered all the same */
     const struct kafka_handler *handler;
+    const kafka_api_t *api;
+    bool unsupported_version;      /* ApiVersions alone comes to its handler so: without a body */
     kafka_request_header_t header; /* client_id lives as long as the request */
     arena_t arena;                 /* for the request and for building its response; freed by kafka_respond */
     void *body;                    /* decoded request: kafka_NAME_request_t */
@@ -158,8 +162,6 @@ enum {
     /* The connection's next request may start before this one is answered (Kafka itself serves one at a time; answers
      * are in order in any case). */
     KAFKA_HANDLER_OVERLAPS = 2,
-    /* Until the broker is ready (tree reachable, partitions open) such requests are served too. */
-    KAFKA_HANDLER_EARLY = 4,
 };
 
 typedef struct kafka_handler {
