@@ -20,6 +20,7 @@ typedef struct kafka_request kafka_request_t;
 typedef struct partition partition_t;           /* partition.h */
 typedef struct kafka_groups kafka_groups_t;     /* groups/groups.h */
 typedef struct fetch_sessions fetch_sessions_t; /* fetch_session.h */
+typedef struct partition_store partition_store_t; /* partition_store.h */
 
 #define KAFKA_REQUEST_ARENA_BYTES_MAX MIB(32) /* what decoding one request may take beside the request's own bytes */
 #define KAFKA_TOPIC_NAME_BYTES_MAX    249
@@ -46,9 +47,11 @@ struct kafka {
     map_t topics_by_id; /* 16 bytes -> kafka_topic_t */
     list_t topic_listeners;
 
+    struct partition_store *partitions; /* partition_store.h */
     kafka_groups_t *groups;
-    fetch_sessions_t *fetch_sessions;
-    struct producer_ids *producer_ids; /* hands out producer ids: producer_state.c or init_producer_id.c */
+    partition_store_t *partitions;     /* checkpoints and timers: open before partition_open, close last */
+    fetch_sessions_t *fetch_sessions;  /* made at the first fetch; fetch_sessions_free */
+    struct producer_ids *producer_ids; /* made at the first InitProducerId; producer_ids_free */
 
     list_t connections;
     list_t listeners;
