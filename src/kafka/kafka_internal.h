@@ -49,7 +49,6 @@ struct kafka {
 
     struct partition_store *partitions; /* partition_store.h */
     kafka_groups_t *groups;
-    partition_store_t *partitions;     /* checkpoints and timers: open before partition_open, close last */
     fetch_sessions_t *fetch_sessions;  /* made at the first fetch; fetch_sessions_free */
     struct producer_ids *producer_ids; /* made at the first InitProducerId; producer_ids_free */
 
