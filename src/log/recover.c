@@ -228,6 +228,11 @@ static int recover_segments(log_t *log, const log_recovery_t *recovery, uint8_t 
         log_segment_t *segment = log->segments[i];
         bool last = i + 1 == log->segments_count, cut = false;
         int err = 0;
+        if (segment->base_offset < next_offset) { /* it overlaps what was just read: it cannot be ours */
+            err = log__remove_after(log, i);
+            if (err) return err;
+            break;
+        }
         next_offset = MAX(next_offset, segment->base_offset);
         if (!recovery->clean && (last || log->segments[i + 1]->base_offset > recovery->recovery_point)) {
             err = verify_segment(segment, recovery, window, &next_offset, &cut);
