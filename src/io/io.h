@@ -161,6 +161,9 @@ int io_disk_space(io_loop_t *loop, const char *path, uint64_t *ret_free, uint64_
 int io_read_whole(io_loop_t *loop, const char *path, size_t bytes_max, uint8_t **ret_data, size_t *ret_bytes) MUST_CHECK;
 int io_replace_whole(io_loop_t *loop, const char *path, bytes_t data) MUST_CHECK;
 
+/* Resident memory of the process in bytes, as the system counts it (0 when it cannot tell). */
+size_t io_resident_bytes(void);
+
 /* ---- other threads --------------------------------------------------------------------------------------------- */
 
 /* A message runs on the loop it was posted to; messages of one sender arrive in order. Embedded in the sender's

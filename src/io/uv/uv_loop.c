@@ -308,3 +308,9 @@ const io_ops_t uv__ops = {
     .post = post,
     .work_start = work_start,
 };
+
+size_t io_resident_bytes(void)
+{
+    size_t bytes = 0;
+    return uv_resident_set_memory(&bytes) == 0 ? bytes : 0;
+}
