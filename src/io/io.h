@@ -45,11 +45,14 @@ void io_random(io_loop_t *loop, void *out, size_t bytes);
  * what a turn produced is written: append-only file (rank 10), raft (20), connections' output (90). */
 typedef struct io_hook {
     list_t node;
+    io_loop_t *loop; /* set by io_hook_add */
     int rank;
     void (*run)(struct io_hook *hook);
 } io_hook_t;
 void io_hook_add(io_loop_t *loop, io_hook_t *hook);
-void io_hook_remove(io_hook_t *hook);
+void io_hook_remove(io_hook_t *hook); /* allowed from within any hook; harmless when it was not added (zeroed) */
+/* Asks for one more turn without waiting: for a hook that made work for a hook of lower rank. */
+void io_loop_wake(io_loop_t *loop);
 
 /* ---- timers: embedded, milliseconds --------------------------------------------------------------------------- */
 
@@ -73,14 +76,16 @@ void io_timer_stop(io_timer_t *timer);
 
 enum { IO_READABLE = 1, IO_WRITABLE = 2 };
 
-/* `accept` receives each new stream; it owns it and must io_stream_close it. Port 0 picks a free one. */
+/* `accept` receives each new stream; it owns it and must io_stream_close it. Port 0 picks a free one. `host` is an
+ * address ("::" takes IPv6 only), a name such as "localhost", or "" or "*" for every IPv4 address. */
 typedef void (*io_accept_cb)(void *user, io_stream_t *stream);
 int io_listen(io_loop_t *loop, const char *host, uint16_t port, int backlog, io_accept_cb accept, void *user,
               io_listener_t **ret_listener) MUST_CHECK;
 uint16_t io_listener_port(const io_listener_t *listener);
 void io_listener_close(io_listener_t *listener);
 
-/* Starts to connect; the stream becomes writable when it is connected, and io_stream_writev tells of failure. */
+/* Starts to connect to an address or "localhost" (other names: ERR_NOT_FOUND); the stream becomes writable when it is
+ * connected, and io_stream_writev tells of failure (with iov_count 0 it does only that, and answers 0 when all is well). */
 int io_connect(io_loop_t *loop, const char *host, uint16_t port, io_stream_t **ret_stream) MUST_CHECK;
 
 /* Level triggered: `ready` runs in each turn in which one of `events` holds (end of stream and errors count as
@@ -155,6 +160,9 @@ int io_disk_space(io_loop_t *loop, const char *path, uint64_t *ret_free, uint64_
  * temporary, sync, rename, sync the directory. */
 int io_read_whole(io_loop_t *loop, const char *path, size_t bytes_max, uint8_t **ret_data, size_t *ret_bytes) MUST_CHECK;
 int io_replace_whole(io_loop_t *loop, const char *path, bytes_t data) MUST_CHECK;
+
+/* Resident memory of the process in bytes, as the system counts it (0 when it cannot tell). */
+size_t io_resident_bytes(void);
 
 /* ---- other threads --------------------------------------------------------------------------------------------- */
 

@@ -5,8 +5,9 @@
  *
  * Input: bytes not consumed by on_data stay and come again in front of the next ones. A connection whose unconsumed
  * input would pass `in_bytes_max` is closed (a frame's length must be refused earlier, with the protocol's own error).
- * Output: above `out_bytes_high` unsent bytes a connection is no longer read (back-pressure); above `out_bytes_max`
- * it is closed. */
+ * Output: above `out_bytes_high` unsent bytes a connection is no longer read and its input no longer delivered
+ * (back-pressure); above `out_bytes_max` it is closed. A service that can write much for little input asks
+ * net_congested between requests and returns early when it says so. */
 #ifndef TRIVET_NET_NET_H
 #define TRIVET_NET_NET_H
 
@@ -22,21 +23,23 @@ typedef struct net_limits {
     size_t in_bytes_max;   /* largest frame */
     size_t out_bytes_high; /* stop reading above */
     size_t out_bytes_max;  /* close above; 0 = no limit */
-    uint32_t conns_max;
+    uint32_t conns_max;    /* open connections of this service; further ones get `refusal` and are closed; 0 = no limit */
 } net_limits_t;
 
 typedef struct net_service {
     const char *name;
     /* A new connection: set its state with net_conn_set_user. Non-zero refuses it (closed at once, after any output). */
     int (*on_open)(net_conn_t *conn, void *service);
-    /* Returns how many bytes were consumed (0 = wait for more), or a negative error: the connection is closed once what
-     * was written is out. `data` is valid during the call only; it may be written to. */
+    /* Consumes all the requests it can and returns their bytes (0 = wait for more), or a negative error: the connection is
+     * closed once what was written is out. Bytes left over come again when more arrive, or after net_resume or congestion.
+     * `data` is valid during the call only; it may be written to. */
     ssize_t (*on_data)(net_conn_t *conn, uint8_t *data, size_t len);
     /* The peer or net_close closed it; free the state. Never called inside on_data or on_open. */
     void (*on_close)(net_conn_t *conn);
     /* Optional: unsent output fell below half of out_bytes_high after having been above it. */
     void (*on_drain)(net_conn_t *conn);
     net_limits_t limits;
+    const char *refusal; /* may be NULL */
 } net_service_t;
 
 net_t *net_new(io_loop_t *loop);
@@ -73,8 +76,11 @@ void net_write_owned(net_conn_t *conn, void *data, size_t n);
 void net_write_file(net_conn_t *conn, io_file_t *file, uint64_t offset, size_t n, void (*release)(void *file_user),
                     void *file_user);
 
-/* Stops and resumes calls of on_data. Input is still read up to in_bytes_max, so a dead peer is noticed. Resuming
- * delivers what is there in the next turn. */
+/* More unsent output than `out_bytes_high`: nothing further is delivered until half of it is out. */
+bool net_congested(const net_conn_t *conn);
+/* Stops and resumes calls of on_data. Up to NET_PAUSED_IN_BYTES_MAX of input are still read, so that a dead peer is
+ * noticed. Resuming delivers what is there in this turn's hook or the next turn, never inside the call. */
+#define NET_PAUSED_IN_BYTES_MAX KIB(64)
 void net_pause(net_conn_t *conn);
 void net_resume(net_conn_t *conn);
 /* While held, output is kept and not sent (a reply that must wait for the disk). */

@@ -1,0 +1,163 @@
+"""Plays one sequence on two servers and finds the first reply that differs, then the shortest sequence that shows it."""
+
+from wire import resp
+
+from .exceptions import EXCEPTIONS
+
+UNORDERED = {"SMEMBERS", "SINTER", "SUNION", "SDIFF", "KEYS", "HKEYS", "HVALS", "SPOP"}
+PAIRED = {"HGETALL"}
+SCANS = {"SCAN", "SSCAN", "HSCAN", "ZSCAN"}
+RANDOM = {"SRANDMEMBER", "HRANDFIELD", "ZRANDMEMBER", "RANDOMKEY"}
+CLOCKED = {"TTL", "PTTL"}
+
+
+def key_of(item):
+    return repr(item)
+
+
+def pairs(items):
+    return sorted(zip(items[::2], items[1::2], strict=True), key=key_of)
+
+
+def shape(reply):
+    """Type and size, for replies that chance decides."""
+    tag, value = reply
+    return tag, [shape(item) for item in value] if isinstance(value, list) else value is None
+
+
+def normal(words, reply):
+    """A reply without what the protocol leaves open: the order of a set, the draw of a lot, the age of a key."""
+    tag, value = reply
+    name = words[0].upper()
+    if tag == "-":
+        return reply
+    if name in RANDOM:
+        return shape(reply)
+    if name in CLOCKED and tag == ":":
+        return tag, value if value < 0 else "positive"
+    if tag in "*~" and value and name in UNORDERED:
+        return tag, sorted(value, key=key_of)
+    if tag == "*" and value and name in PAIRED:
+        return tag, pairs(value)
+    if tag == "%" and name in PAIRED:
+        return tag, sorted(value, key=key_of)
+    if name in SCANS and tag == "*":
+        cursor, (inner_tag, items) = value
+        items = sorted(items, key=key_of) if name in ("SCAN", "SSCAN") else pairs(items)
+        return tag, [cursor, (inner_tag, items)]
+    return reply
+
+
+class Player:
+    """One server: two connections, and what must be remembered to judge an EXEC's reply."""
+
+    def __init__(self, port, protocol):
+        self.protocol = protocol
+        self.port = port
+        self.connections = []
+
+    def reset(self):
+        self.close()
+        self.connections = [resp.Connection(self.port) for _ in range(2)]
+        self.queued = [[], []]
+        for connection in self.connections:
+            if self.protocol == 3:
+                connection.ask("HELLO", "3")
+        self.connections[0].ask("FLUSHALL")
+
+    def play(self, step):
+        index, words = step
+        reply = self.connections[index].ask(*[word.encode("latin-1") for word in words])
+        if reply == ("+", "QUEUED"):
+            self.queued[index].append(words)
+            return reply
+        name = words[0].upper()
+        if name == "EXEC" and reply[0] == "*" and reply[1] is not None:
+            inner = zip(self.queued[index], reply[1], strict=False)
+            reply = "*", [normal(queued, item) for queued, item in inner]
+        if name in ("EXEC", "DISCARD", "MULTI", "RESET"):
+            self.queued[index] = []
+        return normal(words, reply)
+
+    def state(self):
+        """Every key of every database in use, as a client sees it."""
+        seen = {}
+        one = resp.Connection(self.port)
+        for database in range(3):
+            one.ask("SELECT", database)
+            for _, key in sorted(one.ask("KEYS", "*")[1]):
+                kind = one.ask("TYPE", key)[1]
+                read = {
+                    "string": ("GET", key),
+                    "list": ("LRANGE", key, 0, -1),
+                    "hash": ("HGETALL", key),
+                    "set": ("SMEMBERS", key),
+                    "zset": ("ZRANGE", key, 0, -1, "WITHSCORES"),
+                }[kind]
+                seen[database, key] = (
+                    kind,
+                    normal(list(map(str, read)), one.ask(*read)),
+                    one.ask("OBJECT", "ENCODING", key)[1],
+                    one.ask("PEXPIRETIME", key)[1] > 0,
+                )
+        one.close()
+        return seen
+
+    def close(self):
+        for connection in self.connections:
+            connection.close()
+        self.connections = []
+
+
+def excused(words, expected, actual):
+    return any(applies(words, expected, actual) for applies in EXCEPTIONS.values())
+
+
+def first_difference(original, trivet, steps):
+    """(index, expected, actual) of the first reply that differs, or None. Index -1: only the final states differ."""
+    original.reset()
+    trivet.reset()
+    for index, step in enumerate(steps):
+        expected, actual = original.play(step), trivet.play(step)
+        if expected != actual and not excused(step[1], expected, actual):
+            return index, resp_text(expected), resp_text(actual)
+    expected, actual = original.state(), trivet.state()
+    for key in sorted(expected.keys() | actual.keys()):
+        if expected.get(key) != actual.get(key):
+            return -1, f"{key}: {expected.get(key)}", f"{key}: {actual.get(key)}"
+    return None
+
+
+def resp_text(reply):
+    try:
+        return resp.show(reply)
+    except (TypeError, ValueError):
+        return repr(reply)
+
+
+def shrink(original, trivet, steps, rounds_max=400):
+    """Leaves out what is not needed for a difference to show."""
+    found = first_difference(original, trivet, steps)
+    steps = steps[: found[0] + 1] if found[0] >= 0 else steps
+    size = max(1, len(steps) // 2)
+    while rounds_max > 0:
+        start, shorter = 0, False
+        while start < len(steps) and rounds_max > 0:
+            trial = steps[:start] + steps[start + size :]
+            rounds_max -= 1
+            if trial and first_difference(original, trivet, trial):
+                steps, shorter = trial, True
+            else:
+                start += size
+        if size == 1 and not shorter:
+            break
+        size = max(1, size // 2)
+    return steps, first_difference(original, trivet, steps)
+
+
+def report(seed, steps, found):
+    index, expected, actual = found
+    lines = [f"seed {seed}: after these {len(steps)} commands (connection: words)"]
+    lines += [f"  {connection}: {' '.join(repr(w) for w in words)[:300]}" for connection, words in steps[-40:]]
+    where = "the last reply" if index >= 0 else "the state left behind"
+    return "\n".join([*lines, f"{where} differs:", f"  original: {expected[:1500]}", f"  trivet:   {actual[:1500]}"])

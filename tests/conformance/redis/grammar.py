@@ -1,0 +1,290 @@
+"""Random Redis commands from a seed.
+
+Each line of COMMANDS is a shape: words in capitals are literal, words in small letters name a kind of argument,
+[ ] is optional, ( )+ repeats one to four times, | separates alternatives inside brackets.
+"""
+
+import re
+
+COMMANDS = """
+SET key value [NX|XX|NX GET|XX GET|GET] [EX seconds|PX ms|EXAT unix|PXAT unixms|KEEPTTL]
+GET key
+GETSET key value
+GETDEL key
+GETEX key [EX seconds|PX ms|EXAT unix|PXAT unixms|PERSIST]
+SETNX key value
+SETEX key seconds value
+PSETEX key ms value
+APPEND key value
+STRLEN key
+SETRANGE key offset value
+GETRANGE key index index
+SUBSTR key index index
+INCR key
+DECR key
+INCRBY key int
+DECRBY key int
+INCRBYFLOAT key float
+MGET (key)+
+MSET (key value)+
+MSETNX (key value)+
+LCS key key [LEN|IDX|IDX WITHMATCHLEN|IDX MINMATCHLEN count]
+LPUSH key (value)+
+RPUSH key (value)+
+LPUSHX key (value)+
+RPUSHX key (value)+
+LPOP key [count]
+RPOP key [count]
+LLEN key
+LINDEX key index
+LSET key index value
+LRANGE key index index
+LREM key index value
+LTRIM key index index
+LINSERT key [BEFORE|AFTER] value value
+LPOS key value [RANK index] [COUNT count] [MAXLEN count]
+RPOPLPUSH key key
+LMOVE key key (LEFT|RIGHT) (LEFT|RIGHT)
+LMPOP 2 key key (LEFT|RIGHT) [COUNT count]
+LMPOP count key (LEFT|RIGHT)
+BLPOP key key brief
+BRPOP key brief
+BLMOVE key key (LEFT|RIGHT) (LEFT|RIGHT) brief
+BLMPOP brief 2 key key (LEFT|RIGHT) [COUNT count]
+BRPOPLPUSH key key brief
+HSET key (field value)+
+HMSET key (field value)+
+HSETNX key field value
+HGET key field
+HMGET key (field)+
+HGETALL key
+HDEL key (field)+
+HLEN key
+HKEYS key
+HVALS key
+HEXISTS key field
+HSTRLEN key field
+HINCRBY key field int
+HINCRBYFLOAT key field float
+HRANDFIELD key [count|count WITHVALUES]
+HSCAN key 0 COUNT 100000
+SADD key (member)+
+SREM key (member)+
+SISMEMBER key member
+SMISMEMBER key (member)+
+SCARD key
+SMEMBERS key
+SMOVE key key member
+SPOP key 1000000
+SRANDMEMBER key [count]
+SINTER (key)+
+SUNION (key)+
+SDIFF (key)+
+SINTERSTORE key (key)+
+SUNIONSTORE key (key)+
+SDIFFSTORE key (key)+
+SINTERCARD 2 key key [LIMIT count]
+SINTERCARD count key
+SSCAN key 0 COUNT 100000
+ZADD key [NX|XX] [GT|LT] [CH] [INCR] (score member)+
+ZINCRBY key score member
+ZREM key (member)+
+ZSCORE key member
+ZMSCORE key (member)+
+ZCARD key
+ZRANK key member [WITHSCORE]
+ZREVRANK key member [WITHSCORE]
+ZCOUNT key bound bound
+ZLEXCOUNT key lex lex
+ZRANGE key index index [REV] [WITHSCORES]
+ZRANGE key bound bound BYSCORE [REV] [LIMIT index index] [WITHSCORES]
+ZRANGE key lex lex BYLEX [REV] [LIMIT index index]
+ZRANGESTORE key key index index [REV]
+ZRANGESTORE key key bound bound BYSCORE [LIMIT index index]
+ZREVRANGE key index index [WITHSCORES]
+ZRANGEBYSCORE key bound bound [WITHSCORES] [LIMIT index index]
+ZREVRANGEBYSCORE key bound bound [WITHSCORES] [LIMIT index index]
+ZRANGEBYLEX key lex lex [LIMIT index index]
+ZREVRANGEBYLEX key lex lex [LIMIT index index]
+ZREMRANGEBYRANK key index index
+ZREMRANGEBYSCORE key bound bound
+ZREMRANGEBYLEX key lex lex
+ZPOPMIN key [count]
+ZPOPMAX key [count]
+ZMPOP 2 key key (MIN|MAX) [COUNT count]
+BZPOPMIN key key brief
+BZPOPMAX key brief
+BZMPOP brief 1 key (MIN|MAX) [COUNT count]
+ZUNION 2 key key [WEIGHTS float float] [AGGREGATE (SUM|MIN|MAX)] [WITHSCORES]
+ZINTER 2 key key [WEIGHTS float float] [AGGREGATE (SUM|MIN|MAX)] [WITHSCORES]
+ZDIFF 2 key key [WITHSCORES]
+ZUNIONSTORE key 2 key key [WEIGHTS float float] [AGGREGATE (SUM|MIN|MAX)]
+ZINTERSTORE key 2 key key [WEIGHTS float float] [AGGREGATE (SUM|MIN|MAX)]
+ZDIFFSTORE key 2 key key
+ZINTERCARD 2 key key [LIMIT count]
+ZRANDMEMBER key [count|count WITHSCORES]
+ZSCAN key 0 COUNT 100000
+DEL (key)+
+UNLINK (key)+
+EXISTS (key)+
+TOUCH (key)+
+TYPE key
+RENAME key key
+RENAMENX key key
+COPY key key [DB database] [REPLACE]
+MOVE key database
+EXPIRE key seconds [NX|XX|GT|LT|NX GT]
+PEXPIRE key ms [NX|XX|GT|LT]
+EXPIREAT key unix [NX|XX|GT|LT]
+PEXPIREAT key unixms [NX|XX|GT|LT|GT LT]
+TTL key
+PTTL key
+EXPIRETIME key
+PEXPIRETIME key
+PERSIST key
+KEYS pattern
+SCAN 0 COUNT 100000 [MATCH pattern] [TYPE type]
+RANDOMKEY
+DBSIZE
+OBJECT ENCODING key
+OBJECT REFCOUNT
+SELECT database
+SWAPDB database database
+ECHO value
+PING [value]
+WATCH (key)+
+UNWATCH
+MULTI
+EXEC
+DISCARD
+PUBLISH value value
+COMMAND GETKEYS MSET (key value)+
+CLIENT GETNAME
+CLIENT NOSUCH
+FLUSHDB rarely
+NOSUCHCOMMAND (value)+
+"""
+
+CHOICES = {
+    "key": ["k1", "k2", "k3", "k4", "k5", "k6", "k7", "k8"],
+    "field": ["f1", "f2", "f3", "1", "", "F" * 70],
+    "member": ["a", "b", "c", "d", "1", "2", "3", "-7", "99999999999", "", "m" * 70, "ab", "A"],
+    "value": ["v", "10", "-3", "0", "", "1.5", "abc", "x" * 44, "y" * 45, "z" * 70, "9223372036854775807", "\x00\xff\r\n", "ohmytext", "w" * 300],
+    "int": ["1", "-1", "5", "100", "9223372036854775807", "-9223372036854775808", "x", "1.5", " 1", "0"],
+    "float": ["1", "0.1", "-2.5", "3.0e3", "1e-7", "inf", "-inf", "nan", "x", "0", "1e300", "123456789.123"],
+    "score": ["1", "0", "-1", "2.5", "1e10", "inf", "-inf", "nan", "x", "3.0", "0.1", "1e-10", "100", "123456789012345678", "1.7976931348623157e308"],
+    "index": ["0", "1", "-1", "2", "-2", "5", "-100", "100", "x", "9223372036854775807", "-9223372036854775808"],
+    "offset": ["0", "1", "5", "40", "100", "-1", "536870912", "x"],
+    "count": ["0", "1", "2", "3", "-1", "-2", "10", "-5", "x", "-9223372036854775808"],
+    "bound": ["0", "1", "(1", "-inf", "+inf", "(0.1", "2.5", "(", "x", "100", "-1"],
+    "lex": ["-", "+", "[a", "(a", "[c", "(c", "b", "[", "("],
+    "seconds": ["100", "1000", "100000", "0", "-1", "x", "9223372036854775807"],
+    "ms": ["100000", "5000000", "0", "-1", "x", "9223372036854775807"],
+    "unix": ["33177117420", "33177117430", "1", "x", "0", "-1"],
+    "unixms": ["33177117420000", "33177117420001", "1", "x"],
+    "brief": ["0.001", "0.002", "-1", "x"],
+    "database": ["0", "1", "2", "16", "-1", "x"],
+    "pattern": ["*", "k*", "k[1-3]", "?2", "k\\1", "[^k]*", "none"],
+    "type": ["string", "list", "hash", "set", "zset", "stream", "nosuch"],
+    "rarely": ["SYNC", "ASYNC", "NOSUCH"],
+}  # fmt: skip
+
+
+def parse(text):
+    """A shape as a tree: a word, or ("seq" | "alt" | "opt" | "rep", parts)."""
+    tokens = re.findall(r"\[|\]|\(|\)\+|\)|\||[^\s\[\]()|]+", text)
+    position = 0
+
+    def alternatives():
+        nonlocal position
+        options, current = [], []
+        while position < len(tokens):
+            token = tokens[position]
+            if token in ("]", ")", ")+"):
+                break
+            position += 1
+            if token == "|":
+                options.append(("seq", current))
+                current = []
+            elif token in "[(":
+                inner = alternatives()
+                closing = tokens[position]
+                position += 1
+                current.append(("opt" if closing == "]" else "rep" if closing == ")+" else "alt", inner))
+            else:
+                current.append(token)
+        options.append(("seq", current))
+        return options
+
+    return ("alt", alternatives())
+
+
+SHAPES = [parse(line) for line in COMMANDS.strip().splitlines()]
+RARE = {"FLUSHDB", "SWAPDB", "SELECT", "MOVE", "NOSUCHCOMMAND"}
+
+
+def expand(random, node):
+    if isinstance(node, str):
+        return [random.choice(CHOICES[node])] if node in CHOICES else [node]
+    kind, parts = node
+    if kind == "seq":
+        return [word for part in parts for word in expand(random, part)]
+    if kind == "alt":
+        return expand(random, random.choice(parts))
+    if kind == "opt":
+        return expand(random, random.choice(parts)) if random.random() < 0.4 else []
+    return [word for _ in range(random.randint(1, 4)) for word in expand(random, random.choice(parts))]
+
+
+def spoil(random, words):
+    """What a careless client sends: an argument too many, too few, or misplaced."""
+    words = list(words)
+    choice = random.randrange(4)
+    if choice == 0 and len(words) > 1:
+        words.pop()
+    elif choice == 1:
+        words.append(random.choice(["extra", "1", "NX", "WITHSCORES", "COUNT"]))
+    elif choice == 2 and len(words) > 2:
+        words[random.randrange(1, len(words))] = random.choice(["", "x", "-1", "k1"])
+    else:
+        words[0] = "".join(random.choice((c.lower(), c.upper())) for c in words[0])
+    return words
+
+
+def bulk(random):
+    """Many members at once, so that the compact encodings are left."""
+    key, count = random.choice(CHOICES["key"]), random.choice([20, 130, 140, 520])
+    numbers = range(random.randrange(50), 50 + count)
+    return random.choice(
+        [
+            ["SADD", key, *[str(n) for n in numbers]],
+            ["SADD", key, *[f"m{n}" for n in numbers]],
+            ["HSET", key, *[word for n in numbers for word in (f"f{n}", str(n))]],
+            ["ZADD", key, *[word for n in numbers for word in (str(n % 7), f"m{n}")]],
+            ["RPUSH", key, *["x" * random.choice([1, 100]) for n in numbers]],
+        ]
+    )
+
+
+def command(random):
+    if random.random() < 0.01:
+        return bulk(random)
+    while True:
+        words = expand(random, random.choice(SHAPES))
+        if words[0] not in RARE or random.random() < 0.1:
+            break
+    return spoil(random, words) if random.random() < 0.05 else words
+
+
+def sequence(random, count):
+    """[(connection, words)]: what is sent, in order, over two connections."""
+    steps = []
+    while len(steps) < count:
+        connection = 0 if random.random() < 0.8 else 1
+        if random.random() < 0.02:  # whole transactions, which chance alone seldom makes
+            inner = [command(random) for _ in range(random.randint(1, 6))]
+            inner = [words for words in inner if words[0] not in ("MULTI", "EXEC", "DISCARD")]
+            steps += [(connection, words) for words in ([["MULTI"]] + inner + [["EXEC"]])]
+        else:
+            steps.append((connection, command(random)))
+    return steps

@@ -1,0 +1,73 @@
+"""Trivet itself, started with --ready-json on ports that it picks."""
+
+import json
+import os
+import pathlib
+import select
+import subprocess
+
+from .process import HOST, READY_SECONDS_MAX, Server, ServerError
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+WINGS = ("redis", "kafka", "zookeeper", "http")
+
+
+def binary():
+    return pathlib.Path(os.environ.get("TRIVET_BIN", ROOT / "build" / "trivet"))
+
+
+def flags_of(directives):
+    """{'redis': {'appendonly': 'no'}} as the flags --redis.appendonly no."""
+    flags = []
+    for section, values in directives.items():
+        for key, value in values.items():
+            flags += [f"--{section}.{key}", str(value)]
+    return flags
+
+
+class Trivet(Server):
+    name = "trivet"
+
+    def __init__(self, directives=None, data=None, args=()):
+        super().__init__(data)
+        self.directives = directives or {}
+        self.args = list(args)
+        self.ports = {wing: 0 for wing in WINGS}
+        for wing in WINGS:
+            self.ports[wing] = int(self.directives.get(wing, {}).get("port", 0))
+        self.ready = None
+
+    def command(self):
+        """On a restart the ports stay what they were, so that clients find the server again."""
+        ports = {wing: {"port": port} for wing, port in self.ports.items()}
+        others = {
+            section: {key: value for key, value in values.items() if key != "port"}
+            for section, values in self.directives.items()
+        }
+        fixed = [str(binary()), "--data", str(self.data), "--bind", HOST, "--ready-json"]
+        return fixed + flags_of(ports) + flags_of(others) + self.args
+
+    def stdout_target(self, log):
+        return subprocess.PIPE
+
+    def environment(self):
+        options = "abort_on_error=0:exitcode=99:detect_leaks=0"
+        return os.environ | {"ASAN_OPTIONS": options, "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}
+
+    def wait_ready(self):
+        line = self._read_line()
+        self.ready = json.loads(line)
+        for wing in WINGS:
+            if wing in self.ready and self.ready[wing] is not None:
+                self.ports[wing] = self.ready[wing]
+
+    def _read_line(self):
+        readable, _, _ = select.select([self.process.stdout], [], [], READY_SECONDS_MAX)
+        line = self.process.stdout.readline() if readable else b""
+        if not line.endswith(b"\n"):
+            status = self.process.poll()
+            raise ServerError(f"trivet printed no ready line (exit status {status}):\n{self.log_tail()}")
+        return line
+
+    def port_of(self, wing):
+        return self.ports[wing]

@@ -1,0 +1,165 @@
+"""What a client learns of and does to the server: HELLO, CLIENT, CONFIG, COMMAND, INFO, AUTH, inline commands."""
+
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from redis.exceptions import AuthenticationError, ResponseError
+
+from harness.process import exchange
+
+
+def client(server, **options):
+    options = {"decode_responses": True, "retry": Retry(NoBackoff(), 0), **options}
+    return redis.Redis(host=server.host, port=server.port_of("redis"), **options)
+
+
+def test_hello_tells_the_protocol_and_refuses_unknown_ones(r):
+    reply = r.execute_command("HELLO")
+    fields = reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))
+    assert int(fields["proto"]) == r.connection_pool.connection_kwargs["protocol"]
+    assert fields["role"] == "master"
+    with pytest.raises(ResponseError, match="NOPROTO"):
+        r.execute_command("HELLO", 4)
+
+
+def test_inline_commands_are_understood_with_quotes(redis_server):
+    port = redis_server.port_of("redis")
+    request = b'PING\r\nSET "in line" \'a b\'\r\nGET "in line"\r\nECHO "\\x41\\n"\r\nQUIT\r\n'
+    assert exchange(port, request) == b"+PONG\r\n+OK\r\n$3\r\na b\r\n$2\r\nA\n\r\n+OK\r\n"
+
+
+def test_empty_lines_and_empty_arrays_are_skipped(redis_server):
+    assert exchange(redis_server.port_of("redis"), b"\r\n*0\r\n*-1\r\nPING\r\nQUIT\r\n") == b"+PONG\r\n+OK\r\n"
+
+
+def test_ten_thousand_pipelined_commands_are_answered_in_order(r):
+    with r.pipeline(transaction=False) as pipe:
+        for n in range(10_000):
+            pipe.echo(str(n))
+        assert pipe.execute() == [str(n) for n in range(10_000)]
+
+
+def test_client_names_ids_and_lists(r, connect):
+    one = connect(client_name="worker", single_connection_client=True)
+    assert one.client_getname() == "worker"
+    number = one.client_id()
+    listed = {int(entry["id"]): entry for entry in r.client_list()}
+    assert listed[number]["name"] == "worker"
+    assert one.client_info()["id"] in (number, str(number))
+    assert [int(entry["id"]) for entry in r.client_list(client_id=[number])] == [number]
+    with pytest.raises(ResponseError, match="Client names cannot contain spaces"):
+        one.client_setname("two words")
+
+
+def test_client_kill_closes_that_connection(r, connect, eventually):
+    raw = connect().connection_pool.make_connection()
+    raw.connect()
+    raw.send_command("CLIENT", "ID")
+    number = raw.read_response()
+    assert r.client_kill_filter(_id=str(number)) == 1
+    with pytest.raises(redis.exceptions.ConnectionError):
+        raw.send_command("PING")
+        raw.read_response()
+    assert r.client_kill_filter(_id=str(number)) == 0
+
+
+def test_client_reply_off_and_skip_silence_the_server(redis_server):
+    request = b"CLIENT REPLY SKIP\r\nPING\r\nECHO one\r\nCLIENT REPLY OFF\r\nPING\r\nCLIENT REPLY ON\r\nECHO two\r\nQUIT\r\n"
+    expected = b"$3\r\none\r\n+OK\r\n$3\r\ntwo\r\n+OK\r\n"
+    assert exchange(redis_server.port_of("redis"), request) == expected
+
+
+def test_client_no_evict_is_accepted(r):
+    assert r.client_no_evict("ON") == "OK" and r.client_no_evict("OFF") == "OK"
+
+
+def test_config_get_set_by_glob_and_unit(r):
+    old = r.config_get("maxmemory")["maxmemory"]
+    r.config_set("maxmemory", "100mb")
+    assert r.config_get("maxmemory") == {"maxmemory": "104857600"}
+    r.config_set("maxmemory", old)
+    assert {"maxmemory", "maxmemory-policy", "maxmemory-samples"} <= set(r.config_get("maxmemory*"))
+    assert r.config_get("no-such-directive") == {}
+    with pytest.raises(ResponseError, match="Unknown option"):
+        r.config_set("no-such-directive", "1")
+    with pytest.raises(ResponseError, match="CONFIG SET failed"):
+        r.config_set("maxmemory-policy", "nonsense")
+
+
+def test_info_has_its_sections_and_counts(r):
+    info = r.info()
+    for field in ("redis_version", "process_id", "tcp_port", "uptime_in_seconds", "connected_clients", "used_memory",
+                  "maxmemory", "aof_enabled", "total_commands_processed", "keyspace_hits", "role"):  # fmt: skip
+        assert field in info, field
+    r.mset({"a": 1, "b": 2})
+    r.expire("a", 100)
+    keyspace = r.info("keyspace")["db0"]
+    assert (keyspace["keys"], keyspace["expires"]) == (2, 1)
+    assert set(r.info("server")) & {"used_memory"} == set()
+    r.config_resetstat()
+    assert r.info("stats")["keyspace_hits"] == 0
+    r.get("a")
+    assert r.info("stats")["keyspace_hits"] == 1
+
+
+def test_command_count_info_getkeys_and_docs_agree(r):
+    conn = r.connection_pool.get_connection()
+
+    def ask(*words):
+        conn.send_command(*words)
+        return conn.read_response()
+
+    try:
+        names = ask("COMMAND", "LIST")
+        assert ask("COMMAND", "COUNT") == len([name for name in names if "|" not in name])
+        get, missing = ask("COMMAND", "INFO", "get", "nosuch")
+        assert get[0] == "get" and get[1] == 2 and get[3:6] == [1, 1, 1] and missing is None
+        assert "get" in ask("COMMAND", "DOCS", "get")
+    finally:
+        r.connection_pool.release(conn)
+    assert r.command_getkeys("MSET", "a", "1", "b", "2") == ["a", "b"]
+    assert r.command_getkeys("ZUNIONSTORE", "d", "2", "x", "y") == ["d", "x", "y"]
+    with pytest.raises(ResponseError, match="no key arguments"):
+        r.execute_command("COMMAND", "GETKEYS", "PING")
+
+
+def test_arity_is_checked_before_anything_runs(r):
+    with pytest.raises(ResponseError, match="wrong number of arguments for 'get' command"):
+        r.execute_command("GET")
+    with pytest.raises(ResponseError, match="wrong number of arguments for 'client|setname' command"):
+        r.execute_command("CLIENT", "SETNAME")
+    with pytest.raises(ResponseError, match="unknown command 'NOSUCH', with args beginning with: 'a' 'b'"):
+        r.execute_command("NOSUCH", "a", "b")
+    with pytest.raises(ResponseError, match="unknown subcommand 'NOSUCH'"):
+        r.execute_command("CLIENT", "NOSUCH")
+
+
+def test_flushall_empties_every_database(r, connect):
+    r.set("k", 1)
+    connect(db=5).set("k", 1)
+    r.flushall()
+    assert r.dbsize() == 0 and connect(db=5).dbsize() == 0
+
+
+def test_a_password_is_required_asked_for_and_checked(launch):
+    server = launch("redis", requirepass="sesame")
+    with pytest.raises(AuthenticationError):
+        client(server).ping()
+    with pytest.raises((AuthenticationError, ResponseError)):
+        client(server, password="wrong").ping()
+    for protocol in (2, 3):
+        assert client(server, password="sesame", protocol=protocol).ping()
+    assert exchange(server.port_of("redis"), b"GET k\r\nQUIT\r\n").startswith(b"-NOAUTH Authentication required.\r\n")
+    assert exchange(server.port_of("redis"), b"AUTH nope\r\n", 1).startswith(b"-WRONGPASS")
+
+
+def test_auth_without_a_password_set_is_an_error(redis_server):
+    reply = exchange(redis_server.port_of("redis"), b"AUTH x\r\nQUIT\r\n")
+    assert reply.startswith(b"-ERR AUTH <password> called without any password configured")
+
+
+def test_reset_returns_the_connection_to_its_first_state(redis_server):
+    request = b"SELECT 3\r\nMULTI\r\nRESET\r\nGET k\r\nEXEC\r\nQUIT\r\n"
+    reply = exchange(redis_server.port_of("redis"), request)
+    assert reply.startswith(b"+OK\r\n+OK\r\n+RESET\r\n") and b"-ERR EXEC without MULTI" in reply

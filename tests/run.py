@@ -1,0 +1,97 @@
+"""Runs all tests and closes with one line that counts them: `N passed, N failed, N skipped`.
+
+Unit tests and the simulation are Meson's tests; the rest is pytest's. Called by `make test`, `make asan`, `make soak`.
+"""
+
+import argparse
+import os
+import pathlib
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+# Under sanitizers: what exercises our own code most, without the slow Java clients.
+QUICK = ["integration/redis", "conformance/redis", "conformance/zookeeper", "hostile", "crash"]
+
+
+class Tally:
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+        self.reasons = {}
+
+    def add_junit(self, path):
+        """Counts the cases of a JUnit file; false when there are none."""
+        if not path.exists():
+            return False
+        cases = list(ElementTree.parse(path).getroot().iter("testcase"))
+        for case in cases:
+            if case.find("failure") is not None or case.find("error") is not None:
+                self.failed += 1
+            elif (skip := case.find("skipped")) is not None:
+                self.skipped += 1
+                reason = (skip.get("message") or skip.text or "no reason given").strip()
+                self.reasons[reason] = self.reasons.get(reason, 0) + 1
+            else:
+                self.passed += 1
+        return bool(cases)
+
+    def note_failure(self, what):
+        print(f"FAILED: {what}", flush=True)
+        self.failed += 1
+
+    def close(self):
+        for reason, count in sorted(self.reasons.items()):
+            print(f"skipped {count}: {reason}")
+        print(f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped", flush=True)
+        return 1 if self.failed or not self.passed else 0
+
+
+def run_meson(tally, build, soak):
+    report = build / "meson-logs" / "testlog.junit.xml"
+    report.unlink(missing_ok=True)
+    command = ["meson", "test", "-C", str(build), "--no-rebuild", "--print-errorlogs"]
+    if soak:
+        command += ["--timeout-multiplier", "20"]
+    before = tally.failed
+    status = subprocess.run(command, cwd=ROOT, env=os.environ | ({"TRIVET_SOAK": "1"} if soak else {})).returncode
+    if not tally.add_junit(report):
+        tally.note_failure(f"no unit test ran in {build.name}")
+    elif status and tally.failed == before:
+        tally.note_failure(f"meson test ended with status {status}")
+
+
+def run_pytest(tally, build, soak, quick, extra):
+    report = ROOT / ".cache" / f"pytest-{build.name}.xml"
+    report.parent.mkdir(exist_ok=True)
+    report.unlink(missing_ok=True)
+    tests = ROOT / "tests"
+    command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *(["--soak"] if soak else []), *extra]
+    command += [name for name in QUICK if (tests / name).exists()] if quick else []
+    environment = {"TRIVET_BIN": str(build / "trivet")} | os.environ
+    before = tally.failed
+    status = subprocess.run(command, cwd=tests, env=environment).returncode
+    if not tally.add_junit(report):
+        tally.note_failure("pytest ran no test")
+    elif status and tally.failed == before:
+        tally.note_failure(f"pytest ended with status {status}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", default="build", type=pathlib.Path)
+    parser.add_argument("--soak", action="store_true", help="also the long runs")
+    parser.add_argument("--quick", action="store_true", help="only the tests that suit a slow, instrumented build")
+    options, extra = parser.parse_known_args()
+    build = (ROOT / options.build).resolve()
+    started = time.monotonic()
+    tally = Tally()
+    run_meson(tally, build, options.soak)
+    run_pytest(tally, build, options.soak, options.quick, extra)
+    print(f"took {time.monotonic() - started:.0f} s")
+    return tally.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
