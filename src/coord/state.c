@@ -66,7 +66,7 @@ change_t *state__record(state_t *state, change_kind_t kind, znode_t *node)
 }
 
 /* Lists and counters of what a node's owner owns. */
-static void own(state_t *state, znode_t *node)
+void state__own(state_t *state, znode_t *node)
 {
     switch (znode_kind_of(node->owner)) {
     case ZNODE_PERSISTENT: return;
@@ -94,7 +94,7 @@ static void disown(state_t *state, znode_t *node)
 void state__attach(state_t *state, znode_t *parent, znode_t *node)
 {
     tree_link(&state->tree, parent, node);
-    own(state, node);
+    state__own(state, node);
 }
 
 void state__detach(state_t *state, znode_t *node)

@@ -109,6 +109,8 @@ coord_zerr_t apply__part(const apply_t *a, int32_t type, jute_reader_t *r, coord
 void apply__remove_node(const apply_t *a, znode_t *node);
 
 void state__touch(state_t *state, znode_t *node);
+/* Adds it to the lists and counters of what its owner owns. */
+void state__own(state_t *state, znode_t *node);
 /* Links a node to the tree and to its owner; and the reverse. */
 void state__attach(state_t *state, znode_t *parent, znode_t *node);
 void state__detach(state_t *state, znode_t *node);
