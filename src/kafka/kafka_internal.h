@@ -20,6 +20,7 @@ typedef struct kafka_request kafka_request_t;
 typedef struct partition partition_t;           /* partition.h */
 typedef struct kafka_groups kafka_groups_t;     /* groups/groups.h */
 typedef struct fetch_sessions fetch_sessions_t; /* fetch_session.h */
+typedef struct partition_store partition_store_t; /* partition_store.h */
 
 #define KAFKA_REQUEST_ARENA_BYTES_MAX MIB(32) /* what decoding one request may take beside the request's own bytes */
 #define KAFKA_TOPIC_NAME_BYTES_MAX    249
@@ -46,14 +47,17 @@ struct kafka {
     map_t topics_by_id; /* 16 bytes -> kafka_topic_t */
     list_t topic_listeners;
 
+    struct partition_store *partitions; /* partition_store.h */
     kafka_groups_t *groups;
-    fetch_sessions_t *fetch_sessions;
-    struct producer_ids *producer_ids; /* hands out producer ids: producer_state.c or init_producer_id.c */
+    fetch_sessions_t *fetch_sessions;  /* made at the first fetch; fetch_sessions_free */
+    struct producer_ids *producer_ids; /* made at the first InitProducerId; producer_ids_free */
 
     list_t connections;
     list_t listeners;
     struct topics_store *topics_store; /* the image of the tree: topics.c */
     list_t requests_free;              /* kafka_request_t that wait for work, with warm arenas */
+    uint32_t requests_free_count;
+    io_timer_t idle_timer;
     kafka_stats_t stats;
 };
 
@@ -137,6 +141,8 @@ struct kafka_request {
     kafka_t *kafka;
     kafka_conn_t *conn; /* NULL once the client has gone; the request must be answered all the same */
     const struct kafka_handler *handler;
+    const kafka_api_t *api;
+    bool unsupported_version;      /* ApiVersions alone comes to its handler so: without a body */
     kafka_request_header_t header; /* client_id lives as long as the request */
     arena_t arena;                 /* for the request and for building its response; freed by kafka_respond */
     void *body;                    /* decoded request: kafka_NAME_request_t */
@@ -158,8 +164,6 @@ enum {
     /* The connection's next request may start before this one is answered (Kafka itself serves one at a time; answers
      * are in order in any case). */
     KAFKA_HANDLER_OVERLAPS = 2,
-    /* Until the broker is ready (tree reachable, partitions open) such requests are served too. */
-    KAFKA_HANDLER_EARLY = 4,
 };
 
 typedef struct kafka_handler {

@@ -1,5 +1,5 @@
-/* setting.h: one row of the tables of settings (generated from schema/kafka/configs.schema), and how a value is read
- * and written by it. */
+/* setting.h: one row of the tables of settings (generated from schema/kafka/configs.schema), and how a value is
+ * checked, read and spelt by it. */
 #ifndef TRIVET_KAFKA_SETTING_H
 #define TRIVET_KAFKA_SETTING_H
 
@@ -23,7 +23,8 @@ typedef enum kafka_setting_mode {
     KAFKA_SETTING_PER_BROKER,
 } kafka_setting_mode_t;
 
-#define KAFKA_SETTING_UNBOUND 1e300
+#define KAFKA_SETTING_UNBOUND         __builtin_inf()
+#define KAFKA_SETTING_ERROR_BYTES_MAX 512
 
 typedef struct kafka_setting_def {
     const char *name;
@@ -36,5 +37,21 @@ typedef struct kafka_setting_def {
     bool hidden, nocase, nonempty;
     uint16_t offset; /* in kafka_topic_config_t or kafka_broker_config_t */
 } kafka_setting_def_t;
+
+/* The row of that name in a sorted table; NULL when there is none. */
+const kafka_setting_def_t *kafka_setting_find(const kafka_setting_def_t *table, size_t count, bytes_t name);
+/* Whether `value` fits; ERR_INVALID and Kafka's words for it in `err` when not. */
+int kafka_setting_check(const kafka_setting_def_t *def, bytes_t value, char *err, size_t err_bytes) MUST_CHECK;
+/* A copy of a value that fits, spelt as Kafka would show it: trimmed, numbers and booleans plain. */
+char *kafka_setting_normal(const kafka_setting_def_t *def, bytes_t value);
+/* Sets the member of `config` (a kafka_topic_config_t or kafka_broker_config_t) from a value that fits; NULL sets 0,
+ * -1 for numbers. Text members borrow `value`. */
+void kafka_setting_assign(const kafka_setting_def_t *def, const char *value, void *config);
+static inline bool kafka_setting_is_sensitive(const kafka_setting_def_t *def)
+{
+    return def->type == KAFKA_SETTING_PASSWORD;
+}
+/* Whether a comma-separated list holds `word`: cleanup.policy "compact,delete". */
+bool kafka_list_has(const char *list, const char *word);
 
 #endif
