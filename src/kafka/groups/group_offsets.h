@@ -1,5 +1,5 @@
-/* group_offsets.h: the committed offsets of one group, by topic and partition. A plain table in memory: what it holds is what the
- * group's records in __consumer_offsets say. */
+/* group_offsets.h: the committed offsets of one group, by topic and partition. A plain table in memory: what
+ * it holds is what the group's records in __consumer_offsets say. */
 #ifndef TRIVET_KAFKA_GROUPS_GROUP_OFFSETS_H
 #define TRIVET_KAFKA_GROUPS_GROUP_OFFSETS_H
 
@@ -9,9 +9,9 @@
 typedef struct group_offset {
     int64_t offset;
     int32_t leader_epoch; /* -1 unknown */
-    bytes_t metadata; /* ptr NULL when empty: the protocol has no null here */
-    int64_t commit_ms; /* Unix time */
-    int64_t expire_ms; /* Unix time; -1: by the broker's retention */
+    bytes_t metadata;     /* ptr NULL when empty: the protocol has no null here */
+    int64_t commit_ms;    /* Unix time */
+    int64_t expire_ms;    /* Unix time; -1: by the broker's retention */
 } group_offset_t;
 
 typedef struct group_topic_offset {
@@ -20,7 +20,7 @@ typedef struct group_topic_offset {
 } group_topic_offset_t;
 
 typedef struct group_topic {
-    bytes_t name; /* the map's key */
+    bytes_t name;                  /* the map's key */
     group_topic_offset_t *entries; /* ascending by partition */
     size_t count, cap;
 } group_topic_t;

@@ -1,5 +1,6 @@
-/* group_records.c: see group_records.h. Versions written are those of Kafka 4: OffsetCommitKey 1, OffsetCommitValue 3 (1 when
- * it carries an expiry, as OffsetCommit 2 to 4 may ask), GroupMetadataKey 2, GroupMetadataValue 3. */
+/* group_records.c: see group_records.h. Versions written are those of Kafka 4: OffsetCommitKey 1,
+ * OffsetCommitValue 3 (1 when it carries an expiry, as OffsetCommit 2 to 4 may ask), GroupMetadataKey 2,
+ * GroupMetadataValue 3. */
 #include "kafka/groups/group_records.h"
 
 #include "kafka_schema.h"
@@ -24,7 +25,8 @@ static int read_value_version(kafka_reader_t *r, int16_t *ret_version)
     return 0;
 }
 
-static int decode_offset(kafka_reader_t *key, int16_t key_version, bytes_t value, arena_t *arena, group_record_t *ret)
+static int decode_offset(kafka_reader_t *key, int16_t key_version, bytes_t value, arena_t *arena,
+                         group_record_t *ret)
 {
     kafka_offset_commit_key_t k;
     int err = kafka_offset_commit_key_decode(key, key_version, arena, &k);
@@ -69,14 +71,16 @@ int group_record_decode(bytes_t key, bytes_t value, arena_t *arena, group_record
     kafka_reader_t r = kafka_reader(key);
     int16_t version = kafka_read_int16(&r);
     if (r.err) return r.err;
-    if (version >= 0 && version <= OFFSET_KEY_VERSION_MAX) return decode_offset(&r, version, value, arena, ret_record);
+    if (version >= 0 && version <= OFFSET_KEY_VERSION_MAX)
+        return decode_offset(&r, version, value, arena, ret_record);
     if (version == GROUP_KEY_VERSION) return decode_group(&r, value, arena, ret_record);
     return 0;
 }
 
 int group_record_load(group_t *group, const struct kafka_group_metadata_value *value)
 {
-    group_load(group, value->generation, value->protocol_type, value->protocol, value->current_state_timestamp);
+    group_load(group, value->generation, value->protocol_type, value->protocol,
+               value->current_state_timestamp);
     for (int32_t i = 0; i < value->members_count; i++) {
         const kafka_group_metadata_value_member_t *m = &value->members[i];
         group_loaded_member_t member = {
@@ -130,7 +134,8 @@ static void add_group(group_records_t *records, bytes_t group_id, const kafka_gr
 {
     kafka_writer_t key = KAFKA_WRITER_INIT, value = KAFKA_WRITER_INIT;
     kafka_write_int16(&key, GROUP_KEY_VERSION);
-    kafka_group_metadata_key_encode(&key, GROUP_KEY_VERSION, &(kafka_group_metadata_key_t){.group = group_id});
+    kafka_group_metadata_key_encode(&key, GROUP_KEY_VERSION,
+                                    &(kafka_group_metadata_key_t){.group = group_id});
     if (v) {
         kafka_write_int16(&value, GROUP_VALUE_VERSION);
         kafka_group_metadata_value_encode(&value, GROUP_VALUE_VERSION, v);

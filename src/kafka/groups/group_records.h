@@ -1,9 +1,10 @@
-/* group_records.h: the records of __consumer_offsets, in Kafka's own format: key and value begin with an int16
- * version; the key's version says what the record is. kafka-dump-log.sh and the console consumer's formatters read
- * them. Shapes: schema/kafka/group_records.schema. */
+/* group_records.h: the records of __consumer_offsets, in Kafka's own format: key and value begin with an
+ * int16 version; the key's version says what the record is. kafka-dump-log.sh and the console consumer's
+ * formatters read them. Shapes: schema/kafka/group_records.schema. */
 #ifndef TRIVET_KAFKA_GROUPS_GROUP_RECORDS_H
 #define TRIVET_KAFKA_GROUPS_GROUP_RECORDS_H
 
+#include "base/arena.h"
 #include "kafka/groups/group.h"
 #include "kafka/groups/group_offsets.h"
 #include "kafka/record.h"

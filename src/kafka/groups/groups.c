@@ -1,14 +1,11 @@
-/* groups.c: the coordinator's table of groups, the life of its topic, and the way from a group's wish to a stored record.
- * See groups.h. */
+/* groups.c: the coordinator's table of groups, the life of its topic, and the way from a group's wish to a
+ * stored record. See groups.h. */
+#include "base/num.h"
 #include "kafka/groups/groups_internal.h"
 
 #define NS_PER_MS 1000000
 
 /* ---- the host of the state machines ----------------------------------------------------------------- */
-
-/* JoinGroup's and SyncGroup's replies: api/join_group.c, api/sync_group.c. */
-void kafka_join_group_reply(kafka_request_t *request, const group_t *group, const group_join_reply_t *reply);
-void kafka_sync_group_reply(kafka_request_t *request, const group_sync_reply_t *reply);
 
 static void on_joined(void *user, group_t *group, void *request, const group_join_reply_t *reply)
 {
@@ -64,7 +61,10 @@ group_entry_t *groups__entry_new(kafka_groups_t *groups, bytes_t group_id)
     return entry;
 }
 
-group_entry_t *groups_create(kafka_groups_t *groups, bytes_t group_id) { return groups__entry_new(groups, group_id); }
+group_entry_t *groups_create(kafka_groups_t *groups, bytes_t group_id)
+{
+    return groups__entry_new(groups, group_id);
+}
 
 void group_entry_unref(group_entry_t *entry)
 {
@@ -90,11 +90,20 @@ group_entry_t *groups_next(const kafka_groups_t *groups, size_t *cursor)
     return e ? e->value : NULL;
 }
 
-uint32_t kafka_groups_count(const kafka_groups_t *groups) { return (uint32_t)groups->entries.count; }
+const group_config_t *groups_config(const kafka_groups_t *groups)
+{
+    return &groups->config;
+}
+
+uint32_t kafka_groups_count(const kafka_groups_t *groups)
+{
+    return (uint32_t)groups->entries.count;
+}
 
 /* ---- finding ---------------------------------------------------------------------------------------- */
 
-/* One UTF-16 unit at a time, as Java hashes; ids are UTF-8 on the wire. Malformed bytes hash as themselves. */
+/* One UTF-16 unit at a time, as Java hashes; ids are UTF-8 on the wire. Malformed bytes hash as themselves.
+ */
 static int32_t java_hash(bytes_t text)
 {
     uint32_t hash = 0;
@@ -121,14 +130,18 @@ int32_t groups_partition_of(bytes_t group_id, int32_t partitions_count)
 int16_t groups_find(kafka_groups_t *groups, bytes_t group_id, group_entry_t **ret_entry)
 {
     if (!groups->topic || groups->stopped) return KAFKA_COORDINATOR_NOT_AVAILABLE;
-    const groups_partition_t *p = &groups->partitions[groups_partition_of(group_id, groups->partitions_count)];
+    const groups_partition_t *p =
+        &groups->partitions[groups_partition_of(group_id, groups->partitions_count)];
     if (p->state == GROUPS_LOADING) return KAFKA_COORDINATOR_LOAD_IN_PROGRESS;
     if (p->state == GROUPS_FAILED) return KAFKA_NOT_COORDINATOR;
     *ret_entry = map_get(&groups->entries, group_id);
     return KAFKA_NONE;
 }
 
-bool groups_loaded(const kafka_groups_t *groups) { return groups->partitions_loading == 0; }
+bool groups_loaded(const kafka_groups_t *groups)
+{
+    return groups->partitions_loading == 0;
+}
 
 /* ---- writing ---------------------------------------------------------------------------------------- */
 
@@ -154,7 +167,8 @@ static void on_committed(partition_commit_t *commit, int16_t error)
     write->done(write, client_error(error));
 }
 
-static int16_t append(kafka_groups_t *groups, int32_t index, groups_write_t *write, partition_t **ret_partition)
+static int16_t append(kafka_groups_t *groups, int32_t index, groups_write_t *write,
+                      partition_t **ret_partition)
 {
     if (!groups->topic) return KAFKA_COORDINATOR_NOT_AVAILABLE;
     int16_t error = kafka_topic_partition_get(groups->topic, index, ret_partition);
@@ -225,7 +239,8 @@ static group_store_t *next_store(const group_t *group)
 static void set_timer(group_entry_t *entry)
 {
     int64_t due_ms = group_deadline_ms(entry->group);
-    if (entry->removed || due_ms >= entry->timer_due_ms) return; /* an early run is harmless: it sets the next */
+    if (entry->removed || due_ms >= entry->timer_due_ms)
+        return; /* an early run is harmless: it sets the next */
     entry->timer_due_ms = due_ms;
     int64_t now_ms = groups_now(entry->groups).mono_ms;
     io_timer_start(&entry->timer, (uint64_t)MAX(due_ms - now_ms, 0), 0);
@@ -307,7 +322,8 @@ static void on_topic_created(kafka_topic_listener_t *listener, kafka_topic_t *to
 static void forget_all(kafka_groups_t *groups)
 {
     groups__load_stop(groups);
-    for (size_t cursor = 0; groups->entries.count > 0; cursor = 0) groups_remove(groups_next(groups, &cursor));
+    for (size_t cursor = 0; groups->entries.count > 0; cursor = 0)
+        groups_remove(groups_next(groups, &cursor));
     mem_free(groups->partitions);
     groups->partitions = NULL;
     groups->topic = NULL;
@@ -326,7 +342,10 @@ static void on_topic_deleted(kafka_topic_listener_t *listener, kafka_topic_t *to
 
 /* ---- life ------------------------------------------------------------------------------------------- */
 
-static void on_expiry_timer(io_timer_t *timer) { groups__expire(CONTAINER_OF(timer, kafka_groups_t, expiry_timer)); }
+static void on_expiry_timer(io_timer_t *timer)
+{
+    groups__expire(CONTAINER_OF(timer, kafka_groups_t, expiry_timer));
+}
 
 kafka_groups_t *kafka_groups_new(kafka_t *kafka)
 {

@@ -1,79 +1,101 @@
-/* groups_expire.c: offsets do not live for ever: those of an empty group go offsets.retention.minutes after it became empty, those of
- * topics a group no longer reads as long after their commit, and a group with nothing left goes too. Each is a tombstone in
+/* groups_expire.c: offsets do not live for ever: those of an empty group go offsets.retention.minutes after
+ * it became empty, those of topics a group no longer reads as long after their commit, and a group with
+ * nothing left goes too. Each is a tombstone in
  * __consumer_offsets first. Also called when a topic is deleted. */
 #include "kafka/groups/groups_internal.h"
 
 #define TOMBSTONES_BYTES_MAX KIB(512) /* a batch of them, well below max.message.bytes */
 #define MS_PER_MINUTE        60000
 
-typedef struct doomed {
+typedef struct removal_offset {
     bytes_t topic; /* owned */
     int32_t partition;
-} doomed_t;
+} removal_offset_t;
 
-/* A write of tombstones for one group: what it names is forgotten when it is done. */
-typedef struct expiry {
+struct groups_removal {
     groups_write_t write;
     group_entry_t *entry;
-    doomed_t *offsets;
+    removal_offset_t *offsets;
     size_t count, cap;
     bool group_too;
-} expiry_t;
+    void (*done)(void *user, int16_t error);
+    void *user;
+};
 
-static expiry_t *expiry_new(group_entry_t *entry)
+/* ---- removals --------------------------------------------------------------------------------------- */
+
+groups_removal_t *groups_removal_new(group_entry_t *entry, void (*done)(void *user, int16_t error),
+                                     void *user)
 {
-    expiry_t *x = mem_zalloc(sizeof(*x));
-    x->entry = entry;
-    x->write.records = (group_records_t){RECORD_BUILDER_INIT, io_wall_ms(entry->groups->kafka->loop)};
+    groups_removal_t *r = mem_zalloc(sizeof(*r));
+    r->entry = entry;
+    r->done = done;
+    r->user = user;
+    r->write.records = (group_records_t){RECORD_BUILDER_INIT, groups_now(entry->groups).wall_ms};
     group_entry_ref(entry);
-    return x;
+    return r;
 }
 
-static void expiry_free(expiry_t *x)
+void groups_removal_add_offset(groups_removal_t *r, bytes_t topic, int32_t partition)
 {
-    for (size_t i = 0; i < x->count; i++) mem_free((void *)x->offsets[i].topic.ptr);
-    mem_free(x->offsets);
-    record_builder_deinit(&x->write.records.builder);
-    group_entry_unref(x->entry);
-    mem_free(x);
+    if (r->count == r->cap) {
+        r->cap = r->cap ? r->cap * 2 : 4;
+        r->offsets = mem_realloc(r->offsets, r->cap * sizeof(r->offsets[0]));
+    }
+    r->offsets[r->count++] = (removal_offset_t){bytes_of(mem_strndup(topic), topic.len), partition};
+    group_records_add_offset(&r->write.records, r->entry->group->id, topic, partition, NULL);
 }
 
-static bool is_unused(const group_entry_t *entry)
+static void add_group_tombstone(groups_removal_t *r)
 {
-    const group_t *g = entry->group;
-    return g->state == GROUP_EMPTY && list_empty(&g->pending) && entry->offsets.count == 0;
+    r->group_too = true;
+    group_records_add_group_tombstone(&r->write.records, r->entry->group->id);
 }
 
-static void on_expired(groups_write_t *write, int16_t error)
+void groups_removal_add_group(groups_removal_t *r)
 {
-    expiry_t *x = CONTAINER_OF(write, expiry_t, write);
-    group_entry_t *entry = x->entry;
+    size_t cursor = 0;
+    for (const group_topic_t *t; (t = group_offsets_next(&r->entry->offsets, &cursor));) {
+        for (size_t i = 0; i < t->count; i++) groups_removal_add_offset(r, t->name, t->entries[i].partition);
+    }
+    add_group_tombstone(r);
+}
+
+/* Frees first, then tells: who is told may end the request that `user` lives in. */
+static void finish(groups_removal_t *r, int16_t error)
+{
+    void (*done)(void *user, int16_t error) = r->done;
+    void *user = r->user;
+    for (size_t i = 0; i < r->count; i++) mem_free((void *)r->offsets[i].topic.ptr);
+    mem_free(r->offsets);
+    record_builder_deinit(&r->write.records.builder);
+    group_entry_unref(r->entry);
+    mem_free(r);
+    if (done) done(user, error);
+}
+
+static void on_written(groups_write_t *write, int16_t error)
+{
+    groups_removal_t *r = CONTAINER_OF(write, groups_removal_t, write);
+    group_entry_t *entry = r->entry;
     if (error == KAFKA_NONE && !entry->removed) {
-        for (size_t i = 0; i < x->count; i++) {
-            group_offsets_remove(&entry->offsets, x->offsets[i].topic, x->offsets[i].partition);
+        for (size_t i = 0; i < r->count; i++) {
+            group_offsets_remove(&entry->offsets, r->offsets[i].topic, r->offsets[i].partition);
         }
-        if (x->group_too && is_unused(entry)) groups_remove(entry);
+        /* Who joined meanwhile keeps the group: its next generation is a record again. */
+        bool unused = entry->group->state == GROUP_EMPTY && entry->offsets.count == 0;
+        if (r->group_too && unused) groups_remove(entry);
     }
-    expiry_free(x); /* after a failure the next round tries again */
+    finish(r, error);
 }
 
-static void doom(expiry_t *x, bytes_t topic, int32_t partition)
+void groups_removal_run(groups_removal_t *r)
 {
-    if (x->count == x->cap) {
-        x->cap = x->cap ? x->cap * 2 : 4;
-        x->offsets = mem_realloc(x->offsets, x->cap * sizeof(x->offsets[0]));
-    }
-    x->offsets[x->count++] = (doomed_t){bytes_of(mem_strndup(topic), topic.len), partition};
-    group_records_add_offset(&x->write.records, x->entry->group->id, topic, partition, NULL);
-}
-
-static void run(expiry_t *x)
-{
-    if (x->count == 0 && !x->group_too) {
-        expiry_free(x);
+    if (r->count == 0 && !r->group_too) {
+        finish(r, KAFKA_NONE);
         return;
     }
-    groups_write(x->entry->groups, x->entry->partition, &x->write, on_expired);
+    groups_write(r->entry->groups, r->entry->partition, &r->write, on_written);
 }
 
 /* ---- retention -------------------------------------------------------------------------------------- */
@@ -101,21 +123,20 @@ static bool is_expired(const group_t *g, const group_offset_t *offset, int64_t n
 static void expire_group(group_entry_t *entry, int64_t retention_ms)
 {
     const group_t *g = entry->group;
-    expiry_t *x = expiry_new(entry);
+    groups_removal_t *r =
+        groups_removal_new(entry, NULL, NULL); /* after a failure the next round tries again */
     size_t cursor = 0;
     for (const group_topic_t *t; (t = group_offsets_next(&entry->offsets, &cursor));) {
         if (group_subscribed(g, t->name)) continue;
-        for (size_t i = 0; i < t->count && x->write.records.builder.buf.len < TOMBSTONES_BYTES_MAX; i++) {
-            if (!is_expired(g, &t->entries[i].value, x->write.records.now_ms, retention_ms)) continue;
-            doom(x, t->name, t->entries[i].partition);
+        for (size_t i = 0; i < t->count && r->write.records.builder.buf.len < TOMBSTONES_BYTES_MAX; i++) {
+            if (!is_expired(g, &t->entries[i].value, r->write.records.now_ms, retention_ms)) continue;
+            groups_removal_add_offset(r, t->name, t->entries[i].partition);
         }
     }
-    bool nothing_left = x->count == entry->offsets.count && g->state == GROUP_EMPTY && list_empty(&g->pending);
-    if (nothing_left && g->stores.next == &g->stores) {
-        x->group_too = true;
-        group_records_add_group_tombstone(&x->write.records, g->id);
-    }
-    run(x);
+    bool nothing_left =
+        r->count == entry->offsets.count && g->state == GROUP_EMPTY && list_empty(&g->pending);
+    if (nothing_left && list_empty(&g->stores)) add_group_tombstone(r);
+    groups_removal_run(r);
 }
 
 /* The table may change on the way: take the list first. */
@@ -151,9 +172,10 @@ void groups__forget_topic(kafka_groups_t *groups, bytes_t topic)
     for (size_t i = 0; i < count; i++) {
         const group_topic_t *t = map_get(&entries[i]->offsets.topics, topic);
         if (t) {
-            expiry_t *x = expiry_new(entries[i]);
-            for (size_t n = 0; n < t->count; n++) doom(x, topic, t->entries[n].partition);
-            run(x);
+            groups_removal_t *r = groups_removal_new(entries[i], NULL, NULL);
+            for (size_t n = 0; n < t->count; n++)
+                groups_removal_add_offset(r, topic, t->entries[n].partition);
+            groups_removal_run(r);
         }
         group_entry_unref(entries[i]);
     }

@@ -1,5 +1,5 @@
-/* groups_internal.h: what the coordinator's files share: groups.c (table, topic, writes), groups_load.c (reading back),
- * groups_expire.c (retention). */
+/* groups_internal.h: what the coordinator's files share: groups.c (table, topic, writes), groups_load.c
+ * (reading back), groups_expire.c (retention). */
 #ifndef TRIVET_KAFKA_GROUPS_GROUPS_INTERNAL_H
 #define TRIVET_KAFKA_GROUPS_GROUPS_INTERNAL_H
 
@@ -15,7 +15,7 @@ struct kafka_groups {
     group_config_t config;
     group_host_t host;
     kafka_topic_listener_t listener;
-    map_t entries; /* id -> group_entry_t */
+    map_t entries;        /* id -> group_entry_t */
     kafka_topic_t *topic; /* NULL until it exists */
     groups_partition_t *partitions;
     int32_t partitions_count; /* as it was when the topic was found: it decides where groups are */
