@@ -47,6 +47,7 @@ struct kafka {
     map_t topics_by_id; /* 16 bytes -> kafka_topic_t */
     list_t topic_listeners;
 
+    partition_store_t *partitions;     /* checkpoints and timers: open before partition_open, close last */
     kafka_groups_t *groups;
     fetch_sessions_t *fetch_sessions;  /* made at the first fetch; fetch_sessions_free */
     struct producer_ids *producer_ids; /* made at the first InitProducerId; producer_ids_free */
