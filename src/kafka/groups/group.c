@@ -1,6 +1,6 @@
-/* group.c: a group's members, its parked requests and its deadlines. The rules of the phases are in group_rebalance.c,
- * the inputs in group_join.c and group_member_ops.c; all change members only through the functions here, which keep
- * the counts, the two indexes and the earliest deadline right. */
+/* group.c: a group's members, its parked requests and its deadlines. The rules of the phases are in
+ * group_rebalance.c, the inputs in group_join.c and group_member_ops.c; all change members only through the
+ * functions here, which keep the counts, the two indexes and the earliest deadline right. */
 #include "kafka/groups/group.h"
 
 #include "kafka/groups/group_internal.h"
@@ -15,7 +15,8 @@ const group_config_t group_config_default = {
 
 const char *group_state_text(group_state_t state)
 {
-    static const char *const texts[] = {"Empty", "PreparingRebalance", "CompletingRebalance", "Stable", "Dead"};
+    static const char *const texts[] = {"Empty", "PreparingRebalance", "CompletingRebalance", "Stable",
+                                        "Dead"};
     ASSERT((size_t)state < ARRAY_LEN(texts));
     return texts[state];
 }
@@ -42,9 +43,10 @@ void group__set(bytes_t *slot, bytes_t b)
     *slot = copy;
 }
 
-/* ---- life ------------------------------------------------------------------------------------------------------ */
+/* ---- life ------------------------------------------------------------------------------------------- */
 
-group_t *group_new(bytes_t id, const group_config_t *config, const group_host_t *host, void *user, group_now_t now)
+group_t *group_new(bytes_t id, const group_config_t *config, const group_host_t *host, void *user,
+                   group_now_t now)
 {
     group_t *g = mem_zalloc(sizeof(*g));
     g->id = group__dup(id);
@@ -112,7 +114,7 @@ void group__transition(group_t *g, group_state_t state, group_now_t now)
     g->state_since_ms = now.wall_ms;
 }
 
-/* ---- deadlines ------------------------------------------------------------------------------------------------- */
+/* ---- deadlines -------------------------------------------------------------------------------------- */
 
 void group__schedule(group_t *g, int64_t *slot, int64_t deadline_ms)
 {
@@ -125,7 +127,10 @@ void group__reschedule_session(group_t *g, group_member_t *m, group_now_t now)
     group__schedule(g, &m->deadline_ms, now.mono_ms + m->session_timeout_ms);
 }
 
-int64_t group_deadline_ms(const group_t *g) { return g->next_deadline_ms; }
+int64_t group_deadline_ms(const group_t *g)
+{
+    return g->next_deadline_ms;
+}
 
 /* At least 1, whatever the clients said, so that a deadline set from it lies ahead. */
 int32_t group__rebalance_timeout_ms(const group_t *g)
@@ -135,9 +140,12 @@ int32_t group__rebalance_timeout_ms(const group_t *g)
     return longest;
 }
 
-/* ---- members --------------------------------------------------------------------------------------------------- */
+/* ---- members ---------------------------------------------------------------------------------------- */
 
-group_member_t *group_find(const group_t *g, bytes_t member_id) { return map_get(&g->by_id, member_id); }
+group_member_t *group_find(const group_t *g, bytes_t member_id)
+{
+    return map_get(&g->by_id, member_id);
+}
 
 bool group__all_joined(const group_t *g)
 {
@@ -190,7 +198,8 @@ group_member_t *group__add(group_t *g, bytes_t member_id, const group_join_t *jo
     return m;
 }
 
-/* A parked JoinGroup must have been answered by the caller, who knows with what; the oldest member leads next. */
+/* A parked JoinGroup must have been answered by the caller, who knows with what; the oldest member leads
+ * next. */
 void group__remove(group_t *g, group_member_t *m)
 {
     ASSERT(!m->join_request);
@@ -232,7 +241,10 @@ int16_t group__validate(const group_t *g, bytes_t member_id, bytes_t instance_id
     return group_find(g, member_id) ? KAFKA_NONE : KAFKA_UNKNOWN_MEMBER_ID;
 }
 
-group_pending_t *group__pending(const group_t *g, bytes_t member_id) { return map_get(&g->pending_by_id, member_id); }
+group_pending_t *group__pending(const group_t *g, bytes_t member_id)
+{
+    return map_get(&g->pending_by_id, member_id);
+}
 
 void group__add_pending(group_t *g, bytes_t member_id, int64_t deadline_ms)
 {
@@ -251,7 +263,7 @@ void group__remove_pending(group_t *g, group_pending_t *p)
     mem_free(p);
 }
 
-/* ---- parked requests ------------------------------------------------------------------------------------------- */
+/* ---- parked requests -------------------------------------------------------------------------------- */
 
 void group__park_join(group_t *g, group_member_t *m, void *request)
 {
@@ -271,7 +283,8 @@ void group__reply_join(group_t *g, group_member_t *m, const group_join_reply_t *
 
 void group__fail_join(group_t *g, group_member_t *m, bytes_t member_id, int16_t error)
 {
-    group_join_reply_t reply = {.error = error, .generation = -1, .leader = BYTES_LIT(""), .member_id = member_id};
+    group_join_reply_t reply = {
+        .error = error, .generation = -1, .leader = BYTES_LIT(""), .member_id = member_id};
     group__reply_join(g, m, &reply);
 }
 
@@ -308,7 +321,7 @@ void group__reply_sync(group_t *g, group_member_t *m, int16_t error)
     g->host->synced(g->user, g, request, &reply);
 }
 
-/* ---- stores ---------------------------------------------------------------------------------------------------- */
+/* ---- stores ----------------------------------------------------------------------------------------- */
 
 group_store_t *group__store_new(group_t *g, int kind)
 {

@@ -1,23 +1,25 @@
-/* group.h: one consumer group of the classic protocol, as a pure state machine: an input and a time go in, replies to parked
- * requests and wishes to store come out through group_host_t. It does no I/O and reads no clock, so that the unit tests and
- * the simulator run exactly what ships. Called by the coordinator of this folder.
+/* group.h: one consumer group of the classic protocol, as a pure state machine: an input and a time go in,
+ * replies to parked requests and wishes to store come out through group_host_t. It does no I/O and reads no
+ * clock, so that the unit tests and the simulator run exactly what ships. Called by the coordinator of this
+ * folder.
  *
- *               join                        all joined, or the rebalance timeout
- *     Empty ------------> PreparingRebalance ------------------------------------> CompletingRebalance
- *       ^                   |    ^      ^                                            |            |
- *       |   all have left   |    |      | join, leave, failure, missing sync         |            | leader's
- *       +-------------------+    |      +--------------------------------------------+            | assignment
- *                                |                                                                | stored
- *                                +--------------------------- Stable <----------------------------+
+ *              join                       all joined, or time is up
+ *     Empty ---------> PreparingRebalance --------------------------> CompletingRebalance
+ *       ^                |    ^     ^                                     |          |
+ *       | all have left  |    |     | join, leave, failure, missing sync  |          | leader's
+ *       +----------------+    |     +-------------------------------------+          | assignment
+ *                             |                                                      | stored
+ *                             +--------------------- Stable <------------------------+
  *     any -> Dead (deleted, or the coordinator moved away)
  *
- * Invariants: a member in PreparingRebalance either waits for its JoinGroup reply or is expected to send one by the join
- * deadline; the generation grows by one each time a join phase ends; an assignment reaches nobody before it is stored; every
- * parked request is answered exactly once.
+ * Invariants: a member in PreparingRebalance either waits for its JoinGroup reply or is expected to send one
+ * by the join deadline; the generation grows by one each time a join phase ends; an assignment reaches nobody
+ * before it is stored; every parked request is answered exactly once.
  *
- * Behaviour follows Apache Kafka's classic group coordinator (KIP-62, 134, 345, 394, 559, 814). Differences, all on paths where the
- * original leaves a request unanswered: a parked request that a newer one of the same member replaces is answered
- * REBALANCE_IN_PROGRESS, and a parked SyncGroup of a removed member UNKNOWN_MEMBER_ID. */
+ * Behaviour follows Apache Kafka's classic group coordinator (KIP-62, 134, 345, 394, 559, 814). Differences,
+ * all on paths where the original leaves a request unanswered: a parked request that a newer one of the same
+ * member replaces is answered REBALANCE_IN_PROGRESS, and a parked SyncGroup of a removed member
+ * UNKNOWN_MEMBER_ID. */
 #ifndef TRIVET_KAFKA_GROUPS_GROUP_H
 #define TRIVET_KAFKA_GROUPS_GROUP_H
 
@@ -27,7 +29,7 @@
 
 /* Members that were given an id (KIP-394) and have not come back with it. The original has no bound. */
 #define GROUP_PENDING_MAX 10000
-#define GROUP_NEVER_MS INT64_MAX
+#define GROUP_NEVER_MS    INT64_MAX
 
 typedef struct group group_t;
 typedef struct group_store group_store_t;
@@ -66,8 +68,8 @@ typedef struct group_protocol {
 } group_protocol_t;
 
 typedef struct group_member {
-    list_t node; /* in the order of joining */
-    bytes_t id;  /* this and all other bytes here are the member's own */
+    list_t node;         /* in the order of joining */
+    bytes_t id;          /* this and all other bytes here are the member's own */
     bytes_t instance_id; /* null for dynamic members */
     bytes_t client_id;
     bytes_t client_host;
@@ -79,12 +81,13 @@ typedef struct group_member {
     bytes_t assignment_next; /* from the leader, while it is being stored */
     void *join_request;      /* parked, or NULL */
     void *sync_request;
-    int64_t deadline_ms;     /* its session ends, or its first join has waited too long */
-    bool is_new;             /* has never had a JoinGroup reply, so it cannot heartbeat */
-    bool sync_due;           /* owes a SyncGroup for this generation */
+    int64_t deadline_ms; /* its session ends, or its first join has waited too long */
+    bool is_new;         /* has never had a JoinGroup reply, so it cannot heartbeat */
+    bool sync_due;       /* owes a SyncGroup for this generation */
 } group_member_t;
 
-/* A null protocol_type is a "simple" group: offsets without members. `leader` is NULL when there are no members. */
+/* A null protocol_type is a "simple" group: offsets without members. `leader` is NULL when there are no
+ * members. */
 struct group {
     bytes_t id;
     const group_config_t *config;
@@ -115,7 +118,7 @@ struct group {
     int64_t next_deadline_ms; /* no deadline is earlier */
 };
 
-/* ---- what comes out ------------------------------------------------------------------------------------------- */
+/* ---- what comes out --------------------------------------------------------------------------------- */
 
 typedef struct group_join_reply {
     int16_t error;
@@ -135,12 +138,14 @@ typedef struct group_sync_reply {
     bytes_t assignment;
 } group_sync_reply_t;
 
-/* A wish to append the group's record, encoded from the group as it is now: members with group_member_to_store, see
- * record.h. Owned by the group; the host calls group_stored with it, after the input that brought it has returned. */
+/* A wish to append the group's record, encoded from the group as it is now: members with
+ * group_member_to_store, see record.h. Owned by the group; the host calls group_stored with it, after the
+ * input that brought it has returned. */
 struct group_store {
     list_t node;
     enum { GROUP_STORE_EMPTY, GROUP_STORE_ASSIGNMENT, GROUP_STORE_STATIC } kind;
     int32_t generation;
+    bool started; /* the host's: the append is under way */
     bool skip_assignment_known;
     bytes_t member_id;     /* static: the new one */
     bytes_t old_member_id; /* static: what to go back to when storing fails */
@@ -155,10 +160,11 @@ typedef struct group_host {
     void (*random)(void *user, void *out, size_t bytes);
 } group_host_t;
 
-/* ---- what goes in --------------------------------------------------------------------------------------------- */
+/* ---- what goes in ----------------------------------------------------------------------------------- */
 
 /* `config`, `host` and `user` must outlive the group. */
-group_t *group_new(bytes_t id, const group_config_t *config, const group_host_t *host, void *user, group_now_t now);
+group_t *group_new(bytes_t id, const group_config_t *config, const group_host_t *host, void *user,
+                   group_now_t now);
 /* Forgets parked requests without an answer: call group_kill first. */
 void group_free(group_t *group);
 
@@ -199,7 +205,8 @@ typedef struct group_sync {
 void group_sync(group_t *group, const group_sync_t *sync, group_now_t now);
 
 /* A protocol error code, or 0. */
-int16_t group_heartbeat(group_t *group, bytes_t member_id, bytes_t instance_id, int32_t generation, group_now_t now);
+int16_t group_heartbeat(group_t *group, bytes_t member_id, bytes_t instance_id, int32_t generation,
+                        group_now_t now);
 
 typedef struct group_leaver {
     bytes_t member_id; /* empty with an instance id: an administrator removes a static member */
@@ -220,7 +227,7 @@ int64_t group_deadline_ms(const group_t *group); /* GROUP_NEVER_MS when there is
 /* Answers all parked requests with `error` and ends in Dead. */
 void group_kill(group_t *group, int16_t error, group_now_t now);
 
-/* ---- what was stored, loaded again ----------------------------------------------------------------------------- */
+/* ---- what was stored, loaded again ------------------------------------------------------------------ */
 
 typedef struct group_loaded_member {
     bytes_t id, instance_id, client_id, client_host, subscription, assignment;
@@ -230,19 +237,21 @@ typedef struct group_loaded_member {
 
 /* Onto a group without members: sets what its last record says. Follow with group_load_member for each, then
  * group_load_end, which starts the sessions (or, with more members than allowed, a rebalance). */
-void group_load(group_t *group, int32_t generation, bytes_t protocol_type, bytes_t protocol_name, int64_t state_since_ms);
+void group_load(group_t *group, int32_t generation, bytes_t protocol_type, bytes_t protocol_name,
+                int64_t state_since_ms);
 /* ERR_EXISTS: the id or the instance id is taken. */
 int group_load_member(group_t *group, const group_loaded_member_t *loaded, bool leader) MUST_CHECK;
 void group_load_end(group_t *group, group_now_t now);
 
-/* ---- questions ------------------------------------------------------------------------------------------------ */
+/* ---- questions -------------------------------------------------------------------------------------- */
 
 group_member_t *group_find(const group_t *group, bytes_t member_id);
 /* Null when the member does not know the protocol. */
 bytes_t group_member_metadata(const group_member_t *member, bytes_t protocol);
 /* The assignment that a store's record must carry. */
 bytes_t group_member_to_store(const group_member_t *member, const group_store_t *store);
-/* The group has members that read this topic, or may have (unparsable subscriptions of a "consumer" group). */
+/* The group has members that read this topic, or may have (unparsable subscriptions of a "consumer" group).
+ */
 bool group_subscribed(const group_t *group, bytes_t topic);
 /* Offsets without members, now or since the last load. */
 bool group_is_simple(const group_t *group);

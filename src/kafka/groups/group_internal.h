@@ -3,8 +3,8 @@
 #ifndef TRIVET_KAFKA_GROUPS_GROUP_INTERNAL_H
 #define TRIVET_KAFKA_GROUPS_GROUP_INTERNAL_H
 
-#include "kafka/groups/group.h"
 #include "kafka/errors.h"
+#include "kafka/groups/group.h"
 
 /* A member id that was handed out and not used yet (KIP-394). */
 typedef struct group_pending {
@@ -14,7 +14,7 @@ typedef struct group_pending {
 } group_pending_t;
 
 /* group.c */
-bytes_t group__dup(bytes_t b);  /* null stays null */
+bytes_t group__dup(bytes_t b);             /* null stays null */
 void group__set(bytes_t *slot, bytes_t b); /* replaces an owned copy */
 void group__transition(group_t *g, group_state_t state, group_now_t now);
 void group__schedule(group_t *g, int64_t *slot, int64_t deadline_ms);

@@ -5,7 +5,8 @@
 
 static void reply_error(group_t *g, const group_join_t *join, bytes_t member_id, int16_t error)
 {
-    group_join_reply_t reply = {.error = error, .generation = -1, .leader = BYTES_LIT(""), .member_id = member_id};
+    group_join_reply_t reply = {
+        .error = error, .generation = -1, .leader = BYTES_LIT(""), .member_id = member_id};
     g->host->joined(g->user, g, join->request, &reply);
 }
 
@@ -18,7 +19,8 @@ int16_t group_join_check(const group_config_t *config, bytes_t group_id, const g
 }
 
 /* The waiting members are counted while joining, so that the last to come back are the ones left out when
- * group.max.size was lowered; once the phase is over those who did not come are gone and all members count. */
+ * group.max.size was lowered; once the phase is over those who did not come are gone and all members count.
+ */
 static bool has_room(const group_t *g, const group_member_t *m)
 {
     size_t max = (size_t)g->config->members_max;
@@ -84,13 +86,16 @@ static void add_member(group_t *g, const group_join_t *join, bytes_t member_id, 
     group_member_t *m = group__add(g, member_id, join);
     m->is_new = true;
     group__park_join(g, m, join->request);
-    /* It cannot heartbeat before it has a reply; but if its client has given up, it must not wait for ever. */
+    /* It cannot heartbeat before it has a reply; but if its client has given up, it must not wait for ever.
+     */
     group__schedule(g, &m->deadline_ms, now.mono_ms + g->config->new_member_join_timeout_ms);
     group__rebalance_or_complete(g, now);
 }
 
-/* A known static member under a new id. In a stable group whose protocol it does not change nobody else notices. */
-static void replace_static(group_t *g, const group_join_t *join, group_member_t *m, bytes_t new_id, group_now_t now)
+/* A known static member under a new id. In a stable group whose protocol it does not change nobody else
+ * notices. */
+static void replace_static(group_t *g, const group_join_t *join, group_member_t *m, bytes_t new_id,
+                           group_now_t now)
 {
     bytes_t old_leader = group__dup(g->leader->id), old_id = group__dup(m->id);
     group__rename(g, m, new_id);
@@ -181,7 +186,8 @@ void group_join(group_t *g, const group_join_t *join, group_now_t now)
         return reply_error(g, join, BYTES_LIT(""), KAFKA_GROUP_MAX_SIZE_REACHED);
     }
     if (g->state == GROUP_DEAD) return reply_error(g, join, join->member_id, KAFKA_COORDINATOR_NOT_AVAILABLE);
-    if (!supports_protocols(g, join)) return reply_error(g, join, join->member_id, KAFKA_INCONSISTENT_GROUP_PROTOCOL);
+    if (!supports_protocols(g, join))
+        return reply_error(g, join, join->member_id, KAFKA_INCONSISTENT_GROUP_PROTOCOL);
     if (join->member_id.len == 0) {
         join_new(g, join, now);
     } else {

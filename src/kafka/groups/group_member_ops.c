@@ -1,8 +1,8 @@
-/* group_member_ops.c: what members do besides joining (SyncGroup, Heartbeat, LeaveGroup, committing offsets), loading a stored
- * group, its end, and questions about members. */
+/* group_member_ops.c: what members do besides joining (SyncGroup, Heartbeat, LeaveGroup, committing offsets),
+ * loading a stored group, its end, and questions about members. */
 #include "kafka/groups/group_internal.h"
 
-/* ---- SyncGroup ------------------------------------------------------------------------------------------------- */
+/* ---- SyncGroup -------------------------------------------------------------------------------------- */
 
 static void reply_sync_error(group_t *g, const group_sync_t *sync, int16_t error)
 {
@@ -10,7 +10,10 @@ static void reply_sync_error(group_t *g, const group_sync_t *sync, int16_t error
     g->host->synced(g->user, g, sync->request, &reply);
 }
 
-static bool contradicts(bytes_t asked, bytes_t ours) { return asked.ptr && ours.ptr && !bytes_eq(asked, ours); }
+static bool contradicts(bytes_t asked, bytes_t ours)
+{
+    return asked.ptr && ours.ptr && !bytes_eq(asked, ours);
+}
 
 static int16_t check_sync(const group_t *g, const group_sync_t *sync)
 {
@@ -48,9 +51,10 @@ void group_sync(group_t *g, const group_sync_t *sync, group_now_t now)
     }
 }
 
-/* ---- Heartbeat, LeaveGroup, OffsetCommit ------------------------------------------------------------------------ */
+/* ---- Heartbeat, LeaveGroup, OffsetCommit ------------------------------------------------------------ */
 
-int16_t group_heartbeat(group_t *g, bytes_t member_id, bytes_t instance_id, int32_t generation, group_now_t now)
+int16_t group_heartbeat(group_t *g, bytes_t member_id, bytes_t instance_id, int32_t generation,
+                        group_now_t now)
 {
     if (g->state == GROUP_DEAD) return KAFKA_COORDINATOR_NOT_AVAILABLE;
     int16_t error = group__validate(g, member_id, instance_id);
@@ -114,9 +118,10 @@ int16_t group_commit_check(group_t *g, bytes_t member_id, bytes_t instance_id, i
     return KAFKA_NONE;
 }
 
-/* ---- loading, and the end --------------------------------------------------------------------------------------- */
+/* ---- loading, and the end --------------------------------------------------------------------------- */
 
-void group_load(group_t *g, int32_t generation, bytes_t protocol_type, bytes_t protocol_name, int64_t state_since_ms)
+void group_load(group_t *g, int32_t generation, bytes_t protocol_type, bytes_t protocol_name,
+                int64_t state_since_ms)
 {
     ASSERT(list_empty(&g->members) && g->state == GROUP_EMPTY);
     g->generation = generation;
@@ -167,7 +172,7 @@ void group_kill(group_t *g, int16_t error, group_now_t now)
     g->next_deadline_ms = GROUP_NEVER_MS;
 }
 
-/* ---- questions -------------------------------------------------------------------------------------------------- */
+/* ---- questions -------------------------------------------------------------------------------------- */
 
 bytes_t group_member_metadata(const group_member_t *m, bytes_t protocol)
 {
@@ -184,7 +189,8 @@ bool group_is_simple(const group_t *g)
 
 typedef enum subscription { READS, READS_NOT, UNPARSABLE } subscription_t;
 
-/* The start that all versions of the consumer's subscription share: version i16, topics i32 × (i16 length, name). */
+/* The start that all versions of the consumer's subscription share: version i16, topics i32 × (i16 length,
+ * name). */
 static subscription_t subscription_has(bytes_t metadata, bytes_t topic)
 {
     if (metadata.len < 6) return UNPARSABLE;

@@ -1,6 +1,6 @@
-/* group_random_test.c: simulated consumers of one group do random things from a seed: join, sync, heartbeat, leave, die, restart.
- * After every step the counts agree with the members, no request is answered twice, and once the clients behave again
- * the group becomes stable with all of them in the same generation. */
+/* group_random_test.c: simulated consumers of one group do random things from a seed: join, sync, heartbeat,
+ * leave, die, restart. After every step the counts agree with the members, no request is answered twice, and
+ * once the clients behave again the group becomes stable with all of them in the same generation. */
 #include "kafka/groups/group_test_host.h"
 
 #include <setjmp.h>
@@ -10,8 +10,8 @@
 #include <cmocka.h>
 
 #define CLIENTS 6
-#define STEPS 600
-#define SEEDS 60
+#define STEPS   600
+#define SEEDS   60
 
 typedef struct client {
     char id[TEST_TEXT_MAX];
@@ -56,14 +56,19 @@ static void check(world_t *w)
     if (g->state == GROUP_STABLE || g->state == GROUP_COMPLETING_REBALANCE) assert_true(members > 0);
 }
 
-static const char *instance_of(const client_t *c) { return c->instance[0] ? c->instance : NULL; }
+static const char *instance_of(const client_t *c)
+{
+    return c->instance[0] ? c->instance : NULL;
+}
 
 static void join(world_t *w, client_t *c)
 {
     static const char *const preferences[] = {"range,roundrobin", "roundrobin,range"};
     c->syncing = c->stable = false;
-    c->request = test_join(w->h, (test_member_t){.id = c->id, .instance = instance_of(c),
-                                                 .protocols = preferences[pick(w, 2)], .rebalance_ms = 20000});
+    c->request = test_join(w->h, (test_member_t){.id = c->id,
+                                                 .instance = instance_of(c),
+                                                 .protocols = preferences[pick(w, 2)],
+                                                 .rebalance_ms = 20000});
 }
 
 /* What a client does with a reply that has come. */
@@ -112,7 +117,9 @@ static void misbehave(world_t *w, client_t *c)
         c->stable = c->syncing = false;
         break;
     case 1: test_leave(w->h, c->id, NULL); break;
-    case 2: test_sync(w->h, c->id, instance_of(c), (int32_t)pick(w, 3) + w->h->group->generation - 1, "x=y"); break;
+    case 2:
+        test_sync(w->h, c->id, instance_of(c), (int32_t)pick(w, 3) + w->h->group->generation - 1, "x=y");
+        break;
     case 3: join(w, c); break; /* a second time, the first still parked */
     case 4: test_host_flush(w->h); break;
     }
@@ -131,7 +138,8 @@ static void run(uint64_t seed)
     world_t w = {.h = test_host_new(), .random = seed * 7919 + 1};
     if (seed % 3 == 0) w.h->config.initial_rebalance_delay_ms = 3000;
     w.h->hold_stores = seed % 2;
-    for (int i = 0; i < CLIENTS / 2; i++) snprintf(w.clients[i].instance, sizeof(w.clients[i].instance), "i%d", i);
+    for (int i = 0; i < CLIENTS / 2; i++)
+        snprintf(w.clients[i].instance, sizeof(w.clients[i].instance), "i%d", i);
     for (int step = 0; step < STEPS; step++) {
         client_t *c = &w.clients[pick(&w, CLIENTS)];
         pick(&w, 4) ? behave(&w, c) : misbehave(&w, c);

@@ -1,8 +1,9 @@
-/* group_rebalance.c: the phases of a rebalance: how one begins, when the join phase ends, what a stored assignment
- * sets free, and what happens when time runs out. Shared by all inputs of the group state machine. */
+/* group_rebalance.c: the phases of a rebalance: how one begins, when the join phase ends, what a stored
+ * assignment sets free, and what happens when time runs out. Shared by all inputs of the group state machine.
+ */
 #include "kafka/groups/group_internal.h"
 
-/* ---- into PreparingRebalance ----------------------------------------------------------------------------------- */
+/* ---- into PreparingRebalance ------------------------------------------------------------------------ */
 
 static void fail_all_syncs(group_t *g, int16_t error, group_now_t now)
 {
@@ -56,7 +57,8 @@ void group__maybe_complete_join(group_t *g, group_now_t now)
     if (group__all_joined(g)) group__complete_join(g, now);
 }
 
-/* The initial delay is over: wait again, up to the rebalance timeout in all, as long as members keep coming. */
+/* The initial delay is over: wait again, up to the rebalance timeout in all, as long as members keep coming.
+ */
 static void initial_delay_over(group_t *g, group_now_t now)
 {
     if (!g->join_extended || g->initial_left_ms == 0) {
@@ -70,7 +72,7 @@ static void initial_delay_over(group_t *g, group_now_t now)
     group__schedule(g, &g->join_deadline_ms, now.mono_ms + delay_ms);
 }
 
-/* ---- the end of the join phase --------------------------------------------------------------------------------- */
+/* ---- the end of the join phase ---------------------------------------------------------------------- */
 
 /* Static members stay until their session ends: they may be restarting. */
 static void remove_dynamic_members_not_joined(group_t *g)
@@ -175,7 +177,7 @@ void group__complete_join(group_t *g, group_now_t now)
     }
 }
 
-/* ---- stored ---------------------------------------------------------------------------------------------------- */
+/* ---- stored ----------------------------------------------------------------------------------------- */
 
 static void assignment_stored(group_t *g, const group_store_t *store, int16_t error, group_now_t now)
 {
@@ -200,16 +202,19 @@ static void assignment_stored(group_t *g, const group_store_t *store, int16_t er
     }
 }
 
-/* The static member's new id is on disk, so it may know it. Without KIP-814 a rejoining leader is told that its old id leads:
- * it must not compute an assignment, since there is no rebalance. */
+/* The static member's new id is on disk, so it may know it. Without KIP-814 a rejoining leader is told that
+ * its old id leads: it must not compute an assignment, since there is no rebalance. */
 static void static_stored(group_t *g, const group_store_t *store, int16_t error, group_now_t now)
 {
     group_member_t *m = group_find(g, store->member_id);
     if (!m || !m->join_request || g->state != GROUP_STABLE) return; /* a rebalance began and will answer */
     group_join_reply_t reply = group__join_reply(g, m);
     if (error != KAFKA_NONE) {
-        reply = (group_join_reply_t){.error = error, .generation = g->generation, .leader = store->old_leader,
-                                     .protocol_type = g->protocol_type, .protocol_name = g->protocol_name,
+        reply = (group_join_reply_t){.error = error,
+                                     .generation = g->generation,
+                                     .leader = store->old_leader,
+                                     .protocol_type = g->protocol_type,
+                                     .protocol_name = g->protocol_name,
                                      .member_id = BYTES_LIT("")};
         group__reply_join(g, m, &reply);
         group__rename(g, m, store->old_member_id);
@@ -232,7 +237,7 @@ void group_stored(group_t *g, group_store_t *store, int16_t error, group_now_t n
     group__store_free(store);
 }
 
-/* ---- time ------------------------------------------------------------------------------------------------------ */
+/* ---- time ------------------------------------------------------------------------------------------- */
 
 void group__sync_received(group_t *g, group_member_t *m)
 {
@@ -263,7 +268,8 @@ static void sync_phase_over(group_t *g, group_now_t now)
 static void session_over(group_t *g, group_member_t *m, group_now_t now)
 {
     m->deadline_ms = GROUP_NEVER_MS;
-    /* A parked request is proof of life enough, but for a first JoinGroup: nobody may be behind it any more. */
+    /* A parked request is proof of life enough, but for a first JoinGroup: nobody may be behind it any more.
+     */
     if (!m->is_new && (m->join_request || m->sync_request)) return;
     group__fail_join(g, m, BYTES_LIT(""), KAFKA_UNKNOWN_MEMBER_ID);
     group__remove(g, m);
@@ -309,8 +315,11 @@ static bool run_one(group_t *g, group_now_t now)
 void group_tick(group_t *g, group_now_t now)
 {
     if (g->state == GROUP_DEAD || g->next_deadline_ms > now.mono_ms) return;
-    while (run_one(g, now)) {}
+    while (run_one(g, now)) {
+    }
     g->next_deadline_ms = MIN(g->join_deadline_ms, g->sync_deadline_ms);
-    LIST_EACH(&g->pending, p, group_pending_t, node) g->next_deadline_ms = MIN(g->next_deadline_ms, p->deadline_ms);
-    LIST_EACH(&g->members, m, group_member_t, node) g->next_deadline_ms = MIN(g->next_deadline_ms, m->deadline_ms);
+    LIST_EACH(&g->pending, p, group_pending_t, node)
+    g->next_deadline_ms = MIN(g->next_deadline_ms, p->deadline_ms);
+    LIST_EACH(&g->members, m, group_member_t, node)
+    g->next_deadline_ms = MIN(g->next_deadline_ms, m->deadline_ms);
 }

@@ -1,4 +1,5 @@
-/* group_static_test.c: what the group state machine promises to static members (group.instance.id, KIP-345, KIP-814). */
+/* group_static_test.c: what the group state machine promises to static members (group.instance.id, KIP-345,
+ * KIP-814). */
 #include "kafka/groups/group_test_host.h"
 
 #include <setjmp.h>
@@ -19,7 +20,10 @@ static int teardown(void **state)
     return 0;
 }
 
-static test_member_t named(const char *instance) { return (test_member_t){.instance = instance, .protocols = "range,roundrobin"}; }
+static test_member_t named(const char *instance)
+{
+    return (test_member_t){.instance = instance, .protocols = "range,roundrobin"};
+}
 
 /* A stable group of a leader "i0" and a follower "i1"; the numbers of their joins. */
 static void static_pair(test_host_t *h, int *ret_a, int *ret_b)
@@ -95,13 +99,15 @@ static void the_old_id_is_fenced(void **state)
     test_join(h, named("i1"));
     const char *old = h->replies[b].member_id;
     bytes_t instance = BYTES_LIT("i1");
-    assert_int_equal(group_heartbeat(h->group, bytes_str(old), instance, 1, h->now), KAFKA_FENCED_INSTANCE_ID);
+    assert_int_equal(group_heartbeat(h->group, bytes_str(old), instance, 1, h->now),
+                     KAFKA_FENCED_INSTANCE_ID);
     assert_int_equal(test_error(h, test_sync(h, old, "i1", 1, NULL)), KAFKA_FENCED_INSTANCE_ID);
     test_member_t member = named("i1");
     member.id = old;
     assert_int_equal(test_error(h, test_join(h, member)), KAFKA_FENCED_INSTANCE_ID);
     assert_int_equal(test_leave(h, old, "i1"), KAFKA_FENCED_INSTANCE_ID);
-    assert_int_equal(group_commit_check(h->group, bytes_str(old), instance, 1, false, h->now), KAFKA_FENCED_INSTANCE_ID);
+    assert_int_equal(group_commit_check(h->group, bytes_str(old), instance, 1, false, h->now),
+                     KAFKA_FENCED_INSTANCE_ID);
     assert_int_equal(test_heartbeat(h, old, 1), KAFKA_UNKNOWN_MEMBER_ID);
 }
 

@@ -1,4 +1,5 @@
-/* group_test.c: what the group state machine promises to dynamic members. Static members: group_static_test.c. */
+/* group_test.c: what the group state machine promises to dynamic members. Static members:
+ * group_static_test.c. */
 #include "kafka/groups/group_test_host.h"
 
 #include <setjmp.h>
@@ -19,7 +20,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* ---- joining ---- */
+/* ---- joining ---------------------------------------------------------------------------------------- */
 
 static void a_new_member_must_come_back_with_the_id_it_is_given(void **state)
 {
@@ -141,14 +142,18 @@ static void all_must_share_protocol_type_and_one_protocol(void **state)
     int nothing_shared = test_join(h, (test_member_t){.version = 3, .protocols = "sticky"});
     assert_int_equal(test_error(h, nothing_shared), KAFKA_INCONSISTENT_GROUP_PROTOCOL);
     assert_string_equal(h->replies[nothing_shared].member_id, "");
-    assert_int_equal(test_error(h, test_join(h, (test_member_t){.version = 3, .protocols = "sticky,roundrobin"})), NO_REPLY);
+    assert_int_equal(
+        test_error(h, test_join(h, (test_member_t){.version = 3, .protocols = "sticky,roundrobin"})),
+        NO_REPLY);
 }
 
 static void an_empty_group_wants_a_protocol_type_and_a_protocol(void **state)
 {
     test_host_t *h = *state;
-    assert_int_equal(test_error(h, test_join(h, (test_member_t){.type = ""})), KAFKA_INCONSISTENT_GROUP_PROTOCOL);
-    assert_int_equal(test_error(h, test_join(h, (test_member_t){.protocols = ""})), KAFKA_INCONSISTENT_GROUP_PROTOCOL);
+    assert_int_equal(test_error(h, test_join(h, (test_member_t){.type = ""})),
+                     KAFKA_INCONSISTENT_GROUP_PROTOCOL);
+    assert_int_equal(test_error(h, test_join(h, (test_member_t){.protocols = ""})),
+                     KAFKA_INCONSISTENT_GROUP_PROTOCOL);
 }
 
 static void the_protocol_with_most_votes_among_those_all_know_wins(void **state)
@@ -188,7 +193,7 @@ static void when_the_bound_shrinks_the_last_to_rejoin_is_left_out(void **state)
     assert_int_equal(h->group->members_count, 2);
 }
 
-/* ---- rebalancing ---- */
+/* ---- rebalancing ------------------------------------------------------------------------------------ */
 
 static void a_new_member_makes_all_rejoin(void **state)
 {
@@ -294,7 +299,7 @@ static void a_leader_that_is_late_loses_the_lead(void **state)
     assert_int_equal(test_error(h, c), KAFKA_NONE);
 }
 
-/* ---- syncing ---- */
+/* ---- syncing ---------------------------------------------------------------------------------------- */
 
 static void followers_wait_for_the_leaders_assignment(void **state)
 {
@@ -373,8 +378,11 @@ static void sync_checks_member_generation_and_protocol(void **state)
     test_stable_group(h, 1, ids);
     assert_int_equal(test_error(h, test_sync(h, "x", NULL, 1, NULL)), KAFKA_UNKNOWN_MEMBER_ID);
     assert_int_equal(test_error(h, test_sync(h, ids[0], NULL, 2, NULL)), KAFKA_ILLEGAL_GENERATION);
-    group_sync_t sync = {.member_id = bytes_str(ids[0]), .generation = 1, .protocol_type = BYTES_LIT("connect"),
-                         .protocol_name = BYTES_LIT("range"), .request = (void *)(uintptr_t)++h->requests};
+    group_sync_t sync = {.member_id = bytes_str(ids[0]),
+                         .generation = 1,
+                         .protocol_type = BYTES_LIT("connect"),
+                         .protocol_name = BYTES_LIT("range"),
+                         .request = (void *)(uintptr_t)++h->requests};
     group_sync(h->group, &sync, h->now);
     assert_int_equal(test_error(h, h->requests), KAFKA_INCONSISTENT_GROUP_PROTOCOL);
     sync.protocol_type = BYTES_LIT("consumer");
@@ -400,7 +408,7 @@ static void who_joins_but_never_syncs_is_removed_after_the_rebalance_timeout(voi
     assert_int_equal(test_heartbeat(h, h->replies[b].member_id, 1), KAFKA_UNKNOWN_MEMBER_ID);
 }
 
-/* ---- sessions ---- */
+/* ---- sessions --------------------------------------------------------------------------------------- */
 
 static void a_silent_member_is_removed_when_its_session_ends(void **state)
 {
@@ -472,7 +480,8 @@ static void heartbeats_are_checked(void **state)
     assert_int_equal(test_heartbeat(h, ids[0], 0), KAFKA_ILLEGAL_GENERATION);
     assert_int_equal(test_heartbeat(h, ids[0], 2), KAFKA_ILLEGAL_GENERATION);
     assert_int_equal(test_heartbeat(h, ids[0], 1), KAFKA_NONE);
-    assert_int_equal(group_heartbeat(h->group, bytes_str(ids[0]), BYTES_LIT("i"), 1, h->now), KAFKA_UNKNOWN_MEMBER_ID);
+    assert_int_equal(group_heartbeat(h->group, bytes_str(ids[0]), BYTES_LIT("i"), 1, h->now),
+                     KAFKA_UNKNOWN_MEMBER_ID);
 }
 
 static void heartbeats_while_completing_are_fine(void **state)
@@ -483,7 +492,7 @@ static void heartbeats_while_completing_are_fine(void **state)
     assert_int_equal(test_heartbeat(h, h->replies[a].member_id, 1), KAFKA_NONE);
 }
 
-/* ---- leaving ---- */
+/* ---- leaving ---------------------------------------------------------------------------------------- */
 
 static void leaving_rebalances_the_rest_and_the_last_one_empties_the_group(void **state)
 {
@@ -505,8 +514,10 @@ static void a_batch_of_leavers_is_answered_one_by_one(void **state)
     test_host_t *h = *state;
     char ids[3][TEST_TEXT_MAX];
     test_stable_group(h, 3, ids);
-    group_leaver_t leavers[] = {{.member_id = bytes_str(ids[1])}, {.member_id = BYTES_LIT("x")},
-                                {.member_id = bytes_str(ids[2])}, {.member_id = bytes_str(ids[2])}};
+    group_leaver_t leavers[] = {{.member_id = bytes_str(ids[1])},
+                                {.member_id = BYTES_LIT("x")},
+                                {.member_id = bytes_str(ids[2])},
+                                {.member_id = bytes_str(ids[2])}};
     assert_int_equal(group_leave(h->group, leavers, 4, h->now), KAFKA_NONE);
     assert_int_equal(leavers[0].error, KAFKA_NONE);
     assert_int_equal(leavers[1].error, KAFKA_UNKNOWN_MEMBER_ID);
@@ -557,7 +568,7 @@ static void leaving_during_the_join_phase_may_end_it(void **state)
     assert_int_equal(h->replies[a].members, 1);
 }
 
-/* ---- offsets ---- */
+/* ---- offsets ---------------------------------------------------------------------------------------- */
 
 static int16_t commit(test_host_t *h, const char *id, int32_t generation)
 {
@@ -581,7 +592,8 @@ static void commits_are_for_members_of_this_generation_or_empty_groups(void **st
     assert_int_equal(test_error(h, a), KAFKA_NONE);
     assert_int_equal(commit(h, ids[1], 1), KAFKA_ILLEGAL_GENERATION);
     assert_int_equal(commit(h, ids[1], 2), KAFKA_REBALANCE_IN_PROGRESS);
-    assert_int_equal(group_commit_check(h->group, bytes_str(ids[1]), BYTES_NULL, 2, true, h->now), KAFKA_NONE);
+    assert_int_equal(group_commit_check(h->group, bytes_str(ids[1]), BYTES_NULL, 2, true, h->now),
+                     KAFKA_NONE);
 }
 
 static void a_commit_keeps_the_session_alive(void **state)
@@ -600,9 +612,12 @@ static void subscriptions_tell_which_topics_are_read(void **state)
 {
     test_host_t *h = *state;
     static const char subscription[] = "\0\1\0\0\0\2\0\3foo\0\2ab\xff\xff\xff\xff";
-    group_loaded_member_t m = {.id = BYTES_LIT("m"), .client_id = BYTES_LIT("c"), .client_host = BYTES_LIT("h"),
+    group_loaded_member_t m = {.id = BYTES_LIT("m"),
+                               .client_id = BYTES_LIT("c"),
+                               .client_host = BYTES_LIT("h"),
                                .subscription = bytes_of(subscription, sizeof(subscription) - 1),
-                               .session_timeout_ms = 10000, .rebalance_timeout_ms = -1};
+                               .session_timeout_ms = 10000,
+                               .rebalance_timeout_ms = -1};
     assert_false(group_subscribed(h->group, BYTES_LIT("foo")));
     group_load(h->group, 3, BYTES_LIT("consumer"), BYTES_LIT("range"), 5);
     assert_int_equal(group_load_member(h->group, &m, true), 0);
@@ -616,14 +631,18 @@ static void subscriptions_tell_which_topics_are_read(void **state)
     assert_true(group_subscribed(h->group, BYTES_LIT("abc")));
 }
 
-/* ---- loading ---- */
+/* ---- loading ---------------------------------------------------------------------------------------- */
 
 static void a_loaded_group_is_stable_and_its_members_must_show_themselves(void **state)
 {
     test_host_t *h = *state;
-    group_loaded_member_t m = {.id = BYTES_LIT("m"), .client_id = BYTES_LIT("c"), .client_host = BYTES_LIT("h"),
-                               .subscription = BYTES_LIT("s"), .assignment = BYTES_LIT("mine"),
-                               .session_timeout_ms = 10000, .rebalance_timeout_ms = -1};
+    group_loaded_member_t m = {.id = BYTES_LIT("m"),
+                               .client_id = BYTES_LIT("c"),
+                               .client_host = BYTES_LIT("h"),
+                               .subscription = BYTES_LIT("s"),
+                               .assignment = BYTES_LIT("mine"),
+                               .session_timeout_ms = 10000,
+                               .rebalance_timeout_ms = -1};
     group_load(h->group, 7, BYTES_LIT("consumer"), BYTES_LIT("range"), 1234);
     assert_int_equal(group_load_member(h->group, &m, true), 0);
     group_load_end(h->group, h->now);

@@ -1,14 +1,14 @@
-/* group_test_host.h: a host for the group state machine under test: it keeps every reply, answers stores at once unless told
- * to hold them, and gives each request a number. Shared by the group tests. */
+/* group_test_host.h: a host for the group state machine under test: it keeps every reply, answers stores at
+ * once unless told to hold them, and gives each request a number. Shared by the group tests. */
 #ifndef TRIVET_KAFKA_GROUPS_GROUP_TEST_HOST_H
 #define TRIVET_KAFKA_GROUPS_GROUP_TEST_HOST_H
 
-#include "kafka/groups/group.h"
 #include "kafka/errors.h"
+#include "kafka/groups/group.h"
 
 #define TEST_REQUESTS_MAX 20000
-#define TEST_TEXT_MAX 80
-#define NO_REPLY 9999 /* no protocol error has this code */
+#define TEST_TEXT_MAX     80
+#define NO_REPLY          9999 /* no protocol error has this code */
 
 typedef struct test_reply {
     int answers; /* must never pass 1 */
@@ -59,7 +59,8 @@ typedef struct test_member {
 /* Each returns the request's number; look at h->replies[n]. */
 int test_join(test_host_t *h, test_member_t member);
 /* `assignments`: "member=bytes member=bytes", NULL for a follower. */
-int test_sync(test_host_t *h, const char *id, const char *instance, int32_t generation, const char *assignments);
+int test_sync(test_host_t *h, const char *id, const char *instance, int32_t generation,
+              const char *assignments);
 int16_t test_heartbeat(test_host_t *h, const char *id, int32_t generation);
 int16_t test_leave(test_host_t *h, const char *id, const char *instance);
 /* The reply's error, NO_REPLY while it is parked. */
