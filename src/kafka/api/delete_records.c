@@ -1,5 +1,5 @@
 /* delete_records.c: DeleteRecords: moves the start of partitions up. With one replica it is done at once. */
-#include "kafka/api/data.h"
+#include "kafka/apis.h"
 #include "kafka/partition.h"
 
 static void delete_records(kafka_request_t *request, kafka_topic_t *topic,

@@ -6,7 +6,7 @@
  *
  * Large stretches leave by sendfile and are never read here; small ones are copied, which costs less than the system calls
  * they would need of their own. The partitions of a fetch belong to its session, or to the request's arena. */
-#include "kafka/api/data.h"
+#include "kafka/apis.h"
 #include "kafka/fetch_session.h"
 
 #define VERSION_WITH_TOPIC_IDS 13

@@ -1,6 +1,6 @@
 /* init_producer_id.c: InitProducerId: an id for an idempotent producer. There is no transaction coordinator yet, so a
  * transactional id gets what a broker answers that has none for it: COORDINATOR_NOT_AVAILABLE. */
-#include "kafka/api/data.h"
+#include "kafka/apis.h"
 #include "kafka/producer_ids.h"
 
 typedef struct init_state {

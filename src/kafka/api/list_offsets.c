@@ -1,5 +1,5 @@
 /* list_offsets.c: ListOffsets: the offset of a time, or of an end of the log. */
-#include "kafka/api/data.h"
+#include "kafka/apis.h"
 #include "kafka/partition.h"
 
 #define VERSION_WITH_MAX_TIMESTAMP 7

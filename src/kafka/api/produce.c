@@ -2,7 +2,7 @@
  * answer waits only where flush.messages asks for stable storage; all partitions of all requests of a turn share the sync.
  *
  * acks=0 has no answer: an error closes the connection, so that the producer notices. */
-#include "kafka/api/data.h"
+#include "kafka/apis.h"
 #include "kafka/partition.h"
 #include "kafka/record.h"
 
