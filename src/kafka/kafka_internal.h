@@ -171,7 +171,6 @@ enum {
 };
 
 typedef struct kafka_handler {
-    int16_t api_key;
     void (*handle)(kafka_request_t *request);
     unsigned flags;
 } kafka_handler_t;
