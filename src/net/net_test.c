@@ -155,8 +155,7 @@ static void bytes_written_behind_owned_ones_follow_them(void **state)
     net_write(f->server.conn, "0123456789", 10);
     run_until(f, client_got_ten);
     buf_clear(&f->client.got);
-    net_write(f->server.conn, "ab", 2);
-    net_write_owned(f->server.conn, memcpy(mem_alloc(4), "cdef", 4), 4);
+    net_write_owned(f->server.conn, memcpy(mem_alloc(6), "abcdef", 6), 6);
     net_write(f->server.conn, "gh", 2);
     net_write_owned(f->server.conn, memcpy(mem_alloc(2), "ij", 2), 2);
     net_write(f->server.conn, "kl", 2);
