@@ -48,9 +48,11 @@ int log__remove_first(log_t *log, uint32_t count)
     return err;
 }
 
+/* Returns when it is durable: a segment that came back after a power loss would follow what was appended since. */
 int log__remove_after(log_t *log, uint32_t keep)
 {
     log__forget_hints(log);
+    if (log->segments_count <= keep) return 0;
     while (log->segments_count > keep) {
         log_segment_t *segment = log__active(log);
         int err = log__segment_remove_files(segment, "");
@@ -65,7 +67,7 @@ int log__remove_after(log_t *log, uint32_t keep)
             list_push_back(&log->removed, &segment->node);
         }
     }
-    return 0;
+    return io_sync_dir(log->loop, log->dir);
 }
 
 static void drop_due(log_t *log, int64_t wall_ms)
@@ -164,6 +166,7 @@ static int cut_active(log_t *log, int64_t offset)
     if (err == ERR_NOT_FOUND) return 0; /* `offset` is behind the last batch, or in the gap there */
     if (err) return err;
     err = io_file_truncate(file, position);
+    if (!err) err = io_file_sync_now(file); /* for the same reason as in log__remove_after */
     if (err) return err;
     segment->bytes = position;
     segment->bytes_durable = MIN(segment->bytes_durable, position);
