@@ -175,6 +175,14 @@ static int cut_active(log_t *log, int64_t offset)
     return log__rebuild_indexes(segment); /* rare, and also finds the largest timestamp that is left */
 }
 
+/* The end went back: what comes next is not in the sync under way, and nobody waits for what is gone. */
+static void clamp_commits(log_t *log)
+{
+    log->durable_offset = MIN(log->durable_offset, log->end_offset);
+    log->round_offset = MIN(log->round_offset, log->end_offset);
+    LIST_EACH (&log->waiters, commit, log_commit_t, node) commit->offset = MIN(commit->offset, log->end_offset);
+}
+
 int log_truncate_to(log_t *log, int64_t offset)
 {
     if (log->failed) return ERR_STATE;
@@ -188,8 +196,7 @@ int log_truncate_to(log_t *log, int64_t offset)
     log->end_offset = offset;
     err = cut_active(log, offset);
     if (err) return err;
-    log->durable_offset = MIN(log->durable_offset, log->end_offset);
-    log->round_offset = MIN(log->round_offset, log->end_offset); /* what comes next is not in the sync under way */
+    clamp_commits(log);
     log__epochs_cut_from(log, log->end_offset);
     return log->epochs_dirty ? log__epochs_save(log) : 0;
 }
@@ -206,6 +213,7 @@ int log_truncate_all(log_t *log, int64_t new_start)
         return err;
     }
     log->start_offset = log->end_offset = log->durable_offset = log->round_offset = new_start;
+    clamp_commits(log);
     log->epochs_count = 0;
     return log__epochs_save(log);
 }

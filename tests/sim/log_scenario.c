@@ -42,6 +42,7 @@ typedef struct log_world {
     int64_t checkpoint;   /* a recovery point as its owner may have saved it */
     io_timer_t writer;
     int appends_left;
+    bool truncates;
     bool failed; /* a sync failed: the process gives up */
     list_t commits;
 } log_world_t;
@@ -113,6 +114,25 @@ static void commit(log_world_t *w)
     log_commit(w->log, &p->commit, on_committed);
 }
 
+/* As a follower does whose leader disagrees. What is cut is gone for good; what was promised of it is off. */
+static void truncate(log_world_t *w)
+{
+    if (w->model.count == 0) return;
+    size_t keep = w->model.count - 1 - draw(w->run, MIN(w->model.count, 20ul));
+    int64_t end = w->model.batches[keep].base_offset;
+    w->acknowledged = MIN(w->acknowledged, end);
+    w->checkpoint = MIN(w->checkpoint, end);
+    LIST_EACH (&w->commits, p, pending_commit_t, node) p->end_offset = MIN(p->end_offset, end);
+    int err = log_truncate_to(w->log, end);
+    if (err) {
+        w->failed = true; /* it may be cut or not */
+        return;
+    }
+    CHECK(w->run, log_end_offset(w->log) == end, "truncated to %" PRId64 ", the end is %" PRId64, end,
+          log_end_offset(w->log));
+    w->model.count = keep;
+}
+
 static void on_writer(io_timer_t *timer)
 {
     static uint8_t batch[LOG_BATCH_HEADER_BYTES + PAYLOAD_BYTES_MAX + 512];
@@ -129,6 +149,8 @@ static void on_writer(io_timer_t *timer)
         CHECK(w->run, base_offset == end, "appended at %" PRId64 ", the end was %" PRId64, base_offset, end);
         model_append(&w->model, describe(base_offset, batch, bytes));
     }
+    if (w->truncates && chance(w->run, 8)) truncate(w);
+    if (w->failed) return;
     if (chance(w->run, 60)) commit(w);
     if (chance(w->run, 20)) w->checkpoint = log_durable_offset(w->log);
     if (w->appends_left > 0) io_timer_start(timer, draw(w->run, STEP_MS_MAX), 0);
@@ -287,6 +309,7 @@ void scenario_log(run_t *run)
     w.loop = sim_node_loop(w.node);
     w.options.segment_bytes_max = 4096 + draw(run, 60000);
     w.options.index_interval_bytes = 256;
+    w.truncates = chance(run, 30);
     list_init(&w.commits);
     io_timer_init(w.loop, &w.writer, on_writer);
     for (uint64_t lives = 2 + draw(run, LIVES_MAX); lives > 0; lives--) {
