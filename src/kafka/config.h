@@ -49,6 +49,13 @@ void config_compute_broker(kafka_t *kafka);
 /* Fills topic->config from its overrides and the broker. */
 void config_compute_topic(kafka_topic_t *topic);
 
+/* The value of a topic's setting as text and where it comes from, as DescribeConfigs tells it; in the arena or borrowed. */
+const char *config_topic_value(const kafka_topic_t *topic, const kafka_setting_def_t *def, config_source_t *ret_source,
+                               arena_t *arena);
+
+/* The broker's setting that a topic's is shown with; NULL when there is none. */
+const kafka_setting_def_t *config_topic_synonym(const kafka_setting_def_t *def);
+
 /* The i-th of a setting's synonyms, as DescribeConfigs lists them: log.retention.ms, .minutes, .hours. NULL at the end. */
 const kafka_setting_def_t *config_synonym(const kafka_setting_def_t *def, int i);
 

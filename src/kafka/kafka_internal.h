@@ -47,7 +47,7 @@ struct kafka {
     map_t topics_by_id; /* 16 bytes -> kafka_topic_t */
     list_t topic_listeners;
 
-    struct partition_store *partitions; /* partition_store.h */
+    partition_store_t *partitions;     /* checkpoints and timers: open before partition_open, close last */
     kafka_groups_t *groups;
     fetch_sessions_t *fetch_sessions;  /* made at the first fetch; fetch_sessions_free */
     struct producer_ids *producer_ids; /* made at the first InitProducerId; producer_ids_free */
@@ -71,6 +71,7 @@ typedef struct kafka_partition_state { /* as in /brokers/topics/T/partitions/P/s
     int32_t replicas_count;
     int32_t *replicas;
     partition_t *log; /* NULL when this broker does not hold it, or it failed to open */
+    bool failed;
 } kafka_partition_state_t;
 
 struct kafka_topic {
@@ -109,7 +110,10 @@ typedef struct kafka_topic_spec {
     int32_t overrides_count;
 } kafka_topic_spec_t;
 typedef struct kafka_setting kafka_setting_t;
+/* `topic` is NULL on an error; `message` is then never NULL, and borrowed. */
 typedef void (*kafka_topic_created_cb)(void *user, kafka_topic_t *topic, int16_t error, const char *message);
+/* As the broker makes topics by itself: with its defaults, or for __consumer_offsets and __transaction_state with theirs. */
+void kafka_topic_create_auto(kafka_t *kafka, bytes_t name, kafka_topic_created_cb done, void *user);
 void kafka_topic_create(kafka_t *kafka, const kafka_topic_spec_t *spec, kafka_topic_created_cb done, void *user);
 
 /* Told of every topic: `created` once its partitions are open (also for each one found at start), `grown` when it has
@@ -167,7 +171,6 @@ enum {
 };
 
 typedef struct kafka_handler {
-    int16_t api_key;
     void (*handle)(kafka_request_t *request);
     unsigned flags;
 } kafka_handler_t;

@@ -81,6 +81,9 @@ int log_open(io_loop_t *loop, const char *dir, const log_options_t *options, con
 int log_close(log_t *log) MUST_CHECK;
 void log_set_options(log_t *log, const log_options_t *options);
 
+/* Shows the headers of all batches that end at or above `from`, in order. */
+int log_scan(log_t *log, int64_t from, void (*each)(void *user, const log_batch_t *batch), void *user) MUST_CHECK;
+
 int64_t log_start_offset(const log_t *log);
 int64_t log_end_offset(const log_t *log);
 int64_t log_durable_offset(const log_t *log); /* all below is on stable storage */

@@ -156,24 +156,41 @@ int log__rebuild_indexes(log_segment_t *segment)
     return 0;
 }
 
-/* Shows the owner the headers of a segment that needs no check. */
-static int show_segment(log_segment_t *segment, const log_recovery_t *recovery)
+static int show_segment(log_segment_t *segment, int64_t from, void (*each)(void *user, const log_batch_t *batch),
+                        void *user)
 {
     uint8_t window[LOG_SCAN_WINDOW_BYTES];
     uint32_t position;
     log_batch_t batch;
     io_file_t *file;
-    int err = log__segment_seek(segment, recovery->scan_from, &position, &batch);
+    int err = log__segment_seek(segment, from, &position, &batch);
     if (err == ERR_NOT_FOUND) return 0;
     if (!err) err = log__segment_file(segment, false, &file);
     if (err) return err;
     log_scan_t scan;
     log__scan_init(&scan, file, position, segment->bytes, window, sizeof(window));
     while ((err = log__scan_peek(&scan, &batch)) == 0) {
-        recovery->each(recovery->user, &batch);
+        each(user, &batch);
         log__scan_skip(&scan, &batch);
     }
     return err == ERR_NOT_FOUND ? 0 : err;
+}
+
+/* Shows the owner a segment that needs no check, when it asked for that. */
+static int show_kept(log_segment_t *segment, const log_recovery_t *recovery, int64_t next_offset)
+{
+    if (!recovery->each || recovery->scan_from >= next_offset) return 0;
+    return show_segment(segment, recovery->scan_from, recovery->each, recovery->user);
+}
+
+int log_scan(log_t *log, int64_t from, void (*each)(void *user, const log_batch_t *batch), void *user)
+{
+    for (uint32_t i = 0; i < log->segments_count; i++) {
+        if (log__segment_end(log->segments[i], i) <= from || log->segments[i]->bytes == 0) continue;
+        int err = show_segment(log->segments[i], from, each, user);
+        if (err) return err;
+    }
+    return 0;
 }
 
 /* Reads the tail of the last segment after a clean stop: the batches behind the last index entry. ERR_CORRUPT or
@@ -221,7 +238,7 @@ static int open_last_clean(log_segment_t *segment, const log_recovery_t *recover
         return verify_segment(segment, recovery, window, next_offset, ret_cut);
     }
     segment->bytes_durable = segment->bytes;
-    return recovery->each && recovery->scan_from < *next_offset ? show_segment(segment, recovery) : 0;
+    return show_kept(segment, recovery, *next_offset);
 }
 
 static int recover_segments(log_t *log, const log_recovery_t *recovery, uint8_t *window)
@@ -245,7 +262,7 @@ static int recover_segments(log_t *log, const log_recovery_t *recovery, uint8_t 
         } else {
             segment->bytes_durable = segment->bytes;
             next_offset = log->segments[i + 1]->base_offset;
-            if (recovery->each && recovery->scan_from < next_offset) err = show_segment(segment, recovery);
+            err = show_kept(segment, recovery, next_offset);
         }
         if (err) return err;
         /* The next one was begun where this one ended: what lay between is lost, though the cut is a clean one. */

@@ -145,6 +145,7 @@ struct group_store {
     list_t node;
     enum { GROUP_STORE_EMPTY, GROUP_STORE_ASSIGNMENT, GROUP_STORE_STATIC } kind;
     int32_t generation;
+    bool started; /* the host's: the append is under way */
     bool skip_assignment_known;
     bytes_t member_id;     /* static: the new one */
     bytes_t old_member_id; /* static: what to go back to when storing fails */
