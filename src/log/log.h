@@ -114,8 +114,8 @@ int log_append(log_t *log, uint8_t *batch, size_t bytes, int32_t leader_epoch, i
  * gap is allowed). */
 int log_append_at(log_t *log, const uint8_t *batch, size_t bytes) MUST_CHECK;
 
-/* Group commit: `done` runs once all appended before the call is durable (0) or the log failed. All waits that pile up
- * during one sync share the next. */
+/* Group commit: `done` runs once all appended before the call, and not truncated since, is durable (0) or the log
+ * failed. All waits that pile up during one sync share the next. */
 typedef struct log_commit {
     void (*done)(struct log_commit *commit, int err);
     list_t node;

@@ -127,7 +127,10 @@ static int verify_segment(log_segment_t *segment, const log_recovery_t *recovery
     *ret_cut = err != ERR_NOT_FOUND;
     segment->bytes_durable = 0;
     if (*ret_cut) {
+        /* The cut must last before anything is appended: a power loss that undid it could leave what was cut behind
+         * new batches, and whole. */
         err = io_file_truncate(file, scan.position);
+        if (!err) err = io_file_sync_now(file);
         if (err) return err;
         segment->bytes = (uint32_t)scan.position;
     }
