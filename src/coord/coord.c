@@ -140,6 +140,7 @@ coord_zerr_t coord_children(const coord_t *coord, const char *path, void (*each)
 }
 
 int64_t coord_last_zxid(const coord_t *coord) { return coord->state.zxid; }
+const char *coord_dir(const coord_t *coord) { return coord->dir; }
 int64_t coord_own_session(const coord_t *coord) { return coord->own_session; }
 
 void coord_subscribe(coord_t *coord, coord_subscription_t *subscription)

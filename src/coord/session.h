@@ -128,5 +128,6 @@ typedef struct coord_figures {
     uint32_t voters;
 } coord_figures_t;
 void coord_figures(const coord_t *coord, coord_figures_t *ret_figures);
+const char *coord_dir(const coord_t *coord);
 
 #endif
