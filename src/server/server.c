@@ -5,7 +5,9 @@
 #include "base/buf.h"
 #include "base/hash.h"
 #include "base/slog.h"
+#ifdef HAVE_REDIS
 #include "bridge/bridge.h"
+#endif
 #include "coord/coord.h"
 #include "io/io.h"
 #include "net/net.h"
@@ -219,7 +221,7 @@ static void on_ready_hook(io_hook_t *hook)
     if (wings_ready(server)) io_loop_stop(server->loop);
 }
 
-/* Runs the loop until what recovery submitted (the broker's registration, say) is committed. */
+/* Runs the loop until what opening the doors submitted (the broker's registration, say) is committed. */
 static int wait_until_ready(server_t *server, char *error)
 {
     server->ready_hook = (io_hook_t){.rank = 100, .run = on_ready_hook};
@@ -279,9 +281,11 @@ int server_start(const options_t *options, uint64_t started_ns, server_t **ret_s
     }
     if (err == 0) err = io_on_terminate(server->loop, on_terminate, server);
     if (err == 0) err = start_wings(server, error);
-    if (err == 0) err = wait_until_ready(server, error);
+#ifdef HAVE_REDIS
     if (err == 0 && server->redis && server->kafka) server->bridge = bridge_new(server->redis, server->kafka);
+#endif
     if (err == 0) err = open_doors(server, error);
+    if (err == 0) err = wait_until_ready(server, error);
     if (err != 0) {
         server_stop(server);
         return err;
@@ -298,7 +302,9 @@ void server_stop(server_t *server)
 {
     for (int door = DOORS_COUNT - 1; door >= 0; door--)
         if (server->doors[door].started) wings[door]->stop(server->doors[door].wing);
+#ifdef HAVE_REDIS
     if (server->bridge) bridge_free(server->bridge);
+#endif
     if (server->coord) coord_close(server->coord);
     if (server->net) net_free(server->net);
     for (int door = 0; door < DOORS_COUNT; door++)
