@@ -5,8 +5,10 @@
 #include "kafka/cluster.h"
 #include "kafka/config.h"
 #include "kafka/connection.h"
+#include "kafka/fetch_session.h"
 #include "kafka/groups/groups.h"
 #include "kafka/partition_store.h"
+#include "kafka/producer_ids.h"
 #include "kafka/topics.h"
 
 #include <stdio.h>
@@ -84,6 +86,8 @@ void kafka_stop(kafka_t *kafka)
     if (kafka->groups) kafka_groups_stop(kafka->groups);
     topics_store_close(kafka);
     partition_store_close(kafka);
+    fetch_sessions_free(kafka);
+    producer_ids_free(kafka);
 }
 
 void kafka_free(kafka_t *kafka)

@@ -23,6 +23,8 @@ int topics_store_open(kafka_t *kafka) MUST_CHECK;
 void topics_store_close(kafka_t *kafka);
 /* Makes one topic what the tree says, now. */
 void topics_store_sync(kafka_t *kafka, bytes_t name);
+/* The same for the settings of brokers. */
+void topics_store_sync_brokers(kafka_t *kafka);
 
 /* Waits until the topic has at least `partitions_count` open partitions, or, with 0, is gone. */
 typedef void (*topic_wait_cb)(void *user, kafka_topic_t *topic, int16_t error, const char *message);

@@ -68,7 +68,8 @@ static inline int64_t log_batch_last_offset(const log_batch_t *b) { return b->ba
  * owner can rebuild what it derives from the log (producer state, a tree). */
 typedef struct log_recovery {
     bool clean;
-    int64_t recovery_point; /* all below was durable once; 0 when unknown */
+    int64_t recovery_point; /* what log_durable_offset said since the last open; 0 when unknown */
+    bool compacted; /* segments may end before the next begins; else that is a lost tail, and cut */
     int64_t start_offset;   /* the log's start as advanced earlier; -1 or 0 = the first segment's base */
     int64_t scan_from;      /* INT64_MAX = nothing */
     void (*each)(void *user, const log_batch_t *batch);

@@ -251,7 +251,8 @@ static int recover_segments(log_t *log, const log_recovery_t *recovery, uint8_t 
             break;
         }
         next_offset = MAX(next_offset, segment->base_offset);
-        if (!recovery->clean && (last || log->segments[i + 1]->base_offset > recovery->recovery_point)) {
+        /* At the point itself: a segment that was full and durable when it was sealed has indexes of later date. */
+        if (!recovery->clean && (last || log->segments[i + 1]->base_offset >= recovery->recovery_point)) {
             err = verify_segment(segment, recovery, window, &next_offset, &cut);
         } else if (last) {
             err = open_last_clean(segment, recovery, window, &next_offset, &cut);
@@ -261,6 +262,8 @@ static int recover_segments(log_t *log, const log_recovery_t *recovery, uint8_t 
             err = show_kept(segment, recovery, next_offset);
         }
         if (err) return err;
+        /* The next one was begun where this one ended: what lay between is lost, though the cut is a clean one. */
+        if (!recovery->clean && !recovery->compacted && !last && next_offset < log->segments[i + 1]->base_offset) cut = true;
         if (cut && !last) {
             err = log__remove_after(log, i + 1);
             if (err) return err;

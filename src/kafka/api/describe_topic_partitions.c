@@ -63,8 +63,8 @@ static int32_t fill_topic(kafka_request_t *request, const kafka_topic_t *topic, 
 static void set_cursor(kafka_request_t *request, kafka_describe_topic_partitions_response_t *response, bytes_t topic,
                        int32_t partition)
 {
-    response->next_cursor = ARENA_NEW(&request->arena, kafka_describe_topic_partitions_response_cursor_t);
-    *response->next_cursor = (kafka_describe_topic_partitions_response_cursor_t){topic, partition};
+    response->next_cursor = ARENA_NEW(&request->arena, kafka_describe_topic_partitions_response_next_cursor_t);
+    *response->next_cursor = (kafka_describe_topic_partitions_response_next_cursor_t){topic, partition};
 }
 
 static void fill_page(kafka_request_t *request, const bytes_t *names, int32_t count,
