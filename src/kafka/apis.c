@@ -1,4 +1,5 @@
 /* apis.c: which handler serves which API: one row each. ApiVersions advertises exactly these. */
+#include "kafka/api/group_apis.h"
 #include "kafka/apis.h"
 
 static const kafka_handler_t handlers[KAFKA_API_KEY_MAX + 1] = {
@@ -8,6 +9,9 @@ static const kafka_handler_t handlers[KAFKA_API_KEY_MAX + 1] = {
     [KAFKA_API_OFFSET_FOR_LEADER_EPOCH] = {kafka_handle_offset_for_leader_epoch, KAFKA_HANDLER_BORROWS},
     [KAFKA_API_DELETE_RECORDS] = {kafka_handle_delete_records, KAFKA_HANDLER_BORROWS},
     [KAFKA_API_INIT_PRODUCER_ID] = {kafka_handle_init_producer_id, 0},
+#define X(key, handler, flags) [key] = {handler, flags},
+    KAFKA_GROUP_HANDLERS(X)
+#undef X
     [KAFKA_API_METADATA] = {kafka_handle_metadata, 0},
     [KAFKA_API_API_VERSIONS] = {kafka_handle_api_versions, 0},
     [KAFKA_API_CREATE_TOPICS] = {kafka_handle_create_topics, 0},

@@ -6,6 +6,7 @@
 #include "kafka/config.h"
 #include "kafka/connection.h"
 #include "kafka/fetch_session.h"
+#include "kafka/groups/groups.h"
 #include "kafka/partition_store.h"
 #include "kafka/producer_ids.h"
 #include "kafka/topics.h"
@@ -50,6 +51,7 @@ int kafka_start(kafka_t *kafka, char *err, size_t err_bytes)
     if (result) return start_failed(err, err_bytes, "cannot read the data directory", result);
     result = partition_store_open(kafka);
     if (result) return start_failed(err, err_bytes, "cannot read the checkpoints", result);
+    kafka->groups = kafka_groups_new(kafka); /* hears of __consumer_offsets when the topics are read */
     result = topics_store_open(kafka);
     if (result) return start_failed(err, err_bytes, "cannot read the topics", result);
     kafka__connections_start(kafka);
@@ -81,6 +83,7 @@ void kafka_stop(kafka_t *kafka)
     }
     kafka->ready = false;
     kafka__connections_stop(kafka);
+    if (kafka->groups) kafka_groups_stop(kafka->groups);
     topics_store_close(kafka);
     partition_store_close(kafka);
     fetch_sessions_free(kafka);
@@ -90,6 +93,7 @@ void kafka_stop(kafka_t *kafka)
 void kafka_free(kafka_t *kafka)
 {
     if (!kafka) return;
+    if (kafka->groups) kafka_groups_free(kafka->groups);
     kafka__requests_free(kafka);
     config_store_free(kafka->config_store);
     mem_free(kafka->data_dir);
@@ -109,6 +113,7 @@ static void count_partitions(const kafka_t *kafka, kafka_stats_t *stats)
 kafka_stats_t kafka_stats(const kafka_t *kafka)
 {
     kafka_stats_t stats = kafka->stats;
+    stats.groups = kafka->groups ? kafka_groups_count(kafka->groups) : 0;
     count_partitions(kafka, &stats);
     return stats;
 }
