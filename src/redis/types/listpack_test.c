@@ -71,7 +71,7 @@ static char *random_item(void)
     char *s = calloc(1, 300);
     switch (rand() % 4) {
     case 0: sprintf(s, "%d", rand() % 200 - 100); break;
-    case 1: sprintf(s, "%lld", ((long long)rand() << 33) ^ rand()); break;
+    case 1: sprintf(s, "%lld", (long long)((unsigned long long)rand() << 33 ^ (unsigned long long)rand())); break;
     case 2: memset(s, 'a' + rand() % 26, (size_t)(rand() % 299)); break;
     default: sprintf(s, "e%d", rand() % 1000); break;
     }

@@ -1,8 +1,8 @@
 /* ztree.h: the order of a large sorted set: a B+ tree of (score, member), each inner entry counting what is below it,
  * so that ranks are found on the way down.
  *
- *      inner   | least score, item | child | size |  ... 64 entries
- *      leaf    | score | item | ... 64 entries, linked to its neighbours
+ *      inner   | least score, item | child | size |  ... 62 entries
+ *      leaf    | score | item | ... 62 entries, linked to its neighbours
  *
  * Scores lie in the nodes: a search follows no pointer but on equal scores. A tree of a million members is four nodes
  * deep. Items belong to the owner (zset.c), whose member table holds the same pointers. */
