@@ -1,12 +1,13 @@
-/* quicklist.h: a long list: a doubly linked chain of listpacks, each as large as list-max-listpack-size allows.
+/* quicklist.h: a long list: a doubly linked chain of listpacks, each as large as list-max-listpack-size
+ * allows.
  *
  *      head                                      tail
  *     +------+    +------+    +---------+    +------+
  *     | lp   |<-->| lp   |<-->| plain   |<-->| lp   |      plain: one element too large for a listpack
  *     +------+    +------+    +---------+    +------+
  *
- * No node is empty; `count` is the sum of the nodes' counts. A position is invalid after any change that does not
- * return it anew. */
+ * No node is empty; `count` is the sum of the nodes' counts. A position is invalid after any change that does
+ * not return it anew. */
 #ifndef TRIVET_REDIS_TYPES_QUICKLIST_H
 #define TRIVET_REDIS_TYPES_QUICKLIST_H
 
