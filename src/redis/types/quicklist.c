@@ -146,7 +146,8 @@ static size_t node_heap_bytes(const ql_node_t *node)
 size_t ql_heap_bytes(const quicklist_t *ql, size_t samples)
 {
     size_t bytes = 0, seen = 0;
-    for (const ql_node_t *node = ql->head; node && (samples == 0 || seen < samples); node = node->next, seen++)
+    for (const ql_node_t *node = ql->head; node && (samples == 0 || seen < samples);
+         node = node->next, seen++)
         bytes += node_heap_bytes(node);
     return sizeof(*ql) + (seen ? (size_t)((double)bytes / (double)seen * (double)ql->nodes_count) : 0);
 }
