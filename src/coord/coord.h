@@ -107,6 +107,12 @@ typedef struct coord_options {
     uint32_t snapshot_entries; /* snapshot after so many applied entries (snapCount, 100,000) */
     bool extended_types;    /* TTL nodes; true */
     bool force_sync;        /* forceSync: sync each commit before answering; true */
+    bool skip_acl;          /* skipACL */
+    bool enforce_quota;     /* enforceQuota */
+    uint32_t container_check_ms; /* znode.container.checkIntervalMs, 60,000 */
+    /* When durability is lost (a failed sync, a corrupt entry) nothing may go on; NULL logs a line and ends the process. */
+    void (*fatal)(void *user, const char *what, int err);
+    void *fatal_user;
 } coord_options_t;
 extern const coord_options_t coord_options_default;
 

@@ -56,7 +56,7 @@ void io_hook_remove(io_hook_t *hook)
 void io__hooks_run(io_loop_t *loop)
 {
     loop->hook_next = loop->hooks.next;
-    while (loop->hook_next != &loop->hooks) {
+    while (loop->hook_next != &loop->hooks && !loop->halted) {
         io_hook_t *hook = CONTAINER_OF(loop->hook_next, io_hook_t, node);
         loop->hook_next = hook->node.next;
         hook->run(hook);

@@ -68,6 +68,7 @@ struct io_loop {
     int64_t wall_ms;
     io_timer_heap_t timers;
     list_t hooks;
+    bool halted;       /* the simulated machine is gone: no timer or hook runs any more */
     list_t *hook_next; /* the hook after the one that runs, so that a hook may remove any other */
 };
 
@@ -80,6 +81,8 @@ void io__loop_init(io_loop_t *loop, const io_ops_t *ops);
 void io__loop_deinit(io_loop_t *loop);
 void io__hooks_run(io_loop_t *loop);
 
+/* (Re)arms for an absolute time, once. */
+void io__timer_arm_at(io_timer_t *timer, uint64_t due_ns);
 /* When the next timer is due: 0 = none is armed. */
 uint64_t io__timers_next_ns(const io_loop_t *loop);
 /* Runs those due at loop->now_ns; those armed meanwhile wait for the next turn. */

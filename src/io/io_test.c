@@ -1,5 +1,6 @@
 /* io_test.c: what io.h promises, from the same bodies on each backend; then what only libuv can show. */
 #include "io/io.h"
+#include "io/sim.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -15,6 +16,7 @@
 
 typedef struct env {
     io_loop_t *loop;
+    sim_t *sim; /* NULL on uv */
     char dir[64];
     int step; /* what the test counts */
 } env_t;
@@ -34,6 +36,24 @@ static int uv_teardown(void **state)
     env_t *env = *state;
     assert_int_equal(io_remove_tree(env->loop, env->dir), 0);
     io_loop_free(env->loop);
+    free(env);
+    return 0;
+}
+
+static int sim_setup(void **state)
+{
+    env_t *env = calloc(1, sizeof(*env));
+    strcpy(env->dir, "/data");
+    env->sim = sim_new(1);
+    env->loop = sim_node_loop(sim_node_new(env->sim, "10.0.0.1"));
+    *state = env;
+    return 0;
+}
+
+static int sim_teardown(void **state)
+{
+    env_t *env = *state;
+    sim_free(env->sim);
     free(env);
     return 0;
 }
@@ -630,28 +650,29 @@ static void foreign_descriptors_and_ipv6_are_watched(void **state)
 }
 
 #define UV(test) cmocka_unit_test_setup_teardown(test, uv_setup, uv_teardown)
+#define SIM(test) cmocka_unit_test_setup_teardown(test, sim_setup, sim_teardown)
+
+#define ON_BOTH(BACKEND)                                                                                               \
+    BACKEND(timers_fire_by_time_then_by_order_of_arming), BACKEND(a_repeating_timer_repeats_until_it_is_stopped),      \
+        BACKEND(many_timers_keep_their_order_through_rearming),                                                        \
+        BACKEND(hooks_run_by_rank_and_may_remove_one_another_and_wake_the_loop),                                       \
+        BACKEND(messages_arrive_in_order_and_may_post_more), BACKEND(work_runs_and_then_its_done),                     \
+        BACKEND(a_stream_carries_every_byte_in_order_then_its_end),                                                    \
+        BACKEND(connecting_to_a_closed_port_is_refused), BACKEND(sendfile_sends_the_asked_range),                      \
+        BACKEND(files_read_back_what_was_written), BACKEND(syncs_call_back_later_and_never_after_close),               \
+        BACKEND(directories_list_rename_and_remove), BACKEND(whole_files_are_replaced_and_read),                       \
+        BACKEND(clocks_and_randomness_work)
 
 int main(void)
 {
     const struct CMUnitTest on_uv[] = {
-        UV(timers_fire_by_time_then_by_order_of_arming),
-        UV(a_repeating_timer_repeats_until_it_is_stopped),
-        UV(many_timers_keep_their_order_through_rearming),
-        UV(hooks_run_by_rank_and_may_remove_one_another_and_wake_the_loop),
-        UV(messages_arrive_in_order_and_may_post_more),
-        UV(work_runs_and_then_its_done),
-        UV(a_stream_carries_every_byte_in_order_then_its_end),
-        UV(connecting_to_a_closed_port_is_refused),
-        UV(sendfile_sends_the_asked_range),
-        UV(files_read_back_what_was_written),
-        UV(syncs_call_back_later_and_never_after_close),
-        UV(directories_list_rename_and_remove),
-        UV(whole_files_are_replaced_and_read),
-        UV(clocks_and_randomness_work),
+        ON_BOTH(UV),
         UV(messages_of_other_threads_arrive_in_each_ones_order),
         UV(a_listener_out_of_descriptors_rests_and_goes_on),
         UV(a_lock_is_taken_once),
         UV(foreign_descriptors_and_ipv6_are_watched),
     };
-    return cmocka_run_group_tests_name("io on uv", on_uv, NULL, NULL);
+    const struct CMUnitTest on_sim[] = {ON_BOTH(SIM)};
+    int failed = cmocka_run_group_tests_name("io on uv", on_uv, NULL, NULL);
+    return failed + cmocka_run_group_tests_name("io on sim", on_sim, NULL, NULL);
 }

@@ -57,7 +57,7 @@ static void heap_remove(io_timer_heap_t *heap, io_timer_t *timer)
     timer->due_ns = 0;
 }
 
-static void arm_at(io_timer_t *timer, uint64_t due_ns)
+void io__timer_arm_at(io_timer_t *timer, uint64_t due_ns)
 {
     io_timer_heap_t *heap = &timer->loop->timers;
     bool armed = timer->due_ns != 0;
@@ -84,7 +84,7 @@ void io_timer_start(io_timer_t *timer, uint64_t delay_ms, uint32_t repeat_ms)
     uint64_t now = timer->loop->now_ns;
     uint64_t delay_ms_max = (UINT64_MAX - now) / NS_PER_MS;
     timer->repeat_ms = repeat_ms;
-    arm_at(timer, now + MIN(delay_ms, delay_ms_max) * NS_PER_MS);
+    io__timer_arm_at(timer, now + MIN(delay_ms, delay_ms_max) * NS_PER_MS);
 }
 
 void io_timer_stop(io_timer_t *timer)
@@ -102,13 +102,13 @@ void io__timers_run(io_loop_t *loop)
     io_timer_heap_t *heap = &loop->timers;
     /* One armed from now on is due now at the earliest, so it sorts behind all that were due when we began. */
     uint64_t order_end = heap->order_next;
-    while (heap->count > 0) {
+    while (heap->count > 0 && !loop->halted) {
         io_timer_t *timer = heap->items[0];
         if (timer->due_ns > loop->now_ns || timer->order >= order_end) break;
         if (timer->repeat_ms) {
             uint64_t period_ns = timer->repeat_ms * NS_PER_MS;
             uint64_t due_ns = timer->due_ns + period_ns; /* no drift, but no burst after a long stall either */
-            arm_at(timer, due_ns > loop->now_ns ? due_ns : loop->now_ns + period_ns);
+            io__timer_arm_at(timer, due_ns > loop->now_ns ? due_ns : loop->now_ns + period_ns);
         } else {
             heap_remove(heap, timer);
         }

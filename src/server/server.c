@@ -5,6 +5,9 @@
 #include "base/buf.h"
 #include "base/hash.h"
 #include "base/slog.h"
+#ifdef HAVE_REDIS
+#include "bridge/bridge.h"
+#endif
 #include "coord/coord.h"
 #include "io/io.h"
 #include "net/net.h"
@@ -136,6 +139,7 @@ static int apply_settings(server_t *server, const options_t *options, char *erro
 static void on_terminate(void *user)
 {
     server_t *server = user;
+    server->terminated = true;
     io_loop_stop(server->loop);
 }
 
@@ -202,6 +206,33 @@ static int start_wings(server_t *server, char *error)
     return err;
 }
 
+static bool wings_ready(const server_t *server)
+{
+    for (int door = 0; door < DOORS_COUNT; door++) {
+        const server__door_t *d = &server->doors[door];
+        if (d->started && wings[door]->ready && !wings[door]->ready(d->wing)) return false;
+    }
+    return true;
+}
+
+static void on_ready_hook(io_hook_t *hook)
+{
+    server_t *server = CONTAINER_OF(hook, server_t, ready_hook);
+    if (wings_ready(server)) io_loop_stop(server->loop);
+}
+
+/* Runs the loop until what opening the doors submitted (the broker's registration, say) is committed. */
+static int wait_until_ready(server_t *server, char *error)
+{
+    server->ready_hook = (io_hook_t){.rank = 100, .run = on_ready_hook};
+    io_hook_add(server->loop, &server->ready_hook);
+    while (!wings_ready(server) && !server->terminated) io_loop_run(server->loop);
+    io_hook_remove(&server->ready_hook);
+    if (!server->terminated) return 0;
+    snprintf(error, OPTIONS_ERROR_CHARS_MAX, "stopped by a signal before it was ready");
+    return ERR_CLOSED;
+}
+
 static int open_doors(server_t *server, char *error)
 {
     for (int door = 0; door < DOORS_COUNT; door++) {
@@ -248,9 +279,13 @@ int server_start(const options_t *options, uint64_t started_ns, server_t **ret_s
         server->net = net_new(server->loop);
         err = start_coord(server, error);
     }
-    if (err == 0) err = start_wings(server, error);
-    if (err == 0) err = open_doors(server, error);
     if (err == 0) err = io_on_terminate(server->loop, on_terminate, server);
+    if (err == 0) err = start_wings(server, error);
+#ifdef HAVE_REDIS
+    if (err == 0 && server->redis && server->kafka) server->bridge = bridge_new(server->redis, server->kafka);
+#endif
+    if (err == 0) err = open_doors(server, error);
+    if (err == 0) err = wait_until_ready(server, error);
     if (err != 0) {
         server_stop(server);
         return err;
@@ -267,6 +302,9 @@ void server_stop(server_t *server)
 {
     for (int door = DOORS_COUNT - 1; door >= 0; door--)
         if (server->doors[door].started) wings[door]->stop(server->doors[door].wing);
+#ifdef HAVE_REDIS
+    if (server->bridge) bridge_free(server->bridge);
+#endif
     if (server->coord) coord_close(server->coord);
     if (server->net) net_free(server->net);
     for (int door = 0; door < DOORS_COUNT; door++)

@@ -20,6 +20,11 @@ struct server {
     io_loop_t *loop;
     net_t *net;
     coord_t *coord;
+    struct redis *redis; /* NULL while off: for the bridge */
+    struct kafka *kafka;
+    struct bridge *bridge; /* when both run */
+    io_hook_t ready_hook;
+    bool terminated;
     coord_options_t coord_options;
     server__door_t doors[DOORS_COUNT];
     char *data_dir;
@@ -35,8 +40,10 @@ typedef struct server__wing {
     void *(*init)(server_t *server);
     /* May be NULL. ERR_NOT_FOUND for an unknown directive; `why` says what would fit. */
     int (*configure)(void *wing, const char *name, const char *value, char *why, size_t why_bytes);
-    /* Recovers what is on disk; `error` is preset with a general text. May be NULL. */
+    /* Recovers what is on disk; may fill `error`. May be NULL. */
     int (*start)(void *wing, server_t *server, char *error);
+    /* Whether what `start` and `listen` began has ended; NULL when it ends at once. */
+    bool (*ready)(const void *wing);
     int (*listen)(void *wing, const char *host, uint16_t port, uint16_t *ret_port);
     /* Flushes and closes; after `start` only. */
     void (*stop)(void *wing);

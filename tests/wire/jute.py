@@ -214,7 +214,7 @@ class Connection:
         """Closes the session, and the connection with it."""
         try:
             self.ask(CLOSE_SESSION)
-        except (Closed, ConnectionError, AssertionError):
+        except (OSError, AssertionError):
             pass
         self.close()
 
