@@ -10,6 +10,7 @@
 static const scenario_t scenarios[] = {
     {"log", scenario_log},
     {"coord", scenario_coord},
+    {"quorum", scenario_quorum},
 };
 
 void scenario_fail(const run_t *run, const char *file, int line, const char *fmt, ...)
