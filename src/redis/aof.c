@@ -282,6 +282,32 @@ int aof__reload(redis_t *redis, char *err_out, size_t err_bytes)
     return err;
 }
 
+typedef struct emission {
+    buf_t out;
+    int selected_db;
+    redis_db_t *db;
+} emission_t;
+
+static void emit_each(void *user, void *entry)
+{
+    emission_t *e = user;
+    if (!entry_is_expired(entry, e->db->redis->now_ms)) aof__emit_entry(&e->out, &e->selected_db, e->db, entry);
+}
+
+int aof__reload_emitted(redis_t *redis, char *err_out, size_t err_bytes)
+{
+    emission_t e = {.selected_db = -1};
+    aof__rewrite_restart(redis);
+    for (int i = 0; i < redis->db_count; i++) {
+        e.db = &redis->dbs[i];
+        table_each(&e.db->keys, emit_each, &e);
+    }
+    for (int i = 0; i < redis->db_count; i++) db__clear(&redis->dbs[i]);
+    int err = aof__load_bytes(redis->aof, &e.out, err_out, err_bytes);
+    buf_deinit(&e.out);
+    return err;
+}
+
 /* Turned on while running: what is in memory becomes the base by a rewrite. Until that is done an incremental file would be
  * a change to something else, so the manifest on disk stays as it was. */
 int aof__enable(redis_t *redis)

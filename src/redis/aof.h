@@ -31,6 +31,8 @@ int aof__open(redis_t *redis, char *err, size_t err_bytes) MUST_CHECK;
 int aof__close(redis_t *redis);
 /* DEBUG LOADAOF: writes what is due, empties memory and reads all back. */
 int aof__reload(redis_t *redis, char *err, size_t err_bytes) MUST_CHECK;
+/* DEBUG RELOAD: the data set through its emitted form, in memory. */
+int aof__reload_emitted(redis_t *redis, char *err, size_t err_bytes) MUST_CHECK;
 /* CONFIG SET appendonly. */
 int aof__enable(redis_t *redis) MUST_CHECK;
 void aof__disable(redis_t *redis);
