@@ -8,8 +8,8 @@
  * and every operation fails without effect. The driver then frees the program's objects in the usual way, and
  * sim_node_start frees the dead loops and gives a new one over the disk that is left.
  *
- * What power loss does. Of each 512-byte sector written since the file's last completed sync, the write is kept, lost or
- * torn, each by itself; the file's length is one of those it had since. Names: of the creations, renames and removals in a
+ * What power loss does. Each 512-byte sector of each write since the file's last completed sync is kept or lost by itself
+ * (a sector is whole, as disks promise; a write is not); the file's length is one of those it had since. Names: of the creations, renames and removals in a
  * directory since its last io_sync_dir, a prefix survives; a rename happens in both of its directories or in neither.
  * After a failed sync the unsynced writes count as clean though they may not be on the disk, as with real page caches.
  *

@@ -171,6 +171,16 @@ void config_compute_broker(kafka_t *kafka)
     }
 }
 
+void config_set_found(kafka_t *kafka, const char *name, const char *value)
+{
+    const kafka_setting_def_t *def = config_broker_setting(bytes_str(name));
+    config_layer_t *layer = kafka->config_store->layers[CONFIG_LAYER_STATIC];
+    ASSERT(def);
+    if (layer->values[def - kafka_broker_settings]) return;
+    config_layer_set(layer, def, bytes_str(value));
+    config_compute_broker(kafka);
+}
+
 void config_replace_layer(kafka_t *kafka, int layer, config_layer_t *values)
 {
     config_layer_t *old = kafka->config_store->layers[layer];
@@ -221,6 +231,33 @@ void config_compute_topic(kafka_topic_t *topic)
         int64_t *number = (int64_t *)(void *)((uint8_t *)&topic->config + def->offset);
         if (factor != 1) *number = *number < 0 ? -1 : *number * factor;
     }
+}
+
+/* The first broker name of a topic's setting, which alone Kafka shows as its synonym. */
+const kafka_setting_def_t *config_topic_synonym(const kafka_setting_def_t *def)
+{
+    if (!def->broker_names) return NULL;
+    return config_broker_setting(bytes_of(def->broker_names, strcspn(def->broker_names, ",*")));
+}
+
+const char *config_topic_value(const kafka_topic_t *topic, const kafka_setting_def_t *def, config_source_t *ret_source,
+                               arena_t *arena)
+{
+    const char *override = map_get_str(&topic->overrides, def->name);
+    int64_t factor = 1;
+    *ret_source = CONFIG_SOURCE_TOPIC;
+    if (override) return override;
+    const kafka_setting_def_t *synonym = config_topic_synonym(def);
+    const char *value = inherited(topic->kafka, def, &factor);
+    *ret_source = CONFIG_SOURCE_DEFAULT;
+    for (config_source_t source = CONFIG_SOURCE_BROKER; synonym && source <= CONFIG_SOURCE_DEFAULT; source++) {
+        if (!config_value_in(topic->kafka->config_store, synonym, source)) continue;
+        *ret_source = source;
+        break;
+    }
+    if (!value || factor == 1) return value;
+    int64_t number = strtoll(value, NULL, 10);
+    return arena_printf(arena, "%" PRId64, number < 0 ? -1 : number * factor);
 }
 
 static const char *const synonym_groups[][3] = {

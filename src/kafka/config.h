@@ -42,12 +42,21 @@ const char *config_value_in(const config_store_t *store, const kafka_setting_def
 /* The value that counts. */
 const char *config_value(const config_store_t *store, const kafka_setting_def_t *def);
 
+/* Adds to the server's configuration what it leaves open and the broker found out: its directory, its listener. */
+void config_set_found(kafka_t *kafka, const char *name, const char *value);
 /* Replaces a dynamic layer (taking it over) and computes what follows: the broker's values, then every topic's. */
 void config_replace_layer(kafka_t *kafka, int layer, config_layer_t *values);
 /* Fills kafka->config from the layers. */
 void config_compute_broker(kafka_t *kafka);
 /* Fills topic->config from its overrides and the broker. */
 void config_compute_topic(kafka_topic_t *topic);
+
+/* The value of a topic's setting as text and where it comes from, as DescribeConfigs tells it; in the arena or borrowed. */
+const char *config_topic_value(const kafka_topic_t *topic, const kafka_setting_def_t *def, config_source_t *ret_source,
+                               arena_t *arena);
+
+/* The broker's setting that a topic's is shown with; NULL when there is none. */
+const kafka_setting_def_t *config_topic_synonym(const kafka_setting_def_t *def);
 
 /* The i-th of a setting's synonyms, as DescribeConfigs lists them: log.retention.ms, .minutes, .hours. NULL at the end. */
 const kafka_setting_def_t *config_synonym(const kafka_setting_def_t *def, int i);

@@ -84,6 +84,7 @@ struct kafka_topic {
     int32_t partitions_count;
     kafka_partition_state_t *partitions;
     kafka_topic_config_t config; /* effective values: config.retention_ms, config.cleanup_policy ... */
+    uint32_t next_partition;     /* for records of the bridge without a key */
     map_t overrides;             /* what /config/topics/T sets: name -> char * */
 };
 
@@ -171,7 +172,6 @@ enum {
 };
 
 typedef struct kafka_handler {
-    int16_t api_key;
     void (*handle)(kafka_request_t *request);
     unsigned flags;
 } kafka_handler_t;

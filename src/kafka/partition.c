@@ -114,6 +114,7 @@ int partition_open(kafka_topic_t *topic, int32_t index, partition_t **ret_partit
         .clean = kafka->partitions->clean,
         .recovery_point = MAX(known.recovery_point, 0),
         .start_offset = known.log_start,
+        .compacted = has_policy(topic->config.cleanup_policy, "compact"),
         .scan_from = INT64_MAX,
     };
     partition_t *p = mem_zalloc(sizeof(*p));

@@ -188,7 +188,7 @@ static void sync_broker_layer(kafka_t *kafka, int layer, const char *path)
     config_replace_layer(kafka, layer, values);
 }
 
-static void sync_broker_configs(kafka_t *kafka)
+void topics_store_sync_brokers(kafka_t *kafka)
 {
     char path[PATH_CHARS_MAX];
     snprintf(path, sizeof(path), ZNODES_BROKER_CONFIGS "/%" PRId32, kafka->broker_id);
@@ -319,7 +319,7 @@ static void run_work(io_timer_t *timer)
     kafka_t *kafka = store->kafka;
     if (store->broker_configs_dirty) {
         store->broker_configs_dirty = false;
-        sync_broker_configs(kafka);
+        topics_store_sync_brokers(kafka);
     }
     map_t dirty = store->dirty;
     store->dirty = MAP_INIT;
@@ -384,7 +384,7 @@ int topics_store_open(kafka_t *kafka)
     coord_subscribe(kafka->coord, &store->topics);
     coord_subscribe(kafka->coord, &store->configs);
     coord_subscribe(kafka->coord, &store->deletions);
-    sync_broker_configs(kafka);
+    topics_store_sync_brokers(kafka);
     coord_zerr_t err = coord_children(kafka->coord, ZNODES_TOPICS, each_topic, store);
     if (err != ZOK && err != ZNO_NODE) return ERR_IO;
     run_work(&store->work);

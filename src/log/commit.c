@@ -139,13 +139,22 @@ static int sync_names(log_t *log)
     return 0;
 }
 
+/* The indexes of a sealed segment count as durable with the offsets behind it: recovery does not look into it then. */
+static bool segment_is_durable(const log_t *log, uint32_t at)
+{
+    const log_segment_t *segment = log->segments[at];
+    bool sealed = at + 1 < log->segments_count;
+    return segment->bytes_durable >= segment->bytes && !(sealed && (segment->offsets.dirty || segment->times.dirty));
+}
+
 static void round_start(log_t *log)
 {
     log->round_offset = log->end_offset;
     log->round_err = sync_names(log);
     log->syncs = 1; /* ours, so that the round cannot end while it is being put together */
-    uint32_t first = log->segments_count;
-    while (first > 0 && log->segments[first - 1]->bytes_durable < log->segments[first - 1]->bytes) first--;
+    /* The active one goes along whatever it holds: empty, it must not hide that the one before it is dirty. */
+    uint32_t first = log->segments_count - 1;
+    while (first > 0 && !segment_is_durable(log, first - 1)) first--;
     for (uint32_t i = first; !log->round_err && i < log->segments_count; i++) {
         log->round_err = sync_segment(log->segments[i], i + 1 < log->segments_count);
     }

@@ -64,6 +64,8 @@ int log_open(io_loop_t *loop, const char *dir, const log_options_t *options, con
     log->options = *options;
     list_init(&log->removed);
     log__commit_init(log);
+    /* Whoever made the names died before he could say whether they are durable. */
+    log->names_dirty = log->parent_dirty = !recovery->clean;
     int err = make_dir(log);
     if (!err) err = log__epochs_load(log);
     if (!err) err = log__recover(log, recovery);

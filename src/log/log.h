@@ -68,7 +68,8 @@ static inline int64_t log_batch_last_offset(const log_batch_t *b) { return b->ba
  * owner can rebuild what it derives from the log (producer state, a tree). */
 typedef struct log_recovery {
     bool clean;
-    int64_t recovery_point; /* all below was durable once; 0 when unknown */
+    int64_t recovery_point; /* what log_durable_offset said since the last open; 0 when unknown */
+    bool compacted; /* segments may end before the next begins; else that is a lost tail, and cut */
     int64_t start_offset;   /* the log's start as advanced earlier; -1 or 0 = the first segment's base */
     int64_t scan_from;      /* INT64_MAX = nothing */
     void (*each)(void *user, const log_batch_t *batch);
@@ -113,8 +114,8 @@ int log_append(log_t *log, uint8_t *batch, size_t bytes, int32_t leader_epoch, i
  * gap is allowed). */
 int log_append_at(log_t *log, const uint8_t *batch, size_t bytes) MUST_CHECK;
 
-/* Group commit: `done` runs once all appended before the call is durable (0) or the log failed. All waits that pile up
- * during one sync share the next. */
+/* Group commit: `done` runs once all appended before the call, and not truncated since, is durable (0) or the log
+ * failed. All waits that pile up during one sync share the next. */
 typedef struct log_commit {
     void (*done)(struct log_commit *commit, int err);
     list_t node;

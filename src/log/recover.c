@@ -127,7 +127,10 @@ static int verify_segment(log_segment_t *segment, const log_recovery_t *recovery
     *ret_cut = err != ERR_NOT_FOUND;
     segment->bytes_durable = 0;
     if (*ret_cut) {
+        /* The cut must last before anything is appended: a power loss that undid it could leave what was cut behind
+         * new batches, and whole. */
         err = io_file_truncate(file, scan.position);
+        if (!err) err = io_file_sync_now(file);
         if (err) return err;
         segment->bytes = (uint32_t)scan.position;
     }
@@ -251,7 +254,8 @@ static int recover_segments(log_t *log, const log_recovery_t *recovery, uint8_t 
             break;
         }
         next_offset = MAX(next_offset, segment->base_offset);
-        if (!recovery->clean && (last || log->segments[i + 1]->base_offset > recovery->recovery_point)) {
+        /* At the point itself: a segment that was full and durable when it was sealed has indexes of later date. */
+        if (!recovery->clean && (last || log->segments[i + 1]->base_offset >= recovery->recovery_point)) {
             err = verify_segment(segment, recovery, window, &next_offset, &cut);
         } else if (last) {
             err = open_last_clean(segment, recovery, window, &next_offset, &cut);
@@ -261,6 +265,8 @@ static int recover_segments(log_t *log, const log_recovery_t *recovery, uint8_t 
             err = show_kept(segment, recovery, next_offset);
         }
         if (err) return err;
+        /* The next one was begun where this one ended: what lay between is lost, though the cut is a clean one. */
+        if (!recovery->clean && !recovery->compacted && !last && next_offset < log->segments[i + 1]->base_offset) cut = true;
         if (cut && !last) {
             err = log__remove_after(log, i + 1);
             if (err) return err;

@@ -48,9 +48,11 @@ int log__remove_first(log_t *log, uint32_t count)
     return err;
 }
 
+/* Returns when it is durable: a segment that came back after a power loss would follow what was appended since. */
 int log__remove_after(log_t *log, uint32_t keep)
 {
     log__forget_hints(log);
+    if (log->segments_count <= keep) return 0;
     while (log->segments_count > keep) {
         log_segment_t *segment = log__active(log);
         int err = log__segment_remove_files(segment, "");
@@ -65,7 +67,7 @@ int log__remove_after(log_t *log, uint32_t keep)
             list_push_back(&log->removed, &segment->node);
         }
     }
-    return 0;
+    return io_sync_dir(log->loop, log->dir);
 }
 
 static void drop_due(log_t *log, int64_t wall_ms)
@@ -164,12 +166,21 @@ static int cut_active(log_t *log, int64_t offset)
     if (err == ERR_NOT_FOUND) return 0; /* `offset` is behind the last batch, or in the gap there */
     if (err) return err;
     err = io_file_truncate(file, position);
+    if (!err) err = io_file_sync_now(file); /* for the same reason as in log__remove_after */
     if (err) return err;
     segment->bytes = position;
     segment->bytes_durable = MIN(segment->bytes_durable, position);
     segment->bytes_syncing = MIN(segment->bytes_syncing, position);
     log->end_offset = batch.base_offset;
     return log__rebuild_indexes(segment); /* rare, and also finds the largest timestamp that is left */
+}
+
+/* The end went back: what comes next is not in the sync under way, and nobody waits for what is gone. */
+static void clamp_commits(log_t *log)
+{
+    log->durable_offset = MIN(log->durable_offset, log->end_offset);
+    log->round_offset = MIN(log->round_offset, log->end_offset);
+    LIST_EACH (&log->waiters, commit, log_commit_t, node) commit->offset = MIN(commit->offset, log->end_offset);
 }
 
 int log_truncate_to(log_t *log, int64_t offset)
@@ -185,8 +196,7 @@ int log_truncate_to(log_t *log, int64_t offset)
     log->end_offset = offset;
     err = cut_active(log, offset);
     if (err) return err;
-    log->durable_offset = MIN(log->durable_offset, log->end_offset);
-    log->round_offset = MIN(log->round_offset, log->end_offset); /* what comes next is not in the sync under way */
+    clamp_commits(log);
     log__epochs_cut_from(log, log->end_offset);
     return log->epochs_dirty ? log__epochs_save(log) : 0;
 }
@@ -203,6 +213,7 @@ int log_truncate_all(log_t *log, int64_t new_start)
         return err;
     }
     log->start_offset = log->end_offset = log->durable_offset = log->round_offset = new_start;
+    clamp_commits(log);
     log->epochs_count = 0;
     return log__epochs_save(log);
 }

@@ -146,6 +146,23 @@ static void held_output_waits_for_its_release(void **state)
     assert_memory_equal(f->client.got.ptr, "0123456789", 10);
 }
 
+static bool client_got_all(fixture_t *f) { return f->client.got.len == 12; }
+
+/* Chunks that were used once lie in a cache: what refers to memory elsewhere must not be made of one and then filled. */
+static void bytes_written_behind_owned_ones_follow_them(void **state)
+{
+    fixture_t *f = *state;
+    net_write(f->server.conn, "0123456789", 10);
+    run_until(f, client_got_ten);
+    buf_clear(&f->client.got);
+    net_write_owned(f->server.conn, memcpy(mem_alloc(6), "abcdef", 6), 6);
+    net_write(f->server.conn, "gh", 2);
+    net_write_owned(f->server.conn, memcpy(mem_alloc(2), "ij", 2), 2);
+    net_write(f->server.conn, "kl", 2);
+    run_until(f, client_got_all);
+    assert_memory_equal(f->client.got.ptr, "abcdefghijkl", 12);
+}
+
 static bool client_closed(fixture_t *f) { return f->client.closed; }
 
 static void an_error_from_the_service_closes_after_its_last_words(void **state)
@@ -198,6 +215,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_frame_larger_than_any_read_arrives_whole, setup, teardown),
         cmocka_unit_test_setup_teardown(held_output_waits_for_its_release, setup, teardown),
+        cmocka_unit_test_setup_teardown(bytes_written_behind_owned_ones_follow_them, setup, teardown),
         cmocka_unit_test_setup_teardown(an_error_from_the_service_closes_after_its_last_words, setup, teardown),
         cmocka_unit_test_setup_teardown(unconsumed_input_past_its_limit_closes_the_connection, setup, teardown),
         cmocka_unit_test_setup_teardown(a_reader_that_stops_stops_its_writer_and_loses_nothing, setup, teardown),

@@ -8,7 +8,7 @@
 static net_chunk_t *chunk_new(net_chunk_cache_t *cache, size_t room)
 {
     net_chunk_t *chunk = cache->first;
-    if (room <= NET_CHUNK_BYTES && chunk) {
+    if (room && room <= NET_CHUNK_BYTES && chunk) {
         cache->first = chunk->next;
         cache->count--;
     } else {

@@ -219,7 +219,7 @@ static void on_ready_hook(io_hook_t *hook)
     if (wings_ready(server)) io_loop_stop(server->loop);
 }
 
-/* Runs the loop until what recovery submitted (the broker's registration, say) is committed. */
+/* Runs the loop until what opening the doors submitted (the broker's registration, say) is committed. */
 static int wait_until_ready(server_t *server, char *error)
 {
     server->ready_hook = (io_hook_t){.rank = 100, .run = on_ready_hook};
@@ -279,9 +279,9 @@ int server_start(const options_t *options, uint64_t started_ns, server_t **ret_s
     }
     if (err == 0) err = io_on_terminate(server->loop, on_terminate, server);
     if (err == 0) err = start_wings(server, error);
-    if (err == 0) err = wait_until_ready(server, error);
     if (err == 0 && server->redis && server->kafka) server->bridge = bridge_new(server->redis, server->kafka);
     if (err == 0) err = open_doors(server, error);
+    if (err == 0) err = wait_until_ready(server, error);
     if (err != 0) {
         server_stop(server);
         return err;

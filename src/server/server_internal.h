@@ -42,7 +42,7 @@ typedef struct server__wing {
     int (*configure)(void *wing, const char *name, const char *value, char *why, size_t why_bytes);
     /* Recovers what is on disk; may fill `error`. May be NULL. */
     int (*start)(void *wing, server_t *server, char *error);
-    /* Whether what `start` began has ended; NULL when it ends at once. */
+    /* Whether what `start` and `listen` began has ended; NULL when it ends at once. */
     bool (*ready)(const void *wing);
     int (*listen)(void *wing, const char *host, uint16_t port, uint16_t *ret_port);
     /* Flushes and closes; after `start` only. */

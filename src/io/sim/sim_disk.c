@@ -101,48 +101,45 @@ void sim__inode_flush(sim_inode_t *inode, uint64_t change_last)
     }
 }
 
-/* Writes the sectors of one change that make it. */
-static void apply_sectors(buf_t *data, const sim_change_t *change, sim_fate_t fate, sim_rng_t *rng)
+/* Writes back those sectors that a change touched and that make it, as the page cache had them after the change. */
+static void write_back(buf_t *durable, const buf_t *cache, const sim_change_t *change, sim_fate_t fate, sim_rng_t *rng)
 {
-    size_t done = 0;
-    while (done < change->bytes) {
-        uint64_t at = change->offset + done;
-        size_t n = MIN(change->bytes - done, (size_t)(SIM_SECTOR_BYTES - at % SIM_SECTOR_BYTES));
-        uint64_t draw = fate == FATE_EACH ? sim__below(rng, 8) : fate == FATE_ALL_KEPT ? 0 : 7;
-        if (draw < 4) {
-            put(data, at, change->data + done, n);
-        } else if (draw == 4) { /* torn: its front made it */
-            put(data, at, change->data + done, (size_t)sim__below(rng, n));
-        } else if (draw == 5) { /* torn: its back */
-            size_t skip = (size_t)sim__below(rng, n);
-            put(data, at + skip, change->data + done + skip, n - skip);
-        }
-        done += n;
+    uint64_t end = change->offset + change->bytes;
+    for (uint64_t at = change->offset / SIM_SECTOR_BYTES * SIM_SECTOR_BYTES; at < end; at += SIM_SECTOR_BYTES) {
+        bool kept = fate == FATE_ALL_KEPT || (fate == FATE_EACH && sim__below(rng, 2) == 0);
+        if (kept) put(durable, at, cache->ptr + at, (size_t)MIN(SIM_SECTOR_BYTES, cache->len - at));
     }
+}
+
+/* The length is metadata and changes in order: that after the first `sizes_kept` changes. Data goes its own way, so that
+ * holes of zeros, or data cut by an old length, or old data behind a length that was not cut, is what is left. */
+static void lose_changes(sim_inode_t *inode, uint64_t change_last, sim_fate_t fate, uint64_t sizes_kept, sim_rng_t *rng)
+{
+    buf_t *durable = &inode->durable_data;
+    buf_t cache = BUF_INIT;
+    uint64_t size = durable->len, index = 0;
+    put(&cache, 0, durable->ptr, durable->len);
+    LIST_EACH (&inode->pending, change, sim_change_t, node) {
+        if (change->number > change_last) break;
+        bool size_kept = index++ < sizes_kept;
+        apply(&cache, change);
+        if (!change->is_truncation) write_back(durable, &cache, change, fate, rng);
+        if (size_kept) size = cache.len;
+        if (size_kept && change->is_truncation) resize(durable, MIN(durable->len, size));
+        drop(change);
+    }
+    resize(durable, size);
+    buf_deinit(&cache);
 }
 
 void sim__inode_lose(sim_inode_t *inode, uint64_t change_last, sim_rng_t *rng)
 {
     sim_fate_t fate = (sim_fate_t)MIN(sim__below(rng, 4), (uint64_t)FATE_EACH);
-    uint64_t count = 0, kept_sizes;
+    uint64_t count = 0;
     LIST_EACH (&inode->pending, change, sim_change_t, node) count += change->number <= change_last;
     if (count == 0) return;
-    /* The length is metadata and changes in order: that after the first `kept_sizes` changes. Data goes its own way, so
-     * that a hole of zeros, or data cut by the old length, is what is left. */
-    kept_sizes = fate == FATE_ALL_LOST ? 0 : fate == FATE_ALL_KEPT ? count : sim__below(rng, count + 1);
-    uint64_t size = inode->durable_data.len, index = 0;
-    LIST_EACH (&inode->pending, change, sim_change_t, node) {
-        if (change->number > change_last) break;
-        bool size_kept = index++ < kept_sizes;
-        if (change->is_truncation) {
-            if (size_kept) resize(&inode->durable_data, size = change->offset);
-        } else {
-            if (size_kept) size = MAX(size, change->offset + change->bytes);
-            apply_sectors(&inode->durable_data, change, fate, rng);
-        }
-        drop(change);
-    }
-    resize(&inode->durable_data, size);
+    uint64_t sizes_kept = fate == FATE_ALL_LOST ? 0 : fate == FATE_ALL_KEPT ? count : sim__below(rng, count + 1);
+    lose_changes(inode, change_last, fate, sizes_kept, rng);
 }
 
 void sim__disk_init(sim_disk_t *disk)

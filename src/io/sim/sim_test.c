@@ -110,7 +110,8 @@ static void what_was_synced_survives_and_what_was_not_is_kept_lost_or_torn(void 
         for (ssize_t i = sizeof(first); i < n; i++) twos += found[i] == 2;
         kept += twos == sizeof(second);
         lost += twos == 0;
-        torn += twos % SIM_SECTOR_BYTES != 0;
+        torn += twos % sizeof(second) != 0;
+        assert_int_equal(twos % SIM_SECTOR_BYTES, 0);
         shorter += (size_t)n < sizeof(first) + sizeof(second);
         sim_free(sim);
     }

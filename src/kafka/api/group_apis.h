@@ -3,7 +3,6 @@
 #define TRIVET_KAFKA_API_GROUP_APIS_H
 
 #include "kafka/groups/groups.h"
-#include "kafka/apis.h"
 #include "kafka/kafka_internal.h"
 
 /* X(api key, handler, flags) */

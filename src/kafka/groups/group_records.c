@@ -176,3 +176,30 @@ void group_records_add_group_tombstone(group_records_t *records, bytes_t group_i
 {
     add_group(records, group_id, NULL);
 }
+
+/* ---- where they go --------------------------------------------------------------------------------- */
+
+/* One UTF-16 unit at a time, as Java hashes; ids are UTF-8 on the wire. Malformed bytes hash as themselves.
+ */
+static int32_t java_hash(bytes_t text)
+{
+    uint32_t hash = 0;
+    for (size_t i = 0; i < text.len;) {
+        uint32_t c = text.ptr[i++];
+        int more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : c >= 0xc0 ? 1 : 0;
+        if (more) c &= 0x3fu >> more;
+        for (; more > 0 && i < text.len; more--) c = c << 6 | (text.ptr[i++] & 0x3f);
+        if (c >= 0x10000) {
+            hash = hash * 31 + (0xd7c0 + (c >> 10));
+            c = 0xdc00 + (c & 0x3ff);
+        }
+        hash = hash * 31 + c;
+    }
+    return (int32_t)hash;
+}
+
+int32_t group_records_partition(bytes_t group_id, int32_t partitions_count)
+{
+    int32_t hash = java_hash(group_id);
+    return (hash == INT32_MIN ? 0 : hash < 0 ? -hash : hash) % partitions_count;
+}

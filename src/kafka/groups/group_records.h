@@ -41,4 +41,8 @@ void group_records_add_group_tombstone(group_records_t *records, bytes_t group_i
 /* Onto a new group. ERR_EXISTS when the record names a member twice. */
 int group_record_load(group_t *group, const struct kafka_group_metadata_value *value) MUST_CHECK;
 
+/* The partition of __consumer_offsets that a group's records belong to: Java's String.hashCode of the id,
+ * made positive, modulo the count. */
+int32_t group_records_partition(bytes_t group_id, int32_t partitions_count);
+
 #endif

@@ -52,7 +52,7 @@ group_entry_t *groups__entry_new(kafka_groups_t *groups, bytes_t group_id)
     group_entry_t *entry = mem_zalloc(sizeof(*entry));
     entry->groups = groups;
     entry->refs = 1;
-    entry->partition = groups_partition_of(group_id, groups->partitions_count);
+    entry->partition = group_records_partition(group_id, groups->partitions_count);
     entry->timer_due_ms = GROUP_NEVER_MS;
     io_timer_init(groups->kafka->loop, &entry->timer, on_timer);
     entry->group = groups__group_new(groups, entry, group_id);
@@ -102,36 +102,11 @@ uint32_t kafka_groups_count(const kafka_groups_t *groups)
 
 /* ---- finding ---------------------------------------------------------------------------------------- */
 
-/* One UTF-16 unit at a time, as Java hashes; ids are UTF-8 on the wire. Malformed bytes hash as themselves.
- */
-static int32_t java_hash(bytes_t text)
-{
-    uint32_t hash = 0;
-    for (size_t i = 0; i < text.len;) {
-        uint32_t c = text.ptr[i++];
-        int more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : c >= 0xc0 ? 1 : 0;
-        if (more) c &= 0x3fu >> more;
-        for (; more > 0 && i < text.len; more--) c = c << 6 | (text.ptr[i++] & 0x3f);
-        if (c >= 0x10000) {
-            hash = hash * 31 + (0xd7c0 + (c >> 10));
-            c = 0xdc00 + (c & 0x3ff);
-        }
-        hash = hash * 31 + c;
-    }
-    return (int32_t)hash;
-}
-
-int32_t groups_partition_of(bytes_t group_id, int32_t partitions_count)
-{
-    int32_t hash = java_hash(group_id);
-    return (hash == INT32_MIN ? 0 : hash < 0 ? -hash : hash) % partitions_count;
-}
-
 int16_t groups_find(kafka_groups_t *groups, bytes_t group_id, group_entry_t **ret_entry)
 {
     if (!groups->topic || groups->stopped) return KAFKA_COORDINATOR_NOT_AVAILABLE;
     const groups_partition_t *p =
-        &groups->partitions[groups_partition_of(group_id, groups->partitions_count)];
+        &groups->partitions[group_records_partition(group_id, groups->partitions_count)];
     if (p->state == GROUPS_LOADING) return KAFKA_COORDINATOR_LOAD_IN_PROGRESS;
     if (p->state == GROUPS_FAILED) return KAFKA_NOT_COORDINATOR;
     *ret_entry = map_get(&groups->entries, group_id);

@@ -96,8 +96,4 @@ typedef struct groups_waiter {
 void groups_need_topic(kafka_groups_t *groups, groups_waiter_t *waiter,
                        void (*ready)(groups_waiter_t *waiter, int16_t error));
 
-/* Partition of __consumer_offsets for a group: Java's String.hashCode of the id, made positive, modulo the
- * count. */
-int32_t groups_partition_of(bytes_t group_id, int32_t partitions_count);
-
 #endif

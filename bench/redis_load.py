@@ -1,0 +1,82 @@
+"""Redis: redis-benchmark against both servers, row by row, P=1 and P=32."""
+
+import shutil
+import subprocess
+
+import table
+from harness.originals import Valkey
+from harness.trivet import Trivet
+
+KEYS = 1_000_000
+CLIENTS = 50
+VALUE = "x" * 64
+KEY = "key:__rand_int__"
+ROWS = {
+    "SET": ["SET", KEY, VALUE],
+    "GET": ["GET", KEY],
+    "INCR": ["INCR", "counter:__rand_int__"],
+    "LPUSH": ["LPUSH", "mylist", VALUE],
+    "HSET": ["HSET", "myhash", "element:__rand_int__", VALUE],
+    "ZADD": ["ZADD", "myzset", "__rand_int__", "element:__rand_int__"],
+    "MSET (10 keys)": ["MSET", *[word for _ in range(10) for word in (KEY, VALUE)]],
+    "LRANGE_100": ["LRANGE", "hundred", "0", "99"],
+}
+# Operations a run; a row is repeated once a round.
+COUNTS = {1: 200_000, 8: 300_000, 32: 1_500_000}
+SLOW = {"MSET (10 keys)": 5, "ZADD": 3}
+
+
+def load(server, words, pipeline, count):
+    command = ["redis-benchmark", "-h", server.host, "-p", str(server.port_of("redis")), "-c", str(CLIENTS), "-n", str(count),
+               "-P", str(pipeline), "-r", str(KEYS), "-q", *words]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def servers_of(options):
+    settings = {"appendonly": "yes", "appendfsync": "everysec"} if options.aof else {"appendonly": "no"}
+    program = options.against or shutil.which("redis-server")
+    made = [("original", Valkey(dict(settings), program=program))]
+    if not options.only_original:
+        made.append(("trivet", Trivet({"redis": dict(settings)})))
+    return made
+
+
+def name_of(program):
+    words = subprocess.run([program, "--version"], capture_output=True, text=True).stdout.split()
+    version = next((word[2:] for word in words if word.startswith("v=")), "")
+    return f"{program.rpartition('/')[2]} {version}"
+
+
+def measure(options):
+    servers = servers_of(options)
+    names = [name_of(servers[0][1].program), *["Trivet"] * (len(servers) - 1)]
+    title = "Redis, operations per CPU-second" + (", append-only file on" if options.aof else "")
+    yield from table.header(title, names, "ratio")
+    try:
+        for _, server in servers:
+            server.start()
+            load(server, ROWS["SET"], 32, KEYS * 2)
+            load(server, ["RPUSH", "hundred", VALUE], 1, 100)
+        for pipeline in (1, 32):
+            for name, words in ROWS.items():
+                depth = 8 if name == "LRANGE_100" and pipeline == 32 else pipeline
+                label = f"{name} P={depth}"
+                if options.rows and options.rows.lower() not in label.lower():
+                    continue
+                yield table.row(label, samples(servers, name, words, depth, options))
+    finally:
+        for _, server in servers:
+            server.close()
+
+
+def samples(servers, name, words, pipeline, options):
+    count = int(COUNTS[pipeline] * options.scale / (SLOW.get(name, 1) if pipeline > 1 else 1))
+    found = [[] for _ in servers]
+    for _ in range(options.rounds):
+        for index, (_, server) in enumerate(servers):
+            before = server.cpu_seconds()
+            load(server, words, pipeline, count)
+            found[index].append(count / max(server.cpu_seconds() - before, 0.01))
+            if name == "LPUSH":
+                subprocess.run(["redis-cli", "-p", str(server.port_of("redis")), "DEL", "mylist"], capture_output=True)
+    return found
