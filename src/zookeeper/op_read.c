@@ -124,7 +124,8 @@ typedef struct ephemerals {
 static void add_ephemeral(void *user, bytes_t path)
 {
     ephemerals_t *e = user;
-    if (path.len < e->prefix.len || memcmp(path.ptr, e->prefix.ptr, e->prefix.len) != 0) return;
+    if (path.len < e->prefix.len) return;
+    if (e->prefix.len > 0 && memcmp(path.ptr, e->prefix.ptr, e->prefix.len) != 0) return;
     jute_put_bytes(buf_reserve(&e->names, 4 + path.len), path);
     e->names.len += 4 + path.len;
     e->count++;
