@@ -52,9 +52,13 @@ static bool wait_is_over(const topic_wait_t *wait, const kafka_topic_t *topic)
     return wait->partitions_count == 0 ? topic == NULL : topic && topic->partitions_count >= wait->partitions_count;
 }
 
-/* A wait's callback may start another wait, so the list is walked anew after each. */
-static void end_waits(topics_store_t *store, bytes_t name)
+/* A wait's callback may start another wait, so the list is walked anew after each; it may also free whoever owns
+ * `asked`, hence the copy. */
+static void end_waits(topics_store_t *store, bytes_t asked)
 {
+    char copy[KAFKA_TOPIC_NAME_BYTES_MAX];
+    bytes_t name = bytes_of(copy, MIN(asked.len, sizeof(copy)));
+    memcpy(copy, asked.ptr, name.len);
     bool again = true;
     while (again) {
         again = false;
