@@ -132,7 +132,7 @@ int partition_open(kafka_topic_t *topic, int32_t index, partition_t **ret_partit
     p->high_watermark = log_end_offset(p->log);
     log_on_roll(p->log, rolled, p);
     partition__store_add(p);
-    if (index < topic->partitions_count) partition_set_leader_epoch(p, topic->partitions[index].leader_epoch);
+    partition_set_leader_epoch(p, topic->partitions[index].leader_epoch);
     *ret_partition = p;
     return 0;
 out_log:
