@@ -164,7 +164,6 @@ void io_file_sync(io_file_t *file, io_sync_t *sync, void (*done)(io_sync_t *sync
 int io_file_sync_now(io_file_t *file) { return file->ops->file_sync_now(file); }
 int io_rename(io_loop_t *loop, const char *from, const char *to) { return loop->ops->rename(loop, from, to); }
 int io_remove(io_loop_t *loop, const char *path) { return loop->ops->remove(loop, path); }
-int io_mkdir(io_loop_t *loop, const char *path) { return loop->ops->mkdir(loop, path); }
 int io_sync_dir(io_loop_t *loop, const char *path) { return loop->ops->sync_dir(loop, path); }
 
 bool io_exists(io_loop_t *loop, const char *path)
@@ -183,6 +182,48 @@ int io_lock_file(io_loop_t *loop, const char *path) { return loop->ops->lock_fil
 int io_disk_space(io_loop_t *loop, const char *path, uint64_t *ret_free, uint64_t *ret_total)
 {
     return loop->ops->disk_space(loop, path, ret_free, ret_total);
+}
+
+static void parent_of(const char *path, char out[NAME_CHARS_MAX])
+{
+    const char *slash = strrchr(path, '/');
+    snprintf(out, NAME_CHARS_MAX, "%.*s", slash > path ? (int)(slash - path) : 1, slash ? path : ".");
+}
+
+static int make_dir(io_loop_t *loop, const char *path, bool last)
+{
+    char parent[NAME_CHARS_MAX];
+    bool is_dir = false;
+    int err = loop->ops->mkdir(loop, path);
+    if (err == ERR_EXISTS) {
+        int stat_err = loop->ops->stat(loop, path, &is_dir);
+        if (stat_err || !is_dir) return stat_err ? stat_err : ERR_EXISTS;
+        if (!last) return 0;
+    } else if (err) {
+        return err;
+    }
+    parent_of(path, parent);
+    err = io_sync_dir(loop, parent);
+    return err == ERR_ACCESS ? 0 : err; /* a parent that is not ours to open */
+}
+
+/* One level after the other, each made durable: a directory that a power loss forgets takes with it all that was synced
+ * below it. The last one is synced even when it is there: who made it may have died before he could. */
+int io_mkdir(io_loop_t *loop, const char *path)
+{
+    char prefix[NAME_CHARS_MAX];
+    size_t len = strlen(path);
+    while (len > 1 && path[len - 1] == '/') len--;
+    if (len == 0 || len >= sizeof(prefix)) return ERR_INVALID;
+    for (size_t i = 1; i <= len; i++) {
+        if (i < len && path[i] != '/') continue;
+        memcpy(prefix, path, i);
+        prefix[i] = '\0';
+        if (prefix[i - 1] == '/') continue; /* a doubled slash, or the root */
+        int err = make_dir(loop, prefix, i == len);
+        if (err) return err;
+    }
+    return 0;
 }
 
 typedef struct tree_removal {
@@ -259,8 +300,7 @@ int io_replace_whole(io_loop_t *loop, const char *path, bytes_t data)
     char temporary[NAME_CHARS_MAX], dir[NAME_CHARS_MAX];
     int n = snprintf(temporary, sizeof(temporary), "%s.tmp", path);
     if (n < 0 || (size_t)n >= sizeof(temporary)) return ERR_LIMIT;
-    const char *slash = strrchr(path, '/');
-    snprintf(dir, sizeof(dir), "%.*s", slash > path ? (int)(slash - path) : 1, slash ? path : ".");
+    parent_of(path, dir);
     int err = write_and_sync(loop, temporary, data);
     if (!err) err = io_rename(loop, temporary, path);
     return err ? err : io_sync_dir(loop, dir);

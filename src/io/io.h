@@ -145,7 +145,7 @@ int io_file_sync_now(io_file_t *file) MUST_CHECK;
 int io_rename(io_loop_t *loop, const char *from, const char *to) MUST_CHECK; /* replaces `to`; atomic */
 int io_remove(io_loop_t *loop, const char *path) MUST_CHECK;                 /* a file or an empty directory */
 int io_remove_tree(io_loop_t *loop, const char *path) MUST_CHECK;            /* a directory and all in it */
-int io_mkdir(io_loop_t *loop, const char *path) MUST_CHECK;                  /* parents too; 0 when present */
+int io_mkdir(io_loop_t *loop, const char *path) MUST_CHECK;                  /* parents too, durable; 0 when present */
 int io_sync_dir(io_loop_t *loop, const char *path) MUST_CHECK;               /* makes renames and creations durable */
 bool io_exists(io_loop_t *loop, const char *path);
 /* Calls `each` for each name in the directory but "." and "..", in byte order. */

@@ -9,6 +9,7 @@
 
 static const scenario_t scenarios[] = {
     {"log", scenario_log},
+    {"coord", scenario_coord},
 };
 
 void scenario_fail(const run_t *run, const char *file, int line, const char *fmt, ...)

@@ -163,7 +163,7 @@ static size_t type_length(const void *ptr, redis_encoding_t encoding)
 
 static size_t type_memory(const void *ptr, redis_encoding_t encoding, size_t samples)
 {
-    return encoding == ENC_LISTPACK ? lp_heap_bytes(ptr) : ql_heap_bytes(ptr);
+    return encoding == ENC_LISTPACK ? lp_heap_bytes(ptr) : ql_heap_bytes(ptr, samples);
 }
 
 static void type_emit(const void *ptr, redis_encoding_t encoding, bytes_t key, redis_emitter_t *out)

@@ -140,7 +140,7 @@ static size_t backlen_get(const uint8_t *p, const uint8_t *lowest)
     return SIZE_MAX;
 }
 
-const uint8_t *lp_skip(const uint8_t *p)
+const uint8_t *lp__skip_long(const uint8_t *p)
 {
     size_t body = body_bytes(p);
     return p + body + backlen_bytes(body);
@@ -219,19 +219,35 @@ bool lp_eq(const uint8_t *p, bytes_t text)
     return bytes_eq(lp_text(p, room), text);
 }
 
+static const uint8_t *skip_many(const uint8_t *p, unsigned count)
+{
+    for (; count > 0 && *p != LP_EOF; count--) p = lp_skip(p);
+    return p;
+}
+
+/* `text` is no integer and shorter than 64: one byte tells most entries from it. */
+static const uint8_t *find_short(const uint8_t *p, bytes_t text, unsigned skip)
+{
+    uint8_t head = (uint8_t)(ENC_STR6 | text.len);
+    for (; *p != LP_EOF; p = skip_many(p, 1 + skip)) {
+        if (*p == head && memcmp(p + 1, text.ptr, text.len) == 0) return p;
+    }
+    return NULL;
+}
+
 const uint8_t *lp_find(const uint8_t *p, bytes_t text, unsigned skip)
 {
     int64_t number;
     if (!p) return NULL;
     bool is_number = num_parse_i64(text, &number);
-    while (*p != LP_EOF) {
+    if (!is_number && text.len < 64) return find_short(p, text, skip);
+    for (; *p != LP_EOF; p = skip_many(p, 1 + skip)) {
         lp_value_t v = lp_get(p);
         if (v.ptr) {
             if (v.len == text.len && memcmp(v.ptr, text.ptr, text.len) == 0) return p;
         } else if (is_number && v.i64 == number) {
             return p;
         }
-        for (unsigned i = 0; i <= skip && *p != LP_EOF; i++) p = lp_skip(p);
     }
     return NULL;
 }

@@ -64,7 +64,14 @@ static inline bool lp_room_for(const uint8_t *lp, size_t bytes)
 
 /* ---- walking: NULL at either end --------------------------------------------------------- */
 
-const uint8_t *lp_skip(const uint8_t *p); /* the entry after `p`, or the end byte */
+const uint8_t *lp__skip_long(const uint8_t *p);
+/* The entry after `p`, or the end byte. */
+static inline const uint8_t *lp_skip(const uint8_t *p)
+{
+    if (*p < 0x80) return p + 2;
+    if (*p < 0xC0) return p + 2 + (*p & 0x3F);
+    return lp__skip_long(p);
+}
 static inline const uint8_t *lp_first(const uint8_t *lp)
 {
     return lp[LP_HEADER_BYTES] == LP_EOF ? NULL : lp + LP_HEADER_BYTES;

@@ -143,11 +143,13 @@ static size_t node_heap_bytes(const ql_node_t *node)
     return sizeof(*node) + (node->plain ? (size_t)node->plain_len + 1 : lp_heap_bytes(node->data));
 }
 
-size_t ql_heap_bytes(const quicklist_t *ql)
+size_t ql_heap_bytes(const quicklist_t *ql, size_t samples)
 {
-    size_t bytes = sizeof(*ql);
-    for (const ql_node_t *node = ql->head; node; node = node->next) bytes += node_heap_bytes(node);
-    return bytes;
+    size_t bytes = 0, seen = 0;
+    for (const ql_node_t *node = ql->head; node && (samples == 0 || seen < samples);
+         node = node->next, seen++)
+        bytes += node_heap_bytes(node);
+    return sizeof(*ql) + (seen ? (size_t)((double)bytes / (double)seen * (double)ql->nodes_count) : 0);
 }
 
 /* ---- walking ----------------------------------------------------------------------------- */

@@ -47,7 +47,8 @@ quicklist_t *ql_copy(const quicklist_t *ql);
 void ql_append_listpack(quicklist_t *ql, uint8_t *lp);
 /* Takes the element as a new last node of its own, however small. */
 void ql_append_plain(quicklist_t *ql, bytes_t text);
-size_t ql_heap_bytes(const quicklist_t *ql);
+/* Judged by at most `samples` nodes (0 = all). */
+size_t ql_heap_bytes(const quicklist_t *ql, size_t samples);
 
 void ql_push(quicklist_t *ql, bytes_t text, bool at_head);
 ql_pos_t ql_first(const quicklist_t *ql);
