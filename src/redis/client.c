@@ -6,8 +6,6 @@
 
 #include <stdio.h>
 
-bool exec__fast(redis_client_t *c, const parsed_t *q, bytes_t raw);
-
 /* ---- life -------------------------------------------------------------------------------------------------------------- */
 
 static redis_client_t *new_client(redis_t *redis)

@@ -6,10 +6,6 @@
 
 #include <strings.h>
 
-bool client__name_is_valid(bytes_t name);
-void client__set_name(redis_client_t *c, bytes_t name);
-void redis__end_pause(redis_t *redis);
-
 /* ---- describing ------------------------------------------------------------------------------------------------------------ */
 
 static void put_flags(const redis_client_t *c, buf_t *out)

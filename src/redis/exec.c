@@ -272,7 +272,6 @@ void exec__request(redis_client_t *c, const parsed_t *q, bytes_t raw)
     run_timed(c, command, q, raw);
 }
 
-/* The way of a pipelined request that needs no clock of its own; false = take exec__request. */
 bool exec__fast(redis_client_t *c, const parsed_t *q, bytes_t raw)
 {
     const redis_command_t *command = q->command;

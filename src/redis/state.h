@@ -184,6 +184,7 @@ struct redis {
 
 /* Conditions that need the slow way for every client: maxmemory, a pause, a failed append-only file, loading. */
 void redis__update_gate(redis_t *redis);
+void redis__end_pause(redis_t *redis);
 
 /* ---- client.c ------------------------------------------------------------------------------------------------------ */
 
@@ -201,6 +202,8 @@ void client__describe(redis_client_t *c, buf_t *out);
 void client__pause(redis_client_t *c);
 void client__resume(redis_client_t *c);
 const net_service_t *client__service(void);
+bool client__name_is_valid(bytes_t name);
+void client__set_name(redis_client_t *c, bytes_t name);
 
 /* ---- exec.c -------------------------------------------------------------------------------------------------------- */
 
@@ -210,6 +213,8 @@ const redis_command_t *command__resolve(const redis_command_t *command, int argc
 bool command__arity_fits(const redis_command_t *command, int argc);
 /* All checks, then queues or runs it. `raw` may be null. */
 void exec__request(redis_client_t *c, const parsed_t *request, bytes_t raw);
+/* The way of a pipelined request that needs no clock of its own; false = take exec__request. */
+bool exec__fast(redis_client_t *c, const parsed_t *request, bytes_t raw);
 /* Runs a command that passed the checks: statistics, propagation, what it woke. */
 void exec__run(redis_client_t *c, const redis_command_t *command, int argc, const bytes_t *argv, bytes_t raw,
                const uint8_t *hashed_key, uint64_t key_hash, uint32_t flags);
