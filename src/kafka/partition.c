@@ -246,7 +246,7 @@ void partition_close(partition_t *partition)
         partition__snapshot_write(partition, log_end_offset(partition->log));
     }
     partition__store_remove(partition, false);
-    if (log_close(partition->log) != 0) partition->topic->kafka->partitions->failed = true;
+    if (log_close_unsynced(partition->log) != 0) partition->topic->kafka->partitions->failed = true;
     partition_free(partition);
 }
 
