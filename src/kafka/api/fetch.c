@@ -10,7 +10,7 @@
 #include "kafka/fetch_session.h"
 
 #define VERSION_WITH_TOPIC_IDS 13
-#define COPY_BYTES_MAX KIB(16) /* up to here a copy is cheaper than a sendfile of its own */
+#define COPY_BYTES_MAX KIB(32) /* up to here a copy costs less than a sendfile of its own (measured: even at 32-64 KiB) */
 
 typedef struct fetch {
     kafka_request_t *request;
