@@ -1,0 +1,119 @@
+/* base.c: error texts, assertions, byte comparison and the allocator's front. */
+#include "base/base.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#ifdef TRIVET_JEMALLOC
+#include <jemalloc/jemalloc.h>
+#else
+#include <malloc.h>
+#endif
+
+const char *err_text(int err)
+{
+    switch (err) {
+    case 0: return "success";
+#define X(name, code, text)                                                                                            \
+    case code: return text;
+        ERR_MAP(X)
+#undef X
+    default: return "unknown error";
+    }
+}
+
+int err_from_errno(int errno_value)
+{
+    switch (errno_value) {
+    case EAGAIN:
+    case EINTR: return ERR_AGAIN;
+    case ENOMEM:
+    case ENOBUFS: return ERR_NOMEM;
+    case ENOSPC:
+    case EDQUOT: return ERR_NOSPACE;
+    case ENOENT: return ERR_NOT_FOUND;
+    case EEXIST: return ERR_EXISTS;
+    case ENOTEMPTY: return ERR_NOT_EMPTY;
+    case EACCES:
+    case EROFS:
+    case EPERM: return ERR_ACCESS;
+    case EADDRINUSE: return ERR_ADDRINUSE;
+    case ECONNREFUSED: return ERR_CONNREFUSED;
+    case ETIMEDOUT: return ERR_TIMEDOUT;
+    case EPIPE:
+    case ENOTCONN:
+    case ECONNABORTED:
+    case ECONNRESET: return ERR_CLOSED;
+    case EMFILE:
+    case ENFILE:
+    case EFBIG: return ERR_LIMIT;
+    case EINVAL:
+    case EADDRNOTAVAIL: return ERR_INVALID;
+    case EBUSY: return ERR_BUSY;
+    case ENOTSUP: return ERR_UNSUPPORTED;
+    default: return ERR_IO;
+    }
+}
+
+void assert_failed(const char *expr, const char *file, int line)
+{
+    fprintf(stderr, "trivet: assertion failed: %s (%s:%d)\n", expr, file, line);
+    fflush(stderr);
+    abort();
+}
+
+bool bytes_eq_nocase(bytes_t a, bytes_t b)
+{
+    return a.len == b.len && (a.len == 0 || strncasecmp((const char *)a.ptr, (const char *)b.ptr, a.len) == 0);
+}
+
+int bytes_cmp(bytes_t a, bytes_t b)
+{
+    size_t n = MIN(a.len, b.len);
+    int c = n ? memcmp(a.ptr, b.ptr, n) : 0;
+    if (c != 0) return c;
+    return a.len < b.len ? -1 : a.len > b.len;
+}
+
+static void *check_alloc(void *ptr, size_t bytes)
+{
+    if (LIKELY(ptr != NULL)) return ptr;
+    fprintf(stderr, "trivet: out of memory allocating %zu bytes\n", bytes);
+    abort();
+}
+
+void *mem_alloc(size_t bytes) { return check_alloc(malloc(bytes), bytes); }
+void *mem_zalloc(size_t bytes) { return check_alloc(calloc(1, bytes), bytes); }
+void *mem_realloc(void *ptr, size_t bytes) { return check_alloc(realloc(ptr, bytes), bytes); }
+void *mem_try_alloc(size_t bytes) { return malloc(bytes); }
+void *mem_try_realloc(void *ptr, size_t bytes) { return realloc(ptr, bytes); }
+void mem_free(void *ptr) { free(ptr); }
+
+char *mem_strdup(const char *s) { return mem_strndup(bytes_str(s)); }
+
+char *mem_strndup(bytes_t b)
+{
+    char *copy = mem_alloc(b.len + 1);
+    if (b.len) memcpy(copy, b.ptr, b.len);
+    copy[b.len] = '\0';
+    return copy;
+}
+
+size_t mem_used(void)
+{
+#ifdef TRIVET_JEMALLOC
+    uint64_t epoch = 1;
+    size_t size = sizeof(epoch), used = 0;
+    mallctl("epoch", &epoch, &size, &epoch, size);
+    size = sizeof(used);
+    if (mallctl("stats.allocated", &used, &size, NULL, 0) != 0) return 0;
+    return used;
+#else
+    return mallinfo2().uordblks;
+#endif
+}
+
+size_t mem_usable(const void *ptr) { return malloc_usable_size((void *)ptr); }

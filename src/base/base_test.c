@@ -1,0 +1,88 @@
+/* base_test.c: what base/ promises. */
+#include "base/arena.h"
+#include "base/base.h"
+#include "base/hash.h"
+#include "base/map.h"
+#include "base/num.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+static void crc32c_matches_the_published_check_value(void **state)
+{
+    assert_int_equal(crc32c(0, "123456789", 9), 0xe3069283u);
+    uint32_t first = crc32c(0, "1234", 4);
+    assert_int_equal(crc32c(first, "56789", 5), 0xe3069283u);
+}
+
+static void murmur2_matches_the_java_client(void **state)
+{
+    assert_int_equal((int32_t)murmur2("21", 2), -973932308);
+    assert_int_equal((int32_t)murmur2("foobar", 6), -790332482);
+    assert_int_equal((int32_t)murmur2("a-little-bit-long-string", 24), -985981536);
+}
+
+static void map_keeps_all_keys_through_growth_and_removal(void **state)
+{
+    map_t map = MAP_INIT;
+    char key[32];
+    for (uintptr_t i = 1; i <= 1000; i++) {
+        int n = snprintf(key, sizeof(key), "key-%zu", (size_t)i);
+        assert_null(map_put(&map, bytes_of(key, (size_t)n), (void *)i));
+    }
+    for (uintptr_t i = 1; i <= 1000; i += 2) {
+        int n = snprintf(key, sizeof(key), "key-%zu", (size_t)i);
+        assert_ptr_equal(map_remove(&map, bytes_of(key, (size_t)n)), (void *)i);
+    }
+    for (uintptr_t i = 1; i <= 1000; i++) {
+        int n = snprintf(key, sizeof(key), "key-%zu", (size_t)i);
+        assert_ptr_equal(map_get(&map, bytes_of(key, (size_t)n)), i % 2 ? NULL : (void *)i);
+    }
+    assert_int_equal(map.count, 500);
+    map_deinit(&map);
+}
+
+static void integers_survive_text_and_back(void **state)
+{
+    const int64_t cases[] = {0, 1, -1, 9, 10, 99, 100, -100, 12345, INT64_MAX, INT64_MIN};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char text[NUM_I64_CHARS_MAX], expected[32];
+        size_t n = num_format_i64(text, cases[i]);
+        assert_int_equal(n, snprintf(expected, sizeof(expected), "%" PRId64, cases[i]));
+        assert_memory_equal(text, expected, n);
+        int64_t back = 7;
+        assert_true(num_parse_i64(bytes_of(text, n), &back));
+        assert_int_equal(back, cases[i]);
+    }
+    const char *refused[] = {"", "-", "+1", " 1", "01", "-0", "1 ", "9223372036854775808", "-9223372036854775809", "1e3"};
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+        int64_t v;
+        assert_false(num_parse_i64(bytes_str(refused[i]), &v));
+    }
+}
+
+static void arena_refuses_more_than_its_bound(void **state)
+{
+    arena_t arena;
+    arena_init(&arena, 1024);
+    assert_non_null(arena_try_alloc(&arena, 1000));
+    assert_null(arena_try_alloc(&arena, 1000));
+    arena_reset(&arena);
+    assert_non_null(arena_try_alloc(&arena, 1000));
+    arena_deinit(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(crc32c_matches_the_published_check_value),
+        cmocka_unit_test(murmur2_matches_the_java_client),
+        cmocka_unit_test(map_keeps_all_keys_through_growth_and_removal),
+        cmocka_unit_test(integers_survive_text_and_back),
+        cmocka_unit_test(arena_refuses_more_than_its_bound),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

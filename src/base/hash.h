@@ -1,0 +1,16 @@
+/* hash.h: checksums and hashes. */
+#ifndef TRIVET_BASE_HASH_H
+#define TRIVET_BASE_HASH_H
+
+#include "base/base.h"
+
+/* CRC-32C (Castagnoli), as Kafka's record batches use it: crc32c(0, data, len), chainable. */
+uint32_t crc32c(uint32_t crc, const void *data, size_t len);
+/* A keyed 64-bit hash, safe against chosen keys once hash_seed() was called with random bytes. */
+uint64_t hash_bytes(const void *data, size_t len);
+/* Sets the process's hash key. Call once, before any table exists. */
+void hash_seed(const uint8_t seed[16]);
+/* murmur2 as Kafka's default partitioner computes it (seed 0x9747b28c). */
+uint32_t murmur2(const void *data, size_t len);
+
+#endif

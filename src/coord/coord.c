@@ -1,0 +1,169 @@
+/* coord.c: opening and closing the service, and the inside door's reads. See coord_internal.h for the whole. */
+#include "base/slog.h"
+#include "coord/coord_internal.h"
+#include "coord/path.h"
+
+#include <unistd.h>
+
+#define EXIT_NOT_DURABLE 70
+
+const coord_options_t coord_options_default = {
+    .server_id = 1,
+    .tick_time_ms = 2000,
+    .snapshot_entries = 100000,
+    .extended_types = true,
+    .force_sync = true,
+    .container_check_ms = 60000,
+};
+
+/* Nothing may be acknowledged any more, so nothing may go on. */
+void coord__fatal(coord_t *coord, const char *what, int err)
+{
+    if (coord->options.fatal != NULL) {
+        coord->options.fatal(coord->options.fatal_user, what, err);
+        return;
+    }
+    slog(SLOG_ERROR, "coord", what, "dir=%s error=\"%s\" action=stop", coord->dir, err_text(err));
+    _exit(EXIT_NOT_DURABLE);
+}
+
+static void failed(void *user, const char *what, int err) { coord__fatal(user, what, err); }
+
+static void role(void *user, bool leader)
+{
+    coord_t *coord = user;
+    if (coord->quorum == NULL) return; /* still opening: coord_open does it */
+    if (leader) coord__expiry_start(coord);
+    else coord__expiry_stop(coord);
+}
+
+static int restore(void *user, bytes_t snapshot, snapshot_point_t *ret_point) { return ERR_UNSUPPORTED; }
+
+static void turn(io_hook_t *hook)
+{
+    coord_t *coord = CONTAINER_OF(hook, coord_t, hook);
+    if (coord->closing) return;
+    coord__flush(coord);
+    coord__keep_run(coord);
+}
+
+static int load_state(coord_t *coord, snapshot_point_t *ret_point, bool *ret_found)
+{
+    int err = snapshot_load(coord->loop, coord->dir, &coord->state, ret_point, &coord->snapshot_bytes);
+    *ret_found = err == 0;
+    if (err == ERR_NOT_FOUND) {
+        state_make_roots(&coord->state);
+        err = 0;
+    }
+    return err;
+}
+
+static int open_quorum(coord_t *coord, const snapshot_point_t *point)
+{
+    quorum_member_t self = {coord->options.server_id, "local"};
+    quorum_options_t options = {.dir = coord->dir, .id = coord->options.server_id, .members = &self, .members_count = 1,
+                                .sync = coord->options.force_sync};
+    quorum_owner_t owner = {coord__apply, coord__dropped, role, restore, failed, coord};
+    return quorum_open(coord->loop, &options, point, &owner, &coord->quorum);
+}
+
+int coord_open(io_loop_t *loop, const coord_options_t *options, coord_t **ret_coord)
+{
+    coord_t *coord = mem_zalloc(sizeof(*coord));
+    coord->loop = loop;
+    coord->options = *options;
+    coord->dir = mem_strdup(options->dir);
+    list_init(&coord->ready);
+    list_init(&coord->flying);
+    state_init(&coord->state);
+    coord->state.extended_types = options->extended_types;
+    coord->state.skip_acl = options->skip_acl;
+    coord->state.enforce_quota = options->enforce_quota;
+    coord__expiry_init(coord);
+    snapshot_point_t point = {0};
+    bool found = false;
+    int err = io_mkdir(loop, coord->dir);
+    if (err == 0) err = load_state(coord, &point, &found);
+    if (err == 0) err = open_quorum(coord, found ? &point : NULL);
+    mem_free((void *)point.configuration.ptr);
+    if (err != 0) goto out;
+    if (quorum_leads(coord->quorum)) {
+        coord__own_session_begin(coord);
+        coord__flush(coord);
+        err = quorum_settle(coord->quorum);
+        coord__expiry_start(coord);
+    }
+    coord->hook = (io_hook_t){.rank = COORD_HOOK_RANK, .run = turn};
+    io_hook_add(loop, &coord->hook);
+    if (err != 0) goto out;
+    *ret_coord = coord;
+    return 0;
+out:
+    coord_close(coord);
+    return err;
+}
+
+void coord_close(coord_t *coord)
+{
+    coord->closing = true;
+    io_hook_remove(&coord->hook);
+    coord__expiry_stop(coord);
+    coord__keep_stop(coord);
+    if (coord->quorum != NULL) quorum_close(coord->quorum);
+    coord__drop_all(coord);
+    state_deinit(&coord->state);
+    mem_free(coord->dir);
+    mem_free(coord);
+}
+
+/* ---- the inside door's reads ---------------------------------------------------------------------------------------- */
+
+coord_zerr_t coord_get(const coord_t *coord, const char *path, bytes_t *ret_data, coord_stat_t *ret_stat)
+{
+    const znode_t *node = tree_find(&coord->state.tree, bytes_str(path));
+    if (node == NULL) return ZNO_NODE;
+    if (ret_data != NULL) *ret_data = znode_data(node);
+    if (ret_stat != NULL) znode_stat(node, ret_stat);
+    return ZOK;
+}
+
+bool coord_exists(const coord_t *coord, const char *path) { return tree_find(&coord->state.tree, bytes_str(path)) != NULL; }
+
+coord_zerr_t coord_children(const coord_t *coord, const char *path, void (*each)(void *user, const char *name), void *user)
+{
+    const znode_t *node = tree_find(&coord->state.tree, bytes_str(path));
+    if (node == NULL) return ZNO_NODE;
+    for (const znode_t *child = node->first_child; child != NULL; child = child->next) {
+        each(user, (const char *)znode_name(child).ptr); /* the path ends in a NUL, and so does its last part */
+    }
+    return ZOK;
+}
+
+int64_t coord_last_zxid(const coord_t *coord) { return coord->state.zxid; }
+const char *coord_dir(const coord_t *coord) { return coord->dir; }
+int64_t coord_own_session(const coord_t *coord) { return coord->own_session; }
+
+void coord_subscribe(coord_t *coord, coord_subscription_t *subscription)
+{
+    list_push_back(&coord->state.subscriptions, &subscription->node);
+}
+
+void coord_unsubscribe(coord_subscription_t *subscription) { list_remove(&subscription->node); }
+
+void coord_figures(const coord_t *coord, coord_figures_t *ret_figures)
+{
+    const state_t *state = &coord->state;
+    quorum_figures_t disk = quorum_figures(coord->quorum);
+    *ret_figures = (coord_figures_t){
+        .znodes = state->tree.count, .data_bytes = state->tree.data_bytes, .ephemerals = state->ephemerals_count,
+        .sessions = state->sessions.by_id.count, .outstanding = coord->outstanding, .applied = coord->applied,
+        .syncs = disk.syncs, .sync_ns_total = disk.sync_ns_total, .sync_ns_max = disk.sync_ns_max,
+        .snapshots = coord->snapshots, .log_bytes = quorum_log_bytes(coord->quorum),
+        .snapshot_bytes = coord->snapshot_bytes, .leader = quorum_leads(coord->quorum),
+        .voters = quorum_voters(coord->quorum),
+    };
+    for (int kind = 0; kind < COORD_WATCH_KINDS; kind++) {
+        ret_figures->watches[kind] = state->watches.tables[kind].count;
+        ret_figures->watched_paths[kind] = state->watches.tables[kind].paths.count;
+    }
+}

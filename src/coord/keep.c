@@ -1,0 +1,59 @@
+/* keep.c: when and how snapshots are taken: after so many commands, in pieces, one a turn of the loop, and then the log
+ * below goes. A snapshot that fails is given up; the log keeps everything, and the next try comes with the next commands. */
+#include "coord/coord_internal.h"
+
+static bool due(const coord_t *coord)
+{
+    uint64_t commands = coord->applied - coord->applied_at_snapshot;
+    /* A large tree is not written again for a handful of changes. */
+    return commands >= coord->options.snapshot_entries && quorum_log_bytes(coord->quorum) * 2 >= coord->snapshot_bytes;
+}
+
+static void end(coord_t *coord)
+{
+    snapshot_end(coord->snapshot);
+    coord->snapshot = NULL;
+    mem_free((void *)coord->snapshot_point.configuration.ptr);
+    coord->snapshot_point = (snapshot_point_t){0};
+}
+
+static void finished(void *user, int err)
+{
+    coord_t *coord = user;
+    if (err == 0) {
+        coord->snapshots++;
+        coord->snapshot_bytes = snapshot_bytes(coord->snapshot);
+        snapshot_prune(coord->loop, coord->dir, coord->snapshot_point.index);
+        quorum_snapshot_taken(coord->quorum, &coord->snapshot_point);
+    }
+    end(coord);
+}
+
+static void begin(coord_t *coord)
+{
+    coord->applied_at_snapshot = coord->applied;
+    if (quorum_point(coord->quorum, &coord->snapshot_point) != 0) return;
+    int err = snapshot_begin(coord->loop, coord->dir, &coord->state, &coord->snapshot_point, &coord->snapshot);
+    if (err == 0) return;
+    coord->snapshot = NULL;
+    mem_free((void *)coord->snapshot_point.configuration.ptr);
+}
+
+void coord__keep_run(coord_t *coord)
+{
+    if (coord->snapshot == NULL) {
+        if (!due(coord)) return;
+        begin(coord);
+        if (coord->snapshot == NULL) return;
+    }
+    if (!coord->state.snapshotting) return; /* at the disk */
+    int done = snapshot_step(coord->snapshot, COORD_SNAPSHOT_STEP_BYTES);
+    if (done == 1) snapshot_finish(coord->snapshot, finished, coord);
+    else if (done == 0) io_loop_wake(coord->loop);
+    else end(coord);
+}
+
+void coord__keep_stop(coord_t *coord)
+{
+    if (coord->snapshot != NULL) end(coord);
+}

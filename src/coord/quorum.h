@@ -1,0 +1,90 @@
+/* quorum.h: drives libraft's raft_step() over our log, files and timers.
+ *
+ *   caller ──quorum_submit──> raft_step(SUBMIT) ──entries──> wal ──log_commit──> raft_step(PERSISTED_ENTRIES)
+ *                                   │ messages                                        │ commit index
+ *                                   v                                                 v
+ *                               transport <──────── other servers             owner.apply, in order
+ *
+ * Term and vote are in `dir`/raft-vote, written and synced before anything that depends on them leaves. An entry counts as
+ * persisted when its sync is done; one that fails ends the process (owner.failed): what may be lost must not be vouched for. */
+#ifndef TRIVET_COORD_QUORUM_H
+#define TRIVET_COORD_QUORUM_H
+
+#include "base/base.h"
+#include "base/list.h"
+#include "coord/snapshot.h"
+#include "coord/wal.h"
+#include "io/io.h"
+
+typedef struct quorum quorum_t;
+
+/* How messages reach other servers. `frame` is valid during the call; a frame that cannot be sent is dropped, as a network
+ * may. Received frames are handed to quorum_receive. */
+typedef struct quorum_transport {
+    void (*send)(struct quorum_transport *transport, uint64_t server_id, const char *address, bytes_t frame);
+} quorum_transport_t;
+
+/* An entry on its way. `buf` holds WAL_HEADROOM_BYTES, the payload, WAL_TAIL_BYTES; it is malloc'd and goes with the entry. */
+typedef struct quorum_entry {
+    list_t node;
+    uint64_t index, term;
+    uint8_t type;
+    uint8_t *buf;
+    size_t payload_bytes;
+    void *tag; /* the submitter's; NULL for entries of other servers */
+} quorum_entry_t;
+
+typedef struct quorum_owner {
+    /* A committed entry, in order. `tag` as given to quorum_submit, NULL for one that came from elsewhere or the disk. */
+    void (*apply)(void *user, uint64_t index, bytes_t payload, void *tag);
+    /* Entries submitted here that will never be applied as such: leadership was lost. */
+    void (*dropped)(void *user, void *tag);
+    void (*role)(void *user, bool leader);
+    /* Another server's snapshot replaces the state. */
+    int (*restore)(void *user, bytes_t snapshot, snapshot_point_t *ret_point);
+    void (*failed)(void *user, const char *what, int err);
+    void *user;
+} quorum_owner_t;
+
+typedef struct quorum_member {
+    uint64_t id;
+    const char *address;
+} quorum_member_t;
+
+typedef struct quorum_options {
+    const char *dir;
+    uint64_t id;
+    const quorum_member_t *members; /* of a new cluster; ignored when there is one on disk */
+    int members_count;
+    quorum_transport_t *transport; /* NULL with one member */
+    bool sync;                     /* false: do not wait for the disk (forceSync=no) */
+    uint32_t election_timeout_ms, heartbeat_ms; /* 0 = libraft's */
+} quorum_options_t;
+
+/* Opens the log behind `snapshot` (NULL: none) and takes part. With one voter it leads when this returns, and everything
+ * on disk has been applied. */
+int quorum_open(io_loop_t *loop, const quorum_options_t *options, const snapshot_point_t *snapshot,
+                const quorum_owner_t *owner, quorum_t **ret_quorum) MUST_CHECK;
+void quorum_close(quorum_t *quorum);
+
+bool quorum_leads(const quorum_t *quorum);
+uint64_t quorum_leader(const quorum_t *quorum); /* 0 = unknown */
+uint32_t quorum_voters(const quorum_t *quorum);
+/* Proposes one entry; owns `buf` from then on. ERR_STATE when this server does not lead (`buf` stays the caller's). */
+int quorum_submit(quorum_t *quorum, uint8_t *buf, size_t payload_bytes, void *tag) MUST_CHECK;
+/* Syncs what is appended at once and applies it; for the time before the loop runs. */
+int quorum_settle(quorum_t *quorum) MUST_CHECK;
+void quorum_receive(quorum_t *quorum, uint64_t from, bytes_t frame);
+
+/* The point at which a snapshot taken now stands; `configuration` is malloc'd. */
+int quorum_point(quorum_t *quorum, snapshot_point_t *ret_point) MUST_CHECK;
+/* A snapshot at `point` is durable: the log below may go. */
+void quorum_snapshot_taken(quorum_t *quorum, const snapshot_point_t *point);
+
+uint64_t quorum_log_bytes(const quorum_t *quorum);
+typedef struct quorum_figures {
+    uint64_t syncs, sync_ns_total, sync_ns_max;
+} quorum_figures_t;
+quorum_figures_t quorum_figures(const quorum_t *quorum);
+
+#endif

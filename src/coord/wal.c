@@ -1,0 +1,176 @@
+/* wal.c: see wal.h. Used by quorum.c alone. */
+#include "coord/wal.h"
+
+#include "base/hash.h"
+
+#define CONTROL_BIT 0x20
+#define RAFT_COMMAND_TYPE 1 /* enum raft_entry_type's RAFT_COMMAND */
+#define SEGMENT_BYTES_MAX MIB(64)
+#define CRC_AT 17
+#define ATTRIBUTES_AT 21
+
+int wal_open(io_loop_t *loop, const char *dir, uint64_t first_index, wal_t *ret_wal)
+{
+    log_options_t options = log_options_default;
+    options.segment_bytes_max = SEGMENT_BYTES_MAX;
+    options.segment_age_ms_max = INT64_MAX;
+    options.file_delete_delay_ms = 0;
+    log_recovery_t recovery = {.clean = false, .recovery_point = 0, .start_offset = -1, .scan_from = INT64_MAX};
+    log_t *log;
+    int err = log_open(loop, dir, &options, &recovery, &log);
+    if (err != 0) return err;
+    *ret_wal = (wal_t){loop, log, BUF_INIT};
+    int64_t first = (int64_t)first_index;
+    if (log_end_offset(log) < first || log_start_offset(log) > first) err = log_truncate_all(log, first);
+    return err;
+}
+
+int wal_close(wal_t *wal)
+{
+    buf_deinit(&wal->window);
+    return log_close(wal->log);
+}
+
+uint64_t wal_first(const wal_t *wal) { return (uint64_t)log_start_offset(wal->log); }
+uint64_t wal_end(const wal_t *wal) { return (uint64_t)log_end_offset(wal->log); }
+
+/* ---- one entry as a batch ------------------------------------------------------------------------------------------ */
+
+static size_t varint_put(uint8_t *out, int64_t v)
+{
+    uint64_t zigzag = ((uint64_t)v << 1) ^ (uint64_t)(v >> 63);
+    size_t n = 0;
+    for (; zigzag >= 0x80; zigzag >>= 7) out[n++] = (uint8_t)(zigzag | 0x80);
+    out[n++] = (uint8_t)zigzag;
+    return n;
+}
+
+static bool varint_get(const uint8_t **at, const uint8_t *end, int64_t *ret_v)
+{
+    uint64_t v = 0;
+    for (int shift = 0; *at < end && shift < 64; shift += 7) {
+        uint8_t byte = *(*at)++;
+        v |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80) {
+            *ret_v = (int64_t)(v >> 1) ^ -(int64_t)(v & 1);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Writes the record's head so that it ends where the payload begins; returns its size. */
+static size_t put_record_head(uint8_t *payload, uint8_t type, size_t payload_bytes)
+{
+    uint8_t inner[24];
+    size_t n = 0;
+    inner[n++] = 0;              /* attributes */
+    inner[n++] = 0;              /* timestamp delta */
+    inner[n++] = 0;              /* offset delta */
+    n += varint_put(inner + n, -1); /* key: null */
+    n += varint_put(inner + n, (int64_t)payload_bytes + 1);
+    inner[n++] = type;
+    uint8_t length[10];
+    size_t m = varint_put(length, (int64_t)(n + payload_bytes + WAL_TAIL_BYTES));
+    memcpy(payload - n, inner, n);
+    memcpy(payload - n - m, length, m);
+    return n + m;
+}
+
+static void put_batch_head(uint8_t *batch, size_t bytes, uint64_t index, uint64_t term, uint8_t type, int64_t wall_ms)
+{
+    store_be64(batch, index);
+    store_be32(batch + 8, (uint32_t)(bytes - LOG_BATCH_OVERHEAD_BYTES));
+    store_be32(batch + 12, (uint32_t)term);
+    batch[16] = 2;
+    store_be16(batch + ATTRIBUTES_AT, type == RAFT_COMMAND_TYPE ? 0 : CONTROL_BIT);
+    store_be32(batch + 23, 0); /* last offset delta */
+    store_be64(batch + 27, (uint64_t)wall_ms);
+    store_be64(batch + 35, (uint64_t)wall_ms);
+    store_be64(batch + 43, UINT64_MAX); /* no producer */
+    store_be16(batch + 51, UINT16_MAX);
+    store_be32(batch + 53, UINT32_MAX);
+    store_be32(batch + 57, 1);
+    store_be32(batch + CRC_AT, crc32c(0, batch + ATTRIBUTES_AT, bytes - ATTRIBUTES_AT));
+}
+
+int wal_append(wal_t *wal, uint64_t index, uint64_t term, uint8_t type, uint8_t *buf, size_t payload_bytes)
+{
+    ASSERT(index == wal_end(wal) && term <= INT32_MAX);
+    uint8_t *payload = buf + WAL_HEADROOM_BYTES;
+    payload[payload_bytes] = 0; /* no headers */
+    size_t head = put_record_head(payload, type, payload_bytes);
+    uint8_t *batch = payload - head - LOG_BATCH_HEADER_BYTES;
+    ASSERT(batch >= buf);
+    size_t bytes = LOG_BATCH_HEADER_BYTES + head + payload_bytes + WAL_TAIL_BYTES;
+    put_batch_head(batch, bytes, index, term, type, io_wall_ms(wal->loop));
+    int64_t base;
+    return log_append(wal->log, batch, bytes, (int32_t)term, &base);
+}
+
+/* The value of the batch's one record. */
+static int parse_entry(bytes_t batch, const log_batch_t *head, wal_entry_t *ret_entry)
+{
+    const uint8_t *at = batch.ptr + LOG_BATCH_HEADER_BYTES, *end = batch.ptr + batch.len;
+    int64_t length, ts, delta, key, value;
+    if (!varint_get(&at, end, &length) || at == end) return ERR_CORRUPT;
+    at++; /* attributes */
+    if (!varint_get(&at, end, &ts) || !varint_get(&at, end, &delta) || !varint_get(&at, end, &key)) return ERR_CORRUPT;
+    if (key != -1 || !varint_get(&at, end, &value) || value < 1 || value > end - at) return ERR_CORRUPT;
+    *ret_entry = (wal_entry_t){(uint64_t)head->base_offset, (uint64_t)head->leader_epoch, at[0],
+                               bytes_of(at + 1, (size_t)value - 1)};
+    return 0;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------------------- */
+
+static int load_window(wal_t *wal, uint64_t index, size_t bytes_max)
+{
+    log_slice_t slice;
+    int err = log_find(wal->log, (int64_t)index, log_end_offset(wal->log), bytes_max, true, &slice);
+    if (err != 0) return err;
+    buf_clear(&wal->window);
+    if (slice.segment == NULL) return 0;
+    ssize_t n = io_file_read(slice.file, slice.position, buf_reserve(&wal->window, slice.bytes), slice.bytes);
+    log_slice_release(slice.segment);
+    if (n < 0) return (int)n;
+    if ((size_t)n < slice.bytes) return ERR_TRUNCATED;
+    wal->window.len = slice.bytes;
+    return 0;
+}
+
+int wal_read(wal_t *wal, uint64_t index, uint64_t last, size_t bytes_max, int (*each)(void *user, const wal_entry_t *entry),
+             void *user, uint64_t *ret_next)
+{
+    int err = load_window(wal, index, bytes_max);
+    if (err != 0) return err;
+    bytes_t left = buf_bytes(&wal->window);
+    uint64_t next = index;
+    while (left.len > 0 && next <= last) {
+        log_batch_t head;
+        wal_entry_t entry;
+        err = log_batch_parse(left, &head);
+        if (err != 0) return err;
+        size_t bytes = log_batch_bytes(&head);
+        if (bytes > left.len || (uint64_t)head.base_offset != next) return ERR_CORRUPT;
+        err = parse_entry(bytes_of(left.ptr, bytes), &head, &entry);
+        if (err == 0) err = each(user, &entry);
+        if (err != 0) return err;
+        left = bytes_of(left.ptr + bytes, left.len - bytes);
+        next++;
+    }
+    *ret_next = next;
+    return next == index ? ERR_NOT_FOUND : 0;
+}
+
+int wal_truncate(wal_t *wal, uint64_t index) { return log_truncate_to(wal->log, (int64_t)index); }
+int wal_restart(wal_t *wal, uint64_t index) { return log_truncate_all(wal->log, (int64_t)index); }
+
+int wal_trim(wal_t *wal, uint64_t index)
+{
+    if ((int64_t)index <= log_start_offset(wal->log)) return 0;
+    uint32_t deleted;
+    int err = log_advance_start(wal->log, (int64_t)index);
+    if (err != 0) return err;
+    return log_maintain(wal->log, io_wall_ms(wal->loop), (int64_t)index, &deleted);
+}

@@ -1,0 +1,46 @@
+/* wal.h: the raft log on src/log: one raft entry a record batch, its index the batch's offset, its term the leader epoch.
+ *
+ *   record batch v2 header (61 bytes, control bit set for entries that are raft's own) | one record, key null, value =
+ *   type (1 byte) and payload | no headers
+ *
+ * so that a segment of it reads like any other log of the house. The caller leaves WAL_HEADROOM_BYTES free in front of the
+ * payload and WAL_TAIL_BYTES behind it; nothing is copied. */
+#ifndef TRIVET_COORD_WAL_H
+#define TRIVET_COORD_WAL_H
+
+#include "base/buf.h"
+#include "log/log.h"
+
+#define WAL_HEADROOM_BYTES 80
+#define WAL_TAIL_BYTES 1
+#define WAL_ENTRY_BYTES_MAX MIB(16)
+
+typedef struct wal {
+    io_loop_t *loop;
+    log_t *log;
+    buf_t window; /* wal_read's */
+} wal_t;
+
+typedef struct wal_entry {
+    uint64_t index;
+    uint64_t term;
+    uint8_t type; /* enum raft_entry_type */
+    bytes_t payload;
+} wal_entry_t;
+
+/* Opens or creates. A log that does not hold `first_index` (one behind the snapshot) is emptied to begin there. */
+int wal_open(io_loop_t *loop, const char *dir, uint64_t first_index, wal_t *ret_wal) MUST_CHECK;
+int wal_close(wal_t *wal) MUST_CHECK;
+uint64_t wal_first(const wal_t *wal);
+uint64_t wal_end(const wal_t *wal); /* behind the last */
+/* Appends an entry whose payload lies at `buf + WAL_HEADROOM_BYTES`; writes around it. */
+int wal_append(wal_t *wal, uint64_t index, uint64_t term, uint8_t type, uint8_t *buf, size_t payload_bytes) MUST_CHECK;
+int wal_truncate(wal_t *wal, uint64_t index) MUST_CHECK; /* drops it and all behind it */
+int wal_trim(wal_t *wal, uint64_t index) MUST_CHECK;     /* drops what is below, where whole segments allow */
+int wal_restart(wal_t *wal, uint64_t index) MUST_CHECK;  /* drops everything */
+/* Calls `each` for the entries from `index` up to and with `last`, at most about `bytes_max` of them (one at least);
+ * payloads are valid during the call. Returns the index behind the last one seen. */
+int wal_read(wal_t *wal, uint64_t index, uint64_t last, size_t bytes_max, int (*each)(void *user, const wal_entry_t *entry),
+             void *user, uint64_t *ret_next) MUST_CHECK;
+
+#endif

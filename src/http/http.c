@@ -1,0 +1,146 @@
+/* http.c: see http.h. */
+#include "http/http.h"
+
+#include "base/map.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <microhttpd.h>
+#include <stdio.h>
+
+#define CONNECTIONS_MAX 64
+#define TIMEOUT_SECONDS 30
+
+typedef struct page {
+    const char *content_type;
+    http_page_cb make;
+    void *user;
+} page_t;
+
+struct http {
+    io_loop_t *loop;
+    struct MHD_Daemon *daemon;
+    io_fd_watch_t *watch;
+    io_timer_t timer; /* libmicrohttpd's own timeouts */
+    map_t pages;
+};
+
+static enum MHD_Result respond(struct MHD_Connection *connection, int status, const char *content_type, buf_t *body)
+{
+    struct MHD_Response *response = MHD_create_response_from_buffer(body->len, body->ptr, MHD_RESPMEM_MUST_COPY);
+    if (!response) return MHD_NO;
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
+    if (status == MHD_HTTP_METHOD_NOT_ALLOWED) MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+    enum MHD_Result result = MHD_queue_response(connection, (unsigned)status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+static enum MHD_Result on_request(void *user, struct MHD_Connection *connection, const char *url, const char *method,
+                                  const char *version, const char *upload, size_t *upload_bytes, void **state)
+{
+    http_t *http = user;
+    page_t *page = map_get_str(&http->pages, url);
+    bool reads = strcmp(method, MHD_HTTP_METHOD_GET) == 0 || strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
+    buf_t body = BUF_INIT;
+    int status;
+    if (*upload_bytes != 0) { /* nothing here takes a body: swallow it */
+        *upload_bytes = 0;
+        return MHD_YES;
+    }
+    if (!page) {
+        buf_printf(&body, "no page %s\n", url);
+        status = MHD_HTTP_NOT_FOUND;
+    } else if (!reads) {
+        buf_printf(&body, "%s is read with GET\n", url);
+        status = MHD_HTTP_METHOD_NOT_ALLOWED;
+    } else {
+        status = page->make(page->user, &body);
+    }
+    bool made = page && reads;
+    enum MHD_Result result = respond(connection, status, made ? page->content_type : "text/plain", &body);
+    buf_deinit(&body);
+    return result;
+}
+
+/* Lets libmicrohttpd work, then sleeps no longer than it wants to. */
+static void run_daemon(http_t *http)
+{
+    MHD_UNSIGNED_LONG_LONG timeout_ms;
+    MHD_run(http->daemon);
+    if (MHD_get_timeout(http->daemon, &timeout_ms) == MHD_YES)
+        io_timer_start(&http->timer, timeout_ms, 0);
+    else
+        io_timer_stop(&http->timer);
+}
+
+static void on_ready(void *user, unsigned events) { run_daemon(user); }
+static void on_timer(io_timer_t *timer) { run_daemon(CONTAINER_OF(timer, http_t, timer)); }
+
+/* `host` must be numeric or "localhost". */
+static int make_address(const char *host, uint16_t port, struct sockaddr_storage *ret_address, bool *ret_is_v6)
+{
+    struct sockaddr_in *v4 = (struct sockaddr_in *)ret_address;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret_address;
+    memset(ret_address, 0, sizeof(*ret_address));
+    if (strcmp(host, "localhost") == 0) host = "127.0.0.1";
+    *ret_is_v6 = strchr(host, ':') != NULL;
+    if (*ret_is_v6) {
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = htons(port);
+        return inet_pton(AF_INET6, host, &v6->sin6_addr) == 1 ? 0 : ERR_INVALID;
+    }
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons(port);
+    return inet_pton(AF_INET, host, &v4->sin_addr) == 1 ? 0 : ERR_INVALID;
+}
+
+int http_new(io_loop_t *loop, const char *host, uint16_t port, http_t **ret_http)
+{
+    struct sockaddr_storage address;
+    bool is_v6;
+    http_t *http = mem_zalloc(sizeof(*http));
+    http->loop = loop;
+    io_timer_init(loop, &http->timer, on_timer);
+    int err = make_address(host, port, &address, &is_v6);
+    if (err != 0) goto out;
+    unsigned flags = MHD_USE_EPOLL | (is_v6 ? MHD_USE_IPv6 : 0u);
+    errno = 0;
+    http->daemon = MHD_start_daemon(flags, port, NULL, NULL, on_request, http, MHD_OPTION_SOCK_ADDR, &address,
+                                    MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+                                    MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_SECONDS, MHD_OPTION_END);
+    if (!http->daemon) {
+        err = errno ? err_from_errno(errno) : ERR_IO;
+        goto out;
+    }
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    err = io_fd_watch_new(loop, info->epoll_fd, on_ready, http, &http->watch);
+    if (err == 0) *ret_http = http;
+out:
+    if (err != 0) http_free(http);
+    return err;
+}
+
+uint16_t http_port(const http_t *http)
+{
+    return MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
+}
+
+void http_add_page(http_t *http, const char *path, const char *content_type, http_page_cb make, void *user)
+{
+    page_t *page = mem_alloc(sizeof(*page));
+    *page = (page_t){content_type, make, user};
+    void *previous = map_put(&http->pages, bytes_str(path), page);
+    ASSERT(previous == NULL);
+}
+
+void http_free(http_t *http)
+{
+    size_t cursor = 0;
+    io_timer_stop(&http->timer);
+    if (http->watch) io_fd_watch_free(http->watch);
+    if (http->daemon) MHD_stop_daemon(http->daemon);
+    for (map_entry_t *e; (e = map_next(&http->pages, &cursor)) != NULL;) mem_free(e->value);
+    map_deinit(&http->pages);
+    mem_free(http);
+}

@@ -1,0 +1,186 @@
+/* io.h: the one door through which the world comes in: time, timers, sockets, files, randomness, other threads.
+ *
+ * A loop belongs to one thread (a reactor); everything made from it may be touched by that thread only. Two backends
+ * implement these functions: uv (libuv, what ships) and sim (virtual time, an in-memory network and disk, one seed).
+ *
+ * Callbacks never run inside the call that requested them. Errors are negative ERR_ codes.
+ *
+ * Files are written into the page cache synchronously and made durable by io_file_sync, which runs elsewhere and calls
+ * back. A write that was acknowledged by io_file_sync survives power loss; any other may be lost or torn. */
+#ifndef TRIVET_IO_IO_H
+#define TRIVET_IO_IO_H
+
+#include "base/base.h"
+#include "base/list.h"
+
+#include <sys/uio.h>
+
+typedef struct io_loop io_loop_t;
+typedef struct io_listener io_listener_t;
+typedef struct io_stream io_stream_t;
+typedef struct io_file io_file_t;
+typedef struct io_ops io_ops_t; /* a backend's functions: io_internal.h */
+
+/* ---- loop ---------------------------------------------------------------------------------------------------- */
+
+/* A loop on libuv. `io_loop_free` closes what is still open on it. */
+int io_loop_new_uv(io_loop_t **ret_loop) MUST_CHECK;
+void io_loop_free(io_loop_t *loop);
+/* Runs until io_loop_stop. (The simulator's loops are run by io/sim.h.) */
+void io_loop_run(io_loop_t *loop);
+void io_loop_stop(io_loop_t *loop);
+
+/* Nanoseconds of a monotonic clock, and Unix milliseconds; both as read once at the start of this turn of the loop
+ * (cheap). io_loop_update_time reads them again, after long work. */
+uint64_t io_now_ns(const io_loop_t *loop);
+int64_t io_wall_ms(const io_loop_t *loop);
+void io_loop_update_time(io_loop_t *loop);
+/* A fresh monotonic reading (for measuring durations within a turn) and a fresh Unix time in microseconds. */
+uint64_t io_hrtime_ns(io_loop_t *loop);
+int64_t io_wall_us(io_loop_t *loop);
+/* Cryptographically strong under uv, from the seed under sim. */
+void io_random(io_loop_t *loop, void *out, size_t bytes);
+
+/* Hooks run once a turn, before the loop waits for events, in the order of `rank` (lower first): the place where
+ * what a turn produced is written: append-only file (rank 10), raft (20), connections' output (90). */
+typedef struct io_hook {
+    list_t node;
+    io_loop_t *loop; /* set by io_hook_add */
+    int rank;
+    void (*run)(struct io_hook *hook);
+} io_hook_t;
+void io_hook_add(io_loop_t *loop, io_hook_t *hook);
+void io_hook_remove(io_hook_t *hook); /* allowed from within any hook; harmless when it was not added (zeroed) */
+/* Asks for one more turn without waiting: for a hook that made work for a hook of lower rank. */
+void io_loop_wake(io_loop_t *loop);
+
+/* ---- timers: embedded, milliseconds --------------------------------------------------------------------------- */
+
+typedef struct io_timer {
+    io_loop_t *loop;
+    void (*run)(struct io_timer *timer);
+    uint64_t due_ns;   /* 0 = not armed */
+    uint64_t order;    /* ties fire in the order of arming */
+    uint32_t repeat_ms; /* 0 = once */
+    uint32_t heap_index;
+} io_timer_t;
+
+void io_timer_init(io_loop_t *loop, io_timer_t *timer, void (*run)(io_timer_t *timer));
+/* (Re)arms. First after `delay_ms`, then each `repeat_ms` unless 0. */
+void io_timer_start(io_timer_t *timer, uint64_t delay_ms, uint32_t repeat_ms);
+void io_timer_stop(io_timer_t *timer);
+
+/* ---- TCP: readiness based -------------------------------------------------------------------------------------- */
+
+#define IO_ADDR_CHARS_MAX 64 /* "[ipv6]:port" and a NUL */
+
+enum { IO_READABLE = 1, IO_WRITABLE = 2 };
+
+/* `accept` receives each new stream; it owns it and must io_stream_close it. Port 0 picks a free one. `host` is an
+ * address ("::" takes IPv6 only), a name such as "localhost", or "" or "*" for every IPv4 address. */
+typedef void (*io_accept_cb)(void *user, io_stream_t *stream);
+int io_listen(io_loop_t *loop, const char *host, uint16_t port, int backlog, io_accept_cb accept, void *user,
+              io_listener_t **ret_listener) MUST_CHECK;
+uint16_t io_listener_port(const io_listener_t *listener);
+void io_listener_close(io_listener_t *listener);
+
+/* Starts to connect to an address or "localhost" (other names: ERR_NOT_FOUND); the stream becomes writable when it is
+ * connected, and io_stream_writev tells of failure (with iov_count 0 it does only that, and answers 0 when all is well). */
+int io_connect(io_loop_t *loop, const char *host, uint16_t port, io_stream_t **ret_stream) MUST_CHECK;
+
+/* Level triggered: `ready` runs in each turn in which one of `events` holds (end of stream and errors count as
+ * readable). events = 0 pauses. */
+typedef void (*io_ready_cb)(void *user, unsigned events);
+void io_stream_watch(io_stream_t *stream, unsigned events, io_ready_cb ready, void *user);
+/* > 0 bytes read; 0 end of stream; ERR_AGAIN; another error when the connection is gone. */
+ssize_t io_stream_read(io_stream_t *stream, void *out, size_t bytes);
+/* > 0 bytes written, maybe fewer than given; ERR_AGAIN; another error when the connection is gone. */
+ssize_t io_stream_writev(io_stream_t *stream, const struct iovec *iov, int iov_count);
+/* Sends from a file without copying it through the process. Result as io_stream_writev; 0 = end of file. */
+ssize_t io_stream_sendfile(io_stream_t *stream, io_file_t *file, uint64_t offset, size_t bytes);
+/* Closes at once; no callback runs afterwards. */
+void io_stream_close(io_stream_t *stream);
+/* "127.0.0.1:51234" or "[::1]:51234". */
+void io_stream_peer(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]);
+void io_stream_local(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]);
+
+/* Runs `ready` when a foreign descriptor (a library's epoll set) is readable. uv only: ERR_UNSUPPORTED in sim. */
+typedef struct io_fd_watch io_fd_watch_t;
+int io_fd_watch_new(io_loop_t *loop, int fd, io_ready_cb ready, void *user, io_fd_watch_t **ret_watch) MUST_CHECK;
+void io_fd_watch_free(io_fd_watch_t *watch);
+/* Runs `stop` (once each time) on SIGTERM and SIGINT. uv only. */
+int io_on_terminate(io_loop_t *loop, void (*stop)(void *user), void *user) MUST_CHECK;
+
+/* ---- files ----------------------------------------------------------------------------------------------------- */
+
+enum {
+    IO_FILE_READ = 0,       /* must exist, read only */
+    IO_FILE_WRITE = 1,      /* read and write */
+    IO_FILE_CREATE = 2,     /* create when missing */
+    IO_FILE_EXCLUSIVE = 4,  /* with CREATE: ERR_EXISTS when present */
+    IO_FILE_TRUNCATE = 8,
+};
+
+int io_file_open(io_loop_t *loop, const char *path, int flags, io_file_t **ret_file) MUST_CHECK;
+/* Waits for syncs of this file that are under way, whose callbacks then never run. */
+void io_file_close(io_file_t *file);
+/* Writes all of it at `offset`, or fails: ERR_NOSPACE, ERR_IO (what was written by then is undefined: truncate). */
+int io_file_write(io_file_t *file, uint64_t offset, const struct iovec *iov, int iov_count) MUST_CHECK;
+/* Bytes read (fewer only at the end of the file) or a negative error. */
+ssize_t io_file_read(io_file_t *file, uint64_t offset, void *out, size_t bytes) MUST_CHECK;
+int io_file_size(io_file_t *file, uint64_t *ret_bytes) MUST_CHECK;
+int io_file_truncate(io_file_t *file, uint64_t bytes) MUST_CHECK;
+/* Makes durable all that was written before the call; `done` runs later in this loop with 0 or an error. After an
+ * error the pages may be gone: the caller must treat the file as failed, never retry. The request is embedded in the
+ * caller's state and must live until `done`. */
+typedef struct io_sync {
+    void (*done)(struct io_sync *sync, int err);
+    io_file_t *file;
+    list_t node; /* the backend's */
+} io_sync_t;
+void io_file_sync(io_file_t *file, io_sync_t *sync, void (*done)(io_sync_t *sync, int err));
+/* The same, waiting for it. */
+int io_file_sync_now(io_file_t *file) MUST_CHECK;
+
+int io_rename(io_loop_t *loop, const char *from, const char *to) MUST_CHECK; /* replaces `to`; atomic */
+int io_remove(io_loop_t *loop, const char *path) MUST_CHECK;                 /* a file or an empty directory */
+int io_remove_tree(io_loop_t *loop, const char *path) MUST_CHECK;            /* a directory and all in it */
+int io_mkdir(io_loop_t *loop, const char *path) MUST_CHECK;                  /* parents too, durable; 0 when present */
+int io_sync_dir(io_loop_t *loop, const char *path) MUST_CHECK;               /* makes renames and creations durable */
+bool io_exists(io_loop_t *loop, const char *path);
+/* Calls `each` for each name in the directory but "." and "..", in byte order. */
+int io_list_dir(io_loop_t *loop, const char *path, void (*each)(void *user, const char *name, bool is_dir),
+                void *user) MUST_CHECK;
+/* Takes an exclusive lock on `path` for the process's life: ERR_BUSY when another holds it. */
+int io_lock_file(io_loop_t *loop, const char *path) MUST_CHECK;
+/* Free and total bytes of the file system that holds `path`. */
+int io_disk_space(io_loop_t *loop, const char *path, uint64_t *ret_free, uint64_t *ret_total) MUST_CHECK;
+
+/* Whole small files (checkpoints, properties): read into malloc'd memory with a NUL behind; replace = write to a
+ * temporary, sync, rename, sync the directory. */
+int io_read_whole(io_loop_t *loop, const char *path, size_t bytes_max, uint8_t **ret_data, size_t *ret_bytes) MUST_CHECK;
+int io_replace_whole(io_loop_t *loop, const char *path, bytes_t data) MUST_CHECK;
+
+/* Resident memory of the process in bytes, as the system counts it (0 when it cannot tell). */
+size_t io_resident_bytes(void);
+
+/* ---- other threads --------------------------------------------------------------------------------------------- */
+
+/* A message runs on the loop it was posted to; messages of one sender arrive in order. Embedded in the sender's
+ * state; the receiver owns it once posted. The only function that may be called from any thread. */
+typedef struct io_message {
+    struct io_message *next;
+    void (*run)(struct io_message *message);
+} io_message_t;
+void io_post(io_loop_t *to, io_message_t *message);
+
+/* Work off the loop: `work` runs on a pool thread (in sim: in the loop, later), then `done` on the loop. */
+typedef struct io_work {
+    void (*work)(struct io_work *work);
+    void (*done)(struct io_work *work);
+    io_loop_t *loop;
+    void *backend[20]; /* room for the backend's request */
+} io_work_t;
+void io_work_start(io_loop_t *loop, io_work_t *work);
+
+#endif

@@ -1,0 +1,91 @@
+/* io_internal.h: what the files of src/io share: the functions a backend gives, and the heads of its objects.
+ *
+ * Each backend embeds these heads as the first member of its own structs, so that io.c can pass a call on. Timers and
+ * hooks are shared code over the loop's head; a backend calls io__timers_run and io__hooks_run once each turn. */
+#ifndef TRIVET_IO_IO_INTERNAL_H
+#define TRIVET_IO_IO_INTERNAL_H
+
+#include "io/io.h"
+
+struct io_ops {
+    void (*loop_free)(io_loop_t *loop);
+    void (*loop_run)(io_loop_t *loop);
+    void (*loop_stop)(io_loop_t *loop);
+    void (*loop_wake)(io_loop_t *loop);
+    void (*update_time)(io_loop_t *loop);
+    uint64_t (*hrtime_ns)(io_loop_t *loop);
+    int64_t (*wall_us)(io_loop_t *loop);
+    void (*random)(io_loop_t *loop, void *out, size_t bytes);
+
+    int (*listen)(io_loop_t *loop, const char *host, uint16_t port, int backlog, io_accept_cb accept, void *user,
+                  io_listener_t **ret_listener);
+    uint16_t (*listener_port)(const io_listener_t *listener);
+    void (*listener_close)(io_listener_t *listener);
+    int (*connect)(io_loop_t *loop, const char *host, uint16_t port, io_stream_t **ret_stream);
+    void (*stream_watch)(io_stream_t *stream, unsigned events, io_ready_cb ready, void *user);
+    ssize_t (*stream_read)(io_stream_t *stream, void *out, size_t bytes);
+    ssize_t (*stream_writev)(io_stream_t *stream, const struct iovec *iov, int iov_count);
+    ssize_t (*stream_sendfile)(io_stream_t *stream, io_file_t *file, uint64_t offset, size_t bytes);
+    void (*stream_close)(io_stream_t *stream);
+    void (*stream_peer)(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]);
+    void (*stream_local)(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]);
+    int (*fd_watch_new)(io_loop_t *loop, int fd, io_ready_cb ready, void *user, io_fd_watch_t **ret_watch);
+    void (*fd_watch_free)(io_fd_watch_t *watch);
+    int (*on_terminate)(io_loop_t *loop, void (*stop)(void *user), void *user);
+
+    int (*file_open)(io_loop_t *loop, const char *path, int flags, io_file_t **ret_file);
+    void (*file_close)(io_file_t *file);
+    int (*file_write)(io_file_t *file, uint64_t offset, const struct iovec *iov, int iov_count);
+    ssize_t (*file_read)(io_file_t *file, uint64_t offset, void *out, size_t bytes);
+    int (*file_size)(io_file_t *file, uint64_t *ret_bytes);
+    int (*file_truncate)(io_file_t *file, uint64_t bytes);
+    void (*file_sync)(io_file_t *file, io_sync_t *sync);
+    int (*file_sync_now)(io_file_t *file);
+    int (*rename)(io_loop_t *loop, const char *from, const char *to);
+    int (*remove)(io_loop_t *loop, const char *path);
+    int (*mkdir)(io_loop_t *loop, const char *path); /* one level; ERR_EXISTS */
+    int (*sync_dir)(io_loop_t *loop, const char *path);
+    int (*stat)(io_loop_t *loop, const char *path, bool *ret_is_dir);
+    int (*list_dir)(io_loop_t *loop, const char *path, void (*each)(void *user, const char *name, bool is_dir),
+                    void *user);
+    int (*lock_file)(io_loop_t *loop, const char *path);
+    int (*disk_space)(io_loop_t *loop, const char *path, uint64_t *ret_free, uint64_t *ret_total);
+
+    void (*post)(io_loop_t *to, io_message_t *message);
+    void (*work_start)(io_loop_t *loop, io_work_t *work);
+};
+
+typedef struct io_timer_heap {
+    io_timer_t **items; /* a binary heap by (due_ns, order) */
+    uint32_t count;
+    uint32_t cap;
+    uint64_t order_next;
+} io_timer_heap_t;
+
+struct io_loop {
+    const io_ops_t *ops;
+    uint64_t now_ns;
+    int64_t wall_ms;
+    io_timer_heap_t timers;
+    list_t hooks;
+    bool halted;       /* the simulated machine is gone: no timer or hook runs any more */
+    list_t *hook_next; /* the hook after the one that runs, so that a hook may remove any other */
+};
+
+struct io_listener { io_loop_t *loop; };
+struct io_stream { const io_ops_t *ops; };
+struct io_file { const io_ops_t *ops; };
+struct io_fd_watch { io_loop_t *loop; };
+
+void io__loop_init(io_loop_t *loop, const io_ops_t *ops);
+void io__loop_deinit(io_loop_t *loop);
+void io__hooks_run(io_loop_t *loop);
+
+/* (Re)arms for an absolute time, once. */
+void io__timer_arm_at(io_timer_t *timer, uint64_t due_ns);
+/* When the next timer is due: 0 = none is armed. */
+uint64_t io__timers_next_ns(const io_loop_t *loop);
+/* Runs those due at loop->now_ns; those armed meanwhile wait for the next turn. */
+void io__timers_run(io_loop_t *loop);
+
+#endif

@@ -1,0 +1,316 @@
+/* uv_loop.c: the loop on libuv: turns, time, timers, hooks, messages, pool work and signals.
+ *
+ * A turn: timers that are due; hooks (uv_prepare), which write what the turn before produced; the poll with its callbacks;
+ * messages this thread posted to itself (uv_check). The poll waits only when no hook or callback left work behind. */
+#include "io/uv/uv_internal.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NS_PER_MS 1000000ull
+
+_Static_assert(sizeof(uv_work_t) <= sizeof(((io_work_t *)0)->backend), "io_work_t has room for libuv's request");
+
+/* ---- time ---- */
+
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec ts;
+    clock_gettime(clock, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
+}
+
+static void update_time(io_loop_t *loop)
+{
+    loop->now_ns = clock_ns(CLOCK_MONOTONIC);
+    loop->wall_ms = (int64_t)(clock_ns(CLOCK_REALTIME) / NS_PER_MS);
+    uv__backend(loop)->time_stale = false;
+}
+
+static uint64_t hrtime_ns(io_loop_t *loop) { return clock_ns(CLOCK_MONOTONIC); }
+static int64_t wall_us(io_loop_t *loop) { return (int64_t)(clock_ns(CLOCK_REALTIME) / 1000); }
+
+static void random_bytes(io_loop_t *loop, void *out, size_t bytes)
+{
+    uint8_t *p = out;
+    while (bytes > 0) {
+        ssize_t n = getrandom(p, bytes, 0);
+        ASSERT(n > 0 || errno == EINTR);
+        if (n < 0) continue;
+        p += n;
+        bytes -= (size_t)n;
+    }
+}
+
+/* ---- a turn ---- */
+
+static void on_timer(uv_timer_t *timer)
+{
+    uv_backend_t *b = timer->data;
+    b->timer_due_ns = 0;
+    /* libuv's millisecond clock was read before the poll; ours decides what is due. */
+    update_time(&b->base);
+    io__timers_run(&b->base);
+}
+
+/* Starting a uv_timer is only heap work, but even that is spared while the first timer stays the same. */
+static void arm_timer(uv_backend_t *b)
+{
+    uint64_t due_ns = io__timers_next_ns(&b->base);
+    if (due_ns == b->timer_due_ns) return;
+    b->timer_due_ns = due_ns;
+    if (due_ns == 0) {
+        uv_timer_stop(&b->timer);
+        return;
+    }
+    uint64_t now_ns = b->base.now_ns;
+    uint64_t wait_ms = due_ns > now_ns ? (due_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS : 0;
+    uv_timer_start(&b->timer, on_timer, wait_ms, 0);
+}
+
+static void on_idle(uv_idle_t *idle) {}
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+    uv_backend_t *b = prepare->data;
+    uv__turn(b);
+    b->wake = false;
+    io__hooks_run(&b->base);
+    arm_timer(b);
+    if (b->wake || b->own_first)
+        uv_idle_start(&b->idle, on_idle);
+    else
+        uv_idle_stop(&b->idle);
+    b->time_stale = true;
+}
+
+static void run_messages(io_message_t *message)
+{
+    while (message) {
+        io_message_t *next = message->next; /* the receiver may free it */
+        message->run(message);
+        message = next;
+    }
+}
+
+static void on_check(uv_check_t *check)
+{
+    uv_backend_t *b = check->data;
+    if (!b->own_first) return;
+    uv__turn(b);
+    io_message_t *first = b->own_first;
+    b->own_first = NULL;
+    b->own_last = &b->own_first;
+    run_messages(first);
+}
+
+static void wake(io_loop_t *loop) { uv__backend(loop)->wake = true; }
+
+/* ---- messages ---- */
+
+static void on_async(uv_async_t *async)
+{
+    uv_backend_t *b = async->data;
+    uv__turn(b);
+    io_message_t *newest = atomic_exchange_explicit(&b->inbox, NULL, memory_order_acquire);
+    io_message_t *oldest = NULL;
+    while (newest) {
+        io_message_t *next = newest->next;
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    run_messages(oldest);
+}
+
+static void post(io_loop_t *to, io_message_t *message)
+{
+    uv_backend_t *b = uv__backend(to);
+    if (atomic_load_explicit(&b->thread, memory_order_relaxed) == (uintptr_t)pthread_self()) {
+        message->next = NULL;
+        *b->own_last = message;
+        b->own_last = &message->next;
+        return;
+    }
+    io_message_t *head = atomic_load_explicit(&b->inbox, memory_order_relaxed);
+    do {
+        message->next = head;
+    } while (!atomic_compare_exchange_weak_explicit(&b->inbox, &head, message, memory_order_release,
+                                                    memory_order_relaxed));
+    if (head == NULL) uv_async_send(&b->async); /* else one is already on its way */
+}
+
+/* ---- pool work ---- */
+
+static void on_work(uv_work_t *request)
+{
+    io_work_t *work = request->data;
+    work->work(work);
+}
+
+static void on_work_done(uv_work_t *request, int status)
+{
+    io_work_t *work = request->data;
+    uv__turn(uv__backend(work->loop));
+    if (!uv__backend(work->loop)->closing) work->done(work);
+}
+
+static void work_start(io_loop_t *loop, io_work_t *work)
+{
+    uv_work_t *request = (uv_work_t *)(void *)work->backend;
+    request->data = work;
+    int rc = uv_queue_work(&uv__backend(loop)->uv, request, on_work, on_work_done);
+    ASSERT(rc == 0);
+}
+
+/* ---- signals ---- */
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+    uv_backend_t *b = signal->data;
+    uv__turn(b);
+    b->terminate(b->terminate_user);
+}
+
+static int on_terminate(io_loop_t *loop, void (*stop)(void *user), void *user)
+{
+    static const int numbers[2] = {SIGTERM, SIGINT};
+    uv_backend_t *b = uv__backend(loop);
+    b->terminate = stop;
+    b->terminate_user = user;
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        int rc = uv_signal_start(&b->signals[i], on_signal, numbers[i]);
+        if (rc) return err_from_errno(-rc);
+    }
+    return 0;
+}
+
+/* ---- life ---- */
+
+static void init_handles(uv_backend_t *b)
+{
+    uv_prepare_init(&b->uv, &b->prepare);
+    uv_check_init(&b->uv, &b->check);
+    uv_idle_init(&b->uv, &b->idle);
+    uv_timer_init(&b->uv, &b->timer);
+    b->prepare.data = b->check.data = b->timer.data = b->async.data = b;
+    uv_prepare_start(&b->prepare, on_prepare);
+    uv_check_start(&b->check, on_check);
+    for (size_t i = 0; i < ARRAY_LEN(b->signals); i++) {
+        uv_signal_init(&b->uv, &b->signals[i]);
+        b->signals[i].data = b;
+    }
+}
+
+int io_loop_new_uv(io_loop_t **ret_loop)
+{
+    uv_backend_t *b = mem_zalloc(sizeof(*b));
+    io__loop_init(&b->base, &uv__ops);
+    b->own_last = &b->own_first;
+    list_init(&b->streams);
+    list_init(&b->listeners);
+    list_init(&b->fd_watches);
+    list_init(&b->files);
+    int rc = uv_loop_init(&b->uv);
+    if (rc) goto out;
+    rc = uv_async_init(&b->uv, &b->async, on_async);
+    if (rc) {
+        uv_loop_close(&b->uv);
+        goto out;
+    }
+    pthread_mutex_init(&b->sync_lock, NULL);
+    pthread_cond_init(&b->sync_ended, NULL);
+    init_handles(b);
+    signal(SIGPIPE, SIG_IGN); /* sendfile has no MSG_NOSIGNAL */
+    update_time(&b->base);
+    *ret_loop = &b->base;
+    return 0;
+out:
+    mem_free(b);
+    return err_from_errno(-rc);
+}
+
+static void loop_free(io_loop_t *loop)
+{
+    uv_backend_t *b = uv__backend(loop);
+    b->closing = true;
+    uv__net_close_all(b);
+    uv__streams_close_all(b);
+    uv__files_close_all(b);
+    for (int i = 0; i < b->lock_fds_count; i++) close(b->lock_fds[i]);
+    uv_handle_t *handles[] = {(uv_handle_t *)&b->prepare,    (uv_handle_t *)&b->check,
+                              (uv_handle_t *)&b->idle,       (uv_handle_t *)&b->timer,
+                              (uv_handle_t *)&b->async,      (uv_handle_t *)&b->signals[0],
+                              (uv_handle_t *)&b->signals[1]};
+    for (size_t i = 0; i < ARRAY_LEN(handles); i++) uv_close(handles[i], NULL);
+    uv_run(&b->uv, UV_RUN_DEFAULT); /* the close callbacks, and what the pool still works at */
+    int rc = uv_loop_close(&b->uv);
+    ASSERT(rc == 0);
+    pthread_mutex_destroy(&b->sync_lock);
+    pthread_cond_destroy(&b->sync_ended);
+    io__loop_deinit(loop);
+    mem_free(b);
+}
+
+static void loop_run(io_loop_t *loop)
+{
+    uv_backend_t *b = uv__backend(loop);
+    atomic_store_explicit(&b->thread, (uintptr_t)pthread_self(), memory_order_relaxed);
+    update_time(loop);
+    uv_run(&b->uv, UV_RUN_DEFAULT);
+}
+
+static void loop_stop(io_loop_t *loop) { uv_stop(&uv__backend(loop)->uv); }
+
+const io_ops_t uv__ops = {
+    .loop_free = loop_free,
+    .loop_run = loop_run,
+    .loop_stop = loop_stop,
+    .loop_wake = wake,
+    .update_time = update_time,
+    .hrtime_ns = hrtime_ns,
+    .wall_us = wall_us,
+    .random = random_bytes,
+    .listen = uv__listen,
+    .listener_port = uv__listener_port,
+    .listener_close = uv__listener_close,
+    .connect = uv__connect,
+    .stream_watch = uv__stream_watch,
+    .stream_read = uv__stream_read,
+    .stream_writev = uv__stream_writev,
+    .stream_sendfile = uv__stream_sendfile,
+    .stream_close = uv__stream_close,
+    .stream_peer = uv__stream_peer,
+    .stream_local = uv__stream_local,
+    .fd_watch_new = uv__fd_watch_new,
+    .fd_watch_free = uv__fd_watch_free,
+    .on_terminate = on_terminate,
+    .file_open = uv__file_open,
+    .file_close = uv__file_close,
+    .file_write = uv__file_write,
+    .file_read = uv__file_read,
+    .file_size = uv__file_size,
+    .file_truncate = uv__file_truncate,
+    .file_sync = uv__file_sync,
+    .file_sync_now = uv__file_sync_now,
+    .rename = uv__rename,
+    .remove = uv__remove,
+    .mkdir = uv__mkdir,
+    .sync_dir = uv__sync_dir,
+    .stat = uv__stat,
+    .list_dir = uv__list_dir,
+    .lock_file = uv__lock_file,
+    .disk_space = uv__disk_space,
+    .post = post,
+    .work_start = work_start,
+};
+
+size_t io_resident_bytes(void)
+{
+    size_t bytes = 0;
+    return uv_resident_set_memory(&bytes) == 0 ? bytes : 0;
+}

@@ -1,0 +1,187 @@
+/* uv_net.c: listening sockets, and foreign descriptors that only need watching.
+ *
+ * A listener takes at most ACCEPTS_PER_TURN connections a turn, so that a storm of them does not starve those that are
+ * open. When descriptors run out it rests for a moment instead of spinning on a backlog it cannot take. */
+#include "io/uv/uv_internal.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <unistd.h>
+
+#define ACCEPTS_PER_TURN_MAX 64
+#define ACCEPT_REST_MS 50
+
+typedef struct uv_tcp_listener {
+    io_listener_t base;
+    int fd;
+    uint16_t port;
+    io_accept_cb accept;
+    void *user;
+    bool closed;
+    uv_poll_t poll;
+    io_timer_t rest;
+    list_t node;
+} uv_tcp_listener_t;
+
+typedef struct uv_fd_watch {
+    io_fd_watch_t base;
+    io_ready_cb ready;
+    void *user;
+    uv_poll_t poll;
+    list_t node;
+} uv_fd_watch_t;
+
+static uv_tcp_listener_t *listener_of(io_listener_t *listener)
+{
+    return CONTAINER_OF(listener, uv_tcp_listener_t, base);
+}
+
+static void on_acceptable(uv_poll_t *poll, int status, int ready);
+
+static void on_rested(io_timer_t *timer)
+{
+    uv_tcp_listener_t *l = CONTAINER_OF(timer, uv_tcp_listener_t, rest);
+    int rc = uv_poll_start(&l->poll, UV_READABLE, on_acceptable);
+    ASSERT(rc == 0);
+}
+
+static bool worth_another_try(int error)
+{
+    /* The connection went away between its arrival and our call: take the next one. */
+    return error == EINTR || error == ECONNABORTED || error == EPROTO || error == EPERM;
+}
+
+static void on_acceptable(uv_poll_t *poll, int status, int ready)
+{
+    uv_tcp_listener_t *l = poll->data;
+    uv_backend_t *b = uv__backend(l->base.loop);
+    uv__turn(b);
+    for (int i = 0; i < ACCEPTS_PER_TURN_MAX && !l->closed; i++) {
+        struct sockaddr_storage peer = {0};
+        socklen_t len = sizeof(peer);
+        int fd = accept4(l->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0) {
+            if (errno == EAGAIN) return;
+            if (worth_another_try(errno)) continue;
+            uv_poll_stop(&l->poll);
+            io_timer_start(&l->rest, ACCEPT_REST_MS, 0);
+            return;
+        }
+        io_stream_t *stream;
+        if (uv__stream_adopt(b, fd, &peer, &stream) == 0) l->accept(l->user, stream);
+    }
+}
+
+static int open_socket(const char *host, uint16_t port, int backlog, int *ret_fd, uint16_t *ret_port)
+{
+    struct sockaddr_storage addr = {0};
+    socklen_t len;
+    int one = 1;
+    int err = uv__addr_resolve(host, port, true, &addr, &len);
+    if (err) return err;
+    int fd = socket(addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return err_from_errno(errno);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    if (addr.ss_family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+    if (bind(fd, (struct sockaddr *)&addr, len) < 0 || listen(fd, backlog) < 0) goto out;
+    len = sizeof(addr);
+    if (getsockname(fd, (struct sockaddr *)&addr, &len) < 0) goto out;
+    *ret_fd = fd;
+    *ret_port = uv__addr_port(&addr);
+    return 0;
+out:
+    err = err_from_errno(errno);
+    close(fd);
+    return err;
+}
+
+int uv__listen(io_loop_t *loop, const char *host, uint16_t port, int backlog, io_accept_cb accept, void *user,
+               io_listener_t **ret_listener)
+{
+    int fd = -1;
+    uint16_t bound = 0;
+    int err = open_socket(host, port, backlog, &fd, &bound);
+    if (err) return err;
+    uv_backend_t *b = uv__backend(loop);
+    uv_tcp_listener_t *l = mem_zalloc(sizeof(*l));
+    int rc = uv_poll_init(&b->uv, &l->poll, fd);
+    if (rc) {
+        close(fd);
+        mem_free(l);
+        return err_from_errno(-rc);
+    }
+    l->base.loop = loop;
+    l->fd = fd;
+    l->port = bound;
+    l->accept = accept;
+    l->user = user;
+    l->poll.data = l;
+    io_timer_init(loop, &l->rest, on_rested);
+    on_rested(&l->rest);
+    list_push_back(&b->listeners, &l->node);
+    *ret_listener = &l->base;
+    return 0;
+}
+
+uint16_t uv__listener_port(const io_listener_t *listener)
+{
+    return CONTAINER_OF(listener, uv_tcp_listener_t, base)->port;
+}
+
+static void on_listener_closed(uv_handle_t *handle) { mem_free(handle->data); }
+
+void uv__listener_close(io_listener_t *listener)
+{
+    uv_tcp_listener_t *l = listener_of(listener);
+    l->closed = true;
+    io_timer_stop(&l->rest);
+    list_remove(&l->node);
+    uv_close((uv_handle_t *)&l->poll, on_listener_closed);
+    close(l->fd);
+}
+
+static void on_watched(uv_poll_t *poll, int status, int ready)
+{
+    uv_fd_watch_t *watch = poll->data;
+    uv__turn(uv__backend(watch->base.loop));
+    if (status < 0) {
+        int rc = uv_poll_start(poll, UV_READABLE, on_watched);
+        ASSERT(rc == 0);
+    }
+    watch->ready(watch->user, IO_READABLE);
+}
+
+int uv__fd_watch_new(io_loop_t *loop, int fd, io_ready_cb ready, void *user, io_fd_watch_t **ret_watch)
+{
+    uv_backend_t *b = uv__backend(loop);
+    uv_fd_watch_t *watch = mem_zalloc(sizeof(*watch));
+    int rc = uv_poll_init(&b->uv, &watch->poll, fd);
+    if (rc) {
+        mem_free(watch);
+        return err_from_errno(-rc);
+    }
+    watch->base.loop = loop; /* the poll must not move: libuv has linked it */
+    watch->ready = ready;
+    watch->user = user;
+    watch->poll.data = watch;
+    rc = uv_poll_start(&watch->poll, UV_READABLE, on_watched);
+    ASSERT(rc == 0);
+    list_push_back(&b->fd_watches, &watch->node);
+    *ret_watch = &watch->base;
+    return 0;
+}
+
+static void on_watch_closed(uv_handle_t *handle) { mem_free(handle->data); }
+
+void uv__fd_watch_free(io_fd_watch_t *base)
+{
+    uv_fd_watch_t *watch = CONTAINER_OF(base, uv_fd_watch_t, base);
+    list_remove(&watch->node);
+    uv_close((uv_handle_t *)&watch->poll, on_watch_closed);
+}
+
+void uv__net_close_all(uv_backend_t *b)
+{
+    LIST_EACH (&b->listeners, l, uv_tcp_listener_t, node) uv__listener_close(&l->base);
+    LIST_EACH (&b->fd_watches, w, uv_fd_watch_t, node) uv__fd_watch_free(&w->base);
+}

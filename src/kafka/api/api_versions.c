@@ -1,0 +1,55 @@
+/* api_versions.c: what this broker speaks. The one API that answers a version it does not know: with the layout of
+ * version 0, UNSUPPORTED_VERSION and its own range (KIP-511), so that the client can ask again. */
+#include "kafka/apis.h"
+#include "kafka/connection.h"
+
+#include <ctype.h>
+
+static int32_t list_apis(kafka_request_t *request, kafka_api_versions_response_t *response)
+{
+    int32_t count = 0;
+    response->api_keys = kafka_api_versions_response_api_key_array(&request->arena, KAFKA_APIS_COUNT);
+    for (int32_t i = 0; i < KAFKA_APIS_COUNT; i++) {
+        const kafka_api_t *api = &kafka_apis[i];
+        if (!kafka_handler_find(api->key)) continue;
+        response->api_keys[count++] = (kafka_api_versions_response_api_key_t){api->key, api->version_min, api->version_max};
+    }
+    return count;
+}
+
+/* Letters, digits, dots and dashes, the latter two not at an end. */
+static bool is_software_name(bytes_t text)
+{
+    if (text.len == 0 || !isalnum(text.ptr[0]) || !isalnum(text.ptr[text.len - 1])) return false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (!isalnum(text.ptr[i]) && text.ptr[i] != '-' && text.ptr[i] != '.') return false;
+    }
+    return true;
+}
+
+static void answer_unsupported(kafka_request_t *request)
+{
+    kafka_api_versions_response_t *response = KAFKA_MESSAGE(request, api_versions_response);
+    response->error_code = KAFKA_UNSUPPORTED_VERSION;
+    response->api_keys_count = 1;
+    response->api_keys = kafka_api_versions_response_api_key_array(&request->arena, 1);
+    response->api_keys[0] = (kafka_api_versions_response_api_key_t){request->api->key, request->api->version_min,
+                                                                    request->api->version_max};
+    kafka_respond_version(request, 0, response);
+}
+
+void kafka_handle_api_versions(kafka_request_t *request)
+{
+    if (request->unsupported_version) {
+        answer_unsupported(request);
+        return;
+    }
+    const kafka_api_versions_request_t *body = request->body;
+    kafka_api_versions_response_t *response = KAFKA_MESSAGE(request, api_versions_response);
+    if (request->header.api_version >= 3 &&
+        (!is_software_name(body->client_software_name) || !is_software_name(body->client_software_version)))
+        response->error_code = KAFKA_INVALID_REQUEST;
+    else
+        response->api_keys_count = list_apis(request, response);
+    kafka_respond(request, response);
+}

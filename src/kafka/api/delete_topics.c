@@ -1,0 +1,132 @@
+/* delete_topics.c: by name or id; the answer waits until the topics are gone. */
+#include "kafka/apis.h"
+#include "kafka/topics.h"
+
+typedef kafka_delete_topics_response_topic_t told_topic_t;
+
+typedef struct delete_job {
+    kafka_request_t *request;
+    kafka_delete_topics_response_t *response;
+    int32_t pending;
+} delete_job_t;
+
+typedef struct delete_one {
+    delete_job_t *job;
+    told_topic_t *told;
+} delete_one_t;
+
+static void refuse(const kafka_request_t *request, told_topic_t *told, int16_t error, const char *message)
+{
+    told->error_code = error;
+    told->error_message = kafka_text(request, message);
+}
+
+static void one_less(delete_job_t *job)
+{
+    if (--job->pending == 0) kafka_respond(job->request, job->response);
+}
+
+static void deleted(void *user, kafka_topic_t *topic, int16_t error, const char *message)
+{
+    delete_one_t *one = user;
+    if (error) refuse(one->job->request, one->told, error, message);
+    one_less(one->job);
+}
+
+static void delete_one(delete_job_t *job, kafka_topic_t *topic, told_topic_t *told)
+{
+    delete_one_t *one = ARENA_NEW(&job->request->arena, delete_one_t);
+    *one = (delete_one_t){job, told};
+    told->name = arena_copy(&job->request->arena, kafka_topic_name(topic));
+    told->topic_id = topic->id;
+    job->pending++;
+    topic_delete(topic, deleted, one);
+}
+
+static int32_t times_named(const kafka_delete_topics_request_t *body, bytes_t name)
+{
+    int32_t times = 0;
+    for (int32_t i = 0; i < body->topic_names_count; i++) times += bytes_eq(body->topic_names[i], name);
+    for (int32_t i = 0; i < body->topics_count; i++)
+        times += body->topics[i].name.ptr && bytes_eq(body->topics[i].name, name);
+    return times;
+}
+
+static int32_t times_by_id(const kafka_delete_topics_request_t *body, kafka_uuid_t id)
+{
+    int32_t times = 0;
+    for (int32_t i = 0; i < body->topics_count; i++)
+        times += !body->topics[i].name.ptr && kafka_uuid_eq(body->topics[i].topic_id, id);
+    return times;
+}
+
+static void by_name(delete_job_t *job, bytes_t name, told_topic_t *told)
+{
+    const kafka_delete_topics_request_t *body = job->request->body;
+    kafka_topic_t *topic = kafka_topic_get(job->request->kafka, name);
+    told->name = name;
+    if (times_named(body, name) > 1) {
+        refuse(job->request, told, KAFKA_INVALID_REQUEST, "Duplicate topic name.");
+    } else if (!topic) {
+        refuse(job->request, told, KAFKA_UNKNOWN_TOPIC_OR_PARTITION, kafka_error_text(KAFKA_UNKNOWN_TOPIC_OR_PARTITION));
+    } else if (times_by_id(body, topic->id) > 0) {
+        refuse(job->request, told, KAFKA_INVALID_REQUEST, "The provided topic name maps to an ID that was already supplied.");
+    } else {
+        delete_one(job, topic, told);
+    }
+}
+
+static void by_state(delete_job_t *job, const kafka_delete_topics_request_topic_t *asked, told_topic_t *told)
+{
+    const kafka_delete_topics_request_t *body = job->request->body;
+    kafka_request_t *request = job->request;
+    bool has_id = !kafka_uuid_is_zero(asked->topic_id);
+    told->topic_id = asked->topic_id;
+    if (asked->name.ptr && !has_id) {
+        by_name(job, asked->name, told);
+    } else if (asked->name.ptr) {
+        told->name = asked->name;
+        refuse(request, told, KAFKA_INVALID_REQUEST, "You may not specify both topic name and topic id.");
+    } else if (!has_id) {
+        refuse(request, told, KAFKA_INVALID_REQUEST, "Neither topic name nor id were specified.");
+    } else if (times_by_id(body, asked->topic_id) > 1) {
+        refuse(request, told, KAFKA_INVALID_REQUEST, "Duplicate topic id.");
+    } else {
+        kafka_topic_t *topic = kafka_topic_by_id(request->kafka, asked->topic_id);
+        if (topic) delete_one(job, topic, told);
+        else refuse(request, told, KAFKA_UNKNOWN_TOPIC_ID, kafka_error_text(KAFKA_UNKNOWN_TOPIC_ID));
+    }
+}
+
+static void refuse_all(delete_job_t *job)
+{
+    const kafka_delete_topics_request_t *body = job->request->body;
+    int16_t error = job->request->header.api_version < 3 ? KAFKA_INVALID_REQUEST : KAFKA_TOPIC_DELETION_DISABLED;
+    for (int32_t i = 0; i < job->response->responses_count; i++) {
+        told_topic_t *told = &job->response->responses[i];
+        bool named = i < body->topic_names_count;
+        told->name = named ? body->topic_names[i] : body->topics[i - body->topic_names_count].name;
+        if (!named) told->topic_id = body->topics[i - body->topic_names_count].topic_id;
+        refuse(job->request, told, error, "Topic deletion is disabled.");
+    }
+}
+
+void kafka_handle_delete_topics(kafka_request_t *request)
+{
+    const kafka_delete_topics_request_t *body = request->body;
+    delete_job_t *job = ARENA_NEW(&request->arena, delete_job_t);
+    int32_t count = body->topic_names_count + body->topics_count;
+    job->request = request;
+    job->response = KAFKA_MESSAGE(request, delete_topics_response);
+    job->response->responses = kafka_delete_topics_response_topic_array(&request->arena, count);
+    job->response->responses_count = count;
+    job->pending = 1;
+    told_topic_t *told = job->response->responses;
+    if (!request->kafka->config.delete_topic_enable) {
+        refuse_all(job);
+    } else {
+        for (int32_t i = 0; i < body->topic_names_count; i++) by_name(job, body->topic_names[i], told++);
+        for (int32_t i = 0; i < body->topics_count; i++) by_state(job, &body->topics[i], told++);
+    }
+    one_less(job);
+}

@@ -1,0 +1,87 @@
+/* find_coordinator.c: FindCoordinator: the broker that serves a group, from version 4 on for many groups at
+ * once.
+ * __consumer_offsets is made on the first question; the answer waits for it, so that no client has to retry.
+ */
+#include "kafka/api/group_apis.h"
+
+enum { KEY_GROUP = 0, KEY_TRANSACTION = 1, KEY_SHARE = 2 };
+
+typedef struct finding {
+    groups_waiter_t waiter;
+    kafka_request_t *request;
+} finding_t;
+
+typedef struct coordinator {
+    int16_t error;
+    int32_t node_id;
+    bytes_t host;
+    int32_t port;
+} coordinator_t;
+
+static coordinator_t nobody(int16_t error)
+{
+    return (coordinator_t){error, -1, BYTES_LIT(""), -1};
+}
+
+static coordinator_t this_broker(const kafka_request_t *request)
+{
+    coordinator_t found = {KAFKA_NONE, request->kafka->broker_id, BYTES_NULL, 0};
+    kafka_advertised(request, &found.host, &found.port);
+    return found;
+}
+
+static void respond_one(kafka_request_t *request, coordinator_t found)
+{
+    kafka_find_coordinator_response_t *response = KAFKA_MESSAGE(request, find_coordinator_response);
+    response->error_code = found.error;
+    /* The original says "NONE" here when all is well. */
+    response->error_message = found.error ? bytes_str(kafka_error_text(found.error)) : BYTES_LIT("NONE");
+    response->node_id = found.node_id;
+    response->host = found.host;
+    response->port = found.port;
+    kafka_respond(request, response);
+}
+
+static void respond(kafka_request_t *request, coordinator_t found)
+{
+    if (request->header.api_version < 4) {
+        respond_one(request, found);
+        return;
+    }
+    const kafka_find_coordinator_request_t *asked = request->body;
+    kafka_find_coordinator_response_t *response = KAFKA_MESSAGE(request, find_coordinator_response);
+    int32_t count = asked->coordinator_keys_count;
+    response->coordinators = kafka_find_coordinator_response_coordinator_array(&request->arena, count);
+    for (int32_t i = 0; i < count; i++) {
+        kafka_find_coordinator_response_coordinator_t *out =
+            &response->coordinators[response->coordinators_count++];
+        out->key = asked->coordinator_keys[i];
+        out->error_code = found.error;
+        out->error_message = BYTES_LIT("");
+        out->node_id = found.node_id;
+        out->host = found.host;
+        out->port = found.port;
+    }
+    kafka_respond(request, response);
+}
+
+static void on_topic(groups_waiter_t *waiter, int16_t error)
+{
+    kafka_request_t *request = CONTAINER_OF(waiter, finding_t, waiter)->request;
+    respond(request, error == KAFKA_NONE ? this_broker(request) : nobody(error));
+}
+
+void kafka_handle_find_coordinator(kafka_request_t *request)
+{
+    const kafka_find_coordinator_request_t *asked = request->body;
+    if (asked->key_type == KEY_TRANSACTION) {
+        respond(request,
+                nobody(KAFKA_COORDINATOR_NOT_AVAILABLE)); /* no transactions yet: as without its topic */
+    } else if (asked->key_type != KEY_GROUP) {
+        respond(request, nobody(KAFKA_INVALID_REQUEST));
+    } else {
+        finding_t *finding = ARENA_NEW(&request->arena, finding_t);
+        finding->request = request;
+        groups_need_topic(request->kafka->groups, &finding->waiter, on_topic);
+    }
+}

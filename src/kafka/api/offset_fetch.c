@@ -1,0 +1,116 @@
+/* offset_fetch.c: OffsetFetch: what groups have committed: one group, from version 8 on many.
+ *
+ * require_stable asks to wait for offsets of open transactions; there are none, so every offset is stable. */
+#include "kafka/api/group_apis.h"
+
+typedef kafka_offset_fetch_response_group_topic_t out_topic_t;
+typedef kafka_offset_fetch_response_group_topic_partition_t out_partition_t;
+
+/* Versions before 8 name the same shapes differently. */
+_Static_assert(sizeof(out_topic_t) == sizeof(kafka_offset_fetch_response_topic_t), "same shape");
+_Static_assert(sizeof(out_partition_t) == sizeof(kafka_offset_fetch_response_partition_t), "same shape");
+_Static_assert(sizeof(kafka_offset_fetch_request_topic_t) == sizeof(kafka_offset_fetch_request_group_topic_t),
+              "same");
+
+static void fill(out_partition_t *out, int32_t partition, const group_offset_t *offset)
+{
+    out->partition_index = partition;
+    out->committed_offset = offset ? offset->offset : -1;
+    out->committed_leader_epoch = offset ? offset->leader_epoch : -1;
+    out->metadata = offset && offset->metadata.ptr ? offset->metadata : BYTES_LIT("");
+}
+
+static void fetch_asked(arena_t *arena, const group_entry_t *entry,
+                        const kafka_offset_fetch_request_group_t *asked,
+                        kafka_offset_fetch_response_group_t *out)
+{
+    out->topics = kafka_offset_fetch_response_group_topic_array(arena, asked->topics_count);
+    for (int32_t i = 0; i < asked->topics_count; i++) {
+        const kafka_offset_fetch_request_group_topic_t *from = &asked->topics[i];
+        out_topic_t *topic = &out->topics[out->topics_count++];
+        topic->name = from->name;
+        topic->partitions =
+            kafka_offset_fetch_response_group_topic_partition_array(arena, from->partition_indexes_count);
+        for (int32_t p = 0; p < from->partition_indexes_count; p++) {
+            int32_t index = from->partition_indexes[p];
+            const group_offset_t *offset =
+                entry ? group_offsets_get(&entry->offsets, from->name, index) : NULL;
+            fill(&topic->partitions[topic->partitions_count++], index, offset);
+        }
+    }
+}
+
+static void fetch_all(arena_t *arena, const group_entry_t *entry, kafka_offset_fetch_response_group_t *out)
+{
+    if (!entry) return;
+    out->topics = kafka_offset_fetch_response_group_topic_array(arena, (int32_t)entry->offsets.topics.count);
+    size_t cursor = 0;
+    for (const group_topic_t *t; (t = group_offsets_next(&entry->offsets, &cursor));) {
+        out_topic_t *topic = &out->topics[out->topics_count++];
+        topic->name = t->name;
+        topic->partitions = kafka_offset_fetch_response_group_topic_partition_array(arena, (int32_t)t->count);
+        for (size_t i = 0; i < t->count; i++) {
+            fill(&topic->partitions[topic->partitions_count++], t->entries[i].partition,
+                 &t->entries[i].value);
+        }
+    }
+}
+
+static void fetch_group(kafka_request_t *request, const kafka_offset_fetch_request_group_t *asked,
+                        kafka_offset_fetch_response_group_t *out)
+{
+    group_entry_t *entry;
+    out->group_id = asked->group_id;
+    out->error_code = groups_find(request->kafka->groups, asked->group_id, &entry);
+    if (out->error_code != KAFKA_NONE) return;
+    if (asked->topics_count < 0) {
+        fetch_all(&request->arena, entry, out);
+    } else {
+        fetch_asked(&request->arena, entry, asked, out);
+    }
+}
+
+/* Version 1 has no place for a group's error but its partitions. */
+static void spread_error(kafka_request_t *request, const kafka_offset_fetch_request_group_t *asked,
+                         kafka_offset_fetch_response_group_t *found)
+{
+    fetch_asked(&request->arena, NULL, asked, found);
+    for (int32_t t = 0; t < found->topics_count; t++) {
+        for (int32_t p = 0; p < found->topics[t].partitions_count; p++) {
+            found->topics[t].partitions[p].error_code = found->error_code;
+        }
+    }
+}
+
+static void fetch_one(kafka_request_t *request, kafka_offset_fetch_response_t *response)
+{
+    const kafka_offset_fetch_request_t *body = request->body;
+    kafka_offset_fetch_request_group_t asked = {
+        .group_id = body->group_id,
+        .topics = (kafka_offset_fetch_request_group_topic_t *)body->topics,
+        .topics_count = body->topics_count,
+    };
+    kafka_offset_fetch_response_group_t found;
+    kafka_offset_fetch_response_group_init(&found);
+    fetch_group(request, &asked, &found);
+    if (found.error_code != KAFKA_NONE && request->header.api_version < 2)
+        spread_error(request, &asked, &found);
+    response->topics = (kafka_offset_fetch_response_topic_t *)found.topics;
+    response->topics_count = found.topics_count;
+    response->error_code = found.error_code;
+}
+
+void kafka_handle_offset_fetch(kafka_request_t *request)
+{
+    const kafka_offset_fetch_request_t *asked = request->body;
+    kafka_offset_fetch_response_t *response = KAFKA_MESSAGE(request, offset_fetch_response);
+    if (request->header.api_version < 8) {
+        fetch_one(request, response);
+    } else {
+        response->groups = kafka_offset_fetch_response_group_array(&request->arena, asked->groups_count);
+        for (int32_t i = 0; i < asked->groups_count; i++) {
+            fetch_group(request, &asked->groups[i], &response->groups[response->groups_count++]);
+        }
+    }
+    kafka_respond(request, response);
+}

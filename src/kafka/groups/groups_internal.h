@@ -1,0 +1,44 @@
+/* groups_internal.h: what the coordinator's files share: groups.c (table, topic, writes), groups_load.c
+ * (reading back), groups_expire.c (retention). */
+#ifndef TRIVET_KAFKA_GROUPS_GROUPS_INTERNAL_H
+#define TRIVET_KAFKA_GROUPS_GROUPS_INTERNAL_H
+
+#include "kafka/groups/groups.h"
+
+typedef struct groups_partition {
+    enum { GROUPS_LOADING, GROUPS_ACTIVE, GROUPS_FAILED } state;
+    int64_t next_offset; /* to load */
+} groups_partition_t;
+
+struct kafka_groups {
+    kafka_t *kafka;
+    group_config_t config;
+    group_host_t host;
+    kafka_topic_listener_t listener;
+    map_t entries;        /* id -> group_entry_t */
+    kafka_topic_t *topic; /* NULL until it exists */
+    groups_partition_t *partitions;
+    int32_t partitions_count; /* as it was when the topic was found: it decides where groups are */
+    int32_t partitions_loading;
+    io_timer_t load_timer;
+    buf_t load_buf;
+    list_t waiters; /* groups_waiter_t, for the topic */
+    bool creating;
+    io_timer_t expiry_timer;
+    bool stopped;
+};
+
+/* groups_load.c */
+void groups__load_start(kafka_groups_t *groups);
+void groups__load_stop(kafka_groups_t *groups);
+
+/* groups_expire.c */
+void groups__expire(kafka_groups_t *groups);
+/* Forgets the offsets that groups have in partitions of a topic that is going. */
+void groups__forget_topic(kafka_groups_t *groups, bytes_t topic);
+
+/* groups.c */
+group_t *groups__group_new(kafka_groups_t *groups, group_entry_t *entry, bytes_t group_id);
+group_entry_t *groups__entry_new(kafka_groups_t *groups, bytes_t group_id);
+
+#endif

@@ -1,0 +1,150 @@
+/* kafka.c: the wing's life: made, started, opened, stopped. See kafka.h for who calls what.
+ *
+ * Order of start: who am I (meta.properties), strays aside, checkpoints, then the tree's topics with their partitions,
+ * groups; listening registers the broker, and only when that is committed are requests read. Stop runs backwards. */
+#include "kafka/cluster.h"
+#include "kafka/config.h"
+#include "kafka/connection.h"
+#include "kafka/fetch_session.h"
+#include "kafka/groups/groups.h"
+#include "kafka/partition_store.h"
+#include "kafka/producer_ids.h"
+#include "kafka/topics.h"
+
+#include <stdio.h>
+
+#define LISTENER_CHARS_MAX 300
+
+typedef struct kafka_listener {
+    list_t node;
+    net_listener_t *net;
+} kafka_listener_t;
+
+kafka_t *kafka_new(io_loop_t *loop, net_t *net, coord_t *coord, const char *data_dir, const kafka_config_t *config)
+{
+    kafka_t *kafka = mem_zalloc(sizeof(*kafka));
+    kafka->loop = loop;
+    kafka->net = net;
+    kafka->coord = coord;
+    kafka->data_dir = mem_strdup(data_dir);
+    kafka->config_store = config_store_new(config);
+    config_compute_broker(kafka);
+    config_set_found(kafka, "log.dirs", data_dir);
+    kafka->topics = kafka->topics_by_id = MAP_INIT;
+    list_init(&kafka->topic_listeners);
+    list_init(&kafka->connections);
+    list_init(&kafka->listeners);
+    list_init(&kafka->requests_free);
+    return kafka;
+}
+
+static int start_failed(char *err, size_t err_bytes, const char *what, int code)
+{
+    if (!err[0]) snprintf(err, err_bytes, "%s: %s", what, err_text(code));
+    return code;
+}
+
+int kafka_start(kafka_t *kafka, char *err, size_t err_bytes)
+{
+    err[0] = '\0';
+    int result = io_mkdir(kafka->loop, kafka->data_dir);
+    if (result) return start_failed(err, err_bytes, "cannot make the data directory", result);
+    if ((result = cluster_identify(kafka, err, err_bytes))) return result;
+    result = cluster_remove_strays(kafka);
+    if (result) return start_failed(err, err_bytes, "cannot read the data directory", result);
+    result = partition_store_open(kafka);
+    if (result) return start_failed(err, err_bytes, "cannot read the checkpoints", result);
+    kafka->groups = kafka_groups_new(kafka); /* hears of __consumer_offsets when the topics are read */
+    result = topics_store_open(kafka);
+    if (result) return start_failed(err, err_bytes, "cannot read the topics", result);
+    kafka__connections_start(kafka);
+    return 0;
+}
+
+bool kafka_ready(const kafka_t *kafka) { return kafka->ready; }
+
+int kafka_listen(kafka_t *kafka, const char *host, uint16_t port)
+{
+    net_listener_t *net;
+    int err = net_listen(kafka->net, host, port, kafka_service(), kafka, &net);
+    if (err) return err;
+    kafka_listener_t *listener = mem_zalloc(sizeof(*listener));
+    listener->net = net;
+    bool first = list_empty(&kafka->listeners);
+    list_push_back(&kafka->listeners, &listener->node);
+    uint16_t bound = net_listener_port(net);
+    if (first) {
+        char text[LISTENER_CHARS_MAX];
+        snprintf(text, sizeof(text), "PLAINTEXT://%s:%u", host, bound);
+        config_set_found(kafka, "listeners", text);
+        cluster_register(kafka, host, bound);
+    }
+    return bound;
+}
+
+void kafka_stop(kafka_t *kafka)
+{
+    LIST_EACH (&kafka->listeners, listener, kafka_listener_t, node) {
+        net_listener_close(listener->net);
+        list_remove(&listener->node);
+        mem_free(listener);
+    }
+    kafka->ready = false;
+    kafka__connections_stop(kafka);
+    if (kafka->groups) kafka_groups_stop(kafka->groups);
+    topics_store_close(kafka);
+    partition_store_close(kafka);
+    fetch_sessions_free(kafka);
+    producer_ids_free(kafka);
+}
+
+void kafka_free(kafka_t *kafka)
+{
+    if (!kafka) return;
+    if (kafka->groups) kafka_groups_free(kafka->groups);
+    kafka__requests_free(kafka);
+    config_store_free(kafka->config_store);
+    mem_free(kafka->data_dir);
+    mem_free(kafka);
+}
+
+static void count_partitions(const kafka_t *kafka, kafka_stats_t *stats)
+{
+    size_t cursor = 0;
+    stats->topics = stats->partitions = 0;
+    for (map_entry_t *entry; (entry = map_next(&kafka->topics, &cursor));) {
+        stats->topics++;
+        stats->partitions += (uint32_t)((kafka_topic_t *)entry->value)->partitions_count;
+    }
+}
+
+kafka_stats_t kafka_stats(const kafka_t *kafka)
+{
+    kafka_stats_t stats = kafka->stats;
+    stats.groups = kafka->groups ? kafka_groups_count(kafka->groups) : 0;
+    count_partitions(kafka, &stats);
+    return stats;
+}
+
+void kafka_metrics(const kafka_t *kafka, buf_t *out)
+{
+    kafka_stats_t s = kafka_stats(kafka);
+    const struct {
+        const char *name, *type;
+        uint64_t value;
+    } rows[] = {
+        {"requests_total", "counter", s.requests},
+        {"request_errors_total", "counter", s.request_errors},
+        {"produced_records_total", "counter", s.produced_records},
+        {"produced_bytes_total", "counter", s.produced_bytes},
+        {"fetched_bytes_total", "counter", s.fetched_bytes},
+        {"connections", "gauge", s.connections},
+        {"topics", "gauge", s.topics},
+        {"partitions", "gauge", s.partitions},
+        {"groups", "gauge", s.groups},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        buf_printf(out, "# TYPE trivet_kafka_%s %s\ntrivet_kafka_%s %" PRIu64 "\n", rows[i].name, rows[i].type,
+                   rows[i].name, rows[i].value);
+    }
+}

@@ -1,0 +1,72 @@
+/* kafka.h: the Kafka wing: brokers, topics, partitions, groups, spoken over Kafka's own protocol.
+ *
+ * One kafka_t a reactor. The server makes it, starts it, opens a listener; the bridge produces through it. Topics,
+ * broker id and configuration live in the coordination tree at the paths where Kafka with ZooKeeper kept them; data
+ * lives under the data directory as <topic>-<partition>/. */
+#ifndef TRIVET_KAFKA_KAFKA_H
+#define TRIVET_KAFKA_KAFKA_H
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "coord/coord.h"
+#include "io/io.h"
+#include "net/net.h"
+
+typedef struct kafka kafka_t;
+typedef struct kafka_config kafka_config_t;
+
+/* Settings by their server.properties names. Unknown or ill-typed: ERR_INVALID and one line in `err` that names what
+ * was wrong and what would fit. */
+kafka_config_t *kafka_config_new(void);
+void kafka_config_free(kafka_config_t *config);
+int kafka_configure(kafka_config_t *config, const char *name, const char *value, char *err, size_t err_bytes) MUST_CHECK;
+/* The value as text (NULL when it has none, or the name is unknown); valid until the next call. */
+const char *kafka_config_get(kafka_config_t *config, const char *name);
+
+/* `data_dir` is the wing's own directory (made when missing); the configuration is copied. */
+kafka_t *kafka_new(io_loop_t *loop, net_t *net, coord_t *coord, const char *data_dir, const kafka_config_t *config);
+/* Reads meta.properties, registers the broker in the tree, recovers every partition. The tree's changes are
+ * submitted, so it is ready once the loop has run them: kafka_ready. */
+int kafka_start(kafka_t *kafka, char *err, size_t err_bytes) MUST_CHECK;
+bool kafka_ready(const kafka_t *kafka);
+/* Port 0 picks a free one; returns the port or a negative error. */
+int kafka_listen(kafka_t *kafka, const char *host, uint16_t port) MUST_CHECK;
+/* Closes listeners and connections, flushes and closes partitions. */
+void kafka_stop(kafka_t *kafka);
+void kafka_free(kafka_t *kafka);
+
+/* ---- the bridge's door ------------------------------------------------------------------------------------------ */
+
+typedef struct kafka_header {
+    bytes_t key, value;
+} kafka_header_t;
+
+typedef struct kafka_produce {
+    bytes_t topic;
+    int32_t partition; /* -1: murmur2 of the key, or without key the sticky partition */
+    bytes_t key, value; /* ptr NULL = null */
+    const kafka_header_t *headers;
+    int32_t headers_count;
+    int64_t timestamp_ms; /* -1 = now */
+} kafka_produce_t;
+
+/* `error` is a Kafka error code (0 = none), and then `message` says more or is NULL. */
+typedef void (*kafka_produced_cb)(void *user, int32_t partition, int64_t offset, int16_t error, const char *message);
+/* Appends one record, creating the topic when the broker may (auto.create.topics.enable). The callback may run inside
+ * the call; its arguments are borrowed, and so are `record`'s bytes until it has run. */
+void kafka_produce_record(kafka_t *kafka, const kafka_produce_t *record, kafka_produced_cb done, void *user);
+/* The name of an error code: "UNKNOWN_TOPIC_OR_PARTITION". */
+const char *kafka_error_name(int16_t error);
+
+/* ---- figures ---------------------------------------------------------------------------------------------------- */
+
+typedef struct kafka_stats {
+    uint64_t requests, request_errors;
+    uint64_t produced_records, produced_bytes, fetched_bytes;
+    uint32_t connections, topics, partitions, groups;
+} kafka_stats_t;
+kafka_stats_t kafka_stats(const kafka_t *kafka);
+/* Prometheus text. */
+void kafka_metrics(const kafka_t *kafka, buf_t *out);
+
+#endif

@@ -1,0 +1,71 @@
+/* partition_internal.h: what the partition_*.c files share. */
+#ifndef TRIVET_KAFKA_PARTITION_INTERNAL_H
+#define TRIVET_KAFKA_PARTITION_INTERNAL_H
+
+#include "kafka/partition.h"
+#include "kafka/partition_store.h"
+#include "kafka/producer_state.h"
+
+#define PARTITION_PATH_CHARS_MAX 4096
+#define PARTITION_OPENED_BATCH_BYTES_MAX MIB(256) /* what a compressed batch may open to, where it must be opened */
+#define PARTITION_SNAPSHOTS_KEPT 2
+
+struct partition {
+    kafka_topic_t *topic;
+    int32_t index;
+    int32_t leader_epoch;
+    log_t *log;
+    int64_t high_watermark;
+    int64_t snapshot_offset; /* of the newest snapshot written or read; -1 = none */
+    producers_t producers;
+    list_t waiters;    /* partition_waiter_t */
+    list_t store_node; /* in store->partitions */
+    list_t news_node;  /* in store->news while waiters must be woken */
+    log_commit_t flush; /* ours, for the high watermark where flush.messages counts */
+    bool flushing;
+    int16_t closing; /* the error that whoever still waits gets; 0 = open */
+};
+
+struct partition_store {
+    kafka_t *kafka;
+    list_t partitions;
+    list_t news;
+    io_hook_t hook;
+    io_timer_t news_timer, maintain_timer, checkpoint_timer, expiry_timer;
+    map_t checkpoints; /* "topic partition" -> partition_checkpoint_t, as read or as of the partition's close */
+    uint64_t written_hash; /* of the checkpoint files' text as last written */
+    bool clean;  /* the last stop was orderly */
+    bool failed; /* a partition did not close: the next start must recover */
+};
+
+/* A partition's lines in the three checkpoint files; -1 = none. */
+typedef struct partition_checkpoint {
+    int64_t recovery_point, log_start, high_watermark;
+} partition_checkpoint_t;
+
+/* partition_store.c */
+void partition__store_add(partition_t *partition);
+/* Takes the partition off; what it knows is kept for the checkpoints, unless it was deleted. */
+void partition__store_remove(partition_t *partition, bool deleted);
+/* What is known of a partition that is being opened. */
+partition_checkpoint_t partition__store_checkpoint(partition_store_t *store, const char *topic, int32_t index);
+/* Wakes the partition's waiters before the loop waits again. */
+void partition__store_news(partition_t *partition);
+
+/* partition_snapshot.c */
+void partition__snapshot_write(partition_t *partition, int64_t offset);
+/* Loads the newest snapshot that is whole, and what came after it from the log. */
+int partition__producers_recover(partition_t *partition) MUST_CHECK;
+
+/* Writes a small file without waiting for the disk: for what can be made again. */
+int partition__write_file(io_loop_t *loop, const char *path, bytes_t data) MUST_CHECK;
+
+/* partition.c */
+void partition__path(const kafka_topic_t *topic, int32_t index, char out[PARTITION_PATH_CHARS_MAX]);
+void partition__wake(partition_t *partition, int16_t error);
+/* Brings the log to stable storage, and the high watermark with it. */
+void partition__flush(partition_t *partition);
+void partition__advance_high_watermark(partition_t *partition, int64_t offset);
+int16_t partition__error(int err); /* an ERR_ code of the log in Kafka's terms */
+
+#endif

@@ -1,0 +1,312 @@
+/* partition_store.c: checkpoints, the clean mark, timers, and waking: see partition_store.h. */
+#include "kafka/partition_internal.h"
+
+#include "base/hash.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define STORE_HOOK_RANK 50 /* behind what appends in this turn, before connections send (90) */
+#define STORE_MAINTAIN_MS_MAX 30000
+#define CHECKPOINT_BYTES_MAX MIB(64)
+#define CLEAN_MARK ".kafka_cleanshutdown"
+#define RECOVERY_POINTS "recovery-point-offset-checkpoint"
+#define LOG_STARTS "log-start-offset-checkpoint"
+#define HIGH_WATERMARKS "replication-offset-checkpoint"
+
+static void store_path(const partition_store_t *store, const char *name, char out[PARTITION_PATH_CHARS_MAX])
+{
+    int n = snprintf(out, PARTITION_PATH_CHARS_MAX, "%s/%s", store->kafka->data_dir, name);
+    ASSERT(n > 0 && n < PARTITION_PATH_CHARS_MAX);
+}
+
+int partition__write_file(io_loop_t *loop, const char *path, bytes_t data)
+{
+    io_file_t *file;
+    int err = io_file_open(loop, path, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_TRUNCATE, &file);
+    if (err) return err;
+    struct iovec iov = {(void *)data.ptr, data.len};
+    if (data.len > 0) err = io_file_write(file, 0, &iov, 1);
+    io_file_close(file);
+    return err;
+}
+
+/* ---- checkpoint files: "0", the number of lines, then "topic partition offset" ------------------------------------- */
+
+static partition_checkpoint_t *checkpoint_get(partition_store_t *store, bytes_t key)
+{
+    partition_checkpoint_t *c = map_get(&store->checkpoints, key);
+    if (c) return c;
+    c = mem_alloc(sizeof(*c));
+    *c = (partition_checkpoint_t){-1, -1, -1};
+    map_put(&store->checkpoints, key, c);
+    return c;
+}
+
+/* One line into the member at `member`; false when it makes no sense. */
+static bool checkpoint_line(partition_store_t *store, char *line, size_t member)
+{
+    char *last = strrchr(line, ' '), *end;
+    if (!last || last == line) return false;
+    long long offset = strtoll(last + 1, &end, 10);
+    if (end == last + 1 || *end || offset < 0) return false;
+    partition_checkpoint_t *c = checkpoint_get(store, bytes_of(line, (size_t)(last - line)));
+    *(int64_t *)((char *)c + member) = offset;
+    return true;
+}
+
+/* A damaged file counts as far as it makes sense: what is missing is recovered from the logs. */
+static int checkpoint_read(partition_store_t *store, const char *name, size_t member)
+{
+    char path[PARTITION_PATH_CHARS_MAX];
+    uint8_t *data;
+    size_t bytes;
+    store_path(store, name, path);
+    int err = io_read_whole(store->kafka->loop, path, CHECKPOINT_BYTES_MAX, &data, &bytes);
+    if (err == ERR_NOT_FOUND) return 0;
+    if (err) return err;
+    char *save = NULL;
+    char *version = strtok_r((char *)data, "\n", &save), *count = strtok_r(NULL, "\n", &save);
+    if (version && count && strcmp(version, "0") == 0) {
+        for (char *line; (line = strtok_r(NULL, "\n", &save)) != NULL;) {
+            if (!checkpoint_line(store, line, member)) break;
+        }
+    }
+    mem_free(data);
+    return 0;
+}
+
+static void checkpoint_text(const partition_store_t *store, size_t member, buf_t *out)
+{
+    buf_t lines = BUF_INIT;
+    size_t cursor = 0;
+    uint32_t count = 0;
+    for (map_entry_t *e; (e = map_next(&store->checkpoints, &cursor)) != NULL;) {
+        int64_t offset = *(const int64_t *)((const char *)e->value + member);
+        if (offset < 0) continue;
+        buf_append(&lines, e->key.ptr, e->key.len);
+        buf_printf(&lines, " %" PRId64 "\n", offset);
+        count++;
+    }
+    buf_printf(out, "0\n%" PRIu32 "\n", count);
+    if (lines.len > 0) buf_append(out, lines.ptr, lines.len);
+    buf_deinit(&lines);
+}
+
+static bytes_t checkpoint_key(char *out, size_t cap, const char *topic, int32_t index)
+{
+    int n = snprintf(out, cap, "%s %" PRId32, topic, index);
+    ASSERT(n > 0 && (size_t)n < cap);
+    return bytes_of(out, (size_t)n);
+}
+
+static void checkpoint_take(partition_store_t *store, const partition_t *p)
+{
+    char key[KAFKA_TOPIC_NAME_BYTES_MAX + 16];
+    partition_checkpoint_t *c = checkpoint_get(store, checkpoint_key(key, sizeof(key), p->topic->name, p->index));
+    c->recovery_point = log_durable_offset(p->log);
+    c->high_watermark = p->high_watermark;
+    c->log_start = log_start_offset(p->log);
+}
+
+/* Writes all three files, unless nothing changed. `recovery` and `start` must be durable when the clean mark says so. */
+static int checkpoints_write(partition_store_t *store)
+{
+    char path[PARTITION_PATH_CHARS_MAX], temporary[PARTITION_PATH_CHARS_MAX];
+    io_loop_t *loop = store->kafka->loop;
+    buf_t recovery = BUF_INIT, start = BUF_INIT, high = BUF_INIT;
+    LIST_EACH (&store->partitions, p, partition_t, store_node) checkpoint_take(store, p);
+    checkpoint_text(store, offsetof(partition_checkpoint_t, recovery_point), &recovery);
+    checkpoint_text(store, offsetof(partition_checkpoint_t, log_start), &start);
+    checkpoint_text(store, offsetof(partition_checkpoint_t, high_watermark), &high);
+    int err = 0;
+    uint64_t hash = hash_bytes(recovery.ptr, recovery.len) ^ (hash_bytes(start.ptr, start.len) * 3);
+    if (hash != store->written_hash) {
+        store_path(store, RECOVERY_POINTS, path);
+        err = io_replace_whole(loop, path, buf_bytes(&recovery));
+        store_path(store, LOG_STARTS, path);
+        if (!err) err = io_replace_whole(loop, path, buf_bytes(&start));
+        if (!err) store->written_hash = hash;
+    }
+    /* With one replica the high watermarks are for others to read: the log's end is the truth. */
+    store_path(store, HIGH_WATERMARKS ".tmp", temporary);
+    store_path(store, HIGH_WATERMARKS, path);
+    if (!err) err = partition__write_file(loop, temporary, buf_bytes(&high));
+    if (!err) err = io_rename(loop, temporary, path);
+    buf_deinit(&recovery);
+    buf_deinit(&start);
+    buf_deinit(&high);
+    return err;
+}
+
+partition_checkpoint_t partition__store_checkpoint(partition_store_t *store, const char *topic, int32_t index)
+{
+    char key[KAFKA_TOPIC_NAME_BYTES_MAX + 16];
+    const partition_checkpoint_t *c = map_get(&store->checkpoints, checkpoint_key(key, sizeof(key), topic, index));
+    return c ? *c : (partition_checkpoint_t){-1, -1, -1};
+}
+
+/* ---- partitions ------------------------------------------------------------------------------------------------- */
+
+void partition__store_add(partition_t *partition)
+{
+    list_push_back(&partition->topic->kafka->partitions->partitions, &partition->store_node);
+}
+
+void partition__store_remove(partition_t *partition, bool deleted)
+{
+    partition_store_t *store = partition->topic->kafka->partitions;
+    list_remove(&partition->store_node);
+    list_remove(&partition->news_node);
+    char key[KAFKA_TOPIC_NAME_BYTES_MAX + 16];
+    if (deleted) {
+        bytes_t name = checkpoint_key(key, sizeof(key), partition->topic->name, partition->index);
+        mem_free(map_remove(&store->checkpoints, name));
+        return;
+    }
+    checkpoint_take(store, partition);
+    partition_checkpoint_t *c =
+        checkpoint_get(store, checkpoint_key(key, sizeof(key), partition->topic->name, partition->index));
+    c->recovery_point = log_end_offset(partition->log); /* its close syncs; if that fails there will be no clean mark */
+}
+
+static void tell_news(partition_store_t *store)
+{
+    while (!list_empty(&store->news)) {
+        partition_t *p = LIST_FIRST(&store->news, partition_t, news_node);
+        list_remove(&p->news_node);
+        partition__wake(p, KAFKA_NONE);
+    }
+    io_timer_stop(&store->news_timer);
+}
+
+static void hook_run(io_hook_t *hook)
+{
+    partition_store_t *store = CONTAINER_OF(hook, partition_store_t, hook);
+    if (!list_empty(&store->news)) tell_news(store);
+}
+
+/* For news that come after the hook has run: the loop must not sleep on them. */
+static void news_run(io_timer_t *timer) { tell_news(CONTAINER_OF(timer, partition_store_t, news_timer)); }
+
+void partition__store_news(partition_t *partition)
+{
+    partition_store_t *store = partition->topic->kafka->partitions;
+    if (list_empty(&partition->waiters) || list_linked(&partition->news_node)) return;
+    if (list_empty(&store->news)) io_timer_start(&store->news_timer, 0, 0);
+    list_push_back(&store->news, &partition->news_node);
+}
+
+/* ---- timers ----------------------------------------------------------------------------------------------------- */
+
+static void maintain_run(io_timer_t *timer)
+{
+    partition_store_t *store = CONTAINER_OF(timer, partition_store_t, maintain_timer);
+    int64_t now_ms = io_wall_ms(store->kafka->loop);
+    LIST_EACH (&store->partitions, p, partition_t, store_node) {
+        uint32_t deleted;
+        /* A segment that cannot be removed now is tried again next time. */
+        (void)!log_maintain(p->log, now_ms, p->high_watermark, &deleted);
+    }
+}
+
+static void checkpoint_run(io_timer_t *timer)
+{
+    partition_store_t *store = CONTAINER_OF(timer, partition_store_t, checkpoint_timer);
+    (void)!checkpoints_write(store); /* older ones only make recovery read more */
+}
+
+static void expiry_run(io_timer_t *timer)
+{
+    partition_store_t *store = CONTAINER_OF(timer, partition_store_t, expiry_timer);
+    int64_t now_ms = io_wall_ms(store->kafka->loop);
+    LIST_EACH (&store->partitions, p, partition_t, store_node) {
+        producers_expire(&p->producers, now_ms, store->kafka->config.producer_id_expiration_ms);
+    }
+}
+
+static void start_timer(partition_store_t *store, io_timer_t *timer, void (*run)(io_timer_t *), int64_t ms)
+{
+    uint32_t every_ms = (uint32_t)MIN(MAX(ms, 1), INT32_MAX);
+    io_timer_init(store->kafka->loop, timer, run);
+    io_timer_start(timer, every_ms, every_ms);
+}
+
+/* ---- life ------------------------------------------------------------------------------------------------------- */
+
+static void remove_deleted_dir(void *user, const char *name, bool is_dir)
+{
+    partition_store_t *store = user;
+    char path[PARTITION_PATH_CHARS_MAX];
+    size_t n = strlen(name), m = strlen("-delete");
+    if (!is_dir || n < m || strcmp(name + n - m, "-delete") != 0) return;
+    store_path(store, name, path);
+    (void)!io_remove_tree(store->kafka->loop, path); /* tried again at the next start */
+}
+
+static int take_clean_mark(partition_store_t *store)
+{
+    char path[PARTITION_PATH_CHARS_MAX];
+    store_path(store, CLEAN_MARK, path);
+    if (!io_exists(store->kafka->loop, path)) return 0;
+    store->clean = true;
+    int err = io_remove(store->kafka->loop, path);
+    /* Should this be forgotten by a power failure, the mark would lie. */
+    return err ? err : io_sync_dir(store->kafka->loop, store->kafka->data_dir);
+}
+
+static void store_free(partition_store_t *store)
+{
+    size_t cursor = 0;
+    for (map_entry_t *e; (e = map_next(&store->checkpoints, &cursor)) != NULL;) mem_free(e->value);
+    map_deinit(&store->checkpoints);
+    mem_free(store);
+}
+
+int partition_store_open(kafka_t *kafka)
+{
+    partition_store_t *store = mem_zalloc(sizeof(*store));
+    store->kafka = kafka;
+    store->checkpoints = MAP_INIT;
+    list_init(&store->partitions);
+    list_init(&store->news);
+    int err = io_mkdir(kafka->loop, kafka->data_dir);
+    if (!err) err = io_list_dir(kafka->loop, kafka->data_dir, remove_deleted_dir, store);
+    if (!err) err = checkpoint_read(store, RECOVERY_POINTS, offsetof(partition_checkpoint_t, recovery_point));
+    if (!err) err = checkpoint_read(store, LOG_STARTS, offsetof(partition_checkpoint_t, log_start));
+    if (!err) err = checkpoint_read(store, HIGH_WATERMARKS, offsetof(partition_checkpoint_t, high_watermark));
+    if (!err) err = take_clean_mark(store);
+    if (err) {
+        store_free(store);
+        return err;
+    }
+    store->hook = (io_hook_t){.rank = STORE_HOOK_RANK, .run = hook_run};
+    io_hook_add(kafka->loop, &store->hook);
+    io_timer_init(kafka->loop, &store->news_timer, news_run);
+    const kafka_broker_config_t *c = &kafka->config;
+    start_timer(store, &store->maintain_timer, maintain_run, MIN(c->log_retention_check_interval_ms, STORE_MAINTAIN_MS_MAX));
+    start_timer(store, &store->checkpoint_timer, checkpoint_run, c->log_flush_offset_checkpoint_interval_ms);
+    start_timer(store, &store->expiry_timer, expiry_run, c->producer_id_expiration_check_interval_ms);
+    kafka->partitions = store;
+    return 0;
+}
+
+void partition_store_close(kafka_t *kafka)
+{
+    partition_store_t *store = kafka->partitions;
+    if (!store) return;
+    ASSERT(list_empty(&store->partitions));
+    io_hook_remove(&store->hook);
+    io_timer_stop(&store->news_timer);
+    io_timer_stop(&store->maintain_timer);
+    io_timer_stop(&store->checkpoint_timer);
+    io_timer_stop(&store->expiry_timer);
+    if (checkpoints_write(store) == 0 && !store->failed) {
+        char path[PARTITION_PATH_CHARS_MAX], text[64];
+        store_path(store, CLEAN_MARK, path);
+        int n = snprintf(text, sizeof(text), "{\"version\":0,\"brokerEpoch\":%" PRId64 "}", kafka->broker_epoch);
+        (void)!io_replace_whole(kafka->loop, path, bytes_of(text, (size_t)n)); /* without it, the next start recovers */
+    }
+    store_free(store);
+    kafka->partitions = NULL;
+}

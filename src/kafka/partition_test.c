@@ -1,0 +1,337 @@
+/* partition_test.c: one partition on real files: what it accepts, what it refuses, what a restart leaves. */
+#include "base/hash.h"
+#include "kafka/partition_internal.h"
+#include "kafka/record.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+typedef struct fixture {
+    kafka_t kafka;
+    kafka_topic_t topic;
+    kafka_partition_state_t partition_state;
+    char dir[128];
+    partition_t *p;
+    arena_t arena;
+    record_builder_t builder;
+    partition_appended_t appended;
+} fixture_t;
+
+static void start(fixture_t *f)
+{
+    assert_int_equal(partition_store_open(&f->kafka), 0);
+    assert_int_equal(partition_open(&f->topic, 0, &f->p), 0);
+}
+
+static int setup(void **state)
+{
+    fixture_t *f = calloc(1, sizeof(*f));
+    const char *tmp = getenv("TMPDIR");
+    snprintf(f->dir, sizeof(f->dir), "%s/trivet-partition-XXXXXX", tmp ? tmp : "/tmp");
+    assert_non_null(mkdtemp(f->dir));
+    assert_int_equal(io_loop_new_uv(&f->kafka.loop), 0);
+    f->kafka.data_dir = f->dir;
+    f->kafka.config.log_retention_check_interval_ms = 300000;
+    f->kafka.config.log_flush_offset_checkpoint_interval_ms = 60000;
+    f->kafka.config.producer_id_expiration_check_interval_ms = 600000;
+    f->kafka.config.producer_id_expiration_ms = 86400000;
+    f->topic = (kafka_topic_t){.kafka = &f->kafka, .name = "t", .name_len = 1, .partitions_count = 1,
+                               .partitions = &f->partition_state};
+    f->topic.id.bytes[3] = 7;
+    f->topic.config = (kafka_topic_config_t){
+        .cleanup_policy = "delete", .compression_type = "producer", .message_timestamp_type = "CreateTime",
+        .file_delete_delay_ms = 60000, .flush_messages = INT64_MAX, .flush_ms = INT64_MAX, .index_interval_bytes = 4096,
+        .max_message_bytes = 1048588, .message_timestamp_after_max_ms = 3600000,
+        .message_timestamp_before_max_ms = INT64_MAX, .min_insync_replicas = 1, .retention_bytes = -1,
+        .retention_ms = 604800000, .segment_bytes = 1 << 20, .segment_index_bytes = 10 << 20, .segment_ms = 604800000};
+    arena_init(&f->arena, 0);
+    f->builder = RECORD_BUILDER_INIT;
+    *state = f;
+    start(f);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    fixture_t *f = *state;
+    if (f->p) partition_close(f->p);
+    partition_store_close(&f->kafka);
+    assert_int_equal(io_remove_tree(f->kafka.loop, f->dir), 0);
+    record_builder_deinit(&f->builder);
+    arena_deinit(&f->arena);
+    io_loop_free(f->kafka.loop);
+    free(f);
+    return 0;
+}
+
+static void restart(fixture_t *f)
+{
+    partition_close(f->p);
+    partition_store_close(&f->kafka);
+    start(f);
+}
+
+/* `count` records stamped t, t+1 ... from one producer (-1 = none). */
+static int16_t append_at(fixture_t *f, int64_t t, int count, record_producer_t producer, int16_t attributes)
+{
+    size_t bytes;
+    for (int i = 0; i < count; i++) {
+        record_builder_add(&f->builder, t + i, BYTES_LIT("k"), BYTES_LIT("some value"), NULL, 0);
+    }
+    uint8_t *batch = record_builder_finish(&f->builder, attributes, producer, &bytes);
+    arena_reset(&f->arena);
+    return partition_append(f->p, batch, bytes, PARTITION_CLIENT, &f->arena, &f->appended);
+}
+
+static int16_t append(fixture_t *f, int count, int64_t id, int32_t sequence)
+{
+    record_producer_t producer = {id, id < 0 ? -1 : 0, id < 0 ? -1 : sequence};
+    return append_at(f, io_wall_ms(f->kafka.loop), count, producer, 0);
+}
+
+static void records_are_appended_and_read_back(void **state)
+{
+    fixture_t *f = *state;
+    assert_int_equal(append(f, 3, -1, 0), KAFKA_NONE);
+    assert_int_equal(f->appended.base_offset, 0);
+    assert_int_equal(append(f, 2, -1, 0), KAFKA_NONE);
+    assert_int_equal(f->appended.base_offset, 3);
+    assert_int_equal(partition_high_watermark(f->p), 5);
+    buf_t out = BUF_INIT;
+    int64_t next;
+    assert_int_equal(partition_read(f->p, 0, MIB(1), &out, &next), KAFKA_NONE);
+    assert_int_equal(next, 5);
+    record_iter_t iter;
+    record_t r;
+    assert_int_equal(record_iter_init(&iter, buf_bytes(&out), MIB(1)), 0);
+    assert_int_equal(iter.batch.leader_epoch, 0);
+    assert_int_equal(record_iter_next(&iter, &r), 0);
+    assert_true(bytes_eq(r.value, BYTES_LIT("some value")));
+    record_iter_deinit(&iter);
+    buf_deinit(&out);
+    assert_int_equal(partition_read(f->p, 6, 1, &out, &next), KAFKA_OFFSET_OUT_OF_RANGE);
+}
+
+static void a_repeated_batch_is_stored_once_also_after_a_restart(void **state)
+{
+    fixture_t *f = *state;
+    for (int i = 0; i < 6; i++) assert_int_equal(append(f, 2, 7, i * 2), KAFKA_NONE);
+    for (int pass = 0; pass < 3; pass++) {
+        assert_int_equal(append(f, 2, 7, 10), KAFKA_NONE);
+        assert_true(f->appended.duplicate);
+        assert_int_equal(f->appended.base_offset, 10);
+        assert_int_equal(partition_log_end_offset(f->p), 12);
+        assert_int_equal(append(f, 2, 7, 14), KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER);
+        assert_non_null(f->appended.message);
+        if (pass == 0) restart(f); /* from the snapshot */
+        if (pass == 1) {           /* from the log alone */
+            char path[256];
+            partition_close(f->p);
+            snprintf(path, sizeof(path), "%s/t-0/%020d.snapshot", f->dir, 12);
+            assert_int_equal(access(path, F_OK), 0);
+            assert_int_equal(unlink(path), 0);
+            partition_store_close(&f->kafka);
+            start(f);
+        }
+    }
+    assert_int_equal(append(f, 1, 7, 12), KAFKA_NONE);
+}
+
+static void bad_batches_are_refused_with_kafkas_codes(void **state)
+{
+    fixture_t *f = *state;
+    int64_t now = io_wall_ms(f->kafka.loop);
+    assert_int_equal(append_at(f, now, 1, RECORD_NO_PRODUCER, RECORD_CONTROL), KAFKA_INVALID_RECORD);
+    assert_int_equal(append_at(f, now, 1, RECORD_NO_PRODUCER, RECORD_TRANSACTIONAL), KAFKA_INVALID_TXN_STATE);
+    assert_int_equal(append_at(f, now, 1, (record_producer_t){5, 0, -1}, 0), KAFKA_INVALID_RECORD);
+    assert_int_equal(append_at(f, now + 7200000, 3, RECORD_NO_PRODUCER, 0), KAFKA_INVALID_TIMESTAMP);
+    assert_int_equal(f->appended.record_errors_count, 3);
+    f->topic.config.max_message_bytes = 70;
+    assert_int_equal(append(f, 3, -1, 0), KAFKA_MESSAGE_TOO_LARGE);
+    f->topic.config.max_message_bytes = 1 << 20;
+
+    size_t bytes;
+    record_builder_add(&f->builder, now, BYTES_NULL, BYTES_LIT("x"), NULL, 0);
+    uint8_t *b = record_builder_finish(&f->builder, 0, RECORD_NO_PRODUCER, &bytes);
+    b[bytes - 1] ^= 1;
+    assert_int_equal(partition_append(f->p, b, bytes, PARTITION_CLIENT, &f->arena, &f->appended), KAFKA_CORRUPT_MESSAGE);
+    b[bytes - 1] ^= 1;
+    store_be32(b + 57, 2);
+    store_be32(b + 17, crc32c(0, b + 21, bytes - 21));
+    assert_int_equal(partition_append(f->p, b, bytes, PARTITION_CLIENT, &f->arena, &f->appended), KAFKA_INVALID_RECORD);
+    store_be32(b + 57, 1);
+    store_be32(b + 17, crc32c(0, b + 21, bytes - 21));
+    f->topic.config.cleanup_policy = "compact";
+    assert_int_equal(partition_append(f->p, b, bytes, PARTITION_CLIENT, &f->arena, &f->appended), KAFKA_INVALID_RECORD);
+    assert_int_equal(f->appended.record_errors_count, 1);
+    f->topic.config.cleanup_policy = "delete";
+    assert_int_equal(partition_append(f->p, b, bytes - 1, PARTITION_CLIENT, &f->arena, &f->appended),
+                     KAFKA_CORRUPT_MESSAGE);
+    store_be64(b, 5);
+    assert_int_equal(partition_append(f->p, b, bytes, PARTITION_CLIENT, &f->arena, &f->appended), KAFKA_INVALID_RECORD);
+    assert_int_equal(partition_log_end_offset(f->p), 0);
+}
+
+static void log_append_time_stamps_the_batch(void **state)
+{
+    fixture_t *f = *state;
+    f->topic.config.message_timestamp_type = "LogAppendTime";
+    assert_int_equal(append_at(f, 12345, 2, RECORD_NO_PRODUCER, 0), KAFKA_NONE);
+    assert_true(f->appended.log_append_time_ms > 1000000000000);
+    partition_offset_t found;
+    assert_int_equal(partition_offset_for(f->p, f->appended.log_append_time_ms, false, &found), KAFKA_NONE);
+    assert_int_equal(found.offset, 0);
+    assert_int_equal(found.timestamp_ms, f->appended.log_append_time_ms);
+}
+
+static void times_find_records(void **state)
+{
+    fixture_t *f = *state;
+    partition_offset_t found;
+    assert_int_equal(partition_offset_for(f->p, -3, false, &found), KAFKA_NONE);
+    assert_int_equal(found.offset, -1);
+    for (int i = 0; i < 100; i++) assert_int_equal(append_at(f, 1000 + i * 100, 10, RECORD_NO_PRODUCER, 0), KAFKA_NONE);
+    for (int64_t t = 0; t < 11000; t += 3) {
+        int64_t want = t <= 1000 ? 0 : (t - 1000) / 100 * 10 + (t % 100 < 10 ? t % 100 : 10);
+        if (t > 1000 + 99 * 100 + 9) want = -1;
+        assert_int_equal(partition_offset_for(f->p, t, false, &found), KAFKA_NONE);
+        assert_int_equal(found.offset, want);
+    }
+    assert_int_equal(partition_offset_for(f->p, -1, false, &found), KAFKA_NONE);
+    assert_int_equal(found.offset, 1000);
+    assert_int_equal(partition_offset_for(f->p, -3, false, &found), KAFKA_NONE);
+    assert_int_equal(found.offset, 999);
+    int64_t low;
+    assert_int_equal(partition_delete_records(f->p, 25, &low), KAFKA_NONE);
+    assert_int_equal(low, 25);
+    assert_int_equal(partition_offset_for(f->p, 0, false, &found), KAFKA_NONE);
+    assert_int_equal(found.offset, 25);
+    assert_int_equal(partition_offset_for(f->p, -2, false, &found), KAFKA_NONE);
+    assert_int_equal(found.offset, 25);
+    restart(f);
+    assert_int_equal(partition_log_start_offset(f->p), 25);
+    assert_int_equal(partition_delete_records(f->p, 1001, &low), KAFKA_OFFSET_OUT_OF_RANGE);
+}
+
+typedef struct test_waiter {
+    partition_waiter_t waiter;
+    partition_commit_t commit;
+    fixture_t *f;
+    int woken, committed;
+} test_waiter_t;
+
+static void wake(partition_waiter_t *waiter, int16_t error)
+{
+    test_waiter_t *w = CONTAINER_OF(waiter, test_waiter_t, waiter);
+    w->woken++;
+    if (!error) io_loop_stop(w->f->kafka.loop);
+}
+
+static void waiters_are_told_of_news_and_of_the_end(void **state)
+{
+    fixture_t *f = *state;
+    test_waiter_t w = {.f = f, .waiter.wake = wake};
+    partition_wait(f->p, &w.waiter);
+    assert_int_equal(append(f, 1, -1, 0), KAFKA_NONE);
+    assert_int_equal(w.woken, 0);
+    io_loop_run(f->kafka.loop);
+    assert_int_equal(w.woken, 1);
+    partition_wait(f->p, &w.waiter);
+    partition_delete(f->p);
+    f->p = NULL;
+    assert_int_equal(w.woken, 2);
+    char path[256];
+    snprintf(path, sizeof(path), "%s/t-0", f->dir);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
+static void committed(partition_commit_t *commit, int16_t error)
+{
+    test_waiter_t *w = CONTAINER_OF(commit, test_waiter_t, commit);
+    assert_int_equal(error, KAFKA_NONE);
+    w->committed++;
+    io_loop_stop(w->f->kafka.loop);
+}
+
+static void flush_messages_holds_the_high_watermark_back(void **state)
+{
+    fixture_t *f = *state;
+    test_waiter_t w = {.f = f};
+    f->topic.config.flush_messages = 1;
+    partition_configure(f->p);
+    assert_int_equal(append(f, 1, -1, 0), KAFKA_NONE);
+    assert_true(partition_needs_commit(f->p));
+    assert_int_equal(partition_high_watermark(f->p), 0);
+    partition_commit(f->p, &w.commit, committed);
+    io_loop_run(f->kafka.loop);
+    assert_int_equal(w.committed, 1);
+    assert_int_equal(partition_high_watermark(f->p), 1);
+    assert_int_equal(log_durable_offset(partition_log(f->p)), 1);
+}
+
+static void rolled_segments_leave_snapshots_and_retention_lets_them_go(void **state)
+{
+    fixture_t *f = *state;
+    f->topic.config.segment_bytes = 2000;
+    partition_configure(f->p);
+    for (int i = 0; i < 200; i++) assert_int_equal(append(f, 5, 3, i * 5), KAFKA_NONE);
+    assert_true(log_segments_count(partition_log(f->p)) > 10);
+    restart(f);
+    assert_int_equal(append(f, 5, 3, 995), KAFKA_NONE);
+    assert_true(f->appended.duplicate);
+    int64_t low;
+    assert_int_equal(partition_delete_records(f->p, 900, &low), KAFKA_NONE);
+    restart(f);
+    assert_int_equal(partition_log_start_offset(f->p), 900);
+    assert_int_equal(append(f, 5, 3, 1000), KAFKA_NONE);
+    assert_false(f->appended.duplicate);
+}
+
+static void a_crash_keeps_what_was_written(void **state)
+{
+    fixture_t *f = *state;
+    char path[256];
+    for (int i = 0; i < 50; i++) assert_int_equal(append(f, 5, 3, i * 5), KAFKA_NONE);
+    partition_close(f->p);
+    partition_store_close(&f->kafka);
+    snprintf(path, sizeof(path), "%s/.kafka_cleanshutdown", f->dir);
+    assert_int_equal(unlink(path), 0);
+    start(f);
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(partition_log_end_offset(f->p), 250);
+    assert_int_equal(append(f, 5, 3, 245), KAFKA_NONE);
+    assert_true(f->appended.duplicate);
+}
+
+static void another_topics_directory_is_set_aside(void **state)
+{
+    fixture_t *f = *state;
+    assert_int_equal(append(f, 1, -1, 0), KAFKA_NONE);
+    f->topic.id.bytes[3] = 8;
+    restart(f);
+    assert_int_equal(partition_log_end_offset(f->p), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(records_are_appended_and_read_back),
+        TEST(a_repeated_batch_is_stored_once_also_after_a_restart),
+        TEST(bad_batches_are_refused_with_kafkas_codes),
+        TEST(log_append_time_stamps_the_batch),
+        TEST(times_find_records),
+        TEST(waiters_are_told_of_news_and_of_the_end),
+        TEST(flush_messages_holds_the_high_watermark_back),
+        TEST(rolled_segments_leave_snapshots_and_retention_lets_them_go),
+        TEST(a_crash_keeps_what_was_written),
+        TEST(another_topics_directory_is_set_aside),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,80 @@
+/* record.h: records inside a batch (format v2): walking them, opened where they are compressed, and building batches of
+ * our own. The data path does not open batches; this is for ListOffsets by time, compacted topics, the coordinators and
+ * the bridge.
+ *
+ * A record: length varint, attributes i8, timestamp delta varlong, offset delta varint, key length varint + key,
+ * value length varint + value, header count varint, headers (key length varint + key, value length varint + value). */
+#ifndef TRIVET_KAFKA_RECORD_H
+#define TRIVET_KAFKA_RECORD_H
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "log/log.h"
+
+enum { /* batch attributes */
+    RECORD_COMPRESSION_MASK = 7,
+    RECORD_LOG_APPEND_TIME = 8,
+    RECORD_TRANSACTIONAL = 16,
+    RECORD_CONTROL = 32,
+    RECORD_DELETE_HORIZON = 64,
+};
+typedef enum record_codec { RECORD_NONE, RECORD_GZIP, RECORD_SNAPPY, RECORD_LZ4, RECORD_ZSTD } record_codec_t;
+
+/* One record; bytes are borrowed from the batch or from the iterator's opened copy. */
+typedef struct record {
+    int64_t offset;
+    int64_t timestamp_ms;
+    bytes_t key, value; /* ptr NULL = null */
+    bytes_t headers;    /* raw, behind their count */
+    int32_t headers_count;
+} record_t;
+
+typedef struct record_iter {
+    log_batch_t batch;
+    const uint8_t *ptr, *end;
+    int32_t left;  /* records to come */
+    uint8_t *opened; /* decompressed payload, owned */
+} record_iter_t;
+
+/* `batch` holds one whole batch. The opened payload may take `bytes_max` (ERR_LIMIT). ERR_CORRUPT: bad compression. */
+int record_iter_init(record_iter_t *iter, bytes_t batch, size_t bytes_max) MUST_CHECK;
+/* 0 with a record, ERR_NOT_FOUND at the end, ERR_CORRUPT. */
+int record_iter_next(record_iter_t *iter, record_t *ret_record) MUST_CHECK;
+void record_iter_deinit(record_iter_t *iter);
+/* The next header of a record: `at` starts as record.headers. False at the end or when it is malformed. */
+bool record_header_next(bytes_t *at, bytes_t *ret_key, bytes_t *ret_value);
+
+/* Builds one uncompressed batch. Initialise, add records, finish; the bytes are the builder's until the next init or
+ * deinit. Offsets are relative to 0: the log patches them. */
+typedef struct record_builder {
+    buf_t buf;
+    int32_t count;
+    int64_t base_timestamp_ms, max_timestamp_ms;
+} record_builder_t;
+
+typedef struct record_header {
+    bytes_t key, value;
+} record_header_t;
+
+#define RECORD_BUILDER_INIT ((record_builder_t){.buf = BUF_INIT})
+void record_builder_reset(record_builder_t *builder);
+void record_builder_deinit(record_builder_t *builder);
+/* key/value with ptr NULL are null. */
+void record_builder_add(record_builder_t *builder, int64_t timestamp_ms, bytes_t key, bytes_t value,
+                        const record_header_t *headers, int32_t headers_count);
+typedef struct record_producer {
+    int64_t id; /* -1 = none */
+    int16_t epoch;
+    int32_t base_sequence;
+} record_producer_t;
+#define RECORD_NO_PRODUCER ((record_producer_t){-1, -1, -1})
+/* Writes the header with its CRC. At least one record must have been added. The caller may write to the bytes
+ * (partition_append does). */
+uint8_t *record_builder_finish(record_builder_t *builder, int16_t attributes, record_producer_t producer,
+                               size_t *ret_bytes);
+
+/* Opens a compressed payload: malloc'd in *ret_data. ERR_CORRUPT, ERR_LIMIT, ERR_NOMEM, ERR_UNSUPPORTED (codec). */
+int record_decompress(record_codec_t codec, bytes_t data, size_t bytes_max, uint8_t **ret_data,
+                      size_t *ret_bytes) MUST_CHECK;
+
+#endif

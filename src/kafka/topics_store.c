@@ -1,0 +1,423 @@
+/* topics_store.c: keeps the broker's topics what the tree says.
+ *
+ * A change in the tree marks its topic as dirty; in the loop's next turn each dirty topic is read whole and the
+ * difference is carried out: made, grown, configured, or dropped. So it does not matter who changed the tree (a Kafka
+ * client, another part of this process, zkCli.sh), nor how many changes came at once.
+ *
+ * Invariants: a topic is in kafka->topics only when every partition of its has been opened (or has failed to);
+ * listeners hear of a topic once, and of its end once. */
+#include "kafka/topics.h"
+
+#include "base/slog.h"
+#include "kafka/config.h"
+#include "kafka/partition.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+typedef struct topic_wait {
+    list_t node;
+    char *name;
+    int32_t partitions_count;
+    topic_wait_cb done;
+    void *user;
+} topic_wait_t;
+
+struct topics_store {
+    kafka_t *kafka;
+    coord_subscription_t topics, configs, deletions;
+    io_timer_t work;
+    map_t dirty; /* topic name -> the store */
+    bool broker_configs_dirty;
+    list_t waits;
+    map_t loading; /* name -> kafka_topic_t whose partitions are not all open */
+};
+
+typedef struct topics_store topics_store_t;
+
+#define PATH_CHARS_MAX 400
+
+/* ---- waits ------------------------------------------------------------------------------------------------------- */
+
+static void wait_end(topic_wait_t *wait, kafka_topic_t *topic, int16_t error, const char *message)
+{
+    list_remove(&wait->node);
+    wait->done(wait->user, topic, error, message);
+    mem_free(wait->name);
+    mem_free(wait);
+}
+
+static bool wait_is_over(const topic_wait_t *wait, const kafka_topic_t *topic)
+{
+    return wait->partitions_count == 0 ? topic == NULL : topic && topic->partitions_count >= wait->partitions_count;
+}
+
+/* A wait's callback may start another wait, so the list is walked anew after each. */
+static void end_waits(topics_store_t *store, bytes_t name)
+{
+    bool again = true;
+    while (again) {
+        again = false;
+        kafka_topic_t *topic = map_get(&store->kafka->topics, name);
+        LIST_EACH (&store->waits, wait, topic_wait_t, node) {
+            if (!bytes_eq(bytes_str(wait->name), name) || !wait_is_over(wait, topic)) continue;
+            wait_end(wait, topic, KAFKA_NONE, NULL);
+            again = true;
+            break;
+        }
+    }
+}
+
+void topics_store_wait(kafka_t *kafka, bytes_t name, int32_t partitions_count, topic_wait_cb done, void *user)
+{
+    topic_wait_t *wait = mem_zalloc(sizeof(*wait));
+    wait->name = mem_strndup(name);
+    wait->partitions_count = partitions_count;
+    wait->done = done;
+    wait->user = user;
+    list_push_back(&kafka->topics_store->waits, &wait->node);
+    end_waits(kafka->topics_store, name);
+}
+
+/* ---- partitions -------------------------------------------------------------------------------------------------- */
+
+static void copy_ids(const znode_replicas_t *from, int32_t **ids, int32_t *count)
+{
+    *ids = mem_realloc(*ids, sizeof(int32_t) * (size_t)(from->count + 1));
+    if (from->count) memcpy(*ids, from->ids, sizeof(int32_t) * (size_t)from->count);
+    *count = from->count;
+}
+
+static bool has_id(const int32_t *ids, int32_t count, int32_t id)
+{
+    for (int32_t i = 0; i < count; i++) {
+        if (ids[i] == id) return true;
+    }
+    return false;
+}
+
+/* Opens what this broker should hold; false when the partition has no leader yet. */
+static bool sync_partition(kafka_topic_t *topic, int32_t index, const znode_replicas_t *replicas, arena_t *arena)
+{
+    kafka_t *kafka = topic->kafka;
+    char path[PATH_CHARS_MAX];
+    bytes_t data;
+    znode_state_t state;
+    snprintf(path, sizeof(path), ZNODES_TOPICS "/%s/partitions/%" PRId32 "/state", topic->name, index);
+    if (coord_get(kafka->coord, path, &data, NULL) != ZOK || znode_parse_state(data, arena, &state) != 0) return false;
+    kafka_partition_state_t *p = &topic->partitions[index];
+    bool new_epoch = p->leader_epoch != state.leader_epoch;
+    p->leader = state.leader;
+    p->leader_epoch = state.leader_epoch;
+    copy_ids(&state.isr, &p->isr, &p->isr_count);
+    copy_ids(replicas, &p->replicas, &p->replicas_count);
+    if (p->log && new_epoch) partition_set_leader_epoch(p->log, p->leader_epoch);
+    if (p->log || p->failed || !has_id(p->replicas, p->replicas_count, kafka->broker_id)) return true;
+    int err = partition_open(topic, index, &p->log);
+    if (err) {
+        p->failed = true;
+        slog(SLOG_ERROR, "kafka", "partition cannot be opened", "partition=%s-%" PRId32 " error=\"%s\"", topic->name,
+             index, err_text(err));
+    }
+    return true;
+}
+
+/* Partitions in order, up to the first that has no state; returns how many the topic now has. */
+static int32_t sync_partitions(kafka_topic_t *topic, const znode_topic_t *node, arena_t *arena)
+{
+    if (node->partitions_count > topic->partitions_count) {
+        topic->partitions =
+            mem_realloc(topic->partitions, sizeof(*topic->partitions) * (size_t)node->partitions_count);
+        memset(topic->partitions + topic->partitions_count, 0,
+               sizeof(*topic->partitions) * (size_t)(node->partitions_count - topic->partitions_count));
+    }
+    int32_t i = 0;
+    for (; i < node->partitions_count; i++) {
+        if (!sync_partition(topic, i, &node->partitions[i], arena)) break;
+        topic->partitions_count = MAX(topic->partitions_count, i + 1);
+    }
+    return i;
+}
+
+/* ---- settings ---------------------------------------------------------------------------------------------------- */
+
+static void each_override(void *user, const char *name, const char *value) { topic_add_override(user, name, value); }
+
+static void sync_overrides(kafka_topic_t *topic)
+{
+    char path[PATH_CHARS_MAX];
+    bytes_t data;
+    snprintf(path, sizeof(path), ZNODES_TOPIC_CONFIGS "/%s", topic->name);
+    map_t old = topic->overrides;
+    topic->overrides = MAP_INIT;
+    if (coord_get(topic->kafka->coord, path, &data, NULL) == ZOK && data.len > 0 &&
+        znode_parse_config(data, each_override, topic) != 0) {
+        slog(SLOG_WARN, "kafka", "topic settings in the tree are not JSON as Kafka writes it", "topic=%s", topic->name);
+    }
+    config_compute_topic(topic);
+    size_t cursor = 0; /* the old texts were in use until here */
+    for (map_entry_t *entry; (entry = map_next(&old, &cursor));) mem_free(entry->value);
+    map_deinit(&old);
+}
+
+static void configure_partitions(kafka_topic_t *topic)
+{
+    for (int32_t i = 0; i < topic->partitions_count; i++) {
+        if (topic->partitions[i].log) partition_configure(topic->partitions[i].log);
+    }
+    LIST_EACH (&topic->kafka->topic_listeners, listener, kafka_topic_listener_t, node) {
+        if (listener->configured) listener->configured(listener, topic);
+    }
+}
+
+static void each_broker_setting(void *user, const char *name, const char *value)
+{
+    char err[KAFKA_SETTING_ERROR_BYTES_MAX];
+    const kafka_setting_def_t *def = config_broker_setting(bytes_str(name));
+    if (def && kafka_setting_check(def, bytes_str(value), err, sizeof(err)) == 0)
+        config_layer_set(user, def, bytes_str(value));
+}
+
+static void sync_broker_layer(kafka_t *kafka, int layer, const char *path)
+{
+    bytes_t data;
+    config_layer_t *values = config_layer_new();
+    if (coord_get(kafka->coord, path, &data, NULL) == ZOK && data.len > 0 &&
+        znode_parse_config(data, each_broker_setting, values) != 0)
+        slog(SLOG_WARN, "kafka", "broker settings in the tree are not JSON as Kafka writes it", "path=%s", path);
+    config_replace_layer(kafka, layer, values);
+}
+
+void topics_store_sync_brokers(kafka_t *kafka)
+{
+    char path[PATH_CHARS_MAX];
+    snprintf(path, sizeof(path), ZNODES_BROKER_CONFIGS "/%" PRId32, kafka->broker_id);
+    sync_broker_layer(kafka, CONFIG_LAYER_BROKER, path);
+    sync_broker_layer(kafka, CONFIG_LAYER_DEFAULT_BROKER, ZNODES_BROKER_CONFIGS "/<default>");
+    size_t cursor = 0;
+    for (map_entry_t *entry; (entry = map_next(&kafka->topics, &cursor));) configure_partitions(entry->value);
+}
+
+/* ---- topics ------------------------------------------------------------------------------------------------------ */
+
+static void announce(kafka_topic_t *topic)
+{
+    kafka_t *kafka = topic->kafka;
+    map_put(&kafka->topics, kafka_topic_name(topic), topic);
+    map_put(&kafka->topics_by_id, bytes_of(topic->id.bytes, sizeof(topic->id.bytes)), topic);
+    LIST_EACH (&kafka->topic_listeners, listener, kafka_topic_listener_t, node) {
+        if (listener->created) listener->created(listener, topic);
+    }
+}
+
+static void drop_topic(kafka_topic_t *topic, bool announced)
+{
+    kafka_t *kafka = topic->kafka;
+    if (announced) {
+        map_remove(&kafka->topics, kafka_topic_name(topic));
+        map_remove(&kafka->topics_by_id, bytes_of(topic->id.bytes, sizeof(topic->id.bytes)));
+        LIST_EACH (&kafka->topic_listeners, listener, kafka_topic_listener_t, node) {
+            if (listener->deleted) listener->deleted(listener, topic);
+        }
+    }
+    for (int32_t i = 0; i < topic->partitions_count; i++) {
+        if (topic->partitions[i].log) partition_delete(topic->partitions[i].log);
+    }
+    topic_free(topic);
+}
+
+static void forget_topic(topics_store_t *store, bytes_t name)
+{
+    kafka_topic_t *loading = map_remove(&store->loading, name), *topic = map_get(&store->kafka->topics, name);
+    if (loading) drop_topic(loading, false);
+    if (topic) drop_topic(topic, true);
+}
+
+/* A topic made by hand may lack its id. */
+static void give_id(kafka_t *kafka, const char *name, znode_topic_t *node, arena_t *arena)
+{
+    io_random(kafka->loop, node->id.bytes, sizeof(node->id.bytes));
+    node->has_id = true;
+    tree_change_t *change = tree_change_new(kafka);
+    tree_change_set(change, arena_printf(arena, ZNODES_TOPICS "/%s", name), znode_format_topic(node, arena));
+    tree_change_submit(change, NULL, NULL);
+}
+
+static void grow_topic(kafka_topic_t *topic, const znode_topic_t *node, arena_t *arena)
+{
+    int32_t first = topic->partitions_count;
+    int32_t opened = sync_partitions(topic, node, arena);
+    if (opened < node->partitions_count) topic_elect(topic->kafka, topic->name, node);
+    if (topic->partitions_count == first) return;
+    LIST_EACH (&topic->kafka->topic_listeners, listener, kafka_topic_listener_t, node) {
+        if (listener->grown) listener->grown(listener, topic, first);
+    }
+}
+
+static void load_topic(topics_store_t *store, kafka_topic_t *topic, const znode_topic_t *node, arena_t *arena)
+{
+    bytes_t name = kafka_topic_name(topic);
+    if (sync_partitions(topic, node, arena) == node->partitions_count) {
+        map_remove(&store->loading, name);
+        announce(topic);
+    } else {
+        map_put(&store->loading, name, topic);
+        topic_elect(store->kafka, topic->name, node);
+    }
+}
+
+static void sync_found(topics_store_t *store, const char *name, znode_topic_t *node, arena_t *arena)
+{
+    kafka_t *kafka = store->kafka;
+    bytes_t key = bytes_str(name);
+    kafka_topic_t *topic = map_get(&kafka->topics, key);
+    kafka_topic_t *loading = map_get(&store->loading, key);
+    kafka_topic_t *known = topic ? topic : loading;
+    if (known && !kafka_uuid_eq(known->id, node->id)) { /* deleted and made again between two looks */
+        forget_topic(store, key);
+        topic = loading = NULL;
+    }
+    if (topic) {
+        sync_overrides(topic);
+        configure_partitions(topic);
+        grow_topic(topic, node, arena);
+        return;
+    }
+    if (!loading) loading = topic_new(kafka, key, node->id);
+    sync_overrides(loading);
+    load_topic(store, loading, node, arena);
+}
+
+void topics_store_sync(kafka_t *kafka, bytes_t name)
+{
+    topics_store_t *store = kafka->topics_store;
+    arena_t arena;
+    arena_init(&arena, 0);
+    char *text = arena_strdup(&arena, name);
+    bytes_t data;
+    znode_topic_t node;
+    if (kafka_topic_name_problem(name, &arena) != NULL) goto out;
+    coord_zerr_t found = coord_get(kafka->coord, arena_printf(&arena, ZNODES_TOPICS "/%s", text), &data, NULL);
+    if (found != ZOK) {
+        forget_topic(store, name);
+    } else if (znode_parse_topic(data, &arena, &node) != 0) {
+        slog(SLOG_WARN, "kafka", "topic in the tree is not JSON as Kafka writes it", "topic=%s", text);
+    } else {
+        if (!node.has_id) give_id(kafka, text, &node, &arena);
+        sync_found(store, text, &node, &arena);
+    }
+    end_waits(store, name);
+out:
+    arena_deinit(&arena);
+}
+
+/* ---- following the tree -------------------------------------------------------------------------------------------- */
+
+static void run_work(io_timer_t *timer)
+{
+    topics_store_t *store = CONTAINER_OF(timer, topics_store_t, work);
+    kafka_t *kafka = store->kafka;
+    if (store->broker_configs_dirty) {
+        store->broker_configs_dirty = false;
+        topics_store_sync_brokers(kafka);
+    }
+    map_t dirty = store->dirty;
+    store->dirty = MAP_INIT;
+    size_t cursor = 0;
+    for (map_entry_t *entry; (entry = map_next(&dirty, &cursor));) topics_store_sync(kafka, entry->key);
+    map_deinit(&dirty);
+}
+
+static void mark(topics_store_t *store, const char *path, const char *prefix)
+{
+    const char *name = path + strlen(prefix);
+    if (*name != '/') return;
+    name++;
+    map_put(&store->dirty, bytes_of(name, strcspn(name, "/")), store);
+    if (store->work.due_ns == 0) io_timer_start(&store->work, 0, 0);
+}
+
+static void on_topics(coord_subscription_t *subscription, coord_change_t change, const char *path)
+{
+    mark(CONTAINER_OF(subscription, topics_store_t, topics), path, ZNODES_TOPICS);
+}
+
+static void on_configs(coord_subscription_t *subscription, coord_change_t change, const char *path)
+{
+    topics_store_t *store = CONTAINER_OF(subscription, topics_store_t, configs);
+    if (strncmp(path, ZNODES_TOPIC_CONFIGS "/", strlen(ZNODES_TOPIC_CONFIGS "/")) == 0) {
+        mark(store, path, ZNODES_TOPIC_CONFIGS);
+    } else if (strncmp(path, ZNODES_BROKER_CONFIGS "/", strlen(ZNODES_BROKER_CONFIGS "/")) == 0) {
+        store->broker_configs_dirty = true;
+        if (store->work.due_ns == 0) io_timer_start(&store->work, 0, 0);
+    }
+}
+
+static void ignore_deleted(void *user, kafka_topic_t *topic, int16_t error, const char *message) {}
+
+/* Kafka's own way to ask for a deletion through the tree. */
+static void on_deletions(coord_subscription_t *subscription, coord_change_t change, const char *path)
+{
+    topics_store_t *store = CONTAINER_OF(subscription, topics_store_t, deletions);
+    if (change != COORD_CREATED || strlen(path) <= strlen(ZNODES_DELETE_TOPICS "/")) return;
+    kafka_topic_t *topic = kafka_topic_get(store->kafka, bytes_str(path + strlen(ZNODES_DELETE_TOPICS "/")));
+    if (topic) topic_delete(topic, ignore_deleted, NULL);
+}
+
+static void each_topic(void *user, const char *name)
+{
+    topics_store_t *store = user;
+    map_put(&store->dirty, bytes_str(name), store);
+}
+
+int topics_store_open(kafka_t *kafka)
+{
+    topics_store_t *store = mem_zalloc(sizeof(*store));
+    kafka->topics_store = store;
+    store->kafka = kafka;
+    store->dirty = store->loading = MAP_INIT;
+    list_init(&store->waits);
+    io_timer_init(kafka->loop, &store->work, run_work);
+    store->topics = (coord_subscription_t){.prefix = ZNODES_TOPICS, .changed = on_topics};
+    store->configs = (coord_subscription_t){.prefix = "/config", .changed = on_configs};
+    store->deletions = (coord_subscription_t){.prefix = ZNODES_DELETE_TOPICS, .changed = on_deletions};
+    coord_subscribe(kafka->coord, &store->topics);
+    coord_subscribe(kafka->coord, &store->configs);
+    coord_subscribe(kafka->coord, &store->deletions);
+    topics_store_sync_brokers(kafka);
+    coord_zerr_t err = coord_children(kafka->coord, ZNODES_TOPICS, each_topic, store);
+    if (err != ZOK && err != ZNO_NODE) return ERR_IO;
+    run_work(&store->work);
+    return 0;
+}
+
+static void close_topic(kafka_topic_t *topic)
+{
+    for (int32_t i = 0; i < topic->partitions_count; i++) {
+        if (topic->partitions[i].log) partition_close(topic->partitions[i].log);
+        topic->partitions[i].log = NULL;
+    }
+    topic_free(topic);
+}
+
+void topics_store_close(kafka_t *kafka)
+{
+    topics_store_t *store = kafka->topics_store;
+    if (!store) return;
+    coord_unsubscribe(&store->topics);
+    coord_unsubscribe(&store->configs);
+    coord_unsubscribe(&store->deletions);
+    io_timer_stop(&store->work);
+    LIST_EACH (&store->waits, wait, topic_wait_t, node)
+        wait_end(wait, NULL, KAFKA_BROKER_NOT_AVAILABLE, kafka_error_text(KAFKA_BROKER_NOT_AVAILABLE));
+    size_t cursor = 0;
+    for (map_entry_t *entry; (entry = map_next(&kafka->topics, &cursor));) close_topic(entry->value);
+    cursor = 0;
+    for (map_entry_t *entry; (entry = map_next(&store->loading, &cursor));) close_topic(entry->value);
+    map_deinit(&kafka->topics);
+    map_deinit(&kafka->topics_by_id);
+    map_deinit(&store->loading);
+    map_deinit(&store->dirty);
+    mem_free(store);
+    kafka->topics_store = NULL;
+}

@@ -1,0 +1,196 @@
+/* find.c: from an offset or a timestamp to bytes in a segment. Reads only; what it hands out are references.
+ *
+ * A consumer reads on where its last fetch ended, so the log remembers the ends of its last few finds (hints): the
+ * usual find touches neither index nor file. */
+#include "log/log_internal.h"
+
+/* The segment that holds `offset`: the last one whose base is not above it. */
+static uint32_t segment_at(const log_t *log, int64_t offset)
+{
+    uint32_t low = 0, high = log->segments_count;
+    if (offset >= log__active(log)->base_offset) return high - 1;
+    while (high - low > 1) {
+        uint32_t mid = low + (high - low) / 2;
+        if (log->segments[mid]->base_offset <= offset) low = mid;
+        else high = mid;
+    }
+    return low;
+}
+
+static bool hint_get(const log_t *log, const log_segment_t *segment, int64_t offset, uint32_t *ret_position)
+{
+    for (size_t i = 0; i < LOG_HINTS_MAX; i++) {
+        const log_hint_t *hint = &log->hints[i];
+        if (hint->offset == offset && hint->segment == segment) {
+            *ret_position = hint->position;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void hint_put(log_t *log, const log_segment_t *segment, int64_t offset, uint32_t position)
+{
+    for (size_t i = 0; i < LOG_HINTS_MAX; i++) {
+        if (log->hints[i].offset == offset && log->hints[i].segment == segment) return;
+    }
+    log->hints[log->hint_next++ % LOG_HINTS_MAX] = (log_hint_t){segment, offset, position};
+}
+
+/* The batch boundary to stop at, when [from, limit) may hold more than `bytes_max`: the last one within it. */
+typedef struct stop {
+    uint32_t position;
+    int64_t next_offset;
+} stop_t;
+
+static int stop_within(log_segment_t *segment, uint32_t from, uint32_t limit, size_t bytes_max, bool whole_first,
+                       stop_t *ret_stop)
+{
+    uint8_t window[LOG_SCAN_WINDOW_BYTES], entry[LOG_OFFSET_ENTRY_BYTES];
+    uint32_t position = from;
+    if (log__index_load(segment, &segment->offsets) == 0 &&
+        log__index_floor(segment, &segment->offsets, log__key_position, (int64_t)(from + bytes_max), entry) == 0) {
+        /* The batch before the indexed one is inside; go on from there unless that is behind us. */
+        position = MAX(position, (uint32_t)log__key_position(entry));
+    }
+    io_file_t *file;
+    int err = log__segment_file(segment, false, &file);
+    if (err) return err;
+    log_scan_t scan;
+    log__scan_init(&scan, file, position, limit, window, sizeof(window));
+    log_batch_t batch;
+    for (;;) {
+        err = log__scan_peek(&scan, &batch);
+        if (err == ERR_NOT_FOUND) return ERR_CORRUPT; /* the caller knows of more bytes than fit */
+        if (err) return err;
+        uint64_t end = scan.position + log_batch_bytes(&batch);
+        bool fits = end - from <= bytes_max || (whole_first && scan.position == from);
+        if (!fits) break;
+        log__scan_skip(&scan, &batch);
+        if (scan.position == limit) break;
+    }
+    ret_stop->position = (uint32_t)scan.position;
+    ret_stop->next_offset = scan.position == limit ? log_batch_last_offset(&batch) + 1 : batch.base_offset;
+    return 0;
+}
+
+/* Where the bytes below `offset_end` stop in this segment. */
+static int stop_below(log_segment_t *segment, uint32_t at, int64_t offset_end, stop_t *ret_stop)
+{
+    *ret_stop = (stop_t){segment->bytes, log__segment_end(segment, at)};
+    if (offset_end >= ret_stop->next_offset) return 0;
+    uint32_t position;
+    log_batch_t batch;
+    if (hint_get(segment->log, segment, offset_end, &position)) {
+        *ret_stop = (stop_t){position, offset_end};
+        return 0;
+    }
+    int err = log__segment_seek(segment, offset_end, &position, &batch);
+    if (err == ERR_NOT_FOUND) return 0;
+    if (err) return err;
+    *ret_stop = (stop_t){position, MAX(batch.base_offset, segment->base_offset)};
+    return 0;
+}
+
+static int find_in_segment(log_t *log, uint32_t at, int64_t offset, int64_t offset_end, size_t bytes_max,
+                           bool whole_first, log_slice_t *ret_slice)
+{
+    log_segment_t *segment = log->segments[at];
+    uint32_t from;
+    if (!hint_get(log, segment, offset, &from)) {
+        log_batch_t batch;
+        int err = log__segment_seek(segment, offset, &from, &batch);
+        if (err) return err;
+        hint_put(log, segment, offset, from);
+    }
+    stop_t stop;
+    int err = stop_below(segment, at, offset_end, &stop);
+    if (err) return err;
+    if (stop.position > from && stop.position - from > bytes_max) {
+        err = stop_within(segment, from, stop.position, bytes_max, whole_first, &stop);
+        if (err) return err;
+    }
+    *ret_slice = (log_slice_t){.base_offset = offset, .next_offset = offset};
+    if (stop.position <= from) return 0; /* too small a limit, or nothing below offset_end */
+    err = log__segment_file(segment, false, &ret_slice->file);
+    if (err) return err;
+    ret_slice->position = from;
+    ret_slice->bytes = stop.position - from;
+    ret_slice->next_offset = stop.next_offset;
+    ret_slice->segment = segment;
+    segment->refs++;
+    if (stop.position < segment->bytes || at + 1 == log->segments_count) {
+        hint_put(log, segment, stop.next_offset, stop.position);
+    }
+    return 0;
+}
+
+int log_find(log_t *log, int64_t offset, int64_t offset_end, size_t bytes_max, bool whole_first,
+             log_slice_t *ret_slice)
+{
+    if (offset < log->start_offset || offset > log->end_offset) return ERR_OUT_OF_RANGE;
+    *ret_slice = (log_slice_t){.base_offset = offset, .next_offset = offset};
+    if (offset >= MIN(offset_end, log->end_offset)) return 0;
+    for (uint32_t at = segment_at(log, offset); at < log->segments_count; at++) {
+        int err = find_in_segment(log, at, offset, offset_end, bytes_max, whole_first, ret_slice);
+        if (err != ERR_NOT_FOUND) return err; /* not found: the offsets up to the next segment are a gap */
+    }
+    return 0;
+}
+
+/* Scans one segment for a batch that reaches both the offset and the timestamp. */
+static int find_time_in_segment(log_segment_t *segment, int64_t timestamp_ms, int64_t from_offset,
+                                log_batch_t *ret_batch, log_slice_t *ret_slice)
+{
+    uint8_t entry[LOG_TIME_ENTRY_BYTES], window[LOG_SCAN_WINDOW_BYTES];
+    int64_t offset = MAX(from_offset, segment->base_offset);
+    int err = log__index_load(segment, &segment->times);
+    if (!err && log__index_floor(segment, &segment->times, log__key_timestamp, timestamp_ms - 1, entry) == 0) {
+        offset = MAX(offset, segment->base_offset + log__key_time_offset(entry));
+    }
+    uint32_t position;
+    err = log__segment_seek(segment, offset, &position, ret_batch);
+    if (err) return err;
+    io_file_t *file;
+    err = log__segment_file(segment, false, &file);
+    if (err) return err;
+    log_scan_t scan;
+    log__scan_init(&scan, file, position, segment->bytes, window, sizeof(window));
+    while ((err = log__scan_peek(&scan, ret_batch)) == 0 && ret_batch->max_timestamp < timestamp_ms) {
+        log__scan_skip(&scan, ret_batch);
+    }
+    if (err) return err;
+    *ret_slice = (log_slice_t){file, scan.position, log_batch_bytes(ret_batch), ret_batch->base_offset,
+                               log_batch_last_offset(ret_batch) + 1, segment};
+    segment->refs++;
+    return 0;
+}
+
+int log_find_timestamp(log_t *log, int64_t timestamp_ms, int64_t from_offset, log_batch_t *ret_batch,
+                       log_slice_t *ret_slice)
+{
+    for (uint32_t at = segment_at(log, MAX(from_offset, log->start_offset)); at < log->segments_count; at++) {
+        log_segment_t *segment = log->segments[at];
+        int err = log__segment_load_times(segment);
+        if (err) return err;
+        if (segment->bytes == 0 || segment->max_timestamp < timestamp_ms) continue;
+        err = find_time_in_segment(segment, timestamp_ms, MAX(from_offset, log->start_offset), ret_batch, ret_slice);
+        if (err != ERR_NOT_FOUND) return err;
+    }
+    return ERR_NOT_FOUND;
+}
+
+int log_max_timestamp(log_t *log, int64_t *ret_timestamp_ms, int64_t *ret_offset)
+{
+    const log_segment_t *best = NULL;
+    for (uint32_t at = 0; at < log->segments_count; at++) {
+        log_segment_t *segment = log->segments[at];
+        int err = log__segment_load_times(segment);
+        if (err) return err;
+        if (segment->bytes > 0 && (!best || segment->max_timestamp > best->max_timestamp)) best = segment;
+    }
+    if (!best) return ERR_NOT_FOUND;
+    *ret_timestamp_ms = best->max_timestamp;
+    *ret_offset = best->max_timestamp_offset;
+    return 0;
+}

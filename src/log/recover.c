@@ -1,0 +1,303 @@
+/* recover.c: what log_open finds in a directory becomes a log again. After a crash the bytes are the only truth:
+ * every batch that may not have been durable is checked by its CRC, the first one that is torn ends the log, and
+ * indexes and leader epochs are made anew from the headers. After a clean stop only the tail is looked at. */
+#include "log/log_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+typedef struct listing {
+    log_t *log;
+    int64_t *bases;
+    size_t count, cap;
+    int err;
+} listing_t;
+
+static bool ends_with(const char *name, const char *suffix)
+{
+    size_t n = strlen(name), m = strlen(suffix);
+    return n >= m && strcmp(name + n - m, suffix) == 0;
+}
+
+static bool parse_base(const char *name, int64_t *ret_base)
+{
+    int64_t base = 0;
+    for (int i = 0; i < 20; i++) {
+        if (name[i] < '0' || name[i] > '9') return false;
+        if (__builtin_mul_overflow(base, 10, &base) || __builtin_add_overflow(base, name[i] - '0', &base)) return false;
+    }
+    *ret_base = base;
+    return strcmp(name + 20, ".log") == 0;
+}
+
+static void list_name(void *user, const char *name, bool is_dir)
+{
+    listing_t *l = user;
+    int64_t base;
+    if (is_dir) return;
+    if (ends_with(name, ".deleted") || ends_with(name, ".cleaned")) { /* a removal or a cleaning that was cut short */
+        char path[LOG_PATH_CHARS_MAX];
+        int n = snprintf(path, sizeof(path), "%s/%s", l->log->dir, name);
+        if (n < (int)sizeof(path)) (void)!io_remove(l->log->loop, path);
+        return;
+    }
+    if (!parse_base(name, &base)) return;
+    if (l->count == l->cap) {
+        l->cap = MAX(l->cap * 2, 8);
+        l->bases = mem_realloc(l->bases, l->cap * sizeof(int64_t));
+    }
+    l->bases[l->count++] = base;
+}
+
+static int compare_bases(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static int add_found(log_t *log, int64_t base_offset)
+{
+    log_segment_t *segment = log__segment_new(log, base_offset);
+    io_file_t *file;
+    uint64_t bytes = 0;
+    int err = log__segment_file(segment, false, &file);
+    if (!err) err = io_file_size(file, &bytes);
+    if (!err && bytes > LOG_SEGMENT_BYTES_LIMIT) err = ERR_LIMIT;
+    if (err) {
+        log__segment_unref(segment);
+        return err;
+    }
+    log__segment_close_files(segment);
+    segment->bytes = (uint32_t)bytes;
+    segment->max_timestamp = LOG_TIMESTAMP_UNREAD;
+    log__push_segment(segment);
+    return 0;
+}
+
+static int find_segments(log_t *log)
+{
+    listing_t l = {.log = log};
+    int err = io_list_dir(log->loop, log->dir, list_name, &l);
+    if (!err && l.count > 0) qsort(l.bases, l.count, sizeof(int64_t), compare_bases);
+    for (size_t i = 0; !err && i < l.count; i++) err = add_found(log, l.bases[i]);
+    mem_free(l.bases);
+    return err;
+}
+
+/* A batch may follow what ends at `next_offset` in this segment. */
+static bool batch_fits(const log_segment_t *segment, const log_batch_t *batch, int64_t next_offset)
+{
+    return batch->base_offset >= next_offset && log_batch_last_offset(batch) - segment->base_offset <= INT32_MAX;
+}
+
+static int reset_derived(log_segment_t *segment)
+{
+    segment->max_timestamp = LOG_TIMESTAMP_NONE;
+    segment->max_timestamp_offset = segment->base_offset;
+    segment->bytes_since_index = 0;
+    int err = log__index_reset(segment, &segment->offsets);
+    return err ? err : log__index_reset(segment, &segment->times);
+}
+
+/* Reads a segment whole and cuts what is torn. `next_offset` goes from the offset expected to the one behind it. */
+static int verify_segment(log_segment_t *segment, const log_recovery_t *recovery, uint8_t *window,
+                          int64_t *next_offset, bool *ret_cut)
+{
+    log_t *log = segment->log;
+    io_file_t *file;
+    int err = log__segment_file(segment, false, &file);
+    if (!err) err = reset_derived(segment);
+    if (err) return err;
+    log_scan_t scan;
+    log_batch_t batch;
+    log__scan_init(&scan, file, 0, segment->bytes, window, LOG_RECOVER_WINDOW_BYTES);
+    while ((err = log__scan_peek(&scan, &batch)) == 0) {
+        if (!batch_fits(segment, &batch, *next_offset)) {
+            err = ERR_CORRUPT;
+            break;
+        }
+        if ((err = log__scan_verify(&scan, &batch)) != 0) break;
+        log__segment_note(segment, &batch, (uint32_t)scan.position);
+        if (batch.leader_epoch > log_epoch_latest(log)) log__epochs_note(log, batch.leader_epoch, batch.base_offset);
+        *next_offset = log_batch_last_offset(&batch) + 1;
+        if (recovery->each && *next_offset > recovery->scan_from) recovery->each(recovery->user, &batch);
+        log__scan_skip(&scan, &batch);
+    }
+    if (err == ERR_IO || err == ERR_NOMEM || err == ERR_ACCESS) return err;
+    *ret_cut = err != ERR_NOT_FOUND;
+    segment->bytes_durable = 0;
+    if (*ret_cut) {
+        /* The cut must last before anything is appended: a power loss that undid it could leave what was cut behind
+         * new batches, and whole. */
+        err = io_file_truncate(file, scan.position);
+        if (!err) err = io_file_sync_now(file);
+        if (err) return err;
+        segment->bytes = (uint32_t)scan.position;
+    }
+    return 0;
+}
+
+int log__rebuild_indexes(log_segment_t *segment)
+{
+    uint8_t window[LOG_SCAN_WINDOW_BYTES];
+    io_file_t *file;
+    int err = log__segment_file(segment, false, &file);
+    if (!err) err = reset_derived(segment);
+    if (err) return err;
+    log_scan_t scan;
+    log_batch_t batch;
+    log__scan_init(&scan, file, 0, segment->bytes, window, sizeof(window));
+    while ((err = log__scan_peek(&scan, &batch)) == 0) {
+        log__segment_note(segment, &batch, (uint32_t)scan.position);
+        log__scan_skip(&scan, &batch);
+    }
+    if (err != ERR_NOT_FOUND) return err;
+    log__segment_flush_indexes(segment, segment != log__active(segment->log));
+    return 0;
+}
+
+static int show_segment(log_segment_t *segment, int64_t from, void (*each)(void *user, const log_batch_t *batch),
+                        void *user)
+{
+    uint8_t window[LOG_SCAN_WINDOW_BYTES];
+    uint32_t position;
+    log_batch_t batch;
+    io_file_t *file;
+    int err = log__segment_seek(segment, from, &position, &batch);
+    if (err == ERR_NOT_FOUND) return 0;
+    if (!err) err = log__segment_file(segment, false, &file);
+    if (err) return err;
+    log_scan_t scan;
+    log__scan_init(&scan, file, position, segment->bytes, window, sizeof(window));
+    while ((err = log__scan_peek(&scan, &batch)) == 0) {
+        each(user, &batch);
+        log__scan_skip(&scan, &batch);
+    }
+    return err == ERR_NOT_FOUND ? 0 : err;
+}
+
+/* Shows the owner a segment that needs no check, when it asked for that. */
+static int show_kept(log_segment_t *segment, const log_recovery_t *recovery, int64_t next_offset)
+{
+    if (!recovery->each || recovery->scan_from >= next_offset) return 0;
+    return show_segment(segment, recovery->scan_from, recovery->each, recovery->user);
+}
+
+int log_scan(log_t *log, int64_t from, void (*each)(void *user, const log_batch_t *batch), void *user)
+{
+    for (uint32_t i = 0; i < log->segments_count; i++) {
+        if (log__segment_end(log->segments[i], i) <= from || log->segments[i]->bytes == 0) continue;
+        int err = show_segment(log->segments[i], from, each, user);
+        if (err) return err;
+    }
+    return 0;
+}
+
+/* Reads the tail of the last segment after a clean stop: the batches behind the last index entry. ERR_CORRUPT or
+ * another error when it is not what a clean stop leaves. */
+static int read_tail(log_segment_t *segment, int64_t *next_offset)
+{
+    uint8_t window[LOG_SCAN_WINDOW_BYTES], entry[LOG_OFFSET_ENTRY_BYTES];
+    uint32_t from = 0;
+    log_scan_t scan;
+    log_batch_t batch;
+    io_file_t *file;
+    int err = log__segment_load_times(segment);
+    if (!err) err = log__index_load(segment, &segment->offsets);
+    if (!err) err = log__segment_file(segment, false, &file);
+    if (err) return err;
+    uint32_t count = log__index_count(&segment->offsets);
+    if (count > 0) {
+        err = log__index_get(segment, &segment->offsets, count - 1, entry);
+        if (err) return err;
+        from = (uint32_t)log__key_position(entry);
+        log__scan_init(&scan, file, 0, segment->bytes, window, sizeof(window));
+        err = log__scan_peek(&scan, &batch);
+        if (err) return err;
+        segment->first_timestamp = batch.max_timestamp;
+    }
+    log__scan_init(&scan, file, from, segment->bytes, window, sizeof(window));
+    segment->bytes_since_index = 0;
+    while ((err = log__scan_peek(&scan, &batch)) == 0) {
+        if (!batch_fits(segment, &batch, *next_offset)) return ERR_CORRUPT;
+        log__segment_note(segment, &batch, (uint32_t)scan.position);
+        *next_offset = log_batch_last_offset(&batch) + 1;
+        log__scan_skip(&scan, &batch);
+    }
+    return err == ERR_NOT_FOUND ? 0 : err;
+}
+
+static int open_last_clean(log_segment_t *segment, const log_recovery_t *recovery, uint8_t *window,
+                           int64_t *next_offset, bool *ret_cut)
+{
+    if (segment->bytes == 0) return reset_derived(segment);
+    int err = read_tail(segment, next_offset);
+    if (err == ERR_IO || err == ERR_NOMEM) return err;
+    if (err) {
+        *next_offset = segment->base_offset;
+        return verify_segment(segment, recovery, window, next_offset, ret_cut);
+    }
+    segment->bytes_durable = segment->bytes;
+    return show_kept(segment, recovery, *next_offset);
+}
+
+static int recover_segments(log_t *log, const log_recovery_t *recovery, uint8_t *window)
+{
+    int64_t next_offset = log->segments[0]->base_offset;
+    for (uint32_t i = 0; i < log->segments_count; i++) {
+        log_segment_t *segment = log->segments[i];
+        bool last = i + 1 == log->segments_count, cut = false;
+        int err = 0;
+        if (segment->base_offset < next_offset) { /* it overlaps what was just read: it cannot be ours */
+            err = log__remove_after(log, i);
+            if (err) return err;
+            break;
+        }
+        next_offset = MAX(next_offset, segment->base_offset);
+        /* At the point itself: a segment that was full and durable when it was sealed has indexes of later date. */
+        if (!recovery->clean && (last || log->segments[i + 1]->base_offset >= recovery->recovery_point)) {
+            err = verify_segment(segment, recovery, window, &next_offset, &cut);
+        } else if (last) {
+            err = open_last_clean(segment, recovery, window, &next_offset, &cut);
+        } else {
+            segment->bytes_durable = segment->bytes;
+            next_offset = log->segments[i + 1]->base_offset;
+            err = show_kept(segment, recovery, next_offset);
+        }
+        if (err) return err;
+        /* The next one was begun where this one ended: what lay between is lost, though the cut is a clean one. */
+        if (!recovery->clean && !recovery->compacted && !last && next_offset < log->segments[i + 1]->base_offset) cut = true;
+        if (cut && !last) {
+            err = log__remove_after(log, i + 1);
+            if (err) return err;
+        }
+        if (!cut && !last) {
+            log__segment_flush_indexes(segment, true);
+            log__segment_close_files(segment);
+        }
+    }
+    log->end_offset = next_offset;
+    return 0;
+}
+
+int log__recover(log_t *log, const log_recovery_t *recovery)
+{
+    int64_t start = MAX(recovery->start_offset, 0);
+    uint8_t *window = NULL;
+    int err = find_segments(log);
+    if (err) return err;
+    if (log->segments_count == 0) {
+        log->start_offset = log->end_offset = log->durable_offset = start;
+        return log__add_segment(log, start);
+    }
+    window = mem_alloc(LOG_RECOVER_WINDOW_BYTES);
+    err = recover_segments(log, recovery, window);
+    mem_free(window);
+    if (err) return err;
+    log->durable_offset = recovery->clean ? log->end_offset : MIN(recovery->recovery_point, log->end_offset);
+    log->start_offset = MAX(start, log->segments[0]->base_offset);
+    if (log->start_offset > log->end_offset) return log_truncate_all(log, log->start_offset);
+    log__epochs_cut_from(log, log->end_offset);
+    log__epochs_cut_below(log, log->start_offset);
+    return 0;
+}

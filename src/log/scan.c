@@ -1,0 +1,62 @@
+/* scan.c: walks the batch headers of one segment file through a window of memory. Recovery and look-ups use it; it
+ * never trusts a length: a batch that does not fit the file is ERR_TRUNCATED. */
+#include "base/hash.h"
+#include "log/log_internal.h"
+
+enum { CRC_FROM = 21 }; /* attributes: where the checksum begins */
+
+void log__scan_init(log_scan_t *scan, io_file_t *file, uint64_t from, uint64_t end, uint8_t *window, size_t window_cap)
+{
+    ASSERT(window_cap >= LOG_BATCH_HEADER_BYTES);
+    *scan = (log_scan_t){.file = file, .position = from, .end = end, .window = window, .window_cap = window_cap};
+}
+
+/* Makes at least `need` bytes at `at` present, when the file has them; returns how many are there, or an error. */
+static ssize_t scan_fill(log_scan_t *scan, uint64_t at, size_t need)
+{
+    uint64_t window_end = scan->window_at + scan->window_len;
+    if (at >= scan->window_at && at + need <= window_end) return (ssize_t)(window_end - at);
+    size_t want = (size_t)MIN((uint64_t)scan->window_cap, scan->end - at);
+    ssize_t n = io_file_read(scan->file, at, scan->window, want);
+    if (n < 0) return n;
+    scan->window_at = at;
+    scan->window_len = (size_t)n;
+    return n;
+}
+
+int log__scan_peek(log_scan_t *scan, log_batch_t *ret_batch)
+{
+    if (scan->position == scan->end) return ERR_NOT_FOUND;
+    if (scan->end - scan->position < LOG_BATCH_HEADER_BYTES) return ERR_TRUNCATED;
+    ssize_t n = scan_fill(scan, scan->position, LOG_BATCH_HEADER_BYTES);
+    if (n < 0) return (int)n;
+    const uint8_t *at = scan->window + (scan->position - scan->window_at);
+    log_batch_t batch;
+    int err = log_batch_parse(bytes_of(at, (size_t)n), &batch);
+    if (err) return err;
+    if (log_batch_bytes(&batch) > scan->end - scan->position) return ERR_TRUNCATED;
+    *ret_batch = batch;
+    return 0;
+}
+
+void log__scan_skip(log_scan_t *scan, const log_batch_t *batch)
+{
+    scan->position += log_batch_bytes(batch);
+    ASSERT(scan->position <= scan->end);
+}
+
+int log__scan_verify(log_scan_t *scan, const log_batch_t *batch)
+{
+    uint32_t crc = 0;
+    uint64_t at = scan->position + CRC_FROM;
+    uint64_t end = scan->position + log_batch_bytes(batch);
+    while (at < end) {
+        ssize_t n = scan_fill(scan, at, 1);
+        if (n < 0) return (int)n;
+        if (n == 0) return ERR_TRUNCATED;
+        size_t part = (size_t)MIN((uint64_t)n, end - at);
+        crc = crc32c(crc, scan->window + (at - scan->window_at), part);
+        at += part;
+    }
+    return crc == batch->crc ? 0 : ERR_CORRUPT;
+}

@@ -1,0 +1,207 @@
+/* segment.c: one segment: its files, its timestamps, and where in it an offset lies. A segment outlives its removal
+ * from the log for as long as slices (a fetch being sent) or a sync refer to it. */
+#include "log/log_internal.h"
+
+#include <stdio.h>
+
+log_segment_t *log__segment_new(log_t *log, int64_t base_offset)
+{
+    log_segment_t *segment = mem_zalloc(sizeof(*segment));
+    segment->log = log;
+    list_init(&segment->node);
+    segment->base_offset = base_offset;
+    segment->max_timestamp = LOG_TIMESTAMP_NONE;
+    segment->max_timestamp_offset = base_offset;
+    segment->first_timestamp = LOG_TIMESTAMP_NONE;
+    segment->created_ms = io_wall_ms(log->loop);
+    segment->refs = 1;
+    segment->offsets.entry_bytes = LOG_OFFSET_ENTRY_BYTES;
+    segment->times.entry_bytes = LOG_TIME_ENTRY_BYTES;
+    return segment;
+}
+
+static void segment_free(log_segment_t *segment)
+{
+    segment->offsets.pending_count = segment->times.pending_count = 0;
+    segment->offsets.syncing = segment->times.syncing = false;
+    log__index_close(&segment->offsets);
+    log__index_close(&segment->times);
+    if (segment->file) io_file_close(segment->file);
+    mem_free(segment);
+}
+
+void log__segment_unref(log_segment_t *segment)
+{
+    ASSERT(segment->refs > 0);
+    if (--segment->refs == 0) segment_free(segment);
+}
+
+void log_slice_release(void *segment)
+{
+    if (segment) log__segment_unref(segment);
+}
+
+void log__segment_path(const log_t *log, int64_t base_offset, const char *suffix, char out[LOG_PATH_CHARS_MAX])
+{
+    int n = snprintf(out, LOG_PATH_CHARS_MAX, "%s/%020" PRId64 "%s", log->dir, base_offset, suffix);
+    ASSERT(n > 0 && n < LOG_PATH_CHARS_MAX);
+}
+
+int log__segment_file(log_segment_t *segment, bool create, io_file_t **ret_file)
+{
+    segment->touched = true;
+    if (!segment->file) {
+        char path[LOG_PATH_CHARS_MAX];
+        log__segment_path(segment->log, segment->base_offset, segment->removed ? ".log.deleted" : ".log", path);
+        int err = io_file_open(segment->log->loop, path, IO_FILE_WRITE | (create ? IO_FILE_CREATE : 0), &segment->file);
+        if (err) return err;
+    }
+    *ret_file = segment->file;
+    return 0;
+}
+
+void log__segment_close_files(log_segment_t *segment)
+{
+    if (segment->refs > 1) return;
+    log__index_close(&segment->offsets);
+    log__index_close(&segment->times);
+    if (segment->file && !segment->syncing) {
+        io_file_close(segment->file);
+        segment->file = NULL;
+    }
+}
+
+static uint32_t relative(const log_segment_t *segment, int64_t offset)
+{
+    ASSERT(offset >= segment->base_offset && offset - segment->base_offset <= INT32_MAX);
+    return (uint32_t)(offset - segment->base_offset);
+}
+
+/* The time index takes an entry only when it says something new. */
+static void segment_note_time(log_segment_t *segment)
+{
+    uint8_t entry[LOG_TIME_ENTRY_BYTES];
+    uint32_t count = log__index_count(&segment->times);
+    if (segment->max_timestamp < 0) return;
+    if (count > 0) {
+        if (log__index_get(segment, &segment->times, count - 1, entry) != 0) return;
+        if (segment->max_timestamp <= log__key_timestamp(entry)) return;
+    }
+    store_be64(entry, (uint64_t)segment->max_timestamp);
+    store_be32(entry + 8, relative(segment, segment->max_timestamp_offset));
+    log__index_append(segment, &segment->times, entry);
+}
+
+void log__segment_note(log_segment_t *segment, const log_batch_t *batch, uint32_t position)
+{
+    if (position == 0) segment->first_timestamp = batch->max_timestamp;
+    if (batch->max_timestamp > segment->max_timestamp) {
+        segment->max_timestamp = batch->max_timestamp;
+        segment->max_timestamp_offset = log_batch_last_offset(batch);
+    }
+    if (segment->bytes_since_index > segment->log->options.index_interval_bytes) {
+        uint8_t entry[LOG_OFFSET_ENTRY_BYTES];
+        store_be32(entry, relative(segment, log_batch_last_offset(batch)));
+        store_be32(entry + 4, position);
+        log__index_append(segment, &segment->offsets, entry);
+        segment_note_time(segment);
+        segment->bytes_since_index = 0;
+    }
+    segment->bytes_since_index += (uint32_t)log_batch_bytes(batch);
+}
+
+void log__segment_flush_indexes(log_segment_t *segment, bool seal)
+{
+    int err = 0;
+    if (segment->offsets.loaded && segment->times.loaded) {
+        if (seal) segment_note_time(segment);
+        err = log__index_flush(segment, &segment->offsets);
+        if (!err) err = log__index_flush(segment, &segment->times);
+        /* Another implementation takes a missing index for damage: an empty one must be there. */
+        if (!err && seal && segment->offsets.count == 0) err = log__index_reset(segment, &segment->offsets);
+        if (!err && seal && segment->times.count == 0) err = log__index_reset(segment, &segment->times);
+    }
+    (void)err; /* an index that could not be written is rebuilt by the next open */
+}
+
+/* A sealed segment's largest timestamp is its time index's last entry. */
+int log__segment_load_times(log_segment_t *segment)
+{
+    if (segment->max_timestamp != LOG_TIMESTAMP_UNREAD) return 0;
+    int err = log__index_load(segment, &segment->times);
+    if (err == ERR_NOT_FOUND || err == ERR_CORRUPT) return log__rebuild_indexes(segment);
+    if (err) return err;
+    uint8_t entry[LOG_TIME_ENTRY_BYTES];
+    uint32_t count = log__index_count(&segment->times);
+    if (count == 0) { /* no timestamps at all, or an index that was lost */
+        if (segment->bytes > 0) return log__rebuild_indexes(segment);
+        segment->max_timestamp = LOG_TIMESTAMP_NONE;
+        return 0;
+    }
+    err = log__index_get(segment, &segment->times, count - 1, entry);
+    if (err) return err;
+    segment->max_timestamp = log__key_timestamp(entry);
+    segment->max_timestamp_offset = segment->base_offset + log__key_time_offset(entry);
+    return 0;
+}
+
+int log__segment_remove_files(log_segment_t *segment, const char *suffix)
+{
+    static const char *const kinds[] = {".index", ".timeindex", ".txnindex", ".log"};
+    char path[LOG_PATH_CHARS_MAX], name[32];
+    int result = 0;
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        snprintf(name, sizeof(name), "%s%s", kinds[i], suffix);
+        log__segment_path(segment->log, segment->base_offset, name, path);
+        int err = io_remove(segment->log->loop, path);
+        if (err && err != ERR_NOT_FOUND) result = err;
+    }
+    return result;
+}
+
+int64_t log__segment_end(const log_segment_t *segment, uint32_t at)
+{
+    const log_t *log = segment->log;
+    return at + 1 < log->segments_count ? log->segments[at + 1]->base_offset : log->end_offset;
+}
+
+/* Where to begin to scan for `offset`: the index's entry below it, when the file bears that out. */
+static uint32_t segment_scan_from(log_segment_t *segment, int64_t offset)
+{
+    uint8_t entry[LOG_OFFSET_ENTRY_BYTES];
+    int err = log__index_load(segment, &segment->offsets);
+    if ((err == ERR_NOT_FOUND || err == ERR_CORRUPT) && log__rebuild_indexes(segment) == 0) err = 0;
+    if (err) return 0;
+    int64_t delta = MIN(offset - segment->base_offset, (int64_t)UINT32_MAX);
+    if (log__index_floor(segment, &segment->offsets, log__key_offset, delta, entry) != 0) return 0;
+    return (uint32_t)log__key_position(entry);
+}
+
+static int seek_from(log_segment_t *segment, io_file_t *file, uint32_t from, int64_t offset, uint32_t *ret_position,
+                     log_batch_t *ret_batch)
+{
+    uint8_t window[LOG_SCAN_WINDOW_BYTES];
+    log_scan_t scan;
+    log__scan_init(&scan, file, from, segment->bytes, window, sizeof(window));
+    for (;;) {
+        int err = log__scan_peek(&scan, ret_batch);
+        if (err) return err;
+        if (log_batch_last_offset(ret_batch) >= offset) {
+            *ret_position = (uint32_t)scan.position;
+            return 0;
+        }
+        log__scan_skip(&scan, ret_batch);
+    }
+}
+
+int log__segment_seek(log_segment_t *segment, int64_t offset, uint32_t *ret_position, log_batch_t *ret_batch)
+{
+    io_file_t *file;
+    int err = log__segment_file(segment, false, &file);
+    if (err) return err;
+    uint32_t from = segment_scan_from(segment, offset);
+    err = seek_from(segment, file, from, offset, ret_position, ret_batch);
+    /* An index that points into the middle of a batch was damaged: the headers alone tell the truth. */
+    if (from > 0 && err && err != ERR_NOT_FOUND) err = seek_from(segment, file, 0, offset, ret_position, ret_batch);
+    return err;
+}

@@ -1,0 +1,104 @@
+/* net.h: connections: framing's input buffer, coalesced output, back-pressure and limits. One net_t a reactor.
+ *
+ * A service (a protocol) gets bytes through on_data and answers with net_write and its kin; what a turn of the loop
+ * wrote leaves in one system call, from the loop's hook at rank 90. Nothing here blocks.
+ *
+ * Input: bytes not consumed by on_data stay and come again in front of the next ones. A connection whose unconsumed
+ * input would pass `in_bytes_max` is closed (a frame's length must be refused earlier, with the protocol's own error).
+ * Output: above `out_bytes_high` unsent bytes a connection is no longer read and its input no longer delivered
+ * (back-pressure); above `out_bytes_max` it is closed. A service that can write much for little input asks
+ * net_congested between requests and returns early when it says so. */
+#ifndef TRIVET_NET_NET_H
+#define TRIVET_NET_NET_H
+
+#include "base/base.h"
+#include "base/list.h"
+#include "io/io.h"
+
+typedef struct net net_t;
+typedef struct net_conn net_conn_t;
+typedef struct net_listener net_listener_t;
+
+typedef struct net_limits {
+    size_t in_bytes_max;   /* largest frame */
+    size_t out_bytes_high; /* stop reading above */
+    size_t out_bytes_max;  /* close above; 0 = no limit */
+    uint32_t conns_max;    /* open connections of this service; further ones get `refusal` and are closed; 0 = no limit */
+} net_limits_t;
+
+typedef struct net_service {
+    const char *name;
+    /* A new connection: set its state with net_conn_set_user. Non-zero refuses it (closed at once, after any output). */
+    int (*on_open)(net_conn_t *conn, void *service);
+    /* Consumes all the requests it can and returns their bytes (0 = wait for more), or a negative error: the connection is
+     * closed once what was written is out. Bytes left over come again when more arrive, or after net_resume or congestion.
+     * `data` is valid during the call only; it may be written to. */
+    ssize_t (*on_data)(net_conn_t *conn, uint8_t *data, size_t len);
+    /* The peer or net_close closed it; free the state. Never called inside on_data or on_open. */
+    void (*on_close)(net_conn_t *conn);
+    /* Optional: unsent output fell below half of out_bytes_high after having been above it. */
+    void (*on_drain)(net_conn_t *conn);
+    net_limits_t limits;
+    const char *refusal; /* may be NULL */
+} net_service_t;
+
+net_t *net_new(io_loop_t *loop);
+void net_free(net_t *net); /* closes all connections and listeners */
+io_loop_t *net_loop(const net_t *net);
+
+/* Port 0 picks a free one. `service` is the user pointer handed to on_open; `def` must outlive the net. */
+int net_listen(net_t *net, const char *host, uint16_t port, const net_service_t *def, void *service,
+               net_listener_t **ret_listener) MUST_CHECK;
+uint16_t net_listener_port(const net_listener_t *listener);
+void net_listener_close(net_listener_t *listener); /* open connections stay */
+/* An outgoing connection with the same life; on_open runs when connected, on_close alone when it fails. */
+int net_connect(net_t *net, const char *host, uint16_t port, const net_service_t *def, void *service,
+                net_conn_t **ret_conn) MUST_CHECK;
+
+void *net_conn_user(const net_conn_t *conn);
+void net_conn_set_user(net_conn_t *conn, void *user);
+net_t *net_conn_net(const net_conn_t *conn);
+uint64_t net_conn_id(const net_conn_t *conn); /* unique in the process's life, from 1 */
+const char *net_conn_peer(const net_conn_t *conn);  /* "127.0.0.1:51234" */
+const char *net_conn_local(const net_conn_t *conn); /* the address at which the peer reached us */
+uint64_t net_conn_opened_ms(const net_conn_t *conn);
+uint64_t net_conn_active_ms(const net_conn_t *conn); /* last byte read */
+size_t net_conn_in_bytes(const net_conn_t *conn);    /* unconsumed */
+size_t net_conn_out_bytes(const net_conn_t *conn);   /* unsent */
+
+/* Output. net_reserve gives `n` contiguous bytes to fill, net_commit says how many were used (nothing else may be
+ * written between). All copy but net_write_owned (takes malloc'd memory) and net_write_file (refers to the file, which
+ * must stay open until `release(file_user)` runs). Writing to a closing connection is allowed and has no effect. */
+uint8_t *net_reserve(net_conn_t *conn, size_t n);
+void net_commit(net_conn_t *conn, size_t n);
+void net_write(net_conn_t *conn, const void *data, size_t n);
+void net_write_owned(net_conn_t *conn, void *data, size_t n);
+void net_write_file(net_conn_t *conn, io_file_t *file, uint64_t offset, size_t n, void (*release)(void *file_user),
+                    void *file_user);
+
+/* More unsent output than `out_bytes_high`: nothing further is delivered until half of it is out. */
+bool net_congested(const net_conn_t *conn);
+/* Stops and resumes calls of on_data. Up to NET_PAUSED_IN_BYTES_MAX of input are still read, so that a dead peer is
+ * noticed. Resuming delivers what is there in this turn's hook or the next turn, never inside the call. */
+#define NET_PAUSED_IN_BYTES_MAX KIB(64)
+void net_pause(net_conn_t *conn);
+void net_resume(net_conn_t *conn);
+/* While held, output is kept and not sent (a reply that must wait for the disk). */
+void net_hold(net_conn_t *conn);
+void net_release(net_conn_t *conn);
+/* Closes after pending output is sent (at most `linger_ms`, 1,000), or at once. Safe to call at any time, twice too. */
+void net_close(net_conn_t *conn);
+void net_close_now(net_conn_t *conn);
+/* Says that the frame being read has `n` bytes in all, so that its buffer is made once. */
+void net_expect(net_conn_t *conn, size_t n);
+
+/* Walks the connections of one service; the connection itself may be closed in `each`. */
+void net_each(net_t *net, const net_service_t *def, void (*each)(void *user, net_conn_t *conn), void *user);
+/* Counters for metrics. */
+typedef struct net_stats {
+    uint64_t accepted, refused, closed, in_bytes, out_bytes;
+    uint32_t open;
+} net_stats_t;
+net_stats_t net_service_stats(const net_t *net, const net_service_t *def);
+
+#endif

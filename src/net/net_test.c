@@ -1,0 +1,225 @@
+/* net_test.c: two ends of a connection in one loop: framing, back-pressure, holding, limits, closing. */
+#include "base/buf.h"
+#include "net/net.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#define TURNS_MS_MAX 10000
+#define ECHOED_BYTES MIB(48) /* more than the kernel's socket buffers take */
+
+/* One end: remembers what it got. */
+typedef struct peer {
+    net_conn_t *conn;
+    buf_t got;
+    bool closed;
+    bool takes_lines; /* consume whole lines only */
+    bool echoes;
+} peer_t;
+
+typedef struct fixture {
+    io_loop_t *loop;
+    net_t *net;
+    net_listener_t *listener;
+    net_service_t server_def, client_def;
+    peer_t server, client;
+    io_timer_t deadline;
+    io_hook_t hook;
+    bool (*done)(struct fixture *f);
+    bool late;
+} fixture_t;
+
+static int on_open(net_conn_t *conn, void *service)
+{
+    peer_t *peer = service;
+    peer->conn = conn;
+    net_conn_set_user(conn, peer);
+    return 0;
+}
+
+static ssize_t on_data(net_conn_t *conn, uint8_t *data, size_t len)
+{
+    peer_t *peer = net_conn_user(conn);
+    size_t take = len;
+    if (peer->takes_lines) {
+        uint8_t *end = memrchr(data, '\n', len);
+        take = end ? (size_t)(end - data) + 1 : 0;
+    }
+    if (take && data[0] == '!') return ERR_INVALID;
+    buf_append(&peer->got, data, take);
+    if (peer->echoes) net_write(conn, data, take);
+    return (ssize_t)take;
+}
+
+static void on_close(net_conn_t *conn)
+{
+    peer_t *peer = net_conn_user(conn);
+    if (peer) peer->closed = true;
+}
+
+static void on_deadline(io_timer_t *timer)
+{
+    fixture_t *f = CONTAINER_OF(timer, fixture_t, deadline);
+    f->late = true;
+    io_loop_stop(f->loop);
+}
+
+static void on_turn(io_hook_t *hook)
+{
+    fixture_t *f = CONTAINER_OF(hook, fixture_t, hook);
+    if (f->done(f)) io_loop_stop(f->loop);
+}
+
+static void run_until(fixture_t *f, bool (*done)(fixture_t *f))
+{
+    f->done = done;
+    io_timer_start(&f->deadline, TURNS_MS_MAX, 0);
+    io_loop_run(f->loop);
+    assert_false(f->late);
+}
+
+static bool connected(fixture_t *f) { return f->server.conn && f->client.conn && net_conn_user(f->client.conn); }
+
+static int setup(void **state)
+{
+    fixture_t *f = mem_zalloc(sizeof(*f));
+    f->server_def = f->client_def = (net_service_t){
+        .name = "test", .on_open = on_open, .on_data = on_data, .on_close = on_close,
+        .limits = {.in_bytes_max = MIB(4), .out_bytes_high = KIB(256), .out_bytes_max = MIB(64)}};
+    f->client_def.limits.out_bytes_high = SIZE_MAX; /* else two congested ends would wait for each other */
+    assert_int_equal(io_loop_new_uv(&f->loop), 0);
+    f->net = net_new(f->loop);
+    io_timer_init(f->loop, &f->deadline, on_deadline);
+    f->hook = (io_hook_t){.rank = 100, .run = on_turn};
+    io_hook_add(f->loop, &f->hook);
+    assert_int_equal(net_listen(f->net, "127.0.0.1", 0, &f->server_def, &f->server, &f->listener), 0);
+    uint16_t port = net_listener_port(f->listener);
+    assert_int_equal(net_connect(f->net, "127.0.0.1", port, &f->client_def, &f->client, &f->client.conn), 0);
+    run_until(f, connected);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    fixture_t *f = *state;
+    net_free(f->net);
+    io_timer_stop(&f->deadline);
+    io_hook_remove(&f->hook);
+    io_loop_free(f->loop);
+    buf_deinit(&f->server.got);
+    buf_deinit(&f->client.got);
+    mem_free(f);
+    return 0;
+}
+
+static bool server_got_frame(fixture_t *f) { return f->server.got.len == 3000001; }
+
+static void a_frame_larger_than_any_read_arrives_whole(void **state)
+{
+    fixture_t *f = *state;
+    f->server.takes_lines = true;
+    uint8_t *frame = mem_alloc(3000001);
+    memset(frame, 'x', 3000000);
+    frame[3000000] = '\n';
+    net_write_owned(f->client.conn, frame, 3000001);
+    run_until(f, server_got_frame);
+}
+
+static bool server_got_ping(fixture_t *f) { return f->server.got.len == 4; }
+static bool client_got_ten(fixture_t *f) { return f->client.got.len == 10; }
+
+static void held_output_waits_for_its_release(void **state)
+{
+    fixture_t *f = *state;
+    net_hold(f->server.conn);
+    net_write(f->server.conn, "01234", 5);
+    net_write(f->client.conn, "ping", 4);
+    run_until(f, server_got_ping);
+    assert_int_equal(f->client.got.len, 0);
+    net_write(f->server.conn, "56789", 5);
+    net_release(f->server.conn);
+    run_until(f, client_got_ten);
+    assert_memory_equal(f->client.got.ptr, "0123456789", 10);
+}
+
+static bool client_got_all(fixture_t *f) { return f->client.got.len == 12; }
+
+/* Chunks that were used once lie in a cache: what refers to memory elsewhere must not be made of one and then filled. */
+static void bytes_written_behind_owned_ones_follow_them(void **state)
+{
+    fixture_t *f = *state;
+    net_write(f->server.conn, "0123456789", 10);
+    run_until(f, client_got_ten);
+    buf_clear(&f->client.got);
+    net_write_owned(f->server.conn, memcpy(mem_alloc(6), "abcdef", 6), 6);
+    net_write(f->server.conn, "gh", 2);
+    net_write_owned(f->server.conn, memcpy(mem_alloc(2), "ij", 2), 2);
+    net_write(f->server.conn, "kl", 2);
+    run_until(f, client_got_all);
+    assert_memory_equal(f->client.got.ptr, "abcdefghijkl", 12);
+}
+
+static bool client_closed(fixture_t *f) { return f->client.closed; }
+
+static void an_error_from_the_service_closes_after_its_last_words(void **state)
+{
+    fixture_t *f = *state;
+    net_write(f->server.conn, "last words", 10);
+    net_write(f->client.conn, "!", 1);
+    run_until(f, client_closed);
+    assert_memory_equal(f->client.got.ptr, "last words", 10);
+}
+
+static bool server_closed(fixture_t *f) { return f->server.closed; }
+
+static void unconsumed_input_past_its_limit_closes_the_connection(void **state)
+{
+    fixture_t *f = *state;
+    f->server.takes_lines = true;
+    net_write_owned(f->client.conn, memset(mem_alloc(MIB(5)), 'x', MIB(5)), MIB(5));
+    run_until(f, server_closed);
+    assert_int_equal(f->server.got.len, 0);
+}
+
+static bool server_congested(fixture_t *f) { return net_congested(f->server.conn); }
+static bool all_echoed(fixture_t *f) { return f->client.got.len == ECHOED_BYTES; }
+
+static void a_reader_that_stops_stops_its_writer_and_loses_nothing(void **state)
+{
+    fixture_t *f = *state;
+    f->server.echoes = true;
+    net_pause(f->client.conn);
+    net_write_owned(f->client.conn, memset(mem_alloc(ECHOED_BYTES), 'y', ECHOED_BYTES), ECHOED_BYTES);
+    run_until(f, server_congested);
+    assert_true(net_conn_out_bytes(f->server.conn) < MIB(2));
+    net_resume(f->client.conn);
+    run_until(f, all_echoed);
+    assert_int_equal(f->server.got.len, ECHOED_BYTES);
+}
+
+static void more_output_than_the_limit_closes_the_connection(void **state)
+{
+    fixture_t *f = *state;
+    net_pause(f->client.conn);
+    for (int i = 0; i < 80; i++)
+        net_write_owned(f->server.conn, memset(mem_alloc(MIB(1)), 'z', MIB(1)), MIB(1));
+    run_until(f, server_closed);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_frame_larger_than_any_read_arrives_whole, setup, teardown),
+        cmocka_unit_test_setup_teardown(held_output_waits_for_its_release, setup, teardown),
+        cmocka_unit_test_setup_teardown(bytes_written_behind_owned_ones_follow_them, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_error_from_the_service_closes_after_its_last_words, setup, teardown),
+        cmocka_unit_test_setup_teardown(unconsumed_input_past_its_limit_closes_the_connection, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_reader_that_stops_stops_its_writer_and_loses_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(more_output_than_the_limit_closes_the_connection, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

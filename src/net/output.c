@@ -1,0 +1,146 @@
+/* output.c: what a connection still has to send: a chain of chunks, filled at its end by replies and emptied at its front
+ * by the stream. Invariant: `bytes` is the sum of what the chunks hold unsent. */
+#include "net/net_internal.h"
+
+#define IOV_COUNT_MAX 64
+#define SENDFILE_BYTES_MAX MIB(1)
+
+static net_chunk_t *chunk_new(net_chunk_cache_t *cache, size_t room)
+{
+    net_chunk_t *chunk = cache->first;
+    if (room && room <= NET_CHUNK_BYTES && chunk) {
+        cache->first = chunk->next;
+        cache->count--;
+    } else {
+        size_t cap = room ? MAX(room, (size_t)NET_CHUNK_BYTES) : 0;
+        chunk = mem_alloc(sizeof(*chunk) + cap);
+        chunk->cap = cap;
+    }
+    size_t cap = chunk->cap;
+    *chunk = (net_chunk_t){.cap = cap};
+    return chunk;
+}
+
+static void chunk_free(net_chunk_cache_t *cache, net_chunk_t *chunk)
+{
+    mem_free(chunk->owned);
+    if (chunk->release) chunk->release(chunk->release_user);
+    if (chunk->cap == NET_CHUNK_BYTES && cache->count < NET_CHUNKS_CACHED_MAX) {
+        chunk->next = cache->first;
+        cache->first = chunk;
+        cache->count++;
+    } else {
+        mem_free(chunk);
+    }
+}
+
+static net_chunk_t *append_chunk(net_output_t *out, net_chunk_t *chunk)
+{
+    if (out->last)
+        out->last->next = chunk;
+    else
+        out->first = chunk;
+    out->last = chunk;
+    return chunk;
+}
+
+uint8_t *net__output_reserve(net_output_t *out, net_chunk_cache_t *cache, size_t n)
+{
+    net_chunk_t *chunk = out->last;
+    if (UNLIKELY(!chunk || chunk->cap - chunk->len < n || chunk->cap == 0)) {
+        chunk = append_chunk(out, chunk_new(cache, MAX(n, (size_t)1)));
+    }
+    return chunk->data + chunk->len;
+}
+
+void net__output_add_owned(net_output_t *out, net_chunk_cache_t *cache, void *data, size_t n)
+{
+    net_chunk_t *chunk = append_chunk(out, chunk_new(cache, 0));
+    chunk->owned = data;
+    chunk->len = n;
+    out->bytes += n;
+}
+
+void net__output_add_file(net_output_t *out, net_chunk_cache_t *cache, io_file_t *file, uint64_t offset, size_t n,
+                          void (*release)(void *user), void *user)
+{
+    net_chunk_t *chunk = append_chunk(out, chunk_new(cache, 0));
+    chunk->file = file;
+    chunk->file_offset = offset;
+    chunk->len = n;
+    chunk->release = release;
+    chunk->release_user = user;
+    out->bytes += n;
+}
+
+static void drop_first(net_output_t *out, net_chunk_cache_t *cache)
+{
+    net_chunk_t *chunk = out->first;
+    out->first = chunk->next;
+    if (!out->first) out->last = NULL;
+    chunk_free(cache, chunk);
+}
+
+static void consume(net_output_t *out, net_chunk_cache_t *cache, size_t n)
+{
+    out->bytes -= n;
+    while (out->first) {
+        net_chunk_t *chunk = out->first;
+        size_t left = chunk->len - chunk->at;
+        if (n < left) {
+            chunk->at += n;
+            return;
+        }
+        n -= left;
+        drop_first(out, cache);
+        if (n == 0) return;
+    }
+    ASSERT(n == 0);
+}
+
+static ssize_t send_memory(net_output_t *out, io_stream_t *stream)
+{
+    struct iovec iov[IOV_COUNT_MAX];
+    int count = 0;
+    for (net_chunk_t *c = out->first; c && !c->file && count < IOV_COUNT_MAX; c = c->next) {
+        uint8_t *data = c->owned ? c->owned : c->data;
+        if (c->len > c->at) iov[count++] = (struct iovec){data + c->at, c->len - c->at};
+    }
+    return count ? io_stream_writev(stream, iov, count) : 0;
+}
+
+static ssize_t send_file(net_chunk_t *chunk, io_stream_t *stream)
+{
+    size_t n = MIN(chunk->len - chunk->at, SENDFILE_BYTES_MAX);
+    ssize_t sent = io_stream_sendfile(stream, chunk->file, chunk->file_offset + chunk->at, n);
+    return sent == 0 ? ERR_CORRUPT : sent; /* the file ends before what was promised to the peer */
+}
+
+int net__output_send(net_output_t *out, net_chunk_cache_t *cache, io_stream_t *stream, uint64_t *sent_bytes)
+{
+    while (out->bytes) {
+        while (out->first->at == out->first->len) drop_first(out, cache);
+        ssize_t n = out->first->file ? send_file(out->first, stream) : send_memory(out, stream);
+        if (n < 0) return (int)n;
+        *sent_bytes += (uint64_t)n;
+        consume(out, cache, (size_t)n);
+    }
+    while (out->first) drop_first(out, cache);
+    return 0;
+}
+
+void net__output_clear(net_output_t *out, net_chunk_cache_t *cache)
+{
+    while (out->first) drop_first(out, cache);
+    out->bytes = 0;
+}
+
+void net__chunk_cache_free(net_chunk_cache_t *cache)
+{
+    while (cache->first) {
+        net_chunk_t *next = cache->first->next;
+        mem_free(cache->first);
+        cache->first = next;
+    }
+    cache->count = 0;
+}

@@ -1,0 +1,21 @@
+/* emit.h: commands written as RESP arrays of bulk strings, for the append-only file. */
+#ifndef TRIVET_REDIS_EMIT_H
+#define TRIVET_REDIS_EMIT_H
+
+#include "base/buf.h"
+
+#define EMIT_ITEMS_MAX 64 /* elements a command when a value is rebuilt */
+
+typedef struct redis_emitter {
+    buf_t *out;
+} redis_emitter_t;
+
+/* Begins a command of `argc` words, the name among them; exactly `argc` words must follow. */
+void emit_command(redis_emitter_t *e, size_t argc);
+void emit_bytes(redis_emitter_t *e, bytes_t word);
+void emit_i64(redis_emitter_t *e, int64_t word);
+/* The shortest text that reads back as the same number. */
+void emit_double(redis_emitter_t *e, double word);
+static inline void emit_str(redis_emitter_t *e, const char *word) { emit_bytes(e, bytes_str(word)); }
+
+#endif

@@ -1,0 +1,210 @@
+/* sandbox.c: what a script can see and what it cannot change.
+ *
+ * Scripts run with an environment that is an empty table whose metatable shows the real globals: reading an unknown
+ * global and setting any global are errors, as in Redis. Libraries are shown through such tables too. rawset and
+ * setmetatable, which would walk around the locks, are replaced. */
+#include "redis/script/script_internal.h"
+
+#include <lua-cjson.h>
+#include <time.h>
+
+static const char locked_key; /* registry: weak set of locked tables */
+
+static void push_locked_set(lua_State *lua)
+{
+    lua_pushlightuserdata(lua, (void *)&locked_key);
+    lua_rawget(lua, LUA_REGISTRYINDEX);
+}
+
+static bool is_locked(lua_State *lua, int index)
+{
+    push_locked_set(lua);
+    lua_pushvalue(lua, index);
+    lua_rawget(lua, -2);
+    bool locked = lua_toboolean(lua, -1);
+    lua_pop(lua, 2);
+    return locked;
+}
+
+static int refuse_change(lua_State *lua) { return luaL_error(lua, "Attempt to modify a readonly table"); }
+
+static int missing_global(lua_State *lua)
+{
+    return luaL_error(lua, "Script attempted to access nonexistent global variable '%s'", luaL_checkstring(lua, 2));
+}
+
+void script__push_locked(lua_State *lua, int index)
+{
+    lua_newtable(lua);
+    lua_createtable(lua, 0, 3);
+    lua_pushvalue(lua, index);
+    lua_setfield(lua, -2, "__index");
+    lua_pushcfunction(lua, refuse_change);
+    lua_setfield(lua, -2, "__newindex");
+    lua_pushboolean(lua, false);
+    lua_setfield(lua, -2, "__metatable");
+    lua_setmetatable(lua, -2);
+    push_locked_set(lua);
+    lua_pushvalue(lua, -2);
+    lua_pushboolean(lua, true);
+    lua_rawset(lua, -3);
+    lua_pop(lua, 1);
+}
+
+static int checked_rawset(lua_State *lua)
+{
+    luaL_checktype(lua, 1, LUA_TTABLE);
+    luaL_checkany(lua, 2);
+    luaL_checkany(lua, 3);
+    if (is_locked(lua, 1)) return refuse_change(lua);
+    lua_settop(lua, 3);
+    lua_rawset(lua, 1);
+    return 1;
+}
+
+static int checked_setmetatable(lua_State *lua)
+{
+    int type = lua_type(lua, 2);
+    luaL_checktype(lua, 1, LUA_TTABLE);
+    luaL_argcheck(lua, type == LUA_TNIL || type == LUA_TTABLE, 2, "nil or table expected");
+    if (is_locked(lua, 1)) return refuse_change(lua);
+    if (luaL_getmetafield(lua, 1, "__metatable")) return luaL_error(lua, "cannot change a protected metatable");
+    lua_settop(lua, 2);
+    lua_setmetatable(lua, 1);
+    return 1;
+}
+
+static int cpu_clock(lua_State *lua)
+{
+    lua_pushnumber(lua, (lua_Number)clock() / CLOCKS_PER_SEC);
+    return 1;
+}
+
+/* ---- building --------------------------------------------------------------------------------------------------- */
+
+static void open_library(lua_State *lua, const char *name, lua_CFunction open)
+{
+    lua_pushcfunction(lua, open);
+    lua_pushstring(lua, name);
+    lua_call(lua, 1, 1);
+    lua_pop(lua, 1);
+}
+
+/* globals[name] = locked view of the table at the top, which is popped. */
+static void publish(lua_State *lua, int globals, const char *name)
+{
+    script__push_locked(lua, lua_gettop(lua));
+    lua_setfield(lua, globals, name);
+    lua_pop(lua, 1);
+}
+
+static void copy_globals(lua_State *lua, int globals)
+{
+    static const char *const functions[] = {"assert", "collectgarbage", "coroutine", "error", "gcinfo", "getmetatable",
+                                            "ipairs", "load", "loadstring", "next", "pairs", "pcall", "rawequal", "rawget",
+                                            "select", "tonumber", "tostring", "type", "unpack", "xpcall", "_VERSION"};
+    for (size_t i = 0; i < ARRAY_LEN(functions); i++) {
+        lua_getglobal(lua, functions[i]);
+        lua_setfield(lua, globals, functions[i]);
+    }
+    lua_pushcfunction(lua, checked_rawset);
+    lua_setfield(lua, globals, "rawset");
+    lua_pushcfunction(lua, checked_setmetatable);
+    lua_setfield(lua, globals, "setmetatable");
+}
+
+static void publish_libraries(lua_State *lua, int globals)
+{
+    static const char *const names[] = {"string", "table", "math", "bit"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        lua_getglobal(lua, names[i]);
+        publish(lua, globals, names[i]);
+    }
+    lua_newtable(lua);
+    lua_pushcfunction(lua, cpu_clock);
+    lua_setfield(lua, -2, "clock");
+    publish(lua, globals, "os");
+    luaopen_cjson(lua);
+    publish(lua, globals, "cjson");
+    script__open_msgpack(lua);
+    publish(lua, globals, "cmsgpack");
+    script__open_struct(lua);
+    publish(lua, globals, "struct");
+}
+
+/* Loaded code must not get the real global table: its environment is the caller's lock. */
+static int load_text(lua_State *lua)
+{
+    size_t len;
+    const char *text = luaL_checklstring(lua, 1, &len);
+    const char *name = luaL_optstring(lua, 2, text);
+    if (len && text[0] == '\x1b') return luaL_error(lua, "bytecode is not allowed");
+    if (luaL_loadbuffer(lua, text, len, name) != 0) {
+        lua_pushnil(lua);
+        lua_insert(lua, -2);
+        return 2;
+    }
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, script__engine(lua)->environment);
+    lua_setfenv(lua, -2);
+    return 1;
+}
+
+static void lock_strings(lua_State *lua)
+{
+    lua_pushliteral(lua, "");
+    lua_getmetatable(lua, -1);
+    lua_pushboolean(lua, false);
+    lua_setfield(lua, -2, "__metatable");
+    lua_pop(lua, 2);
+}
+
+static void make_locked_set(lua_State *lua)
+{
+    lua_pushlightuserdata(lua, (void *)&locked_key);
+    lua_newtable(lua);
+    lua_createtable(lua, 0, 1);
+    lua_pushliteral(lua, "k");
+    lua_setfield(lua, -2, "__mode");
+    lua_setmetatable(lua, -2);
+    lua_rawset(lua, LUA_REGISTRYINDEX);
+}
+
+void script__open_sandbox(script_engine_t *engine)
+{
+    lua_State *lua = engine->lua;
+    open_library(lua, "", luaopen_base);
+    open_library(lua, LUA_TABLIBNAME, luaopen_table);
+    open_library(lua, LUA_STRLIBNAME, luaopen_string);
+    open_library(lua, LUA_MATHLIBNAME, luaopen_math);
+    open_library(lua, LUA_BITLIBNAME, luaopen_bit);
+    luaL_loadstring(lua, "math.randomseed(...)");
+    lua_pushnumber(lua, (lua_Number)engine->host.seed);
+    lua_call(lua, 1, 0);
+    make_locked_set(lua);
+    lock_strings(lua);
+
+    lua_newtable(lua);
+    int globals = lua_gettop(lua);
+    copy_globals(lua, globals);
+    publish_libraries(lua, globals);
+    script__open_redis(engine);
+    script__push_locked(lua, lua_gettop(lua));
+    lua_pushvalue(lua, -1);
+    lua_setfield(lua, globals, "redis");
+    lua_setfield(lua, globals, "server");
+    lua_pop(lua, 1);
+    lua_pushcfunction(lua, load_text);
+    lua_pushvalue(lua, -1);
+    lua_setfield(lua, globals, "loadstring");
+    lua_setfield(lua, globals, "load");
+    lua_createtable(lua, 0, 1);
+    lua_pushcfunction(lua, missing_global);
+    lua_setfield(lua, -2, "__index");
+    lua_setmetatable(lua, globals);
+
+    script__push_locked(lua, globals);
+    lua_pushvalue(lua, -1);
+    lua_setfield(lua, globals, "_G");
+    engine->environment = luaL_ref(lua, LUA_REGISTRYINDEX);
+    engine->globals = luaL_ref(lua, LUA_REGISTRYINDEX);
+}

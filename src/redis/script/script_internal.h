@@ -1,0 +1,46 @@
+/* script_internal.h: what the files of the script engine share. */
+#ifndef TRIVET_REDIS_SCRIPT_INTERNAL_H
+#define TRIVET_REDIS_SCRIPT_INTERNAL_H
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+
+#include "base/map.h"
+#include "redis/script/script.h"
+
+struct script_engine {
+    script_host_t host;
+    lua_State *lua;
+    map_t scripts;  /* sha -> script_t */
+    int globals;    /* registry: what scripts see behind their locked environment */
+    int environment; /* registry: the locked table itself */
+    /* the run under way */
+    const script_t *running;
+    lua_State *thread;
+    int thread_ref;
+    buf_t *reply;
+    int client_resp;
+    int resp; /* redis.setresp */
+    bool stopped; /* SCRIPT KILL was obeyed */
+};
+
+/* The engine that a Lua state belongs to. */
+script_engine_t *script__engine(lua_State *lua);
+
+/* Makes the globals: libraries, redis.*, and the locks (sandbox.c, api.c). */
+void script__open_sandbox(script_engine_t *engine);
+/* Pushes a table that shows `index` (an absolute stack index) but cannot be changed. */
+void script__push_locked(lua_State *lua, int index);
+void script__open_redis(script_engine_t *engine); /* leaves the library's table on the stack */
+int script__open_msgpack(lua_State *lua);
+int script__open_struct(lua_State *lua);
+
+/* convert.c: pushes the value of one RESP reply; false when Lua's stack is full. */
+bool script__push_reply(lua_State *lua, bytes_t reply);
+/* Appends the value at the top of the stack as a reply, and pops it. */
+void script__append_reply(script_engine_t *engine, lua_State *lua, buf_t *out);
+/* Appends "-text\r\n" with line breaks made into spaces. */
+void script__append_error(buf_t *out, bytes_t text);
+
+#endif

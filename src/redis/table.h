@@ -1,0 +1,132 @@
+/* table.h: the hash table of the keyspace, of expiring keys, and of large hashes, sets and sorted sets.
+ *
+ * Pointers to entries live in buckets of one cache line:
+ *
+ *      +------+------+------+-----+------+--------+--------+-----+--------+
+ *      | meta | tag0 | tag1 | ... | tag6 | entry0 | entry1 | ... | entry6 |     64 bytes
+ *      +------+------+------+-----+------+--------+--------+-----+--------+
+ *
+ * A tag is one byte of the entry's hash (never 0; 0 = free), so that a lookup touches the bucket and, almost always,
+ * only the entry it wants. When `meta` has TABLE_CHAINED, entry6 points to a further bucket. The table grows and shrinks
+ * by two, a bucket at a time with each change, so no call takes long.
+ *
+ * The table owns neither entries nor keys. Who looks up brings the hash and an inlined comparison. */
+#ifndef TRIVET_REDIS_TABLE_H
+#define TRIVET_REDIS_TABLE_H
+
+#include "base/base.h"
+
+#define TABLE_SLOTS 7
+
+enum { TABLE_CHAINED = 1 };
+
+typedef struct table_bucket {
+    uint8_t meta;
+    uint8_t tags[TABLE_SLOTS];
+    void *entries[TABLE_SLOTS];
+} table_bucket_t;
+_Static_assert(sizeof(table_bucket_t) == 64, "a bucket is a cache line");
+
+typedef struct table {
+    table_bucket_t *buckets[2]; /* [1] is the table being moved to; NULL when none */
+    void *blocks[2];            /* what was allocated for them */
+    uint8_t bits[2];            /* log2 of the bucket count */
+    uint32_t walkers;           /* no bucket moves while > 0 (iteration under way) */
+    size_t used[2];
+    size_t chained_buckets;
+    size_t move_next;           /* next bucket of [0] to move, while [1] exists */
+    uint64_t (*hash_of)(const void *entry);
+} table_t;
+
+/* Where an entry is; valid until the next insert or remove. */
+typedef struct table_pos {
+    table_bucket_t *bucket;
+    unsigned slot;
+} table_pos_t;
+
+void table_init(table_t *t, uint64_t (*hash_of)(const void *entry));
+/* Frees the buckets; the entries are the caller's (table_each first). */
+void table_deinit(table_t *t);
+static inline size_t table_count(const table_t *t) { return t->used[0] + t->used[1]; }
+size_t table_memory_bytes(const table_t *t);
+
+/* Adds an entry that is known not to be there. */
+void table_insert(table_t *t, uint64_t hash, void *entry);
+/* Takes the entry at `pos` (found with this hash) out of the table. */
+void table_remove(table_t *t, uint64_t hash, table_pos_t pos);
+static inline void *table_at(table_pos_t pos) { return pos.bucket->entries[pos.slot]; }
+/* Puts another entry with the same key in its place (after a reallocation). */
+static inline void table_replace(table_pos_t pos, void *entry) { pos.bucket->entries[pos.slot] = entry; }
+/* Makes room for `count` entries at once. */
+void table_reserve(table_t *t, size_t count);
+/* Moves up to `buckets` buckets of a resize under way; true while there is more to do. */
+bool table_move(table_t *t, size_t buckets);
+
+/* Calls `each` for all entries; the table must not be changed meanwhile (the entries may). */
+void table_each(table_t *t, void (*each)(void *user, void *entry), void *user);
+/* SCAN: visits one bucket (and its twin when resizing), returns the next cursor, 0 at the end. Every entry that is
+ * there from start to end is visited at least once, whatever happens between calls. `each` may change the entry's value,
+ * not the table. */
+uint64_t table_scan(table_t *t, uint64_t cursor, void (*each)(void *user, void *entry), void *user);
+/* A uniformly chosen entry, NULL when empty. `random` is called as often as needed. */
+void *table_random(table_t *t, uint64_t (*random)(void *user), void *user);
+
+static inline uint8_t table__tag(uint64_t hash)
+{
+    uint8_t tag = (uint8_t)(hash >> 56);
+    return tag ? tag : 1;
+}
+
+/* A bit mask (bit 8*i+15 for slot i) of the slots whose tag may equal `tag`; false positives are possible only above
+ * a true match, which the comparison sorts out. */
+static inline uint64_t table__matches(const table_bucket_t *b, uint8_t tag)
+{
+    uint64_t word;
+    memcpy(&word, b, 8);
+    word ^= (uint64_t)tag * 0x0101010101010101u;
+    return (word - 0x0101010101010101u) & ~word & 0x8080808080808000u;
+}
+
+static inline table_bucket_t *table__top(const table_t *t, int which, uint64_t hash)
+{
+    return &t->buckets[which][hash & (((size_t)1 << t->bits[which]) - 1)];
+}
+
+static inline void table_prefetch_bucket(const table_t *t, uint64_t hash)
+{
+    if (t->buckets[0]) __builtin_prefetch(table__top(t, 0, hash));
+    if (UNLIKELY(t->buckets[1] != NULL)) __builtin_prefetch(table__top(t, 1, hash));
+}
+
+/* After table_prefetch_bucket: asks for the entries that may match. */
+static inline void table_prefetch_entry(const table_t *t, uint64_t hash)
+{
+    for (int which = 0; which < 2 && t->buckets[which]; which++) {
+        const table_bucket_t *b = table__top(t, which, hash);
+        uint64_t m = table__matches(b, table__tag(hash));
+        for (; m; m &= m - 1) __builtin_prefetch(b->entries[(__builtin_ctzll(m) >> 3) - 1]);
+    }
+}
+
+/* The one lookup; `same` is a constant function that the compiler inlines. False when absent. */
+static inline __attribute__((always_inline)) bool
+table_find(const table_t *t, uint64_t hash, bytes_t key, bool (*same)(const void *entry, bytes_t key), table_pos_t *ret_pos)
+{
+    uint8_t tag = table__tag(hash);
+    for (int which = 0; which < 2 && t->buckets[which]; which++) {
+        for (table_bucket_t *b = table__top(t, which, hash);; b = b->entries[TABLE_SLOTS - 1]) {
+            bool chained = b->meta & TABLE_CHAINED;
+            for (uint64_t m = table__matches(b, tag); m; m &= m - 1) {
+                unsigned slot = ((unsigned)__builtin_ctzll(m) >> 3) - 1;
+                if (b->tags[slot] == tag && same(b->entries[slot], key)) {
+                    *ret_pos = (table_pos_t){b, slot};
+                    return true;
+                }
+            }
+            if (!chained) break;
+        }
+    }
+    return false;
+}
+
+#endif

@@ -1,0 +1,39 @@
+/* list.h: the list type: one listpack while it is small, a quicklist beyond. `fill` is
+ * list-max-listpack-size. */
+#ifndef TRIVET_REDIS_TYPES_LIST_H
+#define TRIVET_REDIS_TYPES_LIST_H
+
+#include "redis/types/quicklist.h"
+#include "redis/types/value.h"
+
+/* A position in either encoding; p NULL: past an end. */
+typedef struct list_pos {
+    ql_node_t *node; /* NULL in a listpack */
+    const uint8_t *p;
+} list_pos_t;
+
+value_t rlist_new(void);
+size_t rlist_length(value_t v);
+/* Before pushing: becomes a quicklist if these elements would make it too large. */
+void rlist_expect(value_t *v, const bytes_t *texts, size_t count, int64_t fill);
+/* After shrinking: becomes a listpack again below half of the limits. */
+void rlist_shrunk(value_t *v, int64_t fill);
+/* After an element was inserted or replaced: becomes a quicklist when it is now too large. */
+void rlist_grown(value_t *v, int64_t fill);
+/* The caller has called rlist_expect. `text` must not lie in the list. */
+void rlist_push(value_t *v, bytes_t text, bool at_head);
+
+list_pos_t rlist_first(value_t v);
+list_pos_t rlist_last(value_t v);
+list_pos_t rlist_seek(value_t v, int64_t index);
+list_pos_t rlist_next(value_t v, list_pos_t pos);
+list_pos_t rlist_prev(value_t v, list_pos_t pos);
+bytes_t rlist_text(list_pos_t pos, char room[NUM_I64_CHARS_MAX]);
+
+void rlist_insert(value_t *v, list_pos_t pos, bytes_t text, bool after);
+void rlist_replace(value_t *v, list_pos_t pos, bytes_t text);
+/* The next position (backwards: the previous one). */
+list_pos_t rlist_remove(value_t *v, list_pos_t pos, bool backwards);
+void rlist_delete_range(value_t *v, size_t start, size_t count);
+
+#endif

@@ -1,0 +1,168 @@
+/* options.c: see options.h. The file is read by inih; a line it cannot take is an error with its number. */
+#include "server/options.h"
+
+#include <ini.h>
+#include <stdio.h>
+
+static const char *const sections[] = {"trivet", "redis", "kafka", "zookeeper", "http"};
+
+/* --data DIR is short for --trivet.data DIR, and so on. */
+static const char *const trivet_names[] = {"data", "bind", "reactors", "log-level"};
+
+const char *options_help(void)
+{
+    return "Usage: trivet [OPTION VALUE]...\n"
+           "One server that speaks the Redis, Kafka and ZooKeeper protocols.\n"
+           "\n"
+           "  --config FILE         read settings from FILE (sections [trivet] [redis] [kafka] [zookeeper] [http])\n"
+           "  --data DIR            where everything durable lives (default ./trivet-data)\n"
+           "  --bind ADDR           address to listen on (default 127.0.0.1)\n"
+           "  --redis.port N        default 6379; 0 picks a free port, -1 leaves the protocol off\n"
+           "  --kafka.port N        default 9092\n"
+           "  --zookeeper.port N    default 2181\n"
+           "  --http.port N         default 8080: /metrics /healthz /readyz\n"
+           "  --reactors N          event loops (default 1)\n"
+           "  --log-level LEVEL     debug, info, warn or error (default info)\n"
+           "  --SECTION.NAME VALUE  any directive of redis.conf, server.properties or zoo.cfg:\n"
+           "                        --redis.appendfsync always --kafka.num.partitions 3 --zookeeper.tickTime 2000\n"
+           "  --ready-json          print one JSON line on standard output once all ports are open, and nothing else there\n"
+           "  --version             print the version\n"
+           "  --help                print this\n";
+}
+
+static bool known_section(const char *name, size_t len)
+{
+    for (size_t i = 0; i < ARRAY_LEN(sections); i++)
+        if (strlen(sections[i]) == len && memcmp(sections[i], name, len) == 0) return true;
+    return false;
+}
+
+static void add_setting(options_t *options, bytes_t section, const char *name, const char *value, const char *origin)
+{
+    options->settings =
+        mem_realloc(options->settings, (options->settings_count + 1) * sizeof(*options->settings));
+    options->settings[options->settings_count++] = (setting_t){
+        .section = mem_strndup(section),
+        .name = mem_strdup(name),
+        .value = mem_strdup(value),
+        .origin = mem_strdup(origin),
+    };
+}
+
+typedef struct file_reader {
+    options_t *options;
+    FILE *file;
+    const char *path;
+    int line; /* the one inih is at: Debian's build of it does not tell its handler */
+    char *error;
+} file_reader_t;
+
+static char *next_line(char *out, int chars, void *user)
+{
+    file_reader_t *reader = user;
+    reader->line++;
+    return fgets(out, chars, reader->file);
+}
+
+static int on_file_setting(void *user, const char *section, const char *name, const char *value)
+{
+    file_reader_t *reader = user;
+    char origin[256];
+    snprintf(origin, sizeof(origin), "%.200s:%d", reader->path, reader->line);
+    if (!known_section(section, strlen(section))) {
+        snprintf(reader->error, OPTIONS_ERROR_CHARS_MAX,
+                 "%s: unknown section [%.40s]; use [trivet], [redis], [kafka], [zookeeper] or [http]", origin, section);
+        return 0;
+    }
+    add_setting(reader->options, bytes_str(section), name, value, origin);
+    return 1;
+}
+
+static int read_file(options_t *options, const char *path, char *error)
+{
+    file_reader_t reader = {.options = options, .path = path, .error = error, .file = fopen(path, "re")};
+    error[0] = '\0';
+    if (!reader.file) {
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "cannot read the configuration file %.300s", path);
+        return ERR_NOT_FOUND;
+    }
+    int bad_line = ini_parse_stream(next_line, &reader, on_file_setting, &reader);
+    fclose(reader.file);
+    if (bad_line == 0) return 0;
+    if (error[0] == '\0')
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%.300s:%d: expected NAME = VALUE under a [section]", path, bad_line);
+    return ERR_INVALID;
+}
+
+/* "--redis.port" -> section "redis", name "port"; "--data" -> "trivet", "data". */
+static bool split_name(const char *arg, bytes_t *ret_section, const char **ret_name)
+{
+    const char *dot = strchr(arg, '.');
+    if (dot && known_section(arg, (size_t)(dot - arg)) && dot[1]) {
+        *ret_section = bytes_of(arg, (size_t)(dot - arg));
+        *ret_name = dot + 1;
+        return true;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(trivet_names); i++) {
+        if (strcmp(arg, trivet_names[i]) == 0) {
+            *ret_section = BYTES_LIT("trivet");
+            *ret_name = trivet_names[i];
+            return true;
+        }
+    }
+    return false;
+}
+
+static int parse_flag(options_t *options, const char *arg)
+{
+    if (strcmp(arg, "--ready-json") == 0)
+        options->ready_json = true;
+    else if (strcmp(arg, "--version") == 0)
+        options->show_version = true;
+    else if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0)
+        options->show_help = true;
+    else
+        return ERR_NOT_FOUND;
+    return 0;
+}
+
+int options_parse(int argc, char **argv, options_t *ret_options, char error[OPTIONS_ERROR_CHARS_MAX])
+{
+    options_t options = {0};
+    int err = 0;
+    for (int i = 1; i < argc && err == 0; i++) {
+        bytes_t section;
+        const char *name;
+        if (parse_flag(&options, argv[i]) == 0) continue;
+        bool is_config = strcmp(argv[i], "--config") == 0;
+        if (!is_config && (strncmp(argv[i], "--", 2) != 0 || !split_name(argv[i] + 2, &section, &name))) {
+            snprintf(error, OPTIONS_ERROR_CHARS_MAX, "unknown option '%s'; --help lists them", argv[i]);
+            err = ERR_INVALID;
+        } else if (i + 1 == argc) {
+            snprintf(error, OPTIONS_ERROR_CHARS_MAX, "option '%s' needs a value", argv[i]);
+            err = ERR_INVALID;
+        } else if (is_config) {
+            err = read_file(&options, argv[++i], error);
+        } else {
+            add_setting(&options, section, name, argv[++i], "command line");
+        }
+    }
+    if (err != 0)
+        options_deinit(&options);
+    else
+        *ret_options = options;
+    return err;
+}
+
+void options_deinit(options_t *options)
+{
+    for (size_t i = 0; i < options->settings_count; i++) {
+        setting_t *s = &options->settings[i];
+        mem_free(s->section);
+        mem_free(s->name);
+        mem_free(s->value);
+        mem_free(s->origin);
+    }
+    mem_free(options->settings);
+    *options = (options_t){0};
+}

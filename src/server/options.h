@@ -1,0 +1,32 @@
+/* options.h: what the command line and the configuration file say, as an ordered list of settings.
+ *
+ * The file is INI with the sections [trivet], [redis], [kafka], [zookeeper] and [http]; the same names stand on the command
+ * line as --section.name value. Later settings win. Names are checked by whoever owns the section. */
+#ifndef TRIVET_SERVER_OPTIONS_H
+#define TRIVET_SERVER_OPTIONS_H
+
+#include "base/base.h"
+
+#define OPTIONS_ERROR_CHARS_MAX 512
+
+typedef struct setting {
+    char *section;
+    char *name;
+    char *value;
+    char *origin; /* "command line" or "FILE:LINE", for messages */
+} setting_t;
+
+typedef struct options {
+    setting_t *settings;
+    size_t settings_count;
+    bool ready_json;
+    bool show_version;
+    bool show_help;
+} options_t;
+
+/* On failure `error` says what was wrong, where, and what would be right. */
+int options_parse(int argc, char **argv, options_t *ret_options, char error[OPTIONS_ERROR_CHARS_MAX]) MUST_CHECK;
+void options_deinit(options_t *options);
+const char *options_help(void);
+
+#endif

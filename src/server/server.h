@@ -1,0 +1,33 @@
+/* server.h: the process: one loop, the tree, three wings, the bridge and HTTP, wired together. */
+#ifndef TRIVET_SERVER_SERVER_H
+#define TRIVET_SERVER_SERVER_H
+
+#include "base/base.h"
+#include "server/options.h"
+
+typedef struct server server_t;
+
+/* The four doors, in the order of the banner. */
+typedef enum server_door { DOOR_REDIS, DOOR_KAFKA, DOOR_ZOOKEEPER, DOOR_HTTP, DOORS_COUNT } server_door_t;
+
+extern const char *const server_door_names[DOORS_COUNT];
+
+/* Reads settings, recovers what is on disk and opens the doors. `started_ns` is the monotonic time at which the process
+ * began. On failure `error` is one clear line. */
+int server_start(const options_t *options, uint64_t started_ns, server_t **ret_server,
+                 char error[OPTIONS_ERROR_CHARS_MAX]) MUST_CHECK;
+/* Until SIGTERM or SIGINT. */
+void server_run(server_t *server);
+/* Flushes, syncs and closes. */
+void server_stop(server_t *server);
+
+/* What the banner and --ready-json tell. */
+int server_port(const server_t *server, server_door_t door); /* -1 = off */
+const char *server_data_dir(const server_t *server);
+double server_ready_ms(const server_t *server);
+size_t server_resident_bytes(void);
+/* "redis: append-only file, synced every second; ..." The text belongs to the caller. */
+char *server_durability(const server_t *server);
+const char *server_bind(const server_t *server);
+
+#endif

@@ -1,0 +1,66 @@
+/* server_internal.h: what the wiring of each wing (wing_*.c) shares with server.c. */
+#ifndef TRIVET_SERVER_SERVER_INTERNAL_H
+#define TRIVET_SERVER_SERVER_INTERNAL_H
+
+#include "base/buf.h"
+#include "coord/coord.h"
+#include "io/io.h"
+#include "net/net.h"
+#include "server/server.h"
+
+typedef struct server__door {
+    int port; /* asked for */
+    int bound_port;
+    bool enabled;
+    bool started;
+    void *wing; /* the wiring's own state, made by its init */
+} server__door_t;
+
+struct server {
+    io_loop_t *loop;
+    net_t *net;
+    coord_t *coord;
+    struct redis *redis; /* NULL while off: for the bridge */
+    struct kafka *kafka;
+    struct bridge *bridge; /* when both run */
+    io_hook_t ready_hook;
+    bool terminated;
+    coord_options_t coord_options;
+    server__door_t doors[DOORS_COUNT];
+    char *data_dir;
+    char *coord_dir;
+    char *bind;
+    uint64_t started_ns;
+    uint64_t ready_ns;
+};
+
+/* One door's wiring (wing_*.c). What may be NULL says so. */
+typedef struct server__wing {
+    /* Makes the wing's state with its default configuration. */
+    void *(*init)(server_t *server);
+    /* May be NULL. ERR_NOT_FOUND for an unknown directive; `why` says what would fit. */
+    int (*configure)(void *wing, const char *name, const char *value, char *why, size_t why_bytes);
+    /* Recovers what is on disk; may fill `error`. May be NULL. */
+    int (*start)(void *wing, server_t *server, char *error);
+    /* Whether what `start` and `listen` began has ended; NULL when it ends at once. */
+    bool (*ready)(const void *wing);
+    int (*listen)(void *wing, const char *host, uint16_t port, uint16_t *ret_port);
+    /* Flushes and closes; after `start` only. */
+    void (*stop)(void *wing);
+    void (*deinit)(void *wing);
+    /* "keys: append-only file, synced every second"; may be NULL. */
+    const char *(*durability)(const void *wing);
+    /* Appends the wing's metrics as Prometheus text; may be NULL. */
+    void (*metrics)(const void *wing, buf_t *out);
+} server__wing_t;
+
+extern const server__wing_t server__redis, server__kafka, server__zookeeper, server__http;
+
+/* The metrics of all wings that run. */
+void server__metrics(const server_t *server, buf_t *out);
+/* Appends the counters of a service's connections, labelled with its name. */
+void server__net_metrics(const net_t *net, const net_service_t *service, buf_t *out);
+/* `<data directory>/<name>`; the caller frees it. */
+char *server__path(const server_t *server, const char *name);
+
+#endif

@@ -1,0 +1,69 @@
+/* wing_http.c: the HTTP door: /metrics in Prometheus text, /healthz and /readyz. */
+#include "http/http.h"
+#include "server/server_internal.h"
+
+typedef struct wing_http {
+    server_t *server;
+    http_t *http;
+} wing_http_t;
+
+static void *init(server_t *server)
+{
+    wing_http_t *wing = mem_zalloc(sizeof(*wing));
+    wing->server = server;
+    return wing;
+}
+
+static int page_metrics(void *user, buf_t *body)
+{
+    const server_t *server = user;
+    double uptime = (double)(io_hrtime_ns(server->loop) - server->started_ns) / 1e9;
+    buf_printf(body, "# TYPE trivet_info gauge\ntrivet_info{version=\"%s\"} 1\n", TRIVET_VERSION);
+    buf_printf(body, "# TYPE process_uptime_seconds gauge\nprocess_uptime_seconds %.3f\n", uptime);
+    buf_printf(body, "# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes %zu\n",
+               server_resident_bytes());
+    buf_printf(body, "# TYPE trivet_heap_bytes gauge\ntrivet_heap_bytes %zu\n", mem_used());
+    server__metrics(server, body);
+    return 200;
+}
+
+static int page_health(void *user, buf_t *body)
+{
+    buf_append(body, "ok\n", 3);
+    return 200;
+}
+
+/* The doors open only after recovery, so whoever can ask is answered by a server that is ready. */
+static int page_ready(void *user, buf_t *body)
+{
+    buf_append(body, "ready\n", 6);
+    return 200;
+}
+
+static int start_listening(void *user, const char *host, uint16_t port, uint16_t *ret_port)
+{
+    wing_http_t *wing = user;
+    int err = http_new(wing->server->loop, host, port, &wing->http);
+    if (err != 0) return err;
+    http_add_page(wing->http, "/metrics", "text/plain; version=0.0.4", page_metrics, wing->server);
+    http_add_page(wing->http, "/healthz", "text/plain", page_health, wing->server);
+    http_add_page(wing->http, "/readyz", "text/plain", page_ready, wing->server);
+    *ret_port = http_port(wing->http);
+    return 0;
+}
+
+static void stop(void *user)
+{
+    wing_http_t *wing = user;
+    if (wing->http) http_free(wing->http);
+    wing->http = NULL;
+}
+
+static void deinit(void *user) { mem_free(user); }
+
+const server__wing_t server__http = {
+    .init = init,
+    .listen = start_listening,
+    .stop = stop,
+    .deinit = deinit,
+};

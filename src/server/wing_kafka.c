@@ -1,0 +1,79 @@
+/* wing_kafka.c: the Kafka door. */
+#include "kafka/kafka.h"
+#include "server/server_internal.h"
+
+#include <stdlib.h>
+
+typedef struct wing_kafka {
+    server_t *server;
+    kafka_config_t *config;
+    kafka_t *kafka;
+} wing_kafka_t;
+
+static void *init(server_t *server)
+{
+    wing_kafka_t *wing = mem_zalloc(sizeof(*wing));
+    wing->server = server;
+    wing->config = kafka_config_new();
+    return wing;
+}
+
+static int configure(void *user, const char *name, const char *value, char *why, size_t why_bytes)
+{
+    return kafka_configure(((wing_kafka_t *)user)->config, name, value, why, why_bytes);
+}
+
+static int start(void *user, server_t *server, char *error)
+{
+    wing_kafka_t *wing = user;
+    char *dir = server__path(server, "kafka");
+    wing->kafka = kafka_new(server->loop, server->net, server->coord, dir, wing->config);
+    mem_free(dir);
+    int err = kafka_start(wing->kafka, error, OPTIONS_ERROR_CHARS_MAX);
+    if (err == 0) server->kafka = wing->kafka;
+    return err;
+}
+
+static bool ready(const void *user) { return kafka_ready(((const wing_kafka_t *)user)->kafka); }
+
+static int start_listening(void *user, const char *host, uint16_t port, uint16_t *ret_port)
+{
+    int bound = kafka_listen(((wing_kafka_t *)user)->kafka, host, port);
+    if (bound < 0) return bound;
+    *ret_port = (uint16_t)bound;
+    return 0;
+}
+
+static void stop(void *user) { kafka_stop(((wing_kafka_t *)user)->kafka); }
+
+static void deinit(void *user)
+{
+    wing_kafka_t *wing = user;
+    if (wing->kafka) kafka_free(wing->kafka);
+    kafka_config_free(wing->config);
+    mem_free(wing);
+}
+
+/* Kafka's own default leaves syncing to the system: only a whole number of messages or milliseconds changes that. */
+static const char *durability(const void *user)
+{
+    const wing_kafka_t *wing = user;
+    const char *every = kafka_config_get(wing->config, "log.flush.interval.messages");
+    if (every && strtoull(every, NULL, 10) == 1) return "records synced one by one";
+    if (every && strtoull(every, NULL, 10) < INT64_MAX) return "records synced as log.flush.interval.messages says";
+    return "records in the page cache";
+}
+
+static void metrics(const void *user, buf_t *out) { kafka_metrics(((const wing_kafka_t *)user)->kafka, out); }
+
+const server__wing_t server__kafka = {
+    .init = init,
+    .configure = configure,
+    .start = start,
+    .ready = ready,
+    .listen = start_listening,
+    .stop = stop,
+    .deinit = deinit,
+    .durability = durability,
+    .metrics = metrics,
+};

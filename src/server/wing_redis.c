@@ -1,0 +1,97 @@
+/* wing_redis.c: the Redis door. */
+#include "redis/redis.h"
+#include "server/server_internal.h"
+
+typedef struct wing_redis {
+    server_t *server;
+    redis_config_t *config; /* until the wing takes it */
+    redis_t *redis;
+} wing_redis_t;
+
+static void *init(server_t *server)
+{
+    wing_redis_t *wing = mem_zalloc(sizeof(*wing));
+    wing->server = server;
+    wing->config = redis_config_new();
+    return wing;
+}
+
+static int configure(void *user, const char *name, const char *value, char *why, size_t why_bytes)
+{
+    return redis_configure(((wing_redis_t *)user)->config, name, value, why, why_bytes);
+}
+
+static void on_shutdown(void *user)
+{
+    server_t *server = user;
+    server->terminated = true;
+    io_loop_stop(server->loop);
+}
+
+static int start(void *user, server_t *server, char *error)
+{
+    wing_redis_t *wing = user;
+    char *dir = server__path(server, "redis");
+    wing->redis = redis_new(server->loop, server->net, dir, wing->config);
+    wing->config = NULL;
+    mem_free(dir);
+    redis_on_shutdown(wing->redis, on_shutdown, server);
+    int err = redis_load(wing->redis, error, OPTIONS_ERROR_CHARS_MAX);
+    if (err == 0) server->redis = wing->redis;
+    return err;
+}
+
+static int start_listening(void *user, const char *host, uint16_t port, uint16_t *ret_port)
+{
+    return redis_listen(((wing_redis_t *)user)->redis, host, port, ret_port);
+}
+
+static void stop(void *user) { redis_stop(((wing_redis_t *)user)->redis); }
+
+static void deinit(void *user)
+{
+    wing_redis_t *wing = user;
+    if (wing->redis) redis_free(wing->redis);
+    if (wing->config) redis_config_free(wing->config);
+    mem_free(wing);
+}
+
+static const char *durability(const void *user) { return redis_durability(((const wing_redis_t *)user)->redis); }
+
+static void counter(buf_t *out, const char *name, uint64_t value)
+{
+    buf_printf(out, "# TYPE trivet_redis_%s_total counter\ntrivet_redis_%s_total %" PRIu64 "\n", name, name, value);
+}
+
+static void gauge(buf_t *out, const char *name, uint64_t value)
+{
+    buf_printf(out, "# TYPE trivet_redis_%s gauge\ntrivet_redis_%s %" PRIu64 "\n", name, name, value);
+}
+
+static void metrics(const void *user, buf_t *out)
+{
+    const wing_redis_t *wing = user;
+    redis_stats_t stats = redis_stats(wing->redis);
+    gauge(out, "keys", stats.keys);
+    gauge(out, "clients", stats.clients);
+    gauge(out, "blocked_clients", stats.blocked_clients);
+    gauge(out, "aof_bytes", stats.aof_bytes);
+    counter(out, "commands", stats.commands);
+    counter(out, "keyspace_hits", stats.keyspace_hits);
+    counter(out, "keyspace_misses", stats.keyspace_misses);
+    counter(out, "expired_keys", stats.expired_keys);
+    counter(out, "evicted_keys", stats.evicted_keys);
+    counter(out, "aof_rewrites", stats.aof_rewrites);
+    server__net_metrics(wing->server->net, redis_net_service(), out);
+}
+
+const server__wing_t server__redis = {
+    .init = init,
+    .configure = configure,
+    .start = start,
+    .listen = start_listening,
+    .stop = stop,
+    .deinit = deinit,
+    .durability = durability,
+    .metrics = metrics,
+};

@@ -1,0 +1,70 @@
+/* wing_zookeeper.c: the ZooKeeper door. What its settings mean for the tree is passed on before the tree is opened. */
+#include "server/server_internal.h"
+#include "zookeeper/zookeeper.h"
+
+typedef struct wing_zookeeper {
+    server_t *server;
+    zookeeper_config_t config;
+    zookeeper_t *zookeeper;
+} wing_zookeeper_t;
+
+static void *init(server_t *server)
+{
+    wing_zookeeper_t *wing = mem_zalloc(sizeof(*wing));
+    wing->server = server;
+    zookeeper_config_init(&wing->config);
+    zookeeper_config_coord(&wing->config, &server->coord_options);
+    return wing;
+}
+
+static int configure(void *user, const char *name, const char *value, char *why, size_t why_bytes)
+{
+    wing_zookeeper_t *wing = user;
+    int err = zookeeper_configure(&wing->config, name, value, why, why_bytes);
+    if (err == 0) zookeeper_config_coord(&wing->config, &wing->server->coord_options);
+    return err;
+}
+
+static int start(void *user, server_t *server, char *error)
+{
+    wing_zookeeper_t *wing = user;
+    wing->zookeeper = zookeeper_new(server->loop, server->net, server->coord, &wing->config);
+    return 0;
+}
+
+static int start_listening(void *user, const char *host, uint16_t port, uint16_t *ret_port)
+{
+    int bound = zookeeper_listen(((wing_zookeeper_t *)user)->zookeeper, host, port);
+    if (bound < 0) return bound;
+    *ret_port = (uint16_t)bound;
+    return 0;
+}
+
+static void stop(void *user) { zookeeper_stop(((wing_zookeeper_t *)user)->zookeeper); }
+
+static void deinit(void *user)
+{
+    wing_zookeeper_t *wing = user;
+    if (wing->zookeeper) zookeeper_free(wing->zookeeper);
+    zookeeper_config_deinit(&wing->config);
+    mem_free(wing);
+}
+
+static const char *durability(const void *user)
+{
+    const wing_zookeeper_t *wing = user;
+    return wing->config.force_sync ? "znodes synced before each reply" : "znodes in the page cache (forceSync=no)";
+}
+
+static void metrics(const void *user, buf_t *out) { zookeeper_metrics(((const wing_zookeeper_t *)user)->zookeeper, out); }
+
+const server__wing_t server__zookeeper = {
+    .init = init,
+    .configure = configure,
+    .start = start,
+    .listen = start_listening,
+    .stop = stop,
+    .deinit = deinit,
+    .durability = durability,
+    .metrics = metrics,
+};

@@ -1,0 +1,122 @@
+/* config.c: zoo.cfg's names, their types, bounds and defaults, as one table. */
+#include "zookeeper/zookeeper_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+typedef enum setting_type { SETTING_INT, SETTING_BOOL, SETTING_STRING } setting_type_t;
+
+typedef struct setting {
+    const char *name;
+    setting_type_t type;
+    size_t offset;
+    int32_t min, max, preset;
+    const char *text; /* the default of a string */
+} setting_t;
+
+#define INT_SETTING(name, field, min, max, preset) {name, SETTING_INT, offsetof(zookeeper_config_t, field), min, max, preset, NULL}
+#define BOOL_SETTING(name, field, preset) {name, SETTING_BOOL, offsetof(zookeeper_config_t, field), 0, 1, preset, NULL}
+#define STRING_SETTING(name, field, preset) {name, SETTING_STRING, offsetof(zookeeper_config_t, field), 0, 0, 0, preset}
+
+static const setting_t settings[] = {
+    INT_SETTING("tickTime", tick_time_ms, 1, 3600000, 2000),
+    INT_SETTING("minSessionTimeout", session_timeout_ms_min, -1, INT32_MAX, -1),
+    INT_SETTING("maxSessionTimeout", session_timeout_ms_max, -1, INT32_MAX, -1),
+    INT_SETTING("maxClientCnxns", conns_per_ip_max, 0, INT32_MAX, 60),
+    INT_SETTING("maxCnxns", conns_max, 0, INT32_MAX, 0),
+    INT_SETTING("jute.maxbuffer", frame_bytes_max, 1024, 0x4000000, 0xfffff),
+    INT_SETTING("globalOutstandingLimit", outstanding_max, 1, 1000000, 1000),
+    INT_SETTING("snapCount", snapshot_entries, 2, INT32_MAX, 100000),
+    INT_SETTING("znode.container.checkIntervalMs", container_check_ms, 1, INT32_MAX, 60000),
+    INT_SETTING("initLimit", init_limit, 1, 100000, 10),
+    INT_SETTING("syncLimit", sync_limit, 1, 100000, 5),
+    BOOL_SETTING("forceSync", force_sync, true),
+    BOOL_SETTING("skipACL", skip_acl, false),
+    BOOL_SETTING("enforceQuota", enforce_quota, false),
+    BOOL_SETTING("extendedTypesEnabled", extended_types, true),
+    BOOL_SETTING("reconfigEnabled", reconfig, false),
+    STRING_SETTING("DigestAuthenticationProvider.superDigest", super_digest, NULL),
+    /* The cheap ones that show no data; the original's own default is srvr alone. */
+    STRING_SETTING("4lw.commands.whitelist", commands, "ruok,srvr,stat,mntr,conf,isro,envi,cons,dirs,wchs,crst,srst,gtmk"),
+};
+
+#define FIELD(config, setting, type) ((type *)(void *)((char *)(config) + (setting)->offset))
+
+void zookeeper_config_init(zookeeper_config_t *config)
+{
+    *config = (zookeeper_config_t){0};
+    for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
+        const setting_t *s = &settings[i];
+        if (s->type == SETTING_INT) *FIELD(config, s, int32_t) = s->preset;
+        if (s->type == SETTING_BOOL) *FIELD(config, s, bool) = s->preset != 0;
+        if (s->type == SETTING_STRING) *FIELD(config, s, char *) = s->text != NULL ? mem_strdup(s->text) : NULL;
+    }
+}
+
+void zookeeper_config_deinit(zookeeper_config_t *config)
+{
+    mem_free(config->super_digest);
+    mem_free(config->commands);
+    *config = (zookeeper_config_t){0};
+}
+
+static int set_int(zookeeper_config_t *config, const setting_t *s, const char *value, char *err, size_t err_bytes)
+{
+    char *end;
+    errno = 0;
+    long v = strtol(value, &end, 10);
+    if (end == value || *end != '\0' || errno != 0 || v < s->min || v > s->max) {
+        snprintf(err, err_bytes, "%s: '%s' is not a whole number from %d to %d", s->name, value, s->min, s->max);
+        return ERR_INVALID;
+    }
+    *FIELD(config, s, int32_t) = (int32_t)v;
+    return 0;
+}
+
+static int set_bool(zookeeper_config_t *config, const setting_t *s, const char *value, char *err, size_t err_bytes)
+{
+    bool yes = strcasecmp(value, "true") == 0 || strcasecmp(value, "yes") == 0;
+    if (!yes && strcasecmp(value, "false") != 0 && strcasecmp(value, "no") != 0) {
+        snprintf(err, err_bytes, "%s: '%s' is not true, false, yes or no", s->name, value);
+        return ERR_INVALID;
+    }
+    *FIELD(config, s, bool) = yes;
+    return 0;
+}
+
+static void list_names(char *err, size_t err_bytes, const char *name)
+{
+    int n = snprintf(err, err_bytes, "unknown setting '%s'; there are", name);
+    for (size_t i = 0; i < ARRAY_LEN(settings) && n > 0 && (size_t)n < err_bytes; i++) {
+        n += snprintf(err + n, err_bytes - (size_t)n, "%s %s", i ? "," : "", settings[i].name);
+    }
+}
+
+int zookeeper_configure(zookeeper_config_t *config, const char *name, const char *value, char *err, size_t err_bytes)
+{
+    if (strncmp(name, "zookeeper.", 10) == 0) name += 10; /* as the system properties are spelt */
+    for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
+        const setting_t *s = &settings[i];
+        if (strcmp(s->name, name) != 0) continue;
+        if (s->type == SETTING_INT) return set_int(config, s, value, err, err_bytes);
+        if (s->type == SETTING_BOOL) return set_bool(config, s, value, err, err_bytes);
+        mem_free(*FIELD(config, s, char *));
+        *FIELD(config, s, char *) = mem_strdup(value);
+        return 0;
+    }
+    list_names(err, err_bytes, name);
+    return ERR_NOT_FOUND;
+}
+
+void zookeeper_config_coord(const zookeeper_config_t *config, coord_options_t *options)
+{
+    options->tick_time_ms = (uint32_t)config->tick_time_ms;
+    options->snapshot_entries = (uint32_t)config->snapshot_entries;
+    options->container_check_ms = (uint32_t)config->container_check_ms;
+    options->extended_types = config->extended_types;
+    options->force_sync = config->force_sync;
+    options->skip_acl = config->skip_acl;
+    options->enforce_quota = config->enforce_quota;
+}

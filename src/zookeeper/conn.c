@@ -1,0 +1,175 @@
+/* conn.c: a client's connection: accepting, cutting frames, letting go. Called by src/net.
+ *
+ *   open ──4 letters──> answered, closed
+ *     └──ConnectRequest──> waits for its session ──> connected ──frames──> closed (the session lives until it expires) */
+#include "zookeeper/zookeeper_internal.h"
+
+typedef struct zk_ip {
+    uint32_t conns;
+} zk_ip_t;
+
+/* "127.0.0.1:51234" -> "127.0.0.1", "[::1]:51234" -> "::1". */
+static bytes_t peer_ip(const net_conn_t *net)
+{
+    const char *peer = net_conn_peer(net);
+    const char *colon = strrchr(peer, ':');
+    size_t len = colon == NULL ? strlen(peer) : (size_t)(colon - peer);
+    if (len >= 2 && peer[0] == '[') return bytes_of(peer + 1, len - 2);
+    return bytes_of(peer, len);
+}
+
+/* False when the address has its fill. */
+static bool count_ip(zookeeper_t *zk, bytes_t ip)
+{
+    zk_ip_t *count = map_get(&zk->by_ip, ip);
+    if (count == NULL) {
+        count = mem_zalloc(sizeof(*count));
+        map_put(&zk->by_ip, ip, count);
+    }
+    if (zk->config.conns_per_ip_max > 0 && count->conns >= (uint32_t)zk->config.conns_per_ip_max) return false;
+    count->conns++;
+    return true;
+}
+
+static void uncount_ip(zookeeper_t *zk, bytes_t ip)
+{
+    zk_ip_t *count = map_get(&zk->by_ip, ip);
+    if (count == NULL || --count->conns > 0) return;
+    map_remove(&zk->by_ip, ip);
+    mem_free(count);
+}
+
+int zk__on_open(net_conn_t *net, void *service)
+{
+    zookeeper_t *zk = service;
+    if (!count_ip(zk, peer_ip(net))) {
+        zk->connection_rejected++;
+        return ERR_LIMIT;
+    }
+    zk_conn_t *conn = mem_zalloc(sizeof(*conn));
+    conn->zookeeper = zk;
+    conn->net = net;
+    conn->last_op = "NA";
+    conn->last_cxid = -1;
+    conn->established_ms = io_wall_ms(zk->loop);
+    list_init(&conn->requests);
+    list_push_back(&zk->conns, &conn->node);
+    zk->conns_count++;
+    coord_watcher_init(&conn->watcher, zk__notify);
+    zk__auth_add(conn, BYTES_LIT("ip"), peer_ip(net));
+    net_conn_set_user(net, conn);
+    return 0;
+}
+
+static bytes_t session_key(const int64_t *id) { return bytes_of(id, sizeof(*id)); }
+
+zk_conn_t *zk__conn_of_session(const zookeeper_t *zk, int64_t session_id)
+{
+    return map_get(&zk->by_session, session_key(&session_id));
+}
+
+void zk__conn_bind(zk_conn_t *conn, int64_t session_id)
+{
+    conn->session_id = session_id;
+    conn->watcher.session_id = session_id;
+    map_put(&conn->zookeeper->by_session, session_key(&session_id), conn);
+}
+
+static void unbind(zk_conn_t *conn)
+{
+    if (conn->session_id == 0 || zk__conn_of_session(conn->zookeeper, conn->session_id) != conn) return;
+    map_remove(&conn->zookeeper->by_session, session_key(&conn->session_id));
+}
+
+void zk__on_close(net_conn_t *net)
+{
+    zk_conn_t *conn = net_conn_user(net);
+    if (conn == NULL) return; /* refused */
+    zookeeper_t *zk = conn->zookeeper;
+    uncount_ip(zk, peer_ip(net));
+    unbind(conn);
+    zk__requests_abandon(conn);
+    coord_watcher_deinit(zk->coord, &conn->watcher);
+    zk__auth_drop(conn);
+    list_remove(&conn->node);
+    zk->conns_count--;
+    mem_free(conn);
+}
+
+void zk__conn_close(zk_conn_t *conn)
+{
+    conn->closing = true;
+    net_close(conn->net);
+}
+
+coord_who_t zk__who(const zk_conn_t *conn) { return (coord_who_t){conn->ids, conn->ids_count}; }
+
+/* Any frame keeps the session alive; the tree is told once a tick. */
+void zk__conn_touch(zk_conn_t *conn)
+{
+    zookeeper_t *zk = conn->zookeeper;
+    uint64_t due_ms = io_now_ns(zk->loop) / 1000000 + (uint64_t)conn->timeout_ms;
+    uint32_t bucket = (uint32_t)(due_ms / (uint64_t)zk->config.tick_time_ms) + 1;
+    if (bucket == conn->touched_bucket) return;
+    conn->touched_bucket = bucket;
+    coord_session_touch(zk->coord, conn->session_id, conn->timeout_ms);
+}
+
+/* The session ended: expired, or closed by another connection. One whose own closeSession this is closes itself. */
+void zk__session_closed(void *user, int64_t session_id)
+{
+    zookeeper_t *zk = user;
+    zk_conn_t *conn = zk__conn_of_session(zk, session_id);
+    zk->sessions_closed++;
+    if (conn == NULL) return;
+    unbind(conn);
+    if (!conn->closing) zk__conn_close(conn);
+}
+
+/* ---- frames -------------------------------------------------------------------------------------------------------- */
+
+static ssize_t on_first(zk_conn_t *conn, uint8_t *data, size_t len)
+{
+    if (zk__is_command(data)) {
+        conn->received++;
+        conn->zookeeper->received++;
+        zk__command(conn, data);
+        zk__conn_close(conn);
+        return (ssize_t)len;
+    }
+    uint32_t bytes = load_be32(data);
+    if (bytes > ZK_CONNECT_BYTES_MAX) return ERR_LIMIT;
+    if (len < ZK_FRAME_HEAD_BYTES + bytes) return 0;
+    conn->received++;
+    conn->zookeeper->received++;
+    if (!zk__connect(conn, bytes_of(data + ZK_FRAME_HEAD_BYTES, bytes))) return ERR_INVALID;
+    return (ssize_t)(ZK_FRAME_HEAD_BYTES + bytes);
+}
+
+ssize_t zk__on_data(net_conn_t *net, uint8_t *data, size_t len)
+{
+    zk_conn_t *conn = net_conn_user(net);
+    zookeeper_t *zk = conn->zookeeper;
+    size_t used = 0;
+    while (len - used >= ZK_FRAME_HEAD_BYTES && !conn->closing && !conn->throttled) {
+        if (!conn->connected) {
+            if (conn->session_id != 0 || conn->pending > 0) break; /* its session is being made */
+            ssize_t n = on_first(conn, data + used, len - used);
+            if (n <= 0) return n < 0 ? n : (ssize_t)used;
+            used += (size_t)n;
+            continue;
+        }
+        uint32_t bytes = load_be32(data + used);
+        if (bytes > (uint32_t)zk->config.frame_bytes_max) return ERR_LIMIT;
+        if (len - used < ZK_FRAME_HEAD_BYTES + bytes) {
+            net_expect(net, ZK_FRAME_HEAD_BYTES + bytes);
+            break;
+        }
+        conn->received++;
+        zk->received++;
+        if (!zk__request(conn, bytes_of(data + used + ZK_FRAME_HEAD_BYTES, bytes))) return ERR_INVALID;
+        used += ZK_FRAME_HEAD_BYTES + bytes;
+    }
+    if (conn->connected && used > 0) zk__conn_touch(conn);
+    return conn->closing ? (ssize_t)len : (ssize_t)used;
+}

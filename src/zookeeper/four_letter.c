@@ -1,0 +1,288 @@
+/* four_letter.c: the administrator's words: four letters on a fresh connection, text back, closed. */
+#include "base/buf.h"
+#include "zookeeper/zookeeper_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#define VERSION_LINE ZK_VERSION "-trivet-" TRIVET_VERSION
+
+typedef struct command {
+    char word[5];
+    void (*print)(zookeeper_t *zk, buf_t *out);
+} command_t;
+
+static double ms(uint64_t ns) { return (double)ns / 1e6; }
+
+static double average_ms(const zk_latency_t *l) { return l->count == 0 ? 0 : ms(l->total_ns) / (double)l->count; }
+
+/* As Java prints a double of few digits: "0.0", "1.25". */
+static void print_average(buf_t *out, const zk_latency_t *l)
+{
+    char text[32];
+    int n = snprintf(text, sizeof(text), "%.4f", average_ms(l));
+    while (n > 3 && text[n - 1] == '0' && text[n - 2] != '.') text[--n] = '\0';
+    buf_printf(out, "%s", text);
+}
+
+static void print_conn(const zk_conn_t *conn, buf_t *out, bool brief)
+{
+    buf_printf(out, " /%s[%d](queued=%u,recved=%" PRIu64 ",sent=%" PRIu64, net_conn_peer(conn->net), conn->connected ? 1 : 0,
+               conn->pending, conn->received, conn->sent);
+    if (!brief && conn->session_id != 0) {
+        buf_printf(out, ",sid=0x%" PRIx64 ",lop=%s,est=%" PRId64 ",to=%d", (uint64_t)conn->session_id, conn->last_op,
+                   conn->established_ms, conn->timeout_ms);
+        if (conn->last_cxid >= 0) buf_printf(out, ",lcxid=0x%" PRIx64, (uint64_t)conn->last_cxid);
+        buf_printf(out, ",lzxid=0x%" PRIx64 ",lresp=%" PRId64 ",llat=%.0f,minlat=%.0f,avglat=", (uint64_t)conn->last_zxid,
+                   conn->last_response_ms, ms(conn->last_latency_ns), ms(conn->latency.min_ns));
+        print_average(out, &conn->latency);
+        buf_printf(out, ",maxlat=%.0f", ms(conn->latency.max_ns));
+    }
+    buf_printf(out, ")\n");
+}
+
+static void print_conns(zookeeper_t *zk, buf_t *out, bool brief)
+{
+    LIST_EACH(&zk->conns, conn, zk_conn_t, node) print_conn(conn, out, brief);
+    buf_printf(out, "\n");
+}
+
+static void print_server(zookeeper_t *zk, buf_t *out)
+{
+    coord_figures_t f;
+    coord_figures(zk->coord, &f);
+    buf_printf(out, "Latency min/avg/max: %.0f/", ms(zk->latency.min_ns));
+    print_average(out, &zk->latency);
+    buf_printf(out, "/%.0f\nReceived: %" PRIu64 "\nSent: %" PRIu64 "\nConnections: %u\n", ms(zk->latency.max_ns), zk->received,
+               zk->sent, zk->conns_count);
+    buf_printf(out, "Outstanding: %" PRIu64 "\nZxid: 0x%" PRIx64 "\nMode: %s\nNode count: %" PRIu64 "\n", zk->outstanding,
+               (uint64_t)coord_last_zxid(zk->coord), f.voters > 1 ? f.leader ? "leader" : "follower" : "standalone", f.znodes);
+}
+
+static void ruok(zookeeper_t *zk, buf_t *out) { buf_printf(out, "imok"); }
+static void isro(zookeeper_t *zk, buf_t *out) { buf_printf(out, "rw"); }
+static void gtmk(zookeeper_t *zk, buf_t *out) { buf_printf(out, "306"); } /* the original's mask; there are no traces here */
+
+static void srvr(zookeeper_t *zk, buf_t *out)
+{
+    buf_printf(out, "Zookeeper version: " VERSION_LINE "\n");
+    print_server(zk, out);
+}
+
+static void stat_word(zookeeper_t *zk, buf_t *out)
+{
+    buf_printf(out, "Zookeeper version: " VERSION_LINE "\nClients:\n");
+    print_conns(zk, out, true);
+    print_server(zk, out);
+}
+
+static void cons(zookeeper_t *zk, buf_t *out) { print_conns(zk, out, false); }
+
+static void srst(zookeeper_t *zk, buf_t *out)
+{
+    zk->latency = zk->read_latency = zk->update_latency = (zk_latency_t){0};
+    zk->received = zk->sent = 0;
+    buf_printf(out, "Server stats reset.\n");
+}
+
+static void crst(zookeeper_t *zk, buf_t *out)
+{
+    LIST_EACH(&zk->conns, conn, zk_conn_t, node) {
+        conn->latency = (zk_latency_t){0};
+        conn->received = conn->sent = conn->last_latency_ns = 0;
+        conn->last_cxid = -1;
+        conn->last_zxid = conn->last_response_ms = 0;
+        conn->last_op = "NA";
+    }
+    buf_printf(out, "Connection stats reset.\n");
+}
+
+static void conf(zookeeper_t *zk, buf_t *out)
+{
+    const zookeeper_config_t *c = &zk->config;
+    coord_figures_t f;
+    coord_figures(zk->coord, &f);
+    buf_printf(out, "clientPort=%u\nsecureClientPort=-1\ndataDir=%s\ndataDirSize=%" PRIu64 "\n", zk->port,
+               coord_dir(zk->coord), f.snapshot_bytes);
+    buf_printf(out, "dataLogDir=%s\ndataLogSize=%" PRIu64 "\ntickTime=%d\nmaxClientCnxns=%d\n", coord_dir(zk->coord),
+               f.log_bytes, c->tick_time_ms, c->conns_per_ip_max);
+    buf_printf(out, "minSessionTimeout=%d\nmaxSessionTimeout=%d\nclientPortListenBacklog=-1\nserverId=0\n",
+               c->session_timeout_ms_min, c->session_timeout_ms_max);
+}
+
+static void dirs(zookeeper_t *zk, buf_t *out)
+{
+    coord_figures_t f;
+    coord_figures(zk->coord, &f);
+    buf_printf(out, "datadir_size: %" PRIu64 "\nlogdir_size: %" PRIu64 "\n", f.snapshot_bytes, f.log_bytes);
+}
+
+static void envi(zookeeper_t *zk, buf_t *out)
+{
+    struct utsname os;
+    char host[ZK_STRING_CHARS_MAX] = "<NA>", dir[ZK_STRING_CHARS_MAX * 4] = "<NA>";
+    const char *user = getenv("USER"), *home = getenv("HOME");
+    uname(&os);
+    (void)!gethostname(host, sizeof(host) - 1);
+    (void)!getcwd(dir, sizeof(dir));
+    buf_printf(out, "Environment:\nzookeeper.version=" VERSION_LINE "\nhost.name=%s\n", host);
+    buf_printf(out, "java.version=<NA>\njava.vendor=<NA>\njava.home=<NA>\njava.class.path=<NA>\njava.library.path=<NA>\n"
+                    "java.io.tmpdir=/tmp\njava.compiler=<NA>\n");
+    buf_printf(out, "os.name=%s\nos.arch=%s\nos.version=%s\nuser.name=%s\nuser.home=%s\nuser.dir=%s\n", os.sysname, os.machine,
+               os.release, user ? user : "<NA>", home ? home : "<NA>", dir);
+    size_t mib = mem_used() >> 20;
+    buf_printf(out, "jvm.memory.free=0MB\njvm.memory.max=%zuMB\njvm.memory.total=%zuMB\n", mib, mib);
+}
+
+static void mntr(zookeeper_t *zk, buf_t *out)
+{
+    coord_figures_t f;
+    coord_figures(zk->coord, &f);
+    const char *state = f.voters > 1 ? f.leader ? "leader" : "follower" : "standalone";
+    buf_printf(out, "zk_version\t" VERSION_LINE "\nzk_server_state\t%s\n", state);
+    buf_printf(out, "zk_avg_latency\t");
+    print_average(out, &zk->latency);
+    buf_printf(out, "\nzk_max_latency\t%.0f\nzk_min_latency\t%.0f\n", ms(zk->latency.max_ns), ms(zk->latency.min_ns));
+    buf_printf(out, "zk_packets_received\t%" PRIu64 "\nzk_packets_sent\t%" PRIu64 "\nzk_num_alive_connections\t%u\n",
+               zk->received, zk->sent, zk->conns_count);
+    buf_printf(out, "zk_outstanding_requests\t%" PRIu64 "\nzk_znode_count\t%" PRIu64 "\nzk_watch_count\t%" PRIu64 "\n",
+               zk->outstanding, f.znodes, f.watches[COORD_WATCH_DATA] + f.watches[COORD_WATCH_CHILDREN]);
+    buf_printf(out, "zk_ephemerals_count\t%" PRIu64 "\nzk_approximate_data_size\t%" PRIu64 "\nzk_global_sessions\t%" PRIu64 "\n",
+               f.ephemerals, f.data_bytes, f.sessions);
+    buf_printf(out, "zk_connection_rejected\t%" PRIu64 "\nzk_uptime\t%" PRIu64 "\nzk_quorum_size\t%u\n", zk->connection_rejected,
+               (io_now_ns(zk->loop) - zk->started_ns) / 1000000, f.voters);
+    buf_printf(out, "zk_cnt_readlatency\t%" PRIu64 "\nzk_sum_readlatency\t%.0f\n", zk->read_latency.count,
+               ms(zk->read_latency.total_ns));
+    buf_printf(out, "zk_cnt_updatelatency\t%" PRIu64 "\nzk_sum_updatelatency\t%.0f\n", zk->update_latency.count,
+               ms(zk->update_latency.total_ns));
+    buf_printf(out, "zk_cnt_fsynctime\t%" PRIu64 "\nzk_sum_fsynctime\t%.0f\nzk_max_fsynctime\t%.0f\n", f.syncs,
+               ms(f.sync_ns_total), ms(f.sync_ns_max));
+}
+
+/* ---- watches and sessions ------------------------------------------------------------------------------------------------ */
+
+static void wchs(zookeeper_t *zk, buf_t *out)
+{
+    coord_figures_t f;
+    coord_figures(zk->coord, &f);
+    uint32_t watching = 0;
+    LIST_EACH(&zk->conns, conn, zk_conn_t, node) watching += !list_empty(&conn->watcher.watches[COORD_WATCH_DATA]);
+    buf_printf(out, "%u connections watching %" PRIu64 " paths\nTotal watches:%" PRIu64 "\n", watching,
+               f.watched_paths[COORD_WATCH_DATA], f.watches[COORD_WATCH_DATA]);
+}
+
+typedef struct watch_print {
+    buf_t *out;
+    bytes_t path;       /* wchp: the path printed last */
+    int64_t session_id; /* wchc: whose watches are printed */
+} watch_print_t;
+
+static void print_path_watch(void *user, bytes_t path, const coord_watcher_t *watcher)
+{
+    watch_print_t *p = user;
+    if (!bytes_eq(p->path, path)) buf_printf(p->out, "%.*s\n", (int)path.len, (const char *)path.ptr);
+    p->path = path;
+    buf_printf(p->out, "\t0x%" PRIx64 "\n", (uint64_t)watcher->session_id);
+}
+
+static void wchp(zookeeper_t *zk, buf_t *out)
+{
+    watch_print_t print = {out, BYTES_NULL, 0};
+    coord_watch_each(zk->coord, COORD_WATCH_DATA, print_path_watch, &print);
+    buf_printf(out, "\n");
+}
+
+static void print_session_watch(void *user, bytes_t path, const coord_watcher_t *watcher)
+{
+    watch_print_t *p = user;
+    if (watcher->session_id == p->session_id) buf_printf(p->out, "\t%.*s\n", (int)path.len, (const char *)path.ptr);
+}
+
+static void wchc(zookeeper_t *zk, buf_t *out)
+{
+    LIST_EACH(&zk->conns, conn, zk_conn_t, node) {
+        if (list_empty(&conn->watcher.watches[COORD_WATCH_DATA])) continue;
+        watch_print_t print = {out, BYTES_NULL, conn->session_id};
+        buf_printf(out, "0x%" PRIx64 "\n", (uint64_t)conn->session_id);
+        coord_watch_each(zk->coord, COORD_WATCH_DATA, print_session_watch, &print);
+    }
+    buf_printf(out, "\n");
+}
+
+typedef struct dump {
+    buf_t *out;
+    zookeeper_t *zk;
+    uint32_t with_ephemerals;
+} dump_t;
+
+static void dump_session(void *user, int64_t session_id, int32_t timeout_ms, int64_t expires_in_ms, uint32_t ephemerals)
+{
+    dump_t *dump = user;
+    buf_printf(dump->out, "0x%" PRIx64 "\t%dms\n", (uint64_t)session_id, timeout_ms);
+    dump->with_ephemerals += ephemerals > 0;
+}
+
+static void dump_path(void *user, bytes_t path) { buf_printf(user, "\t%.*s\n", (int)path.len, (const char *)path.ptr); }
+
+static void dump_ephemerals(void *user, int64_t session_id, int32_t timeout_ms, int64_t expires_in_ms, uint32_t ephemerals)
+{
+    dump_t *dump = user;
+    if (ephemerals == 0) return;
+    buf_printf(dump->out, "0x%" PRIx64 ":\n", (uint64_t)session_id);
+    coord_read_ephemerals(dump->zk->coord, session_id, dump_path, dump->out);
+}
+
+static void dump_word(zookeeper_t *zk, buf_t *out)
+{
+    dump_t dump = {out, zk, 0};
+    coord_figures_t f;
+    coord_figures(zk->coord, &f);
+    buf_printf(out, "SessionTracker dump:\nGlobal Sessions(%" PRIu64 "):\n", f.sessions);
+    coord_session_each(zk->coord, dump_session, &dump);
+    buf_printf(out, "ephemeral nodes dump:\nSessions with Ephemerals (%u):\n", dump.with_ephemerals);
+    coord_session_each(zk->coord, dump_ephemerals, &dump);
+    buf_printf(out, "Connections dump:\nConnections Sets (%u)\n", zk->conns_count);
+}
+
+static const command_t commands[] = {
+    {"ruok", ruok}, {"srvr", srvr}, {"stat", stat_word}, {"mntr", mntr}, {"conf", conf}, {"isro", isro}, {"envi", envi},
+    {"cons", cons}, {"dirs", dirs}, {"wchs", wchs}, {"wchp", wchp}, {"wchc", wchc}, {"dump", dump_word}, {"crst", crst},
+    {"srst", srst}, {"gtmk", gtmk},
+};
+
+static const command_t *find(const uint8_t word[4])
+{
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        if (memcmp(commands[i].word, word, 4) == 0) return &commands[i];
+    }
+    return NULL;
+}
+
+static bool enabled(const zookeeper_t *zk, const char *word)
+{
+    const char *list = zk->config.commands;
+    if (list == NULL) return false;
+    while (*list != '\0') {
+        size_t n = strcspn(list, ", ");
+        if ((n == 1 && *list == '*') || (n == 4 && memcmp(list, word, 4) == 0)) return true;
+        list += n + strspn(list + n, ", ");
+    }
+    return false;
+}
+
+bool zk__is_command(const uint8_t word[4]) { return find(word) != NULL; }
+
+void zk__command(zk_conn_t *conn, const uint8_t word[4])
+{
+    const command_t *command = find(word);
+    buf_t out = BUF_INIT;
+    if (enabled(conn->zookeeper, command->word)) {
+        command->print(conn->zookeeper, &out);
+    } else {
+        buf_printf(&out, "%s is not executed because it is not in the whitelist.\n", command->word);
+    }
+    net_write(conn->net, out.ptr, out.len);
+    buf_deinit(&out);
+}

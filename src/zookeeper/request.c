@@ -1,0 +1,200 @@
+/* request.c: the order of things. Frames become calls of op_… handlers: reads at once or in their turn, writes when they
+ * were applied. See zookeeper_internal.h for the rule. */
+#include "zookeeper/zookeeper_internal.h"
+
+typedef enum op_kind { OP_UNKNOWN, OP_WRITE, OP_READ, OP_SESSION } op_kind_t;
+
+typedef struct op {
+    op_kind_t kind;
+    zk_handler_t handle;
+} op_t;
+
+static op_t op_of(int32_t type)
+{
+    switch (type) {
+#define X(NAME, opcode, kind, handler, name)                                                                           \
+    case opcode: return (op_t){OP_##kind, zk__op_##handler};
+        ZK_OPERATION_MAP(X)
+#undef X
+    }
+    return (op_t){OP_UNKNOWN, NULL};
+}
+
+/* ---- requests that wait ---------------------------------------------------------------------------------------------- */
+
+static void throttle(zk_conn_t *conn)
+{
+    zookeeper_t *zk = conn->zookeeper;
+    if (zk->outstanding <= (uint64_t)zk->config.outstanding_max || conn->throttled || !conn->connected) return;
+    conn->throttled = true;
+    zk->throttling = true;
+    net_pause(conn->net);
+}
+
+static void unthrottle(zookeeper_t *zk)
+{
+    if (!zk->throttling || zk->outstanding > (uint64_t)zk->config.outstanding_max / 2) return;
+    zk->throttling = false;
+    LIST_EACH(&zk->conns, conn, zk_conn_t, node) {
+        if (!conn->throttled) continue;
+        conn->throttled = false;
+        net_resume(conn->net);
+    }
+}
+
+zk_request_t *zk__request_new(zk_conn_t *conn, int32_t xid, int32_t type)
+{
+    zookeeper_t *zk = conn->zookeeper;
+    zk_request_t *request = LIST_FIRST(&zk->cache, zk_request_t, node);
+    if (request != NULL) {
+        list_remove(&request->node);
+        zk->cache_count--;
+    } else {
+        request = mem_alloc(sizeof(*request));
+    }
+    *request = (zk_request_t){.conn = conn, .zookeeper = zk, .xid = xid, .type = type, .started_ns = io_now_ns(zk->loop)};
+    list_push_back(&conn->requests, &request->node);
+    conn->pending++;
+    zk->outstanding++;
+    throttle(conn);
+    return request;
+}
+
+void zk__request_free(zk_request_t *request)
+{
+    zookeeper_t *zk = request->zookeeper;
+    if (request->conn != NULL) {
+        list_remove(&request->node);
+        request->conn->pending--;
+    }
+    zk->outstanding--;
+    mem_free(request->body);
+    mem_free(request->path);
+    if (zk->cache_count < ZK_REQUESTS_CACHED_MAX && !zk->stopping) {
+        list_push_front(&zk->cache, &request->node);
+        zk->cache_count++;
+    } else {
+        mem_free(request);
+    }
+    unthrottle(zk);
+}
+
+/* The connection is gone: reads go with it, writes are on their way and come back to nobody. */
+void zk__requests_abandon(zk_conn_t *conn)
+{
+    LIST_EACH(&conn->requests, request, zk_request_t, node) {
+        if (request->write.done == NULL) {
+            zk__request_free(request);
+            continue;
+        }
+        list_remove(&request->node);
+        request->conn = NULL;
+    }
+    conn->pending = 0;
+}
+
+/* ---- calls ----------------------------------------------------------------------------------------------------------- */
+
+static void call(zk_conn_t *conn, op_t op, int32_t xid, int32_t type, bytes_t body, const coord_result_t *result,
+                 uint8_t *path, uint64_t started_ns)
+{
+    zookeeper_t *zk = conn->zookeeper;
+    zk_call_t c = {zk, conn, xid, type, body, result, path, started_ns};
+    arena_reset(&zk->arena);
+    if (result != NULL && result->err == ZCONNECTION_LOSS) {
+        zk__conn_close(conn); /* nobody knows what became of it */
+        return;
+    }
+    op.handle(&c);
+}
+
+/* Answers the reads that now stand at the head. */
+static void run_reads(zk_conn_t *conn)
+{
+    while (!list_empty(&conn->requests)) {
+        zk_request_t *request = LIST_FIRST(&conn->requests, zk_request_t, node);
+        if (request->write.done != NULL) return;
+        call(conn, op_of(request->type), request->xid, request->type, bytes_of(request->body, request->body_bytes), NULL, NULL,
+             request->started_ns);
+        zk__request_free(request);
+    }
+}
+
+static void applied(coord_write_t *write, const coord_result_t *result)
+{
+    zk_request_t *request = CONTAINER_OF(write, zk_request_t, write);
+    zk_conn_t *conn = request->conn;
+    if (conn == NULL) {
+        zk__request_free(request);
+        return;
+    }
+    ASSERT(conn->requests.next == &request->node);
+    call(conn, op_of(request->type), request->xid, request->type, BYTES_NULL, result, request->path, request->started_ns);
+    zk__request_free(request);
+    run_reads(conn);
+}
+
+static void propose(zk_conn_t *conn, int32_t xid, int32_t type, bytes_t body)
+{
+    zk_request_t *request = zk__request_new(conn, xid, type);
+    if (type == ZK_OP_CLOSE_SESSION) conn->closing = true;
+    coord_write(conn->zookeeper->coord, &request->write, type, conn->session_id, zk__who(conn), body, applied);
+}
+
+/* sync answers with the path it was given, after all that was proposed before it. */
+static void propose_sync(zk_conn_t *conn, int32_t xid, bytes_t body)
+{
+    zk_request_t *request = zk__request_new(conn, xid, ZK_OP_SYNC);
+    request->path = mem_alloc(body.len + 1);
+    memcpy(request->path, body.ptr, body.len);
+    coord_sync(conn->zookeeper->coord, &request->write, applied);
+}
+
+static void queue_read(zk_conn_t *conn, int32_t xid, int32_t type, bytes_t body)
+{
+    zk_request_t *request = zk__request_new(conn, xid, type);
+    request->body = mem_alloc(body.len + 1);
+    request->body_bytes = body.len;
+    memcpy(request->body, body.ptr, body.len);
+}
+
+/* As the original: told with zxid -1, then closed. */
+static void refuse_unknown(zk_conn_t *conn, int32_t xid)
+{
+    uint8_t *frame = net_reserve(conn->net, ZK_REPLY_HEAD_BYTES);
+    zk_reply_header_t header = {xid, -1, ZUNIMPLEMENTED};
+    store_be32(frame, ZK_REPLY_HEAD_BYTES - ZK_FRAME_HEAD_BYTES);
+    zk_reply_header_put(frame + ZK_FRAME_HEAD_BYTES, &header);
+    net_commit(conn->net, ZK_REPLY_HEAD_BYTES);
+    zk__conn_close(conn);
+}
+
+static bool sync_body_valid(bytes_t body)
+{
+    zk_path_request_t request;
+    jute_reader_t r = jute_reader(body, NULL);
+    zk_path_request_get(&r, &request);
+    return !r.bad;
+}
+
+bool zk__request(zk_conn_t *conn, bytes_t frame)
+{
+    zk_request_header_t header;
+    jute_reader_t r = jute_reader(frame, NULL);
+    zk_request_header_get(&r, &header);
+    if (r.bad) return false;
+    bytes_t body = bytes_of(r.at, jute_left(&r));
+    op_t op = op_of(header.type);
+    if (op.kind == OP_UNKNOWN || header.type == ZK_OP_CREATE_SESSION) {
+        refuse_unknown(conn, header.xid);
+    } else if (op.kind == OP_WRITE) {
+        propose(conn, header.xid, header.type, body);
+    } else if (header.type == ZK_OP_SYNC && sync_body_valid(body)) {
+        propose_sync(conn, header.xid, body);
+    } else if (op.kind == OP_READ && conn->pending > 0) {
+        queue_read(conn, header.xid, header.type, body);
+    } else {
+        call(conn, op, header.xid, header.type, body, NULL, NULL, io_now_ns(conn->zookeeper->loop));
+    }
+    return true;
+}

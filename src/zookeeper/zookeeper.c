@@ -1,0 +1,77 @@
+/* zookeeper.c: the wing's life. */
+#include "zookeeper/zookeeper_internal.h"
+
+#define OUT_BYTES_HIGH MIB(1)
+#define OUT_BYTES_MAX MIB(64) /* a client that reads nothing while watches fire; a reply may be larger than a frame */
+
+static void copy_config(zookeeper_config_t *to, const zookeeper_config_t *from)
+{
+    *to = *from;
+    to->super_digest = from->super_digest != NULL ? mem_strdup(from->super_digest) : NULL;
+    to->commands = from->commands != NULL ? mem_strdup(from->commands) : NULL;
+    if (to->session_timeout_ms_min == -1) to->session_timeout_ms_min = to->tick_time_ms * 2;
+    if (to->session_timeout_ms_max == -1) to->session_timeout_ms_max = to->tick_time_ms * 20;
+}
+
+zookeeper_t *zookeeper_new(io_loop_t *loop, net_t *net, coord_t *coord, const zookeeper_config_t *config)
+{
+    zookeeper_t *zk = mem_zalloc(sizeof(*zk));
+    zk->loop = loop;
+    zk->net = net;
+    zk->coord = coord;
+    zk->started_ns = io_now_ns(loop);
+    copy_config(&zk->config, config);
+    list_init(&zk->conns);
+    list_init(&zk->cache);
+    arena_init(&zk->arena, ZK_REQUEST_ARENA_BYTES_MAX);
+    zk->service = (net_service_t){
+        .name = "zookeeper", .on_open = zk__on_open, .on_data = zk__on_data, .on_close = zk__on_close,
+        .limits = {.in_bytes_max = (size_t)zk->config.frame_bytes_max + ZK_FRAME_HEAD_BYTES,
+                   .out_bytes_high = OUT_BYTES_HIGH, .out_bytes_max = OUT_BYTES_MAX,
+                   .conns_max = zk->config.conns_max > 0 ? (uint32_t)zk->config.conns_max : UINT32_MAX},
+    };
+    coord_session_listen(coord, zk__session_closed, zk);
+    return zk;
+}
+
+int zookeeper_listen(zookeeper_t *zk, const char *host, uint16_t port)
+{
+    net_listener_t *listener;
+    int err = net_listen(zk->net, host, port, &zk->service, zk, &listener);
+    if (err != 0) return err;
+    zk->listeners = mem_realloc(zk->listeners, (size_t)(zk->listeners_count + 1) * sizeof(*zk->listeners));
+    zk->listeners[zk->listeners_count++] = listener;
+    zk->port = net_listener_port(listener);
+    return zk->port;
+}
+
+static void close_conn(void *user, net_conn_t *net) { net_close_now(net); }
+
+void zookeeper_stop(zookeeper_t *zk)
+{
+    if (zk->stopping) return;
+    zk->stopping = true;
+    for (int i = 0; i < zk->listeners_count; i++) net_listener_close(zk->listeners[i]);
+    zk->listeners_count = 0;
+    coord_session_listen(zk->coord, NULL, NULL);
+    net_each(zk->net, &zk->service, close_conn, zk);
+}
+
+/* After the coord answered or dropped what was under way, and the net closed its connections. */
+void zookeeper_free(zookeeper_t *zk)
+{
+    zookeeper_stop(zk);
+    while (!list_empty(&zk->cache)) {
+        zk_request_t *request = LIST_FIRST(&zk->cache, zk_request_t, node);
+        list_remove(&request->node);
+        mem_free(request);
+    }
+    size_t cursor = 0;
+    for (map_entry_t *e; (e = map_next(&zk->by_ip, &cursor)) != NULL;) mem_free(e->value);
+    map_deinit(&zk->by_ip);
+    map_deinit(&zk->by_session);
+    mem_free(zk->listeners);
+    arena_deinit(&zk->arena);
+    zookeeper_config_deinit(&zk->config);
+    mem_free(zk);
+}
