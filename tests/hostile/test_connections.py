@@ -41,9 +41,7 @@ def idle(ports, answers, wing, count):
 
 
 @pytest.mark.parametrize("wing", WINGS)
-def test_five_hundred_idle_connections_leave_room_for_one_more(ports, answers, target, wing):
-    if target == "original" and wing == "zookeeper":
-        pytest.skip("the original allows 60 connections an address by default")
+def test_five_hundred_idle_connections_leave_room_for_one_more(ports, answers, wing):
     idle(ports, answers, wing, 500)
 
 
