@@ -54,8 +54,14 @@ saved_command_t *command__save(const redis_command_t *command, int argc, const b
 /* A refusal while a transaction is being queued spoils the transaction. */
 static void refuse(redis_client_t *c, const redis_command_t *command, const char *text)
 {
-    if (c->flags & CLIENT_MULTI) c->flags |= CLIENT_DIRTY_EXEC;
     if (command) c->redis->command_stats[command->id].rejected++;
+    if (command && command->handler == redis_cmd_exec && c->flags & CLIENT_MULTI) {
+        reply_errorf(c, "EXECABORT Transaction discarded because of: %s", text);
+        multi__discard(c);
+        multi__unwatch(c);
+        return;
+    }
+    if (c->flags & CLIENT_MULTI) c->flags |= CLIENT_DIRTY_EXEC;
     reply_error(c, text);
 }
 
@@ -209,7 +215,7 @@ void exec__run(redis_client_t *c, const redis_command_t *command, int argc, cons
     command->handler(&call);
     redis->current = outer;
     command_stats_t *stats = &redis->command_stats[command->id];
-    stats->calls++;
+    if (LIKELY(!(c->flags & CLIENT_BLOCKED)) || !blocking__waits(c)) stats->calls++; /* a wait counts at its end */
     redis->stats.commands++;
     if (UNLIKELY(c->failed)) stats->failed++;
     if (call.dirty) {
@@ -310,13 +316,13 @@ void propagate_none(redis_call_t *call) { call->propagation_set = true; }
 
 typedef struct extra {
     redis_command_t command;
-    const redis_extra_command_t *row;
+    redis_extra_command_t row;
 } extra_t;
 
 static void run_extra(redis_call_t *call)
 {
     const extra_t *e = CONTAINER_OF(call->command, extra_t, command);
-    e->row->handler(call, e->row->user);
+    e->row.handler(call, e->row.user);
 }
 
 static uint32_t parse_flags(const char *text)
@@ -339,7 +345,7 @@ void redis_register_command(redis_t *redis, const redis_extra_command_t *row)
     size_t n = strlen(row->name);
     char *lower = mem_strdup(row->name);
     for (size_t i = 0; i < n; i++) lower[i] = (char)tolower(lower[i]);
-    e->row = row;
+    e->row = *row;
     e->command = (redis_command_t){
         .name_len = (uint8_t)n, .arity = (int8_t)row->arity, .first_key = (int8_t)row->first_key,
         .last_key = (int8_t)row->last_key, .key_step = (int8_t)row->key_step,
