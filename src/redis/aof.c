@@ -53,6 +53,8 @@ void aof__feed_delete(redis_db_t *db, bytes_t key)
 
 bool aof__has_gathered(const redis_t *redis) { return redis->aof->pending_count > 0; }
 
+bool aof__has_unwritten(const redis_t *redis) { return redis->aof->pending_count > 0 || redis->aof->buf.len > 0; }
+
 void aof__commit(redis_t *redis, bool atomic)
 {
     aof_t *aof = redis->aof;

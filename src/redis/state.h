@@ -21,6 +21,7 @@
 #define BATCH_COMMANDS_MAX   64      /* requests of a pipeline that are parsed before the first runs */
 #define BATCH_WORDS_MAX      1024
 #define OUT_RESERVE_BYTES    4096
+#define SEND_EARLY_BYTES     KIB(32)
 #define PUBSUB_OUT_BYTES_MAX MIB(32) /* client-output-buffer-limit pubsub, hard */
 #define STRING_EMBED_MAX     512     /* longer strings have a block of their own */
 
