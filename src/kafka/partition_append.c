@@ -171,6 +171,51 @@ static int16_t check_client(check_t *c)
     return error;
 }
 
+/* The codec that compression.type asks for, and its level; false = leave the batch as it is. */
+static bool wanted_codec(const kafka_topic_config_t *config, record_codec_t *ret_codec, int *ret_level)
+{
+    const struct {
+        const char *name;
+        record_codec_t codec;
+        int level;
+    } codecs[] = {
+        {"uncompressed", RECORD_NONE, 0},
+        {"gzip", RECORD_GZIP, (int)config->compression_gzip_level},
+        {"snappy", RECORD_SNAPPY, 0},
+        {"lz4", RECORD_LZ4, (int)config->compression_lz4_level},
+        {"zstd", RECORD_ZSTD, (int)config->compression_zstd_level},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(codecs) && config->compression_type; i++) {
+        if (strcmp(config->compression_type, codecs[i].name) != 0) continue;
+        *ret_codec = codecs[i].codec;
+        *ret_level = codecs[i].level;
+        return true;
+    }
+    return false; /* "producer" */
+}
+
+/* compression.type: the batch under the topic's own codec, in `packed`. */
+static int16_t recompress(check_t *c, buf_t *packed)
+{
+    record_codec_t codec;
+    int level;
+    if (!wanted_codec(c->config, &codec, &level)) return KAFKA_NONE;
+    if (codec == (record_codec_t)(c->batch.attributes & RECORD_COMPRESSION_MASK)) return KAFKA_NONE;
+    int err = record_recompress(bytes_of(c->records, c->bytes), codec, level, PARTITION_OPENED_BATCH_BYTES_MAX, packed);
+    if (err == ERR_NOMEM) return KAFKA_UNKNOWN_SERVER_ERROR;
+    if (err) {
+        c->out->message = "Records cannot be opened";
+        return err == ERR_LIMIT ? KAFKA_MESSAGE_TOO_LARGE : KAFKA_CORRUPT_MESSAGE;
+    }
+    if (packed->len > (uint64_t)MAX(c->config->max_message_bytes, 0)) {
+        c->out->message = "The record batch is larger than max.message.bytes under the topic's compression type";
+        return KAFKA_MESSAGE_TOO_LARGE;
+    }
+    c->records = packed->ptr;
+    c->bytes = packed->len;
+    return log_batch_parse(buf_bytes(packed), &c->batch) ? KAFKA_CORRUPT_MESSAGE : KAFKA_NONE;
+}
+
 /* LogAppendTime: the time of the append replaces what the producer set, under a new checksum. */
 static void stamp(check_t *c)
 {
@@ -238,15 +283,18 @@ int16_t partition_append(partition_t *partition, uint8_t *records, size_t bytes,
     *ret_appended = (partition_appended_t){.base_offset = -1, .last_offset = -1, .log_append_time_ms = -1};
     check_t c = {.partition = partition, .config = &partition->topic->config, .records = records, .bytes = bytes,
                  .arena = arena, .out = ret_appended};
+    buf_t packed = BUF_INIT;
     int16_t error;
     if (origin == PARTITION_CLIENT) {
         error = check_client(&c);
         if (!error) error = check_sequence(&c);
+        if (!error && !ret_appended->duplicate) error = recompress(&c, &packed);
         if (!error && !ret_appended->duplicate && stamps(c.config)) stamp(&c);
     } else {
         error = log_batch_parse(bytes_of(records, bytes), &c.batch) ? KAFKA_CORRUPT_MESSAGE : KAFKA_NONE;
     }
     if (!error && !ret_appended->duplicate) error = write_batch(&c);
+    buf_deinit(&packed);
     ret_appended->log_start_offset = tells_log_start(error) ? log_start_offset(partition->log) : -1;
     return error;
 }

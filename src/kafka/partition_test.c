@@ -189,6 +189,35 @@ static void log_append_time_stamps_the_batch(void **state)
     assert_int_equal(found.timestamp_ms, f->appended.log_append_time_ms);
 }
 
+static void compression_type_changes_the_codec(void **state)
+{
+    static const char *const types[] = {"uncompressed", "gzip", "snappy", "lz4", "zstd", "producer"};
+    fixture_t *f = *state;
+    f->topic.config.compression_gzip_level = -1;
+    f->topic.config.compression_lz4_level = 9;
+    f->topic.config.compression_zstd_level = 3;
+    for (int type = 0; type < 6; type++) {
+        int64_t offset = partition_log_end_offset(f->p), next;
+        buf_t out = BUF_INIT;
+        record_iter_t iter;
+        record_t r;
+        f->topic.config.compression_type = types[type];
+        assert_int_equal(append(f, 50, 7, (int32_t)offset), KAFKA_NONE);
+        assert_int_equal(partition_read(f->p, offset, MIB(1), &out, &next), KAFKA_NONE);
+        assert_true(log_batch_crc_ok(buf_bytes(&out)));
+        assert_int_equal(record_iter_init(&iter, buf_bytes(&out), MIB(1)), 0);
+        assert_int_equal(iter.batch.attributes & RECORD_COMPRESSION_MASK, type == 5 ? 0 : type);
+        for (int i = 0; i < 50; i++) {
+            assert_int_equal(record_iter_next(&iter, &r), 0);
+            assert_int_equal(r.offset, offset + i);
+            assert_true(bytes_eq(r.value, BYTES_LIT("some value")));
+        }
+        assert_int_equal(record_iter_next(&iter, &r), ERR_NOT_FOUND);
+        record_iter_deinit(&iter);
+        buf_deinit(&out);
+    }
+}
+
 static void times_find_records(void **state)
 {
     fixture_t *f = *state;
@@ -326,6 +355,7 @@ int main(void)
         TEST(a_repeated_batch_is_stored_once_also_after_a_restart),
         TEST(bad_batches_are_refused_with_kafkas_codes),
         TEST(log_append_time_stamps_the_batch),
+        TEST(compression_type_changes_the_codec),
         TEST(times_find_records),
         TEST(waiters_are_told_of_news_and_of_the_end),
         TEST(flush_messages_holds_the_high_watermark_back),
