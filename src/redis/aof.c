@@ -53,6 +53,8 @@ void aof__feed_delete(redis_db_t *db, bytes_t key)
 
 bool aof__has_gathered(const redis_t *redis) { return redis->aof->pending_count > 0; }
 
+bool aof__has_unwritten(const redis_t *redis) { return redis->aof->pending_count > 0 || redis->aof->buf.len > 0; }
+
 void aof__commit(redis_t *redis, bool atomic)
 {
     aof_t *aof = redis->aof;
@@ -279,6 +281,32 @@ int aof__reload(redis_t *redis, char *err_out, size_t err_bytes)
     int err = aof__load(aof, err_out, err_bytes);
     aof->enabled = aof->file != NULL;
     aof->selected_db = -1;
+    return err;
+}
+
+typedef struct emission {
+    buf_t out;
+    int selected_db;
+    redis_db_t *db;
+} emission_t;
+
+static void emit_each(void *user, void *entry)
+{
+    emission_t *e = user;
+    if (!entry_is_expired(entry, e->db->redis->now_ms)) aof__emit_entry(&e->out, &e->selected_db, e->db, entry);
+}
+
+int aof__reload_emitted(redis_t *redis, char *err_out, size_t err_bytes)
+{
+    emission_t e = {.selected_db = -1};
+    aof__rewrite_restart(redis);
+    for (int i = 0; i < redis->db_count; i++) {
+        e.db = &redis->dbs[i];
+        table_each(&e.db->keys, emit_each, &e);
+    }
+    for (int i = 0; i < redis->db_count; i++) db__clear(&redis->dbs[i]);
+    int err = aof__load_bytes(redis->aof, &e.out, err_out, err_bytes);
+    buf_deinit(&e.out);
     return err;
 }
 

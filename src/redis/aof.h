@@ -20,6 +20,8 @@ void aof__feed_delete(redis_db_t *db, bytes_t key);
 bool aof__has_gathered(const redis_t *redis);
 /* Ends what was gathered; `atomic` wraps several commands in MULTI/EXEC. */
 void aof__commit(redis_t *redis, bool atomic);
+/* Changes were made that are not in the file yet: no reply may leave before. */
+bool aof__has_unwritten(const redis_t *redis);
 /* Called with a client after its commands ran: holds its replies when they must wait for the disk. */
 void aof__before_reply(redis_client_t *c);
 
@@ -31,6 +33,8 @@ int aof__open(redis_t *redis, char *err, size_t err_bytes) MUST_CHECK;
 int aof__close(redis_t *redis);
 /* DEBUG LOADAOF: writes what is due, empties memory and reads all back. */
 int aof__reload(redis_t *redis, char *err, size_t err_bytes) MUST_CHECK;
+/* DEBUG RELOAD: the data set through its emitted form, in memory. */
+int aof__reload_emitted(redis_t *redis, char *err, size_t err_bytes) MUST_CHECK;
 /* CONFIG SET appendonly. */
 int aof__enable(redis_t *redis) MUST_CHECK;
 void aof__disable(redis_t *redis);

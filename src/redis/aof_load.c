@@ -154,6 +154,23 @@ static int load_part(aof_t *aof, redis_client_t *client, const aof_part_t *part,
     return err;
 }
 
+int aof__load_bytes(aof_t *aof, buf_t *data, char *err_out, size_t err_bytes)
+{
+    redis_t *redis = aof->redis;
+    redis_client_t *client = client__new_internal(redis, NULL);
+    reader_t r = {.aof = aof, .client = client, .name = "memory", .err = err_out, .err_bytes = err_bytes, .buf = *data};
+    r.argv_max = 64;
+    r.argv = mem_alloc(sizeof(bytes_t) * (size_t)r.argv_max);
+    redis->loading = true;
+    int err = run_buffered(&r);
+    redis->loading = false;
+    *data = r.buf;
+    resp_resume_deinit(&r.resume);
+    mem_free(r.argv);
+    client__free(client);
+    return err;
+}
+
 int aof__load(aof_t *aof, char *err_out, size_t err_bytes)
 {
     redis_t *redis = aof->redis;

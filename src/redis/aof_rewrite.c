@@ -19,16 +19,15 @@
 
 /* ---- one entry ------------------------------------------------------------------------------------------------------------- */
 
-static void emit_entry(aof_t *aof, redis_db_t *db, const redis_entry_t *e)
+void aof__emit_entry(buf_t *to, int *selected_db, const redis_db_t *db, const redis_entry_t *e)
 {
-    aof_rewrite_t *r = &aof->rewrite;
-    redis_emitter_t out = {&r->buf};
+    redis_emitter_t out = {to};
     bytes_t key = entry_key(e);
-    if (r->selected_db != db->id) {
+    if (*selected_db != db->id) {
         emit_command(&out, 2);
         emit_str(&out, "SELECT");
         emit_i64(&out, db->id);
-        r->selected_db = db->id;
+        *selected_db = db->id;
     }
     if (e->type == TYPE_STRING) {
         char scratch[24];
@@ -50,7 +49,8 @@ static void mark(redis_db_t *db, redis_entry_t *e) { e->flags = (uint8_t)((e->fl
 
 void aof__rewrite_emit(redis_db_t *db, redis_entry_t *e)
 {
-    if (db->redis->aof->rewrite.active && !entry_is_expired(e, db->redis->now_ms)) emit_entry(db->redis->aof, db, e);
+    aof_rewrite_t *r = &db->redis->aof->rewrite;
+    if (r->active && !entry_is_expired(e, db->redis->now_ms)) aof__emit_entry(&r->buf, &r->selected_db, db, e);
     mark(db, e);
 }
 

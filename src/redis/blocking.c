@@ -28,6 +28,7 @@ struct blocked {
     redis_type_t type;
     redis_block_timeout_t on_timeout;
     io_timer_t timer;
+    bool running_again;
     bool again; /* the handler, run again, blocked again */
     size_t wait_count;
     wait_t waits[];
@@ -94,10 +95,20 @@ static void on_timeout(io_timer_t *timer)
     exec__after_event(redis);
 }
 
+/* Whether the command that just ran blocked, or blocked again. */
+bool blocking__waits(const redis_client_t *c)
+{
+    const blocked_t *b = c->blocked;
+    return b == NULL || !b->running_again || b->again;
+}
+
 bool blocking__unblock(redis_client_t *c, bool with_error)
 {
     blocked_t *b = c->blocked;
     if (b == NULL) return false;
+    command_stats_t *stats = &c->redis->command_stats[b->command->command->id];
+    stats->calls++;
+    stats->failed += with_error;
     if (with_error)
         reply_error(c, "UNBLOCKED client unblocked via CLIENT UNBLOCK");
     else if (b->on_timeout == BLOCK_NULL)
@@ -154,7 +165,9 @@ static void run_again(redis_client_t *c)
     blocked_t *b = c->blocked;
     saved_command_t *s = b->command;
     b->again = false;
+    b->running_again = true;
     exec__run(c, s->command, s->argc, s->argv, BYTES_NULL, NULL, 0, CALL_RETRY);
+    b->running_again = false;
     if (!b->again) resume(c);
 }
 

@@ -231,6 +231,15 @@ static void protocol_error(redis_client_t *c, const char *text)
     client__close(c);
 }
 
+/* Large replies go out while they are warm, unless a write of this turn has yet to reach the append-only file. */
+static void send_early(redis_client_t *c)
+{
+    if (c->out_start && !aof__has_unwritten(c->redis)) {
+        client__flush(c);
+        if (net_conn_out_bytes(c->conn) >= SEND_EARLY_BYTES) net_send(c->conn);
+    }
+}
+
 static ssize_t on_data(net_conn_t *conn, uint8_t *data, size_t len)
 {
     redis_client_t *c = net_conn_user(conn);
@@ -246,6 +255,7 @@ static ssize_t on_data(net_conn_t *conn, uint8_t *data, size_t len)
         if (count > 1) prefetch(c, count);
         if (count) {
             size_t ran = run_batch(c, data, count);
+            send_early(c);
             bool all = ran == redis->batch[count - 1].end;
             done = all ? pos : ran;
             if (!all) {

@@ -20,7 +20,7 @@ static bool flush_option(redis_call_t *call)
 
 static uint64_t flush(redis_call_t *call, redis_db_t *db)
 {
-    if (call->redis->watching_clients) multi__touch_all(db);
+    if (call->redis->watching_clients) multi__touch_all(db, NULL);
     return db__clear(db);
 }
 
@@ -49,7 +49,10 @@ void db__swap(redis_db_t *a, redis_db_t *b)
 {
     redis_t *redis = a->redis;
     aof__rewrite_restart(redis); /* its walk knows databases by number */
-    if (redis->watching_clients) multi__touch_swapped(a, b);
+    if (redis->watching_clients) {
+        multi__touch_all(a, b);
+        multi__touch_all(b, a);
+    }
     table_t keys = a->keys, expires = a->expires;
     a->keys = b->keys;
     a->expires = b->expires;
@@ -202,13 +205,13 @@ static void debug_object(redis_call_t *call)
     reply_simple(call->client, text);
 }
 
-static void debug_loadaof(redis_call_t *call)
+static void debug_reload(redis_call_t *call, int (*reload)(redis_t *redis, char *err, size_t err_bytes))
 {
     char err[256];
-    if (aof__reload(call->redis, err, sizeof(err)) == 0)
+    if (reload(call->redis, err, sizeof(err)) == 0)
         reply_ok(call->client);
     else
-        reply_errorf(call->client, "ERR Error trying to load the AOF files, check server logs: %s", err);
+        reply_errorf(call->client, "ERR Error trying to load the data again, check server logs: %s", err);
 }
 
 void redis_cmd_debug(redis_call_t *call)
@@ -229,7 +232,9 @@ void redis_cmd_debug(redis_call_t *call)
         for (size_t i = 0; i < sizeof(bytes); i++) snprintf(call->redis->run_id + i * 2, 3, "%02x", bytes[i]);
         reply_ok(c);
     } else if (arg_is(call, 1, "LOADAOF") && call->argc == 2) {
-        debug_loadaof(call);
+        debug_reload(call, aof__reload);
+    } else if (arg_is(call, 1, "RELOAD") && call->argc == 2) {
+        debug_reload(call, aof__reload_emitted);
     } else {
         reply_errorf(c, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try DEBUG HELP.",
                      (int)MIN(call->argv[1].len, (size_t)128), (const char *)call->argv[1].ptr);

@@ -22,7 +22,8 @@ void zset__removed(redis_call_t *call, bytes_t key, redis_entry_t *entry, value_
 
 void zset__store(redis_call_t *call, bytes_t key, zset_t *built, const char *event)
 {
-    value_t v = zset_finish(built, call->config);
+    value_t v = zset_finish(built);
+    zset_compact(&v, call->config);
     size_t length = zset_length(v);
     reply_int(call->client, (int64_t)length);
     if (length > 0) {

@@ -54,8 +54,14 @@ saved_command_t *command__save(const redis_command_t *command, int argc, const b
 /* A refusal while a transaction is being queued spoils the transaction. */
 static void refuse(redis_client_t *c, const redis_command_t *command, const char *text)
 {
-    if (c->flags & CLIENT_MULTI) c->flags |= CLIENT_DIRTY_EXEC;
     if (command) c->redis->command_stats[command->id].rejected++;
+    if (command && command->handler == redis_cmd_exec && c->flags & CLIENT_MULTI) {
+        reply_errorf(c, "EXECABORT Transaction discarded because of: %s", text);
+        multi__discard(c);
+        multi__unwatch(c);
+        return;
+    }
+    if (c->flags & CLIENT_MULTI) c->flags |= CLIENT_DIRTY_EXEC;
     reply_error(c, text);
 }
 
@@ -209,7 +215,7 @@ void exec__run(redis_client_t *c, const redis_command_t *command, int argc, cons
     command->handler(&call);
     redis->current = outer;
     command_stats_t *stats = &redis->command_stats[command->id];
-    stats->calls++;
+    if (LIKELY(!(c->flags & CLIENT_BLOCKED)) || !blocking__waits(c)) stats->calls++; /* a wait counts at its end */
     redis->stats.commands++;
     if (UNLIKELY(c->failed)) stats->failed++;
     if (call.dirty) {

@@ -60,14 +60,6 @@ void multi__unwatch(redis_client_t *c)
     c->redis->watching_clients--;
 }
 
-static void touch_key(watch_key_t *key)
-{
-    LIST_EACH (&key->watchers, w, watch_t, key_node) {
-        w->expired = false;
-        w->client->flags |= CLIENT_DIRTY_CAS;
-    }
-}
-
 void multi__touch(redis_db_t *db, bytes_t name)
 {
     watch_key_t *key = db->watched.count ? map_get(&db->watched, name) : NULL;
@@ -82,22 +74,30 @@ void multi__touch(redis_db_t *db, bytes_t name)
     }
 }
 
-void multi__touch_all(redis_db_t *db)
+/* A watcher's key `before` is about to become `after` (NULL = absent). What is expired counts as absent. */
+static void replace_watched(watch_t *w, const redis_entry_t *before, const redis_entry_t *after, int64_t now_ms)
+{
+    bool after_stale = after && entry_is_expired(after, now_ms);
+    if (before == NULL && after == NULL) return;
+    if (w->expired && after == NULL) {
+        w->expired = false;
+    } else if (w->expired && after_stale) {
+        /* still nothing for the watcher */
+    } else if (!w->expired && before == NULL && after_stale) {
+        w->expired = true;
+    } else {
+        w->client->flags |= CLIENT_DIRTY_CAS;
+    }
+}
+
+void multi__touch_all(redis_db_t *db, redis_db_t *replaced_by)
 {
     size_t cursor = 0;
     map_entry_t *m;
-    while ((m = map_next(&db->watched, &cursor)))
-        if (db__find(db, m->key)) touch_key(m->value);
-}
-
-void multi__touch_swapped(redis_db_t *a, redis_db_t *b)
-{
-    redis_db_t *const sides[2] = {a, b};
-    for (int i = 0; i < 2; i++) {
-        size_t cursor = 0;
-        map_entry_t *m;
-        while ((m = map_next(&sides[i]->watched, &cursor)))
-            if (db__find(a, m->key) || db__find(b, m->key)) touch_key(m->value);
+    while ((m = map_next(&db->watched, &cursor))) {
+        watch_key_t *key = m->value;
+        const redis_entry_t *before = db__find(db, key->name), *after = replaced_by ? db__find(replaced_by, key->name) : NULL;
+        LIST_EACH (&key->watchers, w, watch_t, key_node) replace_watched(w, before, after, db->redis->now_ms);
     }
 }
 
@@ -143,7 +143,6 @@ static void run_queue(redis_call_t *call)
     reply_array(c, c->queue_len);
     for (size_t i = 0; i < c->queue_len; i++) {
         saved_command_t *s = c->queue[i];
-        c->last_command = s->command;
         exec__run(c, s->command, s->argc, s->argv, BYTES_NULL, NULL, 0,
                   CALL_IN_EXEC | (call->flags & CALL_LOADING));
     }

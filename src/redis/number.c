@@ -29,6 +29,22 @@ static int shortest_digits(double v, char *digits, int *ret_exponent)
     return count;
 }
 
+/* The same for a number that is a decimal of few places, such as 3.14: no other decimal of at most 15 digits is nearer
+ * to v than the one with the fewest places that reads back. 0 when it is not such a number. */
+static int decimal_digits(double v, char *digits, int *ret_exponent)
+{
+    static const double tens[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9};
+    for (int places = 1; places < (int)ARRAY_LEN(tens); places++) {
+        double scaled = v * tens[places];
+        if (scaled > 1e15 || v < 1e-5) return 0;
+        int64_t n = (int64_t)(scaled + 0.5);
+        if ((double)n / tens[places] != v) continue;
+        *ret_exponent = -places;
+        return (int)num_format_i64(digits, n);
+    }
+    return 0;
+}
+
 /* Plain where that is short, else d.ddde+x; the bounds are those of the printer that Redis uses. */
 static size_t place_point(char *out, const char *digits, int count, int k)
 {
@@ -77,11 +93,12 @@ size_t format_double(char *out, double v)
     if (isnan(v)) return put(out, "nan");
     if (isinf(v)) return put(out, v < 0 ? "-inf" : "inf");
     if (v == 0) return put(out, signbit(v) ? "-0" : "0");
-    if (fabs(v) < 4503599627370496.0 && v == (double)(int64_t)v) return num_format_i64(out, (int64_t)v);
+    if (fabs(v) <= (double)(INT64_MAX / 2) && v == (double)(int64_t)v) return num_format_i64(out, (int64_t)v);
     char digits[40];
     int k, negative = v < 0;
     if (negative) out[0] = '-';
-    int count = shortest_digits(fabs(v), digits, &k);
+    int count = decimal_digits(fabs(v), digits, &k);
+    if (count == 0) count = shortest_digits(fabs(v), digits, &k);
     return (size_t)negative + place_point(out + negative, digits, count, k);
 }
 

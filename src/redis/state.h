@@ -21,6 +21,7 @@
 #define BATCH_COMMANDS_MAX   64      /* requests of a pipeline that are parsed before the first runs */
 #define BATCH_WORDS_MAX      1024
 #define OUT_RESERVE_BYTES    4096
+#define SEND_EARLY_BYTES     KIB(32)
 #define PUBSUB_OUT_BYTES_MAX MIB(32) /* client-output-buffer-limit pubsub, hard */
 #define STRING_EMBED_MAX     512     /* longer strings have a block of their own */
 
@@ -253,6 +254,7 @@ redis_entry_t *db__add_copy(redis_call_t *call, redis_db_t *to, bytes_t key, con
 
 void blocking__on_key(redis_call_t *call, redis_db_t *db, bytes_t key, redis_type_t type); /* a key was added */
 void blocking__serve(redis_t *redis);
+bool blocking__waits(const redis_client_t *c);
 void blocking__forget(redis_client_t *c);
 /* After SWAPDB: keys that clients wait for may be there now. */
 void blocking__recheck(redis_db_t *db);
@@ -260,8 +262,8 @@ void blocking__recheck(redis_db_t *db);
 bool blocking__unblock(redis_client_t *c, bool with_error);
 
 void multi__touch(redis_db_t *db, bytes_t key);
-void multi__touch_all(redis_db_t *db);
-void multi__touch_swapped(redis_db_t *a, redis_db_t *b);
+/* All keys of the database are about to go, or to be replaced by another's. */
+void multi__touch_all(redis_db_t *db, redis_db_t *replaced_by);
 void multi__discard(redis_client_t *c);
 void multi__unwatch(redis_client_t *c);
 void multi__queue(redis_client_t *c, const redis_command_t *command, int argc, const bytes_t *argv);
