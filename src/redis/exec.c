@@ -316,13 +316,13 @@ void propagate_none(redis_call_t *call) { call->propagation_set = true; }
 
 typedef struct extra {
     redis_command_t command;
-    const redis_extra_command_t *row;
+    redis_extra_command_t row;
 } extra_t;
 
 static void run_extra(redis_call_t *call)
 {
     const extra_t *e = CONTAINER_OF(call->command, extra_t, command);
-    e->row->handler(call, e->row->user);
+    e->row.handler(call, e->row.user);
 }
 
 static uint32_t parse_flags(const char *text)
@@ -345,7 +345,7 @@ void redis_register_command(redis_t *redis, const redis_extra_command_t *row)
     size_t n = strlen(row->name);
     char *lower = mem_strdup(row->name);
     for (size_t i = 0; i < n; i++) lower[i] = (char)tolower(lower[i]);
-    e->row = row;
+    e->row = *row;
     e->command = (redis_command_t){
         .name_len = (uint8_t)n, .arity = (int8_t)row->arity, .first_key = (int8_t)row->first_key,
         .last_key = (int8_t)row->last_key, .key_step = (int8_t)row->key_step,
