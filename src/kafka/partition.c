@@ -100,7 +100,8 @@ static int write_metadata(const kafka_topic_t *topic, const char *dir)
     if (io_exists(topic->kafka->loop, path)) return 0;
     int n = metadata_text(topic, text);
     text[n++] = '\n';
-    return partition__write_file(topic->kafka->loop, path, bytes_of(text, (size_t)n));
+    /* Synced: a torn one would make the next start take the data for another topic's. */
+    return io_replace_whole(topic->kafka->loop, path, bytes_of(text, (size_t)n));
 }
 
 int partition_open(kafka_topic_t *topic, int32_t index, partition_t **ret_partition)
