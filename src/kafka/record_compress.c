@@ -1,7 +1,9 @@
-/* record_compress.c: a batch under another codec: the payload is opened, compressed anew and given a new header. Only for topics
- * whose compression.type asks for it; elsewhere batches stay as the producer made them.
+/* record_compress.c: a batch under another codec: the payload is opened, compressed anew and given a new
+ * header. Only for topics whose compression.type asks for it; elsewhere batches stay as the producer made
+ * them.
  *
- * Snappy gets the framing of the Java library and lz4 independent blocks of 64 KiB, which is what every client reads. */
+ * Snappy gets the framing of the Java library and lz4 independent blocks of 64 KiB, which is what every
+ * client reads. */
 #include "base/hash.h"
 #include "kafka/record.h"
 
@@ -21,8 +23,10 @@ static int pack_gzip(bytes_t data, int level, buf_t *out)
     if (!err) {
         z.next_out = out->ptr + out->len;
         z.avail_out = (uInt)bound;
-        if (deflate(&z, Z_FINISH) == Z_STREAM_END) out->len += bound - z.avail_out;
-        else err = ERR_NOMEM;
+        if (deflate(&z, Z_FINISH) == Z_STREAM_END)
+            out->len += bound - z.avail_out;
+        else
+            err = ERR_NOMEM;
     }
     deflateEnd(&z);
     return err;
@@ -37,7 +41,8 @@ static int pack_snappy(bytes_t data, buf_t *out)
         int err = buf_try_reserve(out, 4 + packed);
         if (err) return err;
         uint8_t *to = out->ptr + out->len;
-        if (snappy_compress((const char *)data.ptr + at, n, (char *)to + 4, &packed) != SNAPPY_OK) return ERR_NOMEM;
+        if (snappy_compress((const char *)data.ptr + at, n, (char *)to + 4, &packed) != SNAPPY_OK)
+            return ERR_NOMEM;
         store_be32(to, (uint32_t)packed);
         out->len += 4 + packed;
     }
@@ -46,8 +51,8 @@ static int pack_snappy(bytes_t data, buf_t *out)
 
 static int pack_lz4(bytes_t data, int level, buf_t *out)
 {
-    LZ4F_preferences_t how = {
-        .frameInfo = {.blockSizeID = LZ4F_max64KB, .blockMode = LZ4F_blockIndependent}, .compressionLevel = level};
+    LZ4F_preferences_t how = {.frameInfo = {.blockSizeID = LZ4F_max64KB, .blockMode = LZ4F_blockIndependent},
+                              .compressionLevel = level};
     size_t bound = LZ4F_compressFrameBound(data.len, &how);
     int err = buf_try_reserve(out, bound);
     if (err) return err;

@@ -1,5 +1,5 @@
-/* log_fault_test.c: disks that are full or fail: what log_append refused is not in the log, what it took is, and a log whose
- * sync failed takes nothing more. On the simulator, from many seeds. */
+/* log_fault_test.c: disks that are full or fail: what log_append refused is not in the log, what it took is,
+ * and a log whose sync failed takes nothing more. On the simulator, from many seeds. */
 #include "base/hash.h"
 #include "io/sim.h"
 #include "log/log.h"
@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#define SEEDS 200
+#define SEEDS   200
 #define BATCHES 300
 
 typedef struct seen {
@@ -59,8 +59,10 @@ static int append_all(sim_t *sim, log_t *log, int refusal)
     for (int i = 0; i < BATCHES; i++) {
         int64_t offset, end = log_end_offset(log);
         int err = log_append(log, batch, make_batch(batch, 100 + sim_random(sim, 900)), 0, &offset);
-        if (err == 0) assert_int_equal(offset, end);
-        else assert_true(err == refusal || err == ERR_STATE);
+        if (err == 0)
+            assert_int_equal(offset, end);
+        else
+            assert_true(err == refusal || err == ERR_STATE);
         assert_int_equal(log_end_offset(log), end + (err == 0));
         taken += err == 0;
     }
@@ -125,7 +127,10 @@ static void committed(log_commit_t *commit, int err)
     w->called = true;
 }
 
-static bool was_called(void *user) { return ((waiter_t *)user)->called; }
+static bool was_called(void *user)
+{
+    return ((waiter_t *)user)->called;
+}
 
 static void a_failed_sync_fails_the_log_for_good(void **state)
 {
