@@ -171,6 +171,16 @@ void config_compute_broker(kafka_t *kafka)
     }
 }
 
+void config_set_found(kafka_t *kafka, const char *name, const char *value)
+{
+    const kafka_setting_def_t *def = config_broker_setting(bytes_str(name));
+    config_layer_t *layer = kafka->config_store->layers[CONFIG_LAYER_STATIC];
+    ASSERT(def);
+    if (layer->values[def - kafka_broker_settings]) return;
+    config_layer_set(layer, def, bytes_str(value));
+    config_compute_broker(kafka);
+}
+
 void config_replace_layer(kafka_t *kafka, int layer, config_layer_t *values)
 {
     config_layer_t *old = kafka->config_store->layers[layer];

@@ -42,6 +42,8 @@ const char *config_value_in(const config_store_t *store, const kafka_setting_def
 /* The value that counts. */
 const char *config_value(const config_store_t *store, const kafka_setting_def_t *def);
 
+/* Adds to the server's configuration what it leaves open and the broker found out: its directory, its listener. */
+void config_set_found(kafka_t *kafka, const char *name, const char *value);
 /* Replaces a dynamic layer (taking it over) and computes what follows: the broker's values, then every topic's. */
 void config_replace_layer(kafka_t *kafka, int layer, config_layer_t *values);
 /* Fills kafka->config from the layers. */

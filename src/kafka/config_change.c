@@ -180,25 +180,42 @@ static refusal_t check_broker_name(const kafka_t *kafka, bytes_t name, arena_t *
                                                       kafka->broker_id, text));
 }
 
+typedef bool (*forbids_t)(const kafka_setting_def_t *def);
+
+static bool is_read_only(const kafka_setting_def_t *def) { return def->mode == KAFKA_SETTING_READ_ONLY; }
+static bool is_per_listener(const kafka_setting_def_t *def) { return def->per_listener; }
+static bool is_per_broker(const kafka_setting_def_t *def) { return def->mode == KAFKA_SETTING_PER_BROKER; }
+
+/* Refuses when there are settings that `forbids` finds, naming them in the brackets of Scala's sets. */
+static refusal_t check_kind(const edited_t *edited, forbids_t forbids, const char *why, const char *set, arena_t *arena)
+{
+    const char *names = NULL;
+    for (int32_t i = 0; i < edited->count; i++) {
+        const kafka_setting_def_t *def = config_broker_setting(edited->items[i].name);
+        if (def && forbids(def)) names = arena_printf(arena, "%s%s%s", names ? names : "", names ? ", " : "", def->name);
+    }
+    return names ? refuse(KAFKA_INVALID_REQUEST, arena_printf(arena, "%s: %s(%s)", why, set, names)) : AGREED;
+}
+
 /* Settings that Kafka does not know are kept (they may be a plugin's); those it knows must be changeable and fit. */
 static refusal_t check_broker_values(const config_change_t *change, const edited_t *edited, arena_t *arena)
 {
-    for (int32_t i = 0; i < edited->count; i++) {
+    refusal_t refusal = check_kind(edited, is_read_only, "Cannot update these configs dynamically", "Set", arena);
+    if (!refusal.error)
+        refusal = check_kind(edited, is_per_listener,
+                             "These security configs can be dynamically updated only per-listener using the listener prefix",
+                             "HashSet", arena);
+    for (int32_t i = 0; i < edited->count && !refusal.error; i++) {
         const kafka_setting_t *s = &edited->items[i];
         const kafka_setting_def_t *def = config_broker_setting(s->name);
         char *err = arena_alloc(arena, KAFKA_SETTING_ERROR_BYTES_MAX);
-        if (!def) continue;
-        if (def->mode == KAFKA_SETTING_READ_ONLY)
-            return refuse(KAFKA_INVALID_REQUEST,
-                          arena_printf(arena, "Cannot update these configs dynamically: [%s]", def->name));
-        if (def->mode == KAFKA_SETTING_PER_BROKER && change->resource_name.len == 0)
-            return refuse(KAFKA_INVALID_REQUEST,
-                          arena_printf(arena, "Cannot update these configs at default cluster level, broker ids must be "
-                                              "specified: [%s]", def->name));
-        if (kafka_setting_check(def, s->value, err, KAFKA_SETTING_ERROR_BYTES_MAX) != 0)
-            return refuse(KAFKA_INVALID_REQUEST, err);
+        if (def && kafka_setting_check(def, s->value, err, KAFKA_SETTING_ERROR_BYTES_MAX) != 0)
+            refusal = refuse(KAFKA_INVALID_REQUEST, err);
     }
-    return AGREED;
+    if (!refusal.error && change->resource_name.len == 0)
+        refusal = check_kind(edited, is_per_broker,
+                             "Cannot update these configs at default cluster level, broker ids must be specified", "Set", arena);
+    return refusal;
 }
 
 static refusal_t check_topic(const kafka_t *kafka, const config_change_t *change, const edited_t *edited, arena_t *arena)

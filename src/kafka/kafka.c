@@ -13,6 +13,8 @@
 
 #include <stdio.h>
 
+#define LISTENER_CHARS_MAX 300
+
 typedef struct kafka_listener {
     list_t node;
     net_listener_t *net;
@@ -27,6 +29,7 @@ kafka_t *kafka_new(io_loop_t *loop, net_t *net, coord_t *coord, const char *data
     kafka->data_dir = mem_strdup(data_dir);
     kafka->config_store = config_store_new(config);
     config_compute_broker(kafka);
+    config_set_found(kafka, "log.dirs", data_dir);
     kafka->topics = kafka->topics_by_id = MAP_INIT;
     list_init(&kafka->topic_listeners);
     list_init(&kafka->connections);
@@ -70,7 +73,12 @@ int kafka_listen(kafka_t *kafka, const char *host, uint16_t port)
     bool first = list_empty(&kafka->listeners);
     list_push_back(&kafka->listeners, &listener->node);
     uint16_t bound = net_listener_port(net);
-    if (first) cluster_register(kafka, host, bound);
+    if (first) {
+        char text[LISTENER_CHARS_MAX];
+        snprintf(text, sizeof(text), "PLAINTEXT://%s:%u", host, bound);
+        config_set_found(kafka, "listeners", text);
+        cluster_register(kafka, host, bound);
+    }
     return bound;
 }
 

@@ -84,6 +84,32 @@ static bool parse_double(bytes_t text, double *ret_v)
     return *end == '\0';
 }
 
+/* As Java's Double.toString: at least one digit behind the point, E notation from 1e7 on and below 1e-3. */
+static void format_double(double v, char *out, size_t bytes)
+{
+    int digits = 0;
+    do snprintf(out, bytes, "%.*e", digits, v);
+    while (strtod(out, NULL) != v && digits++ < 17);
+    int exponent = (int)strtol(strchr(out, 'e') + 1, NULL, 10);
+    if (exponent >= 7 || exponent < -3) {
+        if (digits == 0) snprintf(out, bytes, "%.1e", v);
+        snprintf(strchr(out, 'e'), 8, "E%d", exponent);
+        return;
+    }
+    snprintf(out, bytes, "%.*f", MAX(digits - exponent, 1), v);
+}
+
+static int check_range(const kafka_setting_def_t *def, bytes_t value, double v, char *err, size_t err_bytes)
+{
+    bool in_range = v >= def->min && v <= def->max;
+    if (in_range || v == def->or_else) return 0;
+    if (def->or_else < def->min)
+        return refuse(def, value, err, err_bytes, "Value must be between %.17g and %.17g or equal to %.17g", def->min,
+                      def->max, def->or_else);
+    if (v < def->min) return refuse(def, value, err, err_bytes, "Value must be at least %.17g", def->min);
+    return refuse(def, value, err, err_bytes, "Value must be no more than %.17g", def->max);
+}
+
 static int check_number(const kafka_setting_def_t *def, bytes_t value, char *err, size_t err_bytes)
 {
     int64_t whole = 0;
@@ -91,10 +117,10 @@ static int check_number(const kafka_setting_def_t *def, bytes_t value, char *err
     if (def->type == KAFKA_SETTING_DOUBLE ? !parse_double(value, &v) : !parse_integer(def, value, &whole))
         return refuse(def, value, err, err_bytes, "Not a number of type %s", type_name(def));
     if (def->type != KAFKA_SETTING_DOUBLE) v = (double)whole;
-    if (v == def->or_else) return 0;
-    if (v < def->min) return refuse(def, value, err, err_bytes, "Value must be at least %.17g", def->min);
-    if (v > def->max) return refuse(def, value, err, err_bytes, "Value must be no more than %.17g", def->max);
-    return 0;
+    char text[NUMBER_CHARS_MAX];
+    if (def->type == KAFKA_SETTING_DOUBLE) format_double(v, text, sizeof(text));
+    else snprintf(text, sizeof(text), "%" PRId64, whole);
+    return check_range(def, bytes_str(text), v, err, err_bytes);
 }
 
 static bool is_valid_word(const kafka_setting_def_t *def, bytes_t word)
@@ -139,9 +165,10 @@ static int check_words(const kafka_setting_def_t *def, bytes_t value, char *err,
     if (!def->valid) return 0;
     if (strcmp(def->valid, "replicas") == 0) {
         if (is_replica_list(value)) return 0;
-        return refuse(def, value, err, err_bytes,
-                      "Must be the literal '*' or a list of replicas in the following format: "
-                      "[partitionId]:[brokerId],[partitionId]:[brokerId],...");
+        snprintf(err, err_bytes, "Invalid value [%.*s] for configuration %s: %s must be the literal '*' or a list of "
+                 "replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...",
+                 (int)MIN(value.len, (size_t)100), (const char *)value.ptr, def->name, def->name);
+        return ERR_INVALID;
     }
     if (def->type != KAFKA_SETTING_LIST) return is_valid_word(def, value) ? 0 : refuse_word(def, value, err, err_bytes);
     while (value.len) {
@@ -188,6 +215,7 @@ char *kafka_setting_normal(const kafka_setting_def_t *def, bytes_t value)
 {
     char number[NUMBER_CHARS_MAX];
     int64_t whole;
+    double v;
     value = trim(value);
     switch ((kafka_setting_type_t)def->type) {
     case KAFKA_SETTING_BOOLEAN: return mem_strdup(bytes_eq_nocase(value, BYTES_LIT("true")) ? "true" : "false");
@@ -199,6 +227,9 @@ char *kafka_setting_normal(const kafka_setting_def_t *def, bytes_t value)
         return mem_strdup(number);
     case KAFKA_SETTING_LIST: return normal_list(value);
     case KAFKA_SETTING_DOUBLE:
+        if (!parse_double(value, &v)) break;
+        format_double(v, number, sizeof(number));
+        return mem_strdup(number);
     case KAFKA_SETTING_STRING:
     case KAFKA_SETTING_CLASS:
     case KAFKA_SETTING_PASSWORD: break;

@@ -35,6 +35,7 @@ typedef struct kafka_setting_def {
     double min, max, or_else; /* a number is in min..max or equals or_else */
     uint8_t type, mode;
     bool hidden, nocase, nonempty;
+    bool per_listener; /* may change at run time only under a listener's prefix */
     uint16_t offset; /* in kafka_topic_config_t or kafka_broker_config_t */
 } kafka_setting_def_t;
 

@@ -30,8 +30,25 @@ static void values_are_refused_in_the_words_of_kafka(void **state)
           "Invalid value yes for configuration preallocate: Expected value to be either true or false");
     check("min.cleanable.dirty.ratio", "1.5",
           "Invalid value 1.5 for configuration min.cleanable.dirty.ratio: Value must be no more than 1");
+    check("min.cleanable.dirty.ratio", "2",
+          "Invalid value 2.0 for configuration min.cleanable.dirty.ratio: Value must be no more than 1");
+    check("compression.gzip.level", "77",
+          "Invalid value 77 for configuration compression.gzip.level: Value must be between 1 and 9 or equal to -1");
     check("compression.gzip.level", "-1", NULL);
     check("leader.replication.throttled.replicas", "0:1,1:2", NULL);
+}
+
+static void doubles_are_spelt_as_java_spells_them(void **state)
+{
+    static const char *const spelt[][2] = {{"2", "2.0"},        {".5", "0.5"},     {"0.001", "0.001"}, {"1e7", "1.0E7"},
+                                           {"123.25", "123.25"}, {"0.1", "0.1"},    {"0.0001", "1.0E-4"},
+                                           {"1.7976931348623157E308", "1.7976931348623157E308"}};
+    const kafka_setting_def_t *def = config_topic_setting(BYTES_LIT("min.cleanable.dirty.ratio"));
+    for (size_t i = 0; i < ARRAY_LEN(spelt); i++) {
+        char *text = kafka_setting_normal(def, bytes_str(spelt[i][0]));
+        assert_string_equal(text, spelt[i][1]);
+        mem_free(text);
+    }
 }
 
 static kafka_topic_t topic_of(kafka_t *kafka)
@@ -84,6 +101,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_are_refused_in_the_words_of_kafka),
+        cmocka_unit_test(doubles_are_spelt_as_java_spells_them),
         cmocka_unit_test(a_topic_inherits_through_its_synonyms_in_their_units),
         cmocka_unit_test(every_default_passes_its_own_check),
     };

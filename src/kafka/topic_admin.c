@@ -204,6 +204,20 @@ int16_t topic_create_check(kafka_t *kafka, const kafka_topic_spec_t *spec, arena
     return KAFKA_NONE;
 }
 
+const char *topic_assignment_problem(const kafka_t *kafka, const int32_t *ids, int32_t count, arena_t *arena)
+{
+    if (count == 0) return "The manual partition assignment includes an empty replica list.";
+    for (int32_t i = 0; i < count; i++) {
+        if (ids[i] != kafka->broker_id)
+            return arena_printf(arena, "The manual partition assignment includes broker %" PRId32
+                                       ", but no such broker is registered.", ids[i]);
+        if (i > 0)
+            return arena_printf(arena, "The manual partition assignment includes the broker %" PRId32 " more than once.",
+                                ids[i]);
+    }
+    return NULL;
+}
+
 typedef struct creation {
     kafka_t *kafka;
     char *name;

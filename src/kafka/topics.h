@@ -56,6 +56,8 @@ void tree_change_submit(tree_change_t *change, void (*done)(tree_change_t *chang
 
 /* Checks what kafka_topic_create would, without doing it: KAFKA_NONE or the error with its words (in the arena). */
 int16_t topic_create_check(kafka_t *kafka, const kafka_topic_spec_t *spec, arena_t *arena, const char **ret_message);
+/* What is wrong with the replicas a client wants for a partition, or NULL; in the arena. */
+const char *topic_assignment_problem(const kafka_t *kafka, const int32_t *ids, int32_t count, arena_t *arena);
 /* Deletes through the tree; `done` runs once its partitions are gone. */
 void topic_delete(kafka_topic_t *topic, topic_wait_cb done, void *user);
 /* Grows to `count` partitions. */

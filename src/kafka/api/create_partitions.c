@@ -75,14 +75,13 @@ static bool check_assignments(const kafka_request_t *request, const asked_topic_
     }
     for (int32_t i = 0; i < additional; i++) {
         const kafka_create_partitions_request_assignment_t *a = &asked->assignments[i];
-        if (a->broker_ids_count == 1 && a->broker_ids[0] == request->kafka->broker_id) continue;
-        refuse(result, KAFKA_INVALID_REPLICA_ASSIGNMENT,
-               a->broker_ids_count == 1
-                   ? arena_printf(arena, "The manual partition assignment includes broker %" PRId32
-                                         ", but no such broker is registered.", a->broker_ids[0])
-                   : arena_printf(arena, "The manual partition assignment includes a partition with %" PRId32
-                                         " replica(s), but this is not consistent with previous partitions, which have 1 "
-                                         "replica(s).", a->broker_ids_count));
+        const char *problem = topic_assignment_problem(request->kafka, a->broker_ids, a->broker_ids_count, arena);
+        if (!problem && a->broker_ids_count != 1)
+            problem = arena_printf(arena, "The manual partition assignment includes a partition with %" PRId32
+                                          " replica(s), but this is not consistent with previous partitions, which have 1 "
+                                          "replica(s).", a->broker_ids_count);
+        if (!problem) continue;
+        refuse(result, KAFKA_INVALID_REPLICA_ASSIGNMENT, problem);
         return false;
     }
     return true;

@@ -38,18 +38,8 @@ static int16_t check_assignments(kafka_request_t *request, const asked_topic_t *
     bool *seen = ARENA_ARRAY(arena, bool, asked->assignments_count);
     for (int32_t i = 0; i < asked->assignments_count; i++) {
         const kafka_create_topics_request_assignment_t *a = &asked->assignments[i];
-        if (a->broker_ids_count == 0)
-            return refuse(told, KAFKA_INVALID_REPLICA_ASSIGNMENT, "The manual partition assignment includes an empty replica list.");
-        for (int32_t b = 0; b < a->broker_ids_count; b++) {
-            if (a->broker_ids[b] != request->kafka->broker_id)
-                return refuse(told, KAFKA_INVALID_REPLICA_ASSIGNMENT,
-                              arena_printf(arena, "The manual partition assignment includes broker %" PRId32
-                                                  ", but no such broker is registered.", a->broker_ids[b]));
-            if (b > 0)
-                return refuse(told, KAFKA_INVALID_REPLICA_ASSIGNMENT,
-                              arena_printf(arena, "The manual partition assignment includes the broker %" PRId32
-                                                  " more than once.", a->broker_ids[b]));
-        }
+        const char *problem = topic_assignment_problem(request->kafka, a->broker_ids, a->broker_ids_count, arena);
+        if (problem) return refuse(told, KAFKA_INVALID_REPLICA_ASSIGNMENT, problem);
         if (a->partition_index < 0 || a->partition_index >= asked->assignments_count)
             return refuse(told, KAFKA_INVALID_REPLICA_ASSIGNMENT, "partitions should be a consecutive 0-based integer sequence");
         if (seen[a->partition_index])

@@ -55,18 +55,20 @@ static void fill_asked(kafka_request_t *request, const kafka_metadata_request_to
                        kafka_metadata_response_topic_t *out)
 {
     const kafka_t *kafka = request->kafka;
-    bool by_id = !asked->name.ptr;
+    bool by_id = !kafka_uuid_is_zero(asked->topic_id);
     const kafka_topic_t *topic = by_id ? kafka_topic_by_id(kafka, asked->topic_id) : kafka_topic_get(kafka, asked->name);
     if (topic) {
         fill_topic(request, topic, out);
         return;
     }
-    out->name = asked->name;
-    out->is_internal = topic_is_internal(asked->name);
     if (by_id) {
         out->topic_id = asked->topic_id;
         out->error_code = KAFKA_UNKNOWN_TOPIC_ID;
-    } else if (kafka_topic_name_problem(asked->name, &request->arena)) {
+        return;
+    }
+    out->name = asked->name;
+    out->is_internal = topic_is_internal(asked->name);
+    if (kafka_topic_name_problem(asked->name, &request->arena)) {
         out->error_code = KAFKA_INVALID_TOPIC_EXCEPTION;
     } else {
         out->error_code = error ? error : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
@@ -133,7 +135,8 @@ static void created(void *user, kafka_topic_t *topic, int16_t error, const char 
 static bool may_create(const kafka_request_t *request, const kafka_metadata_request_topic_t *asked)
 {
     const kafka_metadata_request_t *body = request->body;
-    return body->allow_auto_topic_creation && request->kafka->config.auto_create_topics_enable && asked->name.ptr &&
+    return body->allow_auto_topic_creation && request->kafka->config.auto_create_topics_enable &&
+           kafka_uuid_is_zero(asked->topic_id) &&
            !map_get(&request->kafka->topics, asked->name) && !kafka_topic_name_problem(asked->name, (arena_t *)&request->arena);
 }
 
