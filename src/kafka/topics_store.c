@@ -52,9 +52,11 @@ static bool wait_is_over(const topic_wait_t *wait, const kafka_topic_t *topic)
     return wait->partitions_count == 0 ? topic == NULL : topic && topic->partitions_count >= wait->partitions_count;
 }
 
-/* A wait's callback may start another wait, so the list is walked anew after each. */
-static void end_waits(topics_store_t *store, bytes_t name)
+/* A wait's callback may start another wait, so the list is walked anew after each; it may also free the caller's
+ * `name`, so that is copied. */
+static void end_waits(topics_store_t *store, bytes_t borrowed_name)
 {
+    bytes_t name = bytes_of(mem_strndup(borrowed_name), borrowed_name.len);
     bool again = true;
     while (again) {
         again = false;
@@ -66,6 +68,7 @@ static void end_waits(topics_store_t *store, bytes_t name)
             break;
         }
     }
+    mem_free((void *)name.ptr);
 }
 
 void topics_store_wait(kafka_t *kafka, bytes_t name, int32_t partitions_count, topic_wait_cb done, void *user)
