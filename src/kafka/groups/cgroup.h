@@ -1,17 +1,18 @@
-/* cgroup.h: one group of the "consumer" protocol (KIP-848) as a pure state machine: heartbeats and a time go in, replies and
- * a list of what must be stored come out. The coordinator assigns; members only reconcile:
+/* cgroup.h: one group of the "consumer" protocol (KIP-848) as a pure state machine: heartbeats and a time go
+ * in, replies and a list of what must be stored come out. The coordinator assigns; members only reconcile:
  *
  *   Stable --- target changed, must give up ---> UnrevokedPartitions --- client has given up ---+
  *     ^  \                                                                                      |
  *     |   +--- target changed, wants what others still own ---> UnreleasedPartitions <----------+
  *     +-------------------- all of the target is its own ------------+
  *
- * Epochs: the group's grows with every change of members, subscriptions or topics; the assignment's says for which group epoch the
- * targets were computed; a member's says which target it has reached (it takes the new epoch only once it has revoked).
- * Invariant: no partition is owned by two members: one gets it only after no other holds or is yet to revoke it.
+ * Epochs: the group's grows with every change of members, subscriptions or topics; the assignment's says for
+ * which group epoch the targets were computed; a member's says which target it has reached (it takes the new
+ * epoch only once it has revoked). Invariant: no partition is owned by two members: one gets it only after no
+ * other holds or is yet to revoke it.
  *
- * Not served: topic patterns resolved by the broker (ConsumerGroupHeartbeat 1), and classic members within such a group (the
- * original's online migration): those are refused. */
+ * Not served: topic patterns resolved by the broker (ConsumerGroupHeartbeat 1), and classic members within
+ * such a group (the original's online migration): those are refused. */
 #ifndef TRIVET_KAFKA_GROUPS_CGROUP_H
 #define TRIVET_KAFKA_GROUPS_CGROUP_H
 
@@ -32,16 +33,16 @@ typedef struct cgroup_config {
 } cgroup_config_t;
 
 typedef enum cgroup_member_state { /* numbered as on disk */
-    CGROUP_MEMBER_STABLE = 0,
-    CGROUP_MEMBER_UNREVOKED = 1,
-    CGROUP_MEMBER_UNRELEASED = 2,
+                                   CGROUP_MEMBER_STABLE = 0,
+                                   CGROUP_MEMBER_UNREVOKED = 1,
+                                   CGROUP_MEMBER_UNRELEASED = 2,
 } cgroup_member_state_t;
 
 enum { /* what of a member must be stored */
-    CGROUP_DIRTY_METADATA = 1,
-    CGROUP_DIRTY_TARGET = 2,
-    CGROUP_DIRTY_CURRENT = 4,
-    CGROUP_DIRTY_GONE = 8, /* of a removed one: tombstones */
+       CGROUP_DIRTY_METADATA = 1,
+       CGROUP_DIRTY_TARGET = 2,
+       CGROUP_DIRTY_CURRENT = 4,
+       CGROUP_DIRTY_GONE = 8, /* of a removed one: tombstones */
 };
 
 typedef struct cgroup_member {
@@ -84,7 +85,6 @@ typedef struct cgroup {
 typedef struct cgroup_host {
     /* Whether the topic exists, and what it is now. */
     bool (*topic)(void *user, bytes_t name, kafka_uuid_t *ret_id, int32_t *ret_partitions_count);
-    void (*random)(void *user, void *out, size_t bytes);
 } cgroup_host_t;
 
 cgroup_t *cgroup_new(bytes_t id, const cgroup_config_t *config, const cgroup_host_t *host, void *user);
@@ -98,7 +98,7 @@ typedef struct cgroup_heartbeat {
     bytes_t assignor;
     int32_t rebalance_timeout_ms; /* -1 */
     const bytes_t *topics;
-    int32_t topics_count; /* -1 */
+    int32_t topics_count;      /* -1 */
     const cgroup_set_t *owned; /* NULL */
 } cgroup_heartbeat_t;
 
@@ -116,8 +116,12 @@ int16_t cgroup_heartbeat_check(const cgroup_heartbeat_t *in, const char **ret_me
 void cgroup_heartbeat(cgroup_t *g, const cgroup_heartbeat_t *in, group_now_t now, cgroup_reply_t *ret_reply);
 /* Sessions and revocations that took too long. */
 void cgroup_tick(cgroup_t *g, group_now_t now);
-static inline int64_t cgroup_deadline_ms(const cgroup_t *g) { return g->next_deadline_ms; }
-/* KAFKA_NONE, UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH, UNSUPPORTED_VERSION (the API is older than the protocol). */
+static inline int64_t cgroup_deadline_ms(const cgroup_t *g)
+{
+    return g->next_deadline_ms;
+}
+/* KAFKA_NONE, UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH, UNSUPPORTED_VERSION (the API is older than the
+ * protocol). */
 int16_t cgroup_commit_check(const cgroup_t *g, bytes_t member_id, int32_t member_epoch, int16_t api_version);
 int16_t cgroup_fetch_check(const cgroup_t *g, bytes_t member_id, int32_t member_epoch);
 

@@ -39,6 +39,7 @@ static void on_timer(io_timer_t *timer)
     group_entry_t *entry = CONTAINER_OF(timer, group_entry_t, timer);
     entry->timer_due_ms = GROUP_NEVER_MS;
     group_tick(entry->group, groups_now(entry->groups));
+    if (entry->cgroup) cgroup_tick(entry->cgroup, groups_now(entry->groups));
     groups_settle(entry);
 }
 
@@ -72,6 +73,7 @@ void group_entry_unref(group_entry_t *entry)
     ASSERT(entry->removed);
     group_offsets_deinit(&entry->offsets);
     group_free(entry->group);
+    if (entry->cgroup) cgroup_free(entry->cgroup);
     mem_free(entry);
 }
 
@@ -214,6 +216,7 @@ static group_store_t *next_store(const group_t *group)
 static void set_timer(group_entry_t *entry)
 {
     int64_t due_ms = group_deadline_ms(entry->group);
+    if (entry->cgroup) due_ms = MIN(due_ms, cgroup_deadline_ms(entry->cgroup));
     if (entry->removed || due_ms >= entry->timer_due_ms)
         return; /* an early run is harmless: it sets the next */
     entry->timer_due_ms = due_ms;
@@ -225,6 +228,7 @@ void groups_settle(group_entry_t *entry)
 {
     group_entry_ref(entry);
     for (group_store_t *store; (store = next_store(entry->group));) start_store(entry, store);
+    if (entry->cgroup) groups__flush_consumer(entry);
     set_timer(entry);
     group_entry_unref(entry);
 }
@@ -335,6 +339,7 @@ kafka_groups_t *kafka_groups_new(kafka_t *kafka)
         .members_max = (int32_t)config->group_max_size,
     };
     groups->host = (group_host_t){on_joined, on_synced, on_store, on_random};
+    groups__consumer_init(groups);
     list_init(&groups->waiters);
     groups->listener.created = on_topic_created;
     groups->listener.deleted = on_topic_deleted;
