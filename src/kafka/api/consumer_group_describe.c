@@ -38,6 +38,7 @@ static void describe_member(arena_t *arena, const cgroup_t *g, const cgroup_memb
     out->client_host = m->client_host;
     out->subscribed_topic_names = m->topics;
     out->subscribed_topic_names_count = (int32_t)m->topics_count;
+    out->subscribed_topic_regex = m->regex;
     out->assignment.topic_partitions =
         describe_set(arena, g, &m->assigned, &out->assignment.topic_partitions_count);
     out->target_assignment.topic_partitions =

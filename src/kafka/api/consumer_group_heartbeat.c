@@ -49,6 +49,8 @@ static cgroup_heartbeat_t heartbeat_of(kafka_request_t *request,
         .rebalance_timeout_ms = asked->rebalance_timeout_ms,
         .topics = asked->subscribed_topic_names,
         .topics_count = asked->subscribed_topic_names_count,
+        .regex = asked->subscribed_topic_regex,
+        .own_id_required = request->header.api_version >= 1,
         .owned = asked->topic_partitions_count >= 0 ? owned : NULL,
     };
 }

@@ -43,6 +43,8 @@ void cgroup_member_free(cgroup_member_t *m)
     drop(&m->client_id);
     drop(&m->client_host);
     drop(&m->assignor);
+    drop(&m->regex);
+    cgroup_regex_free(m->compiled);
     mem_free(m->topics);
     cgroup_set_deinit(&m->assigned);
     cgroup_set_deinit(&m->revoking);
@@ -129,9 +131,20 @@ void cgroup_set_topics(cgroup_member_t *m, const bytes_t *topics, size_t count)
     m->topics_count = kept;
 }
 
+/* A pattern that does not compile (it was checked, so an old record's) matches nothing. */
+void cgroup_set_regex(cgroup_member_t *m, bytes_t regex)
+{
+    cgroup_regex_free(m->compiled);
+    m->compiled = NULL;
+    set_bytes(&m->regex, regex.len ? regex : BYTES_NULL);
+    if (m->regex.ptr && cgroup_regex_new(m->regex, &m->compiled) != 0) m->compiled = NULL;
+}
+
 bool cgroup_reads(const cgroup_member_t *m, bytes_t topic)
 {
-    return bsearch(&topic, m->topics, m->topics_count, sizeof(topic), compare_bytes) != NULL;
+    if (m->compiled && cgroup_regex_matches(m->compiled, topic)) return true;
+    return m->topics_count &&
+           bsearch(&topic, m->topics, m->topics_count, sizeof(topic), compare_bytes) != NULL;
 }
 
 void cgroup_remove(cgroup_t *g, cgroup_member_t *m, bool tombstones)
@@ -177,27 +190,62 @@ static bool same_topics(const cgroup_t *a, const cgroup_t *b)
     return true;
 }
 
+typedef struct names {
+    const cgroup_t *group;
+    bytes_t *items;
+    size_t count, cap;
+} names_t;
+
+static void add_name(names_t *names, bytes_t name)
+{
+    if (names->count == names->cap) {
+        names->cap = names->cap ? names->cap * 2 : 16;
+        names->items = mem_realloc(names->items, sizeof(names->items[0]) * names->cap);
+    }
+    names->items[names->count++] = name;
+}
+
+static void add_if_matched(void *arg, bytes_t name)
+{
+    names_t *names = arg;
+    LIST_EACH(&names->group->members, m, cgroup_member_t, node)
+    {
+        if (!m->compiled || !cgroup_regex_matches(m->compiled, name)) continue;
+        add_name(names, name);
+        return;
+    }
+}
+
+/* All names that members read, patterns resolved; sorted, with doubles. */
+static names_t names_read(const cgroup_t *g)
+{
+    names_t names = {.group = g};
+    bool patterns = false;
+    LIST_EACH(&g->members, m, cgroup_member_t, node)
+    {
+        for (size_t i = 0; i < m->topics_count; i++) add_name(&names, m->topics[i]);
+        patterns = patterns || m->compiled;
+    }
+    if (patterns) g->host->each_topic(g->user, add_if_matched, &names);
+    if (names.count) qsort(names.items, names.count, sizeof(names.items[0]), compare_bytes);
+    return names;
+}
+
 /* Looks up again what members read; true when it is not what it was. */
 static bool refresh_topics(cgroup_t *g)
 {
-    size_t count = 0;
-    LIST_EACH(&g->members, m, cgroup_member_t, node) count += m->topics_count;
-    bytes_t *names = mem_alloc(sizeof(*names) * (count + 1));
-    count = 0;
-    LIST_EACH(&g->members, m, cgroup_member_t, node)
-    {
-        for (size_t i = 0; i < m->topics_count; i++) names[count++] = m->topics[i];
-    }
-    qsort(names, count, sizeof(names[0]), compare_bytes);
+    names_t names = names_read(g);
     cgroup_t fresh = {0};
-    for (size_t i = 0; i < count; i++) {
+    g->topics_version = g->host->topics_version(g->user);
+    for (size_t i = 0; i < names.count; i++) {
         kafka_uuid_t id;
         int32_t partitions_count;
-        if (i > 0 && bytes_eq(names[i - 1], names[i])) continue;
-        if (g->host->topic(g->user, names[i], &id, &partitions_count))
-            cgroup_topics_add(&fresh, names[i], id, partitions_count);
+        bytes_t name = names.items[i];
+        if (i > 0 && bytes_eq(names.items[i - 1], name)) continue;
+        if (g->host->topic(g->user, name, &id, &partitions_count))
+            cgroup_topics_add(&fresh, name, id, partitions_count);
     }
-    mem_free(names);
+    mem_free(names.items);
     bool changed = !same_topics(g, &fresh);
     cgroup_topics_clear(g);
     g->topics = fresh.topics;
@@ -231,8 +279,11 @@ static int16_t check_join(const cgroup_heartbeat_t *in, const char **ret_message
         return invalid("RebalanceTimeoutMs must be provided in first request.", ret_message);
     if (!in->owned || in->owned->count)
         return invalid("TopicPartitions must be empty when (re-)joining.", ret_message);
-    if (in->topics_count <= 0)
-        return invalid("SubscribedTopicNames must be set in first request.", ret_message);
+    if (in->topics_count <= 0 && in->regex.len == 0) {
+        return invalid(
+            "Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining.",
+            ret_message);
+    }
     return KAFKA_NONE;
 }
 
@@ -241,11 +292,20 @@ int16_t cgroup_heartbeat_check(const cgroup_heartbeat_t *in, const char **ret_me
     if (is_empty(in->instance_id)) return invalid("InstanceId can't be empty.", ret_message);
     if (is_empty(in->rack_id)) return invalid("RackId can't be empty.", ret_message);
     if (in->member_epoch < CGROUP_EPOCH_LEAVE_STATIC) return invalid("MemberEpoch is invalid.", ret_message);
-    if (in->member_epoch != 0 && in->member_id.len == 0)
+    if ((in->member_epoch != 0 || in->own_id_required) && in->member_id.len == 0)
         return invalid("MemberId can't be empty.", ret_message);
     if (in->member_epoch == 0 && check_join(in, ret_message) != KAFKA_NONE) return KAFKA_INVALID_REQUEST;
     if (in->member_epoch == CGROUP_EPOCH_LEAVE_STATIC && !in->instance_id.ptr) {
         return invalid("InstanceId can't be null.", ret_message);
+    }
+    if (in->regex.len) {
+        cgroup_regex_t *regex;
+        if (cgroup_regex_new(in->regex, &regex) != 0) {
+            *ret_message = "SubscribedTopicRegex is not a valid regular expression, or uses more than POSIX "
+                           "and RE2 share.";
+            return KAFKA_INVALID_REGULAR_EXPRESSION;
+        }
+        cgroup_regex_free(regex);
     }
     bytes_t assignor = in->assignor;
     if (assignor.ptr && !bytes_eq(assignor, BYTES_LIT("uniform")) &&
@@ -293,6 +353,7 @@ static cgroup_member_t *replace_static(cgroup_t *g, cgroup_member_t *old, bytes_
     set_bytes(&m->rack_id, old->rack_id);
     set_bytes(&m->assignor, old->assignor);
     cgroup_set_topics(m, old->topics, old->topics_count);
+    cgroup_set_regex(m, old->regex);
     m->rebalance_timeout_ms = old->rebalance_timeout_ms;
     cgroup_set_copy(&m->assigned, &old->assigned);
     cgroup_set_copy(&m->target, &old->target);
@@ -369,6 +430,10 @@ static bool update_member(cgroup_t *g, cgroup_member_t *m, const cgroup_heartbea
         }
         mem_free(swap);
     }
+    if (in->regex.ptr && !bytes_eq(in->regex, m->regex)) {
+        cgroup_set_regex(m, in->regex);
+        resubscribed = true;
+    }
     if (changed || resubscribed) m->dirty |= CGROUP_DIRTY_METADATA;
     return resubscribed;
 }
@@ -376,9 +441,9 @@ static bool update_member(cgroup_t *g, cgroup_member_t *m, const cgroup_heartbea
 static void stay(cgroup_t *g, cgroup_member_t *m, const cgroup_heartbeat_t *in, group_now_t now,
                  cgroup_reply_t *reply)
 {
-    bool joined = m->topics_count == 0; /* brand new: it has no subscription yet */
-    bool resubscribed = update_member(g, m, in);
-    if (refresh_topics(g) || resubscribed || joined) bump(g);
+    bool resubscribed = update_member(g, m, in); /* so is who is new */
+    bool moved = g->topics_version != g->host->topics_version(g->user);
+    if ((resubscribed || moved) && (refresh_topics(g) || resubscribed)) bump(g);
     if (g->epoch > g->assignment_epoch) {
         cgroup_assign(g);
         g->assignment_epoch = g->epoch;

@@ -72,6 +72,7 @@ static void add_member(group_records_t *records, const cgroup_t *g, const cgroup
         .client_host = m->client_host,
         .subscribed_topic_names = m->topics,
         .subscribed_topic_names_count = (int32_t)m->topics_count,
+        .subscribed_topic_regex = m->regex,
         .rebalance_timeout_ms = m->rebalance_timeout_ms,
         .server_assignor = m->assignor,
     };
@@ -230,6 +231,7 @@ static int load_member(cgroup_t *g, cgroup_member_t *m, kafka_reader_t *r, arena
     set_text(&m->client_host, v.client_host);
     set_text(&m->assignor, v.server_assignor);
     cgroup_set_topics(m, v.subscribed_topic_names, (size_t)MAX(v.subscribed_topic_names_count, 0));
+    cgroup_set_regex(m, v.subscribed_topic_regex);
     m->rebalance_timeout_ms = v.rebalance_timeout_ms;
     return 0;
 }

@@ -291,11 +291,19 @@ static kafka_groups_t *of_listener(kafka_topic_listener_t *listener)
 static void on_topic_created(kafka_topic_listener_t *listener, kafka_topic_t *topic)
 {
     kafka_groups_t *groups = of_listener(listener);
+    groups->topics_version++;
     if (groups->stopped || !bytes_eq(kafka_topic_name(topic), BYTES_LIT(GROUPS_TOPIC))) return;
     groups->topic = topic;
     groups->partitions_count = topic->partitions_count;
     groups->partitions = mem_zalloc(sizeof(groups->partitions[0]) * (size_t)topic->partitions_count);
     groups__load_start(groups);
+}
+
+/* Consumer groups must hear of it. (Groups stay where they are, should it be __consumer_offsets that grew.)
+ */
+static void on_topic_grown(kafka_topic_listener_t *listener, kafka_topic_t *topic, int32_t first)
+{
+    of_listener(listener)->topics_version++;
 }
 
 static void forget_all(kafka_groups_t *groups)
@@ -312,6 +320,7 @@ static void forget_all(kafka_groups_t *groups)
 static void on_topic_deleted(kafka_topic_listener_t *listener, kafka_topic_t *topic)
 {
     kafka_groups_t *groups = of_listener(listener);
+    groups->topics_version++;
     if (topic == groups->topic) {
         forget_all(groups);
     } else {
@@ -342,6 +351,7 @@ kafka_groups_t *kafka_groups_new(kafka_t *kafka)
     groups__consumer_init(groups);
     list_init(&groups->waiters);
     groups->listener.created = on_topic_created;
+    groups->listener.grown = on_topic_grown;
     groups->listener.deleted = on_topic_deleted;
     kafka_topic_listen(kafka, &groups->listener);
     io_timer_init(kafka->loop, &groups->expiry_timer, on_expiry_timer);

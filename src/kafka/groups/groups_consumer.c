@@ -13,6 +13,21 @@ static bool find_topic(void *user, bytes_t name, kafka_uuid_t *ret_id, int32_t *
     return true;
 }
 
+static uint64_t topics_version(void *user)
+{
+    return ((const group_entry_t *)user)->groups->topics_version;
+}
+
+static void each_topic(void *user, void (*each)(void *arg, bytes_t name), void *arg)
+{
+    const kafka_t *kafka = ((const group_entry_t *)user)->groups->kafka;
+    size_t cursor = 0;
+    for (map_entry_t *e; (e = map_next(&kafka->topics, &cursor));) {
+        const kafka_topic_t *topic = e->value;
+        if (!topic->deleting) each(arg, kafka_topic_name(topic));
+    }
+}
+
 void groups__consumer_init(kafka_groups_t *groups)
 {
     const kafka_broker_config_t *config = &groups->kafka->config;
@@ -21,7 +36,8 @@ void groups__consumer_init(kafka_groups_t *groups)
         .heartbeat_interval_ms = (int32_t)config->group_consumer_heartbeat_interval_ms,
         .members_max = (int32_t)config->group_consumer_max_size,
     };
-    groups->cgroup_host = (cgroup_host_t){find_topic};
+    groups->cgroup_host = (cgroup_host_t){find_topic, topics_version, each_topic};
+    groups->topics_version = 1;
 }
 
 cgroup_t *groups__cgroup_new(group_entry_t *entry)

@@ -27,6 +27,7 @@ struct kafka_groups {
     list_t waiters; /* groups_waiter_t, for the topic */
     bool creating;
     io_timer_t expiry_timer;
+    uint64_t topics_version; /* counts topics coming, growing and going */
     bool stopped;
 };
 
