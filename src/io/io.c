@@ -164,7 +164,6 @@ void io_file_sync(io_file_t *file, io_sync_t *sync, void (*done)(io_sync_t *sync
 int io_file_sync_now(io_file_t *file) { return file->ops->file_sync_now(file); }
 int io_rename(io_loop_t *loop, const char *from, const char *to) { return loop->ops->rename(loop, from, to); }
 int io_remove(io_loop_t *loop, const char *path) { return loop->ops->remove(loop, path); }
-int io_mkdir(io_loop_t *loop, const char *path) { return loop->ops->mkdir(loop, path); }
 int io_sync_dir(io_loop_t *loop, const char *path) { return loop->ops->sync_dir(loop, path); }
 
 bool io_exists(io_loop_t *loop, const char *path)
@@ -185,15 +184,57 @@ int io_disk_space(io_loop_t *loop, const char *path, uint64_t *ret_free, uint64_
     return loop->ops->disk_space(loop, path, ret_free, ret_total);
 }
 
-typedef struct tree_removal {
+static void parent_of(const char *path, char out[NAME_CHARS_MAX])
+{
+    const char *slash = strrchr(path, '/');
+    snprintf(out, NAME_CHARS_MAX, "%.*s", slash > path ? (int)(slash - path) : 1, slash ? path : ".");
+}
+
+static int make_dir(io_loop_t *loop, const char *path, bool last)
+{
+    char parent[NAME_CHARS_MAX];
+    bool is_dir = false;
+    int err = loop->ops->mkdir(loop, path);
+    if (err == ERR_EXISTS) {
+        int stat_err = loop->ops->stat(loop, path, &is_dir);
+        if (stat_err || !is_dir) return stat_err ? stat_err : ERR_EXISTS;
+        if (!last) return 0;
+    } else if (err) {
+        return err;
+    }
+    parent_of(path, parent);
+    err = io_sync_dir(loop, parent);
+    return err == ERR_ACCESS ? 0 : err; /* a parent that is not ours to open */
+}
+
+/* One level after the other, each made durable: a directory that a power loss forgets takes with it all that was synced
+ * below it. The last one is synced even when it is there: who made it may have died before he could. */
+int io_mkdir(io_loop_t *loop, const char *path)
+{
+    char prefix[NAME_CHARS_MAX];
+    size_t len = strlen(path);
+    while (len > 1 && path[len - 1] == '/') len--;
+    if (len == 0 || len >= sizeof(prefix)) return ERR_INVALID;
+    for (size_t i = 1; i <= len; i++) {
+        if (i < len && path[i] != '/') continue;
+        memcpy(prefix, path, i);
+        prefix[i] = '\0';
+        if (prefix[i - 1] == '/') continue; /* a doubled slash, or the root */
+        int err = make_dir(loop, prefix, i == len);
+        if (err) return err;
+    }
+    return 0;
+}
+
+typedef struct tree_walk {
     io_loop_t *loop;
     const char *path;
     int err;
-} tree_removal_t;
+} tree_walk_t;
 
 static void remove_entry(void *user, const char *name, bool is_dir)
 {
-    tree_removal_t *removal = user;
+    tree_walk_t *removal = user;
     if (removal->err) return;
     char path[NAME_CHARS_MAX];
     int n = snprintf(path, sizeof(path), "%s/%s", removal->path, name);
@@ -205,10 +246,38 @@ static void remove_entry(void *user, const char *name, bool is_dir)
 
 int io_remove_tree(io_loop_t *loop, const char *path)
 {
-    tree_removal_t removal = {loop, path, 0};
+    tree_walk_t removal = {loop, path, 0};
     int err = io_list_dir(loop, path, remove_entry, &removal);
     if (err) return err;
     return removal.err ? removal.err : io_remove(loop, path);
+}
+
+static void sync_entry(void *user, const char *name, bool is_dir)
+{
+    tree_walk_t *walk = user;
+    char path[NAME_CHARS_MAX];
+    io_file_t *file;
+    if (walk->err) return;
+    int n = snprintf(path, sizeof(path), "%s/%s", walk->path, name);
+    if (n < 0 || (size_t)n >= sizeof(path)) {
+        walk->err = ERR_LIMIT;
+    } else if (is_dir) {
+        walk->err = io_sync_tree(walk->loop, path);
+    } else {
+        walk->err = io_file_open(walk->loop, path, IO_FILE_WRITE, &file);
+        if (walk->err) return;
+        walk->err = io_file_sync_now(file);
+        io_file_close(file);
+    }
+}
+
+int io_sync_tree(io_loop_t *loop, const char *dir)
+{
+    if (loop->ops->sync_fs) return loop->ops->sync_fs(loop, dir);
+    tree_walk_t walk = {loop, dir, 0};
+    int err = io_list_dir(loop, dir, sync_entry, &walk);
+    if (err) return err;
+    return walk.err ? walk.err : io_sync_dir(loop, dir);
 }
 
 int io_read_whole(io_loop_t *loop, const char *path, size_t bytes_max, uint8_t **ret_data, size_t *ret_bytes)
@@ -259,8 +328,7 @@ int io_replace_whole(io_loop_t *loop, const char *path, bytes_t data)
     char temporary[NAME_CHARS_MAX], dir[NAME_CHARS_MAX];
     int n = snprintf(temporary, sizeof(temporary), "%s.tmp", path);
     if (n < 0 || (size_t)n >= sizeof(temporary)) return ERR_LIMIT;
-    const char *slash = strrchr(path, '/');
-    snprintf(dir, sizeof(dir), "%.*s", slash > path ? (int)(slash - path) : 1, slash ? path : ".");
+    parent_of(path, dir);
     int err = write_and_sync(loop, temporary, data);
     if (!err) err = io_rename(loop, temporary, path);
     return err ? err : io_sync_dir(loop, dir);

@@ -132,7 +132,7 @@ int partition_open(kafka_topic_t *topic, int32_t index, partition_t **ret_partit
     p->high_watermark = log_end_offset(p->log);
     log_on_roll(p->log, rolled, p);
     partition__store_add(p);
-    if (index < topic->partitions_count) partition_set_leader_epoch(p, topic->partitions[index].leader_epoch);
+    partition_set_leader_epoch(p, topic->partitions[index].leader_epoch);
     *ret_partition = p;
     return 0;
 out_log:
@@ -246,7 +246,7 @@ void partition_close(partition_t *partition)
         partition__snapshot_write(partition, log_end_offset(partition->log));
     }
     partition__store_remove(partition, false);
-    if (log_close(partition->log) != 0) partition->topic->kafka->partitions->failed = true;
+    if (log_close_unsynced(partition->log) != 0) partition->topic->kafka->partitions->failed = true;
     partition_free(partition);
 }
 

@@ -17,7 +17,8 @@ int partition_open(kafka_topic_t *topic, int32_t index, partition_t **ret_partit
 /* The topic's settings changed. */
 void partition_configure(partition_t *partition);
 void partition_set_leader_epoch(partition_t *partition, int32_t leader_epoch);
-/* Answers all who wait (NOT_LEADER_OR_FOLLOWER), writes a snapshot of the producers, syncs and closes. */
+/* Answers all who wait (NOT_LEADER_OR_FOLLOWER), writes a snapshot of the producers and closes. Stable storage is
+ * partition_store_close's business, for all partitions at once. */
 void partition_close(partition_t *partition);
 /* Answers all who wait (UNKNOWN_TOPIC_OR_PARTITION) and removes the directory. */
 void partition_delete(partition_t *partition);

@@ -196,7 +196,7 @@ static int16_t check_sequence(check_t *c)
         c->out->duplicate = true;
         c->out->base_offset = duplicate->last_offset - duplicate->offset_delta;
         c->out->last_offset = duplicate->last_offset;
-        if (stamps(c->config)) c->out->log_append_time_ms = duplicate->timestamp_ms;
+        c->out->log_append_time_ms = duplicate->timestamp_ms; /* as Kafka does, whoever set the time */
     }
     return error;
 }
@@ -225,6 +225,13 @@ static int16_t write_batch(check_t *c)
     return KAFKA_NONE;
 }
 
+/* Kafka knows no log start where the batch as such or the disk was at fault. */
+static bool tells_log_start(int16_t error)
+{
+    return error != KAFKA_CORRUPT_MESSAGE && error != KAFKA_MESSAGE_TOO_LARGE && error != KAFKA_RECORD_LIST_TOO_LARGE &&
+           error != KAFKA_KAFKA_STORAGE_ERROR;
+}
+
 int16_t partition_append(partition_t *partition, uint8_t *records, size_t bytes, partition_origin_t origin,
                          arena_t *arena, partition_appended_t *ret_appended)
 {
@@ -240,6 +247,6 @@ int16_t partition_append(partition_t *partition, uint8_t *records, size_t bytes,
         error = log_batch_parse(bytes_of(records, bytes), &c.batch) ? KAFKA_CORRUPT_MESSAGE : KAFKA_NONE;
     }
     if (!error && !ret_appended->duplicate) error = write_batch(&c);
-    ret_appended->log_start_offset = log_start_offset(partition->log);
+    ret_appended->log_start_offset = tells_log_start(error) ? log_start_offset(partition->log) : -1;
     return error;
 }

@@ -41,6 +41,7 @@ struct partition_store {
 /* A partition's lines in the three checkpoint files; -1 = none. */
 typedef struct partition_checkpoint {
     int64_t recovery_point, log_start, high_watermark;
+    int64_t closed_end; /* the end of a log that was closed, once the stop has synced it: -1 = open */
 } partition_checkpoint_t;
 
 /* partition_store.c */

@@ -38,7 +38,7 @@ static partition_checkpoint_t *checkpoint_get(partition_store_t *store, bytes_t 
     partition_checkpoint_t *c = map_get(&store->checkpoints, key);
     if (c) return c;
     c = mem_alloc(sizeof(*c));
-    *c = (partition_checkpoint_t){-1, -1, -1};
+    *c = (partition_checkpoint_t){-1, -1, -1, -1};
     map_put(&store->checkpoints, key, c);
     return c;
 }
@@ -107,6 +107,7 @@ static void checkpoint_take(partition_store_t *store, const partition_t *p)
     c->recovery_point = log_durable_offset(p->log);
     c->high_watermark = p->high_watermark;
     c->log_start = log_start_offset(p->log);
+    c->closed_end = -1;
 }
 
 /* Writes all three files, unless nothing changed. `recovery` and `start` must be durable when the clean mark says so. */
@@ -143,7 +144,7 @@ partition_checkpoint_t partition__store_checkpoint(partition_store_t *store, con
 {
     char key[KAFKA_TOPIC_NAME_BYTES_MAX + 16];
     const partition_checkpoint_t *c = map_get(&store->checkpoints, checkpoint_key(key, sizeof(key), topic, index));
-    return c ? *c : (partition_checkpoint_t){-1, -1, -1};
+    return c ? *c : (partition_checkpoint_t){-1, -1, -1, -1};
 }
 
 /* ---- partitions ------------------------------------------------------------------------------------------------- */
@@ -167,7 +168,7 @@ void partition__store_remove(partition_t *partition, bool deleted)
     checkpoint_take(store, partition);
     partition_checkpoint_t *c =
         checkpoint_get(store, checkpoint_key(key, sizeof(key), partition->topic->name, partition->index));
-    c->recovery_point = log_end_offset(partition->log); /* its close syncs; if that fails there will be no clean mark */
+    c->closed_end = log_end_offset(partition->log);
 }
 
 static void tell_news(partition_store_t *store)
@@ -291,6 +292,23 @@ int partition_store_open(kafka_t *kafka)
     return 0;
 }
 
+/* What the logs wrote becomes durable first, in one go: the mark must not say more than the disk knows. */
+static void stop_clean(partition_store_t *store)
+{
+    char path[PARTITION_PATH_CHARS_MAX], text[64];
+    io_loop_t *loop = store->kafka->loop;
+    if (io_sync_tree(loop, store->kafka->data_dir) != 0) return;
+    size_t cursor = 0;
+    for (map_entry_t *e; (e = map_next(&store->checkpoints, &cursor)) != NULL;) {
+        partition_checkpoint_t *c = e->value;
+        c->recovery_point = MAX(c->recovery_point, c->closed_end);
+    }
+    if (checkpoints_write(store) != 0) return;
+    store_path(store, CLEAN_MARK, path);
+    int n = snprintf(text, sizeof(text), "{\"version\":0,\"brokerEpoch\":%" PRId64 "}", store->kafka->broker_epoch);
+    (void)!io_replace_whole(loop, path, bytes_of(text, (size_t)n)); /* without it, the next start recovers */
+}
+
 void partition_store_close(kafka_t *kafka)
 {
     partition_store_t *store = kafka->partitions;
@@ -301,12 +319,7 @@ void partition_store_close(kafka_t *kafka)
     io_timer_stop(&store->maintain_timer);
     io_timer_stop(&store->checkpoint_timer);
     io_timer_stop(&store->expiry_timer);
-    if (checkpoints_write(store) == 0 && !store->failed) {
-        char path[PARTITION_PATH_CHARS_MAX], text[64];
-        store_path(store, CLEAN_MARK, path);
-        int n = snprintf(text, sizeof(text), "{\"version\":0,\"brokerEpoch\":%" PRId64 "}", kafka->broker_epoch);
-        (void)!io_replace_whole(kafka->loop, path, bytes_of(text, (size_t)n)); /* without it, the next start recovers */
-    }
+    if (!store->failed) stop_clean(store);
     store_free(store);
     kafka->partitions = NULL;
 }

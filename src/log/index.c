@@ -22,8 +22,11 @@ int log__index_open(log_segment_t *segment, log_index_t *index, int flags)
     if (index->file) return 0;
     char path[LOG_PATH_CHARS_MAX];
     log__segment_path(segment->log, segment->base_offset, index_suffix(index), path);
-    if (flags & IO_FILE_CREATE) segment->log->names_dirty = true;
-    return io_file_open(segment->log->loop, path, IO_FILE_WRITE | flags, &index->file);
+    int err = io_file_open(segment->log->loop, path, IO_FILE_WRITE | flags, &index->file);
+    if (err) return err;
+    if (!index->present && (flags & IO_FILE_CREATE)) segment->log->names_dirty = true;
+    index->present = true;
+    return 0;
 }
 
 static int index_read(log_index_t *index, uint32_t i, uint8_t *ret_entry)
@@ -161,13 +164,19 @@ int log__index_cut(log_segment_t *segment, log_index_t *index, log_index_key_t k
     return err ? err : io_file_truncate(index->file, (uint64_t)keep * index->entry_bytes);
 }
 
+int log__index_create(log_segment_t *segment, log_index_t *index)
+{
+    return log__index_open(segment, index, IO_FILE_CREATE | IO_FILE_TRUNCATE);
+}
+
 int log__index_reset(log_segment_t *segment, log_index_t *index)
 {
-    int err = log__index_open(segment, index, IO_FILE_CREATE);
-    if (err) return err;
     index->count = 0;
     index->pending_count = 0;
     index->loaded = true;
+    int err = log__index_open(segment, index, 0);
+    if (err == ERR_NOT_FOUND) return 0;
+    if (err) return err;
     index->dirty = true;
     return io_file_truncate(index->file, 0);
 }

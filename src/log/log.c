@@ -109,18 +109,22 @@ static void drop_removed(log_t *log)
     LIST_EACH (&log->removed, segment, log_segment_t, node) (void)!log__segment_remove_files(segment, ".deleted");
 }
 
-int log_close(log_t *log)
+static int close_log(log_t *log, bool sync)
 {
     int err = log->failed;
     if (!err) {
         log__segment_flush_indexes(log__active(log), true);
-        err = log__sync_now(log);
-        if (!err && log->epochs_dirty) err = log__epochs_save(log);
+        if (sync) err = log__sync_now(log);
+        if (!err && log->epochs_dirty) err = log__epochs_save(log, sync);
         drop_removed(log);
     }
     log_free(log);
     return err;
 }
+
+int log_close(log_t *log) { return close_log(log, true); }
+
+int log_close_unsynced(log_t *log) { return close_log(log, false); }
 
 int log_delete(log_t *log)
 {
@@ -172,7 +176,7 @@ static int log_roll(log_t *log)
     int err = log__add_segment(log, log->end_offset);
     if (err) return err;
     /* The epochs of sealed segments are not read back from them by recovery. */
-    if (log->epochs_dirty) err = log__epochs_save(log);
+    if (log->epochs_dirty) err = log__epochs_save(log, true);
     return err;
 }
 

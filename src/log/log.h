@@ -77,8 +77,10 @@ typedef struct log_recovery {
 } log_recovery_t;
 int log_open(io_loop_t *loop, const char *dir, const log_options_t *options, const log_recovery_t *recovery,
              log_t **ret_log) MUST_CHECK;
-/* Syncs what is dirty and closes. */
+/* Syncs what is dirty and closes. The log is freed, whatever is returned. */
 int log_close(log_t *log) MUST_CHECK;
+/* The same without syncing: who closes many logs makes all of them durable with one io_sync_tree afterwards. */
+int log_close_unsynced(log_t *log) MUST_CHECK;
 void log_set_options(log_t *log, const log_options_t *options);
 
 /* Shows the headers of all batches that end at or above `from`, in order. */

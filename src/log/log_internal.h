@@ -30,7 +30,8 @@ typedef struct log_index {
     uint32_t count;    /* entries in the file */
     uint8_t pending_count;
     uint8_t entry_bytes;
-    bool loaded; /* count is right */
+    bool loaded;  /* count is right */
+    bool present; /* the file exists */
     bool dirty;  /* written since the last sync */
     bool syncing;
     io_sync_t sync;
@@ -140,7 +141,9 @@ void log__index_append(log_segment_t *segment, log_index_t *index, const uint8_t
 int log__index_flush(log_segment_t *segment, log_index_t *index) MUST_CHECK;
 /* Keeps the entries whose key is < `key`. */
 int log__index_cut(log_segment_t *segment, log_index_t *index, log_index_key_t key_of, int64_t key) MUST_CHECK;
-/* Empties the file (creating it). */
+/* Creates the empty file. */
+int log__index_create(log_segment_t *segment, log_index_t *index) MUST_CHECK;
+/* Empties the index, and its file if there is one. */
 int log__index_reset(log_segment_t *segment, log_index_t *index) MUST_CHECK;
 void log__index_close(log_index_t *index);
 
@@ -169,7 +172,7 @@ int log__epochs_load(log_t *log) MUST_CHECK;
 void log__epochs_note(log_t *log, int32_t epoch, int64_t start_offset);
 void log__epochs_cut_from(log_t *log, int64_t offset); /* truncation */
 void log__epochs_cut_below(log_t *log, int64_t offset); /* the log's start moved */
-int log__epochs_save(log_t *log) MUST_CHECK;
+int log__epochs_save(log_t *log, bool sync) MUST_CHECK;
 
 /* log.c */
 void log__push_segment(log_segment_t *segment);

@@ -100,8 +100,8 @@ static int reset_derived(log_segment_t *segment)
 }
 
 /* Reads a segment whole and cuts what is torn. `next_offset` goes from the offset expected to the one behind it. */
-static int verify_segment(log_segment_t *segment, const log_recovery_t *recovery, uint8_t *window,
-                          int64_t *next_offset, bool *ret_cut)
+static int verify_segment(log_segment_t *segment, const log_recovery_t *recovery, int64_t *next_offset,
+                          bool *ret_cut)
 {
     log_t *log = segment->log;
     io_file_t *file;
@@ -110,7 +110,9 @@ static int verify_segment(log_segment_t *segment, const log_recovery_t *recovery
     if (err) return err;
     log_scan_t scan;
     log_batch_t batch;
-    log__scan_init(&scan, file, 0, segment->bytes, window, LOG_RECOVER_WINDOW_BYTES);
+    size_t window_bytes = MIN(MAX((size_t)segment->bytes, LOG_BATCH_HEADER_BYTES), LOG_RECOVER_WINDOW_BYTES);
+    uint8_t *window = mem_alloc(window_bytes);
+    log__scan_init(&scan, file, 0, segment->bytes, window, window_bytes);
     while ((err = log__scan_peek(&scan, &batch)) == 0) {
         if (!batch_fits(segment, &batch, *next_offset)) {
             err = ERR_CORRUPT;
@@ -123,6 +125,7 @@ static int verify_segment(log_segment_t *segment, const log_recovery_t *recovery
         if (recovery->each && *next_offset > recovery->scan_from) recovery->each(recovery->user, &batch);
         log__scan_skip(&scan, &batch);
     }
+    mem_free(window);
     if (err == ERR_IO || err == ERR_NOMEM || err == ERR_ACCESS) return err;
     *ret_cut = err != ERR_NOT_FOUND;
     segment->bytes_durable = 0;
@@ -227,21 +230,21 @@ static int read_tail(log_segment_t *segment, int64_t *next_offset)
     return err == ERR_NOT_FOUND ? 0 : err;
 }
 
-static int open_last_clean(log_segment_t *segment, const log_recovery_t *recovery, uint8_t *window,
-                           int64_t *next_offset, bool *ret_cut)
+static int open_last_clean(log_segment_t *segment, const log_recovery_t *recovery, int64_t *next_offset,
+                           bool *ret_cut)
 {
     if (segment->bytes == 0) return reset_derived(segment);
     int err = read_tail(segment, next_offset);
     if (err == ERR_IO || err == ERR_NOMEM) return err;
     if (err) {
         *next_offset = segment->base_offset;
-        return verify_segment(segment, recovery, window, next_offset, ret_cut);
+        return verify_segment(segment, recovery, next_offset, ret_cut);
     }
     segment->bytes_durable = segment->bytes;
     return show_kept(segment, recovery, *next_offset);
 }
 
-static int recover_segments(log_t *log, const log_recovery_t *recovery, uint8_t *window)
+static int recover_segments(log_t *log, const log_recovery_t *recovery)
 {
     int64_t next_offset = log->segments[0]->base_offset;
     for (uint32_t i = 0; i < log->segments_count; i++) {
@@ -256,9 +259,9 @@ static int recover_segments(log_t *log, const log_recovery_t *recovery, uint8_t 
         next_offset = MAX(next_offset, segment->base_offset);
         /* At the point itself: a segment that was full and durable when it was sealed has indexes of later date. */
         if (!recovery->clean && (last || log->segments[i + 1]->base_offset >= recovery->recovery_point)) {
-            err = verify_segment(segment, recovery, window, &next_offset, &cut);
+            err = verify_segment(segment, recovery, &next_offset, &cut);
         } else if (last) {
-            err = open_last_clean(segment, recovery, window, &next_offset, &cut);
+            err = open_last_clean(segment, recovery, &next_offset, &cut);
         } else {
             segment->bytes_durable = segment->bytes;
             next_offset = log->segments[i + 1]->base_offset;
@@ -271,10 +274,8 @@ static int recover_segments(log_t *log, const log_recovery_t *recovery, uint8_t 
             err = log__remove_after(log, i + 1);
             if (err) return err;
         }
-        if (!cut && !last) {
-            log__segment_flush_indexes(segment, true);
-            log__segment_close_files(segment);
-        }
+        if (!cut && !last) log__segment_flush_indexes(segment, true);
+        log__segment_close_files(segment); /* opened again when there is something to do */
     }
     log->end_offset = next_offset;
     return 0;
@@ -283,16 +284,13 @@ static int recover_segments(log_t *log, const log_recovery_t *recovery, uint8_t 
 int log__recover(log_t *log, const log_recovery_t *recovery)
 {
     int64_t start = MAX(recovery->start_offset, 0);
-    uint8_t *window = NULL;
     int err = find_segments(log);
     if (err) return err;
     if (log->segments_count == 0) {
         log->start_offset = log->end_offset = log->durable_offset = start;
         return log__add_segment(log, start);
     }
-    window = mem_alloc(LOG_RECOVER_WINDOW_BYTES);
-    err = recover_segments(log, recovery, window);
-    mem_free(window);
+    err = recover_segments(log, recovery);
     if (err) return err;
     log->durable_offset = recovery->clean ? log->end_offset : MIN(recovery->recovery_point, log->end_offset);
     log->start_offset = MAX(start, log->segments[0]->base_offset);

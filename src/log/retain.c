@@ -198,7 +198,7 @@ int log_truncate_to(log_t *log, int64_t offset)
     if (err) return err;
     clamp_commits(log);
     log__epochs_cut_from(log, log->end_offset);
-    return log->epochs_dirty ? log__epochs_save(log) : 0;
+    return log->epochs_dirty ? log__epochs_save(log, true) : 0;
 }
 
 int log_truncate_all(log_t *log, int64_t new_start)
@@ -215,5 +215,5 @@ int log_truncate_all(log_t *log, int64_t new_start)
     log->start_offset = log->end_offset = log->durable_offset = log->round_offset = new_start;
     clamp_commits(log);
     log->epochs_count = 0;
-    return log__epochs_save(log);
+    return log__epochs_save(log, true);
 }

@@ -118,8 +118,8 @@ void log__segment_flush_indexes(log_segment_t *segment, bool seal)
         err = log__index_flush(segment, &segment->offsets);
         if (!err) err = log__index_flush(segment, &segment->times);
         /* Another implementation takes a missing index for damage: an empty one must be there. */
-        if (!err && seal && segment->offsets.count == 0) err = log__index_reset(segment, &segment->offsets);
-        if (!err && seal && segment->times.count == 0) err = log__index_reset(segment, &segment->times);
+        if (!err && seal && !segment->offsets.present) err = log__index_create(segment, &segment->offsets);
+        if (!err && seal && !segment->times.present) err = log__index_create(segment, &segment->times);
     }
     (void)err; /* an index that could not be written is rebuilt by the next open */
 }

@@ -5,13 +5,22 @@
 #include "redis/types/listpack.h"
 #include "redis/types/zset.h"
 
-static uint64_t next_random(void *user) { return redis_random(user); }
+static uint64_t next_random(void *user)
+{
+    return redis_random(user);
+}
 
-rng_t collection_rng(redis_call_t *call) { return (rng_t){next_random, call->redis}; }
+rng_t collection_rng(redis_call_t *call)
+{
+    return (rng_t){next_random, call->redis};
+}
 
-/* ---- scanning -------------------------------------------------------------------------------------------------- */
+/* ---- scanning ---------------------------------------------------------------------------- */
 
-static void collect(void *user, void *entry) { buf_append(user, &entry, sizeof(entry)); }
+static void collect(void *user, void *entry)
+{
+    buf_append(user, &entry, sizeof(entry));
+}
 
 static size_t small_count(value_t v, unsigned stride)
 {
@@ -43,7 +52,7 @@ reply_deferred_t collection_scan_reply(redis_call_t *call, uint64_t cursor)
     return reply_deferred_begin(call->client);
 }
 
-/* ---- random choice --------------------------------------------------------------------------------------------- */
+/* ---- random choice ----------------------------------------------------------------------- */
 
 bool collection_count(redis_call_t *call, int i, bool pairs, int64_t *ret_count)
 {

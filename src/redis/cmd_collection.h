@@ -9,17 +9,24 @@
 /* The server's random numbers. */
 rng_t collection_rng(redis_call_t *call);
 
-/* One step of HSCAN and its kin: appends handles (sample.h) of what was visited and returns the next cursor. The
- * pattern is not looked at. */
+/* One step of HSCAN and its kin: appends handles (sample.h) of what was visited and returns the next cursor.
+ * The pattern is not looked at. */
 uint64_t collection_scan(value_t v, unsigned stride, const scan_options_t *options, buf_t *handles);
-static inline size_t handles_count(const buf_t *handles) { return handles->len / sizeof(void *); }
-static inline const void *handles_at(const buf_t *handles, size_t i) { return ((const void **)handles->ptr)[i]; }
+static inline size_t handles_count(const buf_t *handles)
+{
+    return handles->len / sizeof(void *);
+}
+static inline const void *handles_at(const buf_t *handles, size_t i)
+{
+    return ((const void **)handles->ptr)[i];
+}
 /* Begins the reply [cursor, [... ; the array's items follow. */
 reply_deferred_t collection_scan_reply(redis_call_t *call, uint64_t cursor);
 
 /* Takes `argv[i]` as the count of HRANDFIELD and its kin; `pairs`: two values an element will be replied. */
 bool collection_count(redis_call_t *call, int i, bool pairs, int64_t *ret_count) MUST_CHECK;
-/* Handles chosen as `count` says: that many distinct ones, or, when negative, with repetition, given to `each` one by one. */
+/* Handles chosen as `count` says: that many distinct ones, or, when negative, with repetition, given to
+ * `each` one by one. */
 typedef void (*collection_each_cb)(void *user, const void *handle);
 void collection_choose(redis_call_t *call, value_t v, unsigned stride, size_t size, int64_t count,
                        collection_each_cb each, void *user);

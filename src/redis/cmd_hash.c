@@ -11,7 +11,7 @@
 
 #define LONG_DOUBLE_CHARS_MAX 5120
 
-/* ---- writing --------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------- */
 
 /* The hash to be changed, a new one when the key is absent: pair with finish_write. */
 static bool begin_write(redis_call_t *call, redis_entry_t **ret_entry, value_t *ret_v)
@@ -133,7 +133,8 @@ static bool parse_long_double(bytes_t text, long double *ret)
     errno = 0;
     long double v = strtold(copy, &end);
     bool overflow = errno == ERANGE && (isinf(v) || v == 0);
-    if (copy[0] == ' ' || (copy[0] >= '\t' && copy[0] <= '\r') || end != copy + text.len || overflow || isnan(v))
+    if (copy[0] == ' ' || (copy[0] >= '\t' && copy[0] <= '\r') || end != copy + text.len || overflow ||
+        isnan(v))
         return false;
     *ret = v;
     return true;
@@ -189,7 +190,7 @@ void redis_cmd_hincrbyfloat(redis_call_t *call)
     propagate(call, 4, argv);
 }
 
-/* ---- reading --------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------- */
 
 static void reply_field(redis_call_t *call, const redis_entry_t *entry, bytes_t field)
 {
@@ -251,8 +252,14 @@ static void give_pair(void *user, bytes_t field, bytes_t text)
     reply_bulk(user, field);
     reply_bulk(user, text);
 }
-static void give_field(void *user, bytes_t field, bytes_t text) { reply_bulk(user, field); }
-static void give_value(void *user, bytes_t field, bytes_t text) { reply_bulk(user, text); }
+static void give_field(void *user, bytes_t field, bytes_t text)
+{
+    reply_bulk(user, field);
+}
+static void give_value(void *user, bytes_t field, bytes_t text)
+{
+    reply_bulk(user, text);
+}
 
 void redis_cmd_hgetall(redis_call_t *call)
 {
@@ -270,8 +277,14 @@ static void reply_list(redis_call_t *call, hash_each_cb give)
     if (entry) hash_each(value_of(entry), give, call->client);
 }
 
-void redis_cmd_hkeys(redis_call_t *call) { reply_list(call, give_field); }
-void redis_cmd_hvals(redis_call_t *call) { reply_list(call, give_value); }
+void redis_cmd_hkeys(redis_call_t *call)
+{
+    reply_list(call, give_field);
+}
+void redis_cmd_hvals(redis_call_t *call)
+{
+    reply_list(call, give_value);
+}
 
 void redis_cmd_hscan(redis_call_t *call)
 {
@@ -296,7 +309,7 @@ void redis_cmd_hscan(redis_call_t *call)
     buf_deinit(&handles);
 }
 
-/* ---- HRANDFIELD ------------------------------------------------------------------------------------------------ */
+/* ---- HRANDFIELD -------------------------------------------------------------------------- */
 
 typedef struct chosen {
     redis_client_t *client;

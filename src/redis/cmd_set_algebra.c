@@ -33,7 +33,8 @@ static bool read_operands(redis_call_t *call, int first, size_t count, operands_
 
 static int by_length(const void *a, const void *b)
 {
-    size_t x = set_length(value_of(*(redis_entry_t *const *)a)), y = set_length(value_of(*(redis_entry_t *const *)b));
+    size_t x = set_length(value_of(*(redis_entry_t *const *)a)),
+           y = set_length(value_of(*(redis_entry_t *const *)b));
     return (x > y) - (x < y);
 }
 
@@ -63,7 +64,7 @@ static void store(redis_call_t *call, value_t result, const char *event)
     reply_int(call->client, (int64_t)length);
 }
 
-/* ---- intersection ---------------------------------------------------------------------------------------------- */
+/* ---- intersection ------------------------------------------------------------------------ */
 
 typedef struct intersection {
     redis_call_t *call;
@@ -145,7 +146,7 @@ void redis_cmd_sintercard(redis_call_t *call)
     mem_free(sets.entries);
 }
 
-/* ---- union and difference -------------------------------------------------------------------------------------- */
+/* ---- union and difference ---------------------------------------------------------------- */
 
 typedef struct building {
     value_t result;
@@ -182,7 +183,8 @@ static void unite(building_t *b)
     }
 }
 
-/* Asking every other set for each member costs first * sets; taking the others' members out costs the sum of all. */
+/* Asking every other set for each member costs first * sets; taking the others' members out costs the sum of
+ * all. */
 static void subtract(building_t *b)
 {
     redis_entry_t **entries = b->sets->entries, *first = entries[0];
@@ -216,7 +218,10 @@ static bool build(redis_call_t *call, int first, void (*combine)(building_t *b),
     return true;
 }
 
-static void give_member(void *user, bytes_t member) { reply_bulk(user, member); }
+static void give_member(void *user, bytes_t member)
+{
+    reply_bulk(user, member);
+}
 
 static void combine_and_reply(redis_call_t *call, void (*combine)(building_t *b))
 {
@@ -233,7 +238,19 @@ static void combine_and_store(redis_call_t *call, void (*combine)(building_t *b)
     if (build(call, 2, combine, &result)) store(call, result, event);
 }
 
-void redis_cmd_sunion(redis_call_t *call) { combine_and_reply(call, unite); }
-void redis_cmd_sdiff(redis_call_t *call) { combine_and_reply(call, subtract); }
-void redis_cmd_sunionstore(redis_call_t *call) { combine_and_store(call, unite, "sunionstore"); }
-void redis_cmd_sdiffstore(redis_call_t *call) { combine_and_store(call, subtract, "sdiffstore"); }
+void redis_cmd_sunion(redis_call_t *call)
+{
+    combine_and_reply(call, unite);
+}
+void redis_cmd_sdiff(redis_call_t *call)
+{
+    combine_and_reply(call, subtract);
+}
+void redis_cmd_sunionstore(redis_call_t *call)
+{
+    combine_and_store(call, unite, "sunionstore");
+}
+void redis_cmd_sdiffstore(redis_call_t *call)
+{
+    combine_and_store(call, subtract, "sdiffstore");
+}

@@ -1,4 +1,5 @@
-/* cmd_zset.c: sorted set commands on single members: adding, removing, scores, ranks, scanning, random choice. */
+/* cmd_zset.c: sorted set commands on single members: adding, removing, scores, ranks, scanning, random
+ * choice. */
 #include "redis/cmd_zset.h"
 
 #include <stdio.h>
@@ -8,7 +9,7 @@
 
 #define SCORES_ON_STACK 32
 
-/* ---- shared ---------------------------------------------------------------------------------------------------- */
+/* ---- shared ------------------------------------------------------------------------------ */
 
 void zset__removed(redis_call_t *call, bytes_t key, redis_entry_t *entry, value_t v, const char *event)
 {
@@ -21,7 +22,8 @@ void zset__removed(redis_call_t *call, bytes_t key, redis_entry_t *entry, value_
 
 void zset__store(redis_call_t *call, bytes_t key, zset_t *built, const char *event)
 {
-    value_t v = zset_finish(built, call->config);
+    value_t v = zset_finish(built);
+    zset_compact(&v, call->config);
     size_t length = zset_length(v);
     reply_int(call->client, (int64_t)length);
     if (length > 0) {
@@ -50,7 +52,7 @@ void zset__reply_member(redis_call_t *call, bytes_t member, double score, bool w
     if (with_scores) reply_double(c, score);
 }
 
-/* ---- ZADD ------------------------------------------------------------------------------------------------------ */
+/* ---- ZADD -------------------------------------------------------------------------------- */
 
 typedef struct zadd {
     unsigned flags;
@@ -158,10 +160,16 @@ static void zadd(redis_call_t *call, unsigned flags)
     if (scores != on_stack) mem_free(scores);
 }
 
-void redis_cmd_zadd(redis_call_t *call) { zadd(call, 0); }
-void redis_cmd_zincrby(redis_call_t *call) { zadd(call, ZADD_INCR); }
+void redis_cmd_zadd(redis_call_t *call)
+{
+    zadd(call, 0);
+}
+void redis_cmd_zincrby(redis_call_t *call)
+{
+    zadd(call, ZADD_INCR);
+}
 
-/* ---- removing -------------------------------------------------------------------------------------------------- */
+/* ---- removing ---------------------------------------------------------------------------- */
 
 void redis_cmd_zrem(redis_call_t *call)
 {
@@ -177,7 +185,7 @@ void redis_cmd_zrem(redis_call_t *call)
     reply_int(call->client, removed);
 }
 
-/* ---- reading --------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------- */
 
 void redis_cmd_zcard(redis_call_t *call)
 {
@@ -216,7 +224,8 @@ static void reply_rank(redis_call_t *call, bool reverse)
     double score;
     bool with_score = call->argc == 4 && arg_is(call, 3, "WITHSCORE");
     if (call->argc > 4) {
-        reply_errorf(call->client, "ERR wrong number of arguments for '%s' command", reverse ? "zrevrank" : "zrank");
+        reply_errorf(call->client, "ERR wrong number of arguments for '%s' command",
+                     reverse ? "zrevrank" : "zrank");
         return;
     }
     if (call->argc == 4 && !with_score) {
@@ -235,8 +244,14 @@ static void reply_rank(redis_call_t *call, bool reverse)
     }
 }
 
-void redis_cmd_zrank(redis_call_t *call) { reply_rank(call, false); }
-void redis_cmd_zrevrank(redis_call_t *call) { reply_rank(call, true); }
+void redis_cmd_zrank(redis_call_t *call)
+{
+    reply_rank(call, false);
+}
+void redis_cmd_zrevrank(redis_call_t *call)
+{
+    reply_rank(call, true);
+}
 
 /* ZSCAN gives the scores of a large set with seventeen digits, those of a small one as they are stored. */
 static void reply_scanned_score(redis_call_t *call, value_t v, double score)
@@ -271,7 +286,7 @@ void redis_cmd_zscan(redis_call_t *call)
     buf_deinit(&handles);
 }
 
-/* ---- ZRANDMEMBER ----------------------------------------------------------------------------------------------- */
+/* ---- ZRANDMEMBER ------------------------------------------------------------------------- */
 
 typedef struct chosen {
     redis_call_t *call;

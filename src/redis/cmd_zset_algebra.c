@@ -1,5 +1,5 @@
-/* cmd_zset_algebra.c: ZUNION, ZINTER, ZDIFF: replied, counted or stored. Operands are sorted sets or plain sets, whose
- * members count with score 1. */
+/* cmd_zset_algebra.c: ZUNION, ZINTER, ZDIFF: replied, counted or stored. Operands are sorted sets or plain
+ * sets, whose members count with score 1. */
 #include "redis/cmd_zset.h"
 
 #include <math.h>
@@ -33,7 +33,7 @@ typedef struct algebra {
     size_t found;
 } algebra_t;
 
-/* ---- operands -------------------------------------------------------------------------------------------------- */
+/* ---- operands ---------------------------------------------------------------------------- */
 
 static size_t source_length(const source_t *s)
 {
@@ -77,7 +77,7 @@ static int by_length(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* ---- parsing --------------------------------------------------------------------------------------------------- */
+/* ---- parsing ----------------------------------------------------------------------------- */
 
 /* Reads the keys; `sources` is the caller's to free also after an error. */
 static bool read_sources(algebra_t *a)
@@ -153,7 +153,7 @@ static bool parse_options(algebra_t *a)
     return true;
 }
 
-/* ---- combining ------------------------------------------------------------------------------------------------- */
+/* ---- combining --------------------------------------------------------------------------- */
 
 static double weighed(double weight, double score)
 {
@@ -205,7 +205,10 @@ static void add_unless_elsewhere(void *user, bytes_t member, double score)
     zset_accumulate(a->built, member, score, &added);
 }
 
-static void drop_member(void *user, bytes_t member, double score) { zset_drop(((algebra_t *)user)->built, member); }
+static void drop_member(void *user, bytes_t member, double score)
+{
+    zset_drop(((algebra_t *)user)->built, member);
+}
 
 static void add_member(void *user, bytes_t member, double score)
 {
@@ -213,12 +216,14 @@ static void add_member(void *user, bytes_t member, double score)
     zset_accumulate(((algebra_t *)user)->built, member, score, &added);
 }
 
-/* Asking every other set for each member costs first * sets; dropping the others' members costs the sum of all. */
+/* Asking every other set for each member costs first * sets; dropping the others' members costs the sum of
+ * all. */
 static void subtract(algebra_t *a)
 {
     size_t asking = 0, dropping = 0;
     for (size_t i = 0; i < a->count; i++) {
-        if (i > 0 && a->sources[i].entry == a->sources[0].entry) return; /* itself subtracted: nothing is left */
+        if (i > 0 && a->sources[i].entry == a->sources[0].entry)
+            return; /* itself subtracted: nothing is left */
         asking += a->sources[i].entry ? source_length(&a->sources[0]) : 0;
         dropping += source_length(&a->sources[i]);
     }
@@ -261,7 +266,7 @@ static void finish(algebra_t *a)
     } else if (a->store_at.ptr) {
         zset__store(a->call, a->store_at, a->built, events[a->op]);
     } else {
-        value_t v = zset_finish(a->built, a->call->config);
+        value_t v = zset_finish(a->built);
         zset__reply_header(a->call, zset_length(v), a->with_scores);
         zset_each(v, give_member, a);
         zset_free(v);
@@ -279,9 +284,18 @@ static void run(algebra_t a)
     mem_free(a.sources);
 }
 
-void redis_cmd_zunion(redis_call_t *call) { run((algebra_t){.call = call, .op = OP_UNION, .numkeys = 1}); }
-void redis_cmd_zinter(redis_call_t *call) { run((algebra_t){.call = call, .op = OP_INTER, .numkeys = 1}); }
-void redis_cmd_zdiff(redis_call_t *call) { run((algebra_t){.call = call, .op = OP_DIFF, .numkeys = 1}); }
+void redis_cmd_zunion(redis_call_t *call)
+{
+    run((algebra_t){.call = call, .op = OP_UNION, .numkeys = 1});
+}
+void redis_cmd_zinter(redis_call_t *call)
+{
+    run((algebra_t){.call = call, .op = OP_INTER, .numkeys = 1});
+}
+void redis_cmd_zdiff(redis_call_t *call)
+{
+    run((algebra_t){.call = call, .op = OP_DIFF, .numkeys = 1});
+}
 void redis_cmd_zintercard(redis_call_t *call)
 {
     run((algebra_t){.call = call, .op = OP_INTER, .counting = true, .numkeys = 1});

@@ -10,6 +10,9 @@
 #include "redis/command.h"
 #include "redis/entry.h"
 
+/* Asks for argv[from], argv[from + step] ... from memory before they are used one by one. */
+void key_prefetch_all(redis_call_t *call, int from, int step);
+
 /* The entry, or NULL. Counts hits and misses, touches LRU/LFU. The last for looks that must leave no trace. */
 redis_entry_t *key_read(redis_call_t *call, bytes_t key);
 redis_entry_t *key_write(redis_call_t *call, bytes_t key);
@@ -31,6 +34,10 @@ redis_entry_t *key_set_expire(redis_call_t *call, redis_entry_t *entry, int64_t 
 
 /* Strings. Replacing keeps or drops the expiry as asked. The bytes are copied; integers are recognised. */
 redis_entry_t *key_set_string(redis_call_t *call, bytes_t key, bytes_t value, bool keep_ttl);
+redis_entry_t *key_set_integer(redis_call_t *call, bytes_t key, int64_t v); /* keeps the expiry */
+/* Makes the string `len` bytes long (new ones are zero), its encoding raw, and returns its bytes to be written to. The
+ * entry may move. `entry` comes from key_write. */
+uint8_t *key_string_resize(redis_call_t *call, redis_entry_t *entry, size_t len);
 /* The bytes of a string entry; integers are formatted into `scratch` (NUM_I64_CHARS_MAX). */
 bytes_t key_string(const redis_entry_t *entry, char *scratch);
 

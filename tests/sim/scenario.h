@@ -30,5 +30,8 @@ static inline uint64_t draw(run_t *run, uint64_t bound) { return sim_random(run-
 static inline bool chance(run_t *run, unsigned percent) { return draw(run, 100) < percent; }
 
 void scenario_log(run_t *run);
+void scenario_coord(run_t *run);
+void scenario_quorum(run_t *run);
+void scenario_redis(run_t *run);
 
 #endif

@@ -143,7 +143,7 @@ static int settle(sim_file_t *file, uint64_t change_last)
 {
     sim_node_t *node = file->loop->node;
     if (sim__chance(rng_of(node), node->faults.sync_error_ppm)) {
-        sim__inode_lose(file->inode, change_last, rng_of(node));
+        sim__inode_lose(file->inode, change_last, node->faults.ordered, rng_of(node));
         return ERR_IO;
     }
     sim__inode_flush(file->inode, change_last);
@@ -259,29 +259,12 @@ int sim__op_remove(io_loop_t *loop, const char *path)
     return err ? err : end_name_operation(node, sim__unlink(&node->disk, path));
 }
 
-static int make_one(sim_disk_t *disk, const char *path)
-{
-    sim_inode_t *inode;
-    int err = sim__link(disk, path, true, &inode);
-    if (err != ERR_EXISTS) return err;
-    return sim__find(disk, path, &inode) == 0 && inode->is_dir ? 0 : ERR_EXISTS;
-}
-
 int sim__op_mkdir(io_loop_t *loop, const char *path)
 {
     sim_node_t *node;
+    sim_inode_t *inode;
     int err = begin_name_operation(loop, &node);
-    if (err) return err;
-    char *prefix = mem_strdup(path);
-    for (size_t i = 1; prefix[i] && !err; i++) {
-        if (prefix[i] != '/') continue;
-        prefix[i] = '\0';
-        err = make_one(&node->disk, prefix);
-        prefix[i] = '/';
-    }
-    if (!err) err = make_one(&node->disk, path);
-    mem_free(prefix);
-    return end_name_operation(node, err);
+    return err ? err : end_name_operation(node, sim__link(&node->disk, path, true, &inode));
 }
 
 int sim__op_sync_dir(io_loop_t *loop, const char *path)

@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -17,35 +16,22 @@ static int result(int rc) { return rc < 0 ? err_from_errno(errno) : 0; }
 int uv__rename(io_loop_t *loop, const char *from, const char *to) { return result(rename(from, to)); }
 int uv__remove(io_loop_t *loop, const char *path) { return result(remove(path)); }
 
-static int make_one(const char *path)
-{
-    struct stat st;
-    if (mkdir(path, 0755) == 0) return 0;
-    int error = errno;
-    if (error == EEXIST && stat(path, &st) == 0 && S_ISDIR(st.st_mode)) return 0;
-    return err_from_errno(error);
-}
-
-int uv__mkdir(io_loop_t *loop, const char *path)
-{
-    char prefix[PATH_MAX];
-    size_t len = strlen(path);
-    if (len == 0 || len >= sizeof(prefix)) return ERR_INVALID;
-    for (size_t i = 1; i < len; i++) {
-        if (path[i] != '/') continue;
-        memcpy(prefix, path, i);
-        prefix[i] = '\0';
-        int err = make_one(prefix);
-        if (err) return err;
-    }
-    return make_one(path);
-}
+int uv__mkdir(io_loop_t *loop, const char *path) { return result(mkdir(path, 0755)); }
 
 int uv__sync_dir(io_loop_t *loop, const char *path)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return err_from_errno(errno);
-    int err = result(fsync(fd));
+    int err = fsync(fd) < 0 && errno != EINVAL ? err_from_errno(errno) : 0; /* a file system may have no such thing */
+    close(fd);
+    return err;
+}
+
+int uv__sync_fs(io_loop_t *loop, const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return err_from_errno(errno);
+    int err = syncfs(fd) < 0 ? err_from_errno(errno) : 0;
     close(fd);
     return err;
 }

@@ -10,7 +10,7 @@
 #include "kafka/fetch_session.h"
 
 #define VERSION_WITH_TOPIC_IDS 13
-#define COPY_BYTES_MAX KIB(16) /* up to here a copy is cheaper than a sendfile of its own */
+#define COPY_BYTES_MAX KIB(32) /* up to here a copy costs less than a sendfile of its own (measured: even at 32-64 KiB) */
 
 typedef struct fetch {
     kafka_request_t *request;
@@ -118,7 +118,8 @@ static void part_answer(fetch_t *fetch, fetch_part_t *part, kafka_fetch_response
     out->high_watermark = part->error ? -1 : part->high_watermark;
     out->last_stable_offset = part->error ? -1 : part->last_stable_offset;
     out->log_start_offset = part->error ? -1 : part->log_start;
-    out->aborted_transactions_count = fetch->read_committed && !part->error ? 0 : -1;
+    bool unknown = part->error == KAFKA_UNKNOWN_TOPIC_OR_PARTITION || part->error == KAFKA_UNKNOWN_TOPIC_ID;
+    out->aborted_transactions_count = unknown || (fetch->read_committed && !part->error) ? 0 : -1; /* else null */
     out->diverging_epoch.epoch = part->diverging_epoch;
     out->diverging_epoch.end_offset = part->diverging_end_offset;
     if (!fetch->session) return;

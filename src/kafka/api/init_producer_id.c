@@ -31,6 +31,10 @@ void kafka_handle_init_producer_id(kafka_request_t *request)
         respond(request, error, -1, -1);
         return;
     }
+    if ((body->producer_id == -1) != (body->producer_epoch == -1)) {
+        respond(request, KAFKA_INVALID_REQUEST, -1, -1);
+        return;
+    }
     init_state_t *state = ARENA_NEW(&request->arena, init_state_t);
     state->request = request;
     producer_ids_next(request->kafka, &state->id_request, got_id);

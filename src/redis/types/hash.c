@@ -4,7 +4,10 @@
 #include "redis/emit.h"
 #include "redis/types/listpack.h"
 
-value_t hash_new(void) { return (value_t){lp_new(0), ENC_LISTPACK}; }
+value_t hash_new(void)
+{
+    return (value_t){lp_new(0), ENC_LISTPACK};
+}
 
 size_t hash_length(value_t v)
 {
@@ -116,7 +119,7 @@ bool hash_delete(value_t *v, bytes_t field)
     return true;
 }
 
-/* ---- walking --------------------------------------------------------------------------------------------------- */
+/* ---- walking ----------------------------------------------------------------------------- */
 
 typedef struct walk {
     hash_each_cb each;
@@ -168,7 +171,7 @@ void hash_at(value_t v, const void *handle, char room[NUM_I64_CHARS_MAX], char v
     }
 }
 
-/* ---- what the keyspace asks for ----------------------------------------------------------------------------- */
+/* ---- what the keyspace asks for ---------------------------------------------------------- */
 
 static void type_free(void *ptr, redis_encoding_t encoding)
 {

@@ -1,5 +1,5 @@
-/* hash.h: the hash type: a listpack of field, value, field, value ..., and past the configured limits a table whose
- * entries hold field and value in one allocation. */
+/* hash.h: the hash type: a listpack of field, value, field, value ..., and past the configured limits a table
+ * whose entries hold field and value in one allocation. */
 #ifndef TRIVET_REDIS_TYPES_HASH_H
 #define TRIVET_REDIS_TYPES_HASH_H
 

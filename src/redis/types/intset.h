@@ -2,7 +2,8 @@
  *
  *     | width u32 (2, 4 or 8) | count u32 | values ... |      little-endian
  *
- * The width grows when a value needs it and never shrinks. Changing functions return where the set lives now. */
+ * The width grows when a value needs it and never shrinks. Changing functions return where the set lives now.
+ */
 #ifndef TRIVET_REDIS_TYPES_INTSET_H
 #define TRIVET_REDIS_TYPES_INTSET_H
 

@@ -3,13 +3,22 @@
 
 #include "redis/emit.h"
 
-value_t rlist_new(void) { return (value_t){lp_new(0), ENC_LISTPACK}; }
+value_t rlist_new(void)
+{
+    return (value_t){lp_new(0), ENC_LISTPACK};
+}
 
-static bool is_bare(value_t v) { return v.encoding == ENC_LISTPACK; }
+static bool is_bare(value_t v)
+{
+    return v.encoding == ENC_LISTPACK;
+}
 
-size_t rlist_length(value_t v) { return is_bare(v) ? lp_count(v.ptr) : ((const quicklist_t *)v.ptr)->count; }
+size_t rlist_length(value_t v)
+{
+    return is_bare(v) ? lp_count(v.ptr) : ((const quicklist_t *)v.ptr)->count;
+}
 
-/* ---- encodings ------------------------------------------------------------------------------------------------- */
+/* ---- encodings --------------------------------------------------------------------------- */
 
 static void make_quicklist(value_t *v, int64_t fill)
 {
@@ -45,14 +54,29 @@ void rlist_shrunk(value_t *v, int64_t fill)
     ql_free(ql);
 }
 
-/* ---- walking --------------------------------------------------------------------------------------------------- */
+/* ---- walking ----------------------------------------------------------------------------- */
 
-static list_pos_t of_ql(ql_pos_t pos) { return (list_pos_t){pos.node, pos.node ? pos.p : NULL}; }
-static ql_pos_t to_ql(list_pos_t pos) { return (ql_pos_t){pos.node, pos.p}; }
-static list_pos_t of_lp(const uint8_t *p) { return (list_pos_t){NULL, p}; }
+static list_pos_t of_ql(ql_pos_t pos)
+{
+    return (list_pos_t){pos.node, pos.node ? pos.p : NULL};
+}
+static ql_pos_t to_ql(list_pos_t pos)
+{
+    return (ql_pos_t){pos.node, pos.p};
+}
+static list_pos_t of_lp(const uint8_t *p)
+{
+    return (list_pos_t){NULL, p};
+}
 
-list_pos_t rlist_first(value_t v) { return is_bare(v) ? of_lp(lp_first(v.ptr)) : of_ql(ql_first(v.ptr)); }
-list_pos_t rlist_last(value_t v) { return is_bare(v) ? of_lp(lp_last(v.ptr)) : of_ql(ql_last(v.ptr)); }
+list_pos_t rlist_first(value_t v)
+{
+    return is_bare(v) ? of_lp(lp_first(v.ptr)) : of_ql(ql_first(v.ptr));
+}
+list_pos_t rlist_last(value_t v)
+{
+    return is_bare(v) ? of_lp(lp_last(v.ptr)) : of_ql(ql_last(v.ptr));
+}
 
 list_pos_t rlist_seek(value_t v, int64_t index)
 {
@@ -74,7 +98,7 @@ bytes_t rlist_text(list_pos_t pos, char room[NUM_I64_CHARS_MAX])
     return pos.node ? ql_text(to_ql(pos), room) : lp_text(pos.p, room);
 }
 
-/* ---- changing -------------------------------------------------------------------------------------------------- */
+/* ---- changing ---------------------------------------------------------------------------- */
 
 void rlist_push(value_t *v, bytes_t text, bool at_head)
 {
@@ -117,7 +141,7 @@ void rlist_delete_range(value_t *v, size_t start, size_t count)
         v->ptr = lp_delete_range(v->ptr, (int64_t)start, count);
 }
 
-/* ---- what the keyspace asks for ----------------------------------------------------------------------------- */
+/* ---- what the keyspace asks for ---------------------------------------------------------- */
 
 static void type_free(void *ptr, redis_encoding_t encoding)
 {
@@ -139,7 +163,7 @@ static size_t type_length(const void *ptr, redis_encoding_t encoding)
 
 static size_t type_memory(const void *ptr, redis_encoding_t encoding, size_t samples)
 {
-    return encoding == ENC_LISTPACK ? lp_heap_bytes(ptr) : ql_heap_bytes(ptr);
+    return encoding == ENC_LISTPACK ? lp_heap_bytes(ptr) : ql_heap_bytes(ptr, samples);
 }
 
 static void type_emit(const void *ptr, redis_encoding_t encoding, bytes_t key, redis_emitter_t *out)

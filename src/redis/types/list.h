@@ -1,4 +1,5 @@
-/* list.h: the list type: one listpack while it is small, a quicklist beyond. `fill` is list-max-listpack-size. */
+/* list.h: the list type: one listpack while it is small, a quicklist beyond. `fill` is
+ * list-max-listpack-size. */
 #ifndef TRIVET_REDIS_TYPES_LIST_H
 #define TRIVET_REDIS_TYPES_LIST_H
 

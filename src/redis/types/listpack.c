@@ -1,5 +1,5 @@
-/* listpack.c: see listpack.h. All changes of size go through `splice`, which moves the shorter side into the room
- * that is there and reallocates only when there is none. */
+/* listpack.c: see listpack.h. All changes of size go through `splice`, which moves the shorter side into the
+ * room that is there and reallocates only when there is none. */
 #include "redis/types/listpack.h"
 
 typedef struct prefix {
@@ -37,9 +37,10 @@ static void add_count(uint8_t *lp, int64_t change)
     if (count != LP_COUNT_UNKNOWN) set_count(lp, (size_t)(count + change));
 }
 
-/* ---- allocation ------------------------------------------------------------------------------------------------ */
+/* ---- allocation -------------------------------------------------------------------------- */
 
-/* Four steps between powers of two, as the allocator's size classes are: no room is left unused behind our back. */
+/* Four steps between powers of two, as the allocator's size classes are: no room is left unused behind our
+ * back. */
 static size_t size_class(size_t bytes)
 {
     if (bytes <= 128) return (bytes + 15) & ~(size_t)15;
@@ -55,7 +56,10 @@ static uint8_t *alloc_lp(size_t front, size_t cap)
     return lp;
 }
 
-uint8_t *lp_new(size_t room_bytes) { return lp_new_with_room(room_bytes, false); }
+uint8_t *lp_new(size_t room_bytes)
+{
+    return lp_new_with_room(room_bytes, false);
+}
 
 uint8_t *lp_new_with_room(size_t room_bytes, bool at_front)
 {
@@ -74,7 +78,10 @@ uint8_t *lp_from_bytes(bytes_t image)
     return lp;
 }
 
-uint8_t *lp_copy(const uint8_t *lp) { return lp_from_bytes(bytes_of(lp, lp_bytes(lp))); }
+uint8_t *lp_copy(const uint8_t *lp)
+{
+    return lp_from_bytes(bytes_of(lp, lp_bytes(lp)));
+}
 
 void lp_free(uint8_t *lp)
 {
@@ -87,7 +94,7 @@ size_t lp_heap_bytes(const uint8_t *lp)
     return x.front + PREFIX_BYTES + x.cap;
 }
 
-/* ---- entries --------------------------------------------------------------------------------------------------- */
+/* ---- entries ----------------------------------------------------------------------------- */
 
 /* Length of the encoding and data of the entry at `p`, without its backlen. */
 static size_t body_bytes(const uint8_t *p)
@@ -133,7 +140,7 @@ static size_t backlen_get(const uint8_t *p, const uint8_t *lowest)
     return SIZE_MAX;
 }
 
-const uint8_t *lp_skip(const uint8_t *p)
+const uint8_t *lp__skip_long(const uint8_t *p)
 {
     size_t body = body_bytes(p);
     return p + body + backlen_bytes(body);
@@ -146,7 +153,10 @@ const uint8_t *lp_prev(const uint8_t *lp, const uint8_t *p)
     return p - backlen_bytes(body) - body;
 }
 
-const uint8_t *lp_last(const uint8_t *lp) { return lp_prev(lp, lp + lp_bytes(lp) - 1); }
+const uint8_t *lp_last(const uint8_t *lp)
+{
+    return lp_prev(lp, lp + lp_bytes(lp) - 1);
+}
 
 size_t lp_count(const uint8_t *lp)
 {
@@ -209,24 +219,40 @@ bool lp_eq(const uint8_t *p, bytes_t text)
     return bytes_eq(lp_text(p, room), text);
 }
 
+static const uint8_t *skip_many(const uint8_t *p, unsigned count)
+{
+    for (; count > 0 && *p != LP_EOF; count--) p = lp_skip(p);
+    return p;
+}
+
+/* `text` is no integer and shorter than 64: one byte tells most entries from it. */
+static const uint8_t *find_short(const uint8_t *p, bytes_t text, unsigned skip)
+{
+    uint8_t head = (uint8_t)(ENC_STR6 | text.len);
+    for (; *p != LP_EOF; p = skip_many(p, 1 + skip)) {
+        if (*p == head && memcmp(p + 1, text.ptr, text.len) == 0) return p;
+    }
+    return NULL;
+}
+
 const uint8_t *lp_find(const uint8_t *p, bytes_t text, unsigned skip)
 {
     int64_t number;
     if (!p) return NULL;
     bool is_number = num_parse_i64(text, &number);
-    while (*p != LP_EOF) {
+    if (!is_number && text.len < 64) return find_short(p, text, skip);
+    for (; *p != LP_EOF; p = skip_many(p, 1 + skip)) {
         lp_value_t v = lp_get(p);
         if (v.ptr) {
             if (v.len == text.len && memcmp(v.ptr, text.ptr, text.len) == 0) return p;
         } else if (is_number && v.i64 == number) {
             return p;
         }
-        for (unsigned i = 0; i <= skip && *p != LP_EOF; i++) p = lp_skip(p);
     }
     return NULL;
 }
 
-/* ---- encoding -------------------------------------------------------------------------------------------------- */
+/* ---- encoding ---------------------------------------------------------------------------- */
 
 /* How an element will be stored: its head, then `text` (empty for integers), then the backlen. */
 typedef struct plan {
@@ -285,7 +311,10 @@ static plan_t plan_text(bytes_t text)
     return plan_close(x);
 }
 
-static size_t plan_bytes(const plan_t *x) { return x->body_bytes + x->back_bytes; }
+static size_t plan_bytes(const plan_t *x)
+{
+    return x->body_bytes + x->back_bytes;
+}
 
 static void plan_write(const plan_t *x, uint8_t *out)
 {
@@ -303,10 +332,10 @@ size_t lp_entry_bytes(bytes_t text)
     return plan_bytes(&x);
 }
 
-/* ---- splice ---------------------------------------------------------------------------------------------------- */
+/* ---- splice ------------------------------------------------------------------------------ */
 
-/* Moves to a new allocation with a gap of `add` bytes in place of `del` at `off`. The new room goes to the side that the change was
- * near, where the next one is likely. */
+/* Moves to a new allocation with a gap of `add` bytes in place of `del` at `off`. The new room goes to the
+ * side that the change was near, where the next one is likely. */
 static uint8_t *regrow(uint8_t *lp, size_t off, size_t del, size_t add)
 {
     size_t total = lp_bytes(lp), after = total - off - del, need = PREFIX_BYTES + total - del + add;
@@ -397,7 +426,10 @@ uint8_t *lp_append_i64(uint8_t *lp, int64_t v)
     return lp;
 }
 
-uint8_t *lp_prepend(uint8_t *lp, bytes_t text) { return lp_insert(lp, lp + LP_HEADER_BYTES, text, NULL); }
+uint8_t *lp_prepend(uint8_t *lp, bytes_t text)
+{
+    return lp_insert(lp, lp + LP_HEADER_BYTES, text, NULL);
+}
 
 uint8_t *lp_insert(uint8_t *lp, const uint8_t *p, bytes_t text, const uint8_t **ret_p)
 {
@@ -446,7 +478,7 @@ uint8_t *lp_concat(uint8_t *lp, const uint8_t *tail)
     return lp;
 }
 
-/* ---- validation ------------------------------------------------------------------------------------------------ */
+/* ---- validation -------------------------------------------------------------------------- */
 
 /* The entry at `off` of a `len` byte image is whole and its backlen agrees; returns its size or 0. */
 static size_t check_entry(const uint8_t *image, size_t off, size_t len)

@@ -1,8 +1,9 @@
-/* listpack.h: many small strings and integers in one run of bytes, in Redis's own format, so that RDB files and DUMP
- * payloads carry it verbatim.
+/* listpack.h: many small strings and integers in one run of bytes, in Redis's own format, so that RDB files
+ * and DUMP payloads carry it verbatim.
  *
  *     +-----------+-----------+---------+ ... +---------+------+
- *     | total u32 | count u16 | entry   |     | entry   | 0xFF |      little-endian; count 65535 = "walk and see"
+ *     | total u32 | count u16 | entry   |     | entry   | 0xFF |      little-endian; count 65535 = "walk and
+ * see"
  *     +-----------+-----------+---------+ ... +---------+------+
  *     entry:  encoding (+ data) | backlen: length of the left part, 7 bits a byte, readable from the right
  *
@@ -15,17 +16,17 @@
  *     | front room ... | front u32 | cap u32 | listpack ... | back room |
  *                                            ^ lp
  *
- * so that prepending, and deleting at the head, moves 14 bytes instead of the whole listpack. Functions that change a
- * listpack return where it lives now; the old pointer is dead. */
+ * so that prepending, and deleting at the head, moves 14 bytes instead of the whole listpack. Functions that
+ * change a listpack return where it lives now; the old pointer is dead. */
 #ifndef TRIVET_REDIS_TYPES_LISTPACK_H
 #define TRIVET_REDIS_TYPES_LISTPACK_H
 
 #include "base/base.h"
 #include "base/num.h"
 
-#define LP_HEADER_BYTES 6
-#define LP_EMPTY_BYTES 7
-#define LP_EOF 0xFF
+#define LP_HEADER_BYTES  6
+#define LP_EMPTY_BYTES   7
+#define LP_EOF           0xFF
 #define LP_COUNT_UNKNOWN 65535
 /* No listpack may grow past this: owners convert to another encoding long before. */
 #define LP_BYTES_MAX ((size_t)1 << 30)
@@ -49,7 +50,10 @@ void lp_free(uint8_t *lp);
 /* Bytes of heap the listpack holds. */
 size_t lp_heap_bytes(const uint8_t *lp);
 
-static inline size_t lp_bytes(const uint8_t *lp) { return load_le32(lp); }
+static inline size_t lp_bytes(const uint8_t *lp)
+{
+    return load_le32(lp);
+}
 /* Elements; walks when there are 65535 or more. */
 size_t lp_count(const uint8_t *lp);
 /* `bytes` more would still be a listpack. */
@@ -58,9 +62,16 @@ static inline bool lp_room_for(const uint8_t *lp, size_t bytes)
     return bytes <= LP_BYTES_MAX && lp_bytes(lp) + bytes <= LP_BYTES_MAX;
 }
 
-/* ---- walking: NULL at either end ------------------------------------------------------------------------------ */
+/* ---- walking: NULL at either end --------------------------------------------------------- */
 
-const uint8_t *lp_skip(const uint8_t *p); /* the entry after `p`, or the end byte */
+const uint8_t *lp__skip_long(const uint8_t *p);
+/* The entry after `p`, or the end byte. */
+static inline const uint8_t *lp_skip(const uint8_t *p)
+{
+    if (*p < 0x80) return p + 2;
+    if (*p < 0xC0) return p + 2 + (*p & 0x3F);
+    return lp__skip_long(p);
+}
 static inline const uint8_t *lp_first(const uint8_t *lp)
 {
     return lp[LP_HEADER_BYTES] == LP_EOF ? NULL : lp + LP_HEADER_BYTES;
@@ -82,12 +93,13 @@ bool lp_eq(const uint8_t *p, bytes_t text);
 /* The first of every (1 + skip)th element from `p` on that equals `text`, or NULL. `p` may be NULL. */
 const uint8_t *lp_find(const uint8_t *p, bytes_t text, unsigned skip);
 
-/* ---- changing -------------------------------------------------------------------------------------------------- */
+/* ---- changing ---------------------------------------------------------------------------- */
 
 uint8_t *lp_append(uint8_t *lp, bytes_t text);
 uint8_t *lp_append_i64(uint8_t *lp, int64_t v);
 uint8_t *lp_prepend(uint8_t *lp, bytes_t text);
-/* Inserts in front of the entry at `p` (the end byte: appends). `ret_p`, when given, is where the new entry is. */
+/* Inserts in front of the entry at `p` (the end byte: appends). `ret_p`, when given, is where the new entry
+ * is. */
 uint8_t *lp_insert(uint8_t *lp, const uint8_t *p, bytes_t text, const uint8_t **ret_p);
 uint8_t *lp_replace(uint8_t *lp, const uint8_t *p, bytes_t text, const uint8_t **ret_p);
 /* Deletes `count` entries from `p` on; `ret_p` is the entry that followed, or NULL. */

@@ -1,4 +1,5 @@
-/* listpack_fuzz.c: what passes validation can be walked, searched and changed without leaving its bytes; so can an intset. */
+/* listpack_fuzz.c: what passes validation can be walked, searched and changed without leaving its bytes; so
+ * can an intset. */
 #include "redis/types/intset.h"
 #include "redis/types/listpack.h"
 

@@ -1,10 +1,10 @@
 /* quicklist.c: see quicklist.h. */
 #include "redis/types/quicklist.h"
 
-#define SAFE_NODE_BYTES 8192
+#define SAFE_NODE_BYTES      8192
 #define ENTRY_ESTIMATE_BYTES 8
 
-/* ---- limits ---------------------------------------------------------------------------------------------------- */
+/* ---- limits ------------------------------------------------------------------------------ */
 
 void ql_limits(int64_t fill, size_t *ret_bytes, size_t *ret_count)
 {
@@ -35,7 +35,7 @@ static bool node_accepts(const quicklist_t *ql, const ql_node_t *node, size_t by
     return !ql_exceeds(ql->fill, lp_bytes(node->data) + bytes + ENTRY_ESTIMATE_BYTES, node->count + 1);
 }
 
-/* ---- nodes ----------------------------------------------------------------------------------------------------- */
+/* ---- nodes ------------------------------------------------------------------------------- */
 
 quicklist_t *ql_new(int64_t fill)
 {
@@ -98,7 +98,8 @@ static ql_node_t *node_of(const quicklist_t *ql, bytes_t text, bool at_head)
     size_t bytes_max, count_max;
     ql_limits(ql->fill, &bytes_max, &count_max);
     size_t room = ql->nodes_count > 1 && bytes_max <= SAFE_NODE_BYTES ? bytes_max - 8 : 0;
-    uint8_t *lp = lp_new_with_room(MAX(room, text.len + LP_EMPTY_BYTES + LP_ENTRY_OVERHEAD_BYTES_MAX), at_head);
+    uint8_t *lp =
+        lp_new_with_room(MAX(room, text.len + LP_EMPTY_BYTES + LP_ENTRY_OVERHEAD_BYTES_MAX), at_head);
     return node_of_listpack(at_head ? lp_prepend(lp, text) : lp_append(lp, text));
 }
 
@@ -142,14 +143,16 @@ static size_t node_heap_bytes(const ql_node_t *node)
     return sizeof(*node) + (node->plain ? (size_t)node->plain_len + 1 : lp_heap_bytes(node->data));
 }
 
-size_t ql_heap_bytes(const quicklist_t *ql)
+size_t ql_heap_bytes(const quicklist_t *ql, size_t samples)
 {
-    size_t bytes = sizeof(*ql);
-    for (const ql_node_t *node = ql->head; node; node = node->next) bytes += node_heap_bytes(node);
-    return bytes;
+    size_t bytes = 0, seen = 0;
+    for (const ql_node_t *node = ql->head; node && (samples == 0 || seen < samples);
+         node = node->next, seen++)
+        bytes += node_heap_bytes(node);
+    return sizeof(*ql) + (seen ? (size_t)((double)bytes / (double)seen * (double)ql->nodes_count) : 0);
 }
 
-/* ---- walking --------------------------------------------------------------------------------------------------- */
+/* ---- walking ----------------------------------------------------------------------------- */
 
 static ql_pos_t node_first(ql_node_t *node)
 {
@@ -163,8 +166,14 @@ static ql_pos_t node_last(ql_node_t *node)
     return (ql_pos_t){node, node->plain ? node->data : lp_last(node->data)};
 }
 
-ql_pos_t ql_first(const quicklist_t *ql) { return node_first(ql->head); }
-ql_pos_t ql_last(const quicklist_t *ql) { return node_last(ql->tail); }
+ql_pos_t ql_first(const quicklist_t *ql)
+{
+    return node_first(ql->head);
+}
+ql_pos_t ql_last(const quicklist_t *ql)
+{
+    return node_last(ql->tail);
+}
 
 ql_pos_t ql_next(ql_pos_t pos)
 {
@@ -199,7 +208,7 @@ bytes_t ql_text(ql_pos_t pos, char room[NUM_I64_CHARS_MAX])
     return pos.node->plain ? bytes_of(pos.node->data, pos.node->plain_len) : lp_text(pos.p, room);
 }
 
-/* ---- changing -------------------------------------------------------------------------------------------------- */
+/* ---- changing ---------------------------------------------------------------------------- */
 
 void ql_push(quicklist_t *ql, bytes_t text, bool at_head)
 {

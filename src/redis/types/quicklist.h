@@ -1,12 +1,13 @@
-/* quicklist.h: a long list: a doubly linked chain of listpacks, each as large as list-max-listpack-size allows.
+/* quicklist.h: a long list: a doubly linked chain of listpacks, each as large as list-max-listpack-size
+ * allows.
  *
  *      head                                      tail
  *     +------+    +------+    +---------+    +------+
  *     | lp   |<-->| lp   |<-->| plain   |<-->| lp   |      plain: one element too large for a listpack
  *     +------+    +------+    +---------+    +------+
  *
- * No node is empty; `count` is the sum of the nodes' counts. A position is invalid after any change that does not
- * return it anew. */
+ * No node is empty; `count` is the sum of the nodes' counts. A position is invalid after any change that does
+ * not return it anew. */
 #ifndef TRIVET_REDIS_TYPES_QUICKLIST_H
 #define TRIVET_REDIS_TYPES_QUICKLIST_H
 
@@ -46,7 +47,8 @@ quicklist_t *ql_copy(const quicklist_t *ql);
 void ql_append_listpack(quicklist_t *ql, uint8_t *lp);
 /* Takes the element as a new last node of its own, however small. */
 void ql_append_plain(quicklist_t *ql, bytes_t text);
-size_t ql_heap_bytes(const quicklist_t *ql);
+/* Judged by at most `samples` nodes (0 = all). */
+size_t ql_heap_bytes(const quicklist_t *ql, size_t samples);
 
 void ql_push(quicklist_t *ql, bytes_t text, bool at_head);
 ql_pos_t ql_first(const quicklist_t *ql);

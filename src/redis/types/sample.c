@@ -65,7 +65,8 @@ static void draw_distinct(value_t v, size_t count, const rng_t *rng, const void 
     mem_free(seen);
 }
 
-void sample_distinct(value_t v, unsigned stride, size_t size, size_t count, const rng_t *rng, const void **out)
+void sample_distinct(value_t v, unsigned stride, size_t size, size_t count, const rng_t *rng,
+                     const void **out)
 {
     bool table = v.encoding == ENC_HASHTABLE || v.encoding == ENC_SKIPLIST;
     if (table && count < size / 3) {

@@ -1,5 +1,5 @@
-/* sample.h: random elements of any collection, by handle: a pointer to the listpack entry or table entry, or for an intset the
- * index plus one. Handles die with the next change. */
+/* sample.h: random elements of any collection, by handle: a pointer to the listpack entry or table entry, or
+ * for an intset the index plus one. Handles die with the next change. */
 #ifndef TRIVET_REDIS_TYPES_SAMPLE_H
 #define TRIVET_REDIS_TYPES_SAMPLE_H
 
@@ -10,6 +10,7 @@ void sample_all(value_t v, unsigned stride, const void **out);
 /* One element, uniformly; the collection is not empty. */
 const void *sample_one(value_t v, unsigned stride, const rng_t *rng);
 /* `count` distinct elements (at most `size`, the number of elements), uniformly, in random order. */
-void sample_distinct(value_t v, unsigned stride, size_t size, size_t count, const rng_t *rng, const void **out);
+void sample_distinct(value_t v, unsigned stride, size_t size, size_t count, const rng_t *rng,
+                     const void **out);
 
 #endif

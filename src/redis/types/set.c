@@ -1,4 +1,5 @@
-/* set.c: see set.h. Thresholds and the order of their checks are Redis's, so that OBJECT ENCODING tells the same. */
+/* set.c: see set.h. Thresholds and the order of their checks are Redis's, so that OBJECT ENCODING tells the
+ * same. */
 #include "redis/types/set.h"
 
 #include "redis/emit.h"
@@ -36,7 +37,7 @@ bool set_has(value_t v, bytes_t member)
     return num_parse_i64(member, &number) && intset_has(v.ptr, number);
 }
 
-/* ---- conversions ----------------------------------------------------------------------------------------------- */
+/* ---- conversions ------------------------------------------------------------------------- */
 
 static void table_add(table_t *t, bytes_t member)
 {
@@ -45,7 +46,10 @@ static void table_add(table_t *t, bytes_t member)
     table_insert(t, hash_bytes(member.ptr, member.len), entry);
 }
 
-static void add_to_table(void *user, bytes_t member) { table_add(user, member); }
+static void add_to_table(void *user, bytes_t member)
+{
+    table_add(user, member);
+}
 
 static void make_table(value_t *v, size_t count)
 {
@@ -88,7 +92,7 @@ void set_try_intset(value_t *v, const redis_config_t *config)
     *v = (value_t){s, ENC_INTSET};
 }
 
-/* ---- adding and removing ----------------------------------------------------------------------------------- */
+/* ---- adding and removing ----------------------------------------------------------------- */
 
 static bool fits_listpack(size_t count, size_t longest, const redis_config_t *config)
 {
@@ -172,7 +176,7 @@ bool set_remove(value_t *v, bytes_t member)
     return p != NULL;
 }
 
-/* ---- walking --------------------------------------------------------------------------------------------------- */
+/* ---- walking ----------------------------------------------------------------------------- */
 
 typedef struct walk {
     set_each_cb each;
@@ -220,7 +224,7 @@ bytes_t set_at(value_t v, const void *handle, char room[NUM_I64_CHARS_MAX])
     return bytes_of(room, num_format_i64(room, intset_at(v.ptr, (uint32_t)(uintptr_t)handle - 1)));
 }
 
-/* ---- what the keyspace asks for ----------------------------------------------------------------------------- */
+/* ---- what the keyspace asks for ---------------------------------------------------------- */
 
 void set_free(value_t v)
 {
@@ -232,7 +236,10 @@ void set_free(value_t v)
         pstr_table_free(v.ptr);
 }
 
-static void type_free(void *ptr, redis_encoding_t encoding) { set_free((value_t){ptr, encoding}); }
+static void type_free(void *ptr, redis_encoding_t encoding)
+{
+    set_free((value_t){ptr, encoding});
+}
 
 static void *type_copy(const void *ptr, redis_encoding_t encoding)
 {
@@ -248,7 +255,10 @@ static size_t type_length(const void *ptr, redis_encoding_t encoding)
     return set_length((value_t){(void *)ptr, encoding});
 }
 
-static size_t entry_bytes(const void *entry) { return pstr_bytes(pstr_get(entry).len); }
+static size_t entry_bytes(const void *entry)
+{
+    return pstr_bytes(pstr_get(entry).len);
+}
 
 static size_t type_memory(const void *ptr, redis_encoding_t encoding, size_t samples)
 {

@@ -1,4 +1,5 @@
-/* set.h: the set type: an intset while all members are integers, a listpack while it is small, else a table. */
+/* set.h: the set type: an intset while all members are integers, a listpack while it is small, else a table.
+ */
 #ifndef TRIVET_REDIS_TYPES_SET_H
 #define TRIVET_REDIS_TYPES_SET_H
 

@@ -1,7 +1,7 @@
 /* value.h: what the data types share: a value with its encoding, packed strings, random numbers.
  *
- * Commands take the value out of its entry (value_of), let a type change it, and put it back (value_store): a type may
- * then work alike on a key's value and on one that is still being built (SUNIONSTORE). */
+ * Commands take the value out of its entry (value_of), let a type change it, and put it back (value_store): a
+ * type may then work alike on a key's value and on one that is still being built (SUNIONSTORE). */
 #ifndef TRIVET_REDIS_TYPES_VALUE_H
 #define TRIVET_REDIS_TYPES_VALUE_H
 
@@ -10,7 +10,8 @@
 #include "redis/entry.h"
 #include "redis/table.h"
 
-/* ENC_LISTPACK: a listpack; ENC_QUICKLIST: quicklist_t; ENC_INTSET: intset_t; ENC_HASHTABLE: table_t; ENC_SKIPLIST: zset_t. */
+/* ENC_LISTPACK: a listpack; ENC_QUICKLIST: quicklist_t; ENC_INTSET: intset_t; ENC_HASHTABLE: table_t;
+ * ENC_SKIPLIST: zset_t. */
 typedef struct value {
     void *ptr;
     redis_encoding_t encoding;
@@ -30,11 +31,17 @@ typedef struct rng {
     uint64_t (*next)(void *user);
     void *user;
 } rng_t;
-static inline uint64_t rng_below(const rng_t *rng, uint64_t n) { return rng->next(rng->user) % n; }
+static inline uint64_t rng_below(const rng_t *rng, uint64_t n)
+{
+    return rng->next(rng->user) % n;
+}
 
 /* A packed string: one byte of length and the bytes; 255 announces four bytes of length. */
 #define PSTR_SHORT_MAX 254
-static inline size_t pstr_bytes(size_t len) { return (len <= PSTR_SHORT_MAX ? 1 : 5) + len; }
+static inline size_t pstr_bytes(size_t len)
+{
+    return (len <= PSTR_SHORT_MAX ? 1 : 5) + len;
+}
 static inline bytes_t pstr_get(const uint8_t *p)
 {
     return *p <= PSTR_SHORT_MAX ? bytes_of(p + 1, *p) : bytes_of(p + 5, load_le32(p + 1));
@@ -58,7 +65,10 @@ static inline uint64_t pstr_hash(const void *entry)
     bytes_t text = pstr_get(entry);
     return hash_bytes(text.ptr, text.len);
 }
-static inline bool pstr_same(const void *entry, bytes_t text) { return bytes_eq(pstr_get(entry), text); }
+static inline bool pstr_same(const void *entry, bytes_t text)
+{
+    return bytes_eq(pstr_get(entry), text);
+}
 static inline bool pstr_find(const table_t *t, bytes_t text, table_pos_t *ret_pos)
 {
     return table_find(t, hash_bytes(text.ptr, text.len), text, pstr_same, ret_pos);

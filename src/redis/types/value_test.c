@@ -1,5 +1,5 @@
-/* value_test.c: hashes, sets, sorted sets and lists against plain arrays, across their changes of encoding; copies,
- * sampling and what an AOF rewrite emits. */
+/* value_test.c: hashes, sets, sorted sets and lists against plain arrays, across their changes of encoding;
+ * copies, sampling and what an AOF rewrite emits. */
 #include "redis/types/hash.h"
 #include "redis/types/list.h"
 #include "redis/types/sample.h"
@@ -30,12 +30,18 @@ static const redis_config_t config = {
     .list_max_listpack_size = -2,
 };
 
-static uint64_t next_random(void *user) { return (uint64_t)rand() << 31 ^ (uint64_t)rand(); }
+static uint64_t next_random(void *user)
+{
+    return (uint64_t)rand() << 31 ^ (uint64_t)rand();
+}
 static const rng_t rng = {next_random, NULL};
 
-static bytes_t name_of(int i, char out[32]) { return bytes_of(out, (size_t)sprintf(out, i % 3 ? "name%d" : "%d", i)); }
+static bytes_t name_of(int i, char out[32])
+{
+    return bytes_of(out, (size_t)sprintf(out, i % 3 ? "name%d" : "%d", i));
+}
 
-/* ---- hashes ---------------------------------------------------------------------------------------------------- */
+/* ---- hashes ------------------------------------------------------------------------------ */
 
 typedef struct hash_model {
     int values[NAMES]; /* 0 = absent */
@@ -116,7 +122,7 @@ static void long_fields_and_values_survive(void **state)
     hash_type_ops.free(v.ptr, v.encoding);
 }
 
-/* ---- sets ------------------------------------------------------------------------------------------------------ */
+/* ---- sets -------------------------------------------------------------------------------- */
 
 static void mark_member(void *user, bytes_t member)
 {
@@ -138,8 +144,10 @@ static void a_set_behaves_as_a_set(void **state)
             value_t v = {intset_new(), ENC_INTSET};
             for (int i = 0; i < 5000; i++) {
                 int at = rand() % size, add = rand() % 2;
-                bytes_t member = numbers ? bytes_of(name, (size_t)sprintf(name, "%d", at)) : name_of(at, name);
-                assert_int_equal(add ? set_add(&v, member, &config) : set_remove(&v, member), have[at] != add);
+                bytes_t member =
+                    numbers ? bytes_of(name, (size_t)sprintf(name, "%d", at)) : name_of(at, name);
+                assert_int_equal(add ? set_add(&v, member, &config) : set_remove(&v, member),
+                                 have[at] != add);
                 count += (size_t)((have[at] != add) * (add ? 1 : -1));
                 have[at] = add;
                 assert_int_equal(set_length(v), count);
@@ -179,7 +187,7 @@ static void a_set_changes_its_encoding_as_redis_does(void **state)
     set_free(v);
 }
 
-/* ---- sampling --------------------------------------------------------------------------------------------------- */
+/* ---- sampling ---------------------------------------------------------------------------- */
 
 static void samples_are_distinct_and_reach_all(void **state)
 {
@@ -201,7 +209,7 @@ static void samples_are_distinct_and_reach_all(void **state)
     }
 }
 
-/* ---- sorted sets ------------------------------------------------------------------------------------------------ */
+/* ---- sorted sets ------------------------------------------------------------------------- */
 
 typedef struct zset_model {
     double scores[NAMES];
@@ -250,7 +258,9 @@ static void a_sorted_set_stays_sorted(void **state)
             double score = rand() % 50 / 4.0, now;
             if (rand() % 3) {
                 zset_added_t got = zset_add(&v, name_of(at, name), score, 0, &config, &now);
-                assert_int_equal(got, !m.have[at] ? ZADD_ADDED : m.scores[at] == score ? ZADD_SAME : ZADD_UPDATED);
+                assert_int_equal(got, !m.have[at]             ? ZADD_ADDED
+                                      : m.scores[at] == score ? ZADD_SAME
+                                                              : ZADD_UPDATED);
                 assert_true(now == score);
                 m.count += !m.have[at];
                 m.have[at] = true;
@@ -292,7 +302,7 @@ static void zadd_obeys_its_flags(void **state)
     }
 }
 
-/* ---- lists ------------------------------------------------------------------------------------------------------ */
+/* ---- lists ------------------------------------------------------------------------------- */
 
 static void a_list_becomes_a_quicklist_and_a_listpack_again(void **state)
 {
@@ -315,7 +325,7 @@ static void a_list_becomes_a_quicklist_and_a_listpack_again(void **state)
     list_type_ops.free(v.ptr, v.encoding);
 }
 
-/* ---- emission --------------------------------------------------------------------------------------------------- */
+/* ---- emission ---------------------------------------------------------------------------- */
 
 /* Counts the commands in a RESP stream and the words in them. */
 static void count_words(bytes_t resp, size_t *ret_commands, size_t *ret_words)
@@ -344,7 +354,8 @@ static void values_are_emitted_in_chunks(void **state)
     static const int sizes[] = {1, 64, 65, 500};
     for (size_t s = 0; s < ARRAY_LEN(sizes); s++) {
         size_t n = (size_t)sizes[s], chunks = (n + 63) / 64, commands, words;
-        value_t h = hash_new(), t = {intset_new(), ENC_INTSET}, z = zset_new_for(1, 1, &config), l = rlist_new();
+        value_t h = hash_new(), t = {intset_new(), ENC_INTSET}, z = zset_new_for(1, 1, &config),
+                l = rlist_new();
         for (int i = 0; i < sizes[s]; i++) {
             bytes_t b = name_of(i, name);
             hash_set(&h, b, BYTES_LIT("v"), &config);
@@ -357,7 +368,10 @@ static void values_are_emitted_in_chunks(void **state)
             const redis_type_ops_t *ops;
             value_t v;
             size_t words;
-        } all[] = {{&hash_type_ops, h, 2 * n}, {&set_type_ops, t, n}, {&zset_type_ops, z, 2 * n}, {&list_type_ops, l, n}};
+        } all[] = {{&hash_type_ops, h, 2 * n},
+                   {&set_type_ops, t, n},
+                   {&zset_type_ops, z, 2 * n},
+                   {&list_type_ops, l, n}};
         for (size_t i = 0; i < ARRAY_LEN(all); i++) {
             buf_t out = BUF_INIT;
             redis_emitter_t e = {&out};

@@ -13,13 +13,16 @@ static uint64_t item_hash(const void *entry)
     const zitem_t *item = entry;
     return hash_bytes(item->member, item->len);
 }
-static bool item_same(const void *entry, bytes_t member) { return bytes_eq(zitem_member(entry), member); }
+static bool item_same(const void *entry, bytes_t member)
+{
+    return bytes_eq(zitem_member(entry), member);
+}
 static bool item_find(const zset_t *z, bytes_t member, table_pos_t *ret_pos)
 {
     return table_find(&z->members, hash_bytes(member.ptr, member.len), member, item_same, ret_pos);
 }
 
-/* ---- the listpack encoding ---------------------------------------------------------------------------------------- */
+/* ---- the listpack encoding --------------------------------------------------------------- */
 
 /* The score of an entry that follows its member. */
 static double lp_score(const uint8_t *p)
@@ -33,9 +36,15 @@ static double lp_score(const uint8_t *p)
     return strtod(text, NULL);
 }
 
-static const uint8_t *lp_next_pair(const uint8_t *p) { return lp_next(lp_skip(p)); }
+static const uint8_t *lp_next_pair(const uint8_t *p)
+{
+    return lp_next(lp_skip(p));
+}
 
-static const uint8_t *lp_find_member(const uint8_t *lp, bytes_t member) { return lp_find(lp_first(lp), member, 1); }
+static const uint8_t *lp_find_member(const uint8_t *lp, bytes_t member)
+{
+    return lp_find(lp_first(lp), member, 1);
+}
 
 static bool pair_is_before(const uint8_t *p, const ztree_bound_t *b)
 {
@@ -59,20 +68,30 @@ static const uint8_t *lp_seek_bound(const uint8_t *lp, const ztree_bound_t *b, s
     return p;
 }
 
+/* A score as a listpack keeps it, where zero has no sign. */
+static bytes_t stored_score(double score, char room[DOUBLE_CHARS_MAX])
+{
+    return bytes_of(room, format_double(room, score == 0 ? 0 : score));
+}
+
 static uint8_t *lp_add_pair(uint8_t *lp, bytes_t member, double score)
 {
-    char text[DOUBLE_CHARS_MAX];
-    size_t rank, len = format_double(text, score);
+    char room[DOUBLE_CHARS_MAX];
+    size_t rank;
+    bytes_t text = stored_score(score, room);
     ztree_bound_t bound = {ZBOUND_ITEM_GE, score, member};
     const uint8_t *p = lp_seek_bound(lp, &bound, &rank);
-    if (!p) return lp_append(lp_append(lp, member), bytes_of(text, len));
-    lp = lp_insert(lp, p, bytes_of(text, len), &p);
+    if (!p) return lp_append(lp_append(lp, member), text);
+    lp = lp_insert(lp, p, text, &p);
     return lp_insert(lp, p, member, NULL);
 }
 
-/* ---- items -------------------------------------------------------------------------------------------------------- */
+/* ---- items ------------------------------------------------------------------------------- */
 
-static void free_item(void *user, void *entry) { mem_free(entry); }
+static void free_item(void *user, void *entry)
+{
+    mem_free(entry);
+}
 
 static zset_t *zset_alloc(size_t count)
 {
@@ -120,7 +139,7 @@ static void convert(value_t *v, size_t count)
     *v = (value_t){z, ENC_SKIPLIST};
 }
 
-/* ---- the set ------------------------------------------------------------------------------------------------------ */
+/* ---- the set ----------------------------------------------------------------------------- */
 
 value_t zset_new_for(size_t count, size_t longest, const redis_config_t *config)
 {
@@ -256,7 +275,7 @@ zset_added_t zset_add(value_t *v, bytes_t member, double score, unsigned flags, 
     return result;
 }
 
-/* ---- walking ------------------------------------------------------------------------------------------------------ */
+/* ---- walking ----------------------------------------------------------------------------- */
 
 size_t zset_seek(value_t v, const ztree_bound_t *bound)
 {
@@ -352,9 +371,12 @@ void zset_of_handle(value_t v, const void *handle, char room[NUM_I64_CHARS_MAX],
     }
 }
 
-/* ---- building ----------------------------------------------------------------------------------------------------- */
+/* ---- building ---------------------------------------------------------------------------- */
 
-zset_t *zset_begin(void) { return zset_alloc(0); }
+zset_t *zset_begin(void)
+{
+    return zset_alloc(0);
+}
 
 zitem_t *zset_accumulate(zset_t *z, bytes_t member, double score, bool *ret_added)
 {
@@ -382,25 +404,29 @@ static void order_item(void *user, void *entry)
     ztree_insert(&z->tree, entry);
 }
 
-value_t zset_finish(zset_t *z, const redis_config_t *config)
+value_t zset_finish(zset_t *z)
 {
     table_each(&z->members, order_item, z);
-    size_t longest = 0, total = 0;
+    return (value_t){z, ENC_SKIPLIST};
+}
+
+void zset_compact(value_t *v, const redis_config_t *config)
+{
+    zset_t *z = v->ptr;
+    char room[DOUBLE_CHARS_MAX];
+    if (z->tree.count > config->zset_max_listpack_entries) return;
+    size_t bytes = 0;
     for (ztree_pos_t pos = ztree_at(&z->tree, 0); pos.node; pos = ztree_next(pos)) {
-        longest = MAX(longest, (size_t)ztree_item(pos)->len);
-        total += ztree_item(pos)->len + 64;
+        bytes += ztree_item(pos)->len + 64;
+        if (ztree_item(pos)->len > config->zset_max_listpack_value || bytes > LP_BYTES_MAX) return;
     }
-    if (z->tree.count > config->zset_max_listpack_entries || longest > config->zset_max_listpack_value ||
-        total > LP_BYTES_MAX)
-        return (value_t){z, ENC_SKIPLIST};
-    char text[DOUBLE_CHARS_MAX];
     uint8_t *lp = lp_new(0);
     for (ztree_pos_t pos = ztree_at(&z->tree, 0); pos.node; pos = ztree_next(pos)) {
         lp = lp_append(lp, zitem_member(ztree_item(pos)));
-        lp = lp_append(lp, bytes_of(text, format_double(text, ztree_item(pos)->score)));
+        lp = lp_append(lp, stored_score(ztree_item(pos)->score, room));
     }
     zset_dispose(z);
-    return (value_t){lp, ENC_LISTPACK};
+    *v = (value_t){lp, ENC_LISTPACK};
 }
 
 void zset_free(value_t v)
@@ -411,9 +437,12 @@ void zset_free(value_t v)
         zset_dispose(v.ptr);
 }
 
-/* ---- what the keyspace asks for --------------------------------------------------------------------------------- */
+/* ---- what the keyspace asks for ---------------------------------------------------------- */
 
-static void type_free(void *ptr, redis_encoding_t encoding) { zset_free((value_t){ptr, encoding}); }
+static void type_free(void *ptr, redis_encoding_t encoding)
+{
+    zset_free((value_t){ptr, encoding});
+}
 
 static void copy_member(void *user, bytes_t member, double score)
 {
@@ -433,7 +462,10 @@ static size_t type_length(const void *ptr, redis_encoding_t encoding)
     return zset_length((value_t){(void *)ptr, encoding});
 }
 
-static size_t item_bytes(const void *entry) { return sizeof(zitem_t) + ((const zitem_t *)entry)->len; }
+static size_t item_bytes(const void *entry)
+{
+    return sizeof(zitem_t) + ((const zitem_t *)entry)->len;
+}
 
 static size_t type_memory(const void *ptr, redis_encoding_t encoding, size_t samples)
 {

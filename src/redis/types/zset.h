@@ -1,5 +1,5 @@
-/* zset.h: the sorted set type: a listpack of member, score, member, score ... in order, and past the configured limits
- * a B+ tree for the order with a table for the members, both pointing to the same items.
+/* zset.h: the sorted set type: a listpack of member, score, member, score ... in order, and past the
+ * configured limits a B+ tree for the order with a table for the members, both pointing to the same items.
  *
  * Every range (by rank, score or member) becomes an interval of ranks: zset_seek turns a bound into a rank,
  * zset_at a rank into a cursor. */
@@ -31,9 +31,9 @@ void zset_delete_ranks(value_t *v, size_t start, size_t count);
 
 enum { ZADD_INCR = 1, ZADD_NX = 2, ZADD_XX = 4, ZADD_GT = 8, ZADD_LT = 16 };
 typedef enum {
-    ZADD_NAN,    /* the increment made no number: nothing was changed */
+    ZADD_NAN,     /* the increment made no number: nothing was changed */
     ZADD_NOTHING, /* forbidden by a flag: nothing was changed */
-    ZADD_SAME,   /* there with this score already */
+    ZADD_SAME,    /* there with this score already */
     ZADD_ADDED,
     ZADD_UPDATED,
 } zset_added_t;
@@ -41,7 +41,7 @@ typedef enum {
 zset_added_t zset_add(value_t *v, bytes_t member, double score, unsigned flags, const redis_config_t *config,
                       double *ret_score);
 
-/* ---- walking: a cursor is dead after a change -------------------------------------------------------------------- */
+/* ---- walking: a cursor is dead after a change -------------------------------------------- */
 
 typedef struct zset_cursor {
     const uint8_t *lp; /* listpack encoding */
@@ -62,15 +62,17 @@ uint64_t zset_scan(value_t v, uint64_t cursor, zset_each_cb each, void *user);
 void zset_of_handle(value_t v, const void *handle, char room[NUM_I64_CHARS_MAX], bytes_t *ret_member,
                     double *ret_score);
 
-/* ---- building (ZUNIONSTORE and the like): members first, their order last ---------------------------------------- */
+/* ---- building (ZUNIONSTORE and the like): members first, their order last ---------------- */
 
 zset_t *zset_begin(void);
 /* The item of `member`, added with `score` when it was not there. */
 zitem_t *zset_accumulate(zset_t *z, bytes_t member, double score, bool *ret_added);
 /* Takes an accumulated member out again. */
 void zset_drop(zset_t *z, bytes_t member);
-/* Orders the members; small sets become listpacks. */
-value_t zset_finish(zset_t *z, const redis_config_t *config);
+/* Orders the members: a sorted set in its large encoding. */
+value_t zset_finish(zset_t *z);
+/* Makes a set from zset_finish a listpack if it is small enough. */
+void zset_compact(value_t *v, const redis_config_t *config);
 void zset_free(value_t v);
 
 #endif

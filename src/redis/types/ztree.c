@@ -1,10 +1,10 @@
-/* ztree.c: see ztree.h. Inner nodes carry the least item of each child exactly, entry 0 included, so that no separator outlives
- * its item. */
+/* ztree.c: see ztree.h. Inner nodes carry the least item of each child exactly, entry 0 included, so that no
+ * separator outlives its item. */
 #include "redis/types/ztree.h"
 
-#define FANOUT 62 /* a leaf is 1016 bytes, an inner node 2008 */
-#define FEW (FANOUT / 4) /* a node with fewer entries is joined or filled up from a neighbour */
-#define DEPTH_MAX 12     /* 16^12 items at the least fill */
+#define FANOUT    62           /* a leaf is 1016 bytes, an inner node 2008 */
+#define FEW       (FANOUT / 4) /* a node with fewer entries is joined or filled up from a neighbour */
+#define DEPTH_MAX 12           /* 16^12 items at the least fill */
 
 struct ztree_node {
     uint16_t count;
@@ -30,7 +30,10 @@ typedef struct path {
     unsigned depth;
 } path_t;
 
-static inner_t *inner_of(ztree_node_t *node) { return (inner_t *)node; }
+static inner_t *inner_of(ztree_node_t *node)
+{
+    return (inner_t *)node;
+}
 
 zitem_t *zitem_new(double score, bytes_t member)
 {
@@ -48,7 +51,7 @@ static inline ztree_node_t *prefetched(ztree_node_t *node)
     return node;
 }
 
-/* ---- searching a node ------------------------------------------------------------------------------------------ */
+/* ---- searching a node -------------------------------------------------------------------- */
 
 /* How many of `n` ascending scores are below `score` (or equal to it, if `or_equal`). */
 static unsigned count_below(const double *scores, unsigned n, double score, bool or_equal)
@@ -65,7 +68,8 @@ static unsigned count_below(const double *scores, unsigned n, double score, bool
 }
 
 /* How many of items[lo, hi) have a member below `member` (or equal to it). */
-static unsigned count_members_below(zitem_t *const *items, unsigned lo, unsigned hi, bytes_t member, bool or_equal)
+static unsigned count_members_below(zitem_t *const *items, unsigned lo, unsigned hi, bytes_t member,
+                                    bool or_equal)
 {
     while (lo < hi) {
         unsigned mid = lo + (hi - lo) / 2;
@@ -93,7 +97,8 @@ static unsigned search_node(const ztree_node_t *node, unsigned first, const ztre
     unsigned lo = first + count_below(node->scores + first, n - first, b->score, false);
     if (lo == n || node->scores[lo] != b->score) return lo;
     unsigned hi = lo + 1;
-    if (hi < n && node->scores[hi] == b->score) hi = lo + count_below(node->scores + lo, n - lo, b->score, true);
+    if (hi < n && node->scores[hi] == b->score)
+        hi = lo + count_below(node->scores + lo, n - lo, b->score, true);
     return count_members_below(node->items, lo, hi, b->member, or_equal);
 }
 
@@ -129,7 +134,10 @@ ztree_pos_t ztree_at(const ztree_t *t, size_t rank)
     return (ztree_pos_t){node, (unsigned)rank};
 }
 
-zitem_t *ztree_item(ztree_pos_t pos) { return pos.node->items[pos.index]; }
+zitem_t *ztree_item(ztree_pos_t pos)
+{
+    return pos.node->items[pos.index];
+}
 
 ztree_pos_t ztree_next(ztree_pos_t pos)
 {
@@ -144,7 +152,7 @@ ztree_pos_t ztree_prev(ztree_pos_t pos)
     return (ztree_pos_t){prev, prev ? prev->count - 1u : 0};
 }
 
-/* ---- nodes ----------------------------------------------------------------------------------------------------- */
+/* ---- nodes ------------------------------------------------------------------------------- */
 
 static ztree_node_t *node_new(ztree_t *t, bool leaf)
 {
@@ -176,7 +184,8 @@ void ztree_deinit(ztree_t *t)
 }
 
 /* Copies `n` entries; the runs may overlap. Counts are the caller's. */
-static void copy_entries(ztree_node_t *to, unsigned to_index, const ztree_node_t *from, unsigned index, unsigned n)
+static void copy_entries(ztree_node_t *to, unsigned to_index, const ztree_node_t *from, unsigned index,
+                         unsigned n)
 {
     memmove(to->scores + to_index, from->scores + index, n * sizeof(double));
     memmove(to->items + to_index, from->items + index, n * sizeof(zitem_t *));
@@ -216,7 +225,8 @@ static void set_entry(ztree_node_t *parent, unsigned index, ztree_node_t *child)
     inner_of(parent)->sizes[index] = node_size(child);
 }
 
-/* The path to the leaf where (score, member) is or belongs, and its index there: where it is if it is present. */
+/* The path to the leaf where (score, member) is or belongs, and its index there: where it is if it is
+ * present. */
 static path_t descend(const ztree_t *t, const zitem_t *item)
 {
     path_t path = {.depth = 0};
@@ -248,10 +258,10 @@ static void least_changed(path_t *path, unsigned level)
     }
 }
 
-/* ---- insertion ------------------------------------------------------------------------------------------------- */
+/* ---- insertion --------------------------------------------------------------------------- */
 
-/* Splits the full node; the new right half is returned. An entry that is about to be added behind the last one gets
- * the new node to itself: ascending insertion leaves full nodes. */
+/* Splits the full node; the new right half is returned. An entry that is about to be added behind the last
+ * one gets the new node to itself: ascending insertion leaves full nodes. */
 static ztree_node_t *split(ztree_t *t, ztree_node_t *node, unsigned index)
 {
     ztree_node_t *right = node_new(t, node->leaf);
@@ -335,7 +345,7 @@ void ztree_insert(ztree_t *t, zitem_t *item)
     t->count++;
 }
 
-/* ---- removal --------------------------------------------------------------------------------------------------- */
+/* ---- removal ----------------------------------------------------------------------------- */
 
 /* Moves all of `right` into `left`, its neighbour, and frees it. */
 static void join(ztree_t *t, ztree_node_t *left, ztree_node_t *right)
@@ -443,7 +453,7 @@ void ztree_set_score(ztree_t *t, zitem_t *item, double score)
     ztree_insert(t, item);
 }
 
-/* ---- checking -------------------------------------------------------------------------------------------------- */
+/* ---- checking ---------------------------------------------------------------------------- */
 
 static bool in_order(const zitem_t *a, const zitem_t *b)
 {

@@ -1,11 +1,11 @@
-/* ztree.h: the order of a large sorted set: a B+ tree of (score, member), each inner entry counting what is below it,
- * so that ranks are found on the way down.
+/* ztree.h: the order of a large sorted set: a B+ tree of (score, member), each inner entry counting what is
+ * below it, so that ranks are found on the way down.
  *
  *      inner   | least score, item | child | size |  ... 62 entries
  *      leaf    | score | item | ... 62 entries, linked to its neighbours
  *
- * Scores lie in the nodes: a search follows no pointer but on equal scores. A tree of a million members is four nodes
- * deep. Items belong to the owner (zset.c), whose member table holds the same pointers. */
+ * Scores lie in the nodes: a search follows no pointer but on equal scores. A tree of a million members is
+ * four nodes deep. Items belong to the owner (zset.c), whose member table holds the same pointers. */
 #ifndef TRIVET_REDIS_TYPES_ZTREE_H
 #define TRIVET_REDIS_TYPES_ZTREE_H
 
@@ -47,7 +47,10 @@ typedef struct ztree_bound {
     bytes_t member;
 } ztree_bound_t;
 
-static inline bytes_t zitem_member(const zitem_t *item) { return bytes_of(item->member, item->len); }
+static inline bytes_t zitem_member(const zitem_t *item)
+{
+    return bytes_of(item->member, item->len);
+}
 zitem_t *zitem_new(double score, bytes_t member);
 
 #define ZTREE_INIT ((ztree_t){NULL, 0, 0})

@@ -60,7 +60,7 @@ def test_a_failed_read_leaves_no_watch_but_a_failed_exists_does(raw, root):
 
 def test_the_event_comes_before_the_reply_that_shows_the_change(raw, root):
     watcher, writer = raw(), raw()
-    writer.ask(jute.CREATE, jute.create(root, b"0"))
+    writer.ask(jute.CREATE, jute.create(root, b"start"))
     for turn in range(200):
         watcher.ask(jute.GET_DATA, jute.read(root, True))
         assert watcher.events == []

@@ -1,0 +1,355 @@
+/* aof.c: feeding and writing the append-only file. See aof.h.
+ *
+ *   command --feed--> pending --commit--> buf --hook, rank 10--> file --everysec / always--> disk
+ *
+ * Invariants: what is in `buf` left the gathering whole (a transaction is never split by a rewrite's change of file); a
+ * reply leaves after the bytes of its command were written, and with appendfsync always after they are durable. */
+#include "redis/aof_internal.h"
+
+#include "base/slog.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define HOOK_RANK 10
+#define KEEP_BUF_BYTES_MAX MIB(1)
+
+/* ---- feeding -------------------------------------------------------------------------------------------------------------- */
+
+static inline void select_db(aof_t *aof, buf_t *to, int id)
+{
+    if (LIKELY(aof->selected_db == id)) return;
+    redis_emitter_t e = {to};
+    emit_command(&e, 2);
+    emit_str(&e, "SELECT");
+    emit_i64(&e, id);
+    aof->selected_db = id;
+}
+
+void aof__feed_raw(redis_db_t *db, bytes_t raw)
+{
+    aof_t *aof = db->redis->aof;
+    if (!aof->enabled) return;
+    select_db(aof, &aof->buf, db->id);
+    buf_append(&aof->buf, raw.ptr, raw.len);
+}
+
+void aof__feed(redis_db_t *db, int argc, const bytes_t *argv)
+{
+    aof_t *aof = db->redis->aof;
+    if (!aof->enabled) return;
+    select_db(aof, &aof->pending, db->id);
+    redis_emitter_t e = {&aof->pending};
+    emit_command(&e, (size_t)argc);
+    for (int i = 0; i < argc; i++) emit_bytes(&e, argv[i]);
+    aof->pending_count++;
+}
+
+void aof__feed_delete(redis_db_t *db, bytes_t key)
+{
+    bytes_t argv[2] = {BYTES_LIT("DEL"), key};
+    aof__feed(db, 2, argv);
+}
+
+bool aof__has_gathered(const redis_t *redis) { return redis->aof->pending_count > 0; }
+
+bool aof__has_unwritten(const redis_t *redis) { return redis->aof->pending_count > 0 || redis->aof->buf.len > 0; }
+
+void aof__commit(redis_t *redis, bool atomic)
+{
+    aof_t *aof = redis->aof;
+    bool wrap = atomic && aof->pending_count > 1;
+    if (wrap) buf_append(&aof->buf, "*1\r\n$5\r\nMULTI\r\n", 15);
+    buf_append(&aof->buf, aof->pending.ptr, aof->pending.len);
+    if (wrap) buf_append(&aof->buf, "*1\r\n$4\r\nEXEC\r\n", 14);
+    buf_clear(&aof->pending);
+    if (aof->pending.cap > KEEP_BUF_BYTES_MAX) buf_deinit(&aof->pending);
+    aof->pending_count = 0;
+}
+
+/* ---- failure -------------------------------------------------------------------------------------------------------------- */
+
+void aof__fail(aof_t *aof, const char *what, int err)
+{
+    if (aof->failure[0] == '\0')
+        slog(SLOG_ERROR, "redis", "append-only file failed", "step=\"%s\" error=\"%s\"", what, err_text(err));
+    snprintf(aof->failure, sizeof(aof->failure), "%s",
+             err == ERR_NOSPACE ? "No space left on device" : err_text(err));
+    redis__update_gate(aof->redis);
+}
+
+void aof__recovered(aof_t *aof)
+{
+    if (aof->failure[0] == '\0') return;
+    aof->failure[0] = '\0';
+    slog(SLOG_INFO, "redis", "append-only file works again", "%s", "");
+    redis__update_gate(aof->redis);
+}
+
+const char *aof__failure(const redis_t *redis)
+{
+    const aof_t *aof = redis->aof;
+    return aof && aof->enabled && aof->failure[0] ? aof->failure : NULL;
+}
+
+/* With appendfsync always a command that cannot be made durable must never be acknowledged, and memory already holds it:
+ * as the original does, the server ends. No reply of this turn has left. */
+static void give_up(aof_t *aof)
+{
+    redis_t *redis = aof->redis;
+    slog(SLOG_ERROR, "redis", "cannot make writes durable with appendfsync always: stopping", "%s", "");
+    LIST_EACH (&redis->clients, c, redis_client_t, node) net_close_now(c->conn);
+    if (redis->on_shutdown) redis->on_shutdown(redis->on_shutdown_user);
+}
+
+/* ---- writing -------------------------------------------------------------------------------------------------------------- */
+
+static bool write_buf(aof_t *aof)
+{
+    if (aof->buf.len == 0) return true;
+    struct iovec iov = {aof->buf.ptr, aof->buf.len};
+    int err = io_file_write(aof->file, aof->file_bytes, &iov, 1);
+    if (err != 0) {
+        aof__fail(aof, "write", err);
+        if (io_file_truncate(aof->file, aof->file_bytes) != 0) aof__fail(aof, "truncate", ERR_IO);
+        return false;
+    }
+    aof->file_bytes += aof->buf.len;
+    buf_clear(&aof->buf);
+    if (aof->buf.cap > KEEP_BUF_BYTES_MAX) buf_deinit(&aof->buf);
+    return true;
+}
+
+void aof__write(aof_t *aof, bool sync)
+{
+    bool always = aof->redis->config->appendfsync == FSYNC_ALWAYS;
+    bool wrote = write_buf(aof);
+    if (wrote && sync && aof->synced_bytes < aof->file_bytes) {
+        int err = io_file_sync_now(aof->file);
+        if (err != 0) aof__fail(aof, "sync", err);
+        wrote = err == 0;
+        if (wrote) aof->synced_bytes = aof->file_bytes;
+    }
+    if (wrote)
+        aof__recovered(aof);
+    else if (always)
+        give_up(aof);
+}
+
+static void on_synced(io_sync_t *sync, int err)
+{
+    aof_t *aof = CONTAINER_OF(sync, aof_t, sync);
+    aof->syncing = false;
+    if (err != 0) {
+        aof__fail(aof, "sync", err);
+        return;
+    }
+    aof->synced_bytes = aof->sync_target_bytes;
+    if (aof->buf.len == 0) aof__recovered(aof);
+}
+
+static void sync_each_second(aof_t *aof)
+{
+    redis_t *redis = aof->redis;
+    bool quiet = redis->config->no_appendfsync_on_rewrite && aof->rewrite.active;
+    if (redis->config->appendfsync != FSYNC_EVERYSEC || quiet || aof->synced_bytes >= aof->file_bytes) return;
+    if (redis->now_ms - aof->synced_ms < 1000) return;
+    aof->synced_ms = redis->now_ms;
+    if (aof->syncing) {
+        aof->delayed_syncs++;
+        return;
+    }
+    aof->syncing = true;
+    aof->sync_target_bytes = aof->file_bytes;
+    io_file_sync(aof->file, &aof->sync, on_synced);
+}
+
+static void on_turn_end(io_hook_t *hook)
+{
+    aof_t *aof = CONTAINER_OF(hook, aof_t, hook);
+    aof->hook_turn_ns = io_now_ns(aof->redis->loop);
+    if (!aof->enabled) return;
+    if (aof->buf.len) aof__write(aof, aof->redis->config->appendfsync == FSYNC_ALWAYS);
+    if (aof->rewrite.active || aof->rewrite.scheduled) aof__rewrite_turn(aof);
+}
+
+/* Usually the hook writes before connections' output leaves. Input that is delivered by the connections' own hook comes
+ * after ours: then it is done here. */
+void aof__before_reply(redis_client_t *c)
+{
+    aof_t *aof = c->redis->aof;
+    if (LIKELY(aof->buf.len == 0) || aof->hook_turn_ns != io_now_ns(c->redis->loop) || !aof->enabled) return;
+    aof__write(aof, c->redis->config->appendfsync == FSYNC_ALWAYS);
+}
+
+void aof__wait_written(redis_t *redis)
+{
+    if (redis->aof->enabled) aof__write(redis->aof, false);
+}
+
+void aof__cron(redis_t *redis)
+{
+    aof_t *aof = redis->aof;
+    if (!aof->enabled) return;
+    if (aof->failure[0]) aof__write(aof, true); /* tries again */
+    sync_each_second(aof);
+    uint64_t percent = redis->config->auto_aof_rewrite_percentage;
+    uint64_t now = aof->base_bytes + aof->old_incr_bytes + aof->file_bytes, base = MAX(aof->rewritten_bytes, 1u);
+    if (percent == 0 || aof->rewrite.active || aof->rewrite.scheduled || now < redis->config->auto_aof_rewrite_min_size)
+        return;
+    if ((double)(now - MIN(base, now)) * 100 / (double)base >= (double)percent) aof->rewrite.scheduled = true;
+}
+
+/* ---- life ----------------------------------------------------------------------------------------------------------------- */
+
+char *aof__path(const aof_t *aof, const char *name)
+{
+    size_t bytes = strlen(aof->dir) + strlen(name) + 2;
+    char *path = mem_alloc(bytes);
+    snprintf(path, bytes, "%s/%s", aof->dir, name);
+    return path;
+}
+
+aof_t *aof__new(redis_t *redis)
+{
+    aof_t *aof = mem_zalloc(sizeof(*aof));
+    aof->redis = redis;
+    aof->selected_db = -1;
+    aof->rewrite.last_ok = true;
+    aof->rewrite.last_seconds = -1;
+    size_t bytes = strlen(redis->data_dir) + strlen(redis->config->appenddirname) + 2;
+    aof->dir = mem_alloc(bytes);
+    snprintf(aof->dir, bytes, "%s/%s", redis->data_dir, redis->config->appenddirname);
+    aof->hook = (io_hook_t){.rank = HOOK_RANK, .run = on_turn_end};
+    io_hook_add(redis->loop, &aof->hook);
+    return aof;
+}
+
+void aof__free(aof_t *aof)
+{
+    aof__rewrite_abort(aof);
+    io_hook_remove(&aof->hook);
+    if (aof->file) io_file_close(aof->file);
+    aof__manifest_clear(&aof->manifest);
+    buf_deinit(&aof->buf);
+    buf_deinit(&aof->pending);
+    buf_deinit(&aof->rewrite.buf);
+    mem_free(aof->dir);
+    mem_free(aof);
+}
+
+int aof__open(redis_t *redis, char *err_text_out, size_t err_bytes)
+{
+    aof_t *aof = redis->aof;
+    int err = io_mkdir(redis->loop, aof->dir);
+    if (err != 0) {
+        snprintf(err_text_out, err_bytes, "%s: %s", aof->dir, err_text(err));
+        return err;
+    }
+    err = aof__manifest_read(aof, err_text_out, err_bytes);
+    if (err == 0) err = aof__load(aof, err_text_out, err_bytes);
+    if (err != 0) return err;
+    aof->rewritten_bytes = aof->base_bytes + aof->old_incr_bytes + aof->file_bytes;
+    aof->enabled = true;
+    return 0;
+}
+
+int aof__close(redis_t *redis)
+{
+    aof_t *aof = redis->aof;
+    if (!aof->enabled) return 0;
+    aof__rewrite_abort(aof);
+    aof__write(aof, true);
+    aof->enabled = false;
+    return aof->failure[0] ? ERR_IO : 0;
+}
+
+int aof__reload(redis_t *redis, char *err_out, size_t err_bytes)
+{
+    aof_t *aof = redis->aof;
+    if (!aof->enabled) {
+        snprintf(err_out, err_bytes, "the append-only file is off");
+        return ERR_STATE;
+    }
+    aof__rewrite_abort(aof);
+    aof__write(aof, false);
+    io_file_close(aof->file);
+    aof->file = NULL;
+    aof->syncing = aof->enabled = false;
+    aof->base_bytes = aof->old_incr_bytes = aof->file_bytes = 0;
+    for (int i = 0; i < redis->db_count; i++) db__clear(&redis->dbs[i]);
+    int err = aof__load(aof, err_out, err_bytes);
+    aof->enabled = aof->file != NULL;
+    aof->selected_db = -1;
+    return err;
+}
+
+typedef struct emission {
+    buf_t out;
+    int selected_db;
+    redis_db_t *db;
+} emission_t;
+
+static void emit_each(void *user, void *entry)
+{
+    emission_t *e = user;
+    if (!entry_is_expired(entry, e->db->redis->now_ms)) aof__emit_entry(&e->out, &e->selected_db, e->db, entry);
+}
+
+int aof__reload_emitted(redis_t *redis, char *err_out, size_t err_bytes)
+{
+    emission_t e = {.selected_db = -1};
+    aof__rewrite_restart(redis);
+    for (int i = 0; i < redis->db_count; i++) {
+        e.db = &redis->dbs[i];
+        table_each(&e.db->keys, emit_each, &e);
+    }
+    for (int i = 0; i < redis->db_count; i++) db__clear(&redis->dbs[i]);
+    int err = aof__load_bytes(redis->aof, &e.out, err_out, err_bytes);
+    buf_deinit(&e.out);
+    return err;
+}
+
+/* Turned on while running: what is in memory becomes the base by a rewrite. Until that is done an incremental file would be
+ * a change to something else, so the manifest on disk stays as it was. */
+int aof__enable(redis_t *redis)
+{
+    aof_t *aof = redis->aof;
+    if (aof->enabled) return 0;
+    int err = io_mkdir(redis->loop, aof->dir);
+    if (err != 0) return err;
+    char text[256];
+    if (aof->manifest.count == 0 && (err = aof__manifest_read(aof, text, sizeof(text))) != 0) return err;
+    aof->unlisted = true;
+    err = aof__new_increment(aof);
+    if (err != 0) return err;
+    aof->enabled = true;
+    aof->rewrite.scheduled = true;
+    return 0;
+}
+
+void aof__disable(redis_t *redis)
+{
+    aof_t *aof = redis->aof;
+    if (!aof->enabled) return;
+    aof__rewrite_abort(aof);
+    aof->rewrite.scheduled = false;
+    aof__write(aof, true);
+    aof->enabled = false;
+    aof->failure[0] = '\0';
+    redis__update_gate(redis);
+}
+
+aof_info_t aof__info(const redis_t *redis)
+{
+    const aof_t *aof = redis->aof;
+    const aof_rewrite_t *r = &aof->rewrite;
+    return (aof_info_t){
+        .enabled = aof->enabled, .rewriting = r->active, .scheduled = r->scheduled, .last_rewrite_ok = r->last_ok,
+        .last_write_ok = aof->failure[0] == '\0', .sync_pending = aof->syncing,
+        .current_bytes = aof->base_bytes + aof->old_incr_bytes + aof->file_bytes, .base_bytes = aof->rewritten_bytes,
+        .buffer_bytes = aof->buf.len, .rewrites = r->done_count, .delayed_syncs = aof->delayed_syncs,
+        .last_rewrite_s = r->last_seconds,
+        .current_rewrite_s = r->active ? (redis->now_ms - r->started_ms) / 1000 : -1,
+    };
+}

@@ -1,0 +1,83 @@
+/* aof_internal.h: what aof.c (feeding, writing), aof_manifest.c, aof_load.c and aof_rewrite.c share. */
+#ifndef TRIVET_REDIS_AOF_INTERNAL_H
+#define TRIVET_REDIS_AOF_INTERNAL_H
+
+#include "redis/aof.h"
+#include "redis/emit.h"
+
+/* One line of the manifest. */
+typedef struct aof_part {
+    char *name;
+    uint64_t seq;
+    char type; /* 'b' base, 'i' incremental, 'h' history: to be deleted */
+} aof_part_t;
+
+typedef struct aof_manifest {
+    aof_part_t *parts;
+    size_t count;
+    uint64_t base_seq, incr_seq; /* the highest in use */
+} aof_manifest_t;
+
+typedef struct aof_rewrite {
+    bool active, scheduled, syncing;
+    io_file_t *file; /* the new base, under a temporary name */
+    char *temp_path;
+    uint64_t bytes;
+    buf_t buf;
+    int walk_db, selected_db;
+    uint64_t cursor;
+    size_t keep_from; /* manifest parts from here on stay */
+    io_sync_t sync;
+    int64_t started_ms, last_seconds;
+    bool last_ok;
+    uint64_t done_count;
+} aof_rewrite_t;
+
+struct aof {
+    redis_t *redis;
+    bool enabled;
+    bool unlisted; /* turned on while running: the manifest is written once there is a base */
+    char *dir; /* .../appendonlydir */
+    aof_manifest_t manifest;
+    io_file_t *file; /* the incremental file that grows */
+    uint64_t file_bytes, synced_bytes;
+    uint64_t base_bytes, old_incr_bytes; /* sizes of the other parts */
+    uint64_t rewritten_bytes;            /* all parts right after the last rewrite (or load) */
+    buf_t buf;                           /* not yet written */
+    int selected_db;                     /* as a reader of the stream sees it; -1 = says nothing yet */
+    buf_t pending;                       /* gathered from the command under way */
+    size_t pending_count;
+    io_hook_t hook;
+    uint64_t hook_turn_ns;
+    io_sync_t sync;
+    bool syncing;
+    uint64_t sync_target_bytes;
+    int64_t synced_ms;
+    uint64_t delayed_syncs;
+    char failure[128]; /* "" = none */
+    aof_rewrite_t rewrite;
+};
+
+char *aof__path(const aof_t *aof, const char *name);
+void aof__fail(aof_t *aof, const char *what, int err);
+void aof__recovered(aof_t *aof);
+/* Writes the buffer to the file; with `sync`, makes it durable too. */
+void aof__write(aof_t *aof, bool sync);
+
+int aof__manifest_read(aof_t *aof, char *err, size_t err_bytes) MUST_CHECK;
+int aof__manifest_write(aof_t *aof) MUST_CHECK;
+void aof__manifest_clear(aof_manifest_t *m);
+const char *aof__manifest_add(aof_t *aof, char type, const char *suffix);
+/* Opens a new incremental file and makes it the growing one. */
+int aof__new_increment(aof_t *aof) MUST_CHECK;
+
+/* Runs the commands in `data` as if read from a file. */
+int aof__load_bytes(aof_t *aof, buf_t *data, char *err, size_t err_bytes) MUST_CHECK;
+/* Appends the commands that make the entry. */
+void aof__emit_entry(buf_t *out, int *selected_db, const redis_db_t *db, const redis_entry_t *e);
+int aof__load(aof_t *aof, char *err, size_t err_bytes) MUST_CHECK;
+
+void aof__rewrite_turn(aof_t *aof);
+void aof__rewrite_abort(aof_t *aof);
+
+#endif

@@ -1,0 +1,246 @@
+/* aof_rewrite.c: BGREWRITEAOF without fork: the data set as it was at one moment, written while commands go on.
+ *
+ * At the start a new incremental file is opened and each database's epoch bit flips, so that no entry carries the current
+ * one. A walk emits the entries, a slice each turn of the loop, and marks them. Whoever is about to change an entry that is
+ * not marked has it emitted first (aof__rewrite_emit); new entries are born marked. So the base holds exactly what was there
+ * at the start, and the new incremental file exactly what came after.
+ *
+ *   idle --start--> walking --end of the last database--> syncing --> renamed, in the manifest; old parts removed --> idle
+ *                      |  FLUSHALL, FLUSHDB, SWAPDB: abort, and start again */
+#include "redis/aof_internal.h"
+
+#include "base/slog.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define SLICE_NS        1000000u /* of a turn */
+#define WRITE_BYTES_MIN KIB(256)
+
+/* ---- one entry ------------------------------------------------------------------------------------------------------------- */
+
+void aof__emit_entry(buf_t *to, int *selected_db, const redis_db_t *db, const redis_entry_t *e)
+{
+    redis_emitter_t out = {to};
+    bytes_t key = entry_key(e);
+    if (*selected_db != db->id) {
+        emit_command(&out, 2);
+        emit_str(&out, "SELECT");
+        emit_i64(&out, db->id);
+        *selected_db = db->id;
+    }
+    if (e->type == TYPE_STRING) {
+        char scratch[24];
+        emit_command(&out, 3);
+        emit_str(&out, "SET");
+        emit_bytes(&out, key);
+        emit_bytes(&out, key_string(e, scratch));
+    } else {
+        type__ops((redis_type_t)e->type)->emit(entry_value(e), (redis_encoding_t)e->encoding, key, &out);
+    }
+    if (entry_expire_ms(e) < 0) return;
+    emit_command(&out, 3);
+    emit_str(&out, "PEXPIREAT");
+    emit_bytes(&out, key);
+    emit_i64(&out, entry_expire_ms(e));
+}
+
+static void mark(redis_db_t *db, redis_entry_t *e) { e->flags = (uint8_t)((e->flags & ~ENTRY_EPOCH) | db->epoch); }
+
+void aof__rewrite_emit(redis_db_t *db, redis_entry_t *e)
+{
+    aof_rewrite_t *r = &db->redis->aof->rewrite;
+    if (r->active && !entry_is_expired(e, db->redis->now_ms)) aof__emit_entry(&r->buf, &r->selected_db, db, e);
+    mark(db, e);
+}
+
+static void visit(void *user, void *entry)
+{
+    redis_db_t *db = user;
+    redis_entry_t *e = entry;
+    if ((e->flags & ENTRY_EPOCH) != db->epoch) aof__rewrite_emit(db, e);
+}
+
+/* ---- start and end ---------------------------------------------------------------------------------------------------------- */
+
+static void mark_each(void *user, void *entry) { mark(user, entry); }
+
+void aof__rewrite_abort(aof_t *aof)
+{
+    aof_rewrite_t *r = &aof->rewrite;
+    if (!r->active) return;
+    r->active = r->syncing = false;
+    io_file_close(r->file);
+    r->file = NULL;
+    if (io_remove(aof->redis->loop, r->temp_path) != 0)
+        slog(SLOG_WARN, "redis", "cannot remove an unfinished rewrite", "file=%s", r->temp_path);
+    mem_free(r->temp_path);
+    r->temp_path = NULL;
+    buf_deinit(&r->buf);
+    for (int i = 0; i < aof->redis->db_count; i++)
+        table_each(&aof->redis->dbs[i].keys, mark_each, &aof->redis->dbs[i]);
+}
+
+static void fail_rewrite(aof_t *aof, const char *step, int err)
+{
+    slog(SLOG_ERROR, "redis", "append-only file rewrite failed", "step=\"%s\" error=\"%s\"", step, err_text(err));
+    aof__rewrite_abort(aof);
+    aof->rewrite.last_ok = false;
+}
+
+void aof__rewrite_restart(redis_t *redis)
+{
+    if (!redis->aof->rewrite.active) return;
+    aof__rewrite_abort(redis->aof);
+    redis->aof->rewrite.scheduled = true;
+}
+
+int aof__rewrite(redis_t *redis)
+{
+    if (redis->aof->rewrite.active) return ERR_BUSY;
+    redis->aof->rewrite.scheduled = true;
+    io_loop_wake(redis->loop);
+    return 0;
+}
+
+static void start(aof_t *aof)
+{
+    aof_rewrite_t *r = &aof->rewrite;
+    redis_t *redis = aof->redis;
+    r->scheduled = false;
+    aof__write(aof, true);
+    if (aof->failure[0]) {
+        r->last_ok = false;
+        return;
+    }
+    int err = aof__new_increment(aof);
+    if (err != 0) {
+        fail_rewrite(aof, "new increment", err);
+        return;
+    }
+    r->keep_from = aof->manifest.count - 1;
+    r->temp_path = aof__path(aof, "temp-rewriteaof.aof");
+    err = io_file_open(redis->loop, r->temp_path, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_TRUNCATE, &r->file);
+    if (err != 0) {
+        mem_free(r->temp_path);
+        r->temp_path = NULL;
+        fail_rewrite(aof, "open", err);
+        return;
+    }
+    r->active = true;
+    r->bytes = 0;
+    r->walk_db = 0;
+    r->selected_db = -1;
+    r->cursor = 0;
+    r->started_ms = redis->now_ms;
+    for (int i = 0; i < redis->db_count; i++) redis->dbs[i].epoch ^= ENTRY_EPOCH;
+}
+
+static int write_base(aof_rewrite_t *r)
+{
+    struct iovec iov = {r->buf.ptr, r->buf.len};
+    int err = r->buf.len ? io_file_write(r->file, r->bytes, &iov, 1) : 0;
+    r->bytes += r->buf.len;
+    buf_clear(&r->buf);
+    return err;
+}
+
+/* The new base is durable: puts it in place of all that came before. The manifest decides; files that it does not name are
+ * rubbish, so the order is: name, manifest, removal. */
+static int put_in_place(aof_t *aof)
+{
+    aof_rewrite_t *r = &aof->rewrite;
+    aof_manifest_t *m = &aof->manifest;
+    io_loop_t *loop = aof->redis->loop;
+    size_t old = r->keep_from;
+    aof_part_t *before = mem_alloc(m->count * sizeof(*before));
+    size_t before_count = m->count;
+    memcpy(before, m->parts, m->count * sizeof(*before));
+    aof__manifest_add(aof, 'b', "base.aof");
+    aof_part_t base = m->parts[m->count - 1];
+    char *path = aof__path(aof, base.name);
+    int err = io_rename(loop, r->temp_path, path);
+    if (err == 0) err = io_sync_dir(loop, aof->dir);
+    mem_free(path);
+    m->count = 0;
+    if (err == 0) m->parts[m->count++] = base;
+    for (size_t i = err == 0 ? old : 0; i < before_count; i++) m->parts[m->count++] = before[i];
+    if (err == 0) err = aof__manifest_write(aof);
+    for (size_t i = 0; i < old && err == 0; i++) {
+        path = aof__path(aof, before[i].name);
+        if (io_remove(loop, path) != 0) slog(SLOG_WARN, "redis", "cannot remove an old part", "file=%s", path);
+        mem_free(path);
+        mem_free(before[i].name);
+    }
+    mem_free(before);
+    return err;
+}
+
+static void finish(aof_t *aof)
+{
+    aof_rewrite_t *r = &aof->rewrite;
+    int err = put_in_place(aof);
+    if (err != 0) {
+        fail_rewrite(aof, "put in place", err);
+        return;
+    }
+    io_file_close(r->file);
+    r->file = NULL;
+    mem_free(r->temp_path);
+    r->temp_path = NULL;
+    buf_deinit(&r->buf);
+    r->active = r->syncing = false;
+    r->last_ok = true;
+    r->done_count++;
+    aof->unlisted = false;
+    r->last_seconds = (aof->redis->now_ms - r->started_ms) / 1000;
+    aof->base_bytes = r->bytes;
+    aof->old_incr_bytes = 0;
+    aof->rewritten_bytes = aof->base_bytes + aof->file_bytes;
+    slog(SLOG_INFO, "redis", "append-only file rewritten", "base_bytes=%" PRIu64, r->bytes);
+}
+
+static void on_base_synced(io_sync_t *sync, int err)
+{
+    aof_t *aof = CONTAINER_OF(sync, aof_t, rewrite.sync);
+    if (err != 0)
+        fail_rewrite(aof, "sync", err);
+    else
+        finish(aof);
+}
+
+/* ---- the walk ------------------------------------------------------------------------------------------------------------------ */
+
+static bool walk_slice(aof_t *aof)
+{
+    aof_rewrite_t *r = &aof->rewrite;
+    redis_t *redis = aof->redis;
+    uint64_t until = io_hrtime_ns(redis->loop) + SLICE_NS;
+    while (r->walk_db < redis->db_count) {
+        redis_db_t *db = &redis->dbs[r->walk_db];
+        unsigned steps = 0;
+        do {
+            r->cursor = table_scan(&db->keys, r->cursor, visit, db);
+            if (++steps % 32 == 0 && io_hrtime_ns(redis->loop) > until) return false;
+        } while (r->cursor);
+        r->walk_db++;
+    }
+    return true;
+}
+
+void aof__rewrite_turn(aof_t *aof)
+{
+    aof_rewrite_t *r = &aof->rewrite;
+    if (!r->active) start(aof);
+    if (!r->active || r->syncing) return;
+    bool done = walk_slice(aof);
+    int err = done || r->buf.len >= WRITE_BYTES_MIN ? write_base(r) : 0;
+    if (err != 0) {
+        fail_rewrite(aof, "write", err);
+    } else if (done) {
+        r->syncing = true;
+        io_file_sync(r->file, &r->sync, on_base_synced);
+    } else {
+        io_loop_wake(aof->redis->loop);
+    }
+}

@@ -1,0 +1,174 @@
+/* cmd_config.c: CONFIG GET, SET, RESETSTAT, REWRITE. SET is all or nothing: every value is tried on a copy first. */
+#include "redis/aof.h"
+#include "redis/config_table.h"
+#include "redis/redis.h"
+#include "redis/state.h"
+#include "redis_commands.h"
+
+#include <stdio.h>
+
+void redis_cmd_config_get(redis_call_t *call)
+{
+    redis_client_t *c = call->client;
+    reply_deferred_t d = reply_deferred_begin(c);
+    size_t count = 0;
+    buf_t value = BUF_INIT;
+    for (size_t i = 0; i < redis_directive_count; i++) {
+        const directive_t *row = &redis_directives[i];
+        const char *const names[2] = {row->name, row->alias};
+        for (int n = 0; n < 2 && names[n]; n++) {
+            bool wanted = false;
+            for (int a = 2; a < call->argc; a++) wanted |= glob_match(call->argv[a], bytes_str(names[n]), true);
+            if (!wanted) continue;
+            buf_clear(&value);
+            directive_get(call->config, row, &value);
+            reply_bulk_str(c, names[n]);
+            reply_bulk(c, bytes_of(value.ptr ? value.ptr : (const uint8_t *)"", value.len));
+            count++;
+        }
+    }
+    buf_deinit(&value);
+    reply_deferred_map(c, d, count);
+}
+
+/* ---- SET -------------------------------------------------------------------------------------------------------------------- */
+
+static void refuse(redis_call_t *call, int i, const char *why)
+{
+    reply_errorf(call->client, "ERR CONFIG SET failed (possibly related to argument '%.*s') - %s",
+                 (int)MIN(call->argv[i].len, (size_t)128), (const char *)call->argv[i].ptr, why);
+}
+
+static bool check_directive(redis_call_t *call, int i, const directive_t *d)
+{
+    if (d == NULL) {
+        reply_errorf(call->client, "ERR Unknown option or number of arguments for CONFIG SET - '%.*s'",
+                     (int)MIN(call->argv[i].len, (size_t)128), (const char *)call->argv[i].ptr);
+        return false;
+    }
+    for (int k = 2; k < i; k += 2) {
+        if (directive_find(call->argv[k]) != d) continue;
+        refuse(call, i, "duplicate parameter");
+        return false;
+    }
+    if (d->flags & DIRECTIVE_FIXED) {
+        refuse(call, i, "can't set immutable config");
+        return false;
+    }
+    if (d->flags & DIRECTIVE_PROTECTED && call->config->enable_protected_configs != DEBUG_YES) {
+        refuse(call, i, "can't set protected config");
+        return false;
+    }
+    return true;
+}
+
+static bool set_all(redis_call_t *call, redis_config_t *config)
+{
+    char why[256];
+    for (int i = 2; i < call->argc; i += 2) {
+        const directive_t *d = directive_find(call->argv[i]);
+        char *value = mem_strndup(call->argv[i + 1]);
+        int err = directive_set(config, d, value, why, sizeof(why));
+        mem_free(value);
+        if (err == 0) continue;
+        refuse(call, i, why);
+        return false;
+    }
+    return true;
+}
+
+/* Copies each value by its text, so that the copy owns its strings. */
+static redis_config_t *copy_config(const redis_config_t *from)
+{
+    redis_config_t *to = redis_config_new();
+    char why[128];
+    buf_t text = BUF_INIT;
+    for (size_t i = 0; i < redis_directive_count; i++) {
+        buf_clear(&text);
+        directive_get(from, &redis_directives[i], &text);
+        buf_u8(&text, 0);
+        int err = directive_set(to, &redis_directives[i], (const char *)text.ptr, why, sizeof(why));
+        ASSERT(err == 0);
+    }
+    buf_deinit(&text);
+    return to;
+}
+
+/* What a changed value sets in motion. */
+static bool apply(redis_call_t *call, bool was_on)
+{
+    redis_t *redis = call->redis;
+    bool on = redis->config->appendonly;
+    if (on && !was_on && aof__enable(redis) != 0) {
+        redis->config->appendonly = false;
+        reply_error(call->client, "ERR CONFIG SET failed (possibly related to argument 'appendonly') - Unable to turn on AOF. "
+                                  "Check server logs.");
+        return false;
+    }
+    if (!on && was_on) aof__disable(redis);
+    redis__update_gate(redis);
+    return true;
+}
+
+void redis_cmd_config_set(redis_call_t *call)
+{
+    redis_t *redis = call->redis;
+    if (call->argc % 2) {
+        reply_errorf(call->client, "ERR wrong number of arguments for '%s' command", call->command->full_name);
+        return;
+    }
+    for (int i = 2; i < call->argc; i += 2)
+        if (!check_directive(call, i, directive_find(call->argv[i]))) return;
+    redis_config_t *trial = copy_config(redis->config);
+    bool ok = set_all(call, trial), was_on = redis->config->appendonly;
+    redis_config_free(trial);
+    if (!ok) return;
+    if (!set_all(call, redis->config) || !apply(call, was_on)) return;
+    reply_ok(call->client);
+}
+
+/* ---- REWRITE, RESETSTAT ------------------------------------------------------------------------------------------------------ */
+
+static bool is_initial(const redis_config_t *config, const redis_config_t *initial, const directive_t *d)
+{
+    buf_t a = BUF_INIT, b = BUF_INIT;
+    directive_get(config, d, &a);
+    directive_get(initial, d, &b);
+    bool same = bytes_eq(buf_bytes(&a), buf_bytes(&b));
+    buf_deinit(&a);
+    buf_deinit(&b);
+    return same;
+}
+
+void redis_cmd_config_rewrite(redis_call_t *call)
+{
+    const redis_config_t *config = call->config;
+    if (config->file == NULL) {
+        reply_error(call->client, "ERR The server is running without a config file");
+        return;
+    }
+    redis_config_t *initial = redis_config_new();
+    buf_t text = BUF_INIT;
+    for (size_t i = 0; i < redis_directive_count; i++) {
+        const directive_t *d = &redis_directives[i];
+        if (is_initial(config, initial, d)) continue;
+        buf_printf(&text, "%s ", d->name);
+        if (d->kind == KIND_STRING || d->kind == KIND_EVENTS) buf_u8(&text, '"');
+        directive_get(config, d, &text);
+        if (d->kind == KIND_STRING || d->kind == KIND_EVENTS) buf_u8(&text, '"');
+        buf_u8(&text, '\n');
+    }
+    int err = io_replace_whole(call->redis->loop, config->file, buf_bytes(&text));
+    buf_deinit(&text);
+    redis_config_free(initial);
+    if (err == 0)
+        reply_ok(call->client);
+    else
+        reply_errorf(call->client, "ERR Rewriting config file: %s", err_text(err));
+}
+
+void redis_cmd_config_resetstat(redis_call_t *call)
+{
+    stats__reset(call->redis);
+    reply_ok(call->client);
+}

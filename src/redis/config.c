@@ -1,0 +1,230 @@
+/* config.c: redis.conf's directives as a table: name, alias, type, bounds, default. */
+#include "redis/config_table.h"
+
+#include "base/num.h"
+#include "redis/redis.h"
+#include "redis/state.h"
+
+#include <ctype.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+static const directive_word_t fsync_words[] = {
+    {"everysec", FSYNC_EVERYSEC}, {"always", FSYNC_ALWAYS}, {"no", FSYNC_NO}, {NULL, 0}};
+static const directive_word_t policy_words[] = {
+    {"volatile-lru", EVICT_VOLATILE_LRU}, {"volatile-lfu", EVICT_VOLATILE_LFU}, {"volatile-random", EVICT_VOLATILE_RANDOM},
+    {"volatile-ttl", EVICT_VOLATILE_TTL}, {"allkeys-lru", EVICT_ALLKEYS_LRU}, {"allkeys-lfu", EVICT_ALLKEYS_LFU},
+    {"allkeys-random", EVICT_ALLKEYS_RANDOM}, {"noeviction", EVICT_NONE}, {NULL, 0}};
+static const directive_word_t guard_words[] = {{"no", DEBUG_NO}, {"yes", DEBUG_YES}, {"local", DEBUG_LOCAL}, {NULL, 0}};
+
+#define AT(field) offsetof(redis_config_t, field)
+#define BOOL(name, field, initial, flags) {name, NULL, KIND_BOOL, flags, AT(field), 0, 1, initial, NULL, NULL}
+#define INT(name, field, min, max, initial) {name, NULL, KIND_INT, 0, AT(field), min, max, initial, NULL, NULL}
+#define UINT(name, alias, field, min, max, initial) {name, alias, KIND_UINT, 0, AT(field), min, max, initial, NULL, NULL}
+#define MEMORY(name, alias, field, min, initial) {name, alias, KIND_MEMORY, 0, AT(field), min, INT64_MAX, initial, NULL, NULL}
+#define STRING(name, field, initial, flags) {name, NULL, KIND_STRING, flags, AT(field), 0, 0, initial, NULL, NULL}
+#define ENUM(name, field, words, initial, flags) {name, NULL, KIND_ENUM, flags, AT(field), 0, 0, initial, words, NULL}
+
+const directive_t redis_directives[] = {
+    UINT("hash-max-listpack-entries", "hash-max-ziplist-entries", hash_max_listpack_entries, 0, INT64_MAX, "512"),
+    MEMORY("hash-max-listpack-value", "hash-max-ziplist-value", hash_max_listpack_value, 0, "64"),
+    UINT("zset-max-listpack-entries", "zset-max-ziplist-entries", zset_max_listpack_entries, 0, INT64_MAX, "128"),
+    MEMORY("zset-max-listpack-value", "zset-max-ziplist-value", zset_max_listpack_value, 0, "64"),
+    UINT("set-max-listpack-entries", NULL, set_max_listpack_entries, 0, INT64_MAX, "128"),
+    UINT("set-max-listpack-value", NULL, set_max_listpack_value, 0, INT64_MAX, "64"),
+    UINT("set-max-intset-entries", NULL, set_max_intset_entries, 0, INT64_MAX, "512"),
+    {"list-max-listpack-size", "list-max-ziplist-size", KIND_INT, 0, AT(list_max_listpack_size), INT_MIN, INT_MAX, "-2", NULL,
+     NULL},
+    INT("list-compress-depth", list_compress_depth, 0, INT_MAX, "0"),
+    MEMORY("proto-max-bulk-len", NULL, proto_max_bulk_len, 1024 * 1024, "536870912"),
+    MEMORY("client-query-buffer-limit", NULL, client_query_buffer_limit, 1024 * 1024, "1073741824"),
+    UINT("maxclients", NULL, maxclients, 1, UINT_MAX, "10000"),
+    UINT("timeout", NULL, timeout_s, 0, INT_MAX, "0"),
+    UINT("tcp-keepalive", NULL, tcp_keepalive_s, 0, INT_MAX, "300"),
+    {"tcp-backlog", NULL, KIND_UINT, DIRECTIVE_FIXED, AT(tcp_backlog), 0, INT_MAX, "511", NULL, NULL},
+    MEMORY("maxmemory", NULL, maxmemory, 0, "0"),
+    UINT("maxmemory-samples", NULL, maxmemory_samples, 1, 64, "5"),
+    ENUM("maxmemory-policy", maxmemory_policy, policy_words, "noeviction", 0),
+    INT("lfu-log-factor", lfu_log_factor, 0, INT_MAX, "10"),
+    INT("lfu-decay-time", lfu_decay_time, 0, INT_MAX, "1"),
+    INT("active-expire-effort", active_expire_effort, 1, 10, "1"),
+    INT("hz", hz, 0, INT_MAX, "10"),
+    BOOL("dynamic-hz", dynamic_hz, "yes", 0),
+    BOOL("activerehashing", activerehashing, "yes", 0),
+    BOOL("lazyfree-lazy-eviction", lazyfree_lazy_eviction, "no", 0),
+    BOOL("lazyfree-lazy-expire", lazyfree_lazy_expire, "no", 0),
+    BOOL("lazyfree-lazy-server-del", lazyfree_lazy_server_del, "no", 0),
+    BOOL("lazyfree-lazy-user-del", lazyfree_lazy_user_del, "no", 0),
+    BOOL("lazyfree-lazy-user-flush", lazyfree_lazy_user_flush, "no", 0),
+    BOOL("appendonly", appendonly, "yes", 0),
+    BOOL("aof-load-truncated", aof_load_truncated, "yes", 0),
+    BOOL("aof-use-rdb-preamble", aof_use_rdb_preamble, "no", 0),
+    BOOL("aof-timestamp-enabled", aof_timestamp_enabled, "no", 0),
+    BOOL("no-appendfsync-on-rewrite", no_appendfsync_on_rewrite, "no", 0),
+    ENUM("appendfsync", appendfsync, fsync_words, "everysec", 0),
+    UINT("auto-aof-rewrite-percentage", NULL, auto_aof_rewrite_percentage, 0, INT_MAX, "100"),
+    MEMORY("auto-aof-rewrite-min-size", NULL, auto_aof_rewrite_min_size, 0, "67108864"),
+    STRING("appendfilename", appendfilename, "appendonly.aof", DIRECTIVE_FIXED),
+    STRING("appenddirname", appenddirname, "appendonlydir", DIRECTIVE_FIXED),
+    STRING("dir", dir, "", DIRECTIVE_PROTECTED),
+    {"save", NULL, KIND_STRING, DIRECTIVE_EMPTY_ONLY, AT(save), 0, 0, "", NULL,
+     "snapshots are not written in this version (the append-only file keeps the data): only \"\" fits"},
+    STRING("requirepass", requirepass, "", DIRECTIVE_SECRET),
+    STRING("bind", bind, "127.0.0.1 -::1", DIRECTIVE_FIXED),
+    {"port", NULL, KIND_INT, DIRECTIVE_FIXED, AT(port), 0, 65535, "6379", NULL, NULL},
+    {"databases", NULL, KIND_INT, DIRECTIVE_FIXED, AT(databases), 1, 1 << 16, "16", NULL, NULL},
+    STRING("logfile", logfile, "", DIRECTIVE_FIXED),
+    STRING("loglevel", loglevel, "notice", 0),
+    BOOL("protected-mode", protected_mode, "yes", 0),
+    INT("slowlog-log-slower-than", slowlog_log_slower_than, -1, INT64_MAX, "10000"),
+    INT("slowlog-max-len", slowlog_max_len, 0, INT64_MAX, "128"),
+    INT("latency-monitor-threshold", latency_monitor_threshold, 0, INT64_MAX, "0"),
+    {"notify-keyspace-events", NULL, KIND_EVENTS, 0, AT(notify_events), 0, 0, "", NULL, NULL},
+    ENUM("enable-debug-command", enable_debug_command, guard_words, "no", DIRECTIVE_FIXED),
+    ENUM("enable-protected-configs", enable_protected_configs, guard_words, "no", DIRECTIVE_FIXED),
+};
+const size_t redis_directive_count = ARRAY_LEN(redis_directives);
+
+const directive_t *directive_find(bytes_t name)
+{
+    for (size_t i = 0; i < redis_directive_count; i++) {
+        const directive_t *d = &redis_directives[i];
+        if (bytes_eq_nocase(bytes_str(d->name), name) || (d->alias && bytes_eq_nocase(bytes_str(d->alias), name))) return d;
+    }
+    return NULL;
+}
+
+/* ---- values ------------------------------------------------------------------------------------------------------------------- */
+
+/* "100", "1k" (1000), "1kb" (1024) and so on to g. */
+static bool parse_memory(const char *text, uint64_t *ret)
+{
+    static const struct { const char *suffix; uint64_t factor; } units[] = {
+        {"", 1}, {"b", 1}, {"k", 1000}, {"kb", 1024}, {"m", 1000000}, {"mb", 1048576}, {"g", 1000000000}, {"gb", 1073741824}};
+    size_t digits = strspn(text, "0123456789");
+    int64_t v;
+    if (digits == 0 || !num_parse_i64(bytes_of(text, digits), &v)) return false;
+    for (size_t i = 0; i < ARRAY_LEN(units); i++)
+        if (strcasecmp(text + digits, units[i].suffix) == 0) return !__builtin_mul_overflow((uint64_t)v, units[i].factor, ret);
+    return false;
+}
+
+static int refuse(char *why, size_t why_bytes, const char *text)
+{
+    snprintf(why, why_bytes, "%s", text);
+    return ERR_INVALID;
+}
+
+static int check_bounds(const directive_t *d, int64_t v, char *why, size_t why_bytes)
+{
+    if (v >= d->min && v <= d->max) return 0;
+    snprintf(why, why_bytes, "argument must be between %" PRId64 " and %" PRId64 " inclusive", d->min, d->max);
+    return ERR_INVALID;
+}
+
+static int set_enum(int *field, const directive_t *d, const char *value, char *why, size_t why_bytes)
+{
+    for (const directive_word_t *w = d->words; w->name; w++) {
+        if (strcasecmp(w->name, value) != 0) continue;
+        *field = w->value;
+        return 0;
+    }
+    size_t n = (size_t)snprintf(why, why_bytes, "argument(s) must be one of the following: ");
+    for (const directive_word_t *w = d->words; w->name && n < why_bytes; w++)
+        n += (size_t)snprintf(why + n, why_bytes - n, "%s%s", w == d->words ? "" : ", ", w->name);
+    return ERR_INVALID;
+}
+
+static int set_number(void *field, const directive_t *d, const char *value, char *why, size_t why_bytes)
+{
+    int64_t v;
+    uint64_t bytes;
+    if (d->kind == KIND_MEMORY) {
+        if (!parse_memory(value, &bytes) || bytes > INT64_MAX) return refuse(why, why_bytes, "argument must be a memory value");
+        v = (int64_t)bytes;
+    } else if (!num_parse_i64(bytes_str(value), &v)) {
+        return refuse(why, why_bytes, "argument couldn't be parsed into an integer");
+    }
+    int err = check_bounds(d, v, why, why_bytes);
+    if (err == 0) memcpy(field, &v, sizeof(v));
+    return err;
+}
+
+int directive_set(redis_config_t *config, const directive_t *d, const char *value, char *why, size_t why_bytes)
+{
+    void *field = (char *)config + d->offset;
+    bool ok = true;
+    switch (d->kind) {
+    case KIND_BOOL:
+        if (strcasecmp(value, "yes") != 0 && strcasecmp(value, "no") != 0)
+            return refuse(why, why_bytes, "argument must be 'yes' or 'no'");
+        *(bool *)field = strcasecmp(value, "yes") == 0;
+        return 0;
+    case KIND_ENUM: return set_enum(field, d, value, why, why_bytes);
+    case KIND_EVENTS: {
+        uint32_t events = notify__parse(value, &ok);
+        if (!ok) return refuse(why, why_bytes, "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.");
+        *(uint32_t *)field = events;
+        return 0;
+    }
+    case KIND_STRING:
+        if (d->flags & DIRECTIVE_EMPTY_ONLY && *value && strcmp(value, "\"\"") != 0) return refuse(why, why_bytes, d->why);
+        mem_free(*(char **)field);
+        *(char **)field = mem_strdup(d->flags & DIRECTIVE_EMPTY_ONLY ? "" : value);
+        return 0;
+    default: return set_number(field, d, value, why, why_bytes);
+    }
+}
+
+void directive_get(const redis_config_t *config, const directive_t *d, buf_t *out)
+{
+    const void *field = (const char *)config + d->offset;
+    char text[64] = "";
+    switch (d->kind) {
+    case KIND_BOOL: buf_printf(out, "%s", *(const bool *)field ? "yes" : "no"); return;
+    case KIND_STRING: buf_printf(out, "%s", *(char *const *)field ? *(char *const *)field : ""); return;
+    case KIND_EVENTS:
+        notify__format(*(const uint32_t *)field, text);
+        buf_printf(out, "%s", text);
+        return;
+    case KIND_ENUM:
+        for (const directive_word_t *w = d->words; w->name; w++)
+            if (w->value == *(const int *)field) buf_printf(out, "%s", w->name);
+        return;
+    default: buf_printf(out, "%" PRId64, *(const int64_t *)field); return;
+    }
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------------------------------------ */
+
+redis_config_t *redis_config_new(void)
+{
+    redis_config_t *config = mem_zalloc(sizeof(*config));
+    char why[128];
+    for (size_t i = 0; i < redis_directive_count; i++) {
+        int err = directive_set(config, &redis_directives[i], redis_directives[i].initial, why, sizeof(why));
+        ASSERT(err == 0);
+    }
+    return config;
+}
+
+void redis_config_free(redis_config_t *config)
+{
+    if (config == NULL) return;
+    for (size_t i = 0; i < redis_directive_count; i++)
+        if (redis_directives[i].kind == KIND_STRING) mem_free(*(char **)((char *)config + redis_directives[i].offset));
+    mem_free(config->file);
+    mem_free(config);
+}
+
+int redis_configure(redis_config_t *config, const char *name, const char *value, char *err, size_t err_bytes)
+{
+    const directive_t *d = directive_find(bytes_str(name));
+    if (d == NULL) {
+        snprintf(err, err_bytes, "unknown directive '%s'", name);
+        return ERR_NOT_FOUND;
+    }
+    return directive_set(config, d, value, err, err_bytes);
+}

@@ -1,0 +1,35 @@
+/* evict.h: how entries remember their use, and what goes when memory is short. */
+#ifndef TRIVET_REDIS_EVICT_H
+#define TRIVET_REDIS_EVICT_H
+
+#include "redis/state.h"
+
+enum { LFU_NEW = 5 }; /* a new key's counter: time to gather hits before it is a candidate */
+
+static inline bool evict__is_lfu(const redis_t *redis)
+{
+    redis_evict_t p = redis->config->maxmemory_policy;
+    return p == EVICT_ALLKEYS_LFU || p == EVICT_VOLATILE_LFU;
+}
+
+/* The counter after the decay that is due. */
+uint8_t evict__lfu(const redis_t *redis, const redis_entry_t *e);
+void evict__touch_lfu(redis_t *redis, redis_entry_t *e);
+/* Seconds since the last use. */
+static inline uint32_t evict__idle_s(const redis_t *redis, const redis_entry_t *e) { return redis->lru_clock - e->access; }
+
+static inline void evict__touch(redis_t *redis, redis_entry_t *e)
+{
+    if (UNLIKELY(evict__is_lfu(redis)))
+        evict__touch_lfu(redis, e);
+    else if (e->access != redis->lru_clock)
+        e->access = redis->lru_clock;
+}
+
+static inline void evict__init_entry(redis_t *redis, redis_entry_t *e)
+{
+    e->lfu = LFU_NEW;
+    e->access = UNLIKELY(evict__is_lfu(redis)) ? (uint32_t)(redis->lru_clock / 60) : redis->lru_clock;
+}
+
+#endif

@@ -1,0 +1,68 @@
+/* expire.c: active expiry. Each turn of the cron looks at a few of the keys that have an expiry, database by database, and
+ * goes on with a database while more than a tenth of what it saw was stale, within a bound of time. */
+#include "redis/state.h"
+
+enum {
+    SAMPLES_BASE = 20,      /* keys a loop, at effort 1 */
+    STALE_PERCENT_MAX = 10, /* acceptable; less with more effort */
+    BUCKETS_PER_SAMPLE = 4, /* so that a sparse table does not hold the loop up */
+    LOOPS_BETWEEN_CLOCKS = 16,
+};
+
+typedef struct sample {
+    int64_t now_ms;
+    redis_entry_t *stale[SAMPLES_BASE * 8];
+    size_t stale_count, seen;
+    int64_t ttl_sum;
+    size_t ttl_count;
+} sample_t;
+
+static void look(void *user, void *entry)
+{
+    sample_t *s = user;
+    int64_t at = entry_expire_ms(entry);
+    s->seen++;
+    if (s->now_ms > at) {
+        if (s->stale_count < ARRAY_LEN(s->stale)) s->stale[s->stale_count++] = entry;
+    } else {
+        s->ttl_sum += at - s->now_ms;
+        s->ttl_count++;
+    }
+}
+
+/* One loop over one database; true when it should be looked at again at once. */
+static bool expire_some(redis_t *redis, redis_db_t *db, int effort)
+{
+    size_t wanted = (size_t)(SAMPLES_BASE + SAMPLES_BASE / 4 * effort), buckets = wanted * BUCKETS_PER_SAMPLE;
+    sample_t s = {.now_ms = redis->now_ms};
+    do {
+        db->expire_cursor = table_scan(&db->expires, db->expire_cursor, look, &s);
+    } while (db->expire_cursor && s.seen < wanted && --buckets);
+    redis_call_t call = exec__internal_call(redis, db);
+    for (size_t i = 0; i < s.stale_count; i++) db__delete_expired(&call, db, s.stale[i]);
+    if (s.ttl_count) {
+        int64_t average = s.ttl_sum / (int64_t)s.ttl_count;
+        db->ttl_average_ms = db->ttl_average_ms ? (db->ttl_average_ms / 50) * 49 + average / 50 : average;
+    }
+    double percent = s.seen ? 100.0 * (double)s.stale_count / (double)s.seen : 0;
+    redis->stats.expired_stale_percent = percent * 0.05 + redis->stats.expired_stale_percent * 0.95;
+    return s.seen && percent > STALE_PERCENT_MAX - effort;
+}
+
+void expire__cycle(redis_t *redis, uint64_t budget_us)
+{
+    uint64_t start = io_hrtime_ns(redis->loop);
+    int effort = (int)redis->config->active_expire_effort - 1;
+    for (int i = 0; i < redis->db_count; i++) {
+        redis_db_t *db = &redis->dbs[i];
+        unsigned loops = 0;
+        while (table_count(&db->expires) && expire_some(redis, db, effort)) {
+            if (++loops % LOOPS_BETWEEN_CLOCKS) continue;
+            if ((io_hrtime_ns(redis->loop) - start) / 1000 > budget_us) {
+                redis->stats.expired_time_capped++;
+                return;
+            }
+        }
+        if (table_count(&db->expires) == 0) db->ttl_average_ms = 0;
+    }
+}

@@ -1,0 +1,209 @@
+/* number.c: arguments as numbers, and doubles as Redis writes them. */
+#include "redis/command.h"
+
+#include "base/num.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+/* ---- doubles to text ------------------------------------------------------------------------------------------------- */
+
+/* The fewest significant digits that read back as v: digits without trailing zeros, and the exponent of the last one. */
+static int shortest_digits(double v, char *digits, int *ret_exponent)
+{
+    char text[40];
+    for (int precision = 14;; precision++) {
+        snprintf(text, sizeof(text), "%.*e", precision, v);
+        if (precision == 16 || strtod(text, NULL) == v) break;
+    }
+    char *e = strchr(text, 'e');
+    int count = 0;
+    for (char *p = text; p < e; p++)
+        if (*p != '.') digits[count++] = *p;
+    while (count > 1 && digits[count - 1] == '0') count--;
+    *ret_exponent = atoi(e + 1) - (count - 1);
+    return count;
+}
+
+/* The same for a number that is a decimal of few places, such as 3.14: no other decimal of at most 15 digits is nearer
+ * to v than the one with the fewest places that reads back. 0 when it is not such a number. */
+static int decimal_digits(double v, char *digits, int *ret_exponent)
+{
+    static const double tens[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9};
+    for (int places = 1; places < (int)ARRAY_LEN(tens); places++) {
+        double scaled = v * tens[places];
+        if (scaled > 1e15 || v < 1e-5) return 0;
+        int64_t n = (int64_t)(scaled + 0.5);
+        if ((double)n / tens[places] != v) continue;
+        *ret_exponent = -places;
+        return (int)num_format_i64(digits, n);
+    }
+    return 0;
+}
+
+/* Plain where that is short, else d.ddde+x; the bounds are those of the printer that Redis uses. */
+static size_t place_point(char *out, const char *digits, int count, int k)
+{
+    int exponent = abs(k + count - 1);
+    char *p = out;
+    if (k >= 0 && exponent < count + 7) {
+        memcpy(p, digits, (size_t)count);
+        memset(p + count, '0', (size_t)k);
+        return (size_t)(count + k);
+    }
+    if (k < 0 && (k > -7 || exponent < 4)) {
+        int whole = count + k;
+        if (whole <= 0) {
+            *p++ = '0';
+            *p++ = '.';
+            memset(p, '0', (size_t)-whole);
+            p += -whole;
+            memcpy(p, digits, (size_t)count);
+            return (size_t)(p + count - out);
+        }
+        memcpy(p, digits, (size_t)whole);
+        p[whole] = '.';
+        memcpy(p + whole + 1, digits + whole, (size_t)(count - whole));
+        return (size_t)count + 1;
+    }
+    *p++ = digits[0];
+    if (count > 1) {
+        *p++ = '.';
+        memcpy(p, digits + 1, (size_t)count - 1);
+        p += count - 1;
+    }
+    *p++ = 'e';
+    *p++ = k + count - 1 < 0 ? '-' : '+';
+    return (size_t)(p - out) + num_format_u64(p, (uint64_t)exponent);
+}
+
+static size_t put(char *out, const char *text)
+{
+    size_t n = strlen(text);
+    memcpy(out, text, n);
+    return n;
+}
+
+size_t format_double(char *out, double v)
+{
+    if (isnan(v)) return put(out, "nan");
+    if (isinf(v)) return put(out, v < 0 ? "-inf" : "inf");
+    if (v == 0) return put(out, signbit(v) ? "-0" : "0");
+    if (fabs(v) <= (double)(INT64_MAX / 2) && v == (double)(int64_t)v) return num_format_i64(out, (int64_t)v);
+    char digits[40];
+    int k, negative = v < 0;
+    if (negative) out[0] = '-';
+    int count = decimal_digits(fabs(v), digits, &k);
+    if (count == 0) count = shortest_digits(fabs(v), digits, &k);
+    return (size_t)negative + place_point(out + negative, digits, count, k);
+}
+
+/* ---- text to numbers ------------------------------------------------------------------------------------------------- */
+
+/* Decimals of up to 15 digits without an exponent are exact as integer over a power of ten. */
+static bool parse_short_decimal(bytes_t text, double *ret)
+{
+    static const double tens[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    size_t i = 0, digits = 0, decimals = 0;
+    bool negative = text.len && text.ptr[0] == '-', point = false;
+    uint64_t v = 0;
+    if (text.len > 17) return false;
+    for (i = negative; i < text.len; i++) {
+        unsigned digit = (unsigned)text.ptr[i] - '0';
+        if (digit <= 9) {
+            v = v * 10 + digit;
+            digits++;
+            decimals += point;
+        } else if (text.ptr[i] == '.' && !point) {
+            point = true;
+        } else {
+            return false;
+        }
+    }
+    if (digits == 0 || digits > 15 || (negative && v == 0)) return false;
+    double d = (double)v / tens[decimals];
+    *ret = negative ? -d : d;
+    return true;
+}
+
+bool parse_double(bytes_t text, double *ret)
+{
+    if (parse_short_decimal(text, ret)) return true;
+    char copy[256], *end;
+    if (text.len == 0 || text.len >= sizeof(copy) || isspace(text.ptr[0])) return false;
+    memcpy(copy, text.ptr, text.len);
+    copy[text.len] = '\0';
+    errno = 0;
+    double v = strtod(copy, &end);
+    if (end != copy + text.len || isnan(v)) return false;
+    if (errno == ERANGE && (v == HUGE_VAL || v == -HUGE_VAL || fpclassify(v) == FP_ZERO)) return false;
+    *ret = v;
+    return true;
+}
+
+bool arg_i64(redis_call_t *call, int i, int64_t *ret)
+{
+    if (num_parse_i64(call->argv[i], ret)) return true;
+    reply_error_not_integer(call->client);
+    return false;
+}
+
+bool arg_i64_in(redis_call_t *call, int i, int64_t min, int64_t max, const char *error, int64_t *ret)
+{
+    int64_t v;
+    if (!num_parse_i64(call->argv[i], &v)) {
+        if (error)
+            reply_error(call->client, error);
+        else
+            reply_error_not_integer(call->client);
+        return false;
+    }
+    if (v >= min && v <= max) {
+        *ret = v;
+        return true;
+    }
+    if (error)
+        reply_error(call->client, error);
+    else if (min == 0)
+        reply_error(call->client, "ERR value is out of range, must be positive");
+    else
+        reply_errorf(call->client, "ERR value is out of range, value must between %" PRId64 " and %" PRId64, min, max);
+    return false;
+}
+
+bool arg_double(redis_call_t *call, int i, double *ret)
+{
+    if (parse_double(call->argv[i], ret)) return true;
+    reply_error_not_float(call->client);
+    return false;
+}
+
+bool arg_timeout(redis_call_t *call, int i, int64_t *ret_ms)
+{
+    double seconds;
+    if (!parse_double(call->argv[i], &seconds) || isinf(seconds)) {
+        reply_error(call->client, "ERR timeout is not a float or out of range");
+        return false;
+    }
+    if (seconds < 0) {
+        reply_error(call->client, "ERR timeout is negative");
+        return false;
+    }
+    double ms = ceil(seconds * 1000);
+    if (ms > (double)(INT64_MAX / 2)) {
+        reply_error(call->client, "ERR timeout is out of range");
+        return false;
+    }
+    *ret_ms = (int64_t)ms;
+    return true;
+}
+
+bool arg_is(const redis_call_t *call, int i, const char *option)
+{
+    bytes_t arg = call->argv[i];
+    return strncasecmp((const char *)arg.ptr, option, arg.len) == 0 && option[arg.len] == '\0';
+}

@@ -1,0 +1,228 @@
+/* redis.c: the wing's life: made, loaded, listening, ticking, stopped. See redis.h. */
+#include "redis/redis.h"
+
+#include "redis/aof.h"
+#include "redis/state.h"
+#include "redis_commands.h"
+
+#include "base/slog.h"
+
+#include <stdio.h>
+
+#define CRON_MS             100
+#define EXPIRE_BUDGET_US    25000 /* a quarter of the time between two turns of the cron */
+#define TABLE_MOVE_BUCKETS  4000
+
+/* xoroshiro128+: fast, and seeded through the one door. */
+uint64_t redis_random(redis_t *redis)
+{
+    uint64_t a = redis->random_state[0], b = redis->random_state[1], sum = a + b;
+    b ^= a;
+    redis->random_state[0] = ((a << 24) | (a >> 40)) ^ b ^ (b << 16);
+    redis->random_state[1] = (b << 37) | (b >> 27);
+    return sum;
+}
+
+/* ---- the cron --------------------------------------------------------------------------------------------------------------- */
+
+static void sample_ops(redis_t *redis)
+{
+    int64_t passed = redis->now_ms - redis->ops_last_ms;
+    uint64_t done = redis->stats.commands - redis->ops_last_count;
+    if (passed <= 0) return;
+    redis->ops_samples[redis->cron_turns % ARRAY_LEN(redis->ops_samples)] = done * 1000 / (uint64_t)passed;
+    redis->ops_last_ms = redis->now_ms;
+    redis->ops_last_count = redis->stats.commands;
+}
+
+static void move_tables(redis_t *redis)
+{
+    for (int i = 0; i < redis->db_count; i++) {
+        table_move(&redis->dbs[i].keys, TABLE_MOVE_BUCKETS);
+        table_move(&redis->dbs[i].expires, TABLE_MOVE_BUCKETS);
+    }
+}
+
+static void end_pause(redis_t *redis)
+{
+    redis->pause_until_ms = 0;
+    redis__update_gate(redis);
+    LIST_EACH (&redis->clients, c, redis_client_t, node)
+        if (c->flags & CLIENT_PAUSED) client__resume(c);
+}
+
+void redis__end_pause(redis_t *redis) { end_pause(redis); }
+
+static void close_idle(redis_t *redis)
+{
+    int64_t bound_ms = (int64_t)redis->config->timeout_s * 1000;
+    if (bound_ms == 0) return;
+    LIST_EACH (&redis->clients, c, redis_client_t, node)
+        if (!(c->flags & (CLIENT_BLOCKED | CLIENT_PUBSUB)) && redis->now_ms - c->active_ms > bound_ms) client__close(c);
+}
+
+static void on_cron(io_timer_t *timer)
+{
+    redis_t *redis = CONTAINER_OF(timer, redis_t, cron);
+    redis->now_ms = io_wall_ms(redis->loop);
+    redis->lru_clock = (uint32_t)(redis->now_ms / 1000);
+    redis->cron_turns++;
+    sample_ops(redis);
+    if (redis->active_expire && redis->pause_until_ms == 0) expire__cycle(redis, EXPIRE_BUDGET_US);
+    move_tables(redis);
+    if (redis->pause_until_ms && redis->now_ms >= redis->pause_until_ms) end_pause(redis);
+    if (redis->cron_turns % 10 == 0) {
+        close_idle(redis);
+        redis->memory_used = mem_used();
+        redis->memory_peak = MAX(redis->memory_peak, redis->memory_used);
+    }
+    aof__cron(redis);
+    exec__after_event(redis);
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------------------------------- */
+
+static void make_run_id(redis_t *redis)
+{
+    uint8_t bytes[20];
+    io_random(redis->loop, bytes, sizeof(bytes));
+    for (size_t i = 0; i < sizeof(bytes); i++) snprintf(redis->run_id + i * 2, 3, "%02x", bytes[i]);
+    io_random(redis->loop, redis->random_state, sizeof(redis->random_state));
+    redis->random_state[0] |= 1;
+}
+
+redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, redis_config_t *config)
+{
+    redis_t *redis = mem_zalloc(sizeof(*redis));
+    redis->loop = loop;
+    redis->net = net;
+    redis->config = config;
+    bool own_dir = config->dir && *config->dir;
+    redis->data_dir = mem_strdup(own_dir ? config->dir : data_dir);
+    if (!own_dir) {
+        mem_free(config->dir);
+        config->dir = mem_strdup(data_dir);
+    }
+    redis->db_count = (int)config->databases;
+    redis->dbs = mem_zalloc(sizeof(*redis->dbs) * (size_t)redis->db_count);
+    for (int i = 0; i < redis->db_count; i++) db__init(&redis->dbs[i], redis, i);
+    redis->command_stats = mem_zalloc(sizeof(command_stats_t) * redis_command_id_count);
+    list_init(&redis->clients);
+    list_init(&redis->writing);
+    list_init(&redis->ready_keys);
+    redis->active_expire = true;
+    redis->now_ms = redis->started_ms = redis->ops_last_ms = io_wall_ms(loop);
+    redis->lru_clock = (uint32_t)(redis->now_ms / 1000);
+    redis->last_save_s = redis->now_ms / 1000;
+    redis->slowlog = slowlog__new();
+    redis->nobody = client__new_internal(redis, NULL);
+    make_run_id(redis);
+    redis->aof = aof__new(redis);
+    io_timer_init(loop, &redis->cron, on_cron);
+    return redis;
+}
+
+int redis_load(redis_t *redis, char *err, size_t err_bytes)
+{
+    if (!redis->config->appendonly) return 0;
+    return aof__open(redis, err, err_bytes);
+}
+
+int redis_listen(redis_t *redis, const char *host, uint16_t port, uint16_t *ret_port)
+{
+    int err = net_listen(redis->net, host, port, client__service(), redis, &redis->listener);
+    if (err != 0) return err;
+    redis->port = net_listener_port(redis->listener);
+    redis->config->port = redis->port;
+    io_timer_start(&redis->cron, CRON_MS, CRON_MS);
+    *ret_port = (uint16_t)redis->port;
+    return 0;
+}
+
+void redis_stop(redis_t *redis)
+{
+    if (redis->stopped) return;
+    redis->stopped = true;
+    io_timer_stop(&redis->cron);
+    if (redis->listener) net_listener_close(redis->listener);
+    redis->listener = NULL;
+    if (aof__close(redis) != 0) slog(SLOG_ERROR, "redis", "append-only file is not complete", "%s", "");
+}
+
+/* The connections that are still open are closed by the net that owns them, before or after: they forget this server. */
+void redis_free(redis_t *redis)
+{
+    redis_stop(redis);
+    LIST_EACH (&redis->clients, c, redis_client_t, node) {
+        net_conn_t *conn = c->conn;
+        client__free(c);
+        net_conn_set_user(conn, NULL);
+        net_close_now(conn);
+    }
+    client__free(redis->nobody);
+    aof__free(redis->aof);
+    for (int i = 0; i < redis->db_count; i++) db__deinit(&redis->dbs[i]);
+    slowlog__free(redis->slowlog);
+    stats__reset(redis);
+    map_deinit(&redis->error_stats);
+    map_deinit(&redis->extra_commands);
+    map_deinit(&redis->channels);
+    map_deinit(&redis->patterns);
+    map_deinit(&redis->shard_channels);
+    buf_deinit(&redis->discard);
+    buf_deinit(&redis->scratch);
+    mem_free(redis->big_words);
+    mem_free(redis->command_stats);
+    mem_free(redis->dbs);
+    mem_free(redis->data_dir);
+    redis_config_free(redis->config);
+    mem_free(redis);
+}
+
+void redis_on_shutdown(redis_t *redis, void (*stop)(void *user), void *user)
+{
+    redis->on_shutdown = stop;
+    redis->on_shutdown_user = user;
+}
+
+const char *redis_durability(const redis_t *redis)
+{
+    if (!redis->config->appendonly) return "nothing is kept (appendonly no)";
+    switch (redis->config->appendfsync) {
+    case FSYNC_ALWAYS: return "append-only file, synced before each reply";
+    case FSYNC_EVERYSEC: return "append-only file, synced every second";
+    default: return "append-only file, synced when the system likes";
+    }
+}
+
+redis_stats_t redis_stats(const redis_t *redis)
+{
+    aof_info_t aof = aof__info(redis);
+    redis_stats_t s = {
+        .commands = redis->stats.commands, .connections = redis->stats.connections, .clients = redis->client_count,
+        .blocked_clients = redis->blocked_clients, .keyspace_hits = redis->stats.keyspace_hits,
+        .keyspace_misses = redis->stats.keyspace_misses, .expired_keys = redis->stats.expired_keys,
+        .evicted_keys = redis->stats.evicted_keys, .aof_bytes = aof.current_bytes, .aof_rewrites = aof.rewrites,
+        .memory_bytes = redis->memory_used,
+    };
+    for (int i = 0; i < redis->db_count; i++) s.keys += table_count(&redis->dbs[i].keys);
+    return s;
+}
+
+/* ---- without a connection ---------------------------------------------------------------------------------------------------- */
+
+redis_call_t exec__internal_call(redis_t *redis, redis_db_t *db)
+{
+    return (redis_call_t){.redis = redis, .client = redis->nobody, .db = db, .config = redis->config, .now_ms = redis->now_ms};
+}
+
+void redis_execute(redis_t *redis, const bytes_t *argv, int argc, buf_t *reply)
+{
+    redis_client_t *c = client__new_internal(redis, reply);
+    parsed_t q = {.command = command__lookup(redis, argv[0]), .argv = argv, .argc = argc, .is_inline = true};
+    redis->now_ms = io_wall_ms(redis->loop);
+    exec__request(c, &q, BYTES_NULL);
+    client__flush(c);
+    client__free(c);
+    exec__after_event(redis);
+}
