@@ -124,9 +124,6 @@ static void uniform(const cgroup_t *g, cgroup_set_t *targets)
     }
 }
 
-/* --------------------------------------------------------------------------------------------------------------
- */
-
 void cgroup_assign(cgroup_t *g)
 {
     cgroup_set_t *targets = mem_zalloc(sizeof(*targets) * (g->members_count + 1));
