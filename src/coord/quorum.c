@@ -31,8 +31,10 @@ void quorum__entry_free(quorum_entry_t *entry)
     mem_free(entry);
 }
 
+/* A lone voter has nobody to vote for or against, and its term is that of its last entry: nothing to sync at start. */
 int quorum__save_vote(quorum_t *q)
 {
+    if (quorum_voters(q) <= 1) return 0;
     char text[QUORUM_VOTE_BYTES_MAX];
     raft_term term = raft_current_term(&q->raft);
     raft_id vote = raft_voted_for(&q->raft);
@@ -222,7 +224,8 @@ static int apply_configuration(quorum_t *q, uint64_t index, bytes_t payload)
     buf_clear(&q->configuration);
     buf_append(&q->configuration, payload.ptr, payload.len);
     q->configuration_index = index;
-    return quorum__step(q, &event); /* libraft keeps the configuration */
+    int err = quorum__step(q, &event); /* libraft keeps the configuration */
+    return err != 0 ? err : quorum__save_vote(q);
 }
 
 static int apply_one(quorum_t *q, uint64_t index, uint64_t term, uint8_t type, bytes_t payload, void *tag)

@@ -126,7 +126,7 @@ int snapshot_begin(io_loop_t *loop, const char *dir, state_t *state, const snaps
 int snapshot_step(snapshot_writer_t *w, size_t bytes)
 {
     state_t *state = w->state;
-    uint64_t until = w->offset + bytes;
+    uint64_t until = w->offset + w->block.len + bytes;
     while (w->err == 0 && state->snapshot_cursor != NULL && w->offset + w->block.len < until) {
         znode_t *node = state->snapshot_cursor;
         state->snapshot_cursor = tree_next(node);

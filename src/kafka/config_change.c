@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+#define EDITS_MAX 2000 /* more than there are settings; looking for duplicates is quadratic */
+
 typedef struct edited {
     kafka_setting_t *items; /* of the arena */
     int32_t count, cap;
@@ -156,6 +158,7 @@ static refusal_t apply_edits(const config_change_t *change, edited_t *edited)
 static refusal_t check_edits(const config_change_t *change, arena_t *arena)
 {
     const char *nulls = NULL;
+    if (change->edits_count > EDITS_MAX) return refuse(KAFKA_INVALID_REQUEST, "Too many configs for one resource");
     for (int32_t i = 0; i < change->edits_count; i++) {
         const config_edit_t *edit = &change->edits[i];
         for (int32_t j = 0; j < i; j++) {

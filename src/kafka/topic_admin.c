@@ -112,10 +112,10 @@ static int32_t add_states(tree_change_t *change, const char *name, const znode_t
     return added;
 }
 
-void topic_elect(kafka_t *kafka, const char *name, const znode_topic_t *topic)
+void topic_elect(const kafka_topic_t *topic, const znode_topic_t *node)
 {
-    tree_change_t *change = tree_change_new(kafka);
-    (void)add_states(change, name, topic, 0);
+    tree_change_t *change = tree_change_new(topic->kafka);
+    (void)add_states(change, topic->name, node, topic->partitions_count);
     tree_change_submit(change, NULL, NULL);
 }
 

@@ -62,7 +62,7 @@ const char *topic_assignment_problem(const kafka_t *kafka, const int32_t *ids, i
 void topic_delete(kafka_topic_t *topic, topic_wait_cb done, void *user);
 /* Grows to `count` partitions. */
 void topic_grow(kafka_topic_t *topic, int32_t count, topic_wait_cb done, void *user);
-/* Creates the state of partitions that have none (a topic made by hand in the tree, or a large one). */
-void topic_elect(kafka_t *kafka, const char *name, const znode_topic_t *topic);
+/* Creates the state of new partitions that have none (a topic made by hand in the tree, or a large one). */
+void topic_elect(const kafka_topic_t *topic, const znode_topic_t *node);
 
 #endif

@@ -52,9 +52,13 @@ static bool wait_is_over(const topic_wait_t *wait, const kafka_topic_t *topic)
     return wait->partitions_count == 0 ? topic == NULL : topic && topic->partitions_count >= wait->partitions_count;
 }
 
-/* A wait's callback may start another wait, so the list is walked anew after each. */
-static void end_waits(topics_store_t *store, bytes_t name)
+/* A wait's callback may start another wait, so the list is walked anew after each; it may also free whoever owns
+ * `asked`, hence the copy. */
+static void end_waits(topics_store_t *store, bytes_t asked)
 {
+    char copy[KAFKA_TOPIC_NAME_BYTES_MAX];
+    bytes_t name = bytes_of(copy, MIN(asked.len, sizeof(copy)));
+    memcpy(copy, asked.ptr, name.len);
     bool again = true;
     while (again) {
         again = false;
@@ -122,7 +126,8 @@ static bool sync_partition(kafka_topic_t *topic, int32_t index, const znode_repl
     return true;
 }
 
-/* Partitions in order, up to the first that has no state; returns how many the topic now has. */
+/* Partitions in order, up to the first that has no state; returns how many the topic now has. One that has lost its
+ * state (somebody is deleting the topic node by node) stays as it is. */
 static int32_t sync_partitions(kafka_topic_t *topic, const znode_topic_t *node, arena_t *arena)
 {
     if (node->partitions_count > topic->partitions_count) {
@@ -133,7 +138,7 @@ static int32_t sync_partitions(kafka_topic_t *topic, const znode_topic_t *node, 
     }
     int32_t i = 0;
     for (; i < node->partitions_count; i++) {
-        if (!sync_partition(topic, i, &node->partitions[i], arena)) break;
+        if (!sync_partition(topic, i, &node->partitions[i], arena) && i >= topic->partitions_count) break;
         topic->partitions_count = MAX(topic->partitions_count, i + 1);
     }
     return i;
@@ -247,7 +252,7 @@ static void grow_topic(kafka_topic_t *topic, const znode_topic_t *node, arena_t 
 {
     int32_t first = topic->partitions_count;
     int32_t opened = sync_partitions(topic, node, arena);
-    if (opened < node->partitions_count) topic_elect(topic->kafka, topic->name, node);
+    if (opened < node->partitions_count) topic_elect(topic, node);
     if (topic->partitions_count == first) return;
     LIST_EACH (&topic->kafka->topic_listeners, listener, kafka_topic_listener_t, node) {
         if (listener->grown) listener->grown(listener, topic, first);
@@ -262,7 +267,7 @@ static void load_topic(topics_store_t *store, kafka_topic_t *topic, const znode_
         announce(topic);
     } else {
         map_put(&store->loading, name, topic);
-        topic_elect(store->kafka, topic->name, node);
+        topic_elect(topic, node);
     }
 }
 

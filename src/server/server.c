@@ -5,9 +5,7 @@
 #include "base/buf.h"
 #include "base/hash.h"
 #include "base/slog.h"
-#ifdef HAVE_REDIS
 #include "bridge/bridge.h"
-#endif
 #include "coord/coord.h"
 #include "io/io.h"
 #include "net/net.h"
@@ -281,9 +279,7 @@ int server_start(const options_t *options, uint64_t started_ns, server_t **ret_s
     }
     if (err == 0) err = io_on_terminate(server->loop, on_terminate, server);
     if (err == 0) err = start_wings(server, error);
-#ifdef HAVE_REDIS
     if (err == 0 && server->redis && server->kafka) server->bridge = bridge_new(server->redis, server->kafka);
-#endif
     if (err == 0) err = open_doors(server, error);
     if (err == 0) err = wait_until_ready(server, error);
     if (err != 0) {
@@ -302,9 +298,7 @@ void server_stop(server_t *server)
 {
     for (int door = DOORS_COUNT - 1; door >= 0; door--)
         if (server->doors[door].started) wings[door]->stop(server->doors[door].wing);
-#ifdef HAVE_REDIS
     if (server->bridge) bridge_free(server->bridge);
-#endif
     if (server->coord) coord_close(server->coord);
     if (server->net) net_free(server->net);
     for (int door = 0; door < DOORS_COUNT; door++)

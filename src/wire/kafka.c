@@ -49,7 +49,9 @@ static bytes_t read_run(kafka_reader_t *r, int64_t len)
 
 bytes_t kafka_read_string(kafka_reader_t *r, bool compact)
 {
-    return read_run(r, compact ? (int64_t)kafka_read_uvarint(r) - 1 : kafka_read_int16(r));
+    int64_t len = compact ? (int64_t)kafka_read_uvarint(r) - 1 : kafka_read_int16(r);
+    if (len > INT16_MAX && !r->err) r->err = ERR_INVALID; /* what older versions cannot say, newer ones may not */
+    return read_run(r, len);
 }
 
 bytes_t kafka_read_bytes(kafka_reader_t *r, bool compact)
@@ -99,7 +101,7 @@ void kafka_write_varlong(kafka_writer_t *w, int64_t v)
 void kafka_write_string(kafka_writer_t *w, bytes_t v, bool compact, bool nullable)
 {
     bool null = nullable && v.ptr == NULL;
-    ASSERT(compact || v.len <= INT16_MAX);
+    v.len = MIN(v.len, (size_t)INT16_MAX); /* only messages of our own making can be longer */
     if (compact) kafka_write_uvarint(w, null ? 0 : (uint32_t)v.len + 1);
     else kafka_write_int16(w, null ? -1 : (int16_t)v.len);
     if (v.len) kafka_write_raw(w, v);

@@ -62,7 +62,7 @@ static inline int64_t kafka_read_int64(kafka_reader_t *r)
 uint32_t kafka_read_uvarint(kafka_reader_t *r);
 int32_t kafka_read_varint(kafka_reader_t *r);  /* zigzag */
 int64_t kafka_read_varlong(kafka_reader_t *r); /* zigzag */
-/* int16 length, -1 = null; compact: uvarint length + 1, 0 = null. */
+/* int16 length, -1 = null; compact: uvarint length + 1, 0 = null. Never above INT16_MAX (ERR_INVALID). */
 bytes_t kafka_read_string(kafka_reader_t *r, bool compact);
 /* int32 length, -1 = null; compact as above. */
 bytes_t kafka_read_bytes(kafka_reader_t *r, bool compact);
@@ -114,7 +114,7 @@ static inline void kafka_write_raw(kafka_writer_t *w, bytes_t v) { buf_append(&w
 void kafka_write_uvarint(kafka_writer_t *w, uint32_t v);
 void kafka_write_varint(kafka_writer_t *w, int32_t v);
 void kafka_write_varlong(kafka_writer_t *w, int64_t v);
-/* ptr NULL writes null where `nullable`, else the empty string. */
+/* ptr NULL writes null where `nullable`, else the empty string. A string is cut at INT16_MAX. */
 void kafka_write_string(kafka_writer_t *w, bytes_t v, bool compact, bool nullable);
 void kafka_write_bytes(kafka_writer_t *w, bytes_t v, bool compact, bool nullable);
 

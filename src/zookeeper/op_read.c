@@ -26,7 +26,7 @@ void zk__op_exists(const zk_call_t *call)
     coord_watcher_t *watcher;
     coord_stat_t stat;
     if (!read_path_watch(call, &request, &watcher)) return;
-    coord_zerr_t err = coord_read_exists(call->zookeeper->coord, request.path, zk__who(call->conn), watcher, &stat);
+    coord_zerr_t err = coord_read_exists(call->zookeeper->coord, request.path, watcher, &stat);
     if (err != ZOK) {
         zk__reply_err(call, err);
         return;
@@ -124,7 +124,8 @@ typedef struct ephemerals {
 static void add_ephemeral(void *user, bytes_t path)
 {
     ephemerals_t *e = user;
-    if (path.len < e->prefix.len || memcmp(path.ptr, e->prefix.ptr, e->prefix.len) != 0) return;
+    if (path.len < e->prefix.len) return;
+    if (e->prefix.len > 0 && memcmp(path.ptr, e->prefix.ptr, e->prefix.len) != 0) return;
     jute_put_bytes(buf_reserve(&e->names, 4 + path.len), path);
     e->names.len += 4 + path.len;
     e->count++;

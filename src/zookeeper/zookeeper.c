@@ -45,7 +45,18 @@ int zookeeper_listen(zookeeper_t *zk, const char *host, uint16_t port)
     return zk->port;
 }
 
-static void close_conn(void *user, net_conn_t *net) { net_close_now(net); }
+/* What ties a connection to the tree goes now: the tree may be closed before the net calls on_close. */
+static void close_conn(void *user, net_conn_t *net)
+{
+    zookeeper_t *zk = user;
+    zk_conn_t *conn = net_conn_user(net);
+    if (conn != NULL) {
+        coord_watcher_deinit(zk->coord, &conn->watcher);
+        zk__requests_abandon(conn);
+        conn->closing = true;
+    }
+    net_close_now(net);
+}
 
 void zookeeper_stop(zookeeper_t *zk)
 {

@@ -1,5 +1,6 @@
 /* create_partitions.c: grows topics; the answer waits until the new partitions are open. */
 #include "kafka/apis.h"
+#include "kafka/name_count.h"
 #include "kafka/topics.h"
 
 typedef kafka_create_partitions_request_topic_t asked_topic_t;
@@ -9,6 +10,7 @@ typedef struct grow_job {
     kafka_request_t *request;
     kafka_create_partitions_response_t *response;
     int32_t pending;
+    name_count_t names;
 } grow_job_t;
 
 typedef struct grow_one {
@@ -33,14 +35,6 @@ static void grown(void *user, kafka_topic_t *topic, int16_t error, const char *m
     one->result->error_code = error;
     one->result->error_message = kafka_text(one->job->request, message);
     one_less(one->job);
-}
-
-static bool is_duplicate(const kafka_create_partitions_request_t *body, int32_t index)
-{
-    for (int32_t i = 0; i < body->topics_count; i++) {
-        if (i != index && bytes_eq(body->topics[i].name, body->topics[index].name)) return true;
-    }
-    return false;
 }
 
 static bool check_count(arena_t *arena, const asked_topic_t *asked, const kafka_topic_t *topic, result_t *result)
@@ -93,7 +87,7 @@ static void grow_one(grow_job_t *job, int32_t index)
     const asked_topic_t *asked = &body->topics[index];
     result_t *result = &job->response->results[index];
     result->name = asked->name;
-    if (is_duplicate(body, index)) {
+    if (name_count_of(&job->names, asked->name) > 1) {
         refuse(result, KAFKA_INVALID_REQUEST, "Duplicate topic name.");
         return;
     }
@@ -120,6 +114,8 @@ void kafka_handle_create_partitions(kafka_request_t *request)
     job->response->results = kafka_create_partitions_response_result_array(&request->arena, body->topics_count);
     job->response->results_count = body->topics_count;
     job->pending = 1;
+    for (int32_t i = 0; i < body->topics_count; i++) name_count_add(&job->names, body->topics[i].name);
     for (int32_t i = 0; i < body->topics_count; i++) grow_one(job, i);
+    name_count_deinit(&job->names);
     one_less(job);
 }

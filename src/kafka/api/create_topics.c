@@ -2,6 +2,7 @@
  * waits until every one is there or refused. */
 #include "kafka/apis.h"
 #include "kafka/config.h"
+#include "kafka/name_count.h"
 #include "kafka/topics.h"
 
 typedef kafka_create_topics_request_topic_t asked_topic_t;
@@ -11,6 +12,7 @@ typedef struct create_job {
     kafka_request_t *request;
     kafka_create_topics_response_t *response;
     int32_t pending; /* creations under way, plus one while they are being started */
+    name_count_t names;
 } create_job_t;
 
 typedef struct create_one {
@@ -69,14 +71,6 @@ static int16_t read_overrides(kafka_request_t *request, const asked_topic_t *ask
                   arena_printf(&request->arena, "Null value not supported for topic configs: %s", nulls));
 }
 
-static bool is_duplicate(const kafka_create_topics_request_t *body, int32_t index)
-{
-    for (int32_t i = 0; i < body->topics_count; i++) {
-        if (i != index && bytes_eq(body->topics[i].name, body->topics[index].name)) return true;
-    }
-    return false;
-}
-
 /* What the topic's settings are (or, with validate_only, would be). */
 static void tell_settings(kafka_request_t *request, const kafka_topic_spec_t *spec, told_topic_t *told)
 {
@@ -132,7 +126,7 @@ static void create_one(create_job_t *job, int32_t index)
     const char *message = NULL;
     told->name = asked->name;
     told->configs_count = -1;
-    if (is_duplicate(body, index)) {
+    if (name_count_of(&job->names, asked->name) > 1) {
         (void)refuse(told, KAFKA_INVALID_REQUEST, "Duplicate topic name.");
         return;
     }
@@ -170,6 +164,8 @@ void kafka_handle_create_topics(kafka_request_t *request)
     job->response->topics = kafka_create_topics_response_topic_array(&request->arena, body->topics_count);
     job->response->topics_count = body->topics_count;
     job->pending = 1;
+    for (int32_t i = 0; i < body->topics_count; i++) name_count_add(&job->names, body->topics[i].name);
     for (int32_t i = 0; i < body->topics_count; i++) create_one(job, i);
+    name_count_deinit(&job->names);
     one_less(job);
 }

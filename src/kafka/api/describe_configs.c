@@ -143,6 +143,10 @@ static void describe_one(kafka_request_t *request, const asked_t *asked, result_
     result->resource_type = asked->resource_type;
     result->resource_name = asked->resource_name;
     result->error_message = BYTES_LIT(""); /* not null: so Kafka */
+    if (kafka_response_is_full(request)) {
+        refuse(result, KAFKA_INVALID_REQUEST, "Too many resources in one request");
+        return;
+    }
     switch (asked->resource_type) {
     case RESOURCE_TOPIC:
         problem = kafka_topic_name_problem(asked->resource_name, &request->arena);

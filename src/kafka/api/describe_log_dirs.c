@@ -41,7 +41,8 @@ static void fill_topics(kafka_request_t *request, kafka_describe_log_dirs_respon
     }
     for (int32_t i = 0; i < count; i++) {
         const kafka_topic_t *topic = kafka_topic_get(kafka, body->topics[i].topic);
-        if (topic) fill_topic(request, topic, &body->topics[i], &result->topics[result->topics_count++]);
+        if (topic && !kafka_response_is_full(request))
+            fill_topic(request, topic, &body->topics[i], &result->topics[result->topics_count++]);
     }
 }
 

@@ -57,7 +57,7 @@ static void fill_asked(kafka_request_t *request, const kafka_metadata_request_to
     const kafka_t *kafka = request->kafka;
     bool by_id = !kafka_uuid_is_zero(asked->topic_id);
     const kafka_topic_t *topic = by_id ? kafka_topic_by_id(kafka, asked->topic_id) : kafka_topic_get(kafka, asked->name);
-    if (topic) {
+    if (topic && !kafka_response_is_full(request)) {
         fill_topic(request, topic, out);
         return;
     }
