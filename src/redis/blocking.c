@@ -166,7 +166,8 @@ static void run_again(redis_client_t *c)
     saved_command_t *s = b->command;
     b->again = false;
     b->running_again = true;
-    exec__run(c, s->command, s->argc, s->argv, BYTES_NULL, NULL, 0, CALL_RETRY);
+    parsed_t q = {.command = s->command, .argv = s->argv, .argc = s->argc};
+    exec__run_timed(c, s->command, &q, BYTES_NULL, CALL_RETRY);
     b->running_again = false;
     if (!b->again) resume(c);
 }
@@ -224,8 +225,8 @@ redis_async_t *redis_async(redis_call_t *call)
     redis_async_t *a = mem_zalloc(sizeof(*a));
     a->redis = call->redis;
     a->client_id = c->id;
-    client__pause(c);
-    c->flags = (c->flags & ~(uint32_t)CLIENT_PAUSED) | CLIENT_BLOCKED;
+    net_pause(c->conn);
+    c->flags |= CLIENT_BLOCKED;
     return a;
 }
 

@@ -44,6 +44,7 @@ void client__free(redis_client_t *c)
 {
     redis_t *redis = c->redis;
     blocking__forget(c);
+    if (c->flags & CLIENT_PAUSED) redis->paused_clients--;
     multi__discard(c);
     multi__unwatch(c);
     pubsub__forget(c);
@@ -79,11 +80,13 @@ void client__close(redis_client_t *c)
 void client__pause(redis_client_t *c)
 {
     c->flags |= CLIENT_PAUSED;
+    c->redis->paused_clients++;
     net_pause(c->conn);
 }
 
 void client__resume(redis_client_t *c)
 {
+    if (c->flags & CLIENT_PAUSED) c->redis->paused_clients--;
     c->flags &= ~(uint32_t)CLIENT_PAUSED;
     if (c->conn && !(c->flags & CLIENT_BLOCKED)) net_resume(c->conn);
 }
@@ -272,6 +275,7 @@ static ssize_t on_data(net_conn_t *conn, uint8_t *data, size_t len)
         }
     }
     if (c->flags & CLIENT_CLOSING) done = len;
+    c->in_bytes += done;
     aof__before_reply(c);
     client__flush_all(redis);
     return (ssize_t)done;

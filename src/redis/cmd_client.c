@@ -36,11 +36,13 @@ void client__describe(redis_client_t *c, buf_t *out)
     put_flags(c, out);
     buf_printf(out,
                " db=%d sub=%zu psub=%zu ssub=%zu multi=%d watch=%zu qbuf=%zu qbuf-free=0 argv-mem=0 multi-mem=0 rbs=%d "
-               "rbp=0 obl=0 oll=0 omem=%zu tot-mem=%zu events=r cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s\n",
+               "rbp=0 obl=0 oll=0 omem=%zu tot-mem=%zu events=r cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s "
+               "tot-net-in=%" PRIu64 " tot-net-out=%" PRIu64 " tot-cmds=%" PRIu64 "\n",
                c->db->id, c->channels.count, c->patterns.count, c->shard_channels.count,
                c->flags & CLIENT_MULTI ? (int)c->queue_len : -1, watch_count(c), in, OUT_RESERVE_BYTES, unsent,
                sizeof(*c) + in + unsent, c->last_command ? c->last_command->full_name : "NULL", c->resp,
-               c->lib_name ? c->lib_name : "", c->lib_version ? c->lib_version : "");
+               c->lib_name ? c->lib_name : "", c->lib_version ? c->lib_version : "", c->in_bytes,
+               c->out_bytes, c->commands);
 }
 
 /* ---- who is there ------------------------------------------------------------------------------------------------------------ */
@@ -164,7 +166,7 @@ static bool kill_option(redis_call_t *call, int i, kill_filter_t *f)
     bytes_t value = call->argv[i + 1];
     if (arg_is(call, i, "ID")) return arg_i64_in(call, i + 1, 1, INT64_MAX, "ERR client-id should be greater than 0", &f->id);
     if (arg_is(call, i, "MAXAGE"))
-        return arg_i64_in(call, i + 1, 1, INT64_MAX, "ERR maxage should be greater than 0", &f->age_s_min);
+        return arg_i64_in(call, i + 1, 1, INT64_MAX, "ERR maxage is not an integer or out of range", &f->age_s_min);
     if (arg_is(call, i, "TYPE")) {
         f->kind = parse_kind(value);
         if (f->kind < 0) refuse_kind(call, i + 1);

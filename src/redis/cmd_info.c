@@ -74,7 +74,7 @@ static void section_clients(redis_t *redis, buf_t *b)
                "tracking_clients:0\r\npubsub_clients:%" PRIu64 "\r\nwatching_clients:%" PRIu64 "\r\n"
                "clients_in_timeout_table:0\r\ntotal_watched_keys:0\r\ntotal_blocking_keys:0\r\n"
                "total_blocking_keys_on_nokey:0\r\n",
-               redis->client_count, redis->config->maxclients, redis->blocked_clients, redis->pubsub_clients,
+               redis->client_count, redis->config->maxclients, redis->blocked_clients + redis->paused_clients, redis->pubsub_clients,
                redis->watching_clients);
 }
 

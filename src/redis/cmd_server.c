@@ -214,6 +214,48 @@ static void debug_reload(redis_call_t *call, int (*reload)(redis_t *redis, char 
         reply_errorf(call->client, "ERR Error trying to load the data again, check server logs: %s", err);
 }
 
+static void debug_protocol(redis_call_t *call)
+{
+    redis_client_t *c = call->client;
+    if (arg_is(call, 2, "STRING")) {
+        reply_bulk_str(c, "Hello World");
+    } else if (arg_is(call, 2, "INTEGER")) {
+        reply_int(c, 12345);
+    } else if (arg_is(call, 2, "DOUBLE")) {
+        reply_double(c, 3.141);
+    } else if (arg_is(call, 2, "NULL")) {
+        reply_null(c);
+    } else if (arg_is(call, 2, "ARRAY") || arg_is(call, 2, "SET")) {
+        arg_is(call, 2, "SET") ? reply_set(c, 3) : reply_array(c, 3);
+        for (int i = 0; i < 3; i++) reply_int(c, i);
+    } else if (arg_is(call, 2, "MAP")) {
+        reply_map(c, 3);
+        for (int i = 0; i < 3; i++) {
+            reply_int(c, i);
+            reply_bool(c, i == 1);
+        }
+    } else if (arg_is(call, 2, "ATTRIB")) {
+        if (c->resp == 3) {
+            static const char attribute[] = "|1\r\n$14\r\nkey-popularity\r\n*2\r\n$7\r\nkey:123\r\n:90\r\n";
+            reply_raw(c, attribute, sizeof(attribute) - 1);
+        }
+        reply_bulk_str(c, "Some real reply following the attribute");
+    } else if (arg_is(call, 2, "PUSH")) {
+        reply_push(c, 2);
+        reply_bulk_str(c, "server-cpu-usage");
+        reply_int(c, 42);
+    } else if (arg_is(call, 2, "VERBATIM")) {
+        reply_verbatim(c, "txt", BYTES_LIT("This is a verbatim\nstring"));
+    } else if (arg_is(call, 2, "TRUE") || arg_is(call, 2, "FALSE")) {
+        reply_bool(c, arg_is(call, 2, "TRUE"));
+    } else if (arg_is(call, 2, "BIGNUM")) {
+        reply_bignum(c, "1234567999999999999999999999999999999");
+    } else {
+        reply_error(c, "ERR Wrong protocol type name. Please use one of the following: "
+                       "string|integer|double|null|array|set|map|attrib|push|verbatim|true|false");
+    }
+}
+
 void redis_cmd_debug(redis_call_t *call)
 {
     redis_client_t *c = call->client;
@@ -231,6 +273,8 @@ void redis_cmd_debug(redis_call_t *call)
         io_random(call->redis->loop, bytes, sizeof(bytes));
         for (size_t i = 0; i < sizeof(bytes); i++) snprintf(call->redis->run_id + i * 2, 3, "%02x", bytes[i]);
         reply_ok(c);
+    } else if (arg_is(call, 1, "PROTOCOL") && call->argc == 3) {
+        debug_protocol(call);
     } else if (arg_is(call, 1, "LOADAOF") && call->argc == 2) {
         debug_reload(call, aof__reload);
     } else if (arg_is(call, 1, "RELOAD") && call->argc == 2) {

@@ -217,6 +217,7 @@ void exec__run(redis_client_t *c, const redis_command_t *command, int argc, cons
     command_stats_t *stats = &redis->command_stats[command->id];
     if (LIKELY(!(c->flags & CLIENT_BLOCKED)) || !blocking__waits(c)) stats->calls++; /* a wait counts at its end */
     redis->stats.commands++;
+    c->commands++;
     if (UNLIKELY(c->failed)) stats->failed++;
     if (call.dirty) {
         redis->dirty += call.dirty;
@@ -227,15 +228,16 @@ void exec__run(redis_client_t *c, const redis_command_t *command, int argc, cons
     if (UNLIKELY(!list_empty(&redis->ready_keys))) blocking__serve(redis);
 }
 
-static void run_timed(redis_client_t *c, const redis_command_t *command, const parsed_t *q, bytes_t raw)
+void exec__run_timed(redis_client_t *c, const redis_command_t *command, const parsed_t *q, bytes_t raw, uint32_t flags)
 {
     redis_t *redis = c->redis;
-    uint64_t id = c->id, before = io_hrtime_ns(redis->loop);
-    exec__run(c, command, q->argc, q->argv, raw, q->hashed_key, q->key_hash, 0);
+    uint64_t before = io_hrtime_ns(redis->loop);
+    exec__run(c, command, q->argc, q->argv, raw, q->hashed_key, q->key_hash, flags);
     uint64_t usec = (io_hrtime_ns(redis->loop) - before) / 1000;
     redis->command_stats[command->id].usec += usec;
     int64_t bound = redis->config->slowlog_log_slower_than;
-    if (bound >= 0 && usec >= (uint64_t)bound && !(command->flags & CMD_SKIP_SLOWLOG) && c->id == id)
+    bool waits = c->flags & CLIENT_BLOCKED && blocking__waits(c);
+    if (bound >= 0 && usec >= (uint64_t)bound && !(command->flags & CMD_SKIP_SLOWLOG) && !waits)
         slowlog__add(redis, c, q->argc, q->argv, usec);
 }
 
@@ -275,7 +277,7 @@ void exec__request(redis_client_t *c, const parsed_t *q, bytes_t raw)
         }
     }
     c->last_command = command;
-    run_timed(c, command, q, raw);
+    exec__run_timed(c, command, q, raw, 0);
 }
 
 bool exec__fast(redis_client_t *c, const parsed_t *q, bytes_t raw)
@@ -316,13 +318,13 @@ void propagate_none(redis_call_t *call) { call->propagation_set = true; }
 
 typedef struct extra {
     redis_command_t command;
-    const redis_extra_command_t *row;
+    redis_extra_command_t row;
 } extra_t;
 
 static void run_extra(redis_call_t *call)
 {
     const extra_t *e = CONTAINER_OF(call->command, extra_t, command);
-    e->row->handler(call, e->row->user);
+    e->row.handler(call, e->row.user);
 }
 
 static uint32_t parse_flags(const char *text)
@@ -345,7 +347,7 @@ void redis_register_command(redis_t *redis, const redis_extra_command_t *row)
     size_t n = strlen(row->name);
     char *lower = mem_strdup(row->name);
     for (size_t i = 0; i < n; i++) lower[i] = (char)tolower(lower[i]);
-    e->row = row;
+    e->row = *row;
     e->command = (redis_command_t){
         .name_len = (uint8_t)n, .arity = (int8_t)row->arity, .first_key = (int8_t)row->first_key,
         .last_key = (int8_t)row->last_key, .key_step = (int8_t)row->key_step,

@@ -72,7 +72,7 @@ typedef struct scan_options {
     int64_t count;   /* default 10 */
     bytes_t match;   /* ptr NULL = all */
     bytes_t type;    /* SCAN only */
-    bool no_values;  /* HSCAN NOVALUES */
+    bool no_values;  /* HSCAN NOVALUES, ZSCAN NOSCORES */
 } scan_options_t;
 /* Reads `cursor [MATCH p] [COUNT n] ...` from argv[cursor_index] on; false after replying the error. */
 bool scan_parse(redis_call_t *call, int cursor_index, scan_options_t *ret_options) MUST_CHECK;

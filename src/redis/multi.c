@@ -143,8 +143,8 @@ static void run_queue(redis_call_t *call)
     reply_array(c, c->queue_len);
     for (size_t i = 0; i < c->queue_len; i++) {
         saved_command_t *s = c->queue[i];
-        exec__run(c, s->command, s->argc, s->argv, BYTES_NULL, NULL, 0,
-                  CALL_IN_EXEC | (call->flags & CALL_LOADING));
+        parsed_t q = {.command = s->command, .argv = s->argv, .argc = s->argc};
+        exec__run_timed(c, s->command, &q, BYTES_NULL, CALL_IN_EXEC | (call->flags & CALL_LOADING));
     }
     redis->exec_depth--;
     c->flags &= ~(uint32_t)CLIENT_IN_EXEC;

@@ -39,12 +39,19 @@ static uint8_t *grow_silent(redis_client_t *c, size_t n)
     return use(c, b->ptr, b->cap);
 }
 
+static void commit(redis_client_t *c)
+{
+    size_t n = (size_t)(c->out - c->out_start);
+    c->out_bytes += n;
+    net_commit(c->conn, n);
+}
+
 uint8_t *out__grow(redis_client_t *c, size_t n)
 {
     if (c->deferred_depth) return grow_buf(c, &c->deferred, n);
     if (is_silent(c)) return grow_silent(c, n);
     if (c->conn == NULL) return grow_buf(c, c->sink, n);
-    if (c->out_start) net_commit(c->conn, (size_t)(c->out - c->out_start));
+    if (c->out_start) commit(c);
     if (!c->out_dirty) {
         c->out_dirty = true;
         list_push_back(&c->redis->writing, &c->writing_node);
@@ -60,7 +67,7 @@ void client__flush(redis_client_t *c)
         if (c->conn == NULL) {
             if (c->sink) c->sink->len = (size_t)(c->out - c->sink->ptr);
         } else if (!is_silent(c)) {
-            net_commit(c->conn, (size_t)(c->out - c->out_start));
+            commit(c);
         }
     }
     c->out = c->out_end = c->out_start = NULL;

@@ -97,8 +97,7 @@ struct redis_client {
     /* pub/sub: names, as keys of sets */
     map_t channels, patterns, shard_channels;
     blocked_t *blocked;
-    uint64_t commands;
-    int exit_code;
+    uint64_t commands, in_bytes, out_bytes;
 };
 
 /* ---- the server -------------------------------------------------------------------------------------------------- */
@@ -146,7 +145,7 @@ struct redis {
     bool gate;                /* some global condition takes commands off the fast way: redis__update_gate */
     uint64_t random_state[2];
     list_t clients, writing;
-    uint64_t client_count, blocked_clients, pubsub_clients, watching_clients;
+    uint64_t client_count, blocked_clients, paused_clients, pubsub_clients, watching_clients;
     uint64_t next_client_id;
     parsed_t batch[BATCH_COMMANDS_MAX];
     bytes_t words[BATCH_WORDS_MAX];
@@ -219,6 +218,8 @@ bool exec__fast(redis_client_t *c, const parsed_t *request, bytes_t raw);
 /* Runs a command that passed the checks: statistics, propagation, what it woke. */
 void exec__run(redis_client_t *c, const redis_command_t *command, int argc, const bytes_t *argv, bytes_t raw,
                const uint8_t *hashed_key, uint64_t key_hash, uint32_t flags);
+/* The same, with its time taken for statistics and the slow log. */
+void exec__run_timed(redis_client_t *c, const redis_command_t *command, const parsed_t *request, bytes_t raw, uint32_t flags);
 saved_command_t *command__save(const redis_command_t *command, int argc, const bytes_t *argv);
 /* After an event outside any command (a timer): propagates and serves what it caused. */
 void exec__after_event(redis_t *redis);
