@@ -163,9 +163,7 @@ static refusal_t apply_edits(const config_change_t *change, edited_t *edited)
     return AGREED;
 }
 
-/* ---- checks
- * --------------------------------------------------------------------------------------------------------------
- */
+/* ---- checks ---- */
 
 static refusal_t check_edits(const config_change_t *change, arena_t *arena)
 {
