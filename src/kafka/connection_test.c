@@ -1,5 +1,5 @@
-/* connection_test.c: frames in, answers out: whole or byte by byte, in order, and what closes a connection. The broker
- * under test has no topics and needs no tree. */
+/* connection_test.c: frames in, answers out: whole or byte by byte, in order, and what closes a connection.
+ * The broker under test has no topics and needs no tree. */
 #include "kafka/config.h"
 #include "kafka/connection.h"
 
@@ -72,7 +72,10 @@ static int setup(void **state)
     fixture_t *f = mem_zalloc(sizeof(*f));
     kafka_config_t *config = kafka_config_new();
     char err[200];
-    f->client_def = (net_service_t){.name = "client", .on_open = client_open, .on_data = client_data, .on_close = client_close,
+    f->client_def = (net_service_t){.name = "client",
+                                    .on_open = client_open,
+                                    .on_data = client_data,
+                                    .on_close = client_close,
                                     .limits = {.in_bytes_max = MIB(1), .out_bytes_high = SIZE_MAX}};
     assert_int_equal(kafka_configure(config, "socket.request.max.bytes", "1000", err, sizeof(err)), 0);
     assert_int_equal(io_loop_new_uv(&f->loop), 0);
@@ -85,7 +88,8 @@ static int setup(void **state)
     f->hook = (io_hook_t){.rank = 100, .run = on_turn};
     io_hook_add(f->loop, &f->hook);
     assert_int_equal(net_listen(f->net, "127.0.0.1", 0, kafka_service(), f->kafka, &f->listener), 0);
-    assert_int_equal(net_connect(f->net, "127.0.0.1", net_listener_port(f->listener), &f->client_def, f, &f->client), 0);
+    assert_int_equal(
+        net_connect(f->net, "127.0.0.1", net_listener_port(f->listener), &f->client_def, f, &f->client), 0);
     run(f, 0);
     *state = f;
     return 0;

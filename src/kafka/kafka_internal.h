@@ -28,7 +28,7 @@ typedef struct partition_store partition_store_t; /* partition_store.h */
 #define KAFKA_PARTITIONS_MAX          10000 /* of one topic */
 #define KAFKA_IN_FLIGHT_MAX           64    /* unanswered requests of one connection */
 
-/* ---- the broker ------------------------------------------------------------------------------------------------- */
+/* ---- the broker ---- */
 
 struct kafka {
     io_loop_t *loop;
@@ -62,7 +62,7 @@ struct kafka {
     kafka_stats_t stats;
 };
 
-/* ---- topics ----------------------------------------------------------------------------------------------------- */
+/* ---- topics ---- */
 
 typedef struct kafka_partition_state { /* as in /brokers/topics/T/partitions/P/state */
     int32_t leader;
@@ -141,7 +141,7 @@ static inline void kafka_topic_listen(kafka_t *kafka, kafka_topic_listener_t *li
  *   void partition_delete(partition_t *)          fails what waits on it (UNKNOWN_TOPIC_OR_PARTITION), closes, removes
  *   uint64_t partition_bytes(const partition_t *), int64_t partition_log_end_offset(const partition_t *) ... */
 
-/* ---- requests --------------------------------------------------------------------------------------------------- */
+/* ---- requests ---- */
 
 struct kafka_request {
     kafka_t *kafka;

@@ -1,5 +1,5 @@
-/* name_count.h: how often a request names the same thing: duplicates are refused, and looking for them must not be
- * quadratic in what a client sends. */
+/* name_count.h: how often a request names the same thing: duplicates are refused, and looking for them must
+ * not be quadratic in what a client sends. */
 #ifndef TRIVET_KAFKA_NAME_COUNT_H
 #define TRIVET_KAFKA_NAME_COUNT_H
 
@@ -19,6 +19,9 @@ static inline uintptr_t name_count_of(const name_count_t *names, bytes_t name)
     return (uintptr_t)map_get(&names->counts, name);
 }
 
-static inline void name_count_deinit(name_count_t *names) { map_deinit(&names->counts); }
+static inline void name_count_deinit(name_count_t *names)
+{
+    map_deinit(&names->counts);
+}
 
 #endif

@@ -44,7 +44,8 @@ static void a_topic_is_written_as_kafka_writes_it_and_read_back(void **state)
 static void older_topics_without_an_id_are_read(void **state)
 {
     znode_topic_t topic;
-    assert_int_equal(znode_parse_topic(BYTES_LIT("{\"version\":1,\"partitions\":{\"0\":[7]}}"), &arena, &topic), 0);
+    assert_int_equal(
+        znode_parse_topic(BYTES_LIT("{\"version\":1,\"partitions\":{\"0\":[7]}}"), &arena, &topic), 0);
     assert_false(topic.has_id);
     assert_int_equal(topic.partitions[0].ids[0], 7);
 }
@@ -52,8 +53,15 @@ static void older_topics_without_an_id_are_read(void **state)
 static void what_is_not_a_topic_is_refused(void **state)
 {
     static const char *const texts[] = {
-        "", "garbage", "{}", "[]", "{\"partitions\":[]}", "{\"partitions\":{\"1\":[1]}}", "{\"partitions\":{\"0\":1}}",
-        "{\"partitions\":{\"0\":[\"x\"]}}", "{\"partitions\":{\"0\":[1]},\"topic_id\":\"short\"}",
+        "",
+        "garbage",
+        "{}",
+        "[]",
+        "{\"partitions\":[]}",
+        "{\"partitions\":{\"1\":[1]}}",
+        "{\"partitions\":{\"0\":1}}",
+        "{\"partitions\":{\"0\":[\"x\"]}}",
+        "{\"partitions\":{\"0\":[1]},\"topic_id\":\"short\"}",
     };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         znode_topic_t topic;
@@ -96,10 +104,12 @@ static void topic_names_are_refused_in_the_words_of_kafka(void **state)
     assert_null(kafka_topic_name_problem(BYTES_LIT("orders.v1_a-B"), &arena));
     assert_string_equal(kafka_topic_name_problem(BYTES_LIT(""), &arena),
                         "Topic name is invalid: the empty string is not allowed");
-    assert_string_equal(kafka_topic_name_problem(BYTES_LIT(".."), &arena), "Topic name is invalid: '..' is not allowed");
-    assert_string_equal(kafka_topic_name_problem(BYTES_LIT("a b"), &arena),
-                        "Topic name is invalid: 'a b' contains one or more characters other than ASCII alphanumerics, "
-                        "'.', '_' and '-'");
+    assert_string_equal(kafka_topic_name_problem(BYTES_LIT(".."), &arena),
+                        "Topic name is invalid: '..' is not allowed");
+    assert_string_equal(
+        kafka_topic_name_problem(BYTES_LIT("a b"), &arena),
+        "Topic name is invalid: 'a b' contains one or more characters other than ASCII alphanumerics, "
+        "'.', '_' and '-'");
     char longest[KAFKA_TOPIC_NAME_BYTES_MAX + 1];
     memset(longest, 'x', sizeof(longest));
     assert_null(kafka_topic_name_problem(bytes_of(longest, KAFKA_TOPIC_NAME_BYTES_MAX), &arena));

@@ -45,7 +45,10 @@ static void delete_one(delete_job_t *job, kafka_topic_t *topic, told_topic_t *to
     topic_delete(topic, deleted, one);
 }
 
-static bytes_t id_bytes(const kafka_uuid_t *id) { return bytes_of(id->bytes, sizeof(id->bytes)); }
+static bytes_t id_bytes(const kafka_uuid_t *id)
+{
+    return bytes_of(id->bytes, sizeof(id->bytes));
+}
 
 static void count_names(delete_job_t *job)
 {
@@ -53,8 +56,10 @@ static void count_names(delete_job_t *job)
     for (int32_t i = 0; i < body->topic_names_count; i++) name_count_add(&job->names, body->topic_names[i]);
     for (int32_t i = 0; i < body->topics_count; i++) {
         const kafka_delete_topics_request_topic_t *asked = &body->topics[i];
-        if (asked->name.ptr) name_count_add(&job->names, asked->name);
-        else name_count_add(&job->ids, id_bytes(&asked->topic_id));
+        if (asked->name.ptr)
+            name_count_add(&job->names, asked->name);
+        else
+            name_count_add(&job->ids, id_bytes(&asked->topic_id));
     }
 }
 
@@ -65,9 +70,11 @@ static void by_name(delete_job_t *job, bytes_t name, told_topic_t *told)
     if (name_count_of(&job->names, name) > 1) {
         refuse(job->request, told, KAFKA_INVALID_REQUEST, "Duplicate topic name.");
     } else if (!topic) {
-        refuse(job->request, told, KAFKA_UNKNOWN_TOPIC_OR_PARTITION, kafka_error_text(KAFKA_UNKNOWN_TOPIC_OR_PARTITION));
+        refuse(job->request, told, KAFKA_UNKNOWN_TOPIC_OR_PARTITION,
+               kafka_error_text(KAFKA_UNKNOWN_TOPIC_OR_PARTITION));
     } else if (name_count_of(&job->ids, id_bytes(&topic->id)) > 0) {
-        refuse(job->request, told, KAFKA_INVALID_REQUEST, "The provided topic name maps to an ID that was already supplied.");
+        refuse(job->request, told, KAFKA_INVALID_REQUEST,
+               "The provided topic name maps to an ID that was already supplied.");
     } else {
         delete_one(job, topic, told);
     }
@@ -89,15 +96,18 @@ static void by_state(delete_job_t *job, const kafka_delete_topics_request_topic_
         refuse(request, told, KAFKA_INVALID_REQUEST, "Duplicate topic id.");
     } else {
         kafka_topic_t *topic = kafka_topic_by_id(request->kafka, asked->topic_id);
-        if (topic) delete_one(job, topic, told);
-        else refuse(request, told, KAFKA_UNKNOWN_TOPIC_ID, kafka_error_text(KAFKA_UNKNOWN_TOPIC_ID));
+        if (topic)
+            delete_one(job, topic, told);
+        else
+            refuse(request, told, KAFKA_UNKNOWN_TOPIC_ID, kafka_error_text(KAFKA_UNKNOWN_TOPIC_ID));
     }
 }
 
 static void refuse_all(delete_job_t *job)
 {
     const kafka_delete_topics_request_t *body = job->request->body;
-    int16_t error = job->request->header.api_version < 3 ? KAFKA_INVALID_REQUEST : KAFKA_TOPIC_DELETION_DISABLED;
+    int16_t error =
+        job->request->header.api_version < 3 ? KAFKA_INVALID_REQUEST : KAFKA_TOPIC_DELETION_DISABLED;
     for (int32_t i = 0; i < job->response->responses_count; i++) {
         told_topic_t *told = &job->response->responses[i];
         bool named = i < body->topic_names_count;

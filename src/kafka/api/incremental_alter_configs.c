@@ -1,4 +1,5 @@
-/* incremental_alter_configs.c: sets, deletes, appends to and subtracts from settings; the answer waits for the tree. */
+/* incremental_alter_configs.c: sets, deletes, appends to and subtracts from settings; the answer waits for
+ * the tree. */
 #include "kafka/apis.h"
 #include "kafka/config_change.h"
 #include "kafka/name_count.h"
@@ -53,9 +54,13 @@ static void alter_one(alter_job_t *job, int32_t index)
     }
     config_edit_t *edits = ARENA_ARRAY(arena, config_edit_t, asked->configs_count);
     for (int32_t i = 0; i < asked->configs_count; i++)
-        edits[i] = (config_edit_t){asked->configs[i].name, asked->configs[i].config_operation, asked->configs[i].value};
-    config_change_t change = {.resource_type = asked->resource_type, .resource_name = asked->resource_name,
-                              .edits = edits, .edits_count = asked->configs_count, .validate_only = body->validate_only};
+        edits[i] = (config_edit_t){asked->configs[i].name, asked->configs[i].config_operation,
+                                   asked->configs[i].value};
+    config_change_t change = {.resource_type = asked->resource_type,
+                              .resource_name = asked->resource_name,
+                              .edits = edits,
+                              .edits_count = asked->configs_count,
+                              .validate_only = body->validate_only};
     config_change(job->request->kafka, &change, arena, changed, one);
 }
 
