@@ -1,4 +1,5 @@
-/* cmd_server.c: FLUSHALL, SHUTDOWN, SWAPDB's exchange, DEBUG, MEMORY and the small commands about the server itself. */
+/* cmd_server.c: FLUSHALL, SHUTDOWN, SWAPDB's exchange, DEBUG, MEMORY and the small commands about the server
+ * itself. */
 #include "redis/aof.h"
 #include "redis/state.h"
 #include "redis_commands.h"
@@ -8,7 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* ---- whole databases ------------------------------------------------------------------------------------------------------- */
+/* ---- whole databases
+ * ------------------------------------------------------------------------------------------------------- */
 
 static bool flush_option(redis_call_t *call)
 {
@@ -65,27 +67,37 @@ void db__swap(redis_db_t *a, redis_db_t *b)
     }
 }
 
-void redis_cmd_dbsize(redis_call_t *call) { reply_int(call->client, (int64_t)table_count(&call->db->keys)); }
+void redis_cmd_dbsize(redis_call_t *call)
+{
+    reply_int(call->client, (int64_t)table_count(&call->db->keys));
+}
 
-/* ---- persistence ------------------------------------------------------------------------------------------------------------- */
+/* ---- persistence
+ * -------------------------------------------------------------------------------------------------------------
+ */
 
 void redis_cmd_bgrewriteaof(redis_call_t *call)
 {
     if (!aof__info(call->redis).enabled)
-        reply_error(call->client, "ERR the append-only file is off: CONFIG SET appendonly yes writes it anew");
+        reply_error(call->client,
+                    "ERR the append-only file is off: CONFIG SET appendonly yes writes it anew");
     else if (aof__rewrite(call->redis) != 0)
         reply_error(call->client, "ERR Background append only file rewriting already in progress");
     else
         reply_simple(call->client, "Background append only file rewriting started");
 }
 
-void redis_cmd_lastsave(redis_call_t *call) { reply_int(call->client, call->redis->last_save_s); }
+void redis_cmd_lastsave(redis_call_t *call)
+{
+    reply_int(call->client, call->redis->last_save_s);
+}
 
 void redis_cmd_shutdown(redis_call_t *call)
 {
     bool abort_asked = false;
     for (int i = 1; i < call->argc; i++) {
-        bool known = arg_is(call, i, "NOSAVE") || arg_is(call, i, "SAVE") || arg_is(call, i, "NOW") || arg_is(call, i, "FORCE");
+        bool known = arg_is(call, i, "NOSAVE") || arg_is(call, i, "SAVE") || arg_is(call, i, "NOW") ||
+                     arg_is(call, i, "FORCE");
         abort_asked |= arg_is(call, i, "ABORT");
         if (known || (abort_asked && call->argc == 2)) continue;
         reply_error_syntax(call->client);
@@ -103,7 +115,9 @@ void redis_cmd_shutdown(redis_call_t *call)
     call->redis->on_shutdown(call->redis->on_shutdown_user);
 }
 
-/* ---- small ones ---------------------------------------------------------------------------------------------------------------- */
+/* ---- small ones
+ * ----------------------------------------------------------------------------------------------------------------
+ */
 
 void redis_cmd_time(redis_call_t *call)
 {
@@ -158,7 +172,8 @@ void redis_cmd_help(redis_call_t *call)
 {
     const redis_command_t *of = call->command->parent;
     char line[256], upper[32];
-    for (size_t i = 0; i <= strlen(of->name); i++) upper[i] = (char)(of->name[i] >= 'a' && of->name[i] <= 'z' ? of->name[i] - 32 : of->name[i]);
+    for (size_t i = 0; i <= strlen(of->name); i++)
+        upper[i] = (char)(of->name[i] >= 'a' && of->name[i] <= 'z' ? of->name[i] - 32 : of->name[i]);
     reply_array(call->client, (size_t)of->subcommand_count * 2 + 1);
     snprintf(line, sizeof(line), "%s <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", upper);
     reply_simple(call->client, line);
@@ -167,7 +182,8 @@ void redis_cmd_help(redis_call_t *call)
         size_t n = 0;
         for (const char *p = sub->name; *p; p++) line[n++] = (char)(*p >= 'a' && *p <= 'z' ? *p - 32 : *p);
         for (unsigned a = 0; a < sub->arg_count && n < sizeof(line); a++)
-            n += (size_t)snprintf(line + n, sizeof(line) - n, sub->args[a].flags & ARG_OPTIONAL ? " [<%s>%s]" : " <%s>%s",
+            n += (size_t)snprintf(line + n, sizeof(line) - n,
+                                  sub->args[a].flags & ARG_OPTIONAL ? " [<%s>%s]" : " <%s>%s",
                                   sub->args[a].name, sub->args[a].flags & ARG_MULTIPLE ? " ..." : "");
         line[MIN(n, sizeof(line) - 1)] = '\0';
         reply_simple(call->client, line);
@@ -176,7 +192,9 @@ void redis_cmd_help(redis_call_t *call)
     }
 }
 
-/* ---- DEBUG ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- DEBUG
+ * ----------------------------------------------------------------------------------------------------------------------
+ */
 
 static void debug_sleep(redis_call_t *call)
 {
@@ -184,7 +202,8 @@ static void debug_sleep(redis_call_t *call)
     if (!arg_double(call, 2, &seconds)) return;
     io_loop_t *loop = call->redis->loop;
     uint64_t until = io_hrtime_ns(loop) + (uint64_t)(seconds * 1e9);
-    while (io_hrtime_ns(loop) < until) {} /* the point is to hold the loop up */
+    while (io_hrtime_ns(loop) < until) {
+    } /* the point is to hold the loop up */
     io_loop_update_time(loop);
     call->redis->now_ms = io_wall_ms(loop);
     reply_ok(call->client);
@@ -199,8 +218,9 @@ static void debug_object(redis_call_t *call)
     }
     char text[256];
     snprintf(text, sizeof(text),
-             "Value at:%p refcount:1 encoding:%s serializedlength:%zu lru:%" PRIu32 " lru_seconds_idle:%" PRIu32, (void *)e,
-             encoding__name((redis_encoding_t)e->encoding), entry__memory_bytes(e, 0), e->access,
+             "Value at:%p refcount:1 encoding:%s serializedlength:%zu lru:%" PRIu32
+             " lru_seconds_idle:%" PRIu32,
+             (void *)e, encoding__name((redis_encoding_t)e->encoding), entry__memory_bytes(e, 0), e->access,
              call->redis->lru_clock - e->access);
     reply_simple(call->client, text);
 }
