@@ -5,8 +5,8 @@
  *   0 0                epoch and first offset, both ascending
  *   3 1500
  *
- * The file is saved when a segment is sealed, after truncation and at close; what it lacks after a crash is in the headers
- * that recovery reads. A file that cannot be understood is taken for missing. */
+ * The file is saved when a segment is sealed, after truncation and at close; what it lacks after a crash is
+ * in the headers that recovery reads. A file that cannot be understood is taken for missing. */
 #include "base/buf.h"
 #include "log/log_internal.h"
 

@@ -1,6 +1,7 @@
-/* recover.c: what log_open finds in a directory becomes a log again. After a crash the bytes are the only truth:
- * every batch that may not have been durable is checked by its CRC, the first one that is torn ends the log, and
- * indexes and leader epochs are made anew from the headers. After a clean stop only the tail is looked at. */
+/* recover.c: what log_open finds in a directory becomes a log again. After a crash the bytes are the only
+ * truth: every batch that may not have been durable is checked by its CRC, the first one that is torn ends
+ * the log, and indexes and leader epochs are made anew from the headers. After a clean stop only the tail is
+ * looked at. */
 #include "log/log_internal.h"
 
 #include <stdio.h>
@@ -24,7 +25,8 @@ static bool parse_base(const char *name, int64_t *ret_base)
     int64_t base = 0;
     for (int i = 0; i < 20; i++) {
         if (name[i] < '0' || name[i] > '9') return false;
-        if (__builtin_mul_overflow(base, 10, &base) || __builtin_add_overflow(base, name[i] - '0', &base)) return false;
+        if (__builtin_mul_overflow(base, 10, &base) || __builtin_add_overflow(base, name[i] - '0', &base))
+            return false;
     }
     *ret_base = base;
     return strcmp(name + 20, ".log") == 0;
@@ -35,7 +37,8 @@ static void list_name(void *user, const char *name, bool is_dir)
     listing_t *l = user;
     int64_t base;
     if (is_dir) return;
-    if (ends_with(name, ".deleted") || ends_with(name, ".cleaned")) { /* a removal or a cleaning that was cut short */
+    if (ends_with(name, ".deleted") ||
+        ends_with(name, ".cleaned")) { /* a removal or a cleaning that was cut short */
         char path[LOG_PATH_CHARS_MAX];
         int n = snprintf(path, sizeof(path), "%s/%s", l->log->dir, name);
         if (n < (int)sizeof(path)) (void)!io_remove(l->log->loop, path);
@@ -87,7 +90,8 @@ static int find_segments(log_t *log)
 /* A batch may follow what ends at `next_offset` in this segment. */
 static bool batch_fits(const log_segment_t *segment, const log_batch_t *batch, int64_t next_offset)
 {
-    return batch->base_offset >= next_offset && log_batch_last_offset(batch) - segment->base_offset <= INT32_MAX;
+    return batch->base_offset >= next_offset &&
+           log_batch_last_offset(batch) - segment->base_offset <= INT32_MAX;
 }
 
 static int reset_derived(log_segment_t *segment)
@@ -99,7 +103,8 @@ static int reset_derived(log_segment_t *segment)
     return err ? err : log__index_reset(segment, &segment->times);
 }
 
-/* Reads a segment whole and cuts what is torn. `next_offset` goes from the offset expected to the one behind it. */
+/* Reads a segment whole and cuts what is torn. `next_offset` goes from the offset expected to the one behind
+ * it. */
 static int verify_segment(log_segment_t *segment, const log_recovery_t *recovery, int64_t *next_offset,
                           bool *ret_cut)
 {
@@ -120,7 +125,8 @@ static int verify_segment(log_segment_t *segment, const log_recovery_t *recovery
         }
         if ((err = log__scan_verify(&scan, &batch)) != 0) break;
         log__segment_note(segment, &batch, (uint32_t)scan.position);
-        if (batch.leader_epoch > log_epoch_latest(log)) log__epochs_note(log, batch.leader_epoch, batch.base_offset);
+        if (batch.leader_epoch > log_epoch_latest(log))
+            log__epochs_note(log, batch.leader_epoch, batch.base_offset);
         *next_offset = log_batch_last_offset(&batch) + 1;
         if (recovery->each && *next_offset > recovery->scan_from) recovery->each(recovery->user, &batch);
         log__scan_skip(&scan, &batch);
@@ -130,8 +136,8 @@ static int verify_segment(log_segment_t *segment, const log_recovery_t *recovery
     *ret_cut = err != ERR_NOT_FOUND;
     segment->bytes_durable = 0;
     if (*ret_cut) {
-        /* The cut must last before anything is appended: a power loss that undid it could leave what was cut behind
-         * new batches, and whole. */
+        /* The cut must last before anything is appended: a power loss that undid it could leave what was cut
+         * behind new batches, and whole. */
         err = io_file_truncate(file, scan.position);
         if (!err) err = io_file_sync_now(file);
         if (err) return err;
@@ -159,8 +165,8 @@ int log__rebuild_indexes(log_segment_t *segment)
     return 0;
 }
 
-static int show_segment(log_segment_t *segment, int64_t from, void (*each)(void *user, const log_batch_t *batch),
-                        void *user)
+static int show_segment(log_segment_t *segment, int64_t from,
+                        void (*each)(void *user, const log_batch_t *batch), void *user)
 {
     uint8_t window[LOG_SCAN_WINDOW_BYTES];
     uint32_t position;
@@ -196,8 +202,8 @@ int log_scan(log_t *log, int64_t from, void (*each)(void *user, const log_batch_
     return 0;
 }
 
-/* Reads the tail of the last segment after a clean stop: the batches behind the last index entry. ERR_CORRUPT or
- * another error when it is not what a clean stop leaves. */
+/* Reads the tail of the last segment after a clean stop: the batches behind the last index entry. ERR_CORRUPT
+ * or another error when it is not what a clean stop leaves. */
 static int read_tail(log_segment_t *segment, int64_t *next_offset)
 {
     uint8_t window[LOG_SCAN_WINDOW_BYTES], entry[LOG_OFFSET_ENTRY_BYTES];
@@ -257,7 +263,8 @@ static int recover_segments(log_t *log, const log_recovery_t *recovery)
             break;
         }
         next_offset = MAX(next_offset, segment->base_offset);
-        /* At the point itself: a segment that was full and durable when it was sealed has indexes of later date. */
+        /* At the point itself: a segment that was full and durable when it was sealed has indexes of later
+         * date. */
         if (!recovery->clean && (last || log->segments[i + 1]->base_offset >= recovery->recovery_point)) {
             err = verify_segment(segment, recovery, &next_offset, &cut);
         } else if (last) {
@@ -268,8 +275,11 @@ static int recover_segments(log_t *log, const log_recovery_t *recovery)
             err = show_kept(segment, recovery, next_offset);
         }
         if (err) return err;
-        /* The next one was begun where this one ended: what lay between is lost, though the cut is a clean one. */
-        if (!recovery->clean && !recovery->compacted && !last && next_offset < log->segments[i + 1]->base_offset) cut = true;
+        /* The next one was begun where this one ended: what lay between is lost, though the cut is a clean
+         * one. */
+        if (!recovery->clean && !recovery->compacted && !last &&
+            next_offset < log->segments[i + 1]->base_offset)
+            cut = true;
         if (cut && !last) {
             err = log__remove_after(log, i + 1);
             if (err) return err;

@@ -10,8 +10,9 @@
 #include <stdlib.h>
 #include <strings.h>
 
-/* ---- doubles to text
- * ------------------------------------------------------------------------------------------------- */
+#define NUMBER_TEXT_MAX 1024 /* the longest double written out takes 309 digits and some decimals */
+
+/* ---- doubles to text ------------------------------------------------------------------------------------------------- */
 
 /* The fewest significant digits that read back as v: digits without trailing zeros, and the exponent of the
  * last one. */
@@ -137,7 +138,7 @@ static bool parse_short_decimal(bytes_t text, double *ret)
 bool parse_double(bytes_t text, double *ret)
 {
     if (parse_short_decimal(text, ret)) return true;
-    char copy[256], *end;
+    char copy[NUMBER_TEXT_MAX], *end;
     if (text.len == 0 || text.len >= sizeof(copy) || isspace(text.ptr[0])) return false;
     memcpy(copy, text.ptr, text.len);
     copy[text.len] = '\0';

@@ -14,6 +14,7 @@ static const scenario_t scenarios[] = {
     {"coord", scenario_coord},
     {"quorum", scenario_quorum},
     {"redis", scenario_redis},
+    {"kafka", scenario_kafka},
 };
 
 void scenario_fail(const run_t *run, const char *file, int line, const char *fmt, ...)

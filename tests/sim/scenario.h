@@ -33,5 +33,6 @@ void scenario_log(run_t *run);
 void scenario_coord(run_t *run);
 void scenario_quorum(run_t *run);
 void scenario_redis(run_t *run);
+void scenario_kafka(run_t *run);
 
 #endif
