@@ -37,7 +37,7 @@ struct aof {
     redis_t *redis;
     bool enabled;
     bool unlisted; /* turned on while running: the manifest is written once there is a base */
-    char *dir; /* .../appendonlydir */
+    char *dir;     /* .../appendonlydir */
     aof_manifest_t manifest;
     io_file_t *file; /* the incremental file that grows */
     uint64_t file_bytes, synced_bytes;

@@ -279,8 +279,8 @@ void redis_cmd_zscan(redis_call_t *call)
         zset_of_handle(value_of(entry), handles_at(&handles, i), room, &member, &score);
         if (!scan_matches(&options, member)) continue;
         reply_bulk(call->client, member);
-        reply_scanned_score(call, value_of(entry), score);
-        given += 2;
+        if (!options.no_values) reply_scanned_score(call, value_of(entry), score);
+        given += options.no_values ? 1 : 2;
     }
     reply_deferred_array(call->client, d, given);
     buf_deinit(&handles);
