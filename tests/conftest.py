@@ -69,8 +69,8 @@ class Shared:
                 server.close()
 
 
-TRIVET_SHARED = {"zookeeper": {"extendedTypesEnabled": "true"}}
-ORIGINAL_SHARED = {}
+TRIVET_SHARED = {"zookeeper": {"extendedTypesEnabled": "true", "maxClientCnxns": 0}}
+ORIGINAL_SHARED = {"zookeeper": {"maxClientCnxns": 0}}
 
 
 @pytest.fixture(scope="session")

@@ -226,15 +226,15 @@ int io_mkdir(io_loop_t *loop, const char *path)
     return 0;
 }
 
-typedef struct tree_removal {
+typedef struct tree_walk {
     io_loop_t *loop;
     const char *path;
     int err;
-} tree_removal_t;
+} tree_walk_t;
 
 static void remove_entry(void *user, const char *name, bool is_dir)
 {
-    tree_removal_t *removal = user;
+    tree_walk_t *removal = user;
     if (removal->err) return;
     char path[NAME_CHARS_MAX];
     int n = snprintf(path, sizeof(path), "%s/%s", removal->path, name);
@@ -246,10 +246,38 @@ static void remove_entry(void *user, const char *name, bool is_dir)
 
 int io_remove_tree(io_loop_t *loop, const char *path)
 {
-    tree_removal_t removal = {loop, path, 0};
+    tree_walk_t removal = {loop, path, 0};
     int err = io_list_dir(loop, path, remove_entry, &removal);
     if (err) return err;
     return removal.err ? removal.err : io_remove(loop, path);
+}
+
+static void sync_entry(void *user, const char *name, bool is_dir)
+{
+    tree_walk_t *walk = user;
+    char path[NAME_CHARS_MAX];
+    io_file_t *file;
+    if (walk->err) return;
+    int n = snprintf(path, sizeof(path), "%s/%s", walk->path, name);
+    if (n < 0 || (size_t)n >= sizeof(path)) {
+        walk->err = ERR_LIMIT;
+    } else if (is_dir) {
+        walk->err = io_sync_tree(walk->loop, path);
+    } else {
+        walk->err = io_file_open(walk->loop, path, IO_FILE_WRITE, &file);
+        if (walk->err) return;
+        walk->err = io_file_sync_now(file);
+        io_file_close(file);
+    }
+}
+
+int io_sync_tree(io_loop_t *loop, const char *dir)
+{
+    if (loop->ops->sync_fs) return loop->ops->sync_fs(loop, dir);
+    tree_walk_t walk = {loop, dir, 0};
+    int err = io_list_dir(loop, dir, sync_entry, &walk);
+    if (err) return err;
+    return walk.err ? walk.err : io_sync_dir(loop, dir);
 }
 
 int io_read_whole(io_loop_t *loop, const char *path, size_t bytes_max, uint8_t **ret_data, size_t *ret_bytes)

@@ -147,6 +147,9 @@ int io_remove(io_loop_t *loop, const char *path) MUST_CHECK;                 /* 
 int io_remove_tree(io_loop_t *loop, const char *path) MUST_CHECK;            /* a directory and all in it */
 int io_mkdir(io_loop_t *loop, const char *path) MUST_CHECK;                  /* parents too, durable; 0 when present */
 int io_sync_dir(io_loop_t *loop, const char *path) MUST_CHECK;               /* makes renames and creations durable */
+/* Makes all durable that was written, created and renamed at and below `dir` before the call (and, under uv, on the
+ * whole file system): one wait in place of many at an orderly stop. */
+int io_sync_tree(io_loop_t *loop, const char *dir) MUST_CHECK;
 bool io_exists(io_loop_t *loop, const char *path);
 /* Calls `each` for each name in the directory but "." and "..", in byte order. */
 int io_list_dir(io_loop_t *loop, const char *path, void (*each)(void *user, const char *name, bool is_dir),

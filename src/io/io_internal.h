@@ -45,6 +45,7 @@ struct io_ops {
     int (*remove)(io_loop_t *loop, const char *path);
     int (*mkdir)(io_loop_t *loop, const char *path); /* one level; ERR_EXISTS */
     int (*sync_dir)(io_loop_t *loop, const char *path);
+    int (*sync_fs)(io_loop_t *loop, const char *path); /* NULL = file by file */
     int (*stat)(io_loop_t *loop, const char *path, bool *ret_is_dir);
     int (*list_dir)(io_loop_t *loop, const char *path, void (*each)(void *user, const char *name, bool is_dir),
                     void *user);

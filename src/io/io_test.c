@@ -493,6 +493,7 @@ static void directories_list_rename_and_remove(void **state)
     assert_int_equal(io_list_dir(loop, path_in(env, "d"), collect_names, names), 0);
     assert_string_equal(names, "B b e/ ");
     assert_int_equal(io_sync_dir(loop, path_in(env, "d")), 0);
+    assert_int_equal(io_sync_tree(loop, path_in(env, "d")), 0);
     assert_int_equal(io_remove(loop, path_in(env, "d/e")), ERR_NOT_EMPTY);
     assert_int_equal(io_rename(loop, path_in(env, "d/e"), path_in(env, "d/g")), 0);
     assert_true(io_exists(loop, path_in(env, "d/g/f/deep")));

@@ -70,6 +70,9 @@ typedef struct sim_disk_faults {
     uint32_t sync_error_ppm;
     uint64_t capacity_bytes; /* ERR_NOSPACE above */
     uint32_t sync_us_min, sync_us_max;
+    /* Of what was not synced, power loss keeps a prefix, its last write torn at any byte: a file system that writes data
+     * before the length that covers it (data=ordered), under a program that only appends. */
+    bool ordered;
 } sim_disk_faults_t;
 extern const sim_disk_faults_t sim_disk_faults_default; /* none; 1 TiB; 100 to 10,000 us */
 void sim_node_set_disk_faults(sim_node_t *node, const sim_disk_faults_t *faults);

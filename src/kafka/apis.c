@@ -1,6 +1,6 @@
 /* apis.c: which handler serves which API: one row each. ApiVersions advertises exactly these. */
-#include "kafka/api/group_apis.h"
 #include "kafka/apis.h"
+#include "kafka/api/group_apis.h"
 
 static const kafka_handler_t handlers[KAFKA_API_KEY_MAX + 1] = {
     [KAFKA_API_PRODUCE] = {kafka_handle_produce, KAFKA_HANDLER_BORROWS | KAFKA_HANDLER_OVERLAPS},
@@ -12,7 +12,7 @@ static const kafka_handler_t handlers[KAFKA_API_KEY_MAX + 1] = {
 #define X(key, handler, flags) [key] = {handler, flags},
     KAFKA_GROUP_HANDLERS(X)
 #undef X
-    [KAFKA_API_METADATA] = {kafka_handle_metadata, 0},
+        [KAFKA_API_METADATA] = {kafka_handle_metadata, 0},
     [KAFKA_API_API_VERSIONS] = {kafka_handle_api_versions, 0},
     [KAFKA_API_CREATE_TOPICS] = {kafka_handle_create_topics, 0},
     [KAFKA_API_DELETE_TOPICS] = {kafka_handle_delete_topics, 0},

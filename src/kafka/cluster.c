@@ -1,5 +1,6 @@
-/* cluster.c: see cluster.h. One broker is always its own controller; it takes the controller's seat in the tree all the
- * same, with an epoch that grows, so that whoever looks there finds what a cluster would show. */
+/* cluster.c: see cluster.h. One broker is always its own controller; it takes the controller's seat in the
+ * tree all the same, with an epoch that grows, so that whoever looks there finds what a cluster would show.
+ */
 #include "kafka/cluster.h"
 
 #include "base/slog.h"
@@ -13,7 +14,7 @@
 #define META_BYTES_MAX KIB(4)
 #define PATH_CHARS_MAX 400
 
-/* ---- meta.properties ----------------------------------------------------------------------------------------------- */
+/* ---- meta.properties ---- */
 
 /* The value of a line `name=value`; in the arena, NULL when there is none. */
 static char *property(bytes_t text, const char *name, arena_t *arena)
@@ -54,12 +55,14 @@ static int check_identity(kafka_t *kafka, const char *node, const char *cluster,
 {
     char in_tree[KAFKA_UUID_CHARS + 1];
     if (strtol(node, NULL, 10) != kafka->broker_id) {
-        snprintf(err, err_bytes, "%s belongs to node.id %s, but the configuration says %" PRId32, kafka->data_dir, node,
-                 kafka->broker_id);
+        snprintf(err, err_bytes, "%s belongs to node.id %s, but the configuration says %" PRId32,
+                 kafka->data_dir, node, kafka->broker_id);
         return ERR_STATE;
     }
-    if (strlen(cluster) != KAFKA_UUID_CHARS || (cluster_id_in_tree(kafka, in_tree) && strcmp(in_tree, cluster) != 0)) {
-        snprintf(err, err_bytes, "%s belongs to cluster %s, but the tree is another cluster's", kafka->data_dir, cluster);
+    if (strlen(cluster) != KAFKA_UUID_CHARS ||
+        (cluster_id_in_tree(kafka, in_tree) && strcmp(in_tree, cluster) != 0)) {
+        snprintf(err, err_bytes, "%s belongs to cluster %s, but the tree is another cluster's",
+                 kafka->data_dir, cluster);
         return ERR_STATE;
     }
     memcpy(kafka->cluster_id, cluster, KAFKA_UUID_CHARS + 1);
@@ -72,8 +75,8 @@ static int write_meta(kafka_t *kafka, const char *path)
     buf_t text = BUF_INIT;
     new_id(kafka, directory_id);
     if (!cluster_id_in_tree(kafka, kafka->cluster_id)) new_id(kafka, kafka->cluster_id);
-    buf_printf(&text, "#\nversion=1\ncluster.id=%s\nnode.id=%" PRId32 "\ndirectory.id=%s\n", kafka->cluster_id,
-               kafka->broker_id, directory_id);
+    buf_printf(&text, "#\nversion=1\ncluster.id=%s\nnode.id=%" PRId32 "\ndirectory.id=%s\n",
+               kafka->cluster_id, kafka->broker_id, directory_id);
     int err = io_replace_whole(kafka->loop, path, buf_bytes(&text));
     buf_deinit(&text);
     return err;
@@ -106,19 +109,30 @@ int cluster_identify(kafka_t *kafka, char *err, size_t err_bytes)
     return result;
 }
 
-/* ---- registration -------------------------------------------------------------------------------------------------- */
+/* ---- registration ---- */
 
 /* Persistent paths that Kafka makes when it starts. */
 static const char *const base_paths[] = {
-    "/consumers",          "/brokers/ids",   "/brokers/topics",         "/config/changes",
-    "/admin/delete_topics", "/brokers/seqid", "/isr_change_notification", "/latest_producer_id_block",
-    "/log_dir_event_notification", "/config/topics", "/config/clients", "/config/users",
-    "/config/brokers",     "/config/ips",
+    "/consumers",
+    "/brokers/ids",
+    "/brokers/topics",
+    "/config/changes",
+    "/admin/delete_topics",
+    "/brokers/seqid",
+    "/isr_change_notification",
+    "/latest_producer_id_block",
+    "/log_dir_event_notification",
+    "/config/topics",
+    "/config/clients",
+    "/config/users",
+    "/config/brokers",
+    "/config/ips",
 };
 
 static void put_ephemeral(tree_change_t *change, const char *path, bytes_t data)
 {
-    if (coord_exists(change->kafka->coord, path)) tree_change_delete(change, path); /* from this process's last life */
+    if (coord_exists(change->kafka->coord, path))
+        tree_change_delete(change, path); /* from this process's last life */
     tree_change_create_ephemeral(change, path, data);
 }
 
@@ -126,13 +140,14 @@ static void put_broker(tree_change_t *change, bytes_t host, int32_t port)
 {
     kafka_t *kafka = change->kafka;
     const char *name = arena_strdup(&change->arena, host);
-    const char *text = arena_printf(
-        &change->arena,
-        "{\"features\":{},\"listener_security_protocol_map\":{\"PLAINTEXT\":\"PLAINTEXT\"},"
-        "\"endpoints\":[\"PLAINTEXT://%s:%" PRId32 "\"],\"jmx_port\":-1,\"port\":%" PRId32
-        ",\"host\":\"%s\",\"version\":5,\"timestamp\":\"%" PRId64 "\"}",
-        name, port, port, name, io_wall_ms(kafka->loop));
-    put_ephemeral(change, arena_printf(&change->arena, "/brokers/ids/%" PRId32, kafka->broker_id), bytes_str(text));
+    const char *text =
+        arena_printf(&change->arena,
+                     "{\"features\":{},\"listener_security_protocol_map\":{\"PLAINTEXT\":\"PLAINTEXT\"},"
+                     "\"endpoints\":[\"PLAINTEXT://%s:%" PRId32 "\"],\"jmx_port\":-1,\"port\":%" PRId32
+                     ",\"host\":\"%s\",\"version\":5,\"timestamp\":\"%" PRId64 "\"}",
+                     name, port, port, name, io_wall_ms(kafka->loop));
+    put_ephemeral(change, arena_printf(&change->arena, "/brokers/ids/%" PRId32, kafka->broker_id),
+                  bytes_str(text));
 }
 
 static void put_controller(tree_change_t *change)
@@ -147,7 +162,8 @@ static void put_controller(tree_change_t *change)
                                          "{\"version\":2,\"brokerid\":%" PRId32 ",\"timestamp\":\"%" PRId64
                                          "\",\"kraftControllerEpoch\":-1}",
                                          kafka->broker_id, io_wall_ms(kafka->loop))));
-    tree_change_put(change, "/controller_epoch", bytes_str(arena_printf(&change->arena, "%" PRId64, epoch + 1)));
+    tree_change_put(change, "/controller_epoch",
+                    bytes_str(arena_printf(&change->arena, "%" PRId64, epoch + 1)));
 }
 
 static void registered(tree_change_t *change, coord_zerr_t err, int failed_index)
@@ -177,15 +193,16 @@ void cluster_register(kafka_t *kafka, const char *host, uint16_t port)
         if (!coord_exists(kafka->coord, base_paths[i])) tree_change_create(change, base_paths[i], BYTES_NULL);
     }
     if (!coord_exists(kafka->coord, "/cluster/id"))
-        tree_change_create(change, "/cluster/id",
-                           bytes_str(arena_printf(&change->arena, "{\"version\":\"1\",\"id\":\"%s\"}", kafka->cluster_id)));
+        tree_change_create(
+            change, "/cluster/id",
+            bytes_str(arena_printf(&change->arena, "{\"version\":\"1\",\"id\":\"%s\"}", kafka->cluster_id)));
     kafka__advertised(kafka, local, &advertised_host, &advertised_port);
     put_broker(change, advertised_host, advertised_port);
     put_controller(change);
     tree_change_submit(change, registered, NULL);
 }
 
-/* ---- strays -------------------------------------------------------------------------------------------------------- */
+/* ---- strays ---- */
 
 typedef struct stray_scan {
     kafka_t *kafka;
@@ -213,7 +230,8 @@ static bool is_of_topic(stray_scan_t *scan, const char *path, bytes_t topic)
     znode_topic_t node;
     const char *znode = arena_printf(&scan->arena, ZNODES_TOPICS "/%s", arena_strdup(&scan->arena, topic));
     if (coord_get(scan->kafka->coord, znode, &data, NULL) != ZOK) return false;
-    if (znode_parse_topic(data, &scan->arena, &node) != 0 || !node.has_id) return true; /* not for us to judge */
+    if (znode_parse_topic(data, &scan->arena, &node) != 0 || !node.has_id)
+        return true; /* not for us to judge */
     const char *file = arena_printf(&scan->arena, "%s/partition.metadata", path);
     if (io_read_whole(scan->kafka->loop, file, META_BYTES_MAX, &meta, &meta_bytes) != 0) return true;
     char id[KAFKA_UUID_CHARS + 1];
@@ -233,7 +251,8 @@ static void each_directory(void *user, const char *name, bool is_dir)
     char id[KAFKA_UUID_CHARS + 1];
     new_id(scan->kafka, id);
     const char *to = arena_printf(&scan->arena, "%s/%s.%s-stray", scan->kafka->data_dir, name, id);
-    slog(SLOG_WARN, "kafka", "partition of a topic that is not in the tree is put aside", "directory=%s as=%s", path, to);
+    slog(SLOG_WARN, "kafka", "partition of a topic that is not in the tree is put aside",
+         "directory=%s as=%s", path, to);
     scan->err = io_rename(scan->kafka->loop, path, to);
 }
 

@@ -1,7 +1,7 @@
 /* config.c: see config.h; and the kafka_config_t that the server fills before there is a broker.
  *
- * Invariant: text members of kafka->config and topic->config borrow from the layers, the topic's overrides or the
- * tables, so a layer is freed only after everything was computed without it. */
+ * Invariant: text members of kafka->config and topic->config borrow from the layers, the topic's overrides or
+ * the tables, so a layer is freed only after everything was computed without it. */
 #include "kafka/config.h"
 
 #include <stdio.h>
@@ -11,7 +11,8 @@ struct kafka_config {
     config_layer_t *layer;
 };
 
-/* What Kafka's own sample server.properties sets for one node, and 0 for the wait before a group's first rebalance. */
+/* What Kafka's own sample server.properties sets for one node, and 0 for the wait before a group's first
+ * rebalance. */
 static const char *const embedded[][2] = {
     {"node.id", "1"},
     {"broker.id", "1"},
@@ -34,9 +35,12 @@ const kafka_setting_def_t *config_topic_setting(bytes_t name)
     return kafka_setting_find(kafka_topic_settings, KAFKA_TOPIC_SETTINGS_COUNT, name);
 }
 
-/* ---- layers ------------------------------------------------------------------------------------------------------ */
+/* ---- layers ---- */
 
-config_layer_t *config_layer_new(void) { return mem_zalloc(sizeof(config_layer_t)); }
+config_layer_t *config_layer_new(void)
+{
+    return mem_zalloc(sizeof(config_layer_t));
+}
 
 void config_layer_free(config_layer_t *layer)
 {
@@ -61,7 +65,7 @@ static config_layer_t *layer_copy(const config_layer_t *from)
     return layer;
 }
 
-/* ---- the server's configuration ---------------------------------------------------------------------------------- */
+/* ---- the server's configuration ---- */
 
 kafka_config_t *kafka_config_new(void)
 {
@@ -109,8 +113,10 @@ int kafka_configure(kafka_config_t *config, const char *name, const char *value,
     }
     if (kafka_setting_check(def, bytes_str(value), err, err_bytes) != 0) return ERR_INVALID;
     config_layer_set(config->layer, def, bytes_str(value));
-    if (strcmp(name, "node.id") == 0) config_layer_set(config->layer, config_broker_setting(BYTES_LIT("broker.id")), bytes_str(value));
-    if (strcmp(name, "broker.id") == 0) config_layer_set(config->layer, config_broker_setting(BYTES_LIT("node.id")), bytes_str(value));
+    if (strcmp(name, "node.id") == 0)
+        config_layer_set(config->layer, config_broker_setting(BYTES_LIT("broker.id")), bytes_str(value));
+    if (strcmp(name, "broker.id") == 0)
+        config_layer_set(config->layer, config_broker_setting(BYTES_LIT("node.id")), bytes_str(value));
     return 0;
 }
 
@@ -122,7 +128,7 @@ const char *kafka_config_get(kafka_config_t *config, const char *name)
     return value ? value : def->default_value;
 }
 
-/* ---- the store --------------------------------------------------------------------------------------------------- */
+/* ---- the store ---- */
 
 config_store_t *config_store_new(const kafka_config_t *config)
 {
@@ -140,7 +146,8 @@ void config_store_free(config_store_t *store)
     mem_free(store);
 }
 
-const char *config_value_in(const config_store_t *store, const kafka_setting_def_t *def, config_source_t source)
+const char *config_value_in(const config_store_t *store, const kafka_setting_def_t *def,
+                            config_source_t source)
 {
     size_t i = (size_t)(def - kafka_broker_settings);
     switch (source) {
@@ -191,7 +198,7 @@ void config_replace_layer(kafka_t *kafka, int layer, config_layer_t *values)
     config_layer_free(old);
 }
 
-/* ---- topics ------------------------------------------------------------------------------------------------------ */
+/* ---- topics ---- */
 
 /* The next of "log.roll.ms,log.roll.hours*3600000". */
 static const kafka_setting_def_t *next_synonym(const char **at, int64_t *ret_factor)
@@ -240,8 +247,8 @@ const kafka_setting_def_t *config_topic_synonym(const kafka_setting_def_t *def)
     return config_broker_setting(bytes_of(def->broker_names, strcspn(def->broker_names, ",*")));
 }
 
-const char *config_topic_value(const kafka_topic_t *topic, const kafka_setting_def_t *def, config_source_t *ret_source,
-                               arena_t *arena)
+const char *config_topic_value(const kafka_topic_t *topic, const kafka_setting_def_t *def,
+                               config_source_t *ret_source, arena_t *arena)
 {
     const char *override = map_get_str(&topic->overrides, def->name);
     int64_t factor = 1;
@@ -250,7 +257,8 @@ const char *config_topic_value(const kafka_topic_t *topic, const kafka_setting_d
     const kafka_setting_def_t *synonym = config_topic_synonym(def);
     const char *value = inherited(topic->kafka, def, &factor);
     *ret_source = CONFIG_SOURCE_DEFAULT;
-    for (config_source_t source = CONFIG_SOURCE_BROKER; synonym && source <= CONFIG_SOURCE_DEFAULT; source++) {
+    for (config_source_t source = CONFIG_SOURCE_BROKER; synonym && source <= CONFIG_SOURCE_DEFAULT;
+         source++) {
         if (!config_value_in(topic->kafka->config_store, synonym, source)) continue;
         *ret_source = source;
         break;
@@ -272,8 +280,10 @@ const kafka_setting_def_t *config_synonym(const kafka_setting_def_t *def, int i)
     for (size_t g = 0; g < ARRAY_LEN(synonym_groups); g++) {
         for (int j = 0; j < 3 && synonym_groups[g][j]; j++) {
             if (strcmp(synonym_groups[g][j], def->name) != 0) continue;
-            if (strcmp(def->name, "log.flush.scheduler.interval.ms") == 0) break; /* no synonym of itself in Kafka */
-            return i < 3 && synonym_groups[g][i] ? config_broker_setting(bytes_str(synonym_groups[g][i])) : NULL;
+            if (strcmp(def->name, "log.flush.scheduler.interval.ms") == 0)
+                break; /* no synonym of itself in Kafka */
+            return i < 3 && synonym_groups[g][i] ? config_broker_setting(bytes_str(synonym_groups[g][i]))
+                                                 : NULL;
         }
     }
     return i == 0 ? def : NULL;

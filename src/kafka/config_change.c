@@ -1,11 +1,14 @@
-/* config_change.c: see config_change.h. The order of the checks and their words are Kafka's: first what the broker
- * refuses, then what its controller does. What is agreed goes into the tree; topics_store.c brings it to effect. */
+/* config_change.c: see config_change.h. The order of the checks and their words are Kafka's: first what the
+ * broker refuses, then what its controller does. What is agreed goes into the tree; topics_store.c brings it
+ * to effect. */
 #include "kafka/config_change.h"
 
 #include "kafka/config.h"
 #include "kafka/topics.h"
 
 #include <stdlib.h>
+
+#define EDITS_MAX 2000 /* more than there are settings; looking for duplicates is quadratic */
 
 typedef struct edited {
     kafka_setting_t *items; /* of the arena */
@@ -20,9 +23,12 @@ typedef struct refusal {
 
 #define AGREED ((refusal_t){KAFKA_NONE, NULL})
 
-static refusal_t refuse(int16_t error, const char *message) { return (refusal_t){error, message}; }
+static refusal_t refuse(int16_t error, const char *message)
+{
+    return (refusal_t){error, message};
+}
 
-/* ---- the values to be -------------------------------------------------------------------------------------------------- */
+/* ---- the values to be ---- */
 
 static kafka_setting_t *find(edited_t *edited, bytes_t name)
 {
@@ -49,7 +55,10 @@ static void drop(edited_t *edited, bytes_t name)
     if (slot) *slot = edited->items[--edited->count];
 }
 
-static void count_setting(void *user, const char *name, const char *value) { (*(int32_t *)user)++; }
+static void count_setting(void *user, const char *name, const char *value)
+{
+    (*(int32_t *)user)++;
+}
 
 static void take_setting(void *user, const char *name, const char *value)
 {
@@ -60,7 +69,8 @@ static void take_setting(void *user, const char *name, const char *value)
 static const char *path_of(const config_change_t *change, arena_t *arena)
 {
     const char *name = arena_strdup(arena, change->resource_name);
-    if (change->resource_type == CONFIG_RESOURCE_TOPIC) return arena_printf(arena, ZNODES_TOPIC_CONFIGS "/%s", name);
+    if (change->resource_type == CONFIG_RESOURCE_TOPIC)
+        return arena_printf(arena, ZNODES_TOPIC_CONFIGS "/%s", name);
     return arena_printf(arena, ZNODES_BROKER_CONFIGS "/%s", *name ? name : "<default>");
 }
 
@@ -116,7 +126,8 @@ static bytes_t edit_list(arena_t *arena, bytes_t list, bytes_t edit, bool add)
 
 static const kafka_setting_def_t *def_of(const config_change_t *change, bytes_t name)
 {
-    return change->resource_type == CONFIG_RESOURCE_TOPIC ? config_topic_setting(name) : config_broker_setting(name);
+    return change->resource_type == CONFIG_RESOURCE_TOPIC ? config_topic_setting(name)
+                                                          : config_broker_setting(name);
 }
 
 static refusal_t apply_list_edit(const config_change_t *change, const config_edit_t *edit, edited_t *edited)
@@ -145,17 +156,20 @@ static refusal_t apply_edits(const config_change_t *change, edited_t *edited)
             refusal_t refusal = apply_list_edit(change, edit, edited);
             if (refusal.error) return refusal;
         } else {
-            return refuse(KAFKA_INVALID_REQUEST, arena_printf(edited->arena, "Unknown operations type %d", edit->op));
+            return refuse(KAFKA_INVALID_REQUEST,
+                          arena_printf(edited->arena, "Unknown operations type %d", edit->op));
         }
     }
     return AGREED;
 }
 
-/* ---- checks -------------------------------------------------------------------------------------------------------------- */
+/* ---- checks ---- */
 
 static refusal_t check_edits(const config_change_t *change, arena_t *arena)
 {
     const char *nulls = NULL;
+    if (change->edits_count > EDITS_MAX)
+        return refuse(KAFKA_INVALID_REQUEST, "Too many configs for one resource");
     for (int32_t i = 0; i < change->edits_count; i++) {
         const config_edit_t *edit = &change->edits[i];
         for (int32_t j = 0; j < i; j++) {
@@ -163,7 +177,8 @@ static refusal_t check_edits(const config_change_t *change, arena_t *arena)
                 return refuse(KAFKA_INVALID_REQUEST, "Error due to duplicate config keys");
         }
         if (edit->value.ptr || edit->op == CONFIG_DELETE) continue;
-        nulls = arena_printf(arena, "%s%s%s", nulls ? nulls : "", nulls ? ", " : "", arena_strdup(arena, edit->name));
+        nulls = arena_printf(arena, "%s%s%s", nulls ? nulls : "", nulls ? ", " : "",
+                             arena_strdup(arena, edit->name));
     }
     if (!nulls) return AGREED;
     return refuse(KAFKA_INVALID_REQUEST, arena_printf(arena, "Null value not supported for : %s", nulls));
@@ -174,37 +189,54 @@ static refusal_t check_broker_name(const kafka_t *kafka, bytes_t name, arena_t *
     char *text = arena_strdup(arena, name), *end;
     if (name.len == 0) return AGREED;
     long id = strtol(text, &end, 10);
-    if (*end) return refuse(KAFKA_INVALID_REQUEST, arena_printf(arena, "Node id must be an integer, but it is: %s", text));
+    if (*end)
+        return refuse(KAFKA_INVALID_REQUEST,
+                      arena_printf(arena, "Node id must be an integer, but it is: %s", text));
     if (id == kafka->broker_id) return AGREED;
-    return refuse(KAFKA_INVALID_REQUEST, arena_printf(arena, "Unexpected broker id, expected %" PRId32 ", but received %s",
-                                                      kafka->broker_id, text));
+    return refuse(KAFKA_INVALID_REQUEST,
+                  arena_printf(arena, "Unexpected broker id, expected %" PRId32 ", but received %s",
+                               kafka->broker_id, text));
 }
 
 typedef bool (*forbids_t)(const kafka_setting_def_t *def);
 
-static bool is_read_only(const kafka_setting_def_t *def) { return def->mode == KAFKA_SETTING_READ_ONLY; }
-static bool is_per_listener(const kafka_setting_def_t *def) { return def->per_listener; }
-static bool is_per_broker(const kafka_setting_def_t *def) { return def->mode == KAFKA_SETTING_PER_BROKER; }
+static bool is_read_only(const kafka_setting_def_t *def)
+{
+    return def->mode == KAFKA_SETTING_READ_ONLY;
+}
+static bool is_per_listener(const kafka_setting_def_t *def)
+{
+    return def->per_listener;
+}
+static bool is_per_broker(const kafka_setting_def_t *def)
+{
+    return def->mode == KAFKA_SETTING_PER_BROKER;
+}
 
 /* Refuses when there are settings that `forbids` finds, naming them in the brackets of Scala's sets. */
-static refusal_t check_kind(const edited_t *edited, forbids_t forbids, const char *why, const char *set, arena_t *arena)
+static refusal_t check_kind(const edited_t *edited, forbids_t forbids, const char *why, const char *set,
+                            arena_t *arena)
 {
     const char *names = NULL;
     for (int32_t i = 0; i < edited->count; i++) {
         const kafka_setting_def_t *def = config_broker_setting(edited->items[i].name);
-        if (def && forbids(def)) names = arena_printf(arena, "%s%s%s", names ? names : "", names ? ", " : "", def->name);
+        if (def && forbids(def))
+            names = arena_printf(arena, "%s%s%s", names ? names : "", names ? ", " : "", def->name);
     }
     return names ? refuse(KAFKA_INVALID_REQUEST, arena_printf(arena, "%s: %s(%s)", why, set, names)) : AGREED;
 }
 
-/* Settings that Kafka does not know are kept (they may be a plugin's); those it knows must be changeable and fit. */
+/* Settings that Kafka does not know are kept (they may be a plugin's); those it knows must be changeable and
+ * fit. */
 static refusal_t check_broker_values(const config_change_t *change, const edited_t *edited, arena_t *arena)
 {
-    refusal_t refusal = check_kind(edited, is_read_only, "Cannot update these configs dynamically", "Set", arena);
+    refusal_t refusal =
+        check_kind(edited, is_read_only, "Cannot update these configs dynamically", "Set", arena);
     if (!refusal.error)
-        refusal = check_kind(edited, is_per_listener,
-                             "These security configs can be dynamically updated only per-listener using the listener prefix",
-                             "HashSet", arena);
+        refusal = check_kind(
+            edited, is_per_listener,
+            "These security configs can be dynamically updated only per-listener using the listener prefix",
+            "HashSet", arena);
     for (int32_t i = 0; i < edited->count && !refusal.error; i++) {
         const kafka_setting_t *s = &edited->items[i];
         const kafka_setting_def_t *def = config_broker_setting(s->name);
@@ -213,14 +245,18 @@ static refusal_t check_broker_values(const config_change_t *change, const edited
             refusal = refuse(KAFKA_INVALID_REQUEST, err);
     }
     if (!refusal.error && change->resource_name.len == 0)
-        refusal = check_kind(edited, is_per_broker,
-                             "Cannot update these configs at default cluster level, broker ids must be specified", "Set", arena);
+        refusal =
+            check_kind(edited, is_per_broker,
+                       "Cannot update these configs at default cluster level, broker ids must be specified",
+                       "Set", arena);
     return refusal;
 }
 
-static refusal_t check_topic(const kafka_t *kafka, const config_change_t *change, const edited_t *edited, arena_t *arena)
+static refusal_t check_topic(const kafka_t *kafka, const config_change_t *change, const edited_t *edited,
+                             arena_t *arena)
 {
-    if (change->resource_name.len == 0) return refuse(KAFKA_INVALID_REQUEST, "Default topic resources are not allowed.");
+    if (change->resource_name.len == 0)
+        return refuse(KAFKA_INVALID_REQUEST, "Default topic resources are not allowed.");
     const char *problem = kafka_topic_name_problem(change->resource_name, arena);
     if (problem) return refuse(KAFKA_INVALID_TOPIC_EXCEPTION, problem);
     for (int32_t i = 0; i < edited->count; i++) {
@@ -234,27 +270,32 @@ static refusal_t check_topic(const kafka_t *kafka, const config_change_t *change
             return refuse(KAFKA_INVALID_CONFIG, err);
     }
     if (kafka_topic_get(kafka, change->resource_name)) return AGREED;
-    return refuse(KAFKA_UNKNOWN_TOPIC_OR_PARTITION,
-                  arena_printf(arena, "The topic '%s' does not exist.", arena_strdup(arena, change->resource_name)));
+    return refuse(KAFKA_UNKNOWN_TOPIC_OR_PARTITION, arena_printf(arena, "The topic '%s' does not exist.",
+                                                                 arena_strdup(arena, change->resource_name)));
 }
 
-static refusal_t prepare(const kafka_t *kafka, const config_change_t *change, arena_t *arena, edited_t *ret_edited)
+static refusal_t prepare(const kafka_t *kafka, const config_change_t *change, arena_t *arena,
+                         edited_t *ret_edited)
 {
     refusal_t refusal = check_edits(change, arena);
     if (refusal.error) return refusal;
     if (change->resource_type != CONFIG_RESOURCE_TOPIC && change->resource_type != CONFIG_RESOURCE_BROKER)
-        return refuse(KAFKA_INVALID_REQUEST, arena_printf(arena, "Unknown resource type %d", change->resource_type));
+        return refuse(KAFKA_INVALID_REQUEST,
+                      arena_printf(arena, "Unknown resource type %d", change->resource_type));
     bool topic = change->resource_type == CONFIG_RESOURCE_TOPIC;
     if (!topic) refusal = check_broker_name(kafka, change->resource_name, arena);
     if (refusal.error) return refusal;
-    if (topic && kafka_topic_name_problem(change->resource_name, arena)) *ret_edited = (edited_t){.arena = arena};
-    else *ret_edited = load(kafka, change, arena);
+    if (topic && kafka_topic_name_problem(change->resource_name, arena))
+        *ret_edited = (edited_t){.arena = arena};
+    else
+        *ret_edited = load(kafka, change, arena);
     if (ret_edited->items) refusal = apply_edits(change, ret_edited);
     if (refusal.error) return refusal;
-    return topic ? check_topic(kafka, change, ret_edited, arena) : check_broker_values(change, ret_edited, arena);
+    return topic ? check_topic(kafka, change, ret_edited, arena)
+                 : check_broker_values(change, ret_edited, arena);
 }
 
-/* ---- into the tree ------------------------------------------------------------------------------------------------------- */
+/* ---- into the tree ---- */
 
 typedef struct pending {
     config_changed_cb done;
@@ -265,13 +306,18 @@ typedef struct pending {
 static void committed(tree_change_t *tree, coord_zerr_t err, int failed_index)
 {
     const pending_t *pending = tree->user;
-    int16_t error = err == ZOK ? KAFKA_NONE : err == ZNO_NODE ? KAFKA_UNKNOWN_TOPIC_OR_PARTITION : KAFKA_REQUEST_TIMED_OUT;
-    if (err == ZOK && pending->topic.len) topics_store_sync(tree->kafka, pending->topic);
-    else if (err == ZOK) topics_store_sync_brokers(tree->kafka);
+    int16_t error = err == ZOK        ? KAFKA_NONE
+                    : err == ZNO_NODE ? KAFKA_UNKNOWN_TOPIC_OR_PARTITION
+                                      : KAFKA_REQUEST_TIMED_OUT;
+    if (err == ZOK && pending->topic.len)
+        topics_store_sync(tree->kafka, pending->topic);
+    else if (err == ZOK)
+        topics_store_sync_brokers(tree->kafka);
     pending->done(pending->user, error, kafka_error_text(error));
 }
 
-void config_change(kafka_t *kafka, const config_change_t *change, arena_t *arena, config_changed_cb done, void *user)
+void config_change(kafka_t *kafka, const config_change_t *change, arena_t *arena, config_changed_cb done,
+                   void *user)
 {
     edited_t edited;
     refusal_t refusal = prepare(kafka, change, arena, &edited);
@@ -280,7 +326,8 @@ void config_change(kafka_t *kafka, const config_change_t *change, arena_t *arena
         return;
     }
     pending_t *pending = ARENA_NEW(arena, pending_t);
-    *pending = (pending_t){done, user, change->resource_type == CONFIG_RESOURCE_TOPIC ? change->resource_name : BYTES_NULL};
+    *pending = (pending_t){
+        done, user, change->resource_type == CONFIG_RESOURCE_TOPIC ? change->resource_name : BYTES_NULL};
     tree_change_t *tree = tree_change_new(kafka);
     tree_change_put(tree, path_of(change, arena), znode_format_config(edited.items, edited.count, arena));
     tree_change_submit(tree, committed, pending);

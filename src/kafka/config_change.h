@@ -1,4 +1,5 @@
-/* config_change.h: changing the settings of one resource: what AlterConfigs and IncrementalAlterConfigs have in common. */
+/* config_change.h: changing the settings of one resource: what AlterConfigs and IncrementalAlterConfigs have
+ * in common. */
 #ifndef TRIVET_KAFKA_CONFIG_CHANGE_H
 #define TRIVET_KAFKA_CONFIG_CHANGE_H
 
@@ -6,7 +7,12 @@
 
 enum { CONFIG_RESOURCE_TOPIC = 2, CONFIG_RESOURCE_BROKER = 4 };
 
-typedef enum config_op { CONFIG_SET = 0, CONFIG_DELETE = 1, CONFIG_APPEND = 2, CONFIG_SUBTRACT = 3 } config_op_t;
+typedef enum config_op {
+    CONFIG_SET = 0,
+    CONFIG_DELETE = 1,
+    CONFIG_APPEND = 2,
+    CONFIG_SUBTRACT = 3
+} config_op_t;
 
 typedef struct config_edit {
     bytes_t name;
@@ -23,9 +29,10 @@ typedef struct config_change {
     bool validate_only;
 } config_change_t;
 
-/* Everything but `done`'s arguments lives in `arena`, which must outlive it. `message` is NULL without an error. May run `done`
- * at once. */
+/* Everything but `done`'s arguments lives in `arena`, which must outlive it. `message` is NULL without an
+ * error. May run `done` at once. */
 typedef void (*config_changed_cb)(void *user, int16_t error, const char *message);
-void config_change(kafka_t *kafka, const config_change_t *change, arena_t *arena, config_changed_cb done, void *user);
+void config_change(kafka_t *kafka, const config_change_t *change, arena_t *arena, config_changed_cb done,
+                   void *user);
 
 #endif

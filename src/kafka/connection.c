@@ -1,24 +1,24 @@
 /* connection.c: frames in, requests to their handlers, answers out in the order of the requests.
  *
- * A frame is int32 size, then the request. As in Kafka, one request of a connection is served at a time; only handlers
- * that say so (Produce) let the next one start before they are answered. While a connection waits it is paused, so
- * that the peer feels the back-pressure. A frame that cannot be understood closes the connection, as Kafka does: only
- * ApiVersions has an answer for a version it does not know.
+ * A frame is int32 size, then the request. As in Kafka, one request of a connection is served at a time; only
+ * handlers that say so (Produce) let the next one start before they are answered. While a connection waits it
+ * is paused, so that the peer feels the back-pressure. A frame that cannot be understood closes the
+ * connection, as Kafka does: only ApiVersions has an answer for a version it does not know.
  *
- * Invariant: conn->requests holds the unanswered requests and those whose answer waits for an earlier one, in order;
- * a request is on it until its answer is written or its client is gone. */
+ * Invariant: conn->requests holds the unanswered requests and those whose answer waits for an earlier one, in
+ * order; a request is on it until its answer is written or its client is gone. */
 #include "kafka/connection.h"
 
 #include "base/slog.h"
 
 #include <stdlib.h>
 
-#define REQUESTS_FREE_MAX      128
-#define OUT_KEPT_BYTES_MAX     KIB(64)
-#define FRAME_SIZE_BYTES       4
-#define IDLE_CHECK_MS          10000
-#define CONNECTIONS_MAX        100000
-#define OUT_HIGH_BYTES         MIB(4)
+#define REQUESTS_FREE_MAX  128
+#define OUT_KEPT_BYTES_MAX KIB(64)
+#define FRAME_SIZE_BYTES   4
+#define IDLE_CHECK_MS      10000
+#define CONNECTIONS_MAX    100000
+#define OUT_HIGH_BYTES     MIB(4)
 
 struct kafka_conn {
     kafka_t *kafka;
@@ -32,7 +32,7 @@ struct kafka_conn {
     bool failed;
 };
 
-/* ---- a request's life -------------------------------------------------------------------------------------------- */
+/* ---- a request's life ---- */
 
 static kafka_request_t *request_new(kafka_t *kafka)
 {
@@ -54,8 +54,10 @@ static kafka_request_t *request_new(kafka_t *kafka)
 static void request_free(kafka_request_t *request)
 {
     kafka_t *kafka = request->kafka;
-    if (request->out.buf.cap > OUT_KEPT_BYTES_MAX) kafka_writer_deinit(&request->out);
-    else kafka_writer_clear(&request->out);
+    if (request->out.buf.cap > OUT_KEPT_BYTES_MAX)
+        kafka_writer_deinit(&request->out);
+    else
+        kafka_writer_clear(&request->out);
     list_remove(&request->node);
     if (kafka->requests_free_count >= REQUESTS_FREE_MAX) {
         kafka_writer_deinit(&request->out);
@@ -73,7 +75,8 @@ static void request_free(kafka_request_t *request)
 
 void kafka__requests_free(kafka_t *kafka)
 {
-    LIST_EACH (&kafka->requests_free, request, kafka_request_t, node) {
+    LIST_EACH(&kafka->requests_free, request, kafka_request_t, node)
+    {
         list_remove(&request->node);
         kafka_writer_deinit(&request->out);
         arena_deinit(&request->arena);
@@ -81,7 +84,7 @@ void kafka__requests_free(kafka_t *kafka)
     }
 }
 
-/* ---- answers ----------------------------------------------------------------------------------------------------- */
+/* ---- answers ---- */
 
 /* Hands the encoded answer to the connection: bytes are copied, stretches of files go as they are. */
 static void send_out(net_conn_t *net, kafka_writer_t *out)
@@ -111,7 +114,8 @@ static void resume(kafka_conn_t *conn)
 static void flush(kafka_conn_t *conn)
 {
     kafka_request_t *request;
-    while ((request = LIST_FIRST(&conn->requests, kafka_request_t, node)) && request->answer != KAFKA_REQUEST_OPEN) {
+    while ((request = LIST_FIRST(&conn->requests, kafka_request_t, node)) &&
+           request->answer != KAFKA_REQUEST_OPEN) {
         if (request->answer == KAFKA_REQUEST_DONE) send_out(conn->net, &request->out);
         request_free(request);
     }
@@ -178,15 +182,17 @@ void kafka_respond_close(kafka_request_t *request)
     kafka_respond_nothing(request);
 }
 
-/* ---- requests ---------------------------------------------------------------------------------------------------- */
+/* ---- requests ---- */
 
 const kafka_api_t *kafka__api_find(int16_t key)
 {
     size_t low = 0, high = KAFKA_APIS_COUNT;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (kafka_apis[middle].key < key) low = middle + 1;
-        else high = middle;
+        if (kafka_apis[middle].key < key)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low < KAFKA_APIS_COUNT && kafka_apis[low].key == key ? &kafka_apis[low] : NULL;
 }
@@ -292,13 +298,13 @@ static ssize_t on_data(net_conn_t *net, uint8_t *data, size_t len)
     return used;
 }
 
-/* ---- connections ------------------------------------------------------------------------------------------------- */
+/* ---- connections ---- */
 
 static uint32_t count_from_host(const kafka_t *kafka, bytes_t host)
 {
     uint32_t count = 0;
-    LIST_EACH (&kafka->connections, conn, kafka_conn_t, node)
-        count += bytes_eq(kafka__host_of(net_conn_peer(conn->net)), host);
+    LIST_EACH(&kafka->connections, conn, kafka_conn_t, node)
+    count += bytes_eq(kafka__host_of(net_conn_peer(conn->net)), host);
     return count;
 }
 
@@ -329,13 +335,15 @@ static void on_close(net_conn_t *net)
     if (!conn) return;
     list_t orphans;
     list_init(&orphans);
-    LIST_EACH (&conn->requests, request, kafka_request_t, node) request->conn = NULL;
+    LIST_EACH(&conn->requests, request, kafka_request_t, node) request->conn = NULL;
     list_splice_back(&orphans, &conn->requests);
     kafka_request_t *request;
     while ((request = LIST_FIRST(&orphans, kafka_request_t, node))) {
         list_remove(&request->node);
-        if (request->answer != KAFKA_REQUEST_OPEN) request_free(request);
-        else if (request->gone) request->gone(request);
+        if (request->answer != KAFKA_REQUEST_OPEN)
+            request_free(request);
+        else if (request->gone)
+            request->gone(request);
     }
     list_remove(&conn->node);
     conn->kafka->stats.connections--;
@@ -352,11 +360,14 @@ static const net_service_t service = {
                .conns_max = CONNECTIONS_MAX},
 };
 
-const net_service_t *kafka_service(void) { return &service; }
+const net_service_t *kafka_service(void)
+{
+    return &service;
+}
 
 void kafka__connections_resume(kafka_t *kafka)
 {
-    LIST_EACH (&kafka->connections, conn, kafka_conn_t, node) resume(conn);
+    LIST_EACH(&kafka->connections, conn, kafka_conn_t, node) resume(conn);
 }
 
 /* Closes connections that were silent for connections.max.idle.ms, unless an answer is due. */
@@ -366,8 +377,10 @@ static void close_idle(io_timer_t *timer)
     int64_t idle_ms = kafka->config.connections_max_idle_ms;
     if (idle_ms < 0) return;
     uint64_t now_ms = io_now_ns(kafka->loop) / 1000000;
-    LIST_EACH (&kafka->connections, conn, kafka_conn_t, node) {
-        if (conn->in_flight == 0 && now_ms > net_conn_active_ms(conn->net) + (uint64_t)idle_ms) net_close(conn->net);
+    LIST_EACH(&kafka->connections, conn, kafka_conn_t, node)
+    {
+        if (conn->in_flight == 0 && now_ms > net_conn_active_ms(conn->net) + (uint64_t)idle_ms)
+            net_close(conn->net);
     }
 }
 
@@ -380,10 +393,10 @@ void kafka__connections_start(kafka_t *kafka)
 void kafka__connections_stop(kafka_t *kafka)
 {
     io_timer_stop(&kafka->idle_timer);
-    LIST_EACH (&kafka->connections, conn, kafka_conn_t, node) net_close(conn->net);
+    LIST_EACH(&kafka->connections, conn, kafka_conn_t, node) net_close(conn->net);
 }
 
-/* ---- addresses --------------------------------------------------------------------------------------------------- */
+/* ---- addresses ---- */
 
 bytes_t kafka__host_of(const char *address)
 {
@@ -409,7 +422,8 @@ static const char *advertised_address(const kafka_t *kafka)
 
 void kafka_advertised(const kafka_request_t *request, bytes_t *ret_host, int32_t *ret_port)
 {
-    kafka__advertised(request->kafka, request->conn ? net_conn_local(request->conn->net) : "", ret_host, ret_port);
+    kafka__advertised(request->kafka, request->conn ? net_conn_local(request->conn->net) : "", ret_host,
+                      ret_port);
 }
 
 void kafka__advertised(const kafka_t *kafka, const char *local, bytes_t *ret_host, int32_t *ret_port)
@@ -421,7 +435,8 @@ void kafka__advertised(const kafka_t *kafka, const char *local, bytes_t *ret_hos
         memcpy(first, address, len);
         first[len] = '\0';
         *ret_port = kafka__port_of(first);
-        *ret_host = bytes_of(address + (kafka__host_of(first).ptr - (const uint8_t *)first), kafka__host_of(first).len);
+        *ret_host = bytes_of(address + (kafka__host_of(first).ptr - (const uint8_t *)first),
+                             kafka__host_of(first).len);
         if (ret_host->len) return;
     }
     *ret_host = kafka__host_of(local);

@@ -9,7 +9,7 @@ const char *kafka_error_name(int16_t error)
 {
     switch (error) {
 #define X(name, code, text)                                                                                  \
-    case code: return #name + PREFIX_CHARS;
+    case code: return &#name[PREFIX_CHARS];
         KAFKA_ERROR_MAP(X)
 #undef X
     default: return "UNKNOWN_SERVER_ERROR";

@@ -1,9 +1,9 @@
-/* fetch_session.h: fetch sessions (KIP-227): the broker remembers which partitions a consumer reads and what it was told last,
- * so that a fetch names only what changed and is answered only with what is new.
+/* fetch_session.h: fetch sessions (KIP-227): the broker remembers which partitions a consumer reads and what
+ * it was told last, so that a fetch names only what changed and is answered only with what is new.
  *
  *   request (id, epoch)      meaning
  *   (0, -1)                  no session
- *   (any, 0)                 everything is named; makes a session (its id is in the answer; 0 = the cache is full)
+ *   (any, 0)                 everything is named; makes a session (id 0 in the answer: the cache is full)
  *   (id, -1)                 ends the session; served without one
  *   (id, n)                  the next of session id; n must be the epoch expected, which begins at 1 */
 #ifndef TRIVET_KAFKA_FETCH_SESSION_H
@@ -11,10 +11,10 @@
 
 #include "kafka/partition.h"
 
-#define FETCH_SESSION_ID_NONE 0
+#define FETCH_SESSION_ID_NONE       0
 #define FETCH_SESSION_EPOCH_INITIAL 0
-#define FETCH_SESSION_EPOCH_FINAL (-1)
-#define FETCH_SESSION_IDLE_MS_MIN 120000 /* a session that was used since is not evicted */
+#define FETCH_SESSION_EPOCH_FINAL   (-1)
+#define FETCH_SESSION_IDLE_MS_MIN   120000 /* a session that was used since is not evicted */
 
 struct fetch;
 
@@ -51,8 +51,8 @@ typedef struct fetch_session {
     map_t by_key; /* topic and partition -> fetch_part_t, which it owns */
 } fetch_session_t;
 
-/* Finds the session of an incremental fetch and applies what the request says: KAFKA_NONE, FETCH_SESSION_ID_NOT_FOUND,
- * INVALID_FETCH_SESSION_EPOCH, FETCH_SESSION_TOPIC_ID_ERROR. */
+/* Finds the session of an incremental fetch and applies what the request says: KAFKA_NONE,
+ * FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH, FETCH_SESSION_TOPIC_ID_ERROR. */
 int16_t fetch_session_continue(kafka_t *kafka, const kafka_fetch_request_t *request, bool by_topic_id,
                                fetch_session_t **ret_session);
 /* A new session for a full fetch, or NULL when the cache is full of sessions in use. */

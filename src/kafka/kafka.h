@@ -35,7 +35,7 @@ int kafka_listen(kafka_t *kafka, const char *host, uint16_t port) MUST_CHECK;
 void kafka_stop(kafka_t *kafka);
 void kafka_free(kafka_t *kafka);
 
-/* ---- the bridge's door ------------------------------------------------------------------------------------------ */
+/* ---- the bridge's door ---- */
 
 typedef struct kafka_header {
     bytes_t key, value;
@@ -58,7 +58,7 @@ void kafka_produce_record(kafka_t *kafka, const kafka_produce_t *record, kafka_p
 /* The name of an error code: "UNKNOWN_TOPIC_OR_PARTITION". */
 const char *kafka_error_name(int16_t error);
 
-/* ---- figures ---------------------------------------------------------------------------------------------------- */
+/* ---- figures ---- */
 
 typedef struct kafka_stats {
     uint64_t requests, request_errors;

@@ -23,11 +23,12 @@ typedef struct fetch_sessions fetch_sessions_t; /* fetch_session.h */
 typedef struct partition_store partition_store_t; /* partition_store.h */
 
 #define KAFKA_REQUEST_ARENA_BYTES_MAX MIB(32) /* what decoding one request may take beside the request's own bytes */
+#define KAFKA_RESPONSE_ARENA_BYTES_MAX MIB(256) /* what building one response may take: kafka_response_is_full */
 #define KAFKA_TOPIC_NAME_BYTES_MAX    249
 #define KAFKA_PARTITIONS_MAX          10000 /* of one topic */
 #define KAFKA_IN_FLIGHT_MAX           64    /* unanswered requests of one connection */
 
-/* ---- the broker ------------------------------------------------------------------------------------------------- */
+/* ---- the broker ---- */
 
 struct kafka {
     io_loop_t *loop;
@@ -61,7 +62,7 @@ struct kafka {
     kafka_stats_t stats;
 };
 
-/* ---- topics ----------------------------------------------------------------------------------------------------- */
+/* ---- topics ---- */
 
 typedef struct kafka_partition_state { /* as in /brokers/topics/T/partitions/P/state */
     int32_t leader;
@@ -140,7 +141,7 @@ static inline void kafka_topic_listen(kafka_t *kafka, kafka_topic_listener_t *li
  *   void partition_delete(partition_t *)          fails what waits on it (UNKNOWN_TOPIC_OR_PARTITION), closes, removes
  *   uint64_t partition_bytes(const partition_t *), int64_t partition_log_end_offset(const partition_t *) ... */
 
-/* ---- requests --------------------------------------------------------------------------------------------------- */
+/* ---- requests ---- */
 
 struct kafka_request {
     kafka_t *kafka;
@@ -191,6 +192,13 @@ void kafka_respond_close(kafka_request_t *request);
 void kafka_advertised(const kafka_request_t *request, bytes_t *ret_host, int32_t *ret_port);
 /* "127.0.0.1", without the port, as Kafka's client_host shows it behind a slash. */
 bytes_t kafka_request_client_host(const kafka_request_t *request);
+
+/* A client that names the same thing over and over could make an answer of any size: handlers that list ask this
+ * before each item, and refuse the rest. */
+static inline bool kafka_response_is_full(const kafka_request_t *request)
+{
+    return request->arena.bytes_used > KAFKA_RESPONSE_ARENA_BYTES_MAX;
+}
 
 /* Arena helpers for responses. */
 #define KAFKA_MESSAGE(request_, type_) ((kafka_##type_##_t *)kafka_message_new(&(request_)->arena, &kafka_##type_##_shape))

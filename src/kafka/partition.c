@@ -1,27 +1,58 @@
-/* partition.c: a partition's life: opening with recovery, settings, leader epoch, high watermark, closing and deletion.
- * Called by topics.c; appending and reading are in partition_append.c and partition_read.c. */
+/* partition.c: a partition's life: opening with recovery, settings, leader epoch, high watermark, closing and
+ * deletion. Called by topics.c; appending and reading are in partition_append.c and partition_read.c. */
 #include "kafka/partition_internal.h"
 
 #include <stdio.h>
 
 static void rolled(void *user, int64_t base_offset);
 
-kafka_topic_t *partition_topic(const partition_t *partition) { return partition->topic; }
-int32_t partition_index(const partition_t *partition) { return partition->index; }
-int32_t partition_leader_epoch(const partition_t *partition) { return partition->leader_epoch; }
-log_t *partition_log(partition_t *partition) { return partition->log; }
-uint64_t partition_bytes(const partition_t *partition) { return log_bytes(partition->log); }
-int64_t partition_log_start_offset(const partition_t *partition) { return log_start_offset(partition->log); }
-int64_t partition_log_end_offset(const partition_t *partition) { return log_end_offset(partition->log); }
-int64_t partition_high_watermark(const partition_t *partition) { return partition->high_watermark; }
+kafka_topic_t *partition_topic(const partition_t *partition)
+{
+    return partition->topic;
+}
+int32_t partition_index(const partition_t *partition)
+{
+    return partition->index;
+}
+int32_t partition_leader_epoch(const partition_t *partition)
+{
+    return partition->leader_epoch;
+}
+log_t *partition_log(partition_t *partition)
+{
+    return partition->log;
+}
+uint64_t partition_bytes(const partition_t *partition)
+{
+    return log_bytes(partition->log);
+}
+int64_t partition_log_start_offset(const partition_t *partition)
+{
+    return log_start_offset(partition->log);
+}
+int64_t partition_log_end_offset(const partition_t *partition)
+{
+    return log_end_offset(partition->log);
+}
+int64_t partition_high_watermark(const partition_t *partition)
+{
+    return partition->high_watermark;
+}
 /* No transaction can be open: transactional batches are refused. */
-int64_t partition_last_stable_offset(const partition_t *partition) { return partition->high_watermark; }
-uint32_t partition_producers_count(const partition_t *partition) { return (uint32_t)partition->producers.by_id.count; }
+int64_t partition_last_stable_offset(const partition_t *partition)
+{
+    return partition->high_watermark;
+}
+uint32_t partition_producers_count(const partition_t *partition)
+{
+    return (uint32_t)partition->producers.by_id.count;
+}
 
 int16_t partition_check_epoch(const partition_t *partition, int32_t current_leader_epoch)
 {
     if (current_leader_epoch < 0 || current_leader_epoch == partition->leader_epoch) return KAFKA_NONE;
-    return current_leader_epoch < partition->leader_epoch ? KAFKA_FENCED_LEADER_EPOCH : KAFKA_UNKNOWN_LEADER_EPOCH;
+    return current_leader_epoch < partition->leader_epoch ? KAFKA_FENCED_LEADER_EPOCH
+                                                          : KAFKA_UNKNOWN_LEADER_EPOCH;
 }
 
 int16_t partition__error(int err)
@@ -36,7 +67,8 @@ int16_t partition__error(int err)
 
 void partition__path(const kafka_topic_t *topic, int32_t index, char out[PARTITION_PATH_CHARS_MAX])
 {
-    int n = snprintf(out, PARTITION_PATH_CHARS_MAX, "%s/%s-%" PRId32, topic->kafka->data_dir, topic->name, index);
+    int n =
+        snprintf(out, PARTITION_PATH_CHARS_MAX, "%s/%s-%" PRId32, topic->kafka->data_dir, topic->name, index);
     ASSERT(n > 0 && n < PARTITION_PATH_CHARS_MAX);
 }
 
@@ -46,13 +78,22 @@ static bool has_policy(const char *policies, const char *word)
     return at != NULL;
 }
 
+/* segment.jitter.ms: so that many partitions do not roll in the same moment. */
+static int64_t jitter_ms(const kafka_topic_t *topic)
+{
+    uint64_t random, most = (uint64_t)MIN(topic->config.segment_jitter_ms, topic->config.segment_ms);
+    if (most == 0) return 0;
+    io_random(topic->kafka->loop, &random, sizeof(random));
+    return (int64_t)(random % most);
+}
+
 static log_options_t log_options_of(const kafka_topic_t *topic)
 {
     const kafka_topic_config_t *c = &topic->config;
     bool deletes = has_policy(c->cleanup_policy, "delete");
     return (log_options_t){
         .segment_bytes_max = (uint64_t)c->segment_bytes,
-        .segment_age_ms_max = c->segment_ms,
+        .segment_age_ms_max = c->segment_ms - jitter_ms(topic),
         .index_interval_bytes = (uint32_t)c->index_interval_bytes,
         .index_bytes_max = (uint32_t)c->segment_index_bytes,
         .flush_messages = c->flush_messages,
@@ -71,7 +112,8 @@ static int metadata_text(const kafka_topic_t *topic, char out[64])
     return snprintf(out, 64, "version: 0\ntopic_id: %s", id);
 }
 
-/* A directory that belongs to another topic of that name (deleted while we were away) is kept under a name of its own. */
+/* A directory that belongs to another topic of that name (deleted while we were away) is kept under a name of
+ * its own. */
 static int check_metadata(const kafka_topic_t *topic, const char *dir)
 {
     io_loop_t *loop = topic->kafka->loop;
@@ -100,7 +142,8 @@ static int write_metadata(const kafka_topic_t *topic, const char *dir)
     if (io_exists(topic->kafka->loop, path)) return 0;
     int n = metadata_text(topic, text);
     text[n++] = '\n';
-    return partition__write_file(topic->kafka->loop, path, bytes_of(text, (size_t)n));
+    /* Synced: a torn one would make the next start take the data for another topic's. */
+    return io_replace_whole(topic->kafka->loop, path, bytes_of(text, (size_t)n));
 }
 
 int partition_open(kafka_topic_t *topic, int32_t index, partition_t **ret_partition)
@@ -132,7 +175,7 @@ int partition_open(kafka_topic_t *topic, int32_t index, partition_t **ret_partit
     p->high_watermark = log_end_offset(p->log);
     log_on_roll(p->log, rolled, p);
     partition__store_add(p);
-    if (index < topic->partitions_count) partition_set_leader_epoch(p, topic->partitions[index].leader_epoch);
+    partition_set_leader_epoch(p, topic->partitions[index].leader_epoch);
     *ret_partition = p;
     return 0;
 out_log:
@@ -155,7 +198,8 @@ void partition_set_leader_epoch(partition_t *partition, int32_t leader_epoch)
     log_epoch_begin(partition->log, leader_epoch);
 }
 
-/* ---- high watermark and stable storage -------------------------------------------------------------------------- */
+/* ---- high watermark and stable storage
+ * -------------------------------------------------------------------------- */
 
 void partition__advance_high_watermark(partition_t *partition, int64_t offset)
 {
@@ -183,7 +227,8 @@ void partition__flush(partition_t *partition)
     log_commit(partition->log, &partition->flush, flushed);
 }
 
-/* A segment is done: the producers as of its end, and its bytes on stable storage, so that recovery starts behind it. */
+/* A segment is done: the producers as of its end, and its bytes on stable storage, so that recovery starts
+ * behind it. */
 static void rolled(void *user, int64_t base_offset)
 {
     partition_t *p = user;
@@ -191,14 +236,19 @@ static void rolled(void *user, int64_t base_offset)
     partition__flush(p);
 }
 
-bool partition_needs_commit(const partition_t *partition) { return log_flush_due(partition->log); }
+bool partition_needs_commit(const partition_t *partition)
+{
+    return log_flush_due(partition->log);
+}
 
 static void committed(log_commit_t *log_commit, int err)
 {
     partition_commit_t *commit = CONTAINER_OF(log_commit, partition_commit_t, log_commit);
     int16_t error = KAFKA_NONE;
-    if (err) error = commit->partition->closing ? commit->partition->closing : KAFKA_KAFKA_STORAGE_ERROR;
-    else partition__advance_high_watermark(commit->partition, commit->end_offset);
+    if (err)
+        error = commit->partition->closing ? commit->partition->closing : KAFKA_KAFKA_STORAGE_ERROR;
+    else
+        partition__advance_high_watermark(commit->partition, commit->end_offset);
     commit->done(commit, error);
 }
 
@@ -211,7 +261,8 @@ void partition_commit(partition_t *partition, partition_commit_t *commit,
     log_commit(partition->log, &commit->log_commit, committed);
 }
 
-/* ---- waiting ---------------------------------------------------------------------------------------------------- */
+/* ---- waiting
+ * ---------------------------------------------------------------------------------------------------- */
 
 void partition_wait(partition_t *partition, partition_waiter_t *waiter)
 {
@@ -230,7 +281,8 @@ void partition__wake(partition_t *partition, int16_t error)
     }
 }
 
-/* ---- the end ---------------------------------------------------------------------------------------------------- */
+/* ---- the end
+ * ---------------------------------------------------------------------------------------------------- */
 
 static void partition_free(partition_t *partition)
 {
@@ -246,7 +298,7 @@ void partition_close(partition_t *partition)
         partition__snapshot_write(partition, log_end_offset(partition->log));
     }
     partition__store_remove(partition, false);
-    if (log_close(partition->log) != 0) partition->topic->kafka->partitions->failed = true;
+    if (log_close_unsynced(partition->log) != 0) partition->topic->kafka->partitions->failed = true;
     partition_free(partition);
 }
 

@@ -1,28 +1,32 @@
-/* partition.h: one partition that this broker holds: its log, what its producers sent last, its high watermark, and
- * who waits on it.
+/* partition.h: one partition that this broker holds: its log, what its producers sent last, its high
+ * watermark, and who waits on it.
  *
- * All on one reactor. With a single replica the high watermark follows the log's end at once, except where flush.messages
- * asks for stable storage first: then it follows the durable offset, and acknowledgements wait for that. */
+ * All on one reactor. With a single replica the high watermark follows the log's end at once, except where
+ * flush.messages asks for stable storage first: then it follows the durable offset, and acknowledgements wait
+ * for that. */
 #ifndef TRIVET_KAFKA_PARTITION_H
 #define TRIVET_KAFKA_PARTITION_H
 
 #include "kafka/kafka_internal.h"
 #include "log/log.h"
 
-/* ---- life: called by topics.c ----------------------------------------------------------------------------------- */
+/* ---- life: called by topics.c
+ * ----------------------------------------------------------------------------------- */
 
-/* Opens or makes <data_dir>/<topic>-<index>/ (with partition.metadata), recovers it, and leads at the epoch in the
- * topic's partition state. Needs kafka->partitions (partition_store.h). */
+/* Opens or makes <data_dir>/<topic>-<index>/ (with partition.metadata), recovers it, and leads at the epoch
+ * in the topic's partition state. Needs kafka->partitions (partition_store.h). */
 int partition_open(kafka_topic_t *topic, int32_t index, partition_t **ret_partition) MUST_CHECK;
 /* The topic's settings changed. */
 void partition_configure(partition_t *partition);
 void partition_set_leader_epoch(partition_t *partition, int32_t leader_epoch);
-/* Answers all who wait (NOT_LEADER_OR_FOLLOWER), writes a snapshot of the producers, syncs and closes. */
+/* Answers all who wait (NOT_LEADER_OR_FOLLOWER), writes a snapshot of the producers and closes. Stable
+ * storage is partition_store_close's business, for all partitions at once. */
 void partition_close(partition_t *partition);
 /* Answers all who wait (UNKNOWN_TOPIC_OR_PARTITION) and removes the directory. */
 void partition_delete(partition_t *partition);
 
-/* ---- figures ---------------------------------------------------------------------------------------------------- */
+/* ---- figures
+ * ---------------------------------------------------------------------------------------------------- */
 
 kafka_topic_t *partition_topic(const partition_t *partition);
 int32_t partition_index(const partition_t *partition);
@@ -37,7 +41,8 @@ uint32_t partition_producers_count(const partition_t *partition);
 /* KAFKA_NONE, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH; -1 is not checked. */
 int16_t partition_check_epoch(const partition_t *partition, int32_t current_leader_epoch);
 
-/* ---- appending -------------------------------------------------------------------------------------------------- */
+/* ---- appending
+ * -------------------------------------------------------------------------------------------------- */
 
 typedef enum partition_origin {
     PARTITION_CLIENT,      /* a Produce request: everything is checked */
@@ -55,18 +60,20 @@ typedef struct partition_appended {
     int64_t log_append_time_ms; /* -1 unless message.timestamp.type=LogAppendTime */
     int64_t log_start_offset;
     bool duplicate;
-    const char *message;        /* when refused: more than the code says, or NULL; static or in the arena */
+    const char *message; /* when refused: more than the code says, or NULL; static or in the arena */
     partition_record_error_t *record_errors; /* in the arena */
     int32_t record_errors_count;
 } partition_appended_t;
 
-/* Appends exactly one batch (`records` is patched in place). Returns a Kafka error code. After KAFKA_NONE the record is
- * written; whether it may be acknowledged says partition_needs_commit. Wakes waiting fetches (in a later turn). */
+/* Appends exactly one batch (`records` is patched in place). Returns a Kafka error code. After KAFKA_NONE the
+ * record is written; whether it may be acknowledged says partition_needs_commit. Wakes waiting fetches (in a
+ * later turn). */
 int16_t partition_append(partition_t *partition, uint8_t *records, size_t bytes, partition_origin_t origin,
                          arena_t *arena, partition_appended_t *ret_appended);
 /* Acknowledging must wait for partition_commit: flush.messages says so. */
 bool partition_needs_commit(const partition_t *partition);
-/* `done` runs later, once everything appended so far is on stable storage, with KAFKA_NONE or an error code. */
+/* `done` runs later, once everything appended so far is on stable storage, with KAFKA_NONE or an error code.
+ */
 typedef struct partition_commit {
     void (*done)(struct partition_commit *commit, int16_t error);
     partition_t *partition;
@@ -76,14 +83,18 @@ typedef struct partition_commit {
 void partition_commit(partition_t *partition, partition_commit_t *commit,
                       void (*done)(partition_commit_t *commit, int16_t error));
 
-/* ---- reading ---------------------------------------------------------------------------------------------------- */
+/* ---- reading
+ * ---------------------------------------------------------------------------------------------------- */
 
-/* Batches from the one that holds `offset`, below the high watermark (read_committed: the last stable offset). Returns a Kafka
- * error code (OFFSET_OUT_OF_RANGE, KAFKA_STORAGE_ERROR); an empty slice is no error. */
+/* Batches from the one that holds `offset`, below the high watermark (read_committed: the last stable
+ * offset). Returns a Kafka error code (OFFSET_OUT_OF_RANGE, KAFKA_STORAGE_ERROR); an empty slice is no error.
+ */
 int16_t partition_find(partition_t *partition, int64_t offset, size_t bytes_max, bool whole_first,
                        bool read_committed, log_slice_t *ret_slice);
-/* The same, copied behind what `out` holds: for readers inside the process. *ret_next_offset is where to go on. */
-int16_t partition_read(partition_t *partition, int64_t offset, size_t bytes_max, buf_t *out, int64_t *ret_next_offset);
+/* The same, copied behind what `out` holds: for readers inside the process. *ret_next_offset is where to go
+ * on. */
+int16_t partition_read(partition_t *partition, int64_t offset, size_t bytes_max, buf_t *out,
+                       int64_t *ret_next_offset);
 /* The first record at or after a time (or one of ListOffsets' negative times). offset -1: there is none. */
 typedef struct partition_offset {
     int64_t offset;
@@ -95,8 +106,8 @@ int16_t partition_offset_for(partition_t *partition, int64_t timestamp_ms, bool 
 /* Moves the log's start up to `offset` (-1 = the high watermark). */
 int16_t partition_delete_records(partition_t *partition, int64_t offset, int64_t *ret_low_watermark);
 
-/* Runs `wake` in a later turn, once, when the high watermark has moved or the partition is gone (error: why). The waiter is
- * unlinked before it runs; unlink it earlier with list_remove(&waiter->node). */
+/* Runs `wake` in a later turn, once, when the high watermark has moved or the partition is gone (error: why).
+ * The waiter is unlinked before it runs; unlink it earlier with list_remove(&waiter->node). */
 typedef struct partition_waiter {
     list_t node;
     void (*wake)(struct partition_waiter *waiter, int16_t error);

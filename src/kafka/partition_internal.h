@@ -7,7 +7,8 @@
 #include "kafka/producer_state.h"
 
 #define PARTITION_PATH_CHARS_MAX 4096
-#define PARTITION_OPENED_BATCH_BYTES_MAX MIB(256) /* what a compressed batch may open to, where it must be opened */
+#define PARTITION_OPENED_BATCH_BYTES_MAX                                                                     \
+    MIB(256) /* what a compressed batch may open to, where it must be opened */
 #define PARTITION_SNAPSHOTS_KEPT 2
 
 struct partition {
@@ -18,9 +19,9 @@ struct partition {
     int64_t high_watermark;
     int64_t snapshot_offset; /* of the newest snapshot written or read; -1 = none */
     producers_t producers;
-    list_t waiters;    /* partition_waiter_t */
-    list_t store_node; /* in store->partitions */
-    list_t news_node;  /* in store->news while waiters must be woken */
+    list_t waiters;     /* partition_waiter_t */
+    list_t store_node;  /* in store->partitions */
+    list_t news_node;   /* in store->news while waiters must be woken */
     log_commit_t flush; /* ours, for the high watermark where flush.messages counts */
     bool flushing;
     int16_t closing; /* the error that whoever still waits gets; 0 = open */
@@ -32,15 +33,17 @@ struct partition_store {
     list_t news;
     io_hook_t hook;
     io_timer_t news_timer, maintain_timer, checkpoint_timer, expiry_timer;
-    map_t checkpoints; /* "topic partition" -> partition_checkpoint_t, as read or as of the partition's close */
+    map_t
+        checkpoints; /* "topic partition" -> partition_checkpoint_t, as read or as of the partition's close */
     uint64_t written_hash; /* of the checkpoint files' text as last written */
-    bool clean;  /* the last stop was orderly */
-    bool failed; /* a partition did not close: the next start must recover */
+    bool clean;            /* the last stop was orderly */
+    bool failed;           /* a partition did not close: the next start must recover */
 };
 
 /* A partition's lines in the three checkpoint files; -1 = none. */
 typedef struct partition_checkpoint {
     int64_t recovery_point, log_start, high_watermark;
+    int64_t closed_end; /* the end of a log that was closed, once the stop has synced it: -1 = open */
 } partition_checkpoint_t;
 
 /* partition_store.c */
@@ -48,7 +51,8 @@ void partition__store_add(partition_t *partition);
 /* Takes the partition off; what it knows is kept for the checkpoints, unless it was deleted. */
 void partition__store_remove(partition_t *partition, bool deleted);
 /* What is known of a partition that is being opened. */
-partition_checkpoint_t partition__store_checkpoint(partition_store_t *store, const char *topic, int32_t index);
+partition_checkpoint_t partition__store_checkpoint(partition_store_t *store, const char *topic,
+                                                   int32_t index);
 /* Wakes the partition's waiters before the loop waits again. */
 void partition__store_news(partition_t *partition);
 

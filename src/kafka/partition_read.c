@@ -1,14 +1,14 @@
-/* partition_read.c: finding and reading what is in a partition: for fetches, for readers in the process, by time; and
- * DeleteRecords, which moves what can be read. */
+/* partition_read.c: finding and reading what is in a partition: for fetches, for readers in the process, by
+ * time; and DeleteRecords, which moves what can be read. */
 #include "kafka/partition_internal.h"
 #include "kafka/record.h"
 
 enum { /* ListOffsets' timestamps that are no time */
-    TIME_LATEST = -1,
-    TIME_EARLIEST = -2,
-    TIME_MAX_TIMESTAMP = -3,
-    TIME_EARLIEST_LOCAL = -4,
-    TIME_LATEST_TIERED = -5,
+       TIME_LATEST = -1,
+       TIME_EARLIEST = -2,
+       TIME_MAX_TIMESTAMP = -3,
+       TIME_EARLIEST_LOCAL = -4,
+       TIME_LATEST_TIERED = -5,
 };
 
 int16_t partition_find(partition_t *partition, int64_t offset, size_t bytes_max, bool whole_first,
@@ -18,7 +18,8 @@ int16_t partition_find(partition_t *partition, int64_t offset, size_t bytes_max,
     return partition__error(log_find(partition->log, offset, end, bytes_max, whole_first, ret_slice));
 }
 
-int16_t partition_read(partition_t *partition, int64_t offset, size_t bytes_max, buf_t *out, int64_t *ret_next_offset)
+int16_t partition_read(partition_t *partition, int64_t offset, size_t bytes_max, buf_t *out,
+                       int64_t *ret_next_offset)
 {
     log_slice_t slice;
     int16_t error = partition_find(partition, offset, bytes_max, true, false, &slice);
@@ -29,15 +30,18 @@ int16_t partition_read(partition_t *partition, int64_t offset, size_t bytes_max,
         error = KAFKA_KAFKA_STORAGE_ERROR;
     } else {
         ssize_t n = io_file_read(slice.file, slice.position, out->ptr + out->len, slice.bytes);
-        if (n == (ssize_t)slice.bytes) out->len += slice.bytes;
-        else error = KAFKA_KAFKA_STORAGE_ERROR;
+        if (n == (ssize_t)slice.bytes)
+            out->len += slice.bytes;
+        else
+            error = KAFKA_KAFKA_STORAGE_ERROR;
     }
     log_slice_release(slice.segment);
     return error;
 }
 
 /* The first record of one batch that reaches both; ERR_NOT_FOUND when the header promised too much. */
-static int find_record(const log_slice_t *slice, int64_t timestamp_ms, int64_t from_offset, record_t *ret_record)
+static int find_record(const log_slice_t *slice, int64_t timestamp_ms, int64_t from_offset,
+                       record_t *ret_record)
 {
     uint8_t *data = mem_try_alloc(slice->bytes);
     if (!data) return ERR_NOMEM;
@@ -54,7 +58,8 @@ static int find_record(const log_slice_t *slice, int64_t timestamp_ms, int64_t f
     return err;
 }
 
-static int16_t offset_by_time(partition_t *partition, int64_t timestamp_ms, int64_t end, partition_offset_t *ret_offset)
+static int16_t offset_by_time(partition_t *partition, int64_t timestamp_ms, int64_t end,
+                              partition_offset_t *ret_offset)
 {
     int64_t from = log_start_offset(partition->log);
     for (;;) {

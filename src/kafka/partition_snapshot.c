@@ -1,5 +1,6 @@
-/* partition_snapshot.c: the producers' state on disk: <offset>.snapshot holds it as of that offset. Written when a segment
- * rolls and at a clean stop; a damaged or missing one is made good from the batch headers in the log. */
+/* partition_snapshot.c: the producers' state on disk: <offset>.snapshot holds it as of that offset. Written
+ * when a segment rolls and at a clean stop; a damaged or missing one is made good from the batch headers in
+ * the log. */
 #include "kafka/partition_internal.h"
 
 #include <stdio.h>
@@ -25,7 +26,8 @@ static void list_name(void *user, const char *name, bool is_dir)
 
 static void snapshot_path(const partition_t *partition, int64_t offset, char out[PARTITION_PATH_CHARS_MAX])
 {
-    int n = snprintf(out, PARTITION_PATH_CHARS_MAX, "%s/%020" PRId64 ".snapshot", log_dir(partition->log), offset);
+    int n = snprintf(out, PARTITION_PATH_CHARS_MAX, "%s/%020" PRId64 ".snapshot", log_dir(partition->log),
+                     offset);
     ASSERT(n > 0 && n < PARTITION_PATH_CHARS_MAX);
 }
 
@@ -41,7 +43,8 @@ static void remove_old(partition_t *partition)
 {
     snapshot_list_t *list = mem_zalloc(sizeof(*list));
     if (io_list_dir(partition->topic->kafka->loop, log_dir(partition->log), list_name, list) == 0) {
-        for (size_t i = 0; i + PARTITION_SNAPSHOTS_KEPT < list->count; i++) snapshot_remove(partition, list->offsets[i]);
+        for (size_t i = 0; i + PARTITION_SNAPSHOTS_KEPT < list->count; i++)
+            snapshot_remove(partition, list->offsets[i]);
     }
     mem_free(list);
 }
@@ -73,7 +76,10 @@ static int snapshot_read(partition_t *partition, int64_t offset)
     return err;
 }
 
-static void note(void *user, const log_batch_t *batch) { producers_note(user, batch); }
+static void note(void *user, const log_batch_t *batch)
+{
+    producers_note(user, batch);
+}
 
 int partition__producers_recover(partition_t *partition)
 {

@@ -6,13 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define STORE_HOOK_RANK 50 /* behind what appends in this turn, before connections send (90) */
+#define STORE_HOOK_RANK       50 /* behind what appends in this turn, before connections send (90) */
 #define STORE_MAINTAIN_MS_MAX 30000
-#define CHECKPOINT_BYTES_MAX MIB(64)
-#define CLEAN_MARK ".kafka_cleanshutdown"
-#define RECOVERY_POINTS "recovery-point-offset-checkpoint"
-#define LOG_STARTS "log-start-offset-checkpoint"
-#define HIGH_WATERMARKS "replication-offset-checkpoint"
+#define CHECKPOINT_BYTES_MAX  MIB(64)
+#define CLEAN_MARK            ".kafka_cleanshutdown"
+#define RECOVERY_POINTS       "recovery-point-offset-checkpoint"
+#define LOG_STARTS            "log-start-offset-checkpoint"
+#define HIGH_WATERMARKS       "replication-offset-checkpoint"
 
 static void store_path(const partition_store_t *store, const char *name, char out[PARTITION_PATH_CHARS_MAX])
 {
@@ -31,14 +31,15 @@ int partition__write_file(io_loop_t *loop, const char *path, bytes_t data)
     return err;
 }
 
-/* ---- checkpoint files: "0", the number of lines, then "topic partition offset" ------------------------------------- */
+/* ---- checkpoint files: "0", the number of lines, then "topic partition offset"
+ * ------------------------------------- */
 
 static partition_checkpoint_t *checkpoint_get(partition_store_t *store, bytes_t key)
 {
     partition_checkpoint_t *c = map_get(&store->checkpoints, key);
     if (c) return c;
     c = mem_alloc(sizeof(*c));
-    *c = (partition_checkpoint_t){-1, -1, -1};
+    *c = (partition_checkpoint_t){-1, -1, -1, -1};
     map_put(&store->checkpoints, key, c);
     return c;
 }
@@ -103,19 +104,22 @@ static bytes_t checkpoint_key(char *out, size_t cap, const char *topic, int32_t 
 static void checkpoint_take(partition_store_t *store, const partition_t *p)
 {
     char key[KAFKA_TOPIC_NAME_BYTES_MAX + 16];
-    partition_checkpoint_t *c = checkpoint_get(store, checkpoint_key(key, sizeof(key), p->topic->name, p->index));
+    partition_checkpoint_t *c =
+        checkpoint_get(store, checkpoint_key(key, sizeof(key), p->topic->name, p->index));
     c->recovery_point = log_durable_offset(p->log);
     c->high_watermark = p->high_watermark;
     c->log_start = log_start_offset(p->log);
+    c->closed_end = -1;
 }
 
-/* Writes all three files, unless nothing changed. `recovery` and `start` must be durable when the clean mark says so. */
+/* Writes all three files, unless nothing changed. `recovery` and `start` must be durable when the clean mark
+ * says so. */
 static int checkpoints_write(partition_store_t *store)
 {
     char path[PARTITION_PATH_CHARS_MAX], temporary[PARTITION_PATH_CHARS_MAX];
     io_loop_t *loop = store->kafka->loop;
     buf_t recovery = BUF_INIT, start = BUF_INIT, high = BUF_INIT;
-    LIST_EACH (&store->partitions, p, partition_t, store_node) checkpoint_take(store, p);
+    LIST_EACH(&store->partitions, p, partition_t, store_node) checkpoint_take(store, p);
     checkpoint_text(store, offsetof(partition_checkpoint_t, recovery_point), &recovery);
     checkpoint_text(store, offsetof(partition_checkpoint_t, log_start), &start);
     checkpoint_text(store, offsetof(partition_checkpoint_t, high_watermark), &high);
@@ -142,11 +146,13 @@ static int checkpoints_write(partition_store_t *store)
 partition_checkpoint_t partition__store_checkpoint(partition_store_t *store, const char *topic, int32_t index)
 {
     char key[KAFKA_TOPIC_NAME_BYTES_MAX + 16];
-    const partition_checkpoint_t *c = map_get(&store->checkpoints, checkpoint_key(key, sizeof(key), topic, index));
-    return c ? *c : (partition_checkpoint_t){-1, -1, -1};
+    const partition_checkpoint_t *c =
+        map_get(&store->checkpoints, checkpoint_key(key, sizeof(key), topic, index));
+    return c ? *c : (partition_checkpoint_t){-1, -1, -1, -1};
 }
 
-/* ---- partitions ------------------------------------------------------------------------------------------------- */
+/* ---- partitions
+ * ------------------------------------------------------------------------------------------------- */
 
 void partition__store_add(partition_t *partition)
 {
@@ -167,7 +173,7 @@ void partition__store_remove(partition_t *partition, bool deleted)
     checkpoint_take(store, partition);
     partition_checkpoint_t *c =
         checkpoint_get(store, checkpoint_key(key, sizeof(key), partition->topic->name, partition->index));
-    c->recovery_point = log_end_offset(partition->log); /* its close syncs; if that fails there will be no clean mark */
+    c->closed_end = log_end_offset(partition->log);
 }
 
 static void tell_news(partition_store_t *store)
@@ -187,7 +193,10 @@ static void hook_run(io_hook_t *hook)
 }
 
 /* For news that come after the hook has run: the loop must not sleep on them. */
-static void news_run(io_timer_t *timer) { tell_news(CONTAINER_OF(timer, partition_store_t, news_timer)); }
+static void news_run(io_timer_t *timer)
+{
+    tell_news(CONTAINER_OF(timer, partition_store_t, news_timer));
+}
 
 void partition__store_news(partition_t *partition)
 {
@@ -197,13 +206,15 @@ void partition__store_news(partition_t *partition)
     list_push_back(&store->news, &partition->news_node);
 }
 
-/* ---- timers ----------------------------------------------------------------------------------------------------- */
+/* ---- timers
+ * ----------------------------------------------------------------------------------------------------- */
 
 static void maintain_run(io_timer_t *timer)
 {
     partition_store_t *store = CONTAINER_OF(timer, partition_store_t, maintain_timer);
     int64_t now_ms = io_wall_ms(store->kafka->loop);
-    LIST_EACH (&store->partitions, p, partition_t, store_node) {
+    LIST_EACH(&store->partitions, p, partition_t, store_node)
+    {
         uint32_t deleted;
         /* A segment that cannot be removed now is tried again next time. */
         (void)!log_maintain(p->log, now_ms, p->high_watermark, &deleted);
@@ -220,7 +231,8 @@ static void expiry_run(io_timer_t *timer)
 {
     partition_store_t *store = CONTAINER_OF(timer, partition_store_t, expiry_timer);
     int64_t now_ms = io_wall_ms(store->kafka->loop);
-    LIST_EACH (&store->partitions, p, partition_t, store_node) {
+    LIST_EACH(&store->partitions, p, partition_t, store_node)
+    {
         producers_expire(&p->producers, now_ms, store->kafka->config.producer_id_expiration_ms);
     }
 }
@@ -232,7 +244,8 @@ static void start_timer(partition_store_t *store, io_timer_t *timer, void (*run)
     io_timer_start(timer, every_ms, every_ms);
 }
 
-/* ---- life ------------------------------------------------------------------------------------------------------- */
+/* ---- life
+ * ------------------------------------------------------------------------------------------------------- */
 
 static void remove_deleted_dir(void *user, const char *name, bool is_dir)
 {
@@ -284,11 +297,30 @@ int partition_store_open(kafka_t *kafka)
     io_hook_add(kafka->loop, &store->hook);
     io_timer_init(kafka->loop, &store->news_timer, news_run);
     const kafka_broker_config_t *c = &kafka->config;
-    start_timer(store, &store->maintain_timer, maintain_run, MIN(c->log_retention_check_interval_ms, STORE_MAINTAIN_MS_MAX));
+    start_timer(store, &store->maintain_timer, maintain_run,
+                MIN(c->log_retention_check_interval_ms, STORE_MAINTAIN_MS_MAX));
     start_timer(store, &store->checkpoint_timer, checkpoint_run, c->log_flush_offset_checkpoint_interval_ms);
     start_timer(store, &store->expiry_timer, expiry_run, c->producer_id_expiration_check_interval_ms);
     kafka->partitions = store;
     return 0;
+}
+
+/* What the logs wrote becomes durable first, in one go: the mark must not say more than the disk knows. */
+static void stop_clean(partition_store_t *store)
+{
+    char path[PARTITION_PATH_CHARS_MAX], text[64];
+    io_loop_t *loop = store->kafka->loop;
+    if (io_sync_tree(loop, store->kafka->data_dir) != 0) return;
+    size_t cursor = 0;
+    for (map_entry_t *e; (e = map_next(&store->checkpoints, &cursor)) != NULL;) {
+        partition_checkpoint_t *c = e->value;
+        c->recovery_point = MAX(c->recovery_point, c->closed_end);
+    }
+    if (checkpoints_write(store) != 0) return;
+    store_path(store, CLEAN_MARK, path);
+    int n = snprintf(text, sizeof(text), "{\"version\":0,\"brokerEpoch\":%" PRId64 "}",
+                     store->kafka->broker_epoch);
+    (void)!io_replace_whole(loop, path, bytes_of(text, (size_t)n)); /* without it, the next start recovers */
 }
 
 void partition_store_close(kafka_t *kafka)
@@ -301,12 +333,7 @@ void partition_store_close(kafka_t *kafka)
     io_timer_stop(&store->maintain_timer);
     io_timer_stop(&store->checkpoint_timer);
     io_timer_stop(&store->expiry_timer);
-    if (checkpoints_write(store) == 0 && !store->failed) {
-        char path[PARTITION_PATH_CHARS_MAX], text[64];
-        store_path(store, CLEAN_MARK, path);
-        int n = snprintf(text, sizeof(text), "{\"version\":0,\"brokerEpoch\":%" PRId64 "}", kafka->broker_epoch);
-        (void)!io_replace_whole(kafka->loop, path, bytes_of(text, (size_t)n)); /* without it, the next start recovers */
-    }
+    if (!store->failed) stop_clean(store);
     store_free(store);
     kafka->partitions = NULL;
 }

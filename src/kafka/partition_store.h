@@ -1,5 +1,5 @@
-/* partition_store.h: what the partitions of one data directory share: checkpoint files, the mark of a clean stop,
- * and the timers of retention, checkpoints and producer expiry.
+/* partition_store.h: what the partitions of one data directory share: checkpoint files, the mark of a clean
+ * stop, and the timers of retention, checkpoints and producer expiry.
  *
  *   recovery-point-offset-checkpoint      all below is on stable storage
  *   log-start-offset-checkpoint           where logs start, when not at a segment's base
@@ -14,10 +14,11 @@
 
 typedef struct partition_store partition_store_t;
 
-/* Reads the checkpoints and removes the clean mark; sets kafka->partitions. Removes directories that were being
- * deleted (`-delete`). */
+/* Reads the checkpoints and removes the clean mark; sets kafka->partitions. Removes directories that were
+ * being deleted (`-delete`). */
 int partition_store_open(kafka_t *kafka) MUST_CHECK;
-/* After the last partition_close: writes checkpoints and the clean mark (unless a partition failed), and frees. */
+/* After the last partition_close: writes checkpoints and the clean mark (unless a partition failed), and
+ * frees. */
 void partition_store_close(kafka_t *kafka);
 
 #endif

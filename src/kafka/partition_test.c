@@ -40,15 +40,28 @@ static int setup(void **state)
     f->kafka.config.log_flush_offset_checkpoint_interval_ms = 60000;
     f->kafka.config.producer_id_expiration_check_interval_ms = 600000;
     f->kafka.config.producer_id_expiration_ms = 86400000;
-    f->topic = (kafka_topic_t){.kafka = &f->kafka, .name = "t", .name_len = 1, .partitions_count = 1,
+    f->topic = (kafka_topic_t){.kafka = &f->kafka,
+                               .name = "t",
+                               .name_len = 1,
+                               .partitions_count = 1,
                                .partitions = &f->partition_state};
     f->topic.id.bytes[3] = 7;
-    f->topic.config = (kafka_topic_config_t){
-        .cleanup_policy = "delete", .compression_type = "producer", .message_timestamp_type = "CreateTime",
-        .file_delete_delay_ms = 60000, .flush_messages = INT64_MAX, .flush_ms = INT64_MAX, .index_interval_bytes = 4096,
-        .max_message_bytes = 1048588, .message_timestamp_after_max_ms = 3600000,
-        .message_timestamp_before_max_ms = INT64_MAX, .min_insync_replicas = 1, .retention_bytes = -1,
-        .retention_ms = 604800000, .segment_bytes = 1 << 20, .segment_index_bytes = 10 << 20, .segment_ms = 604800000};
+    f->topic.config = (kafka_topic_config_t){.cleanup_policy = "delete",
+                                             .compression_type = "producer",
+                                             .message_timestamp_type = "CreateTime",
+                                             .file_delete_delay_ms = 60000,
+                                             .flush_messages = INT64_MAX,
+                                             .flush_ms = INT64_MAX,
+                                             .index_interval_bytes = 4096,
+                                             .max_message_bytes = 1048588,
+                                             .message_timestamp_after_max_ms = 3600000,
+                                             .message_timestamp_before_max_ms = INT64_MAX,
+                                             .min_insync_replicas = 1,
+                                             .retention_bytes = -1,
+                                             .retention_ms = 604800000,
+                                             .segment_bytes = 1 << 20,
+                                             .segment_index_bytes = 10 << 20,
+                                             .segment_ms = 604800000};
     arena_init(&f->arena, 0);
     f->builder = RECORD_BUILDER_INIT;
     *state = f;
@@ -159,21 +172,25 @@ static void bad_batches_are_refused_with_kafkas_codes(void **state)
     record_builder_add(&f->builder, now, BYTES_NULL, BYTES_LIT("x"), NULL, 0);
     uint8_t *b = record_builder_finish(&f->builder, 0, RECORD_NO_PRODUCER, &bytes);
     b[bytes - 1] ^= 1;
-    assert_int_equal(partition_append(f->p, b, bytes, PARTITION_CLIENT, &f->arena, &f->appended), KAFKA_CORRUPT_MESSAGE);
+    assert_int_equal(partition_append(f->p, b, bytes, PARTITION_CLIENT, &f->arena, &f->appended),
+                     KAFKA_CORRUPT_MESSAGE);
     b[bytes - 1] ^= 1;
     store_be32(b + 57, 2);
     store_be32(b + 17, crc32c(0, b + 21, bytes - 21));
-    assert_int_equal(partition_append(f->p, b, bytes, PARTITION_CLIENT, &f->arena, &f->appended), KAFKA_INVALID_RECORD);
+    assert_int_equal(partition_append(f->p, b, bytes, PARTITION_CLIENT, &f->arena, &f->appended),
+                     KAFKA_INVALID_RECORD);
     store_be32(b + 57, 1);
     store_be32(b + 17, crc32c(0, b + 21, bytes - 21));
     f->topic.config.cleanup_policy = "compact";
-    assert_int_equal(partition_append(f->p, b, bytes, PARTITION_CLIENT, &f->arena, &f->appended), KAFKA_INVALID_RECORD);
+    assert_int_equal(partition_append(f->p, b, bytes, PARTITION_CLIENT, &f->arena, &f->appended),
+                     KAFKA_INVALID_RECORD);
     assert_int_equal(f->appended.record_errors_count, 1);
     f->topic.config.cleanup_policy = "delete";
     assert_int_equal(partition_append(f->p, b, bytes - 1, PARTITION_CLIENT, &f->arena, &f->appended),
                      KAFKA_CORRUPT_MESSAGE);
     store_be64(b, 5);
-    assert_int_equal(partition_append(f->p, b, bytes, PARTITION_CLIENT, &f->arena, &f->appended), KAFKA_INVALID_RECORD);
+    assert_int_equal(partition_append(f->p, b, bytes, PARTITION_CLIENT, &f->arena, &f->appended),
+                     KAFKA_INVALID_RECORD);
     assert_int_equal(partition_log_end_offset(f->p), 0);
 }
 
@@ -189,13 +206,43 @@ static void log_append_time_stamps_the_batch(void **state)
     assert_int_equal(found.timestamp_ms, f->appended.log_append_time_ms);
 }
 
+static void compression_type_changes_the_codec(void **state)
+{
+    static const char *const types[] = {"uncompressed", "gzip", "snappy", "lz4", "zstd", "producer"};
+    fixture_t *f = *state;
+    f->topic.config.compression_gzip_level = -1;
+    f->topic.config.compression_lz4_level = 9;
+    f->topic.config.compression_zstd_level = 3;
+    for (int type = 0; type < 6; type++) {
+        int64_t offset = partition_log_end_offset(f->p), next;
+        buf_t out = BUF_INIT;
+        record_iter_t iter;
+        record_t r;
+        f->topic.config.compression_type = types[type];
+        assert_int_equal(append(f, 50, 7, (int32_t)offset), KAFKA_NONE);
+        assert_int_equal(partition_read(f->p, offset, MIB(1), &out, &next), KAFKA_NONE);
+        assert_true(log_batch_crc_ok(buf_bytes(&out)));
+        assert_int_equal(record_iter_init(&iter, buf_bytes(&out), MIB(1)), 0);
+        assert_int_equal(iter.batch.attributes & RECORD_COMPRESSION_MASK, type == 5 ? 0 : type);
+        for (int i = 0; i < 50; i++) {
+            assert_int_equal(record_iter_next(&iter, &r), 0);
+            assert_int_equal(r.offset, offset + i);
+            assert_true(bytes_eq(r.value, BYTES_LIT("some value")));
+        }
+        assert_int_equal(record_iter_next(&iter, &r), ERR_NOT_FOUND);
+        record_iter_deinit(&iter);
+        buf_deinit(&out);
+    }
+}
+
 static void times_find_records(void **state)
 {
     fixture_t *f = *state;
     partition_offset_t found;
     assert_int_equal(partition_offset_for(f->p, -3, false, &found), KAFKA_NONE);
     assert_int_equal(found.offset, -1);
-    for (int i = 0; i < 100; i++) assert_int_equal(append_at(f, 1000 + i * 100, 10, RECORD_NO_PRODUCER, 0), KAFKA_NONE);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(append_at(f, 1000 + i * 100, 10, RECORD_NO_PRODUCER, 0), KAFKA_NONE);
     for (int64_t t = 0; t < 11000; t += 3) {
         int64_t want = t <= 1000 ? 0 : (t - 1000) / 100 * 10 + (t % 100 < 10 ? t % 100 : 10);
         if (t > 1000 + 99 * 100 + 9) want = -1;
@@ -326,6 +373,7 @@ int main(void)
         TEST(a_repeated_batch_is_stored_once_also_after_a_restart),
         TEST(bad_batches_are_refused_with_kafkas_codes),
         TEST(log_append_time_stamps_the_batch),
+        TEST(compression_type_changes_the_codec),
         TEST(times_find_records),
         TEST(waiters_are_told_of_news_and_of_the_end),
         TEST(flush_messages_holds_the_high_watermark_back),

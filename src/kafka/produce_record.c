@@ -1,5 +1,5 @@
-/* produce_record.c: one record into a partition from inside the process: the bridge's door. The record becomes a batch of
- * one and passes the same checks as a client's. */
+/* produce_record.c: one record into a partition from inside the process: the bridge's door. The record
+ * becomes a batch of one and passes the same checks as a client's. */
 #include "kafka/config.h"
 #include "kafka/partition.h"
 #include "kafka/record.h"
@@ -33,7 +33,8 @@ static void committed(partition_commit_t *commit, int16_t error)
 static int32_t choose_partition(kafka_topic_t *topic, const kafka_produce_t *record)
 {
     if (record->partition >= 0) return record->partition;
-    uint32_t n = record->key.ptr ? murmur2(record->key.ptr, record->key.len) & 0x7fffffff : topic->next_partition++;
+    uint32_t n =
+        record->key.ptr ? murmur2(record->key.ptr, record->key.len) & 0x7fffffff : topic->next_partition++;
     return (int32_t)(n % (uint32_t)topic->partitions_count);
 }
 
@@ -51,8 +52,10 @@ static int16_t append(produce_job_t *job, partition_t *partition, const char **r
     size_t bytes;
     uint8_t *batch = record_builder_finish(&builder, 0, RECORD_NO_PRODUCER, &bytes);
     int16_t error = partition_append(partition, batch, bytes, PARTITION_CLIENT, arena, &appended);
-    if (error) *ret_message = appended.message;
-    else job->offset = appended.base_offset;
+    if (error)
+        *ret_message = appended.message;
+    else
+        job->offset = appended.base_offset;
     record_builder_deinit(&builder);
     return error;
 }
@@ -65,25 +68,32 @@ static void produce(produce_job_t *job, kafka_topic_t *topic)
     arena_init(&arena, 0);
     job->partition = choose_partition(topic, &job->record);
     int16_t error = kafka_topic_partition_get(topic, job->partition, &partition);
-    if (!error && topic->internal) error = KAFKA_INVALID_TOPIC_EXCEPTION; /* clients may not write there either */
+    if (!error && topic->internal)
+        error = KAFKA_INVALID_TOPIC_EXCEPTION; /* clients may not write there either */
     if (!error) error = append(job, partition, &message, &arena);
-    if (!error && partition_needs_commit(partition)) partition_commit(partition, &job->commit, committed);
-    else job_end(job, error, message);
+    if (!error && partition_needs_commit(partition))
+        partition_commit(partition, &job->commit, committed);
+    else
+        job_end(job, error, message);
     arena_deinit(&arena);
 }
 
 static void topic_is_there(void *user, kafka_topic_t *topic, int16_t error, const char *message)
 {
     produce_job_t *job = user;
-    if (topic) produce(job, topic);
-    else job_end(job, error, message);
+    if (topic)
+        produce(job, topic);
+    else
+        job_end(job, error, message);
 }
 
 static void topic_was_made(void *user, kafka_topic_t *topic, int16_t error, const char *message)
 {
     produce_job_t *job = user;
-    if (error == KAFKA_TOPIC_ALREADY_EXISTS) topics_store_wait(job->kafka, job->record.topic, 1, topic_is_there, job);
-    else topic_is_there(user, topic, error, message);
+    if (error == KAFKA_TOPIC_ALREADY_EXISTS)
+        topics_store_wait(job->kafka, job->record.topic, 1, topic_is_there, job);
+    else
+        topic_is_there(user, topic, error, message);
 }
 
 void kafka_produce_record(kafka_t *kafka, const kafka_produce_t *record, kafka_produced_cb done, void *user)
@@ -95,8 +105,12 @@ void kafka_produce_record(kafka_t *kafka, const kafka_produce_t *record, kafka_p
     job->user = user;
     job->partition = record->partition;
     kafka_topic_t *topic = kafka_topic_get(kafka, record->topic);
-    if (topic) produce(job, topic);
-    else if (!kafka->ready) job_end(job, KAFKA_BROKER_NOT_AVAILABLE, NULL);
-    else if (!kafka->config.auto_create_topics_enable) job_end(job, KAFKA_UNKNOWN_TOPIC_OR_PARTITION, NULL);
-    else kafka_topic_create_auto(kafka, record->topic, topic_was_made, job);
+    if (topic)
+        produce(job, topic);
+    else if (!kafka->ready)
+        job_end(job, KAFKA_BROKER_NOT_AVAILABLE, NULL);
+    else if (!kafka->config.auto_create_topics_enable)
+        job_end(job, KAFKA_UNKNOWN_TOPIC_OR_PARTITION, NULL);
+    else
+        kafka_topic_create_auto(kafka, record->topic, topic_was_made, job);
 }

@@ -1,11 +1,12 @@
-/* producer_ids.c: see producer_ids.h. The node holds {"version":1,"broker":N,"block_start":"S","block_end":"E"}, as
- * Kafka's brokers wrote it; who sets it at the version he read owns the block. */
+/* producer_ids.c: see producer_ids.h. The node holds
+ * {"version":1,"broker":N,"block_start":"S","block_end":"E"}, as Kafka's brokers wrote it; who sets it at the
+ * version he read owns the block. */
 #include "kafka/producer_ids.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#define NODE_BYTES_MAX 512
+#define NODE_BYTES_MAX  512
 #define CLAIM_TRIES_MAX 10
 
 struct producer_ids {
@@ -90,10 +91,13 @@ static void claim(struct producer_ids *ids)
     ids->claimed = end + 1;
     ids->claiming = true;
     int n = snprintf(text, sizeof(text),
-                     "{\"version\":1,\"broker\":%" PRId32 ",\"block_start\":\"%" PRId64 "\",\"block_end\":\"%" PRId64 "\"}",
+                     "{\"version\":1,\"broker\":%" PRId32 ",\"block_start\":\"%" PRId64
+                     "\",\"block_end\":\"%" PRId64 "\"}",
                      ids->kafka->broker_id, ids->claimed, ids->claimed + PRODUCER_IDS_BLOCK - 1);
-    coord_op_t op = {.kind = err == ZOK ? COORD_SET : COORD_CREATE, .path = PRODUCER_IDS_PATH,
-                     .data = bytes_of(text, (size_t)n), .version = err == ZOK ? stat.version : -1};
+    coord_op_t op = {.kind = err == ZOK ? COORD_SET : COORD_CREATE,
+                     .path = PRODUCER_IDS_PATH,
+                     .data = bytes_of(text, (size_t)n),
+                     .version = err == ZOK ? stat.version : -1};
     coord_submit(ids->kafka->coord, &op, 1, &ids->request, claimed);
 }
 
@@ -118,6 +122,8 @@ void producer_ids_free(kafka_t *kafka)
     if (!ids) return;
     kafka->producer_ids = NULL;
     fail(ids, KAFKA_NOT_COORDINATOR);
-    if (ids->claiming) ids->closed = true; /* the tree still answers: that frees it */
-    else mem_free(ids);
+    if (ids->claiming)
+        ids->closed = true; /* the tree still answers: that frees it */
+    else
+        mem_free(ids);
 }

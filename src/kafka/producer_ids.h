@@ -1,15 +1,15 @@
-/* producer_ids.h: producer ids, unique for the life of the cluster: taken in blocks of 1,000 from the tree's node
- * /latest_producer_id_block, so that a crash wastes at most a block. */
+/* producer_ids.h: producer ids, unique for the life of the cluster: taken in blocks of 1,000 from the tree's
+ * node /latest_producer_id_block, so that a crash wastes at most a block. */
 #ifndef TRIVET_KAFKA_PRODUCER_IDS_H
 #define TRIVET_KAFKA_PRODUCER_IDS_H
 
 #include "kafka/kafka_internal.h"
 
-#define PRODUCER_IDS_PATH "/latest_producer_id_block"
+#define PRODUCER_IDS_PATH  "/latest_producer_id_block"
 #define PRODUCER_IDS_BLOCK 1000
 
-/* `done` runs once, at once or later, with an id or an error code (COORDINATOR_LOAD_IN_PROGRESS: ask again). The request
- * is the caller's and must live until then. */
+/* `done` runs once, at once or later, with an id or an error code (COORDINATOR_LOAD_IN_PROGRESS: ask again).
+ * The request is the caller's and must live until then. */
 typedef struct producer_id_request {
     list_t node;
     void (*done)(struct producer_id_request *request, int16_t error, int64_t producer_id);

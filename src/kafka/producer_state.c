@@ -6,9 +6,9 @@
 
 #include <stdio.h>
 
-#define SNAPSHOT_VERSION 1
+#define SNAPSHOT_VERSION      1
 #define SNAPSHOT_HEADER_BYTES 10
-#define SNAPSHOT_ENTRY_BYTES 46
+#define SNAPSHOT_ENTRY_BYTES  46
 
 void producers_clear(producers_t *producers)
 {
@@ -18,7 +18,10 @@ void producers_clear(producers_t *producers)
     producers->by_id = MAP_INIT;
 }
 
-void producers_deinit(producers_t *producers) { producers_clear(producers); }
+void producers_deinit(producers_t *producers)
+{
+    producers_clear(producers);
+}
 
 producer_t *producers_get(const producers_t *producers, int64_t id)
 {
@@ -68,7 +71,8 @@ int16_t producers_check(const producers_t *producers, const log_batch_t *batch,
     if (batch->producer_epoch > p->epoch) {
         if (batch->base_sequence == 0) return KAFKA_NONE;
         snprintf(message, PRODUCER_MESSAGE_BYTES_MAX,
-                 "Invalid sequence number for new epoch of producer %" PRId64 ": %d (request epoch), %d (seq. number), "
+                 "Invalid sequence number for new epoch of producer %" PRId64
+                 ": %d (request epoch), %d (seq. number), "
                  "%d (current producer epoch)",
                  p->id, batch->producer_epoch, batch->base_sequence, p->epoch);
         return KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER;
@@ -78,7 +82,8 @@ int16_t producers_check(const producers_t *producers, const log_batch_t *batch,
     int32_t last = p->batches_count ? p->batches[p->batches_count - 1].last_sequence : -1;
     if (batch->base_sequence == producer_sequence_add(last, 1)) return KAFKA_NONE;
     snprintf(message, PRODUCER_MESSAGE_BYTES_MAX,
-             "Out of order sequence number for producer %" PRId64 ": %d (incoming seq. number), %d (current end "
+             "Out of order sequence number for producer %" PRId64
+             ": %d (incoming seq. number), %d (current end "
              "sequence number)",
              p->id, batch->base_sequence, last);
     return KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER;
@@ -90,7 +95,8 @@ void producers_note(producers_t *producers, const log_batch_t *batch)
     producer_t *p = producers_get(producers, batch->producer_id);
     if (!p) {
         if (producers->by_id.count >= PRODUCERS_MAX) {
-            for (int64_t idle_ms = 3600000; producers->by_id.count >= PRODUCERS_MAX && idle_ms >= 0; idle_ms -= 900000) {
+            for (int64_t idle_ms = 3600000; producers->by_id.count >= PRODUCERS_MAX && idle_ms >= 0;
+                 idle_ms -= 900000) {
                 producers_expire(producers, batch->max_timestamp, idle_ms);
             }
             if (producers->by_id.count >= PRODUCERS_MAX) return; /* it may go on anywhere, unprotected */
@@ -126,8 +132,10 @@ void producers_expire(producers_t *producers, int64_t now_ms, int64_t idle_ms_ma
     cursor = 0;
     for (map_entry_t *e; (e = map_next(&producers->by_id, &cursor)) != NULL;) {
         producer_t *p = e->value;
-        if (p->txn_first_offset < 0 && now_ms - p->timestamp_ms >= idle_ms_max) mem_free(p);
-        else map_put(&kept, e->key, p);
+        if (p->txn_first_offset < 0 && now_ms - p->timestamp_ms >= idle_ms_max)
+            mem_free(p);
+        else
+            map_put(&kept, e->key, p);
     }
     map_deinit(&producers->by_id);
     producers->by_id = kept;

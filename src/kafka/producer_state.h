@@ -1,5 +1,6 @@
-/* producer_state.h: what a partition knows of each idempotent producer: its epoch and its last five batches, so that a batch
- * sent twice is stored once and a gap is refused (KIP-98). Pure state: partition.c feeds it, snapshots persist it.
+/* producer_state.h: what a partition knows of each idempotent producer: its epoch and its last five batches,
+ * so that a batch sent twice is stored once and a gap is refused (KIP-98). Pure state: partition.c feeds it,
+ * snapshots persist it.
  *
  * Sequence numbers count records, from 0 to INT32_MAX and again from 0. */
 #ifndef TRIVET_KAFKA_PRODUCER_STATE_H
@@ -11,7 +12,7 @@
 #include "log/log.h"
 
 #define PRODUCER_BATCHES_KEPT 5
-#define PRODUCERS_MAX 100000 /* of one partition; above, the longest idle ones are forgotten early */
+#define PRODUCERS_MAX         100000 /* of one partition; above, the longest idle ones are forgotten early */
 
 typedef struct producer_batch {
     int32_t last_sequence;
@@ -39,8 +40,9 @@ void producers_deinit(producers_t *producers);
 void producers_clear(producers_t *producers);
 producer_t *producers_get(const producers_t *producers, int64_t id);
 
-/* May this batch of a client be appended? A Kafka error code (INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER), or
- * KAFKA_NONE; then *ret_duplicate is the batch that it repeats, or NULL. `message` explains, in 160 bytes at most. */
+/* May this batch of a client be appended? A Kafka error code (INVALID_PRODUCER_EPOCH,
+ * OUT_OF_ORDER_SEQUENCE_NUMBER), or KAFKA_NONE; then *ret_duplicate is the batch that it repeats, or NULL.
+ * `message` explains, in 160 bytes at most. */
 #define PRODUCER_MESSAGE_BYTES_MAX 200
 int16_t producers_check(const producers_t *producers, const log_batch_t *batch,
                         const producer_batch_t **ret_duplicate, char message[PRODUCER_MESSAGE_BYTES_MAX]);
@@ -49,8 +51,9 @@ void producers_note(producers_t *producers, const log_batch_t *batch);
 /* Forgets who was idle for `idle_ms_max`. */
 void producers_expire(producers_t *producers, int64_t now_ms, int64_t idle_ms_max);
 
-/* A snapshot: i16 version 1, u32 CRC-32C of what follows, i32 count, and for each producer: id i64, epoch i16, last sequence
- * i32, last offset i64, offset delta i32, timestamp i64, coordinator epoch i32, first offset of its transaction i64. */
+/* A snapshot: i16 version 1, u32 CRC-32C of what follows, i32 count, and for each producer: id i64, epoch
+ * i16, last sequence i32, last offset i64, offset delta i32, timestamp i64, coordinator epoch i32, first
+ * offset of its transaction i64. */
 void producers_encode(const producers_t *producers, buf_t *out);
 int producers_decode(producers_t *producers, bytes_t data) MUST_CHECK; /* ERR_CORRUPT: nothing was changed */
 

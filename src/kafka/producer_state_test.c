@@ -9,8 +9,13 @@
 
 static log_batch_t batch(int64_t id, int16_t epoch, int32_t sequence, int32_t count, int64_t offset)
 {
-    return (log_batch_t){.base_offset = offset, .last_offset_delta = count - 1, .count = count, .producer_id = id,
-                         .producer_epoch = epoch, .base_sequence = sequence, .max_timestamp = 1000 + offset};
+    return (log_batch_t){.base_offset = offset,
+                         .last_offset_delta = count - 1,
+                         .count = count,
+                         .producer_id = id,
+                         .producer_epoch = epoch,
+                         .base_sequence = sequence,
+                         .max_timestamp = 1000 + offset};
 }
 
 static int16_t check(producers_t *p, log_batch_t b, const producer_batch_t **ret_duplicate)
@@ -19,7 +24,10 @@ static int16_t check(producers_t *p, log_batch_t b, const producer_batch_t **ret
     return producers_check(p, &b, ret_duplicate, message);
 }
 
-static void note(producers_t *p, log_batch_t b) { producers_note(p, &b); }
+static void note(producers_t *p, log_batch_t b)
+{
+    producers_note(p, &b);
+}
 
 static void the_last_five_batches_are_recognised_when_they_come_again(void **state)
 {
@@ -46,7 +54,8 @@ static void sequences_wrap_behind_the_largest(void **state)
 {
     producers_t p = PRODUCERS_INIT;
     const producer_batch_t *duplicate;
-    assert_int_equal(check(&p, batch(1, 0, INT32_MAX - 2, 5, 0), &duplicate), KAFKA_NONE); /* unknown: anywhere */
+    assert_int_equal(check(&p, batch(1, 0, INT32_MAX - 2, 5, 0), &duplicate),
+                     KAFKA_NONE);               /* unknown: anywhere */
     note(&p, batch(1, 0, INT32_MAX - 2, 5, 0)); /* MAX-2, MAX-1, MAX, 0, 1 */
     assert_int_equal(check(&p, batch(1, 0, INT32_MAX - 2, 5, 0), &duplicate), KAFKA_NONE);
     assert_non_null(duplicate);
@@ -90,7 +99,8 @@ static void snapshots_give_the_state_back_and_damage_is_noticed(void **state)
         assert_int_equal(producers_decode(&q, buf_bytes(&text)), ERR_CORRUPT);
         text.ptr[at] ^= 1;
     }
-    for (size_t n = 0; n < text.len; n += 11) assert_int_equal(producers_decode(&q, bytes_of(text.ptr, n)), ERR_CORRUPT);
+    for (size_t n = 0; n < text.len; n += 11)
+        assert_int_equal(producers_decode(&q, bytes_of(text.ptr, n)), ERR_CORRUPT);
     buf_deinit(&text);
     producers_deinit(&p);
     producers_deinit(&q);

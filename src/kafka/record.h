@@ -1,9 +1,10 @@
-/* record.h: records inside a batch (format v2): walking them, opened where they are compressed, and building batches of
- * our own. The data path does not open batches; this is for ListOffsets by time, compacted topics, the coordinators and
- * the bridge.
+/* record.h: records inside a batch (format v2): walking them, opened where they are compressed, and building
+ * batches of our own. The data path does not open batches; this is for ListOffsets by time, compacted topics,
+ * the coordinators and the bridge.
  *
- * A record: length varint, attributes i8, timestamp delta varlong, offset delta varint, key length varint + key,
- * value length varint + value, header count varint, headers (key length varint + key, value length varint + value). */
+ * A record: length varint, attributes i8, timestamp delta varlong, offset delta varint, key length varint +
+ * key, value length varint + value, header count varint, headers (key length varint + key, value length
+ * varint + value). */
 #ifndef TRIVET_KAFKA_RECORD_H
 #define TRIVET_KAFKA_RECORD_H
 
@@ -12,11 +13,11 @@
 #include "log/log.h"
 
 enum { /* batch attributes */
-    RECORD_COMPRESSION_MASK = 7,
-    RECORD_LOG_APPEND_TIME = 8,
-    RECORD_TRANSACTIONAL = 16,
-    RECORD_CONTROL = 32,
-    RECORD_DELETE_HORIZON = 64,
+       RECORD_COMPRESSION_MASK = 7,
+       RECORD_LOG_APPEND_TIME = 8,
+       RECORD_TRANSACTIONAL = 16,
+       RECORD_CONTROL = 32,
+       RECORD_DELETE_HORIZON = 64,
 };
 typedef enum record_codec { RECORD_NONE, RECORD_GZIP, RECORD_SNAPPY, RECORD_LZ4, RECORD_ZSTD } record_codec_t;
 
@@ -32,11 +33,12 @@ typedef struct record {
 typedef struct record_iter {
     log_batch_t batch;
     const uint8_t *ptr, *end;
-    int32_t left;  /* records to come */
+    int32_t left;    /* records to come */
     uint8_t *opened; /* decompressed payload, owned */
 } record_iter_t;
 
-/* `batch` holds one whole batch. The opened payload may take `bytes_max` (ERR_LIMIT). ERR_CORRUPT: bad compression. */
+/* `batch` holds one whole batch. The opened payload may take `bytes_max` (ERR_LIMIT). ERR_CORRUPT: bad
+ * compression. */
 int record_iter_init(record_iter_t *iter, bytes_t batch, size_t bytes_max) MUST_CHECK;
 /* 0 with a record, ERR_NOT_FOUND at the end, ERR_CORRUPT. */
 int record_iter_next(record_iter_t *iter, record_t *ret_record) MUST_CHECK;
@@ -44,8 +46,8 @@ void record_iter_deinit(record_iter_t *iter);
 /* The next header of a record: `at` starts as record.headers. False at the end or when it is malformed. */
 bool record_header_next(bytes_t *at, bytes_t *ret_key, bytes_t *ret_value);
 
-/* Builds one uncompressed batch. Initialise, add records, finish; the bytes are the builder's until the next init or
- * deinit. Offsets are relative to 0: the log patches them. */
+/* Builds one uncompressed batch. Initialise, add records, finish; the bytes are the builder's until the next
+ * init or deinit. Offsets are relative to 0: the log patches them. */
 typedef struct record_builder {
     buf_t buf;
     int32_t count;
@@ -73,8 +75,12 @@ typedef struct record_producer {
 uint8_t *record_builder_finish(record_builder_t *builder, int16_t attributes, record_producer_t producer,
                                size_t *ret_bytes);
 
-/* Opens a compressed payload: malloc'd in *ret_data. ERR_CORRUPT, ERR_LIMIT, ERR_NOMEM, ERR_UNSUPPORTED (codec). */
+/* Opens a compressed payload: malloc'd in *ret_data. ERR_CORRUPT, ERR_LIMIT, ERR_NOMEM, ERR_UNSUPPORTED
+ * (codec). */
 int record_decompress(record_codec_t codec, bytes_t data, size_t bytes_max, uint8_t **ret_data,
                       size_t *ret_bytes) MUST_CHECK;
+/* A whole batch under another codec, into `out` (emptied first). Errors as above. */
+int record_recompress(bytes_t batch, record_codec_t codec, int level, size_t bytes_max,
+                      buf_t *out) MUST_CHECK;
 
 #endif

@@ -1,5 +1,6 @@
-/* record_codec.c: opening compressed payloads: gzip, snappy (raw or in the framing of the Java library, "xerial"), lz4 frames
- * and zstd. Input is a client's: every size is checked against `bytes_max` before memory grows. */
+/* record_codec.c: opening compressed payloads: gzip, snappy (raw or in the framing of the Java library,
+ * "xerial"), lz4 frames and zstd. Input is a client's: every size is checked against `bytes_max` before
+ * memory grows. */
 #include "kafka/record.h"
 
 #include <lz4frame.h>
@@ -40,8 +41,10 @@ static int open_gzip(bytes_t data, output_t *out)
         z.avail_out = (uInt)(out->cap - out->len);
         status = inflate(&z, Z_NO_FLUSH);
         out->len = out->cap - z.avail_out;
-        if (status != Z_OK && status != Z_STREAM_END) err = ERR_CORRUPT;
-        else if (status == Z_OK && z.avail_in == 0 && z.avail_out > 0) err = ERR_CORRUPT; /* ends early */
+        if (status != Z_OK && status != Z_STREAM_END)
+            err = ERR_CORRUPT;
+        else if (status == Z_OK && z.avail_in == 0 && z.avail_out > 0)
+            err = ERR_CORRUPT; /* ends early */
     }
     inflateEnd(&z);
     return err;
@@ -55,19 +58,22 @@ static int snappy_block(bytes_t block, output_t *out)
     if (n == 0) return 0;
     int err = output_grow(out, n);
     if (err) return err;
-    if (snappy_uncompress((const char *)block.ptr, block.len, (char *)out->data + out->len, &n) != SNAPPY_OK) {
+    if (snappy_uncompress((const char *)block.ptr, block.len, (char *)out->data + out->len, &n) !=
+        SNAPPY_OK) {
         return ERR_CORRUPT;
     }
     out->len += n;
     return 0;
 }
 
-/* Java's framing: 8 bytes of magic, version and compatible version (i32 each), then blocks with an i32 length. */
+/* Java's framing: 8 bytes of magic, version and compatible version (i32 each), then blocks with an i32
+ * length. */
 static int open_snappy(bytes_t data, output_t *out)
 {
     static const uint8_t magic[8] = {0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0};
     enum { HEADER_BYTES = 16 };
-    if (data.len < HEADER_BYTES || memcmp(data.ptr, magic, sizeof(magic)) != 0) return snappy_block(data, out);
+    if (data.len < HEADER_BYTES || memcmp(data.ptr, magic, sizeof(magic)) != 0)
+        return snappy_block(data, out);
     for (size_t at = HEADER_BYTES; at < data.len;) {
         if (data.len - at < 4) return ERR_CORRUPT;
         uint32_t n = load_be32(data.ptr + at);
@@ -91,8 +97,10 @@ static int open_lz4(bytes_t data, output_t *out)
         if (err) break;
         size_t room = out->cap - out->len, taken = data.len - at;
         hint = LZ4F_decompress(ctx, out->data + out->len, &room, data.ptr + at, &taken, NULL);
-        if (LZ4F_isError(hint)) err = ERR_CORRUPT;
-        else if (room == 0 && taken == 0) err = ERR_CORRUPT; /* ends early */
+        if (LZ4F_isError(hint))
+            err = ERR_CORRUPT;
+        else if (room == 0 && taken == 0)
+            err = ERR_CORRUPT; /* ends early */
         else {
             out->len += room;
             at += taken;
@@ -115,15 +123,19 @@ static int open_zstd(bytes_t data, output_t *out)
         ZSTD_outBuffer to = {out->data, out->cap, out->len};
         size_t before = in.pos;
         left = ZSTD_decompressStream(z, &to, &in);
-        if (ZSTD_isError(left)) err = ERR_CORRUPT;
-        else if (to.pos == out->len && in.pos == before && left != 0) err = ERR_CORRUPT; /* ends early */
-        else out->len = to.pos;
+        if (ZSTD_isError(left))
+            err = ERR_CORRUPT;
+        else if (to.pos == out->len && in.pos == before && left != 0)
+            err = ERR_CORRUPT; /* ends early */
+        else
+            out->len = to.pos;
     }
     ZSTD_freeDStream(z);
     return err;
 }
 
-int record_decompress(record_codec_t codec, bytes_t data, size_t bytes_max, uint8_t **ret_data, size_t *ret_bytes)
+int record_decompress(record_codec_t codec, bytes_t data, size_t bytes_max, uint8_t **ret_data,
+                      size_t *ret_bytes)
 {
     output_t out = {.max = bytes_max};
     int err = ERR_UNSUPPORTED;

@@ -1,4 +1,5 @@
-/* record_fuzz.c: hostile batches: opened and walked to their end, whatever they hold; and hostile producer snapshots. */
+/* record_fuzz.c: hostile batches: opened and walked to their end, whatever they hold; and hostile producer
+ * snapshots. */
 #include "kafka/producer_state.h"
 #include "kafka/record.h"
 

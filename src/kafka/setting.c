@@ -17,8 +17,10 @@ const kafka_setting_def_t *kafka_setting_find(const kafka_setting_def_t *table, 
         size_t middle = (low + high) / 2;
         int order = bytes_cmp(bytes_str(table[middle].name), name);
         if (order == 0) return &table[middle];
-        if (order < 0) low = middle + 1;
-        else high = middle;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return NULL;
 }
@@ -39,8 +41,8 @@ static bytes_t take_word(bytes_t *rest, char separator)
     return trim(word);
 }
 
-static PRINTF_LIKE(5, 6) int refuse(const kafka_setting_def_t *def, bytes_t value, char *err, size_t err_bytes,
-                                    const char *fmt, ...)
+static PRINTF_LIKE(5, 6) int refuse(const kafka_setting_def_t *def, bytes_t value, char *err,
+                                    size_t err_bytes, const char *fmt, ...)
 {
     char why[KAFKA_SETTING_ERROR_BYTES_MAX];
     va_list args;
@@ -54,7 +56,8 @@ static PRINTF_LIKE(5, 6) int refuse(const kafka_setting_def_t *def, bytes_t valu
 
 static const char *type_name(const kafka_setting_def_t *def)
 {
-    static const char *const names[] = {"", "BOOLEAN", "STRING", "INT", "SHORT", "LONG", "DOUBLE", "LIST", "CLASS", "PASSWORD"};
+    static const char *const names[] = {"",     "BOOLEAN", "STRING", "INT",   "SHORT",
+                                        "LONG", "DOUBLE",  "LIST",   "CLASS", "PASSWORD"};
     return names[def->type];
 }
 
@@ -104,8 +107,8 @@ static int check_range(const kafka_setting_def_t *def, bytes_t value, double v, 
     bool in_range = v >= def->min && v <= def->max;
     if (in_range || v == def->or_else) return 0;
     if (def->or_else < def->min)
-        return refuse(def, value, err, err_bytes, "Value must be between %.17g and %.17g or equal to %.17g", def->min,
-                      def->max, def->or_else);
+        return refuse(def, value, err, err_bytes, "Value must be between %.17g and %.17g or equal to %.17g",
+                      def->min, def->max, def->or_else);
     if (v < def->min) return refuse(def, value, err, err_bytes, "Value must be at least %.17g", def->min);
     return refuse(def, value, err, err_bytes, "Value must be no more than %.17g", def->max);
 }
@@ -118,8 +121,10 @@ static int check_number(const kafka_setting_def_t *def, bytes_t value, char *err
         return refuse(def, value, err, err_bytes, "Not a number of type %s", type_name(def));
     if (def->type != KAFKA_SETTING_DOUBLE) v = (double)whole;
     char text[NUMBER_CHARS_MAX];
-    if (def->type == KAFKA_SETTING_DOUBLE) format_double(v, text, sizeof(text));
-    else snprintf(text, sizeof(text), "%" PRId64, whole);
+    if (def->type == KAFKA_SETTING_DOUBLE)
+        format_double(v, text, sizeof(text));
+    else
+        snprintf(text, sizeof(text), "%" PRId64, whole);
     return check_range(def, bytes_str(text), v, err, err_bytes);
 }
 
@@ -153,24 +158,29 @@ static bool is_replica_list(bytes_t value)
         bytes_t pair = take_word(&value, ',');
         bytes_t partition = take_word(&pair, ':');
         if (!partition.len || !pair.len) return false;
-        for (size_t i = 0; i < partition.len; i++) if (!isdigit(partition.ptr[i])) return false;
-        for (size_t i = 0; i < pair.len; i++) if (!isdigit(pair.ptr[i])) return false;
+        for (size_t i = 0; i < partition.len; i++)
+            if (!isdigit(partition.ptr[i])) return false;
+        for (size_t i = 0; i < pair.len; i++)
+            if (!isdigit(pair.ptr[i])) return false;
     }
     return true;
 }
 
 static int check_words(const kafka_setting_def_t *def, bytes_t value, char *err, size_t err_bytes)
 {
-    if (def->nonempty && value.len == 0) return refuse(def, value, err, err_bytes, "String must be non-empty");
+    if (def->nonempty && value.len == 0)
+        return refuse(def, value, err, err_bytes, "String must be non-empty");
     if (!def->valid) return 0;
     if (strcmp(def->valid, "replicas") == 0) {
         if (is_replica_list(value)) return 0;
-        snprintf(err, err_bytes, "Invalid value [%.*s] for configuration %s: %s must be the literal '*' or a list of "
+        snprintf(err, err_bytes,
+                 "Invalid value [%.*s] for configuration %s: %s must be the literal '*' or a list of "
                  "replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...",
                  (int)MIN(value.len, (size_t)100), (const char *)value.ptr, def->name, def->name);
         return ERR_INVALID;
     }
-    if (def->type != KAFKA_SETTING_LIST) return is_valid_word(def, value) ? 0 : refuse_word(def, value, err, err_bytes);
+    if (def->type != KAFKA_SETTING_LIST)
+        return is_valid_word(def, value) ? 0 : refuse_word(def, value, err, err_bytes);
     while (value.len) {
         bytes_t word = take_word(&value, ',');
         if (!is_valid_word(def, word)) return refuse_word(def, word, err, err_bytes);
@@ -218,7 +228,8 @@ char *kafka_setting_normal(const kafka_setting_def_t *def, bytes_t value)
     double v;
     value = trim(value);
     switch ((kafka_setting_type_t)def->type) {
-    case KAFKA_SETTING_BOOLEAN: return mem_strdup(bytes_eq_nocase(value, BYTES_LIT("true")) ? "true" : "false");
+    case KAFKA_SETTING_BOOLEAN:
+        return mem_strdup(bytes_eq_nocase(value, BYTES_LIT("true")) ? "true" : "false");
     case KAFKA_SETTING_INT:
     case KAFKA_SETTING_SHORT:
     case KAFKA_SETTING_LONG:

@@ -11,7 +11,8 @@ static void check(const char *name, const char *value, const char *expected)
     char err[KAFKA_SETTING_ERROR_BYTES_MAX] = "";
     const kafka_setting_def_t *def = config_topic_setting(bytes_str(name));
     assert_non_null(def);
-    assert_int_equal(kafka_setting_check(def, bytes_str(value), err, sizeof(err)), expected ? ERR_INVALID : 0);
+    assert_int_equal(kafka_setting_check(def, bytes_str(value), err, sizeof(err)),
+                     expected ? ERR_INVALID : 0);
     if (expected) assert_string_equal(err, expected);
 }
 
@@ -33,16 +34,19 @@ static void values_are_refused_in_the_words_of_kafka(void **state)
     check("min.cleanable.dirty.ratio", "2",
           "Invalid value 2.0 for configuration min.cleanable.dirty.ratio: Value must be no more than 1");
     check("compression.gzip.level", "77",
-          "Invalid value 77 for configuration compression.gzip.level: Value must be between 1 and 9 or equal to -1");
+          "Invalid value 77 for configuration compression.gzip.level: Value must be between 1 and 9 or equal "
+          "to -1");
     check("compression.gzip.level", "-1", NULL);
     check("leader.replication.throttled.replicas", "0:1,1:2", NULL);
 }
 
 static void doubles_are_spelt_as_java_spells_them(void **state)
 {
-    static const char *const spelt[][2] = {{"2", "2.0"},        {".5", "0.5"},     {"0.001", "0.001"}, {"1e7", "1.0E7"},
-                                           {"123.25", "123.25"}, {"0.1", "0.1"},    {"0.0001", "1.0E-4"},
-                                           {"1.7976931348623157E308", "1.7976931348623157E308"}};
+    static const char *const spelt[][2] = {
+        {"2", "2.0"},         {".5", "0.5"},
+        {"0.001", "0.001"},   {"1e7", "1.0E7"},
+        {"123.25", "123.25"}, {"0.1", "0.1"},
+        {"0.0001", "1.0E-4"}, {"1.7976931348623157E308", "1.7976931348623157E308"}};
     const kafka_setting_def_t *def = config_topic_setting(BYTES_LIT("min.cleanable.dirty.ratio"));
     for (size_t i = 0; i < ARRAY_LEN(spelt); i++) {
         char *text = kafka_setting_normal(def, bytes_str(spelt[i][0]));

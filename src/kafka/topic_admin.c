@@ -1,9 +1,10 @@
-/* topic_admin.c: the changes to topics that clients ask for, as changes of the tree; and the election of leaders,
- * which with one broker is giving every partition its state. What the tree then says comes back through
- * topics_store.c.
+/* topic_admin.c: the changes to topics that clients ask for, as changes of the tree; and the election of
+ * leaders, which with one broker is giving every partition its state. What the tree then says comes back
+ * through topics_store.c.
  *
- * One change holds at most PARTITIONS_AT_ONCE partitions, so that no entry of the replicated log grows without bound:
- * the rest follows in further changes, and a deletion that was interrupted goes on from /admin/delete_topics. */
+ * One change holds at most PARTITIONS_AT_ONCE partitions, so that no entry of the replicated log grows
+ * without bound: the rest follows in further changes, and a deletion that was interrupted goes on from
+ * /admin/delete_topics. */
 #include "kafka/topics.h"
 
 #include "kafka/config.h"
@@ -13,7 +14,7 @@
 #define PARTITIONS_AT_ONCE 500
 #define LEADER_EPOCH_FIRST 0
 
-/* ---- changes of the tree ------------------------------------------------------------------------------------------- */
+/* ---- changes of the tree ---- */
 
 tree_change_t *tree_change_new(kafka_t *kafka)
 {
@@ -38,9 +39,18 @@ static void add_op(tree_change_t *change, coord_op_kind_t kind, const char *path
     };
 }
 
-void tree_change_create(tree_change_t *change, const char *path, bytes_t data) { add_op(change, COORD_CREATE, path, data); }
-void tree_change_set(tree_change_t *change, const char *path, bytes_t data) { add_op(change, COORD_SET, path, data); }
-void tree_change_delete(tree_change_t *change, const char *path) { add_op(change, COORD_DELETE, path, BYTES_NULL); }
+void tree_change_create(tree_change_t *change, const char *path, bytes_t data)
+{
+    add_op(change, COORD_CREATE, path, data);
+}
+void tree_change_set(tree_change_t *change, const char *path, bytes_t data)
+{
+    add_op(change, COORD_SET, path, data);
+}
+void tree_change_delete(tree_change_t *change, const char *path)
+{
+    add_op(change, COORD_DELETE, path, BYTES_NULL);
+}
 void tree_change_create_ephemeral(tree_change_t *change, const char *path, bytes_t data)
 {
     add_op(change, COORD_CREATE_EPHEMERAL, path, data);
@@ -60,8 +70,8 @@ static void change_done(coord_request_t *request, coord_zerr_t err, int failed_i
     mem_free(change);
 }
 
-void tree_change_submit(tree_change_t *change, void (*done)(tree_change_t *change, coord_zerr_t err, int failed_index),
-                        void *user)
+void tree_change_submit(tree_change_t *change,
+                        void (*done)(tree_change_t *change, coord_zerr_t err, int failed_index), void *user)
 {
     change->done = done;
     change->user = user;
@@ -78,7 +88,7 @@ static int16_t error_of(coord_zerr_t err)
     }
 }
 
-/* ---- leaders ------------------------------------------------------------------------------------------------------- */
+/* ---- leaders ---- */
 
 static int32_t controller_epoch(const kafka_t *kafka)
 {
@@ -90,17 +100,20 @@ static int32_t controller_epoch(const kafka_t *kafka)
     return epoch;
 }
 
-/* Adds states for partitions that have none, from `first` on; returns how many. With one broker the leader is the
- * first replica that is this one. */
+/* Adds states for partitions that have none, from `first` on; returns how many. With one broker the leader is
+ * the first replica that is this one. */
 static int32_t add_states(tree_change_t *change, const char *name, const znode_topic_t *topic, int32_t first)
 {
     int32_t added = 0;
     for (int32_t i = first; i < topic->partitions_count && added < PARTITIONS_AT_ONCE; i++) {
-        const char *path = arena_printf(&change->arena, ZNODES_TOPICS "/%s/partitions/%" PRId32 "/state", name, i);
+        const char *path =
+            arena_printf(&change->arena, ZNODES_TOPICS "/%s/partitions/%" PRId32 "/state", name, i);
         if (coord_exists(change->kafka->coord, path)) continue;
         int32_t self = change->kafka->broker_id;
-        znode_state_t state = {.leader = -1, .leader_epoch = LEADER_EPOCH_FIRST,
-                               .controller_epoch = controller_epoch(change->kafka), .isr = topic->partitions[i]};
+        znode_state_t state = {.leader = -1,
+                               .leader_epoch = LEADER_EPOCH_FIRST,
+                               .controller_epoch = controller_epoch(change->kafka),
+                               .isr = topic->partitions[i]};
         for (int32_t r = 0; r < topic->partitions[i].count; r++) {
             if (topic->partitions[i].ids[r] != self) continue;
             state.leader = self;
@@ -112,14 +125,14 @@ static int32_t add_states(tree_change_t *change, const char *name, const znode_t
     return added;
 }
 
-void topic_elect(kafka_t *kafka, const char *name, const znode_topic_t *topic)
+void topic_elect(const kafka_topic_t *topic, const znode_topic_t *node)
 {
-    tree_change_t *change = tree_change_new(kafka);
-    (void)add_states(change, name, topic, 0);
+    tree_change_t *change = tree_change_new(topic->kafka);
+    (void)add_states(change, topic->name, node, topic->partitions_count);
     tree_change_submit(change, NULL, NULL);
 }
 
-/* ---- creation ------------------------------------------------------------------------------------------------------ */
+/* ---- creation ---- */
 
 static const char *colliding_topic(const kafka_t *kafka, bytes_t name)
 {
@@ -148,7 +161,8 @@ static int16_t check_counts(const kafka_topic_spec_t *spec, arena_t *arena, cons
         return KAFKA_INVALID_PARTITIONS;
     }
     if (spec->partitions_count > KAFKA_PARTITIONS_MAX) {
-        *ret_message = arena_printf(arena, "Number of partitions is above the limit of %d.", KAFKA_PARTITIONS_MAX);
+        *ret_message =
+            arena_printf(arena, "Number of partitions is above the limit of %d.", KAFKA_PARTITIONS_MAX);
         return KAFKA_INVALID_PARTITIONS;
     }
     return KAFKA_NONE;
@@ -162,20 +176,24 @@ static int16_t check_overrides(const kafka_topic_spec_t *spec, arena_t *arena, c
         char *err = arena_alloc(arena, KAFKA_SETTING_ERROR_BYTES_MAX);
         *ret_message = err;
         if (!def) {
-            *ret_message = arena_printf(arena, "Unknown topic config name: %s", arena_strdup(arena, override->name));
+            *ret_message =
+                arena_printf(arena, "Unknown topic config name: %s", arena_strdup(arena, override->name));
             return KAFKA_INVALID_CONFIG;
         }
-        if (kafka_setting_check(def, override->value, err, KAFKA_SETTING_ERROR_BYTES_MAX) != 0) return KAFKA_INVALID_CONFIG;
+        if (kafka_setting_check(def, override->value, err, KAFKA_SETTING_ERROR_BYTES_MAX) != 0)
+            return KAFKA_INVALID_CONFIG;
     }
     return KAFKA_NONE;
 }
 
 static int16_t effective_replication(const kafka_t *kafka, const kafka_topic_spec_t *spec)
 {
-    return spec->replication_factor > 0 ? spec->replication_factor : (int16_t)kafka->config.default_replication_factor;
+    return spec->replication_factor > 0 ? spec->replication_factor
+                                        : (int16_t)kafka->config.default_replication_factor;
 }
 
-int16_t topic_create_check(kafka_t *kafka, const kafka_topic_spec_t *spec, arena_t *arena, const char **ret_message)
+int16_t topic_create_check(kafka_t *kafka, const kafka_topic_spec_t *spec, arena_t *arena,
+                           const char **ret_message)
 {
     const char *problem = kafka_topic_name_problem(spec->name, arena);
     *ret_message = problem;
@@ -196,9 +214,11 @@ int16_t topic_create_check(kafka_t *kafka, const kafka_topic_spec_t *spec, arena
     if (error) return error;
     int16_t replication = effective_replication(kafka, spec);
     if (replication > 1) {
-        *ret_message = arena_printf(arena, "Unable to replicate the partition %d time(s): The target replication factor "
-                                           "of %d cannot be reached because only 1 broker(s) are registered.",
-                                    replication, replication);
+        *ret_message =
+            arena_printf(arena,
+                         "Unable to replicate the partition %d time(s): The target replication factor "
+                         "of %d cannot be reached because only 1 broker(s) are registered.",
+                         replication, replication);
         return KAFKA_INVALID_REPLICATION_FACTOR;
     }
     return KAFKA_NONE;
@@ -209,11 +229,14 @@ const char *topic_assignment_problem(const kafka_t *kafka, const int32_t *ids, i
     if (count == 0) return "The manual partition assignment includes an empty replica list.";
     for (int32_t i = 0; i < count; i++) {
         if (ids[i] != kafka->broker_id)
-            return arena_printf(arena, "The manual partition assignment includes broker %" PRId32
-                                       ", but no such broker is registered.", ids[i]);
-        if (i > 0)
-            return arena_printf(arena, "The manual partition assignment includes the broker %" PRId32 " more than once.",
+            return arena_printf(arena,
+                                "The manual partition assignment includes broker %" PRId32
+                                ", but no such broker is registered.",
                                 ids[i]);
+        if (i > 0)
+            return arena_printf(
+                arena, "The manual partition assignment includes the broker %" PRId32 " more than once.",
+                ids[i]);
     }
     return NULL;
 }
@@ -248,8 +271,8 @@ static void creation_committed(tree_change_t *change, coord_zerr_t err, int fail
         creation_end(creation, NULL, error_of(err), kafka_error_text(error_of(err)));
     } else {
         topics_store_sync(creation->kafka, bytes_str(creation->name));
-        topics_store_wait(creation->kafka, bytes_str(creation->name), creation->partitions_count, creation_is_there,
-                          creation);
+        topics_store_wait(creation->kafka, bytes_str(creation->name), creation->partitions_count,
+                          creation_is_there, creation);
     }
 }
 
@@ -270,14 +293,16 @@ static kafka_uuid_t new_topic_id(kafka_t *kafka)
     char text[KAFKA_UUID_CHARS + 1];
     do {
         io_random(kafka->loop, id.bytes, sizeof(id.bytes));
-        id.bytes[6] = (uint8_t)((id.bytes[6] & 0x0f) | 0x40); /* a version-4 UUID, as Java's randomUUID makes it */
+        id.bytes[6] =
+            (uint8_t)((id.bytes[6] & 0x0f) | 0x40); /* a version-4 UUID, as Java's randomUUID makes it */
         id.bytes[8] = (uint8_t)((id.bytes[8] & 0x3f) | 0x80);
         kafka_uuid_format(id, text);
     } while (text[0] == '-');
     return id;
 }
 
-void kafka_topic_create(kafka_t *kafka, const kafka_topic_spec_t *spec, kafka_topic_created_cb done, void *user)
+void kafka_topic_create(kafka_t *kafka, const kafka_topic_spec_t *spec, kafka_topic_created_cb done,
+                        void *user)
 {
     tree_change_t *change = tree_change_new(kafka);
     const char *message;
@@ -329,7 +354,7 @@ void kafka_topic_create_auto(kafka_t *kafka, bytes_t name, kafka_topic_created_c
     kafka_topic_create(kafka, &spec, done, user);
 }
 
-/* ---- deletion ------------------------------------------------------------------------------------------------------ */
+/* ---- deletion ---- */
 
 typedef struct deletion {
     kafka_t *kafka;
@@ -427,7 +452,7 @@ void topic_delete(kafka_topic_t *topic, topic_wait_cb done, void *user)
     deletion_step(deletion);
 }
 
-/* ---- growth -------------------------------------------------------------------------------------------------------- */
+/* ---- growth ---- */
 
 typedef struct growth {
     kafka_t *kafka;
@@ -453,7 +478,8 @@ static void growth_committed(tree_change_t *change, coord_zerr_t err, int failed
         return;
     }
     topics_store_sync(growth->kafka, bytes_str(growth->name));
-    topics_store_wait(growth->kafka, bytes_str(growth->name), growth->partitions_count, growth_is_there, growth);
+    topics_store_wait(growth->kafka, bytes_str(growth->name), growth->partitions_count, growth_is_there,
+                      growth);
 }
 
 void topic_grow(kafka_topic_t *topic, int32_t count, topic_wait_cb done, void *user)

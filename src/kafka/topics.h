@@ -1,12 +1,12 @@
-/* topics.h: topics as the wing's inside changes them: the image of the tree (topics_store.c) and the changes that
- * clients ask for (topic_admin.c). */
+/* topics.h: topics as the wing's inside changes them: the image of the tree (topics_store.c) and the changes
+ * that clients ask for (topic_admin.c). */
 #ifndef TRIVET_KAFKA_TOPICS_H
 #define TRIVET_KAFKA_TOPICS_H
 
 #include "kafka/kafka_internal.h"
 #include "kafka/znodes.h"
 
-/* ---- topics.c ---------------------------------------------------------------------------------------------------- */
+/* ---- topics.c ---- */
 
 kafka_topic_t *topic_new(kafka_t *kafka, bytes_t name, kafka_uuid_t id);
 /* Frees the memory; partitions must be closed. */
@@ -15,7 +15,7 @@ void topic_add_override(kafka_topic_t *topic, const char *name, const char *valu
 void topic_clear_overrides(kafka_topic_t *topic);
 bool topic_is_internal(bytes_t name);
 
-/* ---- topics_store.c: keeps kafka->topics what the tree says -------------------------------------------------------- */
+/* ---- topics_store.c: keeps kafka->topics what the tree says ---- */
 
 /* Reads the whole tree, opens every partition and follows changes from now on. */
 int topics_store_open(kafka_t *kafka) MUST_CHECK;
@@ -28,9 +28,10 @@ void topics_store_sync_brokers(kafka_t *kafka);
 
 /* Waits until the topic has at least `partitions_count` open partitions, or, with 0, is gone. */
 typedef void (*topic_wait_cb)(void *user, kafka_topic_t *topic, int16_t error, const char *message);
-void topics_store_wait(kafka_t *kafka, bytes_t name, int32_t partitions_count, topic_wait_cb done, void *user);
+void topics_store_wait(kafka_t *kafka, bytes_t name, int32_t partitions_count, topic_wait_cb done,
+                       void *user);
 
-/* ---- topic_admin.c ----------------------------------------------------------------------------------------------- */
+/* ---- topic_admin.c ---- */
 
 /* A change that the tree is asked for: its operations and who wants to know. */
 typedef struct tree_change {
@@ -51,18 +52,20 @@ void tree_change_put(tree_change_t *change, const char *path, bytes_t data);
 void tree_change_delete(tree_change_t *change, const char *path);
 void tree_change_create_ephemeral(tree_change_t *change, const char *path, bytes_t data);
 /* `done` runs once; the change is freed after it. */
-void tree_change_submit(tree_change_t *change, void (*done)(tree_change_t *change, coord_zerr_t err, int failed_index),
-                        void *user);
+void tree_change_submit(tree_change_t *change,
+                        void (*done)(tree_change_t *change, coord_zerr_t err, int failed_index), void *user);
 
-/* Checks what kafka_topic_create would, without doing it: KAFKA_NONE or the error with its words (in the arena). */
-int16_t topic_create_check(kafka_t *kafka, const kafka_topic_spec_t *spec, arena_t *arena, const char **ret_message);
+/* Checks what kafka_topic_create would, without doing it: KAFKA_NONE or the error with its words (in the
+ * arena). */
+int16_t topic_create_check(kafka_t *kafka, const kafka_topic_spec_t *spec, arena_t *arena,
+                           const char **ret_message);
 /* What is wrong with the replicas a client wants for a partition, or NULL; in the arena. */
 const char *topic_assignment_problem(const kafka_t *kafka, const int32_t *ids, int32_t count, arena_t *arena);
 /* Deletes through the tree; `done` runs once its partitions are gone. */
 void topic_delete(kafka_topic_t *topic, topic_wait_cb done, void *user);
 /* Grows to `count` partitions. */
 void topic_grow(kafka_topic_t *topic, int32_t count, topic_wait_cb done, void *user);
-/* Creates the state of partitions that have none (a topic made by hand in the tree, or a large one). */
-void topic_elect(kafka_t *kafka, const char *name, const znode_topic_t *topic);
+/* Creates the state of new partitions that have none (a topic made by hand in the tree, or a large one). */
+void topic_elect(const kafka_topic_t *topic, const znode_topic_t *node);
 
 #endif

@@ -1,8 +1,10 @@
 /* znodes.h: what Kafka keeps in the coordination tree: paths and JSON, as Kafka with ZooKeeper wrote them.
  *
- *   /brokers/topics/T                     {"partitions":{"0":[1]},"topic_id":"..","adding_replicas":{},"removing_replicas":{},"version":3}
- *   /brokers/topics/T/partitions/P/state  {"controller_epoch":1,"leader":1,"version":1,"leader_epoch":0,"isr":[1]}
- *   /config/topics/T, /config/brokers/N   {"version":1,"config":{"name":"value"}} */
+ *   /brokers/topics/T
+ * {"partitions":{"0":[1]},"topic_id":"..","adding_replicas":{},"removing_replicas":{},"version":3}
+ *   /brokers/topics/T/partitions/P/state
+ * {"controller_epoch":1,"leader":1,"version":1,"leader_epoch":0,"isr":[1]} /config/topics/T,
+ * /config/brokers/N   {"version":1,"config":{"name":"value"}} */
 #ifndef TRIVET_KAFKA_ZNODES_H
 #define TRIVET_KAFKA_ZNODES_H
 
@@ -36,7 +38,8 @@ bytes_t znode_format_topic(const znode_topic_t *topic, arena_t *arena);
 int znode_parse_state(bytes_t data, arena_t *arena, znode_state_t *ret_state) MUST_CHECK;
 bytes_t znode_format_state(const znode_state_t *state, arena_t *arena);
 /* Calls `each` for each setting. */
-int znode_parse_config(bytes_t data, void (*each)(void *user, const char *name, const char *value), void *user) MUST_CHECK;
+int znode_parse_config(bytes_t data, void (*each)(void *user, const char *name, const char *value),
+                       void *user) MUST_CHECK;
 bytes_t znode_format_config(const kafka_setting_t *settings, int32_t count, arena_t *arena);
 
 #endif

@@ -1,10 +1,10 @@
-/* commit.c: group commit. Who wants stable storage waits in a list; one round of file syncs is under way at most, and all
- * who come during it share the next one.
+/* commit.c: group commit. Who wants stable storage waits in a list; one round of file syncs is under way at
+ * most, and all who come during it share the next one.
  *
- *   idle ──log_commit──> soon ──timer(0)──> round (a sync for each dirty file) ──last done──> idle, or soon again
+ *   idle ──log_commit──> soon ──timer(0)──> round (a sync a dirty file) ──last done──> idle, or soon
  *
- * A sync that fails has lost pages that the kernel will not write again: the log is failed for good, and every waiter,
- * now and later, is told so. */
+ * A sync that fails has lost pages that the kernel will not write again: the log is failed for good, and
+ * every waiter, now and later, is told so. */
 #include "log/log_internal.h"
 
 static void commit_run(io_timer_t *timer);
@@ -37,7 +37,8 @@ static void complete(log_t *log)
 {
     list_t ready;
     list_init(&ready);
-    LIST_EACH (&log->waiters, commit, log_commit_t, node) {
+    LIST_EACH(&log->waiters, commit, log_commit_t, node)
+    {
         if (!log->failed && commit->offset > log->durable_offset) break;
         list_remove(&commit->node);
         list_push_back(&ready, &commit->node);
@@ -52,8 +53,10 @@ static void complete(log_t *log)
 
 static void round_end(log_t *log)
 {
-    if (log->round_err) log->failed = log->round_err;
-    else log->durable_offset = MAX(log->durable_offset, MIN(log->round_offset, log->end_offset));
+    if (log->round_err)
+        log->failed = log->round_err;
+    else
+        log->durable_offset = MAX(log->durable_offset, MIN(log->round_offset, log->end_offset));
     complete(log);
     if (!list_empty(&log->waiters)) commit_soon(log);
 }
@@ -112,8 +115,8 @@ static int sync_segment(log_segment_t *segment, bool sealed)
     segment->refs++;
     segment->log->syncs++;
     io_file_sync(file, &segment->sync, segment_synced);
-    /* A sealed segment's time index says when it expires, and recovery does not look into it: it must last too. The
-     * active one's are made anew. */
+    /* A sealed segment's time index says when it expires, and recovery does not look into it: it must last
+     * too. The active one's are made anew. */
     if (!sealed) return 0;
     err = sync_index(segment, &segment->offsets, offsets_synced);
     return err ? err : sync_index(segment, &segment->times, times_synced);
@@ -139,12 +142,14 @@ static int sync_names(log_t *log)
     return 0;
 }
 
-/* The indexes of a sealed segment count as durable with the offsets behind it: recovery does not look into it then. */
+/* The indexes of a sealed segment count as durable with the offsets behind it: recovery does not look into it
+ * then. */
 static bool segment_is_durable(const log_t *log, uint32_t at)
 {
     const log_segment_t *segment = log->segments[at];
     bool sealed = at + 1 < log->segments_count;
-    return segment->bytes_durable >= segment->bytes && !(sealed && (segment->offsets.dirty || segment->times.dirty));
+    return segment->bytes_durable >= segment->bytes &&
+           !(sealed && (segment->offsets.dirty || segment->times.dirty));
 }
 
 static void round_start(log_t *log)
@@ -152,7 +157,8 @@ static void round_start(log_t *log)
     log->round_offset = log->end_offset;
     log->round_err = sync_names(log);
     log->syncs = 1; /* ours, so that the round cannot end while it is being put together */
-    /* The active one goes along whatever it holds: empty, it must not hide that the one before it is dirty. */
+    /* The active one goes along whatever it holds: empty, it must not hide that the one before it is dirty.
+     */
     uint32_t first = log->segments_count - 1;
     while (first > 0 && !segment_is_durable(log, first - 1)) first--;
     for (uint32_t i = first; !log->round_err && i < log->segments_count; i++) {
@@ -175,8 +181,10 @@ static void flush_run(io_timer_t *timer)
 {
     log_t *log = CONTAINER_OF(timer, log_t, flush_timer);
     if (log->failed) return;
-    if (log->syncs > 0) log__commit_appended(log); /* the round under way may not cover all: ask again later */
-    else if (log->durable_offset < log->end_offset) round_start(log);
+    if (log->syncs > 0)
+        log__commit_appended(log); /* the round under way may not cover all: ask again later */
+    else if (log->durable_offset < log->end_offset)
+        round_start(log);
 }
 
 void log__commit_appended(log_t *log)
@@ -211,8 +219,10 @@ int log__sync_now(log_t *log)
     for (uint32_t i = 0; !err && i < log->segments_count; i++) {
         err = sync_segment_now(log->segments[i], i + 1 < log->segments_count);
     }
-    if (err) log->failed = err;
-    else log->durable_offset = log->end_offset;
+    if (err)
+        log->failed = err;
+    else
+        log->durable_offset = log->end_offset;
     return err;
 }
 
@@ -221,7 +231,8 @@ void log__commit_deinit(log_t *log)
     io_timer_stop(&log->commit_timer);
     io_timer_stop(&log->flush_timer);
     if (!log->failed) log->failed = ERR_CLOSED; /* what log_close made durable is below durable_offset */
-    LIST_EACH (&log->waiters, commit, log_commit_t, node) {
+    LIST_EACH(&log->waiters, commit, log_commit_t, node)
+    {
         list_remove(&commit->node);
         commit->done(commit, commit->offset <= log->durable_offset ? 0 : log->failed);
     }

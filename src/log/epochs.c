@@ -5,8 +5,8 @@
  *   0 0                epoch and first offset, both ascending
  *   3 1500
  *
- * The file is saved when a segment is sealed, after truncation and at close; what it lacks after a crash is in the headers
- * that recovery reads. A file that cannot be understood is taken for missing. */
+ * The file is saved when a segment is sealed, after truncation and at close; what it lacks after a crash is
+ * in the headers that recovery reads. A file that cannot be understood is taken for missing. */
 #include "base/buf.h"
 #include "log/log_internal.h"
 
@@ -64,7 +64,22 @@ int log__epochs_load(log_t *log)
     return 0;
 }
 
-int log__epochs_save(log_t *log)
+/* Not through the disk: whoever asks for this syncs all files together. */
+static int write_unsynced(io_loop_t *loop, const char *path, bytes_t data)
+{
+    char temporary[LOG_PATH_CHARS_MAX];
+    io_file_t *file;
+    int n = snprintf(temporary, sizeof(temporary), "%s.tmp", path);
+    if (n >= (int)sizeof(temporary)) return ERR_LIMIT;
+    int err = io_file_open(loop, temporary, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_TRUNCATE, &file);
+    if (err) return err;
+    struct iovec iov = {(void *)data.ptr, data.len};
+    err = io_file_write(file, 0, &iov, 1);
+    io_file_close(file);
+    return err ? err : io_rename(loop, temporary, path);
+}
+
+int log__epochs_save(log_t *log, bool sync)
 {
     char path[LOG_PATH_CHARS_MAX];
     buf_t text = BUF_INIT;
@@ -73,7 +88,8 @@ int log__epochs_save(log_t *log)
     for (uint32_t i = 0; i < log->epochs_count; i++) {
         buf_printf(&text, "%" PRId32 " %" PRId64 "\n", log->epochs[i].epoch, log->epochs[i].start_offset);
     }
-    int err = io_replace_whole(log->loop, path, buf_bytes(&text));
+    int err = sync ? io_replace_whole(log->loop, path, buf_bytes(&text))
+                   : write_unsynced(log->loop, path, buf_bytes(&text));
     buf_deinit(&text);
     if (!err) log->epochs_dirty = false;
     return err;

@@ -1,16 +1,29 @@
-/* index.c: the two index files of a segment: sorted entries of fixed size, appended in batches, searched in place.
+/* index.c: the two index files of a segment: sorted entries of fixed size, appended in batches, searched in
+ * place.
  *
  *   .index      | relative offset u32 | position u32 |       the batch at `position` ends with that offset
  *   .timeindex  | timestamp i64 | relative offset u32 |      no batch up to that offset has a later timestamp
  *
- * Indexes are hints: they only say where a scan may begin, so a missing or shorter one is slow and never wrong.
- * Trailing zero entries (another implementation's preallocation) are not counted. */
+ * Indexes are hints: they only say where a scan may begin, so a missing or shorter one is slow and never
+ * wrong. Trailing zero entries (another implementation's preallocation) are not counted. */
 #include "log/log_internal.h"
 
-int64_t log__key_offset(const uint8_t *entry) { return (int64_t)load_be32(entry); }
-int64_t log__key_position(const uint8_t *entry) { return (int64_t)load_be32(entry + 4); }
-int64_t log__key_timestamp(const uint8_t *entry) { return (int64_t)load_be64(entry); }
-int64_t log__key_time_offset(const uint8_t *entry) { return (int64_t)load_be32(entry + 8); }
+int64_t log__key_offset(const uint8_t *entry)
+{
+    return (int64_t)load_be32(entry);
+}
+int64_t log__key_position(const uint8_t *entry)
+{
+    return (int64_t)load_be32(entry + 4);
+}
+int64_t log__key_timestamp(const uint8_t *entry)
+{
+    return (int64_t)load_be64(entry);
+}
+int64_t log__key_time_offset(const uint8_t *entry)
+{
+    return (int64_t)load_be32(entry + 8);
+}
 
 static const char *index_suffix(const log_index_t *index)
 {
@@ -22,8 +35,11 @@ int log__index_open(log_segment_t *segment, log_index_t *index, int flags)
     if (index->file) return 0;
     char path[LOG_PATH_CHARS_MAX];
     log__segment_path(segment->log, segment->base_offset, index_suffix(index), path);
-    if (flags & IO_FILE_CREATE) segment->log->names_dirty = true;
-    return io_file_open(segment->log->loop, path, IO_FILE_WRITE | flags, &index->file);
+    int err = io_file_open(segment->log->loop, path, IO_FILE_WRITE | flags, &index->file);
+    if (err) return err;
+    if (!index->present && (flags & IO_FILE_CREATE)) segment->log->names_dirty = true;
+    index->present = true;
+    return 0;
 }
 
 static int index_read(log_index_t *index, uint32_t i, uint8_t *ret_entry)
@@ -48,8 +64,10 @@ static int index_count_used(log_index_t *index, uint32_t total, uint32_t *ret_co
         uint32_t mid = low + (high - low) / 2;
         int err = index_read(index, mid, entry);
         if (err) return err;
-        if (memcmp(entry, zeros, index->entry_bytes) == 0) high = mid;
-        else low = mid + 1;
+        if (memcmp(entry, zeros, index->entry_bytes) == 0)
+            high = mid;
+        else
+            low = mid + 1;
     }
     *ret_count = low;
     return 0;
@@ -78,35 +96,44 @@ int log__index_load(log_segment_t *segment, log_index_t *index)
     return 0;
 }
 
-uint32_t log__index_count(const log_index_t *index) { return index->count + index->pending_count; }
+uint32_t log__index_count(const log_index_t *index)
+{
+    return index->count + index->pending_count;
+}
 
 int log__index_get(log_segment_t *segment, log_index_t *index, uint32_t i, uint8_t *ret_entry)
 {
     ASSERT(index->loaded && i < log__index_count(index));
     if (i >= index->count) {
-        memcpy(ret_entry, index->pending + (size_t)(i - index->count) * index->entry_bytes, index->entry_bytes);
+        memcpy(ret_entry, index->pending + (size_t)(i - index->count) * index->entry_bytes,
+               index->entry_bytes);
         return 0;
     }
     int err = log__index_open(segment, index, 0);
     return err ? err : index_read(index, i, ret_entry);
 }
 
-/* How many entries have a key <= `key`. The newest are in memory and asked first: readers are mostly near the end. */
+/* How many entries have a key <= `key`. The newest are in memory and asked first: readers are mostly near the
+ * end. */
 static int index_rank(log_segment_t *segment, log_index_t *index, log_index_key_t key_of, int64_t key,
                       uint32_t *ret_rank)
 {
     uint8_t entry[LOG_TIME_ENTRY_BYTES];
     uint32_t low = 0, high = log__index_count(index);
     if (index->pending_count > 0) {
-        if (key_of(index->pending) <= key) low = index->count + 1;
-        else high = index->count;
+        if (key_of(index->pending) <= key)
+            low = index->count + 1;
+        else
+            high = index->count;
     }
     while (low < high) {
         uint32_t mid = low + (high - low) / 2;
         int err = log__index_get(segment, index, mid, entry);
         if (err) return err;
-        if (key_of(entry) <= key) low = mid + 1;
-        else high = mid;
+        if (key_of(entry) <= key)
+            low = mid + 1;
+        else
+            high = mid;
     }
     *ret_rank = low;
     return 0;
@@ -161,13 +188,19 @@ int log__index_cut(log_segment_t *segment, log_index_t *index, log_index_key_t k
     return err ? err : io_file_truncate(index->file, (uint64_t)keep * index->entry_bytes);
 }
 
+int log__index_create(log_segment_t *segment, log_index_t *index)
+{
+    return log__index_open(segment, index, IO_FILE_CREATE | IO_FILE_TRUNCATE);
+}
+
 int log__index_reset(log_segment_t *segment, log_index_t *index)
 {
-    int err = log__index_open(segment, index, IO_FILE_CREATE);
-    if (err) return err;
     index->count = 0;
     index->pending_count = 0;
     index->loaded = true;
+    int err = log__index_open(segment, index, 0);
+    if (err == ERR_NOT_FOUND) return 0;
+    if (err) return err;
     index->dirty = true;
     return io_file_truncate(index->file, 0);
 }

@@ -1,8 +1,9 @@
-/* log.c: opening, appending, rolling. Everything that changes a log's end goes through here; finding is in find.c,
- * removal in retain.c, durability in commit.c.
+/* log.c: opening, appending, rolling. Everything that changes a log's end goes through here; finding is in
+ * find.c, removal in retain.c, durability in commit.c.
  *
- * Invariants: segments[] is never empty and ascending; only the last one grows; end_offset is behind its last batch;
- * durable_offset <= end_offset. A write that fails is cut off before anything else happens, or the log is failed. */
+ * Invariants: segments[] is never empty and ascending; only the last one grows; end_offset is behind its last
+ * batch; durable_offset <= end_offset. A write that fails is cut off before anything else happens, or the log
+ * is failed. */
 #include "log/log_internal.h"
 
 #include <stdio.h>
@@ -19,12 +20,30 @@ const log_options_t log_options_default = {
     .file_delete_delay_ms = 60000,
 };
 
-int64_t log_start_offset(const log_t *log) { return log->start_offset; }
-int64_t log_end_offset(const log_t *log) { return log->end_offset; }
-int64_t log_durable_offset(const log_t *log) { return log->durable_offset; }
-int64_t log_active_base(const log_t *log) { return log__active(log)->base_offset; }
-uint32_t log_segments_count(const log_t *log) { return log->segments_count; }
-const char *log_dir(const log_t *log) { return log->dir; }
+int64_t log_start_offset(const log_t *log)
+{
+    return log->start_offset;
+}
+int64_t log_end_offset(const log_t *log)
+{
+    return log->end_offset;
+}
+int64_t log_durable_offset(const log_t *log)
+{
+    return log->durable_offset;
+}
+int64_t log_active_base(const log_t *log)
+{
+    return log__active(log)->base_offset;
+}
+uint32_t log_segments_count(const log_t *log)
+{
+    return log->segments_count;
+}
+const char *log_dir(const log_t *log)
+{
+    return log->dir;
+}
 
 uint64_t log_bytes(const log_t *log)
 {
@@ -33,7 +52,10 @@ uint64_t log_bytes(const log_t *log)
     return bytes;
 }
 
-void log_set_options(log_t *log, const log_options_t *options) { log->options = *options; }
+void log_set_options(log_t *log, const log_options_t *options)
+{
+    log->options = *options;
+}
 
 void log_on_roll(log_t *log, void (*rolled)(void *user, int64_t base_offset), void *user)
 {
@@ -46,7 +68,10 @@ bool log_flush_due(const log_t *log)
     return log->end_offset - log->durable_offset >= log->options.flush_messages;
 }
 
-void log__forget_hints(log_t *log) { memset(log->hints, 0, sizeof(log->hints)); }
+void log__forget_hints(log_t *log)
+{
+    memset(log->hints, 0, sizeof(log->hints));
+}
 
 static int make_dir(log_t *log)
 {
@@ -93,7 +118,8 @@ static void log_free(log_t *log)
 {
     log__commit_deinit(log);
     for (uint32_t i = 0; i < log->segments_count; i++) release_segment(log->segments[i]);
-    LIST_EACH (&log->removed, segment, log_segment_t, node) {
+    LIST_EACH(&log->removed, segment, log_segment_t, node)
+    {
         list_remove(&segment->node);
         release_segment(segment);
     }
@@ -106,20 +132,31 @@ static void log_free(log_t *log)
 /* Files named .deleted go now: nobody looks for them by name. */
 static void drop_removed(log_t *log)
 {
-    LIST_EACH (&log->removed, segment, log_segment_t, node) (void)!log__segment_remove_files(segment, ".deleted");
+    LIST_EACH(&log->removed, segment, log_segment_t, node)
+    (void) !log__segment_remove_files(segment, ".deleted");
 }
 
-int log_close(log_t *log)
+static int close_log(log_t *log, bool sync)
 {
     int err = log->failed;
     if (!err) {
         log__segment_flush_indexes(log__active(log), true);
-        err = log__sync_now(log);
-        if (!err && log->epochs_dirty) err = log__epochs_save(log);
+        if (sync) err = log__sync_now(log);
+        if (!err && log->epochs_dirty) err = log__epochs_save(log, sync);
         drop_removed(log);
     }
     log_free(log);
     return err;
+}
+
+int log_close(log_t *log)
+{
+    return close_log(log, true);
+}
+
+int log_close_unsynced(log_t *log)
+{
+    return close_log(log, false);
 }
 
 int log_delete(log_t *log)
@@ -128,8 +165,8 @@ int log_delete(log_t *log)
     char gone[LOG_PATH_CHARS_MAX];
     io_loop_t *loop = log->loop;
     io_random(loop, random, sizeof(random));
-    int n = snprintf(gone, sizeof(gone), "%s.%016" PRIx64 "%016" PRIx64 "-delete", log->dir, load_be64(random),
-                     load_be64(random + 8));
+    int n = snprintf(gone, sizeof(gone), "%s.%016" PRIx64 "%016" PRIx64 "-delete", log->dir,
+                     load_be64(random), load_be64(random + 8));
     int err = n < (int)sizeof(gone) ? io_rename(loop, log->dir, gone) : ERR_LIMIT;
     log->failed = ERR_CLOSED;
     log_free(log);
@@ -153,7 +190,8 @@ int log__add_segment(log_t *log, int64_t base_offset)
     segment->offsets.loaded = segment->times.loaded = true;
     char path[LOG_PATH_CHARS_MAX];
     log__segment_path(log, base_offset, ".log", path);
-    int err = io_file_open(log->loop, path, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_TRUNCATE, &segment->file);
+    int err =
+        io_file_open(log->loop, path, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_TRUNCATE, &segment->file);
     if (err) {
         log__segment_unref(segment);
         return err;
@@ -172,7 +210,7 @@ static int log_roll(log_t *log)
     int err = log__add_segment(log, log->end_offset);
     if (err) return err;
     /* The epochs of sealed segments are not read back from them by recovery. */
-    if (log->epochs_dirty) err = log__epochs_save(log);
+    if (log->epochs_dirty) err = log__epochs_save(log, true);
     return err;
 }
 
@@ -226,7 +264,8 @@ int log_append(log_t *log, uint8_t *batch, size_t bytes, int32_t leader_epoch, i
     if (log->failed) return ERR_STATE;
     int err = log_batch_parse(bytes_of(batch, bytes), &b);
     if (err) return err;
-    if (log_batch_bytes(&b) != bytes || b.last_offset_delta > INT64_MAX - 1 - log->end_offset) return ERR_INVALID;
+    if (log_batch_bytes(&b) != bytes || b.last_offset_delta > INT64_MAX - 1 - log->end_offset)
+        return ERR_INVALID;
     b.base_offset = log->end_offset;
     b.leader_epoch = leader_epoch;
     store_be64(batch, (uint64_t)b.base_offset);

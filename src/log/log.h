@@ -1,16 +1,18 @@
 /* log.h: the one segmented, checksummed, append-only log, in Kafka's on-disk format.
  *
- * A log is a directory of segments named by their 20-digit base offset: .log (record batches v2 exactly as on the
- * wire), .index ({relative offset i32, position i32}, an entry about each 4 KiB) and .timeindex ({timestamp i64,
- * relative offset i32}); beside them leader-epoch-checkpoint (the log's own: recovery and truncation change it) and
- * partition.metadata and .snapshot files (the Kafka wing's).
+ * A log is a directory of segments named by their 20-digit base offset: .log (record batches v2 exactly as on
+ * the wire), .index ({relative offset i32, position i32}, an entry about each 4 KiB) and .timeindex
+ * ({timestamp i64, relative offset i32}); beside them leader-epoch-checkpoint (the log's own: recovery and
+ * truncation change it) and partition.metadata and .snapshot files (the Kafka wing's).
  *
- * A batch header is 61 bytes, big-endian: baseOffset 8, length 4, leaderEpoch 4, magic 1, crc 4, attributes 2,
- * lastOffsetDelta 4, baseTimestamp 8, maxTimestamp 8, producerId 8, producerEpoch 2, baseSequence 4, count 4. The CRC-32C
- * covers attributes to the end, so that offset and epoch are patched without computing it again.
+ * A batch header is 61 bytes, big-endian: baseOffset 8, length 4, leaderEpoch 4, magic 1, crc 4, attributes
+ * 2, lastOffsetDelta 4, baseTimestamp 8, maxTimestamp 8, producerId 8, producerEpoch 2, baseSequence 4,
+ * count 4. The CRC-32C covers attributes to the end, so that offset and epoch are patched without computing
+ * it again.
  *
- * Invariants: offsets grow and are never reused; a batch is either whole or, after recovery, gone, and so is all that
- * came after it; log_start_offset <= offsets kept < log_end_offset; nothing below `durable_offset` is lost by a power failure. */
+ * Invariants: offsets grow and are never reused; a batch is either whole or, after recovery, gone, and so is
+ * all that came after it; log_start_offset <= offsets kept < log_end_offset; nothing below `durable_offset`
+ * is lost by a power failure. */
 #ifndef TRIVET_LOG_LOG_H
 #define TRIVET_LOG_LOG_H
 
@@ -19,19 +21,20 @@
 
 typedef struct log log_t;
 
-#define LOG_BATCH_HEADER_BYTES 61
+#define LOG_BATCH_HEADER_BYTES   61
 #define LOG_BATCH_OVERHEAD_BYTES 12 /* offset and length, in front of what `length` counts */
 
 typedef struct log_options {
-    uint64_t segment_bytes_max;      /* roll above; Kafka's segment.bytes */
-    int64_t segment_age_ms_max;      /* roll a segment whose first batch is older; segment.ms */
-    uint32_t index_interval_bytes;   /* 4096 */
-    uint32_t index_bytes_max;        /* segment.index.bytes; roll when full */
-    int64_t flush_messages;          /* sync after so many records without one; INT64_MAX = leave it to the page cache */
-    int64_t flush_ms;                /* sync at least so often; INT64_MAX = never by time */
-    int64_t retention_ms;            /* -1 = unlimited */
-    int64_t retention_bytes;         /* -1 = unlimited */
-    int64_t file_delete_delay_ms;    /* .deleted files linger so long, for readers */
+    uint64_t segment_bytes_max;    /* roll above; Kafka's segment.bytes */
+    int64_t segment_age_ms_max;    /* roll a segment whose first batch is older; segment.ms */
+    uint32_t index_interval_bytes; /* 4096 */
+    uint32_t index_bytes_max;      /* segment.index.bytes; roll when full */
+    int64_t
+        flush_messages;   /* sync after so many records without one; INT64_MAX = leave it to the page cache */
+    int64_t flush_ms;     /* sync at least so often; INT64_MAX = never by time */
+    int64_t retention_ms; /* -1 = unlimited */
+    int64_t retention_bytes;      /* -1 = unlimited */
+    int64_t file_delete_delay_ms; /* .deleted files linger so long, for readers */
 } log_options_t;
 
 extern const log_options_t log_options_default;
@@ -53,23 +56,30 @@ typedef struct log_batch {
     int32_t count;
 } log_batch_t;
 
-/* Reads a header from at least LOG_BATCH_HEADER_BYTES. ERR_TRUNCATED, ERR_CORRUPT (impossible lengths), ERR_UNSUPPORTED
- * (magic). Does not check the CRC. */
+/* Reads a header from at least LOG_BATCH_HEADER_BYTES. ERR_TRUNCATED, ERR_CORRUPT (impossible lengths),
+ * ERR_UNSUPPORTED (magic). Does not check the CRC. */
 int log_batch_parse(bytes_t data, log_batch_t *ret_batch) MUST_CHECK;
 /* The CRC-32C of a whole batch as stored in it is right. */
 bool log_batch_crc_ok(bytes_t batch);
-static inline size_t log_batch_bytes(const log_batch_t *b) { return LOG_BATCH_OVERHEAD_BYTES + (size_t)b->length; }
-static inline int64_t log_batch_last_offset(const log_batch_t *b) { return b->base_offset + b->last_offset_delta; }
+static inline size_t log_batch_bytes(const log_batch_t *b)
+{
+    return LOG_BATCH_OVERHEAD_BYTES + (size_t)b->length;
+}
+static inline int64_t log_batch_last_offset(const log_batch_t *b)
+{
+    return b->base_offset + b->last_offset_delta;
+}
 
-/* Opens or creates the log in `dir`, recovering. With `clean` false each segment that holds `recovery_point` or comes
- * after it is read whole: CRCs are checked, the first batch that is torn and all behind it are cut, indexes and leader
- * epochs are rebuilt. With `clean` true only the last segment's tail is looked at (and all of the above follows when
- * it does not fit). `each`, when given, sees in order every kept batch that ends at or above `scan_from`, so that the
- * owner can rebuild what it derives from the log (producer state, a tree). */
+/* Opens or creates the log in `dir`, recovering. With `clean` false each segment that holds `recovery_point`
+ * or comes after it is read whole: CRCs are checked, the first batch that is torn and all behind it are cut,
+ * indexes and leader epochs are rebuilt. With `clean` true only the last segment's tail is looked at (and all
+ * of the above follows when it does not fit). `each`, when given, sees in order every kept batch that ends at
+ * or above `scan_from`, so that the owner can rebuild what it derives from the log (producer state, a tree).
+ */
 typedef struct log_recovery {
     bool clean;
     int64_t recovery_point; /* what log_durable_offset said since the last open; 0 when unknown */
-    bool compacted; /* segments may end before the next begins; else that is a lost tail, and cut */
+    bool compacted;         /* segments may end before the next begins; else that is a lost tail, and cut */
     int64_t start_offset;   /* the log's start as advanced earlier; -1 or 0 = the first segment's base */
     int64_t scan_from;      /* INT64_MAX = nothing */
     void (*each)(void *user, const log_batch_t *batch);
@@ -77,12 +87,16 @@ typedef struct log_recovery {
 } log_recovery_t;
 int log_open(io_loop_t *loop, const char *dir, const log_options_t *options, const log_recovery_t *recovery,
              log_t **ret_log) MUST_CHECK;
-/* Syncs what is dirty and closes. */
+/* Syncs what is dirty and closes. The log is freed, whatever is returned. */
 int log_close(log_t *log) MUST_CHECK;
+/* The same without syncing: who closes many logs makes all of them durable with one io_sync_tree afterwards.
+ */
+int log_close_unsynced(log_t *log) MUST_CHECK;
 void log_set_options(log_t *log, const log_options_t *options);
 
 /* Shows the headers of all batches that end at or above `from`, in order. */
-int log_scan(log_t *log, int64_t from, void (*each)(void *user, const log_batch_t *batch), void *user) MUST_CHECK;
+int log_scan(log_t *log, int64_t from, void (*each)(void *user, const log_batch_t *batch),
+             void *user) MUST_CHECK;
 
 int64_t log_start_offset(const log_t *log);
 int64_t log_end_offset(const log_t *log);
@@ -91,31 +105,35 @@ int64_t log_active_base(const log_t *log);    /* base offset of the segment bein
 uint64_t log_bytes(const log_t *log);
 uint32_t log_segments_count(const log_t *log);
 const char *log_dir(const log_t *log);
-/* So much came after the durable offset that options.flush_messages asks for a log_commit before acknowledging. */
+/* So much came after the durable offset that options.flush_messages asks for a log_commit before
+ * acknowledging. */
 bool log_flush_due(const log_t *log);
 /* Calls `rolled` before a new segment at `base_offset` takes over (the time for snapshots). One listener. */
 void log_on_roll(log_t *log, void (*rolled)(void *user, int64_t base_offset), void *user);
 
-/* Leader epochs (Raft terms): each with the first offset written under it. `log_append` notes new ones by itself;
- * log_epoch_begin notes one that has no record yet. Latest: -1 = none. log_epoch_end: the largest known epoch <= `epoch`
- * and the offset at which it ended (the next one's start, or the log's end); (-1, -1) when there is none. */
+/* Leader epochs (Raft terms): each with the first offset written under it. `log_append` notes new ones by
+ * itself; log_epoch_begin notes one that has no record yet. Latest: -1 = none. log_epoch_end: the largest
+ * known epoch <= `epoch` and the offset at which it ended (the next one's start, or the log's end); (-1, -1)
+ * when there is none. */
 int32_t log_epoch_latest(const log_t *log);
 void log_epoch_begin(log_t *log, int32_t epoch);
 void log_epoch_end(const log_t *log, int32_t epoch, int32_t *ret_epoch, int64_t *ret_end_offset);
 /* The epoch under which `offset` was written; -1 when unknown. */
 int32_t log_epoch_at(const log_t *log, int64_t offset);
 
-/* Appends one batch. `batch` is written as given, after baseOffset and leader epoch were patched in place (the caller
- * computes the CRC anew when it changes timestamps). On failure nothing was appended (a partial write is cut off).
- * ERR_NOSPACE, ERR_IO; ERR_LIMIT: the batch is larger than a segment may be; after ERR_IO on sync the log is failed and
- * refuses appends (ERR_STATE). The caller has checked the header (log_batch_parse) and, for foreign bytes, the CRC. */
-int log_append(log_t *log, uint8_t *batch, size_t bytes, int32_t leader_epoch, int64_t *ret_base_offset) MUST_CHECK;
-/* As log_append, for a replica: offsets and epoch are already in the batch and must continue the log (ERR_INVALID; a
- * gap is allowed). */
+/* Appends one batch. `batch` is written as given, after baseOffset and leader epoch were patched in place
+ * (the caller computes the CRC anew when it changes timestamps). On failure nothing was appended (a partial
+ * write is cut off). ERR_NOSPACE, ERR_IO; ERR_LIMIT: the batch is larger than a segment may be; after ERR_IO
+ * on sync the log is failed and refuses appends (ERR_STATE). The caller has checked the header
+ * (log_batch_parse) and, for foreign bytes, the CRC. */
+int log_append(log_t *log, uint8_t *batch, size_t bytes, int32_t leader_epoch,
+               int64_t *ret_base_offset) MUST_CHECK;
+/* As log_append, for a replica: offsets and epoch are already in the batch and must continue the log
+ * (ERR_INVALID; a gap is allowed). */
 int log_append_at(log_t *log, const uint8_t *batch, size_t bytes) MUST_CHECK;
 
-/* Group commit: `done` runs once all appended before the call, and not truncated since, is durable (0) or the log
- * failed. All waits that pile up during one sync share the next. */
+/* Group commit: `done` runs once all appended before the call, and not truncated since, is durable (0) or the
+ * log failed. All waits that pile up during one sync share the next. */
 typedef struct log_commit {
     void (*done)(struct log_commit *commit, int err);
     list_t node;
@@ -123,10 +141,11 @@ typedef struct log_commit {
 } log_commit_t;
 void log_commit(log_t *log, log_commit_t *commit, void (*done)(log_commit_t *commit, int err));
 
-/* Finds the bytes of whole batches from the one that contains `offset`, up to `bytes_max` (the first batch even when larger,
- * when `whole_first`) and below `offset_end`, within one segment. A reader that continues where its last find ended
- * costs no look-up. The slice refers to the segment's file, kept alive
- * by a reference: pair with log_slice_release. ERR_OUT_OF_RANGE when offset < start or > end; an empty slice at the end. */
+/* Finds the bytes of whole batches from the one that contains `offset`, up to `bytes_max` (the first batch
+ * even when larger, when `whole_first`) and below `offset_end`, within one segment. A reader that continues
+ * where its last find ended costs no look-up. The slice refers to the segment's file, kept alive by a
+ * reference: pair with log_slice_release. ERR_OUT_OF_RANGE when offset < start or > end; an empty slice at
+ * the end. */
 typedef struct log_slice {
     io_file_t *file;
     uint64_t position;
@@ -139,24 +158,27 @@ int log_find(log_t *log, int64_t offset, int64_t offset_end, size_t bytes_max, b
              log_slice_t *ret_slice) MUST_CHECK;
 void log_slice_release(void *segment);
 
-/* The first batch that ends at or above `from_offset` and has a record whose timestamp is >= `timestamp_ms`, found
- * through the time index; opening it to find the record is the caller's business. ERR_NOT_FOUND when there is none. */
+/* The first batch that ends at or above `from_offset` and has a record whose timestamp is >= `timestamp_ms`,
+ * found through the time index; opening it to find the record is the caller's business. ERR_NOT_FOUND when
+ * there is none. */
 int log_find_timestamp(log_t *log, int64_t timestamp_ms, int64_t from_offset, log_batch_t *ret_batch,
                        log_slice_t *ret_slice) MUST_CHECK;
-/* The largest timestamp, and the last offset of the first batch that holds it. ERR_NOT_FOUND when the log is empty. */
+/* The largest timestamp, and the last offset of the first batch that holds it. ERR_NOT_FOUND when the log is
+ * empty. */
 int log_max_timestamp(log_t *log, int64_t *ret_timestamp_ms, int64_t *ret_offset) MUST_CHECK;
 
-/* Drops everything at or above `offset` (a batch that straddles it goes whole) / everything at all, to go on at
- * `new_start` / everything below `offset` (whole segments go at once, the start offset moves; it may not pass the end:
- * ERR_OUT_OF_RANGE). */
+/* Drops everything at or above `offset` (a batch that straddles it goes whole) / everything at all, to go on
+ * at `new_start` / everything below `offset` (whole segments go at once, the start offset moves; it may not
+ * pass the end: ERR_OUT_OF_RANGE). */
 int log_truncate_to(log_t *log, int64_t offset) MUST_CHECK;
 int log_truncate_all(log_t *log, int64_t new_start) MUST_CHECK;
 int log_advance_start(log_t *log, int64_t offset) MUST_CHECK;
-/* Deletes by retention, removes .deleted files that are due, closes files that nobody used since the last call. Call
- * every few seconds to minutes. Segments that reach above `offset_limit` (the high watermark) stay. */
+/* Deletes by retention, removes .deleted files that are due, closes files that nobody used since the last
+ * call. Call every few seconds to minutes. Segments that reach above `offset_limit` (the high watermark)
+ * stay. */
 int log_maintain(log_t *log, int64_t wall_ms, int64_t offset_limit, uint32_t *ret_deleted) MUST_CHECK;
-/* Deletes the directory: renamed to `<name>.<unique>-delete` first, so that a crash leaves no half of it behind under
- * its own name. The log is closed and freed, whatever is returned; slices stay readable. */
+/* Deletes the directory: renamed to `<name>.<unique>-delete` first, so that a crash leaves no half of it
+ * behind under its own name. The log is closed and freed, whatever is returned; slices stay readable. */
 int log_delete(log_t *log) MUST_CHECK;
 
 #endif

@@ -1,5 +1,6 @@
-/* log_fuzz.c: hostile bytes as a batch header and as the files of a log that crashed. Whatever they hold, opening ends
- * with a log whose batches all have right checksums, which can be read, appended to and opened again. */
+/* log_fuzz.c: hostile bytes as a batch header and as the files of a log that crashed. Whatever they hold,
+ * opening ends with a log whose batches all have right checksums, which can be read, appended to and opened
+ * again. */
 #include "log/log.h"
 
 #include <stdio.h>
@@ -50,7 +51,8 @@ static void read_all(log_t *log)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     log_batch_t batch;
-    if (log_batch_parse(bytes_of(data, size), &batch) == 0) ASSERT(log_batch_bytes(&batch) >= LOG_BATCH_HEADER_BYTES);
+    if (log_batch_parse(bytes_of(data, size), &batch) == 0)
+        ASSERT(log_batch_bytes(&batch) >= LOG_BATCH_HEADER_BYTES);
     if (size < 4) return 0;
     if (!loop) start();
     if (io_mkdir(loop, dir) != 0) abort();

@@ -4,40 +4,41 @@
  *     │                        └── file, refs (slices and syncs hold it beyond its removal from the log)
  *     └── epochs, hints, waiters of group commit, removed segments whose files linger
  *
- * All but the last segment are sealed: nothing is appended to them. Files are opened at first use and closed by
- * log_maintain once idle, so that thousands of quiet logs cost neither descriptors nor buffers. */
+ * All but the last segment are sealed: nothing is appended to them. Files are opened at first use and closed
+ * by log_maintain once idle, so that thousands of quiet logs cost neither descriptors nor buffers. */
 #ifndef TRIVET_LOG_INTERNAL_H
 #define TRIVET_LOG_INTERNAL_H
 
 #include "log/log.h"
 
-#define LOG_PATH_CHARS_MAX 4096
-#define LOG_OFFSET_ENTRY_BYTES 8
-#define LOG_TIME_ENTRY_BYTES 12
-#define LOG_INDEX_PENDING_MAX 64          /* entries kept in memory before they are written together */
-#define LOG_HINTS_MAX 8                   /* readers whose place is remembered */
-#define LOG_EPOCHS_MAX 65536              /* lines read from a leader-epoch-checkpoint */
-#define LOG_SEGMENT_BYTES_LIMIT INT32_MAX /* positions in an index are i32 */
-#define LOG_SCAN_WINDOW_BYTES 4096        /* a look-up's reads */
-#define LOG_RECOVER_WINDOW_BYTES KIB(256) /* recovery's reads */
-#define LOG_TIMESTAMP_NONE (-1)
-#define LOG_TIMESTAMP_UNREAD INT64_MIN /* sealed segment whose time index was not looked at yet */
+#define LOG_PATH_CHARS_MAX       4096
+#define LOG_OFFSET_ENTRY_BYTES   8
+#define LOG_TIME_ENTRY_BYTES     12
+#define LOG_INDEX_PENDING_MAX    64        /* entries kept in memory before they are written together */
+#define LOG_HINTS_MAX            8         /* readers whose place is remembered */
+#define LOG_EPOCHS_MAX           65536     /* lines read from a leader-epoch-checkpoint */
+#define LOG_SEGMENT_BYTES_LIMIT  INT32_MAX /* positions in an index are i32 */
+#define LOG_SCAN_WINDOW_BYTES    4096      /* a look-up's reads */
+#define LOG_RECOVER_WINDOW_BYTES KIB(256)  /* recovery's reads */
+#define LOG_TIMESTAMP_NONE       (-1)
+#define LOG_TIMESTAMP_UNREAD     INT64_MIN /* sealed segment whose time index was not looked at yet */
 
 /* One index file: fixed-size entries in ascending order, the newest still in memory. */
 typedef struct log_index {
-    io_file_t *file;   /* NULL = closed */
-    uint8_t *pending;  /* LOG_INDEX_PENDING_MAX entries, made at the first append */
-    uint32_t count;    /* entries in the file */
+    io_file_t *file;  /* NULL = closed */
+    uint8_t *pending; /* LOG_INDEX_PENDING_MAX entries, made at the first append */
+    uint32_t count;   /* entries in the file */
     uint8_t pending_count;
     uint8_t entry_bytes;
-    bool loaded; /* count is right */
-    bool dirty;  /* written since the last sync */
+    bool loaded;  /* count is right */
+    bool present; /* the file exists */
+    bool dirty;   /* written since the last sync */
     bool syncing;
     io_sync_t sync;
 } log_index_t;
 
 typedef struct log_segment {
-    log_t *log; /* NULL once the log is closed */
+    log_t *log;  /* NULL once the log is closed */
     list_t node; /* in log->removed */
     int64_t base_offset;
     int64_t max_timestamp;        /* LOG_TIMESTAMP_NONE = no batch */
@@ -50,8 +51,8 @@ typedef struct log_segment {
     uint32_t bytes_syncing; /* what the sync under way covers */
     uint32_t bytes_since_index;
     uint32_t refs;
-    bool removed;  /* its files are named .deleted or gone */
-    bool touched;  /* used since the last log_maintain */
+    bool removed; /* its files are named .deleted or gone */
+    bool touched; /* used since the last log_maintain */
     bool syncing;
     io_file_t *file; /* NULL = closed */
     io_sync_t sync;
@@ -77,7 +78,7 @@ struct log {
     log_segment_t **segments;
     uint32_t segments_count, segments_cap;
     int64_t start_offset, end_offset, durable_offset;
-    int failed; /* the error of a failed sync: nothing may be appended after it */
+    int failed;       /* the error of a failed sync: nothing may be appended after it */
     bool names_dirty; /* files were created that a power loss may forget */
     bool parent_dirty;
     bool epochs_dirty;
@@ -87,11 +88,11 @@ struct log {
     log_hint_t hints[LOG_HINTS_MAX];
     list_t removed;
 
-    list_t waiters;      /* log_commit_t, by offset */
-    uint32_t syncs;      /* files of the round under way */
+    list_t waiters; /* log_commit_t, by offset */
+    uint32_t syncs; /* files of the round under way */
     int round_err;
     int64_t round_offset;
-    bool commit_soon;    /* commit_timer will start a round or complete waiters */
+    bool commit_soon; /* commit_timer will start a round or complete waiters */
     io_timer_t commit_timer;
     io_timer_t flush_timer;
 
@@ -99,24 +100,30 @@ struct log {
     void *rolled_user;
 };
 
-static inline log_segment_t *log__active(const log_t *log) { return log->segments[log->segments_count - 1]; }
+static inline log_segment_t *log__active(const log_t *log)
+{
+    return log->segments[log->segments_count - 1];
+}
 
 /* segment.c */
 log_segment_t *log__segment_new(log_t *log, int64_t base_offset);
 void log__segment_unref(log_segment_t *segment);
 /* The path of one of the segment's files; `suffix` as ".log", ".index.deleted". */
-void log__segment_path(const log_t *log, int64_t base_offset, const char *suffix, char out[LOG_PATH_CHARS_MAX]);
+void log__segment_path(const log_t *log, int64_t base_offset, const char *suffix,
+                       char out[LOG_PATH_CHARS_MAX]);
 int log__segment_file(log_segment_t *segment, bool create, io_file_t **ret_file) MUST_CHECK;
 void log__segment_close_files(log_segment_t *segment);
 /* Counts a batch that was put at `position`: timestamps, and an index entry when one is due. */
 void log__segment_note(log_segment_t *segment, const log_batch_t *batch, uint32_t position);
-/* Writes what the indexes hold in memory; for a segment that is done (`seal`) with its largest timestamp as last entry. */
+/* Writes what the indexes hold in memory; for a segment that is done (`seal`) with its largest timestamp as
+ * last entry. */
 void log__segment_flush_indexes(log_segment_t *segment, bool seal);
 int log__segment_load_times(log_segment_t *segment) MUST_CHECK;
 int log__segment_remove_files(log_segment_t *segment, const char *suffix) MUST_CHECK;
 /* Offset behind the segment: the next one's base, or the log's end. */
 int64_t log__segment_end(const log_segment_t *segment, uint32_t at);
-/* Position of the first batch that ends at or above `offset`, and its header; ERR_NOT_FOUND when none does. */
+/* Position of the first batch that ends at or above `offset`, and its header; ERR_NOT_FOUND when none does.
+ */
 int log__segment_seek(log_segment_t *segment, int64_t offset, uint32_t *ret_position,
                       log_batch_t *ret_batch) MUST_CHECK;
 
@@ -128,7 +135,8 @@ int64_t log__key_timestamp(const uint8_t *entry);
 int64_t log__key_time_offset(const uint8_t *entry);
 /* Opens the file, unless it is open; `flags` besides IO_FILE_WRITE. */
 int log__index_open(log_segment_t *segment, log_index_t *index, int flags) MUST_CHECK;
-/* Opens and counts, unless done. ERR_NOT_FOUND: no file. ERR_CORRUPT: it does not fit a log of `log_bytes`. */
+/* Opens and counts, unless done. ERR_NOT_FOUND: no file. ERR_CORRUPT: it does not fit a log of `log_bytes`.
+ */
 int log__index_load(log_segment_t *segment, log_index_t *index) MUST_CHECK;
 uint32_t log__index_count(const log_index_t *index);
 int log__index_get(log_segment_t *segment, log_index_t *index, uint32_t i, uint8_t *ret_entry) MUST_CHECK;
@@ -139,8 +147,11 @@ int log__index_floor(log_segment_t *segment, log_index_t *index, log_index_key_t
 void log__index_append(log_segment_t *segment, log_index_t *index, const uint8_t *entry);
 int log__index_flush(log_segment_t *segment, log_index_t *index) MUST_CHECK;
 /* Keeps the entries whose key is < `key`. */
-int log__index_cut(log_segment_t *segment, log_index_t *index, log_index_key_t key_of, int64_t key) MUST_CHECK;
-/* Empties the file (creating it). */
+int log__index_cut(log_segment_t *segment, log_index_t *index, log_index_key_t key_of,
+                   int64_t key) MUST_CHECK;
+/* Creates the empty file. */
+int log__index_create(log_segment_t *segment, log_index_t *index) MUST_CHECK;
+/* Empties the index, and its file if there is one. */
 int log__index_reset(log_segment_t *segment, log_index_t *index) MUST_CHECK;
 void log__index_close(log_index_t *index);
 
@@ -153,8 +164,10 @@ typedef struct log_scan {
     size_t window_cap, window_len;
     uint64_t window_at;
 } log_scan_t;
-void log__scan_init(log_scan_t *scan, io_file_t *file, uint64_t from, uint64_t end, uint8_t *window, size_t window_cap);
-/* The header at scan->position; does not move. ERR_NOT_FOUND: exactly at the end; ERR_TRUNCATED, ERR_CORRUPT &c. */
+void log__scan_init(log_scan_t *scan, io_file_t *file, uint64_t from, uint64_t end, uint8_t *window,
+                    size_t window_cap);
+/* The header at scan->position; does not move. ERR_NOT_FOUND: exactly at the end; ERR_TRUNCATED, ERR_CORRUPT
+ * &c. */
 int log__scan_peek(log_scan_t *scan, log_batch_t *ret_batch) MUST_CHECK;
 void log__scan_skip(log_scan_t *scan, const log_batch_t *batch);
 /* Whether the batch at scan->position has the CRC it says: 0, ERR_CORRUPT or a read error. */
@@ -167,9 +180,9 @@ int log__rebuild_indexes(log_segment_t *segment) MUST_CHECK;
 /* epochs.c */
 int log__epochs_load(log_t *log) MUST_CHECK;
 void log__epochs_note(log_t *log, int32_t epoch, int64_t start_offset);
-void log__epochs_cut_from(log_t *log, int64_t offset); /* truncation */
+void log__epochs_cut_from(log_t *log, int64_t offset);  /* truncation */
 void log__epochs_cut_below(log_t *log, int64_t offset); /* the log's start moved */
-int log__epochs_save(log_t *log) MUST_CHECK;
+int log__epochs_save(log_t *log, bool sync) MUST_CHECK;
 
 /* log.c */
 void log__push_segment(log_segment_t *segment);

@@ -1,6 +1,7 @@
-/* recover.c: what log_open finds in a directory becomes a log again. After a crash the bytes are the only truth:
- * every batch that may not have been durable is checked by its CRC, the first one that is torn ends the log, and
- * indexes and leader epochs are made anew from the headers. After a clean stop only the tail is looked at. */
+/* recover.c: what log_open finds in a directory becomes a log again. After a crash the bytes are the only
+ * truth: every batch that may not have been durable is checked by its CRC, the first one that is torn ends
+ * the log, and indexes and leader epochs are made anew from the headers. After a clean stop only the tail is
+ * looked at. */
 #include "log/log_internal.h"
 
 #include <stdio.h>
@@ -24,7 +25,8 @@ static bool parse_base(const char *name, int64_t *ret_base)
     int64_t base = 0;
     for (int i = 0; i < 20; i++) {
         if (name[i] < '0' || name[i] > '9') return false;
-        if (__builtin_mul_overflow(base, 10, &base) || __builtin_add_overflow(base, name[i] - '0', &base)) return false;
+        if (__builtin_mul_overflow(base, 10, &base) || __builtin_add_overflow(base, name[i] - '0', &base))
+            return false;
     }
     *ret_base = base;
     return strcmp(name + 20, ".log") == 0;
@@ -35,7 +37,8 @@ static void list_name(void *user, const char *name, bool is_dir)
     listing_t *l = user;
     int64_t base;
     if (is_dir) return;
-    if (ends_with(name, ".deleted") || ends_with(name, ".cleaned")) { /* a removal or a cleaning that was cut short */
+    if (ends_with(name, ".deleted") ||
+        ends_with(name, ".cleaned")) { /* a removal or a cleaning that was cut short */
         char path[LOG_PATH_CHARS_MAX];
         int n = snprintf(path, sizeof(path), "%s/%s", l->log->dir, name);
         if (n < (int)sizeof(path)) (void)!io_remove(l->log->loop, path);
@@ -87,7 +90,8 @@ static int find_segments(log_t *log)
 /* A batch may follow what ends at `next_offset` in this segment. */
 static bool batch_fits(const log_segment_t *segment, const log_batch_t *batch, int64_t next_offset)
 {
-    return batch->base_offset >= next_offset && log_batch_last_offset(batch) - segment->base_offset <= INT32_MAX;
+    return batch->base_offset >= next_offset &&
+           log_batch_last_offset(batch) - segment->base_offset <= INT32_MAX;
 }
 
 static int reset_derived(log_segment_t *segment)
@@ -99,9 +103,10 @@ static int reset_derived(log_segment_t *segment)
     return err ? err : log__index_reset(segment, &segment->times);
 }
 
-/* Reads a segment whole and cuts what is torn. `next_offset` goes from the offset expected to the one behind it. */
-static int verify_segment(log_segment_t *segment, const log_recovery_t *recovery, uint8_t *window,
-                          int64_t *next_offset, bool *ret_cut)
+/* Reads a segment whole and cuts what is torn. `next_offset` goes from the offset expected to the one behind
+ * it. */
+static int verify_segment(log_segment_t *segment, const log_recovery_t *recovery, int64_t *next_offset,
+                          bool *ret_cut)
 {
     log_t *log = segment->log;
     io_file_t *file;
@@ -110,7 +115,9 @@ static int verify_segment(log_segment_t *segment, const log_recovery_t *recovery
     if (err) return err;
     log_scan_t scan;
     log_batch_t batch;
-    log__scan_init(&scan, file, 0, segment->bytes, window, LOG_RECOVER_WINDOW_BYTES);
+    size_t window_bytes = MIN(MAX((size_t)segment->bytes, LOG_BATCH_HEADER_BYTES), LOG_RECOVER_WINDOW_BYTES);
+    uint8_t *window = mem_alloc(window_bytes);
+    log__scan_init(&scan, file, 0, segment->bytes, window, window_bytes);
     while ((err = log__scan_peek(&scan, &batch)) == 0) {
         if (!batch_fits(segment, &batch, *next_offset)) {
             err = ERR_CORRUPT;
@@ -118,17 +125,19 @@ static int verify_segment(log_segment_t *segment, const log_recovery_t *recovery
         }
         if ((err = log__scan_verify(&scan, &batch)) != 0) break;
         log__segment_note(segment, &batch, (uint32_t)scan.position);
-        if (batch.leader_epoch > log_epoch_latest(log)) log__epochs_note(log, batch.leader_epoch, batch.base_offset);
+        if (batch.leader_epoch > log_epoch_latest(log))
+            log__epochs_note(log, batch.leader_epoch, batch.base_offset);
         *next_offset = log_batch_last_offset(&batch) + 1;
         if (recovery->each && *next_offset > recovery->scan_from) recovery->each(recovery->user, &batch);
         log__scan_skip(&scan, &batch);
     }
+    mem_free(window);
     if (err == ERR_IO || err == ERR_NOMEM || err == ERR_ACCESS) return err;
     *ret_cut = err != ERR_NOT_FOUND;
     segment->bytes_durable = 0;
     if (*ret_cut) {
-        /* The cut must last before anything is appended: a power loss that undid it could leave what was cut behind
-         * new batches, and whole. */
+        /* The cut must last before anything is appended: a power loss that undid it could leave what was cut
+         * behind new batches, and whole. */
         err = io_file_truncate(file, scan.position);
         if (!err) err = io_file_sync_now(file);
         if (err) return err;
@@ -156,8 +165,8 @@ int log__rebuild_indexes(log_segment_t *segment)
     return 0;
 }
 
-static int show_segment(log_segment_t *segment, int64_t from, void (*each)(void *user, const log_batch_t *batch),
-                        void *user)
+static int show_segment(log_segment_t *segment, int64_t from,
+                        void (*each)(void *user, const log_batch_t *batch), void *user)
 {
     uint8_t window[LOG_SCAN_WINDOW_BYTES];
     uint32_t position;
@@ -193,8 +202,8 @@ int log_scan(log_t *log, int64_t from, void (*each)(void *user, const log_batch_
     return 0;
 }
 
-/* Reads the tail of the last segment after a clean stop: the batches behind the last index entry. ERR_CORRUPT or
- * another error when it is not what a clean stop leaves. */
+/* Reads the tail of the last segment after a clean stop: the batches behind the last index entry. ERR_CORRUPT
+ * or another error when it is not what a clean stop leaves. */
 static int read_tail(log_segment_t *segment, int64_t *next_offset)
 {
     uint8_t window[LOG_SCAN_WINDOW_BYTES], entry[LOG_OFFSET_ENTRY_BYTES];
@@ -227,21 +236,21 @@ static int read_tail(log_segment_t *segment, int64_t *next_offset)
     return err == ERR_NOT_FOUND ? 0 : err;
 }
 
-static int open_last_clean(log_segment_t *segment, const log_recovery_t *recovery, uint8_t *window,
-                           int64_t *next_offset, bool *ret_cut)
+static int open_last_clean(log_segment_t *segment, const log_recovery_t *recovery, int64_t *next_offset,
+                           bool *ret_cut)
 {
     if (segment->bytes == 0) return reset_derived(segment);
     int err = read_tail(segment, next_offset);
     if (err == ERR_IO || err == ERR_NOMEM) return err;
     if (err) {
         *next_offset = segment->base_offset;
-        return verify_segment(segment, recovery, window, next_offset, ret_cut);
+        return verify_segment(segment, recovery, next_offset, ret_cut);
     }
     segment->bytes_durable = segment->bytes;
     return show_kept(segment, recovery, *next_offset);
 }
 
-static int recover_segments(log_t *log, const log_recovery_t *recovery, uint8_t *window)
+static int recover_segments(log_t *log, const log_recovery_t *recovery)
 {
     int64_t next_offset = log->segments[0]->base_offset;
     for (uint32_t i = 0; i < log->segments_count; i++) {
@@ -254,27 +263,29 @@ static int recover_segments(log_t *log, const log_recovery_t *recovery, uint8_t 
             break;
         }
         next_offset = MAX(next_offset, segment->base_offset);
-        /* At the point itself: a segment that was full and durable when it was sealed has indexes of later date. */
+        /* At the point itself: a segment that was full and durable when it was sealed has indexes of later
+         * date. */
         if (!recovery->clean && (last || log->segments[i + 1]->base_offset >= recovery->recovery_point)) {
-            err = verify_segment(segment, recovery, window, &next_offset, &cut);
+            err = verify_segment(segment, recovery, &next_offset, &cut);
         } else if (last) {
-            err = open_last_clean(segment, recovery, window, &next_offset, &cut);
+            err = open_last_clean(segment, recovery, &next_offset, &cut);
         } else {
             segment->bytes_durable = segment->bytes;
             next_offset = log->segments[i + 1]->base_offset;
             err = show_kept(segment, recovery, next_offset);
         }
         if (err) return err;
-        /* The next one was begun where this one ended: what lay between is lost, though the cut is a clean one. */
-        if (!recovery->clean && !recovery->compacted && !last && next_offset < log->segments[i + 1]->base_offset) cut = true;
+        /* The next one was begun where this one ended: what lay between is lost, though the cut is a clean
+         * one. */
+        if (!recovery->clean && !recovery->compacted && !last &&
+            next_offset < log->segments[i + 1]->base_offset)
+            cut = true;
         if (cut && !last) {
             err = log__remove_after(log, i + 1);
             if (err) return err;
         }
-        if (!cut && !last) {
-            log__segment_flush_indexes(segment, true);
-            log__segment_close_files(segment);
-        }
+        if (!cut && !last) log__segment_flush_indexes(segment, true);
+        log__segment_close_files(segment); /* opened again when there is something to do */
     }
     log->end_offset = next_offset;
     return 0;
@@ -283,16 +294,13 @@ static int recover_segments(log_t *log, const log_recovery_t *recovery, uint8_t 
 int log__recover(log_t *log, const log_recovery_t *recovery)
 {
     int64_t start = MAX(recovery->start_offset, 0);
-    uint8_t *window = NULL;
     int err = find_segments(log);
     if (err) return err;
     if (log->segments_count == 0) {
         log->start_offset = log->end_offset = log->durable_offset = start;
         return log__add_segment(log, start);
     }
-    window = mem_alloc(LOG_RECOVER_WINDOW_BYTES);
-    err = recover_segments(log, recovery, window);
-    mem_free(window);
+    err = recover_segments(log, recovery);
     if (err) return err;
     log->durable_offset = recovery->clean ? log->end_offset : MIN(recovery->recovery_point, log->end_offset);
     log->start_offset = MAX(start, log->segments[0]->base_offset);

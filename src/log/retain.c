@@ -1,6 +1,6 @@
-/* retain.c: what leaves a log: old segments by retention or a moved start, a tail by truncation, idle descriptors. A
- * segment that leaves at the front keeps its files as .deleted for a while; one that leaves at the end goes at once,
- * because its name may be needed again. Readers keep what they hold in both cases. */
+/* retain.c: what leaves a log: old segments by retention or a moved start, a tail by truncation, idle
+ * descriptors. A segment that leaves at the front keeps its files as .deleted for a while; one that leaves at
+ * the end goes at once, because its name may be needed again. Readers keep what they hold in both cases. */
 #include "log/log_internal.h"
 
 static int mark_deleted(log_segment_t *segment)
@@ -48,7 +48,8 @@ int log__remove_first(log_t *log, uint32_t count)
     return err;
 }
 
-/* Returns when it is durable: a segment that came back after a power loss would follow what was appended since. */
+/* Returns when it is durable: a segment that came back after a power loss would follow what was appended
+ * since. */
 int log__remove_after(log_t *log, uint32_t keep)
 {
     log__forget_hints(log);
@@ -72,7 +73,8 @@ int log__remove_after(log_t *log, uint32_t keep)
 
 static void drop_due(log_t *log, int64_t wall_ms)
 {
-    LIST_EACH (&log->removed, segment, log_segment_t, node) {
+    LIST_EACH(&log->removed, segment, log_segment_t, node)
+    {
         if (segment->remove_ms > wall_ms) continue;
         if (segment->remove_ms != INT64_MIN && log__segment_remove_files(segment, ".deleted") != 0) continue;
         segment->remove_ms = INT64_MIN;
@@ -146,7 +148,8 @@ int log_maintain(log_t *log, int64_t wall_ms, int64_t offset_limit, uint32_t *re
         err = log__add_segment(log, log->end_offset);
         before++;
     }
-    if (!err && expired > 0) err = move_start(log, MAX(log->start_offset, log->segments[expired]->base_offset));
+    if (!err && expired > 0)
+        err = move_start(log, MAX(log->start_offset, log->segments[expired]->base_offset));
     drop_due(log, wall_ms);
     close_idle_files(log);
     *ret_deleted = before - log->segments_count;
@@ -180,7 +183,8 @@ static void clamp_commits(log_t *log)
 {
     log->durable_offset = MIN(log->durable_offset, log->end_offset);
     log->round_offset = MIN(log->round_offset, log->end_offset);
-    LIST_EACH (&log->waiters, commit, log_commit_t, node) commit->offset = MIN(commit->offset, log->end_offset);
+    LIST_EACH(&log->waiters, commit, log_commit_t, node)
+    commit->offset = MIN(commit->offset, log->end_offset);
 }
 
 int log_truncate_to(log_t *log, int64_t offset)
@@ -198,7 +202,7 @@ int log_truncate_to(log_t *log, int64_t offset)
     if (err) return err;
     clamp_commits(log);
     log__epochs_cut_from(log, log->end_offset);
-    return log->epochs_dirty ? log__epochs_save(log) : 0;
+    return log->epochs_dirty ? log__epochs_save(log, true) : 0;
 }
 
 int log_truncate_all(log_t *log, int64_t new_start)
@@ -209,11 +213,12 @@ int log_truncate_all(log_t *log, int64_t new_start)
     if (!err) err = log__add_segment(log, new_start);
     if (err) {
         log->failed = err;
-        if (log->segments_count == 0) log__push_segment(log__segment_new(log, new_start)); /* there is always one */
+        if (log->segments_count == 0)
+            log__push_segment(log__segment_new(log, new_start)); /* there is always one */
         return err;
     }
     log->start_offset = log->end_offset = log->durable_offset = log->round_offset = new_start;
     clamp_commits(log);
     log->epochs_count = 0;
-    return log__epochs_save(log);
+    return log__epochs_save(log, true);
 }

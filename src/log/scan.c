@@ -1,17 +1,20 @@
-/* scan.c: walks the batch headers of one segment file through a window of memory. Recovery and look-ups use it; it
- * never trusts a length: a batch that does not fit the file is ERR_TRUNCATED. */
+/* scan.c: walks the batch headers of one segment file through a window of memory. Recovery and look-ups use
+ * it; it never trusts a length: a batch that does not fit the file is ERR_TRUNCATED. */
 #include "base/hash.h"
 #include "log/log_internal.h"
 
 enum { CRC_FROM = 21 }; /* attributes: where the checksum begins */
 
-void log__scan_init(log_scan_t *scan, io_file_t *file, uint64_t from, uint64_t end, uint8_t *window, size_t window_cap)
+void log__scan_init(log_scan_t *scan, io_file_t *file, uint64_t from, uint64_t end, uint8_t *window,
+                    size_t window_cap)
 {
     ASSERT(window_cap >= LOG_BATCH_HEADER_BYTES);
-    *scan = (log_scan_t){.file = file, .position = from, .end = end, .window = window, .window_cap = window_cap};
+    *scan =
+        (log_scan_t){.file = file, .position = from, .end = end, .window = window, .window_cap = window_cap};
 }
 
-/* Makes at least `need` bytes at `at` present, when the file has them; returns how many are there, or an error. */
+/* Makes at least `need` bytes at `at` present, when the file has them; returns how many are there, or an
+ * error. */
 static ssize_t scan_fill(log_scan_t *scan, uint64_t at, size_t need)
 {
     uint64_t window_end = scan->window_at + scan->window_len;

@@ -1,5 +1,5 @@
-/* segment.c: one segment: its files, its timestamps, and where in it an offset lies. A segment outlives its removal
- * from the log for as long as slices (a fetch being sent) or a sync refer to it. */
+/* segment.c: one segment: its files, its timestamps, and where in it an offset lies. A segment outlives its
+ * removal from the log for as long as slices (a fetch being sent) or a sync refer to it. */
 #include "log/log_internal.h"
 
 #include <stdio.h>
@@ -41,7 +41,8 @@ void log_slice_release(void *segment)
     if (segment) log__segment_unref(segment);
 }
 
-void log__segment_path(const log_t *log, int64_t base_offset, const char *suffix, char out[LOG_PATH_CHARS_MAX])
+void log__segment_path(const log_t *log, int64_t base_offset, const char *suffix,
+                       char out[LOG_PATH_CHARS_MAX])
 {
     int n = snprintf(out, LOG_PATH_CHARS_MAX, "%s/%020" PRId64 "%s", log->dir, base_offset, suffix);
     ASSERT(n > 0 && n < LOG_PATH_CHARS_MAX);
@@ -52,8 +53,10 @@ int log__segment_file(log_segment_t *segment, bool create, io_file_t **ret_file)
     segment->touched = true;
     if (!segment->file) {
         char path[LOG_PATH_CHARS_MAX];
-        log__segment_path(segment->log, segment->base_offset, segment->removed ? ".log.deleted" : ".log", path);
-        int err = io_file_open(segment->log->loop, path, IO_FILE_WRITE | (create ? IO_FILE_CREATE : 0), &segment->file);
+        log__segment_path(segment->log, segment->base_offset, segment->removed ? ".log.deleted" : ".log",
+                          path);
+        int err = io_file_open(segment->log->loop, path, IO_FILE_WRITE | (create ? IO_FILE_CREATE : 0),
+                               &segment->file);
         if (err) return err;
     }
     *ret_file = segment->file;
@@ -118,8 +121,8 @@ void log__segment_flush_indexes(log_segment_t *segment, bool seal)
         err = log__index_flush(segment, &segment->offsets);
         if (!err) err = log__index_flush(segment, &segment->times);
         /* Another implementation takes a missing index for damage: an empty one must be there. */
-        if (!err && seal && segment->offsets.count == 0) err = log__index_reset(segment, &segment->offsets);
-        if (!err && seal && segment->times.count == 0) err = log__index_reset(segment, &segment->times);
+        if (!err && seal && !segment->offsets.present) err = log__index_create(segment, &segment->offsets);
+        if (!err && seal && !segment->times.present) err = log__index_create(segment, &segment->times);
     }
     (void)err; /* an index that could not be written is rebuilt by the next open */
 }
@@ -177,8 +180,8 @@ static uint32_t segment_scan_from(log_segment_t *segment, int64_t offset)
     return (uint32_t)log__key_position(entry);
 }
 
-static int seek_from(log_segment_t *segment, io_file_t *file, uint32_t from, int64_t offset, uint32_t *ret_position,
-                     log_batch_t *ret_batch)
+static int seek_from(log_segment_t *segment, io_file_t *file, uint32_t from, int64_t offset,
+                     uint32_t *ret_position, log_batch_t *ret_batch)
 {
     uint8_t window[LOG_SCAN_WINDOW_BYTES];
     log_scan_t scan;
@@ -202,6 +205,7 @@ int log__segment_seek(log_segment_t *segment, int64_t offset, uint32_t *ret_posi
     uint32_t from = segment_scan_from(segment, offset);
     err = seek_from(segment, file, from, offset, ret_position, ret_batch);
     /* An index that points into the middle of a batch was damaged: the headers alone tell the truth. */
-    if (from > 0 && err && err != ERR_NOT_FOUND) err = seek_from(segment, file, 0, offset, ret_position, ret_batch);
+    if (from > 0 && err && err != ERR_NOT_FOUND)
+        err = seek_from(segment, file, 0, offset, ret_position, ret_batch);
     return err;
 }

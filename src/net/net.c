@@ -525,6 +525,11 @@ void net_write_file(net_conn_t *conn, io_file_t *file, uint64_t offset, size_t n
     output_grew(conn);
 }
 
+void net_send(net_conn_t *conn)
+{
+    if (conn->state == CONN_OPEN && !conn->blocked && conn->out.bytes) send_output(conn);
+}
+
 void net_pause(net_conn_t *conn) { conn->paused = true; }
 
 void net_resume(net_conn_t *conn)

@@ -76,6 +76,10 @@ void net_write_owned(net_conn_t *conn, void *data, size_t n);
 void net_write_file(net_conn_t *conn, io_file_t *file, uint64_t offset, size_t n, void (*release)(void *file_user),
                     void *file_user);
 
+/* Sends now what would be sent at the end of the turn: large replies are still in the cache then, and their memory is
+ * used again at once. The caller knows that nothing they depend on is yet to be written. */
+void net_send(net_conn_t *conn);
+
 /* More unsent output than `out_bytes_high`: nothing further is delivered until half of it is out. */
 bool net_congested(const net_conn_t *conn);
 /* Stops and resumes calls of on_data. Up to NET_PAUSED_IN_BYTES_MAX of input are still read, so that a dead peer is

@@ -2,8 +2,9 @@
  *
  *   command --feed--> pending --commit--> buf --hook, rank 10--> file --everysec / always--> disk
  *
- * Invariants: what is in `buf` left the gathering whole (a transaction is never split by a rewrite's change of file); a
- * reply leaves after the bytes of its command were written, and with appendfsync always after they are durable. */
+ * Invariants: what is in `buf` left the gathering whole (a transaction is never split by a rewrite's change
+ * of file); a reply leaves after the bytes of its command were written, and with appendfsync always after
+ * they are durable. */
 #include "redis/aof_internal.h"
 
 #include "base/slog.h"
@@ -11,10 +12,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#define HOOK_RANK 10
+#define HOOK_RANK          10
 #define KEEP_BUF_BYTES_MAX MIB(1)
 
-/* ---- feeding -------------------------------------------------------------------------------------------------------------- */
+/* ---- feeding
+ * --------------------------------------------------------------------------------------------------------------
+ */
 
 static inline void select_db(aof_t *aof, buf_t *to, int id)
 {
@@ -51,7 +54,15 @@ void aof__feed_delete(redis_db_t *db, bytes_t key)
     aof__feed(db, 2, argv);
 }
 
-bool aof__has_gathered(const redis_t *redis) { return redis->aof->pending_count > 0; }
+bool aof__has_gathered(const redis_t *redis)
+{
+    return redis->aof->pending_count > 0;
+}
+
+bool aof__has_unwritten(const redis_t *redis)
+{
+    return redis->aof->pending_count > 0 || redis->aof->buf.len > 0;
+}
 
 void aof__commit(redis_t *redis, bool atomic)
 {
@@ -65,7 +76,9 @@ void aof__commit(redis_t *redis, bool atomic)
     aof->pending_count = 0;
 }
 
-/* ---- failure -------------------------------------------------------------------------------------------------------------- */
+/* ---- failure
+ * --------------------------------------------------------------------------------------------------------------
+ */
 
 void aof__fail(aof_t *aof, const char *what, int err)
 {
@@ -90,17 +103,19 @@ const char *aof__failure(const redis_t *redis)
     return aof && aof->enabled && aof->failure[0] ? aof->failure : NULL;
 }
 
-/* With appendfsync always a command that cannot be made durable must never be acknowledged, and memory already holds it:
- * as the original does, the server ends. No reply of this turn has left. */
+/* With appendfsync always a command that cannot be made durable must never be acknowledged, and memory
+ * already holds it: as the original does, the server ends. No reply of this turn has left. */
 static void give_up(aof_t *aof)
 {
     redis_t *redis = aof->redis;
     slog(SLOG_ERROR, "redis", "cannot make writes durable with appendfsync always: stopping", "%s", "");
-    LIST_EACH (&redis->clients, c, redis_client_t, node) net_close_now(c->conn);
+    LIST_EACH(&redis->clients, c, redis_client_t, node) net_close_now(c->conn);
     if (redis->on_shutdown) redis->on_shutdown(redis->on_shutdown_user);
 }
 
-/* ---- writing -------------------------------------------------------------------------------------------------------------- */
+/* ---- writing
+ * --------------------------------------------------------------------------------------------------------------
+ */
 
 static bool write_buf(aof_t *aof)
 {
@@ -171,8 +186,8 @@ static void on_turn_end(io_hook_t *hook)
     if (aof->rewrite.active || aof->rewrite.scheduled) aof__rewrite_turn(aof);
 }
 
-/* Usually the hook writes before connections' output leaves. Input that is delivered by the connections' own hook comes
- * after ours: then it is done here. */
+/* Usually the hook writes before connections' output leaves. Input that is delivered by the connections' own
+ * hook comes after ours: then it is done here. */
 void aof__before_reply(redis_client_t *c)
 {
     aof_t *aof = c->redis->aof;
@@ -192,13 +207,17 @@ void aof__cron(redis_t *redis)
     if (aof->failure[0]) aof__write(aof, true); /* tries again */
     sync_each_second(aof);
     uint64_t percent = redis->config->auto_aof_rewrite_percentage;
-    uint64_t now = aof->base_bytes + aof->old_incr_bytes + aof->file_bytes, base = MAX(aof->rewritten_bytes, 1u);
-    if (percent == 0 || aof->rewrite.active || aof->rewrite.scheduled || now < redis->config->auto_aof_rewrite_min_size)
+    uint64_t now = aof->base_bytes + aof->old_incr_bytes + aof->file_bytes,
+             base = MAX(aof->rewritten_bytes, 1u);
+    if (percent == 0 || aof->rewrite.active || aof->rewrite.scheduled ||
+        now < redis->config->auto_aof_rewrite_min_size)
         return;
     if ((double)(now - MIN(base, now)) * 100 / (double)base >= (double)percent) aof->rewrite.scheduled = true;
 }
 
-/* ---- life ----------------------------------------------------------------------------------------------------------------- */
+/* ---- life
+ * -----------------------------------------------------------------------------------------------------------------
+ */
 
 char *aof__path(const aof_t *aof, const char *name)
 {
@@ -282,8 +301,35 @@ int aof__reload(redis_t *redis, char *err_out, size_t err_bytes)
     return err;
 }
 
-/* Turned on while running: what is in memory becomes the base by a rewrite. Until that is done an incremental file would be
- * a change to something else, so the manifest on disk stays as it was. */
+typedef struct emission {
+    buf_t out;
+    int selected_db;
+    redis_db_t *db;
+} emission_t;
+
+static void emit_each(void *user, void *entry)
+{
+    emission_t *e = user;
+    if (!entry_is_expired(entry, e->db->redis->now_ms))
+        aof__emit_entry(&e->out, &e->selected_db, e->db, entry);
+}
+
+int aof__reload_emitted(redis_t *redis, char *err_out, size_t err_bytes)
+{
+    emission_t e = {.selected_db = -1};
+    aof__rewrite_restart(redis);
+    for (int i = 0; i < redis->db_count; i++) {
+        e.db = &redis->dbs[i];
+        table_each(&e.db->keys, emit_each, &e);
+    }
+    for (int i = 0; i < redis->db_count; i++) db__clear(&redis->dbs[i]);
+    int err = aof__load_bytes(redis->aof, &e.out, err_out, err_bytes);
+    buf_deinit(&e.out);
+    return err;
+}
+
+/* Turned on while running: what is in memory becomes the base by a rewrite. Until that is done an incremental
+ * file would be a change to something else, so the manifest on disk stays as it was. */
 int aof__enable(redis_t *redis)
 {
     aof_t *aof = redis->aof;
@@ -317,10 +363,17 @@ aof_info_t aof__info(const redis_t *redis)
     const aof_t *aof = redis->aof;
     const aof_rewrite_t *r = &aof->rewrite;
     return (aof_info_t){
-        .enabled = aof->enabled, .rewriting = r->active, .scheduled = r->scheduled, .last_rewrite_ok = r->last_ok,
-        .last_write_ok = aof->failure[0] == '\0', .sync_pending = aof->syncing,
-        .current_bytes = aof->base_bytes + aof->old_incr_bytes + aof->file_bytes, .base_bytes = aof->rewritten_bytes,
-        .buffer_bytes = aof->buf.len, .rewrites = r->done_count, .delayed_syncs = aof->delayed_syncs,
+        .enabled = aof->enabled,
+        .rewriting = r->active,
+        .scheduled = r->scheduled,
+        .last_rewrite_ok = r->last_ok,
+        .last_write_ok = aof->failure[0] == '\0',
+        .sync_pending = aof->syncing,
+        .current_bytes = aof->base_bytes + aof->old_incr_bytes + aof->file_bytes,
+        .base_bytes = aof->rewritten_bytes,
+        .buffer_bytes = aof->buf.len,
+        .rewrites = r->done_count,
+        .delayed_syncs = aof->delayed_syncs,
         .last_rewrite_s = r->last_seconds,
         .current_rewrite_s = r->active ? (redis->now_ms - r->started_ms) / 1000 : -1,
     };

@@ -1,8 +1,8 @@
 /* aof.h: the append-only file: what commands changed, in Redis's multi-part format.
  *
- * Commands are fed while they run, gathered (aof__commit closes what one client command caused, wrapped in MULTI/EXEC when
- * it is more than one) and written by a hook at rank 10, before replies leave at rank 90. With appendfsync always a
- * connection whose command is not yet on disk is held until it is. */
+ * Commands are fed while they run, gathered (aof__commit closes what one client command caused, wrapped in
+ * MULTI/EXEC when it is more than one) and written by a hook at rank 10, before replies leave at rank 90.
+ * With appendfsync always a connection whose command is not yet on disk is held until it is. */
 #ifndef TRIVET_REDIS_AOF_H
 #define TRIVET_REDIS_AOF_H
 
@@ -11,7 +11,9 @@
 aof_t *aof__new(redis_t *redis);
 void aof__free(aof_t *aof);
 
-/* ---- feeding ---------------------------------------------------------------------------------------------------------- */
+/* ---- feeding
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 /* A whole command's bytes as received; the fast way, only when nothing is gathered. */
 void aof__feed_raw(redis_db_t *db, bytes_t raw);
@@ -20,10 +22,14 @@ void aof__feed_delete(redis_db_t *db, bytes_t key);
 bool aof__has_gathered(const redis_t *redis);
 /* Ends what was gathered; `atomic` wraps several commands in MULTI/EXEC. */
 void aof__commit(redis_t *redis, bool atomic);
+/* Changes were made that are not in the file yet: no reply may leave before. */
+bool aof__has_unwritten(const redis_t *redis);
 /* Called with a client after its commands ran: holds its replies when they must wait for the disk. */
 void aof__before_reply(redis_client_t *c);
 
-/* ---- life --------------------------------------------------------------------------------------------------------------- */
+/* ---- life
+ * ---------------------------------------------------------------------------------------------------------------
+ */
 
 /* Reads what is there, or starts a new file. */
 int aof__open(redis_t *redis, char *err, size_t err_bytes) MUST_CHECK;
@@ -31,6 +37,8 @@ int aof__open(redis_t *redis, char *err, size_t err_bytes) MUST_CHECK;
 int aof__close(redis_t *redis);
 /* DEBUG LOADAOF: writes what is due, empties memory and reads all back. */
 int aof__reload(redis_t *redis, char *err, size_t err_bytes) MUST_CHECK;
+/* DEBUG RELOAD: the data set through its emitted form, in memory. */
+int aof__reload_emitted(redis_t *redis, char *err, size_t err_bytes) MUST_CHECK;
 /* CONFIG SET appendonly. */
 int aof__enable(redis_t *redis) MUST_CHECK;
 void aof__disable(redis_t *redis);
@@ -40,13 +48,16 @@ void aof__cron(redis_t *redis);
 const char *aof__failure(const redis_t *redis);
 void aof__wait_written(redis_t *redis); /* DEBUG LOADAOF and tests: as the hook, now */
 
-/* ---- rewriting ------------------------------------------------------------------------------------------------------------ */
+/* ---- rewriting
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 /* Starts as soon as the loop turns; ERR_BUSY when one is under way. */
 int aof__rewrite(redis_t *redis) MUST_CHECK;
 /* The entry is about to change and the rewrite has not passed it. */
 void aof__rewrite_emit(redis_db_t *db, redis_entry_t *e);
-/* All keys of the database are about to go, or databases are about to be exchanged: the walk ends and starts anew. */
+/* All keys of the database are about to go, or databases are about to be exchanged: the walk ends and starts
+ * anew. */
 void aof__rewrite_restart(redis_t *redis);
 
 typedef struct aof_info {

@@ -37,7 +37,7 @@ struct aof {
     redis_t *redis;
     bool enabled;
     bool unlisted; /* turned on while running: the manifest is written once there is a base */
-    char *dir; /* .../appendonlydir */
+    char *dir;     /* .../appendonlydir */
     aof_manifest_t manifest;
     io_file_t *file; /* the incremental file that grows */
     uint64_t file_bytes, synced_bytes;
@@ -71,6 +71,10 @@ const char *aof__manifest_add(aof_t *aof, char type, const char *suffix);
 /* Opens a new incremental file and makes it the growing one. */
 int aof__new_increment(aof_t *aof) MUST_CHECK;
 
+/* Runs the commands in `data` as if read from a file. */
+int aof__load_bytes(aof_t *aof, buf_t *data, char *err, size_t err_bytes) MUST_CHECK;
+/* Appends the commands that make the entry. */
+void aof__emit_entry(buf_t *out, int *selected_db, const redis_db_t *db, const redis_entry_t *e);
 int aof__load(aof_t *aof, char *err, size_t err_bytes) MUST_CHECK;
 
 void aof__rewrite_turn(aof_t *aof);

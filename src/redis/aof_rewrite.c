@@ -1,12 +1,14 @@
-/* aof_rewrite.c: BGREWRITEAOF without fork: the data set as it was at one moment, written while commands go on.
+/* aof_rewrite.c: BGREWRITEAOF without fork: the data set as it was at one moment, written while commands go
+ * on.
  *
- * At the start a new incremental file is opened and each database's epoch bit flips, so that no entry carries the current
- * one. A walk emits the entries, a slice each turn of the loop, and marks them. Whoever is about to change an entry that is
- * not marked has it emitted first (aof__rewrite_emit); new entries are born marked. So the base holds exactly what was there
- * at the start, and the new incremental file exactly what came after.
+ * At the start a new incremental file is opened and each database's epoch bit flips, so that no entry carries
+ * the current one. A walk emits the entries, a slice each turn of the loop, and marks them. Whoever is about
+ * to change an entry that is not marked has it emitted first (aof__rewrite_emit); new entries are born
+ * marked. So the base holds exactly what was there at the start, and the new incremental file exactly what
+ * came after.
  *
- *   idle --start--> walking --end of the last database--> syncing --> renamed, in the manifest; old parts removed --> idle
- *                      |  FLUSHALL, FLUSHDB, SWAPDB: abort, and start again */
+ *   idle --start--> walking --end of the last database--> syncing --> renamed, in the manifest; old parts
+ * removed --> idle |  FLUSHALL, FLUSHDB, SWAPDB: abort, and start again */
 #include "redis/aof_internal.h"
 
 #include "base/slog.h"
@@ -17,18 +19,19 @@
 #define SLICE_NS        1000000u /* of a turn */
 #define WRITE_BYTES_MIN KIB(256)
 
-/* ---- one entry ------------------------------------------------------------------------------------------------------------- */
+/* ---- one entry
+ * -------------------------------------------------------------------------------------------------------------
+ */
 
-static void emit_entry(aof_t *aof, redis_db_t *db, const redis_entry_t *e)
+void aof__emit_entry(buf_t *to, int *selected_db, const redis_db_t *db, const redis_entry_t *e)
 {
-    aof_rewrite_t *r = &aof->rewrite;
-    redis_emitter_t out = {&r->buf};
+    redis_emitter_t out = {to};
     bytes_t key = entry_key(e);
-    if (r->selected_db != db->id) {
+    if (*selected_db != db->id) {
         emit_command(&out, 2);
         emit_str(&out, "SELECT");
         emit_i64(&out, db->id);
-        r->selected_db = db->id;
+        *selected_db = db->id;
     }
     if (e->type == TYPE_STRING) {
         char scratch[24];
@@ -46,11 +49,16 @@ static void emit_entry(aof_t *aof, redis_db_t *db, const redis_entry_t *e)
     emit_i64(&out, entry_expire_ms(e));
 }
 
-static void mark(redis_db_t *db, redis_entry_t *e) { e->flags = (uint8_t)((e->flags & ~ENTRY_EPOCH) | db->epoch); }
+static void mark(redis_db_t *db, redis_entry_t *e)
+{
+    e->flags = (uint8_t)((e->flags & ~ENTRY_EPOCH) | db->epoch);
+}
 
 void aof__rewrite_emit(redis_db_t *db, redis_entry_t *e)
 {
-    if (db->redis->aof->rewrite.active && !entry_is_expired(e, db->redis->now_ms)) emit_entry(db->redis->aof, db, e);
+    aof_rewrite_t *r = &db->redis->aof->rewrite;
+    if (r->active && !entry_is_expired(e, db->redis->now_ms))
+        aof__emit_entry(&r->buf, &r->selected_db, db, e);
     mark(db, e);
 }
 
@@ -61,9 +69,14 @@ static void visit(void *user, void *entry)
     if ((e->flags & ENTRY_EPOCH) != db->epoch) aof__rewrite_emit(db, e);
 }
 
-/* ---- start and end ---------------------------------------------------------------------------------------------------------- */
+/* ---- start and end
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
-static void mark_each(void *user, void *entry) { mark(user, entry); }
+static void mark_each(void *user, void *entry)
+{
+    mark(user, entry);
+}
 
 void aof__rewrite_abort(aof_t *aof)
 {
@@ -83,7 +96,8 @@ void aof__rewrite_abort(aof_t *aof)
 
 static void fail_rewrite(aof_t *aof, const char *step, int err)
 {
-    slog(SLOG_ERROR, "redis", "append-only file rewrite failed", "step=\"%s\" error=\"%s\"", step, err_text(err));
+    slog(SLOG_ERROR, "redis", "append-only file rewrite failed", "step=\"%s\" error=\"%s\"", step,
+         err_text(err));
     aof__rewrite_abort(aof);
     aof->rewrite.last_ok = false;
 }
@@ -120,7 +134,8 @@ static void start(aof_t *aof)
     }
     r->keep_from = aof->manifest.count - 1;
     r->temp_path = aof__path(aof, "temp-rewriteaof.aof");
-    err = io_file_open(redis->loop, r->temp_path, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_TRUNCATE, &r->file);
+    err =
+        io_file_open(redis->loop, r->temp_path, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_TRUNCATE, &r->file);
     if (err != 0) {
         mem_free(r->temp_path);
         r->temp_path = NULL;
@@ -145,8 +160,8 @@ static int write_base(aof_rewrite_t *r)
     return err;
 }
 
-/* The new base is durable: puts it in place of all that came before. The manifest decides; files that it does not name are
- * rubbish, so the order is: name, manifest, removal. */
+/* The new base is durable: puts it in place of all that came before. The manifest decides; files that it does
+ * not name are rubbish, so the order is: name, manifest, removal. */
 static int put_in_place(aof_t *aof)
 {
     aof_rewrite_t *r = &aof->rewrite;
@@ -168,7 +183,8 @@ static int put_in_place(aof_t *aof)
     if (err == 0) err = aof__manifest_write(aof);
     for (size_t i = 0; i < old && err == 0; i++) {
         path = aof__path(aof, before[i].name);
-        if (io_remove(loop, path) != 0) slog(SLOG_WARN, "redis", "cannot remove an old part", "file=%s", path);
+        if (io_remove(loop, path) != 0)
+            slog(SLOG_WARN, "redis", "cannot remove an old part", "file=%s", path);
         mem_free(path);
         mem_free(before[i].name);
     }
@@ -209,7 +225,9 @@ static void on_base_synced(io_sync_t *sync, int err)
         finish(aof);
 }
 
-/* ---- the walk ------------------------------------------------------------------------------------------------------------------ */
+/* ---- the walk
+ * ------------------------------------------------------------------------------------------------------------------
+ */
 
 static bool walk_slice(aof_t *aof)
 {

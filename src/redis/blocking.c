@@ -1,8 +1,8 @@
 /* blocking.c: clients that wait: for keys (BLPOP and its kin), or for an answer from outside (redis_async).
  *
  *   running --key_block--> blocked --key added--> runs again --+--> answered: resumed
- *                             ^                                +--> key_block again: stays, same place, same deadline
- *                             |  --timeout / UNBLOCK--> null or error: resumed
+ *                             ^                                +--> key_block again: stays, same place, same
+ * deadline |  --timeout / UNBLOCK--> null or error: resumed
  *
  * Waiters of a key are served in the order in which they came. */
 #include "redis/redis.h"
@@ -28,12 +28,14 @@ struct blocked {
     redis_type_t type;
     redis_block_timeout_t on_timeout;
     io_timer_t timer;
+    bool running_again;
     bool again; /* the handler, run again, blocked again */
     size_t wait_count;
     wait_t waits[];
 };
 
-/* ---- the two sides ------------------------------------------------------------------------------------------------------ */
+/* ---- the two sides
+ * ------------------------------------------------------------------------------------------------------ */
 
 static void release_key(blocked_key_t *key)
 {
@@ -94,10 +96,20 @@ static void on_timeout(io_timer_t *timer)
     exec__after_event(redis);
 }
 
+/* Whether the command that just ran blocked, or blocked again. */
+bool blocking__waits(const redis_client_t *c)
+{
+    const blocked_t *b = c->blocked;
+    return b == NULL || !b->running_again || b->again;
+}
+
 bool blocking__unblock(redis_client_t *c, bool with_error)
 {
     blocked_t *b = c->blocked;
     if (b == NULL) return false;
+    command_stats_t *stats = &c->redis->command_stats[b->command->command->id];
+    stats->calls++;
+    stats->failed += with_error;
     if (with_error)
         reply_error(c, "UNBLOCKED client unblocked via CLIENT UNBLOCK");
     else if (b->on_timeout == BLOCK_NULL)
@@ -108,8 +120,8 @@ bool blocking__unblock(redis_client_t *c, bool with_error)
     return true;
 }
 
-bool key_block(redis_call_t *call, const bytes_t *keys, size_t key_count, redis_type_t type, int64_t timeout_ms,
-               redis_block_timeout_t timeout_reply)
+bool key_block(redis_call_t *call, const bytes_t *keys, size_t key_count, redis_type_t type,
+               int64_t timeout_ms, redis_block_timeout_t timeout_reply)
 {
     redis_client_t *c = call->client;
     redis_t *redis = call->redis;
@@ -139,7 +151,9 @@ bool key_block(redis_call_t *call, const bytes_t *keys, size_t key_count, redis_
     return true;
 }
 
-/* ---- serving -------------------------------------------------------------------------------------------------------------- */
+/* ---- serving
+ * --------------------------------------------------------------------------------------------------------------
+ */
 
 void blocking__on_key(redis_call_t *call, redis_db_t *db, bytes_t name, redis_type_t type)
 {
@@ -154,14 +168,18 @@ static void run_again(redis_client_t *c)
     blocked_t *b = c->blocked;
     saved_command_t *s = b->command;
     b->again = false;
-    exec__run(c, s->command, s->argc, s->argv, BYTES_NULL, NULL, 0, CALL_RETRY);
+    b->running_again = true;
+    parsed_t q = {.command = s->command, .argv = s->argv, .argc = s->argc};
+    exec__run_timed(c, s->command, &q, BYTES_NULL, CALL_RETRY);
+    b->running_again = false;
     if (!b->again) resume(c);
 }
 
 static void serve_key(redis_t *redis, blocked_key_t *key)
 {
     key->serving = true;
-    LIST_EACH (&key->waiters, w, wait_t, key_node) {
+    LIST_EACH(&key->waiters, w, wait_t, key_node)
+    {
         redis_entry_t *e = db__find(key->db, key->name);
         if (e == NULL) break;
         if (e->type == w->blocked->type) run_again(w->blocked->client);
@@ -196,7 +214,8 @@ void blocking__recheck(redis_db_t *db)
     }
 }
 
-/* ---- answers from outside ---------------------------------------------------------------------------------------------------- */
+/* ---- answers from outside
+ * ---------------------------------------------------------------------------------------------------- */
 
 struct redis_async {
     redis_t *redis;
@@ -211,8 +230,8 @@ redis_async_t *redis_async(redis_call_t *call)
     redis_async_t *a = mem_zalloc(sizeof(*a));
     a->redis = call->redis;
     a->client_id = c->id;
-    client__pause(c);
-    c->flags = (c->flags & ~(uint32_t)CLIENT_PAUSED) | CLIENT_BLOCKED;
+    net_pause(c->conn);
+    c->flags |= CLIENT_BLOCKED;
     return a;
 }
 
@@ -236,9 +255,27 @@ void redis_async_done(redis_async_t *a)
     mem_free(a);
 }
 
-void redis_reply_error(redis_client_t *c, const char *text) { reply_error(c, text); }
-void redis_reply_int(redis_client_t *c, int64_t v) { reply_int(c, v); }
-void redis_reply_bulk(redis_client_t *c, bytes_t b) { reply_bulk(c, b); }
-void redis_reply_null(redis_client_t *c) { reply_null(c); }
-void redis_reply_array(redis_client_t *c, size_t n) { reply_array(c, n); }
-void redis_reply_status(redis_client_t *c, const char *text) { reply_simple(c, text); }
+void redis_reply_error(redis_client_t *c, const char *text)
+{
+    reply_error(c, text);
+}
+void redis_reply_int(redis_client_t *c, int64_t v)
+{
+    reply_int(c, v);
+}
+void redis_reply_bulk(redis_client_t *c, bytes_t b)
+{
+    reply_bulk(c, b);
+}
+void redis_reply_null(redis_client_t *c)
+{
+    reply_null(c);
+}
+void redis_reply_array(redis_client_t *c, size_t n)
+{
+    reply_array(c, n);
+}
+void redis_reply_status(redis_client_t *c, const char *text)
+{
+    reply_simple(c, text);
+}

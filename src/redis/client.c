@@ -1,12 +1,14 @@
-/* client.c: connections: a pipeline's requests are parsed together, their keys' buckets and entries asked for from memory,
- * and then run. */
+/* client.c: connections: a pipeline's requests are parsed together, their keys' buckets and entries asked for
+ * from memory, and then run. */
 #include "redis/aof.h"
 #include "redis/redis.h"
 #include "redis/state.h"
 
 #include <stdio.h>
 
-/* ---- life -------------------------------------------------------------------------------------------------------------- */
+/* ---- life
+ * --------------------------------------------------------------------------------------------------------------
+ */
 
 static redis_client_t *new_client(redis_t *redis)
 {
@@ -44,6 +46,7 @@ void client__free(redis_client_t *c)
 {
     redis_t *redis = c->redis;
     blocking__forget(c);
+    if (c->flags & CLIENT_PAUSED) redis->paused_clients--;
     multi__discard(c);
     multi__unwatch(c);
     pubsub__forget(c);
@@ -63,8 +66,8 @@ void client__free(redis_client_t *c)
 
 redis_client_t *client__by_id(redis_t *redis, uint64_t id)
 {
-    LIST_EACH (&redis->clients, c, redis_client_t, node)
-        if (c->id == id) return c;
+    LIST_EACH(&redis->clients, c, redis_client_t, node)
+    if (c->id == id) return c;
     return NULL;
 }
 
@@ -79,11 +82,13 @@ void client__close(redis_client_t *c)
 void client__pause(redis_client_t *c)
 {
     c->flags |= CLIENT_PAUSED;
+    c->redis->paused_clients++;
     net_pause(c->conn);
 }
 
 void client__resume(redis_client_t *c)
 {
+    if (c->flags & CLIENT_PAUSED) c->redis->paused_clients--;
     c->flags &= ~(uint32_t)CLIENT_PAUSED;
     if (c->conn && !(c->flags & CLIENT_BLOCKED)) net_resume(c->conn);
 }
@@ -105,7 +110,9 @@ static void on_close(net_conn_t *conn)
     exec__after_event(redis);
 }
 
-/* ---- input -------------------------------------------------------------------------------------------------------------- */
+/* ---- input
+ * --------------------------------------------------------------------------------------------------------------
+ */
 
 static bool may_run(const redis_client_t *c)
 {
@@ -139,8 +146,8 @@ static void find_key(redis_t *redis, parsed_t *q)
     q->key_hash = hash_bytes(q->argv[at].ptr, q->argv[at].len);
 }
 
-/* Parses requests from data[*pos] on into redis->batch, moves *pos behind the last. Returns how many; *ret_last tells why it
- * ended. */
+/* Parses requests from data[*pos] on into redis->batch, moves *pos behind the last. Returns how many;
+ * *ret_last tells why it ended. */
 static int parse_batch(redis_client_t *c, uint8_t *data, size_t len, size_t *pos, resp_result_t *ret_last,
                        resp_request_t *request)
 {
@@ -149,7 +156,8 @@ static int parse_batch(redis_client_t *c, uint8_t *data, size_t len, size_t *pos
     int count = 0, words = 0, count_max = c->flags & CLIENT_NEED_AUTH ? 1 : BATCH_COMMANDS_MAX;
     *ret_last = RESP_REQUEST;
     while (count < count_max && *pos < len) {
-        if (UNLIKELY(data[*pos] != '*') && count) return count; /* inline words are unquoted in place: only when next to run */
+        if (UNLIKELY(data[*pos] != '*') && count)
+            return count; /* inline words are unquoted in place: only when next to run */
         *request = (resp_request_t){.argv = redis->words + words, .argv_max = BATCH_WORDS_MAX - words};
         resp_result_t result = resp_parse(data + *pos, len - *pos, &limits, &c->resume, request);
         if (UNLIKELY(result == RESP_ROOM)) {
@@ -200,7 +208,8 @@ static void prefetch(redis_client_t *c, int count)
     for (int i = 0; i < count; i++)
         if (batch[i].hashed_key) table_prefetch_entry(keys, batch[i].key_hash);
     for (int i = 0; i < count; i++)
-        if (batch[i].hashed_key && batch[i].command->acl & ACL_COLLECTIONS) prefetch_value(keys, batch[i].key_hash);
+        if (batch[i].hashed_key && batch[i].command->acl & ACL_COLLECTIONS)
+            prefetch_value(keys, batch[i].key_hash);
 }
 
 /* Runs parsed requests; returns the position behind the last that ran. */
@@ -231,6 +240,16 @@ static void protocol_error(redis_client_t *c, const char *text)
     client__close(c);
 }
 
+/* Large replies go out while they are warm, unless a write of this turn has yet to reach the append-only
+ * file. */
+static void send_early(redis_client_t *c)
+{
+    if (c->out_start && !aof__has_unwritten(c->redis)) {
+        client__flush(c);
+        if (net_conn_out_bytes(c->conn) >= SEND_EARLY_BYTES) net_send(c->conn);
+    }
+}
+
 static ssize_t on_data(net_conn_t *conn, uint8_t *data, size_t len)
 {
     redis_client_t *c = net_conn_user(conn);
@@ -246,6 +265,7 @@ static ssize_t on_data(net_conn_t *conn, uint8_t *data, size_t len)
         if (count > 1) prefetch(c, count);
         if (count) {
             size_t ran = run_batch(c, data, count);
+            send_early(c);
             bool all = ran == redis->batch[count - 1].end;
             done = all ? pos : ran;
             if (!all) {
@@ -262,6 +282,7 @@ static ssize_t on_data(net_conn_t *conn, uint8_t *data, size_t len)
         }
     }
     if (c->flags & CLIENT_CLOSING) done = len;
+    c->in_bytes += done;
     aof__before_reply(c);
     client__flush_all(redis);
     return (ssize_t)done;
@@ -272,8 +293,17 @@ static const net_service_t service = {
     .on_open = on_open,
     .on_data = on_data,
     .on_close = on_close,
-    .limits = {.in_bytes_max = (size_t)1 << 30, .out_bytes_high = MIB(1), .out_bytes_max = 0, .conns_max = 10000},
+    .limits = {.in_bytes_max = (size_t)1 << 30,
+               .out_bytes_high = MIB(1),
+               .out_bytes_max = 0,
+               .conns_max = 10000},
 };
 
-const net_service_t *client__service(void) { return &service; }
-const net_service_t *redis_net_service(void) { return &service; }
+const net_service_t *client__service(void)
+{
+    return &service;
+}
+const net_service_t *redis_net_service(void)
+{
+    return &service;
+}

@@ -6,7 +6,9 @@
 
 #include <stdio.h>
 
-/* ---- login -------------------------------------------------------------------------------------------------------------- */
+/* ---- login
+ * --------------------------------------------------------------------------------------------------------------
+ */
 
 /* Takes as long whatever the guess has right. */
 static bool same_secret(bytes_t a, bytes_t b)
@@ -16,7 +18,10 @@ static bool same_secret(bytes_t a, bytes_t b)
     return diff == 0;
 }
 
-static bool has_password(const redis_t *redis) { return redis->config->requirepass && *redis->config->requirepass; }
+static bool has_password(const redis_t *redis)
+{
+    return redis->config->requirepass && *redis->config->requirepass;
+}
 
 static bool login(redis_client_t *c, bytes_t user, bytes_t password)
 {
@@ -38,7 +43,8 @@ void redis_cmd_auth(redis_call_t *call)
         return;
     }
     if (call->argc == 2 && !has_password(call->redis)) {
-        reply_error(c, "ERR AUTH <password> called without any password configured for the default user. Are you sure your "
+        reply_error(c, "ERR AUTH <password> called without any password configured for the default user. Are "
+                       "you sure your "
                        "configuration is correct?");
         return;
     }
@@ -46,7 +52,9 @@ void redis_cmd_auth(redis_call_t *call)
     if (login(c, user, call->argv[call->argc - 1])) reply_ok(c);
 }
 
-/* ---- HELLO ---------------------------------------------------------------------------------------------------------------- */
+/* ---- HELLO
+ * ----------------------------------------------------------------------------------------------------------------
+ */
 
 bool client__name_is_valid(bytes_t name)
 {
@@ -95,8 +103,8 @@ static bool hello_options(redis_call_t *call, bytes_t *ret_name)
             reply_error(c, "ERR Client names cannot contain spaces, newlines or special characters.");
             return false;
         } else {
-            reply_errorf(c, "ERR Syntax error in HELLO option '%.*s'", (int)MIN(call->argv[i].len, (size_t)128),
-                         (const char *)call->argv[i].ptr);
+            reply_errorf(c, "ERR Syntax error in HELLO option '%.*s'",
+                         (int)MIN(call->argv[i].len, (size_t)128), (const char *)call->argv[i].ptr);
             return false;
         }
     }
@@ -120,8 +128,10 @@ void redis_cmd_hello(redis_call_t *call)
     }
     if (!hello_options(call, &name)) return;
     if (c->flags & CLIENT_NEED_AUTH) {
-        reply_error(c, "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH "
-                       "<user> <pass> option can be used to authenticate the client and select the RESP protocol version "
+        reply_error(c, "NOAUTH HELLO must be called with the client already authenticated, otherwise the "
+                       "HELLO <proto> AUTH "
+                       "<user> <pass> option can be used to authenticate the client and select the RESP "
+                       "protocol version "
                        "at the same time");
         return;
     }
@@ -130,7 +140,9 @@ void redis_cmd_hello(redis_call_t *call)
     reply_greeting(c);
 }
 
-/* ---- the rest --------------------------------------------------------------------------------------------------------------- */
+/* ---- the rest
+ * ---------------------------------------------------------------------------------------------------------------
+ */
 
 void redis_cmd_ping(redis_call_t *call)
 {
@@ -148,7 +160,10 @@ void redis_cmd_ping(redis_call_t *call)
     }
 }
 
-void redis_cmd_echo(redis_call_t *call) { reply_bulk(call->client, call->argv[1]); }
+void redis_cmd_echo(redis_call_t *call)
+{
+    reply_bulk(call->client, call->argv[1]);
+}
 
 void redis_cmd_select(redis_call_t *call)
 {

@@ -60,14 +60,17 @@ static uint32_t *fill_table(bytes_t a, bytes_t b)
     for (size_t i = 1; i <= a.len; i++) {
         t[i * width] = 0;
         for (size_t j = 1; j <= b.len; j++)
-            t[i * width + j] = a.ptr[i - 1] == b.ptr[j - 1] ? t[(i - 1) * width + j - 1] + 1
-                                                            : MAX(t[(i - 1) * width + j], t[i * width + j - 1]);
+            t[i * width + j] = a.ptr[i - 1] == b.ptr[j - 1]
+                                   ? t[(i - 1) * width + j - 1] + 1
+                                   : MAX(t[(i - 1) * width + j], t[i * width + j - 1]);
     }
     return t;
 }
 
-/* Walks back from the end; fills `text` and, when asked, replies each run of matches (the last comes first). */
-static size_t walk_back(redis_call_t *call, const lcs_options_t *o, bytes_t a, bytes_t b, const uint32_t *t, uint8_t *text)
+/* Walks back from the end; fills `text` and, when asked, replies each run of matches (the last comes first).
+ */
+static size_t walk_back(redis_call_t *call, const lcs_options_t *o, bytes_t a, bytes_t b, const uint32_t *t,
+                        uint8_t *text)
 {
     size_t i = a.len, j = b.len, width = b.len + 1, at = t[i * width + j], runs = 0;
     bool open = false;
@@ -138,7 +141,8 @@ void redis_cmd_lcs(redis_call_t *call)
     if (!read_options(call, &o)) return;
     uint32_t *table = fill_table(texts[0], texts[1]);
     if (table == NULL) {
-        reply_error(call->client, "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len");
+        reply_error(call->client,
+                    "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len");
         return;
     }
     reply_lcs(call, &o, texts[0], texts[1], table);

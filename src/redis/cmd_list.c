@@ -119,7 +119,8 @@ static void pop(redis_call_t *call, bool at_head)
                      at_head ? "lpop" : "rpop");
         return;
     }
-    if (counted && !arg_i64_in(call, 2, 0, INT64_MAX, NULL, &count)) return;
+    if (counted && !arg_i64_in(call, 2, 0, INT64_MAX, "ERR value is out of range, must be positive", &count))
+        return;
     if (!key_write_type(call, call->argv[1], TYPE_LIST, &entry)) return;
     if (!entry) {
         if (counted)

@@ -12,10 +12,19 @@ static bool parse_cursor(bytes_t text, uint64_t *ret)
     if (text.len == 0 || text.len > 20) return false;
     for (size_t i = 0; i < text.len; i++) {
         unsigned digit = (unsigned)text.ptr[i] - '0';
-        if (digit > 9 || __builtin_mul_overflow(v, 10u, &v) || __builtin_add_overflow(v, digit, &v)) return false;
+        if (digit > 9 || __builtin_mul_overflow(v, 10u, &v) || __builtin_add_overflow(v, digit, &v))
+            return false;
     }
     *ret = v;
     return true;
+}
+
+static bool is_type_name(bytes_t name)
+{
+    static const char *const names[] = {"string", "list", "set", "zset", "hash", "stream"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (bytes_eq_nocase(name, bytes_str(names[i]))) return true;
+    return false;
 }
 
 static bool scan_option(redis_call_t *call, int *i, scan_options_t *o)
@@ -30,8 +39,12 @@ static bool scan_option(redis_call_t *call, int *i, scan_options_t *o)
         return true;
     } else if (arg_is(call, *i, "TYPE") && has_value && call->command->handler == redis_cmd_scan) {
         o->type = call->argv[++*i];
-        return true;
-    } else if (arg_is(call, *i, "NOVALUES") && bytes_eq_nocase(bytes_str(call->command->name), BYTES_LIT("hscan"))) {
+        if (is_type_name(o->type)) return true;
+        reply_errorf(call->client, "ERR unknown type name '%.*s'", (int)MIN(o->type.len, (size_t)128),
+                     (const char *)o->type.ptr);
+        return false;
+    } else if ((arg_is(call, *i, "NOVALUES") && strcmp(call->command->name, "hscan") == 0) ||
+               (arg_is(call, *i, "NOSCORES") && strcmp(call->command->name, "zscan") == 0)) {
         o->no_values = true;
         return true;
     }
@@ -51,7 +64,9 @@ bool scan_parse(redis_call_t *call, int cursor_index, scan_options_t *o)
     return true;
 }
 
-/* ---- SCAN and KEYS ------------------------------------------------------------------------------------------------------------ */
+/* ---- SCAN and KEYS
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 typedef struct found {
     redis_entry_t **entries;

@@ -174,7 +174,8 @@ void redis_cmd_spop(redis_call_t *call)
         reply_error_syntax(call->client);
         return;
     }
-    if (counted && !arg_i64_in(call, 2, 0, INT64_MAX, NULL, &count)) return;
+    if (counted && !arg_i64_in(call, 2, 0, INT64_MAX, "ERR value is out of range, must be positive", &count))
+        return;
     if (!key_write_type(call, call->argv[1], TYPE_SET, &entry)) return;
     if (!entry && !counted)
         reply_null(call->client);

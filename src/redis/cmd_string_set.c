@@ -12,8 +12,10 @@ typedef struct set_options {
     bool seconds, absolute;
 } set_options_t;
 
-static const struct { const char *name; bool seconds, absolute; } units[] = {
-    {"EX", true, false}, {"PX", false, false}, {"EXAT", true, true}, {"PXAT", false, true}};
+static const struct {
+    const char *name;
+    bool seconds, absolute;
+} units[] = {{"EX", true, false}, {"PX", false, false}, {"EXAT", true, true}, {"PXAT", false, true}};
 
 static bool read_unit(redis_call_t *call, int *i, set_options_t *o)
 {
@@ -74,7 +76,8 @@ static bool expiry_of(redis_call_t *call, int index, bool seconds, bool absolute
 static void propagate_set(redis_call_t *call, bytes_t key, bytes_t value, int64_t at_ms)
 {
     char text[NUM_I64_CHARS_MAX];
-    bytes_t argv[5] = {BYTES_LIT("SET"), key, value, BYTES_LIT("PXAT"), bytes_of(text, num_format_i64(text, at_ms))};
+    bytes_t argv[5] = {BYTES_LIT("SET"), key, value, BYTES_LIT("PXAT"),
+                       bytes_of(text, num_format_i64(text, at_ms))};
     propagate(call, 5, argv);
 }
 
@@ -143,8 +146,14 @@ static void set_expiring(redis_call_t *call, bool seconds)
     reply_ok(call->client);
 }
 
-void redis_cmd_setex(redis_call_t *call) { set_expiring(call, true); }
-void redis_cmd_psetex(redis_call_t *call) { set_expiring(call, false); }
+void redis_cmd_setex(redis_call_t *call)
+{
+    set_expiring(call, true);
+}
+void redis_cmd_psetex(redis_call_t *call)
+{
+    set_expiring(call, false);
+}
 
 void redis_cmd_setnx(redis_call_t *call)
 {
@@ -161,7 +170,9 @@ void redis_cmd_getset(redis_call_t *call)
     propagate(call, 3, argv);
 }
 
-/* ---- GETEX ------------------------------------------------------------------------------------------------------------------ */
+/* ---- GETEX
+ * ------------------------------------------------------------------------------------------------------------------
+ */
 
 static void getex_expire(redis_call_t *call, redis_entry_t *e, int64_t at_ms)
 {

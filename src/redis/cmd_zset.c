@@ -22,7 +22,8 @@ void zset__removed(redis_call_t *call, bytes_t key, redis_entry_t *entry, value_
 
 void zset__store(redis_call_t *call, bytes_t key, zset_t *built, const char *event)
 {
-    value_t v = zset_finish(built, call->config);
+    value_t v = zset_finish(built);
+    zset_compact(&v, call->config);
     size_t length = zset_length(v);
     reply_int(call->client, (int64_t)length);
     if (length > 0) {
@@ -278,8 +279,8 @@ void redis_cmd_zscan(redis_call_t *call)
         zset_of_handle(value_of(entry), handles_at(&handles, i), room, &member, &score);
         if (!scan_matches(&options, member)) continue;
         reply_bulk(call->client, member);
-        reply_scanned_score(call, value_of(entry), score);
-        given += 2;
+        if (!options.no_values) reply_scanned_score(call, value_of(entry), score);
+        given += options.no_values ? 1 : 2;
     }
     reply_deferred_array(call->client, d, given);
     buf_deinit(&handles);

@@ -266,7 +266,7 @@ static void finish(algebra_t *a)
     } else if (a->store_at.ptr) {
         zset__store(a->call, a->store_at, a->built, events[a->op]);
     } else {
-        value_t v = zset_finish(a->built, a->call->config);
+        value_t v = zset_finish(a->built);
         zset__reply_header(a->call, zset_length(v), a->with_scores);
         zset_each(v, give_member, a);
         zset_free(v);

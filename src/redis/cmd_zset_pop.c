@@ -38,7 +38,8 @@ static void pop(redis_call_t *call, bool max)
         reply_error_syntax(call->client);
         return;
     }
-    if (counted && !arg_i64_in(call, 2, 0, INT64_MAX, NULL, &count)) return;
+    if (counted && !arg_i64_in(call, 2, 0, INT64_MAX, "ERR value is out of range, must be positive", &count))
+        return;
     if (!key_write_type(call, call->argv[1], TYPE_ZSET, &entry)) return;
     if (!entry || count == 0) {
         reply_array(call->client, 0);

@@ -28,7 +28,7 @@ typedef struct range {
 /* As strtod reads it, whole, not NaN. */
 static bool parse_score_end(bytes_t text, range_end_t *end)
 {
-    char copy[256], *rest;
+    char copy[1024], *rest;
     end->exclusive = text.len && text.ptr[0] == '(';
     if (end->exclusive) text = bytes_of(text.ptr + 1, text.len - 1);
     if (parse_double(text, &end->score)) return true;

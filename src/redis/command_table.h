@@ -1,4 +1,5 @@
-/* command_table.h: what a row of schema/redis becomes. The rows themselves are generated (redis_commands.c). */
+/* command_table.h: what a row of schema/redis becomes. The rows themselves are generated (redis_commands.c).
+ */
 #ifndef TRIVET_REDIS_COMMAND_TABLE_H
 #define TRIVET_REDIS_COMMAND_TABLE_H
 
@@ -7,66 +8,66 @@
 struct redis_call;
 
 /* X(NAME, text): command flags, with their names in COMMAND INFO. */
-#define CMD_FLAG_MAP(X)                                                                                                \
-    X(WRITE, "write")                                                                                                  \
-    X(READONLY, "readonly")                                                                                            \
-    X(DENYOOM, "denyoom")                                                                                              \
-    X(ADMIN, "admin")                                                                                                  \
-    X(PUBSUB, "pubsub")                                                                                                \
-    X(NOSCRIPT, "noscript")                                                                                            \
-    X(BLOCKING, "blocking")                                                                                            \
-    X(LOADING, "loading")                                                                                              \
-    X(STALE, "stale")                                                                                                  \
-    X(SKIP_MONITOR, "skip_monitor")                                                                                    \
-    X(SKIP_SLOWLOG, "skip_slowlog")                                                                                    \
-    X(ASKING, "asking")                                                                                                \
-    X(FAST, "fast")                                                                                                    \
-    X(NO_AUTH, "no_auth")                                                                                              \
-    X(MAY_REPLICATE, "may_replicate")                                                                                  \
-    X(NO_MANDATORY_KEYS, "no_mandatory_keys")                                                                          \
-    X(PROTECTED, NULL)                                                                                                 \
-    X(NO_ASYNC_LOADING, "no_async_loading")                                                                            \
-    X(NO_MULTI, "no_multi")                                                                                            \
-    X(ALLOW_BUSY, "allow_busy")                                                                                        \
-    X(TOUCHES_ARBITRARY_KEYS, NULL)                                                                                    \
+#define CMD_FLAG_MAP(X)                                                                                      \
+    X(WRITE, "write")                                                                                        \
+    X(READONLY, "readonly")                                                                                  \
+    X(DENYOOM, "denyoom")                                                                                    \
+    X(ADMIN, "admin")                                                                                        \
+    X(PUBSUB, "pubsub")                                                                                      \
+    X(NOSCRIPT, "noscript")                                                                                  \
+    X(BLOCKING, "blocking")                                                                                  \
+    X(LOADING, "loading")                                                                                    \
+    X(STALE, "stale")                                                                                        \
+    X(SKIP_MONITOR, "skip_monitor")                                                                          \
+    X(SKIP_SLOWLOG, "skip_slowlog")                                                                          \
+    X(ASKING, "asking")                                                                                      \
+    X(FAST, "fast")                                                                                          \
+    X(NO_AUTH, "no_auth")                                                                                    \
+    X(MAY_REPLICATE, "may_replicate")                                                                        \
+    X(NO_MANDATORY_KEYS, "no_mandatory_keys")                                                                \
+    X(PROTECTED, NULL)                                                                                       \
+    X(NO_ASYNC_LOADING, "no_async_loading")                                                                  \
+    X(NO_MULTI, "no_multi")                                                                                  \
+    X(ALLOW_BUSY, "allow_busy")                                                                              \
+    X(TOUCHES_ARBITRARY_KEYS, NULL)                                                                          \
     X(MOVABLEKEYS, "movablekeys")
 
 /* X(NAME, text): ACL categories in the order COMMAND INFO lists them. */
-#define CMD_ACL_MAP(X)                                                                                                 \
-    X(KEYSPACE, "keyspace")                                                                                            \
-    X(READ, "read")                                                                                                    \
-    X(WRITE, "write")                                                                                                  \
-    X(SET, "set")                                                                                                      \
-    X(SORTEDSET, "sortedset")                                                                                          \
-    X(LIST, "list")                                                                                                    \
-    X(HASH, "hash")                                                                                                    \
-    X(STRING, "string")                                                                                                \
-    X(BITMAP, "bitmap")                                                                                                \
-    X(HYPERLOGLOG, "hyperloglog")                                                                                      \
-    X(GEO, "geo")                                                                                                      \
-    X(STREAM, "stream")                                                                                                \
-    X(PUBSUB, "pubsub")                                                                                                \
-    X(ADMIN, "admin")                                                                                                  \
-    X(FAST, "fast")                                                                                                    \
-    X(SLOW, "slow")                                                                                                    \
-    X(BLOCKING, "blocking")                                                                                            \
-    X(DANGEROUS, "dangerous")                                                                                          \
-    X(CONNECTION, "connection")                                                                                        \
-    X(TRANSACTION, "transaction")                                                                                      \
+#define CMD_ACL_MAP(X)                                                                                       \
+    X(KEYSPACE, "keyspace")                                                                                  \
+    X(READ, "read")                                                                                          \
+    X(WRITE, "write")                                                                                        \
+    X(SET, "set")                                                                                            \
+    X(SORTEDSET, "sortedset")                                                                                \
+    X(LIST, "list")                                                                                          \
+    X(HASH, "hash")                                                                                          \
+    X(STRING, "string")                                                                                      \
+    X(BITMAP, "bitmap")                                                                                      \
+    X(HYPERLOGLOG, "hyperloglog")                                                                            \
+    X(GEO, "geo")                                                                                            \
+    X(STREAM, "stream")                                                                                      \
+    X(PUBSUB, "pubsub")                                                                                      \
+    X(ADMIN, "admin")                                                                                        \
+    X(FAST, "fast")                                                                                          \
+    X(SLOW, "slow")                                                                                          \
+    X(BLOCKING, "blocking")                                                                                  \
+    X(DANGEROUS, "dangerous")                                                                                \
+    X(CONNECTION, "connection")                                                                              \
+    X(TRANSACTION, "transaction")                                                                            \
     X(SCRIPTING, "scripting")
 
 /* X(NAME, text): flags of key specifications, as COMMAND GETKEYSANDFLAGS spells them. */
-#define KEY_FLAG_MAP(X)                                                                                                \
-    X(RO, "RO")                                                                                                        \
-    X(RW, "RW")                                                                                                        \
-    X(OW, "OW")                                                                                                        \
-    X(RM, "RM")                                                                                                        \
-    X(ACCESS, "access")                                                                                                \
-    X(UPDATE, "update")                                                                                                \
-    X(INSERT, "insert")                                                                                                \
-    X(DELETE, "delete")                                                                                                \
-    X(NOT_KEY, "not_key")                                                                                              \
-    X(INCOMPLETE, "incomplete")                                                                                        \
+#define KEY_FLAG_MAP(X)                                                                                      \
+    X(RO, "RO")                                                                                              \
+    X(RW, "RW")                                                                                              \
+    X(OW, "OW")                                                                                              \
+    X(RM, "RM")                                                                                              \
+    X(ACCESS, "access")                                                                                      \
+    X(UPDATE, "update")                                                                                      \
+    X(INSERT, "insert")                                                                                      \
+    X(DELETE, "delete")                                                                                      \
+    X(NOT_KEY, "not_key")                                                                                    \
+    X(INCOMPLETE, "incomplete")                                                                              \
     X(VARIABLE_FLAGS, "variable_flags")
 
 #define X(name, text) CMD_BIT_##name,
@@ -91,11 +92,11 @@ enum { KEY_FLAG_MAP(X) };
 /* One key specification: where keys begin, and how they go on. Positions count the command's name as 0. */
 typedef struct redis_key_spec {
     uint16_t flags;
-    const char *keyword;     /* begins behind this word, sought from `index` on; NULL = begins at `index` */
+    const char *keyword; /* begins behind this word, sought from `index` on; NULL = begins at `index` */
     int16_t index;
-    bool keynum;             /* the number of keys is an argument */
-    int16_t last_key, step, limit;            /* !keynum: last_key relative to the beginning, negative from the end */
-    int16_t keynum_index, first_key;          /* keynum: relative to the beginning (and `step`) */
+    bool keynum;                     /* the number of keys is an argument */
+    int16_t last_key, step, limit;   /* !keynum: last_key relative to the beginning, negative from the end */
+    int16_t keynum_index, first_key; /* keynum: relative to the beginning (and `step`) */
 } redis_key_spec_t;
 
 enum { ARG_OPTIONAL = 1, ARG_MULTIPLE = 2, ARG_MULTIPLE_TOKEN = 4 };
@@ -109,16 +110,16 @@ typedef struct redis_arg {
 } redis_arg_t;
 
 typedef struct redis_command {
-    uint64_t folded[3];     /* the name for the lookup: see command_find */
+    uint64_t folded[3]; /* the name for the lookup: see command_find */
     uint8_t name_len;
-    int8_t arity;           /* with the name; negative = at least */
+    int8_t arity; /* with the name; negative = at least */
     int8_t first_key, last_key, key_step;
     uint8_t key_spec_count, subcommand_count, arg_count, tip_count;
-    uint16_t id;            /* dense over commands and subcommands: index of statistics */
+    uint16_t id; /* dense over commands and subcommands: index of statistics */
     uint32_t flags, acl;
     void (*handler)(struct redis_call *call);
-    const char *name;       /* "config" or, of a subcommand, "get" */
-    const char *full_name;  /* "config|get" */
+    const char *name;      /* "config" or, of a subcommand, "get" */
+    const char *full_name; /* "config|get" */
     const redis_key_spec_t *key_specs;
     const struct redis_command *subcommands;
     const struct redis_command *parent;
@@ -127,13 +128,13 @@ typedef struct redis_command {
     const redis_arg_t *args;
 } redis_command_t;
 
-#define COMMAND_HASH_BITS     12
-#define COMMAND_NAME_LEN_MAX  24
+#define COMMAND_HASH_BITS    12
+#define COMMAND_NAME_LEN_MAX 24
 
 /* Generated. */
 extern const redis_command_t redis_commands[];
-extern const uint16_t redis_command_count;      /* top level */
-extern const uint16_t redis_command_id_count;   /* with subcommands */
+extern const uint16_t redis_command_count;                        /* top level */
+extern const uint16_t redis_command_id_count;                     /* with subcommands */
 extern const uint16_t redis_command_hash[1 << COMMAND_HASH_BITS]; /* index + 1; 0 = none */
 extern const uint64_t redis_command_hash_factor;
 
@@ -165,7 +166,8 @@ static inline const redis_command_t *command_find(bytes_t name)
     unsigned at = redis_command_hash[h >> (64 - COMMAND_HASH_BITS)];
     if (at == 0) return NULL;
     const redis_command_t *c = &redis_commands[at - 1];
-    bool same = c->folded[0] == f[0] && c->folded[1] == f[1] && c->folded[2] == f[2] && c->name_len == name.len;
+    bool same =
+        c->folded[0] == f[0] && c->folded[1] == f[1] && c->folded[2] == f[2] && c->name_len == name.len;
     return same ? c : NULL;
 }
 

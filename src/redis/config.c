@@ -13,30 +13,56 @@
 
 static const directive_word_t fsync_words[] = {
     {"everysec", FSYNC_EVERYSEC}, {"always", FSYNC_ALWAYS}, {"no", FSYNC_NO}, {NULL, 0}};
-static const directive_word_t policy_words[] = {
-    {"volatile-lru", EVICT_VOLATILE_LRU}, {"volatile-lfu", EVICT_VOLATILE_LFU}, {"volatile-random", EVICT_VOLATILE_RANDOM},
-    {"volatile-ttl", EVICT_VOLATILE_TTL}, {"allkeys-lru", EVICT_ALLKEYS_LRU}, {"allkeys-lfu", EVICT_ALLKEYS_LFU},
-    {"allkeys-random", EVICT_ALLKEYS_RANDOM}, {"noeviction", EVICT_NONE}, {NULL, 0}};
-static const directive_word_t guard_words[] = {{"no", DEBUG_NO}, {"yes", DEBUG_YES}, {"local", DEBUG_LOCAL}, {NULL, 0}};
+static const directive_word_t policy_words[] = {{"volatile-lru", EVICT_VOLATILE_LRU},
+                                                {"volatile-lfu", EVICT_VOLATILE_LFU},
+                                                {"volatile-random", EVICT_VOLATILE_RANDOM},
+                                                {"volatile-ttl", EVICT_VOLATILE_TTL},
+                                                {"allkeys-lru", EVICT_ALLKEYS_LRU},
+                                                {"allkeys-lfu", EVICT_ALLKEYS_LFU},
+                                                {"allkeys-random", EVICT_ALLKEYS_RANDOM},
+                                                {"noeviction", EVICT_NONE},
+                                                {NULL, 0}};
+static const directive_word_t guard_words[] = {
+    {"no", DEBUG_NO}, {"yes", DEBUG_YES}, {"local", DEBUG_LOCAL}, {NULL, 0}};
 
 #define AT(field) offsetof(redis_config_t, field)
-#define BOOL(name, field, initial, flags) {name, NULL, KIND_BOOL, flags, AT(field), 0, 1, initial, NULL, NULL}
-#define INT(name, field, min, max, initial) {name, NULL, KIND_INT, 0, AT(field), min, max, initial, NULL, NULL}
-#define UINT(name, alias, field, min, max, initial) {name, alias, KIND_UINT, 0, AT(field), min, max, initial, NULL, NULL}
-#define MEMORY(name, alias, field, min, initial) {name, alias, KIND_MEMORY, 0, AT(field), min, INT64_MAX, initial, NULL, NULL}
-#define STRING(name, field, initial, flags) {name, NULL, KIND_STRING, flags, AT(field), 0, 0, initial, NULL, NULL}
-#define ENUM(name, field, words, initial, flags) {name, NULL, KIND_ENUM, flags, AT(field), 0, 0, initial, words, NULL}
+#define BOOL(name, field, initial, flags)                                                                    \
+    {                                                                                                        \
+        name, NULL, KIND_BOOL, flags, AT(field), 0, 1, initial, NULL, NULL                                   \
+    }
+#define INT(name, field, min, max, initial)                                                                  \
+    {                                                                                                        \
+        name, NULL, KIND_INT, 0, AT(field), min, max, initial, NULL, NULL                                    \
+    }
+#define UINT(name, alias, field, min, max, initial)                                                          \
+    {                                                                                                        \
+        name, alias, KIND_UINT, 0, AT(field), min, max, initial, NULL, NULL                                  \
+    }
+#define MEMORY(name, alias, field, min, initial)                                                             \
+    {                                                                                                        \
+        name, alias, KIND_MEMORY, 0, AT(field), min, INT64_MAX, initial, NULL, NULL                          \
+    }
+#define STRING(name, field, initial, flags)                                                                  \
+    {                                                                                                        \
+        name, NULL, KIND_STRING, flags, AT(field), 0, 0, initial, NULL, NULL                                 \
+    }
+#define ENUM(name, field, words, initial, flags)                                                             \
+    {                                                                                                        \
+        name, NULL, KIND_ENUM, flags, AT(field), 0, 0, initial, words, NULL                                  \
+    }
 
 const directive_t redis_directives[] = {
-    UINT("hash-max-listpack-entries", "hash-max-ziplist-entries", hash_max_listpack_entries, 0, INT64_MAX, "512"),
+    UINT("hash-max-listpack-entries", "hash-max-ziplist-entries", hash_max_listpack_entries, 0, INT64_MAX,
+         "512"),
     MEMORY("hash-max-listpack-value", "hash-max-ziplist-value", hash_max_listpack_value, 0, "64"),
-    UINT("zset-max-listpack-entries", "zset-max-ziplist-entries", zset_max_listpack_entries, 0, INT64_MAX, "128"),
+    UINT("zset-max-listpack-entries", "zset-max-ziplist-entries", zset_max_listpack_entries, 0, INT64_MAX,
+         "128"),
     MEMORY("zset-max-listpack-value", "zset-max-ziplist-value", zset_max_listpack_value, 0, "64"),
     UINT("set-max-listpack-entries", NULL, set_max_listpack_entries, 0, INT64_MAX, "128"),
     UINT("set-max-listpack-value", NULL, set_max_listpack_value, 0, INT64_MAX, "64"),
     UINT("set-max-intset-entries", NULL, set_max_intset_entries, 0, INT64_MAX, "512"),
-    {"list-max-listpack-size", "list-max-ziplist-size", KIND_INT, 0, AT(list_max_listpack_size), INT_MIN, INT_MAX, "-2", NULL,
-     NULL},
+    {"list-max-listpack-size", "list-max-ziplist-size", KIND_INT, 0, AT(list_max_listpack_size), INT_MIN,
+     INT_MAX, "-2", NULL, NULL},
     INT("list-compress-depth", list_compress_depth, 0, INT_MAX, "0"),
     MEMORY("proto-max-bulk-len", NULL, proto_max_bulk_len, 1024 * 1024, "536870912"),
     MEMORY("client-query-buffer-limit", NULL, client_query_buffer_limit, 1024 * 1024, "1073741824"),
@@ -91,23 +117,31 @@ const directive_t *directive_find(bytes_t name)
 {
     for (size_t i = 0; i < redis_directive_count; i++) {
         const directive_t *d = &redis_directives[i];
-        if (bytes_eq_nocase(bytes_str(d->name), name) || (d->alias && bytes_eq_nocase(bytes_str(d->alias), name))) return d;
+        if (bytes_eq_nocase(bytes_str(d->name), name) ||
+            (d->alias && bytes_eq_nocase(bytes_str(d->alias), name)))
+            return d;
     }
     return NULL;
 }
 
-/* ---- values ------------------------------------------------------------------------------------------------------------------- */
+/* ---- values
+ * -------------------------------------------------------------------------------------------------------------------
+ */
 
 /* "100", "1k" (1000), "1kb" (1024) and so on to g. */
 static bool parse_memory(const char *text, uint64_t *ret)
 {
-    static const struct { const char *suffix; uint64_t factor; } units[] = {
-        {"", 1}, {"b", 1}, {"k", 1000}, {"kb", 1024}, {"m", 1000000}, {"mb", 1048576}, {"g", 1000000000}, {"gb", 1073741824}};
+    static const struct {
+        const char *suffix;
+        uint64_t factor;
+    } units[] = {{"", 1},        {"b", 1},        {"k", 1000},       {"kb", 1024},
+                 {"m", 1000000}, {"mb", 1048576}, {"g", 1000000000}, {"gb", 1073741824}};
     size_t digits = strspn(text, "0123456789");
     int64_t v;
     if (digits == 0 || !num_parse_i64(bytes_of(text, digits), &v)) return false;
     for (size_t i = 0; i < ARRAY_LEN(units); i++)
-        if (strcasecmp(text + digits, units[i].suffix) == 0) return !__builtin_mul_overflow((uint64_t)v, units[i].factor, ret);
+        if (strcasecmp(text + digits, units[i].suffix) == 0)
+            return !__builtin_mul_overflow((uint64_t)v, units[i].factor, ret);
     return false;
 }
 
@@ -120,7 +154,8 @@ static int refuse(char *why, size_t why_bytes, const char *text)
 static int check_bounds(const directive_t *d, int64_t v, char *why, size_t why_bytes)
 {
     if (v >= d->min && v <= d->max) return 0;
-    snprintf(why, why_bytes, "argument must be between %" PRId64 " and %" PRId64 " inclusive", d->min, d->max);
+    snprintf(why, why_bytes, "argument must be between %" PRId64 " and %" PRId64 " inclusive", d->min,
+             d->max);
     return ERR_INVALID;
 }
 
@@ -142,7 +177,8 @@ static int set_number(void *field, const directive_t *d, const char *value, char
     int64_t v;
     uint64_t bytes;
     if (d->kind == KIND_MEMORY) {
-        if (!parse_memory(value, &bytes) || bytes > INT64_MAX) return refuse(why, why_bytes, "argument must be a memory value");
+        if (!parse_memory(value, &bytes) || bytes > INT64_MAX)
+            return refuse(why, why_bytes, "argument must be a memory value");
         v = (int64_t)bytes;
     } else if (!num_parse_i64(bytes_str(value), &v)) {
         return refuse(why, why_bytes, "argument couldn't be parsed into an integer");
@@ -152,7 +188,8 @@ static int set_number(void *field, const directive_t *d, const char *value, char
     return err;
 }
 
-int directive_set(redis_config_t *config, const directive_t *d, const char *value, char *why, size_t why_bytes)
+int directive_set(redis_config_t *config, const directive_t *d, const char *value, char *why,
+                  size_t why_bytes)
 {
     void *field = (char *)config + d->offset;
     bool ok = true;
@@ -170,7 +207,8 @@ int directive_set(redis_config_t *config, const directive_t *d, const char *valu
         return 0;
     }
     case KIND_STRING:
-        if (d->flags & DIRECTIVE_EMPTY_ONLY && *value && strcmp(value, "\"\"") != 0) return refuse(why, why_bytes, d->why);
+        if (d->flags & DIRECTIVE_EMPTY_ONLY && *value && strcmp(value, "\"\"") != 0)
+            return refuse(why, why_bytes, d->why);
         mem_free(*(char **)field);
         *(char **)field = mem_strdup(d->flags & DIRECTIVE_EMPTY_ONLY ? "" : value);
         return 0;
@@ -197,7 +235,9 @@ void directive_get(const redis_config_t *config, const directive_t *d, buf_t *ou
     }
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------------------------------ */
+/* ---- the whole
+ * ------------------------------------------------------------------------------------------------------------------
+ */
 
 redis_config_t *redis_config_new(void)
 {
@@ -214,7 +254,8 @@ void redis_config_free(redis_config_t *config)
 {
     if (config == NULL) return;
     for (size_t i = 0; i < redis_directive_count; i++)
-        if (redis_directives[i].kind == KIND_STRING) mem_free(*(char **)((char *)config + redis_directives[i].offset));
+        if (redis_directives[i].kind == KIND_STRING)
+            mem_free(*(char **)((char *)config + redis_directives[i].offset));
     mem_free(config->file);
     mem_free(config);
 }

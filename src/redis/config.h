@@ -1,5 +1,6 @@
-/* config.h: what redis.conf's directives set. One struct, filled from the table in config.c; names, types, bounds and
- * defaults are Redis's, but that Trivet starts with `appendonly yes`. Handlers read the fields directly. */
+/* config.h: what redis.conf's directives set. One struct, filled from the table in config.c; names, types,
+ * bounds and defaults are Redis's, but that Trivet starts with `appendonly yes`. Handlers read the fields
+ * directly. */
 #ifndef TRIVET_REDIS_CONFIG_H
 #define TRIVET_REDIS_CONFIG_H
 
@@ -7,8 +8,14 @@
 
 typedef enum { FSYNC_NO, FSYNC_ALWAYS, FSYNC_EVERYSEC } redis_fsync_t;
 typedef enum {
-    EVICT_NONE, EVICT_ALLKEYS_LRU, EVICT_ALLKEYS_LFU, EVICT_ALLKEYS_RANDOM,
-    EVICT_VOLATILE_LRU, EVICT_VOLATILE_LFU, EVICT_VOLATILE_RANDOM, EVICT_VOLATILE_TTL,
+    EVICT_NONE,
+    EVICT_ALLKEYS_LRU,
+    EVICT_ALLKEYS_LFU,
+    EVICT_ALLKEYS_RANDOM,
+    EVICT_VOLATILE_LRU,
+    EVICT_VOLATILE_LFU,
+    EVICT_VOLATILE_RANDOM,
+    EVICT_VOLATILE_TTL,
 } redis_evict_t;
 typedef enum { DEBUG_NO, DEBUG_YES, DEBUG_LOCAL } redis_guard_t;
 
@@ -20,7 +27,8 @@ typedef struct redis_config {
     int64_t list_max_listpack_size; /* > 0 entries a node; -1..-5 = 4, 8, 16, 32, 64 KB a node */
     int64_t list_compress_depth;
     /* limits */
-    uint64_t proto_max_bulk_len, client_query_buffer_limit, maxclients, timeout_s, tcp_keepalive_s, tcp_backlog;
+    uint64_t proto_max_bulk_len, client_query_buffer_limit, maxclients, timeout_s, tcp_keepalive_s,
+        tcp_backlog;
     /* memory */
     uint64_t maxmemory, maxmemory_samples;
     redis_evict_t maxmemory_policy;
@@ -28,7 +36,8 @@ typedef struct redis_config {
     bool lazyfree_lazy_eviction, lazyfree_lazy_expire, lazyfree_lazy_server_del, lazyfree_lazy_user_del,
         lazyfree_lazy_user_flush, activerehashing, dynamic_hz;
     /* persistence */
-    bool appendonly, aof_load_truncated, aof_use_rdb_preamble, aof_timestamp_enabled, no_appendfsync_on_rewrite;
+    bool appendonly, aof_load_truncated, aof_use_rdb_preamble, aof_timestamp_enabled,
+        no_appendfsync_on_rewrite;
     redis_fsync_t appendfsync;
     uint64_t auto_aof_rewrite_percentage, auto_aof_rewrite_min_size;
     char *appendfilename, *appenddirname, *dir, *save;

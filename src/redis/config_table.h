@@ -5,12 +5,20 @@
 #include "base/buf.h"
 #include "redis/config.h"
 
-typedef enum directive_kind { KIND_BOOL, KIND_INT, KIND_UINT, KIND_MEMORY, KIND_STRING, KIND_ENUM, KIND_EVENTS } directive_kind_t;
+typedef enum directive_kind {
+    KIND_BOOL,
+    KIND_INT,
+    KIND_UINT,
+    KIND_MEMORY,
+    KIND_STRING,
+    KIND_ENUM,
+    KIND_EVENTS
+} directive_kind_t;
 
 enum {
-    DIRECTIVE_FIXED = 1,     /* only in the file and on the command line */
-    DIRECTIVE_SECRET = 2,    /* not shown in the slow log */
-    DIRECTIVE_PROTECTED = 4, /* CONFIG SET needs enable-protected-configs */
+    DIRECTIVE_FIXED = 1,      /* only in the file and on the command line */
+    DIRECTIVE_SECRET = 2,     /* not shown in the slow log */
+    DIRECTIVE_PROTECTED = 4,  /* CONFIG SET needs enable-protected-configs */
     DIRECTIVE_EMPTY_ONLY = 8, /* any other value asks for something this version does not do */
 };
 
@@ -35,7 +43,8 @@ extern const size_t redis_directive_count;
 
 const directive_t *directive_find(bytes_t name); /* any case, aliases too */
 /* Sets the field; on failure `why` says what would fit. */
-int directive_set(redis_config_t *config, const directive_t *d, const char *value, char *why, size_t why_bytes) MUST_CHECK;
+int directive_set(redis_config_t *config, const directive_t *d, const char *value, char *why,
+                  size_t why_bytes) MUST_CHECK;
 void directive_get(const redis_config_t *config, const directive_t *d, buf_t *out);
 
 #endif

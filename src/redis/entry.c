@@ -1,7 +1,8 @@
 /* entry.c: see entry.h and entry_alloc.h. */
 #include "redis/entry_alloc.h"
 
-redis_entry_t *entry__new(bytes_t key, redis_type_t type, redis_encoding_t encoding, uint8_t flags, size_t embedded_len)
+redis_entry_t *entry__new(bytes_t key, redis_type_t type, redis_encoding_t encoding, uint8_t flags,
+                          size_t embedded_len)
 {
     redis_entry_t *e = mem_alloc(entry__round(entry__bytes(flags, key.len, embedded_len)));
     *e = (redis_entry_t){
@@ -19,8 +20,10 @@ redis_entry_t *entry__new(bytes_t key, redis_type_t type, redis_encoding_t encod
 
 void entry__free_value(redis_entry_t *e)
 {
-    static const redis_type_ops_t *const ops[TYPE_COUNT] = {
-        [TYPE_LIST] = &list_type_ops, [TYPE_SET] = &set_type_ops, [TYPE_ZSET] = &zset_type_ops, [TYPE_HASH] = &hash_type_ops};
+    static const redis_type_ops_t *const ops[TYPE_COUNT] = {[TYPE_LIST] = &list_type_ops,
+                                                            [TYPE_SET] = &set_type_ops,
+                                                            [TYPE_ZSET] = &zset_type_ops,
+                                                            [TYPE_HASH] = &hash_type_ops};
     if (!(e->flags & ENTRY_WORD)) return;
     if (e->type != TYPE_STRING)
         ops[e->type]->free(entry_value(e), (redis_encoding_t)e->encoding);

@@ -1,10 +1,11 @@
 /* entry.h: a key of the keyspace with its value: one allocation.
  *
- *      header 16 | value word 8, unless EMBEDDED | expiry 8, if EXPIRES | key bytes | string bytes, if EMBEDDED
+ *      header 16 | value word 8, unless EMBEDDED | expiry 8, if EXPIRES | key bytes | string bytes, if
+ * EMBEDDED
  *
- * The value word is a pointer to the value (any type) or the integer itself (strings with ENC_INT). Small strings are
- * EMBEDDED behind the key. An entry moves when its size changes: keep no pointer to it across add, set, expire or
- * delete. A value pointer stays put. */
+ * The value word is a pointer to the value (any type) or the integer itself (strings with ENC_INT). Small
+ * strings are EMBEDDED behind the key. An entry moves when its size changes: keep no pointer to it across
+ * add, set, expire or delete. A value pointer stays put. */
 #ifndef TRIVET_REDIS_ENTRY_H
 #define TRIVET_REDIS_ENTRY_H
 
@@ -44,28 +45,35 @@ typedef struct redis_entry {
     uint8_t type;
     uint8_t encoding;
     uint8_t flags;
-    uint8_t lfu;      /* logarithmic access counter, under an LFU policy */
-    uint32_t access;  /* LRU clock in seconds, or the minute of the last LFU decay */
+    uint8_t lfu;     /* logarithmic access counter, under an LFU policy */
+    uint32_t access; /* LRU clock in seconds, or the minute of the last LFU decay */
     uint32_t key_len;
     uint32_t str_len; /* strings but ENC_INT: length in bytes */
     uint8_t rest[];
 } redis_entry_t;
 _Static_assert(sizeof(redis_entry_t) == 16, "the header's size is in the drawing above");
 
-static inline size_t entry__key_offset(uint8_t flags) { return (flags & ENTRY_WORD) + ((flags & ENTRY_EXPIRES) >> 1); }
+static inline size_t entry__key_offset(uint8_t flags)
+{
+    return (flags & ENTRY_WORD) + ((flags & ENTRY_EXPIRES) >> 1);
+}
 static inline bytes_t entry_key(const redis_entry_t *e)
 {
     return bytes_of(e->rest + entry__key_offset(e->flags), e->key_len);
 }
 
-/* Lists, hashes, sets, sorted sets: the value. The type module may set `encoding` and the pointer as it pleases. */
+/* Lists, hashes, sets, sorted sets: the value. The type module may set `encoding` and the pointer as it
+ * pleases. */
 static inline void *entry_value(const redis_entry_t *e)
 {
     void *p;
     memcpy(&p, e->rest, sizeof(p));
     return p;
 }
-static inline void entry_set_value(redis_entry_t *e, void *value) { memcpy(e->rest, &value, sizeof(value)); }
+static inline void entry_set_value(redis_entry_t *e, void *value)
+{
+    memcpy(e->rest, &value, sizeof(value));
+}
 
 static inline int64_t entry_int(const redis_entry_t *e)
 {
@@ -73,7 +81,10 @@ static inline int64_t entry_int(const redis_entry_t *e)
     memcpy(&v, e->rest, sizeof(v));
     return v;
 }
-static inline void entry_set_int(redis_entry_t *e, int64_t v) { memcpy(e->rest, &v, sizeof(v)); }
+static inline void entry_set_int(redis_entry_t *e, int64_t v)
+{
+    memcpy(e->rest, &v, sizeof(v));
+}
 
 /* Unix milliseconds; -1 = never. */
 static inline int64_t entry_expire_ms(const redis_entry_t *e)

@@ -17,8 +17,10 @@ static inline size_t entry__bytes(uint8_t flags, size_t key_len, size_t embedded
     return sizeof(redis_entry_t) + entry__key_offset(flags) + key_len + embedded_len;
 }
 
-/* A new entry with room for `embedded_len` string bytes (0 with ENTRY_WORD); the key is copied, all else is zero. */
-redis_entry_t *entry__new(bytes_t key, redis_type_t type, redis_encoding_t encoding, uint8_t flags, size_t embedded_len);
+/* A new entry with room for `embedded_len` string bytes (0 with ENTRY_WORD); the key is copied, all else is
+ * zero. */
+redis_entry_t *entry__new(bytes_t key, redis_type_t type, redis_encoding_t encoding, uint8_t flags,
+                          size_t embedded_len);
 /* Frees the value and the entry. */
 void entry__free(redis_entry_t *e);
 void entry__free_value(redis_entry_t *e);

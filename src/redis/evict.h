@@ -16,7 +16,10 @@ static inline bool evict__is_lfu(const redis_t *redis)
 uint8_t evict__lfu(const redis_t *redis, const redis_entry_t *e);
 void evict__touch_lfu(redis_t *redis, redis_entry_t *e);
 /* Seconds since the last use. */
-static inline uint32_t evict__idle_s(const redis_t *redis, const redis_entry_t *e) { return redis->lru_clock - e->access; }
+static inline uint32_t evict__idle_s(const redis_t *redis, const redis_entry_t *e)
+{
+    return redis->lru_clock - e->access;
+}
 
 static inline void evict__touch(redis_t *redis, redis_entry_t *e)
 {

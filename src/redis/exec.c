@@ -7,7 +7,9 @@
 #include <ctype.h>
 #include <stdio.h>
 
-/* ---- finding ---------------------------------------------------------------------------------------------------------- */
+/* ---- finding
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 const redis_command_t *command__lookup(redis_t *redis, bytes_t name)
 {
@@ -23,7 +25,8 @@ const redis_command_t *command__resolve(const redis_command_t *command, int argc
 {
     if (command->subcommand_count == 0 || argc < 2) return command;
     for (unsigned i = 0; i < command->subcommand_count; i++)
-        if (bytes_eq_nocase(bytes_str(command->subcommands[i].name), argv[1])) return &command->subcommands[i];
+        if (bytes_eq_nocase(bytes_str(command->subcommands[i].name), argv[1]))
+            return &command->subcommands[i];
     return NULL;
 }
 
@@ -49,13 +52,21 @@ saved_command_t *command__save(const redis_command_t *command, int argc, const b
     return s;
 }
 
-/* ---- refusing ---------------------------------------------------------------------------------------------------------- */
+/* ---- refusing
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 /* A refusal while a transaction is being queued spoils the transaction. */
 static void refuse(redis_client_t *c, const redis_command_t *command, const char *text)
 {
-    if (c->flags & CLIENT_MULTI) c->flags |= CLIENT_DIRTY_EXEC;
     if (command) c->redis->command_stats[command->id].rejected++;
+    if (command && command->handler == redis_cmd_exec && c->flags & CLIENT_MULTI) {
+        reply_errorf(c, "EXECABORT Transaction discarded because of: %s", text);
+        multi__discard(c);
+        multi__unwatch(c);
+        return;
+    }
+    if (c->flags & CLIENT_MULTI) c->flags |= CLIENT_DIRTY_EXEC;
     reply_error(c, text);
 }
 
@@ -77,8 +88,8 @@ static void refuse_unknown_subcommand(redis_client_t *c, const redis_command_t *
     char text[256], upper[COMMAND_NAME_LEN_MAX + 1];
     size_t n = strlen(command->name);
     for (size_t i = 0; i <= n; i++) upper[i] = (char)toupper(command->name[i]);
-    snprintf(text, sizeof(text), "ERR unknown subcommand '%.*s'. Try %s HELP.", (int)MIN(argv[1].len, (size_t)128),
-             (const char *)argv[1].ptr, upper);
+    snprintf(text, sizeof(text), "ERR unknown subcommand '%.*s'. Try %s HELP.",
+             (int)MIN(argv[1].len, (size_t)128), (const char *)argv[1].ptr, upper);
     refuse(c, NULL, text);
 }
 
@@ -97,7 +108,8 @@ static bool guard_allows(const redis_client_t *c, redis_guard_t guard)
     return strncmp(peer, "127.", 4) == 0 || strncmp(peer, "[::1]", 5) == 0;
 }
 
-/* ---- the checks of the slow way ------------------------------------------------------------------------------------------ */
+/* ---- the checks of the slow way
+ * ------------------------------------------------------------------------------------------ */
 
 static bool runs_inside_multi(const redis_command_t *command)
 {
@@ -166,8 +178,10 @@ static bool passes(redis_client_t *c, const redis_command_t *command)
     if (c->flags & CLIENT_PUBSUB && c->resp == 2 && !runs_while_subscribed(command)) {
         char text[256];
         snprintf(text, sizeof(text),
-                 "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in "
-                 "this context", command->full_name);
+                 "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are "
+                 "allowed in "
+                 "this context",
+                 command->full_name);
         refuse(c, command, text);
         return false;
     }
@@ -183,7 +197,9 @@ void redis__update_gate(redis_t *redis)
     redis->gate = redis->config->maxmemory || aof__failure(redis) || redis->loading || redis->pause_until_ms;
 }
 
-/* ---- running --------------------------------------------------------------------------------------------------------------- */
+/* ---- running
+ * ---------------------------------------------------------------------------------------------------------------
+ */
 
 static void propagate_default(redis_call_t *call)
 {
@@ -200,8 +216,18 @@ void exec__run(redis_client_t *c, const redis_command_t *command, int argc, cons
 {
     redis_t *redis = c->redis;
     redis_call_t call = {
-        .redis = redis, .client = c, .db = c->db, .command = command, .config = redis->config, .argv = argv, .argc = argc,
-        .flags = flags, .now_ms = redis->now_ms, .raw = raw, .hashed_key = hashed_key, .key_hash = key_hash,
+        .redis = redis,
+        .client = c,
+        .db = c->db,
+        .command = command,
+        .config = redis->config,
+        .argv = argv,
+        .argc = argc,
+        .flags = flags,
+        .now_ms = redis->now_ms,
+        .raw = raw,
+        .hashed_key = hashed_key,
+        .key_hash = key_hash,
     };
     redis_call_t *outer = redis->current;
     redis->current = &call;
@@ -209,8 +235,10 @@ void exec__run(redis_client_t *c, const redis_command_t *command, int argc, cons
     command->handler(&call);
     redis->current = outer;
     command_stats_t *stats = &redis->command_stats[command->id];
-    stats->calls++;
+    if (LIKELY(!(c->flags & CLIENT_BLOCKED)) || !blocking__waits(c))
+        stats->calls++; /* a wait counts at its end */
     redis->stats.commands++;
+    c->commands++;
     if (UNLIKELY(c->failed)) stats->failed++;
     if (call.dirty) {
         redis->dirty += call.dirty;
@@ -221,15 +249,17 @@ void exec__run(redis_client_t *c, const redis_command_t *command, int argc, cons
     if (UNLIKELY(!list_empty(&redis->ready_keys))) blocking__serve(redis);
 }
 
-static void run_timed(redis_client_t *c, const redis_command_t *command, const parsed_t *q, bytes_t raw)
+void exec__run_timed(redis_client_t *c, const redis_command_t *command, const parsed_t *q, bytes_t raw,
+                     uint32_t flags)
 {
     redis_t *redis = c->redis;
-    uint64_t id = c->id, before = io_hrtime_ns(redis->loop);
-    exec__run(c, command, q->argc, q->argv, raw, q->hashed_key, q->key_hash, 0);
+    uint64_t before = io_hrtime_ns(redis->loop);
+    exec__run(c, command, q->argc, q->argv, raw, q->hashed_key, q->key_hash, flags);
     uint64_t usec = (io_hrtime_ns(redis->loop) - before) / 1000;
     redis->command_stats[command->id].usec += usec;
     int64_t bound = redis->config->slowlog_log_slower_than;
-    if (bound >= 0 && usec >= (uint64_t)bound && !(command->flags & CMD_SKIP_SLOWLOG) && c->id == id)
+    bool waits = c->flags & CLIENT_BLOCKED && blocking__waits(c);
+    if (bound >= 0 && usec >= (uint64_t)bound && !(command->flags & CMD_SKIP_SLOWLOG) && !waits)
         slowlog__add(redis, c, q->argc, q->argv, usec);
 }
 
@@ -255,8 +285,10 @@ void exec__request(redis_client_t *c, const parsed_t *q, bytes_t raw)
     }
     if (UNLIKELY(command->flags & CMD_PROTECTED && !guard_allows(c, redis->config->enable_debug_command))) {
         refuse(c, command,
-               "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from "
-               "a local connection, otherwise you need to set this option in the configuration file, and then restart "
+               "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you "
+               "can run it from "
+               "a local connection, otherwise you need to set this option in the configuration file, and "
+               "then restart "
                "the server.");
         return;
     }
@@ -269,7 +301,7 @@ void exec__request(redis_client_t *c, const parsed_t *q, bytes_t raw)
         }
     }
     c->last_command = command;
-    run_timed(c, command, q, raw);
+    exec__run_timed(c, command, q, raw, 0);
 }
 
 bool exec__fast(redis_client_t *c, const parsed_t *q, bytes_t raw)
@@ -290,7 +322,8 @@ void exec__after_event(redis_t *redis)
     client__flush_all(redis);
 }
 
-/* ---- what handlers say about propagation -------------------------------------------------------------------------------------- */
+/* ---- what handlers say about propagation
+ * -------------------------------------------------------------------------------------- */
 
 void propagate(redis_call_t *call, int argc, const bytes_t *argv)
 {
@@ -304,19 +337,23 @@ void propagate_key(redis_call_t *call, const char *name, bytes_t key)
     propagate(call, 2, argv);
 }
 
-void propagate_none(redis_call_t *call) { call->propagation_set = true; }
+void propagate_none(redis_call_t *call)
+{
+    call->propagation_set = true;
+}
 
-/* ---- commands from outside ------------------------------------------------------------------------------------------------------ */
+/* ---- commands from outside
+ * ------------------------------------------------------------------------------------------------------ */
 
 typedef struct extra {
     redis_command_t command;
-    const redis_extra_command_t *row;
+    redis_extra_command_t row;
 } extra_t;
 
 static void run_extra(redis_call_t *call)
 {
     const extra_t *e = CONTAINER_OF(call->command, extra_t, command);
-    e->row->handler(call, e->row->user);
+    e->row.handler(call, e->row.user);
 }
 
 static uint32_t parse_flags(const char *text)
@@ -339,13 +376,22 @@ void redis_register_command(redis_t *redis, const redis_extra_command_t *row)
     size_t n = strlen(row->name);
     char *lower = mem_strdup(row->name);
     for (size_t i = 0; i < n; i++) lower[i] = (char)tolower(lower[i]);
-    e->row = row;
+    e->row = *row;
     e->command = (redis_command_t){
-        .name_len = (uint8_t)n, .arity = (int8_t)row->arity, .first_key = (int8_t)row->first_key,
-        .last_key = (int8_t)row->last_key, .key_step = (int8_t)row->key_step,
+        .name_len = (uint8_t)n,
+        .arity = (int8_t)row->arity,
+        .first_key = (int8_t)row->first_key,
+        .last_key = (int8_t)row->last_key,
+        .key_step = (int8_t)row->key_step,
         .id = (uint16_t)(redis_command_id_count + redis->extra_commands.count),
-        .flags = parse_flags(row->flags), .acl = ACL_SLOW, .handler = run_extra, .name = lower, .full_name = lower,
-        .group = row->group, .since = row->since, .summary = row->summary,
+        .flags = parse_flags(row->flags),
+        .acl = ACL_SLOW,
+        .handler = run_extra,
+        .name = lower,
+        .full_name = lower,
+        .group = row->group,
+        .since = row->since,
+        .summary = row->summary,
     };
     size_t ids = (size_t)e->command.id + 1;
     redis->command_stats = mem_realloc(redis->command_stats, ids * sizeof(command_stats_t));
@@ -353,6 +399,15 @@ void redis_register_command(redis_t *redis, const redis_extra_command_t *row)
     map_put(&redis->extra_commands, bytes_str(row->name), &e->command);
 }
 
-int redis_call_argc(const redis_call_t *call) { return call->argc; }
-bytes_t redis_call_arg(const redis_call_t *call, int i) { return call->argv[i]; }
-redis_client_t *redis_call_client(const redis_call_t *call) { return call->client; }
+int redis_call_argc(const redis_call_t *call)
+{
+    return call->argc;
+}
+bytes_t redis_call_arg(const redis_call_t *call, int i)
+{
+    return call->argv[i];
+}
+redis_client_t *redis_call_client(const redis_call_t *call)
+{
+    return call->client;
+}

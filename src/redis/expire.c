@@ -1,5 +1,6 @@
-/* expire.c: active expiry. Each turn of the cron looks at a few of the keys that have an expiry, database by database, and
- * goes on with a database while more than a tenth of what it saw was stale, within a bound of time. */
+/* expire.c: active expiry. Each turn of the cron looks at a few of the keys that have an expiry, database by
+ * database, and goes on with a database while more than a tenth of what it saw was stale, within a bound of
+ * time. */
 #include "redis/state.h"
 
 enum {

@@ -3,7 +3,10 @@
 
 #include "base/num.h"
 
-void key_positions_deinit(key_positions_t *keys) { mem_free(keys->at); }
+void key_positions_deinit(key_positions_t *keys)
+{
+    mem_free(keys->at);
+}
 
 static void add(key_positions_t *keys, int index, uint32_t flags)
 {
@@ -24,7 +27,8 @@ static int beginning(const redis_key_spec_t *s, int argc, const bytes_t *argv)
     return 0;
 }
 
-static bool add_counted(const redis_key_spec_t *s, int begin, int argc, const bytes_t *argv, key_positions_t *keys)
+static bool add_counted(const redis_key_spec_t *s, int begin, int argc, const bytes_t *argv,
+                        key_positions_t *keys)
 {
     int64_t n;
     int at = begin + s->keynum_index;
@@ -56,7 +60,8 @@ bool command_get_keys(const redis_command_t *command, int argc, const bytes_t *a
     }
     if (command->key_spec_count == 0 && command->first_key > 0) {
         int last = command->last_key >= 0 ? command->last_key : argc + command->last_key;
-        for (int i = command->first_key; i <= last && i < argc; i += command->key_step) add(keys, i, KEY_RW | KEY_ACCESS | KEY_UPDATE);
+        for (int i = command->first_key; i <= last && i < argc; i += command->key_step)
+            add(keys, i, KEY_RW | KEY_ACCESS | KEY_UPDATE);
     }
     return true;
 }

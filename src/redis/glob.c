@@ -1,9 +1,22 @@
-/* glob.c: Redis's pattern language: * ? [abc] [^a] [a-z] \x. Linear in practice: after a '*' only the last one is retried. */
+/* glob.c: Redis's pattern language: * ? [abc] [^a] [a-z] \x. Linear in practice: after a '*' only the last
+ * one is retried. */
 #include "redis/keyspace.h"
 
 #include <ctype.h>
 
-static uint8_t fold(uint8_t c, bool nocase) { return nocase ? (uint8_t)tolower(c) : c; }
+#define STARS_MAX 1000 /* the original's bound on nesting: a pattern with more matches nothing */
+
+static bool too_many_stars(bytes_t p)
+{
+    size_t stars = 0;
+    for (size_t i = 0; i < p.len; i++) stars += p.ptr[i] == '*';
+    return stars > STARS_MAX;
+}
+
+static uint8_t fold(uint8_t c, bool nocase)
+{
+    return nocase ? (uint8_t)tolower(c) : c;
+}
 
 /* Matches `c` against the class at p[i] (behind '['); returns the position behind it and the verdict. */
 static size_t match_class(bytes_t p, size_t i, uint8_t c, bool nocase, bool *ret_match)
@@ -51,6 +64,7 @@ static size_t match_one(bytes_t p, size_t i, uint8_t c, bool nocase, bool *ret_m
 
 bool glob_match(bytes_t p, bytes_t t, bool nocase)
 {
+    if (UNLIKELY(p.len > STARS_MAX) && too_many_stars(p)) return false;
     size_t i = 0, k = 0, star = SIZE_MAX, star_text = 0;
     while (k < t.len) {
         if (i < p.len && p.ptr[i] == '*') {

@@ -1,5 +1,5 @@
-/* multi.c: MULTI, EXEC, DISCARD, WATCH, UNWATCH. A watched key is a list of the clients that watch it; whoever changes the
- * key marks them, and their EXEC then does nothing. */
+/* multi.c: MULTI, EXEC, DISCARD, WATCH, UNWATCH. A watched key is a list of the clients that watch it;
+ * whoever changes the key marks them, and their EXEC then does nothing. */
 #include "redis/state.h"
 #include "redis_commands.h"
 
@@ -16,14 +16,16 @@ typedef struct watch {
     bool expired; /* was so already when it was watched */
 } watch_t;
 
-/* ---- watching ------------------------------------------------------------------------------------------------------------ */
+/* ---- watching
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 static void watch(redis_call_t *call, bytes_t name)
 {
     redis_client_t *c = call->client;
     watch_key_t *key = map_get(&call->db->watched, name);
-    LIST_EACH (&c->watches, old, watch_t, client_node)
-        if (old->key == key) return;
+    LIST_EACH(&c->watches, old, watch_t, client_node)
+    if (old->key == key) return;
     if (key == NULL) {
         key = mem_zalloc(sizeof(*key));
         key->db = call->db;
@@ -56,24 +58,18 @@ static void unwatch_one(watch_t *w)
 void multi__unwatch(redis_client_t *c)
 {
     if (list_empty(&c->watches)) return;
-    LIST_EACH (&c->watches, w, watch_t, client_node) unwatch_one(w);
+    LIST_EACH(&c->watches, w, watch_t, client_node) unwatch_one(w);
     c->redis->watching_clients--;
-}
-
-static void touch_key(watch_key_t *key)
-{
-    LIST_EACH (&key->watchers, w, watch_t, key_node) {
-        w->expired = false;
-        w->client->flags |= CLIENT_DIRTY_CAS;
-    }
 }
 
 void multi__touch(redis_db_t *db, bytes_t name)
 {
     watch_key_t *key = db->watched.count ? map_get(&db->watched, name) : NULL;
     if (key == NULL) return;
-    LIST_EACH (&key->watchers, w, watch_t, key_node) {
-        /* A key that had expired before it was watched and is now collected has not changed for its watcher. */
+    LIST_EACH(&key->watchers, w, watch_t, key_node)
+    {
+        /* A key that had expired before it was watched and is now collected has not changed for its watcher.
+         */
         if (w->expired && db__find(db, name) == NULL) {
             w->expired = false;
             continue;
@@ -82,35 +78,48 @@ void multi__touch(redis_db_t *db, bytes_t name)
     }
 }
 
-void multi__touch_all(redis_db_t *db)
+/* A watcher's key `before` is about to become `after` (NULL = absent). What is expired counts as absent. */
+static void replace_watched(watch_t *w, const redis_entry_t *before, const redis_entry_t *after,
+                            int64_t now_ms)
+{
+    bool after_stale = after && entry_is_expired(after, now_ms);
+    if (before == NULL && after == NULL) return;
+    if (w->expired && after == NULL) {
+        w->expired = false;
+    } else if (w->expired && after_stale) {
+        /* still nothing for the watcher */
+    } else if (!w->expired && before == NULL && after_stale) {
+        w->expired = true;
+    } else {
+        w->client->flags |= CLIENT_DIRTY_CAS;
+    }
+}
+
+void multi__touch_all(redis_db_t *db, redis_db_t *replaced_by)
 {
     size_t cursor = 0;
     map_entry_t *m;
-    while ((m = map_next(&db->watched, &cursor)))
-        if (db__find(db, m->key)) touch_key(m->value);
-}
-
-void multi__touch_swapped(redis_db_t *a, redis_db_t *b)
-{
-    redis_db_t *const sides[2] = {a, b};
-    for (int i = 0; i < 2; i++) {
-        size_t cursor = 0;
-        map_entry_t *m;
-        while ((m = map_next(&sides[i]->watched, &cursor)))
-            if (db__find(a, m->key) || db__find(b, m->key)) touch_key(m->value);
+    while ((m = map_next(&db->watched, &cursor))) {
+        watch_key_t *key = m->value;
+        const redis_entry_t *before = db__find(db, key->name),
+                            *after = replaced_by ? db__find(replaced_by, key->name) : NULL;
+        LIST_EACH(&key->watchers, w, watch_t, key_node) replace_watched(w, before, after, db->redis->now_ms);
     }
 }
 
 static bool watched_key_expired(redis_client_t *c, int64_t now_ms)
 {
-    LIST_EACH (&c->watches, w, watch_t, client_node) {
+    LIST_EACH(&c->watches, w, watch_t, client_node)
+    {
         redis_entry_t *e = w->expired ? NULL : db__find(w->key->db, w->key->name);
         if (e && entry_is_expired(e, now_ms)) return true;
     }
     return false;
 }
 
-/* ---- the queue ------------------------------------------------------------------------------------------------------------- */
+/* ---- the queue
+ * -------------------------------------------------------------------------------------------------------------
+ */
 
 void multi__queue(redis_client_t *c, const redis_command_t *command, int argc, const bytes_t *argv)
 {
@@ -143,16 +152,17 @@ static void run_queue(redis_call_t *call)
     reply_array(c, c->queue_len);
     for (size_t i = 0; i < c->queue_len; i++) {
         saved_command_t *s = c->queue[i];
-        c->last_command = s->command;
-        exec__run(c, s->command, s->argc, s->argv, BYTES_NULL, NULL, 0,
-                  CALL_IN_EXEC | (call->flags & CALL_LOADING));
+        parsed_t q = {.command = s->command, .argv = s->argv, .argc = s->argc};
+        exec__run_timed(c, s->command, &q, BYTES_NULL, CALL_IN_EXEC | (call->flags & CALL_LOADING));
     }
     redis->exec_depth--;
     c->flags &= ~(uint32_t)CLIENT_IN_EXEC;
     c->failed = false;
 }
 
-/* ---- commands ---------------------------------------------------------------------------------------------------------------- */
+/* ---- commands
+ * ----------------------------------------------------------------------------------------------------------------
+ */
 
 void redis_cmd_multi(redis_call_t *call)
 {

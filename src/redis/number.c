@@ -10,9 +10,12 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#define NUMBER_TEXT_MAX 1024 /* the longest double written out takes 309 digits and some decimals */
+
 /* ---- doubles to text ------------------------------------------------------------------------------------------------- */
 
-/* The fewest significant digits that read back as v: digits without trailing zeros, and the exponent of the last one. */
+/* The fewest significant digits that read back as v: digits without trailing zeros, and the exponent of the
+ * last one. */
 static int shortest_digits(double v, char *digits, int *ret_exponent)
 {
     char text[40];
@@ -27,6 +30,22 @@ static int shortest_digits(double v, char *digits, int *ret_exponent)
     while (count > 1 && digits[count - 1] == '0') count--;
     *ret_exponent = atoi(e + 1) - (count - 1);
     return count;
+}
+
+/* The same for a number that is a decimal of few places, such as 3.14: no other decimal of at most 15 digits
+ * is nearer to v than the one with the fewest places that reads back. 0 when it is not such a number. */
+static int decimal_digits(double v, char *digits, int *ret_exponent)
+{
+    static const double tens[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9};
+    for (int places = 1; places < (int)ARRAY_LEN(tens); places++) {
+        double scaled = v * tens[places];
+        if (scaled > 1e15 || v < 1e-5) return 0;
+        int64_t n = (int64_t)(scaled + 0.5);
+        if ((double)n / tens[places] != v) continue;
+        *ret_exponent = -places;
+        return (int)num_format_i64(digits, n);
+    }
+    return 0;
 }
 
 /* Plain where that is short, else d.ddde+x; the bounds are those of the printer that Redis uses. */
@@ -77,20 +96,23 @@ size_t format_double(char *out, double v)
     if (isnan(v)) return put(out, "nan");
     if (isinf(v)) return put(out, v < 0 ? "-inf" : "inf");
     if (v == 0) return put(out, signbit(v) ? "-0" : "0");
-    if (fabs(v) < 4503599627370496.0 && v == (double)(int64_t)v) return num_format_i64(out, (int64_t)v);
+    if (fabs(v) <= (double)(INT64_MAX / 2) && v == (double)(int64_t)v) return num_format_i64(out, (int64_t)v);
     char digits[40];
     int k, negative = v < 0;
     if (negative) out[0] = '-';
-    int count = shortest_digits(fabs(v), digits, &k);
+    int count = decimal_digits(fabs(v), digits, &k);
+    if (count == 0) count = shortest_digits(fabs(v), digits, &k);
     return (size_t)negative + place_point(out + negative, digits, count, k);
 }
 
-/* ---- text to numbers ------------------------------------------------------------------------------------------------- */
+/* ---- text to numbers
+ * ------------------------------------------------------------------------------------------------- */
 
 /* Decimals of up to 15 digits without an exponent are exact as integer over a power of ten. */
 static bool parse_short_decimal(bytes_t text, double *ret)
 {
-    static const double tens[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    static const double tens[] = {1,   1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                  1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
     size_t i = 0, digits = 0, decimals = 0;
     bool negative = text.len && text.ptr[0] == '-', point = false;
     uint64_t v = 0;
@@ -116,7 +138,7 @@ static bool parse_short_decimal(bytes_t text, double *ret)
 bool parse_double(bytes_t text, double *ret)
 {
     if (parse_short_decimal(text, ret)) return true;
-    char copy[256], *end;
+    char copy[NUMBER_TEXT_MAX], *end;
     if (text.len == 0 || text.len >= sizeof(copy) || isspace(text.ptr[0])) return false;
     memcpy(copy, text.ptr, text.len);
     copy[text.len] = '\0';
@@ -154,7 +176,8 @@ bool arg_i64_in(redis_call_t *call, int i, int64_t min, int64_t max, const char 
     else if (min == 0)
         reply_error(call->client, "ERR value is out of range, must be positive");
     else
-        reply_errorf(call->client, "ERR value is out of range, value must between %" PRId64 " and %" PRId64, min, max);
+        reply_errorf(call->client, "ERR value is out of range, value must between %" PRId64 " and %" PRId64,
+                     min, max);
     return false;
 }
 

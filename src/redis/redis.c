@@ -9,9 +9,9 @@
 
 #include <stdio.h>
 
-#define CRON_MS             100
-#define EXPIRE_BUDGET_US    25000 /* a quarter of the time between two turns of the cron */
-#define TABLE_MOVE_BUCKETS  4000
+#define CRON_MS            100
+#define EXPIRE_BUDGET_US   25000 /* a quarter of the time between two turns of the cron */
+#define TABLE_MOVE_BUCKETS 4000
 
 /* xoroshiro128+: fast, and seeded through the one door. */
 uint64_t redis_random(redis_t *redis)
@@ -23,7 +23,9 @@ uint64_t redis_random(redis_t *redis)
     return sum;
 }
 
-/* ---- the cron --------------------------------------------------------------------------------------------------------------- */
+/* ---- the cron
+ * ---------------------------------------------------------------------------------------------------------------
+ */
 
 static void sample_ops(redis_t *redis)
 {
@@ -47,18 +49,22 @@ static void end_pause(redis_t *redis)
 {
     redis->pause_until_ms = 0;
     redis__update_gate(redis);
-    LIST_EACH (&redis->clients, c, redis_client_t, node)
-        if (c->flags & CLIENT_PAUSED) client__resume(c);
+    LIST_EACH(&redis->clients, c, redis_client_t, node)
+    if (c->flags & CLIENT_PAUSED) client__resume(c);
 }
 
-void redis__end_pause(redis_t *redis) { end_pause(redis); }
+void redis__end_pause(redis_t *redis)
+{
+    end_pause(redis);
+}
 
 static void close_idle(redis_t *redis)
 {
     int64_t bound_ms = (int64_t)redis->config->timeout_s * 1000;
     if (bound_ms == 0) return;
-    LIST_EACH (&redis->clients, c, redis_client_t, node)
-        if (!(c->flags & (CLIENT_BLOCKED | CLIENT_PUBSUB)) && redis->now_ms - c->active_ms > bound_ms) client__close(c);
+    LIST_EACH(&redis->clients, c, redis_client_t, node)
+    if (!(c->flags & (CLIENT_BLOCKED | CLIENT_PUBSUB)) && redis->now_ms - c->active_ms > bound_ms)
+        client__close(c);
 }
 
 static void on_cron(io_timer_t *timer)
@@ -80,7 +86,9 @@ static void on_cron(io_timer_t *timer)
     exec__after_event(redis);
 }
 
-/* ---- life ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- life
+ * ----------------------------------------------------------------------------------------------------------------------
+ */
 
 static void make_run_id(redis_t *redis)
 {
@@ -149,11 +157,13 @@ void redis_stop(redis_t *redis)
     if (aof__close(redis) != 0) slog(SLOG_ERROR, "redis", "append-only file is not complete", "%s", "");
 }
 
-/* The connections that are still open are closed by the net that owns them, before or after: they forget this server. */
+/* The connections that are still open are closed by the net that owns them, before or after: they forget this
+ * server. */
 void redis_free(redis_t *redis)
 {
     redis_stop(redis);
-    LIST_EACH (&redis->clients, c, redis_client_t, node) {
+    LIST_EACH(&redis->clients, c, redis_client_t, node)
+    {
         net_conn_t *conn = c->conn;
         client__free(c);
         net_conn_set_user(conn, NULL);
@@ -199,21 +209,29 @@ redis_stats_t redis_stats(const redis_t *redis)
 {
     aof_info_t aof = aof__info(redis);
     redis_stats_t s = {
-        .commands = redis->stats.commands, .connections = redis->stats.connections, .clients = redis->client_count,
-        .blocked_clients = redis->blocked_clients, .keyspace_hits = redis->stats.keyspace_hits,
-        .keyspace_misses = redis->stats.keyspace_misses, .expired_keys = redis->stats.expired_keys,
-        .evicted_keys = redis->stats.evicted_keys, .aof_bytes = aof.current_bytes, .aof_rewrites = aof.rewrites,
+        .commands = redis->stats.commands,
+        .connections = redis->stats.connections,
+        .clients = redis->client_count,
+        .blocked_clients = redis->blocked_clients,
+        .keyspace_hits = redis->stats.keyspace_hits,
+        .keyspace_misses = redis->stats.keyspace_misses,
+        .expired_keys = redis->stats.expired_keys,
+        .evicted_keys = redis->stats.evicted_keys,
+        .aof_bytes = aof.current_bytes,
+        .aof_rewrites = aof.rewrites,
         .memory_bytes = redis->memory_used,
     };
     for (int i = 0; i < redis->db_count; i++) s.keys += table_count(&redis->dbs[i].keys);
     return s;
 }
 
-/* ---- without a connection ---------------------------------------------------------------------------------------------------- */
+/* ---- without a connection
+ * ---------------------------------------------------------------------------------------------------- */
 
 redis_call_t exec__internal_call(redis_t *redis, redis_db_t *db)
 {
-    return (redis_call_t){.redis = redis, .client = redis->nobody, .db = db, .config = redis->config, .now_ms = redis->now_ms};
+    return (redis_call_t){
+        .redis = redis, .client = redis->nobody, .db = db, .config = redis->config, .now_ms = redis->now_ms};
 }
 
 void redis_execute(redis_t *redis, const bytes_t *argv, int argc, buf_t *reply)

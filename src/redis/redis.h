@@ -1,4 +1,5 @@
-/* redis.h: the Redis wing: keyspace, commands, connections, append-only file. Everything runs on the loop's thread. */
+/* redis.h: the Redis wing: keyspace, commands, connections, append-only file. Everything runs on the loop's
+ * thread. */
 #ifndef TRIVET_REDIS_REDIS_H
 #define TRIVET_REDIS_REDIS_H
 
@@ -10,14 +11,18 @@
 typedef struct redis redis_t;
 typedef struct redis_config redis_config_t;
 
-/* ---- configuration: redis.conf's directives ----------------------------------------------------------------------- */
+/* ---- configuration: redis.conf's directives
+ * ----------------------------------------------------------------------- */
 
 redis_config_t *redis_config_new(void); /* the defaults */
 void redis_config_free(redis_config_t *config);
 /* Sets one directive (any of its names). ERR_NOT_FOUND or ERR_INVALID with a sentence in `err`. */
-int redis_configure(redis_config_t *config, const char *name, const char *value, char *err, size_t err_bytes) MUST_CHECK;
+int redis_configure(redis_config_t *config, const char *name, const char *value, char *err,
+                    size_t err_bytes) MUST_CHECK;
 
-/* ---- life ------------------------------------------------------------------------------------------------------------ */
+/* ---- life
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 /* Takes `config`. Files live under `data_dir` (made when missing). */
 redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, redis_config_t *config);
@@ -34,8 +39,8 @@ const char *redis_durability(const redis_t *redis);
 const net_service_t *redis_net_service(void);
 
 typedef struct redis_stats {
-    uint64_t keys, commands, connections, clients, blocked_clients, keyspace_hits, keyspace_misses, expired_keys,
-        evicted_keys, aof_bytes, aof_rewrites;
+    uint64_t keys, commands, connections, clients, blocked_clients, keyspace_hits, keyspace_misses,
+        expired_keys, evicted_keys, aof_bytes, aof_rewrites;
     size_t memory_bytes;
 } redis_stats_t;
 redis_stats_t redis_stats(const redis_t *redis);
@@ -43,18 +48,19 @@ redis_stats_t redis_stats(const redis_t *redis);
 /* Runs one inline command without a connection and appends its RESP2 reply: tests and tools. */
 void redis_execute(redis_t *redis, const bytes_t *argv, int argc, buf_t *reply);
 
-/* ---- commands from outside (the bridge) -------------------------------------------------------------------------------- */
+/* ---- commands from outside (the bridge)
+ * -------------------------------------------------------------------------------- */
 
-/* A command in the making. Either it is answered at once with redis_reply_*, or redis_async makes the client wait until
- * redis_async_done. */
+/* A command in the making. Either it is answered at once with redis_reply_*, or redis_async makes the client
+ * wait until redis_async_done. */
 typedef struct redis_call redis_call_t;
 typedef struct redis_async redis_async_t;
 typedef struct redis_client redis_client_t;
 
 typedef struct redis_extra_command {
-    const char *name;      /* "KAFKA.PRODUCE" */
+    const char *name; /* "KAFKA.PRODUCE" */
     int arity;
-    const char *flags;     /* "write,denyoom,fast": names as in schema/redis */
+    const char *flags; /* "write,denyoom,fast": names as in schema/redis */
     int first_key, last_key, key_step;
     const char *summary, *since, *group;
     void (*handler)(redis_call_t *call, void *user);
@@ -67,10 +73,11 @@ int redis_call_argc(const redis_call_t *call);
 bytes_t redis_call_arg(const redis_call_t *call, int i);
 redis_client_t *redis_call_client(const redis_call_t *call);
 
-/* The client reads no further command until redis_async_done. Its arguments must be copied by the caller. NULL when it
- * may not wait (inside MULTI). */
+/* The client reads no further command until redis_async_done. Its arguments must be copied by the caller.
+ * NULL when it may not wait (inside MULTI). */
 redis_async_t *redis_async(redis_call_t *call);
-/* Where the late reply goes; valid until redis_async_done. A client that left is replaced by one that says nothing. */
+/* Where the late reply goes; valid until redis_async_done. A client that left is replaced by one that says
+ * nothing. */
 redis_client_t *redis_async_client(redis_async_t *async);
 void redis_async_done(redis_async_t *async);
 

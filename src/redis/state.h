@@ -1,5 +1,5 @@
-/* state.h: the server, its databases and clients, as the files of src/redis share them. Command handlers of data types
- * need only command.h, keyspace.h and reply.h. */
+/* state.h: the server, its databases and clients, as the files of src/redis share them. Command handlers of
+ * data types need only command.h, keyspace.h and reply.h. */
 #ifndef TRIVET_REDIS_STATE_H
 #define TRIVET_REDIS_STATE_H
 
@@ -21,39 +21,41 @@
 #define BATCH_COMMANDS_MAX   64      /* requests of a pipeline that are parsed before the first runs */
 #define BATCH_WORDS_MAX      1024
 #define OUT_RESERVE_BYTES    4096
+#define SEND_EARLY_BYTES     KIB(32)
 #define PUBSUB_OUT_BYTES_MAX MIB(32) /* client-output-buffer-limit pubsub, hard */
 #define STRING_EMBED_MAX     512     /* longer strings have a block of their own */
 
 struct redis_db {
     redis_t *redis;
     int id;
-    uint8_t epoch;         /* ENTRY_EPOCH bit of entries that the rewrite under way has passed */
+    uint8_t epoch; /* ENTRY_EPOCH bit of entries that the rewrite under way has passed */
     table_t keys;
-    table_t expires;       /* the entries of `keys` that have an expiry */
-    map_t watched;         /* key -> watch_key_t */
-    map_t blocked;         /* key -> blocked_key_t */
+    table_t expires; /* the entries of `keys` that have an expiry */
+    map_t watched;   /* key -> watch_key_t */
+    map_t blocked;   /* key -> blocked_key_t */
     uint64_t expire_cursor;
     int64_t ttl_average_ms;
 };
 
-/* ---- clients ----------------------------------------------------------------------------------------------------- */
+/* ---- clients
+ * ----------------------------------------------------------------------------------------------------- */
 
 enum {
     CLIENT_NEED_AUTH = 1 << 0,
     CLIENT_MULTI = 1 << 1,
-    CLIENT_DIRTY_CAS = 1 << 2,   /* a watched key changed: EXEC fails */
-    CLIENT_DIRTY_EXEC = 1 << 3,  /* a command was refused while queueing: EXEC aborts */
-    CLIENT_PUBSUB = 1 << 4,      /* subscribed to something */
+    CLIENT_DIRTY_CAS = 1 << 2,  /* a watched key changed: EXEC fails */
+    CLIENT_DIRTY_EXEC = 1 << 3, /* a command was refused while queueing: EXEC aborts */
+    CLIENT_PUBSUB = 1 << 4,     /* subscribed to something */
     CLIENT_REPLY_OFF = 1 << 5,
     CLIENT_REPLY_SKIP = 1 << 6,
     CLIENT_REPLY_SKIP_NEXT = 1 << 7,
     CLIENT_BLOCKED = 1 << 8,
-    CLIENT_CLOSING = 1 << 9,     /* nothing more is read; output still goes out */
+    CLIENT_CLOSING = 1 << 9, /* nothing more is read; output still goes out */
     CLIENT_NO_TOUCH = 1 << 10,
     CLIENT_NO_EVICT = 1 << 11,
-    CLIENT_INTERNAL = 1 << 12,   /* no connection: the append-only file's, a test's */
+    CLIENT_INTERNAL = 1 << 12, /* no connection: the append-only file's, a test's */
     CLIENT_IN_EXEC = 1 << 13,
-    CLIENT_PAUSED = 1 << 14,     /* waits for the end of CLIENT PAUSE */
+    CLIENT_PAUSED = 1 << 14,      /* waits for the end of CLIENT PAUSE */
     CLIENT_CLOSE_AFTER = 1 << 15, /* CLIENT KILL of itself */
     /* Any of these takes a command off the fast way. */
     CLIENT_SLOW_WAY = CLIENT_NEED_AUTH | CLIENT_MULTI | CLIENT_PUBSUB | CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP |
@@ -74,16 +76,16 @@ struct redis_client {
     uint8_t *out, *out_end, *out_start;
     uint32_t flags;
     uint8_t resp;
-    bool out_dirty;       /* in redis->writing */
-    bool failed;          /* the command that runs has replied an error */
+    bool out_dirty; /* in redis->writing */
+    bool failed;    /* the command that runs has replied an error */
     uint16_t deferred_depth;
     redis_db_t *db;
     redis_t *redis;
-    net_conn_t *conn;     /* NULL: internal */
-    buf_t *sink;          /* internal: where replies go; NULL = nowhere */
-    buf_t deferred;       /* what follows an open deferred length */
+    net_conn_t *conn; /* NULL: internal */
+    buf_t *sink;      /* internal: where replies go; NULL = nowhere */
+    buf_t deferred;   /* what follows an open deferred length */
     list_t writing_node;
-    list_t node;          /* redis->clients */
+    list_t node; /* redis->clients */
     uint64_t id;
     resp_resume_t resume;
     const redis_command_t *last_command;
@@ -92,15 +94,15 @@ struct redis_client {
     /* MULTI */
     saved_command_t **queue;
     size_t queue_len, queue_cap, queue_bytes;
-    list_t watches;       /* watch_t */
+    list_t watches; /* watch_t */
     /* pub/sub: names, as keys of sets */
     map_t channels, patterns, shard_channels;
     blocked_t *blocked;
-    uint64_t commands;
-    int exit_code;
+    uint64_t commands, in_bytes, out_bytes;
 };
 
-/* ---- the server -------------------------------------------------------------------------------------------------- */
+/* ---- the server
+ * -------------------------------------------------------------------------------------------------- */
 
 typedef struct command_stats {
     uint64_t calls, usec, rejected, failed;
@@ -108,7 +110,8 @@ typedef struct command_stats {
 
 typedef struct redis_stats_counters {
     uint64_t connections, commands, keyspace_hits, keyspace_misses, expired_keys, evicted_keys, error_replies,
-        rejected_connections, slow_expire_cycles, expired_time_capped, net_in_bytes, net_out_bytes, unexpected_errors;
+        rejected_connections, slow_expire_cycles, expired_time_capped, net_in_bytes, net_out_bytes,
+        unexpected_errors;
     double expired_stale_percent;
 } redis_stats_counters_t;
 
@@ -136,26 +139,26 @@ struct redis {
     int db_count;
     /* the command under way */
     int64_t now_ms;
-    uint32_t lru_clock;       /* seconds */
+    uint32_t lru_clock; /* seconds */
     uint64_t dirty;
     redis_call_t *current;
     int exec_depth;
     bool loading, asynchronous_flush, shutdown_asked, stopped;
     bool active_expire;
-    bool gate;                /* some global condition takes commands off the fast way: redis__update_gate */
+    bool gate; /* some global condition takes commands off the fast way: redis__update_gate */
     uint64_t random_state[2];
     list_t clients, writing;
-    uint64_t client_count, blocked_clients, pubsub_clients, watching_clients;
+    uint64_t client_count, blocked_clients, paused_clients, pubsub_clients, watching_clients;
     uint64_t next_client_id;
     parsed_t batch[BATCH_COMMANDS_MAX];
     bytes_t words[BATCH_WORDS_MAX];
-    bytes_t *big_words;       /* for a request of more words */
+    bytes_t *big_words; /* for a request of more words */
     size_t big_words_cap;
     buf_t scratch, discard;
     /* commands */
     command_stats_t *command_stats;
-    map_t extra_commands;     /* registered at run time: upper-case name -> redis_command_t */
-    map_t error_stats;        /* code -> counter */
+    map_t extra_commands; /* registered at run time: upper-case name -> redis_command_t */
+    map_t error_stats;    /* code -> counter */
     redis_stats_counters_t stats;
     /* pub/sub: name -> list of subscribers */
     map_t channels, patterns, shard_channels;
@@ -182,11 +185,13 @@ struct redis {
     void *on_shutdown_user;
 };
 
-/* Conditions that need the slow way for every client: maxmemory, a pause, a failed append-only file, loading. */
+/* Conditions that need the slow way for every client: maxmemory, a pause, a failed append-only file, loading.
+ */
 void redis__update_gate(redis_t *redis);
 void redis__end_pause(redis_t *redis);
 
-/* ---- client.c ------------------------------------------------------------------------------------------------------ */
+/* ---- client.c
+ * ------------------------------------------------------------------------------------------------------ */
 
 redis_client_t *client__new(redis_t *redis, net_conn_t *conn);
 void client__free(redis_client_t *c);
@@ -205,7 +210,8 @@ const net_service_t *client__service(void);
 bool client__name_is_valid(bytes_t name);
 void client__set_name(redis_client_t *c, bytes_t name);
 
-/* ---- exec.c -------------------------------------------------------------------------------------------------------- */
+/* ---- exec.c
+ * -------------------------------------------------------------------------------------------------------- */
 
 const redis_command_t *command__lookup(redis_t *redis, bytes_t name);
 /* The subcommand named by argv[1], or the command itself when it has none; NULL when unknown. */
@@ -218,13 +224,17 @@ bool exec__fast(redis_client_t *c, const parsed_t *request, bytes_t raw);
 /* Runs a command that passed the checks: statistics, propagation, what it woke. */
 void exec__run(redis_client_t *c, const redis_command_t *command, int argc, const bytes_t *argv, bytes_t raw,
                const uint8_t *hashed_key, uint64_t key_hash, uint32_t flags);
+/* The same, with its time taken for statistics and the slow log. */
+void exec__run_timed(redis_client_t *c, const redis_command_t *command, const parsed_t *request, bytes_t raw,
+                     uint32_t flags);
 saved_command_t *command__save(const redis_command_t *command, int argc, const bytes_t *argv);
 /* After an event outside any command (a timer): propagates and serves what it caused. */
 void exec__after_event(redis_t *redis);
 /* A call for work outside any command: expiry, eviction. */
 redis_call_t exec__internal_call(redis_t *redis, redis_db_t *db);
 
-/* ---- keyspace.c ------------------------------------------------------------------------------------------------------ */
+/* ---- keyspace.c
+ * ------------------------------------------------------------------------------------------------------ */
 
 void db__init(redis_db_t *db, redis_t *redis, int id);
 void db__deinit(redis_db_t *db);
@@ -249,10 +259,13 @@ redis_entry_t *db__move(redis_call_t *call, redis_db_t *from, bytes_t name, redi
 /* Copies an entry to a name that is free, in any database. */
 redis_entry_t *db__add_copy(redis_call_t *call, redis_db_t *to, bytes_t key, const redis_entry_t *from);
 
-/* ---- the others ------------------------------------------------------------------------------------------------------ */
+/* ---- the others
+ * ------------------------------------------------------------------------------------------------------ */
 
-void blocking__on_key(redis_call_t *call, redis_db_t *db, bytes_t key, redis_type_t type); /* a key was added */
+void blocking__on_key(redis_call_t *call, redis_db_t *db, bytes_t key,
+                      redis_type_t type); /* a key was added */
 void blocking__serve(redis_t *redis);
+bool blocking__waits(const redis_client_t *c);
 void blocking__forget(redis_client_t *c);
 /* After SWAPDB: keys that clients wait for may be there now. */
 void blocking__recheck(redis_db_t *db);
@@ -260,8 +273,8 @@ void blocking__recheck(redis_db_t *db);
 bool blocking__unblock(redis_client_t *c, bool with_error);
 
 void multi__touch(redis_db_t *db, bytes_t key);
-void multi__touch_all(redis_db_t *db);
-void multi__touch_swapped(redis_db_t *a, redis_db_t *b);
+/* All keys of the database are about to go, or to be replaced by another's. */
+void multi__touch_all(redis_db_t *db, redis_db_t *replaced_by);
 void multi__discard(redis_client_t *c);
 void multi__unwatch(redis_client_t *c);
 void multi__queue(redis_client_t *c, const redis_command_t *command, int argc, const bytes_t *argv);

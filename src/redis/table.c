@@ -1,14 +1,17 @@
-/* table.c: see table.h. Invariants: slot 6 of a chained bucket is the next bucket and its tag is 0; the last bucket of a
- * chain has at least two entries (else they fit in its parent), unless it is the top one. */
+/* table.c: see table.h. Invariants: slot 6 of a chained bucket is the next bucket and its tag is 0; the last
+ * bucket of a chain has at least two entries (else they fit in its parent), unless it is the top one. */
 #include "redis/table.h"
 
 enum {
-    FILL_PERCENT_MAX = 77,  /* grow above: more makes chains common */
-    FILL_PERCENT_MIN = 15,  /* shrink below */
-    MOVE_EMPTY_MAX = 10,    /* empty buckets skipped in one step */
+    FILL_PERCENT_MAX = 77, /* grow above: more makes chains common */
+    FILL_PERCENT_MIN = 15, /* shrink below */
+    MOVE_EMPTY_MAX = 10,   /* empty buckets skipped in one step */
 };
 
-static size_t bucket_count(const table_t *t, int which) { return t->buckets[which] ? (size_t)1 << t->bits[which] : 0; }
+static size_t bucket_count(const table_t *t, int which)
+{
+    return t->buckets[which] ? (size_t)1 << t->bits[which] : 0;
+}
 
 static table_bucket_t *buckets_new(unsigned bits, void **ret_block)
 {
@@ -49,7 +52,8 @@ static void free_chain(table_t *t, table_bucket_t *top)
 
 static void free_half(table_t *t, int which)
 {
-    for (size_t i = 0; t->chained_buckets && i < bucket_count(t, which); i++) free_chain(t, &t->buckets[which][i]);
+    for (size_t i = 0; t->chained_buckets && i < bucket_count(t, which); i++)
+        free_chain(t, &t->buckets[which][i]);
     mem_free(t->blocks[which]);
     t->buckets[which] = NULL;
     t->blocks[which] = NULL;
@@ -225,7 +229,8 @@ void table_remove(table_t *t, uint64_t hash, table_pos_t pos)
     if (top->meta & TABLE_CHAINED) prune_chain(t, top);
     if (t->buckets[1]) {
         table_move(t, 1);
-    } else if (t->bits[0] > 1 && !t->walkers && t->used[0] < ((size_t)TABLE_SLOTS << t->bits[0]) * FILL_PERCENT_MIN / 100) {
+    } else if (t->bits[0] > 1 && !t->walkers &&
+               t->used[0] < ((size_t)TABLE_SLOTS << t->bits[0]) * FILL_PERCENT_MIN / 100) {
         unsigned bits = bits_for(t->used[0] * 2);
         if (bits < t->bits[0]) resize(t, bits);
     }
@@ -261,8 +266,8 @@ static uint64_t reverse_bits(uint64_t v)
     return ((v >> 1) & 0x5555555555555555u) | ((v & 0x5555555555555555u) << 1);
 }
 
-/* The next cursor: counts up from the highest bit of the mask, so that what was visited in a table of one size stays
- * visited in a table of another. */
+/* The next cursor: counts up from the highest bit of the mask, so that what was visited in a table of one
+ * size stays visited in a table of another. */
 static uint64_t next_cursor(uint64_t cursor, uint64_t mask)
 {
     cursor |= ~mask;
@@ -290,7 +295,8 @@ uint64_t table_scan(table_t *t, uint64_t cursor, void (*each)(void *user, void *
     return cursor;
 }
 
-/* A random bucket is accepted with a chance in proportion to what it holds, so that each entry is as likely. */
+/* A random bucket is accepted with a chance in proportion to what it holds, so that each entry is as likely.
+ */
 void *table_random(table_t *t, uint64_t (*random)(void *user), void *user)
 {
     enum { HELD_MAX = 16 };

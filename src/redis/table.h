@@ -6,9 +6,9 @@
  *      | meta | tag0 | tag1 | ... | tag6 | entry0 | entry1 | ... | entry6 |     64 bytes
  *      +------+------+------+-----+------+--------+--------+-----+--------+
  *
- * A tag is one byte of the entry's hash (never 0; 0 = free), so that a lookup touches the bucket and, almost always,
- * only the entry it wants. When `meta` has TABLE_CHAINED, entry6 points to a further bucket. The table grows and shrinks
- * by two, a bucket at a time with each change, so no call takes long.
+ * A tag is one byte of the entry's hash (never 0; 0 = free), so that a lookup touches the bucket and, almost
+ * always, only the entry it wants. When `meta` has TABLE_CHAINED, entry6 points to a further bucket. The
+ * table grows and shrinks by two, a bucket at a time with each change, so no call takes long.
  *
  * The table owns neither entries nor keys. Who looks up brings the hash and an inlined comparison. */
 #ifndef TRIVET_REDIS_TABLE_H
@@ -34,7 +34,7 @@ typedef struct table {
     uint32_t walkers;           /* no bucket moves while > 0 (iteration under way) */
     size_t used[2];
     size_t chained_buckets;
-    size_t move_next;           /* next bucket of [0] to move, while [1] exists */
+    size_t move_next; /* next bucket of [0] to move, while [1] exists */
     uint64_t (*hash_of)(const void *entry);
 } table_t;
 
@@ -47,16 +47,25 @@ typedef struct table_pos {
 void table_init(table_t *t, uint64_t (*hash_of)(const void *entry));
 /* Frees the buckets; the entries are the caller's (table_each first). */
 void table_deinit(table_t *t);
-static inline size_t table_count(const table_t *t) { return t->used[0] + t->used[1]; }
+static inline size_t table_count(const table_t *t)
+{
+    return t->used[0] + t->used[1];
+}
 size_t table_memory_bytes(const table_t *t);
 
 /* Adds an entry that is known not to be there. */
 void table_insert(table_t *t, uint64_t hash, void *entry);
 /* Takes the entry at `pos` (found with this hash) out of the table. */
 void table_remove(table_t *t, uint64_t hash, table_pos_t pos);
-static inline void *table_at(table_pos_t pos) { return pos.bucket->entries[pos.slot]; }
+static inline void *table_at(table_pos_t pos)
+{
+    return pos.bucket->entries[pos.slot];
+}
 /* Puts another entry with the same key in its place (after a reallocation). */
-static inline void table_replace(table_pos_t pos, void *entry) { pos.bucket->entries[pos.slot] = entry; }
+static inline void table_replace(table_pos_t pos, void *entry)
+{
+    pos.bucket->entries[pos.slot] = entry;
+}
 /* Makes room for `count` entries at once. */
 void table_reserve(table_t *t, size_t count);
 /* Moves up to `buckets` buckets of a resize under way; true while there is more to do. */
@@ -64,9 +73,9 @@ bool table_move(table_t *t, size_t buckets);
 
 /* Calls `each` for all entries; the table must not be changed meanwhile (the entries may). */
 void table_each(table_t *t, void (*each)(void *user, void *entry), void *user);
-/* SCAN: visits one bucket (and its twin when resizing), returns the next cursor, 0 at the end. Every entry that is
- * there from start to end is visited at least once, whatever happens between calls. `each` may change the entry's value,
- * not the table. */
+/* SCAN: visits one bucket (and its twin when resizing), returns the next cursor, 0 at the end. Every entry
+ * that is there from start to end is visited at least once, whatever happens between calls. `each` may change
+ * the entry's value, not the table. */
 uint64_t table_scan(table_t *t, uint64_t cursor, void (*each)(void *user, void *entry), void *user);
 /* A uniformly chosen entry, NULL when empty. `random` is called as often as needed. */
 void *table_random(table_t *t, uint64_t (*random)(void *user), void *user);
@@ -77,8 +86,8 @@ static inline uint8_t table__tag(uint64_t hash)
     return tag ? tag : 1;
 }
 
-/* A bit mask (bit 8*i+15 for slot i) of the slots whose tag may equal `tag`; false positives are possible only above
- * a true match, which the comparison sorts out. */
+/* A bit mask (bit 8*i+15 for slot i) of the slots whose tag may equal `tag`; false positives are possible
+ * only above a true match, which the comparison sorts out. */
 static inline uint64_t table__matches(const table_bucket_t *b, uint8_t tag)
 {
     uint64_t word;
@@ -109,8 +118,9 @@ static inline void table_prefetch_entry(const table_t *t, uint64_t hash)
 }
 
 /* The one lookup; `same` is a constant function that the compiler inlines. False when absent. */
-static inline __attribute__((always_inline)) bool
-table_find(const table_t *t, uint64_t hash, bytes_t key, bool (*same)(const void *entry, bytes_t key), table_pos_t *ret_pos)
+static inline __attribute__((always_inline)) bool table_find(const table_t *t, uint64_t hash, bytes_t key,
+                                                             bool (*same)(const void *entry, bytes_t key),
+                                                             table_pos_t *ret_pos)
 {
     uint8_t tag = table__tag(hash);
     for (int which = 0; which < 2 && t->buckets[which]; which++) {

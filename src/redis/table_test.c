@@ -36,13 +36,20 @@ static bool find(table_t *t, const item_t *i, table_pos_t *pos)
 static item_t *make_items(size_t n)
 {
     item_t *items = calloc(n, sizeof(*items));
-    for (size_t i = 0; i < n; i++) items[i].len = (size_t)snprintf(items[i].name, sizeof(items[i].name), "key:%zu", i);
+    for (size_t i = 0; i < n; i++)
+        items[i].len = (size_t)snprintf(items[i].name, sizeof(items[i].name), "key:%zu", i);
     return items;
 }
 
-static void insert(table_t *t, item_t *i) { table_insert(t, item_hash(i), i); }
+static void insert(table_t *t, item_t *i)
+{
+    table_insert(t, item_hash(i), i);
+}
 
-static void see(void *user, void *entry) { ((item_t *)entry)->seen++; }
+static void see(void *user, void *entry)
+{
+    ((item_t *)entry)->seen++;
+}
 
 static uint64_t xorshift(void *user)
 {
@@ -75,7 +82,8 @@ static void test_keeps_what_was_inserted(void **state)
     assert_int_equal(table_count(&t), N / 8);
     table_each(&t, see, NULL);
     for (size_t i = 0; i < N; i++) assert_int_equal(items[i].seen, i % 8 == 0);
-    while (table_move(&t, 100)) {}
+    while (table_move(&t, 100)) {
+    }
     assert_true(table_memory_bytes(&t) < N / 8 * 64);
     table_deinit(&t);
     assert_int_equal(t.chained_buckets, 0);

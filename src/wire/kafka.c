@@ -1,9 +1,9 @@
-/* kafka.c: see kafka.h. Primitives first, then the two walks over a shape: decode and encode. Invariants: nothing is
- * read past `end`; nothing is allocated for a count that the remaining bytes could not hold; recursion is as deep as
- * the schema nests, never as the input says. */
+/* kafka.c: see kafka.h. Primitives first, then the two walks over a shape: decode and encode. Invariants:
+ * nothing is read past `end`; nothing is allocated for a count that the remaining bytes could not hold;
+ * recursion is as deep as the schema nests, never as the input says. */
 #include "wire/kafka.h"
 
-/* ---- primitives -------------------------------------------------------------------------------------------------- */
+/* ---- primitives ---- */
 
 static uint64_t read_uvarlong(kafka_reader_t *r, int bits)
 {
@@ -49,7 +49,10 @@ static bytes_t read_run(kafka_reader_t *r, int64_t len)
 
 bytes_t kafka_read_string(kafka_reader_t *r, bool compact)
 {
-    return read_run(r, compact ? (int64_t)kafka_read_uvarint(r) - 1 : kafka_read_int16(r));
+    int64_t len = compact ? (int64_t)kafka_read_uvarint(r) - 1 : kafka_read_int16(r);
+    if (len > INT16_MAX && !r->err)
+        r->err = ERR_INVALID; /* what older versions cannot say, newer ones may not */
+    return read_run(r, len);
 }
 
 bytes_t kafka_read_bytes(kafka_reader_t *r, bool compact)
@@ -84,7 +87,10 @@ static void write_uvarlong(buf_t *b, uint64_t v)
     b->len += n;
 }
 
-void kafka_write_uvarint(kafka_writer_t *w, uint32_t v) { write_uvarlong(&w->buf, v); }
+void kafka_write_uvarint(kafka_writer_t *w, uint32_t v)
+{
+    write_uvarlong(&w->buf, v);
+}
 
 void kafka_write_varint(kafka_writer_t *w, int32_t v)
 {
@@ -99,17 +105,21 @@ void kafka_write_varlong(kafka_writer_t *w, int64_t v)
 void kafka_write_string(kafka_writer_t *w, bytes_t v, bool compact, bool nullable)
 {
     bool null = nullable && v.ptr == NULL;
-    ASSERT(compact || v.len <= INT16_MAX);
-    if (compact) kafka_write_uvarint(w, null ? 0 : (uint32_t)v.len + 1);
-    else kafka_write_int16(w, null ? -1 : (int16_t)v.len);
+    v.len = MIN(v.len, (size_t)INT16_MAX); /* only messages of our own making can be longer */
+    if (compact)
+        kafka_write_uvarint(w, null ? 0 : (uint32_t)v.len + 1);
+    else
+        kafka_write_int16(w, null ? -1 : (int16_t)v.len);
     if (v.len) kafka_write_raw(w, v);
 }
 
 static void write_bytes_length(kafka_writer_t *w, size_t len, bool null, bool compact)
 {
     ASSERT(len < INT32_MAX);
-    if (compact) kafka_write_uvarint(w, null ? 0 : (uint32_t)len + 1);
-    else kafka_write_int32(w, null ? -1 : (int32_t)len);
+    if (compact)
+        kafka_write_uvarint(w, null ? 0 : (uint32_t)len + 1);
+    else
+        kafka_write_int32(w, null ? -1 : (int32_t)len);
 }
 
 void kafka_write_bytes(kafka_writer_t *w, bytes_t v, bool compact, bool nullable)
@@ -120,11 +130,13 @@ void kafka_write_bytes(kafka_writer_t *w, bytes_t v, bool compact, bool nullable
 
 static void write_count(kafka_writer_t *w, int32_t count, bool compact)
 {
-    if (compact) kafka_write_uvarint(w, (uint32_t)(count + 1));
-    else kafka_write_int32(w, count);
+    if (compact)
+        kafka_write_uvarint(w, (uint32_t)(count + 1));
+    else
+        kafka_write_int32(w, count);
 }
 
-/* ---- the writer's splices ---------------------------------------------------------------------------------------- */
+/* ---- the writer's splices ---- */
 
 static void add_splice(kafka_writer_t *w, const kafka_records_t *records)
 {
@@ -142,8 +154,10 @@ static void write_records(kafka_writer_t *w, const kafka_records_t *records, boo
     ASSERT(records->bytes.len == 0 || records->file_bytes == 0);
     write_bytes_length(w, records->bytes.len + records->file_bytes, null, compact);
     if (records->bytes.len) kafka_write_raw(w, records->bytes);
-    if (records->file_bytes) add_splice(w, records);
-    else if (records->release) records->release(records->release_user);
+    if (records->file_bytes)
+        add_splice(w, records);
+    else if (records->release)
+        records->release(records->release_user);
 }
 
 void kafka_writer_clear(kafka_writer_t *w)
@@ -165,7 +179,7 @@ void kafka_writer_deinit(kafka_writer_t *w)
     *w = KAFKA_WRITER_INIT;
 }
 
-/* ---- defaults ---------------------------------------------------------------------------------------------------- */
+/* ---- defaults ---- */
 
 static int32_t *count_of(const kafka_field_t *f, const void *message)
 {
@@ -211,7 +225,7 @@ void *kafka_array_new(const kafka_shape_t *shape, arena_t *arena, int32_t count)
     return items;
 }
 
-/* ---- decoding ---------------------------------------------------------------------------------------------------- */
+/* ---- decoding ---- */
 
 typedef struct decoder {
     kafka_reader_t *r;
@@ -221,11 +235,16 @@ typedef struct decoder {
 } decoder_t;
 
 static const uint8_t scalar_bytes[] = {
-    [KAFKA_TYPE_BOOL] = sizeof(bool),      [KAFKA_TYPE_INT8] = 1,
-    [KAFKA_TYPE_INT16] = 2,                [KAFKA_TYPE_UINT16] = 2,
-    [KAFKA_TYPE_INT32] = 4,                [KAFKA_TYPE_INT64] = 8,
-    [KAFKA_TYPE_UUID] = 16,                [KAFKA_TYPE_STRING] = sizeof(bytes_t),
-    [KAFKA_TYPE_BYTES] = sizeof(bytes_t),  [KAFKA_TYPE_RECORDS] = sizeof(kafka_records_t),
+    [KAFKA_TYPE_BOOL] = sizeof(bool),
+    [KAFKA_TYPE_INT8] = 1,
+    [KAFKA_TYPE_INT16] = 2,
+    [KAFKA_TYPE_UINT16] = 2,
+    [KAFKA_TYPE_INT32] = 4,
+    [KAFKA_TYPE_INT64] = 8,
+    [KAFKA_TYPE_UUID] = 16,
+    [KAFKA_TYPE_STRING] = sizeof(bytes_t),
+    [KAFKA_TYPE_BYTES] = sizeof(bytes_t),
+    [KAFKA_TYPE_RECORDS] = sizeof(kafka_records_t),
 };
 
 static void decode_struct(decoder_t *d, const kafka_shape_t *shape, void *out);
@@ -275,8 +294,10 @@ static void decode_array(decoder_t *d, const kafka_field_t *f, bool nullable, vo
     }
     *(void **)(void *)((uint8_t *)message + f->offset) = items;
     for (int32_t i = 0; i < count && !d->r->err; i++, items += step) {
-        if (f->shape) decode_struct(d, f->shape, items);
-        else decode_scalar(d, f->type, false, items);
+        if (f->shape)
+            decode_struct(d, f->shape, items);
+        else
+            decode_scalar(d, f->type, false, items);
     }
 }
 
@@ -284,21 +305,30 @@ static void decode_pointer(decoder_t *d, const kafka_field_t *f, void **out)
 {
     if (kafka_read_int8(d->r) < 0 || d->r->err) return; /* null */
     *out = arena_try_alloc(d->arena, f->shape->bytes);
-    if (*out) decode_struct(d, f->shape, *out);
-    else fail(d->r, ERR_LIMIT);
+    if (*out)
+        decode_struct(d, f->shape, *out);
+    else
+        fail(d->r, ERR_LIMIT);
 }
 
 static void decode_field(decoder_t *d, const kafka_field_t *f, void *message)
 {
     void *at = (uint8_t *)message + f->offset;
     bool nullable = d->version >= f->nullable_since;
-    if (f->flags & KAFKA_FIELD_ARRAY) decode_array(d, f, nullable, message);
-    else if (f->flags & KAFKA_FIELD_POINTER) decode_pointer(d, f, at);
-    else if (f->type == KAFKA_TYPE_STRUCT) decode_struct(d, f->shape, at);
-    else decode_scalar(d, f->type, nullable, at);
+    if (f->flags & KAFKA_FIELD_ARRAY)
+        decode_array(d, f, nullable, message);
+    else if (f->flags & KAFKA_FIELD_POINTER)
+        decode_pointer(d, f, at);
+    else if (f->type == KAFKA_TYPE_STRUCT)
+        decode_struct(d, f->shape, at);
+    else
+        decode_scalar(d, f->type, nullable, at);
 }
 
-static bool in_version(const kafka_field_t *f, int16_t version) { return version >= f->since && version <= f->until; }
+static bool in_version(const kafka_field_t *f, int16_t version)
+{
+    return version >= f->since && version <= f->until;
+}
 
 static const kafka_field_t *find_tag(const kafka_shape_t *shape, uint32_t tag, int16_t version)
 {
@@ -336,14 +366,15 @@ static void decode_struct(decoder_t *d, const kafka_shape_t *shape, void *out)
     if (d->flexible) decode_tags(d, shape, out);
 }
 
-int kafka_decode(kafka_reader_t *r, const kafka_shape_t *shape, int16_t version, arena_t *arena, void *ret_message)
+int kafka_decode(kafka_reader_t *r, const kafka_shape_t *shape, int16_t version, arena_t *arena,
+                 void *ret_message)
 {
     decoder_t d = {r, arena, version, version >= shape->flexible_since};
     decode_struct(&d, shape, ret_message);
     return r->err;
 }
 
-/* ---- encoding ---------------------------------------------------------------------------------------------------- */
+/* ---- encoding ---- */
 
 typedef struct encoder {
     kafka_writer_t *w;
@@ -379,8 +410,10 @@ static void encode_array(encoder_t *e, const kafka_field_t *f, bool nullable, co
     const uint8_t *items = *(const void *const *)(const void *)((const uint8_t *)message + f->offset);
     size_t step = f->shape ? f->shape->bytes : scalar_bytes[f->type];
     for (int32_t i = 0; i < count; i++, items += step) {
-        if (f->shape) encode_struct(e, f->shape, items);
-        else encode_scalar(e, f->type, false, items);
+        if (f->shape)
+            encode_struct(e, f->shape, items);
+        else
+            encode_scalar(e, f->type, false, items);
     }
 }
 
@@ -479,7 +512,7 @@ void kafka_encode(kafka_writer_t *w, const kafka_shape_t *shape, int16_t version
     encode_struct(&e, shape, message);
 }
 
-/* ---- headers, ids ------------------------------------------------------------------------------------------------ */
+/* ---- headers, ids ---- */
 
 void kafka_read_header_start(kafka_reader_t *r, kafka_request_header_t *header)
 {

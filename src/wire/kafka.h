@@ -1,12 +1,13 @@
 /* kafka.h: Kafka's wire primitives, and the interpreter of the message shapes that tools/gen/kafka.py makes.
  *
- * A shape is a table of fields; decoding walks it over a request, encoding walks it over a struct. Decoding copies
- * nothing: strings and bytes point into the input, arrays are made in an arena whose bound also bounds hostile counts
- * (a count above the bytes that are left is refused before anything is allocated). Reading is sticky: after the first
- * fault every read gives zeroes and `err` says what happened, so that callers check once.
+ * A shape is a table of fields; decoding walks it over a request, encoding walks it over a struct. Decoding
+ * copies nothing: strings and bytes point into the input, arrays are made in an arena whose bound also bounds
+ * hostile counts (a count above the bytes that are left is refused before anything is allocated). Reading is
+ * sticky: after the first fault every read gives zeroes and `err` says what happened, so that callers check
+ * once.
  *
- * Integers are big-endian. From a message's first flexible version on, strings and arrays have unsigned-varint
- * lengths plus one, and every struct ends with tagged fields (KIP-482). */
+ * Integers are big-endian. From a message's first flexible version on, strings and arrays have
+ * unsigned-varint lengths plus one, and every struct ends with tagged fields (KIP-482). */
 #ifndef TRIVET_WIRE_KAFKA_H
 #define TRIVET_WIRE_KAFKA_H
 
@@ -14,7 +15,7 @@
 #include "base/base.h"
 #include "base/buf.h"
 
-/* ---- reading ---------------------------------------------------------------------------------------------------- */
+/* ---- reading ---- */
 
 typedef struct kafka_reader {
     const uint8_t *ptr;
@@ -26,8 +27,14 @@ typedef struct kafka_uuid {
     uint8_t bytes[16];
 } kafka_uuid_t;
 
-static inline kafka_reader_t kafka_reader(bytes_t data) { return (kafka_reader_t){data.ptr, data.ptr + data.len, 0}; }
-static inline size_t kafka_reader_left(const kafka_reader_t *r) { return (size_t)(r->end - r->ptr); }
+static inline kafka_reader_t kafka_reader(bytes_t data)
+{
+    return (kafka_reader_t){data.ptr, data.ptr + data.len, 0};
+}
+static inline size_t kafka_reader_left(const kafka_reader_t *r)
+{
+    return (size_t)(r->end - r->ptr);
+}
 /* The next `n` bytes, or NULL (and `err`) when there are fewer. */
 static inline const uint8_t *kafka_read_raw(kafka_reader_t *r, size_t n)
 {
@@ -62,7 +69,7 @@ static inline int64_t kafka_read_int64(kafka_reader_t *r)
 uint32_t kafka_read_uvarint(kafka_reader_t *r);
 int32_t kafka_read_varint(kafka_reader_t *r);  /* zigzag */
 int64_t kafka_read_varlong(kafka_reader_t *r); /* zigzag */
-/* int16 length, -1 = null; compact: uvarint length + 1, 0 = null. */
+/* int16 length, -1 = null; compact: uvarint length + 1, 0 = null. Never above INT16_MAX (ERR_INVALID). */
 bytes_t kafka_read_string(kafka_reader_t *r, bool compact);
 /* int32 length, -1 = null; compact as above. */
 bytes_t kafka_read_bytes(kafka_reader_t *r, bool compact);
@@ -70,12 +77,12 @@ bytes_t kafka_read_bytes(kafka_reader_t *r, bool compact);
 int32_t kafka_read_count(kafka_reader_t *r, bool compact);
 void kafka_skip_tags(kafka_reader_t *r);
 
-/* ---- writing ---------------------------------------------------------------------------------------------------- */
+/* ---- writing ---- */
 
 struct io_file;
 
-/* Record batches: bytes in memory, or a stretch of a file which is not read but sent (`file_bytes` > 0). `release`,
- * when set, runs once the stretch is no longer needed. bytes.ptr NULL without a file = null. */
+/* Record batches: bytes in memory, or a stretch of a file which is not read but sent (`file_bytes` > 0).
+ * `release`, when set, runs once the stretch is no longer needed. bytes.ptr NULL without a file = null. */
 typedef struct kafka_records {
     bytes_t bytes;
     struct io_file *file;
@@ -104,17 +111,35 @@ typedef struct kafka_writer {
 void kafka_writer_deinit(kafka_writer_t *w);
 /* As deinit, keeping memory for the next message. */
 void kafka_writer_clear(kafka_writer_t *w);
-static inline size_t kafka_writer_bytes(const kafka_writer_t *w) { return w->buf.len + w->splices_bytes; }
+static inline size_t kafka_writer_bytes(const kafka_writer_t *w)
+{
+    return w->buf.len + w->splices_bytes;
+}
 
-static inline void kafka_write_int8(kafka_writer_t *w, int8_t v) { buf_u8(&w->buf, (uint8_t)v); }
-static inline void kafka_write_int16(kafka_writer_t *w, int16_t v) { buf_be16(&w->buf, (uint16_t)v); }
-static inline void kafka_write_int32(kafka_writer_t *w, int32_t v) { buf_be32(&w->buf, (uint32_t)v); }
-static inline void kafka_write_int64(kafka_writer_t *w, int64_t v) { buf_be64(&w->buf, (uint64_t)v); }
-static inline void kafka_write_raw(kafka_writer_t *w, bytes_t v) { buf_append(&w->buf, v.ptr, v.len); }
+static inline void kafka_write_int8(kafka_writer_t *w, int8_t v)
+{
+    buf_u8(&w->buf, (uint8_t)v);
+}
+static inline void kafka_write_int16(kafka_writer_t *w, int16_t v)
+{
+    buf_be16(&w->buf, (uint16_t)v);
+}
+static inline void kafka_write_int32(kafka_writer_t *w, int32_t v)
+{
+    buf_be32(&w->buf, (uint32_t)v);
+}
+static inline void kafka_write_int64(kafka_writer_t *w, int64_t v)
+{
+    buf_be64(&w->buf, (uint64_t)v);
+}
+static inline void kafka_write_raw(kafka_writer_t *w, bytes_t v)
+{
+    buf_append(&w->buf, v.ptr, v.len);
+}
 void kafka_write_uvarint(kafka_writer_t *w, uint32_t v);
 void kafka_write_varint(kafka_writer_t *w, int32_t v);
 void kafka_write_varlong(kafka_writer_t *w, int64_t v);
-/* ptr NULL writes null where `nullable`, else the empty string. */
+/* ptr NULL writes null where `nullable`, else the empty string. A string is cut at INT16_MAX. */
 void kafka_write_string(kafka_writer_t *w, bytes_t v, bool compact, bool nullable);
 void kafka_write_bytes(kafka_writer_t *w, bytes_t v, bool compact, bool nullable);
 
@@ -135,7 +160,7 @@ static inline size_t kafka_varlong_bytes(int64_t v)
     return kafka_uvarlong_bytes(((uint64_t)v << 1) ^ (uint64_t)(v >> 63));
 }
 
-/* ---- shapes ----------------------------------------------------------------------------------------------------- */
+/* ---- shapes ---- */
 
 typedef enum kafka_type {
     KAFKA_TYPE_BOOL,
@@ -197,14 +222,15 @@ typedef struct kafka_message {
 void kafka_init(const kafka_shape_t *shape, void *message);
 /* `count` elements with their defaults set. Cannot fail: for sizes that are ours. */
 void *kafka_array_new(const kafka_shape_t *shape, arena_t *arena, int32_t count);
-/* ERR_TRUNCATED, ERR_INVALID (null where it may not be, bad length), ERR_LIMIT (the arena's bound). Fields that the
- * version lacks get their defaults; unknown tagged fields are skipped; bytes behind the message are left unread. */
+/* ERR_TRUNCATED, ERR_INVALID (null where it may not be, bad length), ERR_LIMIT (the arena's bound). Fields
+ * that the version lacks get their defaults; unknown tagged fields are skipped; bytes behind the message are
+ * left unread. */
 int kafka_decode(kafka_reader_t *r, const kafka_shape_t *shape, int16_t version, arena_t *arena,
                  void *ret_message) MUST_CHECK;
 /* Cannot fail. Records that refer to files become splices, whose release is then the writer's affair. */
 void kafka_encode(kafka_writer_t *w, const kafka_shape_t *shape, int16_t version, const void *message);
 
-/* ---- headers of requests and responses -------------------------------------------------------------------------- */
+/* ---- headers of requests and responses ---- */
 
 typedef struct kafka_request_header {
     int16_t api_key;
@@ -213,8 +239,8 @@ typedef struct kafka_request_header {
     bytes_t client_id; /* may be null */
 } kafka_request_header_t;
 
-/* Reads key, version and correlation id; the client id is the second half (it may be absent in garbage). `flexible`
- * says whether tagged fields follow: known once key and version are. */
+/* Reads key, version and correlation id; the client id is the second half (it may be absent in garbage).
+ * `flexible` says whether tagged fields follow: known once key and version are. */
 void kafka_read_header_start(kafka_reader_t *r, kafka_request_header_t *header);
 void kafka_read_header_rest(kafka_reader_t *r, kafka_request_header_t *header, bool flexible);
 
@@ -222,7 +248,13 @@ void kafka_read_header_rest(kafka_reader_t *r, kafka_request_header_t *header, b
 #define KAFKA_UUID_CHARS 22
 void kafka_uuid_format(kafka_uuid_t id, char out[KAFKA_UUID_CHARS + 1]);
 bool kafka_uuid_parse(bytes_t text, kafka_uuid_t *ret_id);
-static inline bool kafka_uuid_eq(kafka_uuid_t a, kafka_uuid_t b) { return memcmp(a.bytes, b.bytes, 16) == 0; }
-static inline bool kafka_uuid_is_zero(kafka_uuid_t a) { return kafka_uuid_eq(a, (kafka_uuid_t){{0}}); }
+static inline bool kafka_uuid_eq(kafka_uuid_t a, kafka_uuid_t b)
+{
+    return memcmp(a.bytes, b.bytes, 16) == 0;
+}
+static inline bool kafka_uuid_is_zero(kafka_uuid_t a)
+{
+    return kafka_uuid_eq(a, (kafka_uuid_t){{0}});
+}
 
 #endif

@@ -1,4 +1,5 @@
-/* Feeds hostile bytes to every message's decoder; what decodes must encode and decode again to the same bytes. */
+/* Feeds hostile bytes to every message's decoder; what decodes must encode and decode again to the same
+ * bytes. */
 #include "kafka_schema.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

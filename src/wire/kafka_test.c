@@ -1,5 +1,5 @@
-/* kafka_test.c: what wire/kafka promises: every message at every version survives the way there and back, bytes are
- * those of Kafka's documents, hostile input is refused without an allocation. */
+/* kafka_test.c: what wire/kafka promises: every message at every version survives the way there and back,
+ * bytes are those of Kafka's documents, hostile input is refused without an allocation. */
 #include "kafka_schema.h"
 
 #include <setjmp.h>
@@ -38,7 +38,9 @@ static void fill_scalar(const kafka_field_t *f, bool nullable, arena_t *arena, u
     case KAFKA_TYPE_UUID: memcpy(at, &v, 8); break;
     case KAFKA_TYPE_STRING:
     case KAFKA_TYPE_BYTES:
-    case KAFKA_TYPE_RECORDS: *(bytes_t *)at = nullable && v % 3 == 0 ? BYTES_NULL : random_run(arena, seed); break;
+    case KAFKA_TYPE_RECORDS:
+        *(bytes_t *)at = nullable && v % 3 == 0 ? BYTES_NULL : random_run(arena, seed);
+        break;
     case KAFKA_TYPE_STRUCT: break;
     }
 }
@@ -56,8 +58,10 @@ static void fill_field(const kafka_field_t *f, int16_t version, arena_t *arena, 
         int32_t count = (int32_t)(next_random(seed) % 4) - (nullable ? 1 : 0);
         uint8_t *items = arena_zalloc(arena, step_of(f) * 4);
         for (int32_t i = 0; i < count; i++) {
-            if (f->shape) fill(f->shape, version, arena, seed, items + (size_t)i * step_of(f));
-            else fill_scalar(f, false, arena, seed, items + (size_t)i * step_of(f));
+            if (f->shape)
+                fill(f->shape, version, arena, seed, items + (size_t)i * step_of(f));
+            else
+                fill_scalar(f, false, arena, seed, items + (size_t)i * step_of(f));
         }
         memcpy(at, &items, sizeof(items));
         memcpy(at + sizeof(items), &count, sizeof(count));
@@ -77,7 +81,8 @@ static void fill(const kafka_shape_t *shape, int16_t version, arena_t *arena, ui
     kafka_init(shape, message);
     for (int i = 0; i < shape->fields_count; i++) {
         const kafka_field_t *f = &shape->fields[i];
-        if (version >= f->since && version <= f->until) fill_field(f, version, arena, seed, (uint8_t *)message + f->offset);
+        if (version >= f->since && version <= f->until)
+            fill_field(f, version, arena, seed, (uint8_t *)message + f->offset);
     }
 }
 
@@ -94,7 +99,8 @@ static void round_trip(const kafka_shape_t *shape, int16_t version, uint64_t see
     assert_int_equal(kafka_reader_left(&r), 0);
     kafka_encode(&twice, shape, version, copy);
     assert_true(bytes_eq(buf_bytes(&once.buf), buf_bytes(&twice.buf)));
-    for (size_t cut = 0; cut < once.buf.len; cut++) { /* every truncation is refused, on exact heap bounds for asan */
+    for (size_t cut = 0; cut < once.buf.len;
+         cut++) { /* every truncation is refused, on exact heap bounds for asan */
         uint8_t *part = malloc(cut + 1);
         memcpy(part, once.buf.ptr, cut);
         kafka_reader_t less = kafka_reader(bytes_of(part, cut));
@@ -177,7 +183,10 @@ static void a_count_that_the_bytes_cannot_hold_is_refused_before_allocation(void
 }
 
 static int released;
-static void count_release(void *user) { released++; }
+static void count_release(void *user)
+{
+    released++;
+}
 
 static void records_in_files_are_counted_in_lengths_but_left_to_be_sent(void **state)
 {
@@ -204,7 +213,8 @@ static void records_in_files_are_counted_in_lengths_but_left_to_be_sent(void **s
 
 static void varints_match_their_sizes(void **state)
 {
-    static const int64_t values[] = {0, -1, 1, 63, 64, -64, -65, 300, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN};
+    static const int64_t values[] = {0,   -1,  1,         63,        64,        -64,
+                                     -65, 300, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN};
     for (size_t i = 0; i < ARRAY_LEN(values); i++) {
         kafka_writer_t w = KAFKA_WRITER_INIT;
         kafka_write_varlong(&w, values[i]);

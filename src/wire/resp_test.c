@@ -54,13 +54,12 @@ static void test_inline_words(void **state)
 
 static void test_protocol_errors(void **state)
 {
-    static const struct { const char *text, *error; } cases[] = {
-        {"*x\r\n", "invalid multibulk length"},
-        {"*3000000000\r\n", "invalid multibulk length"},
-        {"*1\r\n$-1\r\n", "invalid bulk length"},
-        {"*1\r\n$2000000000\r\n", "invalid bulk length"},
-        {"*1\r\n$blabla\r\n", "invalid bulk length"},
-        {"*1\r\nfoo\r\n", "expected '$', got 'f'"},
+    static const struct {
+        const char *text, *error;
+    } cases[] = {
+        {"*x\r\n", "invalid multibulk length"},       {"*3000000000\r\n", "invalid multibulk length"},
+        {"*1\r\n$-1\r\n", "invalid bulk length"},     {"*1\r\n$2000000000\r\n", "invalid bulk length"},
+        {"*1\r\n$blabla\r\n", "invalid bulk length"}, {"*1\r\nfoo\r\n", "expected '$', got 'f'"},
     };
     bytes_t argv[8];
     resp_request_t q;
@@ -112,8 +111,8 @@ static void test_long_request_in_pieces(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_array_of_bulk_strings), cmocka_unit_test(test_inline_words),
-        cmocka_unit_test(test_protocol_errors),       cmocka_unit_test(test_limits_before_login),
+        cmocka_unit_test(test_array_of_bulk_strings),  cmocka_unit_test(test_inline_words),
+        cmocka_unit_test(test_protocol_errors),        cmocka_unit_test(test_limits_before_login),
         cmocka_unit_test(test_long_request_in_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

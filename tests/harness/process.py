@@ -3,6 +3,7 @@
 Trivet and the originals share this interface, so that one test can run against either.
 """
 
+import ctypes
 import os
 import pathlib
 import shutil
@@ -20,6 +21,12 @@ CLOCK_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 class ServerError(Exception):
     """The server did not start, or died."""
+
+
+def die_with_parent():
+    """No server outlives a test run that was itself killed."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 def free_port():
@@ -62,8 +69,9 @@ class Server:
         command = self.command()
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=self.stdout_target(log), stderr=log, env=self.environment()
-            )
+                command, stdin=subprocess.DEVNULL, stdout=self.stdout_target(log), stderr=log, env=self.environment(),
+                preexec_fn=die_with_parent,
+            )  # fmt: skip
         try:
             self.wait_ready()
         except BaseException:

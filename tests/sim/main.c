@@ -3,6 +3,8 @@
  * Each seed is run in order from --seed on. Of one seed in eight the run is done twice, and both must leave the same trace. */
 #include "scenario.h"
 
+#include "base/slog.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +12,9 @@
 static const scenario_t scenarios[] = {
     {"log", scenario_log},
     {"coord", scenario_coord},
+    {"quorum", scenario_quorum},
+    {"redis", scenario_redis},
+    {"kafka", scenario_kafka},
 };
 
 void scenario_fail(const run_t *run, const char *file, int line, const char *fmt, ...)
@@ -85,6 +90,7 @@ int main(int argc, char **argv)
         else if (strcmp(argv[i], "--seeds") == 0) seeds = strtoull(argv[++i], NULL, 10);
         else usage();
     }
+    slog_set_level(verbose ? SLOG_INFO : (slog_level_t)(SLOG_ERROR + 1)); /* crashing programs complain */
     for (size_t i = 0; i < ARRAY_LEN(scenarios); i++) {
         if (name && strcmp(name, scenarios[i].name) != 0) continue;
         found = true;

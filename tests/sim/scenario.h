@@ -31,5 +31,8 @@ static inline bool chance(run_t *run, unsigned percent) { return draw(run, 100) 
 
 void scenario_log(run_t *run);
 void scenario_coord(run_t *run);
+void scenario_quorum(run_t *run);
+void scenario_redis(run_t *run);
+void scenario_kafka(run_t *run);
 
 #endif

@@ -173,7 +173,10 @@ class Connection:
 
     def _exactly(self, size):
         while len(self.buffered) < size:
-            chunk = self.socket.recv(65536)
+            try:
+                chunk = self.socket.recv(65536)
+            except ConnectionError:
+                chunk = b""
             if not chunk:
                 raise Closed("closed by the server")
             self.buffered += chunk

@@ -132,14 +132,28 @@ static void lose_changes(sim_inode_t *inode, uint64_t change_last, sim_fate_t fa
     buf_deinit(&cache);
 }
 
-void sim__inode_lose(sim_inode_t *inode, uint64_t change_last, sim_rng_t *rng)
+/* The first `kept` changes, and of the next one the front. */
+static void keep_prefix(sim_inode_t *inode, uint64_t change_last, uint64_t kept, sim_rng_t *rng)
+{
+    uint64_t index = 0;
+    LIST_EACH (&inode->pending, change, sim_change_t, node) {
+        if (change->number > change_last) break;
+        if (index == kept && !change->is_truncation) change->bytes = (size_t)sim__below(rng, change->bytes);
+        if (index < kept || (index == kept && !change->is_truncation)) apply(&inode->durable_data, change);
+        index++;
+        drop(change);
+    }
+}
+
+void sim__inode_lose(sim_inode_t *inode, uint64_t change_last, bool ordered, sim_rng_t *rng)
 {
     sim_fate_t fate = (sim_fate_t)MIN(sim__below(rng, 4), (uint64_t)FATE_EACH);
     uint64_t count = 0;
     LIST_EACH (&inode->pending, change, sim_change_t, node) count += change->number <= change_last;
     if (count == 0) return;
     uint64_t sizes_kept = fate == FATE_ALL_LOST ? 0 : fate == FATE_ALL_KEPT ? count : sim__below(rng, count + 1);
-    lose_changes(inode, change_last, fate, sizes_kept, rng);
+    if (ordered) keep_prefix(inode, change_last, sizes_kept, rng);
+    else lose_changes(inode, change_last, fate, sizes_kept, rng);
 }
 
 void sim__disk_init(sim_disk_t *disk)
@@ -176,11 +190,11 @@ static void reload(sim_disk_t *disk, sim_inode_t *inode)
     }
 }
 
-void sim__disk_lose_power(sim_disk_t *disk, sim_rng_t *rng)
+void sim__disk_lose_power(sim_disk_t *disk, bool ordered, sim_rng_t *rng)
 {
     sim__journal_settle(disk, rng);
     LIST_EACH (&disk->inodes, inode, sim_inode_t, node) {
-        sim__inode_lose(inode, UINT64_MAX, rng);
+        sim__inode_lose(inode, UINT64_MAX, ordered, rng);
         inode->marked = false;
     }
     disk->used_bytes = 0;

@@ -143,7 +143,7 @@ static int settle(sim_file_t *file, uint64_t change_last)
 {
     sim_node_t *node = file->loop->node;
     if (sim__chance(rng_of(node), node->faults.sync_error_ppm)) {
-        sim__inode_lose(file->inode, change_last, rng_of(node));
+        sim__inode_lose(file->inode, change_last, node->faults.ordered, rng_of(node));
         return ERR_IO;
     }
     sim__inode_flush(file->inode, change_last);

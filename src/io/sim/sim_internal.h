@@ -76,13 +76,13 @@ typedef struct sim_disk {
 
 void sim__disk_init(sim_disk_t *disk);
 void sim__disk_deinit(sim_disk_t *disk);
-void sim__disk_lose_power(sim_disk_t *disk, sim_rng_t *rng);
+void sim__disk_lose_power(sim_disk_t *disk, bool ordered, sim_rng_t *rng);
 sim_inode_t *sim__inode_new(sim_disk_t *disk, bool is_dir);
 /* Data. Durable up to a change; and what is left of the changes up to one when they were not made durable. */
 void sim__inode_write(sim_inode_t *inode, uint64_t offset, const void *data, size_t bytes);
 void sim__inode_truncate(sim_inode_t *inode, uint64_t bytes);
 void sim__inode_flush(sim_inode_t *inode, uint64_t change_last);
-void sim__inode_lose(sim_inode_t *inode, uint64_t change_last, sim_rng_t *rng);
+void sim__inode_lose(sim_inode_t *inode, uint64_t change_last, bool ordered, sim_rng_t *rng);
 
 /* Names. `ret_dir` NULL means the root itself. */
 int sim__find_parent(sim_disk_t *disk, const char *path, sim_inode_t **ret_dir,

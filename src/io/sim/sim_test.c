@@ -118,6 +118,26 @@ static void what_was_synced_survives_and_what_was_not_is_kept_lost_or_torn(void 
     assert_true(kept > 10 && lost > 10 && torn > 10 && shorter > 10);
 }
 
+static void what_a_synced_tree_held_survives_a_crash(void **state)
+{
+    static const uint8_t data[] = "below";
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        uint8_t found[sizeof(data)];
+        sim_t *sim = sim_new(seed);
+        sim_node_t *node = sim_node_new(sim, "10.0.0.1");
+        io_loop_t *loop = sim_node_loop(node);
+        assert_int_equal(io_mkdir(loop, "/data/a/b"), 0);
+        io_file_t *file = open_new(loop, "/data/a/b/f");
+        assert_int_equal(write_at(file, 0, data, sizeof(data)), 0);
+        assert_int_equal(io_sync_tree(loop, "/data"), 0);
+        loop = crash_and_start(node);
+        assert_int_equal(io_file_open(loop, "/data/a/b/f", IO_FILE_READ, &file), 0);
+        assert_int_equal(io_file_read(file, 0, found, sizeof(found)), sizeof(data));
+        assert_memory_equal(found, data, sizeof(data));
+        sim_free(sim);
+    }
+}
+
 static void a_name_that_was_not_synced_may_vanish(void **state)
 {
     int there = 0, gone = 0;
@@ -366,6 +386,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_same_seed_gives_the_same_run),
         cmocka_unit_test(what_was_synced_survives_and_what_was_not_is_kept_lost_or_torn),
+        cmocka_unit_test(what_a_synced_tree_held_survives_a_crash),
         cmocka_unit_test(a_name_that_was_not_synced_may_vanish),
         cmocka_unit_test(a_rename_is_atomic_and_durable_once_its_directory_is_synced),
         cmocka_unit_test(replacing_a_whole_file_survives_a_crash_at_any_operation),

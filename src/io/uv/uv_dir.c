@@ -27,6 +27,15 @@ int uv__sync_dir(io_loop_t *loop, const char *path)
     return err;
 }
 
+int uv__sync_fs(io_loop_t *loop, const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return err_from_errno(errno);
+    int err = syncfs(fd) < 0 ? err_from_errno(errno) : 0;
+    close(fd);
+    return err;
+}
+
 int uv__stat(io_loop_t *loop, const char *path, bool *ret_is_dir)
 {
     struct stat st;

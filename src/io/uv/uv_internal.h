@@ -95,6 +95,7 @@ int uv__rename(io_loop_t *loop, const char *from, const char *to);
 int uv__remove(io_loop_t *loop, const char *path);
 int uv__mkdir(io_loop_t *loop, const char *path);
 int uv__sync_dir(io_loop_t *loop, const char *path);
+int uv__sync_fs(io_loop_t *loop, const char *path);
 int uv__stat(io_loop_t *loop, const char *path, bool *ret_is_dir);
 int uv__list_dir(io_loop_t *loop, const char *path, void (*each)(void *user, const char *name, bool is_dir),
                  void *user);

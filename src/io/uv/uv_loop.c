@@ -301,6 +301,7 @@ const io_ops_t uv__ops = {
     .remove = uv__remove,
     .mkdir = uv__mkdir,
     .sync_dir = uv__sync_dir,
+    .sync_fs = uv__sync_fs,
     .stat = uv__stat,
     .list_dir = uv__list_dir,
     .lock_file = uv__lock_file,

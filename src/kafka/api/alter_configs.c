@@ -1,11 +1,13 @@
 /* alter_configs.c: replaces all settings of a resource (the older API); the answer waits for the tree. */
 #include "kafka/apis.h"
 #include "kafka/config_change.h"
+#include "kafka/name_count.h"
 
 typedef struct alter_job {
     kafka_request_t *request;
     kafka_alter_configs_response_t *response;
     int32_t pending;
+    name_count_t names;
 } alter_job_t;
 
 typedef struct alter_one {
@@ -26,14 +28,13 @@ static void changed(void *user, int16_t error, const char *message)
     one_less(one->job);
 }
 
-static bool is_duplicate(const kafka_alter_configs_request_t *body, int32_t index)
+/* Type and name as one key. */
+static bytes_t resource_key(arena_t *arena, const kafka_alter_configs_request_resource_t *asked)
 {
-    for (int32_t i = 0; i < body->resources_count; i++) {
-        if (i != index && body->resources[i].resource_type == body->resources[index].resource_type &&
-            bytes_eq(body->resources[i].resource_name, body->resources[index].resource_name))
-            return true;
-    }
-    return false;
+    uint8_t *key = arena_alloc(arena, asked->resource_name.len + 1);
+    key[0] = (uint8_t)asked->resource_type;
+    if (asked->resource_name.len) memcpy(key + 1, asked->resource_name.ptr, asked->resource_name.len);
+    return bytes_of(key, asked->resource_name.len + 1);
 }
 
 static void alter_one(alter_job_t *job, int32_t index)
@@ -46,15 +47,19 @@ static void alter_one(alter_job_t *job, int32_t index)
     one->told->resource_type = asked->resource_type;
     one->told->resource_name = asked->resource_name;
     job->pending++;
-    if (is_duplicate(body, index)) {
+    if (name_count_of(&job->names, resource_key(arena, asked)) > 1) {
         changed(one, KAFKA_INVALID_REQUEST, "Each resource must appear at most once.");
         return;
     }
     config_edit_t *edits = ARENA_ARRAY(arena, config_edit_t, asked->configs_count);
     for (int32_t i = 0; i < asked->configs_count; i++)
         edits[i] = (config_edit_t){asked->configs[i].name, CONFIG_SET, asked->configs[i].value};
-    config_change_t change = {.resource_type = asked->resource_type, .resource_name = asked->resource_name,
-                              .edits = edits, .edits_count = asked->configs_count, .replace_all = true, .validate_only = body->validate_only};
+    config_change_t change = {.resource_type = asked->resource_type,
+                              .resource_name = asked->resource_name,
+                              .edits = edits,
+                              .edits_count = asked->configs_count,
+                              .replace_all = true,
+                              .validate_only = body->validate_only};
     config_change(job->request->kafka, &change, arena, changed, one);
 }
 
@@ -68,6 +73,9 @@ void kafka_handle_alter_configs(kafka_request_t *request)
         kafka_alter_configs_response_resource_array(&request->arena, body->resources_count);
     job->response->responses_count = body->resources_count;
     job->pending = 1;
+    for (int32_t i = 0; i < body->resources_count; i++)
+        name_count_add(&job->names, resource_key(&request->arena, &body->resources[i]));
     for (int32_t i = 0; i < body->resources_count; i++) alter_one(job, i);
+    name_count_deinit(&job->names);
     one_less(job);
 }

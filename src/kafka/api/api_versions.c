@@ -1,5 +1,5 @@
-/* api_versions.c: what this broker speaks. The one API that answers a version it does not know: with the layout of
- * version 0, UNSUPPORTED_VERSION and its own range (KIP-511), so that the client can ask again. */
+/* api_versions.c: what this broker speaks. The one API that answers a version it does not know: with the
+ * layout of version 0, UNSUPPORTED_VERSION and its own range (KIP-511), so that the client can ask again. */
 #include "kafka/apis.h"
 #include "kafka/connection.h"
 
@@ -12,7 +12,8 @@ static int32_t list_apis(kafka_request_t *request, kafka_api_versions_response_t
     for (int32_t i = 0; i < KAFKA_APIS_COUNT; i++) {
         const kafka_api_t *api = &kafka_apis[i];
         if (!kafka_handler_find(api->key)) continue;
-        response->api_keys[count++] = (kafka_api_versions_response_api_key_t){api->key, api->version_min, api->version_max};
+        response->api_keys[count++] =
+            (kafka_api_versions_response_api_key_t){api->key, api->version_min, api->version_max};
     }
     return count;
 }
@@ -33,8 +34,8 @@ static void answer_unsupported(kafka_request_t *request)
     response->error_code = KAFKA_UNSUPPORTED_VERSION;
     response->api_keys_count = 1;
     response->api_keys = kafka_api_versions_response_api_key_array(&request->arena, 1);
-    response->api_keys[0] = (kafka_api_versions_response_api_key_t){request->api->key, request->api->version_min,
-                                                                    request->api->version_max};
+    response->api_keys[0] = (kafka_api_versions_response_api_key_t){
+        request->api->key, request->api->version_min, request->api->version_max};
     kafka_respond_version(request, 0, response);
 }
 

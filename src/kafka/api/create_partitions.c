@@ -1,5 +1,6 @@
 /* create_partitions.c: grows topics; the answer waits until the new partitions are open. */
 #include "kafka/apis.h"
+#include "kafka/name_count.h"
 #include "kafka/topics.h"
 
 typedef kafka_create_partitions_request_topic_t asked_topic_t;
@@ -9,6 +10,7 @@ typedef struct grow_job {
     kafka_request_t *request;
     kafka_create_partitions_response_t *response;
     int32_t pending;
+    name_count_t names;
 } grow_job_t;
 
 typedef struct grow_one {
@@ -35,23 +37,18 @@ static void grown(void *user, kafka_topic_t *topic, int16_t error, const char *m
     one_less(one->job);
 }
 
-static bool is_duplicate(const kafka_create_partitions_request_t *body, int32_t index)
-{
-    for (int32_t i = 0; i < body->topics_count; i++) {
-        if (i != index && bytes_eq(body->topics[i].name, body->topics[index].name)) return true;
-    }
-    return false;
-}
-
-static bool check_count(arena_t *arena, const asked_topic_t *asked, const kafka_topic_t *topic, result_t *result)
+static bool check_count(arena_t *arena, const asked_topic_t *asked, const kafka_topic_t *topic,
+                        result_t *result)
 {
     if (asked->count == topic->partitions_count) {
         refuse(result, KAFKA_INVALID_PARTITIONS,
                arena_printf(arena, "Topic already has %" PRId32 " partition(s).", topic->partitions_count));
     } else if (asked->count < topic->partitions_count) {
         refuse(result, KAFKA_INVALID_PARTITIONS,
-               arena_printf(arena, "The topic %s currently has %" PRId32 " partition(s); %" PRId32
-                                   " would not be an increase.", topic->name, topic->partitions_count, asked->count));
+               arena_printf(arena,
+                            "The topic %s currently has %" PRId32 " partition(s); %" PRId32
+                            " would not be an increase.",
+                            topic->name, topic->partitions_count, asked->count));
     } else if (asked->count > KAFKA_PARTITIONS_MAX) {
         refuse(result, KAFKA_INVALID_PARTITIONS,
                arena_printf(arena, "Number of partitions is above the limit of %d.", KAFKA_PARTITIONS_MAX));
@@ -61,25 +58,31 @@ static bool check_count(arena_t *arena, const asked_topic_t *asked, const kafka_
     return false;
 }
 
-static bool check_assignments(const kafka_request_t *request, const asked_topic_t *asked, const kafka_topic_t *topic,
-                              result_t *result)
+static bool check_assignments(const kafka_request_t *request, const asked_topic_t *asked,
+                              const kafka_topic_t *topic, result_t *result)
 {
     arena_t *arena = (arena_t *)&request->arena;
     int32_t additional = asked->count - topic->partitions_count;
     if (asked->assignments_count < 0) return true;
     if (asked->assignments_count != additional) {
         refuse(result, KAFKA_INVALID_REPLICA_ASSIGNMENT,
-               arena_printf(arena, "Attempted to add %" PRId32 " additional partition(s), but only %" PRId32
-                                   " assignment(s) were specified.", additional, asked->assignments_count));
+               arena_printf(arena,
+                            "Attempted to add %" PRId32 " additional partition(s), but only %" PRId32
+                            " assignment(s) were specified.",
+                            additional, asked->assignments_count));
         return false;
     }
     for (int32_t i = 0; i < additional; i++) {
         const kafka_create_partitions_request_assignment_t *a = &asked->assignments[i];
-        const char *problem = topic_assignment_problem(request->kafka, a->broker_ids, a->broker_ids_count, arena);
+        const char *problem =
+            topic_assignment_problem(request->kafka, a->broker_ids, a->broker_ids_count, arena);
         if (!problem && a->broker_ids_count != 1)
-            problem = arena_printf(arena, "The manual partition assignment includes a partition with %" PRId32
-                                          " replica(s), but this is not consistent with previous partitions, which have 1 "
-                                          "replica(s).", a->broker_ids_count);
+            problem =
+                arena_printf(arena,
+                             "The manual partition assignment includes a partition with %" PRId32
+                             " replica(s), but this is not consistent with previous partitions, which have 1 "
+                             "replica(s).",
+                             a->broker_ids_count);
         if (!problem) continue;
         refuse(result, KAFKA_INVALID_REPLICA_ASSIGNMENT, problem);
         return false;
@@ -93,7 +96,7 @@ static void grow_one(grow_job_t *job, int32_t index)
     const asked_topic_t *asked = &body->topics[index];
     result_t *result = &job->response->results[index];
     result->name = asked->name;
-    if (is_duplicate(body, index)) {
+    if (name_count_of(&job->names, asked->name) > 1) {
         refuse(result, KAFKA_INVALID_REQUEST, "Duplicate topic name.");
         return;
     }
@@ -117,9 +120,12 @@ void kafka_handle_create_partitions(kafka_request_t *request)
     grow_job_t *job = ARENA_NEW(&request->arena, grow_job_t);
     job->request = request;
     job->response = KAFKA_MESSAGE(request, create_partitions_response);
-    job->response->results = kafka_create_partitions_response_result_array(&request->arena, body->topics_count);
+    job->response->results =
+        kafka_create_partitions_response_result_array(&request->arena, body->topics_count);
     job->response->results_count = body->topics_count;
     job->pending = 1;
+    for (int32_t i = 0; i < body->topics_count; i++) name_count_add(&job->names, body->topics[i].name);
     for (int32_t i = 0; i < body->topics_count; i++) grow_one(job, i);
+    name_count_deinit(&job->names);
     one_less(job);
 }

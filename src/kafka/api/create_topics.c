@@ -1,7 +1,8 @@
-/* create_topics.c: checks each topic as Kafka's controller does, word for word, then makes it through the tree; the answer
- * waits until every one is there or refused. */
+/* create_topics.c: checks each topic as Kafka's controller does, word for word, then makes it through the
+ * tree; the answer waits until every one is there or refused. */
 #include "kafka/apis.h"
 #include "kafka/config.h"
+#include "kafka/name_count.h"
 #include "kafka/topics.h"
 
 typedef kafka_create_topics_request_topic_t asked_topic_t;
@@ -11,6 +12,7 @@ typedef struct create_job {
     kafka_request_t *request;
     kafka_create_topics_response_t *response;
     int32_t pending; /* creations under way, plus one while they are being started */
+    name_count_t names;
 } create_job_t;
 
 typedef struct create_one {
@@ -30,21 +32,25 @@ static int16_t check_assignments(kafka_request_t *request, const asked_topic_t *
 {
     arena_t *arena = &request->arena;
     if (asked->replication_factor != -1)
-        return refuse(told, KAFKA_INVALID_REQUEST,
-                      "A manual partition assignment was specified, but replication factor was not set to -1.");
+        return refuse(
+            told, KAFKA_INVALID_REQUEST,
+            "A manual partition assignment was specified, but replication factor was not set to -1.");
     if (asked->num_partitions != -1)
         return refuse(told, KAFKA_INVALID_REQUEST,
                       "A manual partition assignment was specified, but numPartitions was not set to -1.");
     bool *seen = ARENA_ARRAY(arena, bool, asked->assignments_count);
     for (int32_t i = 0; i < asked->assignments_count; i++) {
         const kafka_create_topics_request_assignment_t *a = &asked->assignments[i];
-        const char *problem = topic_assignment_problem(request->kafka, a->broker_ids, a->broker_ids_count, arena);
+        const char *problem =
+            topic_assignment_problem(request->kafka, a->broker_ids, a->broker_ids_count, arena);
         if (problem) return refuse(told, KAFKA_INVALID_REPLICA_ASSIGNMENT, problem);
         if (a->partition_index < 0 || a->partition_index >= asked->assignments_count)
-            return refuse(told, KAFKA_INVALID_REPLICA_ASSIGNMENT, "partitions should be a consecutive 0-based integer sequence");
+            return refuse(told, KAFKA_INVALID_REPLICA_ASSIGNMENT,
+                          "partitions should be a consecutive 0-based integer sequence");
         if (seen[a->partition_index])
             return refuse(told, KAFKA_INVALID_REPLICA_ASSIGNMENT,
-                          arena_printf(arena, "Found multiple manual partition assignments for partition %" PRId32,
+                          arena_printf(arena,
+                                       "Found multiple manual partition assignments for partition %" PRId32,
                                        a->partition_index));
         seen[a->partition_index] = true;
     }
@@ -69,21 +75,14 @@ static int16_t read_overrides(kafka_request_t *request, const asked_topic_t *ask
                   arena_printf(&request->arena, "Null value not supported for topic configs: %s", nulls));
 }
 
-static bool is_duplicate(const kafka_create_topics_request_t *body, int32_t index)
-{
-    for (int32_t i = 0; i < body->topics_count; i++) {
-        if (i != index && bytes_eq(body->topics[i].name, body->topics[index].name)) return true;
-    }
-    return false;
-}
-
 /* What the topic's settings are (or, with validate_only, would be). */
 static void tell_settings(kafka_request_t *request, const kafka_topic_spec_t *spec, told_topic_t *told)
 {
     kafka_topic_t *topic = topic_new(request->kafka, spec->name, (kafka_uuid_t){{0}});
     for (int32_t i = 0; i < spec->overrides_count; i++) {
         const kafka_setting_t *s = &spec->overrides[i];
-        topic_add_override(topic, arena_strdup(&request->arena, s->name), arena_strdup(&request->arena, s->value));
+        topic_add_override(topic, arena_strdup(&request->arena, s->name),
+                           arena_strdup(&request->arena, s->value));
     }
     told->configs = kafka_create_topics_response_config_array(&request->arena, KAFKA_TOPIC_SETTINGS_COUNT);
     told->configs_count = 0;
@@ -127,17 +126,19 @@ static void create_one(create_job_t *job, int32_t index)
     const kafka_create_topics_request_t *body = request->body;
     const asked_topic_t *asked = &body->topics[index];
     told_topic_t *told = &job->response->topics[index];
-    kafka_topic_spec_t spec = {.name = asked->name, .partitions_count = asked->num_partitions,
+    kafka_topic_spec_t spec = {.name = asked->name,
+                               .partitions_count = asked->num_partitions,
                                .replication_factor = asked->replication_factor};
     const char *message = NULL;
     told->name = asked->name;
     told->configs_count = -1;
-    if (is_duplicate(body, index)) {
+    if (name_count_of(&job->names, asked->name) > 1) {
         (void)refuse(told, KAFKA_INVALID_REQUEST, "Duplicate topic name.");
         return;
     }
     if (bytes_eq(asked->name, BYTES_LIT("__cluster_metadata"))) {
-        (void)refuse(told, KAFKA_INVALID_REQUEST, "Creation of internal topic __cluster_metadata is prohibited.");
+        (void)refuse(told, KAFKA_INVALID_REQUEST,
+                     "Creation of internal topic __cluster_metadata is prohibited.");
         return;
     }
     if (read_overrides(request, asked, &spec, told)) return;
@@ -151,7 +152,8 @@ static void create_one(create_job_t *job, int32_t index)
         (void)refuse(told, error, message);
         return;
     }
-    told->num_partitions = spec.partitions_count > 0 ? spec.partitions_count : (int32_t)kafka->config.num_partitions;
+    told->num_partitions =
+        spec.partitions_count > 0 ? spec.partitions_count : (int32_t)kafka->config.num_partitions;
     told->replication_factor = 1;
     tell_settings(request, &spec, told);
     if (body->validate_only) return;
@@ -170,6 +172,8 @@ void kafka_handle_create_topics(kafka_request_t *request)
     job->response->topics = kafka_create_topics_response_topic_array(&request->arena, body->topics_count);
     job->response->topics_count = body->topics_count;
     job->pending = 1;
+    for (int32_t i = 0; i < body->topics_count; i++) name_count_add(&job->names, body->topics[i].name);
     for (int32_t i = 0; i < body->topics_count; i++) create_one(job, i);
+    name_count_deinit(&job->names);
     one_less(job);
 }

@@ -37,7 +37,7 @@ static int16_t check(kafka_groups_t *groups, bytes_t group_id, group_entry_t **r
     int16_t error = groups_find(groups, group_id, ret_entry);
     if (error != KAFKA_NONE) return error;
     if (!*ret_entry) return KAFKA_GROUP_ID_NOT_FOUND;
-    return (*ret_entry)->group->state == GROUP_EMPTY ? KAFKA_NONE : KAFKA_NON_EMPTY_GROUP;
+    return groups_is_empty(*ret_entry) ? KAFKA_NONE : KAFKA_NON_EMPTY_GROUP;
 }
 
 static void delete_one(deletion_t *d, bytes_t group_id, kafka_delete_groups_response_result_t *result)

@@ -1,5 +1,6 @@
 /* delete_topics.c: by name or id; the answer waits until the topics are gone. */
 #include "kafka/apis.h"
+#include "kafka/name_count.h"
 #include "kafka/topics.h"
 
 typedef kafka_delete_topics_response_topic_t told_topic_t;
@@ -8,6 +9,7 @@ typedef struct delete_job {
     kafka_request_t *request;
     kafka_delete_topics_response_t *response;
     int32_t pending;
+    name_count_t names, ids;
 } delete_job_t;
 
 typedef struct delete_one {
@@ -43,34 +45,36 @@ static void delete_one(delete_job_t *job, kafka_topic_t *topic, told_topic_t *to
     topic_delete(topic, deleted, one);
 }
 
-static int32_t times_named(const kafka_delete_topics_request_t *body, bytes_t name)
+static bytes_t id_bytes(const kafka_uuid_t *id)
 {
-    int32_t times = 0;
-    for (int32_t i = 0; i < body->topic_names_count; i++) times += bytes_eq(body->topic_names[i], name);
-    for (int32_t i = 0; i < body->topics_count; i++)
-        times += body->topics[i].name.ptr && bytes_eq(body->topics[i].name, name);
-    return times;
+    return bytes_of(id->bytes, sizeof(id->bytes));
 }
 
-static int32_t times_by_id(const kafka_delete_topics_request_t *body, kafka_uuid_t id)
+static void count_names(delete_job_t *job)
 {
-    int32_t times = 0;
-    for (int32_t i = 0; i < body->topics_count; i++)
-        times += !body->topics[i].name.ptr && kafka_uuid_eq(body->topics[i].topic_id, id);
-    return times;
+    const kafka_delete_topics_request_t *body = job->request->body;
+    for (int32_t i = 0; i < body->topic_names_count; i++) name_count_add(&job->names, body->topic_names[i]);
+    for (int32_t i = 0; i < body->topics_count; i++) {
+        const kafka_delete_topics_request_topic_t *asked = &body->topics[i];
+        if (asked->name.ptr)
+            name_count_add(&job->names, asked->name);
+        else
+            name_count_add(&job->ids, id_bytes(&asked->topic_id));
+    }
 }
 
 static void by_name(delete_job_t *job, bytes_t name, told_topic_t *told)
 {
-    const kafka_delete_topics_request_t *body = job->request->body;
     kafka_topic_t *topic = kafka_topic_get(job->request->kafka, name);
     told->name = name;
-    if (times_named(body, name) > 1) {
+    if (name_count_of(&job->names, name) > 1) {
         refuse(job->request, told, KAFKA_INVALID_REQUEST, "Duplicate topic name.");
     } else if (!topic) {
-        refuse(job->request, told, KAFKA_UNKNOWN_TOPIC_OR_PARTITION, kafka_error_text(KAFKA_UNKNOWN_TOPIC_OR_PARTITION));
-    } else if (times_by_id(body, topic->id) > 0) {
-        refuse(job->request, told, KAFKA_INVALID_REQUEST, "The provided topic name maps to an ID that was already supplied.");
+        refuse(job->request, told, KAFKA_UNKNOWN_TOPIC_OR_PARTITION,
+               kafka_error_text(KAFKA_UNKNOWN_TOPIC_OR_PARTITION));
+    } else if (name_count_of(&job->ids, id_bytes(&topic->id)) > 0) {
+        refuse(job->request, told, KAFKA_INVALID_REQUEST,
+               "The provided topic name maps to an ID that was already supplied.");
     } else {
         delete_one(job, topic, told);
     }
@@ -78,7 +82,6 @@ static void by_name(delete_job_t *job, bytes_t name, told_topic_t *told)
 
 static void by_state(delete_job_t *job, const kafka_delete_topics_request_topic_t *asked, told_topic_t *told)
 {
-    const kafka_delete_topics_request_t *body = job->request->body;
     kafka_request_t *request = job->request;
     bool has_id = !kafka_uuid_is_zero(asked->topic_id);
     told->topic_id = asked->topic_id;
@@ -89,19 +92,22 @@ static void by_state(delete_job_t *job, const kafka_delete_topics_request_topic_
         refuse(request, told, KAFKA_INVALID_REQUEST, "You may not specify both topic name and topic id.");
     } else if (!has_id) {
         refuse(request, told, KAFKA_INVALID_REQUEST, "Neither topic name nor id were specified.");
-    } else if (times_by_id(body, asked->topic_id) > 1) {
+    } else if (name_count_of(&job->ids, id_bytes(&asked->topic_id)) > 1) {
         refuse(request, told, KAFKA_INVALID_REQUEST, "Duplicate topic id.");
     } else {
         kafka_topic_t *topic = kafka_topic_by_id(request->kafka, asked->topic_id);
-        if (topic) delete_one(job, topic, told);
-        else refuse(request, told, KAFKA_UNKNOWN_TOPIC_ID, kafka_error_text(KAFKA_UNKNOWN_TOPIC_ID));
+        if (topic)
+            delete_one(job, topic, told);
+        else
+            refuse(request, told, KAFKA_UNKNOWN_TOPIC_ID, kafka_error_text(KAFKA_UNKNOWN_TOPIC_ID));
     }
 }
 
 static void refuse_all(delete_job_t *job)
 {
     const kafka_delete_topics_request_t *body = job->request->body;
-    int16_t error = job->request->header.api_version < 3 ? KAFKA_INVALID_REQUEST : KAFKA_TOPIC_DELETION_DISABLED;
+    int16_t error =
+        job->request->header.api_version < 3 ? KAFKA_INVALID_REQUEST : KAFKA_TOPIC_DELETION_DISABLED;
     for (int32_t i = 0; i < job->response->responses_count; i++) {
         told_topic_t *told = &job->response->responses[i];
         bool named = i < body->topic_names_count;
@@ -125,8 +131,11 @@ void kafka_handle_delete_topics(kafka_request_t *request)
     if (!request->kafka->config.delete_topic_enable) {
         refuse_all(job);
     } else {
+        count_names(job);
         for (int32_t i = 0; i < body->topic_names_count; i++) by_name(job, body->topic_names[i], told++);
         for (int32_t i = 0; i < body->topics_count; i++) by_state(job, &body->topics[i], told++);
+        name_count_deinit(&job->names);
+        name_count_deinit(&job->ids);
     }
     one_less(job);
 }

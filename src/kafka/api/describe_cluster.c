@@ -1,5 +1,5 @@
-/* describe_cluster.c: the cluster's id, controller and brokers. Asked for controllers (endpoint type 2), a broker
- * refuses, as Kafka's does. */
+/* describe_cluster.c: the cluster's id, controller and brokers. Asked for controllers (endpoint type 2), a
+ * broker refuses, as Kafka's does. */
 #include "kafka/apis.h"
 
 void kafka_handle_describe_cluster(kafka_request_t *request)
@@ -10,7 +10,8 @@ void kafka_handle_describe_cluster(kafka_request_t *request)
     response->cluster_id = bytes_str(kafka->cluster_id);
     response->endpoint_type = body->endpoint_type;
     if (body->endpoint_type != 1) {
-        response->error_code = body->endpoint_type == 2 ? KAFKA_MISMATCHED_ENDPOINT_TYPE : KAFKA_UNSUPPORTED_ENDPOINT_TYPE;
+        response->error_code =
+            body->endpoint_type == 2 ? KAFKA_MISMATCHED_ENDPOINT_TYPE : KAFKA_UNSUPPORTED_ENDPOINT_TYPE;
         response->error_message = bytes_str(kafka_error_text(response->error_code));
         kafka_respond(request, response);
         return;

@@ -1,5 +1,5 @@
-/* describe_configs.c: every setting of a topic or of this broker, with its value, where the value comes from, its
- * synonyms and, when asked for, what it does. */
+/* describe_configs.c: every setting of a topic or of this broker, with its value, where the value comes from,
+ * its synonyms and, when asked for, what it does. */
 #include "kafka/apis.h"
 #include "kafka/config.h"
 
@@ -68,9 +68,11 @@ static void fill_entry(kafka_request_t *request, const kafka_setting_def_t *def,
     }
 }
 
-static void describe_topic(kafka_request_t *request, const asked_t *asked, const kafka_topic_t *topic, result_t *result)
+static void describe_topic(kafka_request_t *request, const asked_t *asked, const kafka_topic_t *topic,
+                           result_t *result)
 {
-    result->configs = kafka_describe_configs_response_config_array(&request->arena, KAFKA_TOPIC_SETTINGS_COUNT);
+    result->configs =
+        kafka_describe_configs_response_config_array(&request->arena, KAFKA_TOPIC_SETTINGS_COUNT);
     for (size_t i = 0; i < KAFKA_TOPIC_SETTINGS_COUNT; i++) {
         const kafka_setting_def_t *def = &kafka_topic_settings[i];
         synonyms_t synonyms = {.count = 0};
@@ -78,7 +80,8 @@ static void describe_topic(kafka_request_t *request, const asked_t *asked, const
         if (!is_asked(asked, def->name)) continue;
         const char *value = config_topic_value(topic, def, &source, &request->arena);
         if (source == CONFIG_SOURCE_TOPIC)
-            synonyms.items[synonyms.count++] = (synonym_t){bytes_str(def->name), bytes_str(value), CONFIG_SOURCE_TOPIC};
+            synonyms.items[synonyms.count++] =
+                (synonym_t){bytes_str(def->name), bytes_str(value), CONFIG_SOURCE_TOPIC};
         const kafka_setting_def_t *broker = config_topic_synonym(def);
         if (broker) add_broker_synonyms(request->kafka, broker, &synonyms);
         fill_entry(request, def, value, &synonyms, &result->configs[result->configs_count++]);
@@ -88,7 +91,8 @@ static void describe_topic(kafka_request_t *request, const asked_t *asked, const
 static void describe_broker(kafka_request_t *request, const asked_t *asked, result_t *result)
 {
     const kafka_t *kafka = request->kafka;
-    result->configs = kafka_describe_configs_response_config_array(&request->arena, KAFKA_BROKER_SETTINGS_COUNT);
+    result->configs =
+        kafka_describe_configs_response_config_array(&request->arena, KAFKA_BROKER_SETTINGS_COUNT);
     for (size_t i = 0; i < KAFKA_BROKER_SETTINGS_COUNT; i++) {
         const kafka_setting_def_t *def = &kafka_broker_settings[i];
         synonyms_t synonyms = {.count = 0};
@@ -104,12 +108,14 @@ static void describe_broker(kafka_request_t *request, const asked_t *asked, resu
 static void describe_default_broker(kafka_request_t *request, const asked_t *asked, result_t *result)
 {
     const kafka_t *kafka = request->kafka;
-    result->configs = kafka_describe_configs_response_config_array(&request->arena, KAFKA_BROKER_SETTINGS_COUNT);
+    result->configs =
+        kafka_describe_configs_response_config_array(&request->arena, KAFKA_BROKER_SETTINGS_COUNT);
     for (size_t i = 0; i < KAFKA_BROKER_SETTINGS_COUNT; i++) {
         const kafka_setting_def_t *def = &kafka_broker_settings[i];
         const char *value = config_value_in(kafka->config_store, def, CONFIG_SOURCE_DEFAULT_BROKER);
         if (!value || !is_asked(asked, def->name)) continue;
-        synonyms_t synonyms = {.count = 1, .items = {{bytes_str(def->name), bytes_str(value), CONFIG_SOURCE_DEFAULT_BROKER}}};
+        synonyms_t synonyms = {
+            .count = 1, .items = {{bytes_str(def->name), bytes_str(value), CONFIG_SOURCE_DEFAULT_BROKER}}};
         fill_entry(request, def, value, &synonyms, &result->configs[result->configs_count++]);
     }
 }
@@ -126,7 +132,8 @@ static bool is_this_broker(kafka_request_t *request, bytes_t name, const char *o
     char *text = arena_strdup(&request->arena, name), *end;
     long id = strtol(text, &end, 10);
     if (*end) {
-        refuse(result, KAFKA_INVALID_REQUEST, arena_printf(&request->arena, "Broker id must be an integer, but it is: %s", text));
+        refuse(result, KAFKA_INVALID_REQUEST,
+               arena_printf(&request->arena, "Broker id must be an integer, but it is: %s", text));
         return false;
     }
     if (id == request->kafka->broker_id) return true;
@@ -143,26 +150,37 @@ static void describe_one(kafka_request_t *request, const asked_t *asked, result_
     result->resource_type = asked->resource_type;
     result->resource_name = asked->resource_name;
     result->error_message = BYTES_LIT(""); /* not null: so Kafka */
+    if (kafka_response_is_full(request)) {
+        refuse(result, KAFKA_INVALID_REQUEST, "Too many resources in one request");
+        return;
+    }
     switch (asked->resource_type) {
     case RESOURCE_TOPIC:
         problem = kafka_topic_name_problem(asked->resource_name, &request->arena);
         topic = kafka_topic_get(request->kafka, asked->resource_name);
-        if (problem) refuse(result, KAFKA_INVALID_TOPIC_EXCEPTION, problem);
-        else if (!topic) refuse(result, KAFKA_UNKNOWN_TOPIC_OR_PARTITION, "");
-        else describe_topic(request, asked, topic, result);
+        if (problem)
+            refuse(result, KAFKA_INVALID_TOPIC_EXCEPTION, problem);
+        else if (!topic)
+            refuse(result, KAFKA_UNKNOWN_TOPIC_OR_PARTITION, "");
+        else
+            describe_topic(request, asked, topic, result);
         return;
     case RESOURCE_BROKER:
-        if (asked->resource_name.len == 0) describe_default_broker(request, asked, result);
-        else if (is_this_broker(request, asked->resource_name, " or empty string", result)) describe_broker(request, asked, result);
+        if (asked->resource_name.len == 0)
+            describe_default_broker(request, asked, result);
+        else if (is_this_broker(request, asked->resource_name, " or empty string", result))
+            describe_broker(request, asked, result);
         return;
     case RESOURCE_BROKER_LOGGER: /* there are no loggers whose levels could be told */
-        if (asked->resource_name.len == 0) refuse(result, KAFKA_INVALID_REQUEST, "Broker id must not be empty");
-        else (void)is_this_broker(request, asked->resource_name, "", result);
+        if (asked->resource_name.len == 0)
+            refuse(result, KAFKA_INVALID_REQUEST, "Broker id must not be empty");
+        else
+            (void)is_this_broker(request, asked->resource_name, "", result);
         return;
     default:
         refuse(result, KAFKA_INVALID_REQUEST,
-               arena_printf(&request->arena, "Unexpected resource type %d for resource %s", asked->resource_type,
-                            arena_strdup(&request->arena, asked->resource_name)));
+               arena_printf(&request->arena, "Unexpected resource type %d for resource %s",
+                            asked->resource_type, arena_strdup(&request->arena, asked->resource_name)));
     }
 }
 
@@ -172,6 +190,7 @@ void kafka_handle_describe_configs(kafka_request_t *request)
     kafka_describe_configs_response_t *response = KAFKA_MESSAGE(request, describe_configs_response);
     response->results = kafka_describe_configs_response_result_array(&request->arena, body->resources_count);
     response->results_count = body->resources_count;
-    for (int32_t i = 0; i < body->resources_count; i++) describe_one(request, &body->resources[i], &response->results[i]);
+    for (int32_t i = 0; i < body->resources_count; i++)
+        describe_one(request, &body->resources[i], &response->results[i]);
     kafka_respond(request, response);
 }

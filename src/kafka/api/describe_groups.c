@@ -37,7 +37,7 @@ static void describe(kafka_request_t *request, bytes_t group_id, kafka_describe_
     out->group_id = group_id;
     out->error_code = groups_find(request->kafka->groups, group_id, &entry);
     if (out->error_code != KAFKA_NONE) return;
-    if (!entry) {
+    if (!entry || entry->cgroup) { /* a consumer group is none of the classic ones */
         describe_missing(request, out);
     } else {
         const group_t *g = entry->group;

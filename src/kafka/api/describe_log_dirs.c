@@ -18,7 +18,8 @@ static void fill_topic(kafka_request_t *request, const kafka_topic_t *topic,
                        const kafka_describe_log_dirs_request_topic_t *asked, dir_topic_t *out)
 {
     out->name = arena_copy(&request->arena, kafka_topic_name(topic));
-    out->partitions = kafka_describe_log_dirs_response_partition_array(&request->arena, topic->partitions_count);
+    out->partitions =
+        kafka_describe_log_dirs_response_partition_array(&request->arena, topic->partitions_count);
     for (int32_t i = 0; i < topic->partitions_count; i++) {
         if (!topic->partitions[i].log || !is_asked(asked, i)) continue;
         kafka_describe_log_dirs_response_partition_t *p = &out->partitions[out->partitions_count++];
@@ -41,14 +42,16 @@ static void fill_topics(kafka_request_t *request, kafka_describe_log_dirs_respon
     }
     for (int32_t i = 0; i < count; i++) {
         const kafka_topic_t *topic = kafka_topic_get(kafka, body->topics[i].topic);
-        if (topic) fill_topic(request, topic, &body->topics[i], &result->topics[result->topics_count++]);
+        if (topic && !kafka_response_is_full(request))
+            fill_topic(request, topic, &body->topics[i], &result->topics[result->topics_count++]);
     }
 }
 
 void kafka_handle_describe_log_dirs(kafka_request_t *request)
 {
     kafka_describe_log_dirs_response_t *response = KAFKA_MESSAGE(request, describe_log_dirs_response);
-    kafka_describe_log_dirs_response_result_t *result = kafka_describe_log_dirs_response_result_array(&request->arena, 1);
+    kafka_describe_log_dirs_response_result_t *result =
+        kafka_describe_log_dirs_response_result_array(&request->arena, 1);
     uint64_t free_bytes, total_bytes;
     response->results = result;
     response->results_count = 1;

@@ -17,7 +17,9 @@
     X(KAFKA_API_DESCRIBE_GROUPS, kafka_handle_describe_groups, KAFKA_HANDLER_BORROWS)                        \
     X(KAFKA_API_LIST_GROUPS, kafka_handle_list_groups, KAFKA_HANDLER_BORROWS)                                \
     X(KAFKA_API_DELETE_GROUPS, kafka_handle_delete_groups, 0)                                                \
-    X(KAFKA_API_OFFSET_DELETE, kafka_handle_offset_delete, 0)
+    X(KAFKA_API_OFFSET_DELETE, kafka_handle_offset_delete, 0)                                                \
+    X(KAFKA_API_CONSUMER_GROUP_HEARTBEAT, kafka_handle_consumer_group_heartbeat, KAFKA_HANDLER_BORROWS)      \
+    X(KAFKA_API_CONSUMER_GROUP_DESCRIBE, kafka_handle_consumer_group_describe, KAFKA_HANDLER_BORROWS)
 
 #define X(key, handler, flags) void handler(kafka_request_t *request);
 KAFKA_GROUP_HANDLERS(X)

@@ -1,5 +1,5 @@
-/* init_producer_id.c: InitProducerId: an id for an idempotent producer. There is no transaction coordinator yet, so a
- * transactional id gets what a broker answers that has none for it: COORDINATOR_NOT_AVAILABLE. */
+/* init_producer_id.c: InitProducerId: an id for an idempotent producer. There is no transaction coordinator
+ * yet, so a transactional id gets what a broker answers that has none for it: COORDINATOR_NOT_AVAILABLE. */
 #include "kafka/apis.h"
 #include "kafka/producer_ids.h"
 
@@ -27,8 +27,13 @@ void kafka_handle_init_producer_id(kafka_request_t *request)
 {
     const kafka_init_producer_id_request_t *body = request->body;
     if (body->transactional_id.ptr) {
-        int16_t error = body->transactional_id.len == 0 ? KAFKA_INVALID_REQUEST : KAFKA_COORDINATOR_NOT_AVAILABLE;
+        int16_t error =
+            body->transactional_id.len == 0 ? KAFKA_INVALID_REQUEST : KAFKA_COORDINATOR_NOT_AVAILABLE;
         respond(request, error, -1, -1);
+        return;
+    }
+    if ((body->producer_id == -1) != (body->producer_epoch == -1)) {
+        respond(request, KAFKA_INVALID_REQUEST, -1, -1);
         return;
     }
     init_state_t *state = ARENA_NEW(&request->arena, init_state_t);

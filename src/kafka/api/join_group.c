@@ -83,6 +83,10 @@ void kafka_handle_join_group(kafka_request_t *request)
         return;
     }
     if (!entry) entry = groups_create(groups, asked->group_id);
+    if (entry->cgroup && !groups_become_classic(entry)) {
+        reply_error(request, asked->member_id, KAFKA_INCONSISTENT_GROUP_PROTOCOL);
+        return;
+    }
     group_join(entry->group, &join, groups_now(groups));
     groups_settle(entry);
 }

@@ -24,19 +24,18 @@ static void list(kafka_request_t *request, kafka_list_groups_response_t *respons
 {
     const kafka_list_groups_request_t *asked = request->body;
     kafka_groups_t *groups = request->kafka->groups;
-    if (!passes(asked->types_filter, asked->types_filter_count, "classic")) return;
     int32_t count = (int32_t)kafka_groups_count(groups);
     response->groups = kafka_list_groups_response_group_array(&request->arena, count);
     size_t cursor = 0;
     for (const group_entry_t *entry; (entry = groups_next(groups, &cursor));) {
-        const group_t *g = entry->group;
-        const char *state = group_state_text(g->state);
+        const char *state = groups_state_text(entry), *type = groups_type_text(entry);
+        if (!passes(asked->types_filter, asked->types_filter_count, type)) continue;
         if (!passes(asked->states_filter, asked->states_filter_count, state)) continue;
         kafka_list_groups_response_group_t *out = &response->groups[response->groups_count++];
-        out->group_id = g->id;
-        out->protocol_type = g->protocol_type;
+        out->group_id = entry->group->id;
+        out->protocol_type = groups_protocol_type(entry);
         out->group_state = bytes_str(state);
-        out->group_type = BYTES_LIT("classic");
+        out->group_type = bytes_str(type);
     }
 }
 

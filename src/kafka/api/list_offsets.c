@@ -2,9 +2,9 @@
 #include "kafka/apis.h"
 #include "kafka/partition.h"
 
-#define VERSION_WITH_MAX_TIMESTAMP 7
+#define VERSION_WITH_MAX_TIMESTAMP  7
 #define VERSION_WITH_EARLIEST_LOCAL 8
-#define VERSION_WITH_LATEST_TIERED 9
+#define VERSION_WITH_LATEST_TIERED  9
 
 /* Negative times that a version does not know. */
 static bool is_supported(int64_t timestamp, int16_t version)
@@ -16,7 +16,8 @@ static bool is_supported(int64_t timestamp, int16_t version)
 }
 
 static void list_offset(kafka_request_t *request, const kafka_topic_t *topic,
-                        const kafka_list_offsets_request_partition_t *in, kafka_list_offsets_response_partition_t *out)
+                        const kafka_list_offsets_request_partition_t *in,
+                        kafka_list_offsets_response_partition_t *out)
 {
     const kafka_list_offsets_request_t *body = request->body;
     partition_t *partition;
@@ -24,7 +25,8 @@ static void list_offset(kafka_request_t *request, const kafka_topic_t *topic,
     int16_t error = topic ? kafka_topic_partition_get(topic, in->partition_index, &partition)
                           : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     if (!error) error = partition_check_epoch(partition, in->current_leader_epoch);
-    if (!error && !is_supported(in->timestamp, request->header.api_version)) error = KAFKA_UNSUPPORTED_VERSION;
+    if (!error && !is_supported(in->timestamp, request->header.api_version))
+        error = KAFKA_UNSUPPORTED_VERSION;
     if (!error) error = partition_offset_for(partition, in->timestamp, body->isolation_level == 1, &found);
     out->partition_index = in->partition_index;
     out->error_code = error;
@@ -39,15 +41,16 @@ void kafka_handle_list_offsets(kafka_request_t *request)
     const kafka_list_offsets_request_t *body = request->body;
     kafka_list_offsets_response_t *response = KAFKA_MESSAGE(request, list_offsets_response);
     response->topics_count = body->topics_count;
-    response->topics = kafka_array_new(&kafka_list_offsets_response_topic_shape, &request->arena, body->topics_count);
+    response->topics =
+        kafka_array_new(&kafka_list_offsets_response_topic_shape, &request->arena, body->topics_count);
     for (int32_t t = 0; t < body->topics_count; t++) {
         const kafka_list_offsets_request_topic_t *in = &body->topics[t];
         kafka_list_offsets_response_topic_t *out = &response->topics[t];
         const kafka_topic_t *topic = kafka_topic_get(request->kafka, in->name);
         out->name = in->name;
         out->partitions_count = in->partitions_count;
-        out->partitions =
-            kafka_array_new(&kafka_list_offsets_response_partition_shape, &request->arena, in->partitions_count);
+        out->partitions = kafka_array_new(&kafka_list_offsets_response_partition_shape, &request->arena,
+                                          in->partitions_count);
         for (int32_t p = 0; p < in->partitions_count; p++) {
             list_offset(request, topic, &in->partitions[p], &out->partitions[p]);
         }

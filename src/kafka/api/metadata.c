@@ -1,6 +1,6 @@
-/* metadata.c: brokers, topics, partitions and leaders. A topic that is asked for by name and does not exist is created
- * when the client allows it and auto.create.topics.enable is on; the answer waits for it, so that the client's next
- * request finds it. */
+/* metadata.c: brokers, topics, partitions and leaders. A topic that is asked for by name and does not exist
+ * is created when the client allows it and auto.create.topics.enable is on; the answer waits for it, so that
+ * the client's next request finds it. */
 #include "kafka/apis.h"
 #include "kafka/topics.h"
 
@@ -20,7 +20,8 @@ static bool wants_all(const kafka_request_t *request, const kafka_metadata_reque
     return body->topics_count < 0 || (request->header.api_version == 0 && body->topics_count == 0);
 }
 
-static void fill_ids(kafka_request_t *request, const int32_t *from, int32_t count, int32_t **ids, int32_t *ids_count)
+static void fill_ids(kafka_request_t *request, const int32_t *from, int32_t count, int32_t **ids,
+                     int32_t *ids_count)
 {
     *ids = ARENA_ARRAY(&request->arena, int32_t, count);
     if (count) memcpy(*ids, from, sizeof(int32_t) * (size_t)count);
@@ -39,7 +40,8 @@ static void fill_partition(kafka_request_t *request, const kafka_topic_t *topic,
     fill_ids(request, p->isr, p->isr_count, &out->isr_nodes, &out->isr_nodes_count);
 }
 
-static void fill_topic(kafka_request_t *request, const kafka_topic_t *topic, kafka_metadata_response_topic_t *out)
+static void fill_topic(kafka_request_t *request, const kafka_topic_t *topic,
+                       kafka_metadata_response_topic_t *out)
 {
     const kafka_metadata_request_t *body = request->body;
     out->name = arena_copy(&request->arena, kafka_topic_name(topic));
@@ -48,7 +50,8 @@ static void fill_topic(kafka_request_t *request, const kafka_topic_t *topic, kaf
     if (body->include_topic_authorized_operations) out->topic_authorized_operations = KAFKA_OPERATIONS_TOPIC;
     out->partitions_count = topic->partitions_count;
     out->partitions = kafka_metadata_response_partition_array(&request->arena, topic->partitions_count);
-    for (int32_t i = 0; i < topic->partitions_count; i++) fill_partition(request, topic, i, &out->partitions[i]);
+    for (int32_t i = 0; i < topic->partitions_count; i++)
+        fill_partition(request, topic, i, &out->partitions[i]);
 }
 
 static void fill_asked(kafka_request_t *request, const kafka_metadata_request_topic_t *asked, int16_t error,
@@ -56,8 +59,9 @@ static void fill_asked(kafka_request_t *request, const kafka_metadata_request_to
 {
     const kafka_t *kafka = request->kafka;
     bool by_id = !kafka_uuid_is_zero(asked->topic_id);
-    const kafka_topic_t *topic = by_id ? kafka_topic_by_id(kafka, asked->topic_id) : kafka_topic_get(kafka, asked->name);
-    if (topic) {
+    const kafka_topic_t *topic =
+        by_id ? kafka_topic_by_id(kafka, asked->topic_id) : kafka_topic_get(kafka, asked->name);
+    if (topic && !kafka_response_is_full(request)) {
         fill_topic(request, topic, out);
         return;
     }
@@ -117,7 +121,10 @@ static void one_less(metadata_job_t *job)
     if (--job->pending == 0) answer(job);
 }
 
-static void waited(void *user, kafka_topic_t *topic, int16_t error, const char *message) { one_less(user); }
+static void waited(void *user, kafka_topic_t *topic, int16_t error, const char *message)
+{
+    one_less(user);
+}
 
 static void created(void *user, kafka_topic_t *topic, int16_t error, const char *message)
 {
@@ -136,8 +143,8 @@ static bool may_create(const kafka_request_t *request, const kafka_metadata_requ
 {
     const kafka_metadata_request_t *body = request->body;
     return body->allow_auto_topic_creation && request->kafka->config.auto_create_topics_enable &&
-           kafka_uuid_is_zero(asked->topic_id) &&
-           !map_get(&request->kafka->topics, asked->name) && !kafka_topic_name_problem(asked->name, (arena_t *)&request->arena);
+           kafka_uuid_is_zero(asked->topic_id) && !map_get(&request->kafka->topics, asked->name) &&
+           !kafka_topic_name_problem(asked->name, (arena_t *)&request->arena);
 }
 
 void kafka_handle_metadata(kafka_request_t *request)

@@ -130,6 +130,10 @@ static int16_t check_group(commit_t *c)
         return c->request->header.api_version >= 9 ? KAFKA_GROUP_ID_NOT_FOUND : KAFKA_ILLEGAL_GENERATION;
     }
     if (!c->entry) c->entry = groups_create(groups, asked->group_id);
+    if (c->entry->cgroup) {
+        return cgroup_commit_check(c->entry->cgroup, asked->member_id, generation,
+                                   c->request->header.api_version);
+    }
     error = group_commit_check(c->entry->group, asked->member_id, asked->group_instance_id, generation, false,
                                groups_now(groups));
     groups_settle(c->entry);

@@ -21,18 +21,17 @@ static int16_t check_group(kafka_groups_t *groups, bytes_t group_id, group_entry
     int16_t error = groups_find(groups, group_id, ret_entry);
     if (error != KAFKA_NONE) return error;
     if (!*ret_entry) return KAFKA_GROUP_ID_NOT_FOUND;
-    const group_t *g = (*ret_entry)->group;
-    bool of_consumers = bytes_eq(g->protocol_type, BYTES_LIT("consumer"));
-    return g->state == GROUP_EMPTY || of_consumers ? KAFKA_NONE : KAFKA_NON_EMPTY_GROUP;
+    bool of_consumers = bytes_eq(groups_protocol_type(*ret_entry), BYTES_LIT("consumer"));
+    return groups_is_empty(*ret_entry) || of_consumers ? KAFKA_NONE : KAFKA_NON_EMPTY_GROUP;
 }
 
-static int16_t check_partition(const kafka_t *kafka, const group_t *group, bytes_t topic_name,
+static int16_t check_partition(const kafka_t *kafka, const group_entry_t *entry, bytes_t topic_name,
                                int32_t partition)
 {
     const kafka_topic_t *topic = kafka_topic_get(kafka, topic_name);
     if (!topic || partition < 0 || partition >= topic->partitions_count)
         return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
-    return group_subscribed(group, topic_name) ? KAFKA_GROUP_SUBSCRIBED_TO_TOPIC : KAFKA_NONE;
+    return groups_subscribed(entry, topic_name) ? KAFKA_GROUP_SUBSCRIBED_TO_TOPIC : KAFKA_NONE;
 }
 
 static void remove_topic(offset_deletion_t *d, groups_removal_t *removal, const group_entry_t *entry,
@@ -45,7 +44,7 @@ static void remove_topic(offset_deletion_t *d, groups_removal_t *removal, const 
         int32_t index = in->partitions[p].partition_index;
         kafka_offset_delete_response_partition_t *partition = &out->partitions[out->partitions_count++];
         partition->partition_index = index;
-        partition->error_code = check_partition(d->request->kafka, entry->group, in->name, index);
+        partition->error_code = check_partition(d->request->kafka, entry, in->name, index);
         if (partition->error_code != KAFKA_NONE) continue;
         if (group_offsets_get(&entry->offsets, in->name, index))
             groups_removal_add_offset(removal, in->name, index);

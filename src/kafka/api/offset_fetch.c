@@ -10,7 +10,7 @@ typedef kafka_offset_fetch_response_group_topic_partition_t out_partition_t;
 _Static_assert(sizeof(out_topic_t) == sizeof(kafka_offset_fetch_response_topic_t), "same shape");
 _Static_assert(sizeof(out_partition_t) == sizeof(kafka_offset_fetch_response_partition_t), "same shape");
 _Static_assert(sizeof(kafka_offset_fetch_request_topic_t) == sizeof(kafka_offset_fetch_request_group_topic_t),
-              "same");
+               "same");
 
 static void fill(out_partition_t *out, int32_t partition, const group_offset_t *offset)
 {
@@ -62,6 +62,9 @@ static void fetch_group(kafka_request_t *request, const kafka_offset_fetch_reque
     group_entry_t *entry;
     out->group_id = asked->group_id;
     out->error_code = groups_find(request->kafka->groups, asked->group_id, &entry);
+    if (out->error_code == KAFKA_NONE && entry && entry->cgroup) {
+        out->error_code = cgroup_fetch_check(entry->cgroup, asked->member_id, asked->member_epoch);
+    }
     if (out->error_code != KAFKA_NONE) return;
     if (asked->topics_count < 0) {
         fetch_all(&request->arena, entry, out);
@@ -87,6 +90,7 @@ static void fetch_one(kafka_request_t *request, kafka_offset_fetch_response_t *r
     const kafka_offset_fetch_request_t *body = request->body;
     kafka_offset_fetch_request_group_t asked = {
         .group_id = body->group_id,
+        .member_epoch = -1,
         .topics = (kafka_offset_fetch_request_group_topic_t *)body->topics,
         .topics_count = body->topics_count,
     };

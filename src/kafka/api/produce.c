@@ -1,5 +1,6 @@
-/* produce.c: Produce: one batch a partition goes from the request's frame to the log, is never copied and never opened. The
- * answer waits only where flush.messages asks for stable storage; all partitions of all requests of a turn share the sync.
+/* produce.c: Produce: one batch a partition goes from the request's frame to the log, is never copied and
+ * never opened. The answer waits only where flush.messages asks for stable storage; all partitions of all
+ * requests of a turn share the sync.
  *
  * acks=0 has no answer: an error closes the connection, so that the producer notices. */
 #include "kafka/apis.h"
@@ -7,7 +8,8 @@
 #include "kafka/record.h"
 
 #define ADMIN_CLIENT_ID "__admin_client"
-#define VERSION_WITH_BATCHES 3 /* older versions carry message sets; they are advertised for librdkafka's sake */
+#define VERSION_WITH_BATCHES                                                                                 \
+    3 /* older versions carry message sets; they are advertised for librdkafka's sake */
 #define VERSION_WITH_ZSTD 7
 
 typedef struct produce_wait {
@@ -25,9 +27,12 @@ typedef struct produce_commit {
 static void finish(kafka_request_t *request, const kafka_produce_response_t *response, bool failed)
 {
     const kafka_produce_request_t *body = request->body;
-    if (body->acks != 0) kafka_respond(request, response);
-    else if (failed) kafka_respond_close(request);
-    else kafka_respond_nothing(request);
+    if (body->acks != 0)
+        kafka_respond(request, response);
+    else if (failed)
+        kafka_respond_close(request);
+    else
+        kafka_respond_nothing(request);
 }
 
 static void committed(partition_commit_t *commit, int16_t error)
@@ -41,26 +46,51 @@ static void committed(partition_commit_t *commit, int16_t error)
     if (--wait->pending == 0) kafka_respond(wait->request, wait->response);
 }
 
-/* What a request of this version may carry, before the partition looks at it. */
-static int16_t check_version(int16_t version, bytes_t records, const char **ret_message)
+/* The batch at the front of `records`, as Kafka finds it: whole, or not yet; or an error code. */
+static int16_t next_batch(bytes_t records, bool *ret_whole, size_t *ret_bytes)
+{
+    enum { AT_MAGIC = 16, LENGTH_MIN = 14 };
+    *ret_whole = false;
+    if (records.len < LOG_BATCH_OVERHEAD_BYTES) return KAFKA_NONE;
+    int32_t length = (int32_t)load_be32(records.ptr + 8);
+    if (length < LENGTH_MIN) return KAFKA_CORRUPT_MESSAGE;
+    if (length > INT32_MAX - LOG_BATCH_OVERHEAD_BYTES)
+        return KAFKA_UNKNOWN_SERVER_ERROR; /* it overflows there */
+    if (records.len <= AT_MAGIC) return KAFKA_NONE;
+    if (records.ptr[AT_MAGIC] > 2) return KAFKA_CORRUPT_MESSAGE;
+    *ret_bytes = (size_t)length + LOG_BATCH_OVERHEAD_BYTES;
+    *ret_whole = *ret_bytes <= records.len;
+    return KAFKA_NONE;
+}
+
+/* What a request of this version may carry, before the partition looks at it: exactly one batch. Bytes behind
+ * it that make no batch are cut off. */
+static int16_t check_version(int16_t version, bytes_t *records, const char **ret_message)
 {
     enum { AT_MAGIC = 16, AT_ATTRIBUTES_LOW = 22 };
+    bool whole, more;
+    size_t bytes, more_bytes;
     if (version < VERSION_WITH_BATCHES) return KAFKA_UNSUPPORTED_VERSION;
-    if (records.len < LOG_BATCH_HEADER_BYTES) {
-        *ret_message = records.len == 0 ? "Produce requests must have exactly one record batch per partition"
-                                        : "Record batch is shorter than its header";
-        return records.len == 0 ? KAFKA_INVALID_RECORD : KAFKA_CORRUPT_MESSAGE;
-    }
-    if (records.ptr[AT_MAGIC] != 2) {
-        *ret_message = "Produce requests may only contain record batches with magic version 2";
-        return KAFKA_INVALID_RECORD;
-    }
-    int64_t bytes = (int64_t)(int32_t)load_be32(records.ptr + 8) + LOG_BATCH_OVERHEAD_BYTES;
-    if (bytes < (int64_t)records.len && bytes >= LOG_BATCH_HEADER_BYTES) {
+    int16_t error = next_batch(*records, &whole, &bytes);
+    if (error) return error;
+    if (!whole) {
         *ret_message = "Produce requests must have exactly one record batch per partition";
         return KAFKA_INVALID_RECORD;
     }
-    if (version < VERSION_WITH_ZSTD && (records.ptr[AT_ATTRIBUTES_LOW] & RECORD_COMPRESSION_MASK) == RECORD_ZSTD) {
+    if (records->ptr[AT_MAGIC] != 2) {
+        *ret_message = "Produce requests may only contain record batches with magic version 2";
+        return KAFKA_INVALID_RECORD;
+    }
+    error = next_batch(bytes_of(records->ptr + bytes, records->len - bytes), &more, &more_bytes);
+    if (error) return error;
+    if (more) {
+        *ret_message = "Produce requests must have exactly one record batch per partition";
+        return KAFKA_INVALID_RECORD;
+    }
+    records->len = bytes;
+    if (bytes < LOG_BATCH_HEADER_BYTES) return KAFKA_CORRUPT_MESSAGE;
+    if (version < VERSION_WITH_ZSTD &&
+        (records->ptr[AT_ATTRIBUTES_LOW] & RECORD_COMPRESSION_MASK) == RECORD_ZSTD) {
         *ret_message = "Produce requests before version 7 may not use zstd compression";
         return KAFKA_UNSUPPORTED_COMPRESSION_TYPE;
     }
@@ -76,10 +106,11 @@ static int16_t check_topic(kafka_request_t *request, const kafka_topic_t *topic,
         return KAFKA_INVALID_TOPIC_EXCEPTION;
     }
     if (acks == -1 && topic->config.min_insync_replicas > 1) { /* this broker is the only replica */
-        *ret_message = arena_printf(&request->arena,
-                                    "The size of the current ISR is insufficient to satisfy the min.isr requirement of "
-                                    "%" PRId64 " for topic %s",
-                                    topic->config.min_insync_replicas, topic->name);
+        *ret_message =
+            arena_printf(&request->arena,
+                         "The size of the current ISR is insufficient to satisfy the min.isr requirement of "
+                         "%" PRId64 " for topic %s",
+                         topic->config.min_insync_replicas, topic->name);
         return KAFKA_NOT_ENOUGH_REPLICAS;
     }
     return KAFKA_NONE;
@@ -98,7 +129,8 @@ static void answer_record_errors(kafka_request_t *request, const partition_appen
     }
 }
 
-/* Appends one partition's batch and fills its answer. The partition, when its answer must wait for the disk; else NULL. */
+/* Appends one partition's batch and fills its answer. The partition, when its answer must wait for the disk;
+ * else NULL. */
 static partition_t *produce_partition(kafka_request_t *request, const kafka_topic_t *topic,
                                       const kafka_produce_request_partition_t *in,
                                       kafka_produce_response_partition_t *answer)
@@ -109,10 +141,11 @@ static partition_t *produce_partition(kafka_request_t *request, const kafka_topi
     const char *message = NULL;
     int16_t error = check_topic(request, topic, body->acks, &message);
     if (!error) error = kafka_topic_partition_get(topic, in->index, &partition);
-    if (!error) error = check_version(request->header.api_version, in->records.bytes, &message);
+    bytes_t records = in->records.bytes;
+    if (!error) error = check_version(request->header.api_version, &records, &message);
     if (!error) {
         /* The frame is ours to write to: offset and epoch are patched where they lie. */
-        error = partition_append(partition, (uint8_t *)in->records.bytes.ptr, in->records.bytes.len, PARTITION_CLIENT,
+        error = partition_append(partition, (uint8_t *)records.ptr, records.len, PARTITION_CLIENT,
                                  &request->arena, &appended);
         message = appended.message;
     }
@@ -148,15 +181,16 @@ void kafka_handle_produce(kafka_request_t *request)
     kafka_produce_response_t *response = KAFKA_MESSAGE(request, produce_response);
     bool failed = false, acks_ok = body->acks >= -1 && body->acks <= 1;
     response->responses_count = body->topic_data_count;
-    response->responses = kafka_array_new(&kafka_produce_response_topic_shape, &request->arena, body->topic_data_count);
+    response->responses =
+        kafka_array_new(&kafka_produce_response_topic_shape, &request->arena, body->topic_data_count);
     for (int32_t t = 0; t < body->topic_data_count; t++) {
         const kafka_produce_request_topic_t *in = &body->topic_data[t];
         kafka_produce_response_topic_t *out = &response->responses[t];
         const kafka_topic_t *topic = kafka_topic_get(request->kafka, in->name);
         out->name = in->name;
         out->partition_responses_count = in->partition_data_count;
-        out->partition_responses =
-            kafka_array_new(&kafka_produce_response_partition_shape, &request->arena, in->partition_data_count);
+        out->partition_responses = kafka_array_new(&kafka_produce_response_partition_shape, &request->arena,
+                                                   in->partition_data_count);
         for (int32_t p = 0; p < in->partition_data_count; p++) {
             kafka_produce_response_partition_t *answer = &out->partition_responses[p];
             answer->index = in->partition_data[p].index;

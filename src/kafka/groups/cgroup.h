@@ -1,22 +1,23 @@
-/* cgroup.h: one group of the "consumer" protocol (KIP-848) as a pure state machine: heartbeats and a time go in, replies and
- * a list of what must be stored come out. The coordinator assigns; members only reconcile:
+/* cgroup.h: one group of the "consumer" protocol (KIP-848) as a pure state machine: heartbeats and a time go
+ * in, replies and a list of what must be stored come out. The coordinator assigns; members only reconcile:
  *
  *   Stable --- target changed, must give up ---> UnrevokedPartitions --- client has given up ---+
  *     ^  \                                                                                      |
  *     |   +--- target changed, wants what others still own ---> UnreleasedPartitions <----------+
  *     +-------------------- all of the target is its own ------------+
  *
- * Epochs: the group's grows with every change of members, subscriptions or topics; the assignment's says for which group epoch the
- * targets were computed; a member's says which target it has reached (it takes the new epoch only once it has revoked).
- * Invariant: no partition is owned by two members: one gets it only after no other holds or is yet to revoke it.
+ * Epochs: the group's grows with every change of members, subscriptions or topics; the assignment's says for
+ * which group epoch the targets were computed; a member's says which target it has reached (it takes the new
+ * epoch only once it has revoked). Invariant: no partition is owned by two members: one gets it only after no
+ * other holds or is yet to revoke it.
  *
- * Not served: topic patterns resolved by the broker (ConsumerGroupHeartbeat 1), and classic members within such a group (the
- * original's online migration): those are refused. */
+ * Not served: classic members within such a group (the original's online migration): they are refused. */
 #ifndef TRIVET_KAFKA_GROUPS_CGROUP_H
 #define TRIVET_KAFKA_GROUPS_CGROUP_H
 
 #include "base/list.h"
 #include "base/map.h"
+#include "kafka/groups/cgroup_regex.h"
 #include "kafka/groups/cgroup_set.h"
 #include "kafka/groups/group.h"
 
@@ -32,16 +33,16 @@ typedef struct cgroup_config {
 } cgroup_config_t;
 
 typedef enum cgroup_member_state { /* numbered as on disk */
-    CGROUP_MEMBER_STABLE = 0,
-    CGROUP_MEMBER_UNREVOKED = 1,
-    CGROUP_MEMBER_UNRELEASED = 2,
+                                   CGROUP_MEMBER_STABLE = 0,
+                                   CGROUP_MEMBER_UNREVOKED = 1,
+                                   CGROUP_MEMBER_UNRELEASED = 2,
 } cgroup_member_state_t;
 
 enum { /* what of a member must be stored */
-    CGROUP_DIRTY_METADATA = 1,
-    CGROUP_DIRTY_TARGET = 2,
-    CGROUP_DIRTY_CURRENT = 4,
-    CGROUP_DIRTY_GONE = 8, /* of a removed one: tombstones */
+       CGROUP_DIRTY_METADATA = 1,
+       CGROUP_DIRTY_TARGET = 2,
+       CGROUP_DIRTY_CURRENT = 4,
+       CGROUP_DIRTY_GONE = 8, /* of a removed one: tombstones */
 };
 
 typedef struct cgroup_member {
@@ -50,6 +51,8 @@ typedef struct cgroup_member {
     bytes_t instance_id, rack_id, client_id, client_host, assignor;
     bytes_t *topics; /* names, ascending; one allocation */
     size_t topics_count;
+    bytes_t regex; /* null, or a pattern of further topics */
+    cgroup_regex_t *compiled;
     int32_t rebalance_timeout_ms;
     int32_t epoch, previous_epoch;
     cgroup_member_state_t state;
@@ -77,6 +80,7 @@ typedef struct cgroup {
     list_t gone;            /* removed members whose tombstones are not stored yet */
     cgroup_topic_t *topics; /* what members read and exists, ascending by name, as of the group epoch */
     size_t topics_count;
+    uint64_t topics_version; /* of the broker's topics when `topics` was looked up */
     bool dirty_epoch, dirty_topics, dirty_assignment;
     int64_t next_deadline_ms;
 } cgroup_t;
@@ -84,7 +88,9 @@ typedef struct cgroup {
 typedef struct cgroup_host {
     /* Whether the topic exists, and what it is now. */
     bool (*topic)(void *user, bytes_t name, kafka_uuid_t *ret_id, int32_t *ret_partitions_count);
-    void (*random)(void *user, void *out, size_t bytes);
+    /* Another number whenever topics have come, grown or gone. */
+    uint64_t (*topics_version)(void *user);
+    void (*each_topic)(void *user, void (*each)(void *arg, bytes_t name), void *arg);
 } cgroup_host_t;
 
 cgroup_t *cgroup_new(bytes_t id, const cgroup_config_t *config, const cgroup_host_t *host, void *user);
@@ -98,7 +104,9 @@ typedef struct cgroup_heartbeat {
     bytes_t assignor;
     int32_t rebalance_timeout_ms; /* -1 */
     const bytes_t *topics;
-    int32_t topics_count; /* -1 */
+    int32_t topics_count;      /* -1 */
+    bytes_t regex;             /* null: unchanged; empty: none */
+    bool own_id_required;      /* ConsumerGroupHeartbeat >= 1: the client makes its id */
     const cgroup_set_t *owned; /* NULL */
 } cgroup_heartbeat_t;
 
@@ -116,8 +124,12 @@ int16_t cgroup_heartbeat_check(const cgroup_heartbeat_t *in, const char **ret_me
 void cgroup_heartbeat(cgroup_t *g, const cgroup_heartbeat_t *in, group_now_t now, cgroup_reply_t *ret_reply);
 /* Sessions and revocations that took too long. */
 void cgroup_tick(cgroup_t *g, group_now_t now);
-static inline int64_t cgroup_deadline_ms(const cgroup_t *g) { return g->next_deadline_ms; }
-/* KAFKA_NONE, UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH, UNSUPPORTED_VERSION (the API is older than the protocol). */
+static inline int64_t cgroup_deadline_ms(const cgroup_t *g)
+{
+    return g->next_deadline_ms;
+}
+/* KAFKA_NONE, UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH, UNSUPPORTED_VERSION (the API is older than the
+ * protocol). */
 int16_t cgroup_commit_check(const cgroup_t *g, bytes_t member_id, int32_t member_epoch, int16_t api_version);
 int16_t cgroup_fetch_check(const cgroup_t *g, bytes_t member_id, int32_t member_epoch);
 
@@ -134,6 +146,7 @@ cgroup_member_t *cgroup_find(const cgroup_t *g, bytes_t member_id);
 cgroup_member_t *cgroup_add(cgroup_t *g, bytes_t member_id);
 void cgroup_set_instance(cgroup_t *g, cgroup_member_t *m, bytes_t instance_id);
 void cgroup_set_topics(cgroup_member_t *m, const bytes_t *topics, size_t count);
+void cgroup_set_regex(cgroup_member_t *m, bytes_t regex);
 /* `tombstones`: keeps it on the list of what must be stored. */
 void cgroup_remove(cgroup_t *g, cgroup_member_t *m, bool tombstones);
 void cgroup_member_free(cgroup_member_t *m);

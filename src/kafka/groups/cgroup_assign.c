@@ -1,5 +1,6 @@
-/* cgroup_assign.c: the two assignors of the original, "uniform" (the default: balanced, and sticky: what need not move stays) and
- * "range" (each topic in contiguous stretches, so that equally numbered partitions of topics meet at one member). */
+/* cgroup_assign.c: the two assignors of the original, "uniform" (the default: balanced, and sticky: what need
+ * not move stays) and "range" (each topic in contiguous stretches, so that equally numbered partitions of
+ * topics meet at one member). */
 #include "kafka/groups/cgroup.h"
 
 static void set_target(cgroup_member_t *m, const cgroup_set_t *target)
@@ -9,7 +10,8 @@ static void set_target(cgroup_member_t *m, const cgroup_set_t *target)
     m->dirty |= CGROUP_DIRTY_TARGET;
 }
 
-/* ---- range --------------------------------------------------------------------------------------------------- */
+/* ---- range
+ * --------------------------------------------------------------------------------------------------- */
 
 static void range_topic(const cgroup_t *g, const cgroup_topic_t *topic, cgroup_set_t *targets)
 {
@@ -21,11 +23,13 @@ static void range_topic(const cgroup_t *g, const cgroup_topic_t *topic, cgroup_s
         cgroup_set_t *target = &targets[i++];
         if (!cgroup_reads(m, topic->name)) continue;
         int32_t share = topic->partitions_count / readers + (reader++ < topic->partitions_count % readers);
-        for (int32_t end = next + share; next < end; next++) cgroup_set_add(target, (cgroup_tp_t){topic->id, next});
+        for (int32_t end = next + share; next < end; next++)
+            cgroup_set_add(target, (cgroup_tp_t){topic->id, next});
     }
 }
 
-/* ---- uniform -------------------------------------------------------------------------------------------------- */
+/* ---- uniform
+ * -------------------------------------------------------------------------------------------------- */
 
 /* Each member keeps those of its target that exist, that it still reads and that nobody before it has. */
 static void keep_targets(const cgroup_t *g, cgroup_set_t *targets, cgroup_set_t *taken)
@@ -58,7 +62,8 @@ static size_t emptiest_reader(const cgroup_t *g, bytes_t topic, const cgroup_set
     return best;
 }
 
-static void hand_out(const cgroup_t *g, const cgroup_topic_t *topic, cgroup_set_t *targets, const cgroup_set_t *taken)
+static void hand_out(const cgroup_t *g, const cgroup_topic_t *topic, cgroup_set_t *targets,
+                     const cgroup_set_t *taken)
 {
     for (int32_t p = 0; p < topic->partitions_count; p++) {
         cgroup_tp_t tp = {topic->id, p};
@@ -91,8 +96,8 @@ static size_t fullest_holder(const cgroup_t *g, const cgroup_topic_t *topic, con
     return best;
 }
 
-/* Moves partitions of one topic from full to empty readers until none has two more than another. Each move brings the counts closer
- * together, so this ends. */
+/* Moves partitions of one topic from full to empty readers until none has two more than another. Each move
+ * brings the counts closer together, so this ends. */
 static bool level(const cgroup_t *g, const cgroup_topic_t *topic, cgroup_set_t *targets)
 {
     bool moved = false;
@@ -118,8 +123,6 @@ static void uniform(const cgroup_t *g, cgroup_set_t *targets)
         for (size_t t = 0; t < g->topics_count; t++) moved = level(g, &g->topics[t], targets) || moved;
     }
 }
-
-/* -------------------------------------------------------------------------------------------------------------- */
 
 void cgroup_assign(cgroup_t *g)
 {

@@ -1,5 +1,5 @@
-/* cgroup_set.h: sets of topic partitions, sorted by topic id and partition: what a member of a "consumer" group (KIP-848) owns, gives
- * up, or is to get. */
+/* cgroup_set.h: sets of topic partitions, sorted by topic id and partition: what a member of a "consumer"
+ * group (KIP-848) owns, gives up, or is to get. */
 #ifndef TRIVET_KAFKA_GROUPS_CGROUP_SET_H
 #define TRIVET_KAFKA_GROUPS_CGROUP_SET_H
 
@@ -16,7 +16,10 @@ typedef struct cgroup_set {
     size_t count, cap;
 } cgroup_set_t;
 
-static inline void cgroup_set_clear(cgroup_set_t *s) { s->count = 0; }
+static inline void cgroup_set_clear(cgroup_set_t *s)
+{
+    s->count = 0;
+}
 void cgroup_set_deinit(cgroup_set_t *s);
 bool cgroup_set_has(const cgroup_set_t *s, cgroup_tp_t tp);
 void cgroup_set_add(cgroup_set_t *s, cgroup_tp_t tp);

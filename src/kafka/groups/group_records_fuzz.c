@@ -1,5 +1,6 @@
 /* Feeds hostile bytes to what reads __consumer_offsets: records are decoded, groups loaded from them, their
  * members' subscriptions searched, and what was loaded lives through its sessions. */
+#include "kafka/groups/cgroup_records.h"
 #include "kafka/groups/group_records.h"
 
 #include "kafka/errors.h"
@@ -32,6 +33,43 @@ static void load(const group_record_t *record)
     }
     group_kill(g, KAFKA_NOT_COORDINATOR, now);
     group_free(g);
+}
+
+static bool find_topic(void *user, bytes_t name, kafka_uuid_t *ret_id, int32_t *ret_partitions_count)
+{
+    *ret_id = (kafka_uuid_t){{1}};
+    *ret_partitions_count = 3;
+    return name.len == 1;
+}
+
+static uint64_t topics_version(void *user)
+{
+    return 1;
+}
+
+static void each_topic(void *user, void (*each)(void *arg, bytes_t name), void *arg)
+{
+    each(arg, BYTES_LIT("t"));
+}
+
+/* A consumer-protocol group from one record; then it is stored again, and time passes. */
+static void load_consumer(bytes_t key, bytes_t value, arena_t *arena)
+{
+    const cgroup_config_t config = {45000, 5000, 100};
+    const cgroup_host_t host = {find_topic, topics_version, each_topic};
+    cgroup_record_kind_t kind;
+    bytes_t group_id;
+    if (cgroup_record_group(key, &kind, &group_id) != 0) return;
+    cgroup_t *g = cgroup_new(group_id, &config, &host, NULL);
+    if (cgroup_record_load(g, key, value, arena) == 0) {
+        cgroup_load_end(g, (group_now_t){1, 1});
+        (void)cgroup_subscribed(g, BYTES_LIT("t"));
+        cgroup_tick(g, (group_now_t){1000000, 1});
+        group_records_t records = {RECORD_BUILDER_INIT, 1};
+        (void)cgroup_records_add(&records, g);
+        record_builder_deinit(&records.builder);
+    }
+    cgroup_free(g);
 }
 
 /* The key's length, the key, the value. */

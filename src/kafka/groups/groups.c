@@ -39,6 +39,7 @@ static void on_timer(io_timer_t *timer)
     group_entry_t *entry = CONTAINER_OF(timer, group_entry_t, timer);
     entry->timer_due_ms = GROUP_NEVER_MS;
     group_tick(entry->group, groups_now(entry->groups));
+    if (entry->cgroup) cgroup_tick(entry->cgroup, groups_now(entry->groups));
     groups_settle(entry);
 }
 
@@ -72,6 +73,7 @@ void group_entry_unref(group_entry_t *entry)
     ASSERT(entry->removed);
     group_offsets_deinit(&entry->offsets);
     group_free(entry->group);
+    if (entry->cgroup) cgroup_free(entry->cgroup);
     mem_free(entry);
 }
 
@@ -214,6 +216,7 @@ static group_store_t *next_store(const group_t *group)
 static void set_timer(group_entry_t *entry)
 {
     int64_t due_ms = group_deadline_ms(entry->group);
+    if (entry->cgroup) due_ms = MIN(due_ms, cgroup_deadline_ms(entry->cgroup));
     if (entry->removed || due_ms >= entry->timer_due_ms)
         return; /* an early run is harmless: it sets the next */
     entry->timer_due_ms = due_ms;
@@ -225,6 +228,7 @@ void groups_settle(group_entry_t *entry)
 {
     group_entry_ref(entry);
     for (group_store_t *store; (store = next_store(entry->group));) start_store(entry, store);
+    if (entry->cgroup) groups__flush_consumer(entry);
     set_timer(entry);
     group_entry_unref(entry);
 }
@@ -287,11 +291,19 @@ static kafka_groups_t *of_listener(kafka_topic_listener_t *listener)
 static void on_topic_created(kafka_topic_listener_t *listener, kafka_topic_t *topic)
 {
     kafka_groups_t *groups = of_listener(listener);
+    groups->topics_version++;
     if (groups->stopped || !bytes_eq(kafka_topic_name(topic), BYTES_LIT(GROUPS_TOPIC))) return;
     groups->topic = topic;
     groups->partitions_count = topic->partitions_count;
     groups->partitions = mem_zalloc(sizeof(groups->partitions[0]) * (size_t)topic->partitions_count);
     groups__load_start(groups);
+}
+
+/* Consumer groups must hear of it. (Groups stay where they are, should it be __consumer_offsets that grew.)
+ */
+static void on_topic_grown(kafka_topic_listener_t *listener, kafka_topic_t *topic, int32_t first)
+{
+    of_listener(listener)->topics_version++;
 }
 
 static void forget_all(kafka_groups_t *groups)
@@ -308,6 +320,7 @@ static void forget_all(kafka_groups_t *groups)
 static void on_topic_deleted(kafka_topic_listener_t *listener, kafka_topic_t *topic)
 {
     kafka_groups_t *groups = of_listener(listener);
+    groups->topics_version++;
     if (topic == groups->topic) {
         forget_all(groups);
     } else {
@@ -335,8 +348,10 @@ kafka_groups_t *kafka_groups_new(kafka_t *kafka)
         .members_max = (int32_t)config->group_max_size,
     };
     groups->host = (group_host_t){on_joined, on_synced, on_store, on_random};
+    groups__consumer_init(groups);
     list_init(&groups->waiters);
     groups->listener.created = on_topic_created;
+    groups->listener.grown = on_topic_grown;
     groups->listener.deleted = on_topic_deleted;
     kafka_topic_listen(kafka, &groups->listener);
     io_timer_init(kafka->loop, &groups->expiry_timer, on_expiry_timer);

@@ -10,6 +10,7 @@
 #ifndef TRIVET_KAFKA_GROUPS_GROUPS_H
 #define TRIVET_KAFKA_GROUPS_GROUPS_H
 
+#include "kafka/groups/cgroup_records.h"
 #include "kafka/groups/group.h"
 #include "kafka/groups/group_records.h"
 #include "kafka/kafka_internal.h"
@@ -20,7 +21,8 @@
 /* One group with its offsets. Reference counted: the table holds one, each write under way another. */
 typedef struct group_entry {
     kafka_groups_t *groups;
-    group_t *group;
+    group_t *group;   /* of the classic protocol; empty while there is a consumer group */
+    cgroup_t *cgroup; /* of the consumer protocol (KIP-848), or NULL */
     group_offsets_t offsets;
     int32_t partition;
     uint32_t refs;
@@ -57,6 +59,14 @@ static inline void group_entry_ref(group_entry_t *entry)
 }
 void group_entry_unref(group_entry_t *entry);
 
+/* ---- asking, whichever protocol the group speaks ---- */
+
+const char *groups_type_text(const group_entry_t *entry);  /* "classic", "consumer" */
+const char *groups_state_text(const group_entry_t *entry); /* "Stable" ... */
+bytes_t groups_protocol_type(const group_entry_t *entry);  /* "consumer"; null of simple groups */
+bool groups_is_empty(const group_entry_t *entry);
+bool groups_subscribed(const group_entry_t *entry, bytes_t topic);
+
 /* ---- acting ---- */
 
 group_now_t groups_now(const kafka_groups_t *groups);
@@ -66,6 +76,12 @@ void groups_settle(group_entry_t *entry);
 /* Where replies to parked requests go: api/join_group.c, api/sync_group.c. */
 void kafka_join_group_reply(kafka_request_t *request, const group_t *group, const group_join_reply_t *reply);
 void kafka_sync_group_reply(kafka_request_t *request, const group_sync_reply_t *reply);
+
+/* Makes a group speak the other protocol. Only an empty one can: false when it is not, or when it does
+ * already. What the old protocol has stored is taken back by tombstones. */
+bool groups_become_classic(group_entry_t *entry);
+bool groups_become_consumer(group_entry_t *entry);
+int32_t groups_heartbeat_interval_ms(const kafka_groups_t *groups);
 
 /* One append. The caller fills `records` (at least one), keeps the write alive until `done`, and deinits the
  * builder. `done` gets a code fit for group clients; it may run within groups_write. */

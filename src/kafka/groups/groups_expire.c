@@ -49,7 +49,11 @@ void groups_removal_add_offset(groups_removal_t *r, bytes_t topic, int32_t parti
 static void add_group_tombstone(groups_removal_t *r)
 {
     r->group_too = true;
-    group_records_add_group_tombstone(&r->write.records, r->entry->group->id);
+    if (r->entry->cgroup) {
+        cgroup_records_add_tombstones(&r->write.records, r->entry->group->id);
+    } else {
+        group_records_add_group_tombstone(&r->write.records, r->entry->group->id);
+    }
 }
 
 void groups_removal_add_group(groups_removal_t *r)
@@ -83,7 +87,7 @@ static void on_written(groups_write_t *write, int16_t error)
             group_offsets_remove(&entry->offsets, r->offsets[i].topic, r->offsets[i].partition);
         }
         /* Who joined meanwhile keeps the group: its next generation is a record again. */
-        bool unused = entry->group->state == GROUP_EMPTY && entry->offsets.count == 0;
+        bool unused = groups_is_empty(entry) && entry->offsets.count == 0;
         if (r->group_too && unused) groups_remove(entry);
     }
     finish(r, error);
@@ -101,9 +105,11 @@ void groups_removal_run(groups_removal_t *r)
 /* ---- retention -------------------------------------------------------------------------------------- */
 
 /* Since when an offset counts as unused; false when nothing of this group expires now. */
-static bool unused_since(const group_t *g, const group_offset_t *offset, int64_t *ret_ms)
+static bool unused_since(const group_entry_t *entry, const group_offset_t *offset, int64_t *ret_ms)
 {
+    const group_t *g = entry->group;
     *ret_ms = offset->commit_ms;
+    if (entry->cgroup) return true; /* as the original: from the commit on, but for what is being read */
     if (!g->protocol_type.ptr) return true; /* a simple consumer's: from the commit on */
     if (g->state == GROUP_EMPTY) {
         if (g->state_since_ms != -1) *ret_ms = g->state_since_ms;
@@ -112,10 +118,11 @@ static bool unused_since(const group_t *g, const group_offset_t *offset, int64_t
     return g->state == GROUP_STABLE && bytes_eq(g->protocol_type, BYTES_LIT("consumer"));
 }
 
-static bool is_expired(const group_t *g, const group_offset_t *offset, int64_t now_ms, int64_t retention_ms)
+static bool is_expired(const group_entry_t *entry, const group_offset_t *offset, int64_t now_ms,
+                       int64_t retention_ms)
 {
     int64_t since_ms;
-    if (!unused_since(g, offset, &since_ms)) return false;
+    if (!unused_since(entry, offset, &since_ms)) return false;
     if (offset->expire_ms != -1) return now_ms >= offset->expire_ms;
     return now_ms - since_ms >= retention_ms;
 }
@@ -127,9 +134,9 @@ static void expire_group(group_entry_t *entry, int64_t retention_ms)
         groups_removal_new(entry, NULL, NULL); /* after a failure the next round tries again */
     size_t cursor = 0;
     for (const group_topic_t *t; (t = group_offsets_next(&entry->offsets, &cursor));) {
-        if (group_subscribed(g, t->name)) continue;
+        if (groups_subscribed(entry, t->name)) continue;
         for (size_t i = 0; i < t->count && r->write.records.builder.buf.len < TOMBSTONES_BYTES_MAX; i++) {
-            if (!is_expired(g, &t->entries[i].value, r->write.records.now_ms, retention_ms)) continue;
+            if (!is_expired(entry, &t->entries[i].value, r->write.records.now_ms, retention_ms)) continue;
             groups_removal_add_offset(r, t->name, t->entries[i].partition);
         }
     }

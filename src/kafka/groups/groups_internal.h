@@ -14,6 +14,8 @@ struct kafka_groups {
     kafka_t *kafka;
     group_config_t config;
     group_host_t host;
+    cgroup_config_t cgroup_config;
+    cgroup_host_t cgroup_host;
     kafka_topic_listener_t listener;
     map_t entries;        /* id -> group_entry_t */
     kafka_topic_t *topic; /* NULL until it exists */
@@ -25,12 +27,19 @@ struct kafka_groups {
     list_t waiters; /* groups_waiter_t, for the topic */
     bool creating;
     io_timer_t expiry_timer;
+    uint64_t topics_version; /* counts topics coming, growing and going */
     bool stopped;
 };
 
 /* groups_load.c */
 void groups__load_start(kafka_groups_t *groups);
 void groups__load_stop(kafka_groups_t *groups);
+
+/* groups_consumer.c */
+void groups__consumer_init(kafka_groups_t *groups);
+cgroup_t *groups__cgroup_new(group_entry_t *entry);
+/* Stores what heartbeats and time have changed, for nobody who waits. */
+void groups__flush_consumer(group_entry_t *entry);
 
 /* groups_expire.c */
 void groups__expire(kafka_groups_t *groups);

@@ -40,6 +40,24 @@ static void replay_offset(kafka_groups_t *groups, const group_record_t *record)
     group_offsets_put(&entry->offsets, record->topic, record->partition, &record->offset);
 }
 
+static int replay_consumer(kafka_groups_t *groups, const record_t *stored, arena_t *arena)
+{
+    cgroup_record_kind_t kind;
+    bytes_t group_id;
+    int err = cgroup_record_group(stored->key, &kind, &group_id);
+    if (err) return err == ERR_NOT_FOUND ? 0 : err; /* of a kind that this broker does not keep */
+    group_entry_t *entry = map_get(&groups->entries, group_id);
+    if (!stored->value.ptr && (!entry || !entry->cgroup)) return 0;
+    if (!stored->value.ptr && kind == CGROUP_RECORD_EPOCH) {
+        cgroup_free(entry->cgroup);
+        entry->cgroup = NULL;
+        return 0;
+    }
+    if (!entry) entry = groups__entry_new(groups, group_id);
+    if (!entry->cgroup) entry->cgroup = groups__cgroup_new(entry);
+    return cgroup_record_load(entry->cgroup, stored->key, stored->value, arena);
+}
+
 static int replay(kafka_groups_t *groups, const record_t *stored, arena_t *arena)
 {
     arena_reset(arena);
@@ -47,7 +65,8 @@ static int replay(kafka_groups_t *groups, const record_t *stored, arena_t *arena
     int err = group_record_decode(stored->key, stored->value, arena, &record);
     if (err) return err;
     if (record.kind == GROUP_RECORD_GROUP) return replay_group(groups, &record);
-    if (record.kind == GROUP_RECORD_OFFSET) replay_offset(groups, &record);
+    if (record.kind == GROUP_RECORD_OTHER) return replay_consumer(groups, stored, arena);
+    replay_offset(groups, &record);
     return 0;
 }
 
@@ -92,7 +111,7 @@ static int replay_batches(kafka_groups_t *groups, bytes_t data)
 static bool is_nothing(const group_entry_t *entry)
 {
     const group_t *g = entry->group;
-    return entry->offsets.count == 0 && !g->protocol_type.ptr && g->generation == 0;
+    return entry->offsets.count == 0 && !entry->cgroup && !g->protocol_type.ptr && g->generation == 0;
 }
 
 /* The groups of a loaded partition start to live; those of which only tombstones were left go. */
@@ -109,6 +128,7 @@ static void activate(kafka_groups_t *groups, int32_t index)
             continue;
         }
         group_load_end(mine[i]->group, groups_now(groups));
+        if (mine[i]->cgroup) cgroup_load_end(mine[i]->cgroup, groups_now(groups));
         groups_settle(mine[i]);
     }
     mem_free(mine);

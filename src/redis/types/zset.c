@@ -68,14 +68,21 @@ static const uint8_t *lp_seek_bound(const uint8_t *lp, const ztree_bound_t *b, s
     return p;
 }
 
+/* A score as a listpack keeps it, where zero has no sign. */
+static bytes_t stored_score(double score, char room[DOUBLE_CHARS_MAX])
+{
+    return bytes_of(room, format_double(room, score == 0 ? 0 : score));
+}
+
 static uint8_t *lp_add_pair(uint8_t *lp, bytes_t member, double score)
 {
-    char text[DOUBLE_CHARS_MAX];
-    size_t rank, len = format_double(text, score);
+    char room[DOUBLE_CHARS_MAX];
+    size_t rank;
+    bytes_t text = stored_score(score, room);
     ztree_bound_t bound = {ZBOUND_ITEM_GE, score, member};
     const uint8_t *p = lp_seek_bound(lp, &bound, &rank);
-    if (!p) return lp_append(lp_append(lp, member), bytes_of(text, len));
-    lp = lp_insert(lp, p, bytes_of(text, len), &p);
+    if (!p) return lp_append(lp_append(lp, member), text);
+    lp = lp_insert(lp, p, text, &p);
     return lp_insert(lp, p, member, NULL);
 }
 
@@ -397,25 +404,29 @@ static void order_item(void *user, void *entry)
     ztree_insert(&z->tree, entry);
 }
 
-value_t zset_finish(zset_t *z, const redis_config_t *config)
+value_t zset_finish(zset_t *z)
 {
     table_each(&z->members, order_item, z);
-    size_t longest = 0, total = 0;
+    return (value_t){z, ENC_SKIPLIST};
+}
+
+void zset_compact(value_t *v, const redis_config_t *config)
+{
+    zset_t *z = v->ptr;
+    char room[DOUBLE_CHARS_MAX];
+    if (z->tree.count > config->zset_max_listpack_entries) return;
+    size_t bytes = 0;
     for (ztree_pos_t pos = ztree_at(&z->tree, 0); pos.node; pos = ztree_next(pos)) {
-        longest = MAX(longest, (size_t)ztree_item(pos)->len);
-        total += ztree_item(pos)->len + 64;
+        bytes += ztree_item(pos)->len + 64;
+        if (ztree_item(pos)->len > config->zset_max_listpack_value || bytes > LP_BYTES_MAX) return;
     }
-    if (z->tree.count > config->zset_max_listpack_entries || longest > config->zset_max_listpack_value ||
-        total > LP_BYTES_MAX)
-        return (value_t){z, ENC_SKIPLIST};
-    char text[DOUBLE_CHARS_MAX];
     uint8_t *lp = lp_new(0);
     for (ztree_pos_t pos = ztree_at(&z->tree, 0); pos.node; pos = ztree_next(pos)) {
         lp = lp_append(lp, zitem_member(ztree_item(pos)));
-        lp = lp_append(lp, bytes_of(text, format_double(text, ztree_item(pos)->score)));
+        lp = lp_append(lp, stored_score(ztree_item(pos)->score, room));
     }
     zset_dispose(z);
-    return (value_t){lp, ENC_LISTPACK};
+    *v = (value_t){lp, ENC_LISTPACK};
 }
 
 void zset_free(value_t v)

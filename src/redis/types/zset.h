@@ -69,8 +69,10 @@ zset_t *zset_begin(void);
 zitem_t *zset_accumulate(zset_t *z, bytes_t member, double score, bool *ret_added);
 /* Takes an accumulated member out again. */
 void zset_drop(zset_t *z, bytes_t member);
-/* Orders the members; small sets become listpacks. */
-value_t zset_finish(zset_t *z, const redis_config_t *config);
+/* Orders the members: a sorted set in its large encoding. */
+value_t zset_finish(zset_t *z);
+/* Makes a set from zset_finish a listpack if it is small enough. */
+void zset_compact(value_t *v, const redis_config_t *config);
 void zset_free(value_t v);
 
 #endif

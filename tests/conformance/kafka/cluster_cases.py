@@ -124,6 +124,7 @@ def configs_change_one_by_one(peer):
 
 
 def coordinators_are_found_by_kind(peer):
+    _settle(peer)
     for key, kind in (("g", 0), ("", 0), ("g", 9)):
         peer.ask("FindCoordinator", 2, key=key, type=kind)
     peer.ask("FindCoordinator", 4, type=0, keys=["a", "b"])
@@ -283,6 +284,8 @@ def groups_are_listed_by_state(peer):
 
 
 def producer_ids_are_given_out_once(peer):
+    while peer.connection.ask("InitProducerId", 1, transaction=None, timeout=1000)["error"] == 14:
+        pass  # the coordinator is still loading
     first = peer.connection.ask("InitProducerId", 1, transaction=None, timeout=1000)
     second = peer.connection.ask("InitProducerId", 3, transaction=None, timeout=1000, producer=-1, epoch=-1)
     told = [(one["error"], one["epoch"], one["producer"] >= 0) for one in (first, second)]

@@ -9,6 +9,8 @@ PAIRED = {"HGETALL"}
 SCANS = {"SCAN", "SSCAN", "HSCAN", "ZSCAN"}
 RANDOM = {"SRANDMEMBER", "HRANDFIELD", "ZRANDMEMBER", "RANDOMKEY"}
 CLOCKED = {"TTL", "PTTL"}
+# Moments: those that commands name outright lie in the year 3021, all others were reckoned from now.
+MOMENTS = {"EXPIRETIME": 33_177_000_000, "PEXPIRETIME": 33_177_000_000_000}
 
 
 def key_of(item):
@@ -35,6 +37,8 @@ def normal(words, reply):
         return shape(reply)
     if name in CLOCKED and tag == ":":
         return tag, value if value < 0 else "positive"
+    if name in MOMENTS and tag == ":":
+        return tag, value if value < 0 or value > MOMENTS[name] else "reckoned from now"
     if tag in "*~" and value and name in UNORDERED:
         return tag, sorted(value, key=key_of)
     if tag == "*" and value and name in PAIRED:

@@ -1,0 +1,139 @@
+/* consumer_group_heartbeat.c: ConsumerGroupHeartbeat: the one request by which members of a consumer-protocol
+ * group join, stay, learn their assignment and leave. Answered once what it changed is stored. */
+#include "kafka/api/group_apis.h"
+
+typedef struct beat {
+    groups_write_t write;
+    kafka_request_t *request;
+    group_entry_t *entry;
+    kafka_consumer_group_heartbeat_response_t *response;
+} beat_t;
+
+static void fail(kafka_request_t *request, int16_t error, const char *message)
+{
+    kafka_consumer_group_heartbeat_response_t *response =
+        KAFKA_MESSAGE(request, consumer_group_heartbeat_response);
+    response->error_code = error;
+    response->error_message = message ? bytes_str(message) : bytes_str(kafka_error_text(error));
+    kafka_respond(request, response);
+}
+
+/* A member that does not bring an id gets one: 16 random bytes in Kafka's form of a UUID. */
+static bytes_t member_id_of(kafka_request_t *request, const kafka_consumer_group_heartbeat_request_t *asked)
+{
+    if (asked->member_id.len || asked->member_epoch != 0) return asked->member_id;
+    kafka_uuid_t id;
+    io_random(request->kafka->loop, id.bytes, sizeof(id.bytes));
+    char *text = arena_alloc(&request->arena, KAFKA_UUID_CHARS + 1);
+    kafka_uuid_format(id, text);
+    return bytes_str(text);
+}
+
+static cgroup_heartbeat_t heartbeat_of(kafka_request_t *request,
+                                       const kafka_consumer_group_heartbeat_request_t *asked,
+                                       cgroup_set_t *owned)
+{
+    bytes_t host = kafka_request_client_host(request);
+    const char *client_host = arena_printf(&request->arena, "/%.*s", (int)host.len, (const char *)host.ptr);
+    if (asked->topic_partitions_count >= 0) {
+        cgroup_set_from_wire(owned, asked->topic_partitions, asked->topic_partitions_count);
+    }
+    return (cgroup_heartbeat_t){
+        .member_id = member_id_of(request, asked),
+        .member_epoch = asked->member_epoch,
+        .instance_id = asked->instance_id,
+        .rack_id = asked->rack_id,
+        .client_id = request->header.client_id,
+        .client_host = bytes_str(client_host),
+        .assignor = asked->server_assignor,
+        .rebalance_timeout_ms = asked->rebalance_timeout_ms,
+        .topics = asked->subscribed_topic_names,
+        .topics_count = asked->subscribed_topic_names_count,
+        .regex = asked->subscribed_topic_regex,
+        .own_id_required = request->header.api_version >= 1,
+        .owned = asked->topic_partitions_count >= 0 ? owned : NULL,
+    };
+}
+
+/* The group to talk to; only joining makes one, or changes an empty classic one. */
+static int16_t find(kafka_request_t *request, bytes_t group_id, bool joining, group_entry_t **ret_entry)
+{
+    kafka_groups_t *groups = request->kafka->groups;
+    group_entry_t *entry;
+    int16_t error = groups_find(groups, group_id, &entry);
+    if (error != KAFKA_NONE) return error;
+    if (!entry && joining) entry = groups_create(groups, group_id);
+    if (entry && !entry->cgroup && joining) groups_become_consumer(entry);
+    if (!entry || !entry->cgroup) return KAFKA_GROUP_ID_NOT_FOUND;
+    *ret_entry = entry;
+    return KAFKA_NONE;
+}
+
+static kafka_consumer_group_heartbeat_response_t *response_of(kafka_request_t *request,
+                                                              const cgroup_reply_t *reply)
+{
+    kafka_consumer_group_heartbeat_response_t *response =
+        KAFKA_MESSAGE(request, consumer_group_heartbeat_response);
+    response->member_id = arena_copy(&request->arena, reply->member_id);
+    response->member_epoch = reply->member_epoch;
+    if (reply->member_epoch >= 0)
+        response->heartbeat_interval_ms = groups_heartbeat_interval_ms(request->kafka->groups);
+    if (reply->assignment) {
+        response->assignment = kafka_consumer_group_heartbeat_response_assignment_array(&request->arena, 1);
+        response->assignment->topic_partitions = (void *)cgroup_wire_topics(
+            &request->arena, reply->assignment, &response->assignment->topic_partitions_count);
+    }
+    return response;
+}
+
+static void on_written(groups_write_t *write, int16_t error)
+{
+    beat_t *beat = CONTAINER_OF(write, beat_t, write);
+    group_entry_t *entry = beat->entry;
+    record_builder_deinit(&write->records.builder);
+    if (error == KAFKA_NONE) {
+        kafka_respond(beat->request, beat->response);
+    } else {
+        fail(beat->request, error, NULL);
+    }
+    group_entry_unref(entry);
+}
+
+static void beat(kafka_request_t *request, group_entry_t *entry, const cgroup_heartbeat_t *in)
+{
+    cgroup_reply_t reply;
+    kafka_groups_t *groups = request->kafka->groups;
+    cgroup_heartbeat(entry->cgroup, in, groups_now(groups), &reply);
+    if (reply.error != KAFKA_NONE) {
+        fail(request, reply.error, reply.message);
+        return;
+    }
+    beat_t *b = ARENA_NEW(&request->arena, beat_t);
+    *b = (beat_t){.request = request, .entry = entry, .response = response_of(request, &reply)};
+    b->write.records = (group_records_t){RECORD_BUILDER_INIT, groups_now(groups).wall_ms};
+    group_entry_ref(entry);
+    bool dirty = cgroup_records_add(&b->write.records, entry->cgroup);
+    groups_settle(entry);
+    if (dirty) {
+        groups_write(groups, entry->partition, &b->write, on_written);
+    } else {
+        on_written(&b->write, KAFKA_NONE);
+    }
+}
+
+void kafka_handle_consumer_group_heartbeat(kafka_request_t *request)
+{
+    const kafka_consumer_group_heartbeat_request_t *asked = request->body;
+    cgroup_set_t owned = {0};
+    cgroup_heartbeat_t in = heartbeat_of(request, asked, &owned);
+    const char *message = asked->group_id.len ? NULL : "GroupId can't be empty.";
+    int16_t error = message ? KAFKA_INVALID_REQUEST : cgroup_heartbeat_check(&in, &message);
+    group_entry_t *entry;
+    if (error == KAFKA_NONE) error = find(request, asked->group_id, in.member_epoch == 0, &entry);
+    if (error == KAFKA_NONE) {
+        beat(request, entry, &in);
+    } else {
+        fail(request, error, message);
+    }
+    cgroup_set_deinit(&owned);
+}

@@ -1,0 +1,91 @@
+"""Killed with -9 at random moments while clients write, a server has everything that it acknowledged."""
+
+import random
+import threading
+
+import pytest
+
+from harness import originals
+from harness.trivet import Trivet
+
+from .writers import WRITERS
+
+ROUNDS, ROUNDS_SOAK = 5, 50
+
+
+class Busy(threading.Thread):
+    """A writer at work until the server goes away. Anything but that is a failure, kept in `problem`."""
+
+    def __init__(self, writer, port):
+        super().__init__(daemon=True)
+        self.writer, self.port, self.problem = writer, port, None
+        self.windows = 0
+        self.start()
+
+    def run(self):
+        try:
+            self.writer.connect(self.port)
+            while True:
+                self.writer.write()
+                self.windows += 1
+        except OSError:
+            pass
+        except Exception as problem:
+            self.problem = problem
+
+
+def crash(server, writers, draw, rounds):
+    written = 0
+    for number in range(rounds):
+        busy = [Busy(writer, server.port_of(writer.wing)) for writer in writers]
+        busy[0].join(draw.uniform(0.05, 0.5) + (1 if number == 0 else 0))
+        server.kill9()
+        for one in busy:
+            one.join(60)
+            assert not one.is_alive(), "the writer did not notice"
+            assert one.problem is None, repr(one.problem)
+            written += one.windows
+        server.start()
+        for writer in writers:
+            writer.check(server.port_of(writer.wing))
+    assert written > rounds, "hardly anything was written, so nothing was shown"
+
+
+def rounds_of(request, target):
+    if request.config.getoption("--soak"):
+        return ROUNDS_SOAK
+    return ROUNDS if target == "trivet" else 2
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("wing", list(WRITERS))
+def test_what_was_acknowledged_survives_kill(request, target, launch, wing):
+    writer = WRITERS[wing]()
+    server = launch(wing, **writer.directives)
+    crash(server, [writer], random.Random(f"{wing} {request.config.getoption('--seed')}"), rounds_of(request, target))
+
+
+@pytest.mark.trivet_only
+@pytest.mark.timeout(1800)
+def test_all_three_wings_at_once_survive_kill(request, target):
+    writers = [writer() for writer in WRITERS.values()]
+    with Trivet({writer.wing: writer.directives for writer in writers}) as server:
+        server.start()
+        crash(server, writers, random.Random(request.config.getoption("--seed")), rounds_of(request, target))
+
+
+@pytest.mark.parametrize("wing", list(WRITERS))
+def test_what_was_acknowledged_survives_a_clean_stop(launch, wing):
+    writer = WRITERS[wing]()
+    server = launch(wing, **writer.directives)
+    writer.connect(server.port_of(wing))
+    for _ in range(20):
+        writer.write()
+    status = server.stop()
+    assert status in (0, 143), f"exit status {status}"
+    server.start()
+    writer.check(server.port_of(wing))
+
+
+def test_every_wing_has_an_original_to_check_the_test_with():
+    assert set(WRITERS) == set(originals.ORIGINALS)

@@ -1,0 +1,46 @@
+import pytest
+
+from wire import jute, kafka, resp
+
+
+def redis_answers(port):
+    with resp.Connection(port) as connection:
+        assert connection.ask("PING") == ("+", "PONG")
+
+
+def kafka_answers(port):
+    with kafka.Connection(port) as connection:
+        assert connection.ask("ApiVersions", 0)["error"] == 0
+
+
+def zookeeper_answers(port):
+    connection = jute.Connection(port)
+    assert connection.ask(jute.EXISTS, jute.read("/"))[2] == 0
+    connection.end()
+
+
+ANSWERS = {"redis": redis_answers, "kafka": kafka_answers, "zookeeper": zookeeper_answers}
+
+
+@pytest.fixture
+def ports(shared, request):
+    """ports[wing]; afterwards each wing that was used must still answer a newcomer."""
+
+    class Used(dict):
+        def __missing__(self, wing):
+            server = shared.of(wing)
+            self[wing] = server.port_of(wing)
+            self.servers = getattr(self, "servers", []) + [server]
+            return self[wing]
+
+    used = Used()
+    yield used
+    for wing, port in used.items():
+        ANSWERS[wing](port)
+    for server in getattr(used, "servers", []):
+        assert server.alive(), f"{server.name} died:\n{server.log_tail(60)}"
+
+
+@pytest.fixture
+def answers():
+    return ANSWERS

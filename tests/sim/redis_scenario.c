@@ -1,0 +1,357 @@
+/* redis_scenario.c: the Redis wing with appendfsync always, and a client on another machine, through crashes.
+ *
+ * The client sends changes, many in flight, as MULTI ... EXEC or as one MSET. Each writes its number into `seq`, sets or deletes a
+ * few keys, and some add to a list and a sum, so that a change applied twice shows. After each death of the server its
+ * file is read back: all changes that were answered are there, and the data is exactly what the first `seq` changes make.
+ *
+ * The format of the file is Redis's and has no checksums: the disk of this scenario writes in order, else a hole in the
+ * part that was not synced could read as another command. */
+#include "scenario.h"
+
+#include "base/buf.h"
+#include "net/net.h"
+#include "redis/redis.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define PORT 6379
+#define LIVES_MAX 6
+#define CHANGES_PER_LIFE_MAX 120
+#define CHANGES_MAX ((LIVES_MAX + 1) * CHANGES_PER_LIFE_MAX)
+#define KEYS 12
+#define EDITS_MAX 3
+#define IN_FLIGHT_MAX 20
+#define STEP_MS_MAX 8
+#define REPLIES_PER_CHANGE_MAX (EDITS_MAX + 6)
+
+typedef struct edit {
+    int key;
+    uint32_t value; /* 0 = absent */
+} edit_t;
+
+typedef struct change {
+    int edits_count;
+    edit_t edits[EDITS_MAX];
+    bool counts; /* adds to the list and the sum */
+} change_t;
+
+typedef struct redis_world {
+    run_t *run;
+    sim_node_t *server, *client;
+    /* the server's process */
+    io_loop_t *loop;
+    net_t *net;
+    redis_t *redis;
+    /* what was sent */
+    change_t changes[CHANGES_MAX];
+    int changes_count, acknowledged;
+    uint32_t values;
+    /* the client */
+    io_stream_t *stream;
+    buf_t in, out;
+    io_timer_t sender;
+    int changes_left;
+    int expected[IN_FLIGHT_MAX * 2]; /* replies still due for each request in flight, oldest first */
+    bool is_change[IN_FLIGHT_MAX * 2];
+    int in_flight;
+    bool failed; /* an error reply, or the connection is gone */
+} redis_world_t;
+
+/* ---- the client's requests ---- */
+
+static void put_command(buf_t *out, int argc, ...)
+{
+    va_list args;
+    va_start(args, argc);
+    buf_printf(out, "*%d\r\n", argc);
+    for (int i = 0; i < argc; i++) {
+        const char *arg = va_arg(args, const char *);
+        buf_printf(out, "$%zu\r\n%s\r\n", strlen(arg), arg);
+    }
+    va_end(args);
+}
+
+static void put_edit(buf_t *out, const edit_t *edit)
+{
+    char key[16], value[16];
+    snprintf(key, sizeof(key), "k%d", edit->key);
+    snprintf(value, sizeof(value), "%u", edit->value);
+    if (edit->value == 0) put_command(out, 2, "DEL", key);
+    else put_command(out, 3, "SET", key, value);
+}
+
+/* Returns how many replies it will have. */
+static int put_transaction(buf_t *out, const change_t *change, const char *seq)
+{
+    put_command(out, 1, "MULTI");
+    put_command(out, 3, "SET", "seq", seq);
+    for (int i = 0; i < change->edits_count; i++) put_edit(out, &change->edits[i]);
+    if (change->counts) {
+        put_command(out, 3, "RPUSH", "list", seq);
+        put_command(out, 3, "INCRBY", "sum", seq);
+    }
+    put_command(out, 1, "EXEC");
+    return 3 + change->edits_count + (change->counts ? 2 : 0);
+}
+
+static int put_mset(buf_t *out, const change_t *change, const char *seq)
+{
+    char key[16], value[16];
+    snprintf(key, sizeof(key), "k%d", change->edits[0].key);
+    snprintf(value, sizeof(value), "%u", change->edits[0].value);
+    put_command(out, 5, "MSET", "seq", seq, key, value);
+    return 1;
+}
+
+static void expect(redis_world_t *w, int replies, bool is_change)
+{
+    w->expected[w->in_flight] = replies;
+    w->is_change[w->in_flight++] = is_change;
+}
+
+static void send_change(redis_world_t *w)
+{
+    char seq[16];
+    change_t *change = &w->changes[w->changes_count++];
+    bool single = chance(w->run, 40);
+    snprintf(seq, sizeof(seq), "%d", w->changes_count);
+    change->edits_count = single ? 1 : 1 + (int)draw(w->run, EDITS_MAX);
+    change->counts = !single && chance(w->run, 50);
+    for (int i = 0; i < change->edits_count; i++) {
+        bool remove = !single && chance(w->run, 30);
+        change->edits[i] = (edit_t){(int)draw(w->run, KEYS), remove ? 0 : ++w->values};
+    }
+    expect(w, single ? put_mset(&w->out, change, seq) : put_transaction(&w->out, change, seq), true);
+}
+
+/* ---- the client's replies ---- */
+
+/* The length of the whole reply at `at`, or 0 when it is not all there. */
+static size_t reply_length(const uint8_t *at, size_t left)
+{
+    const uint8_t *end = memchr(at, '\n', left);
+    if (!end) return 0;
+    size_t line = (size_t)(end - at) + 1;
+    long n = strtol((const char *)at + 1, NULL, 10);
+    if (*at == '$') {
+        size_t whole = n < 0 ? line : line + (size_t)n + 2;
+        return whole <= left ? whole : 0;
+    }
+    if (*at != '*') return line;
+    size_t used = line;
+    for (long i = 0; i < n; i++) {
+        size_t one = used < left ? reply_length(at + used, left - used) : 0;
+        if (one == 0) return 0;
+        used += one;
+    }
+    return used;
+}
+
+static void take_reply(redis_world_t *w, const uint8_t *reply)
+{
+    CHECK(w->run, w->in_flight > 0, "a reply that nobody waits for");
+    if (*reply == '-' && w->is_change[0]) {
+        scenario_note(w->run, "refused: %.60s", (const char *)reply);
+        w->failed = true;
+    }
+    if (--w->expected[0] > 0) return;
+    if (w->is_change[0] && !w->failed) {
+        w->acknowledged++;
+        w->run->acknowledged++;
+    }
+    w->in_flight--;
+    memmove(w->expected, w->expected + 1, sizeof(int) * (size_t)w->in_flight);
+    memmove(w->is_change, w->is_change + 1, sizeof(bool) * (size_t)w->in_flight);
+}
+
+static void client_ready(void *user, unsigned events);
+
+static void client_flush(redis_world_t *w)
+{
+    struct iovec iov = {w->out.ptr, w->out.len};
+    ssize_t n = w->out.len ? io_stream_writev(w->stream, &iov, 1) : 0;
+    if (n > 0) buf_consume(&w->out, (size_t)n);
+    if (n < 0 && n != ERR_AGAIN) w->failed = true;
+    io_stream_watch(w->stream, w->failed ? 0 : IO_READABLE | (w->out.len ? IO_WRITABLE : 0), client_ready, w);
+}
+
+static void client_ready(void *user, unsigned events)
+{
+    redis_world_t *w = user;
+    ssize_t n = io_stream_read(w->stream, buf_reserve(&w->in, KIB(16)), KIB(16));
+    if (n > 0) w->in.len += (size_t)n;
+    if (n == 0 || (n < 0 && n != ERR_AGAIN)) w->failed = true;
+    size_t one;
+    while (w->in.len > 0 && (one = reply_length(w->in.ptr, w->in.len)) > 0) {
+        take_reply(w, w->in.ptr);
+        buf_consume(&w->in, one);
+    }
+    client_flush(w);
+}
+
+static void on_sender(io_timer_t *timer)
+{
+    redis_world_t *w = CONTAINER_OF(timer, redis_world_t, sender);
+    for (uint64_t n = 1 + draw(w->run, 6); n > 0 && w->changes_left > 0 && w->in_flight < IN_FLIGHT_MAX; n--) {
+        send_change(w);
+        w->changes_left--;
+    }
+    if (chance(w->run, 4)) {
+        put_command(&w->out, 1, "BGREWRITEAOF");
+        expect(w, 1, false);
+    }
+    client_flush(w);
+    if (w->changes_left > 0 && !w->failed) io_timer_start(timer, draw(w->run, STEP_MS_MAX), 0);
+}
+
+static void client_start(redis_world_t *w)
+{
+    io_loop_t *loop = sim_node_loop(w->client);
+    int err = io_connect(loop, "10.0.0.1", PORT, &w->stream);
+    CHECK(w->run, err == 0, "no connection: %s", err_text(err));
+    io_timer_init(loop, &w->sender, on_sender);
+    io_timer_start(&w->sender, 1, 0);
+    client_flush(w);
+}
+
+static void client_stop(redis_world_t *w)
+{
+    if (w->sender.loop) io_timer_stop(&w->sender);
+    io_stream_close(w->stream);
+    w->stream = NULL;
+    buf_clear(&w->in);
+    buf_clear(&w->out);
+    w->in_flight = 0;
+}
+
+/* ---- checking ---- */
+
+static long ask(redis_world_t *w, const char *command, const char *key)
+{
+    bytes_t argv[2] = {bytes_str(command), bytes_str(key)};
+    buf_t reply = BUF_INIT;
+    redis_execute(w->redis, argv, 2, &reply);
+    buf_u8(&reply, 0);
+    const char *text = (const char *)reply.ptr;
+    CHECK(w->run, *text == ':' || *text == '$', "%s %s answers %s", command, key, text);
+    const char *number = *text == ':' ? text + 1 : strchr(text, '\n') + 1;
+    long value = *text == '$' && text[1] == '-' ? 0 : strtol(number, NULL, 10);
+    buf_deinit(&reply);
+    return value;
+}
+
+static void check_data(redis_world_t *w)
+{
+    uint32_t expected[KEYS] = {0};
+    long pushed = 0, sum = 0, count = ask(w, "GET", "seq");
+    char key[16];
+    CHECK(w->run, count >= w->acknowledged, "%d changes were answered, %ld are there", w->acknowledged, count);
+    CHECK(w->run, count <= w->changes_count, "%ld changes are there, %d were sent", count, w->changes_count);
+    for (long i = 0; i < count; i++) {
+        const change_t *change = &w->changes[i];
+        for (int j = 0; j < change->edits_count; j++) expected[change->edits[j].key] = change->edits[j].value;
+        if (change->counts) sum += i + 1;
+        if (change->counts) pushed++;
+    }
+    for (int i = 0; i < KEYS; i++) {
+        snprintf(key, sizeof(key), "k%d", i);
+        long found = ask(w, "GET", key);
+        CHECK(w->run, found == (long)expected[i], "after %ld changes %s is %ld, not %u", count, key, found, expected[i]);
+    }
+    CHECK(w->run, ask(w, "GET", "sum") == sum, "after %ld changes the sum is %ld, not %ld", count, ask(w, "GET", "sum"), sum);
+    CHECK(w->run, ask(w, "LLEN", "list") == pushed, "after %ld changes the list has %ld, not %ld", count,
+          ask(w, "LLEN", "list"), pushed);
+    w->changes_count = w->acknowledged = (int)count; /* what is seen is promised */
+}
+
+/* ---- lives ---- */
+
+static void set(redis_world_t *w, redis_config_t *config, const char *name, const char *value)
+{
+    char why[256] = "";
+    int err = redis_configure(config, name, value, why, sizeof(why));
+    CHECK(w->run, err == 0, "%s %s: %s", name, value, why);
+}
+
+static bool server_start(redis_world_t *w)
+{
+    char why[512] = "";
+    uint16_t port;
+    redis_config_t *config = redis_config_new();
+    set(w, config, "appendonly", "yes");
+    set(w, config, "appendfsync", "always");
+    set(w, config, "auto-aof-rewrite-min-size", "2048");
+    set(w, config, "auto-aof-rewrite-percentage", "60");
+    w->net = net_new(w->loop);
+    w->redis = redis_new(w->loop, w->net, "/data/redis", config);
+    int err = redis_load(w->redis, why, sizeof(why));
+    if (err == 0) err = redis_listen(w->redis, "10.0.0.1", PORT, &port);
+    CHECK(w->run, err == 0 || !sim_node_alive(w->server), "the server does not start: %s (%s)", why, err_text(err));
+    io_loop_wake(w->loop);
+    return err == 0 && sim_node_alive(w->server);
+}
+
+static bool client_is_through(void *user)
+{
+    redis_world_t *w = user;
+    return !sim_node_alive(w->server) || w->failed || (w->changes_left == 0 && w->in_flight == 0);
+}
+
+static void live(redis_world_t *w)
+{
+    w->changes_left = 1 + (int)draw(w->run, CHANGES_PER_LIFE_MAX - 1);
+    w->failed = false;
+    if (chance(w->run, 70)) sim_node_crash_after(w->server, 1 + draw(w->run, 400));
+    if (server_start(w)) {
+        check_data(w);
+        client_start(w);
+        bool through = sim_run_until(w->run->sim, client_is_through, w, 60000);
+        CHECK(w->run, through, "no answer within a minute");
+        /* What was sent before the end still arrives. */
+        if (!sim_node_alive(w->server)) sim_run_for(w->run->sim, 100);
+        client_stop(w);
+    }
+    scenario_note(w->run, "%s: %d changes sent, %d answered%s", sim_node_alive(w->server) ? "alive" : "crashed",
+                  w->changes_count, w->acknowledged, w->failed ? ", connection lost" : "");
+}
+
+static void server_free(redis_world_t *w)
+{
+    redis_stop(w->redis);
+    net_free(w->net);
+    redis_free(w->redis);
+}
+
+static void die(redis_world_t *w)
+{
+    if (chance(w->run, 30)) sim_node_kill(w->server);
+    else sim_node_crash(w->server);
+    server_free(w);
+    w->run->crashes++;
+    w->loop = sim_node_start(w->server);
+}
+
+void scenario_redis(run_t *run)
+{
+    redis_world_t *w = mem_zalloc(sizeof(*w));
+    w->run = run;
+    w->server = sim_node_new(run->sim, "10.0.0.1");
+    w->client = sim_node_new(run->sim, "10.0.0.2");
+    w->loop = sim_node_loop(w->server);
+    sim_disk_faults_t faults = sim_disk_faults_default;
+    faults.ordered = true;
+    sim_node_set_disk_faults(w->server, &faults);
+    for (uint64_t lives = 2 + draw(run, LIVES_MAX - 1); lives > 0; lives--) {
+        live(w);
+        die(w);
+    }
+    bool started = server_start(w);
+    CHECK(run, started, "the server does not start at the end");
+    check_data(w);
+    server_free(w);
+    buf_deinit(&w->in);
+    buf_deinit(&w->out);
+    mem_free(w);
+}
