@@ -64,8 +64,12 @@ static void connect_peer(peer_t *peer)
 static void retry(io_timer_t *timer)
 {
     peer_t *peer = CONTAINER_OF(timer, peer_t, retry);
-    if (peer->conn != NULL) net_close_now(peer->conn); /* it never opened; outgoing_close asks for the next try */
-    else connect_peer(peer);
+    if (peer->conn != NULL) { /* it never opened */
+        net_conn_set_user(peer->conn, NULL);
+        net_close_now(peer->conn);
+        peer->conn = NULL;
+    }
+    connect_peer(peer);
 }
 
 static int outgoing_open(net_conn_t *conn, void *user)

@@ -115,7 +115,7 @@ out:
 static int start_raft(quorum_t *q, const quorum_options_t *options)
 {
     if (raft_init(&q->raft, NULL, NULL, options->id, q->address) != 0) return ERR_NOMEM;
-    if (!getenv("RT")) q->raft.tracer = NULL;
+    q->raft.tracer = NULL;
     unsigned seed;
     io_random(q->loop, &seed, sizeof(seed));
     raft_seed(&q->raft, seed);
