@@ -66,6 +66,7 @@ struct coord {
     coord_expiry_t expiry;
 
     snapshot_writer_t *snapshot;
+    bool snapshot_written; /* all of it, not yet synced: it waits for the log */
     snapshot_point_t snapshot_point;
     uint64_t applied_at_snapshot;
     uint64_t snapshots, snapshot_bytes;

@@ -13,6 +13,7 @@ static void end(coord_t *coord)
 {
     snapshot_end(coord->snapshot);
     coord->snapshot = NULL;
+    coord->snapshot_written = false;
     mem_free((void *)coord->snapshot_point.configuration.ptr);
     coord->snapshot_point = (snapshot_point_t){0};
 }
@@ -39,6 +40,15 @@ static void begin(coord_t *coord)
     mem_free((void *)coord->snapshot_point.configuration.ptr);
 }
 
+/* A follower may apply what is committed elsewhere before its own log is durable. A snapshot that outlived the log below it would
+ * leave a log with a hole, and libraft's leader would look for the entries in it for ever. */
+static void finish(coord_t *coord)
+{
+    if (!coord->snapshot_written || quorum_stored(coord->quorum) < coord->snapshot_point.index) return;
+    coord->snapshot_written = false;
+    snapshot_finish(coord->snapshot, finished, coord);
+}
+
 void coord__keep_run(coord_t *coord)
 {
     if (coord->snapshot == NULL) {
@@ -46,11 +56,13 @@ void coord__keep_run(coord_t *coord)
         begin(coord);
         if (coord->snapshot == NULL) return;
     }
-    if (!coord->state.snapshotting) return; /* at the disk */
-    int done = snapshot_step(coord->snapshot, COORD_SNAPSHOT_STEP_BYTES);
-    if (done == 1) snapshot_finish(coord->snapshot, finished, coord);
-    else if (done == 0) io_loop_wake(coord->loop);
-    else end(coord);
+    if (coord->state.snapshotting) {
+        int done = snapshot_step(coord->snapshot, COORD_SNAPSHOT_STEP_BYTES);
+        if (done < 0) end(coord);
+        else if (done == 0) io_loop_wake(coord->loop);
+        else coord->snapshot_written = true;
+    }
+    finish(coord);
 }
 
 void coord__keep_stop(coord_t *coord)

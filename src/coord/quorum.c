@@ -365,5 +365,6 @@ void quorum_snapshot_taken(quorum_t *q, const snapshot_point_t *point)
     if (err != 0) quorum__fail(q, "the coordination log cannot be trimmed", err);
 }
 
+uint64_t quorum_stored(const quorum_t *q) { return q->stored; }
 uint64_t quorum_log_bytes(const quorum_t *q) { return log_bytes(q->wal.log); }
 quorum_figures_t quorum_figures(const quorum_t *q) { return q->figures; }

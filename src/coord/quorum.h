@@ -83,6 +83,7 @@ int quorum_point(quorum_t *quorum, snapshot_point_t *ret_point) MUST_CHECK;
 /* A snapshot at `point` is durable: the log below may go. */
 void quorum_snapshot_taken(quorum_t *quorum, const snapshot_point_t *point);
 
+uint64_t quorum_stored(const quorum_t *quorum); /* the last entry that is durable here */
 uint64_t quorum_log_bytes(const quorum_t *quorum);
 typedef struct quorum_figures {
     uint64_t syncs, sync_ns_total, sync_ns_max;
