@@ -78,6 +78,8 @@ redis_client_t *redis_call_client(const redis_call_t *call);
 int64_t redis_call_now_ms(const redis_call_t *call);
 /* Read back from the append-only file. */
 bool redis_call_is_loading(const redis_call_t *call);
+/* Whether redis_async will do: not in a transaction, a script, without a connection. */
+bool redis_call_may_wait(const redis_call_t *call);
 /* Ids are never 0 but for clients without a connection. */
 uint64_t redis_client_id(const redis_client_t *c);
 /* Told when a connection's client has gone; one listener. */
@@ -105,6 +107,8 @@ redis_async_t *redis_async(redis_call_t *call);
  * nothing. */
 redis_client_t *redis_async_client(redis_async_t *async);
 void redis_async_done(redis_async_t *async);
+/* At the end, when no answer will come. */
+void redis_async_drop(redis_async_t *async);
 
 void redis_reply_error(redis_client_t *c, const char *text); /* "ERR ..." */
 void redis_reply_int(redis_client_t *c, int64_t v);
