@@ -22,7 +22,6 @@ typedef struct produce_job {
     outbox_record_t *copy;
     redis_async_t *async; /* NULL while the command is still running */
     redis_client_t *client;
-    uint64_t client_id;
     bool answered;
 } produce_job_t;
 
@@ -30,6 +29,14 @@ static void job_free(produce_job_t *job)
 {
     mem_free(job->copy);
     mem_free(job);
+}
+
+/* For KAFKA.WAIT it counts like the others. */
+static void count_straight(bridge_t *bridge, uint64_t client_id)
+{
+    if (client_id == 0 || bridge->stopped) return;
+    waiters_added(bridge, client_id);
+    waiters_placed(bridge, client_id);
 }
 
 static void on_produced(void *user, int32_t partition, int64_t offset, int16_t error, const char *message)
@@ -42,6 +49,7 @@ static void on_produced(void *user, int32_t partition, int64_t offset, int16_t e
         redis_reply_error(client, text);
     } else {
         produce__reply_place(client, partition, offset);
+        count_straight(job->bridge, redis_client_id(client));
     }
     job->answered = true;
     if (!job->async) return; /* still inside the command, which frees it */
