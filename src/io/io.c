@@ -280,6 +280,19 @@ int io_sync_tree(io_loop_t *loop, const char *dir)
     return walk.err ? walk.err : io_sync_dir(loop, dir);
 }
 
+void io__remove_any(io_loop_t *loop, const char *path)
+{
+    if (io_remove(loop, path) == ERR_NOT_EMPTY) (void)!io_remove_tree(loop, path);
+}
+
+void io_remove_later(io_loop_t *loop, const char *path)
+{
+    if (loop->ops->remove_later)
+        loop->ops->remove_later(loop, path);
+    else
+        io__remove_any(loop, path);
+}
+
 int io_read_whole(io_loop_t *loop, const char *path, size_t bytes_max, uint8_t **ret_data, size_t *ret_bytes)
 {
     io_file_t *file = NULL;

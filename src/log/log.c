@@ -129,11 +129,12 @@ static void log_free(log_t *log)
     mem_free(log);
 }
 
-/* Files named .deleted go now: nobody looks for them by name. */
 static void drop_removed(log_t *log)
 {
     LIST_EACH(&log->removed, segment, log_segment_t, node)
-    (void) !log__segment_remove_files(segment, ".deleted");
+    {
+        if (segment->remove_ms != INT64_MIN) log__segment_drop_deleted(segment);
+    }
 }
 
 static int close_log(log_t *log, bool sync)
@@ -170,7 +171,8 @@ int log_delete(log_t *log)
     int err = n < (int)sizeof(gone) ? io_rename(loop, log->dir, gone) : ERR_LIMIT;
     log->failed = ERR_CLOSED;
     log_free(log);
-    return err ? err : io_remove_tree(loop, gone);
+    if (!err) io_remove_later(loop, gone);
+    return err;
 }
 
 void log__push_segment(log_segment_t *segment)

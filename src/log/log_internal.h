@@ -119,7 +119,9 @@ void log__segment_note(log_segment_t *segment, const log_batch_t *batch, uint32_
  * last entry. */
 void log__segment_flush_indexes(log_segment_t *segment, bool seal);
 int log__segment_load_times(log_segment_t *segment) MUST_CHECK;
-int log__segment_remove_files(log_segment_t *segment, const char *suffix) MUST_CHECK;
+int log__segment_remove_files(log_segment_t *segment) MUST_CHECK;
+/* Its .deleted files, off the loop: nobody looks for them by name. */
+void log__segment_drop_deleted(log_segment_t *segment);
 /* Offset behind the segment: the next one's base, or the log's end. */
 int64_t log__segment_end(const log_segment_t *segment, uint32_t at);
 /* Position of the first batch that ends at or above `offset`, and its header; ERR_NOT_FOUND when none does.

@@ -148,18 +148,28 @@ int log__segment_load_times(log_segment_t *segment)
     return 0;
 }
 
-int log__segment_remove_files(log_segment_t *segment, const char *suffix)
+static const char *const segment_kinds[] = {".index", ".timeindex", ".txnindex", ".log"};
+
+int log__segment_remove_files(log_segment_t *segment)
 {
-    static const char *const kinds[] = {".index", ".timeindex", ".txnindex", ".log"};
-    char path[LOG_PATH_CHARS_MAX], name[32];
+    char path[LOG_PATH_CHARS_MAX];
     int result = 0;
-    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-        snprintf(name, sizeof(name), "%s%s", kinds[i], suffix);
-        log__segment_path(segment->log, segment->base_offset, name, path);
+    for (size_t i = 0; i < ARRAY_LEN(segment_kinds); i++) {
+        log__segment_path(segment->log, segment->base_offset, segment_kinds[i], path);
         int err = io_remove(segment->log->loop, path);
         if (err && err != ERR_NOT_FOUND) result = err;
     }
     return result;
+}
+
+void log__segment_drop_deleted(log_segment_t *segment)
+{
+    char path[LOG_PATH_CHARS_MAX], suffix[32];
+    for (size_t i = 0; i < ARRAY_LEN(segment_kinds); i++) {
+        snprintf(suffix, sizeof(suffix), "%s.deleted", segment_kinds[i]);
+        log__segment_path(segment->log, segment->base_offset, suffix, path);
+        io_remove_later(segment->log->loop, path);
+    }
 }
 
 int64_t log__segment_end(const log_segment_t *segment, uint32_t at)

@@ -184,7 +184,8 @@ static void on_turn_end(io_hook_t *hook)
     aof->hook_turn_ns = io_now_ns(aof->redis->loop);
     if (!aof->enabled) return;
     if (aof->buf.len) aof__write(aof, aof->redis->config->appendfsync == FSYNC_ALWAYS);
-    if (aof->rewrite.active || aof->rewrite.scheduled) aof__rewrite_turn(aof);
+    /* A paused script has gathered half of what it does: its changes belong to one file. */
+    if (aof->pending_count == 0 && (aof->rewrite.active || aof->rewrite.scheduled)) aof__rewrite_turn(aof);
 }
 
 /* Usually the hook writes before connections' output leaves. Input that is delivered by the connections' own

@@ -128,6 +128,7 @@ typedef struct parsed {
 
 typedef struct aof aof_t;         /* aof.h */
 typedef struct slowlog slowlog_t; /* slowlog.c */
+typedef struct scripts scripts_t; /* script_host.c */
 
 struct redis {
     io_loop_t *loop;
@@ -178,6 +179,8 @@ struct redis {
     size_t memory_peak, memory_used; /* as of the last cron */
     slowlog_t *slowlog;
     aof_t *aof;
+    scripts_t *scripts; /* NULL until the first script */
+    bool script_busy;   /* one has paused: others are told BUSY */
     redis_client_t *nobody; /* in whose name expiry and eviction act */
     char *data_dir;
     char run_id[41];
