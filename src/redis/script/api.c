@@ -54,7 +54,7 @@ static bytes_t *collect_words(lua_State *lua, int argc, const char **ret_problem
     bytes_t *words = lua_newuserdata(lua, sizeof(bytes_t) * (size_t)argc);
     for (int i = 0; i < argc; i++) {
         if (to_word(lua, i + 1, &words[i])) continue;
-        *ret_problem = "ERR Lua redis lib command arguments must be strings or integers";
+        *ret_problem = "ERR Command arguments must be strings or integers";
         return NULL;
     }
     return words;
@@ -71,6 +71,7 @@ static int run_command(lua_State *lua, bool raise)
     engine->host.call(engine->host.user, words, argc, engine->resp, &reply);
     ASSERT(reply.len > 0);
     bool failed = reply.ptr[0] == '-';
+    lua_settop(lua, 0); /* up to thousands of words: the reply needs their room */
     bool pushed = script__push_reply(lua, buf_bytes(&reply));
     buf_deinit(&reply);
     if (!pushed) return fail(lua, raise, "ERR reached lua stack limit");
@@ -92,15 +93,14 @@ static int single_string(lua_State *lua, const char *field)
 
 static int api_status_reply(lua_State *lua) { return single_string(lua, "ok"); }
 
-/* A text without an error code gets ERR; one that begins with '-' is taken to have its own. */
+/* The first word is the error's code, with '-' before it or without; a text of one word gets the code ERR. */
 static int api_error_reply(lua_State *lua)
 {
     if (lua_gettop(lua) == 1 && lua_type(lua, 1) == LUA_TSTRING) {
         const char *text = lua_tostring(lua, 1);
-        if (text[0] == '-') {
-            lua_pushstring(lua, text + 1);
-            lua_replace(lua, 1);
-        }
+        if (text[0] == '-') text++;
+        lua_pushfstring(lua, strchr(text, ' ') ? "%s" : "ERR %s", text);
+        lua_replace(lua, 1);
     }
     return single_string(lua, "err");
 }

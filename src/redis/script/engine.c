@@ -291,7 +291,7 @@ static int failing_line(const script_engine_t *engine)
     lua_Debug debug;
     for (int level = 0; lua_getstack(thread, level, &debug); level++) {
         lua_getinfo(thread, "Sl", &debug);
-        if (strcmp(debug.short_src, "user_script") == 0) return debug.currentline;
+        if (debug.currentline > 0 && strcmp(debug.short_src, "user_script") == 0) return debug.currentline;
     }
     bytes_t source = engine->running->source;
     return memchr(source.ptr, '\n', source.len) ? -1 : 1;
