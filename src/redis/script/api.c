@@ -17,6 +17,12 @@ static void push_error(lua_State *lua, const char *text)
     lua_setfield(lua, -2, "err");
 }
 
+int script__raise(lua_State *lua, const char *text)
+{
+    push_error(lua, text);
+    return lua_error(lua);
+}
+
 static int fail(lua_State *lua, bool raise, const char *text)
 {
     push_error(lua, text);
@@ -65,6 +71,7 @@ static int run_command(lua_State *lua, bool raise)
     script_engine_t *engine = script__engine(lua);
     int argc = lua_gettop(lua);
     const char *problem;
+    if (engine->loading) return luaL_error(lua, "Script attempted to access nonexistent global variable 'call'");
     bytes_t *words = collect_words(lua, argc, &problem);
     if (!words) return fail(lua, raise, problem);
     buf_t reply = BUF_INIT;
@@ -203,6 +210,7 @@ void script__open_redis(script_engine_t *engine)
         {"breakpoint", api_breakpoint},
         {"debug", api_debug},
         {"acl_check_cmd", api_acl_check_cmd},
+        {"register_function", script__register_function},
         {NULL, NULL},
     };
     static const struct {

@@ -342,3 +342,103 @@ def test_a_paused_script_is_whole_or_absent_after_a_crash(launch):
     runner.disconnect()
     r = redis.Redis(host=server.host, port=server.port_of("redis"), decode_responses=True)
     assert (r.get("before"), r.get("a")) == ("1", None)
+
+
+# ---- functions -------------------------------------------------------------------------------------------------
+
+LIBRARY = """#!lua name=mylib
+local function get(keys, args) return redis.call('get', keys[1]) end
+redis.register_function('myset', function(keys, args) return redis.call('set', keys[1], args[1]) ~= nil end)
+redis.register_function{function_name='myget', callback=get, flags={'no-writes'}, description='gets'}
+"""
+
+
+@pytest.fixture
+def f(r):
+    r.execute_command("FUNCTION", "FLUSH")
+    return r
+
+
+def load(r, code, *options):
+    return r.execute_command("FUNCTION", "LOAD", *options, code)
+
+
+def test_functions_are_called_by_name(f):
+    assert load(f, LIBRARY) == "mylib"
+    assert f.execute_command("FCALL", "MYSET", 1, "k", "v") == 1
+    assert f.execute_command("FCALL_RO", "myget", 1, "k") == "v"
+    fails("Can not execute a script with write flag using ._ro command", f.execute_command, "FCALL_RO", "myset", 1, "k", "v")
+    fails("Function not found", f.execute_command, "FCALL", "absent", 0)
+    fails("Bad number of keys provided", f.execute_command, "FCALL", "myget", "x")
+    fails("Number of keys can't be greater", f.execute_command, "FCALL", "myget", 1)
+
+
+def test_a_library_is_whole_or_absent(f):
+    load(f, LIBRARY)
+    fails("Library 'mylib' already exists", load, f, LIBRARY)
+    fails("Function my[gs]et already exists", load, f, LIBRARY.replace("name=mylib", "name=other"))
+    fails("No functions registered", load, f, "#!lua name=none\nreturn 1")
+    fails("Missing library metadata", load, f, "return 1")
+    fails("Library name was not given", load, f, "#!lua\nreturn 1")
+    fails("Library names can only contain", load, f, "#!lua name=a-b\nreturn 1")
+    fails("Engine '.*' not found", load, f, "#!what name=ab\nreturn 1")
+    fails("Error compiling function", load, f, "#!lua name=broken\nreturn (")
+    fails("Error registering functions", load, f, "#!lua name=broken\nredis.register_function('x')")
+    fails("Error registering functions", load, f, "#!lua name=mylib\nredis.register_function('y', 1)", "REPLACE")
+    fails("register_function|FUNCTION LOAD", f.eval, "redis.register_function('x', function() end)", 0)
+    f.set("k", "still here")
+    assert f.execute_command("FCALL", "myget", 1, "k") == "still here"
+    replaced = "#!lua name=mylib\nredis.register_function('other', function(keys, args) return #args end)"
+    assert load(f, replaced, "REPLACE") == "mylib"
+    assert f.execute_command("FCALL", "other", 0, "a", "b") == 2
+    fails("Function not found", f.execute_command, "FCALL", "myget", 0)
+
+
+def test_libraries_are_listed_and_deleted(r3):
+    r3.execute_command("FUNCTION", "FLUSH")
+    load(r3, LIBRARY)
+    (library,) = r3.execute_command("FUNCTION", "LIST", "LIBRARYNAME", "my*", "WITHCODE")
+    assert (library["library_name"], library["engine"], library["library_code"]) == ("mylib", "LUA", LIBRARY)
+    functions = {one["name"]: (one["description"], set(one["flags"])) for one in library["functions"]}
+    assert functions == {"myget": ("gets", {"no-writes"}), "myset": (None, set())}
+    stats = r3.execute_command("FUNCTION", "STATS")
+    assert stats == {"running_script": None, "engines": {"LUA": {"libraries_count": 1, "functions_count": 2}}}
+    assert r3.execute_command("FUNCTION", "LIST", "LIBRARYNAME", "x*") == []
+    r3.execute_command("FUNCTION", "DELETE", "mylib")
+    fails("Library not found", r3.execute_command, "FUNCTION", "DELETE", "mylib")
+
+
+def test_a_long_function_is_killed_as_a_function(f, connect, eventually):
+    load(f, f"#!lua name=spin\nredis.register_function('spin', function() {SPIN} end)")
+    f.config_set("busy-reply-threshold", 20)
+    conn = connect().connection_pool.get_connection()
+    conn.send_command("FCALL", "spin", 0)
+
+    def is_running():
+        stats = f.execute_command("FUNCTION", "STATS")
+        return (stats["running_script"] if isinstance(stats, dict) else stats[1]) is not None
+
+    eventually(is_running)
+    with pytest.raises(redis.RedisError, match="You can only call FUNCTION KILL"):
+        f.script_kill()
+    assert f.execute_command("FUNCTION", "KILL") in ("OK", b"OK")
+    with pytest.raises(redis.RedisError, match="Script killed by user"):
+        conn.read_response()
+    conn.disconnect()
+    f.config_set("busy-reply-threshold", 5000)
+
+
+@pytest.mark.parametrize("rewritten", [False, True])
+def test_functions_are_there_after_a_crash(launch, eventually, rewritten):
+    server = launch("redis", appendonly="yes", appendfsync="always")
+    r = redis.Redis(host=server.host, port=server.port_of("redis"), decode_responses=True)
+    load(r, LIBRARY)
+    load(r, LIBRARY, "REPLACE")
+    if rewritten:
+        r.bgrewriteaof()
+        eventually(lambda: not r.info("persistence")["aof_rewrite_in_progress"])
+        eventually(lambda: not r.info("persistence")["aof_rewrite_scheduled"])
+    server.restart(kill=True)
+    r = redis.Redis(host=server.host, port=server.port_of("redis"), decode_responses=True)
+    assert r.execute_command("FCALL", "myset", 1, "k", "v") == 1
+    assert r.execute_command("FCALL", "myget", 1, "k") == "v"
