@@ -1,7 +1,7 @@
 # The everyday verbs. Meson does the work; tools/install brings what is missing.
 #
 #   make run [ARGS=...]     install, build, run in the foreground       make soak      the long runs
-#   make test               everything that must pass                   make fuzz      SECONDS=180 a fuzzer
+#   make test               everything that must pass                   make fuzz      SECONDS=180 a fuzzer, WIRE_SECONDS=600
 #   make asan               the tests under ASan and UBSan              make sim       SEED=7, or SEEDS=1000
 #   make bench              Trivet against the originals                make fmt lint clean
 
