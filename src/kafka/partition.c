@@ -50,7 +50,7 @@ uint32_t partition_producers_count(const partition_t *partition)
 
 int16_t partition_check_epoch(const partition_t *partition, int32_t current_leader_epoch)
 {
-    if (current_leader_epoch < 0 || current_leader_epoch == partition->leader_epoch) return KAFKA_NONE;
+    if (current_leader_epoch == -1 || current_leader_epoch == partition->leader_epoch) return KAFKA_NONE;
     return current_leader_epoch < partition->leader_epoch ? KAFKA_FENCED_LEADER_EPOCH
                                                           : KAFKA_UNKNOWN_LEADER_EPOCH;
 }
