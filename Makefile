@@ -19,7 +19,7 @@ run: build
 build:
 	@tools/install build
 	@test -f build/build.ninja || meson setup build --buildtype=release -Db_lto=true
-	@ninja -C build --quiet
+	@ninja -C build -n | grep -q 'no work to do' || ninja -C build --quiet
 
 test: build
 	@tools/install test
