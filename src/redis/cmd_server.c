@@ -1,6 +1,7 @@
 /* cmd_server.c: FLUSHALL, SHUTDOWN, SWAPDB's exchange, DEBUG, MEMORY and the small commands about the server
  * itself. */
 #include "redis/aof.h"
+#include "redis/script_host.h"
 #include "redis/state.h"
 #include "redis_commands.h"
 
@@ -94,17 +95,22 @@ void redis_cmd_lastsave(redis_call_t *call)
 
 void redis_cmd_shutdown(redis_call_t *call)
 {
-    bool abort_asked = false;
+    bool abort_asked = false, nosave = false;
     for (int i = 1; i < call->argc; i++) {
         bool known = arg_is(call, i, "NOSAVE") || arg_is(call, i, "SAVE") || arg_is(call, i, "NOW") ||
                      arg_is(call, i, "FORCE");
         abort_asked |= arg_is(call, i, "ABORT");
+        nosave |= arg_is(call, i, "NOSAVE");
         if (known || (abort_asked && call->argc == 2)) continue;
         reply_error_syntax(call->client);
         return;
     }
     if (abort_asked) {
         reply_error(call->client, "ERR No shutdown in progress.");
+        return;
+    }
+    if (call->redis->script_busy && !nosave) {
+        reply_error(call->client, scripts__busy_text(call->redis));
         return;
     }
     if (call->redis->on_shutdown == NULL) {

@@ -23,6 +23,7 @@ script_engine_t *script_engine_new(const script_host_t *host)
     engine->host = *host;
     engine->resp = 2;
     engine->thread_ref = LUA_NOREF;
+    list_init(&engine->passing);
     engine->lua = luaL_newstate();
     ASSERT(engine->lua != NULL);
     lua_pushlightuserdata(engine->lua, (void *)&engine_key);
@@ -103,21 +104,36 @@ static int parse_shebang(bytes_t line, uint32_t *flags, buf_t *error)
     return 0;
 }
 
+/* Parses the first line if it is a shebang, and leaves the rest, with the line's break, in `body`. */
+static int take_shebang(bytes_t *body, uint32_t *flags, buf_t *error)
+{
+    bytes_t source = *body;
+    if (source.len < 2 || source.ptr[0] != '#' || source.ptr[1] != '!') return 0;
+    const uint8_t *end = memchr(source.ptr, '\n', source.len);
+    if (!end) {
+        buf_printf(error, "ERR Invalid script shebang");
+        return ERR_INVALID;
+    }
+    *body = bytes_of(end, source.len - (size_t)(end - source.ptr));
+    return parse_shebang(bytes_of(source.ptr, (size_t)(end - source.ptr)), flags, error);
+}
+
+uint32_t script_declared_flags(bytes_t source)
+{
+    buf_t ignored = BUF_INIT;
+    uint32_t flags = 0;
+    if (take_shebang(&source, &flags, &ignored) != 0) flags = 0;
+    buf_deinit(&ignored);
+    return flags;
+}
+
 /* Compiles to a function in the registry. Its line numbers count the shebang's line. */
 static int compile(script_engine_t *engine, bytes_t source, script_t *script, buf_t *error)
 {
     lua_State *lua = engine->lua;
     bytes_t body = source;
-    if (source.len > 1 && source.ptr[0] == '#' && source.ptr[1] == '!') {
-        const uint8_t *end = memchr(source.ptr, '\n', source.len);
-        if (!end) {
-            buf_printf(error, "ERR Invalid script shebang");
-            return ERR_INVALID;
-        }
-        int err = parse_shebang(bytes_of(source.ptr, (size_t)(end - source.ptr)), &script->flags, error);
-        if (err != 0) return err;
-        body = bytes_of(end, source.len - (size_t)(end - source.ptr));
-    }
+    int err = take_shebang(&body, &script->flags, error);
+    if (err != 0) return err;
     if (body.len && body.ptr[0] == '\x1b') { /* bytecode could break out of the sandbox */
         buf_printf(error, "ERR Error compiling script (new function): bytecode is not allowed");
         return ERR_INVALID;
@@ -133,19 +149,61 @@ static int compile(script_engine_t *engine, bytes_t source, script_t *script, bu
     return 0;
 }
 
-int script_load(script_engine_t *engine, bytes_t source, const script_t **ret_script, buf_t *error)
+static void forget(script_engine_t *engine, script_t *script)
+{
+    if (list_linked(&script->node)) {
+        list_remove(&script->node);
+        engine->passing_count--;
+    }
+    engine->cache_bytes -= sizeof(*script) + script->source.len;
+    luaL_unref(engine->lua, LUA_REGISTRYINDEX, script->function);
+    mem_free((void *)script->source.ptr);
+    mem_free(script);
+}
+
+static void evict_oldest(script_engine_t *engine)
+{
+    script_t *oldest = LIST_FIRST(&engine->passing, script_t, node);
+    map_remove(&engine->scripts, bytes_str(oldest->sha));
+    forget(engine, oldest);
+    engine->evicted++;
+}
+
+/* Puts it behind the others: the most recently used. */
+static void use(script_engine_t *engine, script_t *script)
+{
+    if (!list_linked(&script->node)) return;
+    list_remove(&script->node);
+    list_push_back(&engine->passing, &script->node);
+}
+
+static script_t *add(script_engine_t *engine, const script_t *compiled, bytes_t source, bool keep)
+{
+    if (!keep && engine->passing_count == SCRIPT_EVAL_MAX) evict_oldest(engine);
+    script_t *script = mem_alloc(sizeof(*script));
+    *script = *compiled;
+    script->source = bytes_of(mem_strndup(source), source.len);
+    list_init(&script->node);
+    engine->cache_bytes += sizeof(*script) + source.len;
+    map_put(&engine->scripts, bytes_str(script->sha), script);
+    if (keep) return script;
+    list_push_back(&engine->passing, &script->node);
+    engine->passing_count++;
+    return script;
+}
+
+int script_load(script_engine_t *engine, bytes_t source, bool keep, const script_t **ret_script, buf_t *error)
 {
     script_t script = {.function = LUA_NOREF};
     script_sha1hex(source, script.sha);
-    const script_t *known = map_get_str(&engine->scripts, script.sha);
+    script_t *known = map_get_str(&engine->scripts, script.sha);
     if (!known) {
         int err = compile(engine, source, &script, error);
         if (err != 0) return err;
-        script_t *kept = mem_alloc(sizeof(*kept));
-        *kept = script;
-        kept->source = bytes_of(mem_strndup(source), source.len);
-        map_put(&engine->scripts, bytes_str(kept->sha), kept);
-        known = kept;
+        known = add(engine, &script, source, keep);
+    } else if (keep && list_linked(&known->node)) {
+        list_remove(&known->node);
+        engine->passing_count--;
     }
     *ret_script = known;
     return 0;
@@ -163,16 +221,18 @@ void script_flush(script_engine_t *engine)
 {
     size_t cursor = 0;
     for (map_entry_t *e; (e = map_next(&engine->scripts, &cursor)) != NULL;) {
-        script_t *script = e->value;
-        luaL_unref(engine->lua, LUA_REGISTRYINDEX, script->function);
-        mem_free((void *)script->source.ptr);
-        mem_free(script);
+        forget(engine, e->value);
     }
     map_deinit(&engine->scripts);
+    engine->scripts = MAP_INIT;
     lua_gc(engine->lua, LUA_GCCOLLECT, 0);
 }
 
 size_t script_count(const script_engine_t *engine) { return engine->scripts.count; }
+
+size_t script_cache_bytes(const script_engine_t *engine) { return engine->cache_bytes; }
+
+uint64_t script_evicted(const script_engine_t *engine) { return engine->evicted; }
 
 size_t script_memory_bytes(const script_engine_t *engine)
 {
@@ -289,6 +349,7 @@ script_result_t script_run(script_engine_t *engine, const script_t *script, cons
 {
     ASSERT(engine->running == NULL);
     need_thread(engine);
+    use(engine, map_get_str(&engine->scripts, script->sha));
     engine->running = script;
     engine->reply = reply;
     engine->client_resp = client_resp;

@@ -9,8 +9,10 @@
 
 #include "base/base.h"
 #include "base/buf.h"
+#include "base/list.h"
 
 #define SCRIPT_SHA_CHARS 40
+#define SCRIPT_EVAL_MAX 500 /* scripts kept that nobody loaded on purpose */
 #define SCRIPT_TICK_INSTRUCTIONS 100000 /* between calls of `tick` */
 
 typedef struct script_engine script_engine_t;
@@ -46,16 +48,22 @@ typedef struct script {
     uint32_t flags;
     int function; /* in the registry */
     bytes_t source;
+    list_t node; /* among those that may be forgotten, by last use; not linked when loaded on purpose */
 } script_t;
 
 script_engine_t *script_engine_new(const script_host_t *host);
 void script_engine_free(script_engine_t *engine);
 void script_sha1hex(bytes_t text, char ret_sha[SCRIPT_SHA_CHARS + 1]);
-/* Compiles and keeps `source`. ERR_INVALID with the error reply's text ("ERR Error compiling script ...") in `error`. */
-int script_load(script_engine_t *engine, bytes_t source, const script_t **ret_script, buf_t *error) MUST_CHECK;
+/* Compiles and remembers `source`; what was not loaded to `keep` is forgotten when SCRIPT_EVAL_MAX newer ones came.
+ * ERR_INVALID with the error reply's text ("ERR Error compiling script ...") in `error`. */
+int script_load(script_engine_t *engine, bytes_t source, bool keep, const script_t **ret_script, buf_t *error) MUST_CHECK;
+/* What the source says of itself, without compiling it; 0 when that is nothing, or nonsense. */
+uint32_t script_declared_flags(bytes_t source);
 const script_t *script_find(const script_engine_t *engine, bytes_t sha); /* any case; NULL = none */
 void script_flush(script_engine_t *engine);
 size_t script_count(const script_engine_t *engine);
+uint64_t script_evicted(const script_engine_t *engine); /* forgotten so far to make room */
+size_t script_cache_bytes(const script_engine_t *engine);  /* the sources */
 size_t script_memory_bytes(const script_engine_t *engine); /* the Lua heap */
 
 typedef enum script_result { SCRIPT_DONE, SCRIPT_PAUSED } script_result_t;

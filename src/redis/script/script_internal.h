@@ -13,6 +13,9 @@ struct script_engine {
     script_host_t host;
     lua_State *lua;
     map_t scripts;  /* sha -> script_t */
+    list_t passing; /* script_t.node: those that EVAL brought, the longest unused first */
+    size_t passing_count, cache_bytes;
+    uint64_t evicted;
     int globals;    /* registry: what scripts see behind their locked environment */
     int environment; /* registry: the locked table itself */
     /* the run under way */
