@@ -33,11 +33,15 @@ static void role(void *user, bool leader)
 {
     coord_t *coord = user;
     if (coord->quorum == NULL) return; /* still opening: coord_open does it */
-    if (leader) coord__expiry_start(coord);
-    else coord__expiry_stop(coord);
+    if (leader) {
+        coord__expiry_start(coord);
+        coord__own_session_begin(coord);
+        io_loop_wake(coord->loop);
+    } else {
+        coord__expiry_stop(coord);
+    }
 }
 
-static int restore(void *user, bytes_t snapshot, snapshot_point_t *ret_point) { return ERR_UNSUPPORTED; }
 
 static void turn(io_hook_t *hook)
 {
@@ -58,13 +62,40 @@ static int load_state(coord_t *coord, snapshot_point_t *ret_point, bool *ret_fou
     return err;
 }
 
-static int open_quorum(coord_t *coord, const snapshot_point_t *point)
+static int open_alone(coord_t *coord, const snapshot_point_t *point, const quorum_owner_t *owner)
 {
     quorum_member_t self = {coord->options.server_id, "local"};
     quorum_options_t options = {.dir = coord->dir, .id = coord->options.server_id, .members = &self, .members_count = 1,
                                 .sync = coord->options.force_sync};
-    quorum_owner_t owner = {coord__apply, coord__dropped, role, restore, failed, coord};
-    return quorum_open(coord->loop, &options, point, &owner, &coord->quorum);
+    return quorum_open(coord->loop, &options, point, owner, &coord->quorum);
+}
+
+static int open_together(coord_t *coord, const snapshot_point_t *point, const quorum_owner_t *owner)
+{
+    const coord_options_t *o = &coord->options;
+    int err = quorum_net_new(o->net, o->server_id, o->members, o->members_count, &coord->quorum_net);
+    if (err != 0) return err;
+    quorum_member_t *members = mem_zalloc(sizeof(*members) * (size_t)o->members_count);
+    buf_t addresses = BUF_INIT;
+    buf_reserve(&addresses, (size_t)o->members_count * IO_ADDR_CHARS_MAX * 2); /* pointers into it must not move */
+    for (int i = 0; i < o->members_count; i++) {
+        members[i] = (quorum_member_t){o->members[i].id, (const char *)addresses.ptr + addresses.len};
+        buf_printf(&addresses, "%.64s:%u", o->members[i].host, o->members[i].port);
+        buf_u8(&addresses, 0);
+    }
+    quorum_options_t options = {.dir = coord->dir, .id = o->server_id, .members = members, .members_count = o->members_count,
+                                .sync = o->force_sync, .transport = quorum_net_transport(coord->quorum_net)};
+    err = quorum_open(coord->loop, &options, point, owner, &coord->quorum);
+    if (err == 0) quorum_net_attach(coord->quorum_net, coord->quorum);
+    buf_deinit(&addresses);
+    mem_free(members);
+    return err;
+}
+
+static int open_quorum(coord_t *coord, const snapshot_point_t *point)
+{
+    quorum_owner_t owner = {coord__apply, coord__dropped, role, coord__snapshot_read, coord__snapshot_restore, failed, coord};
+    return coord->options.members_count > 1 ? open_together(coord, point, &owner) : open_alone(coord, point, &owner);
 }
 
 int coord_open(io_loop_t *loop, const coord_options_t *options, coord_t **ret_coord)
@@ -109,6 +140,7 @@ void coord_close(coord_t *coord)
     io_hook_remove(&coord->hook);
     coord__expiry_stop(coord);
     coord__keep_stop(coord);
+    if (coord->quorum_net != NULL) quorum_net_free(coord->quorum_net);
     if (coord->quorum != NULL) quorum_close(coord->quorum);
     coord__drop_all(coord);
     state_deinit(&coord->state);

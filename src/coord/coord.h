@@ -100,6 +100,13 @@ void coord_unsubscribe(coord_subscription_t *subscription);
 
 /* ---- life ------------------------------------------------------------------------------------------------------ */
 
+/* A server of the ensemble and where the others reach it. */
+typedef struct coord_member {
+    uint8_t id;
+    const char *host;
+    uint16_t port;
+} coord_member_t;
+
 typedef struct coord_options {
     const char *dir;        /* holds log and snapshots */
     uint8_t server_id;      /* myid, 1.. */
@@ -113,10 +120,14 @@ typedef struct coord_options {
     /* When durability is lost (a failed sync, a corrupt entry) nothing may go on; NULL logs a line and ends the process. */
     void (*fatal)(void *user, const char *what, int err);
     void *fatal_user;
+    /* Several servers: all of them, this one too, and the net to talk over. None = it is alone. */
+    const coord_member_t *members;
+    int members_count;
+    struct net *net;
 } coord_options_t;
 extern const coord_options_t coord_options_default;
 
-/* Opens and recovers (snapshot, then log). Ready to serve when it returns with one voter. */
+/* Opens and recovers (snapshot, then log). Ready to serve when it returns with one voter; with several, once one leads. */
 int coord_open(io_loop_t *loop, const coord_options_t *options, coord_t **ret_coord) MUST_CHECK;
 /* Stops; requests under way are answered ZCONNECTION_LOSS. */
 void coord_close(coord_t *coord);

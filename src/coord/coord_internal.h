@@ -8,6 +8,7 @@
 #define TRIVET_COORD_INTERNAL_H
 
 #include "coord/quorum.h"
+#include "coord/quorum_net.h"
 #include "coord/session.h"
 #include "coord/snapshot.h"
 #include "coord/state.h"
@@ -18,6 +19,7 @@
 #define COORD_BATCHES_AHEAD_MANY 8      /* and with several, for the way to the others */
 #define COORD_EXPIRY_SLOTS 256
 #define COORD_SNAPSHOT_STEP_BYTES KIB(256) /* a turn's piece */
+#define COORD_SNAPSHOT_SENT_BYTES_MAX MIB(1024) /* of one sent to another server, in one message */
 #define COORD_REAPS_MAX 10000           /* containers and TTL nodes a check */
 
 /* One place in a batch: a command's, or a sync's (which has no command). */
@@ -48,6 +50,7 @@ struct coord {
     char *dir;
     state_t state;
     quorum_t *quorum;
+    quorum_net_t *quorum_net; /* NULL when alone */
     io_hook_t hook;
     bool closing;
 
@@ -63,6 +66,7 @@ struct coord {
     coord_expiry_t expiry;
 
     snapshot_writer_t *snapshot;
+    bool snapshot_written; /* all of it, not yet synced: it waits for the log */
     snapshot_point_t snapshot_point;
     uint64_t applied_at_snapshot;
     uint64_t snapshots, snapshot_bytes;
@@ -86,6 +90,8 @@ void coord__expiry_welcome(coord_t *coord, int64_t session_id); /* a session was
 /* keep.c: snapshots */
 void coord__keep_run(coord_t *coord); /* once a turn */
 void coord__keep_stop(coord_t *coord);
+int coord__snapshot_read(void *user, uint64_t index, uint8_t **ret_data, size_t *ret_bytes, bytes_t *ret_configuration) MUST_CHECK;
+int coord__snapshot_restore(void *user, uint64_t index, bytes_t snapshot) MUST_CHECK;
 
 void coord__fatal(coord_t *coord, const char *what, int err);
 

@@ -13,6 +13,7 @@ static void end(coord_t *coord)
 {
     snapshot_end(coord->snapshot);
     coord->snapshot = NULL;
+    coord->snapshot_written = false;
     mem_free((void *)coord->snapshot_point.configuration.ptr);
     coord->snapshot_point = (snapshot_point_t){0};
 }
@@ -39,6 +40,15 @@ static void begin(coord_t *coord)
     mem_free((void *)coord->snapshot_point.configuration.ptr);
 }
 
+/* A follower may apply what is committed elsewhere before its own log is durable. A snapshot that outlived the log below it would
+ * leave a log with a hole, and libraft's leader would look for the entries in it for ever. */
+static void finish(coord_t *coord)
+{
+    if (!coord->snapshot_written || quorum_stored(coord->quorum) < coord->snapshot_point.index) return;
+    coord->snapshot_written = false;
+    snapshot_finish(coord->snapshot, finished, coord);
+}
+
 void coord__keep_run(coord_t *coord)
 {
     if (coord->snapshot == NULL) {
@@ -46,14 +56,71 @@ void coord__keep_run(coord_t *coord)
         begin(coord);
         if (coord->snapshot == NULL) return;
     }
-    if (!coord->state.snapshotting) return; /* at the disk */
-    int done = snapshot_step(coord->snapshot, COORD_SNAPSHOT_STEP_BYTES);
-    if (done == 1) snapshot_finish(coord->snapshot, finished, coord);
-    else if (done == 0) io_loop_wake(coord->loop);
-    else end(coord);
+    if (coord->state.snapshotting) {
+        int done = snapshot_step(coord->snapshot, COORD_SNAPSHOT_STEP_BYTES);
+        if (done < 0) end(coord);
+        else if (done == 0) io_loop_wake(coord->loop);
+        else coord->snapshot_written = true;
+    }
+    finish(coord);
 }
 
 void coord__keep_stop(coord_t *coord)
 {
     if (coord->snapshot != NULL) end(coord);
+}
+
+/* ---- to and from other servers ---------------------------------------------------------------------------------------- */
+
+int coord__snapshot_read(void *user, uint64_t index, uint8_t **ret_data, size_t *ret_bytes, bytes_t *ret_configuration)
+{
+    coord_t *coord = user;
+    snapshot_point_t point;
+    char *path = snapshot_path(coord->dir, index);
+    int err = io_read_whole(coord->loop, path, COORD_SNAPSHOT_SENT_BYTES_MAX, ret_data, ret_bytes);
+    mem_free(path);
+    if (err != 0) return err;
+    err = snapshot_peek(bytes_of(*ret_data, *ret_bytes), &point);
+    if (err != 0) mem_free(*ret_data);
+    else *ret_configuration = point.configuration;
+    return err;
+}
+
+/* The new state takes the place of the old; whoever watches or subscribes stays. */
+static void replace_state(coord_t *coord, state_t *fresh)
+{
+    state_t *old = &coord->state;
+    fresh->extended_types = old->extended_types;
+    fresh->skip_acl = old->skip_acl;
+    fresh->enforce_quota = old->enforce_quota;
+    fresh->session_closed = old->session_closed;
+    fresh->session_closed_user = old->session_closed_user;
+    fresh->watches = old->watches;
+    watches_init(&old->watches);
+    list_splice_back(&fresh->subscriptions, &old->subscriptions);
+    state_deinit(old);
+    state_move(old, fresh);
+}
+
+int coord__snapshot_restore(void *user, uint64_t index, bytes_t snapshot)
+{
+    coord_t *coord = user;
+    state_t *fresh = mem_alloc(sizeof(*fresh));
+    snapshot_point_t point;
+    state_init(fresh);
+    coord__keep_stop(coord);
+    int err = snapshot_parse(snapshot, fresh, &point);
+    if (err != 0) {
+        state_deinit(fresh);
+        goto out;
+    }
+    mem_free((void *)point.configuration.ptr);
+    replace_state(coord, fresh);
+    char *path = snapshot_path(coord->dir, index);
+    err = io_replace_whole(coord->loop, path, snapshot);
+    mem_free(path);
+    if (err == 0) snapshot_prune(coord->loop, coord->dir, index);
+out:
+    mem_free(fresh);
+    return err;
 }

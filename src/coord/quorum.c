@@ -142,7 +142,9 @@ static void commit_soon(quorum_t *q)
     q->committing_index = wal_end(&q->wal) - 1;
     q->committing_generation = q->generation;
     q->committing_ns = io_hrtime_ns(q->loop);
-    log_commit(q->wal.log, &q->commit, committed);
+    /* Alone there is one batch at a time; among several, those of a turn share a sync. */
+    if (quorum_voters(q) <= 1) log_commit_now(q->wal.log, &q->commit, committed);
+    else log_commit(q->wal.log, &q->commit, committed);
 }
 
 /* ---- the wheel ----------------------------------------------------------------------------------------------------- */
@@ -163,6 +165,34 @@ static void note_role(quorum_t *q)
     q->owner.role(q->owner.user, leads);
 }
 
+/* Another server's snapshot takes the place of log and state. */
+static int install_snapshot(quorum_t *q, struct raft_update *update)
+{
+    const struct raft_snapshot_metadata *metadata = &update->snapshot.metadata;
+    struct raft_buffer encoded;
+    if (raft_configuration_encode(&metadata->configuration, &encoded) != 0) return ERR_NOMEM;
+    int err = q->owner.restore(q->owner.user, metadata->index,
+                               bytes_of(update->snapshot.chunk.base, update->snapshot.chunk.len));
+    raft_free(update->snapshot.chunk.base);
+    if (err == 0) {
+        while (!list_empty(&q->entries)) quorum__entry_free(LIST_FIRST(&q->entries, quorum_entry_t, node));
+        q->generation++;
+        q->applied = q->stored = metadata->index;
+        q->applied_term = metadata->term;
+        q->configuration_index = metadata->configuration_index;
+        buf_clear(&q->configuration);
+        buf_append(&q->configuration, encoded.base, encoded.len);
+        err = wal_restart(&q->wal, metadata->index + 1);
+    }
+    raft_free(encoded.base);
+    if (err != 0) return err;
+    struct raft_event event = {.type = RAFT_PERSISTED_SNAPSHOT};
+    event.persisted_snapshot.metadata = *metadata;
+    event.persisted_snapshot.offset = update->snapshot.offset;
+    event.persisted_snapshot.last = update->snapshot.last;
+    return quorum__step(q, &event);
+}
+
 /* Order matters: term and vote first, then entries, then what tells others. */
 static int carry_out(quorum_t *q, const struct raft_event *event, struct raft_update *update)
 {
@@ -173,6 +203,7 @@ static int carry_out(quorum_t *q, const struct raft_event *event, struct raft_up
         for (unsigned i = 0; err == 0 && i < update->messages.n; i++) err = quorum__send(q, &update->messages.batch[i]);
     }
     if (update->flags & RAFT_UPDATE_STATE) note_role(q);
+    if (err == 0 && (update->flags & RAFT_UPDATE_SNAPSHOT)) err = install_snapshot(q, update);
     return err;
 }
 
@@ -336,5 +367,6 @@ void quorum_snapshot_taken(quorum_t *q, const snapshot_point_t *point)
     if (err != 0) quorum__fail(q, "the coordination log cannot be trimmed", err);
 }
 
+uint64_t quorum_stored(const quorum_t *q) { return q->stored; }
 uint64_t quorum_log_bytes(const quorum_t *q) { return log_bytes(q->wal.log); }
 quorum_figures_t quorum_figures(const quorum_t *q) { return q->figures; }

@@ -40,8 +40,10 @@ typedef struct quorum_owner {
     /* Entries submitted here that will never be applied as such: leadership was lost. */
     void (*dropped)(void *user, void *tag);
     void (*role)(void *user, bool leader);
-    /* Another server's snapshot replaces the state. */
-    int (*restore)(void *user, bytes_t snapshot, snapshot_point_t *ret_point);
+    /* The file of the snapshot at `index` and its configuration (both malloc'd), for a server that needs it. */
+    int (*snapshot)(void *user, uint64_t index, uint8_t **ret_data, size_t *ret_bytes, bytes_t *ret_configuration);
+    /* Another server's snapshot replaces the state; it must be durable when this returns. */
+    int (*restore)(void *user, uint64_t index, bytes_t snapshot);
     void (*failed)(void *user, const char *what, int err);
     void *user;
 } quorum_owner_t;
@@ -81,6 +83,7 @@ int quorum_point(quorum_t *quorum, snapshot_point_t *ret_point) MUST_CHECK;
 /* A snapshot at `point` is durable: the log below may go. */
 void quorum_snapshot_taken(quorum_t *quorum, const snapshot_point_t *point);
 
+uint64_t quorum_stored(const quorum_t *quorum); /* the last entry that is durable here */
 uint64_t quorum_log_bytes(const quorum_t *quorum);
 typedef struct quorum_figures {
     uint64_t syncs, sync_ns_total, sync_ns_max;

@@ -7,7 +7,7 @@
 #include <raft.h>
 
 #define QUORUM_READ_BYTES MIB(1)       /* of the log at a time */
-#define QUORUM_MESSAGE_BYTES_MAX MIB(4) /* of entries in one message; one entry may be larger */
+#define QUORUM_MESSAGE_ARENA_BYTES_MAX MIB(1) /* the entries' heads of one message */
 #define QUORUM_TRAILING_ENTRIES 1024    /* kept below a snapshot for members that lag a little */
 #define QUORUM_VOTE_BYTES_MAX 128
 

@@ -22,7 +22,7 @@ session_t *sessions_add(sessions_t *sessions, int64_t id, int32_t timeout_ms, by
     session->id = id;
     session->timeout_ms = timeout_ms;
     session->own_server = own_server;
-    memcpy(session->passwd, passwd.ptr, MIN(passwd.len, (size_t)COORD_PASSWD_BYTES));
+    if (passwd.len > 0) memcpy(session->passwd, passwd.ptr, MIN(passwd.len, (size_t)COORD_PASSWD_BYTES));
     list_init(&session->ephemerals);
     list_init(&session->expiry);
     map_put(&sessions->by_id, key_of(&session->id), session);

@@ -317,9 +317,23 @@ int snapshot_parse(bytes_t file, state_t *state, snapshot_point_t *ret_point)
     return err;
 }
 
+int snapshot_peek(bytes_t file, snapshot_point_t *ret_point)
+{
+    zk_snapshot_head_t head;
+    size_t skip = MAGIC_BYTES + BLOCK_HEAD_BYTES + 1;
+    if (file.len < skip || memcmp(file.ptr, MAGIC, MAGIC_BYTES) != 0 || file.ptr[skip - 1] != TAG_HEAD) return ERR_CORRUPT;
+    jute_reader_t r = jute_reader(bytes_of(file.ptr + skip, file.len - skip), NULL);
+    zk_snapshot_head_get(&r, &head);
+    if (r.bad) return ERR_CORRUPT;
+    *ret_point = (snapshot_point_t){(uint64_t)head.raft_index, (uint64_t)head.raft_term, (uint64_t)head.configuration_index,
+                                    bytes_of(tree_copy_data(head.configuration), head.configuration.len)};
+    return 0;
+}
+
+char *snapshot_path(const char *dir, uint64_t index) { return path_of(dir, index, ""); }
+
 typedef struct newest {
     uint64_t index;
-    uint64_t below;
     bool found;
 } newest_t;
 
@@ -336,7 +350,7 @@ static void find_newest(void *user, const char *name, bool is_dir)
 {
     newest_t *newest = user;
     uint64_t index;
-    if (is_dir || !parse_name(name, &index) || index >= newest->below) return;
+    if (is_dir || !parse_name(name, &index)) return;
     if (!newest->found || index > newest->index) newest->index = index;
     newest->found = true;
 }
@@ -355,7 +369,7 @@ static int load_file(io_loop_t *loop, const char *path, state_t *state, snapshot
 
 int snapshot_load(io_loop_t *loop, const char *dir, state_t *state, snapshot_point_t *ret_point, uint64_t *ret_bytes)
 {
-    newest_t newest = {.below = UINT64_MAX};
+    newest_t newest = {0};
     int err = io_list_dir(loop, dir, find_newest, &newest);
     if (err != 0) return err;
     if (!newest.found) return ERR_NOT_FOUND;

@@ -37,6 +37,9 @@ void snapshot_end(snapshot_writer_t *writer);
 int snapshot_load(io_loop_t *loop, const char *dir, state_t *state, snapshot_point_t *ret_point, uint64_t *ret_bytes) MUST_CHECK;
 /* Loads one from bytes (as another server sent it). */
 int snapshot_parse(bytes_t file, state_t *state, snapshot_point_t *ret_point) MUST_CHECK;
+/* One snapshot's file: its name, and its point without the rest (the configuration is malloc'd). */
+char *snapshot_path(const char *dir, uint64_t index);
+int snapshot_peek(bytes_t file, snapshot_point_t *ret_point) MUST_CHECK;
 /* Removes all snapshots and leftovers but that of `index`. */
 void snapshot_prune(io_loop_t *loop, const char *dir, uint64_t index);
 

@@ -27,6 +27,20 @@ void state_deinit(state_t *state)
     mem_free(state->changes);
 }
 
+static void move_list(list_t *to, list_t *from)
+{
+    list_init(to);
+    list_splice_back(to, from);
+}
+
+void state_move(state_t *to, state_t *from)
+{
+    *to = *from;
+    move_list(&to->subscriptions, &from->subscriptions);
+    move_list(&to->containers, &from->containers);
+    move_list(&to->ttls, &from->ttls);
+}
+
 static znode_t *make_root(state_t *state, znode_t *parent, const char *path, int perms)
 {
     zk_acl_t world = {perms, {BYTES_LIT("world"), BYTES_LIT("anyone")}};

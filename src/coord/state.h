@@ -69,6 +69,8 @@ struct state {
 
 void state_init(state_t *state);
 void state_deinit(state_t *state);
+/* Moves `from`, which is left without contents, into the uninitialized `to`: lists are made to point there. */
+void state_move(state_t *to, state_t *from);
 /* The nodes every new tree has: / /zookeeper /zookeeper/quota /zookeeper/config. */
 void state_make_roots(state_t *state);
 /* Result and what it points to live until the next call. */

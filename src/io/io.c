@@ -207,6 +207,8 @@ static int make_dir(io_loop_t *loop, const char *path, bool last)
     return err == ERR_ACCESS ? 0 : err; /* a parent that is not ours to open */
 }
 
+int io_mkdir_unsynced(io_loop_t *loop, const char *path) { return loop->ops->mkdir(loop, path); }
+
 /* One level after the other, each made durable: a directory that a power loss forgets takes with it all that was synced
  * below it. The last one is synced even when it is there: who made it may have died before he could. */
 int io_mkdir(io_loop_t *loop, const char *path)
@@ -278,6 +280,19 @@ int io_sync_tree(io_loop_t *loop, const char *dir)
     int err = io_list_dir(loop, dir, sync_entry, &walk);
     if (err) return err;
     return walk.err ? walk.err : io_sync_dir(loop, dir);
+}
+
+void io__remove_any(io_loop_t *loop, const char *path)
+{
+    if (io_remove(loop, path) == ERR_NOT_EMPTY) (void)!io_remove_tree(loop, path);
+}
+
+void io_remove_later(io_loop_t *loop, const char *path)
+{
+    if (loop->ops->remove_later)
+        loop->ops->remove_later(loop, path);
+    else
+        io__remove_any(loop, path);
 }
 
 int io_read_whole(io_loop_t *loop, const char *path, size_t bytes_max, uint8_t **ret_data, size_t *ret_bytes)

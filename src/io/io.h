@@ -145,7 +145,13 @@ int io_file_sync_now(io_file_t *file) MUST_CHECK;
 int io_rename(io_loop_t *loop, const char *from, const char *to) MUST_CHECK; /* replaces `to`; atomic */
 int io_remove(io_loop_t *loop, const char *path) MUST_CHECK;                 /* a file or an empty directory */
 int io_remove_tree(io_loop_t *loop, const char *path) MUST_CHECK;            /* a directory and all in it */
+/* Removes a file, or a directory with all in it, off the loop: a large file takes long to remove. Nobody is told;
+ * io_loop_free waits for it. */
+void io_remove_later(io_loop_t *loop, const char *path);
 int io_mkdir(io_loop_t *loop, const char *path) MUST_CHECK;                  /* parents too, durable; 0 when present */
+/* One level, not yet durable: for many at once, which an io_sync_dir of the parent makes durable together. ERR_EXISTS,
+ * ERR_NOT_FOUND (no parent). */
+int io_mkdir_unsynced(io_loop_t *loop, const char *path) MUST_CHECK;
 int io_sync_dir(io_loop_t *loop, const char *path) MUST_CHECK;               /* makes renames and creations durable */
 /* Makes all durable that was written, created and renamed at and below `dir` before the call (and, under uv, on the
  * whole file system): one wait in place of many at an orderly stop. */

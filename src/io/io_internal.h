@@ -43,6 +43,7 @@ struct io_ops {
     int (*file_sync_now)(io_file_t *file);
     int (*rename)(io_loop_t *loop, const char *from, const char *to);
     int (*remove)(io_loop_t *loop, const char *path);
+    void (*remove_later)(io_loop_t *loop, const char *path); /* NULL = at once */
     int (*mkdir)(io_loop_t *loop, const char *path); /* one level; ERR_EXISTS */
     int (*sync_dir)(io_loop_t *loop, const char *path);
     int (*sync_fs)(io_loop_t *loop, const char *path); /* NULL = file by file */
@@ -81,6 +82,8 @@ struct io_fd_watch { io_loop_t *loop; };
 void io__loop_init(io_loop_t *loop, const io_ops_t *ops);
 void io__loop_deinit(io_loop_t *loop);
 void io__hooks_run(io_loop_t *loop);
+/* What io_remove_later does in the end; touches nothing of the loop's, so any thread may. */
+void io__remove_any(io_loop_t *loop, const char *path);
 
 /* (Re)arms for an absolute time, once. */
 void io__timer_arm_at(io_timer_t *timer, uint64_t due_ns);

@@ -254,7 +254,7 @@ static void remove_deleted_dir(void *user, const char *name, bool is_dir)
     size_t n = strlen(name), m = strlen("-delete");
     if (!is_dir || n < m || strcmp(name + n - m, "-delete") != 0) return;
     store_path(store, name, path);
-    (void)!io_remove_tree(store->kafka->loop, path); /* tried again at the next start */
+    io_remove_later(store->kafka->loop, path); /* what fails is tried again at the next start */
 }
 
 static int take_clean_mark(partition_store_t *store)

@@ -74,6 +74,8 @@ static int teardown(void **state)
     fixture_t *f = *state;
     if (f->p) partition_close(f->p);
     partition_store_close(&f->kafka);
+    io_loop_free(f->kafka.loop); /* waits for removals that are under way */
+    assert_int_equal(io_loop_new_uv(&f->kafka.loop), 0);
     assert_int_equal(io_remove_tree(f->kafka.loop, f->dir), 0);
     record_builder_deinit(&f->builder);
     arena_deinit(&f->arena);

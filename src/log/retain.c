@@ -56,7 +56,7 @@ int log__remove_after(log_t *log, uint32_t keep)
     if (log->segments_count <= keep) return 0;
     while (log->segments_count > keep) {
         log_segment_t *segment = log__active(log);
-        int err = log__segment_remove_files(segment, "");
+        int err = log__segment_remove_files(segment);
         if (err) return err;
         let_go(segment);
         log->segments_count--;
@@ -76,7 +76,7 @@ static void drop_due(log_t *log, int64_t wall_ms)
     LIST_EACH(&log->removed, segment, log_segment_t, node)
     {
         if (segment->remove_ms > wall_ms) continue;
-        if (segment->remove_ms != INT64_MIN && log__segment_remove_files(segment, ".deleted") != 0) continue;
+        if (segment->remove_ms != INT64_MIN) log__segment_drop_deleted(segment);
         segment->remove_ms = INT64_MIN;
         if (segment->refs > 1) continue;
         list_remove(&segment->node);
@@ -172,6 +172,7 @@ static int cut_active(log_t *log, int64_t offset)
     if (!err) err = io_file_sync_now(file); /* for the same reason as in log__remove_after */
     if (err) return err;
     segment->bytes = position;
+    segment->file_bytes = 0;
     segment->bytes_durable = MIN(segment->bytes_durable, position);
     segment->bytes_syncing = MIN(segment->bytes_syncing, position);
     log->end_offset = batch.base_offset;

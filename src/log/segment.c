@@ -74,6 +74,22 @@ void log__segment_close_files(log_segment_t *segment)
     }
 }
 
+void log__segment_reach(log_segment_t *segment, io_file_t *file, uint64_t end)
+{
+    uint32_t ahead_bytes = segment->log->options.ahead_bytes;
+    if (ahead_bytes == 0 || end <= segment->file_bytes) return;
+    uint64_t bytes = MIN(end + ahead_bytes, (uint64_t)LOG_SEGMENT_BYTES_LIMIT);
+    if (bytes >= end && io_file_truncate(file, bytes) == 0) segment->file_bytes = (uint32_t)bytes;
+}
+
+void log__segment_trim(log_segment_t *segment)
+{
+    io_file_t *file;
+    if (segment->file_bytes <= segment->bytes) return;
+    if (log__segment_file(segment, false, &file) != 0 || io_file_truncate(file, segment->bytes) != 0) return;
+    segment->file_bytes = 0;
+}
+
 static uint32_t relative(const log_segment_t *segment, int64_t offset)
 {
     ASSERT(offset >= segment->base_offset && offset - segment->base_offset <= INT32_MAX);
@@ -148,18 +164,28 @@ int log__segment_load_times(log_segment_t *segment)
     return 0;
 }
 
-int log__segment_remove_files(log_segment_t *segment, const char *suffix)
+static const char *const segment_kinds[] = {".index", ".timeindex", ".txnindex", ".log"};
+
+int log__segment_remove_files(log_segment_t *segment)
 {
-    static const char *const kinds[] = {".index", ".timeindex", ".txnindex", ".log"};
-    char path[LOG_PATH_CHARS_MAX], name[32];
+    char path[LOG_PATH_CHARS_MAX];
     int result = 0;
-    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-        snprintf(name, sizeof(name), "%s%s", kinds[i], suffix);
-        log__segment_path(segment->log, segment->base_offset, name, path);
+    for (size_t i = 0; i < ARRAY_LEN(segment_kinds); i++) {
+        log__segment_path(segment->log, segment->base_offset, segment_kinds[i], path);
         int err = io_remove(segment->log->loop, path);
         if (err && err != ERR_NOT_FOUND) result = err;
     }
     return result;
+}
+
+void log__segment_drop_deleted(log_segment_t *segment)
+{
+    char path[LOG_PATH_CHARS_MAX], suffix[32];
+    for (size_t i = 0; i < ARRAY_LEN(segment_kinds); i++) {
+        snprintf(suffix, sizeof(suffix), "%s.deleted", segment_kinds[i]);
+        log__segment_path(segment->log, segment->base_offset, suffix, path);
+        io_remove_later(segment->log->loop, path);
+    }
 }
 
 int64_t log__segment_end(const log_segment_t *segment, uint32_t at)

@@ -26,6 +26,7 @@ struct net_conn {
     list_t linger_node;
     conn_state_t state;
     bool opened; /* on_open ran and accepted it */
+    bool outgoing; /* made by net_connect: on_close tells of a failure to connect, too */
     bool paused;
     bool held;
     bool congested;
@@ -343,7 +344,7 @@ static void on_ready(void *user, unsigned events)
 
 static void bury(net_conn_t *conn)
 {
-    if (conn->def->on_close && (conn->opened || conn->state == CONN_CONNECTING)) conn->def->on_close(conn);
+    if (conn->def->on_close && (conn->opened || conn->outgoing)) conn->def->on_close(conn);
     conn_free(conn);
 }
 
@@ -449,6 +450,7 @@ int net_connect(net_t *net, const char *host, uint16_t port, const net_service_t
     int err = io_connect(net->loop, host, port, &stream);
     if (err != 0) return err;
     net_conn_t *conn = conn_new(net, def, service, stream, CONN_CONNECTING);
+    conn->outgoing = true;
     update_watch(conn);
     *ret_conn = conn;
     return 0;

@@ -151,6 +151,7 @@ static void start(aof_t *aof)
     r->cursor = 0;
     r->started_ms = redis->now_ms;
     for (int i = 0; i < redis->db_count; i++) redis->dbs[i].epoch ^= ENTRY_EPOCH;
+    if (redis->on_rewrite) redis->on_rewrite(redis->on_rewrite_user, &r->buf);
 }
 
 static int write_base(aof_rewrite_t *r)

@@ -336,8 +336,8 @@ void redis_cmd_client_pause(redis_call_t *call)
                     &ms))
         return;
     redis_t *redis = call->redis;
+    redis->pause_all = all || redis->pause_all;
     redis->pause_until_ms = MAX(redis->pause_until_ms, call->now_ms + ms);
-    redis->pause_all = all || (redis->pause_all && redis->pause_until_ms > call->now_ms);
     redis__update_gate(redis);
     reply_ok(call->client);
 }
@@ -345,6 +345,5 @@ void redis_cmd_client_pause(redis_call_t *call)
 void redis_cmd_client_unpause(redis_call_t *call)
 {
     redis__end_pause(call->redis);
-    call->redis->pause_all = false;
     reply_ok(call->client);
 }

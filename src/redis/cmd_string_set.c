@@ -1,4 +1,5 @@
 /* cmd_string_set.c: SET with its options and the commands that are short forms of it, and GETEX. */
+#include "redis/redis.h"
 #include "redis/state.h"
 #include "redis_commands.h"
 
@@ -210,4 +211,11 @@ void redis_cmd_getex(redis_call_t *call)
         propagate_key(call, "PERSIST", key);
         call->dirty++;
     }
+}
+
+bool redis_set_once(redis_call_t *call, bytes_t key, bytes_t value, int64_t expire_at_ms)
+{
+    if (key_write(call, key)) return false;
+    store(call, key, value, false, expire_at_ms);
+    return true;
 }

@@ -61,8 +61,9 @@ saved_command_t *command__save(const redis_command_t *command, int argc, const b
 static void refuse(redis_client_t *c, const redis_command_t *command, const char *text)
 {
     if (command) c->redis->command_stats[command->id].rejected++;
-    if (command && command->handler == redis_cmd_exec && c->flags & CLIENT_MULTI) {
-        reply_errorf(c, "EXECABORT Transaction discarded because of: %s", text);
+    if (command && command->handler == redis_cmd_exec) {
+        const char *reason = strncmp(text, "ERR ", 4) == 0 ? text + 4 : text;
+        reply_errorf(c, "EXECABORT Transaction discarded because of: %s", reason);
         multi__discard(c);
         multi__unwatch(c);
         return;
@@ -364,6 +365,13 @@ static void run_extra(redis_call_t *call)
     e->row.handler(call, e->row.user);
 }
 
+const char *exec__extra_problem(const saved_command_t *s)
+{
+    if (s->command->handler != run_extra) return NULL;
+    const extra_t *e = CONTAINER_OF(s->command, extra_t, command);
+    return e->row.check ? e->row.check(s->argc, s->argv, e->row.user) : NULL;
+}
+
 static uint32_t parse_flags(const char *text)
 {
 #define X(name, flag) flag,
@@ -418,4 +426,17 @@ bytes_t redis_call_arg(const redis_call_t *call, int i)
 redis_client_t *redis_call_client(const redis_call_t *call)
 {
     return call->client;
+}
+int64_t redis_call_now_ms(const redis_call_t *call)
+{
+    return call->now_ms;
+}
+bool redis_call_is_loading(const redis_call_t *call)
+{
+    return call->flags & CALL_LOADING;
+}
+void redis_propagate(redis_call_t *call, int argc, const bytes_t *argv)
+{
+    call->dirty++;
+    propagate(call, argc, argv);
 }

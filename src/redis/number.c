@@ -12,7 +12,7 @@
 
 #define NUMBER_TEXT_MAX 1024 /* the longest double written out takes 309 digits and some decimals */
 
-/* ---- doubles to text ------------------------------------------------------------------------------------------------- */
+/* ---- doubles to text -------------------------------------------------------------------- */
 
 /* The fewest significant digits that read back as v: digits without trailing zeros, and the exponent of the
  * last one. */

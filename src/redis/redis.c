@@ -49,6 +49,7 @@ static void move_tables(redis_t *redis)
 static void end_pause(redis_t *redis)
 {
     redis->pause_until_ms = 0;
+    redis->pause_all = false;
     redis__update_gate(redis);
     LIST_EACH(&redis->clients, c, redis_client_t, node)
     if (c->flags & CLIENT_PAUSED) client__resume(c);

@@ -187,6 +187,10 @@ struct redis {
     char run_id[41];
     void (*on_shutdown)(void *user);
     void *on_shutdown_user;
+    void (*on_client_gone)(void *user, uint64_t client_id);
+    void *on_client_gone_user;
+    void (*on_rewrite)(void *user, buf_t *out);
+    void *on_rewrite_user;
 };
 
 /* Conditions that need the slow way for every client: maxmemory, a pause, a failed append-only file, loading.
@@ -232,6 +236,8 @@ void exec__run(redis_client_t *c, const redis_command_t *command, int argc, cons
 void exec__run_timed(redis_client_t *c, const redis_command_t *command, const parsed_t *request, bytes_t raw,
                      uint32_t flags);
 saved_command_t *command__save(const redis_command_t *command, int argc, const bytes_t *argv);
+/* Why a command from outside must not run in a transaction now; NULL = it may. */
+const char *exec__extra_problem(const saved_command_t *command);
 /* After an event outside any command (a timer): propagates and serves what it caused. */
 void exec__after_event(redis_t *redis);
 /* A call for work outside any command: expiry, eviction. */

@@ -187,7 +187,11 @@ static void on_role(void *user, bool leader)
     scenario_note(m->world->run, "member %" PRIu64 " %s", m->id, leader ? "leads" : "follows");
 }
 
-static int on_restore(void *user, bytes_t snapshot, snapshot_point_t *ret_point) { return ERR_UNSUPPORTED; }
+static int on_snapshot(void *user, uint64_t index, uint8_t **ret_data, size_t *ret_bytes, bytes_t *ret_configuration)
+{
+    return ERR_UNSUPPORTED; /* none is ever taken here */
+}
+static int on_restore(void *user, uint64_t index, bytes_t snapshot) { return ERR_UNSUPPORTED; }
 
 static void on_failed(void *user, const char *what, int err)
 {
@@ -240,7 +244,7 @@ static void member_die(member_t *m, bool kill)
 static bool member_up(member_t *m)
 {
     world_t *w = m->world;
-    quorum_owner_t owner = {on_apply, on_dropped, on_role, on_restore, on_failed, m};
+    quorum_owner_t owner = {on_apply, on_dropped, on_role, on_snapshot, on_restore, on_failed, m};
     quorum_options_t options = {.dir = "/data/quorum", .id = m->id, .members = w->config, .members_count = MEMBERS,
                                 .transport = &m->transport, .sync = true, .election_timeout_ms = ELECTION_MS,
                                 .heartbeat_ms = HEARTBEAT_MS};

@@ -16,6 +16,30 @@ static int result(int rc) { return rc < 0 ? err_from_errno(errno) : 0; }
 int uv__rename(io_loop_t *loop, const char *from, const char *to) { return result(rename(from, to)); }
 int uv__remove(io_loop_t *loop, const char *path) { return result(remove(path)); }
 
+typedef struct removal {
+    uv_work_t request;
+    io_loop_t *loop;
+    char path[];
+} removal_t;
+
+static void remove_work(uv_work_t *request)
+{
+    removal_t *removal = (removal_t *)request;
+    io__remove_any(removal->loop, removal->path);
+}
+
+static void remove_done(uv_work_t *request, int status) { mem_free(request); }
+
+void uv__remove_later(io_loop_t *loop, const char *path)
+{
+    size_t bytes = strlen(path) + 1;
+    removal_t *removal = mem_alloc(sizeof(*removal) + bytes);
+    removal->loop = loop;
+    memcpy(removal->path, path, bytes);
+    int rc = uv_queue_work(&uv__backend(loop)->uv, &removal->request, remove_work, remove_done);
+    ASSERT(rc == 0);
+}
+
 int uv__mkdir(io_loop_t *loop, const char *path) { return result(mkdir(path, 0755)); }
 
 int uv__sync_dir(io_loop_t *loop, const char *path)

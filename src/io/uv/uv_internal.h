@@ -93,6 +93,7 @@ void uv__files_close_all(uv_backend_t *b);
 /* uv_dir.c */
 int uv__rename(io_loop_t *loop, const char *from, const char *to);
 int uv__remove(io_loop_t *loop, const char *path);
+void uv__remove_later(io_loop_t *loop, const char *path);
 int uv__mkdir(io_loop_t *loop, const char *path);
 int uv__sync_dir(io_loop_t *loop, const char *path);
 int uv__sync_fs(io_loop_t *loop, const char *path);

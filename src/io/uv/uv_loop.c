@@ -300,6 +300,7 @@ const io_ops_t uv__ops = {
     .rename = uv__rename,
     .remove = uv__remove,
     .mkdir = uv__mkdir,
+    .remove_later = uv__remove_later,
     .sync_dir = uv__sync_dir,
     .sync_fs = uv__sync_fs,
     .stat = uv__stat,
