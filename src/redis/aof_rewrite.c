@@ -10,6 +10,7 @@
  *   idle --start--> walking --end of the last database--> syncing --> renamed, in the manifest; old parts
  * removed --> idle |  FLUSHALL, FLUSHDB, SWAPDB: abort, and start again */
 #include "redis/aof_internal.h"
+#include "redis/script_host.h"
 
 #include "base/slog.h"
 
@@ -143,6 +144,7 @@ static void start(aof_t *aof)
         return;
     }
     r->active = true;
+    scripts__emit_libraries(redis, &r->buf);
     r->bytes = 0;
     r->walk_db = 0;
     r->selected_db = -1;

@@ -290,7 +290,7 @@ void redis_cmd_incrbyfloat(redis_call_t *call)
         return;
     }
     bytes_t value = bytes_of(text, format_long_double(text, sizeof(text), v));
-    key_set_string(call, key, value, true);
+    key_set_text(call, key, value);
     key_changed(call, key, NOTIFY_STRING, "incrbyfloat");
     call->dirty++;
     bytes_t argv[4] = {BYTES_LIT("SET"), key, value, BYTES_LIT("KEEPTTL")};

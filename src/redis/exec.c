@@ -61,8 +61,9 @@ saved_command_t *command__save(const redis_command_t *command, int argc, const b
 static void refuse(redis_client_t *c, const redis_command_t *command, const char *text)
 {
     if (command) c->redis->command_stats[command->id].rejected++;
-    if (command && command->handler == redis_cmd_exec && c->flags & CLIENT_MULTI) {
-        reply_errorf(c, "EXECABORT Transaction discarded because of: %s", text);
+    if (command && command->handler == redis_cmd_exec) {
+        const char *reason = strncmp(text, "ERR ", 4) == 0 ? text + 4 : text;
+        reply_errorf(c, "EXECABORT Transaction discarded because of: %s", reason);
         multi__discard(c);
         multi__unwatch(c);
         return;

@@ -17,6 +17,12 @@ static void push_error(lua_State *lua, const char *text)
     lua_setfield(lua, -2, "err");
 }
 
+int script__raise(lua_State *lua, const char *text)
+{
+    push_error(lua, text);
+    return lua_error(lua);
+}
+
 static int fail(lua_State *lua, bool raise, const char *text)
 {
     push_error(lua, text);
@@ -54,7 +60,7 @@ static bytes_t *collect_words(lua_State *lua, int argc, const char **ret_problem
     bytes_t *words = lua_newuserdata(lua, sizeof(bytes_t) * (size_t)argc);
     for (int i = 0; i < argc; i++) {
         if (to_word(lua, i + 1, &words[i])) continue;
-        *ret_problem = "ERR Lua redis lib command arguments must be strings or integers";
+        *ret_problem = "ERR Command arguments must be strings or integers";
         return NULL;
     }
     return words;
@@ -65,12 +71,14 @@ static int run_command(lua_State *lua, bool raise)
     script_engine_t *engine = script__engine(lua);
     int argc = lua_gettop(lua);
     const char *problem;
+    if (engine->loading) return luaL_error(lua, "Script attempted to access nonexistent global variable 'call'");
     bytes_t *words = collect_words(lua, argc, &problem);
     if (!words) return fail(lua, raise, problem);
     buf_t reply = BUF_INIT;
     engine->host.call(engine->host.user, words, argc, engine->resp, &reply);
     ASSERT(reply.len > 0);
     bool failed = reply.ptr[0] == '-';
+    lua_settop(lua, 0); /* up to thousands of words: the reply needs their room */
     bool pushed = script__push_reply(lua, buf_bytes(&reply));
     buf_deinit(&reply);
     if (!pushed) return fail(lua, raise, "ERR reached lua stack limit");
@@ -92,15 +100,14 @@ static int single_string(lua_State *lua, const char *field)
 
 static int api_status_reply(lua_State *lua) { return single_string(lua, "ok"); }
 
-/* A text without an error code gets ERR; one that begins with '-' is taken to have its own. */
+/* The first word is the error's code, with '-' before it or without; a text of one word gets the code ERR. */
 static int api_error_reply(lua_State *lua)
 {
     if (lua_gettop(lua) == 1 && lua_type(lua, 1) == LUA_TSTRING) {
         const char *text = lua_tostring(lua, 1);
-        if (text[0] == '-') {
-            lua_pushstring(lua, text + 1);
-            lua_replace(lua, 1);
-        }
+        if (text[0] == '-') text++;
+        lua_pushfstring(lua, strchr(text, ' ') ? "%s" : "ERR %s", text);
+        lua_replace(lua, 1);
     }
     return single_string(lua, "err");
 }
@@ -203,6 +210,7 @@ void script__open_redis(script_engine_t *engine)
         {"breakpoint", api_breakpoint},
         {"debug", api_debug},
         {"acl_check_cmd", api_acl_check_cmd},
+        {"register_function", script__register_function},
         {NULL, NULL},
     };
     static const struct {

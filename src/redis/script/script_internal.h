@@ -6,6 +6,8 @@
 #include <lua.h>
 #include <lualib.h>
 
+#include <time.h>
+
 #include "base/map.h"
 #include "redis/script/script.h"
 
@@ -18,8 +20,14 @@ struct script_engine {
     uint64_t evicted;
     int globals;    /* registry: what scripts see behind their locked environment */
     int environment; /* registry: the locked table itself */
+    map_t libraries; /* name -> script_library_t */
+    map_t functions; /* name in lower case -> script_function_t */
+    script_library_t *loading; /* whose code runs now */
+    clock_t load_started;
     /* the run under way */
-    const script_t *running;
+    const char *running; /* the script's SHA-1 or the function's name; NULL = none runs */
+    const char *chunk;   /* "user_script" or "user_function" */
+    bytes_t source;      /* of the script */
     lua_State *thread;
     int thread_ref;
     buf_t *reply;
@@ -31,6 +39,13 @@ struct script_engine {
 /* The engine that a Lua state belongs to. */
 script_engine_t *script__engine(lua_State *lua);
 
+/* Raises the table {err = text}. */
+int script__raise(lua_State *lua, const char *text);
+/* Leaves the function on the stack, in the scripts' environment; else an error's text. */
+int script__compile(script_engine_t *engine, bytes_t body, const char *chunk) MUST_CHECK;
+/* Adds the flag of that name; false = unknown. */
+bool script__flag(bytes_t name, uint32_t *flags);
+int script__register_function(lua_State *lua); /* redis.register_function */
 /* Makes the globals: libraries, redis.*, and the locks (sandbox.c, api.c). */
 void script__open_sandbox(script_engine_t *engine);
 /* Pushes a table that shows `index` (an absolute stack index) but cannot be changed. */
