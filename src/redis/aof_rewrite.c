@@ -180,17 +180,26 @@ static int put_in_place(aof_t *aof)
     int err = io_rename(loop, r->temp_path, path);
     if (err == 0) err = io_sync_dir(loop, aof->dir);
     mem_free(path);
-    m->count = 0;
-    if (err == 0) m->parts[m->count++] = base;
-    for (size_t i = err == 0 ? old : 0; i < before_count; i++) m->parts[m->count++] = before[i];
-    if (err == 0) err = aof__manifest_write(aof);
-    for (size_t i = 0; i < old && err == 0; i++) {
+    if (err == 0) {
+        m->count = 0;
+        m->parts[m->count++] = base;
+        for (size_t i = old; i < before_count; i++) m->parts[m->count++] = before[i];
+        err = aof__manifest_write(aof);
+    }
+    if (err != 0) { /* the list stays what it was: all of its files are still there */
+        memcpy(m->parts, before, before_count * sizeof(*before));
+        m->count = before_count;
+        mem_free(base.name);
+        goto out;
+    }
+    for (size_t i = 0; i < old; i++) {
         path = aof__path(aof, before[i].name);
         if (io_remove(loop, path) != 0)
             slog(SLOG_WARN, "redis", "cannot remove an old part", "file=%s", path);
         mem_free(path);
         mem_free(before[i].name);
     }
+out:
     mem_free(before);
     return err;
 }
