@@ -100,6 +100,9 @@ ssize_t io_stream_writev(io_stream_t *stream, const struct iovec *iov, int iov_c
 ssize_t io_stream_sendfile(io_stream_t *stream, io_file_t *file, uint64_t offset, size_t bytes);
 /* Closes at once; no callback runs afterwards. */
 void io_stream_close(io_stream_t *stream);
+/* The system asks a silent peer whether it is still there: first after `seconds`, then each third of that; the stream
+ * fails after three questions without an answer. 0 = never. Without effect in sim, where peers never vanish silently. */
+void io_stream_keepalive(io_stream_t *stream, uint32_t seconds);
 /* "127.0.0.1:51234" or "[::1]:51234". */
 void io_stream_peer(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]);
 void io_stream_local(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]);

@@ -296,8 +296,6 @@ void redis_cmd_debug(redis_call_t *call)
     } else if (arg_is(call, 1, "SET-DISABLE-DENY-SCRIPTS") && call->argc == 3) {
         call->redis->scripts_unchecked = !bytes_eq(call->argv[2], BYTES_LIT("0"));
         reply_ok(c);
-    } else if (arg_is(call, 1, "QUICKLIST-PACKED-THRESHOLD") && call->argc == 3) {
-        reply_ok(c);
     } else if (arg_is(call, 1, "CHANGE-REPL-ID") && call->argc == 2) {
         uint8_t bytes[20];
         io_random(call->redis->loop, bytes, sizeof(bytes));

@@ -5,8 +5,12 @@
 #include "redis/state.h"
 #include "redis_commands.h"
 
+#include "base/slog.h"
+
 #include <ctype.h>
 #include <stdio.h>
+
+#define ATTACK_LOG_EVERY_MS 60000
 
 /* ---- finding
  * ----------------------------------------------------------------------------------------------------------
@@ -72,8 +76,29 @@ static void refuse(redis_client_t *c, const redis_command_t *command, const char
     reply_error(c, text);
 }
 
+/* A browser that a hostile page made talk to us: its body could hold commands. */
+static bool looks_like_http(bytes_t name)
+{
+    return bytes_eq_nocase(BYTES_LIT("post"), name) || bytes_eq_nocase(BYTES_LIT("host:"), name);
+}
+
+static void drop_http(redis_client_t *c)
+{
+    redis_t *redis = c->redis;
+    if (redis->now_ms - redis->attack_logged_ms > ATTACK_LOG_EVERY_MS) {
+        redis->attack_logged_ms = redis->now_ms;
+        slog(SLOG_WARN, "redis", "POST or Host: instead of a command: connection closed", "peer=%s",
+             net_conn_peer(c->conn));
+    }
+    client__close(c);
+}
+
 static void refuse_unknown(redis_client_t *c, int argc, const bytes_t *argv)
 {
+    if (looks_like_http(argv[0]) && c->conn) {
+        drop_http(c);
+        return;
+    }
     char args[160], text[384];
     size_t len = 0;
     args[0] = '\0';

@@ -175,9 +175,12 @@ struct redis {
     io_timer_t cron;
     uint64_t cron_turns;
     int64_t started_ms, last_save_s;
-    uint64_t ops_samples[16], ops_last_count;
-    int64_t ops_last_ms;
-    size_t memory_peak, memory_used; /* as of the last cron */
+    uint64_t ops_samples[16], in_samples[16], out_samples[16]; /* a second's worth of each */
+    uint64_t sample_count, ops_last_count, in_last_bytes, out_last_bytes;
+    int64_t ops_last_ms, second_ms;
+    uint32_t hz; /* in force: hz, or more of it with many clients (dynamic-hz) */
+    size_t memory_peak, memory_used, memory_startup; /* used: as of the last cron */
+    int64_t attack_logged_ms;
     slowlog_t *slowlog;
     aof_t *aof;
     scripts_t *scripts; /* NULL until the first script */
@@ -198,6 +201,7 @@ struct redis {
  */
 void redis__update_gate(redis_t *redis);
 void redis__end_pause(redis_t *redis);
+void redis__update_loglevel(redis_t *redis);
 
 /* ---- client.c
  * ------------------------------------------------------------------------------------------------------ */
@@ -216,6 +220,7 @@ void client__describe(redis_client_t *c, buf_t *out);
 void client__pause(redis_client_t *c);
 void client__resume(redis_client_t *c);
 const net_service_t *client__service(void);
+void client__update_keepalive(redis_t *redis);
 bool client__name_is_valid(bytes_t name);
 void client__set_name(redis_client_t *c, bytes_t name);
 

@@ -249,6 +249,7 @@ static bool server_start(redis_world_t *w)
     redis_config_t *config = redis_config_new();
     set(w, config, "appendonly", "yes");
     set(w, config, "appendfsync", "always");
+    set(w, config, "protected-mode", "no"); /* the client is on another machine */
     set(w, config, "auto-aof-rewrite-min-size", "2048");
     set(w, config, "auto-aof-rewrite-percentage", "60");
     w->net = net_new(w->loop);
