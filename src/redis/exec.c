@@ -391,6 +391,17 @@ static void run_extra(redis_call_t *call)
     e->row.handler(call, e->row.user);
 }
 
+void exec__free_extra(redis_t *redis)
+{
+    size_t cursor = 0;
+    for (map_entry_t *m; (m = map_next(&redis->extra_commands, &cursor)) != NULL;) {
+        extra_t *e = CONTAINER_OF((redis_command_t *)m->value, extra_t, command);
+        mem_free((void *)e->command.name);
+        mem_free(e);
+    }
+    map_deinit(&redis->extra_commands);
+}
+
 const char *exec__extra_problem(const saved_command_t *s)
 {
     if (s->command->handler != run_extra) return NULL;

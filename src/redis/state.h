@@ -242,6 +242,7 @@ void exec__run(redis_client_t *c, const redis_command_t *command, int argc, cons
 void exec__run_timed(redis_client_t *c, const redis_command_t *command, const parsed_t *request, bytes_t raw,
                      uint32_t flags);
 saved_command_t *command__save(const redis_command_t *command, int argc, const bytes_t *argv);
+void exec__free_extra(redis_t *redis);
 /* Why a command from outside must not run in a transaction now; NULL = it may. */
 const char *exec__extra_problem(const saved_command_t *command);
 /* After an event outside any command (a timer): propagates and serves what it caused. */
