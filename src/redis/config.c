@@ -284,5 +284,8 @@ int redis_configure(redis_config_t *config, const char *name, const char *value,
         snprintf(err, err_bytes, "unknown directive '%s'", name);
         return ERR_NOT_FOUND;
     }
-    return directive_set(config, d, value, err, err_bytes);
+    char why[256];
+    int rc = directive_set(config, d, value, why, sizeof(why));
+    if (rc != 0) snprintf(err, err_bytes, "%s '%s': %s", name, value, why);
+    return rc;
 }
