@@ -96,9 +96,13 @@ static void load_zset(sort_t *s, value_t v)
     for (zset_cursor_t c = zset_at(v, 0); zset_get(&c, room, &member, NULL); zset_next(&c)) add_item(s, member);
 }
 
-static void load(sort_t *s, const redis_entry_t *e)
+static void load(sort_t *s, redis_entry_t *e)
 {
     value_t v = value_of(e);
+    if (e->type == TYPE_ZSET) {
+        zset_unpack(&v); /* seen by OBJECT ENCODING in the original */
+        value_store(e, v);
+    }
     size_t count = e->type == TYPE_LIST ? rlist_length(v) : e->type == TYPE_SET ? set_length(v) : zset_length(v);
     s->items = mem_alloc(count * sizeof(*s->items));
     if (e->type == TYPE_LIST)

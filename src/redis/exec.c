@@ -242,10 +242,15 @@ void exec__run(redis_client_t *c, const redis_command_t *command, int argc, cons
     command->handler(&call);
     redis->current = call.outer;
     command_stats_t *stats = &redis->command_stats[command->id];
-    if (LIKELY(!(c->flags & CLIENT_BLOCKED)) || !blocking__waits(c))
-        stats->calls++; /* a wait counts at its end */
+    bool ended = LIKELY(!(c->flags & CLIENT_BLOCKED)) || !blocking__waits(c);
+    if (LIKELY(ended)) { /* a wait counts at its end */
+        stats->calls++;
+        c->commands++;
+    }
+    if (UNLIKELY(!list_empty(&redis->monitors)) && !(flags & CALL_RETRY) &&
+        !(command->flags & (CMD_SKIP_MONITOR | CMD_ADMIN)))
+        monitor__tell(&call);
     redis->stats.commands++;
-    c->commands++;
     if (UNLIKELY(c->failed)) stats->failed++;
     if (call.dirty) {
         redis->dirty += call.dirty;

@@ -259,6 +259,7 @@ void scripts__run(redis_call_t *call, const script_t *script, int keys_count, bo
         return;
     }
     begin(s, call, script, read_only, out_of_memory);
+    if (!list_empty(&redis->monitors)) monitor__tell(call); /* in front of what it runs */
     const bytes_t *keys = call->argv + 3;
     script_result_t result = script_run(s->engine, script, keys, keys_count, keys + keys_count,
                                         call->argc - 3 - keys_count, c->resp, &s->result);
