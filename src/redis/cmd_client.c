@@ -192,6 +192,10 @@ static bool arg_age(redis_call_t *call, int i, int64_t *ret_s)
 static bool kill_option(redis_call_t *call, int i, kill_filter_t *f)
 {
     redis_client_t *c = call->client;
+    if (i + 1 >= call->argc) {
+        reply_error_syntax(c);
+        return false;
+    }
     bytes_t value = call->argv[i + 1];
     if (arg_is(call, i, "ID"))
         return arg_i64_in(call, i + 1, 1, INT64_MAX, "ERR client-id should be greater than 0", &f->id);
@@ -261,9 +265,6 @@ void redis_cmd_client_kill(redis_call_t *call)
             reply_ok(call->client);
         else
             reply_error(call->client, "ERR No such client");
-    } else if (call->argc % 2) {
-        reply_error_syntax(call->client);
-        return;
     } else {
         for (int i = 2; i < call->argc; i += 2)
             if (!kill_option(call, i, &f)) return;

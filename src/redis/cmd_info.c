@@ -116,11 +116,11 @@ static void put_script_memory(redis_t *redis, buf_t *b)
     human(cache_h, s.cache_bytes);
     buf_printf(b,
                "used_memory_vm_eval:%zu\r\nused_memory_lua:%zu\r\nused_memory_lua_human:%s\r\n"
-               "used_memory_scripts_eval:%zu\r\nnumber_of_cached_scripts:%zu\r\nnumber_of_functions:0\r\n"
-               "number_of_libraries:0\r\nused_memory_vm_functions:0\r\nused_memory_vm_total:%zu\r\n"
+               "used_memory_scripts_eval:%zu\r\nnumber_of_cached_scripts:%zu\r\nnumber_of_functions:%zu\r\n"
+               "number_of_libraries:%zu\r\nused_memory_vm_functions:0\r\nused_memory_vm_total:%zu\r\n"
                "used_memory_vm_total_human:%s\r\nused_memory_functions:0\r\nused_memory_scripts:%zu\r\n"
                "used_memory_scripts_human:%s\r\n",
-               s.vm_bytes, s.vm_bytes, vm_h, s.cache_bytes, s.count, s.vm_bytes, vm_h, s.cache_bytes, cache_h);
+               s.vm_bytes, s.vm_bytes, vm_h, s.cache_bytes, s.count, s.functions, s.libraries, s.vm_bytes, vm_h, s.cache_bytes, cache_h);
 }
 
 static void section_memory(redis_t *redis, buf_t *b)

@@ -127,7 +127,8 @@ void redis_cmd_shutdown(redis_call_t *call)
 
 void redis_cmd_time(redis_call_t *call)
 {
-    int64_t us = io_wall_us(call->redis->loop);
+    bool frozen = call->flags & CALL_IN_EXEC; /* one time for a whole script or transaction */
+    int64_t us = frozen ? call->now_ms * 1000 : io_wall_us(call->redis->loop);
     reply_array(call->client, 2);
     reply_bulk_i64(call->client, us / 1000000);
     reply_bulk_i64(call->client, us % 1000000);
@@ -230,7 +231,7 @@ static void debug_sleep(redis_call_t *call)
 
 static void debug_object(redis_call_t *call)
 {
-    redis_entry_t *e = key_peek(call, call->argv[2]);
+    redis_entry_t *e = db__find(call->db, call->argv[2]);
     if (e == NULL) {
         reply_error_no_such_key(call->client);
         return;
@@ -304,6 +305,9 @@ void redis_cmd_debug(redis_call_t *call)
         debug_object(call);
     } else if (arg_is(call, 1, "SET-ACTIVE-EXPIRE") && call->argc == 3) {
         call->redis->active_expire = !bytes_eq(call->argv[2], BYTES_LIT("0"));
+        reply_ok(c);
+    } else if (arg_is(call, 1, "SET-DISABLE-DENY-SCRIPTS") && call->argc == 3) {
+        call->redis->scripts_unchecked = !bytes_eq(call->argv[2], BYTES_LIT("0"));
         reply_ok(c);
     } else if (arg_is(call, 1, "QUICKLIST-PACKED-THRESHOLD") && call->argc == 3) {
         reply_ok(c);

@@ -268,5 +268,8 @@ int redis_configure(redis_config_t *config, const char *name, const char *value,
         snprintf(err, err_bytes, "unknown directive '%s'", name);
         return ERR_NOT_FOUND;
     }
-    return directive_set(config, d, value, err, err_bytes);
+    char why[160] = "";
+    int status = directive_set(config, d, value, why, sizeof(why));
+    if (status != 0) snprintf(err, err_bytes, "%s '%.80s': %s", name, value, why);
+    return status;
 }

@@ -184,6 +184,7 @@ struct redis {
     slowlog_t *slowlog;
     aof_t *aof;
     scripts_t *scripts; /* NULL until the first script */
+    bool scripts_unchecked; /* DEBUG SET-DISABLE-DENY-SCRIPTS: tests call noscript commands from scripts */
     bool script_busy;   /* one has paused: others are told BUSY */
     redis_client_t *nobody; /* in whose name expiry and eviction act */
     char *data_dir;
