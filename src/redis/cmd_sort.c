@@ -78,10 +78,7 @@ static void add_item(sort_t *s, bytes_t text)
     s->count++;
 }
 
-static void add_set_member(void *user, bytes_t member)
-{
-    add_item(user, member);
-}
+static void add_set_member(void *user, bytes_t member) { add_item(user, member); }
 
 static void load_list(sort_t *s, value_t v)
 {
@@ -181,8 +178,8 @@ static int compare_items(const void *left, const void *right, void *user)
 {
     const sort_item_t *a = left, *b = right;
     const sort_t *s = user;
-    int order = s->alpha ? compare_texts(a->weight_text, b->weight_text)
-                         : (a->weight > b->weight) - (a->weight < b->weight);
+    int order =
+        s->alpha ? compare_texts(a->weight_text, b->weight_text) : (a->weight > b->weight) - (a->weight < b->weight);
     if (order == 0 && !s->alpha) order = compare_texts(a->text, b->text);
     if (order == 0) return (a->index > b->index) - (a->index < b->index);
     return s->descending ? -order : order;
@@ -307,11 +304,5 @@ out:
     arena_deinit(&s.arena);
 }
 
-void redis_cmd_sort(redis_call_t *call)
-{
-    sort(call, true);
-}
-void redis_cmd_sort_ro(redis_call_t *call)
-{
-    sort(call, false);
-}
+void redis_cmd_sort(redis_call_t *call) { sort(call, true); }
+void redis_cmd_sort_ro(redis_call_t *call) { sort(call, false); }

@@ -218,6 +218,13 @@ static void propagate_default(redis_call_t *call)
         aof__feed(call->db, call->argc, call->argv);
 }
 
+/* Who is behind a command: for a script's, its caller. */
+static redis_client_t *commander(const redis_call_t *call)
+{
+    while (UNLIKELY(call->client->conn == NULL) && call->outer) call = call->outer;
+    return call->client;
+}
+
 void exec__run(redis_client_t *c, const redis_command_t *command, int argc, const bytes_t *argv, bytes_t raw,
                const uint8_t *hashed_key, uint64_t key_hash, uint32_t flags)
 {
@@ -245,7 +252,7 @@ void exec__run(redis_client_t *c, const redis_command_t *command, int argc, cons
     bool ended = LIKELY(!(c->flags & CLIENT_BLOCKED)) || !blocking__waits(c);
     if (LIKELY(ended)) { /* a wait counts at its end */
         stats->calls++;
-        c->commands++;
+        commander(&call)->commands++;
     }
     if (UNLIKELY(!list_empty(&redis->monitors)) && !(flags & CALL_RETRY) &&
         !(command->flags & (CMD_SKIP_MONITOR | CMD_ADMIN)))

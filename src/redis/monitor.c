@@ -76,6 +76,6 @@ void monitor__tell(const redis_call_t *call)
     buf_t line = BUF_INIT;
     put_line(call, &line);
     LIST_EACH(&call->redis->monitors, c, redis_client_t, monitor_node)
-    if (pubsub__may_receive(c)) reply_raw(c, line.ptr, line.len);
+        if (pubsub__may_receive(c)) reply_raw(c, line.ptr, line.len);
     buf_deinit(&line);
 }
