@@ -53,6 +53,7 @@ void client__free(redis_client_t *c)
     multi__discard(c);
     multi__unwatch(c);
     pubsub__forget(c);
+    monitor__forget(c);
     if (c->out_dirty) list_remove(&c->writing_node);
     if (c->conn) {
         list_remove(&c->node);
@@ -172,6 +173,13 @@ static bytes_t *make_big_words(redis_t *redis, int argc)
         redis->big_words = mem_alloc(sizeof(bytes_t) * (size_t)argc);
     }
     return redis->big_words;
+}
+
+static void drop_big_words(redis_t *redis)
+{
+    mem_free(redis->big_words);
+    redis->big_words = NULL;
+    redis->big_words_cap = 0;
 }
 
 static void find_key(redis_t *redis, parsed_t *q)
@@ -333,6 +341,7 @@ static ssize_t on_data(net_conn_t *conn, uint8_t *data, size_t len)
     }
     if (c->flags & CLIENT_CLOSING) done = len;
     c->in_bytes += done;
+    if (UNLIKELY(redis->big_words_cap > BIG_WORDS_KEPT_MAX)) drop_big_words(redis);
     aof__before_reply(c);
     client__flush_all(redis);
     return (ssize_t)done;

@@ -205,11 +205,5 @@ out:
     buf_deinit(&list);
 }
 
-void redis_cmd_bitfield(redis_call_t *call)
-{
-    bitfield(call, false);
-}
-void redis_cmd_bitfield_ro(redis_call_t *call)
-{
-    bitfield(call, true);
-}
+void redis_cmd_bitfield(redis_call_t *call) { bitfield(call, false); }
+void redis_cmd_bitfield_ro(redis_call_t *call) { bitfield(call, true); }

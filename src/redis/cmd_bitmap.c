@@ -117,14 +117,8 @@ static uint64_t count_bits(const uint8_t *p, size_t n)
 }
 
 /* The bits of the byte that holds `first` which lie in front of it, and those behind `last` in its byte. */
-static uint8_t before(uint64_t first)
-{
-    return (uint8_t)~(0xff >> (first & 7));
-}
-static uint8_t behind(uint64_t last)
-{
-    return (uint8_t)(0x7f >> (last & 7));
-}
+static uint8_t before(uint64_t first) { return (uint8_t) ~(0xff >> (first & 7)); }
+static uint8_t behind(uint64_t last) { return (uint8_t)(0x7f >> (last & 7)); }
 
 void redis_cmd_bitcount(redis_call_t *call)
 {

@@ -153,6 +153,19 @@ void redis_cmd_lolwut(redis_call_t *call)
     reply_verbatim(call->client, "txt", BYTES_LIT(text));
 }
 
+/* There are no replicas: whoever waits for one waits until the timeout. */
+void redis_cmd_wait(redis_call_t *call)
+{
+    static const char error[] = "ERR timeout is not an integer or out of range";
+    int64_t replicas, timeout_ms;
+    if (!arg_i64(call, 1, &replicas)) return;
+    if (!arg_i64_in(call, 2, INT64_MIN, INT64_MAX - call->now_ms, error, &timeout_ms)) return;
+    if (timeout_ms < 0)
+        reply_error(call->client, "ERR timeout is negative");
+    else if (replicas <= 0 || !key_block(call, NULL, 0, TYPE_STRING, timeout_ms, BLOCK_ZERO))
+        reply_int(call->client, 0);
+}
+
 void redis_cmd_memory_usage(redis_call_t *call)
 {
     int64_t samples = 5;

@@ -78,10 +78,7 @@ static void add_item(sort_t *s, bytes_t text)
     s->count++;
 }
 
-static void add_set_member(void *user, bytes_t member)
-{
-    add_item(user, member);
-}
+static void add_set_member(void *user, bytes_t member) { add_item(user, member); }
 
 static void load_list(sort_t *s, value_t v)
 {
@@ -96,9 +93,13 @@ static void load_zset(sort_t *s, value_t v)
     for (zset_cursor_t c = zset_at(v, 0); zset_get(&c, room, &member, NULL); zset_next(&c)) add_item(s, member);
 }
 
-static void load(sort_t *s, const redis_entry_t *e)
+static void load(sort_t *s, redis_entry_t *e)
 {
     value_t v = value_of(e);
+    if (e->type == TYPE_ZSET) {
+        zset_unpack(&v); /* seen by OBJECT ENCODING in the original */
+        value_store(e, v);
+    }
     size_t count = e->type == TYPE_LIST ? rlist_length(v) : e->type == TYPE_SET ? set_length(v) : zset_length(v);
     s->items = mem_alloc(count * sizeof(*s->items));
     if (e->type == TYPE_LIST)
@@ -177,8 +178,8 @@ static int compare_items(const void *left, const void *right, void *user)
 {
     const sort_item_t *a = left, *b = right;
     const sort_t *s = user;
-    int order = s->alpha ? compare_texts(a->weight_text, b->weight_text)
-                         : (a->weight > b->weight) - (a->weight < b->weight);
+    int order =
+        s->alpha ? compare_texts(a->weight_text, b->weight_text) : (a->weight > b->weight) - (a->weight < b->weight);
     if (order == 0 && !s->alpha) order = compare_texts(a->text, b->text);
     if (order == 0) return (a->index > b->index) - (a->index < b->index);
     return s->descending ? -order : order;
@@ -303,11 +304,5 @@ out:
     arena_deinit(&s.arena);
 }
 
-void redis_cmd_sort(redis_call_t *call)
-{
-    sort(call, true);
-}
-void redis_cmd_sort_ro(redis_call_t *call)
-{
-    sort(call, false);
-}
+void redis_cmd_sort(redis_call_t *call) { sort(call, true); }
+void redis_cmd_sort_ro(redis_call_t *call) { sort(call, false); }

@@ -243,6 +243,13 @@ static void propagate_default(redis_call_t *call)
         aof__feed(call->db, call->argc, call->argv);
 }
 
+/* Who is behind a command: for a script's, its caller. */
+static redis_client_t *commander(const redis_call_t *call)
+{
+    while (UNLIKELY(call->client->conn == NULL) && call->outer) call = call->outer;
+    return call->client;
+}
+
 void exec__run(redis_client_t *c, const redis_command_t *command, int argc, const bytes_t *argv, bytes_t raw,
                const uint8_t *hashed_key, uint64_t key_hash, uint32_t flags)
 {
@@ -267,10 +274,15 @@ void exec__run(redis_client_t *c, const redis_command_t *command, int argc, cons
     command->handler(&call);
     redis->current = call.outer;
     command_stats_t *stats = &redis->command_stats[command->id];
-    if (LIKELY(!(c->flags & CLIENT_BLOCKED)) || !blocking__waits(c))
-        stats->calls++; /* a wait counts at its end */
+    bool ended = LIKELY(!(c->flags & CLIENT_BLOCKED)) || !blocking__waits(c);
+    if (LIKELY(ended)) { /* a wait counts at its end */
+        stats->calls++;
+        commander(&call)->commands++;
+    }
+    if (UNLIKELY(!list_empty(&redis->monitors)) && !(flags & CALL_RETRY) &&
+        !(command->flags & (CMD_SKIP_MONITOR | CMD_ADMIN)))
+        monitor__tell(&call);
     redis->stats.commands++;
-    c->commands++;
     if (UNLIKELY(c->failed)) stats->failed++;
     if (call.dirty) {
         redis->dirty += call.dirty;

@@ -73,7 +73,7 @@ void key_event(redis_call_t *call, bytes_t key, uint32_t event_class, const char
 /* ---- blocking on keys
  * ---------------------------------------------------------------------------------------- */
 
-typedef enum { BLOCK_NULL_ARRAY, BLOCK_NULL } redis_block_timeout_t;
+typedef enum { BLOCK_NULL_ARRAY, BLOCK_NULL, BLOCK_ZERO } redis_block_timeout_t;
 /* Blocks the client until one of the keys is added with type `type`; then the handler runs again with the
  * same argv (in an order that serves first who came first) and may block again, which keeps its place and its
  * deadline. `timeout_ms` 0 = for ever; a timeout replies as told. False when the client may not block (MULTI,

@@ -102,7 +102,7 @@ void pubsub__forget(redis_client_t *c)
  */
 
 /* A subscriber that does not read is closed rather than remembered without limit. */
-static bool may_receive(redis_client_t *c)
+bool pubsub__may_receive(redis_client_t *c)
 {
     if (c->flags & CLIENT_CLOSING) return false;
     if (c->conn == NULL || net_conn_out_bytes(c->conn) < PUBSUB_OUT_BYTES_MAX) return true;
@@ -167,7 +167,7 @@ static size_t deliver(const channel_t *ch, const char *kind, const bytes_t *patt
 {
     for (size_t i = 0; i < ch->count; i++) {
         redis_client_t *c = ch->clients[i];
-        if (!may_receive(c)) continue;
+        if (!pubsub__may_receive(c)) continue;
         if (is_publisher(c)) {
             keep_own(c, kind, pattern, name, message);
             continue;

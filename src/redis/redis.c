@@ -150,6 +150,7 @@ redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, redis_conf
     redis->command_stats = mem_zalloc(sizeof(command_stats_t) * redis_command_id_count);
     list_init(&redis->clients);
     list_init(&redis->writing);
+    list_init(&redis->monitors);
     list_init(&redis->ready_keys);
     redis->active_expire = true;
     if (config->loglevel != LOG_NOTICE) redis__update_loglevel(redis); /* else the server's own --log-level */

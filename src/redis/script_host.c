@@ -272,6 +272,7 @@ void scripts__run(redis_call_t *call, const script_job_t *job)
         return;
     }
     begin(s, call, job, out_of_memory);
+    if (!list_empty(&redis->monitors)) monitor__tell(call); /* in front of what it runs */
     if (start(s, call, job) == SCRIPT_PAUSED) {
         pause_run(s, call);
         return;

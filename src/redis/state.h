@@ -20,6 +20,7 @@
 #define REDIS_VERSION        "7.2.4" /* the level that INFO and HELLO report: clients switch features by it */
 #define BATCH_COMMANDS_MAX   64      /* requests of a pipeline that are parsed before the first runs */
 #define BATCH_WORDS_MAX      1024
+#define BIG_WORDS_KEPT_MAX   (1 << 14) /* a longer request's words are given back after it */
 #define OUT_RESERVE_BYTES    4096
 #define SEND_EARLY_BYTES     KIB(32)
 #define PUBSUB_OUT_BYTES_MAX MIB(32) /* client-output-buffer-limit pubsub, hard */
@@ -57,6 +58,7 @@ enum {
     CLIENT_IN_EXEC = 1 << 13,
     CLIENT_PAUSED = 1 << 14,      /* waits for the end of CLIENT PAUSE */
     CLIENT_CLOSE_AFTER = 1 << 15, /* CLIENT KILL of itself */
+    CLIENT_MONITOR = 1 << 16,
     /* Any of these takes a command off the fast way. */
     CLIENT_SLOW_WAY = CLIENT_NEED_AUTH | CLIENT_MULTI | CLIENT_PUBSUB | CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP |
                       CLIENT_REPLY_SKIP_NEXT,
@@ -86,6 +88,7 @@ struct redis_client {
     buf_t deferred;   /* what follows an open deferred length */
     list_t writing_node;
     list_t node; /* redis->clients */
+    list_t monitor_node; /* redis->monitors, if CLIENT_MONITOR */
     uint64_t id;
     resp_resume_t resume;
     const redis_command_t *last_command;
@@ -149,7 +152,7 @@ struct redis {
     bool active_expire;
     bool gate; /* some global condition takes commands off the fast way: redis__update_gate */
     uint64_t random_state[2];
-    list_t clients, writing;
+    list_t clients, writing, monitors;
     uint64_t client_count, blocked_clients, paused_clients, pubsub_clients, watching_clients;
     uint64_t next_client_id;
     parsed_t batch[BATCH_COMMANDS_MAX];
@@ -298,6 +301,8 @@ void multi__queue(redis_client_t *c, const redis_command_t *command, int argc, c
 
 size_t pubsub__publish(redis_t *redis, bytes_t channel, bytes_t message, bool shard);
 void pubsub__forget(redis_client_t *c);
+/* Whether the client can be sent what it did not ask for; closes one that does not read. */
+bool pubsub__may_receive(redis_client_t *c);
 /* Gives the client the messages it published to itself; called when its command has replied. */
 void pubsub__give_own(redis_client_t *c);
 size_t pubsub__subscriptions(const redis_client_t *c);
@@ -311,6 +316,10 @@ bool evict__make_room(redis_t *redis);
 
 slowlog_t *slowlog__new(void);
 void slowlog__free(slowlog_t *log);
+/* Tells monitoring clients of a command that ran (a script's caller: that begins). */
+void monitor__tell(const redis_call_t *call);
+void monitor__forget(redis_client_t *c);
+
 void slowlog__add(redis_t *redis, redis_client_t *c, int argc, const bytes_t *argv, uint64_t usec);
 
 void stats__error(redis_t *redis, const char *text, size_t len);

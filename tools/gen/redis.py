@@ -147,6 +147,8 @@ class Command:
                         last = begin + to if to >= 0 else to
                         continue
             movable = True
+        if 'incomplete' in ','.join(spec.attrs.get('flags', '') for spec in self.keys):
+            movable = True  # keys that no specification tells
         return first, last, step, movable
 
 

@@ -163,6 +163,9 @@ MULTI
 EXEC
 DISCARD
 PUBLISH value value
+WAIT (0|1|-1|x) (1|2|x|-1)
+COMMAND GETKEYS SORT key BY value STORE key
+CLIENT KILL MAXAGE (0|-5|x)
 SETBIT key bit (0|1|2|x)
 GETBIT key bit
 BITCOUNT key [index|index index|index index (BYTE|BIT)]
