@@ -171,6 +171,7 @@ static void registered(tree_change_t *change, coord_zerr_t err, int failed_index
     kafka_t *kafka = change->kafka;
     char path[PATH_CHARS_MAX];
     coord_stat_t stat;
+    if (err == ZCONNECTION_LOSS) return; /* the server is closing already, and has said why */
     if (err != ZOK) {
         slog(SLOG_ERROR, "kafka", "the broker cannot be registered in the tree", "error=%d path=%s", err,
              failed_index >= 0 && failed_index < change->ops_count ? change->ops[failed_index].path : "?");

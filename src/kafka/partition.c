@@ -48,6 +48,21 @@ uint32_t partition_producers_count(const partition_t *partition)
     return (uint32_t)partition->producers.by_id.count;
 }
 
+bool partition_producer_last(const partition_t *partition, int64_t producer_id, int16_t *ret_epoch,
+                             int32_t *ret_sequence)
+{
+    const producer_t *p = producers_get(&partition->producers, producer_id);
+    if (!p || p->batches_count == 0) return false;
+    *ret_epoch = p->epoch;
+    *ret_sequence = p->batches[p->batches_count - 1].last_sequence;
+    return true;
+}
+
+void partition_keep_producer(partition_t *partition, int64_t producer_id)
+{
+    partition->producers.kept_id = producer_id;
+}
+
 int16_t partition_check_epoch(const partition_t *partition, int32_t current_leader_epoch)
 {
     if (current_leader_epoch == -1 || current_leader_epoch == partition->leader_epoch) return KAFKA_NONE;
@@ -172,6 +187,7 @@ int partition_open(kafka_topic_t *topic, int32_t index, partition_t **ret_partit
     p->topic = topic;
     p->index = index;
     p->producers = PRODUCERS_INIT;
+    p->producers.kept_id = kafka->kept_producer_id;
     list_init(&p->waiters);
     list_init(&p->news_node);
     int err = check_metadata(topic, dir);

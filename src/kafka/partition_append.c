@@ -275,6 +275,22 @@ static int16_t check_sequence(check_t *c)
     return error;
 }
 
+/* The bridge numbers its records over all partitions, so each partition sees a rising sequence with gaps: what is
+ * not above the last was here before, however long ago. */
+static void check_number(check_t *c)
+{
+    const producer_t *p = producers_get(&c->partition->producers, c->batch.producer_id);
+    if (!p || p->batches_count == 0) return;
+    const producer_batch_t *last = &p->batches[p->batches_count - 1];
+    bool newer = c->batch.producer_epoch != p->epoch ? c->batch.producer_epoch > p->epoch
+                                                     : c->batch.base_sequence > last->last_sequence;
+    if (newer) return;
+    c->out->duplicate = true;
+    for (int i = 0; i < p->batches_count; i++)
+        if (p->epoch == c->batch.producer_epoch && p->batches[i].last_sequence == c->batch.base_sequence)
+            c->out->base_offset = c->out->last_offset = p->batches[i].last_offset;
+}
+
 static int16_t write_batch(check_t *c)
 {
     partition_t *p = c->partition;
@@ -321,9 +337,10 @@ int16_t partition_append(partition_t *partition, uint8_t *records, size_t bytes,
                  .out = ret_appended};
     buf_t packed = BUF_INIT;
     int16_t error;
-    if (origin == PARTITION_CLIENT) {
+    if (origin != PARTITION_COORDINATOR) {
         error = check_client(&c);
-        if (!error) error = check_sequence(&c);
+        if (!error && origin == PARTITION_BRIDGE) check_number(&c);
+        if (!error && origin == PARTITION_CLIENT) error = check_sequence(&c);
         if (!error && !ret_appended->duplicate) error = recompress(&c, &packed);
         if (!error && !ret_appended->duplicate) set_time(&c);
     } else {
