@@ -1,5 +1,5 @@
-/* partition_fault_test.c: a partition on a disk that is full, that fails, or that loses its power: what a producer is
- * told, and that all goes on when there is room again. On the simulator, from many seeds. */
+/* partition_fault_test.c: a partition on a disk that is full or that loses its power: what a producer is told,
+ * and that all goes on when there is room again. On the simulator, from many seeds. */
 #include "io/sim.h"
 #include "kafka/partition_internal.h"
 #include "kafka/record.h"
@@ -117,7 +117,7 @@ static void a_full_disk_is_a_storage_error_until_there_is_room(void **state)
     }
 }
 
-/* Should the restart find the clean mark, the disk was full when it was written: then nothing was lost either. */
+/* Whether or not there was room for the clean mark. */
 static void what_was_taken_before_the_disk_was_full_is_there_after_a_restart(void **state)
 {
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
@@ -157,7 +157,8 @@ static void a_torn_metadata_file_does_not_orphan_the_records(void **state)
         assert_int_equal(partition_log_end_offset(f->p), 1);
         uint8_t *text;
         size_t text_bytes;
-        assert_int_equal(io_read_whole(f->kafka.loop, "/data/t-0/partition.metadata", 100, &text, &text_bytes), 0);
+        int err = io_read_whole(f->kafka.loop, "/data/t-0/partition.metadata", 100, &text, &text_bytes);
+        assert_int_equal(err, 0);
         assert_true(text_bytes > 40);
         mem_free(text);
         fixture_free(f);
