@@ -203,8 +203,8 @@ void cluster_register(kafka_t *kafka, const char *host, uint16_t port)
     tree_change_submit(change, registered, NULL);
 }
 
-/* ---- strays: partitions whose topic is not in the tree. Those of an older topic of the same name are told by their
- * partition.metadata when they are opened. ---- */
+/* ---- strays: partitions whose topic is not in the tree. Those of an older topic of the same name are told
+ * by their partition.metadata when they are opened. ---- */
 
 #define STRAY_CHARS_MAX 4096
 

@@ -127,7 +127,8 @@ static int metadata_text(const kafka_topic_t *topic, char out[64])
     return snprintf(out, 64, "version: 0\ntopic_id: %s", id);
 }
 
-/* A power failure may leave less than was written of the file of a new partition: that says nothing of another topic. */
+/* A power failure may leave less than was written of a new partition's file: that says nothing of another
+ * topic. */
 static bool metadata_is_whole(const uint8_t *data, size_t bytes, size_t whole_bytes)
 {
     return bytes >= whole_bytes && memchr(data, 0, whole_bytes) == NULL;

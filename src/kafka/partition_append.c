@@ -1,8 +1,8 @@
 /* partition_append.c: what must hold of a batch before it enters a partition, in the order in which Kafka
  * looks, and the append.
  *
- * Every record is looked at once (record_check): a batch that its consumers could not read must not get into the log.
- * The records are named one by one only when a refusal must tell which of them are wrong. */
+ * Every record is looked at once (record_check): a batch that its consumers could not read must not get into
+ * the log. The records are named one by one only when a refusal must tell which of them are wrong. */
 #include "base/hash.h"
 #include "kafka/partition_internal.h"
 #include "kafka/record.h"
@@ -96,7 +96,8 @@ static int16_t check_kind(check_t *c)
 
 static int16_t check_records(check_t *c)
 {
-    int err = record_check(&c->batch, bytes_of(c->records, c->bytes), PARTITION_OPENED_BATCH_BYTES_MAX, &c->facts);
+    int err = record_check(&c->batch, bytes_of(c->records, c->bytes), PARTITION_OPENED_BATCH_BYTES_MAX,
+                           &c->facts);
     switch (err) {
     case 0: return KAFKA_NONE;
     case ERR_LIMIT: /* it may be sound, and opening it is not for us: its header is believed */
@@ -188,9 +189,9 @@ static int16_t check_client(check_t *c)
     if (!error) error = check_kind(c);
     if (!error) error = check_records(c);
     if (!error) error = check_timestamps(c);
-    if (!error && c->facts.keyless > 0 && c->config->cleanup_policy && strstr(c->config->cleanup_policy, "compact")) {
+    if (!error && c->facts.keyless > 0 && c->config->cleanup_policy &&
+        strstr(c->config->cleanup_policy, "compact"))
         error = name_records(c, wrong_key, KAFKA_INVALID_RECORD);
-    }
     return error;
 }
 
@@ -241,13 +242,14 @@ static int16_t recompress(check_t *c, buf_t *packed)
     return log_batch_parse(buf_bytes(packed), &c->batch) ? KAFKA_CORRUPT_MESSAGE : KAFKA_NONE;
 }
 
-/* The header says what the records are, under a new checksum when it was wrong: their largest time, and that it is the
- * producer's. Under LogAppendTime the time of the append replaces it. */
+/* The header says what the records are, under a new checksum when it was wrong: their largest time, and that
+ * it is the producer's. Under LogAppendTime the time of the append replaces it. */
 static void set_time(check_t *c)
 {
     bool stamped = stamps(c->config);
     int64_t time_ms = stamped ? io_wall_ms(c->partition->topic->kafka->loop) : c->facts.max_timestamp_ms;
-    int16_t attributes = (int16_t)(c->batch.attributes & ~RECORD_LOG_APPEND_TIME) | (stamped ? RECORD_LOG_APPEND_TIME : 0);
+    int16_t attributes = c->batch.attributes & ~RECORD_LOG_APPEND_TIME;
+    if (stamped) attributes |= RECORD_LOG_APPEND_TIME;
     if (stamped) c->out->log_append_time_ms = time_ms;
     if (attributes == c->batch.attributes && time_ms == c->batch.max_timestamp) return;
     c->batch.attributes = attributes;

@@ -1,5 +1,6 @@
-/* produce.c: Produce: one batch a partition goes from the request's frame to the log and is never copied. The answer waits only where flush.messages asks for stable storage; all partitions of all
- * requests of a turn share the sync.
+/* produce.c: Produce: one batch a partition goes from the request's frame to the log and is never copied. The
+ * answer waits only where flush.messages asks for stable storage; all partitions of all requests of a turn
+ * share the sync.
  *
  * acks=0 has no answer: an error closes the connection, so that the producer notices. */
 #include "kafka/apis.h"
