@@ -1,7 +1,7 @@
 # The everyday verbs. Meson does the work; tools/install brings what is missing.
 #
 #   make run [ARGS=...]     install, build, run in the foreground       make soak      the long runs
-#   make test               everything that must pass                   make fuzz      SECONDS=180 a fuzzer
+#   make test               everything that must pass                   make fuzz      SECONDS=180 a fuzzer, WIRE_SECONDS=600
 #   make asan               the tests under ASan and UBSan              make sim       SEED=7, or SEEDS=1000
 #   make bench              Trivet against the originals                make fmt lint clean
 
@@ -19,7 +19,7 @@ run: build
 build:
 	@tools/install build
 	@test -f build/build.ninja || meson setup build --buildtype=release -Db_lto=true
-	@ninja -C build --quiet
+	@ninja -C build -n | grep -q 'no work to do' || ninja -C build --quiet
 
 test: build
 	@tools/install test
@@ -49,7 +49,7 @@ fuzz:
 	@tools/install build fuzz
 	@test -f build-fuzz/build.ninja || CC=clang CXX=clang++ meson setup build-fuzz --buildtype=debugoptimized \
 		-Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false
-	@ninja -C build-fuzz --quiet
+	@ninja -C build-fuzz --quiet fuzzers
 	@tools/fuzz build-fuzz $(SECONDS)
 
 fmt:

@@ -1,20 +1,37 @@
-/* bridge.h: what needs more than one wing, and nothing else. Today: KAFKA.PRODUCE, a Redis command that appends a Kafka
- * record.
+/* bridge.h: what needs more than one wing, and nothing else: Redis commands that append Kafka records, alone or in one
+ * atomic step with keys.
  *
- *   KAFKA.PRODUCE topic [PARTITION n] [KEY k] [HEADER name value ...] value
+ *   KAFKA.PRODUCE topic [PARTITION n] [KEY k] [HEADER name value ...] [AT unix-ms] [ONCE key seconds] value
+ *   KAFKA.WAIT timeout-ms
+ *   KAFKA.OUTBOX INFO | LIST [count]
+ *   KAFKA.JOURNAL ...   what the outbox writes into the append-only file: refused from clients
  *
- * It replies with an array of partition and offset once the record is in its partition. */
+ * Alone and without AT and ONCE a record goes straight into its partition. Else it goes through the outbox
+ * (docs/decisions/0021-outbox.md): into the append-only file together with the keys that change with it, and from there
+ * into its partition, in order and exactly once. */
 #ifndef TRIVET_BRIDGE_BRIDGE_H
 #define TRIVET_BRIDGE_BRIDGE_H
 
 #include "base/base.h"
+#include "io/io.h"
 #include "kafka/kafka.h"
 #include "redis/redis.h"
 
 typedef struct bridge bridge_t;
 
-/* Registers the commands. Both wings must outlive the bridge's commands: free it after they have stopped. */
-bridge_t *bridge_new(redis_t *redis, kafka_t *kafka);
+/* Registers the commands: before redis_load, which reads the outbox back. */
+bridge_t *bridge_new(io_loop_t *loop, redis_t *redis);
+/* After redis_load and before kafka_start. Without it records wait in the outbox and new ones are refused. */
+void bridge_attach(bridge_t *bridge, kafka_t *kafka);
+/* After kafka_start: delivery begins (as soon as Kafka is ready). ERR_CORRUPT: what the append-only file says of the
+ * outbox makes no sense. */
+int bridge_start(bridge_t *bridge) MUST_CHECK;
+/* Nothing is delivered any more; before the wings stop. */
+void bridge_stop(bridge_t *bridge);
+/* Both wings have stopped and are still there. */
 void bridge_free(bridge_t *bridge);
+
+/* For a test of the tests: delivers without waiting for the append-only file. Never set by the server. */
+void bridge_break_order(bridge_t *bridge);
 
 #endif

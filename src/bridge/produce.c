@@ -1,132 +1,135 @@
-/* produce.c: KAFKA.PRODUCE alone: the arguments of a Redis command become one Kafka record, and its place in the log
- * becomes the reply. The record's bytes are copied into the job's arena, because the answer may come later (the topic is
- * being created, or the partition syncs): then the client waits and its arguments are gone. */
-#include "base/arena.h"
+/* produce.c: KAFKA.PRODUCE. Two ways: a record alone goes straight into its partition; one in a transaction or script,
+ * with ONCE or with AT goes through the outbox. */
+#include "bridge/bridge_internal.h"
+
 #include "base/num.h"
-#include "bridge/bridge.h"
 
 #include <stdio.h>
 
-#define HEADERS_COUNT_MAX 128
-
-struct bridge {
-    redis_t *redis;
-    kafka_t *kafka;
-};
-
-typedef struct produce_job {
-    arena_t arena;
-    redis_async_t *async; /* NULL while the command is still running */
-    redis_client_t *client;
-    bool answered;
-} produce_job_t;
-
-static void reply_refused(redis_client_t *client, int16_t error, const char *message)
-{
-    char text[512];
-    snprintf(text, sizeof(text), "%s %.400s", kafka_error_name(error), message ? message : "the record was refused");
-    redis_reply_error(client, text);
-}
-
-static void reply_place(redis_client_t *client, int32_t partition, int64_t offset)
+void produce__reply_place(redis_client_t *client, int32_t partition, int64_t offset)
 {
     redis_reply_array(client, 2);
     redis_reply_int(client, partition);
     redis_reply_int(client, offset);
 }
 
+/* ---- straight ---- */
+
+/* Copies, because the answer may come later (the topic is being made, or the partition syncs): then the client waits and
+ * its arguments are gone. */
+typedef struct produce_job {
+    bridge_t *bridge;
+    outbox_record_t *copy;
+    redis_async_t *async; /* NULL while the command is still running */
+    redis_client_t *client;
+    bool answered;
+} produce_job_t;
+
 static void job_free(produce_job_t *job)
 {
-    arena_deinit(&job->arena);
+    mem_free(job->copy);
     mem_free(job);
+}
+
+/* For KAFKA.WAIT it counts like the others. */
+static void count_straight(bridge_t *bridge, uint64_t client_id)
+{
+    if (client_id == 0 || bridge->stopped) return;
+    waiters_added(bridge, client_id);
+    waiters_placed(bridge, client_id);
 }
 
 static void on_produced(void *user, int32_t partition, int64_t offset, int16_t error, const char *message)
 {
     produce_job_t *job = user;
     redis_client_t *client = job->async ? redis_async_client(job->async) : job->client;
-    if (error != 0)
-        reply_refused(client, error, message);
-    else
-        reply_place(client, partition, offset);
+    char text[PROBLEM_BYTES];
+    if (error != 0) {
+        snprintf(text, sizeof(text), "%s %.400s", kafka_error_name(error), message ? message : "the record was refused");
+        redis_reply_error(client, text);
+    } else {
+        produce__reply_place(client, partition, offset);
+        count_straight(job->bridge, redis_client_id(client));
+    }
     job->answered = true;
     if (!job->async) return; /* still inside the command, which frees it */
     redis_async_done(job->async);
     job_free(job);
 }
 
-/* Reads the options; NULL, or what is wrong with them. */
-static const char *parse_record(const redis_call_t *call, arena_t *arena, kafka_produce_t *record)
+static void produce_straight(bridge_t *bridge, redis_call_t *call, const produce_args_t *args)
 {
-    int last = redis_call_argc(call) - 1;
-    kafka_header_t *headers = NULL;
-    int64_t partition;
-    *record = (kafka_produce_t){.topic = arena_copy(arena, redis_call_arg(call, 1)), .partition = -1, .timestamp_ms = -1};
-    for (int i = 2; i < last;) {
-        bytes_t option = redis_call_arg(call, i);
-        if (bytes_eq_nocase(option, BYTES_LIT("PARTITION")) && i + 1 < last) {
-            if (!num_parse_i64(redis_call_arg(call, i + 1), &partition) || partition < 0 || partition > INT32_MAX)
-                return "ERR partition is not an integer or out of range";
-            record->partition = (int32_t)partition;
-            i += 2;
-        } else if (bytes_eq_nocase(option, BYTES_LIT("KEY")) && i + 1 < last) {
-            record->key = arena_copy(arena, redis_call_arg(call, i + 1));
-            i += 2;
-        } else if (bytes_eq_nocase(option, BYTES_LIT("HEADER")) && i + 2 < last) {
-            if (!headers) headers = ARENA_ARRAY(arena, kafka_header_t, HEADERS_COUNT_MAX);
-            if (record->headers_count == HEADERS_COUNT_MAX) return "ERR too many headers (128 at most)";
-            headers[record->headers_count++] = (kafka_header_t){
-                .key = arena_copy(arena, redis_call_arg(call, i + 1)),
-                .value = arena_copy(arena, redis_call_arg(call, i + 2)),
-            };
-            i += 3;
-        } else {
-            return "ERR syntax error";
-        }
-    }
-    record->headers = headers;
-    record->value = arena_copy(arena, redis_call_arg(call, last));
-    return NULL;
-}
-
-static void on_command(redis_call_t *call, void *user)
-{
-    bridge_t *bridge = user;
-    kafka_produce_t record;
     produce_job_t *job = mem_zalloc(sizeof(*job));
-    arena_init(&job->arena, 0);
+    job->bridge = bridge;
     job->client = redis_call_client(call);
-    const char *problem = parse_record(call, &job->arena, &record);
-    if (problem) {
-        redis_reply_error(job->client, problem);
-        job_free(job);
-        return;
-    }
-    kafka_produce_record(bridge->kafka, &record, on_produced, job);
+    job->copy = outbox_record_new(&args->record);
+    kafka_produce_record(bridge->kafka, &job->copy->record, on_produced, job);
     if (job->answered) {
         job_free(job);
         return;
     }
     job->async = redis_async(call);
-    ASSERT(job->async != NULL); /* the flag no-multi keeps it out of MULTI */
+    ASSERT(job->async != NULL); /* redis_call_may_wait said so */
 }
 
-bridge_t *bridge_new(redis_t *redis, kafka_t *kafka)
+/* ---- through the outbox ---- */
+
+/* False after the nil: the key is there. Its value is the record's number. */
+static bool take_once(bridge_t *bridge, redis_call_t *call, const produce_args_t *args)
 {
-    bridge_t *bridge = mem_zalloc(sizeof(*bridge));
-    *bridge = (bridge_t){.redis = redis, .kafka = kafka};
-    redis_extra_command_t produce = {
-        .name = "KAFKA.PRODUCE",
-        .arity = -3,
-        .flags = "write,denyoom,fast,no-multi",
-        .summary = "Appends a record to a Kafka topic.",
-        .since = "0.1.0",
-        .group = "kafka",
-        .handler = on_command,
-        .user = bridge,
-    };
-    redis_register_command(redis, &produce);
-    return bridge;
+    char digits[NUM_I64_CHARS_MAX];
+    if (args->once_seconds == 0) return true;
+    bytes_t value = bytes_of(digits, num_format_i64(digits, bridge->next_number));
+    if (redis_set_once(call, args->once_key, value, redis_call_now_ms(call) + args->once_seconds * 1000)) return true;
+    redis_reply_null(redis_call_client(call));
+    return false;
 }
 
-void bridge_free(bridge_t *bridge) { mem_free(bridge); }
+static void produce_outbox(bridge_t *bridge, redis_call_t *call, produce_args_t *args)
+{
+    redis_client_t *client = redis_call_client(call);
+    if (!take_once(bridge, call, args)) return;
+    bool delayed = args->at_ms > redis_call_now_ms(call);
+    args->record.timestamp_ms = redis_call_now_ms(call);
+    args->record.partition = kafka_produce_choose(bridge->kafka, &args->record);
+    outbox_record_t *r = outbox_record_new(&args->record);
+    r->due_ms = delayed ? args->at_ms : 0;
+    r->added_ms = args->record.timestamp_ms;
+    outbox_add(bridge, r);
+    journal_add(bridge, call, r);
+    if (!delayed && redis_client_id(client)) {
+        r->client_id = redis_client_id(client);
+        waiters_added(bridge, r->client_id);
+    }
+    bool waits = args->once_seconds && !args->at_ms && redis_call_may_wait(call);
+    if (waits)
+        r->async = redis_async(call);
+    else
+        redis_reply_int(client, r->number);
+}
+
+/* ---- the command ---- */
+
+const char *produce_precondition(int argc, const bytes_t *argv, void *user)
+{
+    produce_args_t args;
+    return produce__check(user, argc, argv, &args);
+}
+
+void produce_command(redis_call_t *call, void *user)
+{
+    bridge_t *bridge = user;
+    produce_args_t args;
+    bytes_t argv_few[16], *argv = argv_few;
+    int argc = redis_call_argc(call);
+    if (argc > (int)ARRAY_LEN(argv_few)) argv = mem_alloc(sizeof(*argv) * (size_t)argc);
+    for (int i = 0; i < argc; i++) argv[i] = redis_call_arg(call, i);
+    const char *problem = produce__check(bridge, argc, argv, &args);
+    if (problem)
+        redis_reply_error(redis_call_client(call), problem);
+    else if (redis_call_may_wait(call) && !args.once_seconds && !args.at_ms)
+        produce_straight(bridge, call, &args);
+    else
+        produce_outbox(bridge, call, &args);
+    if (argv != argv_few) mem_free(argv);
+}

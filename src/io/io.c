@@ -207,6 +207,8 @@ static int make_dir(io_loop_t *loop, const char *path, bool last)
     return err == ERR_ACCESS ? 0 : err; /* a parent that is not ours to open */
 }
 
+int io_mkdir_unsynced(io_loop_t *loop, const char *path) { return loop->ops->mkdir(loop, path); }
+
 /* One level after the other, each made durable: a directory that a power loss forgets takes with it all that was synced
  * below it. The last one is synced even when it is there: who made it may have died before he could. */
 int io_mkdir(io_loop_t *loop, const char *path)

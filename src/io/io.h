@@ -149,6 +149,9 @@ int io_remove_tree(io_loop_t *loop, const char *path) MUST_CHECK;            /* 
  * io_loop_free waits for it. */
 void io_remove_later(io_loop_t *loop, const char *path);
 int io_mkdir(io_loop_t *loop, const char *path) MUST_CHECK;                  /* parents too, durable; 0 when present */
+/* One level, not yet durable: for many at once, which an io_sync_dir of the parent makes durable together. ERR_EXISTS,
+ * ERR_NOT_FOUND (no parent). */
+int io_mkdir_unsynced(io_loop_t *loop, const char *path) MUST_CHECK;
 int io_sync_dir(io_loop_t *loop, const char *path) MUST_CHECK;               /* makes renames and creations durable */
 /* Makes all durable that was written, created and renamed at and below `dir` before the call (and, under uv, on the
  * whole file system): one wait in place of many at an orderly stop. */

@@ -33,6 +33,7 @@ kafka_t *kafka_new(io_loop_t *loop, net_t *net, coord_t *coord, const char *data
     config_compute_broker(kafka);
     config_set_found(kafka, "log.dirs", data_dir);
     kafka->topics = kafka->topics_by_id = MAP_INIT;
+    kafka->kept_producer_id = -1;
     list_init(&kafka->topic_listeners);
     list_init(&kafka->connections);
     list_init(&kafka->listeners);

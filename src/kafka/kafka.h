@@ -55,6 +55,31 @@ typedef void (*kafka_produced_cb)(void *user, int32_t partition, int64_t offset,
 /* Appends one record, creating the topic when the broker may (auto.create.topics.enable). The callback may run inside
  * the call; its arguments are borrowed, and so are `record`'s bytes until it has run. */
 void kafka_produce_record(kafka_t *kafka, const kafka_produce_t *record, kafka_produced_cb done, void *user);
+
+/* The outbox's way, for records that may be given again after a crash. A number rises over all records of its
+ * producer; a partition takes only those above the last that it has of that producer, and never forgets a producer
+ * that is kept. */
+#define KAFKA_NUMBER_MAX (((int64_t)1 << 46) - 1)
+#define KAFKA_MESSAGE_BYTES_MAX 300
+/* Whether the record could be appended now, or after its topic was created: 0, or an error code with its words. */
+int16_t kafka_produce_check(kafka_t *kafka, const kafka_produce_t *record, char message[KAFKA_MESSAGE_BYTES_MAX]);
+/* The partition it belongs in, as kafka_produce_record would choose; -1 while the topic does not exist. */
+int32_t kafka_produce_choose(kafka_t *kafka, const kafka_produce_t *record);
+/* Appends (record->partition is chosen) unless the partition has it: then *ret_offset may be -1. */
+int16_t kafka_produce_numbered(kafka_t *kafka, const kafka_produce_t *record, int64_t producer_id, int64_t number,
+                               int64_t *ret_offset, char message[KAFKA_MESSAGE_BYTES_MAX]);
+/* Creates the topic if the broker may; `done` runs once, at once or later. */
+typedef void (*kafka_door_cb)(void *user, int64_t value, int16_t error, const char *message);
+void kafka_topic_ensure(kafka_t *kafka, bytes_t topic, kafka_door_cb done, void *user);
+bool kafka_topic_exists(const kafka_t *kafka, bytes_t topic);
+/* `done` runs once everything in the partition so far is on stable storage. */
+void kafka_partition_sync(kafka_t *kafka, bytes_t topic, int32_t partition, kafka_door_cb done, void *user);
+/* A producer id that nobody else has: `value`. */
+void kafka_producer_id_new(kafka_t *kafka, kafka_door_cb done, void *user);
+/* Partitions keep what they know of this producer (any others expire); before kafka_start, if it is known then. */
+void kafka_producer_keep(kafka_t *kafka, int64_t producer_id);
+/* The highest number that any partition has of it; -1 = none. */
+int64_t kafka_producer_last_number(const kafka_t *kafka, int64_t producer_id);
 /* The name of an error code: "UNKNOWN_TOPIC_OR_PARTITION". */
 const char *kafka_error_name(int16_t error);
 

@@ -38,6 +38,9 @@ int64_t partition_log_end_offset(const partition_t *partition);
 int64_t partition_high_watermark(const partition_t *partition);
 int64_t partition_last_stable_offset(const partition_t *partition);
 uint32_t partition_producers_count(const partition_t *partition);
+/* The epoch and last sequence of a producer; false when it is not known here. */
+bool partition_producer_last(const partition_t *partition, int64_t producer_id, int16_t *ret_epoch, int32_t *ret_sequence);
+void partition_keep_producer(partition_t *partition, int64_t producer_id);
 /* KAFKA_NONE, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH; -1 is not checked. */
 int16_t partition_check_epoch(const partition_t *partition, int32_t current_leader_epoch);
 
@@ -46,6 +49,7 @@ int16_t partition_check_epoch(const partition_t *partition, int32_t current_lead
 
 typedef enum partition_origin {
     PARTITION_CLIENT,      /* a Produce request: everything is checked */
+    PARTITION_BRIDGE,      /* a client's checks, but the sequence need only be above the last: gaps are its own */
     PARTITION_COORDINATOR, /* our own records (offsets, transaction state): any batch the log takes */
 } partition_origin_t;
 

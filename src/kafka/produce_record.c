@@ -2,7 +2,7 @@
  * becomes a batch of one and passes the same checks as a client's. */
 #include "kafka/config.h"
 #include "kafka/partition.h"
-#include "kafka/record.h"
+#include "kafka/produce_record.h"
 #include "kafka/topics.h"
 
 #include "base/hash.h"
@@ -30,7 +30,7 @@ static void committed(partition_commit_t *commit, int16_t error)
 }
 
 /* The default partitioner of Kafka's clients; without a key, each in its turn. */
-static int32_t choose_partition(kafka_topic_t *topic, const kafka_produce_t *record)
+int32_t produce__choose_partition(kafka_topic_t *topic, const kafka_produce_t *record)
 {
     if (record->partition >= 0) return record->partition;
     uint32_t n =
@@ -38,19 +38,24 @@ static int32_t choose_partition(kafka_topic_t *topic, const kafka_produce_t *rec
     return (int32_t)(n % (uint32_t)topic->partitions_count);
 }
 
-static int16_t append(produce_job_t *job, partition_t *partition, const char **ret_message, arena_t *arena)
+uint8_t *produce__build(io_loop_t *loop, const kafka_produce_t *record, record_producer_t producer, arena_t *arena,
+                        record_builder_t *builder, size_t *ret_bytes)
 {
-    const kafka_produce_t *record = &job->record;
-    record_builder_t builder = RECORD_BUILDER_INIT;
-    partition_appended_t appended;
     record_header_t *headers = ARENA_ARRAY(arena, record_header_t, record->headers_count);
     for (int32_t i = 0; i < record->headers_count; i++)
         headers[i] = (record_header_t){record->headers[i].key, record->headers[i].value};
-    int64_t timestamp_ms = record->timestamp_ms >= 0 ? record->timestamp_ms : io_wall_ms(job->kafka->loop);
-    record_builder_reset(&builder);
-    record_builder_add(&builder, timestamp_ms, record->key, record->value, headers, record->headers_count);
+    int64_t timestamp_ms = record->timestamp_ms >= 0 ? record->timestamp_ms : io_wall_ms(loop);
+    record_builder_reset(builder);
+    record_builder_add(builder, timestamp_ms, record->key, record->value, headers, record->headers_count);
+    return record_builder_finish(builder, 0, producer, ret_bytes);
+}
+
+static int16_t append(produce_job_t *job, partition_t *partition, const char **ret_message, arena_t *arena)
+{
+    record_builder_t builder = RECORD_BUILDER_INIT;
+    partition_appended_t appended;
     size_t bytes;
-    uint8_t *batch = record_builder_finish(&builder, 0, RECORD_NO_PRODUCER, &bytes);
+    uint8_t *batch = produce__build(job->kafka->loop, &job->record, RECORD_NO_PRODUCER, arena, &builder, &bytes);
     int16_t error = partition_append(partition, batch, bytes, PARTITION_CLIENT, arena, &appended);
     if (error)
         *ret_message = appended.message;
@@ -66,7 +71,7 @@ static void produce(produce_job_t *job, kafka_topic_t *topic)
     partition_t *partition = NULL;
     const char *message = NULL;
     arena_init(&arena, 0);
-    job->partition = choose_partition(topic, &job->record);
+    job->partition = produce__choose_partition(topic, &job->record);
     int16_t error = kafka_topic_partition_get(topic, job->partition, &partition);
     if (!error && topic->internal)
         error = KAFKA_INVALID_TOPIC_EXCEPTION; /* clients may not write there either */

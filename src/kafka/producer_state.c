@@ -119,6 +119,11 @@ void producers_note(producers_t *producers, const log_batch_t *batch)
     };
 }
 
+static bool is_idle(const producers_t *producers, const producer_t *p, int64_t now_ms, int64_t idle_ms_max)
+{
+    return p->id != producers->kept_id && p->txn_first_offset < 0 && now_ms - p->timestamp_ms >= idle_ms_max;
+}
+
 void producers_expire(producers_t *producers, int64_t now_ms, int64_t idle_ms_max)
 {
     map_t kept = MAP_INIT;
@@ -126,13 +131,13 @@ void producers_expire(producers_t *producers, int64_t now_ms, int64_t idle_ms_ma
     bool any = false;
     for (map_entry_t *e; (e = map_next(&producers->by_id, &cursor)) != NULL && !any;) {
         const producer_t *p = e->value;
-        any = p->txn_first_offset < 0 && now_ms - p->timestamp_ms >= idle_ms_max;
+        any = is_idle(producers, p, now_ms, idle_ms_max);
     }
     if (!any) return; /* the usual case changes nothing */
     cursor = 0;
     for (map_entry_t *e; (e = map_next(&producers->by_id, &cursor)) != NULL;) {
         producer_t *p = e->value;
-        if (p->txn_first_offset < 0 && now_ms - p->timestamp_ms >= idle_ms_max)
+        if (is_idle(producers, p, now_ms, idle_ms_max))
             mem_free(p);
         else
             map_put(&kept, e->key, p);

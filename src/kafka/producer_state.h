@@ -32,10 +32,11 @@ typedef struct producer {
 } producer_t;
 
 typedef struct producers {
-    map_t by_id; /* 8 bytes -> producer_t */
+    map_t by_id;     /* 8 bytes -> producer_t */
+    int64_t kept_id; /* never forgotten: the bridge's own; -1 = none */
 } producers_t;
 
-#define PRODUCERS_INIT ((producers_t){MAP_INIT})
+#define PRODUCERS_INIT ((producers_t){MAP_INIT, -1})
 void producers_deinit(producers_t *producers);
 void producers_clear(producers_t *producers);
 producer_t *producers_get(const producers_t *producers, int64_t id);

@@ -75,9 +75,10 @@ void log__forget_hints(log_t *log)
 
 static int make_dir(log_t *log)
 {
-    if (io_exists(log->loop, log->dir)) return 0;
-    log->parent_dirty = true;
-    return io_mkdir(log->loop, log->dir);
+    int err = io_mkdir_unsynced(log->loop, log->dir);
+    if (err == ERR_EXISTS) return 0;
+    log->parent_dirty = true; /* a thousand logs are made in one go: each is made durable with its first commit */
+    return err == ERR_NOT_FOUND ? io_mkdir(log->loop, log->dir) : err;
 }
 
 int log_open(io_loop_t *loop, const char *dir, const log_options_t *options, const log_recovery_t *recovery,

@@ -6,6 +6,7 @@
  * of file); a reply leaves after the bytes of its command were written, and with appendfsync always after
  * they are durable. */
 #include "redis/aof_internal.h"
+#include "redis/redis.h"
 
 #include "base/slog.h"
 
@@ -183,7 +184,8 @@ static void on_turn_end(io_hook_t *hook)
     aof->hook_turn_ns = io_now_ns(aof->redis->loop);
     if (!aof->enabled) return;
     if (aof->buf.len) aof__write(aof, aof->redis->config->appendfsync == FSYNC_ALWAYS);
-    if (aof->rewrite.active || aof->rewrite.scheduled) aof__rewrite_turn(aof);
+    /* A paused script has gathered half of what it does: its changes belong to one file. */
+    if (aof->pending_count == 0 && (aof->rewrite.active || aof->rewrite.scheduled)) aof__rewrite_turn(aof);
 }
 
 /* Usually the hook writes before connections' output leaves. Input that is delivered by the connections' own
@@ -377,4 +379,36 @@ aof_info_t aof__info(const redis_t *redis)
         .last_rewrite_s = r->last_seconds,
         .current_rewrite_s = r->active ? (redis->now_ms - r->started_ms) / 1000 : -1,
     };
+}
+
+/* ---- what the outside adds
+ * ----------------------------------------------------------------------------------------------------- */
+
+void redis_feed(redis_t *redis, int argc, const bytes_t *argv)
+{
+    aof_t *aof = redis->aof;
+    if (!aof->enabled) return;
+    redis_append_command(&aof->buf, argc, argv); /* beside what a paused script has gathered, which stays whole */
+    io_loop_wake(redis->loop);
+}
+
+bool redis_is_written(const redis_t *redis)
+{
+    const aof_t *aof = redis->aof;
+    if (!aof->enabled) return true;
+    if (aof->pending_count || aof->buf.len) return false;
+    return redis->config->appendfsync != FSYNC_ALWAYS || aof->synced_bytes >= aof->file_bytes;
+}
+
+void redis_on_rewrite(redis_t *redis, void (*emit)(void *user, buf_t *out), void *user)
+{
+    redis->on_rewrite = emit;
+    redis->on_rewrite_user = user;
+}
+
+void redis_append_command(buf_t *out, int argc, const bytes_t *argv)
+{
+    redis_emitter_t e = {out};
+    emit_command(&e, (size_t)argc);
+    for (int i = 0; i < argc; i++) emit_bytes(&e, argv[i]);
 }

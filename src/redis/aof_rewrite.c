@@ -10,6 +10,7 @@
  *   idle --start--> walking --end of the last database--> syncing --> renamed, in the manifest; old parts
  * removed --> idle |  FLUSHALL, FLUSHDB, SWAPDB: abort, and start again */
 #include "redis/aof_internal.h"
+#include "redis/script_host.h"
 
 #include "base/slog.h"
 
@@ -143,12 +144,14 @@ static void start(aof_t *aof)
         return;
     }
     r->active = true;
+    scripts__emit_libraries(redis, &r->buf);
     r->bytes = 0;
     r->walk_db = 0;
     r->selected_db = -1;
     r->cursor = 0;
     r->started_ms = redis->now_ms;
     for (int i = 0; i < redis->db_count; i++) redis->dbs[i].epoch ^= ENTRY_EPOCH;
+    if (redis->on_rewrite) redis->on_rewrite(redis->on_rewrite_user, &r->buf);
 }
 
 static int write_base(aof_rewrite_t *r)
@@ -177,17 +180,26 @@ static int put_in_place(aof_t *aof)
     int err = io_rename(loop, r->temp_path, path);
     if (err == 0) err = io_sync_dir(loop, aof->dir);
     mem_free(path);
-    m->count = 0;
-    if (err == 0) m->parts[m->count++] = base;
-    for (size_t i = err == 0 ? old : 0; i < before_count; i++) m->parts[m->count++] = before[i];
-    if (err == 0) err = aof__manifest_write(aof);
-    for (size_t i = 0; i < old && err == 0; i++) {
+    if (err == 0) {
+        m->count = 0;
+        m->parts[m->count++] = base;
+        for (size_t i = old; i < before_count; i++) m->parts[m->count++] = before[i];
+        err = aof__manifest_write(aof);
+    }
+    if (err != 0) { /* the list stays what it was: all of its files are still there */
+        memcpy(m->parts, before, before_count * sizeof(*before));
+        m->count = before_count;
+        mem_free(base.name);
+        goto out;
+    }
+    for (size_t i = 0; i < old; i++) {
         path = aof__path(aof, before[i].name);
         if (io_remove(loop, path) != 0)
             slog(SLOG_WARN, "redis", "cannot remove an old part", "file=%s", path);
         mem_free(path);
         mem_free(before[i].name);
     }
+out:
     mem_free(before);
     return err;
 }
@@ -249,6 +261,7 @@ static bool walk_slice(aof_t *aof)
 void aof__rewrite_turn(aof_t *aof)
 {
     aof_rewrite_t *r = &aof->rewrite;
+    if (!r->active && aof->redis->exec_depth) return; /* a script has paused halfway */
     if (!r->active) start(aof);
     if (!r->active || r->syncing) return;
     bool done = walk_slice(aof);

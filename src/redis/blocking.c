@@ -223,10 +223,15 @@ struct redis_async {
     redis_client_t *nobody; /* takes the reply when the client left */
 };
 
+bool redis_call_may_wait(const redis_call_t *call)
+{
+    return !(call->flags & (CALL_IN_EXEC | CALL_LOADING)) && call->client->conn != NULL;
+}
+
 redis_async_t *redis_async(redis_call_t *call)
 {
     redis_client_t *c = call->client;
-    if (call->flags & (CALL_IN_EXEC | CALL_LOADING) || c->conn == NULL) return NULL;
+    if (!redis_call_may_wait(call)) return NULL;
     redis_async_t *a = mem_zalloc(sizeof(*a));
     a->redis = call->redis;
     a->client_id = c->id;
@@ -252,6 +257,12 @@ void redis_async_done(redis_async_t *a)
     }
     if (a->nobody) client__free(a->nobody);
     client__flush_all(a->redis);
+    mem_free(a);
+}
+
+void redis_async_drop(redis_async_t *a)
+{
+    if (a->nobody) client__free(a->nobody);
     mem_free(a);
 }
 

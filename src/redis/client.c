@@ -54,9 +54,11 @@ void client__free(redis_client_t *c)
     if (c->conn) {
         list_remove(&c->node);
         redis->client_count--;
+        if (redis->on_client_gone) redis->on_client_gone(redis->on_client_gone_user, c->id);
     }
     resp_resume_deinit(&c->resume);
     buf_deinit(&c->deferred);
+    buf_deinit(&c->pushed_to_self);
     mem_free(c->queue);
     mem_free(c->name);
     mem_free(c->lib_name);
@@ -306,4 +308,13 @@ const net_service_t *client__service(void)
 const net_service_t *redis_net_service(void)
 {
     return &service;
+}
+uint64_t redis_client_id(const redis_client_t *c)
+{
+    return c->id;
+}
+void redis_on_client_gone(redis_t *redis, void (*gone)(void *user, uint64_t client_id), void *user)
+{
+    redis->on_client_gone = gone;
+    redis->on_client_gone_user = user;
 }

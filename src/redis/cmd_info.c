@@ -1,5 +1,6 @@
 /* cmd_info.c: INFO, its sections, and the counters behind it. */
 #include "redis/aof.h"
+#include "redis/script_host.h"
 #include "redis/state.h"
 #include "redis_commands.h"
 
@@ -107,6 +108,21 @@ static size_t resident_bytes(void)
     return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
+static void put_script_memory(redis_t *redis, buf_t *b)
+{
+    char vm_h[32], cache_h[32];
+    scripts_info_t s = scripts__info(redis);
+    human(vm_h, s.vm_bytes);
+    human(cache_h, s.cache_bytes);
+    buf_printf(b,
+               "used_memory_vm_eval:%zu\r\nused_memory_lua:%zu\r\nused_memory_lua_human:%s\r\n"
+               "used_memory_scripts_eval:%zu\r\nnumber_of_cached_scripts:%zu\r\nnumber_of_functions:%zu\r\n"
+               "number_of_libraries:%zu\r\nused_memory_vm_functions:0\r\nused_memory_vm_total:%zu\r\n"
+               "used_memory_vm_total_human:%s\r\nused_memory_functions:0\r\nused_memory_scripts:%zu\r\n"
+               "used_memory_scripts_human:%s\r\n",
+               s.vm_bytes, s.vm_bytes, vm_h, s.cache_bytes, s.count, s.functions, s.libraries, s.vm_bytes, vm_h, s.cache_bytes, cache_h);
+}
+
 static void section_memory(redis_t *redis, buf_t *b)
 {
     char used_h[32], peak_h[32], rss_h[32], max_h[32];
@@ -121,8 +137,7 @@ static void section_memory(redis_t *redis, buf_t *b)
         "used_memory:%zu\r\nused_memory_human:%s\r\nused_memory_rss:%zu\r\nused_memory_rss_human:%s\r\n"
         "used_memory_peak:%zu\r\nused_memory_peak_human:%s\r\nused_memory_peak_perc:%.2f%%\r\n"
         "used_memory_overhead:0\r\nused_memory_startup:0\r\nused_memory_dataset:%zu\r\n"
-        "used_memory_dataset_perc:100.00%%\r\nallocator_allocated:%zu\r\nused_memory_lua:0\r\n"
-        "used_memory_vm_eval:0\r\nused_memory_scripts:0\r\nmaxmemory:%" PRIu64 "\r\nmaxmemory_human:%s\r\n"
+        "used_memory_dataset_perc:100.00%%\r\nallocator_allocated:%zu\r\nmaxmemory:%" PRIu64 "\r\nmaxmemory_human:%s\r\n"
         "maxmemory_policy:%s\r\nmem_fragmentation_ratio:%.2f\r\nmem_fragmentation_bytes:%zd\r\n"
         "mem_not_counted_for_evict:0\r\nmem_replication_backlog:0\r\nmem_clients_slaves:0\r\nmem_clients_"
         "normal:0\r\n"
@@ -132,6 +147,7 @@ static void section_memory(redis_t *redis, buf_t *b)
         redis->memory_peak ? 100.0 * (double)used / (double)redis->memory_peak : 0.0, used, used,
         redis->config->maxmemory, max_h, policy_name(redis->config->maxmemory_policy),
         used ? (double)rss / (double)used : 0.0, (ssize_t)rss - (ssize_t)used, aof__info(redis).buffer_bytes);
+    put_script_memory(redis, b);
 }
 
 static void section_persistence(redis_t *redis, buf_t *b)
@@ -180,7 +196,7 @@ static void section_stats(redis_t *redis, buf_t *b)
         "sync_partial_err:0\r\nexpired_keys:%" PRIu64 "\r\nexpired_stale_perc:%.2f\r\n"
         "expired_time_cap_reached_count:%" PRIu64
         "\r\nexpire_cycle_cpu_milliseconds:0\r\nevicted_keys:%" PRIu64 "\r\n"
-        "evicted_clients:0\r\nevicted_scripts:0\r\ntotal_eviction_exceeded_time:0\r\n"
+        "evicted_clients:0\r\nevicted_scripts:%" PRIu64 "\r\ntotal_eviction_exceeded_time:0\r\n"
         "current_eviction_exceeded_time:0\r\nkeyspace_hits:%" PRIu64 "\r\nkeyspace_misses:%" PRIu64 "\r\n"
         "pubsub_channels:%zu\r\npubsub_patterns:%zu\r\npubsubshard_channels:%zu\r\nlatest_fork_usec:0\r\n"
         "total_forks:0\r\nmigrate_cached_sockets:0\r\nslave_expires_tracked_keys:0\r\nactive_defrag_hits:"
@@ -193,7 +209,7 @@ static void section_stats(redis_t *redis, buf_t *b)
         "acl_access_denied_auth:0\r\nacl_access_denied_cmd:0\r\nacl_access_denied_key:0\r\n"
         "acl_access_denied_channel:0\r\n",
         s->connections, s->commands, ops / ARRAY_LEN(redis->ops_samples), net.in_bytes, net.out_bytes,
-        net.refused, s->expired_keys, s->expired_stale_percent, s->expired_time_capped, s->evicted_keys,
+        net.refused, s->expired_keys, s->expired_stale_percent, s->expired_time_capped, s->evicted_keys, scripts__info(redis).evicted,
         s->keyspace_hits, s->keyspace_misses, redis->channels.count, redis->patterns.count,
         redis->shard_channels.count, s->error_replies);
 }

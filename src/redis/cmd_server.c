@@ -1,6 +1,7 @@
 /* cmd_server.c: FLUSHALL, SHUTDOWN, SWAPDB's exchange, DEBUG, MEMORY and the small commands about the server
  * itself. */
 #include "redis/aof.h"
+#include "redis/script_host.h"
 #include "redis/state.h"
 #include "redis_commands.h"
 
@@ -94,17 +95,22 @@ void redis_cmd_lastsave(redis_call_t *call)
 
 void redis_cmd_shutdown(redis_call_t *call)
 {
-    bool abort_asked = false;
+    bool abort_asked = false, nosave = false;
     for (int i = 1; i < call->argc; i++) {
         bool known = arg_is(call, i, "NOSAVE") || arg_is(call, i, "SAVE") || arg_is(call, i, "NOW") ||
                      arg_is(call, i, "FORCE");
         abort_asked |= arg_is(call, i, "ABORT");
+        nosave |= arg_is(call, i, "NOSAVE");
         if (known || (abort_asked && call->argc == 2)) continue;
         reply_error_syntax(call->client);
         return;
     }
     if (abort_asked) {
         reply_error(call->client, "ERR No shutdown in progress.");
+        return;
+    }
+    if (call->redis->script_busy && !nosave) {
+        reply_error(call->client, scripts__busy_text(call->redis));
         return;
     }
     if (call->redis->on_shutdown == NULL) {
@@ -121,7 +127,8 @@ void redis_cmd_shutdown(redis_call_t *call)
 
 void redis_cmd_time(redis_call_t *call)
 {
-    int64_t us = io_wall_us(call->redis->loop);
+    bool frozen = call->flags & CALL_IN_EXEC; /* one time for a whole script or transaction */
+    int64_t us = frozen ? call->now_ms * 1000 : io_wall_us(call->redis->loop);
     reply_array(call->client, 2);
     reply_bulk_i64(call->client, us / 1000000);
     reply_bulk_i64(call->client, us % 1000000);
@@ -211,7 +218,7 @@ static void debug_sleep(redis_call_t *call)
 
 static void debug_object(redis_call_t *call)
 {
-    redis_entry_t *e = key_peek(call, call->argv[2]);
+    redis_entry_t *e = db__find(call->db, call->argv[2]);
     if (e == NULL) {
         reply_error_no_such_key(call->client);
         return;
@@ -285,6 +292,9 @@ void redis_cmd_debug(redis_call_t *call)
         debug_object(call);
     } else if (arg_is(call, 1, "SET-ACTIVE-EXPIRE") && call->argc == 3) {
         call->redis->active_expire = !bytes_eq(call->argv[2], BYTES_LIT("0"));
+        reply_ok(c);
+    } else if (arg_is(call, 1, "SET-DISABLE-DENY-SCRIPTS") && call->argc == 3) {
+        call->redis->scripts_unchecked = !bytes_eq(call->argv[2], BYTES_LIT("0"));
         reply_ok(c);
     } else if (arg_is(call, 1, "QUICKLIST-PACKED-THRESHOLD") && call->argc == 3) {
         reply_ok(c);

@@ -1,4 +1,5 @@
 /* cmd_string_set.c: SET with its options and the commands that are short forms of it, and GETEX. */
+#include "redis/redis.h"
 #include "redis/state.h"
 #include "redis_commands.h"
 
@@ -108,6 +109,15 @@ static bool reply_old(redis_call_t *call, const redis_entry_t *e)
     return true;
 }
 
+/* A key that would be expired at once is not stored: what was there goes. */
+static void delete_instead(redis_call_t *call, bytes_t key)
+{
+    if (!key_delete(call, key)) return;
+    key_changed(call, key, NOTIFY_GENERIC, "del");
+    propagate_key(call, "DEL", key);
+    call->dirty++;
+}
+
 static void set_with_options(redis_call_t *call)
 {
     set_options_t o;
@@ -122,7 +132,10 @@ static void set_with_options(redis_call_t *call)
         if (!(o.flags & SET_GET)) reply_null(call->client);
         return;
     }
-    store(call, key, call->argv[2], o.flags & SET_KEEPTTL, at_ms);
+    if (at_ms >= 0 && at_ms <= call->now_ms && !(call->flags & CALL_LOADING))
+        delete_instead(call, key);
+    else
+        store(call, key, call->argv[2], o.flags & SET_KEEPTTL, at_ms);
     if (!(o.flags & SET_GET)) reply_ok(call->client);
 }
 
@@ -210,4 +223,11 @@ void redis_cmd_getex(redis_call_t *call)
         propagate_key(call, "PERSIST", key);
         call->dirty++;
     }
+}
+
+bool redis_set_once(redis_call_t *call, bytes_t key, bytes_t value, int64_t expire_at_ms)
+{
+    if (key_write(call, key)) return false;
+    store(call, key, value, false, expire_at_ms);
+    return true;
 }

@@ -104,6 +104,7 @@ const directive_t redis_directives[] = {
     STRING("logfile", logfile, "", DIRECTIVE_FIXED),
     STRING("loglevel", loglevel, "notice", 0),
     BOOL("protected-mode", protected_mode, "yes", 0),
+    {"busy-reply-threshold", "lua-time-limit", KIND_INT, 0, AT(busy_reply_threshold_ms), 0, INT64_MAX, "5000", NULL, NULL},
     INT("slowlog-log-slower-than", slowlog_log_slower_than, -1, INT64_MAX, "10000"),
     INT("slowlog-max-len", slowlog_max_len, 0, INT64_MAX, "128"),
     INT("latency-monitor-threshold", latency_monitor_threshold, 0, INT64_MAX, "0"),
@@ -267,5 +268,8 @@ int redis_configure(redis_config_t *config, const char *name, const char *value,
         snprintf(err, err_bytes, "unknown directive '%s'", name);
         return ERR_NOT_FOUND;
     }
-    return directive_set(config, d, value, err, err_bytes);
+    char why[160] = "";
+    int status = directive_set(config, d, value, why, sizeof(why));
+    if (status != 0) snprintf(err, err_bytes, "%s '%.80s': %s", name, value, why);
+    return status;
 }

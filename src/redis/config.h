@@ -43,7 +43,7 @@ typedef struct redis_config {
     char *appendfilename, *appenddirname, *dir, *save;
     /* the rest */
     char *requirepass, *bind, *logfile, *loglevel;
-    int64_t port, databases, slowlog_log_slower_than, slowlog_max_len, latency_monitor_threshold;
+    int64_t port, databases, slowlog_log_slower_than, slowlog_max_len, busy_reply_threshold_ms, latency_monitor_threshold;
     uint32_t notify_events; /* NOTIFY_ bits */
     redis_guard_t enable_debug_command, enable_protected_configs;
     bool protected_mode;

@@ -1,6 +1,7 @@
 /* exec.c: a request on its way: found, checked as Redis checks, queued or run, counted, propagated. */
 #include "redis/aof.h"
 #include "redis/redis.h"
+#include "redis/script_host.h"
 #include "redis/state.h"
 #include "redis_commands.h"
 
@@ -60,8 +61,9 @@ saved_command_t *command__save(const redis_command_t *command, int argc, const b
 static void refuse(redis_client_t *c, const redis_command_t *command, const char *text)
 {
     if (command) c->redis->command_stats[command->id].rejected++;
-    if (command && command->handler == redis_cmd_exec && c->flags & CLIENT_MULTI) {
-        reply_errorf(c, "EXECABORT Transaction discarded because of: %s", text);
+    if (command && command->handler == redis_cmd_exec) {
+        const char *reason = strncmp(text, "ERR ", 4) == 0 ? text + 4 : text;
+        reply_errorf(c, "EXECABORT Transaction discarded because of: %s", reason);
         multi__discard(c);
         multi__unwatch(c);
         return;
@@ -130,33 +132,37 @@ static bool runs_while_subscribed(const redis_command_t *command)
 static bool queue_writes(const redis_client_t *c)
 {
     for (size_t i = 0; i < c->queue_len; i++)
-        if (c->queue[i]->command->flags & CMD_WRITE) return true;
+        if (c->queue[i]->command->flags & (CMD_WRITE | CMD_MAY_REPLICATE)) return true;
     return false;
 }
 
-static bool is_write(const redis_client_t *c, const redis_command_t *command)
+static bool is_write(const redis_client_t *c, const redis_command_t *command, uint32_t flags)
 {
-    if (command->flags & (CMD_WRITE | CMD_MAY_REPLICATE)) return true;
+    if (flags & (CMD_WRITE | CMD_MAY_REPLICATE)) return true;
     return command->handler == redis_cmd_exec && queue_writes(c);
 }
 
 /* CLIENT PAUSE: the request stays unread until the pause ends. */
-static bool must_wait(redis_client_t *c, const redis_command_t *command)
+static bool must_wait(redis_client_t *c, const redis_command_t *command, uint32_t flags)
 {
     redis_t *redis = c->redis;
     if (redis->pause_until_ms == 0 || c->conn == NULL || redis->current) return false;
     if (c->flags & CLIENT_MULTI && command->handler != redis_cmd_exec) return false;
     bool unpause = command->parent && strcmp(command->full_name, "client|unpause") == 0;
-    if (unpause || !(redis->pause_all || is_write(c, command))) return false;
+    if (unpause || !(redis->pause_all || is_write(c, command, flags))) return false;
     client__pause(c);
     return true;
 }
 
-static bool passes(redis_client_t *c, const redis_command_t *command)
+static bool passes(redis_client_t *c, const redis_command_t *command, uint32_t flags)
 {
     redis_t *redis = c->redis;
     if (c->flags & CLIENT_NEED_AUTH && !(command->flags & CMD_NO_AUTH)) {
         refuse(c, command, "NOAUTH Authentication required.");
+        return false;
+    }
+    if (redis->script_busy && !(flags & CMD_ALLOW_BUSY)) {
+        refuse(c, command, scripts__busy_text(redis));
         return false;
     }
     if (c->flags & CLIENT_MULTI && command->flags & CMD_NO_MULTI) {
@@ -164,12 +170,12 @@ static bool passes(redis_client_t *c, const redis_command_t *command)
         return false;
     }
     if (redis->config->maxmemory && !evict__make_room(redis) &&
-        (command->flags & CMD_DENYOOM || (command->handler == redis_cmd_exec && queue_writes(c)))) {
+        (flags & CMD_DENYOOM || (command->handler == redis_cmd_exec && queue_writes(c)))) {
         refuse(c, command, "OOM command not allowed when used memory > 'maxmemory'.");
         return false;
     }
     const char *failure = aof__failure(redis);
-    if (failure && is_write(c, command)) {
+    if (failure && is_write(c, command, flags)) {
         char text[256];
         snprintf(text, sizeof(text), "MISCONF Errors writing to the AOF file: %s", failure);
         refuse(c, command, text);
@@ -194,7 +200,8 @@ static bool passes(redis_client_t *c, const redis_command_t *command)
 
 void redis__update_gate(redis_t *redis)
 {
-    redis->gate = redis->config->maxmemory || aof__failure(redis) || redis->loading || redis->pause_until_ms;
+    redis->gate = redis->config->maxmemory || aof__failure(redis) || redis->loading || redis->pause_until_ms ||
+                  redis->script_busy;
 }
 
 /* ---- running
@@ -225,15 +232,15 @@ void exec__run(redis_client_t *c, const redis_command_t *command, int argc, cons
         .argc = argc,
         .flags = flags,
         .now_ms = redis->now_ms,
+        .outer = redis->current,
         .raw = raw,
         .hashed_key = hashed_key,
         .key_hash = key_hash,
     };
-    redis_call_t *outer = redis->current;
     redis->current = &call;
     c->failed = false;
     command->handler(&call);
-    redis->current = outer;
+    redis->current = call.outer;
     command_stats_t *stats = &redis->command_stats[command->id];
     if (LIKELY(!(c->flags & CLIENT_BLOCKED)) || !blocking__waits(c))
         stats->calls++; /* a wait counts at its end */
@@ -245,6 +252,7 @@ void exec__run(redis_client_t *c, const redis_command_t *command, int argc, cons
         if (!call.propagation_set) propagate_default(&call);
     }
     if (redis->exec_depth) return;
+    if (UNLIKELY(c->pushed_to_self.len) && redis->current == NULL) pubsub__give_own(c);
     if (UNLIKELY(aof__has_gathered(redis))) aof__commit(redis, true);
     if (UNLIKELY(!list_empty(&redis->ready_keys))) blocking__serve(redis);
 }
@@ -293,8 +301,9 @@ void exec__request(redis_client_t *c, const parsed_t *q, bytes_t raw)
         return;
     }
     if (UNLIKELY(redis->gate || c->flags & CLIENT_SLOW_WAY)) {
-        if (!passes(c, command)) return;
-        if (must_wait(c, command)) return;
+        uint32_t flags = command->acl & ACL_SCRIPTING ? scripts__flags(redis, command, q->argc, q->argv) : command->flags;
+        if (!passes(c, command, flags)) return;
+        if (must_wait(c, command, flags)) return;
         if (c->flags & CLIENT_MULTI && !runs_inside_multi(command)) {
             multi__queue(c, command, q->argc, q->argv);
             return;
@@ -317,8 +326,9 @@ bool exec__fast(redis_client_t *c, const parsed_t *q, bytes_t raw)
 
 void exec__after_event(redis_t *redis)
 {
-    if (aof__has_gathered(redis)) aof__commit(redis, false);
-    if (!list_empty(&redis->ready_keys)) blocking__serve(redis);
+    bool idle = redis->exec_depth == 0; /* not: a script has paused */
+    if (idle && aof__has_gathered(redis)) aof__commit(redis, false);
+    if (idle && !list_empty(&redis->ready_keys)) blocking__serve(redis);
     client__flush_all(redis);
 }
 
@@ -354,6 +364,13 @@ static void run_extra(redis_call_t *call)
 {
     const extra_t *e = CONTAINER_OF(call->command, extra_t, command);
     e->row.handler(call, e->row.user);
+}
+
+const char *exec__extra_problem(const saved_command_t *s)
+{
+    if (s->command->handler != run_extra) return NULL;
+    const extra_t *e = CONTAINER_OF(s->command, extra_t, command);
+    return e->row.check ? e->row.check(s->argc, s->argv, e->row.user) : NULL;
 }
 
 static uint32_t parse_flags(const char *text)
@@ -410,4 +427,17 @@ bytes_t redis_call_arg(const redis_call_t *call, int i)
 redis_client_t *redis_call_client(const redis_call_t *call)
 {
     return call->client;
+}
+int64_t redis_call_now_ms(const redis_call_t *call)
+{
+    return call->now_ms;
+}
+bool redis_call_is_loading(const redis_call_t *call)
+{
+    return call->flags & CALL_LOADING;
+}
+void redis_propagate(redis_call_t *call, int argc, const bytes_t *argv)
+{
+    call->dirty++;
+    propagate(call, argc, argv);
 }

@@ -3,6 +3,9 @@
 #include "redis/state.h"
 #include "redis_commands.h"
 
+#include <ctype.h>
+#include <stdio.h>
+
 typedef struct watch_key {
     redis_db_t *db;
     bytes_t name;
@@ -160,6 +163,27 @@ static void run_queue(redis_call_t *call)
     c->failed = false;
 }
 
+/* What comes from outside says beforehand whether it can run, so that all runs or nothing. False after the error. */
+static bool queue_may_run(redis_call_t *call)
+{
+    redis_client_t *c = call->client;
+    char text[512], name[COMMAND_NAME_LEN_MAX * 2 + 1];
+    for (size_t i = 0; i < c->queue_len && !(call->flags & CALL_LOADING); i++) {
+        const char *problem = exec__extra_problem(c->queue[i]);
+        if (problem == NULL) continue;
+        size_t n = 0;
+        for (const char *s = c->queue[i]->command->full_name; s[n] && n < sizeof(name) - 1; n++)
+            name[n] = (char)toupper(s[n]);
+        name[n] = '\0';
+        snprintf(text, sizeof(text),
+                 "EXECABORT Transaction discarded because of: command %zu of %zu (%s): %.380s", i + 1, c->queue_len,
+                 name, problem);
+        reply_error(c, text);
+        return false;
+    }
+    return true;
+}
+
 /* ---- commands
  * ----------------------------------------------------------------------------------------------------------------
  */
@@ -186,7 +210,7 @@ void redis_cmd_exec(redis_call_t *call)
         reply_error(c, "EXECABORT Transaction discarded because of previous errors.");
     } else if (c->flags & CLIENT_DIRTY_CAS) {
         reply_null_array(c);
-    } else {
+    } else if (queue_may_run(call)) {
         multi__unwatch(c);
         run_queue(call);
     }

@@ -2,6 +2,7 @@
 #include "redis/redis.h"
 
 #include "redis/aof.h"
+#include "redis/script_host.h"
 #include "redis/state.h"
 #include "redis_commands.h"
 
@@ -75,7 +76,7 @@ static void on_cron(io_timer_t *timer)
     redis->lru_clock = (uint32_t)(redis->now_ms / 1000);
     redis->cron_turns++;
     sample_ops(redis);
-    if (redis->active_expire && redis->pause_until_ms == 0) expire__cycle(redis, EXPIRE_BUDGET_US);
+    if (redis->active_expire && redis->pause_until_ms == 0 && !redis->script_busy) expire__cycle(redis, EXPIRE_BUDGET_US);
     move_tables(redis);
     if (redis->pause_until_ms && redis->now_ms >= redis->pause_until_ms) end_pause(redis);
     if (redis->cron_turns % 10 == 0) {
@@ -170,6 +171,7 @@ void redis_free(redis_t *redis)
         net_conn_set_user(conn, NULL);
         net_close_now(conn);
     }
+    scripts__free(redis);
     client__free(redis->nobody);
     aof__free(redis->aof);
     for (int i = 0; i < redis->db_count; i++) db__deinit(&redis->dbs[i]);

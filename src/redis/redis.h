@@ -64,6 +64,9 @@ typedef struct redis_extra_command {
     int first_key, last_key, key_step;
     const char *summary, *since, *group;
     void (*handler)(redis_call_t *call, void *user);
+    /* Asked of each such command of a transaction before any of it runs: NULL, or why it cannot run (valid until
+     * the next call). May be NULL itself. */
+    const char *(*check)(int argc, const bytes_t *argv, void *user);
     void *user;
 } redis_extra_command_t;
 /* The strings must outlive the server. */
@@ -72,6 +75,30 @@ void redis_register_command(redis_t *redis, const redis_extra_command_t *command
 int redis_call_argc(const redis_call_t *call);
 bytes_t redis_call_arg(const redis_call_t *call, int i);
 redis_client_t *redis_call_client(const redis_call_t *call);
+int64_t redis_call_now_ms(const redis_call_t *call);
+/* Read back from the append-only file. */
+bool redis_call_is_loading(const redis_call_t *call);
+/* Whether redis_async will do: not in a transaction, a script, without a connection. */
+bool redis_call_may_wait(const redis_call_t *call);
+/* Ids are never 0 but for clients without a connection. */
+uint64_t redis_client_id(const redis_client_t *c);
+/* Told when a connection's client has gone; one listener. */
+void redis_on_client_gone(redis_t *redis, void (*gone)(void *user, uint64_t client_id), void *user);
+
+/* What travels to the append-only file in place of the command: several calls, and whatever else the transaction
+ * or script changes, become one entry. */
+void redis_propagate(redis_call_t *call, int argc, const bytes_t *argv);
+/* SET key value NX PXAT; false when the key exists. Travels with the command. */
+bool redis_set_once(redis_call_t *call, bytes_t key, bytes_t value, int64_t expire_at_ms);
+/* An entry of its own, outside any command; the command must not depend on the selected database. */
+void redis_feed(redis_t *redis, int argc, const bytes_t *argv);
+/* All entries made so far are in the append-only file, and with appendfsync always on stable storage. True when
+ * there is no such file. A hook of a rank above 10 that asks each turn misses nothing. */
+bool redis_is_written(const redis_t *redis);
+/* Asked at the start of each rewrite of the file: appends (redis_append_command) what the new base needs of what
+ * was propagated or fed so far; one listener. */
+void redis_on_rewrite(redis_t *redis, void (*emit)(void *user, buf_t *out), void *user);
+void redis_append_command(buf_t *out, int argc, const bytes_t *argv);
 
 /* The client reads no further command until redis_async_done. Its arguments must be copied by the caller.
  * NULL when it may not wait (inside MULTI). */
@@ -80,6 +107,8 @@ redis_async_t *redis_async(redis_call_t *call);
  * nothing. */
 redis_client_t *redis_async_client(redis_async_t *async);
 void redis_async_done(redis_async_t *async);
+/* At the end, when no answer will come. */
+void redis_async_drop(redis_async_t *async);
 
 void redis_reply_error(redis_client_t *c, const char *text); /* "ERR ..." */
 void redis_reply_int(redis_client_t *c, int64_t v);

@@ -97,6 +97,7 @@ struct redis_client {
     list_t watches; /* watch_t */
     /* pub/sub: names, as keys of sets */
     map_t channels, patterns, shard_channels;
+    buf_t pushed_to_self; /* messages that its own command published: they follow the reply */
     blocked_t *blocked;
     uint64_t commands, in_bytes, out_bytes;
 };
@@ -128,6 +129,7 @@ typedef struct parsed {
 
 typedef struct aof aof_t;         /* aof.h */
 typedef struct slowlog slowlog_t; /* slowlog.c */
+typedef struct scripts scripts_t; /* script_host.c */
 
 struct redis {
     io_loop_t *loop;
@@ -178,11 +180,18 @@ struct redis {
     size_t memory_peak, memory_used; /* as of the last cron */
     slowlog_t *slowlog;
     aof_t *aof;
+    scripts_t *scripts; /* NULL until the first script */
+    bool scripts_unchecked; /* DEBUG SET-DISABLE-DENY-SCRIPTS: tests call noscript commands from scripts */
+    bool script_busy;   /* one has paused: others are told BUSY */
     redis_client_t *nobody; /* in whose name expiry and eviction act */
     char *data_dir;
     char run_id[41];
     void (*on_shutdown)(void *user);
     void *on_shutdown_user;
+    void (*on_client_gone)(void *user, uint64_t client_id);
+    void *on_client_gone_user;
+    void (*on_rewrite)(void *user, buf_t *out);
+    void *on_rewrite_user;
 };
 
 /* Conditions that need the slow way for every client: maxmemory, a pause, a failed append-only file, loading.
@@ -228,6 +237,8 @@ void exec__run(redis_client_t *c, const redis_command_t *command, int argc, cons
 void exec__run_timed(redis_client_t *c, const redis_command_t *command, const parsed_t *request, bytes_t raw,
                      uint32_t flags);
 saved_command_t *command__save(const redis_command_t *command, int argc, const bytes_t *argv);
+/* Why a command from outside must not run in a transaction now; NULL = it may. */
+const char *exec__extra_problem(const saved_command_t *command);
 /* After an event outside any command (a timer): propagates and serves what it caused. */
 void exec__after_event(redis_t *redis);
 /* A call for work outside any command: expiry, eviction. */
@@ -281,6 +292,8 @@ void multi__queue(redis_client_t *c, const redis_command_t *command, int argc, c
 
 size_t pubsub__publish(redis_t *redis, bytes_t channel, bytes_t message, bool shard);
 void pubsub__forget(redis_client_t *c);
+/* Gives the client the messages it published to itself; called when its command has replied. */
+void pubsub__give_own(redis_client_t *c);
 size_t pubsub__subscriptions(const redis_client_t *c);
 void notify__event(redis_db_t *db, uint32_t event_class, const char *event, bytes_t key);
 uint32_t notify__parse(const char *text, bool *ret_ok);

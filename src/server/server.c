@@ -107,7 +107,7 @@ static int set_wing(server_t *server, server_door_t door, const setting_t *s, ch
     if (wing->configure) err = wing->configure(server->doors[door].wing, s->name, s->value, why, sizeof(why));
     if (err == 0) return 0;
     if (why[0])
-        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%.100s: %s", s->origin, why);
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%.200s: %s", s->origin, why);
     else
         snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%.100s: [%s] has no directive '%.200s'", s->origin, s->section, s->name);
     return err;
@@ -279,7 +279,8 @@ int server_start(const options_t *options, uint64_t started_ns, server_t **ret_s
     }
     if (err == 0) err = io_on_terminate(server->loop, on_terminate, server);
     if (err == 0) err = start_wings(server, error);
-    if (err == 0 && server->redis && server->kafka) server->bridge = bridge_new(server->redis, server->kafka);
+    if (err == 0 && server->bridge && (err = bridge_start(server->bridge)) != 0)
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "the append-only file's KAFKA.JOURNAL commands cannot be understood");
     if (err == 0) err = open_doors(server, error);
     if (err == 0) err = wait_until_ready(server, error);
     if (err != 0) {
@@ -296,6 +297,7 @@ void server_run(server_t *server) { io_loop_run(server->loop); }
 
 void server_stop(server_t *server)
 {
+    if (server->bridge) bridge_stop(server->bridge);
     for (int door = DOORS_COUNT - 1; door >= 0; door--)
         if (server->doors[door].started) wings[door]->stop(server->doors[door].wing);
     if (server->bridge) bridge_free(server->bridge);

@@ -22,7 +22,7 @@ struct server {
     coord_t *coord;
     struct redis *redis; /* NULL while off: for the bridge */
     struct kafka *kafka;
-    struct bridge *bridge; /* when both run */
+    struct bridge *bridge; /* while Redis runs; without Kafka it keeps its records */
     io_hook_t ready_hook;
     bool terminated;
     coord_options_t coord_options;

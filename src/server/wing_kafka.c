@@ -1,4 +1,5 @@
 /* wing_kafka.c: the Kafka door. */
+#include "bridge/bridge.h"
 #include "kafka/kafka.h"
 #include "server/server_internal.h"
 
@@ -29,6 +30,7 @@ static int start(void *user, server_t *server, char *error)
     char *dir = server__path(server, "kafka");
     wing->kafka = kafka_new(server->loop, server->net, server->coord, dir, wing->config);
     mem_free(dir);
+    if (server->bridge) bridge_attach(server->bridge, wing->kafka);
     int err = kafka_start(wing->kafka, error, OPTIONS_ERROR_CHARS_MAX);
     if (err == 0) server->kafka = wing->kafka;
     return err;

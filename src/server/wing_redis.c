@@ -1,4 +1,5 @@
 /* wing_redis.c: the Redis door. */
+#include "bridge/bridge.h"
 #include "redis/redis.h"
 #include "server/server_internal.h"
 
@@ -36,6 +37,7 @@ static int start(void *user, server_t *server, char *error)
     wing->config = NULL;
     mem_free(dir);
     redis_on_shutdown(wing->redis, on_shutdown, server);
+    server->bridge = bridge_new(server->loop, wing->redis); /* its records are read back with the keys */
     int err = redis_load(wing->redis, error, OPTIONS_ERROR_CHARS_MAX);
     if (err == 0) server->redis = wing->redis;
     return err;

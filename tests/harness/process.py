@@ -158,9 +158,9 @@ class Server:
         return self.process.pid
 
     def cpu_seconds(self):
-        """User and system time of all its threads, those that ended included."""
+        """User and system time of all its threads, those that ended included, and of child processes it has waited for."""
         fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS_PER_SECOND
+        return sum(map(int, fields[11:15])) / CLOCK_TICKS_PER_SECOND
 
     def resident_bytes(self):
         for line in pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines():

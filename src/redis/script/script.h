@@ -9,8 +9,10 @@
 
 #include "base/base.h"
 #include "base/buf.h"
+#include "base/list.h"
 
 #define SCRIPT_SHA_CHARS 40
+#define SCRIPT_EVAL_MAX 500 /* scripts kept that nobody loaded on purpose */
 #define SCRIPT_TICK_INSTRUCTIONS 100000 /* between calls of `tick` */
 
 typedef struct script_engine script_engine_t;
@@ -46,17 +48,58 @@ typedef struct script {
     uint32_t flags;
     int function; /* in the registry */
     bytes_t source;
+    list_t node; /* among those that may be forgotten, by last use; not linked when loaded on purpose */
 } script_t;
 
 script_engine_t *script_engine_new(const script_host_t *host);
 void script_engine_free(script_engine_t *engine);
 void script_sha1hex(bytes_t text, char ret_sha[SCRIPT_SHA_CHARS + 1]);
-/* Compiles and keeps `source`. ERR_INVALID with the error reply's text ("ERR Error compiling script ...") in `error`. */
-int script_load(script_engine_t *engine, bytes_t source, const script_t **ret_script, buf_t *error) MUST_CHECK;
+/* Compiles and remembers `source`; what was not loaded to `keep` is forgotten when SCRIPT_EVAL_MAX newer ones came.
+ * ERR_INVALID with the error reply's text ("ERR Error compiling script ...") in `error`. */
+int script_load(script_engine_t *engine, bytes_t source, bool keep, const script_t **ret_script, buf_t *error) MUST_CHECK;
+/* What the source says of itself, without compiling it; 0 when that is nothing, or nonsense. */
+uint32_t script_declared_flags(bytes_t source);
 const script_t *script_find(const script_engine_t *engine, bytes_t sha); /* any case; NULL = none */
 void script_flush(script_engine_t *engine);
 size_t script_count(const script_engine_t *engine);
+uint64_t script_evicted(const script_engine_t *engine); /* forgotten so far to make room */
+size_t script_cache_bytes(const script_engine_t *engine);  /* the sources */
 size_t script_memory_bytes(const script_engine_t *engine); /* the Lua heap */
+
+/* ---- libraries of functions ------------------------------------------------------------------------------------ */
+
+typedef struct script_library script_library_t;
+
+typedef struct script_function {
+    char *name, *key; /* key: in lower case, by which it is found */
+    char *description; /* NULL = none */
+    uint32_t flags;    /* SCRIPT_HAS_SHEBANG always: what it does is declared */
+    int function;      /* in the registry */
+    script_library_t *library;
+    list_t node; /* script_library_t.functions */
+} script_function_t;
+
+struct script_library {
+    char *name;
+    bytes_t code;
+    list_t functions; /* script_function_t.node */
+    size_t function_count;
+};
+
+/* Runs the code, which registers functions. ERR_INVALID with the error reply's text in `error`. */
+int script_library_load(script_engine_t *engine, bytes_t code, bool replace, const script_library_t **ret_library,
+                        buf_t *error) MUST_CHECK;
+bool script_library_delete(script_engine_t *engine, bytes_t name); /* false = there is none */
+void script_libraries_flush(script_engine_t *engine);
+/* One after the other, from *cursor = 0; NULL at the end. */
+const script_library_t *script_library_next(const script_engine_t *engine, size_t *cursor);
+const script_function_t *script_function_find(const script_engine_t *engine, bytes_t name); /* any case */
+size_t script_library_count(const script_engine_t *engine);
+size_t script_function_count(const script_engine_t *engine);
+/* "no-writes" for SCRIPT_NO_WRITES and so on; NULL for a bit that has no name. */
+const char *script_flag_name(uint32_t flag);
+
+/* ---- running ---------------------------------------------------------------------------------------------------- */
 
 typedef enum script_result { SCRIPT_DONE, SCRIPT_PAUSED } script_result_t;
 
@@ -64,6 +107,9 @@ typedef enum script_result { SCRIPT_DONE, SCRIPT_PAUSED } script_result_t;
  * where it is until then. One script at a time. */
 script_result_t script_run(script_engine_t *engine, const script_t *script, const bytes_t *keys, int keys_count,
                            const bytes_t *args, int args_count, int client_resp, buf_t *reply) MUST_CHECK;
+script_result_t script_run_function(script_engine_t *engine, const script_function_t *function, const bytes_t *keys,
+                                    int keys_count, const bytes_t *args, int args_count, int client_resp,
+                                    buf_t *reply) MUST_CHECK;
 script_result_t script_resume(script_engine_t *engine) MUST_CHECK;
 
 #endif

@@ -1,0 +1,172 @@
+/* bridge_internal.h: what the files of the bridge share.
+ *
+ *   produce.c   the commands            outbox.c   the records that are not yet safe in Kafka
+ *   record.c    arguments to records    journal.c  their way into the append-only file and back
+ *   deliver.c   into the partitions     waiters.c  KAFKA.WAIT
+ *
+ * A record's life:
+ *
+ *   UNWRITTEN --file written--> QUEUED --appended--> PLACED --partition synced, ACK fed--> gone
+ *                    \--AT--> DELAYED --due: a new number--> UNWRITTEN
+ *
+ * Invariants: numbers rise in the order of `all` and of each topic's queue; a record that is QUEUED or further, and the
+ * producer id, are in the append-only file; a record leaves memory (and with it the next base of the file) only when its
+ * partition has it on stable storage. */
+#ifndef TRIVET_BRIDGE_INTERNAL_H
+#define TRIVET_BRIDGE_INTERNAL_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "bridge/bridge.h"
+
+#define HEADERS_COUNT_MAX  128
+#define OUTBOX_BYTES_MAX   MIB(1024) /* records beyond it are refused */
+#define DELIVER_PER_TURN   512     /* appended before the loop turns */
+#define RETRY_MS           250     /* after a partition refused */
+#define SYNC_MS            500     /* from an append to the sync that lets it be forgotten */
+#define ACK_RANGES_MAX     64      /* in one journal command */
+#define LAST_ERROR_BYTES   400
+#define PROBLEM_BYTES      512
+
+typedef enum record_state { RECORD_UNWRITTEN, RECORD_DELAYED, RECORD_QUEUED, RECORD_PLACED, RECORD_SYNCING } record_state_t;
+
+typedef struct outbox_record {
+    list_t node;  /* outbox->all, by number */
+    list_t queue; /* outbox->unwritten or topic->records */
+    int64_t number, due_ms; /* due 0 = at once */
+    int64_t added_ms;
+    uint64_t placed_pass; /* the pass that chose its partition: not delivered in the same */
+    record_state_t state;
+    kafka_produce_t record; /* points behind this struct */
+    size_t bytes;
+    uint64_t client_id;   /* 0 = nobody counts it */
+    redis_async_t *async; /* waits for its place */
+} outbox_record_t;
+
+typedef struct outbox_topic {
+    bytes_t name;
+    list_t node;    /* outbox->topics */
+    list_t records; /* outbox_record_t.queue */
+    int64_t retry_at_ms;
+    bool creating;
+} outbox_topic_t;
+
+typedef struct waiters {
+    map_t clients; /* id -> client_count_t */
+    list_t waits;
+} waiters_t;
+
+typedef struct sync_round {
+    int outstanding; /* partitions */
+    bool failed;
+    bool active;
+} sync_round_t;
+
+struct bridge {
+    io_loop_t *loop;
+    redis_t *redis;
+    kafka_t *kafka;
+    bool started, stopped, unordered;
+    bool unreadable; /* the append-only file had a journal command that makes no sense */
+    /* the outbox */
+    list_t all, unwritten, topics;
+    map_t topics_by_name;
+    map_t by_number; /* while loading */
+    outbox_record_t **delayed; /* a heap: the one that is due first is at 0 */
+    size_t delayed_count, delayed_cap;
+    size_t count, bytes, placed_count;
+    int64_t next_number;
+    int64_t producer_id; /* -1 = none yet */
+    bool asking_id;
+    uint64_t pass;
+    char last_error[LAST_ERROR_BYTES];
+    uint64_t delivered_total;
+    io_hook_t hook;
+    io_timer_t retry_timer, due_timer, sync_timer;
+    sync_round_t round;
+    struct door_link *link; /* what late answers of Kafka hold: they may come when the bridge is gone */
+    waiters_t waiters;
+    char problem[PROBLEM_BYTES];
+};
+
+/* A late answer's way back; freed with the last of its holders. */
+typedef struct door_link {
+    bridge_t *bridge; /* NULL = gone */
+    int holders;
+} door_link_t;
+door_link_t *door_link_take(bridge_t *bridge);
+/* The bridge, or NULL; the link is given back. */
+bridge_t *door_link_use(door_link_t *link);
+
+/* ---- record.c ---- */
+
+typedef struct produce_args {
+    kafka_produce_t record;
+    kafka_header_t headers[HEADERS_COUNT_MAX];
+    int64_t at_ms; /* 0 = at once */
+    bytes_t once_key;
+    int64_t once_seconds; /* 0 = no ONCE */
+} produce_args_t;
+
+/* Reads KAFKA.PRODUCE's arguments, which are borrowed; NULL, or what is wrong with them. */
+const char *produce__parse(int argc, const bytes_t *argv, produce_args_t *ret_args);
+/* The same with Kafka's say: what produce__parse tells or why Kafka would refuse; in bridge->problem. */
+const char *produce__check(bridge_t *bridge, int argc, const bytes_t *argv, produce_args_t *ret_args);
+/* One allocation with copies of all bytes. */
+outbox_record_t *outbox_record_new(const kafka_produce_t *record);
+
+/* ---- outbox.c ---- */
+
+void outbox_init(bridge_t *bridge);
+void outbox_deinit(bridge_t *bridge);
+/* The newest: takes the next number. */
+void outbox_add(bridge_t *bridge, outbox_record_t *record);
+/* As read back: at its own number. */
+void outbox_restore(bridge_t *bridge, outbox_record_t *record);
+void outbox_forget(bridge_t *bridge, outbox_record_t *record);
+/* Into its topic's queue, or among the delayed. */
+void outbox_queue(bridge_t *bridge, outbox_record_t *record);
+/* The next delayed record that is due, taken out; NULL = none. */
+outbox_record_t *outbox_take_due(bridge_t *bridge, int64_t now_ms);
+void outbox_topic_release(bridge_t *bridge, outbox_topic_t *topic);
+void outbox_error(bridge_t *bridge, const outbox_record_t *record, int16_t error, const char *message);
+
+/* ---- journal.c ---- */
+
+void journal_add(bridge_t *bridge, redis_call_t *call, const outbox_record_t *record);
+void journal_state(bridge_t *bridge);
+void journal_place(bridge_t *bridge, const outbox_record_t *record);
+void journal_due(bridge_t *bridge, int64_t old_number, int64_t new_number);
+void journal_ack(bridge_t *bridge, const int64_t *ranges, int ranges_count);
+/* The outbox as commands: for the base of a rewritten file. */
+void journal_emit(void *user, buf_t *out);
+void journal_command(redis_call_t *call, void *user);
+
+/* ---- deliver.c ---- */
+
+void deliver_start(bridge_t *bridge);
+void deliver_stop(bridge_t *bridge);
+
+/* ---- waiters.c ---- */
+
+void waiters_init(bridge_t *bridge);
+void waiters_deinit(bridge_t *bridge);
+/* A record of this client was enqueued, is delayed (or no more), is in its partition. */
+void waiters_added(bridge_t *bridge, uint64_t client_id);
+void waiters_placed(bridge_t *bridge, uint64_t client_id);
+void waiters_command(redis_call_t *call, void *user);
+void waiters_gone(void *user, uint64_t client_id);
+
+/* ---- produce.c ---- */
+
+void produce__reply_place(redis_client_t *client, int32_t partition, int64_t offset);
+void produce_command(redis_call_t *call, void *user);
+const char *produce_precondition(int argc, const bytes_t *argv, void *user);
+
+/* ---- show.c ---- */
+
+void show_command(redis_call_t *call, void *user);
+
+#endif

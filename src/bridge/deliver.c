@@ -1,0 +1,322 @@
+/* deliver.c: from the outbox into the partitions: an idempotent producer without a socket. Runs once a turn, behind the
+ * append-only file's hook (rank 10) and before replies leave (90).
+ *
+ * A record is appended only when redis_is_written says that its entry is in the file. It is forgotten only when its
+ * partition is on stable storage, and the ACK that says so travels in the same file: until then it would be given to its
+ * partition again after a crash, and the partition takes a number once. */
+#include "bridge/bridge_internal.h"
+
+#include "base/slog.h"
+
+#include <stdio.h>
+
+#define HOOK_RANK           11
+#define HOOK_RANK_UNORDERED 5
+
+static void arm_retry(bridge_t *bridge)
+{
+    if (!bridge->retry_timer.due_ns) io_timer_start(&bridge->retry_timer, RETRY_MS, 0);
+}
+
+static void arm_due(bridge_t *bridge)
+{
+    if (bridge->delayed_count == 0) return;
+    int64_t wait_ms = bridge->delayed[0]->due_ms - io_wall_ms(bridge->loop);
+    io_timer_start(&bridge->due_timer, (uint64_t)MIN(MAX(wait_ms, 0), 60000), 0);
+}
+
+static void wake(io_timer_t *timer) { io_loop_wake(timer->loop); }
+
+/* ---- the producer id ---- */
+
+static void on_id(void *user, int64_t id, int16_t error, const char *message)
+{
+    bridge_t *bridge = door_link_use(user);
+    if (!bridge || bridge->stopped) return;
+    bridge->asking_id = false;
+    if (error) {
+        outbox_error(bridge, NULL, error, message);
+        arm_retry(bridge);
+        return;
+    }
+    bridge->producer_id = id;
+    kafka_producer_keep(bridge->kafka, id);
+    journal_state(bridge);
+}
+
+static bool has_id(bridge_t *bridge)
+{
+    if (bridge->producer_id >= 0) return true;
+    if (bridge->asking_id) return false;
+    bridge->asking_id = true;
+    kafka_producer_id_new(bridge->kafka, on_id, door_link_take(bridge));
+    return false;
+}
+
+/* ---- records whose time has come ---- */
+
+/* A new number, so that numbers rise in the order of appending. */
+static void renumber(bridge_t *bridge, outbox_record_t *r)
+{
+    int64_t old_number = r->number;
+    list_remove(&r->node);
+    bridge->count--;
+    bridge->bytes -= r->bytes;
+    r->record.timestamp_ms = r->due_ms;
+    r->due_ms = 0;
+    outbox_add(bridge, r);
+    journal_due(bridge, old_number, r->number);
+}
+
+static void take_due(bridge_t *bridge)
+{
+    int64_t now_ms = io_wall_ms(bridge->loop);
+    outbox_record_t *r;
+    bool any = false;
+    while ((r = outbox_take_due(bridge, now_ms)) != NULL) {
+        renumber(bridge, r);
+        any = true;
+    }
+    if (any) arm_due(bridge);
+}
+
+/* ---- appending ---- */
+
+static void answer(bridge_t *bridge, outbox_record_t *r, int64_t offset)
+{
+    if (r->client_id) waiters_placed(bridge, r->client_id);
+    if (!r->async) return;
+    produce__reply_place(redis_async_client(r->async), r->record.partition, offset);
+    redis_async_done(r->async);
+    r->async = NULL;
+}
+
+static void placed(bridge_t *bridge, outbox_record_t *r, int64_t offset)
+{
+    list_remove(&r->queue);
+    r->state = RECORD_PLACED;
+    bridge->delivered_total++;
+    if (bridge->placed_count++ == 0 && !bridge->round.active) io_timer_start(&bridge->sync_timer, SYNC_MS, 0);
+    answer(bridge, r, offset);
+}
+
+typedef struct topic_request {
+    door_link_t *link;
+    bytes_t name;
+} topic_request_t;
+
+static void on_topic(void *user, int64_t value, int16_t error, const char *message)
+{
+    topic_request_t *request = user;
+    bridge_t *bridge = door_link_use(request->link);
+    outbox_topic_t *t = bridge && !bridge->stopped ? map_get(&bridge->topics_by_name, request->name) : NULL;
+    if (t) {
+        t->creating = false;
+        if (error) outbox_error(bridge, LIST_FIRST(&t->records, outbox_record_t, queue), error, message);
+        t->retry_at_ms = error ? io_wall_ms(bridge->loop) + RETRY_MS : 0;
+        arm_retry(bridge);
+        io_loop_wake(bridge->loop);
+    }
+    mem_free((void *)request->name.ptr);
+    mem_free(request);
+}
+
+static void make_topic(bridge_t *bridge, outbox_topic_t *t)
+{
+    topic_request_t *request = mem_zalloc(sizeof(*request));
+    request->link = door_link_take(bridge);
+    request->name = bytes_of(mem_strndup(t->name), t->name.len);
+    t->creating = true;
+    kafka_topic_ensure(bridge->kafka, t->name, on_topic, request);
+}
+
+/* A record of a topic that did not exist has no partition yet. Which one it gets must be in the file before it is
+ * there. False: wait. */
+static bool has_partition(bridge_t *bridge, outbox_record_t *r)
+{
+    if (r->record.partition < 0) {
+        r->record.partition = kafka_produce_choose(bridge->kafka, &r->record);
+        r->placed_pass = bridge->pass;
+        journal_place(bridge, r);
+    }
+    return r->placed_pass != bridge->pass;
+}
+
+/* Appends what it can of a topic's queue; false when the turn's share is used up. */
+static bool deliver_topic(bridge_t *bridge, outbox_topic_t *t, int *budget)
+{
+    bool all_placed = true;
+    if (t->creating || t->retry_at_ms > io_wall_ms(bridge->loop)) return true;
+    if (!kafka_topic_exists(bridge->kafka, t->name)) {
+        make_topic(bridge, t);
+        return true;
+    }
+    LIST_EACH(&t->records, r, outbox_record_t, queue)
+    {
+        char message[KAFKA_MESSAGE_BYTES_MAX] = "";
+        int64_t offset = -1;
+        if (--*budget < 0) return false;
+        all_placed = has_partition(bridge, r) && all_placed;
+        if (!all_placed) continue; /* the others get theirs in the same pass */
+        int16_t error =
+            kafka_produce_numbered(bridge->kafka, &r->record, bridge->producer_id, r->number, &offset, message);
+        if (error) {
+            outbox_error(bridge, r, error, message);
+            t->retry_at_ms = io_wall_ms(bridge->loop) + RETRY_MS;
+            arm_retry(bridge);
+            return true;
+        }
+        placed(bridge, r, offset);
+    }
+    return true;
+}
+
+static void deliver(bridge_t *bridge)
+{
+    int budget = DELIVER_PER_TURN;
+    bridge->pass++;
+    LIST_EACH(&bridge->topics, t, outbox_topic_t, node)
+    {
+        bool more = !deliver_topic(bridge, t, &budget);
+        outbox_topic_release(bridge, t);
+        if (!more) continue;
+        io_loop_wake(bridge->loop);
+        return;
+    }
+}
+
+static void take_written(bridge_t *bridge)
+{
+    size_t delayed = bridge->delayed_count;
+    LIST_EACH(&bridge->unwritten, r, outbox_record_t, queue)
+    {
+        list_remove(&r->queue);
+        outbox_queue(bridge, r);
+    }
+    if (bridge->delayed_count > delayed) arm_due(bridge);
+}
+
+static void on_turn(io_hook_t *hook)
+{
+    bridge_t *bridge = CONTAINER_OF(hook, bridge_t, hook);
+    if (bridge->count == 0) return;
+    if (!bridge->unordered && !redis_is_written(bridge->redis)) return;
+    take_written(bridge);
+    if (bridge->delayed_count) take_due(bridge);
+    if (list_empty(&bridge->topics)) return;
+    if (!kafka_ready(bridge->kafka)) {
+        arm_retry(bridge);
+        return;
+    }
+    if (has_id(bridge) && (bridge->unordered || redis_is_written(bridge->redis))) deliver(bridge);
+}
+
+/* ---- stable storage: then a record may be forgotten ---- */
+
+static void end_round(bridge_t *bridge)
+{
+    int64_t ranges[2 * ACK_RANGES_MAX];
+    int ranges_count = 0;
+    bool open = false; /* the last range may grow: nothing that must stay came between */
+    LIST_EACH(&bridge->all, r, outbox_record_t, node)
+    {
+        if (r->state != RECORD_SYNCING || bridge->round.failed) {
+            if (r->state == RECORD_SYNCING) r->state = RECORD_PLACED;
+            open = false;
+            continue;
+        }
+        if (!open && ranges_count == ACK_RANGES_MAX) {
+            journal_ack(bridge, ranges, ranges_count);
+            ranges_count = 0;
+        }
+        if (!open) ranges[2 * ranges_count++] = r->number;
+        ranges[2 * ranges_count - 1] = r->number;
+        open = true;
+        bridge->placed_count--;
+        outbox_forget(bridge, r);
+    }
+    if (ranges_count) journal_ack(bridge, ranges, ranges_count);
+    bridge->round = (sync_round_t){0};
+    if (bridge->placed_count) io_timer_start(&bridge->sync_timer, SYNC_MS, 0);
+}
+
+static void on_synced(void *user, int64_t value, int16_t error, const char *message)
+{
+    bridge_t *bridge = door_link_use(user);
+    if (!bridge || bridge->stopped) return;
+    /* A topic that was deleted took its records with it. */
+    if (error && strcmp(kafka_error_name(error), "UNKNOWN_TOPIC_OR_PARTITION") != 0) {
+        outbox_error(bridge, NULL, error, message);
+        bridge->round.failed = true;
+    }
+    if (--bridge->round.outstanding == 0) end_round(bridge);
+}
+
+static void sync_once(bridge_t *bridge, map_t *seen, const outbox_record_t *r)
+{
+    buf_t key = BUF_INIT;
+    buf_append(&key, r->record.topic.ptr, r->record.topic.len);
+    buf_be32(&key, (uint32_t)r->record.partition);
+    bool is_new = map_put(seen, buf_bytes(&key), seen) == NULL;
+    buf_deinit(&key);
+    if (!is_new) return;
+    bridge->round.outstanding++;
+    kafka_partition_sync(bridge->kafka, r->record.topic, r->record.partition, on_synced, door_link_take(bridge));
+}
+
+static void on_sync_timer(io_timer_t *timer)
+{
+    bridge_t *bridge = CONTAINER_OF(timer, bridge_t, sync_timer);
+    map_t seen = MAP_INIT;
+    if (bridge->round.active) return; /* its end arms the timer */
+    bridge->round = (sync_round_t){.active = true, .outstanding = 1};
+    LIST_EACH(&bridge->all, r, outbox_record_t, node)
+    {
+        if (r->state != RECORD_PLACED) continue;
+        r->state = RECORD_SYNCING;
+        sync_once(bridge, &seen, r);
+    }
+    map_deinit(&seen);
+    if (--bridge->round.outstanding == 0) end_round(bridge);
+}
+
+/* ---- life ---- */
+
+void deliver_start(bridge_t *bridge)
+{
+    bridge->started = true;
+    io_timer_init(bridge->loop, &bridge->retry_timer, wake);
+    io_timer_init(bridge->loop, &bridge->due_timer, wake);
+    io_timer_init(bridge->loop, &bridge->sync_timer, on_sync_timer);
+    if (!bridge->kafka) return;
+    /* Without a sync of each entry, a power failure may leave a partition ahead of the file: its numbers are used. */
+    if (bridge->producer_id >= 0)
+        bridge->next_number = MAX(bridge->next_number, kafka_producer_last_number(bridge->kafka, bridge->producer_id) + 1);
+    if (bridge->count)
+        slog(SLOG_INFO, "bridge", "outbox read back", "records=%zu next_number=%" PRId64, bridge->count, bridge->next_number);
+    LIST_EACH(&bridge->all, r, outbox_record_t, node) outbox_queue(bridge, r);
+    arm_due(bridge);
+    bridge->hook = (io_hook_t){.rank = bridge->unordered ? HOOK_RANK_UNORDERED : HOOK_RANK, .run = on_turn};
+    io_hook_add(bridge->loop, &bridge->hook);
+    io_loop_wake(bridge->loop);
+}
+
+void deliver_stop(bridge_t *bridge)
+{
+    bridge->stopped = true;
+    io_hook_remove(&bridge->hook);
+    if (bridge->started) {
+        io_timer_stop(&bridge->retry_timer);
+        io_timer_stop(&bridge->due_timer);
+        io_timer_stop(&bridge->sync_timer);
+    }
+    LIST_EACH(&bridge->all, r, outbox_record_t, node)
+    {
+        if (r->async) redis_async_drop(r->async);
+        r->async = NULL;
+    }
+    if (!bridge->link) return;
+    bridge->link->bridge = NULL;
+    (void)door_link_use(bridge->link);
+    bridge->link = NULL;
+}

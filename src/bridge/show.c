@@ -1,0 +1,105 @@
+/* show.c: KAFKA.OUTBOX INFO and KAFKA.OUTBOX LIST [count]. */
+#include "bridge/bridge_internal.h"
+
+#include "base/num.h"
+
+#define LIST_DEFAULT 10
+#define LIST_MAX     10000
+
+static const char *state_name(const outbox_record_t *r)
+{
+    switch (r->state) {
+    case RECORD_UNWRITTEN: return "unwritten";
+    case RECORD_DELAYED: return "delayed";
+    case RECORD_QUEUED: return "queued";
+    default: return "placed"; /* in its partition, which is not yet on stable storage */
+    }
+}
+
+static bool is_owed(const outbox_record_t *r) { return r->state < RECORD_PLACED; }
+
+static void field(redis_client_t *client, const char *name, int64_t v)
+{
+    redis_reply_bulk(client, bytes_str(name));
+    redis_reply_int(client, v);
+}
+
+static void info(bridge_t *bridge, redis_client_t *client)
+{
+    int64_t oldest_ms = 0, now_ms = io_wall_ms(bridge->loop);
+    LIST_EACH(&bridge->all, r, outbox_record_t, node)
+    {
+        if (!is_owed(r) || r->state == RECORD_DELAYED) continue;
+        oldest_ms = MAX(now_ms - r->added_ms, 0);
+        break;
+    }
+    redis_reply_array(client, 18);
+    field(client, "depth", (int64_t)(bridge->count - bridge->placed_count));
+    field(client, "oldest-age-ms", oldest_ms);
+    field(client, "delayed", (int64_t)bridge->delayed_count);
+    field(client, "unsynced", (int64_t)bridge->placed_count);
+    field(client, "bytes", (int64_t)bridge->bytes);
+    field(client, "delivered", (int64_t)bridge->delivered_total);
+    field(client, "next-number", bridge->next_number);
+    field(client, "producer-id", bridge->producer_id);
+    redis_reply_bulk(client, BYTES_LIT("last-error"));
+    redis_reply_bulk(client, bytes_str(bridge->last_error));
+}
+
+/* [number, topic, partition or nil, key or nil, state, due in Unix ms or nil] */
+static void list_one(redis_client_t *client, const outbox_record_t *r)
+{
+    redis_reply_array(client, 6);
+    redis_reply_int(client, r->number);
+    redis_reply_bulk(client, r->record.topic);
+    if (r->record.partition >= 0)
+        redis_reply_int(client, r->record.partition);
+    else
+        redis_reply_null(client);
+    if (r->record.key.ptr)
+        redis_reply_bulk(client, r->record.key);
+    else
+        redis_reply_null(client);
+    redis_reply_bulk(client, bytes_str(state_name(r)));
+    if (r->due_ms)
+        redis_reply_int(client, r->due_ms);
+    else
+        redis_reply_null(client);
+}
+
+static void list(bridge_t *bridge, redis_client_t *client, int64_t most)
+{
+    int64_t n = 0, left;
+    LIST_EACH(&bridge->all, r, outbox_record_t, node)
+    if (is_owed(r) && ++n == most) break;
+    redis_reply_array(client, (size_t)n);
+    left = n;
+    LIST_EACH(&bridge->all, r, outbox_record_t, node)
+    {
+        if (left == 0) break;
+        if (!is_owed(r)) continue;
+        list_one(client, r);
+        left--;
+    }
+}
+
+void show_command(redis_call_t *call, void *user)
+{
+    bridge_t *bridge = user;
+    redis_client_t *client = redis_call_client(call);
+    bytes_t what = redis_call_arg(call, 1);
+    int argc = redis_call_argc(call);
+    int64_t most = LIST_DEFAULT;
+    if (bytes_eq_nocase(what, BYTES_LIT("INFO")) && argc == 2) {
+        info(bridge, client);
+    } else if (bytes_eq_nocase(what, BYTES_LIT("LIST")) && argc <= 3) {
+        bool fits = argc == 2 || (num_parse_i64(redis_call_arg(call, 2), &most) && most > 0);
+        if (fits)
+            list(bridge, client, MIN(most, LIST_MAX));
+        else
+            redis_reply_error(client, "ERR count is not a positive integer");
+    } else {
+        redis_reply_error(client, "ERR unknown subcommand or wrong number of arguments. Try KAFKA.OUTBOX INFO or "
+                                  "KAFKA.OUTBOX LIST [count].");
+    }
+}

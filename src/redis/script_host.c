@@ -1,0 +1,404 @@
+/* script_host.c: see script_host.h.
+ *
+ *   idle --run--> running --done--> idle                         the reply goes out at once
+ *                    | longer than busy-reply-threshold
+ *                    v
+ *                  paused <--timer--> running --done--> idle      the caller waited as redis_async has it
+ *
+ * exec_depth stays raised from the beginning to the end, over pauses too: what the script's commands change is
+ * gathered, reaches the append-only file as one transaction, and wakes blocked clients at the end. While it is
+ * paused everybody else hears BUSY, so a script stays atomic. A script inside MULTI, or without a connection, does
+ * not pause. */
+#include "redis/script_host.h"
+
+#include "base/slog.h"
+#include "redis/aof.h"
+#include "redis/redis.h"
+#include "redis_commands.h"
+
+#include <stdio.h>
+
+#define TURN_NS          5000000 /* a paused script's turn, before the others get theirs */
+#define VERSION_NUM      0x00070204 /* of REDIS_VERSION */
+#define ERROR_BYTES_MAX  256 /* of a command's error that are compared with the script's */
+
+struct scripts {
+    redis_t *redis;
+    script_engine_t *engine;
+    redis_client_t *client; /* in whose name the commands run */
+    bool running, function; /* function: not a script, but FCALL */
+    /* of the run under way */
+    uint32_t call_flags;
+    bool read_only, allow_oom, out_of_memory;
+    bool wrote;  /* ran a write command: cannot be killed, and is not refused anything on the way */
+    bool killed; /* SCRIPT KILL was accepted */
+    bool may_pause;
+    int64_t now_ms; /* one time for the whole script */
+    uint64_t started_ns, turn_ns, ran_ns;
+    uint64_t first_ns; /* of ran_ns, before the first pause: in the statistics already */
+    char last_error[ERROR_BYTES_MAX]; /* of a command: counted already */
+    size_t last_error_len;
+    buf_t result;
+    /* of a paused one */
+    redis_async_t *caller;
+    saved_command_t *command;
+    io_timer_t timer;
+};
+
+/* ---- commands of scripts
+ * ------------------------------------------------------------------------------------------------
+ */
+
+/* Why the command may not run; NULL = it may. Once a script has written it must be able to end its work. */
+static const char *refusal(scripts_t *s, const redis_command_t *command, int argc, char *text, size_t text_bytes)
+{
+    redis_t *redis = s->redis;
+    if (command == NULL) return "ERR Unknown command called from script";
+    if (!command__arity_fits(command, argc)) return "ERR Wrong number of args calling command from script";
+    if (command->flags & CMD_NOSCRIPT && !redis->scripts_unchecked) return "ERR This Redis command is not allowed from script";
+    if (s->read_only && command->flags & (CMD_WRITE | CMD_MAY_REPLICATE))
+        return "ERR Write commands are not allowed from read-only scripts.";
+    if (s->wrote || s->call_flags & CALL_LOADING) return NULL;
+    const char *failure = command->flags & CMD_WRITE ? aof__failure(redis) : NULL;
+    if (failure) {
+        snprintf(text, text_bytes, "MISCONF Errors writing to the AOF file: %s", failure);
+        return text;
+    }
+    if (s->out_of_memory && !s->allow_oom && command->flags & CMD_DENYOOM)
+        return "OOM command not allowed when used memory > 'maxmemory'.";
+    return NULL;
+}
+
+static void remember_error(scripts_t *s, bytes_t reply)
+{
+    if (reply.len < 3 || reply.ptr[0] != '-') return;
+    s->last_error_len = MIN(reply.len - 3, sizeof(s->last_error));
+    memcpy(s->last_error, reply.ptr + 1, s->last_error_len);
+}
+
+static void on_call(void *user, const bytes_t *argv, int argc, int resp, buf_t *reply)
+{
+    scripts_t *s = user;
+    redis_client_t *c = s->client;
+    redis_t *redis = s->redis;
+    const redis_command_t *command = command__lookup(redis, argv[0]);
+    if (command) command = command__resolve(command, argc, argv);
+    char text[256];
+    const char *why = refusal(s, command, argc, text, sizeof(text));
+    c->sink = reply;
+    c->resp = (uint8_t)resp;
+    redis->now_ms = s->now_ms;
+    if (why) {
+        if (command) redis->command_stats[command->id].rejected++;
+        reply_error(c, why);
+    } else {
+        if (command->flags & CMD_WRITE) s->wrote = true;
+        parsed_t q = {.command = command, .argv = argv, .argc = argc};
+        exec__run_timed(c, command, &q, BYTES_NULL, s->call_flags);
+    }
+    client__flush(c);
+    c->sink = NULL;
+    remember_error(s, buf_bytes(reply));
+}
+
+static void on_log(void *user, int level, bytes_t text)
+{
+    slog((slog_level_t)level, "redis", "script", "text=\"%.*s\"", (int)text.len, (const char *)text.ptr);
+}
+
+static script_tick_t on_tick(void *user)
+{
+    scripts_t *s = user;
+    uint64_t bound_ns = (uint64_t)s->redis->config->busy_reply_threshold_ms * 1000000;
+    if (s->killed) return SCRIPT_STOP;
+    if (!s->may_pause || bound_ns == 0) return SCRIPT_GO_ON;
+    uint64_t now_ns = io_hrtime_ns(s->redis->loop);
+    if (now_ns - s->started_ns < bound_ns) return SCRIPT_GO_ON;
+    return s->caller == NULL || now_ns - s->turn_ns >= TURN_NS ? SCRIPT_PAUSE : SCRIPT_GO_ON;
+}
+
+static int on_check(void *user, const bytes_t *argv, int argc)
+{
+    scripts_t *s = user;
+    const redis_command_t *command = command__lookup(s->redis, argv[0]);
+    return command && command__resolve(command, argc, argv) ? 1 : -1;
+}
+
+/* ---- life
+ * --------------------------------------------------------------------------------------------------------------
+ */
+
+static void on_turn(io_timer_t *timer);
+
+static scripts_t *need(redis_t *redis)
+{
+    if (redis->scripts) return redis->scripts;
+    scripts_t *s = mem_zalloc(sizeof(*s));
+    s->redis = redis;
+    s->client = client__new_internal(redis, NULL);
+    io_timer_init(redis->loop, &s->timer, on_turn);
+    script_host_t host = {
+        .user = s,
+        .call = on_call,
+        .log = on_log,
+        .tick = on_tick,
+        .check = on_check,
+        .seed = redis_random(redis) >> 12, /* Lua's numbers hold 53 bits */
+        .version = REDIS_VERSION,
+        .version_num = VERSION_NUM,
+    };
+    s->engine = script_engine_new(&host);
+    redis->scripts = s;
+    return s;
+}
+
+script_engine_t *scripts__engine(redis_t *redis)
+{
+    return need(redis)->engine;
+}
+
+/* The clients are gone already: one that waits for a paused script is only forgotten. */
+void scripts__free(redis_t *redis)
+{
+    scripts_t *s = redis->scripts;
+    if (s == NULL) return;
+    io_timer_stop(&s->timer);
+    if (s->caller) redis_async_done(s->caller);
+    script_engine_free(s->engine);
+    client__free(s->client);
+    buf_deinit(&s->result);
+    mem_free(s->command);
+    mem_free(s);
+    redis->scripts = NULL;
+}
+
+scripts_info_t scripts__info(const redis_t *redis)
+{
+    const scripts_t *s = redis->scripts;
+    if (s == NULL) return (scripts_info_t){0};
+    return (scripts_info_t){
+        .count = script_count(s->engine),
+        .vm_bytes = script_memory_bytes(s->engine),
+        .cache_bytes = script_cache_bytes(s->engine),
+        .evicted = script_evicted(s->engine),
+        .libraries = script_library_count(s->engine),
+        .functions = script_function_count(s->engine),
+    };
+}
+
+/* ---- a run
+ * -------------------------------------------------------------------------------------------------------------
+ */
+
+/* What a script that declares its flags is refused before it begins. */
+static const char *declared_refusal(redis_call_t *call, const script_job_t *job, bool out_of_memory)
+{
+    if (!(job->flags & SCRIPT_HAS_SHEBANG) || job->flags & SCRIPT_NO_WRITES) return NULL;
+    if (aof__failure(call->redis))
+        return "MISCONF The append-only file cannot be written. Writable scripts are blocked. Use 'no-writes' flag "
+               "for read only scripts.";
+    if (job->read_only) return "ERR Can not execute a script with write flag using *_ro command.";
+    if (out_of_memory && !(job->flags & SCRIPT_ALLOW_OOM))
+        return "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'";
+    return NULL;
+}
+
+static void begin(scripts_t *s, redis_call_t *call, const script_job_t *job, bool out_of_memory)
+{
+    redis_t *redis = s->redis;
+    ASSERT(!s->running);
+    s->running = true;
+    s->function = job->function != NULL;
+    s->call_flags = CALL_IN_EXEC | (call->flags & CALL_LOADING);
+    s->read_only = job->read_only || job->flags & SCRIPT_NO_WRITES;
+    s->allow_oom = job->flags & SCRIPT_ALLOW_OOM;
+    s->out_of_memory = out_of_memory;
+    s->wrote = s->killed = false;
+    s->may_pause = !(call->flags & (CALL_IN_EXEC | CALL_LOADING)) && call->client->conn;
+    s->now_ms = call->now_ms;
+    s->started_ns = s->turn_ns = io_hrtime_ns(redis->loop);
+    s->last_error_len = 0;
+    s->client->db = call->db;
+    s->client->id = call->client->id; /* who KAFKA.WAIT counts for */
+    redis->exec_depth++;
+}
+
+/* Replies; the error of a command that the script let through was counted when the command failed. */
+static void deliver(scripts_t *s, redis_client_t *c, bool *ret_failed)
+{
+    redis_t *redis = s->redis;
+    const char *text = (const char *)s->result.ptr;
+    *ret_failed = text[0] == '-';
+    if (*ret_failed) {
+        bool counted = s->last_error_len && s->result.len - 1 >= s->last_error_len &&
+                       memcmp(text + 1, s->last_error, s->last_error_len) == 0;
+        if (!counted) stats__error(redis, text + 1, s->result.len - 3);
+    }
+    reply_raw(c, s->result.ptr, s->result.len);
+    buf_clear(&s->result);
+}
+
+static void pause_run(scripts_t *s, redis_call_t *call)
+{
+    s->caller = redis_async(call);
+    ASSERT(s->caller != NULL); /* else it may not pause */
+    s->command = command__save(call->command, call->argc, call->argv);
+    s->ran_ns = s->first_ns = io_hrtime_ns(s->redis->loop) - s->started_ns;
+    s->redis->script_busy = true;
+    redis__update_gate(s->redis);
+    slog(SLOG_WARN, "redis", "a script takes long", "ms=%" PRIu64, s->ran_ns / 1000000);
+    io_timer_start(&s->timer, 0, 0);
+}
+
+static script_result_t start(scripts_t *s, redis_call_t *call, const script_job_t *job)
+{
+    const bytes_t *keys = call->argv + 3, *args = keys + job->keys_count;
+    int args_count = call->argc - 3 - job->keys_count, resp = call->client->resp;
+    if (job->script)
+        return script_run(s->engine, job->script, keys, job->keys_count, args, args_count, resp, &s->result);
+    return script_run_function(s->engine, job->function, keys, job->keys_count, args, args_count, resp, &s->result);
+}
+
+void scripts__run(redis_call_t *call, const script_job_t *job)
+{
+    redis_t *redis = call->redis;
+    scripts_t *s = need(redis);
+    redis_client_t *c = call->client;
+    uint64_t limit = redis->config->maxmemory;
+    bool out_of_memory = limit && redis->memory_used > limit && !(call->flags & CALL_LOADING);
+    const char *why = declared_refusal(call, job, out_of_memory);
+    if (why) {
+        reply_error(c, why);
+        return;
+    }
+    begin(s, call, job, out_of_memory);
+    if (start(s, call, job) == SCRIPT_PAUSED) {
+        pause_run(s, call);
+        return;
+    }
+    redis->exec_depth--;
+    s->running = false;
+    deliver(s, c, &c->failed);
+}
+
+/* ---- a paused run
+ * --------------------------------------------------------------------------------------------------------
+ */
+
+static void finish(scripts_t *s)
+{
+    redis_t *redis = s->redis;
+    redis_client_t *c = redis_async_client(s->caller);
+    command_stats_t *stats = &redis->command_stats[s->command->command->id];
+    bool failed;
+    deliver(s, c, &failed);
+    stats->calls++;
+    stats->failed += failed;
+    stats->usec += (s->ran_ns - s->first_ns) / 1000;
+    int64_t bound = redis->config->slowlog_log_slower_than;
+    if (bound >= 0 && s->ran_ns / 1000 >= (uint64_t)bound)
+        slowlog__add(redis, c, s->command->argc, s->command->argv, s->ran_ns / 1000);
+    redis->exec_depth--;
+    s->running = redis->script_busy = false;
+    redis__update_gate(redis);
+    if (aof__has_gathered(redis)) aof__commit(redis, true);
+    redis_async_t *caller = s->caller;
+    s->caller = NULL;
+    mem_free(s->command);
+    s->command = NULL;
+    redis_async_done(caller);
+    exec__after_event(redis);
+}
+
+static void on_turn(io_timer_t *timer)
+{
+    scripts_t *s = CONTAINER_OF(timer, scripts_t, timer);
+    s->turn_ns = io_hrtime_ns(s->redis->loop);
+    script_result_t result = script_resume(s->engine);
+    s->ran_ns += io_hrtime_ns(s->redis->loop) - s->turn_ns;
+    if (result == SCRIPT_DONE) {
+        finish(s);
+        return;
+    }
+    client__flush_all(s->redis); /* what it published */
+    io_timer_start(&s->timer, 0, 0);
+}
+
+const char *scripts__busy_text(const redis_t *redis)
+{
+    return redis->scripts->function
+               ? "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE."
+               : "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.";
+}
+
+void scripts__kill(redis_call_t *call, bool function)
+{
+    scripts_t *s = call->redis->scripts;
+    if (s == NULL || !s->running) {
+        reply_error(call->client, "NOTBUSY No scripts in execution right now.");
+    } else if (s->wrote) {
+        reply_error(call->client, "UNKILLABLE Sorry the script already executed write commands against the dataset. "
+                                  "You can either wait the script termination or kill the server in a hard way "
+                                  "using the SHUTDOWN NOSAVE command.");
+    } else if (s->function != function) {
+        reply_error(call->client, scripts__busy_text(call->redis));
+    } else {
+        s->killed = true;
+        reply_ok(call->client);
+    }
+}
+
+static void reply_running(redis_client_t *c, const scripts_t *s)
+{
+    reply_map(c, 3);
+    reply_bulk_str(c, "name");
+    reply_bulk(c, s->command->argv[1]);
+    reply_bulk_str(c, "command");
+    reply_array(c, (size_t)s->command->argc);
+    for (int i = 0; i < s->command->argc; i++) reply_bulk(c, s->command->argv[i]);
+    reply_bulk_str(c, "duration_ms");
+    reply_int(c, (int64_t)((io_hrtime_ns(s->redis->loop) - s->started_ns) / 1000000));
+}
+
+void scripts__reply_stats(redis_call_t *call)
+{
+    redis_client_t *c = call->client;
+    scripts_t *s = need(call->redis);
+    if (s->running && !s->function) {
+        reply_error(c, scripts__busy_text(call->redis));
+        return;
+    }
+    reply_map(c, 2);
+    reply_bulk_str(c, "running_script");
+    s->running ? reply_running(c, s) : reply_null(c);
+    reply_bulk_str(c, "engines");
+    reply_map(c, 1);
+    reply_bulk_str(c, "LUA");
+    reply_map(c, 2);
+    reply_bulk_str(c, "libraries_count");
+    reply_int(c, (int64_t)script_library_count(s->engine));
+    reply_bulk_str(c, "functions_count");
+    reply_int(c, (int64_t)script_function_count(s->engine));
+}
+
+uint32_t scripts__flags(redis_t *redis, const redis_command_t *command, int argc, const bytes_t *argv)
+{
+    bool by_source = command->handler == redis_cmd_eval || command->handler == redis_cmd_eval_ro;
+    bool by_sha = command->handler == redis_cmd_evalsha || command->handler == redis_cmd_evalsha_ro;
+    uint32_t flags = command->flags, declared = 0;
+    if (command->handler == redis_cmd_fcall || command->handler == redis_cmd_fcall_ro) {
+        const script_function_t *f = script_function_find(scripts__engine(redis), argv[1]);
+        if (f) declared = f->flags;
+    } else if (by_source) {
+        declared = script_declared_flags(argv[1]);
+    } else if (by_sha) {
+        const script_t *script = script_find(scripts__engine(redis), argv[1]);
+        if (script) declared = script->flags;
+    }
+    if (!(declared & SCRIPT_HAS_SHEBANG)) return flags;
+    flags &= ~(uint32_t)(CMD_STALE | CMD_DENYOOM | CMD_WRITE | CMD_MAY_REPLICATE);
+    if (!(declared & (SCRIPT_ALLOW_OOM | SCRIPT_NO_WRITES))) flags |= CMD_DENYOOM;
+    if (!(declared & SCRIPT_NO_WRITES)) flags |= CMD_WRITE;
+    if (declared & SCRIPT_ALLOW_STALE) flags |= CMD_STALE;
+    return flags;
+}
