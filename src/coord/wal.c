@@ -6,7 +6,7 @@
 #define CONTROL_BIT 0x20
 #define RAFT_COMMAND_TYPE 1 /* enum raft_entry_type's RAFT_COMMAND */
 #define SEGMENT_BYTES_MAX MIB(64)
-#define AHEAD_BYTES MIB(1) /* a commit of one small entry then seldom writes more than the page it is in */
+#define AHEAD_BYTES KIB(256) /* a commit of one small entry then seldom writes more than the page it is in */
 #define CRC_AT 17
 #define ATTRIBUTES_AT 21
 
