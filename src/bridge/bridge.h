@@ -7,7 +7,7 @@
  *   KAFKA.JOURNAL ...   what the outbox writes into the append-only file: refused from clients
  *
  * Alone and without AT and ONCE a record goes straight into its partition. Else it goes through the outbox
- * (docs/decisions/0020-outbox.md): into the append-only file together with the keys that change with it, and from there
+ * (docs/decisions/0021-outbox.md): into the append-only file together with the keys that change with it, and from there
  * into its partition, in order and exactly once. */
 #ifndef TRIVET_BRIDGE_BRIDGE_H
 #define TRIVET_BRIDGE_BRIDGE_H

@@ -386,9 +386,9 @@ aof_info_t aof__info(const redis_t *redis)
 
 void redis_feed(redis_t *redis, int argc, const bytes_t *argv)
 {
-    ASSERT(redis->current == NULL);
-    aof__feed(&redis->dbs[0], argc, argv);
-    aof__commit(redis, false);
+    aof_t *aof = redis->aof;
+    if (!aof->enabled) return;
+    redis_append_command(&aof->buf, argc, argv); /* beside what a paused script has gathered, which stays whole */
     io_loop_wake(redis->loop);
 }
 

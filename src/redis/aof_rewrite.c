@@ -261,6 +261,7 @@ static bool walk_slice(aof_t *aof)
 void aof__rewrite_turn(aof_t *aof)
 {
     aof_rewrite_t *r = &aof->rewrite;
+    if (!r->active && aof->redis->exec_depth) return; /* a script has paused halfway */
     if (!r->active) start(aof);
     if (!r->active || r->syncing) return;
     bool done = walk_slice(aof);

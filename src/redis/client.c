@@ -58,6 +58,7 @@ void client__free(redis_client_t *c)
     }
     resp_resume_deinit(&c->resume);
     buf_deinit(&c->deferred);
+    buf_deinit(&c->pushed_to_self);
     mem_free(c->queue);
     mem_free(c->name);
     mem_free(c->lib_name);

@@ -113,6 +113,7 @@ static bool apply(redis_call_t *call, bool was_on)
     }
     if (!on && was_on) aof__disable(redis);
     redis__update_gate(redis);
+    (void)evict__make_room(redis); /* a smaller maxmemory tells at once; what cannot go is told to writers */
     return true;
 }
 

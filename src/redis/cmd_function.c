@@ -77,6 +77,10 @@ void redis_cmd_function_delete(redis_call_t *call)
 void redis_cmd_function_flush(redis_call_t *call)
 {
     bool known = call->argc == 2 || (call->argc == 3 && (arg_is(call, 2, "SYNC") || arg_is(call, 2, "ASYNC")));
+    if (call->argc > 3) {
+        reply_error(call->client, "ERR unknown subcommand or wrong number of arguments for 'flush'. Try FUNCTION HELP.");
+        return;
+    }
     if (!known) {
         reply_error(call->client, "ERR FUNCTION FLUSH only supports SYNC|ASYNC option");
         return;

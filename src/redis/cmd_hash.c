@@ -9,7 +9,6 @@
 #include "redis/cmd_collection.h"
 #include "redis_commands.h"
 
-#define LONG_DOUBLE_CHARS_MAX 5120
 
 /* ---- writing ----------------------------------------------------------------------------- */
 
@@ -122,37 +121,6 @@ void redis_cmd_hincrby(redis_call_t *call)
     call->dirty++;
     reply_int(call->client, sum);
     finish_write(call, entry, v, "hincrby");
-}
-
-static bool parse_long_double(bytes_t text, long double *ret)
-{
-    char copy[256], *end;
-    if (text.len == 0 || text.len >= sizeof(copy)) return false;
-    memcpy(copy, text.ptr, text.len);
-    copy[text.len] = '\0';
-    errno = 0;
-    long double v = strtold(copy, &end);
-    bool overflow = errno == ERANGE && (isinf(v) || v == 0);
-    if (copy[0] == ' ' || (copy[0] >= '\t' && copy[0] <= '\r') || end != copy + text.len || overflow ||
-        isnan(v))
-        return false;
-    *ret = v;
-    return true;
-}
-
-/* Seventeen decimals without trailing zeros: what people expect of 10.5 + 0.1. */
-static size_t format_long_double(char out[LONG_DOUBLE_CHARS_MAX], long double v)
-{
-    size_t len = (size_t)snprintf(out, LONG_DOUBLE_CHARS_MAX, "%.17Lf", v);
-    if (memchr(out, '.', len)) {
-        while (out[len - 1] == '0') len--;
-        if (out[len - 1] == '.') len--;
-    }
-    if (len == 2 && out[0] == '-' && out[1] == '0') {
-        out[0] = '0';
-        len = 1;
-    }
-    return len;
 }
 
 void redis_cmd_hincrbyfloat(redis_call_t *call)

@@ -218,7 +218,7 @@ static void debug_sleep(redis_call_t *call)
 
 static void debug_object(redis_call_t *call)
 {
-    redis_entry_t *e = key_peek(call, call->argv[2]);
+    redis_entry_t *e = db__find(call->db, call->argv[2]);
     if (e == NULL) {
         reply_error_no_such_key(call->client);
         return;

@@ -232,15 +232,15 @@ void exec__run(redis_client_t *c, const redis_command_t *command, int argc, cons
         .argc = argc,
         .flags = flags,
         .now_ms = redis->now_ms,
+        .outer = redis->current,
         .raw = raw,
         .hashed_key = hashed_key,
         .key_hash = key_hash,
     };
-    redis_call_t *outer = redis->current;
     redis->current = &call;
     c->failed = false;
     command->handler(&call);
-    redis->current = outer;
+    redis->current = call.outer;
     command_stats_t *stats = &redis->command_stats[command->id];
     if (LIKELY(!(c->flags & CLIENT_BLOCKED)) || !blocking__waits(c))
         stats->calls++; /* a wait counts at its end */
@@ -252,6 +252,7 @@ void exec__run(redis_client_t *c, const redis_command_t *command, int argc, cons
         if (!call.propagation_set) propagate_default(&call);
     }
     if (redis->exec_depth) return;
+    if (UNLIKELY(c->pushed_to_self.len) && redis->current == NULL) pubsub__give_own(c);
     if (UNLIKELY(aof__has_gathered(redis))) aof__commit(redis, true);
     if (UNLIKELY(!list_empty(&redis->ready_keys))) blocking__serve(redis);
 }

@@ -219,6 +219,7 @@ static void begin(scripts_t *s, redis_call_t *call, const script_job_t *job, boo
     s->started_ns = s->turn_ns = io_hrtime_ns(redis->loop);
     s->last_error_len = 0;
     s->client->db = call->db;
+    s->client->id = call->client->id; /* who KAFKA.WAIT counts for */
     redis->exec_depth++;
 }
 

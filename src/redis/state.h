@@ -97,6 +97,7 @@ struct redis_client {
     list_t watches; /* watch_t */
     /* pub/sub: names, as keys of sets */
     map_t channels, patterns, shard_channels;
+    buf_t pushed_to_self; /* messages that its own command published: they follow the reply */
     blocked_t *blocked;
     uint64_t commands, in_bytes, out_bytes;
 };
@@ -291,6 +292,8 @@ void multi__queue(redis_client_t *c, const redis_command_t *command, int argc, c
 
 size_t pubsub__publish(redis_t *redis, bytes_t channel, bytes_t message, bool shard);
 void pubsub__forget(redis_client_t *c);
+/* Gives the client the messages it published to itself; called when its command has replied. */
+void pubsub__give_own(redis_client_t *c);
 size_t pubsub__subscriptions(const redis_client_t *c);
 void notify__event(redis_db_t *db, uint32_t event_class, const char *event, bytes_t key);
 uint32_t notify__parse(const char *text, bool *ret_ok);

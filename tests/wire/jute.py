@@ -213,6 +213,14 @@ class Connection:
         events, self.events = self.events, []
         return events
 
+    def wait_closed(self):
+        """The server closes this connection; what it sends before is thrown away."""
+        try:
+            while True:
+                self.read_frame()
+        except Closed:
+            pass
+
     def end(self):
         """Closes the session, and the connection with it."""
         try:

@@ -71,7 +71,6 @@ static int run_command(lua_State *lua, bool raise)
     script_engine_t *engine = script__engine(lua);
     int argc = lua_gettop(lua);
     const char *problem;
-    if (engine->loading) return luaL_error(lua, "Script attempted to access nonexistent global variable 'call'");
     bytes_t *words = collect_words(lua, argc, &problem);
     if (!words) return fail(lua, raise, problem);
     buf_t reply = BUF_INIT;
@@ -195,7 +194,7 @@ static int api_acl_check_cmd(lua_State *lua)
     return 1;
 }
 
-void script__open_redis(script_engine_t *engine)
+void script__open_redis(script_engine_t *engine, bool loading)
 {
     static const luaL_Reg functions[] = {
         {"call", api_call},
@@ -210,9 +209,10 @@ void script__open_redis(script_engine_t *engine)
         {"breakpoint", api_breakpoint},
         {"debug", api_debug},
         {"acl_check_cmd", api_acl_check_cmd},
-        {"register_function", script__register_function},
         {NULL, NULL},
     };
+    static const luaL_Reg load_functions[] = {
+        {"register_function", script__register_function}, {"log", api_log}, {NULL, NULL}};
     static const struct {
         const char *name;
         int value;
@@ -223,8 +223,8 @@ void script__open_redis(script_engine_t *engine)
     };
     lua_State *lua = engine->lua;
     lua_newtable(lua);
-    luaL_register(lua, NULL, functions);
-    for (size_t i = 0; i < ARRAY_LEN(constants); i++) {
+    luaL_register(lua, NULL, loading ? load_functions : functions);
+    for (size_t i = 0; i < (loading ? 4 : ARRAY_LEN(constants)); i++) {
         lua_pushnumber(lua, constants[i].value);
         lua_setfield(lua, -2, constants[i].name);
     }

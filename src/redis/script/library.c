@@ -109,28 +109,36 @@ static const char *read_flags(lua_State *lua, uint32_t *flags)
     }
 }
 
+/* What holds a NUL is no name: it becomes "", which is refused as one. */
+static char *name_at(lua_State *lua, int index)
+{
+    size_t len;
+    const char *text = lua_tolstring(lua, index, &len);
+    return mem_strdup(strlen(text) == len ? text : "");
+}
+
 /* One named argument: its value is at the top of the stack and stays there. */
 static const char *read_named(lua_State *lua, const char *key, script_function_t *f)
 {
     if (strcasecmp(key, "function_name") == 0) {
-        if (lua_type(lua, -1) != LUA_TSTRING) return "function_name argument given to redis.register_function must be a string";
+        if (lua_type(lua, -1) != LUA_TSTRING) return "function_name argument given to server.register_function must be a string";
         mem_free(f->name);
-        f->name = mem_strdup(lua_tostring(lua, -1));
+        f->name = name_at(lua, -1);
     } else if (strcasecmp(key, "description") == 0) {
-        if (lua_type(lua, -1) != LUA_TSTRING) return "description argument given to redis.register_function must be a string";
+        if (lua_type(lua, -1) != LUA_TSTRING) return "description argument given to server.register_function must be a string";
         mem_free(f->description);
         f->description = mem_strdup(lua_tostring(lua, -1));
     } else if (strcasecmp(key, "callback") == 0) {
-        if (!lua_isfunction(lua, -1)) return "callback argument given to redis.register_function must be a function";
+        if (!lua_isfunction(lua, -1)) return "callback argument given to server.register_function must be a function";
         lua_pushvalue(lua, -1);
         luaL_unref(lua, LUA_REGISTRYINDEX, f->function);
         f->function = luaL_ref(lua, LUA_REGISTRYINDEX);
     } else if (strcasecmp(key, "flags") == 0) {
         if (!lua_istable(lua, -1))
-            return "flags argument to redis.register_function must be a table representing function flags";
+            return "flags argument to server.register_function must be a table representing function flags";
         return read_flags(lua, &f->flags);
     } else {
-        return "unknown argument given to redis.register_function";
+        return "unknown argument given to server.register_function";
     }
     return NULL;
 }
@@ -138,26 +146,26 @@ static const char *read_named(lua_State *lua, const char *key, script_function_t
 static const char *read_table(lua_State *lua, script_function_t *f)
 {
     if (!lua_istable(lua, 1))
-        return "calling redis.register_function with a single argument is only applicable to Lua table (representing "
+        return "calling server.register_function with a single argument is only applicable to Lua table (representing "
                "named arguments).";
     const char *problem = NULL;
     lua_pushnil(lua);
     while (!problem && lua_next(lua, 1)) {
         problem = lua_type(lua, -2) == LUA_TSTRING ? read_named(lua, lua_tostring(lua, -2), f)
-                                                   : "named argument key given to redis.register_function is not a string";
+                                                   : "named argument key given to server.register_function is not a string";
         lua_pop(lua, 1);
     }
     if (problem) return problem;
-    if (!f->name) return "redis.register_function must get a function name argument";
-    if (f->function == LUA_NOREF) return "redis.register_function must get a callback argument";
+    if (!f->name) return "server.register_function must get a function name argument";
+    if (f->function == LUA_NOREF) return "server.register_function must get a callback argument";
     return NULL;
 }
 
 static const char *read_positional(lua_State *lua, script_function_t *f)
 {
-    if (lua_type(lua, 1) != LUA_TSTRING) return "first argument to redis.register_function must be a string";
-    if (!lua_isfunction(lua, 2)) return "second argument to redis.register_function must be a function";
-    f->name = mem_strdup(lua_tostring(lua, 1));
+    if (lua_type(lua, 1) != LUA_TSTRING) return "first argument to server.register_function must be a string";
+    if (!lua_isfunction(lua, 2)) return "second argument to server.register_function must be a function";
+    f->name = name_at(lua, 1);
     f->function = luaL_ref(lua, LUA_REGISTRYINDEX);
     return NULL;
 }
@@ -180,10 +188,10 @@ int script__register_function(lua_State *lua)
     script_engine_t *engine = script__engine(lua);
     script_library_t *library = engine->loading;
     if (!library)
-        return script__raise(lua, "ERR redis.register_function can only be called on FUNCTION LOAD command");
+        return script__raise(lua, "ERR server.register_function can only be called on FUNCTION LOAD command");
     int argc = lua_gettop(lua);
     if (argc < 1 || argc > 2)
-        return script__raise(lua, "ERR wrong number of arguments to redis.register_function");
+        return script__raise(lua, "ERR wrong number of arguments to server.register_function");
     script_function_t *f = mem_zalloc(sizeof(*f));
     f->function = LUA_NOREF;
     f->flags = SCRIPT_HAS_SHEBANG;
@@ -221,7 +229,7 @@ static int read_head(bytes_t code, bytes_t *ret_name, bytes_t *ret_body, buf_t *
     const uint8_t *end = memchr(code.ptr, '\n', code.len);
     if (!end) return refuse(error, "Invalid library metadata");
     bytes_t line = bytes_of(code.ptr + 2, (size_t)(end - code.ptr) - 2), name = BYTES_NULL;
-    bytes_t kind = next_word(&line);
+    bytes_t kind = line.ptr[0] == ' ' ? bytes_of(line.ptr, 0) : next_word(&line);
     for (bytes_t word; (word = next_word(&line)).len;) {
         if (word.len < 5 || !bytes_eq_nocase(bytes_of(word.ptr, 5), BYTES_LIT("name="))) {
             buf_printf(error, "ERR Invalid metadata value given: %.*s", (int)word.len, (const char *)word.ptr);
@@ -229,6 +237,8 @@ static int read_head(bytes_t code, bytes_t *ret_name, bytes_t *ret_body, buf_t *
         }
         if (name.ptr) return refuse(error, "Invalid metadata value, name argument was given multiple times");
         name = bytes_of(word.ptr + 5, word.len - 5);
+        if (name.len > 1 && name.ptr[0] == '"' && name.ptr[name.len - 1] == '"')
+            name = bytes_of(name.ptr + 1, name.len - 2);
     }
     if (!name.ptr) return refuse(error, "Library name was not given");
     if (!name_is_valid(name)) return refuse(error, BAD_NAME);
@@ -258,6 +268,7 @@ static int run_code(script_engine_t *engine, script_library_t *library, bytes_t 
         lua_settop(lua, top);
         return ERR_INVALID;
     }
+    script__show_globals(engine, engine->load_globals);
     engine->loading = library;
     engine->load_started = clock();
     lua_sethook(lua, on_load_hook, LUA_MASKCOUNT, SCRIPT_TICK_INSTRUCTIONS);
@@ -271,6 +282,7 @@ static int run_code(script_engine_t *engine, script_library_t *library, bytes_t 
     lua_sethook(lua, NULL, 0, 0);
     lua_settop(lua, top);
     engine->loading = NULL;
+    script__show_globals(engine, engine->globals);
     return err;
 }
 

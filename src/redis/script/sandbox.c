@@ -251,6 +251,47 @@ static void make_locked_set(lua_State *lua)
     lua_rawset(lua, LUA_REGISTRYINDEX);
 }
 
+/* Reading what the table has not is an error. */
+static void refuse_missing(lua_State *lua, int table)
+{
+    lua_createtable(lua, 0, 1);
+    lua_pushcfunction(lua, missing_global);
+    lua_setfield(lua, -2, "__index");
+    lua_setmetatable(lua, table);
+}
+
+static void publish_redis(script_engine_t *engine, int globals, bool loading)
+{
+    lua_State *lua = engine->lua;
+    script__open_redis(engine, loading);
+    if (loading) refuse_missing(lua, lua_gettop(lua));
+    script__push_locked(lua, lua_gettop(lua));
+    lua_pushvalue(lua, -1);
+    lua_setfield(lua, globals, "redis");
+    lua_setfield(lua, globals, "server");
+    lua_pop(lua, 1);
+}
+
+/* A library's code only registers functions: it sees nothing else. */
+static void make_load_globals(script_engine_t *engine)
+{
+    lua_State *lua = engine->lua;
+    lua_newtable(lua);
+    publish_redis(engine, lua_gettop(lua), true);
+    refuse_missing(lua, lua_gettop(lua));
+    engine->load_globals = luaL_ref(lua, LUA_REGISTRYINDEX);
+}
+
+void script__show_globals(script_engine_t *engine, int globals)
+{
+    lua_State *lua = engine->lua;
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, engine->environment);
+    lua_getmetatable(lua, -1);
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, globals);
+    lua_setfield(lua, -2, "__index");
+    lua_pop(lua, 2);
+}
+
 void script__open_sandbox(script_engine_t *engine)
 {
     lua_State *lua = engine->lua;
@@ -269,20 +310,13 @@ void script__open_sandbox(script_engine_t *engine)
     int globals = lua_gettop(lua);
     copy_globals(lua, globals);
     publish_libraries(lua, globals);
-    script__open_redis(engine);
-    script__push_locked(lua, lua_gettop(lua));
-    lua_pushvalue(lua, -1);
-    lua_setfield(lua, globals, "redis");
-    lua_setfield(lua, globals, "server");
-    lua_pop(lua, 1);
+    publish_redis(engine, globals, false);
     lua_pushcfunction(lua, load_text);
     lua_pushvalue(lua, -1);
     lua_setfield(lua, globals, "loadstring");
     lua_setfield(lua, globals, "load");
-    lua_createtable(lua, 0, 1);
-    lua_pushcfunction(lua, missing_global);
-    lua_setfield(lua, -2, "__index");
-    lua_setmetatable(lua, globals);
+    refuse_missing(lua, globals);
+    make_load_globals(engine);
 
     script__push_locked(lua, globals);
     lua_pushvalue(lua, -1);

@@ -19,6 +19,7 @@ struct script_engine {
     size_t passing_count, cache_bytes;
     uint64_t evicted;
     int globals;    /* registry: what scripts see behind their locked environment */
+    int load_globals; /* registry: what the code of a library sees while it is loaded */
     int environment; /* registry: the locked table itself */
     map_t libraries; /* name -> script_library_t */
     map_t functions; /* name in lower case -> script_function_t */
@@ -50,7 +51,10 @@ int script__register_function(lua_State *lua); /* redis.register_function */
 void script__open_sandbox(script_engine_t *engine);
 /* Pushes a table that shows `index` (an absolute stack index) but cannot be changed. */
 void script__push_locked(lua_State *lua, int index);
-void script__open_redis(script_engine_t *engine); /* leaves the library's table on the stack */
+/* What the environment shows from now on. */
+void script__show_globals(script_engine_t *engine, int globals);
+/* Leaves the library's table on the stack: all of it, or what the code of a library may use while it is loaded. */
+void script__open_redis(script_engine_t *engine, bool loading);
 int script__open_msgpack(lua_State *lua);
 int script__open_struct(lua_State *lua);
 

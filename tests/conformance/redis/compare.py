@@ -39,7 +39,8 @@ def normal(words, reply):
         return tag, value if value < 0 else "positive"
     if name in MOMENTS and tag == ":":
         return tag, value if value < 0 or value > MOMENTS[name] else "reckoned from now"
-    if tag in "*~" and value and name in UNORDERED:
+    unsorted = name in ("SORT", "SORT_RO") and "nosort" in words
+    if tag in "*~" and value and (name in UNORDERED or unsorted):
         return tag, sorted(value, key=key_of)
     if tag == "*" and value and name in PAIRED:
         return tag, pairs(value)

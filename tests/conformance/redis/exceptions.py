@@ -12,5 +12,32 @@ def lset_beyond_32_bits(words):
     return words[0].upper() == "LSET" and len(words) == 4 and words[2].lstrip("-").startswith("92233720368547758")
 
 
-AVOIDED = {"lset beyond 32 bits": lset_beyond_32_bits}
+def spop_by_lot(words):
+    """Which member leaves is chance's. Sets are popped whole instead (SPOP key 1000000)."""
+    return words[0].upper() == "SPOP" and len(words) == 2
+
+
+def lexical_range_over_unequal_scores(words):
+    """Ranges by name are defined only where all scores are equal: the keys z1 to z3 are kept so, others not asked."""
+    name, lexical = words[0].upper(), ("z1", "z2", "z3")
+    if "LEX" in name or "BYLEX" in words:
+        source = 2 if name == "ZRANGESTORE" else 1
+        return not any(word in lexical for word in words[source : source + 1])
+    return name == "ZADD" and len(words) > 1 and words[1] in lexical and set(words[2::2]) != {"0"}
+
+
+def negative_limit_offset(words):
+    """An offset below zero in LIMIT gives nothing, in Redis and in the original's listpacks; the original's skiplists
+    count it from the other end by accident."""
+    if not words[0].upper().startswith("Z"):
+        return False
+    return any(a.upper() == "LIMIT" and b.startswith("-") for a, b in zip(words, words[1:]))
+
+
+AVOIDED = {
+    "negative limit offset": negative_limit_offset,
+    "lset beyond 32 bits": lset_beyond_32_bits,
+    "spop by lot": spop_by_lot,
+    "lexical range over unequal scores": lexical_range_over_unequal_scores,
+}
 EXCEPTIONS = {}
