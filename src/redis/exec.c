@@ -416,6 +416,18 @@ void redis_register_command(redis_t *redis, const redis_extra_command_t *row)
     map_put(&redis->extra_commands, bytes_str(row->name), &e->command);
 }
 
+void exec__extra_commands_free(redis_t *redis)
+{
+    map_entry_t *m;
+    size_t cursor = 0;
+    while ((m = map_next(&redis->extra_commands, &cursor))) {
+        extra_t *e = CONTAINER_OF((redis_command_t *)m->value, extra_t, command);
+        mem_free((char *)e->command.name);
+        mem_free(e);
+    }
+    map_deinit(&redis->extra_commands);
+}
+
 int redis_call_argc(const redis_call_t *call)
 {
     return call->argc;

@@ -178,7 +178,7 @@ void redis_free(redis_t *redis)
     slowlog__free(redis->slowlog);
     stats__reset(redis);
     map_deinit(&redis->error_stats);
-    map_deinit(&redis->extra_commands);
+    exec__extra_commands_free(redis);
     map_deinit(&redis->channels);
     map_deinit(&redis->patterns);
     map_deinit(&redis->shard_channels);

@@ -239,6 +239,7 @@ void exec__run_timed(redis_client_t *c, const redis_command_t *command, const pa
 saved_command_t *command__save(const redis_command_t *command, int argc, const bytes_t *argv);
 /* Why a command from outside must not run in a transaction now; NULL = it may. */
 const char *exec__extra_problem(const saved_command_t *command);
+void exec__extra_commands_free(redis_t *redis);
 /* After an event outside any command (a timer): propagates and serves what it caused. */
 void exec__after_event(redis_t *redis);
 /* A call for work outside any command: expiry, eviction. */
