@@ -29,7 +29,7 @@ int bridge_start(bridge_t *bridge) MUST_CHECK;
 /* Nothing is delivered any more; before the wings stop. */
 void bridge_stop(bridge_t *bridge);
 /* Both wings have stopped and are still there. */
-void bridge_free(bridge_t *bridge);
+void bridge_free(bridge_t *bridge); /* before its redis_t */
 
 /* For a test of the tests: delivers without waiting for the append-only file. Never set by the server. */
 void bridge_break_order(bridge_t *bridge);

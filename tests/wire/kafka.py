@@ -158,7 +158,7 @@ def request(api, version, correlation, fields, client="tests"):
 
 
 class Connection:
-    def __init__(self, port, host="127.0.0.1", seconds=30):
+    def __init__(self, port, host="127.0.0.1", seconds=60):
         self.socket = socket.create_connection((host, port), timeout=seconds)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.correlation = 0

@@ -190,9 +190,9 @@ def test_keyspace_events_come_from_scripts(r, connect):
     try:
         listener = connect().pubsub(ignore_subscribe_messages=True)
         listener.subscribe("__keyevent@0__:set")
-        listener.get_message(timeout=5)
+        listener.get_message(timeout=60)
         r.eval("redis.call('set', 'k', 'v')", 0)
-        assert listener.get_message(timeout=5)["data"] == "k"
+        assert listener.get_message(timeout=60)["data"] == "k"
         listener.close()
     finally:
         r.config_set("notify-keyspace-events", "")

@@ -23,7 +23,7 @@ def run(*args, seconds=60):
 
 
 def get(server, path):
-    with urllib.request.urlopen(f"http://{HOST}:{server.port_of('http')}{path}", timeout=10) as reply:
+    with urllib.request.urlopen(f"http://{HOST}:{server.port_of('http')}{path}", timeout=60) as reply:
         return reply.status, reply.read().decode()
 
 
@@ -83,7 +83,7 @@ def test_the_ready_line_is_the_only_one_and_true(launch):
     assert set(server.ready) >= {"pid", "redis", "kafka", "zookeeper", "http", "data", "ready_ms"}
     assert server.ready["pid"] == server.pid and server.ready["data"] == str(server.data)
     for wing in WINGS:
-        socket.create_connection((HOST, server.ready[wing]), timeout=5).close()
+        socket.create_connection((HOST, server.ready[wing]), timeout=60).close()
     process = server.process
     process.terminate()
     assert process.wait(60) == 0
@@ -96,7 +96,7 @@ def test_minus_one_leaves_a_wing_off():
             server.start()
             assert server.ready.get(wing) in (None, -1, 0)
             for other in set(WINGS) - {wing}:
-                socket.create_connection((HOST, server.ready[other]), timeout=5).close()
+                socket.create_connection((HOST, server.ready[other]), timeout=60).close()
 
 
 @pytest.mark.parametrize("wing", WINGS)
