@@ -123,6 +123,8 @@ static void read_kafka(reader_t *r, config_t *config)
     config->kafka_client_id = text_of("KAFKA_CLIENT_ID", "email");
     config->kafka_username = text_of("KAFKA_SASL_USERNAME", NULL);
     config->kafka_password = text_of("KAFKA_SASL_PASSWORD", NULL);
+    config->kafka_protocol = text_of("KAFKA_SECURITY_PROTOCOL", "sasl_plaintext");
+    config->kafka_mechanism = text_of("KAFKA_SASL_MECHANISM", "PLAIN");
     config->topic = text_of("KAFKA_TOPIC_EVENTS", "emails");
     if (strlen(config->topic) > 240) fail(r, "KAFKA_TOPIC_EVENTS", "at most 240 bytes");
     snprintf(config->topic_retry, sizeof config->topic_retry, "%.240s.retry", config->topic);

@@ -8,8 +8,8 @@
 #define THREADED
 #include <zookeeper/zookeeper.h>
 
-#define FOLDER "/email-housekeeper"
-#define SESSION_MS 6000
+#define FOLDER         "/email-housekeeper"
+#define SESSION_MS     6000
 #define PATH_BYTES_MAX 128
 
 struct election {
@@ -42,7 +42,8 @@ void election_free(election_t *election)
 
 static bool is_connected(election_t *election)
 {
-    if (election->handle && is_unrecoverable(election->handle)) leave(election); /* the session is over, its node gone */
+    if (election->handle && is_unrecoverable(election->handle))
+        leave(election); /* the session is over, its node gone */
     if (!election->handle)
         election->handle = zookeeper_init(election->config->zookeeper, NULL, SESSION_MS, NULL, NULL, 0);
     return election->handle && zoo_state(election->handle) == ZOO_CONNECTED_STATE;

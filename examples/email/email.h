@@ -3,9 +3,9 @@
 
 #include "util.h"
 
-#define TO_BYTES_MAX 254       /* RFC 5321 4.5.3.1.3 */
-#define SUBJECT_BYTES_MAX 900  /* one header line of RFC 5322 is at most 998 bytes */
-#define PROBLEM_BYTES 160
+#define TO_BYTES_MAX      254 /* RFC 5321 4.5.3.1.3 */
+#define SUBJECT_BYTES_MAX 900 /* one header line of RFC 5322 is at most 998 bytes */
+#define PROBLEM_BYTES     160
 
 typedef struct json_t json_t;
 

@@ -10,9 +10,9 @@
 
 #include "service.h"
 
-#define THREADS 4
-#define SECONDS_IDLE_MAX 30
-#define CODES 9
+#define THREADS                   4
+#define SECONDS_IDLE_MAX          30
+#define CODES                     9
 #define IDEMPOTENCY_KEY_BYTES_MAX 255
 
 static const int codes[CODES] = {200, 202, 400, 404, 405, 413, 429, 503, 500};
@@ -74,7 +74,8 @@ static enum MHD_Result refuse(server_t *server, struct MHD_Connection *to, int c
     return answer(server, to, code, json_pack("{s:s}", "error", words));
 }
 
-static enum MHD_Result answer_limited(server_t *server, struct MHD_Connection *to, const email_t *email, int64_t wait_ms)
+static enum MHD_Result answer_limited(server_t *server, struct MHD_Connection *to, const email_t *email,
+                                      int64_t wait_ms)
 {
     char seconds[24], *text;
     snprintf(seconds, sizeof seconds, "%lld", (long long)(wait_ms + 999) / 1000);
@@ -111,9 +112,11 @@ static enum MHD_Result post_email(server_t *server, struct MHD_Connection *to, c
         return refuse(server, to, 413, problem);
     }
     if (key && (!*key || strlen(key) > IDEMPOTENCY_KEY_BYTES_MAX))
-        return answer(server, to, 400, json_pack("{s:s, s:s}", "error", "is not of 1 to 255 bytes", "field", "Idempotency-Key"));
+        return answer(server, to, 400,
+                      json_pack("{s:s, s:s}", "error", "is not of 1 to 255 bytes", "field", "Idempotency-Key"));
     if (email_parse(&email, upload->text ? upload->text : "", upload->size, false, &field, problem))
-        return answer(server, to, 400, json_pack("{s:s, s:s}", "error", problem, "field", *field ? field : "(the body)"));
+        return answer(server, to, 400,
+                      json_pack("{s:s, s:s}", "error", problem, "field", *field ? field : "(the body)"));
     enum MHD_Result result = accept_email(server, to, &email, key);
     email_deinit(&email);
     return result;
@@ -145,7 +148,8 @@ static enum MHD_Result get_health(server_t *server, struct MHD_Connection *to)
     const char *away = service_away(service);
     give_back(server, service);
     if (away) return answer(server, to, 503, json_pack("{s:s, s:s}", "status", "away", "backend", away));
-    return answer(server, to, 200, json_pack("{s:s, s:s}", "status", "ok", "mode", server->config->atomic ? "atomic" : "portable"));
+    return answer(server, to, 200,
+                  json_pack("{s:s, s:s}", "status", "ok", "mode", server->config->atomic ? "atomic" : "portable"));
 }
 
 static enum MHD_Result get_metrics(server_t *server, struct MHD_Connection *to)
@@ -155,7 +159,8 @@ static enum MHD_Result get_metrics(server_t *server, struct MHD_Connection *to)
     FILE *out = open_memstream(&text, &size);
     if (!out) return MHD_NO;
     fputs("# HELP email_http_responses_total Answers given, by status code.\n"
-          "# TYPE email_http_responses_total counter\n", out);
+          "# TYPE email_http_responses_total counter\n",
+          out);
     for (size_t i = 0; i < CODES; i++)
         fprintf(out, "email_http_responses_total{code=\"%d\"} %lu\n", codes[i], atomic_load(&server->answered[i]));
     fclose(out);
@@ -226,9 +231,10 @@ int main(void)
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(config.http_port)};
     if (inet_pton(AF_INET, config.http_host, &address.sin_addr) != 1)
         die("HTTP_HOST is '%s'; it wants an IPv4 address", config.http_host);
-    struct MHD_Daemon *daemon = MHD_start_daemon(
-        MHD_USE_INTERNAL_POLLING_THREAD, config.http_port, NULL, NULL, handle, &server, MHD_OPTION_THREAD_POOL_SIZE, THREADS,
-        MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_CONNECTION_TIMEOUT, SECONDS_IDLE_MAX, MHD_OPTION_NOTIFY_COMPLETED, finish, NULL, MHD_OPTION_END);
+    struct MHD_Daemon *daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD, config.http_port, NULL, NULL, handle,
+                                                 &server, MHD_OPTION_THREAD_POOL_SIZE, THREADS, MHD_OPTION_SOCK_ADDR,
+                                                 &address, MHD_OPTION_CONNECTION_TIMEOUT, SECONDS_IDLE_MAX,
+                                                 MHD_OPTION_NOTIFY_COMPLETED, finish, NULL, MHD_OPTION_END);
     if (!daemon) die("cannot listen on %s:%d", config.http_host, config.http_port);
     say("listening on %s:%d, %s mode", config.http_host, config.http_port, config.atomic ? "atomic" : "portable");
     while (!stopping()) sleep_ms(200);

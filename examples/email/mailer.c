@@ -42,7 +42,8 @@ static struct curl_slist *make_headers(const config_t *config, const email_t *em
     headers = curl_slist_append(headers, line);
     snprintf(line, sizeof line, "To: <%s>", email->to);
     headers = curl_slist_append(headers, line);
-    snprintf(line, sizeof line, "Message-ID: <%s@%s>", email->id, strchr(config->mail_from, '@') ? strchr(config->mail_from, '@') + 1 : "localhost");
+    snprintf(line, sizeof line, "Message-ID: <%s@%s>", email->id,
+             strchr(config->mail_from, '@') ? strchr(config->mail_from, '@') + 1 : "localhost");
     headers = curl_slist_append(headers, line);
     encode_subject(email->subject, line);
     return curl_slist_append(headers, line);

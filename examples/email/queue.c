@@ -4,9 +4,9 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#define ANSWER_MS_MAX 2000
+#define ANSWER_MS_MAX   2000
 #define DELIVERY_MS_MAX "5000"
-#define ERROR_BYTES 512
+#define ERROR_BYTES     512
 
 /* What the delivery report of one record says. */
 typedef struct report {
@@ -56,15 +56,16 @@ rd_kafka_t *queue_new(const config_t *config, const char *group)
     set(conf, "client.id", config->kafka_client_id);
     set(conf, "reconnect.backoff.max.ms", "1000");
     if (config->kafka_username) {
-        set(conf, "security.protocol", "sasl_plaintext");
-        set(conf, "sasl.mechanism", "SCRAM-SHA-256");
+        set(conf, "security.protocol", config->kafka_protocol);
+        set(conf, "sasl.mechanism", config->kafka_mechanism);
         set(conf, "sasl.username", config->kafka_username);
         set(conf, "sasl.password", config->kafka_password ? config->kafka_password : "");
     }
-    if (group) set_consumer(conf, group);
-    else set_producer(conf);
-    rd_kafka_t *client =
-        rd_kafka_new(group ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER, conf, problem, sizeof problem);
+    if (group)
+        set_consumer(conf, group);
+    else
+        set_producer(conf);
+    rd_kafka_t *client = rd_kafka_new(group ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER, conf, problem, sizeof problem);
     if (!client) die("Kafka: %s", problem);
     if (group) rd_kafka_poll_set_consumer(client);
     return client;
@@ -92,9 +93,10 @@ int queue_produce(rd_kafka_t *producer, const char *topic, const char *key, cons
     rd_kafka_headers_t *headers = rd_kafka_headers_new(2);
     rd_kafka_header_add(headers, "id", -1, id, -1);
     if (reason) rd_kafka_header_add(headers, "reason", -1, reason, -1);
-    rd_kafka_resp_err_t error = rd_kafka_producev(
-        producer, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_KEY(key, strlen(key)), RD_KAFKA_V_VALUE((void *)value, size),
-        RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_OPAQUE(&report), RD_KAFKA_V_END);
+    rd_kafka_resp_err_t error =
+        rd_kafka_producev(producer, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_KEY(key, strlen(key)),
+                          RD_KAFKA_V_VALUE((void *)value, size), RD_KAFKA_V_HEADERS(headers),
+                          RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_OPAQUE(&report), RD_KAFKA_V_END);
     if (error) {
         rd_kafka_headers_destroy(headers);
         say("Kafka: %s: %s", topic, rd_kafka_err2str(error));

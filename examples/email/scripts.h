@@ -59,7 +59,6 @@
     "if redis.call('HGET', KEYS[1], 'status') == 'sent' then return 0 end\n"                                           \
     "redis.call('HSET', KEYS[1], 'status', 'sent', 'attempts', ARGV[3])\n"                                             \
     "redis.call('HDEL', KEYS[1], 'error')\n"                                                                           \
-    "redis.call('HDEL', KEYS[1], 'error')\n"                                                                           \
     "redis.call('EXPIRE', KEYS[1], ARGV[2])\n"                                                                         \
     "redis.call('LPUSH', KEYS[3], ARGV[1])\n"                                                                          \
     "redis.call('LTRIM', KEYS[3], 0, ARGV[4] - 1)\n"                                                                   \

@@ -20,8 +20,10 @@ static void digest_of(const email_t *email, const char *key, char hex[65])
     unsigned char sum[EVP_MAX_MD_SIZE];
     EVP_MD_CTX *md = EVP_MD_CTX_new();
     if (!md || !EVP_DigestInit_ex(md, EVP_sha256(), NULL)) die("no SHA-256");
-    const char *parts[] = {key ? "key" : "email", key ? key : email->to, key ? "" : email->subject, key ? "" : email->body};
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) /* with their terminators, so that none runs into the next */
+    const char *parts[] = {key ? "key" : "email", key ? key : email->to, key ? "" : email->subject,
+                           key ? "" : email->body};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts;
+         i++) /* with their terminators, so that none runs into the next */
         EVP_DigestUpdate(md, parts[i], strlen(parts[i]) + 1);
     EVP_DigestFinal_ex(md, sum, NULL);
     EVP_MD_CTX_free(md);
@@ -59,9 +61,18 @@ static outcome_t accept_atomic(service_t *service, const email_t *email, const k
 {
     const config_t *c = service->config;
     arg_t argv[] = {
-        ARG_TEXT(keys->once), ARG_TEXT(keys->rate), ARG_TEXT(keys->email),
-        ARG_TEXT(id), ARG_INT(c->once_seconds), ARG_INT(now_ms()), ARG_INT(c->rate_window_seconds * INT64_C(1000)),
-        ARG_INT(c->rate_max), ARG_INT(c->keep_seconds), ARG_TEXT(c->topic), ARG_TEXT(email->to), ARG_TEXT(record),
+        ARG_TEXT(keys->once),
+        ARG_TEXT(keys->rate),
+        ARG_TEXT(keys->email),
+        ARG_TEXT(id),
+        ARG_INT(c->once_seconds),
+        ARG_INT(now_ms()),
+        ARG_INT(c->rate_window_seconds * INT64_C(1000)),
+        ARG_INT(c->rate_max),
+        ARG_INT(c->keep_seconds),
+        ARG_TEXT(c->topic),
+        ARG_TEXT(email->to),
+        ARG_TEXT(record),
     };
     return outcome_of(store_eval(&service->store, SCRIPT_ACCEPT, 3, 12, argv), id, wait_ms);
 }
@@ -69,8 +80,8 @@ static outcome_t accept_atomic(service_t *service, const email_t *email, const k
 /* SET NX, and on a duplicate GET. The key may expire between the two; then the second round sets it. */
 static outcome_t take_guard(service_t *service, const keys_t *keys, char id[ID_BYTES])
 {
-    arg_t set[] = {ARG_TEXT("SET"), ARG_TEXT(keys->once), ARG_TEXT(id), ARG_TEXT("NX"), ARG_TEXT("EX"),
-                   ARG_INT(service->config->once_seconds)};
+    arg_t set[] = {ARG_TEXT("SET"), ARG_TEXT(keys->once), ARG_TEXT(id),
+                   ARG_TEXT("NX"),  ARG_TEXT("EX"),       ARG_INT(service->config->once_seconds)};
     arg_t get[] = {ARG_TEXT("GET"), ARG_TEXT(keys->once)};
     outcome_t outcome = OUTCOME_AWAY;
     for (int round = 0; round < 2 && outcome == OUTCOME_AWAY; round++) {
@@ -94,8 +105,10 @@ static void release(service_t *service, const keys_t *keys, const char *id)
 {
     arg_t argv[] = {ARG_TEXT(keys->once), ARG_TEXT(keys->rate), ARG_TEXT(keys->email), ARG_TEXT(id)};
     redisReply *reply = store_eval(&service->store, SCRIPT_RELEASE, 3, 4, argv);
-    if (!reply) say("email %s was not queued, and its guard stays until it expires", id);
-    else freeReplyObject(reply);
+    if (!reply)
+        say("email %s was not queued, and its guard stays until it expires", id);
+    else
+        freeReplyObject(reply);
 }
 
 static outcome_t accept_portable(service_t *service, const email_t *email, const keys_t *keys, char id[ID_BYTES],
@@ -104,8 +117,13 @@ static outcome_t accept_portable(service_t *service, const email_t *email, const
     const config_t *c = service->config;
     outcome_t outcome = take_guard(service, keys, id);
     if (outcome != OUTCOME_QUEUED) return outcome;
-    arg_t argv[] = {ARG_TEXT(keys->rate), ARG_TEXT(keys->email), ARG_TEXT(id), ARG_INT(now_ms()),
-                    ARG_INT(c->rate_window_seconds * INT64_C(1000)), ARG_INT(c->rate_max), ARG_INT(c->keep_seconds),
+    arg_t argv[] = {ARG_TEXT(keys->rate),
+                    ARG_TEXT(keys->email),
+                    ARG_TEXT(id),
+                    ARG_INT(now_ms()),
+                    ARG_INT(c->rate_window_seconds * INT64_C(1000)),
+                    ARG_INT(c->rate_max),
+                    ARG_INT(c->keep_seconds),
                     ARG_TEXT(email->to)};
     outcome = outcome_of(store_eval(&service->store, SCRIPT_ADMIT, 2, 8, argv), id, wait_ms);
     if (outcome == OUTCOME_QUEUED &&

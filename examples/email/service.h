@@ -16,7 +16,8 @@ typedef struct service {
 
 /* `key` is the Idempotency-Key or NULL. On OUTCOME_QUEUED and OUTCOME_DUPLICATE `id` is the id of the email that is
  * sent, on OUTCOME_LIMITED `wait_ms` is when a place is free. */
-outcome_t service_accept(service_t *service, const email_t *email, const char *key, char id[ID_BYTES], int64_t *wait_ms);
+outcome_t service_accept(service_t *service, const email_t *email, const char *key, char id[ID_BYTES],
+                         int64_t *wait_ms);
 
 /* The status as an HGETALL reply, with no elements when the id is unknown. NULL: Redis is away. */
 MUST_CHECK redisReply *service_status(service_t *service, const char *id);

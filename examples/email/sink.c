@@ -15,12 +15,12 @@
 
 #include "util.h"
 
-#define LINE_BYTES_MAX 4096
+#define LINE_BYTES_MAX      4096
 #define SILENCE_SECONDS_MAX 10
 
 typedef struct sink {
-    json_t *seen;      /* Message-IDs of the mails accepted */
-    json_t *delayed;   /* addresses that had their 451 */
+    json_t *seen;    /* Message-IDs of the mails accepted */
+    json_t *delayed; /* addresses that had their 451 */
     const char *path;
 } sink_t;
 
@@ -41,10 +41,7 @@ static void reply(FILE *out, const char *words)
     fflush(out);
 }
 
-static bool begins(const char *line, const char *word)
-{
-    return !strncasecmp(line, word, strlen(word));
-}
+static bool begins(const char *line, const char *word) { return !strncasecmp(line, word, strlen(word)); }
 
 static const char *on_recipient(sink_t *sink, mail_t *mail, const char *line)
 {
@@ -74,8 +71,8 @@ static bool read_mail(FILE *in, mail_t *mail)
 
 static bool write_down(sink_t *sink, const mail_t *mail)
 {
-    json_t *line = json_pack("{s:s, s:s, s:s, s:b}", "message_id", mail->message_id, "to", mail->to, "subject", mail->subject,
-                             "again", json_object_get(sink->seen, mail->message_id) != NULL);
+    json_t *line = json_pack("{s:s, s:s, s:s, s:b}", "message_id", mail->message_id, "to", mail->to, "subject",
+                             mail->subject, "again", json_object_get(sink->seen, mail->message_id) != NULL);
     FILE *file = fopen(sink->path, "a");
     if (!line || !file) die("cannot write %s: %s", sink->path, strerror(errno));
     json_dumpf(line, file, JSON_COMPACT);
@@ -124,7 +121,8 @@ static void converse(sink_t *sink, int fd)
 
 static int listen_on(int port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), yes = 1;
     if (fd < 0) die("no socket: %s", strerror(errno));
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);

@@ -5,17 +5,14 @@
 #include <sys/time.h>
 
 #define CONNECT_SECONDS_MAX 2
-#define REPLY_SECONDS_MAX 10
+#define REPLY_SECONDS_MAX   10
 
 arg_t number_arg(char buffer[24], int64_t value)
 {
     return (arg_t){buffer, (size_t)snprintf(buffer, 24, "%lld", (long long)value)};
 }
 
-void store_init(store_t *store, const config_t *config)
-{
-    *store = (store_t){.config = config};
-}
+void store_init(store_t *store, const config_t *config) { *store = (store_t){.config = config}; }
 
 void store_deinit(store_t *store)
 {
@@ -33,7 +30,8 @@ static bool is_ok(redisContext *context, redisReply *reply)
 
 static bool greet(const config_t *config, redisContext *context)
 {
-    if (*config->redis_user && !is_ok(context, redisCommand(context, "AUTH %s %s", config->redis_user, config->redis_password)))
+    if (*config->redis_user &&
+        !is_ok(context, redisCommand(context, "AUTH %s %s", config->redis_user, config->redis_password)))
         return false;
     if (!*config->redis_user && *config->redis_password &&
         !is_ok(context, redisCommand(context, "AUTH %s", config->redis_password)))
@@ -45,8 +43,8 @@ static bool connect_once(store_t *store)
 {
     if (store->context) return true;
     const config_t *config = store->config;
-    redisContext *context =
-        redisConnectWithTimeout(config->redis_host, config->redis_port, (struct timeval){.tv_sec = CONNECT_SECONDS_MAX});
+    redisContext *context = redisConnectWithTimeout(config->redis_host, config->redis_port,
+                                                    (struct timeval){.tv_sec = CONNECT_SECONDS_MAX});
     if (!context) return false;
     if (context->err) say("Redis at %s:%d: %s", config->redis_host, config->redis_port, context->errstr);
     if (context->err || redisSetTimeout(context, (struct timeval){.tv_sec = REPLY_SECONDS_MAX}) ||

@@ -9,7 +9,7 @@
 #include "scripts.h"
 #include "store.h"
 
-#define SWEEP_MS 250
+#define SWEEP_MS          250
 #define SWEEP_RECORDS_MAX 100
 
 typedef struct sweeper {
@@ -20,7 +20,8 @@ typedef struct sweeper {
 
 static int sweep_atomic(sweeper_t *s)
 {
-    arg_t argv[] = {ARG_TEXT(RETRIES_KEY), ARG_INT(now_ms()), ARG_TEXT(s->config->topic_retry), ARG_INT(SWEEP_RECORDS_MAX)};
+    arg_t argv[] = {ARG_TEXT(RETRIES_KEY), ARG_INT(now_ms()), ARG_TEXT(s->config->topic_retry),
+                    ARG_INT(SWEEP_RECORDS_MAX)};
     redisReply *reply = store_eval(&s->store, SCRIPT_SWEEP, 1, 4, argv);
     int count = reply ? (int)reply->integer : 0;
     if (reply) freeReplyObject(reply);
@@ -38,8 +39,9 @@ static bool sweep_one(sweeper_t *s, const redisReply *record)
 
 static int sweep_portable(sweeper_t *s)
 {
-    arg_t argv[] = {ARG_TEXT("ZRANGEBYSCORE"), ARG_TEXT(RETRIES_KEY), ARG_TEXT("-inf"), ARG_INT(now_ms()), ARG_TEXT("LIMIT"),
-                    ARG_INT(0), ARG_INT(SWEEP_RECORDS_MAX)};
+    arg_t argv[] = {ARG_TEXT("ZRANGEBYSCORE"), ARG_TEXT(RETRIES_KEY), ARG_TEXT("-inf"),
+                    ARG_INT(now_ms()),         ARG_TEXT("LIMIT"),     ARG_INT(0),
+                    ARG_INT(SWEEP_RECORDS_MAX)};
     redisReply *due = store_run(&s->store, 7, argv);
     if (!due) return 0;
     size_t count = 0;

@@ -20,7 +20,8 @@ static void print_line(const char *format, va_list args)
     time_t seconds = time(NULL);
     struct tm utc;
     gmtime_r(&seconds, &utc);
-    fprintf(stderr, "%02d:%02d:%02d %s: %s\n", utc.tm_hour, utc.tm_min, utc.tm_sec, program_invocation_short_name, text);
+    fprintf(stderr, "%02d:%02d:%02d %s: %s\n", utc.tm_hour, utc.tm_min, utc.tm_sec, program_invocation_short_name,
+            text);
 }
 
 void say(const char *format, ...)
@@ -60,10 +61,7 @@ void id_make(char id[ID_BYTES])
     for (size_t i = 0; i < sizeof bits; i++) snprintf(id + 2 * i, 3, "%02x", bits[i]);
 }
 
-static void ask_stop(int signal_number)
-{
-    stop_asked = 1;
-}
+static void ask_stop(int signal_number) { stop_asked = 1; }
 
 void stop_on_signals(void)
 {
@@ -73,7 +71,4 @@ void stop_on_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-bool stopping(void)
-{
-    return stop_asked;
-}
+bool stopping(void) { return stop_asked; }

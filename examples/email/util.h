@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ID_BYTES 33 /* 32 hexadecimal digits and a terminator */
+#define ID_BYTES   33 /* 32 hexadecimal digits and a terminator */
 #define MUST_CHECK __attribute__((warn_unused_result))
 
 /* One line on stderr, with the time and the program's name before it. */

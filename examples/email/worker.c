@@ -13,12 +13,12 @@
 #include "store.h"
 #include "sweeper.h"
 
-#define GROUP "email-worker"
-#define LEDGER_KEY "email:ledger" /* a list of the ids sent, newest first */
+#define GROUP              "email-worker"
+#define LEDGER_KEY         "email:ledger" /* a list of the ids sent, newest first */
 #define LEDGER_ENTRIES_MAX 100000
-#define POLL_MS 500
-#define AWAY_MS 500
-#define KEY_BYTES_MAX 128
+#define POLL_MS            500
+#define AWAY_MS            500
+#define KEY_BYTES_MAX      128
 
 typedef struct worker {
     const config_t *config;
@@ -45,8 +45,13 @@ static step_t step_of(redisReply *reply)
 
 static step_t note_sent(worker_t *w, const email_t *email, const keys_t *keys, int attempts)
 {
-    arg_t argv[] = {ARG_TEXT(keys->email), ARG_TEXT(keys->lease), ARG_TEXT(LEDGER_KEY), ARG_TEXT(email->id),
-                    ARG_INT(w->config->keep_seconds), ARG_INT(attempts), ARG_INT(LEDGER_ENTRIES_MAX)};
+    arg_t argv[] = {ARG_TEXT(keys->email),
+                    ARG_TEXT(keys->lease),
+                    ARG_TEXT(LEDGER_KEY),
+                    ARG_TEXT(email->id),
+                    ARG_INT(w->config->keep_seconds),
+                    ARG_INT(attempts),
+                    ARG_INT(LEDGER_ENTRIES_MAX)};
     say("sent %s to %s", email->id, email->to);
     return step_of(store_eval(&w->store, SCRIPT_SENT, 3, 7, argv));
 }
@@ -55,8 +60,8 @@ static step_t note_later(worker_t *w, const email_t *email, const keys_t *keys, 
 {
     int64_t wait_ms = (int64_t)w->config->backoff_ms << (attempts - 1);
     char *record = email_record(email, email->id);
-    arg_t argv[] = {ARG_TEXT(keys->email), ARG_TEXT(keys->lease), ARG_TEXT(RETRIES_KEY), ARG_TEXT(record),
-                    ARG_INT(now_ms() + wait_ms), ARG_INT(attempts), ARG_TEXT(problem)};
+    arg_t argv[] = {ARG_TEXT(keys->email),       ARG_TEXT(keys->lease), ARG_TEXT(RETRIES_KEY), ARG_TEXT(record),
+                    ARG_INT(now_ms() + wait_ms), ARG_INT(attempts),     ARG_TEXT(problem)};
     say("%s to %s: %s; again in %lld ms", email->id, email->to, problem, (long long)wait_ms);
     step_t step = step_of(store_eval(&w->store, SCRIPT_LATER, 3, 7, argv));
     free(record);
@@ -67,8 +72,14 @@ static step_t note_failed(worker_t *w, const email_t *email, const keys_t *keys,
 {
     const char *dead = w->config->topic_dead;
     char *record = email_record(email, email->id);
-    arg_t argv[] = {ARG_TEXT(keys->email), ARG_TEXT(keys->lease), ARG_TEXT(email->id), ARG_TEXT(problem), ARG_INT(attempts),
-                    ARG_INT(w->config->keep_seconds), ARG_TEXT(w->config->atomic ? dead : ""), ARG_TEXT(record)};
+    arg_t argv[] = {ARG_TEXT(keys->email),
+                    ARG_TEXT(keys->lease),
+                    ARG_TEXT(email->id),
+                    ARG_TEXT(problem),
+                    ARG_INT(attempts),
+                    ARG_INT(w->config->keep_seconds),
+                    ARG_TEXT(w->config->atomic ? dead : ""),
+                    ARG_TEXT(record)};
     step_t step = STEP_AGAIN;
     say("%s to %s failed for good: %s; parked in %s", email->id, email->to, problem, dead);
     if (w->config->atomic || !queue_produce(w->producer, dead, email->id, email->id, problem, record, strlen(record)))
@@ -86,10 +97,18 @@ static step_t park_poison(worker_t *w, const rd_kafka_message_t *m, const char *
     say("%s is no email: %s; parked in %s", place, problem, w->config->topic_dead);
     if (!w->config->atomic)
         return queue_produce(w->producer, w->config->topic_dead, place, place, problem, m->payload, m->len) ? STEP_AGAIN
-                                                                                                           : STEP_DONE;
-    arg_t argv[] = {ARG_TEXT("KAFKA.PRODUCE"), ARG_TEXT(w->config->topic_dead), ARG_TEXT("KEY"), ARG_TEXT(place),
-                    ARG_TEXT("HEADER"), ARG_TEXT("reason"), ARG_TEXT(problem), ARG_TEXT("ONCE"), ARG_TEXT(once),
-                    ARG_INT(w->config->keep_seconds), {m->payload ? m->payload : "", m->len}};
+                                                                                                            : STEP_DONE;
+    arg_t argv[] = {ARG_TEXT("KAFKA.PRODUCE"),
+                    ARG_TEXT(w->config->topic_dead),
+                    ARG_TEXT("KEY"),
+                    ARG_TEXT(place),
+                    ARG_TEXT("HEADER"),
+                    ARG_TEXT("reason"),
+                    ARG_TEXT(problem),
+                    ARG_TEXT("ONCE"),
+                    ARG_TEXT(once),
+                    ARG_INT(w->config->keep_seconds),
+                    {m->payload ? m->payload : "", m->len}};
     return step_of(store_run(&w->store, 11, argv));
 }
 
@@ -164,7 +183,8 @@ int main(void)
     if (config_load(&config, problem, sizeof problem)) die("%s", problem);
     stop_on_signals();
     curl_global_init(CURL_GLOBAL_DEFAULT);
-    worker_t worker = {.config = &config, .consumer = queue_new(&config, GROUP),
+    worker_t worker = {.config = &config,
+                       .consumer = queue_new(&config, GROUP),
                        .producer = config.atomic ? NULL : queue_new(&config, NULL)};
     store_init(&worker.store, &config);
     id_make(worker.name);
