@@ -1,4 +1,5 @@
-/* config.c: environment variables to config_t. A name that is not set has a default that suits a Trivet on this machine. */
+/* config.c: environment variables to config_t. A name that is not set has a default that suits a Trivet on
+ * this machine. */
 #include "config.h"
 
 #include <ctype.h>

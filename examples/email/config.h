@@ -1,4 +1,5 @@
-/* config.h: the configuration of the service and the worker, all of it from the environment (README.md lists the names). */
+/* config.h: the configuration of the service and the worker, all of it from the environment (README.md lists
+ * the names). */
 #pragma once
 
 #include "util.h"
@@ -25,5 +26,6 @@ typedef struct config {
     int lease_ms;                 /* how long a worker owns an email that it sends */
 } config_t;
 
-/* Fills `config`; on -1 `problem` says which variable is wrong and what would be right. Strings point into environ. */
+/* Fills `config`; on -1 `problem` says which variable is wrong and what would be right. Strings point into
+ * environ. */
 MUST_CHECK int config_load(config_t *config, char *problem, size_t problem_bytes);

@@ -1,5 +1,5 @@
-/* election.c: see election.h. The caller asks every now and then, so the children are read anew and no watch is needed:
- * with a handful of workers that costs one small request each per tick, and nothing can be missed. */
+/* election.c: see election.h. The caller asks every now and then, so the children are read anew and no watch
+ * is needed: with a handful of workers that costs one small request each per tick, and nothing can be missed. */
 #include "election.h"
 
 #include <stdio.h>
@@ -49,7 +49,8 @@ static bool is_connected(election_t *election)
     return election->handle && zoo_state(election->handle) == ZOO_CONNECTED_STATE;
 }
 
-/* A create whose reply was lost may leave a node that nobody knows of; it carries our session and goes with it. */
+/* A create whose reply was lost may leave a node that nobody knows of; it carries our session and goes with
+ * it. */
 static bool join(election_t *election)
 {
     char path[PATH_BYTES_MAX];

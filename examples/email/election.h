@@ -1,5 +1,5 @@
-/* election.h: who of several workers is the housekeeper. Each has an ephemeral sequential node in ZooKeeper; the lowest
- * number leads, and when its session ends the next one does. */
+/* election.h: who of several workers is the housekeeper. Each has an ephemeral sequential node in ZooKeeper;
+ * the lowest number leads, and when its session ends the next one does. */
 #pragma once
 
 #include "config.h"

@@ -1,5 +1,5 @@
-/* email.c: see email.h. What passes here may stand in an SMTP command and in a header, so control characters, spaces
- * and angle brackets have no way in. */
+/* email.c: see email.h. What passes here may stand in an SMTP command and in a header, so control characters,
+ * spaces and angle brackets have no way in. */
 #include "email.h"
 
 #include <jansson.h>

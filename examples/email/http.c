@@ -1,5 +1,5 @@
-/* http.c: the program email-service. libmicrohttpd calls handle() in one of a few threads; each request borrows one of
- * as many service_t, and every answer is JSON but /metrics. */
+/* http.c: the program email-service. libmicrohttpd calls handle() in one of a few threads; each request
+ * borrows one of as many service_t, and every answer is JSON but /metrics. */
 #include <arpa/inet.h>
 #include <jansson.h>
 #include <microhttpd.h>

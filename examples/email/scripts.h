@@ -1,6 +1,7 @@
-/* scripts.h: the steps that Redis runs as one. Those with KAFKA.PRODUCE need Trivet; the others run on any Redis.
- * Each has the same effect twice as once, for store_run() sends a command again when it lost the reply. Each tries
- * KAFKA.PRODUCE before its first write: were the record refused, the script would end there with nothing done. */
+/* scripts.h: the steps that Redis runs as one. Those with KAFKA.PRODUCE need Trivet; the others run on any
+ * Redis. Each has the same effect twice as once, for store_run() sends a command again when it lost the
+ * reply. Each tries KAFKA.PRODUCE before its first write: were the record refused, the script would end there
+ * with nothing done. */
 #pragma once
 
 /* KEYS once, rate, email; ARGV id, once s, now ms, window ms, rate max, keep s, topic, to, record.
@@ -23,7 +24,8 @@
     "redis.call('EXPIRE', KEYS[3], ARGV[6])\n"                                                                         \
     "return {'queued', ARGV[1]}\n"
 
-/* For portable mode, after SET NX: KEYS rate, email; ARGV id, now ms, window ms, rate max, keep s, to. As above. */
+/* For portable mode, after SET NX: KEYS rate, email; ARGV id, now ms, window ms, rate max, keep s, to. As
+ * above. */
 #define SCRIPT_ADMIT                                                                                                   \
     "if redis.call('ZSCORE', KEYS[1], ARGV[1]) then return {'queued', ARGV[1]} end\n"                                  \
     "local floor = ARGV[2] - ARGV[3]\n"                                                                                \
@@ -71,7 +73,8 @@
     "redis.call('ZADD', KEYS[3], ARGV[2], ARGV[1])\n"                                                                  \
     "return redis.call('DEL', KEYS[2])\n"
 
-/* KEYS email, lease; ARGV id, error, attempts, keep s, dead-letter topic or '' when the record is there already, record */
+/* KEYS email, lease; ARGV id, error, attempts, keep s, dead-letter topic or '' when the record is there
+ * already, record */
 #define SCRIPT_FAILED                                                                                                  \
     "if redis.call('HGET', KEYS[1], 'status') == 'failed' then return 0 end\n"                                         \
     "if ARGV[5] ~= '' then\n"                                                                                          \

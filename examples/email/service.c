@@ -1,5 +1,6 @@
-/* service.c: accepting an email, in two ways. Atomic: the guard against duplicates, the rate limit, the status and the
- * record are one step of Trivet. Portable: they are four steps of two systems, in the order that loses least. */
+/* service.c: accepting an email, in two ways. Atomic: the guard against duplicates, the rate limit, the
+ * status and the record are one step of Trivet. Portable: they are four steps of two systems, in the order
+ * that loses least. */
 #include "service.h"
 
 #include <openssl/evp.h>
@@ -135,7 +136,7 @@ static outcome_t accept_portable(service_t *service, const email_t *email, const
 
 outcome_t service_accept(service_t *service, const email_t *email, const char *key, char id[ID_BYTES], int64_t *wait_ms)
 {
-    keys_t keys;
+    keys_t keys = {0};
     id_make(id);
     name_keys(&keys, email, key, id);
     char *record = email_record(email, id);

@@ -14,8 +14,8 @@ typedef struct service {
     rd_kafka_t *producer;
 } service_t;
 
-/* `key` is the Idempotency-Key or NULL. On OUTCOME_QUEUED and OUTCOME_DUPLICATE `id` is the id of the email that is
- * sent, on OUTCOME_LIMITED `wait_ms` is when a place is free. */
+/* `key` is the Idempotency-Key or NULL. On OUTCOME_QUEUED and OUTCOME_DUPLICATE `id` is the id of the email
+ * that is sent, on OUTCOME_LIMITED `wait_ms` is when a place is free. */
 outcome_t service_accept(service_t *service, const email_t *email, const char *key, char id[ID_BYTES],
                          int64_t *wait_ms);
 

@@ -1,7 +1,7 @@
-/* sink.c: the program email-sink PORT FILE, an SMTP server for the demo and the tests. Each mail it accepts becomes one
- * line of JSON in FILE before the client reads 250: message_id, to, subject and "again" when that Message-ID had been
- * there before. An address that begins with "refuse" gets 550; one with "later" gets 451 the first time. One client at
- * a time: while the worker sends, nobody else does. */
+/* sink.c: the program email-sink PORT FILE, an SMTP server for the demo and the tests. Each mail it accepts
+ * becomes one line of JSON in FILE before the client reads 250: message_id, to, subject and "again" when that
+ * Message-ID had been there before. An address that begins with "refuse" gets 550; one with "later" gets 451
+ * the first time. One client at a time: while the worker sends, nobody else does. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>

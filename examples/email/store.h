@@ -1,4 +1,5 @@
-/* store.h: one connection to Redis (or Trivet), opened when needed and again after it broke. For one thread at a time. */
+/* store.h: one connection to Redis (or Trivet), opened when needed and again after it broke. For one thread
+ * at a time. */
 #pragma once
 
 #include <hiredis/hiredis.h>
@@ -25,8 +26,8 @@ arg_t number_arg(char buffer[24], int64_t value);
 void store_init(store_t *store, const config_t *config);
 void store_deinit(store_t *store);
 
-/* Runs a command. NULL when Redis is away or answers with an error, which is said on stderr. After a broken connection
- * the command is sent once more, so whatever is sent here must have the same effect twice as once. */
+/* Runs a command. NULL when Redis is away or answers with an error, which is said on stderr. After a broken
+ * connection the command is sent once more, so whatever is sent here must have the same effect twice as once. */
 MUST_CHECK redisReply *store_run(store_t *store, int argc, const arg_t argv[]);
 
 /* EVAL with `keys` of the argc arguments being keys. */

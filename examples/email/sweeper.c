@@ -1,5 +1,6 @@
-/* sweeper.c: see sweeper.h. In atomic mode a record leaves the sorted set in the step that produces it; in portable mode
- * it is produced first, so that a crash between may double the record, which the worker's guard then drops. */
+/* sweeper.c: see sweeper.h. In atomic mode a record leaves the sorted set in the step that produces it; in
+ * portable mode it is produced first, so that a crash between may double the record, which the worker's guard
+ * then drops. */
 #include "sweeper.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
-/* util.c: see util.h. The stop flag is the one piece of global state: a signal handler has nowhere else to write. */
+/* util.c: see util.h. The stop flag is the one piece of global state: a signal handler has nowhere else to
+ * write. */
 #include "util.h"
 
 #include <errno.h>

@@ -10,7 +10,7 @@
 
 /* One line on stderr, with the time and the program's name before it. */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
-_Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
+__attribute__((noreturn, format(printf, 1, 2))) void die(const char *format, ...);
 
 int64_t now_ms(void);
 void sleep_ms(int64_t ms);

@@ -1,6 +1,7 @@
-/* worker.c: the program email-worker. One record at a time: claim it in Redis, send the mail, write down how that ended,
- * and only then commit the offset. A record seen twice is dropped by what is written down; one that a dead worker had
- * claimed waits for the end of that worker's lease. Nothing but a written-down end lets the offset pass. */
+/* worker.c: the program email-worker. One record at a time: claim it in Redis, send the mail, write down how
+ * that ended, and only then commit the offset. A record seen twice is dropped by what is written down; one
+ * that a dead worker had claimed waits for the end of that worker's lease. Nothing but a written-down end
+ * lets the offset pass. */
 #include <curl/curl.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -95,9 +96,11 @@ static step_t park_poison(worker_t *w, const rd_kafka_message_t *m, const char *
     snprintf(place, sizeof place, "%.200s/%d/%lld", rd_kafka_topic_name(m->rkt), m->partition, (long long)m->offset);
     snprintf(once, sizeof once, "email:poison:%s", place);
     say("%s is no email: %s; parked in %s", place, problem, w->config->topic_dead);
-    if (!w->config->atomic)
-        return queue_produce(w->producer, w->config->topic_dead, place, place, problem, m->payload, m->len) ? STEP_AGAIN
-                                                                                                            : STEP_DONE;
+    if (!w->config->atomic) {
+        const char *dead = w->config->topic_dead;
+        int status = queue_produce(w->producer, dead, place, place, problem, m->payload, m->len);
+        return status ? STEP_AGAIN : STEP_DONE;
+    }
     arg_t argv[] = {ARG_TEXT("KAFKA.PRODUCE"),
                     ARG_TEXT(w->config->topic_dead),
                     ARG_TEXT("KEY"),

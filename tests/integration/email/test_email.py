@@ -84,13 +84,14 @@ def test_what_is_wrong_is_named(programs):
 
 @both_modes
 def test_the_rate_limit_is_a_sliding_window_of_each_recipient(programs, mode):
-    p = programs(mode, EMAIL_RATE_MAX="3", EMAIL_RATE_WINDOW_SECONDS="3")
+    p = programs(mode, EMAIL_RATE_MAX="3", EMAIL_RATE_WINDOW_SECONDS="6")
+    assert p.post(to="bob@example.com").status == 202  # the topic is there now, so that what follows is quick
     assert [p.post(body=str(i)).status for i in range(2)] == [202, 202]
-    time.sleep(1.5)
+    time.sleep(1)
     assert [p.post(body=str(i)).status for i in range(2, 5)] == [202, 429, 429]
     limited = p.post(body="3")
-    assert 0 < limited.document["retry_after_ms"] <= 3000 and int(limited.headers["Retry-After"]) >= 1
-    assert p.post(to="bob@example.com").status == 202
+    assert 0 < limited.document["retry_after_ms"] <= 5000 and int(limited.headers["Retry-After"]) >= 1
+    assert p.post(to="bob@example.com", subject="another").status == 202
     time.sleep(limited.document["retry_after_ms"] / 1000 + 0.1)
     assert p.post(body="3").status == 202  # the first two have left the window; what was refused left no guard
 
