@@ -4,6 +4,7 @@
 #   make test               everything that must pass                   make fuzz      SECONDS=180 a fuzzer, WIRE_SECONDS=600
 #   make asan               the tests under ASan and UBSan              make sim       SEED=7, or SEEDS=1000
 #   make bench              Trivet against the originals                make fmt lint clean
+#   make demo               the email service on Trivet, from request to mail (examples/email)
 
 PYTHON = .venv/bin/python
 SECONDS = 180
@@ -11,7 +12,7 @@ SEEDS = 1000
 ARGS =
 
 .DEFAULT_GOAL = build
-.PHONY: run build test bench soak fuzz sim asan fmt lint clean
+.PHONY: run build test bench soak fuzz sim asan demo fmt lint clean
 
 run: build
 	@exec build/trivet $(ARGS)
@@ -44,6 +45,12 @@ soak: build
 sim: build
 	@if [ -n "$(SEED)" ]; then build/tests/sim/trivet_sim --seed $(SEED) --verbose; \
 	else build/tests/sim/trivet_sim --seeds $(SEEDS); fi
+
+demo: build
+	@tools/install examples
+	@test -x build/examples/email/email-worker || meson setup --reconfigure build -Dexamples=true >/dev/null
+	@ninja -C build --quiet
+	@examples/email/demo.sh
 
 fuzz:
 	@tools/install build fuzz
