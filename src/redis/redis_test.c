@@ -370,28 +370,6 @@ static void test_everysec_writes_before_it_replies(void **state)
     }
 }
 
-static void test_protected_mode_serves_other_machines_only_with_a_password(void **state)
-{
-    machine_t m = machine_new(6, "everysec");
-    sim_node_t *other = sim_node_new(m.sim, "10.0.0.2");
-    net_t *net = net_new(sim_node_loop(other));
-    uint16_t port;
-    assert_int_equal(redis_listen(m.redis, "10.0.0.1", 6379, &port), 0);
-    static const char *const protected[] = {"yes", "no", "yes"}, *const passwords[] = {"", "", "secret"};
-    for (int i = 0; i < 3; i++) {
-        caller_t c = {.m = &m};
-        free(run(&m, "CONFIG SET protected-mode %s", protected[i]));
-        if (*passwords[i]) free(run(&m, "CONFIG SET requirepass %s", passwords[i]));
-        assert_int_equal(net_connect(net, "10.0.0.1", port, &caller_service, &c, &c.conn), 0);
-        settle(&m, 100);
-        assert_int_equal(c.conn != NULL, i > 0);
-        if (c.conn) net_close_now(c.conn);
-        settle(&m, 10);
-    }
-    net_free(net);
-    machine_free(&m);
-}
-
 static void test_a_new_file_begins_with_a_base(void **state)
 {
     static const char expected[] = "file appendonly.aof.1.base.aof seq 1 type b\n"
@@ -449,7 +427,6 @@ int main(void)
         cmocka_unit_test(test_truncated_tail_is_cut),
         cmocka_unit_test(test_a_full_disk_refuses_writes_until_there_is_room),
         cmocka_unit_test(test_everysec_writes_before_it_replies),
-        cmocka_unit_test(test_protected_mode_serves_other_machines_only_with_a_password),
         cmocka_unit_test(test_a_new_file_begins_with_a_base),
         cmocka_unit_test(test_failed_rewrites_lose_nothing),
     };
