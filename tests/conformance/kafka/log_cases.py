@@ -48,17 +48,18 @@ def compressed_batches_of_unknown_kinds_are_refused(peer):
     inside = record(0, None, b"a")
     for attributes in (5, 6, 7):
         peer.produce(batch([b"a"], attributes=attributes, payload=inside))
-    peer.produce(batch([b"a"], attributes=1, payload=gzip.compress(inside)))
-    peer.produce(batch([b"a"], attributes=1 | 0x20, payload=gzip.compress(inside)))
-    peer.produce(batch([b"a"], attributes=1 | 0x10, payload=gzip.compress(inside)))
-    peer.produce(batch([b"a"], attributes=1 | 0x08, payload=gzip.compress(inside)))
+    peer.produce(batch([b"a"], attributes=1, payload=gzip.compress(inside, mtime=0)))
+    peer.produce(batch([b"a"], attributes=1 | 0x20, payload=gzip.compress(inside, mtime=0)))
+    peer.produce(batch([b"a"], attributes=1 | 0x10, payload=gzip.compress(inside, mtime=0)))
+    peer.produce(batch([b"a"], attributes=1 | 0x08, payload=gzip.compress(inside, mtime=0)))
     peer.fetch(0)
 
 
 def damaged_compressed_batches_are_refused(peer):
     peer.create()
-    inside = gzip.compress(record(0, None, b"a") + record(1, None, b"b"))
-    for payload in (b"", b"no gzip", inside[:-9], inside[:12] + b"\xff" * 8, gzip.compress(b""), gzip.compress(b"\xff" * 30)):
+    inside = gzip.compress(record(0, None, b"a") + record(1, None, b"b"), mtime=0)
+    nothing, garbage = gzip.compress(b"", mtime=0), gzip.compress(b"\xff" * 30, mtime=0)
+    for payload in (b"", b"no gzip", inside[:-9], inside[:12] + b"\xff" * 8, nothing, garbage):
         peer.produce(batch([b"a", b"b"], attributes=1, payload=payload))
     for codec in (2, 3, 4):
         peer.produce(batch([b"a", b"b"], attributes=codec, payload=b"garbage that no codec knows"))
