@@ -280,7 +280,8 @@ static void on_fatal(void *user, const char *what, int err)
 static redis_t *make_redis(outbox_world_t *w)
 {
     static const char *const settings[][2] = {
-        {"appendonly", "yes"}, {"appendfsync", "always"}, {"auto-aof-rewrite-min-size", "4096"}, {"auto-aof-rewrite-percentage", "60"}};
+        {"appendonly", "yes"}, {"appendfsync", "always"}, {"auto-aof-rewrite-min-size", "4096"}, {"auto-aof-rewrite-percentage", "60"},
+        {"protected-mode", "no"} /* the client is on another machine */};
     redis_config_t *config = redis_config_new();
     char why[256];
     for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
