@@ -20,10 +20,10 @@
 #include <unistd.h>
 
 #define CONNECTIONS_MAX 256
-#define IN_FLIGHT_MAX 4096
-#define DATA_BYTES_MAX 65536
+#define IN_FLIGHT_MAX   4096
+#define DATA_BYTES_MAX  65536
 #define FRAME_BYTES_MAX (DATA_BYTES_MAX + 256)
-#define IN_BYTES_MAX (1 << 18)
+#define IN_BYTES_MAX    (1 << 18)
 
 enum opcode { OP_CREATE = 1, OP_GET = 4, OP_SET = 5 };
 
@@ -189,7 +189,8 @@ static void fill(load_t *load, connection_t *c)
     while (c->outstanding < load->in_flight && load->to_send > 0 && bytes + FRAME_BYTES_MAX < sizeof out) {
         char path[96];
         if (load->op == OP_CREATE) {
-            snprintf(path, sizeof path, "/load-%d/%d-%llu", c->number, (int)getpid(), (unsigned long long)load->created++);
+            snprintf(path, sizeof path, "/load-%d/%d-%llu", c->number, (int)getpid(),
+                     (unsigned long long)load->created++);
         } else {
             snprintf(path, sizeof path, "/load-%d", c->number);
         }
@@ -274,7 +275,9 @@ int main(int argc, char **argv)
     }
     int count = atoi(argv[4]);
     load_t load = {
-        .op = strcmp(argv[3], "create") == 0 ? OP_CREATE : strcmp(argv[3], "set") == 0 ? OP_SET : OP_GET,
+        .op = strcmp(argv[3], "create") == 0 ? OP_CREATE
+              : strcmp(argv[3], "set") == 0  ? OP_SET
+                                             : OP_GET,
         .in_flight = (uint32_t)atoi(argv[5]),
         .to_send = strtoull(argv[6], NULL, 10),
         .data_bytes = strtoull(argv[7], NULL, 10),

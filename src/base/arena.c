@@ -11,7 +11,7 @@ struct arena_chunk {
 };
 
 #define CHUNK_BYTES_FIRST KIB(4)
-#define CHUNK_BYTES_MAX MIB(1)
+#define CHUNK_BYTES_MAX   MIB(1)
 
 void arena_init(arena_t *a, size_t bytes_max) { *a = (arena_t){.bytes_max = bytes_max}; }
 

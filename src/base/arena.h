@@ -31,7 +31,7 @@ bytes_t arena_copy(arena_t *a, bytes_t b);
 char *arena_strdup(arena_t *a, bytes_t b);
 char *arena_printf(arena_t *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-#define ARENA_NEW(a, type) ((type *)arena_zalloc((a), sizeof(type)))
+#define ARENA_NEW(a, type)      ((type *)arena_zalloc((a), sizeof(type)))
 #define ARENA_ARRAY(a, type, n) ((type *)arena_zalloc((a), sizeof(type) * (size_t)(n)))
 
 #endif

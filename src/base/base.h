@@ -12,16 +12,16 @@
 #include <string.h>
 #include <sys/types.h>
 
-#define MUST_CHECK __attribute__((warn_unused_result))
-#define PRINTF_LIKE(fmt, first) __attribute__((format(printf, fmt, first)))
-#define NORETURN __attribute__((noreturn))
-#define UNUSED __attribute__((unused))
-#define PACKED __attribute__((packed))
-#define LIKELY(x) __builtin_expect(!!(x), 1)
-#define UNLIKELY(x) __builtin_expect(!!(x), 0)
-#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define MUST_CHECK                      __attribute__((warn_unused_result))
+#define PRINTF_LIKE(fmt, first)         __attribute__((format(printf, fmt, first)))
+#define NORETURN                        __attribute__((noreturn))
+#define UNUSED                          __attribute__((unused))
+#define PACKED                          __attribute__((packed))
+#define LIKELY(x)                       __builtin_expect(!!(x), 1)
+#define UNLIKELY(x)                     __builtin_expect(!!(x), 0)
+#define ARRAY_LEN(a)                    (sizeof(a) / sizeof((a)[0]))
+#define MIN(a, b)                       ((a) < (b) ? (a) : (b))
+#define MAX(a, b)                       ((a) > (b) ? (a) : (b))
 #define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 #define KIB(n) ((size_t)(n) << 10)
@@ -62,7 +62,7 @@ const char *err_text(int err);
 int err_from_errno(int errno_value) MUST_CHECK;
 
 void assert_failed(const char *expr, const char *file, int line) NORETURN;
-#define ASSERT(expr) (LIKELY(expr) ? (void)0 : assert_failed(#expr, __FILE__, __LINE__))
+#define ASSERT(expr)  (LIKELY(expr) ? (void)0 : assert_failed(#expr, __FILE__, __LINE__))
 #define UNREACHABLE() assert_failed("unreachable", __FILE__, __LINE__)
 
 /* A borrowed run of bytes. `ptr` may be NULL only when `len` is 0 (a null value is ptr NULL, an empty one is not). */
@@ -71,12 +71,15 @@ typedef struct bytes {
     size_t len;
 } bytes_t;
 
-#define BYTES_NULL ((bytes_t){NULL, 0})
+#define BYTES_NULL   ((bytes_t){NULL, 0})
 #define BYTES_LIT(s) ((bytes_t){(const uint8_t *)(s), sizeof(s) - 1})
 
 static inline bytes_t bytes_of(const void *ptr, size_t len) { return (bytes_t){(const uint8_t *)ptr, len}; }
 static inline bytes_t bytes_str(const char *s) { return (bytes_t){(const uint8_t *)s, strlen(s)}; }
-static inline bool bytes_eq(bytes_t a, bytes_t b) { return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0); }
+static inline bool bytes_eq(bytes_t a, bytes_t b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
 bool bytes_eq_nocase(bytes_t a, bytes_t b);
 /* memcmp order, shorter first on a tie. */
 int bytes_cmp(bytes_t a, bytes_t b);
@@ -97,15 +100,57 @@ size_t mem_used(void);
 size_t mem_usable(const void *ptr);
 
 /* Unaligned loads and stores. be = network order (Kafka, Jute), le = host order on disk where Redis wants it. */
-static inline uint16_t load_be16(const void *p) { uint16_t v; memcpy(&v, p, 2); return __builtin_bswap16(v); }
-static inline uint32_t load_be32(const void *p) { uint32_t v; memcpy(&v, p, 4); return __builtin_bswap32(v); }
-static inline uint64_t load_be64(const void *p) { uint64_t v; memcpy(&v, p, 8); return __builtin_bswap64(v); }
-static inline void store_be16(void *p, uint16_t v) { v = __builtin_bswap16(v); memcpy(p, &v, 2); }
-static inline void store_be32(void *p, uint32_t v) { v = __builtin_bswap32(v); memcpy(p, &v, 4); }
-static inline void store_be64(void *p, uint64_t v) { v = __builtin_bswap64(v); memcpy(p, &v, 8); }
-static inline uint16_t load_le16(const void *p) { uint16_t v; memcpy(&v, p, 2); return v; }
-static inline uint32_t load_le32(const void *p) { uint32_t v; memcpy(&v, p, 4); return v; }
-static inline uint64_t load_le64(const void *p) { uint64_t v; memcpy(&v, p, 8); return v; }
+static inline uint16_t load_be16(const void *p)
+{
+    uint16_t v;
+    memcpy(&v, p, 2);
+    return __builtin_bswap16(v);
+}
+static inline uint32_t load_be32(const void *p)
+{
+    uint32_t v;
+    memcpy(&v, p, 4);
+    return __builtin_bswap32(v);
+}
+static inline uint64_t load_be64(const void *p)
+{
+    uint64_t v;
+    memcpy(&v, p, 8);
+    return __builtin_bswap64(v);
+}
+static inline void store_be16(void *p, uint16_t v)
+{
+    v = __builtin_bswap16(v);
+    memcpy(p, &v, 2);
+}
+static inline void store_be32(void *p, uint32_t v)
+{
+    v = __builtin_bswap32(v);
+    memcpy(p, &v, 4);
+}
+static inline void store_be64(void *p, uint64_t v)
+{
+    v = __builtin_bswap64(v);
+    memcpy(p, &v, 8);
+}
+static inline uint16_t load_le16(const void *p)
+{
+    uint16_t v;
+    memcpy(&v, p, 2);
+    return v;
+}
+static inline uint32_t load_le32(const void *p)
+{
+    uint32_t v;
+    memcpy(&v, p, 4);
+    return v;
+}
+static inline uint64_t load_le64(const void *p)
+{
+    uint64_t v;
+    memcpy(&v, p, 8);
+    return v;
+}
 static inline void store_le16(void *p, uint16_t v) { memcpy(p, &v, 2); }
 static inline void store_le32(void *p, uint32_t v) { memcpy(p, &v, 4); }
 static inline void store_le64(void *p, uint64_t v) { memcpy(p, &v, 8); }

@@ -57,7 +57,8 @@ static void integers_survive_text_and_back(void **state)
         assert_true(num_parse_i64(bytes_of(text, n), &back));
         assert_int_equal(back, cases[i]);
     }
-    const char *refused[] = {"", "-", "+1", " 1", "01", "-0", "1 ", "9223372036854775808", "-9223372036854775809", "1e3"};
+    const char *refused[] = {"",   "-", "+1", " 1", "01", "-0", "1 ", "9223372036854775808", "-9223372036854775809",
+                             "1e3"};
     for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
         int64_t v;
         assert_false(num_parse_i64(bytes_str(refused[i]), &v));

@@ -24,9 +24,25 @@ void buf_printf(buf_t *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Drops the first `n` bytes. */
 void buf_consume(buf_t *b, size_t n);
 
-static inline void buf_u8(buf_t *b, uint8_t v) { *buf_reserve(b, 1) = v; b->len += 1; }
-static inline void buf_be16(buf_t *b, uint16_t v) { store_be16(buf_reserve(b, 2), v); b->len += 2; }
-static inline void buf_be32(buf_t *b, uint32_t v) { store_be32(buf_reserve(b, 4), v); b->len += 4; }
-static inline void buf_be64(buf_t *b, uint64_t v) { store_be64(buf_reserve(b, 8), v); b->len += 8; }
+static inline void buf_u8(buf_t *b, uint8_t v)
+{
+    *buf_reserve(b, 1) = v;
+    b->len += 1;
+}
+static inline void buf_be16(buf_t *b, uint16_t v)
+{
+    store_be16(buf_reserve(b, 2), v);
+    b->len += 2;
+}
+static inline void buf_be32(buf_t *b, uint32_t v)
+{
+    store_be32(buf_reserve(b, 4), v);
+    b->len += 4;
+}
+static inline void buf_be64(buf_t *b, uint64_t v)
+{
+    store_be64(buf_reserve(b, 8), v);
+    b->len += 8;
+}
 
 #endif

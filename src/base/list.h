@@ -41,7 +41,7 @@ static inline void list_splice_back(list_t *to, list_t *from)
 #define LIST_FIRST(l, type, member) (list_empty(l) ? NULL : CONTAINER_OF((l)->next, type, member))
 /* Safe against removal of `it` in the body. */
 #define LIST_EACH(l, it, type, member)                                                                                 \
-    for (type *it = CONTAINER_OF((l)->next, type, member), *it##_next = CONTAINER_OF(it->member.next, type, member);    \
+    for (type *it = CONTAINER_OF((l)->next, type, member), *it##_next = CONTAINER_OF(it->member.next, type, member);   \
          &it->member != (l); it = it##_next, it##_next = CONTAINER_OF(it->member.next, type, member))
 
 #endif

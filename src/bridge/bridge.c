@@ -26,13 +26,14 @@ bridge_t *bridge_new(io_loop_t *loop, redis_t *redis)
     bridge->redis = redis;
     outbox_init(bridge);
     waiters_init(bridge);
-    add_command(bridge, "KAFKA.PRODUCE", -3, "write,denyoom", "Appends a record to a Kafka topic, in one step with keys.",
-                produce_command, produce_precondition);
+    add_command(bridge, "KAFKA.PRODUCE", -3, "write,denyoom",
+                "Appends a record to a Kafka topic, in one step with keys.", produce_command, produce_precondition);
     add_command(bridge, "KAFKA.WAIT", 2, "noscript", "Waits until this connection's records are in their partitions.",
                 waiters_command, NULL);
-    add_command(bridge, "KAFKA.OUTBOX", -2, "readonly", "Shows the records that wait for their partitions.", show_command,
+    add_command(bridge, "KAFKA.OUTBOX", -2, "readonly", "Shows the records that wait for their partitions.",
+                show_command, NULL);
+    add_command(bridge, "KAFKA.JOURNAL", -4, "write,noscript", "The outbox in the append-only file.", journal_command,
                 NULL);
-    add_command(bridge, "KAFKA.JOURNAL", -4, "write,noscript", "The outbox in the append-only file.", journal_command, NULL);
     redis_on_client_gone(redis, waiters_gone, bridge);
     redis_on_rewrite(redis, journal_emit, bridge);
     return bridge;

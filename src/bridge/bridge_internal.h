@@ -21,20 +21,26 @@
 #include "base/map.h"
 #include "bridge/bridge.h"
 
-#define HEADERS_COUNT_MAX  128
-#define OUTBOX_BYTES_MAX   MIB(1024) /* records beyond it are refused */
-#define DELIVER_PER_TURN   512     /* appended before the loop turns */
-#define RETRY_MS           250     /* after a partition refused */
-#define SYNC_MS            500     /* from an append to the sync that lets it be forgotten */
-#define ACK_RANGES_MAX     64      /* in one journal command */
-#define LAST_ERROR_BYTES   400
-#define PROBLEM_BYTES      512
+#define HEADERS_COUNT_MAX 128
+#define OUTBOX_BYTES_MAX  MIB(1024) /* records beyond it are refused */
+#define DELIVER_PER_TURN  512       /* appended before the loop turns */
+#define RETRY_MS          250       /* after a partition refused */
+#define SYNC_MS           500       /* from an append to the sync that lets it be forgotten */
+#define ACK_RANGES_MAX    64        /* in one journal command */
+#define LAST_ERROR_BYTES  400
+#define PROBLEM_BYTES     512
 
-typedef enum record_state { RECORD_UNWRITTEN, RECORD_DELAYED, RECORD_QUEUED, RECORD_PLACED, RECORD_SYNCING } record_state_t;
+typedef enum record_state {
+    RECORD_UNWRITTEN,
+    RECORD_DELAYED,
+    RECORD_QUEUED,
+    RECORD_PLACED,
+    RECORD_SYNCING
+} record_state_t;
 
 typedef struct outbox_record {
-    list_t node;  /* outbox->all, by number */
-    list_t queue; /* outbox->unwritten or topic->records */
+    list_t node;            /* outbox->all, by number */
+    list_t queue;           /* outbox->unwritten or topic->records */
     int64_t number, due_ms; /* due 0 = at once */
     int64_t added_ms;
     uint64_t placed_pass; /* the pass that chose its partition: not delivered in the same */
@@ -73,7 +79,7 @@ struct bridge {
     /* the outbox */
     list_t all, unwritten, topics;
     map_t topics_by_name;
-    map_t by_number; /* while loading */
+    map_t by_number;           /* while loading */
     outbox_record_t **delayed; /* a heap: the one that is due first is at 0 */
     size_t delayed_count, delayed_cap;
     size_t count, bytes, placed_count;

@@ -151,8 +151,7 @@ static bool deliver_topic(bridge_t *bridge, outbox_topic_t *t, int *budget)
         make_topic(bridge, t);
         return true;
     }
-    LIST_EACH(&t->records, r, outbox_record_t, queue)
-    {
+    LIST_EACH(&t->records, r, outbox_record_t, queue) {
         char message[KAFKA_MESSAGE_BYTES_MAX] = "";
         int64_t offset = -1;
         if (--*budget < 0) return false;
@@ -175,8 +174,7 @@ static void deliver(bridge_t *bridge)
 {
     int budget = DELIVER_PER_TURN;
     bridge->pass++;
-    LIST_EACH(&bridge->topics, t, outbox_topic_t, node)
-    {
+    LIST_EACH(&bridge->topics, t, outbox_topic_t, node) {
         bool more = !deliver_topic(bridge, t, &budget);
         outbox_topic_release(bridge, t);
         if (!more) continue;
@@ -188,8 +186,7 @@ static void deliver(bridge_t *bridge)
 static void take_written(bridge_t *bridge)
 {
     size_t delayed = bridge->delayed_count;
-    LIST_EACH(&bridge->unwritten, r, outbox_record_t, queue)
-    {
+    LIST_EACH(&bridge->unwritten, r, outbox_record_t, queue) {
         list_remove(&r->queue);
         outbox_queue(bridge, r);
     }
@@ -218,8 +215,7 @@ static void end_round(bridge_t *bridge)
     int64_t ranges[2 * ACK_RANGES_MAX];
     int ranges_count = 0;
     bool open = false; /* the last range may grow: nothing that must stay came between */
-    LIST_EACH(&bridge->all, r, outbox_record_t, node)
-    {
+    LIST_EACH(&bridge->all, r, outbox_record_t, node) {
         if (r->state != RECORD_SYNCING || bridge->round.failed) {
             if (r->state == RECORD_SYNCING) r->state = RECORD_PLACED;
             open = false;
@@ -270,8 +266,7 @@ static void on_sync_timer(io_timer_t *timer)
     map_t seen = MAP_INIT;
     if (bridge->round.active) return; /* its end arms the timer */
     bridge->round = (sync_round_t){.active = true, .outstanding = 1};
-    LIST_EACH(&bridge->all, r, outbox_record_t, node)
-    {
+    LIST_EACH(&bridge->all, r, outbox_record_t, node) {
         if (r->state != RECORD_PLACED) continue;
         r->state = RECORD_SYNCING;
         sync_once(bridge, &seen, r);
@@ -291,9 +286,11 @@ void deliver_start(bridge_t *bridge)
     if (!bridge->kafka) return;
     /* Without a sync of each entry, a power failure may leave a partition ahead of the file: its numbers are used. */
     if (bridge->producer_id >= 0)
-        bridge->next_number = MAX(bridge->next_number, kafka_producer_last_number(bridge->kafka, bridge->producer_id) + 1);
+        bridge->next_number =
+            MAX(bridge->next_number, kafka_producer_last_number(bridge->kafka, bridge->producer_id) + 1);
     if (bridge->count)
-        slog(SLOG_INFO, "bridge", "outbox read back", "records=%zu next_number=%" PRId64, bridge->count, bridge->next_number);
+        slog(SLOG_INFO, "bridge", "outbox read back", "records=%zu next_number=%" PRId64, bridge->count,
+             bridge->next_number);
     LIST_EACH(&bridge->all, r, outbox_record_t, node) outbox_queue(bridge, r);
     arm_due(bridge);
     bridge->hook = (io_hook_t){.rank = bridge->unordered ? HOOK_RANK_UNORDERED : HOOK_RANK, .run = on_turn};
@@ -310,8 +307,7 @@ void deliver_stop(bridge_t *bridge)
         io_timer_stop(&bridge->due_timer);
         io_timer_stop(&bridge->sync_timer);
     }
-    LIST_EACH(&bridge->all, r, outbox_record_t, node)
-    {
+    LIST_EACH(&bridge->all, r, outbox_record_t, node) {
         if (r->async) redis_async_drop(r->async);
         r->async = NULL;
     }

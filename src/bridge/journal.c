@@ -90,7 +90,10 @@ static void feed_two(bridge_t *bridge, const char *what, int64_t a, int64_t b)
     redis_feed(bridge->redis, w.argc, w.argv);
 }
 
-void journal_place(bridge_t *bridge, const outbox_record_t *r) { feed_two(bridge, "PLACE", r->number, r->record.partition); }
+void journal_place(bridge_t *bridge, const outbox_record_t *r)
+{
+    feed_two(bridge, "PLACE", r->number, r->record.partition);
+}
 
 void journal_due(bridge_t *bridge, int64_t old_number, int64_t new_number)
 {
@@ -112,8 +115,7 @@ void journal_emit(void *user, buf_t *out)
     if (bridge->producer_id < 0 && bridge->count == 0) return;
     words_of_state(&w, bridge);
     redis_append_command(out, w.argc, w.argv);
-    LIST_EACH(&bridge->all, r, outbox_record_t, node)
-    {
+    LIST_EACH(&bridge->all, r, outbox_record_t, node) {
         words_of_add(&w, r);
         redis_append_command(out, w.argc, w.argv);
     }
@@ -156,7 +158,8 @@ static bool load_add(bridge_t *bridge, redis_call_t *call)
         !number_at(call, 6, &partition) || number < 0 || number > KAFKA_NUMBER_MAX || partition > INT32_MAX)
         return false;
     for (int i = 0; i < headers_count; i++)
-        headers[i] = (kafka_header_t){redis_call_arg(call, ADD_WORDS + 2 * i), redis_call_arg(call, ADD_WORDS + 2 * i + 1)};
+        headers[i] =
+            (kafka_header_t){redis_call_arg(call, ADD_WORDS + 2 * i), redis_call_arg(call, ADD_WORDS + 2 * i + 1)};
     bool has_key = bytes_eq(redis_call_arg(call, 7), BYTES_LIT("K"));
     kafka_produce_t record = {
         .topic = redis_call_arg(call, 5),
@@ -209,8 +212,7 @@ static bool load_ack(bridge_t *bridge, redis_call_t *call)
     for (int i = 2; i < redis_call_argc(call); i += 2) {
         if (!number_at(call, i, &from) || !number_at(call, i + 1, &to)) return false;
         bridge->next_number = MAX(bridge->next_number, to + 1);
-        LIST_EACH(&bridge->all, r, outbox_record_t, node)
-        {
+        LIST_EACH(&bridge->all, r, outbox_record_t, node) {
             if (r->number > to) break;
             if (r->number >= from) forget(bridge, r);
         }

@@ -17,8 +17,7 @@ void outbox_init(bridge_t *bridge)
 void outbox_deinit(bridge_t *bridge)
 {
     LIST_EACH(&bridge->all, r, outbox_record_t, node) mem_free(r);
-    LIST_EACH(&bridge->topics, t, outbox_topic_t, node)
-    {
+    LIST_EACH(&bridge->topics, t, outbox_topic_t, node) {
         mem_free((void *)t->name.ptr);
         mem_free(t);
     }

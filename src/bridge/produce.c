@@ -45,7 +45,8 @@ static void on_produced(void *user, int32_t partition, int64_t offset, int16_t e
     redis_client_t *client = job->async ? redis_async_client(job->async) : job->client;
     char text[PROBLEM_BYTES];
     if (error != 0) {
-        snprintf(text, sizeof(text), "%s %.400s", kafka_error_name(error), message ? message : "the record was refused");
+        snprintf(text, sizeof(text), "%s %.400s", kafka_error_name(error),
+                 message ? message : "the record was refused");
         redis_reply_error(client, text);
     } else {
         produce__reply_place(client, partition, offset);

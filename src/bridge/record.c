@@ -32,7 +32,8 @@ static int read_once(const bytes_t *argv, int i, int last, produce_args_t *a, co
 static int read_number(const bytes_t *argv, int i, int last, produce_args_t *a, const char **ret_problem)
 {
     int64_t v;
-    bool is_partition = bytes_eq_nocase(argv[i], BYTES_LIT("PARTITION")), is_at = bytes_eq_nocase(argv[i], BYTES_LIT("AT"));
+    bool is_partition = bytes_eq_nocase(argv[i], BYTES_LIT("PARTITION")),
+         is_at = bytes_eq_nocase(argv[i], BYTES_LIT("AT"));
     if (!(is_partition || is_at) || i + 1 >= last) return 0;
     bool fits = num_parse_i64(argv[i + 1], &v) && v >= 0 && (is_at || v <= INT32_MAX);
     if (!fits) {

@@ -27,8 +27,7 @@ static void field(redis_client_t *client, const char *name, int64_t v)
 static void info(bridge_t *bridge, redis_client_t *client)
 {
     int64_t oldest_ms = 0, now_ms = io_wall_ms(bridge->loop);
-    LIST_EACH(&bridge->all, r, outbox_record_t, node)
-    {
+    LIST_EACH(&bridge->all, r, outbox_record_t, node) {
         if (!is_owed(r) || r->state == RECORD_DELAYED) continue;
         oldest_ms = MAX(now_ms - r->added_ms, 0);
         break;
@@ -71,11 +70,10 @@ static void list(bridge_t *bridge, redis_client_t *client, int64_t most)
 {
     int64_t n = 0, left;
     LIST_EACH(&bridge->all, r, outbox_record_t, node)
-    if (is_owed(r) && ++n == most) break;
+        if (is_owed(r) && ++n == most) break;
     redis_reply_array(client, (size_t)n);
     left = n;
-    LIST_EACH(&bridge->all, r, outbox_record_t, node)
-    {
+    LIST_EACH(&bridge->all, r, outbox_record_t, node) {
         if (left == 0) break;
         if (!is_owed(r)) continue;
         list_one(client, r);

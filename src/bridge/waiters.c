@@ -25,8 +25,7 @@ void waiters_init(bridge_t *bridge)
 void waiters_deinit(bridge_t *bridge)
 {
     size_t cursor = 0;
-    LIST_EACH(&bridge->waiters.waits, w, wait_t, node)
-    {
+    LIST_EACH(&bridge->waiters.waits, w, wait_t, node) {
         io_timer_stop(&w->timer);
         redis_async_drop(w->async);
         mem_free(w);
@@ -62,8 +61,7 @@ static void end_wait(wait_t *w)
 
 static void end_waits(bridge_t *bridge, uint64_t client_id)
 {
-    LIST_EACH(&bridge->waiters.waits, w, wait_t, node)
-    {
+    LIST_EACH(&bridge->waiters.waits, w, wait_t, node) {
         if (w->client_id != client_id) continue;
         end_wait(w); /* a connection waits once at a time */
         return;

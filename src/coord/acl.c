@@ -189,7 +189,7 @@ bool acl_fix(const zk_acl_t *asked, int32_t count, coord_who_t who, arena_t *are
         } else if (bytes_eq(a->id.scheme, BYTES_LIT("auth"))) {
             if (!add_proved(a, who, out, &made)) return false;
         } else if (bytes_eq(a->id.scheme, BYTES_LIT("digest")) ? digest_valid(a->id.id)
-                                                                : bytes_eq(a->id.scheme, BYTES_LIT("ip"))) {
+                                                               : bytes_eq(a->id.scheme, BYTES_LIT("ip"))) {
             ip_rule_t rule;
             if (bytes_eq(a->id.scheme, BYTES_LIT("ip")) && !parse_ip(a->id.id, &rule)) return false;
             out[made++] = *a;

@@ -259,7 +259,8 @@ static coord_zerr_t decode_create(const apply_t *a, int32_t type, jute_reader_t 
     if (type == ZK_OP_CREATE_TTL) {
         zk_create_ttl_request_t request;
         zk_create_ttl_request_get(r, &request);
-        args = (create_args_t){type, request.path, request.data, request.acl, request.acl_count, request.flags, request.ttl};
+        args = (create_args_t){type,          request.path, request.data, request.acl, request.acl_count,
+                               request.flags, request.ttl};
     } else {
         zk_create_request_t request;
         zk_create_request_get(r, &request);

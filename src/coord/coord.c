@@ -42,7 +42,6 @@ static void role(void *user, bool leader)
     }
 }
 
-
 static void turn(io_hook_t *hook)
 {
     coord_t *coord = CONTAINER_OF(hook, coord_t, hook);
@@ -65,7 +64,10 @@ static int load_state(coord_t *coord, snapshot_point_t *ret_point, bool *ret_fou
 static int open_alone(coord_t *coord, const snapshot_point_t *point, const quorum_owner_t *owner)
 {
     quorum_member_t self = {coord->options.server_id, "local"};
-    quorum_options_t options = {.dir = coord->dir, .id = coord->options.server_id, .members = &self, .members_count = 1,
+    quorum_options_t options = {.dir = coord->dir,
+                                .id = coord->options.server_id,
+                                .members = &self,
+                                .members_count = 1,
                                 .sync = coord->options.force_sync};
     return quorum_open(coord->loop, &options, point, owner, &coord->quorum);
 }
@@ -83,8 +85,12 @@ static int open_together(coord_t *coord, const snapshot_point_t *point, const qu
         buf_printf(&addresses, "%.64s:%u", o->members[i].host, o->members[i].port);
         buf_u8(&addresses, 0);
     }
-    quorum_options_t options = {.dir = coord->dir, .id = o->server_id, .members = members, .members_count = o->members_count,
-                                .sync = o->force_sync, .transport = quorum_net_transport(coord->quorum_net)};
+    quorum_options_t options = {.dir = coord->dir,
+                                .id = o->server_id,
+                                .members = members,
+                                .members_count = o->members_count,
+                                .sync = o->force_sync,
+                                .transport = quorum_net_transport(coord->quorum_net)};
     err = quorum_open(coord->loop, &options, point, owner, &coord->quorum);
     if (err == 0) quorum_net_attach(coord->quorum_net, coord->quorum);
     buf_deinit(&addresses);
@@ -94,7 +100,8 @@ static int open_together(coord_t *coord, const snapshot_point_t *point, const qu
 
 static int open_quorum(coord_t *coord, const snapshot_point_t *point)
 {
-    quorum_owner_t owner = {coord__apply, coord__dropped, role, coord__snapshot_read, coord__snapshot_restore, failed, coord};
+    quorum_owner_t owner = {coord__apply, coord__dropped, role, coord__snapshot_read, coord__snapshot_restore,
+                            failed,       coord};
     return coord->options.members_count > 1 ? open_together(coord, point, &owner) : open_alone(coord, point, &owner);
 }
 
@@ -159,9 +166,13 @@ coord_zerr_t coord_get(const coord_t *coord, const char *path, bytes_t *ret_data
     return ZOK;
 }
 
-bool coord_exists(const coord_t *coord, const char *path) { return tree_find(&coord->state.tree, bytes_str(path)) != NULL; }
+bool coord_exists(const coord_t *coord, const char *path)
+{
+    return tree_find(&coord->state.tree, bytes_str(path)) != NULL;
+}
 
-coord_zerr_t coord_children(const coord_t *coord, const char *path, void (*each)(void *user, const char *name), void *user)
+coord_zerr_t coord_children(const coord_t *coord, const char *path, void (*each)(void *user, const char *name),
+                            void *user)
 {
     const znode_t *node = tree_find(&coord->state.tree, bytes_str(path));
     if (node == NULL) return ZNO_NODE;
@@ -187,11 +198,19 @@ void coord_figures(const coord_t *coord, coord_figures_t *ret_figures)
     const state_t *state = &coord->state;
     quorum_figures_t disk = quorum_figures(coord->quorum);
     *ret_figures = (coord_figures_t){
-        .znodes = state->tree.count, .data_bytes = state->tree.data_bytes, .ephemerals = state->ephemerals_count,
-        .sessions = state->sessions.by_id.count, .outstanding = coord->outstanding, .applied = coord->applied,
-        .syncs = disk.syncs, .sync_ns_total = disk.sync_ns_total, .sync_ns_max = disk.sync_ns_max,
-        .snapshots = coord->snapshots, .log_bytes = quorum_log_bytes(coord->quorum),
-        .snapshot_bytes = coord->snapshot_bytes, .leader = quorum_leads(coord->quorum),
+        .znodes = state->tree.count,
+        .data_bytes = state->tree.data_bytes,
+        .ephemerals = state->ephemerals_count,
+        .sessions = state->sessions.by_id.count,
+        .outstanding = coord->outstanding,
+        .applied = coord->applied,
+        .syncs = disk.syncs,
+        .sync_ns_total = disk.sync_ns_total,
+        .sync_ns_max = disk.sync_ns_max,
+        .snapshots = coord->snapshots,
+        .log_bytes = quorum_log_bytes(coord->quorum),
+        .snapshot_bytes = coord->snapshot_bytes,
+        .leader = quorum_leads(coord->quorum),
         .voters = quorum_voters(coord->quorum),
     };
     for (int kind = 0; kind < COORD_WATCH_KINDS; kind++) {

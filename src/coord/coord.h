@@ -69,12 +69,18 @@ coord_zerr_t coord_children(const coord_t *coord, const char *path, void (*each)
 int64_t coord_last_zxid(const coord_t *coord);
 
 /* One atomic change of several nodes (one zxid), with world:anyone ACL. */
-typedef enum coord_op_kind { COORD_CREATE, COORD_CREATE_EPHEMERAL, COORD_SET, COORD_DELETE, COORD_CHECK } coord_op_kind_t;
+typedef enum coord_op_kind {
+    COORD_CREATE,
+    COORD_CREATE_EPHEMERAL,
+    COORD_SET,
+    COORD_DELETE,
+    COORD_CHECK
+} coord_op_kind_t;
 typedef struct coord_op {
     coord_op_kind_t kind;
     const char *path;
-    bytes_t data;    /* CREATE, SET */
-    int32_t version; /* SET, DELETE, CHECK; -1 = any */
+    bytes_t data;      /* CREATE, SET */
+    int32_t version;   /* SET, DELETE, CHECK; -1 = any */
     bool make_parents; /* CREATE: persistent parents that are missing */
 } coord_op_t;
 
@@ -108,14 +114,14 @@ typedef struct coord_member {
 } coord_member_t;
 
 typedef struct coord_options {
-    const char *dir;        /* holds log and snapshots */
-    uint8_t server_id;      /* myid, 1.. */
-    uint32_t tick_time_ms;  /* 2000 */
-    uint32_t snapshot_entries; /* snapshot after so many applied entries (snapCount, 100,000) */
-    bool extended_types;    /* TTL nodes; true */
-    bool force_sync;        /* forceSync: sync each commit before answering; true */
-    bool skip_acl;          /* skipACL */
-    bool enforce_quota;     /* enforceQuota */
+    const char *dir;             /* holds log and snapshots */
+    uint8_t server_id;           /* myid, 1.. */
+    uint32_t tick_time_ms;       /* 2000 */
+    uint32_t snapshot_entries;   /* snapshot after so many applied entries (snapCount, 100,000) */
+    bool extended_types;         /* TTL nodes; true */
+    bool force_sync;             /* forceSync: sync each commit before answering; true */
+    bool skip_acl;               /* skipACL */
+    bool enforce_quota;          /* enforceQuota */
     uint32_t container_check_ms; /* znode.container.checkIntervalMs, 60,000 */
     /* When durability is lost (a failed sync, a corrupt entry) nothing may go on; NULL logs a line and ends the process. */
     void (*fatal)(void *user, const char *what, int err);

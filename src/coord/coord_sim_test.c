@@ -11,9 +11,9 @@
 
 #include <cmocka.h>
 
-#define SEEDS 150
-#define CRASHES 12
-#define KEYS 8
+#define SEEDS     150
+#define CRASHES   12
+#define KEYS      8
 #define IN_FLIGHT 5
 
 typedef struct life life_t;

@@ -6,7 +6,10 @@
 
 static uint64_t now_ms(const coord_t *coord) { return io_now_ns(coord->loop) / 1000000; }
 
-static uint32_t bucket_at(const coord_t *coord, uint64_t ms) { return (uint32_t)(ms / coord->options.tick_time_ms) + 1; }
+static uint32_t bucket_at(const coord_t *coord, uint64_t ms)
+{
+    return (uint32_t)(ms / coord->options.tick_time_ms) + 1;
+}
 
 static void put(coord_t *coord, session_t *session, uint64_t timeout_ms)
 {
@@ -20,13 +23,15 @@ static void put(coord_t *coord, session_t *session, uint64_t timeout_ms)
 void coord_session_touch(coord_t *coord, int64_t session_id, int32_t timeout_ms)
 {
     session_t *session = sessions_find(&coord->state.sessions, session_id);
-    if (session != NULL && !session->closing && session->own_server == 0) put(coord, session, (uint64_t)MAX(timeout_ms, 0));
+    if (session != NULL && !session->closing && session->own_server == 0)
+        put(coord, session, (uint64_t)MAX(timeout_ms, 0));
 }
 
 void coord__expiry_welcome(coord_t *coord, int64_t session_id)
 {
     session_t *session = sessions_find(&coord->state.sessions, session_id);
-    if (coord->quorum != NULL && quorum_leads(coord->quorum)) coord_session_touch(coord, session_id, session->timeout_ms);
+    if (coord->quorum != NULL && quorum_leads(coord->quorum))
+        coord_session_touch(coord, session_id, session->timeout_ms);
 }
 
 static void expire_one(coord_t *coord, session_t *session)

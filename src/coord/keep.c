@@ -58,9 +58,12 @@ void coord__keep_run(coord_t *coord)
     }
     if (coord->state.snapshotting) {
         int done = snapshot_step(coord->snapshot, COORD_SNAPSHOT_STEP_BYTES);
-        if (done < 0) end(coord);
-        else if (done == 0) io_loop_wake(coord->loop);
-        else coord->snapshot_written = true;
+        if (done < 0)
+            end(coord);
+        else if (done == 0)
+            io_loop_wake(coord->loop);
+        else
+            coord->snapshot_written = true;
     }
     finish(coord);
 }
@@ -81,8 +84,10 @@ int coord__snapshot_read(void *user, uint64_t index, uint8_t **ret_data, size_t 
     mem_free(path);
     if (err != 0) return err;
     err = snapshot_peek(bytes_of(*ret_data, *ret_bytes), &point);
-    if (err != 0) mem_free(*ret_data);
-    else *ret_configuration = point.configuration;
+    if (err != 0)
+        mem_free(*ret_data);
+    else
+        *ret_configuration = point.configuration;
     return err;
 }
 

@@ -20,8 +20,8 @@ static coord_result_t *add_part(const apply_t *a, coord_result_t *ret, int32_t *
 /* What the protocol lets into a multi. */
 static bool multi_may_hold(int32_t type)
 {
-    return type == ZK_OP_CREATE || type == ZK_OP_CREATE2 || type == ZK_OP_CREATE_CONTAINER || type == ZK_OP_CREATE_TTL ||
-           type == ZK_OP_DELETE || type == ZK_OP_SET_DATA || type == ZK_OP_CHECK;
+    return type == ZK_OP_CREATE || type == ZK_OP_CREATE2 || type == ZK_OP_CREATE_CONTAINER ||
+           type == ZK_OP_CREATE_TTL || type == ZK_OP_DELETE || type == ZK_OP_SET_DATA || type == ZK_OP_CHECK;
 }
 
 /* After a refusal the other parts are only counted, by skipping their bytes: the reply has one result for each. */

@@ -2,9 +2,9 @@
  * of proposal, because batches are applied in order and a batch's slots are its commands in order. */
 #include "coord/coord_internal.h"
 
-#define ENTRY_FORMAT 1
+#define ENTRY_FORMAT       1
 #define ENTRY_HEADER_BYTES 16
-#define COMMAND_IDS_MAX 1024
+#define COMMAND_IDS_MAX    1024
 
 static coord_batch_t *batch_new(void)
 {

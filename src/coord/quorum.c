@@ -99,7 +99,8 @@ static int append_entries(quorum_t *q, const struct raft_event *event, struct ra
         entry->index = index + i;
         entry->term = raft_entry->term;
         list_push_back(&q->entries, &entry->node);
-        if (err == 0) err = wal_append(&q->wal, entry->index, entry->term, entry->type, entry->buf, entry->payload_bytes);
+        if (err == 0)
+            err = wal_append(&q->wal, entry->index, entry->term, entry->type, entry->buf, entry->payload_bytes);
     }
     if (event->type != RAFT_SUBMIT) raft_free(update->entries.batch[0].batch);
     if (batch_allocated(q, event, update->entries.batch)) raft_free(update->entries.batch);
@@ -143,8 +144,10 @@ static void commit_soon(quorum_t *q)
     q->committing_generation = q->generation;
     q->committing_ns = io_hrtime_ns(q->loop);
     /* Alone there is one batch at a time; among several, those of a turn share a sync. */
-    if (quorum_voters(q) <= 1) log_commit_now(q->wal.log, &q->commit, committed);
-    else log_commit(q->wal.log, &q->commit, committed);
+    if (quorum_voters(q) <= 1)
+        log_commit_now(q->wal.log, &q->commit, committed);
+    else
+        log_commit(q->wal.log, &q->commit, committed);
 }
 
 /* ---- the wheel ----------------------------------------------------------------------------------------------------- */
@@ -216,8 +219,10 @@ int quorum__step(quorum_t *q, struct raft_event *event)
     int err = carry_out(q, event, &update);
     if (err != 0) return err;
     if (q->stored + 1 < wal_end(&q->wal) && !q->opening) {
-        if (q->sync) commit_soon(q);
-        else err = entries_persisted(q, wal_end(&q->wal) - 1);
+        if (q->sync)
+            commit_soon(q);
+        else
+            err = entries_persisted(q, wal_end(&q->wal) - 1);
     }
     quorum__arm(q);
     return err;
@@ -310,7 +315,8 @@ uint64_t quorum_leader(const quorum_t *q)
 uint32_t quorum_voters(const quorum_t *q)
 {
     uint32_t voters = 0;
-    for (unsigned i = 0; i < q->raft.configuration.n; i++) voters += q->raft.configuration.servers[i].role == RAFT_VOTER;
+    for (unsigned i = 0; i < q->raft.configuration.n; i++)
+        voters += q->raft.configuration.servers[i].role == RAFT_VOTER;
     return voters;
 }
 
@@ -318,8 +324,10 @@ int quorum_submit(quorum_t *q, uint8_t *buf, size_t payload_bytes, void *tag)
 {
     if (!quorum_leads(q)) return ERR_STATE;
     quorum_entry_t *entry = quorum__entry_new(buf, payload_bytes, RAFT_COMMAND, tag);
-    struct raft_entry raft_entry = {.term = raft_current_term(&q->raft), .type = RAFT_COMMAND,
-                                    .buf = {buf + WAL_HEADROOM_BYTES, payload_bytes}, .batch = entry};
+    struct raft_entry raft_entry = {.term = raft_current_term(&q->raft),
+                                    .type = RAFT_COMMAND,
+                                    .buf = {buf + WAL_HEADROOM_BYTES, payload_bytes},
+                                    .batch = entry};
     struct raft_event event = {.type = RAFT_SUBMIT, .submit = {&raft_entry, 1}};
     int err = quorum__step(q, &event);
     if (err == ERR_STATE && entry->index == 0) { /* a leadership transfer is under way */
@@ -342,8 +350,8 @@ int quorum_point(quorum_t *q, snapshot_point_t *ret_point)
 {
     uint8_t *copy = mem_alloc(q->configuration.len + 1);
     memcpy(copy, q->configuration.ptr, q->configuration.len);
-    *ret_point = (snapshot_point_t){q->applied, q->applied_term, q->configuration_index,
-                                    bytes_of(copy, q->configuration.len)};
+    *ret_point =
+        (snapshot_point_t){q->applied, q->applied_term, q->configuration_index, bytes_of(copy, q->configuration.len)};
     return 0;
 }
 

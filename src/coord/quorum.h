@@ -58,8 +58,8 @@ typedef struct quorum_options {
     uint64_t id;
     const quorum_member_t *members; /* of a new cluster; ignored when there is one on disk */
     int members_count;
-    quorum_transport_t *transport; /* NULL with one member */
-    bool sync;                     /* false: do not wait for the disk (forceSync=no) */
+    quorum_transport_t *transport;              /* NULL with one member */
+    bool sync;                                  /* false: do not wait for the disk (forceSync=no) */
     uint32_t election_timeout_ms, heartbeat_ms; /* 0 = libraft's */
 } quorum_options_t;
 

@@ -6,10 +6,10 @@
 
 #include <raft.h>
 
-#define QUORUM_READ_BYTES MIB(1)       /* of the log at a time */
+#define QUORUM_READ_BYTES              MIB(1) /* of the log at a time */
 #define QUORUM_MESSAGE_ARENA_BYTES_MAX MIB(1) /* the entries' heads of one message */
-#define QUORUM_TRAILING_ENTRIES 1024    /* kept below a snapshot for members that lag a little */
-#define QUORUM_VOTE_BYTES_MAX 128
+#define QUORUM_TRAILING_ENTRIES        1024   /* kept below a snapshot for members that lag a little */
+#define QUORUM_VOTE_BYTES_MAX          128
 
 struct quorum {
     io_loop_t *loop;
@@ -27,7 +27,7 @@ struct quorum {
     wal_t wal;
     list_t entries; /* quorum_entry_t, appended and not yet applied, by index */
     uint64_t applied;
-    uint64_t stored; /* told to libraft as persisted */
+    uint64_t stored;     /* told to libraft as persisted */
     uint64_t generation; /* changes when the log's tail is cut: syncs under way then say nothing */
 
     log_commit_t commit;

@@ -7,11 +7,12 @@
  * given up and made anew. */
 #include "coord/quorum_net.h"
 
-#define HELLO "TRVPEER1"
-#define HELLO_BYTES 16
+#define HELLO           "TRVPEER1"
+#define HELLO_BYTES     16
 #define FRAME_BYTES_MAX (MIB(1024) + MIB(16))
-#define OUT_BYTES_MAX MIB(64) /* unsent to one server: more is dropped, but a larger single frame goes when nothing waits */
-#define RETRY_MS 200
+#define OUT_BYTES_MAX                                                                                                  \
+    MIB(64) /* unsent to one server: more is dropped, but a larger single frame goes when nothing waits */
+#define RETRY_MS       200
 #define CONNECT_MS_MAX 1000
 #define SILENCE_MS_MAX 1500 /* frames unanswered for so long: the connection is dead */
 
@@ -168,13 +169,19 @@ static ssize_t incoming_data(net_conn_t *conn, uint8_t *data, size_t len)
 
 static void incoming_close(net_conn_t *conn) { mem_free(net_conn_user(conn)); }
 
-#define LIMITS {.in_bytes_max = FRAME_BYTES_MAX + 4, .out_bytes_high = FRAME_BYTES_MAX * 2,                                 \
-                .out_bytes_max = FRAME_BYTES_MAX * 2, .conns_max = 1024}
+#define LIMITS                                                                                                         \
+    {                                                                                                                  \
+        .in_bytes_max = FRAME_BYTES_MAX + 4, .out_bytes_high = FRAME_BYTES_MAX * 2,                                    \
+        .out_bytes_max = FRAME_BYTES_MAX * 2, .conns_max = 1024                                                        \
+    }
 
-static const net_service_t incoming = {.name = "raft", .on_open = incoming_open, .on_data = incoming_data,
-                                       .on_close = incoming_close, .limits = LIMITS};
-static const net_service_t outgoing = {.name = "raft-out", .on_open = outgoing_open, .on_data = outgoing_data,
-                                       .on_close = outgoing_close, .limits = LIMITS};
+static const net_service_t incoming = {
+    .name = "raft", .on_open = incoming_open, .on_data = incoming_data, .on_close = incoming_close, .limits = LIMITS};
+static const net_service_t outgoing = {.name = "raft-out",
+                                       .on_open = outgoing_open,
+                                       .on_data = outgoing_data,
+                                       .on_close = outgoing_close,
+                                       .limits = LIMITS};
 
 /* ---- life ---------------------------------------------------------------------------------------------------------- */
 

@@ -11,10 +11,10 @@
 
 #include <cmocka.h>
 
-#define SEEDS 20
+#define SEEDS   20
 #define SERVERS 3
-#define KEYS 6
-#define ROUNDS 12
+#define KEYS    6
+#define ROUNDS  12
 
 typedef struct ensemble ensemble_t;
 
@@ -104,7 +104,10 @@ static void ask(ensemble_t *e, int key)
     *p = (pending_t){.server = s, .key = key, .value = ++e->asked[key], .busy = true};
     snprintf(path, sizeof(path), "/keys/k%d", key);
     snprintf(text, sizeof(text), "%llu", (unsigned long long)p->value);
-    coord_op_t op = {.kind = e->keys_made ? COORD_SET : COORD_CREATE, .path = path, .data = bytes_str(text), .version = -1,
+    coord_op_t op = {.kind = e->keys_made ? COORD_SET : COORD_CREATE,
+                     .path = path,
+                     .data = bytes_str(text),
+                     .version = -1,
                      .make_parents = !e->keys_made};
     coord_submit(s->coord, &op, 1, &p->request, acknowledged);
 }

@@ -23,8 +23,13 @@ static int add_entry(void *user, const wal_entry_t *entry)
 /* The record's last field is the vector of entries: its count is written over, and the elements follow. */
 static int put_append(quorum_t *q, buf_t *frame, const struct raft_append_entries *m)
 {
-    zk_raft_append_t record = {m->version, (int64_t)m->term, (int64_t)m->prev_log_index, (int64_t)m->prev_log_term,
-                               (int64_t)m->leader_commit, NULL, 0};
+    zk_raft_append_t record = {m->version,
+                               (int64_t)m->term,
+                               (int64_t)m->prev_log_index,
+                               (int64_t)m->prev_log_term,
+                               (int64_t)m->leader_commit,
+                               NULL,
+                               0};
     PUT(frame, raft_append, &record);
     store_be32(frame->ptr + frame->len - 4, m->n_entries);
     uint64_t next = m->prev_log_index + 1, last = m->prev_log_index + m->n_entries;
@@ -40,8 +45,9 @@ static int put_snapshot(quorum_t *q, buf_t *frame, const struct raft_install_sna
     bytes_t configuration;
     int err = q->owner.snapshot(q->owner.user, m->last_index, &data, &bytes, &configuration);
     if (err != 0) return err;
-    zk_raft_snapshot_t record = {m->version, (int64_t)m->term, (int64_t)m->last_index, (int64_t)m->last_term,
-                                 (int64_t)m->conf_index, configuration, bytes_of(data, bytes)};
+    zk_raft_snapshot_t record = {
+        m->version,    (int64_t)m->term,     (int64_t)m->last_index, (int64_t)m->last_term, (int64_t)m->conf_index,
+        configuration, bytes_of(data, bytes)};
     PUT(frame, raft_snapshot, &record);
     mem_free(data);
     mem_free((void *)configuration.ptr);
@@ -56,27 +62,34 @@ static int put_message(quorum_t *q, buf_t *frame, const struct raft_message *mes
     case RAFT_INSTALL_SNAPSHOT: return put_snapshot(q, frame, &message->install_snapshot);
     case RAFT_APPEND_ENTRIES_RESULT: {
         const struct raft_append_entries_result *m = &message->append_entries_result;
-        zk_raft_append_result_t record = {m->version, (int64_t)m->term, (int64_t)m->rejected, (int64_t)m->last_log_index,
-                                          m->features, m->capacity};
+        zk_raft_append_result_t record = {
+            m->version, (int64_t)m->term, (int64_t)m->rejected, (int64_t)m->last_log_index, m->features, m->capacity};
         PUT(frame, raft_append_result, &record);
         return 0;
     }
     case RAFT_REQUEST_VOTE: {
         const struct raft_request_vote *m = &message->request_vote;
-        zk_raft_vote_t record = {m->version, (int64_t)m->term, (int64_t)m->candidate_id, (int64_t)m->last_log_index,
-                                 (int64_t)m->last_log_term, m->disrupt_leader, m->pre_vote};
+        zk_raft_vote_t record = {m->version,
+                                 (int64_t)m->term,
+                                 (int64_t)m->candidate_id,
+                                 (int64_t)m->last_log_index,
+                                 (int64_t)m->last_log_term,
+                                 m->disrupt_leader,
+                                 m->pre_vote};
         PUT(frame, raft_vote, &record);
         return 0;
     }
     case RAFT_REQUEST_VOTE_RESULT: {
         const struct raft_request_vote_result *m = &message->request_vote_result;
-        zk_raft_vote_result_t record = {m->version, (int64_t)m->term, m->vote_granted, m->pre_vote, m->features, m->capacity};
+        zk_raft_vote_result_t record = {m->version,  (int64_t)m->term, m->vote_granted,
+                                        m->pre_vote, m->features,      m->capacity};
         PUT(frame, raft_vote_result, &record);
         return 0;
     }
     case RAFT_TIMEOUT_NOW: {
         const struct raft_timeout_now *m = &message->timeout_now;
-        zk_raft_timeout_now_t record = {m->version, (int64_t)m->term, (int64_t)m->last_log_index, (int64_t)m->last_log_term};
+        zk_raft_timeout_now_t record = {m->version, (int64_t)m->term, (int64_t)m->last_log_index,
+                                        (int64_t)m->last_log_term};
         PUT(frame, raft_timeout_now, &record);
         return 0;
     }
@@ -103,7 +116,8 @@ static bool get_append(jute_reader_t *r, struct raft_append_entries *m)
     zk_raft_append_t record;
     zk_raft_append_get(r, &record);
     if (r->bad || record.entries_count < 0) return false;
-    *m = (struct raft_append_entries){.version = (unsigned char)record.version, .term = (raft_term)record.term,
+    *m = (struct raft_append_entries){.version = (unsigned char)record.version,
+                                      .term = (raft_term)record.term,
                                       .prev_log_index = (raft_index)record.prev_index,
                                       .prev_log_term = (raft_term)record.prev_term,
                                       .leader_commit = (raft_index)record.leader_commit,
@@ -117,8 +131,10 @@ static bool get_append(jute_reader_t *r, struct raft_append_entries *m)
     ASSERT(block != NULL);
     for (int32_t i = 0; i < record.entries_count; i++) {
         bytes_t data = record.entries[i].data;
-        m->entries[i] = (struct raft_entry){.term = (raft_term)record.entries[i].term, .type = record.entries[i].type,
-                                            .buf = {at, data.len}, .batch = block};
+        m->entries[i] = (struct raft_entry){.term = (raft_term)record.entries[i].term,
+                                            .type = record.entries[i].type,
+                                            .buf = {at, data.len},
+                                            .batch = block};
         if (data.len > 0) memcpy(at, data.ptr, data.len);
         at += (data.len + 7) & ~(size_t)7;
     }
@@ -130,7 +146,8 @@ static bool get_snapshot(jute_reader_t *r, struct raft_install_snapshot *m)
     zk_raft_snapshot_t record;
     zk_raft_snapshot_get(r, &record);
     if (r->bad) return false;
-    *m = (struct raft_install_snapshot){.version = (unsigned char)record.version, .term = (raft_term)record.term,
+    *m = (struct raft_install_snapshot){.version = (unsigned char)record.version,
+                                        .term = (raft_term)record.term,
                                         .last_index = (raft_index)record.last_index,
                                         .last_term = (raft_term)record.last_term,
                                         .conf_index = (raft_index)record.configuration_index};
@@ -153,23 +170,27 @@ static bool get_message(jute_reader_t *r, struct raft_message *message)
         zk_raft_append_result_t record;
         zk_raft_append_result_get(r, &record);
         message->append_entries_result = (struct raft_append_entries_result){
-            (unsigned char)record.version, (raft_term)record.term, (raft_index)record.rejected, (raft_index)record.last_index,
-            (unsigned short)record.features, (unsigned short)record.capacity};
+            (unsigned char)record.version, (raft_term)record.term,          (raft_index)record.rejected,
+            (raft_index)record.last_index, (unsigned short)record.features, (unsigned short)record.capacity};
         return !r->bad;
     }
     case RAFT_REQUEST_VOTE: {
         zk_raft_vote_t record;
         zk_raft_vote_get(r, &record);
-        message->request_vote = (struct raft_request_vote){
-            (unsigned char)record.version, (raft_term)record.term, (raft_id)record.candidate, (raft_index)record.last_index,
-            (raft_term)record.last_term, record.disrupt, record.pre_vote};
+        message->request_vote = (struct raft_request_vote){(unsigned char)record.version,
+                                                           (raft_term)record.term,
+                                                           (raft_id)record.candidate,
+                                                           (raft_index)record.last_index,
+                                                           (raft_term)record.last_term,
+                                                           record.disrupt,
+                                                           record.pre_vote};
         return !r->bad;
     }
     case RAFT_REQUEST_VOTE_RESULT: {
         zk_raft_vote_result_t record;
         zk_raft_vote_result_get(r, &record);
         message->request_vote_result = (struct raft_request_vote_result){
-            (unsigned char)record.version, (raft_term)record.term, record.granted, record.pre_vote,
+            (unsigned char)record.version,   (raft_term)record.term,         record.granted, record.pre_vote,
             (unsigned short)record.features, (unsigned short)record.capacity};
         return !r->bad;
     }

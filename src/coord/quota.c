@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #define LIMITS_NAME "zookeeper_limits"
-#define STATS_NAME "zookeeper_stats"
+#define STATS_NAME  "zookeeper_stats"
 
 static const int set_marker; /* any address that is not NULL: the map is used as a set */
 
@@ -143,8 +143,10 @@ void quota_rebuild(quotas_t *quotas, tree_t *tree)
 {
     map_deinit(&quotas->limited);
     const znode_t *top = tree_find(tree, BYTES_LIT(QUOTA_ROOT));
-    for (const znode_t *node = top; node != NULL && path_within(znode_path(node), BYTES_LIT(QUOTA_ROOT)); node = tree_next(node)) {
+    for (const znode_t *node = top; node != NULL && path_within(znode_path(node), BYTES_LIT(QUOTA_ROOT));
+         node = tree_next(node)) {
         bytes_t target;
-        if (quota_target(znode_path(node), LIMITS_NAME, &target)) map_put(&quotas->limited, target, (void *)&set_marker);
+        if (quota_target(znode_path(node), LIMITS_NAME, &target))
+            map_put(&quotas->limited, target, (void *)&set_marker);
     }
 }

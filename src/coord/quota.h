@@ -28,8 +28,10 @@ bool quota_exceeded(const quotas_t *quotas, const tree_t *tree, bytes_t path, in
 /* After a node came, went or changed by `bytes`: keeps the statistics and the set of limits. `touch` runs before a
  * statistics node is changed. */
 typedef void (*quota_touch_cb)(void *user, znode_t *node);
-void quota_created(quotas_t *quotas, tree_t *tree, const znode_t *node, int64_t bytes, quota_touch_cb touch, void *user);
-void quota_deleted(quotas_t *quotas, tree_t *tree, const znode_t *node, int64_t bytes, quota_touch_cb touch, void *user);
+void quota_created(quotas_t *quotas, tree_t *tree, const znode_t *node, int64_t bytes, quota_touch_cb touch,
+                   void *user);
+void quota_deleted(quotas_t *quotas, tree_t *tree, const znode_t *node, int64_t bytes, quota_touch_cb touch,
+                   void *user);
 void quota_changed(quotas_t *quotas, tree_t *tree, bytes_t path, int64_t bytes, quota_touch_cb touch, void *user);
 /* After a snapshot was loaded: finds the limits anew. */
 void quota_rebuild(quotas_t *quotas, tree_t *tree);

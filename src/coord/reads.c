@@ -3,7 +3,8 @@
 #include "coord/coord_internal.h"
 #include "coord/path.h"
 
-static coord_zerr_t find_readable(const coord_t *coord, bytes_t path, coord_who_t who, int perms, const znode_t **ret_node)
+static coord_zerr_t find_readable(const coord_t *coord, bytes_t path, coord_who_t who, int perms,
+                                  const znode_t **ret_node)
 {
     const znode_t *node = tree_find(&coord->state.tree, path);
     if (node == NULL) return ZNO_NODE;
@@ -13,7 +14,8 @@ static coord_zerr_t find_readable(const coord_t *coord, bytes_t path, coord_who_
 }
 
 /* The one read that leaves its watch when there is no node. Without READ it leaves none (from ZooKeeper 3.9 on). */
-coord_zerr_t coord_read_exists(coord_t *coord, bytes_t path, coord_who_t who, coord_watcher_t *watcher, coord_stat_t *ret_stat)
+coord_zerr_t coord_read_exists(coord_t *coord, bytes_t path, coord_who_t who, coord_watcher_t *watcher,
+                               coord_stat_t *ret_stat)
 {
     if (path.len > 0 && memchr(path.ptr, '\0', path.len) != NULL) return ZBAD_ARGUMENTS;
     const znode_t *node;
@@ -46,7 +48,8 @@ coord_zerr_t coord_read_children(coord_t *coord, bytes_t path, coord_who_t who, 
     if (watcher != NULL) coord_watch_add(coord, watcher, COORD_WATCH_CHILDREN, path, COORD_WATCH_STANDARD);
     size_t prefix = node == coord->state.tree.root ? 1 : node->path_bytes + 1;
     size_t bytes = 0;
-    for (const znode_t *child = node->first_child; child != NULL; child = child->next) bytes += 4 + child->path_bytes - prefix;
+    for (const znode_t *child = node->first_child; child != NULL; child = child->next)
+        bytes += 4 + child->path_bytes - prefix;
     *ret_children = (coord_children_t){node->first_child, (int32_t)node->children_count, bytes};
     znode_stat(node, ret_stat);
     return ZOK;
@@ -81,8 +84,10 @@ coord_zerr_t coord_read_descendants(coord_t *coord, bytes_t path, coord_who_t wh
     const znode_t *last = node;
     while (last != NULL && last->next == NULL) last = last->parent;
     const znode_t *stop = last == NULL ? NULL : last->next;
-    if (node == coord->state.tree.root) count = (int32_t)coord->state.tree.count - 1;
-    else for (const znode_t *at = node; at != stop; at = tree_next(at)) count++;
+    if (node == coord->state.tree.root)
+        count = (int32_t)coord->state.tree.count - 1;
+    else
+        for (const znode_t *at = node; at != stop; at = tree_next(at)) count++;
     *ret_count = count;
     return ZOK;
 }
@@ -109,7 +114,8 @@ int coord_changed_since(const coord_t *coord, bytes_t path, coord_since_t what, 
 bool coord_session_valid(const coord_t *coord, int64_t session_id, bytes_t passwd)
 {
     const session_t *session = sessions_find(&coord->state.sessions, session_id);
-    if (session == NULL || session->closing || session->own_server != 0 || passwd.len != COORD_PASSWD_BYTES) return false;
+    if (session == NULL || session->closing || session->own_server != 0 || passwd.len != COORD_PASSWD_BYTES)
+        return false;
     uint8_t differs = 0;
     for (size_t i = 0; i < COORD_PASSWD_BYTES; i++) differs |= session->passwd[i] ^ passwd.ptr[i];
     return differs == 0;
@@ -121,13 +127,16 @@ void coord_session_listen(coord_t *coord, void (*closed)(void *user, int64_t ses
     coord->state.session_closed_user = user;
 }
 
-void coord_session_each(const coord_t *coord, void (*each)(void *user, int64_t session_id, int32_t timeout_ms,
-                                                           int64_t expires_in_ms, uint32_t ephemerals), void *user)
+void coord_session_each(const coord_t *coord,
+                        void (*each)(void *user, int64_t session_id, int32_t timeout_ms, int64_t expires_in_ms,
+                                     uint32_t ephemerals),
+                        void *user)
 {
     size_t cursor = 0;
     int64_t now_ms = (int64_t)(io_now_ns(coord->loop) / 1000000);
     for (session_t *s; (s = sessions_next(&coord->state.sessions, &cursor)) != NULL;) {
-        each(user, s->id, s->timeout_ms, (int64_t)s->bucket * coord->options.tick_time_ms - now_ms, s->ephemerals_count);
+        each(user, s->id, s->timeout_ms, (int64_t)s->bucket * coord->options.tick_time_ms - now_ms,
+             s->ephemerals_count);
     }
 }
 
@@ -140,7 +149,8 @@ void coord_watch_add(coord_t *coord, coord_watcher_t *watcher, coord_watch_kind_
     watches_add(&coord->state.watches, watcher, kind, path, mode);
 }
 
-bool coord_watch_has(const coord_t *coord, const coord_watcher_t *watcher, coord_watch_kind_t kind, bytes_t path, int mode)
+bool coord_watch_has(const coord_t *coord, const coord_watcher_t *watcher, coord_watch_kind_t kind, bytes_t path,
+                     int mode)
 {
     return watches_has(&coord->state.watches, watcher, kind, path, mode);
 }

@@ -17,10 +17,10 @@ typedef struct coord_result {
     int32_t type; /* ZK_OP_… */
     coord_zerr_t err;
     int64_t zxid;
-    bytes_t path;       /* create: the node's real path */
-    coord_stat_t stat;  /* create2, setData, setACL */
-    int32_t failed_index;  /* multi: the first failed part, or -1 */
-    int32_t parts_count;   /* multi */
+    bytes_t path;         /* create: the node's real path */
+    coord_stat_t stat;    /* create2, setData, setACL */
+    int32_t failed_index; /* multi: the first failed part, or -1 */
+    int32_t parts_count;  /* multi */
     struct coord_result *parts;
     int64_t session_id; /* createSession */
     const uint8_t *passwd;
@@ -54,8 +54,10 @@ bool coord_session_valid(const coord_t *coord, int64_t session_id, bytes_t passw
 void coord_session_touch(coord_t *coord, int64_t session_id, int32_t timeout_ms);
 /* `closed` runs when a session's end is applied, whoever asked for it. One listener. */
 void coord_session_listen(coord_t *coord, void (*closed)(void *user, int64_t session_id), void *user);
-void coord_session_each(const coord_t *coord, void (*each)(void *user, int64_t session_id, int32_t timeout_ms,
-                                                           int64_t expires_in_ms, uint32_t ephemerals), void *user);
+void coord_session_each(const coord_t *coord,
+                        void (*each)(void *user, int64_t session_id, int32_t timeout_ms, int64_t expires_in_ms,
+                                     uint32_t ephemerals),
+                        void *user);
 /* The passwordless identity of the process's own session, which owns what coord_submit creates. */
 int64_t coord_own_session(const coord_t *coord);
 
@@ -86,7 +88,8 @@ void coord_watcher_init(coord_watcher_t *watcher,
 void coord_watcher_deinit(coord_t *coord, coord_watcher_t *watcher);
 void coord_watch_add(coord_t *coord, coord_watcher_t *watcher, coord_watch_kind_t kind, bytes_t path, int mode);
 /* mode 0 = any. */
-bool coord_watch_has(const coord_t *coord, const coord_watcher_t *watcher, coord_watch_kind_t kind, bytes_t path, int mode);
+bool coord_watch_has(const coord_t *coord, const coord_watcher_t *watcher, coord_watch_kind_t kind, bytes_t path,
+                     int mode);
 bool coord_watch_remove(coord_t *coord, coord_watcher_t *watcher, coord_watch_kind_t kind, bytes_t path, int mode);
 void coord_watch_each(const coord_t *coord, coord_watch_kind_t kind,
                       void (*each)(void *user, bytes_t path, const coord_watcher_t *watcher), void *user);
@@ -112,7 +115,8 @@ bytes_t coord_children_next(coord_children_t *children);
 coord_zerr_t coord_read_acl(coord_t *coord, bytes_t path, coord_who_t who, const zk_acl_t **ret_acl, int32_t *ret_count,
                             bool *ret_masked, coord_stat_t *ret_stat);
 coord_zerr_t coord_read_descendants(coord_t *coord, bytes_t path, coord_who_t who, int32_t *ret_count);
-void coord_read_ephemerals(const coord_t *coord, int64_t session_id, void (*each)(void *user, bytes_t path), void *user);
+void coord_read_ephemerals(const coord_t *coord, int64_t session_id, void (*each)(void *user, bytes_t path),
+                           void *user);
 /* For setWatches: what happened to the node since `zxid`; 0 = nothing. */
 typedef enum coord_since { COORD_SINCE_DATA, COORD_SINCE_EXISTS, COORD_SINCE_CHILDREN } coord_since_t;
 int coord_changed_since(const coord_t *coord, bytes_t path, coord_since_t what, int64_t zxid);

@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define MAGIC "TRVSNAP1"
-#define MAGIC_BYTES 8
+#define MAGIC            "TRVSNAP1"
+#define MAGIC_BYTES      8
 #define BLOCK_HEAD_BYTES 8
-#define BLOCK_BYTES_AIM KIB(128)
-#define PATH_CHARS_MAX 4096
-#define FILE_BYTES_MAX ((size_t)16 << 30)
+#define BLOCK_BYTES_AIM  KIB(128)
+#define PATH_CHARS_MAX   4096
+#define FILE_BYTES_MAX   ((size_t)16 << 30)
 
 enum { TAG_HEAD = 1, TAG_SESSION, TAG_ACL, TAG_NODE, TAG_TAIL };
 
@@ -57,9 +57,10 @@ static int block_write(snapshot_writer_t *w)
 
 static void put_node(snapshot_writer_t *w, const znode_t *node)
 {
-    zk_snapshot_node_t record = {
-        znode_path(node), znode_data(node), (int32_t)node->acl->number, node->czxid, node->mzxid, node->pzxid,
-        node->ctime_ms, node->mtime_ms, node->version, node->cversion, node->aversion, node->owner};
+    zk_snapshot_node_t record = {znode_path(node), znode_data(node), (int32_t)node->acl->number,
+                                 node->czxid,      node->mzxid,      node->pzxid,
+                                 node->ctime_ms,   node->mtime_ms,   node->version,
+                                 node->cversion,   node->aversion,   node->owner};
     PUT_RECORD(w, TAG_NODE, snapshot_node, &record);
     w->nodes++;
     if (w->block.len >= BLOCK_BYTES_AIM && w->err == 0) w->err = block_write(w);
@@ -70,8 +71,12 @@ static void touch(state_t *state, znode_t *node) { put_node(state->snapshot_user
 static void put_tables(snapshot_writer_t *w, const snapshot_point_t *point)
 {
     const state_t *state = w->state;
-    zk_snapshot_head_t head = {state->zxid, state->time_ms, (int64_t)point->index, (int64_t)point->term,
-                               (int64_t)point->configuration_index, point->configuration};
+    zk_snapshot_head_t head = {state->zxid,
+                               state->time_ms,
+                               (int64_t)point->index,
+                               (int64_t)point->term,
+                               (int64_t)point->configuration_index,
+                               point->configuration};
     PUT_RECORD(w, TAG_HEAD, snapshot_head, &head);
     size_t cursor = 0;
     for (session_t *s; (s = sessions_next(&state->sessions, &cursor)) != NULL;) {
@@ -199,8 +204,9 @@ static int load_head(loader_t *l, jute_reader_t *r)
     l->head_seen = true;
     l->state->zxid = head.zxid;
     l->state->time_ms = head.time_ms;
-    *l->point = (snapshot_point_t){(uint64_t)head.raft_index, (uint64_t)head.raft_term, (uint64_t)head.configuration_index,
-                                   bytes_of(tree_copy_data(head.configuration), head.configuration.len)};
+    *l->point =
+        (snapshot_point_t){(uint64_t)head.raft_index, (uint64_t)head.raft_term, (uint64_t)head.configuration_index,
+                           bytes_of(tree_copy_data(head.configuration), head.configuration.len)};
     return 0;
 }
 
@@ -312,8 +318,10 @@ int snapshot_parse(bytes_t file, state_t *state, snapshot_point_t *ret_point)
     }
     mem_free(l.acls);
     arena_deinit(&l.arena);
-    if (err == 0) quota_rebuild(&state->quotas, &state->tree);
-    else mem_free((void *)ret_point->configuration.ptr);
+    if (err == 0)
+        quota_rebuild(&state->quotas, &state->tree);
+    else
+        mem_free((void *)ret_point->configuration.ptr);
     return err;
 }
 
@@ -321,12 +329,14 @@ int snapshot_peek(bytes_t file, snapshot_point_t *ret_point)
 {
     zk_snapshot_head_t head;
     size_t skip = MAGIC_BYTES + BLOCK_HEAD_BYTES + 1;
-    if (file.len < skip || memcmp(file.ptr, MAGIC, MAGIC_BYTES) != 0 || file.ptr[skip - 1] != TAG_HEAD) return ERR_CORRUPT;
+    if (file.len < skip || memcmp(file.ptr, MAGIC, MAGIC_BYTES) != 0 || file.ptr[skip - 1] != TAG_HEAD)
+        return ERR_CORRUPT;
     jute_reader_t r = jute_reader(bytes_of(file.ptr + skip, file.len - skip), NULL);
     zk_snapshot_head_get(&r, &head);
     if (r.bad) return ERR_CORRUPT;
-    *ret_point = (snapshot_point_t){(uint64_t)head.raft_index, (uint64_t)head.raft_term, (uint64_t)head.configuration_index,
-                                    bytes_of(tree_copy_data(head.configuration), head.configuration.len)};
+    *ret_point =
+        (snapshot_point_t){(uint64_t)head.raft_index, (uint64_t)head.raft_term, (uint64_t)head.configuration_index,
+                           bytes_of(tree_copy_data(head.configuration), head.configuration.len)};
     return 0;
 }
 
@@ -355,7 +365,8 @@ static void find_newest(void *user, const char *name, bool is_dir)
     newest->found = true;
 }
 
-static int load_file(io_loop_t *loop, const char *path, state_t *state, snapshot_point_t *ret_point, uint64_t *ret_bytes)
+static int load_file(io_loop_t *loop, const char *path, state_t *state, snapshot_point_t *ret_point,
+                     uint64_t *ret_bytes)
 {
     uint8_t *data;
     size_t bytes;

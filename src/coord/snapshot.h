@@ -34,7 +34,8 @@ void snapshot_end(snapshot_writer_t *writer);
 
 /* Loads the newest whole snapshot of `dir` into an empty state; ERR_NOT_FOUND when there is none. The configuration
  * is malloc'd. */
-int snapshot_load(io_loop_t *loop, const char *dir, state_t *state, snapshot_point_t *ret_point, uint64_t *ret_bytes) MUST_CHECK;
+int snapshot_load(io_loop_t *loop, const char *dir, state_t *state, snapshot_point_t *ret_point,
+                  uint64_t *ret_bytes) MUST_CHECK;
 /* Loads one from bytes (as another server sent it). */
 int snapshot_parse(bytes_t file, state_t *state, snapshot_point_t *ret_point) MUST_CHECK;
 /* One snapshot's file: its name, and its point without the rest (the configuration is malloc'd). */

@@ -189,8 +189,8 @@ coord_zerr_t apply__create_session(const apply_t *a, bytes_t body, coord_result_
     jute_reader_t r = jute_reader(body, &a->state->arena);
     zk_create_session_command_get(&r, &command);
     if (r.bad) return ZMARSHALLING_ERROR;
-    session_t *session = sessions_add(&a->state->sessions, command.session_id, command.time_out, command.passwd,
-                                      command.own_server);
+    session_t *session =
+        sessions_add(&a->state->sessions, command.session_id, command.time_out, command.passwd, command.own_server);
     ret->session_id = session->id;
     ret->passwd = session->passwd;
     return ZOK;

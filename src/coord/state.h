@@ -16,7 +16,7 @@
 #include "coord/watches.h"
 
 #define STATE_MULTI_PARTS_MAX 65536
-#define STATE_OP_LOCAL_MULTI (-1000) /* coord_submit's; no client can send it */
+#define STATE_OP_LOCAL_MULTI  (-1000) /* coord_submit's; no client can send it */
 
 typedef enum change_kind { CHANGE_CREATE, CHANGE_DELETE, CHANGE_SET } change_kind_t;
 
@@ -24,7 +24,7 @@ typedef enum change_kind { CHANGE_CREATE, CHANGE_DELETE, CHANGE_SET } change_kin
 typedef struct change {
     change_kind_t kind;
     znode_t *node;
-    znode_t *parent;        /* CREATE, DELETE */
+    znode_t *parent;         /* CREATE, DELETE */
     int32_t parent_cversion; /* before */
     int64_t parent_pzxid;
     uint8_t *data; /* SET: the old data */

@@ -5,9 +5,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const int32_t types[] = {ZK_OP_CREATE, ZK_OP_DELETE, ZK_OP_SET_DATA, ZK_OP_SET_ACL, ZK_OP_CHECK, ZK_OP_MULTI, ZK_OP_CREATE2,
-                                ZK_OP_CREATE_CONTAINER, ZK_OP_DELETE_CONTAINER, ZK_OP_CREATE_TTL, ZK_OP_CREATE_SESSION,
-                                ZK_OP_CLOSE_SESSION, STATE_OP_LOCAL_MULTI, ZK_OP_RECONFIG, 99};
+static const int32_t types[] = {
+    ZK_OP_CREATE,         ZK_OP_DELETE,        ZK_OP_SET_DATA,         ZK_OP_SET_ACL,          ZK_OP_CHECK,
+    ZK_OP_MULTI,          ZK_OP_CREATE2,       ZK_OP_CREATE_CONTAINER, ZK_OP_DELETE_CONTAINER, ZK_OP_CREATE_TTL,
+    ZK_OP_CREATE_SESSION, ZK_OP_CLOSE_SESSION, STATE_OP_LOCAL_MULTI,   ZK_OP_RECONFIG,         99};
 
 static void fuzz_commands(bytes_t input)
 {
@@ -38,7 +39,9 @@ static void fuzz_snapshot(bytes_t input)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0) return 0;
-    if (data[0] & 1) fuzz_commands(bytes_of(data + 1, size - 1));
-    else fuzz_snapshot(bytes_of(data + 1, size - 1));
+    if (data[0] & 1)
+        fuzz_commands(bytes_of(data + 1, size - 1));
+    else
+        fuzz_snapshot(bytes_of(data + 1, size - 1));
     return 0;
 }

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#define SESSION 0x1234
+#define SESSION       0x1234
 #define RANDOM_ROUNDS 20000
 
 static const zk_acl_t world = {31, {{(const uint8_t *)"world", 5}, {(const uint8_t *)"anyone", 6}}};
@@ -62,7 +62,10 @@ static coord_zerr_t create(fixture_t *f, const char *path, int flags)
 {
     return APPLY(f, ZK_OP_CREATE, create_request, bytes_str(path), BYTES_LIT("d"), (zk_acl_t *)&world, 1, flags);
 }
-static coord_zerr_t delete(fixture_t *f, const char *path) { return APPLY(f, ZK_OP_DELETE, delete_request, bytes_str(path), -1); }
+static coord_zerr_t delete (fixture_t *f, const char *path)
+{
+    return APPLY(f, ZK_OP_DELETE, delete_request, bytes_str(path), -1);
+}
 static coord_zerr_t set(fixture_t *f, const char *path, const char *data, int version)
 {
     return APPLY(f, ZK_OP_SET_DATA, set_data_request, bytes_str(path), bytes_str(data), version);
@@ -97,8 +100,9 @@ static uint64_t digest_of(const state_t *s)
     for (const znode_t *node = s->tree.root; node != NULL; node = tree_next(node)) {
         coord_stat_t stat;
         znode_stat(node, &stat);
-        int64_t fields[] = {stat.czxid, stat.mzxid, stat.ctime_ms, stat.mtime_ms, stat.version, stat.cversion, stat.aversion,
-                            stat.ephemeral_owner, stat.data_length, stat.num_children, stat.pzxid};
+        int64_t fields[] = {stat.czxid,       stat.mzxid,        stat.ctime_ms, stat.mtime_ms,
+                            stat.version,     stat.cversion,     stat.aversion, stat.ephemeral_owner,
+                            stat.data_length, stat.num_children, stat.pzxid};
         uint64_t h = hash_bytes(node->path, node->path_bytes) * 31 + hash_bytes(fields, sizeof(fields));
         h = h * 31 + hash_bytes(node->data, node->data_bytes) + (node->data == NULL);
         sum += h * 31 + hash_bytes(node->acl->wire.ptr, node->acl->wire.len) + (uint64_t)node->owner;
@@ -117,7 +121,7 @@ static void sequence_numbers_count_every_create(void **state)
     assert_int_equal(create(f, "/a/x", 0), ZOK);
     assert_int_equal(create(f, "/a/s-", 2), ZOK);
     assert_true(bytes_eq(f->result.path, BYTES_LIT("/a/s-0000000001")));
-    assert_int_equal(delete(f, "/a/x"), ZOK);
+    assert_int_equal(delete (f, "/a/x"), ZOK);
     assert_int_equal(create(f, "/a/s-", 3), ZOK);
     assert_true(bytes_eq(f->result.path, BYTES_LIT("/a/s-0000000002")));
     coord_stat_t stat;
@@ -137,10 +141,11 @@ static void errors_come_in_zookeepers_order(void **state)
     assert_int_equal(create(f, "/e/x", 0), ZNO_CHILDREN_FOR_EPHEMERALS);
     assert_int_equal(set(f, "/e", "1", 4), ZBAD_VERSION);
     assert_int_equal(set(f, "/x", "1", 4), ZNO_NODE);
-    assert_int_equal(delete(f, "/zookeeper/quota"), ZBAD_ARGUMENTS);
+    assert_int_equal(delete (f, "/zookeeper/quota"), ZBAD_ARGUMENTS);
     assert_int_equal(APPLY(f, ZK_OP_CREATE, create_request, BYTES_LIT("/b"), BYTES_NULL, NULL, 0, 0), ZINVALID_ACL);
-    assert_int_equal(APPLY(f, ZK_OP_CREATE_TTL, create_ttl_request, BYTES_LIT("/b"), BYTES_NULL, (zk_acl_t *)&world, 1, 5, 0),
-                     ZBAD_ARGUMENTS);
+    assert_int_equal(
+        APPLY(f, ZK_OP_CREATE_TTL, create_ttl_request, BYTES_LIT("/b"), BYTES_NULL, (zk_acl_t *)&world, 1, 5, 0),
+        ZBAD_ARGUMENTS);
     assert_int_equal(apply(f, ZK_OP_CREATE, BYTES_LIT("\0\0")), ZMARSHALLING_ERROR);
 }
 
@@ -166,14 +171,14 @@ static void watches_fire_as_zookeepers_do(void **state)
     watches_add(w, &f->watcher, COORD_WATCH_DATA, BYTES_LIT("/a"), COORD_WATCH_STANDARD);
     watches_add(w, &f->watcher, COORD_WATCH_CHILDREN, BYTES_LIT("/a"), COORD_WATCH_STANDARD);
     watches_add(w, &f->watcher, COORD_WATCH_CHILDREN, BYTES_LIT("/"), COORD_WATCH_STANDARD);
-    assert_int_equal(delete(f, "/a"), ZOK);
+    assert_int_equal(delete (f, "/a"), ZOK);
     assert_string_equal(take_events(f), "2:/a 4:/ "); /* told of the delete once, then the parent's change */
     assert_int_equal(create(f, "/a", 0), ZOK);
     assert_string_equal(take_events(f), ""); /* all were used up */
     watches_add(w, &f->watcher, COORD_WATCH_DATA, BYTES_LIT("/a"), COORD_WATCH_RECURSIVE);
     assert_int_equal(create(f, "/a/b", 0), ZOK);
     assert_int_equal(set(f, "/a/b", "x", -1), ZOK);
-    assert_int_equal(delete(f, "/a/b"), ZOK);
+    assert_int_equal(delete (f, "/a/b"), ZOK);
     assert_string_equal(take_events(f), "1:/a/b 3:/a/b 2:/a/b "); /* never children-changed */
     assert_true(watches_remove(w, &f->watcher, COORD_WATCH_DATA, BYTES_LIT("/a"), 0));
     assert_int_equal(w->tables[COORD_WATCH_DATA].count, 0);
@@ -187,7 +192,8 @@ static void quotas_count_and_refuse(void **state)
     assert_int_equal(create(f, "/q", 0), ZOK);
     assert_int_equal(create(f, "/zookeeper/quota/q", 0), ZOK);
     assert_int_equal(create(f, "/zookeeper/quota/q/zookeeper_limits", 0), ZOK);
-    assert_int_equal(set(f, "/zookeeper/quota/q/zookeeper_limits", "count=-1,bytes=-1=;byteHardLimit=10;countHardLimit=3", -1), ZOK);
+    assert_int_equal(
+        set(f, "/zookeeper/quota/q/zookeeper_limits", "count=-1,bytes=-1=;byteHardLimit=10;countHardLimit=3", -1), ZOK);
     assert_int_equal(create(f, "/zookeeper/quota/q/zookeeper_stats", 0), ZOK);
     assert_int_equal(create(f, "/q/1", 0), ZOK);
     assert_int_equal(create(f, "/q/2", 0), ZOK);
@@ -201,8 +207,22 @@ static void quotas_count_and_refuse(void **state)
 static void paths_are_checked_as_java_does(void **state)
 {
     static const char *const good[] = {"/", "/a", "/a/b", "/...", "/.a", "/a.", "/a..b", "/\xc3\xa9", "/\xe4\xb8\xad"};
-    static const char *const bad[] = {"", "a", "/a/", "//", "/a//b", "/.", "/..", "/a/./b", "/a/../b", "/a\x01", "/\x7f",
-                                      "/\xc2\x80", "/\xee\x80\x80", "/\xf0\x9f\x98\x80", "/\xef\xbf\xbf", "/\xff"};
+    static const char *const bad[] = {"",
+                                      "a",
+                                      "/a/",
+                                      "//",
+                                      "/a//b",
+                                      "/.",
+                                      "/..",
+                                      "/a/./b",
+                                      "/a/../b",
+                                      "/a\x01",
+                                      "/\x7f",
+                                      "/\xc2\x80",
+                                      "/\xee\x80\x80",
+                                      "/\xf0\x9f\x98\x80",
+                                      "/\xef\xbf\xbf",
+                                      "/\xff"};
     for (size_t i = 0; i < ARRAY_LEN(good); i++) assert_true(path_valid(bytes_str(good[i])));
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) assert_false(path_valid(bytes_str(bad[i])));
 }
@@ -213,11 +233,13 @@ static void acls_decide(void **state)
     coord_who_t who = {ids, 2}, nobody = {NULL, 0};
     acls_t acls;
     acls_init(&acls);
-    zk_acl_t list[] = {{ACL_READ, {BYTES_LIT("ip"), BYTES_LIT("10.1.0.0/16")}}, {ACL_WRITE, {BYTES_LIT("digest"), BYTES_LIT("u:h")}},
+    zk_acl_t list[] = {{ACL_READ, {BYTES_LIT("ip"), BYTES_LIT("10.1.0.0/16")}},
+                       {ACL_WRITE, {BYTES_LIT("digest"), BYTES_LIT("u:h")}},
                        {ACL_CREATE, {BYTES_LIT("world"), BYTES_LIT("anyone")}}};
     acl_t *acl = acl_intern(&acls, list, 3), *same = acl_intern(&acls, list, 3);
     assert_ptr_equal(acl, same);
-    assert_true(acl_allows(acl, ACL_READ, who) && acl_allows(acl, ACL_WRITE, who) && acl_allows(acl, ACL_CREATE, nobody));
+    assert_true(acl_allows(acl, ACL_READ, who) && acl_allows(acl, ACL_WRITE, who) &&
+                acl_allows(acl, ACL_CREATE, nobody));
     assert_false(acl_allows(acl, ACL_READ, nobody) || acl_allows(acl, ACL_DELETE, who));
     acl_unref(&acls, same);
     acl_unref(&acls, acl);
@@ -245,18 +267,23 @@ static void random_path(fixture_t *f, char out[32])
 static void put_part(fixture_t *f, buf_t *body)
 {
     char path[32], data[32];
-    static const int32_t types[] = {ZK_OP_CREATE, ZK_OP_CREATE, ZK_OP_DELETE, ZK_OP_SET_DATA, ZK_OP_CHECK, ZK_OP_CREATE2};
+    static const int32_t types[] = {ZK_OP_CREATE,   ZK_OP_CREATE, ZK_OP_DELETE,
+                                    ZK_OP_SET_DATA, ZK_OP_CHECK,  ZK_OP_CREATE2};
     int32_t type = types[next_random(f, ARRAY_LEN(types))];
     random_path(f, path);
     snprintf(data, sizeof(data), "%u", next_random(f, 100000));
     zk_multi_header_t header = {type, false, -1};
-    zk_create_request_t create_request = {bytes_str(path), bytes_str(data), (zk_acl_t *)&world, 1, (int32_t)next_random(f, 4)};
+    zk_create_request_t create_request = {bytes_str(path), bytes_str(data), (zk_acl_t *)&world, 1,
+                                          (int32_t)next_random(f, 4)};
     zk_delete_request_t delete_request = {bytes_str(path), -1};
     zk_set_data_request_t set_request = {bytes_str(path), bytes_str(data), (int32_t)next_random(f, 3) - 1};
     uint8_t *at = zk_multi_header_put(buf_reserve(body, 256), &header), *start = at;
-    if (type == ZK_OP_DELETE || type == ZK_OP_CHECK) at = zk_delete_request_put(at, &delete_request);
-    else if (type == ZK_OP_SET_DATA) at = zk_set_data_request_put(at, &set_request);
-    else at = zk_create_request_put(at, &create_request);
+    if (type == ZK_OP_DELETE || type == ZK_OP_CHECK)
+        at = zk_delete_request_put(at, &delete_request);
+    else if (type == ZK_OP_SET_DATA)
+        at = zk_set_data_request_put(at, &set_request);
+    else
+        at = zk_create_request_put(at, &create_request);
     body->len += (size_t)(at - start) + zk_multi_header_size(&header);
 }
 

@@ -87,13 +87,18 @@ bytes_t znode_name(const znode_t *node)
 void znode_stat(const znode_t *node, coord_stat_t *ret_stat)
 {
     *ret_stat = (coord_stat_t){
-        .czxid = node->czxid, .mzxid = node->mzxid, .ctime_ms = node->ctime_ms, .mtime_ms = node->mtime_ms,
+        .czxid = node->czxid,
+        .mzxid = node->mzxid,
+        .ctime_ms = node->ctime_ms,
+        .mtime_ms = node->mtime_ms,
         .version = node->version,
         /* Stored: creates. Shown: changes, each child that is gone having made two. Wraps as Java's does. */
         .cversion = (int32_t)((uint32_t)node->cversion * 2 - node->children_count),
         .aversion = node->aversion,
         .ephemeral_owner = znode_kind_of(node->owner) == ZNODE_EPHEMERAL ? node->owner : 0,
-        .data_length = (int32_t)node->data_bytes, .num_children = (int32_t)node->children_count, .pzxid = node->pzxid,
+        .data_length = (int32_t)node->data_bytes,
+        .num_children = (int32_t)node->children_count,
+        .pzxid = node->pzxid,
     };
 }
 

@@ -37,8 +37,8 @@ struct znode {
 
 /* The ephemeralOwner of nodes that no session owns, as ZooKeeper stores them. */
 #define OWNER_CONTAINER INT64_MIN
-#define OWNER_TTL_MASK ((int64_t)0xff00000000000000u)
-#define TTL_MS_MAX ((int64_t)0x000000ffffffffff)
+#define OWNER_TTL_MASK  ((int64_t)0xff00000000000000u)
+#define TTL_MS_MAX      ((int64_t)0x000000ffffffffff)
 
 typedef enum znode_kind { ZNODE_PERSISTENT, ZNODE_EPHEMERAL, ZNODE_CONTAINER, ZNODE_TTL } znode_kind_t;
 static inline znode_kind_t znode_kind_of(int64_t owner)

@@ -3,12 +3,12 @@
 
 #include "base/hash.h"
 
-#define CONTROL_BIT 0x20
+#define CONTROL_BIT       0x20
 #define RAFT_COMMAND_TYPE 1 /* enum raft_entry_type's RAFT_COMMAND */
 #define SEGMENT_BYTES_MAX MIB(64)
-#define AHEAD_BYTES KIB(256) /* a commit of one small entry then seldom writes more than the page it is in */
-#define CRC_AT 17
-#define ATTRIBUTES_AT 21
+#define AHEAD_BYTES       KIB(256) /* a commit of one small entry then seldom writes more than the page it is in */
+#define CRC_AT            17
+#define ATTRIBUTES_AT     21
 
 int wal_open(io_loop_t *loop, const char *dir, uint64_t first_index, wal_t *ret_wal)
 {
@@ -66,9 +66,9 @@ static size_t put_record_head(uint8_t *payload, uint8_t type, size_t payload_byt
 {
     uint8_t inner[24];
     size_t n = 0;
-    inner[n++] = 0;              /* attributes */
-    inner[n++] = 0;              /* timestamp delta */
-    inner[n++] = 0;              /* offset delta */
+    inner[n++] = 0;                 /* attributes */
+    inner[n++] = 0;                 /* timestamp delta */
+    inner[n++] = 0;                 /* offset delta */
     n += varint_put(inner + n, -1); /* key: null */
     n += varint_put(inner + n, (int64_t)payload_bytes + 1);
     inner[n++] = type;
@@ -141,8 +141,8 @@ static int load_window(wal_t *wal, uint64_t index, size_t bytes_max)
     return 0;
 }
 
-int wal_read(wal_t *wal, uint64_t index, uint64_t last, size_t bytes_max, int (*each)(void *user, const wal_entry_t *entry),
-             void *user, uint64_t *ret_next)
+int wal_read(wal_t *wal, uint64_t index, uint64_t last, size_t bytes_max,
+             int (*each)(void *user, const wal_entry_t *entry), void *user, uint64_t *ret_next)
 {
     int err = load_window(wal, index, bytes_max);
     if (err != 0) return err;

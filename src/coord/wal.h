@@ -11,8 +11,8 @@
 #include "base/buf.h"
 #include "log/log.h"
 
-#define WAL_HEADROOM_BYTES 80
-#define WAL_TAIL_BYTES 1
+#define WAL_HEADROOM_BYTES  80
+#define WAL_TAIL_BYTES      1
 #define WAL_ENTRY_BYTES_MAX MIB(16)
 
 typedef struct wal {
@@ -40,7 +40,7 @@ int wal_trim(wal_t *wal, uint64_t index) MUST_CHECK;     /* drops what is below,
 int wal_restart(wal_t *wal, uint64_t index) MUST_CHECK;  /* drops everything */
 /* Calls `each` for the entries from `index` up to and with `last`, at most about `bytes_max` of them (one at least);
  * payloads are valid during the call. Returns the index behind the last one seen. */
-int wal_read(wal_t *wal, uint64_t index, uint64_t last, size_t bytes_max, int (*each)(void *user, const wal_entry_t *entry),
-             void *user, uint64_t *ret_next) MUST_CHECK;
+int wal_read(wal_t *wal, uint64_t index, uint64_t last, size_t bytes_max,
+             int (*each)(void *user, const wal_entry_t *entry), void *user, uint64_t *ret_next) MUST_CHECK;
 
 #endif

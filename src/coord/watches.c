@@ -89,7 +89,8 @@ void watches_add(watches_t *watches, coord_watcher_t *watcher, coord_watch_kind_
     watch->modes |= mode;
 }
 
-bool watches_has(const watches_t *watches, const coord_watcher_t *watcher, coord_watch_kind_t kind, bytes_t path, int mode)
+bool watches_has(const watches_t *watches, const coord_watcher_t *watcher, coord_watch_kind_t kind, bytes_t path,
+                 int mode)
 {
     watch_t *watch = find_watch(&watches->tables[kind], watcher, path);
     return watch != NULL && (mode == 0 || (watch->modes & mode));
@@ -191,13 +192,15 @@ static uint64_t fire(watches_t *watches, coord_watch_kind_t kind, coord_event_t 
     return f.trigger;
 }
 
-void watches_created(watches_t *watches, bytes_t path, bytes_t parent, int64_t zxid, const acl_t *acl, const acl_t *parent_acl)
+void watches_created(watches_t *watches, bytes_t path, bytes_t parent, int64_t zxid, const acl_t *acl,
+                     const acl_t *parent_acl)
 {
     fire(watches, COORD_WATCH_DATA, COORD_EVENT_CREATED, path, zxid, acl, 0);
     fire(watches, COORD_WATCH_CHILDREN, COORD_EVENT_CHILDREN_CHANGED, parent, zxid, parent_acl, 0);
 }
 
-void watches_deleted(watches_t *watches, bytes_t path, bytes_t parent, int64_t zxid, const acl_t *acl, const acl_t *parent_acl)
+void watches_deleted(watches_t *watches, bytes_t path, bytes_t parent, int64_t zxid, const acl_t *acl,
+                     const acl_t *parent_acl)
 {
     uint64_t told = fire(watches, COORD_WATCH_DATA, COORD_EVENT_DELETED, path, zxid, acl, 0);
     fire(watches, COORD_WATCH_CHILDREN, COORD_EVENT_DELETED, path, zxid, acl, told);

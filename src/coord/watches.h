@@ -24,15 +24,18 @@ typedef struct watches {
 void watches_init(watches_t *watches);
 void watches_deinit(watches_t *watches);
 void watches_add(watches_t *watches, coord_watcher_t *watcher, coord_watch_kind_t kind, bytes_t path, int mode);
-bool watches_has(const watches_t *watches, const coord_watcher_t *watcher, coord_watch_kind_t kind, bytes_t path, int mode);
+bool watches_has(const watches_t *watches, const coord_watcher_t *watcher, coord_watch_kind_t kind, bytes_t path,
+                 int mode);
 bool watches_remove(watches_t *watches, coord_watcher_t *watcher, coord_watch_kind_t kind, bytes_t path, int mode);
 void watches_drop(watches_t *watches, coord_watcher_t *watcher);
 void watches_each(const watches_t *watches, coord_watch_kind_t kind,
                   void (*each)(void *user, bytes_t path, const coord_watcher_t *watcher), void *user);
 
 /* The events of one change to `path`, in ZooKeeper's order. `acl` and `parent_acl` decide who may be told. */
-void watches_created(watches_t *watches, bytes_t path, bytes_t parent, int64_t zxid, const acl_t *acl, const acl_t *parent_acl);
-void watches_deleted(watches_t *watches, bytes_t path, bytes_t parent, int64_t zxid, const acl_t *acl, const acl_t *parent_acl);
+void watches_created(watches_t *watches, bytes_t path, bytes_t parent, int64_t zxid, const acl_t *acl,
+                     const acl_t *parent_acl);
+void watches_deleted(watches_t *watches, bytes_t path, bytes_t parent, int64_t zxid, const acl_t *acl,
+                     const acl_t *parent_acl);
 void watches_data_changed(watches_t *watches, bytes_t path, int64_t zxid, const acl_t *acl);
 
 #endif

@@ -121,10 +121,7 @@ out:
     return err;
 }
 
-uint16_t http_port(const http_t *http)
-{
-    return MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
-}
+uint16_t http_port(const http_t *http) { return MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_BIND_PORT)->port; }
 
 void http_add_page(http_t *http, const char *path, const char *content_type, http_page_cb make, void *user)
 {

@@ -110,10 +110,7 @@ void io_stream_close(io_stream_t *stream)
 
 void io_stream_keepalive(io_stream_t *stream, uint32_t seconds) { stream->ops->stream_keepalive(stream, seconds); }
 void io_stream_peer(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]) { stream->ops->stream_peer(stream, out); }
-void io_stream_local(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX])
-{
-    stream->ops->stream_local(stream, out);
-}
+void io_stream_local(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]) { stream->ops->stream_local(stream, out); }
 
 int io_fd_watch_new(io_loop_t *loop, int fd, io_ready_cb ready, void *user, io_fd_watch_t **ret_watch)
 {

@@ -59,8 +59,8 @@ void io_loop_wake(io_loop_t *loop);
 typedef struct io_timer {
     io_loop_t *loop;
     void (*run)(struct io_timer *timer);
-    uint64_t due_ns;   /* 0 = not armed */
-    uint64_t order;    /* ties fire in the order of arming */
+    uint64_t due_ns;    /* 0 = not armed */
+    uint64_t order;     /* ties fire in the order of arming */
     uint32_t repeat_ms; /* 0 = once */
     uint32_t heap_index;
 } io_timer_t;
@@ -117,10 +117,10 @@ int io_on_terminate(io_loop_t *loop, void (*stop)(void *user), void *user) MUST_
 /* ---- files ----------------------------------------------------------------------------------------------------- */
 
 enum {
-    IO_FILE_READ = 0,       /* must exist, read only */
-    IO_FILE_WRITE = 1,      /* read and write */
-    IO_FILE_CREATE = 2,     /* create when missing */
-    IO_FILE_EXCLUSIVE = 4,  /* with CREATE: ERR_EXISTS when present */
+    IO_FILE_READ = 0,      /* must exist, read only */
+    IO_FILE_WRITE = 1,     /* read and write */
+    IO_FILE_CREATE = 2,    /* create when missing */
+    IO_FILE_EXCLUSIVE = 4, /* with CREATE: ERR_EXISTS when present */
     IO_FILE_TRUNCATE = 8,
 };
 
@@ -151,11 +151,11 @@ int io_remove_tree(io_loop_t *loop, const char *path) MUST_CHECK;            /* 
 /* Removes a file, or a directory with all in it, off the loop: a large file takes long to remove. Nobody is told;
  * io_loop_free waits for it. */
 void io_remove_later(io_loop_t *loop, const char *path);
-int io_mkdir(io_loop_t *loop, const char *path) MUST_CHECK;                  /* parents too, durable; 0 when present */
+int io_mkdir(io_loop_t *loop, const char *path) MUST_CHECK; /* parents too, durable; 0 when present */
 /* One level, not yet durable: for many at once, which an io_sync_dir of the parent makes durable together. ERR_EXISTS,
  * ERR_NOT_FOUND (no parent). */
 int io_mkdir_unsynced(io_loop_t *loop, const char *path) MUST_CHECK;
-int io_sync_dir(io_loop_t *loop, const char *path) MUST_CHECK;               /* makes renames and creations durable */
+int io_sync_dir(io_loop_t *loop, const char *path) MUST_CHECK; /* makes renames and creations durable */
 /* Makes all durable that was written, created and renamed at and below `dir` before the call (and, under uv, on the
  * whole file system): one wait in place of many at an orderly stop. */
 int io_sync_tree(io_loop_t *loop, const char *dir) MUST_CHECK;
@@ -170,7 +170,8 @@ int io_disk_space(io_loop_t *loop, const char *path, uint64_t *ret_free, uint64_
 
 /* Whole small files (checkpoints, properties): read into malloc'd memory with a NUL behind; replace = write to a
  * temporary, sync, rename, sync the directory. */
-int io_read_whole(io_loop_t *loop, const char *path, size_t bytes_max, uint8_t **ret_data, size_t *ret_bytes) MUST_CHECK;
+int io_read_whole(io_loop_t *loop, const char *path, size_t bytes_max, uint8_t **ret_data,
+                  size_t *ret_bytes) MUST_CHECK;
 int io_replace_whole(io_loop_t *loop, const char *path, bytes_t data) MUST_CHECK;
 
 /* Resident memory of the process in bytes, as the system counts it (0 when it cannot tell). */

@@ -45,7 +45,7 @@ struct io_ops {
     int (*rename)(io_loop_t *loop, const char *from, const char *to);
     int (*remove)(io_loop_t *loop, const char *path);
     void (*remove_later)(io_loop_t *loop, const char *path); /* NULL = at once */
-    int (*mkdir)(io_loop_t *loop, const char *path); /* one level; ERR_EXISTS */
+    int (*mkdir)(io_loop_t *loop, const char *path);         /* one level; ERR_EXISTS */
     int (*sync_dir)(io_loop_t *loop, const char *path);
     int (*sync_fs)(io_loop_t *loop, const char *path); /* NULL = file by file */
     int (*stat)(io_loop_t *loop, const char *path, bool *ret_is_dir);
@@ -75,10 +75,18 @@ struct io_loop {
     list_t *hook_next; /* the hook after the one that runs, so that a hook may remove any other */
 };
 
-struct io_listener { io_loop_t *loop; };
-struct io_stream { const io_ops_t *ops; };
-struct io_file { const io_ops_t *ops; };
-struct io_fd_watch { io_loop_t *loop; };
+struct io_listener {
+    io_loop_t *loop;
+};
+struct io_stream {
+    const io_ops_t *ops;
+};
+struct io_file {
+    const io_ops_t *ops;
+};
+struct io_fd_watch {
+    io_loop_t *loop;
+};
 
 void io__loop_init(io_loop_t *loop, const io_ops_t *ops);
 void io__loop_deinit(io_loop_t *loop);

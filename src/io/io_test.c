@@ -254,7 +254,10 @@ typedef struct flood {
     io_listener_t *listener;
 } flood_t;
 
-static uint8_t next_byte(uint32_t *sequence) { return (uint8_t)((*sequence = *sequence * 1664525u + 1013904223u) >> 24); }
+static uint8_t next_byte(uint32_t *sequence)
+{
+    return (uint8_t)((*sequence = *sequence * 1664525u + 1013904223u) >> 24);
+}
 
 static void fill(test_peer_t *p)
 {
@@ -654,7 +657,7 @@ static void foreign_descriptors_and_ipv6_are_watched(void **state)
     if (err == 0) io_listener_close(listener); /* a machine may have no IPv6 */
 }
 
-#define UV(test) cmocka_unit_test_setup_teardown(test, uv_setup, uv_teardown)
+#define UV(test)  cmocka_unit_test_setup_teardown(test, uv_setup, uv_teardown)
 #define SIM(test) cmocka_unit_test_setup_teardown(test, sim_setup, sim_teardown)
 
 #define ON_BOTH(BACKEND)                                                                                               \
@@ -662,11 +665,10 @@ static void foreign_descriptors_and_ipv6_are_watched(void **state)
         BACKEND(many_timers_keep_their_order_through_rearming),                                                        \
         BACKEND(hooks_run_by_rank_and_may_remove_one_another_and_wake_the_loop),                                       \
         BACKEND(messages_arrive_in_order_and_may_post_more), BACKEND(work_runs_and_then_its_done),                     \
-        BACKEND(a_stream_carries_every_byte_in_order_then_its_end),                                                    \
-        BACKEND(connecting_to_a_closed_port_is_refused), BACKEND(sendfile_sends_the_asked_range),                      \
-        BACKEND(files_read_back_what_was_written), BACKEND(syncs_call_back_later_and_never_after_close),               \
-        BACKEND(directories_list_rename_and_remove), BACKEND(whole_files_are_replaced_and_read),                       \
-        BACKEND(clocks_and_randomness_work)
+        BACKEND(a_stream_carries_every_byte_in_order_then_its_end), BACKEND(connecting_to_a_closed_port_is_refused),   \
+        BACKEND(sendfile_sends_the_asked_range), BACKEND(files_read_back_what_was_written),                            \
+        BACKEND(syncs_call_back_later_and_never_after_close), BACKEND(directories_list_rename_and_remove),             \
+        BACKEND(whole_files_are_replaced_and_read), BACKEND(clocks_and_randomness_work)
 
 int main(void)
 {

@@ -23,8 +23,8 @@
 typedef struct sim sim_t;
 typedef struct sim_node sim_node_t;
 
-#define SIM_NODES_MAX 16
-#define SIM_PPM 1000000u /* chances are in parts per million */
+#define SIM_NODES_MAX    16
+#define SIM_PPM          1000000u /* chances are in parts per million */
 #define SIM_SECTOR_BYTES 512
 
 sim_t *sim_new(uint64_t seed);
@@ -48,7 +48,7 @@ uint64_t sim_trace_hash(const sim_t *sim);
 /* `host` is the address the node listens on and others connect to ("10.0.0.1"). Its disk holds an empty directory /data;
  * its process runs. */
 sim_node_t *sim_node_new(sim_t *sim, const char *host);
-io_loop_t *sim_node_loop(sim_node_t *node); /* its first loop; valid until the next start */
+io_loop_t *sim_node_loop(sim_node_t *node);     /* its first loop; valid until the next start */
 io_loop_t *sim_node_loop_new(sim_node_t *node); /* a further reactor */
 bool sim_node_alive(const sim_node_t *node);
 void sim_node_kill(sim_node_t *node);

@@ -92,10 +92,7 @@ void io_timer_stop(io_timer_t *timer)
     if (timer->due_ns != 0) heap_remove(&timer->loop->timers, timer);
 }
 
-uint64_t io__timers_next_ns(const io_loop_t *loop)
-{
-    return loop->timers.count ? loop->timers.items[0]->due_ns : 0;
-}
+uint64_t io__timers_next_ns(const io_loop_t *loop) { return loop->timers.count ? loop->timers.items[0]->due_ns : 0; }
 
 void io__timers_run(io_loop_t *loop)
 {

@@ -4,16 +4,16 @@
 
 #include "kafka/kafka_internal.h"
 
-#define X(ENUMERATOR, name, key, version_min, version_max, flexible_since) \
+#define X(ENUMERATOR, name, key, version_min, version_max, flexible_since)                                             \
     void kafka_handle_##name(kafka_request_t *request);
 KAFKA_API_MAP(X)
 #undef X
 
 /* Bits of the operations a client may do, as Kafka answers them where no authorizer is configured; and the answer to
  * who did not ask. */
-#define KAFKA_OPERATIONS_TOPIC    0x0df8
-#define KAFKA_OPERATIONS_CLUSTER  0x1fa0
-#define KAFKA_OPERATIONS_GROUP    0x0d48
+#define KAFKA_OPERATIONS_TOPIC     0x0df8
+#define KAFKA_OPERATIONS_CLUSTER   0x1fa0
+#define KAFKA_OPERATIONS_GROUP     0x0d48
 #define KAFKA_OPERATIONS_NOT_ASKED INT32_MIN
 
 /* A text into a response: it lives as long as the request. NULL stays null. */

@@ -55,14 +55,13 @@ static int check_identity(kafka_t *kafka, const char *node, const char *cluster,
 {
     char in_tree[KAFKA_UUID_CHARS + 1];
     if (strtol(node, NULL, 10) != kafka->broker_id) {
-        snprintf(err, err_bytes, "%s belongs to node.id %s, but the configuration says %" PRId32,
-                 kafka->data_dir, node, kafka->broker_id);
+        snprintf(err, err_bytes, "%s belongs to node.id %s, but the configuration says %" PRId32, kafka->data_dir, node,
+                 kafka->broker_id);
         return ERR_STATE;
     }
-    if (strlen(cluster) != KAFKA_UUID_CHARS ||
-        (cluster_id_in_tree(kafka, in_tree) && strcmp(in_tree, cluster) != 0)) {
-        snprintf(err, err_bytes, "%s belongs to cluster %s, but the tree is another cluster's",
-                 kafka->data_dir, cluster);
+    if (strlen(cluster) != KAFKA_UUID_CHARS || (cluster_id_in_tree(kafka, in_tree) && strcmp(in_tree, cluster) != 0)) {
+        snprintf(err, err_bytes, "%s belongs to cluster %s, but the tree is another cluster's", kafka->data_dir,
+                 cluster);
         return ERR_STATE;
     }
     memcpy(kafka->cluster_id, cluster, KAFKA_UUID_CHARS + 1);
@@ -75,8 +74,8 @@ static int write_meta(kafka_t *kafka, const char *path)
     buf_t text = BUF_INIT;
     new_id(kafka, directory_id);
     if (!cluster_id_in_tree(kafka, kafka->cluster_id)) new_id(kafka, kafka->cluster_id);
-    buf_printf(&text, "#\nversion=1\ncluster.id=%s\nnode.id=%" PRId32 "\ndirectory.id=%s\n",
-               kafka->cluster_id, kafka->broker_id, directory_id);
+    buf_printf(&text, "#\nversion=1\ncluster.id=%s\nnode.id=%" PRId32 "\ndirectory.id=%s\n", kafka->cluster_id,
+               kafka->broker_id, directory_id);
     int err = io_replace_whole(kafka->loop, path, buf_bytes(&text));
     buf_deinit(&text);
     return err;
@@ -131,8 +130,7 @@ static const char *const base_paths[] = {
 
 static void put_ephemeral(tree_change_t *change, const char *path, bytes_t data)
 {
-    if (coord_exists(change->kafka->coord, path))
-        tree_change_delete(change, path); /* from this process's last life */
+    if (coord_exists(change->kafka->coord, path)) tree_change_delete(change, path); /* from this process's last life */
     tree_change_create_ephemeral(change, path, data);
 }
 
@@ -140,14 +138,12 @@ static void put_broker(tree_change_t *change, bytes_t host, int32_t port)
 {
     kafka_t *kafka = change->kafka;
     const char *name = arena_strdup(&change->arena, host);
-    const char *text =
-        arena_printf(&change->arena,
-                     "{\"features\":{},\"listener_security_protocol_map\":{\"PLAINTEXT\":\"PLAINTEXT\"},"
-                     "\"endpoints\":[\"PLAINTEXT://%s:%" PRId32 "\"],\"jmx_port\":-1,\"port\":%" PRId32
-                     ",\"host\":\"%s\",\"version\":5,\"timestamp\":\"%" PRId64 "\"}",
-                     name, port, port, name, io_wall_ms(kafka->loop));
-    put_ephemeral(change, arena_printf(&change->arena, "/brokers/ids/%" PRId32, kafka->broker_id),
-                  bytes_str(text));
+    const char *text = arena_printf(&change->arena,
+                                    "{\"features\":{},\"listener_security_protocol_map\":{\"PLAINTEXT\":\"PLAINTEXT\"},"
+                                    "\"endpoints\":[\"PLAINTEXT://%s:%" PRId32 "\"],\"jmx_port\":-1,\"port\":%" PRId32
+                                    ",\"host\":\"%s\",\"version\":5,\"timestamp\":\"%" PRId64 "\"}",
+                                    name, port, port, name, io_wall_ms(kafka->loop));
+    put_ephemeral(change, arena_printf(&change->arena, "/brokers/ids/%" PRId32, kafka->broker_id), bytes_str(text));
 }
 
 static void put_controller(tree_change_t *change)
@@ -162,8 +158,7 @@ static void put_controller(tree_change_t *change)
                                          "{\"version\":2,\"brokerid\":%" PRId32 ",\"timestamp\":\"%" PRId64
                                          "\",\"kraftControllerEpoch\":-1}",
                                          kafka->broker_id, io_wall_ms(kafka->loop))));
-    tree_change_put(change, "/controller_epoch",
-                    bytes_str(arena_printf(&change->arena, "%" PRId64, epoch + 1)));
+    tree_change_put(change, "/controller_epoch", bytes_str(arena_printf(&change->arena, "%" PRId64, epoch + 1)));
 }
 
 static void registered(tree_change_t *change, coord_zerr_t err, int failed_index)
@@ -236,8 +231,8 @@ static void each_directory(void *user, const char *name, bool is_dir)
     new_id(scan->kafka, id);
     snprintf(path, sizeof(path), "%s/%s", scan->kafka->data_dir, name);
     snprintf(to, sizeof(to), "%s.%s-stray", path, id);
-    slog(SLOG_WARN, "kafka", "partition of a topic that is not in the tree is put aside",
-         "directory=%s as=%s", path, to);
+    slog(SLOG_WARN, "kafka", "partition of a topic that is not in the tree is put aside", "directory=%s as=%s", path,
+         to);
     scan->err = io_rename(scan->kafka->loop, path, to);
 }
 

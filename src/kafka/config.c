@@ -37,10 +37,7 @@ const kafka_setting_def_t *config_topic_setting(bytes_t name)
 
 /* ---- layers ---- */
 
-config_layer_t *config_layer_new(void)
-{
-    return mem_zalloc(sizeof(config_layer_t));
-}
+config_layer_t *config_layer_new(void) { return mem_zalloc(sizeof(config_layer_t)); }
 
 void config_layer_free(config_layer_t *layer)
 {
@@ -146,8 +143,7 @@ void config_store_free(config_store_t *store)
     mem_free(store);
 }
 
-const char *config_value_in(const config_store_t *store, const kafka_setting_def_t *def,
-                            config_source_t source)
+const char *config_value_in(const config_store_t *store, const kafka_setting_def_t *def, config_source_t source)
 {
     size_t i = (size_t)(def - kafka_broker_settings);
     switch (source) {
@@ -247,8 +243,8 @@ const kafka_setting_def_t *config_topic_synonym(const kafka_setting_def_t *def)
     return config_broker_setting(bytes_of(def->broker_names, strcspn(def->broker_names, ",*")));
 }
 
-const char *config_topic_value(const kafka_topic_t *topic, const kafka_setting_def_t *def,
-                               config_source_t *ret_source, arena_t *arena)
+const char *config_topic_value(const kafka_topic_t *topic, const kafka_setting_def_t *def, config_source_t *ret_source,
+                               arena_t *arena)
 {
     const char *override = map_get_str(&topic->overrides, def->name);
     int64_t factor = 1;
@@ -257,8 +253,7 @@ const char *config_topic_value(const kafka_topic_t *topic, const kafka_setting_d
     const kafka_setting_def_t *synonym = config_topic_synonym(def);
     const char *value = inherited(topic->kafka, def, &factor);
     *ret_source = CONFIG_SOURCE_DEFAULT;
-    for (config_source_t source = CONFIG_SOURCE_BROKER; synonym && source <= CONFIG_SOURCE_DEFAULT;
-         source++) {
+    for (config_source_t source = CONFIG_SOURCE_BROKER; synonym && source <= CONFIG_SOURCE_DEFAULT; source++) {
         if (!config_value_in(topic->kafka->config_store, synonym, source)) continue;
         *ret_source = source;
         break;
@@ -280,10 +275,8 @@ const kafka_setting_def_t *config_synonym(const kafka_setting_def_t *def, int i)
     for (size_t g = 0; g < ARRAY_LEN(synonym_groups); g++) {
         for (int j = 0; j < 3 && synonym_groups[g][j]; j++) {
             if (strcmp(synonym_groups[g][j], def->name) != 0) continue;
-            if (strcmp(def->name, "log.flush.scheduler.interval.ms") == 0)
-                break; /* no synonym of itself in Kafka */
-            return i < 3 && synonym_groups[g][i] ? config_broker_setting(bytes_str(synonym_groups[g][i]))
-                                                 : NULL;
+            if (strcmp(def->name, "log.flush.scheduler.interval.ms") == 0) break; /* no synonym of itself in Kafka */
+            return i < 3 && synonym_groups[g][i] ? config_broker_setting(bytes_str(synonym_groups[g][i])) : NULL;
         }
     }
     return i == 0 ? def : NULL;

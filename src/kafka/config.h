@@ -39,8 +39,7 @@ const kafka_setting_def_t *config_broker_setting(bytes_t name);
 const kafka_setting_def_t *config_topic_setting(bytes_t name);
 
 /* The value in one source (CONFIG_SOURCE_DEFAULT gives the default); NULL = not set there. */
-const char *config_value_in(const config_store_t *store, const kafka_setting_def_t *def,
-                            config_source_t source);
+const char *config_value_in(const config_store_t *store, const kafka_setting_def_t *def, config_source_t source);
 /* The value that counts. */
 const char *config_value(const config_store_t *store, const kafka_setting_def_t *def);
 
@@ -57,8 +56,8 @@ void config_compute_topic(kafka_topic_t *topic);
 
 /* The value of a topic's setting as text and where it comes from, as DescribeConfigs tells it; in the arena
  * or borrowed. */
-const char *config_topic_value(const kafka_topic_t *topic, const kafka_setting_def_t *def,
-                               config_source_t *ret_source, arena_t *arena);
+const char *config_topic_value(const kafka_topic_t *topic, const kafka_setting_def_t *def, config_source_t *ret_source,
+                               arena_t *arena);
 
 /* The broker's setting that a topic's is shown with; NULL when there is none. */
 const kafka_setting_def_t *config_topic_synonym(const kafka_setting_def_t *def);

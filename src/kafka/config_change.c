@@ -23,10 +23,7 @@ typedef struct refusal {
 
 #define AGREED ((refusal_t){KAFKA_NONE, NULL})
 
-static refusal_t refuse(int16_t error, const char *message)
-{
-    return (refusal_t){error, message};
-}
+static refusal_t refuse(int16_t error, const char *message) { return (refusal_t){error, message}; }
 
 /* ---- the values to be ---- */
 
@@ -55,10 +52,7 @@ static void drop(edited_t *edited, bytes_t name)
     if (slot) *slot = edited->items[--edited->count];
 }
 
-static void count_setting(void *user, const char *name, const char *value)
-{
-    (*(int32_t *)user)++;
-}
+static void count_setting(void *user, const char *name, const char *value) { (*(int32_t *)user)++; }
 
 static void take_setting(void *user, const char *name, const char *value)
 {
@@ -69,8 +63,7 @@ static void take_setting(void *user, const char *name, const char *value)
 static const char *path_of(const config_change_t *change, arena_t *arena)
 {
     const char *name = arena_strdup(arena, change->resource_name);
-    if (change->resource_type == CONFIG_RESOURCE_TOPIC)
-        return arena_printf(arena, ZNODES_TOPIC_CONFIGS "/%s", name);
+    if (change->resource_type == CONFIG_RESOURCE_TOPIC) return arena_printf(arena, ZNODES_TOPIC_CONFIGS "/%s", name);
     return arena_printf(arena, ZNODES_BROKER_CONFIGS "/%s", *name ? name : "<default>");
 }
 
@@ -126,8 +119,7 @@ static bytes_t edit_list(arena_t *arena, bytes_t list, bytes_t edit, bool add)
 
 static const kafka_setting_def_t *def_of(const config_change_t *change, bytes_t name)
 {
-    return change->resource_type == CONFIG_RESOURCE_TOPIC ? config_topic_setting(name)
-                                                          : config_broker_setting(name);
+    return change->resource_type == CONFIG_RESOURCE_TOPIC ? config_topic_setting(name) : config_broker_setting(name);
 }
 
 static refusal_t apply_list_edit(const config_change_t *change, const config_edit_t *edit, edited_t *edited)
@@ -169,8 +161,7 @@ static refusal_t apply_edits(const config_change_t *change, edited_t *edited)
 static refusal_t check_edits(const config_change_t *change, arena_t *arena)
 {
     const char *nulls = NULL;
-    if (change->edits_count > EDITS_MAX)
-        return refuse(KAFKA_INVALID_REQUEST, "Too many configs for one resource");
+    if (change->edits_count > EDITS_MAX) return refuse(KAFKA_INVALID_REQUEST, "Too many configs for one resource");
     for (int32_t i = 0; i < change->edits_count; i++) {
         const config_edit_t *edit = &change->edits[i];
         for (int32_t j = 0; j < i; j++) {
@@ -178,8 +169,7 @@ static refusal_t check_edits(const config_change_t *change, arena_t *arena)
                 return refuse(KAFKA_INVALID_REQUEST, "Error due to duplicate config keys");
         }
         if (edit->value.ptr || edit->op == CONFIG_DELETE) continue;
-        nulls = arena_printf(arena, "%s%s%s", nulls ? nulls : "", nulls ? ", " : "",
-                             arena_strdup(arena, edit->name));
+        nulls = arena_printf(arena, "%s%s%s", nulls ? nulls : "", nulls ? ", " : "", arena_strdup(arena, edit->name));
     }
     if (!nulls) return AGREED;
     return refuse(KAFKA_INVALID_REQUEST, arena_printf(arena, "Null value not supported for : %s", nulls));
@@ -191,32 +181,21 @@ static refusal_t check_broker_name(const kafka_t *kafka, bytes_t name, arena_t *
     if (name.len == 0) return AGREED;
     long id = strtol(text, &end, 10);
     if (*end)
-        return refuse(KAFKA_INVALID_REQUEST,
-                      arena_printf(arena, "Node id must be an integer, but it is: %s", text));
+        return refuse(KAFKA_INVALID_REQUEST, arena_printf(arena, "Node id must be an integer, but it is: %s", text));
     if (id == kafka->broker_id) return AGREED;
-    return refuse(KAFKA_INVALID_REQUEST,
-                  arena_printf(arena, "Unexpected broker id, expected %" PRId32 ", but received %s",
-                               kafka->broker_id, text));
+    return refuse(
+        KAFKA_INVALID_REQUEST,
+        arena_printf(arena, "Unexpected broker id, expected %" PRId32 ", but received %s", kafka->broker_id, text));
 }
 
 typedef bool (*forbids_t)(const kafka_setting_def_t *def);
 
-static bool is_read_only(const kafka_setting_def_t *def)
-{
-    return def->mode == KAFKA_SETTING_READ_ONLY;
-}
-static bool is_per_listener(const kafka_setting_def_t *def)
-{
-    return def->per_listener;
-}
-static bool is_per_broker(const kafka_setting_def_t *def)
-{
-    return def->mode == KAFKA_SETTING_PER_BROKER;
-}
+static bool is_read_only(const kafka_setting_def_t *def) { return def->mode == KAFKA_SETTING_READ_ONLY; }
+static bool is_per_listener(const kafka_setting_def_t *def) { return def->per_listener; }
+static bool is_per_broker(const kafka_setting_def_t *def) { return def->mode == KAFKA_SETTING_PER_BROKER; }
 
 /* Refuses when there are settings that `forbids` finds, naming them in the brackets of Scala's sets. */
-static refusal_t check_kind(const edited_t *edited, forbids_t forbids, const char *why, const char *set,
-                            arena_t *arena)
+static refusal_t check_kind(const edited_t *edited, forbids_t forbids, const char *why, const char *set, arena_t *arena)
 {
     const char *names = NULL;
     for (int32_t i = 0; i < edited->count; i++) {
@@ -231,13 +210,12 @@ static refusal_t check_kind(const edited_t *edited, forbids_t forbids, const cha
  * fit. */
 static refusal_t check_broker_values(const config_change_t *change, const edited_t *edited, arena_t *arena)
 {
-    refusal_t refusal =
-        check_kind(edited, is_read_only, "Cannot update these configs dynamically", "Set", arena);
+    refusal_t refusal = check_kind(edited, is_read_only, "Cannot update these configs dynamically", "Set", arena);
     if (!refusal.error)
-        refusal = check_kind(
-            edited, is_per_listener,
-            "These security configs can be dynamically updated only per-listener using the listener prefix",
-            "HashSet", arena);
+        refusal =
+            check_kind(edited, is_per_listener,
+                       "These security configs can be dynamically updated only per-listener using the listener prefix",
+                       "HashSet", arena);
     for (int32_t i = 0; i < edited->count && !refusal.error; i++) {
         const kafka_setting_t *s = &edited->items[i];
         const kafka_setting_def_t *def = config_broker_setting(s->name);
@@ -246,10 +224,9 @@ static refusal_t check_broker_values(const config_change_t *change, const edited
             refusal = refuse(KAFKA_INVALID_REQUEST, err);
     }
     if (!refusal.error && change->resource_name.len == 0)
-        refusal =
-            check_kind(edited, is_per_broker,
-                       "Cannot update these configs at default cluster level, broker ids must be specified",
-                       "Set", arena);
+        refusal = check_kind(edited, is_per_broker,
+                             "Cannot update these configs at default cluster level, broker ids must be specified",
+                             "Set", arena);
     return refusal;
 }
 
@@ -271,18 +248,16 @@ static refusal_t check_topic(const kafka_t *kafka, const config_change_t *change
             return refuse(KAFKA_INVALID_CONFIG, err);
     }
     if (kafka_topic_get(kafka, change->resource_name)) return AGREED;
-    return refuse(KAFKA_UNKNOWN_TOPIC_OR_PARTITION, arena_printf(arena, "The topic '%s' does not exist.",
-                                                                 arena_strdup(arena, change->resource_name)));
+    return refuse(KAFKA_UNKNOWN_TOPIC_OR_PARTITION,
+                  arena_printf(arena, "The topic '%s' does not exist.", arena_strdup(arena, change->resource_name)));
 }
 
-static refusal_t prepare(const kafka_t *kafka, const config_change_t *change, arena_t *arena,
-                         edited_t *ret_edited)
+static refusal_t prepare(const kafka_t *kafka, const config_change_t *change, arena_t *arena, edited_t *ret_edited)
 {
     refusal_t refusal = check_edits(change, arena);
     if (refusal.error) return refusal;
     if (change->resource_type != CONFIG_RESOURCE_TOPIC && change->resource_type != CONFIG_RESOURCE_BROKER)
-        return refuse(KAFKA_INVALID_REQUEST,
-                      arena_printf(arena, "Unknown resource type %d", change->resource_type));
+        return refuse(KAFKA_INVALID_REQUEST, arena_printf(arena, "Unknown resource type %d", change->resource_type));
     bool topic = change->resource_type == CONFIG_RESOURCE_TOPIC;
     if (!topic) refusal = check_broker_name(kafka, change->resource_name, arena);
     if (refusal.error) return refusal;
@@ -292,8 +267,7 @@ static refusal_t prepare(const kafka_t *kafka, const config_change_t *change, ar
         *ret_edited = load(kafka, change, arena);
     if (ret_edited->items) refusal = apply_edits(change, ret_edited);
     if (refusal.error) return refusal;
-    return topic ? check_topic(kafka, change, ret_edited, arena)
-                 : check_broker_values(change, ret_edited, arena);
+    return topic ? check_topic(kafka, change, ret_edited, arena) : check_broker_values(change, ret_edited, arena);
 }
 
 /* ---- into the tree ---- */
@@ -317,8 +291,7 @@ static void committed(tree_change_t *tree, coord_zerr_t err, int failed_index)
     pending->done(pending->user, error, kafka_error_text(error));
 }
 
-void config_change(kafka_t *kafka, const config_change_t *change, arena_t *arena, config_changed_cb done,
-                   void *user)
+void config_change(kafka_t *kafka, const config_change_t *change, arena_t *arena, config_changed_cb done, void *user)
 {
     edited_t edited;
     refusal_t refusal = prepare(kafka, change, arena, &edited);
@@ -327,8 +300,8 @@ void config_change(kafka_t *kafka, const config_change_t *change, arena_t *arena
         return;
     }
     pending_t *pending = ARENA_NEW(arena, pending_t);
-    *pending = (pending_t){
-        done, user, change->resource_type == CONFIG_RESOURCE_TOPIC ? change->resource_name : BYTES_NULL};
+    *pending =
+        (pending_t){done, user, change->resource_type == CONFIG_RESOURCE_TOPIC ? change->resource_name : BYTES_NULL};
     tree_change_t *tree = tree_change_new(kafka);
     tree_change_put(tree, path_of(change, arena), znode_format_config(edited.items, edited.count, arena));
     tree_change_submit(tree, committed, pending);

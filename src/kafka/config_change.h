@@ -7,12 +7,7 @@
 
 enum { CONFIG_RESOURCE_TOPIC = 2, CONFIG_RESOURCE_BROKER = 4 };
 
-typedef enum config_op {
-    CONFIG_SET = 0,
-    CONFIG_DELETE = 1,
-    CONFIG_APPEND = 2,
-    CONFIG_SUBTRACT = 3
-} config_op_t;
+typedef enum config_op { CONFIG_SET = 0, CONFIG_DELETE = 1, CONFIG_APPEND = 2, CONFIG_SUBTRACT = 3 } config_op_t;
 
 typedef struct config_edit {
     bytes_t name;
@@ -32,7 +27,6 @@ typedef struct config_change {
 /* Everything but `done`'s arguments lives in `arena`, which must outlive it. `message` is NULL without an
  * error. May run `done` at once. */
 typedef void (*config_changed_cb)(void *user, int16_t error, const char *message);
-void config_change(kafka_t *kafka, const config_change_t *change, arena_t *arena, config_changed_cb done,
-                   void *user);
+void config_change(kafka_t *kafka, const config_change_t *change, arena_t *arena, config_changed_cb done, void *user);
 
 #endif

@@ -75,8 +75,7 @@ static void request_free(kafka_request_t *request)
 
 void kafka__requests_free(kafka_t *kafka)
 {
-    LIST_EACH(&kafka->requests_free, request, kafka_request_t, node)
-    {
+    LIST_EACH(&kafka->requests_free, request, kafka_request_t, node) {
         list_remove(&request->node);
         kafka_writer_deinit(&request->out);
         arena_deinit(&request->arena);
@@ -114,8 +113,7 @@ static void resume(kafka_conn_t *conn)
 static void flush(kafka_conn_t *conn)
 {
     kafka_request_t *request;
-    while ((request = LIST_FIRST(&conn->requests, kafka_request_t, node)) &&
-           request->answer != KAFKA_REQUEST_OPEN) {
+    while ((request = LIST_FIRST(&conn->requests, kafka_request_t, node)) && request->answer != KAFKA_REQUEST_OPEN) {
         if (request->answer == KAFKA_REQUEST_DONE) send_out(conn->net, &request->out);
         request_free(request);
     }
@@ -304,7 +302,7 @@ static uint32_t count_from_host(const kafka_t *kafka, bytes_t host)
 {
     uint32_t count = 0;
     LIST_EACH(&kafka->connections, conn, kafka_conn_t, node)
-    count += bytes_eq(kafka__host_of(net_conn_peer(conn->net)), host);
+        count += bytes_eq(kafka__host_of(net_conn_peer(conn->net)), host);
     return count;
 }
 
@@ -360,10 +358,7 @@ static const net_service_t service = {
                .conns_max = CONNECTIONS_MAX},
 };
 
-const net_service_t *kafka_service(void)
-{
-    return &service;
-}
+const net_service_t *kafka_service(void) { return &service; }
 
 void kafka__connections_resume(kafka_t *kafka)
 {
@@ -377,10 +372,8 @@ static void close_idle(io_timer_t *timer)
     int64_t idle_ms = kafka->config.connections_max_idle_ms;
     if (idle_ms < 0) return;
     uint64_t now_ms = io_now_ns(kafka->loop) / 1000000;
-    LIST_EACH(&kafka->connections, conn, kafka_conn_t, node)
-    {
-        if (conn->in_flight == 0 && now_ms > net_conn_active_ms(conn->net) + (uint64_t)idle_ms)
-            net_close(conn->net);
+    LIST_EACH(&kafka->connections, conn, kafka_conn_t, node) {
+        if (conn->in_flight == 0 && now_ms > net_conn_active_ms(conn->net) + (uint64_t)idle_ms) net_close(conn->net);
     }
 }
 
@@ -422,8 +415,7 @@ static const char *advertised_address(const kafka_t *kafka)
 
 void kafka_advertised(const kafka_request_t *request, bytes_t *ret_host, int32_t *ret_port)
 {
-    kafka__advertised(request->kafka, request->conn ? net_conn_local(request->conn->net) : "", ret_host,
-                      ret_port);
+    kafka__advertised(request->kafka, request->conn ? net_conn_local(request->conn->net) : "", ret_host, ret_port);
 }
 
 void kafka__advertised(const kafka_t *kafka, const char *local, bytes_t *ret_host, int32_t *ret_port)
@@ -435,8 +427,7 @@ void kafka__advertised(const kafka_t *kafka, const char *local, bytes_t *ret_hos
         memcpy(first, address, len);
         first[len] = '\0';
         *ret_port = kafka__port_of(first);
-        *ret_host = bytes_of(address + (kafka__host_of(first).ptr - (const uint8_t *)first),
-                             kafka__host_of(first).len);
+        *ret_host = bytes_of(address + (kafka__host_of(first).ptr - (const uint8_t *)first), kafka__host_of(first).len);
         if (ret_host->len) return;
     }
     *ret_host = kafka__host_of(local);

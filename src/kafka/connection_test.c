@@ -88,8 +88,8 @@ static int setup(void **state)
     f->hook = (io_hook_t){.rank = 100, .run = on_turn};
     io_hook_add(f->loop, &f->hook);
     assert_int_equal(net_listen(f->net, "127.0.0.1", 0, kafka_service(), f->kafka, &f->listener), 0);
-    assert_int_equal(
-        net_connect(f->net, "127.0.0.1", net_listener_port(f->listener), &f->client_def, f, &f->client), 0);
+    assert_int_equal(net_connect(f->net, "127.0.0.1", net_listener_port(f->listener), &f->client_def, f, &f->client),
+                     0);
     run(f, 0);
     *state = f;
     return 0;

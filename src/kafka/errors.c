@@ -8,7 +8,7 @@
 const char *kafka_error_name(int16_t error)
 {
     switch (error) {
-#define X(name, code, text)                                                                                  \
+#define X(name, code, text)                                                                                            \
     case code: return &#name[PREFIX_CHARS];
         KAFKA_ERROR_MAP(X)
 #undef X
@@ -20,8 +20,8 @@ const char *kafka_error_text(int16_t error)
 {
     switch (error) {
     case KAFKA_NONE: return NULL;
-#define X(name, code, text)                                                                                  \
-    case (code) == 0 ? INT16_MIN : (code): return text;
+#define X(name, code, text)                                                                                            \
+    case (code) == 0 ? INT16_MIN: (code) : return text;
         KAFKA_ERROR_MAP(X)
 #undef X
     default: return "The server experienced an unexpected error when processing the request.";

@@ -13,8 +13,7 @@ static bytes_t part_key(uint8_t out[PART_KEY_BYTES_MAX], bool by_topic_id, bytes
                         int32_t partition)
 {
     bytes_t topic = by_topic_id ? bytes_of(id.bytes, sizeof(id.bytes)) : name;
-    size_t n =
-        MIN(topic.len, (size_t)KAFKA_TOPIC_NAME_BYTES_MAX); /* longer names are illegal, and found nowhere */
+    size_t n = MIN(topic.len, (size_t)KAFKA_TOPIC_NAME_BYTES_MAX); /* longer names are illegal, and found nowhere */
     if (n > 0) memcpy(out, topic.ptr, n);
     store_be32(out + n, (uint32_t)partition);
     return bytes_of(out, n + 4);
@@ -80,8 +79,7 @@ static void session_forget(fetch_session_t *session, const kafka_fetch_request_f
 {
     for (int32_t i = 0; i < topic->partitions_count; i++) {
         uint8_t buffer[PART_KEY_BYTES_MAX];
-        bytes_t key =
-            part_key(buffer, session->by_topic_id, topic->topic, topic->topic_id, topic->partitions[i]);
+        bytes_t key = part_key(buffer, session->by_topic_id, topic->topic, topic->topic_id, topic->partitions[i]);
         fetch_part_t *part = map_remove(&session->by_key, key);
         if (part) part_free(part);
     }
@@ -91,8 +89,7 @@ static void session_apply(fetch_session_t *session, const kafka_fetch_request_t 
 {
     for (int32_t t = 0; t < request->topics_count; t++) {
         const kafka_fetch_request_topic_t *topic = &request->topics[t];
-        for (int32_t p = 0; p < topic->partitions_count; p++)
-            session_put(session, topic, &topic->partitions[p]);
+        for (int32_t p = 0; p < topic->partitions_count; p++) session_put(session, topic, &topic->partitions[p]);
     }
     for (int32_t t = 0; t < request->forgotten_topics_data_count; t++) {
         session_forget(session, &request->forgotten_topics_data[t]);
@@ -124,8 +121,7 @@ int16_t fetch_session_continue(kafka_t *kafka, const kafka_fetch_request_t *requ
 static bool evict_one(kafka_t *kafka)
 {
     uint64_t now_ns = io_now_ns(kafka->loop);
-    LIST_EACH(&kafka->fetch_sessions->by_use, session, fetch_session_t, node)
-    {
+    LIST_EACH(&kafka->fetch_sessions->by_use, session, fetch_session_t, node) {
         if (now_ns - session->used_ns < FETCH_SESSION_IDLE_MS_MIN * UINT64_C(1000000)) return false;
         if (session->fetch) continue;
         fetch_session_remove(kafka, session);
@@ -170,8 +166,7 @@ void fetch_session_remove(kafka_t *kafka, fetch_session_t *session)
 void fetch_sessions_free(kafka_t *kafka)
 {
     if (!kafka->fetch_sessions) return;
-    LIST_EACH(&kafka->fetch_sessions->by_use, session, fetch_session_t, node)
-    fetch_session_remove(kafka, session);
+    LIST_EACH(&kafka->fetch_sessions->by_use, session, fetch_session_t, node) fetch_session_remove(kafka, session);
     map_deinit(&kafka->fetch_sessions->by_id);
     mem_free(kafka->fetch_sessions);
     kafka->fetch_sessions = NULL;

@@ -21,8 +21,7 @@ typedef struct kafka_listener {
     net_listener_t *net;
 } kafka_listener_t;
 
-kafka_t *kafka_new(io_loop_t *loop, net_t *net, coord_t *coord, const char *data_dir,
-                   const kafka_config_t *config)
+kafka_t *kafka_new(io_loop_t *loop, net_t *net, coord_t *coord, const char *data_dir, const kafka_config_t *config)
 {
     kafka_t *kafka = mem_zalloc(sizeof(*kafka));
     kafka->loop = loop;
@@ -64,10 +63,7 @@ int kafka_start(kafka_t *kafka, char *err, size_t err_bytes)
     return 0;
 }
 
-bool kafka_ready(const kafka_t *kafka)
-{
-    return kafka->ready;
-}
+bool kafka_ready(const kafka_t *kafka) { return kafka->ready; }
 
 int kafka_listen(kafka_t *kafka, const char *host, uint16_t port)
 {
@@ -90,8 +86,7 @@ int kafka_listen(kafka_t *kafka, const char *host, uint16_t port)
 
 void kafka_stop(kafka_t *kafka)
 {
-    LIST_EACH(&kafka->listeners, listener, kafka_listener_t, node)
-    {
+    LIST_EACH(&kafka->listeners, listener, kafka_listener_t, node) {
         net_listener_close(listener->net);
         list_remove(&listener->node);
         mem_free(listener);
@@ -151,7 +146,7 @@ void kafka_metrics(const kafka_t *kafka, buf_t *out)
         {"groups", "gauge", s.groups},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        buf_printf(out, "# TYPE trivet_kafka_%s %s\ntrivet_kafka_%s %" PRIu64 "\n", rows[i].name,
-                   rows[i].type, rows[i].name, rows[i].value);
+        buf_printf(out, "# TYPE trivet_kafka_%s %s\ntrivet_kafka_%s %" PRIu64 "\n", rows[i].name, rows[i].type,
+                   rows[i].name, rows[i].value);
     }
 }

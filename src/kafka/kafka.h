@@ -19,7 +19,8 @@ typedef struct kafka_config kafka_config_t;
  * was wrong and what would fit. */
 kafka_config_t *kafka_config_new(void);
 void kafka_config_free(kafka_config_t *config);
-int kafka_configure(kafka_config_t *config, const char *name, const char *value, char *err, size_t err_bytes) MUST_CHECK;
+int kafka_configure(kafka_config_t *config, const char *name, const char *value, char *err,
+                    size_t err_bytes) MUST_CHECK;
 /* The value as text (NULL when it has none, or the name is unknown); valid until the next call. */
 const char *kafka_config_get(kafka_config_t *config, const char *name);
 
@@ -43,7 +44,7 @@ typedef struct kafka_header {
 
 typedef struct kafka_produce {
     bytes_t topic;
-    int32_t partition; /* -1: murmur2 of the key, or without key the sticky partition */
+    int32_t partition;  /* -1: murmur2 of the key, or without key the sticky partition */
     bytes_t key, value; /* ptr NULL = null */
     const kafka_header_t *headers;
     int32_t headers_count;
@@ -59,7 +60,7 @@ void kafka_produce_record(kafka_t *kafka, const kafka_produce_t *record, kafka_p
 /* The outbox's way, for records that may be given again after a crash. A number rises over all records of its
  * producer; a partition takes only those above the last that it has of that producer, and never forgets a producer
  * that is kept. */
-#define KAFKA_NUMBER_MAX (((int64_t)1 << 46) - 1)
+#define KAFKA_NUMBER_MAX        (((int64_t)1 << 46) - 1)
 #define KAFKA_MESSAGE_BYTES_MAX 300
 /* Whether the record could be appended now, or after its topic was created: 0, or an error code with its words. */
 int16_t kafka_produce_check(kafka_t *kafka, const kafka_produce_t *record, char message[KAFKA_MESSAGE_BYTES_MAX]);

@@ -17,16 +17,16 @@
 typedef struct kafka_conn kafka_conn_t;
 typedef struct kafka_topic kafka_topic_t;
 typedef struct kafka_request kafka_request_t;
-typedef struct partition partition_t;           /* partition.h */
-typedef struct kafka_groups kafka_groups_t;     /* groups/groups.h */
-typedef struct fetch_sessions fetch_sessions_t; /* fetch_session.h */
+typedef struct partition partition_t;             /* partition.h */
+typedef struct kafka_groups kafka_groups_t;       /* groups/groups.h */
+typedef struct fetch_sessions fetch_sessions_t;   /* fetch_session.h */
 typedef struct partition_store partition_store_t; /* partition_store.h */
 
-#define KAFKA_REQUEST_ARENA_BYTES_MAX MIB(32) /* what decoding one request may take beside the request's own bytes */
+#define KAFKA_REQUEST_ARENA_BYTES_MAX  MIB(32)  /* what decoding one request may take beside the request's own bytes */
 #define KAFKA_RESPONSE_ARENA_BYTES_MAX MIB(256) /* what building one response may take: kafka_response_is_full */
-#define KAFKA_TOPIC_NAME_BYTES_MAX    249
-#define KAFKA_PARTITIONS_MAX          10000 /* of one topic */
-#define KAFKA_IN_FLIGHT_MAX           64    /* unanswered requests of one connection */
+#define KAFKA_TOPIC_NAME_BYTES_MAX     249
+#define KAFKA_PARTITIONS_MAX           10000 /* of one topic */
+#define KAFKA_IN_FLIGHT_MAX            64    /* unanswered requests of one connection */
 
 /* ---- the broker ---- */
 
@@ -36,19 +36,19 @@ struct kafka {
     coord_t *coord;
     char *data_dir; /* holds <topic>-<partition>/, meta.properties */
 
-    kafka_broker_config_t config; /* effective values: config.num_partitions, config.message_max_bytes ... */
+    kafka_broker_config_t config;      /* effective values: config.num_partitions, config.message_max_bytes ... */
     struct config_store *config_store; /* where each value comes from: configs.c */
 
-    int32_t broker_id;                       /* node.id */
-    char cluster_id[KAFKA_UUID_CHARS + 1];   /* znode /cluster/id */
-    int64_t broker_epoch;                    /* czxid of /brokers/ids/N */
+    int32_t broker_id;                     /* node.id */
+    char cluster_id[KAFKA_UUID_CHARS + 1]; /* znode /cluster/id */
+    int64_t broker_epoch;                  /* czxid of /brokers/ids/N */
     bool ready;
 
     map_t topics;       /* name -> kafka_topic_t */
     map_t topics_by_id; /* 16 bytes -> kafka_topic_t */
     list_t topic_listeners;
 
-    partition_store_t *partitions;     /* checkpoints and timers: open before partition_open, close last */
+    partition_store_t *partitions; /* checkpoints and timers: open before partition_open, close last */
     kafka_groups_t *groups;
     fetch_sessions_t *fetch_sessions;  /* made at the first fetch; fetch_sessions_free */
     int64_t kept_producer_id;          /* the bridge's: partitions never forget it; -1 = none */
@@ -109,7 +109,7 @@ typedef struct kafka_topic_spec {
     int16_t replication_factor;
     const struct kafka_setting {
         bytes_t name, value;
-    } *overrides;
+    } * overrides;
     int32_t overrides_count;
 } kafka_topic_spec_t;
 typedef struct kafka_setting kafka_setting_t;
@@ -202,7 +202,8 @@ static inline bool kafka_response_is_full(const kafka_request_t *request)
 }
 
 /* Arena helpers for responses. */
-#define KAFKA_MESSAGE(request_, type_) ((kafka_##type_##_t *)kafka_message_new(&(request_)->arena, &kafka_##type_##_shape))
+#define KAFKA_MESSAGE(request_, type_)                                                                                 \
+    ((kafka_##type_##_t *)kafka_message_new(&(request_)->arena, &kafka_##type_##_shape))
 static inline void *kafka_message_new(arena_t *arena, const kafka_shape_t *shape)
 {
     return kafka_array_new(shape, arena, 1);

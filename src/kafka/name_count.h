@@ -25,9 +25,6 @@ static inline uintptr_t name_count_take(name_count_t *names, bytes_t name)
     return (uintptr_t)map_remove(&names->counts, name);
 }
 
-static inline void name_count_deinit(name_count_t *names)
-{
-    map_deinit(&names->counts);
-}
+static inline void name_count_deinit(name_count_t *names) { map_deinit(&names->counts); }
 
 #endif

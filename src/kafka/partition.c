@@ -6,47 +6,17 @@
 
 static void rolled(void *user, int64_t base_offset);
 
-kafka_topic_t *partition_topic(const partition_t *partition)
-{
-    return partition->topic;
-}
-int32_t partition_index(const partition_t *partition)
-{
-    return partition->index;
-}
-int32_t partition_leader_epoch(const partition_t *partition)
-{
-    return partition->leader_epoch;
-}
-log_t *partition_log(partition_t *partition)
-{
-    return partition->log;
-}
-uint64_t partition_bytes(const partition_t *partition)
-{
-    return log_bytes(partition->log);
-}
-int64_t partition_log_start_offset(const partition_t *partition)
-{
-    return log_start_offset(partition->log);
-}
-int64_t partition_log_end_offset(const partition_t *partition)
-{
-    return log_end_offset(partition->log);
-}
-int64_t partition_high_watermark(const partition_t *partition)
-{
-    return partition->high_watermark;
-}
+kafka_topic_t *partition_topic(const partition_t *partition) { return partition->topic; }
+int32_t partition_index(const partition_t *partition) { return partition->index; }
+int32_t partition_leader_epoch(const partition_t *partition) { return partition->leader_epoch; }
+log_t *partition_log(partition_t *partition) { return partition->log; }
+uint64_t partition_bytes(const partition_t *partition) { return log_bytes(partition->log); }
+int64_t partition_log_start_offset(const partition_t *partition) { return log_start_offset(partition->log); }
+int64_t partition_log_end_offset(const partition_t *partition) { return log_end_offset(partition->log); }
+int64_t partition_high_watermark(const partition_t *partition) { return partition->high_watermark; }
 /* No transaction can be open: transactional batches are refused. */
-int64_t partition_last_stable_offset(const partition_t *partition)
-{
-    return partition->high_watermark;
-}
-uint32_t partition_producers_count(const partition_t *partition)
-{
-    return (uint32_t)partition->producers.by_id.count;
-}
+int64_t partition_last_stable_offset(const partition_t *partition) { return partition->high_watermark; }
+uint32_t partition_producers_count(const partition_t *partition) { return (uint32_t)partition->producers.by_id.count; }
 
 bool partition_producer_last(const partition_t *partition, int64_t producer_id, int16_t *ret_epoch,
                              int32_t *ret_sequence)
@@ -66,8 +36,7 @@ void partition_keep_producer(partition_t *partition, int64_t producer_id)
 int16_t partition_check_epoch(const partition_t *partition, int32_t current_leader_epoch)
 {
     if (current_leader_epoch == -1 || current_leader_epoch == partition->leader_epoch) return KAFKA_NONE;
-    return current_leader_epoch < partition->leader_epoch ? KAFKA_FENCED_LEADER_EPOCH
-                                                          : KAFKA_UNKNOWN_LEADER_EPOCH;
+    return current_leader_epoch < partition->leader_epoch ? KAFKA_FENCED_LEADER_EPOCH : KAFKA_UNKNOWN_LEADER_EPOCH;
 }
 
 int16_t partition__error(int err)
@@ -82,8 +51,7 @@ int16_t partition__error(int err)
 
 void partition__path(const kafka_topic_t *topic, int32_t index, char out[PARTITION_PATH_CHARS_MAX])
 {
-    int n =
-        snprintf(out, PARTITION_PATH_CHARS_MAX, "%s/%s-%" PRId32, topic->kafka->data_dir, topic->name, index);
+    int n = snprintf(out, PARTITION_PATH_CHARS_MAX, "%s/%s-%" PRId32, topic->kafka->data_dir, topic->name, index);
     ASSERT(n > 0 && n < PARTITION_PATH_CHARS_MAX);
 }
 
@@ -223,8 +191,7 @@ void partition_set_leader_epoch(partition_t *partition, int32_t leader_epoch)
     log_epoch_begin(partition->log, leader_epoch);
 }
 
-/* ---- high watermark and stable storage
- * -------------------------------------------------------------------------- */
+/* ---- high watermark and stable storage ------------------------------------------------------------------------------- */
 
 void partition__advance_high_watermark(partition_t *partition, int64_t offset)
 {
@@ -261,10 +228,7 @@ static void rolled(void *user, int64_t base_offset)
     partition__flush(p);
 }
 
-bool partition_needs_commit(const partition_t *partition)
-{
-    return log_flush_due(partition->log);
-}
+bool partition_needs_commit(const partition_t *partition) { return log_flush_due(partition->log); }
 
 static void committed(log_commit_t *log_commit, int err)
 {
@@ -286,8 +250,7 @@ void partition_commit(partition_t *partition, partition_commit_t *commit,
     log_commit(partition->log, &commit->log_commit, committed);
 }
 
-/* ---- waiting
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- waiting --------------------------------------------------------------------------------------------------------- */
 
 void partition_wait(partition_t *partition, partition_waiter_t *waiter)
 {
@@ -306,8 +269,7 @@ void partition__wake(partition_t *partition, int16_t error)
     }
 }
 
-/* ---- the end
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------------------------------- */
 
 static void partition_free(partition_t *partition)
 {

@@ -10,8 +10,7 @@
 #include "kafka/kafka_internal.h"
 #include "log/log.h"
 
-/* ---- life: called by topics.c
- * ----------------------------------------------------------------------------------- */
+/* ---- life: called by topics.c ---------------------------------------------------------------------------------------- */
 
 /* Opens or makes <data_dir>/<topic>-<index>/ (with partition.metadata), recovers it, and leads at the epoch
  * in the topic's partition state. Needs kafka->partitions (partition_store.h). */
@@ -25,8 +24,7 @@ void partition_close(partition_t *partition);
 /* Answers all who wait (UNKNOWN_TOPIC_OR_PARTITION) and removes the directory. */
 void partition_delete(partition_t *partition);
 
-/* ---- figures
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- figures --------------------------------------------------------------------------------------------------------- */
 
 kafka_topic_t *partition_topic(const partition_t *partition);
 int32_t partition_index(const partition_t *partition);
@@ -39,13 +37,13 @@ int64_t partition_high_watermark(const partition_t *partition);
 int64_t partition_last_stable_offset(const partition_t *partition);
 uint32_t partition_producers_count(const partition_t *partition);
 /* The epoch and last sequence of a producer; false when it is not known here. */
-bool partition_producer_last(const partition_t *partition, int64_t producer_id, int16_t *ret_epoch, int32_t *ret_sequence);
+bool partition_producer_last(const partition_t *partition, int64_t producer_id, int16_t *ret_epoch,
+                             int32_t *ret_sequence);
 void partition_keep_producer(partition_t *partition, int64_t producer_id);
 /* KAFKA_NONE, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH; -1 is not checked. */
 int16_t partition_check_epoch(const partition_t *partition, int32_t current_leader_epoch);
 
-/* ---- appending
- * -------------------------------------------------------------------------------------------------- */
+/* ---- appending ------------------------------------------------------------------------------------------------------- */
 
 typedef enum partition_origin {
     PARTITION_CLIENT,      /* a Produce request: everything is checked */
@@ -87,18 +85,16 @@ typedef struct partition_commit {
 void partition_commit(partition_t *partition, partition_commit_t *commit,
                       void (*done)(partition_commit_t *commit, int16_t error));
 
-/* ---- reading
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------------------------------- */
 
 /* Batches from the one that holds `offset`, below the high watermark (read_committed: the last stable
  * offset). Returns a Kafka error code (OFFSET_OUT_OF_RANGE, KAFKA_STORAGE_ERROR); an empty slice is no error.
  */
-int16_t partition_find(partition_t *partition, int64_t offset, size_t bytes_max, bool whole_first,
-                       bool read_committed, log_slice_t *ret_slice);
+int16_t partition_find(partition_t *partition, int64_t offset, size_t bytes_max, bool whole_first, bool read_committed,
+                       log_slice_t *ret_slice);
 /* The same, copied behind what `out` holds: for readers inside the process. *ret_next_offset is where to go
  * on. */
-int16_t partition_read(partition_t *partition, int64_t offset, size_t bytes_max, buf_t *out,
-                       int64_t *ret_next_offset);
+int16_t partition_read(partition_t *partition, int64_t offset, size_t bytes_max, buf_t *out, int64_t *ret_next_offset);
 /* The first record at or after a time (or one of ListOffsets' negative times). offset -1: there is none. */
 typedef struct partition_offset {
     int64_t offset;

@@ -42,29 +42,27 @@ static int16_t check_header(check_t *c)
     }
     if (b->base_offset != 0) {
         out->message = arena_printf(
-            c->arena,
-            "The baseOffset of the record batch in the append to %s-%d should be 0, but it is %" PRId64,
+            c->arena, "The baseOffset of the record batch in the append to %s-%d should be 0, but it is %" PRId64,
             topic, index, b->base_offset);
         return KAFKA_INVALID_RECORD;
     }
     if (c->bytes > (uint64_t)MAX(c->config->max_message_bytes, 0)) {
-        out->message = arena_printf(
-            c->arena,
-            "The record batch size in the append to %s-%d is %zu bytes which exceeds the maximum "
-            "configured value of %" PRId64 ".",
-            topic, index, c->bytes, c->config->max_message_bytes);
+        out->message =
+            arena_printf(c->arena,
+                         "The record batch size in the append to %s-%d is %zu bytes which exceeds the maximum "
+                         "configured value of %" PRId64 ".",
+                         topic, index, c->bytes, c->config->max_message_bytes);
         return KAFKA_MESSAGE_TOO_LARGE;
     }
     if (!log_batch_crc_ok(bytes_of(c->records, c->bytes))) {
-        out->message =
-            arena_printf(c->arena, "Record is corrupt (stored crc = %" PRIu32 ") in topic partition %s-%d.",
-                         b->crc, topic, index);
+        out->message = arena_printf(c->arena, "Record is corrupt (stored crc = %" PRIu32 ") in topic partition %s-%d.",
+                                    b->crc, topic, index);
         return KAFKA_CORRUPT_MESSAGE;
     }
     if (b->count != (int64_t)b->last_offset_delta + 1) {
-        out->message = arena_printf(
-            c->arena, "Inconsistent batch offset range [%" PRId64 ", %" PRId64 "] and count of records %d",
-            b->base_offset, log_batch_last_offset(b), b->count);
+        out->message =
+            arena_printf(c->arena, "Inconsistent batch offset range [%" PRId64 ", %" PRId64 "] and count of records %d",
+                         b->base_offset, log_batch_last_offset(b), b->count);
         return KAFKA_INVALID_RECORD;
     }
     return KAFKA_NONE;
@@ -82,9 +80,8 @@ static int16_t check_kind(check_t *c)
         return KAFKA_UNKNOWN_SERVER_ERROR;
     }
     if (b->producer_id >= 0 && b->base_sequence < 0) {
-        c->out->message =
-            arena_printf(c->arena, "Invalid sequence number %d in record batch with producerId %" PRId64,
-                         b->base_sequence, b->producer_id);
+        c->out->message = arena_printf(c->arena, "Invalid sequence number %d in record batch with producerId %" PRId64,
+                                       b->base_sequence, b->producer_id);
         return KAFKA_INVALID_RECORD;
     }
     if (b->attributes & RECORD_TRANSACTIONAL) {
@@ -96,8 +93,7 @@ static int16_t check_kind(check_t *c)
 
 static int16_t check_records(check_t *c)
 {
-    int err = record_check(&c->batch, bytes_of(c->records, c->bytes), PARTITION_OPENED_BATCH_BYTES_MAX,
-                           &c->facts);
+    int err = record_check(&c->batch, bytes_of(c->records, c->bytes), PARTITION_OPENED_BATCH_BYTES_MAX, &c->facts);
     switch (err) {
     case 0: return KAFKA_NONE;
     case ERR_LIMIT: /* it may be sound, and opening it is not for us: its header is believed */
@@ -141,8 +137,7 @@ static int16_t name_records(check_t *c, wrong_t wrong, int16_t error)
 static const char *wrong_key(check_t *c, const record_t *record)
 {
     if (record->key.ptr) return NULL;
-    return arena_printf(c->arena,
-                        "Compacted topic cannot accept message without key in topic partition %s-%d.",
+    return arena_printf(c->arena, "Compacted topic cannot accept message without key in topic partition %s-%d.",
                         c->partition->topic->name, c->partition->index);
 }
 
@@ -150,8 +145,7 @@ static const char *wrong_key(check_t *c, const record_t *record)
 static void timestamp_window(const check_t *c, int64_t *ret_from_ms, int64_t *ret_to_ms)
 {
     int64_t now_ms = io_wall_ms(c->partition->topic->kafka->loop);
-    int64_t before = c->config->message_timestamp_before_max_ms,
-            after = c->config->message_timestamp_after_max_ms;
+    int64_t before = c->config->message_timestamp_before_max_ms, after = c->config->message_timestamp_after_max_ms;
     *ret_from_ms = before > now_ms ? 0 : now_ms - before;
     *ret_to_ms = after > INT64_MAX - now_ms ? INT64_MAX : now_ms + after;
 }
@@ -160,8 +154,7 @@ static const char *wrong_timestamp(check_t *c, const record_t *record)
 {
     int64_t from_ms, to_ms;
     timestamp_window(c, &from_ms, &to_ms);
-    if (record->timestamp_ms == -1 || (record->timestamp_ms >= from_ms && record->timestamp_ms <= to_ms))
-        return NULL;
+    if (record->timestamp_ms == -1 || (record->timestamp_ms >= from_ms && record->timestamp_ms <= to_ms)) return NULL;
     return arena_printf(c->arena,
                         "Timestamp %" PRId64 " of message with offset %" PRId64
                         " is out of range. The timestamp should be "
@@ -174,8 +167,7 @@ static int16_t check_timestamps(check_t *c)
     int64_t from_ms, to_ms;
     if (stamps(c->config)) return KAFKA_NONE;
     if (c->batch.attributes & RECORD_LOG_APPEND_TIME && c->batch.max_timestamp == -1) {
-        c->out->message =
-            "Invalid timestamp type in message. Producer should not set timestamp type to LogAppendTime.";
+        c->out->message = "Invalid timestamp type in message. Producer should not set timestamp type to LogAppendTime.";
         return KAFKA_INVALID_TIMESTAMP;
     }
     timestamp_window(c, &from_ms, &to_ms);
@@ -189,8 +181,7 @@ static int16_t check_client(check_t *c)
     if (!error) error = check_kind(c);
     if (!error) error = check_records(c);
     if (!error) error = check_timestamps(c);
-    if (!error && c->facts.keyless > 0 && c->config->cleanup_policy &&
-        strstr(c->config->cleanup_policy, "compact"))
+    if (!error && c->facts.keyless > 0 && c->config->cleanup_policy && strstr(c->config->cleanup_policy, "compact"))
         error = name_records(c, wrong_key, KAFKA_INVALID_RECORD);
     return error;
 }
@@ -225,16 +216,14 @@ static int16_t recompress(check_t *c, buf_t *packed)
     int level;
     if (!wanted_codec(c->config, &codec, &level)) return KAFKA_NONE;
     if (codec == (record_codec_t)(c->batch.attributes & RECORD_COMPRESSION_MASK)) return KAFKA_NONE;
-    int err = record_recompress(bytes_of(c->records, c->bytes), codec, level,
-                                PARTITION_OPENED_BATCH_BYTES_MAX, packed);
+    int err = record_recompress(bytes_of(c->records, c->bytes), codec, level, PARTITION_OPENED_BATCH_BYTES_MAX, packed);
     if (err == ERR_NOMEM) return KAFKA_UNKNOWN_SERVER_ERROR;
     if (err) {
         c->out->message = "Records cannot be opened";
         return err == ERR_LIMIT ? KAFKA_MESSAGE_TOO_LARGE : KAFKA_CORRUPT_MESSAGE;
     }
     if (packed->len > (uint64_t)MAX(c->config->max_message_bytes, 0)) {
-        c->out->message =
-            "The record batch is larger than max.message.bytes under the topic's compression type";
+        c->out->message = "The record batch is larger than max.message.bytes under the topic's compression type";
         return KAFKA_MESSAGE_TOO_LARGE;
     }
     c->records = packed->ptr;
@@ -323,8 +312,8 @@ static int16_t write_batch(check_t *c)
 /* Kafka knows no log start where the batch as such or the disk was at fault. */
 static bool tells_log_start(int16_t error)
 {
-    return error != KAFKA_CORRUPT_MESSAGE && error != KAFKA_MESSAGE_TOO_LARGE &&
-           error != KAFKA_RECORD_LIST_TOO_LARGE && error != KAFKA_KAFKA_STORAGE_ERROR;
+    return error != KAFKA_CORRUPT_MESSAGE && error != KAFKA_MESSAGE_TOO_LARGE && error != KAFKA_RECORD_LIST_TOO_LARGE &&
+           error != KAFKA_KAFKA_STORAGE_ERROR;
 }
 
 int16_t partition_append(partition_t *partition, uint8_t *records, size_t bytes, partition_origin_t origin,

@@ -41,8 +41,8 @@ static fixture_t *fixture_new(uint64_t seed)
     f->kafka.config.log_flush_offset_checkpoint_interval_ms = 60000;
     f->kafka.config.producer_id_expiration_check_interval_ms = 600000;
     f->kafka.config.producer_id_expiration_ms = 86400000;
-    f->topic = (kafka_topic_t){
-        .kafka = &f->kafka, .name = "t", .name_len = 1, .partitions_count = 1, .partitions = &f->state};
+    f->topic =
+        (kafka_topic_t){.kafka = &f->kafka, .name = "t", .name_len = 1, .partitions_count = 1, .partitions = &f->state};
     f->topic.config = (kafka_topic_config_t){.cleanup_policy = "delete",
                                              .compression_type = "producer",
                                              .message_timestamp_type = "CreateTime",

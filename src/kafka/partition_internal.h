@@ -6,10 +6,9 @@
 #include "kafka/partition_store.h"
 #include "kafka/producer_state.h"
 
-#define PARTITION_PATH_CHARS_MAX 4096
-#define PARTITION_OPENED_BATCH_BYTES_MAX                                                                     \
-    MIB(256) /* what a compressed batch may open to, where it must be opened */
-#define PARTITION_SNAPSHOTS_KEPT 2
+#define PARTITION_PATH_CHARS_MAX         4096
+#define PARTITION_OPENED_BATCH_BYTES_MAX MIB(256) /* what a compressed batch may open to, where it must be opened */
+#define PARTITION_SNAPSHOTS_KEPT         2
 
 struct partition {
     kafka_topic_t *topic;
@@ -33,8 +32,7 @@ struct partition_store {
     list_t news;
     io_hook_t hook;
     io_timer_t news_timer, maintain_timer, checkpoint_timer, expiry_timer;
-    map_t
-        checkpoints; /* "topic partition" -> partition_checkpoint_t, as read or as of the partition's close */
+    map_t checkpoints;     /* "topic partition" -> partition_checkpoint_t, as read or as of the partition's close */
     uint64_t written_hash; /* of the checkpoint files' text as last written */
     bool clean;            /* the last stop was orderly */
     bool failed;           /* a partition did not close: the next start must recover */
@@ -51,8 +49,7 @@ void partition__store_add(partition_t *partition);
 /* Takes the partition off; what it knows is kept for the checkpoints, unless it was deleted. */
 void partition__store_remove(partition_t *partition, bool deleted);
 /* What is known of a partition that is being opened. */
-partition_checkpoint_t partition__store_checkpoint(partition_store_t *store, const char *topic,
-                                                   int32_t index);
+partition_checkpoint_t partition__store_checkpoint(partition_store_t *store, const char *topic, int32_t index);
 /* Wakes the partition's waiters before the loop waits again. */
 void partition__store_news(partition_t *partition);
 

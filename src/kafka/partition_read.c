@@ -11,15 +11,14 @@ enum { /* ListOffsets' timestamps that are no time */
        TIME_LATEST_TIERED = -5,
 };
 
-int16_t partition_find(partition_t *partition, int64_t offset, size_t bytes_max, bool whole_first,
-                       bool read_committed, log_slice_t *ret_slice)
+int16_t partition_find(partition_t *partition, int64_t offset, size_t bytes_max, bool whole_first, bool read_committed,
+                       log_slice_t *ret_slice)
 {
     int64_t end = read_committed ? partition_last_stable_offset(partition) : partition->high_watermark;
     return partition__error(log_find(partition->log, offset, end, bytes_max, whole_first, ret_slice));
 }
 
-int16_t partition_read(partition_t *partition, int64_t offset, size_t bytes_max, buf_t *out,
-                       int64_t *ret_next_offset)
+int16_t partition_read(partition_t *partition, int64_t offset, size_t bytes_max, buf_t *out, int64_t *ret_next_offset)
 {
     log_slice_t slice;
     int16_t error = partition_find(partition, offset, bytes_max, true, false, &slice);
@@ -40,8 +39,7 @@ int16_t partition_read(partition_t *partition, int64_t offset, size_t bytes_max,
 }
 
 /* The first record of one batch that reaches both; ERR_NOT_FOUND when the header promised too much. */
-static int find_record(const log_slice_t *slice, int64_t timestamp_ms, int64_t from_offset,
-                       record_t *ret_record)
+static int find_record(const log_slice_t *slice, int64_t timestamp_ms, int64_t from_offset, record_t *ret_record)
 {
     uint8_t *data = mem_try_alloc(slice->bytes);
     if (!data) return ERR_NOMEM;
@@ -58,8 +56,7 @@ static int find_record(const log_slice_t *slice, int64_t timestamp_ms, int64_t f
     return err;
 }
 
-static int16_t offset_by_time(partition_t *partition, int64_t timestamp_ms, int64_t end,
-                              partition_offset_t *ret_offset)
+static int16_t offset_by_time(partition_t *partition, int64_t timestamp_ms, int64_t end, partition_offset_t *ret_offset)
 {
     int64_t from = log_start_offset(partition->log);
     for (;;) {
@@ -77,8 +74,8 @@ static int16_t offset_by_time(partition_t *partition, int64_t timestamp_ms, int6
         /* A batch that cannot be opened here is still the place to start reading. */
         if (err) record = (record_t){.offset = batch.base_offset, .timestamp_ms = batch.max_timestamp};
         if (record.offset >= end) return KAFKA_NONE;
-        *ret_offset = (partition_offset_t){record.offset, record.timestamp_ms,
-                                           log_epoch_at(partition->log, record.offset)};
+        *ret_offset =
+            (partition_offset_t){record.offset, record.timestamp_ms, log_epoch_at(partition->log, record.offset)};
         return KAFKA_NONE;
     }
 }

@@ -26,8 +26,7 @@ static void list_name(void *user, const char *name, bool is_dir)
 
 static void snapshot_path(const partition_t *partition, int64_t offset, char out[PARTITION_PATH_CHARS_MAX])
 {
-    int n = snprintf(out, PARTITION_PATH_CHARS_MAX, "%s/%020" PRId64 ".snapshot", log_dir(partition->log),
-                     offset);
+    int n = snprintf(out, PARTITION_PATH_CHARS_MAX, "%s/%020" PRId64 ".snapshot", log_dir(partition->log), offset);
     ASSERT(n > 0 && n < PARTITION_PATH_CHARS_MAX);
 }
 
@@ -76,10 +75,7 @@ static int snapshot_read(partition_t *partition, int64_t offset)
     return err;
 }
 
-static void note(void *user, const log_batch_t *batch)
-{
-    producers_note(user, batch);
-}
+static void note(void *user, const log_batch_t *batch) { producers_note(user, batch); }
 
 int partition__producers_recover(partition_t *partition)
 {

@@ -31,8 +31,7 @@ int partition__write_file(io_loop_t *loop, const char *path, bytes_t data)
     return err;
 }
 
-/* ---- checkpoint files: "0", the number of lines, then "topic partition offset"
- * ------------------------------------- */
+/* ---- checkpoint files: "0", the number of lines, then "topic partition offset" --------------------------------------- */
 
 static partition_checkpoint_t *checkpoint_get(partition_store_t *store, bytes_t key)
 {
@@ -104,8 +103,7 @@ static bytes_t checkpoint_key(char *out, size_t cap, const char *topic, int32_t 
 static void checkpoint_take(partition_store_t *store, const partition_t *p)
 {
     char key[KAFKA_TOPIC_NAME_BYTES_MAX + 16];
-    partition_checkpoint_t *c =
-        checkpoint_get(store, checkpoint_key(key, sizeof(key), p->topic->name, p->index));
+    partition_checkpoint_t *c = checkpoint_get(store, checkpoint_key(key, sizeof(key), p->topic->name, p->index));
     c->recovery_point = log_durable_offset(p->log);
     c->high_watermark = p->high_watermark;
     c->log_start = log_start_offset(p->log);
@@ -146,13 +144,11 @@ static int checkpoints_write(partition_store_t *store)
 partition_checkpoint_t partition__store_checkpoint(partition_store_t *store, const char *topic, int32_t index)
 {
     char key[KAFKA_TOPIC_NAME_BYTES_MAX + 16];
-    const partition_checkpoint_t *c =
-        map_get(&store->checkpoints, checkpoint_key(key, sizeof(key), topic, index));
+    const partition_checkpoint_t *c = map_get(&store->checkpoints, checkpoint_key(key, sizeof(key), topic, index));
     return c ? *c : (partition_checkpoint_t){-1, -1, -1, -1};
 }
 
-/* ---- partitions
- * ------------------------------------------------------------------------------------------------- */
+/* ---- partitions ------------------------------------------------------------------------------------------------------ */
 
 void partition__store_add(partition_t *partition)
 {
@@ -193,10 +189,7 @@ static void hook_run(io_hook_t *hook)
 }
 
 /* For news that come after the hook has run: the loop must not sleep on them. */
-static void news_run(io_timer_t *timer)
-{
-    tell_news(CONTAINER_OF(timer, partition_store_t, news_timer));
-}
+static void news_run(io_timer_t *timer) { tell_news(CONTAINER_OF(timer, partition_store_t, news_timer)); }
 
 void partition__store_news(partition_t *partition)
 {
@@ -206,15 +199,13 @@ void partition__store_news(partition_t *partition)
     list_push_back(&store->news, &partition->news_node);
 }
 
-/* ---- timers
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- timers ---------------------------------------------------------------------------------------------------------- */
 
 static void maintain_run(io_timer_t *timer)
 {
     partition_store_t *store = CONTAINER_OF(timer, partition_store_t, maintain_timer);
     int64_t now_ms = io_wall_ms(store->kafka->loop);
-    LIST_EACH(&store->partitions, p, partition_t, store_node)
-    {
+    LIST_EACH(&store->partitions, p, partition_t, store_node) {
         uint32_t deleted;
         /* A segment that cannot be removed now is tried again next time. */
         (void)!log_maintain(p->log, now_ms, p->high_watermark, &deleted);
@@ -231,8 +222,7 @@ static void expiry_run(io_timer_t *timer)
 {
     partition_store_t *store = CONTAINER_OF(timer, partition_store_t, expiry_timer);
     int64_t now_ms = io_wall_ms(store->kafka->loop);
-    LIST_EACH(&store->partitions, p, partition_t, store_node)
-    {
+    LIST_EACH(&store->partitions, p, partition_t, store_node) {
         producers_expire(&p->producers, now_ms, store->kafka->config.producer_id_expiration_ms);
     }
 }
@@ -244,8 +234,7 @@ static void start_timer(partition_store_t *store, io_timer_t *timer, void (*run)
     io_timer_start(timer, every_ms, every_ms);
 }
 
-/* ---- life
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------------------------------ */
 
 static void remove_deleted_dir(void *user, const char *name, bool is_dir)
 {
@@ -318,8 +307,7 @@ static void stop_clean(partition_store_t *store)
     }
     if (checkpoints_write(store) != 0) return;
     store_path(store, CLEAN_MARK, path);
-    int n = snprintf(text, sizeof(text), "{\"version\":0,\"brokerEpoch\":%" PRId64 "}",
-                     store->kafka->broker_epoch);
+    int n = snprintf(text, sizeof(text), "{\"version\":0,\"brokerEpoch\":%" PRId64 "}", store->kafka->broker_epoch);
     (void)!io_replace_whole(loop, path, bytes_of(text, (size_t)n)); /* without it, the next start recovers */
 }
 

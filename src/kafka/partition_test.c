@@ -40,11 +40,8 @@ static int setup(void **state)
     f->kafka.config.log_flush_offset_checkpoint_interval_ms = 60000;
     f->kafka.config.producer_id_expiration_check_interval_ms = 600000;
     f->kafka.config.producer_id_expiration_ms = 86400000;
-    f->topic = (kafka_topic_t){.kafka = &f->kafka,
-                               .name = "t",
-                               .name_len = 1,
-                               .partitions_count = 1,
-                               .partitions = &f->partition_state};
+    f->topic = (kafka_topic_t){
+        .kafka = &f->kafka, .name = "t", .name_len = 1, .partitions_count = 1, .partitions = &f->partition_state};
     f->topic.id.bytes[3] = 7;
     f->topic.config = (kafka_topic_config_t){.cleanup_policy = "delete",
                                              .compression_type = "producer",
@@ -179,20 +176,17 @@ static void bad_batches_are_refused_with_kafkas_codes(void **state)
     b[bytes - 1] ^= 1;
     store_be32(b + 57, 2);
     store_be32(b + 17, crc32c(0, b + 21, bytes - 21));
-    assert_int_equal(partition_append(f->p, b, bytes, PARTITION_CLIENT, &f->arena, &f->appended),
-                     KAFKA_INVALID_RECORD);
+    assert_int_equal(partition_append(f->p, b, bytes, PARTITION_CLIENT, &f->arena, &f->appended), KAFKA_INVALID_RECORD);
     store_be32(b + 57, 1);
     store_be32(b + 17, crc32c(0, b + 21, bytes - 21));
     f->topic.config.cleanup_policy = "compact";
-    assert_int_equal(partition_append(f->p, b, bytes, PARTITION_CLIENT, &f->arena, &f->appended),
-                     KAFKA_INVALID_RECORD);
+    assert_int_equal(partition_append(f->p, b, bytes, PARTITION_CLIENT, &f->arena, &f->appended), KAFKA_INVALID_RECORD);
     assert_int_equal(f->appended.record_errors_count, 1);
     f->topic.config.cleanup_policy = "delete";
     assert_int_equal(partition_append(f->p, b, bytes - 1, PARTITION_CLIENT, &f->arena, &f->appended),
                      KAFKA_CORRUPT_MESSAGE);
     store_be64(b, 5);
-    assert_int_equal(partition_append(f->p, b, bytes, PARTITION_CLIENT, &f->arena, &f->appended),
-                     KAFKA_INVALID_RECORD);
+    assert_int_equal(partition_append(f->p, b, bytes, PARTITION_CLIENT, &f->arena, &f->appended), KAFKA_INVALID_RECORD);
     assert_int_equal(partition_log_end_offset(f->p), 0);
 }
 
@@ -243,8 +237,7 @@ static void times_find_records(void **state)
     partition_offset_t found;
     assert_int_equal(partition_offset_for(f->p, -3, false, &found), KAFKA_NONE);
     assert_int_equal(found.offset, -1);
-    for (int i = 0; i < 100; i++)
-        assert_int_equal(append_at(f, 1000 + i * 100, 10, RECORD_NO_PRODUCER, 0), KAFKA_NONE);
+    for (int i = 0; i < 100; i++) assert_int_equal(append_at(f, 1000 + i * 100, 10, RECORD_NO_PRODUCER, 0), KAFKA_NONE);
     for (int64_t t = 0; t < 11000; t += 3) {
         int64_t want = t <= 1000 ? 0 : (t - 1000) / 100 * 10 + (t % 100 < 10 ? t % 100 : 10);
         if (t > 1000 + 99 * 100 + 9) want = -1;

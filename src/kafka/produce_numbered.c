@@ -94,8 +94,8 @@ int16_t kafka_produce_numbered(kafka_t *kafka, const kafka_produce_t *record, in
     partition_appended_t appended;
     ASSERT(number >= 0 && number <= KAFKA_NUMBER_MAX);
     kafka_topic_t *topic = kafka_topic_get(kafka, record->topic);
-    int16_t error = topic ? kafka_topic_partition_get(topic, record->partition, &partition)
-                          : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    int16_t error =
+        topic ? kafka_topic_partition_get(topic, record->partition, &partition) : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     if (!error && topic->internal) error = KAFKA_INVALID_TOPIC_EXCEPTION;
     if (error) return refuse(error, message, NULL);
     record_producer_t producer = {producer_id, (int16_t)(number >> 31), (int32_t)(number & INT32_MAX)};
@@ -181,10 +181,7 @@ void kafka_producer_id_new(kafka_t *kafka, kafka_door_cb done, void *user)
 
 /* ---- the kept producer ---- */
 
-static partition_t *partition_at(const kafka_topic_t *topic, int32_t index)
-{
-    return topic->partitions[index].log;
-}
+static partition_t *partition_at(const kafka_topic_t *topic, int32_t index) { return topic->partitions[index].log; }
 
 void kafka_producer_keep(kafka_t *kafka, int64_t producer_id)
 {
@@ -206,7 +203,8 @@ int64_t kafka_producer_last_number(const kafka_t *kafka, int64_t producer_id)
         int16_t epoch;
         int32_t sequence;
         for (int32_t i = 0; i < topic->partitions_count; i++)
-            if (partition_at(topic, i) && partition_producer_last(partition_at(topic, i), producer_id, &epoch, &sequence))
+            if (partition_at(topic, i) &&
+                partition_producer_last(partition_at(topic, i), producer_id, &epoch, &sequence))
                 last = MAX(last, ((int64_t)epoch << 31) + sequence);
     }
     return last;

@@ -1,8 +1,8 @@
 /* produce_record.c: one record into a partition from inside the process: the bridge's door. The record
  * becomes a batch of one and passes the same checks as a client's. */
+#include "kafka/produce_record.h"
 #include "kafka/config.h"
 #include "kafka/partition.h"
-#include "kafka/produce_record.h"
 #include "kafka/topics.h"
 
 #include "base/hash.h"
@@ -33,8 +33,7 @@ static void committed(partition_commit_t *commit, int16_t error)
 int32_t produce__choose_partition(kafka_topic_t *topic, const kafka_produce_t *record)
 {
     if (record->partition >= 0) return record->partition;
-    uint32_t n =
-        record->key.ptr ? murmur2(record->key.ptr, record->key.len) & 0x7fffffff : topic->next_partition++;
+    uint32_t n = record->key.ptr ? murmur2(record->key.ptr, record->key.len) & 0x7fffffff : topic->next_partition++;
     return (int32_t)(n % (uint32_t)topic->partitions_count);
 }
 
@@ -73,8 +72,7 @@ static void produce(produce_job_t *job, kafka_topic_t *topic)
     arena_init(&arena, 0);
     job->partition = produce__choose_partition(topic, &job->record);
     int16_t error = kafka_topic_partition_get(topic, job->partition, &partition);
-    if (!error && topic->internal)
-        error = KAFKA_INVALID_TOPIC_EXCEPTION; /* clients may not write there either */
+    if (!error && topic->internal) error = KAFKA_INVALID_TOPIC_EXCEPTION; /* clients may not write there either */
     if (!error) error = append(job, partition, &message, &arena);
     if (!error && partition_needs_commit(partition))
         partition_commit(partition, &job->commit, committed);

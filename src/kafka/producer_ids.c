@@ -90,10 +90,10 @@ static void claim(struct producer_ids *ids)
     int64_t end = err == ZOK ? parse_block_end(data) : -1;
     ids->claimed = end + 1;
     ids->claiming = true;
-    int n = snprintf(text, sizeof(text),
-                     "{\"version\":1,\"broker\":%" PRId32 ",\"block_start\":\"%" PRId64
-                     "\",\"block_end\":\"%" PRId64 "\"}",
-                     ids->kafka->broker_id, ids->claimed, ids->claimed + PRODUCER_IDS_BLOCK - 1);
+    int n =
+        snprintf(text, sizeof(text),
+                 "{\"version\":1,\"broker\":%" PRId32 ",\"block_start\":\"%" PRId64 "\",\"block_end\":\"%" PRId64 "\"}",
+                 ids->kafka->broker_id, ids->claimed, ids->claimed + PRODUCER_IDS_BLOCK - 1);
     coord_op_t op = {.kind = err == ZOK ? COORD_SET : COORD_CREATE,
                      .path = PRODUCER_IDS_PATH,
                      .data = bytes_of(text, (size_t)n),

@@ -18,10 +18,7 @@ void producers_clear(producers_t *producers)
     producers->by_id = MAP_INIT;
 }
 
-void producers_deinit(producers_t *producers)
-{
-    producers_clear(producers);
-}
+void producers_deinit(producers_t *producers) { producers_clear(producers); }
 
 producer_t *producers_get(const producers_t *producers, int64_t id)
 {
@@ -56,8 +53,8 @@ static const producer_batch_t *find_duplicate(const producer_t *p, const log_bat
     return NULL;
 }
 
-int16_t producers_check(const producers_t *producers, const log_batch_t *batch,
-                        const producer_batch_t **ret_duplicate, char message[PRODUCER_MESSAGE_BYTES_MAX])
+int16_t producers_check(const producers_t *producers, const log_batch_t *batch, const producer_batch_t **ret_duplicate,
+                        char message[PRODUCER_MESSAGE_BYTES_MAX])
 {
     *ret_duplicate = NULL;
     const producer_t *p = producers_get(producers, batch->producer_id);
@@ -71,8 +68,7 @@ int16_t producers_check(const producers_t *producers, const log_batch_t *batch,
     if (batch->producer_epoch > p->epoch) {
         if (batch->base_sequence == 0) return KAFKA_NONE;
         snprintf(message, PRODUCER_MESSAGE_BYTES_MAX,
-                 "Invalid sequence number for new epoch of producer %" PRId64
-                 ": %d (request epoch), %d (seq. number), "
+                 "Invalid sequence number for new epoch of producer %" PRId64 ": %d (request epoch), %d (seq. number), "
                  "%d (current producer epoch)",
                  p->id, batch->producer_epoch, batch->base_sequence, p->epoch);
         return KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER;
@@ -82,8 +78,7 @@ int16_t producers_check(const producers_t *producers, const log_batch_t *batch,
     int32_t last = p->batches_count ? p->batches[p->batches_count - 1].last_sequence : -1;
     if (batch->base_sequence == producer_sequence_add(last, 1)) return KAFKA_NONE;
     snprintf(message, PRODUCER_MESSAGE_BYTES_MAX,
-             "Out of order sequence number for producer %" PRId64
-             ": %d (incoming seq. number), %d (current end "
+             "Out of order sequence number for producer %" PRId64 ": %d (incoming seq. number), %d (current end "
              "sequence number)",
              p->id, batch->base_sequence, last);
     return KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER;

@@ -24,10 +24,7 @@ static int16_t check(producers_t *p, log_batch_t b, const producer_batch_t **ret
     return producers_check(p, &b, ret_duplicate, message);
 }
 
-static void note(producers_t *p, log_batch_t b)
-{
-    producers_note(p, &b);
-}
+static void note(producers_t *p, log_batch_t b) { producers_note(p, &b); }
 
 static void the_last_five_batches_are_recognised_when_they_come_again(void **state)
 {
@@ -54,9 +51,8 @@ static void sequences_wrap_behind_the_largest(void **state)
 {
     producers_t p = PRODUCERS_INIT;
     const producer_batch_t *duplicate;
-    assert_int_equal(check(&p, batch(1, 0, INT32_MAX - 2, 5, 0), &duplicate),
-                     KAFKA_NONE);               /* unknown: anywhere */
-    note(&p, batch(1, 0, INT32_MAX - 2, 5, 0)); /* MAX-2, MAX-1, MAX, 0, 1 */
+    assert_int_equal(check(&p, batch(1, 0, INT32_MAX - 2, 5, 0), &duplicate), KAFKA_NONE); /* unknown: anywhere */
+    note(&p, batch(1, 0, INT32_MAX - 2, 5, 0));                                            /* MAX-2, MAX-1, MAX, 0, 1 */
     assert_int_equal(check(&p, batch(1, 0, INT32_MAX - 2, 5, 0), &duplicate), KAFKA_NONE);
     assert_non_null(duplicate);
     assert_int_equal(check(&p, batch(1, 0, 2, 1, 5), &duplicate), KAFKA_NONE);

@@ -3,8 +3,7 @@
 
 #include "base/hash.h"
 
-/* ---- walking
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- walking --------------------------------------------------------------------------------------------------------- */
 
 /* Reads a varint of at most 10 bytes; false at the end of the bytes or past 64 bits. */
 static bool read_varlong(const uint8_t **at, const uint8_t *end, int64_t *ret_value)
@@ -68,8 +67,7 @@ int record_iter_next(record_iter_t *iter, record_t *ret_record)
     const uint8_t *at = iter->ptr + 1; /* attributes say nothing */
     const uint8_t *end = iter->ptr + length;
     record_t r = {0};
-    if (!read_varlong(&at, end, &timestamp_delta) || !read_varlong(&at, end, &offset_delta))
-        return ERR_CORRUPT;
+    if (!read_varlong(&at, end, &timestamp_delta) || !read_varlong(&at, end, &offset_delta)) return ERR_CORRUPT;
     if (!read_bytes(&at, end, &r.key) || !read_bytes(&at, end, &r.value)) return ERR_CORRUPT;
     if (!read_varlong(&at, end, &headers) || headers < 0 || headers > end - at) return ERR_CORRUPT;
     r.headers_count = (int32_t)headers;
@@ -87,14 +85,12 @@ int record_iter_next(record_iter_t *iter, record_t *ret_record)
 bool record_header_next(bytes_t *at, bytes_t *ret_key, bytes_t *ret_value)
 {
     const uint8_t *p = at->ptr, *end = at->ptr + at->len;
-    if (p == end || !read_bytes(&p, end, ret_key) || !ret_key->ptr || !read_bytes(&p, end, ret_value))
-        return false;
+    if (p == end || !read_bytes(&p, end, ret_key) || !ret_key->ptr || !read_bytes(&p, end, ret_value)) return false;
     *at = bytes_of(p, (size_t)(end - p));
     return true;
 }
 
-/* ---- building
- * --------------------------------------------------------------------------------------------------- */
+/* ---- building -------------------------------------------------------------------------------------------------------- */
 
 enum { VARLONG_BYTES_MAX = 10 };
 
@@ -116,10 +112,7 @@ static void write_varlong(buf_t *buf, int64_t v)
     buf->len += (size_t)(at - from);
 }
 
-static size_t bytes_size(bytes_t b)
-{
-    return b.ptr ? varlong_bytes((int64_t)b.len) + b.len : 1;
-}
+static size_t bytes_size(bytes_t b) { return b.ptr ? varlong_bytes((int64_t)b.len) + b.len : 1; }
 
 static void write_bytes(buf_t *buf, bytes_t b)
 {
@@ -151,10 +144,9 @@ void record_builder_add(record_builder_t *builder, int64_t timestamp_ms, bytes_t
     }
     int64_t delta = timestamp_ms - builder->base_timestamp_ms;
     builder->max_timestamp_ms = MAX(builder->max_timestamp_ms, timestamp_ms);
-    size_t bytes = 1 + varlong_bytes(delta) + varlong_bytes(builder->count) + bytes_size(key) +
-                   bytes_size(value) + varlong_bytes(headers_count);
-    for (int32_t i = 0; i < headers_count; i++)
-        bytes += bytes_size(headers[i].key) + bytes_size(headers[i].value);
+    size_t bytes = 1 + varlong_bytes(delta) + varlong_bytes(builder->count) + bytes_size(key) + bytes_size(value) +
+                   varlong_bytes(headers_count);
+    for (int32_t i = 0; i < headers_count; i++) bytes += bytes_size(headers[i].key) + bytes_size(headers[i].value);
     write_varlong(buf, (int64_t)bytes);
     buf_u8(buf, 0);
     write_varlong(buf, delta);

@@ -91,7 +91,6 @@ uint8_t *record_builder_finish(record_builder_t *builder, int16_t attributes, re
 int record_decompress(record_codec_t codec, bytes_t data, size_t bytes_max, uint8_t **ret_data,
                       size_t *ret_bytes) MUST_CHECK;
 /* A whole batch under another codec, into `out` (emptied first). Errors as above. */
-int record_recompress(bytes_t batch, record_codec_t codec, int level, size_t bytes_max,
-                      buf_t *out) MUST_CHECK;
+int record_recompress(bytes_t batch, record_codec_t codec, int level, size_t bytes_max, buf_t *out) MUST_CHECK;
 
 #endif

@@ -58,8 +58,7 @@ static int snappy_block(bytes_t block, output_t *out)
     if (n == 0) return 0;
     int err = output_grow(out, n);
     if (err) return err;
-    if (snappy_uncompress((const char *)block.ptr, block.len, (char *)out->data + out->len, &n) !=
-        SNAPPY_OK) {
+    if (snappy_uncompress((const char *)block.ptr, block.len, (char *)out->data + out->len, &n) != SNAPPY_OK) {
         return ERR_CORRUPT;
     }
     out->len += n;
@@ -72,8 +71,7 @@ static int open_snappy(bytes_t data, output_t *out)
 {
     static const uint8_t magic[8] = {0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0};
     enum { HEADER_BYTES = 16 };
-    if (data.len < HEADER_BYTES || memcmp(data.ptr, magic, sizeof(magic)) != 0)
-        return snappy_block(data, out);
+    if (data.len < HEADER_BYTES || memcmp(data.ptr, magic, sizeof(magic)) != 0) return snappy_block(data, out);
     for (size_t at = HEADER_BYTES; at < data.len;) {
         if (data.len - at < 4) return ERR_CORRUPT;
         uint32_t n = load_be32(data.ptr + at);
@@ -134,8 +132,7 @@ static int open_zstd(bytes_t data, output_t *out)
     return err;
 }
 
-int record_decompress(record_codec_t codec, bytes_t data, size_t bytes_max, uint8_t **ret_data,
-                      size_t *ret_bytes)
+int record_decompress(record_codec_t codec, bytes_t data, size_t bytes_max, uint8_t **ret_data, size_t *ret_bytes)
 {
     output_t out = {.max = bytes_max};
     int err = ERR_UNSUPPORTED;

@@ -41,8 +41,7 @@ static int pack_snappy(bytes_t data, buf_t *out)
         int err = buf_try_reserve(out, 4 + packed);
         if (err) return err;
         uint8_t *to = out->ptr + out->len;
-        if (snappy_compress((const char *)data.ptr + at, n, (char *)to + 4, &packed) != SNAPPY_OK)
-            return ERR_NOMEM;
+        if (snappy_compress((const char *)data.ptr + at, n, (char *)to + 4, &packed) != SNAPPY_OK) return ERR_NOMEM;
         store_be32(to, (uint32_t)packed);
         out->len += 4 + packed;
     }

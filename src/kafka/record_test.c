@@ -21,8 +21,8 @@ static void build(record_builder_t *builder)
     record_header_t headers[] = {{BYTES_LIT("h1"), BYTES_LIT("v1")}, {BYTES_LIT("h2"), BYTES_NULL}};
     for (int i = 0; i < RECORDS; i++) {
         int n = snprintf(value, sizeof(value), "value number %d", i);
-        record_builder_add(builder, 1000 - i, i % 2 ? BYTES_NULL : BYTES_LIT("key"),
-                           bytes_of(value, (size_t)n), headers, i % 3);
+        record_builder_add(builder, 1000 - i, i % 2 ? BYTES_NULL : BYTES_LIT("key"), bytes_of(value, (size_t)n),
+                           headers, i % 3);
     }
 }
 
@@ -85,8 +85,7 @@ static size_t compress_xerial(const uint8_t *in, size_t n, uint8_t *out, size_t 
     memcpy(out, head, 16);
     for (size_t from = 0; from < n; from += 1000) {
         size_t len = cap - at - 4;
-        assert_int_equal(
-            snappy_compress((const char *)in + from, MIN(n - from, 1000), (char *)out + at + 4, &len), 0);
+        assert_int_equal(snappy_compress((const char *)in + from, MIN(n - from, 1000), (char *)out + at + 4, &len), 0);
         store_be32(out + at, (uint32_t)len);
         at += 4 + len;
     }

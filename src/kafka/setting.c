@@ -41,8 +41,8 @@ static bytes_t take_word(bytes_t *rest, char separator)
     return trim(word);
 }
 
-static PRINTF_LIKE(5, 6) int refuse(const kafka_setting_def_t *def, bytes_t value, char *err,
-                                    size_t err_bytes, const char *fmt, ...)
+static PRINTF_LIKE(5, 6) int refuse(const kafka_setting_def_t *def, bytes_t value, char *err, size_t err_bytes,
+                                    const char *fmt, ...)
 {
     char why[KAFKA_SETTING_ERROR_BYTES_MAX];
     va_list args;
@@ -107,8 +107,8 @@ static int check_range(const kafka_setting_def_t *def, bytes_t value, double v, 
     bool in_range = v >= def->min && v <= def->max;
     if (in_range || v == def->or_else) return 0;
     if (def->or_else < def->min)
-        return refuse(def, value, err, err_bytes, "Value must be between %.17g and %.17g or equal to %.17g",
-                      def->min, def->max, def->or_else);
+        return refuse(def, value, err, err_bytes, "Value must be between %.17g and %.17g or equal to %.17g", def->min,
+                      def->max, def->or_else);
     if (v < def->min) return refuse(def, value, err, err_bytes, "Value must be at least %.17g", def->min);
     return refuse(def, value, err, err_bytes, "Value must be no more than %.17g", def->max);
 }
@@ -168,8 +168,7 @@ static bool is_replica_list(bytes_t value)
 
 static int check_words(const kafka_setting_def_t *def, bytes_t value, char *err, size_t err_bytes)
 {
-    if (def->nonempty && value.len == 0)
-        return refuse(def, value, err, err_bytes, "String must be non-empty");
+    if (def->nonempty && value.len == 0) return refuse(def, value, err, err_bytes, "String must be non-empty");
     if (!def->valid) return 0;
     if (strcmp(def->valid, "replicas") == 0) {
         if (is_replica_list(value)) return 0;
@@ -179,8 +178,7 @@ static int check_words(const kafka_setting_def_t *def, bytes_t value, char *err,
                  (int)MIN(value.len, (size_t)100), (const char *)value.ptr, def->name, def->name);
         return ERR_INVALID;
     }
-    if (def->type != KAFKA_SETTING_LIST)
-        return is_valid_word(def, value) ? 0 : refuse_word(def, value, err, err_bytes);
+    if (def->type != KAFKA_SETTING_LIST) return is_valid_word(def, value) ? 0 : refuse_word(def, value, err, err_bytes);
     while (value.len) {
         bytes_t word = take_word(&value, ',');
         if (!is_valid_word(def, word)) return refuse_word(def, word, err, err_bytes);
@@ -228,8 +226,7 @@ char *kafka_setting_normal(const kafka_setting_def_t *def, bytes_t value)
     double v;
     value = trim(value);
     switch ((kafka_setting_type_t)def->type) {
-    case KAFKA_SETTING_BOOLEAN:
-        return mem_strdup(bytes_eq_nocase(value, BYTES_LIT("true")) ? "true" : "false");
+    case KAFKA_SETTING_BOOLEAN: return mem_strdup(bytes_eq_nocase(value, BYTES_LIT("true")) ? "true" : "false");
     case KAFKA_SETTING_INT:
     case KAFKA_SETTING_SHORT:
     case KAFKA_SETTING_LONG:

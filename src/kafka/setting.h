@@ -42,8 +42,7 @@ typedef struct kafka_setting_def {
 /* The row of that name in a sorted table; NULL when there is none. */
 const kafka_setting_def_t *kafka_setting_find(const kafka_setting_def_t *table, size_t count, bytes_t name);
 /* Whether `value` fits; ERR_INVALID and Kafka's words for it in `err` when not. */
-int kafka_setting_check(const kafka_setting_def_t *def, bytes_t value, char *err,
-                        size_t err_bytes) MUST_CHECK;
+int kafka_setting_check(const kafka_setting_def_t *def, bytes_t value, char *err, size_t err_bytes) MUST_CHECK;
 /* A copy of a value that fits, spelt as Kafka would show it: trimmed, numbers and booleans plain. */
 char *kafka_setting_normal(const kafka_setting_def_t *def, bytes_t value);
 /* Sets the member of `config` (a kafka_topic_config_t or kafka_broker_config_t) from a value that fits; NULL

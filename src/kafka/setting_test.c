@@ -11,8 +11,7 @@ static void check(const char *name, const char *value, const char *expected)
     char err[KAFKA_SETTING_ERROR_BYTES_MAX] = "";
     const kafka_setting_def_t *def = config_topic_setting(bytes_str(name));
     assert_non_null(def);
-    assert_int_equal(kafka_setting_check(def, bytes_str(value), err, sizeof(err)),
-                     expected ? ERR_INVALID : 0);
+    assert_int_equal(kafka_setting_check(def, bytes_str(value), err, sizeof(err)), expected ? ERR_INVALID : 0);
     if (expected) assert_string_equal(err, expected);
 }
 
@@ -42,11 +41,10 @@ static void values_are_refused_in_the_words_of_kafka(void **state)
 
 static void doubles_are_spelt_as_java_spells_them(void **state)
 {
-    static const char *const spelt[][2] = {
-        {"2", "2.0"},         {".5", "0.5"},
-        {"0.001", "0.001"},   {"1e7", "1.0E7"},
-        {"123.25", "123.25"}, {"0.1", "0.1"},
-        {"0.0001", "1.0E-4"}, {"1.7976931348623157E308", "1.7976931348623157E308"}};
+    static const char *const spelt[][2] = {{"2", "2.0"},         {".5", "0.5"},
+                                           {"0.001", "0.001"},   {"1e7", "1.0E7"},
+                                           {"123.25", "123.25"}, {"0.1", "0.1"},
+                                           {"0.0001", "1.0E-4"}, {"1.7976931348623157E308", "1.7976931348623157E308"}};
     const kafka_setting_def_t *def = config_topic_setting(BYTES_LIT("min.cleanable.dirty.ratio"));
     for (size_t i = 0; i < ARRAY_LEN(spelt); i++) {
         char *text = kafka_setting_normal(def, bytes_str(spelt[i][0]));
@@ -55,10 +53,7 @@ static void doubles_are_spelt_as_java_spells_them(void **state)
     }
 }
 
-static kafka_topic_t topic_of(kafka_t *kafka)
-{
-    return (kafka_topic_t){.kafka = kafka, .overrides = MAP_INIT};
-}
+static kafka_topic_t topic_of(kafka_t *kafka) { return (kafka_topic_t){.kafka = kafka, .overrides = MAP_INIT}; }
 
 static void a_topic_inherits_through_its_synonyms_in_their_units(void **state)
 {

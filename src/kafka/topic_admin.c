@@ -43,14 +43,8 @@ void tree_change_create(tree_change_t *change, const char *path, bytes_t data)
 {
     add_op(change, COORD_CREATE, path, data);
 }
-void tree_change_set(tree_change_t *change, const char *path, bytes_t data)
-{
-    add_op(change, COORD_SET, path, data);
-}
-void tree_change_delete(tree_change_t *change, const char *path)
-{
-    add_op(change, COORD_DELETE, path, BYTES_NULL);
-}
+void tree_change_set(tree_change_t *change, const char *path, bytes_t data) { add_op(change, COORD_SET, path, data); }
+void tree_change_delete(tree_change_t *change, const char *path) { add_op(change, COORD_DELETE, path, BYTES_NULL); }
 void tree_change_create_ephemeral(tree_change_t *change, const char *path, bytes_t data)
 {
     add_op(change, COORD_CREATE_EPHEMERAL, path, data);
@@ -70,8 +64,8 @@ static void change_done(coord_request_t *request, coord_zerr_t err, int failed_i
     mem_free(change);
 }
 
-void tree_change_submit(tree_change_t *change,
-                        void (*done)(tree_change_t *change, coord_zerr_t err, int failed_index), void *user)
+void tree_change_submit(tree_change_t *change, void (*done)(tree_change_t *change, coord_zerr_t err, int failed_index),
+                        void *user)
 {
     change->done = done;
     change->user = user;
@@ -106,8 +100,7 @@ static int32_t add_states(tree_change_t *change, const char *name, const znode_t
 {
     int32_t added = 0;
     for (int32_t i = first; i < topic->partitions_count && added < PARTITIONS_AT_ONCE; i++) {
-        const char *path =
-            arena_printf(&change->arena, ZNODES_TOPICS "/%s/partitions/%" PRId32 "/state", name, i);
+        const char *path = arena_printf(&change->arena, ZNODES_TOPICS "/%s/partitions/%" PRId32 "/state", name, i);
         if (coord_exists(change->kafka->coord, path)) continue;
         int32_t self = change->kafka->broker_id;
         znode_state_t state = {.leader = -1,
@@ -161,8 +154,7 @@ static int16_t check_counts(const kafka_topic_spec_t *spec, arena_t *arena, cons
         return KAFKA_INVALID_PARTITIONS;
     }
     if (spec->partitions_count > KAFKA_PARTITIONS_MAX) {
-        *ret_message =
-            arena_printf(arena, "Number of partitions is above the limit of %d.", KAFKA_PARTITIONS_MAX);
+        *ret_message = arena_printf(arena, "Number of partitions is above the limit of %d.", KAFKA_PARTITIONS_MAX);
         return KAFKA_INVALID_PARTITIONS;
     }
     return KAFKA_NONE;
@@ -176,8 +168,7 @@ static int16_t check_overrides(const kafka_topic_spec_t *spec, arena_t *arena, c
         char *err = arena_alloc(arena, KAFKA_SETTING_ERROR_BYTES_MAX);
         *ret_message = err;
         if (!def) {
-            *ret_message =
-                arena_printf(arena, "Unknown topic config name: %s", arena_strdup(arena, override->name));
+            *ret_message = arena_printf(arena, "Unknown topic config name: %s", arena_strdup(arena, override->name));
             return KAFKA_INVALID_CONFIG;
         }
         if (kafka_setting_check(def, override->value, err, KAFKA_SETTING_ERROR_BYTES_MAX) != 0)
@@ -188,12 +179,10 @@ static int16_t check_overrides(const kafka_topic_spec_t *spec, arena_t *arena, c
 
 static int16_t effective_replication(const kafka_t *kafka, const kafka_topic_spec_t *spec)
 {
-    return spec->replication_factor > 0 ? spec->replication_factor
-                                        : (int16_t)kafka->config.default_replication_factor;
+    return spec->replication_factor > 0 ? spec->replication_factor : (int16_t)kafka->config.default_replication_factor;
 }
 
-int16_t topic_create_check(kafka_t *kafka, const kafka_topic_spec_t *spec, arena_t *arena,
-                           const char **ret_message)
+int16_t topic_create_check(kafka_t *kafka, const kafka_topic_spec_t *spec, arena_t *arena, const char **ret_message)
 {
     const char *problem = kafka_topic_name_problem(spec->name, arena);
     *ret_message = problem;
@@ -214,11 +203,10 @@ int16_t topic_create_check(kafka_t *kafka, const kafka_topic_spec_t *spec, arena
     if (error) return error;
     int16_t replication = effective_replication(kafka, spec);
     if (replication > 1) {
-        *ret_message =
-            arena_printf(arena,
-                         "Unable to replicate the partition %d time(s): The target replication factor "
-                         "of %d cannot be reached because only 1 broker(s) are registered.",
-                         replication, replication);
+        *ret_message = arena_printf(arena,
+                                    "Unable to replicate the partition %d time(s): The target replication factor "
+                                    "of %d cannot be reached because only 1 broker(s) are registered.",
+                                    replication, replication);
         return KAFKA_INVALID_REPLICATION_FACTOR;
     }
     return KAFKA_NONE;
@@ -229,14 +217,12 @@ const char *topic_assignment_problem(const kafka_t *kafka, const int32_t *ids, i
     if (count == 0) return "The manual partition assignment includes an empty replica list.";
     for (int32_t i = 0; i < count; i++) {
         if (ids[i] != kafka->broker_id)
-            return arena_printf(arena,
-                                "The manual partition assignment includes broker %" PRId32
-                                ", but no such broker is registered.",
-                                ids[i]);
+            return arena_printf(
+                arena, "The manual partition assignment includes broker %" PRId32 ", but no such broker is registered.",
+                ids[i]);
         if (i > 0)
             return arena_printf(
-                arena, "The manual partition assignment includes the broker %" PRId32 " more than once.",
-                ids[i]);
+                arena, "The manual partition assignment includes the broker %" PRId32 " more than once.", ids[i]);
     }
     return NULL;
 }
@@ -271,8 +257,8 @@ static void creation_committed(tree_change_t *change, coord_zerr_t err, int fail
         creation_end(creation, NULL, error_of(err), kafka_error_text(error_of(err)));
     } else {
         topics_store_sync(creation->kafka, bytes_str(creation->name));
-        topics_store_wait(creation->kafka, bytes_str(creation->name), creation->partitions_count,
-                          creation_is_there, creation);
+        topics_store_wait(creation->kafka, bytes_str(creation->name), creation->partitions_count, creation_is_there,
+                          creation);
     }
 }
 
@@ -293,16 +279,14 @@ static kafka_uuid_t new_topic_id(kafka_t *kafka)
     char text[KAFKA_UUID_CHARS + 1];
     do {
         io_random(kafka->loop, id.bytes, sizeof(id.bytes));
-        id.bytes[6] =
-            (uint8_t)((id.bytes[6] & 0x0f) | 0x40); /* a version-4 UUID, as Java's randomUUID makes it */
+        id.bytes[6] = (uint8_t)((id.bytes[6] & 0x0f) | 0x40); /* a version-4 UUID, as Java's randomUUID makes it */
         id.bytes[8] = (uint8_t)((id.bytes[8] & 0x3f) | 0x80);
         kafka_uuid_format(id, text);
     } while (text[0] == '-');
     return id;
 }
 
-void kafka_topic_create(kafka_t *kafka, const kafka_topic_spec_t *spec, kafka_topic_created_cb done,
-                        void *user)
+void kafka_topic_create(kafka_t *kafka, const kafka_topic_spec_t *spec, kafka_topic_created_cb done, void *user)
 {
     tree_change_t *change = tree_change_new(kafka);
     const char *message;
@@ -478,8 +462,7 @@ static void growth_committed(tree_change_t *change, coord_zerr_t err, int failed
         return;
     }
     topics_store_sync(growth->kafka, bytes_str(growth->name));
-    topics_store_wait(growth->kafka, bytes_str(growth->name), growth->partitions_count, growth_is_there,
-                      growth);
+    topics_store_wait(growth->kafka, bytes_str(growth->name), growth->partitions_count, growth_is_there, growth);
 }
 
 void topic_grow(kafka_topic_t *topic, int32_t count, topic_wait_cb done, void *user)

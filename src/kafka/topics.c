@@ -5,8 +5,7 @@
 #include "kafka/config.h"
 #include "kafka/partition.h"
 
-static const char *const internal_topics[] = {"__consumer_offsets", "__transaction_state",
-                                              "__share_group_state"};
+static const char *const internal_topics[] = {"__consumer_offsets", "__transaction_state", "__share_group_state"};
 
 bool topic_is_internal(bytes_t name)
 {
@@ -46,8 +45,8 @@ int16_t kafka_partition_get(const kafka_t *kafka, bytes_t name, int32_t index, p
 
 static bool is_legal_char(uint8_t c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-           c == '_' || c == '-';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+           c == '-';
 }
 
 const char *kafka_topic_name_problem(bytes_t name, arena_t *arena)
@@ -57,9 +56,8 @@ const char *kafka_topic_name_problem(bytes_t name, arena_t *arena)
     if (bytes_eq(name, BYTES_LIT("."))) return "Topic name is invalid: '.' is not allowed";
     if (bytes_eq(name, BYTES_LIT(".."))) return "Topic name is invalid: '..' is not allowed";
     if (name.len > KAFKA_TOPIC_NAME_BYTES_MAX)
-        return arena_printf(
-            arena, "Topic name is invalid: the length of '%s' is longer than the max allowed length %d", text,
-            KAFKA_TOPIC_NAME_BYTES_MAX);
+        return arena_printf(arena, "Topic name is invalid: the length of '%s' is longer than the max allowed length %d",
+                            text, KAFKA_TOPIC_NAME_BYTES_MAX);
     for (size_t i = 0; i < name.len; i++) {
         if (is_legal_char(name.ptr[i])) continue;
         return arena_printf(arena,

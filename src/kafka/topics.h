@@ -28,8 +28,7 @@ void topics_store_sync_brokers(kafka_t *kafka);
 
 /* Waits until the topic has at least `partitions_count` open partitions, or, with 0, is gone. */
 typedef void (*topic_wait_cb)(void *user, kafka_topic_t *topic, int16_t error, const char *message);
-void topics_store_wait(kafka_t *kafka, bytes_t name, int32_t partitions_count, topic_wait_cb done,
-                       void *user);
+void topics_store_wait(kafka_t *kafka, bytes_t name, int32_t partitions_count, topic_wait_cb done, void *user);
 
 /* ---- topic_admin.c ---- */
 
@@ -52,13 +51,12 @@ void tree_change_put(tree_change_t *change, const char *path, bytes_t data);
 void tree_change_delete(tree_change_t *change, const char *path);
 void tree_change_create_ephemeral(tree_change_t *change, const char *path, bytes_t data);
 /* `done` runs once; the change is freed after it. */
-void tree_change_submit(tree_change_t *change,
-                        void (*done)(tree_change_t *change, coord_zerr_t err, int failed_index), void *user);
+void tree_change_submit(tree_change_t *change, void (*done)(tree_change_t *change, coord_zerr_t err, int failed_index),
+                        void *user);
 
 /* Checks what kafka_topic_create would, without doing it: KAFKA_NONE or the error with its words (in the
  * arena). */
-int16_t topic_create_check(kafka_t *kafka, const kafka_topic_spec_t *spec, arena_t *arena,
-                           const char **ret_message);
+int16_t topic_create_check(kafka_t *kafka, const kafka_topic_spec_t *spec, arena_t *arena, const char **ret_message);
 /* What is wrong with the replicas a client wants for a partition, or NULL; in the arena. */
 const char *topic_assignment_problem(const kafka_t *kafka, const int32_t *ids, int32_t count, arena_t *arena);
 /* Deletes through the tree; `done` runs once its partitions are gone. */

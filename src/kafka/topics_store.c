@@ -49,8 +49,7 @@ static void wait_end(topic_wait_t *wait, kafka_topic_t *topic, int16_t error, co
 
 static bool wait_is_over(const topic_wait_t *wait, const kafka_topic_t *topic)
 {
-    return wait->partitions_count == 0 ? topic == NULL
-                                       : topic && topic->partitions_count >= wait->partitions_count;
+    return wait->partitions_count == 0 ? topic == NULL : topic && topic->partitions_count >= wait->partitions_count;
 }
 
 /* A wait's callback may start another wait, so the list is walked anew after each; it may also free whoever
@@ -64,8 +63,7 @@ static void end_waits(topics_store_t *store, bytes_t asked)
     while (again) {
         again = false;
         kafka_topic_t *topic = map_get(&store->kafka->topics, name);
-        LIST_EACH(&store->waits, wait, topic_wait_t, node)
-        {
+        LIST_EACH(&store->waits, wait, topic_wait_t, node) {
             if (!bytes_eq(bytes_str(wait->name), name) || !wait_is_over(wait, topic)) continue;
             wait_end(wait, topic, KAFKA_NONE, NULL);
             again = true;
@@ -103,16 +101,14 @@ static bool has_id(const int32_t *ids, int32_t count, int32_t id)
 }
 
 /* Opens what this broker should hold; false when the partition has no leader yet. */
-static bool sync_partition(kafka_topic_t *topic, int32_t index, const znode_replicas_t *replicas,
-                           arena_t *arena)
+static bool sync_partition(kafka_topic_t *topic, int32_t index, const znode_replicas_t *replicas, arena_t *arena)
 {
     kafka_t *kafka = topic->kafka;
     char path[PATH_CHARS_MAX];
     bytes_t data;
     znode_state_t state;
     snprintf(path, sizeof(path), ZNODES_TOPICS "/%s/partitions/%" PRId32 "/state", topic->name, index);
-    if (coord_get(kafka->coord, path, &data, NULL) != ZOK || znode_parse_state(data, arena, &state) != 0)
-        return false;
+    if (coord_get(kafka->coord, path, &data, NULL) != ZOK || znode_parse_state(data, arena, &state) != 0) return false;
     kafka_partition_state_t *p = &topic->partitions[index];
     bool new_epoch = p->leader_epoch != state.leader_epoch;
     p->leader = state.leader;
@@ -124,8 +120,8 @@ static bool sync_partition(kafka_topic_t *topic, int32_t index, const znode_repl
     int err = partition_open(topic, index, &p->log);
     if (err) {
         p->failed = true;
-        slog(SLOG_ERROR, "kafka", "partition cannot be opened", "partition=%s-%" PRId32 " error=\"%s\"",
-             topic->name, index, err_text(err));
+        slog(SLOG_ERROR, "kafka", "partition cannot be opened", "partition=%s-%" PRId32 " error=\"%s\"", topic->name,
+             index, err_text(err));
     }
     return true;
 }
@@ -135,8 +131,7 @@ static bool sync_partition(kafka_topic_t *topic, int32_t index, const znode_repl
 static int32_t sync_partitions(kafka_topic_t *topic, const znode_topic_t *node, arena_t *arena)
 {
     if (node->partitions_count > topic->partitions_count) {
-        topic->partitions =
-            mem_realloc(topic->partitions, sizeof(*topic->partitions) * (size_t)node->partitions_count);
+        topic->partitions = mem_realloc(topic->partitions, sizeof(*topic->partitions) * (size_t)node->partitions_count);
         memset(topic->partitions + topic->partitions_count, 0,
                sizeof(*topic->partitions) * (size_t)(node->partitions_count - topic->partitions_count));
     }
@@ -150,10 +145,7 @@ static int32_t sync_partitions(kafka_topic_t *topic, const znode_topic_t *node, 
 
 /* ---- settings ---- */
 
-static void each_override(void *user, const char *name, const char *value)
-{
-    topic_add_override(user, name, value);
-}
+static void each_override(void *user, const char *name, const char *value) { topic_add_override(user, name, value); }
 
 static void sync_overrides(kafka_topic_t *topic)
 {
@@ -164,8 +156,7 @@ static void sync_overrides(kafka_topic_t *topic)
     topic->overrides = MAP_INIT;
     if (coord_get(topic->kafka->coord, path, &data, NULL) == ZOK && data.len > 0 &&
         znode_parse_config(data, each_override, topic) != 0) {
-        slog(SLOG_WARN, "kafka", "topic settings in the tree are not JSON as Kafka writes it", "topic=%s",
-             topic->name);
+        slog(SLOG_WARN, "kafka", "topic settings in the tree are not JSON as Kafka writes it", "topic=%s", topic->name);
     }
     config_compute_topic(topic);
     size_t cursor = 0; /* the old texts were in use until here */
@@ -178,8 +169,7 @@ static void configure_partitions(kafka_topic_t *topic)
     for (int32_t i = 0; i < topic->partitions_count; i++) {
         if (topic->partitions[i].log) partition_configure(topic->partitions[i].log);
     }
-    LIST_EACH(&topic->kafka->topic_listeners, listener, kafka_topic_listener_t, node)
-    {
+    LIST_EACH(&topic->kafka->topic_listeners, listener, kafka_topic_listener_t, node) {
         if (listener->configured) listener->configured(listener, topic);
     }
 }
@@ -198,8 +188,7 @@ static void sync_broker_layer(kafka_t *kafka, int layer, const char *path)
     config_layer_t *values = config_layer_new();
     if (coord_get(kafka->coord, path, &data, NULL) == ZOK && data.len > 0 &&
         znode_parse_config(data, each_broker_setting, values) != 0)
-        slog(SLOG_WARN, "kafka", "broker settings in the tree are not JSON as Kafka writes it", "path=%s",
-             path);
+        slog(SLOG_WARN, "kafka", "broker settings in the tree are not JSON as Kafka writes it", "path=%s", path);
     config_replace_layer(kafka, layer, values);
 }
 
@@ -220,8 +209,7 @@ static void announce(kafka_topic_t *topic)
     kafka_t *kafka = topic->kafka;
     map_put(&kafka->topics, kafka_topic_name(topic), topic);
     map_put(&kafka->topics_by_id, bytes_of(topic->id.bytes, sizeof(topic->id.bytes)), topic);
-    LIST_EACH(&kafka->topic_listeners, listener, kafka_topic_listener_t, node)
-    {
+    LIST_EACH(&kafka->topic_listeners, listener, kafka_topic_listener_t, node) {
         if (listener->created) listener->created(listener, topic);
     }
 }
@@ -232,8 +220,7 @@ static void drop_topic(kafka_topic_t *topic, bool announced)
     if (announced) {
         map_remove(&kafka->topics, kafka_topic_name(topic));
         map_remove(&kafka->topics_by_id, bytes_of(topic->id.bytes, sizeof(topic->id.bytes)));
-        LIST_EACH(&kafka->topic_listeners, listener, kafka_topic_listener_t, node)
-        {
+        LIST_EACH(&kafka->topic_listeners, listener, kafka_topic_listener_t, node) {
             if (listener->deleted) listener->deleted(listener, topic);
         }
     }
@@ -266,8 +253,7 @@ static void grow_topic(kafka_topic_t *topic, const znode_topic_t *node, arena_t 
     int32_t opened = sync_partitions(topic, node, arena);
     if (opened < node->partitions_count) topic_elect(topic, node);
     if (topic->partitions_count == first) return;
-    LIST_EACH(&topic->kafka->topic_listeners, listener, kafka_topic_listener_t, node)
-    {
+    LIST_EACH(&topic->kafka->topic_listeners, listener, kafka_topic_listener_t, node) {
         if (listener->grown) listener->grown(listener, topic, first);
     }
 }
@@ -315,8 +301,7 @@ void topics_store_sync(kafka_t *kafka, bytes_t name)
     bytes_t data;
     znode_topic_t node;
     if (kafka_topic_name_problem(name, &arena) != NULL) goto out;
-    coord_zerr_t found =
-        coord_get(kafka->coord, arena_printf(&arena, ZNODES_TOPICS "/%s", text), &data, NULL);
+    coord_zerr_t found = coord_get(kafka->coord, arena_printf(&arena, ZNODES_TOPICS "/%s", text), &data, NULL);
     if (found != ZOK) {
         forget_topic(store, name);
     } else if (znode_parse_topic(data, &arena, &node) != 0) {
@@ -428,7 +413,7 @@ void topics_store_close(kafka_t *kafka)
     coord_unsubscribe(&store->deletions);
     io_timer_stop(&store->work);
     LIST_EACH(&store->waits, wait, topic_wait_t, node)
-    wait_end(wait, NULL, KAFKA_BROKER_NOT_AVAILABLE, kafka_error_text(KAFKA_BROKER_NOT_AVAILABLE));
+        wait_end(wait, NULL, KAFKA_BROKER_NOT_AVAILABLE, kafka_error_text(KAFKA_BROKER_NOT_AVAILABLE));
     size_t cursor = 0;
     for (map_entry_t *entry; (entry = map_next(&kafka->topics, &cursor));) close_topic(entry->value);
     cursor = 0;

@@ -5,10 +5,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-static json_t *load(bytes_t data)
-{
-    return json_loadb((const char *)data.ptr, data.len, JSON_REJECT_DUPLICATES, NULL);
-}
+static json_t *load(bytes_t data) { return json_loadb((const char *)data.ptr, data.len, JSON_REJECT_DUPLICATES, NULL); }
 
 static bytes_t take(buf_t *b, arena_t *arena)
 {
@@ -33,8 +30,7 @@ static int read_ids(const json_t *array, arena_t *arena, znode_replicas_t *ret_i
 static void write_ids(buf_t *b, const znode_replicas_t *replicas)
 {
     buf_printf(b, "[");
-    for (int32_t i = 0; i < replicas->count; i++)
-        buf_printf(b, i ? ",%" PRId32 : "%" PRId32, replicas->ids[i]);
+    for (int32_t i = 0; i < replicas->count; i++) buf_printf(b, i ? ",%" PRId32 : "%" PRId32, replicas->ids[i]);
     buf_printf(b, "]");
 }
 
@@ -74,8 +70,7 @@ bytes_t znode_format_topic(const znode_topic_t *topic, arena_t *arena)
         buf_printf(&b, "%s\"%" PRId32 "\":", i ? "," : "", i);
         write_ids(&b, &topic->partitions[i]);
     }
-    buf_printf(&b, "},\"topic_id\":\"%s\",\"adding_replicas\":{},\"removing_replicas\":{},\"version\":3}",
-               id);
+    buf_printf(&b, "},\"topic_id\":\"%s\",\"adding_replicas\":{},\"removing_replicas\":{},\"version\":3}", id);
     return take(&b, arena);
 }
 
@@ -86,8 +81,7 @@ int znode_parse_state(bytes_t data, arena_t *arena, znode_state_t *ret_state)
     const json_t *leader = json_object_get(root, "leader"), *epoch = json_object_get(root, "leader_epoch");
     znode_state_t state = {.leader = (int32_t)json_integer_value(leader),
                            .leader_epoch = (int32_t)json_integer_value(epoch),
-                           .controller_epoch =
-                               (int32_t)json_integer_value(json_object_get(root, "controller_epoch"))};
+                           .controller_epoch = (int32_t)json_integer_value(json_object_get(root, "controller_epoch"))};
     int err = read_ids(json_object_get(root, "isr"), arena, &state.isr);
     if (!json_is_integer(leader) || !json_is_integer(epoch)) err = ERR_CORRUPT;
     json_decref(root);
@@ -99,16 +93,15 @@ bytes_t znode_format_state(const znode_state_t *state, arena_t *arena)
 {
     buf_t b = BUF_INIT;
     buf_printf(&b,
-               "{\"controller_epoch\":%" PRId32 ",\"leader\":%" PRId32
-               ",\"version\":1,\"leader_epoch\":%" PRId32 ",\"isr\":",
+               "{\"controller_epoch\":%" PRId32 ",\"leader\":%" PRId32 ",\"version\":1,\"leader_epoch\":%" PRId32
+               ",\"isr\":",
                state->controller_epoch, state->leader, state->leader_epoch);
     write_ids(&b, &state->isr);
     buf_printf(&b, "}");
     return take(&b, arena);
 }
 
-int znode_parse_config(bytes_t data, void (*each)(void *user, const char *name, const char *value),
-                       void *user)
+int znode_parse_config(bytes_t data, void (*each)(void *user, const char *name, const char *value), void *user)
 {
     json_t *root = load(data), *value;
     json_t *config = root ? json_object_get(root, "config") : NULL;
@@ -129,8 +122,7 @@ bytes_t znode_format_config(const kafka_setting_t *settings, int32_t count, aren
     json_t *config = json_object();
     for (int32_t i = 0; i < count; i++) {
         char *name = arena_strdup(arena, settings[i].name);
-        json_object_set_new(config, name,
-                            json_stringn((const char *)settings[i].value.ptr, settings[i].value.len));
+        json_object_set_new(config, name, json_stringn((const char *)settings[i].value.ptr, settings[i].value.len));
     }
     json_t *root = json_pack("{s:i, s:o}", "version", 1, "config", config);
     char *text = json_dumps(root, JSON_COMPACT);

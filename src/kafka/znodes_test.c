@@ -44,8 +44,7 @@ static void a_topic_is_written_as_kafka_writes_it_and_read_back(void **state)
 static void older_topics_without_an_id_are_read(void **state)
 {
     znode_topic_t topic;
-    assert_int_equal(
-        znode_parse_topic(BYTES_LIT("{\"version\":1,\"partitions\":{\"0\":[7]}}"), &arena, &topic), 0);
+    assert_int_equal(znode_parse_topic(BYTES_LIT("{\"version\":1,\"partitions\":{\"0\":[7]}}"), &arena, &topic), 0);
     assert_false(topic.has_id);
     assert_int_equal(topic.partitions[0].ids[0], 7);
 }
@@ -106,10 +105,9 @@ static void topic_names_are_refused_in_the_words_of_kafka(void **state)
                         "Topic name is invalid: the empty string is not allowed");
     assert_string_equal(kafka_topic_name_problem(BYTES_LIT(".."), &arena),
                         "Topic name is invalid: '..' is not allowed");
-    assert_string_equal(
-        kafka_topic_name_problem(BYTES_LIT("a b"), &arena),
-        "Topic name is invalid: 'a b' contains one or more characters other than ASCII alphanumerics, "
-        "'.', '_' and '-'");
+    assert_string_equal(kafka_topic_name_problem(BYTES_LIT("a b"), &arena),
+                        "Topic name is invalid: 'a b' contains one or more characters other than ASCII alphanumerics, "
+                        "'.', '_' and '-'");
     char longest[KAFKA_TOPIC_NAME_BYTES_MAX + 1];
     memset(longest, 'x', sizeof(longest));
     assert_null(kafka_topic_name_problem(bytes_of(longest, KAFKA_TOPIC_NAME_BYTES_MAX), &arena));

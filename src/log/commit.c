@@ -37,8 +37,7 @@ static void complete(log_t *log)
 {
     list_t ready;
     list_init(&ready);
-    LIST_EACH(&log->waiters, commit, log_commit_t, node)
-    {
+    LIST_EACH(&log->waiters, commit, log_commit_t, node) {
         if (!log->failed && commit->offset > log->durable_offset) break;
         list_remove(&commit->node);
         list_push_back(&ready, &commit->node);
@@ -148,8 +147,7 @@ static bool segment_is_durable(const log_t *log, uint32_t at)
 {
     const log_segment_t *segment = log->segments[at];
     bool sealed = at + 1 < log->segments_count;
-    return segment->bytes_durable >= segment->bytes &&
-           !(sealed && (segment->offsets.dirty || segment->times.dirty));
+    return segment->bytes_durable >= segment->bytes && !(sealed && (segment->offsets.dirty || segment->times.dirty));
 }
 
 /* Starts the round's syncs; log->syncs counts one more than are under way. */
@@ -253,8 +251,7 @@ void log__commit_deinit(log_t *log)
     io_timer_stop(&log->commit_timer);
     io_timer_stop(&log->flush_timer);
     if (!log->failed) log->failed = ERR_CLOSED; /* what log_close made durable is below durable_offset */
-    LIST_EACH(&log->waiters, commit, log_commit_t, node)
-    {
+    LIST_EACH(&log->waiters, commit, log_commit_t, node) {
         list_remove(&commit->node);
         commit->done(commit, commit->offset <= log->durable_offset ? 0 : log->failed);
     }

@@ -88,8 +88,8 @@ int log__epochs_save(log_t *log, bool sync)
     for (uint32_t i = 0; i < log->epochs_count; i++) {
         buf_printf(&text, "%" PRId32 " %" PRId64 "\n", log->epochs[i].epoch, log->epochs[i].start_offset);
     }
-    int err = sync ? io_replace_whole(log->loop, path, buf_bytes(&text))
-                   : write_unsynced(log->loop, path, buf_bytes(&text));
+    int err =
+        sync ? io_replace_whole(log->loop, path, buf_bytes(&text)) : write_unsynced(log->loop, path, buf_bytes(&text));
     buf_deinit(&text);
     if (!err) log->epochs_dirty = false;
     return err;
@@ -126,10 +126,7 @@ void log__epochs_cut_below(log_t *log, int64_t offset)
     log->epochs_dirty = true;
 }
 
-int32_t log_epoch_latest(const log_t *log)
-{
-    return log->epochs_count ? log->epochs[log->epochs_count - 1].epoch : -1;
-}
+int32_t log_epoch_latest(const log_t *log) { return log->epochs_count ? log->epochs[log->epochs_count - 1].epoch : -1; }
 
 void log_epoch_begin(log_t *log, int32_t epoch)
 {

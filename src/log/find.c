@@ -46,14 +46,13 @@ typedef struct stop {
     int64_t next_offset;
 } stop_t;
 
-static int stop_within(log_segment_t *segment, uint32_t from, uint32_t limit, size_t bytes_max,
-                       bool whole_first, stop_t *ret_stop)
+static int stop_within(log_segment_t *segment, uint32_t from, uint32_t limit, size_t bytes_max, bool whole_first,
+                       stop_t *ret_stop)
 {
     uint8_t window[LOG_SCAN_WINDOW_BYTES], entry[LOG_OFFSET_ENTRY_BYTES];
     uint32_t position = from;
     if (log__index_load(segment, &segment->offsets) == 0 &&
-        log__index_floor(segment, &segment->offsets, log__key_position, (int64_t)(from + bytes_max), entry) ==
-            0) {
+        log__index_floor(segment, &segment->offsets, log__key_position, (int64_t)(from + bytes_max), entry) == 0) {
         /* The batch before the indexed one is inside; go on from there unless that is behind us. */
         position = MAX(position, (uint32_t)log__key_position(entry));
     }
@@ -129,8 +128,7 @@ static int find_in_segment(log_t *log, uint32_t at, int64_t offset, int64_t offs
     return 0;
 }
 
-int log_find(log_t *log, int64_t offset, int64_t offset_end, size_t bytes_max, bool whole_first,
-             log_slice_t *ret_slice)
+int log_find(log_t *log, int64_t offset, int64_t offset_end, size_t bytes_max, bool whole_first, log_slice_t *ret_slice)
 {
     if (offset < log->start_offset || offset > log->end_offset) return ERR_OUT_OF_RANGE;
     *ret_slice = (log_slice_t){.base_offset = offset, .next_offset = offset};
@@ -149,8 +147,7 @@ static int find_time_in_segment(log_segment_t *segment, int64_t timestamp_ms, in
     uint8_t entry[LOG_TIME_ENTRY_BYTES], window[LOG_SCAN_WINDOW_BYTES];
     int64_t offset = MAX(from_offset, segment->base_offset);
     int err = log__index_load(segment, &segment->times);
-    if (!err &&
-        log__index_floor(segment, &segment->times, log__key_timestamp, timestamp_ms - 1, entry) == 0) {
+    if (!err && log__index_floor(segment, &segment->times, log__key_timestamp, timestamp_ms - 1, entry) == 0) {
         offset = MAX(offset, segment->base_offset + log__key_time_offset(entry));
     }
     uint32_t position;
@@ -165,12 +162,9 @@ static int find_time_in_segment(log_segment_t *segment, int64_t timestamp_ms, in
         log__scan_skip(&scan, ret_batch);
     }
     if (err) return err;
-    *ret_slice = (log_slice_t){file,
-                               scan.position,
-                               log_batch_bytes(ret_batch),
-                               ret_batch->base_offset,
-                               log_batch_last_offset(ret_batch) + 1,
-                               segment};
+    *ret_slice = (log_slice_t){
+        file,   scan.position, log_batch_bytes(ret_batch), ret_batch->base_offset, log_batch_last_offset(ret_batch) + 1,
+        segment};
     segment->refs++;
     return 0;
 }
@@ -183,8 +177,7 @@ int log_find_timestamp(log_t *log, int64_t timestamp_ms, int64_t from_offset, lo
         int err = log__segment_load_times(segment);
         if (err) return err;
         if (segment->bytes == 0 || segment->max_timestamp < timestamp_ms) continue;
-        err = find_time_in_segment(segment, timestamp_ms, MAX(from_offset, log->start_offset), ret_batch,
-                                   ret_slice);
+        err = find_time_in_segment(segment, timestamp_ms, MAX(from_offset, log->start_offset), ret_batch, ret_slice);
         if (err != ERR_NOT_FOUND) return err;
     }
     return ERR_NOT_FOUND;

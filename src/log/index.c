@@ -8,22 +8,10 @@
  * wrong. Trailing zero entries (another implementation's preallocation) are not counted. */
 #include "log/log_internal.h"
 
-int64_t log__key_offset(const uint8_t *entry)
-{
-    return (int64_t)load_be32(entry);
-}
-int64_t log__key_position(const uint8_t *entry)
-{
-    return (int64_t)load_be32(entry + 4);
-}
-int64_t log__key_timestamp(const uint8_t *entry)
-{
-    return (int64_t)load_be64(entry);
-}
-int64_t log__key_time_offset(const uint8_t *entry)
-{
-    return (int64_t)load_be32(entry + 8);
-}
+int64_t log__key_offset(const uint8_t *entry) { return (int64_t)load_be32(entry); }
+int64_t log__key_position(const uint8_t *entry) { return (int64_t)load_be32(entry + 4); }
+int64_t log__key_timestamp(const uint8_t *entry) { return (int64_t)load_be64(entry); }
+int64_t log__key_time_offset(const uint8_t *entry) { return (int64_t)load_be32(entry + 8); }
 
 static const char *index_suffix(const log_index_t *index)
 {
@@ -96,17 +84,13 @@ int log__index_load(log_segment_t *segment, log_index_t *index)
     return 0;
 }
 
-uint32_t log__index_count(const log_index_t *index)
-{
-    return index->count + index->pending_count;
-}
+uint32_t log__index_count(const log_index_t *index) { return index->count + index->pending_count; }
 
 int log__index_get(log_segment_t *segment, log_index_t *index, uint32_t i, uint8_t *ret_entry)
 {
     ASSERT(index->loaded && i < log__index_count(index));
     if (i >= index->count) {
-        memcpy(ret_entry, index->pending + (size_t)(i - index->count) * index->entry_bytes,
-               index->entry_bytes);
+        memcpy(ret_entry, index->pending + (size_t)(i - index->count) * index->entry_bytes, index->entry_bytes);
         return 0;
     }
     int err = log__index_open(segment, index, 0);

@@ -20,30 +20,12 @@ const log_options_t log_options_default = {
     .file_delete_delay_ms = 60000,
 };
 
-int64_t log_start_offset(const log_t *log)
-{
-    return log->start_offset;
-}
-int64_t log_end_offset(const log_t *log)
-{
-    return log->end_offset;
-}
-int64_t log_durable_offset(const log_t *log)
-{
-    return log->durable_offset;
-}
-int64_t log_active_base(const log_t *log)
-{
-    return log__active(log)->base_offset;
-}
-uint32_t log_segments_count(const log_t *log)
-{
-    return log->segments_count;
-}
-const char *log_dir(const log_t *log)
-{
-    return log->dir;
-}
+int64_t log_start_offset(const log_t *log) { return log->start_offset; }
+int64_t log_end_offset(const log_t *log) { return log->end_offset; }
+int64_t log_durable_offset(const log_t *log) { return log->durable_offset; }
+int64_t log_active_base(const log_t *log) { return log__active(log)->base_offset; }
+uint32_t log_segments_count(const log_t *log) { return log->segments_count; }
+const char *log_dir(const log_t *log) { return log->dir; }
 
 uint64_t log_bytes(const log_t *log)
 {
@@ -52,10 +34,7 @@ uint64_t log_bytes(const log_t *log)
     return bytes;
 }
 
-void log_set_options(log_t *log, const log_options_t *options)
-{
-    log->options = *options;
-}
+void log_set_options(log_t *log, const log_options_t *options) { log->options = *options; }
 
 void log_on_roll(log_t *log, void (*rolled)(void *user, int64_t base_offset), void *user)
 {
@@ -63,15 +42,9 @@ void log_on_roll(log_t *log, void (*rolled)(void *user, int64_t base_offset), vo
     log->rolled_user = user;
 }
 
-bool log_flush_due(const log_t *log)
-{
-    return log->end_offset - log->durable_offset >= log->options.flush_messages;
-}
+bool log_flush_due(const log_t *log) { return log->end_offset - log->durable_offset >= log->options.flush_messages; }
 
-void log__forget_hints(log_t *log)
-{
-    memset(log->hints, 0, sizeof(log->hints));
-}
+void log__forget_hints(log_t *log) { memset(log->hints, 0, sizeof(log->hints)); }
 
 static int make_dir(log_t *log)
 {
@@ -119,8 +92,7 @@ static void log_free(log_t *log)
 {
     log__commit_deinit(log);
     for (uint32_t i = 0; i < log->segments_count; i++) release_segment(log->segments[i]);
-    LIST_EACH(&log->removed, segment, log_segment_t, node)
-    {
+    LIST_EACH(&log->removed, segment, log_segment_t, node) {
         list_remove(&segment->node);
         release_segment(segment);
     }
@@ -132,8 +104,7 @@ static void log_free(log_t *log)
 
 static void drop_removed(log_t *log)
 {
-    LIST_EACH(&log->removed, segment, log_segment_t, node)
-    {
+    LIST_EACH(&log->removed, segment, log_segment_t, node) {
         if (segment->remove_ms != INT64_MIN) log__segment_drop_deleted(segment);
     }
 }
@@ -152,15 +123,9 @@ static int close_log(log_t *log, bool sync)
     return err;
 }
 
-int log_close(log_t *log)
-{
-    return close_log(log, true);
-}
+int log_close(log_t *log) { return close_log(log, true); }
 
-int log_close_unsynced(log_t *log)
-{
-    return close_log(log, false);
-}
+int log_close_unsynced(log_t *log) { return close_log(log, false); }
 
 int log_delete(log_t *log)
 {
@@ -168,8 +133,8 @@ int log_delete(log_t *log)
     char gone[LOG_PATH_CHARS_MAX];
     io_loop_t *loop = log->loop;
     io_random(loop, random, sizeof(random));
-    int n = snprintf(gone, sizeof(gone), "%s.%016" PRIx64 "%016" PRIx64 "-delete", log->dir,
-                     load_be64(random), load_be64(random + 8));
+    int n = snprintf(gone, sizeof(gone), "%s.%016" PRIx64 "%016" PRIx64 "-delete", log->dir, load_be64(random),
+                     load_be64(random + 8));
     int err = n < (int)sizeof(gone) ? io_rename(loop, log->dir, gone) : ERR_LIMIT;
     log->failed = ERR_CLOSED;
     log_free(log);
@@ -194,8 +159,7 @@ int log__add_segment(log_t *log, int64_t base_offset)
     segment->offsets.loaded = segment->times.loaded = true;
     char path[LOG_PATH_CHARS_MAX];
     log__segment_path(log, base_offset, ".log", path);
-    int err =
-        io_file_open(log->loop, path, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_TRUNCATE, &segment->file);
+    int err = io_file_open(log->loop, path, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_TRUNCATE, &segment->file);
     if (err) {
         log__segment_unref(segment);
         return err;
@@ -271,8 +235,7 @@ int log_append(log_t *log, uint8_t *batch, size_t bytes, int32_t leader_epoch, i
     if (log->failed) return ERR_STATE;
     int err = log_batch_parse(bytes_of(batch, bytes), &b);
     if (err) return err;
-    if (log_batch_bytes(&b) != bytes || b.last_offset_delta > INT64_MAX - 1 - log->end_offset)
-        return ERR_INVALID;
+    if (log_batch_bytes(&b) != bytes || b.last_offset_delta > INT64_MAX - 1 - log->end_offset) return ERR_INVALID;
     b.base_offset = log->end_offset;
     b.leader_epoch = leader_epoch;
     store_be64(batch, (uint64_t)b.base_offset);

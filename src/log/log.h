@@ -29,12 +29,11 @@ typedef struct log_options {
     int64_t segment_age_ms_max;    /* roll a segment whose first batch is older; segment.ms */
     uint32_t index_interval_bytes; /* 4096 */
     uint32_t index_bytes_max;      /* segment.index.bytes; roll when full */
-    int64_t
-        flush_messages;   /* sync after so many records without one; INT64_MAX = leave it to the page cache */
-    int64_t flush_ms;     /* sync at least so often; INT64_MAX = never by time */
-    int64_t retention_ms; /* -1 = unlimited */
-    int64_t retention_bytes;      /* -1 = unlimited */
-    int64_t file_delete_delay_ms; /* .deleted files linger so long, for readers */
+    int64_t flush_messages;        /* sync after so many records without one; INT64_MAX = leave it to the page cache */
+    int64_t flush_ms;              /* sync at least so often; INT64_MAX = never by time */
+    int64_t retention_ms;          /* -1 = unlimited */
+    int64_t retention_bytes;       /* -1 = unlimited */
+    int64_t file_delete_delay_ms;  /* .deleted files linger so long, for readers */
     /* Grow the active file so far ahead of its end, with zeros, so that most syncs need not write its size; recovery
      * takes zeros behind the last batch for a clean end. 0 = not. */
     uint32_t ahead_bytes;
@@ -64,14 +63,8 @@ typedef struct log_batch {
 int log_batch_parse(bytes_t data, log_batch_t *ret_batch) MUST_CHECK;
 /* The CRC-32C of a whole batch as stored in it is right. */
 bool log_batch_crc_ok(bytes_t batch);
-static inline size_t log_batch_bytes(const log_batch_t *b)
-{
-    return LOG_BATCH_OVERHEAD_BYTES + (size_t)b->length;
-}
-static inline int64_t log_batch_last_offset(const log_batch_t *b)
-{
-    return b->base_offset + b->last_offset_delta;
-}
+static inline size_t log_batch_bytes(const log_batch_t *b) { return LOG_BATCH_OVERHEAD_BYTES + (size_t)b->length; }
+static inline int64_t log_batch_last_offset(const log_batch_t *b) { return b->base_offset + b->last_offset_delta; }
 
 /* Opens or creates the log in `dir`, recovering. With `clean` false each segment that holds `recovery_point`
  * or comes after it is read whole: CRCs are checked, the first batch that is torn and all behind it are cut,
@@ -98,8 +91,7 @@ int log_close_unsynced(log_t *log) MUST_CHECK;
 void log_set_options(log_t *log, const log_options_t *options);
 
 /* Shows the headers of all batches that end at or above `from`, in order. */
-int log_scan(log_t *log, int64_t from, void (*each)(void *user, const log_batch_t *batch),
-             void *user) MUST_CHECK;
+int log_scan(log_t *log, int64_t from, void (*each)(void *user, const log_batch_t *batch), void *user) MUST_CHECK;
 
 int64_t log_start_offset(const log_t *log);
 int64_t log_end_offset(const log_t *log);
@@ -129,8 +121,7 @@ int32_t log_epoch_at(const log_t *log, int64_t offset);
  * write is cut off). ERR_NOSPACE, ERR_IO; ERR_LIMIT: the batch is larger than a segment may be; after ERR_IO
  * on sync the log is failed and refuses appends (ERR_STATE). The caller has checked the header
  * (log_batch_parse) and, for foreign bytes, the CRC. */
-int log_append(log_t *log, uint8_t *batch, size_t bytes, int32_t leader_epoch,
-               int64_t *ret_base_offset) MUST_CHECK;
+int log_append(log_t *log, uint8_t *batch, size_t bytes, int32_t leader_epoch, int64_t *ret_base_offset) MUST_CHECK;
 /* As log_append, for a replica: offsets and epoch are already in the batch and must continue the log
  * (ERR_INVALID; a gap is allowed). */
 int log_append_at(log_t *log, const uint8_t *batch, size_t bytes) MUST_CHECK;

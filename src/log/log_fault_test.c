@@ -127,10 +127,7 @@ static void committed(log_commit_t *commit, int err)
     w->called = true;
 }
 
-static bool was_called(void *user)
-{
-    return ((waiter_t *)user)->called;
-}
+static bool was_called(void *user) { return ((waiter_t *)user)->called; }
 
 static void a_failed_sync_fails_the_log_for_good(void **state)
 {

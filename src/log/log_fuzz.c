@@ -51,8 +51,7 @@ static void read_all(log_t *log)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     log_batch_t batch;
-    if (log_batch_parse(bytes_of(data, size), &batch) == 0)
-        ASSERT(log_batch_bytes(&batch) >= LOG_BATCH_HEADER_BYTES);
+    if (log_batch_parse(bytes_of(data, size), &batch) == 0) ASSERT(log_batch_bytes(&batch) >= LOG_BATCH_HEADER_BYTES);
     if (size < 4) return 0;
     if (!loop) start();
     if (io_mkdir(loop, dir) != 0) abort();

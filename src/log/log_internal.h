@@ -101,17 +101,13 @@ struct log {
     void *rolled_user;
 };
 
-static inline log_segment_t *log__active(const log_t *log)
-{
-    return log->segments[log->segments_count - 1];
-}
+static inline log_segment_t *log__active(const log_t *log) { return log->segments[log->segments_count - 1]; }
 
 /* segment.c */
 log_segment_t *log__segment_new(log_t *log, int64_t base_offset);
 void log__segment_unref(log_segment_t *segment);
 /* The path of one of the segment's files; `suffix` as ".log", ".index.deleted". */
-void log__segment_path(const log_t *log, int64_t base_offset, const char *suffix,
-                       char out[LOG_PATH_CHARS_MAX]);
+void log__segment_path(const log_t *log, int64_t base_offset, const char *suffix, char out[LOG_PATH_CHARS_MAX]);
 int log__segment_file(log_segment_t *segment, bool create, io_file_t **ret_file) MUST_CHECK;
 void log__segment_close_files(log_segment_t *segment);
 /* Counts a batch that was put at `position`: timestamps, and an index entry when one is due. */
@@ -154,8 +150,7 @@ int log__index_floor(log_segment_t *segment, log_index_t *index, log_index_key_t
 void log__index_append(log_segment_t *segment, log_index_t *index, const uint8_t *entry);
 int log__index_flush(log_segment_t *segment, log_index_t *index) MUST_CHECK;
 /* Keeps the entries whose key is < `key`. */
-int log__index_cut(log_segment_t *segment, log_index_t *index, log_index_key_t key_of,
-                   int64_t key) MUST_CHECK;
+int log__index_cut(log_segment_t *segment, log_index_t *index, log_index_key_t key_of, int64_t key) MUST_CHECK;
 /* Creates the empty file. */
 int log__index_create(log_segment_t *segment, log_index_t *index) MUST_CHECK;
 /* Empties the index, and its file if there is one. */
@@ -171,8 +166,7 @@ typedef struct log_scan {
     size_t window_cap, window_len;
     uint64_t window_at;
 } log_scan_t;
-void log__scan_init(log_scan_t *scan, io_file_t *file, uint64_t from, uint64_t end, uint8_t *window,
-                    size_t window_cap);
+void log__scan_init(log_scan_t *scan, io_file_t *file, uint64_t from, uint64_t end, uint8_t *window, size_t window_cap);
 /* The header at scan->position; does not move. ERR_NOT_FOUND: exactly at the end; ERR_TRUNCATED, ERR_CORRUPT
  * &c. */
 int log__scan_peek(log_scan_t *scan, log_batch_t *ret_batch) MUST_CHECK;

@@ -54,8 +54,7 @@ static void see(void *user, const log_batch_t *batch)
 
 static int open_log(fixture_t *f, bool clean, int64_t recovery_point)
 {
-    log_recovery_t r = {
-        .clean = clean, .recovery_point = recovery_point, .scan_from = 0, .each = see, .user = f};
+    log_recovery_t r = {.clean = clean, .recovery_point = recovery_point, .scan_from = 0, .each = see, .user = f};
     char path[160];
     snprintf(path, sizeof(path), "%s/t-0", f->dir);
     f->seen_count = f->seen_next = 0;

@@ -25,8 +25,7 @@ static bool parse_base(const char *name, int64_t *ret_base)
     int64_t base = 0;
     for (int i = 0; i < 20; i++) {
         if (name[i] < '0' || name[i] > '9') return false;
-        if (__builtin_mul_overflow(base, 10, &base) || __builtin_add_overflow(base, name[i] - '0', &base))
-            return false;
+        if (__builtin_mul_overflow(base, 10, &base) || __builtin_add_overflow(base, name[i] - '0', &base)) return false;
     }
     *ret_base = base;
     return strcmp(name + 20, ".log") == 0;
@@ -37,8 +36,7 @@ static void list_name(void *user, const char *name, bool is_dir)
     listing_t *l = user;
     int64_t base;
     if (is_dir) return;
-    if (ends_with(name, ".deleted") ||
-        ends_with(name, ".cleaned")) { /* a removal or a cleaning that was cut short */
+    if (ends_with(name, ".deleted") || ends_with(name, ".cleaned")) { /* a removal or a cleaning that was cut short */
         char path[LOG_PATH_CHARS_MAX];
         int n = snprintf(path, sizeof(path), "%s/%s", l->log->dir, name);
         if (n < (int)sizeof(path)) (void)!io_remove(l->log->loop, path);
@@ -90,8 +88,7 @@ static int find_segments(log_t *log)
 /* A batch may follow what ends at `next_offset` in this segment. */
 static bool batch_fits(const log_segment_t *segment, const log_batch_t *batch, int64_t next_offset)
 {
-    return batch->base_offset >= next_offset &&
-           log_batch_last_offset(batch) - segment->base_offset <= INT32_MAX;
+    return batch->base_offset >= next_offset && log_batch_last_offset(batch) - segment->base_offset <= INT32_MAX;
 }
 
 static int reset_derived(log_segment_t *segment)
@@ -104,7 +101,8 @@ static int reset_derived(log_segment_t *segment)
 }
 
 /* What a log that grows its files ahead leaves behind its last batch. */
-static bool only_zeros(const log_segment_t *segment, io_file_t *file, uint64_t from, uint8_t *window, size_t window_bytes)
+static bool only_zeros(const log_segment_t *segment, io_file_t *file, uint64_t from, uint8_t *window,
+                       size_t window_bytes)
 {
     if (segment->log->options.ahead_bytes == 0) return false;
     while (from < segment->bytes) {
@@ -117,8 +115,7 @@ static bool only_zeros(const log_segment_t *segment, io_file_t *file, uint64_t f
 
 /* Reads a segment whole and cuts what is torn. `next_offset` goes from the offset expected to the one behind
  * it. */
-static int verify_segment(log_segment_t *segment, const log_recovery_t *recovery, int64_t *next_offset,
-                          bool *ret_cut)
+static int verify_segment(log_segment_t *segment, const log_recovery_t *recovery, int64_t *next_offset, bool *ret_cut)
 {
     log_t *log = segment->log;
     io_file_t *file;
@@ -137,8 +134,7 @@ static int verify_segment(log_segment_t *segment, const log_recovery_t *recovery
         }
         if ((err = log__scan_verify(&scan, &batch)) != 0) break;
         log__segment_note(segment, &batch, (uint32_t)scan.position);
-        if (batch.leader_epoch > log_epoch_latest(log))
-            log__epochs_note(log, batch.leader_epoch, batch.base_offset);
+        if (batch.leader_epoch > log_epoch_latest(log)) log__epochs_note(log, batch.leader_epoch, batch.base_offset);
         *next_offset = log_batch_last_offset(&batch) + 1;
         if (recovery->each && *next_offset > recovery->scan_from) recovery->each(recovery->user, &batch);
         log__scan_skip(&scan, &batch);
@@ -179,8 +175,8 @@ int log__rebuild_indexes(log_segment_t *segment)
     return 0;
 }
 
-static int show_segment(log_segment_t *segment, int64_t from,
-                        void (*each)(void *user, const log_batch_t *batch), void *user)
+static int show_segment(log_segment_t *segment, int64_t from, void (*each)(void *user, const log_batch_t *batch),
+                        void *user)
 {
     uint8_t window[LOG_SCAN_WINDOW_BYTES];
     uint32_t position;
@@ -250,8 +246,7 @@ static int read_tail(log_segment_t *segment, int64_t *next_offset)
     return err == ERR_NOT_FOUND ? 0 : err;
 }
 
-static int open_last_clean(log_segment_t *segment, const log_recovery_t *recovery, int64_t *next_offset,
-                           bool *ret_cut)
+static int open_last_clean(log_segment_t *segment, const log_recovery_t *recovery, int64_t *next_offset, bool *ret_cut)
 {
     if (segment->bytes == 0) return reset_derived(segment);
     int err = read_tail(segment, next_offset);
@@ -291,8 +286,7 @@ static int recover_segments(log_t *log, const log_recovery_t *recovery)
         if (err) return err;
         /* The next one was begun where this one ended: what lay between is lost, though the cut is a clean
          * one. */
-        if (!recovery->clean && !recovery->compacted && !last &&
-            next_offset < log->segments[i + 1]->base_offset)
+        if (!recovery->clean && !recovery->compacted && !last && next_offset < log->segments[i + 1]->base_offset)
             cut = true;
         if (cut && !last) {
             err = log__remove_after(log, i + 1);

@@ -73,8 +73,7 @@ int log__remove_after(log_t *log, uint32_t keep)
 
 static void drop_due(log_t *log, int64_t wall_ms)
 {
-    LIST_EACH(&log->removed, segment, log_segment_t, node)
-    {
+    LIST_EACH(&log->removed, segment, log_segment_t, node) {
         if (segment->remove_ms > wall_ms) continue;
         if (segment->remove_ms != INT64_MIN) log__segment_drop_deleted(segment);
         segment->remove_ms = INT64_MIN;
@@ -148,8 +147,7 @@ int log_maintain(log_t *log, int64_t wall_ms, int64_t offset_limit, uint32_t *re
         err = log__add_segment(log, log->end_offset);
         before++;
     }
-    if (!err && expired > 0)
-        err = move_start(log, MAX(log->start_offset, log->segments[expired]->base_offset));
+    if (!err && expired > 0) err = move_start(log, MAX(log->start_offset, log->segments[expired]->base_offset));
     drop_due(log, wall_ms);
     close_idle_files(log);
     *ret_deleted = before - log->segments_count;
@@ -184,8 +182,7 @@ static void clamp_commits(log_t *log)
 {
     log->durable_offset = MIN(log->durable_offset, log->end_offset);
     log->round_offset = MIN(log->round_offset, log->end_offset);
-    LIST_EACH(&log->waiters, commit, log_commit_t, node)
-    commit->offset = MIN(commit->offset, log->end_offset);
+    LIST_EACH(&log->waiters, commit, log_commit_t, node) commit->offset = MIN(commit->offset, log->end_offset);
 }
 
 int log_truncate_to(log_t *log, int64_t offset)
@@ -214,8 +211,7 @@ int log_truncate_all(log_t *log, int64_t new_start)
     if (!err) err = log__add_segment(log, new_start);
     if (err) {
         log->failed = err;
-        if (log->segments_count == 0)
-            log__push_segment(log__segment_new(log, new_start)); /* there is always one */
+        if (log->segments_count == 0) log__push_segment(log__segment_new(log, new_start)); /* there is always one */
         return err;
     }
     log->start_offset = log->end_offset = log->durable_offset = log->round_offset = new_start;

@@ -5,12 +5,10 @@
 
 enum { CRC_FROM = 21 }; /* attributes: where the checksum begins */
 
-void log__scan_init(log_scan_t *scan, io_file_t *file, uint64_t from, uint64_t end, uint8_t *window,
-                    size_t window_cap)
+void log__scan_init(log_scan_t *scan, io_file_t *file, uint64_t from, uint64_t end, uint8_t *window, size_t window_cap)
 {
     ASSERT(window_cap >= LOG_BATCH_HEADER_BYTES);
-    *scan =
-        (log_scan_t){.file = file, .position = from, .end = end, .window = window, .window_cap = window_cap};
+    *scan = (log_scan_t){.file = file, .position = from, .end = end, .window = window, .window_cap = window_cap};
 }
 
 /* Makes at least `need` bytes at `at` present, when the file has them; returns how many are there, or an

@@ -41,8 +41,7 @@ void log_slice_release(void *segment)
     if (segment) log__segment_unref(segment);
 }
 
-void log__segment_path(const log_t *log, int64_t base_offset, const char *suffix,
-                       char out[LOG_PATH_CHARS_MAX])
+void log__segment_path(const log_t *log, int64_t base_offset, const char *suffix, char out[LOG_PATH_CHARS_MAX])
 {
     int n = snprintf(out, LOG_PATH_CHARS_MAX, "%s/%020" PRId64 "%s", log->dir, base_offset, suffix);
     ASSERT(n > 0 && n < LOG_PATH_CHARS_MAX);
@@ -53,10 +52,8 @@ int log__segment_file(log_segment_t *segment, bool create, io_file_t **ret_file)
     segment->touched = true;
     if (!segment->file) {
         char path[LOG_PATH_CHARS_MAX];
-        log__segment_path(segment->log, segment->base_offset, segment->removed ? ".log.deleted" : ".log",
-                          path);
-        int err = io_file_open(segment->log->loop, path, IO_FILE_WRITE | (create ? IO_FILE_CREATE : 0),
-                               &segment->file);
+        log__segment_path(segment->log, segment->base_offset, segment->removed ? ".log.deleted" : ".log", path);
+        int err = io_file_open(segment->log->loop, path, IO_FILE_WRITE | (create ? IO_FILE_CREATE : 0), &segment->file);
         if (err) return err;
     }
     *ret_file = segment->file;
@@ -206,8 +203,8 @@ static uint32_t segment_scan_from(log_segment_t *segment, int64_t offset)
     return (uint32_t)log__key_position(entry);
 }
 
-static int seek_from(log_segment_t *segment, io_file_t *file, uint32_t from, int64_t offset,
-                     uint32_t *ret_position, log_batch_t *ret_batch)
+static int seek_from(log_segment_t *segment, io_file_t *file, uint32_t from, int64_t offset, uint32_t *ret_position,
+                     log_batch_t *ret_batch)
 {
     uint8_t window[LOG_SCAN_WINDOW_BYTES];
     log_scan_t scan;
@@ -231,7 +228,6 @@ int log__segment_seek(log_segment_t *segment, int64_t offset, uint32_t *ret_posi
     uint32_t from = segment_scan_from(segment, offset);
     err = seek_from(segment, file, from, offset, ret_position, ret_batch);
     /* An index that points into the middle of a batch was damaged: the headers alone tell the truth. */
-    if (from > 0 && err && err != ERR_NOT_FOUND)
-        err = seek_from(segment, file, 0, offset, ret_position, ret_batch);
+    if (from > 0 && err && err != ERR_NOT_FOUND) err = seek_from(segment, file, 0, offset, ret_position, ret_batch);
     return err;
 }

@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 #define READ_ROUNDS_MAX 4
-#define HOOK_RANK 90
+#define HOOK_RANK       90
 
 typedef enum conn_state { CONN_CONNECTING, CONN_OPEN, CONN_CLOSING, CONN_DEAD } conn_state_t;
 
@@ -25,7 +25,7 @@ struct net_conn {
     list_t work_node; /* linked while the hook has something to do for it */
     list_t linger_node;
     conn_state_t state;
-    bool opened; /* on_open ran and accepted it */
+    bool opened;   /* on_open ran and accepted it */
     bool outgoing; /* made by net_connect: on_close tells of a failure to connect, too */
     bool paused;
     bool held;
@@ -78,7 +78,7 @@ static uint64_t now_ms(const net_t *net) { return io_now_ns(net->loop) / 1000000
 
 static net_stats_t *stats_of(net_t *net, const net_service_t *def)
 {
-    LIST_EACH (&net->services, s, service_stats_t, node)
+    LIST_EACH(&net->services, s, service_stats_t, node)
         if (s->def == def) return &s->stats;
     service_stats_t *s = mem_zalloc(sizeof(*s));
     s->def = def;
@@ -106,7 +106,8 @@ static void update_watch(net_conn_t *conn)
     io_stream_watch(conn->stream, events, on_ready, conn);
 }
 
-static net_conn_t *conn_new(net_t *net, const net_service_t *def, void *service, io_stream_t *stream, conn_state_t state)
+static net_conn_t *conn_new(net_t *net, const net_service_t *def, void *service, io_stream_t *stream,
+                            conn_state_t state)
 {
     net_conn_t *conn = mem_zalloc(sizeof(*conn));
     conn->net = net;
@@ -163,7 +164,7 @@ static void on_linger_timer(io_timer_t *timer)
 {
     net_t *net = CONTAINER_OF(timer, net_t, linger_timer);
     uint64_t now = io_now_ns(net->loop);
-    LIST_EACH (&net->lingering, conn, net_conn_t, linger_node) {
+    LIST_EACH(&net->lingering, conn, net_conn_t, linger_node) {
         if (conn->linger_until_ns > now) {
             io_timer_start(timer, (conn->linger_until_ns - now) / 1000000 + 1, 0);
             return;
@@ -398,8 +399,7 @@ net_t *net_new(io_loop_t *loop)
 
 void net_free(net_t *net)
 {
-    LIST_EACH (&net->listeners, listener, net_listener_t, node)
-        net_listener_close(listener);
+    LIST_EACH(&net->listeners, listener, net_listener_t, node) net_listener_close(listener);
     while (!list_empty(&net->conns)) { /* on_close may close others: always take the first */
         net_conn_t *conn = LIST_FIRST(&net->conns, net_conn_t, all_node);
         if (conn->state != CONN_DEAD && !conn->held) {
@@ -409,8 +409,7 @@ void net_free(net_t *net)
         }
         bury(conn);
     }
-    LIST_EACH (&net->services, s, service_stats_t, node)
-        mem_free(s);
+    LIST_EACH(&net->services, s, service_stats_t, node) mem_free(s);
     io_timer_stop(&net->linger_timer);
     io_hook_remove(&net->hook);
     net__chunk_cache_free(&net->chunks);
@@ -477,10 +476,7 @@ static const char *address(const net_conn_t *conn, char **kept, void (*ask)(cons
 }
 
 void net_keepalive(net_conn_t *conn, uint32_t seconds) { io_stream_keepalive(conn->stream, seconds); }
-const char *net_conn_peer(const net_conn_t *conn)
-{
-    return address(conn, &((net_conn_t *)conn)->peer, io_stream_peer);
-}
+const char *net_conn_peer(const net_conn_t *conn) { return address(conn, &((net_conn_t *)conn)->peer, io_stream_peer); }
 
 const char *net_conn_local(const net_conn_t *conn)
 {
@@ -565,7 +561,7 @@ void net_expect(net_conn_t *conn, size_t n) { conn->expect_bytes = n; }
 
 void net_each(net_t *net, const net_service_t *def, void (*each)(void *user, net_conn_t *conn), void *user)
 {
-    LIST_EACH (&net->conns, conn, net_conn_t, all_node)
+    LIST_EACH(&net->conns, conn, net_conn_t, all_node)
         if (conn->def == def && conn->opened && conn->state != CONN_DEAD) each(user, conn);
 }
 

@@ -23,7 +23,7 @@ typedef struct net_limits {
     size_t in_bytes_max;   /* largest frame */
     size_t out_bytes_high; /* stop reading above */
     size_t out_bytes_max;  /* close above; 0 = no limit */
-    uint32_t conns_max;    /* open connections of this service; further ones get `refusal` and are closed; 0 = no limit */
+    uint32_t conns_max; /* open connections of this service; further ones get `refusal` and are closed; 0 = no limit */
 } net_limits_t;
 
 typedef struct net_service {
@@ -58,7 +58,7 @@ int net_connect(net_t *net, const char *host, uint16_t port, const net_service_t
 void *net_conn_user(const net_conn_t *conn);
 void net_conn_set_user(net_conn_t *conn, void *user);
 net_t *net_conn_net(const net_conn_t *conn);
-uint64_t net_conn_id(const net_conn_t *conn); /* unique in the process's life, from 1 */
+uint64_t net_conn_id(const net_conn_t *conn);       /* unique in the process's life, from 1 */
 const char *net_conn_peer(const net_conn_t *conn);  /* "127.0.0.1:51234" */
 const char *net_conn_local(const net_conn_t *conn); /* the address at which the peer reached us */
 uint64_t net_conn_opened_ms(const net_conn_t *conn);

@@ -86,9 +86,12 @@ static bool connected(fixture_t *f) { return f->server.conn && f->client.conn &&
 static int setup(void **state)
 {
     fixture_t *f = mem_zalloc(sizeof(*f));
-    f->server_def = f->client_def = (net_service_t){
-        .name = "test", .on_open = on_open, .on_data = on_data, .on_close = on_close,
-        .limits = {.in_bytes_max = MIB(4), .out_bytes_high = KIB(256), .out_bytes_max = MIB(64)}};
+    f->server_def = f->client_def =
+        (net_service_t){.name = "test",
+                        .on_open = on_open,
+                        .on_data = on_data,
+                        .on_close = on_close,
+                        .limits = {.in_bytes_max = MIB(4), .out_bytes_high = KIB(256), .out_bytes_max = MIB(64)}};
     f->client_def.limits.out_bytes_high = SIZE_MAX; /* else two congested ends would wait for each other */
     assert_int_equal(io_loop_new_uv(&f->loop), 0);
     f->net = net_new(f->loop);
@@ -205,8 +208,7 @@ static void more_output_than_the_limit_closes_the_connection(void **state)
 {
     fixture_t *f = *state;
     net_pause(f->client.conn);
-    for (int i = 0; i < 80; i++)
-        net_write_owned(f->server.conn, memset(mem_alloc(MIB(1)), 'z', MIB(1)), MIB(1));
+    for (int i = 0; i < 80; i++) net_write_owned(f->server.conn, memset(mem_alloc(MIB(1)), 'z', MIB(1)), MIB(1));
     run_until(f, server_closed);
 }
 

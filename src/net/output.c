@@ -2,7 +2,7 @@
  * by the stream. Invariant: `bytes` is the sum of what the chunks hold unsent. */
 #include "net/net_internal.h"
 
-#define IOV_COUNT_MAX 64
+#define IOV_COUNT_MAX      64
 #define SENDFILE_BYTES_MAX MIB(1)
 
 static net_chunk_t *chunk_new(net_chunk_cache_t *cache, size_t room)

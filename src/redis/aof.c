@@ -16,9 +16,7 @@
 #define HOOK_RANK          10
 #define KEEP_BUF_BYTES_MAX MIB(1)
 
-/* ---- feeding
- * --------------------------------------------------------------------------------------------------------------
- */
+/* ---- feeding --------------------------------------------------------------------------------------------------------- */
 
 static inline void select_db(aof_t *aof, buf_t *to, int id)
 {
@@ -55,15 +53,9 @@ void aof__feed_delete(redis_db_t *db, bytes_t key)
     aof__feed(db, 2, argv);
 }
 
-bool aof__has_gathered(const redis_t *redis)
-{
-    return redis->aof->pending_count > 0;
-}
+bool aof__has_gathered(const redis_t *redis) { return redis->aof->pending_count > 0; }
 
-bool aof__has_unwritten(const redis_t *redis)
-{
-    return redis->aof->pending_count > 0 || redis->aof->buf.len > 0;
-}
+bool aof__has_unwritten(const redis_t *redis) { return redis->aof->pending_count > 0 || redis->aof->buf.len > 0; }
 
 void aof__commit(redis_t *redis, bool atomic)
 {
@@ -77,16 +69,13 @@ void aof__commit(redis_t *redis, bool atomic)
     aof->pending_count = 0;
 }
 
-/* ---- failure
- * --------------------------------------------------------------------------------------------------------------
- */
+/* ---- failure --------------------------------------------------------------------------------------------------------- */
 
 void aof__fail(aof_t *aof, const char *what, int err)
 {
     if (aof->failure[0] == '\0')
         slog(SLOG_ERROR, "redis", "append-only file failed", "step=\"%s\" error=\"%s\"", what, err_text(err));
-    snprintf(aof->failure, sizeof(aof->failure), "%s",
-             err == ERR_NOSPACE ? "No space left on device" : err_text(err));
+    snprintf(aof->failure, sizeof(aof->failure), "%s", err == ERR_NOSPACE ? "No space left on device" : err_text(err));
     redis__update_gate(aof->redis);
 }
 
@@ -114,9 +103,7 @@ static void give_up(aof_t *aof)
     if (redis->on_shutdown) redis->on_shutdown(redis->on_shutdown_user);
 }
 
-/* ---- writing
- * --------------------------------------------------------------------------------------------------------------
- */
+/* ---- writing --------------------------------------------------------------------------------------------------------- */
 
 static bool write_buf(aof_t *aof)
 {
@@ -217,17 +204,13 @@ void aof__cron(redis_t *redis)
     if (aof->failure[0]) aof__write(aof, true); /* tries again */
     sync_each_second(aof);
     uint64_t percent = redis->config->auto_aof_rewrite_percentage;
-    uint64_t now = aof->base_bytes + aof->old_incr_bytes + aof->file_bytes,
-             base = MAX(aof->rewritten_bytes, 1u);
-    if (percent == 0 || aof->rewrite.active || aof->rewrite.scheduled ||
-        now < redis->config->auto_aof_rewrite_min_size)
+    uint64_t now = aof->base_bytes + aof->old_incr_bytes + aof->file_bytes, base = MAX(aof->rewritten_bytes, 1u);
+    if (percent == 0 || aof->rewrite.active || aof->rewrite.scheduled || now < redis->config->auto_aof_rewrite_min_size)
         return;
     if ((double)(now - MIN(base, now)) * 100 / (double)base >= (double)percent) aof->rewrite.scheduled = true;
 }
 
-/* ---- life
- * -----------------------------------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------------------------------ */
 
 char *aof__path(const aof_t *aof, const char *name)
 {
@@ -320,8 +303,7 @@ typedef struct emission {
 static void emit_each(void *user, void *entry)
 {
     emission_t *e = user;
-    if (!entry_is_expired(entry, e->db->redis->now_ms))
-        aof__emit_entry(&e->out, &e->selected_db, e->db, entry);
+    if (!entry_is_expired(entry, e->db->redis->now_ms)) aof__emit_entry(&e->out, &e->selected_db, e->db, entry);
 }
 
 int aof__reload_emitted(redis_t *redis, char *err_out, size_t err_bytes)
@@ -389,8 +371,7 @@ aof_info_t aof__info(const redis_t *redis)
     };
 }
 
-/* ---- what the outside adds
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- what the outside adds ------------------------------------------------------------------------------------------- */
 
 void redis_feed(redis_t *redis, int argc, const bytes_t *argv)
 {

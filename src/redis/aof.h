@@ -11,9 +11,7 @@
 aof_t *aof__new(redis_t *redis);
 void aof__free(aof_t *aof);
 
-/* ---- feeding
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- feeding --------------------------------------------------------------------------------------------------------- */
 
 /* A whole command's bytes as received; the fast way, only when nothing is gathered. */
 void aof__feed_raw(redis_db_t *db, bytes_t raw);
@@ -27,9 +25,7 @@ bool aof__has_unwritten(const redis_t *redis);
 /* Called with a client after its commands ran: holds its replies when they must wait for the disk. */
 void aof__before_reply(redis_client_t *c);
 
-/* ---- life
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------------------------------ */
 
 /* Reads what is there, or starts a new file. */
 int aof__open(redis_t *redis, char *err, size_t err_bytes) MUST_CHECK;
@@ -48,9 +44,7 @@ void aof__cron(redis_t *redis);
 const char *aof__failure(const redis_t *redis);
 void aof__wait_written(redis_t *redis); /* DEBUG LOADAOF and tests: as the hook, now */
 
-/* ---- rewriting
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- rewriting ------------------------------------------------------------------------------------------------------- */
 
 /* Starts as soon as the loop turns; ERR_BUSY when one is under way. */
 int aof__rewrite(redis_t *redis) MUST_CHECK;

@@ -20,7 +20,7 @@ typedef struct aof_manifest {
 
 typedef struct aof_rewrite {
     bool active, scheduled, syncing;
-    bool prepared; /* most of the growing file is durable: changing files makes nobody wait long */
+    bool prepared;   /* most of the growing file is durable: changing files makes nobody wait long */
     io_file_t *file; /* the new base, under a temporary name */
     char *temp_path;
     uint64_t bytes;

@@ -30,8 +30,7 @@ typedef struct reader {
 
 static int refuse(reader_t *r, int err, const char *what)
 {
-    snprintf(r->err, r->err_bytes, "%s/%s at byte %" PRIu64 ": %s", r->aof->dir, r->name, r->done_bytes,
-             what);
+    snprintf(r->err, r->err_bytes, "%s/%s at byte %" PRIu64 ": %s", r->aof->dir, r->name, r->done_bytes, what);
     return err;
 }
 
@@ -93,9 +92,8 @@ static int run_buffered(reader_t *r)
         }
         if (data[0] != '*')
             return refuse(r, ERR_CORRUPT,
-                          left >= 5 && memcmp(data, "REDIS", 5) == 0
-                              ? "an RDB file, which this version does not read"
-                              : "not a command in append-only format");
+                          left >= 5 && memcmp(data, "REDIS", 5) == 0 ? "an RDB file, which this version does not read"
+                                                                     : "not a command in append-only format");
         resp_request_t q = {.argv = r->argv, .argv_max = r->argv_max};
         resp_result_t result = resp_parse(data, left, &limits, &r->resume, &q);
         if (result == RESP_ROOM) {
@@ -104,8 +102,7 @@ static int run_buffered(reader_t *r)
             continue;
         }
         if (result == RESP_MORE) break;
-        if (result == RESP_BAD || q.argc == 0)
-            return refuse(r, ERR_CORRUPT, "not a command in append-only format");
+        if (result == RESP_BAD || q.argc == 0) return refuse(r, ERR_CORRUPT, "not a command in append-only format");
         err = run_command(r, q.argc);
         at += q.consumed;
         if (err == 0) r->done_bytes += q.consumed;
@@ -122,8 +119,8 @@ static int cut_tail(reader_t *r, bool is_last)
     if (!is_last || !r->aof->redis->config->aof_load_truncated)
         return refuse(r, ERR_TRUNCATED,
                       "the file ends in the middle of a command (aof-load-truncated yes would cut it)");
-    slog(SLOG_WARN, "redis", "append-only file ended in the middle of a command: cut",
-         "file=%s bytes=%" PRIu64, r->name, keep);
+    slog(SLOG_WARN, "redis", "append-only file ended in the middle of a command: cut", "file=%s bytes=%" PRIu64,
+         r->name, keep);
     int err = io_file_truncate(r->file, keep);
     r->done_bytes = keep;
     return err == 0 ? 0 : refuse(r, err, err_text(err));
@@ -163,8 +160,7 @@ int aof__load_bytes(aof_t *aof, buf_t *data, char *err_out, size_t err_bytes)
 {
     redis_t *redis = aof->redis;
     redis_client_t *client = client__new_internal(redis, NULL);
-    reader_t r = {
-        .aof = aof, .client = client, .name = "memory", .err = err_out, .err_bytes = err_bytes, .buf = *data};
+    reader_t r = {.aof = aof, .client = client, .name = "memory", .err = err_out, .err_bytes = err_bytes, .buf = *data};
     r.argv_max = 64;
     r.argv = mem_alloc(sizeof(bytes_t) * (size_t)r.argv_max);
     redis->loading = true;

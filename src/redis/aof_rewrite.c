@@ -17,13 +17,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SLICE_NS        1000000u /* of a turn */
-#define WRITE_BYTES_MIN KIB(256)
+#define SLICE_NS           1000000u /* of a turn */
+#define WRITE_BYTES_MIN    KIB(256)
 #define UNSYNCED_BYTES_MAX MIB(1) /* that a rewrite's start may make durable on the loop */
 
-/* ---- one entry
- * -------------------------------------------------------------------------------------------------------------
- */
+/* ---- one entry ------------------------------------------------------------------------------------------------------- */
 
 void aof__emit_entry(buf_t *to, int *selected_db, const redis_db_t *db, const redis_entry_t *e)
 {
@@ -51,16 +49,12 @@ void aof__emit_entry(buf_t *to, int *selected_db, const redis_db_t *db, const re
     emit_i64(&out, entry_expire_ms(e));
 }
 
-static void mark(redis_db_t *db, redis_entry_t *e)
-{
-    e->flags = (uint8_t)((e->flags & ~ENTRY_EPOCH) | db->epoch);
-}
+static void mark(redis_db_t *db, redis_entry_t *e) { e->flags = (uint8_t)((e->flags & ~ENTRY_EPOCH) | db->epoch); }
 
 void aof__rewrite_emit(redis_db_t *db, redis_entry_t *e)
 {
     aof_rewrite_t *r = &db->redis->aof->rewrite;
-    if (r->active && !entry_is_expired(e, db->redis->now_ms))
-        aof__emit_entry(&r->buf, &r->selected_db, db, e);
+    if (r->active && !entry_is_expired(e, db->redis->now_ms)) aof__emit_entry(&r->buf, &r->selected_db, db, e);
     mark(db, e);
 }
 
@@ -71,14 +65,9 @@ static void visit(void *user, void *entry)
     if ((e->flags & ENTRY_EPOCH) != db->epoch) aof__rewrite_emit(db, e);
 }
 
-/* ---- start and end
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- start and end --------------------------------------------------------------------------------------------------- */
 
-static void mark_each(void *user, void *entry)
-{
-    mark(user, entry);
-}
+static void mark_each(void *user, void *entry) { mark(user, entry); }
 
 void aof__rewrite_abort(aof_t *aof)
 {
@@ -92,14 +81,12 @@ void aof__rewrite_abort(aof_t *aof)
     mem_free(r->temp_path);
     r->temp_path = NULL;
     buf_deinit(&r->buf);
-    for (int i = 0; i < aof->redis->db_count; i++)
-        table_each(&aof->redis->dbs[i].keys, mark_each, &aof->redis->dbs[i]);
+    for (int i = 0; i < aof->redis->db_count; i++) table_each(&aof->redis->dbs[i].keys, mark_each, &aof->redis->dbs[i]);
 }
 
 static void fail_rewrite(aof_t *aof, const char *step, int err)
 {
-    slog(SLOG_ERROR, "redis", "append-only file rewrite failed", "step=\"%s\" error=\"%s\"", step,
-         err_text(err));
+    slog(SLOG_ERROR, "redis", "append-only file rewrite failed", "step=\"%s\" error=\"%s\"", step, err_text(err));
     aof__rewrite_abort(aof);
     aof->rewrite.last_ok = false;
 }
@@ -136,8 +123,7 @@ static void start(aof_t *aof)
     }
     r->keep_from = aof->manifest.count - 1;
     r->temp_path = aof__path(aof, "temp-rewriteaof.aof");
-    err =
-        io_file_open(redis->loop, r->temp_path, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_TRUNCATE, &r->file);
+    err = io_file_open(redis->loop, r->temp_path, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_TRUNCATE, &r->file);
     if (err != 0) {
         mem_free(r->temp_path);
         r->temp_path = NULL;
@@ -255,9 +241,7 @@ static void on_base_synced(io_sync_t *sync, int err)
         finish(aof);
 }
 
-/* ---- the walk
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* ---- the walk -------------------------------------------------------------------------------------------------------- */
 
 static bool walk_slice(aof_t *aof)
 {

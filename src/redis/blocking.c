@@ -34,8 +34,7 @@ struct blocked {
     wait_t waits[];
 };
 
-/* ---- the two sides
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- the two sides --------------------------------------------------------------------------------------------------- */
 
 static void release_key(blocked_key_t *key)
 {
@@ -122,8 +121,8 @@ bool blocking__unblock(redis_client_t *c, bool with_error)
     return true;
 }
 
-bool key_block(redis_call_t *call, const bytes_t *keys, size_t key_count, redis_type_t type,
-               int64_t timeout_ms, redis_block_timeout_t timeout_reply)
+bool key_block(redis_call_t *call, const bytes_t *keys, size_t key_count, redis_type_t type, int64_t timeout_ms,
+               redis_block_timeout_t timeout_reply)
 {
     redis_client_t *c = call->client;
     redis_t *redis = call->redis;
@@ -153,9 +152,7 @@ bool key_block(redis_call_t *call, const bytes_t *keys, size_t key_count, redis_
     return true;
 }
 
-/* ---- serving
- * --------------------------------------------------------------------------------------------------------------
- */
+/* ---- serving --------------------------------------------------------------------------------------------------------- */
 
 void blocking__on_key(redis_call_t *call, redis_db_t *db, bytes_t name, redis_type_t type)
 {
@@ -180,8 +177,7 @@ static void run_again(redis_client_t *c)
 static void serve_key(redis_t *redis, blocked_key_t *key)
 {
     key->serving = true;
-    LIST_EACH(&key->waiters, w, wait_t, key_node)
-    {
+    LIST_EACH(&key->waiters, w, wait_t, key_node) {
         redis_entry_t *e = db__find(key->db, key->name);
         if (e == NULL) break;
         if (e->type == w->blocked->type) run_again(w->blocked->client);
@@ -216,8 +212,7 @@ void blocking__recheck(redis_db_t *db)
     }
 }
 
-/* ---- answers from outside
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- answers from outside -------------------------------------------------------------------------------------------- */
 
 struct redis_async {
     redis_t *redis;
@@ -268,27 +263,9 @@ void redis_async_drop(redis_async_t *a)
     mem_free(a);
 }
 
-void redis_reply_error(redis_client_t *c, const char *text)
-{
-    reply_error(c, text);
-}
-void redis_reply_int(redis_client_t *c, int64_t v)
-{
-    reply_int(c, v);
-}
-void redis_reply_bulk(redis_client_t *c, bytes_t b)
-{
-    reply_bulk(c, b);
-}
-void redis_reply_null(redis_client_t *c)
-{
-    reply_null(c);
-}
-void redis_reply_array(redis_client_t *c, size_t n)
-{
-    reply_array(c, n);
-}
-void redis_reply_status(redis_client_t *c, const char *text)
-{
-    reply_simple(c, text);
-}
+void redis_reply_error(redis_client_t *c, const char *text) { reply_error(c, text); }
+void redis_reply_int(redis_client_t *c, int64_t v) { reply_int(c, v); }
+void redis_reply_bulk(redis_client_t *c, bytes_t b) { reply_bulk(c, b); }
+void redis_reply_null(redis_client_t *c) { reply_null(c); }
+void redis_reply_array(redis_client_t *c, size_t n) { reply_array(c, n); }
+void redis_reply_status(redis_client_t *c, const char *text) { reply_simple(c, text); }

@@ -9,9 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- life
- * --------------------------------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------------------------------ */
 
 static redis_client_t *new_client(redis_t *redis)
 {
@@ -73,7 +71,7 @@ void client__free(redis_client_t *c)
 redis_client_t *client__by_id(redis_t *redis, uint64_t id)
 {
     LIST_EACH(&redis->clients, c, redis_client_t, node)
-    if (c->id == id) return c;
+        if (c->id == id) return c;
     return NULL;
 }
 
@@ -102,8 +100,7 @@ void client__resume(redis_client_t *c)
 static bool is_local(net_conn_t *conn)
 {
     const char *peer = net_conn_peer(conn);
-    return strncmp(peer, "127.", 4) == 0 || strncmp(peer, "[::1]", 5) == 0 ||
-           strncmp(peer, "[::ffff:127.", 12) == 0;
+    return strncmp(peer, "127.", 4) == 0 || strncmp(peer, "[::1]", 5) == 0 || strncmp(peer, "[::ffff:127.", 12) == 0;
 }
 
 /* Why the connection is not served, as its first and last reply; NULL = it is. */
@@ -138,7 +135,7 @@ static int on_open(net_conn_t *conn, void *service)
 void client__update_keepalive(redis_t *redis)
 {
     LIST_EACH(&redis->clients, c, redis_client_t, node)
-    net_keepalive(c->conn, (uint32_t)redis->config->tcp_keepalive_s);
+        net_keepalive(c->conn, (uint32_t)redis->config->tcp_keepalive_s);
 }
 
 static void on_close(net_conn_t *conn)
@@ -150,14 +147,9 @@ static void on_close(net_conn_t *conn)
     exec__after_event(redis);
 }
 
-/* ---- input
- * --------------------------------------------------------------------------------------------------------------
- */
+/* ---- input ----------------------------------------------------------------------------------------------------------- */
 
-static bool may_run(const redis_client_t *c)
-{
-    return !(c->flags & (CLIENT_BLOCKED | CLIENT_PAUSED | CLIENT_CLOSING));
-}
+static bool may_run(const redis_client_t *c) { return !(c->flags & (CLIENT_BLOCKED | CLIENT_PAUSED | CLIENT_CLOSING)); }
 
 static resp_limits_t limits_of(const redis_client_t *c)
 {
@@ -255,8 +247,7 @@ static void prefetch(redis_client_t *c, int count)
     for (int i = 0; i < count; i++)
         if (batch[i].hashed_key) table_prefetch_entry(keys, batch[i].key_hash);
     for (int i = 0; i < count; i++)
-        if (batch[i].hashed_key && batch[i].command->acl & ACL_COLLECTIONS)
-            prefetch_value(keys, batch[i].key_hash);
+        if (batch[i].hashed_key && batch[i].command->acl & ACL_COLLECTIONS) prefetch_value(keys, batch[i].key_hash);
 }
 
 /* Runs parsed requests; returns the position behind the last that ran. */
@@ -334,8 +325,7 @@ static ssize_t on_data(net_conn_t *conn, uint8_t *data, size_t len)
         }
         if (last == RESP_BAD && may_run(c)) protocol_error(c, request.error);
         if (last == RESP_MORE) {
-            if (query_fits(c, MAX(request.expect, len - done)) && request.expect)
-                net_expect(conn, request.expect);
+            if (query_fits(c, MAX(request.expect, len - done)) && request.expect) net_expect(conn, request.expect);
             break;
         }
     }
@@ -357,18 +347,9 @@ static const net_service_t service = {
                .out_bytes_max = 0},
 };
 
-const net_service_t *client__service(void)
-{
-    return &service;
-}
-const net_service_t *redis_net_service(void)
-{
-    return &service;
-}
-uint64_t redis_client_id(const redis_client_t *c)
-{
-    return c->id;
-}
+const net_service_t *client__service(void) { return &service; }
+const net_service_t *redis_net_service(void) { return &service; }
+uint64_t redis_client_id(const redis_client_t *c) { return c->id; }
 void redis_on_client_gone(redis_t *redis, void (*gone)(void *user, uint64_t client_id), void *user)
 {
     redis->on_client_gone = gone;

@@ -6,18 +6,15 @@
 
 #include <strings.h>
 
-/* ---- describing
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- describing ------------------------------------------------------------------------------------------------------ */
 
 static void put_flags(const redis_client_t *c, buf_t *out)
 {
     static const struct {
         uint32_t bit;
         char letter;
-    } letters[] = {{CLIENT_PUBSUB, 'P'},    {CLIENT_MULTI, 'x'},   {CLIENT_BLOCKED, 'b'},
-                   {CLIENT_DIRTY_CAS, 'd'}, {CLIENT_CLOSING, 'c'}, {CLIENT_NO_EVICT, 'e'},
-                   {CLIENT_NO_TOUCH, 'T'},  {CLIENT_MONITOR, 'O'}};
+    } letters[] = {{CLIENT_PUBSUB, 'P'},  {CLIENT_MULTI, 'x'},    {CLIENT_BLOCKED, 'b'},  {CLIENT_DIRTY_CAS, 'd'},
+                   {CLIENT_CLOSING, 'c'}, {CLIENT_NO_EVICT, 'e'}, {CLIENT_NO_TOUCH, 'T'}, {CLIENT_MONITOR, 'O'}};
     size_t before = out->len;
     for (size_t i = 0; i < ARRAY_LEN(letters); i++)
         if (c->flags & letters[i].bit) buf_u8(out, (uint8_t)letters[i].letter);
@@ -35,10 +32,10 @@ void client__describe(redis_client_t *c, buf_t *out)
 {
     const redis_t *redis = c->redis;
     size_t in = net_conn_in_bytes(c->conn), unsent = net_conn_out_bytes(c->conn);
-    buf_printf(
-        out, "id=%" PRIu64 " addr=%s laddr=%s fd=%" PRIu64 " name=%s age=%" PRId64 " idle=%" PRId64 " flags=",
-        c->id, net_conn_peer(c->conn), net_conn_local(c->conn), net_conn_id(c->conn), c->name ? c->name : "",
-        (redis->now_ms - c->created_ms) / 1000, (redis->now_ms - c->active_ms) / 1000);
+    buf_printf(out,
+               "id=%" PRIu64 " addr=%s laddr=%s fd=%" PRIu64 " name=%s age=%" PRId64 " idle=%" PRId64 " flags=", c->id,
+               net_conn_peer(c->conn), net_conn_local(c->conn), net_conn_id(c->conn), c->name ? c->name : "",
+               (redis->now_ms - c->created_ms) / 1000, (redis->now_ms - c->active_ms) / 1000);
     put_flags(c, out);
     buf_printf(out,
                " db=%d sub=%zu psub=%zu ssub=%zu multi=%d watch=%zu qbuf=%zu qbuf-free=0 argv-mem=0 "
@@ -47,20 +44,15 @@ void client__describe(redis_client_t *c, buf_t *out)
                "lib-name=%s lib-ver=%s "
                "tot-net-in=%" PRIu64 " tot-net-out=%" PRIu64 " tot-cmds=%" PRIu64 "\n",
                c->db->id, c->channels.count, c->patterns.count, c->shard_channels.count,
-               c->flags & CLIENT_MULTI ? (int)c->queue_len : -1, watch_count(c), in, OUT_RESERVE_BYTES,
-               unsent, sizeof(*c) + in + unsent, c->last_command ? c->last_command->full_name : "NULL",
-               c->resp, c->lib_name ? c->lib_name : "", c->lib_version ? c->lib_version : "", c->in_bytes,
-               c->out_bytes, c->commands);
+               c->flags & CLIENT_MULTI ? (int)c->queue_len : -1, watch_count(c), in, OUT_RESERVE_BYTES, unsent,
+               sizeof(*c) + in + unsent, c->last_command ? c->last_command->full_name : "NULL", c->resp,
+               c->lib_name ? c->lib_name : "", c->lib_version ? c->lib_version : "", c->in_bytes, c->out_bytes,
+               c->commands);
 }
 
-/* ---- who is there
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- who is there ---------------------------------------------------------------------------------------------------- */
 
-void redis_cmd_client_id(redis_call_t *call)
-{
-    reply_int(call->client, (int64_t)call->client->id);
-}
+void redis_cmd_client_id(redis_call_t *call) { reply_int(call->client, (int64_t)call->client->id); }
 
 void redis_cmd_client_getname(redis_call_t *call)
 {
@@ -122,10 +114,7 @@ static int parse_kind(bytes_t word)
     return -1;
 }
 
-static int kind_of(const redis_client_t *c)
-{
-    return c->flags & CLIENT_PUBSUB ? KIND_PUBSUB : KIND_NORMAL;
-}
+static int kind_of(const redis_client_t *c) { return c->flags & CLIENT_PUBSUB ? KIND_PUBSUB : KIND_NORMAL; }
 
 static void refuse_kind(redis_call_t *call, int i)
 {
@@ -165,14 +154,12 @@ void redis_cmd_client_list(redis_call_t *call)
     }
     buf_t text = BUF_INIT;
     LIST_EACH(&call->redis->clients, c, redis_client_t, node)
-    if (is_listed(call, c, kind, by_id)) client__describe(c, &text);
+        if (is_listed(call, c, kind, by_id)) client__describe(c, &text);
     reply_verbatim(call->client, "txt", bytes_of(text.ptr ? text.ptr : (const uint8_t *)"", text.len));
     buf_deinit(&text);
 }
 
-/* ---- KILL
- * -----------------------------------------------------------------------------------------------------------------------
- */
+/* ---- KILL ------------------------------------------------------------------------------------------------------------ */
 
 typedef struct kill_filter {
     int64_t id, age_s_min;
@@ -199,8 +186,7 @@ static bool kill_option(redis_call_t *call, int i, kill_filter_t *f)
     bytes_t value = call->argv[i + 1];
     if (arg_is(call, i, "ID"))
         return arg_i64_in(call, i + 1, 1, INT64_MAX, "ERR client-id should be greater than 0", &f->id);
-    if (arg_is(call, i, "MAXAGE"))
-        return arg_age(call, i + 1, &f->age_s_min);
+    if (arg_is(call, i, "MAXAGE")) return arg_age(call, i + 1, &f->age_s_min);
     if (arg_is(call, i, "TYPE")) {
         f->kind = parse_kind(value);
         if (f->kind < 0) refuse_kind(call, i + 1);
@@ -240,8 +226,7 @@ static int64_t kill_all(redis_call_t *call, const kill_filter_t *f)
 {
     int64_t count = 0;
     bool me = false;
-    LIST_EACH(&call->redis->clients, c, redis_client_t, node)
-    {
+    LIST_EACH(&call->redis->clients, c, redis_client_t, node) {
         if (c->flags & CLIENT_CLOSING || !kill_matches(f, c) || (c == call->client && f->skip_me)) continue;
         count++;
         if (c == call->client) {
@@ -273,9 +258,7 @@ void redis_cmd_client_kill(redis_call_t *call)
     if (call->client->flags & CLIENT_CLOSE_AFTER) client__close(call->client);
 }
 
-/* ---- switches
- * ---------------------------------------------------------------------------------------------------------------------
- */
+/* ---- switches -------------------------------------------------------------------------------------------------------- */
 
 static void set_switch(redis_call_t *call, uint32_t flag)
 {
@@ -290,14 +273,8 @@ static void set_switch(redis_call_t *call, uint32_t flag)
     reply_ok(call->client);
 }
 
-void redis_cmd_client_no_evict(redis_call_t *call)
-{
-    set_switch(call, CLIENT_NO_EVICT);
-}
-void redis_cmd_client_no_touch(redis_call_t *call)
-{
-    set_switch(call, CLIENT_NO_TOUCH);
-}
+void redis_cmd_client_no_evict(redis_call_t *call) { set_switch(call, CLIENT_NO_EVICT); }
+void redis_cmd_client_no_touch(redis_call_t *call) { set_switch(call, CLIENT_NO_TOUCH); }
 
 void redis_cmd_client_reply(redis_call_t *call)
 {
@@ -340,9 +317,7 @@ void redis_cmd_client_pause(redis_call_t *call)
             return;
         }
     }
-    if (!arg_i64_in(call, 2, 0, INT64_MAX - call->now_ms, "ERR timeout is not an integer or out of range",
-                    &ms))
-        return;
+    if (!arg_i64_in(call, 2, 0, INT64_MAX - call->now_ms, "ERR timeout is not an integer or out of range", &ms)) return;
     redis_t *redis = call->redis;
     redis->pause_all = all || redis->pause_all;
     redis->pause_until_ms = MAX(redis->pause_until_ms, call->now_ms + ms);

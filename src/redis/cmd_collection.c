@@ -5,30 +5,20 @@
 #include "redis/types/listpack.h"
 #include "redis/types/zset.h"
 
-static uint64_t next_random(void *user)
-{
-    return redis_random(user);
-}
+static uint64_t next_random(void *user) { return redis_random(user); }
 
-rng_t collection_rng(redis_call_t *call)
-{
-    return (rng_t){next_random, call->redis};
-}
+rng_t collection_rng(redis_call_t *call) { return (rng_t){next_random, call->redis}; }
 
 /* ---- scanning ---------------------------------------------------------------------------- */
 
-static void collect(void *user, void *entry)
-{
-    buf_append(user, &entry, sizeof(entry));
-}
+static void collect(void *user, void *entry) { buf_append(user, &entry, sizeof(entry)); }
 
 static size_t small_count(value_t v, unsigned stride)
 {
     return v.encoding == ENC_INTSET ? intset_count(v.ptr) : lp_count(v.ptr) / stride;
 }
 
-bool collection_scan_begin(redis_call_t *call, redis_type_t type, scan_options_t *options,
-                           redis_entry_t **ret_entry)
+bool collection_scan_begin(redis_call_t *call, redis_type_t type, scan_options_t *options, redis_entry_t **ret_entry)
 {
     redis_entry_t *entry;
     if (!scan_parse_cursor(call, 2, options) || !key_read_type(call, call->argv[1], type, &entry)) return false;

@@ -16,14 +16,8 @@ bool collection_scan_begin(redis_call_t *call, redis_type_t type, scan_options_t
 /* One step of HSCAN and its kin: appends handles (sample.h) of what was visited and returns the next cursor.
  * The pattern is not looked at. */
 uint64_t collection_scan(value_t v, unsigned stride, const scan_options_t *options, buf_t *handles);
-static inline size_t handles_count(const buf_t *handles)
-{
-    return handles->len / sizeof(void *);
-}
-static inline const void *handles_at(const buf_t *handles, size_t i)
-{
-    return ((const void **)handles->ptr)[i];
-}
+static inline size_t handles_count(const buf_t *handles) { return handles->len / sizeof(void *); }
+static inline const void *handles_at(const buf_t *handles, size_t i) { return ((const void **)handles->ptr)[i]; }
 /* Begins the reply [cursor, [... ; the array's items follow. */
 reply_deferred_t collection_scan_reply(redis_call_t *call, uint64_t cursor);
 

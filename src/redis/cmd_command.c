@@ -5,9 +5,7 @@
 
 #include <stdio.h>
 
-/* ---- INFO
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* ---- INFO ------------------------------------------------------------------------------------------------------------ */
 
 static void reply_flags(redis_client_t *c, uint32_t flags)
 {
@@ -110,8 +108,7 @@ static const redis_command_t *find(redis_t *redis, bytes_t name)
 }
 
 /* Calls `each` for all top-level commands. */
-static size_t each_command(redis_t *redis, redis_client_t *c,
-                           void (*each)(redis_client_t *, const redis_command_t *))
+static size_t each_command(redis_t *redis, redis_client_t *c, void (*each)(redis_client_t *, const redis_command_t *))
 {
     size_t cursor = 0;
     map_entry_t *m;
@@ -120,10 +117,7 @@ static size_t each_command(redis_t *redis, redis_client_t *c,
     return redis_command_count + redis->extra_commands.count;
 }
 
-static size_t command_count(const redis_t *redis)
-{
-    return redis_command_count + redis->extra_commands.count;
-}
+static size_t command_count(const redis_t *redis) { return redis_command_count + redis->extra_commands.count; }
 
 void redis_cmd_command(redis_call_t *call)
 {
@@ -141,14 +135,9 @@ void redis_cmd_command_info(redis_call_t *call)
     for (int i = 2; i < call->argc; i++) reply_info(call->client, find(call->redis, call->argv[i]));
 }
 
-void redis_cmd_command_count(redis_call_t *call)
-{
-    reply_int(call->client, (int64_t)command_count(call->redis));
-}
+void redis_cmd_command_count(redis_call_t *call) { reply_int(call->client, (int64_t)command_count(call->redis)); }
 
-/* ---- DOCS
- * ---------------------------------------------------------------------------------------------------------------------
- */
+/* ---- DOCS ------------------------------------------------------------------------------------------------------------ */
 
 static void reply_pair(redis_client_t *c, const char *name, const char *value)
 {
@@ -161,10 +150,10 @@ static void reply_args(redis_client_t *c, const redis_arg_t *args, unsigned coun
     reply_array(c, count);
     for (unsigned i = 0; i < count; i++) {
         const redis_arg_t *a = &args[i];
-        bool display = strcmp(a->type, "oneof") != 0 && strcmp(a->type, "block") != 0 &&
-                       strcmp(a->type, "pure-token") != 0;
-        size_t pairs = 2 + (a->token != NULL) + (a->since != NULL) + (a->deprecated != NULL) +
-                       (a->flags != 0) + (a->args != NULL) + (a->key_spec >= 0) + (a->display || display);
+        bool display =
+            strcmp(a->type, "oneof") != 0 && strcmp(a->type, "block") != 0 && strcmp(a->type, "pure-token") != 0;
+        size_t pairs = 2 + (a->token != NULL) + (a->since != NULL) + (a->deprecated != NULL) + (a->flags != 0) +
+                       (a->args != NULL) + (a->key_spec >= 0) + (a->display || display);
         reply_map(c, pairs);
         reply_pair(c, "name", a->name);
         reply_pair(c, "type", a->type);
@@ -233,9 +222,7 @@ void redis_cmd_command_docs(redis_call_t *call)
     reply_deferred_map(call->client, d, count);
 }
 
-/* ---- LIST
- * ------------------------------------------------------------------------------------------------------------------------
- */
+/* ---- LIST ------------------------------------------------------------------------------------------------------------ */
 
 typedef enum { FILTER_NONE, FILTER_MODULE, FILTER_CATEGORY, FILTER_PATTERN } filter_t;
 
@@ -262,8 +249,7 @@ static size_t list_command(redis_client_t *c, filter_t filter, bytes_t value, co
         reply_bulk_str(c, cmd->full_name);
         count++;
     }
-    for (unsigned i = 0; i < cmd->subcommand_count; i++)
-        count += list_command(c, filter, value, &cmd->subcommands[i]);
+    for (unsigned i = 0; i < cmd->subcommand_count; i++) count += list_command(c, filter, value, &cmd->subcommands[i]);
     return count;
 }
 
@@ -290,9 +276,7 @@ void redis_cmd_command_list(redis_call_t *call)
     reply_deferred_array(call->client, d, count);
 }
 
-/* ---- GETKEYS
- * ----------------------------------------------------------------------------------------------------------------------
- */
+/* ---- GETKEYS --------------------------------------------------------------------------------------------------------- */
 
 static void get_keys(redis_call_t *call, bool with_flags)
 {
@@ -316,8 +300,7 @@ static void get_keys(redis_call_t *call, bool with_flags)
     key_positions_t keys = {0};
     bool ok = command_get_keys(cmd, argc, argv, &keys), may_be_none = cmd->flags & CMD_NO_MANDATORY_KEYS;
     if (!ok || (keys.count == 0 && !may_be_none)) {
-        reply_error(c, keys.count == 0 ? "ERR Invalid arguments specified for command"
-                                       : "ERR Invalid arguments");
+        reply_error(c, keys.count == 0 ? "ERR Invalid arguments specified for command" : "ERR Invalid arguments");
         key_positions_deinit(&keys);
         return;
     }
@@ -330,11 +313,5 @@ static void get_keys(redis_call_t *call, bool with_flags)
     key_positions_deinit(&keys);
 }
 
-void redis_cmd_command_getkeys(redis_call_t *call)
-{
-    get_keys(call, false);
-}
-void redis_cmd_command_getkeysandflags(redis_call_t *call)
-{
-    get_keys(call, true);
-}
+void redis_cmd_command_getkeys(redis_call_t *call) { get_keys(call, false); }
+void redis_cmd_command_getkeysandflags(redis_call_t *call) { get_keys(call, true); }

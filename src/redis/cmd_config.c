@@ -19,8 +19,7 @@ void redis_cmd_config_get(redis_call_t *call)
         const char *const names[2] = {row->name, row->alias};
         for (int n = 0; n < 2 && names[n]; n++) {
             bool wanted = false;
-            for (int a = 2; a < call->argc; a++)
-                wanted |= glob_match(call->argv[a], bytes_str(names[n]), true);
+            for (int a = 2; a < call->argc; a++) wanted |= glob_match(call->argv[a], bytes_str(names[n]), true);
             if (!wanted) continue;
             buf_clear(&value);
             directive_get(call->config, row, &value);
@@ -33,9 +32,7 @@ void redis_cmd_config_get(redis_call_t *call)
     reply_deferred_map(c, d, count);
 }
 
-/* ---- SET
- * --------------------------------------------------------------------------------------------------------------------
- */
+/* ---- SET ------------------------------------------------------------------------------------------------------------- */
 
 static void refuse(redis_call_t *call, int i, const char *why)
 {
@@ -106,10 +103,9 @@ static bool apply(redis_call_t *call, bool was_on)
     bool on = redis->config->appendonly;
     if (on && !was_on && aof__enable(redis) != 0) {
         redis->config->appendonly = false;
-        reply_error(
-            call->client,
-            "ERR CONFIG SET failed (possibly related to argument 'appendonly') - Unable to turn on AOF. "
-            "Check server logs.");
+        reply_error(call->client,
+                    "ERR CONFIG SET failed (possibly related to argument 'appendonly') - Unable to turn on AOF. "
+                    "Check server logs.");
         return false;
     }
     if (!on && was_on) aof__disable(redis);
@@ -127,8 +123,7 @@ void redis_cmd_config_set(redis_call_t *call)
 {
     redis_t *redis = call->redis;
     if (call->argc % 2) {
-        reply_errorf(call->client, "ERR wrong number of arguments for '%s' command",
-                     call->command->full_name);
+        reply_errorf(call->client, "ERR wrong number of arguments for '%s' command", call->command->full_name);
         return;
     }
     for (int i = 2; i < call->argc; i += 2)
@@ -141,8 +136,7 @@ void redis_cmd_config_set(redis_call_t *call)
     reply_ok(call->client);
 }
 
-/* ---- REWRITE, RESETSTAT
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- REWRITE, RESETSTAT ---------------------------------------------------------------------------------------------- */
 
 static bool is_initial(const redis_config_t *config, const redis_config_t *initial, const directive_t *d)
 {

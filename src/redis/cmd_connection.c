@@ -6,9 +6,7 @@
 
 #include <stdio.h>
 
-/* ---- login
- * --------------------------------------------------------------------------------------------------------------
- */
+/* ---- login ----------------------------------------------------------------------------------------------------------- */
 
 /* Takes as long whatever the guess has right. */
 static bool same_secret(bytes_t a, bytes_t b)
@@ -18,10 +16,7 @@ static bool same_secret(bytes_t a, bytes_t b)
     return diff == 0;
 }
 
-static bool has_password(const redis_t *redis)
-{
-    return redis->config->requirepass && *redis->config->requirepass;
-}
+static bool has_password(const redis_t *redis) { return redis->config->requirepass && *redis->config->requirepass; }
 
 static bool login(redis_client_t *c, bytes_t user, bytes_t password)
 {
@@ -52,9 +47,7 @@ void redis_cmd_auth(redis_call_t *call)
     if (login(c, user, call->argv[call->argc - 1])) reply_ok(c);
 }
 
-/* ---- HELLO
- * ----------------------------------------------------------------------------------------------------------------
- */
+/* ---- HELLO ----------------------------------------------------------------------------------------------------------- */
 
 bool client__name_is_valid(bytes_t name)
 {
@@ -103,8 +96,8 @@ static bool hello_options(redis_call_t *call, bytes_t *ret_name)
             reply_error(c, "ERR Client names cannot contain spaces, newlines or special characters.");
             return false;
         } else {
-            reply_errorf(c, "ERR Syntax error in HELLO option '%.*s'",
-                         (int)MIN(call->argv[i].len, (size_t)128), (const char *)call->argv[i].ptr);
+            reply_errorf(c, "ERR Syntax error in HELLO option '%.*s'", (int)MIN(call->argv[i].len, (size_t)128),
+                         (const char *)call->argv[i].ptr);
             return false;
         }
     }
@@ -140,9 +133,7 @@ void redis_cmd_hello(redis_call_t *call)
     reply_greeting(c);
 }
 
-/* ---- the rest
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* ---- the rest -------------------------------------------------------------------------------------------------------- */
 
 void redis_cmd_ping(redis_call_t *call)
 {
@@ -160,10 +151,7 @@ void redis_cmd_ping(redis_call_t *call)
     }
 }
 
-void redis_cmd_echo(redis_call_t *call)
-{
-    reply_bulk(call->client, call->argv[1]);
-}
+void redis_cmd_echo(redis_call_t *call) { reply_bulk(call->client, call->argv[1]); }
 
 void redis_cmd_select(redis_call_t *call)
 {

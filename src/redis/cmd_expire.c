@@ -18,8 +18,8 @@ static bool read_conditions(redis_call_t *call, unsigned *ret)
         for (size_t w = 0; w < ARRAY_LEN(words); w++)
             if (arg_is(call, i, words[w].name)) bit = words[w].bit;
         if (bit == 0) {
-            reply_errorf(call->client, "ERR Unsupported option %.*s",
-                         (int)MIN(call->argv[i].len, (size_t)128), (const char *)call->argv[i].ptr);
+            reply_errorf(call->client, "ERR Unsupported option %.*s", (int)MIN(call->argv[i].len, (size_t)128),
+                         (const char *)call->argv[i].ptr);
             return false;
         }
         *ret |= bit;
@@ -85,22 +85,10 @@ static void expire(redis_call_t *call, bool seconds, bool absolute)
     reply_int(call->client, 1);
 }
 
-void redis_cmd_expire(redis_call_t *call)
-{
-    expire(call, true, false);
-}
-void redis_cmd_pexpire(redis_call_t *call)
-{
-    expire(call, false, false);
-}
-void redis_cmd_expireat(redis_call_t *call)
-{
-    expire(call, true, true);
-}
-void redis_cmd_pexpireat(redis_call_t *call)
-{
-    expire(call, false, true);
-}
+void redis_cmd_expire(redis_call_t *call) { expire(call, true, false); }
+void redis_cmd_pexpire(redis_call_t *call) { expire(call, false, false); }
+void redis_cmd_expireat(redis_call_t *call) { expire(call, true, true); }
+void redis_cmd_pexpireat(redis_call_t *call) { expire(call, false, true); }
 
 static void tell_time(redis_call_t *call, bool seconds, bool absolute)
 {
@@ -114,22 +102,10 @@ static void tell_time(redis_call_t *call, bool seconds, bool absolute)
     reply_int(call->client, seconds ? (v + 500) / 1000 : v);
 }
 
-void redis_cmd_ttl(redis_call_t *call)
-{
-    tell_time(call, true, false);
-}
-void redis_cmd_pttl(redis_call_t *call)
-{
-    tell_time(call, false, false);
-}
-void redis_cmd_expiretime(redis_call_t *call)
-{
-    tell_time(call, true, true);
-}
-void redis_cmd_pexpiretime(redis_call_t *call)
-{
-    tell_time(call, false, true);
-}
+void redis_cmd_ttl(redis_call_t *call) { tell_time(call, true, false); }
+void redis_cmd_pttl(redis_call_t *call) { tell_time(call, false, false); }
+void redis_cmd_expiretime(redis_call_t *call) { tell_time(call, true, true); }
+void redis_cmd_pexpiretime(redis_call_t *call) { tell_time(call, false, true); }
 
 void redis_cmd_persist(redis_call_t *call)
 {

@@ -6,9 +6,7 @@
 
 #include "base/num.h"
 
-/* ---- FCALL
- * -------------------------------------------------------------------------------------------------------------
- */
+/* ---- FCALL ----------------------------------------------------------------------------------------------------------- */
 
 static void fcall(redis_call_t *call, bool read_only)
 {
@@ -28,19 +26,11 @@ static void fcall(redis_call_t *call, bool read_only)
     }
 }
 
-void redis_cmd_fcall(redis_call_t *call)
-{
-    fcall(call, false);
-}
+void redis_cmd_fcall(redis_call_t *call) { fcall(call, false); }
 
-void redis_cmd_fcall_ro(redis_call_t *call)
-{
-    fcall(call, true);
-}
+void redis_cmd_fcall_ro(redis_call_t *call) { fcall(call, true); }
 
-/* ---- changing
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- changing -------------------------------------------------------------------------------------------------------- */
 
 void redis_cmd_function_load(redis_call_t *call)
 {
@@ -78,7 +68,8 @@ void redis_cmd_function_flush(redis_call_t *call)
 {
     bool known = call->argc == 2 || (call->argc == 3 && (arg_is(call, 2, "SYNC") || arg_is(call, 2, "ASYNC")));
     if (call->argc > 3) {
-        reply_error(call->client, "ERR unknown subcommand or wrong number of arguments for 'flush'. Try FUNCTION HELP.");
+        reply_error(call->client,
+                    "ERR unknown subcommand or wrong number of arguments for 'flush'. Try FUNCTION HELP.");
         return;
     }
     if (!known) {
@@ -103,19 +94,11 @@ void scripts__emit_libraries(redis_t *redis, buf_t *to)
     }
 }
 
-/* ---- describing
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- describing ------------------------------------------------------------------------------------------------------ */
 
-void redis_cmd_function_kill(redis_call_t *call)
-{
-    scripts__kill(call, true);
-}
+void redis_cmd_function_kill(redis_call_t *call) { scripts__kill(call, true); }
 
-void redis_cmd_function_stats(redis_call_t *call)
-{
-    scripts__reply_stats(call);
-}
+void redis_cmd_function_stats(redis_call_t *call) { scripts__reply_stats(call); }
 
 static void reply_flags(redis_client_t *c, uint32_t flags)
 {
@@ -135,8 +118,7 @@ static void reply_library(redis_client_t *c, const script_library_t *l, bool wit
     reply_bulk_str(c, "LUA");
     reply_bulk_str(c, "functions");
     reply_array(c, l->function_count);
-    LIST_EACH((list_t *)&l->functions, f, script_function_t, node)
-    {
+    LIST_EACH((list_t *)&l->functions, f, script_function_t, node) {
         reply_map(c, 3);
         reply_bulk_str(c, "name");
         reply_bulk_str(c, f->name);

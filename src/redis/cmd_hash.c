@@ -9,7 +9,6 @@
 #include "redis/cmd_collection.h"
 #include "redis_commands.h"
 
-
 /* ---- writing ----------------------------------------------------------------------------- */
 
 /* The hash to be changed, a new one when the key is absent: pair with finish_write. */
@@ -41,8 +40,7 @@ static int64_t set_fields(redis_call_t *call)
         return -1;
     }
     if (!begin_write(call, &entry, &v)) return -1;
-    for (int i = 2; i < call->argc; i += 2)
-        added += hash_set(&v, call->argv[i], call->argv[i + 1], call->config);
+    for (int i = 2; i < call->argc; i += 2) added += hash_set(&v, call->argv[i], call->argv[i + 1], call->config);
     call->dirty += (uint64_t)(call->argc - 2) / 2;
     finish_write(call, entry, v, "hset");
     return added;
@@ -220,14 +218,8 @@ static void give_pair(void *user, bytes_t field, bytes_t text)
     reply_bulk(user, field);
     reply_bulk(user, text);
 }
-static void give_field(void *user, bytes_t field, bytes_t text)
-{
-    reply_bulk(user, field);
-}
-static void give_value(void *user, bytes_t field, bytes_t text)
-{
-    reply_bulk(user, text);
-}
+static void give_field(void *user, bytes_t field, bytes_t text) { reply_bulk(user, field); }
+static void give_value(void *user, bytes_t field, bytes_t text) { reply_bulk(user, text); }
 
 void redis_cmd_hgetall(redis_call_t *call)
 {
@@ -245,14 +237,8 @@ static void reply_list(redis_call_t *call, hash_each_cb give)
     if (entry) hash_each(value_of(entry), give, call->client);
 }
 
-void redis_cmd_hkeys(redis_call_t *call)
-{
-    reply_list(call, give_field);
-}
-void redis_cmd_hvals(redis_call_t *call)
-{
-    reply_list(call, give_value);
-}
+void redis_cmd_hkeys(redis_call_t *call) { reply_list(call, give_field); }
+void redis_cmd_hvals(redis_call_t *call) { reply_list(call, give_value); }
 
 void redis_cmd_hscan(redis_call_t *call)
 {

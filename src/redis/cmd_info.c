@@ -7,9 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* ---- counters
- * -------------------------------------------------------------------------------------------------------------
- */
+/* ---- counters -------------------------------------------------------------------------------------------------------- */
 
 /* Counts an error by its code, the first word. */
 void stats__error(redis_t *redis, const char *text, size_t len)
@@ -37,13 +35,10 @@ void stats__reset(redis_t *redis)
     redis->error_stats = MAP_INIT;
     redis->stats = (redis_stats_counters_t){0};
     redis->ops_last_count = 0;
-    memset(redis->command_stats, 0,
-           sizeof(command_stats_t) * (redis_command_id_count + redis->extra_commands.count));
+    memset(redis->command_stats, 0, sizeof(command_stats_t) * (redis_command_id_count + redis->extra_commands.count));
 }
 
-/* ---- sections
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* ---- sections -------------------------------------------------------------------------------------------------------- */
 
 static void human(char out[32], uint64_t bytes)
 {
@@ -66,8 +61,8 @@ static void section_server(redis_t *redis, buf_t *b)
                "redis_mode:standalone\r\nos:Linux\r\narch_bits:%d\r\n"
                "monotonic_clock:POSIX clock_gettime\r\nmultiplexing_api:epoll\r\ngcc_version:%d.%d.%d\r\n"
                "process_id:%d\r\nprocess_supervised:no\r\nrun_id:%s\r\ntcp_port:%d\r\n",
-               (int)sizeof(void *) * 8, __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__, (int)getpid(),
-               redis->run_id, redis->port);
+               (int)sizeof(void *) * 8, __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__, (int)getpid(), redis->run_id,
+               redis->port);
     buf_printf(b,
                "server_time_usec:%" PRId64 "\r\nuptime_in_seconds:%" PRId64 "\r\nuptime_in_days:%" PRId64
                "\r\nhz:%" PRIu32 "\r\nconfigured_hz:%" PRId64 "\r\nlru_clock:%" PRIu32
@@ -110,7 +105,8 @@ static void put_script_memory(redis_t *redis, buf_t *b)
                "number_of_libraries:%zu\r\nused_memory_vm_functions:0\r\nused_memory_vm_total:%zu\r\n"
                "used_memory_vm_total_human:%s\r\nused_memory_functions:0\r\nused_memory_scripts:%zu\r\n"
                "used_memory_scripts_human:%s\r\n",
-               s.vm_bytes, s.vm_bytes, vm_h, s.cache_bytes, s.count, s.functions, s.libraries, s.vm_bytes, vm_h, s.cache_bytes, cache_h);
+               s.vm_bytes, s.vm_bytes, vm_h, s.cache_bytes, s.count, s.functions, s.libraries, s.vm_bytes, vm_h,
+               s.cache_bytes, cache_h);
 }
 
 static void section_memory(redis_t *redis, buf_t *b)
@@ -136,8 +132,7 @@ static void section_memory(redis_t *redis, buf_t *b)
                "mem_fragmentation_ratio:%.2f\r\nmem_fragmentation_bytes:%zd\r\nmem_aof_buffer:%" PRIu64
                "\r\nmem_allocator:jemalloc\r\nactive_defrag_running:0\r\nlazyfree_pending_objects:0\r\n",
                redis->config->maxmemory, max_h, policy_name(redis->config->maxmemory_policy),
-               used ? (double)rss / (double)used : 0.0, (ssize_t)rss - (ssize_t)used,
-               aof__info(redis).buffer_bytes);
+               used ? (double)rss / (double)used : 0.0, (ssize_t)rss - (ssize_t)used, aof__info(redis).buffer_bytes);
     put_script_memory(redis, b);
 }
 
@@ -150,17 +145,14 @@ static void section_persistence(redis_t *redis, buf_t *b)
                "\r\nrdb_last_bgsave_status:ok\r\nrdb_last_bgsave_time_sec:-1\r\n"
                "rdb_current_bgsave_time_sec:-1\r\nrdb_saves:0\r\naof_enabled:%d\r\n"
                "aof_rewrite_in_progress:%d\r\naof_rewrite_scheduled:%d\r\naof_last_rewrite_time_sec:%" PRId64
-               "\r\naof_current_rewrite_time_sec:%" PRId64
-               "\r\naof_last_bgrewrite_status:%s\r\naof_rewrites:%" PRIu64
+               "\r\naof_current_rewrite_time_sec:%" PRId64 "\r\naof_last_bgrewrite_status:%s\r\naof_rewrites:%" PRIu64
                "\r\naof_last_write_status:%s\r\n",
-               redis->loading, redis->dirty, redis->last_save_s, a.enabled, a.rewriting, a.scheduled,
-               a.last_rewrite_s, a.current_rewrite_s, a.last_rewrite_ok ? "ok" : "err", a.rewrites,
-               a.last_write_ok ? "ok" : "err");
+               redis->loading, redis->dirty, redis->last_save_s, a.enabled, a.rewriting, a.scheduled, a.last_rewrite_s,
+               a.current_rewrite_s, a.last_rewrite_ok ? "ok" : "err", a.rewrites, a.last_write_ok ? "ok" : "err");
     if (!a.enabled) return;
     buf_printf(b,
                "aof_current_size:%" PRIu64 "\r\naof_base_size:%" PRIu64 "\r\naof_pending_rewrite:%d\r\n"
-               "aof_buffer_length:%" PRIu64 "\r\naof_pending_bio_fsync:%d\r\naof_delayed_fsync:%" PRIu64
-               "\r\n",
+               "aof_buffer_length:%" PRIu64 "\r\naof_pending_bio_fsync:%d\r\naof_delayed_fsync:%" PRIu64 "\r\n",
                a.current_bytes, a.base_bytes, a.scheduled, a.buffer_bytes, a.sync_pending, a.delayed_syncs);
 }
 
@@ -183,28 +175,28 @@ static void section_stats(redis_t *redis, buf_t *b)
                "instantaneous_output_kbps:%.2f\r\nrejected_connections:%" PRIu64
                "\r\nsync_full:0\r\nsync_partial_ok:0\r\nsync_partial_err:0\r\n",
                s->connections, s->commands, average(redis->ops_samples, SAMPLES), net.in_bytes, net.out_bytes,
-               (double)average(redis->in_samples, SAMPLES) / 1024,
-               (double)average(redis->out_samples, SAMPLES) / 1024, s->rejected_connections);
+               (double)average(redis->in_samples, SAMPLES) / 1024, (double)average(redis->out_samples, SAMPLES) / 1024,
+               s->rejected_connections);
     buf_printf(b,
                "expired_keys:%" PRIu64 "\r\nexpired_stale_perc:%.2f\r\nexpired_time_cap_reached_count:%" PRIu64
                "\r\nevicted_keys:%" PRIu64 "\r\nkeyspace_hits:%" PRIu64 "\r\nkeyspace_misses:%" PRIu64
                "\r\npubsub_channels:%zu\r\npubsub_patterns:%zu\r\npubsubshard_channels:%zu\r\n"
-               "evicted_scripts:%" PRIu64 "\r\nlatest_fork_usec:0\r\ntotal_forks:0\r\ntotal_error_replies:%" PRIu64 "\r\n",
-               s->expired_keys, s->expired_stale_percent, s->expired_time_capped, s->evicted_keys,
-               s->keyspace_hits, s->keyspace_misses, redis->channels.count, redis->patterns.count,
-               redis->shard_channels.count, scripts__info(redis).evicted, s->error_replies);
+               "evicted_scripts:%" PRIu64 "\r\nlatest_fork_usec:0\r\ntotal_forks:0\r\ntotal_error_replies:%" PRIu64
+               "\r\n",
+               s->expired_keys, s->expired_stale_percent, s->expired_time_capped, s->evicted_keys, s->keyspace_hits,
+               s->keyspace_misses, redis->channels.count, redis->patterns.count, redis->shard_channels.count,
+               scripts__info(redis).evicted, s->error_replies);
 }
 
 static void section_replication(redis_t *redis, buf_t *b)
 {
-    buf_printf(
-        b,
-        "role:master\r\nconnected_slaves:0\r\nmaster_failover_state:no-failover\r\nmaster_replid:%s\r\n"
-        "master_replid2:0000000000000000000000000000000000000000\r\nmaster_repl_offset:0\r\nsecond_repl_"
-        "offset:-1\r\n"
-        "repl_backlog_active:0\r\nrepl_backlog_size:0\r\nrepl_backlog_first_byte_offset:0\r\n"
-        "repl_backlog_histlen:0\r\n",
-        redis->run_id);
+    buf_printf(b,
+               "role:master\r\nconnected_slaves:0\r\nmaster_failover_state:no-failover\r\nmaster_replid:%s\r\n"
+               "master_replid2:0000000000000000000000000000000000000000\r\nmaster_repl_offset:0\r\nsecond_repl_"
+               "offset:-1\r\n"
+               "repl_backlog_active:0\r\nrepl_backlog_size:0\r\nrepl_backlog_first_byte_offset:0\r\n"
+               "repl_backlog_histlen:0\r\n",
+               redis->run_id);
 }
 
 static void section_cpu(redis_t *redis, buf_t *b)
@@ -213,8 +205,7 @@ static void section_cpu(redis_t *redis, buf_t *b)
     unsigned long user = 0, sys = 0;
     FILE *f = fopen("/proc/self/stat", "r");
     if (f) {
-        if (fscanf(f, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &sys) != 2)
-            user = sys = 0;
+        if (fscanf(f, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &sys) != 2) user = sys = 0;
         fclose(f);
     }
     buf_printf(b,
@@ -230,8 +221,8 @@ static void put_command_stats(redis_t *redis, const redis_command_t *cmd, buf_t 
         buf_printf(b,
                    "cmdstat_%s:calls=%" PRIu64 ",usec=%" PRIu64 ",usec_per_call=%.2f,rejected_calls=%" PRIu64
                    ",failed_calls=%" PRIu64 "\r\n",
-                   cmd->full_name, s->calls, s->usec, s->calls ? (double)s->usec / (double)s->calls : 0.0,
-                   s->rejected, s->failed);
+                   cmd->full_name, s->calls, s->usec, s->calls ? (double)s->usec / (double)s->calls : 0.0, s->rejected,
+                   s->failed);
     for (unsigned i = 0; i < cmd->subcommand_count; i++) put_command_stats(redis, &cmd->subcommands[i], b);
 }
 
@@ -252,10 +243,7 @@ static void section_errorstats(redis_t *redis, buf_t *b)
                    *(uint64_t *)m->value);
 }
 
-static void section_cluster(redis_t *redis, buf_t *b)
-{
-    buf_printf(b, "cluster_enabled:0\r\n");
-}
+static void section_cluster(redis_t *redis, buf_t *b) { buf_printf(b, "cluster_enabled:0\r\n"); }
 static void section_modules(redis_t *redis, buf_t *b) {}
 
 static void section_keyspace(redis_t *redis, buf_t *b)

@@ -5,8 +5,7 @@
 
 #include "base/num.h"
 
-/* ---- being and not being
- * --------------------------------------------------------------------------------------------------- */
+/* ---- being and not being --------------------------------------------------------------------------------------------- */
 
 static void delete_all(redis_call_t *call)
 {
@@ -21,14 +20,8 @@ static void delete_all(redis_call_t *call)
     reply_int(call->client, count);
 }
 
-void redis_cmd_del(redis_call_t *call)
-{
-    delete_all(call);
-}
-void redis_cmd_unlink(redis_call_t *call)
-{
-    delete_all(call);
-}
+void redis_cmd_del(redis_call_t *call) { delete_all(call); }
+void redis_cmd_unlink(redis_call_t *call) { delete_all(call); }
 
 void redis_cmd_exists(redis_call_t *call)
 {
@@ -59,10 +52,7 @@ void redis_cmd_type(redis_call_t *call)
     reply_simple(call->client, e ? type__name((redis_type_t)e->type) : "none");
 }
 
-static uint64_t draw(void *user)
-{
-    return redis_random(user);
-}
+static uint64_t draw(void *user) { return redis_random(user); }
 
 void redis_cmd_randomkey(redis_call_t *call)
 {
@@ -80,9 +70,7 @@ void redis_cmd_randomkey(redis_call_t *call)
     reply_null(call->client);
 }
 
-/* ---- other names
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- other names ----------------------------------------------------------------------------------------------------- */
 
 static void rename_key(redis_call_t *call, bool only_if_free)
 {
@@ -104,17 +92,10 @@ static void rename_key(redis_call_t *call, bool only_if_free)
     only_if_free ? reply_int(c, 1) : reply_ok(c);
 }
 
-void redis_cmd_rename(redis_call_t *call)
-{
-    rename_key(call, false);
-}
-void redis_cmd_renamenx(redis_call_t *call)
-{
-    rename_key(call, true);
-}
+void redis_cmd_rename(redis_call_t *call) { rename_key(call, false); }
+void redis_cmd_renamenx(redis_call_t *call) { rename_key(call, true); }
 
-/* ---- other databases
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- other databases ------------------------------------------------------------------------------------------------- */
 
 static redis_db_t *arg_db(redis_call_t *call, int i)
 {
@@ -229,9 +210,7 @@ void redis_cmd_swapdb(redis_call_t *call)
     reply_ok(call->client);
 }
 
-/* ---- OBJECT
- * ----------------------------------------------------------------------------------------------------------------------
- */
+/* ---- OBJECT ---------------------------------------------------------------------------------------------------------- */
 
 void redis_cmd_object_encoding(redis_call_t *call)
 {
@@ -250,13 +229,12 @@ void redis_cmd_object_refcount(redis_call_t *call)
         reply_null(call->client);
         return;
     }
-    bool shared =
-        e->type == TYPE_STRING && e->encoding == ENC_INT && entry_int(e) >= 0 && entry_int(e) < 10000;
+    bool shared = e->type == TYPE_STRING && e->encoding == ENC_INT && entry_int(e) >= 0 && entry_int(e) < 10000;
     reply_int(call->client, shared ? INT32_MAX : 1);
 }
 
-#define POLICY_NOTE                                                                                          \
-    "Please note that when switching between policies at runtime LRU and LFU data will take some time to "   \
+#define POLICY_NOTE                                                                                                    \
+    "Please note that when switching between policies at runtime LRU and LFU data will take some time to "             \
     "adjust."
 
 void redis_cmd_object_idletime(redis_call_t *call)
@@ -265,8 +243,7 @@ void redis_cmd_object_idletime(redis_call_t *call)
     if (e == NULL)
         reply_null(call->client);
     else if (evict__is_lfu(call->redis))
-        reply_error(call->client,
-                    "ERR An LFU maxmemory policy is selected, idle time not tracked. " POLICY_NOTE);
+        reply_error(call->client, "ERR An LFU maxmemory policy is selected, idle time not tracked. " POLICY_NOTE);
     else
         reply_int(call->client, evict__idle_s(call->redis, e));
 }
@@ -277,9 +254,8 @@ void redis_cmd_object_freq(redis_call_t *call)
     if (e == NULL)
         reply_null(call->client);
     else if (!evict__is_lfu(call->redis))
-        reply_error(
-            call->client,
-            "ERR An LFU maxmemory policy is not selected, access frequency not tracked. " POLICY_NOTE);
+        reply_error(call->client,
+                    "ERR An LFU maxmemory policy is not selected, access frequency not tracked. " POLICY_NOTE);
     else
         reply_int(call->client, evict__lfu(call->redis, e));
 }

@@ -60,9 +60,8 @@ static uint32_t *fill_table(bytes_t a, bytes_t b)
     for (size_t i = 1; i <= a.len; i++) {
         t[i * width] = 0;
         for (size_t j = 1; j <= b.len; j++)
-            t[i * width + j] = a.ptr[i - 1] == b.ptr[j - 1]
-                                   ? t[(i - 1) * width + j - 1] + 1
-                                   : MAX(t[(i - 1) * width + j], t[i * width + j - 1]);
+            t[i * width + j] = a.ptr[i - 1] == b.ptr[j - 1] ? t[(i - 1) * width + j - 1] + 1
+                                                            : MAX(t[(i - 1) * width + j], t[i * width + j - 1]);
     }
     return t;
 }
@@ -141,8 +140,7 @@ void redis_cmd_lcs(redis_call_t *call)
     if (!read_options(call, &o)) return;
     uint32_t *table = fill_table(texts[0], texts[1]);
     if (table == NULL) {
-        reply_error(call->client,
-                    "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len");
+        reply_error(call->client, "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len");
         return;
     }
     reply_lcs(call, &o, texts[0], texts[1], table);

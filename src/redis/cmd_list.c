@@ -4,10 +4,7 @@
 #include "base/buf.h"
 #include "redis_commands.h"
 
-static int64_t fill_of(const redis_call_t *call)
-{
-    return call->config->list_max_listpack_size;
-}
+static int64_t fill_of(const redis_call_t *call) { return call->config->list_max_listpack_size; }
 
 /* ---- pushing ----------------------------------------------------------------------------- */
 
@@ -32,27 +29,14 @@ static void push(redis_call_t *call, bool at_head, bool only_existing)
     key_changed(call, key, NOTIFY_LIST, at_head ? "lpush" : "rpush");
 }
 
-void redis_cmd_lpush(redis_call_t *call)
-{
-    push(call, true, false);
-}
-void redis_cmd_rpush(redis_call_t *call)
-{
-    push(call, false, false);
-}
-void redis_cmd_lpushx(redis_call_t *call)
-{
-    push(call, true, true);
-}
-void redis_cmd_rpushx(redis_call_t *call)
-{
-    push(call, false, true);
-}
+void redis_cmd_lpush(redis_call_t *call) { push(call, true, false); }
+void redis_cmd_rpush(redis_call_t *call) { push(call, false, false); }
+void redis_cmd_lpushx(redis_call_t *call) { push(call, true, true); }
+void redis_cmd_rpushx(redis_call_t *call) { push(call, false, true); }
 
 /* ---- popping ----------------------------------------------------------------------------- */
 
-void list__popped(redis_call_t *call, bytes_t key, redis_entry_t *entry, value_t v, bool at_head,
-                  size_t count)
+void list__popped(redis_call_t *call, bytes_t key, redis_entry_t *entry, value_t v, bool at_head, size_t count)
 {
     bool empty = rlist_length(v) == 0;
     if (!empty) rlist_shrunk(&v, fill_of(call));
@@ -115,12 +99,10 @@ static void pop(redis_call_t *call, bool at_head)
     bool counted = call->argc == 3;
     int64_t count = 0;
     if (call->argc > 3) {
-        reply_errorf(call->client, "ERR wrong number of arguments for '%s' command",
-                     at_head ? "lpop" : "rpop");
+        reply_errorf(call->client, "ERR wrong number of arguments for '%s' command", at_head ? "lpop" : "rpop");
         return;
     }
-    if (counted && !arg_i64_in(call, 2, 0, INT64_MAX, "ERR value is out of range, must be positive", &count))
-        return;
+    if (counted && !arg_i64_in(call, 2, 0, INT64_MAX, "ERR value is out of range, must be positive", &count)) return;
     if (!key_write_type(call, call->argv[1], TYPE_LIST, &entry)) return;
     if (!entry) {
         if (counted)
@@ -136,14 +118,8 @@ static void pop(redis_call_t *call, bool at_head)
     }
 }
 
-void redis_cmd_lpop(redis_call_t *call)
-{
-    pop(call, true);
-}
-void redis_cmd_rpop(redis_call_t *call)
-{
-    pop(call, false);
-}
+void redis_cmd_lpop(redis_call_t *call) { pop(call, true); }
+void redis_cmd_rpop(redis_call_t *call) { pop(call, false); }
 
 /* ---- reading ----------------------------------------------------------------------------- */
 
@@ -209,16 +185,14 @@ static bool lpos_parse(redis_call_t *call, lpos_options_t *o)
         if (more && arg_is(call, i, "RANK")) {
             if (!arg_i64_in(call, ++i, -INT64_MAX, INT64_MAX, NULL, &o->rank)) return false;
             if (o->rank == 0) {
-                reply_error(call->client,
-                            "ERR RANK can't be zero: use 1 to start from the first match, 2 from the "
-                            "second ... or use negative to start from the end of the list");
+                reply_error(call->client, "ERR RANK can't be zero: use 1 to start from the first match, 2 from the "
+                                          "second ... or use negative to start from the end of the list");
                 return false;
             }
         } else if (more && arg_is(call, i, "COUNT")) {
             if (!arg_i64_in(call, ++i, 0, INT64_MAX, "ERR COUNT can't be negative", &o->count)) return false;
         } else if (more && arg_is(call, i, "MAXLEN")) {
-            if (!arg_i64_in(call, ++i, 0, INT64_MAX, "ERR MAXLEN can't be negative", &o->maxlen))
-                return false;
+            if (!arg_i64_in(call, ++i, 0, INT64_MAX, "ERR MAXLEN can't be negative", &o->maxlen)) return false;
         } else {
             reply_error_syntax(call->client);
             return false;

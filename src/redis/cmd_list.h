@@ -7,8 +7,7 @@
 
 /* After `count` elements were popped from an end: events, and the end of an empty list. `v` is the list as it
  * is now. */
-void list__popped(redis_call_t *call, bytes_t key, redis_entry_t *entry, value_t v, bool at_head,
-                  size_t count);
+void list__popped(redis_call_t *call, bytes_t key, redis_entry_t *entry, value_t v, bool at_head, size_t count);
 /* Replies [key, [elements]], pops them and says how this travels. */
 void list__pop_with_key(redis_call_t *call, bytes_t key, redis_entry_t *entry, bool at_head, int64_t count);
 /* Replies an array of `count` elements from `from` on. */

@@ -17,8 +17,7 @@ bool list__arg_end(redis_call_t *call, int i, bool *ret_at_head)
 /* ---- moving ------------------------------------------------------------------------------ */
 
 /* Pushes `text`, which lies outside of the destination, and replies it. */
-static void push_moved(redis_call_t *call, bytes_t key, redis_entry_t *entry, value_t v, bytes_t text,
-                       bool at_head)
+static void push_moved(redis_call_t *call, bytes_t key, redis_entry_t *entry, value_t v, bytes_t text, bool at_head)
 {
     rlist_expect(&v, &text, 1, call->config->list_max_listpack_size);
     rlist_push(&v, text, at_head);
@@ -58,8 +57,7 @@ static void move(redis_call_t *call, redis_entry_t *source, bool from_head, bool
     }
     value_t v = value_of(source);
     list_pos_t pos = from_head ? rlist_first(v) : rlist_last(v);
-    push_moved(call, call->argv[2], target, target ? value_of(target) : rlist_new(), rlist_text(pos, room),
-               to_head);
+    push_moved(call, call->argv[2], target, target ? value_of(target) : rlist_new(), rlist_text(pos, room), to_head);
     rlist_remove(&v, pos, false);
     list__popped(call, call->argv[1], source, v, from_head, 1);
 }
@@ -78,8 +76,7 @@ static void move_blocking(redis_call_t *call, bool from_head, bool to_head, int6
 {
     uint64_t before = call->dirty;
     if (!try_move(call, from_head, to_head)) {
-        if (!key_block(call, call->argv + 1, 1, TYPE_LIST, timeout_ms, BLOCK_NULL_ARRAY))
-            reply_null(call->client);
+        if (!key_block(call, call->argv + 1, 1, TYPE_LIST, timeout_ms, BLOCK_NULL_ARRAY)) reply_null(call->client);
         return;
     }
     if (call->dirty == before) return;
@@ -150,14 +147,13 @@ static bool try_pop(redis_call_t *call, const bytes_t *keys, size_t key_count, b
     return false;
 }
 
-static void pop_blocking(redis_call_t *call, const bytes_t *keys, size_t key_count, bool at_head,
-                         int timeout_index, int64_t count)
+static void pop_blocking(redis_call_t *call, const bytes_t *keys, size_t key_count, bool at_head, int timeout_index,
+                         int64_t count)
 {
     int64_t timeout_ms;
     if (!arg_timeout(call, timeout_index, &timeout_ms)) return;
     if (try_pop(call, keys, key_count, at_head, count)) return;
-    if (!key_block(call, keys, key_count, TYPE_LIST, timeout_ms, BLOCK_NULL_ARRAY))
-        reply_null_array(call->client);
+    if (!key_block(call, keys, key_count, TYPE_LIST, timeout_ms, BLOCK_NULL_ARRAY)) reply_null_array(call->client);
 }
 
 void redis_cmd_blpop(redis_call_t *call)

@@ -12,8 +12,7 @@ static bool parse_cursor(bytes_t text, uint64_t *ret)
     if (text.len == 0 || text.len > 20) return false;
     for (size_t i = 0; i < text.len; i++) {
         unsigned digit = (unsigned)text.ptr[i] - '0';
-        if (digit > 9 || __builtin_mul_overflow(v, 10u, &v) || __builtin_add_overflow(v, digit, &v))
-            return false;
+        if (digit > 9 || __builtin_mul_overflow(v, 10u, &v) || __builtin_add_overflow(v, digit, &v)) return false;
     }
     *ret = v;
     return true;
@@ -72,9 +71,7 @@ bool scan_parse_options(redis_call_t *call, int i, scan_options_t *o)
     return true;
 }
 
-/* ---- SCAN and KEYS
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- SCAN and KEYS --------------------------------------------------------------------------------------------------- */
 
 typedef struct found {
     redis_entry_t **entries;

@@ -61,29 +61,15 @@ static void evalsha(redis_call_t *call, bool read_only)
         reply_error(call->client, NO_SCRIPT);
 }
 
-void redis_cmd_eval(redis_call_t *call)
-{
-    eval(call, false);
-}
+void redis_cmd_eval(redis_call_t *call) { eval(call, false); }
 
-void redis_cmd_eval_ro(redis_call_t *call)
-{
-    eval(call, true);
-}
+void redis_cmd_eval_ro(redis_call_t *call) { eval(call, true); }
 
-void redis_cmd_evalsha(redis_call_t *call)
-{
-    evalsha(call, false);
-}
+void redis_cmd_evalsha(redis_call_t *call) { evalsha(call, false); }
 
-void redis_cmd_evalsha_ro(redis_call_t *call)
-{
-    evalsha(call, true);
-}
+void redis_cmd_evalsha_ro(redis_call_t *call) { evalsha(call, true); }
 
-/* ---- SCRIPT
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- SCRIPT ---------------------------------------------------------------------------------------------------------- */
 
 void redis_cmd_script_load(redis_call_t *call)
 {
@@ -118,7 +104,4 @@ void redis_cmd_script_flush(redis_call_t *call)
     reply_ok(call->client);
 }
 
-void redis_cmd_script_kill(redis_call_t *call)
-{
-    scripts__kill(call, false);
-}
+void redis_cmd_script_kill(redis_call_t *call) { scripts__kill(call, false); }

@@ -10,8 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* ---- whole databases
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- whole databases ------------------------------------------------------------------------------------------------- */
 
 static bool flush_option(redis_call_t *call)
 {
@@ -68,37 +67,28 @@ void db__swap(redis_db_t *a, redis_db_t *b)
     }
 }
 
-void redis_cmd_dbsize(redis_call_t *call)
-{
-    reply_int(call->client, (int64_t)table_count(&call->db->keys));
-}
+void redis_cmd_dbsize(redis_call_t *call) { reply_int(call->client, (int64_t)table_count(&call->db->keys)); }
 
-/* ---- persistence
- * -------------------------------------------------------------------------------------------------------------
- */
+/* ---- persistence ----------------------------------------------------------------------------------------------------- */
 
 void redis_cmd_bgrewriteaof(redis_call_t *call)
 {
     if (!aof__info(call->redis).enabled)
-        reply_error(call->client,
-                    "ERR the append-only file is off: CONFIG SET appendonly yes writes it anew");
+        reply_error(call->client, "ERR the append-only file is off: CONFIG SET appendonly yes writes it anew");
     else if (aof__rewrite(call->redis) != 0)
         reply_error(call->client, "ERR Background append only file rewriting already in progress");
     else
         reply_simple(call->client, "Background append only file rewriting started");
 }
 
-void redis_cmd_lastsave(redis_call_t *call)
-{
-    reply_int(call->client, call->redis->last_save_s);
-}
+void redis_cmd_lastsave(redis_call_t *call) { reply_int(call->client, call->redis->last_save_s); }
 
 void redis_cmd_shutdown(redis_call_t *call)
 {
     bool abort_asked = false, nosave = false;
     for (int i = 1; i < call->argc; i++) {
-        bool known = arg_is(call, i, "NOSAVE") || arg_is(call, i, "SAVE") || arg_is(call, i, "NOW") ||
-                     arg_is(call, i, "FORCE");
+        bool known =
+            arg_is(call, i, "NOSAVE") || arg_is(call, i, "SAVE") || arg_is(call, i, "NOW") || arg_is(call, i, "FORCE");
         abort_asked |= arg_is(call, i, "ABORT");
         nosave |= arg_is(call, i, "NOSAVE");
         if (known || (abort_asked && call->argc == 2)) continue;
@@ -121,9 +111,7 @@ void redis_cmd_shutdown(redis_call_t *call)
     call->redis->on_shutdown(call->redis->on_shutdown_user);
 }
 
-/* ---- small ones
- * ----------------------------------------------------------------------------------------------------------------
- */
+/* ---- small ones ------------------------------------------------------------------------------------------------------ */
 
 void redis_cmd_time(redis_call_t *call)
 {
@@ -203,8 +191,8 @@ void redis_cmd_help(redis_call_t *call)
         for (const char *p = sub->name; *p; p++) line[n++] = (char)(*p >= 'a' && *p <= 'z' ? *p - 32 : *p);
         for (unsigned a = 0; a < sub->arg_count && n < sizeof(line); a++)
             n += (size_t)snprintf(line + n, sizeof(line) - n,
-                                  sub->args[a].flags & ARG_OPTIONAL ? " [<%s>%s]" : " <%s>%s",
-                                  sub->args[a].name, sub->args[a].flags & ARG_MULTIPLE ? " ..." : "");
+                                  sub->args[a].flags & ARG_OPTIONAL ? " [<%s>%s]" : " <%s>%s", sub->args[a].name,
+                                  sub->args[a].flags & ARG_MULTIPLE ? " ..." : "");
         line[MIN(n, sizeof(line) - 1)] = '\0';
         reply_simple(call->client, line);
         snprintf(line, sizeof(line), "    %s.", sub->summary);
@@ -212,9 +200,7 @@ void redis_cmd_help(redis_call_t *call)
     }
 }
 
-/* ---- DEBUG
- * ----------------------------------------------------------------------------------------------------------------------
- */
+/* ---- DEBUG ----------------------------------------------------------------------------------------------------------- */
 
 static void debug_sleep(redis_call_t *call)
 {
@@ -238,8 +224,7 @@ static void debug_object(redis_call_t *call)
     }
     char text[256];
     snprintf(text, sizeof(text),
-             "Value at:%p refcount:1 encoding:%s serializedlength:%zu lru:%" PRIu32
-             " lru_seconds_idle:%" PRIu32,
+             "Value at:%p refcount:1 encoding:%s serializedlength:%zu lru:%" PRIu32 " lru_seconds_idle:%" PRIu32,
              (void *)e, encoding__name((redis_encoding_t)e->encoding), entry__memory_bytes(e, 0), e->access,
              call->redis->lru_clock - e->access);
     reply_simple(call->client, text);

@@ -29,8 +29,7 @@ void redis_cmd_sadd(redis_call_t *call)
 }
 
 /* Stores the set after members were taken out, or deletes the key; sends the events. */
-static void finish_removal(redis_call_t *call, bytes_t key, redis_entry_t *entry, value_t v,
-                           const char *event)
+static void finish_removal(redis_call_t *call, bytes_t key, redis_entry_t *entry, value_t v, const char *event)
 {
     value_store(entry, v);
     key_changed(call, key, NOTIFY_SET, event);
@@ -93,10 +92,7 @@ void redis_cmd_smove(redis_call_t *call)
 
 /* ---- SPOP -------------------------------------------------------------------------------- */
 
-static void give_member(void *user, bytes_t member)
-{
-    reply_bulk(user, member);
-}
+static void give_member(void *user, bytes_t member) { reply_bulk(user, member); }
 
 static void pop_all(redis_call_t *call, redis_entry_t *entry)
 {
@@ -174,8 +170,7 @@ void redis_cmd_spop(redis_call_t *call)
         reply_error_syntax(call->client);
         return;
     }
-    if (counted && !arg_i64_in(call, 2, 0, INT64_MAX, "ERR value is out of range, must be positive", &count))
-        return;
+    if (counted && !arg_i64_in(call, 2, 0, INT64_MAX, "ERR value is out of range, must be positive", &count)) return;
     if (!key_write_type(call, call->argv[1], TYPE_SET, &entry)) return;
     if (!entry && !counted)
         reply_null(call->client);
@@ -203,8 +198,7 @@ void redis_cmd_smismember(redis_call_t *call)
     redis_entry_t *entry;
     if (!key_read_type(call, call->argv[1], TYPE_SET, &entry)) return;
     reply_array(call->client, (size_t)call->argc - 2);
-    for (int i = 2; i < call->argc; i++)
-        reply_int(call->client, entry && set_has(value_of(entry), call->argv[i]));
+    for (int i = 2; i < call->argc; i++) reply_int(call->client, entry && set_has(value_of(entry), call->argv[i]));
 }
 
 void redis_cmd_scard(redis_call_t *call)

@@ -33,8 +33,7 @@ static bool read_operands(redis_call_t *call, int first, size_t count, operands_
 
 static int by_length(const void *a, const void *b)
 {
-    size_t x = set_length(value_of(*(redis_entry_t *const *)a)),
-           y = set_length(value_of(*(redis_entry_t *const *)b));
+    size_t x = set_length(value_of(*(redis_entry_t *const *)a)), y = set_length(value_of(*(redis_entry_t *const *)b));
     return (x > y) - (x < y);
 }
 
@@ -218,10 +217,7 @@ static bool build(redis_call_t *call, int first, void (*combine)(building_t *b),
     return true;
 }
 
-static void give_member(void *user, bytes_t member)
-{
-    reply_bulk(user, member);
-}
+static void give_member(void *user, bytes_t member) { reply_bulk(user, member); }
 
 static void combine_and_reply(redis_call_t *call, void (*combine)(building_t *b))
 {
@@ -238,19 +234,7 @@ static void combine_and_store(redis_call_t *call, void (*combine)(building_t *b)
     if (build(call, 2, combine, &result)) store(call, result, event);
 }
 
-void redis_cmd_sunion(redis_call_t *call)
-{
-    combine_and_reply(call, unite);
-}
-void redis_cmd_sdiff(redis_call_t *call)
-{
-    combine_and_reply(call, subtract);
-}
-void redis_cmd_sunionstore(redis_call_t *call)
-{
-    combine_and_store(call, unite, "sunionstore");
-}
-void redis_cmd_sdiffstore(redis_call_t *call)
-{
-    combine_and_store(call, subtract, "sdiffstore");
-}
+void redis_cmd_sunion(redis_call_t *call) { combine_and_reply(call, unite); }
+void redis_cmd_sdiff(redis_call_t *call) { combine_and_reply(call, subtract); }
+void redis_cmd_sunionstore(redis_call_t *call) { combine_and_store(call, unite, "sunionstore"); }
+void redis_cmd_sdiffstore(redis_call_t *call) { combine_and_store(call, subtract, "sdiffstore"); }

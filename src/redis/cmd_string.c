@@ -60,8 +60,7 @@ void redis_cmd_getdel(redis_call_t *call)
     call->dirty++;
 }
 
-/* ---- several at once
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- several at once ------------------------------------------------------------------------------------------------- */
 
 static void set_all(redis_call_t *call)
 {
@@ -100,9 +99,7 @@ void redis_cmd_msetnx(redis_call_t *call)
     reply_int(call->client, 1);
 }
 
-/* ---- parts
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* ---- parts ----------------------------------------------------------------------------------------------------------- */
 
 void redis_cmd_getrange(redis_call_t *call)
 {
@@ -123,10 +120,7 @@ void redis_cmd_getrange(redis_call_t *call)
         reply_bulk(call->client, bytes_of(s.ptr + start, (size_t)(end - start + 1)));
 }
 
-void redis_cmd_substr(redis_call_t *call)
-{
-    redis_cmd_getrange(call);
-}
+void redis_cmd_substr(redis_call_t *call) { redis_cmd_getrange(call); }
 
 static bool check_length(redis_call_t *call, uint64_t offset, uint64_t bytes)
 {
@@ -183,9 +177,7 @@ void redis_cmd_append(redis_call_t *call)
     finish_write(call, "append", old + value.len);
 }
 
-/* ---- counters
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* ---- counters -------------------------------------------------------------------------------------------------------- */
 
 static bool entry_as_integer(redis_call_t *call, const redis_entry_t *e, int64_t *ret)
 {
@@ -221,14 +213,8 @@ static void increment(redis_call_t *call, int64_t by)
     reply_int(call->client, v);
 }
 
-void redis_cmd_incr(redis_call_t *call)
-{
-    increment(call, 1);
-}
-void redis_cmd_decr(redis_call_t *call)
-{
-    increment(call, -1);
-}
+void redis_cmd_incr(redis_call_t *call) { increment(call, 1); }
+void redis_cmd_decr(redis_call_t *call) { increment(call, -1); }
 
 void redis_cmd_incrby(redis_call_t *call)
 {

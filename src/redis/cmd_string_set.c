@@ -77,8 +77,7 @@ static bool expiry_of(redis_call_t *call, int index, bool seconds, bool absolute
 static void propagate_set(redis_call_t *call, bytes_t key, bytes_t value, int64_t at_ms)
 {
     char text[NUM_I64_CHARS_MAX];
-    bytes_t argv[5] = {BYTES_LIT("SET"), key, value, BYTES_LIT("PXAT"),
-                       bytes_of(text, num_format_i64(text, at_ms))};
+    bytes_t argv[5] = {BYTES_LIT("SET"), key, value, BYTES_LIT("PXAT"), bytes_of(text, num_format_i64(text, at_ms))};
     propagate(call, 5, argv);
 }
 
@@ -159,14 +158,8 @@ static void set_expiring(redis_call_t *call, bool seconds)
     reply_ok(call->client);
 }
 
-void redis_cmd_setex(redis_call_t *call)
-{
-    set_expiring(call, true);
-}
-void redis_cmd_psetex(redis_call_t *call)
-{
-    set_expiring(call, false);
-}
+void redis_cmd_setex(redis_call_t *call) { set_expiring(call, true); }
+void redis_cmd_psetex(redis_call_t *call) { set_expiring(call, false); }
 
 void redis_cmd_setnx(redis_call_t *call)
 {
@@ -183,9 +176,7 @@ void redis_cmd_getset(redis_call_t *call)
     propagate(call, 3, argv);
 }
 
-/* ---- GETEX
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* ---- GETEX ----------------------------------------------------------------------------------------------------------- */
 
 static void getex_expire(redis_call_t *call, redis_entry_t *e, int64_t at_ms)
 {

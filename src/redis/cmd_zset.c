@@ -160,14 +160,8 @@ static void zadd(redis_call_t *call, unsigned flags)
     if (scores != on_stack) mem_free(scores);
 }
 
-void redis_cmd_zadd(redis_call_t *call)
-{
-    zadd(call, 0);
-}
-void redis_cmd_zincrby(redis_call_t *call)
-{
-    zadd(call, ZADD_INCR);
-}
+void redis_cmd_zadd(redis_call_t *call) { zadd(call, 0); }
+void redis_cmd_zincrby(redis_call_t *call) { zadd(call, ZADD_INCR); }
 
 /* ---- removing ---------------------------------------------------------------------------- */
 
@@ -224,8 +218,7 @@ static void reply_rank(redis_call_t *call, bool reverse)
     double score;
     bool with_score = call->argc == 4 && arg_is(call, 3, "WITHSCORE");
     if (call->argc > 4) {
-        reply_errorf(call->client, "ERR wrong number of arguments for '%s' command",
-                     reverse ? "zrevrank" : "zrank");
+        reply_errorf(call->client, "ERR wrong number of arguments for '%s' command", reverse ? "zrevrank" : "zrank");
         return;
     }
     if (call->argc == 4 && !with_score) {
@@ -244,21 +237,15 @@ static void reply_rank(redis_call_t *call, bool reverse)
     }
 }
 
-void redis_cmd_zrank(redis_call_t *call)
-{
-    reply_rank(call, false);
-}
-void redis_cmd_zrevrank(redis_call_t *call)
-{
-    reply_rank(call, true);
-}
+void redis_cmd_zrank(redis_call_t *call) { reply_rank(call, false); }
+void redis_cmd_zrevrank(redis_call_t *call) { reply_rank(call, true); }
 
 /* ZSCAN gives the scores of a large set with seventeen digits, those of a small one as they are stored. */
 static void reply_scanned_score(redis_call_t *call, value_t v, double score)
 {
     char text[DOUBLE_CHARS_MAX];
-    size_t len = v.encoding == ENC_LISTPACK ? format_double(text, score)
-                                            : (size_t)snprintf(text, sizeof(text), "%.17g", score);
+    size_t len =
+        v.encoding == ENC_LISTPACK ? format_double(text, score) : (size_t)snprintf(text, sizeof(text), "%.17g", score);
     reply_bulk(call->client, bytes_of(text, len));
 }
 

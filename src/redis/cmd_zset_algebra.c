@@ -205,10 +205,7 @@ static void add_unless_elsewhere(void *user, bytes_t member, double score)
     zset_accumulate(a->built, member, score, &added);
 }
 
-static void drop_member(void *user, bytes_t member, double score)
-{
-    zset_drop(((algebra_t *)user)->built, member);
-}
+static void drop_member(void *user, bytes_t member, double score) { zset_drop(((algebra_t *)user)->built, member); }
 
 static void add_member(void *user, bytes_t member, double score)
 {
@@ -222,8 +219,7 @@ static void subtract(algebra_t *a)
 {
     size_t asking = 0, dropping = 0;
     for (size_t i = 0; i < a->count; i++) {
-        if (i > 0 && a->sources[i].entry == a->sources[0].entry)
-            return; /* itself subtracted: nothing is left */
+        if (i > 0 && a->sources[i].entry == a->sources[0].entry) return; /* itself subtracted: nothing is left */
         asking += a->sources[i].entry ? source_length(&a->sources[0]) : 0;
         dropping += source_length(&a->sources[i]);
     }
@@ -284,18 +280,9 @@ static void run(algebra_t a)
     mem_free(a.sources);
 }
 
-void redis_cmd_zunion(redis_call_t *call)
-{
-    run((algebra_t){.call = call, .op = OP_UNION, .numkeys = 1});
-}
-void redis_cmd_zinter(redis_call_t *call)
-{
-    run((algebra_t){.call = call, .op = OP_INTER, .numkeys = 1});
-}
-void redis_cmd_zdiff(redis_call_t *call)
-{
-    run((algebra_t){.call = call, .op = OP_DIFF, .numkeys = 1});
-}
+void redis_cmd_zunion(redis_call_t *call) { run((algebra_t){.call = call, .op = OP_UNION, .numkeys = 1}); }
+void redis_cmd_zinter(redis_call_t *call) { run((algebra_t){.call = call, .op = OP_INTER, .numkeys = 1}); }
+void redis_cmd_zdiff(redis_call_t *call) { run((algebra_t){.call = call, .op = OP_DIFF, .numkeys = 1}); }
 void redis_cmd_zintercard(redis_call_t *call)
 {
     run((algebra_t){.call = call, .op = OP_INTER, .counting = true, .numkeys = 1});

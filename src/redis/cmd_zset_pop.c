@@ -5,8 +5,7 @@
 #include "redis_commands.h"
 
 /* Replies `count` members from an end, by twos or (`nested`) in pairs, and pops them. */
-static void pop_members(redis_call_t *call, bytes_t key, redis_entry_t *entry, bool max, size_t count,
-                        bool nested)
+static void pop_members(redis_call_t *call, bytes_t key, redis_entry_t *entry, bool max, size_t count, bool nested)
 {
     char room[NUM_I64_CHARS_MAX];
     bytes_t member;
@@ -38,8 +37,7 @@ static void pop(redis_call_t *call, bool max)
         reply_error_syntax(call->client);
         return;
     }
-    if (counted && !arg_i64_in(call, 2, 0, INT64_MAX, "ERR value is out of range, must be positive", &count))
-        return;
+    if (counted && !arg_i64_in(call, 2, 0, INT64_MAX, "ERR value is out of range, must be positive", &count)) return;
     if (!key_write_type(call, call->argv[1], TYPE_ZSET, &entry)) return;
     if (!entry || count == 0) {
         reply_array(call->client, 0);
@@ -51,14 +49,8 @@ static void pop(redis_call_t *call, bool max)
     pop_members(call, call->argv[1], entry, max, n, nested);
 }
 
-void redis_cmd_zpopmin(redis_call_t *call)
-{
-    pop(call, false);
-}
-void redis_cmd_zpopmax(redis_call_t *call)
-{
-    pop(call, true);
-}
+void redis_cmd_zpopmin(redis_call_t *call) { pop(call, false); }
+void redis_cmd_zpopmax(redis_call_t *call) { pop(call, true); }
 
 /* ---- from the first of several ----------------------------------------------------------- */
 
@@ -102,14 +94,13 @@ static bool try_pop(redis_call_t *call, const bytes_t *keys, size_t key_count, b
     return false;
 }
 
-static void pop_blocking(redis_call_t *call, const bytes_t *keys, size_t key_count, bool max,
-                         int timeout_index, int64_t count)
+static void pop_blocking(redis_call_t *call, const bytes_t *keys, size_t key_count, bool max, int timeout_index,
+                         int64_t count)
 {
     int64_t timeout_ms;
     if (!arg_timeout(call, timeout_index, &timeout_ms)) return;
     if (try_pop(call, keys, key_count, max, count)) return;
-    if (!key_block(call, keys, key_count, TYPE_ZSET, timeout_ms, BLOCK_NULL_ARRAY))
-        reply_null_array(call->client);
+    if (!key_block(call, keys, key_count, TYPE_ZSET, timeout_ms, BLOCK_NULL_ARRAY)) reply_null_array(call->client);
 }
 
 void redis_cmd_bzpopmin(redis_call_t *call)

@@ -56,8 +56,7 @@ static bool parse_range(redis_call_t *call, range_by_t by, int min, int max, ran
     *r = (range_t){.by = by};
     if (by == BY_RANK) return arg_i64(call, min, &r->min.index) && arg_i64(call, max, &r->max.index);
     if (by == BY_SCORE) {
-        if (parse_score_end(call->argv[min], &r->min) && parse_score_end(call->argv[max], &r->max))
-            return true;
+        if (parse_score_end(call->argv[min], &r->min) && parse_score_end(call->argv[max], &r->max)) return true;
         reply_error(call->client, "ERR min or max is not a float");
         return false;
     }
@@ -197,34 +196,19 @@ static void zrange(redis_call_t *call, zrange_t z)
     give_interval(call, &z, v, start, count);
 }
 
-void redis_cmd_zrange(redis_call_t *call)
-{
-    zrange(call, (zrange_t){.key = 1, .rev_allowed = true});
-}
+void redis_cmd_zrange(redis_call_t *call) { zrange(call, (zrange_t){.key = 1, .rev_allowed = true}); }
 void redis_cmd_zrangestore(redis_call_t *call)
 {
     zrange(call, (zrange_t){.key = 2, .rev_allowed = true, .store_at = call->argv[1]});
 }
-void redis_cmd_zrevrange(redis_call_t *call)
-{
-    zrange(call, (zrange_t){.key = 1, .by = BY_RANK, .reverse = true});
-}
-void redis_cmd_zrangebyscore(redis_call_t *call)
-{
-    zrange(call, (zrange_t){.key = 1, .by = BY_SCORE});
-}
+void redis_cmd_zrevrange(redis_call_t *call) { zrange(call, (zrange_t){.key = 1, .by = BY_RANK, .reverse = true}); }
+void redis_cmd_zrangebyscore(redis_call_t *call) { zrange(call, (zrange_t){.key = 1, .by = BY_SCORE}); }
 void redis_cmd_zrevrangebyscore(redis_call_t *call)
 {
     zrange(call, (zrange_t){.key = 1, .by = BY_SCORE, .reverse = true});
 }
-void redis_cmd_zrangebylex(redis_call_t *call)
-{
-    zrange(call, (zrange_t){.key = 1, .by = BY_LEX});
-}
-void redis_cmd_zrevrangebylex(redis_call_t *call)
-{
-    zrange(call, (zrange_t){.key = 1, .by = BY_LEX, .reverse = true});
-}
+void redis_cmd_zrangebylex(redis_call_t *call) { zrange(call, (zrange_t){.key = 1, .by = BY_LEX}); }
+void redis_cmd_zrevrangebylex(redis_call_t *call) { zrange(call, (zrange_t){.key = 1, .by = BY_LEX, .reverse = true}); }
 
 /* ---- counting and removing --------------------------------------------------------------- */
 
@@ -238,14 +222,8 @@ static void count_range(redis_call_t *call, range_by_t by)
     reply_int(call->client, entry ? (int64_t)resolve(value_of(entry), &range, false, &start) : 0);
 }
 
-void redis_cmd_zcount(redis_call_t *call)
-{
-    count_range(call, BY_SCORE);
-}
-void redis_cmd_zlexcount(redis_call_t *call)
-{
-    count_range(call, BY_LEX);
-}
+void redis_cmd_zcount(redis_call_t *call) { count_range(call, BY_SCORE); }
+void redis_cmd_zlexcount(redis_call_t *call) { count_range(call, BY_LEX); }
 
 static void remove_range(redis_call_t *call, range_by_t by, const char *event)
 {
@@ -266,15 +244,6 @@ static void remove_range(redis_call_t *call, range_by_t by, const char *event)
     reply_int(call->client, (int64_t)count);
 }
 
-void redis_cmd_zremrangebyrank(redis_call_t *call)
-{
-    remove_range(call, BY_RANK, "zremrangebyrank");
-}
-void redis_cmd_zremrangebyscore(redis_call_t *call)
-{
-    remove_range(call, BY_SCORE, "zremrangebyscore");
-}
-void redis_cmd_zremrangebylex(redis_call_t *call)
-{
-    remove_range(call, BY_LEX, "zremrangebylex");
-}
+void redis_cmd_zremrangebyrank(redis_call_t *call) { remove_range(call, BY_RANK, "zremrangebyrank"); }
+void redis_cmd_zremrangebyscore(redis_call_t *call) { remove_range(call, BY_SCORE, "zremrangebyscore"); }
+void redis_cmd_zremrangebylex(redis_call_t *call) { remove_range(call, BY_LEX, "zremrangebylex"); }

@@ -33,23 +33,19 @@ typedef struct redis_call {
     uint64_t dirty; /* changes made */
     int64_t now_ms; /* Unix time of this command (one for a whole transaction) */
     /* private */
-    struct redis_call *outer; /* the command that runs this one: EXEC, a script */
+    struct redis_call *outer;  /* the command that runs this one: EXEC, a script */
     bytes_t raw;               /* the request's bytes, fit to be appended as they are; ptr NULL = none */
     const uint8_t *hashed_key; /* the key whose hash is `key_hash` */
     uint64_t key_hash;
     bool propagation_set; /* what travels was said by propagate_* */
 } redis_call_t;
 
-/* ---- arguments: false after replying the error
- * ---------------------------------------------------------------- */
+/* ---- arguments: false after replying the error ----------------------------------------------------------------------- */
 
-bool arg_i64(redis_call_t *call, int i,
-             int64_t *ret) MUST_CHECK; /* value is not an integer or out of range */
+bool arg_i64(redis_call_t *call, int i, int64_t *ret) MUST_CHECK; /* value is not an integer or out of range */
 /* With a bound; the error is "value is out of range, ..." unless `error` gives the whole text. */
-bool arg_i64_in(redis_call_t *call, int i, int64_t min, int64_t max, const char *error,
-                int64_t *ret) MUST_CHECK;
-bool arg_double(redis_call_t *call, int i,
-                double *ret) MUST_CHECK; /* value is not a valid float; inf allowed */
+bool arg_i64_in(redis_call_t *call, int i, int64_t min, int64_t max, const char *error, int64_t *ret) MUST_CHECK;
+bool arg_double(redis_call_t *call, int i, double *ret) MUST_CHECK; /* value is not a valid float; inf allowed */
 /* A blocking command's timeout in seconds, fractions allowed, to milliseconds (0 = for ever). */
 bool arg_timeout(redis_call_t *call, int i, int64_t *ret_ms) MUST_CHECK;
 /* Case-insensitive comparison with an option's name in UPPER CASE. */
@@ -65,8 +61,7 @@ size_t format_double(char *out, double v);
 bool parse_long_double(bytes_t text, long double *ret);
 size_t format_long_double(char out[LONG_DOUBLE_CHARS_MAX], long double v);
 
-/* ---- propagation to the append-only file
- * ----------------------------------------------------------------------- */
+/* ---- propagation to the append-only file ----------------------------------------------------------------------------- */
 
 /* By default a command that changed something travels as received. These replace that. */
 /* Travels as this command instead (may be called several times: all of them, in order; in MULTI/EXEC of their
@@ -77,8 +72,7 @@ void propagate_key(redis_call_t *call, const char *name, bytes_t key);
 /* Nothing travels. */
 void propagate_none(redis_call_t *call);
 
-/* ---- what else types need
- * --------------------------------------------------------------------------------------- */
+/* ---- what else types need -------------------------------------------------------------------------------------------- */
 
 uint64_t redis_random(redis_t *redis); /* fast, not for secrets */
 

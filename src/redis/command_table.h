@@ -8,66 +8,66 @@
 struct redis_call;
 
 /* X(NAME, text): command flags, with their names in COMMAND INFO. */
-#define CMD_FLAG_MAP(X)                                                                                      \
-    X(WRITE, "write")                                                                                        \
-    X(READONLY, "readonly")                                                                                  \
-    X(DENYOOM, "denyoom")                                                                                    \
-    X(ADMIN, "admin")                                                                                        \
-    X(PUBSUB, "pubsub")                                                                                      \
-    X(NOSCRIPT, "noscript")                                                                                  \
-    X(BLOCKING, "blocking")                                                                                  \
-    X(LOADING, "loading")                                                                                    \
-    X(STALE, "stale")                                                                                        \
-    X(SKIP_MONITOR, "skip_monitor")                                                                          \
-    X(SKIP_SLOWLOG, "skip_slowlog")                                                                          \
-    X(ASKING, "asking")                                                                                      \
-    X(FAST, "fast")                                                                                          \
-    X(NO_AUTH, "no_auth")                                                                                    \
-    X(MAY_REPLICATE, "may_replicate")                                                                        \
-    X(NO_MANDATORY_KEYS, "no_mandatory_keys")                                                                \
-    X(PROTECTED, NULL)                                                                                       \
-    X(NO_ASYNC_LOADING, "no_async_loading")                                                                  \
-    X(NO_MULTI, "no_multi")                                                                                  \
-    X(ALLOW_BUSY, "allow_busy")                                                                              \
-    X(TOUCHES_ARBITRARY_KEYS, NULL)                                                                          \
+#define CMD_FLAG_MAP(X)                                                                                                \
+    X(WRITE, "write")                                                                                                  \
+    X(READONLY, "readonly")                                                                                            \
+    X(DENYOOM, "denyoom")                                                                                              \
+    X(ADMIN, "admin")                                                                                                  \
+    X(PUBSUB, "pubsub")                                                                                                \
+    X(NOSCRIPT, "noscript")                                                                                            \
+    X(BLOCKING, "blocking")                                                                                            \
+    X(LOADING, "loading")                                                                                              \
+    X(STALE, "stale")                                                                                                  \
+    X(SKIP_MONITOR, "skip_monitor")                                                                                    \
+    X(SKIP_SLOWLOG, "skip_slowlog")                                                                                    \
+    X(ASKING, "asking")                                                                                                \
+    X(FAST, "fast")                                                                                                    \
+    X(NO_AUTH, "no_auth")                                                                                              \
+    X(MAY_REPLICATE, "may_replicate")                                                                                  \
+    X(NO_MANDATORY_KEYS, "no_mandatory_keys")                                                                          \
+    X(PROTECTED, NULL)                                                                                                 \
+    X(NO_ASYNC_LOADING, "no_async_loading")                                                                            \
+    X(NO_MULTI, "no_multi")                                                                                            \
+    X(ALLOW_BUSY, "allow_busy")                                                                                        \
+    X(TOUCHES_ARBITRARY_KEYS, NULL)                                                                                    \
     X(MOVABLEKEYS, "movablekeys")
 
 /* X(NAME, text): ACL categories in the order COMMAND INFO lists them. */
-#define CMD_ACL_MAP(X)                                                                                       \
-    X(KEYSPACE, "keyspace")                                                                                  \
-    X(READ, "read")                                                                                          \
-    X(WRITE, "write")                                                                                        \
-    X(SET, "set")                                                                                            \
-    X(SORTEDSET, "sortedset")                                                                                \
-    X(LIST, "list")                                                                                          \
-    X(HASH, "hash")                                                                                          \
-    X(STRING, "string")                                                                                      \
-    X(BITMAP, "bitmap")                                                                                      \
-    X(HYPERLOGLOG, "hyperloglog")                                                                            \
-    X(GEO, "geo")                                                                                            \
-    X(STREAM, "stream")                                                                                      \
-    X(PUBSUB, "pubsub")                                                                                      \
-    X(ADMIN, "admin")                                                                                        \
-    X(FAST, "fast")                                                                                          \
-    X(SLOW, "slow")                                                                                          \
-    X(BLOCKING, "blocking")                                                                                  \
-    X(DANGEROUS, "dangerous")                                                                                \
-    X(CONNECTION, "connection")                                                                              \
-    X(TRANSACTION, "transaction")                                                                            \
+#define CMD_ACL_MAP(X)                                                                                                 \
+    X(KEYSPACE, "keyspace")                                                                                            \
+    X(READ, "read")                                                                                                    \
+    X(WRITE, "write")                                                                                                  \
+    X(SET, "set")                                                                                                      \
+    X(SORTEDSET, "sortedset")                                                                                          \
+    X(LIST, "list")                                                                                                    \
+    X(HASH, "hash")                                                                                                    \
+    X(STRING, "string")                                                                                                \
+    X(BITMAP, "bitmap")                                                                                                \
+    X(HYPERLOGLOG, "hyperloglog")                                                                                      \
+    X(GEO, "geo")                                                                                                      \
+    X(STREAM, "stream")                                                                                                \
+    X(PUBSUB, "pubsub")                                                                                                \
+    X(ADMIN, "admin")                                                                                                  \
+    X(FAST, "fast")                                                                                                    \
+    X(SLOW, "slow")                                                                                                    \
+    X(BLOCKING, "blocking")                                                                                            \
+    X(DANGEROUS, "dangerous")                                                                                          \
+    X(CONNECTION, "connection")                                                                                        \
+    X(TRANSACTION, "transaction")                                                                                      \
     X(SCRIPTING, "scripting")
 
 /* X(NAME, text): flags of key specifications, as COMMAND GETKEYSANDFLAGS spells them. */
-#define KEY_FLAG_MAP(X)                                                                                      \
-    X(RO, "RO")                                                                                              \
-    X(RW, "RW")                                                                                              \
-    X(OW, "OW")                                                                                              \
-    X(RM, "RM")                                                                                              \
-    X(ACCESS, "access")                                                                                      \
-    X(UPDATE, "update")                                                                                      \
-    X(INSERT, "insert")                                                                                      \
-    X(DELETE, "delete")                                                                                      \
-    X(NOT_KEY, "not_key")                                                                                    \
-    X(INCOMPLETE, "incomplete")                                                                              \
+#define KEY_FLAG_MAP(X)                                                                                                \
+    X(RO, "RO")                                                                                                        \
+    X(RW, "RW")                                                                                                        \
+    X(OW, "OW")                                                                                                        \
+    X(RM, "RM")                                                                                                        \
+    X(ACCESS, "access")                                                                                                \
+    X(UPDATE, "update")                                                                                                \
+    X(INSERT, "insert")                                                                                                \
+    X(DELETE, "delete")                                                                                                \
+    X(NOT_KEY, "not_key")                                                                                              \
+    X(INCOMPLETE, "incomplete")                                                                                        \
     X(VARIABLE_FLAGS, "variable_flags")
 
 #define X(name, text) CMD_BIT_##name,
@@ -166,8 +166,7 @@ static inline const redis_command_t *command_find(bytes_t name)
     unsigned at = redis_command_hash[h >> (64 - COMMAND_HASH_BITS)];
     if (at == 0) return NULL;
     const redis_command_t *c = &redis_commands[at - 1];
-    bool same =
-        c->folded[0] == f[0] && c->folded[1] == f[1] && c->folded[2] == f[2] && c->name_len == name.len;
+    bool same = c->folded[0] == f[0] && c->folded[1] == f[1] && c->folded[2] == f[2] && c->name_len == name.len;
     return same ? c : NULL;
 }
 

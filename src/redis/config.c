@@ -22,64 +22,62 @@ static const directive_word_t policy_words[] = {{"volatile-lru", EVICT_VOLATILE_
                                                 {"allkeys-random", EVICT_ALLKEYS_RANDOM},
                                                 {"noeviction", EVICT_NONE},
                                                 {NULL, 0}};
-static const directive_word_t guard_words[] = {
-    {"no", DEBUG_NO}, {"yes", DEBUG_YES}, {"local", DEBUG_LOCAL}, {NULL, 0}};
+static const directive_word_t guard_words[] = {{"no", DEBUG_NO}, {"yes", DEBUG_YES}, {"local", DEBUG_LOCAL}, {NULL, 0}};
 
 static const directive_word_t loglevel_words[] = {
     {"debug", LOG_DEBUG}, {"verbose", LOG_VERBOSE}, {"notice", LOG_NOTICE}, {"warning", LOG_WARNING}, {NULL, 0}};
 
 #define AT(field) offsetof(redis_config_t, field)
-#define BOOL(name, field, initial, flags)                                                                    \
-    {                                                                                                        \
-        name, NULL, KIND_BOOL, flags, AT(field), 0, 1, initial, NULL, NULL                                   \
+#define BOOL(name, field, initial, flags)                                                                              \
+    {                                                                                                                  \
+        name, NULL, KIND_BOOL, flags, AT(field), 0, 1, initial, NULL, NULL                                             \
     }
-#define INT(name, field, min, max, initial)                                                                  \
-    {                                                                                                        \
-        name, NULL, KIND_INT, 0, AT(field), min, max, initial, NULL, NULL                                    \
+#define INT(name, field, min, max, initial)                                                                            \
+    {                                                                                                                  \
+        name, NULL, KIND_INT, 0, AT(field), min, max, initial, NULL, NULL                                              \
     }
-#define UINT(name, alias, field, min, max, initial)                                                          \
-    {                                                                                                        \
-        name, alias, KIND_UINT, 0, AT(field), min, max, initial, NULL, NULL                                  \
+#define UINT(name, alias, field, min, max, initial)                                                                    \
+    {                                                                                                                  \
+        name, alias, KIND_UINT, 0, AT(field), min, max, initial, NULL, NULL                                            \
     }
-#define MEMORY(name, alias, field, min, initial)                                                             \
-    {                                                                                                        \
-        name, alias, KIND_MEMORY, 0, AT(field), min, INT64_MAX, initial, NULL, NULL                          \
+#define MEMORY(name, alias, field, min, initial)                                                                       \
+    {                                                                                                                  \
+        name, alias, KIND_MEMORY, 0, AT(field), min, INT64_MAX, initial, NULL, NULL                                    \
     }
-#define STRING(name, field, initial, flags)                                                                  \
-    {                                                                                                        \
-        name, NULL, KIND_STRING, flags, AT(field), 0, 0, initial, NULL, NULL                                 \
+#define STRING(name, field, initial, flags)                                                                            \
+    {                                                                                                                  \
+        name, NULL, KIND_STRING, flags, AT(field), 0, 0, initial, NULL, NULL                                           \
     }
-#define ENUM(name, field, words, initial, flags)                                                             \
-    {                                                                                                        \
-        name, NULL, KIND_ENUM, flags, AT(field), 0, 0, initial, words, NULL                                  \
+#define ENUM(name, field, words, initial, flags)                                                                       \
+    {                                                                                                                  \
+        name, NULL, KIND_ENUM, flags, AT(field), 0, 0, initial, words, NULL                                            \
     }
 
 /* Only the default fits: another value would be accepted and do nothing. */
-#define ONLY(name, kind, flags, field, initial, why)                                                         \
-    {                                                                                                        \
-        name, NULL, kind, (flags) | DIRECTIVE_INITIAL_ONLY, AT(field), 0, INT64_MAX, initial, NULL, why      \
+#define ONLY(name, kind, flags, field, initial, why)                                                                   \
+    {                                                                                                                  \
+        name, NULL, kind, (flags) | DIRECTIVE_INITIAL_ONLY, AT(field), 0, INT64_MAX, initial, NULL, why                \
     }
 #define FREED_AT_ONCE "memory is freed at once in this version: only \"no\" fits"
 
 const directive_t redis_directives[] = {
-    UINT("hash-max-listpack-entries", "hash-max-ziplist-entries", hash_max_listpack_entries, 0, INT64_MAX,
-         "512"),
+    UINT("hash-max-listpack-entries", "hash-max-ziplist-entries", hash_max_listpack_entries, 0, INT64_MAX, "512"),
     MEMORY("hash-max-listpack-value", "hash-max-ziplist-value", hash_max_listpack_value, 0, "64"),
-    UINT("zset-max-listpack-entries", "zset-max-ziplist-entries", zset_max_listpack_entries, 0, INT64_MAX,
-         "128"),
+    UINT("zset-max-listpack-entries", "zset-max-ziplist-entries", zset_max_listpack_entries, 0, INT64_MAX, "128"),
     MEMORY("zset-max-listpack-value", "zset-max-ziplist-value", zset_max_listpack_value, 0, "64"),
     UINT("set-max-listpack-entries", NULL, set_max_listpack_entries, 0, INT64_MAX, "128"),
     UINT("set-max-listpack-value", NULL, set_max_listpack_value, 0, INT64_MAX, "64"),
     UINT("set-max-intset-entries", NULL, set_max_intset_entries, 0, INT64_MAX, "512"),
-    {"list-max-listpack-size", "list-max-ziplist-size", KIND_INT, 0, AT(list_max_listpack_size), INT_MIN,
-     INT_MAX, "-2", NULL, NULL},
+    {"list-max-listpack-size", "list-max-ziplist-size", KIND_INT, 0, AT(list_max_listpack_size), INT_MIN, INT_MAX, "-2",
+     NULL, NULL},
     INT("list-compress-depth", list_compress_depth, 0, INT_MAX, "0"),
     MEMORY("proto-max-bulk-len", NULL, proto_max_bulk_len, 1024 * 1024, "536870912"),
     MEMORY("client-query-buffer-limit", NULL, client_query_buffer_limit, 1024 * 1024, "1073741824"),
     UINT("maxclients", NULL, maxclients, 1, UINT_MAX, "10000"),
     UINT("timeout", NULL, timeout_s, 0, INT_MAX, "0"),
     UINT("tcp-keepalive", NULL, tcp_keepalive_s, 0, INT_MAX, "300"),
-    ONLY("tcp-backlog", KIND_UINT, DIRECTIVE_FIXED, tcp_backlog, "511", "the queue of new connections has a fixed length"),
+    ONLY("tcp-backlog", KIND_UINT, DIRECTIVE_FIXED, tcp_backlog, "511",
+         "the queue of new connections has a fixed length"),
     MEMORY("maxmemory", NULL, maxmemory, 0, "0"),
     UINT("maxmemory-samples", NULL, maxmemory_samples, 1, 64, "5"),
     ENUM("maxmemory-policy", maxmemory_policy, policy_words, "noeviction", 0),
@@ -118,7 +116,8 @@ const directive_t redis_directives[] = {
      "the log goes to standard error: only \"\" fits"},
     ENUM("loglevel", loglevel, loglevel_words, "notice", 0),
     BOOL("protected-mode", protected_mode, "yes", 0),
-    {"busy-reply-threshold", "lua-time-limit", KIND_INT, 0, AT(busy_reply_threshold_ms), 0, INT64_MAX, "5000", NULL, NULL},
+    {"busy-reply-threshold", "lua-time-limit", KIND_INT, 0, AT(busy_reply_threshold_ms), 0, INT64_MAX, "5000", NULL,
+     NULL},
     INT("slowlog-log-slower-than", slowlog_log_slower_than, -1, INT64_MAX, "10000"),
     INT("slowlog-max-len", slowlog_max_len, 0, INT64_MAX, "128"),
     ONLY("latency-monitor-threshold", KIND_INT, 0, latency_monitor_threshold, "0",
@@ -133,16 +132,13 @@ const directive_t *directive_find(bytes_t name)
 {
     for (size_t i = 0; i < redis_directive_count; i++) {
         const directive_t *d = &redis_directives[i];
-        if (bytes_eq_nocase(bytes_str(d->name), name) ||
-            (d->alias && bytes_eq_nocase(bytes_str(d->alias), name)))
+        if (bytes_eq_nocase(bytes_str(d->name), name) || (d->alias && bytes_eq_nocase(bytes_str(d->alias), name)))
             return d;
     }
     return NULL;
 }
 
-/* ---- values
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* ---- values ---------------------------------------------------------------------------------------------------------- */
 
 /* "100", "1k" (1000), "1kb" (1024) and so on to g. */
 static bool parse_memory(const char *text, uint64_t *ret)
@@ -170,8 +166,7 @@ static int refuse(char *why, size_t why_bytes, const char *text)
 static int check_bounds(const directive_t *d, int64_t v, char *why, size_t why_bytes)
 {
     if (v >= d->min && v <= d->max) return 0;
-    snprintf(why, why_bytes, "argument must be between %" PRId64 " and %" PRId64 " inclusive", d->min,
-             d->max);
+    snprintf(why, why_bytes, "argument must be between %" PRId64 " and %" PRId64 " inclusive", d->min, d->max);
     return ERR_INVALID;
 }
 
@@ -204,13 +199,11 @@ static int set_number(void *field, const directive_t *d, const char *value, char
     return err;
 }
 
-int directive_set(redis_config_t *config, const directive_t *d, const char *value, char *why,
-                  size_t why_bytes)
+int directive_set(redis_config_t *config, const directive_t *d, const char *value, char *why, size_t why_bytes)
 {
     void *field = (char *)config + d->offset;
     bool ok = true;
-    if (d->flags & DIRECTIVE_INITIAL_ONLY && strcasecmp(value, d->initial) != 0)
-        return refuse(why, why_bytes, d->why);
+    if (d->flags & DIRECTIVE_INITIAL_ONLY && strcasecmp(value, d->initial) != 0) return refuse(why, why_bytes, d->why);
     switch (d->kind) {
     case KIND_BOOL:
         if (strcasecmp(value, "yes") != 0 && strcasecmp(value, "no") != 0)
@@ -253,9 +246,7 @@ void directive_get(const redis_config_t *config, const directive_t *d, buf_t *ou
     }
 }
 
-/* ---- the whole
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* ---- the whole ------------------------------------------------------------------------------------------------------- */
 
 redis_config_t *redis_config_new(void)
 {
@@ -272,8 +263,7 @@ void redis_config_free(redis_config_t *config)
 {
     if (config == NULL) return;
     for (size_t i = 0; i < redis_directive_count; i++)
-        if (redis_directives[i].kind == KIND_STRING)
-            mem_free(*(char **)((char *)config + redis_directives[i].offset));
+        if (redis_directives[i].kind == KIND_STRING) mem_free(*(char **)((char *)config + redis_directives[i].offset));
     mem_free(config->file);
     mem_free(config);
 }

@@ -28,8 +28,7 @@ typedef struct redis_config {
     int64_t list_max_listpack_size; /* > 0 entries a node; -1..-5 = 4, 8, 16, 32, 64 KB a node */
     int64_t list_compress_depth;
     /* limits */
-    uint64_t proto_max_bulk_len, client_query_buffer_limit, maxclients, timeout_s, tcp_keepalive_s,
-        tcp_backlog;
+    uint64_t proto_max_bulk_len, client_query_buffer_limit, maxclients, timeout_s, tcp_keepalive_s, tcp_backlog;
     /* memory */
     uint64_t maxmemory, maxmemory_samples;
     redis_evict_t maxmemory_policy;
@@ -37,15 +36,15 @@ typedef struct redis_config {
     bool lazyfree_lazy_eviction, lazyfree_lazy_expire, lazyfree_lazy_server_del, lazyfree_lazy_user_del,
         lazyfree_lazy_user_flush, activerehashing, dynamic_hz;
     /* persistence */
-    bool appendonly, aof_load_truncated, aof_use_rdb_preamble, aof_timestamp_enabled,
-        no_appendfsync_on_rewrite;
+    bool appendonly, aof_load_truncated, aof_use_rdb_preamble, aof_timestamp_enabled, no_appendfsync_on_rewrite;
     redis_fsync_t appendfsync;
     uint64_t auto_aof_rewrite_percentage, auto_aof_rewrite_min_size;
     char *appendfilename, *appenddirname, *dir, *save;
     /* the rest */
     char *requirepass, *bind, *logfile;
     redis_loglevel_t loglevel;
-    int64_t port, databases, slowlog_log_slower_than, slowlog_max_len, busy_reply_threshold_ms, latency_monitor_threshold;
+    int64_t port, databases, slowlog_log_slower_than, slowlog_max_len, busy_reply_threshold_ms,
+        latency_monitor_threshold;
     uint32_t notify_events; /* NOTIFY_ bits */
     redis_guard_t enable_debug_command, enable_protected_configs;
     bool protected_mode;

@@ -16,10 +16,10 @@ typedef enum directive_kind {
 } directive_kind_t;
 
 enum {
-    DIRECTIVE_FIXED = 1,      /* only in the file and on the command line */
-    DIRECTIVE_SECRET = 2,     /* not shown in the slow log */
-    DIRECTIVE_PROTECTED = 4,  /* CONFIG SET needs enable-protected-configs */
-    DIRECTIVE_EMPTY_ONLY = 8, /* any other value asks for something this version does not do */
+    DIRECTIVE_FIXED = 1,         /* only in the file and on the command line */
+    DIRECTIVE_SECRET = 2,        /* not shown in the slow log */
+    DIRECTIVE_PROTECTED = 4,     /* CONFIG SET needs enable-protected-configs */
+    DIRECTIVE_EMPTY_ONLY = 8,    /* any other value asks for something this version does not do */
     DIRECTIVE_INITIAL_ONLY = 16, /* the same, of a directive whose default is not empty */
 };
 

@@ -13,10 +13,7 @@ static void emit_header(redis_emitter_t *e, char kind, size_t n)
     e->out->len += digits + 3;
 }
 
-void emit_command(redis_emitter_t *e, size_t argc)
-{
-    emit_header(e, '*', argc);
-}
+void emit_command(redis_emitter_t *e, size_t argc) { emit_header(e, '*', argc); }
 
 void emit_bytes(redis_emitter_t *e, bytes_t word)
 {

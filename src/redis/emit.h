@@ -16,9 +16,6 @@ void emit_bytes(redis_emitter_t *e, bytes_t word);
 void emit_i64(redis_emitter_t *e, int64_t word);
 /* The shortest text that reads back as the same number. */
 void emit_double(redis_emitter_t *e, double word);
-static inline void emit_str(redis_emitter_t *e, const char *word)
-{
-    emit_bytes(e, bytes_str(word));
-}
+static inline void emit_str(redis_emitter_t *e, const char *word) { emit_bytes(e, bytes_str(word)); }
 
 #endif

@@ -1,8 +1,7 @@
 /* entry.c: see entry.h and entry_alloc.h. */
 #include "redis/entry_alloc.h"
 
-redis_entry_t *entry__new(bytes_t key, redis_type_t type, redis_encoding_t encoding, uint8_t flags,
-                          size_t embedded_len)
+redis_entry_t *entry__new(bytes_t key, redis_type_t type, redis_encoding_t encoding, uint8_t flags, size_t embedded_len)
 {
     redis_entry_t *e = mem_alloc(entry__round(entry__bytes(flags, key.len, embedded_len)));
     *e = (redis_entry_t){

@@ -53,10 +53,7 @@ typedef struct redis_entry {
 } redis_entry_t;
 _Static_assert(sizeof(redis_entry_t) == 16, "the header's size is in the drawing above");
 
-static inline size_t entry__key_offset(uint8_t flags)
-{
-    return (flags & ENTRY_WORD) + ((flags & ENTRY_EXPIRES) >> 1);
-}
+static inline size_t entry__key_offset(uint8_t flags) { return (flags & ENTRY_WORD) + ((flags & ENTRY_EXPIRES) >> 1); }
 static inline bytes_t entry_key(const redis_entry_t *e)
 {
     return bytes_of(e->rest + entry__key_offset(e->flags), e->key_len);
@@ -70,10 +67,7 @@ static inline void *entry_value(const redis_entry_t *e)
     memcpy(&p, e->rest, sizeof(p));
     return p;
 }
-static inline void entry_set_value(redis_entry_t *e, void *value)
-{
-    memcpy(e->rest, &value, sizeof(value));
-}
+static inline void entry_set_value(redis_entry_t *e, void *value) { memcpy(e->rest, &value, sizeof(value)); }
 
 static inline int64_t entry_int(const redis_entry_t *e)
 {
@@ -81,10 +75,7 @@ static inline int64_t entry_int(const redis_entry_t *e)
     memcpy(&v, e->rest, sizeof(v));
     return v;
 }
-static inline void entry_set_int(redis_entry_t *e, int64_t v)
-{
-    memcpy(e->rest, &v, sizeof(v));
-}
+static inline void entry_set_int(redis_entry_t *e, int64_t v) { memcpy(e->rest, &v, sizeof(v)); }
 
 /* Unix milliseconds; -1 = never. */
 static inline int64_t entry_expire_ms(const redis_entry_t *e)

@@ -8,13 +8,9 @@
 
 enum { EVICTIONS_PER_CALL_MAX = 10000, CHECK_EVERY = 16 };
 
-/* ---- LFU: a logarithmic counter that decays
- * ---------------------------------------------------------------------------------- */
+/* ---- LFU: a logarithmic counter that decays -------------------------------------------------------------------------- */
 
-static uint32_t minutes(const redis_t *redis)
-{
-    return redis->lru_clock / 60;
-}
+static uint32_t minutes(const redis_t *redis) { return redis->lru_clock / 60; }
 
 uint8_t evict__lfu(const redis_t *redis, const redis_entry_t *e)
 {
@@ -35,9 +31,7 @@ void evict__touch_lfu(redis_t *redis, redis_entry_t *e)
     e->access = minutes(redis);
 }
 
-/* ---- choosing
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* ---- choosing -------------------------------------------------------------------------------------------------------- */
 
 /* The higher the sooner it goes. */
 static uint64_t badness(const redis_t *redis, const redis_entry_t *e)
@@ -52,10 +46,7 @@ static uint64_t badness(const redis_t *redis, const redis_entry_t *e)
     }
 }
 
-static uint64_t draw(void *user)
-{
-    return redis_random(user);
-}
+static uint64_t draw(void *user) { return redis_random(user); }
 
 static redis_entry_t *choose(redis_t *redis, redis_db_t **ret_db)
 {

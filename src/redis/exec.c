@@ -12,9 +12,7 @@
 
 #define ATTACK_LOG_EVERY_MS 60000
 
-/* ---- finding
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- finding --------------------------------------------------------------------------------------------------------- */
 
 const redis_command_t *command__lookup(redis_t *redis, bytes_t name)
 {
@@ -30,8 +28,7 @@ const redis_command_t *command__resolve(const redis_command_t *command, int argc
 {
     if (command->subcommand_count == 0 || argc < 2) return command;
     for (unsigned i = 0; i < command->subcommand_count; i++)
-        if (bytes_eq_nocase(bytes_str(command->subcommands[i].name), argv[1]))
-            return &command->subcommands[i];
+        if (bytes_eq_nocase(bytes_str(command->subcommands[i].name), argv[1])) return &command->subcommands[i];
     return NULL;
 }
 
@@ -57,9 +54,7 @@ saved_command_t *command__save(const redis_command_t *command, int argc, const b
     return s;
 }
 
-/* ---- refusing
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- refusing -------------------------------------------------------------------------------------------------------- */
 
 /* A refusal while a transaction is being queued spoils the transaction. */
 static void refuse(redis_client_t *c, const redis_command_t *command, const char *text)
@@ -115,8 +110,8 @@ static void refuse_unknown_subcommand(redis_client_t *c, const redis_command_t *
     char text[256], upper[COMMAND_NAME_LEN_MAX + 1];
     size_t n = strlen(command->name);
     for (size_t i = 0; i <= n; i++) upper[i] = (char)toupper(command->name[i]);
-    snprintf(text, sizeof(text), "ERR unknown subcommand '%.*s'. Try %s HELP.",
-             (int)MIN(argv[1].len, (size_t)128), (const char *)argv[1].ptr, upper);
+    snprintf(text, sizeof(text), "ERR unknown subcommand '%.*s'. Try %s HELP.", (int)MIN(argv[1].len, (size_t)128),
+             (const char *)argv[1].ptr, upper);
     refuse(c, NULL, text);
 }
 
@@ -135,8 +130,7 @@ static bool guard_allows(const redis_client_t *c, redis_guard_t guard)
     return strncmp(peer, "127.", 4) == 0 || strncmp(peer, "[::1]", 5) == 0;
 }
 
-/* ---- the checks of the slow way
- * ------------------------------------------------------------------------------------------ */
+/* ---- the checks of the slow way -------------------------------------------------------------------------------------- */
 
 static bool runs_inside_multi(const redis_command_t *command)
 {
@@ -229,9 +223,7 @@ void redis__update_gate(redis_t *redis)
                   redis->script_busy;
 }
 
-/* ---- running
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* ---- running --------------------------------------------------------------------------------------------------------- */
 
 static void propagate_default(redis_call_t *call)
 {
@@ -294,8 +286,7 @@ void exec__run(redis_client_t *c, const redis_command_t *command, int argc, cons
     if (UNLIKELY(!list_empty(&redis->ready_keys))) blocking__serve(redis);
 }
 
-void exec__run_timed(redis_client_t *c, const redis_command_t *command, const parsed_t *q, bytes_t raw,
-                     uint32_t flags)
+void exec__run_timed(redis_client_t *c, const redis_command_t *command, const parsed_t *q, bytes_t raw, uint32_t flags)
 {
     redis_t *redis = c->redis;
     uint64_t before = io_hrtime_ns(redis->loop);
@@ -338,7 +329,8 @@ void exec__request(redis_client_t *c, const parsed_t *q, bytes_t raw)
         return;
     }
     if (UNLIKELY(redis->gate || c->flags & CLIENT_SLOW_WAY)) {
-        uint32_t flags = command->acl & ACL_SCRIPTING ? scripts__flags(redis, command, q->argc, q->argv) : command->flags;
+        uint32_t flags =
+            command->acl & ACL_SCRIPTING ? scripts__flags(redis, command, q->argc, q->argv) : command->flags;
         if (!passes(c, command, flags)) return;
         if (must_wait(c, command, flags)) return;
         if (c->flags & CLIENT_MULTI && !runs_inside_multi(command)) {
@@ -369,8 +361,7 @@ void exec__after_event(redis_t *redis)
     client__flush_all(redis);
 }
 
-/* ---- what handlers say about propagation
- * -------------------------------------------------------------------------------------- */
+/* ---- what handlers say about propagation ----------------------------------------------------------------------------- */
 
 void propagate(redis_call_t *call, int argc, const bytes_t *argv)
 {
@@ -384,13 +375,9 @@ void propagate_key(redis_call_t *call, const char *name, bytes_t key)
     propagate(call, 2, argv);
 }
 
-void propagate_none(redis_call_t *call)
-{
-    call->propagation_set = true;
-}
+void propagate_none(redis_call_t *call) { call->propagation_set = true; }
 
-/* ---- commands from outside
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- commands from outside ------------------------------------------------------------------------------------------- */
 
 typedef struct extra {
     redis_command_t command;
@@ -464,26 +451,11 @@ void redis_register_command(redis_t *redis, const redis_extra_command_t *row)
     map_put(&redis->extra_commands, bytes_str(row->name), &e->command);
 }
 
-int redis_call_argc(const redis_call_t *call)
-{
-    return call->argc;
-}
-bytes_t redis_call_arg(const redis_call_t *call, int i)
-{
-    return call->argv[i];
-}
-redis_client_t *redis_call_client(const redis_call_t *call)
-{
-    return call->client;
-}
-int64_t redis_call_now_ms(const redis_call_t *call)
-{
-    return call->now_ms;
-}
-bool redis_call_is_loading(const redis_call_t *call)
-{
-    return call->flags & CALL_LOADING;
-}
+int redis_call_argc(const redis_call_t *call) { return call->argc; }
+bytes_t redis_call_arg(const redis_call_t *call, int i) { return call->argv[i]; }
+redis_client_t *redis_call_client(const redis_call_t *call) { return call->client; }
+int64_t redis_call_now_ms(const redis_call_t *call) { return call->now_ms; }
+bool redis_call_is_loading(const redis_call_t *call) { return call->flags & CALL_LOADING; }
 void redis_propagate(redis_call_t *call, int argc, const bytes_t *argv)
 {
     call->dirty++;

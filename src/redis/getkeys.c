@@ -4,10 +4,7 @@
 #include "base/num.h"
 #include "redis_commands.h"
 
-void key_positions_deinit(key_positions_t *keys)
-{
-    mem_free(keys->at);
-}
+void key_positions_deinit(key_positions_t *keys) { mem_free(keys->at); }
 
 static void add(key_positions_t *keys, int index, uint32_t flags)
 {
@@ -28,8 +25,7 @@ static int beginning(const redis_key_spec_t *s, int argc, const bytes_t *argv)
     return 0;
 }
 
-static bool add_counted(const redis_key_spec_t *s, int begin, int argc, const bytes_t *argv,
-                        key_positions_t *keys)
+static bool add_counted(const redis_key_spec_t *s, int begin, int argc, const bytes_t *argv, key_positions_t *keys)
 {
     int64_t n;
     int at = begin + s->keynum_index;

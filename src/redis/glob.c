@@ -13,10 +13,7 @@ static bool too_many_stars(bytes_t p)
     return stars > STARS_MAX;
 }
 
-static uint8_t fold(uint8_t c, bool nocase)
-{
-    return nocase ? (uint8_t)tolower(c) : c;
-}
+static uint8_t fold(uint8_t c, bool nocase) { return nocase ? (uint8_t)tolower(c) : c; }
 
 /* Matches `c` against the class at p[i] (behind '['); returns the position behind it and the verdict. */
 static size_t match_class(bytes_t p, size_t i, uint8_t c, bool nocase, bool *ret_match)

@@ -33,8 +33,7 @@ void db__init(redis_db_t *db, redis_t *redis, int id)
     table_init(&db->expires, hash_of_entry);
 }
 
-/* ---- taking out and putting in
- * --------------------------------------------------------------------------------------- */
+/* ---- taking out and putting in --------------------------------------------------------------------------------------- */
 
 static void forget_expiry(redis_db_t *db, redis_entry_t *e, uint64_t hash)
 {
@@ -62,8 +61,7 @@ static void put_in(redis_call_t *call, redis_db_t *db, redis_entry_t *e, uint64_
     evict__init_entry(db->redis, e);
     table_insert(&db->keys, hash, e);
     if (db->redis->blocked_clients) blocking__on_key(call, db, entry_key(e), (redis_type_t)e->type);
-    if (UNLIKELY(call->config->notify_events & NOTIFY_NEW))
-        notify__event(db, NOTIFY_NEW, "new", entry_key(e));
+    if (UNLIKELY(call->config->notify_events & NOTIFY_NEW)) notify__event(db, NOTIFY_NEW, "new", entry_key(e));
 }
 
 void db__delete_expired(redis_call_t *call, redis_db_t *db, redis_entry_t *e)
@@ -81,9 +79,7 @@ void db__delete_expired(redis_call_t *call, redis_db_t *db, redis_entry_t *e)
     entry__free(e);
 }
 
-/* ---- lookups
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- lookups --------------------------------------------------------------------------------------------------------- */
 
 redis_entry_t *db__find(redis_db_t *db, bytes_t key)
 {
@@ -127,8 +123,7 @@ redis_entry_t *key_read(redis_call_t *call, bytes_t key)
     redis_entry_t *e = find_live(call, key, hash_key(call, key), &pos);
     if (UNLIKELY(e == NULL)) {
         call->redis->stats.keyspace_misses++;
-        if (UNLIKELY(call->config->notify_events & NOTIFY_KEY_MISS))
-            key_event(call, key, NOTIFY_KEY_MISS, "keymiss");
+        if (UNLIKELY(call->config->notify_events & NOTIFY_KEY_MISS)) key_event(call, key, NOTIFY_KEY_MISS, "keymiss");
         return NULL;
     }
     call->redis->stats.keyspace_hits++;
@@ -178,11 +173,9 @@ void key_prefetch_all(redis_call_t *call, int from, int step)
     for (int i = 0; i < count; i++) table_prefetch_entry(&call->db->keys, hashes[i]);
 }
 
-/* ---- adding and deleting
- * ----------------------------------------------------------------------------------------------- */
+/* ---- adding and deleting --------------------------------------------------------------------------------------------- */
 
-redis_entry_t *key_add(redis_call_t *call, bytes_t key, redis_type_t type, redis_encoding_t encoding,
-                       void *value)
+redis_entry_t *key_add(redis_call_t *call, bytes_t key, redis_type_t type, redis_encoding_t encoding, void *value)
 {
     redis_entry_t *e = entry__new(key, type, encoding, ENTRY_WORD, 0);
     entry_set_value(e, value);
@@ -209,16 +202,13 @@ bool key_delete(redis_call_t *call, bytes_t key)
     return delete_from(call->db, key, hash);
 }
 
-redis_entry_t *key_set(redis_call_t *call, bytes_t key, redis_type_t type, redis_encoding_t encoding,
-                       void *value)
+redis_entry_t *key_set(redis_call_t *call, bytes_t key, redis_type_t type, redis_encoding_t encoding, void *value)
 {
     delete_from(call->db, key, hash_key(call, key));
     return key_add(call, key, type, encoding, value);
 }
 
-/* ---- expiry
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- expiry ---------------------------------------------------------------------------------------------------------- */
 
 static void remember_expiry(redis_db_t *db, redis_entry_t *e, uint64_t hash, int64_t at_ms)
 {
@@ -252,9 +242,7 @@ redis_entry_t *key_set_expire(redis_call_t *call, redis_entry_t *e, int64_t at_m
     return set_expire(call->db, e, at_ms);
 }
 
-/* ---- strings
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- strings --------------------------------------------------------------------------------------------------------- */
 
 bytes_t key_string(const redis_entry_t *e, char *scratch)
 {
@@ -270,8 +258,7 @@ typedef struct string_shape {
 
 static inline string_shape_t text_shape_of(bytes_t value)
 {
-    return (string_shape_t){.encoding = value.len <= 44 ? ENC_EMBSTR : ENC_RAW,
-                            .word = value.len > STRING_EMBED_MAX};
+    return (string_shape_t){.encoding = value.len <= 44 ? ENC_EMBSTR : ENC_RAW, .word = value.len > STRING_EMBED_MAX};
 }
 
 static inline string_shape_t shape_of(bytes_t value)
@@ -319,8 +306,7 @@ static inline bool fits_in_place(const redis_entry_t *e, string_shape_t s, size_
            entry__round(entry__bytes(e->flags, e->key_len, e->str_len));
 }
 
-static redis_entry_t *replace_string(redis_db_t *db, table_pos_t pos, uint64_t hash, string_shape_t s,
-                                     bytes_t value)
+static redis_entry_t *replace_string(redis_db_t *db, table_pos_t pos, uint64_t hash, string_shape_t s, bytes_t value)
 {
     redis_entry_t *old = table_at(pos);
     if (fits_in_place(old, s, value.len)) {
@@ -373,8 +359,7 @@ redis_entry_t *key_set_text(redis_call_t *call, bytes_t key, bytes_t value)
     return set_string(call, key, value, text_shape_of(value), true);
 }
 
-/* ---- APPEND, SETRANGE, INCR: a string changed where it is
- * ----------------------------------------------------------------- */
+/* ---- APPEND, SETRANGE, INCR: a string changed where it is ------------------------------------------------------------ */
 
 redis_entry_t *key_set_integer(redis_call_t *call, bytes_t key, int64_t v)
 {
@@ -424,8 +409,7 @@ uint8_t *key_string_resize(redis_call_t *call, redis_entry_t *e, size_t len)
     return block;
 }
 
-/* ---- keys that go elsewhere
- * --------------------------------------------------------------------------------------------------- */
+/* ---- keys that go elsewhere ------------------------------------------------------------------------------------------ */
 
 static redis_entry_t *same_with_key(const redis_entry_t *from, bytes_t key, void *value)
 {
@@ -480,15 +464,9 @@ redis_entry_t *db__add_copy(redis_call_t *call, redis_db_t *to, bytes_t key, con
     return put_with_expiry(call, to, same_with_key(from, key, value), entry_expire_ms(from));
 }
 
-bool db__delete(redis_db_t *db, bytes_t key)
-{
-    return delete_from(db, key, hash_bytes(key.ptr, key.len));
-}
+bool db__delete(redis_db_t *db, bytes_t key) { return delete_from(db, key, hash_bytes(key.ptr, key.len)); }
 
-static void free_each(void *user, void *entry)
-{
-    entry__free(entry);
-}
+static void free_each(void *user, void *entry) { entry__free(entry); }
 
 void db__deinit(redis_db_t *db)
 {
@@ -507,8 +485,7 @@ uint64_t db__clear(redis_db_t *db)
     return count;
 }
 
-/* ---- telling the world
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- telling the world ----------------------------------------------------------------------------------------------- */
 
 void key_event(redis_call_t *call, bytes_t key, uint32_t event_class, const char *event)
 {
@@ -521,9 +498,7 @@ void key_changed(redis_call_t *call, bytes_t key, uint32_t event_class, const ch
     key_event(call, key, event_class, event);
 }
 
-/* ---- names and sizes
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- names and sizes ------------------------------------------------------------------------------------------------- */
 
 const redis_type_ops_t *type__ops(redis_type_t type)
 {
@@ -554,6 +529,6 @@ size_t entry__memory_bytes(const redis_entry_t *e, size_t samples)
     size_t bytes = mem_usable(e);
     if (!(e->flags & ENTRY_WORD)) return bytes;
     if (e->type == TYPE_STRING) return e->encoding == ENC_INT ? bytes : bytes + mem_usable(entry_value(e));
-    return bytes + type__ops((redis_type_t)e->type)
-                       ->memory_bytes(entry_value(e), (redis_encoding_t)e->encoding, samples);
+    return bytes +
+           type__ops((redis_type_t)e->type)->memory_bytes(entry_value(e), (redis_encoding_t)e->encoding, samples);
 }

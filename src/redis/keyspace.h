@@ -25,11 +25,9 @@ bool key_write_type(redis_call_t *call, bytes_t key, redis_type_t type, redis_en
 
 /* Adds an absent key that holds `value` (now owned by the keyspace). Wakes clients blocked on the key after
  * the command. */
-redis_entry_t *key_add(redis_call_t *call, bytes_t key, redis_type_t type, redis_encoding_t encoding,
-                       void *value);
+redis_entry_t *key_add(redis_call_t *call, bytes_t key, redis_type_t type, redis_encoding_t encoding, void *value);
 /* Adds or replaces whatever is there; the expiry goes (SUNIONSTORE and the like). */
-redis_entry_t *key_set(redis_call_t *call, bytes_t key, redis_type_t type, redis_encoding_t encoding,
-                       void *value);
+redis_entry_t *key_set(redis_call_t *call, bytes_t key, redis_type_t type, redis_encoding_t encoding, void *value);
 /* Deletes; false when absent. Sends no event: see key_changed. */
 bool key_delete(redis_call_t *call, bytes_t key);
 /* Sets the expiry (Unix ms) or takes it away (-1); returns the entry, which may have moved. */
@@ -70,19 +68,17 @@ void key_changed(redis_call_t *call, bytes_t key, uint32_t event_class, const ch
 /* An event alone (the "del" after a pop emptied the list). */
 void key_event(redis_call_t *call, bytes_t key, uint32_t event_class, const char *event);
 
-/* ---- blocking on keys
- * ---------------------------------------------------------------------------------------- */
+/* ---- blocking on keys ------------------------------------------------------------------------------------------------ */
 
 typedef enum { BLOCK_NULL_ARRAY, BLOCK_NULL, BLOCK_ZERO } redis_block_timeout_t;
 /* Blocks the client until one of the keys is added with type `type`; then the handler runs again with the
  * same argv (in an order that serves first who came first) and may block again, which keeps its place and its
  * deadline. `timeout_ms` 0 = for ever; a timeout replies as told. False when the client may not block (MULTI,
  * script): the handler then replies what it replies on timeout. */
-bool key_block(redis_call_t *call, const bytes_t *keys, size_t key_count, redis_type_t type,
-               int64_t timeout_ms, redis_block_timeout_t on_timeout) MUST_CHECK;
+bool key_block(redis_call_t *call, const bytes_t *keys, size_t key_count, redis_type_t type, int64_t timeout_ms,
+               redis_block_timeout_t on_timeout) MUST_CHECK;
 
-/* ---- SCAN and its kin
- * ------------------------------------------------------------------------------------------ */
+/* ---- SCAN and its kin ------------------------------------------------------------------------------------------------ */
 
 typedef struct scan_options {
     uint64_t cursor;

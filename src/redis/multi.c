@@ -19,16 +19,14 @@ typedef struct watch {
     bool expired; /* was so already when it was watched */
 } watch_t;
 
-/* ---- watching
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- watching -------------------------------------------------------------------------------------------------------- */
 
 static void watch(redis_call_t *call, bytes_t name)
 {
     redis_client_t *c = call->client;
     watch_key_t *key = map_get(&call->db->watched, name);
     LIST_EACH(&c->watches, old, watch_t, client_node)
-    if (old->key == key) return;
+        if (old->key == key) return;
     if (key == NULL) {
         key = mem_zalloc(sizeof(*key));
         key->db = call->db;
@@ -69,8 +67,7 @@ void multi__touch(redis_db_t *db, bytes_t name)
 {
     watch_key_t *key = db->watched.count ? map_get(&db->watched, name) : NULL;
     if (key == NULL) return;
-    LIST_EACH(&key->watchers, w, watch_t, key_node)
-    {
+    LIST_EACH(&key->watchers, w, watch_t, key_node) {
         /* A key that had expired before it was watched and is now collected has not changed for its watcher.
          */
         if (w->expired && db__find(db, name) == NULL) {
@@ -82,8 +79,7 @@ void multi__touch(redis_db_t *db, bytes_t name)
 }
 
 /* A watcher's key `before` is about to become `after` (NULL = absent). What is expired counts as absent. */
-static void replace_watched(watch_t *w, const redis_entry_t *before, const redis_entry_t *after,
-                            int64_t now_ms)
+static void replace_watched(watch_t *w, const redis_entry_t *before, const redis_entry_t *after, int64_t now_ms)
 {
     bool after_stale = after && entry_is_expired(after, now_ms);
     if (before == NULL && after == NULL) return;
@@ -112,17 +108,14 @@ void multi__touch_all(redis_db_t *db, redis_db_t *replaced_by)
 
 static bool watched_key_expired(redis_client_t *c, int64_t now_ms)
 {
-    LIST_EACH(&c->watches, w, watch_t, client_node)
-    {
+    LIST_EACH(&c->watches, w, watch_t, client_node) {
         redis_entry_t *e = w->expired ? NULL : db__find(w->key->db, w->key->name);
         if (e && entry_is_expired(e, now_ms)) return true;
     }
     return false;
 }
 
-/* ---- the queue
- * -------------------------------------------------------------------------------------------------------------
- */
+/* ---- the queue ------------------------------------------------------------------------------------------------------- */
 
 void multi__queue(redis_client_t *c, const redis_command_t *command, int argc, const bytes_t *argv)
 {
@@ -175,18 +168,15 @@ static bool queue_may_run(redis_call_t *call)
         for (const char *s = c->queue[i]->command->full_name; s[n] && n < sizeof(name) - 1; n++)
             name[n] = (char)toupper(s[n]);
         name[n] = '\0';
-        snprintf(text, sizeof(text),
-                 "EXECABORT Transaction discarded because of: command %zu of %zu (%s): %.380s", i + 1, c->queue_len,
-                 name, problem);
+        snprintf(text, sizeof(text), "EXECABORT Transaction discarded because of: command %zu of %zu (%s): %.380s",
+                 i + 1, c->queue_len, name, problem);
         reply_error(c, text);
         return false;
     }
     return true;
 }
 
-/* ---- commands
- * ----------------------------------------------------------------------------------------------------------------
- */
+/* ---- commands -------------------------------------------------------------------------------------------------------- */
 
 void redis_cmd_multi(redis_call_t *call)
 {

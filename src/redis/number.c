@@ -105,14 +105,12 @@ size_t format_double(char *out, double v)
     return (size_t)negative + place_point(out + negative, digits, count, k);
 }
 
-/* ---- text to numbers
- * ------------------------------------------------------------------------------------------------- */
+/* ---- text to numbers ------------------------------------------------------------------------------------------------- */
 
 /* Decimals of up to 15 digits without an exponent are exact as integer over a power of ten. */
 static bool parse_short_decimal(bytes_t text, double *ret)
 {
-    static const double tens[] = {1,   1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
-                                  1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    static const double tens[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
     size_t i = 0, digits = 0, decimals = 0;
     bool negative = text.len && text.ptr[0] == '-', point = false;
     uint64_t v = 0;
@@ -200,8 +198,7 @@ bool arg_i64_in(redis_call_t *call, int i, int64_t min, int64_t max, const char 
     else if (min == 0)
         reply_error(call->client, "ERR value is out of range, must be positive");
     else
-        reply_errorf(call->client, "ERR value is out of range, value must between %" PRId64 " and %" PRId64,
-                     min, max);
+        reply_errorf(call->client, "ERR value is out of range, value must between %" PRId64 " and %" PRId64, min, max);
     return false;
 }
 

@@ -16,9 +16,7 @@ typedef enum { KIND_CHANNEL, KIND_PATTERN, KIND_SHARD, KIND_COUNT } kind_t;
 
 static map_t *all_of(redis_t *redis, kind_t kind)
 {
-    return kind == KIND_CHANNEL   ? &redis->channels
-           : kind == KIND_PATTERN ? &redis->patterns
-                                  : &redis->shard_channels;
+    return kind == KIND_CHANNEL ? &redis->channels : kind == KIND_PATTERN ? &redis->patterns : &redis->shard_channels;
 }
 
 static map_t *mine_of(redis_client_t *c, kind_t kind)
@@ -26,13 +24,9 @@ static map_t *mine_of(redis_client_t *c, kind_t kind)
     return kind == KIND_CHANNEL ? &c->channels : kind == KIND_PATTERN ? &c->patterns : &c->shard_channels;
 }
 
-size_t pubsub__subscriptions(const redis_client_t *c)
-{
-    return c->channels.count + c->patterns.count;
-}
+size_t pubsub__subscriptions(const redis_client_t *c) { return c->channels.count + c->patterns.count; }
 
-/* ---- joining and leaving
- * ------------------------------------------------------------------------------------------------ */
+/* ---- joining and leaving --------------------------------------------------------------------------------------------- */
 
 static bool join(redis_client_t *c, kind_t kind, bytes_t name)
 {
@@ -97,9 +91,7 @@ void pubsub__forget(redis_client_t *c)
     update_flag(c);
 }
 
-/* ---- messages
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* ---- messages -------------------------------------------------------------------------------------------------------- */
 
 /* A subscriber that does not read is closed rather than remembered without limit. */
 bool pubsub__may_receive(redis_client_t *c)
@@ -162,8 +154,7 @@ void pubsub__give_own(redis_client_t *c)
     buf_deinit(&c->pushed_to_self);
 }
 
-static size_t deliver(const channel_t *ch, const char *kind, const bytes_t *pattern, bytes_t name,
-                      bytes_t message)
+static size_t deliver(const channel_t *ch, const char *kind, const bytes_t *pattern, bytes_t name, bytes_t message)
 {
     for (size_t i = 0; i < ch->count; i++) {
         redis_client_t *c = ch->clients[i];
@@ -187,23 +178,19 @@ size_t pubsub__publish(redis_t *redis, bytes_t name, bytes_t message, bool shard
     size_t cursor = 0;
     map_entry_t *m;
     while ((m = map_next(&redis->patterns, &cursor)))
-        if (glob_match(m->key, name, false))
-            receivers += deliver(m->value, "pmessage", &m->key, name, message);
+        if (glob_match(m->key, name, false)) receivers += deliver(m->value, "pmessage", &m->key, name, message);
     return receivers;
 }
 
-/* ---- keyspace events
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- keyspace events ------------------------------------------------------------------------------------------------- */
 
 static const struct {
     char letter;
     uint32_t bit;
 } letters[] = {
-    {'g', NOTIFY_GENERIC},  {'$', NOTIFY_STRING}, {'l', NOTIFY_LIST},     {'s', NOTIFY_SET},
-    {'h', NOTIFY_HASH},     {'z', NOTIFY_ZSET},   {'x', NOTIFY_EXPIRED},  {'e', NOTIFY_EVICTED},
-    {'t', NOTIFY_STREAM},   {'d', NOTIFY_MODULE}, {'K', NOTIFY_KEYSPACE}, {'E', NOTIFY_KEYEVENT},
-    {'m', NOTIFY_KEY_MISS}, {'n', NOTIFY_NEW},
+    {'g', NOTIFY_GENERIC},  {'$', NOTIFY_STRING},   {'l', NOTIFY_LIST},     {'s', NOTIFY_SET},    {'h', NOTIFY_HASH},
+    {'z', NOTIFY_ZSET},     {'x', NOTIFY_EXPIRED},  {'e', NOTIFY_EVICTED},  {'t', NOTIFY_STREAM}, {'d', NOTIFY_MODULE},
+    {'K', NOTIFY_KEYSPACE}, {'E', NOTIFY_KEYEVENT}, {'m', NOTIFY_KEY_MISS}, {'n', NOTIFY_NEW},
 };
 
 uint32_t notify__parse(const char *text, bool *ret_ok)
@@ -251,9 +238,7 @@ void notify__event(redis_db_t *db, uint32_t event_class, const char *event, byte
     buf_deinit(&name);
 }
 
-/* ---- commands
- * --------------------------------------------------------------------------------------------------------------------
- */
+/* ---- commands -------------------------------------------------------------------------------------------------------- */
 
 static void tell(redis_client_t *c, const char *what, bytes_t name, size_t count)
 {
@@ -310,30 +295,12 @@ static void unsubscribe(redis_call_t *call, kind_t kind, const char *what)
     update_flag(c);
 }
 
-void redis_cmd_subscribe(redis_call_t *call)
-{
-    subscribe(call, KIND_CHANNEL, "subscribe");
-}
-void redis_cmd_psubscribe(redis_call_t *call)
-{
-    subscribe(call, KIND_PATTERN, "psubscribe");
-}
-void redis_cmd_ssubscribe(redis_call_t *call)
-{
-    subscribe(call, KIND_SHARD, "ssubscribe");
-}
-void redis_cmd_unsubscribe(redis_call_t *call)
-{
-    unsubscribe(call, KIND_CHANNEL, "unsubscribe");
-}
-void redis_cmd_punsubscribe(redis_call_t *call)
-{
-    unsubscribe(call, KIND_PATTERN, "punsubscribe");
-}
-void redis_cmd_sunsubscribe(redis_call_t *call)
-{
-    unsubscribe(call, KIND_SHARD, "sunsubscribe");
-}
+void redis_cmd_subscribe(redis_call_t *call) { subscribe(call, KIND_CHANNEL, "subscribe"); }
+void redis_cmd_psubscribe(redis_call_t *call) { subscribe(call, KIND_PATTERN, "psubscribe"); }
+void redis_cmd_ssubscribe(redis_call_t *call) { subscribe(call, KIND_SHARD, "ssubscribe"); }
+void redis_cmd_unsubscribe(redis_call_t *call) { unsubscribe(call, KIND_CHANNEL, "unsubscribe"); }
+void redis_cmd_punsubscribe(redis_call_t *call) { unsubscribe(call, KIND_PATTERN, "punsubscribe"); }
+void redis_cmd_sunsubscribe(redis_call_t *call) { unsubscribe(call, KIND_SHARD, "sunsubscribe"); }
 
 void redis_cmd_publish(redis_call_t *call)
 {
@@ -368,23 +335,8 @@ static void count_subscribers(redis_call_t *call, const map_t *all)
     }
 }
 
-void redis_cmd_pubsub_channels(redis_call_t *call)
-{
-    list_channels(call, &call->redis->channels);
-}
-void redis_cmd_pubsub_shardchannels(redis_call_t *call)
-{
-    list_channels(call, &call->redis->shard_channels);
-}
-void redis_cmd_pubsub_numsub(redis_call_t *call)
-{
-    count_subscribers(call, &call->redis->channels);
-}
-void redis_cmd_pubsub_shardnumsub(redis_call_t *call)
-{
-    count_subscribers(call, &call->redis->shard_channels);
-}
-void redis_cmd_pubsub_numpat(redis_call_t *call)
-{
-    reply_int(call->client, (int64_t)call->redis->patterns.count);
-}
+void redis_cmd_pubsub_channels(redis_call_t *call) { list_channels(call, &call->redis->channels); }
+void redis_cmd_pubsub_shardchannels(redis_call_t *call) { list_channels(call, &call->redis->shard_channels); }
+void redis_cmd_pubsub_numsub(redis_call_t *call) { count_subscribers(call, &call->redis->channels); }
+void redis_cmd_pubsub_shardnumsub(redis_call_t *call) { count_subscribers(call, &call->redis->shard_channels); }
+void redis_cmd_pubsub_numpat(redis_call_t *call) { reply_int(call->client, (int64_t)call->redis->patterns.count); }

@@ -11,9 +11,9 @@
 #include <stdio.h>
 
 #define HZ_MAX             500
-#define CLIENTS_PER_TURN   200   /* dynamic-hz: more clients than this make more turns */
+#define CLIENTS_PER_TURN   200 /* dynamic-hz: more clients than this make more turns */
 #define SAMPLE_MS          100
-#define EXPIRE_TIME_SHARE  4     /* a quarter of the time between two turns of the cron */
+#define EXPIRE_TIME_SHARE  4 /* a quarter of the time between two turns of the cron */
 #define TABLE_MOVE_BUCKETS 4000
 
 /* xoroshiro128+: fast, and seeded through the one door. */
@@ -26,9 +26,7 @@ uint64_t redis_random(redis_t *redis)
     return sum;
 }
 
-/* ---- the cron
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* ---- the cron -------------------------------------------------------------------------------------------------------- */
 
 static void sample_rates(redis_t *redis)
 {
@@ -69,21 +67,17 @@ static void end_pause(redis_t *redis)
     redis->pause_all = false;
     redis__update_gate(redis);
     LIST_EACH(&redis->clients, c, redis_client_t, node)
-    if (c->flags & CLIENT_PAUSED) client__resume(c);
+        if (c->flags & CLIENT_PAUSED) client__resume(c);
 }
 
-void redis__end_pause(redis_t *redis)
-{
-    end_pause(redis);
-}
+void redis__end_pause(redis_t *redis) { end_pause(redis); }
 
 static void close_idle(redis_t *redis)
 {
     int64_t bound_ms = (int64_t)redis->config->timeout_s * 1000;
     if (bound_ms == 0) return;
     LIST_EACH(&redis->clients, c, redis_client_t, node)
-    if (!(c->flags & (CLIENT_BLOCKED | CLIENT_PUBSUB)) && redis->now_ms - c->active_ms > bound_ms)
-        client__close(c);
+        if (!(c->flags & (CLIENT_BLOCKED | CLIENT_PUBSUB)) && redis->now_ms - c->active_ms > bound_ms) client__close(c);
 }
 
 static void each_second(redis_t *redis)
@@ -119,9 +113,7 @@ void redis__update_loglevel(redis_t *redis)
     slog_set_level(levels[redis->config->loglevel]);
 }
 
-/* ---- life
- * ----------------------------------------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------------------------------ */
 
 static void make_run_id(redis_t *redis)
 {
@@ -201,8 +193,7 @@ void redis_stop(redis_t *redis)
 void redis_free(redis_t *redis)
 {
     redis_stop(redis);
-    LIST_EACH(&redis->clients, c, redis_client_t, node)
-    {
+    LIST_EACH(&redis->clients, c, redis_client_t, node) {
         net_conn_t *conn = c->conn;
         client__free(c);
         net_conn_set_user(conn, NULL);
@@ -265,8 +256,7 @@ redis_stats_t redis_stats(const redis_t *redis)
     return s;
 }
 
-/* ---- without a connection
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- without a connection -------------------------------------------------------------------------------------------- */
 
 redis_call_t exec__internal_call(redis_t *redis, redis_db_t *db)
 {

@@ -11,8 +11,7 @@
 typedef struct redis redis_t;
 typedef struct redis_config redis_config_t;
 
-/* ---- configuration: redis.conf's directives
- * ----------------------------------------------------------------------- */
+/* ---- configuration: redis.conf's directives -------------------------------------------------------------------------- */
 
 redis_config_t *redis_config_new(void); /* the defaults */
 void redis_config_free(redis_config_t *config);
@@ -20,9 +19,7 @@ void redis_config_free(redis_config_t *config);
 int redis_configure(redis_config_t *config, const char *name, const char *value, char *err,
                     size_t err_bytes) MUST_CHECK;
 
-/* ---- life
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------------------------------ */
 
 /* Takes `config`. Files live under `data_dir` (made when missing). */
 redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, redis_config_t *config);
@@ -39,8 +36,8 @@ const char *redis_durability(const redis_t *redis);
 const net_service_t *redis_net_service(void);
 
 typedef struct redis_stats {
-    uint64_t keys, commands, connections, clients, blocked_clients, keyspace_hits, keyspace_misses,
-        expired_keys, evicted_keys, aof_bytes, aof_rewrites;
+    uint64_t keys, commands, connections, clients, blocked_clients, keyspace_hits, keyspace_misses, expired_keys,
+        evicted_keys, aof_bytes, aof_rewrites;
     size_t memory_bytes;
 } redis_stats_t;
 redis_stats_t redis_stats(const redis_t *redis);
@@ -48,8 +45,7 @@ redis_stats_t redis_stats(const redis_t *redis);
 /* Runs one inline command without a connection and appends its RESP2 reply: tests and tools. */
 void redis_execute(redis_t *redis, const bytes_t *argv, int argc, buf_t *reply);
 
-/* ---- commands from outside (the bridge)
- * -------------------------------------------------------------------------------- */
+/* ---- commands from outside (the bridge) ------------------------------------------------------------------------------ */
 
 /* A command in the making. Either it is answered at once with redis_reply_*, or redis_async makes the client
  * wait until redis_async_done. */

@@ -112,8 +112,7 @@ static void test_commands_reply_as_redis_does(void **state)
         {"PERSIST e", ":1\r\n"},
         {"TTL e", ":-1\r\n"},
         {"TTL absent", ":-2\r\n"},
-        {"EXPIRE e 10 NX XX",
-         "-ERR NX and XX, GT or LT options at the same time are not compatible\r\n"},
+        {"EXPIRE e 10 NX XX", "-ERR NX and XX, GT or LT options at the same time are not compatible\r\n"},
         {"RENAME absent x", "-ERR no such key\r\n"},
         {"COPY n n2", ":1\r\n"},
         {"MOVE n2 1", ":1\r\n"},
@@ -256,7 +255,8 @@ static void test_truncated_tail_is_cut(void **state)
     stop(&m);
     io_loop_t *loop = sim_node_loop(m.node);
     io_file_t *file;
-    assert_int_equal(io_file_open(loop, "/data/redis/appendonlydir/appendonly.aof.1.incr.aof", IO_FILE_WRITE, &file), 0);
+    assert_int_equal(io_file_open(loop, "/data/redis/appendonlydir/appendonly.aof.1.incr.aof", IO_FILE_WRITE, &file),
+                     0);
     uint64_t bytes;
     assert_int_equal(io_file_size(file, &bytes), 0);
     static const char tail[] = "*1\r\n$5\r\nMULTI\r\n*3\r\n$3\r\nSET\r\n$1\r\nb\r\n$1\r\n2\r\n*1\r\n$4\r\nEX";
@@ -332,9 +332,11 @@ static ssize_t on_replies(net_conn_t *conn, uint8_t *data, size_t len)
     return (ssize_t)len;
 }
 
-static const net_service_t caller_service = {
-    .name = "caller", .on_open = on_open, .on_data = on_replies, .on_close = on_close,
-    .limits = {.in_bytes_max = MIB(1), .out_bytes_high = MIB(1)}};
+static const net_service_t caller_service = {.name = "caller",
+                                             .on_open = on_open,
+                                             .on_data = on_replies,
+                                             .on_close = on_close,
+                                             .limits = {.in_bytes_max = MIB(1), .out_bytes_high = MIB(1)}};
 
 /* Ends the server's process, not its machine, at some time in the middle of pipelines: each write whose reply came must
  * be in the file, although nothing was synced. */
@@ -378,7 +380,8 @@ static void test_a_new_file_begins_with_a_base(void **state)
     uint8_t *text;
     size_t bytes;
     assert_int_equal(io_read_whole(sim_node_loop(m.node), "/data/redis/appendonlydir/appendonly.aof.manifest", KIB(4),
-                                   &text, &bytes), 0);
+                                   &text, &bytes),
+                     0);
     assert_string_equal((const char *)text, expected);
     mem_free(text);
     machine_free(&m);

@@ -8,9 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* ---- room
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- room ------------------------------------------------------------------------------------------------------------ */
 
 static bool is_silent(const redis_client_t *c)
 {
@@ -81,12 +79,10 @@ void client__flush(redis_client_t *c)
 
 void client__flush_all(redis_t *redis)
 {
-    while (!list_empty(&redis->writing))
-        client__flush(CONTAINER_OF(redis->writing.next, redis_client_t, writing_node));
+    while (!list_empty(&redis->writing)) client__flush(CONTAINER_OF(redis->writing.next, redis_client_t, writing_node));
 }
 
-/* ---- headers and numbers
- * ------------------------------------------------------------------------------------------- */
+/* ---- headers and numbers --------------------------------------------------------------------------------------------- */
 
 static inline void put_number_line(redis_client_t *c, char kind, int64_t v)
 {
@@ -114,26 +110,11 @@ static void put_line(redis_client_t *c, char kind, const void *text, size_t len)
 
 #define PUT_LITERAL(c, text) out_bytes((c), text, sizeof(text) - 1)
 
-void reply_raw(redis_client_t *c, const void *resp, size_t len)
-{
-    out_bytes(c, resp, len);
-}
-void reply_ok(redis_client_t *c)
-{
-    PUT_LITERAL(c, "+OK\r\n");
-}
-void reply_simple(redis_client_t *c, const char *text)
-{
-    put_line(c, '+', text, strlen(text));
-}
-void reply_int(redis_client_t *c, int64_t v)
-{
-    put_number_line(c, ':', v);
-}
-void reply_array(redis_client_t *c, size_t n)
-{
-    put_number_line(c, '*', (int64_t)n);
-}
+void reply_raw(redis_client_t *c, const void *resp, size_t len) { out_bytes(c, resp, len); }
+void reply_ok(redis_client_t *c) { PUT_LITERAL(c, "+OK\r\n"); }
+void reply_simple(redis_client_t *c, const char *text) { put_line(c, '+', text, strlen(text)); }
+void reply_int(redis_client_t *c, int64_t v) { put_number_line(c, ':', v); }
+void reply_array(redis_client_t *c, size_t n) { put_number_line(c, '*', (int64_t)n); }
 void reply_map(redis_client_t *c, size_t pairs)
 {
     if (c->resp == 3)
@@ -141,17 +122,10 @@ void reply_map(redis_client_t *c, size_t pairs)
     else
         put_number_line(c, '*', (int64_t)pairs * 2);
 }
-void reply_set(redis_client_t *c, size_t n)
-{
-    put_number_line(c, c->resp == 3 ? '~' : '*', (int64_t)n);
-}
-void reply_push(redis_client_t *c, size_t n)
-{
-    put_number_line(c, c->resp == 3 ? '>' : '*', (int64_t)n);
-}
+void reply_set(redis_client_t *c, size_t n) { put_number_line(c, c->resp == 3 ? '~' : '*', (int64_t)n); }
+void reply_push(redis_client_t *c, size_t n) { put_number_line(c, c->resp == 3 ? '>' : '*', (int64_t)n); }
 
-/* ---- strings
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- strings --------------------------------------------------------------------------------------------------------- */
 
 void reply_bulk(redis_client_t *c, bytes_t b)
 {
@@ -174,10 +148,7 @@ void reply_bulk(redis_client_t *c, bytes_t b)
     c->out = p;
 }
 
-void reply_bulk_str(redis_client_t *c, const char *s)
-{
-    reply_bulk(c, bytes_str(s));
-}
+void reply_bulk_str(redis_client_t *c, const char *s) { reply_bulk(c, bytes_str(s)); }
 
 void reply_bulk_i64(redis_client_t *c, int64_t v)
 {
@@ -208,8 +179,7 @@ void reply_verbatim(redis_client_t *c, const char *ext3, bytes_t text)
     PUT_LITERAL(c, "\r\n");
 }
 
-/* ---- the other scalars
- * ------------------------------------------------------------------------------------------------ */
+/* ---- the other scalars ----------------------------------------------------------------------------------------------- */
 
 void reply_null(redis_client_t *c)
 {
@@ -253,8 +223,7 @@ void reply_bignum(redis_client_t *c, const char *digits)
         reply_bulk_str(c, digits);
 }
 
-/* ---- errors
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- errors ---------------------------------------------------------------------------------------------------------- */
 
 /* A line break inside would end the reply early; what a client sent may be in the text. */
 static void put_error(redis_client_t *c, char *text, size_t len)
@@ -288,34 +257,15 @@ void reply_error_wrong_type(redis_client_t *c)
 {
     reply_error(c, "WRONGTYPE Operation against a key holding the wrong kind of value");
 }
-void reply_error_syntax(redis_client_t *c)
-{
-    reply_error(c, "ERR syntax error");
-}
-void reply_error_not_integer(redis_client_t *c)
-{
-    reply_error(c, "ERR value is not an integer or out of range");
-}
-void reply_error_not_float(redis_client_t *c)
-{
-    reply_error(c, "ERR value is not a valid float");
-}
-void reply_error_out_of_range(redis_client_t *c)
-{
-    reply_error(c, "ERR index out of range");
-}
-void reply_error_no_such_key(redis_client_t *c)
-{
-    reply_error(c, "ERR no such key");
-}
+void reply_error_syntax(redis_client_t *c) { reply_error(c, "ERR syntax error"); }
+void reply_error_not_integer(redis_client_t *c) { reply_error(c, "ERR value is not an integer or out of range"); }
+void reply_error_not_float(redis_client_t *c) { reply_error(c, "ERR value is not a valid float"); }
+void reply_error_out_of_range(redis_client_t *c) { reply_error(c, "ERR index out of range"); }
+void reply_error_no_such_key(redis_client_t *c) { reply_error(c, "ERR no such key"); }
 
-int redis_client_resp(const redis_client_t *c)
-{
-    return c->resp;
-}
+int redis_client_resp(const redis_client_t *c) { return c->resp; }
 
-/* ---- lengths known at the end
- * ------------------------------------------------------------------------------------------ */
+/* ---- lengths known at the end ---------------------------------------------------------------------------------------- */
 
 /* While one is open, replies go to c->deferred, so that its header can be put before them. */
 reply_deferred_t reply_deferred_begin(redis_client_t *c)
@@ -354,10 +304,7 @@ static void close_deferred(redis_client_t *c, reply_deferred_t d, char kind, siz
     c->deferred_depth--;
 }
 
-void reply_deferred_array(redis_client_t *c, reply_deferred_t d, size_t n)
-{
-    close_deferred(c, d, '*', n);
-}
+void reply_deferred_array(redis_client_t *c, reply_deferred_t d, size_t n) { close_deferred(c, d, '*', n); }
 void reply_deferred_map(redis_client_t *c, reply_deferred_t d, size_t pairs)
 {
     close_deferred(c, d, c->resp == 3 ? '%' : '*', c->resp == 3 ? pairs : pairs * 2);

@@ -11,8 +11,7 @@ typedef struct redis_client redis_client_t;
 
 void reply_ok(redis_client_t *c);                       /* +OK */
 void reply_simple(redis_client_t *c, const char *text); /* +text */
-void reply_error(redis_client_t *c,
-                 const char *text); /* -text; begins with its code: "ERR ...", "NOSCRIPT ..." */
+void reply_error(redis_client_t *c, const char *text);  /* -text; begins with its code: "ERR ...", "NOSCRIPT ..." */
 void reply_errorf(redis_client_t *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void reply_error_wrong_type(redis_client_t *c);   /* WRONGTYPE Operation against ... */
 void reply_error_syntax(redis_client_t *c);       /* ERR syntax error */

@@ -18,9 +18,9 @@
 
 #include <stdio.h>
 
-#define TURN_NS          5000000 /* a paused script's turn, before the others get theirs */
-#define VERSION_NUM      0x00070204 /* of REDIS_VERSION */
-#define ERROR_BYTES_MAX  256 /* of a command's error that are compared with the script's */
+#define TURN_NS         5000000    /* a paused script's turn, before the others get theirs */
+#define VERSION_NUM     0x00070204 /* of REDIS_VERSION */
+#define ERROR_BYTES_MAX 256        /* of a command's error that are compared with the script's */
 
 struct scripts {
     redis_t *redis;
@@ -35,7 +35,7 @@ struct scripts {
     bool may_pause;
     int64_t now_ms; /* one time for the whole script */
     uint64_t started_ns, turn_ns, ran_ns;
-    uint64_t first_ns; /* of ran_ns, before the first pause: in the statistics already */
+    uint64_t first_ns;                /* of ran_ns, before the first pause: in the statistics already */
     char last_error[ERROR_BYTES_MAX]; /* of a command: counted already */
     size_t last_error_len;
     buf_t result;
@@ -45,9 +45,7 @@ struct scripts {
     io_timer_t timer;
 };
 
-/* ---- commands of scripts
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- commands of scripts --------------------------------------------------------------------------------------------- */
 
 /* Why the command may not run; NULL = it may. Once a script has written it must be able to end its work. */
 static const char *refusal(scripts_t *s, const redis_command_t *command, int argc, char *text, size_t text_bytes)
@@ -55,7 +53,8 @@ static const char *refusal(scripts_t *s, const redis_command_t *command, int arg
     redis_t *redis = s->redis;
     if (command == NULL) return "ERR Unknown command called from script";
     if (!command__arity_fits(command, argc)) return "ERR Wrong number of args calling command from script";
-    if (command->flags & CMD_NOSCRIPT && !redis->scripts_unchecked) return "ERR This Redis command is not allowed from script";
+    if (command->flags & CMD_NOSCRIPT && !redis->scripts_unchecked)
+        return "ERR This Redis command is not allowed from script";
     if (s->read_only && command->flags & (CMD_WRITE | CMD_MAY_REPLICATE))
         return "ERR Write commands are not allowed from read-only scripts.";
     if (s->wrote || s->call_flags & CALL_LOADING) return NULL;
@@ -124,9 +123,7 @@ static int on_check(void *user, const bytes_t *argv, int argc)
     return command && command__resolve(command, argc, argv) ? 1 : -1;
 }
 
-/* ---- life
- * --------------------------------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------------------------------ */
 
 static void on_turn(io_timer_t *timer);
 
@@ -152,10 +149,7 @@ static scripts_t *need(redis_t *redis)
     return s;
 }
 
-script_engine_t *scripts__engine(redis_t *redis)
-{
-    return need(redis)->engine;
-}
+script_engine_t *scripts__engine(redis_t *redis) { return need(redis)->engine; }
 
 /* The clients are gone already: one that waits for a paused script is only forgotten. */
 void scripts__free(redis_t *redis)
@@ -186,9 +180,7 @@ scripts_info_t scripts__info(const redis_t *redis)
     };
 }
 
-/* ---- a run
- * -------------------------------------------------------------------------------------------------------------
- */
+/* ---- a run ----------------------------------------------------------------------------------------------------------- */
 
 /* What a script that declares its flags is refused before it begins. */
 static const char *declared_refusal(redis_call_t *call, const script_job_t *job, bool out_of_memory)
@@ -282,9 +274,7 @@ void scripts__run(redis_call_t *call, const script_job_t *job)
     deliver(s, c, &c->failed);
 }
 
-/* ---- a paused run
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- a paused run ---------------------------------------------------------------------------------------------------- */
 
 static void finish(scripts_t *s)
 {

@@ -90,10 +90,7 @@ void redis_cmd_slowlog_reset(redis_call_t *call)
     reply_ok(call->client);
 }
 
-void redis_cmd_slowlog_len(redis_call_t *call)
-{
-    reply_int(call->client, call->redis->slowlog->count);
-}
+void redis_cmd_slowlog_len(redis_call_t *call) { reply_int(call->client, call->redis->slowlog->count); }
 
 void redis_cmd_slowlog_get(redis_call_t *call)
 {
@@ -104,13 +101,11 @@ void redis_cmd_slowlog_get(redis_call_t *call)
         reply_error_syntax(c);
         return;
     }
-    if (call->argc == 3 &&
-        !arg_i64_in(call, 2, -1, INT64_MAX, "ERR count should be greater than or equal to -1", &n))
+    if (call->argc == 3 && !arg_i64_in(call, 2, -1, INT64_MAX, "ERR count should be greater than or equal to -1", &n))
         return;
     if (n == -1 || n > log->count) n = log->count;
     reply_array(c, (size_t)n);
-    LIST_EACH(&log->entries, s, slow_t, node)
-    {
+    LIST_EACH(&log->entries, s, slow_t, node) {
         if (n-- == 0) break;
         reply_array(c, 6);
         reply_int(c, (int64_t)s->id);

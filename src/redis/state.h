@@ -38,8 +38,7 @@ struct redis_db {
     int64_t ttl_average_ms;
 };
 
-/* ---- clients
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- clients --------------------------------------------------------------------------------------------------------- */
 
 enum {
     CLIENT_NEED_AUTH = 1 << 0,
@@ -60,8 +59,8 @@ enum {
     CLIENT_CLOSE_AFTER = 1 << 15, /* CLIENT KILL of itself */
     CLIENT_MONITOR = 1 << 16,
     /* Any of these takes a command off the fast way. */
-    CLIENT_SLOW_WAY = CLIENT_NEED_AUTH | CLIENT_MULTI | CLIENT_PUBSUB | CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP |
-                      CLIENT_REPLY_SKIP_NEXT,
+    CLIENT_SLOW_WAY =
+        CLIENT_NEED_AUTH | CLIENT_MULTI | CLIENT_PUBSUB | CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT,
 };
 
 /* A command kept for later: MULTI's queue, a blocked client. One allocation. */
@@ -87,7 +86,7 @@ struct redis_client {
     buf_t *sink;      /* internal: where replies go; NULL = nowhere */
     buf_t deferred;   /* what follows an open deferred length */
     list_t writing_node;
-    list_t node; /* redis->clients */
+    list_t node;         /* redis->clients */
     list_t monitor_node; /* redis->monitors, if CLIENT_MONITOR */
     uint64_t id;
     resp_resume_t resume;
@@ -105,8 +104,7 @@ struct redis_client {
     uint64_t commands, in_bytes, out_bytes;
 };
 
-/* ---- the server
- * -------------------------------------------------------------------------------------------------- */
+/* ---- the server ------------------------------------------------------------------------------------------------------ */
 
 typedef struct command_stats {
     uint64_t calls, usec, rejected, failed;
@@ -114,8 +112,7 @@ typedef struct command_stats {
 
 typedef struct redis_stats_counters {
     uint64_t connections, commands, keyspace_hits, keyspace_misses, expired_keys, evicted_keys, error_replies,
-        rejected_connections, slow_expire_cycles, expired_time_capped, net_in_bytes, net_out_bytes,
-        unexpected_errors;
+        rejected_connections, slow_expire_cycles, expired_time_capped, net_in_bytes, net_out_bytes, unexpected_errors;
     double expired_stale_percent;
 } redis_stats_counters_t;
 
@@ -181,14 +178,14 @@ struct redis {
     uint64_t ops_samples[16], in_samples[16], out_samples[16]; /* a second's worth of each */
     uint64_t sample_count, ops_last_count, in_last_bytes, out_last_bytes;
     int64_t ops_last_ms, second_ms;
-    uint32_t hz; /* in force: hz, or more of it with many clients (dynamic-hz) */
+    uint32_t hz;                                     /* in force: hz, or more of it with many clients (dynamic-hz) */
     size_t memory_peak, memory_used, memory_startup; /* used: as of the last cron */
     int64_t attack_logged_ms;
     slowlog_t *slowlog;
     aof_t *aof;
-    scripts_t *scripts; /* NULL until the first script */
+    scripts_t *scripts;     /* NULL until the first script */
     bool scripts_unchecked; /* DEBUG SET-DISABLE-DENY-SCRIPTS: tests call noscript commands from scripts */
-    bool script_busy;   /* one has paused: others are told BUSY */
+    bool script_busy;       /* one has paused: others are told BUSY */
     redis_client_t *nobody; /* in whose name expiry and eviction act */
     char *data_dir;
     char run_id[41];
@@ -206,8 +203,7 @@ void redis__update_gate(redis_t *redis);
 void redis__end_pause(redis_t *redis);
 void redis__update_loglevel(redis_t *redis);
 
-/* ---- client.c
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- client.c -------------------------------------------------------------------------------------------------------- */
 
 redis_client_t *client__new(redis_t *redis, net_conn_t *conn);
 void client__free(redis_client_t *c);
@@ -227,8 +223,7 @@ void client__update_keepalive(redis_t *redis);
 bool client__name_is_valid(bytes_t name);
 void client__set_name(redis_client_t *c, bytes_t name);
 
-/* ---- exec.c
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- exec.c ---------------------------------------------------------------------------------------------------------- */
 
 const redis_command_t *command__lookup(redis_t *redis, bytes_t name);
 /* The subcommand named by argv[1], or the command itself when it has none; NULL when unknown. */
@@ -253,8 +248,7 @@ void exec__after_event(redis_t *redis);
 /* A call for work outside any command: expiry, eviction. */
 redis_call_t exec__internal_call(redis_t *redis, redis_db_t *db);
 
-/* ---- keyspace.c
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- keyspace.c ------------------------------------------------------------------------------------------------------ */
 
 void db__init(redis_db_t *db, redis_t *redis, int id);
 void db__deinit(redis_db_t *db);
@@ -279,11 +273,9 @@ redis_entry_t *db__move(redis_call_t *call, redis_db_t *from, bytes_t name, redi
 /* Copies an entry to a name that is free, in any database. */
 redis_entry_t *db__add_copy(redis_call_t *call, redis_db_t *to, bytes_t key, const redis_entry_t *from);
 
-/* ---- the others
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- the others ------------------------------------------------------------------------------------------------------ */
 
-void blocking__on_key(redis_call_t *call, redis_db_t *db, bytes_t key,
-                      redis_type_t type); /* a key was added */
+void blocking__on_key(redis_call_t *call, redis_db_t *db, bytes_t key, redis_type_t type); /* a key was added */
 void blocking__serve(redis_t *redis);
 bool blocking__waits(const redis_client_t *c);
 void blocking__forget(redis_client_t *c);

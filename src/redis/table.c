@@ -8,10 +8,7 @@ enum {
     MOVE_EMPTY_MAX = 10,   /* empty buckets skipped in one step */
 };
 
-static size_t bucket_count(const table_t *t, int which)
-{
-    return t->buckets[which] ? (size_t)1 << t->bits[which] : 0;
-}
+static size_t bucket_count(const table_t *t, int which) { return t->buckets[which] ? (size_t)1 << t->bits[which] : 0; }
 
 static table_bucket_t *buckets_new(unsigned bits, void **ret_block)
 {
@@ -52,8 +49,7 @@ static void free_chain(table_t *t, table_bucket_t *top)
 
 static void free_half(table_t *t, int which)
 {
-    for (size_t i = 0; t->chained_buckets && i < bucket_count(t, which); i++)
-        free_chain(t, &t->buckets[which][i]);
+    for (size_t i = 0; t->chained_buckets && i < bucket_count(t, which); i++) free_chain(t, &t->buckets[which][i]);
     mem_free(t->blocks[which]);
     t->buckets[which] = NULL;
     t->blocks[which] = NULL;

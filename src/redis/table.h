@@ -47,25 +47,16 @@ typedef struct table_pos {
 void table_init(table_t *t, uint64_t (*hash_of)(const void *entry));
 /* Frees the buckets; the entries are the caller's (table_each first). */
 void table_deinit(table_t *t);
-static inline size_t table_count(const table_t *t)
-{
-    return t->used[0] + t->used[1];
-}
+static inline size_t table_count(const table_t *t) { return t->used[0] + t->used[1]; }
 size_t table_memory_bytes(const table_t *t);
 
 /* Adds an entry that is known not to be there. */
 void table_insert(table_t *t, uint64_t hash, void *entry);
 /* Takes the entry at `pos` (found with this hash) out of the table. */
 void table_remove(table_t *t, uint64_t hash, table_pos_t pos);
-static inline void *table_at(table_pos_t pos)
-{
-    return pos.bucket->entries[pos.slot];
-}
+static inline void *table_at(table_pos_t pos) { return pos.bucket->entries[pos.slot]; }
 /* Puts another entry with the same key in its place (after a reallocation). */
-static inline void table_replace(table_pos_t pos, void *entry)
-{
-    pos.bucket->entries[pos.slot] = entry;
-}
+static inline void table_replace(table_pos_t pos, void *entry) { pos.bucket->entries[pos.slot] = entry; }
 /* Makes room for `count` entries at once. */
 void table_reserve(table_t *t, size_t count);
 /* Moves up to `buckets` buckets of a resize under way; true while there is more to do. */

@@ -36,20 +36,13 @@ static bool find(table_t *t, const item_t *i, table_pos_t *pos)
 static item_t *make_items(size_t n)
 {
     item_t *items = calloc(n, sizeof(*items));
-    for (size_t i = 0; i < n; i++)
-        items[i].len = (size_t)snprintf(items[i].name, sizeof(items[i].name), "key:%zu", i);
+    for (size_t i = 0; i < n; i++) items[i].len = (size_t)snprintf(items[i].name, sizeof(items[i].name), "key:%zu", i);
     return items;
 }
 
-static void insert(table_t *t, item_t *i)
-{
-    table_insert(t, item_hash(i), i);
-}
+static void insert(table_t *t, item_t *i) { table_insert(t, item_hash(i), i); }
 
-static void see(void *user, void *entry)
-{
-    ((item_t *)entry)->seen++;
-}
+static void see(void *user, void *entry) { ((item_t *)entry)->seen++; }
 
 static uint64_t xorshift(void *user)
 {

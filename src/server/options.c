@@ -25,7 +25,8 @@ const char *options_help(void)
            "  --log-level LEVEL     debug, info, warn or error (default info)\n"
            "  --SECTION.NAME VALUE  any directive of redis.conf, server.properties or zoo.cfg:\n"
            "                        --redis.appendfsync always --kafka.num.partitions 3 --zookeeper.tickTime 2000\n"
-           "  --ready-json          print one JSON line on standard output once all ports are open, and nothing else there\n"
+           "  --ready-json          print one JSON line on standard output once all ports are open, and nothing else "
+           "there\n"
            "  --version             print the version\n"
            "  --help                print this\n";
 }
@@ -39,8 +40,7 @@ static bool known_section(const char *name, size_t len)
 
 static void add_setting(options_t *options, bytes_t section, const char *name, const char *value, const char *origin)
 {
-    options->settings =
-        mem_realloc(options->settings, (options->settings_count + 1) * sizeof(*options->settings));
+    options->settings = mem_realloc(options->settings, (options->settings_count + 1) * sizeof(*options->settings));
     options->settings[options->settings_count++] = (setting_t){
         .section = mem_strndup(section),
         .name = mem_strdup(name),

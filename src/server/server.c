@@ -109,7 +109,8 @@ static int set_wing(server_t *server, server_door_t door, const setting_t *s, ch
     if (why[0])
         snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%.200s: %s", s->origin, why);
     else
-        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%.100s: [%s] has no directive '%.200s'", s->origin, s->section, s->name);
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%.100s: [%s] has no directive '%.200s'", s->origin, s->section,
+                 s->name);
     return err;
 }
 
@@ -236,7 +237,8 @@ static int open_doors(server_t *server, char *error)
     for (int door = 0; door < DOORS_COUNT; door++) {
         uint16_t bound = 0;
         if (!door_on(server, (server_door_t)door)) continue;
-        int err = wings[door]->listen(server->doors[door].wing, server->bind, (uint16_t)server->doors[door].port, &bound);
+        int err =
+            wings[door]->listen(server->doors[door].wing, server->bind, (uint16_t)server->doors[door].port, &bound);
         if (err != 0) {
             explain_listen(server, (server_door_t)door, err, error);
             return err;
@@ -303,8 +305,7 @@ void server_stop(server_t *server)
     if (server->bridge) bridge_free(server->bridge);
     if (server->coord) coord_close(server->coord);
     if (server->net) net_free(server->net);
-    for (int door = 0; door < DOORS_COUNT; door++)
-        wings[door]->deinit(server->doors[door].wing);
+    for (int door = 0; door < DOORS_COUNT; door++) wings[door]->deinit(server->doors[door].wing);
     if (server->loop) io_loop_free(server->loop);
     mem_free(server->coord_dir);
     mem_free(server->data_dir);

@@ -56,7 +56,10 @@ static const char *durability(const void *user)
     return wing->config.force_sync ? "znodes synced before each reply" : "znodes in the page cache (forceSync=no)";
 }
 
-static void metrics(const void *user, buf_t *out) { zookeeper_metrics(((const wing_zookeeper_t *)user)->zookeeper, out); }
+static void metrics(const void *user, buf_t *out)
+{
+    zookeeper_metrics(((const wing_zookeeper_t *)user)->zookeeper, out);
+}
 
 const server__wing_t server__zookeeper = {
     .init = init,

@@ -26,7 +26,8 @@ static void a_record_comes_back_as_it_was_put(void **state)
 
 static void impossible_lengths_are_refused(void **state)
 {
-    static const uint8_t negative[] = {0xff, 0xff, 0xff, 0xfe}, long_one[] = {0, 0, 0, 9, 'a'}, vector[] = {0x7f, 0xff, 0xff, 0xff};
+    static const uint8_t negative[] = {0xff, 0xff, 0xff, 0xfe}, long_one[] = {0, 0, 0, 9, 'a'},
+                         vector[] = {0x7f, 0xff, 0xff, 0xff};
     arena_t arena;
     arena_init(&arena, 1024);
     jute_reader_t r = jute_reader(bytes_of(negative, sizeof(negative)), &arena);

@@ -50,8 +50,7 @@ static bytes_t read_run(kafka_reader_t *r, int64_t len)
 bytes_t kafka_read_string(kafka_reader_t *r, bool compact)
 {
     int64_t len = compact ? (int64_t)kafka_read_uvarint(r) - 1 : kafka_read_int16(r);
-    if (len > INT16_MAX && !r->err)
-        r->err = ERR_INVALID; /* what older versions cannot say, newer ones may not */
+    if (len > INT16_MAX && !r->err) r->err = ERR_INVALID; /* what older versions cannot say, newer ones may not */
     return read_run(r, len);
 }
 
@@ -87,10 +86,7 @@ static void write_uvarlong(buf_t *b, uint64_t v)
     b->len += n;
 }
 
-void kafka_write_uvarint(kafka_writer_t *w, uint32_t v)
-{
-    write_uvarlong(&w->buf, v);
-}
+void kafka_write_uvarint(kafka_writer_t *w, uint32_t v) { write_uvarlong(&w->buf, v); }
 
 void kafka_write_varint(kafka_writer_t *w, int32_t v)
 {
@@ -325,10 +321,7 @@ static void decode_field(decoder_t *d, const kafka_field_t *f, void *message)
         decode_scalar(d, f->type, nullable, at);
 }
 
-static bool in_version(const kafka_field_t *f, int16_t version)
-{
-    return version >= f->since && version <= f->until;
-}
+static bool in_version(const kafka_field_t *f, int16_t version) { return version >= f->since && version <= f->until; }
 
 static const kafka_field_t *find_tag(const kafka_shape_t *shape, uint32_t tag, int16_t version)
 {
@@ -366,8 +359,7 @@ static void decode_struct(decoder_t *d, const kafka_shape_t *shape, void *out)
     if (d->flexible) decode_tags(d, shape, out);
 }
 
-int kafka_decode(kafka_reader_t *r, const kafka_shape_t *shape, int16_t version, arena_t *arena,
-                 void *ret_message)
+int kafka_decode(kafka_reader_t *r, const kafka_shape_t *shape, int16_t version, arena_t *arena, void *ret_message)
 {
     decoder_t d = {r, arena, version, version >= shape->flexible_since};
     decode_struct(&d, shape, ret_message);

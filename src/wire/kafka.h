@@ -27,14 +27,8 @@ typedef struct kafka_uuid {
     uint8_t bytes[16];
 } kafka_uuid_t;
 
-static inline kafka_reader_t kafka_reader(bytes_t data)
-{
-    return (kafka_reader_t){data.ptr, data.ptr + data.len, 0};
-}
-static inline size_t kafka_reader_left(const kafka_reader_t *r)
-{
-    return (size_t)(r->end - r->ptr);
-}
+static inline kafka_reader_t kafka_reader(bytes_t data) { return (kafka_reader_t){data.ptr, data.ptr + data.len, 0}; }
+static inline size_t kafka_reader_left(const kafka_reader_t *r) { return (size_t)(r->end - r->ptr); }
 /* The next `n` bytes, or NULL (and `err`) when there are fewer. */
 static inline const uint8_t *kafka_read_raw(kafka_reader_t *r, size_t n)
 {
@@ -111,31 +105,13 @@ typedef struct kafka_writer {
 void kafka_writer_deinit(kafka_writer_t *w);
 /* As deinit, keeping memory for the next message. */
 void kafka_writer_clear(kafka_writer_t *w);
-static inline size_t kafka_writer_bytes(const kafka_writer_t *w)
-{
-    return w->buf.len + w->splices_bytes;
-}
+static inline size_t kafka_writer_bytes(const kafka_writer_t *w) { return w->buf.len + w->splices_bytes; }
 
-static inline void kafka_write_int8(kafka_writer_t *w, int8_t v)
-{
-    buf_u8(&w->buf, (uint8_t)v);
-}
-static inline void kafka_write_int16(kafka_writer_t *w, int16_t v)
-{
-    buf_be16(&w->buf, (uint16_t)v);
-}
-static inline void kafka_write_int32(kafka_writer_t *w, int32_t v)
-{
-    buf_be32(&w->buf, (uint32_t)v);
-}
-static inline void kafka_write_int64(kafka_writer_t *w, int64_t v)
-{
-    buf_be64(&w->buf, (uint64_t)v);
-}
-static inline void kafka_write_raw(kafka_writer_t *w, bytes_t v)
-{
-    buf_append(&w->buf, v.ptr, v.len);
-}
+static inline void kafka_write_int8(kafka_writer_t *w, int8_t v) { buf_u8(&w->buf, (uint8_t)v); }
+static inline void kafka_write_int16(kafka_writer_t *w, int16_t v) { buf_be16(&w->buf, (uint16_t)v); }
+static inline void kafka_write_int32(kafka_writer_t *w, int32_t v) { buf_be32(&w->buf, (uint32_t)v); }
+static inline void kafka_write_int64(kafka_writer_t *w, int64_t v) { buf_be64(&w->buf, (uint64_t)v); }
+static inline void kafka_write_raw(kafka_writer_t *w, bytes_t v) { buf_append(&w->buf, v.ptr, v.len); }
 void kafka_write_uvarint(kafka_writer_t *w, uint32_t v);
 void kafka_write_varint(kafka_writer_t *w, int32_t v);
 void kafka_write_varlong(kafka_writer_t *w, int64_t v);
@@ -143,14 +119,8 @@ void kafka_write_varlong(kafka_writer_t *w, int64_t v);
 void kafka_write_string(kafka_writer_t *w, bytes_t v, bool compact, bool nullable);
 void kafka_write_bytes(kafka_writer_t *w, bytes_t v, bool compact, bool nullable);
 
-static inline size_t kafka_uvarint_bytes(uint32_t v)
-{
-    return 1 + (size_t)(31 - __builtin_clz(v | 1)) / 7;
-}
-static inline size_t kafka_uvarlong_bytes(uint64_t v)
-{
-    return 1 + (size_t)(63 - __builtin_clzll(v | 1)) / 7;
-}
+static inline size_t kafka_uvarint_bytes(uint32_t v) { return 1 + (size_t)(31 - __builtin_clz(v | 1)) / 7; }
+static inline size_t kafka_uvarlong_bytes(uint64_t v) { return 1 + (size_t)(63 - __builtin_clzll(v | 1)) / 7; }
 static inline size_t kafka_varint_bytes(int32_t v)
 {
     return kafka_uvarint_bytes(((uint32_t)v << 1) ^ (uint32_t)(v >> 31));
@@ -248,13 +218,7 @@ void kafka_read_header_rest(kafka_reader_t *r, kafka_request_header_t *header, b
 #define KAFKA_UUID_CHARS 22
 void kafka_uuid_format(kafka_uuid_t id, char out[KAFKA_UUID_CHARS + 1]);
 bool kafka_uuid_parse(bytes_t text, kafka_uuid_t *ret_id);
-static inline bool kafka_uuid_eq(kafka_uuid_t a, kafka_uuid_t b)
-{
-    return memcmp(a.bytes, b.bytes, 16) == 0;
-}
-static inline bool kafka_uuid_is_zero(kafka_uuid_t a)
-{
-    return kafka_uuid_eq(a, (kafka_uuid_t){{0}});
-}
+static inline bool kafka_uuid_eq(kafka_uuid_t a, kafka_uuid_t b) { return memcmp(a.bytes, b.bytes, 16) == 0; }
+static inline bool kafka_uuid_is_zero(kafka_uuid_t a) { return kafka_uuid_eq(a, (kafka_uuid_t){{0}}); }
 
 #endif

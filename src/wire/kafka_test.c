@@ -38,9 +38,7 @@ static void fill_scalar(const kafka_field_t *f, bool nullable, arena_t *arena, u
     case KAFKA_TYPE_UUID: memcpy(at, &v, 8); break;
     case KAFKA_TYPE_STRING:
     case KAFKA_TYPE_BYTES:
-    case KAFKA_TYPE_RECORDS:
-        *(bytes_t *)at = nullable && v % 3 == 0 ? BYTES_NULL : random_run(arena, seed);
-        break;
+    case KAFKA_TYPE_RECORDS: *(bytes_t *)at = nullable && v % 3 == 0 ? BYTES_NULL : random_run(arena, seed); break;
     case KAFKA_TYPE_STRUCT: break;
     }
 }
@@ -99,8 +97,7 @@ static void round_trip(const kafka_shape_t *shape, int16_t version, uint64_t see
     assert_int_equal(kafka_reader_left(&r), 0);
     kafka_encode(&twice, shape, version, copy);
     assert_true(bytes_eq(buf_bytes(&once.buf), buf_bytes(&twice.buf)));
-    for (size_t cut = 0; cut < once.buf.len;
-         cut++) { /* every truncation is refused, on exact heap bounds for asan */
+    for (size_t cut = 0; cut < once.buf.len; cut++) { /* every truncation is refused, on exact heap bounds for asan */
         uint8_t *part = malloc(cut + 1);
         memcpy(part, once.buf.ptr, cut);
         kafka_reader_t less = kafka_reader(bytes_of(part, cut));
@@ -183,10 +180,7 @@ static void a_count_that_the_bytes_cannot_hold_is_refused_before_allocation(void
 }
 
 static int released;
-static void count_release(void *user)
-{
-    released++;
-}
+static void count_release(void *user) { released++; }
 
 static void records_in_files_are_counted_in_lengths_but_left_to_be_sent(void **state)
 {
@@ -213,8 +207,7 @@ static void records_in_files_are_counted_in_lengths_but_left_to_be_sent(void **s
 
 static void varints_match_their_sizes(void **state)
 {
-    static const int64_t values[] = {0,   -1,  1,         63,        64,        -64,
-                                     -65, 300, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN};
+    static const int64_t values[] = {0, -1, 1, 63, 64, -64, -65, 300, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN};
     for (size_t i = 0; i < ARRAY_LEN(values); i++) {
         kafka_writer_t w = KAFKA_WRITER_INIT;
         kafka_write_varlong(&w, values[i]);

@@ -20,8 +20,7 @@ static resp_result_t bad(resp_request_t *q, const char *text)
     return RESP_BAD;
 }
 
-/* ---- length lines: "*3\r\n", "$16\r\n"
- * ------------------------------------------------------------------------ */
+/* ---- length lines: "*3\r\n", "$16\r\n" ------------------------------------------------------------------------------- */
 
 typedef enum { LINE_OK, LINE_MORE, LINE_TOO_LONG, LINE_NOT_A_NUMBER } line_t;
 
@@ -60,8 +59,7 @@ static inline line_t read_length(const uint8_t *p, size_t left, int64_t *ret_val
     return read_long_length(p, left, ret_value, ret_used);
 }
 
-/* ---- inline requests
- * ------------------------------------------------------------------------------------------ */
+/* ---- inline requests ------------------------------------------------------------------------------------------------- */
 
 static int hex_digit(uint8_t c)
 {
@@ -92,8 +90,8 @@ static ssize_t read_quoted(uint8_t *line, size_t len, size_t i, size_t *out)
             bool at_end = i + 1 == len || isspace(line[i + 1]);
             return at_end ? (ssize_t)i + 1 : -1;
         }
-        if (quote == '"' && line[i] == '\\' && i + 3 < len && line[i + 1] == 'x' &&
-            hex_digit(line[i + 2]) >= 0 && hex_digit(line[i + 3]) >= 0) {
+        if (quote == '"' && line[i] == '\\' && i + 3 < len && line[i + 1] == 'x' && hex_digit(line[i + 2]) >= 0 &&
+            hex_digit(line[i + 3]) >= 0) {
             line[(*out)++] = (uint8_t)(hex_digit(line[i + 2]) * 16 + hex_digit(line[i + 3]));
             i += 3;
         } else if (quote == '"' && line[i] == '\\' && i + 1 < len) {
@@ -154,11 +152,10 @@ static resp_result_t parse_inline(uint8_t *data, size_t len, resp_request_t *q)
     return q->argc < 0 ? bad(q, "unbalanced quotes in request") : RESP_REQUEST;
 }
 
-/* ---- arrays of bulk strings
- * ------------------------------------------------------------------------------------ */
+/* ---- arrays of bulk strings ------------------------------------------------------------------------------------------ */
 
-static resp_result_t read_argc(const uint8_t *data, size_t len, const resp_limits_t *limits,
-                               resp_request_t *q, int64_t *ret_argc, size_t *ret_pos)
+static resp_result_t read_argc(const uint8_t *data, size_t len, const resp_limits_t *limits, resp_request_t *q,
+                               int64_t *ret_argc, size_t *ret_pos)
 {
     size_t used;
     switch (read_length(data + 1, len - 1, ret_argc, &used)) {
@@ -168,15 +165,14 @@ static resp_result_t read_argc(const uint8_t *data, size_t len, const resp_limit
     case LINE_OK: break;
     }
     if (*ret_argc > RESP_ARGC_MAX) return bad(q, "invalid multibulk length");
-    if (*ret_argc > limits->argc_max && limits->unauthenticated)
-        return bad(q, "unauthenticated multibulk length");
+    if (*ret_argc > limits->argc_max && limits->unauthenticated) return bad(q, "unauthenticated multibulk length");
     *ret_pos = 1 + used;
     return RESP_REQUEST;
 }
 
 /* The bulk string at data[*pos]; moves *pos behind it. */
-static inline resp_result_t read_bulk(const uint8_t *data, size_t len, const resp_limits_t *limits,
-                                      resp_request_t *q, size_t *pos, bytes_t *ret_arg)
+static inline resp_result_t read_bulk(const uint8_t *data, size_t len, const resp_limits_t *limits, resp_request_t *q,
+                                      size_t *pos, bytes_t *ret_arg)
 {
     size_t at = *pos, used;
     int64_t bytes;
@@ -208,16 +204,15 @@ static resp_result_t finish_resume(const uint8_t *data, resp_resume_t *r, resp_r
         q->argc = (int)r->argc;
         return RESP_ROOM;
     }
-    for (int64_t i = 0; i < r->argc; i++)
-        q->argv[i] = bytes_of(data + (size_t)r->args[i].ptr, r->args[i].len);
+    for (int64_t i = 0; i < r->argc; i++) q->argv[i] = bytes_of(data + (size_t)r->args[i].ptr, r->args[i].len);
     q->argc = (int)r->argc;
     q->consumed = r->pos;
     resp_resume_deinit(r);
     return RESP_REQUEST;
 }
 
-static resp_result_t parse_resumed(const uint8_t *data, size_t len, const resp_limits_t *limits,
-                                   resp_resume_t *r, resp_request_t *q)
+static resp_result_t parse_resumed(const uint8_t *data, size_t len, const resp_limits_t *limits, resp_resume_t *r,
+                                   resp_request_t *q)
 {
     while (r->done < r->argc) {
         bytes_t arg;
@@ -233,8 +228,8 @@ static resp_result_t parse_resumed(const uint8_t *data, size_t len, const resp_l
 }
 
 /* A request with many words: through `resume` from its start, so that argv grows with what has arrived. */
-static resp_result_t start_resume(const uint8_t *data, size_t len, const resp_limits_t *limits,
-                                  resp_resume_t *r, resp_request_t *q, int64_t argc, size_t pos)
+static resp_result_t start_resume(const uint8_t *data, size_t len, const resp_limits_t *limits, resp_resume_t *r,
+                                  resp_request_t *q, int64_t argc, size_t pos)
 {
     r->argc = argc;
     r->done = 0;

@@ -5,8 +5,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-static resp_result_t run(const uint8_t *data, size_t len, resp_resume_t *resume, resp_request_t *q,
-                         bytes_t *argv)
+static resp_result_t run(const uint8_t *data, size_t len, resp_resume_t *resume, resp_request_t *q, bytes_t *argv)
 {
     static const resp_limits_t limits = {RESP_ARGC_MAX, 512 << 20, false};
     uint8_t *copy = malloc(len ? len : 1);
@@ -33,8 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     resp_result_t a = run(data, len, NULL, &whole, argv);
     resp_result_t b = run(data, data[len - 1] % len, &resume, &pieces, argv);
     if (b == RESP_MORE) b = run(data, len, &resume, &pieces, argv);
-    if (a == RESP_REQUEST && b == RESP_REQUEST)
-        ASSERT(whole.argc == pieces.argc || whole.consumed != pieces.consumed);
+    if (a == RESP_REQUEST && b == RESP_REQUEST) ASSERT(whole.argc == pieces.argc || whole.consumed != pieces.consumed);
     resp_resume_deinit(&resume);
     return 0;
 }

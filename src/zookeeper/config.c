@@ -16,9 +16,18 @@ typedef struct setting {
     const char *text; /* the default of a string */
 } setting_t;
 
-#define INT_SETTING(name, field, min, max, preset) {name, SETTING_INT, offsetof(zookeeper_config_t, field), min, max, preset, NULL}
-#define BOOL_SETTING(name, field, preset) {name, SETTING_BOOL, offsetof(zookeeper_config_t, field), 0, 1, preset, NULL}
-#define STRING_SETTING(name, field, preset) {name, SETTING_STRING, offsetof(zookeeper_config_t, field), 0, 0, 0, preset}
+#define INT_SETTING(name, field, min, max, preset)                                                                     \
+    {                                                                                                                  \
+        name, SETTING_INT, offsetof(zookeeper_config_t, field), min, max, preset, NULL                                 \
+    }
+#define BOOL_SETTING(name, field, preset)                                                                              \
+    {                                                                                                                  \
+        name, SETTING_BOOL, offsetof(zookeeper_config_t, field), 0, 1, preset, NULL                                    \
+    }
+#define STRING_SETTING(name, field, preset)                                                                            \
+    {                                                                                                                  \
+        name, SETTING_STRING, offsetof(zookeeper_config_t, field), 0, 0, 0, preset                                     \
+    }
 
 static const setting_t settings[] = {
     INT_SETTING("tickTime", tick_time_ms, 1, 3600000, 2000),
@@ -39,7 +48,8 @@ static const setting_t settings[] = {
     BOOL_SETTING("reconfigEnabled", reconfig, false),
     STRING_SETTING("DigestAuthenticationProvider.superDigest", super_digest, NULL),
     /* The cheap ones that show no data; the original's own default is srvr alone. */
-    STRING_SETTING("4lw.commands.whitelist", commands, "ruok,srvr,stat,mntr,conf,isro,envi,cons,dirs,wchs,crst,srst,gtmk"),
+    STRING_SETTING("4lw.commands.whitelist", commands,
+                   "ruok,srvr,stat,mntr,conf,isro,envi,cons,dirs,wchs,crst,srst,gtmk"),
 };
 
 #define FIELD(config, setting, type) ((type *)(void *)((char *)(config) + (setting)->offset))

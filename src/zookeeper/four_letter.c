@@ -29,13 +29,14 @@ static void print_average(buf_t *out, const zk_latency_t *l)
 
 static void print_conn(const zk_conn_t *conn, buf_t *out, bool brief)
 {
-    buf_printf(out, " /%s[%d](queued=%u,recved=%" PRIu64 ",sent=%" PRIu64, net_conn_peer(conn->net), conn->connected ? 1 : 0,
-               conn->pending, conn->received, conn->sent);
+    buf_printf(out, " /%s[%d](queued=%u,recved=%" PRIu64 ",sent=%" PRIu64, net_conn_peer(conn->net),
+               conn->connected ? 1 : 0, conn->pending, conn->received, conn->sent);
     if (!brief && conn->session_id != 0) {
         buf_printf(out, ",sid=0x%" PRIx64 ",lop=%s,est=%" PRId64 ",to=%d", (uint64_t)conn->session_id, conn->last_op,
                    conn->established_ms, conn->timeout_ms);
         if (conn->last_cxid >= 0) buf_printf(out, ",lcxid=0x%" PRIx64, (uint64_t)conn->last_cxid);
-        buf_printf(out, ",lzxid=0x%" PRIx64 ",lresp=%" PRId64 ",llat=%.0f,minlat=%.0f,avglat=", (uint64_t)conn->last_zxid,
+        buf_printf(out,
+                   ",lzxid=0x%" PRIx64 ",lresp=%" PRId64 ",llat=%.0f,minlat=%.0f,avglat=", (uint64_t)conn->last_zxid,
                    conn->last_response_ms, ms(conn->last_latency_ns), ms(conn->latency.min_ns));
         print_average(out, &conn->latency);
         buf_printf(out, ",maxlat=%.0f", ms(conn->latency.max_ns));
@@ -55,15 +56,19 @@ static void print_server(zookeeper_t *zk, buf_t *out)
     coord_figures(zk->coord, &f);
     buf_printf(out, "Latency min/avg/max: %.0f/", ms(zk->latency.min_ns));
     print_average(out, &zk->latency);
-    buf_printf(out, "/%.0f\nReceived: %" PRIu64 "\nSent: %" PRIu64 "\nConnections: %u\n", ms(zk->latency.max_ns), zk->received,
-               zk->sent, zk->conns_count);
-    buf_printf(out, "Outstanding: %" PRIu64 "\nZxid: 0x%" PRIx64 "\nMode: %s\nNode count: %" PRIu64 "\n", zk->outstanding,
-               (uint64_t)coord_last_zxid(zk->coord), f.voters > 1 ? f.leader ? "leader" : "follower" : "standalone", f.znodes);
+    buf_printf(out, "/%.0f\nReceived: %" PRIu64 "\nSent: %" PRIu64 "\nConnections: %u\n", ms(zk->latency.max_ns),
+               zk->received, zk->sent, zk->conns_count);
+    buf_printf(out, "Outstanding: %" PRIu64 "\nZxid: 0x%" PRIx64 "\nMode: %s\nNode count: %" PRIu64 "\n",
+               zk->outstanding, (uint64_t)coord_last_zxid(zk->coord),
+               f.voters > 1 ? f.leader ? "leader" : "follower" : "standalone", f.znodes);
 }
 
 static void ruok(zookeeper_t *zk, buf_t *out) { buf_printf(out, "imok"); }
 static void isro(zookeeper_t *zk, buf_t *out) { buf_printf(out, "rw"); }
-static void gtmk(zookeeper_t *zk, buf_t *out) { buf_printf(out, "306"); } /* the original's mask; there are no traces here */
+static void gtmk(zookeeper_t *zk, buf_t *out)
+{
+    buf_printf(out, "306");
+} /* the original's mask; there are no traces here */
 
 static void srvr(zookeeper_t *zk, buf_t *out)
 {
@@ -128,10 +133,11 @@ static void envi(zookeeper_t *zk, buf_t *out)
     (void)!gethostname(host, sizeof(host) - 1);
     (void)!getcwd(dir, sizeof(dir));
     buf_printf(out, "Environment:\nzookeeper.version=" VERSION_LINE "\nhost.name=%s\n", host);
-    buf_printf(out, "java.version=<NA>\njava.vendor=<NA>\njava.home=<NA>\njava.class.path=<NA>\njava.library.path=<NA>\n"
-                    "java.io.tmpdir=/tmp\njava.compiler=<NA>\n");
-    buf_printf(out, "os.name=%s\nos.arch=%s\nos.version=%s\nuser.name=%s\nuser.home=%s\nuser.dir=%s\n", os.sysname, os.machine,
-               os.release, user ? user : "<NA>", home ? home : "<NA>", dir);
+    buf_printf(out,
+               "java.version=<NA>\njava.vendor=<NA>\njava.home=<NA>\njava.class.path=<NA>\njava.library.path=<NA>\n"
+               "java.io.tmpdir=/tmp\njava.compiler=<NA>\n");
+    buf_printf(out, "os.name=%s\nos.arch=%s\nos.version=%s\nuser.name=%s\nuser.home=%s\nuser.dir=%s\n", os.sysname,
+               os.machine, os.release, user ? user : "<NA>", home ? home : "<NA>", dir);
     size_t mib = mem_used() >> 20;
     buf_printf(out, "jvm.memory.free=0MB\njvm.memory.max=%zuMB\njvm.memory.total=%zuMB\n", mib, mib);
 }
@@ -149,10 +155,12 @@ static void mntr(zookeeper_t *zk, buf_t *out)
                zk->received, zk->sent, zk->conns_count);
     buf_printf(out, "zk_outstanding_requests\t%" PRIu64 "\nzk_znode_count\t%" PRIu64 "\nzk_watch_count\t%" PRIu64 "\n",
                zk->outstanding, f.znodes, f.watches[COORD_WATCH_DATA] + f.watches[COORD_WATCH_CHILDREN]);
-    buf_printf(out, "zk_ephemerals_count\t%" PRIu64 "\nzk_approximate_data_size\t%" PRIu64 "\nzk_global_sessions\t%" PRIu64 "\n",
+    buf_printf(out,
+               "zk_ephemerals_count\t%" PRIu64 "\nzk_approximate_data_size\t%" PRIu64 "\nzk_global_sessions\t%" PRIu64
+               "\n",
                f.ephemerals, f.data_bytes, f.sessions);
-    buf_printf(out, "zk_connection_rejected\t%" PRIu64 "\nzk_uptime\t%" PRIu64 "\nzk_quorum_size\t%u\n", zk->connection_rejected,
-               (io_now_ns(zk->loop) - zk->started_ns) / 1000000, f.voters);
+    buf_printf(out, "zk_connection_rejected\t%" PRIu64 "\nzk_uptime\t%" PRIu64 "\nzk_quorum_size\t%u\n",
+               zk->connection_rejected, (io_now_ns(zk->loop) - zk->started_ns) / 1000000, f.voters);
     buf_printf(out, "zk_cnt_readlatency\t%" PRIu64 "\nzk_sum_readlatency\t%.0f\n", zk->read_latency.count,
                ms(zk->read_latency.total_ns));
     buf_printf(out, "zk_cnt_updatelatency\t%" PRIu64 "\nzk_sum_updatelatency\t%.0f\n", zk->update_latency.count,
@@ -226,7 +234,8 @@ static void dump_session(void *user, int64_t session_id, int32_t timeout_ms, int
 
 static void dump_path(void *user, bytes_t path) { buf_printf(user, "\t%.*s\n", (int)path.len, (const char *)path.ptr); }
 
-static void dump_ephemerals(void *user, int64_t session_id, int32_t timeout_ms, int64_t expires_in_ms, uint32_t ephemerals)
+static void dump_ephemerals(void *user, int64_t session_id, int32_t timeout_ms, int64_t expires_in_ms,
+                            uint32_t ephemerals)
 {
     dump_t *dump = user;
     if (ephemerals == 0) return;
@@ -247,9 +256,9 @@ static void dump_word(zookeeper_t *zk, buf_t *out)
 }
 
 static const command_t commands[] = {
-    {"ruok", ruok}, {"srvr", srvr}, {"stat", stat_word}, {"mntr", mntr}, {"conf", conf}, {"isro", isro}, {"envi", envi},
-    {"cons", cons}, {"dirs", dirs}, {"wchs", wchs}, {"wchp", wchp}, {"wchc", wchc}, {"dump", dump_word}, {"crst", crst},
-    {"srst", srst}, {"gtmk", gtmk},
+    {"ruok", ruok},      {"srvr", srvr}, {"stat", stat_word}, {"mntr", mntr}, {"conf", conf}, {"isro", isro},
+    {"envi", envi},      {"cons", cons}, {"dirs", dirs},      {"wchs", wchs}, {"wchp", wchp}, {"wchc", wchc},
+    {"dump", dump_word}, {"crst", crst}, {"srst", srst},      {"gtmk", gtmk},
 };
 
 static const command_t *find(const uint8_t word[4])

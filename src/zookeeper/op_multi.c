@@ -73,8 +73,10 @@ void zk__op_multi(const zk_call_t *call)
         return;
     }
     for (int32_t i = 0; i < result->parts_count; i++) {
-        if (result->failed_index < 0) put_result(&parts, &result->parts[i]);
-        else put_error(&parts, result->parts[i].err); /* 0 before the refused one, -2 behind it */
+        if (result->failed_index < 0)
+            put_result(&parts, &result->parts[i]);
+        else
+            put_error(&parts, result->parts[i].err); /* 0 before the refused one, -2 behind it */
     }
     finish(call, &parts);
 }
@@ -130,8 +132,10 @@ void zk__op_multi_read(const zk_call_t *call)
             zk__reply_err(call, ZMARSHALLING_ERROR);
             return;
         }
-        if (header.type == ZK_OP_GET_DATA) put_data(call, &parts, &request);
-        else put_children(call, &parts, &request);
+        if (header.type == ZK_OP_GET_DATA)
+            put_data(call, &parts, &request);
+        else
+            put_children(call, &parts, &request);
     }
     finish(call, &parts);
 }

@@ -26,8 +26,7 @@ void zk__op_exists(const zk_call_t *call)
     coord_watcher_t *watcher;
     coord_stat_t stat;
     if (!read_path_watch(call, &request, &watcher)) return;
-    coord_zerr_t err = coord_read_exists(call->zookeeper->coord, request.path, zk__who(call->conn), watcher,
-                                         &stat);
+    coord_zerr_t err = coord_read_exists(call->zookeeper->coord, request.path, zk__who(call->conn), watcher, &stat);
     if (err != ZOK) {
         zk__reply_err(call, err);
         return;
@@ -43,7 +42,8 @@ void zk__op_get_data(const zk_call_t *call)
     coord_stat_t stat;
     bytes_t data;
     if (!read_path_watch(call, &request, &watcher)) return;
-    coord_zerr_t err = coord_read_data(call->zookeeper->coord, request.path, zk__who(call->conn), watcher, &data, &stat);
+    coord_zerr_t err =
+        coord_read_data(call->zookeeper->coord, request.path, zk__who(call->conn), watcher, &data, &stat);
     if (err != ZOK) {
         zk__reply_err(call, err);
         return;
@@ -59,8 +59,8 @@ static void reply_children(const zk_call_t *call, bool with_stat)
     coord_stat_t coord_stat;
     coord_children_t children;
     if (!read_path_watch(call, &request, &watcher)) return;
-    coord_zerr_t err = coord_read_children(call->zookeeper->coord, request.path, zk__who(call->conn), watcher, &children,
-                                           &coord_stat);
+    coord_zerr_t err =
+        coord_read_children(call->zookeeper->coord, request.path, zk__who(call->conn), watcher, &children, &coord_stat);
     if (err != ZOK) {
         zk__reply_err(call, err);
         return;
@@ -111,9 +111,12 @@ void zk__op_get_all_children_number(const zk_call_t *call)
     bytes_t path;
     zk_get_all_children_number_response_t response;
     if (!read_path(call, &path)) return;
-    coord_zerr_t err = coord_read_descendants(call->zookeeper->coord, path, zk__who(call->conn), &response.total_number);
-    if (err != ZOK) zk__reply_err(call, err);
-    else ZK_REPLY_RECORD(call, get_all_children_number_response, &response);
+    coord_zerr_t err =
+        coord_read_descendants(call->zookeeper->coord, path, zk__who(call->conn), &response.total_number);
+    if (err != ZOK)
+        zk__reply_err(call, err);
+    else
+        ZK_REPLY_RECORD(call, get_all_children_number_response, &response);
 }
 
 typedef struct ephemerals {

@@ -30,8 +30,10 @@ void zk__op_add_watch(const zk_call_t *call)
         zk__reply_err(call, ZMARSHALLING_ERROR);
         return;
     }
-    if (request.mode == ADD_PERSISTENT) add_persistent(call, request.path);
-    else add_recursive(call, request.path);
+    if (request.mode == ADD_PERSISTENT)
+        add_persistent(call, request.path);
+    else
+        add_recursive(call, request.path);
     ZK_REPLY_RECORD(call, error_response, &response);
 }
 
@@ -88,8 +90,10 @@ static void renew(const zk_call_t *call, const bytes_t *paths, int32_t count, co
     for (int32_t i = 0; i < count; i++) {
         int event = coord_changed_since(call->zookeeper->coord, paths[i], what, zxid);
         coord_watch_kind_t kind = what == COORD_SINCE_CHILDREN ? COORD_WATCH_CHILDREN : COORD_WATCH_DATA;
-        if (event != 0) zk__notify_conn(call->conn, event, paths[i], -1);
-        else coord_watch_add(call->zookeeper->coord, &call->conn->watcher, kind, paths[i], COORD_WATCH_STANDARD);
+        if (event != 0)
+            zk__notify_conn(call->conn, event, paths[i], -1);
+        else
+            coord_watch_add(call->zookeeper->coord, &call->conn->watcher, kind, paths[i], COORD_WATCH_STANDARD);
     }
 }
 
@@ -118,8 +122,8 @@ void zk__op_set_watches2(const zk_call_t *call)
         zk__reply_err(call, ZMARSHALLING_ERROR);
         return;
     }
-    zk_set_watches_t standard = {request.relative_zxid, request.data_watches, request.data_watches_count,
-                                 request.exist_watches, request.exist_watches_count, request.child_watches,
+    zk_set_watches_t standard = {request.relative_zxid,      request.data_watches,        request.data_watches_count,
+                                 request.exist_watches,      request.exist_watches_count, request.child_watches,
                                  request.child_watches_count};
     renew_standard(call, &standard);
     for (int32_t i = 0; i < request.persistent_watches_count; i++) add_persistent(call, request.persistent_watches[i]);

@@ -65,6 +65,6 @@ void zk__notify(coord_watcher_t *watcher, coord_event_t type, bytes_t path, int6
 
 zk_stat_t zk__stat(const coord_stat_t *s)
 {
-    return (zk_stat_t){s->czxid, s->mzxid, s->ctime_ms, s->mtime_ms, s->version, s->cversion, s->aversion,
-                       s->ephemeral_owner, s->data_length, s->num_children, s->pzxid};
+    return (zk_stat_t){s->czxid,    s->mzxid,           s->ctime_ms,    s->mtime_ms,     s->version, s->cversion,
+                       s->aversion, s->ephemeral_owner, s->data_length, s->num_children, s->pzxid};
 }

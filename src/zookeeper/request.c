@@ -52,7 +52,8 @@ zk_request_t *zk__request_new(zk_conn_t *conn, int32_t xid, int32_t type)
     } else {
         request = mem_alloc(sizeof(*request));
     }
-    *request = (zk_request_t){.conn = conn, .zookeeper = zk, .xid = xid, .type = type, .started_ns = io_now_ns(zk->loop)};
+    *request =
+        (zk_request_t){.conn = conn, .zookeeper = zk, .xid = xid, .type = type, .started_ns = io_now_ns(zk->loop)};
     list_push_back(&conn->requests, &request->node);
     conn->pending++;
     zk->outstanding++;
@@ -114,8 +115,8 @@ static void run_reads(zk_conn_t *conn)
     while (!list_empty(&conn->requests)) {
         zk_request_t *request = LIST_FIRST(&conn->requests, zk_request_t, node);
         if (request->write.done != NULL) return;
-        call(conn, op_of(request->type), request->xid, request->type, bytes_of(request->body, request->body_bytes), NULL, NULL,
-             request->started_ns);
+        call(conn, op_of(request->type), request->xid, request->type, bytes_of(request->body, request->body_bytes),
+             NULL, NULL, request->started_ns);
         zk__request_free(request);
     }
 }
@@ -129,7 +130,8 @@ static void applied(coord_write_t *write, const coord_result_t *result)
         return;
     }
     ASSERT(conn->requests.next == &request->node);
-    call(conn, op_of(request->type), request->xid, request->type, BYTES_NULL, result, request->path, request->started_ns);
+    call(conn, op_of(request->type), request->xid, request->type, BYTES_NULL, result, request->path,
+         request->started_ns);
     zk__request_free(request);
     run_reads(conn);
 }

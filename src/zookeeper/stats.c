@@ -30,7 +30,8 @@ void zk__note_reply(const zk_call_t *call, int64_t zxid)
 const char *zk__op_name(int32_t type)
 {
     switch (type) {
-#define X(NAME, opcode, kind, handler, name) case opcode: return name;
+#define X(NAME, opcode, kind, handler, name)                                                                           \
+    case opcode: return name;
         ZK_OPERATION_MAP(X)
 #undef X
     }
@@ -86,7 +87,8 @@ static void counter(buf_t *out, const char *name, uint64_t value)
 
 static void summary(buf_t *out, const char *name, uint64_t count, uint64_t total_ns)
 {
-    buf_printf(out, "# TYPE %s summary\n%s_count %" PRIu64 "\n%s_sum %.6f\n", name, name, count, name, (double)total_ns / 1e6);
+    buf_printf(out, "# TYPE %s summary\n%s_count %" PRIu64 "\n%s_sum %.6f\n", name, name, count, name,
+               (double)total_ns / 1e6);
 }
 
 void zookeeper_metrics(const zookeeper_t *zk, buf_t *out)

@@ -2,7 +2,7 @@
 #include "zookeeper/zookeeper_internal.h"
 
 #define OUT_BYTES_HIGH MIB(1)
-#define OUT_BYTES_MAX MIB(64) /* a client that reads nothing while watches fire; a reply may be larger than a frame */
+#define OUT_BYTES_MAX  MIB(64) /* a client that reads nothing while watches fire; a reply may be larger than a frame */
 
 static void copy_config(zookeeper_config_t *to, const zookeeper_config_t *from)
 {
@@ -25,9 +25,13 @@ zookeeper_t *zookeeper_new(io_loop_t *loop, net_t *net, coord_t *coord, const zo
     list_init(&zk->cache);
     arena_init(&zk->arena, ZK_REQUEST_ARENA_BYTES_MAX);
     zk->service = (net_service_t){
-        .name = "zookeeper", .on_open = zk__on_open, .on_data = zk__on_data, .on_close = zk__on_close,
+        .name = "zookeeper",
+        .on_open = zk__on_open,
+        .on_data = zk__on_data,
+        .on_close = zk__on_close,
         .limits = {.in_bytes_max = (size_t)zk->config.frame_bytes_max + ZK_FRAME_HEAD_BYTES,
-                   .out_bytes_high = OUT_BYTES_HIGH, .out_bytes_max = OUT_BYTES_MAX,
+                   .out_bytes_high = OUT_BYTES_HIGH,
+                   .out_bytes_max = OUT_BYTES_MAX,
                    .conns_max = zk->config.conns_max > 0 ? (uint32_t)zk->config.conns_max : UINT32_MAX},
     };
     coord_session_listen(coord, zk__session_closed, zk);

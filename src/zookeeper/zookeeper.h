@@ -32,7 +32,8 @@ typedef struct zookeeper_config {
 void zookeeper_config_init(zookeeper_config_t *config);
 void zookeeper_config_deinit(zookeeper_config_t *config);
 /* Sets one value by zoo.cfg's name. ERR_NOT_FOUND (unknown name) or ERR_INVALID; `err` then says what would fit. */
-int zookeeper_configure(zookeeper_config_t *config, const char *name, const char *value, char *err, size_t err_bytes) MUST_CHECK;
+int zookeeper_configure(zookeeper_config_t *config, const char *name, const char *value, char *err,
+                        size_t err_bytes) MUST_CHECK;
 /* What of it the tree needs to know: tick, snapshots, syncing, types, quotas, ACLs. */
 void zookeeper_config_coord(const zookeeper_config_t *config, coord_options_t *options);
 

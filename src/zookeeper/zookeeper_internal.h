@@ -13,16 +13,16 @@
 #include "coord/session.h"
 #include "zookeeper/zookeeper.h"
 
-#define ZK_VERSION "3.9.3"
-#define ZK_FRAME_HEAD_BYTES 4
-#define ZK_REPLY_HEAD_BYTES 20 /* length, xid, zxid, err */
-#define ZK_CONNECT_BYTES_MAX 1024
-#define ZK_STRING_CHARS_MAX 256
-#define ZK_REQUESTS_CACHED_MAX 1024
+#define ZK_VERSION                 "3.9.3"
+#define ZK_FRAME_HEAD_BYTES        4
+#define ZK_REPLY_HEAD_BYTES        20 /* length, xid, zxid, err */
+#define ZK_CONNECT_BYTES_MAX       1024
+#define ZK_STRING_CHARS_MAX        256
+#define ZK_REQUESTS_CACHED_MAX     1024
 #define ZK_REQUEST_ARENA_BYTES_MAX MIB(64)
-#define ZK_AUTH_IDS_MAX 64 /* identities a connection may prove */
-#define ZK_XID_NOTIFICATION (-1)
-#define ZK_XID_AUTH (-4)
+#define ZK_AUTH_IDS_MAX            64 /* identities a connection may prove */
+#define ZK_XID_NOTIFICATION        (-1)
+#define ZK_XID_AUTH                (-4)
 
 enum { ZK_STATE_SYNC_CONNECTED = 3 };
 
@@ -30,7 +30,7 @@ typedef struct zk_conn zk_conn_t;
 
 /* One request that could not be answered at once. */
 typedef struct zk_request {
-    list_t node; /* zk_conn_t.requests, or the cache */
+    list_t node;     /* zk_conn_t.requests, or the cache */
     zk_conn_t *conn; /* NULL once the connection is gone */
     zookeeper_t *zookeeper;
     int32_t xid, type;
@@ -52,9 +52,9 @@ struct zk_conn {
     int64_t session_id;
     int32_t timeout_ms;
     uint32_t touched_bucket; /* the expiry tick the session was last put into from here */
-    bool connected;  /* the handshake is done */
-    bool with_read_only; /* the client knows the readOnly byte */
-    bool closing;    /* a closeSession is under way, or the connection is to be closed */
+    bool connected;          /* the handshake is done */
+    bool with_read_only;     /* the client knows the readOnly byte */
+    bool closing;            /* a closeSession is under way, or the connection is to be closed */
     bool throttled;
     uint8_t ids_count;
     zk_id_t *ids; /* the texts are malloc'd too */

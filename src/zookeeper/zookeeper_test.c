@@ -137,7 +137,8 @@ static bytes_t next_frame(client_t *c)
 }
 
 /* Returns the reply's length: 37, or 36 for an old client; 0 when none came. */
-static size_t handshake(client_t *c, int32_t timeout_ms, int64_t session_id, const uint8_t passwd[16], bool old, int64_t zxid)
+static size_t handshake(client_t *c, int32_t timeout_ms, int64_t session_id, const uint8_t passwd[16], bool old,
+                        int64_t zxid)
 {
     zk_connect_request_t request = {0, zxid, timeout_ms, session_id, bytes_of(passwd, 16)};
     uint8_t body[64];
@@ -318,7 +319,8 @@ static void an_event_comes_before_the_reply_that_shows_the_change(void **state)
     jute_reader_t r = jute_reader(frame, NULL);
     zk_reply_header_get(&r, &header);
     zk_watcher_event_get(&r, &event);
-    assert_true(!r.bad && header.xid == -1 && event.type == COORD_EVENT_CREATED && bytes_eq(event.path, BYTES_LIT("/w")));
+    assert_true(!r.bad && header.xid == -1 && event.type == COORD_EVENT_CREATED &&
+                bytes_eq(event.path, BYTES_LIT("/w")));
     assert_int_equal(next_header(&c).xid, 2);
     client_close(&c);
 }
@@ -385,7 +387,8 @@ static void four_letters_answer_unless_switched_off(void **state)
     client_open(*state, &c);
     client_send(&c, "wchp", 4);
     sim_run_for(c.server->sim, 100);
-    assert_true(c.closed && bytes_eq(buf_bytes(&c.in), BYTES_LIT("wchp is not executed because it is not in the whitelist.\n")));
+    assert_true(c.closed &&
+                bytes_eq(buf_bytes(&c.in), BYTES_LIT("wchp is not executed because it is not in the whitelist.\n")));
     client_close(&c);
 }
 

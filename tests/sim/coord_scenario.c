@@ -9,13 +9,13 @@
 
 #include <stdio.h>
 
-#define DIR "/data/coord"
-#define LIVES_MAX 6
+#define DIR                  "/data/coord"
+#define LIVES_MAX            6
 #define CHANGES_PER_LIFE_MAX 80
-#define CHANGES_MAX ((LIVES_MAX + 1) * CHANGES_PER_LIFE_MAX)
-#define NODES 12
-#define EDITS_MAX 3
-#define STEP_MS_MAX 6
+#define CHANGES_MAX          ((LIVES_MAX + 1) * CHANGES_PER_LIFE_MAX)
+#define NODES                12
+#define EDITS_MAX            3
+#define STEP_MS_MAX          6
 
 typedef struct edit {
     int node;
@@ -35,9 +35,9 @@ typedef struct coord_world {
     coord_options_t options;
     change_t changes[CHANGES_MAX]; /* in the order of submission */
     int changes_count;
-    int acknowledged;       /* so many were promised */
-    int64_t zxid;           /* of the last promised one */
-    uint32_t tip[NODES];    /* as all changes make it */
+    int acknowledged;    /* so many were promised */
+    int64_t zxid;        /* of the last promised one */
+    uint32_t tip[NODES]; /* as all changes make it */
     uint32_t values;
     io_timer_t writer;
     int changes_left;
@@ -66,10 +66,12 @@ static void on_changed(coord_request_t *request, coord_zerr_t err, int failed_in
     w->outstanding--;
     if (sim_node_alive(w->node) && !w->failed && err != ZCONNECTION_LOSS) {
         if (p->number == 0) {
-            CHECK(w->run, err == ZNO_NODE && failed_index == 1, "an impossible change gave %d at %d", err, failed_index);
+            CHECK(w->run, err == ZNO_NODE && failed_index == 1, "an impossible change gave %d at %d", err,
+                  failed_index);
         } else {
             CHECK(w->run, err == ZOK, "change %d gave %d at %d", p->number, err, failed_index);
-            CHECK(w->run, p->number == w->acknowledged + 1, "change %d was answered after %d", p->number, w->acknowledged);
+            CHECK(w->run, p->number == w->acknowledged + 1, "change %d was answered after %d", p->number,
+                  w->acknowledged);
             CHECK(w->run, zxid > w->zxid, "zxids do not grow: %" PRId64 " after %" PRId64, zxid, w->zxid);
             w->acknowledged = p->number;
             w->zxid = zxid;
@@ -101,8 +103,10 @@ static void submit_change(coord_world_t *w)
     coord_op_t ops[EDITS_MAX + 1];
     change_t *change = &w->changes[w->changes_count++];
     snprintf(data[EDITS_MAX], 16, "%d", w->changes_count);
-    ops[0] = (coord_op_t){.kind = w->changes_count == 1 ? COORD_CREATE : COORD_SET, .path = "/seq",
-                          .data = bytes_str(data[EDITS_MAX]), .version = -1};
+    ops[0] = (coord_op_t){.kind = w->changes_count == 1 ? COORD_CREATE : COORD_SET,
+                          .path = "/seq",
+                          .data = bytes_str(data[EDITS_MAX]),
+                          .version = -1};
     change->edits_count = 1 + (int)draw(w->run, EDITS_MAX);
     for (int i = 0; i < change->edits_count; i++) {
         edit_t *edit = &change->edits[i];
@@ -127,8 +131,10 @@ static void on_writer(io_timer_t *timer)
 {
     coord_world_t *w = CONTAINER_OF(timer, coord_world_t, writer);
     for (uint64_t n = 1 + draw(w->run, 5); n > 0 && w->changes_left > 0 && !w->failed; n--, w->changes_left--) {
-        if (chance(w->run, 10)) submit_impossible(w);
-        else submit_change(w);
+        if (chance(w->run, 10))
+            submit_impossible(w);
+        else
+            submit_change(w);
     }
     if (w->changes_left > 0) io_timer_start(timer, draw(w->run, STEP_MS_MAX), 0);
 }
@@ -158,7 +164,8 @@ static void check_tree(coord_world_t *w)
     CHECK(w->run, coord_last_zxid(w->coord) >= w->zxid, "the last zxid went back");
     memset(w->tip, 0, sizeof(w->tip));
     for (int i = 0; i < count; i++) {
-        for (int j = 0; j < w->changes[i].edits_count; j++) w->tip[w->changes[i].edits[j].node] = w->changes[i].edits[j].value;
+        for (int j = 0; j < w->changes[i].edits_count; j++)
+            w->tip[w->changes[i].edits[j].node] = w->changes[i].edits[j].value;
     }
     for (int i = 0; i < NODES; i++) {
         uint32_t found = read_number(w, node_path(i, path));
@@ -221,8 +228,10 @@ static void live(coord_world_t *w)
 static void die(coord_world_t *w)
 {
     bool kill = !w->failed && chance(w->run, 30);
-    if (kill) sim_node_kill(w->node);
-    else sim_node_crash(w->node);
+    if (kill)
+        sim_node_kill(w->node);
+    else
+        sim_node_crash(w->node);
     io_timer_stop(&w->writer);
     if (w->coord) coord_close(w->coord);
     w->coord = NULL;

@@ -14,14 +14,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LIVES_MAX 4
+#define LIVES_MAX            4
 #define RECORDS_PER_LIFE_MAX 80
-#define RECORDS_MAX ((LIVES_MAX + 1) * RECORDS_PER_LIFE_MAX)
-#define TOPICS 3
-#define PARTITIONS 2
-#define STEP_MS_MAX 6
-#define PATH_CHARS_MAX 256
-#define SEGMENT_BYTES_MAX MIB(1)
+#define RECORDS_MAX          ((LIVES_MAX + 1) * RECORDS_PER_LIFE_MAX)
+#define TOPICS               3
+#define PARTITIONS           2
+#define STEP_MS_MAX          6
+#define PATH_CHARS_MAX       256
+#define SEGMENT_BYTES_MAX    MIB(1)
 
 typedef struct kafka_world kafka_world_t;
 
@@ -73,8 +73,11 @@ static void produce(kafka_world_t *w)
     snprintf(record->topic, sizeof(record->topic), "t%d", (int)draw(w->run, TOPICS));
     snprintf(record->value, sizeof(record->value), "<%d>", w->records_count++);
     bytes_t key = chance(w->run, 50) ? bytes_str(record->value) : BYTES_NULL;
-    kafka_produce_t produce = {.topic = bytes_str(record->topic), .partition = -1, .key = key,
-                               .value = bytes_str(record->value), .timestamp_ms = -1};
+    kafka_produce_t produce = {.topic = bytes_str(record->topic),
+                               .partition = -1,
+                               .key = key,
+                               .value = bytes_str(record->value),
+                               .timestamp_ms = -1};
     w->outstanding++;
     kafka_produce_record(w->kafka, &produce, on_produced, record);
 }
@@ -141,7 +144,8 @@ static void check_records(kafka_world_t *w)
             partition_check_t check = {.world = w, .topic = t, .partition = p};
             snprintf(check.dir, sizeof(check.dir), "/data/kafka/t%d-%d", t, p);
             int err = io_list_dir(w->loop, check.dir, check_segment, &check);
-            CHECK(w->run, err == 0 || err == ERR_NOT_FOUND || !sim_node_alive(w->node), "%s: %s", check.dir, err_text(err));
+            CHECK(w->run, err == 0 || err == ERR_NOT_FOUND || !sim_node_alive(w->node), "%s: %s", check.dir,
+                  err_text(err));
         }
     }
     if (!sim_node_alive(w->node)) return;
@@ -239,16 +243,18 @@ static void live(kafka_world_t *w)
         CHECK(w->run, through, "%d records were not answered within a minute", w->outstanding);
         io_timer_stop(&w->writer);
     }
-    scenario_note(w->run, "%s: %d records sent, %" PRIu64 " acknowledged", sim_node_alive(w->node) ? "alive" : "crashed",
-                  w->records_count, w->run->acknowledged);
+    scenario_note(w->run, "%s: %d records sent, %" PRIu64 " acknowledged",
+                  sim_node_alive(w->node) ? "alive" : "crashed", w->records_count, w->run->acknowledged);
 }
 
 static void die(kafka_world_t *w)
 {
     bool orderly = !w->failed && sim_node_alive(w->node) && chance(w->run, 15);
     if (orderly) stop(w);
-    if (!w->failed && chance(w->run, 30)) sim_node_kill(w->node);
-    else sim_node_crash(w->node);
+    if (!w->failed && chance(w->run, 30))
+        sim_node_kill(w->node);
+    else
+        sim_node_crash(w->node);
     if (!orderly) stop(w);
     w->run->crashes++;
     w->loop = sim_node_start(w->node);

@@ -13,11 +13,11 @@
 
 #include <stdio.h>
 
-#define DIR "/data/topic-0"
-#define LIVES_MAX 6
+#define DIR                  "/data/topic-0"
+#define LIVES_MAX            6
 #define APPENDS_PER_LIFE_MAX 120
-#define PAYLOAD_BYTES_MAX 3000
-#define STEP_MS_MAX 4
+#define PAYLOAD_BYTES_MAX    3000
+#define STEP_MS_MAX          4
 
 typedef struct model_batch {
     int64_t base_offset;
@@ -122,7 +122,7 @@ static void truncate(log_world_t *w)
     int64_t end = w->model.batches[keep].base_offset;
     w->acknowledged = MIN(w->acknowledged, end);
     w->checkpoint = MIN(w->checkpoint, end);
-    LIST_EACH (&w->commits, p, pending_commit_t, node) p->end_offset = MIN(p->end_offset, end);
+    LIST_EACH(&w->commits, p, pending_commit_t, node) p->end_offset = MIN(p->end_offset, end);
     int err = log_truncate_to(w->log, end);
     if (err) {
         w->failed = true; /* it may be cut or not */
@@ -202,8 +202,8 @@ static void check_whole(log_world_t *w)
     size_t index = 0;
     log_slice_t slice;
     CHECK(w->run, offset == 0, "the log starts at %" PRId64, offset);
-    CHECK(w->run, end >= w->acknowledged, "acknowledged up to %" PRId64 ", but the log ends at %" PRId64, w->acknowledged,
-          end);
+    CHECK(w->run, end >= w->acknowledged, "acknowledged up to %" PRId64 ", but the log ends at %" PRId64,
+          w->acknowledged, end);
     while (offset < end) {
         int err = log_find(w->log, offset, INT64_MAX, 1 + draw(w->run, 20000), true, &slice);
         if (err && !sim_node_alive(w->node)) return; /* a look-up may make an index anew, and die at that */
@@ -293,8 +293,10 @@ static void die(log_world_t *w)
 {
     /* After a failed sync only a reboot tells what the disk holds. */
     bool kill = !w->failed && chance(w->run, 30);
-    if (kill) sim_node_kill(w->node);
-    else sim_node_crash(w->node);
+    if (kill)
+        sim_node_kill(w->node);
+    else
+        sim_node_crash(w->node);
     io_timer_stop(&w->writer);
     if (w->log) (void)!log_close(w->log);
     w->log = NULL;

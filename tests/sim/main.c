@@ -27,8 +27,10 @@ void scenario_fail(const run_t *run, const char *file, int line, const char *fmt
     va_start(args, fmt);
     vfprintf(stderr, fmt, args);
     va_end(args);
-    fprintf(stderr, "\n  at %s:%d, virtual time %" PRIu64 " us\n  replay: trivet_sim --scenario %s --seed %" PRIu64
-            " --verbose\n", file, line, sim_now_ns(run->sim) / 1000, run->scenario, run->seed);
+    fprintf(stderr,
+            "\n  at %s:%d, virtual time %" PRIu64 " us\n  replay: trivet_sim --scenario %s --seed %" PRIu64
+            " --verbose\n",
+            file, line, sim_now_ns(run->sim) / 1000, run->scenario, run->seed);
     exit(1);
 }
 
@@ -67,8 +69,8 @@ static void run_seeds(const scenario_t *scenario, uint64_t first, uint64_t count
         fprintf(stderr, "trivet_sim: scenario %s, seed %" PRIu64 " gave two different runs\n", scenario->name, seed);
         exit(1);
     }
-    printf("%s: %" PRIu64 " seeds, %" PRIu64 " crashes, %" PRIu64 " acknowledgements: all kept\n", scenario->name, count,
-           crashes, acknowledged);
+    printf("%s: %" PRIu64 " seeds, %" PRIu64 " crashes, %" PRIu64 " acknowledgements: all kept\n", scenario->name,
+           count, crashes, acknowledged);
 }
 
 static void usage(void)
@@ -85,12 +87,18 @@ int main(int argc, char **argv)
     uint64_t seed = 1, seeds = 1;
     bool verbose = false, found = false;
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--verbose") == 0) verbose = true;
-        else if (i + 1 == argc) usage();
-        else if (strcmp(argv[i], "--scenario") == 0) name = argv[++i];
-        else if (strcmp(argv[i], "--seed") == 0) seed = strtoull(argv[++i], NULL, 10);
-        else if (strcmp(argv[i], "--seeds") == 0) seeds = strtoull(argv[++i], NULL, 10);
-        else usage();
+        if (strcmp(argv[i], "--verbose") == 0)
+            verbose = true;
+        else if (i + 1 == argc)
+            usage();
+        else if (strcmp(argv[i], "--scenario") == 0)
+            name = argv[++i];
+        else if (strcmp(argv[i], "--seed") == 0)
+            seed = strtoull(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--seeds") == 0)
+            seeds = strtoull(argv[++i], NULL, 10);
+        else
+            usage();
     }
     slog_set_level(verbose ? SLOG_INFO : (slog_level_t)(SLOG_ERROR + 1)); /* crashing programs complain */
     for (size_t i = 0; i < ARRAY_LEN(scenarios); i++) {

@@ -19,17 +19,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PORT 6379
-#define LIVES_MAX 4
+#define PORT                 6379
+#define LIVES_MAX            4
 #define CHANGES_PER_LIFE_MAX 60
-#define CHANGES_MAX ((LIVES_MAX + 1) * CHANGES_PER_LIFE_MAX + 1)
-#define TOPICS 2
-#define PARTITIONS 2
-#define IN_FLIGHT_MAX 16
-#define STEP_MS_MAX 20
-#define AT_MS_MAX 600
-#define PATH_CHARS_MAX 256
-#define SEGMENT_BYTES_MAX MIB(1)
+#define CHANGES_MAX          ((LIVES_MAX + 1) * CHANGES_PER_LIFE_MAX + 1)
+#define TOPICS               2
+#define PARTITIONS           2
+#define IN_FLIGHT_MAX        16
+#define STEP_MS_MAX          20
+#define AT_MS_MAX            600
+#define PATH_CHARS_MAX       256
+#define SEGMENT_BYTES_MAX    MIB(1)
 
 typedef struct change {
     bool acknowledged, delayed;
@@ -279,9 +279,11 @@ static void on_fatal(void *user, const char *what, int err)
 
 static redis_t *make_redis(outbox_world_t *w)
 {
-    static const char *const settings[][2] = {
-        {"appendonly", "yes"}, {"appendfsync", "always"}, {"auto-aof-rewrite-min-size", "4096"}, {"auto-aof-rewrite-percentage", "60"},
-        {"protected-mode", "no"} /* the client is on another machine */};
+    static const char *const settings[][2] = {{"appendonly", "yes"},
+                                              {"appendfsync", "always"},
+                                              {"auto-aof-rewrite-min-size", "4096"},
+                                              {"auto-aof-rewrite-percentage", "60"},
+                                              {"protected-mode", "no"} /* the client is on another machine */};
     redis_config_t *config = redis_config_new();
     char why[256];
     for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
@@ -375,16 +377,19 @@ static void live(outbox_world_t *w)
         if (!sim_node_alive(w->server)) sim_run_for(w->run->sim, 100);
         client_stop(w);
     }
-    scenario_note(w->run, "%s: %d changes sent, %" PRIu64 " answered%s", sim_node_alive(w->server) ? "alive" : "crashed",
-                  w->changes_count, w->run->acknowledged, w->failed ? ", connection lost" : "");
+    scenario_note(w->run, "%s: %d changes sent, %" PRIu64 " answered%s",
+                  sim_node_alive(w->server) ? "alive" : "crashed", w->changes_count, w->run->acknowledged,
+                  w->failed ? ", connection lost" : "");
 }
 
 static void die(outbox_world_t *w)
 {
     bool orderly = !w->failed && sim_node_alive(w->server) && chance(w->run, 15);
     if (orderly) stop(w);
-    if (chance(w->run, 30)) sim_node_kill(w->server);
-    else sim_node_crash(w->server);
+    if (chance(w->run, 30))
+        sim_node_kill(w->server);
+    else
+        sim_node_crash(w->server);
     if (!orderly) stop(w);
     w->run->crashes++;
     w->loop = sim_node_start(w->server);

@@ -11,19 +11,19 @@
 
 #include <stdio.h>
 
-#define MEMBERS 3
-#define PORT 2888
-#define ENTRIES_MAX 4000
-#define PAYLOAD_BYTES 8
+#define MEMBERS          3
+#define PORT             2888
+#define ENTRIES_MAX      4000
+#define PAYLOAD_BYTES    8
 #define FRAME_HEAD_BYTES 12 /* length u32, sender u64 */
-#define FRAME_BYTES_MAX MIB(8)
+#define FRAME_BYTES_MAX  MIB(8)
 #define UNSENT_BYTES_MAX KIB(256) /* to one peer; more is dropped, as a network may */
-#define ROUNDS_MAX 12
-#define ROUND_MS_MAX 3000
-#define SUBMIT_MS_MAX 30
-#define ELECTION_MS 300
-#define HEARTBEAT_MS 50
-#define HEAL_MS 60000
+#define ROUNDS_MAX       12
+#define ROUND_MS_MAX     3000
+#define SUBMIT_MS_MAX    30
+#define ELECTION_MS      300
+#define HEARTBEAT_MS     50
+#define HEAL_MS          60000
 
 typedef struct member member_t;
 typedef struct world world_t;
@@ -170,8 +170,9 @@ static void on_apply(void *user, uint64_t index, bytes_t payload, void *tag)
         CHECK(run, index > w->history_end, "entry %" PRIu64 " was applied as none, and now as %" PRIu64, index, value);
         w->history[index] = value;
     }
-    CHECK(run, w->history[index] == value, "member %" PRIu64 " applied %" PRIu64 " at %" PRIu64 ", another had %" PRIu64,
-          m->id, value, index, w->history[index]);
+    CHECK(run, w->history[index] == value,
+          "member %" PRIu64 " applied %" PRIu64 " at %" PRIu64 ", another had %" PRIu64, m->id, value, index,
+          w->history[index]);
     w->history_end = MAX(w->history_end, index);
     m->applied = index;
     if (tag == NULL || !sim_node_alive(m->node)) return;
@@ -225,7 +226,7 @@ static void member_down(member_t *m)
     for (int i = 0; i < MEMBERS; i++) {
         if (m->links[i].stream) link_close(&m->links[i]);
     }
-    LIST_EACH (&m->accepted, link, link_t, node) accepted_free(link);
+    LIST_EACH(&m->accepted, link, link_t, node) accepted_free(link);
     io_listener_close(m->listener);
     m->listener = NULL;
 }
@@ -234,8 +235,10 @@ static void member_die(member_t *m, bool kill)
 {
     scenario_note(m->world->run, "member %" PRIu64 " %s, applied %" PRIu64, m->id, kill ? "is killed" : "loses power",
                   m->applied);
-    if (kill) sim_node_kill(m->node);
-    else sim_node_crash(m->node);
+    if (kill)
+        sim_node_kill(m->node);
+    else
+        sim_node_crash(m->node);
     member_down(m);
     m->world->run->crashes++;
 }
@@ -245,8 +248,13 @@ static bool member_up(member_t *m)
 {
     world_t *w = m->world;
     quorum_owner_t owner = {on_apply, on_dropped, on_role, on_snapshot, on_restore, on_failed, m};
-    quorum_options_t options = {.dir = "/data/quorum", .id = m->id, .members = w->config, .members_count = MEMBERS,
-                                .transport = &m->transport, .sync = true, .election_timeout_ms = ELECTION_MS,
+    quorum_options_t options = {.dir = "/data/quorum",
+                                .id = m->id,
+                                .members = w->config,
+                                .members_count = MEMBERS,
+                                .transport = &m->transport,
+                                .sync = true,
+                                .election_timeout_ms = ELECTION_MS,
                                 .heartbeat_ms = HEARTBEAT_MS};
     m->loop = sim_node_start(m->node);
     m->applied = 0;
@@ -285,9 +293,12 @@ static void disturb_members(world_t *w)
     for (int i = 0; i < MEMBERS; i++) {
         member_t *m = &w->members[i];
         bool up = m->quorum != NULL;
-        if (up && (m->failed || !sim_node_alive(m->node))) member_die(m, false);
-        else if (up && chance(w->run, 25)) member_die(m, chance(w->run, 40));
-        else if (!up && chance(w->run, 70)) up = member_up(m);
+        if (up && (m->failed || !sim_node_alive(m->node)))
+            member_die(m, false);
+        else if (up && chance(w->run, 25))
+            member_die(m, chance(w->run, 40));
+        else if (!up && chance(w->run, 70))
+            up = member_up(m);
         if (up && sim_node_alive(m->node) && chance(w->run, 20)) {
             sim_node_crash_after(m->node, 1 + draw(w->run, 200));
         }
@@ -326,8 +337,9 @@ static void heal(world_t *w)
     sim_run_for(w->run->sim, 5000); /* entries go on: a new leader commits the old ones with its own first */
     w->quiet = true;
     bool agreed = sim_run_until(w->run->sim, all_idle, w, HEAL_MS);
-    CHECK(w->run, agreed, "no agreement a minute after the last fault: applied %" PRIu64 " %" PRIu64 " %" PRIu64
-          " of %" PRIu64, w->members[0].applied, w->members[1].applied, w->members[2].applied, w->history_end);
+    CHECK(w->run, agreed,
+          "no agreement a minute after the last fault: applied %" PRIu64 " %" PRIu64 " %" PRIu64 " of %" PRIu64,
+          w->members[0].applied, w->members[1].applied, w->members[2].applied, w->history_end);
     CHECK(w->run, w->history_end >= w->committed_max, "committed entries are gone");
 }
 

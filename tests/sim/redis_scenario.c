@@ -16,14 +16,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PORT 6379
-#define LIVES_MAX 6
-#define CHANGES_PER_LIFE_MAX 120
-#define CHANGES_MAX ((LIVES_MAX + 1) * CHANGES_PER_LIFE_MAX)
-#define KEYS 12
-#define EDITS_MAX 3
-#define IN_FLIGHT_MAX 20
-#define STEP_MS_MAX 8
+#define PORT                   6379
+#define LIVES_MAX              6
+#define CHANGES_PER_LIFE_MAX   120
+#define CHANGES_MAX            ((LIVES_MAX + 1) * CHANGES_PER_LIFE_MAX)
+#define KEYS                   12
+#define EDITS_MAX              3
+#define IN_FLIGHT_MAX          20
+#define STEP_MS_MAX            8
 #define REPLIES_PER_CHANGE_MAX (EDITS_MAX + 6)
 
 typedef struct edit {
@@ -66,8 +66,10 @@ static void put_edit(buf_t *out, const edit_t *edit)
     char key[16], value[16];
     snprintf(key, sizeof(key), "k%d", edit->key);
     snprintf(value, sizeof(value), "%u", edit->value);
-    if (edit->value == 0) resp_text_put(out, 2, "DEL", key);
-    else resp_text_put(out, 3, "SET", key, value);
+    if (edit->value == 0)
+        resp_text_put(out, 2, "DEL", key);
+    else
+        resp_text_put(out, 3, "SET", key, value);
 }
 
 /* Returns how many replies it will have. */
@@ -225,9 +227,11 @@ static void check_data(redis_world_t *w)
     for (int i = 0; i < KEYS; i++) {
         snprintf(key, sizeof(key), "k%d", i);
         long found = ask(w, "GET", key);
-        CHECK(w->run, found == (long)expected[i], "after %ld changes %s is %ld, not %u", count, key, found, expected[i]);
+        CHECK(w->run, found == (long)expected[i], "after %ld changes %s is %ld, not %u", count, key, found,
+              expected[i]);
     }
-    CHECK(w->run, ask(w, "GET", "sum") == sum, "after %ld changes the sum is %ld, not %ld", count, ask(w, "GET", "sum"), sum);
+    CHECK(w->run, ask(w, "GET", "sum") == sum, "after %ld changes the sum is %ld, not %ld", count, ask(w, "GET", "sum"),
+          sum);
     CHECK(w->run, ask(w, "LLEN", "list") == pushed, "after %ld changes the list has %ld, not %ld", count,
           ask(w, "LLEN", "list"), pushed);
     w->changes_count = w->acknowledged = (int)count; /* what is seen is promised */
@@ -294,8 +298,10 @@ static void server_free(redis_world_t *w)
 
 static void die(redis_world_t *w)
 {
-    if (chance(w->run, 30)) sim_node_kill(w->server);
-    else sim_node_crash(w->server);
+    if (chance(w->run, 30))
+        sim_node_kill(w->server);
+    else
+        sim_node_crash(w->server);
     server_free(w);
     w->run->crashes++;
     w->loop = sim_node_start(w->server);

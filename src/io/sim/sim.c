@@ -3,7 +3,7 @@
 
 #define NS_PER_MS 1000000ull
 #define NS_PER_US 1000ull
-#define FIRST_NS (1000 * NS_PER_MS) /* 0 means "not armed" to timers */
+#define FIRST_NS  (1000 * NS_PER_MS) /* 0 means "not armed" to timers */
 
 const sim_disk_faults_t sim_disk_faults_default = {
     .capacity_bytes = 1ull << 40,
@@ -74,7 +74,7 @@ uint64_t sim_now_ns(const sim_t *sim) { return sim->world.now_ns; }
 static uint64_t next_ns(sim_t *sim)
 {
     for (uint32_t i = 0; i < sim->nodes_count; i++) {
-        LIST_EACH (&sim->nodes[i]->loops, loop, sim_loop_t, in_node) sim__loop_plan(loop);
+        LIST_EACH(&sim->nodes[i]->loops, loop, sim_loop_t, in_node) sim__loop_plan(loop);
     }
     return io__timers_next_ns(&sim->world);
 }
@@ -127,7 +127,7 @@ sim_t *sim_new(uint64_t seed)
 
 static void loops_free(sim_node_t *node)
 {
-    LIST_EACH (&node->loops, loop, sim_loop_t, in_node) sim__loop_free(loop);
+    LIST_EACH(&node->loops, loop, sim_loop_t, in_node) sim__loop_free(loop);
 }
 
 void sim_free(sim_t *sim)
@@ -189,7 +189,7 @@ void sim_node_kill(sim_node_t *node)
     node->alive = false;
     node->crash_at = 0;
     sim__trace(node->sim, SIM_KILL, node->index, 0);
-    LIST_EACH (&node->loops, loop, sim_loop_t, in_node) sim__loop_die(loop);
+    LIST_EACH(&node->loops, loop, sim_loop_t, in_node) sim__loop_die(loop);
     sim__locks_free(node);
 }
 

@@ -52,7 +52,7 @@ static void drop(sim_change_t *change)
 
 static void inode_free(sim_inode_t *inode)
 {
-    LIST_EACH (&inode->pending, change, sim_change_t, node) drop(change);
+    LIST_EACH(&inode->pending, change, sim_change_t, node) drop(change);
     sim__names_free(&inode->names);
     sim__names_free(&inode->durable_names);
     buf_deinit(&inode->data);
@@ -94,7 +94,7 @@ static void apply(buf_t *data, const sim_change_t *change)
 
 void sim__inode_flush(sim_inode_t *inode, uint64_t change_last)
 {
-    LIST_EACH (&inode->pending, change, sim_change_t, node) {
+    LIST_EACH(&inode->pending, change, sim_change_t, node) {
         if (change->number > change_last) break;
         apply(&inode->durable_data, change);
         drop(change);
@@ -119,7 +119,7 @@ static void lose_changes(sim_inode_t *inode, uint64_t change_last, sim_fate_t fa
     buf_t cache = BUF_INIT;
     uint64_t size = durable->len, index = 0;
     put(&cache, 0, durable->ptr, durable->len);
-    LIST_EACH (&inode->pending, change, sim_change_t, node) {
+    LIST_EACH(&inode->pending, change, sim_change_t, node) {
         if (change->number > change_last) break;
         bool size_kept = index++ < sizes_kept;
         apply(&cache, change);
@@ -136,7 +136,7 @@ static void lose_changes(sim_inode_t *inode, uint64_t change_last, sim_fate_t fa
 static void keep_prefix(sim_inode_t *inode, uint64_t change_last, uint64_t kept, sim_rng_t *rng)
 {
     uint64_t index = 0;
-    LIST_EACH (&inode->pending, change, sim_change_t, node) {
+    LIST_EACH(&inode->pending, change, sim_change_t, node) {
         if (change->number > change_last) break;
         if (index == kept && !change->is_truncation) change->bytes = (size_t)sim__below(rng, change->bytes);
         if (index < kept || (index == kept && !change->is_truncation)) apply(&inode->durable_data, change);
@@ -149,11 +149,13 @@ void sim__inode_lose(sim_inode_t *inode, uint64_t change_last, bool ordered, sim
 {
     sim_fate_t fate = (sim_fate_t)MIN(sim__below(rng, 4), (uint64_t)FATE_EACH);
     uint64_t count = 0;
-    LIST_EACH (&inode->pending, change, sim_change_t, node) count += change->number <= change_last;
+    LIST_EACH(&inode->pending, change, sim_change_t, node) count += change->number <= change_last;
     if (count == 0) return;
     uint64_t sizes_kept = fate == FATE_ALL_LOST ? 0 : fate == FATE_ALL_KEPT ? count : sim__below(rng, count + 1);
-    if (ordered) keep_prefix(inode, change_last, sizes_kept, rng);
-    else lose_changes(inode, change_last, fate, sizes_kept, rng);
+    if (ordered)
+        keep_prefix(inode, change_last, sizes_kept, rng);
+    else
+        lose_changes(inode, change_last, fate, sizes_kept, rng);
 }
 
 void sim__disk_init(sim_disk_t *disk)
@@ -167,7 +169,7 @@ void sim__disk_init(sim_disk_t *disk)
 void sim__disk_deinit(sim_disk_t *disk)
 {
     sim__journal_free(disk);
-    LIST_EACH (&disk->inodes, inode, sim_inode_t, node) inode_free(inode);
+    LIST_EACH(&disk->inodes, inode, sim_inode_t, node) inode_free(inode);
 }
 
 /* What the platter has becomes what there is. */
@@ -193,13 +195,13 @@ static void reload(sim_disk_t *disk, sim_inode_t *inode)
 void sim__disk_lose_power(sim_disk_t *disk, bool ordered, sim_rng_t *rng)
 {
     sim__journal_settle(disk, rng);
-    LIST_EACH (&disk->inodes, inode, sim_inode_t, node) {
+    LIST_EACH(&disk->inodes, inode, sim_inode_t, node) {
         sim__inode_lose(inode, UINT64_MAX, ordered, rng);
         inode->marked = false;
     }
     disk->used_bytes = 0;
     reload(disk, disk->root);
-    LIST_EACH (&disk->inodes, inode, sim_inode_t, node) {
+    LIST_EACH(&disk->inodes, inode, sim_inode_t, node) {
         if (!inode->marked) inode_free(inode);
     }
 }

@@ -206,7 +206,7 @@ int sim__file_sync_now(io_file_t *base)
 void sim__file_close(io_file_t *base)
 {
     sim_file_t *file = file_of(base);
-    LIST_EACH (&file->syncs, s, sim_sync_t, node) {
+    LIST_EACH(&file->syncs, s, sim_sync_t, node) {
         if (!file->loop->base.halted && s->event.due_ns != 0) settle(file, s->change_last);
         sync_free(s);
     }
@@ -217,15 +217,15 @@ void sim__file_close(io_file_t *base)
 /* What the disk had not finished is as if never asked; the inode may be gone from now on. */
 void sim__files_die(sim_loop_t *loop)
 {
-    LIST_EACH (&loop->files, file, sim_file_t, node) {
-        LIST_EACH (&file->syncs, s, sim_sync_t, node) sync_free(s);
+    LIST_EACH(&loop->files, file, sim_file_t, node) {
+        LIST_EACH(&file->syncs, s, sim_sync_t, node) sync_free(s);
         file->inode = NULL;
     }
 }
 
 void sim__files_free(sim_loop_t *loop)
 {
-    LIST_EACH (&loop->files, file, sim_file_t, node) sim__file_close(&file->base);
+    LIST_EACH(&loop->files, file, sim_file_t, node) sim__file_close(&file->base);
 }
 
 /* ---- names ---- */
@@ -318,7 +318,7 @@ int sim__op_lock_file(io_loop_t *loop, const char *path)
 {
     sim_node_t *node = sim__loop(loop)->node;
     io_file_t *file;
-    LIST_EACH (&node->locks, lock, sim_lock_t, node) {
+    LIST_EACH(&node->locks, lock, sim_lock_t, node) {
         if (strcmp(lock->path, path) == 0) return ERR_BUSY;
     }
     int err = sim__file_open(loop, path, IO_FILE_WRITE | IO_FILE_CREATE, &file);
@@ -332,7 +332,7 @@ int sim__op_lock_file(io_loop_t *loop, const char *path)
 
 void sim__locks_free(sim_node_t *node)
 {
-    LIST_EACH (&node->locks, lock, sim_lock_t, node) {
+    LIST_EACH(&node->locks, lock, sim_lock_t, node) {
         list_remove(&lock->node);
         mem_free(lock->path);
         mem_free(lock);

@@ -35,8 +35,24 @@ struct sim {
 
 /* What goes into the trace: what happened, and two numbers about it. */
 typedef enum sim_what {
-    SIM_TURN = 1, SIM_READY, SIM_ACCEPT, SIM_MESSAGE, SIM_WORK, SIM_SYNCED, SIM_ARRIVAL, SIM_CONNECT, SIM_READ,
-    SIM_WRITE, SIM_FILE_WRITE, SIM_TRUNCATE, SIM_SYNC, SIM_NAME, SIM_SYNC_DIR, SIM_CRASH, SIM_KILL, SIM_START,
+    SIM_TURN = 1,
+    SIM_READY,
+    SIM_ACCEPT,
+    SIM_MESSAGE,
+    SIM_WORK,
+    SIM_SYNCED,
+    SIM_ARRIVAL,
+    SIM_CONNECT,
+    SIM_READ,
+    SIM_WRITE,
+    SIM_FILE_WRITE,
+    SIM_TRUNCATE,
+    SIM_SYNC,
+    SIM_NAME,
+    SIM_SYNC_DIR,
+    SIM_CRASH,
+    SIM_KILL,
+    SIM_START,
 } sim_what_t;
 void sim__trace(sim_t *sim, sim_what_t what, uint64_t a, uint64_t b);
 void sim__at(io_timer_t *event, uint64_t due_ns); /* (re)schedules */
@@ -60,7 +76,7 @@ typedef struct sim_names { /* sorted by name */
 struct sim_inode {
     list_t node;
     bool is_dir;
-    bool marked; /* reachable, while a crash is worked out */
+    bool marked;                      /* reachable, while a crash is worked out */
     sim_names_t names, durable_names; /* of a directory */
     buf_t data, durable_data;         /* of a file: as in the page cache, as on the platter */
     list_t pending;                   /* sim_change_t: what lies between the two, oldest first */

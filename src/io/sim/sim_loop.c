@@ -4,11 +4,11 @@
  * takes a little virtual time. The node may die at any operation in between; then the turn ends there. */
 #include "io/sim/sim_internal.h"
 
-#define NS_PER_MS 1000000ull
-#define WALL_BASE_MS 1700000000000ll
-#define STEP_NS_MAX 20000 /* a callback's pretended time */
-#define HRTIME_STEP_NS 1000 /* so that a loop that waits for time to pass ends */
-#define WORK_US_MAX 5000
+#define NS_PER_MS      1000000ull
+#define WALL_BASE_MS   1700000000000ll
+#define STEP_NS_MAX    20000 /* a callback's pretended time */
+#define HRTIME_STEP_NS 1000  /* so that a loop that waits for time to pass ends */
+#define WORK_US_MAX    5000
 
 typedef struct sim_work {
     io_work_t *work;
@@ -214,7 +214,7 @@ void sim__loop_die(sim_loop_t *loop)
     io_timer_stop(&loop->turn);
     sim__net_die(loop);
     sim__files_die(loop);
-    LIST_EACH (&loop->works, work, sim_work_t, node) work_free(work);
+    LIST_EACH(&loop->works, work, sim_work_t, node) work_free(work);
     unlink_all(&loop->ready);
     unlink_all(&loop->batch);
 }

@@ -106,7 +106,7 @@ static void drop(sim_name_change_t *change)
 
 void sim__journal_free(sim_disk_t *disk)
 {
-    LIST_EACH (&disk->journal, change, sim_name_change_t, node) drop(change);
+    LIST_EACH(&disk->journal, change, sim_name_change_t, node) drop(change);
 }
 
 static bool is_marked(const sim_inode_t *dir) { return dir && dir->marked; }
@@ -124,7 +124,7 @@ static bool touches_marked(const sim_name_change_t *change)
 
 static void clear_marks(sim_disk_t *disk)
 {
-    LIST_EACH (&disk->inodes, inode, sim_inode_t, node) inode->marked = false;
+    LIST_EACH(&disk->inodes, inode, sim_inode_t, node) inode->marked = false;
 }
 
 /* Marked = cut: of this directory nothing later survives. */
@@ -132,7 +132,7 @@ void sim__journal_settle(sim_disk_t *disk, sim_rng_t *rng)
 {
     clear_marks(disk);
     uint64_t lost_of_8 = sim__below(rng, 3) * 2; /* some crashes lose no name, some nearly all */
-    LIST_EACH (&disk->journal, change, sim_name_change_t, node) {
+    LIST_EACH(&disk->journal, change, sim_name_change_t, node) {
         if (touches_marked(change) || sim__below(rng, 8) < lost_of_8)
             mark_dirs(change);
         else
@@ -155,7 +155,7 @@ void sim__sync_names(sim_disk_t *disk, sim_inode_t *dir)
         list_remove(&change->node);
         list_push_front(&chosen, &change->node);
     }
-    LIST_EACH (&chosen, change, sim_name_change_t, node) {
+    LIST_EACH(&chosen, change, sim_name_change_t, node) {
         make_durable(change);
         drop(change);
     }

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#define ATTEMPTS_MAX 6
+#define ATTEMPTS_MAX   6
 #define ATTEMPT_US_MIN 500000
 #define ATTEMPT_US_MAX 1500000
 
@@ -47,8 +47,8 @@ static sim_node_t *find_node(sim_node_t *self, const char *host)
 
 static sim_listener_t *find_listener(const sim_node_t *node, uint16_t port)
 {
-    LIST_EACH (&node->loops, loop, sim_loop_t, in_node) {
-        LIST_EACH (&loop->listeners, listener, sim_listener_t, node) {
+    LIST_EACH(&node->loops, loop, sim_loop_t, in_node) {
+        LIST_EACH(&loop->listeners, listener, sim_listener_t, node) {
             if (listener->port == port) return listener;
         }
     }
@@ -114,7 +114,7 @@ uint16_t sim__listener_port(const io_listener_t *listener)
 void sim__listener_close(io_listener_t *base)
 {
     sim_listener_t *listener = listener_of(base);
-    LIST_EACH (&listener->queue, stream, sim_stream_t, node) {
+    LIST_EACH(&listener->queue, stream, sim_stream_t, node) {
         if (stream->peer) sim__send(stream->peer, SEGMENT_RESET, NULL, 0);
         sim__stream_free(stream);
     }
@@ -191,23 +191,23 @@ static void cut_off(sim_stream_t *stream)
 
 void sim__net_die(sim_loop_t *loop)
 {
-    LIST_EACH (&loop->listeners, listener, sim_listener_t, node) {
-        LIST_EACH (&listener->queue, stream, sim_stream_t, node) cut_off(stream);
+    LIST_EACH(&loop->listeners, listener, sim_listener_t, node) {
+        LIST_EACH(&listener->queue, stream, sim_stream_t, node) cut_off(stream);
         listener->port = 0;
     }
-    LIST_EACH (&loop->streams, stream, sim_stream_t, node) cut_off(stream);
+    LIST_EACH(&loop->streams, stream, sim_stream_t, node) cut_off(stream);
 }
 
 void sim__net_free(sim_loop_t *loop)
 {
-    LIST_EACH (&loop->listeners, listener, sim_listener_t, node) sim__listener_close(&listener->base);
-    LIST_EACH (&loop->streams, stream, sim_stream_t, node) sim__stream_free(stream);
+    LIST_EACH(&loop->listeners, listener, sim_listener_t, node) sim__listener_close(&listener->base);
+    LIST_EACH(&loop->streams, stream, sim_stream_t, node) sim__stream_free(stream);
 }
 
 void sim_reset_connections(sim_t *sim, sim_node_t *node)
 {
-    LIST_EACH (&node->loops, loop, sim_loop_t, in_node) {
-        LIST_EACH (&loop->streams, stream, sim_stream_t, node) {
+    LIST_EACH(&node->loops, loop, sim_loop_t, in_node) {
+        LIST_EACH(&loop->streams, stream, sim_stream_t, node) {
             if (!stream->peer) continue;
             sim_stream_t *peer = stream->peer;
             sim__send(peer, SEGMENT_RESET, NULL, 0);

@@ -5,7 +5,13 @@
 
 #include "io/sim/sim_internal.h"
 
-typedef enum sim_segment_kind { SEGMENT_CONNECTED, SEGMENT_REFUSED, SEGMENT_DATA, SEGMENT_END, SEGMENT_RESET } sim_segment_kind_t;
+typedef enum sim_segment_kind {
+    SEGMENT_CONNECTED,
+    SEGMENT_REFUSED,
+    SEGMENT_DATA,
+    SEGMENT_END,
+    SEGMENT_RESET
+} sim_segment_kind_t;
 
 /* Something under way to a stream. */
 typedef struct sim_segment {

@@ -55,7 +55,7 @@ void sim__stream_watch(io_stream_t *base, unsigned events, io_ready_cb ready, vo
 
 static void clear_incoming(sim_stream_t *stream)
 {
-    LIST_EACH (&stream->incoming, segment, sim_segment_t, node) {
+    LIST_EACH(&stream->incoming, segment, sim_segment_t, node) {
         list_remove(&segment->node);
         mem_free(segment);
     }

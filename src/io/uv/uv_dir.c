@@ -76,10 +76,7 @@ static bool entry_is_dir(DIR *dir, const struct dirent *entry)
 }
 
 /* Each name carries its kind in front of it: 'd' or '-'. */
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a + 1, *(char *const *)b + 1);
-}
+static int compare_names(const void *a, const void *b) { return strcmp(*(char *const *)a + 1, *(char *const *)b + 1); }
 
 static char *copy_entry(DIR *dir, const struct dirent *entry)
 {
@@ -93,8 +90,7 @@ static char *copy_entry(DIR *dir, const struct dirent *entry)
 static bool is_dots(const char *name) { return strcmp(name, ".") == 0 || strcmp(name, "..") == 0; }
 
 /* All names are taken before the first is shown, so that `each` may change the directory. */
-int uv__list_dir(io_loop_t *loop, const char *path, void (*each)(void *user, const char *name, bool is_dir),
-                 void *user)
+int uv__list_dir(io_loop_t *loop, const char *path, void (*each)(void *user, const char *name, bool is_dir), void *user)
 {
     char **names = NULL;
     size_t count = 0, cap = 0;

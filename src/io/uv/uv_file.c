@@ -53,7 +53,7 @@ int uv__file_open(io_loop_t *loop, const char *path, int flags, io_file_t **ret_
 static void wait_for_syncs(uv_disk_file_t *file)
 {
     uv_backend_t *b = file->backend;
-    LIST_EACH (&file->syncs, request, uv_sync_t, node) {
+    LIST_EACH(&file->syncs, request, uv_sync_t, node) {
         request->sync = NULL;
         list_remove(&request->node);
     }
@@ -73,7 +73,7 @@ void uv__file_close(io_file_t *base)
 
 void uv__files_close_all(uv_backend_t *b)
 {
-    LIST_EACH (&b->files, file, uv_disk_file_t, node) uv__file_close(&file->base);
+    LIST_EACH(&b->files, file, uv_disk_file_t, node) uv__file_close(&file->base);
 }
 
 int uv__file_write(io_file_t *base, uint64_t offset, const struct iovec *iov, int iov_count)

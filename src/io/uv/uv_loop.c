@@ -139,8 +139,8 @@ static void post(io_loop_t *to, io_message_t *message)
     io_message_t *head = atomic_load_explicit(&b->inbox, memory_order_relaxed);
     do {
         message->next = head;
-    } while (!atomic_compare_exchange_weak_explicit(&b->inbox, &head, message, memory_order_release,
-                                                    memory_order_relaxed));
+    } while (
+        !atomic_compare_exchange_weak_explicit(&b->inbox, &head, message, memory_order_release, memory_order_relaxed));
     if (head == NULL) uv_async_send(&b->async); /* else one is already on its way */
 }
 
@@ -242,9 +242,8 @@ static void loop_free(io_loop_t *loop)
     uv__streams_close_all(b);
     uv__files_close_all(b);
     for (int i = 0; i < b->lock_fds_count; i++) close(b->lock_fds[i]);
-    uv_handle_t *handles[] = {(uv_handle_t *)&b->prepare,    (uv_handle_t *)&b->check,
-                              (uv_handle_t *)&b->idle,       (uv_handle_t *)&b->timer,
-                              (uv_handle_t *)&b->async,      (uv_handle_t *)&b->signals[0],
+    uv_handle_t *handles[] = {(uv_handle_t *)&b->prepare,   (uv_handle_t *)&b->check, (uv_handle_t *)&b->idle,
+                              (uv_handle_t *)&b->timer,     (uv_handle_t *)&b->async, (uv_handle_t *)&b->signals[0],
                               (uv_handle_t *)&b->signals[1]};
     for (size_t i = 0; i < ARRAY_LEN(handles); i++) uv_close(handles[i], NULL);
     uv_run(&b->uv, UV_RUN_DEFAULT); /* the close callbacks, and what the pool still works at */

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #define ACCEPTS_PER_TURN_MAX 64
-#define ACCEPT_REST_MS 50
+#define ACCEPT_REST_MS       50
 
 typedef struct uv_tcp_listener {
     io_listener_t base;
@@ -182,6 +182,6 @@ void uv__fd_watch_free(io_fd_watch_t *base)
 
 void uv__net_close_all(uv_backend_t *b)
 {
-    LIST_EACH (&b->listeners, l, uv_tcp_listener_t, node) uv__listener_close(&l->base);
-    LIST_EACH (&b->fd_watches, w, uv_fd_watch_t, node) uv__fd_watch_free(&w->base);
+    LIST_EACH(&b->listeners, l, uv_tcp_listener_t, node) uv__listener_close(&l->base);
+    LIST_EACH(&b->fd_watches, w, uv_fd_watch_t, node) uv__fd_watch_free(&w->base);
 }

@@ -31,9 +31,9 @@ static void poll_set(uv_conn_t *tcp)
     if (tcp->events == 0)
         rc = uv_poll_stop(&tcp->poll);
     else
-        rc = uv_poll_start(&tcp->poll,
-                           (tcp->events & IO_READABLE ? UV_READABLE : 0) | (tcp->events & IO_WRITABLE ? UV_WRITABLE : 0),
-                           on_poll);
+        rc = uv_poll_start(
+            &tcp->poll, (tcp->events & IO_READABLE ? UV_READABLE : 0) | (tcp->events & IO_WRITABLE ? UV_WRITABLE : 0),
+            on_poll);
     ASSERT(rc == 0);
 }
 
@@ -149,7 +149,7 @@ void uv__stream_close(io_stream_t *stream)
 
 void uv__streams_close_all(uv_backend_t *b)
 {
-    LIST_EACH (&b->streams, tcp, uv_conn_t, node) uv__stream_close(&tcp->base);
+    LIST_EACH(&b->streams, tcp, uv_conn_t, node) uv__stream_close(&tcp->base);
 }
 
 void uv__stream_keepalive(io_stream_t *stream, uint32_t seconds)

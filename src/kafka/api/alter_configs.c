@@ -69,8 +69,7 @@ void kafka_handle_alter_configs(kafka_request_t *request)
     alter_job_t *job = ARENA_NEW(&request->arena, alter_job_t);
     job->request = request;
     job->response = KAFKA_MESSAGE(request, alter_configs_response);
-    job->response->responses =
-        kafka_alter_configs_response_resource_array(&request->arena, body->resources_count);
+    job->response->responses = kafka_alter_configs_response_resource_array(&request->arena, body->resources_count);
     job->response->responses_count = body->resources_count;
     job->pending = 1;
     for (int32_t i = 0; i < body->resources_count; i++)

@@ -34,8 +34,8 @@ static void answer_unsupported(kafka_request_t *request)
     response->error_code = KAFKA_UNSUPPORTED_VERSION;
     response->api_keys_count = 1;
     response->api_keys = kafka_api_versions_response_api_key_array(&request->arena, 1);
-    response->api_keys[0] = (kafka_api_versions_response_api_key_t){
-        request->api->key, request->api->version_min, request->api->version_max};
+    response->api_keys[0] = (kafka_api_versions_response_api_key_t){request->api->key, request->api->version_min,
+                                                                    request->api->version_max};
     kafka_respond_version(request, 0, response);
 }
 

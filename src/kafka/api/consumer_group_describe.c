@@ -4,15 +4,13 @@
 typedef kafka_consumer_group_describe_response_group_t out_group_t;
 typedef kafka_consumer_group_describe_response_assigned_t out_topic_t;
 
-_Static_assert(sizeof(out_topic_t) == sizeof(kafka_consumer_group_describe_response_targeted_t),
-               "same shape");
+_Static_assert(sizeof(out_topic_t) == sizeof(kafka_consumer_group_describe_response_targeted_t), "same shape");
 
 /* Bits of what may be done to a group, by the numbers of Kafka's AclOperation: without ACLs all of it. */
 #define GROUP_OPERATIONS     ((1 << 3) | (1 << 6) | (1 << 8) | (1 << 10) | (1 << 11))
 #define MEMBER_TYPE_CONSUMER 1
 
-static out_topic_t *describe_set(arena_t *arena, const cgroup_t *g, const cgroup_set_t *set,
-                                 int32_t *ret_count)
+static out_topic_t *describe_set(arena_t *arena, const cgroup_t *g, const cgroup_set_t *set, int32_t *ret_count)
 {
     int32_t count;
     const cgroup_wire_topic_t *topics = cgroup_wire_topics(arena, set, &count);
@@ -39,8 +37,7 @@ static void describe_member(arena_t *arena, const cgroup_t *g, const cgroup_memb
     out->subscribed_topic_names = m->topics;
     out->subscribed_topic_names_count = (int32_t)m->topics_count;
     out->subscribed_topic_regex = m->regex;
-    out->assignment.topic_partitions =
-        describe_set(arena, g, &m->assigned, &out->assignment.topic_partitions_count);
+    out->assignment.topic_partitions = describe_set(arena, g, &m->assigned, &out->assignment.topic_partitions_count);
     out->target_assignment.topic_partitions =
         (void *)describe_set(arena, g, &m->target, &out->target_assignment.topic_partitions_count);
     out->member_type = MEMBER_TYPE_CONSUMER;
@@ -51,13 +48,12 @@ static void describe(kafka_request_t *request, bytes_t group_id, out_group_t *ou
     const kafka_consumer_group_describe_request_t *asked = request->body;
     group_entry_t *entry = NULL;
     out->group_id = group_id;
-    out->error_code =
-        group_id.len ? groups_find(request->kafka->groups, group_id, &entry) : KAFKA_INVALID_GROUP_ID;
+    out->error_code = group_id.len ? groups_find(request->kafka->groups, group_id, &entry) : KAFKA_INVALID_GROUP_ID;
     if (out->error_code == KAFKA_NONE && (!entry || !entry->cgroup)) {
         out->error_code = KAFKA_GROUP_ID_NOT_FOUND;
-        out->error_message = bytes_str(arena_printf(
-            &request->arena, entry ? "Group %.*s is not a consumer group." : "Group %.*s not found.",
-            (int)group_id.len, (const char *)group_id.ptr));
+        out->error_message = bytes_str(
+            arena_printf(&request->arena, entry ? "Group %.*s is not a consumer group." : "Group %.*s not found.",
+                         (int)group_id.len, (const char *)group_id.ptr));
     }
     if (out->error_code != KAFKA_NONE) return;
     const cgroup_t *g = entry->cgroup;
@@ -65,10 +61,8 @@ static void describe(kafka_request_t *request, bytes_t group_id, out_group_t *ou
     out->group_epoch = g->epoch;
     out->assignment_epoch = g->assignment_epoch;
     out->assignor_name = bytes_str(cgroup_assignor(g));
-    out->members =
-        kafka_consumer_group_describe_response_member_array(&request->arena, (int32_t)g->members_count);
-    LIST_EACH(&g->members, m, cgroup_member_t, node)
-    {
+    out->members = kafka_consumer_group_describe_response_member_array(&request->arena, (int32_t)g->members_count);
+    LIST_EACH(&g->members, m, cgroup_member_t, node) {
         describe_member(&request->arena, g, m, &out->members[out->members_count++]);
     }
     if (asked->include_authorized_operations) out->authorized_operations = GROUP_OPERATIONS;
@@ -77,10 +71,8 @@ static void describe(kafka_request_t *request, bytes_t group_id, out_group_t *ou
 void kafka_handle_consumer_group_describe(kafka_request_t *request)
 {
     const kafka_consumer_group_describe_request_t *asked = request->body;
-    kafka_consumer_group_describe_response_t *response =
-        KAFKA_MESSAGE(request, consumer_group_describe_response);
-    response->groups =
-        kafka_consumer_group_describe_response_group_array(&request->arena, asked->group_ids_count);
+    kafka_consumer_group_describe_response_t *response = KAFKA_MESSAGE(request, consumer_group_describe_response);
+    response->groups = kafka_consumer_group_describe_response_group_array(&request->arena, asked->group_ids_count);
     for (int32_t i = 0; i < asked->group_ids_count; i++) {
         describe(request, asked->group_ids[i], &response->groups[response->groups_count++]);
     }

@@ -11,8 +11,7 @@ typedef struct beat {
 
 static void fail(kafka_request_t *request, int16_t error, const char *message)
 {
-    kafka_consumer_group_heartbeat_response_t *response =
-        KAFKA_MESSAGE(request, consumer_group_heartbeat_response);
+    kafka_consumer_group_heartbeat_response_t *response = KAFKA_MESSAGE(request, consumer_group_heartbeat_response);
     response->error_code = error;
     response->error_message = message ? bytes_str(message) : bytes_str(kafka_error_text(error));
     kafka_respond(request, response);
@@ -29,8 +28,7 @@ static bytes_t member_id_of(kafka_request_t *request, const kafka_consumer_group
     return bytes_str(text);
 }
 
-static cgroup_heartbeat_t heartbeat_of(kafka_request_t *request,
-                                       const kafka_consumer_group_heartbeat_request_t *asked,
+static cgroup_heartbeat_t heartbeat_of(kafka_request_t *request, const kafka_consumer_group_heartbeat_request_t *asked,
                                        cgroup_set_t *owned)
 {
     bytes_t host = kafka_request_client_host(request);
@@ -69,11 +67,9 @@ static int16_t find(kafka_request_t *request, bytes_t group_id, bool joining, gr
     return KAFKA_NONE;
 }
 
-static kafka_consumer_group_heartbeat_response_t *response_of(kafka_request_t *request,
-                                                              const cgroup_reply_t *reply)
+static kafka_consumer_group_heartbeat_response_t *response_of(kafka_request_t *request, const cgroup_reply_t *reply)
 {
-    kafka_consumer_group_heartbeat_response_t *response =
-        KAFKA_MESSAGE(request, consumer_group_heartbeat_response);
+    kafka_consumer_group_heartbeat_response_t *response = KAFKA_MESSAGE(request, consumer_group_heartbeat_response);
     response->member_id = arena_copy(&request->arena, reply->member_id);
     response->member_epoch = reply->member_epoch;
     if (reply->member_epoch >= 0)

@@ -37,18 +37,16 @@ static void grown(void *user, kafka_topic_t *topic, int16_t error, const char *m
     one_less(one->job);
 }
 
-static bool check_count(arena_t *arena, const asked_topic_t *asked, const kafka_topic_t *topic,
-                        result_t *result)
+static bool check_count(arena_t *arena, const asked_topic_t *asked, const kafka_topic_t *topic, result_t *result)
 {
     if (asked->count == topic->partitions_count) {
         refuse(result, KAFKA_INVALID_PARTITIONS,
                arena_printf(arena, "Topic already has %" PRId32 " partition(s).", topic->partitions_count));
     } else if (asked->count < topic->partitions_count) {
         refuse(result, KAFKA_INVALID_PARTITIONS,
-               arena_printf(arena,
-                            "The topic %s currently has %" PRId32 " partition(s); %" PRId32
-                            " would not be an increase.",
-                            topic->name, topic->partitions_count, asked->count));
+               arena_printf(
+                   arena, "The topic %s currently has %" PRId32 " partition(s); %" PRId32 " would not be an increase.",
+                   topic->name, topic->partitions_count, asked->count));
     } else if (asked->count > KAFKA_PARTITIONS_MAX) {
         refuse(result, KAFKA_INVALID_PARTITIONS,
                arena_printf(arena, "Number of partitions is above the limit of %d.", KAFKA_PARTITIONS_MAX));
@@ -58,8 +56,8 @@ static bool check_count(arena_t *arena, const asked_topic_t *asked, const kafka_
     return false;
 }
 
-static bool check_assignments(const kafka_request_t *request, const asked_topic_t *asked,
-                              const kafka_topic_t *topic, result_t *result)
+static bool check_assignments(const kafka_request_t *request, const asked_topic_t *asked, const kafka_topic_t *topic,
+                              result_t *result)
 {
     arena_t *arena = (arena_t *)&request->arena;
     int32_t additional = asked->count - topic->partitions_count;
@@ -74,15 +72,13 @@ static bool check_assignments(const kafka_request_t *request, const asked_topic_
     }
     for (int32_t i = 0; i < additional; i++) {
         const kafka_create_partitions_request_assignment_t *a = &asked->assignments[i];
-        const char *problem =
-            topic_assignment_problem(request->kafka, a->broker_ids, a->broker_ids_count, arena);
+        const char *problem = topic_assignment_problem(request->kafka, a->broker_ids, a->broker_ids_count, arena);
         if (!problem && a->broker_ids_count != 1)
-            problem =
-                arena_printf(arena,
-                             "The manual partition assignment includes a partition with %" PRId32
-                             " replica(s), but this is not consistent with previous partitions, which have 1 "
-                             "replica(s).",
-                             a->broker_ids_count);
+            problem = arena_printf(arena,
+                                   "The manual partition assignment includes a partition with %" PRId32
+                                   " replica(s), but this is not consistent with previous partitions, which have 1 "
+                                   "replica(s).",
+                                   a->broker_ids_count);
         if (!problem) continue;
         refuse(result, KAFKA_INVALID_REPLICA_ASSIGNMENT, problem);
         return false;
@@ -118,8 +114,7 @@ void kafka_handle_create_partitions(kafka_request_t *request)
     grow_job_t *job = ARENA_NEW(&request->arena, grow_job_t);
     job->request = request;
     job->response = KAFKA_MESSAGE(request, create_partitions_response);
-    job->response->results =
-        kafka_create_partitions_response_result_array(&request->arena, body->topics_count);
+    job->response->results = kafka_create_partitions_response_result_array(&request->arena, body->topics_count);
     job->pending = 1;
     for (int32_t i = 0; i < body->topics_count; i++) name_count_add(&job->names, body->topics[i].name);
     for (int32_t i = 0; i < body->topics_count; i++) {

@@ -32,25 +32,22 @@ static int16_t check_assignments(kafka_request_t *request, const asked_topic_t *
 {
     arena_t *arena = &request->arena;
     if (asked->replication_factor != -1)
-        return refuse(
-            told, KAFKA_INVALID_REQUEST,
-            "A manual partition assignment was specified, but replication factor was not set to -1.");
+        return refuse(told, KAFKA_INVALID_REQUEST,
+                      "A manual partition assignment was specified, but replication factor was not set to -1.");
     if (asked->num_partitions != -1)
         return refuse(told, KAFKA_INVALID_REQUEST,
                       "A manual partition assignment was specified, but numPartitions was not set to -1.");
     bool *seen = ARENA_ARRAY(arena, bool, asked->assignments_count);
     for (int32_t i = 0; i < asked->assignments_count; i++) {
         const kafka_create_topics_request_assignment_t *a = &asked->assignments[i];
-        const char *problem =
-            topic_assignment_problem(request->kafka, a->broker_ids, a->broker_ids_count, arena);
+        const char *problem = topic_assignment_problem(request->kafka, a->broker_ids, a->broker_ids_count, arena);
         if (problem) return refuse(told, KAFKA_INVALID_REPLICA_ASSIGNMENT, problem);
         if (a->partition_index < 0 || a->partition_index >= asked->assignments_count)
             return refuse(told, KAFKA_INVALID_REPLICA_ASSIGNMENT,
                           "partitions should be a consecutive 0-based integer sequence");
         if (seen[a->partition_index])
             return refuse(told, KAFKA_INVALID_REPLICA_ASSIGNMENT,
-                          arena_printf(arena,
-                                       "Found multiple manual partition assignments for partition %" PRId32,
+                          arena_printf(arena, "Found multiple manual partition assignments for partition %" PRId32,
                                        a->partition_index));
         seen[a->partition_index] = true;
     }
@@ -81,8 +78,7 @@ static void tell_settings(kafka_request_t *request, const kafka_topic_spec_t *sp
     kafka_topic_t *topic = topic_new(request->kafka, spec->name, (kafka_uuid_t){{0}});
     for (int32_t i = 0; i < spec->overrides_count; i++) {
         const kafka_setting_t *s = &spec->overrides[i];
-        topic_add_override(topic, arena_strdup(&request->arena, s->name),
-                           arena_strdup(&request->arena, s->value));
+        topic_add_override(topic, arena_strdup(&request->arena, s->name), arena_strdup(&request->arena, s->value));
     }
     told->configs = kafka_create_topics_response_config_array(&request->arena, KAFKA_TOPIC_SETTINGS_COUNT);
     told->configs_count = 0;
@@ -135,8 +131,7 @@ static void create_one(create_job_t *job, const asked_topic_t *asked, told_topic
         return;
     }
     if (bytes_eq(asked->name, BYTES_LIT("__cluster_metadata"))) {
-        (void)refuse(told, KAFKA_INVALID_REQUEST,
-                     "Creation of internal topic __cluster_metadata is prohibited.");
+        (void)refuse(told, KAFKA_INVALID_REQUEST, "Creation of internal topic __cluster_metadata is prohibited.");
         return;
     }
     if (read_overrides(request, asked, &spec, told)) return;
@@ -150,8 +145,7 @@ static void create_one(create_job_t *job, const asked_topic_t *asked, told_topic
         (void)refuse(told, error, message);
         return;
     }
-    told->num_partitions =
-        spec.partitions_count > 0 ? spec.partitions_count : (int32_t)kafka->config.num_partitions;
+    told->num_partitions = spec.partitions_count > 0 ? spec.partitions_count : (int32_t)kafka->config.num_partitions;
     told->replication_factor = 1;
     tell_settings(request, &spec, told);
     if (body->validate_only) return;

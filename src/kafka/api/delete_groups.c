@@ -59,8 +59,7 @@ void kafka_handle_delete_groups(kafka_request_t *request)
     const kafka_delete_groups_request_t *asked = request->body;
     deletion_t *d = ARENA_NEW(&request->arena, deletion_t);
     *d = (deletion_t){request, KAFKA_MESSAGE(request, delete_groups_response), 1};
-    d->response->results =
-        kafka_delete_groups_response_result_array(&request->arena, asked->groups_names_count);
+    d->response->results = kafka_delete_groups_response_result_array(&request->arena, asked->groups_names_count);
     for (int32_t i = 0; i < asked->groups_names_count; i++) {
         if (is_repeated(asked, i)) continue;
         delete_one(d, asked->groups_names[i], &d->response->results[d->response->results_count++]);

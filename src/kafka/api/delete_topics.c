@@ -45,10 +45,7 @@ static void delete_one(delete_job_t *job, kafka_topic_t *topic, told_topic_t *to
     topic_delete(topic, deleted, one);
 }
 
-static bytes_t id_bytes(const kafka_uuid_t *id)
-{
-    return bytes_of(id->bytes, sizeof(id->bytes));
-}
+static bytes_t id_bytes(const kafka_uuid_t *id) { return bytes_of(id->bytes, sizeof(id->bytes)); }
 
 static void count_names(delete_job_t *job)
 {
@@ -106,8 +103,7 @@ static void by_state(delete_job_t *job, const kafka_delete_topics_request_topic_
 static void refuse_all(delete_job_t *job)
 {
     const kafka_delete_topics_request_t *body = job->request->body;
-    int16_t error =
-        job->request->header.api_version < 3 ? KAFKA_INVALID_REQUEST : KAFKA_TOPIC_DELETION_DISABLED;
+    int16_t error = job->request->header.api_version < 3 ? KAFKA_INVALID_REQUEST : KAFKA_TOPIC_DELETION_DISABLED;
     for (int32_t i = 0; i < job->response->responses_count; i++) {
         told_topic_t *told = &job->response->responses[i];
         bool named = i < body->topic_names_count;

@@ -22,7 +22,6 @@ void kafka_handle_describe_cluster(kafka_request_t *request)
     response->brokers[0].broker_id = kafka->broker_id;
     kafka_advertised(request, &response->brokers[0].host, &response->brokers[0].port);
     response->brokers[0].rack = kafka_text(request, kafka->config.broker_rack);
-    if (body->include_cluster_authorized_operations)
-        response->cluster_authorized_operations = KAFKA_OPERATIONS_CLUSTER;
+    if (body->include_cluster_authorized_operations) response->cluster_authorized_operations = KAFKA_OPERATIONS_CLUSTER;
     kafka_respond(request, response);
 }

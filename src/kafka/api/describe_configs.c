@@ -68,11 +68,9 @@ static void fill_entry(kafka_request_t *request, const kafka_setting_def_t *def,
     }
 }
 
-static void describe_topic(kafka_request_t *request, const asked_t *asked, const kafka_topic_t *topic,
-                           result_t *result)
+static void describe_topic(kafka_request_t *request, const asked_t *asked, const kafka_topic_t *topic, result_t *result)
 {
-    result->configs =
-        kafka_describe_configs_response_config_array(&request->arena, KAFKA_TOPIC_SETTINGS_COUNT);
+    result->configs = kafka_describe_configs_response_config_array(&request->arena, KAFKA_TOPIC_SETTINGS_COUNT);
     for (size_t i = 0; i < KAFKA_TOPIC_SETTINGS_COUNT; i++) {
         const kafka_setting_def_t *def = &kafka_topic_settings[i];
         synonyms_t synonyms = {.count = 0};
@@ -80,8 +78,7 @@ static void describe_topic(kafka_request_t *request, const asked_t *asked, const
         if (!is_asked(asked, def->name)) continue;
         const char *value = config_topic_value(topic, def, &source, &request->arena);
         if (source == CONFIG_SOURCE_TOPIC)
-            synonyms.items[synonyms.count++] =
-                (synonym_t){bytes_str(def->name), bytes_str(value), CONFIG_SOURCE_TOPIC};
+            synonyms.items[synonyms.count++] = (synonym_t){bytes_str(def->name), bytes_str(value), CONFIG_SOURCE_TOPIC};
         const kafka_setting_def_t *broker = config_topic_synonym(def);
         if (broker) add_broker_synonyms(request->kafka, broker, &synonyms);
         fill_entry(request, def, value, &synonyms, &result->configs[result->configs_count++]);
@@ -91,8 +88,7 @@ static void describe_topic(kafka_request_t *request, const asked_t *asked, const
 static void describe_broker(kafka_request_t *request, const asked_t *asked, result_t *result)
 {
     const kafka_t *kafka = request->kafka;
-    result->configs =
-        kafka_describe_configs_response_config_array(&request->arena, KAFKA_BROKER_SETTINGS_COUNT);
+    result->configs = kafka_describe_configs_response_config_array(&request->arena, KAFKA_BROKER_SETTINGS_COUNT);
     for (size_t i = 0; i < KAFKA_BROKER_SETTINGS_COUNT; i++) {
         const kafka_setting_def_t *def = &kafka_broker_settings[i];
         synonyms_t synonyms = {.count = 0};
@@ -108,14 +104,13 @@ static void describe_broker(kafka_request_t *request, const asked_t *asked, resu
 static void describe_default_broker(kafka_request_t *request, const asked_t *asked, result_t *result)
 {
     const kafka_t *kafka = request->kafka;
-    result->configs =
-        kafka_describe_configs_response_config_array(&request->arena, KAFKA_BROKER_SETTINGS_COUNT);
+    result->configs = kafka_describe_configs_response_config_array(&request->arena, KAFKA_BROKER_SETTINGS_COUNT);
     for (size_t i = 0; i < KAFKA_BROKER_SETTINGS_COUNT; i++) {
         const kafka_setting_def_t *def = &kafka_broker_settings[i];
         const char *value = config_value_in(kafka->config_store, def, CONFIG_SOURCE_DEFAULT_BROKER);
         if (!value || !is_asked(asked, def->name)) continue;
-        synonyms_t synonyms = {
-            .count = 1, .items = {{bytes_str(def->name), bytes_str(value), CONFIG_SOURCE_DEFAULT_BROKER}}};
+        synonyms_t synonyms = {.count = 1,
+                               .items = {{bytes_str(def->name), bytes_str(value), CONFIG_SOURCE_DEFAULT_BROKER}}};
         fill_entry(request, def, value, &synonyms, &result->configs[result->configs_count++]);
     }
 }
@@ -179,8 +174,8 @@ static void describe_one(kafka_request_t *request, const asked_t *asked, result_
         return;
     default:
         refuse(result, KAFKA_INVALID_REQUEST,
-               arena_printf(&request->arena, "Unexpected resource type %d for resource %s",
-                            asked->resource_type, arena_strdup(&request->arena, asked->resource_name)));
+               arena_printf(&request->arena, "Unexpected resource type %d for resource %s", asked->resource_type,
+                            arena_strdup(&request->arena, asked->resource_name)));
     }
 }
 

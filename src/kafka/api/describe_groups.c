@@ -4,12 +4,10 @@
 /* Bits of what may be done to a group, by the numbers of Kafka's AclOperation: without ACLs all of it. */
 #define GROUP_OPERATIONS ((1 << 3) | (1 << 6) | (1 << 8) | (1 << 10) | (1 << 11))
 
-static void describe_members(kafka_request_t *request, const group_t *g,
-                             kafka_describe_groups_response_group_t *out)
+static void describe_members(kafka_request_t *request, const group_t *g, kafka_describe_groups_response_group_t *out)
 {
     out->members = kafka_describe_groups_response_member_array(&request->arena, (int32_t)g->members_count);
-    LIST_EACH(&g->members, m, group_member_t, node)
-    {
+    LIST_EACH(&g->members, m, group_member_t, node) {
         kafka_describe_groups_response_member_t *member = &out->members[out->members_count++];
         member->member_id = m->id;
         member->group_instance_id = m->instance_id;

@@ -18,8 +18,7 @@ static void fill_topic(kafka_request_t *request, const kafka_topic_t *topic,
                        const kafka_describe_log_dirs_request_topic_t *asked, dir_topic_t *out)
 {
     out->name = arena_copy(&request->arena, kafka_topic_name(topic));
-    out->partitions =
-        kafka_describe_log_dirs_response_partition_array(&request->arena, topic->partitions_count);
+    out->partitions = kafka_describe_log_dirs_response_partition_array(&request->arena, topic->partitions_count);
     for (int32_t i = 0; i < topic->partitions_count; i++) {
         if (!topic->partitions[i].log || !is_asked(asked, i)) continue;
         kafka_describe_log_dirs_response_partition_t *p = &out->partitions[out->partitions_count++];

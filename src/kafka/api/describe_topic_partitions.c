@@ -6,10 +6,7 @@
 
 typedef kafka_describe_topic_partitions_response_topic_t page_topic_t;
 
-static int by_name(const void *a, const void *b)
-{
-    return bytes_cmp(*(const bytes_t *)a, *(const bytes_t *)b);
-}
+static int by_name(const void *a, const void *b) { return bytes_cmp(*(const bytes_t *)a, *(const bytes_t *)b); }
 
 /* The names to describe, sorted and each once, from the cursor's topic on. */
 static bytes_t *list_names(kafka_request_t *request, int32_t *ret_count)
@@ -34,8 +31,7 @@ static bytes_t *list_names(kafka_request_t *request, int32_t *ret_count)
     return names;
 }
 
-static void fill_ids(kafka_request_t *request, const int32_t *from, int32_t count, int32_t **ids,
-                     int32_t *ids_count)
+static void fill_ids(kafka_request_t *request, const int32_t *from, int32_t count, int32_t **ids, int32_t *ids_count)
 {
     *ids = ARENA_ARRAY(&request->arena, int32_t, count);
     if (count) memcpy(*ids, from, sizeof(int32_t) * (size_t)count);
@@ -64,11 +60,10 @@ static int32_t fill_topic(kafka_request_t *request, const kafka_topic_t *topic, 
     return count;
 }
 
-static void set_cursor(kafka_request_t *request, kafka_describe_topic_partitions_response_t *response,
-                       bytes_t topic, int32_t partition)
+static void set_cursor(kafka_request_t *request, kafka_describe_topic_partitions_response_t *response, bytes_t topic,
+                       int32_t partition)
 {
-    response->next_cursor =
-        ARENA_NEW(&request->arena, kafka_describe_topic_partitions_response_next_cursor_t);
+    response->next_cursor = ARENA_NEW(&request->arena, kafka_describe_topic_partitions_response_next_cursor_t);
     *response->next_cursor = (kafka_describe_topic_partitions_response_next_cursor_t){topic, partition};
 }
 
@@ -77,8 +72,7 @@ static void fill_page(kafka_request_t *request, const bytes_t *names, int32_t co
 {
     const kafka_t *kafka = request->kafka;
     const kafka_describe_topic_partitions_request_t *body = request->body;
-    int64_t limit =
-        MIN(kafka->config.max_request_partition_size_limit, (int64_t)body->response_partition_limit);
+    int64_t limit = MIN(kafka->config.max_request_partition_size_limit, (int64_t)body->response_partition_limit);
     int32_t left = (int32_t)MAX(limit, 1);
     response->topics = kafka_describe_topic_partitions_response_topic_array(&request->arena, count);
     for (int32_t i = 0; i < count; i++) {
@@ -92,9 +86,8 @@ static void fill_page(kafka_request_t *request, const bytes_t *names, int32_t co
         out->name = names[i];
         out->topic_authorized_operations = KAFKA_OPERATIONS_TOPIC;
         if (!topic) {
-            out->error_code = kafka_topic_name_problem(names[i], &request->arena)
-                                  ? KAFKA_INVALID_TOPIC_EXCEPTION
-                                  : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+            out->error_code = kafka_topic_name_problem(names[i], &request->arena) ? KAFKA_INVALID_TOPIC_EXCEPTION
+                                                                                  : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
             continue;
         }
         out->is_internal = topic->internal;
@@ -123,15 +116,13 @@ static bool cursor_fits(const kafka_describe_topic_partitions_request_t *body)
 void kafka_handle_describe_topic_partitions(kafka_request_t *request)
 {
     const kafka_describe_topic_partitions_request_t *body = request->body;
-    kafka_describe_topic_partitions_response_t *response =
-        KAFKA_MESSAGE(request, describe_topic_partitions_response);
+    kafka_describe_topic_partitions_response_t *response = KAFKA_MESSAGE(request, describe_topic_partitions_response);
     if (cursor_fits(body)) {
         int32_t count;
         bytes_t *names = list_names(request, &count);
         fill_page(request, names, count, response);
     } else {
-        response->topics =
-            kafka_describe_topic_partitions_response_topic_array(&request->arena, body->topics_count);
+        response->topics = kafka_describe_topic_partitions_response_topic_array(&request->arena, body->topics_count);
         response->topics_count = body->topics_count;
         for (int32_t i = 0; i < body->topics_count; i++) {
             response->topics[i].name = body->topics[i].name;

@@ -27,8 +27,7 @@ typedef struct fetch {
     io_timer_t timer;
 } fetch_t;
 
-/* ---- one partition
- * ------------------------------------------------------------------------------------------------ */
+/* ---- one partition --------------------------------------------------------------------------------------------------- */
 
 static int16_t part_partition(const fetch_t *fetch, const fetch_part_t *part, partition_t **ret_partition)
 {
@@ -71,8 +70,8 @@ static void part_look(const fetch_t *fetch, fetch_part_t *part, size_t *left, bo
     if (part->error) return;
     if (!part_diverges(part, partition)) {
         size_t bytes_max = MIN((size_t)MAX(part->bytes_max, 0), *left);
-        part->error = partition_find(partition, part->fetch_offset, bytes_max, *first, fetch->read_committed,
-                                     &part->slice);
+        part->error =
+            partition_find(partition, part->fetch_offset, bytes_max, *first, fetch->read_committed, &part->slice);
         if (part->error) return;
     }
     part->high_watermark = partition_high_watermark(partition);
@@ -82,8 +81,7 @@ static void part_look(const fetch_t *fetch, fetch_part_t *part, size_t *left, bo
     *left -= MIN(part->slice.bytes, *left);
 }
 
-/* ---- the answer
- * --------------------------------------------------------------------------------------------------- */
+/* ---- the answer ------------------------------------------------------------------------------------------------------ */
 
 /* In an incremental answer only what the client does not know yet. */
 static bool part_is_news(const fetch_t *fetch, const fetch_part_t *part)
@@ -127,8 +125,7 @@ static void part_answer(fetch_t *fetch, fetch_part_t *part, kafka_fetch_response
     out->last_stable_offset = part->error ? -1 : part->last_stable_offset;
     out->log_start_offset = part->error ? -1 : part->log_start;
     bool unknown = part->error == KAFKA_UNKNOWN_TOPIC_OR_PARTITION || part->error == KAFKA_UNKNOWN_TOPIC_ID;
-    out->aborted_transactions_count =
-        unknown || (fetch->read_committed && !part->error) ? 0 : -1; /* else null */
+    out->aborted_transactions_count = unknown || (fetch->read_committed && !part->error) ? 0 : -1; /* else null */
     out->diverging_epoch.epoch = part->diverging_epoch;
     out->diverging_epoch.end_offset = part->diverging_end_offset;
     if (!fetch->session) return;
@@ -140,11 +137,9 @@ static void part_answer(fetch_t *fetch, fetch_part_t *part, kafka_fetch_response
     }
 }
 
-static bool same_topic(const fetch_t *fetch, const fetch_part_t *part,
-                       const kafka_fetch_response_topic_t *topic)
+static bool same_topic(const fetch_t *fetch, const fetch_part_t *part, const kafka_fetch_response_topic_t *topic)
 {
-    return fetch->by_topic_id ? kafka_uuid_eq(part->topic_id, topic->topic_id)
-                              : bytes_eq(part->topic, topic->topic);
+    return fetch->by_topic_id ? kafka_uuid_eq(part->topic_id, topic->topic_id) : bytes_eq(part->topic, topic->topic);
 }
 
 typedef struct answer_size {
@@ -155,8 +150,7 @@ static answer_size_t count_news(const fetch_t *fetch)
 {
     answer_size_t n = {0, 0};
     kafka_fetch_response_topic_t last = {0};
-    LIST_EACH(fetch->parts, part, fetch_part_t, node)
-    {
+    LIST_EACH(fetch->parts, part, fetch_part_t, node) {
         if (!part_is_news(fetch, part)) continue;
         if (n.topics == 0 || !same_topic(fetch, part, &last)) {
             last.topic = part->topic;
@@ -174,8 +168,7 @@ static void build(fetch_t *fetch, kafka_fetch_response_t *response)
     arena_t *arena = &fetch->request->arena;
     answer_size_t n = count_news(fetch);
     response->responses = kafka_array_new(&kafka_fetch_response_topic_shape, arena, n.topics);
-    kafka_fetch_response_partition_t *out =
-        kafka_array_new(&kafka_fetch_response_partition_shape, arena, n.partitions);
+    kafka_fetch_response_partition_t *out = kafka_array_new(&kafka_fetch_response_partition_shape, arena, n.partitions);
     kafka_fetch_response_topic_t *topic = NULL;
     fetch_part_t *last =
         fetch->parts->prev == fetch->parts ? NULL : CONTAINER_OF(fetch->parts->prev, fetch_part_t, node);
@@ -227,16 +220,14 @@ static void answer_error(kafka_request_t *request, int16_t error)
     kafka_respond(request, response);
 }
 
-/* ---- waiting
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- waiting --------------------------------------------------------------------------------------------------------- */
 
 /* Looks at every partition; true when the answer may go. */
 static bool look(fetch_t *fetch)
 {
     size_t left = fetch->bytes_max;
     bool first = true, urgent = false;
-    LIST_EACH(fetch->parts, part, fetch_part_t, node)
-    {
+    LIST_EACH(fetch->parts, part, fetch_part_t, node) {
         part_look(fetch, part, &left, &first);
         urgent = urgent || part->error || part->diverging_epoch >= 0;
     }
@@ -278,8 +269,7 @@ static void wait_for_more(fetch_t *fetch, int32_t wait_ms)
     fetch->waiting = true;
     fetch->request->state = fetch;
     fetch->request->gone = gone;
-    LIST_EACH(fetch->parts, part, fetch_part_t, node)
-    {
+    LIST_EACH(fetch->parts, part, fetch_part_t, node) {
         partition_t *partition;
         part_clear(part);
         int16_t error = part_partition(fetch, part, &partition);
@@ -291,8 +281,7 @@ static void wait_for_more(fetch_t *fetch, int32_t wait_ms)
     io_timer_start(&fetch->timer, (uint64_t)wait_ms, 0);
 }
 
-/* ---- the request
- * -------------------------------------------------------------------------------------------------- */
+/* ---- the request ----------------------------------------------------------------------------------------------------- */
 
 static void take_parts(fetch_t *fetch, const kafka_fetch_request_t *body)
 {
@@ -319,8 +308,7 @@ static int16_t take_session(fetch_t *fetch, const kafka_fetch_request_t *body)
 {
     kafka_t *kafka = fetch->request->kafka;
     if (body->session_id != FETCH_SESSION_ID_NONE) end_fetch_of(kafka, body->session_id);
-    if (body->session_epoch == FETCH_SESSION_EPOCH_INITIAL ||
-        body->session_epoch == FETCH_SESSION_EPOCH_FINAL) {
+    if (body->session_epoch == FETCH_SESSION_EPOCH_INITIAL || body->session_epoch == FETCH_SESSION_EPOCH_FINAL) {
         fetch_session_t *old = fetch_session_get(kafka, body->session_id);
         if (old) fetch_session_remove(kafka, old);
         if (body->session_epoch == FETCH_SESSION_EPOCH_INITIAL) {

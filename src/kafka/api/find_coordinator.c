@@ -18,10 +18,7 @@ typedef struct coordinator {
     int32_t port;
 } coordinator_t;
 
-static coordinator_t nobody(int16_t error)
-{
-    return (coordinator_t){error, -1, BYTES_LIT(""), -1};
-}
+static coordinator_t nobody(int16_t error) { return (coordinator_t){error, -1, BYTES_LIT(""), -1}; }
 
 static coordinator_t this_broker(const kafka_request_t *request)
 {
@@ -53,8 +50,7 @@ static void respond(kafka_request_t *request, coordinator_t found)
     int32_t count = asked->coordinator_keys_count;
     response->coordinators = kafka_find_coordinator_response_coordinator_array(&request->arena, count);
     for (int32_t i = 0; i < count; i++) {
-        kafka_find_coordinator_response_coordinator_t *out =
-            &response->coordinators[response->coordinators_count++];
+        kafka_find_coordinator_response_coordinator_t *out = &response->coordinators[response->coordinators_count++];
         out->key = asked->coordinator_keys[i];
         out->error_code = found.error;
         out->error_message = BYTES_LIT("");
@@ -75,8 +71,7 @@ void kafka_handle_find_coordinator(kafka_request_t *request)
 {
     const kafka_find_coordinator_request_t *asked = request->body;
     if (asked->key_type == KEY_TRANSACTION) {
-        respond(request,
-                nobody(KAFKA_COORDINATOR_NOT_AVAILABLE)); /* no transactions yet: as without its topic */
+        respond(request, nobody(KAFKA_COORDINATOR_NOT_AVAILABLE)); /* no transactions yet: as without its topic */
     } else if (asked->key_type != KEY_GROUP) {
         respond(request, nobody(KAFKA_INVALID_REQUEST));
     } else {

@@ -54,8 +54,7 @@ static void alter_one(alter_job_t *job, int32_t index)
     }
     config_edit_t *edits = ARENA_ARRAY(arena, config_edit_t, asked->configs_count);
     for (int32_t i = 0; i < asked->configs_count; i++)
-        edits[i] = (config_edit_t){asked->configs[i].name, asked->configs[i].config_operation,
-                                   asked->configs[i].value};
+        edits[i] = (config_edit_t){asked->configs[i].name, asked->configs[i].config_operation, asked->configs[i].value};
     config_change_t change = {.resource_type = asked->resource_type,
                               .resource_name = asked->resource_name,
                               .edits = edits,

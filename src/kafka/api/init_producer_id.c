@@ -27,8 +27,7 @@ void kafka_handle_init_producer_id(kafka_request_t *request)
 {
     const kafka_init_producer_id_request_t *body = request->body;
     if (body->transactional_id.ptr) {
-        int16_t error =
-            body->transactional_id.len == 0 ? KAFKA_INVALID_REQUEST : KAFKA_COORDINATOR_NOT_AVAILABLE;
+        int16_t error = body->transactional_id.len == 0 ? KAFKA_INVALID_REQUEST : KAFKA_COORDINATOR_NOT_AVAILABLE;
         respond(request, error, -1, -1);
         return;
     }

@@ -12,10 +12,8 @@ static void reply_error(kafka_request_t *request, bytes_t member_id, int16_t err
 static void list_members(kafka_request_t *request, const group_t *group, bytes_t protocol,
                          kafka_join_group_response_t *response)
 {
-    response->members =
-        kafka_join_group_response_member_array(&request->arena, (int32_t)group->members_count);
-    LIST_EACH(&group->members, m, group_member_t, node)
-    {
+    response->members = kafka_join_group_response_member_array(&request->arena, (int32_t)group->members_count);
+    LIST_EACH(&group->members, m, group_member_t, node) {
         kafka_join_group_response_member_t *out = &response->members[response->members_count++];
         out->member_id = m->id;
         out->group_instance_id = m->instance_id;

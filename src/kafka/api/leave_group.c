@@ -1,8 +1,7 @@
 /* leave_group.c: LeaveGroup: members go, one (before version 3) or many at once. */
 #include "kafka/api/group_apis.h"
 
-static group_leaver_t *leavers_of(kafka_request_t *request, const kafka_leave_group_request_t *asked,
-                                  size_t *ret_count)
+static group_leaver_t *leavers_of(kafka_request_t *request, const kafka_leave_group_request_t *asked, size_t *ret_count)
 {
     bool one = request->header.api_version < 3;
     *ret_count = one ? 1 : (size_t)asked->members_count;

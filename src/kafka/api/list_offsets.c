@@ -17,17 +17,15 @@ static bool is_supported(int64_t timestamp, int16_t version)
 }
 
 static void list_offset(kafka_request_t *request, const kafka_topic_t *topic,
-                        const kafka_list_offsets_request_partition_t *in,
-                        kafka_list_offsets_response_partition_t *out)
+                        const kafka_list_offsets_request_partition_t *in, kafka_list_offsets_response_partition_t *out)
 {
     const kafka_list_offsets_request_t *body = request->body;
     partition_t *partition;
     partition_offset_t found;
-    int16_t error = topic ? kafka_topic_partition_get(topic, in->partition_index, &partition)
-                          : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    int16_t error =
+        topic ? kafka_topic_partition_get(topic, in->partition_index, &partition) : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     if (!error) error = partition_check_epoch(partition, in->current_leader_epoch);
-    if (!error && !is_supported(in->timestamp, request->header.api_version))
-        error = KAFKA_UNSUPPORTED_VERSION;
+    if (!error && !is_supported(in->timestamp, request->header.api_version)) error = KAFKA_UNSUPPORTED_VERSION;
     if (!error) error = partition_offset_for(partition, in->timestamp, body->isolation_level == 1, &found);
     out->partition_index = in->partition_index;
     out->error_code = error;
@@ -68,8 +66,7 @@ void kafka_handle_list_offsets(kafka_request_t *request)
     const kafka_list_offsets_request_t *body = request->body;
     kafka_list_offsets_response_t *response = KAFKA_MESSAGE(request, list_offsets_response);
     response->topics_count = body->topics_count;
-    response->topics =
-        kafka_array_new(&kafka_list_offsets_response_topic_shape, &request->arena, body->topics_count);
+    response->topics = kafka_array_new(&kafka_list_offsets_response_topic_shape, &request->arena, body->topics_count);
     for (int32_t t = 0; t < body->topics_count; t++) list_topic(request, &body->topics[t], &response->topics[t]);
     kafka_respond(request, response);
 }

@@ -20,8 +20,7 @@ static bool wants_all(const kafka_request_t *request, const kafka_metadata_reque
     return body->topics_count < 0 || (request->header.api_version == 0 && body->topics_count == 0);
 }
 
-static void fill_ids(kafka_request_t *request, const int32_t *from, int32_t count, int32_t **ids,
-                     int32_t *ids_count)
+static void fill_ids(kafka_request_t *request, const int32_t *from, int32_t count, int32_t **ids, int32_t *ids_count)
 {
     *ids = ARENA_ARRAY(&request->arena, int32_t, count);
     if (count) memcpy(*ids, from, sizeof(int32_t) * (size_t)count);
@@ -40,8 +39,7 @@ static void fill_partition(kafka_request_t *request, const kafka_topic_t *topic,
     fill_ids(request, p->isr, p->isr_count, &out->isr_nodes, &out->isr_nodes_count);
 }
 
-static void fill_topic(kafka_request_t *request, const kafka_topic_t *topic,
-                       kafka_metadata_response_topic_t *out)
+static void fill_topic(kafka_request_t *request, const kafka_topic_t *topic, kafka_metadata_response_topic_t *out)
 {
     const kafka_metadata_request_t *body = request->body;
     out->name = arena_copy(&request->arena, kafka_topic_name(topic));
@@ -50,8 +48,7 @@ static void fill_topic(kafka_request_t *request, const kafka_topic_t *topic,
     if (body->include_topic_authorized_operations) out->topic_authorized_operations = KAFKA_OPERATIONS_TOPIC;
     out->partitions_count = topic->partitions_count;
     out->partitions = kafka_metadata_response_partition_array(&request->arena, topic->partitions_count);
-    for (int32_t i = 0; i < topic->partitions_count; i++)
-        fill_partition(request, topic, i, &out->partitions[i]);
+    for (int32_t i = 0; i < topic->partitions_count; i++) fill_partition(request, topic, i, &out->partitions[i]);
 }
 
 static void fill_asked(kafka_request_t *request, const kafka_metadata_request_topic_t *asked, int16_t error,
@@ -103,8 +100,7 @@ static void answer(metadata_job_t *job)
     response->brokers[0].rack = kafka_text(request, kafka->config.broker_rack);
     response->cluster_id = bytes_str(kafka->cluster_id);
     response->controller_id = kafka->broker_id;
-    if (body->include_cluster_authorized_operations)
-        response->cluster_authorized_operations = KAFKA_OPERATIONS_CLUSTER;
+    if (body->include_cluster_authorized_operations) response->cluster_authorized_operations = KAFKA_OPERATIONS_CLUSTER;
     if (wants_all(request, body)) {
         fill_all(request, response);
     } else {
@@ -121,10 +117,7 @@ static void one_less(metadata_job_t *job)
     if (--job->pending == 0) answer(job);
 }
 
-static void waited(void *user, kafka_topic_t *topic, int16_t error, const char *message)
-{
-    one_less(user);
-}
+static void waited(void *user, kafka_topic_t *topic, int16_t error, const char *message) { one_less(user); }
 
 static void created(void *user, kafka_topic_t *topic, int16_t error, const char *message)
 {

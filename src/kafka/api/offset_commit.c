@@ -14,8 +14,8 @@ typedef kafka_offset_commit_request_partition_t in_partition_t;
 typedef kafka_offset_commit_response_partition_t out_partition_t;
 
 /* Runs `each` for every partition that has no error yet. */
-static void each_open(commit_t *c, void (*each)(commit_t *c, bytes_t topic, const in_partition_t *in,
-                                                out_partition_t *out))
+static void each_open(commit_t *c,
+                      void (*each)(commit_t *c, bytes_t topic, const in_partition_t *in, out_partition_t *out))
 {
     const kafka_offset_commit_request_t *asked = c->request->body;
     for (int32_t t = 0; t < asked->topics_count; t++) {
@@ -41,8 +41,7 @@ static bool exists(const kafka_t *kafka, bytes_t topic_name, int32_t partition)
 
 static void check_partition(commit_t *c, bytes_t topic, const in_partition_t *in, out_partition_t *out)
 {
-    if (!exists(c->request->kafka, topic, in->partition_index))
-        set_error(c, out, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    if (!exists(c->request->kafka, topic, in->partition_index)) set_error(c, out, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
 }
 
 static void check_metadata(commit_t *c, bytes_t topic, const in_partition_t *in, out_partition_t *out)
@@ -131,8 +130,7 @@ static int16_t check_group(commit_t *c)
     }
     if (!c->entry) c->entry = groups_create(groups, asked->group_id);
     if (c->entry->cgroup) {
-        return cgroup_commit_check(c->entry->cgroup, asked->member_id, generation,
-                                   c->request->header.api_version);
+        return cgroup_commit_check(c->entry->cgroup, asked->member_id, generation, c->request->header.api_version);
     }
     error = group_commit_check(c->entry->group, asked->member_id, asked->group_instance_id, generation, false,
                                groups_now(groups));

@@ -25,12 +25,10 @@ static int16_t check_group(kafka_groups_t *groups, bytes_t group_id, group_entry
     return groups_is_empty(*ret_entry) || of_consumers ? KAFKA_NONE : KAFKA_NON_EMPTY_GROUP;
 }
 
-static int16_t check_partition(const kafka_t *kafka, const group_entry_t *entry, bytes_t topic_name,
-                               int32_t partition)
+static int16_t check_partition(const kafka_t *kafka, const group_entry_t *entry, bytes_t topic_name, int32_t partition)
 {
     const kafka_topic_t *topic = kafka_topic_get(kafka, topic_name);
-    if (!topic || partition < 0 || partition >= topic->partitions_count)
-        return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    if (!topic || partition < 0 || partition >= topic->partitions_count) return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     return groups_subscribed(entry, topic_name) ? KAFKA_GROUP_SUBSCRIBED_TO_TOPIC : KAFKA_NONE;
 }
 
@@ -46,8 +44,7 @@ static void remove_topic(offset_deletion_t *d, groups_removal_t *removal, const 
         partition->partition_index = index;
         partition->error_code = check_partition(d->request->kafka, entry, in->name, index);
         if (partition->error_code != KAFKA_NONE) continue;
-        if (group_offsets_get(&entry->offsets, in->name, index))
-            groups_removal_add_offset(removal, in->name, index);
+        if (group_offsets_get(&entry->offsets, in->name, index)) groups_removal_add_offset(removal, in->name, index);
     }
 }
 

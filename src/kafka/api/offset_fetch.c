@@ -9,8 +9,7 @@ typedef kafka_offset_fetch_response_group_topic_partition_t out_partition_t;
 /* Versions before 8 name the same shapes differently. */
 _Static_assert(sizeof(out_topic_t) == sizeof(kafka_offset_fetch_response_topic_t), "same shape");
 _Static_assert(sizeof(out_partition_t) == sizeof(kafka_offset_fetch_response_partition_t), "same shape");
-_Static_assert(sizeof(kafka_offset_fetch_request_topic_t) == sizeof(kafka_offset_fetch_request_group_topic_t),
-               "same");
+_Static_assert(sizeof(kafka_offset_fetch_request_topic_t) == sizeof(kafka_offset_fetch_request_group_topic_t), "same");
 
 static void fill(out_partition_t *out, int32_t partition, const group_offset_t *offset)
 {
@@ -20,8 +19,7 @@ static void fill(out_partition_t *out, int32_t partition, const group_offset_t *
     out->metadata = offset && offset->metadata.ptr ? offset->metadata : BYTES_LIT("");
 }
 
-static void fetch_asked(arena_t *arena, const group_entry_t *entry,
-                        const kafka_offset_fetch_request_group_t *asked,
+static void fetch_asked(arena_t *arena, const group_entry_t *entry, const kafka_offset_fetch_request_group_t *asked,
                         kafka_offset_fetch_response_group_t *out)
 {
     out->topics = kafka_offset_fetch_response_group_topic_array(arena, asked->topics_count);
@@ -33,8 +31,7 @@ static void fetch_asked(arena_t *arena, const group_entry_t *entry,
             kafka_offset_fetch_response_group_topic_partition_array(arena, from->partition_indexes_count);
         for (int32_t p = 0; p < from->partition_indexes_count; p++) {
             int32_t index = from->partition_indexes[p];
-            const group_offset_t *offset =
-                entry ? group_offsets_get(&entry->offsets, from->name, index) : NULL;
+            const group_offset_t *offset = entry ? group_offsets_get(&entry->offsets, from->name, index) : NULL;
             fill(&topic->partitions[topic->partitions_count++], index, offset);
         }
     }
@@ -50,8 +47,7 @@ static void fetch_all(arena_t *arena, const group_entry_t *entry, kafka_offset_f
         topic->name = t->name;
         topic->partitions = kafka_offset_fetch_response_group_topic_partition_array(arena, (int32_t)t->count);
         for (size_t i = 0; i < t->count; i++) {
-            fill(&topic->partitions[topic->partitions_count++], t->entries[i].partition,
-                 &t->entries[i].value);
+            fill(&topic->partitions[topic->partitions_count++], t->entries[i].partition, &t->entries[i].value);
         }
     }
 }
@@ -97,8 +93,7 @@ static void fetch_one(kafka_request_t *request, kafka_offset_fetch_response_t *r
     kafka_offset_fetch_response_group_t found;
     kafka_offset_fetch_response_group_init(&found);
     fetch_group(request, &asked, &found);
-    if (found.error_code != KAFKA_NONE && request->header.api_version < 2)
-        spread_error(request, &asked, &found);
+    if (found.error_code != KAFKA_NONE && request->header.api_version < 2) spread_error(request, &asked, &found);
     response->topics = (kafka_offset_fetch_response_topic_t *)found.topics;
     response->topics_count = found.topics_count;
     response->error_code = found.error_code;

@@ -7,8 +7,8 @@ static void epoch_end(const kafka_topic_t *topic, const kafka_offset_for_leader_
                       kafka_offset_for_leader_epoch_response_partition_t *out)
 {
     partition_t *partition;
-    int16_t error = topic ? kafka_topic_partition_get(topic, in->partition, &partition)
-                          : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    int16_t error =
+        topic ? kafka_topic_partition_get(topic, in->partition, &partition) : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     if (!error) error = partition_check_epoch(partition, in->current_leader_epoch);
     out->partition = in->partition;
     out->error_code = error;
@@ -20,22 +20,19 @@ static void epoch_end(const kafka_topic_t *topic, const kafka_offset_for_leader_
 void kafka_handle_offset_for_leader_epoch(kafka_request_t *request)
 {
     const kafka_offset_for_leader_epoch_request_t *body = request->body;
-    kafka_offset_for_leader_epoch_response_t *response =
-        KAFKA_MESSAGE(request, offset_for_leader_epoch_response);
+    kafka_offset_for_leader_epoch_response_t *response = KAFKA_MESSAGE(request, offset_for_leader_epoch_response);
     arena_t *arena = &request->arena;
     response->topics_count = body->topics_count;
-    response->topics =
-        kafka_array_new(&kafka_offset_for_leader_epoch_response_topic_shape, arena, body->topics_count);
+    response->topics = kafka_array_new(&kafka_offset_for_leader_epoch_response_topic_shape, arena, body->topics_count);
     for (int32_t t = 0; t < body->topics_count; t++) {
         const kafka_offset_for_leader_epoch_request_topic_t *in = &body->topics[t];
         kafka_offset_for_leader_epoch_response_topic_t *out = &response->topics[t];
         const kafka_topic_t *topic = kafka_topic_get(request->kafka, in->topic);
         out->topic = in->topic;
         out->partitions_count = in->partitions_count;
-        out->partitions = kafka_array_new(&kafka_offset_for_leader_epoch_response_partition_shape, arena,
-                                          in->partitions_count);
-        for (int32_t p = 0; p < in->partitions_count; p++)
-            epoch_end(topic, &in->partitions[p], &out->partitions[p]);
+        out->partitions =
+            kafka_array_new(&kafka_offset_for_leader_epoch_response_partition_shape, arena, in->partitions_count);
+        for (int32_t p = 0; p < in->partitions_count; p++) epoch_end(topic, &in->partitions[p], &out->partitions[p]);
     }
     kafka_respond(request, response);
 }

@@ -7,10 +7,9 @@
 #include "kafka/partition.h"
 #include "kafka/record.h"
 
-#define ADMIN_CLIENT_ID "__admin_client"
-#define VERSION_WITH_BATCHES                                                                                 \
-    3 /* older versions carry message sets; they are advertised for librdkafka's sake */
-#define VERSION_WITH_ZSTD 7
+#define ADMIN_CLIENT_ID      "__admin_client"
+#define VERSION_WITH_BATCHES 3 /* older versions carry message sets; they are advertised for librdkafka's sake */
+#define VERSION_WITH_ZSTD    7
 
 typedef struct produce_wait {
     kafka_request_t *request;
@@ -54,8 +53,7 @@ static int16_t next_batch(bytes_t records, bool *ret_whole, size_t *ret_bytes)
     if (records.len < LOG_BATCH_OVERHEAD_BYTES) return KAFKA_NONE;
     int32_t length = (int32_t)load_be32(records.ptr + 8);
     if (length < LENGTH_MIN) return KAFKA_CORRUPT_MESSAGE;
-    if (length > INT32_MAX - LOG_BATCH_OVERHEAD_BYTES)
-        return KAFKA_UNKNOWN_SERVER_ERROR; /* it overflows there */
+    if (length > INT32_MAX - LOG_BATCH_OVERHEAD_BYTES) return KAFKA_UNKNOWN_SERVER_ERROR; /* it overflows there */
     if (records.len <= AT_MAGIC) return KAFKA_NONE;
     if (records.ptr[AT_MAGIC] > 2) return KAFKA_CORRUPT_MESSAGE;
     *ret_bytes = (size_t)length + LOG_BATCH_OVERHEAD_BYTES;
@@ -89,16 +87,14 @@ static int16_t check_version(int16_t version, bytes_t *records, const char **ret
     }
     records->len = bytes;
     if (bytes < LOG_BATCH_HEADER_BYTES) return KAFKA_CORRUPT_MESSAGE;
-    if (version < VERSION_WITH_ZSTD &&
-        (records->ptr[AT_ATTRIBUTES_LOW] & RECORD_COMPRESSION_MASK) == RECORD_ZSTD) {
+    if (version < VERSION_WITH_ZSTD && (records->ptr[AT_ATTRIBUTES_LOW] & RECORD_COMPRESSION_MASK) == RECORD_ZSTD) {
         *ret_message = "Produce requests before version 7 may not use zstd compression";
         return KAFKA_UNSUPPORTED_COMPRESSION_TYPE;
     }
     return KAFKA_NONE;
 }
 
-static int16_t check_topic(kafka_request_t *request, const kafka_topic_t *topic, int16_t acks,
-                           const char **ret_message)
+static int16_t check_topic(kafka_request_t *request, const kafka_topic_t *topic, int16_t acks, const char **ret_message)
 {
     if (!topic) return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     if (topic->internal && !bytes_eq(request->header.client_id, BYTES_LIT(ADMIN_CLIENT_ID))) {
@@ -106,11 +102,10 @@ static int16_t check_topic(kafka_request_t *request, const kafka_topic_t *topic,
         return KAFKA_INVALID_TOPIC_EXCEPTION;
     }
     if (acks == -1 && topic->config.min_insync_replicas > 1) { /* this broker is the only replica */
-        *ret_message =
-            arena_printf(&request->arena,
-                         "The size of the current ISR is insufficient to satisfy the min.isr requirement of "
-                         "%" PRId64 " for topic %s",
-                         topic->config.min_insync_replicas, topic->name);
+        *ret_message = arena_printf(&request->arena,
+                                    "The size of the current ISR is insufficient to satisfy the min.isr requirement of "
+                                    "%" PRId64 " for topic %s",
+                                    topic->config.min_insync_replicas, topic->name);
         return KAFKA_NOT_ENOUGH_REPLICAS;
     }
     return KAFKA_NONE;
@@ -120,8 +115,8 @@ static void answer_record_errors(kafka_request_t *request, const partition_appen
                                  kafka_produce_response_partition_t *answer)
 {
     if (appended->record_errors_count == 0) return;
-    answer->record_errors = kafka_array_new(&kafka_produce_response_record_error_shape, &request->arena,
-                                            appended->record_errors_count);
+    answer->record_errors =
+        kafka_array_new(&kafka_produce_response_record_error_shape, &request->arena, appended->record_errors_count);
     answer->record_errors_count = appended->record_errors_count;
     for (int32_t i = 0; i < appended->record_errors_count; i++) {
         answer->record_errors[i].batch_index = appended->record_errors[i].batch_index;
@@ -167,8 +162,8 @@ static partition_t *produce_partition(kafka_request_t *request, const kafka_topi
     if (!error) error = check_version(request->header.api_version, &records, &message);
     if (!error) {
         /* The frame is ours to write to: offset and epoch are patched where they lie. */
-        error = partition_append(partition, (uint8_t *)records.ptr, records.len, PARTITION_CLIENT,
-                                 &request->arena, &appended);
+        error = partition_append(partition, (uint8_t *)records.ptr, records.len, PARTITION_CLIENT, &request->arena,
+                                 &appended);
         message = appended.message;
     }
     answer->index = in->index;
@@ -204,16 +199,15 @@ void kafka_handle_produce(kafka_request_t *request)
     bool failed = false;
     int16_t refusal = check_request(body);
     response->responses_count = body->topic_data_count;
-    response->responses =
-        kafka_array_new(&kafka_produce_response_topic_shape, &request->arena, body->topic_data_count);
+    response->responses = kafka_array_new(&kafka_produce_response_topic_shape, &request->arena, body->topic_data_count);
     for (int32_t t = 0; t < body->topic_data_count; t++) {
         const kafka_produce_request_topic_t *in = &body->topic_data[t];
         kafka_produce_response_topic_t *out = &response->responses[t];
         const kafka_topic_t *topic = kafka_topic_get(request->kafka, in->name);
         out->name = in->name;
         out->partition_responses_count = in->partition_data_count;
-        out->partition_responses = kafka_array_new(&kafka_produce_response_partition_shape, &request->arena,
-                                                   in->partition_data_count);
+        out->partition_responses =
+            kafka_array_new(&kafka_produce_response_partition_shape, &request->arena, in->partition_data_count);
         for (int32_t p = 0; p < in->partition_data_count; p++) {
             kafka_produce_response_partition_t *answer = &out->partition_responses[p];
             answer->index = in->partition_data[p].index;

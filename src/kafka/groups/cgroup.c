@@ -79,10 +79,7 @@ static void schedule(cgroup_t *g, int64_t *slot, int64_t deadline_ms)
 
 /* ---- members --------------------------------------------------------------------------------------- */
 
-cgroup_member_t *cgroup_find(const cgroup_t *g, bytes_t member_id)
-{
-    return map_get(&g->by_id, member_id);
-}
+cgroup_member_t *cgroup_find(const cgroup_t *g, bytes_t member_id) { return map_get(&g->by_id, member_id); }
 
 cgroup_member_t *cgroup_add(cgroup_t *g, bytes_t member_id)
 {
@@ -104,10 +101,7 @@ void cgroup_set_instance(cgroup_t *g, cgroup_member_t *m, bytes_t instance_id)
     if (m->instance_id.ptr) map_put(&g->by_instance, m->instance_id, m);
 }
 
-static int compare_bytes(const void *a, const void *b)
-{
-    return bytes_cmp(*(const bytes_t *)a, *(const bytes_t *)b);
-}
+static int compare_bytes(const void *a, const void *b) { return bytes_cmp(*(const bytes_t *)a, *(const bytes_t *)b); }
 
 /* One allocation: the sorted table, then the names. */
 void cgroup_set_topics(cgroup_member_t *m, const bytes_t *topics, size_t count)
@@ -143,8 +137,7 @@ void cgroup_set_regex(cgroup_member_t *m, bytes_t regex)
 bool cgroup_reads(const cgroup_member_t *m, bytes_t topic)
 {
     if (m->compiled && cgroup_regex_matches(m->compiled, topic)) return true;
-    return m->topics_count &&
-           bsearch(&topic, m->topics, m->topics_count, sizeof(topic), compare_bytes) != NULL;
+    return m->topics_count && bsearch(&topic, m->topics, m->topics_count, sizeof(topic), compare_bytes) != NULL;
 }
 
 void cgroup_remove(cgroup_t *g, cgroup_member_t *m, bool tombstones)
@@ -175,8 +168,7 @@ const cgroup_topic_t *cgroup_topic_by_id(const cgroup_t *g, kafka_uuid_t id)
 void cgroup_topics_add(cgroup_t *g, bytes_t name, kafka_uuid_t id, int32_t partitions_count)
 {
     g->topics = mem_realloc(g->topics, sizeof(g->topics[0]) * (g->topics_count + 1));
-    g->topics[g->topics_count++] =
-        (cgroup_topic_t){bytes_of(mem_strndup(name), name.len), id, partitions_count};
+    g->topics[g->topics_count++] = (cgroup_topic_t){bytes_of(mem_strndup(name), name.len), id, partitions_count};
 }
 
 static bool same_topics(const cgroup_t *a, const cgroup_t *b)
@@ -208,8 +200,7 @@ static void add_name(names_t *names, bytes_t name)
 static void add_if_matched(void *arg, bytes_t name)
 {
     names_t *names = arg;
-    LIST_EACH(&names->group->members, m, cgroup_member_t, node)
-    {
+    LIST_EACH(&names->group->members, m, cgroup_member_t, node) {
         if (!m->compiled || !cgroup_regex_matches(m->compiled, name)) continue;
         add_name(names, name);
         return;
@@ -221,8 +212,7 @@ static names_t names_read(const cgroup_t *g)
 {
     names_t names = {.group = g};
     bool patterns = false;
-    LIST_EACH(&g->members, m, cgroup_member_t, node)
-    {
+    LIST_EACH(&g->members, m, cgroup_member_t, node) {
         for (size_t i = 0; i < m->topics_count; i++) add_name(&names, m->topics[i]);
         patterns = patterns || m->compiled;
     }
@@ -268,21 +258,16 @@ static int16_t invalid(const char *message, const char **ret_message)
     return KAFKA_INVALID_REQUEST;
 }
 
-static bool is_empty(bytes_t b)
-{
-    return b.ptr && b.len == 0;
-}
+static bool is_empty(bytes_t b) { return b.ptr && b.len == 0; }
 
 static int16_t check_join(const cgroup_heartbeat_t *in, const char **ret_message)
 {
     if (in->rebalance_timeout_ms == -1)
         return invalid("RebalanceTimeoutMs must be provided in first request.", ret_message);
-    if (!in->owned || in->owned->count)
-        return invalid("TopicPartitions must be empty when (re-)joining.", ret_message);
+    if (!in->owned || in->owned->count) return invalid("TopicPartitions must be empty when (re-)joining.", ret_message);
     if (in->topics_count <= 0 && in->regex.len == 0) {
-        return invalid(
-            "Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining.",
-            ret_message);
+        return invalid("Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining.",
+                       ret_message);
     }
     return KAFKA_NONE;
 }
@@ -308,8 +293,7 @@ int16_t cgroup_heartbeat_check(const cgroup_heartbeat_t *in, const char **ret_me
         cgroup_regex_free(regex);
     }
     bytes_t assignor = in->assignor;
-    if (assignor.ptr && !bytes_eq(assignor, BYTES_LIT("uniform")) &&
-        !bytes_eq(assignor, BYTES_LIT("range"))) {
+    if (assignor.ptr && !bytes_eq(assignor, BYTES_LIT("uniform")) && !bytes_eq(assignor, BYTES_LIT("range"))) {
         *ret_message = "ServerAssignor is not supported. Supported assignors: uniform, range.";
         return KAFKA_UNSUPPORTED_ASSIGNOR;
     }
@@ -380,8 +364,7 @@ static cgroup_member_t *static_member(cgroup_t *g, const cgroup_heartbeat_t *in,
     if (!bytes_eq(known->id, in->member_id)) {
         return refuse(reply, KAFKA_FENCED_INSTANCE_ID, "The instance id is owned by another member.");
     }
-    if (in->member_epoch > 0 && !epoch_fits(known, in))
-        return refuse(reply, KAFKA_FENCED_MEMBER_EPOCH, fenced);
+    if (in->member_epoch > 0 && !epoch_fits(known, in)) return refuse(reply, KAFKA_FENCED_MEMBER_EPOCH, fenced);
     return known;
 }
 
@@ -438,8 +421,7 @@ static bool update_member(cgroup_t *g, cgroup_member_t *m, const cgroup_heartbea
     return resubscribed;
 }
 
-static void stay(cgroup_t *g, cgroup_member_t *m, const cgroup_heartbeat_t *in, group_now_t now,
-                 cgroup_reply_t *reply)
+static void stay(cgroup_t *g, cgroup_member_t *m, const cgroup_heartbeat_t *in, group_now_t now, cgroup_reply_t *reply)
 {
     bool resubscribed = update_member(g, m, in); /* so is who is new */
     bool moved = g->topics_version != g->host->topics_version(g->user);
@@ -451,8 +433,7 @@ static void stay(cgroup_t *g, cgroup_member_t *m, const cgroup_heartbeat_t *in, 
     }
     bool changed = cgroup__reconcile(g, m, in->owned, now);
     schedule(g, &m->session_deadline_ms, now.mono_ms + g->config->session_timeout_ms);
-    bool full =
-        in->member_epoch == 0 || (in->rebalance_timeout_ms != -1 && in->topics_count >= 0 && in->owned);
+    bool full = in->member_epoch == 0 || (in->rebalance_timeout_ms != -1 && in->topics_count >= 0 && in->owned);
     reply->member_id = m->id;
     reply->member_epoch = m->epoch;
     if (full || changed) reply->assignment = &m->assigned;
@@ -515,8 +496,7 @@ void cgroup_tick(cgroup_t *g, group_now_t now)
     if (g->next_deadline_ms > now.mono_ms) return;
     bool removed = false;
     g->next_deadline_ms = GROUP_NEVER_MS;
-    LIST_EACH(&g->members, m, cgroup_member_t, node)
-    {
+    LIST_EACH(&g->members, m, cgroup_member_t, node) {
         int64_t due_ms = MIN(m->session_deadline_ms, m->revoke_deadline_ms);
         if (due_ms > now.mono_ms) {
             g->next_deadline_ms = MIN(g->next_deadline_ms, due_ms);
@@ -532,8 +512,7 @@ void cgroup_tick(cgroup_t *g, group_now_t now)
 
 void cgroup_load_end(cgroup_t *g, group_now_t now)
 {
-    LIST_EACH(&g->members, m, cgroup_member_t, node)
-    {
+    LIST_EACH(&g->members, m, cgroup_member_t, node) {
         schedule(g, &m->session_deadline_ms, now.mono_ms + g->config->session_timeout_ms);
         cgroup__await_revocation(g, m, now);
         m->dirty = 0;

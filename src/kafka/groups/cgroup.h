@@ -124,10 +124,7 @@ int16_t cgroup_heartbeat_check(const cgroup_heartbeat_t *in, const char **ret_me
 void cgroup_heartbeat(cgroup_t *g, const cgroup_heartbeat_t *in, group_now_t now, cgroup_reply_t *ret_reply);
 /* Sessions and revocations that took too long. */
 void cgroup_tick(cgroup_t *g, group_now_t now);
-static inline int64_t cgroup_deadline_ms(const cgroup_t *g)
-{
-    return g->next_deadline_ms;
-}
+static inline int64_t cgroup_deadline_ms(const cgroup_t *g) { return g->next_deadline_ms; }
 /* KAFKA_NONE, UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH, UNSUPPORTED_VERSION (the API is older than the
  * protocol). */
 int16_t cgroup_commit_check(const cgroup_t *g, bytes_t member_id, int32_t member_epoch, int16_t api_version);

@@ -10,33 +10,28 @@ static void set_target(cgroup_member_t *m, const cgroup_set_t *target)
     m->dirty |= CGROUP_DIRTY_TARGET;
 }
 
-/* ---- range
- * --------------------------------------------------------------------------------------------------- */
+/* ---- range ----------------------------------------------------------------------------------------------------------- */
 
 static void range_topic(const cgroup_t *g, const cgroup_topic_t *topic, cgroup_set_t *targets)
 {
     int32_t readers = 0, reader = 0, next = 0;
     size_t i = 0;
     LIST_EACH(&g->members, m, cgroup_member_t, node) readers += cgroup_reads(m, topic->name);
-    LIST_EACH(&g->members, m, cgroup_member_t, node)
-    {
+    LIST_EACH(&g->members, m, cgroup_member_t, node) {
         cgroup_set_t *target = &targets[i++];
         if (!cgroup_reads(m, topic->name)) continue;
         int32_t share = topic->partitions_count / readers + (reader++ < topic->partitions_count % readers);
-        for (int32_t end = next + share; next < end; next++)
-            cgroup_set_add(target, (cgroup_tp_t){topic->id, next});
+        for (int32_t end = next + share; next < end; next++) cgroup_set_add(target, (cgroup_tp_t){topic->id, next});
     }
 }
 
-/* ---- uniform
- * -------------------------------------------------------------------------------------------------- */
+/* ---- uniform --------------------------------------------------------------------------------------------------------- */
 
 /* Each member keeps those of its target that exist, that it still reads and that nobody before it has. */
 static void keep_targets(const cgroup_t *g, cgroup_set_t *targets, cgroup_set_t *taken)
 {
     size_t i = 0;
-    LIST_EACH(&g->members, m, cgroup_member_t, node)
-    {
+    LIST_EACH(&g->members, m, cgroup_member_t, node) {
         cgroup_set_t *target = &targets[i++];
         for (size_t n = 0; n < m->target.count; n++) {
             cgroup_tp_t tp = m->target.items[n];
@@ -53,8 +48,7 @@ static void keep_targets(const cgroup_t *g, cgroup_set_t *targets, cgroup_set_t 
 static size_t emptiest_reader(const cgroup_t *g, bytes_t topic, const cgroup_set_t *targets)
 {
     size_t i = 0, best = SIZE_MAX;
-    LIST_EACH(&g->members, m, cgroup_member_t, node)
-    {
+    LIST_EACH(&g->members, m, cgroup_member_t, node) {
         size_t at = i++;
         if (!cgroup_reads(m, topic)) continue;
         if (best == SIZE_MAX || targets[at].count < targets[best].count) best = at;
@@ -62,8 +56,7 @@ static size_t emptiest_reader(const cgroup_t *g, bytes_t topic, const cgroup_set
     return best;
 }
 
-static void hand_out(const cgroup_t *g, const cgroup_topic_t *topic, cgroup_set_t *targets,
-                     const cgroup_set_t *taken)
+static void hand_out(const cgroup_t *g, const cgroup_topic_t *topic, cgroup_set_t *targets, const cgroup_set_t *taken)
 {
     for (int32_t p = 0; p < topic->partitions_count; p++) {
         cgroup_tp_t tp = {topic->id, p};

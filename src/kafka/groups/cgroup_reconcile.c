@@ -12,8 +12,7 @@ typedef struct step {
 
 static bool held_by_another(const cgroup_t *g, const cgroup_member_t *m, cgroup_tp_t tp)
 {
-    LIST_EACH(&g->members, other, cgroup_member_t, node)
-    {
+    LIST_EACH(&g->members, other, cgroup_member_t, node) {
         if (other == m) continue;
         if (cgroup_set_has(&other->assigned, tp) || cgroup_set_has(&other->revoking, tp)) return true;
     }
@@ -62,8 +61,7 @@ static void next_step(const cgroup_t *g, cgroup_member_t *m, int32_t epoch, cons
     if (must_revoke) {
         take(m, CGROUP_MEMBER_UNREVOKED, epoch, &step);
     } else {
-        take(m, step.unreleased ? CGROUP_MEMBER_UNRELEASED : CGROUP_MEMBER_STABLE, g->assignment_epoch,
-             &step);
+        take(m, step.unreleased ? CGROUP_MEMBER_UNRELEASED : CGROUP_MEMBER_STABLE, g->assignment_epoch, &step);
     }
     cgroup_set_deinit(&step.assigned);
     cgroup_set_deinit(&step.revoking);
@@ -112,8 +110,7 @@ const char *cgroup_state_text(const cgroup_t *g)
 {
     if (g->members_count == 0) return "Empty";
     if (g->epoch > g->assignment_epoch) return "Assigning";
-    LIST_EACH(&g->members, m, cgroup_member_t, node)
-    {
+    LIST_EACH(&g->members, m, cgroup_member_t, node) {
         if (m->state != CGROUP_MEMBER_STABLE || m->epoch != g->assignment_epoch) return "Reconciling";
     }
     return "Stable";
@@ -121,8 +118,7 @@ const char *cgroup_state_text(const cgroup_t *g)
 
 bool cgroup_subscribed(const cgroup_t *g, bytes_t topic)
 {
-    LIST_EACH(&g->members, m, cgroup_member_t, node)
-    {
+    LIST_EACH(&g->members, m, cgroup_member_t, node) {
         if (cgroup_reads(m, topic)) return true;
     }
     return false;
@@ -131,8 +127,7 @@ bool cgroup_subscribed(const cgroup_t *g, bytes_t topic)
 const char *cgroup_assignor(const cgroup_t *g)
 {
     size_t range = 0, uniform = 0;
-    LIST_EACH(&g->members, m, cgroup_member_t, node)
-    {
+    LIST_EACH(&g->members, m, cgroup_member_t, node) {
         range += bytes_eq(m->assignor, BYTES_LIT("range"));
         uniform += bytes_eq(m->assignor, BYTES_LIT("uniform"));
     }

@@ -4,9 +4,9 @@
 #include "kafka_schema.h"
 
 /* The generated shapes that cgroup_wire_topic_t stands for. */
-#define SAME_LAYOUT(type)                                                                                    \
-    _Static_assert(sizeof(type) == sizeof(cgroup_wire_topic_t), #type);                                      \
-    _Static_assert(offsetof(type, topic_id) == offsetof(cgroup_wire_topic_t, id), #type);                    \
+#define SAME_LAYOUT(type)                                                                                              \
+    _Static_assert(sizeof(type) == sizeof(cgroup_wire_topic_t), #type);                                                \
+    _Static_assert(offsetof(type, topic_id) == offsetof(cgroup_wire_topic_t, id), #type);                              \
     _Static_assert(offsetof(type, partitions) == offsetof(cgroup_wire_topic_t, partitions), #type)
 SAME_LAYOUT(kafka_consumer_group_target_assignment_member_value_topic_partition_t);
 SAME_LAYOUT(kafka_consumer_group_current_member_assignment_value_assigned_t);
@@ -83,8 +83,7 @@ static void add_target(group_records_t *records, const cgroup_t *g, const cgroup
 {
     kafka_consumer_group_target_assignment_member_value_t v = {0};
     v.topic_partitions = (void *)cgroup_wire_topics(arena, &m->target, &v.topic_partitions_count);
-    add(records, CGROUP_RECORD_TARGET, g->id, m->id,
-        &kafka_consumer_group_target_assignment_member_value_shape, &v);
+    add(records, CGROUP_RECORD_TARGET, g->id, m->id, &kafka_consumer_group_target_assignment_member_value_shape, &v);
 }
 
 static void add_current(group_records_t *records, const cgroup_t *g, const cgroup_member_t *m, arena_t *arena)
@@ -97,8 +96,7 @@ static void add_current(group_records_t *records, const cgroup_t *g, const cgrou
     v.assigned_partitions = (void *)cgroup_wire_topics(arena, &m->assigned, &v.assigned_partitions_count);
     v.partitions_pending_revocation =
         (void *)cgroup_wire_topics(arena, &m->revoking, &v.partitions_pending_revocation_count);
-    add(records, CGROUP_RECORD_CURRENT, g->id, m->id,
-        &kafka_consumer_group_current_member_assignment_value_shape, &v);
+    add(records, CGROUP_RECORD_CURRENT, g->id, m->id, &kafka_consumer_group_current_member_assignment_value_shape, &v);
 }
 
 static void add_topics(group_records_t *records, const cgroup_t *g, arena_t *arena)
@@ -112,14 +110,12 @@ static void add_topics(group_records_t *records, const cgroup_t *g, arena_t *are
         topic->topic_name = g->topics[i].name;
         topic->num_partitions = g->topics[i].partitions_count;
     }
-    add(records, CGROUP_RECORD_TOPICS, g->id, BYTES_NULL,
-        &kafka_consumer_group_partition_metadata_value_shape, &v);
+    add(records, CGROUP_RECORD_TOPICS, g->id, BYTES_NULL, &kafka_consumer_group_partition_metadata_value_shape, &v);
 }
 
 static void add_gone(group_records_t *records, cgroup_t *g)
 {
-    LIST_EACH(&g->gone, m, cgroup_member_t, node)
-    {
+    LIST_EACH(&g->gone, m, cgroup_member_t, node) {
         add(records, CGROUP_RECORD_CURRENT, g->id, m->id, NULL, NULL);
         add(records, CGROUP_RECORD_TARGET, g->id, m->id, NULL, NULL);
         add(records, CGROUP_RECORD_MEMBER, g->id, m->id, NULL, NULL);
@@ -144,8 +140,7 @@ static void add_assignment_epoch(group_records_t *records, const cgroup_t *g)
 static bool is_dirty(const cgroup_t *g)
 {
     if (g->dirty_epoch || g->dirty_topics || g->dirty_assignment || !list_empty(&g->gone)) return true;
-    LIST_EACH(&g->members, m, cgroup_member_t, node)
-    {
+    LIST_EACH(&g->members, m, cgroup_member_t, node) {
         if (m->dirty) return true;
     }
     return false;
@@ -159,19 +154,16 @@ bool cgroup_records_add(group_records_t *records, cgroup_t *g)
     arena_t arena;
     arena_init(&arena, 0);
     add_gone(records, g);
-    LIST_EACH(&g->members, m, cgroup_member_t, node)
-    {
+    LIST_EACH(&g->members, m, cgroup_member_t, node) {
         if (m->dirty & CGROUP_DIRTY_METADATA) add_member(records, g, m);
     }
     if (g->dirty_topics) add_topics(records, g, &arena);
     if (g->dirty_epoch) add_epoch(records, g);
-    LIST_EACH(&g->members, m, cgroup_member_t, node)
-    {
+    LIST_EACH(&g->members, m, cgroup_member_t, node) {
         if (m->dirty & CGROUP_DIRTY_TARGET) add_target(records, g, m, &arena);
     }
     if (g->dirty_assignment) add_assignment_epoch(records, g);
-    LIST_EACH(&g->members, m, cgroup_member_t, node)
-    {
+    LIST_EACH(&g->members, m, cgroup_member_t, node) {
         if (m->dirty & CGROUP_DIRTY_CURRENT) add_current(records, g, m, &arena);
         m->dirty = 0;
     }
@@ -194,8 +186,7 @@ static bool names_member(cgroup_record_kind_t kind)
     return kind == CGROUP_RECORD_MEMBER || kind == CGROUP_RECORD_TARGET || kind == CGROUP_RECORD_CURRENT;
 }
 
-static int read_key(bytes_t key, cgroup_record_kind_t *ret_kind, bytes_t *ret_group_id,
-                    bytes_t *ret_member_id)
+static int read_key(bytes_t key, cgroup_record_kind_t *ret_kind, bytes_t *ret_group_id, bytes_t *ret_member_id)
 {
     kafka_reader_t r = kafka_reader(key);
     int16_t version = kafka_read_int16(&r);
@@ -254,8 +245,7 @@ static int load_current(cgroup_member_t *m, kafka_reader_t *r, arena_t *arena)
     m->previous_epoch = v.previous_member_epoch;
     m->state = (cgroup_member_state_t)v.state;
     cgroup_set_from_wire(&m->assigned, v.assigned_partitions, v.assigned_partitions_count);
-    cgroup_set_from_wire(&m->revoking, v.partitions_pending_revocation,
-                         v.partitions_pending_revocation_count);
+    cgroup_set_from_wire(&m->revoking, v.partitions_pending_revocation, v.partitions_pending_revocation_count);
     return 0;
 }
 

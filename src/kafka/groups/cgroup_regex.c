@@ -17,14 +17,11 @@ static bool is_common(bytes_t pattern)
     for (size_t i = 0; i < pattern.len; i++) {
         uint8_t c = pattern.ptr[i], next = i + 1 < pattern.len ? pattern.ptr[i + 1] : '\0';
         bool quantifier = c == '*' || c == '+' || c == '?';
-        if (c == '\0' || c == '{' || (c == '(' && next == '?') ||
-            (quantifier && (next == '?' || next == '+')))
+        if (c == '\0' || c == '{' || (c == '(' && next == '?') || (quantifier && (next == '?' || next == '+')))
             return false;
         if (c == '\\') {
-            bool letter =
-                (next >= '0' && next <= '9') || (next >= 'a' && next <= 'z') || (next >= 'A' && next <= 'Z');
-            if (letter || next == '\0' || next == '<' || next == '>' || next == '`' || next == '\'')
-                return false;
+            bool letter = (next >= '0' && next <= '9') || (next >= 'a' && next <= 'z') || (next >= 'A' && next <= 'Z');
+            if (letter || next == '\0' || next == '<' || next == '>' || next == '`' || next == '\'') return false;
             i++;
         }
     }

@@ -16,10 +16,7 @@ typedef struct cgroup_set {
     size_t count, cap;
 } cgroup_set_t;
 
-static inline void cgroup_set_clear(cgroup_set_t *s)
-{
-    s->count = 0;
-}
+static inline void cgroup_set_clear(cgroup_set_t *s) { s->count = 0; }
 void cgroup_set_deinit(cgroup_set_t *s);
 bool cgroup_set_has(const cgroup_set_t *s, cgroup_tp_t tp);
 void cgroup_set_add(cgroup_set_t *s, cgroup_tp_t tp);

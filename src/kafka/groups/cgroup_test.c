@@ -32,10 +32,7 @@ static bool find_topic(void *user, bytes_t name, kafka_uuid_t *ret_id, int32_t *
     return true;
 }
 
-static uint64_t version_of(void *user)
-{
-    return ((const world_t *)user)->version;
-}
+static uint64_t version_of(void *user) { return ((const world_t *)user)->version; }
 
 static void each_topic(void *user, void (*each)(void *arg, bytes_t name), void *arg)
 {
@@ -254,11 +251,8 @@ static void requests_that_no_group_accepts_are_told_why(void **state)
 {
     const char *message = NULL;
     cgroup_set_t nothing = {0};
-    cgroup_heartbeat_t in = {.member_id = BYTES_LIT("a"),
-                             .rebalance_timeout_ms = -1,
-                             .topics = t0,
-                             .topics_count = 1,
-                             .owned = &nothing};
+    cgroup_heartbeat_t in = {
+        .member_id = BYTES_LIT("a"), .rebalance_timeout_ms = -1, .topics = t0, .topics_count = 1, .owned = &nothing};
     assert_int_equal(cgroup_heartbeat_check(&in, &message), KAFKA_INVALID_REQUEST);
     assert_string_equal(message, "RebalanceTimeoutMs must be provided in first request.");
     in.rebalance_timeout_ms = 1000;
@@ -340,8 +334,7 @@ static void client_beat(world_t *w, client_t *c, bool full)
 static void nobody_shares(client_t *clients)
 {
     for (int i = 0; i < CLIENTS; i++) {
-        for (int j = i + 1; j < CLIENTS; j++)
-            assert_false(cgroup_set_meets(&clients[i].uses, &clients[j].uses));
+        for (int j = i + 1; j < CLIENTS; j++) assert_false(cgroup_set_meets(&clients[i].uses, &clients[j].uses));
     }
 }
 

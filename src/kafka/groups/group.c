@@ -15,8 +15,7 @@ const group_config_t group_config_default = {
 
 const char *group_state_text(group_state_t state)
 {
-    static const char *const texts[] = {"Empty", "PreparingRebalance", "CompletingRebalance", "Stable",
-                                        "Dead"};
+    static const char *const texts[] = {"Empty", "PreparingRebalance", "CompletingRebalance", "Stable", "Dead"};
     ASSERT((size_t)state < ARRAY_LEN(texts));
     return texts[state];
 }
@@ -45,8 +44,7 @@ void group__set(bytes_t *slot, bytes_t b)
 
 /* ---- life ------------------------------------------------------------------------------------------- */
 
-group_t *group_new(bytes_t id, const group_config_t *config, const group_host_t *host, void *user,
-                   group_now_t now)
+group_t *group_new(bytes_t id, const group_config_t *config, const group_host_t *host, void *user, group_now_t now)
 {
     group_t *g = mem_zalloc(sizeof(*g));
     g->id = group__dup(id);
@@ -78,8 +76,7 @@ static void member_free(group_member_t *m)
 void group_free(group_t *g)
 {
     LIST_EACH(&g->members, m, group_member_t, node) member_free(m);
-    LIST_EACH(&g->pending, p, group_pending_t, node)
-    {
+    LIST_EACH(&g->pending, p, group_pending_t, node) {
         drop(&p->id);
         mem_free(p);
     }
@@ -127,10 +124,7 @@ void group__reschedule_session(group_t *g, group_member_t *m, group_now_t now)
     group__schedule(g, &m->deadline_ms, now.mono_ms + m->session_timeout_ms);
 }
 
-int64_t group_deadline_ms(const group_t *g)
-{
-    return g->next_deadline_ms;
-}
+int64_t group_deadline_ms(const group_t *g) { return g->next_deadline_ms; }
 
 /* At least 1, whatever the clients said, so that a deadline set from it lies ahead. */
 int32_t group__rebalance_timeout_ms(const group_t *g)
@@ -142,15 +136,9 @@ int32_t group__rebalance_timeout_ms(const group_t *g)
 
 /* ---- members ---------------------------------------------------------------------------------------- */
 
-group_member_t *group_find(const group_t *g, bytes_t member_id)
-{
-    return map_get(&g->by_id, member_id);
-}
+group_member_t *group_find(const group_t *g, bytes_t member_id) { return map_get(&g->by_id, member_id); }
 
-bool group__all_joined(const group_t *g)
-{
-    return g->members_count == g->members_joining && list_empty(&g->pending);
-}
+bool group__all_joined(const group_t *g) { return g->members_count == g->members_joining && list_empty(&g->pending); }
 
 /* One allocation: the table, then all names and metadata. */
 void group__set_protocols(group_member_t *m, const group_protocol_t *protocols, size_t count)
@@ -241,10 +229,7 @@ int16_t group__validate(const group_t *g, bytes_t member_id, bytes_t instance_id
     return group_find(g, member_id) ? KAFKA_NONE : KAFKA_UNKNOWN_MEMBER_ID;
 }
 
-group_pending_t *group__pending(const group_t *g, bytes_t member_id)
-{
-    return map_get(&g->pending_by_id, member_id);
-}
+group_pending_t *group__pending(const group_t *g, bytes_t member_id) { return map_get(&g->pending_by_id, member_id); }
 
 void group__add_pending(group_t *g, bytes_t member_id, int64_t deadline_ms)
 {
@@ -283,8 +268,7 @@ void group__reply_join(group_t *g, group_member_t *m, const group_join_reply_t *
 
 void group__fail_join(group_t *g, group_member_t *m, bytes_t member_id, int16_t error)
 {
-    group_join_reply_t reply = {
-        .error = error, .generation = -1, .leader = BYTES_LIT(""), .member_id = member_id};
+    group_join_reply_t reply = {.error = error, .generation = -1, .leader = BYTES_LIT(""), .member_id = member_id};
     group__reply_join(g, m, &reply);
 }
 

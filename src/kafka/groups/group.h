@@ -163,8 +163,7 @@ typedef struct group_host {
 /* ---- what goes in ----------------------------------------------------------------------------------- */
 
 /* `config`, `host` and `user` must outlive the group. */
-group_t *group_new(bytes_t id, const group_config_t *config, const group_host_t *host, void *user,
-                   group_now_t now);
+group_t *group_new(bytes_t id, const group_config_t *config, const group_host_t *host, void *user, group_now_t now);
 /* Forgets parked requests without an answer: call group_kill first. */
 void group_free(group_t *group);
 
@@ -205,8 +204,7 @@ typedef struct group_sync {
 void group_sync(group_t *group, const group_sync_t *sync, group_now_t now);
 
 /* A protocol error code, or 0. */
-int16_t group_heartbeat(group_t *group, bytes_t member_id, bytes_t instance_id, int32_t generation,
-                        group_now_t now);
+int16_t group_heartbeat(group_t *group, bytes_t member_id, bytes_t instance_id, int32_t generation, group_now_t now);
 
 typedef struct group_leaver {
     bytes_t member_id; /* empty with an instance id: an administrator removes a static member */

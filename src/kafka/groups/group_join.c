@@ -5,8 +5,7 @@
 
 static void reply_error(group_t *g, const group_join_t *join, bytes_t member_id, int16_t error)
 {
-    group_join_reply_t reply = {
-        .error = error, .generation = -1, .leader = BYTES_LIT(""), .member_id = member_id};
+    group_join_reply_t reply = {.error = error, .generation = -1, .leader = BYTES_LIT(""), .member_id = member_id};
     g->host->joined(g->user, g, join->request, &reply);
 }
 
@@ -40,8 +39,7 @@ static bool supports_protocols(const group_t *g, const group_join_t *join)
     if (!bytes_eq(g->protocol_type, join->protocol_type)) return false;
     for (size_t i = 0; i < join->protocols_count; i++) {
         bool all = true;
-        LIST_EACH(&g->members, m, group_member_t, node)
-        {
+        LIST_EACH(&g->members, m, group_member_t, node) {
             all = all && group_member_metadata(m, join->protocols[i].name).ptr;
         }
         if (all) return true;
@@ -94,8 +92,7 @@ static void add_member(group_t *g, const group_join_t *join, bytes_t member_id, 
 
 /* A known static member under a new id. In a stable group whose protocol it does not change nobody else
  * notices. */
-static void replace_static(group_t *g, const group_join_t *join, group_member_t *m, bytes_t new_id,
-                           group_now_t now)
+static void replace_static(group_t *g, const group_join_t *join, group_member_t *m, bytes_t new_id, group_now_t now)
 {
     bytes_t old_leader = group__dup(g->leader->id), old_id = group__dup(m->id);
     group__rename(g, m, new_id);
@@ -186,8 +183,7 @@ void group_join(group_t *g, const group_join_t *join, group_now_t now)
         return reply_error(g, join, BYTES_LIT(""), KAFKA_GROUP_MAX_SIZE_REACHED);
     }
     if (g->state == GROUP_DEAD) return reply_error(g, join, join->member_id, KAFKA_COORDINATOR_NOT_AVAILABLE);
-    if (!supports_protocols(g, join))
-        return reply_error(g, join, join->member_id, KAFKA_INCONSISTENT_GROUP_PROTOCOL);
+    if (!supports_protocols(g, join)) return reply_error(g, join, join->member_id, KAFKA_INCONSISTENT_GROUP_PROTOCOL);
     if (join->member_id.len == 0) {
         join_new(g, join, now);
     } else {

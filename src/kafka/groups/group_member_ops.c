@@ -10,10 +10,7 @@ static void reply_sync_error(group_t *g, const group_sync_t *sync, int16_t error
     g->host->synced(g->user, g, sync->request, &reply);
 }
 
-static bool contradicts(bytes_t asked, bytes_t ours)
-{
-    return asked.ptr && ours.ptr && !bytes_eq(asked, ours);
-}
+static bool contradicts(bytes_t asked, bytes_t ours) { return asked.ptr && ours.ptr && !bytes_eq(asked, ours); }
 
 static int16_t check_sync(const group_t *g, const group_sync_t *sync)
 {
@@ -53,8 +50,7 @@ void group_sync(group_t *g, const group_sync_t *sync, group_now_t now)
 
 /* ---- Heartbeat, LeaveGroup, OffsetCommit ------------------------------------------------------------ */
 
-int16_t group_heartbeat(group_t *g, bytes_t member_id, bytes_t instance_id, int32_t generation,
-                        group_now_t now)
+int16_t group_heartbeat(group_t *g, bytes_t member_id, bytes_t instance_id, int32_t generation, group_now_t now)
 {
     if (g->state == GROUP_DEAD) return KAFKA_COORDINATOR_NOT_AVAILABLE;
     int16_t error = group__validate(g, member_id, instance_id);
@@ -97,8 +93,8 @@ int16_t group_leave(group_t *g, group_leaver_t *leavers, size_t leavers_count, g
     return KAFKA_NONE;
 }
 
-int16_t group_commit_check(group_t *g, bytes_t member_id, bytes_t instance_id, int32_t generation,
-                           bool transactional, group_now_t now)
+int16_t group_commit_check(group_t *g, bytes_t member_id, bytes_t instance_id, int32_t generation, bool transactional,
+                           group_now_t now)
 {
     if (g->state == GROUP_DEAD) return KAFKA_COORDINATOR_NOT_AVAILABLE;
     /* An administrator, or a consumer that only keeps its offsets here. */
@@ -120,8 +116,7 @@ int16_t group_commit_check(group_t *g, bytes_t member_id, bytes_t instance_id, i
 
 /* ---- loading, and the end --------------------------------------------------------------------------- */
 
-void group_load(group_t *g, int32_t generation, bytes_t protocol_type, bytes_t protocol_name,
-                int64_t state_since_ms)
+void group_load(group_t *g, int32_t generation, bytes_t protocol_type, bytes_t protocol_name, int64_t state_since_ms)
 {
     ASSERT(list_empty(&g->members) && g->state == GROUP_EMPTY);
     g->generation = generation;
@@ -164,8 +159,7 @@ void group_load_end(group_t *g, group_now_t now)
 void group_kill(group_t *g, int16_t error, group_now_t now)
 {
     group__transition(g, GROUP_DEAD, now);
-    LIST_EACH(&g->members, m, group_member_t, node)
-    {
+    LIST_EACH(&g->members, m, group_member_t, node) {
         group__fail_join(g, m, m->id, error);
         group__reply_sync(g, m, error);
     }
@@ -212,8 +206,7 @@ bool group_subscribed(const group_t *g, bytes_t topic)
 {
     if (!bytes_eq(g->protocol_type, BYTES_LIT("consumer")) || list_empty(&g->members)) return false;
     if (!g->protocol_name.ptr) return true; /* members, but no protocol yet: nobody knows what they read */
-    LIST_EACH(&g->members, m, group_member_t, node)
-    {
+    LIST_EACH(&g->members, m, group_member_t, node) {
         bytes_t metadata = group_member_metadata(m, g->protocol_name);
         if (metadata.ptr && subscription_has(metadata, topic) != READS_NOT) return true;
     }

@@ -39,8 +39,7 @@ static void check(world_t *w)
     group_t *g = w->h->group;
     size_t members = 0, joining = 0;
     bool leader_found = false;
-    LIST_EACH(&g->members, m, group_member_t, node)
-    {
+    LIST_EACH(&g->members, m, group_member_t, node) {
         members++;
         joining += m->join_request != NULL;
         leader_found = leader_found || m == g->leader;
@@ -56,10 +55,7 @@ static void check(world_t *w)
     if (g->state == GROUP_STABLE || g->state == GROUP_COMPLETING_REBALANCE) assert_true(members > 0);
 }
 
-static const char *instance_of(const client_t *c)
-{
-    return c->instance[0] ? c->instance : NULL;
-}
+static const char *instance_of(const client_t *c) { return c->instance[0] ? c->instance : NULL; }
 
 static void join(world_t *w, client_t *c)
 {
@@ -117,9 +113,7 @@ static void misbehave(world_t *w, client_t *c)
         c->stable = c->syncing = false;
         break;
     case 1: test_leave(w->h, c->id, NULL); break;
-    case 2:
-        test_sync(w->h, c->id, instance_of(c), (int32_t)pick(w, 3) + w->h->group->generation - 1, "x=y");
-        break;
+    case 2: test_sync(w->h, c->id, instance_of(c), (int32_t)pick(w, 3) + w->h->group->generation - 1, "x=y"); break;
     case 3: join(w, c); break; /* a second time, the first still parked */
     case 4: test_host_flush(w->h); break;
     }
@@ -138,8 +132,7 @@ static void run(uint64_t seed)
     world_t w = {.h = test_host_new(), .random = seed * 7919 + 1};
     if (seed % 3 == 0) w.h->config.initial_rebalance_delay_ms = 3000;
     w.h->hold_stores = seed % 2;
-    for (int i = 0; i < CLIENTS / 2; i++)
-        snprintf(w.clients[i].instance, sizeof(w.clients[i].instance), "i%d", i);
+    for (int i = 0; i < CLIENTS / 2; i++) snprintf(w.clients[i].instance, sizeof(w.clients[i].instance), "i%d", i);
     for (int step = 0; step < STEPS; step++) {
         client_t *c = &w.clients[pick(&w, CLIENTS)];
         pick(&w, 4) ? behave(&w, c) : misbehave(&w, c);

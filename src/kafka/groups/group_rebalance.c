@@ -7,8 +7,7 @@
 
 static void fail_all_syncs(group_t *g, int16_t error, group_now_t now)
 {
-    LIST_EACH(&g->members, m, group_member_t, node)
-    {
+    LIST_EACH(&g->members, m, group_member_t, node) {
         group__set(&m->assignment, BYTES_LIT(""));
         group__set(&m->assignment_next, BYTES_NULL);
         if (!m->sync_request) continue;
@@ -77,8 +76,7 @@ static void initial_delay_over(group_t *g, group_now_t now)
 /* Static members stay until their session ends: they may be restarting. */
 static void remove_dynamic_members_not_joined(group_t *g)
 {
-    LIST_EACH(&g->members, m, group_member_t, node)
-    {
+    LIST_EACH(&g->members, m, group_member_t, node) {
         if (!m->join_request && !m->instance_id.ptr) group__remove(g, m);
     }
 }
@@ -87,8 +85,7 @@ static void remove_dynamic_members_not_joined(group_t *g)
 static bool elect_joined_leader(group_t *g)
 {
     if (!g->leader || g->leader->join_request) return g->leader != NULL;
-    LIST_EACH(&g->members, m, group_member_t, node)
-    {
+    LIST_EACH(&g->members, m, group_member_t, node) {
         if (!m->join_request) continue;
         g->leader = m;
         return true;
@@ -96,15 +93,11 @@ static bool elect_joined_leader(group_t *g)
     return false;
 }
 
-static bool knows(const group_member_t *m, bytes_t protocol)
-{
-    return group_member_metadata(m, protocol).ptr != NULL;
-}
+static bool knows(const group_member_t *m, bytes_t protocol) { return group_member_metadata(m, protocol).ptr != NULL; }
 
 static bool all_know(const group_t *g, bytes_t protocol)
 {
-    LIST_EACH(&g->members, m, group_member_t, node)
-    {
+    LIST_EACH(&g->members, m, group_member_t, node) {
         if (!knows(m, protocol)) return false;
     }
     return true;
@@ -123,8 +116,7 @@ bytes_t group__select_protocol(const group_t *g)
 {
     bytes_t best = BYTES_NULL;
     size_t best_votes = 0;
-    LIST_EACH(&g->members, m, group_member_t, node)
-    {
+    LIST_EACH(&g->members, m, group_member_t, node) {
         bytes_t candidate = vote_of(g, m);
         if (bytes_eq(candidate, best)) continue;
         size_t votes = 0;
@@ -150,8 +142,7 @@ static void begin_sync_phase(group_t *g, group_now_t now)
     g->generation++;
     group__set(&g->protocol_name, group__select_protocol(g));
     group__transition(g, GROUP_COMPLETING_REBALANCE, now);
-    LIST_EACH(&g->members, m, group_member_t, node)
-    {
+    LIST_EACH(&g->members, m, group_member_t, node) {
         group_join_reply_t reply = group__join_reply(g, m);
         group__reply_join(g, m, &reply);
         group__reschedule_session(g, m, now);
@@ -188,14 +179,12 @@ static void assignment_stored(group_t *g, const group_store_t *store, int16_t er
         group__rebalance_or_complete(g, now);
         return;
     }
-    LIST_EACH(&g->members, m, group_member_t, node)
-    {
+    LIST_EACH(&g->members, m, group_member_t, node) {
         group__set(&m->assignment, m->assignment_next.ptr ? m->assignment_next : BYTES_LIT(""));
         group__set(&m->assignment_next, BYTES_NULL);
     }
     group__transition(g, GROUP_STABLE, now);
-    LIST_EACH(&g->members, m, group_member_t, node)
-    {
+    LIST_EACH(&g->members, m, group_member_t, node) {
         if (!m->sync_request) continue;
         group__reply_sync(g, m, KAFKA_NONE);
         group__reschedule_session(g, m, now);
@@ -242,8 +231,7 @@ void group_stored(group_t *g, group_store_t *store, int16_t error, group_now_t n
 void group__sync_received(group_t *g, group_member_t *m)
 {
     m->sync_due = false;
-    LIST_EACH(&g->members, other, group_member_t, node)
-    {
+    LIST_EACH(&g->members, other, group_member_t, node) {
         if (other->sync_due) return;
     }
     g->sync_deadline_ms = GROUP_NEVER_MS;
@@ -255,8 +243,7 @@ static void sync_phase_over(group_t *g, group_now_t now)
     g->sync_deadline_ms = GROUP_NEVER_MS;
     if (g->state != GROUP_COMPLETING_REBALANCE && g->state != GROUP_STABLE) return;
     bool removed = false;
-    LIST_EACH(&g->members, m, group_member_t, node)
-    {
+    LIST_EACH(&g->members, m, group_member_t, node) {
         if (!m->sync_due) continue;
         group__fail_join(g, m, BYTES_LIT(""), KAFKA_UNKNOWN_MEMBER_ID);
         group__remove(g, m);
@@ -297,14 +284,12 @@ static bool run_one(group_t *g, group_now_t now)
         sync_phase_over(g, now);
         return true;
     }
-    LIST_EACH(&g->pending, p, group_pending_t, node)
-    {
+    LIST_EACH(&g->pending, p, group_pending_t, node) {
         if (p->deadline_ms > now.mono_ms) continue;
         pending_over(g, p, now);
         return true;
     }
-    LIST_EACH(&g->members, m, group_member_t, node)
-    {
+    LIST_EACH(&g->members, m, group_member_t, node) {
         if (m->deadline_ms > now.mono_ms) continue;
         session_over(g, m, now);
         return true;
@@ -318,8 +303,6 @@ void group_tick(group_t *g, group_now_t now)
     while (run_one(g, now)) {
     }
     g->next_deadline_ms = MIN(g->join_deadline_ms, g->sync_deadline_ms);
-    LIST_EACH(&g->pending, p, group_pending_t, node)
-    g->next_deadline_ms = MIN(g->next_deadline_ms, p->deadline_ms);
-    LIST_EACH(&g->members, m, group_member_t, node)
-    g->next_deadline_ms = MIN(g->next_deadline_ms, m->deadline_ms);
+    LIST_EACH(&g->pending, p, group_pending_t, node) g->next_deadline_ms = MIN(g->next_deadline_ms, p->deadline_ms);
+    LIST_EACH(&g->members, m, group_member_t, node) g->next_deadline_ms = MIN(g->next_deadline_ms, m->deadline_ms);
 }

@@ -25,8 +25,7 @@ static int read_value_version(kafka_reader_t *r, int16_t *ret_version)
     return 0;
 }
 
-static int decode_offset(kafka_reader_t *key, int16_t key_version, bytes_t value, arena_t *arena,
-                         group_record_t *ret)
+static int decode_offset(kafka_reader_t *key, int16_t key_version, bytes_t value, arena_t *arena, group_record_t *ret)
 {
     kafka_offset_commit_key_t k;
     int err = kafka_offset_commit_key_decode(key, key_version, arena, &k);
@@ -71,16 +70,14 @@ int group_record_decode(bytes_t key, bytes_t value, arena_t *arena, group_record
     kafka_reader_t r = kafka_reader(key);
     int16_t version = kafka_read_int16(&r);
     if (r.err) return r.err;
-    if (version >= 0 && version <= OFFSET_KEY_VERSION_MAX)
-        return decode_offset(&r, version, value, arena, ret_record);
+    if (version >= 0 && version <= OFFSET_KEY_VERSION_MAX) return decode_offset(&r, version, value, arena, ret_record);
     if (version == GROUP_KEY_VERSION) return decode_group(&r, value, arena, ret_record);
     return 0;
 }
 
 int group_record_load(group_t *group, const struct kafka_group_metadata_value *value)
 {
-    group_load(group, value->generation, value->protocol_type, value->protocol,
-               value->current_state_timestamp);
+    group_load(group, value->generation, value->protocol_type, value->protocol, value->current_state_timestamp);
     for (int32_t i = 0; i < value->members_count; i++) {
         const kafka_group_metadata_value_member_t *m = &value->members[i];
         group_loaded_member_t member = {
@@ -134,8 +131,7 @@ static void add_group(group_records_t *records, bytes_t group_id, const kafka_gr
 {
     kafka_writer_t key = KAFKA_WRITER_INIT, value = KAFKA_WRITER_INIT;
     kafka_write_int16(&key, GROUP_KEY_VERSION);
-    kafka_group_metadata_key_encode(&key, GROUP_KEY_VERSION,
-                                    &(kafka_group_metadata_key_t){.group = group_id});
+    kafka_group_metadata_key_encode(&key, GROUP_KEY_VERSION, &(kafka_group_metadata_key_t){.group = group_id});
     if (v) {
         kafka_write_int16(&value, GROUP_VALUE_VERSION);
         kafka_group_metadata_value_encode(&value, GROUP_VALUE_VERSION, v);
@@ -154,8 +150,7 @@ void group_records_add_group(group_records_t *records, const group_t *g, const g
         .current_state_timestamp = g->state_since_ms,
         .members = mem_zalloc(sizeof(v.members[0]) * (g->members_count + 1)),
     };
-    LIST_EACH(&g->members, m, group_member_t, node)
-    {
+    LIST_EACH(&g->members, m, group_member_t, node) {
         bytes_t subscription = group_member_metadata(m, g->protocol_name);
         v.members[v.members_count++] = (kafka_group_metadata_value_member_t){
             .member_id = m->id,

@@ -11,10 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void on_joined(void *user, group_t *g, void *request, const group_join_reply_t *reply) {}
 static void on_synced(void *user, group_t *g, void *request, const group_sync_reply_t *reply) {}
 static void on_store(void *user, group_t *g, group_store_t *store) {}
-static void on_random(void *user, void *out, size_t bytes)
-{
-    memset(out, 0, bytes);
-}
+static void on_random(void *user, void *out, size_t bytes) { memset(out, 0, bytes); }
 
 static void load(const group_record_t *record)
 {
@@ -27,8 +24,7 @@ static void load(const group_record_t *record)
         for (int i = 0; i < 100 && group_deadline_ms(g) != GROUP_NEVER_MS; i++) {
             now.mono_ms = MAX(now.mono_ms, group_deadline_ms(g));
             group_tick(g, now);
-            while (!list_empty(&g->stores))
-                group_stored(g, LIST_FIRST(&g->stores, group_store_t, node), 0, now);
+            while (!list_empty(&g->stores)) group_stored(g, LIST_FIRST(&g->stores, group_store_t, node), 0, now);
         }
     }
     group_kill(g, KAFKA_NOT_COORDINATOR, now);
@@ -42,15 +38,9 @@ static bool find_topic(void *user, bytes_t name, kafka_uuid_t *ret_id, int32_t *
     return name.len == 1;
 }
 
-static uint64_t topics_version(void *user)
-{
-    return 1;
-}
+static uint64_t topics_version(void *user) { return 1; }
 
-static void each_topic(void *user, void (*each)(void *arg, bytes_t name), void *arg)
-{
-    each(arg, BYTES_LIT("t"));
-}
+static void each_topic(void *user, void (*each)(void *arg, bytes_t name), void *arg) { each(arg, BYTES_LIT("t")); }
 
 /* A consumer-protocol group from one record; then it is stored again, and time passes. */
 static void load_consumer(bytes_t key, bytes_t value, arena_t *arena)
@@ -81,8 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     arena_t arena;
     arena_init(&arena, MIB(16));
     group_record_t record;
-    if (group_record_decode(key, value, &arena, &record) == 0 && record.kind == GROUP_RECORD_GROUP)
-        load(&record);
+    if (group_record_decode(key, value, &arena, &record) == 0 && record.kind == GROUP_RECORD_GROUP) load(&record);
     load_consumer(key, value, &arena);
     arena_deinit(&arena);
     return 0;

@@ -9,10 +9,7 @@
 
 #include <cmocka.h>
 
-static group_records_t records_at(int64_t now_ms)
-{
-    return (group_records_t){RECORD_BUILDER_INIT, now_ms};
-}
+static group_records_t records_at(int64_t now_ms) { return (group_records_t){RECORD_BUILDER_INIT, now_ms}; }
 
 /* The only record of a finished batch. */
 static record_t only_record(group_records_t *records, record_iter_t *iter)
@@ -144,10 +141,8 @@ static void garbage_is_refused_and_other_kinds_are_skipped(void **state)
     arena_init(&arena, MIB(1));
     group_record_t out;
     assert_int_equal(group_record_decode(BYTES_LIT(""), BYTES_LIT("x"), &arena, &out), ERR_TRUNCATED);
-    assert_int_equal(group_record_decode(BYTES_LIT("\0\1\0\5g"), BYTES_LIT("x"), &arena, &out),
-                     ERR_TRUNCATED);
-    assert_int_equal(group_record_decode(BYTES_LIT("\0\2\0\1g"), BYTES_LIT("\0\7"), &arena, &out),
-                     ERR_INVALID);
+    assert_int_equal(group_record_decode(BYTES_LIT("\0\1\0\5g"), BYTES_LIT("x"), &arena, &out), ERR_TRUNCATED);
+    assert_int_equal(group_record_decode(BYTES_LIT("\0\2\0\1g"), BYTES_LIT("\0\7"), &arena, &out), ERR_INVALID);
     assert_int_equal(group_record_decode(BYTES_LIT("\0\3\0\1g"), BYTES_LIT("\0\0"), &arena, &out), 0);
     assert_int_equal(out.kind, GROUP_RECORD_OTHER);
     arena_deinit(&arena);
@@ -166,8 +161,7 @@ static void offsets_are_found_replaced_and_removed(void **state)
         assert_int_equal(found->offset, i);
         assert_int_equal(found->metadata.len, i % 2 ? 3 : 0);
     }
-    group_offsets_put(&offsets, BYTES_LIT("t"), 7,
-                      &(group_offset_t){.offset = 1000, .metadata = BYTES_LIT("n")});
+    group_offsets_put(&offsets, BYTES_LIT("t"), 7, &(group_offset_t){.offset = 1000, .metadata = BYTES_LIT("n")});
     assert_int_equal(offsets.count, 100);
     assert_int_equal(group_offsets_get(&offsets, BYTES_LIT("t"), 7)->offset, 1000);
     assert_false(group_offsets_remove(&offsets, BYTES_LIT("other"), 7));

@@ -99,8 +99,7 @@ static void the_old_id_is_fenced(void **state)
     test_join(h, named("i1"));
     const char *old = h->replies[b].member_id;
     bytes_t instance = BYTES_LIT("i1");
-    assert_int_equal(group_heartbeat(h->group, bytes_str(old), instance, 1, h->now),
-                     KAFKA_FENCED_INSTANCE_ID);
+    assert_int_equal(group_heartbeat(h->group, bytes_str(old), instance, 1, h->now), KAFKA_FENCED_INSTANCE_ID);
     assert_int_equal(test_error(h, test_sync(h, old, "i1", 1, NULL)), KAFKA_FENCED_INSTANCE_ID);
     test_member_t member = named("i1");
     member.id = old;

@@ -142,18 +142,15 @@ static void all_must_share_protocol_type_and_one_protocol(void **state)
     int nothing_shared = test_join(h, (test_member_t){.version = 3, .protocols = "sticky"});
     assert_int_equal(test_error(h, nothing_shared), KAFKA_INCONSISTENT_GROUP_PROTOCOL);
     assert_string_equal(h->replies[nothing_shared].member_id, "");
-    assert_int_equal(
-        test_error(h, test_join(h, (test_member_t){.version = 3, .protocols = "sticky,roundrobin"})),
-        NO_REPLY);
+    assert_int_equal(test_error(h, test_join(h, (test_member_t){.version = 3, .protocols = "sticky,roundrobin"})),
+                     NO_REPLY);
 }
 
 static void an_empty_group_wants_a_protocol_type_and_a_protocol(void **state)
 {
     test_host_t *h = *state;
-    assert_int_equal(test_error(h, test_join(h, (test_member_t){.type = ""})),
-                     KAFKA_INCONSISTENT_GROUP_PROTOCOL);
-    assert_int_equal(test_error(h, test_join(h, (test_member_t){.protocols = ""})),
-                     KAFKA_INCONSISTENT_GROUP_PROTOCOL);
+    assert_int_equal(test_error(h, test_join(h, (test_member_t){.type = ""})), KAFKA_INCONSISTENT_GROUP_PROTOCOL);
+    assert_int_equal(test_error(h, test_join(h, (test_member_t){.protocols = ""})), KAFKA_INCONSISTENT_GROUP_PROTOCOL);
 }
 
 static void the_protocol_with_most_votes_among_those_all_know_wins(void **state)
@@ -480,8 +477,7 @@ static void heartbeats_are_checked(void **state)
     assert_int_equal(test_heartbeat(h, ids[0], 0), KAFKA_ILLEGAL_GENERATION);
     assert_int_equal(test_heartbeat(h, ids[0], 2), KAFKA_ILLEGAL_GENERATION);
     assert_int_equal(test_heartbeat(h, ids[0], 1), KAFKA_NONE);
-    assert_int_equal(group_heartbeat(h->group, bytes_str(ids[0]), BYTES_LIT("i"), 1, h->now),
-                     KAFKA_UNKNOWN_MEMBER_ID);
+    assert_int_equal(group_heartbeat(h->group, bytes_str(ids[0]), BYTES_LIT("i"), 1, h->now), KAFKA_UNKNOWN_MEMBER_ID);
 }
 
 static void heartbeats_while_completing_are_fine(void **state)
@@ -592,8 +588,7 @@ static void commits_are_for_members_of_this_generation_or_empty_groups(void **st
     assert_int_equal(test_error(h, a), KAFKA_NONE);
     assert_int_equal(commit(h, ids[1], 1), KAFKA_ILLEGAL_GENERATION);
     assert_int_equal(commit(h, ids[1], 2), KAFKA_REBALANCE_IN_PROGRESS);
-    assert_int_equal(group_commit_check(h->group, bytes_str(ids[1]), BYTES_NULL, 2, true, h->now),
-                     KAFKA_NONE);
+    assert_int_equal(group_commit_check(h->group, bytes_str(ids[1]), BYTES_NULL, 2, true, h->now), KAFKA_NONE);
 }
 
 static void a_commit_keeps_the_session_alive(void **state)

@@ -32,8 +32,7 @@ static void on_joined(void *user, group_t *g, void *request, const group_join_re
     copy_text(r->leader, reply->leader);
     copy_text(r->member_id, reply->member_id);
     if (!reply->with_members) return;
-    LIST_EACH(&g->members, m, group_member_t, node)
-    {
+    LIST_EACH(&g->members, m, group_member_t, node) {
         assert_non_null(group_member_metadata(m, reply->protocol_name).ptr);
         r->members++;
     }
@@ -113,10 +112,7 @@ void test_host_advance(test_host_t *h, int64_t ms)
     h->now.mono_ms = end;
 }
 
-static bytes_t or_null(const char *s)
-{
-    return s ? bytes_str(s) : BYTES_NULL;
-}
+static bytes_t or_null(const char *s) { return s ? bytes_str(s) : BYTES_NULL; }
 
 int test_join(test_host_t *h, test_member_t member)
 {
@@ -154,8 +150,7 @@ int test_join(test_host_t *h, test_member_t member)
     return (int)request;
 }
 
-int test_sync(test_host_t *h, const char *id, const char *instance, int32_t generation,
-              const char *assignments)
+int test_sync(test_host_t *h, const char *id, const char *instance, int32_t generation, const char *assignments)
 {
     group_assignment_t table[64];
     size_t count = 0;
@@ -209,8 +204,7 @@ void test_stable_group(test_host_t *h, int count, char (*ids)[TEST_TEXT_MAX])
 {
     int joins[64], syncs[64];
     char assignments[64 * 2 * TEST_TEXT_MAX] = "";
-    for (int i = 0; i < count; i++)
-        joins[i] = test_join_twice(h, (test_member_t){.protocols = "range,roundrobin"});
+    for (int i = 0; i < count; i++) joins[i] = test_join_twice(h, (test_member_t){.protocols = "range,roundrobin"});
     test_host_advance(h, 0);
     for (int i = 0; i < count; i++) {
         assert_int_equal(test_error(h, joins[i]), KAFKA_NONE);

@@ -59,8 +59,7 @@ typedef struct test_member {
 /* Each returns the request's number; look at h->replies[n]. */
 int test_join(test_host_t *h, test_member_t member);
 /* `assignments`: "member=bytes member=bytes", NULL for a follower. */
-int test_sync(test_host_t *h, const char *id, const char *instance, int32_t generation,
-              const char *assignments);
+int test_sync(test_host_t *h, const char *id, const char *instance, int32_t generation, const char *assignments);
 int16_t test_heartbeat(test_host_t *h, const char *id, int32_t generation);
 int16_t test_leave(test_host_t *h, const char *id, const char *instance);
 /* The reply's error, NO_REPLY while it is parked. */

@@ -62,10 +62,7 @@ group_entry_t *groups__entry_new(kafka_groups_t *groups, bytes_t group_id)
     return entry;
 }
 
-group_entry_t *groups_create(kafka_groups_t *groups, bytes_t group_id)
-{
-    return groups__entry_new(groups, group_id);
-}
+group_entry_t *groups_create(kafka_groups_t *groups, bytes_t group_id) { return groups__entry_new(groups, group_id); }
 
 void group_entry_unref(group_entry_t *entry)
 {
@@ -92,33 +89,23 @@ group_entry_t *groups_next(const kafka_groups_t *groups, size_t *cursor)
     return e ? e->value : NULL;
 }
 
-const group_config_t *groups_config(const kafka_groups_t *groups)
-{
-    return &groups->config;
-}
+const group_config_t *groups_config(const kafka_groups_t *groups) { return &groups->config; }
 
-uint32_t kafka_groups_count(const kafka_groups_t *groups)
-{
-    return (uint32_t)groups->entries.count;
-}
+uint32_t kafka_groups_count(const kafka_groups_t *groups) { return (uint32_t)groups->entries.count; }
 
 /* ---- finding ---------------------------------------------------------------------------------------- */
 
 int16_t groups_find(kafka_groups_t *groups, bytes_t group_id, group_entry_t **ret_entry)
 {
     if (!groups->topic || groups->stopped) return KAFKA_COORDINATOR_NOT_AVAILABLE;
-    const groups_partition_t *p =
-        &groups->partitions[group_records_partition(group_id, groups->partitions_count)];
+    const groups_partition_t *p = &groups->partitions[group_records_partition(group_id, groups->partitions_count)];
     if (p->state == GROUPS_LOADING) return KAFKA_COORDINATOR_LOAD_IN_PROGRESS;
     if (p->state == GROUPS_FAILED) return KAFKA_NOT_COORDINATOR;
     *ret_entry = map_get(&groups->entries, group_id);
     return KAFKA_NONE;
 }
 
-bool groups_loaded(const kafka_groups_t *groups)
-{
-    return groups->partitions_loading == 0;
-}
+bool groups_loaded(const kafka_groups_t *groups) { return groups->partitions_loading == 0; }
 
 /* ---- writing ---------------------------------------------------------------------------------------- */
 
@@ -144,8 +131,7 @@ static void on_committed(partition_commit_t *commit, int16_t error)
     write->done(write, client_error(error));
 }
 
-static int16_t append(kafka_groups_t *groups, int32_t index, groups_write_t *write,
-                      partition_t **ret_partition)
+static int16_t append(kafka_groups_t *groups, int32_t index, groups_write_t *write, partition_t **ret_partition)
 {
     if (!groups->topic) return KAFKA_COORDINATOR_NOT_AVAILABLE;
     int16_t error = kafka_topic_partition_get(groups->topic, index, ret_partition);
@@ -206,8 +192,7 @@ static void start_store(group_entry_t *entry, group_store_t *store)
 
 static group_store_t *next_store(const group_t *group)
 {
-    LIST_EACH(&group->stores, store, group_store_t, node)
-    {
+    LIST_EACH(&group->stores, store, group_store_t, node) {
         if (!store->started) return store;
     }
     return NULL;
@@ -217,8 +202,7 @@ static void set_timer(group_entry_t *entry)
 {
     int64_t due_ms = group_deadline_ms(entry->group);
     if (entry->cgroup) due_ms = MIN(due_ms, cgroup_deadline_ms(entry->cgroup));
-    if (entry->removed || due_ms >= entry->timer_due_ms)
-        return; /* an early run is harmless: it sets the next */
+    if (entry->removed || due_ms >= entry->timer_due_ms) return; /* an early run is harmless: it sets the next */
     entry->timer_due_ms = due_ms;
     int64_t now_ms = groups_now(entry->groups).mono_ms;
     io_timer_start(&entry->timer, (uint64_t)MAX(due_ms - now_ms, 0), 0);
@@ -309,8 +293,7 @@ static void on_topic_grown(kafka_topic_listener_t *listener, kafka_topic_t *topi
 static void forget_all(kafka_groups_t *groups)
 {
     groups__load_stop(groups);
-    for (size_t cursor = 0; groups->entries.count > 0; cursor = 0)
-        groups_remove(groups_next(groups, &cursor));
+    for (size_t cursor = 0; groups->entries.count > 0; cursor = 0) groups_remove(groups_next(groups, &cursor));
     mem_free(groups->partitions);
     groups->partitions = NULL;
     groups->topic = NULL;
@@ -330,10 +313,7 @@ static void on_topic_deleted(kafka_topic_listener_t *listener, kafka_topic_t *to
 
 /* ---- life ------------------------------------------------------------------------------------------- */
 
-static void on_expiry_timer(io_timer_t *timer)
-{
-    groups__expire(CONTAINER_OF(timer, kafka_groups_t, expiry_timer));
-}
+static void on_expiry_timer(io_timer_t *timer) { groups__expire(CONTAINER_OF(timer, kafka_groups_t, expiry_timer)); }
 
 kafka_groups_t *kafka_groups_new(kafka_t *kafka)
 {

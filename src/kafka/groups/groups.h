@@ -53,10 +53,7 @@ void groups_remove(group_entry_t *entry);
 bool groups_loaded(const kafka_groups_t *groups);
 /* Iteration: *cursor starts at 0; NULL at the end. The table must not change meanwhile. */
 group_entry_t *groups_next(const kafka_groups_t *groups, size_t *cursor);
-static inline void group_entry_ref(group_entry_t *entry)
-{
-    entry->refs++;
-}
+static inline void group_entry_ref(group_entry_t *entry) { entry->refs++; }
 void group_entry_unref(group_entry_t *entry);
 
 /* ---- asking, whichever protocol the group speaks ---- */
@@ -96,8 +93,7 @@ void groups_write(kafka_groups_t *groups, int32_t partition, groups_write_t *wri
 /* Takes offsets, or a whole group, out of memory once their tombstones are written. `done` (may be NULL) may
  * run within groups_removal_run; the removal is gone by then. */
 typedef struct groups_removal groups_removal_t;
-groups_removal_t *groups_removal_new(group_entry_t *entry, void (*done)(void *user, int16_t error),
-                                     void *user);
+groups_removal_t *groups_removal_new(group_entry_t *entry, void (*done)(void *user, int16_t error), void *user);
 void groups_removal_add_offset(groups_removal_t *removal, bytes_t topic, int32_t partition);
 /* All its offsets and the group itself, if it is still empty when the tombstones are written. */
 void groups_removal_add_group(groups_removal_t *removal);

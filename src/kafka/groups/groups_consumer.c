@@ -13,10 +13,7 @@ static bool find_topic(void *user, bytes_t name, kafka_uuid_t *ret_id, int32_t *
     return true;
 }
 
-static uint64_t topics_version(void *user)
-{
-    return ((const group_entry_t *)user)->groups->topics_version;
-}
+static uint64_t topics_version(void *user) { return ((const group_entry_t *)user)->groups->topics_version; }
 
 static void each_topic(void *user, void (*each)(void *arg, bytes_t name), void *arg)
 {
@@ -93,8 +90,7 @@ bool groups_become_classic(group_entry_t *entry)
 bool groups_become_consumer(group_entry_t *entry)
 {
     group_t *g = entry->group;
-    if (entry->cgroup || g->state != GROUP_EMPTY || !list_empty(&g->pending) || !list_empty(&g->stores))
-        return false;
+    if (entry->cgroup || g->state != GROUP_EMPTY || !list_empty(&g->pending) || !list_empty(&g->stores)) return false;
     if (g->generation > 0) {
         groups_write_t *write = write_new(entry->groups);
         group_records_add_group_tombstone(&write->records, g->id);
@@ -108,10 +104,7 @@ bool groups_become_consumer(group_entry_t *entry)
 
 /* ---- questions -------------------------------------------------------------------------------------- */
 
-const char *groups_type_text(const group_entry_t *entry)
-{
-    return entry->cgroup ? "consumer" : "classic";
-}
+const char *groups_type_text(const group_entry_t *entry) { return entry->cgroup ? "consumer" : "classic"; }
 
 const char *groups_state_text(const group_entry_t *entry)
 {

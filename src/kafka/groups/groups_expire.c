@@ -24,8 +24,7 @@ struct groups_removal {
 
 /* ---- removals --------------------------------------------------------------------------------------- */
 
-groups_removal_t *groups_removal_new(group_entry_t *entry, void (*done)(void *user, int16_t error),
-                                     void *user)
+groups_removal_t *groups_removal_new(group_entry_t *entry, void (*done)(void *user, int16_t error), void *user)
 {
     groups_removal_t *r = mem_zalloc(sizeof(*r));
     r->entry = entry;
@@ -109,7 +108,7 @@ static bool unused_since(const group_entry_t *entry, const group_offset_t *offse
 {
     const group_t *g = entry->group;
     *ret_ms = offset->commit_ms;
-    if (entry->cgroup) return true; /* as the original: from the commit on, but for what is being read */
+    if (entry->cgroup) return true;         /* as the original: from the commit on, but for what is being read */
     if (!g->protocol_type.ptr) return true; /* a simple consumer's: from the commit on */
     if (g->state == GROUP_EMPTY) {
         if (g->state_since_ms != -1) *ret_ms = g->state_since_ms;
@@ -118,8 +117,7 @@ static bool unused_since(const group_entry_t *entry, const group_offset_t *offse
     return g->state == GROUP_STABLE && bytes_eq(g->protocol_type, BYTES_LIT("consumer"));
 }
 
-static bool is_expired(const group_entry_t *entry, const group_offset_t *offset, int64_t now_ms,
-                       int64_t retention_ms)
+static bool is_expired(const group_entry_t *entry, const group_offset_t *offset, int64_t now_ms, int64_t retention_ms)
 {
     int64_t since_ms;
     if (!unused_since(entry, offset, &since_ms)) return false;
@@ -130,8 +128,7 @@ static bool is_expired(const group_entry_t *entry, const group_offset_t *offset,
 static void expire_group(group_entry_t *entry, int64_t retention_ms)
 {
     const group_t *g = entry->group;
-    groups_removal_t *r =
-        groups_removal_new(entry, NULL, NULL); /* after a failure the next round tries again */
+    groups_removal_t *r = groups_removal_new(entry, NULL, NULL); /* after a failure the next round tries again */
     size_t cursor = 0;
     for (const group_topic_t *t; (t = group_offsets_next(&entry->offsets, &cursor));) {
         if (groups_subscribed(entry, t->name)) continue;
@@ -140,8 +137,7 @@ static void expire_group(group_entry_t *entry, int64_t retention_ms)
             groups_removal_add_offset(r, t->name, t->entries[i].partition);
         }
     }
-    bool nothing_left =
-        r->count == entry->offsets.count && g->state == GROUP_EMPTY && list_empty(&g->pending);
+    bool nothing_left = r->count == entry->offsets.count && g->state == GROUP_EMPTY && list_empty(&g->pending);
     if (nothing_left && list_empty(&g->stores)) add_group_tombstone(r);
     groups_removal_run(r);
 }
@@ -180,8 +176,7 @@ void groups__forget_topic(kafka_groups_t *groups, bytes_t topic)
         const group_topic_t *t = map_get(&entries[i]->offsets.topics, topic);
         if (t) {
             groups_removal_t *r = groups_removal_new(entries[i], NULL, NULL);
-            for (size_t n = 0; n < t->count; n++)
-                groups_removal_add_offset(r, topic, t->entries[n].partition);
+            for (size_t n = 0; n < t->count; n++) groups_removal_add_offset(r, topic, t->entries[n].partition);
             groups_removal_run(r);
         }
         group_entry_unref(entries[i]);

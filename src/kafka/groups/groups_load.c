@@ -141,8 +141,8 @@ static void finish(kafka_groups_t *groups, int32_t index, int16_t error)
     if (error == KAFKA_NONE) {
         activate(groups, index);
     } else {
-        slog(SLOG_ERROR, "kafka", "consumer groups of a partition cannot be loaded",
-             "partition=%s-%d error=%s", GROUPS_TOPIC, (int)index, kafka_error_name(error));
+        slog(SLOG_ERROR, "kafka", "consumer groups of a partition cannot be loaded", "partition=%s-%d error=%s",
+             GROUPS_TOPIC, (int)index, kafka_error_name(error));
     }
 }
 
@@ -159,11 +159,9 @@ static bool load_step(kafka_groups_t *groups, int32_t index)
             return true;
         }
         buf_clear(&groups->load_buf);
-        error =
-            partition_read(partition, p->next_offset, LOAD_STEP_BYTES, &groups->load_buf, &p->next_offset);
+        error = partition_read(partition, p->next_offset, LOAD_STEP_BYTES, &groups->load_buf, &p->next_offset);
     }
-    if (error == KAFKA_NONE && replay_batches(groups, buf_bytes(&groups->load_buf)))
-        error = KAFKA_CORRUPT_MESSAGE;
+    if (error == KAFKA_NONE && replay_batches(groups, buf_bytes(&groups->load_buf))) error = KAFKA_CORRUPT_MESSAGE;
     if (error == KAFKA_NONE) return false;
     finish(groups, index, error);
     return true;
@@ -180,10 +178,7 @@ static void load(kafka_groups_t *groups)
     buf_deinit(&groups->load_buf);
 }
 
-static void on_load_timer(io_timer_t *timer)
-{
-    load(CONTAINER_OF(timer, kafka_groups_t, load_timer));
-}
+static void on_load_timer(io_timer_t *timer) { load(CONTAINER_OF(timer, kafka_groups_t, load_timer)); }
 
 void groups__load_start(kafka_groups_t *groups)
 {

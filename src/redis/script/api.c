@@ -35,9 +35,8 @@ static bool to_word(lua_State *lua, int index, bytes_t *ret_word)
     if (lua_type(lua, index) == LUA_TNUMBER) {
         lua_Number n = lua_tonumber(lua, index);
         char text[40];
-        size_t len = n == floor(n) && fabs(n) < 9007199254740992.0
-                         ? num_format_i64(text, (int64_t)n)
-                         : (size_t)snprintf(text, sizeof(text), "%.17g", n);
+        size_t len = n == floor(n) && fabs(n) < 9007199254740992.0 ? num_format_i64(text, (int64_t)n)
+                                                                   : (size_t)snprintf(text, sizeof(text), "%.17g", n);
         lua_pushlstring(lua, text, len);
         lua_replace(lua, index);
     } else if (lua_type(lua, index) != LUA_TSTRING) {
@@ -53,7 +52,7 @@ static bool to_word(lua_State *lua, int index, bytes_t *ret_word)
  * array is userdata, so that an error on the way leaks nothing. */
 static bytes_t *collect_words(lua_State *lua, int argc, const char **ret_problem)
 {
-    *ret_problem = argc == 0 ? "ERR Please specify at least one argument for this redis.call() call"
+    *ret_problem = argc == 0         ? "ERR Please specify at least one argument for this redis.call() call"
                    : argc > ARGC_MAX ? "ERR too many arguments for this redis.call() call"
                                      : NULL;
     if (*ret_problem) return NULL;
@@ -161,7 +160,8 @@ static int api_set_repl(lua_State *lua)
     if (lua_gettop(lua) != 1) return fail(lua, true, "ERR redis.set_repl() requires one argument.");
     int flags = (int)lua_tonumber(lua, 1);
     if (flags & ~REPL_ALL)
-        return fail(lua, true, "ERR Invalid replication flags. Please use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.");
+        return fail(lua, true,
+                    "ERR Invalid replication flags. Please use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.");
     if (flags != REPL_ALL)
         return fail(lua, true, "ERR redis.set_repl() other than REPL_ALL would lose changes at the next restart");
     return 0;
@@ -217,8 +217,14 @@ void script__open_redis(script_engine_t *engine, bool loading)
         const char *name;
         int value;
     } constants[] = {
-        {"LOG_DEBUG", 0},          {"LOG_VERBOSE", 1},        {"LOG_NOTICE", 2},          {"LOG_WARNING", 3},
-        {"REPL_NONE", REPL_NONE},  {"REPL_AOF", REPL_AOF},    {"REPL_SLAVE", REPL_REPLICA}, {"REPL_REPLICA", REPL_REPLICA},
+        {"LOG_DEBUG", 0},
+        {"LOG_VERBOSE", 1},
+        {"LOG_NOTICE", 2},
+        {"LOG_WARNING", 3},
+        {"REPL_NONE", REPL_NONE},
+        {"REPL_AOF", REPL_AOF},
+        {"REPL_SLAVE", REPL_REPLICA},
+        {"REPL_REPLICA", REPL_REPLICA},
         {"REPL_ALL", REPL_ALL},
     };
     lua_State *lua = engine->lua;

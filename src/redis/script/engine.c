@@ -55,8 +55,10 @@ static const struct {
     const char *name;
     uint32_t flag;
 } flag_names[] = {
-    {"no-writes", SCRIPT_NO_WRITES},     {"allow-oom", SCRIPT_ALLOW_OOM},
-    {"allow-stale", SCRIPT_ALLOW_STALE}, {"no-cluster", SCRIPT_NO_CLUSTER},
+    {"no-writes", SCRIPT_NO_WRITES},
+    {"allow-oom", SCRIPT_ALLOW_OOM},
+    {"allow-stale", SCRIPT_ALLOW_STALE},
+    {"no-cluster", SCRIPT_NO_CLUSTER},
     {"allow-cross-slot-keys", SCRIPT_CROSS_SLOT},
 };
 
@@ -98,7 +100,8 @@ static int parse_shebang(bytes_t line, uint32_t *flags, buf_t *error)
 {
     bytes_t engine = next_word(&line, ' ');
     if (!bytes_eq(engine, BYTES_LIT("#!lua"))) {
-        buf_printf(error, "ERR Unexpected engine in script shebang: %.*s", (int)engine.len - 2, (const char *)engine.ptr + 2);
+        buf_printf(error, "ERR Unexpected engine in script shebang: %.*s", (int)engine.len - 2,
+                   (const char *)engine.ptr + 2);
         return ERR_INVALID;
     }
     *flags |= SCRIPT_HAS_SHEBANG;

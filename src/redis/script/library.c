@@ -8,7 +8,7 @@
 #include <time.h>
 
 #define LOAD_SECONDS_MAX 0.5
-#define BAD_NAME                                                                                                        \
+#define BAD_NAME                                                                                                       \
     "Library names can only contain letters, numbers, or underscores(_) and must be at least one character long"
 
 static bool name_is_valid(bytes_t name)
@@ -121,11 +121,13 @@ static char *name_at(lua_State *lua, int index)
 static const char *read_named(lua_State *lua, const char *key, script_function_t *f)
 {
     if (strcasecmp(key, "function_name") == 0) {
-        if (lua_type(lua, -1) != LUA_TSTRING) return "function_name argument given to server.register_function must be a string";
+        if (lua_type(lua, -1) != LUA_TSTRING)
+            return "function_name argument given to server.register_function must be a string";
         mem_free(f->name);
         f->name = name_at(lua, -1);
     } else if (strcasecmp(key, "description") == 0) {
-        if (lua_type(lua, -1) != LUA_TSTRING) return "description argument given to server.register_function must be a string";
+        if (lua_type(lua, -1) != LUA_TSTRING)
+            return "description argument given to server.register_function must be a string";
         mem_free(f->description);
         f->description = mem_strdup(lua_tostring(lua, -1));
     } else if (strcasecmp(key, "callback") == 0) {
@@ -151,8 +153,9 @@ static const char *read_table(lua_State *lua, script_function_t *f)
     const char *problem = NULL;
     lua_pushnil(lua);
     while (!problem && lua_next(lua, 1)) {
-        problem = lua_type(lua, -2) == LUA_TSTRING ? read_named(lua, lua_tostring(lua, -2), f)
-                                                   : "named argument key given to server.register_function is not a string";
+        problem = lua_type(lua, -2) == LUA_TSTRING
+                      ? read_named(lua, lua_tostring(lua, -2), f)
+                      : "named argument key given to server.register_function is not a string";
         lua_pop(lua, 1);
     }
     if (problem) return problem;
@@ -173,8 +176,7 @@ static const char *read_positional(lua_State *lua, script_function_t *f)
 static const char *take(script_library_t *library, script_function_t *f)
 {
     if (!name_is_valid(bytes_str(f->name))) return BAD_NAME;
-    LIST_EACH(&library->functions, other, script_function_t, node)
-    {
+    LIST_EACH(&library->functions, other, script_function_t, node) {
         if (strcmp(other->name, f->name) == 0) return "Function already exists in the library";
     }
     f->key = lower_copy(bytes_str(f->name));
@@ -187,11 +189,9 @@ int script__register_function(lua_State *lua)
 {
     script_engine_t *engine = script__engine(lua);
     script_library_t *library = engine->loading;
-    if (!library)
-        return script__raise(lua, "ERR server.register_function can only be called on FUNCTION LOAD command");
+    if (!library) return script__raise(lua, "ERR server.register_function can only be called on FUNCTION LOAD command");
     int argc = lua_gettop(lua);
-    if (argc < 1 || argc > 2)
-        return script__raise(lua, "ERR wrong number of arguments to server.register_function");
+    if (argc < 1 || argc > 2) return script__raise(lua, "ERR wrong number of arguments to server.register_function");
     script_function_t *f = mem_zalloc(sizeof(*f));
     f->function = LUA_NOREF;
     f->flags = SCRIPT_HAS_SHEBANG;
@@ -291,8 +291,7 @@ static int check_functions(script_engine_t *engine, const script_library_t *libr
                            buf_t *error)
 {
     if (library->function_count == 0) return refuse(error, "No functions registered");
-    LIST_EACH((list_t *)&library->functions, f, script_function_t, node)
-    {
+    LIST_EACH((list_t *)&library->functions, f, script_function_t, node) {
         const script_function_t *other = map_get_str(&engine->functions, f->key);
         if (!other || other->library == old) continue;
         buf_printf(error, "ERR Function %s already exists", f->name);

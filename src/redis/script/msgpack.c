@@ -157,7 +157,8 @@ static int mp_pack(lua_State *lua)
     int argc = lua_gettop(lua);
     buf_t out = BUF_INIT;
     if (argc == 0) return luaL_argerror(lua, 0, "MessagePack pack needs input.");
-    if (!lua_checkstack(lua, argc + DEPTH_MAX * 4)) return luaL_argerror(lua, 0, "Too many arguments for MessagePack pack.");
+    if (!lua_checkstack(lua, argc + DEPTH_MAX * 4))
+        return luaL_argerror(lua, 0, "Too many arguments for MessagePack pack.");
     for (int i = 1; i <= argc; i++) {
         lua_pushvalue(lua, i);
         pack_value(lua, &out, 0);
@@ -307,7 +308,8 @@ static int mp_unpack_limit(lua_State *lua)
 {
     int64_t limit = (int64_t)luaL_checkinteger(lua, 2), offset = (int64_t)luaL_optinteger(lua, 3, 0);
     lua_settop(lua, 1);
-    if (limit < 0) return luaL_error(lua, "Invalid request to unpack with offset of %d and limit of %d.", (int)offset, (int)limit);
+    if (limit < 0)
+        return luaL_error(lua, "Invalid request to unpack with offset of %d and limit of %d.", (int)offset, (int)limit);
     return unpack_some(lua, (size_t)limit, offset, true);
 }
 

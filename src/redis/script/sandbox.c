@@ -150,9 +150,10 @@ static void publish(lua_State *lua, int globals, const char *name)
 
 static void copy_globals(lua_State *lua, int globals)
 {
-    static const char *const functions[] = {"assert", "collectgarbage", "coroutine", "error", "gcinfo", "getmetatable",
-                                            "ipairs", "load", "loadstring", "pcall", "rawequal", "rawget",
-                                            "select", "tonumber", "tostring", "type", "unpack", "xpcall", "_VERSION"};
+    static const char *const functions[] = {"assert",       "collectgarbage", "coroutine", "error",      "gcinfo",
+                                            "getmetatable", "ipairs",         "load",      "loadstring", "pcall",
+                                            "rawequal",     "rawget",         "select",    "tonumber",   "tostring",
+                                            "type",         "unpack",         "xpcall",    "_VERSION"};
     for (size_t i = 0; i < ARRAY_LEN(functions); i++) {
         lua_getglobal(lua, functions[i]);
         lua_setfield(lua, globals, functions[i]);

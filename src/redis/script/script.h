@@ -11,8 +11,8 @@
 #include "base/buf.h"
 #include "base/list.h"
 
-#define SCRIPT_SHA_CHARS 40
-#define SCRIPT_EVAL_MAX 500 /* scripts kept that nobody loaded on purpose */
+#define SCRIPT_SHA_CHARS         40
+#define SCRIPT_EVAL_MAX          500    /* scripts kept that nobody loaded on purpose */
 #define SCRIPT_TICK_INSTRUCTIONS 100000 /* between calls of `tick` */
 
 typedef struct script_engine script_engine_t;
@@ -29,7 +29,7 @@ typedef struct script_host {
     script_tick_t (*tick)(void *user);
     /* redis.acl_check_cmd: 1 allowed, 0 not, -1 no such command. */
     int (*check)(void *user, const bytes_t *argv, int argc);
-    uint64_t seed; /* of math.random */
+    uint64_t seed;        /* of math.random */
     const char *version;  /* REDIS_VERSION */
     uint32_t version_num; /* 0x00MMmmpp */
 } script_host_t;
@@ -56,13 +56,14 @@ void script_engine_free(script_engine_t *engine);
 void script_sha1hex(bytes_t text, char ret_sha[SCRIPT_SHA_CHARS + 1]);
 /* Compiles and remembers `source`; what was not loaded to `keep` is forgotten when SCRIPT_EVAL_MAX newer ones came.
  * ERR_INVALID with the error reply's text ("ERR Error compiling script ...") in `error`. */
-int script_load(script_engine_t *engine, bytes_t source, bool keep, const script_t **ret_script, buf_t *error) MUST_CHECK;
+int script_load(script_engine_t *engine, bytes_t source, bool keep, const script_t **ret_script,
+                buf_t *error) MUST_CHECK;
 /* What the source says of itself, without compiling it; 0 when that is nothing, or nonsense. */
 uint32_t script_declared_flags(bytes_t source);
 const script_t *script_find(const script_engine_t *engine, bytes_t sha); /* any case; NULL = none */
 void script_flush(script_engine_t *engine);
 size_t script_count(const script_engine_t *engine);
-uint64_t script_evicted(const script_engine_t *engine); /* forgotten so far to make room */
+uint64_t script_evicted(const script_engine_t *engine);    /* forgotten so far to make room */
 size_t script_cache_bytes(const script_engine_t *engine);  /* the sources */
 size_t script_memory_bytes(const script_engine_t *engine); /* the Lua heap */
 
@@ -71,7 +72,7 @@ size_t script_memory_bytes(const script_engine_t *engine); /* the Lua heap */
 typedef struct script_library script_library_t;
 
 typedef struct script_function {
-    char *name, *key; /* key: in lower case, by which it is found */
+    char *name, *key;  /* key: in lower case, by which it is found */
     char *description; /* NULL = none */
     uint32_t flags;    /* SCRIPT_HAS_SHEBANG always: what it does is declared */
     int function;      /* in the registry */

@@ -18,11 +18,11 @@ struct script_engine {
     list_t passing; /* script_t.node: those that EVAL brought, the longest unused first */
     size_t passing_count, cache_bytes;
     uint64_t evicted;
-    int globals;    /* registry: what scripts see behind their locked environment */
-    int load_globals; /* registry: what the code of a library sees while it is loaded */
-    int environment; /* registry: the locked table itself */
-    map_t libraries; /* name -> script_library_t */
-    map_t functions; /* name in lower case -> script_function_t */
+    int globals;               /* registry: what scripts see behind their locked environment */
+    int load_globals;          /* registry: what the code of a library sees while it is loaded */
+    int environment;           /* registry: the locked table itself */
+    map_t libraries;           /* name -> script_library_t */
+    map_t functions;           /* name in lower case -> script_function_t */
     script_library_t *loading; /* whose code runs now */
     clock_t load_started;
     /* the run under way */
@@ -33,7 +33,7 @@ struct script_engine {
     int thread_ref;
     buf_t *reply;
     int client_resp;
-    int resp; /* redis.setresp */
+    int resp;     /* redis.setresp */
     bool stopped; /* SCRIPT KILL was obeyed */
 };
 

@@ -44,8 +44,14 @@ static int on_check(void *user, const bytes_t *argv, int argc) { return bytes_eq
 static int setup(void **state)
 {
     host_t *host = mem_zalloc(sizeof(*host));
-    script_host_t def = {.user = host, .call = on_call, .log = on_log, .tick = on_tick, .check = on_check,
-                         .seed = 7, .version = "7.2.4", .version_num = 0x00070204};
+    script_host_t def = {.user = host,
+                         .call = on_call,
+                         .log = on_log,
+                         .tick = on_tick,
+                         .check = on_check,
+                         .seed = 7,
+                         .version = "7.2.4",
+                         .version_num = 0x00070204};
     host->engine = script_engine_new(&def);
     *state = host;
     return 0;
@@ -98,11 +104,14 @@ static void lua_values_become_replies(void **state)
 static void replies_become_lua_values(void **state)
 {
     host_t *host = *state;
-    assert_string_equal(run(host, "return redis.call('echo', 12) .. '/' .. redis.call('echo', 1.5)"), "$6\r\n12/1.5\r\n");
+    assert_string_equal(run(host, "return redis.call('echo', 12) .. '/' .. redis.call('echo', 1.5)"),
+                        "$6\r\n12/1.5\r\n");
     assert_string_equal(run(host, "return redis.call('resp', '*2\\r\\n:1\\r\\n$-1\\r\\n')[2] == false"), ":1\r\n");
     assert_string_equal(run(host, "return redis.call('resp', '+OK\\r\\n').ok"), "$2\r\nOK\r\n");
-    assert_string_equal(run(host, "return redis.pcall('nothing').err"), "$44\r\nERR Unknown Redis command called from script\r\n");
-    assert_string_equal(run(host, "return redis.call('resp', '%1\\r\\n$1\\r\\na\\r\\n,2.5\\r\\n').map.a.double * 2"), ":5\r\n");
+    assert_string_equal(run(host, "return redis.pcall('nothing').err"),
+                        "$44\r\nERR Unknown Redis command called from script\r\n");
+    assert_string_equal(run(host, "return redis.call('resp', '%1\\r\\n$1\\r\\na\\r\\n,2.5\\r\\n').map.a.double * 2"),
+                        ":5\r\n");
     assert_string_equal(run(host, "return redis.call('resp', '~1\\r\\n$1\\r\\na\\r\\n').set.a"), ":1\r\n");
 }
 
@@ -124,8 +133,13 @@ static void errors_name_the_script_and_its_line(void **state)
 static void globals_and_libraries_are_locked(void **state)
 {
     host_t *host = *state;
-    const char *attempts[] = {"x = 1", "_G.x = 1", "rawset(_G, 'x', 1)", "redis.call = nil", "string.format = nil",
-                              "setmetatable(_G, {})", "setmetatable(redis, nil)"};
+    const char *attempts[] = {"x = 1",
+                              "_G.x = 1",
+                              "rawset(_G, 'x', 1)",
+                              "redis.call = nil",
+                              "string.format = nil",
+                              "setmetatable(_G, {})",
+                              "setmetatable(redis, nil)"};
     for (size_t i = 0; i < ARRAY_LEN(attempts); i++)
         assert_non_null(strstr(run(host, attempts[i]), "Attempt to modify a readonly table"));
     assert_non_null(strstr(run(host, "return x"), "nonexistent global variable 'x'"));
@@ -140,8 +154,9 @@ static void a_long_script_pauses_and_goes_on(void **state)
     host_t *host = *state;
     const script_t *script;
     host->tick = SCRIPT_PAUSE;
-    assert_int_equal(script_load(host->engine, BYTES_LIT("local n = 0 for i = 1, 1000000 do n = n + 1 end return n"), true,
-                                 &script, &host->reply), 0);
+    assert_int_equal(script_load(host->engine, BYTES_LIT("local n = 0 for i = 1, 1000000 do n = n + 1 end return n"),
+                                 true, &script, &host->reply),
+                     0);
     int turns = 0;
     script_result_t result = script_run(host->engine, script, NULL, 0, NULL, 0, 2, &host->reply);
     for (; result == SCRIPT_PAUSED; turns++) {
@@ -184,7 +199,9 @@ static void a_shebang_declares_flags(void **state)
 {
     host_t *host = *state;
     const script_t *script;
-    assert_int_equal(script_load(host->engine, BYTES_LIT("#!lua flags=no-writes,allow-oom\nreturn 1"), true, &script, &host->reply), 0);
+    assert_int_equal(
+        script_load(host->engine, BYTES_LIT("#!lua flags=no-writes,allow-oom\nreturn 1"), true, &script, &host->reply),
+        0);
     assert_int_equal(script->flags, SCRIPT_HAS_SHEBANG | SCRIPT_NO_WRITES | SCRIPT_ALLOW_OOM);
     assert_memory_equal(run(host, "#!python\nreturn 1"), "ERR Unexpected engine in script shebang: python", 47);
     assert_memory_equal(run(host, "#!lua flags=what\nreturn 1"), "ERR Unexpected flag in script shebang: what", 43);

@@ -8,7 +8,7 @@
 #include <ctype.h>
 
 #define INTEGER_BYTES_MAX 8
-#define FORMAT_SIZE_MAX INT32_MAX
+#define FORMAT_SIZE_MAX   INT32_MAX
 
 typedef struct layout {
     lua_State *lua;
@@ -53,7 +53,8 @@ static size_t item_bytes(layout_t *l, char kind)
     case 'i':
     case 'I':
         n = read_count(l, 4);
-        if (n > INTEGER_BYTES_MAX) luaL_error(l->lua, "integral size %d is larger than limit of %d", (int)n, INTEGER_BYTES_MAX);
+        if (n > INTEGER_BYTES_MAX)
+            luaL_error(l->lua, "integral size %d is larger than limit of %d", (int)n, INTEGER_BYTES_MAX);
         if (n == 0) luaL_error(l->lua, "integral size must be positive");
         return n;
     default: luaL_error(l->lua, "invalid format option '%c'", kind); return 0;
@@ -70,7 +71,8 @@ static bool obey(layout_t *l, char kind)
     case '=': l->little = true; break;
     case '!':
         l->align_max = read_count(l, 8);
-        if (l->align_max == 0 || (l->align_max & (l->align_max - 1))) luaL_error(l->lua, "alignment is not a power of 2");
+        if (l->align_max == 0 || (l->align_max & (l->align_max - 1)))
+            luaL_error(l->lua, "alignment is not a power of 2");
         break;
     default: return false;
     }

@@ -4,15 +4,9 @@
 #include "redis/emit.h"
 #include "redis/types/listpack.h"
 
-value_t hash_new(void)
-{
-    return (value_t){lp_new(0), ENC_LISTPACK};
-}
+value_t hash_new(void) { return (value_t){lp_new(0), ENC_LISTPACK}; }
 
-size_t hash_length(value_t v)
-{
-    return v.encoding == ENC_LISTPACK ? lp_count(v.ptr) / 2 : table_count(v.ptr);
-}
+size_t hash_length(value_t v) { return v.encoding == ENC_LISTPACK ? lp_count(v.ptr) / 2 : table_count(v.ptr); }
 
 static bytes_t entry_text(const uint8_t *entry)
 {

@@ -40,10 +40,7 @@ static void put_at(intset_t *s, uint32_t index, int64_t v)
     }
 }
 
-static uint32_t width_for(int64_t v)
-{
-    return v == (int16_t)v ? 2 : v == (int32_t)v ? 4 : 8;
-}
+static uint32_t width_for(int64_t v) { return v == (int16_t)v ? 2 : v == (int32_t)v ? 4 : 8; }
 
 intset_t *intset_new(void)
 {
@@ -60,26 +57,11 @@ intset_t *intset_from_bytes(bytes_t image)
     return s;
 }
 
-intset_t *intset_copy(const intset_t *s)
-{
-    return intset_from_bytes(intset_bytes(s));
-}
-void intset_free(intset_t *s)
-{
-    mem_free(s);
-}
-uint32_t intset_count(const intset_t *s)
-{
-    return s->count;
-}
-bytes_t intset_bytes(const intset_t *s)
-{
-    return bytes_of(s, INTSET_HEADER_BYTES + (size_t)s->width * s->count);
-}
-size_t intset_heap_bytes(const intset_t *s)
-{
-    return room_for(s->width, s->count);
-}
+intset_t *intset_copy(const intset_t *s) { return intset_from_bytes(intset_bytes(s)); }
+void intset_free(intset_t *s) { mem_free(s); }
+uint32_t intset_count(const intset_t *s) { return s->count; }
+bytes_t intset_bytes(const intset_t *s) { return bytes_of(s, INTSET_HEADER_BYTES + (size_t)s->width * s->count); }
+size_t intset_heap_bytes(const intset_t *s) { return room_for(s->width, s->count); }
 
 int64_t intset_at(const intset_t *s, uint32_t index)
 {

@@ -3,20 +3,11 @@
 
 #include "redis/emit.h"
 
-value_t rlist_new(void)
-{
-    return (value_t){lp_new(0), ENC_LISTPACK};
-}
+value_t rlist_new(void) { return (value_t){lp_new(0), ENC_LISTPACK}; }
 
-static bool is_bare(value_t v)
-{
-    return v.encoding == ENC_LISTPACK;
-}
+static bool is_bare(value_t v) { return v.encoding == ENC_LISTPACK; }
 
-size_t rlist_length(value_t v)
-{
-    return is_bare(v) ? lp_count(v.ptr) : ((const quicklist_t *)v.ptr)->count;
-}
+size_t rlist_length(value_t v) { return is_bare(v) ? lp_count(v.ptr) : ((const quicklist_t *)v.ptr)->count; }
 
 /* ---- encodings --------------------------------------------------------------------------- */
 
@@ -56,27 +47,12 @@ void rlist_shrunk(value_t *v, int64_t fill)
 
 /* ---- walking ----------------------------------------------------------------------------- */
 
-static list_pos_t of_ql(ql_pos_t pos)
-{
-    return (list_pos_t){pos.node, pos.node ? pos.p : NULL};
-}
-static ql_pos_t to_ql(list_pos_t pos)
-{
-    return (ql_pos_t){pos.node, pos.p};
-}
-static list_pos_t of_lp(const uint8_t *p)
-{
-    return (list_pos_t){NULL, p};
-}
+static list_pos_t of_ql(ql_pos_t pos) { return (list_pos_t){pos.node, pos.node ? pos.p : NULL}; }
+static ql_pos_t to_ql(list_pos_t pos) { return (ql_pos_t){pos.node, pos.p}; }
+static list_pos_t of_lp(const uint8_t *p) { return (list_pos_t){NULL, p}; }
 
-list_pos_t rlist_first(value_t v)
-{
-    return is_bare(v) ? of_lp(lp_first(v.ptr)) : of_ql(ql_first(v.ptr));
-}
-list_pos_t rlist_last(value_t v)
-{
-    return is_bare(v) ? of_lp(lp_last(v.ptr)) : of_ql(ql_last(v.ptr));
-}
+list_pos_t rlist_first(value_t v) { return is_bare(v) ? of_lp(lp_first(v.ptr)) : of_ql(ql_first(v.ptr)); }
+list_pos_t rlist_last(value_t v) { return is_bare(v) ? of_lp(lp_last(v.ptr)) : of_ql(ql_last(v.ptr)); }
 
 list_pos_t rlist_seek(value_t v, int64_t index)
 {

@@ -26,10 +26,7 @@ static void prefix_set(uint8_t *lp, size_t front, size_t cap)
     memcpy(lp - PREFIX_BYTES, &x, PREFIX_BYTES);
 }
 
-static void set_count(uint8_t *lp, size_t count)
-{
-    store_le16(lp + 4, (uint16_t)MIN(count, (size_t)LP_COUNT_UNKNOWN));
-}
+static void set_count(uint8_t *lp, size_t count) { store_le16(lp + 4, (uint16_t)MIN(count, (size_t)LP_COUNT_UNKNOWN)); }
 
 static void add_count(uint8_t *lp, int64_t change)
 {
@@ -56,10 +53,7 @@ static uint8_t *alloc_lp(size_t front, size_t cap)
     return lp;
 }
 
-uint8_t *lp_new(size_t room_bytes)
-{
-    return lp_new_with_room(room_bytes, false);
-}
+uint8_t *lp_new(size_t room_bytes) { return lp_new_with_room(room_bytes, false); }
 
 uint8_t *lp_new_with_room(size_t room_bytes, bool at_front)
 {
@@ -78,10 +72,7 @@ uint8_t *lp_from_bytes(bytes_t image)
     return lp;
 }
 
-uint8_t *lp_copy(const uint8_t *lp)
-{
-    return lp_from_bytes(bytes_of(lp, lp_bytes(lp)));
-}
+uint8_t *lp_copy(const uint8_t *lp) { return lp_from_bytes(bytes_of(lp, lp_bytes(lp))); }
 
 void lp_free(uint8_t *lp)
 {
@@ -153,10 +144,7 @@ const uint8_t *lp_prev(const uint8_t *lp, const uint8_t *p)
     return p - backlen_bytes(body) - body;
 }
 
-const uint8_t *lp_last(const uint8_t *lp)
-{
-    return lp_prev(lp, lp + lp_bytes(lp) - 1);
-}
+const uint8_t *lp_last(const uint8_t *lp) { return lp_prev(lp, lp + lp_bytes(lp) - 1); }
 
 size_t lp_count(const uint8_t *lp)
 {
@@ -311,10 +299,7 @@ static plan_t plan_text(bytes_t text)
     return plan_close(x);
 }
 
-static size_t plan_bytes(const plan_t *x)
-{
-    return x->body_bytes + x->back_bytes;
-}
+static size_t plan_bytes(const plan_t *x) { return x->body_bytes + x->back_bytes; }
 
 static void plan_write(const plan_t *x, uint8_t *out)
 {
@@ -359,10 +344,7 @@ static uint8_t *shift_head(uint8_t *lp, size_t off, ptrdiff_t shift)
 }
 
 /* Slides the whole listpack to the start of its allocation. */
-static uint8_t *slide_home(uint8_t *lp)
-{
-    return shift_head(lp, lp_bytes(lp), -(ptrdiff_t)prefix_get(lp).front);
-}
+static uint8_t *slide_home(uint8_t *lp) { return shift_head(lp, lp_bytes(lp), -(ptrdiff_t)prefix_get(lp).front); }
 
 static uint8_t *make_gap(uint8_t *lp, size_t off, size_t del, size_t add)
 {
@@ -426,10 +408,7 @@ uint8_t *lp_append_i64(uint8_t *lp, int64_t v)
     return lp;
 }
 
-uint8_t *lp_prepend(uint8_t *lp, bytes_t text)
-{
-    return lp_insert(lp, lp + LP_HEADER_BYTES, text, NULL);
-}
+uint8_t *lp_prepend(uint8_t *lp, bytes_t text) { return lp_insert(lp, lp + LP_HEADER_BYTES, text, NULL); }
 
 uint8_t *lp_insert(uint8_t *lp, const uint8_t *p, bytes_t text, const uint8_t **ret_p)
 {
@@ -499,8 +478,7 @@ static size_t check_entry(const uint8_t *image, size_t off, size_t len)
 
 int lp_validate(bytes_t image)
 {
-    if (image.len < LP_EMPTY_BYTES || image.len > LP_BYTES_MAX || load_le32(image.ptr) != image.len)
-        return ERR_CORRUPT;
+    if (image.len < LP_EMPTY_BYTES || image.len > LP_BYTES_MAX || load_le32(image.ptr) != image.len) return ERR_CORRUPT;
     if (image.ptr[image.len - 1] != LP_EOF) return ERR_CORRUPT;
     size_t off = LP_HEADER_BYTES, count = 0, claimed = load_le16(image.ptr + 4);
     for (; image.ptr[off] != LP_EOF; count++) {

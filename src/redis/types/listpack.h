@@ -50,10 +50,7 @@ void lp_free(uint8_t *lp);
 /* Bytes of heap the listpack holds. */
 size_t lp_heap_bytes(const uint8_t *lp);
 
-static inline size_t lp_bytes(const uint8_t *lp)
-{
-    return load_le32(lp);
-}
+static inline size_t lp_bytes(const uint8_t *lp) { return load_le32(lp); }
 /* Elements; walks when there are 65535 or more. */
 size_t lp_count(const uint8_t *lp);
 /* `bytes` more would still be a listpack. */

@@ -8,10 +8,7 @@
 
 #include <cmocka.h>
 
-static void check_image(const uint8_t *lp)
-{
-    assert_int_equal(lp_validate(bytes_of(lp, lp_bytes(lp))), 0);
-}
+static void check_image(const uint8_t *lp) { assert_int_equal(lp_validate(bytes_of(lp, lp_bytes(lp))), 0); }
 
 static void encodes_as_redis_does(void **state)
 {
@@ -33,12 +30,11 @@ static void encodes_as_redis_does(void **state)
                         "hello",
                         ""};
     for (size_t i = 0; i < ARRAY_LEN(in); i++) lp = lp_append(lp, bytes_str(in[i]));
-    static const uint8_t want[] = {0x00, 0x01, 0x7F, 0x01, 0xC0, 0x80, 0x02, 0xDF, 0xFF, 0x02, 0xCF, 0xFF,
-                                   0x02, 0xD0, 0x00, 0x02, 0xF1, 0x00, 0x10, 0x03, 0xF1, 0x00, 0x80, 0x03,
-                                   0xF2, 0xFF, 0xFF, 0x7F, 0x04, 0xF2, 0x00, 0x00, 0x80, 0x04, 0xF3, 0xFF,
-                                   0xFF, 0xFF, 0x7F, 0x05, 0xF3, 0x00, 0x00, 0x00, 0x80, 0x05, 0xF4, 0xFF,
-                                   0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F, 0x09, 0x82, '0',  '1',  0x03,
-                                   0x85, 'h',  'e',  'l',  'l',  'o',  0x06, 0x80, 0x01, 0xFF};
+    static const uint8_t want[] = {0x00, 0x01, 0x7F, 0x01, 0xC0, 0x80, 0x02, 0xDF, 0xFF, 0x02, 0xCF, 0xFF, 0x02, 0xD0,
+                                   0x00, 0x02, 0xF1, 0x00, 0x10, 0x03, 0xF1, 0x00, 0x80, 0x03, 0xF2, 0xFF, 0xFF, 0x7F,
+                                   0x04, 0xF2, 0x00, 0x00, 0x80, 0x04, 0xF3, 0xFF, 0xFF, 0xFF, 0x7F, 0x05, 0xF3, 0x00,
+                                   0x00, 0x00, 0x80, 0x05, 0xF4, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F, 0x09,
+                                   0x82, '0',  '1',  0x03, 0x85, 'h',  'e',  'l',  'l',  'o',  0x06, 0x80, 0x01, 0xFF};
     assert_int_equal(lp_bytes(lp), LP_HEADER_BYTES + sizeof(want));
     assert_memory_equal(lp + LP_HEADER_BYTES, want, sizeof(want));
     const uint8_t *p = lp_first(lp);
@@ -68,8 +64,7 @@ static void keeps_long_strings_and_back_links(void **state)
     for (size_t i = 0; i < ARRAY_LEN(sizes); i++) lp = lp_prepend(lp, bytes_of(text, sizes[i]));
     check_image(lp);
     const uint8_t *p = lp_last(lp);
-    for (size_t i = 0; i < ARRAY_LEN(sizes); i++, p = lp_prev(lp, p))
-        assert_int_equal(lp_get(p).len, sizes[i]);
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++, p = lp_prev(lp, p)) assert_int_equal(lp_get(p).len, sizes[i]);
     assert_null(p);
     free(text);
     lp_free(lp);
@@ -89,9 +84,7 @@ static char *random_item(void)
     char *s = calloc(1, 300);
     switch (rand() % 4) {
     case 0: sprintf(s, "%d", rand() % 200 - 100); break;
-    case 1:
-        sprintf(s, "%lld", (long long)((unsigned long long)rand() << 33 ^ (unsigned long long)rand()));
-        break;
+    case 1: sprintf(s, "%lld", (long long)((unsigned long long)rand() << 33 ^ (unsigned long long)rand())); break;
     case 2: memset(s, 'a' + rand() % 26, (size_t)(rand() % 299)); break;
     default: sprintf(s, "e%d", rand() % 1000); break;
     }

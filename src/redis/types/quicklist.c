@@ -25,8 +25,7 @@ bool ql_exceeds(int64_t fill, size_t bytes, size_t count)
 
 static bool is_large(const quicklist_t *ql, size_t bytes)
 {
-    return bytes > SAFE_NODE_BYTES ? ql_exceeds(ql->fill, bytes, 1)
-                                   : ql->fill < 0 && ql_exceeds(ql->fill, bytes, 1);
+    return bytes > SAFE_NODE_BYTES ? ql_exceeds(ql->fill, bytes, 1) : ql->fill < 0 && ql_exceeds(ql->fill, bytes, 1);
 }
 
 static bool node_accepts(const quicklist_t *ql, const ql_node_t *node, size_t bytes)
@@ -98,8 +97,7 @@ static ql_node_t *node_of(const quicklist_t *ql, bytes_t text, bool at_head)
     size_t bytes_max, count_max;
     ql_limits(ql->fill, &bytes_max, &count_max);
     size_t room = ql->nodes_count > 1 && bytes_max <= SAFE_NODE_BYTES ? bytes_max - 8 : 0;
-    uint8_t *lp =
-        lp_new_with_room(MAX(room, text.len + LP_EMPTY_BYTES + LP_ENTRY_OVERHEAD_BYTES_MAX), at_head);
+    uint8_t *lp = lp_new_with_room(MAX(room, text.len + LP_EMPTY_BYTES + LP_ENTRY_OVERHEAD_BYTES_MAX), at_head);
     return node_of_listpack(at_head ? lp_prepend(lp, text) : lp_append(lp, text));
 }
 
@@ -146,8 +144,7 @@ static size_t node_heap_bytes(const ql_node_t *node)
 size_t ql_heap_bytes(const quicklist_t *ql, size_t samples)
 {
     size_t bytes = 0, seen = 0;
-    for (const ql_node_t *node = ql->head; node && (samples == 0 || seen < samples);
-         node = node->next, seen++)
+    for (const ql_node_t *node = ql->head; node && (samples == 0 || seen < samples); node = node->next, seen++)
         bytes += node_heap_bytes(node);
     return sizeof(*ql) + (seen ? (size_t)((double)bytes / (double)seen * (double)ql->nodes_count) : 0);
 }
@@ -166,14 +163,8 @@ static ql_pos_t node_last(ql_node_t *node)
     return (ql_pos_t){node, node->plain ? node->data : lp_last(node->data)};
 }
 
-ql_pos_t ql_first(const quicklist_t *ql)
-{
-    return node_first(ql->head);
-}
-ql_pos_t ql_last(const quicklist_t *ql)
-{
-    return node_last(ql->tail);
-}
+ql_pos_t ql_first(const quicklist_t *ql) { return node_first(ql->head); }
+ql_pos_t ql_last(const quicklist_t *ql) { return node_last(ql->tail); }
 
 ql_pos_t ql_next(ql_pos_t pos)
 {

@@ -33,8 +33,7 @@ void sample_all(value_t v, unsigned stride, const void **out)
 const void *sample_one(value_t v, unsigned stride, const rng_t *rng)
 {
     if (v.encoding == ENC_INTSET) return (const void *)(uintptr_t)(1 + rng_below(rng, intset_count(v.ptr)));
-    if (v.encoding == ENC_LISTPACK)
-        return lp_seek(v.ptr, (int64_t)(rng_below(rng, lp_count(v.ptr) / stride) * stride));
+    if (v.encoding == ENC_LISTPACK) return lp_seek(v.ptr, (int64_t)(rng_below(rng, lp_count(v.ptr) / stride) * stride));
     return table_random((table_t *)table_of(v), rng->next, rng->user);
 }
 
@@ -65,8 +64,7 @@ static void draw_distinct(value_t v, size_t count, const rng_t *rng, const void 
     mem_free(seen);
 }
 
-void sample_distinct(value_t v, unsigned stride, size_t size, size_t count, const rng_t *rng,
-                     const void **out)
+void sample_distinct(value_t v, unsigned stride, size_t size, size_t count, const rng_t *rng, const void **out)
 {
     bool table = v.encoding == ENC_HASHTABLE || v.encoding == ENC_SKIPLIST;
     if (table && count < size / 3) {

@@ -10,7 +10,6 @@ void sample_all(value_t v, unsigned stride, const void **out);
 /* One element, uniformly; the collection is not empty. */
 const void *sample_one(value_t v, unsigned stride, const rng_t *rng);
 /* `count` distinct elements (at most `size`, the number of elements), uniformly, in random order. */
-void sample_distinct(value_t v, unsigned stride, size_t size, size_t count, const rng_t *rng,
-                     const void **out);
+void sample_distinct(value_t v, unsigned stride, size_t size, size_t count, const rng_t *rng, const void **out);
 
 #endif

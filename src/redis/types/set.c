@@ -46,10 +46,7 @@ static void table_add(table_t *t, bytes_t member)
     table_insert(t, hash_bytes(member.ptr, member.len), entry);
 }
 
-static void add_to_table(void *user, bytes_t member)
-{
-    table_add(user, member);
-}
+static void add_to_table(void *user, bytes_t member) { table_add(user, member); }
 
 static void make_table(value_t *v, size_t count)
 {
@@ -236,10 +233,7 @@ void set_free(value_t v)
         pstr_table_free(v.ptr);
 }
 
-static void type_free(void *ptr, redis_encoding_t encoding)
-{
-    set_free((value_t){ptr, encoding});
-}
+static void type_free(void *ptr, redis_encoding_t encoding) { set_free((value_t){ptr, encoding}); }
 
 static void *type_copy(const void *ptr, redis_encoding_t encoding)
 {
@@ -255,10 +249,7 @@ static size_t type_length(const void *ptr, redis_encoding_t encoding)
     return set_length((value_t){(void *)ptr, encoding});
 }
 
-static size_t entry_bytes(const void *entry)
-{
-    return pstr_bytes(pstr_get(entry).len);
-}
+static size_t entry_bytes(const void *entry) { return pstr_bytes(pstr_get(entry).len); }
 
 static size_t type_memory(const void *ptr, redis_encoding_t encoding, size_t samples)
 {

@@ -9,10 +9,7 @@ table_t *pstr_table_new(size_t count)
     return t;
 }
 
-static void free_entry(void *user, void *entry)
-{
-    mem_free(entry);
-}
+static void free_entry(void *user, void *entry) { mem_free(entry); }
 
 void pstr_table_free(table_t *t)
 {

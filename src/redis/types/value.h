@@ -31,17 +31,11 @@ typedef struct rng {
     uint64_t (*next)(void *user);
     void *user;
 } rng_t;
-static inline uint64_t rng_below(const rng_t *rng, uint64_t n)
-{
-    return rng->next(rng->user) % n;
-}
+static inline uint64_t rng_below(const rng_t *rng, uint64_t n) { return rng->next(rng->user) % n; }
 
 /* A packed string: one byte of length and the bytes; 255 announces four bytes of length. */
 #define PSTR_SHORT_MAX 254
-static inline size_t pstr_bytes(size_t len)
-{
-    return (len <= PSTR_SHORT_MAX ? 1 : 5) + len;
-}
+static inline size_t pstr_bytes(size_t len) { return (len <= PSTR_SHORT_MAX ? 1 : 5) + len; }
 static inline bytes_t pstr_get(const uint8_t *p)
 {
     return *p <= PSTR_SHORT_MAX ? bytes_of(p + 1, *p) : bytes_of(p + 5, load_le32(p + 1));
@@ -65,10 +59,7 @@ static inline uint64_t pstr_hash(const void *entry)
     bytes_t text = pstr_get(entry);
     return hash_bytes(text.ptr, text.len);
 }
-static inline bool pstr_same(const void *entry, bytes_t text)
-{
-    return bytes_eq(pstr_get(entry), text);
-}
+static inline bool pstr_same(const void *entry, bytes_t text) { return bytes_eq(pstr_get(entry), text); }
 static inline bool pstr_find(const table_t *t, bytes_t text, table_pos_t *ret_pos)
 {
     return table_find(t, hash_bytes(text.ptr, text.len), text, pstr_same, ret_pos);

@@ -30,16 +30,10 @@ static const redis_config_t config = {
     .list_max_listpack_size = -2,
 };
 
-static uint64_t next_random(void *user)
-{
-    return (uint64_t)rand() << 31 ^ (uint64_t)rand();
-}
+static uint64_t next_random(void *user) { return (uint64_t)rand() << 31 ^ (uint64_t)rand(); }
 static const rng_t rng = {next_random, NULL};
 
-static bytes_t name_of(int i, char out[32])
-{
-    return bytes_of(out, (size_t)sprintf(out, i % 3 ? "name%d" : "%d", i));
-}
+static bytes_t name_of(int i, char out[32]) { return bytes_of(out, (size_t)sprintf(out, i % 3 ? "name%d" : "%d", i)); }
 
 /* ---- hashes ------------------------------------------------------------------------------ */
 
@@ -144,10 +138,8 @@ static void a_set_behaves_as_a_set(void **state)
             value_t v = {intset_new(), ENC_INTSET};
             for (int i = 0; i < 5000; i++) {
                 int at = rand() % size, add = rand() % 2;
-                bytes_t member =
-                    numbers ? bytes_of(name, (size_t)sprintf(name, "%d", at)) : name_of(at, name);
-                assert_int_equal(add ? set_add(&v, member, &config) : set_remove(&v, member),
-                                 have[at] != add);
+                bytes_t member = numbers ? bytes_of(name, (size_t)sprintf(name, "%d", at)) : name_of(at, name);
+                assert_int_equal(add ? set_add(&v, member, &config) : set_remove(&v, member), have[at] != add);
                 count += (size_t)((have[at] != add) * (add ? 1 : -1));
                 have[at] = add;
                 assert_int_equal(set_length(v), count);
@@ -258,9 +250,7 @@ static void a_sorted_set_stays_sorted(void **state)
             double score = rand() % 50 / 4.0, now;
             if (rand() % 3) {
                 zset_added_t got = zset_add(&v, name_of(at, name), score, 0, &config, &now);
-                assert_int_equal(got, !m.have[at]             ? ZADD_ADDED
-                                      : m.scores[at] == score ? ZADD_SAME
-                                                              : ZADD_UPDATED);
+                assert_int_equal(got, !m.have[at] ? ZADD_ADDED : m.scores[at] == score ? ZADD_SAME : ZADD_UPDATED);
                 assert_true(now == score);
                 m.count += !m.have[at];
                 m.have[at] = true;
@@ -354,8 +344,7 @@ static void values_are_emitted_in_chunks(void **state)
     static const int sizes[] = {1, 64, 65, 500};
     for (size_t s = 0; s < ARRAY_LEN(sizes); s++) {
         size_t n = (size_t)sizes[s], chunks = (n + 63) / 64, commands, words;
-        value_t h = hash_new(), t = {intset_new(), ENC_INTSET}, z = zset_new_for(1, 1, &config),
-                l = rlist_new();
+        value_t h = hash_new(), t = {intset_new(), ENC_INTSET}, z = zset_new_for(1, 1, &config), l = rlist_new();
         for (int i = 0; i < sizes[s]; i++) {
             bytes_t b = name_of(i, name);
             hash_set(&h, b, BYTES_LIT("v"), &config);
@@ -368,10 +357,8 @@ static void values_are_emitted_in_chunks(void **state)
             const redis_type_ops_t *ops;
             value_t v;
             size_t words;
-        } all[] = {{&hash_type_ops, h, 2 * n},
-                   {&set_type_ops, t, n},
-                   {&zset_type_ops, z, 2 * n},
-                   {&list_type_ops, l, n}};
+        } all[] = {
+            {&hash_type_ops, h, 2 * n}, {&set_type_ops, t, n}, {&zset_type_ops, z, 2 * n}, {&list_type_ops, l, n}};
         for (size_t i = 0; i < ARRAY_LEN(all); i++) {
             buf_t out = BUF_INIT;
             redis_emitter_t e = {&out};

@@ -13,10 +13,7 @@ static uint64_t item_hash(const void *entry)
     const zitem_t *item = entry;
     return hash_bytes(item->member, item->len);
 }
-static bool item_same(const void *entry, bytes_t member)
-{
-    return bytes_eq(zitem_member(entry), member);
-}
+static bool item_same(const void *entry, bytes_t member) { return bytes_eq(zitem_member(entry), member); }
 static bool item_find(const zset_t *z, bytes_t member, table_pos_t *ret_pos)
 {
     return table_find(&z->members, hash_bytes(member.ptr, member.len), member, item_same, ret_pos);
@@ -36,15 +33,9 @@ static double lp_score(const uint8_t *p)
     return strtod(text, NULL);
 }
 
-static const uint8_t *lp_next_pair(const uint8_t *p)
-{
-    return lp_next(lp_skip(p));
-}
+static const uint8_t *lp_next_pair(const uint8_t *p) { return lp_next(lp_skip(p)); }
 
-static const uint8_t *lp_find_member(const uint8_t *lp, bytes_t member)
-{
-    return lp_find(lp_first(lp), member, 1);
-}
+static const uint8_t *lp_find_member(const uint8_t *lp, bytes_t member) { return lp_find(lp_first(lp), member, 1); }
 
 static bool pair_is_before(const uint8_t *p, const ztree_bound_t *b)
 {
@@ -88,10 +79,7 @@ static uint8_t *lp_add_pair(uint8_t *lp, bytes_t member, double score)
 
 /* ---- items ------------------------------------------------------------------------------- */
 
-static void free_item(void *user, void *entry)
-{
-    mem_free(entry);
-}
+static void free_item(void *user, void *entry) { mem_free(entry); }
 
 static zset_t *zset_alloc(size_t count)
 {
@@ -340,8 +328,7 @@ void zset_each(value_t v, zset_each_cb each, void *user)
     char room[NUM_I64_CHARS_MAX];
     bytes_t member;
     double score;
-    for (zset_cursor_t c = zset_at(v, 0); zset_get(&c, room, &member, &score); zset_next(&c))
-        each(user, member, score);
+    for (zset_cursor_t c = zset_at(v, 0); zset_get(&c, room, &member, &score); zset_next(&c)) each(user, member, score);
 }
 
 typedef struct walk {
@@ -364,8 +351,7 @@ uint64_t zset_scan(value_t v, uint64_t cursor, zset_each_cb each, void *user)
     return 0;
 }
 
-void zset_of_handle(value_t v, const void *handle, char room[NUM_I64_CHARS_MAX], bytes_t *ret_member,
-                    double *ret_score)
+void zset_of_handle(value_t v, const void *handle, char room[NUM_I64_CHARS_MAX], bytes_t *ret_member, double *ret_score)
 {
     if (v.encoding == ENC_LISTPACK) {
         *ret_member = lp_text(handle, room);
@@ -378,10 +364,7 @@ void zset_of_handle(value_t v, const void *handle, char room[NUM_I64_CHARS_MAX],
 
 /* ---- building ---------------------------------------------------------------------------- */
 
-zset_t *zset_begin(void)
-{
-    return zset_alloc(0);
-}
+zset_t *zset_begin(void) { return zset_alloc(0); }
 
 zitem_t *zset_accumulate(zset_t *z, bytes_t member, double score, bool *ret_added)
 {
@@ -444,10 +427,7 @@ void zset_free(value_t v)
 
 /* ---- what the keyspace asks for ---------------------------------------------------------- */
 
-static void type_free(void *ptr, redis_encoding_t encoding)
-{
-    zset_free((value_t){ptr, encoding});
-}
+static void type_free(void *ptr, redis_encoding_t encoding) { zset_free((value_t){ptr, encoding}); }
 
 static void copy_member(void *user, bytes_t member, double score)
 {
@@ -467,10 +447,7 @@ static size_t type_length(const void *ptr, redis_encoding_t encoding)
     return zset_length((value_t){(void *)ptr, encoding});
 }
 
-static size_t item_bytes(const void *entry)
-{
-    return sizeof(zitem_t) + ((const zitem_t *)entry)->len;
-}
+static size_t item_bytes(const void *entry) { return sizeof(zitem_t) + ((const zitem_t *)entry)->len; }
 
 static size_t type_memory(const void *ptr, redis_encoding_t encoding, size_t samples)
 {

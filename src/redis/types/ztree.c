@@ -30,10 +30,7 @@ typedef struct path {
     unsigned depth;
 } path_t;
 
-static inner_t *inner_of(ztree_node_t *node)
-{
-    return (inner_t *)node;
-}
+static inner_t *inner_of(ztree_node_t *node) { return (inner_t *)node; }
 
 zitem_t *zitem_new(double score, bytes_t member)
 {
@@ -68,8 +65,7 @@ static unsigned count_below(const double *scores, unsigned n, double score, bool
 }
 
 /* How many of items[lo, hi) have a member below `member` (or equal to it). */
-static unsigned count_members_below(zitem_t *const *items, unsigned lo, unsigned hi, bytes_t member,
-                                    bool or_equal)
+static unsigned count_members_below(zitem_t *const *items, unsigned lo, unsigned hi, bytes_t member, bool or_equal)
 {
     while (lo < hi) {
         unsigned mid = lo + (hi - lo) / 2;
@@ -97,8 +93,7 @@ static unsigned search_node(const ztree_node_t *node, unsigned first, const ztre
     unsigned lo = first + count_below(node->scores + first, n - first, b->score, false);
     if (lo == n || node->scores[lo] != b->score) return lo;
     unsigned hi = lo + 1;
-    if (hi < n && node->scores[hi] == b->score)
-        hi = lo + count_below(node->scores + lo, n - lo, b->score, true);
+    if (hi < n && node->scores[hi] == b->score) hi = lo + count_below(node->scores + lo, n - lo, b->score, true);
     return count_members_below(node->items, lo, hi, b->member, or_equal);
 }
 
@@ -134,10 +129,7 @@ ztree_pos_t ztree_at(const ztree_t *t, size_t rank)
     return (ztree_pos_t){node, (unsigned)rank};
 }
 
-zitem_t *ztree_item(ztree_pos_t pos)
-{
-    return pos.node->items[pos.index];
-}
+zitem_t *ztree_item(ztree_pos_t pos) { return pos.node->items[pos.index]; }
 
 ztree_pos_t ztree_next(ztree_pos_t pos)
 {
@@ -184,8 +176,7 @@ void ztree_deinit(ztree_t *t)
 }
 
 /* Copies `n` entries; the runs may overlap. Counts are the caller's. */
-static void copy_entries(ztree_node_t *to, unsigned to_index, const ztree_node_t *from, unsigned index,
-                         unsigned n)
+static void copy_entries(ztree_node_t *to, unsigned to_index, const ztree_node_t *from, unsigned index, unsigned n)
 {
     memmove(to->scores + to_index, from->scores + index, n * sizeof(double));
     memmove(to->items + to_index, from->items + index, n * sizeof(zitem_t *));
@@ -435,8 +426,7 @@ void ztree_remove(ztree_t *t, zitem_t *item)
 /* With `score` the item at `index` would still stand strictly between its neighbours in this leaf. */
 static bool fits_in_place(const ztree_node_t *leaf, unsigned index, double score)
 {
-    return index > 0 && index + 1u < leaf->count && leaf->scores[index - 1] < score &&
-           score < leaf->scores[index + 1];
+    return index > 0 && index + 1u < leaf->count && leaf->scores[index - 1] < score && score < leaf->scores[index + 1];
 }
 
 void ztree_set_score(ztree_t *t, zitem_t *item, double score)

@@ -47,10 +47,7 @@ typedef struct ztree_bound {
     bytes_t member;
 } ztree_bound_t;
 
-static inline bytes_t zitem_member(const zitem_t *item)
-{
-    return bytes_of(item->member, item->len);
-}
+static inline bytes_t zitem_member(const zitem_t *item) { return bytes_of(item->member, item->len); }
 zitem_t *zitem_new(double score, bytes_t member);
 
 #define ZTREE_INIT ((ztree_t){NULL, 0, 0})

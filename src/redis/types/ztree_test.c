@@ -36,8 +36,7 @@ static void check_against(const ztree_t *t, model_t *m)
     assert_int_equal(t->count, m->count);
     qsort(m->items, m->count, sizeof(zitem_t *), order);
     ztree_pos_t pos = ztree_at(t, 0);
-    for (size_t i = 0; i < m->count; i++, pos = ztree_next(pos))
-        assert_ptr_equal(ztree_item(pos), m->items[i]);
+    for (size_t i = 0; i < m->count; i++, pos = ztree_next(pos)) assert_ptr_equal(ztree_item(pos), m->items[i]);
     for (int i = 0; i < 50 && m->count; i++) {
         size_t rank = (size_t)rand() % m->count;
         zitem_t *item = m->items[rank];
