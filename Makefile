@@ -20,7 +20,7 @@ run: build
 build:
 	@tools/install build
 	@test -f build/build.ninja || meson setup build --buildtype=release -Db_lto=true
-	@ninja -C build --quiet
+	@ninja -C build -n | grep -q 'no work to do' || ninja -C build --quiet
 
 test: build
 	@tools/install test
@@ -56,7 +56,7 @@ fuzz:
 	@tools/install build fuzz
 	@test -f build-fuzz/build.ninja || CC=clang CXX=clang++ meson setup build-fuzz --buildtype=debugoptimized \
 		-Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false
-	@ninja -C build-fuzz --quiet
+	@ninja -C build-fuzz --quiet fuzzers
 	@tools/fuzz build-fuzz $(SECONDS)
 
 fmt:

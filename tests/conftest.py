@@ -69,8 +69,10 @@ class Shared:
                 server.close()
 
 
-TRIVET_SHARED = {"zookeeper": {"extendedTypesEnabled": "true", "maxClientCnxns": 0}}
-ORIGINAL_SHARED = {"zookeeper": {"maxClientCnxns": 0}}
+# Containers of tests that are over must not be reaped, with a zxid each, in the middle of another test.
+ZOOKEEPER_SHARED = {"maxClientCnxns": 0, "znode.container.checkIntervalMs": 2**31 - 1}
+TRIVET_SHARED = {"zookeeper": {"extendedTypesEnabled": "true", **ZOOKEEPER_SHARED}}
+ORIGINAL_SHARED = {"zookeeper": ZOOKEEPER_SHARED}
 
 
 @pytest.fixture(scope="session")

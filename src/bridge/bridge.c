@@ -61,6 +61,8 @@ void bridge_stop(bridge_t *bridge)
 void bridge_free(bridge_t *bridge)
 {
     bridge_stop(bridge);
+    redis_on_client_gone(bridge->redis, NULL, NULL); /* connections close when the bridge has gone */
+    redis_on_rewrite(bridge->redis, NULL, NULL);
     waiters_deinit(bridge);
     outbox_deinit(bridge);
     mem_free(bridge);

@@ -7,7 +7,7 @@
  *   KAFKA.JOURNAL ...   what the outbox writes into the append-only file: refused from clients
  *
  * Alone and without AT and ONCE a record goes straight into its partition. Else it goes through the outbox
- * (docs/decisions/0020-outbox.md): into the append-only file together with the keys that change with it, and from there
+ * (docs/decisions/0021-outbox.md): into the append-only file together with the keys that change with it, and from there
  * into its partition, in order and exactly once. */
 #ifndef TRIVET_BRIDGE_BRIDGE_H
 #define TRIVET_BRIDGE_BRIDGE_H
@@ -29,7 +29,7 @@ int bridge_start(bridge_t *bridge) MUST_CHECK;
 /* Nothing is delivered any more; before the wings stop. */
 void bridge_stop(bridge_t *bridge);
 /* Both wings have stopped and are still there. */
-void bridge_free(bridge_t *bridge);
+void bridge_free(bridge_t *bridge); /* before its redis_t */
 
 /* For a test of the tests: delivers without waiting for the append-only file. Never set by the server. */
 void bridge_break_order(bridge_t *bridge);

@@ -142,7 +142,9 @@ static void commit_soon(quorum_t *q)
     q->committing_index = wal_end(&q->wal) - 1;
     q->committing_generation = q->generation;
     q->committing_ns = io_hrtime_ns(q->loop);
-    log_commit(q->wal.log, &q->commit, committed);
+    /* Alone there is one batch at a time; among several, those of a turn share a sync. */
+    if (quorum_voters(q) <= 1) log_commit_now(q->wal.log, &q->commit, committed);
+    else log_commit(q->wal.log, &q->commit, committed);
 }
 
 /* ---- the wheel ----------------------------------------------------------------------------------------------------- */

@@ -12,13 +12,15 @@ static coord_zerr_t find_readable(const coord_t *coord, bytes_t path, coord_who_
     return ZOK;
 }
 
-/* The one read that leaves its watch when there is no node, and that asks for no right (READ from ZooKeeper 3.10 on). */
-coord_zerr_t coord_read_exists(coord_t *coord, bytes_t path, coord_watcher_t *watcher, coord_stat_t *ret_stat)
+/* The one read that leaves its watch when there is no node. Without READ it leaves none (from ZooKeeper 3.9 on). */
+coord_zerr_t coord_read_exists(coord_t *coord, bytes_t path, coord_who_t who, coord_watcher_t *watcher, coord_stat_t *ret_stat)
 {
     if (path.len > 0 && memchr(path.ptr, '\0', path.len) != NULL) return ZBAD_ARGUMENTS;
-    const znode_t *node = tree_find(&coord->state.tree, path);
+    const znode_t *node;
+    coord_zerr_t err = find_readable(coord, path, who, ACL_READ, &node);
+    if (err == ZNO_AUTH) return err;
     if (watcher != NULL) coord_watch_add(coord, watcher, COORD_WATCH_DATA, path, COORD_WATCH_STANDARD);
-    if (node == NULL) return ZNO_NODE;
+    if (err != ZOK) return err;
     znode_stat(node, ret_stat);
     return ZOK;
 }

@@ -95,7 +95,8 @@ void coord_watch_each(const coord_t *coord, coord_watch_kind_t kind,
 
 /* A watcher that is not NULL is left there as ZooKeeper would leave it. Borrowed bytes: valid until control returns to
  * the loop. */
-coord_zerr_t coord_read_exists(coord_t *coord, bytes_t path, coord_watcher_t *watcher, coord_stat_t *ret_stat);
+coord_zerr_t coord_read_exists(coord_t *coord, bytes_t path, coord_who_t who, coord_watcher_t *watcher,
+                               coord_stat_t *ret_stat);
 coord_zerr_t coord_read_data(coord_t *coord, bytes_t path, coord_who_t who, coord_watcher_t *watcher, bytes_t *ret_data,
                              coord_stat_t *ret_stat);
 /* The names of the children one by one; `bytes` is what they take as Jute strings. */

@@ -393,7 +393,7 @@ static void prune_one(void *user, const char *name, bool is_dir)
     if (parse_name(name, &index) && index == prune->keep) return;
     char path[PATH_CHARS_MAX];
     snprintf(path, sizeof(path), "%s/%s", prune->dir, name);
-    (void)!io_remove(prune->loop, path);
+    io_remove_later(prune->loop, path); /* a large file takes long to remove */
 }
 
 void snapshot_prune(io_loop_t *loop, const char *dir, uint64_t index)

@@ -6,6 +6,7 @@
 #define CONTROL_BIT 0x20
 #define RAFT_COMMAND_TYPE 1 /* enum raft_entry_type's RAFT_COMMAND */
 #define SEGMENT_BYTES_MAX MIB(64)
+#define AHEAD_BYTES KIB(256) /* a commit of one small entry then seldom writes more than the page it is in */
 #define CRC_AT 17
 #define ATTRIBUTES_AT 21
 
@@ -15,6 +16,7 @@ int wal_open(io_loop_t *loop, const char *dir, uint64_t first_index, wal_t *ret_
     options.segment_bytes_max = SEGMENT_BYTES_MAX;
     options.segment_age_ms_max = INT64_MAX;
     options.file_delete_delay_ms = 0;
+    options.ahead_bytes = AHEAD_BYTES;
     log_recovery_t recovery = {.clean = false, .recovery_point = 0, .start_offset = -1, .scan_from = INT64_MAX};
     log_t *log;
     int err = log_open(loop, dir, &options, &recovery, &log);

@@ -108,6 +108,7 @@ void io_stream_close(io_stream_t *stream)
     if (stream) stream->ops->stream_close(stream);
 }
 
+void io_stream_keepalive(io_stream_t *stream, uint32_t seconds) { stream->ops->stream_keepalive(stream, seconds); }
 void io_stream_peer(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]) { stream->ops->stream_peer(stream, out); }
 void io_stream_local(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX])
 {
@@ -206,6 +207,8 @@ static int make_dir(io_loop_t *loop, const char *path, bool last)
     err = io_sync_dir(loop, parent);
     return err == ERR_ACCESS ? 0 : err; /* a parent that is not ours to open */
 }
+
+int io_mkdir_unsynced(io_loop_t *loop, const char *path) { return loop->ops->mkdir(loop, path); }
 
 /* One level after the other, each made durable: a directory that a power loss forgets takes with it all that was synced
  * below it. The last one is synced even when it is there: who made it may have died before he could. */

@@ -100,6 +100,9 @@ ssize_t io_stream_writev(io_stream_t *stream, const struct iovec *iov, int iov_c
 ssize_t io_stream_sendfile(io_stream_t *stream, io_file_t *file, uint64_t offset, size_t bytes);
 /* Closes at once; no callback runs afterwards. */
 void io_stream_close(io_stream_t *stream);
+/* The system asks a silent peer whether it is still there: first after `seconds`, then each third of that; the stream
+ * fails after three questions without an answer. 0 = never. Without effect in sim, where peers never vanish silently. */
+void io_stream_keepalive(io_stream_t *stream, uint32_t seconds);
 /* "127.0.0.1:51234" or "[::1]:51234". */
 void io_stream_peer(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]);
 void io_stream_local(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]);
@@ -149,6 +152,9 @@ int io_remove_tree(io_loop_t *loop, const char *path) MUST_CHECK;            /* 
  * io_loop_free waits for it. */
 void io_remove_later(io_loop_t *loop, const char *path);
 int io_mkdir(io_loop_t *loop, const char *path) MUST_CHECK;                  /* parents too, durable; 0 when present */
+/* One level, not yet durable: for many at once, which an io_sync_dir of the parent makes durable together. ERR_EXISTS,
+ * ERR_NOT_FOUND (no parent). */
+int io_mkdir_unsynced(io_loop_t *loop, const char *path) MUST_CHECK;
 int io_sync_dir(io_loop_t *loop, const char *path) MUST_CHECK;               /* makes renames and creations durable */
 /* Makes all durable that was written, created and renamed at and below `dir` before the call (and, under uv, on the
  * whole file system): one wait in place of many at an orderly stop. */

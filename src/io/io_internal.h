@@ -27,6 +27,7 @@ struct io_ops {
     ssize_t (*stream_writev)(io_stream_t *stream, const struct iovec *iov, int iov_count);
     ssize_t (*stream_sendfile)(io_stream_t *stream, io_file_t *file, uint64_t offset, size_t bytes);
     void (*stream_close)(io_stream_t *stream);
+    void (*stream_keepalive)(io_stream_t *stream, uint32_t seconds);
     void (*stream_peer)(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]);
     void (*stream_local)(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]);
     int (*fd_watch_new)(io_loop_t *loop, int fd, io_ready_cb ready, void *user, io_fd_watch_t **ret_watch);

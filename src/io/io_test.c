@@ -488,6 +488,10 @@ static void directories_list_rename_and_remove(void **state)
     touch(env, "d/B");
     touch(env, "d/e/f/deep");
     assert_int_equal(io_mkdir(loop, path_in(env, "d/a")), ERR_EXISTS);
+    assert_int_equal(io_mkdir_unsynced(loop, path_in(env, "d/u")), 0);
+    assert_int_equal(io_mkdir_unsynced(loop, path_in(env, "d/u")), ERR_EXISTS);
+    assert_int_equal(io_mkdir_unsynced(loop, path_in(env, "d/none/u")), ERR_NOT_FOUND);
+    assert_int_equal(io_remove(loop, path_in(env, "d/u")), 0);
     assert_int_equal(io_rename(loop, path_in(env, "d/a"), path_in(env, "d/b")), 0);
     assert_int_equal(io_rename(loop, path_in(env, "d/a"), path_in(env, "d/c")), ERR_NOT_FOUND);
     assert_int_equal(io_list_dir(loop, path_in(env, "d"), collect_names, names), 0);

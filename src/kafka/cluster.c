@@ -171,6 +171,7 @@ static void registered(tree_change_t *change, coord_zerr_t err, int failed_index
     kafka_t *kafka = change->kafka;
     char path[PATH_CHARS_MAX];
     coord_stat_t stat;
+    if (err == ZCONNECTION_LOSS) return; /* the server is closing already, and has said why */
     if (err != ZOK) {
         slog(SLOG_ERROR, "kafka", "the broker cannot be registered in the tree", "error=%d path=%s", err,
              failed_index >= 0 && failed_index < change->ops_count ? change->ops[failed_index].path : "?");
@@ -202,11 +203,13 @@ void cluster_register(kafka_t *kafka, const char *host, uint16_t port)
     tree_change_submit(change, registered, NULL);
 }
 
-/* ---- strays ---- */
+/* ---- strays: partitions whose topic is not in the tree. Those of an older topic of the same name are told
+ * by their partition.metadata when they are opened. ---- */
+
+#define STRAY_CHARS_MAX 4096
 
 typedef struct stray_scan {
     kafka_t *kafka;
-    arena_t arena;
     int err;
 } stray_scan_t;
 
@@ -222,35 +225,17 @@ static bool split_directory(const char *name, bytes_t *ret_topic)
     return true;
 }
 
-static bool is_of_topic(stray_scan_t *scan, const char *path, bytes_t topic)
-{
-    uint8_t *meta = NULL;
-    size_t meta_bytes = 0;
-    bytes_t data;
-    znode_topic_t node;
-    const char *znode = arena_printf(&scan->arena, ZNODES_TOPICS "/%s", arena_strdup(&scan->arena, topic));
-    if (coord_get(scan->kafka->coord, znode, &data, NULL) != ZOK) return false;
-    if (znode_parse_topic(data, &scan->arena, &node) != 0 || !node.has_id)
-        return true; /* not for us to judge */
-    const char *file = arena_printf(&scan->arena, "%s/partition.metadata", path);
-    if (io_read_whole(scan->kafka->loop, file, META_BYTES_MAX, &meta, &meta_bytes) != 0) return true;
-    char id[KAFKA_UUID_CHARS + 1];
-    kafka_uuid_format(node.id, id);
-    bool same = memmem(meta, meta_bytes, id, KAFKA_UUID_CHARS) != NULL;
-    mem_free(meta);
-    return same;
-}
-
 static void each_directory(void *user, const char *name, bool is_dir)
 {
     stray_scan_t *scan = user;
     bytes_t topic;
     if (scan->err || !is_dir || !split_directory(name, &topic)) return;
-    const char *path = arena_printf(&scan->arena, "%s/%s", scan->kafka->data_dir, name);
-    if (is_of_topic(scan, path, topic)) return;
-    char id[KAFKA_UUID_CHARS + 1];
+    char path[STRAY_CHARS_MAX], to[STRAY_CHARS_MAX + 64], id[KAFKA_UUID_CHARS + 1];
+    snprintf(path, sizeof(path), ZNODES_TOPICS "/%.*s", (int)topic.len, (const char *)topic.ptr);
+    if (coord_exists(scan->kafka->coord, path)) return;
     new_id(scan->kafka, id);
-    const char *to = arena_printf(&scan->arena, "%s/%s.%s-stray", scan->kafka->data_dir, name, id);
+    snprintf(path, sizeof(path), "%s/%s", scan->kafka->data_dir, name);
+    snprintf(to, sizeof(to), "%s.%s-stray", path, id);
     slog(SLOG_WARN, "kafka", "partition of a topic that is not in the tree is put aside",
          "directory=%s as=%s", path, to);
     scan->err = io_rename(scan->kafka->loop, path, to);
@@ -259,8 +244,6 @@ static void each_directory(void *user, const char *name, bool is_dir)
 int cluster_remove_strays(kafka_t *kafka)
 {
     stray_scan_t scan = {.kafka = kafka};
-    arena_init(&scan.arena, 0);
     int err = io_list_dir(kafka->loop, kafka->data_dir, each_directory, &scan);
-    arena_deinit(&scan.arena);
     return err ? err : scan.err;
 }

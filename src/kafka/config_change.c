@@ -156,7 +156,8 @@ static refusal_t apply_edits(const config_change_t *change, edited_t *edited)
             refusal_t refusal = apply_list_edit(change, edit, edited);
             if (refusal.error) return refusal;
         } else {
-            return refuse(KAFKA_INVALID_REQUEST,
+            /* Kafka trips over it: there is no better code. */
+            return refuse(KAFKA_UNKNOWN_SERVER_ERROR,
                           arena_printf(edited->arena, "Unknown operations type %d", edit->op));
         }
     }

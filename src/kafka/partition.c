@@ -65,7 +65,7 @@ void partition_keep_producer(partition_t *partition, int64_t producer_id)
 
 int16_t partition_check_epoch(const partition_t *partition, int32_t current_leader_epoch)
 {
-    if (current_leader_epoch < 0 || current_leader_epoch == partition->leader_epoch) return KAFKA_NONE;
+    if (current_leader_epoch == -1 || current_leader_epoch == partition->leader_epoch) return KAFKA_NONE;
     return current_leader_epoch < partition->leader_epoch ? KAFKA_FENCED_LEADER_EPOCH
                                                           : KAFKA_UNKNOWN_LEADER_EPOCH;
 }
@@ -127,6 +127,13 @@ static int metadata_text(const kafka_topic_t *topic, char out[64])
     return snprintf(out, 64, "version: 0\ntopic_id: %s", id);
 }
 
+/* A power failure may leave less than was written of a new partition's file: that says nothing of another
+ * topic. */
+static bool metadata_is_whole(const uint8_t *data, size_t bytes, size_t whole_bytes)
+{
+    return bytes >= whole_bytes && memchr(data, 0, whole_bytes) == NULL;
+}
+
 /* A directory that belongs to another topic of that name (deleted while we were away) is kept under a name of
  * its own. */
 static int check_metadata(const kafka_topic_t *topic, const char *dir)
@@ -141,9 +148,11 @@ static int check_metadata(const kafka_topic_t *topic, const char *dir)
     if (err == ERR_NOT_FOUND) return 0;
     if (err) return err;
     int n = metadata_text(topic, text);
-    bool ours = bytes >= (size_t)n && memcmp(data, text, (size_t)n) == 0;
+    bool whole = metadata_is_whole(data, bytes, (size_t)n);
+    bool ours = whole && memcmp(data, text, (size_t)n) == 0;
     mem_free(data);
     if (ours) return 0;
+    if (!whole) return io_remove(loop, path); /* write_metadata makes it anew */
     uint8_t random[8];
     io_random(loop, random, sizeof(random));
     snprintf(stray, sizeof(stray), "%s.%016" PRIx64 "-stray", dir, load_be64(random));
@@ -157,8 +166,8 @@ static int write_metadata(const kafka_topic_t *topic, const char *dir)
     if (io_exists(topic->kafka->loop, path)) return 0;
     int n = metadata_text(topic, text);
     text[n++] = '\n';
-    /* Synced: a torn one would make the next start take the data for another topic's. */
-    return io_replace_whole(topic->kafka->loop, path, bytes_of(text, (size_t)n));
+    /* Not synced, for a topic may have thousands: check_metadata knows a torn one from another topic's. */
+    return partition__write_file(topic->kafka->loop, path, bytes_of(text, (size_t)n));
 }
 
 int partition_open(kafka_topic_t *topic, int32_t index, partition_t **ret_partition)

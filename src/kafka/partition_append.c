@@ -1,8 +1,8 @@
 /* partition_append.c: what must hold of a batch before it enters a partition, in the order in which Kafka
  * looks, and the append.
  *
- * Batches are not opened, with two exceptions: a compacted topic must see every key, and a refusal for
- * timestamps names the records. What the header says about timestamps is taken from it. */
+ * Every record is looked at once (record_check): a batch that its consumers could not read must not get into
+ * the log. The records are named one by one only when a refusal must tell which of them are wrong. */
 #include "base/hash.h"
 #include "kafka/partition_internal.h"
 #include "kafka/record.h"
@@ -17,6 +17,7 @@ typedef struct check {
     uint8_t *records;
     size_t bytes;
     log_batch_t batch;
+    record_facts_t facts;
     arena_t *arena;
     partition_appended_t *out;
 } check_t;
@@ -78,7 +79,7 @@ static int16_t check_kind(check_t *c)
     }
     if ((b->attributes & RECORD_COMPRESSION_MASK) > RECORD_ZSTD) {
         c->out->message = "Unknown compression type";
-        return KAFKA_CORRUPT_MESSAGE;
+        return KAFKA_UNKNOWN_SERVER_ERROR;
     }
     if (b->producer_id >= 0 && b->base_sequence < 0) {
         c->out->message =
@@ -91,6 +92,22 @@ static int16_t check_kind(check_t *c)
         return KAFKA_INVALID_TXN_STATE;
     }
     return KAFKA_NONE;
+}
+
+static int16_t check_records(check_t *c)
+{
+    int err = record_check(&c->batch, bytes_of(c->records, c->bytes), PARTITION_OPENED_BATCH_BYTES_MAX,
+                           &c->facts);
+    switch (err) {
+    case 0: return KAFKA_NONE;
+    case ERR_LIMIT: /* it may be sound, and opening it is not for us: its header is believed */
+        c->facts = (record_facts_t){c->batch.base_timestamp, c->batch.max_timestamp, c->batch.count};
+        return KAFKA_NONE;
+    case ERR_CORRUPT:
+        c->out->message = "Found invalid record structure, or not as many records as the batch declares";
+        return KAFKA_INVALID_RECORD;
+    default: c->out->message = "Records cannot be opened"; return KAFKA_UNKNOWN_SERVER_ERROR;
+    }
 }
 
 /* Names the records for which `wrong` gives a message. */
@@ -156,28 +173,25 @@ static int16_t check_timestamps(check_t *c)
 {
     int64_t from_ms, to_ms;
     if (stamps(c->config)) return KAFKA_NONE;
-    if (c->batch.attributes & RECORD_LOG_APPEND_TIME) {
+    if (c->batch.attributes & RECORD_LOG_APPEND_TIME && c->batch.max_timestamp == -1) {
         c->out->message =
             "Invalid timestamp type in message. Producer should not set timestamp type to LogAppendTime.";
         return KAFKA_INVALID_TIMESTAMP;
     }
     timestamp_window(c, &from_ms, &to_ms);
-    bool early = c->batch.base_timestamp != -1 && c->batch.base_timestamp < from_ms;
-    if (!early && c->batch.max_timestamp <= to_ms) return KAFKA_NONE;
-    int16_t error = name_records(c, wrong_timestamp, KAFKA_INVALID_TIMESTAMP);
-    if (error != KAFKA_NONE || c->batch.max_timestamp <= to_ms) return error;
-    c->out->message = "Batch's maximum timestamp is out of range"; /* though no record has it */
-    return KAFKA_INVALID_TIMESTAMP;
+    if (c->facts.min_timestamp_ms >= from_ms && c->facts.max_timestamp_ms <= to_ms) return KAFKA_NONE;
+    return name_records(c, wrong_timestamp, KAFKA_INVALID_TIMESTAMP);
 }
 
 static int16_t check_client(check_t *c)
 {
     int16_t error = check_header(c);
     if (!error) error = check_kind(c);
+    if (!error) error = check_records(c);
     if (!error) error = check_timestamps(c);
-    if (!error && c->config->cleanup_policy && strstr(c->config->cleanup_policy, "compact")) {
+    if (!error && c->facts.keyless > 0 && c->config->cleanup_policy &&
+        strstr(c->config->cleanup_policy, "compact"))
         error = name_records(c, wrong_key, KAFKA_INVALID_RECORD);
-    }
     return error;
 }
 
@@ -228,16 +242,21 @@ static int16_t recompress(check_t *c, buf_t *packed)
     return log_batch_parse(buf_bytes(packed), &c->batch) ? KAFKA_CORRUPT_MESSAGE : KAFKA_NONE;
 }
 
-/* LogAppendTime: the time of the append replaces what the producer set, under a new checksum. */
-static void stamp(check_t *c)
+/* The header says what the records are, under a new checksum when it was wrong: their largest time, and that
+ * it is the producer's. Under LogAppendTime the time of the append replaces it. */
+static void set_time(check_t *c)
 {
-    int64_t now_ms = io_wall_ms(c->partition->topic->kafka->loop);
-    c->batch.attributes |= RECORD_LOG_APPEND_TIME;
-    c->batch.max_timestamp = now_ms;
-    store_be16(c->records + 21, (uint16_t)c->batch.attributes);
-    store_be64(c->records + 35, (uint64_t)now_ms);
+    bool stamped = stamps(c->config);
+    int64_t time_ms = stamped ? io_wall_ms(c->partition->topic->kafka->loop) : c->facts.max_timestamp_ms;
+    int16_t attributes = c->batch.attributes & ~RECORD_LOG_APPEND_TIME;
+    if (stamped) attributes |= RECORD_LOG_APPEND_TIME;
+    if (stamped) c->out->log_append_time_ms = time_ms;
+    if (attributes == c->batch.attributes && time_ms == c->batch.max_timestamp) return;
+    c->batch.attributes = attributes;
+    c->batch.max_timestamp = time_ms;
+    store_be16(c->records + 21, (uint16_t)attributes);
+    store_be64(c->records + 35, (uint64_t)time_ms);
     store_be32(c->records + 17, crc32c(0, c->records + 21, c->bytes - 21));
-    c->out->log_append_time_ms = now_ms;
 }
 
 /* A producer's sequence: a repetition is answered with what it got the first time. */
@@ -325,7 +344,7 @@ int16_t partition_append(partition_t *partition, uint8_t *records, size_t bytes,
         if (!error && origin == PARTITION_BRIDGE) check_number(&c);
         if (!error && origin == PARTITION_CLIENT) error = check_sequence(&c);
         if (!error && !ret_appended->duplicate) error = recompress(&c, &packed);
-        if (!error && !ret_appended->duplicate && stamps(c.config)) stamp(&c);
+        if (!error && !ret_appended->duplicate) set_time(&c);
     } else {
         error = log_batch_parse(bytes_of(records, bytes), &c.batch) ? KAFKA_CORRUPT_MESSAGE : KAFKA_NONE;
     }

@@ -1,6 +1,6 @@
 /* record.h: records inside a batch (format v2): walking them, opened where they are compressed, and building
- * batches of our own. The data path does not open batches; this is for ListOffsets by time, compacted topics,
- * the coordinators and the bridge.
+ * batches of our own. What clients produce goes through record_check once; the rest is for ListOffsets by time,
+ * compacted topics, the coordinators and the bridge.
  *
  * A record: length varint, attributes i8, timestamp delta varlong, offset delta varint, key length varint +
  * key, value length varint + value, header count varint, headers (key length varint + key, value length
@@ -45,6 +45,17 @@ int record_iter_next(record_iter_t *iter, record_t *ret_record) MUST_CHECK;
 void record_iter_deinit(record_iter_t *iter);
 /* The next header of a record: `at` starts as record.headers. False at the end or when it is malformed. */
 bool record_header_next(bytes_t *at, bytes_t *ret_key, bytes_t *ret_value);
+
+/* What the append must know of a batch's records. */
+typedef struct record_facts {
+    int64_t min_timestamp_ms; /* of those that have one (-1 = none); INT64_MAX when none has */
+    int64_t max_timestamp_ms; /* -1 when none has */
+    int32_t keyless;          /* records without a key */
+} record_facts_t;
+/* Looks at every record of a batch whose header is `batch`. ERR_CORRUPT: they are not as many or not of the shape that
+ * the header promises (in a compressed batch offsets must follow one another, too). ERR_INVALID: they cannot even be
+ * looked at (damaged compression). ERR_LIMIT: opened they would take more than `bytes_max`. ERR_NOMEM. */
+int record_check(const log_batch_t *batch, bytes_t data, size_t bytes_max, record_facts_t *ret_facts) MUST_CHECK;
 
 /* Builds one uncompressed batch. Initialise, add records, finish; the bytes are the builder's until the next
  * init or deinit. Offsets are relative to 0: the log patches them. */

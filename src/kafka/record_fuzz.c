@@ -16,6 +16,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
     }
     record_iter_deinit(&iter);
+    log_batch_t batch;
+    if (log_batch_parse(bytes_of(data, size), &batch) == 0 && log_batch_bytes(&batch) <= size) {
+        record_facts_t facts;
+        if (record_check(&batch, bytes_of(data, log_batch_bytes(&batch)), KIB(64), &facts) == 0)
+            ASSERT(facts.keyless >= 0 && facts.keyless <= MAX(batch.count, 0));
+    }
     producers_t producers = PRODUCERS_INIT;
     (void)!producers_decode(&producers, bytes_of(data, size));
     producers_deinit(&producers);

@@ -138,11 +138,48 @@ static void every_codec_is_opened_and_its_damage_refused(void **state)
     record_builder_deinit(&builder);
 }
 
+static int look(uint8_t *batch, size_t bytes, record_facts_t *facts)
+{
+    log_batch_t header;
+    store_be32(batch + 8, (uint32_t)(bytes - LOG_BATCH_OVERHEAD_BYTES));
+    assert_int_equal(log_batch_parse(bytes_of(batch, bytes), &header), 0);
+    return record_check(&header, bytes_of(batch, bytes), MIB(1), facts);
+}
+
+static void every_record_is_checked(void **state)
+{
+    record_builder_t builder = RECORD_BUILDER_INIT;
+    record_facts_t facts;
+    size_t bytes;
+    build(&builder);
+    uint8_t *batch = record_builder_finish(&builder, 0, RECORD_NO_PRODUCER, &bytes);
+    assert_int_equal(look(batch, bytes, &facts), 0);
+    assert_int_equal(facts.keyless, RECORDS / 2);
+    assert_int_equal(facts.min_timestamp_ms, 1000 - (RECORDS - 1));
+    assert_int_equal(facts.max_timestamp_ms, 1000);
+    for (size_t cut = LOG_BATCH_HEADER_BYTES; cut < bytes; cut += 7)
+        assert_int_equal(look(batch, cut, &facts), ERR_CORRUPT);
+    store_be32(batch + 57, RECORDS - 1); /* fewer than there are */
+    assert_int_equal(look(batch, bytes, &facts), ERR_CORRUPT);
+    store_be32(batch + 57, RECORDS);
+    for (size_t at = LOG_BATCH_HEADER_BYTES; at < bytes; at++) { /* whatever one byte says, it ends inside */
+        uint8_t was = batch[at];
+        batch[at] = 0xff;
+        int err = look(batch, bytes, &facts);
+        assert_true(err == 0 || err == ERR_CORRUPT || err == ERR_INVALID);
+        batch[at] = was;
+    }
+    memset(batch + LOG_BATCH_HEADER_BYTES, 0xff, 16);
+    assert_int_equal(look(batch, bytes, &facts), ERR_INVALID);
+    record_builder_deinit(&builder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_built_is_read_back),
         cmocka_unit_test(every_codec_is_opened_and_its_damage_refused),
+        cmocka_unit_test(every_record_is_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

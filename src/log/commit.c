@@ -152,7 +152,8 @@ static bool segment_is_durable(const log_t *log, uint32_t at)
            !(sealed && (segment->offsets.dirty || segment->times.dirty));
 }
 
-static void round_start(log_t *log)
+/* Starts the round's syncs; log->syncs counts one more than are under way. */
+static void round_begin(log_t *log)
 {
     log->round_offset = log->end_offset;
     log->round_err = sync_names(log);
@@ -164,7 +165,28 @@ static void round_start(log_t *log)
     for (uint32_t i = first; !log->round_err && i < log->segments_count; i++) {
         log->round_err = sync_segment(log->segments[i], i + 1 < log->segments_count);
     }
+}
+
+static void round_start(log_t *log)
+{
+    round_begin(log);
     if (--log->syncs == 0) round_end(log);
+}
+
+void log_commit_now(log_t *log, log_commit_t *commit, void (*done)(log_commit_t *commit, int err))
+{
+    bool idle = !log->commit_soon && log->syncs == 0 && !log->failed && log->end_offset > log->durable_offset;
+    if (!idle) {
+        log_commit(log, commit, done);
+        return;
+    }
+    commit->done = done;
+    commit->offset = log->end_offset;
+    list_push_back(&log->waiters, &commit->node);
+    round_begin(log);
+    if (--log->syncs > 0) return;
+    log->failed = log->round_err; /* not one sync could be started; who waits hears of it in the next turn */
+    commit_soon(log);
 }
 
 static void commit_run(io_timer_t *timer)

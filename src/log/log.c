@@ -75,9 +75,10 @@ void log__forget_hints(log_t *log)
 
 static int make_dir(log_t *log)
 {
-    if (io_exists(log->loop, log->dir)) return 0;
-    log->parent_dirty = true;
-    return io_mkdir(log->loop, log->dir);
+    int err = io_mkdir_unsynced(log->loop, log->dir);
+    if (err == ERR_EXISTS) return 0;
+    log->parent_dirty = true; /* a thousand logs are made in one go: each is made durable with its first commit */
+    return err == ERR_NOT_FOUND ? io_mkdir(log->loop, log->dir) : err;
 }
 
 int log_open(io_loop_t *loop, const char *dir, const log_options_t *options, const log_recovery_t *recovery,
@@ -142,6 +143,7 @@ static int close_log(log_t *log, bool sync)
     int err = log->failed;
     if (!err) {
         log__segment_flush_indexes(log__active(log), true);
+        log__segment_trim(log__active(log));
         if (sync) err = log__sync_now(log);
         if (!err && log->epochs_dirty) err = log__epochs_save(log, sync);
         drop_removed(log);
@@ -209,6 +211,7 @@ static int log_roll(log_t *log)
     if (full->bytes == 0 && full->base_offset == log->end_offset) return 0;
     if (log->rolled) log->rolled(log->rolled_user, log->end_offset);
     log__segment_flush_indexes(full, true);
+    log__segment_trim(full);
     int err = log__add_segment(log, log->end_offset);
     if (err) return err;
     /* The epochs of sealed segments are not read back from them by recovery. */
@@ -245,11 +248,13 @@ static int append_bytes(log_t *log, const uint8_t *batch, size_t bytes, const lo
     io_file_t *file;
     int err = log__segment_file(active, true, &file);
     if (err) return err;
+    log__segment_reach(active, file, (uint64_t)active->bytes + bytes);
     struct iovec iov = {(void *)batch, bytes};
     err = io_file_write(file, active->bytes, &iov, 1);
     if (err) {
         /* What was written of it must not be followed by anything: recovery would cut there. */
         if (io_file_truncate(file, active->bytes) != 0) log->failed = err;
+        active->file_bytes = 0;
         return err;
     }
     log__segment_note(active, b, active->bytes);

@@ -35,6 +35,9 @@ typedef struct log_options {
     int64_t retention_ms; /* -1 = unlimited */
     int64_t retention_bytes;      /* -1 = unlimited */
     int64_t file_delete_delay_ms; /* .deleted files linger so long, for readers */
+    /* Grow the active file so far ahead of its end, with zeros, so that most syncs need not write its size; recovery
+     * takes zeros behind the last batch for a clean end. 0 = not. */
+    uint32_t ahead_bytes;
 } log_options_t;
 
 extern const log_options_t log_options_default;
@@ -140,6 +143,9 @@ typedef struct log_commit {
     int64_t offset;
 } log_commit_t;
 void log_commit(log_t *log, log_commit_t *commit, void (*done)(log_commit_t *commit, int err));
+/* The same for the one who appends: begins the sync in this turn rather than the next, so that nobody else's commits of
+ * this turn can share it. */
+void log_commit_now(log_t *log, log_commit_t *commit, void (*done)(log_commit_t *commit, int err));
 
 /* Finds the bytes of whole batches from the one that contains `offset`, up to `bytes_max` (the first batch
  * even when larger, when `whole_first`) and below `offset_end`, within one segment. A reader that continues

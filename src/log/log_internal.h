@@ -47,6 +47,7 @@ typedef struct log_segment {
     int64_t created_ms;
     int64_t remove_ms; /* when in log->removed */
     uint32_t bytes;
+    uint32_t file_bytes; /* of the file, when it was grown ahead of `bytes`; else 0 */
     uint32_t bytes_durable;
     uint32_t bytes_syncing; /* what the sync under way covers */
     uint32_t bytes_since_index;
@@ -122,6 +123,10 @@ int log__segment_load_times(log_segment_t *segment) MUST_CHECK;
 int log__segment_remove_files(log_segment_t *segment) MUST_CHECK;
 /* Its .deleted files, off the loop: nobody looks for them by name. */
 void log__segment_drop_deleted(log_segment_t *segment);
+/* Makes the file reach options.ahead_bytes beyond `end` / takes back what lies behind `bytes`. Neither can fail: without
+ * room a sync costs more, and zeros left behind are cut by recovery. */
+void log__segment_reach(log_segment_t *segment, io_file_t *file, uint64_t end);
+void log__segment_trim(log_segment_t *segment);
 /* Offset behind the segment: the next one's base, or the log's end. */
 int64_t log__segment_end(const log_segment_t *segment, uint32_t at);
 /* Position of the first batch that ends at or above `offset`, and its header; ERR_NOT_FOUND when none does.

@@ -3,10 +3,12 @@
 #include "base/hash.h"
 #include "log/log.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -265,6 +267,62 @@ static void zeros_behind_the_last_batch_are_cut(void **state)
     assert_int_equal(open_log(f, true, 0), 0);
     assert_int_equal(log_end_offset(f->log), end);
     assert_int_equal(log_bytes(f->log), bytes);
+}
+
+static uint64_t file_bytes(const char *path)
+{
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    return (uint64_t)st.st_size;
+}
+
+/* Sealed and active segments alike may end in zeros when the power goes before their ends are trimmed. */
+static void a_log_grown_ahead_ends_where_its_zeros_begin(void **state)
+{
+    fixture_t *f = *state;
+    char path[256];
+    f->options.ahead_bytes = 50000;
+    f->options.segment_bytes_max = 6000;
+    assert_int_equal(open_log(f, true, 0), 0);
+    append(f, 150, 1, 77);
+    assert_int_equal(file_bytes(log_path(f, ".log", path)), 150 + 50000);
+    append(f, 150, 1, 77);
+    assert_int_equal(file_bytes(path), 150 + 50000);
+    fill(f, 20);
+    assert_true(log_segments_count(f->log) > 1);
+    uint64_t sealed_bytes = file_bytes(path);
+    assert_true(sealed_bytes <= 6000);
+    int64_t end = log_end_offset(f->log);
+    uint64_t bytes = log_bytes(f->log);
+    assert_int_equal(log_close(f->log), 0);
+    assert_int_equal(truncate(path, (off_t)sealed_bytes + 50000), 0);
+    assert_int_equal(open_log(f, false, 0), 0);
+    assert_int_equal(log_end_offset(f->log), end);
+    assert_int_equal(log_bytes(f->log), bytes);
+    assert_int_equal(file_bytes(path), sealed_bytes);
+    check_all_offsets(f);
+}
+
+/* A later write that reached the disk before an earlier one: the zeros between are a loss, and nothing behind counts. */
+static void what_lies_behind_zeros_is_cut(void **state)
+{
+    fixture_t *f = *state;
+    char path[256];
+    f->options.ahead_bytes = 50000;
+    assert_int_equal(open_log(f, true, 0), 0);
+    append(f, 150, 1, 77);
+    append(f, 150, 1, 78);
+    append(f, 150, 1, 79);
+    assert_int_equal(log_close(f->log), 0);
+    int fd = open(log_path(f, ".log", path), O_WRONLY);
+    static const uint8_t zeros[150];
+    assert_int_equal(pwrite(fd, zeros, sizeof(zeros), 150), sizeof(zeros));
+    close(fd);
+    assert_int_equal(open_log(f, false, 0), 0);
+    assert_int_equal(log_end_offset(f->log), 1);
+    assert_int_equal(append(f, 150, 1, 80), 1);
+    reopen(f, false);
+    assert_int_equal(log_end_offset(f->log), 2);
 }
 
 static void lost_damaged_and_padded_indexes_do_no_harm(void **state)
@@ -560,6 +618,8 @@ int main(void)
         TEST(a_tail_torn_at_any_byte_is_cut_and_nothing_else),
         TEST(a_flipped_bit_in_the_tail_ends_the_log_there),
         TEST(zeros_behind_the_last_batch_are_cut),
+        TEST(a_log_grown_ahead_ends_where_its_zeros_begin),
+        TEST(what_lies_behind_zeros_is_cut),
         TEST(lost_damaged_and_padded_indexes_do_no_harm),
         TEST(a_timestamp_finds_the_first_batch_that_reaches_it),
         TEST(segments_roll_by_size_age_and_index),

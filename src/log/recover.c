@@ -103,6 +103,18 @@ static int reset_derived(log_segment_t *segment)
     return err ? err : log__index_reset(segment, &segment->times);
 }
 
+/* What a log that grows its files ahead leaves behind its last batch. */
+static bool only_zeros(const log_segment_t *segment, io_file_t *file, uint64_t from, uint8_t *window, size_t window_bytes)
+{
+    if (segment->log->options.ahead_bytes == 0) return false;
+    while (from < segment->bytes) {
+        ssize_t n = io_file_read(file, from, window, (size_t)MIN((uint64_t)window_bytes, segment->bytes - from));
+        if (n <= 0 || window[0] != 0 || memcmp(window, window + 1, (size_t)n - 1) != 0) return false;
+        from += (uint64_t)n;
+    }
+    return true;
+}
+
 /* Reads a segment whole and cuts what is torn. `next_offset` goes from the offset expected to the one behind
  * it. */
 static int verify_segment(log_segment_t *segment, const log_recovery_t *recovery, int64_t *next_offset,
@@ -131,15 +143,17 @@ static int verify_segment(log_segment_t *segment, const log_recovery_t *recovery
         if (recovery->each && *next_offset > recovery->scan_from) recovery->each(recovery->user, &batch);
         log__scan_skip(&scan, &batch);
     }
+    bool failed = err == ERR_IO || err == ERR_NOMEM || err == ERR_ACCESS;
+    bool zeros = !failed && err != ERR_NOT_FOUND && only_zeros(segment, file, scan.position, window, window_bytes);
     mem_free(window);
-    if (err == ERR_IO || err == ERR_NOMEM || err == ERR_ACCESS) return err;
-    *ret_cut = err != ERR_NOT_FOUND;
+    if (failed) return err;
+    *ret_cut = err != ERR_NOT_FOUND && !zeros;
     segment->bytes_durable = 0;
-    if (*ret_cut) {
+    if (*ret_cut || zeros) {
         /* The cut must last before anything is appended: a power loss that undid it could leave what was cut
-         * behind new batches, and whole. */
+         * behind new batches, and whole. (Zeros may come back.) */
         err = io_file_truncate(file, scan.position);
-        if (!err) err = io_file_sync_now(file);
+        if (!err && *ret_cut) err = io_file_sync_now(file);
         if (err) return err;
         segment->bytes = (uint32_t)scan.position;
     }

@@ -172,6 +172,7 @@ static int cut_active(log_t *log, int64_t offset)
     if (!err) err = io_file_sync_now(file); /* for the same reason as in log__remove_after */
     if (err) return err;
     segment->bytes = position;
+    segment->file_bytes = 0;
     segment->bytes_durable = MIN(segment->bytes_durable, position);
     segment->bytes_syncing = MIN(segment->bytes_syncing, position);
     log->end_offset = batch.base_offset;

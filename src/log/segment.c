@@ -74,6 +74,22 @@ void log__segment_close_files(log_segment_t *segment)
     }
 }
 
+void log__segment_reach(log_segment_t *segment, io_file_t *file, uint64_t end)
+{
+    uint32_t ahead_bytes = segment->log->options.ahead_bytes;
+    if (ahead_bytes == 0 || end <= segment->file_bytes) return;
+    uint64_t bytes = MIN(end + ahead_bytes, (uint64_t)LOG_SEGMENT_BYTES_LIMIT);
+    if (bytes >= end && io_file_truncate(file, bytes) == 0) segment->file_bytes = (uint32_t)bytes;
+}
+
+void log__segment_trim(log_segment_t *segment)
+{
+    io_file_t *file;
+    if (segment->file_bytes <= segment->bytes) return;
+    if (log__segment_file(segment, false, &file) != 0 || io_file_truncate(file, segment->bytes) != 0) return;
+    segment->file_bytes = 0;
+}
+
 static uint32_t relative(const log_segment_t *segment, int64_t offset)
 {
     ASSERT(offset >= segment->base_offset && offset - segment->base_offset <= INT32_MAX);

@@ -476,6 +476,7 @@ static const char *address(const net_conn_t *conn, char **kept, void (*ask)(cons
     return *kept;
 }
 
+void net_keepalive(net_conn_t *conn, uint32_t seconds) { io_stream_keepalive(conn->stream, seconds); }
 const char *net_conn_peer(const net_conn_t *conn)
 {
     return address(conn, &((net_conn_t *)conn)->peer, io_stream_peer);

@@ -90,6 +90,8 @@ void net_resume(net_conn_t *conn);
 /* While held, output is kept and not sent (a reply that must wait for the disk). */
 void net_hold(net_conn_t *conn);
 void net_release(net_conn_t *conn);
+/* Asks a silent peer for signs of life (io_stream_keepalive). */
+void net_keepalive(net_conn_t *conn, uint32_t seconds);
 /* Closes after pending output is sent (at most `linger_ms`, 1,000), or at once. Safe to call at any time, twice too. */
 void net_close(net_conn_t *conn);
 void net_close_now(net_conn_t *conn);

@@ -7,7 +7,7 @@
 
 #define NET_CHUNK_BYTES KIB(16)
 #define NET_CHUNKS_CACHED_MAX 64
-#define NET_SCRATCH_BYTES KIB(64)
+#define NET_SCRATCH_BYTES KIB(256)
 #define NET_LINGER_MS 1000
 
 /* A piece of output: bytes inside the chunk, malloc'd bytes it owns, or a range of a file. */

@@ -154,12 +154,22 @@ static void on_synced(io_sync_t *sync, int err)
 {
     aof_t *aof = CONTAINER_OF(sync, aof_t, sync);
     aof->syncing = false;
+    aof->rewrite.prepared = aof->rewrite.scheduled;
+    if (aof->rewrite.scheduled) io_loop_wake(aof->redis->loop);
     if (err != 0) {
         aof__fail(aof, "sync", err);
         return;
     }
-    aof->synced_bytes = aof->sync_target_bytes;
+    aof->synced_bytes = MAX(aof->synced_bytes, aof->sync_target_bytes);
     if (aof->buf.len == 0) aof__recovered(aof);
+}
+
+void aof__sync_later(aof_t *aof)
+{
+    if (aof->syncing) return;
+    aof->syncing = true;
+    aof->sync_target_bytes = aof->file_bytes;
+    io_file_sync(aof->file, &aof->sync, on_synced);
 }
 
 static void sync_each_second(aof_t *aof)
@@ -173,9 +183,7 @@ static void sync_each_second(aof_t *aof)
         aof->delayed_syncs++;
         return;
     }
-    aof->syncing = true;
-    aof->sync_target_bytes = aof->file_bytes;
-    io_file_sync(aof->file, &aof->sync, on_synced);
+    aof__sync_later(aof);
 }
 
 static void on_turn_end(io_hook_t *hook)
@@ -386,9 +394,9 @@ aof_info_t aof__info(const redis_t *redis)
 
 void redis_feed(redis_t *redis, int argc, const bytes_t *argv)
 {
-    ASSERT(redis->current == NULL);
-    aof__feed(&redis->dbs[0], argc, argv);
-    aof__commit(redis, false);
+    aof_t *aof = redis->aof;
+    if (!aof->enabled) return;
+    redis_append_command(&aof->buf, argc, argv); /* beside what a paused script has gathered, which stays whole */
     io_loop_wake(redis->loop);
 }
 

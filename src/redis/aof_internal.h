@@ -20,6 +20,7 @@ typedef struct aof_manifest {
 
 typedef struct aof_rewrite {
     bool active, scheduled, syncing;
+    bool prepared; /* most of the growing file is durable: changing files makes nobody wait long */
     io_file_t *file; /* the new base, under a temporary name */
     char *temp_path;
     uint64_t bytes;
@@ -61,6 +62,8 @@ struct aof {
 char *aof__path(const aof_t *aof, const char *name);
 void aof__fail(aof_t *aof, const char *what, int err);
 void aof__recovered(aof_t *aof);
+/* Makes what is written durable off the loop; nothing when that is under way. */
+void aof__sync_later(aof_t *aof);
 /* Writes the buffer to the file; with `sync`, makes it durable too. */
 void aof__write(aof_t *aof, bool sync);
 
@@ -68,6 +71,8 @@ int aof__manifest_read(aof_t *aof, char *err, size_t err_bytes) MUST_CHECK;
 int aof__manifest_write(aof_t *aof) MUST_CHECK;
 void aof__manifest_clear(aof_manifest_t *m);
 const char *aof__manifest_add(aof_t *aof, char type, const char *suffix);
+/* A first, empty base, as the original begins with; the manifest is written with the first increment. */
+int aof__new_base(aof_t *aof) MUST_CHECK;
 /* Opens a new incremental file and makes it the growing one. */
 int aof__new_increment(aof_t *aof) MUST_CHECK;
 

@@ -204,7 +204,8 @@ int aof__load(aof_t *aof, char *err_out, size_t err_bytes)
     client__free(client);
     redis->loading = false;
     if (err == 0 && aof->file == NULL) {
-        err = aof__new_increment(aof);
+        if (count == 0) err = aof__new_base(aof);
+        if (err == 0) err = aof__new_increment(aof);
         if (err != 0) snprintf(err_out, err_bytes, "%s: %s", aof->dir, err_text(err));
     }
     return err;

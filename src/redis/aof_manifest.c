@@ -113,8 +113,26 @@ const char *aof__manifest_add(aof_t *aof, char type, const char *suffix)
 
 static void drop_last(aof_manifest_t *m)
 {
-    mem_free(m->parts[--m->count].name);
-    m->incr_seq--;
+    aof_part_t *last = &m->parts[--m->count];
+    mem_free(last->name);
+    if (last->type == 'i')
+        m->incr_seq--;
+    else
+        m->base_seq--;
+}
+
+int aof__new_base(aof_t *aof)
+{
+    ASSERT(aof->manifest.count == 0);
+    char *path = aof__path(aof, aof__manifest_add(aof, 'b', "base.aof"));
+    io_file_t *file = NULL;
+    int err = io_file_open(aof->redis->loop, path, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_TRUNCATE, &file);
+    mem_free(path);
+    if (err == 0)
+        io_file_close(file);
+    else
+        drop_last(&aof->manifest);
+    return err;
 }
 
 int aof__new_increment(aof_t *aof)

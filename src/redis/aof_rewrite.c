@@ -10,6 +10,7 @@
  *   idle --start--> walking --end of the last database--> syncing --> renamed, in the manifest; old parts
  * removed --> idle |  FLUSHALL, FLUSHDB, SWAPDB: abort, and start again */
 #include "redis/aof_internal.h"
+#include "redis/script_host.h"
 
 #include "base/slog.h"
 
@@ -18,6 +19,7 @@
 
 #define SLICE_NS        1000000u /* of a turn */
 #define WRITE_BYTES_MIN KIB(256)
+#define UNSYNCED_BYTES_MAX MIB(1) /* that a rewrite's start may make durable on the loop */
 
 /* ---- one entry
  * -------------------------------------------------------------------------------------------------------------
@@ -85,7 +87,7 @@ void aof__rewrite_abort(aof_t *aof)
     r->active = r->syncing = false;
     io_file_close(r->file);
     r->file = NULL;
-    if (io_remove(aof->redis->loop, r->temp_path) != 0)
+    if (r->temp_path && io_remove(aof->redis->loop, r->temp_path) != 0)
         slog(SLOG_WARN, "redis", "cannot remove an unfinished rewrite", "file=%s", r->temp_path);
     mem_free(r->temp_path);
     r->temp_path = NULL;
@@ -121,7 +123,7 @@ static void start(aof_t *aof)
 {
     aof_rewrite_t *r = &aof->rewrite;
     redis_t *redis = aof->redis;
-    r->scheduled = false;
+    r->scheduled = r->prepared = false;
     aof__write(aof, true);
     if (aof->failure[0]) {
         r->last_ok = false;
@@ -143,6 +145,7 @@ static void start(aof_t *aof)
         return;
     }
     r->active = true;
+    scripts__emit_libraries(redis, &r->buf);
     r->bytes = 0;
     r->walk_db = 0;
     r->selected_db = -1;
@@ -161,36 +164,64 @@ static int write_base(aof_rewrite_t *r)
     return err;
 }
 
+static void remove_part(aof_t *aof, const char *name)
+{
+    char *path = aof__path(aof, name);
+    io_remove_later(aof->redis->loop, path);
+    mem_free(path);
+}
+
+/* The new list: the base, and what came since the rewrite began. Names are shared with the old list. */
+static aof_manifest_t replaced_by(const aof_manifest_t *old, aof_part_t base, size_t keep_from)
+{
+    aof_manifest_t m = {.base_seq = base.seq, .incr_seq = old->incr_seq};
+    m.parts = mem_alloc((old->count - keep_from + 1) * sizeof(*m.parts));
+    m.parts[m.count++] = base;
+    for (size_t i = keep_from; i < old->count; i++) m.parts[m.count++] = old->parts[i];
+    return m;
+}
+
+/* A manifest that could not be written may be on the disk all the same. Both lists make the same data as long as all
+ * their files are there; so the new base goes only when the old list is certainly the one on the disk. */
+static void back_to_old_list(aof_t *aof, const char *base_name)
+{
+    if (!aof->unlisted && aof__manifest_write(aof) == 0) remove_part(aof, base_name);
+}
+
 /* The new base is durable: puts it in place of all that came before. The manifest decides; files that it does
  * not name are rubbish, so the order is: name, manifest, removal. */
 static int put_in_place(aof_t *aof)
 {
     aof_rewrite_t *r = &aof->rewrite;
-    aof_manifest_t *m = &aof->manifest;
     io_loop_t *loop = aof->redis->loop;
-    size_t old = r->keep_from;
-    aof_part_t *before = mem_alloc(m->count * sizeof(*before));
-    size_t before_count = m->count;
-    memcpy(before, m->parts, m->count * sizeof(*before));
     aof__manifest_add(aof, 'b', "base.aof");
-    aof_part_t base = m->parts[m->count - 1];
+    aof_part_t base = aof->manifest.parts[--aof->manifest.count]; /* its number stays used */
     char *path = aof__path(aof, base.name);
     int err = io_rename(loop, r->temp_path, path);
-    if (err == 0) err = io_sync_dir(loop, aof->dir);
     mem_free(path);
-    m->count = 0;
-    if (err == 0) m->parts[m->count++] = base;
-    for (size_t i = err == 0 ? old : 0; i < before_count; i++) m->parts[m->count++] = before[i];
-    if (err == 0) err = aof__manifest_write(aof);
-    for (size_t i = 0; i < old && err == 0; i++) {
-        path = aof__path(aof, before[i].name);
-        if (io_remove(loop, path) != 0)
-            slog(SLOG_WARN, "redis", "cannot remove an old part", "file=%s", path);
-        mem_free(path);
-        mem_free(before[i].name);
+    if (err != 0) {
+        mem_free(base.name);
+        return err;
     }
-    mem_free(before);
-    return err;
+    mem_free(r->temp_path);
+    r->temp_path = NULL;
+    aof_manifest_t old = aof->manifest;
+    aof->manifest = replaced_by(&old, base, r->keep_from);
+    err = io_sync_dir(loop, aof->dir);
+    if (err == 0) err = aof__manifest_write(aof);
+    if (err != 0) {
+        mem_free(aof->manifest.parts);
+        aof->manifest = old;
+        back_to_old_list(aof, base.name);
+        mem_free(base.name);
+        return err;
+    }
+    for (size_t i = 0; i < r->keep_from; i++) {
+        remove_part(aof, old.parts[i].name);
+        mem_free(old.parts[i].name);
+    }
+    mem_free(old.parts);
+    return 0;
 }
 
 static void finish(aof_t *aof)
@@ -203,8 +234,6 @@ static void finish(aof_t *aof)
     }
     io_file_close(r->file);
     r->file = NULL;
-    mem_free(r->temp_path);
-    r->temp_path = NULL;
     buf_deinit(&r->buf);
     r->active = r->syncing = false;
     r->last_ok = true;
@@ -247,9 +276,21 @@ static bool walk_slice(aof_t *aof)
     return true;
 }
 
+/* The growing file must be durable before the next one begins, or power loss could take a piece from the middle.
+ * Most of it is synced off the loop first, so that start() has little left to wait for. */
+static bool prepare(aof_t *aof)
+{
+    aof_rewrite_t *r = &aof->rewrite;
+    if (r->prepared || aof->file_bytes - aof->synced_bytes < UNSYNCED_BYTES_MAX) return true;
+    aof__sync_later(aof);
+    return false;
+}
+
 void aof__rewrite_turn(aof_t *aof)
 {
     aof_rewrite_t *r = &aof->rewrite;
+    if (!r->active && aof->redis->exec_depth) return; /* a script has paused halfway */
+    if (!r->active && !prepare(aof)) return;
     if (!r->active) start(aof);
     if (!r->active || r->syncing) return;
     bool done = walk_slice(aof);

@@ -114,6 +114,8 @@ bool blocking__unblock(redis_client_t *c, bool with_error)
         reply_error(c, "UNBLOCKED client unblocked via CLIENT UNBLOCK");
     else if (b->on_timeout == BLOCK_NULL)
         reply_null(c);
+    else if (b->on_timeout == BLOCK_ZERO)
+        reply_int(c, 0);
     else
         reply_null_array(c);
     resume(c);

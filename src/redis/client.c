@@ -4,7 +4,10 @@
 #include "redis/redis.h"
 #include "redis/state.h"
 
+#include "base/slog.h"
+
 #include <stdio.h>
+#include <string.h>
 
 /* ---- life
  * --------------------------------------------------------------------------------------------------------------
@@ -50,6 +53,7 @@ void client__free(redis_client_t *c)
     multi__discard(c);
     multi__unwatch(c);
     pubsub__forget(c);
+    monitor__forget(c);
     if (c->out_dirty) list_remove(&c->writing_node);
     if (c->conn) {
         list_remove(&c->node);
@@ -58,6 +62,7 @@ void client__free(redis_client_t *c)
     }
     resp_resume_deinit(&c->resume);
     buf_deinit(&c->deferred);
+    buf_deinit(&c->pushed_to_self);
     mem_free(c->queue);
     mem_free(c->name);
     mem_free(c->lib_name);
@@ -94,12 +99,46 @@ void client__resume(redis_client_t *c)
     if (c->conn && !(c->flags & CLIENT_BLOCKED)) net_resume(c->conn);
 }
 
+static bool is_local(net_conn_t *conn)
+{
+    const char *peer = net_conn_peer(conn);
+    return strncmp(peer, "127.", 4) == 0 || strncmp(peer, "[::1]", 5) == 0 ||
+           strncmp(peer, "[::ffff:127.", 12) == 0;
+}
+
+/* Why the connection is not served, as its first and last reply; NULL = it is. */
+static const char *refusal(redis_t *redis, net_conn_t *conn)
+{
+    const redis_config_t *config = redis->config;
+    if (redis->client_count >= config->maxclients) return "-ERR max number of clients reached\r\n";
+    bool open_to_all = config->requirepass == NULL || *config->requirepass == '\0';
+    if (config->protected_mode && open_to_all && !is_local(conn))
+        return "-DENIED Redis is running in protected mode because protected mode is enabled and no password "
+               "is set for the default user. In this mode connections are only accepted from the loopback "
+               "interface. To connect from elsewhere set a password (requirepass), or turn the mode off "
+               "(protected-mode no) when only trusted machines can reach this port.\r\n";
+    return NULL;
+}
+
 static int on_open(net_conn_t *conn, void *service)
 {
     redis_t *redis = service;
+    const char *words = refusal(redis, conn);
+    if (words) {
+        redis->stats.rejected_connections++;
+        net_write(conn, words, strlen(words));
+        return ERR_LIMIT;
+    }
     redis->stats.connections++;
+    if (redis->config->tcp_keepalive_s) net_keepalive(conn, (uint32_t)redis->config->tcp_keepalive_s);
     net_conn_set_user(conn, client__new(redis, conn));
     return 0;
+}
+
+void client__update_keepalive(redis_t *redis)
+{
+    LIST_EACH(&redis->clients, c, redis_client_t, node)
+    net_keepalive(c->conn, (uint32_t)redis->config->tcp_keepalive_s);
 }
 
 static void on_close(net_conn_t *conn)
@@ -134,6 +173,13 @@ static bytes_t *make_big_words(redis_t *redis, int argc)
         redis->big_words = mem_alloc(sizeof(bytes_t) * (size_t)argc);
     }
     return redis->big_words;
+}
+
+static void drop_big_words(redis_t *redis)
+{
+    mem_free(redis->big_words);
+    redis->big_words = NULL;
+    redis->big_words_cap = 0;
 }
 
 static void find_key(redis_t *redis, parsed_t *q)
@@ -241,6 +287,16 @@ static void protocol_error(redis_client_t *c, const char *text)
     client__close(c);
 }
 
+/* What a client has sent of a request that is not whole, or announced, may not pass a bound. */
+static bool query_fits(redis_client_t *c, size_t bytes)
+{
+    if (LIKELY(bytes <= c->redis->config->client_query_buffer_limit)) return true;
+    slog(SLOG_WARN, "redis", "closing a client that reached the query buffer limit", "peer=%s bytes=%zu",
+         net_conn_peer(c->conn), bytes);
+    client__close(c);
+    return false;
+}
+
 /* Large replies go out while they are warm, unless a write of this turn has yet to reach the append-only
  * file. */
 static void send_early(redis_client_t *c)
@@ -278,12 +334,14 @@ static ssize_t on_data(net_conn_t *conn, uint8_t *data, size_t len)
         }
         if (last == RESP_BAD && may_run(c)) protocol_error(c, request.error);
         if (last == RESP_MORE) {
-            if (request.expect) net_expect(conn, request.expect);
+            if (query_fits(c, MAX(request.expect, len - done)) && request.expect)
+                net_expect(conn, request.expect);
             break;
         }
     }
     if (c->flags & CLIENT_CLOSING) done = len;
     c->in_bytes += done;
+    if (UNLIKELY(redis->big_words_cap > BIG_WORDS_KEPT_MAX)) drop_big_words(redis);
     aof__before_reply(c);
     client__flush_all(redis);
     return (ssize_t)done;
@@ -294,10 +352,9 @@ static const net_service_t service = {
     .on_open = on_open,
     .on_data = on_data,
     .on_close = on_close,
-    .limits = {.in_bytes_max = (size_t)1 << 30,
+    .limits = {.in_bytes_max = SIZE_MAX / 8, /* client-query-buffer-limit is the bound */
                .out_bytes_high = MIB(1),
-               .out_bytes_max = 0,
-               .conns_max = 10000},
+               .out_bytes_max = 0},
 };
 
 const net_service_t *client__service(void)

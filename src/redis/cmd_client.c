@@ -17,7 +17,7 @@ static void put_flags(const redis_client_t *c, buf_t *out)
         char letter;
     } letters[] = {{CLIENT_PUBSUB, 'P'},    {CLIENT_MULTI, 'x'},   {CLIENT_BLOCKED, 'b'},
                    {CLIENT_DIRTY_CAS, 'd'}, {CLIENT_CLOSING, 'c'}, {CLIENT_NO_EVICT, 'e'},
-                   {CLIENT_NO_TOUCH, 'T'}};
+                   {CLIENT_NO_TOUCH, 'T'},  {CLIENT_MONITOR, 'O'}};
     size_t before = out->len;
     for (size_t i = 0; i < ARRAY_LEN(letters); i++)
         if (c->flags & letters[i].bit) buf_u8(out, (uint8_t)letters[i].letter);
@@ -181,15 +181,26 @@ typedef struct kill_filter {
     bool skip_me, wrong_user;
 } kill_filter_t;
 
+static bool arg_age(redis_call_t *call, int i, int64_t *ret_s)
+{
+    if (!arg_i64_in(call, i, INT64_MIN, INT64_MAX, "ERR maxage is not an integer or out of range", ret_s)) return false;
+    if (*ret_s > 0) return true;
+    reply_error(call->client, "ERR maxage should be greater than 0");
+    return false;
+}
+
 static bool kill_option(redis_call_t *call, int i, kill_filter_t *f)
 {
     redis_client_t *c = call->client;
+    if (i + 1 >= call->argc) {
+        reply_error_syntax(c);
+        return false;
+    }
     bytes_t value = call->argv[i + 1];
     if (arg_is(call, i, "ID"))
         return arg_i64_in(call, i + 1, 1, INT64_MAX, "ERR client-id should be greater than 0", &f->id);
     if (arg_is(call, i, "MAXAGE"))
-        return arg_i64_in(call, i + 1, 1, INT64_MAX, "ERR maxage is not an integer or out of range",
-                          &f->age_s_min);
+        return arg_age(call, i + 1, &f->age_s_min);
     if (arg_is(call, i, "TYPE")) {
         f->kind = parse_kind(value);
         if (f->kind < 0) refuse_kind(call, i + 1);
@@ -254,9 +265,6 @@ void redis_cmd_client_kill(redis_call_t *call)
             reply_ok(call->client);
         else
             reply_error(call->client, "ERR No such client");
-    } else if (call->argc % 2) {
-        reply_error_syntax(call->client);
-        return;
     } else {
         for (int i = 2; i < call->argc; i += 2)
             if (!kill_option(call, i, &f)) return;

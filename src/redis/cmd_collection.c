@@ -27,6 +27,20 @@ static size_t small_count(value_t v, unsigned stride)
     return v.encoding == ENC_INTSET ? intset_count(v.ptr) : lp_count(v.ptr) / stride;
 }
 
+bool collection_scan_begin(redis_call_t *call, redis_type_t type, scan_options_t *options,
+                           redis_entry_t **ret_entry)
+{
+    redis_entry_t *entry;
+    if (!scan_parse_cursor(call, 2, options) || !key_read_type(call, call->argv[1], type, &entry)) return false;
+    if (entry == NULL) {
+        reply_deferred_array(call->client, collection_scan_reply(call, 0), 0);
+        return false;
+    }
+    if (!scan_parse_options(call, 3, options)) return false;
+    *ret_entry = entry;
+    return true;
+}
+
 uint64_t collection_scan(value_t v, unsigned stride, const scan_options_t *options, buf_t *handles)
 {
     if (v.encoding == ENC_INTSET || v.encoding == ENC_LISTPACK) {

@@ -9,6 +9,10 @@
 /* The server's random numbers. */
 rng_t collection_rng(redis_call_t *call);
 
+/* The arguments of HSCAN and its kin, judged in the original's order: cursor, key, options. False when all is
+ * replied: an error, or an empty answer for an absent key, whose options nobody looks at. */
+bool collection_scan_begin(redis_call_t *call, redis_type_t type, scan_options_t *ret_options,
+                           redis_entry_t **ret_entry) MUST_CHECK;
 /* One step of HSCAN and its kin: appends handles (sample.h) of what was visited and returns the next cursor.
  * The pattern is not looked at. */
 uint64_t collection_scan(value_t v, unsigned stride, const scan_options_t *options, buf_t *handles);

@@ -262,7 +262,7 @@ static size_t list_command(redis_client_t *c, filter_t filter, bytes_t value, co
         reply_bulk_str(c, cmd->full_name);
         count++;
     }
-    for (unsigned i = 0; i < cmd->subcommand_count && filter != FILTER_NONE; i++)
+    for (unsigned i = 0; i < cmd->subcommand_count; i++)
         count += list_command(c, filter, value, &cmd->subcommands[i]);
     return count;
 }
@@ -314,7 +314,8 @@ static void get_keys(redis_call_t *call, bool with_flags)
         return;
     }
     key_positions_t keys = {0};
-    if (!command_get_keys(cmd, argc, argv, &keys) || keys.count == 0) {
+    bool ok = command_get_keys(cmd, argc, argv, &keys), may_be_none = cmd->flags & CMD_NO_MANDATORY_KEYS;
+    if (!ok || (keys.count == 0 && !may_be_none)) {
         reply_error(c, keys.count == 0 ? "ERR Invalid arguments specified for command"
                                        : "ERR Invalid arguments");
         key_positions_deinit(&keys);

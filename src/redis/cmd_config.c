@@ -81,13 +81,14 @@ static bool set_all(redis_call_t *call, redis_config_t *config)
     return true;
 }
 
-/* Copies each value by its text, so that the copy owns its strings. */
+/* Copies each value that SET can change, by its text, so that the copy owns its strings. */
 static redis_config_t *copy_config(const redis_config_t *from)
 {
     redis_config_t *to = redis_config_new();
     char why[128];
     buf_t text = BUF_INIT;
     for (size_t i = 0; i < redis_directive_count; i++) {
+        if (redis_directives[i].flags & DIRECTIVE_FIXED) continue;
         buf_clear(&text);
         directive_get(from, &redis_directives[i], &text);
         buf_u8(&text, 0);
@@ -113,6 +114,12 @@ static bool apply(redis_call_t *call, bool was_on)
     }
     if (!on && was_on) aof__disable(redis);
     redis__update_gate(redis);
+    (void)evict__make_room(redis); /* a smaller maxmemory tells at once; what cannot go is told to writers */
+    for (int i = 2; i < call->argc; i += 2) {
+        const char *name = directive_find(call->argv[i])->name;
+        if (strcmp(name, "loglevel") == 0) redis__update_loglevel(redis);
+        if (strcmp(name, "tcp-keepalive") == 0) client__update_keepalive(redis);
+    }
     return true;
 }
 
@@ -159,7 +166,7 @@ void redis_cmd_config_rewrite(redis_call_t *call)
     buf_t text = BUF_INIT;
     for (size_t i = 0; i < redis_directive_count; i++) {
         const directive_t *d = &redis_directives[i];
-        if (is_initial(config, initial, d)) continue;
+        if (d->flags & DIRECTIVE_INITIAL_ONLY || is_initial(config, initial, d)) continue;
         buf_printf(&text, "%s ", d->name);
         if (d->kind == KIND_STRING || d->kind == KIND_EVENTS) buf_u8(&text, '"');
         directive_get(config, d, &text);

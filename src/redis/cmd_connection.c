@@ -189,6 +189,7 @@ void redis_cmd_reset(redis_call_t *call)
     multi__discard(c);
     multi__unwatch(c);
     pubsub__forget(c);
+    monitor__forget(c);
     client__flush(c);
     c->flags &= ~(uint32_t)(CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT | CLIENT_NO_TOUCH |
                             CLIENT_NO_EVICT | CLIENT_NEED_AUTH);

@@ -9,7 +9,6 @@
 #include "redis/cmd_collection.h"
 #include "redis_commands.h"
 
-#define LONG_DOUBLE_CHARS_MAX 5120
 
 /* ---- writing ----------------------------------------------------------------------------- */
 
@@ -122,37 +121,6 @@ void redis_cmd_hincrby(redis_call_t *call)
     call->dirty++;
     reply_int(call->client, sum);
     finish_write(call, entry, v, "hincrby");
-}
-
-static bool parse_long_double(bytes_t text, long double *ret)
-{
-    char copy[256], *end;
-    if (text.len == 0 || text.len >= sizeof(copy)) return false;
-    memcpy(copy, text.ptr, text.len);
-    copy[text.len] = '\0';
-    errno = 0;
-    long double v = strtold(copy, &end);
-    bool overflow = errno == ERANGE && (isinf(v) || v == 0);
-    if (copy[0] == ' ' || (copy[0] >= '\t' && copy[0] <= '\r') || end != copy + text.len || overflow ||
-        isnan(v))
-        return false;
-    *ret = v;
-    return true;
-}
-
-/* Seventeen decimals without trailing zeros: what people expect of 10.5 + 0.1. */
-static size_t format_long_double(char out[LONG_DOUBLE_CHARS_MAX], long double v)
-{
-    size_t len = (size_t)snprintf(out, LONG_DOUBLE_CHARS_MAX, "%.17Lf", v);
-    if (memchr(out, '.', len)) {
-        while (out[len - 1] == '0') len--;
-        if (out[len - 1] == '.') len--;
-    }
-    if (len == 2 && out[0] == '-' && out[1] == '0') {
-        out[0] = '0';
-        len = 1;
-    }
-    return len;
 }
 
 void redis_cmd_hincrbyfloat(redis_call_t *call)
@@ -291,10 +259,9 @@ void redis_cmd_hscan(redis_call_t *call)
     scan_options_t options;
     redis_entry_t *entry;
     buf_t handles = BUF_INIT;
-    uint64_t cursor = 0;
     size_t given = 0;
-    if (!scan_parse(call, 2, &options) || !key_read_type(call, call->argv[1], TYPE_HASH, &entry)) return;
-    if (entry) cursor = collection_scan(value_of(entry), 2, &options, &handles);
+    if (!collection_scan_begin(call, TYPE_HASH, &options, &entry)) return;
+    uint64_t cursor = collection_scan(value_of(entry), 2, &options, &handles);
     reply_deferred_t d = collection_scan_reply(call, cursor);
     for (size_t i = 0; i < handles_count(&handles); i++) {
         char a[NUM_I64_CHARS_MAX], b[NUM_I64_CHARS_MAX];

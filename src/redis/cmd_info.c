@@ -60,35 +60,35 @@ static void human(char out[32], uint64_t bytes)
 static void section_server(redis_t *redis, buf_t *b)
 {
     int64_t up = (redis->now_ms - redis->started_ms) / 1000;
-    buf_printf(
-        b,
-        "redis_version:" REDIS_VERSION
-        "\r\nredis_git_sha1:00000000\r\nredis_git_dirty:0\r\nredis_build_id:0\r\n"
-        "server_name:trivet\r\ntrivet_version:" TRIVET_VERSION "\r\nredis_mode:standalone\r\nos:Linux\r\n"
-        "arch_bits:%d\r\nmonotonic_clock:POSIX "
-        "clock_gettime\r\nmultiplexing_api:epoll\r\ngcc_version:%d.%d.%d\r\n"
-        "process_id:%d\r\nprocess_supervised:no\r\nrun_id:%s\r\ntcp_port:%d\r\nserver_time_usec:%" PRId64
-        "\r\n"
-        "uptime_in_seconds:%" PRId64 "\r\nuptime_in_days:%" PRId64 "\r\nhz:%" PRId64
-        "\r\nconfigured_hz:%" PRId64 "\r\n"
-        "lru_clock:%" PRIu32 "\r\nexecutable:\r\nconfig_file:%s\r\nio_threads_active:0\r\n",
-        (int)sizeof(void *) * 8, __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__, (int)getpid(), redis->run_id,
-        redis->port, io_wall_us(redis->loop), up, up / 86400, redis->config->hz, redis->config->hz,
-        redis->lru_clock, redis->config->file ? redis->config->file : "");
+    buf_printf(b,
+               "redis_version:" REDIS_VERSION "\r\nredis_git_sha1:00000000\r\nredis_git_dirty:0\r\n"
+               "redis_build_id:0\r\nserver_name:trivet\r\ntrivet_version:" TRIVET_VERSION "\r\n"
+               "redis_mode:standalone\r\nos:Linux\r\narch_bits:%d\r\n"
+               "monotonic_clock:POSIX clock_gettime\r\nmultiplexing_api:epoll\r\ngcc_version:%d.%d.%d\r\n"
+               "process_id:%d\r\nprocess_supervised:no\r\nrun_id:%s\r\ntcp_port:%d\r\n",
+               (int)sizeof(void *) * 8, __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__, (int)getpid(),
+               redis->run_id, redis->port);
+    buf_printf(b,
+               "server_time_usec:%" PRId64 "\r\nuptime_in_seconds:%" PRId64 "\r\nuptime_in_days:%" PRId64
+               "\r\nhz:%" PRIu32 "\r\nconfigured_hz:%" PRId64 "\r\nlru_clock:%" PRIu32
+               "\r\nexecutable:\r\nconfig_file:%s\r\nio_threads_active:0\r\n",
+               io_wall_us(redis->loop), up, up / 86400, redis->hz, redis->config->hz, redis->lru_clock,
+               redis->config->file ? redis->config->file : "");
 }
 
 static void section_clients(redis_t *redis, buf_t *b)
 {
-    buf_printf(
-        b,
-        "connected_clients:%" PRIu64 "\r\ncluster_connections:0\r\nmaxclients:%" PRIu64 "\r\n"
-        "client_recent_max_input_buffer:0\r\nclient_recent_max_output_buffer:0\r\nblocked_clients:%" PRIu64
-        "\r\n"
-        "tracking_clients:0\r\npubsub_clients:%" PRIu64 "\r\nwatching_clients:%" PRIu64 "\r\n"
-        "clients_in_timeout_table:0\r\ntotal_watched_keys:0\r\ntotal_blocking_keys:0\r\n"
-        "total_blocking_keys_on_nokey:0\r\n",
-        redis->client_count, redis->config->maxclients, redis->blocked_clients + redis->paused_clients,
-        redis->pubsub_clients, redis->watching_clients);
+    size_t watched = 0, waited_for = 0;
+    for (int i = 0; i < redis->db_count; i++) {
+        watched += redis->dbs[i].watched.count;
+        waited_for += redis->dbs[i].blocked.count;
+    }
+    buf_printf(b,
+               "connected_clients:%" PRIu64 "\r\ncluster_connections:0\r\nmaxclients:%" PRIu64
+               "\r\nblocked_clients:%" PRIu64 "\r\ntracking_clients:0\r\npubsub_clients:%" PRIu64
+               "\r\nwatching_clients:%" PRIu64 "\r\ntotal_watched_keys:%zu\r\ntotal_blocking_keys:%zu\r\n",
+               redis->client_count, redis->config->maxclients, redis->blocked_clients + redis->paused_clients,
+               redis->pubsub_clients, redis->watching_clients, watched, waited_for);
 }
 
 static const char *policy_name(redis_evict_t p)
@@ -96,16 +96,6 @@ static const char *policy_name(redis_evict_t p)
     static const char *const names[] = {"noeviction",   "allkeys-lru",  "allkeys-lfu",     "allkeys-random",
                                         "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl"};
     return names[p];
-}
-
-static size_t resident_bytes(void)
-{
-    long pages = 0, skip;
-    FILE *f = fopen("/proc/self/statm", "r");
-    if (f == NULL) return 0;
-    if (fscanf(f, "%ld %ld", &skip, &pages) != 2) pages = 0;
-    fclose(f);
-    return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
 static void put_script_memory(redis_t *redis, buf_t *b)
@@ -116,102 +106,93 @@ static void put_script_memory(redis_t *redis, buf_t *b)
     human(cache_h, s.cache_bytes);
     buf_printf(b,
                "used_memory_vm_eval:%zu\r\nused_memory_lua:%zu\r\nused_memory_lua_human:%s\r\n"
-               "used_memory_scripts_eval:%zu\r\nnumber_of_cached_scripts:%zu\r\nnumber_of_functions:0\r\n"
-               "number_of_libraries:0\r\nused_memory_vm_functions:0\r\nused_memory_vm_total:%zu\r\n"
+               "used_memory_scripts_eval:%zu\r\nnumber_of_cached_scripts:%zu\r\nnumber_of_functions:%zu\r\n"
+               "number_of_libraries:%zu\r\nused_memory_vm_functions:0\r\nused_memory_vm_total:%zu\r\n"
                "used_memory_vm_total_human:%s\r\nused_memory_functions:0\r\nused_memory_scripts:%zu\r\n"
                "used_memory_scripts_human:%s\r\n",
-               s.vm_bytes, s.vm_bytes, vm_h, s.cache_bytes, s.count, s.vm_bytes, vm_h, s.cache_bytes, cache_h);
+               s.vm_bytes, s.vm_bytes, vm_h, s.cache_bytes, s.count, s.functions, s.libraries, s.vm_bytes, vm_h, s.cache_bytes, cache_h);
 }
 
 static void section_memory(redis_t *redis, buf_t *b)
 {
     char used_h[32], peak_h[32], rss_h[32], max_h[32];
-    size_t used = redis->memory_used = mem_used(), rss = resident_bytes();
+    size_t used = redis->memory_used = mem_used(), rss = io_resident_bytes();
+    size_t startup = redis->memory_startup, data = used - MIN(startup, used);
     redis->memory_peak = MAX(redis->memory_peak, used);
     human(used_h, used);
     human(peak_h, redis->memory_peak);
     human(rss_h, rss);
     human(max_h, redis->config->maxmemory);
-    buf_printf(
-        b,
-        "used_memory:%zu\r\nused_memory_human:%s\r\nused_memory_rss:%zu\r\nused_memory_rss_human:%s\r\n"
-        "used_memory_peak:%zu\r\nused_memory_peak_human:%s\r\nused_memory_peak_perc:%.2f%%\r\n"
-        "used_memory_overhead:0\r\nused_memory_startup:0\r\nused_memory_dataset:%zu\r\n"
-        "used_memory_dataset_perc:100.00%%\r\nallocator_allocated:%zu\r\nmaxmemory:%" PRIu64 "\r\nmaxmemory_human:%s\r\n"
-        "maxmemory_policy:%s\r\nmem_fragmentation_ratio:%.2f\r\nmem_fragmentation_bytes:%zd\r\n"
-        "mem_not_counted_for_evict:0\r\nmem_replication_backlog:0\r\nmem_clients_slaves:0\r\nmem_clients_"
-        "normal:0\r\n"
-        "mem_aof_buffer:%" PRIu64 "\r\nmem_allocator:jemalloc\r\nactive_defrag_running:0\r\n"
-        "lazyfree_pending_objects:0\r\nlazyfreed_objects:0\r\n",
-        used, used_h, rss, rss_h, redis->memory_peak, peak_h,
-        redis->memory_peak ? 100.0 * (double)used / (double)redis->memory_peak : 0.0, used, used,
-        redis->config->maxmemory, max_h, policy_name(redis->config->maxmemory_policy),
-        used ? (double)rss / (double)used : 0.0, (ssize_t)rss - (ssize_t)used, aof__info(redis).buffer_bytes);
+    buf_printf(b,
+               "used_memory:%zu\r\nused_memory_human:%s\r\nused_memory_rss:%zu\r\nused_memory_rss_human:%s\r\n"
+               "used_memory_peak:%zu\r\nused_memory_peak_human:%s\r\nused_memory_peak_perc:%.2f%%\r\n"
+               "used_memory_startup:%zu\r\nused_memory_dataset:%zu\r\nused_memory_dataset_perc:%.2f%%\r\n"
+               "allocator_allocated:%zu\r\n",
+               used, used_h, rss, rss_h, redis->memory_peak, peak_h,
+               redis->memory_peak ? 100.0 * (double)used / (double)redis->memory_peak : 0.0, startup, data,
+               used ? 100.0 * (double)data / (double)used : 0.0, used);
+    buf_printf(b,
+               "maxmemory:%" PRIu64 "\r\nmaxmemory_human:%s\r\nmaxmemory_policy:%s\r\n"
+               "mem_fragmentation_ratio:%.2f\r\nmem_fragmentation_bytes:%zd\r\nmem_aof_buffer:%" PRIu64
+               "\r\nmem_allocator:jemalloc\r\nactive_defrag_running:0\r\nlazyfree_pending_objects:0\r\n",
+               redis->config->maxmemory, max_h, policy_name(redis->config->maxmemory_policy),
+               used ? (double)rss / (double)used : 0.0, (ssize_t)rss - (ssize_t)used,
+               aof__info(redis).buffer_bytes);
     put_script_memory(redis, b);
 }
 
 static void section_persistence(redis_t *redis, buf_t *b)
 {
     aof_info_t a = aof__info(redis);
-    buf_printf(
-        b,
-        "loading:%d\r\nasync_loading:0\r\ncurrent_cow_peak:0\r\ncurrent_cow_size:0\r\ncurrent_fork_perc:0."
-        "00\r\n"
-        "current_save_keys_processed:0\r\ncurrent_save_keys_total:0\r\nrdb_changes_since_last_save:%" PRIu64
-        "\r\n"
-        "rdb_bgsave_in_progress:0\r\nrdb_last_save_time:%" PRId64 "\r\nrdb_last_bgsave_status:ok\r\n"
-        "rdb_last_bgsave_time_sec:-1\r\nrdb_current_bgsave_time_sec:-1\r\nrdb_saves:0\r\nrdb_last_cow_size:"
-        "0\r\n"
-        "rdb_last_load_keys_expired:0\r\nrdb_last_load_keys_loaded:0\r\naof_enabled:%d\r\n"
-        "aof_rewrite_in_progress:%d\r\naof_rewrite_scheduled:%d\r\naof_last_rewrite_time_sec:%" PRId64 "\r\n"
-        "aof_current_rewrite_time_sec:%" PRId64 "\r\naof_last_bgrewrite_status:%s\r\naof_rewrites:%" PRIu64
-        "\r\n"
-        "aof_rewrites_consecutive_failures:0\r\naof_last_write_status:%s\r\naof_last_cow_size:0\r\n"
-        "module_fork_in_progress:0\r\nmodule_fork_last_cow_size:0\r\n",
-        redis->loading, redis->dirty, redis->last_save_s, a.enabled, a.rewriting, a.scheduled,
-        a.last_rewrite_s, a.current_rewrite_s, a.last_rewrite_ok ? "ok" : "err", a.rewrites,
-        a.last_write_ok ? "ok" : "err");
+    buf_printf(b,
+               "loading:%d\r\nasync_loading:0\r\nrdb_changes_since_last_save:%" PRIu64
+               "\r\nrdb_bgsave_in_progress:0\r\nrdb_last_save_time:%" PRId64
+               "\r\nrdb_last_bgsave_status:ok\r\nrdb_last_bgsave_time_sec:-1\r\n"
+               "rdb_current_bgsave_time_sec:-1\r\nrdb_saves:0\r\naof_enabled:%d\r\n"
+               "aof_rewrite_in_progress:%d\r\naof_rewrite_scheduled:%d\r\naof_last_rewrite_time_sec:%" PRId64
+               "\r\naof_current_rewrite_time_sec:%" PRId64
+               "\r\naof_last_bgrewrite_status:%s\r\naof_rewrites:%" PRIu64
+               "\r\naof_last_write_status:%s\r\n",
+               redis->loading, redis->dirty, redis->last_save_s, a.enabled, a.rewriting, a.scheduled,
+               a.last_rewrite_s, a.current_rewrite_s, a.last_rewrite_ok ? "ok" : "err", a.rewrites,
+               a.last_write_ok ? "ok" : "err");
     if (!a.enabled) return;
     buf_printf(b,
-               "aof_current_size:%" PRIu64 "\r\naof_base_size:%" PRIu64 "\r\naof_pending_rewrite:0\r\n"
+               "aof_current_size:%" PRIu64 "\r\naof_base_size:%" PRIu64 "\r\naof_pending_rewrite:%d\r\n"
                "aof_buffer_length:%" PRIu64 "\r\naof_pending_bio_fsync:%d\r\naof_delayed_fsync:%" PRIu64
                "\r\n",
-               a.current_bytes, a.base_bytes, a.buffer_bytes, a.sync_pending, a.delayed_syncs);
+               a.current_bytes, a.base_bytes, a.scheduled, a.buffer_bytes, a.sync_pending, a.delayed_syncs);
+}
+
+static uint64_t average(const uint64_t *samples, size_t count)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < count; i++) sum += samples[i];
+    return sum / count;
 }
 
 static void section_stats(redis_t *redis, buf_t *b)
 {
+    enum { SAMPLES = ARRAY_LEN(redis->ops_samples) };
     const redis_stats_counters_t *s = &redis->stats;
     net_stats_t net = net_service_stats(redis->net, client__service());
-    uint64_t ops = 0;
-    for (size_t i = 0; i < ARRAY_LEN(redis->ops_samples); i++) ops += redis->ops_samples[i];
-    buf_printf(
-        b,
-        "total_connections_received:%" PRIu64 "\r\ntotal_commands_processed:%" PRIu64 "\r\n"
-        "instantaneous_ops_per_sec:%" PRIu64 "\r\ntotal_net_input_bytes:%" PRIu64
-        "\r\ntotal_net_output_bytes:%" PRIu64 "\r\ntotal_net_repl_input_bytes:0\r\ntotal_net_repl_output_"
-                                              "bytes:0\r\ninstantaneous_input_kbps:0.00\r\n"
-        "instantaneous_output_kbps:0.00\r\nrejected_connections:%" PRIu64
-        "\r\nsync_full:0\r\nsync_partial_ok:0\r\n"
-        "sync_partial_err:0\r\nexpired_keys:%" PRIu64 "\r\nexpired_stale_perc:%.2f\r\n"
-        "expired_time_cap_reached_count:%" PRIu64
-        "\r\nexpire_cycle_cpu_milliseconds:0\r\nevicted_keys:%" PRIu64 "\r\n"
-        "evicted_clients:0\r\nevicted_scripts:%" PRIu64 "\r\ntotal_eviction_exceeded_time:0\r\n"
-        "current_eviction_exceeded_time:0\r\nkeyspace_hits:%" PRIu64 "\r\nkeyspace_misses:%" PRIu64 "\r\n"
-        "pubsub_channels:%zu\r\npubsub_patterns:%zu\r\npubsubshard_channels:%zu\r\nlatest_fork_usec:0\r\n"
-        "total_forks:0\r\nmigrate_cached_sockets:0\r\nslave_expires_tracked_keys:0\r\nactive_defrag_hits:"
-        "0\r\n"
-        "active_defrag_misses:0\r\nactive_defrag_key_hits:0\r\nactive_defrag_key_misses:0\r\n"
-        "total_active_defrag_time:0\r\ncurrent_active_defrag_time:0\r\ntracking_total_keys:0\r\n"
-        "tracking_total_items:0\r\ntracking_total_prefixes:0\r\nunexpected_error_replies:0\r\n"
-        "total_error_replies:%" PRIu64 "\r\ndump_payload_sanitizations:0\r\ntotal_reads_processed:0\r\n"
-        "total_writes_processed:0\r\nio_threaded_reads_processed:0\r\nio_threaded_writes_processed:0\r\n"
-        "acl_access_denied_auth:0\r\nacl_access_denied_cmd:0\r\nacl_access_denied_key:0\r\n"
-        "acl_access_denied_channel:0\r\n",
-        s->connections, s->commands, ops / ARRAY_LEN(redis->ops_samples), net.in_bytes, net.out_bytes,
-        net.refused, s->expired_keys, s->expired_stale_percent, s->expired_time_capped, s->evicted_keys, scripts__info(redis).evicted,
-        s->keyspace_hits, s->keyspace_misses, redis->channels.count, redis->patterns.count,
-        redis->shard_channels.count, s->error_replies);
+    buf_printf(b,
+               "total_connections_received:%" PRIu64 "\r\ntotal_commands_processed:%" PRIu64
+               "\r\ninstantaneous_ops_per_sec:%" PRIu64 "\r\ntotal_net_input_bytes:%" PRIu64
+               "\r\ntotal_net_output_bytes:%" PRIu64 "\r\ninstantaneous_input_kbps:%.2f\r\n"
+               "instantaneous_output_kbps:%.2f\r\nrejected_connections:%" PRIu64
+               "\r\nsync_full:0\r\nsync_partial_ok:0\r\nsync_partial_err:0\r\n",
+               s->connections, s->commands, average(redis->ops_samples, SAMPLES), net.in_bytes, net.out_bytes,
+               (double)average(redis->in_samples, SAMPLES) / 1024,
+               (double)average(redis->out_samples, SAMPLES) / 1024, s->rejected_connections);
+    buf_printf(b,
+               "expired_keys:%" PRIu64 "\r\nexpired_stale_perc:%.2f\r\nexpired_time_cap_reached_count:%" PRIu64
+               "\r\nevicted_keys:%" PRIu64 "\r\nkeyspace_hits:%" PRIu64 "\r\nkeyspace_misses:%" PRIu64
+               "\r\npubsub_channels:%zu\r\npubsub_patterns:%zu\r\npubsubshard_channels:%zu\r\n"
+               "evicted_scripts:%" PRIu64 "\r\nlatest_fork_usec:0\r\ntotal_forks:0\r\ntotal_error_replies:%" PRIu64 "\r\n",
+               s->expired_keys, s->expired_stale_percent, s->expired_time_capped, s->evicted_keys,
+               s->keyspace_hits, s->keyspace_misses, redis->channels.count, redis->patterns.count,
+               redis->shard_channels.count, scripts__info(redis).evicted, s->error_replies);
 }
 
 static void section_replication(redis_t *redis, buf_t *b)

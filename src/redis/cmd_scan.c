@@ -47,19 +47,27 @@ static bool scan_option(redis_call_t *call, int *i, scan_options_t *o)
                (arg_is(call, *i, "NOSCORES") && strcmp(call->command->name, "zscan") == 0)) {
         o->no_values = true;
         return true;
+    } else if (arg_is(call, *i, "NOVALUES") || arg_is(call, *i, "NOSCORES")) {
+        bool values = arg_is(call, *i, "NOVALUES");
+        reply_errorf(call->client, "ERR %s option can only be used in %s", values ? "NOVALUES" : "NOSCORES",
+                     values ? "HSCAN" : "ZSCAN");
+        return false;
     }
     reply_error_syntax(call->client);
     return false;
 }
 
-bool scan_parse(redis_call_t *call, int cursor_index, scan_options_t *o)
+bool scan_parse_cursor(redis_call_t *call, int i, scan_options_t *o)
 {
     *o = (scan_options_t){.count = 10};
-    if (!parse_cursor(call->argv[cursor_index], &o->cursor)) {
-        reply_error(call->client, "ERR invalid cursor");
-        return false;
-    }
-    for (int i = cursor_index + 1; i < call->argc; i++)
+    if (parse_cursor(call->argv[i], &o->cursor)) return true;
+    reply_error(call->client, "ERR invalid cursor");
+    return false;
+}
+
+bool scan_parse_options(redis_call_t *call, int i, scan_options_t *o)
+{
+    for (; i < call->argc; i++)
         if (!scan_option(call, &i, o)) return false;
     return true;
 }
@@ -96,7 +104,7 @@ void redis_cmd_scan(redis_call_t *call)
 {
     scan_options_t o;
     found_t f = {0};
-    if (!scan_parse(call, 1, &o)) return;
+    if (!scan_parse_cursor(call, 1, &o) || !scan_parse_options(call, 2, &o)) return;
     uint64_t turns = (uint64_t)o.count * 10;
     do {
         o.cursor = table_scan(&call->db->keys, o.cursor, remember, &f);

@@ -36,12 +36,18 @@ static const script_t *load(redis_call_t *call, bytes_t source, bool keep)
     return script;
 }
 
+static void run(redis_call_t *call, const script_t *script, int keys_count, bool read_only)
+{
+    script_job_t job = {.script = script, .flags = script->flags, .keys_count = keys_count, .read_only = read_only};
+    scripts__run(call, &job);
+}
+
 static void eval(redis_call_t *call, bool read_only)
 {
     int keys_count;
     if (!arg_keys_count(call, &keys_count)) return;
     const script_t *script = load(call, call->argv[1], false);
-    if (script) scripts__run(call, script, keys_count, read_only);
+    if (script) run(call, script, keys_count, read_only);
 }
 
 static void evalsha(redis_call_t *call, bool read_only)
@@ -50,7 +56,7 @@ static void evalsha(redis_call_t *call, bool read_only)
     if (call->argv[1].len == SCRIPT_SHA_CHARS && !arg_keys_count(call, &keys_count)) return;
     const script_t *script = script_find(scripts__engine(call->redis), call->argv[1]);
     if (script)
-        scripts__run(call, script, keys_count, read_only);
+        run(call, script, keys_count, read_only);
     else
         reply_error(call->client, NO_SCRIPT);
 }
@@ -114,5 +120,5 @@ void redis_cmd_script_flush(redis_call_t *call)
 
 void redis_cmd_script_kill(redis_call_t *call)
 {
-    scripts__kill(call);
+    scripts__kill(call, false);
 }

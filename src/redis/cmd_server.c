@@ -127,7 +127,8 @@ void redis_cmd_shutdown(redis_call_t *call)
 
 void redis_cmd_time(redis_call_t *call)
 {
-    int64_t us = io_wall_us(call->redis->loop);
+    bool frozen = call->flags & CALL_IN_EXEC; /* one time for a whole script or transaction */
+    int64_t us = frozen ? call->now_ms * 1000 : io_wall_us(call->redis->loop);
     reply_array(call->client, 2);
     reply_bulk_i64(call->client, us / 1000000);
     reply_bulk_i64(call->client, us % 1000000);
@@ -150,6 +151,19 @@ void redis_cmd_lolwut(redis_call_t *call)
                                "   |    |    |\n"
                                "\nRedis ver. " REDIS_VERSION "\n";
     reply_verbatim(call->client, "txt", BYTES_LIT(text));
+}
+
+/* There are no replicas: whoever waits for one waits until the timeout. */
+void redis_cmd_wait(redis_call_t *call)
+{
+    static const char error[] = "ERR timeout is not an integer or out of range";
+    int64_t replicas, timeout_ms;
+    if (!arg_i64(call, 1, &replicas)) return;
+    if (!arg_i64_in(call, 2, INT64_MIN, INT64_MAX - call->now_ms, error, &timeout_ms)) return;
+    if (timeout_ms < 0)
+        reply_error(call->client, "ERR timeout is negative");
+    else if (replicas <= 0 || !key_block(call, NULL, 0, TYPE_STRING, timeout_ms, BLOCK_ZERO))
+        reply_int(call->client, 0);
 }
 
 void redis_cmd_memory_usage(redis_call_t *call)
@@ -217,7 +231,7 @@ static void debug_sleep(redis_call_t *call)
 
 static void debug_object(redis_call_t *call)
 {
-    redis_entry_t *e = key_peek(call, call->argv[2]);
+    redis_entry_t *e = db__find(call->db, call->argv[2]);
     if (e == NULL) {
         reply_error_no_such_key(call->client);
         return;
@@ -292,7 +306,8 @@ void redis_cmd_debug(redis_call_t *call)
     } else if (arg_is(call, 1, "SET-ACTIVE-EXPIRE") && call->argc == 3) {
         call->redis->active_expire = !bytes_eq(call->argv[2], BYTES_LIT("0"));
         reply_ok(c);
-    } else if (arg_is(call, 1, "QUICKLIST-PACKED-THRESHOLD") && call->argc == 3) {
+    } else if (arg_is(call, 1, "SET-DISABLE-DENY-SCRIPTS") && call->argc == 3) {
+        call->redis->scripts_unchecked = !bytes_eq(call->argv[2], BYTES_LIT("0"));
         reply_ok(c);
     } else if (arg_is(call, 1, "CHANGE-REPL-ID") && call->argc == 2) {
         uint8_t bytes[20];

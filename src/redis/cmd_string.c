@@ -247,38 +247,12 @@ void redis_cmd_decrby(redis_call_t *call)
     increment(call, -by);
 }
 
-static bool parse_long_double(bytes_t text, long double *ret)
-{
-    char copy[256], *end;
-    if (text.len == 0 || text.len >= sizeof(copy) || text.ptr[0] == ' ' ||
-        (text.ptr[0] >= '\t' && text.ptr[0] <= '\r'))
-        return false;
-    memcpy(copy, text.ptr, text.len);
-    copy[text.len] = '\0';
-    *ret = strtold(copy, &end);
-    return end == copy + text.len && !isnan(*ret);
-}
-
-/* %.17Lf without the zeros at its end: what the original stores. */
-static size_t format_long_double(char *out, size_t room, long double v)
-{
-    int n = snprintf(out, room, "%.17Lf", v);
-    size_t len = MIN((size_t)n, room - 1);
-    while (len && out[len - 1] == '0') len--;
-    if (len && out[len - 1] == '.') len--;
-    if (len == 2 && out[0] == '-' && out[1] == '0') {
-        out[0] = '0';
-        len = 1;
-    }
-    return len;
-}
-
 void redis_cmd_incrbyfloat(redis_call_t *call)
 {
     redis_entry_t *e;
     long double v = 0, by;
     bytes_t key = call->argv[1];
-    char scratch[NUM_I64_CHARS_MAX], text[5120];
+    char scratch[NUM_I64_CHARS_MAX], text[LONG_DOUBLE_CHARS_MAX];
     if (!key_write_type(call, key, TYPE_STRING, &e)) return;
     if ((e && !parse_long_double(key_string(e, scratch), &v)) || !parse_long_double(call->argv[2], &by)) {
         reply_error_not_float(call->client);
@@ -289,8 +263,8 @@ void redis_cmd_incrbyfloat(redis_call_t *call)
         reply_error(call->client, "ERR increment would produce NaN or Infinity");
         return;
     }
-    bytes_t value = bytes_of(text, format_long_double(text, sizeof(text), v));
-    key_set_string(call, key, value, true);
+    bytes_t value = bytes_of(text, format_long_double(text, v));
+    key_set_text(call, key, value);
     key_changed(call, key, NOTIFY_STRING, "incrbyfloat");
     call->dirty++;
     bytes_t argv[4] = {BYTES_LIT("SET"), key, value, BYTES_LIT("KEEPTTL")};

@@ -109,6 +109,15 @@ static bool reply_old(redis_call_t *call, const redis_entry_t *e)
     return true;
 }
 
+/* A key that would be expired at once is not stored: what was there goes. */
+static void delete_instead(redis_call_t *call, bytes_t key)
+{
+    if (!key_delete(call, key)) return;
+    key_changed(call, key, NOTIFY_GENERIC, "del");
+    propagate_key(call, "DEL", key);
+    call->dirty++;
+}
+
 static void set_with_options(redis_call_t *call)
 {
     set_options_t o;
@@ -123,7 +132,10 @@ static void set_with_options(redis_call_t *call)
         if (!(o.flags & SET_GET)) reply_null(call->client);
         return;
     }
-    store(call, key, call->argv[2], o.flags & SET_KEEPTTL, at_ms);
+    if (at_ms >= 0 && at_ms <= call->now_ms && !(call->flags & CALL_LOADING))
+        delete_instead(call, key);
+    else
+        store(call, key, call->argv[2], o.flags & SET_KEEPTTL, at_ms);
     if (!(o.flags & SET_GET)) reply_ok(call->client);
 }
 

@@ -267,11 +267,10 @@ void redis_cmd_zscan(redis_call_t *call)
     scan_options_t options;
     redis_entry_t *entry;
     buf_t handles = BUF_INIT;
-    uint64_t cursor = 0;
     size_t given = 0;
     char room[NUM_I64_CHARS_MAX];
-    if (!scan_parse(call, 2, &options) || !key_read_type(call, call->argv[1], TYPE_ZSET, &entry)) return;
-    if (entry) cursor = collection_scan(value_of(entry), 2, &options, &handles);
+    if (!collection_scan_begin(call, TYPE_ZSET, &options, &entry)) return;
+    uint64_t cursor = collection_scan(value_of(entry), 2, &options, &handles);
     reply_deferred_t d = collection_scan_reply(call, cursor);
     for (size_t i = 0; i < handles_count(&handles); i++) {
         bytes_t member;

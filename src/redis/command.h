@@ -33,6 +33,7 @@ typedef struct redis_call {
     uint64_t dirty; /* changes made */
     int64_t now_ms; /* Unix time of this command (one for a whole transaction) */
     /* private */
+    struct redis_call *outer; /* the command that runs this one: EXEC, a script */
     bytes_t raw;               /* the request's bytes, fit to be appended as they are; ptr NULL = none */
     const uint8_t *hashed_key; /* the key whose hash is `key_hash` */
     uint64_t key_hash;
@@ -58,6 +59,11 @@ bool parse_double(bytes_t text, double *ret); /* strict: whole text, no NaN */
  * DOUBLE_CHARS_MAX. */
 #define DOUBLE_CHARS_MAX 40
 size_t format_double(char *out, double v);
+/* The numbers of INCRBYFLOAT and HINCRBYFLOAT: strict as parse_double; seventeen decimals at most, without
+ * trailing zeros (what people expect of 10.5 + 0.1). */
+#define LONG_DOUBLE_CHARS_MAX 5120
+bool parse_long_double(bytes_t text, long double *ret);
+size_t format_long_double(char out[LONG_DOUBLE_CHARS_MAX], long double v);
 
 /* ---- propagation to the append-only file
  * ----------------------------------------------------------------------- */

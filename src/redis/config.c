@@ -25,6 +25,9 @@ static const directive_word_t policy_words[] = {{"volatile-lru", EVICT_VOLATILE_
 static const directive_word_t guard_words[] = {
     {"no", DEBUG_NO}, {"yes", DEBUG_YES}, {"local", DEBUG_LOCAL}, {NULL, 0}};
 
+static const directive_word_t loglevel_words[] = {
+    {"debug", LOG_DEBUG}, {"verbose", LOG_VERBOSE}, {"notice", LOG_NOTICE}, {"warning", LOG_WARNING}, {NULL, 0}};
+
 #define AT(field) offsetof(redis_config_t, field)
 #define BOOL(name, field, initial, flags)                                                                    \
     {                                                                                                        \
@@ -51,6 +54,13 @@ static const directive_word_t guard_words[] = {
         name, NULL, KIND_ENUM, flags, AT(field), 0, 0, initial, words, NULL                                  \
     }
 
+/* Only the default fits: another value would be accepted and do nothing. */
+#define ONLY(name, kind, flags, field, initial, why)                                                         \
+    {                                                                                                        \
+        name, NULL, kind, (flags) | DIRECTIVE_INITIAL_ONLY, AT(field), 0, INT64_MAX, initial, NULL, why      \
+    }
+#define FREED_AT_ONCE "memory is freed at once in this version: only \"no\" fits"
+
 const directive_t redis_directives[] = {
     UINT("hash-max-listpack-entries", "hash-max-ziplist-entries", hash_max_listpack_entries, 0, INT64_MAX,
          "512"),
@@ -69,7 +79,7 @@ const directive_t redis_directives[] = {
     UINT("maxclients", NULL, maxclients, 1, UINT_MAX, "10000"),
     UINT("timeout", NULL, timeout_s, 0, INT_MAX, "0"),
     UINT("tcp-keepalive", NULL, tcp_keepalive_s, 0, INT_MAX, "300"),
-    {"tcp-backlog", NULL, KIND_UINT, DIRECTIVE_FIXED, AT(tcp_backlog), 0, INT_MAX, "511", NULL, NULL},
+    ONLY("tcp-backlog", KIND_UINT, DIRECTIVE_FIXED, tcp_backlog, "511", "the queue of new connections has a fixed length"),
     MEMORY("maxmemory", NULL, maxmemory, 0, "0"),
     UINT("maxmemory-samples", NULL, maxmemory_samples, 1, 64, "5"),
     ENUM("maxmemory-policy", maxmemory_policy, policy_words, "noeviction", 0),
@@ -78,16 +88,18 @@ const directive_t redis_directives[] = {
     INT("active-expire-effort", active_expire_effort, 1, 10, "1"),
     INT("hz", hz, 0, INT_MAX, "10"),
     BOOL("dynamic-hz", dynamic_hz, "yes", 0),
-    BOOL("activerehashing", activerehashing, "yes", 0),
-    BOOL("lazyfree-lazy-eviction", lazyfree_lazy_eviction, "no", 0),
-    BOOL("lazyfree-lazy-expire", lazyfree_lazy_expire, "no", 0),
-    BOOL("lazyfree-lazy-server-del", lazyfree_lazy_server_del, "no", 0),
-    BOOL("lazyfree-lazy-user-del", lazyfree_lazy_user_del, "no", 0),
-    BOOL("lazyfree-lazy-user-flush", lazyfree_lazy_user_flush, "no", 0),
+    ONLY("activerehashing", KIND_BOOL, 0, activerehashing, "yes", "tables always move on in the background"),
+    ONLY("lazyfree-lazy-eviction", KIND_BOOL, 0, lazyfree_lazy_eviction, "no", FREED_AT_ONCE),
+    ONLY("lazyfree-lazy-expire", KIND_BOOL, 0, lazyfree_lazy_expire, "no", FREED_AT_ONCE),
+    ONLY("lazyfree-lazy-server-del", KIND_BOOL, 0, lazyfree_lazy_server_del, "no", FREED_AT_ONCE),
+    ONLY("lazyfree-lazy-user-del", KIND_BOOL, 0, lazyfree_lazy_user_del, "no", FREED_AT_ONCE),
+    ONLY("lazyfree-lazy-user-flush", KIND_BOOL, 0, lazyfree_lazy_user_flush, "no", FREED_AT_ONCE),
     BOOL("appendonly", appendonly, "yes", 0),
     BOOL("aof-load-truncated", aof_load_truncated, "yes", 0),
-    BOOL("aof-use-rdb-preamble", aof_use_rdb_preamble, "no", 0),
-    BOOL("aof-timestamp-enabled", aof_timestamp_enabled, "no", 0),
+    ONLY("aof-use-rdb-preamble", KIND_BOOL, 0, aof_use_rdb_preamble, "no",
+         "the base file is written as commands in this version: only \"no\" fits"),
+    ONLY("aof-timestamp-enabled", KIND_BOOL, 0, aof_timestamp_enabled, "no",
+         "timestamps are not written to the append-only file in this version: only \"no\" fits"),
     BOOL("no-appendfsync-on-rewrite", no_appendfsync_on_rewrite, "no", 0),
     ENUM("appendfsync", appendfsync, fsync_words, "everysec", 0),
     UINT("auto-aof-rewrite-percentage", NULL, auto_aof_rewrite_percentage, 0, INT_MAX, "100"),
@@ -98,16 +110,19 @@ const directive_t redis_directives[] = {
     {"save", NULL, KIND_STRING, DIRECTIVE_EMPTY_ONLY, AT(save), 0, 0, "", NULL,
      "snapshots are not written in this version (the append-only file keeps the data): only \"\" fits"},
     STRING("requirepass", requirepass, "", DIRECTIVE_SECRET),
-    STRING("bind", bind, "127.0.0.1 -::1", DIRECTIVE_FIXED),
+    ONLY("bind", KIND_STRING, DIRECTIVE_FIXED, bind, "127.0.0.1 -::1",
+         "the address goes for all protocols: use --bind, or bind in the section [trivet]"),
     {"port", NULL, KIND_INT, DIRECTIVE_FIXED, AT(port), 0, 65535, "6379", NULL, NULL},
     {"databases", NULL, KIND_INT, DIRECTIVE_FIXED, AT(databases), 1, 1 << 16, "16", NULL, NULL},
-    STRING("logfile", logfile, "", DIRECTIVE_FIXED),
-    STRING("loglevel", loglevel, "notice", 0),
+    {"logfile", NULL, KIND_STRING, DIRECTIVE_FIXED | DIRECTIVE_EMPTY_ONLY, AT(logfile), 0, 0, "", NULL,
+     "the log goes to standard error: only \"\" fits"},
+    ENUM("loglevel", loglevel, loglevel_words, "notice", 0),
     BOOL("protected-mode", protected_mode, "yes", 0),
     {"busy-reply-threshold", "lua-time-limit", KIND_INT, 0, AT(busy_reply_threshold_ms), 0, INT64_MAX, "5000", NULL, NULL},
     INT("slowlog-log-slower-than", slowlog_log_slower_than, -1, INT64_MAX, "10000"),
     INT("slowlog-max-len", slowlog_max_len, 0, INT64_MAX, "128"),
-    INT("latency-monitor-threshold", latency_monitor_threshold, 0, INT64_MAX, "0"),
+    ONLY("latency-monitor-threshold", KIND_INT, 0, latency_monitor_threshold, "0",
+         "latency is not monitored in this version: only 0 fits"),
     {"notify-keyspace-events", NULL, KIND_EVENTS, 0, AT(notify_events), 0, 0, "", NULL, NULL},
     ENUM("enable-debug-command", enable_debug_command, guard_words, "no", DIRECTIVE_FIXED),
     ENUM("enable-protected-configs", enable_protected_configs, guard_words, "no", DIRECTIVE_FIXED),
@@ -194,6 +209,8 @@ int directive_set(redis_config_t *config, const directive_t *d, const char *valu
 {
     void *field = (char *)config + d->offset;
     bool ok = true;
+    if (d->flags & DIRECTIVE_INITIAL_ONLY && strcasecmp(value, d->initial) != 0)
+        return refuse(why, why_bytes, d->why);
     switch (d->kind) {
     case KIND_BOOL:
         if (strcasecmp(value, "yes") != 0 && strcasecmp(value, "no") != 0)
@@ -268,5 +285,8 @@ int redis_configure(redis_config_t *config, const char *name, const char *value,
         snprintf(err, err_bytes, "unknown directive '%s'", name);
         return ERR_NOT_FOUND;
     }
-    return directive_set(config, d, value, err, err_bytes);
+    char why[256];
+    int rc = directive_set(config, d, value, why, sizeof(why));
+    if (rc != 0) snprintf(err, err_bytes, "%s '%s': %s", name, value, why);
+    return rc;
 }

@@ -17,6 +17,7 @@ typedef enum {
     EVICT_VOLATILE_RANDOM,
     EVICT_VOLATILE_TTL,
 } redis_evict_t;
+typedef enum { LOG_DEBUG, LOG_VERBOSE, LOG_NOTICE, LOG_WARNING } redis_loglevel_t;
 typedef enum { DEBUG_NO, DEBUG_YES, DEBUG_LOCAL } redis_guard_t;
 
 typedef struct redis_config {
@@ -42,7 +43,8 @@ typedef struct redis_config {
     uint64_t auto_aof_rewrite_percentage, auto_aof_rewrite_min_size;
     char *appendfilename, *appenddirname, *dir, *save;
     /* the rest */
-    char *requirepass, *bind, *logfile, *loglevel;
+    char *requirepass, *bind, *logfile;
+    redis_loglevel_t loglevel;
     int64_t port, databases, slowlog_log_slower_than, slowlog_max_len, busy_reply_threshold_ms, latency_monitor_threshold;
     uint32_t notify_events; /* NOTIFY_ bits */
     redis_guard_t enable_debug_command, enable_protected_configs;

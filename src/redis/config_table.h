@@ -20,6 +20,7 @@ enum {
     DIRECTIVE_SECRET = 2,     /* not shown in the slow log */
     DIRECTIVE_PROTECTED = 4,  /* CONFIG SET needs enable-protected-configs */
     DIRECTIVE_EMPTY_ONLY = 8, /* any other value asks for something this version does not do */
+    DIRECTIVE_INITIAL_ONLY = 16, /* the same, of a directive whose default is not empty */
 };
 
 typedef struct directive_word {
@@ -35,7 +36,7 @@ typedef struct directive {
     int64_t min, max;
     const char *initial;
     const directive_word_t *words; /* KIND_ENUM, ends with a NULL name */
-    const char *why;               /* DIRECTIVE_EMPTY_ONLY: the reason */
+    const char *why;               /* DIRECTIVE_EMPTY_ONLY, _INITIAL_ONLY: the reason */
 } directive_t;
 
 extern const directive_t redis_directives[];

@@ -5,8 +5,12 @@
 #include "redis/state.h"
 #include "redis_commands.h"
 
+#include "base/slog.h"
+
 #include <ctype.h>
 #include <stdio.h>
+
+#define ATTACK_LOG_EVERY_MS 60000
 
 /* ---- finding
  * ----------------------------------------------------------------------------------------------------------
@@ -61,8 +65,9 @@ saved_command_t *command__save(const redis_command_t *command, int argc, const b
 static void refuse(redis_client_t *c, const redis_command_t *command, const char *text)
 {
     if (command) c->redis->command_stats[command->id].rejected++;
-    if (command && command->handler == redis_cmd_exec && c->flags & CLIENT_MULTI) {
-        reply_errorf(c, "EXECABORT Transaction discarded because of: %s", text);
+    if (command && command->handler == redis_cmd_exec) {
+        const char *reason = strncmp(text, "ERR ", 4) == 0 ? text + 4 : text;
+        reply_errorf(c, "EXECABORT Transaction discarded because of: %s", reason);
         multi__discard(c);
         multi__unwatch(c);
         return;
@@ -71,8 +76,29 @@ static void refuse(redis_client_t *c, const redis_command_t *command, const char
     reply_error(c, text);
 }
 
+/* A browser that a hostile page made talk to us: its body could hold commands. */
+static bool looks_like_http(bytes_t name)
+{
+    return bytes_eq_nocase(BYTES_LIT("post"), name) || bytes_eq_nocase(BYTES_LIT("host:"), name);
+}
+
+static void drop_http(redis_client_t *c)
+{
+    redis_t *redis = c->redis;
+    if (redis->now_ms - redis->attack_logged_ms > ATTACK_LOG_EVERY_MS) {
+        redis->attack_logged_ms = redis->now_ms;
+        slog(SLOG_WARN, "redis", "POST or Host: instead of a command: connection closed", "peer=%s",
+             net_conn_peer(c->conn));
+    }
+    client__close(c);
+}
+
 static void refuse_unknown(redis_client_t *c, int argc, const bytes_t *argv)
 {
+    if (looks_like_http(argv[0]) && c->conn) {
+        drop_http(c);
+        return;
+    }
     char args[160], text[384];
     size_t len = 0;
     args[0] = '\0';
@@ -217,6 +243,13 @@ static void propagate_default(redis_call_t *call)
         aof__feed(call->db, call->argc, call->argv);
 }
 
+/* Who is behind a command: for a script's, its caller. */
+static redis_client_t *commander(const redis_call_t *call)
+{
+    while (UNLIKELY(call->client->conn == NULL) && call->outer) call = call->outer;
+    return call->client;
+}
+
 void exec__run(redis_client_t *c, const redis_command_t *command, int argc, const bytes_t *argv, bytes_t raw,
                const uint8_t *hashed_key, uint64_t key_hash, uint32_t flags)
 {
@@ -231,26 +264,32 @@ void exec__run(redis_client_t *c, const redis_command_t *command, int argc, cons
         .argc = argc,
         .flags = flags,
         .now_ms = redis->now_ms,
+        .outer = redis->current,
         .raw = raw,
         .hashed_key = hashed_key,
         .key_hash = key_hash,
     };
-    redis_call_t *outer = redis->current;
     redis->current = &call;
     c->failed = false;
     command->handler(&call);
-    redis->current = outer;
+    redis->current = call.outer;
     command_stats_t *stats = &redis->command_stats[command->id];
-    if (LIKELY(!(c->flags & CLIENT_BLOCKED)) || !blocking__waits(c))
-        stats->calls++; /* a wait counts at its end */
+    bool ended = LIKELY(!(c->flags & CLIENT_BLOCKED)) || !blocking__waits(c);
+    if (LIKELY(ended)) { /* a wait counts at its end */
+        stats->calls++;
+        commander(&call)->commands++;
+    }
+    if (UNLIKELY(!list_empty(&redis->monitors)) && !(flags & CALL_RETRY) &&
+        !(command->flags & (CMD_SKIP_MONITOR | CMD_ADMIN)))
+        monitor__tell(&call);
     redis->stats.commands++;
-    c->commands++;
     if (UNLIKELY(c->failed)) stats->failed++;
     if (call.dirty) {
         redis->dirty += call.dirty;
         if (!call.propagation_set) propagate_default(&call);
     }
     if (redis->exec_depth) return;
+    if (UNLIKELY(c->pushed_to_self.len) && redis->current == NULL) pubsub__give_own(c);
     if (UNLIKELY(aof__has_gathered(redis))) aof__commit(redis, true);
     if (UNLIKELY(!list_empty(&redis->ready_keys))) blocking__serve(redis);
 }
@@ -362,6 +401,17 @@ static void run_extra(redis_call_t *call)
 {
     const extra_t *e = CONTAINER_OF(call->command, extra_t, command);
     e->row.handler(call, e->row.user);
+}
+
+void exec__free_extra(redis_t *redis)
+{
+    size_t cursor = 0;
+    for (map_entry_t *m; (m = map_next(&redis->extra_commands, &cursor)) != NULL;) {
+        extra_t *e = CONTAINER_OF((redis_command_t *)m->value, extra_t, command);
+        mem_free((void *)e->command.name);
+        mem_free(e);
+    }
+    map_deinit(&redis->extra_commands);
 }
 
 const char *exec__extra_problem(const saved_command_t *s)

@@ -2,6 +2,7 @@
 #include "redis/getkeys.h"
 
 #include "base/num.h"
+#include "redis_commands.h"
 
 void key_positions_deinit(key_positions_t *keys)
 {
@@ -48,6 +49,19 @@ static bool add_range(const redis_key_spec_t *s, int begin, int argc, key_positi
     return true;
 }
 
+/* SET reads what was there only with GET, BITFIELD writes only with SET or INCRBY. */
+static uint32_t judged_flags(const redis_command_t *command, uint32_t flags, int argc, const bytes_t *argv)
+{
+    bool reads = false, writes = false;
+    for (int i = 2; i < argc; i++) {
+        reads |= i > 2 && bytes_eq_nocase(argv[i], BYTES_LIT("GET"));
+        writes |= bytes_eq_nocase(argv[i], BYTES_LIT("SET")) || bytes_eq_nocase(argv[i], BYTES_LIT("INCRBY"));
+    }
+    if (command->handler == redis_cmd_set) return reads ? KEY_RW | KEY_ACCESS | KEY_UPDATE : KEY_OW | KEY_UPDATE;
+    if (command->handler != redis_cmd_bitfield) return flags;
+    return writes ? KEY_RW | KEY_ACCESS | KEY_UPDATE : KEY_RO | KEY_ACCESS;
+}
+
 bool command_get_keys(const redis_command_t *command, int argc, const bytes_t *argv, key_positions_t *keys)
 {
     for (unsigned k = 0; k < command->key_spec_count; k++) {
@@ -57,6 +71,8 @@ bool command_get_keys(const redis_command_t *command, int argc, const bytes_t *a
         if (begin == 0) continue;
         bool ok = s->keynum ? add_counted(s, begin, argc, argv, keys) : add_range(s, begin, argc, keys);
         if (!ok) return false;
+        if (s->flags & KEY_VARIABLE_FLAGS)
+            for (size_t i = 0; i < keys->count; i++) keys->at[i].flags = judged_flags(command, s->flags, argc, argv);
     }
     if (command->key_spec_count == 0 && command->first_key > 0) {
         int last = command->last_key >= 0 ? command->last_key : argc + command->last_key;

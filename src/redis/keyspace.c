@@ -268,11 +268,19 @@ typedef struct string_shape {
     bool word; /* integer or a block of its own */
 } string_shape_t;
 
+static inline string_shape_t text_shape_of(bytes_t value)
+{
+    return (string_shape_t){.encoding = value.len <= 44 ? ENC_EMBSTR : ENC_RAW,
+                            .word = value.len > STRING_EMBED_MAX};
+}
+
 static inline string_shape_t shape_of(bytes_t value)
 {
-    string_shape_t s = {.encoding = value.len <= 44 ? ENC_EMBSTR : ENC_RAW};
-    if (value.len <= 20 && num_parse_i64(value, &s.integer)) s.encoding = ENC_INT;
-    s.word = s.encoding == ENC_INT || value.len > STRING_EMBED_MAX;
+    string_shape_t s = text_shape_of(value);
+    if (value.len <= 20 && num_parse_i64(value, &s.integer)) {
+        s.encoding = ENC_INT;
+        s.word = true;
+    }
     return s;
 }
 
@@ -337,11 +345,10 @@ static redis_entry_t *replace_string(redis_db_t *db, table_pos_t pos, uint64_t h
     return e;
 }
 
-redis_entry_t *key_set_string(redis_call_t *call, bytes_t key, bytes_t value, bool keep_ttl)
+static redis_entry_t *set_string(redis_call_t *call, bytes_t key, bytes_t value, string_shape_t s, bool keep_ttl)
 {
     redis_db_t *db = call->db;
     uint64_t hash = hash_key(call, key);
-    string_shape_t s = shape_of(value);
     table_pos_t pos;
     redis_entry_t *e = find_live(call, key, hash, &pos);
     if (e == NULL) {
@@ -354,6 +361,16 @@ redis_entry_t *key_set_string(redis_call_t *call, bytes_t key, bytes_t value, bo
     e = replace_string(db, pos, hash, s, value);
     touch(call, e);
     return e;
+}
+
+redis_entry_t *key_set_string(redis_call_t *call, bytes_t key, bytes_t value, bool keep_ttl)
+{
+    return set_string(call, key, value, shape_of(value), keep_ttl);
+}
+
+redis_entry_t *key_set_text(redis_call_t *call, bytes_t key, bytes_t value)
+{
+    return set_string(call, key, value, text_shape_of(value), true);
 }
 
 /* ---- APPEND, SETRANGE, INCR: a string changed where it is

@@ -37,6 +37,8 @@ redis_entry_t *key_set_expire(redis_call_t *call, redis_entry_t *entry, int64_t 
 
 /* Strings. Replacing keeps or drops the expiry as asked. The bytes are copied; integers are recognised. */
 redis_entry_t *key_set_string(redis_call_t *call, bytes_t key, bytes_t value, bool keep_ttl);
+/* The same, keeping the expiry, but digits stay text (INCRBYFLOAT's result is never encoded as an integer). */
+redis_entry_t *key_set_text(redis_call_t *call, bytes_t key, bytes_t value);
 redis_entry_t *key_set_integer(redis_call_t *call, bytes_t key, int64_t v); /* keeps the expiry */
 /* Makes the string `len` bytes long (new ones are zero), its encoding raw, and returns its bytes to be
  * written to. The entry may move. `entry` comes from key_write. */
@@ -71,7 +73,7 @@ void key_event(redis_call_t *call, bytes_t key, uint32_t event_class, const char
 /* ---- blocking on keys
  * ---------------------------------------------------------------------------------------- */
 
-typedef enum { BLOCK_NULL_ARRAY, BLOCK_NULL } redis_block_timeout_t;
+typedef enum { BLOCK_NULL_ARRAY, BLOCK_NULL, BLOCK_ZERO } redis_block_timeout_t;
 /* Blocks the client until one of the keys is added with type `type`; then the handler runs again with the
  * same argv (in an order that serves first who came first) and may block again, which keeps its place and its
  * deadline. `timeout_ms` 0 = for ever; a timeout replies as told. False when the client may not block (MULTI,
@@ -89,8 +91,9 @@ typedef struct scan_options {
     bytes_t type;   /* SCAN only */
     bool no_values; /* HSCAN NOVALUES, ZSCAN NOSCORES */
 } scan_options_t;
-/* Reads `cursor [MATCH p] [COUNT n] ...` from argv[cursor_index] on; false after replying the error. */
-bool scan_parse(redis_call_t *call, int cursor_index, scan_options_t *ret_options) MUST_CHECK;
+/* Reads the cursor at argv[i], then `[MATCH p] [COUNT n] ...` from argv[i] on; false after replying the error. */
+bool scan_parse_cursor(redis_call_t *call, int i, scan_options_t *ret_options) MUST_CHECK;
+bool scan_parse_options(redis_call_t *call, int i, scan_options_t *options) MUST_CHECK;
 static inline bool scan_matches(const scan_options_t *o, bytes_t name);
 
 /* Redis's glob: * ? [a-z] [^x] \x */

@@ -150,6 +150,30 @@ bool parse_double(bytes_t text, double *ret)
     return true;
 }
 
+bool parse_long_double(bytes_t text, long double *ret)
+{
+    char copy[LONG_DOUBLE_CHARS_MAX], *end;
+    if (text.len == 0 || text.len >= sizeof(copy) || isspace(text.ptr[0])) return false;
+    memcpy(copy, text.ptr, text.len);
+    copy[text.len] = '\0';
+    errno = 0;
+    long double v = strtold(copy, &end);
+    bool overflow = errno == ERANGE && (isinf(v) || v == 0);
+    if (end != copy + text.len || overflow || isnan(v)) return false;
+    *ret = v;
+    return true;
+}
+
+size_t format_long_double(char out[LONG_DOUBLE_CHARS_MAX], long double v)
+{
+    size_t len = (size_t)snprintf(out, LONG_DOUBLE_CHARS_MAX, "%.17Lf", v);
+    while (out[len - 1] == '0') len--;
+    if (out[len - 1] == '.') len--;
+    if (len != 2 || memcmp(out, "-0", 2) != 0) return len;
+    out[0] = '0';
+    return 1;
+}
+
 bool arg_i64(redis_call_t *call, int i, int64_t *ret)
 {
     if (num_parse_i64(call->argv[i], ret)) return true;

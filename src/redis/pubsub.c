@@ -102,7 +102,7 @@ void pubsub__forget(redis_client_t *c)
  */
 
 /* A subscriber that does not read is closed rather than remembered without limit. */
-static bool may_receive(redis_client_t *c)
+bool pubsub__may_receive(redis_client_t *c)
 {
     if (c->flags & CLIENT_CLOSING) return false;
     if (c->conn == NULL || net_conn_out_bytes(c->conn) < PUBSUB_OUT_BYTES_MAX) return true;
@@ -128,18 +128,52 @@ static void fall_silent(redis_client_t *c, uint32_t silence)
     c->flags |= silence;
 }
 
+static void push(redis_client_t *c, const char *kind, const bytes_t *pattern, bytes_t name, bytes_t message)
+{
+    reply_push(c, pattern ? 4 : 3);
+    reply_bulk_str(c, kind);
+    if (pattern) reply_bulk(c, *pattern);
+    reply_bulk(c, name);
+    reply_bulk(c, message);
+}
+
+/* Whether the client's own command publishes, which has yet to reply. */
+static bool is_publisher(const redis_client_t *c)
+{
+    for (const redis_call_t *call = c->redis->current; call; call = call->outer)
+        if (call->client == c) return true;
+    return false;
+}
+
+static void keep_own(redis_client_t *c, const char *kind, const bytes_t *pattern, bytes_t name, bytes_t message)
+{
+    redis_client_t *writer = client__new_internal(c->redis, &c->pushed_to_self);
+    writer->resp = c->resp;
+    push(writer, kind, pattern, name, message);
+    client__flush(writer);
+    client__free(writer);
+}
+
+void pubsub__give_own(redis_client_t *c)
+{
+    uint32_t silence = speak_up(c);
+    reply_raw(c, c->pushed_to_self.ptr, c->pushed_to_self.len);
+    fall_silent(c, silence);
+    buf_deinit(&c->pushed_to_self);
+}
+
 static size_t deliver(const channel_t *ch, const char *kind, const bytes_t *pattern, bytes_t name,
                       bytes_t message)
 {
     for (size_t i = 0; i < ch->count; i++) {
         redis_client_t *c = ch->clients[i];
-        if (!may_receive(c)) continue;
+        if (!pubsub__may_receive(c)) continue;
+        if (is_publisher(c)) {
+            keep_own(c, kind, pattern, name, message);
+            continue;
+        }
         uint32_t silence = speak_up(c);
-        reply_push(c, pattern ? 4 : 3);
-        reply_bulk_str(c, kind);
-        if (pattern) reply_bulk(c, *pattern);
-        reply_bulk(c, name);
-        reply_bulk(c, message);
+        push(c, kind, pattern, name, message);
         fall_silent(c, silence);
     }
     return ch->count;

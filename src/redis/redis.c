@@ -10,8 +10,10 @@
 
 #include <stdio.h>
 
-#define CRON_MS            100
-#define EXPIRE_BUDGET_US   25000 /* a quarter of the time between two turns of the cron */
+#define HZ_MAX             500
+#define CLIENTS_PER_TURN   200   /* dynamic-hz: more clients than this make more turns */
+#define SAMPLE_MS          100
+#define EXPIRE_TIME_SHARE  4     /* a quarter of the time between two turns of the cron */
 #define TABLE_MOVE_BUCKETS 4000
 
 /* xoroshiro128+: fast, and seeded through the one door. */
@@ -28,14 +30,29 @@ uint64_t redis_random(redis_t *redis)
  * ---------------------------------------------------------------------------------------------------------------
  */
 
-static void sample_ops(redis_t *redis)
+static void sample_rates(redis_t *redis)
 {
     int64_t passed = redis->now_ms - redis->ops_last_ms;
-    uint64_t done = redis->stats.commands - redis->ops_last_count;
-    if (passed <= 0) return;
-    redis->ops_samples[redis->cron_turns % ARRAY_LEN(redis->ops_samples)] = done * 1000 / (uint64_t)passed;
+    if (passed < SAMPLE_MS) return;
+    net_stats_t net = net_service_stats(redis->net, client__service());
+    size_t at = redis->sample_count++ % ARRAY_LEN(redis->ops_samples);
+    redis->ops_samples[at] = (redis->stats.commands - redis->ops_last_count) * 1000 / (uint64_t)passed;
+    redis->in_samples[at] = (net.in_bytes - redis->in_last_bytes) * 1000 / (uint64_t)passed;
+    redis->out_samples[at] = (net.out_bytes - redis->out_last_bytes) * 1000 / (uint64_t)passed;
     redis->ops_last_ms = redis->now_ms;
     redis->ops_last_count = redis->stats.commands;
+    redis->in_last_bytes = net.in_bytes;
+    redis->out_last_bytes = net.out_bytes;
+}
+
+/* hz turns a second; with dynamic-hz twice as many, and so on, while there are many clients for each. */
+static uint32_t cron_ms(redis_t *redis)
+{
+    uint32_t hz = (uint32_t)MAX(MIN(redis->config->hz, HZ_MAX), 1);
+    while (redis->config->dynamic_hz && redis->client_count / hz > CLIENTS_PER_TURN && hz < HZ_MAX)
+        hz = MIN(hz * 2, (uint32_t)HZ_MAX);
+    redis->hz = hz;
+    return 1000 / hz;
 }
 
 static void move_tables(redis_t *redis)
@@ -69,23 +86,37 @@ static void close_idle(redis_t *redis)
         client__close(c);
 }
 
+static void each_second(redis_t *redis)
+{
+    if (redis->now_ms - redis->second_ms < 1000 && redis->now_ms >= redis->second_ms) return;
+    redis->second_ms = redis->now_ms;
+    close_idle(redis);
+    redis->memory_used = mem_used();
+    redis->memory_peak = MAX(redis->memory_peak, redis->memory_used);
+}
+
 static void on_cron(io_timer_t *timer)
 {
     redis_t *redis = CONTAINER_OF(timer, redis_t, cron);
     redis->now_ms = io_wall_ms(redis->loop);
     redis->lru_clock = (uint32_t)(redis->now_ms / 1000);
-    redis->cron_turns++;
-    sample_ops(redis);
-    if (redis->active_expire && redis->pause_until_ms == 0 && !redis->script_busy) expire__cycle(redis, EXPIRE_BUDGET_US);
+    uint32_t ms = cron_ms(redis);
+    if (timer->repeat_ms != ms) io_timer_start(timer, ms, ms);
+    sample_rates(redis);
+    if (redis->active_expire && redis->pause_until_ms == 0 && !redis->script_busy)
+        expire__cycle(redis, (uint64_t)ms * 1000 / EXPIRE_TIME_SHARE);
     move_tables(redis);
     if (redis->pause_until_ms && redis->now_ms >= redis->pause_until_ms) end_pause(redis);
-    if (redis->cron_turns % 10 == 0) {
-        close_idle(redis);
-        redis->memory_used = mem_used();
-        redis->memory_peak = MAX(redis->memory_peak, redis->memory_used);
-    }
+    each_second(redis);
     aof__cron(redis);
     exec__after_event(redis);
+}
+
+/* Goes for the whole server: there is one log. */
+void redis__update_loglevel(redis_t *redis)
+{
+    static const slog_level_t levels[] = {SLOG_DEBUG, SLOG_DEBUG, SLOG_INFO, SLOG_WARN};
+    slog_set_level(levels[redis->config->loglevel]);
 }
 
 /* ---- life
@@ -119,8 +150,10 @@ redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, redis_conf
     redis->command_stats = mem_zalloc(sizeof(command_stats_t) * redis_command_id_count);
     list_init(&redis->clients);
     list_init(&redis->writing);
+    list_init(&redis->monitors);
     list_init(&redis->ready_keys);
     redis->active_expire = true;
+    if (config->loglevel != LOG_NOTICE) redis__update_loglevel(redis); /* else the server's own --log-level */
     redis->now_ms = redis->started_ms = redis->ops_last_ms = io_wall_ms(loop);
     redis->lru_clock = (uint32_t)(redis->now_ms / 1000);
     redis->last_save_s = redis->now_ms / 1000;
@@ -129,6 +162,7 @@ redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, redis_conf
     make_run_id(redis);
     redis->aof = aof__new(redis);
     io_timer_init(loop, &redis->cron, on_cron);
+    redis->memory_startup = mem_used();
     return redis;
 }
 
@@ -144,7 +178,10 @@ int redis_listen(redis_t *redis, const char *host, uint16_t port, uint16_t *ret_
     if (err != 0) return err;
     redis->port = net_listener_port(redis->listener);
     redis->config->port = redis->port;
-    io_timer_start(&redis->cron, CRON_MS, CRON_MS);
+    mem_free(redis->config->bind);
+    redis->config->bind = mem_strdup(host);
+    uint32_t ms = cron_ms(redis);
+    io_timer_start(&redis->cron, ms, ms);
     *ret_port = (uint16_t)redis->port;
     return 0;
 }
@@ -178,7 +215,7 @@ void redis_free(redis_t *redis)
     slowlog__free(redis->slowlog);
     stats__reset(redis);
     map_deinit(&redis->error_stats);
-    map_deinit(&redis->extra_commands);
+    exec__free_extra(redis);
     map_deinit(&redis->channels);
     map_deinit(&redis->patterns);
     map_deinit(&redis->shard_channels);

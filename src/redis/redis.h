@@ -90,7 +90,7 @@ void redis_on_client_gone(redis_t *redis, void (*gone)(void *user, uint64_t clie
 void redis_propagate(redis_call_t *call, int argc, const bytes_t *argv);
 /* SET key value NX PXAT; false when the key exists. Travels with the command. */
 bool redis_set_once(redis_call_t *call, bytes_t key, bytes_t value, int64_t expire_at_ms);
-/* An entry of its own, outside any command. */
+/* An entry of its own, outside any command; the command must not depend on the selected database. */
 void redis_feed(redis_t *redis, int argc, const bytes_t *argv);
 /* All entries made so far are in the append-only file, and with appendfsync always on stable storage. True when
  * there is no such file. A hook of a rank above 10 that asks each turn misses nothing. */

@@ -274,6 +274,149 @@ static void test_truncated_tail_is_cut(void **state)
     machine_free(&m);
 }
 
+/* A full disk: the write that met it is in memory only, further ones are refused, and all goes on once there is room. */
+static void test_a_full_disk_refuses_writes_until_there_is_room(void **state)
+{
+    machine_t m = machine_new(4, "everysec");
+    uint16_t port;
+    assert_int_equal(redis_listen(m.redis, "10.0.0.1", 6379, &port), 0);
+    expect(&m, "SET before 1", "+OK\r\n");
+    settle(&m, 10);
+    sim_disk_faults_t full = sim_disk_faults_default;
+    full.capacity_bytes = 1;
+    sim_node_set_disk_faults(m.node, &full);
+    expect(&m, "SET met 1", "+OK\r\n");
+    settle(&m, 10);
+    static const char refusal[] = "-MISCONF Errors writing to the AOF file: No space left on device\r\n";
+    expect(&m, "SET refused 1", refusal);
+    expect(&m, "DEL before", refusal);
+    expect(&m, "GET before", "$1\r\n1\r\n");
+    settle(&m, 2000);
+    expect(&m, "SET refused 1", refusal); /* the cron tried again, in vain */
+    char *info = run(&m, "INFO persistence");
+    assert_non_null(strstr(info, "aof_last_write_status:err"));
+    free(info);
+    sim_node_set_disk_faults(m.node, &sim_disk_faults_default);
+    settle(&m, 2000);
+    expect(&m, "SET after 1", "+OK\r\n");
+    settle(&m, 10);
+    sim_node_kill(m.node);
+    stop(&m);
+    sim_node_start(m.node);
+    start(&m, "everysec");
+    expect(&m, "EXISTS before met after", ":3\r\n");
+    expect(&m, "EXISTS refused", ":0\r\n");
+    machine_free(&m);
+}
+
+/* ---- write before reply: a client on another machine ----------------------------------------------------------- */
+
+typedef struct caller {
+    machine_t *m;
+    net_conn_t *conn;
+    int sent, answered;
+} caller_t;
+
+static int on_open(net_conn_t *conn, void *service)
+{
+    net_conn_set_user(conn, service);
+    return 0;
+}
+
+static void on_close(net_conn_t *conn) { ((caller_t *)net_conn_user(conn))->conn = NULL; }
+
+static ssize_t on_replies(net_conn_t *conn, uint8_t *data, size_t len)
+{
+    caller_t *c = net_conn_user(conn);
+    for (size_t i = 0; i < len; i++) c->answered += data[i] == '\n';
+    return (ssize_t)len;
+}
+
+static const net_service_t caller_service = {
+    .name = "caller", .on_open = on_open, .on_data = on_replies, .on_close = on_close,
+    .limits = {.in_bytes_max = MIB(1), .out_bytes_high = MIB(1)}};
+
+/* Ends the server's process, not its machine, at some time in the middle of pipelines: each write whose reply came must
+ * be in the file, although nothing was synced. */
+static void test_everysec_writes_before_it_replies(void **state)
+{
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        machine_t m = machine_new(seed, "everysec");
+        sim_node_t *other = sim_node_new(m.sim, "127.0.0.1");
+        net_t *net = net_new(sim_node_loop(other));
+        caller_t c = {.m = &m};
+        uint16_t port;
+        assert_int_equal(redis_listen(m.redis, "10.0.0.1", 6379, &port), 0);
+        assert_int_equal(net_connect(net, "10.0.0.1", port, &caller_service, &c, &c.conn), 0);
+        int kill_at = (int)sim_random(m.sim, 150) + 1;
+        while (c.answered < kill_at) {
+            while (c.conn && c.sent - c.answered < 20) {
+                char line[64];
+                int n = snprintf(line, sizeof(line), "RPUSH list %d\r\n", c.sent++);
+                net_write(c.conn, line, (size_t)n);
+            }
+            io_loop_wake(sim_node_loop(other));
+            assert_true(sim_step(m.sim));
+        }
+        sim_node_kill(m.node);
+        stop(&m);
+        sim_node_start(m.node);
+        start(&m, "everysec");
+        char *length = run(&m, "LLEN list");
+        assert_in_range(atoi(length + 1), c.answered, c.sent);
+        free(length);
+        net_free(net);
+        machine_free(&m);
+    }
+}
+
+static void test_a_new_file_begins_with_a_base(void **state)
+{
+    static const char expected[] = "file appendonly.aof.1.base.aof seq 1 type b\n"
+                                   "file appendonly.aof.1.incr.aof seq 1 type i\n";
+    machine_t m = machine_new(5, "everysec");
+    uint8_t *text;
+    size_t bytes;
+    assert_int_equal(io_read_whole(sim_node_loop(m.node), "/data/redis/appendonlydir/appendonly.aof.manifest", KIB(4),
+                                   &text, &bytes), 0);
+    assert_string_equal((const char *)text, expected);
+    mem_free(text);
+    machine_free(&m);
+}
+
+/* Rewrites on a disk that fails now and then, and a crash at any operation: the file on disk always makes the data that
+ * was durable. */
+static void test_failed_rewrites_lose_nothing(void **state)
+{
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        machine_t m = machine_new(seed, "everysec");
+        for (int i = 0; i < 200; i++) free(run(&m, "SET s:%d %d", i, i));
+        settle(&m, 5);
+        sim_disk_faults_t faults = sim_disk_faults_default;
+        faults.write_error_ppm = SIM_PPM / 4;
+        for (int round = 0; round < 4; round++) {
+            just(&m, "BGREWRITEAOF");
+            settle(&m, 1);
+            sim_node_set_disk_faults(m.node, &faults);
+            settle(&m, 20);
+            sim_node_set_disk_faults(m.node, &sim_disk_faults_default);
+            settle(&m, 50);
+            free(run(&m, "INCRBY s:%d 1000", round));
+            settle(&m, 5);
+        }
+        char *before = contents(&m);
+        sim_node_kill(m.node);
+        stop(&m);
+        sim_node_start(m.node);
+        start(&m, "everysec");
+        char *after = contents(&m);
+        assert_string_equal(before, after);
+        free(before);
+        free(after);
+        machine_free(&m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,6 +425,10 @@ int main(void)
         cmocka_unit_test(test_synced_writes_survive_power_loss),
         cmocka_unit_test(test_rewrite_is_exact_while_commands_go_on),
         cmocka_unit_test(test_truncated_tail_is_cut),
+        cmocka_unit_test(test_a_full_disk_refuses_writes_until_there_is_room),
+        cmocka_unit_test(test_everysec_writes_before_it_replies),
+        cmocka_unit_test(test_a_new_file_begins_with_a_base),
+        cmocka_unit_test(test_failed_rewrites_lose_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

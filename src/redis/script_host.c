@@ -26,7 +26,7 @@ struct scripts {
     redis_t *redis;
     script_engine_t *engine;
     redis_client_t *client; /* in whose name the commands run */
-    bool running;
+    bool running, function; /* function: not a script, but FCALL */
     /* of the run under way */
     uint32_t call_flags;
     bool read_only, allow_oom, out_of_memory;
@@ -55,7 +55,7 @@ static const char *refusal(scripts_t *s, const redis_command_t *command, int arg
     redis_t *redis = s->redis;
     if (command == NULL) return "ERR Unknown command called from script";
     if (!command__arity_fits(command, argc)) return "ERR Wrong number of args calling command from script";
-    if (command->flags & CMD_NOSCRIPT) return "ERR This Redis command is not allowed from script";
+    if (command->flags & CMD_NOSCRIPT && !redis->scripts_unchecked) return "ERR This Redis command is not allowed from script";
     if (s->read_only && command->flags & (CMD_WRITE | CMD_MAY_REPLICATE))
         return "ERR Write commands are not allowed from read-only scripts.";
     if (s->wrote || s->call_flags & CALL_LOADING) return NULL;
@@ -181,6 +181,8 @@ scripts_info_t scripts__info(const redis_t *redis)
         .vm_bytes = script_memory_bytes(s->engine),
         .cache_bytes = script_cache_bytes(s->engine),
         .evicted = script_evicted(s->engine),
+        .libraries = script_library_count(s->engine),
+        .functions = script_function_count(s->engine),
     };
 }
 
@@ -189,26 +191,27 @@ scripts_info_t scripts__info(const redis_t *redis)
  */
 
 /* What a script that declares its flags is refused before it begins. */
-static const char *declared_refusal(redis_call_t *call, const script_t *script, bool read_only, bool out_of_memory)
+static const char *declared_refusal(redis_call_t *call, const script_job_t *job, bool out_of_memory)
 {
-    if (!(script->flags & SCRIPT_HAS_SHEBANG) || script->flags & SCRIPT_NO_WRITES) return NULL;
+    if (!(job->flags & SCRIPT_HAS_SHEBANG) || job->flags & SCRIPT_NO_WRITES) return NULL;
     if (aof__failure(call->redis))
         return "MISCONF The append-only file cannot be written. Writable scripts are blocked. Use 'no-writes' flag "
                "for read only scripts.";
-    if (read_only) return "ERR Can not execute a script with write flag using *_ro command.";
-    if (out_of_memory && !(script->flags & SCRIPT_ALLOW_OOM))
+    if (job->read_only) return "ERR Can not execute a script with write flag using *_ro command.";
+    if (out_of_memory && !(job->flags & SCRIPT_ALLOW_OOM))
         return "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'";
     return NULL;
 }
 
-static void begin(scripts_t *s, redis_call_t *call, const script_t *script, bool read_only, bool out_of_memory)
+static void begin(scripts_t *s, redis_call_t *call, const script_job_t *job, bool out_of_memory)
 {
     redis_t *redis = s->redis;
     ASSERT(!s->running);
     s->running = true;
+    s->function = job->function != NULL;
     s->call_flags = CALL_IN_EXEC | (call->flags & CALL_LOADING);
-    s->read_only = read_only || script->flags & SCRIPT_NO_WRITES;
-    s->allow_oom = script->flags & SCRIPT_ALLOW_OOM;
+    s->read_only = job->read_only || job->flags & SCRIPT_NO_WRITES;
+    s->allow_oom = job->flags & SCRIPT_ALLOW_OOM;
     s->out_of_memory = out_of_memory;
     s->wrote = s->killed = false;
     s->may_pause = !(call->flags & (CALL_IN_EXEC | CALL_LOADING)) && call->client->conn;
@@ -216,6 +219,7 @@ static void begin(scripts_t *s, redis_call_t *call, const script_t *script, bool
     s->started_ns = s->turn_ns = io_hrtime_ns(redis->loop);
     s->last_error_len = 0;
     s->client->db = call->db;
+    s->client->id = call->client->id; /* who KAFKA.WAIT counts for */
     redis->exec_depth++;
 }
 
@@ -246,23 +250,30 @@ static void pause_run(scripts_t *s, redis_call_t *call)
     io_timer_start(&s->timer, 0, 0);
 }
 
-void scripts__run(redis_call_t *call, const script_t *script, int keys_count, bool read_only)
+static script_result_t start(scripts_t *s, redis_call_t *call, const script_job_t *job)
+{
+    const bytes_t *keys = call->argv + 3, *args = keys + job->keys_count;
+    int args_count = call->argc - 3 - job->keys_count, resp = call->client->resp;
+    if (job->script)
+        return script_run(s->engine, job->script, keys, job->keys_count, args, args_count, resp, &s->result);
+    return script_run_function(s->engine, job->function, keys, job->keys_count, args, args_count, resp, &s->result);
+}
+
+void scripts__run(redis_call_t *call, const script_job_t *job)
 {
     redis_t *redis = call->redis;
     scripts_t *s = need(redis);
     redis_client_t *c = call->client;
     uint64_t limit = redis->config->maxmemory;
     bool out_of_memory = limit && redis->memory_used > limit && !(call->flags & CALL_LOADING);
-    const char *why = declared_refusal(call, script, read_only, out_of_memory);
+    const char *why = declared_refusal(call, job, out_of_memory);
     if (why) {
         reply_error(c, why);
         return;
     }
-    begin(s, call, script, read_only, out_of_memory);
-    const bytes_t *keys = call->argv + 3;
-    script_result_t result = script_run(s->engine, script, keys, keys_count, keys + keys_count,
-                                        call->argc - 3 - keys_count, c->resp, &s->result);
-    if (result == SCRIPT_PAUSED) {
+    begin(s, call, job, out_of_memory);
+    if (!list_empty(&redis->monitors)) monitor__tell(call); /* in front of what it runs */
+    if (start(s, call, job) == SCRIPT_PAUSED) {
         pause_run(s, call);
         return;
     }
@@ -316,10 +327,12 @@ static void on_turn(io_timer_t *timer)
 
 const char *scripts__busy_text(const redis_t *redis)
 {
-    return "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.";
+    return redis->scripts->function
+               ? "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE."
+               : "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.";
 }
 
-void scripts__kill(redis_call_t *call)
+void scripts__kill(redis_call_t *call, bool function)
 {
     scripts_t *s = call->redis->scripts;
     if (s == NULL || !s->running) {
@@ -328,10 +341,45 @@ void scripts__kill(redis_call_t *call)
         reply_error(call->client, "UNKILLABLE Sorry the script already executed write commands against the dataset. "
                                   "You can either wait the script termination or kill the server in a hard way "
                                   "using the SHUTDOWN NOSAVE command.");
+    } else if (s->function != function) {
+        reply_error(call->client, scripts__busy_text(call->redis));
     } else {
         s->killed = true;
         reply_ok(call->client);
     }
+}
+
+static void reply_running(redis_client_t *c, const scripts_t *s)
+{
+    reply_map(c, 3);
+    reply_bulk_str(c, "name");
+    reply_bulk(c, s->command->argv[1]);
+    reply_bulk_str(c, "command");
+    reply_array(c, (size_t)s->command->argc);
+    for (int i = 0; i < s->command->argc; i++) reply_bulk(c, s->command->argv[i]);
+    reply_bulk_str(c, "duration_ms");
+    reply_int(c, (int64_t)((io_hrtime_ns(s->redis->loop) - s->started_ns) / 1000000));
+}
+
+void scripts__reply_stats(redis_call_t *call)
+{
+    redis_client_t *c = call->client;
+    scripts_t *s = need(call->redis);
+    if (s->running && !s->function) {
+        reply_error(c, scripts__busy_text(call->redis));
+        return;
+    }
+    reply_map(c, 2);
+    reply_bulk_str(c, "running_script");
+    s->running ? reply_running(c, s) : reply_null(c);
+    reply_bulk_str(c, "engines");
+    reply_map(c, 1);
+    reply_bulk_str(c, "LUA");
+    reply_map(c, 2);
+    reply_bulk_str(c, "libraries_count");
+    reply_int(c, (int64_t)script_library_count(s->engine));
+    reply_bulk_str(c, "functions_count");
+    reply_int(c, (int64_t)script_function_count(s->engine));
 }
 
 uint32_t scripts__flags(redis_t *redis, const redis_command_t *command, int argc, const bytes_t *argv)
@@ -339,7 +387,10 @@ uint32_t scripts__flags(redis_t *redis, const redis_command_t *command, int argc
     bool by_source = command->handler == redis_cmd_eval || command->handler == redis_cmd_eval_ro;
     bool by_sha = command->handler == redis_cmd_evalsha || command->handler == redis_cmd_evalsha_ro;
     uint32_t flags = command->flags, declared = 0;
-    if (by_source) {
+    if (command->handler == redis_cmd_fcall || command->handler == redis_cmd_fcall_ro) {
+        const script_function_t *f = script_function_find(scripts__engine(redis), argv[1]);
+        if (f) declared = f->flags;
+    } else if (by_source) {
         declared = script_declared_flags(argv[1]);
     } else if (by_sha) {
         const script_t *script = script_find(scripts__engine(redis), argv[1]);

@@ -64,6 +64,8 @@ void slowlog__add(redis_t *redis, redis_client_t *c, int argc, const bytes_t *ar
 {
     slowlog_t *log = redis->slowlog;
     if (redis->config->slowlog_max_len == 0) return;
+    for (const redis_call_t *call = redis->current; call && !c->conn; call = call->outer)
+        c = call->client; /* a script's command is its caller's */
     slow_t *s = mem_zalloc(sizeof(*s));
     s->id = log->next_id++;
     s->usec = usec;

@@ -20,6 +20,7 @@
 #define REDIS_VERSION        "7.2.4" /* the level that INFO and HELLO report: clients switch features by it */
 #define BATCH_COMMANDS_MAX   64      /* requests of a pipeline that are parsed before the first runs */
 #define BATCH_WORDS_MAX      1024
+#define BIG_WORDS_KEPT_MAX   (1 << 14) /* a longer request's words are given back after it */
 #define OUT_RESERVE_BYTES    4096
 #define SEND_EARLY_BYTES     KIB(32)
 #define PUBSUB_OUT_BYTES_MAX MIB(32) /* client-output-buffer-limit pubsub, hard */
@@ -57,6 +58,7 @@ enum {
     CLIENT_IN_EXEC = 1 << 13,
     CLIENT_PAUSED = 1 << 14,      /* waits for the end of CLIENT PAUSE */
     CLIENT_CLOSE_AFTER = 1 << 15, /* CLIENT KILL of itself */
+    CLIENT_MONITOR = 1 << 16,
     /* Any of these takes a command off the fast way. */
     CLIENT_SLOW_WAY = CLIENT_NEED_AUTH | CLIENT_MULTI | CLIENT_PUBSUB | CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP |
                       CLIENT_REPLY_SKIP_NEXT,
@@ -86,6 +88,7 @@ struct redis_client {
     buf_t deferred;   /* what follows an open deferred length */
     list_t writing_node;
     list_t node; /* redis->clients */
+    list_t monitor_node; /* redis->monitors, if CLIENT_MONITOR */
     uint64_t id;
     resp_resume_t resume;
     const redis_command_t *last_command;
@@ -97,6 +100,7 @@ struct redis_client {
     list_t watches; /* watch_t */
     /* pub/sub: names, as keys of sets */
     map_t channels, patterns, shard_channels;
+    buf_t pushed_to_self; /* messages that its own command published: they follow the reply */
     blocked_t *blocked;
     uint64_t commands, in_bytes, out_bytes;
 };
@@ -148,7 +152,7 @@ struct redis {
     bool active_expire;
     bool gate; /* some global condition takes commands off the fast way: redis__update_gate */
     uint64_t random_state[2];
-    list_t clients, writing;
+    list_t clients, writing, monitors;
     uint64_t client_count, blocked_clients, paused_clients, pubsub_clients, watching_clients;
     uint64_t next_client_id;
     parsed_t batch[BATCH_COMMANDS_MAX];
@@ -174,12 +178,16 @@ struct redis {
     io_timer_t cron;
     uint64_t cron_turns;
     int64_t started_ms, last_save_s;
-    uint64_t ops_samples[16], ops_last_count;
-    int64_t ops_last_ms;
-    size_t memory_peak, memory_used; /* as of the last cron */
+    uint64_t ops_samples[16], in_samples[16], out_samples[16]; /* a second's worth of each */
+    uint64_t sample_count, ops_last_count, in_last_bytes, out_last_bytes;
+    int64_t ops_last_ms, second_ms;
+    uint32_t hz; /* in force: hz, or more of it with many clients (dynamic-hz) */
+    size_t memory_peak, memory_used, memory_startup; /* used: as of the last cron */
+    int64_t attack_logged_ms;
     slowlog_t *slowlog;
     aof_t *aof;
     scripts_t *scripts; /* NULL until the first script */
+    bool scripts_unchecked; /* DEBUG SET-DISABLE-DENY-SCRIPTS: tests call noscript commands from scripts */
     bool script_busy;   /* one has paused: others are told BUSY */
     redis_client_t *nobody; /* in whose name expiry and eviction act */
     char *data_dir;
@@ -196,6 +204,7 @@ struct redis {
  */
 void redis__update_gate(redis_t *redis);
 void redis__end_pause(redis_t *redis);
+void redis__update_loglevel(redis_t *redis);
 
 /* ---- client.c
  * ------------------------------------------------------------------------------------------------------ */
@@ -214,6 +223,7 @@ void client__describe(redis_client_t *c, buf_t *out);
 void client__pause(redis_client_t *c);
 void client__resume(redis_client_t *c);
 const net_service_t *client__service(void);
+void client__update_keepalive(redis_t *redis);
 bool client__name_is_valid(bytes_t name);
 void client__set_name(redis_client_t *c, bytes_t name);
 
@@ -235,6 +245,7 @@ void exec__run(redis_client_t *c, const redis_command_t *command, int argc, cons
 void exec__run_timed(redis_client_t *c, const redis_command_t *command, const parsed_t *request, bytes_t raw,
                      uint32_t flags);
 saved_command_t *command__save(const redis_command_t *command, int argc, const bytes_t *argv);
+void exec__free_extra(redis_t *redis);
 /* Why a command from outside must not run in a transaction now; NULL = it may. */
 const char *exec__extra_problem(const saved_command_t *command);
 /* After an event outside any command (a timer): propagates and serves what it caused. */
@@ -290,6 +301,10 @@ void multi__queue(redis_client_t *c, const redis_command_t *command, int argc, c
 
 size_t pubsub__publish(redis_t *redis, bytes_t channel, bytes_t message, bool shard);
 void pubsub__forget(redis_client_t *c);
+/* Whether the client can be sent what it did not ask for; closes one that does not read. */
+bool pubsub__may_receive(redis_client_t *c);
+/* Gives the client the messages it published to itself; called when its command has replied. */
+void pubsub__give_own(redis_client_t *c);
 size_t pubsub__subscriptions(const redis_client_t *c);
 void notify__event(redis_db_t *db, uint32_t event_class, const char *event, bytes_t key);
 uint32_t notify__parse(const char *text, bool *ret_ok);
@@ -301,6 +316,10 @@ bool evict__make_room(redis_t *redis);
 
 slowlog_t *slowlog__new(void);
 void slowlog__free(slowlog_t *log);
+/* Tells monitoring clients of a command that ran (a script's caller: that begins). */
+void monitor__tell(const redis_call_t *call);
+void monitor__forget(redis_client_t *c);
+
 void slowlog__add(redis_t *redis, redis_client_t *c, int argc, const bytes_t *argv, uint64_t usec);
 
 void stats__error(redis_t *redis, const char *text, size_t len);

@@ -107,7 +107,7 @@ static int set_wing(server_t *server, server_door_t door, const setting_t *s, ch
     if (wing->configure) err = wing->configure(server->doors[door].wing, s->name, s->value, why, sizeof(why));
     if (err == 0) return 0;
     if (why[0])
-        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%.100s: %s", s->origin, why);
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%.200s: %s", s->origin, why);
     else
         snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%.100s: [%s] has no directive '%.200s'", s->origin, s->section, s->name);
     return err;

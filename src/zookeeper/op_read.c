@@ -26,7 +26,8 @@ void zk__op_exists(const zk_call_t *call)
     coord_watcher_t *watcher;
     coord_stat_t stat;
     if (!read_path_watch(call, &request, &watcher)) return;
-    coord_zerr_t err = coord_read_exists(call->zookeeper->coord, request.path, watcher, &stat);
+    coord_zerr_t err = coord_read_exists(call->zookeeper->coord, request.path, zk__who(call->conn), watcher,
+                                         &stat);
     if (err != ZOK) {
         zk__reply_err(call, err);
         return;

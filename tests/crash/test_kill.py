@@ -20,6 +20,7 @@ class Busy(threading.Thread):
         super().__init__(daemon=True)
         self.writer, self.port, self.problem = writer, port, None
         self.windows = 0
+        self.begun = threading.Event()
         self.start()
 
     def run(self):
@@ -28,17 +29,23 @@ class Busy(threading.Thread):
             while True:
                 self.writer.write()
                 self.windows += 1
+                self.begun.set()
         except OSError:
             pass
         except Exception as problem:
             self.problem = problem
+        finally:
+            self.begun.set()
 
 
 def crash(server, writers, draw, rounds):
     written = 0
     for number in range(rounds):
         busy = [Busy(writer, server.port_of(writer.wing)) for writer in writers]
-        busy[0].join(draw.uniform(0.05, 0.5) + (1 if number == 0 else 0))
+        if number % 5 != 4:  # one kill in five may come while they connect
+            for one in busy:
+                one.begun.wait(60)
+        busy[0].join(draw.uniform(0.05, 0.5))
         server.kill9()
         for one in busy:
             one.join(60)
@@ -48,7 +55,7 @@ def crash(server, writers, draw, rounds):
         server.start()
         for writer in writers:
             writer.check(server.port_of(writer.wing))
-    assert written > rounds, "hardly anything was written, so nothing was shown"
+    assert written >= rounds // 2, "hardly anything was written, so nothing was shown"
 
 
 def rounds_of(request, target):

@@ -164,6 +164,7 @@ class ZooKeeperWriter:
         self.connection = None
 
     def connect(self, port):
+        self.session = None  # the last one was closed; a kill may come before this one has its ephemeral
         self.connection = jute.Connection(port, timeout=40_000)
         for path in ("/log", "/value"):
             assert self.connection.ask(jute.CREATE, jute.create(path))[2] in (0, -110)
@@ -188,9 +189,7 @@ class ZooKeeperWriter:
             self.value = max(self.value, number - number % 2)
 
     def check(self, port):
-        session, password = self.session
-        resumed = jute.Connection(port, session=session, password=password)
-        assert resumed.session == session, "the session did not outlive the crash"
+        resumed = self.resume(port)
         names = jute.Reader(resumed.ask(jute.GET_CHILDREN, jute.read("/log"))[3]).texts()
         there = {int(name) for name in names}
         assert self.acknowledged <= there, f"lost: {sorted(self.acknowledged - there)[:10]}"
@@ -200,9 +199,18 @@ class ZooKeeperWriter:
         assert value >= self.value, "an acknowledged set is lost"
         assert value == max((number for number in there if number % 2 == 0), default=-1), "half a transaction"
         assert zxid >= self.zxid, "the zxid went back"
-        assert resumed.ask(jute.EXISTS, jute.read("/session"))[2] == 0, "the ephemeral of a living session is gone"
+        if self.session:
+            assert resumed.ask(jute.EXISTS, jute.read("/session"))[2] == 0, "the ephemeral of a living session is gone"
         resumed.end()
         self.acknowledged, self.value, self.zxid = there, value, zxid
+
+    def resume(self, port):
+        if self.session is None:
+            return jute.Connection(port)
+        session, password = self.session
+        resumed = jute.Connection(port, session=session, password=password)
+        assert resumed.session == session, "the session did not outlive the crash"
+        return resumed
 
 
 WRITERS = {writer.wing: writer for writer in (RedisWriter, KafkaWriter, ZooKeeperWriter)}

@@ -44,7 +44,9 @@ class ZooKeeper(Server):
         super().__init__(data)
         self.port = free_port()
         self.directives = {"tickTime": 2000, **ZOOKEEPER_OPTIONS, **(directives or {})}
-        self.jvm = jvm
+        # One that is read as a system property of this very name only.
+        container_check = self.directives.pop("znode.container.checkIntervalMs", 60000)
+        self.jvm = (*jvm, f"-Dznode.container.checkIntervalMs={container_check}")
 
     def command(self):
         config = self.data / "zoo.cfg"

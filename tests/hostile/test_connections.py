@@ -23,7 +23,7 @@ def open_many(port, count):
         if hard != resource.RLIM_INFINITY and hard < count + 200:
             pytest.skip(f"only {hard} open files allowed, {count} wanted")
         resource.setrlimit(resource.RLIMIT_NOFILE, (count + 200, hard))
-    return [socket.create_connection((HOST, port), timeout=10) for _ in range(count)]
+    return [socket.create_connection((HOST, port), timeout=60) for _ in range(count)]
 
 
 def idle(ports, answers, wing, count):
@@ -55,7 +55,7 @@ def test_ten_thousand_idle_connections_leave_room_for_one_more(ports, answers, w
 @pytest.mark.parametrize("wing", WINGS)
 def test_a_request_byte_by_byte_is_answered_like_any_other(ports, answers, wing):
     request, expected = REQUESTS[wing]
-    with socket.create_connection((HOST, ports[wing]), timeout=10) as conn:
+    with socket.create_connection((HOST, ports[wing]), timeout=60) as conn:
         conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for byte in request:
             conn.sendall(bytes([byte]))
@@ -71,7 +71,7 @@ def test_a_request_byte_by_byte_is_answered_like_any_other(ports, answers, wing)
 @pytest.mark.parametrize("wing", WINGS)
 def test_one_byte_a_second_is_answered_like_any_other(ports, wing):
     request, expected = REQUESTS[wing]
-    with socket.create_connection((HOST, ports[wing]), timeout=10) as conn:
+    with socket.create_connection((HOST, ports[wing]), timeout=60) as conn:
         for byte in request:
             conn.sendall(bytes([byte]))
             time.sleep(1)
@@ -87,7 +87,7 @@ def test_connections_that_come_and_go_leave_nothing_behind(shared, ports, wing):
     count = lambda: len(os.listdir(f"/proc/{server.pid}/fd"))  # noqa: E731
     before = count()
     for _ in range(300):
-        socket.create_connection((HOST, ports[wing]), timeout=10).close()
+        socket.create_connection((HOST, ports[wing]), timeout=60).close()
     deadline = time.monotonic() + 20
     while count() > before + 20:
         assert time.monotonic() < deadline, f"{count() - before} files stay open"

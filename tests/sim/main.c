@@ -15,6 +15,8 @@ static const scenario_t scenarios[] = {
     {"quorum", scenario_quorum},
     {"redis", scenario_redis},
     {"kafka", scenario_kafka},
+    {"outbox", scenario_outbox},
+    {"outbox-broken", scenario_outbox_broken, .only_by_name = true},
 };
 
 void scenario_fail(const run_t *run, const char *file, int line, const char *fmt, ...)
@@ -92,7 +94,7 @@ int main(int argc, char **argv)
     }
     slog_set_level(verbose ? SLOG_INFO : (slog_level_t)(SLOG_ERROR + 1)); /* crashing programs complain */
     for (size_t i = 0; i < ARRAY_LEN(scenarios); i++) {
-        if (name && strcmp(name, scenarios[i].name) != 0) continue;
+        if (name ? strcmp(name, scenarios[i].name) != 0 : scenarios[i].only_by_name) continue;
         found = true;
         run_seeds(&scenarios[i], seed, seeds, verbose);
     }

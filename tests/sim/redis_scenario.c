@@ -6,13 +6,13 @@
  *
  * The format of the file is Redis's and has no checksums: the disk of this scenario writes in order, else a hole in the
  * part that was not synced could read as another command. */
+#include "resp_text.h"
 #include "scenario.h"
 
 #include "base/buf.h"
 #include "net/net.h"
 #include "redis/redis.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -61,38 +61,26 @@ typedef struct redis_world {
 
 /* ---- the client's requests ---- */
 
-static void put_command(buf_t *out, int argc, ...)
-{
-    va_list args;
-    va_start(args, argc);
-    buf_printf(out, "*%d\r\n", argc);
-    for (int i = 0; i < argc; i++) {
-        const char *arg = va_arg(args, const char *);
-        buf_printf(out, "$%zu\r\n%s\r\n", strlen(arg), arg);
-    }
-    va_end(args);
-}
-
 static void put_edit(buf_t *out, const edit_t *edit)
 {
     char key[16], value[16];
     snprintf(key, sizeof(key), "k%d", edit->key);
     snprintf(value, sizeof(value), "%u", edit->value);
-    if (edit->value == 0) put_command(out, 2, "DEL", key);
-    else put_command(out, 3, "SET", key, value);
+    if (edit->value == 0) resp_text_put(out, 2, "DEL", key);
+    else resp_text_put(out, 3, "SET", key, value);
 }
 
 /* Returns how many replies it will have. */
 static int put_transaction(buf_t *out, const change_t *change, const char *seq)
 {
-    put_command(out, 1, "MULTI");
-    put_command(out, 3, "SET", "seq", seq);
+    resp_text_put(out, 1, "MULTI");
+    resp_text_put(out, 3, "SET", "seq", seq);
     for (int i = 0; i < change->edits_count; i++) put_edit(out, &change->edits[i]);
     if (change->counts) {
-        put_command(out, 3, "RPUSH", "list", seq);
-        put_command(out, 3, "INCRBY", "sum", seq);
+        resp_text_put(out, 3, "RPUSH", "list", seq);
+        resp_text_put(out, 3, "INCRBY", "sum", seq);
     }
-    put_command(out, 1, "EXEC");
+    resp_text_put(out, 1, "EXEC");
     return 3 + change->edits_count + (change->counts ? 2 : 0);
 }
 
@@ -101,7 +89,7 @@ static int put_mset(buf_t *out, const change_t *change, const char *seq)
     char key[16], value[16];
     snprintf(key, sizeof(key), "k%d", change->edits[0].key);
     snprintf(value, sizeof(value), "%u", change->edits[0].value);
-    put_command(out, 5, "MSET", "seq", seq, key, value);
+    resp_text_put(out, 5, "MSET", "seq", seq, key, value);
     return 1;
 }
 
@@ -127,27 +115,6 @@ static void send_change(redis_world_t *w)
 }
 
 /* ---- the client's replies ---- */
-
-/* The length of the whole reply at `at`, or 0 when it is not all there. */
-static size_t reply_length(const uint8_t *at, size_t left)
-{
-    const uint8_t *end = memchr(at, '\n', left);
-    if (!end) return 0;
-    size_t line = (size_t)(end - at) + 1;
-    long n = strtol((const char *)at + 1, NULL, 10);
-    if (*at == '$') {
-        size_t whole = n < 0 ? line : line + (size_t)n + 2;
-        return whole <= left ? whole : 0;
-    }
-    if (*at != '*') return line;
-    size_t used = line;
-    for (long i = 0; i < n; i++) {
-        size_t one = used < left ? reply_length(at + used, left - used) : 0;
-        if (one == 0) return 0;
-        used += one;
-    }
-    return used;
-}
 
 static void take_reply(redis_world_t *w, const uint8_t *reply)
 {
@@ -184,7 +151,7 @@ static void client_ready(void *user, unsigned events)
     if (n > 0) w->in.len += (size_t)n;
     if (n == 0 || (n < 0 && n != ERR_AGAIN)) w->failed = true;
     size_t one;
-    while (w->in.len > 0 && (one = reply_length(w->in.ptr, w->in.len)) > 0) {
+    while (w->in.len > 0 && (one = resp_text_length(w->in.ptr, w->in.len)) > 0) {
         take_reply(w, w->in.ptr);
         buf_consume(&w->in, one);
     }
@@ -199,7 +166,7 @@ static void on_sender(io_timer_t *timer)
         w->changes_left--;
     }
     if (chance(w->run, 4)) {
-        put_command(&w->out, 1, "BGREWRITEAOF");
+        resp_text_put(&w->out, 1, "BGREWRITEAOF");
         expect(w, 1, false);
     }
     client_flush(w);
@@ -282,6 +249,7 @@ static bool server_start(redis_world_t *w)
     redis_config_t *config = redis_config_new();
     set(w, config, "appendonly", "yes");
     set(w, config, "appendfsync", "always");
+    set(w, config, "protected-mode", "no"); /* the client is on another machine */
     set(w, config, "auto-aof-rewrite-min-size", "2048");
     set(w, config, "auto-aof-rewrite-percentage", "60");
     w->net = net_new(w->loop);

@@ -18,6 +18,7 @@ typedef struct run {
 typedef struct scenario {
     const char *name;
     void (*run)(run_t *run);
+    bool only_by_name; /* it is meant to fail: a test of the test */
 } scenario_t;
 
 void scenario_fail(const run_t *run, const char *file, int line, const char *fmt, ...) PRINTF_LIKE(4, 5) NORETURN;
@@ -34,5 +35,7 @@ void scenario_coord(run_t *run);
 void scenario_quorum(run_t *run);
 void scenario_redis(run_t *run);
 void scenario_kafka(run_t *run);
+void scenario_outbox(run_t *run);
+void scenario_outbox_broken(run_t *run);
 
 #endif

@@ -159,7 +159,7 @@ class Closed(ConnectionError):
 class Connection:
     """A session on one connection. Resume with session= and password=."""
 
-    def __init__(self, port, host="127.0.0.1", seconds=20, **handshake):
+    def __init__(self, port, host="127.0.0.1", seconds=60, **handshake):
         self.socket = socket.create_connection((host, port), timeout=seconds)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.events, self.xid, self.buffered = [], 0, b""
@@ -212,6 +212,14 @@ class Connection:
         self.ask(PING, xid=PING_XID)
         events, self.events = self.events, []
         return events
+
+    def wait_closed(self):
+        """The server closes this connection; what it sends before is thrown away."""
+        try:
+            while True:
+                self.read_frame()
+        except Closed:
+            pass
 
     def end(self):
         """Closes the session, and the connection with it."""

@@ -158,7 +158,7 @@ def request(api, version, correlation, fields, client="tests"):
 
 
 class Connection:
-    def __init__(self, port, host="127.0.0.1", seconds=30):
+    def __init__(self, port, host="127.0.0.1", seconds=60):
         self.socket = socket.create_connection((host, port), timeout=seconds)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.correlation = 0
@@ -216,10 +216,11 @@ def record(index, key, value, headers=(), time_delta=0):
 
 
 def batch(values, *, offset=0, magic=2, attributes=0, time=1_600_000_000_000, producer=-1, epoch=-1, sequence=-1,
-          last_delta=None, count=None, crc=None, leader_epoch=-1, keys=None):  # fmt: skip
-    """A batch of values; the named arguments can be given false ones."""
+          last_delta=None, count=None, crc=None, leader_epoch=-1, keys=None, payload=None):  # fmt: skip
+    """A batch of values; the named arguments can be given false ones, and `payload` what stands for the records."""
     last = len(values) - 1 if last_delta is None else last_delta
     records = b"".join(record(n, keys[n] if keys else None, value) for n, value in enumerate(values))
+    records = records if payload is None else payload
     fields = (attributes, last, time, time, producer, epoch, sequence, len(values) if count is None else count)
     checked = struct.pack(">hiqqqhii", *fields) + records
     tail = struct.pack(">ibI", leader_epoch, magic, crc32c(checked) if crc is None else crc) + checked

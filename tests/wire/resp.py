@@ -20,7 +20,7 @@ def encode(*words):
 class Connection:
     """One blocking connection."""
 
-    def __init__(self, port, host="127.0.0.1", seconds=20):
+    def __init__(self, port, host="127.0.0.1", seconds=60):
         self.socket = socket.create_connection((host, port), timeout=seconds)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.file = self.socket.makefile("rb", buffering=1 << 16)

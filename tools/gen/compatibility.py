@@ -28,7 +28,7 @@ def redis_part(folder):
             count, subcommands = count + 1, subcommands + len(inner)
         if names:
             text += f"| {path.stem.replace('_', ' ')} | {', '.join(names)} |\n"
-    return text + f'\n{count} commands and {subcommands} subcommands; and `KAFKA.PRODUCE` of the bridge.\n'
+    return text + f'\n{count} commands and {subcommands} subcommands; and `KAFKA.PRODUCE`, `KAFKA.WAIT`, `KAFKA.OUTBOX` of the bridge.\n'
 
 
 def kafka_part(folder):

@@ -32,7 +32,7 @@ HASH_BITS = 12
 MASK = (1 << 64) - 1
 GROUP_ACL = {'generic': 'keyspace', 'string': 'string', 'list': 'list', 'hash': 'hash', 'set': 'set',
              'sorted_set': 'sortedset', 'connection': 'connection', 'transactions': 'transaction', 'scripting': 'scripting',
-             'pubsub': 'pubsub', 'server': None}
+             'pubsub': 'pubsub', 'server': None, 'bitmap': 'bitmap'}
 GROUP_TEXT = {'sorted_set': 'sorted-set'}
 COMMAND_ATTRS = ('arity', 'group', 'since', 'flags', 'acl', 'tips', 'deprecated', 'replaced_by', 'doc_flags', 'handler')
 
@@ -147,6 +147,8 @@ class Command:
                         last = begin + to if to >= 0 else to
                         continue
             movable = True
+        if 'incomplete' in ','.join(spec.attrs.get('flags', '') for spec in self.keys):
+            movable = True  # keys that no specification tells
         return first, last, step, movable
 
 

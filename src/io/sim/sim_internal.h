@@ -169,6 +169,7 @@ ssize_t sim__stream_read(io_stream_t *stream, void *out, size_t bytes);
 ssize_t sim__stream_writev(io_stream_t *stream, const struct iovec *iov, int iov_count);
 ssize_t sim__stream_sendfile(io_stream_t *stream, io_file_t *file, uint64_t offset, size_t bytes);
 void sim__stream_close(io_stream_t *stream);
+void sim__stream_keepalive(io_stream_t *stream, uint32_t seconds);
 void sim__stream_peer(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]);
 void sim__stream_local(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]);
 void sim__net_die(sim_loop_t *loop);

@@ -250,6 +250,7 @@ const io_ops_t sim__ops = {
     .stream_writev = sim__stream_writev,
     .stream_sendfile = sim__stream_sendfile,
     .stream_close = sim__stream_close,
+    .stream_keepalive = sim__stream_keepalive,
     .stream_peer = sim__stream_peer,
     .stream_local = sim__stream_local,
     .fd_watch_new = fd_watch_new,

@@ -237,6 +237,8 @@ void sim__stream_close(io_stream_t *base)
     sim__stream_free(stream);
 }
 
+void sim__stream_keepalive(io_stream_t *stream, uint32_t seconds) {}
+
 void sim__stream_peer(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX])
 {
     memcpy(out, CONTAINER_OF(stream, sim_stream_t, base)->peer_addr, IO_ADDR_CHARS_MAX);

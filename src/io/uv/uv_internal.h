@@ -74,6 +74,7 @@ ssize_t uv__stream_read(io_stream_t *stream, void *out, size_t bytes);
 ssize_t uv__stream_writev(io_stream_t *stream, const struct iovec *iov, int iov_count);
 ssize_t uv__stream_sendfile(io_stream_t *stream, io_file_t *file, uint64_t offset, size_t bytes);
 void uv__stream_close(io_stream_t *stream);
+void uv__stream_keepalive(io_stream_t *stream, uint32_t seconds);
 void uv__stream_peer(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]);
 void uv__stream_local(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]);
 void uv__streams_close_all(uv_backend_t *b);

@@ -284,6 +284,7 @@ const io_ops_t uv__ops = {
     .stream_writev = uv__stream_writev,
     .stream_sendfile = uv__stream_sendfile,
     .stream_close = uv__stream_close,
+    .stream_keepalive = uv__stream_keepalive,
     .stream_peer = uv__stream_peer,
     .stream_local = uv__stream_local,
     .fd_watch_new = uv__fd_watch_new,

@@ -152,6 +152,18 @@ void uv__streams_close_all(uv_backend_t *b)
     LIST_EACH (&b->streams, tcp, uv_conn_t, node) uv__stream_close(&tcp->base);
 }
 
+void uv__stream_keepalive(io_stream_t *stream, uint32_t seconds)
+{
+    enum { QUESTIONS = 3 };
+    int fd = tcp_of(stream)->fd, on = seconds > 0, count = QUESTIONS;
+    int idle_s = (int)MIN(seconds, 32767u), between_s = MAX(idle_s / QUESTIONS, 1);
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    if (!on) return;
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &between_s, sizeof(between_s));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
+}
+
 void uv__stream_peer(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX])
 {
     uv__addr_format(&CONTAINER_OF(stream, uv_conn_t, base)->peer, out);

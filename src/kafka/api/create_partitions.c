@@ -90,13 +90,11 @@ static bool check_assignments(const kafka_request_t *request, const asked_topic_
     return true;
 }
 
-static void grow_one(grow_job_t *job, int32_t index)
+static void grow_one(grow_job_t *job, const asked_topic_t *asked, result_t *result, uintptr_t times)
 {
     const kafka_create_partitions_request_t *body = job->request->body;
-    const asked_topic_t *asked = &body->topics[index];
-    result_t *result = &job->response->results[index];
     result->name = asked->name;
-    if (name_count_of(&job->names, asked->name) > 1) {
+    if (times > 1) {
         refuse(result, KAFKA_INVALID_REQUEST, "Duplicate topic name.");
         return;
     }
@@ -122,10 +120,13 @@ void kafka_handle_create_partitions(kafka_request_t *request)
     job->response = KAFKA_MESSAGE(request, create_partitions_response);
     job->response->results =
         kafka_create_partitions_response_result_array(&request->arena, body->topics_count);
-    job->response->results_count = body->topics_count;
     job->pending = 1;
     for (int32_t i = 0; i < body->topics_count; i++) name_count_add(&job->names, body->topics[i].name);
-    for (int32_t i = 0; i < body->topics_count; i++) grow_one(job, i);
+    for (int32_t i = 0; i < body->topics_count; i++) {
+        uintptr_t times = name_count_take(&job->names, body->topics[i].name);
+        if (times == 0) continue;
+        grow_one(job, &body->topics[i], &job->response->results[job->response->results_count++], times);
+    }
     name_count_deinit(&job->names);
     one_less(job);
 }

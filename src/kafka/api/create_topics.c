@@ -119,20 +119,18 @@ static void created(void *user, kafka_topic_t *topic, int16_t error, const char 
     one_less(one->job);
 }
 
-static void create_one(create_job_t *job, int32_t index)
+static void create_one(create_job_t *job, const asked_topic_t *asked, told_topic_t *told, uintptr_t times)
 {
     kafka_request_t *request = job->request;
     kafka_t *kafka = request->kafka;
     const kafka_create_topics_request_t *body = request->body;
-    const asked_topic_t *asked = &body->topics[index];
-    told_topic_t *told = &job->response->topics[index];
     kafka_topic_spec_t spec = {.name = asked->name,
                                .partitions_count = asked->num_partitions,
                                .replication_factor = asked->replication_factor};
     const char *message = NULL;
     told->name = asked->name;
     told->configs_count = -1;
-    if (name_count_of(&job->names, asked->name) > 1) {
+    if (times > 1) {
         (void)refuse(told, KAFKA_INVALID_REQUEST, "Duplicate topic name.");
         return;
     }
@@ -170,10 +168,13 @@ void kafka_handle_create_topics(kafka_request_t *request)
     job->request = request;
     job->response = KAFKA_MESSAGE(request, create_topics_response);
     job->response->topics = kafka_create_topics_response_topic_array(&request->arena, body->topics_count);
-    job->response->topics_count = body->topics_count;
     job->pending = 1;
     for (int32_t i = 0; i < body->topics_count; i++) name_count_add(&job->names, body->topics[i].name);
-    for (int32_t i = 0; i < body->topics_count; i++) create_one(job, i);
+    for (int32_t i = 0; i < body->topics_count; i++) {
+        uintptr_t times = name_count_take(&job->names, body->topics[i].name);
+        if (times == 0) continue;
+        create_one(job, &body->topics[i], &job->response->topics[job->response->topics_count++], times);
+    }
     name_count_deinit(&job->names);
     one_less(job);
 }

@@ -63,11 +63,11 @@ static void count_names(delete_job_t *job)
     }
 }
 
-static void by_name(delete_job_t *job, bytes_t name, told_topic_t *told)
+static void by_name(delete_job_t *job, bytes_t name, uintptr_t times, told_topic_t *told)
 {
     kafka_topic_t *topic = kafka_topic_get(job->request->kafka, name);
     told->name = name;
-    if (name_count_of(&job->names, name) > 1) {
+    if (times > 1) {
         refuse(job->request, told, KAFKA_INVALID_REQUEST, "Duplicate topic name.");
     } else if (!topic) {
         refuse(job->request, told, KAFKA_UNKNOWN_TOPIC_OR_PARTITION,
@@ -86,7 +86,7 @@ static void by_state(delete_job_t *job, const kafka_delete_topics_request_topic_
     bool has_id = !kafka_uuid_is_zero(asked->topic_id);
     told->topic_id = asked->topic_id;
     if (asked->name.ptr && !has_id) {
-        by_name(job, asked->name, told);
+        by_name(job, asked->name, name_count_of(&job->names, asked->name), told);
     } else if (asked->name.ptr) {
         told->name = asked->name;
         refuse(request, told, KAFKA_INVALID_REQUEST, "You may not specify both topic name and topic id.");
@@ -132,8 +132,12 @@ void kafka_handle_delete_topics(kafka_request_t *request)
         refuse_all(job);
     } else {
         count_names(job);
-        for (int32_t i = 0; i < body->topic_names_count; i++) by_name(job, body->topic_names[i], told++);
+        for (int32_t i = 0; i < body->topic_names_count; i++) { /* one that is there twice is refused once */
+            uintptr_t times = name_count_take(&job->names, body->topic_names[i]);
+            if (times > 0) by_name(job, body->topic_names[i], times, told++);
+        }
         for (int32_t i = 0; i < body->topics_count; i++) by_state(job, &body->topics[i], told++);
+        job->response->responses_count = (int32_t)(told - job->response->responses);
         name_count_deinit(&job->names);
         name_count_deinit(&job->ids);
     }

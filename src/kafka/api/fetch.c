@@ -323,12 +323,17 @@ static int16_t take_session(fetch_t *fetch, const kafka_fetch_request_t *body)
         body->session_epoch == FETCH_SESSION_EPOCH_FINAL) {
         fetch_session_t *old = fetch_session_get(kafka, body->session_id);
         if (old) fetch_session_remove(kafka, old);
-        if (body->session_epoch == FETCH_SESSION_EPOCH_INITIAL && body->topics_count > 0) {
+        if (body->session_epoch == FETCH_SESSION_EPOCH_INITIAL) {
             fetch->session = fetch_session_create(kafka, body, fetch->by_topic_id);
         }
     } else {
         int16_t error = fetch_session_continue(kafka, body, fetch->by_topic_id, &fetch->session);
         if (error) return error;
+        if (list_empty(&fetch->session->parts)) { /* all were forgotten: so is the session */
+            fetch_session_remove(kafka, fetch->session);
+            fetch->session = NULL;
+            return KAFKA_NONE;
+        }
         fetch->incremental = true;
     }
     if (fetch->session) {

@@ -1,6 +1,6 @@
-/* produce.c: Produce: one batch a partition goes from the request's frame to the log, is never copied and
- * never opened. The answer waits only where flush.messages asks for stable storage; all partitions of all
- * requests of a turn share the sync.
+/* produce.c: Produce: one batch a partition goes from the request's frame to the log and is never copied. The
+ * answer waits only where flush.messages asks for stable storage; all partitions of all requests of a turn
+ * share the sync.
  *
  * acks=0 has no answer: an error closes the connection, so that the producer notices. */
 #include "kafka/apis.h"
@@ -129,6 +129,28 @@ static void answer_record_errors(kafka_request_t *request, const partition_appen
     }
 }
 
+/* Transactional batches in a request that names no transaction: nobody may write in the name of none. */
+static bool is_unauthorized(const kafka_produce_request_t *body)
+{
+    enum { AT_MAGIC = 16, AT_ATTRIBUTES_LOW = 22 };
+    for (int32_t t = 0; t < body->topic_data_count && !body->transactional_id.ptr; t++) {
+        for (int32_t p = 0; p < body->topic_data[t].partition_data_count; p++) {
+            bytes_t records = body->topic_data[t].partition_data[p].records.bytes;
+            if (records.len >= LOG_BATCH_HEADER_BYTES && records.ptr[AT_MAGIC] == 2 &&
+                records.ptr[AT_ATTRIBUTES_LOW] & RECORD_TRANSACTIONAL)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* What refuses a request as a whole. */
+static int16_t check_request(const kafka_produce_request_t *body)
+{
+    if (is_unauthorized(body)) return KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+    return body->acks >= -1 && body->acks <= 1 ? KAFKA_NONE : KAFKA_INVALID_REQUIRED_ACKS;
+}
+
 /* Appends one partition's batch and fills its answer. The partition, when its answer must wait for the disk;
  * else NULL. */
 static partition_t *produce_partition(kafka_request_t *request, const kafka_topic_t *topic,
@@ -179,7 +201,8 @@ void kafka_handle_produce(kafka_request_t *request)
 {
     const kafka_produce_request_t *body = request->body;
     kafka_produce_response_t *response = KAFKA_MESSAGE(request, produce_response);
-    bool failed = false, acks_ok = body->acks >= -1 && body->acks <= 1;
+    bool failed = false;
+    int16_t refusal = check_request(body);
     response->responses_count = body->topic_data_count;
     response->responses =
         kafka_array_new(&kafka_produce_response_topic_shape, &request->arena, body->topic_data_count);
@@ -195,8 +218,10 @@ void kafka_handle_produce(kafka_request_t *request)
             kafka_produce_response_partition_t *answer = &out->partition_responses[p];
             answer->index = in->partition_data[p].index;
             answer->base_offset = -1;
-            answer->error_code = KAFKA_INVALID_REQUIRED_ACKS;
-            if (!acks_ok) continue;
+            answer->error_code = refusal;
+            answer->log_start_offset = -1;
+            failed = failed || refusal;
+            if (refusal) continue;
             partition_t *waits = produce_partition(request, topic, &in->partition_data[p], answer);
             if (waits && body->acks != 0) wait_for(request, waits, response, answer);
             failed = failed || answer->error_code != KAFKA_NONE;

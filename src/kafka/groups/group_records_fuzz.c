@@ -83,6 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     group_record_t record;
     if (group_record_decode(key, value, &arena, &record) == 0 && record.kind == GROUP_RECORD_GROUP)
         load(&record);
+    load_consumer(key, value, &arena);
     arena_deinit(&arena);
     return 0;
 }

@@ -17,6 +17,12 @@ static void push_error(lua_State *lua, const char *text)
     lua_setfield(lua, -2, "err");
 }
 
+int script__raise(lua_State *lua, const char *text)
+{
+    push_error(lua, text);
+    return lua_error(lua);
+}
+
 static int fail(lua_State *lua, bool raise, const char *text)
 {
     push_error(lua, text);
@@ -54,7 +60,7 @@ static bytes_t *collect_words(lua_State *lua, int argc, const char **ret_problem
     bytes_t *words = lua_newuserdata(lua, sizeof(bytes_t) * (size_t)argc);
     for (int i = 0; i < argc; i++) {
         if (to_word(lua, i + 1, &words[i])) continue;
-        *ret_problem = "ERR Lua redis lib command arguments must be strings or integers";
+        *ret_problem = "ERR Command arguments must be strings or integers";
         return NULL;
     }
     return words;
@@ -71,6 +77,7 @@ static int run_command(lua_State *lua, bool raise)
     engine->host.call(engine->host.user, words, argc, engine->resp, &reply);
     ASSERT(reply.len > 0);
     bool failed = reply.ptr[0] == '-';
+    lua_settop(lua, 0); /* up to thousands of words: the reply needs their room */
     bool pushed = script__push_reply(lua, buf_bytes(&reply));
     buf_deinit(&reply);
     if (!pushed) return fail(lua, raise, "ERR reached lua stack limit");
@@ -92,15 +99,14 @@ static int single_string(lua_State *lua, const char *field)
 
 static int api_status_reply(lua_State *lua) { return single_string(lua, "ok"); }
 
-/* A text without an error code gets ERR; one that begins with '-' is taken to have its own. */
+/* The first word is the error's code, with '-' before it or without; a text of one word gets the code ERR. */
 static int api_error_reply(lua_State *lua)
 {
     if (lua_gettop(lua) == 1 && lua_type(lua, 1) == LUA_TSTRING) {
         const char *text = lua_tostring(lua, 1);
-        if (text[0] == '-') {
-            lua_pushstring(lua, text + 1);
-            lua_replace(lua, 1);
-        }
+        if (text[0] == '-') text++;
+        lua_pushfstring(lua, strchr(text, ' ') ? "%s" : "ERR %s", text);
+        lua_replace(lua, 1);
     }
     return single_string(lua, "err");
 }
@@ -188,7 +194,7 @@ static int api_acl_check_cmd(lua_State *lua)
     return 1;
 }
 
-void script__open_redis(script_engine_t *engine)
+void script__open_redis(script_engine_t *engine, bool loading)
 {
     static const luaL_Reg functions[] = {
         {"call", api_call},
@@ -205,6 +211,8 @@ void script__open_redis(script_engine_t *engine)
         {"acl_check_cmd", api_acl_check_cmd},
         {NULL, NULL},
     };
+    static const luaL_Reg load_functions[] = {
+        {"register_function", script__register_function}, {"log", api_log}, {NULL, NULL}};
     static const struct {
         const char *name;
         int value;
@@ -215,8 +223,8 @@ void script__open_redis(script_engine_t *engine)
     };
     lua_State *lua = engine->lua;
     lua_newtable(lua);
-    luaL_register(lua, NULL, functions);
-    for (size_t i = 0; i < ARRAY_LEN(constants); i++) {
+    luaL_register(lua, NULL, loading ? load_functions : functions);
+    for (size_t i = 0; i < (loading ? 4 : ARRAY_LEN(constants)); i++) {
         lua_pushnumber(lua, constants[i].value);
         lua_setfield(lua, -2, constants[i].name);
     }

@@ -123,6 +123,19 @@ static const uint8_t *push_scalar(lua_State *lua, const uint8_t *p, const uint8_
     return cr + 2;
 }
 
+/* What is said about a value before it: not shown to scripts. */
+static const uint8_t *skip_attribute(lua_State *lua, const uint8_t *p, const uint8_t *end)
+{
+    const uint8_t *cr = line_end(p, end);
+    int64_t count = read_length(p, cr);
+    p = cr + 2;
+    for (int64_t i = 0; i < count * 2 && p; i++) {
+        p = push_value(lua, p, end);
+        if (p) lua_pop(lua, 1);
+    }
+    return p ? push_value(lua, p, end) : NULL;
+}
+
 static const uint8_t *push_value(lua_State *lua, const uint8_t *p, const uint8_t *end)
 {
     ASSERT(p < end);
@@ -134,6 +147,7 @@ static const uint8_t *push_value(lua_State *lua, const uint8_t *p, const uint8_t
     case '%': return push_pairs(lua, "map", true, p + 1, end);
     case '~': return push_pairs(lua, "set", false, p + 1, end);
     case '=': return push_verbatim(lua, p + 1, end);
+    case '|': return skip_attribute(lua, p + 1, end);
     default: return push_scalar(lua, p, end);
     }
 }
@@ -150,14 +164,15 @@ bool script__push_reply(lua_State *lua, bytes_t reply)
 
 static void append_value(script_engine_t *engine, lua_State *lua, int depth, buf_t *out);
 
-static void append_text(buf_t *out, char kind, bytes_t text)
+/* Line breaks become spaces. */
+static void append_line(buf_t *out, const char *kind, bytes_t text)
 {
-    buf_u8(out, (uint8_t)kind);
+    buf_append(out, kind, strlen(kind));
     for (size_t i = 0; i < text.len; i++) buf_u8(out, text.ptr[i] == '\r' || text.ptr[i] == '\n' ? ' ' : text.ptr[i]);
     buf_append(out, "\r\n", 2);
 }
 
-void script__append_error(buf_t *out, bytes_t text) { append_text(out, '-', text); }
+void script__append_error(buf_t *out, bytes_t text) { append_line(out, "-", text); }
 
 static void append_bulk(buf_t *out, const char *text, size_t len)
 {
@@ -273,9 +288,9 @@ static void append_table(script_engine_t *engine, lua_State *lua, int depth, buf
     if (push_if(lua, "err", LUA_TSTRING)) {
         bytes_t text = string_at_top(lua);
         if (text.len && text.ptr[0] == '-') text = bytes_of(text.ptr + 1, text.len - 1);
-        append_text(out, '-', text);
+        append_line(out, "-", text);
     } else if (push_if(lua, "ok", LUA_TSTRING)) {
-        append_text(out, '+', string_at_top(lua));
+        append_line(out, "+", string_at_top(lua));
     } else if (push_if(lua, "double", LUA_TNUMBER)) {
         append_double(engine, lua_tonumber(lua, -1), out);
     } else if (push_if(lua, "map", LUA_TTABLE)) {
@@ -284,10 +299,8 @@ static void append_table(script_engine_t *engine, lua_State *lua, int depth, buf
         append_pairs(engine, lua, false, depth, out);
     } else if (push_if(lua, "big_number", LUA_TSTRING)) {
         bytes_t text = string_at_top(lua);
-        if (engine->client_resp == 3)
-            append_text(out, '(', text);
-        else
-            append_bulk(out, (const char *)text.ptr, text.len);
+        if (engine->client_resp == 2) buf_printf(out, "$%zu\r\n", text.len);
+        append_line(out, engine->client_resp == 3 ? "(" : "", text);
     } else if (push_if(lua, "verbatim_string", LUA_TTABLE)) {
         append_verbatim(engine, lua, out);
     } else {

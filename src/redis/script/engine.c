@@ -36,6 +36,7 @@ script_engine_t *script_engine_new(const script_host_t *host)
 void script_engine_free(script_engine_t *engine)
 {
     script_flush(engine);
+    script_libraries_flush(engine);
     map_deinit(&engine->scripts);
     lua_close(engine->lua);
     mem_free(engine);
@@ -59,13 +60,26 @@ static const struct {
     {"allow-cross-slot-keys", SCRIPT_CROSS_SLOT},
 };
 
-static int parse_flag(bytes_t word, uint32_t *flags, buf_t *error)
+bool script__flag(bytes_t name, uint32_t *flags)
 {
     for (size_t i = 0; i < ARRAY_LEN(flag_names); i++) {
-        if (!bytes_eq(word, bytes_str(flag_names[i].name))) continue;
+        if (!bytes_eq(name, bytes_str(flag_names[i].name))) continue;
         *flags |= flag_names[i].flag;
-        return 0;
+        return true;
     }
+    return false;
+}
+
+const char *script_flag_name(uint32_t flag)
+{
+    for (size_t i = 0; i < ARRAY_LEN(flag_names); i++)
+        if (flag_names[i].flag == flag) return flag_names[i].name;
+    return NULL;
+}
+
+static int parse_flag(bytes_t word, uint32_t *flags, buf_t *error)
+{
+    if (script__flag(word, flags)) return 0;
     buf_printf(error, "ERR Unexpected flag in script shebang: %.*s", (int)word.len, (const char *)word.ptr);
     return ERR_INVALID;
 }
@@ -127,6 +141,19 @@ uint32_t script_declared_flags(bytes_t source)
     return flags;
 }
 
+int script__compile(script_engine_t *engine, bytes_t body, const char *chunk)
+{
+    lua_State *lua = engine->lua;
+    if (body.len && body.ptr[0] == '\x1b') { /* bytecode could break out of the sandbox */
+        lua_pushliteral(lua, "bytecode is not allowed");
+        return ERR_INVALID;
+    }
+    if (luaL_loadbuffer(lua, (const char *)body.ptr, body.len, chunk) != 0) return ERR_INVALID;
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, engine->environment);
+    lua_setfenv(lua, -2);
+    return 0;
+}
+
 /* Compiles to a function in the registry. Its line numbers count the shebang's line. */
 static int compile(script_engine_t *engine, bytes_t source, script_t *script, buf_t *error)
 {
@@ -134,17 +161,11 @@ static int compile(script_engine_t *engine, bytes_t source, script_t *script, bu
     bytes_t body = source;
     int err = take_shebang(&body, &script->flags, error);
     if (err != 0) return err;
-    if (body.len && body.ptr[0] == '\x1b') { /* bytecode could break out of the sandbox */
-        buf_printf(error, "ERR Error compiling script (new function): bytecode is not allowed");
-        return ERR_INVALID;
-    }
-    if (luaL_loadbuffer(lua, (const char *)body.ptr, body.len, "@user_script") != 0) {
+    if (script__compile(engine, body, "@user_script") != 0) {
         buf_printf(error, "ERR Error compiling script (new function): %s", lua_tostring(lua, -1));
         lua_pop(lua, 1);
         return ERR_INVALID;
     }
-    lua_rawgeti(lua, LUA_REGISTRYINDEX, engine->environment);
-    lua_setfenv(lua, -2);
     script->function = luaL_ref(lua, LUA_REGISTRYINDEX);
     return 0;
 }
@@ -255,15 +276,21 @@ static void on_hook(lua_State *lua, lua_Debug *debug)
     if (tick == SCRIPT_PAUSE && own && lua_isyieldable(lua)) lua_yield(lua, 0);
 }
 
-static void set_list(script_engine_t *engine, const char *name, const bytes_t *items, int count)
+static void push_list(lua_State *lua, const bytes_t *items, int count)
 {
-    lua_State *lua = engine->lua;
-    lua_rawgeti(lua, LUA_REGISTRYINDEX, engine->globals);
     lua_createtable(lua, count, 0);
     for (int i = 0; i < count; i++) {
         lua_pushlstring(lua, (const char *)items[i].ptr, items[i].len);
         lua_rawseti(lua, -2, i + 1);
     }
+}
+
+/* globals[name] = the value at the top, which is popped. */
+static void set_global(script_engine_t *engine, const char *name)
+{
+    lua_State *lua = engine->lua;
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, engine->globals);
+    lua_insert(lua, -2);
     lua_setfield(lua, -2, name);
     lua_pop(lua, 1);
 }
@@ -291,9 +318,9 @@ static int failing_line(const script_engine_t *engine)
     lua_Debug debug;
     for (int level = 0; lua_getstack(thread, level, &debug); level++) {
         lua_getinfo(thread, "Sl", &debug);
-        if (strcmp(debug.short_src, "user_script") == 0) return debug.currentline;
+        if (debug.currentline > 0 && strcmp(debug.short_src, engine->chunk) == 0) return debug.currentline;
     }
-    bytes_t source = engine->running->source;
+    bytes_t source = engine->source;
     return memchr(source.ptr, '\n', source.len) ? -1 : 1;
 }
 
@@ -317,17 +344,17 @@ static void append_failure(script_engine_t *engine)
     buf_append(&text, message, len);
     int line = failing_line(engine);
     if (line >= 0)
-        buf_printf(&text, " script: %s, on @user_script:%d.", engine->running->sha, line);
+        buf_printf(&text, " script: %s, on @%s:%d.", engine->running, engine->chunk, line);
     else
-        buf_printf(&text, " script: %s.", engine->running->sha);
+        buf_printf(&text, " script: %s.", engine->running);
     script__append_error(engine->reply, buf_bytes(&text));
     buf_deinit(&text);
 }
 
-static script_result_t go_on(script_engine_t *engine)
+static script_result_t go_on(script_engine_t *engine, int args_count)
 {
     lua_State *thread = engine->thread;
-    int status = lua_resume(thread, 0);
+    int status = lua_resume(thread, args_count);
     if (status == LUA_YIELD) return SCRIPT_PAUSED;
     if (status == 0) {
         if (lua_gettop(thread) == 0) lua_pushnil(thread);
@@ -344,26 +371,52 @@ static script_result_t go_on(script_engine_t *engine)
     return SCRIPT_DONE;
 }
 
-script_result_t script_run(script_engine_t *engine, const script_t *script, const bytes_t *keys, int keys_count,
-                           const bytes_t *args, int args_count, int client_resp, buf_t *reply)
+/* Makes ready to run the registry's function: it is left on the coroutine's stack. */
+static void prepare(script_engine_t *engine, const char *name, const char *chunk, int function, int client_resp,
+                    buf_t *reply)
 {
     ASSERT(engine->running == NULL);
     need_thread(engine);
-    use(engine, map_get_str(&engine->scripts, script->sha));
-    engine->running = script;
+    engine->running = name;
+    engine->chunk = chunk;
     engine->reply = reply;
     engine->client_resp = client_resp;
     engine->resp = 2;
     engine->stopped = false;
-    set_list(engine, "KEYS", keys, keys_count);
-    set_list(engine, "ARGV", args, args_count);
     lua_sethook(engine->thread, on_hook, LUA_MASKCOUNT, SCRIPT_TICK_INSTRUCTIONS);
-    lua_rawgeti(engine->thread, LUA_REGISTRYINDEX, script->function);
-    return go_on(engine);
+    lua_rawgeti(engine->thread, LUA_REGISTRYINDEX, function);
+}
+
+script_result_t script_run(script_engine_t *engine, const script_t *script, const bytes_t *keys, int keys_count,
+                           const bytes_t *args, int args_count, int client_resp, buf_t *reply)
+{
+    use(engine, map_get_str(&engine->scripts, script->sha));
+    push_list(engine->lua, keys, keys_count);
+    set_global(engine, "KEYS");
+    push_list(engine->lua, args, args_count);
+    set_global(engine, "ARGV");
+    prepare(engine, script->sha, "user_script", script->function, client_resp, reply);
+    engine->source = script->source;
+    return go_on(engine, 0);
+}
+
+/* A function gets the lists as its arguments, not as globals. */
+script_result_t script_run_function(script_engine_t *engine, const script_function_t *function, const bytes_t *keys,
+                                    int keys_count, const bytes_t *args, int args_count, int client_resp, buf_t *reply)
+{
+    lua_pushnil(engine->lua);
+    set_global(engine, "KEYS");
+    lua_pushnil(engine->lua);
+    set_global(engine, "ARGV");
+    prepare(engine, function->name, "user_function", function->function, client_resp, reply);
+    engine->source = BYTES_LIT("\n");
+    push_list(engine->thread, keys, keys_count);
+    push_list(engine->thread, args, args_count);
+    return go_on(engine, 2);
 }
 
 script_result_t script_resume(script_engine_t *engine)
 {
     ASSERT(engine->running != NULL);
-    return go_on(engine);
+    return go_on(engine, 0);
 }

@@ -6,6 +6,8 @@
 #include "redis/script/script_internal.h"
 
 #include <lua-cjson.h>
+#include <math.h>
+#include <stdio.h>
 #include <time.h>
 
 static const char locked_key; /* registry: weak set of locked tables */
@@ -41,14 +43,62 @@ void script__push_locked(lua_State *lua, int index)
     lua_setfield(lua, -2, "__index");
     lua_pushcfunction(lua, refuse_change);
     lua_setfield(lua, -2, "__newindex");
-    lua_pushboolean(lua, false);
-    lua_setfield(lua, -2, "__metatable");
+    push_locked_set(lua);
+    lua_getfield(lua, -1, "metatable");
+    lua_setfield(lua, -3, "__metatable");
+    lua_pop(lua, 1);
     lua_setmetatable(lua, -2);
     push_locked_set(lua);
     lua_pushvalue(lua, -2);
     lua_pushboolean(lua, true);
     lua_rawset(lua, -3);
     lua_pop(lua, 1);
+}
+
+/* Replaces a locked table at the index by what it shows. Only for looking: it must not reach the script. */
+static void reveal(lua_State *lua, int index)
+{
+    if (!is_locked(lua, index)) return;
+    lua_getmetatable(lua, index);
+    lua_getfield(lua, -1, "__index");
+    lua_replace(lua, index);
+    lua_pop(lua, 1);
+}
+
+static int revealing_next(lua_State *lua)
+{
+    luaL_checktype(lua, 1, LUA_TTABLE);
+    lua_settop(lua, 2);
+    reveal(lua, 1);
+    if (lua_next(lua, 1)) return 2;
+    lua_pushnil(lua);
+    return 1;
+}
+
+/* Upvalues: the library's next, for all tables but the locked ones. */
+static int revealing_pairs(lua_State *lua)
+{
+    luaL_checktype(lua, 1, LUA_TTABLE);
+    if (is_locked(lua, 1))
+        lua_pushcfunction(lua, revealing_next);
+    else
+        lua_pushvalue(lua, lua_upvalueindex(1));
+    lua_pushvalue(lua, 1);
+    lua_pushnil(lua);
+    return 3;
+}
+
+/* bit.tohex as Lua's BitOp has it: LuaJIT's own says "" for the smallest count. */
+static int bit_tohex(lua_State *lua)
+{
+    lua_Number digits = luaL_optnumber(lua, 2, 8);
+    const char *format = digits < 0 ? "%0*X" : "%0*x";
+    int count = (int)MIN(fabs(digits), 8.0);
+    uint32_t v = (uint32_t)(int64_t)fmod(rint(luaL_checknumber(lua, 1)), 4294967296.0);
+    char text[16] = "";
+    if (count) snprintf(text, sizeof(text), format, count, count < 8 ? v & ((1u << (4 * count)) - 1) : v);
+    lua_pushstring(lua, text);
+    return 1;
 }
 
 static int checked_rawset(lua_State *lua)
@@ -101,12 +151,17 @@ static void publish(lua_State *lua, int globals, const char *name)
 static void copy_globals(lua_State *lua, int globals)
 {
     static const char *const functions[] = {"assert", "collectgarbage", "coroutine", "error", "gcinfo", "getmetatable",
-                                            "ipairs", "load", "loadstring", "next", "pairs", "pcall", "rawequal", "rawget",
+                                            "ipairs", "load", "loadstring", "pcall", "rawequal", "rawget",
                                             "select", "tonumber", "tostring", "type", "unpack", "xpcall", "_VERSION"};
     for (size_t i = 0; i < ARRAY_LEN(functions); i++) {
         lua_getglobal(lua, functions[i]);
         lua_setfield(lua, globals, functions[i]);
     }
+    lua_pushcfunction(lua, revealing_next);
+    lua_setfield(lua, globals, "next");
+    lua_getglobal(lua, "next");
+    lua_pushcclosure(lua, revealing_pairs, 1);
+    lua_setfield(lua, globals, "pairs");
     lua_pushcfunction(lua, checked_rawset);
     lua_setfield(lua, globals, "rawset");
     lua_pushcfunction(lua, checked_setmetatable);
@@ -116,6 +171,10 @@ static void copy_globals(lua_State *lua, int globals)
 static void publish_libraries(lua_State *lua, int globals)
 {
     static const char *const names[] = {"string", "table", "math", "bit"};
+    lua_getglobal(lua, "bit");
+    lua_pushcfunction(lua, bit_tohex);
+    lua_setfield(lua, -2, "tohex");
+    lua_pop(lua, 1);
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         lua_getglobal(lua, names[i]);
         publish(lua, globals, names[i]);
@@ -138,7 +197,11 @@ static int load_text(lua_State *lua)
     size_t len;
     const char *text = luaL_checklstring(lua, 1, &len);
     const char *name = luaL_optstring(lua, 2, text);
-    if (len && text[0] == '\x1b') return luaL_error(lua, "bytecode is not allowed");
+    if (len && text[0] == '\x1b') {
+        lua_pushnil(lua);
+        lua_pushliteral(lua, "bytecode is not allowed");
+        return 2;
+    }
     if (luaL_loadbuffer(lua, text, len, name) != 0) {
         lua_pushnil(lua);
         lua_insert(lua, -2);
@@ -158,6 +221,20 @@ static void lock_strings(lua_State *lua)
     lua_pop(lua, 2);
 }
 
+/* What getmetatable says of a locked table: an empty one that refuses changes too. */
+static void push_metatable_shown(lua_State *lua)
+{
+    lua_newtable(lua);
+    lua_createtable(lua, 0, 3);
+    lua_newtable(lua);
+    lua_setfield(lua, -2, "__index");
+    lua_pushcfunction(lua, refuse_change);
+    lua_setfield(lua, -2, "__newindex");
+    lua_pushboolean(lua, false);
+    lua_setfield(lua, -2, "__metatable");
+    lua_setmetatable(lua, -2);
+}
+
 static void make_locked_set(lua_State *lua)
 {
     lua_pushlightuserdata(lua, (void *)&locked_key);
@@ -166,7 +243,53 @@ static void make_locked_set(lua_State *lua)
     lua_pushliteral(lua, "k");
     lua_setfield(lua, -2, "__mode");
     lua_setmetatable(lua, -2);
+    push_metatable_shown(lua);
+    lua_pushvalue(lua, -1);
+    lua_pushboolean(lua, true);
+    lua_rawset(lua, -4);
+    lua_setfield(lua, -2, "metatable");
     lua_rawset(lua, LUA_REGISTRYINDEX);
+}
+
+/* Reading what the table has not is an error. */
+static void refuse_missing(lua_State *lua, int table)
+{
+    lua_createtable(lua, 0, 1);
+    lua_pushcfunction(lua, missing_global);
+    lua_setfield(lua, -2, "__index");
+    lua_setmetatable(lua, table);
+}
+
+static void publish_redis(script_engine_t *engine, int globals, bool loading)
+{
+    lua_State *lua = engine->lua;
+    script__open_redis(engine, loading);
+    if (loading) refuse_missing(lua, lua_gettop(lua));
+    script__push_locked(lua, lua_gettop(lua));
+    lua_pushvalue(lua, -1);
+    lua_setfield(lua, globals, "redis");
+    lua_setfield(lua, globals, "server");
+    lua_pop(lua, 1);
+}
+
+/* A library's code only registers functions: it sees nothing else. */
+static void make_load_globals(script_engine_t *engine)
+{
+    lua_State *lua = engine->lua;
+    lua_newtable(lua);
+    publish_redis(engine, lua_gettop(lua), true);
+    refuse_missing(lua, lua_gettop(lua));
+    engine->load_globals = luaL_ref(lua, LUA_REGISTRYINDEX);
+}
+
+void script__show_globals(script_engine_t *engine, int globals)
+{
+    lua_State *lua = engine->lua;
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, engine->environment);
+    lua_getmetatable(lua, -1);
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, globals);
+    lua_setfield(lua, -2, "__index");
+    lua_pop(lua, 2);
 }
 
 void script__open_sandbox(script_engine_t *engine)
@@ -187,20 +310,13 @@ void script__open_sandbox(script_engine_t *engine)
     int globals = lua_gettop(lua);
     copy_globals(lua, globals);
     publish_libraries(lua, globals);
-    script__open_redis(engine);
-    script__push_locked(lua, lua_gettop(lua));
-    lua_pushvalue(lua, -1);
-    lua_setfield(lua, globals, "redis");
-    lua_setfield(lua, globals, "server");
-    lua_pop(lua, 1);
+    publish_redis(engine, globals, false);
     lua_pushcfunction(lua, load_text);
     lua_pushvalue(lua, -1);
     lua_setfield(lua, globals, "loadstring");
     lua_setfield(lua, globals, "load");
-    lua_createtable(lua, 0, 1);
-    lua_pushcfunction(lua, missing_global);
-    lua_setfield(lua, -2, "__index");
-    lua_setmetatable(lua, globals);
+    refuse_missing(lua, globals);
+    make_load_globals(engine);
 
     script__push_locked(lua, globals);
     lua_pushvalue(lua, -1);

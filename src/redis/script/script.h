@@ -66,12 +66,50 @@ uint64_t script_evicted(const script_engine_t *engine); /* forgotten so far to m
 size_t script_cache_bytes(const script_engine_t *engine);  /* the sources */
 size_t script_memory_bytes(const script_engine_t *engine); /* the Lua heap */
 
+/* ---- libraries of functions ------------------------------------------------------------------------------------ */
+
+typedef struct script_library script_library_t;
+
+typedef struct script_function {
+    char *name, *key; /* key: in lower case, by which it is found */
+    char *description; /* NULL = none */
+    uint32_t flags;    /* SCRIPT_HAS_SHEBANG always: what it does is declared */
+    int function;      /* in the registry */
+    script_library_t *library;
+    list_t node; /* script_library_t.functions */
+} script_function_t;
+
+struct script_library {
+    char *name;
+    bytes_t code;
+    list_t functions; /* script_function_t.node */
+    size_t function_count;
+};
+
+/* Runs the code, which registers functions. ERR_INVALID with the error reply's text in `error`. */
+int script_library_load(script_engine_t *engine, bytes_t code, bool replace, const script_library_t **ret_library,
+                        buf_t *error) MUST_CHECK;
+bool script_library_delete(script_engine_t *engine, bytes_t name); /* false = there is none */
+void script_libraries_flush(script_engine_t *engine);
+/* One after the other, from *cursor = 0; NULL at the end. */
+const script_library_t *script_library_next(const script_engine_t *engine, size_t *cursor);
+const script_function_t *script_function_find(const script_engine_t *engine, bytes_t name); /* any case */
+size_t script_library_count(const script_engine_t *engine);
+size_t script_function_count(const script_engine_t *engine);
+/* "no-writes" for SCRIPT_NO_WRITES and so on; NULL for a bit that has no name. */
+const char *script_flag_name(uint32_t flag);
+
+/* ---- running ---------------------------------------------------------------------------------------------------- */
+
 typedef enum script_result { SCRIPT_DONE, SCRIPT_PAUSED } script_result_t;
 
 /* Runs a script; when done, its reply for a client that speaks `client_resp` was appended to `reply`, which must stay
  * where it is until then. One script at a time. */
 script_result_t script_run(script_engine_t *engine, const script_t *script, const bytes_t *keys, int keys_count,
                            const bytes_t *args, int args_count, int client_resp, buf_t *reply) MUST_CHECK;
+script_result_t script_run_function(script_engine_t *engine, const script_function_t *function, const bytes_t *keys,
+                                    int keys_count, const bytes_t *args, int args_count, int client_resp,
+                                    buf_t *reply) MUST_CHECK;
 script_result_t script_resume(script_engine_t *engine) MUST_CHECK;
 
 #endif

@@ -139,6 +139,11 @@ static void convert(value_t *v, size_t count)
     *v = (value_t){z, ENC_SKIPLIST};
 }
 
+void zset_unpack(value_t *v)
+{
+    if (v->encoding == ENC_LISTPACK) convert(v, 0);
+}
+
 /* ---- the set ----------------------------------------------------------------------------- */
 
 value_t zset_new_for(size_t count, size_t longest, const redis_config_t *config)

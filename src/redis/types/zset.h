@@ -21,6 +21,8 @@ typedef void (*zset_each_cb)(void *user, bytes_t member, double score);
 value_t zset_new_for(size_t count, size_t longest, const redis_config_t *config);
 /* Leaves the listpack at once when so many more members are coming. */
 void zset_expect(value_t *v, size_t count, size_t longest, const redis_config_t *config);
+/* Leaves the listpack, if it is one (SORT does so to what it sorts). */
+void zset_unpack(value_t *v);
 size_t zset_length(value_t v);
 bool zset_score(value_t v, bytes_t member, double *ret_score);
 /* The member's rank from the least score. */

@@ -172,6 +172,34 @@ def offsets_are_committed_and_fetched(peer):
     peer.ask("OffsetDelete", 0, group=peer.topic("no such group"), topics=doomed)
 
 
+def offsets_are_refused_with_a_reason(peer):
+    peer.create()
+    _settle(peer)
+    for group, generation, member in (("", -1, ""), ("", 1, "m"), (None, 0, "")):
+        part = {"index": 0, "offset": 1, "epoch": -1, "metadata": ""}
+        topics = [{"name": peer.topic(), "partitions": [part, part | {"index": -1}]}, {"name": "", "partitions": [part]}]
+        peer.ask("OffsetCommit", 7, group=peer.topic("g") if group is None else group, generation=generation, member=member,
+                 instance=None, topics=topics)  # fmt: skip
+    peer.ask("OffsetFetch", 5, group="", topics=[{"name": peer.topic(), "partitions": [0]}])
+    peer.ask("OffsetFetch", 5, group=peer.topic("g"), topics=[])
+    groups = [{"group": "", "topics": None}, {"group": peer.topic("g"), "topics": None}]
+    peer.ask("OffsetFetch", 8, groups=groups, stable=False)
+    peer.ask("OffsetFetch", 8, groups=[], stable=False)
+    peer.ask("DeleteGroups", 1, groups=["", peer.topic("none")])
+    peer.ask("DescribeGroups", 4, groups=["", peer.topic("none")], authorized=False)
+
+
+def resources_are_altered_once(peer):
+    peer.create()
+    configs = [{"name": "retention.ms", "operation": 0, "value": "1000"}]
+    once = {"type": 2, "name": peer.topic(), "configs": configs}
+    peer.ask("IncrementalAlterConfigs", 0, resources=[once, once], validate=False)
+    for kind, name in ((4, "99"), (4, "x"), (99, "x"), (2, ""), (2, "bad name"), (0, "t")):
+        peer.ask("IncrementalAlterConfigs", 0, resources=[{"type": kind, "name": name, "configs": configs}], validate=True)
+    peer.ask("IncrementalAlterConfigs", 0, resources=[], validate=False)
+    peer.ask("DeleteTopics", 3, topics=[peer.topic("none"), peer.topic("none")], timeout=5000)
+
+
 def _join(peer, member="", session=10_000, version=7, kind="consumer", protocols=None, instance=None, group="g"):
     fields = {
         "group": peer.topic(group) if group else "", "session": session, "rebalance": 10_000, "member": member, "type": kind,
@@ -213,7 +241,6 @@ def joining_is_checked(peer):
     _join(peer, kind="")
     _join(peer, member="nobody")
     _join(peer, member="nobody", version=2)
-    _describe_group(peer)
 
 
 def a_member_joins_syncs_beats_and_leaves(peer):

@@ -1,10 +1,11 @@
 """Cases about records: each asks one broker; the transcripts of two brokers are compared."""
 
+import gzip
 import random
 import struct
 import time
 
-from wire.kafka import batch
+from wire.kafka import batch, record
 
 HOUR_MS = 3_600_000
 
@@ -24,6 +25,47 @@ def produced_batches_are_checked(peer):
         peer.produce(records)
     peer.produce(good)
     peer.fetch(0)
+
+
+def records_inside_a_batch_are_checked(peer):
+    """The checksum is right; what it covers is not what the header promises."""
+    peer.create()
+    two = [b"a", b"b"]
+    for records in (
+        batch(two, count=3, last_delta=2), batch(two, count=1, last_delta=0), batch(two, payload=b""),
+        batch(two, payload=b"\x00" * 8), batch(two, payload=b"\xff" * 40), batch(two, payload=record(0, None, b"a") * 2),
+        batch(two, payload=record(0, None, b"a") + record(5, None, b"b")),
+        batch(two, payload=record(0, None, b"a") + record(1, None, b"b") + b"more"),
+        batch(two, payload=record(0, None, b"a") + record(1, None, b"b")[:-1]),
+        batch([b"a"], payload=b"\x0c" + record(0, None, b"a")[1:]), batch([b"a"], payload=b"\x01"),
+    ):  # fmt: skip
+        peer.produce(records)
+    peer.list_offsets(-1)
+
+
+def compressed_batches_of_unknown_kinds_are_refused(peer):
+    peer.create()
+    inside = record(0, None, b"a")
+    for attributes in (5, 6, 7):
+        peer.produce(batch([b"a"], attributes=attributes, payload=inside))
+    peer.produce(batch([b"a"], attributes=1, payload=gzip.compress(inside, mtime=0)))
+    peer.produce(batch([b"a"], attributes=1 | 0x20, payload=gzip.compress(inside, mtime=0)))
+    peer.produce(batch([b"a"], attributes=1 | 0x10, payload=gzip.compress(inside, mtime=0)))
+    peer.produce(batch([b"a"], attributes=1 | 0x08, payload=gzip.compress(inside, mtime=0)))
+    peer.fetch(0)
+
+
+def damaged_compressed_batches_are_refused(peer):
+    peer.create()
+    inside = gzip.compress(record(0, None, b"a") + record(1, None, b"b"), mtime=0)
+    nothing, garbage = gzip.compress(b"", mtime=0), gzip.compress(b"\xff" * 30, mtime=0)
+    for payload in (b"", b"no gzip", inside[:-9], inside[:12] + b"\xff" * 8, nothing, garbage):
+        peer.produce(batch([b"a", b"b"], attributes=1, payload=payload))
+    for codec in (2, 3, 4):
+        peer.produce(batch([b"a", b"b"], attributes=codec, payload=b"garbage that no codec knows"))
+    peer.produce(batch([b"a", b"b"], attributes=1, payload=inside, count=3, last_delta=2))
+    peer.produce(batch([b"a"], attributes=1, payload=inside))
+    peer.list_offsets(-1)
 
 
 def batch_lengths_are_checked(peer):
@@ -198,6 +240,18 @@ def offsets_are_found_by_time(peer):
         peer.list_offsets(special, suffix="empty", version=7)
 
 
+def offsets_are_found_only_by_who_knows_the_leader(peer):
+    peer.create()
+    peer.produce(batch([b"a", b"b"]))
+    for epoch in (-1, 0, 1, 99, -5):
+        peer.list_offsets(-1, epoch=epoch)
+    for special in (-4, -5, -6, -100, 2**63 - 1):
+        peer.list_offsets(special, version=7)
+    parts = [{"index": index, "epoch": -1, "time": -1} for index in (0, 0, 1, -1)]
+    peer.ask("ListOffsets", 5, replica=-1, isolation=1, topics=[{"name": peer.topic(), "partitions": parts}])
+    peer.ask("ListOffsets", 5, replica=-1, isolation=0, topics=[])
+
+
 def epochs_end_where_the_log_ends(peer):
     peer.create()
     peer.produce(batch([b"x", b"y"]))
@@ -219,6 +273,62 @@ def records_are_deleted_up_to_an_offset(peer):
     peer.fetch(10)
     part = {"index": 4, "offset": 0}
     peer.ask("DeleteRecords", 1, topics=[{"name": peer.topic(), "partitions": [part]}], timeout=5000)
+
+
+def records_of_other_topics_are_not_deleted(peer):
+    peer.create("compacted", cleanup_policy="compact")
+    peer.create("both", cleanup_policy="compact,delete")
+    peer.create("empty")
+    for suffix in ("compacted", "both"):
+        peer.produce(batch([b"x"], keys=[b"k"]), suffix=suffix)
+    for suffix in ("compacted", "both", "empty", "nosuch"):
+        for offset in (0, 1, -1):
+            part = {"index": 0, "offset": offset}
+            peer.ask("DeleteRecords", 1, topics=[{"name": peer.topic(suffix), "partitions": [part]}], timeout=5000)
+    peer.ask("DeleteRecords", 1, topics=[], timeout=5000)
+    peer.create("times")
+    for n in range(4):
+        peer.produce(batch([b"x"], time=1_600_000_000_000 + n), suffix="times")
+    part = {"index": 0, "offset": 2}
+    peer.ask("DeleteRecords", 1, topics=[{"name": peer.topic("times"), "partitions": [part]}], timeout=5000)
+    for stamp in (1_600_000_000_000, 1_600_000_000_003, -1, -2, -3):
+        peer.list_offsets(stamp, suffix="times", version=7)
+    peer.fetch(1, suffix="times")
+    peer.fetch(2, suffix="times")
+
+
+def sessions_are_opened_anew(peer):
+    peer.create(partitions=2)
+    peer.produce(batch([b"x"]))
+
+    def ask(session, epoch, parts=(), suffix="t", forgotten=()):
+        parts = [{"index": n, "leader_epoch": -1, "offset": at, "start": -1, "max": 1 << 20} for n, at in parts]
+        reply = peer.connection.ask(
+            "Fetch", 11, replica=-1, wait=0, min=0, max=1 << 20, isolation=0, session=session, epoch=epoch,
+            topics=[{"name": peer.topic(suffix), "partitions": parts}] if parts else [],
+            forgotten=[{"name": peer.topic(suffix), "partitions": list(forgotten)}] if forgotten else [], rack="",
+        )  # fmt: skip
+        topics = sorted(
+            (part["index"], part["error"], part["high"], len(part["records"] or b"") > 0)
+            for topic in reply["topics"] for part in topic["partitions"]
+        )  # fmt: skip
+        peer.note(f"fetch of epoch {epoch}", (reply["error"], "a session" if reply["session"] else 0, topics))
+        return reply["session"]
+
+    session = ask(0, 0, [(0, 0), (1, 0), (7, 0)])
+    ask(session, 1)
+    ask(session, 2, [(0, 0), (0, 1)])
+    ask(session, 3, [(0, 50)])
+    ask(session, 4, forgotten=[0, 1, 7])
+    ask(session, 5)
+    ask(session, 6, [(0, 0)], suffix="nosuch")
+    renewed = ask(session, 0, [(0, 0)])
+    ask(session, 7)
+    ask(renewed, 1)
+    ask(renewed, 0)
+    ask(renewed, -1)
+    ask(renewed, 1)
+    ask(0, 0)
 
 
 CASES = [value for value in list(globals().values()) if callable(value) and getattr(value, "__module__", "") == __name__]

@@ -87,6 +87,7 @@ SINTERCARD 2 key key [LIMIT count]
 SINTERCARD count key
 SSCAN key 0 COUNT 100000
 ZADD key [NX|XX] [GT|LT] [CH] [INCR] (score member)+
+ZADD same (0 member)+
 ZINCRBY key score member
 ZREM key (member)+
 ZSCORE key member
@@ -95,20 +96,24 @@ ZCARD key
 ZRANK key member [WITHSCORE]
 ZREVRANK key member [WITHSCORE]
 ZCOUNT key bound bound
-ZLEXCOUNT key lex lex
+ZLEXCOUNT same lex lex
 ZRANGE key index index [REV] [WITHSCORES]
 ZRANGE key bound bound BYSCORE [REV] [LIMIT index index] [WITHSCORES]
-ZRANGE key lex lex BYLEX [REV] [LIMIT index index]
+ZRANGE same lex lex BYLEX [REV] [LIMIT index index]
 ZRANGESTORE key key index index [REV]
+ZRANGESTORE key same lex lex BYLEX [LIMIT index index]
+SET same value
+RPUSH same value
+DEL same
 ZRANGESTORE key key bound bound BYSCORE [LIMIT index index]
 ZREVRANGE key index index [WITHSCORES]
 ZRANGEBYSCORE key bound bound [WITHSCORES] [LIMIT index index]
 ZREVRANGEBYSCORE key bound bound [WITHSCORES] [LIMIT index index]
-ZRANGEBYLEX key lex lex [LIMIT index index]
-ZREVRANGEBYLEX key lex lex [LIMIT index index]
+ZRANGEBYLEX same lex lex [LIMIT index index]
+ZREVRANGEBYLEX same lex lex [LIMIT index index]
 ZREMRANGEBYRANK key index index
 ZREMRANGEBYSCORE key bound bound
-ZREMRANGEBYLEX key lex lex
+ZREMRANGEBYLEX same lex lex
 ZPOPMIN key [count]
 ZPOPMAX key [count]
 ZMPOP 2 key key (MIN|MAX) [COUNT count]
@@ -158,6 +163,23 @@ MULTI
 EXEC
 DISCARD
 PUBLISH value value
+WAIT (0|1|-1|x) (1|2|x|-1)
+COMMAND GETKEYS SORT key BY value STORE key
+CLIENT KILL MAXAGE (0|-5|x)
+SETBIT key bit (0|1|2|x)
+GETBIT key bit
+BITCOUNT key [index|index index|index index (BYTE|BIT)]
+BITPOS key (0|1|2) [index|index index|index index (BYTE|BIT)]
+BITOP (AND|OR|XOR) key (key)+
+BITOP NOT key key [key]
+BITFIELD key (GET width bit|SET width bit wide|INCRBY width bit wide|OVERFLOW (WRAP|SAT|FAIL|x))+
+BITFIELD_RO key (GET width bit)+
+SORT key [LIMIT index index] [ASC|DESC] [ALPHA] [STORE key]
+SORT key BY (w*|h*->f1|h*) [GET pattern|GET # GET w*|GET h*->f1] [LIMIT index index] [DESC]
+SORT key BY nosort [GET #]
+SORT_RO key [LIMIT index index] [DESC] [ALPHA]
+SET (wa|wb|w1|w2|w99999999999) (1|5|-2|2.5|abc)
+HSET (ha|hb|h1|h2) f1 (1|7|3|x)
 COMMAND GETKEYS MSET (key value)+
 CLIENT GETNAME
 CLIENT NOSUCH
@@ -167,6 +189,7 @@ NOSUCHCOMMAND (value)+
 
 CHOICES = {
     "key": ["k1", "k2", "k3", "k4", "k5", "k6", "k7", "k8"],
+    "same": ["z1", "z2", "z3"],
     "field": ["f1", "f2", "f3", "1", "", "F" * 70],
     "member": ["a", "b", "c", "d", "1", "2", "3", "-7", "99999999999", "", "m" * 70, "ab", "A"],
     "value": ["v", "10", "-3", "0", "", "1.5", "abc", "x" * 44, "y" * 45, "z" * 70, "9223372036854775807", "\x00\xff\r\n", "ohmytext", "w" * 300],
@@ -175,6 +198,9 @@ CHOICES = {
     "score": ["1", "0", "-1", "2.5", "1e10", "inf", "-inf", "nan", "x", "3.0", "0.1", "1e-10", "100", "123456789012345678", "1.7976931348623157e308"],
     "index": ["0", "1", "-1", "2", "-2", "5", "-100", "100", "x", "9223372036854775807", "-9223372036854775808"],
     "offset": ["0", "1", "5", "40", "100", "-1", "536870912", "x"],
+    "bit": ["0", "1", "7", "8", "63", "100", "#0", "#3", "-1", "x", "4294967296"],
+    "width": ["u1", "i1", "u8", "i8", "u13", "i17", "u63", "i64", "u64", "i65", "i0", "x"],
+    "wide": ["0", "1", "-1", "127", "200", "-300", "9223372036854775807", "-9223372036854775808", "x"],
     "count": ["0", "1", "2", "3", "-1", "-2", "10", "-5", "x", "-9223372036854775808"],
     "bound": ["0", "1", "(1", "-inf", "+inf", "(0.1", "2.5", "(", "x", "100", "-1"],
     "lex": ["-", "+", "[a", "(a", "[c", "(c", "b", "[", "("],

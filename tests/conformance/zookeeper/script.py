@@ -14,6 +14,7 @@ ROOT = "/history-000000"
 PARENTS = [ROOT + path for path in ("/a", "/b", "/a/x", "/a/y", "/e", "/seq")]
 PATHS = [*PARENTS, *[ROOT + path for path in ("/a/x/deep", "/none/child", "/e/child")]]
 BAD_PATHS = ["a", "//", *[ROOT + path for path in ("/a/", "/a//b", "/a/../b", "/a/.", "/a\x01b")]]
+UNIMPLEMENTED = -6
 history_numbers = itertools.count(os.getpid() % 1000 * 1000)
 DATA = [b"", b"v", b"data" * 20, None]
 VERSIONS = [-1, -1, -1, 0, 1, 2, 7]
@@ -104,6 +105,7 @@ class Player:
         self.port = port
         self.connections = []
         self.base = None
+        self.session_ended = False
 
     def begin(self):
         self.connections = [jute.Connection(self.port) for _ in range(3)]
@@ -158,26 +160,41 @@ class Player:
         if op is None:
             self.connections[index].end()
             self.connections[index] = jute.Connection(self.port)
-            # Which of a session's ephemerals goes first is nobody's promise.
-            return "new session", [sorted(events) for events in self.events()]
+            self.session_ended = True
+            return "new session", self.events()
         try:
             _, zxid, err, data = self.connections[index].ask(op, body.replace(ROOT.encode(), self.root.encode()))
         except jute.Closed:
-            self.connections[index] = jute.Connection(self.port)
+            self.replace(index)
             return "closed", self.events()
+        if err == UNIMPLEMENTED:  # and then it closes, as soon as it gets to it
+            self.connections[index].wait_closed()
+            self.replace(index)
         data = data.replace(self.root.encode(), ROOT.encode())
         seen = self.zxid(zxid)
         return (err, seen, self.body(op, data) if err == 0 else data), self.events()
 
+    def replace(self, index):
+        """A new session for one whose connection the server closed; left to expire, the old one would take a zxid some day."""
+        old = self.connections[index]
+        jute.Connection(self.port, session=old.session, password=old.password).end()
+        self.connections[index] = jute.Connection(self.port)
+        self.session_ended = True
+
     def events(self):
-        return [self.events_of(index) for index in range(len(self.connections))]
+        """When a session ended, its ephemerals went in an order that is nobody's promise."""
+        taken = [self.events_of(index) for index in range(len(self.connections))]
+        if self.session_ended:
+            self.session_ended = False
+            return [sorted(events + self.events_of(index)) for index, events in enumerate(taken)]
+        return taken
 
     def events_of(self, index):
         try:
             events = self.connections[index].take_events()
         except jute.Closed:
-            self.connections[index] = jute.Connection(self.port)
-            return "closed"
+            self.replace(index)
+            return [(0, 0, "closed")]
         return [(kind, state, path.replace(self.root, ROOT)) for kind, state, path in events]
 
     def close(self):

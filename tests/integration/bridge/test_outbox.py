@@ -41,11 +41,11 @@ def test_alone_it_replies_with_the_place(start, connect):
 def test_once_suppresses_until_the_key_expires(start, connect):
     server = start()
     connection = connect(server)
-    assert connection.ask("KAFKA.PRODUCE", "t", "ONCE", "guard", 1, "first") == ("*", [(":", 0), (":", 0)])
-    assert connection.ask("KAFKA.PRODUCE", "t", "ONCE", "guard", 1, "again") == ("$", None)
-    assert 0 < connection.ask("PTTL", "guard")[1] <= 1000
+    assert connection.ask("KAFKA.PRODUCE", "t", "ONCE", "guard", 4, "first") == ("*", [(":", 0), (":", 0)])
+    assert connection.ask("KAFKA.PRODUCE", "t", "ONCE", "guard", 4, "again") == ("$", None)
+    assert 0 < connection.ask("PTTL", "guard")[1] <= 4000
     assert connection.ask("GET", "guard") == ("$", b"1")
-    time.sleep(1.05)
+    time.sleep(4.05)
     assert connection.ask("KAFKA.PRODUCE", "t", "ONCE", "guard", 60, "second") == ("*", [(":", 0), (":", 1)])
     assert values_of(server, "t") == [b"first", b"second"]
 
@@ -203,3 +203,39 @@ def test_without_an_append_only_file_it_still_delivers(start, connect, transact)
 def test_the_journal_is_not_for_clients(start, connect):
     connection = connect(start())
     assert connection.ask("KAFKA.JOURNAL", "ACK", 1, 2)[0] == "-"
+
+
+def test_a_script_is_one_step_too(start, connect):
+    server = start()
+    connection = connect(server)
+    script = """redis.call('SELECT', 3) redis.call('SET', KEYS[1], ARGV[1])
+                local a = redis.call('KAFKA.PRODUCE', 't', 'KEY', KEYS[1], ARGV[1])
+                return {a, redis.call('KAFKA.PRODUCE', 't', 'ONCE', 'guard', 60, 'second')}"""
+    assert connection.ask("EVAL", script, 1, "k", "v") == ("*", [(":", 1), (":", 2)])
+    assert connection.ask("EVAL", script, 1, "k", "w") == ("*", [(":", 3), ("$", None)])
+    assert connection.ask("KAFKA.WAIT", 5000) == (":", 3)
+    server.restart(kill=True)
+    connection = connect(server)
+    assert values_of(server, "t") == [b"v", b"second", b"w"]
+    assert connection.ask("SELECT", 3) == ("+", "OK") and connection.ask("GET", "k") == ("$", b"w")
+
+
+def test_a_script_that_kafka_refuses_raises(start, connect):
+    connection = connect(start())
+    tag, text = connection.ask("EVAL", "return redis.call('KAFKA.PRODUCE', 'bad/topic', 'v')", 0)
+    assert tag == "-" and "INVALID_TOPIC_EXCEPTION" in text
+
+
+def test_a_paused_script_stays_whole_while_the_outbox_works(start, connect, transact):
+    """Records of before are delivered, synced and struck off while a script is halfway: killed, none of it is there."""
+    server = start(redis={"busy-reply-threshold": 50})
+    connection = connect(server)
+    transact(connection, ["SET", "before", 1], ["KAFKA.PRODUCE", "t", "before"])
+    script = "redis.call('SET', 'half', 1) redis.call('KAFKA.PRODUCE', 't', 'half') while true do end"
+    connection.send("EVAL", script, 0)
+    time.sleep(1.5)
+    server.restart(kill=True)
+    connection = connect(server)
+    assert connection.ask("EXISTS", "before", "half") == (":", 1)
+    connection.ask("KAFKA.PRODUCE", "t", "ONCE", "last", 60, "last")
+    assert values_of(server, "t") == [b"before", b"last"]

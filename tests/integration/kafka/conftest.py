@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from harness import java
 
 numbers = itertools.count(time.time_ns() // 1_000_000 % 1_000_000_000)
-WAIT_SECONDS = 30
+WAIT_SECONDS = 60
 
 
 @pytest.fixture

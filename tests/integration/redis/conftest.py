@@ -7,7 +7,7 @@ import redis
 
 
 def client(server, **options):
-    options = {"protocol": 3, "decode_responses": True, "socket_timeout": 20, **options}
+    options = {"protocol": 3, "decode_responses": True, "socket_timeout": 60, **options}
     return redis.Redis(host=server.host, port=server.port_of("redis"), **options)
 
 
@@ -43,7 +43,7 @@ def r3(connect):
 def eventually():
     """eventually(f): waits until f() is true, and fails when that takes implausibly long."""
 
-    def wait(condition, seconds=10):
+    def wait(condition, seconds=60):
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, "it never came true"

@@ -84,7 +84,7 @@ def test_messages_keep_the_order_of_publication(r, connect):
         pipe.execute()
     got = []
     while len(got) < 2000:
-        message = sub.get_message(timeout=10)
+        message = sub.get_message(timeout=60)
         if message is not None:
             got.append(int(message["data"]))
     assert got == list(range(2000))

@@ -89,7 +89,7 @@ def test_a_watched_key_that_is_created_stops_exec(r, connect):
 
 
 def test_a_watched_key_that_expires_stops_exec(r, connect, eventually):
-    r.set("k", "1", px=30)
+    r.set("k", "1", px=1500)
 
     def expire(other):
         eventually(lambda: other.exists("k") == 0)

@@ -26,8 +26,8 @@ def connect(zookeeper_server, root):
     def open_one(**options):
         chroot = options.pop("chroot", root)
         address = f"{zookeeper_server.host}:{zookeeper_server.port_of('zookeeper')}"
-        client = KazooClient(hosts=address + chroot, timeout=options.pop("timeout", 10), **options)
-        client.start(timeout=20)
+        client = KazooClient(hosts=address + chroot, timeout=options.pop("timeout", 30), **options)
+        client.start(timeout=60)
         opened.append(client)
         return client
 
@@ -63,7 +63,7 @@ def raw(zookeeper_server):
 
 @pytest.fixture
 def eventually():
-    def wait(condition, seconds=20):
+    def wait(condition, seconds=60):
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, "it never came true"

@@ -1,0 +1,93 @@
+"""Settings do what they say, or are refused with the reason."""
+
+import socket
+import subprocess
+
+import pytest
+import redis
+from harness.process import exchange
+from harness.trivet import binary
+
+
+def client(server, **options):
+    return redis.Redis(host=server.host, port=server.port_of("redis"), decode_responses=True, **options)
+
+
+def test_maxclients_turns_away_who_comes_too_late(launch, eventually):
+    server = launch("redis", maxclients=2, appendonly="no")
+    first, second = client(server, single_connection_client=True), client(server, single_connection_client=True)
+    assert first.ping() and second.ping()
+    assert exchange(server.port_of("redis"), b"") == b"-ERR max number of clients reached\r\n"
+    assert int(first.info("stats")["rejected_connections"]) == 1
+    first.config_set("maxclients", 3)
+    third = client(server, single_connection_client=True)
+    assert third.ping()
+    third.close()
+    eventually(lambda: first.info("clients")["connected_clients"] == 2)
+    assert client(server).ping()
+
+
+def test_a_request_larger_than_the_query_buffer_ends_its_connection_only(launch):
+    server = launch("redis", appendonly="no", **{"client-query-buffer-limit": "1mb"})
+    with pytest.raises(redis.ConnectionError):
+        client(server).set("k", "x" * 2_000_000)
+    assert client(server).set("k", "x" * 900_000)
+    assert client(server).strlen("k") == 900_000
+
+
+def test_keepalive_is_set_on_connections(launch):
+    """Seen from outside in the socket's timer."""
+    server = launch("redis", appendonly="no", **{"tcp-keepalive": 77})
+    port = server.port_of("redis")
+    with socket.create_connection((server.host, port)) as conn:
+        conn.sendall(b"PING\r\n")
+        assert conn.recv(100) == b"+PONG\r\n"
+        seen = open("/proc/net/tcp").read().splitlines()[1:]
+        ours = [row.split() for row in seen if row.split()[1].endswith(f":{port:04X}") and row.split()[3] == "01"]
+        assert ours and all(row[5].startswith("02:") for row in ours)  # 02 = the keepalive timer runs
+
+
+def test_hz_can_change_and_follows_the_clients_only_when_asked(launch):
+    r = client(launch("redis", hz=20, appendonly="no", **{"dynamic-hz": "no"}))
+    assert (r.info("server")["hz"], r.info("server")["configured_hz"]) == (20, 20)
+
+
+@pytest.mark.parametrize("level", ["debug", "verbose", "notice", "warning"])
+def test_loglevel_knows_the_four_levels(launch, level):
+    r = client(launch("redis", appendonly="no"))
+    assert r.config_set("loglevel", level)
+    assert r.config_get("loglevel") == {"loglevel": level}
+    with pytest.raises(redis.ResponseError, match="must be one of the following"):
+        r.config_set("loglevel", "loud")
+
+
+REFUSED = {"aof-use-rdb-preamble": "yes", "aof-timestamp-enabled": "yes", "lazyfree-lazy-expire": "yes",
+           "activerehashing": "no", "latency-monitor-threshold": "100", "save": "60 1"}  # fmt: skip
+
+
+def test_what_would_do_nothing_is_refused_and_still_answered(launch):
+    r = client(launch("redis", appendonly="no"))
+    for name, value in REFUSED.items():
+        before = r.config_get(name)
+        assert name in before
+        with pytest.raises(redis.ResponseError, match="CONFIG SET failed"):
+            r.config_set(name, value)
+        assert r.config_get(name) == before
+        assert r.config_set(name, before[name])
+
+
+@pytest.mark.parametrize("name, value", [("logfile", "/x"), ("bind", "1.2.3.4"), ("tcp-backlog", "7"), *REFUSED.items()])
+def test_what_would_do_nothing_is_refused_at_the_start(name, value, tmp_path):
+    command = [binary(), "--data", tmp_path, "--redis.port", "0", f"--redis.{name}", value]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert done.returncode != 0 and name in done.stdout + done.stderr
+
+
+def test_rewrite_of_the_configuration_needs_a_file(launch):
+    with pytest.raises(redis.ResponseError, match="The server is running without a config file"):
+        client(launch("redis", appendonly="no")).config_rewrite()
+
+
+def test_bind_says_where_the_server_listens(launch):
+    server = launch("redis", appendonly="no")
+    assert client(server).config_get("bind") == {"bind": server.host}
