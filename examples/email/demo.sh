@@ -10,8 +10,10 @@ pids=
 failures=0
 
 cleanup() {
-    for pid in $pids; do kill "$pid" 2>/dev/null || true; done
-    for pid in $pids; do wait "$pid" 2>/dev/null || true; done
+    for pid in $pids; do # the newest first: Trivet outlives its clients
+        kill "$pid" 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
+    done
     if [ "$failures" -eq 0 ]; then rm -rf "$folder"; else echo "logs are kept in $folder" >&2; fi
 }
 trap cleanup EXIT
