@@ -12,6 +12,9 @@
 #else
 #include <malloc.h>
 #endif
+#ifdef __SANITIZE_ADDRESS__
+size_t __sanitizer_get_current_allocated_bytes(void); /* its allocator does not answer mallinfo2 */
+#endif
 
 const char *err_text(int err)
 {
@@ -111,6 +114,8 @@ size_t mem_used(void)
     size = sizeof(used);
     if (mallctl("stats.allocated", &used, &size, NULL, 0) != 0) return 0;
     return used;
+#elif defined(__SANITIZE_ADDRESS__)
+    return __sanitizer_get_current_allocated_bytes();
 #else
     return mallinfo2().uordblks;
 #endif
