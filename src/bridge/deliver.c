@@ -13,9 +13,9 @@
 #define HOOK_RANK           11
 #define HOOK_RANK_UNORDERED 5
 
-static void arm_retry(bridge_t *bridge)
+static void arm_retry(bridge_t *bridge, uint64_t ms)
 {
-    if (!bridge->retry_timer.due_ns) io_timer_start(&bridge->retry_timer, RETRY_MS, 0);
+    if (!bridge->retry_timer.due_ns) io_timer_start(&bridge->retry_timer, ms, 0);
 }
 
 static void arm_due(bridge_t *bridge)
@@ -36,7 +36,7 @@ static void on_id(void *user, int64_t id, int16_t error, const char *message)
     bridge->asking_id = false;
     if (error) {
         outbox_error(bridge, NULL, error, message);
-        arm_retry(bridge);
+        arm_retry(bridge, RETRY_MS);
         return;
     }
     bridge->producer_id = id;
@@ -95,6 +95,7 @@ static void placed(bridge_t *bridge, outbox_record_t *r, int64_t offset)
 {
     list_remove(&r->queue);
     r->state = RECORD_PLACED;
+    position_untrack(bridge, r);
     bridge->delivered_total++;
     if (bridge->placed_count++ == 0 && !bridge->round.active) io_timer_start(&bridge->sync_timer, SYNC_MS, 0);
     answer(bridge, r, offset);
@@ -114,7 +115,7 @@ static void on_topic(void *user, int64_t value, int16_t error, const char *messa
         t->creating = false;
         if (error) outbox_error(bridge, LIST_FIRST(&t->records, outbox_record_t, queue), error, message);
         t->retry_at_ms = error ? io_wall_ms(bridge->loop) + RETRY_MS : 0;
-        arm_retry(bridge);
+        arm_retry(bridge, RETRY_MS);
         io_loop_wake(bridge->loop);
     }
     mem_free((void *)request->name.ptr);
@@ -142,6 +143,16 @@ static bool has_partition(bridge_t *bridge, outbox_record_t *r)
     return r->placed_pass != bridge->pass;
 }
 
+/* The topic's queue waits: behind the record that was refused nothing may pass. */
+static void refused(bridge_t *bridge, outbox_topic_t *t, const outbox_record_t *r, int16_t error, const char *message)
+{
+    bool loading = strcmp(kafka_error_name(error), "COORDINATOR_LOAD_IN_PROGRESS") == 0;
+    uint64_t wait_ms = loading ? LOADING_MS : RETRY_MS;
+    if (!loading) outbox_error(bridge, r, error, message);
+    t->retry_at_ms = io_wall_ms(bridge->loop) + (int64_t)wait_ms;
+    arm_retry(bridge, wait_ms);
+}
+
 /* Appends what it can of a topic's queue; false when the turn's share is used up. */
 static bool deliver_topic(bridge_t *bridge, outbox_topic_t *t, int *budget)
 {
@@ -160,9 +171,7 @@ static bool deliver_topic(bridge_t *bridge, outbox_topic_t *t, int *budget)
         int16_t error =
             kafka_produce_numbered(bridge->kafka, &r->record, bridge->producer_id, r->number, &offset, message);
         if (error) {
-            outbox_error(bridge, r, error, message);
-            t->retry_at_ms = io_wall_ms(bridge->loop) + RETRY_MS;
-            arm_retry(bridge);
+            refused(bridge, t, r, error, message);
             return true;
         }
         placed(bridge, r, offset);
@@ -202,7 +211,7 @@ static void on_turn(io_hook_t *hook)
     if (bridge->delayed_count) take_due(bridge);
     if (list_empty(&bridge->topics)) return;
     if (!kafka_ready(bridge->kafka)) {
-        arm_retry(bridge);
+        arm_retry(bridge, LOADING_MS);
         return;
     }
     if (has_id(bridge) && (bridge->unordered || redis_is_written(bridge->redis))) deliver(bridge);
@@ -291,7 +300,10 @@ void deliver_start(bridge_t *bridge)
     if (bridge->count)
         slog(SLOG_INFO, "bridge", "outbox read back", "records=%zu next_number=%" PRId64, bridge->count,
              bridge->next_number);
-    LIST_EACH(&bridge->all, r, outbox_record_t, node) outbox_queue(bridge, r);
+    LIST_EACH(&bridge->all, r, outbox_record_t, node) {
+        outbox_queue(bridge, r);
+        position_track(bridge, r);
+    }
     arm_due(bridge);
     bridge->hook = (io_hook_t){.rank = bridge->unordered ? HOOK_RANK_UNORDERED : HOOK_RANK, .run = on_turn};
     io_hook_add(bridge->loop, &bridge->hook);
@@ -301,6 +313,7 @@ void deliver_start(bridge_t *bridge)
 void deliver_stop(bridge_t *bridge)
 {
     bridge->stopped = true;
+    if (bridge->kafka) kafka_positions_hold(bridge->kafka, NULL, NULL);
     io_hook_remove(&bridge->hook);
     if (bridge->started) {
         io_timer_stop(&bridge->retry_timer);

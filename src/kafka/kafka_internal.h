@@ -52,6 +52,8 @@ struct kafka {
     kafka_groups_t *groups;
     fetch_sessions_t *fetch_sessions;  /* made at the first fetch; fetch_sessions_free */
     int64_t kept_producer_id;          /* the bridge's: partitions never forget it; -1 = none */
+    bool (*position_waits)(void *user, bytes_t group); /* kafka_positions_hold */
+    void *position_waits_user;
     struct producer_ids *producer_ids; /* made at the first InitProducerId; producer_ids_free */
 
     list_t connections;

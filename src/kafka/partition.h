@@ -49,6 +49,7 @@ typedef enum partition_origin {
     PARTITION_CLIENT,      /* a Produce request: everything is checked */
     PARTITION_BRIDGE,      /* a client's checks, but the sequence need only be above the last: gaps are its own */
     PARTITION_COORDINATOR, /* our own records (offsets, transaction state): any batch the log takes */
+    PARTITION_POSITION,    /* an offset under a number of the bridge's: a coordinator's, with the bridge's sequence */
 } partition_origin_t;
 
 typedef struct partition_record_error {

@@ -328,7 +328,7 @@ int16_t partition_append(partition_t *partition, uint8_t *records, size_t bytes,
                  .out = ret_appended};
     buf_t packed = BUF_INIT;
     int16_t error;
-    if (origin != PARTITION_COORDINATOR) {
+    if (origin == PARTITION_CLIENT || origin == PARTITION_BRIDGE) {
         error = check_client(&c);
         if (!error && origin == PARTITION_BRIDGE) check_number(&c);
         if (!error && origin == PARTITION_CLIENT) error = check_sequence(&c);
@@ -336,6 +336,7 @@ int16_t partition_append(partition_t *partition, uint8_t *records, size_t bytes,
         if (!error && !ret_appended->duplicate) set_time(&c);
     } else {
         error = log_batch_parse(bytes_of(records, bytes), &c.batch) ? KAFKA_CORRUPT_MESSAGE : KAFKA_NONE;
+        if (!error && origin == PARTITION_POSITION) check_number(&c);
     }
     if (!error && !ret_appended->duplicate) error = write_batch(&c);
     buf_deinit(&packed);

@@ -4,6 +4,7 @@
  * A record's number becomes epoch and sequence of an ordinary idempotent producer (number = epoch * 2^31 + sequence), so
  * that it is kept where Kafka keeps such things: in the batch header, and from there in the producers' snapshots. */
 #include "kafka/config.h"
+#include "kafka/groups/groups.h"
 #include "kafka/partition.h"
 #include "kafka/produce_record.h"
 #include "kafka/producer_ids.h"
@@ -83,8 +84,8 @@ int16_t kafka_produce_check(kafka_t *kafka, const kafka_produce_t *record, char 
 int32_t kafka_produce_choose(kafka_t *kafka, const kafka_produce_t *record)
 {
     kafka_topic_t *topic = kafka_topic_get(kafka, record->topic);
-    if (topic) return produce__choose_partition(topic, record);
-    return record->partition;
+    if (!topic) return record->partition;
+    return topic->internal ? groups_position_partition(kafka, record) : produce__choose_partition(topic, record);
 }
 
 int16_t kafka_produce_numbered(kafka_t *kafka, const kafka_produce_t *record, int64_t producer_id, int64_t number,
@@ -96,9 +97,12 @@ int16_t kafka_produce_numbered(kafka_t *kafka, const kafka_produce_t *record, in
     kafka_topic_t *topic = kafka_topic_get(kafka, record->topic);
     int16_t error =
         topic ? kafka_topic_partition_get(topic, record->partition, &partition) : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
-    if (!error && topic->internal) error = KAFKA_INVALID_TOPIC_EXCEPTION;
-    if (error) return refuse(error, message, NULL);
     record_producer_t producer = {producer_id, (int16_t)(number >> 31), (int32_t)(number & INT32_MAX)};
+    if (!error && topic->internal) {
+        error = groups_position_append(kafka, record, producer, ret_offset);
+        return error ? refuse(error, message, NULL) : KAFKA_NONE;
+    }
+    if (error) return refuse(error, message, NULL);
     record_builder_t builder = RECORD_BUILDER_INIT;
     size_t bytes;
     arena_t arena;
@@ -145,7 +149,7 @@ void kafka_topic_ensure(kafka_t *kafka, bytes_t topic, kafka_door_cb done, void 
 {
     if (kafka_topic_get(kafka, topic))
         done(user, 0, KAFKA_NONE, NULL);
-    else if (!kafka->ready || !kafka->config.auto_create_topics_enable)
+    else if (!kafka->ready || !(kafka->config.auto_create_topics_enable || topic_is_internal(topic)))
         done(user, 0, kafka->ready ? KAFKA_UNKNOWN_TOPIC_OR_PARTITION : KAFKA_BROKER_NOT_AVAILABLE,
              "The topic does not exist and may not be created");
     else

@@ -1,6 +1,7 @@
 """Helpers for what spans Redis and Kafka: a server of the test's own, and everything that a topic holds."""
 
 import contextlib
+import time
 
 import pytest
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, TopicPartition
@@ -38,6 +39,13 @@ def values_of(server, topic, partitions=1):
 def info_of(connection):
     words = connection.ask("KAFKA.OUTBOX", "INFO")[1]
     return {words[i][1].decode(): words[i + 1][1] for i in range(0, len(words), 2)}
+
+
+def wait_for(condition, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.01)
 
 
 @pytest.fixture

@@ -4,16 +4,9 @@ import time
 
 import pytest
 
-from .conftest import info_of, records_of, values_of
+from .conftest import info_of, records_of, values_of, wait_for
 
 pytestmark = pytest.mark.trivet_only
-
-
-def wait_for(condition, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.01)
 
 
 def test_a_transaction_replies_with_outbox_numbers_and_delivers_in_order(start, connect, transact):
