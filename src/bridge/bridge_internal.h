@@ -47,7 +47,6 @@ typedef struct outbox_record {
     list_t queue;           /* outbox->unwritten or topic->records */
     int64_t number, due_ms; /* due 0 = at once */
     int64_t added_ms;
-    uint64_t placed_pass; /* the pass that chose its partition: not delivered in the same */
     record_state_t state;
     kafka_produce_t record; /* points behind this struct */
     size_t bytes;
@@ -102,7 +101,6 @@ struct bridge {
     int64_t next_number;
     int64_t producer_id; /* -1 = none yet */
     bool asking_id;
-    uint64_t pass;
     char last_error[LAST_ERROR_BYTES];
     uint64_t delivered_total;
     io_hook_t hook;

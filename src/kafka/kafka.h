@@ -57,6 +57,11 @@ typedef void (*kafka_produced_cb)(void *user, int32_t partition, int64_t offset,
  * the call; its arguments are borrowed, and so are `record`'s bytes until it has run. */
 void kafka_produce_record(kafka_t *kafka, const kafka_produce_t *record, kafka_produced_cb done, void *user);
 
+/* compression.type of a producer by its name (none, gzip, snappy, lz4, zstd), for kafka_produce_compress; ERR_INVALID. */
+int kafka_codec_of(const char *name) MUST_CHECK;
+/* What comes through this door is compressed so, at the Java client's levels, where the topic leaves it to producers. */
+void kafka_produce_compress(kafka_t *kafka, int codec);
+
 /* The outbox's way, for records (and positions, below) that may be given again after a crash. A number rises over all records of its
  * producer; a partition takes only those above the last that it has of that producer, and never forgets a producer
  * that is kept. */
@@ -66,9 +71,16 @@ void kafka_produce_record(kafka_t *kafka, const kafka_produce_t *record, kafka_p
 int16_t kafka_produce_check(kafka_t *kafka, const kafka_produce_t *record, char message[KAFKA_MESSAGE_BYTES_MAX]);
 /* The partition it belongs in, as kafka_produce_record would choose; -1 while the topic does not exist. */
 int32_t kafka_produce_choose(kafka_t *kafka, const kafka_produce_t *record);
-/* Appends (record->partition is chosen) unless the partition has it: then *ret_offset may be -1. */
-int16_t kafka_produce_numbered(kafka_t *kafka, const kafka_produce_t *record, int64_t producer_id, int64_t number,
-                               int64_t *ret_offset, char message[KAFKA_MESSAGE_BYTES_MAX]);
+/* Takes the first of the records, at least one, all of one partition (chosen before) and in the order of their numbers:
+ * those that the partition has already, with offset -1, or else those that fit one batch, which is appended. */
+#define KAFKA_BATCH_BYTES 16384 /* as batch.size of the Java client: what several records together may take */
+typedef struct kafka_numbered {
+    const kafka_produce_t *record;
+    int64_t number;
+    int64_t offset; /* filled in */
+} kafka_numbered_t;
+int16_t kafka_produce_numbered(kafka_t *kafka, kafka_numbered_t *records, int count, int64_t producer_id,
+                               int *ret_taken, char message[KAFKA_MESSAGE_BYTES_MAX]);
 /* Creates the topic if the broker may; `done` runs once, at once or later. */
 typedef void (*kafka_door_cb)(void *user, int64_t value, int16_t error, const char *message);
 void kafka_topic_ensure(kafka_t *kafka, bytes_t topic, kafka_door_cb done, void *user);

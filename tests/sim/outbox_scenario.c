@@ -394,8 +394,8 @@ static void live(outbox_world_t *w)
 static void die(outbox_world_t *w)
 {
     bool orderly = !w->failed && sim_node_alive(w->server) && chance(w->run, 15), killed = chance(w->run, 30);
-    w->power_lost = !killed || !sim_node_alive(w->server);
     if (orderly) stop(w);
+    w->power_lost = !killed || !sim_node_alive(w->server); /* it may have died while it stopped */
     if (killed)
         sim_node_kill(w->server);
     else

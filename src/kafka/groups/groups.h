@@ -107,9 +107,12 @@ void groups_removal_run(groups_removal_t *removal);
 
 /* The partition of the topic that a position's record belongs to. */
 int32_t groups_position_partition(const kafka_t *kafka, const kafka_produce_t *record);
-/* Appends it under its number, unless the partition has that, and gives it to the group. A code fit for the bridge. */
-int16_t groups_position_append(kafka_t *kafka, const kafka_produce_t *record, record_producer_t producer,
-                               int64_t *ret_offset);
+/* Whether positions of this one's partition can be taken now; a code fit for the bridge. */
+int16_t groups_position_check(kafka_t *kafka, const kafka_produce_t *record);
+/* Its topic was deleted meanwhile, and with it what groups had of it. */
+bool groups_position_is_void(const kafka_t *kafka, const kafka_produce_t *record);
+/* It has just been appended: the group has it, at once or when flush.messages allows. */
+void groups_position_apply(kafka_t *kafka, partition_t *partition, const kafka_produce_t *record);
 
 /* Makes the topic unless it is there, then runs `ready` with KAFKA_NONE or COORDINATOR_NOT_AVAILABLE; maybe
  * at once. */

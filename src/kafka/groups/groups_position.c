@@ -1,7 +1,7 @@
 /* groups_position.c: the bridge's door to the coordinator: positions of groups that are committed in one step with keys.
  *
- * A position is an ordinary record of __consumer_offsets, appended under the outbox's number, so that it is there once
- * however often it is given again. Its place in the log is its place among the group's other commits: the last one wins,
+ * A position is an ordinary record of __consumer_offsets, appended under the outbox's number (produce_numbered.c), so that
+ * it is there once however often it is given again. Its place in the log is its place among the group's other commits: the last one wins,
  * and what is given again after a crash cannot come behind a commit that came behind it before.
  *
  * Invariant: from the bridge's promise until the group has the position, nobody reads or changes the group's offsets
@@ -145,7 +145,7 @@ int16_t kafka_position_get(kafka_t *kafka, bytes_t group, bytes_t topic, int32_t
     return KAFKA_NONE;
 }
 
-/* ---- appending ---- */
+/* ---- taking over what was appended ---- */
 
 static void apply(group_entry_t *entry, const kafka_position_t *position, int64_t commit_ms)
 {
@@ -181,42 +181,30 @@ static void apply_when_stored(group_entry_t *entry, partition_t *partition, cons
     partition_commit(partition, &a->commit, on_stored);
 }
 
-static int16_t append(partition_t *partition, const kafka_produce_t *record, record_producer_t producer,
-                      partition_appended_t *ret_appended)
+int16_t groups_position_check(kafka_t *kafka, const kafka_produce_t *record)
 {
-    record_builder_t builder = RECORD_BUILDER_INIT;
-    size_t bytes;
-    arena_t arena;
-    arena_init(&arena, 0);
-    record_builder_add(&builder, record->timestamp_ms, record->key, record->value, NULL, 0);
-    uint8_t *batch = record_builder_finish(&builder, 0, producer, &bytes);
-    int16_t error = partition_append(partition, batch, bytes, PARTITION_POSITION, &arena, ret_appended);
-    record_builder_deinit(&builder);
-    arena_deinit(&arena);
-    return error;
-}
-
-int16_t groups_position_append(kafka_t *kafka, const kafka_produce_t *record, record_producer_t producer,
-                               int64_t *ret_offset)
-{
-    kafka_groups_t *groups = kafka->groups;
     kafka_position_t position;
     group_entry_t *entry;
-    partition_t *partition;
-    partition_appended_t appended;
     if (kafka_position_of(record, &position)) return KAFKA_INVALID_RECORD;
-    int16_t error = groups_find(groups, position.group, &entry);
-    if (!error) error = kafka_topic_partition_get(groups->topic, record->partition, &partition);
-    if (error) return error;
-    *ret_offset = -1;
-    if (!exists(kafka, &position)) return KAFKA_NONE; /* deleted meanwhile, and with it what groups had of it */
-    error = append(partition, record, producer, &appended);
-    if (error || appended.duplicate) return error;
-    *ret_offset = appended.base_offset;
-    if (!entry) entry = groups_create(groups, position.group);
+    return groups_find(kafka->groups, position.group, &entry);
+}
+
+bool groups_position_is_void(const kafka_t *kafka, const kafka_produce_t *record)
+{
+    kafka_position_t position;
+    return kafka_position_of(record, &position) != 0 || !exists(kafka, &position);
+}
+
+void groups_position_apply(kafka_t *kafka, partition_t *partition, const kafka_produce_t *record)
+{
+    kafka_position_t position;
+    group_entry_t *entry;
+    int err = kafka_position_of(record, &position);
+    int16_t error = groups_find(kafka->groups, position.group, &entry);
+    ASSERT(err == 0 && error == KAFKA_NONE); /* as groups_position_check said */
+    if (!entry) entry = groups_create(kafka->groups, position.group);
     if (partition_needs_commit(partition))
         apply_when_stored(entry, partition, record);
     else
         apply(entry, &position, record->timestamp_ms);
-    return KAFKA_NONE;
 }

@@ -7,7 +7,7 @@ from confluent_kafka import Consumer, TopicPartition
 from harness.java import Kafka
 from wire import kafka as kafka_wire
 
-from .conftest import info_of, wait_for
+from .conftest import info_of, make_topic, wait_for
 
 pytestmark = pytest.mark.trivet_only
 
@@ -120,7 +120,7 @@ def test_watch_that_fails_commits_nothing(start, connect, transact):
 
 def test_the_topic_of_the_groups_is_made_even_where_topics_may_not_be(start, connect):
     server = start(kafka={"auto.create.topics.enable": "false"})
-    Kafka(server.port_of("kafka"))("topics", "--create", "--topic", "t", "--partitions", 1)
+    make_topic(server, "t")
     connection = connect(server)
     assert connection.ask("KAFKA.COMMIT", "g", "t", 0, 5) == (":", 1)
     settle(server, "g", 5)
