@@ -62,9 +62,9 @@ int kafka_codec_of(const char *name) MUST_CHECK;
 /* What comes through this door is compressed so, at the Java client's levels, where the topic leaves it to producers. */
 void kafka_produce_compress(kafka_t *kafka, int codec);
 
-/* The outbox's way, for records (and positions, below) that may be given again after a crash. A number rises over all records of its
- * producer; a partition takes only those above the last that it has of that producer, and never forgets a producer
- * that is kept. */
+/* The outbox's way, for records (and positions, below) that may be given again after a crash. A number rises over all
+ * records of its producer; a partition takes only those above the last that it has of that producer, and never forgets
+ * a producer that is kept. */
 #define KAFKA_NUMBER_MAX        (((int64_t)1 << 46) - 1)
 #define KAFKA_MESSAGE_BYTES_MAX 300
 /* Whether the record could be appended now, or after its topic was created: 0, or an error code with its words. */

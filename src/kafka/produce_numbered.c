@@ -34,8 +34,7 @@ static size_t bytes_at_most(const kafka_produce_t *r)
 }
 
 /* Exactly, as it would be stored. */
-static bool fits(kafka_t *kafka, const kafka_produce_t *record, const kafka_topic_config_t *config, int64_t max,
-                 size_t *ret_bytes)
+static bool fits(kafka_t *kafka, const kafka_produce_t *record, const kafka_topic_config_t *config, size_t *ret_bytes)
 {
     record_builder_t builder = RECORD_BUILDER_INIT;
     buf_t packed = BUF_INIT;
@@ -44,18 +43,16 @@ static bool fits(kafka_t *kafka, const kafka_produce_t *record, const kafka_topi
     int16_t error = produce__finish(kafka, config, RECORD_NO_PRODUCER, &builder, &packed, &batch, ret_bytes);
     record_builder_deinit(&builder);
     buf_deinit(&packed);
-    /* How a topic that is yet to be made packs batches is told by its settings alone, unless it leaves that to us. */
-    bool known = config || strcmp(kafka->config.compression_type, "producer") == 0;
-    return !error && known && (int64_t)*ret_bytes <= max;
+    return !error && (int64_t)*ret_bytes <= config->max_message_bytes;
 }
 
 static int16_t check_size(kafka_t *kafka, const kafka_produce_t *record, const kafka_topic_config_t *config,
                           char *message)
 {
-    int64_t max = config ? config->max_message_bytes : kafka->config.message_max_bytes;
+    int64_t max = config->max_message_bytes;
     size_t bytes = bytes_at_most(record);
     if ((int64_t)(bytes + bytes / PACKED_GROWTH + PACKED_OVERHEAD_BYTES) <= max) return KAFKA_NONE;
-    if (fits(kafka, record, config, max, &bytes)) return KAFKA_NONE;
+    if (fits(kafka, record, config, &bytes)) return KAFKA_NONE;
     snprintf(message, KAFKA_MESSAGE_BYTES_MAX,
              "The record takes %zu bytes, above the topic's max.message.bytes of %" PRId64, bytes, max);
     return KAFKA_MESSAGE_TOO_LARGE;
@@ -76,7 +73,10 @@ static int16_t check_new_topic(kafka_t *kafka, const kafka_produce_t *record, ch
     }
     if (error) (void)refuse(error, message, text);
     arena_deinit(&arena);
-    return error ? error : check_size(kafka, record, NULL, message);
+    if (error) return error;
+    kafka_topic_t as_made = {.kafka = kafka, .overrides = MAP_INIT};
+    config_compute_topic(&as_made);
+    return check_size(kafka, record, &as_made.config, message);
 }
 
 int16_t kafka_produce_check(kafka_t *kafka, const kafka_produce_t *record, char message[KAFKA_MESSAGE_BYTES_MAX])

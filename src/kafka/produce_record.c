@@ -73,7 +73,7 @@ int16_t produce__finish(const kafka_t *kafka, const kafka_topic_config_t *config
 {
     record_codec_t codec = (record_codec_t)kafka->produce_codec;
     int level = codecs[codec].level;
-    if (config) (void)partition_codec(config, &codec, &level);
+    (void)partition_codec(config, &codec, &level);
     *ret_batch = record_builder_finish(builder, 0, producer, ret_bytes);
     if (codec == RECORD_NONE) return KAFKA_NONE;
     if (record_recompress(bytes_of(*ret_batch, *ret_bytes), codec, level, 0, packed)) return KAFKA_UNKNOWN_SERVER_ERROR;

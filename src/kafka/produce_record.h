@@ -9,8 +9,7 @@
 int32_t produce__choose_partition(kafka_topic_t *topic, const kafka_produce_t *record);
 /* The record, behind those that the builder has. */
 void produce__add(kafka_t *kafka, const kafka_produce_t *record, record_builder_t *builder);
-/* The batch as the topic keeps it: under its own codec, else (and when it is not made yet: NULL) under the bridge's. In the
- * builder's bytes or in `packed`. */
+/* The batch as the topic keeps it: under its own codec, else under the bridge's. In the builder's bytes or in `packed`. */
 int16_t produce__finish(const kafka_t *kafka, const kafka_topic_config_t *config, record_producer_t producer,
                         record_builder_t *builder, buf_t *packed, uint8_t **ret_batch, size_t *ret_bytes);
 
