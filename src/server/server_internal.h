@@ -28,6 +28,7 @@ struct server {
     struct redis *redis; /* NULL while off: for the bridge */
     struct kafka *kafka;
     struct bridge *bridge; /* while Redis runs; without Kafka it keeps its records */
+    int produce_codec;     /* [trivet] produce.compression.type */
     io_hook_t ready_hook;
     bool terminated;
     coord_options_t coord_options;

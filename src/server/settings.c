@@ -3,6 +3,7 @@
 #include "server/server_internal.h"
 
 #include "base/slog.h"
+#include "kafka/kafka.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,13 +48,20 @@ static int set_own(server_t *server, const setting_t *s, char *error)
             return ERR_INVALID;
         }
         server->reactors_count = (int)value;
+    } else if (strcmp(s->name, "produce.compression.type") == 0) {
+        server->produce_codec = kafka_codec_of(s->value);
+        if (server->produce_codec >= 0) return 0;
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX,
+                 "%s: produce.compression.type is none, gzip, snappy, lz4 or zstd, not '%s'", s->origin, s->value);
+        return ERR_INVALID;
     } else if (strcmp(s->name, "log-level") == 0) {
         if (set_log_level(s->value) == 0) return 0;
         snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: log-level is debug, info, warn or error, not '%s'", s->origin,
                  s->value);
         return ERR_INVALID;
     } else {
-        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: [trivet] has no '%s'; it has data, bind, reactors, log-level",
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX,
+                 "%s: [trivet] has no '%s'; it has data, bind, reactors, log-level, produce.compression.type",
                  s->origin, s->name);
         return ERR_NOT_FOUND;
     }
