@@ -3,6 +3,7 @@
 #include "redis/evict.h"
 
 #include "redis/aof.h"
+#include "redis/changes.h"
 
 #include <math.h>
 
@@ -75,7 +76,7 @@ static void evict(redis_t *redis, redis_db_t *db, redis_entry_t *e)
     bytes_t key = bytes_of(mem_strndup(name), name.len);
     db__delete(db, key);
     redis->stats.evicted_keys++;
-    aof__feed_delete(db, key);
+    aof__feed_delete(db, key, "evicted");
     if (redis->watching_clients) multi__touch(db, key);
     notify__event(db, NOTIFY_EVICTED, "evicted", key);
     mem_free((void *)key.ptr);
@@ -85,7 +86,7 @@ bool evict__make_room(redis_t *redis)
 {
     uint64_t limit = redis->config->maxmemory;
     if (limit == 0 || redis->loading) return true;
-    redis->memory_used = mem_used();
+    redis->memory_used = changes__memory_used(redis);
     for (int i = 0; redis->memory_used > limit && i < EVICTIONS_PER_CALL_MAX; i++) {
         redis_db_t *db = NULL;
         redis_entry_t *e = redis->config->maxmemory_policy == EVICT_NONE ? NULL : choose(redis, &db);
@@ -93,7 +94,7 @@ bool evict__make_room(redis_t *redis)
         size_t freed = entry__memory_bytes(e, 5);
         evict(redis, db, e);
         redis->memory_used -= MIN(freed, redis->memory_used);
-        if (i % CHECK_EVERY == 0) redis->memory_used = mem_used();
+        if (i % CHECK_EVERY == 0) redis->memory_used = changes__memory_used(redis);
     }
     return true;
 }

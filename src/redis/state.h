@@ -195,6 +195,9 @@ struct redis {
     void *on_client_gone_user;
     void (*on_rewrite)(void *user, buf_t *out);
     void *on_rewrite_user;
+    const struct redis_observer *observer; /* NULL = nobody (changes.c) */
+    bool change_open;                      /* it wants to hear of the end of the entry */
+    bool writes_held;                      /* it is asked before each write */
 };
 
 /* Conditions that need the slow way for every client: maxmemory, a pause, a failed append-only file, loading.
