@@ -24,6 +24,7 @@
 #define HEADERS_COUNT_MAX 128
 #define OUTBOX_BYTES_MAX  MIB(1024) /* records beyond it are refused */
 #define DELIVER_PER_TURN  512       /* appended before the loop turns */
+#define DELIVER_SHARE     64        /* and this part of what waits: it keeps up with whoever writes more than that */
 #define RETRY_MS          250       /* after a partition refused */
 #define SYNC_MS           500       /* from an append to the sync that lets it be forgotten */
 #define ACK_RANGES_MAX    64        /* in one journal command */
