@@ -75,6 +75,13 @@ void journal_add(bridge_t *bridge, redis_call_t *call, const outbox_record_t *re
     redis_propagate(call, w.argc, w.argv);
 }
 
+void journal_add_too(bridge_t *bridge, const outbox_record_t *record)
+{
+    words_t w;
+    words_of_add(&w, record);
+    redis_propagate_too(bridge->redis, w.argc, w.argv);
+}
+
 static void words_of_state(words_t *w, const bridge_t *bridge)
 {
     begin(w, "STATE");

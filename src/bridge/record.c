@@ -75,7 +75,7 @@ const char *produce__check(bridge_t *bridge, int argc, const bytes_t *argv, prod
     const char *problem = argc < 3 ? "ERR wrong number of arguments" : produce__parse(argc, argv, args);
     if (problem) return problem;
     if (!bridge->kafka) return "ERR the Kafka wing is off";
-    if (bridge->bytes >= OUTBOX_BYTES_MAX) return "ERR the outbox is full: see KAFKA.OUTBOX INFO";
+    if (bridge->bytes >= bridge->bytes_max) return "ERR the outbox is full: see KAFKA.OUTBOX INFO";
     int16_t error = kafka_produce_check(bridge->kafka, &args->record, message);
     if (error == 0) return NULL;
     snprintf(bridge->problem, sizeof(bridge->problem), "%s %s", kafka_error_name(error), message);

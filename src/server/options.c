@@ -7,7 +7,8 @@
 static const char *const sections[] = {"trivet", "redis", "kafka", "zookeeper", "http"};
 
 /* --data DIR is short for --trivet.data DIR, and so on. */
-static const char *const trivet_names[] = {"data", "bind", "reactors", "log-level"};
+static const char *const trivet_names[] = {"data", "bind", "reactors", "log-level", "outbox-bytes-max"};
+static const char feed_prefix[] = "changefeed."; /* --changefeed.NAME.topic is [trivet]'s too */
 
 const char *options_help(void)
 {
@@ -22,6 +23,8 @@ const char *options_help(void)
            "  --zookeeper.port N    default 2181\n"
            "  --http.port N         default 8080: /metrics /healthz /readyz\n"
            "  --reactors N          event loops; 1 in this version\n"
+           "  --changefeed.NAME.topic TOPIC  a Kafka record of each change to keys; also .patterns, .databases, "
+           ".format\n"
            "  --log-level LEVEL     debug, info, warn or error (default info)\n"
            "  --SECTION.NAME VALUE  any directive of redis.conf, server.properties or zoo.cfg:\n"
            "                        --redis.appendfsync always --kafka.num.partitions 3 --zookeeper.tickTime 2000\n"
@@ -101,6 +104,11 @@ static bool split_name(const char *arg, bytes_t *ret_section, const char **ret_n
     if (dot && known_section(arg, (size_t)(dot - arg)) && dot[1]) {
         *ret_section = bytes_of(arg, (size_t)(dot - arg));
         *ret_name = dot + 1;
+        return true;
+    }
+    if (strncmp(arg, feed_prefix, sizeof(feed_prefix) - 1) == 0) {
+        *ret_section = BYTES_LIT("trivet");
+        *ret_name = arg;
         return true;
     }
     for (size_t i = 0; i < ARRAY_LEN(trivet_names); i++) {

@@ -11,6 +11,7 @@
 #include "net/net.h"
 #include "server/server_internal.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -49,8 +50,30 @@ static void replace_string(char **kept, const char *value)
     *kept = mem_strdup(value);
 }
 
+/* "changefeed.cache.topic" */
+static int set_feed(server_t *server, const setting_t *s, const char *name, char *error)
+{
+    char why[300] = "";
+    int err = bridge_feeds_configure(server->feeds, name, s->value, why, sizeof(why));
+    if (err != 0) snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%.200s: %s", s->origin, why);
+    return err;
+}
+
+static int set_outbox_bytes_max(server_t *server, const setting_t *s, char *error)
+{
+    long value;
+    if (!parse_int(s->value, 1, LONG_MAX, &value)) {
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: outbox-bytes-max is a number of bytes above 0, not '%s'",
+                 s->origin, s->value);
+        return ERR_INVALID;
+    }
+    server->outbox_bytes_max = (size_t)value;
+    return 0;
+}
+
 static int set_own(server_t *server, const setting_t *s, char *error)
 {
+    static const char feed_prefix[] = "changefeed.";
     long value;
     if (strcmp(s->name, "data") == 0) {
         replace_string(&server->data_dir, s->value);
@@ -67,8 +90,14 @@ static int set_own(server_t *server, const setting_t *s, char *error)
         snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: log-level is debug, info, warn or error, not '%s'", s->origin,
                  s->value);
         return ERR_INVALID;
+    } else if (strncmp(s->name, feed_prefix, sizeof(feed_prefix) - 1) == 0) {
+        return set_feed(server, s, s->name + sizeof(feed_prefix) - 1, error);
+    } else if (strcmp(s->name, "outbox-bytes-max") == 0) {
+        return set_outbox_bytes_max(server, s, error);
     } else {
-        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: [trivet] has no '%s'; it has data, bind, reactors, log-level",
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX,
+                 "%s: [trivet] has no '%s'; it has data, bind, reactors, log-level, outbox-bytes-max and "
+                 "changefeed.NAME.topic",
                  s->origin, s->name);
         return ERR_NOT_FOUND;
     }
@@ -248,6 +277,15 @@ static int open_doors(server_t *server, char *error)
     return 0;
 }
 
+static int start_feeds(server_t *server, char *error)
+{
+    if (server->bridge && server->outbox_bytes_max) bridge_set_bytes_max(server->bridge, server->outbox_bytes_max);
+    if (server->bridge) return bridge_feeds_start(server->feeds, server->bridge, error, OPTIONS_ERROR_CHARS_MAX);
+    if (!bridge_feeds_any(server->feeds)) return 0;
+    snprintf(error, OPTIONS_ERROR_CHARS_MAX, "changefeed: there is nothing to feed while the Redis protocol is off");
+    return ERR_STATE;
+}
+
 static server_t *server_new(uint64_t started_ns)
 {
     server_t *server = mem_zalloc(sizeof(*server));
@@ -255,6 +293,7 @@ static server_t *server_new(uint64_t started_ns)
     server->data_dir = mem_strdup("./trivet-data");
     server->bind = mem_strdup("127.0.0.1");
     server->coord_options = coord_options_default;
+    server->feeds = bridge_feeds_new();
     for (int door = 0; door < DOORS_COUNT; door++) {
         server->doors[door] = (server__door_t){.port = default_ports[door], .enabled = true, .bound_port = -1};
         server->doors[door].wing = wings[door]->init(server);
@@ -283,6 +322,7 @@ int server_start(const options_t *options, uint64_t started_ns, server_t **ret_s
     if (err == 0) err = start_wings(server, error);
     if (err == 0 && server->bridge && (err = bridge_start(server->bridge)) != 0)
         snprintf(error, OPTIONS_ERROR_CHARS_MAX, "the append-only file's KAFKA.JOURNAL commands cannot be understood");
+    if (err == 0) err = start_feeds(server, error);
     if (err == 0) err = open_doors(server, error);
     if (err == 0) err = wait_until_ready(server, error);
     if (err != 0) {
@@ -303,6 +343,7 @@ void server_stop(server_t *server)
     for (int door = DOORS_COUNT - 1; door >= 0; door--)
         if (server->doors[door].started) wings[door]->stop(server->doors[door].wing);
     if (server->bridge) bridge_free(server->bridge);
+    bridge_feeds_free(server->feeds);
     if (server->coord) coord_close(server->coord);
     if (server->net) net_free(server->net);
     for (int door = 0; door < DOORS_COUNT; door++) wings[door]->deinit(server->doors[door].wing);
