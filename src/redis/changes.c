@@ -278,10 +278,10 @@ const char *changes__refusal(redis_db_t *db, const redis_command_t *command, int
     return why;
 }
 
-size_t changes__memory_used(const redis_t *redis)
+/* What waits would drive keys out, and each that goes makes more of it. */
+size_t changes__counted_bytes(const redis_t *redis)
 {
-    size_t used = mem_used(), waiting = 0;
-    if (redis->observer) waiting = redis->observer->waiting_bytes(redis->observer->user);
+    size_t used = mem_meter_read(&redis->memory), waiting = redis->observer->waiting_bytes(redis->observer->user);
     return used - MIN(waiting, used);
 }
 

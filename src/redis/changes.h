@@ -15,7 +15,5 @@ void changes__close(redis_t *redis);
 /* Why a command must not run, in the observer's words; NULL = it may. While writes are held: of what names its keys.
  * At any time: of what changes all keys of a database. */
 const char *changes__refusal(redis_db_t *db, const redis_command_t *command, int argc, const bytes_t *argv);
-/* Bytes in use but for those that wait for the observer: they would drive keys out, which makes more of them. */
-size_t changes__memory_used(const redis_t *redis);
 
 #endif

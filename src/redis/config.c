@@ -80,7 +80,7 @@ const directive_t redis_directives[] = {
     ONLY("tcp-backlog", KIND_UINT, DIRECTIVE_FIXED, tcp_backlog, "511",
          "the queue of new connections has a fixed length"),
     MEMORY("maxmemory", NULL, maxmemory, 0, "0"),
-    UINT("maxmemory-samples", NULL, maxmemory_samples, 1, 64, "5"),
+    UINT("maxmemory-samples", NULL, maxmemory_samples, 1, REDIS_MAXMEMORY_SAMPLES_MAX, "5"),
     ENUM("maxmemory-policy", maxmemory_policy, policy_words, "noeviction", 0),
     INT("lfu-log-factor", lfu_log_factor, 0, INT_MAX, "10"),
     INT("lfu-decay-time", lfu_decay_time, 0, INT_MAX, "1"),

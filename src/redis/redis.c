@@ -85,8 +85,12 @@ static void each_second(redis_t *redis)
     if (redis->now_ms - redis->second_ms < 1000 && redis->now_ms >= redis->second_ms) return;
     redis->second_ms = redis->now_ms;
     close_idle(redis);
-    redis->memory_used = mem_used();
-    redis->memory_peak = MAX(redis->memory_peak, redis->memory_used);
+}
+
+static void measure_memory(redis_t *redis)
+{
+    mem_meter_set(&redis->memory);
+    redis->memory_peak = MAX(redis->memory_peak, redis->memory.used_bytes);
 }
 
 static void on_cron(io_timer_t *timer)
@@ -96,6 +100,7 @@ static void on_cron(io_timer_t *timer)
     redis->lru_clock = (uint32_t)(redis->now_ms / 1000);
     uint32_t ms = cron_ms(redis);
     if (timer->repeat_ms != ms) io_timer_start(timer, ms, ms);
+    measure_memory(redis);
     sample_rates(redis);
     if (redis->active_expire && redis->pause_until_ms == 0 && !redis->script_busy)
         expire__cycle(redis, (uint64_t)ms * 1000 / EXPIRE_TIME_SHARE);
@@ -154,7 +159,8 @@ redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, redis_conf
     make_run_id(redis);
     redis->aof = aof__new(redis);
     io_timer_init(loop, &redis->cron, on_cron);
-    redis->memory_startup = mem_used();
+    mem_meter_set(&redis->memory);
+    redis->memory_startup = redis->memory.used_bytes;
     return redis;
 }
 
@@ -250,7 +256,7 @@ redis_stats_t redis_stats(const redis_t *redis)
         .evicted_keys = redis->stats.evicted_keys,
         .aof_bytes = aof.current_bytes,
         .aof_rewrites = aof.rewrites,
-        .memory_bytes = redis->memory_used,
+        .memory_bytes = mem_meter_read(&redis->memory),
     };
     for (int i = 0; i < redis->db_count; i++) s.keys += table_count(&redis->dbs[i].keys);
     return s;

@@ -178,8 +178,9 @@ struct redis {
     uint64_t ops_samples[16], in_samples[16], out_samples[16]; /* a second's worth of each */
     uint64_t sample_count, ops_last_count, in_last_bytes, out_last_bytes;
     int64_t ops_last_ms, second_ms;
-    uint32_t hz;                                     /* in force: hz, or more of it with many clients (dynamic-hz) */
-    size_t memory_peak, memory_used, memory_startup; /* used: as of the last cron */
+    uint32_t hz;        /* in force: hz, or more of it with many clients (dynamic-hz) */
+    mem_meter_t memory; /* set by the cron */
+    size_t memory_peak, memory_startup;
     int64_t attack_logged_ms;
     slowlog_t *slowlog;
     aof_t *aof;
@@ -200,8 +201,7 @@ struct redis {
     bool writes_held;                      /* it is asked before each write */
 };
 
-/* Conditions that need the slow way for every client: maxmemory, a pause, a failed append-only file, loading.
- */
+/* Conditions that need the slow way for every client: a pause, a failed append-only file, loading. */
 void redis__update_gate(redis_t *redis);
 void redis__end_pause(redis_t *redis);
 void redis__update_loglevel(redis_t *redis);
@@ -304,6 +304,16 @@ size_t pubsub__subscriptions(const redis_client_t *c);
 void notify__event(redis_db_t *db, uint32_t event_class, const char *event, bytes_t key);
 uint32_t notify__parse(const char *text, bool *ret_ok);
 void notify__format(uint32_t classes, char out[32]);
+
+/* What maxmemory counts: all but what waits for the observer. */
+size_t changes__counted_bytes(const redis_t *redis);
+/* Above maxmemory: then every command takes the slow way. */
+static inline bool redis__is_over_memory(const redis_t *redis)
+{
+    uint64_t limit = redis->config->maxmemory;
+    return UNLIKELY(limit != 0) && mem_meter_read(&redis->memory) > limit &&
+           (LIKELY(redis->observer == NULL) || changes__counted_bytes(redis) > limit);
+}
 
 void expire__cycle(redis_t *redis, uint64_t budget_us);
 /* False when memory stays above maxmemory. */

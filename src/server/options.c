@@ -22,7 +22,7 @@ const char *options_help(void)
            "  --kafka.port N        default 9092\n"
            "  --zookeeper.port N    default 2181\n"
            "  --http.port N         default 8080: /metrics /healthz /readyz\n"
-           "  --reactors N          event loops; 1 in this version\n"
+           "  --reactors N          threads (default 1): the first runs everything, the others read and write for it\n"
            "  --changefeed.NAME.topic TOPIC  a Kafka record of each change to keys; also .patterns, .databases, "
            ".format\n"
            "  --log-level LEVEL     debug, info, warn or error (default info)\n"
