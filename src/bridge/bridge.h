@@ -28,6 +28,7 @@ void bridge_attach(bridge_t *bridge, kafka_t *kafka);
 /* After kafka_start: delivery begins (as soon as Kafka is ready). ERR_CORRUPT: what the append-only file says of the
  * outbox makes no sense. */
 int bridge_start(bridge_t *bridge) MUST_CHECK;
+
 /* ---- change feeds: [trivet] changefeed.<name>.topic, .databases, .patterns, .format ---- */
 
 typedef struct bridge_feeds bridge_feeds_t;

@@ -110,7 +110,7 @@ const directive_t redis_directives[] = {
      "snapshots are not written in this version (the append-only file keeps the data): only \"\" fits"},
     STRING("requirepass", requirepass, "", DIRECTIVE_SECRET),
     ONLY("bind", KIND_STRING, DIRECTIVE_FIXED, bind, "127.0.0.1 -::1",
-         "the address goes for all protocols: use --bind, or bind in the section [trivet]"),
+         "addresses are bound when the server starts"),
     {"port", NULL, KIND_INT, DIRECTIVE_FIXED, AT(port), 0, 65535, "6379", NULL, NULL},
     {"databases", NULL, KIND_INT, DIRECTIVE_FIXED, AT(databases), 1, 1 << 16, "16", NULL, NULL},
     {"logfile", NULL, KIND_STRING, DIRECTIVE_FIXED | DIRECTIVE_EMPTY_ONLY, AT(logfile), 0, 0, "", NULL,

@@ -18,7 +18,8 @@
 #include "wire/resp.h"
 
 #define REDIS_VERSION        "7.2.4" /* the level that INFO and HELLO report: clients switch features by it */
-#define BATCH_COMMANDS_MAX   64      /* requests of a pipeline that are parsed before the first runs */
+#define REDIS_LISTENERS_MAX  16
+#define BATCH_COMMANDS_MAX   64 /* requests of a pipeline that are parsed before the first runs */
 #define BATCH_WORDS_MAX      1024
 #define BIG_WORDS_KEPT_MAX   (1 << 14) /* a longer request's words are given back after it */
 #define OUT_RESERVE_BYTES    4096
@@ -135,7 +136,8 @@ struct redis {
     io_loop_t *loop;
     net_t *net;
     redis_config_t *config;
-    net_listener_t *listener;
+    net_listener_t *listeners[REDIS_LISTENERS_MAX]; /* one an address, of one port */
+    int listeners_count;
     int port;
     redis_db_t *dbs;
     int db_count;
