@@ -11,7 +11,7 @@
 #define FEEDS_MAX           32 /* as many as a bit mask holds */
 #define FEED_NAME_BYTES_MAX 64
 #define FEED_WORDS_MAX      64      /* patterns, or databases, of a feed */
-#define FEED_FLUSH_KEYS_MAX 1000000 /* that one command may take away at once */
+#define FEED_FLUSH_KEYS_MAX 1000000 /* of a database that a flush may take away */
 #define FEED_KEY_CUT_BYTES  1024    /* of a key that no record of the topic can hold */
 #define FEED_HEADERS_MAX    8
 #define FEED_PROBLEM_BYTES  320

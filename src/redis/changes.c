@@ -96,27 +96,29 @@ static void tell_lmove(const teller_t *t)
 
 static void tell_rpoplpush(const teller_t *t) { tell_moved(t, false, true); }
 
-static redis_db_t *db_at(const teller_t *t, bytes_t number)
+/* `db` when it is no number of one: then the command fails by itself. */
+static redis_db_t *db_named(redis_db_t *db, bytes_t number)
 {
-    int64_t n = 0;
-    bool valid = num_parse_i64(number, &n) && n >= 0 && n < t->db->redis->db_count;
-    ASSERT(valid); /* the command has run */
-    return &t->db->redis->dbs[n];
+    int64_t n;
+    return num_parse_i64(number, &n) && n >= 0 && n < db->redis->db_count ? &db->redis->dbs[n] : db;
+}
+
+/* Where MOVE and COPY put a key. */
+static redis_db_t *target_db(redis_db_t *db, const redis_command_t *command, int argc, const bytes_t *argv)
+{
+    if (command->handler == redis_cmd_move) return db_named(db, argv[2]);
+    for (int i = 3; command->handler == redis_cmd_copy && i + 1 < argc; i++)
+        if (bytes_eq_nocase(argv[i], BYTES_LIT("DB"))) return db_named(db, argv[i + 1]);
+    return db;
 }
 
 static void tell_move(const teller_t *t)
 {
     tell_state(t, t->db, t->argv[1]);
-    tell_state(t, db_at(t, t->argv[2]), t->argv[1]);
+    tell_state(t, target_db(t->db, t->command, t->argc, t->argv), t->argv[1]);
 }
 
-static void tell_copy(const teller_t *t)
-{
-    redis_db_t *to = t->db;
-    for (int i = 3; i + 1 < t->argc; i++)
-        if (bytes_eq_nocase(t->argv[i], BYTES_LIT("DB"))) to = db_at(t, t->argv[i + 1]);
-    tell_state(t, to, t->argv[2]);
-}
+static void tell_copy(const teller_t *t) { tell_state(t, target_db(t->db, t->command, t->argc, t->argv), t->argv[2]); }
 
 typedef struct swap_side {
     const teller_t *t;
@@ -133,7 +135,7 @@ static void tell_swapped(void *user, void *entry)
 
 static void tell_swapdb(const teller_t *t)
 {
-    redis_db_t *a = db_at(t, t->argv[1]), *b = db_at(t, t->argv[2]);
+    redis_db_t *a = db_named(t->db, t->argv[1]), *b = db_named(t->db, t->argv[2]);
     if (a == b) return;
     table_each(&a->keys, tell_swapped, &(swap_side_t){t, a, b});
     table_each(&b->keys, tell_swapped, &(swap_side_t){t, b, a});
@@ -263,6 +265,16 @@ static const char *refusal_of_all(redis_db_t *db, const redis_command_t *command
     return why;
 }
 
+/* MOVE takes from the one and puts into the other, COPY only puts. */
+static const char *refusal_of_key(redis_db_t *db, const redis_command_t *command, int argc, const bytes_t *argv,
+                                  bytes_t key)
+{
+    redis_db_t *target = target_db(db, command, argc, argv);
+    const char *why = refusal_of(db->redis, target, key);
+    if (!why && target != db && command->handler == redis_cmd_move) why = refusal_of(db->redis, db, key);
+    return why;
+}
+
 const char *changes__refusal(redis_db_t *db, const redis_command_t *command, int argc, const bytes_t *argv)
 {
     redis_t *redis = db->redis;
@@ -273,7 +285,7 @@ const char *changes__refusal(redis_db_t *db, const redis_command_t *command, int
     key_positions_t keys = {0};
     if (command_get_keys(command, argc, argv, &keys)) /* else it fails by itself */
         for (size_t i = 0; i < keys.count && !why; i++)
-            if (!(keys.at[i].flags & KEY_RO)) why = refusal_of(redis, db, argv[keys.at[i].index]);
+            if (!(keys.at[i].flags & KEY_RO)) why = refusal_of_key(db, command, argc, argv, argv[keys.at[i].index]);
     key_positions_deinit(&keys);
     return why;
 }

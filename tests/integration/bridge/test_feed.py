@@ -282,7 +282,8 @@ def test_the_change_and_its_record_are_one_entry(start, connect):
 
 def test_a_full_outbox_holds_the_writes_that_would_be_fed(start, connect, mirror):
     """The topic does not exist and may not be made: nothing is delivered, until somebody makes it."""
-    server = start(trivet={**FEED, "changefeed.all.patterns": "fed:*", "outbox-bytes-max": 200_000},
+    server = start(trivet={**FEED, "changefeed.all.patterns": "fed:*", "changefeed.all.databases": "0",
+                           "outbox-bytes-max": 200_000},
                    kafka={"auto.create.topics.enable": "false"})  # fmt: skip
     connection, queued = connect(server), connect(server)
     for words in (["MULTI"], ["SET", "other", 2], ["DEL", "fed:0"]):
@@ -305,6 +306,11 @@ def test_a_full_outbox_holds_the_writes_that_would_be_fed(start, connect, mirror
     assert tag == "-" and text.startswith("EXECABORT") and "command 2 of 2 (DEL)" in text
     assert connection.ask("EVAL", "return redis.call('SET', 'fed:e', 1)", 0)[0] == "-"
     assert connection.ask("GET", "other") == ("$", b"1")
+    connection.ask("SELECT", 5)
+    assert connection.ask("SET", "fed:5", 1) == ("+", "OK") and connection.ask("COPY", "fed:5", "fed:6") == (":", 1)
+    assert connection.ask("COPY", "fed:5", "fed:6", "DB", 0)[0] == "-" and connection.ask("MOVE", "fed:5", 0)[0] == "-"
+    connection.ask("DEL", "fed:5", "fed:6")
+    connection.ask("SELECT", 0)
     wait_for(lambda: connection.ask("EXISTS", "fed:ttl") == (":", 0))  # expiry does not wait
     assert b"UNKNOWN_TOPIC_OR_PARTITION" in info_of(connection)["last-error"]
 
