@@ -22,6 +22,7 @@ static const char help[] =
     "  --http.port N         default 8080: /metrics /healthz /readyz\n"
     "  --reactors N          threads (default 1): the first runs everything, the others read and write for it\n"
     "  --changefeed.NAME.topic TOPIC  a Kafka record of each change to keys; also .patterns, .databases, .format\n"
+    "  --trivet.produce.compression.type none, gzip, snappy, lz4 or zstd: of what KAFKA.PRODUCE appends\n"
     "  --log-level LEVEL     debug, info, warn or error (default info)\n"
     "  --SECTION.NAME VALUE  any directive of redis.conf, server.properties or zoo.cfg:\n"
     "                        --redis.appendfsync always --kafka.num.partitions 3 --zookeeper.tickTime 2000\n"

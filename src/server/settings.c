@@ -4,6 +4,7 @@
 
 #include "base/slog.h"
 #include "bridge/bridge.h"
+#include "kafka/kafka.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -70,6 +71,12 @@ static int set_own(server_t *server, const setting_t *s, char *error)
             return ERR_INVALID;
         }
         server->reactors_count = (int)value;
+    } else if (strcmp(s->name, "produce.compression.type") == 0) {
+        server->produce_codec = kafka_codec_of(s->value);
+        if (server->produce_codec >= 0) return 0;
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX,
+                 "%s: produce.compression.type is none, gzip, snappy, lz4 or zstd, not '%s'", s->origin, s->value);
+        return ERR_INVALID;
     } else if (strcmp(s->name, "log-level") == 0) {
         if (set_log_level(s->value) == 0) return 0;
         snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: log-level is debug, info, warn or error, not '%s'", s->origin,
@@ -81,8 +88,8 @@ static int set_own(server_t *server, const setting_t *s, char *error)
         return set_outbox_bytes_max(server, s, error);
     } else {
         snprintf(error, OPTIONS_ERROR_CHARS_MAX,
-                 "%s: [trivet] has no '%s'; it has data, bind, reactors, log-level, outbox-bytes-max "
-                 "and " OPTIONS_FEED_PREFIX "NAME.topic",
+                 "%s: [trivet] has no '%s'; it has data, bind, reactors, log-level, produce.compression.type, "
+                 "outbox-bytes-max and " OPTIONS_FEED_PREFIX "NAME.topic",
                  s->origin, s->name);
         return ERR_NOT_FOUND;
     }

@@ -1,12 +1,15 @@
 /* outbox_scenario.c: keys and Kafka records in one atomic step, on a machine that dies again and again.
  *
- * A client on another machine sends changes, many in flight, each with a number: MULTI, SET k<n>, KAFKA.PRODUCE <n>, EXEC;
- * or KAFKA.PRODUCE ... ONCE k<n>; some with AT. The append-only file is synced before each reply, Kafka's logs are not. After
+ * A client on another machine sends changes, many in flight, each with a number: MULTI, SET k<n>, KAFKA.PRODUCE <n>, EXEC,
+ * some with SET state <n>, KAFKA.COMMIT ... <n>; or KAFKA.PRODUCE ... ONCE k<n>; some with AT. A second one, outbox_reader.c, commits
+ * positions by turns through Redis and through Kafka. The append-only file is synced before each reply, Kafka's logs in one run of five. After
  * each death the server starts, its outbox empties, and then: a key is there exactly when its record is, each record once,
- * all that was answered is there, and each partition has its records in the order of the numbers (but for those with AT).
+ * all that was answered is there, each partition has its records in the order of the numbers (but for those with AT), and
+ * each group's position is that of its state.
  *
  * outbox-broken is the same with records delivered before their entry is in the file: the checks must notice. */
-#include "resp_text.h"
+#include "outbox_reader.h"
+#include "resp_client.h"
 #include "scenario.h"
 
 #include "bridge/bridge.h"
@@ -19,7 +22,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define HOST                 "10.0.0.1"
 #define PORT                 6379
+#define KAFKA_PORT           9092
 #define LIVES_MAX            4
 #define CHANGES_PER_LIFE_MAX 60
 #define CHANGES_MAX          ((LIVES_MAX + 1) * CHANGES_PER_LIFE_MAX + 1)
@@ -40,6 +45,7 @@ typedef struct outbox_world {
     run_t *run;
     sim_node_t *server, *client;
     bool broken;
+    bool flushed; /* Kafka's logs are synced before each answer, too */
     /* the server's process */
     io_loop_t *loop;
     net_t *net;
@@ -50,27 +56,29 @@ typedef struct outbox_world {
     /* what was sent: numbers from 1 */
     change_t changes[CHANGES_MAX];
     int changes_count;
-    /* the client */
-    io_stream_t *stream;
-    buf_t in, out;
+    /* the clients */
+    resp_client_t sending;
     io_timer_t sender;
-    int changes_left, in_flight;
-    struct {
-        int number, replies; /* number 0 = not a change */
-    } flight[IN_FLIGHT_MAX * 2];
-    bool failed; /* an error reply, the connection is gone, or the tree gave up */
+    int changes_left;
+    reader_t reader;
+    bool power_lost; /* at the last death */
+    bool failed;     /* the tree gave up */
 } outbox_world_t;
 
 /* ---- the client ---- */
 
-static void expect(outbox_world_t *w, int number, int replies)
+/* The state that the position is committed with. Returns how many replies more. */
+static int put_position(outbox_world_t *w, const char *number)
 {
-    w->flight[w->in_flight].number = number;
-    w->flight[w->in_flight++].replies = replies;
+    if (!chance(w->run, 40) || !kafka_topic_exists(w->kafka, BYTES_LIT("t0"))) return 0;
+    resp_text_put(&w->sending.out, 3, "SET", "state", number);
+    resp_text_put(&w->sending.out, 5, "KAFKA.COMMIT", "g", "t0", "0", number);
+    return 2;
 }
 
 static void send_change(outbox_world_t *w)
 {
+    buf_t *out = &w->sending.out;
     char number[16], key[16], topic[8], at[24];
     int n = ++w->changes_count;
     change_t *change = &w->changes[n];
@@ -80,99 +88,61 @@ static void send_change(outbox_world_t *w)
     snprintf(at, sizeof(at), "%" PRId64, io_wall_ms(w->loop) + (int64_t)draw(w->run, AT_MS_MAX));
     change->delayed = chance(w->run, 15);
     if (!change->delayed && chance(w->run, 20)) {
-        resp_text_put(&w->out, 6, "KAFKA.PRODUCE", topic, "ONCE", key, "100000", number);
-        expect(w, n, 1);
+        resp_text_put(out, 6, "KAFKA.PRODUCE", topic, "ONCE", key, "100000", number);
+        resp_client_expect(&w->sending, n, 1);
         return;
     }
-    resp_text_put(&w->out, 1, "MULTI");
-    resp_text_put(&w->out, 3, "SET", key, number);
+    resp_text_put(out, 1, "MULTI");
+    resp_text_put(out, 3, "SET", key, number);
+    int more = put_position(w, number);
     if (change->delayed)
-        resp_text_put(&w->out, 5, "KAFKA.PRODUCE", topic, "AT", at, number);
+        resp_text_put(out, 5, "KAFKA.PRODUCE", topic, "AT", at, number);
     else if (chance(w->run, 50))
-        resp_text_put(&w->out, 5, "KAFKA.PRODUCE", topic, "KEY", number, number);
+        resp_text_put(out, 5, "KAFKA.PRODUCE", topic, "KEY", number, number);
     else
-        resp_text_put(&w->out, 3, "KAFKA.PRODUCE", topic, number);
-    resp_text_put(&w->out, 1, "EXEC");
-    expect(w, n, 4);
+        resp_text_put(out, 3, "KAFKA.PRODUCE", topic, number);
+    resp_text_put(out, 1, "EXEC");
+    resp_client_expect(&w->sending, n, 4 + more);
 }
 
-static void take_reply(outbox_world_t *w, const uint8_t *reply)
-{
-    CHECK(w->run, w->in_flight > 0, "a reply that nobody waits for");
-    int number = w->flight[0].number;
-    if (*reply == '-' && number) {
-        scenario_note(w->run, "refused: %.80s", (const char *)reply);
-        w->failed = true;
-    }
-    if (--w->flight[0].replies > 0) return;
-    if (number && !w->failed) {
-        w->changes[number].acknowledged = true;
-        w->run->acknowledged++;
-    }
-    w->in_flight--;
-    memmove(w->flight, w->flight + 1, sizeof(w->flight[0]) * (size_t)w->in_flight);
-}
-
-static void client_ready(void *user, unsigned events);
-
-static void client_flush(outbox_world_t *w)
-{
-    struct iovec iov = {w->out.ptr, w->out.len};
-    ssize_t n = w->out.len ? io_stream_writev(w->stream, &iov, 1) : 0;
-    if (n > 0) buf_consume(&w->out, (size_t)n);
-    if (n < 0 && n != ERR_AGAIN) w->failed = true;
-    io_stream_watch(w->stream, w->failed ? 0 : IO_READABLE | (w->out.len ? IO_WRITABLE : 0), client_ready, w);
-}
-
-static void client_ready(void *user, unsigned events)
+static void on_answered(void *user, int number)
 {
     outbox_world_t *w = user;
-    ssize_t n = io_stream_read(w->stream, buf_reserve(&w->in, KIB(16)), KIB(16));
-    if (n > 0) w->in.len += (size_t)n;
-    if (n == 0 || (n < 0 && n != ERR_AGAIN)) w->failed = true;
-    size_t one;
-    while (w->in.len > 0 && (one = resp_text_length(w->in.ptr, w->in.len)) > 0) {
-        take_reply(w, w->in.ptr);
-        buf_consume(&w->in, one);
-    }
-    client_flush(w);
+    w->changes[number].acknowledged = true;
+    w->run->acknowledged++;
 }
 
 static void on_sender(io_timer_t *timer)
 {
     outbox_world_t *w = CONTAINER_OF(timer, outbox_world_t, sender);
-    for (uint64_t n = 1 + draw(w->run, 6); n > 0 && w->changes_left > 0 && w->in_flight < IN_FLIGHT_MAX; n--) {
+    for (uint64_t n = 1 + draw(w->run, 6); n > 0 && w->changes_left > 0 && w->sending.in_flight < IN_FLIGHT_MAX; n--) {
         send_change(w);
         w->changes_left--;
     }
     if (chance(w->run, 8)) {
-        resp_text_put(&w->out, 1, "BGREWRITEAOF");
-        expect(w, 0, 1);
+        resp_text_put(&w->sending.out, 1, "BGREWRITEAOF");
+        resp_client_expect(&w->sending, 0, 1);
     }
-    client_flush(w);
+    resp_client_flush(&w->sending);
     /* Now and then a pause in which syncs are done and records forgotten. */
     uint64_t pause_ms = chance(w->run, 5) ? 800 : draw(w->run, STEP_MS_MAX);
-    if (w->changes_left > 0 && !w->failed) io_timer_start(timer, pause_ms, 0);
+    if (w->changes_left > 0 && !w->sending.failed) io_timer_start(timer, pause_ms, 0);
 }
 
-static void client_start(outbox_world_t *w)
+static void clients_start(outbox_world_t *w)
 {
     io_loop_t *loop = sim_node_loop(w->client);
-    int err = io_connect(loop, "10.0.0.1", PORT, &w->stream);
-    CHECK(w->run, err == 0, "no connection: %s", err_text(err));
+    resp_client_connect(&w->sending, w->run, loop, HOST, PORT);
     io_timer_init(loop, &w->sender, on_sender);
     io_timer_start(&w->sender, 1, 0);
-    client_flush(w);
+    if (kafka_topic_exists(w->kafka, BYTES_LIT("t0"))) reader_start(&w->reader, loop);
 }
 
-static void client_stop(outbox_world_t *w)
+static void clients_stop(outbox_world_t *w)
 {
     io_timer_stop(&w->sender);
-    io_stream_close(w->stream);
-    w->stream = NULL;
-    buf_clear(&w->in);
-    buf_clear(&w->out);
-    w->in_flight = 0;
+    resp_client_close(&w->sending);
+    reader_stop(&w->reader);
 }
 
 /* ---- checking ---- */
@@ -193,10 +163,21 @@ static long ask(outbox_world_t *w, const char *command, const char *argument, co
     return value;
 }
 
+/* False while the group's partition is being read. */
+static bool position_of(outbox_world_t *w, const char *group, int64_t *ret_position)
+{
+    char why[KAFKA_MESSAGE_BYTES_MAX];
+    return kafka_position_get(w->kafka, bytes_str(group), BYTES_LIT("t0"), 0, ret_position, why) == 0;
+}
+
 static bool is_empty(void *user)
 {
     outbox_world_t *w = user;
-    return !sim_node_alive(w->server) || w->failed || ask(w, "KAFKA.OUTBOX", "INFO", "depth") == 0;
+    int64_t position;
+    if (!sim_node_alive(w->server) || w->failed) return true;
+    if (w->reader.asking) return false;
+    return ask(w, "KAFKA.OUTBOX", "INFO", "depth") == 0 && position_of(w, "g", &position) &&
+           position_of(w, READER_GROUP, &position);
 }
 
 typedef struct partition_check {
@@ -247,6 +228,29 @@ static void check_segment(void *user, const char *name, bool is_dir)
     mem_free(data);
 }
 
+/* 0 = none */
+static long number_in(outbox_world_t *w, const char *key)
+{
+    bytes_t argv[2] = {BYTES_LIT("GET"), bytes_str(key)};
+    buf_t reply = BUF_INIT;
+    redis_execute(w->redis, argv, 2, &reply);
+    buf_u8(&reply, 0);
+    CHECK(w->run, *reply.ptr == '$', "GET %s answers %s", key, (const char *)reply.ptr);
+    long value = reply.ptr[1] == '-' ? 0 : strtol(strchr((const char *)reply.ptr, '\n') + 1, NULL, 10);
+    buf_deinit(&reply);
+    return value;
+}
+
+static void check_positions(outbox_world_t *w)
+{
+    int64_t position = -1, reader_position = -1;
+    bool read = position_of(w, "g", &position) && position_of(w, READER_GROUP, &reader_position);
+    CHECK(w->run, read, "positions cannot be read");
+    long state = number_in(w, "state");
+    CHECK(w->run, MAX(position, 0) == state, "the position is %" PRId64 ", its state %ld", position, state);
+    reader_check(&w->reader, MAX(reader_position, 0), number_in(w, READER_STATE));
+}
+
 static void check_both_sides(outbox_world_t *w)
 {
     for (int n = 1; n <= w->changes_count; n++) w->changes[n].records = 0;
@@ -266,6 +270,7 @@ static void check_both_sides(outbox_world_t *w)
         CHECK(w->run, exists || !change->acknowledged, "change %d was answered and is lost", n);
         change->acknowledged = exists; /* what is seen is promised */
     }
+    check_positions(w);
 }
 
 /* ---- lives ---- */
@@ -298,7 +303,8 @@ static kafka_t *make_kafka(outbox_world_t *w)
     char why[256];
     kafka_config_t *config = kafka_config_new();
     int err = kafka_configure(config, "num.partitions", "2", why, sizeof(why));
-    CHECK(w->run, err == 0, "num.partitions: %s", why);
+    if (err == 0 && w->flushed) err = kafka_configure(config, "log.flush.interval.messages", "1", why, sizeof(why));
+    CHECK(w->run, err == 0, "%s", why);
     kafka_t *kafka = kafka_new(w->loop, w->net, w->coord, "/data/kafka", config);
     kafka_config_free(config);
     return kafka;
@@ -316,8 +322,8 @@ static int start_wings(outbox_world_t *w, char *why, size_t why_bytes)
     bridge_attach(w->bridge, w->kafka);
     err = kafka_start(w->kafka, why, why_bytes);
     if (err == 0) err = bridge_start(w->bridge);
-    if (err == 0) err = redis_listen(w->redis, "10.0.0.1", PORT, &port);
-    if (err == 0) err = MIN(0, kafka_listen(w->kafka, "10.0.0.1", 9092));
+    if (err == 0) err = redis_listen(w->redis, HOST, PORT, &port);
+    if (err == 0) err = MIN(0, kafka_listen(w->kafka, HOST, KAFKA_PORT));
     return err;
 }
 
@@ -339,7 +345,9 @@ static bool start(outbox_world_t *w)
     CHECK(w->run, err == 0 || !sim_node_alive(w->server), "the server does not start: %s (%s)", why, err_text(err));
     if (err) return false;
     io_loop_wake(w->loop);
+    if (kafka_topic_exists(w->kafka, BYTES_LIT("t0"))) reader_ask(&w->reader, sim_node_loop(w->client), w->power_lost);
     bool empty = sim_run_until(w->run->sim, is_empty, w, 60000);
+    reader_stop(&w->reader);
     CHECK(w->run, empty, "the outbox is not empty after a minute");
     return sim_node_alive(w->server) && !w->failed;
 }
@@ -359,7 +367,8 @@ static void stop(outbox_world_t *w)
 static bool client_is_through(void *user)
 {
     outbox_world_t *w = user;
-    return !sim_node_alive(w->server) || w->failed || (w->changes_left == 0 && w->in_flight == 0);
+    const resp_client_t *c = &w->sending;
+    return !sim_node_alive(w->server) || w->failed || c->failed || (w->changes_left == 0 && c->in_flight == 0);
 }
 
 static void live(outbox_world_t *w)
@@ -370,23 +379,24 @@ static void live(outbox_world_t *w)
     if (start(w)) {
         check_both_sides(w);
         if (!sim_node_alive(w->server)) return;
-        client_start(w);
+        clients_start(w);
         bool through = sim_run_until(w->run->sim, client_is_through, w, 60000);
         CHECK(w->run, through, "no answer within a minute");
         /* What was sent before the end still arrives. */
         if (!sim_node_alive(w->server)) sim_run_for(w->run->sim, 100);
-        client_stop(w);
+        clients_stop(w);
     }
     scenario_note(w->run, "%s: %d changes sent, %" PRIu64 " answered%s",
                   sim_node_alive(w->server) ? "alive" : "crashed", w->changes_count, w->run->acknowledged,
-                  w->failed ? ", connection lost" : "");
+                  w->sending.failed ? ", connection lost" : "");
 }
 
 static void die(outbox_world_t *w)
 {
-    bool orderly = !w->failed && sim_node_alive(w->server) && chance(w->run, 15);
+    bool orderly = !w->failed && sim_node_alive(w->server) && chance(w->run, 15), killed = chance(w->run, 30);
     if (orderly) stop(w);
-    if (chance(w->run, 30))
+    w->power_lost = !killed || !sim_node_alive(w->server); /* it may have died while it stopped */
+    if (killed)
         sim_node_kill(w->server);
     else
         sim_node_crash(w->server);
@@ -400,7 +410,11 @@ static void run_lives(run_t *run, bool broken)
     outbox_world_t *w = mem_zalloc(sizeof(*w));
     w->run = run;
     w->broken = broken;
-    w->server = sim_node_new(run->sim, "10.0.0.1");
+    w->flushed = chance(run, 20);
+    w->sending.answered = on_answered;
+    w->sending.user = w;
+    w->reader = (reader_t){.run = run, .host = HOST, .topic = "t0", .redis_port = PORT, .kafka_port = KAFKA_PORT};
+    w->server = sim_node_new(run->sim, HOST);
     w->client = sim_node_new(run->sim, "10.0.0.2");
     w->loop = sim_node_loop(w->server);
     sim_disk_faults_t faults = sim_disk_faults_default;
@@ -415,8 +429,8 @@ static void run_lives(run_t *run, bool broken)
     CHECK(run, started, "the server does not start at the end");
     check_both_sides(w);
     stop(w);
-    buf_deinit(&w->in);
-    buf_deinit(&w->out);
+    resp_client_deinit(&w->sending);
+    reader_deinit(&w->reader);
     mem_free(w);
 }
 

@@ -1,9 +1,11 @@
 """Helpers for what spans Redis and Kafka: a server of the test's own, and everything that a topic holds."""
 
 import contextlib
+import time
 
 import pytest
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
 from harness.trivet import Trivet
 from wire import resp
 
@@ -47,15 +49,33 @@ def info_of(connection):
     return {words[i][1].decode(): words[i + 1][1] for i in range(0, len(words), 2)}
 
 
+def make_topic(server, name, partitions=1, **config):
+    admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{server.port_of('kafka')}"})
+    config = {key.replace("_", "."): str(value) for key, value in config.items()}
+    for future in admin.create_topics([NewTopic(name, partitions, 1, config=config)]).values():
+        future.result(30)
+
+
+def wait_for(condition, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.01)
+
+
 @pytest.fixture
 def start():
     """start(redis={...}, kafka={...}, trivet={...}): a server of the test's own."""
     with contextlib.ExitStack() as stack:
 
-        def start_one(redis=None, kafka=None, trivet=None):
-            directives = {"redis": {"appendfsync": "always", **(redis or {})}, "kafka": kafka or {}, "zookeeper": {"port": 0},
-                          "trivet": trivet or {}}  # fmt: skip
-            server = stack.enter_context(Trivet(directives))
+        def start_one(redis=None, kafka=None, trivet=None, data=None):
+            directives = {
+                "redis": {"appendfsync": "always", **(redis or {})},
+                "kafka": kafka or {},
+                "zookeeper": {"port": 0},
+                "trivet": trivet or {},
+            }
+            server = stack.enter_context(Trivet(directives, data))
             return server.start()
 
         yield start_one
