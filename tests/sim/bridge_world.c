@@ -11,12 +11,12 @@
 #define SEGMENT_BYTES_MAX MIB(4)
 #define EMPTY_MS_MAX      60000
 
-void bridge_world_init(bridge_world_t *w, run_t *run, const char *host)
+void bridge_world_init(bridge_world_t *w, run_t *run)
 {
     sim_disk_faults_t faults = sim_disk_faults_default;
     faults.ordered = true; /* as in redis_scenario.c: the append-only file has no checksums */
     w->run = run;
-    w->node = sim_node_new(run->sim, host);
+    w->node = sim_node_new(run->sim, WORLD_HOST);
     w->loop = sim_node_loop(w->node);
     sim_node_set_disk_faults(w->node, &faults);
 }
@@ -52,7 +52,8 @@ static kafka_t *make_kafka(bridge_world_t *w)
     kafka_config_t *config = kafka_config_new();
     snprintf(partitions, sizeof(partitions), "%d", WORLD_PARTITIONS);
     int err = kafka_configure(config, "num.partitions", partitions, why, sizeof(why));
-    CHECK(w->run, err == 0, "num.partitions: %s", why);
+    if (err == 0 && w->flushed) err = kafka_configure(config, "log.flush.interval.messages", "1", why, sizeof(why));
+    CHECK(w->run, err == 0, "%s", why);
     kafka_t *kafka = kafka_new(w->loop, w->net, w->coord, "/data/kafka", config);
     kafka_config_free(config);
     return kafka;
@@ -83,30 +84,9 @@ static int start_wings(bridge_world_t *w, char *why, size_t why_bytes)
     err = kafka_start(w->kafka, why, why_bytes);
     if (err == 0) err = bridge_start(w->bridge);
     if (err == 0) err = bridge_feeds_start(w->feeds, w->bridge, why, why_bytes);
-    if (err == 0) err = redis_listen(w->redis, "10.0.0.1", 6379, &port);
-    if (err == 0) err = MIN(0, kafka_listen(w->kafka, "10.0.0.1", 9092));
+    if (err == 0) err = redis_listen(w->redis, WORLD_HOST, WORLD_REDIS_PORT, &port);
+    if (err == 0) err = MIN(0, kafka_listen(w->kafka, WORLD_HOST, WORLD_KAFKA_PORT));
     return err;
-}
-
-static long depth_of(bridge_world_t *w)
-{
-    bytes_t argv[2] = {BYTES_LIT("KAFKA.OUTBOX"), BYTES_LIT("INFO")};
-    buf_t reply = BUF_INIT;
-    redis_execute(w->redis, argv, 2, &reply);
-    io_loop_wake(w->loop);
-    buf_u8(&reply, 0);
-    const char *at = strstr((const char *)reply.ptr, "depth");
-    at = at ? strchr(at, ':') : NULL;
-    CHECK(w->run, at != NULL, "KAFKA.OUTBOX INFO answers %s", (const char *)reply.ptr);
-    long depth = strtol(at + 1, NULL, 10);
-    buf_deinit(&reply);
-    return depth;
-}
-
-bool bridge_world_is_empty(void *world)
-{
-    bridge_world_t *w = world;
-    return !sim_node_alive(w->node) || w->failed || depth_of(w) == 0;
 }
 
 bool bridge_world_start(bridge_world_t *w)
@@ -128,6 +108,35 @@ bool bridge_world_start(bridge_world_t *w)
     CHECK(w->run, err == 0 || !sim_node_alive(w->node), "the server does not start: %s (%s)", why, err_text(err));
     if (err) return false;
     io_loop_wake(w->loop);
+    return true;
+}
+
+/* ---- while it runs ---- */
+
+long bridge_world_ask(bridge_world_t *w, const char *command, const char *argument, const char *field)
+{
+    bytes_t argv[2] = {bytes_str(command), bytes_str(argument)};
+    buf_t reply = BUF_INIT;
+    redis_execute(w->redis, argv, 2, &reply);
+    io_loop_wake(w->loop);
+    buf_u8(&reply, 0);
+    const char *at = (const char *)reply.ptr;
+    if (field) at = strstr(at, field);
+    at = at ? strchr(at, ':') : NULL;
+    CHECK(w->run, at != NULL, "%s %s answers %s", command, argument, (const char *)reply.ptr);
+    long value = strtol(at + 1, NULL, 10);
+    buf_deinit(&reply);
+    return value;
+}
+
+bool bridge_world_is_empty(void *world)
+{
+    bridge_world_t *w = world;
+    return !sim_node_alive(w->node) || w->failed || bridge_world_ask(w, "KAFKA.OUTBOX", "INFO", "depth") == 0;
+}
+
+bool bridge_world_settle(bridge_world_t *w)
+{
     bool empty = sim_run_until(w->run->sim, bridge_world_is_empty, w, EMPTY_MS_MAX);
     CHECK(w->run, empty, "the outbox is not empty after a minute");
     return sim_node_alive(w->node) && !w->failed;
@@ -150,9 +159,10 @@ void bridge_world_stop(bridge_world_t *w)
 
 void bridge_world_die(bridge_world_t *w)
 {
-    bool orderly = !w->failed && sim_node_alive(w->node) && chance(w->run, 15);
+    bool orderly = !w->failed && sim_node_alive(w->node) && chance(w->run, 15), killed = chance(w->run, 30);
     if (orderly) bridge_world_stop(w);
-    if (chance(w->run, 30))
+    w->power_lost = !killed || !sim_node_alive(w->node); /* it may have died while it stopped */
+    if (killed)
         sim_node_kill(w->node);
     else
         sim_node_crash(w->node);
@@ -200,13 +210,11 @@ static void each_of_segment(void *user, const char *name, bool is_dir)
     mem_free(data);
 }
 
-void bridge_world_each_record(bridge_world_t *w, const char *topic, void (*each)(void *user, const record_t *record),
-                              void *user)
+void bridge_world_each_record(bridge_world_t *w, const char *topic, int partition,
+                              void (*each)(void *user, const record_t *record), void *user)
 {
-    for (int i = 0; i < WORLD_PARTITIONS; i++) {
-        walk_t walk = {.world = w, .each = each, .user = user};
-        snprintf(walk.dir, sizeof(walk.dir), "/data/kafka/%s-%d", topic, i);
-        int err = io_list_dir(w->loop, walk.dir, each_of_segment, &walk);
-        CHECK(w->run, err == 0 || err == ERR_NOT_FOUND, "%s: %s", walk.dir, err_text(err));
-    }
+    walk_t walk = {.world = w, .each = each, .user = user};
+    snprintf(walk.dir, sizeof(walk.dir), "/data/kafka/%s-%d", topic, partition);
+    int err = io_list_dir(w->loop, walk.dir, each_of_segment, &walk);
+    CHECK(w->run, err == 0 || err == ERR_NOT_FOUND, "%s: %s", walk.dir, err_text(err));
 }
