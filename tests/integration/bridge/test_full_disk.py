@@ -3,6 +3,7 @@
 import subprocess
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from .conftest import info_of, values_of, wait_for
 from .test_commit import LOAD_IN_PROGRESS, fetch, settle
@@ -113,15 +114,22 @@ def test_with_kafkas_disk_full_steps_wait_and_nobody_reads_an_old_position(start
         assert reply[0] == "*"
     wait_for(lambda: b"STORAGE_ERROR" in info_of(connection)["last-error"])
     assert info_of(connection)["depth"] > 0
-    reply = transact(connection, ["SET", "state", 6], ["KAFKA.COMMIT", "g", "t", 0, 6, "METADATA", "x" * 4096])
+    reply = transact(connection, ["SET", "state", 3], ["KAFKA.COMMIT", "g", "t", 0, 3, "METADATA", "x" * 4096])
     assert reply[0] == "*"
-    assert connection.ask("KAFKA.COMMITTED", "g", "t", 0) == (":", 6)
+    assert connection.ask("KAFKA.COMMITTED", "g", "t", 0) == (":", 3)
     assert fetch(server, "g")[0] == LOAD_IN_PROGRESS
     assert info_of(connection)["positions"] == 1
+    consumer = Consumer({"bootstrap.servers": f"127.0.0.1:{server.port_of('kafka')}", "group.id": "g",
+                         "enable.auto.commit": False, "auto.offset.reset": "earliest"})  # fmt: skip
+    consumer.assign([TopicPartition("t", 0)])
+    assert consumer.poll(1.5) is None, "it must wait until it can know where it was"
     (disk / "filler").unlink()
-    settle(server, "g", 6)
+    message = consumer.poll(20)
+    assert message.error() is None and message.offset() == 3
+    consumer.close()
+    settle(server, "g", 3)
     wait_for(lambda: info_of(connection)["depth"] == 0)
     assert values_of(server, "t") == [b"first"] + [VALUE.encode()] * 4
     server.restart(kill=True)
-    settle(server, "g", 6)
+    settle(server, "g", 3)
     assert values_of(server, "t") == [b"first"] + [VALUE.encode()] * 4
