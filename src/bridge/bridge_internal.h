@@ -28,6 +28,7 @@
 #define OUTBOX_BYTES_MAX  MIB(1024) /* records beyond it are refused, unless bridge_set_bytes_max said otherwise */
 #define DELIVER_PER_TURN  512       /* appended before the loop turns */
 #define DELIVER_SHARE     64        /* and this part of what waits: it keeps up with whoever writes more than that */
+#define GATHER_MAX        512       /* looked at for one batch */
 #define RETRY_MS          250       /* after a partition refused */
 #define LOADING_MS        10        /* while Kafka starts and reads its groups */
 #define SYNC_MS           500       /* from an append to the sync that lets it be forgotten */

@@ -146,19 +146,20 @@ static void place_topic(bridge_t *bridge, outbox_topic_t *t)
 }
 
 typedef struct delivery {
-    outbox_record_t *records[DELIVER_PER_TURN];
-    kafka_numbered_t numbered[DELIVER_PER_TURN];
+    outbox_record_t *records[GATHER_MAX];
+    kafka_numbered_t numbered[GATHER_MAX];
     int count;
 } delivery_t;
 
 /* The first of the queue, and what comes behind it for the same partition, about as much as a batch takes. Nothing passes a
  * record without a partition. */
-static void gather(const outbox_topic_t *t, int most, delivery_t *d)
+static void gather(const outbox_topic_t *t, int budget, delivery_t *d)
 {
     size_t bytes = 0;
+    int left = MIN(budget, GATHER_MAX);
     d->count = 0;
     LIST_EACH(&t->records, r, outbox_record_t, queue) {
-        if (most-- == 0 || r->record.partition < 0 || bytes > KAFKA_BATCH_BYTES) return;
+        if (left-- == 0 || r->record.partition < 0 || bytes > KAFKA_BATCH_BYTES) return;
         if (d->count && r->record.partition != d->records[0]->record.partition) continue;
         d->numbered[d->count] = (kafka_numbered_t){.record = &r->record, .number = r->number};
         d->records[d->count++] = r;
