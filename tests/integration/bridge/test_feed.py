@@ -6,6 +6,7 @@ import time
 
 import pytest
 from harness.trivet import Trivet, binary
+from wire import resp
 
 from .conftest import info_of
 from .feeds import changes_of, commands_in, connection_to, contents, replay
@@ -365,6 +366,20 @@ def test_a_flush_of_more_than_a_step_may_send_is_refused(start, connect, transac
     assert connection.ask("DBSIZE") == (":", 1_000_001)
     connection.ask("SELECT", 1)
     assert connection.ask("FLUSHDB") == ("+", "OK")
+
+
+def test_more_changes_than_a_turn_delivers_are_delivered_all_the_same(start, connect):
+    server = start(trivet=VALUES, redis={"appendfsync": "everysec"}, kafka={"num.partitions": 3})
+    connection = connect(server)
+    burst = b"".join(resp.encode("INCR", f"n{n % 1000}") for n in range(10_000))
+    for _ in range(10):
+        connection.socket.sendall(burst)
+        for _ in range(10_000):
+            assert connection.read()[0] == ":"
+    delivered(connection)
+    changes = changes_of(server, "changes", 3)
+    assert len(changes) == 100_000
+    assert {c.key: c.value for c in changes} == {f"n{n}".encode(): b"100" for n in range(1000)}
 
 
 # ---- settings
