@@ -1,5 +1,5 @@
 /* bridge.c: the bridge's life and its commands' rows. */
-#include "bridge/bridge_internal.h"
+#include "bridge/feed.h"
 
 static void add_command(bridge_t *bridge, const char *name, int arity, const char *flags, const char *summary,
                         void (*handler)(redis_call_t *call, void *user),
@@ -69,6 +69,7 @@ void bridge_stop(bridge_t *bridge)
 void bridge_free(bridge_t *bridge)
 {
     bridge_stop(bridge);
+    if (bridge->feeds) feed__stop(bridge->feeds);
     redis_on_client_gone(bridge->redis, NULL, NULL); /* connections close when the bridge has gone */
     redis_on_rewrite(bridge->redis, NULL, NULL);
     waiters_deinit(bridge);
@@ -76,5 +77,7 @@ void bridge_free(bridge_t *bridge)
     outbox_deinit(bridge);
     mem_free(bridge);
 }
+
+void bridge_set_bytes_max(bridge_t *bridge, size_t bytes) { bridge->bytes_max = bytes; }
 
 void bridge_break_order(bridge_t *bridge) { bridge->unordered = true; }

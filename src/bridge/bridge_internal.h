@@ -25,8 +25,9 @@
 #include "bridge/bridge.h"
 
 #define HEADERS_COUNT_MAX 128
-#define OUTBOX_BYTES_MAX  MIB(1024) /* records beyond it are refused */
+#define OUTBOX_BYTES_MAX  MIB(1024) /* records beyond it are refused, unless bridge_set_bytes_max said otherwise */
 #define DELIVER_PER_TURN  512       /* appended before the loop turns */
+#define DELIVER_SHARE     64        /* and this part of what waits: it keeps up with whoever writes more than that */
 #define GATHER_MAX        512       /* looked at for one batch */
 #define RETRY_MS          250       /* after a partition refused */
 #define LOADING_MS        10        /* while Kafka starts and reads its groups */
@@ -98,7 +99,7 @@ struct bridge {
     size_t positions_count;
     outbox_record_t **delayed; /* a heap: the one that is due first is at 0 */
     size_t delayed_count, delayed_cap;
-    size_t count, bytes, placed_count;
+    size_t count, bytes, bytes_max, placed_count;
     int64_t next_number;
     int64_t producer_id; /* -1 = none yet */
     bool asking_id;
@@ -109,6 +110,7 @@ struct bridge {
     sync_round_t round;
     struct door_link *link; /* what late answers of Kafka hold: they may come when the bridge is gone */
     waiters_t waiters;
+    bridge_feeds_t *feeds; /* the server's; NULL = none yet */
     char problem[PROBLEM_BYTES];
 };
 
@@ -161,6 +163,8 @@ void outbox_error(bridge_t *bridge, const outbox_record_t *record, int16_t error
 /* ---- journal.c ---- */
 
 void journal_add(bridge_t *bridge, redis_call_t *call, const outbox_record_t *record);
+/* In the entry of the change that is being told of (the change feed). */
+void journal_add_too(bridge_t *bridge, const outbox_record_t *record);
 void journal_state(bridge_t *bridge);
 void journal_place(bridge_t *bridge, const outbox_record_t *record);
 void journal_due(bridge_t *bridge, int64_t old_number, int64_t new_number);

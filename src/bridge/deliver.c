@@ -218,7 +218,7 @@ static bool deliver_topic(bridge_t *bridge, outbox_topic_t *t, int *budget)
 
 static void deliver(bridge_t *bridge)
 {
-    int budget = DELIVER_PER_TURN;
+    int budget = DELIVER_PER_TURN + (int)((bridge->count - bridge->placed_count) / DELIVER_SHARE);
     LIST_EACH(&bridge->topics, t, outbox_topic_t, node) {
         bool more = !deliver_topic(bridge, t, &budget);
         outbox_topic_release(bridge, t);

@@ -81,7 +81,7 @@ const char *produce__check(bridge_t *bridge, int argc, const bytes_t *argv, prod
 const char *outbox_problem(const bridge_t *bridge)
 {
     if (!bridge->kafka) return "ERR the Kafka wing is off";
-    return bridge->bytes >= OUTBOX_BYTES_MAX ? "ERR the outbox is full: see KAFKA.OUTBOX INFO" : NULL;
+    return bridge->bytes >= bridge->bytes_max ? "ERR the outbox is full: see KAFKA.OUTBOX INFO" : NULL;
 }
 
 const char *bridge__problem(bridge_t *bridge, int16_t error, const char *message)

@@ -1,5 +1,5 @@
-/* show.c: KAFKA.OUTBOX INFO and KAFKA.OUTBOX LIST [count]. */
-#include "bridge/bridge_internal.h"
+/* show.c: KAFKA.OUTBOX INFO, FEEDS and LIST [count]. */
+#include "bridge/feed.h"
 
 #include "base/num.h"
 
@@ -106,6 +106,8 @@ void show_command(redis_call_t *call, void *user)
     int64_t most = LIST_DEFAULT;
     if (bytes_eq_nocase(what, BYTES_LIT("INFO")) && argc == 2) {
         info(bridge, client);
+    } else if (bytes_eq_nocase(what, BYTES_LIT("FEEDS")) && argc == 2) {
+        feed__show(bridge->feeds, client);
     } else if (bytes_eq_nocase(what, BYTES_LIT("LIST")) && argc <= 3) {
         bool fits = argc == 2 || (num_parse_i64(redis_call_arg(call, 2), &most) && most > 0);
         if (fits)
@@ -113,7 +115,7 @@ void show_command(redis_call_t *call, void *user)
         else
             redis_reply_error(client, "ERR count is not a positive integer");
     } else {
-        redis_reply_error(client, "ERR unknown subcommand or wrong number of arguments. Try KAFKA.OUTBOX INFO or "
-                                  "KAFKA.OUTBOX LIST [count].");
+        redis_reply_error(client, "ERR unknown subcommand or wrong number of arguments. Try KAFKA.OUTBOX INFO, "
+                                  "KAFKA.OUTBOX FEEDS or KAFKA.OUTBOX LIST [count].");
     }
 }

@@ -3,8 +3,10 @@
 #include "server/server_internal.h"
 
 #include "base/slog.h"
+#include "bridge/bridge.h"
 #include "kafka/kafka.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -34,6 +36,27 @@ static void replace_string(char **kept, const char *value)
     *kept = mem_strdup(value);
 }
 
+static int set_feed(server_t *server, const setting_t *s, char *error)
+{
+    char why[300] = "";
+    const char *name = s->name + sizeof(OPTIONS_FEED_PREFIX) - 1;
+    int err = bridge_feeds_configure(server->feeds, name, s->value, why, sizeof(why));
+    if (err != 0) snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%.200s: %s", s->origin, why);
+    return err;
+}
+
+static int set_outbox_bytes_max(server_t *server, const setting_t *s, char *error)
+{
+    long value;
+    if (!parse_int(s->value, 1, LONG_MAX, &value)) {
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: outbox-bytes-max is a number of bytes above 0, not '%s'",
+                 s->origin, s->value);
+        return ERR_INVALID;
+    }
+    server->outbox_bytes_max = (size_t)value;
+    return 0;
+}
+
 static int set_own(server_t *server, const setting_t *s, char *error)
 {
     long value;
@@ -59,9 +82,14 @@ static int set_own(server_t *server, const setting_t *s, char *error)
         snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: log-level is debug, info, warn or error, not '%s'", s->origin,
                  s->value);
         return ERR_INVALID;
+    } else if (strncmp(s->name, OPTIONS_FEED_PREFIX, sizeof(OPTIONS_FEED_PREFIX) - 1) == 0) {
+        return set_feed(server, s, error);
+    } else if (strcmp(s->name, "outbox-bytes-max") == 0) {
+        return set_outbox_bytes_max(server, s, error);
     } else {
         snprintf(error, OPTIONS_ERROR_CHARS_MAX,
-                 "%s: [trivet] has no '%s'; it has data, bind, reactors, log-level, produce.compression.type",
+                 "%s: [trivet] has no '%s'; it has data, bind, reactors, log-level, produce.compression.type, "
+                 "outbox-bytes-max and " OPTIONS_FEED_PREFIX "NAME.topic",
                  s->origin, s->name);
         return ERR_NOT_FOUND;
     }

@@ -10,8 +10,8 @@ from harness.trivet import Trivet
 from wire import resp
 
 
-def records_of(server, topic, partitions=1):
-    """All records as (partition, offset, key, value, headers, timestamp), partition by partition."""
+def messages_of(server, topic, partitions=1):
+    """All that the topic holds, partition by partition, as the client gives it."""
     consumer = Consumer({"bootstrap.servers": f"127.0.0.1:{server.port_of('kafka')}", "group.id": "reader",
                          "enable.partition.eof": True, "enable.auto.commit": False})  # fmt: skip
     found = []
@@ -24,12 +24,19 @@ def records_of(server, topic, partitions=1):
                 if message.error():
                     assert message.error().code() == KafkaError._PARTITION_EOF, message.error()
                     break
-                kind, stamp = message.timestamp()
-                assert kind != TIMESTAMP_NOT_AVAILABLE
-                headers = message.headers() or []
-                found.append((partition, message.offset(), message.key(), message.value(), headers, stamp))
+                found.append(message)
     finally:
         consumer.close()
+    return found
+
+
+def records_of(server, topic, partitions=1):
+    """All records as (partition, offset, key, value, headers, timestamp), partition by partition."""
+    found = []
+    for message in messages_of(server, topic, partitions):
+        kind, stamp = message.timestamp()
+        assert kind != TIMESTAMP_NOT_AVAILABLE
+        found.append((message.partition(), message.offset(), message.key(), message.value(), message.headers() or [], stamp))
     return found
 
 
