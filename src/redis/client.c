@@ -149,7 +149,10 @@ static void on_close(net_conn_t *conn)
 
 /* ---- input ----------------------------------------------------------------------------------------------------------- */
 
-static bool may_run(const redis_client_t *c) { return !(c->flags & (CLIENT_BLOCKED | CLIENT_PAUSED | CLIENT_CLOSING)); }
+static bool may_run(const redis_client_t *c)
+{
+    return !(c->flags & (CLIENT_BLOCKED | CLIENT_PAUSED | CLIENT_CLOSING | CLIENT_CONGESTED));
+}
 
 static resp_limits_t limits_of(const redis_client_t *c)
 {
@@ -303,6 +306,7 @@ static ssize_t on_data(net_conn_t *conn, uint8_t *data, size_t len)
     redis_client_t *c = net_conn_user(conn);
     redis_t *redis = c->redis;
     size_t done = 0;
+    c->flags &= ~(uint32_t)CLIENT_CONGESTED;
     c->active_ms = redis->now_ms = io_wall_ms(redis->loop);
     redis->lru_clock = (uint32_t)(redis->now_ms / 1000);
     while (done < len && may_run(c)) {
