@@ -12,7 +12,7 @@ import time
 import xml.etree.ElementTree as ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-# Under sanitizers: what exercises our own code most, without the slow Java clients.
+# Under sanitizers: what exercises our own code most, without the slow Java clients, and with a reactor that carries.
 QUICK = [
     "integration/redis", "integration/server", "integration/zookeeper/test_nodes.py", "integration/zookeeper/test_watches.py",
     "integration/kafka/test_admin.py", "integration/kafka/test_groups.py", "integration/kafka/test_produce_consume.py",
@@ -85,7 +85,7 @@ def run_pytest(tally, build, soak, quick, extra):
     tests = ROOT / "tests"
     command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *(["--soak"] if soak else []), *extra]
     command += [name for name in QUICK if (tests / name).exists()] if quick else []
-    environment = {"TRIVET_BIN": str(build / "trivet")} | os.environ
+    environment = {"TRIVET_BIN": str(build / "trivet"), "TRIVET_REACTORS": "2" if quick else ""} | os.environ
     before = tally.failed
     status = subprocess.run(command, cwd=tests, env=environment).returncode
     if not tally.add_junit(report):

@@ -29,6 +29,9 @@ void io_loop_free(io_loop_t *loop)
 void io_loop_run(io_loop_t *loop) { loop->ops->loop_run(loop); }
 void io_loop_stop(io_loop_t *loop) { loop->ops->loop_stop(loop); }
 void io_loop_wake(io_loop_t *loop) { loop->ops->loop_wake(loop); }
+int io_loop_spawn(io_loop_t *loop, const char *name) { return loop->ops->loop_spawn(loop, name); }
+void io_loop_join(io_loop_t *loop) { loop->ops->loop_join(loop); }
+void io_loop_drain(io_loop_t *loop) { loop->ops->loop_drain(loop); }
 uint64_t io_now_ns(const io_loop_t *loop) { return loop->now_ns; }
 int64_t io_wall_ms(const io_loop_t *loop) { return loop->wall_ms; }
 void io_loop_update_time(io_loop_t *loop) { loop->ops->update_time(loop); }
@@ -108,6 +111,14 @@ void io_stream_close(io_stream_t *stream)
     if (stream) stream->ops->stream_close(stream);
 }
 
+io_socket_t *io_stream_detach(io_stream_t *stream) { return stream->ops->stream_detach(stream); }
+
+int io_stream_attach(io_loop_t *loop, io_socket_t *socket, io_stream_t **ret_stream)
+{
+    return loop->ops->stream_attach(loop, socket, ret_stream);
+}
+
+void io_socket_drop(io_socket_t *socket) { socket->ops->socket_drop(socket); }
 void io_stream_keepalive(io_stream_t *stream, uint32_t seconds) { stream->ops->stream_keepalive(stream, seconds); }
 void io_stream_peer(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]) { stream->ops->stream_peer(stream, out); }
 void io_stream_local(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]) { stream->ops->stream_local(stream, out); }

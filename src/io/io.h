@@ -54,6 +54,12 @@ void io_hook_remove(io_hook_t *hook); /* allowed from within any hook; harmless 
 /* Asks for one more turn without waiting: for a hook that made work for a hook of lower rank. */
 void io_loop_wake(io_loop_t *loop);
 
+/* A reactor beside the caller's: runs the loop on a thread of its own, by `name` (15 characters at most) in the system's
+ * tools. io_loop_join lets what was posted before run, stops the loop and waits for its thread; after it any thread may
+ * touch the loop again. In sim a loop runs anyway: neither does anything. */
+int io_loop_spawn(io_loop_t *loop, const char *name) MUST_CHECK;
+void io_loop_join(io_loop_t *loop);
+
 /* ---- timers: embedded, milliseconds --------------------------------------------------------------------------- */
 
 typedef struct io_timer {
@@ -100,6 +106,12 @@ ssize_t io_stream_writev(io_stream_t *stream, const struct iovec *iov, int iov_c
 ssize_t io_stream_sendfile(io_stream_t *stream, io_file_t *file, uint64_t offset, size_t bytes);
 /* Closes at once; no callback runs afterwards. */
 void io_stream_close(io_stream_t *stream);
+/* Moves a connection to another loop: off its own by that loop's thread, onto the other by the other's. What is not
+ * attached must be dropped, which closes it; attaching closes it when it fails. */
+typedef struct io_socket io_socket_t;
+io_socket_t *io_stream_detach(io_stream_t *stream) MUST_CHECK; /* `stream` is gone */
+int io_stream_attach(io_loop_t *loop, io_socket_t *socket, io_stream_t **ret_stream) MUST_CHECK;
+void io_socket_drop(io_socket_t *socket);
 /* The system asks a silent peer whether it is still there: first after `seconds`, then each third of that; the stream
  * fails after three questions without an answer. 0 = never. Without effect in sim, where peers never vanish silently. */
 void io_stream_keepalive(io_stream_t *stream, uint32_t seconds);
@@ -186,6 +198,9 @@ typedef struct io_message {
     void (*run)(struct io_message *message);
 } io_message_t;
 void io_post(io_loop_t *to, io_message_t *message);
+/* Runs what was posted to a loop that no longer runs (joined, stopped, or of a machine that died), on the caller's
+ * thread: at the end, so that messages find their receivers. */
+void io_loop_drain(io_loop_t *loop);
 
 /* Work off the loop: `work` runs on a pool thread (in sim: in the loop, later), then `done` on the loop. */
 typedef struct io_work {

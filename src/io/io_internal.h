@@ -12,6 +12,9 @@ struct io_ops {
     void (*loop_run)(io_loop_t *loop);
     void (*loop_stop)(io_loop_t *loop);
     void (*loop_wake)(io_loop_t *loop);
+    int (*loop_spawn)(io_loop_t *loop, const char *name);
+    void (*loop_join)(io_loop_t *loop);
+    void (*loop_drain)(io_loop_t *loop);
     void (*update_time)(io_loop_t *loop);
     uint64_t (*hrtime_ns)(io_loop_t *loop);
     int64_t (*wall_us)(io_loop_t *loop);
@@ -27,6 +30,9 @@ struct io_ops {
     ssize_t (*stream_writev)(io_stream_t *stream, const struct iovec *iov, int iov_count);
     ssize_t (*stream_sendfile)(io_stream_t *stream, io_file_t *file, uint64_t offset, size_t bytes);
     void (*stream_close)(io_stream_t *stream);
+    io_socket_t *(*stream_detach)(io_stream_t *stream);
+    int (*stream_attach)(io_loop_t *loop, io_socket_t *socket, io_stream_t **ret_stream);
+    void (*socket_drop)(io_socket_t *socket);
     void (*stream_keepalive)(io_stream_t *stream, uint32_t seconds);
     void (*stream_peer)(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]);
     void (*stream_local)(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]);
@@ -79,6 +85,9 @@ struct io_listener {
     io_loop_t *loop;
 };
 struct io_stream {
+    const io_ops_t *ops;
+};
+struct io_socket {
     const io_ops_t *ops;
 };
 struct io_file {

@@ -17,9 +17,19 @@
 typedef struct env {
     io_loop_t *loop;
     sim_t *sim; /* NULL on uv */
+    sim_node_t *node;
     char dir[64];
     int step; /* what the test counts */
 } env_t;
+
+/* A further loop beside env->loop, on the same machine. */
+static io_loop_t *second_loop(env_t *env)
+{
+    io_loop_t *loop = NULL;
+    if (env->sim) return sim_node_loop_new(env->node);
+    assert_int_equal(io_loop_new_uv(&loop), 0);
+    return loop;
+}
 
 static int uv_setup(void **state)
 {
@@ -45,7 +55,8 @@ static int sim_setup(void **state)
     env_t *env = calloc(1, sizeof(*env));
     strcpy(env->dir, "/data");
     env->sim = sim_new(1);
-    env->loop = sim_node_loop(sim_node_new(env->sim, "10.0.0.1"));
+    env->node = sim_node_new(env->sim, "10.0.0.1");
+    env->loop = sim_node_loop(env->node);
     *state = env;
     return 0;
 }
@@ -328,6 +339,89 @@ static void a_stream_carries_every_byte_in_order_then_its_end(void **state)
     assert_true(flood->server.saw_end);
     io_listener_close(flood->listener);
     free(flood);
+}
+
+/* The accepted end moves to a loop on another thread, which tells the first loop when it has seen the end. */
+typedef struct move {
+    flood_t flood;
+    io_loop_t *home, *away;
+    io_socket_t *socket;
+    io_message_t go, told;
+} move_t;
+
+static void moved_ready(void *user, unsigned events)
+{
+    move_t *move = user;
+    test_peer_t *p = &move->flood.server;
+    uint8_t in[5000];
+    ssize_t n = io_stream_read(p->stream, in, sizeof(in));
+    if (n == ERR_AGAIN) return;
+    assert_true(n >= 0);
+    for (ssize_t i = 0; i < n; i++) assert_int_equal(in[i], next_byte(&p->checker));
+    p->received += (size_t)n;
+    if (n > 0) return;
+    io_stream_close(p->stream);
+    io_post(move->home, &move->told);
+}
+
+static void move_arrives(io_message_t *message)
+{
+    move_t *move = CONTAINER_OF(message, move_t, go);
+    assert_int_equal(io_stream_attach(move->away, move->socket, &move->flood.server.stream), 0);
+    io_stream_watch(move->flood.server.stream, IO_READABLE, moved_ready, move);
+}
+
+static void move_is_over(io_message_t *message) { io_loop_stop(CONTAINER_OF(message, move_t, told)->home); }
+
+static void move_accept(void *user, io_stream_t *stream)
+{
+    move_t *move = user;
+    move->socket = io_stream_detach(stream);
+    io_post(move->away, &move->go);
+}
+
+static void a_stream_moves_to_another_loop_and_loses_nothing(void **state)
+{
+    env_t *env = *state;
+    move_t *move = calloc(1, sizeof(*move));
+    move->home = env->loop;
+    move->away = second_loop(env);
+    move->go.run = move_arrives;
+    move->told.run = move_is_over;
+    assert_int_equal(io_loop_spawn(move->away, "away"), 0);
+    assert_int_equal(io_listen(env->loop, "127.0.0.1", 0, 16, move_accept, move, &move->flood.listener), 0);
+    uint16_t port = io_listener_port(move->flood.listener);
+    assert_int_equal(io_connect(env->loop, "localhost", port, &move->flood.client.stream), 0);
+    io_stream_watch(move->flood.client.stream, IO_WRITABLE, client_ready, &move->flood.client);
+    io_loop_run(env->loop);
+    assert_int_equal(move->flood.server.received, FLOOD_BYTES);
+    io_loop_join(move->away);
+    io_loop_free(move->away);
+    io_listener_close(move->flood.listener);
+    free(move);
+}
+
+static void expect_drained(io_message_t *message)
+{
+    test_message_t *m = CONTAINER_OF(message, test_message_t, message);
+    assert_int_equal(m->env->step++, m->expected_step);
+}
+
+static void what_a_stopped_loop_was_posted_is_drained_in_order(void **state)
+{
+    env_t *env = *state;
+    io_loop_t *other = second_loop(env);
+    test_message_t messages[3];
+    assert_int_equal(io_loop_spawn(other, "other"), 0);
+    io_loop_join(other);
+    if (env->sim) sim_node_crash(env->node);
+    for (int i = 0; i < 3; i++) {
+        messages[i] = (test_message_t){{.run = expect_drained}, env, i, NULL};
+        io_post(other, &messages[i].message);
+    }
+    io_loop_drain(other);
+    assert_int_equal(env->step, 3);
+    io_loop_free(other);
 }
 
 static void expect_refusal(void *user, unsigned events)
@@ -666,9 +760,11 @@ static void foreign_descriptors_and_ipv6_are_watched(void **state)
         BACKEND(hooks_run_by_rank_and_may_remove_one_another_and_wake_the_loop),                                       \
         BACKEND(messages_arrive_in_order_and_may_post_more), BACKEND(work_runs_and_then_its_done),                     \
         BACKEND(a_stream_carries_every_byte_in_order_then_its_end), BACKEND(connecting_to_a_closed_port_is_refused),   \
-        BACKEND(sendfile_sends_the_asked_range), BACKEND(files_read_back_what_was_written),                            \
-        BACKEND(syncs_call_back_later_and_never_after_close), BACKEND(directories_list_rename_and_remove),             \
-        BACKEND(whole_files_are_replaced_and_read), BACKEND(clocks_and_randomness_work)
+        BACKEND(a_stream_moves_to_another_loop_and_loses_nothing),                                                     \
+        BACKEND(what_a_stopped_loop_was_posted_is_drained_in_order), BACKEND(sendfile_sends_the_asked_range),          \
+        BACKEND(files_read_back_what_was_written), BACKEND(syncs_call_back_later_and_never_after_close),               \
+        BACKEND(directories_list_rename_and_remove), BACKEND(whole_files_are_replaced_and_read),                       \
+        BACKEND(clocks_and_randomness_work)
 
 int main(void)
 {

@@ -1,4 +1,5 @@
-/* net.h: connections: framing's input buffer, coalesced output, back-pressure and limits. One net_t a reactor.
+/* net.h: connections: framing's input buffer, coalesced output, back-pressure and limits. One net_t for
+ * all connections of the process, on the reactor that owns what they change; other reactors may carry their bytes.
  *
  * A service (a protocol) gets bytes through on_data and answers with net_write and its kin; what a turn of the loop
  * wrote leaves in one system call, from the loop's hook at rank 90. Nothing here blocks.
@@ -44,6 +45,10 @@ typedef struct net_service {
 
 net_t *net_new(io_loop_t *loop);
 void net_free(net_t *net); /* closes all connections and listeners */
+/* Another reactor's loop that reads and writes for connections accepted from now on; several take turns. Services run
+ * here all the same. Before its thread starts; its thread must have ended before net_free. */
+#define NET_CARRIERS_MAX 63
+void net_add_carrier(net_t *net, io_loop_t *loop);
 io_loop_t *net_loop(const net_t *net);
 
 /* Port 0 picks a free one. `service` is the user pointer handed to on_open; `def` must outlive the net. */

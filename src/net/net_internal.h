@@ -1,4 +1,11 @@
-/* net_internal.h: the connection as net.c (life, input) and output.c (what is still to be sent) share it. */
+/* net_internal.h: the connection, as the files of this folder share it.
+ *
+ *   net.c      its life, the turn's end, the public functions      input.c    bytes to the service
+ *   output.c   what is still to be sent                            carried.c  a connection whose bytes
+ *   carrier.c  the other reactor's side of that                               another reactor carries
+ *
+ * States: connecting --> open --> closing (output lingers) --> dead (buried by the hook)
+ *                                                              carried: --> leaving (until its link is closed) */
 #ifndef TRIVET_NET_NET_INTERNAL_H
 #define TRIVET_NET_NET_INTERNAL_H
 
@@ -9,6 +16,8 @@
 #define NET_CHUNKS_CACHED_MAX 64
 #define NET_SCRATCH_BYTES     KIB(256)
 #define NET_LINGER_MS         1000
+
+/* ---- output.c ------------------------------------------------------------------------------------------------------- */
 
 /* A piece of output: bytes inside the chunk, malloc'd bytes it owns, or a range of a file. */
 typedef struct net_chunk {
@@ -30,19 +39,159 @@ typedef struct net_output {
     size_t bytes; /* unsent */
 } net_output_t;
 
-/* Chunks of the usual size that wait for their next use. */
+/* Where chunks go when they are sent: those of the usual size wait here for their next use. A carrier's keeps all of
+ * them as they are, for their owner. */
 typedef struct net_chunk_cache {
     net_chunk_t *first;
     uint32_t count;
+    bool keeps_all;
 } net_chunk_cache_t;
 
 uint8_t *net__output_reserve(net_output_t *out, net_chunk_cache_t *cache, size_t n);
 void net__output_add_owned(net_output_t *out, net_chunk_cache_t *cache, void *data, size_t n);
 void net__output_add_file(net_output_t *out, net_chunk_cache_t *cache, io_file_t *file, uint64_t offset, size_t n,
                           void (*release)(void *user), void *user);
+/* Moves all of `from` behind what is there. */
+void net__output_take(net_output_t *out, net_output_t *from);
 /* Sends what the stream takes. 0 when all is out, ERR_AGAIN when the stream is full, another error when it is gone. */
 int net__output_send(net_output_t *out, net_chunk_cache_t *cache, io_stream_t *stream, uint64_t *sent_bytes);
 void net__output_clear(net_output_t *out, net_chunk_cache_t *cache);
+void net__chunk_free(net_chunk_cache_t *cache, net_chunk_t *chunk);
 void net__chunk_cache_free(net_chunk_cache_t *cache);
+
+/* ---- carrier.c ------------------------------------------------------------------------------------------------------ */
+
+typedef struct net_carrier net_carrier_t;
+typedef struct net_link net_link_t; /* the carrier's side of a connection */
+
+/* Input that a carrier has read. */
+typedef struct net_block {
+    struct net_block *next;
+    size_t len;
+    size_t cap;
+    uint8_t data[];
+} net_block_t;
+
+/* What one side has to tell the other of one connection, gathered over a turn. An order goes from the connection to its
+ * link, a report back. */
+typedef struct net_parcel {
+    net_link_t *link;
+    net_conn_t *conn;
+    net_output_t output; /* order: to be sent. Report: the chunks that were, and `bytes` = how much left */
+    net_block_t *blocks; /* order: spent. Report: input, in the order of `next` */
+    net_block_t *blocks_last;
+    uint32_t reads;      /* order: so many further blocks may be read */
+    int32_t keepalive_s; /* order: -1 = as it is */
+    int ended;           /* report: 0, or why nothing more is read: NET_END or an error */
+    bool closes;         /* order: close it now. Report: it is closed, and nothing follows */
+} net_parcel_t;
+
+#define NET_END 1 /* the peer said all */
+
+/* For the owner's reactor. */
+net_carrier_t *net__carrier_new(net_t *net, io_loop_t *loop);
+/* Its thread has ended, and all its connections are closed. */
+void net__carrier_free(net_carrier_t *carrier);
+/* Takes the socket. The first order opens the link. */
+net_carrier_t *net__link_carrier(const net_link_t *link);
+net_link_t *net__link_new(net_carrier_t *carrier, net_conn_t *conn, io_socket_t *socket);
+/* This turn's order to the link. */
+net_parcel_t *net__order(net_link_t *link);
+void net__post_orders(net_carrier_t *carrier);
+/* At the end: makes the carrier do what it was told, on this thread. */
+void net__carrier_settle(net_carrier_t *carrier);
+
+/* ---- the connection ------------------------------------------------------------------------------------------------- */
+
+typedef enum conn_state { CONN_CONNECTING, CONN_OPEN, CONN_CLOSING, CONN_DEAD, CONN_LEAVING } conn_state_t;
+
+struct net_conn {
+    net_t *net;
+    const net_service_t *def;
+    net_stats_t *stats;
+    void *service;
+    void *user;
+    io_stream_t *stream; /* NULL when it is carried: then `link` */
+    net_link_t *link;
+    uint64_t id;
+    list_t all_node;
+    list_t work_node; /* linked while the hook has something to do for it */
+    list_t linger_node;
+    conn_state_t state;
+    bool opened;   /* on_open ran and accepted it */
+    bool outgoing; /* made by net_connect: on_close tells of a failure to connect, too */
+    bool paused;
+    bool held;
+    bool congested;
+    bool blocked; /* the stream took no more; wait until writable */
+    bool redeliver;
+    unsigned watched;
+    buf_t in;
+    size_t expect_bytes;
+    net_output_t out;
+    size_t carried_bytes; /* unsent, and with the carrier */
+    uint32_t reads_owed;  /* blocks that came and whose like may not be read yet */
+    uint64_t linger_until_ns;
+    uint64_t opened_ms;
+    uint64_t active_ms;
+    char *peer;
+    char *local;
+};
+
+typedef struct service_stats {
+    list_t node;
+    const net_service_t *def;
+    net_stats_t stats;
+} service_stats_t;
+
+struct net {
+    io_loop_t *loop;
+    io_hook_t hook;
+    io_timer_t linger_timer;
+    list_t conns;
+    list_t leaving; /* told of their end, but their links are still open */
+    list_t work;
+    list_t lingering;
+    list_t listeners;
+    list_t services;
+    uint64_t next_id;
+    net_chunk_cache_t chunks;
+    net_carrier_t *carriers[NET_CARRIERS_MAX];
+    uint32_t carriers_count;
+    uint32_t carrier_next;
+    uint8_t scratch[NET_SCRATCH_BYTES];
+};
+
+/* net.c */
+void net__queue_work(net_conn_t *conn);
+/* Tells the service of the connection. */
+void net__open(net_conn_t *conn);
+/* Stops all traffic now; the hook tells the service and frees it. */
+void net__kill(net_conn_t *conn);
+void net__conn_free(net_conn_t *conn);
+/* After output left: ends congestion, and a connection that only waited for it. */
+void net__output_left(net_conn_t *conn);
+static inline size_t net__unsent(const net_conn_t *conn) { return conn->out.bytes + conn->carried_bytes; }
+static inline uint64_t net__now_ms(const net_t *net) { return io_now_ns(net->loop) / 1000000; }
+
+/* input.c */
+/* What the stream or the carrier should tell of, as the connection stands. */
+void net__update_watch(net_conn_t *conn);
+/* Input that the carrier has read. */
+void net__take_input(net_conn_t *conn, uint8_t *data, size_t len);
+void net__deliver_kept(net_conn_t *conn);
+/* The readiness callback of every stream here. */
+void net__on_ready(void *user, unsigned events);
+
+/* carried.c */
+/* Gives the connection's stream to the next carrier. */
+void net__carry(net_conn_t *conn);
+/* Gives the output to the order of this turn; net__carried_post lets that go at once. */
+void net__carried_send(net_conn_t *conn);
+void net__carried_post(net_conn_t *conn);
+/* Lets the carrier read as many blocks as are owed. */
+void net__carried_read(net_conn_t *conn);
+void net__carried_leave(net_conn_t *conn);
+void net__on_report(net_parcel_t *report);
 
 #endif

@@ -1,4 +1,5 @@
-/* net_test.c: two ends of a connection in one loop: framing, back-pressure, holding, limits, closing. */
+/* net_test.c: two ends of a connection in one loop: framing, back-pressure, holding, limits, closing. Each test runs a
+ * second time with the accepted end carried by another reactor, on a thread of its own. */
 #include "base/buf.h"
 #include "net/net.h"
 
@@ -21,7 +22,7 @@ typedef struct peer {
 } peer_t;
 
 typedef struct fixture {
-    io_loop_t *loop;
+    io_loop_t *loop, *carrier; /* NULL = no carrier */
     net_t *net;
     net_listener_t *listener;
     net_service_t server_def, client_def;
@@ -83,7 +84,14 @@ static void run_until(fixture_t *f, bool (*done)(fixture_t *f))
 
 static bool connected(fixture_t *f) { return f->server.conn && f->client.conn && net_conn_user(f->client.conn); }
 
-static int setup(void **state)
+static void add_carrier(fixture_t *f)
+{
+    assert_int_equal(io_loop_new_uv(&f->carrier), 0);
+    net_add_carrier(f->net, f->carrier);
+    assert_int_equal(io_loop_spawn(f->carrier, "carrier"), 0);
+}
+
+static int setup(void **state, bool carried)
 {
     fixture_t *f = mem_zalloc(sizeof(*f));
     f->server_def = f->client_def =
@@ -95,6 +103,7 @@ static int setup(void **state)
     f->client_def.limits.out_bytes_high = SIZE_MAX; /* else two congested ends would wait for each other */
     assert_int_equal(io_loop_new_uv(&f->loop), 0);
     f->net = net_new(f->loop);
+    if (carried) add_carrier(f);
     io_timer_init(f->loop, &f->deadline, on_deadline);
     f->hook = (io_hook_t){.rank = 100, .run = on_turn};
     io_hook_add(f->loop, &f->hook);
@@ -106,10 +115,15 @@ static int setup(void **state)
     return 0;
 }
 
+static int setup_own(void **state) { return setup(state, false); }
+static int setup_carried(void **state) { return setup(state, true); }
+
 static int teardown(void **state)
 {
     fixture_t *f = *state;
+    if (f->carrier) io_loop_join(f->carrier);
     net_free(f->net);
+    io_loop_free(f->carrier);
     io_timer_stop(&f->deadline);
     io_hook_remove(&f->hook);
     io_loop_free(f->loop);
@@ -212,16 +226,19 @@ static void more_output_than_the_limit_closes_the_connection(void **state)
     run_until(f, server_closed);
 }
 
+#define BOTH_WAYS(test)                                                                                                \
+    {#test, test, setup_own, teardown, NULL}, { #test " (carried)", test, setup_carried, teardown, NULL }
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_frame_larger_than_any_read_arrives_whole, setup, teardown),
-        cmocka_unit_test_setup_teardown(held_output_waits_for_its_release, setup, teardown),
-        cmocka_unit_test_setup_teardown(bytes_written_behind_owned_ones_follow_them, setup, teardown),
-        cmocka_unit_test_setup_teardown(an_error_from_the_service_closes_after_its_last_words, setup, teardown),
-        cmocka_unit_test_setup_teardown(unconsumed_input_past_its_limit_closes_the_connection, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_reader_that_stops_stops_its_writer_and_loses_nothing, setup, teardown),
-        cmocka_unit_test_setup_teardown(more_output_than_the_limit_closes_the_connection, setup, teardown),
+        BOTH_WAYS(a_frame_larger_than_any_read_arrives_whole),
+        BOTH_WAYS(held_output_waits_for_its_release),
+        BOTH_WAYS(bytes_written_behind_owned_ones_follow_them),
+        BOTH_WAYS(an_error_from_the_service_closes_after_its_last_words),
+        BOTH_WAYS(unconsumed_input_past_its_limit_closes_the_connection),
+        BOTH_WAYS(a_reader_that_stops_stops_its_writer_and_loses_nothing),
+        BOTH_WAYS(more_output_than_the_limit_closes_the_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,17 +21,25 @@ static net_chunk_t *chunk_new(net_chunk_cache_t *cache, size_t room)
     return chunk;
 }
 
-static void chunk_free(net_chunk_cache_t *cache, net_chunk_t *chunk)
+static void keep(net_chunk_cache_t *cache, net_chunk_t *chunk)
 {
+    chunk->next = cache->first;
+    cache->first = chunk;
+    cache->count++;
+}
+
+void net__chunk_free(net_chunk_cache_t *cache, net_chunk_t *chunk)
+{
+    if (cache->keeps_all) {
+        keep(cache, chunk);
+        return;
+    }
     mem_free(chunk->owned);
     if (chunk->release) chunk->release(chunk->release_user);
-    if (chunk->cap == NET_CHUNK_BYTES && cache->count < NET_CHUNKS_CACHED_MAX) {
-        chunk->next = cache->first;
-        cache->first = chunk;
-        cache->count++;
-    } else {
+    if (chunk->cap == NET_CHUNK_BYTES && cache->count < NET_CHUNKS_CACHED_MAX)
+        keep(cache, chunk);
+    else
         mem_free(chunk);
-    }
 }
 
 static net_chunk_t *append_chunk(net_output_t *out, net_chunk_t *chunk)
@@ -73,12 +81,25 @@ void net__output_add_file(net_output_t *out, net_chunk_cache_t *cache, io_file_t
     out->bytes += n;
 }
 
+void net__output_take(net_output_t *out, net_output_t *from)
+{
+    if (from->first) {
+        if (out->last)
+            out->last->next = from->first;
+        else
+            out->first = from->first;
+        out->last = from->last;
+    }
+    out->bytes += from->bytes;
+    *from = (net_output_t){0};
+}
+
 static void drop_first(net_output_t *out, net_chunk_cache_t *cache)
 {
     net_chunk_t *chunk = out->first;
     out->first = chunk->next;
     if (!out->first) out->last = NULL;
-    chunk_free(cache, chunk);
+    net__chunk_free(cache, chunk);
 }
 
 static void consume(net_output_t *out, net_chunk_cache_t *cache, size_t n)

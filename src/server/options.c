@@ -21,7 +21,7 @@ const char *options_help(void)
            "  --kafka.port N        default 9092\n"
            "  --zookeeper.port N    default 2181\n"
            "  --http.port N         default 8080: /metrics /healthz /readyz\n"
-           "  --reactors N          event loops; 1 in this version\n"
+           "  --reactors N          threads (default 1): the first runs everything, the others read and write for it\n"
            "  --log-level LEVEL     debug, info, warn or error (default info)\n"
            "  --SECTION.NAME VALUE  any directive of redis.conf, server.properties or zoo.cfg:\n"
            "                        --redis.appendfsync always --kafka.num.partitions 3 --zookeeper.tickTime 2000\n"

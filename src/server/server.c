@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define REACTORS_MAX 1
+#define REACTORS_MAX (1 + NET_CARRIERS_MAX)
 
 const char *const server_door_names[DOORS_COUNT] = {"redis", "kafka", "zookeeper", "http"};
 static const server__wing_t *const wings[DOORS_COUNT] = {&server__redis, &server__kafka, &server__zookeeper,
@@ -58,10 +58,11 @@ static int set_own(server_t *server, const setting_t *s, char *error)
         replace_string(&server->bind, s->value);
     } else if (strcmp(s->name, "reactors") == 0) {
         if (!parse_int(s->value, 1, REACTORS_MAX, &value)) {
-            snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: reactors must be 1 in this version, not '%s'", s->origin,
-                     s->value);
+            snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: reactors is a number from 1 to %d, not '%s'", s->origin,
+                     REACTORS_MAX, s->value);
             return ERR_INVALID;
         }
+        server->reactors_count = (int)value;
     } else if (strcmp(s->name, "log-level") == 0) {
         if (set_log_level(s->value) == 0) return 0;
         snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: log-level is debug, info, warn or error, not '%s'", s->origin,
@@ -248,12 +249,47 @@ static int open_doors(server_t *server, char *error)
     return 0;
 }
 
+/* ---- reactors --------------------------------------------------------------------------------------------------- */
+
+/* Reactor 0 is this thread; the others carry bytes for it. */
+static int start_reactors(server_t *server, char *error)
+{
+    for (int i = 1; i < server->reactors_count; i++) {
+        char name[24];
+        io_loop_t *loop = NULL;
+        snprintf(name, sizeof(name), "trivet-%d", i);
+        int err = io_loop_new_uv(&loop);
+        if (err == 0) {
+            server->reactors[server->reactors_started++] = loop;
+            net_add_carrier(server->net, loop);
+            err = io_loop_spawn(loop, name);
+        }
+        if (err != 0) {
+            snprintf(error, OPTIONS_ERROR_CHARS_MAX, "cannot start reactor %d of %d: %s", i, server->reactors_count,
+                     err_text(err));
+            return err;
+        }
+    }
+    return 0;
+}
+
+static void join_reactors(server_t *server)
+{
+    for (int i = 0; i < server->reactors_started; i++) io_loop_join(server->reactors[i]);
+}
+
+static void free_reactors(server_t *server)
+{
+    for (int i = 0; i < server->reactors_started; i++) io_loop_free(server->reactors[i]);
+}
+
 static server_t *server_new(uint64_t started_ns)
 {
     server_t *server = mem_zalloc(sizeof(*server));
     server->started_ns = started_ns;
     server->data_dir = mem_strdup("./trivet-data");
     server->bind = mem_strdup("127.0.0.1");
+    server->reactors_count = 1;
     server->coord_options = coord_options_default;
     for (int door = 0; door < DOORS_COUNT; door++) {
         server->doors[door] = (server__door_t){.port = default_ports[door], .enabled = true, .bound_port = -1};
@@ -277,8 +313,9 @@ int server_start(const options_t *options, uint64_t started_ns, server_t **ret_s
     if (err == 0) err = open_data_dir(server, error);
     if (err == 0) {
         server->net = net_new(server->loop);
-        err = start_coord(server, error);
+        err = start_reactors(server, error);
     }
+    if (err == 0) err = start_coord(server, error);
     if (err == 0) err = io_on_terminate(server->loop, on_terminate, server);
     if (err == 0) err = start_wings(server, error);
     if (err == 0 && server->bridge && (err = bridge_start(server->bridge)) != 0)
@@ -304,7 +341,9 @@ void server_stop(server_t *server)
         if (server->doors[door].started) wings[door]->stop(server->doors[door].wing);
     if (server->bridge) bridge_free(server->bridge);
     if (server->coord) coord_close(server->coord);
+    join_reactors(server);
     if (server->net) net_free(server->net);
+    free_reactors(server);
     for (int door = 0; door < DOORS_COUNT; door++) wings[door]->deinit(server->doors[door].wing);
     if (server->loop) io_loop_free(server->loop);
     mem_free(server->coord_dir);

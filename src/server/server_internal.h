@@ -19,6 +19,8 @@ typedef struct server__door {
 struct server {
     io_loop_t *loop;
     net_t *net;
+    io_loop_t *reactors[NET_CARRIERS_MAX]; /* beside `loop`, which is reactor 0 */
+    int reactors_count, reactors_started;  /* reactor 0 counts in the first alone */
     coord_t *coord;
     struct redis *redis; /* NULL while off: for the bridge */
     struct kafka *kafka;

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 
 #define PORT                   6379
+#define REACTORS_MAX           3
 #define LIVES_MAX              6
 #define CHANGES_PER_LIFE_MAX   120
 #define CHANGES_MAX            ((LIVES_MAX + 1) * CHANGES_PER_LIFE_MAX)
@@ -257,6 +258,7 @@ static bool server_start(redis_world_t *w)
     set(w, config, "auto-aof-rewrite-min-size", "2048");
     set(w, config, "auto-aof-rewrite-percentage", "60");
     w->net = net_new(w->loop);
+    for (uint64_t n = draw(w->run, REACTORS_MAX); n > 0; n--) net_add_carrier(w->net, sim_node_loop_new(w->server));
     w->redis = redis_new(w->loop, w->net, "/data/redis", config);
     int err = redis_load(w->redis, why, sizeof(why));
     if (err == 0) err = redis_listen(w->redis, "10.0.0.1", PORT, &port);

@@ -106,29 +106,45 @@ static void loop_stop(io_loop_t *loop) { sim__loop(loop)->stop = true; }
 
 /* ---- messages ---- */
 
+static io_message_t *take_message(sim_loop_t *loop)
+{
+    io_message_t *message = loop->messages_first;
+    if (!message) return NULL;
+    loop->messages_first = message->next;
+    if (!loop->messages_first) loop->messages_last = &loop->messages_first;
+    return message;
+}
+
+/* Those that come meanwhile wait for the next turn. Those that a dead node leaves wait for loop_drain. */
 static void run_messages(sim_item_t *item)
 {
     sim_loop_t *loop = CONTAINER_OF(item, sim_loop_t, inbox);
-    io_message_t *message = loop->messages_first;
-    loop->messages_first = NULL;
-    loop->messages_last = &loop->messages_first;
-    while (message && !loop->base.halted) {
-        io_message_t *next = message->next;
+    io_message_t **end = loop->messages_last;
+    for (bool more = loop->messages_first != NULL; more && !loop->base.halted;) {
+        more = &loop->messages_first->next != end;
+        io_message_t *message = take_message(loop);
         sim__trace(sim_of(loop), SIM_MESSAGE, loop->node->index, 0);
         message->run(message);
-        message = next;
     }
 }
 
 static void post(io_loop_t *to, io_message_t *message)
 {
     sim_loop_t *loop = sim__loop(to);
-    if (loop->base.halted) return;
     message->next = NULL;
     *loop->messages_last = message;
     loop->messages_last = &message->next;
     sim__ready(loop, &loop->inbox);
 }
+
+static void loop_drain(io_loop_t *loop)
+{
+    io_message_t *message;
+    while ((message = take_message(sim__loop(loop)))) message->run(message);
+}
+
+static int loop_spawn(io_loop_t *loop, const char *name) { return 0; }
+static void loop_join(io_loop_t *loop) {}
 
 /* ---- pool work ---- */
 
@@ -237,6 +253,9 @@ const io_ops_t sim__ops = {
     .loop_run = loop_run,
     .loop_stop = loop_stop,
     .loop_wake = wake,
+    .loop_spawn = loop_spawn,
+    .loop_join = loop_join,
+    .loop_drain = loop_drain,
     .update_time = update_time,
     .hrtime_ns = hrtime_ns,
     .wall_us = wall_us,
@@ -250,6 +269,9 @@ const io_ops_t sim__ops = {
     .stream_writev = sim__stream_writev,
     .stream_sendfile = sim__stream_sendfile,
     .stream_close = sim__stream_close,
+    .stream_detach = sim__stream_detach,
+    .stream_attach = sim__stream_attach,
+    .socket_drop = sim__socket_drop,
     .stream_keepalive = sim__stream_keepalive,
     .stream_peer = sim__stream_peer,
     .stream_local = sim__stream_local,

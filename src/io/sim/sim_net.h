@@ -25,6 +25,7 @@ typedef struct sim_segment {
 /* connecting -> open -> (ended | failed); a stream that was accepted starts open. */
 struct sim_stream {
     io_stream_t base;
+    io_socket_t socket; /* its name between two loops */
     sim_loop_t *loop;
     list_t node;          /* of its loop, or of a listener's queue before it was accepted */
     sim_stream_t *peer;   /* NULL: the other end is closed, or not yet made */

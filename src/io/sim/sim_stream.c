@@ -237,6 +237,30 @@ void sim__stream_close(io_stream_t *base)
     sim__stream_free(stream);
 }
 
+/* ---- from loop to loop ---- */
+
+/* It stays on its old loop's list, so that it ends with the node if nobody attaches it. */
+io_socket_t *sim__stream_detach(io_stream_t *base)
+{
+    sim_stream_t *stream = stream_of(base);
+    stream->events = 0;
+    if (list_linked(&stream->item.node)) list_remove(&stream->item.node);
+    stream->socket.ops = &sim__ops;
+    return &stream->socket;
+}
+
+int sim__stream_attach(io_loop_t *loop, io_socket_t *socket, io_stream_t **ret_stream)
+{
+    sim_stream_t *stream = CONTAINER_OF(socket, sim_stream_t, socket);
+    list_remove(&stream->node);
+    stream->loop = sim__loop(loop);
+    list_push_back(&stream->loop->streams, &stream->node);
+    *ret_stream = &stream->base;
+    return 0;
+}
+
+void sim__socket_drop(io_socket_t *socket) { sim__stream_close(&CONTAINER_OF(socket, sim_stream_t, socket)->base); }
+
 void sim__stream_keepalive(io_stream_t *stream, uint32_t seconds) {}
 
 void sim__stream_peer(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX])

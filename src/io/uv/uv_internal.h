@@ -29,6 +29,10 @@ typedef struct uv_backend {
     io_message_t *own_first;       /* from this thread, oldest first: no system call */
     io_message_t **own_last;
 
+    pthread_t runner; /* of io_loop_spawn */
+    bool spawned;
+    io_message_t stop;
+
     uv_signal_t signals[2];
     void (*terminate)(void *user);
     void *terminate_user;
@@ -74,6 +78,9 @@ ssize_t uv__stream_read(io_stream_t *stream, void *out, size_t bytes);
 ssize_t uv__stream_writev(io_stream_t *stream, const struct iovec *iov, int iov_count);
 ssize_t uv__stream_sendfile(io_stream_t *stream, io_file_t *file, uint64_t offset, size_t bytes);
 void uv__stream_close(io_stream_t *stream);
+io_socket_t *uv__stream_detach(io_stream_t *stream);
+int uv__stream_attach(io_loop_t *loop, io_socket_t *socket, io_stream_t **ret_stream);
+void uv__socket_drop(io_socket_t *socket);
 void uv__stream_keepalive(io_stream_t *stream, uint32_t seconds);
 void uv__stream_peer(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]);
 void uv__stream_local(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]);

@@ -97,25 +97,28 @@ static void run_messages(io_message_t *message)
     }
 }
 
-static void on_check(uv_check_t *check)
+static void take_own(uv_backend_t *b)
 {
-    uv_backend_t *b = check->data;
-    if (!b->own_first) return;
-    uv__turn(b);
     io_message_t *first = b->own_first;
     b->own_first = NULL;
     b->own_last = &b->own_first;
     run_messages(first);
 }
 
+static void on_check(uv_check_t *check)
+{
+    uv_backend_t *b = check->data;
+    if (!b->own_first) return;
+    uv__turn(b);
+    take_own(b);
+}
+
 static void wake(io_loop_t *loop) { uv__backend(loop)->wake = true; }
 
 /* ---- messages ---- */
 
-static void on_async(uv_async_t *async)
+static void take_inbox(uv_backend_t *b)
 {
-    uv_backend_t *b = async->data;
-    uv__turn(b);
     io_message_t *newest = atomic_exchange_explicit(&b->inbox, NULL, memory_order_acquire);
     io_message_t *oldest = NULL;
     while (newest) {
@@ -125,6 +128,13 @@ static void on_async(uv_async_t *async)
         newest = next;
     }
     run_messages(oldest);
+}
+
+static void on_async(uv_async_t *async)
+{
+    uv_backend_t *b = async->data;
+    uv__turn(b);
+    take_inbox(b);
 }
 
 static void post(io_loop_t *to, io_message_t *message)
@@ -265,11 +275,59 @@ static void loop_run(io_loop_t *loop)
 
 static void loop_stop(io_loop_t *loop) { uv_stop(&uv__backend(loop)->uv); }
 
+/* ---- on a thread of its own ---- */
+
+static void *run_thread(void *user)
+{
+    loop_run(user);
+    return NULL;
+}
+
+static void on_stop(io_message_t *message) { uv_stop(&CONTAINER_OF(message, uv_backend_t, stop)->uv); }
+
+/* Signals are the first thread's business. */
+static int loop_spawn(io_loop_t *loop, const char *name)
+{
+    uv_backend_t *b = uv__backend(loop);
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(&b->runner, NULL, run_thread, loop);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc) return err_from_errno(rc);
+    pthread_setname_np(b->runner, name);
+    b->spawned = true;
+    return 0;
+}
+
+static void loop_join(io_loop_t *loop)
+{
+    uv_backend_t *b = uv__backend(loop);
+    if (!b->spawned) return;
+    b->stop.run = on_stop;
+    io_post(loop, &b->stop);
+    pthread_join(b->runner, NULL);
+    b->spawned = false;
+}
+
+/* Other threads have ended: what they posted is older than what this one posts now. */
+static void loop_drain(io_loop_t *loop)
+{
+    uv_backend_t *b = uv__backend(loop);
+    while (b->own_first || atomic_load_explicit(&b->inbox, memory_order_relaxed)) {
+        take_inbox(b);
+        take_own(b);
+    }
+}
+
 const io_ops_t uv__ops = {
     .loop_free = loop_free,
     .loop_run = loop_run,
     .loop_stop = loop_stop,
     .loop_wake = wake,
+    .loop_spawn = loop_spawn,
+    .loop_join = loop_join,
+    .loop_drain = loop_drain,
     .update_time = update_time,
     .hrtime_ns = hrtime_ns,
     .wall_us = wall_us,
@@ -283,6 +341,9 @@ const io_ops_t uv__ops = {
     .stream_writev = uv__stream_writev,
     .stream_sendfile = uv__stream_sendfile,
     .stream_close = uv__stream_close,
+    .stream_detach = uv__stream_detach,
+    .stream_attach = uv__stream_attach,
+    .socket_drop = uv__socket_drop,
     .stream_keepalive = uv__stream_keepalive,
     .stream_peer = uv__stream_peer,
     .stream_local = uv__stream_local,

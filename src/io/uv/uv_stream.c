@@ -147,6 +147,39 @@ void uv__stream_close(io_stream_t *stream)
     close(tcp->fd);
 }
 
+/* ---- from loop to loop ---- */
+
+typedef struct uv_socket {
+    io_socket_t base;
+    int fd;
+    struct sockaddr_storage peer;
+} uv_socket_t;
+
+io_socket_t *uv__stream_detach(io_stream_t *stream)
+{
+    uv_conn_t *tcp = tcp_of(stream);
+    uv_socket_t *socket = mem_alloc(sizeof(*socket));
+    *socket = (uv_socket_t){.base.ops = &uv__ops, .fd = tcp->fd, .peer = tcp->peer};
+    list_remove(&tcp->node);
+    uv_close((uv_handle_t *)&tcp->poll, on_closed);
+    return &socket->base;
+}
+
+int uv__stream_attach(io_loop_t *loop, io_socket_t *base, io_stream_t **ret_stream)
+{
+    uv_socket_t *socket = CONTAINER_OF(base, uv_socket_t, base);
+    int err = uv__stream_adopt(uv__backend(loop), socket->fd, &socket->peer, ret_stream);
+    mem_free(socket);
+    return err;
+}
+
+void uv__socket_drop(io_socket_t *base)
+{
+    uv_socket_t *socket = CONTAINER_OF(base, uv_socket_t, base);
+    close(socket->fd);
+    mem_free(socket);
+}
+
 void uv__streams_close_all(uv_backend_t *b)
 {
     LIST_EACH(&b->streams, tcp, uv_conn_t, node) uv__stream_close(&tcp->base);

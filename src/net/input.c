@@ -1,0 +1,159 @@
+/* input.c: bytes from a stream, or from the carrier that read it, to the service; what it leaves comes again in front of
+ * the next ones. */
+#include "net/net_internal.h"
+
+#define READ_ROUNDS_MAX 4
+
+void net__update_watch(net_conn_t *conn)
+{
+    unsigned events = 0;
+    if (conn->state >= CONN_DEAD) return;
+    if (conn->state == CONN_CONNECTING) events = IO_READABLE | IO_WRITABLE;
+    bool room = !conn->paused || conn->in.len < NET_PAUSED_IN_BYTES_MAX;
+    if (conn->state == CONN_OPEN && !conn->congested && room) events |= IO_READABLE;
+    if (conn->link) {
+        if (events & IO_READABLE) net__carried_read(conn);
+        return;
+    }
+    if (conn->blocked) events |= IO_WRITABLE;
+    if (events == conn->watched) return;
+    conn->watched = events;
+    io_stream_watch(conn->stream, events, net__on_ready, conn);
+}
+
+static bool may_deliver(const net_conn_t *conn)
+{
+    return conn->state == CONN_OPEN && conn->opened && !conn->paused && !conn->congested;
+}
+
+/* Hands bytes to the service; returns how many it took, having closed the connection on an error. */
+static size_t deliver(net_conn_t *conn, uint8_t *data, size_t len)
+{
+    if (len == 0 || !may_deliver(conn)) return 0;
+    ssize_t n = conn->def->on_data(conn, data, len);
+    if (n < 0) {
+        net_close(conn);
+        return len;
+    }
+    ASSERT((size_t)n <= len);
+    return (size_t)n;
+}
+
+static void keep(net_conn_t *conn, const uint8_t *data, size_t len)
+{
+    if (len == 0) return;
+    if (len > conn->def->limits.in_bytes_max || buf_try_reserve(&conn->in, MAX(len, conn->expect_bytes)) != 0) {
+        net__kill(conn);
+        return;
+    }
+    buf_append(&conn->in, data, len);
+}
+
+void net__deliver_kept(net_conn_t *conn)
+{
+    conn->expect_bytes = 0;
+    size_t taken = deliver(conn, conn->in.ptr, conn->in.len);
+    if (conn->state == CONN_DEAD) return;
+    if (taken == conn->in.len)
+        buf_deinit(&conn->in); /* an idle connection holds no buffer */
+    else if (taken)
+        buf_consume(&conn->in, taken);
+}
+
+/* Reads into the net's scratch memory; only what the service left is copied. */
+static ssize_t read_fresh(net_conn_t *conn, size_t *ret_asked)
+{
+    net_t *net = conn->net;
+    *ret_asked = sizeof(net->scratch);
+    ssize_t n = io_stream_read(conn->stream, net->scratch, sizeof(net->scratch));
+    if (n <= 0) return n;
+    size_t taken = deliver(conn, net->scratch, (size_t)n);
+    if (conn->state != CONN_DEAD) keep(conn, net->scratch + taken, (size_t)n - taken);
+    return n;
+}
+
+/* Reads behind the bytes that wait for the rest of their frame. */
+static ssize_t read_more(net_conn_t *conn, size_t *ret_asked)
+{
+    size_t room = conn->expect_bytes > conn->in.len ? conn->expect_bytes - conn->in.len : NET_CHUNK_BYTES;
+    size_t bound = conn->def->limits.in_bytes_max;
+    if (conn->in.len >= bound || buf_try_reserve(&conn->in, MIN(room, bound - conn->in.len)) != 0) return ERR_LIMIT;
+    *ret_asked = MIN(conn->in.cap, bound) - conn->in.len;
+    if (*ret_asked == 0) return ERR_LIMIT;
+    ssize_t n = io_stream_read(conn->stream, conn->in.ptr + conn->in.len, *ret_asked);
+    if (n <= 0) return n;
+    conn->in.len += (size_t)n;
+    if (conn->in.len >= conn->expect_bytes) net__deliver_kept(conn);
+    return n;
+}
+
+/* As read_fresh and read_more, with bytes that are here already: behind those that wait they may pass the limit by what a
+ * carrier reads ahead. */
+void net__take_input(net_conn_t *conn, uint8_t *data, size_t len)
+{
+    if (conn->in.len == 0) {
+        size_t taken = deliver(conn, data, len);
+        if (conn->state != CONN_DEAD) keep(conn, data + taken, len - taken);
+        return;
+    }
+    size_t more = conn->expect_bytes > conn->in.len ? conn->expect_bytes - conn->in.len : 0;
+    if (conn->in.len >= conn->def->limits.in_bytes_max || buf_try_reserve(&conn->in, MAX(len, more)) != 0) {
+        net__kill(conn);
+        return;
+    }
+    buf_append(&conn->in, data, len);
+    if (conn->in.len >= conn->expect_bytes) net__deliver_kept(conn);
+}
+
+static void read_input(net_conn_t *conn)
+{
+    for (int round = 0; round < READ_ROUNDS_MAX && conn->state == CONN_OPEN && !conn->congested; round++) {
+        if (conn->paused && conn->in.len >= NET_PAUSED_IN_BYTES_MAX) break;
+        size_t asked = 0;
+        ssize_t n = conn->in.len ? read_more(conn, &asked) : read_fresh(conn, &asked);
+        if (n == ERR_AGAIN) break;
+        if (n < 0) {
+            net__kill(conn);
+            return;
+        }
+        if (n == 0) { /* the peer said all; replies that are due still go out */
+            net_close(conn);
+            return;
+        }
+        conn->stats->in_bytes += (uint64_t)n;
+        conn->active_ms = net__now_ms(conn->net);
+        if ((size_t)n < asked) break;
+    }
+    net__update_watch(conn);
+}
+
+/* ---- readiness -------------------------------------------------------------------------------------------------------- */
+
+static void on_connected(net_conn_t *conn, unsigned events)
+{
+    if (events & IO_READABLE) { /* refused, or data that came at once: a read tells */
+        ssize_t n = io_stream_read(conn->stream, conn->net->scratch, sizeof(conn->net->scratch));
+        if (n <= 0 && n != ERR_AGAIN) {
+            net__kill(conn);
+            return;
+        }
+        if (n > 0) keep(conn, conn->net->scratch, (size_t)n);
+    }
+    net__open(conn);
+    conn->redeliver = conn->in.len > 0;
+    net__queue_work(conn);
+}
+
+void net__on_ready(void *user, unsigned events)
+{
+    net_conn_t *conn = user;
+    if (conn->state == CONN_CONNECTING) {
+        on_connected(conn, events);
+        return;
+    }
+    if (events & IO_WRITABLE && conn->blocked) {
+        conn->blocked = false;
+        net__queue_work(conn);
+    }
+    if (events & IO_READABLE && conn->state == CONN_OPEN) read_input(conn);
+}
