@@ -16,6 +16,8 @@ REQUESTS = {
     "zookeeper": (jute.frame(jute.connect_request()), None),
 }
 
+ROOM_FOR_MANY = {"redis": {"maxclients": 10_100}, "kafka": {}, "zookeeper": {"maxClientCnxns": 0}}
+
 
 def open_many(port, count):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -48,8 +50,9 @@ def test_five_hundred_idle_connections_leave_room_for_one_more(ports, answers, w
 @pytest.mark.soak
 @pytest.mark.trivet_only
 @pytest.mark.parametrize("wing", WINGS)
-def test_ten_thousand_idle_connections_leave_room_for_one_more(ports, answers, wing):
-    idle(ports, answers, wing, 9_900)
+def test_ten_thousand_idle_connections_leave_room_for_one_more(launch, answers, wing):
+    server = launch(wing, **ROOM_FOR_MANY[wing])
+    idle({wing: server.port_of(wing)}, answers, wing, 10_000)
 
 
 @pytest.mark.parametrize("wing", WINGS)
