@@ -176,7 +176,10 @@ static void do_work(net_conn_t *conn)
 {
     if (conn->state != CONN_DEAD && conn->redeliver) {
         conn->redeliver = false;
-        if (conn->in.len) net__deliver_kept(conn);
+        if (conn->in.len) {
+            net__deliver_kept(conn);
+            io_loop_wake(conn->net->loop); /* what it began may wait for hooks that have run this turn */
+        }
     }
     if (conn->state != CONN_DEAD && !conn->blocked) send_output(conn);
     if (conn->state == CONN_DEAD) {
