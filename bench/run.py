@@ -41,6 +41,7 @@ def main():
     parser.add_argument("--scale", type=float, default=1.0, help="more or fewer operations a row")
     parser.add_argument("--rows", help="only the rows whose name contains this")
     parser.add_argument("--aof", action="store_true", help="Redis with an append-only file synced every second")
+    parser.add_argument("--maxmemory", help="Redis with this limit, allkeys-lru: rows that write more evict")
     parser.add_argument("--against", default=None, help="another program than redis-server to compare with")
     parser.add_argument("--only-original", action="store_true", help="leave Trivet out")
     parser.add_argument("--out", type=pathlib.Path, help="also write the tables here")

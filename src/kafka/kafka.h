@@ -23,6 +23,8 @@ int kafka_configure(kafka_config_t *config, const char *name, const char *value,
                     size_t err_bytes) MUST_CHECK;
 /* The value as text (NULL when it has none, or the name is unknown); valid until the next call. */
 const char *kafka_config_get(kafka_config_t *config, const char *name);
+/* Whether it was configured, and does not just have its default. */
+bool kafka_config_is_set(const kafka_config_t *config, const char *name);
 
 /* `data_dir` is the wing's own directory (made when missing); the configuration is copied. */
 kafka_t *kafka_new(io_loop_t *loop, net_t *net, coord_t *coord, const char *data_dir, const kafka_config_t *config);

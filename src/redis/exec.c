@@ -188,7 +188,7 @@ static bool passes(redis_client_t *c, const redis_command_t *command, uint32_t f
         refuse(c, command, "ERR Command not allowed inside a transaction");
         return false;
     }
-    if (redis->config->maxmemory && !evict__make_room(redis) &&
+    if (redis__is_over_memory(redis) && !evict__make_room(redis) &&
         (flags & CMD_DENYOOM || (command->handler == redis_cmd_exec && queue_writes(c)))) {
         refuse(c, command, "OOM command not allowed when used memory > 'maxmemory'.");
         return false;
@@ -219,8 +219,7 @@ static bool passes(redis_client_t *c, const redis_command_t *command, uint32_t f
 
 void redis__update_gate(redis_t *redis)
 {
-    redis->gate = redis->config->maxmemory || aof__failure(redis) || redis->loading || redis->pause_until_ms ||
-                  redis->script_busy;
+    redis->gate = aof__failure(redis) || redis->loading || redis->pause_until_ms || redis->script_busy;
 }
 
 /* ---- running --------------------------------------------------------------------------------------------------------- */
@@ -328,7 +327,7 @@ void exec__request(redis_client_t *c, const parsed_t *q, bytes_t raw)
                "the server.");
         return;
     }
-    if (UNLIKELY(redis->gate || c->flags & CLIENT_SLOW_WAY)) {
+    if (UNLIKELY(redis->gate || c->flags & CLIENT_SLOW_WAY || redis__is_over_memory(redis))) {
         uint32_t flags =
             command->acl & ACL_SCRIPTING ? scripts__flags(redis, command, q->argc, q->argv) : command->flags;
         if (!passes(c, command, flags)) return;
@@ -346,6 +345,7 @@ bool exec__fast(redis_client_t *c, const parsed_t *q, bytes_t raw)
 {
     const redis_command_t *command = q->command;
     if (UNLIKELY(command == NULL || c->redis->gate || c->flags & CLIENT_SLOW_WAY)) return false;
+    if (UNLIKELY(redis__is_over_memory(c->redis))) return false;
     if (UNLIKELY(!(command->flags & CMD_FAST) && command->handler != redis_cmd_set)) return false;
     if (UNLIKELY(command->subcommand_count || !command__arity_fits(command, q->argc))) return false;
     c->last_command = command;

@@ -2,9 +2,12 @@
 #include "http/http.h"
 #include "server/server_internal.h"
 
+#define ADDRESSES_MAX 16
+
 typedef struct wing_http {
     server_t *server;
-    http_t *http;
+    http_t *https[ADDRESSES_MAX]; /* one an address */
+    int https_count;
 } wing_http_t;
 
 static void *init(server_t *server)
@@ -43,20 +46,22 @@ static int page_ready(void *user, buf_t *body)
 static int start_listening(void *user, const char *host, uint16_t port, uint16_t *ret_port)
 {
     wing_http_t *wing = user;
-    int err = http_new(wing->server->loop, host, port, &wing->http);
+    http_t *http;
+    if (wing->https_count == ADDRESSES_MAX) return ERR_LIMIT;
+    int err = http_new(wing->server->loop, host, port, &http);
     if (err != 0) return err;
-    http_add_page(wing->http, "/metrics", "text/plain; version=0.0.4", page_metrics, wing->server);
-    http_add_page(wing->http, "/healthz", "text/plain", page_health, wing->server);
-    http_add_page(wing->http, "/readyz", "text/plain", page_ready, wing->server);
-    *ret_port = http_port(wing->http);
+    http_add_page(http, "/metrics", "text/plain; version=0.0.4", page_metrics, wing->server);
+    http_add_page(http, "/healthz", "text/plain", page_health, wing->server);
+    http_add_page(http, "/readyz", "text/plain", page_ready, wing->server);
+    wing->https[wing->https_count++] = http;
+    *ret_port = http_port(http);
     return 0;
 }
 
 static void stop(void *user)
 {
     wing_http_t *wing = user;
-    if (wing->http) http_free(wing->http);
-    wing->http = NULL;
+    while (wing->https_count) http_free(wing->https[--wing->https_count]);
 }
 
 static void deinit(void *user) { mem_free(user); }
