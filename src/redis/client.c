@@ -347,6 +347,7 @@ static const net_service_t service = {
     .on_data = on_data,
     .on_close = on_close,
     .limits = {.in_bytes_max = SIZE_MAX / 8, /* client-query-buffer-limit is the bound */
+               .in_bytes_congested_max = IN_CONGESTED_BYTES_MAX,
                .out_bytes_high = MIB(1),
                .out_bytes_max = 0},
 };

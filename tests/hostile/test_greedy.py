@@ -1,5 +1,6 @@
 """Clients that ask for far more than they read: replies wait for their reader, and other clients for nobody."""
 
+import socket
 import time
 
 import pytest
@@ -105,6 +106,37 @@ def test_what_one_packet_asks_for_is_not_all_made_at_once(greedy, ports, answers
 def test_what_one_packet_asks_for_arrives_whole_and_in_order(greedy):
     greedy.socket.sendall(greedy.requests(REQUESTS_SOME))
     greedy.check_replies(REQUESTS_SOME)
+
+
+VALUE, PIPELINED = b"v" * 200, 300_000
+
+
+@pytest.fixture
+def pipeline(ports):
+    with resp.Connection(ports["redis"]) as connection:
+        connection.ask("SET", "small", VALUE)
+        yield connection, resp.encode("GET", "small") * PIPELINED
+
+
+def check_pipeline(connection):
+    for _ in range(PIPELINED):
+        assert connection.read() == ("$", VALUE)
+
+
+def test_a_long_pipeline_may_be_sent_whole_before_a_reply_is_read(pipeline):
+    """As redis-py and others do: 9 MB that ask for 60."""
+    connection, requests = pipeline
+    connection.socket.sendall(requests)
+    check_pipeline(connection)
+
+
+@pytest.mark.trivet_only
+def test_a_client_that_says_it_has_said_all_gets_every_reply(pipeline):
+    connection, requests = pipeline
+    connection.socket.sendall(requests)
+    connection.socket.shutdown(socket.SHUT_WR)
+    check_pipeline(connection)
+    assert connection.socket.recv(1) == b""
 
 
 @pytest.mark.trivet_only
