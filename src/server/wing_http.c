@@ -36,11 +36,13 @@ static int page_health(void *user, buf_t *body)
     return 200;
 }
 
-/* The doors open only after recovery, so whoever can ask is answered by a server that is ready. */
+/* The doors open after recovery, this one among the last; a moment later what opening them began has ended, too. */
 static int page_ready(void *user, buf_t *body)
 {
-    buf_append(body, "ready\n", 6);
-    return 200;
+    const server_t *server = user;
+    bool ready = server->ready_ns != 0;
+    buf_printf(body, "%s\n", ready ? "ready" : "starting");
+    return ready ? 200 : 503;
 }
 
 static int start_listening(void *user, const char *host, uint16_t port, uint16_t *ret_port)
