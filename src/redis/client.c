@@ -9,6 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A pipeline is often sent whole before its first reply is read: so much of one is kept when its replies must wait. What is
+ * more stays with the client, whom that may block for ever. */
+#define IN_CONGESTED_BYTES_MAX MIB(1024)
+
 /* ---- life ------------------------------------------------------------------------------------------------------------ */
 
 static redis_client_t *new_client(redis_t *redis)

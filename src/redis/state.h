@@ -17,18 +17,15 @@
 #include "redis/table.h"
 #include "wire/resp.h"
 
-#define REDIS_VERSION       "7.2.4" /* the level that INFO and HELLO report: clients switch features by it */
-#define REDIS_LISTENERS_MAX 16
-#define BATCH_COMMANDS_MAX  64 /* requests of a pipeline that are parsed before the first runs */
-#define BATCH_WORDS_MAX     1024
-#define BIG_WORDS_KEPT_MAX  (1 << 14) /* a longer request's words are given back after it */
-#define OUT_RESERVE_BYTES   4096
-#define SEND_EARLY_BYTES    KIB(32)
-/* A pipeline is often sent whole before the first reply is read: so much of one is kept when its replies must wait. The rest stays with
- * the client, whom that may block for ever. */
-#define IN_CONGESTED_BYTES_MAX MIB(1024)
-#define PUBSUB_OUT_BYTES_MAX   MIB(32) /* client-output-buffer-limit pubsub, hard */
-#define STRING_EMBED_MAX       512     /* longer strings have a block of their own */
+#define REDIS_VERSION        "7.2.4" /* the level that INFO and HELLO report: clients switch features by it */
+#define REDIS_LISTENERS_MAX  16
+#define BATCH_COMMANDS_MAX   64 /* requests of a pipeline that are parsed before the first runs */
+#define BATCH_WORDS_MAX      1024
+#define BIG_WORDS_KEPT_MAX   (1 << 14) /* a longer request's words are given back after it */
+#define OUT_RESERVE_BYTES    4096
+#define SEND_EARLY_BYTES     KIB(32)
+#define PUBSUB_OUT_BYTES_MAX MIB(32) /* client-output-buffer-limit pubsub, hard */
+#define STRING_EMBED_MAX     512     /* longer strings have a block of their own */
 
 struct redis_db {
     redis_t *redis;
