@@ -59,6 +59,7 @@ enum {
     CLIENT_PAUSED = 1 << 14,      /* waits for the end of CLIENT PAUSE */
     CLIENT_CLOSE_AFTER = 1 << 15, /* CLIENT KILL of itself */
     CLIENT_MONITOR = 1 << 16,
+    CLIENT_CONGESTED = 1 << 17, /* too many replies are unsent: what else it sent comes again when they are out */
     /* Any of these takes a command off the fast way. */
     CLIENT_SLOW_WAY =
         CLIENT_NEED_AUTH | CLIENT_MULTI | CLIENT_PUBSUB | CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT,

@@ -129,8 +129,8 @@ class KafkaWriter:
             if reply["error"] == 0 and reply["topics"][0]["partitions"][0]["error"] == 0:
                 return reply["topics"][0]["partitions"][0]["offset"]
 
-    def read_all(self, connection):
-        records, offset, end = {}, 0, self.offsets(connection)["offset"]
+    def read_all(self, connection, offset=0):
+        records, end = {}, self.offsets(connection)["offset"]
         while offset < end:
             parts = [{"index": 0, "offset": offset, "max": 1 << 20}]
             reply = connection.ask("Fetch", 4, replica=-1, wait=1000, min=1, max=1 << 22, isolation=0,

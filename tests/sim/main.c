@@ -78,7 +78,11 @@ static void run_seeds(const scenario_t *scenario, uint64_t first, uint64_t count
 static void usage(void)
 {
     printf("usage: trivet_sim [--scenario NAME] [--seed N] [--seeds COUNT] [--verbose]\nscenarios:");
-    for (size_t i = 0; i < ARRAY_LEN(scenarios); i++) printf(" %s", scenarios[i].name);
+    for (size_t i = 0; i < ARRAY_LEN(scenarios); i++)
+        if (!scenarios[i].only_by_name) printf(" %s", scenarios[i].name);
+    printf("\nmeant to fail, run only by name:");
+    for (size_t i = 0; i < ARRAY_LEN(scenarios); i++)
+        if (scenarios[i].only_by_name) printf(" %s", scenarios[i].name);
     printf("\n");
     exit(2);
 }
