@@ -18,7 +18,7 @@ SANITIZERS = {
 
 
 def binary():
-    return pathlib.Path(os.environ.get("TRIVET_BIN", ROOT / "build" / "trivet"))
+    return pathlib.Path(os.environ.get("TRIVET_BIN", ROOT / "build" / "trivet")).absolute()
 
 
 def flags_of(directives):
