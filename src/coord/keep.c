@@ -83,7 +83,14 @@ int coord__snapshot_read(void *user, uint64_t index, uint8_t **ret_data, size_t 
     int err = io_read_whole(coord->loop, path, COORD_SNAPSHOT_SENT_BYTES_MAX, ret_data, ret_bytes);
     mem_free(path);
     if (err != 0) return err;
-    err = snapshot_peek(bytes_of(*ret_data, *ret_bytes), &point);
+    io_file_t *file;
+    path = snapshot_path(coord->dir, index);
+    err = io_file_open(coord->loop, path, IO_FILE_READ, &file);
+    mem_free(path);
+    if (err == 0) {
+        err = snapshot_peek(file, &point);
+        io_file_close(file);
+    }
     if (err != 0)
         mem_free(*ret_data);
     else
@@ -111,21 +118,26 @@ int coord__snapshot_restore(void *user, uint64_t index, bytes_t snapshot)
 {
     coord_t *coord = user;
     state_t *fresh = mem_alloc(sizeof(*fresh));
-    snapshot_point_t point;
+    snapshot_loader_t *loader = NULL;
     state_init(fresh);
     coord__keep_stop(coord);
-    int err = snapshot_parse(snapshot, fresh, &point);
-    if (err != 0) {
-        state_deinit(fresh);
-        goto out;
-    }
-    mem_free((void *)point.configuration.ptr);
-    replace_state(coord, fresh);
     char *path = snapshot_path(coord->dir, index);
-    err = io_replace_whole(coord->loop, path, snapshot);
+    int err = io_replace_whole(coord->loop, path, snapshot);
+    if (err == 0) err = snapshot_loader_open(coord->loop, path, fresh, &loader);
+    if (err == 0) {
+        int done;
+        do done = snapshot_loader_step(loader, COORD_SNAPSHOT_STEP_BYTES);
+        while (done == 0);
+        err = done < 0 ? done : 0;
+        snapshot_loader_free(loader);
+    }
+    if (err == 0) {
+        replace_state(coord, fresh);
+        snapshot_prune(coord->loop, coord->dir, index);
+    } else {
+        state_deinit(fresh);
+    }
     mem_free(path);
-    if (err == 0) snapshot_prune(coord->loop, coord->dir, index);
-out:
     mem_free(fresh);
     return err;
 }
