@@ -111,7 +111,7 @@ int quorum__send(quorum_t *q, const struct raft_message *message)
 /* ---- receiving ----------------------------------------------------------------------------------------------------- */
 
 /* Libraft wants the entries of a message in one block from its own allocator. */
-static bool get_append(jute_reader_t *r, struct raft_append_entries *m)
+static bool get_append(const quorum_t *q, jute_reader_t *r, struct raft_append_entries *m)
 {
     zk_raft_append_t record;
     zk_raft_append_get(r, &record);
@@ -123,6 +123,8 @@ static bool get_append(jute_reader_t *r, struct raft_append_entries *m)
                                       .leader_commit = (raft_index)record.leader_commit,
                                       .n_entries = (unsigned)record.entries_count};
     if (record.entries_count == 0) return true;
+    /* Overtaken by a snapshot. Libraft would take what is below its log for new. */
+    if (m->prev_log_index < q->raft.trail.offset) return false;
     size_t bytes = 8;
     for (int32_t i = 0; i < record.entries_count; i++) bytes += (record.entries[i].data.len + 7) & ~(size_t)7;
     m->entries = arena_try_alloc(r->arena, sizeof(struct raft_entry) * (size_t)record.entries_count);
@@ -160,11 +162,11 @@ static bool get_snapshot(jute_reader_t *r, struct raft_install_snapshot *m)
     return true;
 }
 
-static bool get_message(jute_reader_t *r, struct raft_message *message)
+static bool get_message(const quorum_t *q, jute_reader_t *r, struct raft_message *message)
 {
     message->type = (enum raft_message_type)jute_get_int(r);
     switch (message->type) {
-    case RAFT_APPEND_ENTRIES: return get_append(r, &message->append_entries);
+    case RAFT_APPEND_ENTRIES: return get_append(q, r, &message->append_entries);
     case RAFT_INSTALL_SNAPSHOT: return get_snapshot(r, &message->install_snapshot);
     case RAFT_APPEND_ENTRIES_RESULT: {
         zk_raft_append_result_t record;
@@ -221,7 +223,7 @@ void quorum_receive(quorum_t *q, uint64_t from, bytes_t frame)
     jute_reader_t r = jute_reader(frame, &arena);
     struct raft_message message = {.server_id = from, .server_address = address_of(q, from)};
     int err = 0;
-    if (get_message(&r, &message)) {
+    if (get_message(q, &r, &message)) {
         struct raft_event event = {.type = RAFT_RECEIVE, .receive = {&message}};
         err = quorum__step(q, &event);
         if (err == 0) err = quorum__apply_committed(q);
