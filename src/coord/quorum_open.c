@@ -166,6 +166,11 @@ int quorum_open(io_loop_t *loop, const quorum_options_t *options, const snapshot
     q->dir = mem_strdup(options->dir);
     q->address = mem_strdup(own_address(options));
     list_init(&q->entries);
+    list_init(&q->outgoing);
+    q->trailing_entries = options->trailing_entries != 0 ? options->trailing_entries : QUORUM_TRAILING_ENTRIES;
+    q->piece_bytes = options->piece_bytes != 0 ? options->piece_bytes : QUORUM_PIECE_BYTES_MAX;
+    ASSERT(q->trailing_entries >= COORD_TRAILING_ENTRIES_MIN);
+    ASSERT(q->piece_bytes <= QUORUM_PIECE_BYTES_MAX);
     char *log_dir = join(options->dir, "log");
     int err = wal_open(loop, log_dir, snapshot != NULL ? snapshot->index + 1 : 1, &q->wal);
     mem_free(log_dir);
@@ -178,6 +183,7 @@ int quorum_open(io_loop_t *loop, const quorum_options_t *options, const snapshot
     } else if (wal_end(&q->wal) == 1) {
         err = bootstrap(q, options);
     }
+    if (err == 0) err = quorum__incoming_clean(q);
     /* What a killed process left in the page cache is not yet durable, and the leader will soon be told that it is stored. */
     if (err == 0 && q->transport != NULL && q->sync) err = io_sync_tree(loop, options->dir);
     if (err == 0) err = start_raft(q, options);
@@ -197,6 +203,9 @@ void quorum_close(quorum_t *q)
 {
     q->stopped = true;
     if (q->timer.loop != NULL) io_timer_stop(&q->timer);
+    if (q->outgoing_timer.loop != NULL) io_timer_stop(&q->outgoing_timer);
+    quorum__outgoing_end_all(q);
+    quorum__incoming_end(q);
     if (q->wal.log != NULL) (void)!wal_close(&q->wal);
     if (q->raft.address != NULL) raft_close(&q->raft, NULL);
     while (!list_empty(&q->entries)) {

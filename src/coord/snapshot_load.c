@@ -200,7 +200,7 @@ static int load_block(snapshot_loader_t *l)
     int err = read_exactly(l, head, sizeof(head));
     if (err != 0) return err;
     size_t bytes = load_be32(head);
-    if (bytes > SNAPSHOT_BLOCK_BYTES_MAX) return ERR_CORRUPT;
+    if (bytes == 0 || bytes > SNAPSHOT_BLOCK_BYTES_MAX) return ERR_CORRUPT;
     if (bytes > l->file_bytes - l->offset) return ERR_TRUNCATED;
     buf_clear(&l->block);
     err = read_exactly(l, buf_reserve(&l->block, bytes), bytes);

@@ -13,6 +13,7 @@ typedef struct run {
     sim_t *sim;
     bool verbose;
     uint64_t crashes, acknowledged; /* what the run went through, for the summary */
+    uint64_t snapshots_sent, snapshots_received;
 } run_t;
 
 typedef struct scenario {
