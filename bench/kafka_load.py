@@ -25,7 +25,7 @@ def bootstrap(server):
 
 def new_topic(server):
     name = f"bench-{uuid.uuid4().hex[:8]}"
-    admin = AdminClient({"bootstrap.servers": bootstrap(server)})
+    admin = AdminClient({"bootstrap.servers": bootstrap(server), "log_level": 3})
     for future in admin.create_topics([NewTopic(name, 1, 1)]).values():
         future.result(WAIT_SECONDS)
     return name

@@ -40,10 +40,13 @@
     "redis.call('EXPIRE', KEYS[2], ARGV[5])\n"                                                                         \
     "return {'queued', ARGV[1]}\n"
 
-/* Takes back what an email left that was not queued. KEYS once, rate, email; ARGV id */
+/* Takes back what an email left that was not queued. The record may be in the topic all the same, its acknowledgement lost:
+ * what a worker has noted of it stays, or the worker would not know the email again. KEYS once, rate, email; ARGV id */
 #define SCRIPT_RELEASE                                                                                                 \
     "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end\n"                                   \
     "redis.call('ZREM', KEYS[2], ARGV[1])\n"                                                                           \
+    "local status = redis.call('HGET', KEYS[3], 'status')\n"                                                           \
+    "if status ~= 'queued' or redis.call('HEXISTS', KEYS[3], 'attempts') == 1 then return 0 end\n"                     \
     "return redis.call('DEL', KEYS[3])\n"
 
 /* The worker's guard. KEYS email, lease; ARGV worker, lease ms.

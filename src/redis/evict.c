@@ -89,7 +89,7 @@ static void evict(redis_t *redis, redis_db_t *db, redis_entry_t *e)
     bytes_t key = bytes_of(mem_strndup(name), name.len);
     db__delete(db, key);
     redis->stats.evicted_keys++;
-    aof__feed_delete(db, key);
+    aof__feed_delete(db, key, "evicted");
     if (redis->watching_clients) multi__touch(db, key);
     notify__event(db, NOTIFY_EVICTED, "evicted", key);
     mem_free((void *)key.ptr);
@@ -99,7 +99,7 @@ bool evict__make_room(redis_t *redis)
 {
     uint64_t limit = redis->config->maxmemory;
     if (limit == 0 || redis->loading) return true;
-    for (int i = 0; mem_meter_read(&redis->memory) > limit && i < EVICTIONS_PER_CALL_MAX; i++) {
+    for (int i = 0; redis__is_over_memory(redis) && i < EVICTIONS_PER_CALL_MAX; i++) {
         redis_db_t *db = NULL;
         redis_entry_t *e = redis->config->maxmemory_policy == EVICT_NONE ? NULL : choose(redis, &db);
         if (e == NULL) return false;

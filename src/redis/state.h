@@ -199,6 +199,9 @@ struct redis {
     void *on_client_gone_user;
     void (*on_rewrite)(void *user, buf_t *out);
     void *on_rewrite_user;
+    const struct redis_observer *observer; /* NULL = nobody (changes.c) */
+    bool change_open;                      /* it wants to hear of the end of the entry */
+    bool writes_held;                      /* it is asked before each write */
 };
 
 /* Conditions that need the slow way for every client: a pause, a failed append-only file, loading. */
@@ -305,11 +308,14 @@ void notify__event(redis_db_t *db, uint32_t event_class, const char *event, byte
 uint32_t notify__parse(const char *text, bool *ret_ok);
 void notify__format(uint32_t classes, char out[32]);
 
+/* What maxmemory counts: all but what waits for the observer. */
+size_t changes__counted_bytes(const redis_t *redis);
 /* Above maxmemory: then every command takes the slow way. */
 static inline bool redis__is_over_memory(const redis_t *redis)
 {
     uint64_t limit = redis->config->maxmemory;
-    return UNLIKELY(limit != 0) && mem_meter_read(&redis->memory) > limit;
+    return UNLIKELY(limit != 0) && mem_meter_read(&redis->memory) > limit &&
+           (LIKELY(redis->observer == NULL) || changes__counted_bytes(redis) > limit);
 }
 
 void expire__cycle(redis_t *redis, uint64_t budget_us);

@@ -7,7 +7,7 @@
 static const char *const sections[] = {"trivet", "redis", "kafka", "zookeeper", "http"};
 
 /* --data DIR is short for --trivet.data DIR, and so on. */
-static const char *const trivet_names[] = {"data", "bind", "reactors", "log-level"};
+static const char *const trivet_names[] = {"data", "bind", "reactors", "log-level", "outbox-bytes-max"};
 
 static const char help[] =
     "Usage: trivet [OPTION VALUE]...\n"
@@ -21,6 +21,8 @@ static const char help[] =
     "  --zookeeper.port N    default 2181\n"
     "  --http.port N         default 8080: /metrics /healthz /readyz\n"
     "  --reactors N          threads (default 1): the first runs everything, the others read and write for it\n"
+    "  --changefeed.NAME.topic TOPIC  a Kafka record of each change to keys; also .patterns, .databases, .format\n"
+    "  --trivet.produce.compression.type none, gzip, snappy, lz4 or zstd: of what KAFKA.PRODUCE appends\n"
     "  --log-level LEVEL     debug, info, warn or error (default info)\n"
     "  --SECTION.NAME VALUE  any directive of redis.conf, server.properties or zoo.cfg:\n"
     "                        --redis.appendfsync always --kafka.num.partitions 3 --zookeeper.tickTime 2000\n"
@@ -93,13 +95,18 @@ static int read_file(options_t *options, const char *path, char *error)
     return ERR_INVALID;
 }
 
-/* "--redis.port" -> section "redis", name "port"; "--data" -> "trivet", "data". */
+/* "--redis.port" -> section "redis", name "port"; "--data" -> "trivet", "data"; a change feed's settings are [trivet]'s. */
 static bool split_name(const char *arg, const char **ret_section, const char **ret_name)
 {
     const char *dot = strchr(arg, '.');
     *ret_section = dot && dot[1] ? find_section(arg, (size_t)(dot - arg)) : NULL;
     if (*ret_section) {
         *ret_name = dot + 1;
+        return true;
+    }
+    if (strncmp(arg, OPTIONS_FEED_PREFIX, sizeof(OPTIONS_FEED_PREFIX) - 1) == 0) {
+        *ret_section = "trivet";
+        *ret_name = arg;
         return true;
     }
     for (size_t i = 0; i < ARRAY_LEN(trivet_names); i++) {

@@ -9,6 +9,7 @@
 #include "base/base.h"
 
 #define OPTIONS_ERROR_CHARS_MAX 512
+#define OPTIONS_FEED_PREFIX     "changefeed." /* of [trivet]'s names that are a change feed's */
 
 typedef struct setting {
     char *section;

@@ -149,6 +149,15 @@ static int open_doors(server_t *server, char *error)
     return err;
 }
 
+static int start_feeds(server_t *server, char *error)
+{
+    if (server->bridge && server->outbox_bytes_max) bridge_set_bytes_max(server->bridge, server->outbox_bytes_max);
+    if (server->bridge) return bridge_feeds_start(server->feeds, server->bridge, error, OPTIONS_ERROR_CHARS_MAX);
+    if (!bridge_feeds_any(server->feeds)) return 0;
+    snprintf(error, OPTIONS_ERROR_CHARS_MAX, "changefeed: there is nothing to feed while the Redis protocol is off");
+    return ERR_STATE;
+}
+
 /* ---- reactors --------------------------------------------------------------------------------------------------- */
 
 /* Reactor 0 is this thread; the others carry bytes for it. */
@@ -191,6 +200,7 @@ static server_t *server_new(uint64_t started_ns)
     server->bind = mem_strdup("127.0.0.1");
     server->reactors_count = 1;
     server->coord_options = coord_options_default;
+    server->feeds = bridge_feeds_new();
     for (int door = 0; door < DOORS_COUNT; door++) {
         server->doors[door] = (server__door_t){.port = default_ports[door], .enabled = true, .bound_port = -1};
         server->doors[door].wing = server__wings[door]->init(server);
@@ -220,6 +230,7 @@ int server_start(const options_t *options, uint64_t started_ns, server_t **ret_s
     if (err == 0) err = start_wings(server, error);
     if (err == 0 && server->bridge && (err = bridge_start(server->bridge)) != 0)
         snprintf(error, OPTIONS_ERROR_CHARS_MAX, "the append-only file's KAFKA.JOURNAL commands cannot be understood");
+    if (err == 0) err = start_feeds(server, error);
     if (err == 0) err = open_doors(server, error);
     if (err == 0) err = wait_until_ready(server, error);
     if (err != 0) {
@@ -240,6 +251,7 @@ void server_stop(server_t *server)
     for (int door = DOORS_COUNT - 1; door >= 0; door--)
         if (server->doors[door].started) server__wings[door]->stop(server->doors[door].wing);
     if (server->bridge) bridge_free(server->bridge);
+    bridge_feeds_free(server->feeds);
     if (server->coord) coord_close(server->coord);
     join_reactors(server);
     if (server->net) net_free(server->net);

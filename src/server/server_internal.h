@@ -28,6 +28,9 @@ struct server {
     struct redis *redis; /* NULL while off: for the bridge */
     struct kafka *kafka;
     struct bridge *bridge; /* while Redis runs; without Kafka it keeps its records */
+    int produce_codec;     /* [trivet] produce.compression.type */
+    struct bridge_feeds *feeds;
+    size_t outbox_bytes_max; /* 0 = the bridge's own */
     io_hook_t ready_hook;
     bool terminated;
     coord_options_t coord_options;

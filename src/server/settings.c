@@ -3,7 +3,10 @@
 #include "server/server_internal.h"
 
 #include "base/slog.h"
+#include "bridge/bridge.h"
+#include "kafka/kafka.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -33,6 +36,27 @@ static void replace_string(char **kept, const char *value)
     *kept = mem_strdup(value);
 }
 
+static int set_feed(server_t *server, const setting_t *s, char *error)
+{
+    char why[300] = "";
+    const char *name = s->name + sizeof(OPTIONS_FEED_PREFIX) - 1;
+    int err = bridge_feeds_configure(server->feeds, name, s->value, why, sizeof(why));
+    if (err != 0) snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%.200s: %s", s->origin, why);
+    return err;
+}
+
+static int set_outbox_bytes_max(server_t *server, const setting_t *s, char *error)
+{
+    long value;
+    if (!parse_int(s->value, 1, LONG_MAX, &value)) {
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: outbox-bytes-max is a number of bytes above 0, not '%s'",
+                 s->origin, s->value);
+        return ERR_INVALID;
+    }
+    server->outbox_bytes_max = (size_t)value;
+    return 0;
+}
+
 static int set_own(server_t *server, const setting_t *s, char *error)
 {
     long value;
@@ -47,13 +71,25 @@ static int set_own(server_t *server, const setting_t *s, char *error)
             return ERR_INVALID;
         }
         server->reactors_count = (int)value;
+    } else if (strcmp(s->name, "produce.compression.type") == 0) {
+        server->produce_codec = kafka_codec_of(s->value);
+        if (server->produce_codec >= 0) return 0;
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX,
+                 "%s: produce.compression.type is none, gzip, snappy, lz4 or zstd, not '%s'", s->origin, s->value);
+        return ERR_INVALID;
     } else if (strcmp(s->name, "log-level") == 0) {
         if (set_log_level(s->value) == 0) return 0;
         snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: log-level is debug, info, warn or error, not '%s'", s->origin,
                  s->value);
         return ERR_INVALID;
+    } else if (strncmp(s->name, OPTIONS_FEED_PREFIX, sizeof(OPTIONS_FEED_PREFIX) - 1) == 0) {
+        return set_feed(server, s, error);
+    } else if (strcmp(s->name, "outbox-bytes-max") == 0) {
+        return set_outbox_bytes_max(server, s, error);
     } else {
-        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: [trivet] has no '%s'; it has data, bind, reactors, log-level",
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX,
+                 "%s: [trivet] has no '%s'; it has data, bind, reactors, log-level, produce.compression.type, "
+                 "outbox-bytes-max and " OPTIONS_FEED_PREFIX "NAME.topic",
                  s->origin, s->name);
         return ERR_NOT_FOUND;
     }

@@ -140,12 +140,9 @@ class KafkaWriter:
             found = kafka.batches(part["records"])
             assert found, f"nothing at offset {offset} of {end}"
             for one in found:
-                assert one["crc is right"] and one["last"] == 0, one
-                # attributes and so on up to the count, then one record: length, attributes, two deltas, no key, value
-                value = one["rest"][34:]
-                size = value[5] >> 1
-                records[one["base"]] = int(value[6 : 6 + size])
-                offset = one["base"] + 1
+                assert one["crc is right"], one
+                records |= {at: int(value) for at, _, value in kafka.records(one)}
+                offset = one["base"] + one["last"] + 1
         return records
 
 

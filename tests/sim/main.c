@@ -17,6 +17,8 @@ static const scenario_t scenarios[] = {
     {"kafka", scenario_kafka},
     {"outbox", scenario_outbox},
     {"outbox-broken", scenario_outbox_broken, .only_by_name = true},
+    {"feed", scenario_feed},
+    {"feed-broken", scenario_feed_broken, .only_by_name = true},
 };
 
 void scenario_fail(const run_t *run, const char *file, int line, const char *fmt, ...)

@@ -37,5 +37,7 @@ void scenario_redis(run_t *run);
 void scenario_kafka(run_t *run);
 void scenario_outbox(run_t *run);
 void scenario_outbox_broken(run_t *run);
+void scenario_feed(run_t *run);
+void scenario_feed_broken(run_t *run);
 
 #endif

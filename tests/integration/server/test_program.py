@@ -64,6 +64,7 @@ def test_an_unknown_or_ill_typed_flag_is_one_clear_error(args, tmp_path):
         ("# a comment\n[kafka]\nnum.partitions = none\n", 3, "num.partitions"),
         ("[zookeeper]\ntickTime = abc\n", 2, "tickTime"),
         ("[trivet]\nreactors = 99\n", 2, "reactors"),
+        ("[trivet]\nchangefeed.a.topic = t\nchangefeed.a.colour = red\n", 3, "colour"),
         ("# a comment\nrubbish\n", 2, "NAME"),
     ],
 )
