@@ -75,6 +75,8 @@ typedef struct bytes {
 #define BYTES_LIT(s) ((bytes_t){(const uint8_t *)(s), sizeof(s) - 1})
 
 static inline bytes_t bytes_of(const void *ptr, size_t len) { return (bytes_t){(const uint8_t *)ptr, len}; }
+/* Behind the last byte. Of BYTES_NULL too, to whose pointer C does not let even 0 be added. */
+static inline const uint8_t *bytes_end(bytes_t b) { return b.len ? b.ptr + b.len : b.ptr; }
 static inline bytes_t bytes_str(const char *s) { return (bytes_t){(const uint8_t *)s, strlen(s)}; }
 static inline bool bytes_eq(bytes_t a, bytes_t b)
 {
