@@ -24,6 +24,7 @@ def test_one_mail_for_each_accepted_request_and_the_first_id_for_duplicates(prog
     assert p.mailed_ids() == ids and not any(mail["again"] for mail in p.mails())
     assert [json.loads(record.value())["id"] for record in p.records("emails")] == ids
     assert sorted(p.ledger()) == sorted(ids)
+    p.wait_for(lambda: p.redis("KAFKA.COMMITTED", "email-worker", "emails", 0) == 2)
     assert 'email_http_responses_total{code="202"} 2' in p.ask("GET", "/metrics").document
 
 
