@@ -75,21 +75,21 @@ static void produce_straight(bridge_t *bridge, redis_call_t *call, const produce
 
 /* ---- through the outbox ---- */
 
-/* False after the nil: the key is there. Its value is the record's number. */
-static bool take_once(bridge_t *bridge, redis_call_t *call, const produce_args_t *args)
+/* The key's value is the record's number, which it has by now: a change feed may take the next for the key. */
+static void set_once(redis_call_t *call, const produce_args_t *args, int64_t number)
 {
     char digits[NUM_I64_CHARS_MAX];
-    if (args->once_seconds == 0) return true;
-    bytes_t value = bytes_of(digits, num_format_i64(digits, bridge->next_number));
-    if (redis_set_once(call, args->once_key, value, redis_call_now_ms(call) + args->once_seconds * 1000)) return true;
-    redis_reply_null(redis_call_client(call));
-    return false;
+    bytes_t value = bytes_of(digits, num_format_i64(digits, number));
+    redis_set_until(call, args->once_key, value, redis_call_now_ms(call) + args->once_seconds * 1000);
 }
 
 static void produce_outbox(bridge_t *bridge, redis_call_t *call, produce_args_t *args)
 {
     redis_client_t *client = redis_call_client(call);
-    if (!take_once(bridge, call, args)) return;
+    if (args->once_seconds && redis_key_exists(call, args->once_key)) {
+        redis_reply_null(client);
+        return;
+    }
     bool delayed = args->at_ms > redis_call_now_ms(call);
     args->record.timestamp_ms = redis_call_now_ms(call);
     args->record.partition = kafka_produce_choose(bridge->kafka, &args->record);
@@ -98,6 +98,7 @@ static void produce_outbox(bridge_t *bridge, redis_call_t *call, produce_args_t 
     r->added_ms = args->record.timestamp_ms;
     outbox_add(bridge, r);
     journal_add(bridge, call, r);
+    if (args->once_seconds) set_once(call, args, r->number);
     if (!delayed && redis_client_id(client)) {
         r->client_id = redis_client_id(client);
         waiters_added(bridge, r->client_id);

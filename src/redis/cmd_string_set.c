@@ -216,9 +216,9 @@ void redis_cmd_getex(redis_call_t *call)
     }
 }
 
-bool redis_set_once(redis_call_t *call, bytes_t key, bytes_t value, int64_t expire_at_ms)
+bool redis_key_exists(redis_call_t *call, bytes_t key) { return key_write(call, key) != NULL; }
+
+void redis_set_until(redis_call_t *call, bytes_t key, bytes_t value, int64_t expire_at_ms)
 {
-    if (key_write(call, key)) return false;
     store(call, key, value, false, expire_at_ms);
-    return true;
 }

@@ -84,8 +84,9 @@ void redis_on_client_gone(redis_t *redis, void (*gone)(void *user, uint64_t clie
 /* What travels to the append-only file in place of the command: several calls, and whatever else the transaction
  * or script changes, become one entry. */
 void redis_propagate(redis_call_t *call, int argc, const bytes_t *argv);
-/* SET key value NX PXAT; false when the key exists. Travels with the command. */
-bool redis_set_once(redis_call_t *call, bytes_t key, bytes_t value, int64_t expire_at_ms);
+/* A key that the command is about to set, with SET key value PXAT, which travels with the command. */
+bool redis_key_exists(redis_call_t *call, bytes_t key);
+void redis_set_until(redis_call_t *call, bytes_t key, bytes_t value, int64_t expire_at_ms);
 /* An entry of its own, outside any command; the command must not depend on the selected database. */
 void redis_feed(redis_t *redis, int argc, const bytes_t *argv);
 /* All entries made so far are in the append-only file, and with appendfsync always on stable storage. True when

@@ -105,3 +105,12 @@ def transact():
         return connection.ask("EXEC")
 
     return run
+
+
+@pytest.fixture
+def mirror():
+    """A connection to a server without anything, to replay a feed's records into."""
+    with Trivet({"redis": {"appendonly": "no"}, "kafka": {"port": -1}, "zookeeper": {"port": -1}}) as server:
+        server.start()
+        with resp.Connection(server.port_of("redis")) as connection:
+            yield connection

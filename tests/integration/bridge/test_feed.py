@@ -19,15 +19,6 @@ FEED = {"changefeed.all.topic": "changes"}
 VALUES = {**FEED, "changefeed.all.format": "value"}
 
 
-@pytest.fixture
-def mirror():
-    """A server without anything, to replay records into."""
-    with Trivet({"redis": {"appendonly": "no"}, "kafka": {"port": -1}, "zookeeper": {"port": -1}}) as server:
-        server.start()
-        with connection_to(server) as connection:
-            yield connection
-
-
 def delivered(connection):
     wait_for(lambda: info_of(connection)["depth"] == 0)
 
@@ -136,6 +127,15 @@ def test_values_are_what_the_step_leaves(start, connect, transact):
         (b"a", None, None, None),
         (b"c", b"3", "string", None),
     ]
+
+
+def test_a_key_set_with_once_has_its_records_number(start, connect, transact):
+    """Though the key's own change is a record as well."""
+    connection = connect(start(trivet=FEED))
+    tag, [number, _, value] = transact(
+        connection, ["KAFKA.PRODUCE", "t", "ONCE", "guard", 60, "v"], ["SET", "a", 1], ["GET", "guard"]
+    )
+    assert (tag, value) == ("*", ("$", b"%d" % number[1]))
 
 
 # ---- which changes
