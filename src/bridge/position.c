@@ -6,7 +6,8 @@
 
 #include "base/num.h"
 
-#define OPTIONS_FROM 5 /* KAFKA.COMMIT group topic partition offset */
+#define OPTIONS_FROM 5                  /* KAFKA.COMMIT group topic partition offset */
+#define WORDS_MAX    (OPTIONS_FROM + 5) /* METADATA text MEMBER id generation */
 
 /* ---- what is under way ---- */
 
@@ -114,6 +115,8 @@ static const char *read_options(int argc, const bytes_t *argv, commit_args_t *ar
 
 static const char *read_args(int argc, const bytes_t *argv, commit_args_t *args)
 {
+    if (argc < OPTIONS_FROM) return "ERR wrong number of arguments";
+    if (argc > WORDS_MAX) return "ERR syntax error";
     *args = (commit_args_t){.position = {.group = argv[1], .topic = argv[2]}};
     if (!read_partition(argv[3], &args->position.partition)) return "ERR partition is not an integer or out of range";
     if (!num_parse_i64(argv[4], &args->position.offset) || args->position.offset < 0)
@@ -124,7 +127,7 @@ static const char *read_args(int argc, const bytes_t *argv, commit_args_t *args)
 static const char *check(bridge_t *bridge, int argc, const bytes_t *argv, commit_args_t *args)
 {
     char message[KAFKA_MESSAGE_BYTES_MAX] = "";
-    const char *problem = argc < OPTIONS_FROM ? "ERR wrong number of arguments" : read_args(argc, argv, args);
+    const char *problem = read_args(argc, argv, args);
     if (!problem) problem = outbox_problem(bridge);
     if (problem) return problem;
     const kafka_member_t *member = args->has_member ? &args->member : NULL;
@@ -166,13 +169,10 @@ void position_commit_command(redis_call_t *call, void *user)
 {
     bridge_t *bridge = user;
     commit_args_t args;
-    bytes_t argv[OPTIONS_FROM + 5];
+    bytes_t argv[WORDS_MAX];
     int argc = redis_call_argc(call);
-    const char *problem = "ERR syntax error";
-    if (argc <= (int)ARRAY_LEN(argv)) {
-        for (int i = 0; i < argc; i++) argv[i] = redis_call_arg(call, i);
-        problem = check(bridge, argc, argv, &args);
-    }
+    for (int i = 0; i < MIN(argc, WORDS_MAX); i++) argv[i] = redis_call_arg(call, i);
+    const char *problem = redis_call_was_asked(call) ? read_args(argc, argv, &args) : check(bridge, argc, argv, &args);
     if (problem)
         redis_reply_error(redis_call_client(call), problem);
     else

@@ -126,7 +126,8 @@ void produce_command(redis_call_t *call, void *user)
     int argc = redis_call_argc(call);
     if (argc > (int)ARRAY_LEN(argv_few)) argv = mem_alloc(sizeof(*argv) * (size_t)argc);
     for (int i = 0; i < argc; i++) argv[i] = redis_call_arg(call, i);
-    const char *problem = produce__check(bridge, argc, argv, &args);
+    bool asked = redis_call_was_asked(call);
+    const char *problem = asked ? produce__parse(argc, argv, &args) : produce__check(bridge, argc, argv, &args);
     if (problem)
         redis_reply_error(redis_call_client(call), problem);
     else if (redis_call_may_wait(call) && !args.once_seconds && !args.at_ms)

@@ -19,6 +19,7 @@ enum {
     CALL_RETRY = 1,   /* runs again after having blocked */
     CALL_IN_EXEC = 2, /* inside MULTI/EXEC: may not block */
     CALL_LOADING = 4, /* replayed from the append-only file: no expiry, no client */
+    CALL_ASKED = 8,   /* its command's `check` was asked, before the first of its transaction ran */
 };
 
 typedef struct redis_call {

@@ -466,6 +466,7 @@ bytes_t redis_call_arg(const redis_call_t *call, int i) { return call->argv[i]; 
 redis_client_t *redis_call_client(const redis_call_t *call) { return call->client; }
 int64_t redis_call_now_ms(const redis_call_t *call) { return call->now_ms; }
 bool redis_call_is_loading(const redis_call_t *call) { return call->flags & CALL_LOADING; }
+bool redis_call_was_asked(const redis_call_t *call) { return call->flags & CALL_ASKED; }
 void redis_propagate(redis_call_t *call, int argc, const bytes_t *argv)
 {
     call->dirty++;

@@ -144,6 +144,7 @@ static void run_queue(redis_call_t *call)
 {
     redis_client_t *c = call->client;
     redis_t *redis = call->redis;
+    uint32_t flags = CALL_IN_EXEC | (call->flags & CALL_LOADING ? CALL_LOADING : CALL_ASKED);
     c->flags &= ~(uint32_t)CLIENT_MULTI;
     c->flags |= CLIENT_IN_EXEC;
     redis->exec_depth++;
@@ -151,7 +152,7 @@ static void run_queue(redis_call_t *call)
     for (size_t i = 0; i < c->queue_len; i++) {
         saved_command_t *s = c->queue[i];
         parsed_t q = {.command = s->command, .argv = s->argv, .argc = s->argc};
-        exec__run_timed(c, s->command, &q, BYTES_NULL, CALL_IN_EXEC | (call->flags & CALL_LOADING));
+        exec__run_timed(c, s->command, &q, BYTES_NULL, flags);
     }
     redis->exec_depth--;
     c->flags &= ~(uint32_t)CLIENT_IN_EXEC;

@@ -74,6 +74,8 @@ redis_client_t *redis_call_client(const redis_call_t *call);
 int64_t redis_call_now_ms(const redis_call_t *call);
 /* Read back from the append-only file. */
 bool redis_call_is_loading(const redis_call_t *call);
+/* Of EXEC, which had the row's `check` say that it can run: it must not be refused any more. */
+bool redis_call_was_asked(const redis_call_t *call);
 /* Whether redis_async will do: not in a transaction, a script, without a connection. */
 bool redis_call_may_wait(const redis_call_t *call);
 /* Ids are never 0 but for clients without a connection. */

@@ -266,6 +266,28 @@ def test_a_delayed_record_of_a_transaction_belongs_to_it(start, connect, transac
     assert values_of(server, "t") == [b"late"]
 
 
+def test_a_transaction_that_fills_the_outbox_ends_its_work(start, connect, transact):
+    server = start(kafka={"auto.create.topics.enable": "false"}, trivet={"outbox-bytes-max": 3000})
+    connection = connect(server)
+    make_topic(server, "t")
+    steps = [["KAFKA.PRODUCE", "t", "x" * 1000], ["INCR", "n"], ["KAFKA.COMMIT", "g", "t", 0, 1]] * 4
+    tag, replies = transact(connection, *steps)
+    assert tag == "*" and [reply[0] for reply in replies] == [":"] * len(steps), replies
+    wait_for(lambda: info_of(connection)["bytes"] == 0)
+    assert values_of(server, "t") == [b"x" * 1000] * 4
+    assert connection.ask("KAFKA.COMMITTED", "g", "t", 0) == (":", 1)
+
+
+def test_what_the_command_refuses_the_transaction_refuses_before(start, connect, transact):
+    server = start()
+    connection = connect(server)
+    make_topic(server, "t")
+    commit = ["KAFKA.COMMIT", "g", "t", 0, 1, *["METADATA", "m"] * 3]
+    assert connection.ask(*commit) == ("-", "ERR syntax error")
+    assert transact(connection, ["SET", "a", 1], commit)[0] == "-"
+    assert connection.ask("EXISTS", "a") == (":", 0)
+
+
 def test_a_paused_script_stays_whole_while_the_outbox_works(start, connect, transact):
     """Records of before are delivered, synced and struck off while a script is halfway: killed, none of it is there."""
     server = start(redis={"busy-reply-threshold": 50})
