@@ -46,7 +46,7 @@ typedef enum record_state {
 
 typedef struct outbox_record {
     list_t node;            /* outbox->all, by number */
-    list_t queue;           /* outbox->unwritten or topic->records */
+    list_t queue;           /* outbox->unwritten, topic->records, outbox->placed or outbox->syncing */
     int64_t number, due_ms; /* due 0 = at once */
     int64_t added_ms;
     record_state_t state;
@@ -93,6 +93,7 @@ struct bridge {
     bool unreadable; /* the append-only file had a journal command that makes no sense */
     /* the outbox */
     list_t all, unwritten, topics;
+    list_t placed, syncing; /* in their partitions; of them, those that the round under way makes durable */
     map_t topics_by_name;
     map_t by_number;       /* while loading */
     map_t position_groups; /* id -> position_group_t; none is empty */

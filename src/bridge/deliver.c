@@ -94,6 +94,7 @@ static void answer(bridge_t *bridge, outbox_record_t *r, int64_t offset)
 static void placed(bridge_t *bridge, outbox_record_t *r, int64_t offset)
 {
     list_remove(&r->queue);
+    list_push_back(&bridge->placed, &r->queue);
     r->state = RECORD_PLACED;
     position_untrack(bridge, r);
     bridge->delivered_total++;
@@ -255,28 +256,47 @@ static void on_turn(io_hook_t *hook)
 
 /* ---- stable storage: then a record may be forgotten ---- */
 
-static void end_round(bridge_t *bridge)
+static outbox_record_t *syncing_at(bridge_t *bridge, list_t *node)
 {
-    int64_t ranges[2 * ACK_RANGES_MAX];
-    int ranges_count = 0;
-    bool open = false; /* the last range may grow: nothing that must stay came between */
-    LIST_EACH(&bridge->all, r, outbox_record_t, node) {
-        if (r->state != RECORD_SYNCING || bridge->round.failed) {
-            if (r->state == RECORD_SYNCING) r->state = RECORD_PLACED;
-            open = false;
-            continue;
-        }
-        if (!open && ranges_count == ACK_RANGES_MAX) {
-            journal_ack(bridge, ranges, ranges_count);
-            ranges_count = 0;
-        }
-        if (!open) ranges[2 * ranges_count++] = r->number;
-        ranges[2 * ranges_count - 1] = r->number;
-        open = true;
+    outbox_record_t *r = node == &bridge->all ? NULL : CONTAINER_OF(node, outbox_record_t, node);
+    return r && r->state == RECORD_SYNCING ? r : NULL;
+}
+
+/* The record and its neighbours by number, up to what must stay on either side. */
+static void forget_run(bridge_t *bridge, outbox_record_t *r, int64_t ret_range[2])
+{
+    outbox_record_t *near;
+    while ((near = syncing_at(bridge, r->node.prev)) != NULL) r = near;
+    ret_range[0] = r->number;
+    for (; r; r = near) {
+        near = syncing_at(bridge, r->node.next);
+        ret_range[1] = r->number;
         bridge->placed_count--;
         outbox_forget(bridge, r);
     }
+}
+
+static void forget_synced(bridge_t *bridge)
+{
+    int64_t ranges[2 * ACK_RANGES_MAX];
+    int ranges_count = 0;
+    while (!list_empty(&bridge->syncing)) {
+        forget_run(bridge, LIST_FIRST(&bridge->syncing, outbox_record_t, queue), &ranges[2 * ranges_count]);
+        if (++ranges_count < ACK_RANGES_MAX) continue;
+        journal_ack(bridge, ranges, ranges_count);
+        ranges_count = 0;
+    }
     if (ranges_count) journal_ack(bridge, ranges, ranges_count);
+}
+
+static void end_round(bridge_t *bridge)
+{
+    if (bridge->round.failed) {
+        LIST_EACH(&bridge->syncing, r, outbox_record_t, queue) r->state = RECORD_PLACED;
+        list_splice_back(&bridge->placed, &bridge->syncing);
+    } else {
+        forget_synced(bridge);
+    }
     bridge->round = (sync_round_t){0};
     if (bridge->placed_count) io_timer_start(&bridge->sync_timer, SYNC_MS, 0);
 }
@@ -311,8 +331,8 @@ static void on_sync_timer(io_timer_t *timer)
     map_t seen = MAP_INIT;
     if (bridge->round.active) return; /* its end arms the timer */
     bridge->round = (sync_round_t){.active = true, .outstanding = 1};
-    LIST_EACH(&bridge->all, r, outbox_record_t, node) {
-        if (r->state != RECORD_PLACED) continue;
+    list_splice_back(&bridge->syncing, &bridge->placed);
+    LIST_EACH(&bridge->syncing, r, outbox_record_t, queue) {
         r->state = RECORD_SYNCING;
         sync_once(bridge, &seen, r);
     }

@@ -8,6 +8,8 @@ void outbox_init(bridge_t *bridge)
 {
     list_init(&bridge->all);
     list_init(&bridge->unwritten);
+    list_init(&bridge->placed);
+    list_init(&bridge->syncing);
     list_init(&bridge->topics);
     bridge->topics_by_name = bridge->by_number = MAP_INIT;
     bridge->next_number = 1;

@@ -24,14 +24,21 @@ static void field(redis_client_t *client, const char *name, int64_t v)
     redis_reply_int(client, v);
 }
 
+/* Without the delayed ones. */
+static const outbox_record_t *oldest_owed(const bridge_t *bridge)
+{
+    const outbox_record_t *oldest = LIST_FIRST(&bridge->unwritten, outbox_record_t, queue);
+    LIST_EACH(&bridge->topics, t, outbox_topic_t, node) {
+        const outbox_record_t *r = LIST_FIRST(&t->records, outbox_record_t, queue);
+        if (r && (!oldest || r->number < oldest->number)) oldest = r;
+    }
+    return oldest;
+}
+
 static void info(bridge_t *bridge, redis_client_t *client)
 {
-    int64_t oldest_ms = 0, now_ms = io_wall_ms(bridge->loop);
-    LIST_EACH(&bridge->all, r, outbox_record_t, node) {
-        if (!is_owed(r) || r->state == RECORD_DELAYED) continue;
-        oldest_ms = MAX(now_ms - r->added_ms, 0);
-        break;
-    }
+    const outbox_record_t *oldest = oldest_owed(bridge);
+    int64_t oldest_ms = oldest ? MAX(io_wall_ms(bridge->loop) - oldest->added_ms, 0) : 0;
     redis_reply_array(client, 20);
     field(client, "depth", (int64_t)(bridge->count - bridge->placed_count));
     field(client, "oldest-age-ms", oldest_ms);
