@@ -58,9 +58,9 @@ static int16_t check_size(kafka_t *kafka, const kafka_produce_t *record, const k
     return KAFKA_MESSAGE_TOO_LARGE;
 }
 
+/* That it may not be made comes last: a record of a change feed waits for somebody to make it, and must fit then. */
 static int16_t check_new_topic(kafka_t *kafka, const kafka_produce_t *record, char *message)
 {
-    if (!kafka->config.auto_create_topics_enable) return refuse(KAFKA_UNKNOWN_TOPIC_OR_PARTITION, message, NULL);
     const char *text = NULL;
     arena_t arena;
     arena_init(&arena, 0);
@@ -76,7 +76,9 @@ static int16_t check_new_topic(kafka_t *kafka, const kafka_produce_t *record, ch
     if (error) return error;
     kafka_topic_t as_made = {.kafka = kafka, .overrides = MAP_INIT};
     config_compute_topic(&as_made);
-    return check_size(kafka, record, &as_made.config, message);
+    error = check_size(kafka, record, &as_made.config, message);
+    if (error || kafka->config.auto_create_topics_enable) return error;
+    return refuse(KAFKA_UNKNOWN_TOPIC_OR_PARTITION, message, NULL);
 }
 
 int16_t kafka_produce_check(kafka_t *kafka, const kafka_produce_t *record, char message[KAFKA_MESSAGE_BYTES_MAX])

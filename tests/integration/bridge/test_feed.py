@@ -8,7 +8,7 @@ import pytest
 from harness.trivet import Trivet, binary
 from wire import resp
 
-from .conftest import info_of
+from .conftest import info_of, make_topic
 from .feeds import changes_of, commands_in, connection_to, contents, replay
 from .test_outbox import wait_for
 from .workload import random_commands
@@ -346,6 +346,18 @@ def test_what_is_too_large_is_left_out_and_said_to_be(start, connect):
     assert connection.ask("KAFKA.OUTBOX", "FEEDS")[1][0][1][-1] == (":", 3)
 
 
+def test_what_waits_for_its_topic_fits_when_it_is_made(start, connect):
+    server = start(trivet=FEED, kafka={"auto.create.topics.enable": "false"})
+    connection = connect(server)
+    assert connection.ask("SET", "big", "x" * 1_100_000) == ("+", "OK")
+    connection.ask("SET", "after", 1)
+    make_topic(server, "changes")
+    delivered(connection)
+    big, after = changes_of(server, "changes")
+    assert (big.key, big.value) == (b"big", b"") and int(big.headers["value-bytes"]) >= 1_100_000
+    assert after.key == b"after"
+
+
 def test_a_flush_of_more_than_a_step_may_send_is_refused(start, connect, transact):
     server = start()
     connection = connect(server)
@@ -394,6 +406,7 @@ def test_more_changes_than_a_turn_delivers_are_delivered_all_the_same(start, con
         (["--changefeed.a.patterns", "x"], "set changefeed.a.topic"),
         (["--changefeed.a.topic", "no/topic"], "changefeed.a.topic cannot be 'no/topic'"),
         (["--changefeed.a.topic", "__consumer_offsets"], "changefeed.a.topic cannot be"),
+        (["--changefeed.a.topic", "__consumer_offsets", "--kafka.auto.create.topics.enable", "false"], "cannot be"),
         (["--changefeed.a.topic", "t", "--changefeed.a.databases", "0,16"], "a list of numbers from 0 to 15"),
         (["--changefeed.a.topic", "t", "--changefeed.a.databases", "x"], "a list of numbers"),
         (["--changefeed.a.topic", "t", "--changefeed.a.patterns", " , "], "a list of 1 to 64 patterns"),
