@@ -56,8 +56,8 @@ struct net_link {
     net_output_t out;
     uint32_t reads; /* blocks it may read */
     bool blocked;   /* the stream took no more; wait until writable */
-    bool ended;
-    bool large; /* its last read filled its block */
+    int ended;      /* 0, or what the report of it said last */
+    bool large;     /* its last read filled its block */
 };
 
 /* ---- parcels -------------------------------------------------------------------------------------------------------- */
@@ -172,10 +172,11 @@ static void block_cache_deinit(block_cache_t *cache)
 
 /* ---- links ---------------------------------------------------------------------------------------------------------- */
 
+/* A peer that has said all can still fail: only what is sent to it tells then. */
 static void link_ended(net_link_t *link, int why)
 {
-    if (link->ended) return;
-    link->ended = true;
+    if (link->ended < 0 || link->ended == why) return;
+    link->ended = why;
     report_of(link)->ended = why;
 }
 
@@ -221,7 +222,7 @@ static void report_spent(net_link_t *link, size_t bytes)
 static void link_send(net_link_t *link)
 {
     uint64_t sent = 0;
-    if (!link->stream || link->blocked) return;
+    if (!link->stream || link->blocked || link->ended < 0) return;
     int err = net__output_send(&link->out, &link->carrier->spent, link->stream, &sent);
     report_spent(link, (size_t)sent);
     link->blocked = err == ERR_AGAIN;
@@ -276,8 +277,9 @@ static void take_order(net_parcel_t *order)
     }
     if (link->socket) link_open(link);
     if (order->keepalive_s >= 0 && link->stream) io_stream_keepalive(link->stream, (uint32_t)order->keepalive_s);
-    net__output_take(&link->out, &order->output);
-    if (link->out.bytes) link_send(link);
+    net__output_join(&link->out, &link->carrier->spent, &order->output);
+    report_spent(link, 0);
+    if (link->out.first) link_send(link);
     if (order->closes) {
         link_close(link);
         return;
