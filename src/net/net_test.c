@@ -299,6 +299,7 @@ static void small_replies_behind_a_full_stream_share_their_chunks(void **state)
         net_write(f->server.conn, "0123456789", 10);
         run_turns(f, 1);
     }
+    rest(f);
     assert_in_range(mem_used(), 0, before + MIB(4));
     net_resume(f->client.conn);
     run_until(f, client_got_all_messages);
