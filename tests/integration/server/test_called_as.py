@@ -66,6 +66,21 @@ def listening_ports(pid):
     return found
 
 
+@pytest.mark.parametrize("quoted, meant", [(r'"\x41\"b\\"', 'A"b\\'), (r"'a\'\n'", "a'\\n")])
+def test_redis_server_unquotes_as_the_original(serve, tmp_path, quoted, meant):
+    port = free_port()
+    (tmp_path / "redis.conf").write_text(f"port {port}\nbind {HOST}\nrequirepass {quoted}\n")
+    with serve("redis-server", "redis.conf"):
+        assert redis.Redis(HOST, port, password=meant).ping()
+
+
+def test_redis_server_refuses_what_follows_a_quote(call, tmp_path):
+    (tmp_path / "redis.conf").write_text('requirepass "a"b\n')
+    ended = call("redis-server", "redis.conf")
+    assert ended.returncode == 2
+    assert "redis.conf:1: a quote is not closed, or something stands right behind it, in the value of requirepass" in ended.stderr
+
+
 def test_redis_server_reads_its_file_and_then_its_flags(serve, tmp_path):
     port = free_port()
     (tmp_path / "data").mkdir()
