@@ -110,6 +110,17 @@ def test_zk_server_reads_its_file(serve, tmp_path):
     assert (tmp_path / "z" / "coord").is_dir()
 
 
+def test_zk_server_takes_a_log_directory_that_is_the_data_directory(serve, call, tmp_path):
+    settings = f"dataLogDir={tmp_path}/z\ndataDir={tmp_path}/z\nclientPort={free_port()}\nclientPortAddress={HOST}\n"
+    (tmp_path / "my.cfg").write_text(settings)
+    with serve("zkServer.sh", "my.cfg"):
+        assert (tmp_path / "z" / "coord").is_dir()
+    (tmp_path / "my.cfg").write_text(settings + f"dataDir={tmp_path}/other\n")
+    ended = call("zkServer.sh", "my.cfg")
+    assert ended.returncode == 1
+    assert f"my.cfg:1: dataLogDir is the same as dataDir here, not '{tmp_path}/z'" in ended.stderr
+
+
 def test_kafka_server_start_reads_its_file_and_overrides(serve, tmp_path):
     port = free_port()
     (tmp_path / "server.properties").write_text(
