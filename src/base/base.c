@@ -92,7 +92,6 @@ void *mem_alloc(size_t bytes) { return check_alloc(malloc(bytes), bytes); }
 void *mem_zalloc(size_t bytes) { return check_alloc(calloc(1, bytes), bytes); }
 void *mem_realloc(void *ptr, size_t bytes) { return check_alloc(realloc(ptr, bytes), bytes); }
 void *mem_try_alloc(size_t bytes) { return malloc(bytes); }
-void *mem_try_zalloc(size_t bytes) { return calloc(1, bytes); }
 void *mem_try_realloc(void *ptr, size_t bytes) { return realloc(ptr, bytes); }
 void mem_free(void *ptr) { free(ptr); }
 

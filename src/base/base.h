@@ -90,7 +90,6 @@ void *mem_alloc(size_t bytes);
 void *mem_zalloc(size_t bytes);
 void *mem_realloc(void *ptr, size_t bytes);
 void *mem_try_alloc(size_t bytes);
-void *mem_try_zalloc(size_t bytes);
 void *mem_try_realloc(void *ptr, size_t bytes);
 void mem_free(void *ptr);
 char *mem_strdup(const char *s);

@@ -1,9 +1,8 @@
 /* cleaner.c: the rounds of the log cleaner, in slices.
  *
- *   idle ──timer: something to clean──> mapping ──end, or map full──> rewriting <──────┐
- *    ^                                                    │            │ a group is read and written
- *    │                                                    │            v               │
- *    └──── no group left: checkpoint; look again ─────────┘         syncing ──swapped──┘
+ *   idle ──timer: something to clean──> clearing ──map is clear──> mapping ──end, or map full──> rewriting
+ *   rewriting ──a group of segments is written──> syncing ──swapped──> rewriting
+ *   rewriting ──no group is left: checkpoint──> idle, to look again at once
  *
  * Any error ends the round: what was swapped stays, the rest is as it was, and the next round begins at the same place. It is
  * logged once, and tried again ever more rarely. */
@@ -21,7 +20,13 @@
 #define CLEANER_PIECE_BYTES_MAX  MIB(4)
 #define CLEANER_BYTES_PER_SECOND 1e12 /* from here on a throttle is none */
 
-typedef enum cleaner_state { CLEANER_IDLE, CLEANER_MAPPING, CLEANER_REWRITING, CLEANER_SYNCING } cleaner_state_t;
+typedef enum cleaner_state {
+    CLEANER_IDLE,
+    CLEANER_CLEARING,
+    CLEANER_MAPPING,
+    CLEANER_REWRITING,
+    CLEANER_SYNCING
+} cleaner_state_t;
 
 struct cleaner {
     kafka_t *kafka;
@@ -123,7 +128,7 @@ static int start_round(cleaner_t *c)
     const kafka_broker_config_t *b = &c->kafka->config;
     const kafka_topic_config_t *t = &c->range.partition->topic->config;
     partition_t *p = c->range.partition;
-    size_t map_bytes = (size_t)MAX(b->log_cleaner_dedupe_buffer_size, 0) / (size_t)MAX(b->log_cleaner_threads, 1);
+    size_t map_bytes = (size_t)MAX(b->log_cleaner_dedupe_buffer_size, 0);
     double load = MIN(MAX(b->log_cleaner_io_buffer_load_factor, 0.01), 1.0);
     c->filter = (record_filter_t){
         .mapped_end = c->range.dirty,
@@ -134,7 +139,7 @@ static int start_round(cleaner_t *c)
                    [RECORD_ZSTD] = (int)t->compression_zstd_level},
         .opened_bytes_max = PARTITION_OPENED_BATCH_BYTES_MAX,
     };
-    c->state = CLEANER_MAPPING;
+    c->state = CLEANER_CLEARING;
     c->next_group = 0;
     log_walk_init(&c->walk, p->log, c->range.dirty, c->range.end);
     uint64_t keys_max = (uint64_t)(c->range.end - c->range.dirty);
@@ -250,6 +255,20 @@ static int rewrite_step(cleaner_t *c, bool *ret_through)
     return err;
 }
 
+static int step(cleaner_t *c, bool *ret_through)
+{
+    switch (c->state) {
+    case CLEANER_CLEARING:
+        if (!offset_map_clear(&c->filter.newest)) c->state = CLEANER_MAPPING;
+        return 0;
+    case CLEANER_MAPPING: return map_step(c);
+    case CLEANER_REWRITING: return rewrite_step(c, ret_through);
+    case CLEANER_IDLE:
+    case CLEANER_SYNCING: break;
+    }
+    UNREACHABLE();
+}
+
 static void rewritten(void *user, int err)
 {
     cleaner_t *c = user;
@@ -279,7 +298,7 @@ static void slice(cleaner_t *c)
     int err = 0;
     c->slice_bytes = 0;
     while (!err && !through && c->state != CLEANER_SYNCING && io_hrtime_ns(loop) - start_ns < CLEANER_SLICE_NS) {
-        err = c->state == CLEANER_MAPPING ? map_step(c) : rewrite_step(c, &through);
+        err = step(c, &through);
     }
     if (err)
         fail(c, err);

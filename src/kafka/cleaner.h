@@ -5,7 +5,7 @@
  * the map knows newer ones for. A round that fills the map cleans up to where it got. Only sealed segments are touched, and
  * only what is below the high watermark and on stable storage.
  *
- * It runs on the loop in slices of a millisecond with pauses between (docs/decisions/0023-compaction.md). */
+ * It runs on the loop in slices of a millisecond with pauses between (docs/decisions/0025-compaction.md). */
 #ifndef TRIVET_KAFKA_CLEANER_H
 #define TRIVET_KAFKA_CLEANER_H
 

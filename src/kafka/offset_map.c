@@ -11,8 +11,16 @@ int offset_map_init(offset_map_t *map, uint64_t keys, size_t bytes_max, double l
     map->count_max =
         MIN(MAX((uint64_t)((double)slots * load), 1), slots - 1); /* one stays empty: it ends each search */
     memcpy(map->hash_key, hash_key, sizeof(map->hash_key));
-    map->entries = mem_try_zalloc(slots * OFFSET_MAP_ENTRY_BYTES);
+    map->entries = mem_try_alloc(slots * OFFSET_MAP_ENTRY_BYTES);
     return map->entries ? 0 : ERR_NOMEM;
+}
+
+bool offset_map_clear(offset_map_t *map)
+{
+    uint64_t slots = MIN(map->slots - map->cleared, OFFSET_MAP_CLEAR_SLOTS);
+    memset(map->entries + map->cleared, 0, slots * OFFSET_MAP_ENTRY_BYTES);
+    map->cleared += slots;
+    return slots > 0;
 }
 
 void offset_map_deinit(offset_map_t *map)
@@ -36,7 +44,7 @@ static offset_map_entry_t *entry_of(const offset_map_t *map, bytes_t key, uint64
 bool offset_map_put(offset_map_t *map, bytes_t key, int64_t offset)
 {
     uint64_t hash[2];
-    ASSERT(offset >= 0 && offset < INT64_MAX);
+    ASSERT(offset >= 0 && offset < INT64_MAX && map->cleared == map->slots);
     offset_map_entry_t *e = entry_of(map, key, hash);
     if (e->behind == 0) {
         if (map->count == map->count_max) return false;

@@ -10,6 +10,7 @@
 
 #define OFFSET_MAP_ENTRY_BYTES 24
 #define OFFSET_MAP_SLOTS_MIN   64
+#define OFFSET_MAP_CLEAR_SLOTS 8192 /* a piece */
 
 typedef struct offset_map_entry {
     uint64_t hash[2];
@@ -19,13 +20,16 @@ _Static_assert(sizeof(offset_map_entry_t) == OFFSET_MAP_ENTRY_BYTES, "an entry t
 
 typedef struct offset_map {
     offset_map_entry_t *entries;
-    uint64_t slots, count, count_max;
+    uint64_t slots, cleared, count, count_max;
     uint8_t hash_key[16];
 } offset_map_t;
 
-/* Room for `keys` keys, or as many as fit `bytes_max` filled to `load` (0 to 1). ERR_NOMEM. */
+/* Room for `keys` keys, or as many as fit `bytes_max` filled to `load` (0 to 1). ERR_NOMEM. It may be used once it is clear:
+ * large memory is cleared in pieces. */
 int offset_map_init(offset_map_t *map, uint64_t keys, size_t bytes_max, double load,
                     const uint8_t hash_key[16]) MUST_CHECK;
+/* Clears a piece more; false when there was nothing left to clear. */
+bool offset_map_clear(offset_map_t *map);
 void offset_map_deinit(offset_map_t *map);
 /* Offsets come in ascending order: the last one of a key counts. False when the map is full. */
 bool offset_map_put(offset_map_t *map, bytes_t key, int64_t offset);

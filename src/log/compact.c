@@ -12,6 +12,8 @@
  * on from there. */
 #include "log/log_internal.h"
 
+#define REWRITE_SEGMENTS_MAX 64 /* at once: their names change in one step of the loop */
+
 typedef struct rewrite_sync {
     io_sync_t sync;
     log_rewrite_t *rewrite;
@@ -60,7 +62,7 @@ static uint32_t count_group(const log_t *log, uint32_t first, int64_t end)
     uint32_t at = first;
     for (; at + 1 < log->segments_count && log->segments[at]->base_offset < end; at++) {
         const log_segment_t *segment = log->segments[at];
-        bool fits = bytes + segment->bytes <= bytes_max &&
+        bool fits = bytes + segment->bytes <= bytes_max && at - first < REWRITE_SEGMENTS_MAX &&
                     log__segment_end(segment, at) - 1 - log->segments[first]->base_offset <= INT32_MAX;
         if (at > first && !fits) break;
         bytes += segment->bytes;
