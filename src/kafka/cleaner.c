@@ -13,6 +13,7 @@
 #include "base/slog.h"
 
 #define CLEANER_SLICE_NS         1000000u /* of work, at most (but one batch is not divided) */
+#define CLEANER_SLICE_BYTES      MIB(8)   /* read and written, at most but for one piece */
 #define CLEANER_PAUSE_MS         3        /* between slices: others have the loop for three parts in four */
 #define CLEANER_BACKOFF_MS_MIN   10
 #define CLEANER_RETRY_MS_MAX     600000
@@ -43,6 +44,7 @@ struct cleaner {
     log_rewrite_t *rewrite;
     int64_t next_group;
     uint64_t slice_bytes; /* read and written in this slice */
+    uint64_t pause_ms;    /* before the next one */
 };
 
 static void run(io_timer_t *timer);
@@ -120,7 +122,7 @@ static void succeed(cleaner_t *c)
     c->kafka->stats.clean_rounds++;
     c->kafka->stats.clean_dropped_records += c->filter.records_seen - c->filter.records_kept;
     release(c);
-    io_timer_start(&c->timer, 0, 0); /* there may be more to do */
+    io_timer_start(&c->timer, c->pause_ms, 0); /* there may be more to do */
 }
 
 static int start_round(cleaner_t *c)
@@ -278,10 +280,16 @@ static void rewritten(void *user, int err)
         return;
     }
     c->state = CLEANER_REWRITING;
-    io_timer_start(&c->timer, CLEANER_PAUSE_MS, 0);
+    io_timer_start(&c->timer, c->pause_ms, 0);
 }
 
-/* log.cleaner.io.max.bytes.per.second: what was read and written is waited for. */
+/* log.cleaner.io.max.bytes.per.second: what was read and written is waited for, before more than a tenth of a second's. */
+static uint64_t slice_bytes_max(const cleaner_t *c)
+{
+    double bytes_per_second = c->kafka->config.log_cleaner_io_max_bytes_per_second;
+    return (uint64_t)MIN(MAX(bytes_per_second / 10, 1.0), (double)CLEANER_SLICE_BYTES);
+}
+
 static uint64_t pause_ms(const cleaner_t *c)
 {
     double bytes_per_second = c->kafka->config.log_cleaner_io_max_bytes_per_second;
@@ -297,15 +305,17 @@ static void slice(cleaner_t *c)
     bool through = false;
     int err = 0;
     c->slice_bytes = 0;
-    while (!err && !through && c->state != CLEANER_SYNCING && io_hrtime_ns(loop) - start_ns < CLEANER_SLICE_NS) {
+    while (!err && !through && c->state != CLEANER_SYNCING && c->slice_bytes < slice_bytes_max(c) &&
+           io_hrtime_ns(loop) - start_ns < CLEANER_SLICE_NS) {
         err = step(c, &through);
     }
+    c->pause_ms = pause_ms(c);
     if (err)
         fail(c, err);
     else if (through)
         succeed(c);
     else if (c->state != CLEANER_SYNCING)
-        io_timer_start(&c->timer, pause_ms(c), 0);
+        io_timer_start(&c->timer, c->pause_ms, 0);
 }
 
 static void run(io_timer_t *timer)
