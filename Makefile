@@ -12,7 +12,7 @@ SEEDS = 1000
 ARGS =
 
 .DEFAULT_GOAL = build
-.PHONY: run build test bench soak fuzz sim asan demo fmt lint clean
+.PHONY: run build examples test bench soak fuzz sim asan demo fmt lint clean
 
 run: build
 	@exec build/trivet $(ARGS)
@@ -22,7 +22,13 @@ build:
 	@test -f build/build.ninja || meson setup build --buildtype=release -Db_lto=true
 	@ninja -C build -n | grep -q 'no work to do' || ninja -C build --quiet
 
-test: build
+# Apart from the build, so that who only runs Trivet needs none of their libraries.
+examples: build
+	@tools/install examples
+	@test -x build/examples/email/email-worker || meson setup --reconfigure build -Dexamples=true >/dev/null
+	@ninja -C build --quiet
+
+test: examples
 	@tools/install test
 	@$(PYTHON) tests/run.py
 
@@ -30,6 +36,7 @@ asan:
 	@tools/install build test
 	@test -f build-asan/build.ninja || \
 		meson setup build-asan --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
+	@test -x build-asan/examples/email/email-worker || meson setup --reconfigure build-asan -Dexamples=true >/dev/null
 	@ninja -C build-asan --quiet
 	@$(PYTHON) tests/run.py --build build-asan --quick
 
@@ -37,7 +44,7 @@ bench: build
 	@tools/install bench
 	@$(PYTHON) bench/run.py $(ARGS)
 
-soak: build
+soak: examples
 	@tools/install test
 	@$(PYTHON) tests/run.py --soak
 
@@ -46,10 +53,7 @@ sim: build
 	@if [ -n "$(SEED)" ]; then build/tests/sim/trivet_sim --seed $(SEED) --verbose; \
 	else build/tests/sim/trivet_sim --seeds $(SEEDS); fi
 
-demo: build
-	@tools/install examples
-	@test -x build/examples/email/email-worker || meson setup --reconfigure build -Dexamples=true >/dev/null
-	@ninja -C build --quiet
+demo: examples
 	@examples/email/demo.sh
 
 fuzz:

@@ -1,5 +1,6 @@
 """Kafka: produce and consume with librdkafka, MB per CPU-second of the broker, and end-to-end latency."""
 
+import random
 import statistics
 import time
 import uuid
@@ -11,6 +12,8 @@ from harness.originals import Kafka
 from harness.trivet import Trivet
 
 SIZES = {100: 1_500_000, 1000: 400_000}
+CODECS = ("lz4", "zstd")  # of the larger records: their batches are opened and checked, as the original does
+VALUES = 2000
 LATENCY_MESSAGES = 2000
 JVM = ("-Xms1g", "-Xmx1g")
 WAIT_SECONDS = 120
@@ -22,22 +25,24 @@ def bootstrap(server):
 
 def new_topic(server):
     name = f"bench-{uuid.uuid4().hex[:8]}"
-    admin = AdminClient({"bootstrap.servers": bootstrap(server)})
+    admin = AdminClient({"bootstrap.servers": bootstrap(server), "log_level": 3})
     for future in admin.create_topics([NewTopic(name, 1, 1)]).values():
         future.result(WAIT_SECONDS)
     return name
 
 
-def produce(server, topic, size, count):
+def produce(server, topic, size, count, codec="none"):
     """MB per CPU-second of the server while it takes the records."""
     settings = {"bootstrap.servers": bootstrap(server), "linger.ms": 5, "batch.num.messages": 10_000, "acks": "all"}
-    producer = Producer(settings | {"queue.buffering.max.messages": 200_000, "queue.buffering.max.kbytes": 1 << 20})
-    value = b"v" * size
+    settings |= {"queue.buffering.max.messages": 200_000, "queue.buffering.max.kbytes": 1 << 20}
+    producer = Producer(settings | {"compression.type": codec})
+    # A codec halves each, and finds none of them again in the window it looks back on.
+    values = [random.Random(number).randbytes(size // 2).hex().encode() for number in range(VALUES)]
     before = server.cpu_seconds()
-    for _ in range(count):
+    for number in range(count):
         while True:
             try:
-                producer.produce(topic, value)
+                producer.produce(topic, values[number % VALUES])
                 break
             except BufferError:
                 producer.poll(0.01)
@@ -89,6 +94,8 @@ def measure(options):
         yield from table.header("Kafka, MB per CPU-second", names, "ratio")
         for size, count in SIZES.items():
             yield from throughput(servers, size, int(count * options.scale), options.rounds)
+        for codec in CODECS:
+            yield from compressed(servers, codec, int(SIZES[1000] * options.scale), options.rounds)
         yield from table.header("Kafka, end to end, ms (p50 / p99)", names)
         for size in SIZES:
             cells = []
@@ -110,3 +117,8 @@ def throughput(servers, size, count, rounds):
             taken[index].append(consume(server, topic, size, count))
     yield table.row(f"produce {size} B", sent)
     yield table.row(f"consume {size} B", taken)
+
+
+def compressed(servers, codec, count, rounds):
+    sent = [[produce(server, new_topic(server), 1000, count, codec) for _ in range(rounds)] for server in servers]
+    yield table.row(f"produce 1000 B, {codec}", sent)

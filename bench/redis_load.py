@@ -44,6 +44,8 @@ def settle(server):
 
 def servers_of(options):
     settings = {"appendonly": "yes", "appendfsync": "everysec"} if options.aof else {"appendonly": "no"}
+    if options.maxmemory:
+        settings |= {"maxmemory": options.maxmemory, "maxmemory-policy": "allkeys-lru"}
     program = options.against or shutil.which("redis-server")
     made = [("original", Valkey(dict(settings), program=program))]
     if not options.only_original:
@@ -61,6 +63,7 @@ def measure(options):
     servers = servers_of(options)
     names = [name_of(servers[0][1].program), *["Trivet"] * (len(servers) - 1)]
     title = "Redis, operations per CPU-second" + (", append-only file on" if options.aof else "")
+    title += f", maxmemory {options.maxmemory}" if options.maxmemory else ""
     yield from table.header(title, names, "ratio")
     try:
         for _, server in servers:

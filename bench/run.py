@@ -1,6 +1,6 @@
 """Benchmarks of Trivet against the originals: the same load on both, interleaved, in operations per CPU-second.
 
-    make bench ARGS="redis kafka zookeeper start --rounds 3 --out results.md"
+    make bench ARGS="redis kafka zookeeper outbox start --rounds 3 --out results.md"
 
 A CPU-second is one second of user or system time of any thread of the server, from /proc; so the numbers say what the
 server costs, whatever else the machine does and however slow the client is. Prints Markdown.
@@ -16,13 +16,14 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "bench")]
 
 import kafka_load  # noqa: E402
+import outbox_load  # noqa: E402
 import reactors_load  # noqa: E402
 import redis_load  # noqa: E402
 import start_load  # noqa: E402
 import zookeeper_load  # noqa: E402
 
 PARTS = {"start": start_load, "redis": redis_load, "zookeeper": zookeeper_load, "kafka": kafka_load,
-         "reactors": reactors_load}  # fmt: skip
+         "outbox": outbox_load, "reactors": reactors_load}  # fmt: skip
 
 
 def machine():
@@ -41,6 +42,7 @@ def main():
     parser.add_argument("--scale", type=float, default=1.0, help="more or fewer operations a row")
     parser.add_argument("--rows", help="only the rows whose name contains this")
     parser.add_argument("--aof", action="store_true", help="Redis with an append-only file synced every second")
+    parser.add_argument("--maxmemory", help="Redis with this limit, allkeys-lru: rows that write more evict")
     parser.add_argument("--against", default=None, help="another program than redis-server to compare with")
     parser.add_argument("--only-original", action="store_true", help="leave Trivet out")
     parser.add_argument("--out", type=pathlib.Path, help="also write the tables here")

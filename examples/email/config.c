@@ -142,7 +142,7 @@ static void read_email(reader_t *r, config_t *config)
         fail(r, "SMTP_URL", "smtp://host[:port] or smtps://host[:port]");
     config->mail_from = text_of("EMAIL_FROM", "noreply@example.com");
     config->http_host = text_of("HTTP_HOST", "127.0.0.1");
-    config->http_port = int_of(r, "HTTP_PORT", 8080, 1, 65535);
+    config->http_port = int_of(r, "HTTP_PORT", 8081, 1, 65535);
     config->once_seconds = int_of(r, "EMAIL_ONCE_SECONDS", 60, 1, 86400);
     config->keep_seconds = int_of(r, "EMAIL_KEEP_SECONDS", 7 * 86400, 60, 365 * 86400);
     config->rate_max = int_of(r, "EMAIL_RATE_MAX", 10, 1, 1000000);

@@ -48,25 +48,32 @@ static void give_back(server_t *server, service_t *service)
     pthread_mutex_unlock(&server->mutex);
 }
 
+/* `header` is one more header, with its `value`; or NULL. */
 static enum MHD_Result answer_text(server_t *server, struct MHD_Connection *to, int code, const char *type, char *text,
-                                   const char *retry_after)
+                                   const char *header, const char *value)
 {
     for (size_t i = 0; i < CODES; i++)
         if (codes[i] == code) server->answered[i]++;
     struct MHD_Response *response = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
     if (!response) return MHD_NO;
     MHD_add_response_header(response, "Content-Type", type);
-    if (retry_after) MHD_add_response_header(response, "Retry-After", retry_after);
+    if (header) MHD_add_response_header(response, header, value);
     enum MHD_Result result = MHD_queue_response(to, code, response);
     MHD_destroy_response(response);
     return result;
 }
 
-static enum MHD_Result answer(server_t *server, struct MHD_Connection *to, int code, json_t *document)
+static enum MHD_Result answer_with(server_t *server, struct MHD_Connection *to, int code, json_t *document,
+                                   const char *header, const char *value)
 {
     char *text = document ? json_dumps(document, JSON_COMPACT) : NULL;
     json_decref(document);
-    return text ? answer_text(server, to, code, "application/json", text, NULL) : MHD_NO;
+    return text ? answer_text(server, to, code, "application/json", text, header, value) : MHD_NO;
+}
+
+static enum MHD_Result answer(server_t *server, struct MHD_Connection *to, int code, json_t *document)
+{
+    return answer_with(server, to, code, document, NULL, NULL);
 }
 
 static enum MHD_Result refuse(server_t *server, struct MHD_Connection *to, int code, const char *words)
@@ -77,13 +84,11 @@ static enum MHD_Result refuse(server_t *server, struct MHD_Connection *to, int c
 static enum MHD_Result answer_limited(server_t *server, struct MHD_Connection *to, const email_t *email,
                                       int64_t wait_ms)
 {
-    char seconds[24], *text;
+    char seconds[24];
     snprintf(seconds, sizeof seconds, "%lld", (long long)(wait_ms + 999) / 1000);
     json_t *document = json_pack("{s:s, s:s, s:I}", "error", "too many emails to this recipient", "to", email->to,
                                  "retry_after_ms", (json_int_t)wait_ms);
-    text = document ? json_dumps(document, JSON_COMPACT) : NULL;
-    json_decref(document);
-    return text ? answer_text(server, to, 429, "application/json", text, seconds) : MHD_NO;
+    return answer_with(server, to, 429, document, "Retry-After", seconds);
 }
 
 static enum MHD_Result accept_email(server_t *server, struct MHD_Connection *to, const email_t *email, const char *key)
@@ -164,7 +169,7 @@ static enum MHD_Result get_metrics(server_t *server, struct MHD_Connection *to)
     for (size_t i = 0; i < CODES; i++)
         fprintf(out, "email_http_responses_total{code=\"%d\"} %lu\n", codes[i], atomic_load(&server->answered[i]));
     fclose(out);
-    return answer_text(server, to, 200, "text/plain; version=0.0.4", text, NULL);
+    return answer_text(server, to, 200, "text/plain; version=0.0.4", text, NULL, NULL);
 }
 
 static enum MHD_Result route(server_t *server, struct MHD_Connection *to, const char *method, const char *path,
@@ -174,7 +179,9 @@ static enum MHD_Result route(server_t *server, struct MHD_Connection *to, const 
     bool is_one = !strncmp(path, "/emails/", 8), is_all = !strcmp(path, "/emails");
     bool is_health = !strcmp(path, "/healthz"), is_metrics = !strcmp(path, "/metrics");
     if (!is_one && !is_all && !is_health && !is_metrics) return refuse(server, to, 404, "no such page");
-    if (is_all ? !post : !get) return refuse(server, to, 405, "the method is not for this page");
+    if (is_all ? !post : !get)
+        return answer_with(server, to, 405, json_pack("{s:s}", "error", "the method is not for this page"), "Allow",
+                           is_all ? "POST" : "GET, HEAD");
     if (is_all) return post_email(server, to, upload);
     if (is_one) return get_email(server, to, path + 8);
     return is_health ? get_health(server, to) : get_metrics(server, to);

@@ -55,7 +55,10 @@ static mail_t judge(CURL *curl, CURLcode code, const char *words, char problem[M
     long reply = 0;
     if (code == CURLE_OK) return MAIL_SENT;
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &reply);
-    snprintf(problem, MAIL_PROBLEM_BYTES, "SMTP: %s (reply %ld)", *words ? words : curl_easy_strerror(code), reply);
+    if (*words) /* the reply's code is in libcurl's words when there are some */
+        snprintf(problem, MAIL_PROBLEM_BYTES, "SMTP: %s", words);
+    else
+        snprintf(problem, MAIL_PROBLEM_BYTES, "SMTP: %s (reply %ld)", curl_easy_strerror(code), reply);
     return reply >= 500 && reply < 600 && code != CURLE_OPERATION_TIMEDOUT ? MAIL_REFUSED : MAIL_LATER;
 }
 

@@ -40,10 +40,13 @@
     "redis.call('EXPIRE', KEYS[2], ARGV[5])\n"                                                                         \
     "return {'queued', ARGV[1]}\n"
 
-/* Takes back what an email left that was not queued. KEYS once, rate, email; ARGV id */
+/* Takes back what an email left that was not queued. The record may be in the topic all the same, its acknowledgement lost:
+ * what a worker has noted of it stays, or the worker would not know the email again. KEYS once, rate, email; ARGV id */
 #define SCRIPT_RELEASE                                                                                                 \
     "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end\n"                                   \
     "redis.call('ZREM', KEYS[2], ARGV[1])\n"                                                                           \
+    "local status = redis.call('HGET', KEYS[3], 'status')\n"                                                           \
+    "if status ~= 'queued' or redis.call('HEXISTS', KEYS[3], 'attempts') == 1 then return 0 end\n"                     \
     "return redis.call('DEL', KEYS[3])\n"
 
 /* The worker's guard. KEYS email, lease; ARGV worker, lease ms.
@@ -56,32 +59,40 @@
     "redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])\n"                                                             \
     "return {'yours', redis.call('HGET', KEYS[1], 'attempts') or '0'}\n"
 
-/* KEYS email, lease, ledger; ARGV id, keep s, attempts, ledger entries kept */
+/* The three ends below write down how a record ended and, in the same step, that the worker's group is past it. Their first
+ * ARGV are group, topic, partition and next offset; no group in portable mode, where the worker commits after the step. They
+ * return 1, or 0 when that end was written down before. */
+
+/* KEYS email, lease, ledger; ARGV position (4), id, keep s, attempts, ledger entries kept */
 #define SCRIPT_SENT                                                                                                    \
     "if redis.call('HGET', KEYS[1], 'status') == 'sent' then return 0 end\n"                                           \
-    "redis.call('HSET', KEYS[1], 'status', 'sent', 'attempts', ARGV[3])\n"                                             \
+    "if ARGV[1] ~= '' then redis.call('KAFKA.COMMIT', ARGV[1], ARGV[2], ARGV[3], ARGV[4]) end\n"                       \
+    "redis.call('HSET', KEYS[1], 'status', 'sent', 'attempts', ARGV[7])\n"                                             \
     "redis.call('HDEL', KEYS[1], 'error')\n"                                                                           \
-    "redis.call('EXPIRE', KEYS[1], ARGV[2])\n"                                                                         \
-    "redis.call('LPUSH', KEYS[3], ARGV[1])\n"                                                                          \
-    "redis.call('LTRIM', KEYS[3], 0, ARGV[4] - 1)\n"                                                                   \
+    "redis.call('EXPIRE', KEYS[1], ARGV[6])\n"                                                                         \
+    "redis.call('LPUSH', KEYS[3], ARGV[5])\n"                                                                          \
+    "redis.call('LTRIM', KEYS[3], 0, ARGV[8] - 1)\n"                                                                   \
     "redis.call('DEL', KEYS[2])\n"                                                                                     \
     "return 1\n"
 
-/* KEYS email, lease, retries; ARGV record, due ms, attempts, error */
+/* KEYS email, lease, retries; ARGV position (4), record, due ms, attempts, error */
 #define SCRIPT_LATER                                                                                                   \
-    "redis.call('HSET', KEYS[1], 'status', 'queued', 'attempts', ARGV[3], 'error', ARGV[4])\n"                         \
-    "redis.call('ZADD', KEYS[3], ARGV[2], ARGV[1])\n"                                                                  \
-    "return redis.call('DEL', KEYS[2])\n"
+    "if ARGV[1] ~= '' then redis.call('KAFKA.COMMIT', ARGV[1], ARGV[2], ARGV[3], ARGV[4]) end\n"                       \
+    "redis.call('HSET', KEYS[1], 'status', 'queued', 'attempts', ARGV[7], 'error', ARGV[8])\n"                         \
+    "redis.call('ZADD', KEYS[3], ARGV[6], ARGV[5])\n"                                                                  \
+    "redis.call('DEL', KEYS[2])\n"                                                                                     \
+    "return 1\n"
 
-/* KEYS email, lease; ARGV id, error, attempts, keep s, dead-letter topic or '' when the record is there
+/* KEYS email, lease; ARGV position (4), id, error, attempts, keep s, dead-letter topic or '' when the record is there
  * already, record */
 #define SCRIPT_FAILED                                                                                                  \
     "if redis.call('HGET', KEYS[1], 'status') == 'failed' then return 0 end\n"                                         \
-    "if ARGV[5] ~= '' then\n"                                                                                          \
-    "  redis.call('KAFKA.PRODUCE', ARGV[5], 'KEY', ARGV[1], 'HEADER', 'reason', ARGV[2], ARGV[6])\n"                   \
+    "if ARGV[9] ~= '' then\n"                                                                                          \
+    "  redis.call('KAFKA.PRODUCE', ARGV[9], 'KEY', ARGV[5], 'HEADER', 'reason', ARGV[6], ARGV[10])\n"                  \
     "end\n"                                                                                                            \
-    "redis.call('HSET', KEYS[1], 'status', 'failed', 'attempts', ARGV[3], 'error', ARGV[2])\n"                         \
-    "redis.call('EXPIRE', KEYS[1], ARGV[4])\n"                                                                         \
+    "if ARGV[1] ~= '' then redis.call('KAFKA.COMMIT', ARGV[1], ARGV[2], ARGV[3], ARGV[4]) end\n"                       \
+    "redis.call('HSET', KEYS[1], 'status', 'failed', 'attempts', ARGV[7], 'error', ARGV[6])\n"                         \
+    "redis.call('EXPIRE', KEYS[1], ARGV[8])\n"                                                                         \
     "redis.call('DEL', KEYS[2])\n"                                                                                     \
     "return 1\n"
 

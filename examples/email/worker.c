@@ -1,7 +1,7 @@
 /* worker.c: the program email-worker. One record at a time: claim it in Redis, send the mail, write down how
- * that ended, and only then commit the offset. A record seen twice is dropped by what is written down; one
- * that a dead worker had claimed waits for the end of that worker's lease. Nothing but a written-down end
- * lets the offset pass. */
+ * that ended, and commit the offset: in atomic mode in that very step, in portable mode after it. A record seen
+ * twice is dropped by what is written down; one that a dead worker had claimed waits for the end of that worker's
+ * lease. Nothing but a written-down end lets the offset pass. */
 #include <curl/curl.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -20,29 +20,42 @@
 #define POLL_MS            500
 #define AWAY_MS            500
 #define KEY_BYTES_MAX      128
+#define POSITION_ARGS      4
 
 typedef struct worker {
     const config_t *config;
     store_t store;
-    rd_kafka_t *consumer, *producer; /* the producer is NULL in atomic mode */
+    rd_kafka_t *consumer, *producer;   /* the producer is NULL in atomic mode */
+    const rd_kafka_message_t *message; /* the record at hand */
     char name[ID_BYTES];
 } worker_t;
 
-/* DONE: the end is written down. AGAIN: not now; the same record is to be handled again. */
-typedef enum step { STEP_DONE, STEP_AGAIN } step_t;
+/* DONE: the end is written down. COMMITTED: and so is the position. AGAIN: not now; the same record is to be handled again. */
+typedef enum step { STEP_DONE, STEP_COMMITTED, STEP_AGAIN } step_t;
 
 typedef struct keys {
     char email[KEY_BYTES_MAX], lease[KEY_BYTES_MAX];
 } keys_t;
 
-static step_t step_of(redisReply *reply)
-{
-    if (!reply) return STEP_AGAIN;
-    freeReplyObject(reply);
-    return STEP_DONE;
-}
-
 /* --- how an email can end ------------------------------------------------------------------------------ */
+
+/* Runs a script that writes down an end. The position goes before its other ARGV; in portable mode it names no group. */
+static step_t write_end(worker_t *w, const char *script, int keys, int argc, const arg_t argv[])
+{
+    const rd_kafka_message_t *m = w->message;
+    arg_t position[POSITION_ARGS] = {ARG_TEXT(w->config->atomic ? GROUP : ""), ARG_TEXT(rd_kafka_topic_name(m->rkt)),
+                                     ARG_INT(m->partition), ARG_INT(m->offset + 1)};
+    arg_t all[STORE_ARGS_MAX];
+    if (argc + POSITION_ARGS > STORE_ARGS_MAX) die("an end with %d arguments", argc);
+    memcpy(all, argv, keys * sizeof *argv);
+    memcpy(all + keys, position, sizeof position);
+    memcpy(all + keys + POSITION_ARGS, argv + keys, (argc - keys) * sizeof *argv);
+    redisReply *reply = store_eval(&w->store, script, keys, argc + POSITION_ARGS, all);
+    if (!reply) return STEP_AGAIN;
+    bool committed = w->config->atomic && reply->integer == 1;
+    freeReplyObject(reply);
+    return committed ? STEP_COMMITTED : STEP_DONE;
+}
 
 static step_t note_sent(worker_t *w, const email_t *email, const keys_t *keys, int attempts)
 {
@@ -54,7 +67,7 @@ static step_t note_sent(worker_t *w, const email_t *email, const keys_t *keys, i
                     ARG_INT(attempts),
                     ARG_INT(LEDGER_ENTRIES_MAX)};
     say("sent %s to %s", email->id, email->to);
-    return step_of(store_eval(&w->store, SCRIPT_SENT, 3, 7, argv));
+    return write_end(w, SCRIPT_SENT, 3, 7, argv);
 }
 
 static step_t note_later(worker_t *w, const email_t *email, const keys_t *keys, int attempts, const char *problem)
@@ -64,7 +77,7 @@ static step_t note_later(worker_t *w, const email_t *email, const keys_t *keys, 
     arg_t argv[] = {ARG_TEXT(keys->email),       ARG_TEXT(keys->lease), ARG_TEXT(RETRIES_KEY), ARG_TEXT(record),
                     ARG_INT(now_ms() + wait_ms), ARG_INT(attempts),     ARG_TEXT(problem)};
     say("%s to %s: %s; again in %lld ms", email->id, email->to, problem, (long long)wait_ms);
-    step_t step = step_of(store_eval(&w->store, SCRIPT_LATER, 3, 7, argv));
+    step_t step = write_end(w, SCRIPT_LATER, 3, 7, argv);
     free(record);
     return step;
 }
@@ -84,7 +97,7 @@ static step_t note_failed(worker_t *w, const email_t *email, const keys_t *keys,
     step_t step = STEP_AGAIN;
     say("%s to %s failed for good: %s; parked in %s", email->id, email->to, problem, dead);
     if (w->config->atomic || !queue_produce(w->producer, dead, email->id, email->id, problem, record, strlen(record)))
-        step = step_of(store_eval(&w->store, SCRIPT_FAILED, 2, 8, argv));
+        step = write_end(w, SCRIPT_FAILED, 2, 8, argv);
     free(record);
     return step;
 }
@@ -112,7 +125,10 @@ static step_t park_poison(worker_t *w, const rd_kafka_message_t *m, const char *
                     ARG_TEXT(once),
                     ARG_INT(w->config->keep_seconds),
                     {m->payload ? m->payload : "", m->len}};
-    return step_of(store_run(&w->store, 11, argv));
+    redisReply *reply = store_run(&w->store, 11, argv);
+    if (!reply) return STEP_AGAIN;
+    freeReplyObject(reply);
+    return STEP_DONE;
 }
 
 /* --- one record ---------------------------------------------------------------------------------------- */
@@ -143,11 +159,11 @@ static step_t send_email(worker_t *w, const email_t *email)
     mail_t mail = mailer_send(w->config, email, problem);
     attempts++;
     /* The mail is out: nothing but a crash of this process may now keep that from being written down. */
-    while (mail == MAIL_SENT && note_sent(w, email, &keys, attempts) == STEP_AGAIN) {
-        if (stopping()) return STEP_AGAIN;
+    while (mail == MAIL_SENT) {
+        step_t step = note_sent(w, email, &keys, attempts);
+        if (step != STEP_AGAIN || stopping()) return step;
         sleep_ms(AWAY_MS);
     }
-    if (mail == MAIL_SENT) return STEP_DONE;
     if (mail == MAIL_LATER && attempts < w->config->attempts_max) return note_later(w, email, &keys, attempts, problem);
     return note_failed(w, email, &keys, attempts, problem);
 }
@@ -172,10 +188,13 @@ static void consume(worker_t *w, rd_kafka_message_t *message)
         if (message->err != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) say("Kafka: %s", rd_kafka_message_errstr(message));
         return;
     }
-    while (handle(w, message) == STEP_AGAIN) {
+    w->message = message;
+    step_t step;
+    while ((step = handle(w, message)) == STEP_AGAIN) {
         if (stopping()) return; /* not committed: another worker gets it */
         sleep_ms(AWAY_MS);
     }
+    if (step == STEP_COMMITTED) return;
     rd_kafka_commit_message(w->consumer, message, 1); /* were it lost, the guard drops the record the next time */
 }
 

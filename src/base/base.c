@@ -121,4 +121,19 @@ size_t mem_used(void)
 #endif
 }
 
+void mem_meter_set(mem_meter_t *meter)
+{
+    *meter = (mem_meter_t){.used_bytes = mem_used()};
+#ifdef TRIVET_JEMALLOC
+    size_t size = sizeof(meter->taken_bytes);
+    if (mallctl("thread.allocatedp", &meter->taken_bytes, &size, NULL, 0) != 0 ||
+        mallctl("thread.deallocatedp", &meter->given_bytes, &size, NULL, 0) != 0) {
+        meter->taken_bytes = NULL;
+        return;
+    }
+    meter->taken_at_set = *meter->taken_bytes;
+    meter->given_at_set = *meter->given_bytes;
+#endif
+}
+
 size_t mem_usable(const void *ptr) { return malloc_usable_size((void *)ptr); }

@@ -75,6 +75,8 @@ typedef struct bytes {
 #define BYTES_LIT(s) ((bytes_t){(const uint8_t *)(s), sizeof(s) - 1})
 
 static inline bytes_t bytes_of(const void *ptr, size_t len) { return (bytes_t){(const uint8_t *)ptr, len}; }
+/* Behind the last byte. Of BYTES_NULL too, to whose pointer C does not let even 0 be added. */
+static inline const uint8_t *bytes_end(bytes_t b) { return b.len ? b.ptr + b.len : b.ptr; }
 static inline bytes_t bytes_str(const char *s) { return (bytes_t){(const uint8_t *)s, strlen(s)}; }
 static inline bool bytes_eq(bytes_t a, bytes_t b)
 {
@@ -95,9 +97,25 @@ void mem_free(void *ptr);
 char *mem_strdup(const char *s);
 /* A NUL-terminated copy of `b`. */
 char *mem_strndup(bytes_t b);
-/* Bytes the allocator says are in use by the process (jemalloc stats.allocated); usable size of one block. */
-size_t mem_used(void);
+/* Usable size of one block. */
 size_t mem_usable(const void *ptr);
+/* Bytes the allocator says are in use by the process (jemalloc stats.allocated). */
+size_t mem_used(void);
+/* The same, cheap enough to be asked before every command: what mem_used said when the meter was set, and what its thread
+ * has taken and given back since. What other threads do counts at the next setting. */
+typedef struct mem_meter {
+    size_t used_bytes;
+    const uint64_t *taken_bytes, *given_bytes; /* the thread's own counters; NULL = the allocator has none */
+    uint64_t taken_at_set, given_at_set;
+} mem_meter_t;
+void mem_meter_set(mem_meter_t *meter);
+static inline size_t mem_meter_read(const mem_meter_t *meter)
+{
+    if (UNLIKELY(!meter->taken_bytes)) return mem_used();
+    uint64_t change = (*meter->taken_bytes - meter->taken_at_set) - (*meter->given_bytes - meter->given_at_set);
+    int64_t used = (int64_t)(meter->used_bytes + change);
+    return used > 0 ? (size_t)used : 0;
+}
 
 /* Unaligned loads and stores. be = network order (Kafka, Jute), le = host order on disk where Redis wants it. */
 static inline uint16_t load_be16(const void *p)

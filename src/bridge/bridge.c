@@ -1,5 +1,5 @@
 /* bridge.c: the bridge's life and its commands' rows. */
-#include "bridge/bridge_internal.h"
+#include "bridge/feed.h"
 
 static void add_command(bridge_t *bridge, const char *name, int arity, const char *flags, const char *summary,
                         void (*handler)(redis_call_t *call, void *user),
@@ -26,8 +26,14 @@ bridge_t *bridge_new(io_loop_t *loop, redis_t *redis)
     bridge->redis = redis;
     outbox_init(bridge);
     waiters_init(bridge);
+    positions_init(bridge);
     add_command(bridge, "KAFKA.PRODUCE", -3, "write,denyoom",
                 "Appends a record to a Kafka topic, in one step with keys.", produce_command, produce_precondition);
+    add_command(bridge, "KAFKA.COMMIT", -5, "write,denyoom",
+                "Commits a consumer group's position, in one step with keys.", position_commit_command,
+                position_precondition);
+    add_command(bridge, "KAFKA.COMMITTED", 4, "readonly", "Returns a consumer group's position.",
+                position_committed_command, NULL);
     add_command(bridge, "KAFKA.WAIT", 2, "noscript", "Waits until this connection's records are in their partitions.",
                 waiters_command, NULL);
     add_command(bridge, "KAFKA.OUTBOX", -2, "readonly", "Shows the records that wait for their partitions.",
@@ -42,6 +48,7 @@ bridge_t *bridge_new(io_loop_t *loop, redis_t *redis)
 void bridge_attach(bridge_t *bridge, kafka_t *kafka)
 {
     bridge->kafka = kafka;
+    kafka_positions_hold(kafka, position_waits, bridge);
     if (bridge->producer_id >= 0) kafka_producer_keep(kafka, bridge->producer_id);
 }
 
@@ -62,11 +69,15 @@ void bridge_stop(bridge_t *bridge)
 void bridge_free(bridge_t *bridge)
 {
     bridge_stop(bridge);
+    if (bridge->feeds) feed__stop(bridge->feeds);
     redis_on_client_gone(bridge->redis, NULL, NULL); /* connections close when the bridge has gone */
     redis_on_rewrite(bridge->redis, NULL, NULL);
     waiters_deinit(bridge);
+    positions_deinit(bridge);
     outbox_deinit(bridge);
     mem_free(bridge);
 }
+
+void bridge_set_bytes_max(bridge_t *bridge, size_t bytes) { bridge->bytes_max = bytes; }
 
 void bridge_break_order(bridge_t *bridge) { bridge->unordered = true; }

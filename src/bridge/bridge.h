@@ -1,14 +1,18 @@
-/* bridge.h: what needs more than one wing, and nothing else: Redis commands that append Kafka records, alone or in one
- * atomic step with keys.
+/* bridge.h: what needs more than one wing, and nothing else: Redis commands that append Kafka records and commit
+ * positions of consumer groups, alone or in one atomic step with keys.
  *
  *   KAFKA.PRODUCE topic [PARTITION n] [KEY k] [HEADER name value ...] [AT unix-ms] [ONCE key seconds] value
+ *   KAFKA.COMMIT group topic partition offset [MEMBER id generation] [METADATA text]
+ *   KAFKA.COMMITTED group topic partition
  *   KAFKA.WAIT timeout-ms
- *   KAFKA.OUTBOX INFO | LIST [count]
+ *   KAFKA.OUTBOX INFO | FEEDS | LIST [count]
  *   KAFKA.JOURNAL ...   what the outbox writes into the append-only file: refused from clients
  *
- * Alone and without AT and ONCE a record goes straight into its partition. Else it goes through the outbox
+ * Alone and without AT and ONCE a record goes straight into its partition. Else it goes, as positions do, through the outbox
  * (docs/decisions/0021-outbox.md): into the append-only file together with the keys that change with it, and from there
- * into its partition, in order and exactly once. */
+ * into its partition, in order and exactly once.
+ *
+ * A change feed (docs/decisions/0022-change-feed.md) makes a record of each change to the keys it covers, by the same way. */
 #ifndef TRIVET_BRIDGE_BRIDGE_H
 #define TRIVET_BRIDGE_BRIDGE_H
 
@@ -26,6 +30,26 @@ void bridge_attach(bridge_t *bridge, kafka_t *kafka);
 /* After kafka_start: delivery begins (as soon as Kafka is ready). ERR_CORRUPT: what the append-only file says of the
  * outbox makes no sense. */
 int bridge_start(bridge_t *bridge) MUST_CHECK;
+
+/* ---- change feeds: [trivet] changefeed.<name>.topic, .databases, .patterns, .format ---- */
+
+typedef struct bridge_feeds bridge_feeds_t;
+bridge_feeds_t *bridge_feeds_new(void);
+/* After the bridge. */
+void bridge_feeds_free(bridge_feeds_t *feeds);
+bool bridge_feeds_any(const bridge_feeds_t *feeds);
+/* One setting: "<name>.topic". ERR_NOT_FOUND, ERR_INVALID or ERR_LIMIT with a sentence in `err`. */
+int bridge_feeds_configure(bridge_feeds_t *feeds, const char *name, const char *value, char *err,
+                           size_t err_bytes) MUST_CHECK;
+/* After bridge_start: from here on changes are fed. On failure `err` says which setting cannot be. */
+int bridge_feeds_start(bridge_feeds_t *feeds, bridge_t *bridge, char *err, size_t err_bytes) MUST_CHECK;
+
+/* ---- the end, and the rest ---- */
+
+/* Records beyond it are refused, and writes that feeds would make records of; 1 GiB unless told. */
+void bridge_set_bytes_max(bridge_t *bridge, size_t bytes);
+/* Prometheus text. */
+void bridge_metrics(const bridge_t *bridge, buf_t *out);
 /* Nothing is delivered any more; before the wings stop. */
 void bridge_stop(bridge_t *bridge);
 /* Both wings have stopped and are still there. */

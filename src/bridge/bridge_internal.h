@@ -3,11 +3,14 @@
  *   produce.c   the commands            outbox.c   the records that are not yet safe in Kafka
  *   record.c    arguments to records    journal.c  their way into the append-only file and back
  *   deliver.c   into the partitions     waiters.c  KAFKA.WAIT
+ *   position.c  KAFKA.COMMIT and what of it is under way
  *
  * A record's life:
  *
  *   UNWRITTEN --file written--> QUEUED --appended--> PLACED --partition synced, ACK fed--> gone
  *                    \--AT--> DELAYED --due: a new number--> UNWRITTEN
+ *
+ * A position of a consumer group is a record like the others, of __consumer_offsets.
  *
  * Invariants: numbers rise in the order of `all` and of each topic's queue; a record that is QUEUED or further, and the
  * producer id, are in the append-only file; a record leaves memory (and with it the next base of the file) only when its
@@ -22,9 +25,12 @@
 #include "bridge/bridge.h"
 
 #define HEADERS_COUNT_MAX 128
-#define OUTBOX_BYTES_MAX  MIB(1024) /* records beyond it are refused */
+#define OUTBOX_BYTES_MAX  MIB(1024) /* records beyond it are refused, unless bridge_set_bytes_max said otherwise */
 #define DELIVER_PER_TURN  512       /* appended before the loop turns */
+#define DELIVER_SHARE     64        /* and this part of what waits: it keeps up with whoever writes more than that */
+#define GATHER_MAX        512       /* looked at for one batch */
 #define RETRY_MS          250       /* after a partition refused */
+#define LOADING_MS        10        /* while Kafka starts and reads its groups */
 #define SYNC_MS           500       /* from an append to the sync that lets it be forgotten */
 #define ACK_RANGES_MAX    64        /* in one journal command */
 #define LAST_ERROR_BYTES  400
@@ -43,13 +49,22 @@ typedef struct outbox_record {
     list_t queue;           /* outbox->unwritten or topic->records */
     int64_t number, due_ms; /* due 0 = at once */
     int64_t added_ms;
-    uint64_t placed_pass; /* the pass that chose its partition: not delivered in the same */
     record_state_t state;
     kafka_produce_t record; /* points behind this struct */
     size_t bytes;
     uint64_t client_id;   /* 0 = nobody counts it */
     redis_async_t *async; /* waits for its place */
+    /* of a position until it is placed */
+    list_t position;              /* position_group->records */
+    struct position_group *group; /* NULL = none */
+    uint64_t added_ns;            /* the turn of the loop in which it was committed; 0 = before the start */
 } outbox_record_t;
+
+/* The positions of one consumer group that it does not have yet. */
+typedef struct position_group {
+    bytes_t id;
+    list_t records; /* outbox_record_t.position, by number */
+} position_group_t;
 
 typedef struct outbox_topic {
     bytes_t name;
@@ -79,14 +94,15 @@ struct bridge {
     /* the outbox */
     list_t all, unwritten, topics;
     map_t topics_by_name;
-    map_t by_number;           /* while loading */
+    map_t by_number;       /* while loading */
+    map_t position_groups; /* id -> position_group_t; none is empty */
+    size_t positions_count;
     outbox_record_t **delayed; /* a heap: the one that is due first is at 0 */
     size_t delayed_count, delayed_cap;
-    size_t count, bytes, placed_count;
+    size_t count, bytes, bytes_max, placed_count;
     int64_t next_number;
     int64_t producer_id; /* -1 = none yet */
     bool asking_id;
-    uint64_t pass;
     char last_error[LAST_ERROR_BYTES];
     uint64_t delivered_total;
     io_hook_t hook;
@@ -94,6 +110,7 @@ struct bridge {
     sync_round_t round;
     struct door_link *link; /* what late answers of Kafka hold: they may come when the bridge is gone */
     waiters_t waiters;
+    bridge_feeds_t *feeds; /* the server's; NULL = none yet */
     char problem[PROBLEM_BYTES];
 };
 
@@ -120,6 +137,10 @@ typedef struct produce_args {
 const char *produce__parse(int argc, const bytes_t *argv, produce_args_t *ret_args);
 /* The same with Kafka's say: what produce__parse tells or why Kafka would refuse; in bridge->problem. */
 const char *produce__check(bridge_t *bridge, int argc, const bytes_t *argv, produce_args_t *ret_args);
+/* The same words for what Kafka said. */
+const char *bridge__problem(bridge_t *bridge, int16_t error, const char *message);
+/* NULL, or why nothing can be taken at all. */
+const char *outbox_problem(const bridge_t *bridge);
 /* One allocation with copies of all bytes. */
 outbox_record_t *outbox_record_new(const kafka_produce_t *record);
 
@@ -142,6 +163,8 @@ void outbox_error(bridge_t *bridge, const outbox_record_t *record, int16_t error
 /* ---- journal.c ---- */
 
 void journal_add(bridge_t *bridge, redis_call_t *call, const outbox_record_t *record);
+/* In the entry of the change that is being told of (the change feed). */
+void journal_add_too(bridge_t *bridge, const outbox_record_t *record);
 void journal_state(bridge_t *bridge);
 void journal_place(bridge_t *bridge, const outbox_record_t *record);
 void journal_due(bridge_t *bridge, int64_t old_number, int64_t new_number);
@@ -170,6 +193,19 @@ void waiters_gone(void *user, uint64_t client_id);
 void produce__reply_place(redis_client_t *client, int32_t partition, int64_t offset);
 void produce_command(redis_call_t *call, void *user);
 const char *produce_precondition(int argc, const bytes_t *argv, void *user);
+
+/* ---- position.c ---- */
+
+void positions_init(bridge_t *bridge);
+void positions_deinit(bridge_t *bridge);
+/* If the record is a position: from now on it counts as under way, or no more. */
+void position_track(bridge_t *bridge, outbox_record_t *record);
+void position_untrack(bridge_t *bridge, outbox_record_t *record);
+/* Whether clients of Kafka's must wait for the group's positions: kafka_positions_hold. */
+bool position_waits(void *user, bytes_t group);
+void position_commit_command(redis_call_t *call, void *user);
+const char *position_precondition(int argc, const bytes_t *argv, void *user);
+void position_committed_command(redis_call_t *call, void *user);
 
 /* ---- show.c ---- */
 

@@ -13,9 +13,9 @@
 #define HOOK_RANK           11
 #define HOOK_RANK_UNORDERED 5
 
-static void arm_retry(bridge_t *bridge)
+static void arm_retry(bridge_t *bridge, uint64_t ms)
 {
-    if (!bridge->retry_timer.due_ns) io_timer_start(&bridge->retry_timer, RETRY_MS, 0);
+    if (!bridge->retry_timer.due_ns) io_timer_start(&bridge->retry_timer, ms, 0);
 }
 
 static void arm_due(bridge_t *bridge)
@@ -36,7 +36,7 @@ static void on_id(void *user, int64_t id, int16_t error, const char *message)
     bridge->asking_id = false;
     if (error) {
         outbox_error(bridge, NULL, error, message);
-        arm_retry(bridge);
+        arm_retry(bridge, RETRY_MS);
         return;
     }
     bridge->producer_id = id;
@@ -95,6 +95,7 @@ static void placed(bridge_t *bridge, outbox_record_t *r, int64_t offset)
 {
     list_remove(&r->queue);
     r->state = RECORD_PLACED;
+    position_untrack(bridge, r);
     bridge->delivered_total++;
     if (bridge->placed_count++ == 0 && !bridge->round.active) io_timer_start(&bridge->sync_timer, SYNC_MS, 0);
     answer(bridge, r, offset);
@@ -114,7 +115,7 @@ static void on_topic(void *user, int64_t value, int16_t error, const char *messa
         t->creating = false;
         if (error) outbox_error(bridge, LIST_FIRST(&t->records, outbox_record_t, queue), error, message);
         t->retry_at_ms = error ? io_wall_ms(bridge->loop) + RETRY_MS : 0;
-        arm_retry(bridge);
+        arm_retry(bridge, RETRY_MS);
         io_loop_wake(bridge->loop);
     }
     mem_free((void *)request->name.ptr);
@@ -130,50 +131,94 @@ static void make_topic(bridge_t *bridge, outbox_topic_t *t)
     kafka_topic_ensure(bridge->kafka, t->name, on_topic, request);
 }
 
-/* A record of a topic that did not exist has no partition yet. Which one it gets must be in the file before it is
- * there. False: wait. */
-static bool has_partition(bridge_t *bridge, outbox_record_t *r)
+/* Records of a topic that did not exist have no partition yet. Which one they get must be in the file before they are
+ * there: the next turn appends them. */
+static void place_topic(bridge_t *bridge, outbox_topic_t *t)
 {
-    if (r->record.partition < 0) {
+    int left = DELIVER_PER_TURN;
+    LIST_EACH(&t->records, r, outbox_record_t, queue) {
+        if (left-- == 0) return;
+        if (r->record.partition >= 0) continue;
         r->record.partition = kafka_produce_choose(bridge->kafka, &r->record);
-        r->placed_pass = bridge->pass;
+        ASSERT(r->record.partition >= 0); /* the topic exists */
         journal_place(bridge, r);
     }
-    return r->placed_pass != bridge->pass;
+}
+
+typedef struct delivery {
+    outbox_record_t *records[GATHER_MAX];
+    kafka_numbered_t numbered[GATHER_MAX];
+    int count;
+} delivery_t;
+
+/* The first of the queue, and what comes behind it for the same partition, about as much as a batch takes. Nothing passes a
+ * record without a partition. */
+static void gather(const outbox_topic_t *t, int budget, delivery_t *d)
+{
+    size_t bytes = 0;
+    int left = MIN(budget, GATHER_MAX);
+    d->count = 0;
+    LIST_EACH(&t->records, r, outbox_record_t, queue) {
+        if (left-- == 0 || r->record.partition < 0 || bytes > KAFKA_BATCH_BYTES) return;
+        if (d->count && r->record.partition != d->records[0]->record.partition) continue;
+        d->numbered[d->count] = (kafka_numbered_t){.record = &r->record, .number = r->number};
+        d->records[d->count++] = r;
+        bytes += r->record.key.len + r->record.value.len;
+    }
+}
+
+/* Where several together are refused, the first is given alone: it may be another's fault. */
+static int16_t append(bridge_t *bridge, delivery_t *d, int *ret_taken, char *message)
+{
+    int16_t error =
+        kafka_produce_numbered(bridge->kafka, d->numbered, d->count, bridge->producer_id, ret_taken, message);
+    if (error && d->count > 1)
+        error = kafka_produce_numbered(bridge->kafka, d->numbered, 1, bridge->producer_id, ret_taken, message);
+    return error;
+}
+
+/* The topic's queue waits: behind the record that was refused nothing may pass. */
+static void refused(bridge_t *bridge, outbox_topic_t *t, const outbox_record_t *r, int16_t error, const char *message)
+{
+    bool loading = strcmp(kafka_error_name(error), "COORDINATOR_LOAD_IN_PROGRESS") == 0;
+    uint64_t wait_ms = loading ? LOADING_MS : RETRY_MS;
+    if (!loading) outbox_error(bridge, r, error, message);
+    t->retry_at_ms = io_wall_ms(bridge->loop) + (int64_t)wait_ms;
+    arm_retry(bridge, wait_ms);
 }
 
 /* Appends what it can of a topic's queue; false when the turn's share is used up. */
 static bool deliver_topic(bridge_t *bridge, outbox_topic_t *t, int *budget)
 {
-    bool all_placed = true;
+    delivery_t d;
     if (t->creating || t->retry_at_ms > io_wall_ms(bridge->loop)) return true;
     if (!kafka_topic_exists(bridge->kafka, t->name)) {
         make_topic(bridge, t);
         return true;
     }
-    LIST_EACH(&t->records, r, outbox_record_t, queue) {
+    while (!list_empty(&t->records)) {
         char message[KAFKA_MESSAGE_BYTES_MAX] = "";
-        int64_t offset = -1;
-        if (--*budget < 0) return false;
-        all_placed = has_partition(bridge, r) && all_placed;
-        if (!all_placed) continue; /* the others get theirs in the same pass */
-        int16_t error =
-            kafka_produce_numbered(bridge->kafka, &r->record, bridge->producer_id, r->number, &offset, message);
-        if (error) {
-            outbox_error(bridge, r, error, message);
-            t->retry_at_ms = io_wall_ms(bridge->loop) + RETRY_MS;
-            arm_retry(bridge);
+        int taken = 0;
+        if (*budget == 0) return false;
+        gather(t, *budget, &d);
+        if (d.count == 0) {
+            place_topic(bridge, t);
             return true;
         }
-        placed(bridge, r, offset);
+        int16_t error = append(bridge, &d, &taken, message);
+        if (error) {
+            refused(bridge, t, d.records[0], error, message);
+            return true;
+        }
+        for (int i = 0; i < taken; i++) placed(bridge, d.records[i], d.numbered[i].offset);
+        *budget -= taken;
     }
     return true;
 }
 
 static void deliver(bridge_t *bridge)
 {
-    int budget = DELIVER_PER_TURN;
-    bridge->pass++;
+    int budget = DELIVER_PER_TURN + (int)((bridge->count - bridge->placed_count) / DELIVER_SHARE);
     LIST_EACH(&bridge->topics, t, outbox_topic_t, node) {
         bool more = !deliver_topic(bridge, t, &budget);
         outbox_topic_release(bridge, t);
@@ -202,7 +247,7 @@ static void on_turn(io_hook_t *hook)
     if (bridge->delayed_count) take_due(bridge);
     if (list_empty(&bridge->topics)) return;
     if (!kafka_ready(bridge->kafka)) {
-        arm_retry(bridge);
+        arm_retry(bridge, LOADING_MS);
         return;
     }
     if (has_id(bridge) && (bridge->unordered || redis_is_written(bridge->redis))) deliver(bridge);
@@ -291,7 +336,10 @@ void deliver_start(bridge_t *bridge)
     if (bridge->count)
         slog(SLOG_INFO, "bridge", "outbox read back", "records=%zu next_number=%" PRId64, bridge->count,
              bridge->next_number);
-    LIST_EACH(&bridge->all, r, outbox_record_t, node) outbox_queue(bridge, r);
+    LIST_EACH(&bridge->all, r, outbox_record_t, node) {
+        outbox_queue(bridge, r);
+        position_track(bridge, r);
+    }
     arm_due(bridge);
     bridge->hook = (io_hook_t){.rank = bridge->unordered ? HOOK_RANK_UNORDERED : HOOK_RANK, .run = on_turn};
     io_hook_add(bridge->loop, &bridge->hook);
@@ -301,6 +349,7 @@ void deliver_start(bridge_t *bridge)
 void deliver_stop(bridge_t *bridge)
 {
     bridge->stopped = true;
+    if (bridge->kafka) kafka_positions_hold(bridge->kafka, NULL, NULL);
     io_hook_remove(&bridge->hook);
     if (bridge->started) {
         io_timer_stop(&bridge->retry_timer);

@@ -1,10 +1,12 @@
 /* journal.c: the outbox in the append-only file. One command, KAFKA.JOURNAL, stands in the file wherever the outbox
  * changed; ADD stands in the same MULTI/EXEC block as the keys that changed with it.
  *
- *   STATE producer next-number       ADD number due timestamp topic partition K|- key value [header value ...]
+ *   STATE producer next-number       ADD number due timestamp topic partition shape key value [header value ...]
  *   PLACE number partition           the partition of a record whose topic had to be made first
  *   DUE old new                      a delayed record's time has come: it takes its place in the order
  *   ACK from to [from to ...]        these are on stable storage in Kafka, as far as they are known here
+ *
+ * An ADD's shape is K (with a key) or - (without one), and a T behind it says that the value is null.
  *
  * Read back, commands mend the outbox in the order in which they changed it. Once the bridge has started, memory is the
  * truth: DEBUG LOADAOF changes nothing here. */
@@ -42,6 +44,12 @@ static void begin(words_t *w, const char *what)
     put(w, bytes_str(what));
 }
 
+static bytes_t shape_of(const kafka_produce_t *k)
+{
+    if (k->value.ptr) return k->key.ptr ? BYTES_LIT("K") : BYTES_LIT("-");
+    return k->key.ptr ? BYTES_LIT("KT") : BYTES_LIT("-T");
+}
+
 static void words_of_add(words_t *w, const outbox_record_t *r)
 {
     const kafka_produce_t *k = &r->record;
@@ -51,7 +59,7 @@ static void words_of_add(words_t *w, const outbox_record_t *r)
     put_number(w, k->timestamp_ms);
     put(w, k->topic);
     put_number(w, k->partition);
-    put(w, k->key.ptr ? BYTES_LIT("K") : BYTES_LIT("-"));
+    put(w, shape_of(k));
     put(w, k->key.ptr ? k->key : BYTES_LIT(""));
     put(w, k->value);
     for (int32_t i = 0; i < k->headers_count; i++) {
@@ -65,6 +73,13 @@ void journal_add(bridge_t *bridge, redis_call_t *call, const outbox_record_t *re
     words_t w;
     words_of_add(&w, record);
     redis_propagate(call, w.argc, w.argv);
+}
+
+void journal_add_too(bridge_t *bridge, const outbox_record_t *record)
+{
+    words_t w;
+    words_of_add(&w, record);
+    redis_propagate_too(bridge->redis, w.argc, w.argv);
 }
 
 static void words_of_state(words_t *w, const bridge_t *bridge)
@@ -160,17 +175,20 @@ static bool load_add(bridge_t *bridge, redis_call_t *call)
     for (int i = 0; i < headers_count; i++)
         headers[i] =
             (kafka_header_t){redis_call_arg(call, ADD_WORDS + 2 * i), redis_call_arg(call, ADD_WORDS + 2 * i + 1)};
-    bool has_key = bytes_eq(redis_call_arg(call, 7), BYTES_LIT("K"));
+    bytes_t shape = redis_call_arg(call, 7);
+    bool has_key = shape.len && shape.ptr[0] == 'K', is_null = shape.len == 2 && shape.ptr[1] == 'T';
     kafka_produce_t record = {
         .topic = redis_call_arg(call, 5),
         .partition = (int32_t)partition,
         .key = has_key ? redis_call_arg(call, 8) : BYTES_NULL,
-        .value = redis_call_arg(call, 9),
+        .value = is_null ? BYTES_NULL : redis_call_arg(call, 9),
         .headers = headers,
         .headers_count = headers_count,
         .timestamp_ms = timestamp_ms,
     };
+    kafka_position_t position;
     if (find(bridge, number)) return true;
+    if (kafka_position_of(&record, &position) == ERR_INVALID) return false;
     outbox_record_t *r = outbox_record_new(&record);
     r->number = number;
     r->due_ms = due_ms;
@@ -206,16 +224,30 @@ static bool load_due(bridge_t *bridge, int64_t old_number, int64_t new_number)
     return true;
 }
 
+/* By number or along the list, whichever is shorter: many may wait in front of those that were delivered. */
+static void forget_range(bridge_t *bridge, int64_t from, int64_t to)
+{
+    if ((uint64_t)to - (uint64_t)from < bridge->count) {
+        for (int64_t number = from; number <= to; number++) {
+            outbox_record_t *r = find(bridge, number);
+            if (r) forget(bridge, r);
+        }
+        return;
+    }
+    LIST_EACH(&bridge->all, r, outbox_record_t, node) {
+        if (r->number > to) break;
+        if (r->number >= from) forget(bridge, r);
+    }
+}
+
 static bool load_ack(bridge_t *bridge, redis_call_t *call)
 {
     int64_t from, to;
     for (int i = 2; i < redis_call_argc(call); i += 2) {
         if (!number_at(call, i, &from) || !number_at(call, i + 1, &to)) return false;
+        if (from > to || to > KAFKA_NUMBER_MAX) return false;
         bridge->next_number = MAX(bridge->next_number, to + 1);
-        LIST_EACH(&bridge->all, r, outbox_record_t, node) {
-            if (r->number > to) break;
-            if (r->number >= from) forget(bridge, r);
-        }
+        forget_range(bridge, from, to);
     }
     return true;
 }

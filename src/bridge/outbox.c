@@ -12,6 +12,7 @@ void outbox_init(bridge_t *bridge)
     bridge->topics_by_name = bridge->by_number = MAP_INIT;
     bridge->next_number = 1;
     bridge->producer_id = -1;
+    bridge->bytes_max = OUTBOX_BYTES_MAX;
 }
 
 void outbox_deinit(bridge_t *bridge)

@@ -74,9 +74,18 @@ const char *produce__check(bridge_t *bridge, int argc, const bytes_t *argv, prod
     char message[KAFKA_MESSAGE_BYTES_MAX] = "";
     const char *problem = argc < 3 ? "ERR wrong number of arguments" : produce__parse(argc, argv, args);
     if (problem) return problem;
+    if ((problem = outbox_problem(bridge)) != NULL) return problem;
+    return bridge__problem(bridge, kafka_produce_check(bridge->kafka, &args->record, message), message);
+}
+
+const char *outbox_problem(const bridge_t *bridge)
+{
     if (!bridge->kafka) return "ERR the Kafka wing is off";
-    if (bridge->bytes >= OUTBOX_BYTES_MAX) return "ERR the outbox is full: see KAFKA.OUTBOX INFO";
-    int16_t error = kafka_produce_check(bridge->kafka, &args->record, message);
+    return bridge->bytes >= bridge->bytes_max ? "ERR the outbox is full: see KAFKA.OUTBOX INFO" : NULL;
+}
+
+const char *bridge__problem(bridge_t *bridge, int16_t error, const char *message)
+{
     if (error == 0) return NULL;
     snprintf(bridge->problem, sizeof(bridge->problem), "%s %s", kafka_error_name(error), message);
     return bridge->problem;
@@ -111,5 +120,6 @@ outbox_record_t *outbox_record_new(const kafka_produce_t *from)
     }
     list_init(&r->node);
     list_init(&r->queue);
+    list_init(&r->position);
     return r;
 }

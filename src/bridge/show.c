@@ -1,5 +1,5 @@
-/* show.c: KAFKA.OUTBOX INFO and KAFKA.OUTBOX LIST [count]. */
-#include "bridge/bridge_internal.h"
+/* show.c: KAFKA.OUTBOX INFO, FEEDS and LIST [count]. */
+#include "bridge/feed.h"
 
 #include "base/num.h"
 
@@ -32,10 +32,11 @@ static void info(bridge_t *bridge, redis_client_t *client)
         oldest_ms = MAX(now_ms - r->added_ms, 0);
         break;
     }
-    redis_reply_array(client, 18);
+    redis_reply_array(client, 20);
     field(client, "depth", (int64_t)(bridge->count - bridge->placed_count));
     field(client, "oldest-age-ms", oldest_ms);
     field(client, "delayed", (int64_t)bridge->delayed_count);
+    field(client, "positions", (int64_t)bridge->positions_count); /* of `depth` */
     field(client, "unsynced", (int64_t)bridge->placed_count);
     field(client, "bytes", (int64_t)bridge->bytes);
     field(client, "delivered", (int64_t)bridge->delivered_total);
@@ -43,6 +44,19 @@ static void info(bridge_t *bridge, redis_client_t *client)
     field(client, "producer-id", bridge->producer_id);
     redis_reply_bulk(client, BYTES_LIT("last-error"));
     redis_reply_bulk(client, bytes_str(bridge->last_error));
+}
+
+/* A position as KAFKA.COMMIT's words in place of its key, which is Kafka's encoding of some of them. */
+static bool list_position(redis_client_t *client, const outbox_record_t *r)
+{
+    kafka_position_t p;
+    buf_t text = BUF_INIT;
+    if (kafka_position_of(&r->record, &p)) return false;
+    buf_printf(&text, "%.*s %.*s %" PRId32 " %" PRId64, (int)p.group.len, (const char *)p.group.ptr, (int)p.topic.len,
+               (const char *)p.topic.ptr, p.partition, p.offset);
+    redis_reply_bulk(client, buf_bytes(&text));
+    buf_deinit(&text);
+    return true;
 }
 
 /* [number, topic, partition or nil, key or nil, state, due in Unix ms or nil] */
@@ -55,10 +69,12 @@ static void list_one(redis_client_t *client, const outbox_record_t *r)
         redis_reply_int(client, r->record.partition);
     else
         redis_reply_null(client);
-    if (r->record.key.ptr)
-        redis_reply_bulk(client, r->record.key);
-    else
-        redis_reply_null(client);
+    if (!list_position(client, r)) {
+        if (r->record.key.ptr)
+            redis_reply_bulk(client, r->record.key);
+        else
+            redis_reply_null(client);
+    }
     redis_reply_bulk(client, bytes_str(state_name(r)));
     if (r->due_ms)
         redis_reply_int(client, r->due_ms);
@@ -90,6 +106,8 @@ void show_command(redis_call_t *call, void *user)
     int64_t most = LIST_DEFAULT;
     if (bytes_eq_nocase(what, BYTES_LIT("INFO")) && argc == 2) {
         info(bridge, client);
+    } else if (bytes_eq_nocase(what, BYTES_LIT("FEEDS")) && argc == 2) {
+        feed__show(bridge->feeds, client);
     } else if (bytes_eq_nocase(what, BYTES_LIT("LIST")) && argc <= 3) {
         bool fits = argc == 2 || (num_parse_i64(redis_call_arg(call, 2), &most) && most > 0);
         if (fits)
@@ -97,7 +115,7 @@ void show_command(redis_call_t *call, void *user)
         else
             redis_reply_error(client, "ERR count is not a positive integer");
     } else {
-        redis_reply_error(client, "ERR unknown subcommand or wrong number of arguments. Try KAFKA.OUTBOX INFO or "
-                                  "KAFKA.OUTBOX LIST [count].");
+        redis_reply_error(client, "ERR unknown subcommand or wrong number of arguments. Try KAFKA.OUTBOX INFO, "
+                                  "KAFKA.OUTBOX FEEDS or KAFKA.OUTBOX LIST [count].");
     }
 }

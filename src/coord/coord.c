@@ -90,7 +90,9 @@ static int open_together(coord_t *coord, const snapshot_point_t *point, const qu
                                 .members = members,
                                 .members_count = o->members_count,
                                 .sync = o->force_sync,
-                                .transport = quorum_net_transport(coord->quorum_net)};
+                                .transport = quorum_net_transport(coord->quorum_net),
+                                .trailing_entries = o->trailing_entries,
+                                .piece_bytes = o->piece_bytes};
     err = quorum_open(coord->loop, &options, point, owner, &coord->quorum);
     if (err == 0) quorum_net_attach(coord->quorum_net, coord->quorum);
     buf_deinit(&addresses);
@@ -100,8 +102,15 @@ static int open_together(coord_t *coord, const snapshot_point_t *point, const qu
 
 static int open_quorum(coord_t *coord, const snapshot_point_t *point)
 {
-    quorum_owner_t owner = {coord__apply, coord__dropped, role, coord__snapshot_read, coord__snapshot_restore,
-                            failed,       coord};
+    quorum_owner_t owner = {.apply = coord__apply,
+                            .dropped = coord__dropped,
+                            .role = role,
+                            .snapshot = coord__snapshot_file,
+                            .load = coord__snapshot_load,
+                            .unload = coord__snapshot_unload,
+                            .restore = coord__snapshot_restore,
+                            .failed = failed,
+                            .user = coord};
     return coord->options.members_count > 1 ? open_together(coord, point, &owner) : open_alone(coord, point, &owner);
 }
 
@@ -146,9 +155,9 @@ void coord_close(coord_t *coord)
     coord->closing = true;
     io_hook_remove(&coord->hook);
     coord__expiry_stop(coord);
-    coord__keep_stop(coord);
     if (coord->quorum_net != NULL) quorum_net_free(coord->quorum_net);
     if (coord->quorum != NULL) quorum_close(coord->quorum);
+    coord__keep_stop(coord);
     coord__drop_all(coord);
     state_deinit(&coord->state);
     mem_free(coord->dir);
@@ -208,6 +217,8 @@ void coord_figures(const coord_t *coord, coord_figures_t *ret_figures)
         .sync_ns_total = disk.sync_ns_total,
         .sync_ns_max = disk.sync_ns_max,
         .snapshots = coord->snapshots,
+        .snapshots_received = disk.snapshots_received,
+        .snapshots_broken_off = disk.snapshots_broken_off,
         .log_bytes = quorum_log_bytes(coord->quorum),
         .snapshot_bytes = coord->snapshot_bytes,
         .leader = quorum_leads(coord->quorum),

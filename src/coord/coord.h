@@ -106,6 +106,11 @@ void coord_unsubscribe(coord_subscription_t *subscription);
 
 /* ---- life ------------------------------------------------------------------------------------------------------ */
 
+/* A leader may not know of the last entries that a follower has: up to 32 are on their way unanswered (libraft's limit). One
+ * that a follower threw away is one that it denies ever having had, and neither of them would get out of that. So no
+ * trailing_entries below this. */
+#define COORD_TRAILING_ENTRIES_MIN 64
+
 /* A server of the ensemble and where the others reach it. */
 typedef struct coord_member {
     uint8_t id;
@@ -130,6 +135,8 @@ typedef struct coord_options {
     const coord_member_t *members;
     int members_count;
     struct net *net;
+    uint32_t trailing_entries; /* kept below a snapshot for servers that lag a little; 0 = 1,024 */
+    uint32_t piece_bytes;      /* of a snapshot on its way to another server; 0 = 512 KiB, which is the most */
 } coord_options_t;
 extern const coord_options_t coord_options_default;
 

@@ -13,14 +13,14 @@
 #include "coord/snapshot.h"
 #include "coord/state.h"
 
-#define COORD_HOOK_RANK               20
-#define COORD_BATCH_BYTES_AIM         MIB(1) /* a batch is closed above */
-#define COORD_BATCHES_AHEAD_ONE       1      /* batches between us and the disk with one voter */
-#define COORD_BATCHES_AHEAD_MANY      8      /* and with several, for the way to the others */
-#define COORD_EXPIRY_SLOTS            256
-#define COORD_SNAPSHOT_STEP_BYTES     KIB(256)  /* a turn's piece */
-#define COORD_SNAPSHOT_SENT_BYTES_MAX MIB(1024) /* of one sent to another server, in one message */
-#define COORD_REAPS_MAX               10000     /* containers and TTL nodes a check */
+#define COORD_HOOK_RANK           20
+#define COORD_BATCH_BYTES_AIM     MIB(1) /* a batch is closed above */
+#define COORD_BATCHES_AHEAD_ONE   1      /* batches between us and the disk with one voter */
+#define COORD_BATCHES_AHEAD_MANY  8      /* and with several, for the way to the others */
+#define COORD_EXPIRY_SLOTS        256
+#define COORD_SNAPSHOT_STEP_BYTES KIB(256) /* a turn's piece, written or loaded */
+#define COORD_DISCARD_STEP_NODES  2000     /* a turn's piece of a state that goes */
+#define COORD_REAPS_MAX           10000    /* containers and TTL nodes a check */
 
 /* One place in a batch: a command's, or a sync's (which has no command). */
 typedef struct coord_slot {
@@ -70,6 +70,9 @@ struct coord {
     snapshot_point_t snapshot_point;
     uint64_t applied_at_snapshot;
     uint64_t snapshots, snapshot_bytes;
+    snapshot_loader_t *loader; /* another server's, into `loaded`; NULL = none */
+    state_t *loaded;
+    state_t *discarded; /* being freed; NULL = none */
 };
 
 /* propose.c */
@@ -90,9 +93,10 @@ void coord__expiry_welcome(coord_t *coord, int64_t session_id); /* a session was
 /* keep.c: snapshots */
 void coord__keep_run(coord_t *coord); /* once a turn */
 void coord__keep_stop(coord_t *coord);
-int coord__snapshot_read(void *user, uint64_t index, uint8_t **ret_data, size_t *ret_bytes,
-                         bytes_t *ret_configuration) MUST_CHECK;
-int coord__snapshot_restore(void *user, uint64_t index, bytes_t snapshot) MUST_CHECK;
+int coord__snapshot_file(void *user, uint64_t index, io_file_t **ret_file, bytes_t *ret_configuration) MUST_CHECK;
+int coord__snapshot_load(void *user, const char *path) MUST_CHECK;
+void coord__snapshot_unload(void *user);
+int coord__snapshot_restore(void *user, uint64_t index, const char *path) MUST_CHECK;
 
 void coord__fatal(coord_t *coord, const char *what, int err);
 

@@ -1,6 +1,32 @@
 /* keep.c: when and how snapshots are taken: after so many commands, in pieces, one a turn of the loop, and then the log
- * below goes. A snapshot that fails is given up; the log keeps everything, and the next try comes with the next commands. */
+ * below goes. A snapshot that fails is given up; the log keeps everything, and the next try comes with the next commands.
+ * And how another server's takes the place of the state. */
 #include "coord/coord_internal.h"
+
+/* ---- states that are no longer needed: a large one takes long to free ------------------------------------------------ */
+
+static void free_some(coord_t *coord)
+{
+    state_t *state = coord->discarded;
+    if (state == NULL) return;
+    if (tree_deinit_some(&state->tree, COORD_DISCARD_STEP_NODES)) {
+        io_loop_wake(coord->loop);
+        return;
+    }
+    state_deinit(state);
+    mem_free(state);
+    coord->discarded = NULL;
+}
+
+/* One at a time: the one before, if it is still there, goes at once. */
+static void discard(coord_t *coord, state_t *state)
+{
+    while (coord->discarded != NULL) free_some(coord);
+    coord->discarded = state;
+    io_loop_wake(coord->loop);
+}
+
+/* ---- taking one --------------------------------------------------------------------------------------------------------- */
 
 static bool due(const coord_t *coord)
 {
@@ -51,6 +77,7 @@ static void finish(coord_t *coord)
 
 void coord__keep_run(coord_t *coord)
 {
+    free_some(coord);
     if (coord->snapshot == NULL) {
         if (!due(coord)) return;
         begin(coord);
@@ -71,30 +98,62 @@ void coord__keep_run(coord_t *coord)
 void coord__keep_stop(coord_t *coord)
 {
     if (coord->snapshot != NULL) end(coord);
+    coord__snapshot_unload(coord);
+    while (coord->discarded != NULL) free_some(coord);
 }
 
-/* ---- to and from other servers ---------------------------------------------------------------------------------------- */
+/* ---- to other servers ----------------------------------------------------------------------------------------------- */
 
-int coord__snapshot_read(void *user, uint64_t index, uint8_t **ret_data, size_t *ret_bytes, bytes_t *ret_configuration)
+int coord__snapshot_file(void *user, uint64_t index, io_file_t **ret_file, bytes_t *ret_configuration)
 {
     coord_t *coord = user;
     snapshot_point_t point;
+    io_file_t *file;
     char *path = snapshot_path(coord->dir, index);
-    int err = io_read_whole(coord->loop, path, COORD_SNAPSHOT_SENT_BYTES_MAX, ret_data, ret_bytes);
+    int err = io_file_open(coord->loop, path, IO_FILE_READ, &file);
     mem_free(path);
     if (err != 0) return err;
-    err = snapshot_peek(bytes_of(*ret_data, *ret_bytes), &point);
-    if (err != 0)
-        mem_free(*ret_data);
-    else
-        *ret_configuration = point.configuration;
-    return err;
+    err = snapshot_peek(file, &point);
+    if (err != 0) {
+        io_file_close(file);
+        return err;
+    }
+    *ret_file = file;
+    *ret_configuration = point.configuration;
+    return 0;
+}
+
+/* ---- from other servers: loaded beside the state, then put in its place ----------------------------------------------- */
+
+int coord__snapshot_load(void *user, const char *path)
+{
+    coord_t *coord = user;
+    if (coord->loader == NULL) {
+        coord->loaded = mem_alloc(sizeof(*coord->loaded));
+        state_init(coord->loaded);
+        int err = snapshot_loader_open(coord->loop, path, coord->loaded, &coord->loader);
+        if (err != 0) {
+            coord__snapshot_unload(coord);
+            return err;
+        }
+    }
+    return snapshot_loader_step(coord->loader, COORD_SNAPSHOT_STEP_BYTES);
+}
+
+void coord__snapshot_unload(void *user)
+{
+    coord_t *coord = user;
+    if (coord->loader != NULL) snapshot_loader_free(coord->loader);
+    coord->loader = NULL;
+    if (coord->loaded != NULL) discard(coord, coord->loaded);
+    coord->loaded = NULL;
 }
 
 /* The new state takes the place of the old; whoever watches or subscribes stays. */
 static void replace_state(coord_t *coord, state_t *fresh)
 {
-    state_t *old = &coord->state;
+    state_t *old = &coord->state, *gone = mem_alloc(sizeof(*gone));
+    coord__expiry_stop(coord); /* no session of the old one stays in its lists */
     fresh->extended_types = old->extended_types;
     fresh->skip_acl = old->skip_acl;
     fresh->enforce_quota = old->enforce_quota;
@@ -103,29 +162,28 @@ static void replace_state(coord_t *coord, state_t *fresh)
     fresh->watches = old->watches;
     watches_init(&old->watches);
     list_splice_back(&fresh->subscriptions, &old->subscriptions);
-    state_deinit(old);
+    state_move(gone, old);
     state_move(old, fresh);
+    mem_free(fresh);
+    discard(coord, gone);
 }
 
-int coord__snapshot_restore(void *user, uint64_t index, bytes_t snapshot)
+int coord__snapshot_restore(void *user, uint64_t index, const char *path)
 {
     coord_t *coord = user;
-    state_t *fresh = mem_alloc(sizeof(*fresh));
-    snapshot_point_t point;
-    state_init(fresh);
-    coord__keep_stop(coord);
-    int err = snapshot_parse(snapshot, fresh, &point);
-    if (err != 0) {
-        state_deinit(fresh);
-        goto out;
-    }
-    mem_free((void *)point.configuration.ptr);
-    replace_state(coord, fresh);
-    char *path = snapshot_path(coord->dir, index);
-    err = io_replace_whole(coord->loop, path, snapshot);
-    mem_free(path);
-    if (err == 0) snapshot_prune(coord->loop, coord->dir, index);
-out:
-    mem_free(fresh);
-    return err;
+    ASSERT(coord->loader != NULL);
+    if (coord->snapshot != NULL) end(coord);
+    char *name = snapshot_path(coord->dir, index);
+    int err = io_rename(coord->loop, path, name);
+    if (err == 0) err = io_sync_dir(coord->loop, coord->dir);
+    mem_free(name);
+    if (err != 0) return err;
+    coord->snapshot_bytes = snapshot_loader_bytes(coord->loader);
+    coord->applied_at_snapshot = coord->applied;
+    snapshot_loader_free(coord->loader);
+    coord->loader = NULL;
+    replace_state(coord, coord->loaded);
+    coord->loaded = NULL;
+    snapshot_prune(coord->loop, coord->dir, index);
+    return 0;
 }

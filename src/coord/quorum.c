@@ -158,6 +158,7 @@ static void note_role(quorum_t *q)
     if (leads == q->leads) return;
     q->leads = leads;
     if (!leads) {
+        quorum__outgoing_end_all(q);
         /* What was proposed here may yet be committed by the next leader; its proposers are told that nobody knows. */
         LIST_EACH(&q->entries, entry, quorum_entry_t, node) {
             if (entry->tag == NULL) continue;
@@ -168,16 +169,15 @@ static void note_role(quorum_t *q)
     q->owner.role(q->owner.user, leads);
 }
 
-/* Another server's snapshot takes the place of log and state. */
+/* Another server's snapshot takes the place of log and state: the one that quorum_incoming.c offered. */
 static int install_snapshot(quorum_t *q, struct raft_update *update)
 {
     const struct raft_snapshot_metadata *metadata = &update->snapshot.metadata;
     struct raft_buffer encoded;
     if (raft_configuration_encode(&metadata->configuration, &encoded) != 0) return ERR_NOMEM;
-    int err = q->owner.restore(q->owner.user, metadata->index,
-                               bytes_of(update->snapshot.chunk.base, update->snapshot.chunk.len));
-    raft_free(update->snapshot.chunk.base);
+    int err = q->owner.restore(q->owner.user, metadata->index, quorum__incoming_path(q));
     if (err == 0) {
+        q->figures.snapshots_received++;
         while (!list_empty(&q->entries)) quorum__entry_free(LIST_FIRST(&q->entries, quorum_entry_t, node));
         q->generation++;
         q->applied = q->stored = metadata->index;
@@ -188,7 +188,10 @@ static int install_snapshot(quorum_t *q, struct raft_update *update)
         err = wal_restart(&q->wal, metadata->index + 1);
     }
     raft_free(encoded.base);
-    if (err != 0) return err;
+    if (err != 0) {
+        raft_configuration_close(&update->snapshot.metadata.configuration);
+        return err;
+    }
     struct raft_event event = {.type = RAFT_PERSISTED_SNAPSHOT};
     event.persisted_snapshot.metadata = *metadata;
     event.persisted_snapshot.offset = update->snapshot.offset;
@@ -355,6 +358,13 @@ int quorum_point(quorum_t *q, snapshot_point_t *ret_point)
     return 0;
 }
 
+/* Entries kept below a snapshot. A server that is being sent an earlier one will want what follows that. */
+static uint64_t trailing(const quorum_t *q, uint64_t index)
+{
+    uint64_t sent = quorum__outgoing_index_min(q);
+    return sent < index ? MAX((uint64_t)q->trailing_entries, index - sent + 1) : q->trailing_entries;
+}
+
 void quorum_snapshot_taken(quorum_t *q, const snapshot_point_t *point)
 {
     if (q->stopped) return;
@@ -363,15 +373,14 @@ void quorum_snapshot_taken(quorum_t *q, const snapshot_point_t *point)
     event.snapshot.metadata.index = point->index;
     event.snapshot.metadata.term = point->term;
     event.snapshot.metadata.configuration_index = point->configuration_index;
-    event.snapshot.trailing = QUORUM_TRAILING_ENTRIES;
+    uint64_t kept = trailing(q, point->index);
+    event.snapshot.trailing = (unsigned)kept;
     if (raft_configuration_decode(&encoded, &event.snapshot.metadata.configuration) != 0) {
         quorum__fail(q, "a snapshot's configuration is unreadable", ERR_CORRUPT);
         return;
     }
     int err = quorum__step(q, &event); /* libraft keeps the configuration */
-    if (err == 0 && point->index > QUORUM_TRAILING_ENTRIES) {
-        err = wal_trim(&q->wal, point->index - QUORUM_TRAILING_ENTRIES + 1);
-    }
+    if (err == 0 && point->index > kept) err = wal_trim(&q->wal, point->index - kept + 1);
     if (err != 0) quorum__fail(q, "the coordination log cannot be trimmed", err);
 }
 

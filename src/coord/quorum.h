@@ -40,10 +40,15 @@ typedef struct quorum_owner {
     /* Entries submitted here that will never be applied as such: leadership was lost. */
     void (*dropped)(void *user, void *tag);
     void (*role)(void *user, bool leader);
-    /* The file of the snapshot at `index` and its configuration (both malloc'd), for a server that needs it. */
-    int (*snapshot)(void *user, uint64_t index, uint8_t **ret_data, size_t *ret_bytes, bytes_t *ret_configuration);
-    /* Another server's snapshot replaces the state; it must be durable when this returns. */
-    int (*restore)(void *user, uint64_t index, bytes_t snapshot);
+    /* The snapshot at `index`, for a server that needs it: its file, which the quorum closes and which must stay readable
+     * when it is removed meanwhile, and its configuration (malloc'd). */
+    int (*snapshot)(void *user, uint64_t index, io_file_t **ret_file, bytes_t *ret_configuration);
+    /* Another server's snapshot is in the file `path`, whole and durable. `load` takes in a slice of it, beside the state:
+     * 1 when all of it is there, 0 to be called again, or an error. `unload` gives up what is loaded. `restore` puts it in
+     * the state's place and gives the file the name of the snapshot at `index`, durably. */
+    int (*load)(void *user, const char *path);
+    void (*unload)(void *user);
+    int (*restore)(void *user, uint64_t index, const char *path);
     void (*failed)(void *user, const char *what, int err);
     void *user;
 } quorum_owner_t;
@@ -61,6 +66,8 @@ typedef struct quorum_options {
     quorum_transport_t *transport;              /* NULL with one member */
     bool sync;                                  /* false: do not wait for the disk (forceSync=no) */
     uint32_t election_timeout_ms, heartbeat_ms; /* 0 = libraft's */
+    uint32_t trailing_entries;                  /* as coord_options_t's */
+    uint32_t piece_bytes;                       /* as coord_options_t's */
 } quorum_options_t;
 
 /* Opens the log behind `snapshot` (NULL: none) and takes part. With one voter it leads when this returns, and everything
@@ -87,6 +94,9 @@ uint64_t quorum_stored(const quorum_t *quorum); /* the last entry that is durabl
 uint64_t quorum_log_bytes(const quorum_t *quorum);
 typedef struct quorum_figures {
     uint64_t syncs, sync_ns_total, sync_ns_max;
+    uint64_t snapshots_sent;       /* as a leader: begun */
+    uint64_t snapshots_received;   /* and put in the state's place */
+    uint64_t snapshots_broken_off; /* as a receiver: no room, a bad sum, another leader, silence */
 } quorum_figures_t;
 quorum_figures_t quorum_figures(const quorum_t *quorum);
 

@@ -1,15 +1,33 @@
-/* quorum_internal.h: what quorum.c, quorum_open.c and quorum_wire.c share. */
+/* quorum_internal.h: what the files quorum*.c share. */
 #ifndef TRIVET_COORD_QUORUM_INTERNAL_H
 #define TRIVET_COORD_QUORUM_INTERNAL_H
 
 #include "coord/quorum.h"
 
+#include "zk_records.h"
+
 #include <raft.h>
 
-#define QUORUM_READ_BYTES              MIB(1) /* of the log at a time */
-#define QUORUM_MESSAGE_ARENA_BYTES_MAX MIB(1) /* the entries' heads of one message */
-#define QUORUM_TRAILING_ENTRIES        1024   /* kept below a snapshot for members that lag a little */
+#define QUORUM_READ_BYTES              MIB(1)  /* of the log at a time */
+#define QUORUM_MESSAGE_ARENA_BYTES_MAX MIB(1)  /* the entries' heads of one message */
+#define QUORUM_APPEND_BYTES_AIM        MIB(16) /* one message's entries; the last may be large */
+#define QUORUM_TRAILING_ENTRIES        1024
+#define QUORUM_PIECE_BYTES_MAX         KIB(512)
+#define QUORUM_SNAPSHOT_SILENCE_MS     10000 /* a transfer of which nothing was heard for so long is over */
 #define QUORUM_VOTE_BYTES_MAX          128
+
+/* Kinds of messages that are ours, beside enum raft_message_type. */
+enum { QUORUM_SNAPSHOT_PIECE = 101, QUORUM_SNAPSHOT_WANTED };
+
+/* Appends a record to a frame. */
+#define QUORUM_PUT(frame, type, record)                                                                                \
+    do {                                                                                                               \
+        size_t size_ = zk_##type##_size(record);                                                                       \
+        zk_##type##_put(buf_reserve(frame, size_), record);                                                            \
+        (frame)->len += size_;                                                                                         \
+    } while (0)
+
+typedef struct quorum_incoming quorum_incoming_t;
 
 struct quorum {
     io_loop_t *loop;
@@ -40,6 +58,16 @@ struct quorum {
     buf_t configuration;
     uint64_t configuration_index;
     uint64_t applied_term;
+    uint32_t trailing_entries;
+
+    /* Snapshots on their way. */
+    uint32_t piece_bytes;
+    list_t outgoing; /* one a server */
+    io_timer_t outgoing_timer;
+    quorum_incoming_t *incoming;  /* NULL = none */
+    uint64_t incoming_not_before; /* ms: after a failure the next waits */
+    uint32_t incoming_count;      /* in the files' names */
+
     quorum_figures_t figures;
 };
 
@@ -54,5 +82,19 @@ void quorum__entry_free(quorum_entry_t *entry);
 
 /* quorum_wire.c: messages as bytes. */
 int quorum__send(quorum_t *q, const struct raft_message *message) MUST_CHECK;
+const char *quorum__address_of(const quorum_t *q, uint64_t id);
+
+/* quorum_outgoing.c: a leader's snapshot to those that lag. */
+int quorum__outgoing_begin(quorum_t *q, const struct raft_message *message) MUST_CHECK;
+int quorum__outgoing_wanted(quorum_t *q, uint64_t from, jute_reader_t *r) MUST_CHECK;
+void quorum__outgoing_end_all(quorum_t *q);
+/* The lowest index of those on their way, whose receivers will want the entries that follow; UINT64_MAX = none. */
+uint64_t quorum__outgoing_index_min(const quorum_t *q);
+
+/* quorum_incoming.c: and its arrival. */
+void quorum__incoming_piece(quorum_t *q, uint64_t from, jute_reader_t *r);
+const char *quorum__incoming_path(const quorum_t *q); /* of the file that libraft was offered */
+void quorum__incoming_end(quorum_t *q);
+int quorum__incoming_clean(quorum_t *q) MUST_CHECK; /* removes what an earlier life left */
 
 #endif

@@ -9,12 +9,11 @@
 
 #define HELLO           "TRVPEER1"
 #define HELLO_BYTES     16
-#define FRAME_BYTES_MAX (MIB(1024) + MIB(16))
-#define OUT_BYTES_MAX                                                                                                  \
-    MIB(64) /* unsent to one server: more is dropped, but a larger single frame goes when nothing waits */
-#define RETRY_MS       200
-#define CONNECT_MS_MAX 1000
-#define SILENCE_MS_MAX 1500 /* frames unanswered for so long: the connection is dead */
+#define FRAME_BYTES_MAX MIB(64) /* entries up to QUORUM_APPEND_BYTES_AIM and one more, or a piece of a snapshot */
+#define OUT_BYTES_MAX   MIB(64) /* unsent to one server: more is dropped */
+#define RETRY_MS        200
+#define CONNECT_MS_MAX  1000
+#define SILENCE_MS_MAX  1500 /* frames unanswered for so long: the connection is dead */
 
 typedef struct peer {
     quorum_net_t *qn;

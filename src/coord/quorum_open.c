@@ -59,6 +59,17 @@ static void free_loading(loading_t *l)
     mem_free(l->entries);
 }
 
+/* Another server's snapshot was put in place, and this one died before the log began anew behind it. What the log has then
+ * may be what another leader once proposed and nobody committed. */
+static int drop_other_past(quorum_t *q, const snapshot_point_t *snapshot, loading_t *l)
+{
+    if (snapshot == NULL || snapshot->index < l->index || snapshot->index >= l->index + l->count) return 0;
+    if (l->entries[snapshot->index - l->index].term == snapshot->term) return 0;
+    free_loading(l);
+    *l = (loading_t){.index = snapshot->index + 1};
+    return wal_restart(&q->wal, snapshot->index + 1);
+}
+
 /* Entry 1 of a new log. Not synced: whatever is later acknowledged syncs this too, and without anything acknowledged
  * the next start may as well begin anew. */
 static int bootstrap(quorum_t *q, const quorum_options_t *options)
@@ -88,6 +99,7 @@ static int start(quorum_t *q, const snapshot_point_t *snapshot)
     struct raft_event event = {.type = RAFT_START};
     int err = load_vote(q, &event.start.term, &event.start.voted_for);
     if (err == 0) err = load_log(q, &l);
+    if (err == 0) err = drop_other_past(q, snapshot, &l);
     if (err != 0) goto out;
     if (snapshot != NULL) {
         struct raft_buffer encoded = {(void *)snapshot->configuration.ptr, snapshot->configuration.len};
@@ -154,6 +166,11 @@ int quorum_open(io_loop_t *loop, const quorum_options_t *options, const snapshot
     q->dir = mem_strdup(options->dir);
     q->address = mem_strdup(own_address(options));
     list_init(&q->entries);
+    list_init(&q->outgoing);
+    q->trailing_entries = options->trailing_entries != 0 ? options->trailing_entries : QUORUM_TRAILING_ENTRIES;
+    q->piece_bytes = options->piece_bytes != 0 ? options->piece_bytes : QUORUM_PIECE_BYTES_MAX;
+    ASSERT(q->trailing_entries >= COORD_TRAILING_ENTRIES_MIN);
+    ASSERT(q->piece_bytes <= QUORUM_PIECE_BYTES_MAX);
     char *log_dir = join(options->dir, "log");
     int err = wal_open(loop, log_dir, snapshot != NULL ? snapshot->index + 1 : 1, &q->wal);
     mem_free(log_dir);
@@ -166,6 +183,9 @@ int quorum_open(io_loop_t *loop, const quorum_options_t *options, const snapshot
     } else if (wal_end(&q->wal) == 1) {
         err = bootstrap(q, options);
     }
+    if (err == 0) err = quorum__incoming_clean(q);
+    /* What a killed process left in the page cache is not yet durable, and the leader will soon be told that it is stored. */
+    if (err == 0 && q->transport != NULL && q->sync) err = io_sync_tree(loop, options->dir);
     if (err == 0) err = start_raft(q, options);
     if (err == 0) err = start(q, snapshot);
     if (err == 0) err = quorum__save_vote(q);
@@ -183,6 +203,9 @@ void quorum_close(quorum_t *q)
 {
     q->stopped = true;
     if (q->timer.loop != NULL) io_timer_stop(&q->timer);
+    if (q->outgoing_timer.loop != NULL) io_timer_stop(&q->outgoing_timer);
+    quorum__outgoing_end_all(q);
+    quorum__incoming_end(q);
     if (q->wal.log != NULL) (void)!wal_close(&q->wal);
     if (q->raft.address != NULL) raft_close(&q->raft, NULL);
     while (!list_empty(&q->entries)) {

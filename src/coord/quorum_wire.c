@@ -2,25 +2,17 @@
  * Jute record of schema/zookeeper/records.schema. Libraft names entries by index only; their bytes come from the log. */
 #include "coord/quorum_internal.h"
 
-#include "zk_records.h"
-
-#define PUT(frame, type, record)                                                                                       \
-    do {                                                                                                               \
-        size_t size_ = zk_##type##_size(record);                                                                       \
-        zk_##type##_put(buf_reserve(frame, size_), record);                                                            \
-        (frame)->len += size_;                                                                                         \
-    } while (0)
-
 /* ---- sending ------------------------------------------------------------------------------------------------------- */
 
 static int add_entry(void *user, const wal_entry_t *entry)
 {
     zk_raft_entry_t record = {(int64_t)entry->term, entry->type, entry->payload};
-    PUT((buf_t *)user, raft_entry, &record);
+    QUORUM_PUT((buf_t *)user, raft_entry, &record);
     return 0;
 }
 
-/* The record's last field is the vector of entries: its count is written over, and the elements follow. */
+/* The record's last field is the vector of entries: its count is written over, and the elements follow. Where they would
+ * make the frame too large, fewer go: the follower says what it has, and libraft goes on from there. */
 static int put_append(quorum_t *q, buf_t *frame, const struct raft_append_entries *m)
 {
     zk_raft_append_t record = {m->version,
@@ -30,28 +22,15 @@ static int put_append(quorum_t *q, buf_t *frame, const struct raft_append_entrie
                                (int64_t)m->leader_commit,
                                NULL,
                                0};
-    PUT(frame, raft_append, &record);
-    store_be32(frame->ptr + frame->len - 4, m->n_entries);
-    uint64_t next = m->prev_log_index + 1, last = m->prev_log_index + m->n_entries;
+    QUORUM_PUT(frame, raft_append, &record);
+    size_t count_at = frame->len - 4;
+    uint64_t first = m->prev_log_index + 1, next = first, last = m->prev_log_index + m->n_entries;
     int err = 0;
-    while (err == 0 && next <= last) err = wal_read(&q->wal, next, last, QUORUM_READ_BYTES, add_entry, frame, &next);
+    while (err == 0 && next <= last && frame->len < QUORUM_APPEND_BYTES_AIM) {
+        err = wal_read(&q->wal, next, last, QUORUM_READ_BYTES, add_entry, frame, &next);
+    }
+    store_be32(frame->ptr + count_at, (uint32_t)(next - first));
     return err;
-}
-
-static int put_snapshot(quorum_t *q, buf_t *frame, const struct raft_install_snapshot *m)
-{
-    uint8_t *data;
-    size_t bytes;
-    bytes_t configuration;
-    int err = q->owner.snapshot(q->owner.user, m->last_index, &data, &bytes, &configuration);
-    if (err != 0) return err;
-    zk_raft_snapshot_t record = {
-        m->version,    (int64_t)m->term,     (int64_t)m->last_index, (int64_t)m->last_term, (int64_t)m->conf_index,
-        configuration, bytes_of(data, bytes)};
-    PUT(frame, raft_snapshot, &record);
-    mem_free(data);
-    mem_free((void *)configuration.ptr);
-    return 0;
 }
 
 static int put_message(quorum_t *q, buf_t *frame, const struct raft_message *message)
@@ -59,12 +38,11 @@ static int put_message(quorum_t *q, buf_t *frame, const struct raft_message *mes
     buf_be32(frame, message->type);
     switch (message->type) {
     case RAFT_APPEND_ENTRIES: return put_append(q, frame, &message->append_entries);
-    case RAFT_INSTALL_SNAPSHOT: return put_snapshot(q, frame, &message->install_snapshot);
     case RAFT_APPEND_ENTRIES_RESULT: {
         const struct raft_append_entries_result *m = &message->append_entries_result;
         zk_raft_append_result_t record = {
             m->version, (int64_t)m->term, (int64_t)m->rejected, (int64_t)m->last_log_index, m->features, m->capacity};
-        PUT(frame, raft_append_result, &record);
+        QUORUM_PUT(frame, raft_append_result, &record);
         return 0;
     }
     case RAFT_REQUEST_VOTE: {
@@ -76,23 +54,24 @@ static int put_message(quorum_t *q, buf_t *frame, const struct raft_message *mes
                                  (int64_t)m->last_log_term,
                                  m->disrupt_leader,
                                  m->pre_vote};
-        PUT(frame, raft_vote, &record);
+        QUORUM_PUT(frame, raft_vote, &record);
         return 0;
     }
     case RAFT_REQUEST_VOTE_RESULT: {
         const struct raft_request_vote_result *m = &message->request_vote_result;
         zk_raft_vote_result_t record = {m->version,  (int64_t)m->term, m->vote_granted,
                                         m->pre_vote, m->features,      m->capacity};
-        PUT(frame, raft_vote_result, &record);
+        QUORUM_PUT(frame, raft_vote_result, &record);
         return 0;
     }
     case RAFT_TIMEOUT_NOW: {
         const struct raft_timeout_now *m = &message->timeout_now;
         zk_raft_timeout_now_t record = {m->version, (int64_t)m->term, (int64_t)m->last_log_index,
                                         (int64_t)m->last_log_term};
-        PUT(frame, raft_timeout_now, &record);
+        QUORUM_PUT(frame, raft_timeout_now, &record);
         return 0;
     }
+    case RAFT_INSTALL_SNAPSHOT: break; /* goes in pieces */
     }
     return ERR_UNSUPPORTED;
 }
@@ -102,8 +81,10 @@ int quorum__send(quorum_t *q, const struct raft_message *message)
 {
     if (q->transport == NULL) return ERR_STATE;
     buf_t frame = BUF_INIT;
-    int err = put_message(q, &frame, message);
-    if (err == 0) q->transport->send(q->transport, message->server_id, message->server_address, buf_bytes(&frame));
+    bool pieces = message->type == RAFT_INSTALL_SNAPSHOT;
+    int err = pieces ? quorum__outgoing_begin(q, message) : put_message(q, &frame, message);
+    if (err == 0 && !pieces)
+        q->transport->send(q->transport, message->server_id, message->server_address, buf_bytes(&frame));
     buf_deinit(&frame);
     return err == ERR_IO || err == ERR_CORRUPT ? err : 0;
 }
@@ -111,7 +92,7 @@ int quorum__send(quorum_t *q, const struct raft_message *message)
 /* ---- receiving ----------------------------------------------------------------------------------------------------- */
 
 /* Libraft wants the entries of a message in one block from its own allocator. */
-static bool get_append(jute_reader_t *r, struct raft_append_entries *m)
+static bool get_append(const quorum_t *q, jute_reader_t *r, struct raft_append_entries *m)
 {
     zk_raft_append_t record;
     zk_raft_append_get(r, &record);
@@ -123,6 +104,8 @@ static bool get_append(jute_reader_t *r, struct raft_append_entries *m)
                                       .leader_commit = (raft_index)record.leader_commit,
                                       .n_entries = (unsigned)record.entries_count};
     if (record.entries_count == 0) return true;
+    /* Overtaken by a snapshot. Libraft would take what is below its log for new. */
+    if (m->prev_log_index < q->raft.trail.offset) return false;
     size_t bytes = 8;
     for (int32_t i = 0; i < record.entries_count; i++) bytes += (record.entries[i].data.len + 7) & ~(size_t)7;
     m->entries = arena_try_alloc(r->arena, sizeof(struct raft_entry) * (size_t)record.entries_count);
@@ -141,31 +124,10 @@ static bool get_append(jute_reader_t *r, struct raft_append_entries *m)
     return true;
 }
 
-static bool get_snapshot(jute_reader_t *r, struct raft_install_snapshot *m)
+static bool get_message(const quorum_t *q, jute_reader_t *r, struct raft_message *message)
 {
-    zk_raft_snapshot_t record;
-    zk_raft_snapshot_get(r, &record);
-    if (r->bad) return false;
-    *m = (struct raft_install_snapshot){.version = (unsigned char)record.version,
-                                        .term = (raft_term)record.term,
-                                        .last_index = (raft_index)record.last_index,
-                                        .last_term = (raft_term)record.last_term,
-                                        .conf_index = (raft_index)record.configuration_index};
-    struct raft_buffer encoded = {(void *)record.configuration.ptr, record.configuration.len};
-    if (raft_configuration_decode(&encoded, &m->conf) != 0) return false;
-    m->data.base = raft_malloc(record.data.len + 1);
-    ASSERT(m->data.base != NULL);
-    m->data.len = record.data.len;
-    if (record.data.len > 0) memcpy(m->data.base, record.data.ptr, record.data.len);
-    return true;
-}
-
-static bool get_message(jute_reader_t *r, struct raft_message *message)
-{
-    message->type = (enum raft_message_type)jute_get_int(r);
     switch (message->type) {
-    case RAFT_APPEND_ENTRIES: return get_append(r, &message->append_entries);
-    case RAFT_INSTALL_SNAPSHOT: return get_snapshot(r, &message->install_snapshot);
+    case RAFT_APPEND_ENTRIES: return get_append(q, r, &message->append_entries);
     case RAFT_APPEND_ENTRIES_RESULT: {
         zk_raft_append_result_t record;
         zk_raft_append_result_get(r, &record);
@@ -201,16 +163,27 @@ static bool get_message(jute_reader_t *r, struct raft_message *message)
                                                          (raft_index)record.last_index, (raft_term)record.last_term};
         return !r->bad;
     }
+    case RAFT_INSTALL_SNAPSHOT: break;
     }
     return false;
 }
 
-static const char *address_of(const quorum_t *q, uint64_t id)
+const char *quorum__address_of(const quorum_t *q, uint64_t id)
 {
     for (unsigned i = 0; i < q->raft.configuration.n; i++) {
         if (q->raft.configuration.servers[i].id == id) return q->raft.configuration.servers[i].address;
     }
     return "unknown";
+}
+
+static int receive_message(quorum_t *q, uint64_t from, int32_t type, jute_reader_t *r)
+{
+    struct raft_message message = {
+        .type = (enum raft_message_type)type, .server_id = from, .server_address = quorum__address_of(q, from)};
+    if (!get_message(q, r, &message)) return 0;
+    struct raft_event event = {.type = RAFT_RECEIVE, .receive = {&message}};
+    int err = quorum__step(q, &event);
+    return err != 0 ? err : quorum__apply_committed(q);
 }
 
 void quorum_receive(quorum_t *q, uint64_t from, bytes_t frame)
@@ -219,12 +192,12 @@ void quorum_receive(quorum_t *q, uint64_t from, bytes_t frame)
     arena_t arena;
     arena_init(&arena, QUORUM_MESSAGE_ARENA_BYTES_MAX);
     jute_reader_t r = jute_reader(frame, &arena);
-    struct raft_message message = {.server_id = from, .server_address = address_of(q, from)};
     int err = 0;
-    if (get_message(&r, &message)) {
-        struct raft_event event = {.type = RAFT_RECEIVE, .receive = {&message}};
-        err = quorum__step(q, &event);
-        if (err == 0) err = quorum__apply_committed(q);
+    int32_t type = jute_get_int(&r);
+    switch (type) {
+    case QUORUM_SNAPSHOT_PIECE: quorum__incoming_piece(q, from, &r); break;
+    case QUORUM_SNAPSHOT_WANTED: err = quorum__outgoing_wanted(q, from, &r); break;
+    default: err = receive_message(q, from, type, &r);
     }
     arena_deinit(&arena);
     if (err != 0) quorum__fail(q, "a message of another server cannot be carried out", err);

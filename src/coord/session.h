@@ -129,6 +129,7 @@ typedef struct coord_figures {
     uint64_t outstanding; /* proposed, not yet applied */
     uint64_t applied, syncs, sync_ns_total, sync_ns_max, snapshots;
     uint64_t log_bytes, snapshot_bytes;
+    uint64_t snapshots_received, snapshots_broken_off; /* of other servers' */
     bool leader;
     uint32_t voters;
 } coord_figures_t;

@@ -32,15 +32,25 @@ uint64_t snapshot_bytes(const snapshot_writer_t *writer);
 /* Ends it, finished or not (an unfinished one leaves no file). */
 void snapshot_end(snapshot_writer_t *writer);
 
-/* Loads the newest whole snapshot of `dir` into an empty state; ERR_NOT_FOUND when there is none. The configuration
- * is malloc'd. */
+/* ---- loading: a slice at a time, into an empty state that nobody else uses yet --------------------------------------- */
+
+typedef struct snapshot_loader snapshot_loader_t;
+int snapshot_loader_open(io_loop_t *loop, const char *path, state_t *state, snapshot_loader_t **ret_loader) MUST_CHECK;
+/* Loads about `bytes` more. 1 when all of it is there, 0 when there is more, or an error: the state may only be freed. */
+int snapshot_loader_step(snapshot_loader_t *loader, size_t bytes) MUST_CHECK;
+uint64_t snapshot_loader_bytes(const snapshot_loader_t *loader); /* of the file */
+void snapshot_loader_free(snapshot_loader_t *loader);
+
+/* Loads the newest of `dir` at once; ERR_NOT_FOUND when there is none. The configuration is malloc'd. */
 int snapshot_load(io_loop_t *loop, const char *dir, state_t *state, snapshot_point_t *ret_point,
                   uint64_t *ret_bytes) MUST_CHECK;
-/* Loads one from bytes (as another server sent it). */
-int snapshot_parse(bytes_t file, state_t *state, snapshot_point_t *ret_point) MUST_CHECK;
-/* One snapshot's file: its name, and its point without the rest (the configuration is malloc'd). */
+/* A snapshot's point without the rest (the configuration is malloc'd). */
+int snapshot_peek(io_file_t *file, snapshot_point_t *ret_point) MUST_CHECK;
+
+/* ---- files by name -------------------------------------------------------------------------------------------------- */
+
 char *snapshot_path(const char *dir, uint64_t index);
-int snapshot_peek(bytes_t file, snapshot_point_t *ret_point) MUST_CHECK;
+int snapshot_newest(io_loop_t *loop, const char *dir, uint64_t *ret_index) MUST_CHECK;
 /* Removes all snapshots and leftovers but that of `index`. */
 void snapshot_prune(io_loop_t *loop, const char *dir, uint64_t index);
 

@@ -209,6 +209,14 @@ coord_zerr_t apply__close_session(const apply_t *a, int64_t session_id, coord_re
     return ZOK;
 }
 
+/* Servers cannot be added or taken away, as in a standalone original. */
+static coord_zerr_t reconfig(jute_reader_t *r)
+{
+    zk_reconfig_request_t request;
+    zk_reconfig_request_get(r, &request);
+    return r->bad ? ZMARSHALLING_ERROR : ZUNIMPLEMENTED;
+}
+
 /* ---- one command -------------------------------------------------------------------------------------------------- */
 
 static coord_zerr_t run(const apply_t *a, const zk_command_t *command, coord_result_t *ret)
@@ -219,7 +227,7 @@ static coord_zerr_t run(const apply_t *a, const zk_command_t *command, coord_res
     case ZK_OP_CLOSE_SESSION: return apply__close_session(a, command->session_id, ret);
     case ZK_OP_MULTI: return apply__multi(a, command->body, ret);
     case STATE_OP_LOCAL_MULTI: return apply__local_multi(a, command->body, ret);
-    case ZK_OP_RECONFIG: return ZUNIMPLEMENTED;
+    case ZK_OP_RECONFIG: return reconfig(&r);
     default: return apply__part(a, command->type, &r, ret);
     }
 }

@@ -2,6 +2,7 @@
  * or a snapshot's blocks. */
 #include "coord/snapshot.h"
 #include "coord/state.h"
+#include "io/sim.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -29,11 +30,19 @@ static void fuzz_commands(bytes_t input)
 
 static void fuzz_snapshot(bytes_t input)
 {
+    sim_t *sim = sim_new(1);
+    io_loop_t *loop = sim_node_loop(sim_node_new(sim, "10.0.0.1"));
     state_t state;
-    snapshot_point_t point;
+    snapshot_loader_t *loader;
     state_init(&state);
-    if (snapshot_parse(input, &state, &point) == 0) mem_free((void *)point.configuration.ptr);
+    int err = io_replace_whole(loop, "/data/snapshot", input);
+    if (err == 0) err = snapshot_loader_open(loop, "/data/snapshot", &state, &loader);
+    if (err == 0) {
+        while (snapshot_loader_step(loader, 1) == 0) continue;
+        snapshot_loader_free(loader);
+    }
     state_deinit(&state);
+    sim_free(sim);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

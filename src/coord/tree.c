@@ -52,19 +52,33 @@ void tree_init(tree_t *tree)
     add_segment(tree);
 }
 
-void tree_deinit(tree_t *tree)
+bool tree_deinit_some(tree_t *tree, size_t buckets)
 {
-    for (size_t i = 0; i < tree->buckets; i++) {
-        for (znode_t *node = *bucket_at(tree, i); node != NULL;) {
+    for (; tree->buckets > 0 && buckets > 0; buckets--) {
+        for (znode_t *node = *bucket_at(tree, --tree->buckets); node != NULL;) {
             znode_t *next = node->chain;
             mem_free(node->data);
             mem_free(node);
             node = next;
         }
     }
+    return tree->buckets > 0;
+}
+
+void tree_deinit(tree_t *tree)
+{
+    (void)!tree_deinit_some(tree, SIZE_MAX);
     for (size_t i = 0; i < tree->segments_count; i++) mem_free(tree->segments[i]);
     mem_free(tree->segments);
     acls_deinit(&tree->acls);
+}
+
+void tree_reserve(tree_t *tree, size_t nodes)
+{
+    ASSERT(tree->count == 0);
+    while (tree->segments_count * TREE_SEGMENT_BUCKETS < nodes) add_segment(tree);
+    tree->buckets = MAX(tree->buckets, nodes);
+    while (tree->low_mask * 2 + 1 < tree->buckets) tree->low_mask = tree->low_mask * 2 + 1;
 }
 
 znode_t *tree_find(const tree_t *tree, bytes_t path)
@@ -130,10 +144,8 @@ void znode_free(tree_t *tree, znode_t *node)
     mem_free(node);
 }
 
-void tree_insert(tree_t *tree, znode_t *node)
+static void insert_into(tree_t *tree, znode_t **bucket, znode_t *node)
 {
-    if (tree->count >= tree->buckets) split_one(tree);
-    znode_t **bucket = bucket_of(tree, node->hash);
     node->chain = *bucket;
     *bucket = node;
     tree->count++;
@@ -141,7 +153,26 @@ void tree_insert(tree_t *tree, znode_t *node)
     if (node->path_bytes == 1 && node->path[0] == '/') tree->root = node;
 }
 
-static void add_child(znode_t *parent, znode_t *node)
+void tree_prefetch_bucket(const tree_t *tree, const znode_t *node) { __builtin_prefetch(bucket_of(tree, node->hash)); }
+
+void tree_prefetch_chain(const tree_t *tree, const znode_t *node)
+{
+    const znode_t *first = *bucket_of(tree, node->hash);
+    if (first != NULL) __builtin_prefetch(&first->hash);
+}
+
+bool tree_insert_once(tree_t *tree, znode_t *node)
+{
+    if (tree->count >= tree->buckets) split_one(tree);
+    znode_t **bucket = bucket_of(tree, node->hash);
+    for (const znode_t *other = *bucket; other != NULL; other = other->chain) {
+        if (other->hash == node->hash && bytes_eq(znode_path(other), znode_path(node))) return false;
+    }
+    insert_into(tree, bucket, node);
+    return true;
+}
+
+void tree_adopt(znode_t *parent, znode_t *node)
 {
     node->parent = parent;
     node->next = NULL;
@@ -157,8 +188,9 @@ static void add_child(znode_t *parent, znode_t *node)
 
 void tree_link(tree_t *tree, znode_t *parent, znode_t *node)
 {
-    tree_insert(tree, node);
-    if (parent != NULL) add_child(parent, node);
+    if (tree->count >= tree->buckets) split_one(tree);
+    insert_into(tree, bucket_of(tree, node->hash), node);
+    if (parent != NULL) tree_adopt(parent, node);
 }
 
 static void remove_child(znode_t *node)
@@ -187,22 +219,6 @@ void tree_unlink(tree_t *tree, znode_t *node)
     *link = node->chain;
     tree->count--;
     tree->data_bytes -= node->path_bytes + node->data_bytes;
-}
-
-bool tree_adopt_all(tree_t *tree)
-{
-    if (tree->root == NULL) return false;
-    for (size_t i = 0; i < tree->buckets; i++) {
-        for (znode_t *node = *bucket_at(tree, i); node != NULL; node = node->chain) {
-            bytes_t parent_path;
-            if (node == tree->root) continue;
-            if (!path_parent(znode_path(node), &parent_path)) return false;
-            znode_t *parent = tree_find(tree, parent_path);
-            if (parent == NULL) return false;
-            add_child(parent, node);
-        }
-    }
-    return true;
 }
 
 uint8_t *tree_swap_data(tree_t *tree, znode_t *node, uint8_t *data, uint32_t bytes)

@@ -64,6 +64,9 @@ typedef struct tree {
 
 void tree_init(tree_t *tree);
 void tree_deinit(tree_t *tree);
+/* Frees nodes of some `buckets` more, of a tree that nothing but this and tree_deinit touches any more. False when none is
+ * left. */
+bool tree_deinit_some(tree_t *tree, size_t buckets) MUST_CHECK;
 znode_t *tree_find(const tree_t *tree, bytes_t path);
 static inline bytes_t znode_path(const znode_t *node) { return bytes_of(node->path, node->path_bytes); }
 static inline bytes_t znode_data(const znode_t *node) { return bytes_of(node->data, node->data_bytes); }
@@ -77,9 +80,15 @@ void znode_free(tree_t *tree, znode_t *node);
 /* Adds to the table and, with a parent, to its children; and the reverse. Counters of the parent's stat are the caller's. */
 void tree_link(tree_t *tree, znode_t *parent, znode_t *node);
 void tree_unlink(tree_t *tree, znode_t *node);
-/* Table only: restoring a snapshot, whose nodes come in any order. tree_adopt_all then finds every parent. */
-void tree_insert(tree_t *tree, znode_t *node);
-bool tree_adopt_all(tree_t *tree);
+/* The same in two steps, for a snapshot, whose nodes may come before their parents. Insert: table only; false when there
+ * is a node of that path already. */
+bool tree_insert_once(tree_t *tree, znode_t *node) MUST_CHECK;
+void tree_adopt(znode_t *parent, znode_t *node);
+/* Insert soon touches where `node` goes: first the bucket, then what is in it. */
+void tree_prefetch_bucket(const tree_t *tree, const znode_t *node);
+void tree_prefetch_chain(const tree_t *tree, const znode_t *node);
+/* Room in the table for so many nodes; of an empty tree. */
+void tree_reserve(tree_t *tree, size_t nodes);
 /* Replaces the data and returns the old one, which the caller frees or puts back. */
 uint8_t *tree_swap_data(tree_t *tree, znode_t *node, uint8_t *data, uint32_t bytes);
 /* Preorder; NULL after the last. */

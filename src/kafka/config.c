@@ -125,6 +125,12 @@ const char *kafka_config_get(kafka_config_t *config, const char *name)
     return value ? value : def->default_value;
 }
 
+bool kafka_config_is_set(const kafka_config_t *config, const char *name)
+{
+    const kafka_setting_def_t *def = config_broker_setting(bytes_str(name));
+    return def && config->layer->values[def - kafka_broker_settings];
+}
+
 /* ---- the store ---- */
 
 config_store_t *config_store_new(const kafka_config_t *config)

@@ -1,5 +1,4 @@
-/* config_change.h: changing the settings of one resource: what AlterConfigs and IncrementalAlterConfigs have
- * in common. */
+/* config_change.h: changing the settings of one resource. */
 #ifndef TRIVET_KAFKA_CONFIG_CHANGE_H
 #define TRIVET_KAFKA_CONFIG_CHANGE_H
 

@@ -265,7 +265,7 @@ static bool must_wait(const kafka_conn_t *conn)
 static ssize_t take_frames(kafka_conn_t *conn, uint8_t *data, size_t len)
 {
     size_t used = 0;
-    while (len - used >= FRAME_SIZE_BYTES && !must_wait(conn)) {
+    while (len - used >= FRAME_SIZE_BYTES && !must_wait(conn) && !net_congested(conn->net)) {
         int64_t size = (int32_t)load_be32(data + used);
         if (size < 0 || size > conn->kafka->config.socket_request_max_bytes) {
             slog(SLOG_WARN, "kafka", "closing a connection: impossible frame size", "peer=%s bytes=%" PRId64,

@@ -23,6 +23,8 @@ int kafka_configure(kafka_config_t *config, const char *name, const char *value,
                     size_t err_bytes) MUST_CHECK;
 /* The value as text (NULL when it has none, or the name is unknown); valid until the next call. */
 const char *kafka_config_get(kafka_config_t *config, const char *name);
+/* Whether it was configured, and does not just have its default. */
+bool kafka_config_is_set(const kafka_config_t *config, const char *name);
 
 /* `data_dir` is the wing's own directory (made when missing); the configuration is copied. */
 kafka_t *kafka_new(io_loop_t *loop, net_t *net, coord_t *coord, const char *data_dir, const kafka_config_t *config);
@@ -57,18 +59,30 @@ typedef void (*kafka_produced_cb)(void *user, int32_t partition, int64_t offset,
  * the call; its arguments are borrowed, and so are `record`'s bytes until it has run. */
 void kafka_produce_record(kafka_t *kafka, const kafka_produce_t *record, kafka_produced_cb done, void *user);
 
-/* The outbox's way, for records that may be given again after a crash. A number rises over all records of its
- * producer; a partition takes only those above the last that it has of that producer, and never forgets a producer
- * that is kept. */
+/* compression.type of a producer by its name (none, gzip, snappy, lz4, zstd), for kafka_produce_compress; ERR_INVALID. */
+int kafka_codec_of(const char *name) MUST_CHECK;
+/* What comes through this door is compressed so, at the Java client's levels, where the topic leaves it to producers. */
+void kafka_produce_compress(kafka_t *kafka, int codec);
+
+/* The outbox's way, for records (and positions, below) that may be given again after a crash. A number rises over all
+ * records of its producer; a partition takes only those above the last that it has of that producer, and never forgets
+ * a producer that is kept. */
 #define KAFKA_NUMBER_MAX        (((int64_t)1 << 46) - 1)
 #define KAFKA_MESSAGE_BYTES_MAX 300
 /* Whether the record could be appended now, or after its topic was created: 0, or an error code with its words. */
 int16_t kafka_produce_check(kafka_t *kafka, const kafka_produce_t *record, char message[KAFKA_MESSAGE_BYTES_MAX]);
 /* The partition it belongs in, as kafka_produce_record would choose; -1 while the topic does not exist. */
 int32_t kafka_produce_choose(kafka_t *kafka, const kafka_produce_t *record);
-/* Appends (record->partition is chosen) unless the partition has it: then *ret_offset may be -1. */
-int16_t kafka_produce_numbered(kafka_t *kafka, const kafka_produce_t *record, int64_t producer_id, int64_t number,
-                               int64_t *ret_offset, char message[KAFKA_MESSAGE_BYTES_MAX]);
+/* Takes the first of the records, at least one, all of one partition (chosen before) and in the order of their numbers:
+ * those that the partition has already, with offset -1, or else those that fit one batch, which is appended. */
+#define KAFKA_BATCH_BYTES 16384 /* as batch.size of the Java client: what several records together may take */
+typedef struct kafka_numbered {
+    const kafka_produce_t *record;
+    int64_t number;
+    int64_t offset; /* filled in */
+} kafka_numbered_t;
+int16_t kafka_produce_numbered(kafka_t *kafka, kafka_numbered_t *records, int count, int64_t producer_id,
+                               int *ret_taken, char message[KAFKA_MESSAGE_BYTES_MAX]);
 /* Creates the topic if the broker may; `done` runs once, at once or later. */
 typedef void (*kafka_door_cb)(void *user, int64_t value, int16_t error, const char *message);
 void kafka_topic_ensure(kafka_t *kafka, bytes_t topic, kafka_door_cb done, void *user);
@@ -83,6 +97,37 @@ void kafka_producer_keep(kafka_t *kafka, int64_t producer_id);
 int64_t kafka_producer_last_number(const kafka_t *kafka, int64_t producer_id);
 /* The name of an error code: "UNKNOWN_TOPIC_OR_PARTITION". */
 const char *kafka_error_name(int16_t error);
+
+/* ---- the bridge's door to the groups ---- */
+
+/* How far a group has read a partition: what it has committed. As a record of __consumer_offsets it goes the outbox's
+ * way: kafka_produce_choose, kafka_produce_numbered, and the group has it. */
+typedef struct kafka_position {
+    bytes_t group, topic;
+    int32_t partition;
+    int64_t offset;
+    bytes_t metadata; /* ptr NULL = none */
+} kafka_position_t;
+/* Who says so; NULL: anybody, as in a transaction's commit of Kafka's. */
+typedef struct kafka_member {
+    bytes_t id;
+    int32_t generation; /* or member epoch */
+} kafka_member_t;
+
+/* Whether the position could be committed now: 0, or an error code with its words. */
+int16_t kafka_position_check(kafka_t *kafka, const kafka_position_t *position, const kafka_member_t *member,
+                             char message[KAFKA_MESSAGE_BYTES_MAX]);
+/* The record; its key and value are in `out`, which is emptied first. The key tells group, topic and partition alone. */
+void kafka_position_record(const kafka_position_t *position, int64_t commit_ms, buf_t *out,
+                           kafka_produce_t *ret_record);
+/* And back; borrowed. ERR_NOT_FOUND: a record of another topic. ERR_INVALID. */
+int kafka_position_of(const kafka_produce_t *record, kafka_position_t *ret_position) MUST_CHECK;
+/* What the group has: *ret_offset is -1 when that is nothing. */
+int16_t kafka_position_get(kafka_t *kafka, bytes_t group, bytes_t topic, int32_t partition, int64_t *ret_offset,
+                           char message[KAFKA_MESSAGE_BYTES_MAX]);
+/* Clients neither see nor change the offsets of a group while `waits` says that positions of it are on their way: they
+ * are told to come again (COORDINATOR_LOAD_IN_PROGRESS). NULL = none. */
+void kafka_positions_hold(kafka_t *kafka, bool (*waits)(void *user, bytes_t group), void *user);
 
 /* ---- figures ---- */
 

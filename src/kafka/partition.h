@@ -8,6 +8,7 @@
 #define TRIVET_KAFKA_PARTITION_H
 
 #include "kafka/kafka_internal.h"
+#include "kafka/record.h"
 #include "log/log.h"
 
 /* ---- life: called by topics.c ---------------------------------------------------------------------------------------- */
@@ -47,7 +48,7 @@ int16_t partition_check_epoch(const partition_t *partition, int32_t current_lead
 
 typedef enum partition_origin {
     PARTITION_CLIENT,      /* a Produce request: everything is checked */
-    PARTITION_BRIDGE,      /* a client's checks, but the sequence need only be above the last: gaps are its own */
+    PARTITION_BRIDGE,      /* a client's checks but for the sequence, which rises with gaps: produce_numbered.c */
     PARTITION_COORDINATOR, /* our own records (offsets, transaction state): any batch the log takes */
 } partition_origin_t;
 
@@ -67,6 +68,9 @@ typedef struct partition_appended {
     int32_t record_errors_count;
 } partition_appended_t;
 
+/* The codec under which batches are kept, and its level, when the topic's compression.type names one; false = as their
+ * producers made them. */
+bool partition_codec(const kafka_topic_config_t *config, record_codec_t *ret_codec, int *ret_level);
 /* Appends exactly one batch (`records` is patched in place). Returns a Kafka error code. After KAFKA_NONE the
  * record is written; whether it may be acknowledged says partition_needs_commit. Wakes waiting fetches (in a
  * later turn). */

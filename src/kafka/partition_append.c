@@ -186,8 +186,7 @@ static int16_t check_client(check_t *c)
     return error;
 }
 
-/* The codec that compression.type asks for, and its level; false = leave the batch as it is. */
-static bool wanted_codec(const kafka_topic_config_t *config, record_codec_t *ret_codec, int *ret_level)
+bool partition_codec(const kafka_topic_config_t *config, record_codec_t *ret_codec, int *ret_level)
 {
     const struct {
         const char *name;
@@ -214,7 +213,7 @@ static int16_t recompress(check_t *c, buf_t *packed)
 {
     record_codec_t codec;
     int level;
-    if (!wanted_codec(c->config, &codec, &level)) return KAFKA_NONE;
+    if (!partition_codec(c->config, &codec, &level)) return KAFKA_NONE;
     if (codec == (record_codec_t)(c->batch.attributes & RECORD_COMPRESSION_MASK)) return KAFKA_NONE;
     int err = record_recompress(bytes_of(c->records, c->bytes), codec, level, PARTITION_OPENED_BATCH_BYTES_MAX, packed);
     if (err == ERR_NOMEM) return KAFKA_UNKNOWN_SERVER_ERROR;
@@ -266,22 +265,6 @@ static int16_t check_sequence(check_t *c)
     return error;
 }
 
-/* The bridge numbers its records over all partitions, so each partition sees a rising sequence with gaps: what is
- * not above the last was here before, however long ago. */
-static void check_number(check_t *c)
-{
-    const producer_t *p = producers_get(&c->partition->producers, c->batch.producer_id);
-    if (!p || p->batches_count == 0) return;
-    const producer_batch_t *last = &p->batches[p->batches_count - 1];
-    bool newer = c->batch.producer_epoch != p->epoch ? c->batch.producer_epoch > p->epoch
-                                                     : c->batch.base_sequence > last->last_sequence;
-    if (newer) return;
-    c->out->duplicate = true;
-    for (int i = 0; i < p->batches_count; i++)
-        if (p->epoch == c->batch.producer_epoch && p->batches[i].last_sequence == c->batch.base_sequence)
-            c->out->base_offset = c->out->last_offset = p->batches[i].last_offset;
-}
-
 static int16_t write_batch(check_t *c)
 {
     partition_t *p = c->partition;
@@ -328,9 +311,8 @@ int16_t partition_append(partition_t *partition, uint8_t *records, size_t bytes,
                  .out = ret_appended};
     buf_t packed = BUF_INIT;
     int16_t error;
-    if (origin != PARTITION_COORDINATOR) {
+    if (origin == PARTITION_CLIENT || origin == PARTITION_BRIDGE) {
         error = check_client(&c);
-        if (!error && origin == PARTITION_BRIDGE) check_number(&c);
         if (!error && origin == PARTITION_CLIENT) error = check_sequence(&c);
         if (!error && !ret_appended->duplicate) error = recompress(&c, &packed);
         if (!error && !ret_appended->duplicate) set_time(&c);

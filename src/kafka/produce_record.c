@@ -1,5 +1,5 @@
 /* produce_record.c: one record into a partition from inside the process: the bridge's door. The record
- * becomes a batch of one and passes the same checks as a client's. */
+ * becomes a batch of one, compressed as a producer would, and passes the same checks as a client's. */
 #include "kafka/produce_record.h"
 #include "kafka/config.h"
 #include "kafka/partition.h"
@@ -37,30 +37,66 @@ int32_t produce__choose_partition(kafka_topic_t *topic, const kafka_produce_t *r
     return (int32_t)(n % (uint32_t)topic->partitions_count);
 }
 
-uint8_t *produce__build(io_loop_t *loop, const kafka_produce_t *record, record_producer_t producer, arena_t *arena,
-                        record_builder_t *builder, size_t *ret_bytes)
+void produce__add(kafka_t *kafka, const kafka_produce_t *record, record_builder_t *builder)
 {
-    record_header_t *headers = ARENA_ARRAY(arena, record_header_t, record->headers_count);
-    for (int32_t i = 0; i < record->headers_count; i++)
-        headers[i] = (record_header_t){record->headers[i].key, record->headers[i].value};
-    int64_t timestamp_ms = record->timestamp_ms >= 0 ? record->timestamp_ms : io_wall_ms(loop);
-    record_builder_reset(builder);
+    _Static_assert(sizeof(record_header_t) == sizeof(kafka_header_t), "same shape");
+    const record_header_t *headers = (const record_header_t *)(const void *)record->headers;
+    int64_t timestamp_ms = record->timestamp_ms >= 0 ? record->timestamp_ms : io_wall_ms(kafka->loop);
     record_builder_add(builder, timestamp_ms, record->key, record->value, headers, record->headers_count);
-    return record_builder_finish(builder, 0, producer, ret_bytes);
+}
+
+/* ---- compression ---- */
+
+static const struct {
+    const char *name;
+    int level; /* the Java client's default */
+} codecs[] = {
+    [RECORD_NONE] = {"none", 0}, [RECORD_GZIP] = {"gzip", -1}, [RECORD_SNAPPY] = {"snappy", 0},
+    [RECORD_LZ4] = {"lz4", 9},   [RECORD_ZSTD] = {"zstd", 3},
+};
+
+int kafka_codec_of(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(codecs); i++)
+        if (strcmp(codecs[i].name, name) == 0) return (int)i;
+    return ERR_INVALID;
+}
+
+void kafka_produce_compress(kafka_t *kafka, int codec)
+{
+    ASSERT(codec >= 0 && codec < (int)ARRAY_LEN(codecs));
+    kafka->produce_codec = codec;
+}
+
+int16_t produce__finish(const kafka_t *kafka, const kafka_topic_config_t *config, record_producer_t producer,
+                        record_builder_t *builder, buf_t *packed, uint8_t **ret_batch, size_t *ret_bytes)
+{
+    record_codec_t codec = (record_codec_t)kafka->produce_codec;
+    int level = codecs[codec].level;
+    (void)partition_codec(config, &codec, &level);
+    *ret_batch = record_builder_finish(builder, 0, producer, ret_bytes);
+    if (codec == RECORD_NONE) return KAFKA_NONE;
+    if (record_recompress(bytes_of(*ret_batch, *ret_bytes), codec, level, 0, packed)) return KAFKA_UNKNOWN_SERVER_ERROR;
+    *ret_batch = packed->ptr;
+    *ret_bytes = packed->len;
+    return KAFKA_NONE;
 }
 
 static int16_t append(produce_job_t *job, partition_t *partition, const char **ret_message, arena_t *arena)
 {
     record_builder_t builder = RECORD_BUILDER_INIT;
-    partition_appended_t appended;
+    buf_t packed = BUF_INIT;
+    partition_appended_t appended = {0};
+    uint8_t *batch;
     size_t bytes;
-    uint8_t *batch = produce__build(job->kafka->loop, &job->record, RECORD_NO_PRODUCER, arena, &builder, &bytes);
-    int16_t error = partition_append(partition, batch, bytes, PARTITION_CLIENT, arena, &appended);
-    if (error)
-        *ret_message = appended.message;
-    else
-        job->offset = appended.base_offset;
+    produce__add(job->kafka, &job->record, &builder);
+    int16_t error = produce__finish(job->kafka, &partition_topic(partition)->config, RECORD_NO_PRODUCER, &builder,
+                                    &packed, &batch, &bytes);
+    if (!error) error = partition_append(partition, batch, bytes, PARTITION_CLIENT, arena, &appended);
+    *ret_message = appended.message;
+    job->offset = appended.base_offset;
     record_builder_deinit(&builder);
+    buf_deinit(&packed);
     return error;
 }
 

@@ -7,8 +7,10 @@
 #include "kafka/record.h"
 
 int32_t produce__choose_partition(kafka_topic_t *topic, const kafka_produce_t *record);
-/* A batch of one, in the builder's bytes. */
-uint8_t *produce__build(io_loop_t *loop, const kafka_produce_t *record, record_producer_t producer, arena_t *arena,
-                        record_builder_t *builder, size_t *ret_bytes);
+/* The record, behind those that the builder has. */
+void produce__add(kafka_t *kafka, const kafka_produce_t *record, record_builder_t *builder);
+/* The batch as the topic keeps it: under its own codec, else under the bridge's. In the builder's bytes or in `packed`. */
+int16_t produce__finish(const kafka_t *kafka, const kafka_topic_config_t *config, record_producer_t producer,
+                        record_builder_t *builder, buf_t *packed, uint8_t **ret_batch, size_t *ret_bytes);
 
 #endif

@@ -48,7 +48,7 @@ int record_iter_init(record_iter_t *iter, bytes_t batch, size_t bytes_max)
         payload = bytes_of(iter->opened, bytes);
     }
     iter->ptr = payload.ptr;
-    iter->end = payload.ptr + payload.len;
+    iter->end = bytes_end(payload);
     return 0;
 }
 

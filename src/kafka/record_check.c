@@ -79,7 +79,7 @@ static int check_one(walk_t *w, const log_batch_t *batch, bool consecutive, int3
 
 static int check_all(bytes_t records, const log_batch_t *batch, bool consecutive, record_facts_t *facts)
 {
-    walk_t walk = {records.ptr, records.ptr + records.len};
+    walk_t walk = {records.ptr, bytes_end(records)};
     for (int32_t i = 0; i < batch->count; i++) {
         int err = check_one(&walk, batch, consecutive, i, facts);
         if (err) return err;

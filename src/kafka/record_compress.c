@@ -13,6 +13,7 @@
 #include <zstd.h>
 
 #define XERIAL_BLOCK_BYTES KIB(32)
+#define LZ4_LEVEL_DEFAULT  9 /* compression.lz4.level: at this one the Java library takes its fast compressor */
 
 static int pack_gzip(bytes_t data, int level, buf_t *out)
 {
@@ -51,7 +52,7 @@ static int pack_snappy(bytes_t data, buf_t *out)
 static int pack_lz4(bytes_t data, int level, buf_t *out)
 {
     LZ4F_preferences_t how = {.frameInfo = {.blockSizeID = LZ4F_max64KB, .blockMode = LZ4F_blockIndependent},
-                              .compressionLevel = level};
+                              .compressionLevel = level == LZ4_LEVEL_DEFAULT ? 0 : level};
     size_t bound = LZ4F_compressFrameBound(data.len, &how);
     int err = buf_try_reserve(out, bound);
     if (err) return err;

@@ -98,7 +98,7 @@ void net__on_report(net_parcel_t *report)
     give_back(conn, report);
     if (conn->state == CONN_LEAVING || conn->state == CONN_DEAD) return;
     if (report->ended == NET_END)
-        net_close(conn);
+        net__input_ended(conn);
     else if (report->ended)
         net__kill(conn);
     net__output_left(conn);

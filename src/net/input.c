@@ -4,13 +4,20 @@
 
 #define READ_ROUNDS_MAX 4
 
+/* Whether more may be read, though it may have to wait here. */
+static bool has_room(const net_conn_t *conn)
+{
+    size_t waiting = net_conn_in_bytes(conn);
+    if (conn->ended || (conn->paused && waiting >= NET_PAUSED_IN_BYTES_MAX)) return false;
+    return !conn->congested || waiting < conn->def->limits.in_bytes_congested_max;
+}
+
 void net__update_watch(net_conn_t *conn)
 {
     unsigned events = 0;
     if (conn->state >= CONN_DEAD) return;
     if (conn->state == CONN_CONNECTING) events = IO_READABLE | IO_WRITABLE;
-    bool room = !conn->paused || conn->in.len < NET_PAUSED_IN_BYTES_MAX;
-    if (conn->state == CONN_OPEN && !conn->congested && room) events |= IO_READABLE;
+    if (conn->state == CONN_OPEN && has_room(conn)) events |= IO_READABLE;
     if (conn->link) {
         if (events & IO_READABLE) net__carried_read(conn);
         return;
@@ -52,12 +59,22 @@ static void keep(net_conn_t *conn, const uint8_t *data, size_t len)
 void net__deliver_kept(net_conn_t *conn)
 {
     conn->expect_bytes = 0;
-    size_t taken = deliver(conn, conn->in.ptr, conn->in.len);
+    conn->in_taken += deliver(conn, conn->in.ptr + conn->in_taken, net_conn_in_bytes(conn));
     if (conn->state == CONN_DEAD) return;
-    if (taken == conn->in.len)
+    size_t waiting = net_conn_in_bytes(conn);
+    if (waiting > conn->in_taken)
+        return; /* moved when that is no more than was taken: however often it comes, it costs once */
+    if (waiting == 0)
         buf_deinit(&conn->in); /* an idle connection holds no buffer */
-    else if (taken)
-        buf_consume(&conn->in, taken);
+    else
+        buf_consume(&conn->in, conn->in_taken);
+    conn->in_taken = 0;
+}
+
+void net__input_ended(net_conn_t *conn)
+{
+    conn->ended = true;
+    if (!conn->congested) net_close(conn); /* else when its input was delivered */
 }
 
 /* Reads into the net's scratch memory; only what the service left is copied. */
@@ -75,15 +92,15 @@ static ssize_t read_fresh(net_conn_t *conn, size_t *ret_asked)
 /* Reads behind the bytes that wait for the rest of their frame. */
 static ssize_t read_more(net_conn_t *conn, size_t *ret_asked)
 {
-    size_t room = conn->expect_bytes > conn->in.len ? conn->expect_bytes - conn->in.len : NET_CHUNK_BYTES;
+    size_t waiting = net_conn_in_bytes(conn);
+    size_t room = conn->expect_bytes > waiting ? conn->expect_bytes - waiting : NET_CHUNK_BYTES;
     size_t bound = conn->def->limits.in_bytes_max;
-    if (conn->in.len >= bound || buf_try_reserve(&conn->in, MIN(room, bound - conn->in.len)) != 0) return ERR_LIMIT;
-    *ret_asked = MIN(conn->in.cap, bound) - conn->in.len;
-    if (*ret_asked == 0) return ERR_LIMIT;
+    if (waiting >= bound || buf_try_reserve(&conn->in, MIN(room, bound - waiting)) != 0) return ERR_LIMIT;
+    *ret_asked = MIN(conn->in.cap - conn->in.len, bound - waiting);
     ssize_t n = io_stream_read(conn->stream, conn->in.ptr + conn->in.len, *ret_asked);
     if (n <= 0) return n;
     conn->in.len += (size_t)n;
-    if (conn->in.len >= conn->expect_bytes) net__deliver_kept(conn);
+    if (net_conn_in_bytes(conn) >= conn->expect_bytes) net__deliver_kept(conn);
     return n;
 }
 
@@ -91,34 +108,34 @@ static ssize_t read_more(net_conn_t *conn, size_t *ret_asked)
  * carrier reads ahead. */
 void net__take_input(net_conn_t *conn, uint8_t *data, size_t len)
 {
-    if (conn->in.len == 0) {
+    size_t waiting = net_conn_in_bytes(conn);
+    if (waiting == 0) {
         size_t taken = deliver(conn, data, len);
         if (conn->state != CONN_DEAD) keep(conn, data + taken, len - taken);
         return;
     }
-    size_t more = conn->expect_bytes > conn->in.len ? conn->expect_bytes - conn->in.len : 0;
-    if (conn->in.len >= conn->def->limits.in_bytes_max || buf_try_reserve(&conn->in, MAX(len, more)) != 0) {
+    size_t more = conn->expect_bytes > waiting ? conn->expect_bytes - waiting : 0;
+    if (waiting >= conn->def->limits.in_bytes_max || buf_try_reserve(&conn->in, MAX(len, more)) != 0) {
         net__kill(conn);
         return;
     }
     buf_append(&conn->in, data, len);
-    if (conn->in.len >= conn->expect_bytes) net__deliver_kept(conn);
+    if (waiting + len >= conn->expect_bytes) net__deliver_kept(conn);
 }
 
 static void read_input(net_conn_t *conn)
 {
-    for (int round = 0; round < READ_ROUNDS_MAX && conn->state == CONN_OPEN && !conn->congested; round++) {
-        if (conn->paused && conn->in.len >= NET_PAUSED_IN_BYTES_MAX) break;
+    for (int round = 0; round < READ_ROUNDS_MAX && conn->state == CONN_OPEN && has_room(conn); round++) {
         size_t asked = 0;
-        ssize_t n = conn->in.len ? read_more(conn, &asked) : read_fresh(conn, &asked);
+        ssize_t n = net_conn_in_bytes(conn) ? read_more(conn, &asked) : read_fresh(conn, &asked);
         if (n == ERR_AGAIN) break;
         if (n < 0) {
             net__kill(conn);
             return;
         }
-        if (n == 0) { /* the peer said all; replies that are due still go out */
-            net_close(conn);
-            return;
+        if (n == 0) { /* replies that are due still go out */
+            net__input_ended(conn);
+            break;
         }
         conn->stats->in_bytes += (uint64_t)n;
         conn->active_ms = net__now_ms(conn->net);

@@ -176,7 +176,11 @@ static void do_work(net_conn_t *conn)
 {
     if (conn->state != CONN_DEAD && conn->redeliver) {
         conn->redeliver = false;
-        if (conn->in.len) net__deliver_kept(conn);
+        if (net_conn_in_bytes(conn)) {
+            net__deliver_kept(conn);
+            io_loop_wake(conn->net->loop); /* what it began may wait for hooks that have run this turn */
+        }
+        if (conn->ended && !conn->congested) net_close(conn);
     }
     if (conn->state != CONN_DEAD && !conn->blocked) send_output(conn);
     if (conn->state == CONN_DEAD) {
@@ -291,7 +295,7 @@ net_t *net_conn_net(const net_conn_t *conn) { return conn->net; }
 uint64_t net_conn_id(const net_conn_t *conn) { return conn->id; }
 uint64_t net_conn_opened_ms(const net_conn_t *conn) { return conn->opened_ms; }
 uint64_t net_conn_active_ms(const net_conn_t *conn) { return conn->active_ms; }
-size_t net_conn_in_bytes(const net_conn_t *conn) { return conn->in.len; }
+size_t net_conn_in_bytes(const net_conn_t *conn) { return conn->in.len - conn->in_taken; }
 size_t net_conn_out_bytes(const net_conn_t *conn) { return net__unsent(conn); }
 bool net_congested(const net_conn_t *conn) { return conn->congested; }
 

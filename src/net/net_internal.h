@@ -125,8 +125,10 @@ struct net_conn {
     bool congested;
     bool blocked; /* the stream took no more; wait until writable */
     bool redeliver;
+    bool ended; /* the peer has said all */
     unsigned watched;
     buf_t in;
+    size_t in_taken; /* of `in`, by the service */
     size_t expect_bytes;
     net_output_t out;
     size_t carried_bytes; /* unsent, and with the carrier */
@@ -180,6 +182,8 @@ void net__update_watch(net_conn_t *conn);
 /* Input that the carrier has read. */
 void net__take_input(net_conn_t *conn, uint8_t *data, size_t len);
 void net__deliver_kept(net_conn_t *conn);
+/* The peer has said all: the connection closes once that was delivered. */
+void net__input_ended(net_conn_t *conn);
 /* The readiness callback of every stream here. */
 void net__on_ready(void *user, unsigned events);
 

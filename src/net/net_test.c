@@ -218,6 +218,25 @@ static void a_reader_that_stops_stops_its_writer_and_loses_nothing(void **state)
     assert_int_equal(f->server.got.len, ECHOED_BYTES);
 }
 
+static bool all_read(fixture_t *f) { return f->server.got.len + net_conn_in_bytes(f->server.conn) == ECHOED_BYTES; }
+
+static void a_writer_that_does_not_read_yet_may_say_all_and_gets_it_back_in_order(void **state)
+{
+    fixture_t *f = *state;
+    uint8_t *said = mem_alloc(ECHOED_BYTES);
+    for (uint32_t i = 0; i < ECHOED_BYTES / 4; i++) store_be32(said + 4 * i, i | 0x80808080); /* no '!' */
+    f->server_def.limits.in_bytes_max = f->server_def.limits.in_bytes_congested_max = ECHOED_BYTES;
+    f->server.echoes = true;
+    net_pause(f->client.conn);
+    net_write(f->client.conn, said, ECHOED_BYTES);
+    run_until(f, all_read);
+    assert_true(net_congested(f->server.conn) && net_conn_out_bytes(f->server.conn) < MIB(2));
+    net_resume(f->client.conn);
+    run_until(f, all_echoed);
+    assert_memory_equal(f->client.got.ptr, said, ECHOED_BYTES);
+    mem_free(said);
+}
+
 static void more_output_than_the_limit_closes_the_connection(void **state)
 {
     fixture_t *f = *state;
@@ -238,6 +257,7 @@ int main(void)
         BOTH_WAYS(an_error_from_the_service_closes_after_its_last_words),
         BOTH_WAYS(unconsumed_input_past_its_limit_closes_the_connection),
         BOTH_WAYS(a_reader_that_stops_stops_its_writer_and_loses_nothing),
+        BOTH_WAYS(a_writer_that_does_not_read_yet_may_say_all_and_gets_it_back_in_order),
         BOTH_WAYS(more_output_than_the_limit_closes_the_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

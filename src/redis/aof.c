@@ -6,6 +6,7 @@
  * of file); a reply leaves after the bytes of its command were written, and with appendfsync always after
  * they are durable. */
 #include "redis/aof_internal.h"
+#include "redis/changes.h"
 #include "redis/redis.h"
 
 #include "base/slog.h"
@@ -47,19 +48,21 @@ void aof__feed(redis_db_t *db, int argc, const bytes_t *argv)
     aof->pending_count++;
 }
 
-void aof__feed_delete(redis_db_t *db, bytes_t key)
+void aof__feed_delete(redis_db_t *db, bytes_t key, const char *cause)
 {
     bytes_t argv[2] = {BYTES_LIT("DEL"), key};
     aof__feed(db, 2, argv);
+    if (UNLIKELY(db->redis->observer != NULL)) changes__tell_gone(db, key, cause);
 }
 
-bool aof__has_gathered(const redis_t *redis) { return redis->aof->pending_count > 0; }
+bool aof__has_gathered(const redis_t *redis) { return redis->aof->pending_count > 0 || redis->change_open; }
 
 bool aof__has_unwritten(const redis_t *redis) { return redis->aof->pending_count > 0 || redis->aof->buf.len > 0; }
 
 void aof__commit(redis_t *redis, bool atomic)
 {
     aof_t *aof = redis->aof;
+    if (UNLIKELY(redis->change_open)) changes__close(redis);
     bool wrap = atomic && aof->pending_count > 1;
     if (wrap) buf_append(&aof->buf, "*1\r\n$5\r\nMULTI\r\n", 15);
     buf_append(&aof->buf, aof->pending.ptr, aof->pending.len);
@@ -303,7 +306,7 @@ typedef struct emission {
 static void emit_each(void *user, void *entry)
 {
     emission_t *e = user;
-    if (!entry_is_expired(entry, e->db->redis->now_ms)) aof__emit_entry(&e->out, &e->selected_db, e->db, entry);
+    if (aof__keeps(e->db, entry)) aof__emit_entry(&e->out, &e->selected_db, e->db, entry);
 }
 
 int aof__reload_emitted(redis_t *redis, char *err_out, size_t err_bytes)
@@ -379,6 +382,14 @@ void redis_feed(redis_t *redis, int argc, const bytes_t *argv)
     if (!aof->enabled) return;
     redis_append_command(&aof->buf, argc, argv); /* beside what a paused script has gathered, which stays whole */
     io_loop_wake(redis->loop);
+}
+
+void redis_propagate_too(redis_t *redis, int argc, const bytes_t *argv)
+{
+    aof_t *aof = redis->aof;
+    if (!aof->enabled) return;
+    redis_append_command(&aof->pending, argc, argv);
+    aof->pending_count++;
 }
 
 bool redis_is_written(const redis_t *redis)

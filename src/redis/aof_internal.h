@@ -78,6 +78,8 @@ int aof__new_increment(aof_t *aof) MUST_CHECK;
 
 /* Runs the commands in `data` as if read from a file. */
 int aof__load_bytes(aof_t *aof, buf_t *data, char *err, size_t err_bytes) MUST_CHECK;
+/* Whether the data set written anew has the entry. */
+bool aof__keeps(const redis_db_t *db, const redis_entry_t *e);
 /* Appends the commands that make the entry. */
 void aof__emit_entry(buf_t *out, int *selected_db, const redis_db_t *db, const redis_entry_t *e);
 int aof__load(aof_t *aof, char *err, size_t err_bytes) MUST_CHECK;

@@ -51,10 +51,16 @@ void aof__emit_entry(buf_t *to, int *selected_db, const redis_db_t *db, const re
 
 static void mark(redis_db_t *db, redis_entry_t *e) { e->flags = (uint8_t)((e->flags & ~ENTRY_EPOCH) | db->epoch); }
 
+/* An expired key need not be kept, unless somebody has yet to be told that it went. */
+bool aof__keeps(const redis_db_t *db, const redis_entry_t *e)
+{
+    return db->redis->observer != NULL || !entry_is_expired(e, db->redis->now_ms);
+}
+
 void aof__rewrite_emit(redis_db_t *db, redis_entry_t *e)
 {
     aof_rewrite_t *r = &db->redis->aof->rewrite;
-    if (r->active && !entry_is_expired(e, db->redis->now_ms)) aof__emit_entry(&r->buf, &r->selected_db, db, e);
+    if (r->active && aof__keeps(db, e)) aof__emit_entry(&r->buf, &r->selected_db, db, e);
     mark(db, e);
 }
 

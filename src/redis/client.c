@@ -9,6 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A pipeline is often sent whole before its first reply is read: so much of one is kept when its replies must wait. What is
+ * more stays with the client, whom that may block for ever. */
+#define IN_CONGESTED_BYTES_MAX MIB(1024)
+
 /* ---- life ------------------------------------------------------------------------------------------------------------ */
 
 static redis_client_t *new_client(redis_t *redis)
@@ -149,7 +153,10 @@ static void on_close(net_conn_t *conn)
 
 /* ---- input ----------------------------------------------------------------------------------------------------------- */
 
-static bool may_run(const redis_client_t *c) { return !(c->flags & (CLIENT_BLOCKED | CLIENT_PAUSED | CLIENT_CLOSING)); }
+static bool may_run(const redis_client_t *c)
+{
+    return !(c->flags & (CLIENT_BLOCKED | CLIENT_PAUSED | CLIENT_CLOSING | CLIENT_CONGESTED));
+}
 
 static resp_limits_t limits_of(const redis_client_t *c)
 {
@@ -303,6 +310,7 @@ static ssize_t on_data(net_conn_t *conn, uint8_t *data, size_t len)
     redis_client_t *c = net_conn_user(conn);
     redis_t *redis = c->redis;
     size_t done = 0;
+    c->flags &= ~(uint32_t)CLIENT_CONGESTED;
     c->active_ms = redis->now_ms = io_wall_ms(redis->loop);
     redis->lru_clock = (uint32_t)(redis->now_ms / 1000);
     while (done < len && may_run(c)) {
@@ -343,6 +351,7 @@ static const net_service_t service = {
     .on_data = on_data,
     .on_close = on_close,
     .limits = {.in_bytes_max = SIZE_MAX / 8, /* client-query-buffer-limit is the bound */
+               .in_bytes_congested_max = IN_CONGESTED_BYTES_MAX,
                .out_bytes_high = MIB(1),
                .out_bytes_max = 0},
 };

@@ -112,7 +112,7 @@ static void put_script_memory(redis_t *redis, buf_t *b)
 static void section_memory(redis_t *redis, buf_t *b)
 {
     char used_h[32], peak_h[32], rss_h[32], max_h[32];
-    size_t used = redis->memory_used = mem_used(), rss = io_resident_bytes();
+    size_t used = mem_used(), rss = io_resident_bytes();
     size_t startup = redis->memory_startup, data = used - MIN(startup, used);
     redis->memory_peak = MAX(redis->memory_peak, used);
     human(used_h, used);

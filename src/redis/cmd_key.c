@@ -1,4 +1,5 @@
 /* cmd_key.c: commands that treat keys as wholes: deleting, renaming, moving, copying, describing. */
+#include "redis/changes.h"
 #include "redis/evict.h"
 #include "redis/state.h"
 #include "redis_commands.h"
@@ -203,6 +204,12 @@ void redis_cmd_swapdb(redis_call_t *call)
             reply_error(call->client, "ERR DB index is out of range");
             return;
         }
+    }
+    const char *why =
+        call->flags & CALL_LOADING ? NULL : changes__refusal(call->db, call->command, call->argc, call->argv);
+    if (why) {
+        reply_error(call->client, why);
+        return;
     }
     redis_db_t *a = &call->redis->dbs[n[0]], *b = &call->redis->dbs[n[1]];
     if (a != b) db__swap(a, b);

@@ -12,7 +12,5 @@ void list__popped(redis_call_t *call, bytes_t key, redis_entry_t *entry, value_t
 void list__pop_with_key(redis_call_t *call, bytes_t key, redis_entry_t *entry, bool at_head, int64_t count);
 /* Replies an array of `count` elements from `from` on. */
 void list__reply_range(redis_call_t *call, value_t v, int64_t from, size_t count, bool backwards);
-/* LEFT or RIGHT; false after replying the error. */
-bool list__arg_end(redis_call_t *call, int i, bool *ret_at_head) MUST_CHECK;
 
 #endif

@@ -1,12 +1,13 @@
-/* cmd_list_move.c: list commands over several lists: moving, popping from the first that has something, and
- * waiting. A blocked command runs again from its start when one of its keys got a list, so each handler here
- * tries first and blocks only when there is nothing. */
+/* cmd_list_move.c: list commands over several lists: moving, at once or waiting, and popping from the first that has
+ * something (cmd_pop.c). A blocked command runs again from its start when one of its keys got a list, so each handler
+ * here tries first and blocks only when there is nothing. */
 #include "redis/cmd_list.h"
+#include "redis/cmd_pop.h"
 
 #include "base/buf.h"
 #include "redis_commands.h"
 
-bool list__arg_end(redis_call_t *call, int i, bool *ret_at_head)
+static bool arg_end(redis_call_t *call, int i, bool *ret_at_head)
 {
     *ret_at_head = arg_is(call, i, "LEFT");
     if (*ret_at_head || arg_is(call, i, "RIGHT")) return true;
@@ -89,7 +90,7 @@ static void move_blocking(redis_call_t *call, bool from_head, bool to_head, int6
 void redis_cmd_lmove(redis_call_t *call)
 {
     bool from_head, to_head;
-    if (!list__arg_end(call, 3, &from_head) || !list__arg_end(call, 4, &to_head)) return;
+    if (!arg_end(call, 3, &from_head) || !arg_end(call, 4, &to_head)) return;
     if (!try_move(call, from_head, to_head)) reply_null(call->client);
 }
 
@@ -102,7 +103,7 @@ void redis_cmd_blmove(redis_call_t *call)
 {
     bool from_head, to_head;
     int64_t timeout_ms;
-    if (!list__arg_end(call, 3, &from_head) || !list__arg_end(call, 4, &to_head)) return;
+    if (!arg_end(call, 3, &from_head) || !arg_end(call, 4, &to_head)) return;
     if (!arg_timeout(call, 5, &timeout_ms)) return;
     move_blocking(call, from_head, to_head, timeout_ms);
 }
@@ -130,83 +131,14 @@ static void pop_single(redis_call_t *call, bytes_t key, redis_entry_t *entry, bo
     propagate_key(call, at_head ? "LPOP" : "RPOP", key);
 }
 
-/* Pops from the first key that holds a list; false when none does (nothing was replied then). `count` 0: one,
- * in the reply of BLPOP. */
-static bool try_pop(redis_call_t *call, const bytes_t *keys, size_t key_count, bool at_head, int64_t count)
-{
-    for (size_t i = 0; i < key_count; i++) {
-        redis_entry_t *entry;
-        if (!key_write_type(call, keys[i], TYPE_LIST, &entry)) return true;
-        if (!entry) continue;
-        if (count)
-            list__pop_with_key(call, keys[i], entry, at_head, count);
-        else
-            pop_single(call, keys[i], entry, at_head);
-        return true;
-    }
-    return false;
-}
+static const pop_kind_t list_pop = {
+    .type = TYPE_LIST,
+    .words = {"RIGHT", "LEFT"},
+    .one = pop_single,
+    .several = list__pop_with_key,
+};
 
-static void pop_blocking(redis_call_t *call, const bytes_t *keys, size_t key_count, bool at_head, int timeout_index,
-                         int64_t count)
-{
-    int64_t timeout_ms;
-    if (!arg_timeout(call, timeout_index, &timeout_ms)) return;
-    if (try_pop(call, keys, key_count, at_head, count)) return;
-    if (!key_block(call, keys, key_count, TYPE_LIST, timeout_ms, BLOCK_NULL_ARRAY)) reply_null_array(call->client);
-}
-
-void redis_cmd_blpop(redis_call_t *call)
-{
-    pop_blocking(call, call->argv + 1, (size_t)call->argc - 2, true, call->argc - 1, 0);
-}
-
-void redis_cmd_brpop(redis_call_t *call)
-{
-    pop_blocking(call, call->argv + 1, (size_t)call->argc - 2, false, call->argc - 1, 0);
-}
-
-typedef struct mpop {
-    const bytes_t *keys;
-    size_t key_count;
-    bool at_head;
-    int64_t count;
-} mpop_t;
-
-/* numkeys key ... LEFT|RIGHT [COUNT n], from argv[i] on. */
-static bool mpop_parse(redis_call_t *call, int i, mpop_t *ret)
-{
-    int64_t numkeys, count = 0;
-    if (!arg_i64_in(call, i, 1, INT64_MAX, "ERR numkeys should be greater than 0", &numkeys)) return false;
-    if (numkeys >= call->argc - i - 1) {
-        reply_error_syntax(call->client);
-        return false;
-    }
-    int where = i + 1 + (int)numkeys;
-    if (!list__arg_end(call, where, &ret->at_head)) return false;
-    for (int j = where + 1; j < call->argc; j++) {
-        if (count != 0 || !arg_is(call, j, "COUNT") || j + 1 == call->argc) {
-            reply_error_syntax(call->client);
-            return false;
-        }
-        if (!arg_i64_in(call, ++j, 1, INT64_MAX, "ERR count should be greater than 0", &count)) return false;
-    }
-    ret->keys = call->argv + i + 1;
-    ret->key_count = (size_t)numkeys;
-    ret->count = count ? count : 1;
-    return true;
-}
-
-void redis_cmd_lmpop(redis_call_t *call)
-{
-    mpop_t m;
-    if (!mpop_parse(call, 1, &m)) return;
-    if (!try_pop(call, m.keys, m.key_count, m.at_head, m.count)) reply_null_array(call->client);
-}
-
-void redis_cmd_blmpop(redis_call_t *call)
-{
-    mpop_t m;
-    if (!mpop_parse(call, 2, &m)) return;
-    pop_blocking(call, m.keys, m.key_count, m.at_head, 1, m.count);
-}
+void redis_cmd_blpop(redis_call_t *call) { pop_first_blocking(call, &list_pop, true); }
+void redis_cmd_brpop(redis_call_t *call) { pop_first_blocking(call, &list_pop, false); }
+void redis_cmd_lmpop(redis_call_t *call) { pop_several(call, &list_pop); }
+void redis_cmd_blmpop(redis_call_t *call) { pop_several_blocking(call, &list_pop); }

@@ -1,6 +1,7 @@
 /* cmd_server.c: FLUSHALL, SHUTDOWN, SWAPDB's exchange, DEBUG, MEMORY and the small commands about the server
  * itself. */
 #include "redis/aof.h"
+#include "redis/changes.h"
 #include "redis/script_host.h"
 #include "redis/state.h"
 #include "redis_commands.h"
@@ -23,12 +24,21 @@ static bool flush_option(redis_call_t *call)
 static uint64_t flush(redis_call_t *call, redis_db_t *db)
 {
     if (call->redis->watching_clients) multi__touch_all(db, NULL);
+    if (call->redis->observer && !(call->flags & CALL_LOADING)) changes__tell_flush(db, call->command->name);
     return db__clear(db);
+}
+
+/* False after the observer's refusal. */
+static bool may_flush(redis_call_t *call)
+{
+    const char *why = changes__refusal(call->db, call->command, call->argc, call->argv);
+    if (why) reply_error(call->client, why);
+    return why == NULL;
 }
 
 void redis_cmd_flushdb(redis_call_t *call)
 {
-    if (!flush_option(call)) return;
+    if (!flush_option(call) || !may_flush(call)) return;
     aof__rewrite_restart(call->redis);
     call->dirty += flush(call, call->db) + 1;
     bytes_t argv[1] = {BYTES_LIT("FLUSHDB")};
@@ -38,7 +48,7 @@ void redis_cmd_flushdb(redis_call_t *call)
 
 void redis_cmd_flushall(redis_call_t *call)
 {
-    if (!flush_option(call)) return;
+    if (!flush_option(call) || !may_flush(call)) return;
     aof__rewrite_restart(call->redis);
     for (int i = 0; i < call->redis->db_count; i++) call->dirty += flush(call, &call->redis->dbs[i]);
     call->dirty++;

@@ -20,6 +20,8 @@ typedef enum {
 typedef enum { LOG_DEBUG, LOG_VERBOSE, LOG_NOTICE, LOG_WARNING } redis_loglevel_t;
 typedef enum { DEBUG_NO, DEBUG_YES, DEBUG_LOCAL } redis_guard_t;
 
+#define REDIS_MAXMEMORY_SAMPLES_MAX 64
+
 typedef struct redis_config {
     /* encodings */
     uint64_t hash_max_listpack_entries, hash_max_listpack_value;

@@ -6,7 +6,9 @@
 
 #include <math.h>
 
-enum { EVICTIONS_PER_CALL_MAX = 10000, CHECK_EVERY = 16 };
+/* The original looks at maxmemory-samples and remembers the best of earlier looks; here each look stands alone and is
+ * twice as large. */
+enum { EVICTIONS_PER_CALL_MAX = 10000, SAMPLES_FACTOR = 2, SAMPLES_MAX = REDIS_MAXMEMORY_SAMPLES_MAX * SAMPLES_FACTOR };
 
 /* ---- LFU: a logarithmic counter that decays -------------------------------------------------------------------------- */
 
@@ -48,20 +50,32 @@ static uint64_t badness(const redis_t *redis, const redis_entry_t *e)
 
 static uint64_t draw(void *user) { return redis_random(user); }
 
+/* Some entries of a database's candidates: a stretch of the table, or one when that is empty where a few are left. */
+static size_t sample(redis_t *redis, table_t *t, size_t max, void **ret_entries)
+{
+    if (table_count(t) == 0) return 0;
+    size_t count = table_sample(t, redis_random(redis), max, ret_entries);
+    if (count == 0) ret_entries[count++] = table_random(t, draw, redis);
+    return count;
+}
+
 static redis_entry_t *choose(redis_t *redis, redis_db_t **ret_db)
 {
     redis_evict_t policy = redis->config->maxmemory_policy;
     bool all = policy == EVICT_ALLKEYS_LRU || policy == EVICT_ALLKEYS_LFU || policy == EVICT_ALLKEYS_RANDOM;
     bool blind = policy == EVICT_ALLKEYS_RANDOM || policy == EVICT_VOLATILE_RANDOM;
-    uint64_t samples = blind ? 1 : redis->config->maxmemory_samples * 2;
+    void *samples[SAMPLES_MAX];
+    size_t samples_max = blind ? 1 : redis->config->maxmemory_samples * SAMPLES_FACTOR;
     redis_entry_t *worst = NULL;
+    uint64_t worst_badness = 0;
     for (int i = 0; i < redis->db_count; i++) {
         redis_db_t *db = &redis->dbs[(i + (int)(redis->cron_turns % 16)) % redis->db_count];
-        table_t *t = all ? &db->keys : &db->expires;
-        for (uint64_t n = 0; n < samples && table_count(t); n++) {
-            redis_entry_t *e = table_random(t, draw, redis);
-            if (worst && badness(redis, e) <= badness(redis, worst)) continue;
-            worst = e;
+        size_t count = sample(redis, all ? &db->keys : &db->expires, samples_max, samples);
+        for (size_t n = 0; n < count; n++) {
+            uint64_t bad = badness(redis, samples[n]);
+            if (worst && bad <= worst_badness) continue;
+            worst = samples[n];
+            worst_badness = bad;
             *ret_db = db;
         }
         if (worst && blind) break;
@@ -75,7 +89,7 @@ static void evict(redis_t *redis, redis_db_t *db, redis_entry_t *e)
     bytes_t key = bytes_of(mem_strndup(name), name.len);
     db__delete(db, key);
     redis->stats.evicted_keys++;
-    aof__feed_delete(db, key);
+    aof__feed_delete(db, key, "evicted");
     if (redis->watching_clients) multi__touch(db, key);
     notify__event(db, NOTIFY_EVICTED, "evicted", key);
     mem_free((void *)key.ptr);
@@ -85,15 +99,11 @@ bool evict__make_room(redis_t *redis)
 {
     uint64_t limit = redis->config->maxmemory;
     if (limit == 0 || redis->loading) return true;
-    redis->memory_used = mem_used();
-    for (int i = 0; redis->memory_used > limit && i < EVICTIONS_PER_CALL_MAX; i++) {
+    for (int i = 0; redis__is_over_memory(redis) && i < EVICTIONS_PER_CALL_MAX; i++) {
         redis_db_t *db = NULL;
         redis_entry_t *e = redis->config->maxmemory_policy == EVICT_NONE ? NULL : choose(redis, &db);
         if (e == NULL) return false;
-        size_t freed = entry__memory_bytes(e, 5);
         evict(redis, db, e);
-        redis->memory_used -= MIN(freed, redis->memory_used);
-        if (i % CHECK_EVERY == 0) redis->memory_used = mem_used();
     }
     return true;
 }

@@ -1,5 +1,6 @@
 /* exec.c: a request on its way: found, checked as Redis checks, queued or run, counted, propagated. */
 #include "redis/aof.h"
+#include "redis/changes.h"
 #include "redis/redis.h"
 #include "redis/script_host.h"
 #include "redis/state.h"
@@ -173,7 +174,7 @@ static bool must_wait(redis_client_t *c, const redis_command_t *command, uint32_
     return true;
 }
 
-static bool passes(redis_client_t *c, const redis_command_t *command, uint32_t flags)
+static bool passes(redis_client_t *c, const redis_command_t *command, const parsed_t *q, uint32_t flags)
 {
     redis_t *redis = c->redis;
     if (c->flags & CLIENT_NEED_AUTH && !(command->flags & CMD_NO_AUTH)) {
@@ -188,7 +189,7 @@ static bool passes(redis_client_t *c, const redis_command_t *command, uint32_t f
         refuse(c, command, "ERR Command not allowed inside a transaction");
         return false;
     }
-    if (redis->config->maxmemory && !evict__make_room(redis) &&
+    if (redis__is_over_memory(redis) && !evict__make_room(redis) &&
         (flags & CMD_DENYOOM || (command->handler == redis_cmd_exec && queue_writes(c)))) {
         refuse(c, command, "OOM command not allowed when used memory > 'maxmemory'.");
         return false;
@@ -198,6 +199,11 @@ static bool passes(redis_client_t *c, const redis_command_t *command, uint32_t f
         char text[256];
         snprintf(text, sizeof(text), "MISCONF Errors writing to the AOF file: %s", failure);
         refuse(c, command, text);
+        return false;
+    }
+    const char *held = redis->writes_held ? changes__refusal(c->db, command, q->argc, q->argv) : NULL;
+    if (held) {
+        refuse(c, command, held);
         return false;
     }
     if (c->flags & CLIENT_PUBSUB && c->resp == 2 && !runs_while_subscribed(command)) {
@@ -219,8 +225,8 @@ static bool passes(redis_client_t *c, const redis_command_t *command, uint32_t f
 
 void redis__update_gate(redis_t *redis)
 {
-    redis->gate = redis->config->maxmemory || aof__failure(redis) || redis->loading || redis->pause_until_ms ||
-                  redis->script_busy;
+    redis->gate =
+        aof__failure(redis) || redis->loading || redis->pause_until_ms || redis->script_busy || redis->writes_held;
 }
 
 /* ---- running --------------------------------------------------------------------------------------------------------- */
@@ -229,6 +235,7 @@ static void propagate_default(redis_call_t *call)
 {
     redis_t *redis = call->redis;
     if (call->flags & CALL_LOADING) return;
+    if (UNLIKELY(redis->observer != NULL)) changes__tell(call->db, call->argc, call->argv);
     if (LIKELY(call->raw.ptr != NULL && redis->exec_depth == 0 && !aof__has_gathered(redis)))
         aof__feed_raw(call->db, call->raw);
     else
@@ -328,10 +335,10 @@ void exec__request(redis_client_t *c, const parsed_t *q, bytes_t raw)
                "the server.");
         return;
     }
-    if (UNLIKELY(redis->gate || c->flags & CLIENT_SLOW_WAY)) {
+    if (UNLIKELY(redis->gate || c->flags & CLIENT_SLOW_WAY || redis__is_over_memory(redis))) {
         uint32_t flags =
             command->acl & ACL_SCRIPTING ? scripts__flags(redis, command, q->argc, q->argv) : command->flags;
-        if (!passes(c, command, flags)) return;
+        if (!passes(c, command, q, flags)) return;
         if (must_wait(c, command, flags)) return;
         if (c->flags & CLIENT_MULTI && !runs_inside_multi(command)) {
             multi__queue(c, command, q->argc, q->argv);
@@ -346,6 +353,7 @@ bool exec__fast(redis_client_t *c, const parsed_t *q, bytes_t raw)
 {
     const redis_command_t *command = q->command;
     if (UNLIKELY(command == NULL || c->redis->gate || c->flags & CLIENT_SLOW_WAY)) return false;
+    if (UNLIKELY(redis__is_over_memory(c->redis))) return false;
     if (UNLIKELY(!(command->flags & CMD_FAST) && command->handler != redis_cmd_set)) return false;
     if (UNLIKELY(command->subcommand_count || !command__arity_fits(command, q->argc))) return false;
     c->last_command = command;
@@ -356,7 +364,7 @@ bool exec__fast(redis_client_t *c, const parsed_t *q, bytes_t raw)
 void exec__after_event(redis_t *redis)
 {
     bool idle = redis->exec_depth == 0; /* not: a script has paused */
-    if (idle && aof__has_gathered(redis)) aof__commit(redis, false);
+    if (idle && aof__has_gathered(redis)) aof__commit(redis, redis->observer != NULL);
     if (idle && !list_empty(&redis->ready_keys)) blocking__serve(redis);
     client__flush_all(redis);
 }
@@ -366,7 +374,9 @@ void exec__after_event(redis_t *redis)
 void propagate(redis_call_t *call, int argc, const bytes_t *argv)
 {
     call->propagation_set = true;
-    if (!(call->flags & CALL_LOADING)) aof__feed(call->db, argc, argv);
+    if (call->flags & CALL_LOADING) return;
+    if (UNLIKELY(call->redis->observer != NULL)) changes__tell(call->db, argc, argv);
+    aof__feed(call->db, argc, argv);
 }
 
 void propagate_key(redis_call_t *call, const char *name, bytes_t key)

@@ -73,7 +73,7 @@ void db__delete_expired(redis_call_t *call, redis_db_t *db, redis_entry_t *e)
     ASSERT(found && table_at(pos) == e);
     take_out(db, pos, hash);
     db->redis->stats.expired_keys++;
-    aof__feed_delete(db, key);
+    aof__feed_delete(db, key, "expired");
     if (db->redis->watching_clients) multi__touch(db, key);
     notify__event(db, NOTIFY_EXPIRED, "expired", key);
     entry__free(e);

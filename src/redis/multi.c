@@ -1,7 +1,9 @@
 /* multi.c: MULTI, EXEC, DISCARD, WATCH, UNWATCH. A watched key is a list of the clients that watch it;
  * whoever changes the key marks them, and their EXEC then does nothing. */
-#include "redis/state.h"
+#include "redis/changes.h"
 #include "redis_commands.h"
+
+#include "base/num.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -156,17 +158,29 @@ static void run_queue(redis_call_t *call)
     c->failed = false;
 }
 
-/* What comes from outside says beforehand whether it can run, so that all runs or nothing. False after the error. */
+/* Where the commands behind this one of the queue will run. */
+static redis_db_t *selected_by(redis_db_t *db, const saved_command_t *s)
+{
+    int64_t n;
+    bool selects = s->command->handler == redis_cmd_select && num_parse_i64(s->argv[1], &n);
+    return selects && n >= 0 && n < db->redis->db_count ? &db->redis->dbs[n] : db;
+}
+
+/* What comes from outside, and who listens to changes, say beforehand whether it can run, so that all runs or nothing.
+ * False after the error. */
 static bool queue_may_run(redis_call_t *call)
 {
     redis_client_t *c = call->client;
+    redis_db_t *db = c->db;
     char text[512], name[COMMAND_NAME_LEN_MAX * 2 + 1];
     for (size_t i = 0; i < c->queue_len && !(call->flags & CALL_LOADING); i++) {
-        const char *problem = exec__extra_problem(c->queue[i]);
+        const saved_command_t *s = c->queue[i];
+        const char *problem = exec__extra_problem(s), *full_name = s->command->full_name;
+        if (problem == NULL) problem = changes__refusal(db, s->command, s->argc, s->argv);
+        db = selected_by(db, s);
         if (problem == NULL) continue;
         size_t n = 0;
-        for (const char *s = c->queue[i]->command->full_name; s[n] && n < sizeof(name) - 1; n++)
-            name[n] = (char)toupper(s[n]);
+        for (; full_name[n] && n < sizeof(name) - 1; n++) name[n] = (char)toupper(full_name[n]);
         name[n] = '\0';
         snprintf(text, sizeof(text), "EXECABORT Transaction discarded because of: command %zu of %zu (%s): %.380s",
                  i + 1, c->queue_len, name, problem);

@@ -85,8 +85,12 @@ static void each_second(redis_t *redis)
     if (redis->now_ms - redis->second_ms < 1000 && redis->now_ms >= redis->second_ms) return;
     redis->second_ms = redis->now_ms;
     close_idle(redis);
-    redis->memory_used = mem_used();
-    redis->memory_peak = MAX(redis->memory_peak, redis->memory_used);
+}
+
+static void measure_memory(redis_t *redis)
+{
+    mem_meter_set(&redis->memory);
+    redis->memory_peak = MAX(redis->memory_peak, redis->memory.used_bytes);
 }
 
 static void on_cron(io_timer_t *timer)
@@ -96,6 +100,7 @@ static void on_cron(io_timer_t *timer)
     redis->lru_clock = (uint32_t)(redis->now_ms / 1000);
     uint32_t ms = cron_ms(redis);
     if (timer->repeat_ms != ms) io_timer_start(timer, ms, ms);
+    measure_memory(redis);
     sample_rates(redis);
     if (redis->active_expire && redis->pause_until_ms == 0 && !redis->script_busy)
         expire__cycle(redis, (uint64_t)ms * 1000 / EXPIRE_TIME_SHARE);
@@ -154,7 +159,8 @@ redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, redis_conf
     make_run_id(redis);
     redis->aof = aof__new(redis);
     io_timer_init(loop, &redis->cron, on_cron);
-    redis->memory_startup = mem_used();
+    mem_meter_set(&redis->memory);
+    redis->memory_startup = redis->memory.used_bytes;
     return redis;
 }
 
@@ -164,14 +170,26 @@ int redis_load(redis_t *redis, char *err, size_t err_bytes)
     return aof__open(redis, err, err_bytes);
 }
 
+/* CONFIG GET bind tells the addresses that there are. */
+static void add_bind(redis_config_t *config, const char *host, bool first)
+{
+    buf_t all = BUF_INIT;
+    buf_printf(&all, "%s%s%s", first ? "" : config->bind, first ? "" : " ", host);
+    mem_free(config->bind);
+    config->bind = mem_strndup(buf_bytes(&all));
+    buf_deinit(&all);
+}
+
 int redis_listen(redis_t *redis, const char *host, uint16_t port, uint16_t *ret_port)
 {
-    int err = net_listen(redis->net, host, port, client__service(), redis, &redis->listener);
+    if (redis->listeners_count == REDIS_LISTENERS_MAX) return ERR_LIMIT;
+    net_listener_t *listener;
+    int err = net_listen(redis->net, host, port, client__service(), redis, &listener);
     if (err != 0) return err;
-    redis->port = net_listener_port(redis->listener);
+    redis->listeners[redis->listeners_count++] = listener;
+    redis->port = net_listener_port(listener);
     redis->config->port = redis->port;
-    mem_free(redis->config->bind);
-    redis->config->bind = mem_strdup(host);
+    add_bind(redis->config, host, redis->listeners_count == 1);
     uint32_t ms = cron_ms(redis);
     io_timer_start(&redis->cron, ms, ms);
     *ret_port = (uint16_t)redis->port;
@@ -183,8 +201,7 @@ void redis_stop(redis_t *redis)
     if (redis->stopped) return;
     redis->stopped = true;
     io_timer_stop(&redis->cron);
-    if (redis->listener) net_listener_close(redis->listener);
-    redis->listener = NULL;
+    while (redis->listeners_count) net_listener_close(redis->listeners[--redis->listeners_count]);
     if (aof__close(redis) != 0) slog(SLOG_ERROR, "redis", "append-only file is not complete", "%s", "");
 }
 
@@ -250,7 +267,7 @@ redis_stats_t redis_stats(const redis_t *redis)
         .evicted_keys = redis->stats.evicted_keys,
         .aof_bytes = aof.current_bytes,
         .aof_rewrites = aof.rewrites,
-        .memory_bytes = redis->memory_used,
+        .memory_bytes = mem_meter_read(&redis->memory),
     };
     for (int i = 0; i < redis->db_count; i++) s.keys += table_count(&redis->dbs[i].keys);
     return s;

@@ -96,6 +96,55 @@ bool redis_is_written(const redis_t *redis);
 void redis_on_rewrite(redis_t *redis, void (*emit)(void *user, buf_t *out), void *user);
 void redis_append_command(buf_t *out, int argc, const bytes_t *argv);
 
+/* ---- every change to a key, told in the step that makes it (the change feed) ------------------------------------------ */
+
+/* What happened to one key, without need of any other: a command over several keys is told of key by key. */
+typedef struct redis_change {
+    int db;
+    bytes_t key;
+    const char *command; /* what did it: "rename" */
+    const char *cause;   /* "expired" or "evicted"; NULL = the command */
+    bool gone;           /* the key is no more */
+    int argc;            /* 0, and not gone: the key's state after the command is the change */
+    const bytes_t *argv; /* the change as it replays exactly */
+    int64_t now_ms;      /* Unix time of the command */
+} redis_change_t;
+
+typedef struct redis_observer {
+    /* The key has changed, or (FLUSHDB, FLUSHALL, and a command on this key alone) is about to. True asks for
+     * `closing`. Nothing is told of what is read back from the append-only file. */
+    bool (*changed)(void *user, const redis_change_t *change);
+    /* The command, transaction or script is at its end; its entry is still open. */
+    void (*closing)(void *user);
+    /* Why this key must not be written now; NULL = it may. While writes are held, of each command that names its
+     * keys; and always, with `key` null, of what changes all keys of a database. Valid until the next call. */
+    const char *(*refusal)(void *user, int db, bytes_t key);
+    /* Memory that maxmemory does not count. */
+    size_t (*waiting_bytes)(void *user);
+    void *user;
+} redis_observer_t;
+/* One observer, NULL = none; the struct is the caller's and lasts. */
+void redis_observe(redis_t *redis, const redis_observer_t *observer);
+void redis_hold_writes(redis_t *redis, bool hold);
+/* From the observer's `changed` and `closing`: travels in the entry of the change, which becomes a MULTI/EXEC. */
+void redis_propagate_too(redis_t *redis, int argc, const bytes_t *argv);
+
+typedef struct redis_value {
+    const char *type;  /* "string", "hash" */
+    int64_t expire_ms; /* Unix time; -1 = never */
+    bytes_t string;    /* of a string; it may lie in `room` */
+    char room[24];
+} redis_value_t;
+/* False: the key is not there. */
+bool redis_value(redis_t *redis, int db, bytes_t key, redis_value_t *ret_value);
+/* The commands that make the key as it is, its expiry included, where it is not there. */
+void redis_append_value(redis_t *redis, int db, bytes_t key, buf_t *out);
+void redis_each_key(redis_t *redis, int db, void (*each)(void *user, bytes_t key), void *user);
+int redis_database_count(const redis_t *redis);
+bool redis_glob_match(bytes_t pattern, bytes_t text);
+
+/* ---- waiting and replying -------------------------------------------------------------------------------------------- */
+
 /* The client reads no further command until redis_async_done. Its arguments must be copied by the caller.
  * NULL when it may not wait (inside MULTI). */
 redis_async_t *redis_async(redis_call_t *call);

@@ -44,6 +44,7 @@ static void commit(redis_client_t *c)
     size_t n = (size_t)(c->out - c->out_start);
     c->out_bytes += n;
     net_commit(c->conn, n);
+    if (UNLIKELY(net_congested(c->conn))) c->flags |= CLIENT_CONGESTED;
 }
 
 uint8_t *out__grow(redis_client_t *c, size_t n)

@@ -13,6 +13,7 @@
 
 #include "base/slog.h"
 #include "redis/aof.h"
+#include "redis/changes.h"
 #include "redis/redis.h"
 #include "redis_commands.h"
 
@@ -48,7 +49,8 @@ struct scripts {
 /* ---- commands of scripts --------------------------------------------------------------------------------------------- */
 
 /* Why the command may not run; NULL = it may. Once a script has written it must be able to end its work. */
-static const char *refusal(scripts_t *s, const redis_command_t *command, int argc, char *text, size_t text_bytes)
+static const char *refusal(scripts_t *s, const redis_command_t *command, int argc, const bytes_t *argv, char *text,
+                           size_t text_bytes)
 {
     redis_t *redis = s->redis;
     if (command == NULL) return "ERR Unknown command called from script";
@@ -65,7 +67,7 @@ static const char *refusal(scripts_t *s, const redis_command_t *command, int arg
     }
     if (s->out_of_memory && !s->allow_oom && command->flags & CMD_DENYOOM)
         return "OOM command not allowed when used memory > 'maxmemory'.";
-    return NULL;
+    return redis->writes_held ? changes__refusal(s->client->db, command, argc, argv) : NULL;
 }
 
 static void remember_error(scripts_t *s, bytes_t reply)
@@ -83,7 +85,7 @@ static void on_call(void *user, const bytes_t *argv, int argc, int resp, buf_t *
     const redis_command_t *command = command__lookup(redis, argv[0]);
     if (command) command = command__resolve(command, argc, argv);
     char text[256];
-    const char *why = refusal(s, command, argc, text, sizeof(text));
+    const char *why = refusal(s, command, argc, argv, text, sizeof(text));
     c->sink = reply;
     c->resp = (uint8_t)resp;
     redis->now_ms = s->now_ms;
@@ -256,8 +258,7 @@ void scripts__run(redis_call_t *call, const script_job_t *job)
     redis_t *redis = call->redis;
     scripts_t *s = need(redis);
     redis_client_t *c = call->client;
-    uint64_t limit = redis->config->maxmemory;
-    bool out_of_memory = limit && redis->memory_used > limit && !(call->flags & CALL_LOADING);
+    bool out_of_memory = redis__is_over_memory(redis) && !(call->flags & CALL_LOADING);
     const char *why = declared_refusal(call, job, out_of_memory);
     if (why) {
         reply_error(c, why);

@@ -18,7 +18,8 @@
 #include "wire/resp.h"
 
 #define REDIS_VERSION        "7.2.4" /* the level that INFO and HELLO report: clients switch features by it */
-#define BATCH_COMMANDS_MAX   64      /* requests of a pipeline that are parsed before the first runs */
+#define REDIS_LISTENERS_MAX  16
+#define BATCH_COMMANDS_MAX   64 /* requests of a pipeline that are parsed before the first runs */
 #define BATCH_WORDS_MAX      1024
 #define BIG_WORDS_KEPT_MAX   (1 << 14) /* a longer request's words are given back after it */
 #define OUT_RESERVE_BYTES    4096
@@ -58,6 +59,7 @@ enum {
     CLIENT_PAUSED = 1 << 14,      /* waits for the end of CLIENT PAUSE */
     CLIENT_CLOSE_AFTER = 1 << 15, /* CLIENT KILL of itself */
     CLIENT_MONITOR = 1 << 16,
+    CLIENT_CONGESTED = 1 << 17, /* too many replies are unsent: what else it sent comes again when they are out */
     /* Any of these takes a command off the fast way. */
     CLIENT_SLOW_WAY =
         CLIENT_NEED_AUTH | CLIENT_MULTI | CLIENT_PUBSUB | CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT,
@@ -135,7 +137,8 @@ struct redis {
     io_loop_t *loop;
     net_t *net;
     redis_config_t *config;
-    net_listener_t *listener;
+    net_listener_t *listeners[REDIS_LISTENERS_MAX]; /* one an address, of one port */
+    int listeners_count;
     int port;
     redis_db_t *dbs;
     int db_count;
@@ -178,8 +181,9 @@ struct redis {
     uint64_t ops_samples[16], in_samples[16], out_samples[16]; /* a second's worth of each */
     uint64_t sample_count, ops_last_count, in_last_bytes, out_last_bytes;
     int64_t ops_last_ms, second_ms;
-    uint32_t hz;                                     /* in force: hz, or more of it with many clients (dynamic-hz) */
-    size_t memory_peak, memory_used, memory_startup; /* used: as of the last cron */
+    uint32_t hz;        /* in force: hz, or more of it with many clients (dynamic-hz) */
+    mem_meter_t memory; /* set by the cron */
+    size_t memory_peak, memory_startup;
     int64_t attack_logged_ms;
     slowlog_t *slowlog;
     aof_t *aof;
@@ -195,10 +199,12 @@ struct redis {
     void *on_client_gone_user;
     void (*on_rewrite)(void *user, buf_t *out);
     void *on_rewrite_user;
+    const struct redis_observer *observer; /* NULL = nobody (changes.c) */
+    bool change_open;                      /* it wants to hear of the end of the entry */
+    bool writes_held;                      /* it is asked before each write */
 };
 
-/* Conditions that need the slow way for every client: maxmemory, a pause, a failed append-only file, loading.
- */
+/* Conditions that need the slow way for every client: a pause, a failed append-only file, loading. */
 void redis__update_gate(redis_t *redis);
 void redis__end_pause(redis_t *redis);
 void redis__update_loglevel(redis_t *redis);
@@ -301,6 +307,16 @@ size_t pubsub__subscriptions(const redis_client_t *c);
 void notify__event(redis_db_t *db, uint32_t event_class, const char *event, bytes_t key);
 uint32_t notify__parse(const char *text, bool *ret_ok);
 void notify__format(uint32_t classes, char out[32]);
+
+/* What maxmemory counts: all but what waits for the observer. */
+size_t changes__counted_bytes(const redis_t *redis);
+/* Above maxmemory: then every command takes the slow way. */
+static inline bool redis__is_over_memory(const redis_t *redis)
+{
+    uint64_t limit = redis->config->maxmemory;
+    return UNLIKELY(limit != 0) && mem_meter_read(&redis->memory) > limit &&
+           (LIKELY(redis->observer == NULL) || changes__counted_bytes(redis) > limit);
+}
 
 void expire__cycle(redis_t *redis, uint64_t budget_us);
 /* False when memory stays above maxmemory. */

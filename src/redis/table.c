@@ -310,3 +310,21 @@ void *table_random(table_t *t, uint64_t (*random)(void *user), void *user)
         if (pick < count) return held[pick];
     }
 }
+
+size_t table_sample(const table_t *t, uint64_t at, size_t max, void **ret_entries)
+{
+    enum { BUCKETS_PER_ENTRY = 4 };
+    size_t left = bucket_count(t, 0), all = left + bucket_count(t, 1), count = 0;
+    for (size_t n = 0; n < MIN(all, max * BUCKETS_PER_ENTRY) && count < max; n++) {
+        size_t i = (at + n) % all;
+        const table_bucket_t *b = i < left ? &t->buckets[0][i] : &t->buckets[1][i - left];
+        for (; b; b = next_bucket(b)) {
+            for (int slot = 0; slot < TABLE_SLOTS && count < max; slot++) {
+                if (!b->tags[slot]) continue;
+                __builtin_prefetch(b->entries[slot]);
+                ret_entries[count++] = b->entries[slot];
+            }
+        }
+    }
+    return count;
+}

@@ -71,6 +71,11 @@ uint64_t table_scan(table_t *t, uint64_t cursor, void (*each)(void *user, void *
 /* A uniformly chosen entry, NULL when empty. `random` is called as often as needed. */
 void *table_random(table_t *t, uint64_t (*random)(void *user), void *user);
 
+/* Up to `max` entries that lie side by side, from the bucket that `at` (any number) names on; fewer when a stretch is
+ * empty. Cheaper than table_random by far, and as random as `at` where entries are spread by their hashes. Their memory
+ * has been asked for when this returns. */
+size_t table_sample(const table_t *t, uint64_t at, size_t max, void **ret_entries);
+
 static inline uint8_t table__tag(uint64_t hash)
 {
     uint8_t tag = (uint8_t)(hash >> 56);

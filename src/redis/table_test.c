@@ -125,12 +125,33 @@ static void test_random_is_fair(void **state)
     free(items);
 }
 
+static void test_samples_are_entries_and_every_entry_is_sampled(void **state)
+{
+    enum { N = 1000, DRAWS = 20000, MAX = 10 };
+    table_t t;
+    void *sample[MAX];
+    table_init(&t, item_hash);
+    assert_int_equal(table_sample(&t, 7, MAX, sample), 0);
+    item_t *items = make_items(N);
+    for (size_t i = 0; i < N; i++) insert(&t, &items[i]);
+    uint64_t seed = 88172645463325252u;
+    for (int i = 0; i < DRAWS; i++) {
+        size_t count = table_sample(&t, xorshift(&seed), MAX, sample);
+        assert_in_range(count, 1, MAX);
+        for (size_t n = 0; n < count; n++) ((item_t *)sample[n])->seen++;
+    }
+    for (size_t i = 0; i < N; i++) assert_true(items[i].seen >= DRAWS * MAX / N / 4);
+    table_deinit(&t);
+    free(items);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keeps_what_was_inserted),
         cmocka_unit_test(test_scan_visits_all_while_the_table_changes),
         cmocka_unit_test(test_random_is_fair),
+        cmocka_unit_test(test_samples_are_entries_and_every_entry_is_sampled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* main.c: the command `trivet`: options in, one banner or one JSON line out, then the loop. */
 #include "base/slog.h"
+#include "server/called_as.h"
 #include "server/server.h"
 
 #include <jansson.h>
@@ -65,19 +66,28 @@ static void print_banner(const server_t *server)
     mem_free(durability);
 }
 
+/* What tools that start an original wait for. */
+static void print_called_as(const char *name)
+{
+    printf("Trivet %s as %s, PID: %d\nReady to accept connections\n", TRIVET_VERSION, name, getpid());
+    fflush(stdout);
+}
+
 int main(int argc, char **argv)
 {
     uint64_t started_ns = monotonic_ns();
     char error[OPTIONS_ERROR_CHARS_MAX];
     options_t options;
     server_t *server = NULL;
-    if (options_parse(argc, argv, &options, error) != 0) {
+    const called_as_t *as = called_as(argv[0]);
+    int err = as ? called_as_parse(as, argc, argv, &options, error) : options_parse(argc, argv, &options, error);
+    if (err != 0) {
         fprintf(stderr, "trivet: %s\n", error);
         return 2;
     }
     int status = 0;
     if (options.show_help) {
-        fputs(options_help(), stdout);
+        fputs(options.help, stdout);
     } else if (options.show_version) {
         printf("trivet %s\n", TRIVET_VERSION);
     } else if (server_start(&options, started_ns, &server, error) != 0) {
@@ -86,6 +96,8 @@ int main(int argc, char **argv)
     } else {
         if (options.ready_json)
             print_ready_json(server);
+        else if (options.called_as)
+            print_called_as(options.called_as);
         else
             print_banner(server);
         server_run(server);

@@ -7,42 +7,43 @@
 static const char *const sections[] = {"trivet", "redis", "kafka", "zookeeper", "http"};
 
 /* --data DIR is short for --trivet.data DIR, and so on. */
-static const char *const trivet_names[] = {"data", "bind", "reactors", "log-level"};
+static const char *const trivet_names[] = {"data", "bind", "reactors", "log-level", "outbox-bytes-max"};
 
-const char *options_help(void)
-{
-    return "Usage: trivet [OPTION VALUE]...\n"
-           "One server that speaks the Redis, Kafka and ZooKeeper protocols.\n"
-           "\n"
-           "  --config FILE         read settings from FILE (sections [trivet] [redis] [kafka] [zookeeper] [http])\n"
-           "  --data DIR            where everything durable lives (default ./trivet-data)\n"
-           "  --bind ADDR           address to listen on (default 127.0.0.1)\n"
-           "  --redis.port N        default 6379; 0 picks a free port, -1 leaves the protocol off\n"
-           "  --kafka.port N        default 9092\n"
-           "  --zookeeper.port N    default 2181\n"
-           "  --http.port N         default 8080: /metrics /healthz /readyz\n"
-           "  --reactors N          threads (default 1): the first runs everything, the others read and write for it\n"
-           "  --log-level LEVEL     debug, info, warn or error (default info)\n"
-           "  --SECTION.NAME VALUE  any directive of redis.conf, server.properties or zoo.cfg:\n"
-           "                        --redis.appendfsync always --kafka.num.partitions 3 --zookeeper.tickTime 2000\n"
-           "  --ready-json          print one JSON line on standard output once all ports are open, and nothing else "
-           "there\n"
-           "  --version             print the version\n"
-           "  --help                print this\n";
-}
+static const char help[] =
+    "Usage: trivet [OPTION VALUE]...\n"
+    "One server that speaks the Redis, Kafka and ZooKeeper protocols.\n"
+    "\n"
+    "  --config FILE         read settings from FILE (sections [trivet] [redis] [kafka] [zookeeper] [http])\n"
+    "  --data DIR            where everything durable lives (default ./trivet-data)\n"
+    "  --bind ADDR           address to listen on (default 127.0.0.1)\n"
+    "  --redis.port N        default 6379; 0 picks a free port, -1 leaves the protocol off\n"
+    "  --kafka.port N        default 9092\n"
+    "  --zookeeper.port N    default 2181\n"
+    "  --http.port N         default 8080: /metrics /healthz /readyz\n"
+    "  --reactors N          threads (default 1): the first runs everything, the others read and write for it\n"
+    "  --changefeed.NAME.topic TOPIC  a Kafka record of each change to keys; also .patterns, .databases, .format\n"
+    "  --trivet.produce.compression.type none, gzip, snappy, lz4 or zstd: of what KAFKA.PRODUCE appends\n"
+    "  --log-level LEVEL     debug, info, warn or error (default info)\n"
+    "  --SECTION.NAME VALUE  any directive of redis.conf, server.properties or zoo.cfg:\n"
+    "                        --redis.appendfsync always --kafka.num.partitions 3 --zookeeper.tickTime 2000\n"
+    "  --ready-json          print one JSON line on standard output once all ports are open, and nothing else "
+    "there\n"
+    "  --version             print the version\n"
+    "  --help                print this\n";
 
-static bool known_section(const char *name, size_t len)
+/* NULL when there is none of that name. */
+static const char *find_section(const char *name, size_t len)
 {
     for (size_t i = 0; i < ARRAY_LEN(sections); i++)
-        if (strlen(sections[i]) == len && memcmp(sections[i], name, len) == 0) return true;
-    return false;
+        if (strlen(sections[i]) == len && memcmp(sections[i], name, len) == 0) return sections[i];
+    return NULL;
 }
 
-static void add_setting(options_t *options, bytes_t section, const char *name, const char *value, const char *origin)
+void options_add(options_t *options, const char *section, const char *name, const char *value, const char *origin)
 {
     options->settings = mem_realloc(options->settings, (options->settings_count + 1) * sizeof(*options->settings));
     options->settings[options->settings_count++] = (setting_t){
-        .section = mem_strndup(section),
+        .section = mem_strdup(section),
         .name = mem_strdup(name),
         .value = mem_strdup(value),
         .origin = mem_strdup(origin),
@@ -69,12 +70,12 @@ static int on_file_setting(void *user, const char *section, const char *name, co
     file_reader_t *reader = user;
     char origin[256];
     snprintf(origin, sizeof(origin), "%.200s:%d", reader->path, reader->line);
-    if (!known_section(section, strlen(section))) {
+    if (!find_section(section, strlen(section))) {
         snprintf(reader->error, OPTIONS_ERROR_CHARS_MAX,
                  "%s: unknown section [%.40s]; use [trivet], [redis], [kafka], [zookeeper] or [http]", origin, section);
         return 0;
     }
-    add_setting(reader->options, bytes_str(section), name, value, origin);
+    options_add(reader->options, section, name, value, origin);
     return 1;
 }
 
@@ -94,21 +95,25 @@ static int read_file(options_t *options, const char *path, char *error)
     return ERR_INVALID;
 }
 
-/* "--redis.port" -> section "redis", name "port"; "--data" -> "trivet", "data". */
-static bool split_name(const char *arg, bytes_t *ret_section, const char **ret_name)
+/* "--redis.port" -> section "redis", name "port"; "--data" -> "trivet", "data"; a change feed's settings are [trivet]'s. */
+static bool split_name(const char *arg, const char **ret_section, const char **ret_name)
 {
     const char *dot = strchr(arg, '.');
-    if (dot && known_section(arg, (size_t)(dot - arg)) && dot[1]) {
-        *ret_section = bytes_of(arg, (size_t)(dot - arg));
+    *ret_section = dot && dot[1] ? find_section(arg, (size_t)(dot - arg)) : NULL;
+    if (*ret_section) {
         *ret_name = dot + 1;
         return true;
     }
+    if (strncmp(arg, OPTIONS_FEED_PREFIX, sizeof(OPTIONS_FEED_PREFIX) - 1) == 0) {
+        *ret_section = "trivet";
+        *ret_name = arg;
+        return true;
+    }
     for (size_t i = 0; i < ARRAY_LEN(trivet_names); i++) {
-        if (strcmp(arg, trivet_names[i]) == 0) {
-            *ret_section = BYTES_LIT("trivet");
-            *ret_name = trivet_names[i];
-            return true;
-        }
+        if (strcmp(arg, trivet_names[i]) != 0) continue;
+        *ret_section = "trivet";
+        *ret_name = trivet_names[i];
+        return true;
     }
     return false;
 }
@@ -128,11 +133,10 @@ static int parse_flag(options_t *options, const char *arg)
 
 int options_parse(int argc, char **argv, options_t *ret_options, char error[OPTIONS_ERROR_CHARS_MAX])
 {
-    options_t options = {0};
+    options_t options = {.help = help};
     int err = 0;
     for (int i = 1; i < argc && err == 0; i++) {
-        bytes_t section;
-        const char *name;
+        const char *section, *name;
         if (parse_flag(&options, argv[i]) == 0) continue;
         bool is_config = strcmp(argv[i], "--config") == 0;
         if (!is_config && (strncmp(argv[i], "--", 2) != 0 || !split_name(argv[i] + 2, &section, &name))) {
@@ -144,7 +148,7 @@ int options_parse(int argc, char **argv, options_t *ret_options, char error[OPTI
         } else if (is_config) {
             err = read_file(&options, argv[++i], error);
         } else {
-            add_setting(&options, section, name, argv[++i], "command line");
+            options_add(&options, section, name, argv[++i], "command line");
         }
     }
     if (err != 0)

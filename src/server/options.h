@@ -1,13 +1,15 @@
 /* options.h: what the command line and the configuration file say, as an ordered list of settings.
  *
  * The file is INI with the sections [trivet], [redis], [kafka], [zookeeper] and [http]; the same names stand on the command
- * line as --section.name value. Later settings win. Names are checked by whoever owns the section. */
+ * line as --section.name value. Later settings win. Names are checked by whoever owns the section. Called by the name of
+ * an original, the program reads what that would (called_as.h). */
 #ifndef TRIVET_SERVER_OPTIONS_H
 #define TRIVET_SERVER_OPTIONS_H
 
 #include "base/base.h"
 
 #define OPTIONS_ERROR_CHARS_MAX 512
+#define OPTIONS_FEED_PREFIX     "changefeed." /* of [trivet]'s names that are a change feed's */
 
 typedef struct setting {
     char *section;
@@ -19,6 +21,8 @@ typedef struct setting {
 typedef struct options {
     setting_t *settings;
     size_t settings_count;
+    const char *called_as; /* the original by whose name the program runs; NULL = by its own */
+    const char *help;
     bool ready_json;
     bool show_version;
     bool show_help;
@@ -27,6 +31,7 @@ typedef struct options {
 /* On failure `error` says what was wrong, where, and what would be right. */
 int options_parse(int argc, char **argv, options_t *ret_options, char error[OPTIONS_ERROR_CHARS_MAX]) MUST_CHECK;
 void options_deinit(options_t *options);
-const char *options_help(void);
+/* Appends a setting; strings are copied. */
+void options_add(options_t *options, const char *section, const char *name, const char *value, const char *origin);
 
 #endif

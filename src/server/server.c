@@ -14,125 +14,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define REACTORS_MAX (1 + NET_CARRIERS_MAX)
-
 const char *const server_door_names[DOORS_COUNT] = {"redis", "kafka", "zookeeper", "http"};
-static const server__wing_t *const wings[DOORS_COUNT] = {&server__redis, &server__kafka, &server__zookeeper,
-                                                         &server__http};
+const server__wing_t *const server__wings[DOORS_COUNT] = {&server__redis, &server__kafka, &server__zookeeper,
+                                                          &server__http};
 static const int default_ports[DOORS_COUNT] = {6379, 9092, 2181, 8080};
-
-/* ---- settings --------------------------------------------------------------------------------------------------- */
-
-static bool parse_int(const char *text, long min, long max, long *ret_value)
-{
-    char *end;
-    long value = strtol(text, &end, 10);
-    if (end == text || *end || value < min || value > max) return false;
-    *ret_value = value;
-    return true;
-}
-
-static int set_log_level(const char *value)
-{
-    static const char *const names[] = {"debug", "info", "warn", "error"};
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        if (strcmp(value, names[i]) != 0) continue;
-        slog_set_level((slog_level_t)i);
-        return 0;
-    }
-    return ERR_INVALID;
-}
-
-static void replace_string(char **kept, const char *value)
-{
-    mem_free(*kept);
-    *kept = mem_strdup(value);
-}
-
-static int set_own(server_t *server, const setting_t *s, char *error)
-{
-    long value;
-    if (strcmp(s->name, "data") == 0) {
-        replace_string(&server->data_dir, s->value);
-    } else if (strcmp(s->name, "bind") == 0) {
-        replace_string(&server->bind, s->value);
-    } else if (strcmp(s->name, "reactors") == 0) {
-        if (!parse_int(s->value, 1, REACTORS_MAX, &value)) {
-            snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: reactors is a number from 1 to %d, not '%s'", s->origin,
-                     REACTORS_MAX, s->value);
-            return ERR_INVALID;
-        }
-        server->reactors_count = (int)value;
-    } else if (strcmp(s->name, "log-level") == 0) {
-        if (set_log_level(s->value) == 0) return 0;
-        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: log-level is debug, info, warn or error, not '%s'", s->origin,
-                 s->value);
-        return ERR_INVALID;
-    } else {
-        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: [trivet] has no '%s'; it has data, bind, reactors, log-level",
-                 s->origin, s->name);
-        return ERR_NOT_FOUND;
-    }
-    return 0;
-}
-
-/* "port" and "enabled" mean the same for each door. ERR_NOT_FOUND: the directive is the wing's own. */
-static int set_door(server_t *server, server_door_t door, const setting_t *s, char *error)
-{
-    long port;
-    if (strcmp(s->name, "port") == 0) {
-        if (parse_int(s->value, -1, 65535, &port)) {
-            server->doors[door].port = (int)port;
-            return 0;
-        }
-        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: %s.port is a port, 0 (any free one) or -1 (off), not '%s'",
-                 s->origin, s->section, s->value);
-        return ERR_INVALID;
-    }
-    if (strcmp(s->name, "enabled") != 0) return ERR_NOT_FOUND;
-    bool yes = strcmp(s->value, "yes") == 0, no = strcmp(s->value, "no") == 0;
-    if (!yes && !no) {
-        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: %s.enabled is yes or no, not '%s'", s->origin, s->section,
-                 s->value);
-        return ERR_INVALID;
-    }
-    server->doors[door].enabled = yes;
-    return 0;
-}
-
-static int set_wing(server_t *server, server_door_t door, const setting_t *s, char *error)
-{
-    char why[300] = "";
-    const server__wing_t *wing = wings[door];
-    int err = ERR_NOT_FOUND;
-    if (wing->configure) err = wing->configure(server->doors[door].wing, s->name, s->value, why, sizeof(why));
-    if (err == 0) return 0;
-    if (why[0])
-        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%.200s: %s", s->origin, why);
-    else
-        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%.100s: [%s] has no directive '%.200s'", s->origin, s->section,
-                 s->name);
-    return err;
-}
-
-static int apply_settings(server_t *server, const options_t *options, char *error)
-{
-    for (size_t i = 0; i < options->settings_count; i++) {
-        const setting_t *s = &options->settings[i];
-        int err = ERR_NOT_FOUND;
-        if (strcmp(s->section, "trivet") == 0) {
-            err = set_own(server, s, error);
-        } else {
-            for (int door = 0; door < DOORS_COUNT; door++) {
-                if (strcmp(s->section, server_door_names[door]) != 0) continue;
-                err = set_door(server, (server_door_t)door, s, error);
-                if (err == ERR_NOT_FOUND) err = set_wing(server, (server_door_t)door, s, error);
-            }
-        }
-        if (err != 0) return err;
-    }
-    return 0;
-}
 
 /* ---- start ------------------------------------------------------------------------------------------------------ */
 
@@ -152,7 +37,7 @@ static int open_data_dir(server_t *server, char *error)
                  err_text(err));
         return err;
     }
-    lock_path = server__path(server, "lock");
+    lock_path = server__path(server, "trivet.lock");
     err = io_lock_file(server->loop, lock_path);
     mem_free(lock_path);
     if (err == ERR_BUSY)
@@ -164,9 +49,16 @@ static int open_data_dir(server_t *server, char *error)
     return err;
 }
 
+static bool door_on(const server_t *server, server_door_t door)
+{
+    return server->doors[door].enabled && server->doors[door].port >= 0;
+}
+
+/* The tree is there for Kafka and ZooKeeper. */
 static int start_coord(server_t *server, char *error)
 {
-    server->coord_dir = server__path(server, "coord");
+    if (!door_on(server, DOOR_KAFKA) && !door_on(server, DOOR_ZOOKEEPER)) return 0;
+    server->coord_dir = server->tree_dir ? server__path_in(server->tree_dir, "coord") : server__path(server, "coord");
     coord_options_t options = server->coord_options;
     options.dir = server->coord_dir;
     int err = coord_open(server->loop, &options, &server->coord);
@@ -176,20 +68,15 @@ static int start_coord(server_t *server, char *error)
     return err;
 }
 
-static void explain_listen(server_t *server, server_door_t door, int err, char *error)
+static void explain_listen(server_door_t door, int port, const char *address, int err, char *error)
 {
     if (err == ERR_ADDRINUSE)
         snprintf(error, OPTIONS_ERROR_CHARS_MAX,
-                 "%s port %d on %s is taken by another process; choose one with --%s.port N (0 = any free one)",
-                 server_door_names[door], server->doors[door].port, server->bind, server_door_names[door]);
+                 "%s port %d on %.100s is taken by another process; choose one with --%s.port N (0 = any free one)",
+                 server_door_names[door], port, address, server_door_names[door]);
     else
-        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "cannot open the %s port %d on %s: %s", server_door_names[door],
-                 server->doors[door].port, server->bind, err_text(err));
-}
-
-static bool door_on(const server_t *server, server_door_t door)
-{
-    return server->doors[door].enabled && server->doors[door].port >= 0;
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "cannot open the %s port %d on %.100s: %s", server_door_names[door],
+                 port, address, err_text(err));
 }
 
 static int start_wings(server_t *server, char *error)
@@ -198,7 +85,7 @@ static int start_wings(server_t *server, char *error)
     for (int door = 0; door < DOORS_COUNT && err == 0; door++) {
         if (!door_on(server, (server_door_t)door)) continue;
         error[0] = '\0';
-        if (wings[door]->start) err = wings[door]->start(server->doors[door].wing, server, error);
+        if (server__wings[door]->start) err = server__wings[door]->start(server->doors[door].wing, server, error);
         server->doors[door].started = err == 0;
         if (err != 0 && error[0] == '\0')
             snprintf(error, OPTIONS_ERROR_CHARS_MAX, "cannot start %s: %s", server_door_names[door], err_text(err));
@@ -210,7 +97,7 @@ static bool wings_ready(const server_t *server)
 {
     for (int door = 0; door < DOORS_COUNT; door++) {
         const server__door_t *d = &server->doors[door];
-        if (d->started && wings[door]->ready && !wings[door]->ready(d->wing)) return false;
+        if (d->started && server__wings[door]->ready && !server__wings[door]->ready(d->wing)) return false;
     }
     return true;
 }
@@ -233,20 +120,42 @@ static int wait_until_ready(server_t *server, char *error)
     return ERR_CLOSED;
 }
 
+/* On every address, with the port that the first one got. An address behind a minus may be missing on this machine. */
+static int open_door(server_t *server, server_door_t door, char *error)
+{
+    server__door_t *d = &server->doors[door];
+    char *addresses = mem_strdup(d->bind ? d->bind : server->bind), *rest = addresses;
+    int err = 0, port = d->port;
+    for (const char *address; err == 0 && (address = strsep(&rest, " ,"));) {
+        uint16_t bound = 0;
+        bool optional = address[0] == '-';
+        if (!address[0] && rest) continue;
+        if (optional) address++;
+        err =
+            server__wings[door]->listen(d->wing, strcmp(address, "::*") == 0 ? "::" : address, (uint16_t)port, &bound);
+        if (err == 0) d->bound_port = port = bound;
+        if (err != 0 && err != ERR_ADDRINUSE && err != ERR_ACCESS && optional) err = 0;
+        if (err != 0) explain_listen(door, port, address, err, error);
+    }
+    mem_free(addresses);
+    return err;
+}
+
 static int open_doors(server_t *server, char *error)
 {
-    for (int door = 0; door < DOORS_COUNT; door++) {
-        uint16_t bound = 0;
-        if (!door_on(server, (server_door_t)door)) continue;
-        int err =
-            wings[door]->listen(server->doors[door].wing, server->bind, (uint16_t)server->doors[door].port, &bound);
-        if (err != 0) {
-            explain_listen(server, (server_door_t)door, err, error);
-            return err;
-        }
-        server->doors[door].bound_port = bound;
-    }
-    return 0;
+    int err = 0;
+    for (int door = 0; door < DOORS_COUNT && err == 0; door++)
+        if (door_on(server, (server_door_t)door)) err = open_door(server, (server_door_t)door, error);
+    return err;
+}
+
+static int start_feeds(server_t *server, char *error)
+{
+    if (server->bridge && server->outbox_bytes_max) bridge_set_bytes_max(server->bridge, server->outbox_bytes_max);
+    if (server->bridge) return bridge_feeds_start(server->feeds, server->bridge, error, OPTIONS_ERROR_CHARS_MAX);
+    if (!bridge_feeds_any(server->feeds)) return 0;
+    snprintf(error, OPTIONS_ERROR_CHARS_MAX, "changefeed: there is nothing to feed while the Redis protocol is off");
+    return ERR_STATE;
 }
 
 /* ---- reactors --------------------------------------------------------------------------------------------------- */
@@ -291,9 +200,10 @@ static server_t *server_new(uint64_t started_ns)
     server->bind = mem_strdup("127.0.0.1");
     server->reactors_count = 1;
     server->coord_options = coord_options_default;
+    server->feeds = bridge_feeds_new();
     for (int door = 0; door < DOORS_COUNT; door++) {
         server->doors[door] = (server__door_t){.port = default_ports[door], .enabled = true, .bound_port = -1};
-        server->doors[door].wing = wings[door]->init(server);
+        server->doors[door].wing = server__wings[door]->init(server);
     }
     return server;
 }
@@ -308,7 +218,7 @@ int server_start(const options_t *options, uint64_t started_ns, server_t **ret_s
     if (err == 0) {
         io_random(server->loop, seed, sizeof(seed));
         hash_seed(seed);
-        err = apply_settings(server, options, error);
+        err = server__apply_settings(server, options, error);
     }
     if (err == 0) err = open_data_dir(server, error);
     if (err == 0) {
@@ -320,6 +230,7 @@ int server_start(const options_t *options, uint64_t started_ns, server_t **ret_s
     if (err == 0) err = start_wings(server, error);
     if (err == 0 && server->bridge && (err = bridge_start(server->bridge)) != 0)
         snprintf(error, OPTIONS_ERROR_CHARS_MAX, "the append-only file's KAFKA.JOURNAL commands cannot be understood");
+    if (err == 0) err = start_feeds(server, error);
     if (err == 0) err = open_doors(server, error);
     if (err == 0) err = wait_until_ready(server, error);
     if (err != 0) {
@@ -338,14 +249,17 @@ void server_stop(server_t *server)
 {
     if (server->bridge) bridge_stop(server->bridge);
     for (int door = DOORS_COUNT - 1; door >= 0; door--)
-        if (server->doors[door].started) wings[door]->stop(server->doors[door].wing);
+        if (server->doors[door].started) server__wings[door]->stop(server->doors[door].wing);
     if (server->bridge) bridge_free(server->bridge);
+    bridge_feeds_free(server->feeds);
     if (server->coord) coord_close(server->coord);
     join_reactors(server);
     if (server->net) net_free(server->net);
     free_reactors(server);
-    for (int door = 0; door < DOORS_COUNT; door++) wings[door]->deinit(server->doors[door].wing);
+    for (int door = 0; door < DOORS_COUNT; door++) server__wings[door]->deinit(server->doors[door].wing);
     if (server->loop) io_loop_free(server->loop);
+    for (int door = 0; door < DOORS_COUNT; door++) mem_free(server->doors[door].bind);
+    mem_free(server->tree_dir);
     mem_free(server->coord_dir);
     mem_free(server->data_dir);
     mem_free(server->bind);
@@ -365,8 +279,8 @@ char *server_durability(const server_t *server)
 {
     buf_t text = BUF_INIT;
     for (int door = 0; door < DOORS_COUNT; door++) {
-        if (!wings[door]->durability || !door_on(server, (server_door_t)door)) continue;
-        buf_printf(&text, "%s%s", text.len ? "; " : "", wings[door]->durability(server->doors[door].wing));
+        if (!server__wings[door]->durability || !door_on(server, (server_door_t)door)) continue;
+        buf_printf(&text, "%s%s", text.len ? "; " : "", server__wings[door]->durability(server->doors[door].wing));
     }
     buf_u8(&text, 0);
     return (char *)text.ptr;
@@ -375,13 +289,16 @@ char *server_durability(const server_t *server)
 void server__metrics(const server_t *server, buf_t *out)
 {
     for (int door = 0; door < DOORS_COUNT; door++)
-        if (wings[door]->metrics && server->doors[door].started) wings[door]->metrics(server->doors[door].wing, out);
+        if (server__wings[door]->metrics && server->doors[door].started)
+            server__wings[door]->metrics(server->doors[door].wing, out);
 }
 
-char *server__path(const server_t *server, const char *name)
+char *server__path_in(const char *dir, const char *name)
 {
     buf_t path = BUF_INIT;
-    buf_printf(&path, "%s/%s", server->data_dir, name);
+    buf_printf(&path, "%s/%s", dir, name);
     buf_u8(&path, 0);
     return (char *)path.ptr;
 }
+
+char *server__path(const server_t *server, const char *name) { return server__path_in(server->data_dir, name); }

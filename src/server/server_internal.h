@@ -8,8 +8,11 @@
 #include "net/net.h"
 #include "server/server.h"
 
+#define REACTORS_MAX (1 + NET_CARRIERS_MAX)
+
 typedef struct server__door {
-    int port; /* asked for */
+    int port;   /* asked for */
+    char *bind; /* its own addresses, apart by spaces or commas; NULL = the server's */
     int bound_port;
     bool enabled;
     bool started;
@@ -25,13 +28,17 @@ struct server {
     struct redis *redis; /* NULL while off: for the bridge */
     struct kafka *kafka;
     struct bridge *bridge; /* while Redis runs; without Kafka it keeps its records */
+    int produce_codec;     /* [trivet] produce.compression.type */
+    struct bridge_feeds *feeds;
+    size_t outbox_bytes_max; /* 0 = the bridge's own */
     io_hook_t ready_hook;
     bool terminated;
     coord_options_t coord_options;
     server__door_t doors[DOORS_COUNT];
     char *data_dir;
     char *coord_dir;
-    char *bind;
+    char *tree_dir; /* zookeeper.dataDir: holds coord_dir; NULL = data_dir does */
+    char *bind;     /* as a door's */
     uint64_t started_ns;
     uint64_t ready_ns;
 };
@@ -58,11 +65,16 @@ typedef struct server__wing {
 
 extern const server__wing_t server__redis, server__kafka, server__zookeeper, server__http;
 
+extern const server__wing_t *const server__wings[DOORS_COUNT];
+
+/* settings.c: gives each setting to whoever owns its name. */
+int server__apply_settings(server_t *server, const options_t *options, char *error) MUST_CHECK;
 /* The metrics of all wings that run. */
 void server__metrics(const server_t *server, buf_t *out);
 /* Appends the counters of a service's connections, labelled with its name. */
 void server__net_metrics(const net_t *net, const net_service_t *service, buf_t *out);
 /* `<data directory>/<name>`; the caller frees it. */
 char *server__path(const server_t *server, const char *name);
+char *server__path_in(const char *dir, const char *name);
 
 #endif

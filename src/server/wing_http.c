@@ -2,9 +2,12 @@
 #include "http/http.h"
 #include "server/server_internal.h"
 
+#define ADDRESSES_MAX 16
+
 typedef struct wing_http {
     server_t *server;
-    http_t *http;
+    http_t *https[ADDRESSES_MAX]; /* one an address */
+    int https_count;
 } wing_http_t;
 
 static void *init(server_t *server)
@@ -33,30 +36,34 @@ static int page_health(void *user, buf_t *body)
     return 200;
 }
 
-/* The doors open only after recovery, so whoever can ask is answered by a server that is ready. */
+/* The doors open after recovery, this one among the last; a moment later what opening them began has ended, too. */
 static int page_ready(void *user, buf_t *body)
 {
-    buf_append(body, "ready\n", 6);
-    return 200;
+    const server_t *server = user;
+    bool ready = server->ready_ns != 0;
+    buf_printf(body, "%s\n", ready ? "ready" : "starting");
+    return ready ? 200 : 503;
 }
 
 static int start_listening(void *user, const char *host, uint16_t port, uint16_t *ret_port)
 {
     wing_http_t *wing = user;
-    int err = http_new(wing->server->loop, host, port, &wing->http);
+    http_t *http;
+    if (wing->https_count == ADDRESSES_MAX) return ERR_LIMIT;
+    int err = http_new(wing->server->loop, host, port, &http);
     if (err != 0) return err;
-    http_add_page(wing->http, "/metrics", "text/plain; version=0.0.4", page_metrics, wing->server);
-    http_add_page(wing->http, "/healthz", "text/plain", page_health, wing->server);
-    http_add_page(wing->http, "/readyz", "text/plain", page_ready, wing->server);
-    *ret_port = http_port(wing->http);
+    http_add_page(http, "/metrics", "text/plain; version=0.0.4", page_metrics, wing->server);
+    http_add_page(http, "/healthz", "text/plain", page_health, wing->server);
+    http_add_page(http, "/readyz", "text/plain", page_ready, wing->server);
+    wing->https[wing->https_count++] = http;
+    *ret_port = http_port(http);
     return 0;
 }
 
 static void stop(void *user)
 {
     wing_http_t *wing = user;
-    if (wing->http) http_free(wing->http);
-    wing->http = NULL;
+    while (wing->https_count) http_free(wing->https[--wing->https_count]);
 }
 
 static void deinit(void *user) { mem_free(user); }

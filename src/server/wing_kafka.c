@@ -3,6 +3,7 @@
 #include "kafka/kafka.h"
 #include "server/server_internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 typedef struct wing_kafka {
@@ -24,12 +25,26 @@ static int configure(void *user, const char *name, const char *value, char *why,
     return kafka_configure(((wing_kafka_t *)user)->config, name, value, why, why_bytes);
 }
 
+/* Where the configuration puts partitions; NULL = nowhere else than the rest. */
+static const char *log_dir(kafka_config_t *config)
+{
+    if (kafka_config_is_set(config, "log.dirs")) return kafka_config_get(config, "log.dirs");
+    return kafka_config_is_set(config, "log.dir") ? kafka_config_get(config, "log.dir") : NULL;
+}
+
 static int start(void *user, server_t *server, char *error)
 {
     wing_kafka_t *wing = user;
-    char *dir = server__path(server, "kafka");
+    const char *own_dir = log_dir(wing->config);
+    if (own_dir && strchr(own_dir, ',')) {
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "kafka.log.dirs is one directory in this version, not '%.200s'",
+                 own_dir);
+        return ERR_UNSUPPORTED;
+    }
+    char *dir = own_dir ? mem_strdup(own_dir) : server__path(server, "kafka");
     wing->kafka = kafka_new(server->loop, server->net, server->coord, dir, wing->config);
     mem_free(dir);
+    kafka_produce_compress(wing->kafka, server->produce_codec);
     if (server->bridge) bridge_attach(server->bridge, wing->kafka);
     int err = kafka_start(wing->kafka, error, OPTIONS_ERROR_CHARS_MAX);
     if (err == 0) server->kafka = wing->kafka;

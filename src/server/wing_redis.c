@@ -84,6 +84,7 @@ static void metrics(const void *user, buf_t *out)
     counter(out, "expired_keys", stats.expired_keys);
     counter(out, "evicted_keys", stats.evicted_keys);
     counter(out, "aof_rewrites", stats.aof_rewrites);
+    if (wing->server->bridge) bridge_metrics(wing->server->bridge, out);
     server__net_metrics(wing->server->net, redis_net_service(), out);
 }
 

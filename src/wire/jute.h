@@ -21,7 +21,7 @@ typedef struct jute_reader {
 
 static inline jute_reader_t jute_reader(bytes_t data, arena_t *arena)
 {
-    return (jute_reader_t){data.ptr, data.ptr + data.len, arena, false};
+    return (jute_reader_t){data.ptr, bytes_end(data), arena, false};
 }
 
 static inline size_t jute_left(const jute_reader_t *r) { return (size_t)(r->end - r->at); }

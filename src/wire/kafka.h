@@ -27,7 +27,7 @@ typedef struct kafka_uuid {
     uint8_t bytes[16];
 } kafka_uuid_t;
 
-static inline kafka_reader_t kafka_reader(bytes_t data) { return (kafka_reader_t){data.ptr, data.ptr + data.len, 0}; }
+static inline kafka_reader_t kafka_reader(bytes_t data) { return (kafka_reader_t){data.ptr, bytes_end(data), 0}; }
 static inline size_t kafka_reader_left(const kafka_reader_t *r) { return (size_t)(r->end - r->ptr); }
 /* The next `n` bytes, or NULL (and `err`) when there are fewer. */
 static inline const uint8_t *kafka_read_raw(kafka_reader_t *r, size_t n)

@@ -146,12 +146,17 @@ static ssize_t on_first(zk_conn_t *conn, uint8_t *data, size_t len)
     return (ssize_t)(ZK_FRAME_HEAD_BYTES + bytes);
 }
 
+static bool may_take(const zk_conn_t *conn)
+{
+    return !(conn->closing || conn->throttled || conn->reads_full || net_congested(conn->net));
+}
+
 ssize_t zk__on_data(net_conn_t *net, uint8_t *data, size_t len)
 {
     zk_conn_t *conn = net_conn_user(net);
     zookeeper_t *zk = conn->zookeeper;
     size_t used = 0;
-    while (len - used >= ZK_FRAME_HEAD_BYTES && !conn->closing && !conn->throttled) {
+    while (len - used >= ZK_FRAME_HEAD_BYTES && may_take(conn)) {
         if (!conn->connected) {
             if (conn->session_id != 0 || conn->pending > 0) break; /* its session is being made */
             ssize_t n = on_first(conn, data + used, len - used);

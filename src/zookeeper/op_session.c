@@ -38,10 +38,16 @@ void zk__op_auth(const zk_call_t *call)
     zk__conn_close(call->conn);
 }
 
-/* As an original without SASL set up: no token, no error. */
+/* As an original without SASL set up: for a token no token and no error, without one the end. */
 void zk__op_sasl(const zk_call_t *call)
 {
-    zk_sasl_token_t response = {BYTES_NULL};
+    zk_sasl_token_t request, response = {BYTES_NULL};
+    jute_reader_t r = zk__reader(call);
+    zk_sasl_token_get(&r, &request);
+    if (r.bad || request.token.ptr == NULL) {
+        zk__conn_close(call->conn);
+        return;
+    }
     ZK_REPLY_RECORD(call, sasl_token, &response);
 }
 

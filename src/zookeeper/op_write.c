@@ -48,5 +48,6 @@ void zk__op_check(const zk_call_t *call)
 /* As a standalone original: off unless enabled, and then not for one server. */
 void zk__op_reconfig(const zk_call_t *call)
 {
-    zk__reply_err(call, call->zookeeper->config.reconfig ? call->result->err : Z_RECONFIG_DISABLED);
+    bool enabled = call->zookeeper->config.reconfig;
+    zk__reply_err(call, enabled || call->result->err == ZMARSHALLING_ERROR ? call->result->err : Z_RECONFIG_DISABLED);
 }

@@ -22,6 +22,11 @@ static op_t op_of(int32_t type)
 
 /* ---- requests that wait ---------------------------------------------------------------------------------------------- */
 
+static void resume(zk_conn_t *conn)
+{
+    if (!conn->throttled && !conn->reads_full) net_resume(conn->net);
+}
+
 static void throttle(zk_conn_t *conn)
 {
     zookeeper_t *zk = conn->zookeeper;
@@ -38,7 +43,7 @@ static void unthrottle(zookeeper_t *zk)
     LIST_EACH(&zk->conns, conn, zk_conn_t, node) {
         if (!conn->throttled) continue;
         conn->throttled = false;
-        net_resume(conn->net);
+        resume(conn);
     }
 }
 
@@ -91,7 +96,7 @@ void zk__requests_abandon(zk_conn_t *conn)
         list_remove(&request->node);
         request->conn = NULL;
     }
-    conn->pending = 0;
+    conn->pending = conn->reads_waiting = 0;
 }
 
 /* ---- calls ----------------------------------------------------------------------------------------------------------- */
@@ -114,10 +119,15 @@ static void run_reads(zk_conn_t *conn)
 {
     while (!list_empty(&conn->requests)) {
         zk_request_t *request = LIST_FIRST(&conn->requests, zk_request_t, node);
-        if (request->write.done != NULL) return;
+        if (request->write.done != NULL) break;
         call(conn, op_of(request->type), request->xid, request->type, bytes_of(request->body, request->body_bytes),
              NULL, NULL, request->started_ns);
+        conn->reads_waiting--;
         zk__request_free(request);
+    }
+    if (conn->reads_full && conn->reads_waiting < ZK_READS_WAITING_MAX) {
+        conn->reads_full = false;
+        resume(conn);
     }
 }
 
@@ -158,6 +168,9 @@ static void queue_read(zk_conn_t *conn, int32_t xid, int32_t type, bytes_t body)
     request->body = mem_alloc(body.len + 1);
     request->body_bytes = body.len;
     memcpy(request->body, body.ptr, body.len);
+    if (++conn->reads_waiting < ZK_READS_WAITING_MAX) return;
+    conn->reads_full = true;
+    net_pause(conn->net);
 }
 
 /* As the original: told with zxid -1, then closed. */

@@ -19,6 +19,7 @@
 #define ZK_CONNECT_BYTES_MAX       1024
 #define ZK_STRING_CHARS_MAX        256
 #define ZK_REQUESTS_CACHED_MAX     1024
+#define ZK_READS_WAITING_MAX       32 /* of a connection: they are answered at once, with a node's data each */
 #define ZK_REQUEST_ARENA_BYTES_MAX MIB(64)
 #define ZK_AUTH_IDS_MAX            64 /* identities a connection may prove */
 #define ZK_XID_NOTIFICATION        (-1)
@@ -55,12 +56,14 @@ struct zk_conn {
     bool connected;          /* the handshake is done */
     bool with_read_only;     /* the client knows the readOnly byte */
     bool closing;            /* a closeSession is under way, or the connection is to be closed */
-    bool throttled;
+    bool throttled;          /* the server has too many requests under way */
+    bool reads_full;         /* ZK_READS_WAITING_MAX of its reads wait for a write before them */
     uint8_t ids_count;
     zk_id_t *ids; /* the texts are malloc'd too */
     coord_watcher_t watcher;
     list_t requests;
-    uint32_t pending; /* in `requests` */
+    uint32_t pending;       /* in `requests` */
+    uint32_t reads_waiting; /* of these */
     uint64_t received, sent;
     int64_t last_cxid, last_zxid;
     const char *last_op;

@@ -136,9 +136,8 @@ static bytes_t next_frame(client_t *c)
     return bytes_of(frame, bytes);
 }
 
-/* Returns the reply's length: 37, or 36 for an old client; 0 when none came. */
-static size_t handshake(client_t *c, int32_t timeout_ms, int64_t session_id, const uint8_t passwd[16], bool old,
-                        int64_t zxid)
+static void send_handshake(client_t *c, int32_t timeout_ms, int64_t session_id, const uint8_t passwd[16], bool old,
+                           int64_t zxid)
 {
     zk_connect_request_t request = {0, zxid, timeout_ms, session_id, bytes_of(passwd, 16)};
     uint8_t body[64];
@@ -146,6 +145,13 @@ static size_t handshake(client_t *c, int32_t timeout_ms, int64_t session_id, con
     if (!old) *end++ = 0;
     assert_int_equal(end - body, old ? 44 : 45);
     send_frame(c, bytes_of(body, (size_t)(end - body)));
+}
+
+/* Returns the reply's length: 37, or 36 for an old client; 0 when none came. */
+static size_t handshake(client_t *c, int32_t timeout_ms, int64_t session_id, const uint8_t passwd[16], bool old,
+                        int64_t zxid)
+{
+    send_handshake(c, timeout_ms, session_id, passwd, old, zxid);
     sim_run_for(c->server->sim, 100);
     bytes_t reply = next_frame(c);
     if (reply.len == 0) return 0;
@@ -305,6 +311,36 @@ static void a_read_waits_behind_its_own_writes(void **state)
     client_close(&c);
 }
 
+/* They are delivered by the hook that comes last in a turn, behind the one that commits. */
+static void a_write_sent_with_the_handshake_is_not_left_for_the_next_tick(void **state)
+{
+    static const uint8_t zeros[16];
+    client_t c;
+    client_open(*state, &c);
+    send_handshake(&c, 10000, 0, zeros, false, 0);
+    request_create(&c, "/a", 0);
+    sim_run_for(c.server->sim, 100);
+    assert_int_equal(next_frame(&c).len, 37);
+    assert_int_equal(next_header(&c).xid, 1);
+    client_close(&c);
+}
+
+static void more_reads_than_may_wait_behind_a_write_are_answered_in_their_turn(void **state)
+{
+    enum { READS = 100 };
+    client_t c;
+    connected(*state, &c, 10000);
+    request_create(&c, "/a", 0);
+    for (int i = 0; i < READS; i++) request_read(&c, ZK_OP_GET_DATA, "/a", false);
+    request_create(&c, "/b", 0);
+    sim_run_for(c.server->sim, 300);
+    for (int32_t xid = 1; xid <= READS + 2; xid++) {
+        zk_reply_header_t header = next_header(&c);
+        assert_true(header.xid == xid && header.err == 0);
+    }
+    client_close(&c);
+}
+
 static void an_event_comes_before_the_reply_that_shows_the_change(void **state)
 {
     client_t c;
@@ -437,6 +473,8 @@ int main(void)
         WITH_SERVER(a_silent_session_expires_and_its_nodes_go),
         WITH_SERVER(pings_keep_a_session_alive),
         WITH_SERVER(a_read_waits_behind_its_own_writes),
+        WITH_SERVER(a_write_sent_with_the_handshake_is_not_left_for_the_next_tick),
+        WITH_SERVER(more_reads_than_may_wait_behind_a_write_are_answered_in_their_turn),
         WITH_SERVER(an_event_comes_before_the_reply_that_shows_the_change),
         WITH_SERVER(watches_go_with_the_connection),
         WITH_SERVER(closing_answers_and_ends_the_session),

@@ -129,8 +129,8 @@ class KafkaWriter:
             if reply["error"] == 0 and reply["topics"][0]["partitions"][0]["error"] == 0:
                 return reply["topics"][0]["partitions"][0]["offset"]
 
-    def read_all(self, connection):
-        records, offset, end = {}, 0, self.offsets(connection)["offset"]
+    def read_all(self, connection, offset=0):
+        records, end = {}, self.offsets(connection)["offset"]
         while offset < end:
             parts = [{"index": 0, "offset": offset, "max": 1 << 20}]
             reply = connection.ask("Fetch", 4, replica=-1, wait=1000, min=1, max=1 << 22, isolation=0,
@@ -140,12 +140,9 @@ class KafkaWriter:
             found = kafka.batches(part["records"])
             assert found, f"nothing at offset {offset} of {end}"
             for one in found:
-                assert one["crc is right"] and one["last"] == 0, one
-                # attributes and so on up to the count, then one record: length, attributes, two deltas, no key, value
-                value = one["rest"][34:]
-                size = value[5] >> 1
-                records[one["base"]] = int(value[6 : 6 + size])
-                offset = one["base"] + 1
+                assert one["crc is right"], one
+                records |= {at: int(value) for at, _, value in kafka.records(one)}
+                offset = one["base"] + one["last"] + 1
         return records
 
 

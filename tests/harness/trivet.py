@@ -10,10 +10,15 @@ from .process import HOST, READY_SECONDS_MAX, Server, ServerError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WINGS = ("redis", "kafka", "zookeeper", "http")
+# For a sanitized build: whatever is found ends the program.
+SANITIZERS = {
+    "ASAN_OPTIONS": "abort_on_error=0:exitcode=99:detect_leaks=0",
+    "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+}
 
 
 def binary():
-    return pathlib.Path(os.environ.get("TRIVET_BIN", ROOT / "build" / "trivet"))
+    return pathlib.Path(os.environ.get("TRIVET_BIN", ROOT / "build" / "trivet")).absolute()
 
 
 def flags_of(directives):
@@ -53,8 +58,7 @@ class Trivet(Server):
         return subprocess.PIPE
 
     def environment(self):
-        options = "abort_on_error=0:exitcode=99:detect_leaks=0"
-        return os.environ | {"ASAN_OPTIONS": options, "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}
+        return os.environ | SANITIZERS
 
     def wait_ready(self):
         line = self._read_line()

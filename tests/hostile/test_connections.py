@@ -16,6 +16,8 @@ REQUESTS = {
     "zookeeper": (jute.frame(jute.connect_request()), None),
 }
 
+ROOM_FOR_MANY = {"redis": {"maxclients": 10_100}, "kafka": {}, "zookeeper": {"maxClientCnxns": 0}}
+
 
 def open_many(port, count):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -48,8 +50,9 @@ def test_five_hundred_idle_connections_leave_room_for_one_more(ports, answers, w
 @pytest.mark.soak
 @pytest.mark.trivet_only
 @pytest.mark.parametrize("wing", WINGS)
-def test_ten_thousand_idle_connections_leave_room_for_one_more(ports, answers, wing):
-    idle(ports, answers, wing, 9_900)
+def test_ten_thousand_idle_connections_leave_room_for_one_more(launch, answers, wing):
+    server = launch(wing, **ROOM_FOR_MANY[wing])
+    idle({wing: server.port_of(wing)}, answers, wing, 10_000)
 
 
 @pytest.mark.parametrize("wing", WINGS)
@@ -92,22 +95,3 @@ def test_connections_that_come_and_go_leave_nothing_behind(shared, ports, wing):
     while count() > before + 20:
         assert time.monotonic() < deadline, f"{count() - before} files stay open"
         time.sleep(0.05)
-
-
-@pytest.mark.trivet_only
-def test_a_client_that_does_not_read_cannot_grow_the_process_without_limit(shared, ports):
-    """Asks for 4 GB in replies and reads none; the output buffer's bound closes it or holds it back."""
-    server = shared.of("redis")
-    with resp.Connection(ports["redis"]) as connection:
-        connection.ask("SET", "big", b"x" * 1_000_000)
-    before = server.resident_bytes()
-    greedy = socket.create_connection((HOST, ports["redis"]), timeout=2)
-    try:
-        for _ in range(4000):
-            greedy.sendall(resp.encode("GET", "big"))
-    except OSError:
-        pass
-    time.sleep(0.5)
-    grown = server.resident_bytes() - before
-    greedy.close()
-    assert grown < 1 << 30, f"grew by {grown >> 20} MiB"

@@ -67,6 +67,21 @@ def test_wrong_credentials_end_the_connection(ports):
     one.close()
 
 
+def test_sasl_without_a_token_ends_the_connection(ports):
+    one = jute.Connection(ports["zookeeper"])
+    assert one.ask(jute.SASL, jute.buffer(b"token"))[1:] == (0, 0, jute.buffer(None))
+    with pytest.raises(OSError):
+        one.ask(jute.SASL, jute.buffer(None))
+    one.close()
+
+
+def test_reconfig_is_disabled_and_a_malformed_one_an_error(ports):
+    one = jute.Connection(ports["zookeeper"])
+    assert one.ask(jute.RECONFIG, jute.text("server.9=a:1:2;3") * 3 + jute.i64(-1))[2] == -123
+    assert one.ask(jute.RECONFIG, b"")[2] == -5
+    one.end()
+
+
 def test_unknown_letters_are_no_command(ports):
     assert exchange(ports["zookeeper"], b"abcd", 1) == b""
 

@@ -14,6 +14,7 @@ static const scenario_t scenarios[] = {
     {"quorum", scenario_quorum}, {"redis", scenario_redis},
     {"kafka", scenario_kafka},   {"compact", scenario_compact},
     {"outbox", scenario_outbox}, {"outbox-broken", scenario_outbox_broken, .only_by_name = true},
+    {"feed", scenario_feed},     {"feed-broken", scenario_feed_broken, .only_by_name = true},
 };
 
 void scenario_fail(const run_t *run, const char *file, int line, const char *fmt, ...)
@@ -54,12 +55,14 @@ static uint64_t run_once(const scenario_t *scenario, run_t *run)
 
 static void run_seeds(const scenario_t *scenario, uint64_t first, uint64_t count, bool verbose)
 {
-    uint64_t crashes = 0, acknowledged = 0;
+    uint64_t crashes = 0, acknowledged = 0, sent = 0, received = 0;
     for (uint64_t seed = first; seed < first + count; seed++) {
         run_t run = {.seed = seed, .verbose = verbose};
         uint64_t trace = run_once(scenario, &run);
         crashes += run.crashes;
         acknowledged += run.acknowledged;
+        sent += run.snapshots_sent;
+        received += run.snapshots_received;
         if (seed % 8 != 0) continue;
         run_t again = {.seed = seed};
         if (run_once(scenario, &again) == trace) continue;
@@ -68,12 +71,17 @@ static void run_seeds(const scenario_t *scenario, uint64_t first, uint64_t count
     }
     printf("%s: %" PRIu64 " seeds, %" PRIu64 " crashes, %" PRIu64 " acknowledgements: all kept\n", scenario->name,
            count, crashes, acknowledged);
+    if (sent > 0) printf("    %" PRIu64 " snapshots sent, %" PRIu64 " of them arrived\n", sent, received);
 }
 
 static void usage(void)
 {
     printf("usage: trivet_sim [--scenario NAME] [--seed N] [--seeds COUNT] [--verbose]\nscenarios:");
-    for (size_t i = 0; i < ARRAY_LEN(scenarios); i++) printf(" %s", scenarios[i].name);
+    for (size_t i = 0; i < ARRAY_LEN(scenarios); i++)
+        if (!scenarios[i].only_by_name) printf(" %s", scenarios[i].name);
+    printf("\nmeant to fail, run only by name:");
+    for (size_t i = 0; i < ARRAY_LEN(scenarios); i++)
+        if (scenarios[i].only_by_name) printf(" %s", scenarios[i].name);
     printf("\n");
     exit(2);
 }

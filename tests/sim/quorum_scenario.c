@@ -1,13 +1,18 @@
-/* quorum_scenario.c: the replicated log of the coordination tree with three members, through crashes, kills, partitions and
- * connections that break.
+/* quorum_scenario.c: the replicated log of the coordination tree with three members, through crashes, kills, partitions,
+ * connections that break and disks that run full.
  *
  * Each member applies numbered entries to a list. Whenever one applies, and whenever one has come back and replayed, its
  * list is compared with the longest that any member ever applied: the same entry at the same index, always. An entry whose
- * submitter was told it is committed stays committed. When the faults end, a leader is elected and everybody catches up. */
+ * submitter was told it is committed stays committed. When the faults end, a leader is elected and everybody catches up.
+ *
+ * Members take snapshots and keep few entries below them, so that one that was away needs another's: many pieces long, and cut
+ * in their middle by whatever happens. A snapshot holds the whole list, and a padding that shows any byte out of place. */
 #include "scenario.h"
 
 #include "base/buf.h"
+#include "coord/coord.h"
 #include "coord/quorum.h"
+#include "coord/snapshot.h"
 
 #include <stdio.h>
 
@@ -17,6 +22,12 @@
 #define PAYLOAD_BYTES    8
 #define FRAME_HEAD_BYTES 12 /* length u32, sender u64 */
 #define FRAME_BYTES_MAX  MIB(8)
+#define DIR              "/data/quorum"
+#define SNAPSHOT_ENTRIES 20 /* at least so many between two */
+#define PIECE_BYTES      KIB(2)
+#define PADDING_WORDS    8000 /* of eight bytes */
+#define LOAD_SLICES_MAX  6
+#define SPARE_BYTES_MAX  KIB(160) /* what a disk that runs full has left */
 #define UNSENT_BYTES_MAX KIB(256) /* to one peer; more is dropped, as a network may */
 #define ROUNDS_MAX       12
 #define ROUND_MS_MAX     3000
@@ -31,7 +42,7 @@ typedef struct world world_t;
 typedef struct link { /* to one peer, or from one that connected */
     member_t *member;
     io_stream_t *stream; /* NULL = closed */
-    buf_t in, out;
+    buf_t in, out, late;
     list_t node; /* of the member's accepted ones */
 } link_t;
 
@@ -48,7 +59,11 @@ struct member {
     list_t accepted;
     io_timer_t submitter;
     uint64_t applied; /* index of the last applied */
+    uint64_t snapshot_index;
+    buf_t loaded; /* another's snapshot */
+    uint64_t load_slices;
     bool failed;
+    bool disk_full;
 };
 
 struct world {
@@ -60,6 +75,8 @@ struct world {
     uint64_t submitted;
     uint64_t committed_max; /* highest index whose submitter was told */
     bool quiet;             /* no new entries */
+    bool calm;              /* no new faults */
+    bool unruly;            /* frames are lost, doubled and overtaken */
 };
 
 /* ---- transport: frames over streams, dropped whenever that is easier ---- */
@@ -70,7 +87,8 @@ static void link_close(link_t *link)
     link->stream = NULL;
     buf_deinit(&link->in);
     buf_deinit(&link->out);
-    link->in = link->out = BUF_INIT;
+    buf_deinit(&link->late);
+    link->in = link->out = link->late = BUF_INIT;
 }
 
 static void link_flush(link_t *link);
@@ -98,15 +116,40 @@ static void link_flush(link_t *link)
     io_stream_watch(link->stream, IO_READABLE | (link->out.len ? IO_WRITABLE : 0), link_ready, link);
 }
 
+static void put_frame(buf_t *out, uint64_t from, bytes_t frame)
+{
+    buf_be32(out, (uint32_t)frame.len);
+    buf_be64(out, from);
+    buf_append(out, frame.ptr, frame.len);
+}
+
+/* Frames of our own may go twice or later; the stream would keep their order. */
+static void send_unruly(link_t *link, bytes_t frame)
+{
+    uint64_t from = link->member->id;
+    unsigned fate = (unsigned)draw(link->member->world->run, 100);
+    if (fate < 3) return;
+    if (fate < 6 && link->late.len == 0) {
+        put_frame(&link->late, from, frame);
+        return;
+    }
+    put_frame(&link->out, from, frame);
+    if (fate < 9) put_frame(&link->out, from, frame);
+    if (fate < 50) return;
+    buf_append(&link->out, link->late.ptr, link->late.len);
+    buf_clear(&link->late);
+}
+
 static void send_frame(quorum_transport_t *transport, uint64_t server_id, const char *address, bytes_t frame)
 {
     member_t *m = CONTAINER_OF(transport, member_t, transport);
     link_t *link = &m->links[server_id - 1];
     if (link->stream == NULL && io_connect(m->loop, address, PORT, &link->stream) != 0) return;
     if (link->out.len + frame.len > UNSENT_BYTES_MAX) return;
-    buf_be32(&link->out, (uint32_t)frame.len);
-    buf_be64(&link->out, m->id);
-    buf_append(&link->out, frame.ptr, frame.len);
+    if (m->world->unruly)
+        send_unruly(link, frame);
+    else
+        put_frame(&link->out, m->id, frame);
     /* Callbacks do not run inside the call: the stream is only watched here. */
     io_stream_watch(link->stream, IO_READABLE | IO_WRITABLE, link_ready, link);
 }
@@ -188,11 +231,134 @@ static void on_role(void *user, bool leader)
     scenario_note(m->world->run, "member %" PRIu64 " %s", m->id, leader ? "leads" : "follows");
 }
 
-static int on_snapshot(void *user, uint64_t index, uint8_t **ret_data, size_t *ret_bytes, bytes_t *ret_configuration)
+/* ---- snapshots: index, term, configuration, the list, padding ---- */
+
+static uint64_t padding_word(uint64_t index, uint64_t i) { return index * 0x9e3779b97f4a7c15u + i; }
+
+static void put_snapshot(const world_t *w, const snapshot_point_t *point, buf_t *out)
 {
-    return ERR_UNSUPPORTED; /* none is ever taken here */
+    buf_be64(out, point->index);
+    buf_be64(out, point->term);
+    buf_be64(out, point->configuration_index);
+    buf_be32(out, (uint32_t)point->configuration.len);
+    buf_append(out, point->configuration.ptr, point->configuration.len);
+    for (uint64_t i = 1; i <= point->index; i++) buf_be64(out, w->history[i]);
+    for (uint64_t i = 0; i < PADDING_WORDS; i++) buf_be64(out, padding_word(point->index, i));
 }
-static int on_restore(void *user, uint64_t index, bytes_t snapshot) { return ERR_UNSUPPORTED; }
+
+static snapshot_point_t snapshot_point(bytes_t file)
+{
+    return (snapshot_point_t){load_be64(file.ptr), load_be64(file.ptr + 8), load_be64(file.ptr + 16),
+                              bytes_of(file.ptr + 28, load_be32(file.ptr + 24))};
+}
+
+static void check_snapshot(const member_t *m, bytes_t file)
+{
+    const world_t *w = m->world;
+    snapshot_point_t point = snapshot_point(file);
+    size_t head = 28 + point.configuration.len;
+    CHECK(w->run, file.len == head + 8 * (point.index + PADDING_WORDS), "a snapshot of %zu bytes", file.len);
+    for (uint64_t i = 1; i <= point.index; i++) {
+        uint64_t value = load_be64(file.ptr + head + 8 * (i - 1));
+        CHECK(w->run, value == w->history[i], "a snapshot has %" PRIu64 " at %" PRIu64 ", others had %" PRIu64, value,
+              i, w->history[i]);
+    }
+    for (uint64_t i = 0; i < PADDING_WORDS; i++) {
+        uint64_t word = load_be64(file.ptr + head + 8 * (point.index + i));
+        CHECK(w->run, word == padding_word(point.index, i), "a snapshot's bytes are not what was written");
+    }
+}
+
+static int read_snapshot(io_loop_t *loop, const char *path, buf_t *ret_file)
+{
+    uint8_t *data;
+    size_t bytes;
+    int err = io_read_whole(loop, path, MIB(1), &data, &bytes);
+    if (err != 0) return err;
+    buf_clear(ret_file);
+    buf_append(ret_file, data, bytes);
+    mem_free(data);
+    return 0;
+}
+
+/* Of what is applied and durable here, now and then. */
+static void take_snapshot(member_t *m)
+{
+    snapshot_point_t point;
+    buf_t file = BUF_INIT;
+    if (m->applied < m->snapshot_index + SNAPSHOT_ENTRIES || !chance(m->world->run, 20)) return;
+    int err = quorum_point(m->quorum, &point);
+    CHECK(m->world->run, err == 0, "no point for a snapshot: %s", err_text(err));
+    if (quorum_stored(m->quorum) >= point.index) {
+        char *path = snapshot_path(DIR, point.index);
+        put_snapshot(m->world, &point, &file);
+        if (io_replace_whole(m->loop, path, buf_bytes(&file)) == 0) {
+            m->snapshot_index = point.index;
+            snapshot_prune(m->loop, DIR, point.index);
+            quorum_snapshot_taken(m->quorum, &point);
+        }
+        mem_free(path);
+        buf_deinit(&file);
+    }
+    mem_free((void *)point.configuration.ptr);
+}
+
+static int on_snapshot(void *user, uint64_t index, io_file_t **ret_file, bytes_t *ret_configuration)
+{
+    member_t *m = user;
+    buf_t file = BUF_INIT;
+    char *path = snapshot_path(DIR, index);
+    int err = read_snapshot(m->loop, path, &file);
+    if (err == 0) err = io_file_open(m->loop, path, IO_FILE_READ, ret_file);
+    if (err == 0) {
+        bytes_t configuration = snapshot_point(buf_bytes(&file)).configuration;
+        uint8_t *copy = mem_alloc(configuration.len);
+        memcpy(copy, configuration.ptr, configuration.len);
+        *ret_configuration = bytes_of(copy, configuration.len);
+    }
+    mem_free(path);
+    buf_deinit(&file);
+    return err;
+}
+
+static int on_load(void *user, const char *path)
+{
+    member_t *m = user;
+    if (m->load_slices == 0) m->load_slices = 1 + draw(m->world->run, LOAD_SLICES_MAX);
+    if (--m->load_slices > 0) return 0;
+    int err = read_snapshot(m->loop, path, &m->loaded);
+    if (err != 0) return err;
+    check_snapshot(m, buf_bytes(&m->loaded));
+    return 1;
+}
+
+static void on_unload(void *user)
+{
+    member_t *m = user;
+    buf_deinit(&m->loaded);
+    m->loaded = BUF_INIT;
+    m->load_slices = 0;
+}
+
+static int on_restore(void *user, uint64_t index, const char *path)
+{
+    member_t *m = user;
+    CHECK(m->world->run, m->loaded.len > 0 && snapshot_point(buf_bytes(&m->loaded)).index == index,
+          "member %" PRIu64 " is to restore what it has not loaded", m->id);
+    CHECK(m->world->run, index > m->applied, "member %" PRIu64 " goes back from %" PRIu64 " to %" PRIu64, m->id,
+          m->applied, index);
+    char *name = snapshot_path(DIR, index);
+    int err = io_rename(m->loop, path, name);
+    if (err == 0) err = io_sync_dir(m->loop, DIR);
+    mem_free(name);
+    if (err != 0) return err;
+    scenario_note(m->world->run, "member %" PRIu64 " goes from %" PRIu64 " to the snapshot at %" PRIu64, m->id,
+                  m->applied, index);
+    m->applied = m->snapshot_index = index;
+    snapshot_prune(m->loop, DIR, index);
+    if (!m->world->calm && chance(m->world->run, 20)) sim_node_crash_after(m->node, 1 + draw(m->world->run, 6));
+    return 0;
+}
 
 static void on_failed(void *user, const char *what, int err)
 {
@@ -206,6 +372,7 @@ static void on_submitter(io_timer_t *timer)
     member_t *m = CONTAINER_OF(timer, member_t, submitter);
     world_t *w = m->world;
     io_timer_start(timer, draw(w->run, SUBMIT_MS_MAX), 0);
+    if (m->quorum != NULL && !m->failed) take_snapshot(m);
     if (w->quiet || m->quorum == NULL || !quorum_leads(m->quorum) || w->submitted > ENTRIES_MAX / 4) return;
     for (uint64_t n = 1 + draw(w->run, 4); n > 0; n--) {
         uint8_t *buf = mem_alloc(WAL_HEADROOM_BYTES + PAYLOAD_BYTES + WAL_TAIL_BYTES);
@@ -221,7 +388,12 @@ static void on_submitter(io_timer_t *timer)
 static void member_down(member_t *m)
 {
     io_timer_stop(&m->submitter);
-    if (m->quorum) quorum_close(m->quorum);
+    if (m->quorum) {
+        quorum_figures_t figures = quorum_figures(m->quorum);
+        m->world->run->snapshots_sent += figures.snapshots_sent;
+        m->world->run->snapshots_received += figures.snapshots_received;
+        quorum_close(m->quorum);
+    }
     m->quorum = NULL;
     for (int i = 0; i < MEMBERS; i++) {
         if (m->links[i].stream) link_close(&m->links[i]);
@@ -243,28 +415,65 @@ static void member_die(member_t *m, bool kill)
     m->world->run->crashes++;
 }
 
-/* False when it died again in the attempt. */
-static bool member_up(member_t *m)
+static int load_newest(member_t *m, buf_t *file, snapshot_point_t *ret_point, bool *ret_found)
 {
-    world_t *w = m->world;
-    quorum_owner_t owner = {on_apply, on_dropped, on_role, on_snapshot, on_restore, on_failed, m};
-    quorum_options_t options = {.dir = "/data/quorum",
+    uint64_t index;
+    m->applied = m->snapshot_index = 0;
+    int err = snapshot_newest(m->loop, DIR, &index);
+    *ret_found = err == 0;
+    if (err != 0) return err == ERR_NOT_FOUND ? 0 : err;
+    char *path = snapshot_path(DIR, index);
+    err = read_snapshot(m->loop, path, file);
+    mem_free(path);
+    if (err != 0) return err;
+    check_snapshot(m, buf_bytes(file));
+    *ret_point = snapshot_point(buf_bytes(file));
+    m->applied = m->snapshot_index = index;
+    return 0;
+}
+
+static int open_quorum(member_t *m)
+{
+    quorum_owner_t owner = {.apply = on_apply,
+                            .dropped = on_dropped,
+                            .role = on_role,
+                            .snapshot = on_snapshot,
+                            .load = on_load,
+                            .unload = on_unload,
+                            .restore = on_restore,
+                            .failed = on_failed,
+                            .user = m};
+    quorum_options_t options = {.dir = DIR,
                                 .id = m->id,
-                                .members = w->config,
+                                .members = m->world->config,
                                 .members_count = MEMBERS,
                                 .transport = &m->transport,
                                 .sync = true,
                                 .election_timeout_ms = ELECTION_MS,
-                                .heartbeat_ms = HEARTBEAT_MS};
+                                .heartbeat_ms = HEARTBEAT_MS,
+                                .trailing_entries = COORD_TRAILING_ENTRIES_MIN,
+                                .piece_bytes = PIECE_BYTES};
+    snapshot_point_t point;
+    buf_t file = BUF_INIT;
+    bool found = false;
+    int err = load_newest(m, &file, &point, &found);
+    if (err == 0) err = quorum_open(m->loop, &options, found ? &point : NULL, &owner, &m->quorum);
+    buf_deinit(&file);
+    return err;
+}
+
+/* False when it died again in the attempt, or its disk is full. */
+static bool member_up(member_t *m)
+{
+    world_t *w = m->world;
     m->loop = sim_node_start(m->node);
-    m->applied = 0;
     m->failed = false;
     io_timer_init(m->loop, &m->submitter, on_submitter);
-    int err = io_mkdir(m->loop, options.dir);
+    int err = io_mkdir(m->loop, DIR);
     if (!err) err = io_listen(m->loop, m->host, PORT, 16, on_accept, m, &m->listener);
-    if (!err) err = quorum_open(m->loop, &options, NULL, &owner, &m->quorum);
+    if (!err) err = open_quorum(m);
     if (err) m->quorum = NULL;
-    if (!sim_node_alive(m->node)) {
+    if (!sim_node_alive(m->node) || (err && m->disk_full)) {
         member_die(m, false);
         return false;
     }
@@ -282,10 +491,21 @@ static void disturb_network(world_t *w)
     if (chance(w->run, 30)) faults.delay_us_max = 100000;
     if (chance(w->run, 20)) faults.reset_ppm = 5000;
     sim_set_net_faults(w->run->sim, &faults);
+    w->unruly = chance(w->run, 30);
     sim_partition(w->run->sim, chance(w->run, 40) ? 1u << draw(w->run, MEMBERS) : 0);
     if (chance(w->run, 15)) { /* one way only */
         sim_cut(w->run->sim, w->members[draw(w->run, MEMBERS)].node, w->members[draw(w->run, MEMBERS)].node, true);
     }
+}
+
+/* Full but for a little, or as large as ever again. */
+static void disturb_disk(member_t *m, bool full)
+{
+    sim_disk_faults_t faults = sim_disk_faults_default;
+    uint64_t free_bytes, total_bytes;
+    m->disk_full = full && m->quorum != NULL && io_disk_space(m->loop, DIR, &free_bytes, &total_bytes) == 0;
+    if (m->disk_full) faults.capacity_bytes = total_bytes - free_bytes + draw(m->world->run, SPARE_BYTES_MAX);
+    sim_node_set_disk_faults(m->node, &faults);
 }
 
 static void disturb_members(world_t *w)
@@ -299,6 +519,7 @@ static void disturb_members(world_t *w)
             member_die(m, chance(w->run, 40));
         else if (!up && chance(w->run, 70))
             up = member_up(m);
+        disturb_disk(m, chance(w->run, 15));
         if (up && sim_node_alive(m->node) && chance(w->run, 20)) {
             sim_node_crash_after(m->node, 1 + draw(w->run, 200));
         }
@@ -323,10 +544,13 @@ static bool all_idle(void *user)
 /* No fault from here on. */
 static void heal(world_t *w)
 {
+    w->calm = true;
+    w->unruly = false;
     sim_partition(w->run->sim, 0);
     sim_set_net_faults(w->run->sim, &sim_net_faults_default);
     for (int i = 0; i < MEMBERS; i++) {
         member_t *m = &w->members[i];
+        disturb_disk(m, false);
         sim_node_crash_after(m->node, 0);
         if (m->quorum && (m->failed || !sim_node_alive(m->node))) member_die(m, false);
         if (!m->quorum) {

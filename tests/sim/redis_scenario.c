@@ -6,7 +6,7 @@
  *
  * The format of the file is Redis's and has no checksums: the disk of this scenario writes in order, else a hole in the
  * part that was not synced could read as another command. */
-#include "resp_text.h"
+#include "resp_client.h"
 #include "scenario.h"
 
 #include "base/buf.h"
@@ -16,16 +16,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PORT                   6379
-#define REACTORS_MAX           3
-#define LIVES_MAX              6
-#define CHANGES_PER_LIFE_MAX   120
-#define CHANGES_MAX            ((LIVES_MAX + 1) * CHANGES_PER_LIFE_MAX)
-#define KEYS                   12
-#define EDITS_MAX              3
-#define IN_FLIGHT_MAX          20
-#define STEP_MS_MAX            8
-#define REPLIES_PER_CHANGE_MAX (EDITS_MAX + 6)
+#define PORT                 6379
+#define REACTORS_MAX         3
+#define LIVES_MAX            6
+#define CHANGES_PER_LIFE_MAX 120
+#define CHANGES_MAX          ((LIVES_MAX + 1) * CHANGES_PER_LIFE_MAX)
+#define KEYS                 12
+#define EDITS_MAX            3
+#define IN_FLIGHT_MAX        20
+#define STEP_MS_MAX          8
+#define IS_CHANGE            1 /* the tag of what must be answered */
 
 typedef struct edit {
     int key;
@@ -50,14 +50,9 @@ typedef struct redis_world {
     int changes_count, acknowledged;
     uint32_t values;
     /* the client */
-    io_stream_t *stream;
-    buf_t in, out;
+    resp_client_t redis_client;
     io_timer_t sender;
     int changes_left;
-    int expected[IN_FLIGHT_MAX * 2]; /* replies still due for each request in flight, oldest first */
-    bool is_change[IN_FLIGHT_MAX * 2];
-    int in_flight;
-    bool failed; /* an error reply, or the connection is gone */
 } redis_world_t;
 
 /* ---- the client's requests ---- */
@@ -96,12 +91,6 @@ static int put_mset(buf_t *out, const change_t *change, const char *seq)
     return 1;
 }
 
-static void expect(redis_world_t *w, int replies, bool is_change)
-{
-    w->expected[w->in_flight] = replies;
-    w->is_change[w->in_flight++] = is_change;
-}
-
 static void send_change(redis_world_t *w)
 {
     char seq[16];
@@ -114,86 +103,46 @@ static void send_change(redis_world_t *w)
         bool remove = !single && chance(w->run, 30);
         change->edits[i] = (edit_t){(int)draw(w->run, KEYS), remove ? 0 : ++w->values};
     }
-    expect(w, single ? put_mset(&w->out, change, seq) : put_transaction(&w->out, change, seq), true);
+    buf_t *out = &w->redis_client.out;
+    int replies = single ? put_mset(out, change, seq) : put_transaction(out, change, seq);
+    resp_client_expect(&w->redis_client, IS_CHANGE, replies);
 }
 
-/* ---- the client's replies ---- */
-
-static void take_reply(redis_world_t *w, const uint8_t *reply)
-{
-    CHECK(w->run, w->in_flight > 0, "a reply that nobody waits for");
-    if (*reply == '-' && w->is_change[0]) {
-        scenario_note(w->run, "refused: %.60s", (const char *)reply);
-        w->failed = true;
-    }
-    if (--w->expected[0] > 0) return;
-    if (w->is_change[0] && !w->failed) {
-        w->acknowledged++;
-        w->run->acknowledged++;
-    }
-    w->in_flight--;
-    memmove(w->expected, w->expected + 1, sizeof(int) * (size_t)w->in_flight);
-    memmove(w->is_change, w->is_change + 1, sizeof(bool) * (size_t)w->in_flight);
-}
-
-static void client_ready(void *user, unsigned events);
-
-static void client_flush(redis_world_t *w)
-{
-    struct iovec iov = {w->out.ptr, w->out.len};
-    ssize_t n = w->out.len ? io_stream_writev(w->stream, &iov, 1) : 0;
-    if (n > 0) buf_consume(&w->out, (size_t)n);
-    if (n < 0 && n != ERR_AGAIN) w->failed = true;
-    io_stream_watch(w->stream, w->failed ? 0 : IO_READABLE | (w->out.len ? IO_WRITABLE : 0), client_ready, w);
-}
-
-static void client_ready(void *user, unsigned events)
+static void on_answered(void *user, int tag)
 {
     redis_world_t *w = user;
-    ssize_t n = io_stream_read(w->stream, buf_reserve(&w->in, KIB(16)), KIB(16));
-    if (n > 0) w->in.len += (size_t)n;
-    if (n == 0 || (n < 0 && n != ERR_AGAIN)) w->failed = true;
-    size_t one;
-    while (w->in.len > 0 && (one = resp_text_length(w->in.ptr, w->in.len)) > 0) {
-        take_reply(w, w->in.ptr);
-        buf_consume(&w->in, one);
-    }
-    client_flush(w);
+    w->acknowledged++;
+    w->run->acknowledged++;
 }
 
 static void on_sender(io_timer_t *timer)
 {
     redis_world_t *w = CONTAINER_OF(timer, redis_world_t, sender);
-    for (uint64_t n = 1 + draw(w->run, 6); n > 0 && w->changes_left > 0 && w->in_flight < IN_FLIGHT_MAX; n--) {
+    for (uint64_t n = 1 + draw(w->run, 6); n > 0 && w->changes_left > 0 && w->redis_client.in_flight < IN_FLIGHT_MAX;
+         n--) {
         send_change(w);
         w->changes_left--;
     }
     if (chance(w->run, 4)) {
-        resp_text_put(&w->out, 1, "BGREWRITEAOF");
-        expect(w, 1, false);
+        resp_text_put(&w->redis_client.out, 1, "BGREWRITEAOF");
+        resp_client_expect(&w->redis_client, 0, 1);
     }
-    client_flush(w);
-    if (w->changes_left > 0 && !w->failed) io_timer_start(timer, draw(w->run, STEP_MS_MAX), 0);
+    resp_client_flush(&w->redis_client);
+    if (w->changes_left > 0 && !w->redis_client.failed) io_timer_start(timer, draw(w->run, STEP_MS_MAX), 0);
 }
 
 static void client_start(redis_world_t *w)
 {
     io_loop_t *loop = sim_node_loop(w->client);
-    int err = io_connect(loop, "10.0.0.1", PORT, &w->stream);
-    CHECK(w->run, err == 0, "no connection: %s", err_text(err));
+    resp_client_connect(&w->redis_client, w->run, loop, "10.0.0.1", PORT);
     io_timer_init(loop, &w->sender, on_sender);
     io_timer_start(&w->sender, 1, 0);
-    client_flush(w);
 }
 
 static void client_stop(redis_world_t *w)
 {
-    if (w->sender.loop) io_timer_stop(&w->sender);
-    io_stream_close(w->stream);
-    w->stream = NULL;
-    buf_clear(&w->in);
-    buf_clear(&w->out);
-    w->in_flight = 0;
+    io_timer_stop(&w->sender);
+    resp_client_close(&w->redis_client);
 }
 
 /* ---- checking ---- */
@@ -270,13 +219,13 @@ static bool server_start(redis_world_t *w)
 static bool client_is_through(void *user)
 {
     redis_world_t *w = user;
-    return !sim_node_alive(w->server) || w->failed || (w->changes_left == 0 && w->in_flight == 0);
+    const resp_client_t *c = &w->redis_client;
+    return !sim_node_alive(w->server) || c->failed || (w->changes_left == 0 && c->in_flight == 0);
 }
 
 static void live(redis_world_t *w)
 {
     w->changes_left = 1 + (int)draw(w->run, CHANGES_PER_LIFE_MAX - 1);
-    w->failed = false;
     if (chance(w->run, 70)) sim_node_crash_after(w->server, 1 + draw(w->run, 400));
     if (server_start(w)) {
         check_data(w);
@@ -288,7 +237,7 @@ static void live(redis_world_t *w)
         client_stop(w);
     }
     scenario_note(w->run, "%s: %d changes sent, %d answered%s", sim_node_alive(w->server) ? "alive" : "crashed",
-                  w->changes_count, w->acknowledged, w->failed ? ", connection lost" : "");
+                  w->changes_count, w->acknowledged, w->redis_client.failed ? ", connection lost" : "");
 }
 
 static void server_free(redis_world_t *w)
@@ -314,6 +263,8 @@ void scenario_redis(run_t *run)
     redis_world_t *w = mem_zalloc(sizeof(*w));
     w->run = run;
     w->server = sim_node_new(run->sim, "10.0.0.1");
+    w->redis_client.answered = on_answered;
+    w->redis_client.user = w;
     w->client = sim_node_new(run->sim, "10.0.0.2");
     w->loop = sim_node_loop(w->server);
     sim_disk_faults_t faults = sim_disk_faults_default;
@@ -327,7 +278,6 @@ void scenario_redis(run_t *run)
     CHECK(run, started, "the server does not start at the end");
     check_data(w);
     server_free(w);
-    buf_deinit(&w->in);
-    buf_deinit(&w->out);
+    resp_client_deinit(&w->redis_client);
     mem_free(w);
 }

@@ -13,6 +13,7 @@ typedef struct run {
     sim_t *sim;
     bool verbose;
     uint64_t crashes, acknowledged; /* what the run went through, for the summary */
+    uint64_t snapshots_sent, snapshots_received;
 } run_t;
 
 typedef struct scenario {
@@ -38,5 +39,7 @@ void scenario_kafka(run_t *run);
 void scenario_compact(run_t *run);
 void scenario_outbox(run_t *run);
 void scenario_outbox_broken(run_t *run);
+void scenario_feed(run_t *run);
+void scenario_feed_broken(run_t *run);
 
 #endif

@@ -45,6 +45,17 @@ def varint(value):
     return uvarint((value << 1) ^ (value >> 63))
 
 
+def read_varint(data, at):
+    """The value and where it ends."""
+    value = shift = 0
+    while True:
+        byte, at = data[at], at + 1
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            return (value >> 1) ^ -(value & 1), at
+
+
 class Writer:
     def __init__(self, flexible):
         self.flexible, self.out = flexible, []
@@ -227,6 +238,9 @@ def batch(values, *, offset=0, magic=2, attributes=0, time=1_600_000_000_000, pr
     return struct.pack(">qi", offset, len(tail)) + tail
 
 
+RECORDS_AT = 34  # in "rest": behind two times, producer, epoch, sequence and count
+
+
 def batches(records):
     """The headers of the batches in what a Fetch returned, the partial last one left out."""
     found = []
@@ -240,4 +254,24 @@ def batches(records):
              "crc is right": crc == crc32c(records[21 : 12 + size]), "epoch": epoch, "rest": records[27 : 12 + size]}
         )  # fmt: skip
         records = records[12 + size :]
+    return found
+
+
+def records(batch):
+    """(offset, key, value) of each record of one that batches() found; uncompressed."""
+    data, at, found = batch["rest"], RECORDS_AT, []
+
+    def sized(at):
+        size, at = read_varint(data, at)
+        return (None, at) if size < 0 else (data[at : at + size], at + size)
+
+    while at < len(data):
+        size, at = read_varint(data, at)
+        end = at + size
+        _, at = read_varint(data, at + 1)  # behind the attributes: the time
+        offset, at = read_varint(data, at)
+        key, at = sized(at)
+        value, _ = sized(at)
+        found.append((batch["base"] + offset, key, value))
+        at = end
     return found

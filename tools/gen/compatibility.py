@@ -28,7 +28,8 @@ def redis_part(folder):
             count, subcommands = count + 1, subcommands + len(inner)
         if names:
             text += f"| {path.stem.replace('_', ' ')} | {', '.join(names)} |\n"
-    return text + f'\n{count} commands and {subcommands} subcommands; and `KAFKA.PRODUCE`, `KAFKA.WAIT`, `KAFKA.OUTBOX` of the bridge.\n'
+    bridge = ', '.join(f'`KAFKA.{name}`' for name in ('PRODUCE', 'COMMIT', 'COMMITTED', 'WAIT', 'OUTBOX'))
+    return text + f'\n{count} commands and {subcommands} subcommands; and {bridge} of the bridge.\n'
 
 
 def kafka_part(folder):

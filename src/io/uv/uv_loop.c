@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -216,6 +217,15 @@ static void init_handles(uv_backend_t *b)
     }
 }
 
+/* A login's soft limit of 1,024 open files is there for programs that call select(); each connection and segment is one. */
+static void raise_open_files(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit); /* refused, the listeners rest when files run out */
+}
+
 int io_loop_new_uv(io_loop_t **ret_loop)
 {
     uv_backend_t *b = mem_zalloc(sizeof(*b));
@@ -236,6 +246,7 @@ int io_loop_new_uv(io_loop_t **ret_loop)
     pthread_cond_init(&b->sync_ended, NULL);
     init_handles(b);
     signal(SIGPIPE, SIG_IGN); /* sendfile has no MSG_NOSIGNAL */
+    raise_open_files();
     update_time(&b->base);
     *ret_loop = &b->base;
     return 0;

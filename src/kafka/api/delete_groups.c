@@ -34,7 +34,7 @@ static bool is_repeated(const kafka_delete_groups_request_t *asked, int32_t inde
 
 static int16_t check(kafka_groups_t *groups, bytes_t group_id, group_entry_t **ret_entry)
 {
-    int16_t error = groups_find(groups, group_id, ret_entry);
+    int16_t error = groups_find_settled(groups, group_id, ret_entry);
     if (error != KAFKA_NONE) return error;
     if (!*ret_entry) return KAFKA_GROUP_ID_NOT_FOUND;
     return groups_is_empty(*ret_entry) ? KAFKA_NONE : KAFKA_NON_EMPTY_GROUP;

@@ -123,7 +123,7 @@ static int16_t check_group(commit_t *c)
     const kafka_offset_commit_request_t *asked = c->request->body;
     kafka_groups_t *groups = c->request->kafka->groups;
     int32_t generation = asked->generation_id_or_member_epoch;
-    int16_t error = groups_find(groups, asked->group_id, &c->entry);
+    int16_t error = groups_find_settled(groups, asked->group_id, &c->entry);
     if (error != KAFKA_NONE) return error;
     if (!c->entry && generation >= 0) {
         return c->request->header.api_version >= 9 ? KAFKA_GROUP_ID_NOT_FOUND : KAFKA_ILLEGAL_GENERATION;

@@ -18,7 +18,7 @@ static void on_removed(void *user, int16_t error)
 static int16_t check_group(kafka_groups_t *groups, bytes_t group_id, group_entry_t **ret_entry)
 {
     if (group_id.len == 0) return KAFKA_INVALID_GROUP_ID;
-    int16_t error = groups_find(groups, group_id, ret_entry);
+    int16_t error = groups_find_settled(groups, group_id, ret_entry);
     if (error != KAFKA_NONE) return error;
     if (!*ret_entry) return KAFKA_GROUP_ID_NOT_FOUND;
     bool of_consumers = bytes_eq(groups_protocol_type(*ret_entry), BYTES_LIT("consumer"));

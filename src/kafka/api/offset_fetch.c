@@ -57,7 +57,7 @@ static void fetch_group(kafka_request_t *request, const kafka_offset_fetch_reque
 {
     group_entry_t *entry;
     out->group_id = asked->group_id;
-    out->error_code = groups_find(request->kafka->groups, asked->group_id, &entry);
+    out->error_code = groups_find_settled(request->kafka->groups, asked->group_id, &entry);
     if (out->error_code == KAFKA_NONE && entry && entry->cgroup) {
         out->error_code = cgroup_fetch_check(entry->cgroup, asked->member_id, asked->member_epoch);
     }

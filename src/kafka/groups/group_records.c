@@ -105,24 +105,31 @@ static void add(group_records_t *records, kafka_writer_t *key, kafka_writer_t *v
     kafka_writer_deinit(key);
 }
 
+void group_record_encode_key(kafka_writer_t *key, bytes_t group_id, bytes_t topic, int32_t partition)
+{
+    kafka_offset_commit_key_t k = {.group = group_id, .topic = topic, .partition = partition};
+    kafka_write_int16(key, OFFSET_KEY_VERSION_MAX);
+    kafka_offset_commit_key_encode(key, OFFSET_KEY_VERSION_MAX, &k);
+}
+
+void group_record_encode_offset(kafka_writer_t *value, const group_offset_t *offset)
+{
+    int16_t version = offset->expire_ms != -1 ? OFFSET_VALUE_VERSION_EXPIRING : OFFSET_VALUE_VERSION;
+    kafka_offset_commit_value_t v = {.offset = offset->offset,
+                                     .leader_epoch = offset->leader_epoch,
+                                     .metadata = offset->metadata,
+                                     .commit_timestamp = offset->commit_ms,
+                                     .expire_timestamp = offset->expire_ms};
+    kafka_write_int16(value, version);
+    kafka_offset_commit_value_encode(value, version, &v);
+}
+
 void group_records_add_offset(group_records_t *records, bytes_t group_id, bytes_t topic, int32_t partition,
                               const group_offset_t *offset)
 {
     kafka_writer_t key = KAFKA_WRITER_INIT, value = KAFKA_WRITER_INIT;
-    kafka_write_int16(&key, OFFSET_KEY_VERSION_MAX);
-    kafka_offset_commit_key_t k = {.group = group_id, .topic = topic, .partition = partition};
-    kafka_offset_commit_key_encode(&key, OFFSET_KEY_VERSION_MAX, &k);
-    if (offset) {
-        bool expires = offset->expire_ms != -1;
-        int16_t version = expires ? OFFSET_VALUE_VERSION_EXPIRING : OFFSET_VALUE_VERSION;
-        kafka_offset_commit_value_t v = {.offset = offset->offset,
-                                         .leader_epoch = offset->leader_epoch,
-                                         .metadata = offset->metadata,
-                                         .commit_timestamp = offset->commit_ms,
-                                         .expire_timestamp = offset->expire_ms};
-        kafka_write_int16(&value, version);
-        kafka_offset_commit_value_encode(&value, version, &v);
-    }
+    group_record_encode_key(&key, group_id, topic, partition);
+    if (offset) group_record_encode_offset(&value, offset);
     add(records, &key, offset ? &value : NULL);
     kafka_writer_deinit(&value);
 }

@@ -8,6 +8,7 @@
 #include "kafka/groups/group.h"
 #include "kafka/groups/group_offsets.h"
 #include "kafka/record.h"
+#include "wire/kafka.h"
 
 typedef struct group_record {
     enum {
@@ -31,6 +32,10 @@ typedef struct group_records {
     record_builder_t builder;
     int64_t now_ms;
 } group_records_t;
+
+/* Key and value of an offset's record, each behind its version. */
+void group_record_encode_key(kafka_writer_t *key, bytes_t group_id, bytes_t topic, int32_t partition);
+void group_record_encode_offset(kafka_writer_t *value, const group_offset_t *offset);
 
 /* `offset` NULL adds a tombstone. */
 void group_records_add_offset(group_records_t *records, bytes_t group_id, bytes_t topic, int32_t partition,

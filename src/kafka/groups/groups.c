@@ -55,6 +55,7 @@ group_entry_t *groups__entry_new(kafka_groups_t *groups, bytes_t group_id)
     entry->refs = 1;
     entry->partition = group_records_partition(group_id, groups->partitions_count);
     entry->timer_due_ms = GROUP_NEVER_MS;
+    list_init(&entry->applying);
     io_timer_init(groups->kafka->loop, &entry->timer, on_timer);
     entry->group = groups__group_new(groups, entry, group_id);
     void *previous = map_put(&groups->entries, entry->group->id, entry);

@@ -24,6 +24,7 @@ typedef struct group_entry {
     group_t *group;   /* of the classic protocol; empty while there is a consumer group */
     cgroup_t *cgroup; /* of the consumer protocol (KIP-848), or NULL */
     group_offsets_t offsets;
+    list_t applying; /* groups_position.c: in the log, not yet in `offsets` */
     int32_t partition;
     uint32_t refs;
     bool removed; /* from the table */
@@ -44,6 +45,9 @@ uint32_t kafka_groups_count(const kafka_groups_t *groups);
 /* KAFKA_NONE with the group's entry, NULL when there is no such group; COORDINATOR_NOT_AVAILABLE without the
  * topic, NOT_COORDINATOR, COORDINATOR_LOAD_IN_PROGRESS. */
 int16_t groups_find(kafka_groups_t *groups, bytes_t group_id, group_entry_t **ret_entry);
+/* The same for who reads or changes its offsets: COORDINATOR_LOAD_IN_PROGRESS also while positions that the bridge has
+ * promised are not among them. */
+int16_t groups_find_settled(kafka_groups_t *groups, bytes_t group_id, group_entry_t **ret_entry);
 /* A new group without members; groups_find said KAFKA_NONE and NULL. */
 group_entry_t *groups_create(kafka_groups_t *groups, bytes_t group_id);
 /* Takes the group out of the table; its parked requests are answered. What is stored is the caller's
@@ -98,6 +102,17 @@ void groups_removal_add_offset(groups_removal_t *removal, bytes_t topic, int32_t
 /* All its offsets and the group itself, if it is still empty when the tombstones are written. */
 void groups_removal_add_group(groups_removal_t *removal);
 void groups_removal_run(groups_removal_t *removal);
+
+/* ---- the bridge's positions (groups_position.c) ---- */
+
+/* The partition of the topic that a position's record belongs to. */
+int32_t groups_position_partition(const kafka_t *kafka, const kafka_produce_t *record);
+/* Whether positions of this one's partition can be taken now; a code fit for the bridge. */
+int16_t groups_position_check(kafka_t *kafka, const kafka_produce_t *record);
+/* Its topic was deleted meanwhile, and with it what groups had of it. */
+bool groups_position_is_void(const kafka_t *kafka, const kafka_produce_t *record);
+/* It has just been appended: the group has it, at once or when flush.messages allows. */
+void groups_position_apply(kafka_t *kafka, partition_t *partition, const kafka_produce_t *record);
 
 /* Makes the topic unless it is there, then runs `ready` with KAFKA_NONE or COORDINATOR_NOT_AVAILABLE; maybe
  * at once. */

@@ -86,7 +86,7 @@ static void on_written(groups_write_t *write, int16_t error)
             group_offsets_remove(&entry->offsets, r->offsets[i].topic, r->offsets[i].partition);
         }
         /* Who joined meanwhile keeps the group: its next generation is a record again. */
-        bool unused = groups_is_empty(entry) && entry->offsets.count == 0;
+        bool unused = groups_is_empty(entry) && entry->offsets.count == 0 && list_empty(&entry->applying);
         if (r->group_too && unused) groups_remove(entry);
     }
     finish(r, error);

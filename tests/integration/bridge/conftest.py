@@ -1,15 +1,17 @@
 """Helpers for what spans Redis and Kafka: a server of the test's own, and everything that a topic holds."""
 
 import contextlib
+import time
 
 import pytest
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
 from harness.trivet import Trivet
 from wire import resp
 
 
-def records_of(server, topic, partitions=1):
-    """All records as (partition, offset, key, value, headers, timestamp), partition by partition."""
+def messages_of(server, topic, partitions=1):
+    """All that the topic holds, partition by partition, as the client gives it."""
     consumer = Consumer({"bootstrap.servers": f"127.0.0.1:{server.port_of('kafka')}", "group.id": "reader",
                          "enable.partition.eof": True, "enable.auto.commit": False})  # fmt: skip
     found = []
@@ -22,12 +24,19 @@ def records_of(server, topic, partitions=1):
                 if message.error():
                     assert message.error().code() == KafkaError._PARTITION_EOF, message.error()
                     break
-                kind, stamp = message.timestamp()
-                assert kind != TIMESTAMP_NOT_AVAILABLE
-                headers = message.headers() or []
-                found.append((partition, message.offset(), message.key(), message.value(), headers, stamp))
+                found.append(message)
     finally:
         consumer.close()
+    return found
+
+
+def records_of(server, topic, partitions=1):
+    """All records as (partition, offset, key, value, headers, timestamp), partition by partition."""
+    found = []
+    for message in messages_of(server, topic, partitions):
+        kind, stamp = message.timestamp()
+        assert kind != TIMESTAMP_NOT_AVAILABLE
+        found.append((message.partition(), message.offset(), message.key(), message.value(), message.headers() or [], stamp))
     return found
 
 
@@ -40,14 +49,33 @@ def info_of(connection):
     return {words[i][1].decode(): words[i + 1][1] for i in range(0, len(words), 2)}
 
 
+def make_topic(server, name, partitions=1, **config):
+    admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{server.port_of('kafka')}"})
+    config = {key.replace("_", "."): str(value) for key, value in config.items()}
+    for future in admin.create_topics([NewTopic(name, partitions, 1, config=config)]).values():
+        future.result(30)
+
+
+def wait_for(condition, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.01)
+
+
 @pytest.fixture
 def start():
-    """start(redis={...}, kafka={...}): a server of the test's own."""
+    """start(redis={...}, kafka={...}, trivet={...}): a server of the test's own."""
     with contextlib.ExitStack() as stack:
 
-        def start_one(redis=None, kafka=None):
-            directives = {"redis": {"appendfsync": "always", **(redis or {})}, "kafka": kafka or {}, "zookeeper": {"port": 0}}
-            server = stack.enter_context(Trivet(directives))
+        def start_one(redis=None, kafka=None, trivet=None, data=None):
+            directives = {
+                "redis": {"appendfsync": "always", **(redis or {})},
+                "kafka": kafka or {},
+                "zookeeper": {"port": 0},
+                "trivet": trivet or {},
+            }
+            server = stack.enter_context(Trivet(directives, data))
             return server.start()
 
         yield start_one

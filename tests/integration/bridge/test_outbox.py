@@ -4,16 +4,9 @@ import time
 
 import pytest
 
-from .conftest import info_of, records_of, values_of
+from .conftest import info_of, make_topic, records_of, values_of, wait_for
 
 pytestmark = pytest.mark.trivet_only
-
-
-def wait_for(condition, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.01)
 
 
 def test_a_transaction_replies_with_outbox_numbers_and_delivers_in_order(start, connect, transact):
@@ -220,10 +213,57 @@ def test_a_script_is_one_step_too(start, connect):
     assert connection.ask("SELECT", 3) == ("+", "OK") and connection.ask("GET", "k") == ("$", b"w")
 
 
-def test_a_script_that_kafka_refuses_raises(start, connect):
-    connection = connect(start())
-    tag, text = connection.ask("EVAL", "return redis.call('KAFKA.PRODUCE', 'bad/topic', 'v')", 0)
-    assert tag == "-" and "INVALID_TOPIC_EXCEPTION" in text
+@pytest.mark.parametrize(
+    "bad, why",
+    [
+        (["absent", "v"], "UNKNOWN_TOPIC_OR_PARTITION"),
+        (["t", "PARTITION", "9", "v"], "UNKNOWN_TOPIC_OR_PARTITION"),
+        (["t", "x" * 1_100_000], "MESSAGE_TOO_LARGE"),
+        (["t", "ONCE", "k", "0", "v"], "ERR ONCE"),
+    ],
+)
+def test_what_kafka_refuses_raises_in_a_script(start, connect, bad, why):
+    server = start(kafka={"auto.create.topics.enable": "false"})
+    make_topic(server, "t")
+    connection = connect(server)
+    raises = "redis.call('KAFKA.PRODUCE', unpack(ARGV)) redis.call('SET', 'a', 1)"
+    tag, text = connection.ask("EVAL", raises, 0, *bad)
+    assert tag == "-" and why in text, text
+    assert connection.ask("EXISTS", "a", "k") == (":", 0)
+    asks = "local r = redis.pcall('KAFKA.PRODUCE', unpack(ARGV)) redis.call('SET', 'a', r.err) return 'went on'"
+    assert connection.ask("EVAL", asks, 0, *bad) == ("$", b"went on")
+    assert why.encode() in connection.ask("GET", "a")[1]
+    assert info_of(connection)["next-number"] == 1 and values_of(server, "t") == []
+
+
+def test_what_fails_behind_a_record_takes_nothing_back(start, connect, transact):
+    """As in Redis: the other commands of a transaction and the earlier ones of a script stand, and stay one step."""
+    server = start()
+    connection = connect(server)
+    connection.ask("SET", "text", "no number")
+    reply = transact(connection, ["SET", "a", 1], ["KAFKA.PRODUCE", "t", "one"], ["INCR", "text"], ["SET", "b", 1])
+    assert [tag for tag, _ in reply[1]] == ["+", ":", "-", "+"]
+    script = "redis.call('SET', 'c', 1) redis.call('KAFKA.PRODUCE', 't', 'two') redis.call('INCR', 'text')"
+    assert connection.ask("EVAL", script, 0)[0] == "-"
+    server.restart(kill=True)
+    connection = connect(server)
+    assert connection.ask("EXISTS", "a", "b", "c") == (":", 3)
+    wait_for(lambda: info_of(connection)["depth"] == 0)
+    assert values_of(server, "t") == [b"one", b"two"]
+
+
+def test_a_delayed_record_of_a_transaction_belongs_to_it(start, connect, transact):
+    server = start()
+    connection = connect(server)
+    due = int(time.time() * 1000) + 800
+    transact(connection, ["SET", "a", 1], ["KAFKA.PRODUCE", "t", "AT", due, "late"])
+    listed = connection.ask("KAFKA.OUTBOX", "LIST")[1]
+    assert [word for _, word in listed[0][1]] == [1, b"t", None, None, b"delayed", due]
+    server.restart(kill=True)
+    connection = connect(server)
+    assert connection.ask("EXISTS", "a") == (":", 1)
+    wait_for(lambda: info_of(connection)["depth"] == 0)
+    assert values_of(server, "t") == [b"late"]
 
 
 def test_a_paused_script_stays_whole_while_the_outbox_works(start, connect, transact):

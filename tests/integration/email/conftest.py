@@ -1,153 +1,34 @@
-"""Trivet with the programs of examples/email around it: a service, workers and an SMTP sink."""
+"""programs(mode, NAME=value, ...): all programs of examples/email, with further environment variables."""
 
-import collections
 import contextlib
-import http.client
-import json
-import os
-import pathlib
-import subprocess
-import time
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
-from harness import process, trivet
-from wire import resp
+from harness import originals
 
-PROGRAMS = ("email-service", "email-worker", "email-sink")
-HOST = process.HOST
-SETTINGS = {"EMAIL_LEASE_MS": "2000", "EMAIL_BACKOFF_MS": "100", "EMAIL_ATTEMPTS_MAX": "3", "EMAIL_RATE_MAX": "5"}
-
-Answer = collections.namedtuple("Answer", "status document headers")
-
-
-def folder():
-    return trivet.binary().parent / "examples" / "email"
-
-
-class Programs:
-    """All of one run. Each program's words go to one file, shown when a test fails."""
-
-    def __init__(self, mode, settings, data):
-        self.data = pathlib.Path(data)
-        self.trivet = trivet.Trivet({"redis": {"appendfsync": "always"}, "zookeeper": {"port": 0}})
-        self.mode, self.settings = mode, settings
-        self.http, self.smtp = process.free_port(), process.free_port()
-        self.running = {}
-
-    def start(self):
-        self.trivet.start()
-        self.launch("sink", "email-sink", str(self.smtp), str(self.data / "mails.jsonl"))
-        self.launch("service", "email-service")
-        self.launch("worker", "email-worker")
-        self.wait_for(lambda: self.ask("GET", "/healthz").status == 200)
-        return self
-
-    def environment(self):
-        return os.environ | SETTINGS | self.settings | {
-            "REDIS_URL": f"redis://{HOST}:{self.trivet.port_of('redis')}",
-            "KAFKA_BROKERS": f"{HOST}:{self.trivet.port_of('kafka')}", "KAFKA_TOPIC_EVENTS": "emails",
-            "ZOOKEEPER_HOST": HOST, "ZOOKEEPER_PORT": str(self.trivet.port_of("zookeeper")),
-            "SMTP_URL": f"smtp://{HOST}:{self.smtp}", "HTTP_PORT": str(self.http), "EMAIL_MODE": self.mode,
-        }  # fmt: skip
-
-    def launch(self, name, program, *args):
-        with open(self.data / "programs.log", "ab") as log:
-            self.running[name] = subprocess.Popen(
-                [folder() / program, *args], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=self.environment(), preexec_fn=process.die_with_parent,
-            )  # fmt: skip
-
-    def kill(self, name):
-        self.running[name].kill()
-        self.running[name].wait()
-
-    def close(self):
-        for one in self.running.values():
-            if one.poll() is None:
-                one.kill()
-            one.wait()
-        self.trivet.close()
-
-    def wait_for(self, condition, seconds=60):
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, f"it never came true\n{self.log_tail()}"
-            time.sleep(0.05)
-
-    def log_tail(self):
-        return "\n".join((self.data / "programs.log").read_text().splitlines()[-40:])
-
-    # The service.
-    def ask(self, method, path, body=None, headers=None):
-        """An answer; its status is 0 when none came."""
-        connection = http.client.HTTPConnection(HOST, self.http, timeout=30)
-        try:
-            connection.request(method, path, body, headers or {})
-            response = connection.getresponse()
-            text = response.read().decode()
-            is_json = response.headers.get("Content-Type") == "application/json"
-            return Answer(response.status, json.loads(text) if is_json else text, response.headers)
-        except OSError:
-            return Answer(0, None, {})
-        finally:
-            connection.close()
-
-    def post(self, to="ada@example.com", subject="Welcome", body="Hello", headers=None, **more):
-        return self.ask("POST", "/emails", json.dumps({"to": to, "subject": subject, "body": body} | more), headers)
-
-    def status_of(self, email):
-        document = self.ask("GET", f"/emails/{email}").document
-        return document.get("status") if isinstance(document, dict) else None
-
-    # What it left behind.
-    def mails(self):
-        path = self.data / "mails.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-    def mailed_ids(self):
-        return [mail["message_id"].strip("<>").split("@")[0] for mail in self.mails() if not mail["again"]]
-
-    def redis(self, *command):
-        connection = resp.Connection(self.trivet.port_of("redis"))
-        try:
-            return connection.ask(*command)[1]
-        finally:
-            connection.socket.close()
-
-    def ledger(self):
-        return [value.decode() for _, value in self.redis("LRANGE", "email:ledger", 0, -1)]
-
-    def records(self, topic):
-        """Every record of the topic's one partition."""
-        consumer = Consumer({"bootstrap.servers": f"{HOST}:{self.trivet.port_of('kafka')}", "group.id": "reader",
-                             "enable.partition.eof": True, "enable.auto.commit": False})  # fmt: skip
-        found = []
-        with contextlib.closing(consumer):
-            consumer.assign([TopicPartition(topic, 0, 0)])
-            while True:
-                message = consumer.poll(20)
-                assert message is not None, "no end of the partition within 20 s"
-                if message.error():
-                    assert message.error().code() == KafkaError._PARTITION_EOF, message.error()
-                    return found
-                found.append(message)
-
-    def produce(self, topic, value):
-        producer = Producer({"bootstrap.servers": f"{HOST}:{self.trivet.port_of('kafka')}"})
-        producer.produce(topic, value)
-        assert producer.flush(20) == 0
+from .programs import Programs, missing, on_originals, on_trivet
 
 
 @pytest.fixture
-def programs(tmp_path):
-    """programs(mode, NAME=value, ...): all programs, with further environment variables."""
-    missing = [name for name in PROGRAMS if not (folder() / name).exists()]
-    if missing:
-        pytest.skip("examples/email is not built: meson setup --reconfigure build -Dexamples=true")
+def built():
+    if missing():
+        pytest.skip("examples/email is not built: make examples")
+
+
+@pytest.fixture
+def programs(built, tmp_path):
     with contextlib.ExitStack() as stack:
 
-        def start(mode, **settings):
-            return stack.enter_context(contextlib.closing(Programs(mode, settings, tmp_path))).start()
+        def start(mode, servers=None, **settings):
+            made = Programs(mode, servers or on_trivet(), settings, tmp_path)
+            return stack.enter_context(contextlib.closing(made)).start()
 
         yield start
+
+
+@pytest.fixture
+def all_originals():
+    """The originals of all wings as the servers of programs()."""
+    for wing in originals.ORIGINALS:
+        if reason := originals.available(wing):
+            pytest.skip(reason)
+    return on_originals()

@@ -1,6 +1,7 @@
 """What was written is there after a restart: the append-only file, its rewrite, and its three policies."""
 
 import threading
+import time
 
 import pytest
 import redis
@@ -26,6 +27,7 @@ def write_one_of_each(r):
     r.set("expires", "v", ex=1000)
     r.getex("string", ex=5000)
     r.set("gone", "v", px=1)
+    time.sleep(0.01)  # else it may be seen before the restart and not after it
     r.execute_command("SELECT", 9)
     r.set("in nine", "v")
     r.execute_command("SELECT", 0)

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import resource
 import signal
 import socket
 import subprocess
@@ -63,6 +64,7 @@ def test_an_unknown_or_ill_typed_flag_is_one_clear_error(args, tmp_path):
         ("# a comment\n[kafka]\nnum.partitions = none\n", 3, "num.partitions"),
         ("[zookeeper]\ntickTime = abc\n", 2, "tickTime"),
         ("[trivet]\nreactors = 99\n", 2, "reactors"),
+        ("[trivet]\nchangefeed.a.topic = t\nchangefeed.a.colour = red\n", 3, "colour"),
         ("# a comment\nrubbish\n", 2, "NAME"),
     ],
 )
@@ -123,6 +125,19 @@ def test_a_polite_signal_stops_cleanly_and_a_restart_has_everything(number, laun
     server.start()
     with resp.Connection(server.port_of("redis")) as connection:
         assert connection.ask("GET", "kept") == ("$", b"yes")
+
+
+def test_a_login_s_limit_of_open_files_is_raised(launch):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        server = launch("redis")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    connections = [resp.Connection(server.port_of("redis")) for _ in range(400)]
+    assert connections[-1].ask("PING") == ("+", "PONG")
+    for connection in connections:
+        connection.close()
 
 
 def test_metrics_and_health_are_served(launch):

@@ -1,0 +1,206 @@
+/* position.c: KAFKA.COMMIT and KAFKA.COMMITTED: how far a consumer group has read, stored in one step with what was made
+ * of it. A position is a record of __consumer_offsets and goes the way of all records; what is kept here beside is which
+ * positions a group does not have yet: KAFKA.COMMITTED reads those first, and Kafka's clients are told to come again
+ * while one is promised (its command was answered) and not delivered. */
+#include "bridge/bridge_internal.h"
+
+#include "base/num.h"
+
+#define OPTIONS_FROM 5 /* KAFKA.COMMIT group topic partition offset */
+
+/* ---- what is under way ---- */
+
+void positions_init(bridge_t *bridge) { bridge->position_groups = MAP_INIT; }
+
+void positions_deinit(bridge_t *bridge)
+{
+    LIST_EACH(&bridge->all, r, outbox_record_t, node) position_untrack(bridge, r);
+    map_deinit(&bridge->position_groups);
+}
+
+static position_group_t *group_of(bridge_t *bridge, bytes_t id)
+{
+    position_group_t *g = map_get(&bridge->position_groups, id);
+    if (g) return g;
+    g = mem_zalloc(sizeof(*g));
+    g->id = bytes_of(mem_strndup(id), id.len);
+    list_init(&g->records);
+    map_put(&bridge->position_groups, id, g);
+    return g;
+}
+
+void position_track(bridge_t *bridge, outbox_record_t *r)
+{
+    kafka_position_t position;
+    if (kafka_position_of(&r->record, &position)) return; /* of another topic: what is read back was looked at */
+    r->group = group_of(bridge, position.group);
+    list_push_back(&r->group->records, &r->position);
+    bridge->positions_count++;
+}
+
+void position_untrack(bridge_t *bridge, outbox_record_t *r)
+{
+    position_group_t *g = r->group;
+    if (!g) return;
+    list_remove(&r->position);
+    r->group = NULL;
+    bridge->positions_count--;
+    if (!list_empty(&g->records)) return;
+    map_remove(&bridge->position_groups, g->id);
+    mem_free((void *)g->id.ptr);
+    mem_free(g);
+}
+
+/* What this turn's commands committed has not been answered yet: for others it comes later. */
+bool position_waits(void *user, bytes_t group)
+{
+    bridge_t *bridge = user;
+    const position_group_t *g = map_get(&bridge->position_groups, group);
+    return g && LIST_FIRST(&g->records, outbox_record_t, position)->added_ns != io_now_ns(bridge->loop);
+}
+
+/* The newest that is under way; false: none is. */
+static bool find_under_way(bridge_t *bridge, const kafka_position_t *asked, int64_t *ret_offset)
+{
+    const position_group_t *g = map_get(&bridge->position_groups, asked->group);
+    bool found = false;
+    if (!g) return false;
+    LIST_EACH(&g->records, r, outbox_record_t, position) {
+        kafka_position_t position;
+        if (kafka_position_of(&r->record, &position) || position.partition != asked->partition ||
+            !bytes_eq(position.topic, asked->topic))
+            continue;
+        *ret_offset = position.offset;
+        found = true;
+    }
+    return found;
+}
+
+/* ---- KAFKA.COMMIT ---- */
+
+typedef struct commit_args {
+    kafka_position_t position;
+    kafka_member_t member;
+    bool has_member;
+} commit_args_t;
+
+static bool read_partition(bytes_t word, int32_t *ret_partition)
+{
+    int64_t v;
+    if (!num_parse_i64(word, &v) || v < 0 || v > INT32_MAX) return false;
+    *ret_partition = (int32_t)v;
+    return true;
+}
+
+static const char *read_options(int argc, const bytes_t *argv, commit_args_t *args)
+{
+    int64_t generation;
+    for (int i = OPTIONS_FROM; i < argc;) {
+        if (bytes_eq_nocase(argv[i], BYTES_LIT("METADATA")) && i + 1 < argc) {
+            args->position.metadata = argv[i + 1];
+            i += 2;
+        } else if (bytes_eq_nocase(argv[i], BYTES_LIT("MEMBER")) && i + 2 < argc) {
+            if (!num_parse_i64(argv[i + 2], &generation) || generation < 0 || generation > INT32_MAX)
+                return "ERR generation is not an integer or out of range";
+            args->member = (kafka_member_t){argv[i + 1], (int32_t)generation};
+            args->has_member = true;
+            i += 3;
+        } else {
+            return "ERR syntax error";
+        }
+    }
+    return NULL;
+}
+
+static const char *read_args(int argc, const bytes_t *argv, commit_args_t *args)
+{
+    *args = (commit_args_t){.position = {.group = argv[1], .topic = argv[2]}};
+    if (!read_partition(argv[3], &args->position.partition)) return "ERR partition is not an integer or out of range";
+    if (!num_parse_i64(argv[4], &args->position.offset) || args->position.offset < 0)
+        return "ERR offset is not an integer or out of range";
+    return read_options(argc, argv, args);
+}
+
+static const char *check(bridge_t *bridge, int argc, const bytes_t *argv, commit_args_t *args)
+{
+    char message[KAFKA_MESSAGE_BYTES_MAX] = "";
+    const char *problem = argc < OPTIONS_FROM ? "ERR wrong number of arguments" : read_args(argc, argv, args);
+    if (!problem) problem = outbox_problem(bridge);
+    if (problem) return problem;
+    const kafka_member_t *member = args->has_member ? &args->member : NULL;
+    return bridge__problem(bridge, kafka_position_check(bridge->kafka, &args->position, member, message), message);
+}
+
+const char *position_precondition(int argc, const bytes_t *argv, void *user)
+{
+    commit_args_t args;
+    return check(user, argc, argv, &args);
+}
+
+static outbox_record_t *record_of(const kafka_position_t *position, int64_t now_ms)
+{
+    buf_t bytes = BUF_INIT;
+    kafka_produce_t record;
+    kafka_position_record(position, now_ms, &bytes, &record);
+    outbox_record_t *r = outbox_record_new(&record);
+    buf_deinit(&bytes);
+    r->added_ms = now_ms;
+    return r;
+}
+
+static void commit(bridge_t *bridge, redis_call_t *call, const kafka_position_t *position)
+{
+    redis_client_t *client = redis_call_client(call);
+    outbox_record_t *r = record_of(position, redis_call_now_ms(call));
+    r->record.partition = kafka_produce_choose(bridge->kafka, &r->record);
+    r->added_ns = io_now_ns(bridge->loop);
+    outbox_add(bridge, r);
+    journal_add(bridge, call, r);
+    position_track(bridge, r);
+    r->client_id = redis_client_id(client);
+    if (r->client_id) waiters_added(bridge, r->client_id);
+    redis_reply_int(client, r->number);
+}
+
+void position_commit_command(redis_call_t *call, void *user)
+{
+    bridge_t *bridge = user;
+    commit_args_t args;
+    bytes_t argv[OPTIONS_FROM + 5];
+    int argc = redis_call_argc(call);
+    const char *problem = "ERR syntax error";
+    if (argc <= (int)ARRAY_LEN(argv)) {
+        for (int i = 0; i < argc; i++) argv[i] = redis_call_arg(call, i);
+        problem = check(bridge, argc, argv, &args);
+    }
+    if (problem)
+        redis_reply_error(redis_call_client(call), problem);
+    else
+        commit(bridge, call, &args.position);
+}
+
+/* ---- KAFKA.COMMITTED ---- */
+
+void position_committed_command(redis_call_t *call, void *user)
+{
+    bridge_t *bridge = user;
+    redis_client_t *client = redis_call_client(call);
+    char message[KAFKA_MESSAGE_BYTES_MAX] = "";
+    const char *problem = NULL;
+    int64_t offset = -1;
+    kafka_position_t asked = {.group = redis_call_arg(call, 1), .topic = redis_call_arg(call, 2)};
+    if (!read_partition(redis_call_arg(call, 3), &asked.partition))
+        problem = "ERR partition is not an integer or out of range";
+    else if (!bridge->kafka)
+        problem = "ERR the Kafka wing is off";
+    else if (!find_under_way(bridge, &asked, &offset))
+        problem = bridge__problem(
+            bridge, kafka_position_get(bridge->kafka, asked.group, asked.topic, asked.partition, &offset, message),
+            message);
+    if (problem)
+        redis_reply_error(client, problem);
+    else if (offset < 0)
+        redis_reply_null(client);
+    else
+        redis_reply_int(client, offset);
+}

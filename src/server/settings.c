@@ -1,0 +1,221 @@
+/* settings.c: from what the command line and the files say to whoever owns each name: the server itself, a door, the wing
+ * behind it. */
+#include "server/server_internal.h"
+
+#include "base/slog.h"
+#include "bridge/bridge.h"
+#include "kafka/kafka.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static bool parse_int(const char *text, long min, long max, long *ret_value)
+{
+    char *end;
+    long value = strtol(text, &end, 10);
+    if (end == text || *end || value < min || value > max) return false;
+    *ret_value = value;
+    return true;
+}
+
+static int set_log_level(const char *value)
+{
+    static const char *const names[] = {"debug", "info", "warn", "error"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (strcmp(value, names[i]) != 0) continue;
+        slog_set_level((slog_level_t)i);
+        return 0;
+    }
+    return ERR_INVALID;
+}
+
+static void replace_string(char **kept, const char *value)
+{
+    mem_free(*kept);
+    *kept = mem_strdup(value);
+}
+
+static int set_feed(server_t *server, const setting_t *s, char *error)
+{
+    char why[300] = "";
+    const char *name = s->name + sizeof(OPTIONS_FEED_PREFIX) - 1;
+    int err = bridge_feeds_configure(server->feeds, name, s->value, why, sizeof(why));
+    if (err != 0) snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%.200s: %s", s->origin, why);
+    return err;
+}
+
+static int set_outbox_bytes_max(server_t *server, const setting_t *s, char *error)
+{
+    long value;
+    if (!parse_int(s->value, 1, LONG_MAX, &value)) {
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: outbox-bytes-max is a number of bytes above 0, not '%s'",
+                 s->origin, s->value);
+        return ERR_INVALID;
+    }
+    server->outbox_bytes_max = (size_t)value;
+    return 0;
+}
+
+static int set_own(server_t *server, const setting_t *s, char *error)
+{
+    long value;
+    if (strcmp(s->name, "data") == 0) {
+        replace_string(&server->data_dir, s->value);
+    } else if (strcmp(s->name, "bind") == 0) {
+        replace_string(&server->bind, s->value);
+    } else if (strcmp(s->name, "reactors") == 0) {
+        if (!parse_int(s->value, 1, REACTORS_MAX, &value)) {
+            snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: reactors is a number from 1 to %d, not '%s'", s->origin,
+                     REACTORS_MAX, s->value);
+            return ERR_INVALID;
+        }
+        server->reactors_count = (int)value;
+    } else if (strcmp(s->name, "produce.compression.type") == 0) {
+        server->produce_codec = kafka_codec_of(s->value);
+        if (server->produce_codec >= 0) return 0;
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX,
+                 "%s: produce.compression.type is none, gzip, snappy, lz4 or zstd, not '%s'", s->origin, s->value);
+        return ERR_INVALID;
+    } else if (strcmp(s->name, "log-level") == 0) {
+        if (set_log_level(s->value) == 0) return 0;
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: log-level is debug, info, warn or error, not '%s'", s->origin,
+                 s->value);
+        return ERR_INVALID;
+    } else if (strncmp(s->name, OPTIONS_FEED_PREFIX, sizeof(OPTIONS_FEED_PREFIX) - 1) == 0) {
+        return set_feed(server, s, error);
+    } else if (strcmp(s->name, "outbox-bytes-max") == 0) {
+        return set_outbox_bytes_max(server, s, error);
+    } else {
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX,
+                 "%s: [trivet] has no '%s'; it has data, bind, reactors, log-level, produce.compression.type, "
+                 "outbox-bytes-max and " OPTIONS_FEED_PREFIX "NAME.topic",
+                 s->origin, s->name);
+        return ERR_NOT_FOUND;
+    }
+    return 0;
+}
+
+/* ---- doors ------------------------------------------------------------------------------------------------------ */
+
+static int set_port(server__door_t *door, const setting_t *s, char *error)
+{
+    long port;
+    if (!parse_int(s->value, -1, 65535, &port)) {
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: %s.%s is a port, 0 (any free one) or -1 (off), not '%s'",
+                 s->origin, s->section, s->name, s->value);
+        return ERR_INVALID;
+    }
+    door->port = (int)port;
+    return 0;
+}
+
+static int set_enabled(server__door_t *door, const setting_t *s, char *error)
+{
+    bool yes = strcmp(s->value, "yes") == 0, no = strcmp(s->value, "no") == 0;
+    if (!yes && !no) {
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: %s.enabled is yes or no, not '%s'", s->origin, s->section,
+                 s->value);
+        return ERR_INVALID;
+    }
+    door->enabled = yes;
+    return 0;
+}
+
+/* One listener for clients, without encryption: PLAINTEXT://host:port, beside those of controllers. The wing is told, too. */
+static int set_listeners(server__door_t *door, const setting_t *s, char *error)
+{
+    const char *client = NULL;
+    size_t client_len = 0, clients = 0;
+    for (const char *at = s->value; *at; at += *at == ',') {
+        size_t len = strcspn(at, ",");
+        if (strncmp(at, "CONTROLLER://", 13) != 0) {
+            client = at;
+            client_len = len;
+            clients++;
+        }
+        at += len;
+    }
+    const char *host = client ? strstr(client, "://") : NULL, *colon = host ? memrchr(client, ':', client_len) : NULL;
+    long port;
+    char digits[8] = "";
+    if (colon && colon > host && client_len - (size_t)(colon + 1 - client) < sizeof(digits))
+        memcpy(digits, colon + 1, client_len - (size_t)(colon + 1 - client));
+    if (clients != 1 || !parse_int(digits, 0, 65535, &port)) {
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: kafka.listeners is one PLAINTEXT://host:port, not '%.200s'",
+                 s->origin, s->value);
+        return ERR_INVALID;
+    }
+    if (strncmp(client, "SSL", 3) == 0 || strncmp(client, "SASL_", 5) == 0) {
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: kafka.listeners: %.*s is not there yet, only PLAINTEXT",
+                 s->origin, (int)(host - client), client);
+        return ERR_UNSUPPORTED;
+    }
+    door->port = (int)port;
+    mem_free(door->bind);
+    bytes_t name = bytes_of(host + 3, (size_t)(colon - host) - 3);
+    if (name.len > 1 && name.ptr[0] == '[') name = bytes_of(name.ptr + 1, name.len - 2); /* IPv6 */
+    door->bind = mem_strndup(name);
+    return 0;
+}
+
+/* What a door has whatever the wing behind it; some under the wing's own names. ERR_NOT_FOUND: the wing is to be told,
+ * as the directive is its own (or its own, too). */
+static int set_door(server_t *server, server_door_t at, const setting_t *s, char *error)
+{
+    server__door_t *door = &server->doors[at];
+    bool is_zookeeper = at == DOOR_ZOOKEEPER;
+    if (strcmp(s->name, "port") == 0 || (is_zookeeper && strcmp(s->name, "clientPort") == 0))
+        return set_port(door, s, error);
+    if (strcmp(s->name, "enabled") == 0) return set_enabled(door, s, error);
+    if (strcmp(s->name, "bind") == 0 || (is_zookeeper && strcmp(s->name, "clientPortAddress") == 0)) {
+        replace_string(&door->bind, s->value);
+        return 0;
+    }
+    if (at == DOOR_KAFKA && strcmp(s->name, "listeners") == 0) {
+        int err = set_listeners(door, s, error);
+        return err != 0 ? err : ERR_NOT_FOUND;
+    }
+    if (is_zookeeper && strcmp(s->name, "dataDir") == 0) {
+        replace_string(&server->tree_dir, s->value);
+        return 0;
+    }
+    if (is_zookeeper && strcmp(s->name, "dataLogDir") == 0 && server->tree_dir &&
+        strcmp(s->value, server->tree_dir) == 0)
+        return 0; /* log and snapshots share one directory */
+    return ERR_NOT_FOUND;
+}
+
+static int set_wing(server_t *server, server_door_t door, const setting_t *s, char *error)
+{
+    char why[300] = "";
+    const server__wing_t *wing = server__wings[door];
+    int err = ERR_NOT_FOUND;
+    if (wing->configure) err = wing->configure(server->doors[door].wing, s->name, s->value, why, sizeof(why));
+    if (err == 0) return 0;
+    if (why[0])
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%.200s: %s", s->origin, why);
+    else
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%.100s: [%s] has no directive '%.200s'", s->origin, s->section,
+                 s->name);
+    return err;
+}
+
+int server__apply_settings(server_t *server, const options_t *options, char *error)
+{
+    for (size_t i = 0; i < options->settings_count; i++) {
+        const setting_t *s = &options->settings[i];
+        int err = ERR_NOT_FOUND;
+        if (strcmp(s->section, "trivet") == 0) {
+            err = set_own(server, s, error);
+        } else {
+            for (int door = 0; door < DOORS_COUNT; door++) {
+                if (strcmp(s->section, server_door_names[door]) != 0) continue;
+                err = set_door(server, (server_door_t)door, s, error);
+                if (err == ERR_NOT_FOUND) err = set_wing(server, (server_door_t)door, s, error);
+            }
+        }
+        if (err != 0) return err;
+    }
+    return 0;
+}

@@ -1,0 +1,220 @@
+/* bridge_world.c: see bridge_world.h. */
+#include "bridge_world.h"
+
+#include "coord/coord.h"
+#include "net/net.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define PATH_CHARS_MAX    256
+#define SEGMENT_BYTES_MAX MIB(4)
+#define EMPTY_MS_MAX      60000
+
+void bridge_world_init(bridge_world_t *w, run_t *run)
+{
+    sim_disk_faults_t faults = sim_disk_faults_default;
+    faults.ordered = true; /* as in redis_scenario.c: the append-only file has no checksums */
+    w->run = run;
+    w->node = sim_node_new(run->sim, WORLD_HOST);
+    w->loop = sim_node_loop(w->node);
+    sim_node_set_disk_faults(w->node, &faults);
+}
+
+/* ---- starting ---- */
+
+static void on_fatal(void *user, const char *what, int err)
+{
+    bridge_world_t *w = user;
+    scenario_note(w->run, "fatal: %s: %s", what, err_text(err));
+    w->failed = true;
+}
+
+static redis_t *make_redis(bridge_world_t *w)
+{
+    static const char *const settings[][2] = {{"appendonly", "yes"},
+                                              {"appendfsync", "always"},
+                                              {"auto-aof-rewrite-min-size", "4096"},
+                                              {"auto-aof-rewrite-percentage", "60"},
+                                              {"protected-mode", "no"} /* clients are on other machines */};
+    redis_config_t *config = redis_config_new();
+    char why[256];
+    for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
+        int err = redis_configure(config, settings[i][0], settings[i][1], why, sizeof(why));
+        CHECK(w->run, err == 0, "%s: %s", settings[i][0], why);
+    }
+    return redis_new(w->loop, w->net, "/data/redis", config);
+}
+
+static kafka_t *make_kafka(bridge_world_t *w)
+{
+    char why[256], partitions[8];
+    kafka_config_t *config = kafka_config_new();
+    snprintf(partitions, sizeof(partitions), "%d", WORLD_PARTITIONS);
+    int err = kafka_configure(config, "num.partitions", partitions, why, sizeof(why));
+    if (err == 0 && w->flushed) err = kafka_configure(config, "log.flush.interval.messages", "1", why, sizeof(why));
+    CHECK(w->run, err == 0, "%s", why);
+    kafka_t *kafka = kafka_new(w->loop, w->net, w->coord, "/data/kafka", config);
+    kafka_config_free(config);
+    return kafka;
+}
+
+static bridge_feeds_t *make_feeds(bridge_world_t *w)
+{
+    bridge_feeds_t *feeds = bridge_feeds_new();
+    char why[512];
+    for (int i = 0; w->feed_settings && w->feed_settings[i][0]; i++) {
+        int err = bridge_feeds_configure(feeds, w->feed_settings[i][0], w->feed_settings[i][1], why, sizeof(why));
+        CHECK(w->run, err == 0, "%s: %s", w->feed_settings[i][0], why);
+    }
+    return feeds;
+}
+
+static int start_wings(bridge_world_t *w, char *why, size_t why_bytes)
+{
+    uint16_t port;
+    w->redis = make_redis(w);
+    w->bridge = bridge_new(w->loop, w->redis);
+    w->feeds = make_feeds(w);
+    if (w->unordered) bridge_break_order(w->bridge);
+    int err = redis_load(w->redis, why, why_bytes);
+    if (err) return err;
+    w->kafka = make_kafka(w);
+    bridge_attach(w->bridge, w->kafka);
+    err = kafka_start(w->kafka, why, why_bytes);
+    if (err == 0) err = bridge_start(w->bridge);
+    if (err == 0) err = bridge_feeds_start(w->feeds, w->bridge, why, why_bytes);
+    if (err == 0) err = redis_listen(w->redis, WORLD_HOST, WORLD_REDIS_PORT, &port);
+    if (err == 0) err = MIN(0, kafka_listen(w->kafka, WORLD_HOST, WORLD_KAFKA_PORT));
+    return err;
+}
+
+bool bridge_world_start(bridge_world_t *w)
+{
+    char why[512] = "";
+    coord_options_t options = coord_options_default;
+    options.dir = "/data/coord";
+    options.fatal = on_fatal;
+    options.fatal_user = w;
+    w->failed = false;
+    w->net = net_new(w->loop);
+    w->redis = NULL;
+    w->kafka = NULL;
+    w->bridge = NULL;
+    w->feeds = NULL;
+    int err = coord_open(w->loop, &options, &w->coord);
+    if (err) w->coord = NULL;
+    if (!err) err = start_wings(w, why, sizeof(why));
+    CHECK(w->run, err == 0 || !sim_node_alive(w->node), "the server does not start: %s (%s)", why, err_text(err));
+    if (err) return false;
+    io_loop_wake(w->loop);
+    return true;
+}
+
+/* ---- while it runs ---- */
+
+long bridge_world_ask(bridge_world_t *w, const char *command, const char *argument, const char *field)
+{
+    bytes_t argv[2] = {bytes_str(command), bytes_str(argument)};
+    buf_t reply = BUF_INIT;
+    redis_execute(w->redis, argv, 2, &reply);
+    io_loop_wake(w->loop);
+    buf_u8(&reply, 0);
+    const char *at = (const char *)reply.ptr;
+    if (field) at = strstr(at, field);
+    at = at ? strchr(at, ':') : NULL;
+    CHECK(w->run, at != NULL, "%s %s answers %s", command, argument, (const char *)reply.ptr);
+    long value = strtol(at + 1, NULL, 10);
+    buf_deinit(&reply);
+    return value;
+}
+
+bool bridge_world_is_empty(void *world)
+{
+    bridge_world_t *w = world;
+    return !sim_node_alive(w->node) || w->failed || bridge_world_ask(w, "KAFKA.OUTBOX", "INFO", "depth") == 0;
+}
+
+bool bridge_world_settle(bridge_world_t *w)
+{
+    bool empty = sim_run_until(w->run->sim, bridge_world_is_empty, w, EMPTY_MS_MAX);
+    CHECK(w->run, empty, "the outbox is not empty after a minute");
+    return sim_node_alive(w->node) && !w->failed;
+}
+
+/* ---- ending ---- */
+
+void bridge_world_stop(bridge_world_t *w)
+{
+    if (w->bridge) bridge_stop(w->bridge);
+    if (w->kafka) kafka_stop(w->kafka);
+    if (w->redis) redis_stop(w->redis);
+    if (w->bridge) bridge_free(w->bridge);
+    if (w->feeds) bridge_feeds_free(w->feeds);
+    if (w->coord) coord_close(w->coord);
+    net_free(w->net);
+    if (w->kafka) kafka_free(w->kafka);
+    if (w->redis) redis_free(w->redis);
+}
+
+void bridge_world_die(bridge_world_t *w)
+{
+    bool orderly = !w->failed && sim_node_alive(w->node) && chance(w->run, 15), killed = chance(w->run, 30);
+    if (orderly) bridge_world_stop(w);
+    w->power_lost = !killed || !sim_node_alive(w->node); /* it may have died while it stopped */
+    if (killed)
+        sim_node_kill(w->node);
+    else
+        sim_node_crash(w->node);
+    if (!orderly) bridge_world_stop(w);
+    w->run->crashes++;
+    w->loop = sim_node_start(w->node);
+}
+
+/* ---- a topic's records ---- */
+
+typedef struct walk {
+    bridge_world_t *world;
+    char dir[PATH_CHARS_MAX / 2];
+    void (*each)(void *user, const record_t *record);
+    void *user;
+} walk_t;
+
+static void each_of_batch(walk_t *walk, bytes_t batch)
+{
+    record_iter_t iter;
+    record_t record;
+    int err = record_iter_init(&iter, batch, SEGMENT_BYTES_MAX);
+    CHECK(walk->world->run, err == 0, "%s: %s", walk->dir, err_text(err));
+    while (record_iter_next(&iter, &record) == 0) walk->each(walk->user, &record);
+    record_iter_deinit(&iter);
+}
+
+static void each_of_segment(void *user, const char *name, bool is_dir)
+{
+    walk_t *walk = user;
+    run_t *run = walk->world->run;
+    char path[PATH_CHARS_MAX];
+    uint8_t *data;
+    size_t bytes;
+    log_batch_t batch;
+    if (is_dir || strlen(name) != 24 || strcmp(name + 20, ".log") != 0) return;
+    snprintf(path, sizeof(path), "%s/%s", walk->dir, name);
+    int err = io_read_whole(walk->world->loop, path, SEGMENT_BYTES_MAX, &data, &bytes);
+    CHECK(run, err == 0, "%s: %s", path, err_text(err));
+    for (size_t at = 0; at < bytes; at += log_batch_bytes(&batch)) {
+        err = log_batch_parse(bytes_of(data + at, bytes - at), &batch);
+        CHECK(run, err == 0 && log_batch_bytes(&batch) <= bytes - at, "%s: no whole batch at %zu", path, at);
+        each_of_batch(walk, bytes_of(data + at, log_batch_bytes(&batch)));
+    }
+    mem_free(data);
+}
+
+void bridge_world_each_record(bridge_world_t *w, const char *topic, int partition,
+                              void (*each)(void *user, const record_t *record), void *user)
+{
+    walk_t walk = {.world = w, .each = each, .user = user};
+    snprintf(walk.dir, sizeof(walk.dir), "/data/kafka/%s-%d", topic, partition);
+    int err = io_list_dir(w->loop, walk.dir, each_of_segment, &walk);
+    CHECK(w->run, err == 0 || err == ERR_NOT_FOUND, "%s: %s", walk.dir, err_text(err));
+}
