@@ -52,9 +52,8 @@ typedef struct log_segment {
     uint32_t bytes_syncing; /* what the sync under way covers */
     uint32_t bytes_since_index;
     uint32_t refs;
-    const char
-        *suffix;  /* of its files' names: "", ".cleaned" while it is written, ".deleted" when it has left the log */
-    bool touched; /* used since the last log_maintain */
+    const char *suffix; /* of its files' names: "", ".cleaned" while it is written, ".deleted" once it left the log */
+    bool touched;       /* used since the last log_maintain */
     bool syncing;
     io_file_t *file; /* NULL = closed */
     io_sync_t sync;
@@ -190,6 +189,7 @@ int log__scan_verify(log_scan_t *scan, const log_batch_t *batch) MUST_CHECK;
 /* Ends what a crash left in the middle: removals, and segments that were taking the place of others. */
 int log__recover_names(log_t *log) MUST_CHECK;
 bool log__parse_base(const char *name, int64_t *ret_base);
+bool log__is_temporary(const char *name);
 
 /* recover.c */
 int log__recover(log_t *log, const log_recovery_t *recovery) MUST_CHECK;

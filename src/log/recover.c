@@ -9,13 +9,16 @@
 typedef struct listing {
     int64_t *bases;
     size_t count, cap;
+    bool temporary; /* there are names that a crash may have left */
 } listing_t;
 
 static void list_name(void *user, const char *name, bool is_dir)
 {
     listing_t *l = user;
     int64_t base;
-    if (is_dir || !log__parse_base(name, &base) || strcmp(name + 20, ".log") != 0) return;
+    if (is_dir || !log__parse_base(name, &base)) return;
+    l->temporary |= log__is_temporary(name);
+    if (strcmp(name + 20, ".log") != 0) return;
     if (l->count == l->cap) {
         l->cap = MAX(l->cap * 2, 8);
         l->bases = mem_realloc(l->bases, l->cap * sizeof(int64_t));
@@ -51,8 +54,12 @@ static int add_found(log_t *log, int64_t base_offset)
 static int find_segments(log_t *log)
 {
     listing_t l = {0};
-    int err = log__recover_names(log);
-    if (!err) err = io_list_dir(log->loop, log->dir, list_name, &l);
+    int err = io_list_dir(log->loop, log->dir, list_name, &l);
+    if (!err && l.temporary) {
+        err = log__recover_names(log);
+        l.count = 0;
+        if (!err) err = io_list_dir(log->loop, log->dir, list_name, &l);
+    }
     if (!err && l.count > 0) qsort(l.bases, l.count, sizeof(int64_t), compare_bases);
     for (size_t i = 0; !err && i < l.count; i++) err = add_found(log, l.bases[i]);
     mem_free(l.bases);

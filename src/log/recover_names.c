@@ -28,6 +28,11 @@ static bool ends_with(const char *name, const char *suffix)
     return n >= m && strcmp(name + n - m, suffix) == 0;
 }
 
+bool log__is_temporary(const char *name)
+{
+    return ends_with(name, ".deleted") || ends_with(name, ".cleaned") || ends_with(name, ".swap");
+}
+
 bool log__parse_base(const char *name, int64_t *ret_base)
 {
     int64_t base = 0;
@@ -62,6 +67,13 @@ static void drop(names_t *n, const char *name)
     n->changed = true;
 }
 
+/* Only takes room, if it stays. */
+static void drop_quietly(names_t *n, const char *name)
+{
+    char path[LOG_PATH_CHARS_MAX];
+    if (path_of(n, name, path) == 0) (void)!io_remove(n->log->loop, path);
+}
+
 static void find_cleaned(void *user, const char *name, bool is_dir)
 {
     names_t *n = user;
@@ -76,7 +88,8 @@ static void drop_unfinished(void *user, const char *name, bool is_dir)
     int64_t base;
     if (is_dir || !log__parse_base(name, &base)) return;
     bool half = ends_with(name, ".swap") && base >= n->cleaned_min;
-    if (half || ends_with(name, ".deleted") || ends_with(name, ".cleaned")) drop(n, name);
+    if (half || ends_with(name, ".cleaned")) drop(n, name);
+    if (ends_with(name, ".deleted")) drop_quietly(n, name);
 }
 
 /* The offset behind the last batch of a segment that waits for its name. */

@@ -178,12 +178,14 @@ static void check_records(compact_world_t *w)
 
 /* ---- lives ---- */
 
-static void choose_faults(compact_world_t *w)
+/* Whether the disk does not fail. (One that fails twice in a row leaves half a batch until the log is opened again.) */
+static bool choose_faults(compact_world_t *w)
 {
     sim_disk_faults_t faults = sim_disk_faults_default;
     if (chance(w->run, 15)) faults.write_error_ppm = 3000;
     if (chance(w->run, 10)) faults.capacity_bytes = 100000 + draw(w->run, 400000);
     sim_node_set_disk_faults(w->life.node, &faults);
+    return faults.write_error_ppm == 0;
 }
 
 static bool writer_is_through(void *user)
@@ -199,7 +201,7 @@ static void live(compact_world_t *w)
     if (chance(w->run, 75)) sim_node_crash_after(w->life.node, 1 + draw(w->run, 1500));
     if (kafka_life_start(&w->life)) {
         check_records(w);
-        choose_faults(w);
+        bool sound = choose_faults(w);
         io_timer_init(w->life.loop, &w->writer, on_writer);
         io_timer_start(&w->writer, 0, 0);
         bool through = sim_run_until(w->run->sim, writer_is_through, w, 60000);
@@ -207,7 +209,7 @@ static void live(compact_world_t *w)
         if (sim_node_alive(w->life.node)) sim_run_for(w->run->sim, draw(w->run, 500));
         io_timer_stop(&w->writer);
         sim_node_set_disk_faults(w->life.node, &sim_disk_faults_default);
-        if (sim_node_alive(w->life.node) && !w->life.failed) check_records(w);
+        if (sound && sim_node_alive(w->life.node) && !w->life.failed) check_records(w);
     }
     scenario_note(w->run, "%s: %d records sent, %" PRIu64 " acknowledged, clean up to %" PRId64,
                   sim_node_alive(w->life.node) ? "alive" : "crashed", w->records_count, w->run->acknowledged,
