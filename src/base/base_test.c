@@ -18,6 +18,26 @@ static void crc32c_matches_the_published_check_value(void **state)
     assert_int_equal(crc32c(first, "56789", 5), 0xe3069283u);
 }
 
+static void hash_128_matches_the_published_vectors(void **state)
+{
+    /* Of the input 00 01 02 ..., 0 and 15 bytes of it, under the key 00 01 ... 0f. */
+    static const struct {
+        size_t len;
+        uint8_t hash[16];
+    } cases[] = {
+        {0, {0xa3, 0x81, 0x7f, 0x04, 0xba, 0x25, 0xa8, 0xe6, 0x6d, 0xf6, 0x72, 0x14, 0xc7, 0x55, 0x02, 0x93}},
+        {15, {0x54, 0x93, 0xe9, 0x99, 0x33, 0xb0, 0xa8, 0x11, 0x7e, 0x08, 0xec, 0x0f, 0x97, 0xcf, 0xc3, 0xd9}},
+    };
+    uint8_t input[16];
+    for (size_t i = 0; i < sizeof(input); i++) input[i] = (uint8_t)i;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        uint64_t hash[2];
+        hash_128(input, input, cases[i].len, hash);
+        assert_int_equal(hash[0], load_le64(cases[i].hash));
+        assert_int_equal(hash[1], load_le64(cases[i].hash + 8));
+    }
+}
+
 static void murmur2_matches_the_java_client(void **state)
 {
     assert_int_equal((int32_t)murmur2("21", 2), -973932308);
@@ -80,6 +100,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(crc32c_matches_the_published_check_value),
+        cmocka_unit_test(hash_128_matches_the_published_vectors),
         cmocka_unit_test(murmur2_matches_the_java_client),
         cmocka_unit_test(map_keeps_all_keys_through_growth_and_removal),
         cmocka_unit_test(integers_survive_text_and_back),

@@ -134,6 +134,7 @@ void kafka_positions_hold(kafka_t *kafka, bool (*waits)(void *user, bytes_t grou
 typedef struct kafka_stats {
     uint64_t requests, request_errors;
     uint64_t produced_records, produced_bytes, fetched_bytes;
+    uint64_t clean_rounds, clean_failures, clean_read_bytes, clean_written_bytes, clean_dropped_records;
     uint32_t connections, topics, partitions, groups;
 } kafka_stats_t;
 kafka_stats_t kafka_stats(const kafka_t *kafka);

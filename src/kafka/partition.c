@@ -61,10 +61,15 @@ static bool has_policy(const char *policies, const char *word)
     return at != NULL;
 }
 
-/* segment.jitter.ms: so that many partitions do not roll in the same moment. */
-static int64_t jitter_ms(const kafka_topic_t *topic)
+bool partition__is_compacted(const partition_t *partition)
 {
-    uint64_t random, most = (uint64_t)MIN(topic->config.segment_jitter_ms, topic->config.segment_ms);
+    return has_policy(partition->topic->config.cleanup_policy, "compact");
+}
+
+/* segment.jitter.ms: so that many partitions do not roll in the same moment. */
+static int64_t jitter_ms(const kafka_topic_t *topic, int64_t age_ms_max)
+{
+    uint64_t random, most = (uint64_t)MIN(topic->config.segment_jitter_ms, age_ms_max);
     if (most == 0) return 0;
     io_random(topic->kafka->loop, &random, sizeof(random));
     return (int64_t)(random % most);
@@ -73,10 +78,12 @@ static int64_t jitter_ms(const kafka_topic_t *topic)
 static log_options_t log_options_of(const kafka_topic_t *topic)
 {
     const kafka_topic_config_t *c = &topic->config;
-    bool deletes = has_policy(c->cleanup_policy, "delete");
+    bool deletes = has_policy(c->cleanup_policy, "delete"), compacts = has_policy(c->cleanup_policy, "compact");
+    /* What must be compacted by then must be in a sealed segment by then. */
+    int64_t age_ms_max = compacts ? MIN(c->segment_ms, c->max_compaction_lag_ms) : c->segment_ms;
     return (log_options_t){
         .segment_bytes_max = (uint64_t)c->segment_bytes,
-        .segment_age_ms_max = c->segment_ms - jitter_ms(topic),
+        .segment_age_ms_max = age_ms_max - jitter_ms(topic, age_ms_max),
         .index_interval_bytes = (uint32_t)c->index_interval_bytes,
         .index_bytes_max = (uint32_t)c->segment_index_bytes,
         .flush_messages = c->flush_messages,
@@ -149,7 +156,7 @@ int partition_open(kafka_topic_t *topic, int32_t index, partition_t **ret_partit
         .clean = kafka->partitions->clean,
         .recovery_point = MAX(known.recovery_point, 0),
         .start_offset = known.log_start,
-        .compacted = has_policy(topic->config.cleanup_policy, "compact"),
+        .compacted = has_policy(topic->config.cleanup_policy, "compact") || known.cleaned >= 0,
         .scan_from = INT64_MAX,
     };
     partition_t *p = mem_zalloc(sizeof(*p));
@@ -160,6 +167,8 @@ int partition_open(kafka_topic_t *topic, int32_t index, partition_t **ret_partit
     list_init(&p->waiters);
     list_init(&p->news_node);
     int err = check_metadata(topic, dir);
+    if (!err && !io_exists(kafka->loop, dir))
+        err = partition__store_forget_cleaned(kafka->partitions, topic->name, index);
     if (!err) err = log_open(kafka->loop, dir, &options, &recovery, &p->log);
     if (err) goto out;
     err = write_metadata(topic, dir);
@@ -281,6 +290,7 @@ void partition_close(partition_t *partition)
 {
     partition->closing = KAFKA_NOT_LEADER_OR_FOLLOWER;
     partition__wake(partition, partition->closing);
+    cleaner_forget(partition->topic->kafka->partitions->cleaner, partition);
     if (log_end_offset(partition->log) > MAX(partition->snapshot_offset, 0)) {
         partition__snapshot_write(partition, log_end_offset(partition->log));
     }
@@ -293,6 +303,7 @@ void partition_delete(partition_t *partition)
 {
     partition->closing = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     partition__wake(partition, partition->closing);
+    cleaner_forget(partition->topic->kafka->partitions->cleaner, partition);
     partition__store_remove(partition, true);
     /* What cannot be removed now is removed at the next start, if it got its -delete name. */
     (void)!log_delete(partition->log);

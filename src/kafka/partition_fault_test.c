@@ -1,8 +1,6 @@
 /* partition_fault_test.c: a partition on a disk that is full or that loses its power: what a producer is told,
  * and that all goes on when there is room again. On the simulator, from many seeds. */
-#include "io/sim.h"
-#include "kafka/partition_internal.h"
-#include "kafka/record.h"
+#include "kafka/partition_test_host.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,68 +11,8 @@
 #define SEEDS   50
 #define BATCHES 200
 
-typedef struct fixture {
-    sim_t *sim;
-    sim_node_t *node;
-    kafka_t kafka;
-    kafka_topic_t topic;
-    kafka_partition_state_t state;
-    partition_t *p;
-    arena_t arena;
-    record_builder_t builder;
-} fixture_t;
-
-static void start(fixture_t *f)
-{
-    f->kafka.loop = sim_node_loop(f->node);
-    assert_int_equal(partition_store_open(&f->kafka), 0);
-    assert_int_equal(partition_open(&f->topic, 0, &f->p), 0);
-}
-
-static fixture_t *fixture_new(uint64_t seed)
-{
-    fixture_t *f = calloc(1, sizeof(*f));
-    f->sim = sim_new(seed);
-    f->node = sim_node_new(f->sim, "10.0.0.1");
-    f->kafka.data_dir = "/data";
-    f->kafka.config.log_retention_check_interval_ms = 300000;
-    f->kafka.config.log_flush_offset_checkpoint_interval_ms = 60000;
-    f->kafka.config.producer_id_expiration_check_interval_ms = 600000;
-    f->kafka.config.producer_id_expiration_ms = 86400000;
-    f->topic =
-        (kafka_topic_t){.kafka = &f->kafka, .name = "t", .name_len = 1, .partitions_count = 1, .partitions = &f->state};
-    f->topic.config = (kafka_topic_config_t){.cleanup_policy = "delete",
-                                             .compression_type = "producer",
-                                             .message_timestamp_type = "CreateTime",
-                                             .flush_messages = INT64_MAX,
-                                             .flush_ms = INT64_MAX,
-                                             .index_interval_bytes = 4096,
-                                             .max_message_bytes = 1048588,
-                                             .message_timestamp_after_max_ms = INT64_MAX,
-                                             .message_timestamp_before_max_ms = INT64_MAX,
-                                             .retention_bytes = -1,
-                                             .retention_ms = -1,
-                                             .segment_bytes = 20000,
-                                             .segment_index_bytes = 10 << 20,
-                                             .segment_ms = 604800000};
-    arena_init(&f->arena, 0);
-    f->builder = RECORD_BUILDER_INIT;
-    start(f);
-    return f;
-}
-
-static void fixture_free(fixture_t *f)
-{
-    partition_close(f->p);
-    partition_store_close(&f->kafka);
-    record_builder_deinit(&f->builder);
-    arena_deinit(&f->arena);
-    sim_free(f->sim);
-    free(f);
-}
-
 /* One batch of an idempotent producer: the next one, or one that was refused, again. */
-static int16_t append(fixture_t *f, int32_t sequence)
+static int16_t append(partition_host_t *f, int32_t sequence)
 {
     static const uint8_t value[800];
     partition_appended_t appended;
@@ -88,7 +26,7 @@ static int16_t append(fixture_t *f, int32_t sequence)
 }
 
 /* Returns how many of the batches from `sequence` on were taken; a refused one is sent again. */
-static int32_t append_all(fixture_t *f, int32_t sequence, int16_t refusal)
+static int32_t append_all(partition_host_t *f, int32_t sequence, int16_t refusal)
 {
     int32_t taken = 0;
     for (int i = 0; i < BATCHES; i++) {
@@ -104,7 +42,8 @@ static int32_t append_all(fixture_t *f, int32_t sequence, int16_t refusal)
 static void a_full_disk_is_a_storage_error_until_there_is_room(void **state)
 {
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
-        fixture_t *f = fixture_new(seed);
+        partition_host_t *f = partition_host_new(seed);
+        partition_host_start(f);
         sim_disk_faults_t faults = sim_disk_faults_default;
         faults.capacity_bytes = 10000 + sim_random(f->sim, 50000);
         sim_node_set_disk_faults(f->node, &faults);
@@ -113,7 +52,8 @@ static void a_full_disk_is_a_storage_error_until_there_is_room(void **state)
         sim_node_set_disk_faults(f->node, &sim_disk_faults_default);
         int32_t more = append_all(f, taken, KAFKA_NONE);
         assert_int_equal(more, BATCHES);
-        fixture_free(f);
+        partition_host_stop(f);
+        partition_host_free(f);
     }
 }
 
@@ -121,7 +61,8 @@ static void a_full_disk_is_a_storage_error_until_there_is_room(void **state)
 static void what_was_taken_before_the_disk_was_full_is_there_after_a_restart(void **state)
 {
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
-        fixture_t *f = fixture_new(seed);
+        partition_host_t *f = partition_host_new(seed);
+        partition_host_start(f);
         sim_disk_faults_t faults = sim_disk_faults_default;
         faults.capacity_bytes = 10000 + sim_random(f->sim, 50000);
         sim_node_set_disk_faults(f->node, &faults);
@@ -129,14 +70,15 @@ static void what_was_taken_before_the_disk_was_full_is_there_after_a_restart(voi
         partition_close(f->p);
         partition_store_close(&f->kafka);
         sim_node_set_disk_faults(f->node, &sim_disk_faults_default);
-        start(f);
+        partition_host_start(f);
         assert_int_equal(partition_log_end_offset(f->p), taken);
         assert_int_equal(append(f, taken), KAFKA_NONE);
-        fixture_free(f);
+        partition_host_stop(f);
+        partition_host_free(f);
     }
 }
 
-static void cut_short(fixture_t *f, const char *path, uint64_t bytes)
+static void cut_short(partition_host_t *f, const char *path, uint64_t bytes)
 {
     io_file_t *file;
     assert_int_equal(io_file_open(f->kafka.loop, path, IO_FILE_WRITE, &file), 0);
@@ -148,12 +90,13 @@ static void cut_short(fixture_t *f, const char *path, uint64_t bytes)
 static void a_torn_metadata_file_does_not_orphan_the_records(void **state)
 {
     for (uint64_t bytes = 0; bytes < 40; bytes += 3) {
-        fixture_t *f = fixture_new(1);
+        partition_host_t *f = partition_host_new(1);
+        partition_host_start(f);
         assert_int_equal(append(f, 0), KAFKA_NONE);
         partition_close(f->p);
         partition_store_close(&f->kafka);
         cut_short(f, "/data/t-0/partition.metadata", bytes);
-        start(f);
+        partition_host_start(f);
         assert_int_equal(partition_log_end_offset(f->p), 1);
         uint8_t *text;
         size_t text_bytes;
@@ -161,7 +104,8 @@ static void a_torn_metadata_file_does_not_orphan_the_records(void **state)
         assert_int_equal(err, 0);
         assert_true(text_bytes > 40);
         mem_free(text);
-        fixture_free(f);
+        partition_host_stop(f);
+        partition_host_free(f);
     }
 }
 

@@ -2,6 +2,7 @@
 #ifndef TRIVET_KAFKA_PARTITION_INTERNAL_H
 #define TRIVET_KAFKA_PARTITION_INTERNAL_H
 
+#include "kafka/cleaner.h"
 #include "kafka/partition.h"
 #include "kafka/partition_store.h"
 #include "kafka/producer_state.h"
@@ -23,26 +24,32 @@ struct partition {
     list_t news_node;   /* in store->news while waiters must be woken */
     log_commit_t flush; /* ours, for the high watermark where flush.messages counts */
     bool flushing;
-    int16_t closing; /* the error that whoever still waits gets; 0 = open */
+    uint32_t clean_failures;   /* in a row */
+    uint64_t clean_not_before; /* on the loop's monotonic clock, in ns: after a failure */
+    int16_t closing;           /* the error that whoever still waits gets; 0 = open */
 };
 
 struct partition_store {
     kafka_t *kafka;
+    cleaner_t *cleaner;
     list_t partitions;
     list_t news;
     io_hook_t hook;
     io_timer_t news_timer, maintain_timer, checkpoint_timer, expiry_timer;
     map_t checkpoints;     /* "topic partition" -> partition_checkpoint_t, as read or as of the partition's close */
     uint64_t written_hash; /* of the checkpoint files' text as last written */
+    bool cleaned_stale;    /* cleaner-offset-checkpoint on disk names partitions that are gone */
     bool clean;            /* the last stop was orderly */
     bool failed;           /* a partition did not close: the next start must recover */
 };
 
-/* A partition's lines in the three checkpoint files; -1 = none. */
+/* A partition's lines in the checkpoint files; -1 = none. */
 typedef struct partition_checkpoint {
     int64_t recovery_point, log_start, high_watermark;
+    int64_t cleaned;    /* below it the log was compacted; once there is a line, the log may have gaps */
     int64_t closed_end; /* the end of a log that was closed, once the stop has synced it: -1 = open */
 } partition_checkpoint_t;
+#define PARTITION_CHECKPOINT_NONE ((partition_checkpoint_t){-1, -1, -1, -1, -1})
 
 /* partition_store.c */
 void partition__store_add(partition_t *partition);
@@ -50,6 +57,10 @@ void partition__store_add(partition_t *partition);
 void partition__store_remove(partition_t *partition, bool deleted);
 /* What is known of a partition that is being opened. */
 partition_checkpoint_t partition__store_checkpoint(partition_store_t *store, const char *topic, int32_t index);
+/* Notes how far a partition is clean, in cleaner-offset-checkpoint: `durable` waits for the disk. */
+int partition__store_cleaned(partition_t *partition, int64_t offset, bool durable) MUST_CHECK;
+/* A new partition must not inherit the line of one that had its name. */
+int partition__store_forget_cleaned(partition_store_t *store, const char *topic, int32_t index) MUST_CHECK;
 /* Wakes the partition's waiters before the loop waits again. */
 void partition__store_news(partition_t *partition);
 
@@ -62,6 +73,7 @@ int partition__producers_recover(partition_t *partition) MUST_CHECK;
 int partition__write_file(io_loop_t *loop, const char *path, bytes_t data) MUST_CHECK;
 
 /* partition.c */
+bool partition__is_compacted(const partition_t *partition);
 void partition__path(const kafka_topic_t *topic, int32_t index, char out[PARTITION_PATH_CHARS_MAX]);
 void partition__wake(partition_t *partition, int16_t error);
 /* Brings the log to stable storage, and the high watermark with it. */

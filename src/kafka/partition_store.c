@@ -13,6 +13,7 @@
 #define RECOVERY_POINTS       "recovery-point-offset-checkpoint"
 #define LOG_STARTS            "log-start-offset-checkpoint"
 #define HIGH_WATERMARKS       "replication-offset-checkpoint"
+#define CLEANED               "cleaner-offset-checkpoint"
 
 static void store_path(const partition_store_t *store, const char *name, char out[PARTITION_PATH_CHARS_MAX])
 {
@@ -38,7 +39,7 @@ static partition_checkpoint_t *checkpoint_get(partition_store_t *store, bytes_t 
     partition_checkpoint_t *c = map_get(&store->checkpoints, key);
     if (c) return c;
     c = mem_alloc(sizeof(*c));
-    *c = (partition_checkpoint_t){-1, -1, -1, -1};
+    *c = PARTITION_CHECKPOINT_NONE;
     map_put(&store->checkpoints, key, c);
     return c;
 }
@@ -110,11 +111,21 @@ static void checkpoint_take(partition_store_t *store, const partition_t *p)
     c->closed_end = -1;
 }
 
+/* Without waiting for the disk. */
+static int replace_unsynced(partition_store_t *store, const char *name, bytes_t text)
+{
+    char path[PARTITION_PATH_CHARS_MAX], temporary[PARTITION_PATH_CHARS_MAX + 8];
+    store_path(store, name, path);
+    snprintf(temporary, sizeof(temporary), "%s.tmp", path);
+    int err = partition__write_file(store->kafka->loop, temporary, text);
+    return err ? err : io_rename(store->kafka->loop, temporary, path);
+}
+
 /* Writes all three files, unless nothing changed. `recovery` and `start` must be durable when the clean mark
  * says so. */
 static int checkpoints_write(partition_store_t *store)
 {
-    char path[PARTITION_PATH_CHARS_MAX], temporary[PARTITION_PATH_CHARS_MAX];
+    char path[PARTITION_PATH_CHARS_MAX];
     io_loop_t *loop = store->kafka->loop;
     buf_t recovery = BUF_INIT, start = BUF_INIT, high = BUF_INIT;
     LIST_EACH(&store->partitions, p, partition_t, store_node) checkpoint_take(store, p);
@@ -131,10 +142,7 @@ static int checkpoints_write(partition_store_t *store)
         if (!err) store->written_hash = hash;
     }
     /* With one replica the high watermarks are for others to read: the log's end is the truth. */
-    store_path(store, HIGH_WATERMARKS ".tmp", temporary);
-    store_path(store, HIGH_WATERMARKS, path);
-    if (!err) err = partition__write_file(loop, temporary, buf_bytes(&high));
-    if (!err) err = io_rename(loop, temporary, path);
+    if (!err) err = replace_unsynced(store, HIGH_WATERMARKS, buf_bytes(&high));
     buf_deinit(&recovery);
     buf_deinit(&start);
     buf_deinit(&high);
@@ -145,7 +153,42 @@ partition_checkpoint_t partition__store_checkpoint(partition_store_t *store, con
 {
     char key[KAFKA_TOPIC_NAME_BYTES_MAX + 16];
     const partition_checkpoint_t *c = map_get(&store->checkpoints, checkpoint_key(key, sizeof(key), topic, index));
-    return c ? *c : (partition_checkpoint_t){-1, -1, -1, -1};
+    return c ? *c : PARTITION_CHECKPOINT_NONE;
+}
+
+/* Older lines than the truth only make the cleaner read more; those of partitions that are gone must not be met by new
+ * ones. */
+static int cleaned_write(partition_store_t *store, bool durable)
+{
+    char path[PARTITION_PATH_CHARS_MAX];
+    buf_t text = BUF_INIT;
+    checkpoint_text(store, offsetof(partition_checkpoint_t, cleaned), &text);
+    store_path(store, CLEANED, path);
+    int err = durable ? io_replace_whole(store->kafka->loop, path, buf_bytes(&text))
+                      : replace_unsynced(store, CLEANED, buf_bytes(&text));
+    buf_deinit(&text);
+    if (!err) store->cleaned_stale = false;
+    return err;
+}
+
+int partition__store_cleaned(partition_t *partition, int64_t offset, bool durable)
+{
+    char key[KAFKA_TOPIC_NAME_BYTES_MAX + 16];
+    partition_store_t *store = partition->topic->kafka->partitions;
+    bytes_t name = checkpoint_key(key, sizeof(key), partition->topic->name, partition->index);
+    checkpoint_get(store, name)->cleaned = offset;
+    return cleaned_write(store, durable);
+}
+
+int partition__store_forget_cleaned(partition_store_t *store, const char *topic, int32_t index)
+{
+    char key[KAFKA_TOPIC_NAME_BYTES_MAX + 16];
+    partition_checkpoint_t *c = map_get(&store->checkpoints, checkpoint_key(key, sizeof(key), topic, index));
+    if (c && c->cleaned >= 0) {
+        c->cleaned = -1;
+        store->cleaned_stale = true;
+    }
+    return store->cleaned_stale ? cleaned_write(store, true) : 0;
 }
 
 /* ---- partitions ------------------------------------------------------------------------------------------------------ */
@@ -163,7 +206,9 @@ void partition__store_remove(partition_t *partition, bool deleted)
     char key[KAFKA_TOPIC_NAME_BYTES_MAX + 16];
     if (deleted) {
         bytes_t name = checkpoint_key(key, sizeof(key), partition->topic->name, partition->index);
-        mem_free(map_remove(&store->checkpoints, name));
+        partition_checkpoint_t *gone = map_remove(&store->checkpoints, name);
+        if (gone && gone->cleaned >= 0) store->cleaned_stale = true;
+        mem_free(gone);
         return;
     }
     checkpoint_take(store, partition);
@@ -277,6 +322,7 @@ int partition_store_open(kafka_t *kafka)
     if (!err) err = checkpoint_read(store, RECOVERY_POINTS, offsetof(partition_checkpoint_t, recovery_point));
     if (!err) err = checkpoint_read(store, LOG_STARTS, offsetof(partition_checkpoint_t, log_start));
     if (!err) err = checkpoint_read(store, HIGH_WATERMARKS, offsetof(partition_checkpoint_t, high_watermark));
+    if (!err) err = checkpoint_read(store, CLEANED, offsetof(partition_checkpoint_t, cleaned));
     if (!err) err = take_clean_mark(store);
     if (err) {
         store_free(store);
@@ -290,6 +336,7 @@ int partition_store_open(kafka_t *kafka)
                 MIN(c->log_retention_check_interval_ms, STORE_MAINTAIN_MS_MAX));
     start_timer(store, &store->checkpoint_timer, checkpoint_run, c->log_flush_offset_checkpoint_interval_ms);
     start_timer(store, &store->expiry_timer, expiry_run, c->producer_id_expiration_check_interval_ms);
+    store->cleaner = cleaner_new(kafka, store);
     kafka->partitions = store;
     return 0;
 }
@@ -321,6 +368,7 @@ void partition_store_close(kafka_t *kafka)
     io_timer_stop(&store->maintain_timer);
     io_timer_stop(&store->checkpoint_timer);
     io_timer_stop(&store->expiry_timer);
+    cleaner_free(store->cleaner);
     if (!store->failed) stop_clean(store);
     store_free(store);
     kafka->partitions = NULL;

@@ -4,6 +4,7 @@
  *   recovery-point-offset-checkpoint      all below is on stable storage
  *   log-start-offset-checkpoint           where logs start, when not at a segment's base
  *   replication-offset-checkpoint         high watermarks
+ *   cleaner-offset-checkpoint             up to where compacted logs are clean
  *   .kafka_cleanshutdown                  the last stop was orderly: nothing needs to be read again
  *
  * kafka_start makes it before the first partition_open; kafka_stop ends it after the last partition_close. */

@@ -1,7 +1,6 @@
 /* partition_test.c: one partition on real files: what it accepts, what it refuses, what a restart leaves. */
 #include "base/hash.h"
-#include "kafka/partition_internal.h"
-#include "kafka/record.h"
+#include "kafka/partition_test_host.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -36,29 +35,11 @@ static int setup(void **state)
     assert_non_null(mkdtemp(f->dir));
     assert_int_equal(io_loop_new_uv(&f->kafka.loop), 0);
     f->kafka.data_dir = f->dir;
-    f->kafka.config.log_retention_check_interval_ms = 300000;
-    f->kafka.config.log_flush_offset_checkpoint_interval_ms = 60000;
-    f->kafka.config.producer_id_expiration_check_interval_ms = 600000;
-    f->kafka.config.producer_id_expiration_ms = 86400000;
-    f->topic = (kafka_topic_t){
-        .kafka = &f->kafka, .name = "t", .name_len = 1, .partitions_count = 1, .partitions = &f->partition_state};
+    partition_test_settings(&f->kafka, &f->topic, &f->partition_state);
     f->topic.id.bytes[3] = 7;
-    f->topic.config = (kafka_topic_config_t){.cleanup_policy = "delete",
-                                             .compression_type = "producer",
-                                             .message_timestamp_type = "CreateTime",
-                                             .file_delete_delay_ms = 60000,
-                                             .flush_messages = INT64_MAX,
-                                             .flush_ms = INT64_MAX,
-                                             .index_interval_bytes = 4096,
-                                             .max_message_bytes = 1048588,
-                                             .message_timestamp_after_max_ms = 3600000,
-                                             .message_timestamp_before_max_ms = INT64_MAX,
-                                             .min_insync_replicas = 1,
-                                             .retention_bytes = -1,
-                                             .retention_ms = 604800000,
-                                             .segment_bytes = 1 << 20,
-                                             .segment_index_bytes = 10 << 20,
-                                             .segment_ms = 604800000};
+    f->topic.config.message_timestamp_after_max_ms = 3600000;
+    f->topic.config.retention_ms = 604800000;
+    f->topic.config.segment_bytes = 1 << 20;
     arena_init(&f->arena, 0);
     f->builder = RECORD_BUILDER_INIT;
     *state = f;

@@ -120,6 +120,20 @@ static void write_bytes(buf_t *buf, bytes_t b)
     if (b.len > 0) buf_append(buf, b.ptr, b.len);
 }
 
+void record_write(buf_t *out, const record_t *record, int64_t timestamp_delta_ms, int32_t offset_delta)
+{
+    size_t bytes = 1 + varlong_bytes(timestamp_delta_ms) + varlong_bytes(offset_delta) + bytes_size(record->key) +
+                   bytes_size(record->value) + varlong_bytes(record->headers_count) + record->headers.len;
+    write_varlong(out, (int64_t)bytes);
+    buf_u8(out, 0);
+    write_varlong(out, timestamp_delta_ms);
+    write_varlong(out, offset_delta);
+    write_bytes(out, record->key);
+    write_bytes(out, record->value);
+    write_varlong(out, record->headers_count);
+    if (record->headers.len > 0) buf_append(out, record->headers.ptr, record->headers.len);
+}
+
 void record_builder_reset(record_builder_t *builder)
 {
     buf_clear(&builder->buf);

@@ -86,10 +86,15 @@ typedef struct record_producer {
 uint8_t *record_builder_finish(record_builder_t *builder, int16_t attributes, record_producer_t producer,
                                size_t *ret_bytes);
 
+/* Appends one record, its deltas given: what the iterator showed can be put into a batch again. */
+void record_write(buf_t *out, const record_t *record, int64_t timestamp_delta_ms, int32_t offset_delta);
+
 /* Opens a compressed payload: malloc'd in *ret_data. ERR_CORRUPT, ERR_LIMIT, ERR_NOMEM, ERR_UNSUPPORTED
  * (codec). */
 int record_decompress(record_codec_t codec, bytes_t data, size_t bytes_max, uint8_t **ret_data,
                       size_t *ret_bytes) MUST_CHECK;
+/* Appends `data` compressed. ERR_NOMEM, ERR_UNSUPPORTED (codec). */
+int record_compress(record_codec_t codec, int level, bytes_t data, buf_t *out) MUST_CHECK;
 /* A whole batch under another codec, into `out` (emptied first). Errors as above. */
 int record_recompress(bytes_t batch, record_codec_t codec, int level, size_t bytes_max, buf_t *out) MUST_CHECK;
 

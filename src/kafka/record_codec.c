@@ -144,6 +144,7 @@ int record_decompress(record_codec_t codec, bytes_t data, size_t bytes_max, uint
     case RECORD_LZ4: err = open_lz4(data, &out); break;
     case RECORD_ZSTD: err = open_zstd(data, &out); break;
     }
+    if (!err && !out.data) err = output_grow(&out, 1); /* nothing, but somewhere */
     if (err) {
         mem_free(out.data);
         return err;

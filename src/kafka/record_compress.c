@@ -1,6 +1,6 @@
 /* record_compress.c: a batch under another codec: the payload is opened, compressed anew and given a new
- * header. Only for topics whose compression.type asks for it; elsewhere batches stay as the producer made
- * them.
+ * header. Only for topics whose compression.type asks for it, and by compaction; elsewhere batches stay as the
+ * producer made them.
  *
  * Snappy gets the framing of the Java library and lz4 independent blocks of 64 KiB, which is what every
  * client reads. */
@@ -73,7 +73,7 @@ static int pack_zstd(bytes_t data, int level, buf_t *out)
     return 0;
 }
 
-static int pack(record_codec_t codec, int level, bytes_t data, buf_t *out)
+int record_compress(record_codec_t codec, int level, bytes_t data, buf_t *out)
 {
     switch (codec) {
     case RECORD_NONE: {
@@ -105,7 +105,7 @@ int record_recompress(bytes_t batch, record_codec_t codec, int level, size_t byt
     }
     buf_clear(out);
     buf_append(out, batch.ptr, LOG_BATCH_HEADER_BYTES);
-    err = pack(codec, level, payload, out);
+    err = record_compress(codec, level, payload, out);
     mem_free(opened);
     if (err) return err;
     int16_t attributes = (int16_t)((b.attributes & ~RECORD_COMPRESSION_MASK) | codec);

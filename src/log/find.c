@@ -4,8 +4,7 @@
  * (hints): the usual find touches neither index nor file. */
 #include "log/log_internal.h"
 
-/* The segment that holds `offset`: the last one whose base is not above it. */
-static uint32_t segment_at(const log_t *log, int64_t offset)
+uint32_t log__segment_at(const log_t *log, int64_t offset)
 {
     uint32_t low = 0, high = log->segments_count;
     if (offset >= log__active(log)->base_offset) return high - 1;
@@ -133,10 +132,11 @@ int log_find(log_t *log, int64_t offset, int64_t offset_end, size_t bytes_max, b
     if (offset < log->start_offset || offset > log->end_offset) return ERR_OUT_OF_RANGE;
     *ret_slice = (log_slice_t){.base_offset = offset, .next_offset = offset};
     if (offset >= MIN(offset_end, log->end_offset)) return 0;
-    for (uint32_t at = segment_at(log, offset); at < log->segments_count; at++) {
+    for (uint32_t at = log__segment_at(log, offset); at < log->segments_count; at++) {
         int err = find_in_segment(log, at, offset, offset_end, bytes_max, whole_first, ret_slice);
         if (err != ERR_NOT_FOUND) return err; /* not found: the offsets up to the next segment are a gap */
     }
+    ret_slice->next_offset = MIN(offset_end, log->end_offset); /* a gap up to there: nothing comes before it */
     return 0;
 }
 
@@ -172,7 +172,7 @@ static int find_time_in_segment(log_segment_t *segment, int64_t timestamp_ms, in
 int log_find_timestamp(log_t *log, int64_t timestamp_ms, int64_t from_offset, log_batch_t *ret_batch,
                        log_slice_t *ret_slice)
 {
-    for (uint32_t at = segment_at(log, MAX(from_offset, log->start_offset)); at < log->segments_count; at++) {
+    for (uint32_t at = log__segment_at(log, MAX(from_offset, log->start_offset)); at < log->segments_count; at++) {
         log_segment_t *segment = log->segments[at];
         int err = log__segment_load_times(segment);
         if (err) return err;

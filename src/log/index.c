@@ -13,7 +13,7 @@ int64_t log__key_position(const uint8_t *entry) { return (int64_t)load_be32(entr
 int64_t log__key_timestamp(const uint8_t *entry) { return (int64_t)load_be64(entry); }
 int64_t log__key_time_offset(const uint8_t *entry) { return (int64_t)load_be32(entry + 8); }
 
-static const char *index_suffix(const log_index_t *index)
+static const char *index_kind(const log_index_t *index)
 {
     return index->entry_bytes == LOG_OFFSET_ENTRY_BYTES ? ".index" : ".timeindex";
 }
@@ -22,7 +22,7 @@ int log__index_open(log_segment_t *segment, log_index_t *index, int flags)
 {
     if (index->file) return 0;
     char path[LOG_PATH_CHARS_MAX];
-    log__segment_path(segment->log, segment->base_offset, index_suffix(index), path);
+    log__segment_path(segment, index_kind(index), path);
     int err = io_file_open(segment->log->loop, path, IO_FILE_WRITE | flags, &index->file);
     if (err) return err;
     if (!index->present && (flags & IO_FILE_CREATE)) segment->log->names_dirty = true;

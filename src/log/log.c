@@ -90,6 +90,7 @@ static void release_segment(log_segment_t *segment)
 
 static void log_free(log_t *log)
 {
+    ASSERT(!log->rewrite);
     log__commit_deinit(log);
     for (uint32_t i = 0; i < log->segments_count; i++) release_segment(log->segments[i]);
     LIST_EACH(&log->removed, segment, log_segment_t, node) {
@@ -158,7 +159,7 @@ int log__add_segment(log_t *log, int64_t base_offset)
     log_segment_t *segment = log__segment_new(log, base_offset);
     segment->offsets.loaded = segment->times.loaded = true;
     char path[LOG_PATH_CHARS_MAX];
-    log__segment_path(log, base_offset, ".log", path);
+    log__segment_path(segment, ".log", path);
     int err = io_file_open(log->loop, path, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_TRUNCATE, &segment->file);
     if (err) {
         log__segment_unref(segment);
@@ -169,7 +170,7 @@ int log__add_segment(log_t *log, int64_t base_offset)
     return 0;
 }
 
-static int log_roll(log_t *log)
+static int roll(log_t *log)
 {
     log_segment_t *full = log__active(log);
     if (full->bytes == 0 && full->base_offset == log->end_offset) return 0;
@@ -181,6 +182,14 @@ static int log_roll(log_t *log)
     /* The epochs of sealed segments are not read back from them by recovery. */
     if (log->epochs_dirty) err = log__epochs_save(log, true);
     return err;
+}
+
+int log_roll_aged(log_t *log)
+{
+    const log_segment_t *active = log__active(log);
+    if (log->failed) return ERR_STATE;
+    if (active->bytes == 0 || io_wall_ms(log->loop) - active->created_ms <= log->options.segment_age_ms_max) return 0;
+    return roll(log);
 }
 
 static bool roll_due(log_t *log, size_t bytes, const log_batch_t *batch, int64_t last_offset)
@@ -205,7 +214,7 @@ static int append_bytes(log_t *log, const uint8_t *batch, size_t bytes, const lo
     int64_t last_offset = log_batch_last_offset(b);
     if (bytes > MIN(log->options.segment_bytes_max, (uint64_t)LOG_SEGMENT_BYTES_LIMIT)) return ERR_LIMIT;
     if (roll_due(log, bytes, b, last_offset)) {
-        int err = log_roll(log);
+        int err = roll(log);
         if (err) return err;
     }
     log_segment_t *active = log__active(log);
@@ -221,6 +230,7 @@ static int append_bytes(log_t *log, const uint8_t *batch, size_t bytes, const lo
         active->file_bytes = 0;
         return err;
     }
+    if (active->bytes == 0) active->created_ms = io_wall_ms(log->loop);
     log__segment_note(active, b, active->bytes);
     active->bytes += (uint32_t)bytes;
     if (b->leader_epoch > log_epoch_latest(log)) log__epochs_note(log, b->leader_epoch, b->base_offset);

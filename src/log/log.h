@@ -17,6 +17,7 @@
 #define TRIVET_LOG_LOG_H
 
 #include "base/base.h"
+#include "base/buf.h"
 #include "io/io.h"
 
 typedef struct log log_t;
@@ -75,9 +76,9 @@ static inline int64_t log_batch_last_offset(const log_batch_t *b) { return b->ba
 typedef struct log_recovery {
     bool clean;
     int64_t recovery_point; /* what log_durable_offset said since the last open; 0 when unknown */
-    bool compacted;         /* segments may end before the next begins; else that is a lost tail, and cut */
-    int64_t start_offset;   /* the log's start as advanced earlier; -1 or 0 = the first segment's base */
-    int64_t scan_from;      /* INT64_MAX = nothing */
+    bool compacted;       /* it is or was: segments may end before the next begins; else that is a lost tail, and cut */
+    int64_t start_offset; /* the log's start as advanced earlier; -1 or 0 = the first segment's base */
+    int64_t scan_from;    /* INT64_MAX = nothing */
     void (*each)(void *user, const log_batch_t *batch);
     void *user;
 } log_recovery_t;
@@ -174,6 +175,49 @@ int log_advance_start(log_t *log, int64_t offset) MUST_CHECK;
  * call. Call every few seconds to minutes. Segments that reach above `offset_limit` (the high watermark)
  * stay. */
 int log_maintain(log_t *log, int64_t wall_ms, int64_t offset_limit, uint32_t *ret_deleted) MUST_CHECK;
+/* Seals the active segment when its first batch has been there for options.segment_age_ms_max: for logs that are compacted
+ * (a segment must be sealed for that). Elsewhere only an append does it. */
+int log_roll_aged(log_t *log) MUST_CHECK;
+
+/* ---- compaction: one segment in the place of neighbouring sealed ones. What it holds decides the caller, who must keep all
+ * that counts; offsets that lose their batch become gaps. ---- */
+
+/* Segments count from 0; the last one is active. One ends where the next begins. */
+typedef struct log_segment_info {
+    int64_t base_offset, end_offset;
+    uint32_t bytes;
+} log_segment_info_t;
+log_segment_info_t log_segment_info(const log_t *log, uint32_t index);
+/* The largest timestamp of its first batch (-1 = none), and of all its records (when it was made, if they have none). May
+ * have to be read from its files. */
+int log_segment_times(log_t *log, uint32_t index, int64_t *ret_first_ms, int64_t *ret_max_ms) MUST_CHECK;
+
+/* Reads sealed segments from the batch that holds `from` to those below `end`, a segment's base. Appends to `out` whole
+ * batches of about `bytes_max` bytes, one at least, and at the end nothing. ERR_STATE: the log was cut meanwhile. */
+typedef struct log_walk {
+    log_t *log;
+    int64_t offset, end;
+    int64_t base_offset; /* of the segment that `position` is in; -1 = not looked for yet */
+    uint32_t position;
+} log_walk_t;
+void log_walk_init(log_walk_t *walk, log_t *log, int64_t from, int64_t end);
+int log_walk_read(log_walk_t *walk, size_t bytes_max, buf_t *out) MUST_CHECK;
+
+/* Begins to rewrite the sealed segment that holds `from` (or the first one), together with as many that follow it, and
+ * begin below `end`, as fit one segment by their present size; NULL when there is none. One rewrite a log at a time; it must
+ * be finished or aborted before the log is closed. ERR_AGAIN: not all below `end` is
+ * durable yet. ERR_UNSUPPORTED: one has an index of transactions, which would not fit what is left of it. */
+typedef struct log_rewrite log_rewrite_t;
+int log_rewrite_begin(log_t *log, int64_t from, int64_t end, log_rewrite_t **ret_rewrite) MUST_CHECK;
+int64_t log_rewrite_base(const log_rewrite_t *rewrite);
+int64_t log_rewrite_end(const log_rewrite_t *rewrite); /* where the next rewrite may begin */
+/* Adds whole batches, with their offsets. On an error: abort. ERR_STATE: the segments have changed meanwhile. */
+int log_rewrite_add(log_rewrite_t *rewrite, bytes_t batches) MUST_CHECK;
+/* Makes it durable and lets it take over; then `done` runs, and the rewrite is gone (it may not close the log). When it
+ * returns an error, or `done` gets one, the log is as it was (or failed, when it was stuck between names). */
+int log_rewrite_finish(log_rewrite_t *rewrite, void (*done)(void *user, int err), void *user) MUST_CHECK;
+void log_rewrite_abort(log_rewrite_t *rewrite);
+
 /* Deletes the directory: renamed to `<name>.<unique>-delete` first, so that a crash leaves no half of it
  * behind under its own name. The log is closed and freed, whatever is returned; slices stay readable. */
 int log_delete(log_t *log) MUST_CHECK;

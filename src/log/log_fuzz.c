@@ -62,10 +62,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (flags & 2) put("00000000000000000000.timeindex", data + 4, split);
     if (flags & 4) put("leader-epoch-checkpoint", data + 4, split);
     if (flags & 8) put("00000000000000000007.log", data + 4, split);
+    if (flags & 16) put("00000000000000000003.log.swap", data + 4, split);
+    if (flags & 32) put("00000000000000000005.log.cleaned", data + 4, split);
     for (int round = 0; round < 2; round++) {
         int64_t next = 0;
         log_recovery_t recovery = {.clean = round > 0, .scan_from = 0, .each = check, .user = &next};
         log_t *log;
+        if (flags & 64) recovery.compacted = true;
         if (log_open(loop, dir, &log_options_default, &recovery, &log) != 0) break;
         ASSERT(next <= log_end_offset(log));
         read_all(log);

@@ -52,8 +52,8 @@ typedef struct log_segment {
     uint32_t bytes_syncing; /* what the sync under way covers */
     uint32_t bytes_since_index;
     uint32_t refs;
-    bool removed; /* its files are named .deleted or gone */
-    bool touched; /* used since the last log_maintain */
+    const char *suffix; /* of its files' names: "", ".cleaned" while it is written, ".deleted" once it left the log */
+    bool touched;       /* used since the last log_maintain */
     bool syncing;
     io_file_t *file; /* NULL = closed */
     io_sync_t sync;
@@ -88,6 +88,7 @@ struct log {
     uint32_t hint_next;
     log_hint_t hints[LOG_HINTS_MAX];
     list_t removed;
+    log_rewrite_t *rewrite; /* under way, or NULL */
 
     list_t waiters; /* log_commit_t, by offset */
     uint32_t syncs; /* files of the round under way */
@@ -106,8 +107,11 @@ static inline log_segment_t *log__active(const log_t *log) { return log->segment
 /* segment.c */
 log_segment_t *log__segment_new(log_t *log, int64_t base_offset);
 void log__segment_unref(log_segment_t *segment);
-/* The path of one of the segment's files; `suffix` as ".log", ".index.deleted". */
-void log__segment_path(const log_t *log, int64_t base_offset, const char *suffix, char out[LOG_PATH_CHARS_MAX]);
+/* The path of one of the segment's files: ".log", ".index", ".timeindex", ".txnindex". */
+void log__segment_path(const log_segment_t *segment, const char *kind, char out[LOG_PATH_CHARS_MAX]);
+/* Gives all its files another suffix: the .log first, but last when they leave the log. It fails when some have the new
+ * name and some the old. */
+int log__segment_rename(log_segment_t *segment, const char *suffix) MUST_CHECK;
 int log__segment_file(log_segment_t *segment, bool create, io_file_t **ret_file) MUST_CHECK;
 void log__segment_close_files(log_segment_t *segment);
 /* Counts a batch that was put at `position`: timestamps, and an index entry when one is due. */
@@ -115,7 +119,10 @@ void log__segment_note(log_segment_t *segment, const log_batch_t *batch, uint32_
 /* Writes what the indexes hold in memory; for a segment that is done (`seal`) with its largest timestamp as
  * last entry. */
 void log__segment_flush_indexes(log_segment_t *segment, bool seal);
+/* The largest timestamp as the time index's last entry. */
+void log__segment_seal_times(log_segment_t *segment);
 int log__segment_load_times(log_segment_t *segment) MUST_CHECK;
+int log__segment_load_first_time(log_segment_t *segment) MUST_CHECK;
 int log__segment_remove_files(log_segment_t *segment) MUST_CHECK;
 /* Its .deleted files, off the loop: nobody looks for them by name. */
 void log__segment_drop_deleted(log_segment_t *segment);
@@ -157,6 +164,10 @@ int log__index_create(log_segment_t *segment, log_index_t *index) MUST_CHECK;
 int log__index_reset(log_segment_t *segment, log_index_t *index) MUST_CHECK;
 void log__index_close(log_index_t *index);
 
+/* find.c */
+/* The segment that holds `offset`: the last one whose base is not above it, or the first. */
+uint32_t log__segment_at(const log_t *log, int64_t offset);
+
 /* scan.c: walks the batch headers of one file */
 typedef struct log_scan {
     io_file_t *file;
@@ -173,6 +184,12 @@ int log__scan_peek(log_scan_t *scan, log_batch_t *ret_batch) MUST_CHECK;
 void log__scan_skip(log_scan_t *scan, const log_batch_t *batch);
 /* Whether the batch at scan->position has the CRC it says: 0, ERR_CORRUPT or a read error. */
 int log__scan_verify(log_scan_t *scan, const log_batch_t *batch) MUST_CHECK;
+
+/* recover_names.c */
+/* Ends what a crash left in the middle: removals, and segments that were taking the place of others. */
+int log__recover_names(log_t *log) MUST_CHECK;
+bool log__parse_base(const char *name, int64_t *ret_base);
+bool log__is_temporary(const char *name);
 
 /* recover.c */
 int log__recover(log_t *log, const log_recovery_t *recovery) MUST_CHECK;
@@ -197,7 +214,13 @@ void log__commit_deinit(log_t *log); /* fails the waiters */
 void log__commit_appended(log_t *log);
 int log__sync_now(log_t *log) MUST_CHECK;
 
+/* compact.c */
+/* Segments whose base is below `below` change or go: the rewrite under way, if it is of those, will come to nothing. */
+void log__rewrite_spoil(log_t *log, int64_t below);
+
 /* retain.c */
+/* Their files are named .deleted already, or gone: they linger for readers. */
+void log__let_go(log_segment_t *segment, int64_t remove_ms);
 int log__remove_first(log_t *log, uint32_t count) MUST_CHECK;
 int log__remove_after(log_t *log, uint32_t keep) MUST_CHECK;
 

@@ -4,45 +4,21 @@
  * looked at. */
 #include "log/log_internal.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 typedef struct listing {
-    log_t *log;
     int64_t *bases;
     size_t count, cap;
-    int err;
+    bool temporary; /* there are names that a crash may have left */
 } listing_t;
-
-static bool ends_with(const char *name, const char *suffix)
-{
-    size_t n = strlen(name), m = strlen(suffix);
-    return n >= m && strcmp(name + n - m, suffix) == 0;
-}
-
-static bool parse_base(const char *name, int64_t *ret_base)
-{
-    int64_t base = 0;
-    for (int i = 0; i < 20; i++) {
-        if (name[i] < '0' || name[i] > '9') return false;
-        if (__builtin_mul_overflow(base, 10, &base) || __builtin_add_overflow(base, name[i] - '0', &base)) return false;
-    }
-    *ret_base = base;
-    return strcmp(name + 20, ".log") == 0;
-}
 
 static void list_name(void *user, const char *name, bool is_dir)
 {
     listing_t *l = user;
     int64_t base;
-    if (is_dir) return;
-    if (ends_with(name, ".deleted") || ends_with(name, ".cleaned")) { /* a removal or a cleaning that was cut short */
-        char path[LOG_PATH_CHARS_MAX];
-        int n = snprintf(path, sizeof(path), "%s/%s", l->log->dir, name);
-        if (n < (int)sizeof(path)) (void)!io_remove(l->log->loop, path);
-        return;
-    }
-    if (!parse_base(name, &base)) return;
+    if (is_dir || !log__parse_base(name, &base)) return;
+    l->temporary |= log__is_temporary(name);
+    if (strcmp(name + 20, ".log") != 0) return;
     if (l->count == l->cap) {
         l->cap = MAX(l->cap * 2, 8);
         l->bases = mem_realloc(l->bases, l->cap * sizeof(int64_t));
@@ -77,8 +53,13 @@ static int add_found(log_t *log, int64_t base_offset)
 
 static int find_segments(log_t *log)
 {
-    listing_t l = {.log = log};
+    listing_t l = {0};
     int err = io_list_dir(log->loop, log->dir, list_name, &l);
+    if (!err && l.temporary) {
+        err = log__recover_names(log);
+        l.count = 0;
+        if (!err) err = io_list_dir(log->loop, log->dir, list_name, &l);
+    }
     if (!err && l.count > 0) qsort(l.bases, l.count, sizeof(int64_t), compare_bases);
     for (size_t i = 0; !err && i < l.count; i++) err = add_found(log, l.bases[i]);
     mem_free(l.bases);
@@ -315,5 +296,9 @@ int log__recover(log_t *log, const log_recovery_t *recovery)
     if (log->start_offset > log->end_offset) return log_truncate_all(log, log->start_offset);
     log__epochs_cut_from(log, log->end_offset);
     log__epochs_cut_below(log, log->start_offset);
+    /* How long the segment has been written to: what its first batch says is the best that is left of that. */
+    log_segment_t *active = log__active(log);
+    if (active->bytes > 0 && active->first_timestamp >= 0)
+        active->created_ms = MIN(active->created_ms, active->first_timestamp);
     return 0;
 }

@@ -3,28 +3,18 @@
  * the end goes at once, because its name may be needed again. Readers keep what they hold in both cases. */
 #include "log/log_internal.h"
 
-static int mark_deleted(log_segment_t *segment)
+static void forget_pending(log_segment_t *segment)
 {
-    static const char *const kinds[] = {".index", ".timeindex", ".txnindex", ".log"};
-    char from[LOG_PATH_CHARS_MAX], to[LOG_PATH_CHARS_MAX];
-    log_t *log = segment->log;
-    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-        log__segment_path(log, segment->base_offset, kinds[i], from);
-        size_t n = strlen(from);
-        if (n + sizeof(".deleted") > sizeof(to)) return ERR_LIMIT;
-        memcpy(to, from, n);
-        memcpy(to + n, ".deleted", sizeof(".deleted"));
-        int err = io_rename(log->loop, from, to);
-        if (err && err != ERR_NOT_FOUND) return err;
-    }
-    return 0;
+    segment->suffix = ".deleted";
+    segment->offsets.pending_count = segment->times.pending_count = 0;
 }
 
-/* Takes the segment out of the log's hands; its files are dealt with already. */
-static void let_go(log_segment_t *segment)
+void log__let_go(log_segment_t *segment, int64_t remove_ms)
 {
-    segment->removed = true;
-    segment->offsets.pending_count = segment->times.pending_count = 0;
+    forget_pending(segment);
+    segment->remove_ms = remove_ms;
+    list_push_back(&segment->log->removed, &segment->node);
+    log__segment_close_files(segment);
 }
 
 int log__remove_first(log_t *log, uint32_t count)
@@ -33,14 +23,12 @@ int log__remove_first(log_t *log, uint32_t count)
     uint32_t done = 0;
     int err = 0;
     log__forget_hints(log);
+    log__rewrite_spoil(log, log->segments[count]->base_offset);
     while (done < count && !err) {
         log_segment_t *segment = log->segments[done];
-        err = mark_deleted(segment);
+        err = log__segment_rename(segment, ".deleted");
         if (err) break;
-        let_go(segment);
-        segment->remove_ms = io_wall_ms(log->loop) + log->options.file_delete_delay_ms;
-        list_push_back(&log->removed, &segment->node);
-        log__segment_close_files(segment);
+        log__let_go(segment, io_wall_ms(log->loop) + log->options.file_delete_delay_ms);
         done++;
     }
     log->segments_count -= done;
@@ -53,19 +41,19 @@ int log__remove_first(log_t *log, uint32_t count)
 int log__remove_after(log_t *log, uint32_t keep)
 {
     log__forget_hints(log);
+    log__rewrite_spoil(log, INT64_MAX);
     if (log->segments_count <= keep) return 0;
     while (log->segments_count > keep) {
         log_segment_t *segment = log__active(log);
         int err = log__segment_remove_files(segment);
         if (err) return err;
-        let_go(segment);
         log->segments_count--;
         log->names_dirty = true;
         if (segment->refs == 1) {
+            forget_pending(segment);
             log__segment_unref(segment);
         } else {
-            segment->remove_ms = INT64_MIN; /* no files left: only the references keep it */
-            list_push_back(&log->removed, &segment->node);
+            log__let_go(segment, INT64_MIN); /* no files left: only the references keep it */
         }
     }
     return io_sync_dir(log->loop, log->dir);
@@ -91,7 +79,8 @@ static int count_expired(log_t *log, int64_t wall_ms, int64_t offset_limit, uint
     uint32_t n = 0;
     for (; n < log->segments_count; n++) {
         log_segment_t *segment = log->segments[n];
-        if (segment->bytes == 0 || log__segment_end(segment, n) > offset_limit) break;
+        bool sealed = n + 1 < log->segments_count; /* and empty: compaction left nothing in it */
+        if ((segment->bytes == 0 && !sealed) || log__segment_end(segment, n) > offset_limit) break;
         int err = log__segment_load_times(segment);
         if (err) return err;
         int64_t newest_ms = segment->max_timestamp >= 0 ? segment->max_timestamp : segment->created_ms;

@@ -14,6 +14,7 @@ log_segment_t *log__segment_new(log_t *log, int64_t base_offset)
     segment->max_timestamp_offset = base_offset;
     segment->first_timestamp = LOG_TIMESTAMP_NONE;
     segment->created_ms = io_wall_ms(log->loop);
+    segment->suffix = "";
     segment->refs = 1;
     segment->offsets.entry_bytes = LOG_OFFSET_ENTRY_BYTES;
     segment->times.entry_bytes = LOG_TIME_ENTRY_BYTES;
@@ -41,10 +42,17 @@ void log_slice_release(void *segment)
     if (segment) log__segment_unref(segment);
 }
 
-void log__segment_path(const log_t *log, int64_t base_offset, const char *suffix, char out[LOG_PATH_CHARS_MAX])
+static void segment_path(const log_segment_t *segment, const char *kind, const char *suffix,
+                         char out[LOG_PATH_CHARS_MAX])
 {
-    int n = snprintf(out, LOG_PATH_CHARS_MAX, "%s/%020" PRId64 "%s", log->dir, base_offset, suffix);
+    int n = snprintf(out, LOG_PATH_CHARS_MAX, "%s/%020" PRId64 "%s%s", segment->log->dir, segment->base_offset, kind,
+                     suffix);
     ASSERT(n > 0 && n < LOG_PATH_CHARS_MAX);
+}
+
+void log__segment_path(const log_segment_t *segment, const char *kind, char out[LOG_PATH_CHARS_MAX])
+{
+    segment_path(segment, kind, segment->suffix, out);
 }
 
 int log__segment_file(log_segment_t *segment, bool create, io_file_t **ret_file)
@@ -52,7 +60,7 @@ int log__segment_file(log_segment_t *segment, bool create, io_file_t **ret_file)
     segment->touched = true;
     if (!segment->file) {
         char path[LOG_PATH_CHARS_MAX];
-        log__segment_path(segment->log, segment->base_offset, segment->removed ? ".log.deleted" : ".log", path);
+        log__segment_path(segment, ".log", path);
         int err = io_file_open(segment->log->loop, path, IO_FILE_WRITE | (create ? IO_FILE_CREATE : 0), &segment->file);
         if (err) return err;
     }
@@ -94,7 +102,7 @@ static uint32_t relative(const log_segment_t *segment, int64_t offset)
 }
 
 /* The time index takes an entry only when it says something new. */
-static void segment_note_time(log_segment_t *segment)
+void log__segment_seal_times(log_segment_t *segment)
 {
     uint8_t entry[LOG_TIME_ENTRY_BYTES];
     uint32_t count = log__index_count(&segment->times);
@@ -111,7 +119,8 @@ static void segment_note_time(log_segment_t *segment)
 void log__segment_note(log_segment_t *segment, const log_batch_t *batch, uint32_t position)
 {
     if (position == 0) segment->first_timestamp = batch->max_timestamp;
-    if (batch->max_timestamp > segment->max_timestamp) {
+    /* A batch that compaction emptied keeps its times, but no record has them. */
+    if (batch->count > 0 && batch->max_timestamp > segment->max_timestamp) {
         segment->max_timestamp = batch->max_timestamp;
         segment->max_timestamp_offset = log_batch_last_offset(batch);
     }
@@ -120,7 +129,7 @@ void log__segment_note(log_segment_t *segment, const log_batch_t *batch, uint32_
         store_be32(entry, relative(segment, log_batch_last_offset(batch)));
         store_be32(entry + 4, position);
         log__index_append(segment, &segment->offsets, entry);
-        segment_note_time(segment);
+        log__segment_seal_times(segment);
         segment->bytes_since_index = 0;
     }
     segment->bytes_since_index += (uint32_t)log_batch_bytes(batch);
@@ -130,7 +139,7 @@ void log__segment_flush_indexes(log_segment_t *segment, bool seal)
 {
     int err = 0;
     if (segment->offsets.loaded && segment->times.loaded) {
-        if (seal) segment_note_time(segment);
+        if (seal) log__segment_seal_times(segment);
         err = log__index_flush(segment, &segment->offsets);
         if (!err) err = log__index_flush(segment, &segment->times);
         /* Another implementation takes a missing index for damage: an empty one must be there. */
@@ -138,6 +147,21 @@ void log__segment_flush_indexes(log_segment_t *segment, bool seal)
         if (!err && seal && !segment->times.present) err = log__index_create(segment, &segment->times);
     }
     (void)err; /* an index that could not be written is rebuilt by the next open */
+}
+
+int log__segment_load_first_time(log_segment_t *segment)
+{
+    uint8_t window[LOG_BATCH_HEADER_BYTES];
+    log_scan_t scan;
+    log_batch_t batch;
+    io_file_t *file;
+    if (segment->first_timestamp != LOG_TIMESTAMP_NONE || segment->bytes == 0) return 0;
+    int err = log__segment_file(segment, false, &file);
+    if (err) return err;
+    log__scan_init(&scan, file, 0, segment->bytes, window, sizeof(window));
+    err = log__scan_peek(&scan, &batch);
+    if (!err) segment->first_timestamp = batch.max_timestamp;
+    return err;
 }
 
 /* A sealed segment's largest timestamp is its time index's last entry. */
@@ -168,19 +192,33 @@ int log__segment_remove_files(log_segment_t *segment)
     char path[LOG_PATH_CHARS_MAX];
     int result = 0;
     for (size_t i = 0; i < ARRAY_LEN(segment_kinds); i++) {
-        log__segment_path(segment->log, segment->base_offset, segment_kinds[i], path);
+        log__segment_path(segment, segment_kinds[i], path);
         int err = io_remove(segment->log->loop, path);
         if (err && err != ERR_NOT_FOUND) result = err;
     }
     return result;
 }
 
+int log__segment_rename(log_segment_t *segment, const char *suffix)
+{
+    char from[LOG_PATH_CHARS_MAX], to[LOG_PATH_CHARS_MAX];
+    bool leaves = strcmp(suffix, ".deleted") == 0;
+    for (size_t i = 0; i < ARRAY_LEN(segment_kinds); i++) {
+        const char *kind = segment_kinds[leaves ? i : ARRAY_LEN(segment_kinds) - 1 - i];
+        segment_path(segment, kind, segment->suffix, from);
+        segment_path(segment, kind, suffix, to);
+        int err = io_rename(segment->log->loop, from, to);
+        if (err && err != ERR_NOT_FOUND) return err;
+    }
+    segment->suffix = suffix;
+    return 0;
+}
+
 void log__segment_drop_deleted(log_segment_t *segment)
 {
-    char path[LOG_PATH_CHARS_MAX], suffix[32];
+    char path[LOG_PATH_CHARS_MAX];
     for (size_t i = 0; i < ARRAY_LEN(segment_kinds); i++) {
-        snprintf(suffix, sizeof(suffix), "%s.deleted", segment_kinds[i]);
-        log__segment_path(segment->log, segment->base_offset, suffix, path);
+        segment_path(segment, segment_kinds[i], ".deleted", path);
         io_remove_later(segment->log->loop, path);
     }
 }

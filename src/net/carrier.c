@@ -17,6 +17,9 @@
 #define BLOCK_LARGE_BYTES   KIB(256) /* for a connection that fills the others */
 #define BLOCKS_CACHED_MAX   64
 #define BLOCKS_LARGE_CACHED 8
+/* Read and not yet given back, of all connections: while their owner is busy, many that fill their blocks take 32 MiB
+ * and, like all others, two small blocks each. */
+#define BLOCKS_LARGE_OUT_MAX 128
 
 typedef struct net_batch {
     io_message_t message;
@@ -43,6 +46,7 @@ struct net_carrier {
     list_t links;
     net_chunk_cache_t spent;
     block_cache_t blocks, large_blocks;
+    uint32_t large_out; /* of all links */
 };
 
 struct net_link {
@@ -56,8 +60,9 @@ struct net_link {
     net_output_t out;
     uint32_t reads; /* blocks it may read */
     bool blocked;   /* the stream took no more; wait until writable */
-    bool ended;
-    bool large; /* its last read filled its block */
+    int ended;      /* 0, or what the report of it said last */
+    bool large;     /* its last read filled its block */
+    uint32_t large_out;
 };
 
 /* ---- parcels -------------------------------------------------------------------------------------------------------- */
@@ -133,6 +138,8 @@ static void on_reports(io_message_t *message)
 
 /* ---- blocks --------------------------------------------------------------------------------------------------------- */
 
+static bool is_large(const net_block_t *block) { return block->cap == BLOCK_LARGE_BYTES; }
+
 static net_block_t *block_take(net_carrier_t *carrier, bool large)
 {
     block_cache_t *cache = large ? &carrier->large_blocks : &carrier->blocks;
@@ -151,7 +158,7 @@ static net_block_t *block_take(net_carrier_t *carrier, bool large)
 
 static void block_give(net_carrier_t *carrier, net_block_t *block)
 {
-    block_cache_t *cache = block->cap == carrier->blocks.block_bytes ? &carrier->blocks : &carrier->large_blocks;
+    block_cache_t *cache = is_large(block) ? &carrier->large_blocks : &carrier->blocks;
     if (cache->count == cache->count_max) {
         mem_free(block);
         return;
@@ -172,15 +179,23 @@ static void block_cache_deinit(block_cache_t *cache)
 
 /* ---- links ---------------------------------------------------------------------------------------------------------- */
 
+/* A peer that has said all can still fail: only what is sent to it tells then. */
 static void link_ended(net_link_t *link, int why)
 {
-    if (link->ended) return;
-    link->ended = true;
+    if (link->ended < 0 || link->ended == why) return;
+    link->ended = why;
     report_of(link)->ended = why;
+}
+
+static void count_large(net_link_t *link, int change)
+{
+    link->large_out += (uint32_t)change;
+    link->carrier->large_out += (uint32_t)change;
 }
 
 static void report_block(net_link_t *link, net_block_t *block)
 {
+    if (is_large(block)) count_large(link, 1);
     net_parcel_t *report = report_of(link);
     if (report->blocks)
         report->blocks_last->next = block;
@@ -192,7 +207,7 @@ static void report_block(net_link_t *link, net_block_t *block)
 static void link_read(net_link_t *link)
 {
     while (link->reads > 0 && !link->ended) {
-        net_block_t *block = block_take(link->carrier, link->large);
+        net_block_t *block = block_take(link->carrier, link->large && link->carrier->large_out < BLOCKS_LARGE_OUT_MAX);
         ssize_t n = io_stream_read(link->stream, block->data, block->cap);
         if (n <= 0) {
             block_give(link->carrier, block);
@@ -221,7 +236,7 @@ static void report_spent(net_link_t *link, size_t bytes)
 static void link_send(net_link_t *link)
 {
     uint64_t sent = 0;
-    if (!link->stream || link->blocked) return;
+    if (!link->stream || link->blocked || link->ended < 0) return;
     int err = net__output_send(&link->out, &link->carrier->spent, link->stream, &sent);
     report_spent(link, (size_t)sent);
     link->blocked = err == ERR_AGAIN;
@@ -263,6 +278,7 @@ static void link_close(net_link_t *link)
     size_t unsent = link->out.bytes;
     net__output_clear(&link->out, &link->carrier->spent);
     report_spent(link, unsent);
+    count_large(link, -(int)link->large_out); /* the owner frees them */
     list_remove(&link->node);
     report_of(link)->closes = true;
 }
@@ -272,12 +288,14 @@ static void take_order(net_parcel_t *order)
     net_link_t *link = order->link;
     for (net_block_t *block = order->blocks, *next; block; block = next) {
         next = block->next;
+        if (is_large(block)) count_large(link, -1);
         block_give(link->carrier, block);
     }
     if (link->socket) link_open(link);
     if (order->keepalive_s >= 0 && link->stream) io_stream_keepalive(link->stream, (uint32_t)order->keepalive_s);
-    net__output_take(&link->out, &order->output);
-    if (link->out.bytes) link_send(link);
+    net__output_join(&link->out, &link->carrier->spent, &order->output);
+    report_spent(link, 0);
+    if (link->out.first) link_send(link);
     if (order->closes) {
         link_close(link);
         return;
@@ -330,7 +348,7 @@ void net__carrier_settle(net_carrier_t *carrier)
 
 void net__carrier_free(net_carrier_t *carrier)
 {
-    ASSERT(list_empty(&carrier->links) && !carrier->orders && !carrier->reports);
+    ASSERT(list_empty(&carrier->links) && !carrier->orders && !carrier->reports && !carrier->large_out);
     io_hook_remove(&carrier->hook);
     block_cache_deinit(&carrier->blocks);
     block_cache_deinit(&carrier->large_blocks);

@@ -152,7 +152,6 @@ void net__output_left(net_conn_t *conn)
         conn->congested = false;
         conn->redeliver = true;
         net__queue_work(conn);
-        if (conn->def->on_drain && conn->opened) conn->def->on_drain(conn);
     }
     if (conn->state == CONN_CLOSING && net__unsent(conn) == 0) net__kill(conn);
 }

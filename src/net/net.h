@@ -40,8 +40,6 @@ typedef struct net_service {
     ssize_t (*on_data)(net_conn_t *conn, uint8_t *data, size_t len);
     /* The peer or net_close closed it; free the state. Never called inside on_data or on_open. */
     void (*on_close)(net_conn_t *conn);
-    /* Optional: unsent output fell below half of out_bytes_high after having been above it. */
-    void (*on_drain)(net_conn_t *conn);
     net_limits_t limits;
     const char *refusal; /* may be NULL */
 } net_service_t;

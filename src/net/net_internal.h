@@ -53,6 +53,9 @@ void net__output_add_file(net_output_t *out, net_chunk_cache_t *cache, io_file_t
                           void (*release)(void *user), void *user);
 /* Moves all of `from` behind what is there. */
 void net__output_take(net_output_t *out, net_output_t *from);
+/* The same, but small chunks, unsent, share one: behind a stream that is full each turn's few bytes would else keep a
+ * whole chunk. */
+void net__output_join(net_output_t *out, net_chunk_cache_t *cache, net_output_t *from);
 /* Sends what the stream takes. 0 when all is out, ERR_AGAIN when the stream is full, another error when it is gone. */
 int net__output_send(net_output_t *out, net_chunk_cache_t *cache, io_stream_t *stream, uint64_t *sent_bytes);
 void net__output_clear(net_output_t *out, net_chunk_cache_t *cache);

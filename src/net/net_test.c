@@ -3,14 +3,19 @@
 #include "base/buf.h"
 #include "net/net.h"
 
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #define TURNS_MS_MAX 10000
 #define ECHOED_BYTES MIB(48) /* more than the kernel's socket buffers take */
+#define MESSAGES     2000
+#define REST_MS      50
 
 /* One end: remembers what it got. */
 typedef struct peer {
@@ -31,6 +36,9 @@ typedef struct fixture {
     io_hook_t hook;
     bool (*done)(struct fixture *f);
     bool late;
+    io_timer_t rest;
+    bool rested;
+    int turns_left, releases;
 } fixture_t;
 
 static int on_open(net_conn_t *conn, void *service)
@@ -80,6 +88,30 @@ static void run_until(fixture_t *f, bool (*done)(fixture_t *f))
     io_timer_start(&f->deadline, TURNS_MS_MAX, 0);
     io_loop_run(f->loop);
     assert_false(f->late);
+}
+
+static bool turns_are_over(fixture_t *f)
+{
+    io_loop_wake(f->loop);
+    return f->turns_left-- == 0;
+}
+
+static void run_turns(fixture_t *f, int turns)
+{
+    f->turns_left = turns;
+    run_until(f, turns_are_over);
+}
+
+static void on_rested(io_timer_t *timer) { CONTAINER_OF(timer, fixture_t, rest)->rested = true; }
+static bool is_rested(fixture_t *f) { return f->rested; }
+
+/* Long enough for what is on its way, through the kernel and the carrier. */
+static void rest(fixture_t *f)
+{
+    f->rested = false;
+    io_timer_init(f->loop, &f->rest, on_rested);
+    io_timer_start(&f->rest, REST_MS, 0);
+    run_until(f, is_rested);
 }
 
 static bool connected(fixture_t *f) { return f->server.conn && f->client.conn && net_conn_user(f->client.conn); }
@@ -245,6 +277,75 @@ static void more_output_than_the_limit_closes_the_connection(void **state)
     run_until(f, server_closed);
 }
 
+/* Blocks the server's end: the client does not read, and the kernel's buffers are full. */
+static void fill_the_way_out(fixture_t *f)
+{
+    f->server_def.limits.out_bytes_high = SIZE_MAX;
+    net_pause(f->client.conn);
+    net_write_owned(f->server.conn, memset(mem_alloc(MIB(16)), 'f', MIB(16)), MIB(16));
+    rest(f);
+    assert_true(net_conn_out_bytes(f->server.conn) > 0);
+}
+
+static bool client_got_all_messages(fixture_t *f) { return f->client.got.len == MIB(16) + 10 * MESSAGES; }
+
+/* A subscriber that does not read: its messages, one a turn, take the memory that they count for, not a chunk each. */
+static void small_replies_behind_a_full_stream_share_their_chunks(void **state)
+{
+    fixture_t *f = *state;
+    fill_the_way_out(f);
+    size_t before = mem_used();
+    for (int i = 0; i < MESSAGES; i++) {
+        net_write(f->server.conn, "0123456789", 10);
+        run_turns(f, 1);
+    }
+    rest(f);
+    assert_in_range(mem_used(), 0, before + MIB(4));
+    net_resume(f->client.conn);
+    run_until(f, client_got_all_messages);
+    for (int i = 0; i < MESSAGES; i++) assert_memory_equal(f->client.got.ptr + MIB(16) + 10 * i, "0123456789", 10);
+}
+
+/* A peer that can end one direction, and then vanish. */
+static int connect_plain(fixture_t *f)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(net_listener_port(f->listener))};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+    return fd;
+}
+
+static bool server_got_one(fixture_t *f) { return f->server.got.len == 1; }
+
+/* It said all, and is sent what it does not read: only the write can tell that it is gone. */
+static void a_peer_that_ended_and_then_vanishes_is_closed(void **state)
+{
+    fixture_t *f = *state;
+    f->server_def.limits.out_bytes_high = KIB(64);
+    int fd = connect_plain(f);
+    assert_int_equal(send(fd, "x", 1, 0), 1);
+    run_until(f, server_got_one);
+    net_write_owned(f->server.conn, memset(mem_alloc(MIB(16)), 'f', MIB(16)), MIB(16));
+    rest(f);
+    assert_true(net_congested(f->server.conn));
+    assert_int_equal(shutdown(fd, SHUT_WR), 0);
+    rest(f);
+    assert_false(f->server.closed);
+    close(fd); /* with bytes it did not read: a reset */
+    run_until(f, server_closed);
+}
+
+static void count_release(void *user) { (*(int *)user)++; }
+static bool released(fixture_t *f) { return f->releases == 1; }
+
+static void an_empty_piece_of_a_file_is_released(void **state)
+{
+    fixture_t *f = *state;
+    net_write_file(f->server.conn, NULL, 0, 0, count_release, &f->releases);
+    run_until(f, released);
+}
+
 #define BOTH_WAYS(test)                                                                                                \
     {#test, test, setup_own, teardown, NULL}, { #test " (carried)", test, setup_carried, teardown, NULL }
 
@@ -259,6 +360,9 @@ int main(void)
         BOTH_WAYS(a_reader_that_stops_stops_its_writer_and_loses_nothing),
         BOTH_WAYS(a_writer_that_does_not_read_yet_may_say_all_and_gets_it_back_in_order),
         BOTH_WAYS(more_output_than_the_limit_closes_the_connection),
+        BOTH_WAYS(small_replies_behind_a_full_stream_share_their_chunks),
+        BOTH_WAYS(a_peer_that_ended_and_then_vanishes_is_closed),
+        BOTH_WAYS(an_empty_piece_of_a_file_is_released),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -119,6 +119,26 @@ static void consume(net_output_t *out, net_chunk_cache_t *cache, size_t n)
     ASSERT(n == 0);
 }
 
+/* Whether the bytes of `next` have room in `last`, both of them in their chunks. */
+static bool fits(const net_chunk_t *last, const net_chunk_t *next)
+{
+    return last && next && last->cap && next->cap && last->cap - last->len >= next->len;
+}
+
+void net__output_join(net_output_t *out, net_chunk_cache_t *cache, net_output_t *from)
+{
+    while (fits(out->last, from->first)) {
+        net_chunk_t *last = out->last, *next = from->first;
+        ASSERT(next->at == 0);
+        memcpy(last->data + last->len, next->data, next->len);
+        last->len += next->len;
+        out->bytes += next->len;
+        from->bytes -= next->len;
+        drop_first(from, cache);
+    }
+    net__output_take(out, from);
+}
+
 static ssize_t send_memory(net_output_t *out, io_stream_t *stream)
 {
     struct iovec iov[IOV_COUNT_MAX];

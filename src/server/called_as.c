@@ -7,6 +7,7 @@
 
 #include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LINE_BYTES_MAX    8192
@@ -79,7 +80,20 @@ static int read_file(reader_t *reader, const char *path)
 
 /* ---- redis.conf ------------------------------------------------------------------------------------------------- */
 
-/* The next word, unquoted in place; NULL at the end. *ret_ok false: a quote is not closed. */
+/* The byte that an escape in double quotes means: \n \r \t \b \a, \xHH, or what is behind the backslash. */
+static char unescape(char **at)
+{
+    static const char letters[] = "nrtba", bytes[] = "\n\r\t\b\a";
+    char c = *(*at)++;
+    const char *letter = strchr(letters, c);
+    if (letter) return bytes[letter - letters];
+    if (c != 'x' || !isxdigit((unsigned char)(*at)[0]) || !isxdigit((unsigned char)(*at)[1])) return c;
+    char digits[3] = {(*at)[0], (*at)[1], '\0'};
+    *at += 2;
+    return (char)strtoul(digits, NULL, 16);
+}
+
+/* The next word, unquoted in place; NULL at the end. *ret_ok false: a quote is not closed, or not the end of its word. */
 static char *next_word(char **rest, bool *ret_ok)
 {
     char *at = *rest + strspn(*rest, " \t"), *out = at, *word = at;
@@ -92,11 +106,12 @@ static char *next_word(char **rest, bool *ret_ok)
         return word;
     }
     char quote = *at++;
-    for (; *at && *at != quote; at++) {
-        if (*at == '\\' && at[1] && (quote == '"' || at[1] == quote)) at++;
-        *out++ = *at;
+    while (*at && *at != quote) {
+        char c = *at++;
+        bool escapes = c == '\\' && *at && (quote == '"' || *at == quote);
+        *out++ = escapes ? unescape(&at) : c;
     }
-    *ret_ok = *at == quote;
+    *ret_ok = *at == quote && (!at[1] || at[1] == ' ' || at[1] == '\t');
     *rest = *at ? at + 1 : at;
     *out = '\0';
     return word;
@@ -112,7 +127,8 @@ static int redis_line(reader_t *reader, char *line, const char *origin)
     const char *text = (const char *)value.ptr;
     int err;
     if (!ok)
-        err = fail(reader, origin, "a quote is not closed in the value of ", name);
+        err =
+            fail(reader, origin, "a quote is not closed, or something stands right behind it, in the value of ", name);
     else if (strcasecmp(name, "include") != 0)
         err = take(reader, name, text, origin);
     else if (reader->depth == INCLUDES_DEEP_MAX)

@@ -37,8 +37,9 @@ struct server {
     server__door_t doors[DOORS_COUNT];
     char *data_dir;
     char *coord_dir;
-    char *tree_dir; /* zookeeper.dataDir: holds coord_dir; NULL = data_dir does */
-    char *bind;     /* as a door's */
+    char *tree_dir;                /* zookeeper.dataDir: holds coord_dir; NULL = data_dir does */
+    const setting_t *tree_log_dir; /* zookeeper.dataLogDir, while settings are applied; NULL = not given */
+    char *bind;                    /* as a door's */
     uint64_t started_ns;
     uint64_t ready_ns;
 };

@@ -10,6 +10,7 @@
 #define PATH_CHARS_MAX    256
 #define SEGMENT_BYTES_MAX MIB(4)
 #define EMPTY_MS_MAX      60000
+#define REACTORS_MAX      3
 
 void bridge_world_init(bridge_world_t *w, run_t *run)
 {
@@ -98,6 +99,7 @@ bool bridge_world_start(bridge_world_t *w)
     options.fatal_user = w;
     w->failed = false;
     w->net = net_new(w->loop);
+    for (uint64_t n = draw(w->run, REACTORS_MAX); n > 0; n--) net_add_carrier(w->net, sim_node_loop_new(w->node));
     w->redis = NULL;
     w->kafka = NULL;
     w->bridge = NULL;

@@ -66,6 +66,21 @@ def listening_ports(pid):
     return found
 
 
+@pytest.mark.parametrize("quoted, meant", [(r'"\x41\"b\\"', 'A"b\\'), (r"'a\'\n'", "a'\\n")])
+def test_redis_server_unquotes_as_the_original(serve, tmp_path, quoted, meant):
+    port = free_port()
+    (tmp_path / "redis.conf").write_text(f"port {port}\nbind {HOST}\nrequirepass {quoted}\n")
+    with serve("redis-server", "redis.conf"):
+        assert redis.Redis(HOST, port, password=meant).ping()
+
+
+def test_redis_server_refuses_what_follows_a_quote(call, tmp_path):
+    (tmp_path / "redis.conf").write_text('requirepass "a"b\n')
+    ended = call("redis-server", "redis.conf")
+    assert ended.returncode == 2
+    assert "redis.conf:1: a quote is not closed, or something stands right behind it, in the value of requirepass" in ended.stderr
+
+
 def test_redis_server_reads_its_file_and_then_its_flags(serve, tmp_path):
     port = free_port()
     (tmp_path / "data").mkdir()
@@ -93,6 +108,17 @@ def test_zk_server_reads_its_file(serve, tmp_path):
         assert b"tickTime=1500" in exchange(port, b"conf")
         assert listening_ports(process.pid) == {port}
     assert (tmp_path / "z" / "coord").is_dir()
+
+
+def test_zk_server_takes_a_log_directory_that_is_the_data_directory(serve, call, tmp_path):
+    settings = f"dataLogDir={tmp_path}/z\ndataDir={tmp_path}/z\nclientPort={free_port()}\nclientPortAddress={HOST}\n"
+    (tmp_path / "my.cfg").write_text(settings)
+    with serve("zkServer.sh", "my.cfg"):
+        assert (tmp_path / "z" / "coord").is_dir()
+    (tmp_path / "my.cfg").write_text(settings + f"dataDir={tmp_path}/other\n")
+    ended = call("zkServer.sh", "my.cfg")
+    assert ended.returncode == 1
+    assert f"my.cfg:1: dataLogDir is the same as dataDir here, not '{tmp_path}/z'" in ended.stderr
 
 
 def test_kafka_server_start_reads_its_file_and_overrides(serve, tmp_path):
