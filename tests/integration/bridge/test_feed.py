@@ -9,7 +9,7 @@ from harness.trivet import Trivet, binary
 from wire import resp
 
 from .conftest import info_of, make_topic
-from .feeds import changes_of, commands_in, connection_to, contents, replay
+from .feeds import changes_of, commands_in, contents, replay
 from .test_outbox import wait_for
 from .workload import random_commands
 
