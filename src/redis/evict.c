@@ -50,11 +50,12 @@ static uint64_t badness(const redis_t *redis, const redis_entry_t *e)
 
 static uint64_t draw(void *user) { return redis_random(user); }
 
-/* Some entries of a database's candidates: a stretch of the table, or one when that is empty where a few are left. */
+/* Some entries of a database's candidates: a stretch of the table, or one from anywhere when only one is wanted (a fair
+ * draw) or the stretch is empty (where a few are left). */
 static size_t sample(redis_t *redis, table_t *t, size_t max, void **ret_entries)
 {
     if (table_count(t) == 0) return 0;
-    size_t count = table_sample(t, redis_random(redis), max, ret_entries);
+    size_t count = max > 1 ? table_sample(t, redis_random(redis), max, ret_entries) : 0;
     if (count == 0) ret_entries[count++] = table_random(t, draw, redis);
     return count;
 }
