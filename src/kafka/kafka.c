@@ -64,6 +64,7 @@ int kafka_start(kafka_t *kafka, char *err, size_t err_bytes)
 }
 
 bool kafka_ready(const kafka_t *kafka) { return kafka->ready; }
+bool kafka_loaded(const kafka_t *kafka) { return kafka->ready && groups_loaded(kafka->groups); }
 
 int kafka_listen(kafka_t *kafka, const char *host, uint16_t port)
 {

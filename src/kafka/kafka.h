@@ -32,6 +32,8 @@ kafka_t *kafka_new(io_loop_t *loop, net_t *net, coord_t *coord, const char *data
  * submitted, so it is ready once the loop has run them: kafka_ready. */
 int kafka_start(kafka_t *kafka, char *err, size_t err_bytes) MUST_CHECK;
 bool kafka_ready(const kafka_t *kafka);
+/* And the groups have been read back: no client of theirs is told to come again. */
+bool kafka_loaded(const kafka_t *kafka);
 /* Port 0 picks a free one; returns the port or a negative error. */
 int kafka_listen(kafka_t *kafka, const char *host, uint16_t port) MUST_CHECK;
 /* Closes listeners and connections, flushes and closes partitions. */

@@ -51,7 +51,7 @@ static int start(void *user, server_t *server, char *error)
     return err;
 }
 
-static bool ready(const void *user) { return kafka_ready(((const wing_kafka_t *)user)->kafka); }
+static bool ready(const void *user) { return kafka_loaded(((const wing_kafka_t *)user)->kafka); }
 
 static int start_listening(void *user, const char *host, uint16_t port, uint16_t *ret_port)
 {

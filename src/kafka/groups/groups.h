@@ -53,7 +53,7 @@ group_entry_t *groups_create(kafka_groups_t *groups, bytes_t group_id);
 /* Takes the group out of the table; its parked requests are answered. What is stored is the caller's
  * business. */
 void groups_remove(group_entry_t *entry);
-/* Whether all partitions of the topic are loaded (true without the topic), for ListGroups. */
+/* Whether all partitions of the topic are loaded (true without the topic): for ListGroups, and before the server is ready. */
 bool groups_loaded(const kafka_groups_t *groups);
 /* Iteration: *cursor starts at 0; NULL at the end. The table must not change meanwhile. */
 group_entry_t *groups_next(const kafka_groups_t *groups, size_t *cursor);

@@ -125,6 +125,7 @@ int16_t kafka_position_check(kafka_t *kafka, const kafka_position_t *position, c
     if ((int64_t)position->metadata.len > metadata_max) return refuse(KAFKA_OFFSET_METADATA_TOO_LARGE, message, NULL);
     /* Without the topic of the groups there is no group yet: the first position has it made. */
     int16_t error = kafka->groups->topic ? groups_find(kafka->groups, position->group, &entry) : KAFKA_NONE;
+    if (error == KAFKA_COORDINATOR_LOAD_IN_PROGRESS && !member) return KAFKA_NONE; /* its record waits for that */
     if (error == KAFKA_NONE) error = check_member(kafka->groups, entry, member);
     return error == KAFKA_NONE ? KAFKA_NONE : refuse(error, message, NULL);
 }
