@@ -138,7 +138,7 @@ static int fill(numbered_batch_t *b, kafka_numbered_t *records, int count, bool 
         if (n > 0 && bytes > bytes_max) break;
         if (positions && groups_position_is_void(b->kafka, records[n].record)) continue;
         produce__add(b->kafka, records[n].record, &b->builder);
-        records[n].offset = b->count++; /* in the batch, for now */
+        records[n].offset = b->count++; /* within the batch: append_new adds where that begins */
         b->last_number = records[n].number;
     }
     return n;

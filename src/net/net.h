@@ -7,8 +7,8 @@
  * Input: bytes not consumed by on_data stay and come again in front of the next ones. A connection whose unconsumed
  * input would pass `in_bytes_max` is closed (a frame's length must be refused earlier, with the protocol's own error).
  * Output: above `out_bytes_high` unsent bytes a connection's input is no longer delivered and, but for
- * `in_bytes_congested_max`, no longer read (back-pressure); above `out_bytes_max` it is closed. A service that can write much for little input asks
- * net_congested between requests and returns early when it says so. */
+ * `in_bytes_congested_max`, no longer read (back-pressure); above `out_bytes_max` it is closed. A service that can write
+ * much for little input asks net_congested between requests and returns early when it says so. */
 #ifndef TRIVET_NET_NET_H
 #define TRIVET_NET_NET_H
 
@@ -22,8 +22,8 @@ typedef struct net_listener net_listener_t;
 
 typedef struct net_limits {
     size_t in_bytes_max; /* largest frame */
-    /* Read and kept while above `out_bytes_high`: a peer that sends all before it reads anything must come to its reading. 0 = as
-     * much as the kernel holds. */
+    /* Read and kept while above `out_bytes_high`: a peer that sends all before it reads anything must come to its
+     * reading. 0 = as much as the kernel holds. */
     size_t in_bytes_congested_max;
     size_t out_bytes_high; /* stop reading above */
     size_t out_bytes_max;  /* close above; 0 = no limit */
