@@ -1,7 +1,9 @@
 /* base_test.c: what base/ promises. */
 #include "base/arena.h"
 #include "base/base.h"
+#include "base/buf.h"
 #include "base/hash.h"
+#include "base/health.h"
 #include "base/map.h"
 #include "base/num.h"
 
@@ -96,6 +98,31 @@ static void arena_refuses_more_than_its_bound(void **state)
     arena_deinit(&arena);
 }
 
+static void list_troubles(void *user, const char *what, const char *text) { buf_printf(user, "%s: %s\n", what, text); }
+
+static void health_tells_of_each_trouble_until_it_ends(void **state)
+{
+    health_t health;
+    buf_t told = BUF_INIT;
+    health_init(&health, "test");
+    assert_true(health_ok(&health));
+    health_clear(&health, "disk");
+    health_raise(&health, "disk", "%d bytes are missing", 1);
+    health_raise(&health, "disk", "%d bytes are missing", 2);
+    health_raise(&health, "file", "gone");
+    health_each(&health, list_troubles, &told);
+    buf_u8(&told, 0);
+    assert_string_equal((char *)told.ptr, "disk: 2 bytes are missing\nfile: gone\n");
+    health_clear(&health, "disk");
+    assert_null(health_text(&health, "disk"));
+    assert_string_equal(health_text(&health, "file"), "gone");
+    assert_false(health_ok(&health));
+    health_clear(&health, "file");
+    assert_true(health_ok(&health));
+    health_deinit(&health);
+    buf_deinit(&told);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -105,6 +132,7 @@ int main(void)
         cmocka_unit_test(map_keeps_all_keys_through_growth_and_removal),
         cmocka_unit_test(integers_survive_text_and_back),
         cmocka_unit_test(arena_refuses_more_than_its_bound),
+        cmocka_unit_test(health_tells_of_each_trouble_until_it_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -188,6 +188,9 @@ int io_replace_whole(io_loop_t *loop, const char *path, bytes_t data) MUST_CHECK
 
 /* Resident memory of the process in bytes, as the system counts it (0 when it cannot tell). */
 size_t io_resident_bytes(void);
+/* Memory that the process may use: the least of the machine's, its control group's (v1 and v2) and RLIMIT_AS. Read anew
+ * at each call. The default of every budget derives from it. */
+uint64_t io_memory_bytes(void);
 
 /* ---- other threads --------------------------------------------------------------------------------------------- */
 

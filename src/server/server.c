@@ -293,6 +293,13 @@ void server__metrics(const server_t *server, buf_t *out)
             server__wings[door]->metrics(server->doors[door].wing, out);
 }
 
+void server__each_health(const server_t *server, void (*each)(void *user, const health_t *health), void *user)
+{
+    for (int door = 0; door < DOORS_COUNT; door++)
+        if (server__wings[door]->health && server->doors[door].started)
+            each(user, server__wings[door]->health(server->doors[door].wing));
+}
+
 char *server__path_in(const char *dir, const char *name)
 {
     buf_t path = BUF_INIT;

@@ -3,6 +3,7 @@
 #define TRIVET_SERVER_SERVER_INTERNAL_H
 
 #include "base/buf.h"
+#include "base/health.h"
 #include "coord/coord.h"
 #include "io/io.h"
 #include "net/net.h"
@@ -62,6 +63,8 @@ typedef struct server__wing {
     const char *(*durability)(const void *wing);
     /* Appends the wing's metrics as Prometheus text; may be NULL. */
     void (*metrics)(const void *wing, buf_t *out);
+    /* What keeps the wing from its whole work; NULL when nothing ever does. */
+    const health_t *(*health)(const void *wing);
 } server__wing_t;
 
 extern const server__wing_t server__redis, server__kafka, server__zookeeper, server__http;
@@ -72,6 +75,8 @@ extern const server__wing_t *const server__wings[DOORS_COUNT];
 int server__apply_settings(server_t *server, const options_t *options, char *error) MUST_CHECK;
 /* The metrics of all wings that run. */
 void server__metrics(const server_t *server, buf_t *out);
+/* Calls `each` for the health of each wing that runs and has one. */
+void server__each_health(const server_t *server, void (*each)(void *user, const health_t *health), void *user);
 /* Appends the counters of a service's connections, labelled with its name. */
 void server__net_metrics(const net_t *net, const net_service_t *service, buf_t *out);
 /* `<data directory>/<name>`; the caller frees it. */

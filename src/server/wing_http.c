@@ -17,6 +17,41 @@ static void *init(server_t *server)
     return wing;
 }
 
+/* ---- troubles --------------------------------------------------------------------------------------------------- */
+
+typedef struct troubles {
+    buf_t *out;
+    const char *wing;
+    int count;
+} troubles_t;
+
+static void write_trouble_line(void *user, const char *what, const char *text)
+{
+    troubles_t *troubles = user;
+    buf_printf(troubles->out, "%s: %s: %s\n", troubles->wing, what, text);
+    troubles->count++;
+}
+
+static void write_trouble_metric(void *user, const char *what, const char *text)
+{
+    const troubles_t *troubles = user;
+    buf_printf(troubles->out, "trivet_trouble{wing=\"%s\",what=\"%s\"} 1\n", troubles->wing, what);
+}
+
+static void write_lines(void *user, const health_t *health)
+{
+    ((troubles_t *)user)->wing = health->wing;
+    health_each(health, write_trouble_line, user);
+}
+
+static void write_metrics(void *user, const health_t *health)
+{
+    ((troubles_t *)user)->wing = health->wing;
+    health_each(health, write_trouble_metric, user);
+}
+
+/* ---- pages ------------------------------------------------------------------------------------------------------ */
+
 static int page_metrics(void *user, buf_t *body)
 {
     const server_t *server = user;
@@ -27,6 +62,8 @@ static int page_metrics(void *user, buf_t *body)
                server_resident_bytes());
     buf_printf(body, "# TYPE trivet_heap_bytes gauge\ntrivet_heap_bytes %zu\n", mem_used());
     server__metrics(server, body);
+    buf_printf(body, "# TYPE trivet_trouble gauge\n");
+    server__each_health(server, write_metrics, &(troubles_t){.out = body});
     return 200;
 }
 
@@ -36,13 +73,20 @@ static int page_health(void *user, buf_t *body)
     return 200;
 }
 
-/* The doors open after recovery, this one among the last; a moment later what opening them began has ended, too. */
+/* The doors open after recovery, this one among the last; a moment later what opening them began has ended, too. From then on
+ * a wing that cannot do its whole work is not ready, and says why. */
 static int page_ready(void *user, buf_t *body)
 {
     const server_t *server = user;
-    bool ready = server->ready_ns != 0;
-    buf_printf(body, "%s\n", ready ? "ready" : "starting");
-    return ready ? 200 : 503;
+    troubles_t troubles = {.out = body};
+    if (server->ready_ns == 0) {
+        buf_printf(body, "starting\n");
+        return 503;
+    }
+    server__each_health(server, write_lines, &troubles);
+    if (troubles.count) return 503;
+    buf_printf(body, "ready\n");
+    return 200;
 }
 
 static int start_listening(void *user, const char *host, uint16_t port, uint16_t *ret_port)

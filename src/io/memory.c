@@ -1,0 +1,73 @@
+/* memory.c: how much memory the process may use. The kernel's limits are those of its control group and of each group
+ * above it (v2: memory.max below /sys/fs/cgroup; v1: memory.limit_in_bytes below /sys/fs/cgroup/memory), of its address space
+ * (RLIMIT_AS), and what the machine has. libuv's own answer knows version 1 alone in the releases that Debian 12 has. */
+#include "io/io.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define PATH_CHARS_MAX 4096
+
+static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
+/* The number in a limit's file; UINT64_MAX when it says "max", or is not there. */
+static uint64_t read_limit(const char *path)
+{
+    char text[32] = "", *end;
+    FILE *file = fopen(path, "re");
+    if (!file) return UINT64_MAX;
+    bool got = fgets(text, sizeof(text), file) != NULL;
+    fclose(file);
+    uint64_t limit = strtoull(text, &end, 10);
+    return got && end != text ? limit : UINT64_MAX;
+}
+
+/* Of the group at `path` below `mount` and of all above it. In a container the path may be the host's and lead nowhere;
+ * the mount itself is the container's group then. */
+static uint64_t group_limit(const char *mount, const char *path, const char *name)
+{
+    char group[PATH_CHARS_MAX], file[2 * PATH_CHARS_MAX];
+    uint64_t limit = UINT64_MAX;
+    snprintf(group, sizeof(group), "%s", path);
+    for (char *slash = group + strlen(group); slash; slash = strrchr(group, '/')) {
+        *slash = '\0';
+        snprintf(file, sizeof(file), "%s%s/%s", mount, group, name);
+        limit = least(limit, read_limit(file));
+    }
+    return limit;
+}
+
+/* A line of /proc/self/cgroup is "hierarchy:controllers:path"; version 2 has "0::path". */
+static uint64_t line_limit(char *line)
+{
+    char *controllers = strchr(line, ':'), *path = controllers ? strchr(controllers + 1, ':') : NULL;
+    if (!path) return UINT64_MAX;
+    *controllers++ = '\0';
+    *path++ = '\0';
+    path[strcspn(path, "\n")] = '\0';
+    if (!controllers[0]) return group_limit("/sys/fs/cgroup", path, "memory.max");
+    for (char *name; (name = strsep(&controllers, ","));)
+        if (strcmp(name, "memory") == 0) return group_limit("/sys/fs/cgroup/memory", path, "memory.limit_in_bytes");
+    return UINT64_MAX;
+}
+
+static uint64_t cgroup_limit(void)
+{
+    char line[PATH_CHARS_MAX];
+    uint64_t limit = UINT64_MAX;
+    FILE *file = fopen("/proc/self/cgroup", "re");
+    if (!file) return UINT64_MAX;
+    while (fgets(line, sizeof(line), file)) limit = least(limit, line_limit(line));
+    fclose(file);
+    return limit;
+}
+
+uint64_t io_memory_bytes(void)
+{
+    struct rlimit space;
+    uint64_t bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    if (getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur != RLIM_INFINITY) bytes = least(bytes, space.rlim_cur);
+    return least(bytes, cgroup_limit());
+}
