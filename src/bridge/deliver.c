@@ -361,7 +361,8 @@ void deliver_start(bridge_t *bridge)
         position_track(bridge, r);
     }
     arm_due(bridge);
-    bridge->hook = (io_hook_t){.rank = bridge->unordered ? HOOK_RANK_UNORDERED : HOOK_RANK, .run = on_turn};
+    bridge->hook = (io_hook_t){
+        .rank = bridge->unordered ? HOOK_RANK_UNORDERED : HOOK_RANK, .name = "bridge delivery", .run = on_turn};
     io_hook_add(bridge->loop, &bridge->hook);
     io_loop_wake(bridge->loop);
 }

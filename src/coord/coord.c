@@ -140,7 +140,7 @@ int coord_open(io_loop_t *loop, const coord_options_t *options, coord_t **ret_co
         err = quorum_settle(coord->quorum);
         coord__expiry_start(coord);
     }
-    coord->hook = (io_hook_t){.rank = COORD_HOOK_RANK, .run = turn};
+    coord->hook = (io_hook_t){.rank = COORD_HOOK_RANK, .name = "the tree", .run = turn};
     io_hook_add(loop, &coord->hook);
     if (err != 0) goto out;
     *ret_coord = coord;

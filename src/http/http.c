@@ -15,6 +15,7 @@ typedef struct page {
     const char *content_type;
     http_page_cb make;
     void *user;
+    char turn_note[48]; /* "http /metrics" */
 } page_t;
 
 struct http {
@@ -55,6 +56,7 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
         buf_printf(&body, "%s is read with GET\n", url);
         status = MHD_HTTP_METHOD_NOT_ALLOWED;
     } else {
+        io_turn_note(http->loop, page->turn_note);
         status = page->make(page->user, &body);
     }
     bool made = page && reads;
@@ -126,7 +128,8 @@ uint16_t http_port(const http_t *http) { return MHD_get_daemon_info(http->daemon
 void http_add_page(http_t *http, const char *path, const char *content_type, http_page_cb make, void *user)
 {
     page_t *page = mem_alloc(sizeof(*page));
-    *page = (page_t){content_type, make, user};
+    *page = (page_t){.content_type = content_type, .make = make, .user = user};
+    snprintf(page->turn_note, sizeof(page->turn_note), "http %s", path);
     void *previous = map_put(&http->pages, bytes_str(path), page);
     ASSERT(previous == NULL);
 }

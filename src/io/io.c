@@ -62,6 +62,7 @@ void io__hooks_run(io_loop_t *loop)
     while (loop->hook_next != &loop->hooks && !loop->halted) {
         io_hook_t *hook = CONTAINER_OF(loop->hook_next, io_hook_t, node);
         loop->hook_next = hook->node.next;
+        io_turn_note(loop, hook->name ? hook->name : "a hook");
         hook->run(hook);
     }
 }

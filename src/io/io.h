@@ -47,12 +47,45 @@ typedef struct io_hook {
     list_t node;
     io_loop_t *loop; /* set by io_hook_add */
     int rank;
+    const char *name; /* for io_turn_note; static */
     void (*run)(struct io_hook *hook);
 } io_hook_t;
 void io_hook_add(io_loop_t *loop, io_hook_t *hook);
 void io_hook_remove(io_hook_t *hook); /* allowed from within any hook; harmless when it was not added (zeroed) */
 /* Asks for one more turn without waiting: for a hook that made work for a hook of lower rank. */
 void io_loop_wake(io_loop_t *loop);
+
+/* ---- how long turns take ---- */
+
+/* Names what runs from here on, for the log line about a turn that takes long: "redis sort", "kafka Fetch". The string is
+ * static. Cheap enough for every command. A hook has its name noted before it runs. */
+void io_turn_note(io_loop_t *loop, const char *what);
+
+#define IO_TURN_LONG_MS  50
+#define IO_TURN_STALL_MS 100
+#define IO_TURN_BUCKETS  12
+#define IO_TURN_BOUNDS_US                                                                                              \
+    {                                                                                                                  \
+        100, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000, 500000, 1000000                                       \
+    }
+
+/* A turn that took IO_TURN_LONG_MS by the wall clock, of which the thread computed for `cpu_ns`. `ran` took most of it. */
+typedef struct io_turn {
+    uint64_t wall_ns, cpu_ns;
+    const char *ran;
+    uint64_t ran_ns;
+} io_turn_t;
+/* Watches the turns of a loop from now on; before it runs. `long_turn` runs on the loop's thread, at the turn's end.
+ * Simulated loops have no turns to speak of: without effect. */
+void io_turns_watch(io_loop_t *loop, void (*long_turn)(void *user, const io_turn_t *turn), void *user);
+
+/* `buckets` by the wall clock, one a bound and one behind; the other two by CPU time. From any thread. */
+typedef struct io_turn_counts {
+    uint64_t buckets[IO_TURN_BUCKETS];
+    uint64_t sum_ns;
+    uint64_t over_long, over_stall;
+} io_turn_counts_t;
+io_turn_counts_t io_turn_counts(const io_loop_t *loop);
 
 /* A reactor beside the caller's: runs the loop on a thread of its own, by `name` (15 characters at most) in the system's
  * tools. io_loop_join lets what was posted before run, stops the loop and waits for its thread; after it any thread may

@@ -7,6 +7,8 @@
 
 #include "io/io.h"
 
+#include <stdatomic.h>
+
 struct io_ops {
     void (*loop_free)(io_loop_t *loop);
     void (*loop_run)(io_loop_t *loop);
@@ -18,6 +20,8 @@ struct io_ops {
     void (*update_time)(io_loop_t *loop);
     uint64_t (*hrtime_ns)(io_loop_t *loop);
     int64_t (*wall_us)(io_loop_t *loop);
+    uint64_t (*coarse_ns)(io_loop_t *loop);     /* hrtime_ns, but for some milliseconds */
+    uint64_t (*thread_cpu_ns)(io_loop_t *loop); /* of the caller's thread. NULL = turns are not watched */
     void (*random)(io_loop_t *loop, void *out, size_t bytes);
 
     int (*listen)(io_loop_t *loop, const char *host, uint16_t port, int backlog, io_accept_cb accept, void *user,
@@ -71,6 +75,22 @@ typedef struct io_timer_heap {
     uint64_t order_next;
 } io_timer_heap_t;
 
+typedef struct io_turns_shared {
+    _Atomic(uint64_t) buckets[IO_TURN_BUCKETS];
+    _Atomic(uint64_t) sum_ns, over_long, over_stall;
+} io_turns_shared_t;
+
+typedef struct io_turns {
+    bool watched;
+    uint64_t began_ns; /* 0 = between two turns */
+    const char *note, *longest;
+    uint64_t note_since_ns, longest_ns;
+    uint64_t sampled_at_ns, sampled_cpu_ns;
+    void (*long_turn)(void *user, const io_turn_t *turn);
+    void *user;
+    io_turns_shared_t counts;
+} io_turns_t;
+
 struct io_loop {
     const io_ops_t *ops;
     uint64_t now_ns;
@@ -79,6 +99,7 @@ struct io_loop {
     list_t hooks;
     bool halted;       /* the simulated machine is gone: no timer or hook runs any more */
     list_t *hook_next; /* the hook after the one that runs, so that a hook may remove any other */
+    io_turns_t turns;
 };
 
 struct io_listener {
@@ -100,6 +121,10 @@ struct io_fd_watch {
 void io__loop_init(io_loop_t *loop, const io_ops_t *ops);
 void io__loop_deinit(io_loop_t *loop);
 void io__hooks_run(io_loop_t *loop);
+/* turn.c: the loop starts to run on this thread; a turn began at loop->now_ns; it ended. */
+void io__turns_begin(io_loop_t *loop);
+void io__turn_began(io_loop_t *loop);
+void io__turn_ended(io_loop_t *loop, uint64_t now_ns);
 /* What io_remove_later does in the end; touches nothing of the loop's, so any thread may. */
 void io__remove_any(io_loop_t *loop, const char *path);
 

@@ -109,6 +109,7 @@ void io__timers_run(io_loop_t *loop)
         } else {
             heap_remove(heap, timer);
         }
+        io_turn_note(loop, "a timer");
         timer->run(timer);
     }
 }

@@ -252,6 +252,7 @@ static int take_frame(kafka_conn_t *conn, bytes_t frame)
     conn->in_flight++;
     if (!(request->handler->flags & KAFKA_HANDLER_OVERLAPS)) conn->exclusive = true;
     kafka->stats.requests++;
+    io_turn_note(kafka->loop, request->api->turn_note);
     request->handler->handle(request);
     return conn->failed ? ERR_CLOSED : 0;
 }

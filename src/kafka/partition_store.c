@@ -328,7 +328,7 @@ int partition_store_open(kafka_t *kafka)
         store_free(store);
         return err;
     }
-    store->hook = (io_hook_t){.rank = STORE_HOOK_RANK, .run = hook_run};
+    store->hook = (io_hook_t){.rank = STORE_HOOK_RANK, .name = "kafka fetches that waited", .run = hook_run};
     io_hook_add(kafka->loop, &store->hook);
     io_timer_init(kafka->loop, &store->news_timer, news_run);
     const kafka_broker_config_t *c = &kafka->config;

@@ -322,7 +322,7 @@ net_carrier_t *net__carrier_new(net_t *net, io_loop_t *loop)
     carrier->blocks = (block_cache_t){.count_max = BLOCKS_CACHED_MAX, .block_bytes = BLOCK_BYTES};
     carrier->large_blocks = (block_cache_t){.count_max = BLOCKS_LARGE_CACHED, .block_bytes = BLOCK_LARGE_BYTES};
     list_init(&carrier->links);
-    carrier->hook = (io_hook_t){.rank = HOOK_RANK, .run = on_turn_end};
+    carrier->hook = (io_hook_t){.rank = HOOK_RANK, .name = "a carrier's reports", .run = on_turn_end};
     io_hook_add(loop, &carrier->hook);
     return carrier;
 }

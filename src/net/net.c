@@ -219,7 +219,7 @@ net_t *net_new(io_loop_t *loop)
     list_init(&net->lingering);
     list_init(&net->listeners);
     list_init(&net->services);
-    net->hook = (io_hook_t){.rank = HOOK_RANK, .run = on_turn_end};
+    net->hook = (io_hook_t){.rank = HOOK_RANK, .name = "connections' output", .run = on_turn_end};
     io_hook_add(loop, &net->hook);
     io_timer_init(loop, &net->linger_timer, on_linger_timer);
     return net;

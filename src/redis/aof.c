@@ -233,7 +233,7 @@ aof_t *aof__new(redis_t *redis)
     size_t bytes = strlen(redis->data_dir) + strlen(redis->config->appenddirname) + 2;
     aof->dir = mem_alloc(bytes);
     snprintf(aof->dir, bytes, "%s/%s", redis->data_dir, redis->config->appenddirname);
-    aof->hook = (io_hook_t){.rank = HOOK_RANK, .run = on_turn_end};
+    aof->hook = (io_hook_t){.rank = HOOK_RANK, .name = "redis append-only file", .run = on_turn_end};
     io_hook_add(redis->loop, &aof->hook);
     return aof;
 }

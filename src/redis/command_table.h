@@ -120,6 +120,7 @@ typedef struct redis_command {
     void (*handler)(struct redis_call *call);
     const char *name;      /* "config" or, of a subcommand, "get" */
     const char *full_name; /* "config|get" */
+    const char *turn_note; /* "redis config|get" */
     const redis_key_spec_t *key_specs;
     const struct redis_command *subcommands;
     const struct redis_command *parent;

@@ -270,8 +270,10 @@ void exec__run(redis_client_t *c, const redis_command_t *command, int argc, cons
     };
     redis->current = &call;
     c->failed = false;
+    io_turn_note(redis->loop, command->turn_note);
     command->handler(&call);
     redis->current = call.outer;
+    if (UNLIKELY(call.outer)) io_turn_note(redis->loop, call.outer->command->turn_note);
     command_stats_t *stats = &redis->command_stats[command->id];
     bool ended = LIKELY(!(c->flags & CLIENT_BLOCKED)) || !blocking__waits(c);
     if (LIKELY(ended)) { /* a wait counts at its end */
@@ -451,6 +453,7 @@ void redis_register_command(redis_t *redis, const redis_extra_command_t *row)
         .handler = run_extra,
         .name = lower,
         .full_name = lower,
+        .turn_note = lower,
         .group = row->group,
         .since = row->since,
         .summary = row->summary,

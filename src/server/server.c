@@ -170,6 +170,7 @@ static int start_reactors(server_t *server, char *error)
         int err = io_loop_new_uv(&loop);
         if (err == 0) {
             server->reactors[server->reactors_started++] = loop;
+            server__watchdog_start(&server->watchdogs[i], loop, i);
             net_add_carrier(server->net, loop);
             err = io_loop_spawn(loop, name);
         }
@@ -216,6 +217,7 @@ int server_start(const options_t *options, uint64_t started_ns, server_t **ret_s
     snprintf(error, OPTIONS_ERROR_CHARS_MAX, "cannot start the event loop");
     int err = io_loop_new_uv(&server->loop);
     if (err == 0) {
+        server__watchdog_start(&server->watchdogs[0], server->loop, 0);
         io_random(server->loop, seed, sizeof(seed));
         hash_seed(seed);
         err = server__apply_settings(server, options, error);

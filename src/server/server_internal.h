@@ -20,11 +20,20 @@ typedef struct server__door {
     void *wing; /* the wiring's own state, made by its init */
 } server__door_t;
 
+/* What watches the turns of one reactor (watchdog.c). */
+typedef struct server__watchdog {
+    io_loop_t *loop;
+    int reactor;
+    uint64_t line_at_ns; /* when the log was last told; 0 = never */
+    uint64_t unsaid;     /* long turns since */
+} server__watchdog_t;
+
 struct server {
     io_loop_t *loop;
     net_t *net;
-    io_loop_t *reactors[NET_CARRIERS_MAX]; /* beside `loop`, which is reactor 0 */
-    int reactors_count, reactors_started;  /* reactor 0 counts in the first alone */
+    io_loop_t *reactors[NET_CARRIERS_MAX];      /* beside `loop`, which is reactor 0 */
+    int reactors_count, reactors_started;       /* reactor 0 counts in the first alone */
+    server__watchdog_t watchdogs[REACTORS_MAX]; /* one for each that started */
     coord_t *coord;
     struct redis *redis; /* NULL while off: for the bridge */
     struct kafka *kafka;
@@ -73,6 +82,9 @@ extern const server__wing_t *const server__wings[DOORS_COUNT];
 
 /* settings.c: gives each setting to whoever owns its name. */
 int server__apply_settings(server_t *server, const options_t *options, char *error) MUST_CHECK;
+/* watchdog.c */
+void server__watchdog_start(server__watchdog_t *dog, io_loop_t *loop, int reactor);
+void server__watchdog_metrics(const server_t *server, buf_t *out);
 /* The metrics of all wings that run. */
 void server__metrics(const server_t *server, buf_t *out);
 /* Calls `each` for the health of each wing that runs and has one. */

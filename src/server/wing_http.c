@@ -61,6 +61,7 @@ static int page_metrics(void *user, buf_t *body)
     buf_printf(body, "# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes %zu\n",
                server_resident_bytes());
     buf_printf(body, "# TYPE trivet_heap_bytes gauge\ntrivet_heap_bytes %zu\n", mem_used());
+    server__watchdog_metrics(server, body);
     server__metrics(server, body);
     buf_printf(body, "# TYPE trivet_trouble gauge\n");
     server__each_health(server, write_metrics, &(troubles_t){.out = body});

@@ -179,7 +179,7 @@ struct kafka_shape {
 typedef struct kafka_api {
     int16_t key;
     int16_t version_min, version_max, flexible_since;
-    const char *name;
+    const char *name, *turn_note; /* "Fetch", "kafka Fetch" */
     const kafka_shape_t *request, *response;
 } kafka_api_t;
 

@@ -7,17 +7,18 @@ typedef enum op_kind { OP_UNKNOWN, OP_WRITE, OP_READ, OP_SESSION } op_kind_t;
 typedef struct op {
     op_kind_t kind;
     zk_handler_t handle;
+    const char *turn_note;
 } op_t;
 
 static op_t op_of(int32_t type)
 {
     switch (type) {
 #define X(NAME, opcode, kind, handler, name)                                                                           \
-    case opcode: return (op_t){OP_##kind, zk__op_##handler};
+    case opcode: return (op_t){OP_##kind, zk__op_##handler, "zookeeper " name};
         ZK_OPERATION_MAP(X)
 #undef X
     }
-    return (op_t){OP_UNKNOWN, NULL};
+    return (op_t){OP_UNKNOWN, NULL, NULL};
 }
 
 /* ---- requests that wait ---------------------------------------------------------------------------------------------- */
@@ -107,6 +108,7 @@ static void call(zk_conn_t *conn, op_t op, int32_t xid, int32_t type, bytes_t bo
     zookeeper_t *zk = conn->zookeeper;
     zk_call_t c = {zk, conn, xid, type, body, result, path, started_ns};
     arena_reset(&zk->arena);
+    io_turn_note(zk->loop, op.turn_note);
     if (result != NULL && result->err == ZCONNECTION_LOSS) {
         zk__conn_close(conn); /* nobody knows what became of it */
         return;

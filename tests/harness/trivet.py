@@ -5,6 +5,7 @@ import os
 import pathlib
 import select
 import subprocess
+import urllib.request
 
 from .process import HOST, READY_SECONDS_MAX, Server, ServerError
 
@@ -77,3 +78,17 @@ class Trivet(Server):
 
     def port_of(self, wing):
         return self.ports[wing]
+
+    def metrics(self):
+        """{'trivet_turns_over_100ms_total{reactor="0"}': 0.0, ...}"""
+        with urllib.request.urlopen(f"http://{HOST}:{self.ports['http']}/metrics", timeout=60) as page:
+            lines = page.read().decode().splitlines()
+        return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
+
+    def metric(self, name):
+        """The sum over all labels."""
+        return sum(value for key, value in self.metrics().items() if key.split("{")[0] == name)
+
+    def stalls(self):
+        """Turns of its loops that computed for more than 100 ms, so far."""
+        return int(self.metric("trivet_turns_over_100ms_total"))

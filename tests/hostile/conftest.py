@@ -1,3 +1,5 @@
+import contextlib
+
 import pytest
 
 from wire import jute, kafka, resp
@@ -44,3 +46,17 @@ def ports(shared, request):
 @pytest.fixture
 def answers():
     return ANSWERS
+
+
+@pytest.fixture
+def no_stall():
+    """with no_stall(server): none of the server's turns computes for more than 100 ms meanwhile."""
+
+    @contextlib.contextmanager
+    def watch(server):
+        before = server.stalls()
+        yield
+        stalls = server.stalls() - before
+        assert stalls == 0, f"{stalls} turns of the loop took over 100 ms:\n{server.log_tail(20)}"
+
+    return watch

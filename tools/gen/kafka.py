@@ -260,7 +260,7 @@ def source(apis, messages, header_name):
         text += ''.join(c_shape(struct, message) for struct in message.structs)
     text += 'const kafka_api_t kafka_apis[KAFKA_APIS_COUNT] = {\n'
     for api in apis:
-        text += (f'    {{{api.key}, {api.versions[0]}, {api.versions[1]}, {api.flexible}, "{camel(api.name)}", '
+        text += (f'    {{{api.key}, {api.versions[0]}, {api.versions[1]}, {api.flexible}, "{camel(api.name)}", "kafka {camel(api.name)}", '
                  f'&{api.request.name}_shape, &{api.response.name}_shape}},\n')
     text += '};\n\nconst kafka_message_t kafka_messages[KAFKA_MESSAGES_COUNT] = {\n'
     text += ''.join(f'    {{&{m.name}_shape, {m.versions[0]}, {m.versions[1]}}},\n' for m in messages)

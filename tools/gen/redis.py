@@ -218,6 +218,7 @@ class Writer:
             'flags': bits('CMD', flags), 'acl': bits('ACL', command.acl()), 'id': self.next_id,
             'handler': 'NULL' if command.subs and a['arity'] != '-1' else command.handler(),
             'name': text(command.name.lower()), 'full_name': text(command.full.lower()),
+            'turn_note': text('redis ' + command.full.lower()),
             'group': text(GROUP_TEXT.get(a['group'], a['group'])), 'since': text(a['since']),
             'summary': text(command.docs['summary']), 'complexity': text(command.docs.get('complexity')),
         }

@@ -29,10 +29,14 @@ static void update_time(io_loop_t *loop)
 {
     loop->now_ns = clock_ns(CLOCK_MONOTONIC);
     loop->wall_ms = (int64_t)(clock_ns(CLOCK_REALTIME) / NS_PER_MS);
+    if (!uv__backend(loop)->time_stale) return;
     uv__backend(loop)->time_stale = false;
+    io__turn_began(loop);
 }
 
 static uint64_t hrtime_ns(io_loop_t *loop) { return clock_ns(CLOCK_MONOTONIC); }
+static uint64_t coarse_ns(io_loop_t *loop) { return clock_ns(CLOCK_MONOTONIC_COARSE); }
+static uint64_t thread_cpu_ns(io_loop_t *loop) { return clock_ns(CLOCK_THREAD_CPUTIME_ID); }
 static int64_t wall_us(io_loop_t *loop) { return (int64_t)(clock_ns(CLOCK_REALTIME) / 1000); }
 
 static void random_bytes(io_loop_t *loop, void *out, size_t bytes)
@@ -87,12 +91,14 @@ static void on_prepare(uv_prepare_t *prepare)
     else
         uv_idle_stop(&b->idle);
     b->time_stale = true;
+    if (b->base.turns.watched) io__turn_ended(&b->base, clock_ns(CLOCK_MONOTONIC));
 }
 
-static void run_messages(io_message_t *message)
+static void run_messages(uv_backend_t *b, io_message_t *message)
 {
     while (message) {
         io_message_t *next = message->next; /* the receiver may free it */
+        io_turn_note(&b->base, "a message");
         message->run(message);
         message = next;
     }
@@ -103,7 +109,7 @@ static void take_own(uv_backend_t *b)
     io_message_t *first = b->own_first;
     b->own_first = NULL;
     b->own_last = &b->own_first;
-    run_messages(first);
+    run_messages(b, first);
 }
 
 static void on_check(uv_check_t *check)
@@ -128,7 +134,7 @@ static void take_inbox(uv_backend_t *b)
         oldest = newest;
         newest = next;
     }
-    run_messages(oldest);
+    run_messages(b, oldest);
 }
 
 static void on_async(uv_async_t *async)
@@ -167,6 +173,7 @@ static void on_work_done(uv_work_t *request, int status)
 {
     io_work_t *work = request->data;
     uv__turn(uv__backend(work->loop));
+    io_turn_note(work->loop, "the end of work off the loop");
     if (!uv__backend(work->loop)->closing) work->done(work);
 }
 
@@ -281,6 +288,8 @@ static void loop_run(io_loop_t *loop)
     uv_backend_t *b = uv__backend(loop);
     atomic_store_explicit(&b->thread, (uintptr_t)pthread_self(), memory_order_relaxed);
     update_time(loop);
+    io__turns_begin(loop);
+    b->time_stale = true;
     uv_run(&b->uv, UV_RUN_DEFAULT);
 }
 
@@ -342,6 +351,8 @@ const io_ops_t uv__ops = {
     .update_time = update_time,
     .hrtime_ns = hrtime_ns,
     .wall_us = wall_us,
+    .coarse_ns = coarse_ns,
+    .thread_cpu_ns = thread_cpu_ns,
     .random = random_bytes,
     .listen = uv__listen,
     .listener_port = uv__listener_port,

@@ -147,6 +147,16 @@ def test_metrics_and_health_are_served(launch):
     assert status == 200 and "# TYPE " in text
 
 
+def test_a_turn_that_takes_long_is_counted_and_logged_with_what_ran(launch):
+    server = launch("redis")
+    assert server.stalls() == 0 and server.metric("trivet_turn_seconds_count") > 0
+    with resp.Connection(server.port_of("redis")) as connection:
+        connection.ask("EVAL", "local n = 0 for i = 1, 4e7 do n = n + i end return n", 0)
+        connection.ask("PING")
+    assert server.stalls() == 1 and server.metric("trivet_turns_over_50ms_total") == 1
+    assert 'ran="redis eval"' in server.log_tail(20)
+
+
 def test_a_configuration_file_has_the_directives_people_know(tmp_path):
     config = tmp_path / "trivet.conf"
     config.write_text("[redis]\nrequirepass = sesame\n\n[kafka]\nnum.partitions = 3\n\n[zookeeper]\ntickTime = 1000\n")
