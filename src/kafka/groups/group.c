@@ -84,6 +84,7 @@ void group_free(group_t *g)
     map_deinit(&g->by_id);
     map_deinit(&g->by_instance);
     map_deinit(&g->pending_by_id);
+    group__free_tallies(g);
     drop(&g->id);
     drop(&g->protocol_type);
     drop(&g->protocol_name);
@@ -140,25 +141,6 @@ group_member_t *group_find(const group_t *g, bytes_t member_id) { return map_get
 
 bool group__all_joined(const group_t *g) { return g->members_count == g->members_joining && list_empty(&g->pending); }
 
-/* One allocation: the table, then all names and metadata. */
-void group__set_protocols(group_member_t *m, const group_protocol_t *protocols, size_t count)
-{
-    size_t bytes = count * sizeof(group_protocol_t);
-    for (size_t i = 0; i < count; i++) bytes += protocols[i].name.len + protocols[i].metadata.len;
-    group_protocol_t *copy = mem_alloc(bytes + 1);
-    uint8_t *next = (uint8_t *)(copy + count);
-    for (size_t i = 0; i < count; i++) {
-        bytes_t name = protocols[i].name, metadata = protocols[i].metadata;
-        copy[i] = (group_protocol_t){bytes_of(next, name.len), bytes_of(next + name.len, metadata.len)};
-        if (name.len) memcpy(next, name.ptr, name.len);
-        if (metadata.len) memcpy(next + name.len, metadata.ptr, metadata.len);
-        next += name.len + metadata.len;
-    }
-    mem_free(m->protocols);
-    m->protocols = copy;
-    m->protocols_count = count;
-}
-
 group_member_t *group__add(group_t *g, bytes_t member_id, const group_join_t *join)
 {
     if (list_empty(&g->members)) group__set(&g->protocol_type, join->protocol_type);
@@ -171,7 +153,7 @@ group_member_t *group__add(group_t *g, bytes_t member_id, const group_join_t *jo
     m->session_timeout_ms = join->session_timeout_ms;
     m->deadline_ms = GROUP_NEVER_MS;
     m->assignment = group__dup(BYTES_LIT(""));
-    group__set_protocols(m, join->protocols, join->protocols_count);
+    group__set_protocols(g, m, join->protocols, join->protocols_count);
     list_push_back(&g->members, &m->node);
     g->members_count++;
     void *previous = map_put(&g->by_id, m->id, m);
@@ -197,6 +179,8 @@ void group__remove(group_t *g, group_member_t *m)
     map_remove(&g->by_id, m->id);
     if (m->instance_id.ptr) map_remove(&g->by_instance, m->instance_id);
     if (g->leader == m) g->leader = LIST_FIRST(&g->members, group_member_t, node);
+    group__set_sync_due(g, m, false);
+    group__drop_protocols(g, m);
     member_free(m);
 }
 
@@ -213,7 +197,7 @@ void group__rename(group_t *g, group_member_t *m, bytes_t new_id)
 
 void group__update(group_t *g, group_member_t *m, const group_join_t *join)
 {
-    group__set_protocols(m, join->protocols, join->protocols_count);
+    group__set_protocols(g, m, join->protocols, join->protocols_count);
     m->rebalance_timeout_ms = join->rebalance_timeout_ms;
     m->session_timeout_ms = join->session_timeout_ms;
     group__park_join(g, m, join->request);
@@ -237,6 +221,7 @@ void group__add_pending(group_t *g, bytes_t member_id, int64_t deadline_ms)
     p->id = group__dup(member_id);
     list_push_back(&g->pending, &p->node);
     map_put(&g->pending_by_id, p->id, p);
+    g->kept_bytes += p->id.len;
     group__schedule(g, &p->deadline_ms, deadline_ms);
 }
 
@@ -244,6 +229,7 @@ void group__remove_pending(group_t *g, group_pending_t *p)
 {
     map_remove(&g->pending_by_id, p->id);
     list_remove(&p->node);
+    g->kept_bytes -= p->id.len;
     drop(&p->id);
     mem_free(p);
 }

@@ -31,8 +31,15 @@
 #define GROUP_PENDING_MAX 10000
 #define GROUP_NEVER_MS    INT64_MAX
 
+/* What members may make a group remember. The original bounds it by max.message.bytes of __consumer_offsets alone, and
+ * that only once the leader hands in the assignments. */
+#define GROUP_PROTOCOLS_MAX    100     /* of one member */
+#define GROUP_MEMBER_BYTES_MAX MIB(4)  /* its protocols with their metadata */
+#define GROUP_BYTES_MAX        MIB(64) /* of all members and pending ids */
+
 typedef struct group group_t;
 typedef struct group_store group_store_t;
+typedef struct group_tally group_tally_t;
 
 typedef enum group_state {
     GROUP_EMPTY,
@@ -105,6 +112,9 @@ struct group {
     size_t members_joining; /* have a parked JoinGroup */
     map_t by_id;
     map_t by_instance;
+    size_t syncs_due;  /* members that owe a SyncGroup */
+    map_t tallies;     /* protocol -> group_tally_t: how many members know it */
+    size_t kept_bytes; /* members' protocols, pending ids */
     list_t pending;
     map_t pending_by_id;
     list_t stores;
@@ -182,7 +192,8 @@ typedef struct group_join {
     void *request;              /* not NULL; comes back in group_host_t.joined, maybe within the call */
 } group_join_t;
 
-/* What is wrong with a request whatever the group: INVALID_GROUP_ID, INVALID_SESSION_TIMEOUT, or 0. */
+/* What is wrong with a request whatever the group: INVALID_GROUP_ID, INVALID_SESSION_TIMEOUT, MESSAGE_TOO_LARGE (more
+ * protocols or metadata than a member may have), or 0. */
 int16_t group_join_check(const group_config_t *config, bytes_t group_id, const group_join_t *join);
 void group_join(group_t *group, const group_join_t *join, group_now_t now);
 
@@ -244,6 +255,7 @@ void group_load_end(group_t *group, group_now_t now);
 /* ---- questions -------------------------------------------------------------------------------------- */
 
 group_member_t *group_find(const group_t *group, bytes_t member_id);
+size_t group_protocols_bytes(const group_protocol_t *protocols, size_t count);
 /* Null when the member does not know the protocol. */
 bytes_t group_member_metadata(const group_member_t *member, bytes_t protocol);
 /* The assignment that a store's record must carry. */

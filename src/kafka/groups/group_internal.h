@@ -1,5 +1,6 @@
 /* group_internal.h: what the files of the group state machine share: group.c (members, replies, deadlines),
- * group_rebalance.c (phases), group_join.c and group_member_ops.c (inputs). */
+ * group_protocols.c (what they
+ * know, and the vote), group_rebalance.c (phases), group_join.c and group_member_ops.c (inputs). */
 #ifndef TRIVET_KAFKA_GROUPS_GROUP_INTERNAL_H
 #define TRIVET_KAFKA_GROUPS_GROUP_INTERNAL_H
 
@@ -26,7 +27,11 @@ group_member_t *group__add(group_t *g, bytes_t member_id, const group_join_t *jo
 void group__remove(group_t *g, group_member_t *m);
 void group__rename(group_t *g, group_member_t *m, bytes_t new_id);
 void group__update(group_t *g, group_member_t *m, const group_join_t *join);
-void group__set_protocols(group_member_t *m, const group_protocol_t *protocols, size_t count);
+void group__set_protocols(group_t *g, group_member_t *m, const group_protocol_t *protocols, size_t count);
+void group__drop_protocols(group_t *g, group_member_t *m);
+bool group__all_know(const group_t *g, bytes_t protocol);
+bytes_t group__select_protocol(const group_t *g);
+void group__free_tallies(group_t *g);
 int16_t group__validate(const group_t *g, bytes_t member_id, bytes_t instance_id);
 
 group_pending_t *group__pending(const group_t *g, bytes_t member_id);
@@ -49,7 +54,7 @@ void group__prepare_rebalance(group_t *g, group_now_t now);
 void group__rebalance_or_complete(group_t *g, group_now_t now);
 void group__maybe_complete_join(group_t *g, group_now_t now);
 void group__complete_join(group_t *g, group_now_t now);
+void group__set_sync_due(group_t *g, group_member_t *m, bool due);
 void group__sync_received(group_t *g, group_member_t *m);
-bytes_t group__select_protocol(const group_t *g);
 
 #endif

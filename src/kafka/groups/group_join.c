@@ -14,6 +14,9 @@ int16_t group_join_check(const group_config_t *config, bytes_t group_id, const g
     if (group_id.len == 0) return KAFKA_INVALID_GROUP_ID;
     if (join->session_timeout_ms < config->session_timeout_ms_min) return KAFKA_INVALID_SESSION_TIMEOUT;
     if (join->session_timeout_ms > config->session_timeout_ms_max) return KAFKA_INVALID_SESSION_TIMEOUT;
+    bool few = join->protocols_count <= GROUP_PROTOCOLS_MAX;
+    if (!few || group_protocols_bytes(join->protocols, join->protocols_count) > GROUP_MEMBER_BYTES_MAX)
+        return KAFKA_MESSAGE_TOO_LARGE;
     return KAFKA_NONE;
 }
 
@@ -38,11 +41,7 @@ static bool supports_protocols(const group_t *g, const group_join_t *join)
     if (g->state == GROUP_EMPTY) return join->protocol_type.len > 0 && join->protocols_count > 0;
     if (!bytes_eq(g->protocol_type, join->protocol_type)) return false;
     for (size_t i = 0; i < join->protocols_count; i++) {
-        bool all = true;
-        LIST_EACH(&g->members, m, group_member_t, node) {
-            all = all && group_member_metadata(m, join->protocols[i].name).ptr;
-        }
-        if (all) return true;
+        if (group__all_know(g, join->protocols[i].name)) return true;
     }
     return false;
 }
@@ -115,7 +114,7 @@ static void replace_static(group_t *g, const group_join_t *join, group_member_t 
 
 static void require_member_id(group_t *g, const group_join_t *join, bytes_t new_id, group_now_t now)
 {
-    if (g->pending_by_id.count >= GROUP_PENDING_MAX) {
+    if (g->pending_by_id.count >= GROUP_PENDING_MAX || g->kept_bytes + new_id.len > GROUP_BYTES_MAX) {
         reply_error(g, join, BYTES_LIT(""), KAFKA_GROUP_MAX_SIZE_REACHED);
         return;
     }
@@ -173,10 +172,17 @@ static void join_existing(group_t *g, const group_join_t *join, group_now_t now)
     UNREACHABLE(); /* Empty has no members, Dead was refused before */
 }
 
+/* Whether the group may remember what this member brings, in place of what it brought before. */
+static bool has_bytes(const group_t *g, const group_member_t *m, const group_join_t *join)
+{
+    size_t before = m ? group_protocols_bytes(m->protocols, m->protocols_count) : 0;
+    return g->kept_bytes - before + group_protocols_bytes(join->protocols, join->protocols_count) <= GROUP_BYTES_MAX;
+}
+
 void group_join(group_t *g, const group_join_t *join, group_now_t now)
 {
     group_member_t *m = group_find(g, join->member_id);
-    if (!has_room(g, m)) {
+    if (!has_room(g, m) || !has_bytes(g, m, join)) {
         if (m) group__remove(g, m);
         group_pending_t *pending = group__pending(g, join->member_id);
         if (pending) group__remove_pending(g, pending);

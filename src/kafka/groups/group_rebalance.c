@@ -19,7 +19,7 @@ static void fail_all_syncs(group_t *g, int16_t error, group_now_t now)
 static void clear_sync_phase(group_t *g)
 {
     g->sync_deadline_ms = GROUP_NEVER_MS;
-    LIST_EACH(&g->members, m, group_member_t, node) m->sync_due = false;
+    LIST_EACH(&g->members, m, group_member_t, node) group__set_sync_due(g, m, false);
 }
 
 void group__prepare_rebalance(group_t *g, group_now_t now)
@@ -93,42 +93,6 @@ static bool elect_joined_leader(group_t *g)
     return false;
 }
 
-static bool knows(const group_member_t *m, bytes_t protocol) { return group_member_metadata(m, protocol).ptr != NULL; }
-
-static bool all_know(const group_t *g, bytes_t protocol)
-{
-    LIST_EACH(&g->members, m, group_member_t, node) {
-        if (!knows(m, protocol)) return false;
-    }
-    return true;
-}
-
-static bytes_t vote_of(const group_t *g, const group_member_t *m)
-{
-    for (size_t i = 0; i < m->protocols_count; i++) {
-        if (all_know(g, m->protocols[i].name)) return m->protocols[i].name;
-    }
-    UNREACHABLE(); /* nobody joins without a protocol that all know */
-}
-
-/* Each member votes for the first of its protocols that all know; most votes win, then the oldest voter's. */
-bytes_t group__select_protocol(const group_t *g)
-{
-    bytes_t best = BYTES_NULL;
-    size_t best_votes = 0;
-    LIST_EACH(&g->members, m, group_member_t, node) {
-        bytes_t candidate = vote_of(g, m);
-        if (bytes_eq(candidate, best)) continue;
-        size_t votes = 0;
-        LIST_EACH(&g->members, voter, group_member_t, node) votes += bytes_eq(vote_of(g, voter), candidate);
-        if (votes > best_votes) {
-            best = candidate;
-            best_votes = votes;
-        }
-    }
-    return best;
-}
-
 static void become_empty(group_t *g, group_now_t now)
 {
     g->generation++;
@@ -147,7 +111,7 @@ static void begin_sync_phase(group_t *g, group_now_t now)
         group__reply_join(g, m, &reply);
         group__reschedule_session(g, m, now);
         m->is_new = false;
-        m->sync_due = true;
+        group__set_sync_due(g, m, true);
     }
     group__schedule(g, &g->sync_deadline_ms, now.mono_ms + group__rebalance_timeout_ms(g));
 }
@@ -228,13 +192,16 @@ void group_stored(group_t *g, group_store_t *store, int16_t error, group_now_t n
 
 /* ---- time ------------------------------------------------------------------------------------------- */
 
+void group__set_sync_due(group_t *g, group_member_t *m, bool due)
+{
+    g->syncs_due += (size_t)due - (size_t)m->sync_due;
+    m->sync_due = due;
+}
+
 void group__sync_received(group_t *g, group_member_t *m)
 {
-    m->sync_due = false;
-    LIST_EACH(&g->members, other, group_member_t, node) {
-        if (other->sync_due) return;
-    }
-    g->sync_deadline_ms = GROUP_NEVER_MS;
+    group__set_sync_due(g, m, false);
+    if (g->syncs_due == 0) g->sync_deadline_ms = GROUP_NEVER_MS;
 }
 
 /* Members that joined but never asked for their assignment hold everybody up (KAFKA-12890): out with them. */
@@ -252,14 +219,8 @@ static void sync_phase_over(group_t *g, group_now_t now)
     if (removed) group__prepare_rebalance(g, now);
 }
 
-static void session_over(group_t *g, group_member_t *m, group_now_t now)
+static void complete_without_them(group_t *g, group_now_t now)
 {
-    m->deadline_ms = GROUP_NEVER_MS;
-    /* A parked request is proof of life enough, but for a first JoinGroup: nobody may be behind it any more.
-     */
-    if (!m->is_new && (m->join_request || m->sync_request)) return;
-    group__fail_join(g, m, BYTES_LIT(""), KAFKA_UNKNOWN_MEMBER_ID);
-    group__remove(g, m);
     if (g->state == GROUP_PREPARING_REBALANCE) {
         if (group__all_joined(g)) group__complete_join(g, now);
     } else {
@@ -267,14 +228,37 @@ static void session_over(group_t *g, group_member_t *m, group_now_t now)
     }
 }
 
-static void pending_over(group_t *g, group_pending_t *pending, group_now_t now)
+/* However many sessions end, one pass over the members and one rebalance do for them. */
+static bool sessions_over(group_t *g, group_now_t now)
 {
-    group__remove_pending(g, pending);
-    if (g->state == GROUP_PREPARING_REBALANCE && group__all_joined(g)) group__complete_join(g, now);
+    bool removed = false;
+    LIST_EACH(&g->members, m, group_member_t, node) {
+        if (m->deadline_ms > now.mono_ms) continue;
+        m->deadline_ms = GROUP_NEVER_MS;
+        /* A parked request is proof of life enough, but for a first JoinGroup: nobody may be behind it any more. */
+        if (!m->is_new && (m->join_request || m->sync_request)) continue;
+        group__fail_join(g, m, BYTES_LIT(""), KAFKA_UNKNOWN_MEMBER_ID);
+        group__remove(g, m);
+        removed = true;
+    }
+    if (removed) complete_without_them(g, now);
+    return removed;
 }
 
-/* One thing that is due; what it does may touch any member, so the search begins anew after each. */
-static bool run_one(group_t *g, group_now_t now)
+static bool pendings_over(group_t *g, group_now_t now)
+{
+    bool removed = false;
+    LIST_EACH(&g->pending, p, group_pending_t, node) {
+        if (p->deadline_ms > now.mono_ms) continue;
+        group__remove_pending(g, p);
+        removed = true;
+    }
+    if (removed && g->state == GROUP_PREPARING_REBALANCE && group__all_joined(g)) group__complete_join(g, now);
+    return removed;
+}
+
+/* What is due; what it does may set new deadlines, so the search begins anew after each. */
+static bool run_due(group_t *g, group_now_t now)
 {
     if (g->join_deadline_ms <= now.mono_ms) {
         g->join_initial ? initial_delay_over(g, now) : group__complete_join(g, now);
@@ -284,23 +268,13 @@ static bool run_one(group_t *g, group_now_t now)
         sync_phase_over(g, now);
         return true;
     }
-    LIST_EACH(&g->pending, p, group_pending_t, node) {
-        if (p->deadline_ms > now.mono_ms) continue;
-        pending_over(g, p, now);
-        return true;
-    }
-    LIST_EACH(&g->members, m, group_member_t, node) {
-        if (m->deadline_ms > now.mono_ms) continue;
-        session_over(g, m, now);
-        return true;
-    }
-    return false;
+    return pendings_over(g, now) || sessions_over(g, now);
 }
 
 void group_tick(group_t *g, group_now_t now)
 {
     if (g->state == GROUP_DEAD || g->next_deadline_ms > now.mono_ms) return;
-    while (run_one(g, now)) {
+    while (run_due(g, now)) {
     }
     g->next_deadline_ms = MIN(g->join_deadline_ms, g->sync_deadline_ms);
     LIST_EACH(&g->pending, p, group_pending_t, node) g->next_deadline_ms = MIN(g->next_deadline_ms, p->deadline_ms);

@@ -20,6 +20,90 @@ static int teardown(void **state)
     return 0;
 }
 
+/* ---- the vote, and what a group may be made to remember --------------------------------------------- */
+
+#define VOTERS 5001
+
+/* Cubic in the members this takes minutes, and the test's own time limit ends it. */
+static void thousands_who_disagree_on_the_order_vote_at_once(void **state)
+{
+    test_host_t *h = *state;
+    for (int i = 0; i < VOTERS; i++) {
+        const char *protocols = i % 2 ? "range,roundrobin" : "roundrobin,range";
+        test_join(h, (test_member_t){.version = 3, .protocols = protocols});
+    }
+    test_host_advance(h, 0);
+    for (int i = 1; i <= VOTERS; i++) assert_int_equal(test_error(h, i), KAFKA_NONE);
+    assert_string_equal(h->replies[1].protocol, "roundrobin"); /* one vote more */
+    assert_int_equal(h->replies[1].members, VOTERS);
+}
+
+static void only_what_all_know_can_be_elected(void **state)
+{
+    test_host_t *h = *state;
+    test_join(h, (test_member_t){.version = 3, .protocols = "a,b,c"});
+    test_join(h, (test_member_t){.version = 3, .protocols = "a,b,b"});
+    int last = test_join(h, (test_member_t){.version = 3, .protocols = "c,b"});
+    test_host_advance(h, 0);
+    assert_string_equal(h->replies[last].protocol, "b");
+    assert_int_equal(test_error(h, test_join(h, (test_member_t){.version = 3, .protocols = "a,c"})),
+                     KAFKA_INCONSISTENT_GROUP_PROTOCOL);
+}
+
+static void all_whose_session_ends_at_once_are_gone_at_once(void **state)
+{
+    test_host_t *h = *state;
+    for (int i = 0; i < VOTERS; i++) test_join(h, (test_member_t){.version = 3, .protocols = "range"});
+    test_host_advance(h, 0);
+    assert_int_equal(h->group->state, GROUP_COMPLETING_REBALANCE);
+    test_host_advance(h, 3600000);
+    assert_int_equal(h->group->state, GROUP_EMPTY);
+    assert_int_equal(h->group->members_count, 0);
+    assert_int_equal(h->group->kept_bytes, 0);
+}
+
+static group_join_t large_join(const group_protocol_t *protocols, size_t count, void *request)
+{
+    return (group_join_t){.protocol_type = BYTES_LIT("consumer"),
+                          .protocols = protocols,
+                          .protocols_count = count,
+                          .session_timeout_ms = 10000,
+                          .rebalance_timeout_ms = 10000,
+                          .request = request};
+}
+
+static void more_metadata_than_a_member_may_have_is_refused(void **state)
+{
+    test_host_t *h = *state;
+    uint8_t *bytes = mem_zalloc(GROUP_MEMBER_BYTES_MAX);
+    group_protocol_t one = {BYTES_LIT("range"), bytes_of(bytes, GROUP_MEMBER_BYTES_MAX)};
+    group_join_t join = large_join(&one, 1, h);
+    assert_int_equal(group_join_check(&h->config, BYTES_LIT("g"), &join), KAFKA_MESSAGE_TOO_LARGE);
+    one.metadata.len -= 1000;
+    assert_int_equal(group_join_check(&h->config, BYTES_LIT("g"), &join), KAFKA_NONE);
+    group_protocol_t many[GROUP_PROTOCOLS_MAX + 1];
+    for (size_t i = 0; i < ARRAY_LEN(many); i++) many[i] = (group_protocol_t){BYTES_LIT("p"), BYTES_LIT("")};
+    join = large_join(many, ARRAY_LEN(many), h);
+    assert_int_equal(group_join_check(&h->config, BYTES_LIT("g"), &join), KAFKA_MESSAGE_TOO_LARGE);
+    mem_free(bytes);
+}
+
+static void a_group_remembers_only_so_much(void **state)
+{
+    test_host_t *h = *state;
+    char *metadata = mem_alloc(MIB(2));
+    memset(metadata, 'm', MIB(2) - 1);
+    metadata[MIB(2) - 1] = '\0';
+    int joins = 0, join;
+    do {
+        join = test_join(h, (test_member_t){.version = 3, .protocols = "range", .metadata = metadata});
+        assert_true(h->group->kept_bytes <= GROUP_BYTES_MAX);
+    } while (test_error(h, join) == NO_REPLY && ++joins < 100);
+    assert_int_equal(test_error(h, join), KAFKA_GROUP_MAX_SIZE_REACHED);
+    assert_in_range(joins, 30, 32);
+    mem_free(metadata);
+}
+
 /* ---- joining ---------------------------------------------------------------------------------------- */
 
 static void a_new_member_must_come_back_with_the_id_it_is_given(void **state)
@@ -681,6 +765,11 @@ static void a_dead_group_answers_coordinator_not_available(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        T(thousands_who_disagree_on_the_order_vote_at_once),
+        T(only_what_all_know_can_be_elected),
+        T(all_whose_session_ends_at_once_are_gone_at_once),
+        T(more_metadata_than_a_member_may_have_is_refused),
+        T(a_group_remembers_only_so_much),
         T(a_new_member_must_come_back_with_the_id_it_is_given),
         T(before_version_4_no_second_join_is_needed),
         T(an_invented_member_id_is_refused),
