@@ -1,4 +1,5 @@
 /* delete_groups.c: DeleteGroups: forgets empty groups and all they have committed. */
+#include "base/map.h"
 #include "kafka/api/group_apis.h"
 
 typedef struct deletion {
@@ -22,14 +23,6 @@ static void on_removed(void *user, int16_t error)
     deletion_item_t *item = user;
     item->result->error_code = error;
     release(item->deletion);
-}
-
-static bool is_repeated(const kafka_delete_groups_request_t *asked, int32_t index)
-{
-    for (int32_t i = 0; i < index; i++) {
-        if (bytes_eq(asked->groups_names[i], asked->groups_names[index])) return true;
-    }
-    return false;
 }
 
 static int16_t check(kafka_groups_t *groups, bytes_t group_id, group_entry_t **ret_entry)
@@ -60,9 +53,11 @@ void kafka_handle_delete_groups(kafka_request_t *request)
     deletion_t *d = ARENA_NEW(&request->arena, deletion_t);
     *d = (deletion_t){request, KAFKA_MESSAGE(request, delete_groups_response), 1};
     d->response->results = kafka_delete_groups_response_result_array(&request->arena, asked->groups_names_count);
+    map_t seen = MAP_INIT;
     for (int32_t i = 0; i < asked->groups_names_count; i++) {
-        if (is_repeated(asked, i)) continue;
+        if (map_put(&seen, asked->groups_names[i], d)) continue; /* named before */
         delete_one(d, asked->groups_names[i], &d->response->results[d->response->results_count++]);
     }
+    map_deinit(&seen);
     release(d);
 }

@@ -76,6 +76,10 @@ void kafka_handle_join_group(kafka_request_t *request)
     if (error == KAFKA_NONE) error = groups_find(groups, asked->group_id, &entry);
     /* A group begins with a member that has no id yet; who has one speaks of a group that is gone. */
     if (error == KAFKA_NONE && !entry && join.member_id.len > 0) error = KAFKA_UNKNOWN_MEMBER_ID;
+    /* Those who have an id are let in all the same: they replace what they brought before. */
+    size_t bytes = group_protocols_bytes(join.protocols, join.protocols_count);
+    if (error == KAFKA_NONE && join.member_id.len == 0 && !groups_have_room(groups, bytes))
+        error = KAFKA_COORDINATOR_NOT_AVAILABLE;
     if (error != KAFKA_NONE) {
         reply_error(request, asked->member_id, error);
         return;

@@ -10,27 +10,52 @@ static bytes_t trim(bytes_t b)
     return b;
 }
 
+/* Which of the texts that groups have pass a filter: asked once a request, however long the filter is. */
+typedef struct passing {
+    const char *const *texts;
+    size_t count;
+    bool all;
+    bool passes[8];
+} passing_t;
+
+static const char *const state_texts[] = {"Empty", "PreparingRebalance", "CompletingRebalance", "Stable",
+                                          "Dead",  "Assigning",          "Reconciling"};
+static const char *const type_texts[] = {"classic", "consumer"};
+
 /* An empty filter lets all pass; case does not count. */
-static bool passes(const bytes_t *filter, int32_t filter_count, const char *value)
+static passing_t passing_of(const char *const *texts, size_t count, const bytes_t *filter, int32_t filter_count)
 {
-    if (filter_count <= 0) return true;
+    passing_t p = {.texts = texts, .count = count, .all = filter_count <= 0};
+    ASSERT(count <= ARRAY_LEN(p.passes));
     for (int32_t i = 0; i < filter_count; i++) {
-        if (bytes_eq_nocase(trim(filter[i]), bytes_str(value))) return true;
+        bytes_t wanted = trim(filter[i]);
+        for (size_t n = 0; n < count; n++) p.passes[n] = p.passes[n] || bytes_eq_nocase(wanted, bytes_str(texts[n]));
     }
-    return false;
+    return p;
+}
+
+static bool passes(const passing_t *p, const char *text)
+{
+    if (p->all) return true;
+    for (size_t i = 0; i < p->count; i++) {
+        if (strcmp(p->texts[i], text) == 0) return p->passes[i];
+    }
+    UNREACHABLE(); /* the tables above name every text */
 }
 
 static void list(kafka_request_t *request, kafka_list_groups_response_t *response)
 {
     const kafka_list_groups_request_t *asked = request->body;
     kafka_groups_t *groups = request->kafka->groups;
+    passing_t types = passing_of(type_texts, ARRAY_LEN(type_texts), asked->types_filter, asked->types_filter_count);
+    passing_t states =
+        passing_of(state_texts, ARRAY_LEN(state_texts), asked->states_filter, asked->states_filter_count);
     int32_t count = (int32_t)kafka_groups_count(groups);
     response->groups = kafka_list_groups_response_group_array(&request->arena, count);
     size_t cursor = 0;
     for (const group_entry_t *entry; (entry = groups_next(groups, &cursor));) {
         const char *state = groups_state_text(entry), *type = groups_type_text(entry);
-        if (!passes(asked->types_filter, asked->types_filter_count, type)) continue;
-        if (!passes(asked->states_filter, asked->states_filter_count, state)) continue;
+        if (!passes(&types, type) || !passes(&states, state)) continue;
         kafka_list_groups_response_group_t *out = &response->groups[response->groups_count++];
         out->group_id = entry->group->id;
         out->protocol_type = groups_protocol_type(entry);

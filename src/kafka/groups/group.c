@@ -85,6 +85,7 @@ void group_free(group_t *g)
     map_deinit(&g->by_instance);
     map_deinit(&g->pending_by_id);
     group__free_tallies(g);
+    group__forget_reads(g);
     drop(&g->id);
     drop(&g->protocol_type);
     drop(&g->protocol_name);
@@ -107,6 +108,7 @@ static bool may_follow(group_state_t from, group_state_t to)
 void group__transition(group_t *g, group_state_t state, group_now_t now)
 {
     ASSERT(may_follow(g->state, state));
+    group__forget_reads(g); /* another protocol may be elected */
     g->previous_state = g->state;
     g->state = state;
     g->state_since_ms = now.wall_ms;

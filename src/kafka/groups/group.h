@@ -115,6 +115,8 @@ struct group {
     size_t syncs_due;  /* members that owe a SyncGroup */
     map_t tallies;     /* protocol -> group_tally_t: how many members know it */
     size_t kept_bytes; /* members' protocols, pending ids */
+    map_t reads;       /* topics that members read, while reads_known */
+    bool reads_known, reads_all;
     list_t pending;
     map_t pending_by_id;
     list_t stores;
@@ -262,7 +264,7 @@ bytes_t group_member_metadata(const group_member_t *member, bytes_t protocol);
 bytes_t group_member_to_store(const group_member_t *member, const group_store_t *store);
 /* The group has members that read this topic, or may have (unparsable subscriptions of a "consumer" group).
  */
-bool group_subscribed(const group_t *group, bytes_t topic);
+bool group_subscribed(group_t *group, bytes_t topic);
 /* Offsets without members, now or since the last load. */
 bool group_is_simple(const group_t *group);
 

@@ -31,6 +31,8 @@ void group__set_protocols(group_t *g, group_member_t *m, const group_protocol_t 
 void group__drop_protocols(group_t *g, group_member_t *m);
 bool group__all_know(const group_t *g, bytes_t protocol);
 bytes_t group__select_protocol(const group_t *g);
+/* group_subscription.c: what members read has changed, or may have. */
+void group__forget_reads(group_t *g);
 void group__free_tallies(group_t *g);
 int16_t group__validate(const group_t *g, bytes_t member_id, bytes_t instance_id);
 

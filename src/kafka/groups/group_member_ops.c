@@ -180,35 +180,3 @@ bool group_is_simple(const group_t *g)
 {
     return !g->protocol_type.ptr && g->state == GROUP_EMPTY && list_empty(&g->pending);
 }
-
-typedef enum subscription { READS, READS_NOT, UNPARSABLE } subscription_t;
-
-/* The start that all versions of the consumer's subscription share: version i16, topics i32 × (i16 length,
- * name). */
-static subscription_t subscription_has(bytes_t metadata, bytes_t topic)
-{
-    if (metadata.len < 6) return UNPARSABLE;
-    int32_t count = (int32_t)load_be32(metadata.ptr + 2);
-    size_t at = 6;
-    subscription_t found = READS_NOT;
-    for (int32_t i = 0; i < count; i++) {
-        if (metadata.len - at < 2) return UNPARSABLE;
-        size_t len = load_be16(metadata.ptr + at);
-        at += 2;
-        if (metadata.len - at < len) return UNPARSABLE;
-        if (bytes_eq(bytes_of(metadata.ptr + at, len), topic)) found = READS;
-        at += len;
-    }
-    return found;
-}
-
-bool group_subscribed(const group_t *g, bytes_t topic)
-{
-    if (!bytes_eq(g->protocol_type, BYTES_LIT("consumer")) || list_empty(&g->members)) return false;
-    if (!g->protocol_name.ptr) return true; /* members, but no protocol yet: nobody knows what they read */
-    LIST_EACH(&g->members, m, group_member_t, node) {
-        bytes_t metadata = group_member_metadata(m, g->protocol_name);
-        if (metadata.ptr && subscription_has(metadata, topic) != READS_NOT) return true;
-    }
-    return false;
-}

@@ -59,6 +59,7 @@ static group_protocol_t *copy_protocols(const group_protocol_t *protocols, size_
 
 void group__drop_protocols(group_t *g, group_member_t *m)
 {
+    group__forget_reads(g);
     for (size_t i = 0; i < m->protocols_count; i++) {
         if (!is_repeated(m->protocols, i)) count_out(g, m->protocols[i].name);
     }

@@ -63,12 +63,24 @@ group_entry_t *groups__entry_new(kafka_groups_t *groups, bytes_t group_id)
     return entry;
 }
 
+static void count_kept(group_entry_t *entry, size_t bytes)
+{
+    entry->groups->kept_bytes += bytes - entry->kept_bytes;
+    entry->kept_bytes = bytes;
+}
+
+bool groups_have_room(const kafka_groups_t *groups, size_t bytes)
+{
+    return groups->kept_bytes + bytes <= groups->kept_bytes_max;
+}
+
 group_entry_t *groups_create(kafka_groups_t *groups, bytes_t group_id) { return groups__entry_new(groups, group_id); }
 
 void group_entry_unref(group_entry_t *entry)
 {
     if (--entry->refs > 0) return;
     ASSERT(entry->removed);
+    count_kept(entry, 0);
     group_offsets_deinit(&entry->offsets);
     group_free(entry->group);
     if (entry->cgroup) cgroup_free(entry->cgroup);
@@ -214,6 +226,7 @@ void groups_settle(group_entry_t *entry)
     group_entry_ref(entry);
     for (group_store_t *store; (store = next_store(entry->group));) start_store(entry, store);
     if (entry->cgroup) groups__flush_consumer(entry);
+    count_kept(entry, entry->group->kept_bytes);
     set_timer(entry);
     group_entry_unref(entry);
 }
@@ -328,6 +341,7 @@ kafka_groups_t *kafka_groups_new(kafka_t *kafka)
         .new_member_join_timeout_ms = group_config_default.new_member_join_timeout_ms,
         .members_max = (int32_t)config->group_max_size,
     };
+    groups->kept_bytes_max = (size_t)MIN(io_memory_bytes() / GROUPS_MEMORY_SHARE, (uint64_t)GROUPS_BYTES_MAX);
     groups->host = (group_host_t){on_joined, on_synced, on_store, on_random};
     groups__consumer_init(groups);
     list_init(&groups->waiters);

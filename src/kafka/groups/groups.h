@@ -27,7 +27,8 @@ typedef struct group_entry {
     list_t applying; /* groups_position.c: in the log, not yet in `offsets` */
     int32_t partition;
     uint32_t refs;
-    bool removed; /* from the table */
+    size_t kept_bytes; /* of the group, as counted among all groups' */
+    bool removed;      /* from the table */
     io_timer_t timer;
     int64_t timer_due_ms; /* GROUP_NEVER_MS when not armed */
 } group_entry_t;
@@ -48,6 +49,8 @@ int16_t groups_find(kafka_groups_t *groups, bytes_t group_id, group_entry_t **re
 /* The same for who reads or changes its offsets: COORDINATOR_LOAD_IN_PROGRESS also while positions that the bridge has
  * promised are not among them. */
 int16_t groups_find_settled(kafka_groups_t *groups, bytes_t group_id, group_entry_t **ret_entry);
+/* Whether all groups together may remember so much more. */
+bool groups_have_room(const kafka_groups_t *groups, size_t bytes);
 /* A new group without members; groups_find said KAFKA_NONE and NULL. */
 group_entry_t *groups_create(kafka_groups_t *groups, bytes_t group_id);
 /* Takes the group out of the table; its parked requests are answered. What is stored is the caller's

@@ -10,6 +10,10 @@ typedef struct groups_partition {
     int64_t next_offset; /* to load */
 } groups_partition_t;
 
+/* What members may make all groups together remember: this, or a part of the memory there is. */
+#define GROUPS_BYTES_MAX    MIB(512)
+#define GROUPS_MEMORY_SHARE 8
+
 struct kafka_groups {
     kafka_t *kafka;
     group_config_t config;
@@ -17,7 +21,8 @@ struct kafka_groups {
     cgroup_config_t cgroup_config;
     cgroup_host_t cgroup_host;
     kafka_topic_listener_t listener;
-    map_t entries;        /* id -> group_entry_t */
+    map_t entries; /* id -> group_entry_t */
+    size_t kept_bytes, kept_bytes_max;
     kafka_topic_t *topic; /* NULL until it exists */
     groups_partition_t *partitions;
     int32_t partitions_count; /* as it was when the topic was found: it decides where groups are */
