@@ -51,7 +51,7 @@ int err_from_errno(int errno_value)
     case ECONNABORTED:
     case ECONNRESET: return ERR_CLOSED;
     case EMFILE:
-    case ENFILE:
+    case ENFILE: return ERR_FILES;
     case EFBIG: return ERR_LIMIT;
     case EINVAL:
     case EADDRNOTAVAIL: return ERR_INVALID;

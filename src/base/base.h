@@ -48,7 +48,8 @@
     X(ERR_UNSUPPORTED, -17, "not supported")                                                                           \
     X(ERR_STATE, -18, "not possible in this state")                                                                    \
     X(ERR_NOT_EMPTY, -19, "not empty")                                                                                 \
-    X(ERR_OUT_OF_RANGE, -20, "out of range")
+    X(ERR_OUT_OF_RANGE, -20, "out of range")                                                                           \
+    X(ERR_FILES, -21, "too many open files")
 
 enum {
 #define X(name, code, text) name = (code),

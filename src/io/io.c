@@ -172,6 +172,8 @@ void io_file_sync(io_file_t *file, io_sync_t *sync, void (*done)(io_sync_t *sync
 }
 
 int io_file_sync_now(io_file_t *file) { return file->ops->file_sync_now(file); }
+void io_file_drop_cache(io_file_t *file) { file->ops->file_drop_cache(file); }
+uint32_t io_files_open(const io_loop_t *loop) { return loop->files_open; }
 int io_rename(io_loop_t *loop, const char *from, const char *to) { return loop->ops->rename(loop, from, to); }
 int io_remove(io_loop_t *loop, const char *path) { return loop->ops->remove(loop, path); }
 int io_sync_dir(io_loop_t *loop, const char *path) { return loop->ops->sync_dir(loop, path); }

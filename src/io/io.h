@@ -189,6 +189,8 @@ typedef struct io_sync {
 void io_file_sync(io_file_t *file, io_sync_t *sync, void (*done)(io_sync_t *sync, int err));
 /* The same, waiting for it. */
 int io_file_sync_now(io_file_t *file) MUST_CHECK;
+/* Lets go of the pages that are clean, so that the next read shows what the disk has: after a failed sync they may differ. */
+void io_file_drop_cache(io_file_t *file);
 
 int io_rename(io_loop_t *loop, const char *from, const char *to) MUST_CHECK; /* replaces `to`; atomic */
 int io_remove(io_loop_t *loop, const char *path) MUST_CHECK;                 /* a file or an empty directory */
@@ -224,6 +226,16 @@ size_t io_resident_bytes(void);
 /* Memory that the process may use: the least of the machine's, its control group's (v1 and v2) and RLIMIT_AS. Read anew
  * at each call. The default of every budget derives from it. */
 uint64_t io_memory_bytes(void);
+
+/* ---- descriptors: files and connections share what the system allows ---- */
+
+/* How many the process may have open: its hard limit, up to which each loop on libuv raises the other one. */
+uint32_t io_descriptors_max(void);
+/* How many of so many are kept for files. Connections of all kinds together take at most the rest, so that a crowd of
+ * clients cannot keep a log from rolling or an append-only file from being rewritten. */
+uint32_t io_descriptors_for_files(uint32_t descriptors_max);
+/* Files that are open on this loop now. */
+uint32_t io_files_open(const io_loop_t *loop);
 
 /* ---- other threads --------------------------------------------------------------------------------------------- */
 

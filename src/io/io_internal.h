@@ -52,6 +52,7 @@ struct io_ops {
     int (*file_truncate)(io_file_t *file, uint64_t bytes);
     void (*file_sync)(io_file_t *file, io_sync_t *sync);
     int (*file_sync_now)(io_file_t *file);
+    void (*file_drop_cache)(io_file_t *file);
     int (*rename)(io_loop_t *loop, const char *from, const char *to);
     int (*remove)(io_loop_t *loop, const char *path);
     void (*remove_later)(io_loop_t *loop, const char *path); /* NULL = at once */
@@ -97,6 +98,7 @@ struct io_loop {
     int64_t wall_ms;
     io_timer_heap_t timers;
     list_t hooks;
+    uint32_t files_open;
     bool halted;       /* the simulated machine is gone: no timer or hook runs any more */
     list_t *hook_next; /* the hook after the one that runs, so that a hook may remove any other */
     io_turns_t turns;

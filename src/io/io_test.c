@@ -716,6 +716,39 @@ static void a_listener_out_of_descriptors_rests_and_goes_on(void **state)
     io_listener_close(listener);
 }
 
+static void a_file_too_many_is_refused_by_name_and_taken_when_there_is_room(void **state)
+{
+    env_t *env = *state;
+    struct rlimit before, low;
+    io_file_t *file;
+    char path[256];
+    snprintf(path, sizeof(path), "%s/too-many", env->dir);
+    getrlimit(RLIMIT_NOFILE, &before);
+    low = before;
+    low.rlim_cur = 1;
+    setrlimit(RLIMIT_NOFILE, &low);
+    int err = io_file_open(env->loop, path, IO_FILE_WRITE | IO_FILE_CREATE, &file);
+    setrlimit(RLIMIT_NOFILE, &before);
+    assert_int_equal(err, ERR_FILES);
+    assert_int_equal(io_file_open(env->loop, path, IO_FILE_WRITE | IO_FILE_CREATE, &file), 0);
+    io_file_close(file);
+}
+
+static void files_have_a_share_of_the_descriptors_that_leaves_room_for_connections(void **state)
+{
+    struct rlimit now;
+    getrlimit(RLIMIT_NOFILE, &now);
+    assert_int_equal(io_descriptors_max(), MIN(now.rlim_max, (rlim_t)1 << 30));
+    for (uint32_t max = 2; max < 1u << 30; max *= 2) {
+        assert_true(io_descriptors_for_files(max) > 0);
+        assert_true(io_descriptors_for_files(max) <= max / 2);
+    }
+    assert_int_equal(io_descriptors_for_files(64), 32);
+    assert_int_equal(io_descriptors_for_files(200), 50);
+    assert_int_equal(io_descriptors_for_files(20000), 5000);
+    assert_int_equal(io_descriptors_for_files(1u << 30), 16384);
+}
+
 static void a_lock_is_taken_once(void **state)
 {
     env_t *env = *state;
@@ -772,6 +805,8 @@ int main(void)
         ON_BOTH(UV),
         UV(messages_of_other_threads_arrive_in_each_ones_order),
         UV(a_listener_out_of_descriptors_rests_and_goes_on),
+        UV(a_file_too_many_is_refused_by_name_and_taken_when_there_is_room),
+        UV(files_have_a_share_of_the_descriptors_that_leaves_room_for_connections),
         UV(a_lock_is_taken_once),
         UV(foreign_descriptors_and_ipv6_are_watched),
     };

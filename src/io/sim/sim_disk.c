@@ -101,6 +101,13 @@ void sim__inode_flush(sim_inode_t *inode, uint64_t change_last)
     }
 }
 
+void sim__inode_drop_cache(sim_inode_t *inode)
+{
+    resize(&inode->data, 0);
+    put(&inode->data, 0, inode->durable_data.ptr, inode->durable_data.len);
+    LIST_EACH(&inode->pending, change, sim_change_t, node) apply(&inode->data, change);
+}
+
 /* Writes back those sectors that a change touched and that make it, as the page cache had them after the change. */
 static void write_back(buf_t *durable, const buf_t *cache, const sim_change_t *change, sim_fate_t fate, sim_rng_t *rng)
 {

@@ -37,12 +37,20 @@ static void account(sim_node_t *node, uint64_t before, uint64_t after)
     node->disk.used_bytes = used > before ? used - before : 0;
 }
 
+static uint32_t files_open(const sim_node_t *node)
+{
+    uint32_t count = 0;
+    LIST_EACH(&node->loops, loop, sim_loop_t, in_node) count += loop->base.files_open;
+    return count;
+}
+
 int sim__file_open(io_loop_t *base, const char *path, int flags, io_file_t **ret_file)
 {
     sim_loop_t *loop = sim__loop(base);
     sim_node_t *node = loop->node;
     sim_inode_t *inode;
     if (loop->base.halted) return ERR_IO;
+    if (node->faults.files_max > 0 && files_open(node) >= node->faults.files_max) return ERR_FILES;
     int err = sim__find(&node->disk, path, &inode);
     if (err == 0 && inode->is_dir) return ERR_IO; /* EISDIR */
     if (err == 0 && (flags & IO_FILE_CREATE) && (flags & IO_FILE_EXCLUSIVE)) return ERR_EXISTS;
@@ -62,6 +70,7 @@ int sim__file_open(io_loop_t *base, const char *path, int flags, io_file_t **ret
     file->writable = flags & IO_FILE_WRITE;
     list_init(&file->syncs);
     list_push_back(&loop->files, &file->node);
+    loop->base.files_open++;
     *ret_file = &file->base;
     return 0;
 }
@@ -211,7 +220,18 @@ void sim__file_close(io_file_t *base)
         sync_free(s);
     }
     list_remove(&file->node);
+    file->loop->base.files_open--;
     mem_free(file);
+}
+
+void sim__file_drop_cache(io_file_t *base)
+{
+    sim_file_t *file = file_of(base);
+    sim_node_t *node = file->loop->node;
+    if (file->loop->base.halted) return;
+    uint64_t before = file->inode->data.len;
+    sim__inode_drop_cache(file->inode);
+    account(node, before, file->inode->data.len);
 }
 
 /* What the disk had not finished is as if never asked; the inode may be gone from now on. */

@@ -98,6 +98,8 @@ sim_inode_t *sim__inode_new(sim_disk_t *disk, bool is_dir);
 void sim__inode_write(sim_inode_t *inode, uint64_t offset, const void *data, size_t bytes);
 void sim__inode_truncate(sim_inode_t *inode, uint64_t bytes);
 void sim__inode_flush(sim_inode_t *inode, uint64_t change_last);
+/* The page cache shows what the platter has, and what is yet to be written to it. */
+void sim__inode_drop_cache(sim_inode_t *inode);
 void sim__inode_lose(sim_inode_t *inode, uint64_t change_last, bool ordered, sim_rng_t *rng);
 
 /* Names. `ret_dir` NULL means the root itself. */
@@ -204,6 +206,7 @@ int sim__file_size(io_file_t *file, uint64_t *ret_bytes);
 int sim__file_truncate(io_file_t *file, uint64_t bytes);
 void sim__file_sync(io_file_t *file, io_sync_t *sync);
 int sim__file_sync_now(io_file_t *file);
+void sim__file_drop_cache(io_file_t *file);
 void sim__files_die(sim_loop_t *loop);
 void sim__files_free(sim_loop_t *loop);
 int sim__op_rename(io_loop_t *loop, const char *from, const char *to);

@@ -286,6 +286,7 @@ const io_ops_t sim__ops = {
     .file_truncate = sim__file_truncate,
     .file_sync = sim__file_sync,
     .file_sync_now = sim__file_sync_now,
+    .file_drop_cache = sim__file_drop_cache,
     .rename = sim__op_rename,
     .remove = sim__op_remove,
     .mkdir = sim__op_mkdir,

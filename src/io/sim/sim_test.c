@@ -327,6 +327,48 @@ static void link_send(link_test_t *t, const char *text)
     assert_int_equal(io_stream_writev(t->client, &iov, 1), 1);
 }
 
+static void a_read_behind_a_dropped_cache_shows_what_a_power_loss_would_leave(void **state)
+{
+    int lost = 0;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        sim_t *sim = sim_new(seed);
+        sim_node_t *node = sim_node_new(sim, "10.0.0.1");
+        sim_disk_faults_t faults = sim_disk_faults_default;
+        io_file_t *file = open_new(sim_node_loop(node), "/data/f");
+        char text[3] = "";
+        assert_int_equal(write_at(file, 0, "x", 1), 0);
+        faults.sync_error_ppm = SIM_PPM;
+        sim_node_set_disk_faults(node, &faults);
+        assert_int_equal(io_file_sync_now(file), ERR_IO);
+        assert_int_equal(io_file_read(file, 0, text, 2), 1); /* the cache goes on to show it */
+        io_file_drop_cache(file);
+        ssize_t kept = io_file_read(file, 0, text, 2);
+        lost += kept == 0;
+        assert_int_equal(write_at(file, (uint64_t)kept, "y", 1), 0);
+        io_file_drop_cache(file); /* what is yet to be written stays */
+        assert_int_equal(io_file_read(file, (uint64_t)kept, text, 2), 1);
+        sim_free(sim);
+    }
+    assert_true(lost > 10);
+}
+
+static void more_files_than_the_system_allows_are_refused_by_name(void **state)
+{
+    sim_t *sim = sim_new(1);
+    sim_node_t *node = sim_node_new(sim, "10.0.0.1");
+    io_loop_t *loop = sim_node_loop(node);
+    sim_disk_faults_t faults = sim_disk_faults_default;
+    io_file_t *first = open_new(loop, "/data/f"), *second;
+    faults.files_max = 1;
+    sim_node_set_disk_faults(node, &faults);
+    assert_int_equal(io_file_open(loop, "/data/f", IO_FILE_READ, &second), ERR_FILES);
+    io_file_close(first);
+    assert_int_equal(io_file_open(loop, "/data/f", IO_FILE_READ, &second), 0);
+    assert_int_equal(io_files_open(loop), 1);
+    io_file_close(second);
+    sim_free(sim);
+}
+
 static void a_partition_holds_messages_until_it_heals(void **state)
 {
     link_test_t t = {0};
@@ -393,6 +435,8 @@ int main(void)
         cmocka_unit_test(a_killed_process_leaves_what_it_wrote),
         cmocka_unit_test(a_full_disk_takes_what_fits_and_says_so),
         cmocka_unit_test(after_a_failed_sync_another_sync_saves_nothing),
+        cmocka_unit_test(a_read_behind_a_dropped_cache_shows_what_a_power_loss_would_leave),
+        cmocka_unit_test(more_files_than_the_system_allows_are_refused_by_name),
         cmocka_unit_test(a_partition_holds_messages_until_it_heals),
         cmocka_unit_test(the_peers_of_a_crashed_node_see_a_reset),
         cmocka_unit_test(wall_clocks_jump_and_monotonic_ones_do_not),

@@ -46,6 +46,7 @@ int uv__file_open(io_loop_t *loop, const char *path, int flags, io_file_t **ret_
     file->backend = uv__backend(loop);
     list_init(&file->syncs);
     list_push_back(&file->backend->files, &file->node);
+    loop->files_open++;
     *ret_file = &file->base;
     return 0;
 }
@@ -67,6 +68,7 @@ void uv__file_close(io_file_t *base)
     uv_disk_file_t *file = file_of(base);
     wait_for_syncs(file);
     list_remove(&file->node);
+    file->backend->base.files_open--;
     close(file->fd);
     mem_free(file);
 }
@@ -175,3 +177,5 @@ void uv__file_sync(io_file_t *base, io_sync_t *sync)
 }
 
 int uv__file_sync_now(io_file_t *base) { return sync_fd(file_of(base)->fd); }
+
+void uv__file_drop_cache(io_file_t *base) { (void)posix_fadvise(file_of(base)->fd, 0, 0, POSIX_FADV_DONTNEED); }

@@ -96,6 +96,7 @@ int uv__file_size(io_file_t *file, uint64_t *ret_bytes);
 int uv__file_truncate(io_file_t *file, uint64_t bytes);
 void uv__file_sync(io_file_t *file, io_sync_t *sync);
 int uv__file_sync_now(io_file_t *file);
+void uv__file_drop_cache(io_file_t *file);
 void uv__files_close_all(uv_backend_t *b);
 
 /* uv_dir.c */

@@ -380,6 +380,7 @@ const io_ops_t uv__ops = {
     .file_truncate = uv__file_truncate,
     .file_sync = uv__file_sync,
     .file_sync_now = uv__file_sync_now,
+    .file_drop_cache = uv__file_drop_cache,
     .rename = uv__rename,
     .remove = uv__remove,
     .mkdir = uv__mkdir,

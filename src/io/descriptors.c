@@ -1,0 +1,25 @@
+/* descriptors.c: how the descriptors that the system allows are shared between files and connections. A server that has
+ * given all of them to clients can neither roll a log nor rewrite a file, so a part is kept for files: a quarter, and not so
+ * many that a system without a limit keeps millions. */
+#include "io/io.h"
+
+#include <sys/resource.h>
+
+#define FILES_SHARE         4 /* one descriptor in four */
+#define FILES_MIN           32
+#define FILES_MAX           16384
+#define DESCRIPTORS_LIMIT   (1u << 30) /* what RLIM_INFINITY counts as */
+#define DESCRIPTORS_UNKNOWN 1024
+
+uint32_t io_descriptors_max(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return DESCRIPTORS_UNKNOWN;
+    return (uint32_t)MIN(limit.rlim_max, (rlim_t)DESCRIPTORS_LIMIT);
+}
+
+uint32_t io_descriptors_for_files(uint32_t descriptors_max)
+{
+    uint32_t files = MIN(MAX(descriptors_max / FILES_SHARE, FILES_MIN), FILES_MAX);
+    return MIN(files, MAX(descriptors_max / 2, 1)); /* with a handful in all, either side gets half */
+}
