@@ -98,16 +98,17 @@ def run_pytest(tally, build, soak, quick, extra):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", default="build", type=pathlib.Path)
+    parser.add_argument("--build", default="build", type=pathlib.Path, help="has the server and the examples")
+    parser.add_argument("--unit", default="build-test", type=pathlib.Path, help="has the unit tests and the simulator")
     parser.add_argument("--soak", action="store_true", help="also the long runs")
     parser.add_argument("--quick", action="store_true", help="only the tests that suit a slow, instrumented build")
     options, extra = parser.parse_known_args()
-    build = (ROOT / options.build).resolve()
+    build, unit = (ROOT / options.build).resolve(), (ROOT / options.unit).resolve()
     started = time.monotonic()
     tally = Tally()
-    run_meson(tally, build)
+    run_meson(tally, unit)
     if options.soak:
-        run_simulator(tally, build)
+        run_simulator(tally, unit)
     run_pytest(tally, build, options.soak, options.quick, extra)
     print(f"took {time.monotonic() - started:.0f} s")
     return tally.close()

@@ -41,8 +41,9 @@ int err_from_errno(int errno_value)
     case EEXIST: return ERR_EXISTS;
     case ENOTEMPTY: return ERR_NOT_EMPTY;
     case EACCES:
-    case EROFS:
     case EPERM: return ERR_ACCESS;
+    case EROFS: return ERR_READONLY;
+    case ENOTDIR: return ERR_NOT_DIR;
     case EADDRINUSE: return ERR_ADDRINUSE;
     case ECONNREFUSED: return ERR_CONNREFUSED;
     case ETIMEDOUT: return ERR_TIMEDOUT;

@@ -49,7 +49,9 @@
     X(ERR_STATE, -18, "not possible in this state")                                                                    \
     X(ERR_NOT_EMPTY, -19, "not empty")                                                                                 \
     X(ERR_OUT_OF_RANGE, -20, "out of range")                                                                           \
-    X(ERR_FILES, -21, "too many open files")
+    X(ERR_FILES, -21, "too many open files")                                                                           \
+    X(ERR_READONLY, -22, "the file system is read-only")                                                               \
+    X(ERR_NOT_DIR, -23, "not a directory")
 
 enum {
 #define X(name, code, text) name = (code),

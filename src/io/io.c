@@ -209,14 +209,14 @@ static int make_dir(io_loop_t *loop, const char *path, bool last)
     int err = loop->ops->mkdir(loop, path);
     if (err == ERR_EXISTS) {
         int stat_err = loop->ops->stat(loop, path, &is_dir);
-        if (stat_err || !is_dir) return stat_err ? stat_err : ERR_EXISTS;
+        if (stat_err || !is_dir) return stat_err ? stat_err : ERR_NOT_DIR;
         if (!last) return 0;
     } else if (err) {
         return err;
     }
     parent_of(path, parent);
     err = io_sync_dir(loop, parent);
-    return err == ERR_ACCESS ? 0 : err; /* a parent that is not ours to open */
+    return err == ERR_ACCESS || err == ERR_READONLY ? 0 : err; /* a parent that is not ours to change */
 }
 
 int io_mkdir_unsynced(io_loop_t *loop, const char *path) { return loop->ops->mkdir(loop, path); }

@@ -198,7 +198,7 @@ int io_remove_tree(io_loop_t *loop, const char *path) MUST_CHECK;            /* 
 /* Removes a file, or a directory with all in it, off the loop: a large file takes long to remove. Nobody is told;
  * io_loop_free waits for it. */
 void io_remove_later(io_loop_t *loop, const char *path);
-int io_mkdir(io_loop_t *loop, const char *path) MUST_CHECK; /* parents too, durable; 0 when present */
+int io_mkdir(io_loop_t *loop, const char *path) MUST_CHECK; /* parents too, durable; 0 when present; ERR_NOT_DIR */
 /* One level, not yet durable: for many at once, which an io_sync_dir of the parent makes durable together. ERR_EXISTS,
  * ERR_NOT_FOUND (no parent). */
 int io_mkdir_unsynced(io_loop_t *loop, const char *path) MUST_CHECK;

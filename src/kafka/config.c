@@ -4,6 +4,8 @@
  * the tables, so a layer is freed only after everything was computed without it. */
 #include "kafka/config.h"
 
+#include "base/nearest.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -83,29 +85,19 @@ void kafka_config_free(kafka_config_t *config)
     mem_free(config);
 }
 
-static size_t common_prefix(const char *a, const char *b)
+static void say_unknown(const char *name, char *err, size_t err_bytes)
 {
-    size_t n = 0;
-    while (a[n] && a[n] == b[n]) n++;
-    return n;
-}
-
-static const char *nearest_name(const char *name)
-{
-    const char *best = kafka_broker_settings[0].name;
-    for (size_t i = 1; i < KAFKA_BROKER_SETTINGS_COUNT; i++) {
-        if (common_prefix(name, kafka_broker_settings[i].name) > common_prefix(name, best))
-            best = kafka_broker_settings[i].name;
-    }
-    return best;
+    char hint[2 * NEAREST_CHARS_MAX];
+    nearest_t nearest = nearest_to(name);
+    for (size_t i = 0; i < KAFKA_BROKER_SETTINGS_COUNT; i++) nearest_offer(&nearest, kafka_broker_settings[i].name);
+    snprintf(err, err_bytes, "unknown setting '%.100s'%s", name, nearest_hint(&nearest, hint, sizeof(hint)));
 }
 
 int kafka_configure(kafka_config_t *config, const char *name, const char *value, char *err, size_t err_bytes)
 {
     const kafka_setting_def_t *def = config_broker_setting(bytes_str(name));
     if (!def) {
-        snprintf(err, err_bytes, "unknown setting '%s' (the nearest of server.properties is '%s')", name,
-                 nearest_name(name));
+        say_unknown(name, err, err_bytes);
         return ERR_NOT_FOUND;
     }
     if (kafka_setting_check(def, bytes_str(value), err, err_bytes) != 0) return ERR_INVALID;

@@ -1,6 +1,7 @@
 /* config.c: redis.conf's directives as a table: name, alias, type, bounds, default. */
 #include "redis/config_table.h"
 
+#include "base/nearest.h"
 #include "base/num.h"
 #include "redis/redis.h"
 #include "redis/state.h"
@@ -268,11 +269,19 @@ void redis_config_free(redis_config_t *config)
     mem_free(config);
 }
 
+static void say_unknown(const char *name, char *err, size_t err_bytes)
+{
+    char hint[2 * NEAREST_CHARS_MAX];
+    nearest_t nearest = nearest_to(name);
+    for (size_t i = 0; i < redis_directive_count; i++) nearest_offer(&nearest, redis_directives[i].name);
+    snprintf(err, err_bytes, "unknown directive '%.100s'%s", name, nearest_hint(&nearest, hint, sizeof(hint)));
+}
+
 int redis_configure(redis_config_t *config, const char *name, const char *value, char *err, size_t err_bytes)
 {
     const directive_t *d = directive_find(bytes_str(name));
     if (d == NULL) {
-        snprintf(err, err_bytes, "unknown directive '%s'", name);
+        say_unknown(name, err, err_bytes);
         return ERR_NOT_FOUND;
     }
     char why[256];

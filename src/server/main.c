@@ -1,5 +1,6 @@
 /* main.c: the command `trivet`: options in, one banner or one JSON line out, then the loop. */
 #include "base/slog.h"
+#include "server/banner.h"
 #include "server/called_as.h"
 #include "server/server.h"
 
@@ -29,41 +30,6 @@ static void print_ready_json(const server_t *server)
     fflush(stdout);
     free(text);
     json_decref(line);
-}
-
-static void print_ports(const server_t *server)
-{
-    static const char *const titles[DOORS_COUNT] = {"Redis", "Kafka", "ZooKeeper", "HTTP"};
-    for (int door = 0; door < DOORS_COUNT; door++) {
-        int port = server_port(server, (server_door_t)door);
-        if (port < 0)
-            printf("%s%s off", door ? " · " : "  ", titles[door]);
-        else
-            printf("%s%s %d", door ? " · " : "  ", titles[door], port);
-    }
-}
-
-static void print_next_steps(const server_t *server)
-{
-    int redis = server_port(server, DOOR_REDIS), kafka = server_port(server, DOOR_KAFKA),
-        zookeeper = server_port(server, DOOR_ZOOKEEPER);
-    printf("\n  Try:\n");
-    if (redis >= 0) printf("    redis-cli -p %d set greeting hello\n", redis);
-    if (kafka >= 0) printf("    echo hello | kcat -b %s:%d -t greetings -P\n", server_bind(server), kafka);
-    if (zookeeper >= 0) printf("    zkCli.sh -server %s:%d ls /brokers/ids\n", server_bind(server), zookeeper);
-    printf("\n");
-}
-
-static void print_banner(const server_t *server)
-{
-    char *durability = server_durability(server);
-    printf("\n  Trivet %s: ready in %.1f ms, %.1f MB resident\n", TRIVET_VERSION, server_ready_ms(server),
-           (double)server_resident_bytes() / 1e6);
-    print_ports(server);
-    printf(" on %s\n  data %s\n  durability %s\n", server_bind(server), server_data_dir(server), durability);
-    print_next_steps(server);
-    fflush(stdout);
-    mem_free(durability);
 }
 
 /* What tools that start an original wait for. */
@@ -99,7 +65,7 @@ int main(int argc, char **argv)
         else if (options.called_as)
             print_called_as(options.called_as);
         else
-            print_banner(server);
+            banner_print(server);
         server_run(server);
         server_stop(server);
     }

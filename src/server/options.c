@@ -1,6 +1,9 @@
 /* options.c: see options.h. The file is read by inih; a line it cannot take is an error with its number. */
 #include "server/options.h"
 
+#include "base/nearest.h"
+
+#include <errno.h>
 #include <ini.h>
 #include <stdio.h>
 
@@ -43,6 +46,13 @@ static const char *find_section(const char *name, size_t len)
     return NULL;
 }
 
+static nearest_t nearest_section(const char *name)
+{
+    nearest_t nearest = nearest_to(name);
+    for (size_t i = 0; i < ARRAY_LEN(sections); i++) nearest_offer(&nearest, sections[i]);
+    return nearest;
+}
+
 void options_add(options_t *options, const char *section, const char *name, const char *value, const char *origin)
 {
     options->settings = mem_realloc(options->settings, (options->settings_count + 1) * sizeof(*options->settings));
@@ -75,8 +85,11 @@ static int on_file_setting(void *user, const char *section, const char *name, co
     char origin[256];
     snprintf(origin, sizeof(origin), "%.200s:%d", reader->path, reader->line);
     if (!find_section(section, strlen(section))) {
+        char hint[2 * NEAREST_CHARS_MAX];
+        nearest_t nearest = nearest_section(section);
         snprintf(reader->error, OPTIONS_ERROR_CHARS_MAX,
-                 "%s: unknown section [%.40s]; use [trivet], [redis], [kafka], [zookeeper] or [http]", origin, section);
+                 "%s: unknown section [%.40s]%s; use [trivet], [redis], [kafka], [zookeeper] or [http]", origin,
+                 section, nearest_hint(&nearest, hint, sizeof(hint)));
         return 0;
     }
     options_add(reader->options, section, name, value, origin);
@@ -88,7 +101,8 @@ static int read_file(options_t *options, const char *path, char *error)
     file_reader_t reader = {.options = options, .path = path, .error = error, .file = fopen(path, "re")};
     error[0] = '\0';
     if (!reader.file) {
-        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "cannot read the configuration file %.300s", path);
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "cannot read the configuration file %.300s: %s", path,
+                 err_text(err_from_errno(errno)));
         return ERR_NOT_FOUND;
     }
     int bad_line = ini_parse_stream(next_line, &reader, on_file_setting, &reader);
@@ -122,6 +136,25 @@ static bool split_name(const char *arg, const char **ret_section, const char **r
     return false;
 }
 
+static const char *const flags[] = {"config", "ready-json", "version", "help"};
+
+/* Of an argument that is no option: what stands before its dot may be nearly a section, or the whole nearly an option. */
+static void say_unknown(const char *arg, char *error)
+{
+    char hint[2 * NEAREST_CHARS_MAX], section[NEAREST_CHARS_MAX];
+    const char *name = arg + strspn(arg, "-"), *dot = strchr(name, '.');
+    nearest_t nearest = nearest_to(name);
+    if (dot) {
+        snprintf(section, sizeof(section), "%.*s", (int)MIN((size_t)(dot - name), sizeof(section) - 1), name);
+        nearest = nearest_section(section);
+    } else {
+        for (size_t i = 0; i < ARRAY_LEN(trivet_names); i++) nearest_offer(&nearest, trivet_names[i]);
+        for (size_t i = 0; i < ARRAY_LEN(flags); i++) nearest_offer(&nearest, flags[i]);
+    }
+    snprintf(error, OPTIONS_ERROR_CHARS_MAX, "unknown option '%.200s'%s; --help lists them", arg,
+             nearest_hint(&nearest, hint, sizeof(hint)));
+}
+
 static int parse_flag(options_t *options, const char *arg)
 {
     if (strcmp(arg, "--ready-json") == 0)
@@ -144,7 +177,7 @@ int options_parse(int argc, char **argv, options_t *ret_options, char error[OPTI
         if (parse_flag(&options, argv[i]) == 0) continue;
         bool is_config = strcmp(argv[i], "--config") == 0;
         if (!is_config && (strncmp(argv[i], "--", 2) != 0 || !split_name(argv[i] + 2, &section, &name))) {
-            snprintf(error, OPTIONS_ERROR_CHARS_MAX, "unknown option '%s'; --help lists them", argv[i]);
+            say_unknown(argv[i], error);
             err = ERR_INVALID;
         } else if (i + 1 == argc) {
             snprintf(error, OPTIONS_ERROR_CHARS_MAX, "option '%s' needs a value", argv[i]);

@@ -28,27 +28,6 @@ static void on_terminate(void *user)
     io_loop_stop(server->loop);
 }
 
-static int open_data_dir(server_t *server, char *error)
-{
-    char *lock_path = NULL;
-    int err = io_mkdir(server->loop, server->data_dir);
-    if (err != 0) {
-        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "cannot make the data directory %.300s: %s", server->data_dir,
-                 err_text(err));
-        return err;
-    }
-    lock_path = server__path(server, "trivet.lock");
-    err = io_lock_file(server->loop, lock_path);
-    mem_free(lock_path);
-    if (err == ERR_BUSY)
-        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "another trivet already runs on the data directory %.300s",
-                 server->data_dir);
-    else if (err != 0)
-        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "cannot lock the data directory %.300s: %s", server->data_dir,
-                 err_text(err));
-    return err;
-}
-
 static bool door_on(const server_t *server, server_door_t door)
 {
     return server->doors[door].enabled && server->doors[door].port >= 0;
@@ -222,7 +201,7 @@ int server_start(const options_t *options, uint64_t started_ns, server_t **ret_s
         hash_seed(seed);
         err = server__apply_settings(server, options, error);
     }
-    if (err == 0) err = open_data_dir(server, error);
+    if (err == 0) err = server__open_data_dir(server, error);
     if (err == 0) {
         server->net = net_new(server->loop);
         err = start_reactors(server, error);

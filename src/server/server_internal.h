@@ -80,6 +80,8 @@ extern const server__wing_t server__redis, server__kafka, server__zookeeper, ser
 
 extern const server__wing_t *const server__wings[DOORS_COUNT];
 
+/* data_dir.c: makes the data directory and locks it for the process's life; on failure `error` says why. */
+int server__open_data_dir(server_t *server, char *error) MUST_CHECK;
 /* settings.c: gives each setting to whoever owns its name. */
 int server__apply_settings(server_t *server, const options_t *options, char *error) MUST_CHECK;
 /* watchdog.c */

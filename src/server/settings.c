@@ -2,6 +2,7 @@
  * behind it. */
 #include "server/server_internal.h"
 
+#include "base/nearest.h"
 #include "base/slog.h"
 #include "bridge/bridge.h"
 #include "kafka/kafka.h"
@@ -19,30 +20,58 @@ static bool parse_int(const char *text, long min, long max, long *ret_value)
     return true;
 }
 
-static int set_log_level(const char *value)
-{
-    static const char *const names[] = {"debug", "info", "warn", "error"};
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        if (strcmp(value, names[i]) != 0) continue;
-        slog_set_level((slog_level_t)i);
-        return 0;
-    }
-    return ERR_INVALID;
-}
-
 static void replace_string(char **kept, const char *value)
 {
     mem_free(*kept);
     *kept = mem_strdup(value);
 }
 
-static int set_feed(server_t *server, const setting_t *s, char *error)
+/* ---- [trivet] --------------------------------------------------------------------------------------------------- */
+
+static int set_data(server_t *server, const setting_t *s, char *error)
 {
-    char why[300] = "";
-    const char *name = s->name + sizeof(OPTIONS_FEED_PREFIX) - 1;
-    int err = bridge_feeds_configure(server->feeds, name, s->value, why, sizeof(why));
-    if (err != 0) snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%.200s: %s", s->origin, why);
-    return err;
+    replace_string(&server->data_dir, s->value);
+    return 0;
+}
+
+static int set_bind(server_t *server, const setting_t *s, char *error)
+{
+    replace_string(&server->bind, s->value);
+    return 0;
+}
+
+static int set_reactors(server_t *server, const setting_t *s, char *error)
+{
+    long value;
+    if (!parse_int(s->value, 1, REACTORS_MAX, &value)) {
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: reactors is a number from 1 to %d, not '%s'", s->origin,
+                 REACTORS_MAX, s->value);
+        return ERR_INVALID;
+    }
+    server->reactors_count = (int)value;
+    return 0;
+}
+
+static int set_produce_codec(server_t *server, const setting_t *s, char *error)
+{
+    server->produce_codec = kafka_codec_of(s->value);
+    if (server->produce_codec >= 0) return 0;
+    snprintf(error, OPTIONS_ERROR_CHARS_MAX,
+             "%s: produce.compression.type is none, gzip, snappy, lz4 or zstd, not '%s'", s->origin, s->value);
+    return ERR_INVALID;
+}
+
+static int set_log_level(server_t *server, const setting_t *s, char *error)
+{
+    static const char *const names[] = {"debug", "info", "warn", "error"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (strcmp(s->value, names[i]) != 0) continue;
+        slog_set_level((slog_level_t)i);
+        return 0;
+    }
+    snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: log-level is debug, info, warn or error, not '%s'", s->origin,
+             s->value);
+    return ERR_INVALID;
 }
 
 static int set_outbox_bytes_max(server_t *server, const setting_t *s, char *error)
@@ -57,43 +86,42 @@ static int set_outbox_bytes_max(server_t *server, const setting_t *s, char *erro
     return 0;
 }
 
+static int set_feed(server_t *server, const setting_t *s, char *error)
+{
+    char why[300] = "";
+    const char *name = s->name + sizeof(OPTIONS_FEED_PREFIX) - 1;
+    int err = bridge_feeds_configure(server->feeds, name, s->value, why, sizeof(why));
+    if (err != 0) snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%.200s: %s", s->origin, why);
+    return err;
+}
+
+/* The setter checks the value; on failure `error` says what would be right. */
+typedef struct own {
+    const char *name;
+    int (*set)(server_t *server, const setting_t *s, char *error);
+} own_t;
+
+static const own_t owns[] = {
+    {"data", set_data},
+    {"bind", set_bind},
+    {"reactors", set_reactors},
+    {"log-level", set_log_level},
+    {"produce.compression.type", set_produce_codec},
+    {"outbox-bytes-max", set_outbox_bytes_max},
+};
+
 static int set_own(server_t *server, const setting_t *s, char *error)
 {
-    long value;
-    if (strcmp(s->name, "data") == 0) {
-        replace_string(&server->data_dir, s->value);
-    } else if (strcmp(s->name, "bind") == 0) {
-        replace_string(&server->bind, s->value);
-    } else if (strcmp(s->name, "reactors") == 0) {
-        if (!parse_int(s->value, 1, REACTORS_MAX, &value)) {
-            snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: reactors is a number from 1 to %d, not '%s'", s->origin,
-                     REACTORS_MAX, s->value);
-            return ERR_INVALID;
-        }
-        server->reactors_count = (int)value;
-    } else if (strcmp(s->name, "produce.compression.type") == 0) {
-        server->produce_codec = kafka_codec_of(s->value);
-        if (server->produce_codec >= 0) return 0;
-        snprintf(error, OPTIONS_ERROR_CHARS_MAX,
-                 "%s: produce.compression.type is none, gzip, snappy, lz4 or zstd, not '%s'", s->origin, s->value);
-        return ERR_INVALID;
-    } else if (strcmp(s->name, "log-level") == 0) {
-        if (set_log_level(s->value) == 0) return 0;
-        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: log-level is debug, info, warn or error, not '%s'", s->origin,
-                 s->value);
-        return ERR_INVALID;
-    } else if (strncmp(s->name, OPTIONS_FEED_PREFIX, sizeof(OPTIONS_FEED_PREFIX) - 1) == 0) {
-        return set_feed(server, s, error);
-    } else if (strcmp(s->name, "outbox-bytes-max") == 0) {
-        return set_outbox_bytes_max(server, s, error);
-    } else {
-        snprintf(error, OPTIONS_ERROR_CHARS_MAX,
-                 "%s: [trivet] has no '%s'; it has data, bind, reactors, log-level, produce.compression.type, "
-                 "outbox-bytes-max and " OPTIONS_FEED_PREFIX "NAME.topic",
-                 s->origin, s->name);
-        return ERR_NOT_FOUND;
+    char hint[2 * NEAREST_CHARS_MAX];
+    nearest_t nearest = nearest_to(s->name);
+    if (strncmp(s->name, OPTIONS_FEED_PREFIX, sizeof(OPTIONS_FEED_PREFIX) - 1) == 0) return set_feed(server, s, error);
+    for (size_t i = 0; i < ARRAY_LEN(owns); i++) {
+        if (strcmp(s->name, owns[i].name) == 0) return owns[i].set(server, s, error);
+        nearest_offer(&nearest, owns[i].name);
     }
-    return 0;
+    snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%.200s: [trivet] has no '%.100s'%s; --help lists what it has", s->origin,
+             s->name, nearest_hint(&nearest, hint, sizeof(hint)));
+    return ERR_NOT_FOUND;
 }
 
 /* ---- doors ------------------------------------------------------------------------------------------------------ */
@@ -187,6 +215,17 @@ static int set_door(server_t *server, server_door_t at, const setting_t *s, char
     return ERR_NOT_FOUND;
 }
 
+/* Of a door without directives of its own. */
+static void say_unknown(const setting_t *s, char *error)
+{
+    static const char *const names[] = {"port", "bind", "enabled"};
+    char hint[2 * NEAREST_CHARS_MAX];
+    nearest_t nearest = nearest_to(s->name);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) nearest_offer(&nearest, names[i]);
+    snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%.100s: [%s] has no directive '%.200s'%s", s->origin, s->section, s->name,
+             nearest_hint(&nearest, hint, sizeof(hint)));
+}
+
 static int set_wing(server_t *server, server_door_t door, const setting_t *s, char *error)
 {
     char why[300] = "";
@@ -197,8 +236,7 @@ static int set_wing(server_t *server, server_door_t door, const setting_t *s, ch
     if (why[0])
         snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%.200s: %s", s->origin, why);
     else
-        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%.100s: [%s] has no directive '%.200s'", s->origin, s->section,
-                 s->name);
+        say_unknown(s, error);
     return err;
 }
 

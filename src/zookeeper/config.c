@@ -1,6 +1,8 @@
 /* config.c: zoo.cfg's names, their types, bounds and defaults, as one table. */
 #include "zookeeper/zookeeper_internal.h"
 
+#include "base/nearest.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,12 +98,12 @@ static int set_bool(zookeeper_config_t *config, const setting_t *s, const char *
     return 0;
 }
 
-static void list_names(char *err, size_t err_bytes, const char *name)
+static void say_unknown(const char *name, char *err, size_t err_bytes)
 {
-    int n = snprintf(err, err_bytes, "unknown setting '%s'; there are", name);
-    for (size_t i = 0; i < ARRAY_LEN(settings) && n > 0 && (size_t)n < err_bytes; i++) {
-        n += snprintf(err + n, err_bytes - (size_t)n, "%s %s", i ? "," : "", settings[i].name);
-    }
+    char hint[2 * NEAREST_CHARS_MAX];
+    nearest_t nearest = nearest_to(name);
+    for (size_t i = 0; i < ARRAY_LEN(settings); i++) nearest_offer(&nearest, settings[i].name);
+    snprintf(err, err_bytes, "unknown setting '%.100s'%s", name, nearest_hint(&nearest, hint, sizeof(hint)));
 }
 
 int zookeeper_configure(zookeeper_config_t *config, const char *name, const char *value, char *err, size_t err_bytes)
@@ -116,7 +118,7 @@ int zookeeper_configure(zookeeper_config_t *config, const char *name, const char
         *FIELD(config, s, char *) = mem_strdup(value);
         return 0;
     }
-    list_names(err, err_bytes, name);
+    say_unknown(name, err, err_bytes);
     return ERR_NOT_FOUND;
 }
 

@@ -1,8 +1,10 @@
 """The program itself: its flags, its ready line, its ports, and what it says when something is wrong."""
 
+import fcntl
 import json
 import pathlib
 import resource
+import select
 import signal
 import socket
 import subprocess
@@ -52,6 +54,36 @@ def test_an_unknown_or_ill_typed_flag_is_one_clear_error(args, tmp_path):
     assert done.returncode != 0 and done.stdout == ""
     assert args[0].lstrip("-").split(".")[-1] in done.stderr or args[0] == "--nosuch.port" and "nosuch" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+@pytest.mark.parametrize(
+    "flag, meant",
+    [
+        ("--redis.requirepas", "requirepass"), ("--redis.maxmemroy", "maxmemory"), ("--kafka.num.partition", "num.partitions"),
+        ("--zookeeper.tikTime", "tickTime"), ("--trivet.bnd", "bind"), ("--dataa", "data"), ("--rediss.port", "redis"),
+        ("--http.prot", "port"),
+    ],
+)  # fmt: skip
+def test_a_misspelt_name_is_told_which_one_was_meant(flag, meant, tmp_path):
+    done = run("--data", tmp_path, flag, "1")
+    assert done.returncode != 0 and f"did you mean '{meant}'?" in done.stderr, done.stderr
+
+
+def test_a_name_that_is_near_nothing_gets_no_hint(tmp_path):
+    assert "did you mean" not in run("--data", tmp_path, "--redis.zzzzzzzz", "1").stderr
+
+
+def test_a_data_directory_that_cannot_be_is_called_what_it_is(tmp_path):
+    file, disk = tmp_path / "file", tmp_path / "disk"
+    file.touch()
+    disk.mkdir()
+    assert f"{file}: not a directory" in run("--data", file, *FREE_PORTS).stderr
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", disk], check=True)
+    try:
+        for data in (disk, disk / "below"):
+            assert f"{data}: the file system is read-only" in run("--data", data, *FREE_PORTS).stderr
+    finally:
+        subprocess.run(["umount", disk], check=True)
 
 
 @pytest.mark.parametrize(
@@ -138,6 +170,41 @@ def test_a_login_s_limit_of_open_files_is_raised(launch):
     assert connections[-1].ask("PING") == ("+", "PONG")
     for connection in connections:
         connection.close()
+
+
+def test_a_server_waits_a_moment_for_the_lock_of_one_that_just_died(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    with (data / "trivet.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        process = subprocess.Popen([binary(), "--data", data, *map(str, FREE_PORTS), "--ready-json"], stdout=subprocess.PIPE)
+        assert select.select([process.stdout], [], [], 0.5)[0] == []  # it waits, and has not given up
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        assert json.loads(process.stdout.readline())["pid"] == process.pid
+        process.terminate()
+        assert process.wait(60) == 0
+
+
+def banner(tmp_path, path):
+    """What the program prints when it starts with this $PATH."""
+    process = subprocess.Popen([binary(), "--data", tmp_path / "data", *map(str, FREE_PORTS)], env={"PATH": str(path)},
+                               stdout=subprocess.PIPE, text=True)  # fmt: skip
+    lines = iter(process.stdout.readline, "")
+    text = "".join(line for line in [next(lines) for _ in range(6)] + list(iter(lambda: next(lines), "\n")))
+    process.terminate()
+    assert process.wait(60) == 0
+    return text
+
+
+def test_the_banner_names_only_clients_that_are_there(tmp_path):
+    (tmp_path / "bin").mkdir()
+    for name in ("redis-cli", "kcat", "zkCli.sh"):
+        assert f"{name} -" not in banner(tmp_path, "/nowhere").replace("/usr/share/zookeeper/bin/zkCli.sh -", "")
+        (tmp_path / "bin" / name).write_text("#!/bin/sh\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+        assert f"{name} -" in banner(tmp_path, tmp_path / "bin")
+    assert "make tools" not in banner(tmp_path, tmp_path / "bin")
+    assert "make tools" in banner(tmp_path, "/nowhere")
 
 
 def test_metrics_and_health_are_served(launch):
