@@ -42,6 +42,7 @@ bridge_t *bridge_new(io_loop_t *loop, redis_t *redis)
                 NULL);
     redis_on_client_gone(redis, waiters_gone, bridge);
     redis_on_rewrite(redis, journal_emit, bridge);
+    redis_waiting(redis, outbox_waiting_bytes, bridge);
     return bridge;
 }
 
@@ -72,6 +73,7 @@ void bridge_free(bridge_t *bridge)
     if (bridge->feeds) feed__stop(bridge->feeds);
     redis_on_client_gone(bridge->redis, NULL, NULL); /* connections close when the bridge has gone */
     redis_on_rewrite(bridge->redis, NULL, NULL);
+    redis_waiting(bridge->redis, NULL, NULL);
     waiters_deinit(bridge);
     positions_deinit(bridge);
     outbox_deinit(bridge);

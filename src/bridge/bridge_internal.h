@@ -101,6 +101,7 @@ struct bridge {
     outbox_record_t **delayed; /* a heap: the one that is due first is at 0 */
     size_t delayed_count, delayed_cap;
     size_t count, bytes, bytes_max, placed_count;
+    size_t memory_bytes; /* what the allocator gave for `bytes` */
     int64_t next_number;
     int64_t producer_id; /* -1 = none yet */
     bool asking_id;
@@ -149,6 +150,7 @@ outbox_record_t *outbox_record_new(const kafka_produce_t *record);
 
 void outbox_init(bridge_t *bridge);
 void outbox_deinit(bridge_t *bridge);
+size_t outbox_waiting_bytes(void *user); /* the memory they take */
 /* The newest: takes the next number. */
 void outbox_add(bridge_t *bridge, outbox_record_t *record);
 /* As read back: at its own number. */
@@ -171,7 +173,7 @@ void journal_place(bridge_t *bridge, const outbox_record_t *record);
 void journal_due(bridge_t *bridge, int64_t old_number, int64_t new_number);
 void journal_ack(bridge_t *bridge, const int64_t *ranges, int ranges_count);
 /* The outbox as commands: for the base of a rewritten file. */
-void journal_emit(void *user, buf_t *out);
+void journal_emit(void *user, redis_base_t *base);
 void journal_command(redis_call_t *call, void *user);
 
 /* ---- deliver.c ---- */

@@ -140,8 +140,6 @@ static const char *on_refusal(void *user, int db, bytes_t key)
     return feeds->problem;
 }
 
-static size_t on_waiting(void *user) { return ((bridge_feeds_t *)user)->bridge->bytes; }
-
 /* ---- life ---- */
 
 void feed__start(bridge_feeds_t *feeds, bridge_t *bridge)
@@ -153,7 +151,6 @@ void feed__start(bridge_feeds_t *feeds, bridge_t *bridge)
         .changed = on_change,
         .closing = on_closing,
         .refusal = on_refusal,
-        .waiting_bytes = on_waiting,
         .user = feeds,
     };
     redis_observe(bridge->redis, &feeds->observer);

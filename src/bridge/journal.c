@@ -123,16 +123,16 @@ void journal_ack(bridge_t *bridge, const int64_t *ranges, int ranges_count)
     redis_feed(bridge->redis, w.argc, w.argv);
 }
 
-void journal_emit(void *user, buf_t *out)
+void journal_emit(void *user, redis_base_t *base)
 {
     bridge_t *bridge = user;
     words_t w;
     if (bridge->producer_id < 0 && bridge->count == 0) return;
     words_of_state(&w, bridge);
-    redis_append_command(out, w.argc, w.argv);
+    redis_base_write(base, w.argc, w.argv);
     LIST_EACH(&bridge->all, r, outbox_record_t, node) {
         words_of_add(&w, r);
-        redis_append_command(out, w.argc, w.argv);
+        redis_base_write(base, w.argc, w.argv);
     }
 }
 

@@ -17,6 +17,12 @@ void outbox_init(bridge_t *bridge)
     bridge->bytes_max = OUTBOX_BYTES_MAX;
 }
 
+size_t outbox_waiting_bytes(void *user)
+{
+    const bridge_t *bridge = user;
+    return bridge->memory_bytes + bridge->delayed_cap * sizeof(*bridge->delayed);
+}
+
 void outbox_deinit(bridge_t *bridge)
 {
     LIST_EACH(&bridge->all, r, outbox_record_t, node) mem_free(r);
@@ -118,6 +124,7 @@ void outbox_restore(bridge_t *bridge, outbox_record_t *r)
     list_push_back(&bridge->all, &r->node);
     bridge->count++;
     bridge->bytes += r->bytes;
+    bridge->memory_bytes += mem_usable(r);
 }
 
 void outbox_add(bridge_t *bridge, outbox_record_t *r)
@@ -135,6 +142,7 @@ void outbox_forget(bridge_t *bridge, outbox_record_t *r)
     list_remove(&r->queue);
     bridge->count--;
     bridge->bytes -= r->bytes;
+    bridge->memory_bytes -= mem_usable(r);
     mem_free(r);
 }
 

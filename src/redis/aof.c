@@ -306,7 +306,8 @@ typedef struct emission {
 static void emit_each(void *user, void *entry)
 {
     emission_t *e = user;
-    if (aof__keeps(e->db, entry)) aof__emit_entry(&e->out, &e->selected_db, e->db, entry);
+    redis_emitter_t out = {.out = &e->out};
+    if (aof__keeps(e->db, entry)) aof__emit_entry(&out, &e->selected_db, e->db, entry);
 }
 
 int aof__reload_emitted(redis_t *redis, char *err_out, size_t err_bytes)
@@ -351,6 +352,12 @@ void aof__disable(redis_t *redis)
     aof->enabled = false;
     aof->failure[0] = '\0';
     redis__update_gate(redis);
+}
+
+size_t aof__buffer_bytes(const redis_t *redis)
+{
+    const aof_t *aof = redis->aof;
+    return aof->buf.cap + aof->pending.cap + aof->rewrite.buf.cap;
 }
 
 aof_info_t aof__info(const redis_t *redis)
@@ -400,15 +407,20 @@ bool redis_is_written(const redis_t *redis)
     return redis->config->appendfsync != FSYNC_ALWAYS || aof->synced_bytes >= aof->file_bytes;
 }
 
-void redis_on_rewrite(redis_t *redis, void (*emit)(void *user, buf_t *out), void *user)
+void redis_on_rewrite(redis_t *redis, void (*emit)(void *user, redis_base_t *base), void *user)
 {
     redis->on_rewrite = emit;
     redis->on_rewrite_user = user;
 }
 
+void redis_base_write(redis_base_t *base, int argc, const bytes_t *argv)
+{
+    emit_command(base, (size_t)argc);
+    for (int i = 0; i < argc; i++) emit_bytes(base, argv[i]);
+}
+
 void redis_append_command(buf_t *out, int argc, const bytes_t *argv)
 {
     redis_emitter_t e = {out};
-    emit_command(&e, (size_t)argc);
-    for (int i = 0; i < argc; i++) emit_bytes(&e, argv[i]);
+    redis_base_write(&e, argc, argv);
 }

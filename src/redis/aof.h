@@ -55,6 +55,9 @@ void aof__rewrite_emit(redis_db_t *db, redis_entry_t *e);
  * anew. */
 void aof__rewrite_restart(redis_t *redis);
 
+/* Memory that holds what is on its way to the files. */
+size_t aof__buffer_bytes(const redis_t *redis);
+
 typedef struct aof_info {
     bool enabled, rewriting, scheduled, last_rewrite_ok, last_write_ok, sync_pending;
     uint64_t current_bytes, base_bytes, buffer_bytes, rewrites, delayed_syncs;

@@ -25,6 +25,7 @@ typedef struct aof_rewrite {
     char *temp_path;
     uint64_t bytes;
     buf_t buf;
+    int write_err; /* met while commands ran; the turn's end gives up */
     int walk_db, selected_db;
     uint64_t cursor;
     size_t keep_from; /* manifest parts from here on stay */
@@ -80,8 +81,8 @@ int aof__new_increment(aof_t *aof) MUST_CHECK;
 int aof__load_bytes(aof_t *aof, buf_t *data, char *err, size_t err_bytes) MUST_CHECK;
 /* Whether the data set written anew has the entry. */
 bool aof__keeps(const redis_db_t *db, const redis_entry_t *e);
-/* Appends the commands that make the entry. */
-void aof__emit_entry(buf_t *out, int *selected_db, const redis_db_t *db, const redis_entry_t *e);
+/* Writes the commands that make the entry. */
+void aof__emit_entry(redis_emitter_t *out, int *selected_db, const redis_db_t *db, const redis_entry_t *e);
 int aof__load(aof_t *aof, char *err, size_t err_bytes) MUST_CHECK;
 
 void aof__rewrite_turn(aof_t *aof);

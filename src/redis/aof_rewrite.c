@@ -18,35 +18,50 @@
 #include <string.h>
 
 #define SLICE_NS           1000000u /* of a turn */
-#define WRITE_BYTES_MIN    KIB(256)
-#define UNSYNCED_BYTES_MAX MIB(1) /* that a rewrite's start may make durable on the loop */
+#define UNSYNCED_BYTES_MAX MIB(1)   /* that a rewrite's start may make durable on the loop */
 
 /* ---- one entry ------------------------------------------------------------------------------------------------------- */
 
-void aof__emit_entry(buf_t *to, int *selected_db, const redis_db_t *db, const redis_entry_t *e)
+void aof__emit_entry(redis_emitter_t *out, int *selected_db, const redis_db_t *db, const redis_entry_t *e)
 {
-    redis_emitter_t out = {to};
     bytes_t key = entry_key(e);
     if (*selected_db != db->id) {
-        emit_command(&out, 2);
-        emit_str(&out, "SELECT");
-        emit_i64(&out, db->id);
+        emit_command(out, 2);
+        emit_str(out, "SELECT");
+        emit_i64(out, db->id);
         *selected_db = db->id;
     }
     if (e->type == TYPE_STRING) {
         char scratch[24];
-        emit_command(&out, 3);
-        emit_str(&out, "SET");
-        emit_bytes(&out, key);
-        emit_bytes(&out, key_string(e, scratch));
+        emit_command(out, 3);
+        emit_str(out, "SET");
+        emit_bytes(out, key);
+        emit_bytes(out, key_string(e, scratch));
     } else {
-        type__ops((redis_type_t)e->type)->emit(entry_value(e), (redis_encoding_t)e->encoding, key, &out);
+        type__ops((redis_type_t)e->type)->emit(entry_value(e), (redis_encoding_t)e->encoding, key, out);
     }
     if (entry_expire_ms(e) < 0) return;
-    emit_command(&out, 3);
-    emit_str(&out, "PEXPIREAT");
-    emit_bytes(&out, key);
-    emit_i64(&out, entry_expire_ms(e));
+    emit_command(out, 3);
+    emit_str(out, "PEXPIREAT");
+    emit_bytes(out, key);
+    emit_i64(out, entry_expire_ms(e));
+}
+
+static int write_base(aof_rewrite_t *r)
+{
+    struct iovec iov = {r->buf.ptr, r->buf.len};
+    int err = r->buf.len && !r->write_err ? io_file_write(r->file, r->bytes, &iov, 1) : r->write_err;
+    r->bytes += r->buf.len;
+    buf_clear(&r->buf);
+    if (r->buf.cap > EMIT_SPILL_BYTES * 2) buf_deinit(&r->buf);
+    return err;
+}
+
+/* Commands may bring more to write than memory has room for: a turn that drives out many keys, one large value. */
+static void spill(redis_emitter_t *e)
+{
+    aof_rewrite_t *r = CONTAINER_OF(e->out, aof_rewrite_t, buf);
+    r->write_err = write_base(r);
 }
 
 static void mark(redis_db_t *db, redis_entry_t *e) { e->flags = (uint8_t)((e->flags & ~ENTRY_EPOCH) | db->epoch); }
@@ -60,7 +75,8 @@ bool aof__keeps(const redis_db_t *db, const redis_entry_t *e)
 void aof__rewrite_emit(redis_db_t *db, redis_entry_t *e)
 {
     aof_rewrite_t *r = &db->redis->aof->rewrite;
-    if (r->active && aof__keeps(db, e)) aof__emit_entry(&r->buf, &r->selected_db, db, e);
+    redis_emitter_t out = {&r->buf, spill};
+    if (r->active && aof__keeps(db, e)) aof__emit_entry(&out, &r->selected_db, db, e);
     mark(db, e);
 }
 
@@ -139,21 +155,14 @@ static void start(aof_t *aof)
     r->active = true;
     scripts__emit_libraries(redis, &r->buf);
     r->bytes = 0;
+    r->write_err = 0;
     r->walk_db = 0;
     r->selected_db = -1;
     r->cursor = 0;
     r->started_ms = redis->now_ms;
     for (int i = 0; i < redis->db_count; i++) redis->dbs[i].epoch ^= ENTRY_EPOCH;
-    if (redis->on_rewrite) redis->on_rewrite(redis->on_rewrite_user, &r->buf);
-}
-
-static int write_base(aof_rewrite_t *r)
-{
-    struct iovec iov = {r->buf.ptr, r->buf.len};
-    int err = r->buf.len ? io_file_write(r->file, r->bytes, &iov, 1) : 0;
-    r->bytes += r->buf.len;
-    buf_clear(&r->buf);
-    return err;
+    redis_emitter_t base = {&r->buf, spill};
+    if (redis->on_rewrite) redis->on_rewrite(redis->on_rewrite_user, &base);
 }
 
 static void remove_part(aof_t *aof, const char *name)
@@ -284,7 +293,7 @@ void aof__rewrite_turn(aof_t *aof)
     if (!r->active) start(aof);
     if (!r->active || r->syncing) return;
     bool done = walk_slice(aof);
-    int err = done || r->buf.len >= WRITE_BYTES_MIN ? write_base(r) : 0;
+    int err = done ? write_base(r) : r->write_err;
     if (err != 0) {
         fail_rewrite(aof, "write", err);
     } else if (done) {

@@ -290,13 +290,6 @@ const char *changes__refusal(redis_db_t *db, const redis_command_t *command, int
     return why;
 }
 
-/* What waits would drive keys out, and each that goes makes more of it. */
-size_t changes__counted_bytes(const redis_t *redis)
-{
-    size_t used = mem_meter_read(&redis->memory), waiting = redis->observer->waiting_bytes(redis->observer->user);
-    return used - MIN(waiting, used);
-}
-
 /* ---- the observer's side --------------------------------------------------------------------------------------------- */
 
 void redis_observe(redis_t *redis, const redis_observer_t *observer)
@@ -345,6 +338,7 @@ bool redis_value(redis_t *redis, int db, bytes_t key, redis_value_t *ret_value)
 void redis_append_value(redis_t *redis, int db, bytes_t key, buf_t *out)
 {
     const redis_entry_t *e = db__find(&redis->dbs[db], key);
+    redis_emitter_t emitter = {.out = out};
     int selected_db = db;
-    if (e) aof__emit_entry(out, &selected_db, &redis->dbs[db], e);
+    if (e) aof__emit_entry(&emitter, &selected_db, &redis->dbs[db], e);
 }

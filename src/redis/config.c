@@ -82,6 +82,7 @@ const directive_t redis_directives[] = {
          "the queue of new connections has a fixed length"),
     MEMORY("maxmemory", NULL, maxmemory, 0, "0"),
     UINT("maxmemory-samples", NULL, maxmemory_samples, 1, REDIS_MAXMEMORY_SAMPLES_MAX, "5"),
+    INT("maxmemory-eviction-tenacity", maxmemory_eviction_tenacity, 0, 100, "10"),
     ENUM("maxmemory-policy", maxmemory_policy, policy_words, "noeviction", 0),
     INT("lfu-log-factor", lfu_log_factor, 0, INT_MAX, "10"),
     INT("lfu-decay-time", lfu_decay_time, 0, INT_MAX, "1"),

@@ -33,6 +33,7 @@ typedef struct redis_config {
     uint64_t proto_max_bulk_len, client_query_buffer_limit, maxclients, timeout_s, tcp_keepalive_s, tcp_backlog;
     /* memory */
     uint64_t maxmemory, maxmemory_samples;
+    int64_t maxmemory_eviction_tenacity; /* 0 to 100: how long one call drives keys out */
     redis_evict_t maxmemory_policy;
     int64_t lfu_log_factor, lfu_decay_time, active_expire_effort, hz;
     bool lazyfree_lazy_eviction, lazyfree_lazy_expire, lazyfree_lazy_server_del, lazyfree_lazy_user_del,

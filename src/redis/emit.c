@@ -22,6 +22,7 @@ void emit_bytes(redis_emitter_t *e, bytes_t word)
     if (word.len) memcpy(p, word.ptr, word.len);
     memcpy(p + word.len, "\r\n", 2);
     e->out->len += word.len + 2;
+    if (UNLIKELY(e->spill && e->out->len >= EMIT_SPILL_BYTES)) e->spill(e);
 }
 
 void emit_i64(redis_emitter_t *e, int64_t word)

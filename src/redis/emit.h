@@ -8,7 +8,11 @@
 
 typedef struct redis_emitter {
     buf_t *out;
+    /* Called when `out` holds EMIT_SPILL_BYTES or more between two words, to take what is there; NULL = all of it stays. */
+    void (*spill)(struct redis_emitter *e);
 } redis_emitter_t;
+
+#define EMIT_SPILL_BYTES KIB(256)
 
 /* Begins a command of `argc` words, the name among them; exactly `argc` words must follow. */
 void emit_command(redis_emitter_t *e, size_t argc);

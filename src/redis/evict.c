@@ -1,14 +1,46 @@
-/* evict.c: what goes when memory passes maxmemory: the best of a few samples by the policy in force, again
- * until it fits. */
+/* evict.c: what goes when memory passes maxmemory: the best of a few samples by the policy in force, again until it fits
+ * or the call's time is over. */
 #include "redis/evict.h"
 
 #include "redis/aof.h"
+#include "redis/redis.h"
 
 #include <math.h>
 
 /* The original looks at maxmemory-samples and remembers the best of earlier looks; here each look stands alone and is
  * twice as large. */
-enum { EVICTIONS_PER_CALL_MAX = 10000, SAMPLES_FACTOR = 2, SAMPLES_MAX = REDIS_MAXMEMORY_SAMPLES_MAX * SAMPLES_FACTOR };
+enum { SAMPLES_FACTOR = 2, SAMPLES_MAX = REDIS_MAXMEMORY_SAMPLES_MAX * SAMPLES_FACTOR };
+
+enum {
+    KEYS_BETWEEN_CLOCKS = 16, /* driven out before the clock is read again */
+    TENACITY_LINEAR_MAX = 10, /* up to it each step adds STEP_NS; above, each makes it 15 % longer */
+    TENACITY_MAX = 100,       /* without end */
+    STEP_NS = 50000,
+};
+
+/* ---- what counts ----------------------------------------------------------------------------------------------------- */
+
+size_t evict__uncounted_bytes(const redis_t *redis)
+{
+    size_t waiting = redis->waiting_bytes ? redis->waiting_bytes(redis->waiting_user) : 0;
+    return aof__buffer_bytes(redis) + waiting + redis->tables.unfilled_bytes;
+}
+
+/* A table that grows takes its memory at once; here all of it counts. */
+static bool allows_growth(table_budget_t *budget, size_t bytes)
+{
+    const redis_t *redis = CONTAINER_OF(budget, redis_t, tables);
+    uint64_t limit = redis->config->maxmemory;
+    if (limit == 0 || redis->loading) return true;
+    size_t used = mem_meter_read(&redis->memory), uncounted = evict__uncounted_bytes(redis) - budget->unfilled_bytes;
+    return used + bytes - MIN(uncounted, used) <= limit;
+}
+
+void redis_waiting(redis_t *redis, size_t (*bytes)(void *user), void *user)
+{
+    redis->waiting_bytes = bytes;
+    redis->waiting_user = user;
+}
 
 /* ---- LFU: a logarithmic counter that decays -------------------------------------------------------------------------- */
 
@@ -96,15 +128,51 @@ static void evict(redis_t *redis, redis_db_t *db, redis_entry_t *e)
     mem_free((void *)key.ptr);
 }
 
+/* ---- pacing ---------------------------------------------------------------------------------------------------------- */
+
+/* How long one call may take, as the original reckons it. */
+static uint64_t time_limit_ns(const redis_t *redis)
+{
+    int64_t tenacity = redis->config->maxmemory_eviction_tenacity;
+    if (tenacity >= TENACITY_MAX) return UINT64_MAX;
+    if (tenacity <= TENACITY_LINEAR_MAX) return (uint64_t)tenacity * STEP_NS;
+    return (uint64_t)(TENACITY_LINEAR_MAX * STEP_NS * pow(1.15, (double)(tenacity - TENACITY_LINEAR_MAX)));
+}
+
+/* Not while a script has paused halfway, nor while clients are paused and what they see shall stay as it is. */
+static bool may_evict(const redis_t *redis)
+{
+    return redis->config->maxmemory && !redis->loading && !redis->script_busy && redis->pause_until_ms == 0;
+}
+
 bool evict__make_room(redis_t *redis)
 {
-    uint64_t limit = redis->config->maxmemory;
-    if (limit == 0 || redis->loading) return true;
-    for (int i = 0; redis__is_over_memory(redis) && i < EVICTIONS_PER_CALL_MAX; i++) {
+    if (!may_evict(redis)) return true;
+    uint64_t from_ns = io_hrtime_ns(redis->loop), limit_ns = time_limit_ns(redis);
+    for (unsigned count = 1; redis__is_over_memory(redis); count++) {
         redis_db_t *db = NULL;
         redis_entry_t *e = redis->config->maxmemory_policy == EVICT_NONE ? NULL : choose(redis, &db);
         if (e == NULL) return false;
         evict(redis, db, e);
+        if (count % KEYS_BETWEEN_CLOCKS || io_hrtime_ns(redis->loop) - from_ns < limit_ns) continue;
+        io_timer_start(&redis->evicting, 0, 0);
+        break;
     }
     return true;
 }
+
+static void go_on(io_timer_t *timer)
+{
+    redis_t *redis = CONTAINER_OF(timer, redis_t, evicting);
+    redis->now_ms = io_wall_ms(redis->loop);
+    (void)evict__make_room(redis); /* what cannot go is told to writers */
+    exec__after_event(redis);
+}
+
+void evict__init(redis_t *redis)
+{
+    redis->tables.allows = allows_growth;
+    io_timer_init(redis->loop, &redis->evicting, go_on);
+}
+
+void evict__deinit(redis_t *redis) { io_timer_stop(&redis->evicting); }

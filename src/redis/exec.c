@@ -189,8 +189,8 @@ static bool passes(redis_client_t *c, const redis_command_t *command, const pars
         refuse(c, command, "ERR Command not allowed inside a transaction");
         return false;
     }
-    if (redis__is_over_memory(redis) && !evict__make_room(redis) &&
-        (flags & CMD_DENYOOM || (command->handler == redis_cmd_exec && queue_writes(c)))) {
+    redis->out_of_memory = redis__is_over_memory(redis) && !evict__make_room(redis);
+    if (redis->out_of_memory && (flags & CMD_DENYOOM || (command->handler == redis_cmd_exec && queue_writes(c)))) {
         refuse(c, command, "OOM command not allowed when used memory > 'maxmemory'.");
         return false;
     }

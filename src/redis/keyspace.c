@@ -31,6 +31,8 @@ void db__init(redis_db_t *db, redis_t *redis, int id)
     *db = (redis_db_t){.redis = redis, .id = id};
     table_init(&db->keys, hash_of_entry);
     table_init(&db->expires, hash_of_entry);
+    table_limit(&db->keys, &redis->tables);
+    table_limit(&db->expires, &redis->tables);
 }
 
 /* ---- taking out and putting in --------------------------------------------------------------------------------------- */

@@ -10,11 +10,12 @@
 
 #include <stdio.h>
 
-#define HZ_MAX             500
-#define CLIENTS_PER_TURN   200 /* dynamic-hz: more clients than this make more turns */
-#define SAMPLE_MS          100
-#define EXPIRE_TIME_SHARE  4 /* a quarter of the time between two turns of the cron */
-#define TABLE_MOVE_BUCKETS 4000
+#define HZ_MAX                   500
+#define CLIENTS_PER_TURN         200 /* dynamic-hz: more clients than this make more turns */
+#define SAMPLE_MS                100
+#define EXPIRE_TIME_SHARE        4 /* a quarter of the time between two turns of the cron */
+#define TABLE_MOVE_BUCKETS       4000
+#define TABLE_MOVE_BUCKETS_SHORT 100
 
 /* xoroshiro128+: fast, and seeded through the one door. */
 uint64_t redis_random(redis_t *redis)
@@ -53,11 +54,15 @@ static uint32_t cron_ms(redis_t *redis)
     return 1000 / hz;
 }
 
+/* Buckets that are moved into begin to count: near maxmemory few at a time, for each drives out an entry or two. */
 static void move_tables(redis_t *redis)
 {
+    size_t bytes = TABLE_MOVE_BUCKETS * 2 * sizeof(table_bucket_t);
+    bool roomy = redis->tables.allows(&redis->tables, bytes);
+    size_t buckets = roomy ? TABLE_MOVE_BUCKETS : TABLE_MOVE_BUCKETS_SHORT;
     for (int i = 0; i < redis->db_count; i++) {
-        table_move(&redis->dbs[i].keys, TABLE_MOVE_BUCKETS);
-        table_move(&redis->dbs[i].expires, TABLE_MOVE_BUCKETS);
+        table_move(&redis->dbs[i].keys, buckets);
+        table_move(&redis->dbs[i].expires, buckets);
     }
 }
 
@@ -135,6 +140,7 @@ redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, redis_conf
     redis->loop = loop;
     redis->net = net;
     redis->config = config;
+    evict__init(redis);
     bool own_dir = config->dir && *config->dir;
     redis->data_dir = mem_strdup(own_dir ? config->dir : data_dir);
     if (!own_dir) {
@@ -201,6 +207,7 @@ void redis_stop(redis_t *redis)
     if (redis->stopped) return;
     redis->stopped = true;
     io_timer_stop(&redis->cron);
+    evict__deinit(redis);
     while (redis->listeners_count) net_listener_close(redis->listeners[--redis->listeners_count]);
     if (aof__close(redis) != 0) slog(SLOG_ERROR, "redis", "append-only file is not complete", "%s", "");
 }

@@ -94,10 +94,15 @@ void redis_feed(redis_t *redis, int argc, const bytes_t *argv);
 /* All entries made so far are in the append-only file, and with appendfsync always on stable storage. True when
  * there is no such file. A hook of a rank above 10 that asks each turn misses nothing. */
 bool redis_is_written(const redis_t *redis);
-/* Asked at the start of each rewrite of the file: appends (redis_append_command) what the new base needs of what
- * was propagated or fed so far; one listener. */
-void redis_on_rewrite(redis_t *redis, void (*emit)(void *user, buf_t *out), void *user);
+/* Asked at the start of each rewrite of the file: writes to the new base what it needs of what was propagated or fed so
+ * far; one listener. */
+typedef struct redis_emitter redis_base_t;
+void redis_on_rewrite(redis_t *redis, void (*emit)(void *user, redis_base_t *base), void *user);
+void redis_base_write(redis_base_t *base, int argc, const bytes_t *argv);
 void redis_append_command(buf_t *out, int argc, const bytes_t *argv);
+/* Tells how much memory waits to be delivered elsewhere. maxmemory does not count it, because it would drive keys out, and each
+ * that goes may make more of it; it has a bound of its own. */
+void redis_waiting(redis_t *redis, size_t (*bytes)(void *user), void *user);
 
 /* ---- every change to a key, told in the step that makes it (the change feed) ------------------------------------------ */
 
@@ -122,8 +127,6 @@ typedef struct redis_observer {
     /* Why this key must not be written now; NULL = it may. While writes are held, of each command that names its
      * keys; and always, with `key` null, of what changes all keys of a database. Valid until the next call. */
     const char *(*refusal)(void *user, int db, bytes_t key);
-    /* Memory that maxmemory does not count. */
-    size_t (*waiting_bytes)(void *user);
     void *user;
 } redis_observer_t;
 /* One observer, NULL = none; the struct is the caller's and lasts. */

@@ -258,7 +258,7 @@ void scripts__run(redis_call_t *call, const script_job_t *job)
     redis_t *redis = call->redis;
     scripts_t *s = need(redis);
     redis_client_t *c = call->client;
-    bool out_of_memory = redis__is_over_memory(redis) && !(call->flags & CALL_LOADING);
+    bool out_of_memory = redis__is_over_memory(redis) && redis->out_of_memory && !(call->flags & CALL_LOADING);
     const char *why = declared_refusal(call, job, out_of_memory);
     if (why) {
         reply_error(c, why);

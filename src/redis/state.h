@@ -183,6 +183,11 @@ struct redis {
     int64_t ops_last_ms, second_ms;
     uint32_t hz;        /* in force: hz, or more of it with many clients (dynamic-hz) */
     mem_meter_t memory; /* set by the cron */
+    table_budget_t tables;
+    bool out_of_memory;                  /* nothing could go for the command under way */
+    io_timer_t evicting;                 /* armed while there is more to drive out than one call may */
+    size_t (*waiting_bytes)(void *user); /* the outbox; NULL = none */
+    void *waiting_user;
     size_t memory_peak, memory_startup;
     int64_t attack_logged_ms;
     slowlog_t *slowlog;
@@ -197,7 +202,7 @@ struct redis {
     void *on_shutdown_user;
     void (*on_client_gone)(void *user, uint64_t client_id);
     void *on_client_gone_user;
-    void (*on_rewrite)(void *user, buf_t *out);
+    void (*on_rewrite)(void *user, struct redis_emitter *base);
     void *on_rewrite_user;
     const struct redis_observer *observer; /* NULL = nobody (changes.c) */
     bool change_open;                      /* it wants to hear of the end of the entry */
@@ -308,19 +313,24 @@ void notify__event(redis_db_t *db, uint32_t event_class, const char *event, byte
 uint32_t notify__parse(const char *text, bool *ret_ok);
 void notify__format(uint32_t classes, char out[32]);
 
-/* What maxmemory counts: all but what waits for the observer. */
-size_t changes__counted_bytes(const redis_t *redis);
+/* Memory that maxmemory does not count: what is on its way to the disk, what waits in the outbox, what a growing table has
+ * not moved into. */
+size_t evict__uncounted_bytes(const redis_t *redis);
 /* Above maxmemory: then every command takes the slow way. */
 static inline bool redis__is_over_memory(const redis_t *redis)
 {
     uint64_t limit = redis->config->maxmemory;
-    return UNLIKELY(limit != 0) && mem_meter_read(&redis->memory) > limit &&
-           (LIKELY(redis->observer == NULL) || changes__counted_bytes(redis) > limit);
+    size_t used;
+    return UNLIKELY(limit != 0) && (used = mem_meter_read(&redis->memory)) > limit &&
+           used - MIN(evict__uncounted_bytes(redis), used) > limit;
 }
 
 void expire__cycle(redis_t *redis, uint64_t budget_us);
-/* False when memory stays above maxmemory. */
+/* Drives keys out for as long as maxmemory-eviction-tenacity allows; a timer goes on where that was not enough. False
+ * when memory stays above maxmemory because nothing can go. */
 bool evict__make_room(redis_t *redis);
+void evict__init(redis_t *redis);
+void evict__deinit(redis_t *redis);
 
 slowlog_t *slowlog__new(void);
 void slowlog__free(slowlog_t *log);

@@ -3,9 +3,10 @@
 #include "redis/table.h"
 
 enum {
-    FILL_PERCENT_MAX = 77, /* grow above: more makes chains common */
-    FILL_PERCENT_MIN = 15, /* shrink below */
-    MOVE_EMPTY_MAX = 10,   /* empty buckets skipped in one step */
+    FILL_PERCENT_MAX = 77,     /* grow above: more makes chains common */
+    FILL_PERCENT_FORCED = 154, /* grow above, whatever the budget says: more makes chains long */
+    FILL_PERCENT_MIN = 15,     /* shrink below */
+    MOVE_EMPTY_MAX = 10,       /* empty buckets skipped in one step */
 };
 
 static size_t bucket_count(const table_t *t, int which) { return t->buckets[which] ? (size_t)1 << t->bits[which] : 0; }
@@ -47,8 +48,17 @@ static void free_chain(table_t *t, table_bucket_t *top)
     top->meta = 0;
 }
 
+/* `bytes` of the new half are in use now. */
+static void fill(table_t *t, size_t bytes)
+{
+    bytes = MIN(bytes, t->unfilled_bytes);
+    t->unfilled_bytes -= bytes;
+    if (t->budget) t->budget->unfilled_bytes -= bytes;
+}
+
 static void free_half(table_t *t, int which)
 {
+    if (which == 1) fill(t, t->unfilled_bytes);
     for (size_t i = 0; t->chained_buckets && i < bucket_count(t, which); i++) free_chain(t, &t->buckets[which][i]);
     mem_free(t->blocks[which]);
     t->buckets[which] = NULL;
@@ -116,6 +126,7 @@ static void move_bucket(table_t *t, table_bucket_t *top)
 
 static void finish_move(table_t *t)
 {
+    fill(t, t->unfilled_bytes);
     mem_free(t->blocks[0]);
     t->buckets[0] = t->buckets[1];
     t->blocks[0] = t->blocks[1];
@@ -132,17 +143,18 @@ bool table_move(table_t *t, size_t buckets)
     if (t->buckets[1] == NULL) return false;
     if (t->walkers) return true;
     size_t empty_left = buckets * MOVE_EMPTY_MAX, count = bucket_count(t, 0);
+    size_t share_bytes = sizeof(table_bucket_t) * bucket_count(t, 1) / count;
     while (buckets && t->used[0] && t->move_next < count) {
         table_bucket_t *top = &t->buckets[0][t->move_next];
         uint64_t word;
         memcpy(&word, top, 8);
+        t->move_next++;
+        fill(t, share_bytes);
         if (word == 0) {
-            t->move_next++;
             if (--empty_left == 0) return true;
             continue;
         }
         move_bucket(t, top);
-        t->move_next++;
         buckets--;
     }
     if (t->used[0]) return true;
@@ -157,6 +169,20 @@ static void resize(table_t *t, unsigned bits)
     t->bits[which] = (uint8_t)bits;
     t->buckets[which] = buckets_new(bits, &t->blocks[which]);
     t->move_next = 0;
+    if (which == 0 || t->budget == NULL) return;
+    t->unfilled_bytes = sizeof(table_bucket_t) << bits;
+    t->budget->unfilled_bytes += t->unfilled_bytes;
+}
+
+static bool is_fuller_than(const table_t *t, unsigned percent)
+{
+    return t->used[0] >= ((size_t)TABLE_SLOTS << t->bits[0]) * percent / 100;
+}
+
+static bool may_grow(const table_t *t)
+{
+    if (t->budget == NULL || t->budget->allows(t->budget, sizeof(table_bucket_t) << (t->bits[0] + 1))) return true;
+    return is_fuller_than(t, FILL_PERCENT_FORCED);
 }
 
 static unsigned bits_for(size_t count)
@@ -174,7 +200,7 @@ static void make_room(table_t *t)
         resize(t, 0);
     } else if (t->bits[0] == 0) {
         if (t->used[0] == TABLE_SLOTS && !t->walkers) resize(t, 1);
-    } else if (t->used[0] >= ((size_t)TABLE_SLOTS << t->bits[0]) * FILL_PERCENT_MAX / 100 && !t->walkers) {
+    } else if (is_fuller_than(t, FILL_PERCENT_MAX) && !t->walkers && may_grow(t)) {
         resize(t, t->bits[0] + 1u);
     }
 }
@@ -224,7 +250,8 @@ void table_remove(table_t *t, uint64_t hash, table_pos_t pos)
     t->used[which]--;
     if (top->meta & TABLE_CHAINED) prune_chain(t, top);
     if (t->buckets[1]) {
-        table_move(t, 1);
+        /* Not while it grows: what an entry that is driven out gives back would go to the next bucket's place. */
+        if (t->bits[1] < t->bits[0] || t->budget == NULL) table_move(t, 1);
     } else if (t->bits[0] > 1 && !t->walkers &&
                t->used[0] < ((size_t)TABLE_SLOTS << t->bits[0]) * FILL_PERCENT_MIN / 100) {
         unsigned bits = bits_for(t->used[0] * 2);
@@ -295,18 +322,19 @@ uint64_t table_scan(table_t *t, uint64_t cursor, void (*each)(void *user, void *
  */
 void *table_random(table_t *t, uint64_t (*random)(void *user), void *user)
 {
-    enum { HELD_MAX = 16 };
+    enum { HELD_MAX = 16, HELD_FULL_MAX = 32 };
     if (table_count(t) == 0) return NULL;
+    unsigned held_max = is_fuller_than(t, 100) ? HELD_FULL_MAX : HELD_MAX;
     size_t left = bucket_count(t, 0), right = bucket_count(t, 1);
     for (;;) {
         size_t at = random(user) % (left + right);
         table_bucket_t *b = at < left ? &t->buckets[0][at] : &t->buckets[1][at - left];
-        void *held[HELD_MAX * 4];
+        void *held[HELD_FULL_MAX * 2];
         unsigned count = 0;
         for (; b && count + TABLE_SLOTS <= ARRAY_LEN(held); b = next_bucket(b))
             for (int i = 0; i < TABLE_SLOTS; i++)
                 if (b->tags[i]) held[count++] = b->entries[i];
-        unsigned pick = (unsigned)(random(user) % MAX(count, HELD_MAX));
+        unsigned pick = (unsigned)(random(user) % MAX(count, held_max));
         if (pick < count) return held[pick];
     }
 }

@@ -10,6 +10,10 @@
  * always, only the entry it wants. When `meta` has TABLE_CHAINED, entry6 points to a further bucket. The
  * table grows and shrinks by two, a bucket at a time with each change, so no call takes long.
  *
+ * A table of the keyspace grows out of a budget. While the budget says no, the table fills its buckets further and chains
+ * more of them; at twice the usual fill it grows all the same. Memory that the new half has taken counts as used only as
+ * buckets move into it, so that growing at the limit drives out a few entries with each insert and not a fifth of all at once.
+ *
  * The table owns neither entries nor keys. Who looks up brings the hash and an inlined comparison. */
 #ifndef TRIVET_REDIS_TABLE_H
 #define TRIVET_REDIS_TABLE_H
@@ -27,6 +31,12 @@ typedef struct table_bucket {
 } table_bucket_t;
 _Static_assert(sizeof(table_bucket_t) == 64, "a bucket is a cache line");
 
+/* Shared by tables that are under one limit of memory. */
+typedef struct table_budget {
+    bool (*allows)(struct table_budget *budget, size_t bytes); /* whether a table may take so much more to grow */
+    size_t unfilled_bytes;                                     /* taken by growing tables and not yet moved into */
+} table_budget_t;
+
 typedef struct table {
     table_bucket_t *buckets[2]; /* [1] is the table being moved to; NULL when none */
     void *blocks[2];            /* what was allocated for them */
@@ -35,6 +45,8 @@ typedef struct table {
     size_t used[2];
     size_t chained_buckets;
     size_t move_next; /* next bucket of [0] to move, while [1] exists */
+    size_t unfilled_bytes;
+    table_budget_t *budget; /* NULL = grows when it likes */
     uint64_t (*hash_of)(const void *entry);
 } table_t;
 
@@ -45,6 +57,8 @@ typedef struct table_pos {
 } table_pos_t;
 
 void table_init(table_t *t, uint64_t (*hash_of)(const void *entry));
+/* Right after table_init: the budget must outlive the table. */
+static inline void table_limit(table_t *t, table_budget_t *budget) { t->budget = budget; }
 /* Frees the buckets; the entries are the caller's (table_each first). */
 void table_deinit(table_t *t);
 static inline size_t table_count(const table_t *t) { return t->used[0] + t->used[1]; }

@@ -145,6 +145,39 @@ static void test_samples_are_entries_and_every_entry_is_sampled(void **state)
     free(items);
 }
 
+static bool never(table_budget_t *budget, size_t bytes) { return false; }
+
+/* What a growing table has not moved into is known to the budget until the last byte, and what leaves makes it no larger. */
+static void test_without_a_budget_it_fills_up_and_grows_late(void **state)
+{
+    enum { N = 7 << 12, LATE = N * 3 / 2 };
+    table_budget_t budget = {.allows = never};
+    table_t t;
+    table_pos_t pos;
+    table_init(&t, item_hash);
+    table_limit(&t, &budget);
+    item_t *items = make_items(2 * N);
+    table_reserve(&t, N / 2 + N / 8);
+    size_t before = table_memory_bytes(&t);
+    for (size_t i = 0; i < LATE; i++) insert(&t, &items[i]);
+    assert_null(t.buckets[1]);
+    assert_in_range(table_memory_bytes(&t), before, 3 * before);
+    for (size_t i = LATE; i < 2 * N && !t.buckets[1]; i++) insert(&t, &items[i]);
+    assert_non_null(t.buckets[1]);
+    assert_in_range(budget.unfilled_bytes, before, 2 * before);
+    size_t unfilled = budget.unfilled_bytes;
+    for (size_t i = 0; i < N / 8; i++) {
+        assert_true(find(&t, &items[i], &pos));
+        table_remove(&t, item_hash(&items[i]), pos);
+    }
+    assert_int_equal(budget.unfilled_bytes, unfilled);
+    while (table_move(&t, 10)) assert_in_range(unfilled - budget.unfilled_bytes, 1, unfilled - 1);
+    assert_int_equal(budget.unfilled_bytes, 0);
+    for (size_t i = N / 8; i < LATE; i++) assert_true(find(&t, &items[i], &pos));
+    table_deinit(&t);
+    free(items);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,6 +185,7 @@ int main(void)
         cmocka_unit_test(test_scan_visits_all_while_the_table_changes),
         cmocka_unit_test(test_random_is_fair),
         cmocka_unit_test(test_samples_are_entries_and_every_entry_is_sampled),
+        cmocka_unit_test(test_without_a_budget_it_fills_up_and_grows_late),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
