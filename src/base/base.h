@@ -51,7 +51,8 @@
     X(ERR_OUT_OF_RANGE, -20, "out of range")                                                                           \
     X(ERR_FILES, -21, "too many open files")                                                                           \
     X(ERR_READONLY, -22, "the file system is read-only")                                                               \
-    X(ERR_NOT_DIR, -23, "not a directory")
+    X(ERR_NOT_DIR, -23, "not a directory")                                                                             \
+    X(ERR_DAMAGED, -24, "damaged")
 
 enum {
 #define X(name, code, text) name = (code),

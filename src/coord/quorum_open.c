@@ -171,9 +171,7 @@ int quorum_open(io_loop_t *loop, const quorum_options_t *options, const snapshot
     q->piece_bytes = options->piece_bytes != 0 ? options->piece_bytes : QUORUM_PIECE_BYTES_MAX;
     ASSERT(q->trailing_entries >= COORD_TRAILING_ENTRIES_MIN);
     ASSERT(q->piece_bytes <= QUORUM_PIECE_BYTES_MAX);
-    char *log_dir = join(options->dir, "log");
-    int err = wal_open(loop, log_dir, snapshot != NULL ? snapshot->index + 1 : 1, &q->wal);
-    mem_free(log_dir);
+    int err = wal_open(loop, options->dir, snapshot != NULL ? snapshot->index + 1 : 1, &q->wal);
     if (err != 0) goto out;
     if (snapshot != NULL) {
         q->applied = snapshot->index;

@@ -2,24 +2,44 @@
 #include "coord/wal.h"
 
 #include "base/hash.h"
+#include "base/slog.h"
+
+#include <stdio.h>
 
 #define CONTROL_BIT       0x20
 #define RAFT_COMMAND_TYPE 1 /* enum raft_entry_type's RAFT_COMMAND */
 #define SEGMENT_BYTES_MAX MIB(64)
 #define AHEAD_BYTES       KIB(256) /* a commit of one small entry then seldom writes more than the page it is in */
+#define PATH_CHARS_MAX    4096
 #define CRC_AT            17
 #define ATTRIBUTES_AT     21
 
-int wal_open(io_loop_t *loop, const char *dir, uint64_t first_index, wal_t *ret_wal)
+static int open_log(io_loop_t *loop, const char *dir, log_t **ret_log)
 {
     log_options_t options = log_options_default;
     options.segment_bytes_max = SEGMENT_BYTES_MAX;
     options.segment_age_ms_max = INT64_MAX;
     options.file_delete_delay_ms = 0;
     options.ahead_bytes = AHEAD_BYTES;
-    log_recovery_t recovery = {.clean = false, .recovery_point = 0, .start_offset = -1, .scan_from = INT64_MAX};
+    log_report_t report;
+    log_recovery_t recovery = {.start_offset = -1, .scan_from = INT64_MAX, .report = &report};
+    char log_dir[PATH_CHARS_MAX], boot[PATH_CHARS_MAX];
+    snprintf(log_dir, sizeof(log_dir), "%s/log", dir);
+    snprintf(boot, sizeof(boot), "%s/boot", dir);
+    int err = io_boot_changed(loop, boot, &recovery.power_lost);
+    if (err == 0) err = log_open(loop, log_dir, &options, &recovery, ret_log);
+    if (err == ERR_DAMAGED) {
+        char text[LOG_TEXT_CHARS_MAX];
+        log_damage_text(&report.damage, text);
+        slog(SLOG_ERROR, "coord", "the log is damaged", "dir=%s damage=\"%s\"", log_dir, text);
+    }
+    return err != 0 ? err : io_boot_keep(loop, boot);
+}
+
+int wal_open(io_loop_t *loop, const char *dir, uint64_t first_index, wal_t *ret_wal)
+{
     log_t *log;
-    int err = log_open(loop, dir, &options, &recovery, &log);
+    int err = open_log(loop, dir, &log);
     if (err != 0) return err;
     *ret_wal = (wal_t){loop, log, BUF_INIT};
     int64_t first = (int64_t)first_index;

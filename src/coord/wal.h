@@ -28,7 +28,7 @@ typedef struct wal_entry {
     bytes_t payload;
 } wal_entry_t;
 
-/* Opens or creates. A log that does not hold `first_index` (one behind the snapshot) is emptied to begin there. */
+/* Opens or creates the log in `dir`/log. A log that does not hold `first_index` (one behind the snapshot) is emptied to begin there. */
 int wal_open(io_loop_t *loop, const char *dir, uint64_t first_index, wal_t *ret_wal) MUST_CHECK;
 int wal_close(wal_t *wal) MUST_CHECK;
 uint64_t wal_first(const wal_t *wal);

@@ -361,6 +361,39 @@ int io_replace_whole(io_loop_t *loop, const char *path, bytes_t data)
     return err ? err : io_sync_dir(loop, dir);
 }
 
+/* ---- the machine's run ---- */
+
+int io_boot_changed(io_loop_t *loop, const char *path, bool *ret_changed)
+{
+    char now[IO_BOOT_CHARS_MAX];
+    uint8_t *kept;
+    size_t bytes;
+    loop->ops->boot_id(loop, now);
+    int err = io_read_whole(loop, path, IO_BOOT_CHARS_MAX, &kept, &bytes);
+    *ret_changed = false;
+    if (err == ERR_NOT_FOUND || err == ERR_LIMIT) return 0;
+    if (err) return err;
+    *ret_changed = bytes > 1 && now[0] != '\0' && strncmp((const char *)kept, now, strlen(now)) != 0;
+    mem_free(kept);
+    return 0;
+}
+
+int io_boot_keep(io_loop_t *loop, const char *path)
+{
+    char now[IO_BOOT_CHARS_MAX];
+    uint8_t *kept;
+    size_t bytes;
+    loop->ops->boot_id(loop, now);
+    size_t n = strlen(now);
+    now[n++] = '\n';
+    bool same = false;
+    if (io_read_whole(loop, path, IO_BOOT_CHARS_MAX, &kept, &bytes) == 0) {
+        same = bytes == n && memcmp(kept, now, n) == 0;
+        mem_free(kept);
+    }
+    return same ? 0 : io_replace_whole(loop, path, bytes_of(now, n));
+}
+
 /* ---- other threads ---- */
 
 void io_post(io_loop_t *to, io_message_t *message) { to->ops->post(to, message); }

@@ -221,6 +221,13 @@ int io_read_whole(io_loop_t *loop, const char *path, size_t bytes_max, uint8_t *
                   size_t *ret_bytes) MUST_CHECK;
 int io_replace_whole(io_loop_t *loop, const char *path, bytes_t data) MUST_CHECK;
 
+/* What a loss of power does to files it cannot do to a process that dies alone, whose writes the page cache keeps: of what
+ * was not synced single sectors may be missing, with later ones there. A file at `path` keeps the name of the machine's run
+ * (from a start of the system to its end). *ret_changed: that is another one now, so power may have been lost since
+ * io_boot_keep; false when there is no such file or the system gives its runs no names. io_boot_keep is durable. */
+int io_boot_changed(io_loop_t *loop, const char *path, bool *ret_changed) MUST_CHECK;
+int io_boot_keep(io_loop_t *loop, const char *path) MUST_CHECK;
+
 /* Resident memory of the process in bytes, as the system counts it (0 when it cannot tell). */
 size_t io_resident_bytes(void);
 /* Memory that the process may use: the least of the machine's, its control group's (v1 and v2) and RLIMIT_AS. Read anew

@@ -9,6 +9,8 @@
 
 #include <stdatomic.h>
 
+#define IO_BOOT_CHARS_MAX 64
+
 struct io_ops {
     void (*loop_free)(io_loop_t *loop);
     void (*loop_run)(io_loop_t *loop);
@@ -64,6 +66,8 @@ struct io_ops {
                     void *user);
     int (*lock_file)(io_loop_t *loop, const char *path);
     int (*disk_space)(io_loop_t *loop, const char *path, uint64_t *ret_free, uint64_t *ret_total);
+    /* The name of the machine's run; "" = unknown. */
+    void (*boot_id)(io_loop_t *loop, char out[IO_BOOT_CHARS_MAX]);
 
     void (*post)(io_loop_t *to, io_message_t *message);
     void (*work_start)(io_loop_t *loop, io_work_t *work);

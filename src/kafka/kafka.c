@@ -58,6 +58,7 @@ int kafka_start(kafka_t *kafka, char *err, size_t err_bytes)
     if (result) return start_failed(err, err_bytes, "cannot read the checkpoints", result);
     kafka->groups = kafka_groups_new(kafka); /* hears of __consumer_offsets when the topics are read */
     result = topics_store_open(kafka);
+    if (!result) result = partition_store_opened(kafka);
     if (result) return start_failed(err, err_bytes, "cannot read the topics", result);
     kafka__connections_start(kafka);
     return 0;

@@ -154,6 +154,7 @@ int partition_open(kafka_topic_t *topic, int32_t index, partition_t **ret_partit
     log_options_t options = log_options_of(topic);
     log_recovery_t recovery = {
         .clean = kafka->partitions->clean,
+        .power_lost = kafka->partitions->power_lost,
         .recovery_point = MAX(known.recovery_point, 0),
         .start_offset = known.log_start,
         .compacted = has_policy(topic->config.cleanup_policy, "compact") || known.cleaned >= 0,

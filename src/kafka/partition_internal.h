@@ -40,6 +40,7 @@ struct partition_store {
     uint64_t written_hash; /* of the checkpoint files' text as last written */
     bool cleaned_stale;    /* cleaner-offset-checkpoint on disk names partitions that are gone */
     bool clean;            /* the last stop was orderly */
+    bool power_lost;       /* the machine may have lost power since */
     bool failed;           /* a partition did not close: the next start must recover */
 };
 

@@ -10,6 +10,7 @@
 #define STORE_MAINTAIN_MS_MAX 30000
 #define CHECKPOINT_BYTES_MAX  MIB(64)
 #define CLEAN_MARK            ".kafka_cleanshutdown"
+#define BOOT                  ".boot"
 #define RECOVERY_POINTS       "recovery-point-offset-checkpoint"
 #define LOG_STARTS            "log-start-offset-checkpoint"
 #define HIGH_WATERMARKS       "replication-offset-checkpoint"
@@ -302,6 +303,20 @@ static int take_clean_mark(partition_store_t *store)
     return err ? err : io_sync_dir(store->kafka->loop, store->kafka->data_dir);
 }
 
+static int compare_boot(partition_store_t *store)
+{
+    char path[PARTITION_PATH_CHARS_MAX];
+    store_path(store, BOOT, path);
+    return io_boot_changed(store->kafka->loop, path, &store->power_lost);
+}
+
+int partition_store_opened(kafka_t *kafka)
+{
+    char path[PARTITION_PATH_CHARS_MAX];
+    store_path(kafka->partitions, BOOT, path);
+    return io_boot_keep(kafka->loop, path);
+}
+
 static void store_free(partition_store_t *store)
 {
     size_t cursor = 0;
@@ -323,6 +338,7 @@ int partition_store_open(kafka_t *kafka)
     if (!err) err = checkpoint_read(store, LOG_STARTS, offsetof(partition_checkpoint_t, log_start));
     if (!err) err = checkpoint_read(store, HIGH_WATERMARKS, offsetof(partition_checkpoint_t, high_watermark));
     if (!err) err = checkpoint_read(store, CLEANED, offsetof(partition_checkpoint_t, cleaned));
+    if (!err) err = compare_boot(store);
     if (!err) err = take_clean_mark(store);
     if (err) {
         store_free(store);

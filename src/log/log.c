@@ -57,7 +57,9 @@ static int make_dir(log_t *log)
 int log_open(io_loop_t *loop, const char *dir, const log_options_t *options, const log_recovery_t *recovery,
              log_t **ret_log)
 {
+    log_report_t own, *report = recovery->report ? recovery->report : &own;
     log_t *log = mem_zalloc(sizeof(*log));
+    *report = (log_report_t){0};
     log->loop = loop;
     log->dir = mem_strdup(dir);
     log->options = *options;
@@ -67,7 +69,7 @@ int log_open(io_loop_t *loop, const char *dir, const log_options_t *options, con
     log->names_dirty = log->parent_dirty = !recovery->clean;
     int err = make_dir(log);
     if (!err) err = log__epochs_load(log);
-    if (!err) err = log__recover(log, recovery);
+    if (!err) err = log__recover(log, recovery, report);
     if (err) goto out;
     *ret_log = log;
     return 0;

@@ -10,8 +10,8 @@
  * count 4. The CRC-32C covers attributes to the end, so that offset and epoch are patched without computing
  * it again.
  *
- * Invariants: offsets grow and are never reused; a batch is either whole or, after recovery, gone, and so is
- * all that came after it; log_start_offset <= offsets kept < log_end_offset; nothing below `durable_offset`
+ * Invariants: offsets grow and are never reused; a log ends early only at a torn tail, which is an unfinished or invalid
+ * last write with nothing valid behind it, and anything else is damage (log_damage_t); log_start_offset <= offsets kept < log_end_offset; nothing below `durable_offset`
  * is lost by a power failure. */
 #ifndef TRIVET_LOG_LOG_H
 #define TRIVET_LOG_LOG_H
@@ -67,20 +67,67 @@ bool log_batch_crc_ok(bytes_t batch);
 static inline size_t log_batch_bytes(const log_batch_t *b) { return LOG_BATCH_OVERHEAD_BYTES + (size_t)b->length; }
 static inline int64_t log_batch_last_offset(const log_batch_t *b) { return b->base_offset + b->last_offset_delta; }
 
+/* ---- opening ---- */
+
+#define LOG_NAME_CHARS_MAX 96 /* a file's name within the log's directory */
+
+/* What is wrong with a log that may not be opened. Then nothing in its directory was changed but indexes. */
+typedef enum log_fault {
+    LOG_SOUND,
+    LOG_INVALID,   /* no valid batch at `position`, though valid ones lie behind it or it had been durable */
+    LOG_MISPLACED, /* a valid batch at `position` whose offset, `found_offset`, does not belong there */
+    LOG_GAP,       /* `file` begins at `found_offset`, and what comes before it ends at `offset` */
+    LOG_MISSING,   /* `file` is not there, though its index is */
+    LOG_SHORT,     /* it ends at `offset`, though all below `found_offset` had been durable */
+} log_fault_t;
+
+typedef struct log_damage {
+    log_fault_t fault;
+    char file[LOG_NAME_CHARS_MAX];
+    uint64_t position;     /* in the file */
+    int64_t offset;        /* which should be there */
+    int64_t found_offset;  /* which is there, or should be */
+    uint64_t behind_count; /* valid batches behind, in this file and those that follow it */
+    int64_t behind_offset; /* of the first of them */
+    bool behind_more;      /* the search was given up: there may be others */
+} log_damage_t;
+
+/* What opening a log did to it, and what it refused to do. */
+typedef struct log_report {
+    log_damage_t damage;
+    char cut_file[LOG_NAME_CHARS_MAX]; /* "" = nothing was cut */
+    uint64_t cut_position, cut_bytes;
+    int64_t cut_offset;            /* the log ends there since */
+    uint32_t cut_segments;         /* whole ones that were set aside */
+    uint32_t rebuilt_count;        /* segments whose indexes did not fit them */
+    char copy[LOG_NAME_CHARS_MAX]; /* holds the bytes that were cut; "" = they were not worth keeping, or no room */
+} log_report_t;
+
+#define LOG_TEXT_CHARS_MAX 400
+/* One sentence each, without the directory's name. */
+void log_damage_text(const log_damage_t *damage, char out[LOG_TEXT_CHARS_MAX]);
+void log_cut_text(const log_report_t *report, char out[LOG_TEXT_CHARS_MAX]);
+
 /* Opens or creates the log in `dir`, recovering. With `clean` false each segment that holds `recovery_point`
- * or comes after it is read whole: CRCs are checked, the first batch that is torn and all behind it are cut,
- * indexes and leader epochs are rebuilt. With `clean` true only the last segment's tail is looked at (and all
- * of the above follows when it does not fit). `each`, when given, sees in order every kept batch that ends at
+ * or comes after it is read whole: CRCs are checked, a torn tail is cut (a copy of it stays beside the segment, named
+ * .log.cut-<position>), indexes and leader epochs are rebuilt. With `clean` true, and below `recovery_point`, only the
+ * segments' ends are looked at (and all of the above follows when one does not fit). ERR_DAMAGED: it is more than a torn
+ * tail, as `report` says. `each`, when given, sees in order every kept batch that ends at
  * or above `scan_from`, so that the owner can rebuild what it derives from the log (producer state, a tree).
  */
 typedef struct log_recovery {
     bool clean;
     int64_t recovery_point; /* what log_durable_offset said since the last open; 0 when unknown */
-    bool compacted;       /* it is or was: segments may end before the next begins; else that is a lost tail, and cut */
+    bool compacted;         /* it is or was: offsets may be missing */
+    /* The machine may have lost power since: what was written at or above recovery_point may have lost single sectors, so
+     * that valid batches lie behind invalid ones. They were never acknowledged as durable, and are cut with a copy. */
+    bool power_lost;
+    int64_t end_min;      /* all below had been durable: a log that ends earlier is damaged; 0 = unknown */
     int64_t start_offset; /* the log's start as advanced earlier; -1 or 0 = the first segment's base */
     int64_t scan_from;    /* INT64_MAX = nothing */
     void (*each)(void *user, const log_batch_t *batch);
     void *user;
+    log_report_t *report; /* filled in when given, also on failure */
 } log_recovery_t;
 int log_open(io_loop_t *loop, const char *dir, const log_options_t *options, const log_recovery_t *recovery,
              log_t **ret_log) MUST_CHECK;

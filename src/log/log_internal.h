@@ -12,6 +12,7 @@
 #include "log/log.h"
 
 #define LOG_PATH_CHARS_MAX       4096
+#define LOG_NAME_DIGITS          20 /* of a segment's base offset */
 #define LOG_OFFSET_ENTRY_BYTES   8
 #define LOG_TIME_ENTRY_BYTES     12
 #define LOG_INDEX_PENDING_MAX    64        /* entries kept in memory before they are written together */
@@ -109,6 +110,7 @@ log_segment_t *log__segment_new(log_t *log, int64_t base_offset);
 void log__segment_unref(log_segment_t *segment);
 /* The path of one of the segment's files: ".log", ".index", ".timeindex", ".txnindex". */
 void log__segment_path(const log_segment_t *segment, const char *kind, char out[LOG_PATH_CHARS_MAX]);
+void log__segment_name(char out[LOG_NAME_CHARS_MAX], int64_t base_offset, const char *kind);
 /* Gives all its files another suffix: the .log first, but last when they leave the log. It fails when some have the new
  * name and some the old. */
 int log__segment_rename(log_segment_t *segment, const char *suffix) MUST_CHECK;
@@ -182,8 +184,14 @@ void log__scan_init(log_scan_t *scan, io_file_t *file, uint64_t from, uint64_t e
  * &c. */
 int log__scan_peek(log_scan_t *scan, log_batch_t *ret_batch) MUST_CHECK;
 void log__scan_skip(log_scan_t *scan, const log_batch_t *batch);
+/* Makes at least `need` bytes at `at` present, when the file has them; how many are there, or an error. */
+ssize_t log__scan_fill(log_scan_t *scan, uint64_t at, size_t need) MUST_CHECK;
 /* Whether the batch at scan->position has the CRC it says: 0, ERR_CORRUPT or a read error. */
 int log__scan_verify(log_scan_t *scan, const log_batch_t *batch) MUST_CHECK;
+
+/* Shows the headers of a segment's batches that end at or above `from`. */
+int log__show_segment(log_segment_t *segment, int64_t from, void (*each)(void *user, const log_batch_t *batch),
+                      void *user) MUST_CHECK;
 
 /* recover_names.c */
 /* Ends what a crash left in the middle: removals, and segments that were taking the place of others. */
@@ -192,8 +200,37 @@ bool log__parse_base(const char *name, int64_t *ret_base);
 bool log__is_temporary(const char *name);
 
 /* recover.c */
-int log__recover(log_t *log, const log_recovery_t *recovery) MUST_CHECK;
+typedef struct log_recover {
+    log_t *log;
+    const log_recovery_t *how;
+    log_report_t *report;
+    int64_t next_offset;   /* behind what was found sound so far */
+    bool cut;              /* the log ends there */
+    uint64_t behind_count; /* valid batches that the cut takes */
+} log_recover_t;
+int log__recover(log_t *log, const log_recovery_t *recovery, log_report_t *report) MUST_CHECK;
+
+/* recover_segment.c: both move r->next_offset to the segment's end. */
+/* Reads a segment whole; cuts a torn tail. */
+int log__verify_segment(log_recover_t *r, uint32_t at) MUST_CHECK;
+/* Looks at the end of one that needs no check, and verifies it when that is not as it should be. */
+int log__open_segment_kept(log_recover_t *r, uint32_t at) MUST_CHECK;
 int log__rebuild_indexes(log_segment_t *segment) MUST_CHECK;
+
+/* recover_cut.c */
+/* The log's sound part ends where `damage` says, in segment `at`. Looks for what lies behind: 0 when the log may be cut there
+ * (r->cut), ERR_DAMAGED with the report filled in when it may not. */
+int log__recover_judge(log_recover_t *r, uint32_t at, log_damage_t *damage) MUST_CHECK;
+/* Cuts a segment, durably, and keeps a copy of what is no zeros. */
+int log__recover_cut(log_recover_t *r, log_segment_t *segment, uint64_t position) MUST_CHECK;
+/* Takes the segments from `keep` on out of the log; those that hold something stay as .log.cut. */
+int log__set_aside_after(log_recover_t *r, uint32_t keep) MUST_CHECK;
+int64_t log__recover_end_min(const log_recovery_t *how);
+/* Nothing but zeros from there on, as a log that grows its files ahead leaves them. */
+int log__only_zeros(const log_segment_t *segment, io_file_t *file, uint64_t from, bool *ret_zeros) MUST_CHECK;
+
+/* damage.c: counts the valid batches from `from` on. */
+int log__look_behind(log_segment_t *segment, uint64_t from, log_damage_t *damage) MUST_CHECK;
 
 /* epochs.c */
 int log__epochs_load(log_t *log) MUST_CHECK;

@@ -19,6 +19,9 @@ typedef struct fixture {
     log_options_t options;
     log_t *log;
     int64_t seen_count, seen_next;
+    int64_t end_min;
+    bool power_lost;
+    log_report_t report;
 } fixture_t;
 
 static int setup(void **state)
@@ -56,15 +59,24 @@ static int open_log(fixture_t *f, bool clean, int64_t recovery_point)
 {
     log_recovery_t r = {.clean = clean, .recovery_point = recovery_point, .scan_from = 0, .each = see, .user = f};
     char path[160];
+    r.end_min = f->end_min;
+    r.power_lost = f->power_lost;
+    r.report = &f->report;
     snprintf(path, sizeof(path), "%s/t-0", f->dir);
     f->seen_count = f->seen_next = 0;
     return log_open(f->loop, path, &f->options, &r, &f->log);
 }
 
+static int close_log(fixture_t *f)
+{
+    log_t *log = f->log;
+    f->log = NULL;
+    return log_close(log);
+}
+
 static void reopen(fixture_t *f, bool clean)
 {
-    assert_int_equal(log_close(f->log), 0);
-    f->log = NULL;
+    assert_int_equal(close_log(f), 0);
     assert_int_equal(open_log(f, clean, 0), 0);
 }
 
@@ -208,6 +220,18 @@ static const char *log_path(fixture_t *f, const char *suffix, char out[256])
     return out;
 }
 
+static void segment_path(fixture_t *f, uint32_t index, char out[256])
+{
+    snprintf(out, 256, "%s/t-0/%020" PRId64 ".log", f->dir, log_segment_info(f->log, index).base_offset);
+}
+
+static uint64_t file_bytes(const char *path)
+{
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    return (uint64_t)st.st_size;
+}
+
 static void a_tail_torn_at_any_byte_is_cut_and_nothing_else(void **state)
 {
     fixture_t *f = *state;
@@ -218,7 +242,7 @@ static void a_tail_torn_at_any_byte_is_cut_and_nothing_else(void **state)
     uint64_t keep_bytes = log_bytes(f->log);
     for (size_t cut = 0; cut < 150; cut++) {
         append(f, 150, 4, 77);
-        assert_int_equal(log_close(f->log), 0);
+        assert_int_equal(close_log(f), 0);
         assert_int_equal(truncate(log_path(f, ".log", path), (off_t)(keep_bytes + cut)), 0);
         assert_int_equal(open_log(f, cut % 2 == 0, 0), 0);
         assert_int_equal(log_end_offset(f->log), keep_end);
@@ -228,29 +252,203 @@ static void a_tail_torn_at_any_byte_is_cut_and_nothing_else(void **state)
     check_all_offsets(f);
 }
 
-static void a_flipped_bit_in_the_tail_ends_the_log_there(void **state)
+static void flip(const char *path, uint64_t at)
+{
+    FILE *file = fopen(path, "r+");
+    assert_non_null(file);
+    fseek(file, (long)at, SEEK_SET);
+    int byte = fgetc(file);
+    fseek(file, (long)at, SEEK_SET);
+    fputc(byte ^ 0x40, file);
+    fclose(file);
+}
+
+static void a_last_write_with_a_flipped_bit_is_cut_and_kept_as_a_copy(void **state)
+{
+    fixture_t *f = *state;
+    char path[256], copy[300];
+    assert_int_equal(open_log(f, true, 0), 0);
+    fill(f, 20);
+    int64_t keep_end = log_end_offset(f->log);
+    uint64_t keep_bytes = log_bytes(f->log);
+    snprintf(copy, sizeof(copy), "%s.cut-%" PRIu64, log_path(f, ".log", path), keep_bytes);
+    for (size_t at = 8; at < 150; at++) {
+        if (at >= 12 && at < 16) continue; /* the leader epoch is not covered */
+        append(f, 150, 4, 78);
+        assert_int_equal(close_log(f), 0);
+        flip(path, keep_bytes + at);
+        assert_int_equal(open_log(f, false, 0), 0);
+        assert_int_equal(log_end_offset(f->log), keep_end);
+        assert_int_equal(log_bytes(f->log), keep_bytes);
+        assert_string_equal(f->report.cut_file, "00000000000000000000.log");
+        assert_int_equal(f->report.cut_position, keep_bytes);
+        assert_int_equal(f->report.cut_bytes, 150);
+        assert_int_equal(file_bytes(copy), 150);
+        assert_int_equal(unlink(copy), 0);
+    }
+}
+
+/* The log's files are as they were. */
+static void assert_refused(fixture_t *f, log_fault_t fault, const char *path)
+{
+    uint64_t bytes = file_bytes(path);
+    assert_int_equal(open_log(f, false, 0), ERR_DAMAGED);
+    assert_int_equal(f->report.damage.fault, fault);
+    assert_int_equal(file_bytes(path), bytes);
+}
+
+static void valid_batches_behind_a_flipped_bit_are_counted_and_the_log_is_refused(void **state)
+{
+    fixture_t *f = *state;
+    char path[256];
+    const log_damage_t *damage = &f->report.damage;
+    log_path(f, ".log", path);
+    assert_int_equal(open_log(f, true, 0), 0);
+    fill(f, 20);
+    int64_t end = log_end_offset(f->log);
+    uint64_t bytes = log_bytes(f->log);
+    append(f, 150, 4, 77);
+    append(f, 150, 4, 78);
+    append(f, 150, 4, 79);
+    assert_int_equal(close_log(f), 0);
+    for (size_t at = 0; at < 150; at++) {
+        if (at >= 12 && at < 16) continue; /* the leader epoch is not covered */
+        flip(path, bytes + at);
+        assert_refused(f, at < 8 ? LOG_MISPLACED : LOG_INVALID, path);
+        assert_string_equal(damage->file, "00000000000000000000.log");
+        assert_int_equal(damage->position, bytes);
+        assert_int_equal(damage->offset, end);
+        assert_false(damage->behind_more);
+        if (at >= 8) assert_int_equal(damage->behind_count, 2);
+        if (at >= 8) assert_int_equal(damage->behind_offset, end + 4);
+        flip(path, bytes + at);
+    }
+    assert_int_equal(open_log(f, false, 0), 0);
+    assert_int_equal(log_end_offset(f->log), end + 12);
+}
+
+static void *slurp(const char *path, size_t *ret_bytes)
+{
+    *ret_bytes = (size_t)file_bytes(path);
+    void *data = malloc(*ret_bytes + 1);
+    FILE *file = fopen(path, "r");
+    assert_int_equal(fread(data, 1, *ret_bytes, file), *ret_bytes);
+    fclose(file);
+    return data;
+}
+
+static void spit(const char *path, const void *data, size_t bytes)
+{
+    FILE *file = fopen(path, "w");
+    assert_int_equal(fwrite(data, 1, bytes, file), bytes);
+    fclose(file);
+}
+
+typedef enum harm { HARM_REMOVED, HARM_EMPTIED, HARM_CUT, HARM_FOREIGN, HARM_ZEROED, HARMS } harm_t;
+
+static void do_harm(harm_t harm, const char *path, size_t bytes, const void *other, size_t other_bytes)
+{
+    if (harm == HARM_REMOVED) assert_int_equal(unlink(path), 0);
+    if (harm == HARM_EMPTIED) assert_int_equal(truncate(path, 0), 0);
+    if (harm == HARM_CUT) assert_int_equal(truncate(path, (off_t)bytes - 20), 0);
+    if (harm == HARM_FOREIGN) spit(path, other, other_bytes);
+    if (harm == HARM_ZEROED) assert_int_equal(truncate(path, 0), 0);
+    if (harm == HARM_ZEROED) assert_int_equal(truncate(path, (off_t)bytes), 0);
+}
+
+static void a_sealed_segment_that_lost_something_is_refused_and_the_rest_stays(void **state)
+{
+    static const log_fault_t faults[] = {LOG_GAP, LOG_GAP, LOG_INVALID, LOG_MISPLACED, LOG_INVALID};
+    fixture_t *f = *state;
+    char path[256], next[256];
+    f->options.segment_bytes_max = 6000;
+    assert_int_equal(open_log(f, true, 0), 0);
+    while (log_segments_count(f->log) < 4) fill(f, 1);
+    int64_t end = log_end_offset(f->log);
+    segment_path(f, 1, path);
+    segment_path(f, 2, next);
+    assert_int_equal(close_log(f), 0);
+    size_t bytes, next_bytes;
+    void *data = slurp(path, &bytes), *other = slurp(next, &next_bytes);
+    for (int pass = 0; pass < 2 * HARMS; pass++) {
+        harm_t harm = (harm_t)(pass / 2);
+        do_harm(harm, path, bytes, other, next_bytes);
+        assert_int_equal(open_log(f, pass % 2, 0), ERR_DAMAGED);
+        bool index_tells = harm == HARM_REMOVED && f->report.damage.fault == LOG_MISSING;
+        assert_true(index_tells || f->report.damage.fault == faults[harm]);
+        spit(path, data, bytes);
+        assert_int_equal(open_log(f, pass % 2, 0), 0);
+        assert_int_equal(log_end_offset(f->log), end);
+        check_all_offsets(f);
+        assert_int_equal(close_log(f), 0);
+    }
+    free(data);
+    free(other);
+}
+
+static void a_log_that_ends_below_what_was_durable_is_refused(void **state)
+{
+    fixture_t *f = *state;
+    char path[256];
+    log_path(f, ".log", path);
+    assert_int_equal(open_log(f, true, 0), 0);
+    fill(f, 20);
+    uint64_t bytes = log_bytes(f->log);
+    f->end_min = append(f, 150, 1, 77) + 1;
+    assert_int_equal(close_log(f), 0);
+    assert_int_equal(truncate(path, (off_t)bytes), 0);
+    assert_refused(f, LOG_SHORT, path);
+    assert_int_equal(f->report.damage.found_offset, f->end_min);
+    assert_int_equal(truncate(path, (off_t)bytes + 10), 0);
+    assert_refused(f, LOG_INVALID, path);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(open_log(f, false, 0), ERR_DAMAGED);
+    f->end_min = 0;
+}
+
+/* The words are what a person has to go by. */
+static void damage_is_told_with_file_place_and_what_lies_behind(void **state)
+{
+    char text[LOG_TEXT_CHARS_MAX];
+    log_damage_t damage = {.fault = LOG_INVALID,
+                           .file = "00000000000000000001.log",
+                           .position = 51234,
+                           .offset = 497,
+                           .behind_count = 503};
+    damage.behind_offset = 498;
+    log_damage_text(&damage, text);
+    assert_string_equal(text,
+                        "00000000000000000001.log has invalid bytes at 51234, where offset 497 should be; 503 valid "
+                        "batches lie behind it, from offset 498 on");
+    damage = (log_damage_t){.fault = LOG_GAP, .file = "00000000000000000104.log", .offset = 52, .found_offset = 104};
+    log_damage_text(&damage, text);
+    assert_string_equal(text, "offsets 52 to 103 are missing in front of 00000000000000000104.log");
+}
+
+/* Bytes that look like a header at every place must not make the search long, nor be taken for sound. */
+static void a_search_among_countless_headers_gives_up_and_says_so(void **state)
 {
     fixture_t *f = *state;
     char path[256];
     assert_int_equal(open_log(f, true, 0), 0);
     fill(f, 20);
-    int64_t keep_end = log_end_offset(f->log);
-    uint64_t keep_bytes = log_bytes(f->log);
-    for (size_t at = 8; at < 150; at++) {
-        if (at >= 12 && at < 16) continue; /* the leader epoch is not covered */
-        append(f, 150, 4, 77);
-        append(f, 150, 4, 78);
-        assert_int_equal(log_close(f->log), 0);
-        FILE *file = fopen(log_path(f, ".log", path), "r+");
-        fseek(file, (long)(keep_bytes + at), SEEK_SET);
-        int byte = fgetc(file);
-        fseek(file, (long)(keep_bytes + at), SEEK_SET);
-        fputc(byte ^ 0x40, file);
-        fclose(file);
-        assert_int_equal(open_log(f, false, 0), 0);
-        assert_int_equal(log_end_offset(f->log), keep_end);
-        assert_int_equal(log_bytes(f->log), keep_bytes);
+    uint64_t bytes = log_bytes(f->log);
+    assert_int_equal(close_log(f), 0);
+    enum { HEADERS = 50000 };
+    uint8_t *junk = calloc(HEADERS, LOG_BATCH_HEADER_BYTES);
+    for (size_t i = 0; i < HEADERS; i++) {
+        uint8_t *b = junk + i * LOG_BATCH_HEADER_BYTES;
+        store_be32(b + 8, (uint32_t)((HEADERS - i) * LOG_BATCH_HEADER_BYTES - LOG_BATCH_OVERHEAD_BYTES));
+        b[16] = 2;
+        store_be32(b + 57, 1);
     }
+    int fd = open(log_path(f, ".log", path), O_WRONLY);
+    assert_int_equal(pwrite(fd, junk, HEADERS * LOG_BATCH_HEADER_BYTES, (off_t)bytes),
+                     HEADERS * LOG_BATCH_HEADER_BYTES);
+    close(fd);
+    free(junk);
+    assert_refused(f, LOG_INVALID, path);
+    assert_true(f->report.damage.behind_more);
 }
 
 static void zeros_behind_the_last_batch_are_cut(void **state)
@@ -261,18 +459,11 @@ static void zeros_behind_the_last_batch_are_cut(void **state)
     fill(f, 20);
     int64_t end = log_end_offset(f->log);
     uint64_t bytes = log_bytes(f->log);
-    assert_int_equal(log_close(f->log), 0);
+    assert_int_equal(close_log(f), 0);
     assert_int_equal(truncate(log_path(f, ".log", path), (off_t)bytes + 10000), 0);
     assert_int_equal(open_log(f, true, 0), 0);
     assert_int_equal(log_end_offset(f->log), end);
     assert_int_equal(log_bytes(f->log), bytes);
-}
-
-static uint64_t file_bytes(const char *path)
-{
-    struct stat st;
-    assert_int_equal(stat(path, &st), 0);
-    return (uint64_t)st.st_size;
 }
 
 /* Sealed and active segments alike may end in zeros when the power goes before their ends are trimmed. */
@@ -293,7 +484,7 @@ static void a_log_grown_ahead_ends_where_its_zeros_begin(void **state)
     assert_true(sealed_bytes <= 6000);
     int64_t end = log_end_offset(f->log);
     uint64_t bytes = log_bytes(f->log);
-    assert_int_equal(log_close(f->log), 0);
+    assert_int_equal(close_log(f), 0);
     assert_int_equal(truncate(path, (off_t)sealed_bytes + 50000), 0);
     assert_int_equal(open_log(f, false, 0), 0);
     assert_int_equal(log_end_offset(f->log), end);
@@ -302,8 +493,9 @@ static void a_log_grown_ahead_ends_where_its_zeros_begin(void **state)
     check_all_offsets(f);
 }
 
-/* A later write that reached the disk before an earlier one: the zeros between are a loss, and nothing behind counts. */
-static void what_lies_behind_zeros_is_cut(void **state)
+/* A later write that reached the disk before an earlier one, as only a loss of power leaves it: nothing behind the zeros was
+ * acknowledged. Otherwise somebody else made them. */
+static void what_lies_behind_zeros_is_cut_after_a_loss_of_power_only(void **state)
 {
     fixture_t *f = *state;
     char path[256];
@@ -312,13 +504,19 @@ static void what_lies_behind_zeros_is_cut(void **state)
     append(f, 150, 1, 77);
     append(f, 150, 1, 78);
     append(f, 150, 1, 79);
-    assert_int_equal(log_close(f->log), 0);
+    assert_int_equal(close_log(f), 0);
     int fd = open(log_path(f, ".log", path), O_WRONLY);
     static const uint8_t zeros[150];
     assert_int_equal(pwrite(fd, zeros, sizeof(zeros), 150), sizeof(zeros));
     close(fd);
-    assert_int_equal(open_log(f, false, 0), 0);
+    f->log = NULL;
+    assert_refused(f, LOG_INVALID, path);
+    f->power_lost = true;
+    assert_int_equal(open_log(f, false, 2), ERR_DAMAGED); /* what was durable is lost otherwise */
+    assert_int_equal(open_log(f, false, 1), 0);
     assert_int_equal(log_end_offset(f->log), 1);
+    assert_int_equal(f->report.cut_offset, 1);
+    assert_string_not_equal(f->report.copy, "");
     assert_int_equal(append(f, 150, 1, 80), 1);
     reopen(f, false);
     assert_int_equal(log_end_offset(f->log), 2);
@@ -334,7 +532,7 @@ static void lost_damaged_and_padded_indexes_do_no_harm(void **state)
     int64_t end = log_end_offset(f->log);
     for (int damage = 0; damage < 4; damage++) {
         for (size_t kind = 0; kind < 2; kind++) {
-            assert_int_equal(log_close(f->log), 0);
+            assert_int_equal(close_log(f), 0);
             log_path(f, kinds[kind], path);
             assert_int_equal(access(path, F_OK), 0);
             if (damage == 0) assert_int_equal(unlink(path), 0);
@@ -508,7 +706,7 @@ static void epochs_survive_reopening_truncation_and_a_lost_file(void **state)
         assert_int_equal(log_epoch_at(f->log, 25), 2);
         if (pass == 0) reopen(f, true);
         if (pass == 1) {
-            assert_int_equal(log_close(f->log), 0);
+            assert_int_equal(close_log(f), 0);
             snprintf(path, sizeof(path), "%s/t-0/leader-epoch-checkpoint", f->dir);
             assert_int_equal(unlink(path), 0);
             assert_int_equal(open_log(f, false, 0), 0);
@@ -566,7 +764,7 @@ static void closing_ends_a_sync_under_way_and_answers_waiters(void **state)
     append(f, 1000, 1, 1);
     waiter_t w = {.f = f};
     log_commit(f->log, &w.commit, committed);
-    assert_int_equal(log_close(f->log), 0);
+    assert_int_equal(close_log(f), 0);
     f->log = NULL;
     assert_true(w.called && w.err == 0);
 }
@@ -615,10 +813,15 @@ int main(void)
         TEST(offsets_are_found_again_after_clean_and_unclean_reopening),
         TEST(a_slice_holds_whole_batches_up_to_the_limits),
         TEST(a_tail_torn_at_any_byte_is_cut_and_nothing_else),
-        TEST(a_flipped_bit_in_the_tail_ends_the_log_there),
+        TEST(a_last_write_with_a_flipped_bit_is_cut_and_kept_as_a_copy),
+        TEST(valid_batches_behind_a_flipped_bit_are_counted_and_the_log_is_refused),
+        TEST(a_sealed_segment_that_lost_something_is_refused_and_the_rest_stays),
+        TEST(a_log_that_ends_below_what_was_durable_is_refused),
+        TEST(damage_is_told_with_file_place_and_what_lies_behind),
+        TEST(a_search_among_countless_headers_gives_up_and_says_so),
         TEST(zeros_behind_the_last_batch_are_cut),
         TEST(a_log_grown_ahead_ends_where_its_zeros_begin),
-        TEST(what_lies_behind_zeros_is_cut),
+        TEST(what_lies_behind_zeros_is_cut_after_a_loss_of_power_only),
         TEST(lost_damaged_and_padded_indexes_do_no_harm),
         TEST(a_timestamp_finds_the_first_batch_that_reaches_it),
         TEST(segments_roll_by_size_age_and_index),

@@ -12,8 +12,6 @@
 
 #include <stdio.h>
 
-#define NAME_DIGITS 20
-
 typedef struct names {
     log_t *log;
     int64_t cleaned_min;        /* the lowest base of a .cleaned file */
@@ -36,18 +34,18 @@ bool log__is_temporary(const char *name)
 bool log__parse_base(const char *name, int64_t *ret_base)
 {
     int64_t base = 0;
-    for (int i = 0; i < NAME_DIGITS; i++) {
+    for (int i = 0; i < LOG_NAME_DIGITS; i++) {
         if (name[i] < '0' || name[i] > '9') return false;
         if (__builtin_mul_overflow(base, 10, &base) || __builtin_add_overflow(base, name[i] - '0', &base)) return false;
     }
     *ret_base = base;
-    return name[NAME_DIGITS] == '.';
+    return name[LOG_NAME_DIGITS] == '.';
 }
 
 /* ".log", ".index", ".timeindex" or ".txnindex", without anything behind. */
 static bool is_live(const char *name)
 {
-    const char *kind = name + NAME_DIGITS;
+    const char *kind = name + LOG_NAME_DIGITS;
     return strcmp(kind, ".log") == 0 || strcmp(kind, ".index") == 0 || strcmp(kind, ".timeindex") == 0 ||
            strcmp(kind, ".txnindex") == 0;
 }

@@ -11,9 +11,7 @@ void log__scan_init(log_scan_t *scan, io_file_t *file, uint64_t from, uint64_t e
     *scan = (log_scan_t){.file = file, .position = from, .end = end, .window = window, .window_cap = window_cap};
 }
 
-/* Makes at least `need` bytes at `at` present, when the file has them; returns how many are there, or an
- * error. */
-static ssize_t scan_fill(log_scan_t *scan, uint64_t at, size_t need)
+ssize_t log__scan_fill(log_scan_t *scan, uint64_t at, size_t need)
 {
     uint64_t window_end = scan->window_at + scan->window_len;
     if (at >= scan->window_at && at + need <= window_end) return (ssize_t)(window_end - at);
@@ -29,7 +27,7 @@ int log__scan_peek(log_scan_t *scan, log_batch_t *ret_batch)
 {
     if (scan->position == scan->end) return ERR_NOT_FOUND;
     if (scan->end - scan->position < LOG_BATCH_HEADER_BYTES) return ERR_TRUNCATED;
-    ssize_t n = scan_fill(scan, scan->position, LOG_BATCH_HEADER_BYTES);
+    ssize_t n = log__scan_fill(scan, scan->position, LOG_BATCH_HEADER_BYTES);
     if (n < 0) return (int)n;
     const uint8_t *at = scan->window + (scan->position - scan->window_at);
     log_batch_t batch;
@@ -52,7 +50,7 @@ int log__scan_verify(log_scan_t *scan, const log_batch_t *batch)
     uint64_t at = scan->position + CRC_FROM;
     uint64_t end = scan->position + log_batch_bytes(batch);
     while (at < end) {
-        ssize_t n = scan_fill(scan, at, 1);
+        ssize_t n = log__scan_fill(scan, at, 1);
         if (n < 0) return (int)n;
         if (n == 0) return ERR_TRUNCATED;
         size_t part = (size_t)MIN((uint64_t)n, end - at);
@@ -60,4 +58,34 @@ int log__scan_verify(log_scan_t *scan, const log_batch_t *batch)
         at += part;
     }
     return crc == batch->crc ? 0 : ERR_CORRUPT;
+}
+
+int log__show_segment(log_segment_t *segment, int64_t from, void (*each)(void *user, const log_batch_t *batch),
+                      void *user)
+{
+    uint8_t window[LOG_SCAN_WINDOW_BYTES];
+    uint32_t position;
+    log_batch_t batch;
+    io_file_t *file;
+    int err = log__segment_seek(segment, from, &position, &batch);
+    if (err == ERR_NOT_FOUND) return 0;
+    if (!err) err = log__segment_file(segment, false, &file);
+    if (err) return err;
+    log_scan_t scan;
+    log__scan_init(&scan, file, position, segment->bytes, window, sizeof(window));
+    while ((err = log__scan_peek(&scan, &batch)) == 0) {
+        each(user, &batch);
+        log__scan_skip(&scan, &batch);
+    }
+    return err == ERR_NOT_FOUND ? 0 : err;
+}
+
+int log_scan(log_t *log, int64_t from, void (*each)(void *user, const log_batch_t *batch), void *user)
+{
+    for (uint32_t i = 0; i < log->segments_count; i++) {
+        if (log__segment_end(log->segments[i], i) <= from || log->segments[i]->bytes == 0) continue;
+        int err = log__show_segment(log->segments[i], from, each, user);
+        if (err) return err;
+    }
+    return 0;
 }

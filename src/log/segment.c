@@ -55,6 +55,11 @@ void log__segment_path(const log_segment_t *segment, const char *kind, char out[
     segment_path(segment, kind, segment->suffix, out);
 }
 
+void log__segment_name(char out[LOG_NAME_CHARS_MAX], int64_t base_offset, const char *kind)
+{
+    snprintf(out, LOG_NAME_CHARS_MAX, "%020" PRId64 "%s", base_offset, kind);
+}
+
 int log__segment_file(log_segment_t *segment, bool create, io_file_t **ret_file)
 {
     segment->touched = true;

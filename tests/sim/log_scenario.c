@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #define DIR                  "/data/topic-0"
+#define BOOT                 "/data/boot"
 #define LIVES_MAX            6
 #define APPENDS_PER_LIFE_MAX 120
 #define PAYLOAD_BYTES_MAX    3000
@@ -257,8 +258,11 @@ static bool open_log(log_world_t *w)
     /* The owner's checkpoint may be old or lost, but is never ahead of what this log called durable. */
     if (chance(w->run, 20)) w->checkpoint = (int64_t)draw(w->run, (uint64_t)w->checkpoint + 1);
     recovery.recovery_point = w->checkpoint;
-    int err = log_open(w->loop, DIR, &w->options, &recovery, &w->log);
+    int err = io_boot_changed(w->loop, BOOT, &recovery.power_lost);
+    if (err == 0) err = log_open(w->loop, DIR, &w->options, &recovery, &w->log);
+    if (err == 0) err = io_boot_keep(w->loop, BOOT);
     if (err == 0) return true;
+    if (w->log) (void)!log_close(w->log);
     w->log = NULL;
     CHECK(w->run, !sim_node_alive(w->node), "the log does not open: %s", err_text(err));
     return false;

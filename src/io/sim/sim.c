@@ -199,6 +199,7 @@ void sim_node_crash(sim_node_t *node)
     sim__trace(node->sim, SIM_CRASH, node->index, 0);
     sim_node_kill(node);
     node->powered = false;
+    node->boots++;
     sim__disk_lose_power(&node->disk, node->faults.ordered, &node->sim->rng);
 }
 

@@ -2,6 +2,8 @@
 #include "base/hash.h"
 #include "io/sim/sim_internal.h"
 
+#include <stdio.h>
+
 typedef struct sim_file {
     io_file_t base;
     sim_loop_t *loop;
@@ -368,4 +370,9 @@ int sim__op_disk_space(io_loop_t *loop, const char *path, uint64_t *ret_free, ui
     *ret_total = total;
     *ret_free = used < total ? total - used : 0;
     return 0;
+}
+
+void sim__op_boot_id(io_loop_t *loop, char out[IO_BOOT_CHARS_MAX])
+{
+    snprintf(out, IO_BOOT_CHARS_MAX, "sim-%u", sim__loop(loop)->node->boots);
 }

@@ -132,8 +132,9 @@ struct sim_node {
     uint64_t crash_at; /* 0 = no order */
     uint16_t port_next;
     uint32_t starts;
-    list_t loops; /* sim_loop_t */
-    list_t locks; /* sim_lock_t */
+    uint32_t boots; /* losses of power so far */
+    list_t loops;   /* sim_loop_t */
+    list_t locks;   /* sim_lock_t */
 };
 
 /* Counts an operation, at which an ordered crash may strike: ERR_IO then, and when the node is dead. */
@@ -218,5 +219,6 @@ int sim__op_list_dir(io_loop_t *loop, const char *path, void (*each)(void *user,
                      void *user);
 int sim__op_lock_file(io_loop_t *loop, const char *path);
 int sim__op_disk_space(io_loop_t *loop, const char *path, uint64_t *ret_free, uint64_t *ret_total);
+void sim__op_boot_id(io_loop_t *loop, char out[IO_BOOT_CHARS_MAX]);
 
 #endif

@@ -295,6 +295,7 @@ const io_ops_t sim__ops = {
     .list_dir = sim__op_list_dir,
     .lock_file = sim__op_lock_file,
     .disk_space = sim__op_disk_space,
+    .boot_id = sim__op_boot_id,
     .post = post,
     .work_start = work_start,
 };

@@ -423,6 +423,26 @@ static void wall_clocks_jump_and_monotonic_ones_do_not(void **state)
     sim_free(sim);
 }
 
+static void a_loss_of_power_is_known_afterwards_and_the_death_of_a_process_is_not_one(void **state)
+{
+    sim_t *sim = sim_new(3);
+    sim_node_t *node = sim_node_new(sim, "10.0.0.1");
+    bool changed = true;
+    assert_int_equal(io_boot_changed(sim_node_loop(node), "/data/boot", &changed), 0);
+    assert_false(changed);
+    assert_int_equal(io_boot_keep(sim_node_loop(node), "/data/boot"), 0);
+    sim_node_kill(node);
+    assert_int_equal(io_boot_changed(sim_node_start(node), "/data/boot", &changed), 0);
+    assert_false(changed);
+    sim_node_crash(node);
+    assert_int_equal(io_boot_changed(sim_node_start(node), "/data/boot", &changed), 0);
+    assert_true(changed);
+    assert_int_equal(io_boot_keep(sim_node_loop(node), "/data/boot"), 0);
+    assert_int_equal(io_boot_changed(sim_node_loop(node), "/data/boot", &changed), 0);
+    assert_false(changed);
+    sim_free(sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -433,6 +453,7 @@ int main(void)
         cmocka_unit_test(a_rename_is_atomic_and_durable_once_its_directory_is_synced),
         cmocka_unit_test(replacing_a_whole_file_survives_a_crash_at_any_operation),
         cmocka_unit_test(a_killed_process_leaves_what_it_wrote),
+        cmocka_unit_test(a_loss_of_power_is_known_afterwards_and_the_death_of_a_process_is_not_one),
         cmocka_unit_test(a_full_disk_takes_what_fits_and_says_so),
         cmocka_unit_test(after_a_failed_sync_another_sync_saves_nothing),
         cmocka_unit_test(a_read_behind_a_dropped_cache_shows_what_a_power_loss_would_leave),

@@ -144,3 +144,14 @@ int uv__disk_space(io_loop_t *loop, const char *path, uint64_t *ret_free, uint64
     *ret_total = (uint64_t)st.f_blocks * st.f_frsize;
     return 0;
 }
+
+void uv__boot_id(io_loop_t *loop, char out[IO_BOOT_CHARS_MAX])
+{
+    out[0] = '\0';
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return;
+    ssize_t n = read(fd, out, IO_BOOT_CHARS_MAX - 1);
+    out[MAX(n, 0)] = '\0';
+    out[strcspn(out, "\n")] = '\0';
+    close(fd);
+}

@@ -111,5 +111,6 @@ int uv__list_dir(io_loop_t *loop, const char *path, void (*each)(void *user, con
                  void *user);
 int uv__lock_file(io_loop_t *loop, const char *path);
 int uv__disk_space(io_loop_t *loop, const char *path, uint64_t *ret_free, uint64_t *ret_total);
+void uv__boot_id(io_loop_t *loop, char out[IO_BOOT_CHARS_MAX]);
 
 #endif

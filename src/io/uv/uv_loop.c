@@ -391,6 +391,7 @@ const io_ops_t uv__ops = {
     .list_dir = uv__list_dir,
     .lock_file = uv__lock_file,
     .disk_space = uv__disk_space,
+    .boot_id = uv__boot_id,
     .post = post,
     .work_start = work_start,
 };
