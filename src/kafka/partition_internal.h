@@ -32,6 +32,7 @@ struct partition {
 struct partition_store {
     kafka_t *kafka;
     cleaner_t *cleaner;
+    log_files_t *files; /* of all partitions' logs */
     list_t partitions;
     list_t news;
     io_hook_t hook;
