@@ -9,7 +9,6 @@
 
 #define PARTITION_PATH_CHARS_MAX         4096
 #define PARTITION_OPENED_BATCH_BYTES_MAX MIB(256) /* what a compressed batch may open to, where it must be opened */
-#define PARTITION_SNAPSHOTS_KEPT         2
 
 struct partition {
     kafka_topic_t *topic;
@@ -18,6 +17,7 @@ struct partition {
     log_t *log;
     int64_t high_watermark;
     int64_t snapshot_offset; /* of the newest snapshot written or read; -1 = none */
+    int64_t snapshot_before; /* of the one before, which is kept too */
     producers_t producers;
     list_t waiters;     /* partition_waiter_t */
     list_t store_node;  /* in store->partitions */

@@ -131,6 +131,7 @@ static int sync_index(log_segment_t *segment, log_index_t *index, void (*done)(i
 static int sync_segment(log_segment_t *segment, bool sealed)
 {
     io_file_t *file;
+    if (!log__files_for_sync(segment->log->options.files)) return ERR_FILES;
     int err = log__segment_file(segment, false, &file);
     if (err) return err;
     segment->syncing = true;

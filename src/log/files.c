@@ -8,6 +8,9 @@
  * What a sync writes back or a connection sends from is pinned: it stays open, and counts. When all are pinned there is no
  * place: ERR_FILES, for a moment.
  *
+ * Readers keep slices while less than half is pinned, syncs begin while less than three quarters are: so neither keeps the
+ * other waiting for long, nor those who append.
+ *
  * A few of the idle ones are never closed for another's sake, so that a function may hold one file while it opens the next. */
 #include "log/log_internal.h"
 
@@ -35,10 +38,14 @@ void log_files_free(log_files_t *files)
 
 uint32_t log_files_count(const log_files_t *files) { return files->count; }
 
-bool log_files_scarce(const log_files_t *files)
+static bool pinned_reach(const log_files_t *files, uint32_t quarters)
 {
-    return files && files->count - files->idle_count >= files->count_max / 2;
+    return files && files->count - files->idle_count >= files->count_max / 4 * quarters;
 }
+
+bool log_files_scarce(const log_files_t *files) { return pinned_reach(files, 2); }
+
+bool log__files_for_sync(const log_files_t *files) { return !pinned_reach(files, 3); }
 
 static void to_front(log_open_t *open)
 {

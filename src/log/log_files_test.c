@@ -176,6 +176,23 @@ static void what_is_being_sent_stays_open_and_a_log_without_a_place_waits(void *
     assert_false(log_files_scarce(f->files));
 }
 
+static void syncs_of_a_hundred_logs_leave_places_for_those_who_append(void **state)
+{
+    fixture_t *f = *state;
+    open_logs(f, LOGS, 1 << 20);
+    for (int round = 0; round < 10; round++) {
+        for (int i = 0; i < LOGS; i++) assert_int_equal(append(f, i), 0);
+        for (int i = 0; i < LOGS; i++) commit(f, i);
+        for (int i = 0, called = 0; called < LOGS; i++) {
+            assert_true(sim_step(f->sim));
+            assert_int_equal(append(f, i % LOGS), 0);
+            called = 0;
+            for (int n = 0; n < LOGS; n++) called += f->waiters[n].called;
+        }
+        for (int i = 0; i < LOGS; i++) assert_int_equal(f->waiters[i].err, 0);
+    }
+}
+
 /* As when clients have taken all: the log's own bound is not reached, the system's is. */
 static void a_roll_that_gets_no_descriptor_is_refused_and_done_later(void **state)
 {
@@ -236,6 +253,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_hundred_logs_are_written_read_and_synced_through_sixteen_files),
         TEST(what_is_being_sent_stays_open_and_a_log_without_a_place_waits),
+        TEST(syncs_of_a_hundred_logs_leave_places_for_those_who_append),
         TEST(a_roll_that_gets_no_descriptor_is_refused_and_done_later),
         TEST(a_slice_outlives_its_log_and_the_count_does_not),
         TEST(one_commit_makes_two_thousand_small_segments_durable),

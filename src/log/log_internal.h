@@ -120,6 +120,8 @@ static inline log_segment_t *log__active(const log_t *log) { return log->segment
 /* Opens it; it must be closed. ERR_FILES: every place is taken by what must stay open. */
 int log__open(log_t *log, log_open_t *open, const char *path, int flags) MUST_CHECK;
 void log__open_close(log_open_t *open);
+/* A sync may begin: it leaves places for those who append. */
+bool log__files_for_sync(const log_files_t *files);
 /* It is used now. */
 void log__open_touch(log_open_t *open);
 /* Keeps it open, however long it is not used. */
