@@ -19,12 +19,11 @@ const coord_options_t coord_options_default = {
 /* Nothing may be acknowledged any more, so nothing may go on. */
 void coord__fatal(coord_t *coord, const char *what, int err)
 {
-    if (coord->options.fatal != NULL) {
-        coord->options.fatal(coord->options.fatal_user, what, err);
-        return;
-    }
     slog(SLOG_ERROR, "coord", what, "dir=%s error=\"%s\" action=stop", coord->dir, err_text(err));
-    _exit(EXIT_NOT_DURABLE);
+    if (coord->options.fatal != NULL)
+        coord->options.fatal(coord->options.fatal_user, what, err);
+    else
+        _exit(EXIT_NOT_DURABLE);
 }
 
 static void failed(void *user, const char *what, int err) { coord__fatal(user, what, err); }
@@ -68,7 +67,8 @@ static int open_alone(coord_t *coord, const snapshot_point_t *point, const quoru
                                 .id = coord->options.server_id,
                                 .members = &self,
                                 .members_count = 1,
-                                .sync = coord->options.force_sync};
+                                .sync = coord->options.force_sync,
+                                .reserve = &coord->reserve};
     return quorum_open(coord->loop, &options, point, owner, &coord->quorum);
 }
 
@@ -90,6 +90,7 @@ static int open_together(coord_t *coord, const snapshot_point_t *point, const qu
                                 .members = members,
                                 .members_count = o->members_count,
                                 .sync = o->force_sync,
+                                .reserve = &coord->reserve,
                                 .transport = quorum_net_transport(coord->quorum_net),
                                 .trailing_entries = o->trailing_entries,
                                 .piece_bytes = o->piece_bytes};
@@ -126,10 +127,12 @@ int coord_open(io_loop_t *loop, const coord_options_t *options, coord_t **ret_co
     coord->state.extended_types = options->extended_types;
     coord->state.skip_acl = options->skip_acl;
     coord->state.enforce_quota = options->enforce_quota;
+    health_init(&coord->health, "coord");
     coord__expiry_init(coord);
     snapshot_point_t point = {0};
     bool found = false;
     int err = io_mkdir(loop, coord->dir);
+    coord__room_open(coord);
     if (err == 0) err = load_state(coord, &point, &found);
     if (err == 0) err = open_quorum(coord, found ? &point : NULL);
     mem_free((void *)point.configuration.ptr);
@@ -159,6 +162,8 @@ void coord_close(coord_t *coord)
     if (coord->quorum != NULL) quorum_close(coord->quorum);
     coord__keep_stop(coord);
     coord__drop_all(coord);
+    coord__room_close(coord);
+    health_deinit(&coord->health);
     state_deinit(&coord->state);
     mem_free(coord->dir);
     mem_free(coord);
@@ -191,6 +196,7 @@ coord_zerr_t coord_children(const coord_t *coord, const char *path, void (*each)
     return ZOK;
 }
 
+const health_t *coord_health(const coord_t *coord) { return &coord->health; }
 int64_t coord_last_zxid(const coord_t *coord) { return coord->state.zxid; }
 const char *coord_dir(const coord_t *coord) { return coord->dir; }
 int64_t coord_own_session(const coord_t *coord) { return coord->own_session; }

@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/base.h"
+#include "base/health.h"
 #include "base/list.h"
 #include "io/io.h"
 
@@ -128,7 +129,8 @@ typedef struct coord_options {
     bool skip_acl;               /* skipACL */
     bool enforce_quota;          /* enforceQuota */
     uint32_t container_check_ms; /* znode.container.checkIntervalMs, 60,000 */
-    /* When durability is lost (a failed sync, a corrupt entry) nothing may go on; NULL logs a line and ends the process. */
+    uint64_t reserve_bytes;      /* room kept for a full disk; 0 = none, and then it ends the process */
+    /* When durability is lost (a failed sync, a corrupt entry) nothing may go on; NULL ends the process. */
     void (*fatal)(void *user, const char *what, int err);
     void *fatal_user;
     /* Several servers: all of them, this one too, and the net to talk over. None = it is alone. */
@@ -142,6 +144,8 @@ extern const coord_options_t coord_options_default;
 
 /* Opens and recovers (snapshot, then log). Ready to serve when it returns with one voter; with several, once one leads. */
 int coord_open(io_loop_t *loop, const coord_options_t *options, coord_t **ret_coord) MUST_CHECK;
+/* What keeps it from writing: refused writes are answered ZSYSTEM_ERROR, and nothing of them was done. */
+const health_t *coord_health(const coord_t *coord);
 /* Stops; requests under way are answered ZCONNECTION_LOSS. */
 void coord_close(coord_t *coord);
 

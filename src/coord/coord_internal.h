@@ -22,10 +22,11 @@
 #define COORD_DISCARD_STEP_NODES  2000     /* a turn's piece of a state that goes */
 #define COORD_REAPS_MAX           10000    /* containers and TTL nodes a check */
 
-/* One place in a batch: a command's, or a sync's (which has no command). */
+/* One place in a batch: a command's, or that of what has none: a sync, a write that was refused. */
+typedef enum coord_slot_kind { COORD_SLOT_COMMAND, COORD_SLOT_SYNC, COORD_SLOT_REFUSED } coord_slot_kind_t;
 typedef struct coord_slot {
     coord_write_t *write; /* NULL: nobody waits */
-    bool sync;
+    coord_slot_kind_t kind;
 } coord_slot_t;
 
 typedef struct coord_batch {
@@ -73,6 +74,10 @@ struct coord {
     snapshot_loader_t *loader; /* another server's, into `loaded`; NULL = none */
     state_t *loaded;
     state_t *discarded; /* being freed; NULL = none */
+
+    health_t health;
+    io_reserve_t reserve; /* room.c */
+    io_timer_t room_timer;
 };
 
 /* propose.c */
@@ -89,6 +94,17 @@ void coord__expiry_init(coord_t *coord);
 void coord__expiry_start(coord_t *coord); /* leadership: everybody gets a full timeout */
 void coord__expiry_stop(coord_t *coord);
 void coord__expiry_welcome(coord_t *coord, int64_t session_id); /* a session was made */
+
+void coord__expiry_again(coord_t *coord); /* sessions whose closing was refused are tried again */
+
+/* room.c: a full disk */
+void coord__room_open(coord_t *coord);
+void coord__room_close(coord_t *coord);
+void coord__room_check(coord_t *coord);                   /* after something was written */
+bool coord__room_for(const coord_t *coord, int32_t type); /* a client's write */
+bool coord__room_to_open(const coord_t *coord);           /* a session */
+bool coord__room_to_close(const coord_t *coord);
+bool coord__room_for_batch(coord_t *coord, size_t bytes);
 
 /* keep.c: snapshots */
 void coord__keep_run(coord_t *coord); /* once a turn */

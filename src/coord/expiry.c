@@ -36,6 +36,10 @@ void coord__expiry_welcome(coord_t *coord, int64_t session_id)
 
 static void expire_one(coord_t *coord, session_t *session)
 {
+    if (!coord__room_to_close(coord)) {
+        put(coord, session, coord->options.tick_time_ms); /* and then again */
+        return;
+    }
     list_remove(&session->expiry);
     session->closing = true;
     zk_command_t command = {ZK_OP_CLOSE_SESSION, session->id, NULL, 0, BYTES_NULL};
@@ -71,6 +75,7 @@ static void reap(coord_t *coord)
 {
     int64_t wall_ms = io_wall_ms(coord->loop);
     int left = COORD_REAPS_MAX;
+    if (!coord__room_for(coord, ZK_OP_DELETE_CONTAINER)) return;
     LIST_EACH(&coord->state.containers, node, znode_t, owned) {
         if (node->children_count == 0 && node->cversion > 0 && left-- > 0) reap_one(coord, node);
     }
@@ -108,6 +113,17 @@ void coord__expiry_start(coord_t *coord)
     coord->expiry.reap_due_ms = now_ms(coord) + coord->options.container_check_ms;
     uint32_t every_ms = MIN(coord->options.tick_time_ms, coord->options.container_check_ms);
     io_timer_start(&coord->expiry.timer, every_ms, every_ms);
+}
+
+void coord__expiry_again(coord_t *coord)
+{
+    size_t cursor = 0;
+    for (session_t *s; (s = sessions_next(&coord->state.sessions, &cursor)) != NULL;) {
+        if (!s->closing) continue;
+        s->closing = false;
+        s->bucket = 0;
+        put(coord, s, coord->options.tick_time_ms);
+    }
 }
 
 void coord__expiry_stop(coord_t *coord)

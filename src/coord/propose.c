@@ -23,13 +23,13 @@ static void batch_free(coord_batch_t *batch)
     mem_free(batch);
 }
 
-static void add_slot(coord_batch_t *batch, coord_write_t *write, bool sync)
+static void add_slot(coord_batch_t *batch, coord_write_t *write, coord_slot_kind_t kind)
 {
     if (batch->slots_count == batch->slots_cap) {
         batch->slots_cap = batch->slots_cap ? batch->slots_cap * 2 : 16;
         batch->slots = mem_realloc(batch->slots, batch->slots_cap * sizeof(coord_slot_t));
     }
-    batch->slots[batch->slots_count++] = (coord_slot_t){write, sync};
+    batch->slots[batch->slots_count++] = (coord_slot_t){write, kind};
 }
 
 static coord_batch_t *current(coord_t *coord)
@@ -54,8 +54,16 @@ void coord__propose(coord_t *coord, coord_write_t *write, const zk_command_t *co
     batch->buf.len += size;
     batch->commands++;
     coord->outstanding++;
-    add_slot(batch, write, false);
+    add_slot(batch, write, COORD_SLOT_COMMAND);
     if (batch->buf.len >= COORD_BATCH_BYTES_AIM) close_batch(coord);
+}
+
+/* It is answered in its turn. */
+static void refuse(coord_t *coord, coord_write_t *write)
+{
+    add_slot(current(coord), write, COORD_SLOT_REFUSED);
+    coord->outstanding++;
+    io_loop_wake(coord->loop);
 }
 
 void coord_write(coord_t *coord, coord_write_t *write, int32_t type, int64_t session_id, coord_who_t who, bytes_t body,
@@ -63,13 +71,16 @@ void coord_write(coord_t *coord, coord_write_t *write, int32_t type, int64_t ses
 {
     write->done = done;
     zk_command_t command = {type, session_id, (zk_id_t *)who.ids, who.ids_count, body};
-    coord__propose(coord, write, &command);
+    if (LIKELY(coord__room_for(coord, type)))
+        coord__propose(coord, write, &command);
+    else
+        refuse(coord, write);
 }
 
 void coord_sync(coord_t *coord, coord_write_t *write, void (*done)(coord_write_t *write, const coord_result_t *result))
 {
     write->done = done;
-    add_slot(current(coord), write, true);
+    add_slot(current(coord), write, COORD_SLOT_SYNC);
     coord->outstanding++;
     io_loop_wake(coord->loop);
 }
@@ -84,12 +95,26 @@ static void answer(coord_t *coord, coord_slot_t *slot, const coord_result_t *res
     if (write != NULL) write->done(write, result);
 }
 
-static void answer_syncs(coord_t *coord, coord_batch_t *batch)
+static void answer_one(coord_t *coord, coord_slot_t *slot)
 {
-    while (batch->next < batch->slots_count && batch->slots[batch->next].sync) {
-        coord_result_t result = {.type = ZK_OP_SYNC, .zxid = coord->state.zxid, .failed_index = -1};
-        answer(coord, &batch->slots[batch->next++], &result);
-    }
+    coord_result_t result = {.type = ZK_OP_SYNC, .zxid = coord->state.zxid, .failed_index = -1};
+    if (slot->kind != COORD_SLOT_SYNC) result.err = ZSYSTEM_ERROR;
+    answer(coord, slot, &result);
+}
+
+/* Those at the head that have no command. */
+static void answer_others(coord_t *coord, coord_batch_t *batch)
+{
+    while (batch->next < batch->slots_count && batch->slots[batch->next].kind != COORD_SLOT_COMMAND)
+        answer_one(coord, &batch->slots[batch->next++]);
+}
+
+/* Nothing of it was proposed. */
+static void refuse_batch(coord_t *coord, coord_batch_t *batch)
+{
+    while (batch->next < batch->slots_count) answer_one(coord, &batch->slots[batch->next++]);
+    batch_free(batch);
+    coord__expiry_again(coord);
 }
 
 static void answer_lost(coord_t *coord, coord_batch_t *batch)
@@ -130,7 +155,7 @@ void coord__apply(void *user, uint64_t index, bytes_t payload, void *tag)
         zk_command_get(&r, &command);
         good = !r.bad;
         if (!good) break;
-        if (batch != NULL) answer_syncs(coord, batch);
+        if (batch != NULL) answer_others(coord, batch);
         state_apply(&coord->state, &command, header.time_ms, &result);
         coord->applied++;
         if (command.type == ZK_OP_CREATE_SESSION && result.err == ZOK) coord__expiry_welcome(coord, result.session_id);
@@ -139,7 +164,7 @@ void coord__apply(void *user, uint64_t index, bytes_t payload, void *tag)
     arena_deinit(&arena);
     if (batch != NULL) {
         coord->flying_count--;
-        answer_syncs(coord, batch);
+        answer_others(coord, batch);
         batch_free(batch);
     }
     if (!good) coord__fatal(coord, "an entry of the coordination log is unreadable", ERR_CORRUPT);
@@ -167,6 +192,15 @@ static void submit(coord_t *coord, coord_batch_t *batch)
     coord__dropped(coord, batch);
 }
 
+static void submit_or_refuse(coord_t *coord, coord_batch_t *batch)
+{
+    if (coord__room_for_batch(coord, batch->buf.len))
+        submit(coord, batch);
+    else
+        refuse_batch(coord, batch);
+    coord__room_check(coord);
+}
+
 void coord__flush(coord_t *coord)
 {
     close_batch(coord);
@@ -174,9 +208,9 @@ void coord__flush(coord_t *coord)
     while (!list_empty(&coord->ready) && coord->flying_count < ahead) {
         coord_batch_t *batch = LIST_FIRST(&coord->ready, coord_batch_t, node);
         if (batch->commands > 0) {
-            submit(coord, batch);
+            submit_or_refuse(coord, batch);
         } else if (coord->flying_count == 0) {
-            answer_syncs(coord, batch);
+            answer_others(coord, batch);
             batch_free(batch);
         } else {
             break;
@@ -214,7 +248,10 @@ void coord_session_create(coord_t *coord, int32_t timeout_ms, coord_write_t *wri
                           void (*done)(coord_write_t *write, const coord_result_t *result))
 {
     write->done = done;
-    propose_session(coord, write, timeout_ms, 0);
+    if (coord__room_to_open(coord))
+        propose_session(coord, write, timeout_ms, 0);
+    else
+        refuse(coord, write);
 }
 
 void coord__own_session_begin(coord_t *coord)
@@ -243,13 +280,17 @@ static void local_done(coord_write_t *write, const coord_result_t *result)
     request->done(request, result->err, result->failed_index, result->zxid);
 }
 
-void coord_submit(coord_t *coord, const coord_op_t *ops, int ops_count, coord_request_t *request,
-                  void (*done)(coord_request_t *request, coord_zerr_t err, int failed_index, int64_t zxid))
+/* The broker's own nodes. */
+static bool registers(const coord_op_t *ops, int ops_count)
+{
+    for (int i = 0; i < ops_count; i++)
+        if (ops[i].kind == COORD_CREATE_EPHEMERAL) return true;
+    return false;
+}
+
+static void propose_local(coord_t *coord, const coord_op_t *ops, int ops_count, coord_write_t *write)
 {
     static const zk_id_t super = {{(const uint8_t *)"super", 5}, {(const uint8_t *)"", 0}};
-    request->done = done;
-    local_write_t *local = mem_alloc(sizeof(*local));
-    *local = (local_write_t){.write = {.done = local_done}, .request = request};
     zk_local_op_t *records = mem_alloc(sizeof(zk_local_op_t) * (size_t)ops_count + 1);
     for (int i = 0; i < ops_count; i++) {
         const coord_op_t *op = &ops[i];
@@ -261,8 +302,21 @@ void coord_submit(coord_t *coord, const coord_op_t *ops, int ops_count, coord_re
     zk_local_multi_command_put(buf_reserve(&body, size), &multi);
     body.len = size;
     zk_command_t command = {STATE_OP_LOCAL_MULTI, coord->own_session, (zk_id_t *)&super, 1, buf_bytes(&body)};
-    coord__propose(coord, &local->write, &command);
+    coord__propose(coord, write, &command);
     buf_deinit(&body);
     mem_free(records);
     io_loop_wake(coord->loop);
+}
+
+void coord_submit(coord_t *coord, const coord_op_t *ops, int ops_count, coord_request_t *request,
+                  void (*done)(coord_request_t *request, coord_zerr_t err, int failed_index, int64_t zxid))
+{
+    request->done = done;
+    local_write_t *local = mem_alloc(sizeof(*local));
+    *local = (local_write_t){.write = {.done = local_done}, .request = request};
+    bool room = registers(ops, ops_count) ? coord__room_to_open(coord) : coord__room_for(coord, STATE_OP_LOCAL_MULTI);
+    if (LIKELY(room))
+        propose_local(coord, ops, ops_count, &local->write);
+    else
+        refuse(coord, &local->write);
 }

@@ -65,6 +65,7 @@ typedef struct quorum_options {
     int members_count;
     quorum_transport_t *transport;              /* NULL with one member */
     bool sync;                                  /* false: do not wait for the disk (forceSync=no) */
+    io_reserve_t *reserve;                      /* for a log that finds the disk full; NULL = none */
     uint32_t election_timeout_ms, heartbeat_ms; /* 0 = libraft's */
     uint32_t trailing_entries;                  /* as coord_options_t's */
     uint32_t piece_bytes;                       /* as coord_options_t's */

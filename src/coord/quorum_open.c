@@ -173,6 +173,7 @@ int quorum_open(io_loop_t *loop, const quorum_options_t *options, const snapshot
     ASSERT(q->piece_bytes <= QUORUM_PIECE_BYTES_MAX);
     int err = wal_open(loop, options->dir, snapshot != NULL ? snapshot->index + 1 : 1, &q->wal);
     if (err != 0) goto out;
+    q->wal.reserve = options->reserve;
     if (snapshot != NULL) {
         q->applied = snapshot->index;
         q->applied_term = snapshot->term;

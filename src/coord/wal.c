@@ -116,6 +116,17 @@ static void put_batch_head(uint8_t *batch, size_t bytes, uint64_t index, uint64_
     store_be32(batch + CRC_AT, crc32c(0, batch + ATTRIBUTES_AT, bytes - ATTRIBUTES_AT));
 }
 
+static int append(wal_t *wal, uint8_t *batch, size_t bytes, uint64_t term)
+{
+    int64_t base;
+    int err = log_append(wal->log, batch, bytes, (int32_t)term, &base);
+    if (err != ERR_NOSPACE || wal->reserve == NULL) return err;
+    if (io_reserve_give(wal->reserve, bytes)) err = log_append(wal->log, batch, bytes, (int32_t)term, &base);
+    if (err == ERR_NOSPACE && io_reserve_give(wal->reserve, wal->reserve->bytes))
+        err = log_append(wal->log, batch, bytes, (int32_t)term, &base);
+    return err;
+}
+
 int wal_append(wal_t *wal, uint64_t index, uint64_t term, uint8_t type, uint8_t *buf, size_t payload_bytes)
 {
     ASSERT(index == wal_end(wal) && term <= INT32_MAX);
@@ -126,8 +137,7 @@ int wal_append(wal_t *wal, uint64_t index, uint64_t term, uint8_t type, uint8_t 
     ASSERT(batch >= buf);
     size_t bytes = LOG_BATCH_HEADER_BYTES + head + payload_bytes + WAL_TAIL_BYTES;
     put_batch_head(batch, bytes, index, term, type, io_wall_ms(wal->loop));
-    int64_t base;
-    return log_append(wal->log, batch, bytes, (int32_t)term, &base);
+    return append(wal, batch, bytes, term);
 }
 
 /* The value of the batch's one record. */

@@ -18,7 +18,8 @@
 typedef struct wal {
     io_loop_t *loop;
     log_t *log;
-    buf_t window; /* wal_read's */
+    buf_t window;          /* wal_read's */
+    io_reserve_t *reserve; /* what wal_append takes when the disk is full; NULL = none */
 } wal_t;
 
 typedef struct wal_entry {

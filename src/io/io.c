@@ -358,7 +358,9 @@ int io_replace_whole(io_loop_t *loop, const char *path, bytes_t data)
     parent_of(path, dir);
     int err = write_and_sync(loop, temporary, data);
     if (!err) err = io_rename(loop, temporary, path);
-    return err ? err : io_sync_dir(loop, dir);
+    if (!err) return io_sync_dir(loop, dir);
+    (void)!io_remove(loop, temporary); /* on a full disk it takes room that others need */
+    return err;
 }
 
 /* ---- the machine's run ---- */

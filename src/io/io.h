@@ -228,6 +228,26 @@ int io_replace_whole(io_loop_t *loop, const char *path, bytes_t data) MUST_CHECK
 int io_boot_changed(io_loop_t *loop, const char *path, bool *ret_changed) MUST_CHECK;
 int io_boot_keep(io_loop_t *loop, const char *path) MUST_CHECK;
 
+/* ---- room on a full disk ---- */
+
+/* A file `dir`/reserve whose room is given back when a write finds the disk full, so that what was begun, and what must be
+ * written in any case, still fits. Its owner refuses what is new while `low` holds, and fills it again. */
+typedef struct io_reserve {
+    io_loop_t *loop;
+    char *path;
+    size_t dir_chars;
+    uint64_t bytes_max;    /* 0 = there is none */
+    uint64_t bytes_wanted; /* less on a small disk */
+    uint64_t bytes;        /* left */
+    bool low;              /* something was given, or it could not be filled */
+} io_reserve_t;
+void io_reserve_init(io_reserve_t *reserve, io_loop_t *loop, const char *dir, uint64_t bytes_max);
+void io_reserve_deinit(io_reserve_t *reserve); /* the file stays */
+/* Fills it up: ERR_NOSPACE, without a try, unless twice what is missing is free. */
+int io_reserve_fill(io_reserve_t *reserve) MUST_CHECK;
+/* Makes room for `bytes` by giving some of it back; false when nothing is left. */
+bool io_reserve_give(io_reserve_t *reserve, uint64_t bytes);
+
 /* Resident memory of the process in bytes, as the system counts it (0 when it cannot tell). */
 size_t io_resident_bytes(void);
 /* Memory that the process may use: the least of the machine's, its control group's (v1 and v2) and RLIMIT_AS. Read anew

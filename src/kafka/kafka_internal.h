@@ -33,7 +33,7 @@ typedef struct partition_store partition_store_t; /* partition_store.h */
 struct kafka {
     io_loop_t *loop;
     net_t *net;
-    mirror_t *tree;
+    coord_t *coord;
     char *data_dir; /* holds <topic>-<partition>/, meta.properties */
 
     kafka_broker_config_t config;      /* effective values: config.num_partitions, config.message_max_bytes ... */

@@ -9,6 +9,7 @@
 
 #define PARTITION_PATH_CHARS_MAX         4096
 #define PARTITION_OPENED_BATCH_BYTES_MAX MIB(256) /* what a compressed batch may open to, where it must be opened */
+#define PARTITION_SNAPSHOTS_KEPT         2
 
 struct partition {
     kafka_topic_t *topic;
@@ -17,7 +18,6 @@ struct partition {
     log_t *log;
     int64_t high_watermark;
     int64_t snapshot_offset; /* of the newest snapshot written or read; -1 = none */
-    int64_t snapshot_before; /* of the one before, which is kept too */
     producers_t producers;
     list_t waiters;     /* partition_waiter_t */
     list_t store_node;  /* in store->partitions */
@@ -32,7 +32,6 @@ struct partition {
 struct partition_store {
     kafka_t *kafka;
     cleaner_t *cleaner;
-    log_files_t *files; /* of all partitions' logs */
     list_t partitions;
     list_t news;
     io_hook_t hook;

@@ -1,4 +1,4 @@
-/* aof.c: feeding and writing the append-only file. See aof.h.
+/* aof.c: feeding the append-only file, and its life. See aof.h; aof_write.c writes it.
  *
  *   command --feed--> pending --commit--> buf --hook, rank 10--> file --everysec / always--> disk
  *
@@ -9,13 +9,10 @@
 #include "redis/changes.h"
 #include "redis/redis.h"
 
-#include "base/slog.h"
-
 #include <stdio.h>
 #include <string.h>
 
-#define HOOK_RANK          10
-#define KEEP_BUF_BYTES_MAX MIB(1)
+#define HOOK_RANK 10
 
 /* ---- feeding --------------------------------------------------------------------------------------------------------- */
 
@@ -68,149 +65,8 @@ void aof__commit(redis_t *redis, bool atomic)
     buf_append(&aof->buf, aof->pending.ptr, aof->pending.len);
     if (wrap) buf_append(&aof->buf, "*1\r\n$4\r\nEXEC\r\n", 14);
     buf_clear(&aof->pending);
-    if (aof->pending.cap > KEEP_BUF_BYTES_MAX) buf_deinit(&aof->pending);
+    if (aof->pending.cap > AOF_KEEP_BUF_BYTES_MAX) buf_deinit(&aof->pending);
     aof->pending_count = 0;
-}
-
-/* ---- failure --------------------------------------------------------------------------------------------------------- */
-
-void aof__fail(aof_t *aof, const char *what, int err)
-{
-    if (aof->failure[0] == '\0')
-        slog(SLOG_ERROR, "redis", "append-only file failed", "step=\"%s\" error=\"%s\"", what, err_text(err));
-    snprintf(aof->failure, sizeof(aof->failure), "%s", err == ERR_NOSPACE ? "No space left on device" : err_text(err));
-    redis__update_gate(aof->redis);
-}
-
-void aof__recovered(aof_t *aof)
-{
-    if (aof->failure[0] == '\0') return;
-    aof->failure[0] = '\0';
-    slog(SLOG_INFO, "redis", "append-only file works again", "%s", "");
-    redis__update_gate(aof->redis);
-}
-
-const char *aof__failure(const redis_t *redis)
-{
-    const aof_t *aof = redis->aof;
-    return aof && aof->enabled && aof->failure[0] ? aof->failure : NULL;
-}
-
-/* With appendfsync always a command that cannot be made durable must never be acknowledged, and memory
- * already holds it: as the original does, the server ends. No reply of this turn has left. */
-static void give_up(aof_t *aof)
-{
-    redis_t *redis = aof->redis;
-    slog(SLOG_ERROR, "redis", "cannot make writes durable with appendfsync always: stopping", "%s", "");
-    LIST_EACH(&redis->clients, c, redis_client_t, node) net_close_now(c->conn);
-    if (redis->on_shutdown) redis->on_shutdown(redis->on_shutdown_user);
-}
-
-/* ---- writing --------------------------------------------------------------------------------------------------------- */
-
-static bool write_buf(aof_t *aof)
-{
-    if (aof->buf.len == 0) return true;
-    struct iovec iov = {aof->buf.ptr, aof->buf.len};
-    int err = io_file_write(aof->file, aof->file_bytes, &iov, 1);
-    if (err != 0) {
-        aof__fail(aof, "write", err);
-        if (io_file_truncate(aof->file, aof->file_bytes) != 0) aof__fail(aof, "truncate", ERR_IO);
-        return false;
-    }
-    aof->file_bytes += aof->buf.len;
-    buf_clear(&aof->buf);
-    if (aof->buf.cap > KEEP_BUF_BYTES_MAX) buf_deinit(&aof->buf);
-    return true;
-}
-
-void aof__write(aof_t *aof, bool sync)
-{
-    bool always = aof->redis->config->appendfsync == FSYNC_ALWAYS;
-    bool wrote = write_buf(aof);
-    if (wrote && sync && aof->synced_bytes < aof->file_bytes) {
-        int err = io_file_sync_now(aof->file);
-        if (err != 0) aof__fail(aof, "sync", err);
-        wrote = err == 0;
-        if (wrote) aof->synced_bytes = aof->file_bytes;
-    }
-    if (wrote)
-        aof__recovered(aof);
-    else if (always)
-        give_up(aof);
-}
-
-static void on_synced(io_sync_t *sync, int err)
-{
-    aof_t *aof = CONTAINER_OF(sync, aof_t, sync);
-    aof->syncing = false;
-    aof->rewrite.prepared = aof->rewrite.scheduled;
-    if (aof->rewrite.scheduled) io_loop_wake(aof->redis->loop);
-    if (err != 0) {
-        aof__fail(aof, "sync", err);
-        return;
-    }
-    aof->synced_bytes = MAX(aof->synced_bytes, aof->sync_target_bytes);
-    if (aof->buf.len == 0) aof__recovered(aof);
-}
-
-void aof__sync_later(aof_t *aof)
-{
-    if (aof->syncing) return;
-    aof->syncing = true;
-    aof->sync_target_bytes = aof->file_bytes;
-    io_file_sync(aof->file, &aof->sync, on_synced);
-}
-
-static void sync_each_second(aof_t *aof)
-{
-    redis_t *redis = aof->redis;
-    bool quiet = redis->config->no_appendfsync_on_rewrite && aof->rewrite.active;
-    if (redis->config->appendfsync != FSYNC_EVERYSEC || quiet || aof->synced_bytes >= aof->file_bytes) return;
-    if (redis->now_ms - aof->synced_ms < 1000) return;
-    aof->synced_ms = redis->now_ms;
-    if (aof->syncing) {
-        aof->delayed_syncs++;
-        return;
-    }
-    aof__sync_later(aof);
-}
-
-static void on_turn_end(io_hook_t *hook)
-{
-    aof_t *aof = CONTAINER_OF(hook, aof_t, hook);
-    aof->hook_turn_ns = io_now_ns(aof->redis->loop);
-    if (!aof->enabled) return;
-    if (aof->buf.len) aof__write(aof, aof->redis->config->appendfsync == FSYNC_ALWAYS);
-    /* A paused script has gathered half of what it does: its changes belong to one file. */
-    if (aof->pending_count == 0 && (aof->rewrite.active || aof->rewrite.scheduled)) aof__rewrite_turn(aof);
-}
-
-/* Usually the hook writes before connections' output leaves. Input that is delivered by the connections' own
- * hook comes after ours: then it is done here. */
-void aof__before_reply(redis_client_t *c)
-{
-    aof_t *aof = c->redis->aof;
-    if (LIKELY(aof->buf.len == 0) || aof->hook_turn_ns != io_now_ns(c->redis->loop) || !aof->enabled) return;
-    aof__write(aof, c->redis->config->appendfsync == FSYNC_ALWAYS);
-}
-
-void aof__wait_written(redis_t *redis)
-{
-    if (redis->aof->enabled) aof__write(redis->aof, false);
-}
-
-void aof__cron(redis_t *redis)
-{
-    aof_t *aof = redis->aof;
-    if (!aof->enabled) return;
-    if (aof->failure[0]) aof__write(aof, true); /* tries again */
-    sync_each_second(aof);
-    uint64_t percent = redis->config->auto_aof_rewrite_percentage;
-    uint64_t now = aof->base_bytes + aof->old_incr_bytes + aof->file_bytes, base = MAX(aof->rewritten_bytes, 1u);
-    if (percent == 0 || aof->rewrite.active || aof->rewrite.scheduled || now < redis->config->auto_aof_rewrite_min_size)
-        return;
-    if ((double)(now - MIN(base, now)) * 100 / (double)base >= (double)percent) aof->rewrite.scheduled = true;
 }
 
 /* ---- life ------------------------------------------------------------------------------------------------------------ */
@@ -233,7 +89,7 @@ aof_t *aof__new(redis_t *redis)
     size_t bytes = strlen(redis->data_dir) + strlen(redis->config->appenddirname) + 2;
     aof->dir = mem_alloc(bytes);
     snprintf(aof->dir, bytes, "%s/%s", redis->data_dir, redis->config->appenddirname);
-    aof->hook = (io_hook_t){.rank = HOOK_RANK, .name = "redis append-only file", .run = on_turn_end};
+    aof->hook = (io_hook_t){.rank = HOOK_RANK, .name = "redis append-only file", .run = aof__turn};
     io_hook_add(redis->loop, &aof->hook);
     return aof;
 }
@@ -247,6 +103,7 @@ void aof__free(aof_t *aof)
     buf_deinit(&aof->buf);
     buf_deinit(&aof->pending);
     buf_deinit(&aof->rewrite.buf);
+    io_reserve_deinit(&aof->reserve);
     mem_free(aof->dir);
     mem_free(aof);
 }
@@ -264,6 +121,7 @@ int aof__open(redis_t *redis, char *err_text_out, size_t err_bytes)
     if (err != 0) return err;
     aof->rewritten_bytes = aof->base_bytes + aof->old_incr_bytes + aof->file_bytes;
     aof->enabled = true;
+    aof__keep_room(aof);
     return 0;
 }
 
@@ -272,9 +130,9 @@ int aof__close(redis_t *redis)
     aof_t *aof = redis->aof;
     if (!aof->enabled) return 0;
     aof__rewrite_abort(aof);
-    aof__write(aof, true);
+    int err = aof__flush(redis);
     aof->enabled = false;
-    return aof->failure[0] ? ERR_IO : 0;
+    return err;
 }
 
 int aof__reload(redis_t *redis, char *err_out, size_t err_bytes)
@@ -339,6 +197,7 @@ int aof__enable(redis_t *redis)
     if (err != 0) return err;
     aof->enabled = true;
     aof->rewrite.scheduled = true;
+    aof__keep_room(aof);
     return 0;
 }
 
@@ -350,8 +209,7 @@ void aof__disable(redis_t *redis)
     aof->rewrite.scheduled = false;
     aof__write(aof, true);
     aof->enabled = false;
-    aof->failure[0] = '\0';
-    redis__update_gate(redis);
+    aof__forget_failure(aof);
 }
 
 size_t aof__buffer_bytes(const redis_t *redis)

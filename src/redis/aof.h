@@ -30,8 +30,10 @@ void aof__before_reply(redis_client_t *c);
 
 /* Reads what is there, or starts a new file. */
 int aof__open(redis_t *redis, char *err, size_t err_bytes) MUST_CHECK;
-/* Writes and syncs all; for the end. */
-int aof__close(redis_t *redis);
+/* Writes and syncs what is due. */
+int aof__flush(redis_t *redis) MUST_CHECK;
+/* The same, for the end. */
+int aof__close(redis_t *redis) MUST_CHECK;
 /* DEBUG LOADAOF: writes what is due, empties memory and reads all back. */
 int aof__reload(redis_t *redis, char *err, size_t err_bytes) MUST_CHECK;
 /* DEBUG RELOAD: the data set through its emitted form, in memory. */

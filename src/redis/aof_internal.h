@@ -32,6 +32,8 @@ typedef struct aof_rewrite {
     io_sync_t sync;
     int64_t started_ms, last_seconds;
     bool last_ok;
+    uint32_t failures;     /* in a row */
+    int64_t not_before_ms; /* the next automatic one */
     uint64_t done_count;
 } aof_rewrite_t;
 
@@ -56,13 +58,21 @@ struct aof {
     uint64_t sync_target_bytes;
     int64_t synced_ms;
     uint64_t delayed_syncs;
-    char failure[128]; /* "" = none */
+    char failure[128];    /* why writes are refused; "" = they are not */
+    bool suspect;         /* a sync failed: a rewrite must replace the file */
+    io_reserve_t reserve; /* for when the disk is full */
     aof_rewrite_t rewrite;
 };
 
+#define AOF_KEEP_BUF_BYTES_MAX MIB(1) /* a larger buffer is given back */
+
 char *aof__path(const aof_t *aof, const char *name);
-void aof__fail(aof_t *aof, const char *what, int err);
+/* Ends the refusals if all is written and there is room. */
 void aof__recovered(aof_t *aof);
+void aof__forget_failure(aof_t *aof);
+/* Fills the reserve; without it writes are refused. */
+void aof__keep_room(aof_t *aof);
+void aof__turn(io_hook_t *hook);
 /* Makes what is written durable off the loop; nothing when that is under way. */
 void aof__sync_later(aof_t *aof);
 /* Writes the buffer to the file; with `sync`, makes it durable too. */
@@ -87,5 +97,7 @@ int aof__load(aof_t *aof, char *err, size_t err_bytes) MUST_CHECK;
 
 void aof__rewrite_turn(aof_t *aof);
 void aof__rewrite_abort(aof_t *aof);
+void aof__rewrite_fail(aof_t *aof, const char *step, int err);
+int64_t aof__rewrite_wait_ms(uint32_t failures);
 
 #endif

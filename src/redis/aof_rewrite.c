@@ -106,11 +106,14 @@ void aof__rewrite_abort(aof_t *aof)
     for (int i = 0; i < aof->redis->db_count; i++) table_each(&aof->redis->dbs[i].keys, mark_each, &aof->redis->dbs[i]);
 }
 
-static void fail_rewrite(aof_t *aof, const char *step, int err)
+void aof__rewrite_fail(aof_t *aof, const char *step, int err)
 {
-    slog(SLOG_ERROR, "redis", "append-only file rewrite failed", "step=\"%s\" error=\"%s\"", step, err_text(err));
+    aof_rewrite_t *r = &aof->rewrite;
     aof__rewrite_abort(aof);
-    aof->rewrite.last_ok = false;
+    r->last_ok = false;
+    r->not_before_ms = aof->redis->now_ms + aof__rewrite_wait_ms(++r->failures);
+    health_raise(&aof->redis->health, "rewrite", "the append-only file cannot be rewritten and grows on: %s: %s", step,
+                 err_text(err));
 }
 
 void aof__rewrite_restart(redis_t *redis)
@@ -134,13 +137,13 @@ static void start(aof_t *aof)
     redis_t *redis = aof->redis;
     r->scheduled = r->prepared = false;
     aof__write(aof, true);
-    if (aof->failure[0]) {
+    if (aof->buf.len || (aof->failure[0] && !aof->suspect)) {
         r->last_ok = false;
         return;
     }
     int err = aof__new_increment(aof);
     if (err != 0) {
-        fail_rewrite(aof, "new increment", err);
+        aof__rewrite_fail(aof, "new increment", err);
         return;
     }
     r->keep_from = aof->manifest.count - 1;
@@ -149,7 +152,7 @@ static void start(aof_t *aof)
     if (err != 0) {
         mem_free(r->temp_path);
         r->temp_path = NULL;
-        fail_rewrite(aof, "open", err);
+        aof__rewrite_fail(aof, "open", err);
         return;
     }
     r->active = true;
@@ -230,7 +233,7 @@ static void finish(aof_t *aof)
     aof_rewrite_t *r = &aof->rewrite;
     int err = put_in_place(aof);
     if (err != 0) {
-        fail_rewrite(aof, "put in place", err);
+        aof__rewrite_fail(aof, "put in place", err);
         return;
     }
     io_file_close(r->file);
@@ -238,8 +241,11 @@ static void finish(aof_t *aof)
     buf_deinit(&r->buf);
     r->active = r->syncing = false;
     r->last_ok = true;
+    r->failures = 0;
     r->done_count++;
-    aof->unlisted = false;
+    aof->unlisted = aof->suspect = false;
+    health_clear(&aof->redis->health, "rewrite");
+    aof__recovered(aof);
     r->last_seconds = (aof->redis->now_ms - r->started_ms) / 1000;
     aof->base_bytes = r->bytes;
     aof->old_incr_bytes = 0;
@@ -251,7 +257,7 @@ static void on_base_synced(io_sync_t *sync, int err)
 {
     aof_t *aof = CONTAINER_OF(sync, aof_t, rewrite.sync);
     if (err != 0)
-        fail_rewrite(aof, "sync", err);
+        aof__rewrite_fail(aof, "sync", err);
     else
         finish(aof);
 }
@@ -280,7 +286,8 @@ static bool walk_slice(aof_t *aof)
 static bool prepare(aof_t *aof)
 {
     aof_rewrite_t *r = &aof->rewrite;
-    if (r->prepared || aof->file_bytes - aof->synced_bytes < UNSYNCED_BYTES_MAX) return true;
+    if (aof->syncing) return false; /* its error must not be lost with the file */
+    if (r->prepared || aof->suspect || aof->file_bytes - aof->synced_bytes < UNSYNCED_BYTES_MAX) return true;
     aof__sync_later(aof);
     return false;
 }
@@ -295,7 +302,7 @@ void aof__rewrite_turn(aof_t *aof)
     bool done = walk_slice(aof);
     int err = done ? write_base(r) : r->write_err;
     if (err != 0) {
-        fail_rewrite(aof, "write", err);
+        aof__rewrite_fail(aof, "write", err);
     } else if (done) {
         r->syncing = true;
         io_file_sync(r->file, &r->sync, on_base_synced);

@@ -140,6 +140,7 @@ redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, redis_conf
     redis->loop = loop;
     redis->net = net;
     redis->config = config;
+    health_init(&redis->health, "redis");
     evict__init(redis);
     bool own_dir = config->dir && *config->dir;
     redis->data_dir = mem_strdup(own_dir ? config->dir : data_dir);
@@ -241,6 +242,7 @@ void redis_free(redis_t *redis)
     mem_free(redis->dbs);
     mem_free(redis->data_dir);
     redis_config_free(redis->config);
+    health_deinit(&redis->health);
     mem_free(redis);
 }
 
@@ -249,6 +251,10 @@ void redis_on_shutdown(redis_t *redis, void (*stop)(void *user), void *user)
     redis->on_shutdown = stop;
     redis->on_shutdown_user = user;
 }
+
+const health_t *redis_health(const redis_t *redis) { return &redis->health; }
+bool redis_failed(const redis_t *redis) { return redis->failed; }
+int redis_flush(redis_t *redis) { return aof__flush(redis); }
 
 const char *redis_durability(const redis_t *redis)
 {

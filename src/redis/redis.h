@@ -5,6 +5,7 @@
 
 #include "base/base.h"
 #include "base/buf.h"
+#include "base/health.h"
 #include "io/io.h"
 #include "net/net.h"
 
@@ -23,14 +24,20 @@ int redis_configure(redis_config_t *config, const char *name, const char *value,
 
 /* Takes `config`. Files live under `data_dir` (made when missing). */
 redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, redis_config_t *config);
+/* Before redis_load: keeps so much room on the disk for what was begun when it is full. */
+void redis_keep_room(redis_t *redis, uint64_t bytes);
 /* Reads the append-only file back. On failure `err` says what is wrong and where. */
 int redis_load(redis_t *redis, char *err, size_t err_bytes) MUST_CHECK;
 int redis_listen(redis_t *redis, const char *host, uint16_t port, uint16_t *ret_port) MUST_CHECK;
 /* Stops accepting, writes and syncs the append-only file. */
 void redis_stop(redis_t *redis);
 void redis_free(redis_t *redis);
-/* SHUTDOWN asks for this. */
+/* Writes and syncs what the append-only file is owed. */
+int redis_flush(redis_t *redis) MUST_CHECK;
+/* SHUTDOWN asks for this; so does a wing that cannot go on (redis_failed). */
 void redis_on_shutdown(redis_t *redis, void (*stop)(void *user), void *user);
+bool redis_failed(const redis_t *redis);
+const health_t *redis_health(const redis_t *redis);
 /* "append-only file, synced every second" */
 const char *redis_durability(const redis_t *redis);
 const net_service_t *redis_net_service(void);

@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/hash.h"
+#include "base/health.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "io/io.h"
@@ -198,6 +199,8 @@ struct redis {
     redis_client_t *nobody; /* in whose name expiry and eviction act */
     char *data_dir;
     char run_id[41];
+    health_t health;
+    bool failed; /* it ended because it could not go on */
     void (*on_shutdown)(void *user);
     void *on_shutdown_user;
     void (*on_client_gone)(void *user, uint64_t client_id);

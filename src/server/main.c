@@ -67,7 +67,7 @@ int main(int argc, char **argv)
         else
             banner_print(server);
         server_run(server);
-        server_stop(server);
+        status = server_stop(server) ? 0 : 1;
     }
     options_deinit(&options);
     return status;

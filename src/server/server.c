@@ -8,12 +8,15 @@
 #include "bridge/bridge.h"
 #include "coord/coord.h"
 #include "io/io.h"
-#include "kafka/kafka.h"
 #include "net/net.h"
+#include "redis/redis.h"
 #include "server/server_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
+
+#define EXIT_NOT_DURABLE 70
 
 const char *const server_door_names[DOORS_COUNT] = {"redis", "kafka", "zookeeper", "http"};
 const server__wing_t *const server__wings[DOORS_COUNT] = {&server__redis, &server__kafka, &server__zookeeper,
@@ -34,6 +37,15 @@ static bool door_on(const server_t *server, server_door_t door)
     return server->doors[door].enabled && server->doors[door].port >= 0;
 }
 
+static bool flush_redis(server_t *server);
+
+/* Nobody knows what is on its disk, so nothing may go on: not through the wings, which would ask it. */
+static void on_tree_failed(void *user, const char *what, int err)
+{
+    (void)flush_redis(user);
+    _exit(EXIT_NOT_DURABLE);
+}
+
 /* The tree is there for Kafka and ZooKeeper. */
 static int start_coord(server_t *server, char *error)
 {
@@ -41,11 +53,10 @@ static int start_coord(server_t *server, char *error)
     server->coord_dir = server->tree_dir ? server__path_in(server->tree_dir, "coord") : server__path(server, "coord");
     coord_options_t options = server->coord_options;
     options.dir = server->coord_dir;
+    options.reserve_bytes = SERVER_RESERVE_BYTES;
+    options.fatal = on_tree_failed;
+    options.fatal_user = server;
     int err = coord_open(server->loop, &options, &server->coord);
-    if (!err) {
-        server->tree = mirror_new(server->coord, server->loop, server->loop, kafka_tree_prefixes, KAFKA_TREE_PREFIXES);
-        io_loop_drain(server->loop); /* now the mirror has its first picture */
-    }
     if (err != 0)
         snprintf(error, OPTIONS_ERROR_CHARS_MAX, "cannot open the coordination tree in %.300s: %s", server->coord_dir,
                  err_text(err));
@@ -220,7 +231,7 @@ int server_start(const options_t *options, uint64_t started_ns, server_t **ret_s
     if (err == 0) err = open_doors(server, error);
     if (err == 0) err = wait_until_ready(server, error);
     if (err != 0) {
-        server_stop(server);
+        (void)server_stop(server);
         return err;
     }
     io_loop_update_time(server->loop);
@@ -231,22 +242,28 @@ int server_start(const options_t *options, uint64_t started_ns, server_t **ret_s
 
 void server_run(server_t *server) { io_loop_run(server->loop); }
 
-void server_stop(server_t *server)
+/* What Redis has acknowledged is written before anything else is tried that might fail. */
+static bool flush_redis(server_t *server)
+{
+    int err = server->redis ? redis_flush(server->redis) : 0;
+    if (err)
+        slog(SLOG_ERROR, "server", "what Redis acknowledged last could not be written", "error=\"%s\"", err_text(err));
+    return err == 0 && !(server->redis && redis_failed(server->redis));
+}
+
+bool server_stop(server_t *server)
 {
     if (server->bridge) bridge_stop(server->bridge);
+    bool well = flush_redis(server);
     for (int door = DOORS_COUNT - 1; door >= 0; door--)
         if (server->doors[door].started) server__wings[door]->stop(server->doors[door].wing);
     if (server->bridge) bridge_free(server->bridge);
     bridge_feeds_free(server->feeds);
-    if (server->tree) mirror_detach(server->tree);
-    if (server->loop) io_loop_drain(server->loop);
     if (server->coord) coord_close(server->coord);
     join_reactors(server);
     if (server->net) net_free(server->net);
     free_reactors(server);
-    if (server->loop) io_loop_drain(server->loop);
     for (int door = 0; door < DOORS_COUNT; door++) server__wings[door]->deinit(server->doors[door].wing);
-    mirror_free(server->tree);
     if (server->loop) io_loop_free(server->loop);
     for (int door = 0; door < DOORS_COUNT; door++) mem_free(server->doors[door].bind);
     mem_free(server->tree_dir);
@@ -254,6 +271,7 @@ void server_stop(server_t *server)
     mem_free(server->data_dir);
     mem_free(server->bind);
     mem_free(server);
+    return well;
 }
 
 /* ---- what it tells of itself ------------------------------------------------------------------------------------ */
@@ -288,6 +306,7 @@ void server__each_health(const server_t *server, void (*each)(void *user, const 
     for (int door = 0; door < DOORS_COUNT; door++)
         if (server__wings[door]->health && server->doors[door].started)
             each(user, server__wings[door]->health(server->doors[door].wing));
+    if (server->coord) each(user, coord_health(server->coord));
 }
 
 char *server__path_in(const char *dir, const char *name)

@@ -16,10 +16,10 @@ extern const char *const server_door_names[DOORS_COUNT];
  * began. On failure `error` is one clear line. */
 int server_start(const options_t *options, uint64_t started_ns, server_t **ret_server,
                  char error[OPTIONS_ERROR_CHARS_MAX]) MUST_CHECK;
-/* Until SIGTERM or SIGINT. */
+/* Until SIGTERM or SIGINT, or until a wing cannot go on. */
 void server_run(server_t *server);
-/* Flushes, syncs and closes. */
-void server_stop(server_t *server);
+/* Flushes, syncs and closes. False when a wing could not go on, or could not write what it had acknowledged. */
+bool server_stop(server_t *server);
 
 /* What the banner and --ready-json tell. */
 int server_port(const server_t *server, server_door_t door); /* -1 = off */

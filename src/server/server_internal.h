@@ -4,9 +4,11 @@
 
 #include "base/buf.h"
 #include "base/health.h"
-#include "coord/mirror.h"
+#include "coord/coord.h"
 #include "io/io.h"
 #include "net/net.h"
+
+#define SERVER_RESERVE_BYTES MIB(4) /* that Redis' file and the tree each keep for a full disk */
 #include "server/server.h"
 
 #define REACTORS_MAX (1 + NET_CARRIERS_MAX)
@@ -35,7 +37,6 @@ struct server {
     int reactors_count, reactors_started;       /* reactor 0 counts in the first alone */
     server__watchdog_t watchdogs[REACTORS_MAX]; /* one for each that started */
     coord_t *coord;
-    mirror_t *tree;      /* Kafka's mirror of it */
     struct redis *redis; /* NULL while off: for the bridge */
     struct kafka *kafka;
     struct bridge *bridge; /* while Redis runs; without Kafka it keeps its records */

@@ -37,6 +37,7 @@ static int start(void *user, server_t *server, char *error)
     wing->config = NULL;
     mem_free(dir);
     redis_on_shutdown(wing->redis, on_shutdown, server);
+    redis_keep_room(wing->redis, SERVER_RESERVE_BYTES);
     server->bridge = bridge_new(server->loop, wing->redis); /* its records are read back with the keys */
     int err = redis_load(wing->redis, error, OPTIONS_ERROR_CHARS_MAX);
     if (err == 0) server->redis = wing->redis;
@@ -88,6 +89,8 @@ static void metrics(const void *user, buf_t *out)
     server__net_metrics(wing->server->net, redis_net_service(), out);
 }
 
+static const health_t *health(const void *user) { return redis_health(((const wing_redis_t *)user)->redis); }
+
 const server__wing_t server__redis = {
     .init = init,
     .configure = configure,
@@ -97,4 +100,5 @@ const server__wing_t server__redis = {
     .deinit = deinit,
     .durability = durability,
     .metrics = metrics,
+    .health = health,
 };

@@ -253,6 +253,7 @@ int io_loop_new_uv(io_loop_t **ret_loop)
     pthread_cond_init(&b->sync_ended, NULL);
     init_handles(b);
     signal(SIGPIPE, SIG_IGN); /* sendfile has no MSG_NOSIGNAL */
+    signal(SIGXFSZ, SIG_IGN); /* a write past the limit of a file's size fails like one on a full disk */
     raise_open_files();
     update_time(&b->base);
     *ret_loop = &b->base;
@@ -274,7 +275,9 @@ static void loop_free(io_loop_t *loop)
                               (uv_handle_t *)&b->timer,     (uv_handle_t *)&b->async, (uv_handle_t *)&b->signals[0],
                               (uv_handle_t *)&b->signals[1]};
     for (size_t i = 0; i < ARRAY_LEN(handles); i++) uv_close(handles[i], NULL);
-    uv_run(&b->uv, UV_RUN_DEFAULT); /* the close callbacks, and what the pool still works at */
+    /* The close callbacks, and what the pool still works at. A stop that was asked for after the last turn ends the first. */
+    while (uv_run(&b->uv, UV_RUN_DEFAULT)) {
+    }
     int rc = uv_loop_close(&b->uv);
     ASSERT(rc == 0);
     pthread_mutex_destroy(&b->sync_lock);
