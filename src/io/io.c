@@ -405,3 +405,8 @@ void io_work_start(io_loop_t *loop, io_work_t *work)
     work->loop = loop;
     loop->ops->work_start(loop, work);
 }
+
+void io_work_cancel(io_work_t *work)
+{
+    if (work->backend) work->loop->ops->work_cancel(work);
+}

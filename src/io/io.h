@@ -282,8 +282,10 @@ typedef struct io_work {
     void (*work)(struct io_work *work);
     void (*done)(struct io_work *work);
     io_loop_t *loop;
-    void *backend[20]; /* room for the backend's request */
+    void *backend; /* NULL = not started, or done */
 } io_work_t;
 void io_work_start(io_loop_t *loop, io_work_t *work);
+/* Waits until the pool is done with it; `done` never runs. Harmless when it was not started (zeroed) or is done. */
+void io_work_cancel(io_work_t *work);
 
 #endif

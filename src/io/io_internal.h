@@ -71,6 +71,7 @@ struct io_ops {
 
     void (*post)(io_loop_t *to, io_message_t *message);
     void (*work_start)(io_loop_t *loop, io_work_t *work);
+    void (*work_cancel)(io_work_t *work);
 };
 
 typedef struct io_timer_heap {

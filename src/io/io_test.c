@@ -244,6 +244,26 @@ static void work_runs_and_then_its_done(void **state)
     io_work_start(w.env->loop, &w.work);
     io_loop_run(w.env->loop);
     assert_true(w.worked);
+    io_work_cancel(&w.work); /* too late: harmless */
+}
+
+static void end_later(io_timer_t *timer) { io_loop_stop(timer->loop); }
+static void never_done(io_work_t *work) { fail(); }
+
+static void cancelled_work_is_over_and_never_done(void **state)
+{
+    env_t *env = *state;
+    io_timer_t timer;
+    for (int i = 0; i < 20; i++) {
+        test_work_t *w = mem_zalloc(sizeof(*w));
+        w->work = (io_work_t){.work = do_work, .done = never_done};
+        io_work_start(env->loop, &w->work);
+        io_work_cancel(&w->work);
+        mem_free(w);
+    }
+    io_timer_init(env->loop, &timer, end_later);
+    io_timer_start(&timer, 30, 0);
+    io_loop_run(env->loop);
 }
 
 /* ---- streams ---- */
@@ -792,8 +812,8 @@ static void foreign_descriptors_and_ipv6_are_watched(void **state)
         BACKEND(many_timers_keep_their_order_through_rearming),                                                        \
         BACKEND(hooks_run_by_rank_and_may_remove_one_another_and_wake_the_loop),                                       \
         BACKEND(messages_arrive_in_order_and_may_post_more), BACKEND(work_runs_and_then_its_done),                     \
-        BACKEND(a_stream_carries_every_byte_in_order_then_its_end), BACKEND(connecting_to_a_closed_port_is_refused),   \
-        BACKEND(a_stream_moves_to_another_loop_and_loses_nothing),                                                     \
+        BACKEND(cancelled_work_is_over_and_never_done), BACKEND(a_stream_carries_every_byte_in_order_then_its_end),    \
+        BACKEND(connecting_to_a_closed_port_is_refused), BACKEND(a_stream_moves_to_another_loop_and_loses_nothing),    \
         BACKEND(what_a_stopped_loop_was_posted_is_drained_in_order), BACKEND(sendfile_sends_the_asked_range),          \
         BACKEND(files_read_back_what_was_written), BACKEND(syncs_call_back_later_and_never_after_close),               \
         BACKEND(directories_list_rename_and_remove), BACKEND(whole_files_are_replaced_and_read),                       \

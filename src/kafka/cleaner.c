@@ -139,7 +139,7 @@ static int start_round(cleaner_t *c)
         .levels = {[RECORD_GZIP] = (int)t->compression_gzip_level,
                    [RECORD_LZ4] = (int)t->compression_lz4_level,
                    [RECORD_ZSTD] = (int)t->compression_zstd_level},
-        .opened_bytes_max = PARTITION_OPENED_BATCH_BYTES_MAX,
+        .opened_bytes_max = OPENER_LARGE_BYTES_MAX,
     };
     c->state = CLEANER_CLEARING;
     c->next_group = 0;

@@ -127,9 +127,33 @@ static void finish(kafka_request_t *request)
         return;
     }
     conn->in_flight--;
-    if (!(request->handler->flags & KAFKA_HANDLER_OVERLAPS)) conn->exclusive = false;
+    if (!(request->handler->flags & KAFKA_HANDLER_OVERLAPS) || request->holds) conn->exclusive = false;
     flush(conn);
     if (!conn->in_data) resume(conn);
+}
+
+/* ---- requests that take their time ---- */
+
+void kafka_request_hold(kafka_request_t *request)
+{
+    request->holds = true;
+    if (request->conn) request->conn->exclusive = true;
+}
+
+void kafka_request_release(kafka_request_t *request)
+{
+    kafka_conn_t *conn = request->conn;
+    if (!request->holds) return;
+    request->holds = false;
+    if (!conn) return;
+    conn->exclusive = false;
+    if (!conn->in_data) resume(conn);
+}
+
+void kafka_request_run(kafka_request_t *request, slice_state_t (*step)(slice_t *slice), void (*pause)(slice_t *slice))
+{
+    request->slice = (slice_t){.step = step, .pause = pause};
+    slice_run(&request->kafka->slices, &request->slice);
 }
 
 static bool response_is_flexible(const kafka_api_t *api, int16_t version)

@@ -37,6 +37,8 @@ kafka_t *kafka_new(io_loop_t *loop, net_t *net, coord_t *coord, const char *data
     list_init(&kafka->connections);
     list_init(&kafka->listeners);
     list_init(&kafka->requests_free);
+    kafka->opener = opener_new(loop);
+    slices_init(&kafka->slices, loop);
     return kafka;
 }
 
@@ -95,6 +97,8 @@ void kafka_stop(kafka_t *kafka)
     }
     kafka->ready = false;
     kafka__connections_stop(kafka);
+    opener_close(kafka->opener);
+    slices_deinit(&kafka->slices);
     if (kafka->groups) kafka_groups_stop(kafka->groups);
     topics_store_close(kafka);
     partition_store_close(kafka);
@@ -106,6 +110,7 @@ void kafka_free(kafka_t *kafka)
 {
     if (!kafka) return;
     if (kafka->groups) kafka_groups_free(kafka->groups);
+    opener_free(kafka->opener);
     kafka__requests_free(kafka);
     config_store_free(kafka->config_store);
     mem_free(kafka->data_dir);

@@ -10,6 +10,8 @@
 #include "base/map.h"
 #include "kafka/errors.h"
 #include "kafka/kafka.h"
+#include "kafka/opener.h"
+#include "kafka/slices.h"
 #include "kafka_configs.h"
 #include "kafka_schema.h"
 #include "wire/kafka.h"
@@ -56,6 +58,9 @@ struct kafka {
     bool (*position_waits)(void *user, bytes_t group); /* kafka_positions_hold */
     void *position_waits_user;
     struct producer_ids *producer_ids; /* made at the first InitProducerId; producer_ids_free */
+
+    opener_t *opener; /* made by kafka_new, as the slices are */
+    slices_t slices;
 
     list_t connections;
     list_t listeners;
@@ -161,6 +166,8 @@ struct kafka_request {
     void *state;
     void (*gone)(kafka_request_t *request);
     uint64_t started_ns;
+    slice_t slice; /* kafka_request_run */
+    bool holds;    /* kafka_request_hold */
     /* the connection's */
     list_t node;
     kafka_writer_t out;
@@ -191,6 +198,12 @@ void kafka_respond(kafka_request_t *request, const void *response);
 void kafka_respond_nothing(kafka_request_t *request);
 /* Ends the request and closes its connection, as Kafka does where no response can carry the error. */
 void kafka_respond_close(kafka_request_t *request);
+
+/* Serves a request in steps (slices.h). The first `pause`, which may be NULL, must make what is borrowed last. */
+void kafka_request_run(kafka_request_t *request, slice_state_t (*step)(slice_t *slice), void (*pause)(slice_t *slice));
+/* The next request of the connection must wait, though the handler overlaps; until this one releases it or is answered. */
+void kafka_request_hold(kafka_request_t *request);
+void kafka_request_release(kafka_request_t *request);
 
 /* The address at which this request's client reaches us: advertised.listeners, else the connection's local address. */
 void kafka_advertised(const kafka_request_t *request, bytes_t *ret_host, int32_t *ret_port);

@@ -166,6 +166,8 @@ int partition_open(kafka_topic_t *topic, int32_t index, partition_t **ret_partit
     p->producers = PRODUCERS_INIT;
     p->producers.kept_id = kafka->kept_producer_id;
     list_init(&p->waiters);
+    list_init(&p->produces);
+    list_init(&p->lookups);
     list_init(&p->news_node);
     int err = check_metadata(topic, dir);
     if (!err && !io_exists(kafka->loop, dir))
@@ -291,6 +293,8 @@ void partition_close(partition_t *partition)
 {
     partition->closing = KAFKA_NOT_LEADER_OR_FOLLOWER;
     partition__wake(partition, partition->closing);
+    partition__produces_end(partition, partition->closing);
+    partition__lookups_end(partition, partition->closing);
     cleaner_forget(partition->topic->kafka->partitions->cleaner, partition);
     if (log_end_offset(partition->log) > MAX(partition->snapshot_offset, 0)) {
         partition__snapshot_write(partition, log_end_offset(partition->log));
@@ -304,6 +308,8 @@ void partition_delete(partition_t *partition)
 {
     partition->closing = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     partition__wake(partition, partition->closing);
+    partition__produces_end(partition, partition->closing);
+    partition__lookups_end(partition, partition->closing);
     cleaner_forget(partition->topic->kafka->partitions->cleaner, partition);
     partition__store_remove(partition, true);
     /* What cannot be removed now is removed at the next start, if it got its -delete name. */

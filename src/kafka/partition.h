@@ -68,6 +68,9 @@ typedef struct partition_appended {
     int32_t record_errors_count;
 } partition_appended_t;
 
+#define PARTITION_APPENDED_NONE                                                                                        \
+    ((partition_appended_t){.base_offset = -1, .last_offset = -1, .log_append_time_ms = -1, .log_start_offset = -1})
+
 /* The codec under which batches are kept, and its level, when the topic's compression.type names one; false = as their
  * producers made them. */
 bool partition_codec(const kafka_topic_config_t *config, record_codec_t *ret_codec, int *ret_level);
@@ -76,6 +79,12 @@ bool partition_codec(const kafka_topic_config_t *config, record_codec_t *ret_cod
  * later turn). */
 int16_t partition_append(partition_t *partition, uint8_t *records, size_t bytes, partition_origin_t origin,
                          arena_t *arena, partition_appended_t *ret_appended);
+/* The same for a Produce request, whose batch may be opened off the loop: then it is copied into the arena, which must live
+ * until `produced` has run. That runs once, and inside the call when true is returned. Batches of one partition enter it
+ * in the order of the calls. */
+typedef void (*partition_produced_cb)(void *user, int16_t error, const partition_appended_t *appended);
+bool partition_produce(partition_t *partition, bytes_t records, arena_t *arena, partition_produced_cb produced,
+                       void *user);
 /* Acknowledging must wait for partition_commit: flush.messages says so. */
 bool partition_needs_commit(const partition_t *partition);
 /* `done` runs later, once everything appended so far is on stable storage, with KAFKA_NONE or an error code.
@@ -105,8 +114,10 @@ typedef struct partition_offset {
     int64_t timestamp_ms;
     int32_t leader_epoch;
 } partition_offset_t;
-int16_t partition_offset_for(partition_t *partition, int64_t timestamp_ms, bool read_committed,
-                             partition_offset_t *ret_offset);
+/* `told` runs once, inside the call when it returns true; else the arena must live until then. */
+typedef void (*partition_offset_cb)(void *user, int16_t error, const partition_offset_t *found);
+bool partition_offset_for(partition_t *partition, int64_t timestamp_ms, bool read_committed, arena_t *arena,
+                          partition_offset_cb told, void *user);
 /* Moves the log's start up to `offset` (-1 = the high watermark). */
 int16_t partition_delete_records(partition_t *partition, int64_t offset, int64_t *ret_low_watermark);
 

@@ -1,190 +1,8 @@
-/* partition_append.c: what must hold of a batch before it enters a partition, in the order in which Kafka
- * looks, and the append.
- *
- * Every record is looked at once (record_check): a batch that its consumers could not read must not get into
- * the log. The records are named one by one only when a refusal must tell which of them are wrong. */
+/* partition_append.c: the append of a batch that was checked (partition_check.c): its producer's sequence, the topic's codec,
+ * the times, the log. */
 #include "base/hash.h"
-#include "kafka/partition_internal.h"
-#include "kafka/record.h"
-
-#include <stdio.h>
-
-#define RECORD_ERRORS_MAX 100 /* named in one response */
-
-typedef struct check {
-    partition_t *partition;
-    const kafka_topic_config_t *config;
-    uint8_t *records;
-    size_t bytes;
-    log_batch_t batch;
-    record_facts_t facts;
-    arena_t *arena;
-    partition_appended_t *out;
-} check_t;
-
-static bool stamps(const kafka_topic_config_t *config)
-{
-    return config->message_timestamp_type && strcmp(config->message_timestamp_type, "LogAppendTime") == 0;
-}
-
-/* The header: sizes, checksum, counts. */
-static int16_t check_header(check_t *c)
-{
-    partition_appended_t *out = c->out;
-    const log_batch_t *b = &c->batch;
-    const char *topic = c->partition->topic->name;
-    int32_t index = c->partition->index;
-    int err = log_batch_parse(bytes_of(c->records, c->bytes), &c->batch);
-    if (err == ERR_UNSUPPORTED) return KAFKA_UNSUPPORTED_FOR_MESSAGE_FORMAT;
-    if (err || log_batch_bytes(b) != c->bytes) {
-        out->message = "Batch header is corrupt";
-        return KAFKA_CORRUPT_MESSAGE;
-    }
-    if (b->base_offset != 0) {
-        out->message = arena_printf(
-            c->arena, "The baseOffset of the record batch in the append to %s-%d should be 0, but it is %" PRId64,
-            topic, index, b->base_offset);
-        return KAFKA_INVALID_RECORD;
-    }
-    if (c->bytes > (uint64_t)MAX(c->config->max_message_bytes, 0)) {
-        out->message =
-            arena_printf(c->arena,
-                         "The record batch size in the append to %s-%d is %zu bytes which exceeds the maximum "
-                         "configured value of %" PRId64 ".",
-                         topic, index, c->bytes, c->config->max_message_bytes);
-        return KAFKA_MESSAGE_TOO_LARGE;
-    }
-    if (!log_batch_crc_ok(bytes_of(c->records, c->bytes))) {
-        out->message = arena_printf(c->arena, "Record is corrupt (stored crc = %" PRIu32 ") in topic partition %s-%d.",
-                                    b->crc, topic, index);
-        return KAFKA_CORRUPT_MESSAGE;
-    }
-    if (b->count != (int64_t)b->last_offset_delta + 1) {
-        out->message =
-            arena_printf(c->arena, "Inconsistent batch offset range [%" PRId64 ", %" PRId64 "] and count of records %d",
-                         b->base_offset, log_batch_last_offset(b), b->count);
-        return KAFKA_INVALID_RECORD;
-    }
-    return KAFKA_NONE;
-}
-
-static int16_t check_kind(check_t *c)
-{
-    const log_batch_t *b = &c->batch;
-    if (b->attributes & RECORD_CONTROL) {
-        c->out->message = "Clients are not allowed to write control records";
-        return KAFKA_INVALID_RECORD;
-    }
-    if ((b->attributes & RECORD_COMPRESSION_MASK) > RECORD_ZSTD) {
-        c->out->message = "Unknown compression type";
-        return KAFKA_UNKNOWN_SERVER_ERROR;
-    }
-    if (b->producer_id >= 0 && b->base_sequence < 0) {
-        c->out->message = arena_printf(c->arena, "Invalid sequence number %d in record batch with producerId %" PRId64,
-                                       b->base_sequence, b->producer_id);
-        return KAFKA_INVALID_RECORD;
-    }
-    if (b->attributes & RECORD_TRANSACTIONAL) {
-        c->out->message = "Record was not part of an ongoing transaction";
-        return KAFKA_INVALID_TXN_STATE;
-    }
-    return KAFKA_NONE;
-}
-
-static int16_t check_records(check_t *c)
-{
-    int err = record_check(&c->batch, bytes_of(c->records, c->bytes), PARTITION_OPENED_BATCH_BYTES_MAX, &c->facts);
-    switch (err) {
-    case 0: return KAFKA_NONE;
-    case ERR_LIMIT: /* it may be sound, and opening it is not for us: its header is believed */
-        c->facts = (record_facts_t){c->batch.base_timestamp, c->batch.max_timestamp, c->batch.count};
-        return KAFKA_NONE;
-    case ERR_CORRUPT:
-        c->out->message = "Found invalid record structure, or not as many records as the batch declares";
-        return KAFKA_INVALID_RECORD;
-    default: c->out->message = "Records cannot be opened"; return KAFKA_UNKNOWN_SERVER_ERROR;
-    }
-}
-
-/* Names the records for which `wrong` gives a message. */
-typedef const char *(*wrong_t)(check_t *c, const record_t *record);
-
-static int16_t name_records(check_t *c, wrong_t wrong, int16_t error)
-{
-    record_iter_t iter;
-    record_t record;
-    int found = 0, total = 0;
-    int err = record_iter_init(&iter, bytes_of(c->records, c->bytes), PARTITION_OPENED_BATCH_BYTES_MAX);
-    partition_record_error_t *named = ARENA_ARRAY(c->arena, partition_record_error_t, RECORD_ERRORS_MAX);
-    for (int32_t i = 0; !err && (err = record_iter_next(&iter, &record)) == 0; i++) {
-        const char *message = wrong(c, &record);
-        if (!message) continue;
-        total++;
-        if (found < RECORD_ERRORS_MAX) named[found++] = (partition_record_error_t){i, message};
-    }
-    record_iter_deinit(&iter);
-    if (err && err != ERR_NOT_FOUND) {
-        c->out->message = "Records cannot be read";
-        return err == ERR_LIMIT ? KAFKA_MESSAGE_TOO_LARGE : KAFKA_CORRUPT_MESSAGE;
-    }
-    if (total == 0) return KAFKA_NONE;
-    c->out->record_errors = named;
-    c->out->record_errors_count = found;
-    c->out->message = "One or more records have been rejected due to invalid records";
-    return error;
-}
-
-static const char *wrong_key(check_t *c, const record_t *record)
-{
-    if (record->key.ptr) return NULL;
-    return arena_printf(c->arena, "Compacted topic cannot accept message without key in topic partition %s-%d.",
-                        c->partition->topic->name, c->partition->index);
-}
-
-/* The window into which CreateTime must fall. */
-static void timestamp_window(const check_t *c, int64_t *ret_from_ms, int64_t *ret_to_ms)
-{
-    int64_t now_ms = io_wall_ms(c->partition->topic->kafka->loop);
-    int64_t before = c->config->message_timestamp_before_max_ms, after = c->config->message_timestamp_after_max_ms;
-    *ret_from_ms = before > now_ms ? 0 : now_ms - before;
-    *ret_to_ms = after > INT64_MAX - now_ms ? INT64_MAX : now_ms + after;
-}
-
-static const char *wrong_timestamp(check_t *c, const record_t *record)
-{
-    int64_t from_ms, to_ms;
-    timestamp_window(c, &from_ms, &to_ms);
-    if (record->timestamp_ms == -1 || (record->timestamp_ms >= from_ms && record->timestamp_ms <= to_ms)) return NULL;
-    return arena_printf(c->arena,
-                        "Timestamp %" PRId64 " of message with offset %" PRId64
-                        " is out of range. The timestamp should be "
-                        "within [%" PRId64 ", %" PRId64 "]",
-                        record->timestamp_ms, record->offset, from_ms, to_ms);
-}
-
-static int16_t check_timestamps(check_t *c)
-{
-    int64_t from_ms, to_ms;
-    if (stamps(c->config)) return KAFKA_NONE;
-    if (c->batch.attributes & RECORD_LOG_APPEND_TIME && c->batch.max_timestamp == -1) {
-        c->out->message = "Invalid timestamp type in message. Producer should not set timestamp type to LogAppendTime.";
-        return KAFKA_INVALID_TIMESTAMP;
-    }
-    timestamp_window(c, &from_ms, &to_ms);
-    if (c->facts.min_timestamp_ms >= from_ms && c->facts.max_timestamp_ms <= to_ms) return KAFKA_NONE;
-    return name_records(c, wrong_timestamp, KAFKA_INVALID_TIMESTAMP);
-}
-
-static int16_t check_client(check_t *c)
-{
-    int16_t error = check_header(c);
-    if (!error) error = check_kind(c);
-    if (!error) error = check_records(c);
-    if (!error) error = check_timestamps(c);
-    if (!error && c->facts.keyless > 0 && c->config->cleanup_policy && strstr(c->config->cleanup_policy, "compact"))
-        error = name_records(c, wrong_key, KAFKA_INVALID_RECORD);
-    return error;
-}
+#include "kafka/opener.h"
+#include "kafka/partition_check.h"
 
 bool partition_codec(const kafka_topic_config_t *config, record_codec_t *ret_codec, int *ret_level)
 {
@@ -208,33 +26,29 @@ bool partition_codec(const kafka_topic_config_t *config, record_codec_t *ret_cod
     return false; /* "producer" */
 }
 
-/* compression.type: the batch under the topic's own codec, in `packed`. */
-static int16_t recompress(check_t *c, buf_t *packed)
+/* compression.type: the batch under the topic's own codec takes its place. */
+static int16_t take_packed(partition_check_t *c)
 {
-    record_codec_t codec;
-    int level;
-    if (!partition_codec(c->config, &codec, &level)) return KAFKA_NONE;
-    if (codec == (record_codec_t)(c->batch.attributes & RECORD_COMPRESSION_MASK)) return KAFKA_NONE;
-    int err = record_recompress(bytes_of(c->records, c->bytes), codec, level, PARTITION_OPENED_BATCH_BYTES_MAX, packed);
-    if (err == ERR_NOMEM) return KAFKA_UNKNOWN_SERVER_ERROR;
-    if (err) {
+    if (!c->repacks) return KAFKA_NONE;
+    if (c->repack_err == ERR_NOMEM) return KAFKA_UNKNOWN_SERVER_ERROR;
+    if (c->repack_err) {
         c->out->message = "Records cannot be opened";
-        return err == ERR_LIMIT ? KAFKA_MESSAGE_TOO_LARGE : KAFKA_CORRUPT_MESSAGE;
+        return c->repack_err == ERR_LIMIT ? KAFKA_MESSAGE_TOO_LARGE : KAFKA_CORRUPT_MESSAGE;
     }
-    if (packed->len > (uint64_t)MAX(c->config->max_message_bytes, 0)) {
+    if (c->packed.len > (uint64_t)MAX(c->config->max_message_bytes, 0)) {
         c->out->message = "The record batch is larger than max.message.bytes under the topic's compression type";
         return KAFKA_MESSAGE_TOO_LARGE;
     }
-    c->records = packed->ptr;
-    c->bytes = packed->len;
-    return log_batch_parse(buf_bytes(packed), &c->batch) ? KAFKA_CORRUPT_MESSAGE : KAFKA_NONE;
+    c->records = c->packed.ptr;
+    c->bytes = c->packed.len;
+    return log_batch_parse(buf_bytes(&c->packed), &c->batch) ? KAFKA_CORRUPT_MESSAGE : KAFKA_NONE;
 }
 
 /* The header says what the records are, under a new checksum when it was wrong: their largest time, and that
  * it is the producer's. Under LogAppendTime the time of the append replaces it. */
-static void set_time(check_t *c)
+static void set_time(partition_check_t *c)
 {
-    bool stamped = stamps(c->config);
+    bool stamped = partition__stamps(c->config);
     int64_t time_ms = stamped ? io_wall_ms(c->partition->topic->kafka->loop) : c->facts.max_timestamp_ms;
     int16_t attributes = c->batch.attributes & ~RECORD_LOG_APPEND_TIME;
     if (stamped) attributes |= RECORD_LOG_APPEND_TIME;
@@ -248,7 +62,7 @@ static void set_time(check_t *c)
 }
 
 /* A producer's sequence: a repetition is answered with what it got the first time. */
-static int16_t check_sequence(check_t *c)
+static int16_t check_sequence(partition_check_t *c)
 {
     const producer_batch_t *duplicate;
     char message[PRODUCER_MESSAGE_BYTES_MAX];
@@ -265,7 +79,7 @@ static int16_t check_sequence(check_t *c)
     return error;
 }
 
-static int16_t write_batch(check_t *c)
+static int16_t write_batch(partition_check_t *c)
 {
     partition_t *p = c->partition;
     int64_t base_offset;
@@ -299,28 +113,36 @@ static bool tells_log_start(int16_t error)
            error != KAFKA_KAFKA_STORAGE_ERROR;
 }
 
+void partition__tell_log_start(const partition_t *partition, int16_t error, partition_appended_t *appended)
+{
+    appended->log_start_offset = tells_log_start(error) ? log_start_offset(partition->log) : -1;
+}
+
+int16_t partition__append_checked(partition_check_t *c, bool checks_sequence)
+{
+    int16_t error = checks_sequence ? check_sequence(c) : KAFKA_NONE;
+    if (error || c->out->duplicate) return error;
+    error = take_packed(c);
+    if (error) return error;
+    set_time(c);
+    return write_batch(c);
+}
+
 int16_t partition_append(partition_t *partition, uint8_t *records, size_t bytes, partition_origin_t origin,
                          arena_t *arena, partition_appended_t *ret_appended)
 {
-    *ret_appended = (partition_appended_t){.base_offset = -1, .last_offset = -1, .log_append_time_ms = -1};
-    check_t c = {.partition = partition,
-                 .config = &partition->topic->config,
-                 .records = records,
-                 .bytes = bytes,
-                 .arena = arena,
-                 .out = ret_appended};
-    buf_t packed = BUF_INIT;
+    *ret_appended = PARTITION_APPENDED_NONE;
+    partition_check_t c; /* its lists of records are long and need no zeros */
+    partition__check_init(&c, partition, bytes_of(records, bytes), arena, ret_appended);
     int16_t error;
-    if (origin == PARTITION_CLIENT || origin == PARTITION_BRIDGE) {
-        error = check_client(&c);
-        if (!error && origin == PARTITION_CLIENT) error = check_sequence(&c);
-        if (!error && !ret_appended->duplicate) error = recompress(&c, &packed);
-        if (!error && !ret_appended->duplicate) set_time(&c);
+    if (origin == PARTITION_COORDINATOR) {
+        error = log_batch_parse(bytes_of(records, bytes), &c.batch) ? KAFKA_CORRUPT_MESSAGE : write_batch(&c);
     } else {
-        error = log_batch_parse(bytes_of(records, bytes), &c.batch) ? KAFKA_CORRUPT_MESSAGE : KAFKA_NONE;
+        error = partition__check_begin(&c);
+        if (!error) error = partition__check_end(&c, partition__check_open(&c, OPENER_LARGE_BYTES_MAX));
+        if (!error) error = partition__append_checked(&c, origin == PARTITION_CLIENT);
     }
-    if (!error && !ret_appended->duplicate) error = write_batch(&c);
-    buf_deinit(&packed);
-    ret_appended->log_start_offset = tells_log_start(error) ? log_start_offset(partition->log) : -1;
+    partition__check_deinit(&c);
+    partition__tell_log_start(partition, error, ret_appended);
     return error;
 }

@@ -7,9 +7,8 @@
 #include "kafka/partition_store.h"
 #include "kafka/producer_state.h"
 
-#define PARTITION_PATH_CHARS_MAX         4096
-#define PARTITION_OPENED_BATCH_BYTES_MAX MIB(256) /* what a compressed batch may open to, where it must be opened */
-#define PARTITION_SNAPSHOTS_KEPT         2
+#define PARTITION_PATH_CHARS_MAX 4096
+#define PARTITION_SNAPSHOTS_KEPT 2
 
 struct partition {
     kafka_topic_t *topic;
@@ -20,6 +19,8 @@ struct partition {
     int64_t snapshot_offset; /* of the newest snapshot written or read; -1 = none */
     producers_t producers;
     list_t waiters;     /* partition_waiter_t */
+    list_t lookups;     /* partition_offset.c: those that the opener has */
+    list_t produces;    /* partition_produce.c: batches on their way in; the first is being opened */
     list_t store_node;  /* in store->partitions */
     list_t news_node;   /* in store->news while waiters must be woken */
     log_commit_t flush; /* ours, for the high watermark where flush.messages counts */
@@ -64,6 +65,12 @@ int partition__store_cleaned(partition_t *partition, int64_t offset, bool durabl
 int partition__store_forget_cleaned(partition_store_t *store, const char *topic, int32_t index) MUST_CHECK;
 /* Wakes the partition's waiters before the loop waits again. */
 void partition__store_news(partition_t *partition);
+
+/* partition_produce.c: the partition closes; who is still on the way in gets `error`. */
+void partition__produces_end(partition_t *partition, int16_t error);
+
+/* partition_offset.c: likewise. */
+void partition__lookups_end(partition_t *partition, int16_t error);
 
 /* partition_snapshot.c */
 void partition__snapshot_write(partition_t *partition, int64_t offset);

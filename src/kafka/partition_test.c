@@ -19,10 +19,12 @@ typedef struct fixture {
     arena_t arena;
     record_builder_t builder;
     partition_appended_t appended;
+    int arrivals, arrivals_wanted; /* batches that were told of */
 } fixture_t;
 
 static void start(fixture_t *f)
 {
+    f->kafka.opener = opener_new(f->kafka.loop);
     assert_int_equal(partition_store_open(&f->kafka), 0);
     assert_int_equal(partition_open(&f->topic, 0, &f->p), 0);
 }
@@ -50,6 +52,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     fixture_t *f = *state;
+    opener_free(f->kafka.opener);
     if (f->p) partition_close(f->p);
     partition_store_close(&f->kafka);
     io_loop_free(f->kafka.loop); /* waits for removals that are under way */
@@ -64,6 +67,7 @@ static int teardown(void **state)
 
 static void restart(fixture_t *f)
 {
+    opener_free(f->kafka.opener);
     partition_close(f->p);
     partition_store_close(&f->kafka);
     start(f);
@@ -171,6 +175,19 @@ static void bad_batches_are_refused_with_kafkas_codes(void **state)
     assert_int_equal(partition_log_end_offset(f->p), 0);
 }
 
+static void is_found(void *user, int16_t error, const partition_offset_t *found)
+{
+    assert_int_equal(error, KAFKA_NONE);
+    *(partition_offset_t *)user = *found;
+}
+
+static partition_offset_t find(fixture_t *f, int64_t timestamp_ms)
+{
+    partition_offset_t found;
+    assert_true(partition_offset_for(f->p, timestamp_ms, false, &f->arena, is_found, &found));
+    return found;
+}
+
 static void log_append_time_stamps_the_batch(void **state)
 {
     fixture_t *f = *state;
@@ -178,7 +195,7 @@ static void log_append_time_stamps_the_batch(void **state)
     assert_int_equal(append_at(f, 12345, 2, RECORD_NO_PRODUCER, 0), KAFKA_NONE);
     assert_true(f->appended.log_append_time_ms > 1000000000000);
     partition_offset_t found;
-    assert_int_equal(partition_offset_for(f->p, f->appended.log_append_time_ms, false, &found), KAFKA_NONE);
+    found = find(f, f->appended.log_append_time_ms);
     assert_int_equal(found.offset, 0);
     assert_int_equal(found.timestamp_ms, f->appended.log_append_time_ms);
 }
@@ -216,29 +233,122 @@ static void times_find_records(void **state)
 {
     fixture_t *f = *state;
     partition_offset_t found;
-    assert_int_equal(partition_offset_for(f->p, -3, false, &found), KAFKA_NONE);
+    found = find(f, -3);
     assert_int_equal(found.offset, -1);
     for (int i = 0; i < 100; i++) assert_int_equal(append_at(f, 1000 + i * 100, 10, RECORD_NO_PRODUCER, 0), KAFKA_NONE);
     for (int64_t t = 0; t < 11000; t += 3) {
         int64_t want = t <= 1000 ? 0 : (t - 1000) / 100 * 10 + (t % 100 < 10 ? t % 100 : 10);
         if (t > 1000 + 99 * 100 + 9) want = -1;
-        assert_int_equal(partition_offset_for(f->p, t, false, &found), KAFKA_NONE);
+        found = find(f, t);
         assert_int_equal(found.offset, want);
     }
-    assert_int_equal(partition_offset_for(f->p, -1, false, &found), KAFKA_NONE);
+    found = find(f, -1);
     assert_int_equal(found.offset, 1000);
-    assert_int_equal(partition_offset_for(f->p, -3, false, &found), KAFKA_NONE);
+    found = find(f, -3);
     assert_int_equal(found.offset, 999);
     int64_t low;
     assert_int_equal(partition_delete_records(f->p, 25, &low), KAFKA_NONE);
     assert_int_equal(low, 25);
-    assert_int_equal(partition_offset_for(f->p, 0, false, &found), KAFKA_NONE);
+    found = find(f, 0);
     assert_int_equal(found.offset, 25);
-    assert_int_equal(partition_offset_for(f->p, -2, false, &found), KAFKA_NONE);
+    found = find(f, -2);
     assert_int_equal(found.offset, 25);
     restart(f);
     assert_int_equal(partition_log_start_offset(f->p), 25);
     assert_int_equal(partition_delete_records(f->p, 1001, &low), KAFKA_OFFSET_OUT_OF_RANGE);
+}
+
+/* ---- batches that are opened off the loop ---- */
+
+typedef struct arrival {
+    fixture_t *f;
+    int number; /* in which it was told, from 1 on; 0 = not yet */
+    int16_t error;
+    int64_t base_offset;
+} arrival_t;
+
+static void arrived(void *user, int16_t error, const partition_appended_t *appended)
+{
+    arrival_t *a = user;
+    a->number = ++a->f->arrivals;
+    a->error = error;
+    a->base_offset = appended->base_offset;
+    if (a->f->arrivals == a->f->arrivals_wanted) io_loop_stop(a->f->kafka.loop);
+}
+
+/* One record of `value_bytes` that compress well: much is opened of few bytes. */
+static bool produce_zstd(fixture_t *f, size_t value_bytes, bool damaged, arrival_t *arrival)
+{
+    size_t bytes;
+    buf_t packed = BUF_INIT;
+    uint8_t *value = mem_zalloc(value_bytes);
+    *arrival = (arrival_t){.f = f};
+    record_builder_add(&f->builder, 1, BYTES_NULL, bytes_of(value, value_bytes), NULL, 0);
+    uint8_t *b = record_builder_finish(&f->builder, 0, RECORD_NO_PRODUCER, &bytes);
+    if (damaged) b[bytes - 1] = 7; /* the count of its headers */
+    assert_int_equal(record_recompress(bytes_of(b, bytes), RECORD_ZSTD, 1, MIB(64), &packed), 0);
+    bool now = partition_produce(f->p, buf_bytes(&packed), &f->arena, arrived, arrival);
+    memset(packed.ptr, 0xee, packed.len); /* the caller's memory is gone */
+    buf_deinit(&packed);
+    mem_free(value);
+    return now;
+}
+
+static void batches_enter_in_their_order_whoever_opens_them(void **state)
+{
+    fixture_t *f = *state;
+    arrival_t a[6];
+    f->arrivals_wanted = 6;
+    assert_true(produce_zstd(f, 10, false, &a[0]));
+    assert_int_equal(a[0].base_offset, 0);
+    assert_false(produce_zstd(f, 20 << 20, false, &a[1])); /* too large for the small lane */
+    assert_false(produce_zstd(f, 10, false, &a[2]));       /* behind it */
+    assert_false(produce_zstd(f, 1 << 20, true, &a[3]));
+    assert_false(produce_zstd(f, 1 << 20, false, &a[4]));
+    assert_false(produce_zstd(f, 10, false, &a[5]));
+    io_loop_run(f->kafka.loop);
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(a[i].number, i + 1);
+        assert_int_equal(a[i].error, i == 3 ? KAFKA_INVALID_RECORD : KAFKA_NONE);
+        assert_int_equal(a[i].base_offset, i == 3 ? -1 : i > 3 ? i - 1 : i);
+    }
+    assert_true(produce_zstd(f, 10, false, &a[0])); /* nobody is before it any more */
+}
+
+static void a_turn_opens_only_so_much(void **state)
+{
+    fixture_t *f = *state;
+    arrival_t a[100];
+    int now = 0;
+    while (now < 100 && produce_zstd(f, OPENER_INLINE_BYTES_MAX / 2, false, &a[now])) now++;
+    assert_in_range(now, 2, OPENER_TURN_BYTES_MAX / (OPENER_INLINE_BYTES_MAX / 2) + 1);
+    f->arrivals_wanted = now + 1;
+    io_loop_run(f->kafka.loop);
+    assert_int_equal(a[now].base_offset, now);
+}
+
+static void a_partition_that_closes_ends_what_is_on_its_way(void **state)
+{
+    fixture_t *f = *state;
+    arrival_t a[3];
+    for (int i = 0; i < 3; i++) assert_false(produce_zstd(f, 20 << 20, false, &a[i]));
+    partition_close(f->p);
+    f->p = NULL;
+    assert_int_equal(f->arrivals, 2);
+    opener_close(f->kafka.opener); /* waits for the one that a thread is at */
+    assert_int_equal(f->arrivals, 3);
+    for (int i = 0; i < 3; i++) assert_int_equal(a[i].error, KAFKA_NOT_LEADER_OR_FOLLOWER);
+}
+
+static void a_broker_that_stops_ends_what_is_on_its_way(void **state)
+{
+    fixture_t *f = *state;
+    arrival_t a[3];
+    for (int i = 0; i < 3; i++) assert_false(produce_zstd(f, 20 << 20, false, &a[i]));
+    opener_close(f->kafka.opener);
+    assert_int_equal(f->arrivals, 3);
+    for (int i = 0; i < 3; i++) assert_int_equal(a[i].error, KAFKA_NOT_LEADER_OR_FOLLOWER);
+    assert_int_equal(partition_log_end_offset(f->p), 0);
 }
 
 typedef struct test_waiter {
@@ -351,6 +461,10 @@ int main(void)
         TEST(log_append_time_stamps_the_batch),
         TEST(compression_type_changes_the_codec),
         TEST(times_find_records),
+        TEST(batches_enter_in_their_order_whoever_opens_them),
+        TEST(a_turn_opens_only_so_much),
+        TEST(a_partition_that_closes_ends_what_is_on_its_way),
+        TEST(a_broker_that_stops_ends_what_is_on_its_way),
         TEST(waiters_are_told_of_news_and_of_the_end),
         TEST(flush_messages_holds_the_high_watermark_back),
         TEST(rolled_segments_leave_snapshots_and_retention_lets_them_go),

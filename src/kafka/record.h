@@ -46,16 +46,40 @@ void record_iter_deinit(record_iter_t *iter);
 /* The next header of a record: `at` starts as record.headers. False at the end or when it is malformed. */
 bool record_header_next(bytes_t *at, bytes_t *ret_key, bytes_t *ret_value);
 
+/* What is asked of a batch's records, beside their shape. */
+typedef struct record_rules {
+    size_t opened_bytes_max; /* what a compressed payload may open to */
+    int64_t from_ms, to_ms;  /* times outside are noted, but for -1 */
+} record_rules_t;
+
+enum { RECORD_NOTED_MAX = 100 }; /* of each kind, named one by one: as many as one response tells */
+typedef struct record_noted {
+    int32_t index, offset_delta;
+    int64_t timestamp_ms;
+} record_noted_t;
+
 /* What the append must know of a batch's records. */
 typedef struct record_facts {
-    int64_t min_timestamp_ms; /* of those that have one (-1 = none); INT64_MAX when none has */
-    int64_t max_timestamp_ms; /* -1 when none has */
-    int32_t keyless;          /* records without a key */
+    int64_t max_timestamp_ms; /* -1 when none has a time */
+    size_t opened_bytes;      /* what the payload takes when it is not compressed */
+    int32_t keyless;          /* records without a key, of which the first are in keyless_noted */
+    int32_t untimely;         /* records whose time is outside of the rules, likewise */
+    record_noted_t keyless_noted[RECORD_NOTED_MAX], untimely_noted[RECORD_NOTED_MAX];
 } record_facts_t;
-/* Looks at every record of a batch whose header is `batch`. ERR_CORRUPT: they are not as many or not of the shape that
- * the header promises (in a compressed batch offsets must follow one another, too). ERR_INVALID: they cannot even be
- * looked at (damaged compression). ERR_LIMIT: opened they would take more than `bytes_max`. ERR_NOMEM. */
-int record_check(const log_batch_t *batch, bytes_t data, size_t bytes_max, record_facts_t *ret_facts) MUST_CHECK;
+/* Looks at every record of a batch whose header is `batch`. A compressed payload is opened piece by piece and never held as
+ * a whole. ERR_CORRUPT: the records are not as many or not of the shape that the header promises (in a compressed batch
+ * offsets must follow one another, too). ERR_INVALID: they cannot even be looked at (damaged compression). ERR_LIMIT:
+ * opened they take more than the rules allow. ERR_NOMEM. Pure: may run on any thread. */
+int record_check(const log_batch_t *batch, bytes_t data, const record_rules_t *rules,
+                 record_facts_t *ret_facts) MUST_CHECK;
+/* The first record at or after a time and an offset, in a whole batch that is opened in the same way. ERR_NOT_FOUND;
+ * errors as above. */
+typedef struct record_search {
+    int64_t timestamp_ms, from_offset;
+    int64_t found_ms, found_offset; /* set on success */
+    size_t opened_bytes;            /* what it took */
+} record_search_t;
+int record_find(const log_batch_t *batch, bytes_t data, size_t opened_bytes_max, record_search_t *search) MUST_CHECK;
 
 /* Builds one uncompressed batch. Initialise, add records, finish; the bytes are the builder's until the next
  * init or deinit. Offsets are relative to 0: the log patches them. */

@@ -48,7 +48,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     log_batch_t batch;
     if (log_batch_parse(bytes_of(data, size), &batch) == 0 && log_batch_bytes(&batch) <= size) {
         record_facts_t facts;
-        if (record_check(&batch, bytes_of(data, log_batch_bytes(&batch)), KIB(64), &facts) == 0)
+        record_rules_t rules = {.opened_bytes_max = KIB(256), .from_ms = 0, .to_ms = INT64_MAX};
+        record_search_t search = {.timestamp_ms = batch.base_timestamp, .from_offset = batch.base_offset};
+        bytes_t whole = bytes_of(data, log_batch_bytes(&batch));
+        (void)!record_find(&batch, whole, KIB(256), &search);
+        if (record_check(&batch, whole, &rules, &facts) == 0)
             ASSERT(facts.keyless >= 0 && facts.keyless <= MAX(batch.count, 0));
         compact(data, log_batch_bytes(&batch));
     }

@@ -150,6 +150,7 @@ static void loop_join(io_loop_t *loop) {}
 
 static void work_free(sim_work_t *w)
 {
+    w->work->backend = NULL;
     io_timer_stop(&w->event);
     if (list_linked(&w->item.node)) list_remove(&w->item.node);
     list_remove(&w->node);
@@ -179,11 +180,14 @@ static void work_start(io_loop_t *base, io_work_t *work)
     sim_work_t *w = mem_zalloc(sizeof(*w));
     w->work = work;
     w->loop = loop;
+    work->backend = w;
     w->item.run = work_done;
     list_push_back(&loop->works, &w->node);
     io_timer_init(&sim_of(loop)->world, &w->event, work_runs);
     sim__after_us(&w->event, 1, WORK_US_MAX);
 }
+
+static void work_cancel(io_work_t *work) { work_free(work->backend); }
 
 /* ---- what only libuv has ---- */
 
@@ -298,4 +302,5 @@ const io_ops_t sim__ops = {
     .boot_id = sim__op_boot_id,
     .post = post,
     .work_start = work_start,
+    .work_cancel = work_cancel,
 };

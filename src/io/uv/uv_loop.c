@@ -14,8 +14,6 @@
 
 #define NS_PER_MS 1000000ull
 
-_Static_assert(sizeof(uv_work_t) <= sizeof(((io_work_t *)0)->backend), "io_work_t has room for libuv's request");
-
 /* ---- time ---- */
 
 static uint64_t clock_ns(clockid_t clock)
@@ -163,26 +161,58 @@ static void post(io_loop_t *to, io_message_t *message)
 
 /* ---- pool work ---- */
 
+/* Outlives its io_work_t when that is cancelled: libuv has it until the loop takes it back. */
+typedef struct uv_pool_work {
+    uv_work_t request;
+    io_work_t *work; /* NULL = cancelled */
+    uv_backend_t *backend;
+    bool ended; /* guarded by the backend's sync_lock */
+} uv_pool_work_t;
+
 static void on_work(uv_work_t *request)
 {
-    io_work_t *work = request->data;
-    work->work(work);
+    uv_pool_work_t *w = CONTAINER_OF(request, uv_pool_work_t, request);
+    uv_backend_t *b = w->backend;
+    w->work->work(w->work);
+    pthread_mutex_lock(&b->sync_lock);
+    w->ended = true;
+    pthread_cond_broadcast(&b->sync_ended);
+    pthread_mutex_unlock(&b->sync_lock);
 }
 
 static void on_work_done(uv_work_t *request, int status)
 {
-    io_work_t *work = request->data;
-    uv__turn(uv__backend(work->loop));
-    io_turn_note(work->loop, "the end of work off the loop");
-    if (!uv__backend(work->loop)->closing) work->done(work);
+    uv_pool_work_t *w = CONTAINER_OF(request, uv_pool_work_t, request);
+    uv_backend_t *b = w->backend;
+    io_work_t *work = w->work;
+    mem_free(w);
+    uv__turn(b);
+    io_turn_note(&b->base, "the end of work off the loop");
+    if (!work) return;
+    work->backend = NULL;
+    if (!b->closing) work->done(work);
 }
 
 static void work_start(io_loop_t *loop, io_work_t *work)
 {
-    uv_work_t *request = (uv_work_t *)(void *)work->backend;
-    request->data = work;
-    int rc = uv_queue_work(&uv__backend(loop)->uv, request, on_work, on_work_done);
+    uv_pool_work_t *w = mem_zalloc(sizeof(*w));
+    w->work = work;
+    w->backend = uv__backend(loop);
+    work->backend = w;
+    int rc = uv_queue_work(&w->backend->uv, &w->request, on_work, on_work_done);
     ASSERT(rc == 0);
+}
+
+static void work_cancel(io_work_t *work)
+{
+    uv_pool_work_t *w = work->backend;
+    uv_backend_t *b = w->backend;
+    bool begun = uv_cancel((uv_req_t *)&w->request) != 0;
+    pthread_mutex_lock(&b->sync_lock);
+    while (begun && !w->ended) pthread_cond_wait(&b->sync_ended, &b->sync_lock);
+    pthread_mutex_unlock(&b->sync_lock);
+    w->work = NULL;
+    work->backend = NULL;
 }
 
 /* ---- signals ---- */
@@ -397,6 +427,7 @@ const io_ops_t uv__ops = {
     .boot_id = uv__boot_id,
     .post = post,
     .work_start = work_start,
+    .work_cancel = work_cancel,
 };
 
 size_t io_resident_bytes(void)

@@ -11,38 +11,48 @@
 #define VERSION_WITH_BATCHES 3 /* older versions carry message sets; they are advertised for librdkafka's sake */
 #define VERSION_WITH_ZSTD    7
 
-typedef struct produce_wait {
+/* A request on its way through its partitions, one a step. */
+typedef struct produce_job {
     kafka_request_t *request;
     kafka_produce_response_t *response;
-    uint32_t pending;
-} produce_wait_t;
+    int32_t topic, partition; /* of the request, whose turn it is */
+    int16_t refusal;          /* of the request as a whole */
+    bool kept;                /* what is left of the body no longer borrows from the frame */
+    bool failed;              /* any of them */
+    bool walked;              /* all of them were tried */
+    bool stepping;            /* inside produce_step */
+    bool waiting;             /* for the partition whose turn it is: its batch was copied */
+    uint32_t pending;         /* commits */
+    partition_t *target;
+} produce_job_t;
 
 typedef struct produce_commit {
     partition_commit_t commit;
-    produce_wait_t *wait;
+    produce_job_t *job;
     kafka_produce_response_partition_t *answer;
 } produce_commit_t;
 
-static void finish(kafka_request_t *request, const kafka_produce_response_t *response, bool failed)
+static void finish(produce_job_t *job)
 {
-    const kafka_produce_request_t *body = request->body;
+    const kafka_produce_request_t *body = job->request->body;
+    if (!job->walked || job->pending > 0) return;
     if (body->acks != 0)
-        kafka_respond(request, response);
-    else if (failed)
-        kafka_respond_close(request);
+        kafka_respond(job->request, job->response);
+    else if (job->failed)
+        kafka_respond_close(job->request);
     else
-        kafka_respond_nothing(request);
+        kafka_respond_nothing(job->request);
 }
 
 static void committed(partition_commit_t *commit, int16_t error)
 {
     produce_commit_t *c = CONTAINER_OF(commit, produce_commit_t, commit);
-    produce_wait_t *wait = c->wait;
     if (error) {
         c->answer->error_code = error;
         c->answer->base_offset = -1;
     }
-    if (--wait->pending == 0) kafka_respond(wait->request, wait->response);
+    c->job->pending--;
+    finish(c->job);
 }
 
 /* The batch at the front of `records`, as Kafka finds it: whole, or not yet; or an error code. */
@@ -146,86 +156,140 @@ static int16_t check_request(const kafka_produce_request_t *body)
     return body->acks >= -1 && body->acks <= 1 ? KAFKA_NONE : KAFKA_INVALID_REQUIRED_ACKS;
 }
 
-/* Appends one partition's batch and fills its answer. The partition, when its answer must wait for the disk;
- * else NULL. */
-static partition_t *produce_partition(kafka_request_t *request, const kafka_topic_t *topic,
-                                      const kafka_produce_request_partition_t *in,
-                                      kafka_produce_response_partition_t *answer)
+/* ---- one partition --------------------------------------------------------------------------------------------------- */
+
+static kafka_produce_response_partition_t *answer_of(const produce_job_t *job)
 {
-    const kafka_produce_request_t *body = request->body;
-    partition_appended_t appended = {.base_offset = -1, .log_append_time_ms = -1, .log_start_offset = -1};
-    partition_t *partition = NULL;
-    const char *message = NULL;
-    int16_t error = check_topic(request, topic, body->acks, &message);
-    if (!error) error = kafka_topic_partition_get(topic, in->index, &partition);
-    bytes_t records = in->records.bytes;
-    if (!error) error = check_version(request->header.api_version, &records, &message);
-    if (!error) {
-        /* The frame is ours to write to: offset and epoch are patched where they lie. */
-        error = partition_append(partition, (uint8_t *)records.ptr, records.len, PARTITION_CLIENT, &request->arena,
-                                 &appended);
-        message = appended.message;
-    }
-    answer->index = in->index;
-    answer->error_code = error;
-    answer->base_offset = error ? -1 : appended.base_offset;
-    answer->log_append_time_ms = appended.log_append_time_ms;
-    answer->log_start_offset = appended.log_start_offset;
-    if (message) answer->error_message = bytes_str(message);
-    answer_record_errors(request, &appended, answer);
-    return !error && partition_needs_commit(partition) ? partition : NULL;
+    return &job->response->responses[job->topic].partition_responses[job->partition];
 }
 
-static void wait_for(kafka_request_t *request, partition_t *partition, kafka_produce_response_t *response,
-                     kafka_produce_response_partition_t *answer)
+static void wait_for_commit(produce_job_t *job, kafka_produce_response_partition_t *answer)
 {
-    produce_wait_t *wait = request->state;
-    if (!wait) {
-        wait = request->state = ARENA_NEW(&request->arena, produce_wait_t);
-        wait->request = request;
-        wait->response = response;
-    }
-    produce_commit_t *c = ARENA_NEW(&request->arena, produce_commit_t);
-    c->wait = wait;
+    produce_commit_t *c = ARENA_NEW(&job->request->arena, produce_commit_t);
+    c->job = job;
     c->answer = answer;
-    wait->pending++;
-    partition_commit(partition, &c->commit, committed);
+    job->pending++;
+    partition_commit(job->target, &c->commit, committed);
+}
+
+/* The answer of the partition whose turn it is; the next one's turn comes. */
+static void answered(produce_job_t *job, int16_t error, const partition_appended_t *appended, const char *message)
+{
+    const kafka_produce_request_t *body = job->request->body;
+    kafka_produce_response_partition_t *answer = answer_of(job);
+    answer->error_code = error;
+    answer->base_offset = error ? -1 : appended->base_offset;
+    answer->log_append_time_ms = appended->log_append_time_ms;
+    answer->log_start_offset = appended->log_start_offset;
+    if (message) answer->error_message = bytes_str(message);
+    answer_record_errors(job->request, appended, answer);
+    job->failed = job->failed || error;
+    if (!error && body->acks != 0 && partition_needs_commit(job->target)) wait_for_commit(job, answer);
+    job->partition++;
+    job->waiting = false;
+}
+
+static void produced(void *user, int16_t error, const partition_appended_t *appended)
+{
+    produce_job_t *job = user;
+    answered(job, error, appended, appended->message);
+    if (!job->stepping) slice_run(&job->request->kafka->slices, &job->request->slice);
+}
+
+/* False when it goes on in `produced`. */
+static bool produce_partition(produce_job_t *job, const kafka_topic_t *topic)
+{
+    kafka_request_t *request = job->request;
+    const kafka_produce_request_t *body = request->body;
+    const kafka_produce_request_partition_t *in = &body->topic_data[job->topic].partition_data[job->partition];
+    const char *message = NULL;
+    int16_t error = job->refusal;
+    if (!error) error = check_topic(request, topic, body->acks, &message);
+    if (!error) error = kafka_topic_partition_get(topic, in->index, &job->target);
+    bytes_t records = in->records.bytes;
+    if (!error) error = check_version(request->header.api_version, &records, &message);
+    answer_of(job)->index = in->index;
+    /* The frame is ours to write to: offset and epoch are patched where they lie. */
+    if (!error) return partition_produce(job->target, records, &request->arena, produced, job);
+    answered(job, error, &PARTITION_APPENDED_NONE, message);
+    return true;
+}
+
+/* ---- the request ----------------------------------------------------------------------------------------------------- */
+
+/* The frame goes when the handler returns: what is still to be done of it is copied, once. */
+static void keep_body(slice_t *slice)
+{
+    kafka_request_t *request = CONTAINER_OF(slice, kafka_request_t, slice);
+    produce_job_t *job = request->state;
+    kafka_produce_request_t *body = request->body;
+    int32_t first = job->partition + job->waiting;
+    if (job->kept) return;
+    job->kept = true;
+    kafka_request_hold(request);
+    for (int32_t t = 0; t < body->topic_data_count; t++) {
+        kafka_produce_request_topic_t *topic = &body->topic_data[t];
+        job->response->responses[t].name = topic->name = arena_copy(&request->arena, topic->name);
+        for (int32_t p = 0; t >= job->topic && p < topic->partition_data_count; p++) {
+            bytes_t *records = &topic->partition_data[p].records.bytes;
+            if (t > job->topic || p >= first) *records = arena_copy(&request->arena, *records);
+        }
+    }
+}
+
+static void begin_topic(produce_job_t *job)
+{
+    const kafka_produce_request_t *body = job->request->body;
+    const kafka_produce_request_topic_t *in = &body->topic_data[job->topic];
+    kafka_produce_response_topic_t *out = &job->response->responses[job->topic];
+    out->name = in->name;
+    out->partition_responses_count = in->partition_data_count;
+    out->partition_responses =
+        kafka_array_new(&kafka_produce_response_partition_shape, &job->request->arena, in->partition_data_count);
+}
+
+/* All were tried: the connection's next request may begin, also while this one waits for the disk. */
+static slice_state_t walked(produce_job_t *job)
+{
+    slice_t *slice = &job->request->slice;
+    job->walked = true;
+    if (job->pending > 0 && !job->kept) keep_body(slice);
+    kafka_request_release(job->request);
+    finish(job);
+    return SLICE_ENDED;
+}
+
+static slice_state_t produce_step(slice_t *slice)
+{
+    kafka_request_t *request = CONTAINER_OF(slice, kafka_request_t, slice);
+    produce_job_t *job = request->state;
+    const kafka_produce_request_t *body = request->body;
+    if (job->topic == body->topic_data_count) return walked(job);
+    const kafka_produce_request_topic_t *in = &body->topic_data[job->topic];
+    if (job->partition == 0) begin_topic(job);
+    if (job->partition == in->partition_data_count) {
+        job->topic++;
+        job->partition = 0;
+        return SLICE_MORE;
+    }
+    job->stepping = true;
+    bool over = produce_partition(job, kafka_topic_get(request->kafka, in->name));
+    job->stepping = false;
+    if (over) return SLICE_MORE;
+    job->waiting = true;
+    keep_body(slice);
+    return SLICE_WAITS;
 }
 
 void kafka_handle_produce(kafka_request_t *request)
 {
     const kafka_produce_request_t *body = request->body;
-    kafka_produce_response_t *response = KAFKA_MESSAGE(request, produce_response);
-    bool failed = false;
-    int16_t refusal = check_request(body);
-    response->responses_count = body->topic_data_count;
-    response->responses = kafka_array_new(&kafka_produce_response_topic_shape, &request->arena, body->topic_data_count);
-    for (int32_t t = 0; t < body->topic_data_count; t++) {
-        const kafka_produce_request_topic_t *in = &body->topic_data[t];
-        kafka_produce_response_topic_t *out = &response->responses[t];
-        const kafka_topic_t *topic = kafka_topic_get(request->kafka, in->name);
-        out->name = in->name;
-        out->partition_responses_count = in->partition_data_count;
-        out->partition_responses =
-            kafka_array_new(&kafka_produce_response_partition_shape, &request->arena, in->partition_data_count);
-        for (int32_t p = 0; p < in->partition_data_count; p++) {
-            kafka_produce_response_partition_t *answer = &out->partition_responses[p];
-            answer->index = in->partition_data[p].index;
-            answer->base_offset = -1;
-            answer->error_code = refusal;
-            answer->log_start_offset = -1;
-            failed = failed || refusal;
-            if (refusal) continue;
-            partition_t *waits = produce_partition(request, topic, &in->partition_data[p], answer);
-            if (waits && body->acks != 0) wait_for(request, waits, response, answer);
-            failed = failed || answer->error_code != KAFKA_NONE;
-        }
-    }
-    if (!request->state) {
-        finish(request, response, failed);
-        return;
-    }
-    for (int32_t t = 0; t < body->topic_data_count; t++) { /* the frame is gone when the answer is written */
-        response->responses[t].name = arena_copy(&request->arena, body->topic_data[t].name);
-    }
+    produce_job_t *job = request->state = ARENA_NEW(&request->arena, produce_job_t);
+    job->request = request;
+    job->response = KAFKA_MESSAGE(request, produce_response);
+    job->refusal = check_request(body);
+    job->response->responses_count = body->topic_data_count;
+    job->response->responses =
+        kafka_array_new(&kafka_produce_response_topic_shape, &request->arena, body->topic_data_count);
+    kafka_request_run(request, produce_step, keep_body);
 }

@@ -4,8 +4,12 @@ import gzip
 import random
 import struct
 import time
+import zlib
 
-from wire.kafka import batch, record
+from wire.compress import (
+    LZ4_LEGACY_MAGIC, XERIAL, gzip_members, gzip_repeated, lz4_frame, lz4_repeated, snappy_raw, xerial, zstd_frame,
+)  # fmt: skip
+from wire.kafka import batch, record, uvarint, varint
 
 HOUR_MS = 3_600_000
 
@@ -68,6 +72,61 @@ def damaged_compressed_batches_are_refused(peer):
     peer.list_offsets(-1)
 
 
+def compressed_payloads_may_come_in_pieces(peer):
+    """As each decoder of the original's takes them: members, frames and streams one behind another, and what follows them."""
+    peer.create()
+    one, two = record(0, None, b"a" * 10), record(1, None, b"b" * 10)
+    blocks, skippable = (snappy_raw(one), snappy_raw(two)), struct.pack("<II", 0x184D2A50, 4) + b"skip"
+    legacy = struct.pack("<II", LZ4_LEGACY_MAGIC, len(one + two) + 2) + bytes([0xF0, len(one + two) - 15]) + one + two
+    for codec, payloads in {
+        1: (
+            gzip_members(one, two), gzip_members(one + two[:5], two[5:]), gzip_members(one, two, b""),
+            gzip_members(one + two) + b"\0", gzip_members(one + two) + b"\0" * 30, gzip_members(one + two) + b"\1" * 600,
+            gzip_members(one) + gzip_members(two)[:8], gzip_members(one, two)[:-3], gzip_members(one + two)[:-8] + b"\0" * 8,
+            gzip_members(one + two)[:-8], gzip_members(one + two + two), zlib.compress(one + two),
+        ),
+        2: (
+            snappy_raw(one + two), b"", b"abcde", xerial(*blocks), xerial(blocks[0]) + xerial(blocks[1]), xerial(),
+            xerial(blocks[0], snappy_raw(b""), blocks[1]), xerial(blocks[0], b"", blocks[1]), xerial(*blocks)[:-1],
+            xerial(*blocks) + b"\0", xerial(*blocks) + b"\0" * 4, xerial(*blocks) + b"\xff\0\0\0",
+            XERIAL[:8] + struct.pack(">ii", 2, 2) + xerial(*blocks)[16:], uvarint(100 << 20) + b"\0a",
+        ),
+        3: (
+            lz4_frame(one + two), lz4_frame(one) + lz4_frame(two), lz4_frame(one + two) + lz4_frame(two),
+            lz4_frame(one + two) + b"garbage", lz4_frame(one + two, block_checksum=True),
+            lz4_frame(one + two, block_checksum=True)[:-8] + b"\0" * 8, lz4_frame(one + two, content_checksum=True),
+            lz4_frame(one + two, content_size=True), lz4_frame(one + two, independent=False), lz4_frame(b""), legacy,
+            lz4_frame(one + two, version=0), lz4_frame(one + two, header_checksum=0), lz4_frame(one + two, end=False),
+            skippable + lz4_frame(one + two),
+        ),
+        4: (
+            zstd_frame(one + two), zstd_frame(one) + zstd_frame(two), zstd_frame(one) + zstd_frame() + zstd_frame(two),
+            zstd_frame(one + two) + b"g", zstd_frame(one + two) + b"garbage!", skippable + zstd_frame(one + two),
+            zstd_frame(one + two) + skippable, zstd_frame(one + two, end=False), zstd_frame(one + two)[:-2],
+            zstd_frame(one + two, window_log=27), zstd_frame(one + two, window_log=28), zstd_frame(one + two, (0, 4000 << 20)),
+        ),
+    }.items():  # fmt: skip
+        for payload in payloads:
+            peer.produce(batch([b"a", b"b"], attributes=codec, payload=payload))
+    peer.list_offsets(-1)
+
+
+def large_compressed_batches_are_taken(peer):
+    """They are opened off the loop: what follows on the same connection is still behind them."""
+    peer.create(partitions=2)
+    size = 20 << 20
+    head = b"\0" + varint(0) + varint(0) + varint(-1) + varint(size)
+    head = varint(len(head) + size + 1) + head  # a record of zeros, the last of which counts its headers
+    for codec, payload in (
+        (4, zstd_frame(head, (0, size + 1))), (3, lz4_repeated(head, 0, size + 1)), (1, gzip_repeated(head, 0, size + 1)),
+        (4, zstd_frame(head, (0, size))), (4, zstd_frame(head, (0, size + 2))), (1, gzip_repeated(head, 0, size)),
+    ):  # fmt: skip
+        peer.produce(batch([b"x"], attributes=codec, payload=payload))
+        peer.produce(batch([b"a"]))
+    peer.list_offsets(-1)
+    peer.list_offsets(1_600_000_000_000)
+
+
 def batch_lengths_are_checked(peer):
     peer.create()
     good = batch([b"a", b"b"])
@@ -95,6 +154,14 @@ def timestamps_too_far_ahead_are_refused(peer):
             topics=[{"name": peer.topic(), "partitions": [{"index": 0, "records": batch([b"x"], time=stamp)}]}],
         )  # fmt: skip
         peer.note("produce", [part["error"] for part in reply["topics"][0]["partitions"]])
+
+
+def timestamps_below_zero_are_taken(peer):
+    peer.create()
+    for when in (-1, -2, -3, -(10**12), -(2**62)):
+        peer.produce(batch([b"a", b"b"], time=when))
+    peer.list_offsets(-1)
+    peer.list_offsets(-3, version=7)
 
 
 def batches_over_the_topics_limit_are_refused(peer):

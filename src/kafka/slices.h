@@ -1,0 +1,43 @@
+/* slices.h: work that would hold the loop for long goes on in later turns, step by step, so that other connections and the
+ * other protocols are served in between.
+ *
+ * All slices of a turn share a few milliseconds; who gets none begins in the next turn. */
+#ifndef TRIVET_KAFKA_SLICES_H
+#define TRIVET_KAFKA_SLICES_H
+
+#include "base/list.h"
+#include "io/io.h"
+
+#define SLICES_TURN_NS_MAX 4000000ull
+
+typedef struct slices {
+    io_loop_t *loop;
+    list_t waiting; /* slice_t, in order */
+    io_timer_t timer;
+    uint64_t turn_ns; /* the turn that spent_ns is of */
+    uint64_t spent_ns;
+} slices_t;
+
+typedef enum slice_state {
+    SLICE_MORE,  /* there is another step to do */
+    SLICE_WAITS, /* somebody will call slice_run again */
+    SLICE_ENDED, /* the slice may be gone */
+} slice_state_t;
+
+typedef struct slice {
+    slice_state_t (*step)(struct slice *slice);
+    /* Runs once, when the first pause comes: what is borrowed must be made to last. May be NULL. */
+    void (*pause)(struct slice *slice);
+    bool paused;
+    list_t node;
+} slice_t;
+
+void slices_init(slices_t *slices, io_loop_t *loop);
+/* Runs what waits to its end. */
+void slices_deinit(slices_t *slices);
+/* Runs steps until there are no more, or the turn's time is over: the rest runs in later turns. */
+void slice_run(slices_t *slices, slice_t *slice);
+/* The work will not go on. */
+void slice_stop(slice_t *slice);
+
+#endif
