@@ -74,6 +74,32 @@ bool bytes_eq_nocase(bytes_t a, bytes_t b)
     return a.len == b.len && (a.len == 0 || strncasecmp((const char *)a.ptr, (const char *)b.ptr, a.len) == 0);
 }
 
+/* The bytes that a UTF-8 sequence takes which begins with `lead`; 0 = none does. *ret_least: what its code point must reach. */
+static size_t utf8_bytes(uint8_t lead, uint32_t *ret_least)
+{
+    static const uint32_t least[] = {0, 1, 0x80, 0x800, 0x10000};
+    size_t n = lead < 0x80 ? lead > 0 : lead < 0xc0 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf8 ? 4 : 0;
+    *ret_least = least[n];
+    return n;
+}
+
+bool bytes_are_text(bytes_t b)
+{
+    while (b.len) {
+        uint32_t least;
+        size_t n = utf8_bytes(b.ptr[0], &least);
+        if (n == 0 || n > b.len) return false;
+        uint32_t point = n == 1 ? b.ptr[0] : b.ptr[0] & (0x7fu >> n);
+        for (size_t i = 1; i < n; i++) {
+            if ((b.ptr[i] & 0xc0) != 0x80) return false;
+            point = point << 6 | (b.ptr[i] & 0x3fu);
+        }
+        if (point < least || point > 0x10ffff || (point >= 0xd800 && point < 0xe000)) return false;
+        b = bytes_of(b.ptr + n, b.len - n);
+    }
+    return true;
+}
+
 int bytes_cmp(bytes_t a, bytes_t b)
 {
     size_t n = MIN(a.len, b.len);

@@ -87,6 +87,8 @@ static inline bool bytes_eq(bytes_t a, bytes_t b)
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 bool bytes_eq_nocase(bytes_t a, bytes_t b);
+/* UTF-8 without a NUL: what may become a C string or a string of JSON and be the same when read back. */
+bool bytes_are_text(bytes_t b);
 /* memcmp order, shorter first on a tie. */
 int bytes_cmp(bytes_t a, bytes_t b);
 

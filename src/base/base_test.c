@@ -20,6 +20,24 @@ static void crc32c_matches_the_published_check_value(void **state)
     assert_int_equal(crc32c(first, "56789", 5), 0xe3069283u);
 }
 
+static void text_is_utf_8_without_a_nul(void **state)
+{
+    static const bytes_t text[] = {BYTES_LIT(""), BYTES_LIT("abc"),
+                                   BYTES_LIT("\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\x7f")};
+    static const bytes_t none[] = {BYTES_LIT("\0"),
+                                   BYTES_LIT("a\0b"),
+                                   BYTES_LIT("\x80"),
+                                   BYTES_LIT("\xc3"),
+                                   BYTES_LIT("\xc0\x80"),
+                                   BYTES_LIT("\xe0\x80\x80"),
+                                   BYTES_LIT("\xed\xa0\x80"),
+                                   BYTES_LIT("\xf4\x90\x80\x80"),
+                                   BYTES_LIT("\xf8\x88\x80\x80\x80"),
+                                   BYTES_LIT("\xc3(")};
+    for (size_t i = 0; i < ARRAY_LEN(text); i++) assert_true(bytes_are_text(text[i]));
+    for (size_t i = 0; i < ARRAY_LEN(none); i++) assert_false(bytes_are_text(none[i]));
+}
+
 static void hash_128_matches_the_published_vectors(void **state)
 {
     /* Of the input 00 01 02 ..., 0 and 15 bytes of it, under the key 00 01 ... 0f. */
@@ -126,6 +144,7 @@ static void health_tells_of_each_trouble_until_it_ends(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(text_is_utf_8_without_a_nul),
         cmocka_unit_test(crc32c_matches_the_published_check_value),
         cmocka_unit_test(hash_128_matches_the_published_vectors),
         cmocka_unit_test(murmur2_matches_the_java_client),

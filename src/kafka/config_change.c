@@ -168,6 +168,8 @@ static refusal_t check_edits(const config_change_t *change, arena_t *arena)
             if (bytes_eq(change->edits[j].name, edit->name))
                 return refuse(KAFKA_INVALID_REQUEST, "Error due to duplicate config keys");
         }
+        if (!bytes_are_text(edit->name) || !bytes_are_text(edit->value))
+            return refuse(KAFKA_INVALID_REQUEST, "Names and values of configs must be UTF-8 without NUL");
         if (edit->value.ptr || edit->op == CONFIG_DELETE) continue;
         nulls = arena_printf(arena, "%s%s%s", nulls ? nulls : "", nulls ? ", " : "", arena_strdup(arena, edit->name));
     }
@@ -180,7 +182,7 @@ static refusal_t check_broker_name(const kafka_t *kafka, bytes_t name, arena_t *
     char *text = arena_strdup(arena, name), *end;
     if (name.len == 0) return AGREED;
     long id = strtol(text, &end, 10);
-    if (*end)
+    if (end != text + name.len)
         return refuse(KAFKA_INVALID_REQUEST, arena_printf(arena, "Node id must be an integer, but it is: %s", text));
     if (id == kafka->broker_id) return AGREED;
     return refuse(

@@ -70,7 +70,7 @@ static bool parse_integer(const kafka_setting_def_t *def, bytes_t text, int64_t 
     char *end;
     errno = 0;
     int64_t v = strtoll(copy, &end, 10);
-    if (*end || errno) return false;
+    if (end != copy + text.len || errno) return false;
     if (def->type == KAFKA_SETTING_INT && (v < INT32_MIN || v > INT32_MAX)) return false;
     if (def->type == KAFKA_SETTING_SHORT && (v < INT16_MIN || v > INT16_MAX)) return false;
     *ret_v = v;
@@ -84,7 +84,7 @@ static bool parse_double(bytes_t text, double *ret_v)
     memcpy(copy, text.ptr, text.len);
     copy[text.len] = '\0';
     *ret_v = strtod(copy, &end);
-    return *end == '\0';
+    return end == copy + text.len;
 }
 
 /* As Java's Double.toString: at least one digit behind the point, E notation from 1e7 on and below 1e-3. */
@@ -188,6 +188,8 @@ static int check_words(const kafka_setting_def_t *def, bytes_t value, char *err,
 
 int kafka_setting_check(const kafka_setting_def_t *def, bytes_t value, char *err, size_t err_bytes)
 {
+    if (!bytes_are_text(value))
+        return refuse(def, BYTES_LIT("(bytes)"), err, err_bytes, "Value must be UTF-8 without NUL");
     value = trim(value);
     switch ((kafka_setting_type_t)def->type) {
     case KAFKA_SETTING_BOOLEAN:

@@ -15,6 +15,31 @@ static void check(const char *name, const char *value, const char *expected)
     if (expected) assert_string_equal(err, expected);
 }
 
+static void only_text_that_reads_back_the_same_is_a_value(void **state)
+{
+    static const struct {
+        const char *name;
+        bytes_t value;
+        bool fits;
+    } cases[] = {
+        {"retention.ms",
+         BYTES_LIT("1000\0"
+                   "9"),
+         false},
+        {"min.cleanable.dirty.ratio", BYTES_LIT("0.5\0"), false},
+        {"cleanup.policy", BYTES_LIT("delete\0"), false},
+        {"preallocate", BYTES_LIT("true\0"), false},
+        {"leader.replication.throttled.replicas", BYTES_LIT("*\0"), false},
+        {"message.format.version", BYTES_LIT("3.0\xff"), false},
+        {"retention.ms", BYTES_LIT("1000"), true},
+    };
+    char err[KAFKA_SETTING_ERROR_BYTES_MAX];
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const kafka_setting_def_t *def = config_topic_setting(bytes_str(cases[i].name));
+        if (def) assert_int_equal(kafka_setting_check(def, cases[i].value, err, sizeof(err)) == 0, cases[i].fits);
+    }
+}
+
 static void values_are_refused_in_the_words_of_kafka(void **state)
 {
     check("retention.ms", "-1", NULL);
@@ -99,6 +124,7 @@ static void every_default_passes_its_own_check(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(only_text_that_reads_back_the_same_is_a_value),
         cmocka_unit_test(values_are_refused_in_the_words_of_kafka),
         cmocka_unit_test(doubles_are_spelt_as_java_spells_them),
         cmocka_unit_test(a_topic_inherits_through_its_synonyms_in_their_units),

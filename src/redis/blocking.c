@@ -84,6 +84,7 @@ void blocking__forget(redis_client_t *c)
 static void resume(redis_client_t *c)
 {
     blocking__forget(c);
+    client__answered(c);
     client__resume(c);
 }
 
@@ -250,6 +251,7 @@ void redis_async_done(redis_async_t *a)
     redis_client_t *c = client__by_id(a->redis, a->client_id);
     if (c) {
         c->flags &= ~(uint32_t)CLIENT_BLOCKED;
+        client__answered(c);
         client__resume(c);
     }
     if (a->nobody) client__free(a->nobody);

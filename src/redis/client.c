@@ -33,7 +33,7 @@ redis_client_t *client__new(redis_t *redis, net_conn_t *conn)
     redis_client_t *c = new_client(redis);
     c->conn = conn;
     c->id = ++redis->next_client_id;
-    if (redis->config->requirepass && *redis->config->requirepass) c->flags |= CLIENT_NEED_AUTH;
+    if (redis->config->requirepass.len) c->flags |= CLIENT_NEED_AUTH;
     list_push_back(&redis->clients, &c->node);
     redis->client_count++;
     return c;
@@ -94,6 +94,16 @@ void client__pause(redis_client_t *c)
     net_pause(c->conn);
 }
 
+/* Its command has been answered: CLIENT REPLY SKIP silenced this one, and the one behind it is silenced if this was it. */
+void client__answered(redis_client_t *c)
+{
+    if (LIKELY(!(c->flags & (CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT)))) return;
+    client__flush(c);
+    bool next = c->flags & CLIENT_REPLY_SKIP_NEXT;
+    c->flags &= ~(uint32_t)(CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT);
+    if (next) c->flags |= CLIENT_REPLY_SKIP;
+}
+
 void client__resume(redis_client_t *c)
 {
     if (c->flags & CLIENT_PAUSED) c->redis->paused_clients--;
@@ -112,7 +122,7 @@ static const char *refusal(redis_t *redis, net_conn_t *conn)
 {
     const redis_config_t *config = redis->config;
     if (redis->client_count >= config->maxclients) return "-ERR max number of clients reached\r\n";
-    bool open_to_all = config->requirepass == NULL || *config->requirepass == '\0';
+    bool open_to_all = config->requirepass.len == 0;
     if (config->protected_mode && open_to_all && !is_local(conn))
         return "-DENIED Redis is running in protected mode because protected mode is enabled and no password "
                "is set for the default user. In this mode connections are only accepted from the loopback "
@@ -268,12 +278,7 @@ static size_t run_batch(redis_client_t *c, const uint8_t *data, int count)
         if (count == 1 || !exec__fast(c, q, raw)) exec__request(c, q, raw);
         if (UNLIKELY(c->flags & CLIENT_PAUSED)) return done; /* not run: comes again */
         done = q->end;
-        if (UNLIKELY(c->flags & (CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT))) {
-            client__flush(c);
-            bool next = c->flags & CLIENT_REPLY_SKIP_NEXT;
-            c->flags &= ~(uint32_t)(CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT);
-            if (next) c->flags |= CLIENT_REPLY_SKIP;
-        }
+        if (LIKELY(!(c->flags & CLIENT_BLOCKED))) client__answered(c); /* else when what it waits for has come */
         if (UNLIKELY(!may_run(c))) break;
     }
     return done;

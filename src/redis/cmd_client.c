@@ -146,7 +146,7 @@ void redis_cmd_client_list(redis_call_t *call)
     } else if (by_id) {
         for (int i = 3; i < call->argc; i++) {
             int64_t id;
-            if (!arg_i64_in(call, i, 1, INT64_MAX, "ERR Invalid client ID", &id)) return;
+            if (!arg_i64_in(call, i, INT64_MIN, INT64_MAX, "ERR Invalid client ID", &id)) return;
         }
     } else if (call->argc != 2) {
         reply_error_syntax(call->client);
@@ -317,7 +317,7 @@ void redis_cmd_client_pause(redis_call_t *call)
             return;
         }
     }
-    if (!arg_i64_in(call, 2, 0, INT64_MAX - call->now_ms, "ERR timeout is not an integer or out of range", &ms)) return;
+    if (!arg_timeout_ms(call, 2, &ms)) return;
     redis_t *redis = call->redis;
     redis->pause_all = all || redis->pause_all;
     redis->pause_until_ms = MAX(redis->pause_until_ms, call->now_ms + ms);

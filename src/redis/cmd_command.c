@@ -13,6 +13,7 @@ static void reply_flags(redis_client_t *c, uint32_t flags)
     static const char *const names[] = {CMD_FLAG_MAP(X)};
 #undef X
     size_t count = 0;
+    flags &= ~(uint32_t)CMD_MAY_REPLICATE; /* the original keeps this one to itself */
     for (int i = 0; i < CMD_FLAG_COUNT; i++) count += (flags >> i & 1) && names[i];
     reply_set(c, count);
     for (int i = 0; i < CMD_FLAG_COUNT; i++)
@@ -77,7 +78,7 @@ static void reply_key_spec(redis_client_t *c, const redis_key_spec_t *s)
 static void reply_info(redis_client_t *c, const redis_command_t *cmd)
 {
     if (cmd == NULL) {
-        reply_null_array(c);
+        reply_null(c);
         return;
     }
     reply_array(c, 10);
@@ -88,11 +89,11 @@ static void reply_info(redis_client_t *c, const redis_command_t *cmd)
     reply_int(c, cmd->last_key);
     reply_int(c, cmd->key_step);
     reply_categories(c, cmd->acl);
-    reply_array(c, cmd->tip_count);
+    reply_set(c, cmd->tip_count);
     for (unsigned i = 0; i < cmd->tip_count; i++) reply_bulk_str(c, cmd->tips[i]);
-    reply_array(c, cmd->key_spec_count);
+    reply_set(c, cmd->key_spec_count);
     for (unsigned i = 0; i < cmd->key_spec_count; i++) reply_key_spec(c, &cmd->key_specs[i]);
-    reply_array(c, cmd->subcommand_count);
+    reply_set(c, cmd->subcommand_count);
     for (unsigned i = 0; i < cmd->subcommand_count; i++) reply_info(c, &cmd->subcommands[i]);
 }
 
@@ -299,8 +300,9 @@ static void get_keys(redis_call_t *call, bool with_flags)
     }
     key_positions_t keys = {0};
     bool ok = command_get_keys(cmd, argc, argv, &keys), may_be_none = cmd->flags & CMD_NO_MANDATORY_KEYS;
-    if (!ok || (keys.count == 0 && !may_be_none)) {
-        reply_error(c, keys.count == 0 ? "ERR Invalid arguments specified for command" : "ERR Invalid arguments");
+    if (!ok) keys.count = 0;
+    if (keys.count == 0 && !may_be_none) {
+        reply_error(c, "ERR Invalid arguments specified for command");
         key_positions_deinit(&keys);
         return;
     }

@@ -68,9 +68,7 @@ static bool set_all(redis_call_t *call, redis_config_t *config)
     char why[256];
     for (int i = 2; i < call->argc; i += 2) {
         const directive_t *d = directive_find(call->argv[i]);
-        char *value = mem_strndup(call->argv[i + 1]);
-        int err = directive_set(config, d, value, why, sizeof(why));
-        mem_free(value);
+        int err = directive_set(config, d, call->argv[i + 1], why, sizeof(why));
         if (err == 0) continue;
         refuse(call, i, why);
         return false;
@@ -88,8 +86,7 @@ static redis_config_t *copy_config(const redis_config_t *from)
         if (redis_directives[i].flags & DIRECTIVE_FIXED) continue;
         buf_clear(&text);
         directive_get(from, &redis_directives[i], &text);
-        buf_u8(&text, 0);
-        int err = directive_set(to, &redis_directives[i], (const char *)text.ptr, why, sizeof(why));
+        int err = directive_set(to, &redis_directives[i], buf_bytes(&text), why, sizeof(why));
         ASSERT(err == 0);
     }
     buf_deinit(&text);
@@ -162,9 +159,10 @@ void redis_cmd_config_rewrite(redis_call_t *call)
         const directive_t *d = &redis_directives[i];
         if (d->flags & DIRECTIVE_INITIAL_ONLY || is_initial(config, initial, d)) continue;
         buf_printf(&text, "%s ", d->name);
-        if (d->kind == KIND_STRING || d->kind == KIND_EVENTS) buf_u8(&text, '"');
+        bool quoted = d->kind == KIND_STRING || d->kind == KIND_BYTES || d->kind == KIND_EVENTS;
+        if (quoted) buf_u8(&text, '"');
         directive_get(config, d, &text);
-        if (d->kind == KIND_STRING || d->kind == KIND_EVENTS) buf_u8(&text, '"');
+        if (quoted) buf_u8(&text, '"');
         buf_u8(&text, '\n');
     }
     int err = io_replace_whole(call->redis->loop, config->file, buf_bytes(&text));

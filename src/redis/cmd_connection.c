@@ -16,12 +16,12 @@ static bool same_secret(bytes_t a, bytes_t b)
     return diff == 0;
 }
 
-static bool has_password(const redis_t *redis) { return redis->config->requirepass && *redis->config->requirepass; }
+static bool has_password(const redis_t *redis) { return redis->config->requirepass.len > 0; }
 
 static bool login(redis_client_t *c, bytes_t user, bytes_t password)
 {
     bool known = bytes_eq(user, BYTES_LIT("default"));
-    bool right = !has_password(c->redis) || same_secret(password, bytes_str(c->redis->config->requirepass));
+    bool right = !has_password(c->redis) || same_secret(password, c->redis->config->requirepass);
     if (!known || !right) {
         reply_error(c, "WRONGPASS invalid username-password pair or user is disabled.");
         return false;
@@ -179,8 +179,8 @@ void redis_cmd_reset(redis_call_t *call)
     pubsub__forget(c);
     monitor__forget(c);
     client__flush(c);
-    c->flags &= ~(uint32_t)(CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT | CLIENT_NO_TOUCH |
-                            CLIENT_NO_EVICT | CLIENT_NEED_AUTH);
+    c->flags &=
+        ~(uint32_t)(CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP_NEXT | CLIENT_NO_TOUCH | CLIENT_NO_EVICT | CLIENT_NEED_AUTH);
     if (has_password(call->redis)) c->flags |= CLIENT_NEED_AUTH;
     c->db = &call->redis->dbs[0];
     c->resp = 2;

@@ -92,7 +92,7 @@ void redis_cmd_pexpireat(redis_call_t *call) { expire(call, false, true); }
 
 static void tell_time(redis_call_t *call, bool seconds, bool absolute)
 {
-    redis_entry_t *e = key_peek(call, call->argv[1]);
+    redis_entry_t *e = key_look(call, call->argv[1]);
     int64_t at_ms = e ? entry_expire_ms(e) : -1;
     if (at_ms < 0) {
         reply_int(call->client, e ? -1 : -2);

@@ -12,14 +12,18 @@
 /* Counts an error by its code, the first word. */
 void stats__error(redis_t *redis, const char *text, size_t len)
 {
-    enum { CODES_MAX = 128 };
+    enum { CODES_MAX = 128, CODE_BYTES_MAX = 31 };
     size_t n = 0;
-    while (n < len && text[n] != ' ') n++;
+    while (n < MIN(len, (size_t)CODE_BYTES_MAX) && text[n] != ' ') n++;
     redis->stats.error_replies++;
-    bytes_t code = bytes_of(text, n);
+    bool has_code = n < MIN(len, (size_t)CODE_BYTES_MAX);
+    bytes_t code = has_code ? bytes_of(text, n) : BYTES_LIT("ERR");
     uint64_t *counter = map_get(&redis->error_stats, code);
+    if (counter == NULL && redis->error_stats.count >= CODES_MAX) {
+        code = BYTES_LIT("ERRORSTATS_OVERFLOW");
+        counter = map_get(&redis->error_stats, code);
+    }
     if (counter == NULL) {
-        if (redis->error_stats.count >= CODES_MAX) return;
         counter = mem_zalloc(sizeof(*counter));
         map_put(&redis->error_stats, code, counter);
     }

@@ -27,11 +27,7 @@ void redis_cmd_unlink(redis_call_t *call) { delete_all(call); }
 void redis_cmd_exists(redis_call_t *call)
 {
     int64_t count = 0;
-    for (int i = 1; i < call->argc; i++) {
-        bool found = key_peek(call, call->argv[i]) != NULL;
-        count += found;
-        found ? call->redis->stats.keyspace_hits++ : call->redis->stats.keyspace_misses++;
-    }
+    for (int i = 1; i < call->argc; i++) count += key_look(call, call->argv[i]) != NULL;
     reply_int(call->client, count);
 }
 
@@ -49,7 +45,7 @@ void redis_cmd_touch(redis_call_t *call)
 
 void redis_cmd_type(redis_call_t *call)
 {
-    redis_entry_t *e = key_peek(call, call->argv[1]);
+    redis_entry_t *e = key_look(call, call->argv[1]);
     reply_simple(call->client, e ? type__name((redis_type_t)e->type) : "none");
 }
 
@@ -219,25 +215,38 @@ void redis_cmd_swapdb(redis_call_t *call)
 
 /* ---- OBJECT ---------------------------------------------------------------------------------------------------------- */
 
-void redis_cmd_object_encoding(redis_call_t *call)
+/* Counted as a read, but leaves no other trace and announces no miss. */
+static redis_entry_t *object_named(redis_call_t *call)
 {
     redis_entry_t *e = key_peek(call, call->argv[2]);
+    e ? call->redis->stats.keyspace_hits++ : call->redis->stats.keyspace_misses++;
+    return e;
+}
+
+void redis_cmd_object_encoding(redis_call_t *call)
+{
+    redis_entry_t *e = object_named(call);
     if (e)
         reply_bulk_str(call->client, encoding__name((redis_encoding_t)e->encoding));
     else
         reply_null(call->client);
 }
 
-/* Small integers are one shared object in the original, and tools look for it. */
+/* Small integers are one shared object in the original, unless each needs a clock of its own; tools look for it. */
+static bool is_shared(const redis_t *redis, const redis_entry_t *e)
+{
+    if (redis->config->maxmemory && (evict__is_lfu(redis) || evict__is_lru(redis))) return false;
+    return e->type == TYPE_STRING && e->encoding == ENC_INT && entry_int(e) >= 0 && entry_int(e) < 10000;
+}
+
 void redis_cmd_object_refcount(redis_call_t *call)
 {
-    redis_entry_t *e = key_peek(call, call->argv[2]);
+    redis_entry_t *e = object_named(call);
     if (e == NULL) {
         reply_null(call->client);
         return;
     }
-    bool shared = e->type == TYPE_STRING && e->encoding == ENC_INT && entry_int(e) >= 0 && entry_int(e) < 10000;
-    reply_int(call->client, shared ? INT32_MAX : 1);
+    reply_int(call->client, is_shared(call->redis, e) ? INT32_MAX : 1);
 }
 
 #define POLICY_NOTE                                                                                                    \
@@ -246,7 +255,7 @@ void redis_cmd_object_refcount(redis_call_t *call)
 
 void redis_cmd_object_idletime(redis_call_t *call)
 {
-    redis_entry_t *e = key_peek(call, call->argv[2]);
+    redis_entry_t *e = object_named(call);
     if (e == NULL)
         reply_null(call->client);
     else if (evict__is_lfu(call->redis))
@@ -257,7 +266,7 @@ void redis_cmd_object_idletime(redis_call_t *call)
 
 void redis_cmd_object_freq(redis_call_t *call)
 {
-    redis_entry_t *e = key_peek(call, call->argv[2]);
+    redis_entry_t *e = object_named(call);
     if (e == NULL)
         reply_null(call->client);
     else if (!evict__is_lfu(call->redis))

@@ -4,8 +4,6 @@
 #include "base/buf.h"
 #include "redis_commands.h"
 
-static int64_t fill_of(const redis_call_t *call) { return call->config->list_max_listpack_size; }
-
 /* ---- pushing ----------------------------------------------------------------------------- */
 
 static void push(redis_call_t *call, bool at_head, bool only_existing)
@@ -18,7 +16,7 @@ static void push(redis_call_t *call, bool at_head, bool only_existing)
         return;
     }
     value_t v = entry ? value_of(entry) : rlist_new();
-    rlist_expect(&v, call->argv + 2, (size_t)call->argc - 2, fill_of(call));
+    rlist_expect(&v, call->argv + 2, (size_t)call->argc - 2, call->config);
     for (int i = 2; i < call->argc; i++) rlist_push(&v, call->argv[i], at_head);
     if (entry)
         value_store(entry, v);
@@ -39,7 +37,7 @@ void redis_cmd_rpushx(redis_call_t *call) { push(call, false, true); }
 void list__popped(redis_call_t *call, bytes_t key, redis_entry_t *entry, value_t v, bool at_head, size_t count)
 {
     bool empty = rlist_length(v) == 0;
-    if (!empty) rlist_shrunk(&v, fill_of(call));
+    if (!empty) rlist_shrunk(&v, call->config);
     value_store(entry, v);
     call->dirty += count;
     key_changed(call, key, NOTIFY_LIST, at_head ? "lpop" : "rpop");
@@ -250,7 +248,7 @@ void redis_cmd_linsert(redis_call_t *call)
         return;
     }
     value_t v = value_of(entry);
-    rlist_expect(&v, call->argv + 4, 1, fill_of(call));
+    rlist_expect(&v, call->argv + 4, 1, call->config);
     list_pos_t pos = rlist_first(v);
     while (pos.p && !bytes_eq(rlist_text(pos, room), call->argv[3])) pos = rlist_next(v, pos);
     if (pos.p) rlist_insert(&v, pos, call->argv[4], after);
@@ -275,11 +273,11 @@ void redis_cmd_lset(redis_call_t *call)
     }
     if (!arg_i64(call, 2, &index)) return;
     value_t v = value_of(entry);
-    rlist_expect(&v, call->argv + 3, 1, fill_of(call));
+    rlist_expect(&v, call->argv + 3, 1, call->config);
     list_pos_t pos = rlist_seek(v, index);
     if (pos.p) {
         rlist_replace(&v, pos, call->argv[3]);
-        rlist_shrunk(&v, fill_of(call));
+        rlist_shrunk(&v, call->config);
     }
     value_store(entry, v);
     if (!pos.p) {
@@ -296,7 +294,7 @@ static void finish_removal(redis_call_t *call, redis_entry_t *entry, value_t v, 
 {
     bytes_t key = call->argv[1];
     bool empty = rlist_length(v) == 0;
-    if (!empty) rlist_shrunk(&v, fill_of(call));
+    if (!empty) rlist_shrunk(&v, call->config);
     value_store(entry, v);
     key_changed(call, key, NOTIFY_LIST, event);
     if (empty) {

@@ -20,7 +20,7 @@ static bool arg_end(redis_call_t *call, int i, bool *ret_at_head)
 /* Pushes `text`, which lies outside of the destination, and replies it. */
 static void push_moved(redis_call_t *call, bytes_t key, redis_entry_t *entry, value_t v, bytes_t text, bool at_head)
 {
-    rlist_expect(&v, &text, 1, call->config->list_max_listpack_size);
+    rlist_expect(&v, &text, 1, call->config);
     rlist_push(&v, text, at_head);
     if (entry)
         value_store(entry, v);

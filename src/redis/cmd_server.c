@@ -154,14 +154,9 @@ void redis_cmd_lolwut(redis_call_t *call)
 /* There are no replicas: whoever waits for one waits until the timeout. */
 void redis_cmd_wait(redis_call_t *call)
 {
-    static const char error[] = "ERR timeout is not an integer or out of range";
     int64_t replicas, timeout_ms;
-    if (!arg_i64(call, 1, &replicas)) return;
-    if (!arg_i64_in(call, 2, INT64_MIN, INT64_MAX - call->now_ms, error, &timeout_ms)) return;
-    if (timeout_ms < 0)
-        reply_error(call->client, "ERR timeout is negative");
-    else if (replicas <= 0 || !key_block(call, NULL, 0, TYPE_STRING, timeout_ms, BLOCK_ZERO))
-        reply_int(call->client, 0);
+    if (!arg_i64(call, 1, &replicas) || !arg_timeout_ms(call, 2, &timeout_ms)) return;
+    if (replicas <= 0 || !key_block(call, NULL, 0, TYPE_STRING, timeout_ms, BLOCK_ZERO)) reply_int(call->client, 0);
 }
 
 void redis_cmd_memory_usage(redis_call_t *call)
@@ -207,116 +202,5 @@ void redis_cmd_help(redis_call_t *call)
         reply_simple(call->client, line);
         snprintf(line, sizeof(line), "    %s.", sub->summary);
         reply_simple(call->client, line);
-    }
-}
-
-/* ---- DEBUG ----------------------------------------------------------------------------------------------------------- */
-
-static void debug_sleep(redis_call_t *call)
-{
-    double seconds;
-    if (!arg_double(call, 2, &seconds)) return;
-    io_loop_t *loop = call->redis->loop;
-    uint64_t until = io_hrtime_ns(loop) + (uint64_t)(seconds * 1e9);
-    while (io_hrtime_ns(loop) < until) {
-    } /* the point is to hold the loop up */
-    io_loop_update_time(loop);
-    call->redis->now_ms = io_wall_ms(loop);
-    reply_ok(call->client);
-}
-
-static void debug_object(redis_call_t *call)
-{
-    redis_entry_t *e = db__find(call->db, call->argv[2]);
-    if (e == NULL) {
-        reply_error_no_such_key(call->client);
-        return;
-    }
-    char text[256];
-    snprintf(text, sizeof(text),
-             "Value at:%p refcount:1 encoding:%s serializedlength:%zu lru:%" PRIu32 " lru_seconds_idle:%" PRIu32,
-             (void *)e, encoding__name((redis_encoding_t)e->encoding), entry__memory_bytes(e, 0), e->access,
-             call->redis->lru_clock - e->access);
-    reply_simple(call->client, text);
-}
-
-static void debug_reload(redis_call_t *call, int (*reload)(redis_t *redis, char *err, size_t err_bytes))
-{
-    char err[256];
-    if (reload(call->redis, err, sizeof(err)) == 0)
-        reply_ok(call->client);
-    else
-        reply_errorf(call->client, "ERR Error trying to load the data again, check server logs: %s", err);
-}
-
-static void debug_protocol(redis_call_t *call)
-{
-    redis_client_t *c = call->client;
-    if (arg_is(call, 2, "STRING")) {
-        reply_bulk_str(c, "Hello World");
-    } else if (arg_is(call, 2, "INTEGER")) {
-        reply_int(c, 12345);
-    } else if (arg_is(call, 2, "DOUBLE")) {
-        reply_double(c, 3.141);
-    } else if (arg_is(call, 2, "NULL")) {
-        reply_null(c);
-    } else if (arg_is(call, 2, "ARRAY") || arg_is(call, 2, "SET")) {
-        arg_is(call, 2, "SET") ? reply_set(c, 3) : reply_array(c, 3);
-        for (int i = 0; i < 3; i++) reply_int(c, i);
-    } else if (arg_is(call, 2, "MAP")) {
-        reply_map(c, 3);
-        for (int i = 0; i < 3; i++) {
-            reply_int(c, i);
-            reply_bool(c, i == 1);
-        }
-    } else if (arg_is(call, 2, "ATTRIB")) {
-        if (c->resp == 3) {
-            static const char attribute[] = "|1\r\n$14\r\nkey-popularity\r\n*2\r\n$7\r\nkey:123\r\n:90\r\n";
-            reply_raw(c, attribute, sizeof(attribute) - 1);
-        }
-        reply_bulk_str(c, "Some real reply following the attribute");
-    } else if (arg_is(call, 2, "PUSH")) {
-        reply_push(c, 2);
-        reply_bulk_str(c, "server-cpu-usage");
-        reply_int(c, 42);
-    } else if (arg_is(call, 2, "VERBATIM")) {
-        reply_verbatim(c, "txt", BYTES_LIT("This is a verbatim\nstring"));
-    } else if (arg_is(call, 2, "TRUE") || arg_is(call, 2, "FALSE")) {
-        reply_bool(c, arg_is(call, 2, "TRUE"));
-    } else if (arg_is(call, 2, "BIGNUM")) {
-        reply_bignum(c, "1234567999999999999999999999999999999");
-    } else {
-        reply_error(c, "ERR Wrong protocol type name. Please use one of the following: "
-                       "string|integer|double|null|array|set|map|attrib|push|verbatim|true|false");
-    }
-}
-
-void redis_cmd_debug(redis_call_t *call)
-{
-    redis_client_t *c = call->client;
-    if (arg_is(call, 1, "SLEEP") && call->argc == 3) {
-        debug_sleep(call);
-    } else if (arg_is(call, 1, "OBJECT") && (call->argc == 3 || call->argc == 4)) {
-        debug_object(call);
-    } else if (arg_is(call, 1, "SET-ACTIVE-EXPIRE") && call->argc == 3) {
-        call->redis->active_expire = !bytes_eq(call->argv[2], BYTES_LIT("0"));
-        reply_ok(c);
-    } else if (arg_is(call, 1, "SET-DISABLE-DENY-SCRIPTS") && call->argc == 3) {
-        call->redis->scripts_unchecked = !bytes_eq(call->argv[2], BYTES_LIT("0"));
-        reply_ok(c);
-    } else if (arg_is(call, 1, "CHANGE-REPL-ID") && call->argc == 2) {
-        uint8_t bytes[20];
-        io_random(call->redis->loop, bytes, sizeof(bytes));
-        for (size_t i = 0; i < sizeof(bytes); i++) snprintf(call->redis->run_id + i * 2, 3, "%02x", bytes[i]);
-        reply_ok(c);
-    } else if (arg_is(call, 1, "PROTOCOL") && call->argc == 3) {
-        debug_protocol(call);
-    } else if (arg_is(call, 1, "LOADAOF") && call->argc == 2) {
-        debug_reload(call, aof__reload);
-    } else if (arg_is(call, 1, "RELOAD") && call->argc == 2) {
-        debug_reload(call, aof__reload_emitted);
-    } else {
-        reply_errorf(c, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try DEBUG HELP.",
-                     (int)MIN(call->argv[1].len, (size_t)128), (const char *)call->argv[1].ptr);
     }
 }

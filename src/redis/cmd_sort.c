@@ -231,7 +231,7 @@ static void store_value(sort_t *s, void *user, bytes_t value)
 {
     value_t *list = user;
     bytes_t text = value.ptr ? value : BYTES_LIT("");
-    rlist_expect(list, &text, 1, s->call->config->list_max_listpack_size);
+    rlist_expect(list, &text, 1, s->call->config);
     rlist_push(list, text, false);
 }
 

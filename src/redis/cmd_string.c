@@ -48,7 +48,7 @@ void redis_cmd_getdel(redis_call_t *call)
 {
     redis_entry_t *e;
     bytes_t key = call->argv[1];
-    if (!key_write_type(call, key, TYPE_STRING, &e)) return;
+    if (!key_read_type(call, key, TYPE_STRING, &e)) return;
     if (e == NULL) {
         reply_null(call->client);
         return;

@@ -125,7 +125,7 @@ static void set_with_options(redis_call_t *call)
     if (!read_options(call, 3, true, &o)) return;
     if (o.flags & SET_EXPIRES && !expiry_of(call, o.expire_index, o.seconds, o.absolute, &at_ms)) return;
     bool look = o.flags & (SET_NX | SET_XX | SET_GET);
-    redis_entry_t *e = look ? key_peek(call, key) : NULL;
+    redis_entry_t *e = o.flags & SET_GET ? key_read(call, key) : look ? key_peek(call, key) : NULL;
     if (o.flags & SET_GET && !reply_old(call, e)) return;
     if ((o.flags & SET_NX && e) || (o.flags & SET_XX && !e)) {
         if (!(o.flags & SET_GET)) reply_null(call->client);
@@ -202,6 +202,7 @@ void redis_cmd_getex(redis_call_t *call)
     int64_t at_ms = -1;
     bytes_t key = call->argv[1];
     if (!read_options(call, 2, false, &o)) return;
+    (void)key_look(call, key); /* a read as well */
     if (!key_write_type(call, key, TYPE_STRING, &e)) return;
     if (e && o.flags & SET_EXPIRES && !expiry_of(call, o.expire_index, o.seconds, o.absolute, &at_ms)) return;
     reply_old(call, e);

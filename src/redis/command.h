@@ -49,6 +49,7 @@ bool arg_i64_in(redis_call_t *call, int i, int64_t min, int64_t max, const char 
 bool arg_double(redis_call_t *call, int i, double *ret) MUST_CHECK; /* value is not a valid float; inf allowed */
 /* A blocking command's timeout in seconds, fractions allowed, to milliseconds (0 = for ever). */
 bool arg_timeout(redis_call_t *call, int i, int64_t *ret_ms) MUST_CHECK;
+bool arg_timeout_ms(redis_call_t *call, int i, int64_t *ret_ms) MUST_CHECK; /* the same, given in whole milliseconds */
 /* Case-insensitive comparison with an option's name in UPPER CASE. */
 bool arg_is(const redis_call_t *call, int i, const char *option);
 bool parse_double(bytes_t text, double *ret); /* strict: whole text, no NaN */

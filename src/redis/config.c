@@ -71,8 +71,7 @@ const directive_t redis_directives[] = {
     UINT("set-max-intset-entries", NULL, set_max_intset_entries, 0, INT64_MAX, "512"),
     {"list-max-listpack-size", "list-max-ziplist-size", KIND_INT, 0, AT(list_max_listpack_size), INT_MIN, INT_MAX, "-2",
      NULL, NULL},
-    ONLY("list-compress-depth", KIND_INT, 0, list_compress_depth, "0",
-         "nodes of lists are not compressed in this version: only 0 fits"),
+    INT("list-compress-depth", list_compress_depth, 0, INT_MAX, "0"),
     MEMORY("proto-max-bulk-len", NULL, proto_max_bulk_len, 1024 * 1024, "536870912"),
     MEMORY("client-query-buffer-limit", NULL, client_query_buffer_limit, 1024 * 1024, "1073741824"),
     UINT("maxclients", NULL, maxclients, 1, UINT_MAX, "10000"),
@@ -110,7 +109,7 @@ const directive_t redis_directives[] = {
     STRING("dir", dir, "", DIRECTIVE_PROTECTED),
     {"save", NULL, KIND_STRING, DIRECTIVE_EMPTY_ONLY, AT(save), 0, 0, "", NULL,
      "snapshots are not written in this version (the append-only file keeps the data): only \"\" fits"},
-    STRING("requirepass", requirepass, "", DIRECTIVE_SECRET),
+    {"requirepass", NULL, KIND_BYTES, DIRECTIVE_SECRET, AT(requirepass), 0, 0, "", NULL, NULL},
     ONLY("bind", KIND_STRING, DIRECTIVE_FIXED, bind, "127.0.0.1 -::1", "addresses are bound when the server starts"),
     {"port", NULL, KIND_INT, DIRECTIVE_FIXED, AT(port), 0, 65535, "6379", NULL, NULL},
     {"databases", NULL, KIND_INT, DIRECTIVE_FIXED, AT(databases), 1, 1 << 16, "16", NULL, NULL},
@@ -143,18 +142,19 @@ const directive_t *directive_find(bytes_t name)
 /* ---- values ---------------------------------------------------------------------------------------------------------- */
 
 /* "100", "1k" (1000), "1kb" (1024) and so on to g. */
-static bool parse_memory(const char *text, uint64_t *ret)
+bool config_parse_memory(bytes_t text, uint64_t *ret)
 {
     static const struct {
         const char *suffix;
         uint64_t factor;
     } units[] = {{"", 1},        {"b", 1},        {"k", 1000},       {"kb", 1024},
                  {"m", 1000000}, {"mb", 1048576}, {"g", 1000000000}, {"gb", 1073741824}};
-    size_t digits = strspn(text, "0123456789");
+    size_t digits = 0;
+    while (digits < text.len && isdigit(text.ptr[digits])) digits++;
     int64_t v;
-    if (digits == 0 || !num_parse_i64(bytes_of(text, digits), &v)) return false;
+    if (digits == 0 || !num_parse_i64(bytes_of(text.ptr, digits), &v)) return false;
     for (size_t i = 0; i < ARRAY_LEN(units); i++)
-        if (strcasecmp(text + digits, units[i].suffix) == 0)
+        if (bytes_eq_nocase(bytes_of(text.ptr + digits, text.len - digits), bytes_str(units[i].suffix)))
             return !__builtin_mul_overflow((uint64_t)v, units[i].factor, ret);
     return false;
 }
@@ -190,7 +190,7 @@ static int set_number(void *field, const directive_t *d, const char *value, char
     int64_t v;
     uint64_t bytes;
     if (d->kind == KIND_MEMORY) {
-        if (!parse_memory(value, &bytes) || bytes > INT64_MAX)
+        if (!config_parse_memory(bytes_str(value), &bytes) || bytes > INT64_MAX)
             return refuse(why, why_bytes, "argument must be a memory value");
         v = (int64_t)bytes;
     } else if (!num_parse_i64(bytes_str(value), &v)) {
@@ -201,7 +201,7 @@ static int set_number(void *field, const directive_t *d, const char *value, char
     return err;
 }
 
-int directive_set(redis_config_t *config, const directive_t *d, const char *value, char *why, size_t why_bytes)
+static int set_text(redis_config_t *config, const directive_t *d, const char *value, char *why, size_t why_bytes)
 {
     void *field = (char *)config + d->offset;
     bool ok = true;
@@ -229,6 +229,26 @@ int directive_set(redis_config_t *config, const directive_t *d, const char *valu
     }
 }
 
+static void replace_bytes(bytes_t *field, bytes_t value)
+{
+    mem_free((void *)field->ptr);
+    *field = bytes_of(mem_strndup(value), value.len);
+}
+
+int directive_set(redis_config_t *config, const directive_t *d, bytes_t value, char *why, size_t why_bytes)
+{
+    if (d->kind == KIND_BYTES) {
+        replace_bytes((bytes_t *)((char *)config + d->offset), value);
+        return 0;
+    }
+    if (value.len && memchr(value.ptr, '\0', value.len))
+        return refuse(why, why_bytes, "argument must not hold a NUL byte");
+    char *text = mem_strndup(value);
+    int err = set_text(config, d, text, why, why_bytes);
+    mem_free(text);
+    return err;
+}
+
 void directive_get(const redis_config_t *config, const directive_t *d, buf_t *out)
 {
     const void *field = (const char *)config + d->offset;
@@ -236,6 +256,7 @@ void directive_get(const redis_config_t *config, const directive_t *d, buf_t *ou
     switch (d->kind) {
     case KIND_BOOL: buf_printf(out, "%s", *(const bool *)field ? "yes" : "no"); return;
     case KIND_STRING: buf_printf(out, "%s", *(char *const *)field ? *(char *const *)field : ""); return;
+    case KIND_BYTES: buf_append(out, ((const bytes_t *)field)->ptr, ((const bytes_t *)field)->len); return;
     case KIND_EVENTS:
         notify__format(*(const uint32_t *)field, text);
         buf_printf(out, "%s", text);
@@ -255,7 +276,7 @@ redis_config_t *redis_config_new(void)
     redis_config_t *config = mem_zalloc(sizeof(*config));
     char why[128];
     for (size_t i = 0; i < redis_directive_count; i++) {
-        int err = directive_set(config, &redis_directives[i], redis_directives[i].initial, why, sizeof(why));
+        int err = directive_set(config, &redis_directives[i], bytes_str(redis_directives[i].initial), why, sizeof(why));
         ASSERT(err == 0);
     }
     return config;
@@ -264,8 +285,11 @@ redis_config_t *redis_config_new(void)
 void redis_config_free(redis_config_t *config)
 {
     if (config == NULL) return;
-    for (size_t i = 0; i < redis_directive_count; i++)
-        if (redis_directives[i].kind == KIND_STRING) mem_free(*(char **)((char *)config + redis_directives[i].offset));
+    for (size_t i = 0; i < redis_directive_count; i++) {
+        void *field = (char *)config + redis_directives[i].offset;
+        if (redis_directives[i].kind == KIND_STRING) mem_free(*(char **)field);
+        if (redis_directives[i].kind == KIND_BYTES) mem_free((void *)((bytes_t *)field)->ptr);
+    }
     mem_free(config->file);
     mem_free(config);
 }
@@ -286,7 +310,7 @@ int redis_configure(redis_config_t *config, const char *name, const char *value,
         return ERR_NOT_FOUND;
     }
     char why[256];
-    int rc = directive_set(config, d, value, why, sizeof(why));
+    int rc = directive_set(config, d, bytes_str(value), why, sizeof(why));
     if (rc != 0) snprintf(err, err_bytes, "%s '%s': %s", name, value, why);
     return rc;
 }

@@ -29,6 +29,8 @@ typedef struct redis_config {
     uint64_t set_max_listpack_entries, set_max_listpack_value, set_max_intset_entries;
     int64_t list_max_listpack_size; /* > 0 entries a node; -1..-5 = 4, 8, 16, 32, 64 KB a node */
     int64_t list_compress_depth;
+    uint64_t
+        list_plain_bytes_min; /* no directive: DEBUG QUICKLIST-PACKED-THRESHOLD; 0 = as list_max_listpack_size says */
     /* limits */
     uint64_t proto_max_bulk_len, client_query_buffer_limit, maxclients, timeout_s, tcp_keepalive_s, tcp_backlog;
     /* memory */
@@ -44,7 +46,8 @@ typedef struct redis_config {
     uint64_t auto_aof_rewrite_percentage, auto_aof_rewrite_min_size;
     char *appendfilename, *appenddirname, *dir, *save;
     /* the rest */
-    char *requirepass, *bind, *logfile;
+    bytes_t requirepass; /* empty = none */
+    char *bind, *logfile;
     redis_loglevel_t loglevel;
     int64_t port, databases, slowlog_log_slower_than, slowlog_max_len, busy_reply_threshold_ms,
         latency_monitor_threshold;

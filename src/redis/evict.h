@@ -12,6 +12,12 @@ static inline bool evict__is_lfu(const redis_t *redis)
     return p == EVICT_ALLKEYS_LFU || p == EVICT_VOLATILE_LFU;
 }
 
+static inline bool evict__is_lru(const redis_t *redis)
+{
+    redis_evict_t p = redis->config->maxmemory_policy;
+    return p == EVICT_ALLKEYS_LRU || p == EVICT_VOLATILE_LRU;
+}
+
 /* The counter after the decay that is due. */
 uint8_t evict__lfu(const redis_t *redis, const redis_entry_t *e);
 void evict__touch_lfu(redis_t *redis, redis_entry_t *e);

@@ -156,6 +156,13 @@ static bool queue_writes(const redis_client_t *c)
     return false;
 }
 
+static bool queue_needs_memory(const redis_client_t *c)
+{
+    for (size_t i = 0; i < c->queue_len; i++)
+        if (c->queue[i]->command->flags & CMD_DENYOOM) return true;
+    return false;
+}
+
 static bool is_write(const redis_client_t *c, const redis_command_t *command, uint32_t flags)
 {
     if (flags & (CMD_WRITE | CMD_MAY_REPLICATE)) return true;
@@ -190,7 +197,8 @@ static bool passes(redis_client_t *c, const redis_command_t *command, const pars
         return false;
     }
     redis->out_of_memory = redis__is_over_memory(redis) && !evict__make_room(redis);
-    if (redis->out_of_memory && (flags & CMD_DENYOOM || (command->handler == redis_cmd_exec && queue_writes(c)))) {
+    if (redis->out_of_memory &&
+        (flags & CMD_DENYOOM || (command->handler == redis_cmd_exec && queue_needs_memory(c)))) {
         refuse(c, command, "OOM command not allowed when used memory > 'maxmemory'.");
         return false;
     }

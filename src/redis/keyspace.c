@@ -57,12 +57,17 @@ static void emit_pre_image(redis_db_t *db, redis_entry_t *e)
     if (UNLIKELY((e->flags & ENTRY_EPOCH) != db->epoch)) aof__rewrite_emit(db, e);
 }
 
-static void put_in(redis_call_t *call, redis_db_t *db, redis_entry_t *e, uint64_t hash)
+static void put_in_silently(redis_call_t *call, redis_db_t *db, redis_entry_t *e, uint64_t hash)
 {
     e->flags = (uint8_t)((e->flags & ~ENTRY_EPOCH) | db->epoch);
     evict__init_entry(db->redis, e);
     table_insert(&db->keys, hash, e);
     if (db->redis->blocked_clients) blocking__on_key(call, db, entry_key(e), (redis_type_t)e->type);
+}
+
+static void put_in(redis_call_t *call, redis_db_t *db, redis_entry_t *e, uint64_t hash)
+{
+    put_in_silently(call, db, e, hash);
     if (UNLIKELY(call->config->notify_events & NOTIFY_NEW)) notify__event(db, NOTIFY_NEW, "new", entry_key(e));
 }
 
@@ -119,7 +124,7 @@ redis_entry_t *key_peek(redis_call_t *call, bytes_t key)
     return find_live(call, key, hash_key(call, key), &pos);
 }
 
-redis_entry_t *key_read(redis_call_t *call, bytes_t key)
+static inline redis_entry_t *look(redis_call_t *call, bytes_t key)
 {
     table_pos_t pos;
     redis_entry_t *e = find_live(call, key, hash_key(call, key), &pos);
@@ -129,7 +134,15 @@ redis_entry_t *key_read(redis_call_t *call, bytes_t key)
         return NULL;
     }
     call->redis->stats.keyspace_hits++;
-    touch(call, e);
+    return e;
+}
+
+redis_entry_t *key_look(redis_call_t *call, bytes_t key) { return look(call, key); }
+
+redis_entry_t *key_read(redis_call_t *call, bytes_t key)
+{
+    redis_entry_t *e = look(call, key);
+    if (LIKELY(e != NULL)) touch(call, e);
     return e;
 }
 
@@ -177,10 +190,16 @@ void key_prefetch_all(redis_call_t *call, int from, int step)
 
 /* ---- adding and deleting --------------------------------------------------------------------------------------------- */
 
-redis_entry_t *key_add(redis_call_t *call, bytes_t key, redis_type_t type, redis_encoding_t encoding, void *value)
+static redis_entry_t *new_entry(bytes_t key, redis_type_t type, redis_encoding_t encoding, void *value)
 {
     redis_entry_t *e = entry__new(key, type, encoding, ENTRY_WORD, 0);
     entry_set_value(e, value);
+    return e;
+}
+
+redis_entry_t *key_add(redis_call_t *call, bytes_t key, redis_type_t type, redis_encoding_t encoding, void *value)
+{
+    redis_entry_t *e = new_entry(key, type, encoding, value);
     put_in(call, call->db, e, hash_key(call, key));
     return e;
 }
@@ -206,8 +225,11 @@ bool key_delete(redis_call_t *call, bytes_t key)
 
 redis_entry_t *key_set(redis_call_t *call, bytes_t key, redis_type_t type, redis_encoding_t encoding, void *value)
 {
-    delete_from(call->db, key, hash_key(call, key));
-    return key_add(call, key, type, encoding, value);
+    uint64_t hash = hash_key(call, key);
+    redis_entry_t *e = new_entry(key, type, encoding, value);
+    bool replaces = delete_from(call->db, key, hash); /* then it is not announced as new */
+    replaces ? put_in_silently(call, call->db, e, hash) : put_in(call, call->db, e, hash);
+    return e;
 }
 
 /* ---- expiry ---------------------------------------------------------------------------------------------------------- */

@@ -13,9 +13,10 @@
 /* Asks for argv[from], argv[from + step] ... from memory before they are used one by one. */
 void key_prefetch_all(redis_call_t *call, int from, int step);
 
-/* The entry, or NULL. Counts hits and misses, touches LRU/LFU. The last for looks that must leave no trace.
- */
+/* The entry, or NULL. A read counts hits, announces misses and touches LRU/LFU; a look is a read of what is about the key
+ * rather than in it (TTL, TYPE), which does not touch; a peek leaves no trace. */
 redis_entry_t *key_read(redis_call_t *call, bytes_t key);
+redis_entry_t *key_look(redis_call_t *call, bytes_t key);
 redis_entry_t *key_write(redis_call_t *call, bytes_t key);
 redis_entry_t *key_peek(redis_call_t *call, bytes_t key);
 /* The same with the type checked: false when the key holds another type, after replying WRONGTYPE. An absent

@@ -5,6 +5,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +20,8 @@
 static int shortest_digits(double v, char *digits, int *ret_exponent)
 {
     char text[40];
-    for (int precision = 14;; precision++) {
+    /* Decimals of 15 digits survive in a normal double, so that fewer show as zeros at the end; a denormal holds fewer. */
+    for (int precision = v < DBL_MIN ? 0 : 14;; precision++) {
         snprintf(text, sizeof(text), "%.*e", precision, v);
         if (precision == 16 || strtod(text, NULL) == v) break;
     }
@@ -209,28 +211,44 @@ bool arg_double(redis_call_t *call, int i, double *ret)
     return false;
 }
 
+/* The moment of the end has to fit beside now. */
+static bool timeout_fits(redis_call_t *call, long double ms)
+{
+    if (ms < 0)
+        reply_error(call->client, "ERR timeout is negative");
+    else if (ms > (long double)(INT64_MAX - call->now_ms))
+        reply_error(call->client, "ERR timeout is out of range");
+    else
+        return true;
+    return false;
+}
+
 bool arg_timeout(redis_call_t *call, int i, int64_t *ret_ms)
 {
-    double seconds;
-    if (!parse_double(call->argv[i], &seconds) || isinf(seconds)) {
+    long double seconds;
+    if (!parse_long_double(call->argv[i], &seconds)) {
         reply_error(call->client, "ERR timeout is not a float or out of range");
         return false;
     }
-    if (seconds < 0) {
-        reply_error(call->client, "ERR timeout is negative");
+    if (!timeout_fits(call, ceill(seconds * 1000))) return false;
+    *ret_ms = (int64_t)ceill(seconds * 1000);
+    return true;
+}
+
+bool arg_timeout_ms(redis_call_t *call, int i, int64_t *ret_ms)
+{
+    int64_t ms;
+    if (!num_parse_i64(call->argv[i], &ms)) {
+        reply_error(call->client, "ERR timeout is not an integer or out of range");
         return false;
     }
-    double ms = ceil(seconds * 1000);
-    if (ms > (double)(INT64_MAX / 2)) {
-        reply_error(call->client, "ERR timeout is out of range");
-        return false;
-    }
-    *ret_ms = (int64_t)ms;
+    if (!timeout_fits(call, ms)) return false;
+    *ret_ms = ms;
     return true;
 }
 
 bool arg_is(const redis_call_t *call, int i, const char *option)
 {
     bytes_t arg = call->argv[i];
-    return strncasecmp((const char *)arg.ptr, option, arg.len) == 0 && option[arg.len] == '\0';
+    return strlen(option) == arg.len && strncasecmp((const char *)arg.ptr, option, arg.len) == 0;
 }

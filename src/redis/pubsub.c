@@ -314,6 +314,11 @@ void redis_cmd_spublish(redis_call_t *call)
 
 static void list_channels(redis_call_t *call, const map_t *all)
 {
+    if (call->argc > 3) {
+        reply_errorf(call->client, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try PUBSUB HELP.",
+                     (int)MIN(call->argv[1].len, (size_t)128), (const char *)call->argv[1].ptr);
+        return;
+    }
     reply_deferred_t d = reply_deferred_begin(call->client);
     size_t cursor = 0, count = 0;
     map_entry_t *m;

@@ -12,7 +12,7 @@ typedef struct slow {
     int64_t at_s;
     char *peer, *client;
     int argc;
-    char *argv[WORDS_MAX];
+    bytes_t argv[WORDS_MAX];
 } slow_t;
 
 struct slowlog {
@@ -31,7 +31,7 @@ slowlog_t *slowlog__new(void)
 static void drop(slowlog_t *log, slow_t *s)
 {
     list_remove(&s->node);
-    for (int i = 0; i < s->argc; i++) mem_free(s->argv[i]);
+    for (int i = 0; i < s->argc; i++) mem_free((void *)s->argv[i].ptr);
     mem_free(s->peer);
     mem_free(s->client);
     mem_free(s);
@@ -49,15 +49,17 @@ void slowlog__free(slowlog_t *log)
     mem_free(log);
 }
 
-static char *shorten(bytes_t word)
+static bytes_t copy(bytes_t word) { return bytes_of(mem_strndup(word), word.len); }
+
+static bytes_t shorten(bytes_t word)
 {
-    if (word.len <= WORD_BYTES_MAX) return mem_strndup(word);
+    if (word.len <= WORD_BYTES_MAX) return copy(word);
     char tail[64];
     snprintf(tail, sizeof(tail), "... (%zu more bytes)", word.len - WORD_BYTES_MAX);
     buf_t b = BUF_INIT;
     buf_append(&b, word.ptr, WORD_BYTES_MAX);
-    buf_append(&b, tail, strlen(tail) + 1);
-    return (char *)b.ptr;
+    buf_append(&b, tail, strlen(tail));
+    return buf_bytes(&b);
 }
 
 void slowlog__add(redis_t *redis, redis_client_t *c, int argc, const bytes_t *argv, uint64_t usec)
@@ -77,7 +79,7 @@ void slowlog__add(redis_t *redis, redis_client_t *c, int argc, const bytes_t *ar
         char more[64];
         snprintf(more, sizeof(more), "... (%d more arguments)", argc - s->argc + 1);
         bool last = argc > WORDS_MAX && i == s->argc - 1;
-        s->argv[i] = last ? mem_strdup(more) : shorten(argv[i]);
+        s->argv[i] = last ? copy(bytes_str(more)) : shorten(argv[i]);
     }
     list_push_front(&log->entries, &s->node);
     log->count++;
@@ -112,7 +114,7 @@ void redis_cmd_slowlog_get(redis_call_t *call)
         reply_int(c, s->at_s);
         reply_int(c, (int64_t)s->usec);
         reply_array(c, (size_t)s->argc);
-        for (int i = 0; i < s->argc; i++) reply_bulk_str(c, s->argv[i]);
+        for (int i = 0; i < s->argc; i++) reply_bulk(c, s->argv[i]);
         reply_bulk_str(c, s->peer);
         reply_bulk_str(c, s->client);
     }

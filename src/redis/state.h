@@ -232,6 +232,8 @@ void client__describe(redis_client_t *c, buf_t *out);
 /* Makes the client wait (its input stays unread) or go on. */
 void client__pause(redis_client_t *c);
 void client__resume(redis_client_t *c);
+/* The reply to its command is written: what CLIENT REPLY SKIP silenced ends here. */
+void client__answered(redis_client_t *c);
 const net_service_t *client__service(void);
 void client__update_keepalive(redis_t *redis);
 bool client__name_is_valid(bytes_t name);

@@ -8,7 +8,7 @@
 
 #define BASE64_SHA1_CHARS 28
 
-static bytes_t copy(bytes_t b) { return bytes_str(mem_strndup(b)); }
+static bytes_t copy(bytes_t b) { return bytes_of(mem_strndup(b), b.len); }
 
 static bool known(const zk_conn_t *conn, bytes_t scheme, bytes_t id)
 {
@@ -48,8 +48,13 @@ bool zk__auth_digest(zk_conn_t *conn, bytes_t user_password)
     size_t user_len = colon != NULL ? (size_t)(colon - user_password.ptr) : user_password.len;
     SHA1(user_password.ptr != NULL ? user_password.ptr : (const uint8_t *)"", user_password.len, hash);
     EVP_EncodeBlock((unsigned char *)base64, hash, sizeof(hash));
-    char *id = arena_printf(&conn->zookeeper->arena, "%.*s:%s", (int)user_len, (const char *)user_password.ptr, base64);
+    uint8_t *id = arena_alloc(&conn->zookeeper->arena, user_len + 1 + BASE64_SHA1_CHARS);
+    if (user_len) memcpy(id, user_password.ptr, user_len);
+    id[user_len] = ':';
+    memcpy(id + user_len + 1, base64, BASE64_SHA1_CHARS);
+    bytes_t proved = bytes_of(id, user_len + 1 + BASE64_SHA1_CHARS);
     const char *super = conn->zookeeper->config.super_digest;
-    if (super != NULL && strcmp(super, id) == 0 && !zk__auth_add(conn, BYTES_LIT("super"), BYTES_LIT(""))) return false;
-    return zk__auth_add(conn, BYTES_LIT("digest"), bytes_str(id));
+    if (super != NULL && bytes_eq(bytes_str(super), proved) && !zk__auth_add(conn, BYTES_LIT("super"), BYTES_LIT("")))
+        return false;
+    return zk__auth_add(conn, BYTES_LIT("digest"), proved);
 }

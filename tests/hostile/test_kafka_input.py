@@ -95,3 +95,35 @@ def test_random_changes_to_a_valid_request_never_stop_it(ports, seed):
                 conn.recv(1000)
             except OSError:
                 pass
+
+
+def test_no_config_is_cut_at_a_nul(ports):
+    """A value that only begins well is refused, and what was set before it is still there."""
+    invalid_topic, invalid_request, invalid_config = 17, 42, 40
+    with kafka.Connection(ports["kafka"]) as connection:
+
+        def create(name, **configs):
+            configs = [{"name": key.replace("_", "."), "value": value} for key, value in configs.items()]
+            topic = {"name": name, "partitions": 1, "replication": 1, "assignments": [], "configs": configs}
+            return connection.ask("CreateTopics", 5, topics=[topic], timeout=10000, validate=False)["topics"][0]["error"]
+
+        def alter(kind, resource, name, value):
+            change = {"type": kind, "name": resource, "configs": [{"name": name, "operation": 0, "value": value}]}
+            reply = connection.ask("IncrementalAlterConfigs", 0, resources=[change], validate=False)
+            return reply["results"][0]["error"]
+
+        def retention():
+            asked = {"type": 2, "name": "nul", "keys": ["retention.ms"]}
+            reply = connection.ask("DescribeConfigs", 3, resources=[asked], synonyms=False, documentation=False)
+            return reply["results"][0]["configs"][0]["value"]
+
+        assert create("nul\0", retention_ms="1000") == invalid_topic
+        assert create("nul", retention_ms="1000\x009") == invalid_config
+        assert create("nul", **{"retention.ms\0": "1000"}) == invalid_config
+        assert create("nul", retention_ms="5000") == 0
+        assert alter(2, "nul", "retention.ms", "1000\x009") in (invalid_request, invalid_config)
+        assert alter(2, "nul", "leader.replication.throttled.replicas", "*\0") in (invalid_request, invalid_config)
+        assert retention() == "5000"
+        for broker in ("1\0", "1\x002"):
+            assert alter(4, broker, "log.cleaner.threads", "1") == invalid_request
+        assert alter(4, "", "some.plugin\0", "1") == invalid_request

@@ -46,6 +46,8 @@ class Connection:
             return tag, None if count < 0 else [self.read() for _ in range(count)]
         if tag == "%":
             return tag, [(self.read(), self.read()) for _ in range(int(rest))]
+        if tag == "|":  # attributes of the reply behind them
+            return tag, [*((self.read(), self.read()) for _ in range(int(rest))), self.read()]
         if tag == "#":
             return tag, rest == b"t"
         if tag == "_":

@@ -119,8 +119,10 @@ class Command:
         found = set(split(self.attrs.get('acl')))
         if self.attrs['group'] not in GROUP_ACL:
             self.node.fail(f"unknown group '{self.attrs['group']}'")
-        if GROUP_ACL[self.attrs['group']]:
+        # A container has no category but its speed; acl=nogroup keeps a command out of its group's, as the original does.
+        if GROUP_ACL[self.attrs['group']] and not self.subs and 'nogroup' not in found:
             found.add(GROUP_ACL[self.attrs['group']])
+        found.discard('nogroup')
         found.add('fast' if 'fast' in self.flags else 'slow')
         if 'write' in self.flags:
             found.add('write')

@@ -126,7 +126,7 @@ static bool is_this_broker(kafka_request_t *request, bytes_t name, const char *o
 {
     char *text = arena_strdup(&request->arena, name), *end;
     long id = strtol(text, &end, 10);
-    if (*end) {
+    if (end != text + name.len) {
         refuse(result, KAFKA_INVALID_REQUEST,
                arena_printf(&request->arena, "Broker id must be an integer, but it is: %s", text));
         return false;

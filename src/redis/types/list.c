@@ -11,9 +11,11 @@ size_t rlist_length(value_t v) { return is_bare(v) ? lp_count(v.ptr) : ((const q
 
 /* ---- encodings --------------------------------------------------------------------------- */
 
-static void make_quicklist(value_t *v, int64_t fill)
+static void make_quicklist(value_t *v, const redis_config_t *config)
 {
-    quicklist_t *ql = ql_new(fill);
+    quicklist_t *ql = ql_new(config->list_max_listpack_size);
+    ql->compress_depth = (uint32_t)MIN(config->list_compress_depth, QL_COMPRESS_DEPTH_MAX);
+    ql->plain_bytes_min = config->list_plain_bytes_min;
     if (lp_first(v->ptr))
         ql_append_listpack(ql, v->ptr);
     else
@@ -21,25 +23,29 @@ static void make_quicklist(value_t *v, int64_t fill)
     *v = (value_t){ql, ENC_QUICKLIST};
 }
 
-void rlist_expect(value_t *v, const bytes_t *texts, size_t count, int64_t fill)
+void rlist_expect(value_t *v, const bytes_t *texts, size_t count, const redis_config_t *config)
 {
-    if (!is_bare(*v)) return;
+    if (!is_bare(*v)) {
+        ((quicklist_t *)v->ptr)->plain_bytes_min = config->list_plain_bytes_min;
+        return;
+    }
     size_t bytes = lp_bytes(v->ptr);
     for (size_t i = 0; i < count; i++) bytes += texts[i].len;
-    if (ql_exceeds(fill, bytes, lp_count(v->ptr) + count)) make_quicklist(v, fill);
+    if (ql_exceeds(config->list_max_listpack_size, bytes, lp_count(v->ptr) + count)) make_quicklist(v, config);
 }
 
-void rlist_grown(value_t *v, int64_t fill)
+void rlist_grown(value_t *v, const redis_config_t *config)
 {
-    if (is_bare(*v) && ql_exceeds(fill, lp_bytes(v->ptr), lp_count(v->ptr))) make_quicklist(v, fill);
+    bool exceeds = is_bare(*v) && ql_exceeds(config->list_max_listpack_size, lp_bytes(v->ptr), lp_count(v->ptr));
+    if (exceeds) make_quicklist(v, config);
 }
 
-void rlist_shrunk(value_t *v, int64_t fill)
+void rlist_shrunk(value_t *v, const redis_config_t *config)
 {
     quicklist_t *ql = v->ptr;
     size_t bytes_max, count_max;
     if (is_bare(*v) || ql->nodes_count != 1 || ql->head->plain) return;
-    ql_limits(fill, &bytes_max, &count_max);
+    ql_limits(config->list_max_listpack_size, &bytes_max, &count_max);
     if (lp_bytes(ql->head->data) > bytes_max / 2 || ql->count > count_max / 2) return;
     *v = (value_t){lp_copy(ql->head->data), ENC_LISTPACK};
     ql_free(ql);
@@ -61,12 +67,12 @@ list_pos_t rlist_seek(value_t v, int64_t index)
 
 list_pos_t rlist_next(value_t v, list_pos_t pos)
 {
-    return is_bare(v) ? of_lp(lp_next(pos.p)) : of_ql(ql_next(to_ql(pos)));
+    return is_bare(v) ? of_lp(lp_next(pos.p)) : of_ql(ql_next(v.ptr, to_ql(pos)));
 }
 
 list_pos_t rlist_prev(value_t v, list_pos_t pos)
 {
-    return is_bare(v) ? of_lp(lp_prev(v.ptr, pos.p)) : of_ql(ql_prev(to_ql(pos)));
+    return is_bare(v) ? of_lp(lp_prev(v.ptr, pos.p)) : of_ql(ql_prev(v.ptr, to_ql(pos)));
 }
 
 bytes_t rlist_text(list_pos_t pos, char room[NUM_I64_CHARS_MAX])

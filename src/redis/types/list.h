@@ -1,5 +1,4 @@
-/* list.h: the list type: one listpack while it is small, a quicklist beyond. `fill` is
- * list-max-listpack-size. */
+/* list.h: the list type: one listpack while it is small, a quicklist beyond. A list takes its shape from the configuration when it becomes a quicklist. */
 #ifndef TRIVET_REDIS_TYPES_LIST_H
 #define TRIVET_REDIS_TYPES_LIST_H
 
@@ -15,11 +14,11 @@ typedef struct list_pos {
 value_t rlist_new(void);
 size_t rlist_length(value_t v);
 /* Before pushing: becomes a quicklist if these elements would make it too large. */
-void rlist_expect(value_t *v, const bytes_t *texts, size_t count, int64_t fill);
+void rlist_expect(value_t *v, const bytes_t *texts, size_t count, const redis_config_t *config);
 /* After shrinking: becomes a listpack again below half of the limits. */
-void rlist_shrunk(value_t *v, int64_t fill);
+void rlist_shrunk(value_t *v, const redis_config_t *config);
 /* After an element was inserted or replaced: becomes a quicklist when it is now too large. */
-void rlist_grown(value_t *v, int64_t fill);
+void rlist_grown(value_t *v, const redis_config_t *config);
 /* The caller has called rlist_expect. `text` must not lie in the list. */
 void rlist_push(value_t *v, bytes_t text, bool at_head);
 

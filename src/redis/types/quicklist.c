@@ -1,5 +1,5 @@
 /* quicklist.c: see quicklist.h. */
-#include "redis/types/quicklist.h"
+#include "redis/types/quicklist_internal.h"
 
 #define SAFE_NODE_BYTES      8192
 #define ENTRY_ESTIMATE_BYTES 8
@@ -25,13 +25,14 @@ bool ql_exceeds(int64_t fill, size_t bytes, size_t count)
 
 static bool is_large(const quicklist_t *ql, size_t bytes)
 {
+    if (UNLIKELY(ql->plain_bytes_min != 0)) return bytes >= ql->plain_bytes_min;
     return bytes > SAFE_NODE_BYTES ? ql_exceeds(ql->fill, bytes, 1) : ql->fill < 0 && ql_exceeds(ql->fill, bytes, 1);
 }
 
 static bool node_accepts(const quicklist_t *ql, const ql_node_t *node, size_t bytes)
 {
     if (!node || node->plain || is_large(ql, bytes)) return false;
-    return !ql_exceeds(ql->fill, lp_bytes(node->data) + bytes + ENTRY_ESTIMATE_BYTES, node->count + 1);
+    return !ql_exceeds(ql->fill, ql__raw_bytes(node) + bytes + ENTRY_ESTIMATE_BYTES, node->count + 1);
 }
 
 /* ---- nodes ------------------------------------------------------------------------------- */
@@ -43,8 +44,9 @@ quicklist_t *ql_new(int64_t fill)
     return ql;
 }
 
-static void node_free(ql_node_t *node)
+static void node_free(quicklist_t *ql, ql_node_t *node)
 {
+    ql__forget(ql, node);
     if (node->plain)
         mem_free(node->data);
     else
@@ -67,7 +69,7 @@ static void unlink_node(quicklist_t *ql, ql_node_t *node)
     *(node->prev ? &node->prev->next : &ql->head) = node->next;
     *(node->next ? &node->next->prev : &ql->tail) = node->prev;
     ql->nodes_count--;
-    node_free(node);
+    node_free(ql, node);
 }
 
 static ql_node_t *node_of_listpack(uint8_t *lp)
@@ -105,16 +107,30 @@ void ql_free(quicklist_t *ql)
 {
     for (ql_node_t *node = ql->head, *next; node; node = next) {
         next = node->next;
-        node_free(node);
+        node_free(ql, node);
     }
     mem_free(ql);
+}
+
+static void append_packed(quicklist_t *ql, const ql_node_t *from)
+{
+    ql_node_t *node = mem_zalloc(sizeof(*node));
+    node->count = from->count;
+    node->plain = from->plain;
+    node->plain_len = from->plain_len;
+    ql__copy_packed(ql, node, from);
+    link_after(ql, ql->tail, node);
+    ql->count += node->count;
 }
 
 quicklist_t *ql_copy(const quicklist_t *ql)
 {
     quicklist_t *copy = ql_new(ql->fill);
+    copy->compress_depth = ql->compress_depth;
     for (const ql_node_t *node = ql->head; node; node = node->next) {
-        if (node->plain)
+        if (node->packed)
+            append_packed(copy, node);
+        else if (node->plain)
             ql_append_plain(copy, bytes_of(node->data, node->plain_len));
         else
             ql_append_listpack(copy, lp_copy(node->data));
@@ -138,6 +154,7 @@ void ql_append_plain(quicklist_t *ql, bytes_t text)
 
 static size_t node_heap_bytes(const ql_node_t *node)
 {
+    if (node->packed) return sizeof(*node) + node->packed_bytes;
     return sizeof(*node) + (node->plain ? (size_t)node->plain_len + 1 : lp_heap_bytes(node->data));
 }
 
@@ -151,34 +168,46 @@ size_t ql_heap_bytes(const quicklist_t *ql, size_t samples)
 
 /* ---- walking ----------------------------------------------------------------------------- */
 
-static ql_pos_t node_first(ql_node_t *node)
+/* The node that a position moves into; what the last one was in is packed again. */
+static void enter(quicklist_t *ql, ql_node_t *node)
 {
+    if (LIKELY(ql->compress_depth == 0)) return;
+    if (node) ql__open(ql, node);
+    ql__close_opened(ql, node);
+}
+
+static ql_pos_t node_first(quicklist_t *ql, ql_node_t *node)
+{
+    enter(ql, node);
     if (!node) return (ql_pos_t){NULL, NULL};
     return (ql_pos_t){node, node->plain ? node->data : lp_first(node->data)};
 }
 
-static ql_pos_t node_last(ql_node_t *node)
+static ql_pos_t node_last(quicklist_t *ql, ql_node_t *node)
 {
+    enter(ql, node);
     if (!node) return (ql_pos_t){NULL, NULL};
     return (ql_pos_t){node, node->plain ? node->data : lp_last(node->data)};
 }
 
-ql_pos_t ql_first(const quicklist_t *ql) { return node_first(ql->head); }
-ql_pos_t ql_last(const quicklist_t *ql) { return node_last(ql->tail); }
+ql_pos_t ql_first(quicklist_t *ql) { return node_first(ql, ql->head); }
+ql_pos_t ql_last(quicklist_t *ql) { return node_last(ql, ql->tail); }
 
-ql_pos_t ql_next(ql_pos_t pos)
+ql_pos_t ql_next(quicklist_t *ql, ql_pos_t pos)
 {
+    ASSERT(pos.node->data != NULL);
     const uint8_t *p = pos.node->plain ? NULL : lp_next(pos.p);
-    return p ? (ql_pos_t){pos.node, p} : node_first(pos.node->next);
+    return p ? (ql_pos_t){pos.node, p} : node_first(ql, pos.node->next);
 }
 
-ql_pos_t ql_prev(ql_pos_t pos)
+ql_pos_t ql_prev(quicklist_t *ql, ql_pos_t pos)
 {
+    ASSERT(pos.node->data != NULL);
     const uint8_t *p = pos.node->plain ? NULL : lp_prev(pos.node->data, pos.p);
-    return p ? (ql_pos_t){pos.node, p} : node_last(pos.node->prev);
+    return p ? (ql_pos_t){pos.node, p} : node_last(ql, pos.node->prev);
 }
 
-ql_pos_t ql_seek(const quicklist_t *ql, int64_t index)
+ql_pos_t ql_seek(quicklist_t *ql, int64_t index)
 {
     int64_t count = (int64_t)ql->count;
     if (index < 0) index += count;
@@ -191,6 +220,7 @@ ql_pos_t ql_seek(const quicklist_t *ql, int64_t index)
         for (node = ql->tail; from_end >= node->count; node = node->prev) from_end -= node->count;
         index = node->count - 1 - from_end;
     }
+    enter(ql, node);
     return (ql_pos_t){node, node->plain ? node->data : lp_seek(node->data, index)};
 }
 
@@ -205,12 +235,14 @@ void ql_push(quicklist_t *ql, bytes_t text, bool at_head)
 {
     ql_node_t *node = at_head ? ql->head : ql->tail;
     if (LIKELY(node_accepts(ql, node, text.len))) {
+        ql__edit(ql, node);
         node->data = at_head ? lp_prepend(node->data, text) : lp_append(node->data, text);
         node->count++;
     } else {
         link_after(ql, at_head ? NULL : ql->tail, node_of(ql, text, at_head));
     }
     ql->count++;
+    ql__settle(ql, NULL);
 }
 
 /* Joins `node` with its successor when both fit into one listpack. */
@@ -218,8 +250,10 @@ static void try_merge(quicklist_t *ql, ql_node_t *node)
 {
     ql_node_t *next = node ? node->next : NULL;
     if (!next || node->plain || next->plain) return;
-    size_t bytes = lp_bytes(node->data) + lp_bytes(next->data) - LP_EMPTY_BYTES;
+    size_t bytes = ql__raw_bytes(node) + ql__raw_bytes(next) - LP_EMPTY_BYTES;
     if (ql_exceeds(ql->fill, bytes, (size_t)node->count + next->count)) return;
+    ql__edit(ql, node);
+    ql__edit(ql, next);
     node->data = lp_concat(node->data, next->data);
     node->count += next->count;
     unlink_node(ql, next);
@@ -235,7 +269,9 @@ static void split(quicklist_t *ql, ql_node_t *node, const uint8_t *p)
     tail = lp_delete_range(tail, 0, before);
     node->data = lp_delete(head, head + off, SIZE_MAX, NULL);
     node->count = (uint32_t)before;
-    link_after(ql, node, node_of_listpack(tail));
+    ql_node_t *rest = node_of_listpack(tail);
+    link_after(ql, node, rest);
+    ql__edit(ql, rest);
 }
 
 /* Inserts between `node` and its successor, into either when it accepts, else into a node of its own. */
@@ -243,21 +279,26 @@ static void insert_between(quicklist_t *ql, ql_node_t *node, bytes_t text)
 {
     ql_node_t *next = node ? node->next : ql->head;
     if (node_accepts(ql, node, text.len)) {
+        ql__edit(ql, node);
         node->data = lp_append(node->data, text);
         node->count++;
     } else if (node_accepts(ql, next, text.len)) {
+        ql__edit(ql, next);
         next->data = lp_prepend(next->data, text);
         next->count++;
     } else {
-        link_after(ql, node, node_of(ql, text, false));
+        ql_node_t *fresh = node_of(ql, text, false);
+        link_after(ql, node, fresh);
+        ql__edit(ql, fresh);
     }
 }
 
-void ql_insert(quicklist_t *ql, ql_pos_t pos, bytes_t text, bool after)
+static void insert(quicklist_t *ql, ql_pos_t pos, bytes_t text, bool after)
 {
     ql_node_t *node = pos.node;
     const uint8_t *p = node->plain ? NULL : after ? lp_skip(pos.p) : pos.p;
     ql->count++;
+    ql__edit(ql, node);
     if (p && node_accepts(ql, node, text.len)) {
         node->data = lp_insert(node->data, p, text, NULL);
         node->count++;
@@ -274,9 +315,16 @@ void ql_insert(quicklist_t *ql, ql_pos_t pos, bytes_t text, bool after)
     }
 }
 
-void ql_replace(quicklist_t *ql, ql_pos_t pos, bytes_t text)
+void ql_insert(quicklist_t *ql, ql_pos_t pos, bytes_t text, bool after)
+{
+    insert(ql, pos, text, after);
+    ql__settle(ql, NULL);
+}
+
+static void replace(quicklist_t *ql, ql_pos_t pos, bytes_t text)
 {
     ql_node_t *node = pos.node;
+    ql__edit(ql, node);
     if (!node->plain && !is_large(ql, text.len) &&
         (node->count == 1 || !ql_exceeds(ql->fill, lp_bytes(node->data) + text.len, node->count))) {
         node->data = lp_replace(node->data, pos.p, text, NULL);
@@ -285,6 +333,7 @@ void ql_replace(quicklist_t *ql, ql_pos_t pos, bytes_t text)
     if (node->count == 1) {
         ql_node_t *fresh = node_of(ql, text, false);
         link_after(ql, node, fresh);
+        ql__edit(ql, fresh);
         unlink_node(ql, node);
         return;
     }
@@ -294,27 +343,41 @@ void ql_replace(quicklist_t *ql, ql_pos_t pos, bytes_t text)
     ql->count--;
     const uint8_t *p = node->data + off;
     bool at_end = *p == LP_EOF;
-    ql_insert(ql, (ql_pos_t){node, at_end ? lp_last(node->data) : p}, text, at_end);
+    insert(ql, (ql_pos_t){node, at_end ? lp_last(node->data) : p}, text, at_end);
 }
 
-ql_pos_t ql_remove(quicklist_t *ql, ql_pos_t pos, bool backwards)
+void ql_replace(quicklist_t *ql, ql_pos_t pos, bytes_t text)
+{
+    replace(ql, pos, text);
+    ql__settle(ql, NULL);
+}
+
+static ql_pos_t remove_one(quicklist_t *ql, ql_pos_t pos, bool backwards)
 {
     ql_node_t *node = pos.node;
     ql_node_t *beside = backwards ? node->prev : node->next;
     ql->count--;
     if (node->count == 1) {
         unlink_node(ql, node);
-        return backwards ? node_last(beside) : node_first(beside);
+        return backwards ? node_last(ql, beside) : node_first(ql, beside);
     }
     size_t off = (size_t)(pos.p - node->data);
+    ql__edit(ql, node);
     node->data = lp_delete(node->data, pos.p, 1, NULL);
     node->count--;
     const uint8_t *p = node->data + off;
     if (backwards) {
         p = lp_prev(node->data, p);
-        return p ? (ql_pos_t){node, p} : node_last(beside);
+        return p ? (ql_pos_t){node, p} : node_last(ql, beside);
     }
-    return *p != LP_EOF ? (ql_pos_t){node, p} : node_first(beside);
+    return *p != LP_EOF ? (ql_pos_t){node, p} : node_first(ql, beside);
+}
+
+ql_pos_t ql_remove(quicklist_t *ql, ql_pos_t pos, bool backwards)
+{
+    pos = remove_one(ql, pos, backwards);
+    ql__settle(ql, pos.node);
+    return pos;
 }
 
 void ql_delete_range(quicklist_t *ql, size_t start, size_t count)
@@ -330,6 +393,7 @@ void ql_delete_range(quicklist_t *ql, size_t start, size_t count)
         if (here == node->count) {
             unlink_node(ql, node);
         } else {
+            ql__edit(ql, node);
             node->data = lp_delete_range(node->data, (int64_t)start, here);
             node->count -= (uint32_t)here;
         }
@@ -337,4 +401,5 @@ void ql_delete_range(quicklist_t *ql, size_t start, size_t count)
         start = 0;
         node = next;
     }
+    ql__settle(ql, NULL);
 }

@@ -7,7 +7,8 @@
  *     +------+    +------+    +---------+    +------+
  *
  * No node is empty; `count` is the sum of the nodes' counts. A position is invalid after any change that does
- * not return it anew. */
+ * not return it anew, and as soon as another one of the same list is sought: inner nodes may be packed
+ * (quicklist_pack.c), and only the one that the last position is in is open. */
 #ifndef TRIVET_REDIS_TYPES_QUICKLIST_H
 #define TRIVET_REDIS_TYPES_QUICKLIST_H
 
@@ -16,10 +17,15 @@
 typedef struct ql_node {
     struct ql_node *prev;
     struct ql_node *next;
-    uint8_t *data;      /* a listpack, or the bytes of a plain element */
+    uint8_t *data;      /* a listpack, or the bytes of a plain element; NULL while packed */
     uint32_t count;     /* elements */
     uint32_t plain_len; /* of a plain element */
     bool plain;
+    bool stubborn; /* packing it gained nothing */
+    bool opened;   /* in the list's chain of those */
+    struct ql_node *opened_next;
+    uint8_t *packed; /* `data` as LZ4, of raw_bytes when unpacked */
+    uint32_t packed_bytes, raw_bytes;
 } ql_node_t;
 
 typedef struct quicklist {
@@ -27,8 +33,14 @@ typedef struct quicklist {
     ql_node_t *tail;
     size_t count;
     size_t nodes_count;
-    int64_t fill; /* list-max-listpack-size */
+    int64_t fill;             /* list-max-listpack-size */
+    uint64_t plain_bytes_min; /* an element from this size on has a node of its own; 0 = as `fill` says */
+    uint32_t compress_depth;  /* list-compress-depth: so many nodes at either end are never packed; 0 = none is */
+    size_t packed_count;
+    ql_node_t *opened; /* inner nodes that are unpacked for a while */
 } quicklist_t;
+
+#define QL_COMPRESS_DEPTH_MAX 65535
 
 typedef struct ql_pos {
     ql_node_t *node; /* NULL: past an end */
@@ -51,11 +63,11 @@ void ql_append_plain(quicklist_t *ql, bytes_t text);
 size_t ql_heap_bytes(const quicklist_t *ql, size_t samples);
 
 void ql_push(quicklist_t *ql, bytes_t text, bool at_head);
-ql_pos_t ql_first(const quicklist_t *ql);
-ql_pos_t ql_last(const quicklist_t *ql);
-ql_pos_t ql_seek(const quicklist_t *ql, int64_t index); /* negative from the end */
-ql_pos_t ql_next(ql_pos_t pos);
-ql_pos_t ql_prev(ql_pos_t pos);
+ql_pos_t ql_first(quicklist_t *ql);
+ql_pos_t ql_last(quicklist_t *ql);
+ql_pos_t ql_seek(quicklist_t *ql, int64_t index); /* negative from the end */
+ql_pos_t ql_next(quicklist_t *ql, ql_pos_t pos);
+ql_pos_t ql_prev(quicklist_t *ql, ql_pos_t pos);
 bytes_t ql_text(ql_pos_t pos, char room[NUM_I64_CHARS_MAX]);
 
 /* `text` must not point into the list. */

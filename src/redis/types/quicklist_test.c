@@ -1,5 +1,5 @@
 /* quicklist_test.c: every operation against an array of strings, over several node limits. */
-#include "redis/types/quicklist.h"
+#include "redis/types/quicklist_internal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -38,25 +38,49 @@ static void model_delete(model_t *m, size_t at, size_t n)
     m->count -= n;
 }
 
-static void check(const quicklist_t *ql, const model_t *m)
+/* Whether list-compress-depth lets the node be packed. */
+static bool is_inner(const quicklist_t *ql, const ql_node_t *node)
+{
+    const ql_node_t *before = node, *after = node;
+    for (uint32_t i = 0; i < ql->compress_depth; i++) {
+        if (before) before = before->prev;
+        if (after) after = after->next;
+    }
+    return ql->compress_depth && before && after;
+}
+
+static void check_nodes(const quicklist_t *ql)
+{
+    size_t nodes = 0, packed = 0, open = 0;
+    for (const ql_node_t *n = ql->head; n; n = n->next) {
+        nodes++;
+        packed += n->packed != NULL;
+        assert_true(n->count > 0);
+        assert_int_equal(n->data == NULL, n->packed != NULL);
+        if (n->packed) assert_true(is_inner(ql, n));
+        size_t bytes = ql__raw_bytes(n);
+        open += is_inner(ql, n) && !n->packed && !n->stubborn && bytes >= 48;
+        if (n->plain) continue;
+        if (n->data) assert_int_equal(lp_count(n->data), n->count);
+        if (n->count > 1) assert_false(ql_exceeds(ql->fill, bytes, n->count));
+    }
+    assert_int_equal(nodes, ql->nodes_count);
+    assert_int_equal(packed, ql->packed_count);
+    assert_true(open <= 1);
+}
+
+static void check(quicklist_t *ql, const model_t *m)
 {
     char room[NUM_I64_CHARS_MAX];
     assert_int_equal(ql->count, m->count);
-    ql_pos_t p = ql_first(ql), q = ql_last(ql);
-    for (size_t i = 0; i < m->count; i++, p = ql_next(p), q = ql_prev(q)) {
-        assert_true(bytes_eq(ql_text(p, room), m->items[i]));
-        assert_true(bytes_eq(ql_text(q, room), m->items[m->count - 1 - i]));
-    }
+    check_nodes(ql);
+    ql_pos_t p = ql_first(ql);
+    for (size_t i = 0; i < m->count; i++, p = ql_next(ql, p)) assert_true(bytes_eq(ql_text(p, room), m->items[i]));
     assert_null(p.node);
-    assert_null(q.node);
-    size_t nodes = 0;
-    for (const ql_node_t *n = ql->head; n; n = n->next) {
-        nodes++;
-        assert_true(n->count > 0);
-        if (!n->plain) assert_int_equal(lp_count(n->data), n->count);
-        if (!n->plain && n->count > 1) assert_false(ql_exceeds(ql->fill, lp_bytes(n->data), n->count));
-    }
-    assert_int_equal(nodes, ql->nodes_count);
+    p = ql_last(ql);
+    for (size_t i = m->count; i-- > 0; p = ql_prev(ql, p)) assert_true(bytes_eq(ql_text(p, room), m->items[i]));
+    assert_null(p.node);
+    check_nodes(ql);
 }
 
 static void grow_step(quicklist_t *ql, model_t *m, int what)
@@ -99,10 +123,12 @@ static void shrink_step(quicklist_t *ql, model_t *m, int what)
 static void behaves_as_an_array(void **state)
 {
     static model_t m;
-    static const int64_t fills[] = {-2, -1, -5, 3, 128, 0};
+    static const int64_t fills[] = {-2, -1, -5, 3, 128, 0, -1, -1, 3, 2};
+    static const uint32_t depths[ARRAY_LEN(fills)] = {0, 0, 0, 0, 0, 0, 1, 3, 2, 200};
     for (size_t f = 0; f < ARRAY_LEN(fills); f++) {
         srand(11 + (unsigned)f);
         quicklist_t *ql = ql_new(fills[f]);
+        ql->compress_depth = depths[f];
         for (int i = 0; i < 4000; i++) {
             int what = rand() % 6;
             if ((what <= 2 && m.count < MODEL_MAX - 1) || m.count == 0)
@@ -136,11 +162,33 @@ static void large_elements_stand_alone(void **state)
     ql_free(ql);
 }
 
+static void inner_nodes_are_packed_and_small_elements_can_be_made_plain(void **state)
+{
+    char text[1000], room[NUM_I64_CHARS_MAX];
+    quicklist_t *ql = ql_new(-2);
+    ql->compress_depth = 1;
+    memset(text, 'y', sizeof(text));
+    for (int i = 0; i < 1000; i++) ql_push(ql, bytes_of(text, sizeof(text)), i % 2);
+    assert_int_equal(ql->packed_count, ql->nodes_count - 2);
+    assert_true(ql_heap_bytes(ql, 0) < 100000);
+    assert_true(bytes_eq(ql_text(ql_seek(ql, 500), room), bytes_of(text, sizeof(text))));
+    assert_int_equal(ql->packed_count, ql->nodes_count - 3);
+    (void)ql_first(ql);
+    assert_int_equal(ql->packed_count, ql->nodes_count - 2);
+    ql->plain_bytes_min = 10;
+    ql_push(ql, bytes_of(text, 9), false);
+    assert_false(ql->tail->plain);
+    ql_push(ql, bytes_of(text, 10), false);
+    assert_true(ql->tail->plain);
+    ql_free(ql);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(behaves_as_an_array),
         cmocka_unit_test(large_elements_stand_alone),
+        cmocka_unit_test(inner_nodes_are_packed_and_small_elements_can_be_made_plain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -301,14 +301,14 @@ static void a_list_becomes_a_quicklist_and_a_listpack_again(void **state)
     memset(text, 'x', sizeof(text));
     bytes_t b = bytes_of(text, sizeof(text));
     for (int i = 0; i < 200; i++) {
-        rlist_expect(&v, &b, 1, -2);
+        rlist_expect(&v, &b, 1, &config);
         assert_int_equal(v.encoding, i < 78 ? ENC_LISTPACK : v.encoding);
         rlist_push(&v, b, i % 2);
     }
     assert_int_equal(v.encoding, ENC_QUICKLIST);
     while (rlist_length(v) > 10) {
         rlist_remove(&v, rlist_first(v), false);
-        rlist_shrunk(&v, -2);
+        rlist_shrunk(&v, &config);
     }
     assert_int_equal(v.encoding, ENC_LISTPACK);
     assert_true(bytes_eq(rlist_text(rlist_last(v), room), b));
@@ -350,7 +350,7 @@ static void values_are_emitted_in_chunks(void **state)
             hash_set(&h, b, BYTES_LIT("v"), &config);
             set_add(&t, b, &config);
             zset_add(&z, b, i / 2.0, 0, &config, NULL);
-            rlist_expect(&l, &b, 1, 100);
+            rlist_expect(&l, &b, 1, &config);
             rlist_push(&l, b, false);
         }
         const struct {

@@ -7,6 +7,7 @@ from redis.retry import Retry
 from redis.exceptions import AuthenticationError, ResponseError
 
 from harness.process import exchange
+from wire import resp
 
 
 def client(server, **options):
@@ -163,3 +164,107 @@ def test_reset_returns_the_connection_to_its_first_state(redis_server):
     request = b"SELECT 3\r\nMULTI\r\nRESET\r\nGET k\r\nEXEC\r\nQUIT\r\n"
     reply = exchange(redis_server.port_of("redis"), request)
     assert reply.startswith(b"+OK\r\n+OK\r\n+RESET\r\n") and b"-ERR EXEC without MULTI" in reply
+
+
+def test_a_password_with_a_nul_is_that_password(launch):
+    server = launch("redis")
+    one, password = resp.Connection(server.port_of("redis")), b"abc\x00def"
+    assert one.ask("CONFIG", "SET", "requirepass", password) == ("+", "OK")
+    assert one.ask("CONFIG", "GET", "requirepass")[1][1] == ("$", password)
+    other = resp.Connection(server.port_of("redis"))
+    for guess in (b"abc", b"abc\x00", b"abc\x00deg", b"abc\x00def\x00", b""):
+        assert other.ask("AUTH", guess)[1].startswith("WRONGPASS")
+        assert other.ask("HELLO", 3, "AUTH", "default", guess)[1].startswith("WRONGPASS")
+    assert other.ask("AUTH", password) == ("+", "OK")
+
+
+@pytest.mark.trivet_only  # the original takes what stands before the NUL
+@pytest.mark.parametrize(
+    "call",
+    [
+        ("CONFIG", "SET", "maxmemory", b"1\x00"),
+        ("CONFIG", "SET", "hz", b"10\x00"),
+        ("CONFIG", "SET", "appendonly", b"no\x00"),
+        ("CONFIG", "SET", "notify-keyspace-events", b"KEA\x00"),
+        ("SET", "key", "value", b"KEEPTTL\x00x"),
+        ("EXPIRE", "key", 100, b"NX\x00"),
+        ("CLIENT", "NO-TOUCH", b"ON\x00"),
+    ],
+)
+def test_a_word_with_a_nul_is_not_the_word_before_it(redis_server, call):
+    one = resp.Connection(redis_server.port_of("redis"))
+    one.ask("SET", "key", "value")
+    assert one.ask(*call)[0] == "-"
+
+
+def test_the_slow_log_shows_words_with_a_nul_whole(launch):
+    one = resp.Connection(launch("redis").port_of("redis"))
+    one.ask("CONFIG", "SET", "slowlog-log-slower-than", 0)
+    one.ask("ECHO", b"a\x00b")
+    entries = one.ask("SLOWLOG", "GET", 1)[1]
+    assert entries[0][1][3] == ("*", [("$", b"ECHO"), ("$", b"a\x00b")])
+
+
+def test_a_command_that_blocks_stays_silent_after_reply_skip(redis_server):
+    skipping, other = (resp.Connection(redis_server.port_of("redis")) for _ in range(2))
+    for blocking, wake in [
+        (("BLPOP", "skipped", 0), ("RPUSH", "skipped", "x")),
+        (("BLPOP", "skipped", 0.05), None),
+        (("BZPOPMIN", "skipped", 0.05), None),
+        (("BLMOVE", "skipped", "to", "LEFT", "LEFT", 0), ("RPUSH", "skipped", "x")),
+        (("WAIT", 1, 50), None),
+    ]:
+        skipping.socket.sendall(resp.encode("CLIENT", "REPLY", "SKIP") + resp.encode(*blocking) + resp.encode("PING"))
+        if wake:
+            while b"cmd=" + blocking[0].lower().encode() not in other.ask("CLIENT", "LIST")[1]:
+                pass
+            other.ask(*wake)
+        assert skipping.read() == ("+", "PONG")
+
+
+def test_an_unblocked_client_stays_silent_after_reply_skip(redis_server):
+    skipping, other = (resp.Connection(redis_server.port_of("redis")) for _ in range(2))
+    for reason in ("ERROR", "TIMEOUT"):
+        number = skipping.ask("CLIENT", "ID")[1]
+        skipping.socket.sendall(resp.encode("CLIENT", "REPLY", "SKIP") + resp.encode("BLPOP", "skipped", 0))
+        skipping.send("PING")
+        while other.ask("CLIENT", "UNBLOCK", number, reason) == (":", 0):
+            pass
+        assert skipping.read() == ("+", "PONG")
+
+
+def test_a_paused_command_stays_silent_after_reply_skip(launch):
+    skipping = resp.Connection(launch("redis").port_of("redis"))
+    for command in [("CLIENT", "PAUSE", 100), ("CLIENT", "REPLY", "SKIP"), ("SET", "a", "b"), ("PING",)]:
+        skipping.send(*command)
+    assert [skipping.read(), skipping.read()] == [("+", "OK"), ("+", "PONG")]
+
+
+def test_errors_of_too_many_kinds_are_counted_together(launch):
+    one = resp.Connection(launch("redis").port_of("redis"))
+    for i in range(140):
+        one.ask("EVAL", f"return redis.error_reply('CODE{i} is no code')", 0)
+    text = one.ask("INFO", "errorstats")[1].decode()
+    counts = dict(line.removeprefix("errorstat_").split(":count=") for line in text.split("\r\n") if "=" in line)
+    assert counts["CODE127"] == "1" and "CODE128" not in counts
+    assert counts["ERRORSTATS_OVERFLOW"] == "12"
+
+
+def test_lists_are_the_same_whatever_the_depth_of_their_compression(launch):
+    server = launch("redis", **{"list-max-listpack-size": 10, "enable-debug-command": "yes"})
+    one = resp.Connection(server.port_of("redis"))
+    sizes, digests = [], []
+    for depth in (0, 1, 3):
+        one.ask("CONFIG", "SET", "list-compress-depth", depth)
+        one.ask("DEL", "list")
+        for i in range(0, 2000, 2):
+            one.ask("RPUSH", "list", f"{i:>100}", f"{i + 1:>100}")
+        one.ask("LINSERT", "list", "BEFORE", f"{1000:>100}", "between")
+        one.ask("LSET", "list", 500, "x" * 9000)
+        one.ask("LREM", "list", 0, f"{77:>100}")
+        one.ask("LTRIM", "list", 15, -15)
+        sizes.append(one.ask("MEMORY", "USAGE", "list", "SAMPLES", 0)[1])
+        digests.append(one.ask("DEBUG", "DIGEST-VALUE", "list"))
+        assert one.ask("LINDEX", "list", 60) == ("$", f"{75:>100}".encode())
+    assert digests[0] == digests[1] == digests[2]
+    assert sizes[0] > 2 * sizes[1] and sizes[0] > 2 * sizes[2]

@@ -221,3 +221,15 @@ def test_read_only_clients_connect_to_a_writable_server(zookeeper_server):
     assert client.client_state == "CONNECTED"
     client.stop()
     client.close()
+
+
+def test_a_digest_with_a_nul_is_the_whole_identity(zk, connect):
+    cut, whole = connect(auth_data=[("digest", "user:pass")]), connect(auth_data=[("digest", "us\x00er:pa\x00ss")])
+    acl = make_digest_acl("us\x00er", "pa\x00ss", all=True)
+    zk.create("/whole", b"", acl=[acl])
+    assert whole.get("/whole")[0] == b""
+    assert whole.get_acls("/whole")[0][0].id.id == acl.id.id
+    for other in (cut, connect(auth_data=[("digest", "us:pa\x00ss")]), connect(auth_data=[("digest", "us\x00er:pa")])):
+        with pytest.raises(NoAuthError):
+            other.get("/whole")
+    zk.delete("/whole")

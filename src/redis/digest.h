@@ -1,0 +1,14 @@
+/* digest.h: DEBUG DIGEST: a checksum of keys' contents that does not depend on the order in which they are kept. */
+#ifndef TRIVET_REDIS_DIGEST_H
+#define TRIVET_REDIS_DIGEST_H
+
+#include "redis/state.h"
+
+#define DIGEST_BYTES 20
+
+/* One value with its expiry, as DEBUG DIGEST-VALUE shows it. */
+void digest_value(const redis_entry_t *entry, uint8_t ret_digest[DIGEST_BYTES]);
+/* All keys of all databases. */
+void digest_all(const redis_t *redis, uint8_t ret_digest[DIGEST_BYTES]);
+
+#endif
