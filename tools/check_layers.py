@@ -20,7 +20,7 @@ LOWER['server'] = set(LOWER) | {'server'}
 # Folders whose headers are all public: vocabularies without an inside.
 OPEN = {'base', 'wire'}
 # Further public headers, beside FOLDER/FOLDER.h.
-PUBLIC = {'io/sim.h', 'coord/session.h'}
+PUBLIC = {'io/sim.h', 'coord/mirror.h', 'coord/session.h'}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 

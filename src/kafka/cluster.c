@@ -43,7 +43,7 @@ static bool cluster_id_in_tree(const kafka_t *kafka, char out[KAFKA_UUID_CHARS +
 {
     bytes_t data;
     static const char key[] = "\"id\":\"";
-    if (coord_get(kafka->coord, "/cluster/id", &data, NULL) != ZOK || data.len == 0) return false;
+    if (mirror_get(kafka->tree, "/cluster/id", &data, NULL) != ZOK || data.len == 0) return false;
     const uint8_t *at = memmem(data.ptr, data.len, key, strlen(key));
     if (!at || (size_t)(data.ptr + data.len - at) < strlen(key) + KAFKA_UUID_CHARS) return false;
     memcpy(out, at + strlen(key), KAFKA_UUID_CHARS);
@@ -130,7 +130,7 @@ static const char *const base_paths[] = {
 
 static void put_ephemeral(tree_change_t *change, const char *path, bytes_t data)
 {
-    if (coord_exists(change->kafka->coord, path)) tree_change_delete(change, path); /* from this process's last life */
+    if (mirror_exists(change->kafka->tree, path)) tree_change_delete(change, path); /* from this process's last life */
     tree_change_create_ephemeral(change, path, data);
 }
 
@@ -151,7 +151,7 @@ static void put_controller(tree_change_t *change)
     kafka_t *kafka = change->kafka;
     bytes_t data;
     int64_t epoch = 0;
-    if (coord_get(kafka->coord, "/controller_epoch", &data, NULL) == ZOK && data.len < 20)
+    if (mirror_get(kafka->tree, "/controller_epoch", &data, NULL) == ZOK && data.len < 20)
         epoch = strtoll(arena_strdup(&change->arena, data), NULL, 10);
     put_ephemeral(change, "/controller",
                   bytes_str(arena_printf(&change->arena,
@@ -174,7 +174,7 @@ static void registered(tree_change_t *change, coord_zerr_t err, int failed_index
     }
     snprintf(path, sizeof(path), "/brokers/ids/%" PRId32, kafka->broker_id);
     bytes_t data;
-    if (coord_get(kafka->coord, path, &data, &stat) == ZOK) kafka->broker_epoch = stat.czxid;
+    if (mirror_get(kafka->tree, path, &data, &stat) == ZOK) kafka->broker_epoch = stat.czxid;
     kafka->ready = true;
     kafka__connections_resume(kafka);
 }
@@ -186,9 +186,9 @@ void cluster_register(kafka_t *kafka, const char *host, uint16_t port)
     int32_t advertised_port;
     char *local = arena_printf(&change->arena, "%s:%u", host, port);
     for (size_t i = 0; i < ARRAY_LEN(base_paths); i++) {
-        if (!coord_exists(kafka->coord, base_paths[i])) tree_change_create(change, base_paths[i], BYTES_NULL);
+        if (!mirror_exists(kafka->tree, base_paths[i])) tree_change_create(change, base_paths[i], BYTES_NULL);
     }
-    if (!coord_exists(kafka->coord, "/cluster/id"))
+    if (!mirror_exists(kafka->tree, "/cluster/id"))
         tree_change_create(
             change, "/cluster/id",
             bytes_str(arena_printf(&change->arena, "{\"version\":\"1\",\"id\":\"%s\"}", kafka->cluster_id)));
@@ -227,7 +227,7 @@ static void each_directory(void *user, const char *name, bool is_dir)
     if (scan->err || !is_dir || !split_directory(name, &topic)) return;
     char path[STRAY_CHARS_MAX], to[STRAY_CHARS_MAX + 64], id[KAFKA_UUID_CHARS + 1];
     snprintf(path, sizeof(path), ZNODES_TOPICS "/%.*s", (int)topic.len, (const char *)topic.ptr);
-    if (coord_exists(scan->kafka->coord, path)) return;
+    if (mirror_exists(scan->kafka->tree, path)) return;
     new_id(scan->kafka, id);
     snprintf(path, sizeof(path), "%s/%s", scan->kafka->data_dir, name);
     snprintf(to, sizeof(to), "%s.%s-stray", path, id);

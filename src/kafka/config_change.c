@@ -72,7 +72,7 @@ static edited_t load(const kafka_t *kafka, const config_change_t *change, arena_
 {
     edited_t edited = {.arena = arena, .cap = change->edits_count};
     bytes_t data = BYTES_NULL;
-    bool keep = !change->replace_all && coord_get(kafka->coord, path_of(change, arena), &data, NULL) == ZOK;
+    bool keep = !change->replace_all && mirror_get(kafka->tree, path_of(change, arena), &data, NULL) == ZOK;
     if (keep) keep = znode_parse_config(data, count_setting, &edited.cap) == 0;
     edited.items = ARENA_ARRAY(arena, kafka_setting_t, edited.cap);
     if (keep) (void)!znode_parse_config(data, take_setting, &edited);

@@ -21,12 +21,25 @@ typedef struct kafka_listener {
     net_listener_t *net;
 } kafka_listener_t;
 
-kafka_t *kafka_new(io_loop_t *loop, net_t *net, coord_t *coord, const char *data_dir, const kafka_config_t *config)
+const char *const kafka_tree_prefixes[KAFKA_TREE_PREFIXES] = {
+    "/brokers",
+    "/config",
+    "/admin",
+    "/cluster",
+    "/consumers",
+    "/controller",
+    "/controller_epoch",
+    "/isr_change_notification",
+    PRODUCER_IDS_PATH,
+    "/log_dir_event_notification",
+};
+
+kafka_t *kafka_new(io_loop_t *loop, net_t *net, mirror_t *tree, const char *data_dir, const kafka_config_t *config)
 {
     kafka_t *kafka = mem_zalloc(sizeof(*kafka));
     kafka->loop = loop;
     kafka->net = net;
-    kafka->coord = coord;
+    kafka->tree = tree;
     kafka->data_dir = mem_strdup(data_dir);
     kafka->config_store = config_store_new(config);
     config_compute_broker(kafka);

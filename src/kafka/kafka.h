@@ -8,7 +8,7 @@
 
 #include "base/base.h"
 #include "base/buf.h"
-#include "coord/coord.h"
+#include "coord/mirror.h"
 #include "io/io.h"
 #include "net/net.h"
 
@@ -26,8 +26,13 @@ const char *kafka_config_get(kafka_config_t *config, const char *name);
 /* Whether it was configured, and does not just have its default. */
 bool kafka_config_is_set(const kafka_config_t *config, const char *name);
 
-/* `data_dir` is the wing's own directory (made when missing); the configuration is copied. */
-kafka_t *kafka_new(io_loop_t *loop, net_t *net, coord_t *coord, const char *data_dir, const kafka_config_t *config);
+/* The parts of the tree that the wing reads, for mirror_new. */
+#define KAFKA_TREE_PREFIXES 10
+extern const char *const kafka_tree_prefixes[KAFKA_TREE_PREFIXES];
+
+/* `tree` lives on `loop` and has kafka_tree_prefixes; it must outlive the wing, and be ready before kafka_start. `data_dir` is
+ * the wing's own directory (made when missing); the configuration is copied. */
+kafka_t *kafka_new(io_loop_t *loop, net_t *net, mirror_t *tree, const char *data_dir, const kafka_config_t *config);
 /* Reads meta.properties, registers the broker in the tree, recovers every partition. The tree's changes are
  * submitted, so it is ready once the loop has run them: kafka_ready. */
 int kafka_start(kafka_t *kafka, char *err, size_t err_bytes) MUST_CHECK;

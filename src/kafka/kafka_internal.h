@@ -35,7 +35,7 @@ typedef struct partition_store partition_store_t; /* partition_store.h */
 struct kafka {
     io_loop_t *loop;
     net_t *net;
-    coord_t *coord;
+    mirror_t *tree;
     char *data_dir; /* holds <topic>-<partition>/, meta.properties */
 
     kafka_broker_config_t config;      /* effective values: config.num_partitions, config.message_max_bytes ... */

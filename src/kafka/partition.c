@@ -91,6 +91,7 @@ static log_options_t log_options_of(const kafka_topic_t *topic)
         .retention_ms = deletes ? c->retention_ms : -1,
         .retention_bytes = deletes ? c->retention_bytes : -1,
         .file_delete_delay_ms = c->file_delete_delay_ms,
+        .files = topic->kafka->partitions->files,
     };
 }
 

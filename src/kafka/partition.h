@@ -105,6 +105,8 @@ void partition_commit(partition_t *partition, partition_commit_t *commit,
  */
 int16_t partition_find(partition_t *partition, int64_t offset, size_t bytes_max, bool whole_first, bool read_committed,
                        log_slice_t *ret_slice);
+/* Who keeps a slice keeps a file open. While many do, let go of it, and find it again when its bytes are copied. */
+bool partition_files_scarce(const partition_t *partition);
 /* The same, copied behind what `out` holds: for readers inside the process. *ret_next_offset is where to go
  * on. */
 int16_t partition_read(partition_t *partition, int64_t offset, size_t bytes_max, buf_t *out, int64_t *ret_next_offset);

@@ -8,7 +8,6 @@
 #include "kafka/producer_state.h"
 
 #define PARTITION_PATH_CHARS_MAX 4096
-#define PARTITION_SNAPSHOTS_KEPT 2
 
 struct partition {
     kafka_topic_t *topic;
@@ -17,6 +16,7 @@ struct partition {
     log_t *log;
     int64_t high_watermark;
     int64_t snapshot_offset; /* of the newest snapshot written or read; -1 = none */
+    int64_t snapshot_before; /* of the one before, which is kept too */
     producers_t producers;
     list_t waiters;     /* partition_waiter_t */
     list_t lookups;     /* partition_offset.c: those that the opener has */
@@ -33,6 +33,7 @@ struct partition {
 struct partition_store {
     kafka_t *kafka;
     cleaner_t *cleaner;
+    log_files_t *files; /* of all partitions' logs */
     list_t partitions;
     list_t news;
     io_hook_t hook;

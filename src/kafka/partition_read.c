@@ -9,6 +9,11 @@ int16_t partition_find(partition_t *partition, int64_t offset, size_t bytes_max,
     return partition__error(log_find(partition->log, offset, end, bytes_max, whole_first, ret_slice));
 }
 
+bool partition_files_scarce(const partition_t *partition)
+{
+    return log_files_scarce(partition->topic->kafka->partitions->files);
+}
+
 int16_t partition_read(partition_t *partition, int64_t offset, size_t bytes_max, buf_t *out, int64_t *ret_next_offset)
 {
     log_slice_t slice;

@@ -37,17 +37,6 @@ static void snapshot_remove(const partition_t *partition, int64_t offset)
     (void)!io_remove(partition->topic->kafka->loop, path);
 }
 
-/* Names come in byte order, which for 20 digits is the offsets' own. */
-static void remove_old(partition_t *partition)
-{
-    snapshot_list_t *list = mem_zalloc(sizeof(*list));
-    if (io_list_dir(partition->topic->kafka->loop, log_dir(partition->log), list_name, list) == 0) {
-        for (size_t i = 0; i + PARTITION_SNAPSHOTS_KEPT < list->count; i++)
-            snapshot_remove(partition, list->offsets[i]);
-    }
-    mem_free(list);
-}
-
 void partition__snapshot_write(partition_t *partition, int64_t offset)
 {
     char path[PARTITION_PATH_CHARS_MAX];
@@ -56,10 +45,15 @@ void partition__snapshot_write(partition_t *partition, int64_t offset)
     producers_encode(&partition->producers, &text);
     int err = partition__write_file(partition->topic->kafka->loop, path, buf_bytes(&text));
     buf_deinit(&text);
-    if (err) return; /* the older one and the log serve as well */
-    bool first = partition->snapshot_offset < 0;
+    if (err) {
+        snapshot_remove(partition, offset); /* half of one; the older one and the log serve as well */
+        return;
+    }
+    if (offset == partition->snapshot_offset) return;
+    /* Two are kept. A log of thousands of small segments must not list them all at each roll. */
+    if (partition->snapshot_before >= 0) snapshot_remove(partition, partition->snapshot_before);
+    partition->snapshot_before = partition->snapshot_offset;
     partition->snapshot_offset = offset;
-    if (!first) remove_old(partition);
 }
 
 static int snapshot_read(partition_t *partition, int64_t offset)
@@ -77,11 +71,18 @@ static int snapshot_read(partition_t *partition, int64_t offset)
 
 static void note(void *user, const log_batch_t *batch) { producers_note(user, batch); }
 
+/* Of those below the one that was read, `count` in rising order, the last is kept. */
+static void keep_older(partition_t *partition, const int64_t *offsets, size_t count)
+{
+    if (count > 0) partition->snapshot_before = offsets[count - 1];
+    for (size_t i = 0; i + 1 < count; i++) snapshot_remove(partition, offsets[i]);
+}
+
 int partition__producers_recover(partition_t *partition)
 {
     int64_t start = log_start_offset(partition->log), end = log_end_offset(partition->log);
     kafka_t *kafka = partition->topic->kafka;
-    partition->snapshot_offset = -1;
+    partition->snapshot_offset = partition->snapshot_before = -1;
     if (end == 0) return 0;
     snapshot_list_t *list = mem_zalloc(sizeof(*list));
     int err = io_list_dir(kafka->loop, log_dir(partition->log), list_name, list);
@@ -89,6 +90,7 @@ int partition__producers_recover(partition_t *partition)
         int64_t offset = list->offsets[i - 1];
         if (offset <= end && offset >= start && snapshot_read(partition, offset) == 0) {
             partition->snapshot_offset = offset;
+            keep_older(partition, list->offsets, i - 1);
             break;
         }
         snapshot_remove(partition, offset); /* torn, or of a tail that was cut, or below what is kept */

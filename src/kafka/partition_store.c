@@ -8,6 +8,7 @@
 
 #define STORE_HOOK_RANK       50 /* behind what appends in this turn, before connections send (90) */
 #define STORE_MAINTAIN_MS_MAX 30000
+#define STORE_FILES_OTHERS    16
 #define CHECKPOINT_BYTES_MAX  MIB(64)
 #define CLEAN_MARK            ".kafka_cleanshutdown"
 #define BOOT                  ".boot"
@@ -322,7 +323,16 @@ static void store_free(partition_store_t *store)
     size_t cursor = 0;
     for (map_entry_t *e; (e = map_next(&store->checkpoints, &cursor)) != NULL;) mem_free(e->value);
     map_deinit(&store->checkpoints);
+    log_files_free(store->files);
     mem_free(store);
+}
+
+/* Of what the process keeps for files, the logs leave some for those that come and go: checkpoints, snapshots, the tree's
+ * log, the append-only file and its rewrite. */
+static uint32_t files_max(void)
+{
+    uint32_t all = io_descriptors_for_files(io_descriptors_max());
+    return all - MIN(all / 2, STORE_FILES_OTHERS);
 }
 
 int partition_store_open(kafka_t *kafka)
@@ -330,6 +340,7 @@ int partition_store_open(kafka_t *kafka)
     partition_store_t *store = mem_zalloc(sizeof(*store));
     store->kafka = kafka;
     store->checkpoints = MAP_INIT;
+    store->files = log_files_new(files_max());
     list_init(&store->partitions);
     list_init(&store->news);
     int err = io_mkdir(kafka->loop, kafka->data_dir);

@@ -86,7 +86,7 @@ static void claim(struct producer_ids *ids)
     char text[NODE_BYTES_MAX];
     bytes_t data = BYTES_NULL;
     coord_stat_t stat;
-    coord_zerr_t err = coord_get(ids->kafka->coord, PRODUCER_IDS_PATH, &data, &stat);
+    coord_zerr_t err = mirror_get(ids->kafka->tree, PRODUCER_IDS_PATH, &data, &stat);
     int64_t end = err == ZOK ? parse_block_end(data) : -1;
     ids->claimed = end + 1;
     ids->claiming = true;
@@ -98,7 +98,7 @@ static void claim(struct producer_ids *ids)
                      .path = PRODUCER_IDS_PATH,
                      .data = bytes_of(text, (size_t)n),
                      .version = err == ZOK ? stat.version : -1};
-    coord_submit(ids->kafka->coord, &op, 1, &ids->request, claimed);
+    mirror_submit(ids->kafka->tree, &op, 1, &ids->request, claimed);
 }
 
 void producer_ids_next(kafka_t *kafka, producer_id_request_t *request,

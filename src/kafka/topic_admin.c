@@ -52,7 +52,7 @@ void tree_change_create_ephemeral(tree_change_t *change, const char *path, bytes
 
 void tree_change_put(tree_change_t *change, const char *path, bytes_t data)
 {
-    add_op(change, coord_exists(change->kafka->coord, path) ? COORD_SET : COORD_CREATE, path, data);
+    add_op(change, mirror_exists(change->kafka->tree, path) ? COORD_SET : COORD_CREATE, path, data);
 }
 
 static void change_done(coord_request_t *request, coord_zerr_t err, int failed_index, int64_t zxid)
@@ -69,7 +69,7 @@ void tree_change_submit(tree_change_t *change, void (*done)(tree_change_t *chang
 {
     change->done = done;
     change->user = user;
-    coord_submit(change->kafka->coord, change->ops, change->ops_count, &change->request, change_done);
+    mirror_submit(change->kafka->tree, change->ops, change->ops_count, &change->request, change_done);
 }
 
 static int16_t error_of(coord_zerr_t err)
@@ -89,7 +89,7 @@ static int32_t controller_epoch(const kafka_t *kafka)
 {
     bytes_t data;
     int32_t epoch = 0;
-    if (coord_get(kafka->coord, "/controller_epoch", &data, NULL) != ZOK) return 0;
+    if (mirror_get(kafka->tree, "/controller_epoch", &data, NULL) != ZOK) return 0;
     for (size_t i = 0; i < data.len && data.ptr[i] >= '0' && data.ptr[i] <= '9'; i++)
         epoch = epoch * 10 + (data.ptr[i] - '0');
     return epoch;
@@ -102,7 +102,7 @@ static int32_t add_states(tree_change_t *change, const char *name, const znode_t
     int32_t added = 0;
     for (int32_t i = first; i < topic->partitions_count && added < PARTITIONS_AT_ONCE; i++) {
         const char *path = arena_printf(&change->arena, ZNODES_TOPICS "/%s/partitions/%" PRId32 "/state", name, i);
-        if (coord_exists(change->kafka->coord, path)) continue;
+        if (mirror_exists(change->kafka->tree, path)) continue;
         int32_t self = change->kafka->broker_id;
         znode_state_t state = {.leader = -1,
                                .leader_epoch = LEADER_EPOCH_FIRST,
@@ -372,7 +372,7 @@ static void deletion_committed(tree_change_t *change, coord_zerr_t err, int fail
         return;
     }
     const char *path = arena_printf(&change->arena, ZNODES_TOPICS "/%s", deletion->name);
-    if (coord_exists(deletion->kafka->coord, path)) {
+    if (mirror_exists(deletion->kafka->tree, path)) {
         deletion_step(deletion);
         return;
     }
@@ -398,11 +398,11 @@ static int32_t delete_children(tree_change_t *change, const char *parent)
 {
     child_list_t list = {.change = change, .parent = parent};
     list.names = ARENA_ARRAY(&change->arena, const char *, PARTITIONS_AT_ONCE);
-    (void)coord_children(change->kafka->coord, parent, each_child, &list);
+    (void)mirror_children(change->kafka->tree, parent, each_child, &list);
     for (int32_t i = 0; i < list.count; i++) {
         const char *path = arena_printf(&change->arena, "%s/%s", parent, list.names[i]);
         const char *state = arena_printf(&change->arena, "%s/state", path);
-        if (coord_exists(change->kafka->coord, state)) tree_change_delete(change, state);
+        if (mirror_exists(change->kafka->tree, state)) tree_change_delete(change, state);
         tree_change_delete(change, path);
     }
     return list.count;
@@ -413,17 +413,17 @@ static void deletion_step(deletion_t *deletion)
 {
     tree_change_t *change = tree_change_new(deletion->kafka);
     arena_t *arena = &change->arena;
-    const coord_t *coord = deletion->kafka->coord;
+    const mirror_t *tree = deletion->kafka->tree;
     const char *topic = arena_printf(arena, ZNODES_TOPICS "/%s", deletion->name);
     const char *partitions = arena_printf(arena, "%s/partitions", topic);
     const char *config = arena_printf(arena, ZNODES_TOPIC_CONFIGS "/%s", deletion->name);
     const char *wish = arena_printf(arena, ZNODES_DELETE_TOPICS "/%s", deletion->name);
     if (delete_children(change, partitions) < PARTITIONS_AT_ONCE) {
-        if (coord_exists(coord, partitions)) tree_change_delete(change, partitions);
+        if (mirror_exists(tree, partitions)) tree_change_delete(change, partitions);
         tree_change_delete(change, topic);
-        if (coord_exists(coord, config)) tree_change_delete(change, config);
-        if (coord_exists(coord, wish)) tree_change_delete(change, wish);
-    } else if (!coord_exists(coord, wish)) {
+        if (mirror_exists(tree, config)) tree_change_delete(change, config);
+        if (mirror_exists(tree, wish)) tree_change_delete(change, wish);
+    } else if (!mirror_exists(tree, wish)) {
         tree_change_create(change, wish, BYTES_NULL);
     }
     tree_change_submit(change, deletion_committed, deletion);

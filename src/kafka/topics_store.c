@@ -108,7 +108,7 @@ static bool sync_partition(kafka_topic_t *topic, int32_t index, const znode_repl
     bytes_t data;
     znode_state_t state;
     snprintf(path, sizeof(path), ZNODES_TOPICS "/%s/partitions/%" PRId32 "/state", topic->name, index);
-    if (coord_get(kafka->coord, path, &data, NULL) != ZOK || znode_parse_state(data, arena, &state) != 0) return false;
+    if (mirror_get(kafka->tree, path, &data, NULL) != ZOK || znode_parse_state(data, arena, &state) != 0) return false;
     kafka_partition_state_t *p = &topic->partitions[index];
     bool new_epoch = p->leader_epoch != state.leader_epoch;
     p->leader = state.leader;
@@ -154,7 +154,7 @@ static void sync_overrides(kafka_topic_t *topic)
     snprintf(path, sizeof(path), ZNODES_TOPIC_CONFIGS "/%s", topic->name);
     map_t old = topic->overrides;
     topic->overrides = MAP_INIT;
-    if (coord_get(topic->kafka->coord, path, &data, NULL) == ZOK && data.len > 0 &&
+    if (mirror_get(topic->kafka->tree, path, &data, NULL) == ZOK && data.len > 0 &&
         znode_parse_config(data, each_override, topic) != 0) {
         slog(SLOG_WARN, "kafka", "topic settings in the tree are not JSON as Kafka writes it", "topic=%s", topic->name);
     }
@@ -186,7 +186,7 @@ static void sync_broker_layer(kafka_t *kafka, int layer, const char *path)
 {
     bytes_t data;
     config_layer_t *values = config_layer_new();
-    if (coord_get(kafka->coord, path, &data, NULL) == ZOK && data.len > 0 &&
+    if (mirror_get(kafka->tree, path, &data, NULL) == ZOK && data.len > 0 &&
         znode_parse_config(data, each_broker_setting, values) != 0)
         slog(SLOG_WARN, "kafka", "broker settings in the tree are not JSON as Kafka writes it", "path=%s", path);
     config_replace_layer(kafka, layer, values);
@@ -301,7 +301,7 @@ void topics_store_sync(kafka_t *kafka, bytes_t name)
     bytes_t data;
     znode_topic_t node;
     if (kafka_topic_name_problem(name, &arena) != NULL) goto out;
-    coord_zerr_t found = coord_get(kafka->coord, arena_printf(&arena, ZNODES_TOPICS "/%s", text), &data, NULL);
+    coord_zerr_t found = mirror_get(kafka->tree, arena_printf(&arena, ZNODES_TOPICS "/%s", text), &data, NULL);
     if (found != ZOK) {
         forget_topic(store, name);
     } else if (znode_parse_topic(data, &arena, &node) != 0) {
@@ -385,11 +385,11 @@ int topics_store_open(kafka_t *kafka)
     store->topics = (coord_subscription_t){.prefix = ZNODES_TOPICS, .changed = on_topics};
     store->configs = (coord_subscription_t){.prefix = "/config", .changed = on_configs};
     store->deletions = (coord_subscription_t){.prefix = ZNODES_DELETE_TOPICS, .changed = on_deletions};
-    coord_subscribe(kafka->coord, &store->topics);
-    coord_subscribe(kafka->coord, &store->configs);
-    coord_subscribe(kafka->coord, &store->deletions);
+    mirror_subscribe(kafka->tree, &store->topics);
+    mirror_subscribe(kafka->tree, &store->configs);
+    mirror_subscribe(kafka->tree, &store->deletions);
     topics_store_sync_brokers(kafka);
-    coord_zerr_t err = coord_children(kafka->coord, ZNODES_TOPICS, each_topic, store);
+    coord_zerr_t err = mirror_children(kafka->tree, ZNODES_TOPICS, each_topic, store);
     if (err != ZOK && err != ZNO_NODE) return ERR_IO;
     run_work(&store->work);
     return 0;
@@ -408,9 +408,9 @@ void topics_store_close(kafka_t *kafka)
 {
     topics_store_t *store = kafka->topics_store;
     if (!store) return;
-    coord_unsubscribe(&store->topics);
-    coord_unsubscribe(&store->configs);
-    coord_unsubscribe(&store->deletions);
+    mirror_unsubscribe(&store->topics);
+    mirror_unsubscribe(&store->configs);
+    mirror_unsubscribe(&store->deletions);
     io_timer_stop(&store->work);
     LIST_EACH(&store->waits, wait, topic_wait_t, node)
         wait_end(wait, NULL, KAFKA_BROKER_NOT_AVAILABLE, kafka_error_text(KAFKA_BROKER_NOT_AVAILABLE));

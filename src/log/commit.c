@@ -4,17 +4,23 @@
  *   idle ──log_commit──> soon ──timer(0)──> round (a sync a dirty file) ──last done──> idle, or soon
  *
  * A sync that fails has lost pages that the kernel will not write again: the log is failed for good, and
- * every waiter, now and later, is told so. */
+ * every waiter, now and later, is told so. A sync that could not begin, because no descriptor was to be had, has lost
+ * nothing: the round is tried again. */
 #include "log/log_internal.h"
+
+#define ROUND_SEGMENTS_MAX 16 /* of which each may need three descriptors */
+#define ROUND_RETRY_MS     20
 
 static void commit_run(io_timer_t *timer);
 static void flush_run(io_timer_t *timer);
+static void fail_run(io_timer_t *timer);
 
 void log__commit_init(log_t *log)
 {
     list_init(&log->waiters);
     io_timer_init(log->loop, &log->commit_timer, commit_run);
     io_timer_init(log->loop, &log->flush_timer, flush_run);
+    io_timer_init(log->loop, &log->fail_timer, fail_run);
 }
 
 static void commit_soon(log_t *log)
@@ -50,14 +56,27 @@ static void complete(log_t *log)
     }
 }
 
+static void retry_later(log_t *log)
+{
+    log->commit_soon = true;
+    io_timer_start(&log->commit_timer, ROUND_RETRY_MS, 0);
+}
+
 static void round_end(log_t *log)
 {
+    if (log->round_err == ERR_FILES) {
+        retry_later(log);
+        return;
+    }
     if (log->round_err)
-        log->failed = log->round_err;
+        log__fail(log, log->round_err);
     else
         log->durable_offset = MAX(log->durable_offset, MIN(log->round_offset, log->end_offset));
     complete(log);
-    if (!list_empty(&log->waiters)) commit_soon(log);
+    if (!list_empty(&log->waiters))
+        commit_soon(log);
+    else if (!log->failed && log->durable_offset < log->end_offset)
+        log__commit_appended(log);
 }
 
 static void round_part_done(log_segment_t *segment, int err)
@@ -65,7 +84,7 @@ static void round_part_done(log_segment_t *segment, int err)
     log_t *log = segment->log;
     log__segment_unref(segment);
     if (!log) return;
-    if (err && !log->round_err) log->round_err = err;
+    if (err && (!log->round_err || log->round_err == ERR_FILES)) log->round_err = err;
     if (--log->syncs == 0) round_end(log);
 }
 
@@ -73,6 +92,7 @@ static void segment_synced(io_sync_t *sync, int err)
 {
     log_segment_t *segment = CONTAINER_OF(sync, log_segment_t, sync);
     segment->syncing = false;
+    log__open_unpin(&segment->open);
     if (!err) segment->bytes_durable = MIN(segment->bytes_syncing, segment->bytes);
     round_part_done(segment, err);
 }
@@ -81,6 +101,7 @@ static void offsets_synced(io_sync_t *sync, int err)
 {
     log_segment_t *segment = CONTAINER_OF(sync, log_segment_t, offsets.sync);
     segment->offsets.syncing = false;
+    log__open_unpin(&segment->offsets.open);
     round_part_done(segment, err);
 }
 
@@ -88,11 +109,13 @@ static void times_synced(io_sync_t *sync, int err)
 {
     log_segment_t *segment = CONTAINER_OF(sync, log_segment_t, times.sync);
     segment->times.syncing = false;
+    log__open_unpin(&segment->times.open);
     round_part_done(segment, err);
 }
 
 static int sync_index(log_segment_t *segment, log_index_t *index, void (*done)(io_sync_t *, int))
 {
+    (void)!log__index_flush(segment, index); /* there was no room for it before; without some it stays in memory */
     if (!index->dirty) return 0;
     int err = log__index_open(segment, index, 0);
     if (err) return err;
@@ -100,19 +123,22 @@ static int sync_index(log_segment_t *segment, log_index_t *index, void (*done)(i
     index->syncing = true;
     segment->refs++;
     segment->log->syncs++;
-    io_file_sync(index->file, &index->sync, done);
+    log__open_pin(&index->open);
+    io_file_sync(index->open.file, &index->sync, done);
     return 0;
 }
 
 static int sync_segment(log_segment_t *segment, bool sealed)
 {
     io_file_t *file;
+    if (!log__files_for_sync(segment->log->options.files)) return ERR_FILES;
     int err = log__segment_file(segment, false, &file);
     if (err) return err;
     segment->syncing = true;
     segment->bytes_syncing = segment->bytes;
     segment->refs++;
     segment->log->syncs++;
+    log__open_pin(&segment->open);
     io_file_sync(file, &segment->sync, segment_synced);
     /* A sealed segment's time index says when it expires, and recovery does not look into it: it must last
      * too. The active one's are made anew. */
@@ -147,20 +173,23 @@ static bool segment_is_durable(const log_t *log, uint32_t at)
 {
     const log_segment_t *segment = log->segments[at];
     bool sealed = at + 1 < log->segments_count;
-    return segment->bytes_durable >= segment->bytes && !(sealed && (segment->offsets.dirty || segment->times.dirty));
+    if (segment->bytes_durable < segment->bytes) return false;
+    return !sealed || !(log__index_unsynced(&segment->offsets) || log__index_unsynced(&segment->times));
 }
 
-/* Starts the round's syncs; log->syncs counts one more than are under way. */
+/* Starts the round's syncs; log->syncs counts one more than are under way. What many small segments leave over is the
+ * next round's. */
 static void round_begin(log_t *log)
 {
-    log->round_offset = log->end_offset;
     log->round_err = sync_names(log);
     log->syncs = 1; /* ours, so that the round cannot end while it is being put together */
     /* The active one goes along whatever it holds: empty, it must not hide that the one before it is dirty.
      */
     uint32_t first = log->segments_count - 1;
     while (first > 0 && !segment_is_durable(log, first - 1)) first--;
-    for (uint32_t i = first; !log->round_err && i < log->segments_count; i++) {
+    uint32_t end = MIN(first + ROUND_SEGMENTS_MAX, log->segments_count);
+    log->round_offset = log__segment_end(log->segments[end - 1], end - 1);
+    for (uint32_t i = first; !log->round_err && i < end; i++) {
         log->round_err = sync_segment(log->segments[i], i + 1 < log->segments_count);
     }
 }
@@ -183,8 +212,27 @@ void log_commit_now(log_t *log, log_commit_t *commit, void (*done)(log_commit_t 
     list_push_back(&log->waiters, &commit->node);
     round_begin(log);
     if (--log->syncs > 0) return;
-    log->failed = log->round_err; /* not one sync could be started; who waits hears of it in the next turn */
+    /* Not one sync could be started; who waits hears of it in the next turn. */
+    if (log->round_err == ERR_FILES) {
+        retry_later(log);
+        return;
+    }
+    log__fail(log, log->round_err);
     commit_soon(log);
+}
+
+void log__fail(log_t *log, int err)
+{
+    if (log->failed) return;
+    log->failed = err;
+    io_timer_start(&log->fail_timer, 0, 0);
+}
+
+static void fail_run(io_timer_t *timer)
+{
+    log_t *log = CONTAINER_OF(timer, log_t, fail_timer);
+    complete(log); /* who waits hears of it first */
+    if (log->on_failure) log->on_failure(log->failure_user, log->failed);
 }
 
 static void commit_run(io_timer_t *timer)
@@ -193,7 +241,8 @@ static void commit_run(io_timer_t *timer)
     log->commit_soon = false;
     if (log->syncs > 0) return; /* flush.ms began a round meanwhile; its end looks after the waiters */
     complete(log);
-    if (!list_empty(&log->waiters)) round_start(log);
+    bool again = !log->failed && log->round_err == ERR_FILES;
+    if (!list_empty(&log->waiters) || again) round_start(log);
 }
 
 /* flush.ms is over: whoever waits or not, the end becomes durable. */
@@ -227,7 +276,7 @@ static int sync_segment_now(log_segment_t *segment, bool sealed)
     for (size_t i = 0; sealed && !err && i < ARRAY_LEN(indexes); i++) {
         if (!indexes[i]->dirty) continue;
         err = log__index_open(segment, indexes[i], 0);
-        if (!err) err = io_file_sync_now(indexes[i]->file);
+        if (!err) err = io_file_sync_now(indexes[i]->open.file);
         if (!err) indexes[i]->dirty = false;
     }
     return err;
@@ -240,7 +289,7 @@ int log__sync_now(log_t *log)
         err = sync_segment_now(log->segments[i], i + 1 < log->segments_count);
     }
     if (err)
-        log->failed = err;
+        log__fail(log, err);
     else
         log->durable_offset = log->end_offset;
     return err;
@@ -250,6 +299,7 @@ void log__commit_deinit(log_t *log)
 {
     io_timer_stop(&log->commit_timer);
     io_timer_stop(&log->flush_timer);
+    io_timer_stop(&log->fail_timer);
     if (!log->failed) log->failed = ERR_CLOSED; /* what log_close made durable is below durable_offset */
     LIST_EACH(&log->waiters, commit, log_commit_t, node) {
         list_remove(&commit->node);

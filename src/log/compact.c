@@ -17,6 +17,7 @@
 typedef struct rewrite_sync {
     io_sync_t sync;
     log_rewrite_t *rewrite;
+    log_open_t *open; /* pinned */
 } rewrite_sync_t;
 
 struct log_rewrite {
@@ -90,7 +91,7 @@ static int create_file(log_segment_t *segment)
     char path[LOG_PATH_CHARS_MAX];
     log__segment_path(segment, ".log", path);
     int flags = IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_TRUNCATE;
-    return io_file_open(segment->log->loop, path, flags, &segment->file);
+    return log__open(segment->log, &segment->open, path, flags);
 }
 
 int log_rewrite_begin(log_t *log, int64_t from, int64_t end, log_rewrite_t **ret_rewrite)
@@ -137,7 +138,9 @@ int log_rewrite_add(log_rewrite_t *rewrite, bytes_t batches)
     if (batches.len > LOG_SEGMENT_BYTES_LIMIT - into->bytes) return ERR_LIMIT;
     if (batches.len == 0) return 0;
     struct iovec iov = {(void *)batches.ptr, batches.len};
-    int err = io_file_write(into->file, into->bytes, &iov, 1);
+    io_file_t *file;
+    int err = log__segment_file(into, false, &file);
+    if (!err) err = io_file_write(file, into->bytes, &iov, 1);
     while (!err && batches.len > 0) {
         log_batch_t batch;
         err = log_batch_parse(batches, &batch);
@@ -156,7 +159,26 @@ int log_rewrite_add(log_rewrite_t *rewrite, bytes_t batches)
 static int finish_index(log_segment_t *segment, log_index_t *index)
 {
     int err = log__index_flush(segment, index);
-    return !err && !index->present ? log__index_create(segment, index) : err;
+    if (!err) err = index->present ? log__index_open(segment, index, 0) : log__index_create(segment, index);
+    if (!err) log__open_pin(&index->open);
+    return err;
+}
+
+/* All three files, open and pinned: they stay so until they are synced. */
+static int finish_files(log_segment_t *segment)
+{
+    io_file_t *file;
+    log__segment_seal_times(segment);
+    int err = log__segment_file(segment, false, &file);
+    if (err) return err;
+    log__open_pin(&segment->open);
+    err = finish_index(segment, &segment->offsets);
+    if (!err) {
+        err = finish_index(segment, &segment->times);
+        if (err) log__open_unpin(&segment->offsets.open);
+    }
+    if (err) log__open_unpin(&segment->open);
+    return err;
 }
 
 /* ---- taking over ----------------------------------------------------------------------------------------------------- */
@@ -182,12 +204,12 @@ static int swap_names(log_rewrite_t *r)
     int err = log__segment_rename(r->into, ".swap");
     if (err) {
         /* One that is left with this name would replace, at some later open, what the log holds by then. */
-        if (remove_files(r->into, ".swap") != 0) log->failed = err;
+        if (remove_files(r->into, ".swap") != 0) log__fail(log, err);
         return err;
     }
     for (uint32_t i = 0; !err && i < r->from_count; i++) err = log__segment_rename(r->from[i], ".deleted");
     if (!err) err = log__segment_rename(r->into, "");
-    if (err) log->failed = err;
+    if (err) log__fail(log, err);
     return err;
 }
 
@@ -246,7 +268,9 @@ void log_rewrite_abort(log_rewrite_t *rewrite)
 
 static void synced(io_sync_t *sync, int err)
 {
-    log_rewrite_t *r = CONTAINER_OF(sync, rewrite_sync_t, sync)->rewrite;
+    rewrite_sync_t *s = CONTAINER_OF(sync, rewrite_sync_t, sync);
+    log_rewrite_t *r = s->rewrite;
+    log__open_unpin(s->open);
     if (err && !r->err) r->err = err;
     if (--r->syncs_left > 0) return;
     void (*done)(void *user, int err) = r->done;
@@ -262,18 +286,16 @@ static void synced(io_sync_t *sync, int err)
 int log_rewrite_finish(log_rewrite_t *rewrite, void (*done)(void *user, int err), void *user)
 {
     log_segment_t *into = rewrite->into;
-    int err = rewrite->spoiled ? ERR_STATE : 0;
-    if (!err) log__segment_seal_times(into);
-    if (!err) err = finish_index(into, &into->offsets);
-    if (!err) err = finish_index(into, &into->times);
+    int err = rewrite->spoiled ? ERR_STATE : finish_files(into);
     if (err) return err;
     rewrite->done = done;
     rewrite->user = user;
-    io_file_t *files[] = {into->file, into->offsets.file, into->times.file};
-    rewrite->syncs_left = ARRAY_LEN(files);
-    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+    log_open_t *opens[] = {&into->open, &into->offsets.open, &into->times.open};
+    rewrite->syncs_left = ARRAY_LEN(opens);
+    for (size_t i = 0; i < ARRAY_LEN(opens); i++) {
         rewrite->syncs[i].rewrite = rewrite;
-        io_file_sync(files[i], &rewrite->syncs[i].sync, synced);
+        rewrite->syncs[i].open = opens[i];
+        io_file_sync(opens[i]->file, &rewrite->syncs[i].sync, synced);
     }
     return 0;
 }

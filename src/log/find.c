@@ -120,7 +120,7 @@ static int find_in_segment(log_t *log, uint32_t at, int64_t offset, int64_t offs
     ret_slice->bytes = stop.position - from;
     ret_slice->next_offset = stop.next_offset;
     ret_slice->segment = segment;
-    segment->refs++;
+    log__segment_lend(segment);
     if (stop.position < segment->bytes || at + 1 == log->segments_count) {
         hint_put(log, segment, stop.next_offset, stop.position);
     }
@@ -165,7 +165,7 @@ static int find_time_in_segment(log_segment_t *segment, int64_t timestamp_ms, in
     *ret_slice = (log_slice_t){
         file,   scan.position, log_batch_bytes(ret_batch), ret_batch->base_offset, log_batch_last_offset(ret_batch) + 1,
         segment};
-    segment->refs++;
+    log__segment_lend(segment);
     return 0;
 }
 

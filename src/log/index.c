@@ -20,10 +20,13 @@ static const char *index_kind(const log_index_t *index)
 
 int log__index_open(log_segment_t *segment, log_index_t *index, int flags)
 {
-    if (index->file) return 0;
+    if (index->open.file) {
+        log__open_touch(&index->open);
+        return 0;
+    }
     char path[LOG_PATH_CHARS_MAX];
     log__segment_path(segment, index_kind(index), path);
-    int err = io_file_open(segment->log->loop, path, IO_FILE_WRITE | flags, &index->file);
+    int err = log__open(segment->log, &index->open, path, IO_FILE_WRITE | flags);
     if (err) return err;
     if (!index->present && (flags & IO_FILE_CREATE)) segment->log->names_dirty = true;
     index->present = true;
@@ -32,7 +35,7 @@ int log__index_open(log_segment_t *segment, log_index_t *index, int flags)
 
 static int index_read(log_index_t *index, uint32_t i, uint8_t *ret_entry)
 {
-    ssize_t n = io_file_read(index->file, (uint64_t)i * index->entry_bytes, ret_entry, index->entry_bytes);
+    ssize_t n = io_file_read(index->open.file, (uint64_t)i * index->entry_bytes, ret_entry, index->entry_bytes);
     if (n < 0) return (int)n;
     return n == index->entry_bytes ? 0 : ERR_TRUNCATED;
 }
@@ -67,7 +70,7 @@ int log__index_load(log_segment_t *segment, log_index_t *index)
     int err = log__index_open(segment, index, 0);
     if (err) return err;
     uint64_t bytes;
-    err = io_file_size(index->file, &bytes);
+    err = io_file_size(index->open.file, &bytes);
     if (err) return err;
     if (bytes % index->entry_bytes != 0 || bytes / index->entry_bytes > UINT32_MAX) return ERR_CORRUPT;
     uint32_t count;
@@ -137,7 +140,8 @@ void log__index_append(log_segment_t *segment, log_index_t *index, const uint8_t
 {
     ASSERT(index->loaded);
     if (!index->pending) index->pending = mem_alloc((size_t)LOG_INDEX_PENDING_MAX * index->entry_bytes);
-    if (index->pending_count == LOG_INDEX_PENDING_MAX && log__index_flush(segment, index) != 0) return;
+    /* Without room the newest takes the last one's place: who asks for the largest timestamp asks the last entry. */
+    if (index->pending_count == LOG_INDEX_PENDING_MAX && log__index_flush(segment, index) != 0) index->pending_count--;
     memcpy(index->pending + (size_t)index->pending_count * index->entry_bytes, entry, index->entry_bytes);
     index->pending_count++;
 }
@@ -149,7 +153,7 @@ int log__index_flush(log_segment_t *segment, log_index_t *index)
     if (err) return err;
     size_t bytes = (size_t)index->pending_count * index->entry_bytes;
     struct iovec iov = {index->pending, bytes};
-    err = io_file_write(index->file, (uint64_t)index->count * index->entry_bytes, &iov, 1);
+    err = io_file_write(index->open.file, (uint64_t)index->count * index->entry_bytes, &iov, 1);
     if (err) return err; /* they stay in memory; a part that was written is written again */
     index->count += index->pending_count;
     index->pending_count = 0;
@@ -169,7 +173,7 @@ int log__index_cut(log_segment_t *segment, log_index_t *index, log_index_key_t k
     index->pending_count = 0;
     index->count = keep;
     err = log__index_open(segment, index, 0);
-    return err ? err : io_file_truncate(index->file, (uint64_t)keep * index->entry_bytes);
+    return err ? err : io_file_truncate(index->open.file, (uint64_t)keep * index->entry_bytes);
 }
 
 int log__index_create(log_segment_t *segment, log_index_t *index)
@@ -186,7 +190,7 @@ int log__index_reset(log_segment_t *segment, log_index_t *index)
     if (err == ERR_NOT_FOUND) return 0;
     if (err) return err;
     index->dirty = true;
-    return io_file_truncate(index->file, 0);
+    return io_file_truncate(index->open.file, 0);
 }
 
 void log__index_close(log_index_t *index)
@@ -195,8 +199,5 @@ void log__index_close(log_index_t *index)
         mem_free(index->pending);
         index->pending = NULL;
     }
-    if (index->file && !index->syncing) {
-        io_file_close(index->file);
-        index->file = NULL;
-    }
+    if (index->open.pins == 0) log__open_close(&index->open);
 }

@@ -42,6 +42,14 @@ void log_on_roll(log_t *log, void (*rolled)(void *user, int64_t base_offset), vo
     log->rolled_user = user;
 }
 
+int log_failed(const log_t *log) { return log->failed; }
+
+void log_on_failure(log_t *log, void (*failed)(void *user, int err), void *user)
+{
+    log->on_failure = failed;
+    log->failure_user = user;
+}
+
 bool log_flush_due(const log_t *log) { return log->end_offset - log->durable_offset >= log->options.flush_messages; }
 
 void log__forget_hints(log_t *log) { memset(log->hints, 0, sizeof(log->hints)); }
@@ -81,7 +89,7 @@ out:
 
 static void release_segment(log_segment_t *segment)
 {
-    segment->log = NULL;
+    log__segment_forget(segment);
     if (segment->syncing || segment->offsets.syncing || segment->times.syncing) {
         /* Only the sync holds it beside us: closing the file ends it, and its callback never comes. */
         uint32_t syncs = segment->syncing + segment->offsets.syncing + segment->times.syncing;
@@ -162,7 +170,7 @@ int log__add_segment(log_t *log, int64_t base_offset)
     segment->offsets.loaded = segment->times.loaded = true;
     char path[LOG_PATH_CHARS_MAX];
     log__segment_path(segment, ".log", path);
-    int err = io_file_open(log->loop, path, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_TRUNCATE, &segment->file);
+    int err = log__open(log, &segment->open, path, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_TRUNCATE);
     if (err) {
         log__segment_unref(segment);
         return err;
@@ -228,7 +236,7 @@ static int append_bytes(log_t *log, const uint8_t *batch, size_t bytes, const lo
     err = io_file_write(file, active->bytes, &iov, 1);
     if (err) {
         /* What was written of it must not be followed by anything: recovery would cut there. */
-        if (io_file_truncate(file, active->bytes) != 0) log->failed = err;
+        if (io_file_truncate(file, active->bytes) != 0) log__fail(log, err);
         active->file_bytes = 0;
         return err;
     }

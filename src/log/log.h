@@ -22,6 +22,16 @@
 
 typedef struct log log_t;
 
+/* The files that many logs have open, of which only `files_max` are open at once (log_options.files). A read or a sync that
+ * finds every place taken gets ERR_FILES, which passes. Freed after the last log that has it, and all of its slices may
+ * live longer. */
+typedef struct log_files log_files_t;
+log_files_t *log_files_new(uint32_t files_max);
+void log_files_free(log_files_t *files);
+uint32_t log_files_count(const log_files_t *files);
+/* Half of the places are taken by slices and syncs: who keeps slices for long copies what they say instead. */
+bool log_files_scarce(const log_files_t *files);
+
 #define LOG_BATCH_HEADER_BYTES   61
 #define LOG_BATCH_OVERHEAD_BYTES 12 /* offset and length, in front of what `length` counts */
 
@@ -38,6 +48,7 @@ typedef struct log_options {
     /* Grow the active file so far ahead of its end, with zeros, so that most syncs need not write its size; recovery
      * takes zeros behind the last batch for a clean end. 0 = not. */
     uint32_t ahead_bytes;
+    log_files_t *files; /* whose places its open files take; NULL = it may have as many as it likes */
 } log_options_t;
 
 extern const log_options_t log_options_default;
@@ -153,6 +164,10 @@ const char *log_dir(const log_t *log);
 bool log_flush_due(const log_t *log);
 /* Calls `rolled` before a new segment at `base_offset` takes over (the time for snapshots). One listener. */
 void log_on_roll(log_t *log, void (*rolled)(void *user, int64_t base_offset), void *user);
+/* The error after which the log takes nothing more, or 0. `failed` hears of it once, in a turn of its own, and may close the
+ * log. */
+int log_failed(const log_t *log);
+void log_on_failure(log_t *log, void (*failed)(void *user, int err), void *user);
 
 /* Leader epochs (Raft terms): each with the first offset written under it. `log_append` notes new ones by
  * itself; log_epoch_begin notes one that has no record yet. Latest: -1 = none. log_epoch_end: the largest

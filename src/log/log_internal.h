@@ -24,9 +24,17 @@
 #define LOG_TIMESTAMP_NONE       (-1)
 #define LOG_TIMESTAMP_UNREAD     INT64_MIN /* sealed segment whose time index was not looked at yet */
 
+/* A file that is open now and then: files.c. */
+typedef struct log_open {
+    io_file_t *file;    /* NULL = closed */
+    log_files_t *files; /* who counts it; NULL = nobody */
+    list_t node;        /* in files->idle while nobody has pinned it */
+    uint32_t pins;
+} log_open_t;
+
 /* One index file: fixed-size entries in ascending order, the newest still in memory. */
 typedef struct log_index {
-    io_file_t *file;  /* NULL = closed */
+    log_open_t open;
     uint8_t *pending; /* LOG_INDEX_PENDING_MAX entries, made at the first append */
     uint32_t count;   /* entries in the file */
     uint8_t pending_count;
@@ -56,7 +64,7 @@ typedef struct log_segment {
     const char *suffix; /* of its files' names: "", ".cleaned" while it is written, ".deleted" once it left the log */
     bool touched;       /* used since the last log_maintain */
     bool syncing;
-    io_file_t *file; /* NULL = closed */
+    log_open_t open; /* the .log */
     io_sync_t sync;
     log_index_t offsets;
     log_index_t times;
@@ -98,16 +106,37 @@ struct log {
     bool commit_soon; /* commit_timer will start a round or complete waiters */
     io_timer_t commit_timer;
     io_timer_t flush_timer;
+    io_timer_t fail_timer;
 
     void (*rolled)(void *user, int64_t base_offset);
     void *rolled_user;
+    void (*on_failure)(void *user, int err);
+    void *failure_user;
 };
 
 static inline log_segment_t *log__active(const log_t *log) { return log->segments[log->segments_count - 1]; }
 
+/* files.c */
+/* Opens it; it must be closed. ERR_FILES: every place is taken by what must stay open. */
+int log__open(log_t *log, log_open_t *open, const char *path, int flags) MUST_CHECK;
+void log__open_close(log_open_t *open);
+/* A sync may begin: it leaves places for those who append. */
+bool log__files_for_sync(const log_files_t *files);
+/* It is used now. */
+void log__open_touch(log_open_t *open);
+/* Keeps it open, however long it is not used. */
+void log__open_pin(log_open_t *open);
+void log__open_unpin(log_open_t *open);
+/* Gives up its place, open or not: its log is closing. */
+void log__open_forget(log_open_t *open);
+
 /* segment.c */
 log_segment_t *log__segment_new(log_t *log, int64_t base_offset);
 void log__segment_unref(log_segment_t *segment);
+/* Its log is closing; only those who refer to it keep it. */
+void log__segment_forget(log_segment_t *segment);
+/* For a slice, until log_slice_release: its file stays open. */
+void log__segment_lend(log_segment_t *segment);
 /* The path of one of the segment's files: ".log", ".index", ".timeindex", ".txnindex". */
 void log__segment_path(const log_segment_t *segment, const char *kind, char out[LOG_PATH_CHARS_MAX]);
 void log__segment_name(char out[LOG_NAME_CHARS_MAX], int64_t base_offset, const char *kind);
@@ -152,10 +181,12 @@ int log__index_open(log_segment_t *segment, log_index_t *index, int flags) MUST_
 int log__index_load(log_segment_t *segment, log_index_t *index) MUST_CHECK;
 uint32_t log__index_count(const log_index_t *index);
 int log__index_get(log_segment_t *segment, log_index_t *index, uint32_t i, uint8_t *ret_entry) MUST_CHECK;
+/* It has entries that a power loss would take. */
+static inline bool log__index_unsynced(const log_index_t *index) { return index->dirty || index->pending_count > 0; }
 /* The last entry whose key is <= `key`: 0, or ERR_NOT_FOUND. */
 int log__index_floor(log_segment_t *segment, log_index_t *index, log_index_key_t key_of, int64_t key,
                      uint8_t *ret_entry) MUST_CHECK;
-/* Never fails: an entry that cannot be kept is left out, which only makes look-ups scan further. */
+/* Never fails: an entry that cannot be kept takes the place of the one before, which only makes look-ups scan further. */
 void log__index_append(log_segment_t *segment, log_index_t *index, const uint8_t *entry);
 int log__index_flush(log_segment_t *segment, log_index_t *index) MUST_CHECK;
 /* Keeps the entries whose key is < `key`. */
@@ -250,6 +281,8 @@ void log__commit_init(log_t *log);
 void log__commit_deinit(log_t *log); /* fails the waiters */
 void log__commit_appended(log_t *log);
 int log__sync_now(log_t *log) MUST_CHECK;
+/* Nothing may be appended any more: what the disk holds is not known. */
+void log__fail(log_t *log, int err);
 
 /* compact.c */
 /* Segments whose base is below `below` change or go: the rewrite under way, if it is of those, will come to nothing. */

@@ -199,7 +199,7 @@ int log_truncate_all(log_t *log, int64_t new_start)
     int err = log__remove_after(log, 0);
     if (!err) err = log__add_segment(log, new_start);
     if (err) {
-        log->failed = err;
+        log__fail(log, err);
         if (log->segments_count == 0) log__push_segment(log__segment_new(log, new_start)); /* there is always one */
         return err;
     }

@@ -23,12 +23,22 @@ log_segment_t *log__segment_new(log_t *log, int64_t base_offset)
 
 static void segment_free(log_segment_t *segment)
 {
-    segment->offsets.pending_count = segment->times.pending_count = 0;
-    segment->offsets.syncing = segment->times.syncing = false;
-    log__index_close(&segment->offsets);
-    log__index_close(&segment->times);
-    if (segment->file) io_file_close(segment->file);
+    log_open_t *opens[] = {&segment->open, &segment->offsets.open, &segment->times.open};
+    for (size_t i = 0; i < ARRAY_LEN(opens); i++) {
+        log__open_forget(opens[i]);
+        io_file_close(opens[i]->file); /* even under a sync: nobody waits for it any more */
+    }
+    mem_free(segment->offsets.pending);
+    mem_free(segment->times.pending);
     mem_free(segment);
+}
+
+void log__segment_forget(log_segment_t *segment)
+{
+    segment->log = NULL;
+    log__open_forget(&segment->open);
+    log__open_forget(&segment->offsets.open);
+    log__open_forget(&segment->times.open);
 }
 
 void log__segment_unref(log_segment_t *segment)
@@ -37,9 +47,18 @@ void log__segment_unref(log_segment_t *segment)
     if (--segment->refs == 0) segment_free(segment);
 }
 
-void log_slice_release(void *segment)
+void log__segment_lend(log_segment_t *segment)
 {
-    if (segment) log__segment_unref(segment);
+    segment->refs++;
+    log__open_pin(&segment->open);
+}
+
+void log_slice_release(void *lent)
+{
+    log_segment_t *segment = lent;
+    if (!segment) return;
+    log__open_unpin(&segment->open);
+    log__segment_unref(segment);
 }
 
 static void segment_path(const log_segment_t *segment, const char *kind, const char *suffix,
@@ -63,25 +82,23 @@ void log__segment_name(char out[LOG_NAME_CHARS_MAX], int64_t base_offset, const 
 int log__segment_file(log_segment_t *segment, bool create, io_file_t **ret_file)
 {
     segment->touched = true;
-    if (!segment->file) {
+    if (segment->open.file) {
+        log__open_touch(&segment->open);
+    } else {
         char path[LOG_PATH_CHARS_MAX];
         log__segment_path(segment, ".log", path);
-        int err = io_file_open(segment->log->loop, path, IO_FILE_WRITE | (create ? IO_FILE_CREATE : 0), &segment->file);
+        int err = log__open(segment->log, &segment->open, path, IO_FILE_WRITE | (create ? IO_FILE_CREATE : 0));
         if (err) return err;
     }
-    *ret_file = segment->file;
+    *ret_file = segment->open.file;
     return 0;
 }
 
 void log__segment_close_files(log_segment_t *segment)
 {
-    if (segment->refs > 1) return;
     log__index_close(&segment->offsets);
     log__index_close(&segment->times);
-    if (segment->file && !segment->syncing) {
-        io_file_close(segment->file);
-        segment->file = NULL;
-    }
+    if (segment->open.pins == 0) log__open_close(&segment->open);
 }
 
 void log__segment_reach(log_segment_t *segment, io_file_t *file, uint64_t end)

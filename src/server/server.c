@@ -8,6 +8,7 @@
 #include "bridge/bridge.h"
 #include "coord/coord.h"
 #include "io/io.h"
+#include "kafka/kafka.h"
 #include "net/net.h"
 #include "redis/redis.h"
 #include "server/server_internal.h"
@@ -57,6 +58,10 @@ static int start_coord(server_t *server, char *error)
     options.fatal = on_tree_failed;
     options.fatal_user = server;
     int err = coord_open(server->loop, &options, &server->coord);
+    if (!err) {
+        server->tree = mirror_new(server->coord, server->loop, server->loop, kafka_tree_prefixes, KAFKA_TREE_PREFIXES);
+        io_loop_drain(server->loop); /* now the mirror has its first picture */
+    }
     if (err != 0)
         snprintf(error, OPTIONS_ERROR_CHARS_MAX, "cannot open the coordination tree in %.300s: %s", server->coord_dir,
                  err_text(err));
@@ -259,11 +264,15 @@ bool server_stop(server_t *server)
         if (server->doors[door].started) server__wings[door]->stop(server->doors[door].wing);
     if (server->bridge) bridge_free(server->bridge);
     bridge_feeds_free(server->feeds);
+    if (server->tree) mirror_detach(server->tree);
+    if (server->loop) io_loop_drain(server->loop);
     if (server->coord) coord_close(server->coord);
     join_reactors(server);
     if (server->net) net_free(server->net);
     free_reactors(server);
+    if (server->loop) io_loop_drain(server->loop);
     for (int door = 0; door < DOORS_COUNT; door++) server__wings[door]->deinit(server->doors[door].wing);
+    mirror_free(server->tree);
     if (server->loop) io_loop_free(server->loop);
     for (int door = 0; door < DOORS_COUNT; door++) mem_free(server->doors[door].bind);
     mem_free(server->tree_dir);

@@ -4,7 +4,7 @@
 
 #include "base/buf.h"
 #include "base/health.h"
-#include "coord/coord.h"
+#include "coord/mirror.h"
 #include "io/io.h"
 #include "net/net.h"
 
@@ -37,6 +37,7 @@ struct server {
     int reactors_count, reactors_started;       /* reactor 0 counts in the first alone */
     server__watchdog_t watchdogs[REACTORS_MAX]; /* one for each that started */
     coord_t *coord;
+    mirror_t *tree;      /* Kafka's mirror of it */
     struct redis *redis; /* NULL while off: for the bridge */
     struct kafka *kafka;
     struct bridge *bridge; /* while Redis runs; without Kafka it keeps its records */

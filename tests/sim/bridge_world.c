@@ -1,7 +1,6 @@
 /* bridge_world.c: see bridge_world.h. */
 #include "bridge_world.h"
 
-#include "coord/coord.h"
 #include "net/net.h"
 
 #include <stdio.h>
@@ -55,7 +54,7 @@ static kafka_t *make_kafka(bridge_world_t *w)
     int err = kafka_configure(config, "num.partitions", partitions, why, sizeof(why));
     if (err == 0 && w->flushed) err = kafka_configure(config, "log.flush.interval.messages", "1", why, sizeof(why));
     CHECK(w->run, err == 0, "%s", why);
-    kafka_t *kafka = kafka_new(w->loop, w->net, w->coord, "/data/kafka", config);
+    kafka_t *kafka = kafka_new(w->loop, w->net, w->tree, "/data/kafka", config);
     kafka_config_free(config);
     return kafka;
 }
@@ -104,12 +103,19 @@ bool bridge_world_start(bridge_world_t *w)
     w->kafka = NULL;
     w->bridge = NULL;
     w->feeds = NULL;
-    int err = coord_open(w->loop, &options, &w->coord);
+    w->tree = NULL;
+    w->control = chance(w->run, 50) ? sim_node_loop_new(w->node) : w->loop;
+    int err = coord_open(w->control, &options, &w->coord);
     if (err) w->coord = NULL;
-    if (!err) err = start_wings(w, why, sizeof(why));
+    if (!err) {
+        w->tree = mirror_new(w->coord, w->control, w->loop, kafka_tree_prefixes, KAFKA_TREE_PREFIXES);
+        io_loop_drain(w->loop);
+        err = start_wings(w, why, sizeof(why));
+    }
     CHECK(w->run, err == 0 || !sim_node_alive(w->node), "the server does not start: %s (%s)", why, err_text(err));
     if (err) return false;
     io_loop_wake(w->loop);
+    io_loop_wake(w->control);
     return true;
 }
 
@@ -153,10 +159,14 @@ void bridge_world_stop(bridge_world_t *w)
     if (w->redis) redis_stop(w->redis);
     if (w->bridge) bridge_free(w->bridge);
     if (w->feeds) bridge_feeds_free(w->feeds);
+    if (w->tree) mirror_detach(w->tree);
+    io_loop_drain(w->control);
     if (w->coord) coord_close(w->coord);
+    io_loop_drain(w->loop);
     net_free(w->net);
     if (w->kafka) kafka_free(w->kafka);
     if (w->redis) redis_free(w->redis);
+    mirror_free(w->tree);
 }
 
 void bridge_world_die(bridge_world_t *w)

@@ -6,6 +6,7 @@
 #include "scenario.h"
 
 #include "bridge/bridge.h"
+#include "coord/mirror.h"
 #include "kafka/record.h"
 
 #define WORLD_HOST       "10.0.0.1"
@@ -19,9 +20,10 @@ typedef struct bridge_world {
     bool unordered;                        /* bridge_break_order */
     bool flushed;                          /* Kafka's logs are synced before each answer, too */
     const char *const (*feed_settings)[2]; /* ended by a NULL; NULL = no feed */
-    io_loop_t *loop;
+    io_loop_t *loop, *control;             /* the wings' and the tree's: one, or two */
     net_t *net;
     coord_t *coord;
+    mirror_t *tree;
     redis_t *redis;
     kafka_t *kafka;
     bridge_t *bridge;

@@ -35,7 +35,7 @@ static kafka_t *make_kafka(kafka_life_t *life)
         int err = kafka_configure(config, life->settings[i].name, life->settings[i].value, why, sizeof(why));
         CHECK(life->run, err == 0, "%s=%s: %s", life->settings[i].name, life->settings[i].value, why);
     }
-    kafka_t *kafka = kafka_new(life->loop, life->net, life->coord, "/data/kafka", config);
+    kafka_t *kafka = kafka_new(life->loop, life->net, life->tree, "/data/kafka", config);
     kafka_config_free(config);
     return kafka;
 }
@@ -56,9 +56,13 @@ bool kafka_life_start(kafka_life_t *life)
     life->failed = false;
     life->net = net_new(life->loop);
     life->kafka = NULL;
-    int err = coord_open(life->loop, &options, &life->coord);
+    life->control = chance(life->run, 50) ? sim_node_loop_new(life->node) : life->loop;
+    int err = coord_open(life->control, &options, &life->coord);
     if (err) life->coord = NULL;
+    life->tree = NULL;
     if (!err) {
+        life->tree = mirror_new(life->coord, life->control, life->loop, kafka_tree_prefixes, KAFKA_TREE_PREFIXES);
+        io_loop_drain(life->loop);
         life->kafka = make_kafka(life);
         err = kafka_start(life->kafka, why, sizeof(why));
     }
@@ -66,6 +70,7 @@ bool kafka_life_start(kafka_life_t *life)
     CHECK(life->run, err == 0 || !sim_node_alive(life->node), "the wing does not start: %s (%s)", why, err_text(err));
     if (err) return false;
     io_loop_wake(life->loop);
+    io_loop_wake(life->control);
     bool ready = sim_run_until(life->run->sim, is_ready, life, 60000);
     CHECK(life->run, ready, "the wing is not ready after a minute");
     return sim_node_alive(life->node) && !life->failed;
@@ -76,7 +81,11 @@ void kafka_life_stop(kafka_life_t *life)
     if (life->kafka) kafka_stop(life->kafka);
     net_free(life->net);
     if (life->kafka) kafka_free(life->kafka);
+    if (life->tree) mirror_detach(life->tree);
+    io_loop_drain(life->control);
     if (life->coord) coord_close(life->coord);
+    io_loop_drain(life->loop);
+    mirror_free(life->tree);
 }
 
 void kafka_life_die(kafka_life_t *life)

@@ -4,7 +4,7 @@
 
 #include "scenario.h"
 
-#include "coord/coord.h"
+#include "coord/mirror.h"
 #include "kafka/kafka.h"
 #include "log/log.h"
 #include "net/net.h"
@@ -14,9 +14,10 @@
 typedef struct kafka_life {
     run_t *run;
     sim_node_t *node;
-    io_loop_t *loop;
+    io_loop_t *loop, *control; /* the wing's and the tree's: one, or two */
     net_t *net;
     coord_t *coord;
+    mirror_t *tree;
     kafka_t *kafka;
     bool failed; /* the tree gave up */
     struct {

@@ -60,6 +60,24 @@ static bool part_diverges(fetch_part_t *part, partition_t *partition)
     return true;
 }
 
+/* Ten thousand partitions of one fetch must not keep as many files open: where they are scarce a slice only says what there
+ * is, and is found again when its bytes are copied. */
+static void part_loosen(fetch_part_t *part)
+{
+    log_slice_release(part->slice.segment);
+    part->slice.segment = NULL;
+    part->slice.file = NULL;
+}
+
+static int16_t part_tighten(const fetch_t *fetch, fetch_part_t *part)
+{
+    partition_t *partition;
+    if (part->slice.segment) return KAFKA_NONE;
+    int16_t error = part_partition(fetch, part, &partition);
+    if (error) return error;
+    return partition_find(partition, part->fetch_offset, part->slice.bytes, true, fetch->read_committed, &part->slice);
+}
+
 /* Looks at one partition; *left is what may still be sent, *first whether nothing was found yet. */
 static void part_look(const fetch_t *fetch, fetch_part_t *part, size_t *left, bool *first)
 {
@@ -77,6 +95,7 @@ static void part_look(const fetch_t *fetch, fetch_part_t *part, size_t *left, bo
     part->high_watermark = partition_high_watermark(partition);
     part->last_stable_offset = partition_last_stable_offset(partition);
     part->log_start = partition_log_start_offset(partition);
+    if (partition_files_scarce(partition)) part_loosen(part);
     if (part->slice.bytes > 0) *first = false;
     *left -= MIN(part->slice.bytes, *left);
 }
@@ -91,34 +110,38 @@ static bool part_is_news(const fetch_t *fetch, const fetch_part_t *part)
            part->high_watermark != part->told_high_watermark || part->log_start != part->told_log_start;
 }
 
-/* The bytes themselves; false when they could not be read. */
-static bool part_records(kafka_request_t *request, fetch_part_t *part, kafka_records_t *records)
+/* The bytes themselves, or why they cannot be had. */
+static int16_t part_records(const fetch_t *fetch, fetch_part_t *part, kafka_records_t *records)
 {
+    kafka_request_t *request = fetch->request;
     log_slice_t *slice = &part->slice;
-    records->bytes = bytes_of("", 0); /* never null: there are just none */
-    if (slice->bytes == 0) return true;
+    bool loose = slice->bytes > 0 && !slice->segment;
+    if (slice->bytes == 0) return KAFKA_NONE;
+    int16_t error = part_tighten(fetch, part);
+    if (error || slice->bytes == 0) return error;
     request->kafka->stats.fetched_bytes += slice->bytes;
-    if (slice->bytes > COPY_BYTES_MAX) {
+    if (slice->bytes > COPY_BYTES_MAX && !loose) {
         *records = (kafka_records_t){.file = slice->file,
                                      .file_position = slice->position,
                                      .file_bytes = slice->bytes,
                                      .release = log_slice_release,
                                      .release_user = slice->segment};
         *slice = (log_slice_t){0};
-        return true;
+        return KAFKA_NONE;
     }
     uint8_t *copy = arena_alloc(&request->arena, slice->bytes);
     bool ok = io_file_read(slice->file, slice->position, copy, slice->bytes) == (ssize_t)slice->bytes;
     if (ok) records->bytes = bytes_of(copy, slice->bytes);
     log_slice_release(slice->segment);
     *slice = (log_slice_t){0};
-    return ok;
+    return ok ? KAFKA_NONE : KAFKA_KAFKA_STORAGE_ERROR;
 }
 
 static void part_answer(fetch_t *fetch, fetch_part_t *part, kafka_fetch_response_partition_t *out)
 {
     bool sends = part->slice.bytes > 0;
-    if (!part_records(fetch->request, part, &out->records)) part->error = KAFKA_KAFKA_STORAGE_ERROR;
+    out->records.bytes = bytes_of("", 0); /* never null: there are just none */
+    if (!part->error) part->error = part_records(fetch, part, &out->records);
     out->partition_index = part->partition;
     out->error_code = part->error;
     out->high_watermark = part->error ? -1 : part->high_watermark;
