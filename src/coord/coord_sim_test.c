@@ -1,5 +1,6 @@
 /* coord_sim_test.c: one server through power losses at arbitrary operations: whatever was acknowledged is there afterwards, and
- * nothing that was never asked for. Each seed is a different life. */
+ * nothing that was never asked for, or was refused. Each seed is a different life; in a tenth of them the disk is full now and then,
+ * which refuses writes and ends nothing. */
 #include "coord/coord.h"
 #include "coord/session.h"
 #include "io/sim.h"
@@ -15,6 +16,12 @@
 #define CRASHES   12
 #define KEYS      8
 #define IN_FLIGHT 5
+#define ASKED_MAX 10000 /* of one key in a life */
+
+#define RESERVE_BYTES KIB(32)
+#define FULL_EVERY_MS 100
+#define WIDE_CHARS    4000
+#define ASK_AGAIN_MS  50
 
 typedef struct life life_t;
 typedef struct pending {
@@ -34,7 +41,10 @@ struct life {
     uint64_t acked[KEYS], asked[KEYS];
     int64_t zxid_acked;
     pending_t pending[IN_FLIGHT];
-    uint64_t acks;
+    uint64_t acks, refusals;
+    bool refused[KEYS][ASKED_MAX];
+    bool small_disk;
+    io_timer_t again, turns; /* asks what was refused; fills the disk and frees it */
 };
 
 static void on_fatal(void *user, const char *what, int err) { ((life_t *)user)->failed = true; }
@@ -47,6 +57,11 @@ static void acknowledged(coord_request_t *request, coord_zerr_t err, int failed_
     life_t *l = p->life;
     p->used = false;
     if (!sim_node_alive(l->node) || err == ZCONNECTION_LOSS) return;
+    if (l->small_disk && err == ZSYSTEM_ERROR) {
+        l->refused[p->key][p->value] = true;
+        l->refusals++;
+        return;
+    }
     assert_int_equal(err, ZOK);
     l->acked[p->key] = MAX(l->acked[p->key], p->value);
     l->zxid_acked = MAX(l->zxid_acked, zxid);
@@ -56,12 +71,14 @@ static void acknowledged(coord_request_t *request, coord_zerr_t err, int failed_
 
 static void ask(life_t *l, pending_t *p)
 {
-    char path[32], text[32];
+    char path[32], text[WIDE_CHARS + 1];
     if (l->failed || !sim_node_alive(l->node)) return;
     *p = (pending_t){.life = l, .key = (int)sim_random(l->sim, KEYS), .used = true};
     p->value = ++l->asked[p->key];
+    assert_true(p->value < ASKED_MAX);
     snprintf(path, sizeof(path), "/keys/k%d", p->key);
-    snprintf(text, sizeof(text), "%llu", (unsigned long long)p->value);
+    /* Padded, so that what the log's file has ahead is soon used up. */
+    snprintf(text, sizeof(text), "%-*llu", l->small_disk ? WIDE_CHARS : 1, (unsigned long long)p->value);
     /* With the value in the node and a second node beside it, a torn multi would show. */
     coord_op_t ops[] = {
         {.kind = COORD_SET, .path = path, .data = bytes_str(text), .version = -1},
@@ -109,7 +126,7 @@ static void check(life_t *l)
         assert_int_equal(coord_get(l->coord, path, &data, NULL), ZOK);
         memcpy(text, data.ptr, MIN(data.len, sizeof(text) - 1));
         uint64_t value = strtoull(text, NULL, 10);
-        assert_true(value >= l->acked[i] && value <= l->asked[i]);
+        assert_true(value >= l->acked[i] && value <= l->asked[i] && !l->refused[i][value]);
         l->acked[i] = value; /* a survivor stays */
     }
 }
@@ -128,13 +145,44 @@ static void reopen(life_t *l)
     assert_int_equal(coord_open(loop, &l->options, &l->coord), 0);
 }
 
+/* ---- the disk ---- */
+
+static void on_again(io_timer_t *timer)
+{
+    life_t *l = CONTAINER_OF(timer, life_t, again);
+    for (int i = 0; i < IN_FLIGHT; i++)
+        if (!l->pending[i].used) ask(l, &l->pending[i]);
+    io_loop_wake(sim_node_loop(l->node));
+}
+
+static void on_turns(io_timer_t *timer)
+{
+    life_t *l = CONTAINER_OF(timer, life_t, turns);
+    sim_disk_faults_t faults = sim_disk_faults_default;
+    uint64_t free_bytes, total_bytes;
+    bool full = sim_random(l->sim, 2) == 0;
+    if (io_disk_space(sim_node_loop(l->node), "/data", &free_bytes, &total_bytes) != 0) return;
+    if (full) faults.capacity_bytes = total_bytes - free_bytes + sim_random(l->sim, KIB(4));
+    sim_node_set_disk_faults(l->node, &faults);
+}
+
+static void live_on_a_small_disk(life_t *l)
+{
+    io_timer_init(sim_node_loop(l->node), &l->again, on_again);
+    io_timer_init(sim_node_loop(l->node), &l->turns, on_turns);
+    io_timer_start(&l->again, ASK_AGAIN_MS, ASK_AGAIN_MS);
+    io_timer_start(&l->turns, 1, FULL_EVERY_MS);
+}
+
 static void run_life(uint64_t seed)
 {
-    life_t l = {.sim = sim_new(seed)};
+    static life_t l;
+    l = (life_t){.sim = sim_new(seed), .small_disk = seed % 10 == 1};
     l.node = sim_node_new(l.sim, "10.0.0.1");
     l.options = coord_options_default;
     l.options.dir = "/data/coord";
     l.options.snapshot_entries = 40 + (uint32_t)(seed % 100);
+    l.options.reserve_bytes = l.small_disk ? RESERVE_BYTES : 0;
     l.options.fatal = on_fatal;
     l.options.fatal_user = &l;
     assert_int_equal(coord_open(sim_node_loop(l.node), &l.options, &l.coord), 0);
@@ -146,15 +194,17 @@ static void run_life(uint64_t seed)
         if (seed % 3 == 0) faults.sync_error_ppm = faults.write_error_ppm = 10000;
         sim_node_set_disk_faults(l.node, &faults);
         sim_node_crash_after(l.node, 1 + sim_random(l.sim, 300));
+        if (l.small_disk) live_on_a_small_disk(&l);
         while (sim_node_alive(l.node) && !l.failed && sim_step(l.sim)) {
         }
+        assert_false(l.small_disk && l.failed && sim_node_alive(l.node));
         if (sim_node_alive(l.node)) sim_node_crash(l.node); /* it said that it cannot go on */
         sim_node_set_disk_faults(l.node, &sim_disk_faults_default);
         coord_close(l.coord);
         reopen(&l);
         check(&l);
     }
-    assert_true(l.acks > 0);
+    assert_true(l.acks > 0 && (!l.small_disk || l.refusals > 0));
     coord_close(l.coord);
     sim_free(l.sim);
 }

@@ -142,6 +142,8 @@ int sim__file_truncate(io_file_t *base, uint64_t bytes)
     sim_node_t *node = file->loop->node;
     if (file->loop->base.halted) return ERR_IO;
     if (sim__chance(rng_of(node), node->faults.write_error_ppm)) return ERR_IO;
+    uint64_t grows = bytes > file->inode->data.len ? bytes - file->inode->data.len : 0;
+    if (grows > 0 && node->disk.used_bytes + grows > node->faults.capacity_bytes) return ERR_NOSPACE;
     account(node, file->inode->data.len, bytes);
     sim__inode_truncate(file->inode, bytes);
     sim__trace(node->sim, SIM_TRUNCATE, bytes, 0);
