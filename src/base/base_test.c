@@ -2,6 +2,7 @@
 #include "base/arena.h"
 #include "base/base.h"
 #include "base/buf.h"
+#include "base/fiber.h"
 #include "base/hash.h"
 #include "base/health.h"
 #include "base/map.h"
@@ -141,6 +142,41 @@ static void health_tells_of_each_trouble_until_it_ends(void **state)
     buf_deinit(&told);
 }
 
+typedef struct walk {
+    fiber_t *fiber;
+    double sum;
+    int rounds;
+} walk_t;
+
+static void descend(walk_t *walk, int depth)
+{
+    volatile double kept = depth * 0.5;
+    if (depth == 0) {
+        fiber_leave(walk->fiber);
+        return;
+    }
+    descend(walk, depth - 1);
+    walk->sum += kept;
+}
+
+static void walk_for_ever(void *user)
+{
+    walk_t *walk = user;
+    for (;; walk->rounds++) descend(walk, 100);
+}
+
+static void a_fiber_is_left_and_gone_back_to_at_any_depth(void **state)
+{
+    walk_t walk = {0};
+    walk.fiber = fiber_new(KIB(256), walk_for_ever, &walk);
+    for (int i = 0; i < 1000; i++) {
+        fiber_enter(walk.fiber);
+        assert_int_equal(walk.rounds, i);
+    }
+    assert_true(walk.sum == 999 * 2525.0);
+    fiber_free(walk.fiber);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -151,6 +187,7 @@ int main(void)
         cmocka_unit_test(map_keeps_all_keys_through_growth_and_removal),
         cmocka_unit_test(integers_survive_text_and_back),
         cmocka_unit_test(arena_refuses_more_than_its_bound),
+        cmocka_unit_test(a_fiber_is_left_and_gone_back_to_at_any_depth),
         cmocka_unit_test(health_tells_of_each_trouble_until_it_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

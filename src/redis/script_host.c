@@ -141,8 +141,9 @@ static scripts_t *need(redis_t *redis)
         .call = on_call,
         .log = on_log,
         .tick = on_tick,
+        .format = format_double,
         .check = on_check,
-        .seed = redis_random(redis) >> 12, /* Lua's numbers hold 53 bits */
+        .seed = redis_random(redis),
         .version = REDIS_VERSION,
         .version_num = VERSION_NUM,
     };

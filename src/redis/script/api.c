@@ -1,11 +1,8 @@
 /* api.c: the table `redis` that scripts call: commands, replies of their own, logging. Error texts are Redis 7's. */
-#include "base/num.h"
 #include "redis/script/script_internal.h"
 
-#include <math.h>
-#include <stdio.h>
-
-#define ARGC_MAX 65536
+#define ARGC_MAX               65536
+#define CALL_REPLY_LARGE_BYTES KIB(64)
 
 enum { REPL_NONE = 0, REPL_AOF = 1, REPL_REPLICA = 2, REPL_ALL = 3 };
 
@@ -29,15 +26,12 @@ static int fail(lua_State *lua, bool raise, const char *text)
     return raise ? lua_error(lua) : 1;
 }
 
-/* Numbers travel as integers when they are, else with 17 digits; the text replaces the argument on the stack. */
-static bool to_word(lua_State *lua, int index, bytes_t *ret_word)
+/* A number becomes its text, which replaces the argument on the stack. */
+static bool to_word(lua_State *lua, const script_engine_t *engine, int index, bytes_t *ret_word)
 {
     if (lua_type(lua, index) == LUA_TNUMBER) {
-        lua_Number n = lua_tonumber(lua, index);
-        char text[40];
-        size_t len = n == floor(n) && fabs(n) < 9007199254740992.0 ? num_format_i64(text, (int64_t)n)
-                                                                   : (size_t)snprintf(text, sizeof(text), "%.17g", n);
-        lua_pushlstring(lua, text, len);
+        char text[SCRIPT_NUMBER_CHARS_MAX];
+        lua_pushlstring(lua, text, engine->host.format(text, lua_tonumber(lua, index)));
         lua_replace(lua, index);
     } else if (lua_type(lua, index) != LUA_TSTRING) {
         return false;
@@ -48,21 +42,30 @@ static bool to_word(lua_State *lua, int index, bytes_t *ret_word)
     return true;
 }
 
-/* Collects the arguments as words; NULL when there are none, too many or a wrong one. To be freed with lua_pop: the
- * array is userdata, so that an error on the way leaks nothing. */
+static void reserve_words(script_engine_t *engine, size_t count)
+{
+    if (count <= engine->words_cap) return;
+    engine->words_cap = count;
+    mem_free(engine->words);
+    engine->words = mem_alloc(sizeof(bytes_t) * count);
+}
+
+/* Collects the arguments as words, which the engine keeps until the next call; NULL when there are none, too many or a wrong
+ * one. */
 static bytes_t *collect_words(lua_State *lua, int argc, const char **ret_problem)
 {
+    script_engine_t *engine = script__engine(lua);
     *ret_problem = argc == 0         ? "ERR Please specify at least one argument for this redis.call() call"
                    : argc > ARGC_MAX ? "ERR too many arguments for this redis.call() call"
                                      : NULL;
     if (*ret_problem) return NULL;
-    bytes_t *words = lua_newuserdata(lua, sizeof(bytes_t) * (size_t)argc);
+    reserve_words(engine, (size_t)argc);
     for (int i = 0; i < argc; i++) {
-        if (to_word(lua, i + 1, &words[i])) continue;
+        if (to_word(lua, engine, i + 1, &engine->words[i])) continue;
         *ret_problem = "ERR Command arguments must be strings or integers";
         return NULL;
     }
-    return words;
+    return engine->words;
 }
 
 static int run_command(lua_State *lua, bool raise)
@@ -72,14 +75,16 @@ static int run_command(lua_State *lua, bool raise)
     const char *problem;
     bytes_t *words = collect_words(lua, argc, &problem);
     if (!words) return fail(lua, raise, problem);
-    buf_t reply = BUF_INIT;
-    engine->host.call(engine->host.user, words, argc, engine->resp, &reply);
-    ASSERT(reply.len > 0);
-    bool failed = reply.ptr[0] == '-';
+    if (engine->stopped) script__tick(lua); /* nothing more is done in a killed script's name */
+    buf_t *reply = &engine->call_reply;
+    buf_clear(reply);
+    engine->host.call(engine->host.user, words, argc, engine->resp, reply);
+    ASSERT(reply->len > 0);
+    bool failed = reply->ptr[0] == '-';
+    script__work(lua, reply->len);
     lua_settop(lua, 0); /* up to thousands of words: the reply needs their room */
-    bool pushed = script__push_reply(lua, buf_bytes(&reply));
-    buf_deinit(&reply);
-    if (!pushed) return fail(lua, raise, "ERR reached lua stack limit");
+    if (reply->len > CALL_REPLY_LARGE_BYTES) script__need_bytes(lua, reply->len);
+    if (!script__push_reply(lua, buf_bytes(reply))) return fail(lua, raise, "ERR reached lua stack limit");
     return failed && raise ? lua_error(lua) : 1;
 }
 
@@ -116,6 +121,7 @@ static int api_sha1hex(lua_State *lua)
     size_t len;
     if (lua_gettop(lua) != 1) return fail(lua, true, "ERR wrong number of arguments");
     const char *text = lua_tolstring(lua, 1, &len);
+    script__work(lua, len);
     script_sha1hex(text ? bytes_of(text, len) : BYTES_LIT(""), sha);
     lua_pushstring(lua, sha);
     return 1;

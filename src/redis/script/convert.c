@@ -11,7 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define DEPTH_MAX 200 /* of nested tables */
+#define DEPTH_MAX            200 /* of nested tables */
+#define REPLY_LARGE_BYTES    KIB(64)
+#define REPLY_WORK_PER_VALUE 50
 
 /* ---- RESP to Lua: the bytes are our own replies, so their form is asserted -------------------------------------- */
 
@@ -37,6 +39,16 @@ static void push_field(lua_State *lua, const char *name, const uint8_t *p, const
     lua_createtable(lua, 0, 1);
     lua_pushlstring(lua, (const char *)p, (size_t)(cr - p));
     lua_setfield(lua, -2, name);
+}
+
+/* The error was counted when the command failed; that is told as the originals tell it. */
+static void push_error(lua_State *lua, const uint8_t *p, const uint8_t *cr)
+{
+    lua_newtable(lua);
+    lua_pushlstring(lua, (const char *)p, (size_t)(cr - p));
+    lua_setfield(lua, -2, "err");
+    lua_pushboolean(lua, true);
+    lua_setfield(lua, -2, "ignore_error_stats_update");
 }
 
 static const uint8_t *push_bulk(lua_State *lua, const uint8_t *p, const uint8_t *end)
@@ -109,7 +121,7 @@ static const uint8_t *push_scalar(lua_State *lua, const uint8_t *p, const uint8_
     switch (p[0]) {
     case ':': lua_pushnumber(lua, (lua_Number)read_length(p + 1, cr)); break;
     case '+': push_field(lua, "ok", p + 1, cr); break;
-    case '-': push_field(lua, "err", p + 1, cr); break;
+    case '-': push_error(lua, p + 1, cr); break;
     case '_': lua_pushnil(lua); break;
     case '#': lua_pushboolean(lua, p[1] == 't'); break;
     case '(': push_field(lua, "big_number", p + 1, cr); break;
@@ -183,13 +195,13 @@ static void append_bulk(buf_t *out, const char *text, size_t len)
 
 static void append_null(const script_engine_t *engine, buf_t *out)
 {
-    buf_printf(out, "%s", engine->client_resp == 2 ? "$-1\r\n" : "_\r\n");
+    buf_printf(out, "%s", engine->job.client_resp == 2 ? "$-1\r\n" : "_\r\n");
 }
 
 static void append_bool(const script_engine_t *engine, bool v, buf_t *out)
 {
     if (engine->resp == 3)
-        buf_printf(out, "%s", engine->client_resp == 3 ? v ? "#t\r\n" : "#f\r\n" : v ? ":1\r\n" : ":0\r\n");
+        buf_printf(out, "%s", engine->job.client_resp == 3 ? v ? "#t\r\n" : "#f\r\n" : v ? ":1\r\n" : ":0\r\n");
     else if (v)
         buf_printf(out, ":1\r\n");
     else
@@ -198,12 +210,12 @@ static void append_bool(const script_engine_t *engine, bool v, buf_t *out)
 
 static void append_double(const script_engine_t *engine, double v, buf_t *out)
 {
-    char text[40];
-    int len = snprintf(text, sizeof(text), "%.17g", v);
-    if (engine->client_resp == 3)
-        buf_printf(out, ",%s\r\n", text);
+    char text[SCRIPT_NUMBER_CHARS_MAX];
+    size_t len = engine->host.format(text, v);
+    if (engine->job.client_resp == 3)
+        buf_printf(out, ",%.*s\r\n", (int)len, text);
     else
-        append_bulk(out, text, (size_t)len);
+        append_bulk(out, text, len);
 }
 
 /* Pushes table[name] when it has the type; else leaves the stack alone. */
@@ -231,7 +243,7 @@ static void append_pairs(script_engine_t *engine, lua_State *lua, bool values, i
         count++;
         lua_pop(lua, 1);
     }
-    if (engine->client_resp == 3)
+    if (engine->job.client_resp == 3)
         buf_printf(out, "%c%zu\r\n", values ? '%' : '~', count);
     else
         buf_printf(out, "*%zu\r\n", values ? count * 2 : count);
@@ -254,7 +266,7 @@ static void append_verbatim(script_engine_t *engine, lua_State *lua, buf_t *out)
     if (has_format) lua_insert(lua, -2); /* keep the string alive below the table */
     bool has_text = push_if(lua, "string", LUA_TSTRING);
     if (has_text) text = string_at_top(lua);
-    if (engine->client_resp == 3) {
+    if (engine->job.client_resp == 3) {
         buf_printf(out, "=%zu\r\n%.3s:", text.len + 4, format.len >= 3 ? (const char *)format.ptr : "txt");
         buf_append(out, text.ptr, text.len);
         buf_append(out, "\r\n", 2);
@@ -286,9 +298,7 @@ static void append_table(script_engine_t *engine, lua_State *lua, int depth, buf
 {
     bool popped = true;
     if (push_if(lua, "err", LUA_TSTRING)) {
-        bytes_t text = string_at_top(lua);
-        if (text.len && text.ptr[0] == '-') text = bytes_of(text.ptr + 1, text.len - 1);
-        append_line(out, "-", text);
+        append_line(out, "-", string_at_top(lua));
     } else if (push_if(lua, "ok", LUA_TSTRING)) {
         append_line(out, "+", string_at_top(lua));
     } else if (push_if(lua, "double", LUA_TNUMBER)) {
@@ -299,8 +309,8 @@ static void append_table(script_engine_t *engine, lua_State *lua, int depth, buf
         append_pairs(engine, lua, false, depth, out);
     } else if (push_if(lua, "big_number", LUA_TSTRING)) {
         bytes_t text = string_at_top(lua);
-        if (engine->client_resp == 2) buf_printf(out, "$%zu\r\n", text.len);
-        append_line(out, engine->client_resp == 3 ? "(" : "", text);
+        if (engine->job.client_resp == 2) buf_printf(out, "$%zu\r\n", text.len);
+        append_line(out, engine->job.client_resp == 3 ? "(" : "", text);
     } else if (push_if(lua, "verbatim_string", LUA_TTABLE)) {
         append_verbatim(engine, lua, out);
     } else {
@@ -310,8 +320,24 @@ static void append_table(script_engine_t *engine, lua_State *lua, int depth, buf
     if (popped) lua_pop(lua, 1);
 }
 
+/* A reply is the script's memory too: a table that holds another one twice, which does so again, has no end. */
+static void charge(script_engine_t *engine, lua_State *lua, const buf_t *out)
+{
+    size_t next = lua_type(lua, -1) == LUA_TSTRING ? lua_objlen(lua, -1) : 0;
+    size_t bytes = out->len - engine->reply_start + next;
+    script__work(lua, REPLY_WORK_PER_VALUE + next);
+    if (bytes > REPLY_LARGE_BYTES) script__need_bytes(lua, bytes);
+}
+
+/* As the originals' machines do it: what fits no integer becomes the least of them. */
+static int64_t to_integer(double v)
+{
+    return v >= -9223372036854775808.0 && v < 9223372036854775808.0 ? (int64_t)v : INT64_MIN;
+}
+
 static void append_value(script_engine_t *engine, lua_State *lua, int depth, buf_t *out)
 {
+    charge(engine, lua, out);
     if (depth > DEPTH_MAX || !lua_checkstack(lua, 6)) {
         script__append_error(out, BYTES_LIT("ERR reached lua stack limit"));
         lua_pop(lua, 1);
@@ -323,7 +349,7 @@ static void append_value(script_engine_t *engine, lua_State *lua, int depth, buf
         append_bulk(out, (const char *)text.ptr, text.len);
         break;
     }
-    case LUA_TNUMBER: buf_printf(out, ":%" PRId64 "\r\n", (int64_t)lua_tonumber(lua, -1)); break;
+    case LUA_TNUMBER: buf_printf(out, ":%" PRId64 "\r\n", to_integer(lua_tonumber(lua, -1))); break;
     case LUA_TBOOLEAN: append_bool(engine, lua_toboolean(lua, -1), out); break;
     case LUA_TTABLE: append_table(engine, lua, depth, out); break;
     default: append_null(engine, out); break;
@@ -331,4 +357,4 @@ static void append_value(script_engine_t *engine, lua_State *lua, int depth, buf
     lua_pop(lua, 1);
 }
 
-void script__append_reply(script_engine_t *engine, lua_State *lua, buf_t *out) { append_value(engine, lua, 0, out); }
+void script__append_reply(script_engine_t *engine, lua_State *lua) { append_value(engine, lua, 0, engine->job.reply); }

@@ -1,4 +1,4 @@
-/* engine.c: scripts by their SHA-1, and the coroutine in which one runs. See script.h. */
+/* engine.c: the Lua state, and scripts by their SHA-1. See script.h. */
 #include "redis/script/script_internal.h"
 
 #include "base/digest.h"
@@ -6,15 +6,16 @@
 #include <ctype.h>
 #include <stdio.h>
 
-static const char engine_key; /* its address names the engine in Lua's registry */
+#define GC_STEP_PERCENT                                                                                                \
+    1000 /* how much faster than the script takes memory the collector goes on: big strings must not pile up */
+#define SOURCE_PIECE_BYTES  4096
+#define PARSE_WORK_PER_BYTE 10
 
-script_engine_t *script__engine(lua_State *lua)
+static int on_panic(lua_State *lua)
 {
-    lua_pushlightuserdata(lua, (void *)&engine_key);
-    lua_rawget(lua, LUA_REGISTRYINDEX);
-    script_engine_t *engine = lua_touserdata(lua, -1);
-    lua_pop(lua, 1);
-    return engine;
+    const char *text = lua_tostring(lua, -1);
+    fprintf(stderr, "trivet: error outside of scripts: %s\n", text ? text : "unknown");
+    return 0; /* and Lua ends the process */
 }
 
 script_engine_t *script_engine_new(const script_host_t *host)
@@ -22,25 +23,32 @@ script_engine_t *script_engine_new(const script_host_t *host)
     script_engine_t *engine = mem_zalloc(sizeof(*engine));
     engine->host = *host;
     engine->resp = 2;
-    engine->thread_ref = LUA_NOREF;
+    engine->heap.bytes_max = SIZE_MAX;
     list_init(&engine->passing);
-    engine->lua = luaL_newstate();
-    ASSERT(engine->lua != NULL);
-    lua_pushlightuserdata(engine->lua, (void *)&engine_key);
-    lua_pushlightuserdata(engine->lua, engine);
-    lua_rawset(engine->lua, LUA_REGISTRYINDEX);
+    engine->lua = lua_newstate(script__alloc, engine);
+    if (!engine->lua) assert_failed("memory for a Lua state", __FILE__, __LINE__);
+    lua_atpanic(engine->lua, on_panic);
+    lua_gc(engine->lua, LUA_GCSETSTEPMUL, GC_STEP_PERCENT);
     script__open_sandbox(engine);
+    script__open_runs(engine);
     return engine;
 }
 
 void script_engine_free(script_engine_t *engine)
 {
+    script__abandon(engine);
     script_flush(engine);
     script_libraries_flush(engine);
     map_deinit(&engine->scripts);
     lua_close(engine->lua);
+    fiber_free(engine->fiber);
+    buf_deinit(&engine->failure);
+    buf_deinit(&engine->call_reply);
+    mem_free(engine->words);
     mem_free(engine);
 }
+
+void script_limit_memory(script_engine_t *engine, size_t bytes_max) { engine->heap.bytes_max = bytes_max; }
 
 void script_sha1hex(bytes_t text, char ret_sha[SCRIPT_SHA_CHARS + 1])
 {
@@ -144,17 +152,45 @@ uint32_t script_declared_flags(bytes_t source)
     return flags;
 }
 
-int script__compile(script_engine_t *engine, bytes_t body, const char *chunk)
+/* Hands the text over in pieces, so that the parser is asked now and then whether to go on. */
+typedef struct source {
+    bytes_t left;
+} source_t;
+
+static const char *next_piece(lua_State *lua, void *user, size_t *ret_len)
 {
-    lua_State *lua = engine->lua;
-    if (body.len && body.ptr[0] == '\x1b') { /* bytecode could break out of the sandbox */
-        lua_pushliteral(lua, "bytecode is not allowed");
-        return ERR_INVALID;
-    }
-    if (luaL_loadbuffer(lua, (const char *)body.ptr, body.len, chunk) != 0) return ERR_INVALID;
-    lua_rawgeti(lua, LUA_REGISTRYINDEX, engine->environment);
+    source_t *source = user;
+    size_t len = MIN(source->left.len, SOURCE_PIECE_BYTES);
+    script__work(lua, len * PARSE_WORK_PER_BYTE);
+    const char *piece = (const char *)source->left.ptr;
+    source->left = bytes_of(piece + len, source->left.len - len);
+    *ret_len = len;
+    return len ? piece : NULL;
+}
+
+int script__parse(lua_State *lua, bytes_t text, const char *chunk)
+{
+    if (text.len && text.ptr[0] == LUA_SIGNATURE[0]) return SCRIPT_BYTECODE; /* could break out of the sandbox */
+    source_t source = {text};
+    int err = lua_load(lua, next_piece, &source, chunk);
+    if (err != 0) return err;
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, script__engine(lua)->environment);
     lua_setfenv(lua, -2);
     return 0;
+}
+
+int script__compile(script_engine_t *engine, bytes_t body, const char *chunk, const char *what, buf_t *error)
+{
+    lua_State *lua = engine->lua;
+    engine->heap.limited = true;
+    engine->load_started = clock();
+    int err = script__parse(lua, body, chunk);
+    engine->heap.limited = false;
+    if (err == 0) return 0;
+    const char *text = err == SCRIPT_BYTECODE ? "bytecode is not allowed" : lua_tostring(lua, -1);
+    buf_printf(error, "ERR Error compiling %s: %s", what, text ? text : "took too long");
+    if (err != SCRIPT_BYTECODE) lua_pop(lua, 1);
+    return ERR_INVALID;
 }
 
 /* Compiles to a function in the registry. Its line numbers count the shebang's line. */
@@ -164,11 +200,8 @@ static int compile(script_engine_t *engine, bytes_t source, script_t *script, bu
     bytes_t body = source;
     int err = take_shebang(&body, &script->flags, error);
     if (err != 0) return err;
-    if (script__compile(engine, body, "@user_script") != 0) {
-        buf_printf(error, "ERR Error compiling script (new function): %s", lua_tostring(lua, -1));
-        lua_pop(lua, 1);
-        return ERR_INVALID;
-    }
+    err = script__compile(engine, body, "@user_script", "script (new function)", error);
+    if (err != 0) return err;
     script->function = luaL_ref(lua, LUA_REGISTRYINDEX);
     return 0;
 }
@@ -193,12 +226,12 @@ static void evict_oldest(script_engine_t *engine)
     engine->evicted++;
 }
 
-/* Puts it behind the others: the most recently used. */
-static void use(script_engine_t *engine, script_t *script)
+void script__use(script_engine_t *engine, const script_t *script)
 {
-    if (!list_linked(&script->node)) return;
-    list_remove(&script->node);
-    list_push_back(&engine->passing, &script->node);
+    script_t *own = map_get_str(&engine->scripts, script->sha);
+    if (!own || !list_linked(&own->node)) return;
+    list_remove(&own->node);
+    list_push_back(&engine->passing, &own->node);
 }
 
 static script_t *add(script_engine_t *engine, const script_t *compiled, bytes_t source, bool keep)
@@ -258,168 +291,4 @@ size_t script_cache_bytes(const script_engine_t *engine) { return engine->cache_
 
 uint64_t script_evicted(const script_engine_t *engine) { return engine->evicted; }
 
-size_t script_memory_bytes(const script_engine_t *engine)
-{
-    return (size_t)lua_gc(engine->lua, LUA_GCCOUNT, 0) * 1024 + (size_t)lua_gc(engine->lua, LUA_GCCOUNTB, 0);
-}
-
-/* ---- running ---------------------------------------------------------------------------------------------------- */
-
-/* After SCRIPT KILL each further line fails too, so that no pcall of the script's can go on. */
-static void on_hook(lua_State *lua, lua_Debug *debug)
-{
-    script_engine_t *engine = script__engine(lua);
-    script_tick_t tick = engine->stopped ? SCRIPT_STOP : engine->host.tick(engine->host.user);
-    if (tick == SCRIPT_STOP) {
-        engine->stopped = true;
-        lua_sethook(lua, on_hook, LUA_MASKLINE, 0);
-        luaL_error(lua, "Script killed by user with SCRIPT KILL...");
-    }
-    bool own = lua == engine->thread; /* a coroutine of the script's would yield to the script */
-    if (tick == SCRIPT_PAUSE && own && lua_isyieldable(lua)) lua_yield(lua, 0);
-}
-
-static void push_list(lua_State *lua, const bytes_t *items, int count)
-{
-    lua_createtable(lua, count, 0);
-    for (int i = 0; i < count; i++) {
-        lua_pushlstring(lua, (const char *)items[i].ptr, items[i].len);
-        lua_rawseti(lua, -2, i + 1);
-    }
-}
-
-/* globals[name] = the value at the top, which is popped. */
-static void set_global(script_engine_t *engine, const char *name)
-{
-    lua_State *lua = engine->lua;
-    lua_rawgeti(lua, LUA_REGISTRYINDEX, engine->globals);
-    lua_insert(lua, -2);
-    lua_setfield(lua, -2, name);
-    lua_pop(lua, 1);
-}
-
-static void drop_thread(script_engine_t *engine)
-{
-    luaL_unref(engine->lua, LUA_REGISTRYINDEX, engine->thread_ref);
-    engine->thread = NULL;
-    engine->thread_ref = LUA_NOREF;
-}
-
-/* A coroutine that ended well is used again. */
-static void need_thread(script_engine_t *engine)
-{
-    if (engine->thread) return;
-    engine->thread = lua_newthread(engine->lua);
-    engine->thread_ref = luaL_ref(engine->lua, LUA_REGISTRYINDEX);
-}
-
-/* The line of the script that was running: its coroutine's stack is still there after an error. A tail call has
- * replaced the script's frame; then only a script of one line still knows its line. */
-static int failing_line(const script_engine_t *engine)
-{
-    lua_State *thread = engine->thread;
-    lua_Debug debug;
-    for (int level = 0; lua_getstack(thread, level, &debug); level++) {
-        lua_getinfo(thread, "Sl", &debug);
-        if (debug.currentline > 0 && strcmp(debug.short_src, engine->chunk) == 0) return debug.currentline;
-    }
-    bytes_t source = engine->source;
-    return memchr(source.ptr, '\n', source.len) ? -1 : 1;
-}
-
-/* The error value on the coroutine's stack: a string, or a table with a field err. */
-static void append_failure(script_engine_t *engine)
-{
-    lua_State *thread = engine->thread;
-    buf_t text = BUF_INIT;
-    size_t len;
-    const char *message;
-    if (lua_istable(thread, -1)) {
-        lua_getfield(thread, -1, "err");
-        message = lua_tolstring(thread, -1, &len);
-        if (!message) message = "ERR unknown error", len = strlen(message);
-        if (len && message[0] == '-') message++, len--;
-    } else {
-        message = lua_tolstring(thread, -1, &len);
-        buf_append(&text, "ERR ", 4);
-        if (!message) message = "unknown error", len = strlen(message);
-    }
-    buf_append(&text, message, len);
-    int line = failing_line(engine);
-    if (line >= 0)
-        buf_printf(&text, " script: %s, on @%s:%d.", engine->running, engine->chunk, line);
-    else
-        buf_printf(&text, " script: %s.", engine->running);
-    script__append_error(engine->reply, buf_bytes(&text));
-    buf_deinit(&text);
-}
-
-static script_result_t go_on(script_engine_t *engine, int args_count)
-{
-    lua_State *thread = engine->thread;
-    int status = lua_resume(thread, args_count);
-    if (status == LUA_YIELD) return SCRIPT_PAUSED;
-    if (status == 0) {
-        if (lua_gettop(thread) == 0) lua_pushnil(thread);
-        lua_settop(thread, 1); /* the first of several values counts */
-        script__append_reply(engine, thread, engine->reply);
-        lua_settop(thread, 0);
-        lua_sethook(thread, NULL, 0, 0);
-    } else {
-        append_failure(engine);
-        drop_thread(engine);
-    }
-    engine->running = NULL;
-    lua_gc(engine->lua, LUA_GCSTEP, 1);
-    return SCRIPT_DONE;
-}
-
-/* Makes ready to run the registry's function: it is left on the coroutine's stack. */
-static void prepare(script_engine_t *engine, const char *name, const char *chunk, int function, int client_resp,
-                    buf_t *reply)
-{
-    ASSERT(engine->running == NULL);
-    need_thread(engine);
-    engine->running = name;
-    engine->chunk = chunk;
-    engine->reply = reply;
-    engine->client_resp = client_resp;
-    engine->resp = 2;
-    engine->stopped = false;
-    lua_sethook(engine->thread, on_hook, LUA_MASKCOUNT, SCRIPT_TICK_INSTRUCTIONS);
-    lua_rawgeti(engine->thread, LUA_REGISTRYINDEX, function);
-}
-
-script_result_t script_run(script_engine_t *engine, const script_t *script, const bytes_t *keys, int keys_count,
-                           const bytes_t *args, int args_count, int client_resp, buf_t *reply)
-{
-    use(engine, map_get_str(&engine->scripts, script->sha));
-    push_list(engine->lua, keys, keys_count);
-    set_global(engine, "KEYS");
-    push_list(engine->lua, args, args_count);
-    set_global(engine, "ARGV");
-    prepare(engine, script->sha, "user_script", script->function, client_resp, reply);
-    engine->source = script->source;
-    return go_on(engine, 0);
-}
-
-/* A function gets the lists as its arguments, not as globals. */
-script_result_t script_run_function(script_engine_t *engine, const script_function_t *function, const bytes_t *keys,
-                                    int keys_count, const bytes_t *args, int args_count, int client_resp, buf_t *reply)
-{
-    lua_pushnil(engine->lua);
-    set_global(engine, "KEYS");
-    lua_pushnil(engine->lua);
-    set_global(engine, "ARGV");
-    prepare(engine, function->name, "user_function", function->function, client_resp, reply);
-    engine->source = BYTES_LIT("\n");
-    push_list(engine->thread, keys, keys_count);
-    push_list(engine->thread, args, args_count);
-    return go_on(engine, 2);
-}
-
-script_result_t script_resume(script_engine_t *engine)
-{
-    ASSERT(engine->running != NULL);
-    return go_on(engine, 0);
-}
+size_t script_memory_bytes(const script_engine_t *engine) { return engine->heap.used_bytes; }

@@ -5,9 +5,7 @@
 #include "redis/script/script_internal.h"
 
 #include <ctype.h>
-#include <time.h>
 
-#define LOAD_SECONDS_MAX 0.5
 #define BAD_NAME                                                                                                       \
     "Library names can only contain letters, numbers, or underscores(_) and must be at least one character long"
 
@@ -251,38 +249,35 @@ static int read_head(bytes_t code, bytes_t *ret_name, bytes_t *ret_body, buf_t *
     return 0;
 }
 
-static void on_load_hook(lua_State *lua, lua_Debug *debug)
+static void append_load_error(lua_State *lua, buf_t *error)
 {
-    script_engine_t *engine = script__engine(lua);
-    if ((double)(clock() - engine->load_started) / CLOCKS_PER_SEC < LOAD_SECONDS_MAX) return;
-    lua_sethook(lua, on_load_hook, LUA_MASKLINE, 0);
-    script__raise(lua, "ERR FUNCTION LOAD timeout");
+    bool table = lua_istable(lua, -1);
+    if (table) lua_getfield(lua, -1, "err");
+    const char *text = lua_tostring(lua, -1);
+    buf_printf(error, "ERR Error registering functions: %s%s", table ? "" : "ERR ", text ? text : "unknown error");
 }
 
 static int run_code(script_engine_t *engine, script_library_t *library, bytes_t body, buf_t *error)
 {
     lua_State *lua = engine->lua;
-    int top = lua_gettop(lua), err = 0;
-    if (script__compile(engine, body, "@user_function") != 0) {
-        buf_printf(error, "ERR Error compiling function: %s", lua_tostring(lua, -1));
-        lua_settop(lua, top);
-        return ERR_INVALID;
-    }
+    int top = lua_gettop(lua);
+    int err = script__compile(engine, body, "@user_function", "function", error);
+    if (err != 0) return err;
     script__show_globals(engine, engine->load_globals);
     engine->loading = library;
     engine->load_started = clock();
-    lua_sethook(lua, on_load_hook, LUA_MASKCOUNT, SCRIPT_TICK_INSTRUCTIONS);
+    engine->work = 0;
+    script__set_hook(lua);
+    engine->heap.limited = true;
     if (lua_pcall(lua, 0, 0, 0) != 0) {
-        bool table = lua_istable(lua, -1);
-        if (table) lua_getfield(lua, -1, "err");
-        const char *text = lua_tostring(lua, -1);
-        buf_printf(error, "ERR Error registering functions: %s%s", table ? "" : "ERR ", text ? text : "unknown error");
+        append_load_error(lua, error);
         err = ERR_INVALID;
     }
-    lua_sethook(lua, NULL, 0, 0);
+    engine->heap.limited = false;
     lua_settop(lua, top);
     engine->loading = NULL;
     script__show_globals(engine, engine->globals);
+    script__settle(engine);
     return err;
 }
 

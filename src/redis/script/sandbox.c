@@ -6,8 +6,6 @@
 #include "redis/script/script_internal.h"
 
 #include <lua-cjson.h>
-#include <math.h>
-#include <stdio.h>
 #include <time.h>
 
 static const char locked_key; /* registry: weak set of locked tables */
@@ -29,6 +27,13 @@ static bool is_locked(lua_State *lua, int index)
 }
 
 static int refuse_change(lua_State *lua) { return luaL_error(lua, "Attempt to modify a readonly table"); }
+
+/* The same from a function of ours, to whose error no place belongs. */
+static int refuse_plainly(lua_State *lua)
+{
+    lua_pushliteral(lua, "Attempt to modify a readonly table");
+    return lua_error(lua);
+}
 
 static int missing_global(lua_State *lua)
 {
@@ -88,25 +93,12 @@ static int revealing_pairs(lua_State *lua)
     return 3;
 }
 
-/* bit.tohex as Lua's BitOp has it: LuaJIT's own says "" for the smallest count. */
-static int bit_tohex(lua_State *lua)
-{
-    lua_Number digits = luaL_optnumber(lua, 2, 8);
-    const char *format = digits < 0 ? "%0*X" : "%0*x";
-    int count = (int)MIN(fabs(digits), 8.0);
-    uint32_t v = (uint32_t)(int64_t)fmod(rint(luaL_checknumber(lua, 1)), 4294967296.0);
-    char text[16] = "";
-    if (count) snprintf(text, sizeof(text), format, count, count < 8 ? v & ((1u << (4 * count)) - 1) : v);
-    lua_pushstring(lua, text);
-    return 1;
-}
-
 static int checked_rawset(lua_State *lua)
 {
     luaL_checktype(lua, 1, LUA_TTABLE);
     luaL_checkany(lua, 2);
     luaL_checkany(lua, 3);
-    if (is_locked(lua, 1)) return refuse_change(lua);
+    if (is_locked(lua, 1)) return refuse_plainly(lua);
     lua_settop(lua, 3);
     lua_rawset(lua, 1);
     return 1;
@@ -117,11 +109,30 @@ static int checked_setmetatable(lua_State *lua)
     int type = lua_type(lua, 2);
     luaL_checktype(lua, 1, LUA_TTABLE);
     luaL_argcheck(lua, type == LUA_TNIL || type == LUA_TTABLE, 2, "nil or table expected");
-    if (is_locked(lua, 1)) return refuse_change(lua);
+    if (is_locked(lua, 1)) return refuse_plainly(lua);
     if (luaL_getmetafield(lua, 1, "__metatable")) return luaL_error(lua, "cannot change a protected metatable");
     lua_settop(lua, 2);
     lua_setmetatable(lua, 1);
     return 1;
+}
+
+/* pcall whose error is a string where a command, or redis.error_reply, would have raised a table {err = text}. */
+static int plain_pcall(lua_State *lua)
+{
+    luaL_checkany(lua, 1);
+    lua_pushboolean(lua, true);
+    lua_insert(lua, 1);
+    if (lua_pcall(lua, lua_gettop(lua) - 2, LUA_MULTRET, 0) == 0) return lua_gettop(lua);
+    if (lua_istable(lua, -1)) {
+        lua_getfield(lua, -1, "err");
+        if (lua_isstring(lua, -1))
+            lua_replace(lua, -2);
+        else
+            lua_pop(lua, 1);
+    }
+    lua_pushboolean(lua, false);
+    lua_replace(lua, 1);
+    return 2;
 }
 
 static int cpu_clock(lua_State *lua)
@@ -150,10 +161,9 @@ static void publish(lua_State *lua, int globals, const char *name)
 
 static void copy_globals(lua_State *lua, int globals)
 {
-    static const char *const functions[] = {"assert",       "collectgarbage", "coroutine", "error",      "gcinfo",
-                                            "getmetatable", "ipairs",         "load",      "loadstring", "pcall",
-                                            "rawequal",     "rawget",         "select",    "tonumber",   "tostring",
-                                            "type",         "unpack",         "xpcall",    "_VERSION"};
+    static const char *const functions[] = {"assert",   "collectgarbage", "error", "gcinfo",   "getmetatable", "ipairs",
+                                            "load",     "loadstring",     "pcall", "rawequal", "rawget",       "select",
+                                            "tonumber", "tostring",       "type",  "xpcall",   "_VERSION"};
     for (size_t i = 0; i < ARRAY_LEN(functions); i++) {
         lua_getglobal(lua, functions[i]);
         lua_setfield(lua, globals, functions[i]);
@@ -163,6 +173,10 @@ static void copy_globals(lua_State *lua, int globals)
     lua_getglobal(lua, "next");
     lua_pushcclosure(lua, revealing_pairs, 1);
     lua_setfield(lua, globals, "pairs");
+    lua_pushcfunction(lua, plain_pcall);
+    lua_setfield(lua, globals, "pcall");
+    lua_pushcfunction(lua, script__unpack);
+    lua_setfield(lua, globals, "unpack");
     lua_pushcfunction(lua, checked_rawset);
     lua_setfield(lua, globals, "rawset");
     lua_pushcfunction(lua, checked_setmetatable);
@@ -171,11 +185,7 @@ static void copy_globals(lua_State *lua, int globals)
 
 static void publish_libraries(lua_State *lua, int globals)
 {
-    static const char *const names[] = {"string", "table", "math", "bit"};
-    lua_getglobal(lua, "bit");
-    lua_pushcfunction(lua, bit_tohex);
-    lua_setfield(lua, -2, "tohex");
-    lua_pop(lua, 1);
+    static const char *const names[] = {"string", "table", "math", "coroutine"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         lua_getglobal(lua, names[i]);
         publish(lua, globals, names[i]);
@@ -184,6 +194,8 @@ static void publish_libraries(lua_State *lua, int globals)
     lua_pushcfunction(lua, cpu_clock);
     lua_setfield(lua, -2, "clock");
     publish(lua, globals, "os");
+    script__open_bit(lua);
+    publish(lua, globals, "bit");
     luaopen_cjson(lua);
     publish(lua, globals, "cjson");
     script__open_msgpack(lua);
@@ -193,24 +205,45 @@ static void publish_libraries(lua_State *lua, int globals)
 }
 
 /* Loaded code must not get the real global table: its environment is the caller's lock. */
-static int load_text(lua_State *lua)
+static int load_text(lua_State *lua, bytes_t text, const char *name)
+{
+    lua_pushstring(lua, name); /* the parser keeps no reference of its own to the name, which ends at a NUL */
+    int err = script__parse(lua, text, name);
+    if (err == 0) return 1;
+    if (err == SCRIPT_BYTECODE) lua_pushliteral(lua, "bytecode is not allowed");
+    lua_pushnil(lua);
+    lua_insert(lua, -2);
+    return 2;
+}
+
+static int load_string(lua_State *lua)
 {
     size_t len;
     const char *text = luaL_checklstring(lua, 1, &len);
-    const char *name = luaL_optstring(lua, 2, text);
-    if (len && text[0] == '\x1b') {
-        lua_pushnil(lua);
-        lua_pushliteral(lua, "bytecode is not allowed");
-        return 2;
+    return load_text(lua, bytes_of(text, len), luaL_optstring(lua, 2, text));
+}
+
+/* The text comes in pieces from a function, until it returns nothing. */
+static int load_pieces(lua_State *lua)
+{
+    const char *name = luaL_optstring(lua, 2, "=(load)");
+    luaL_checktype(lua, 1, LUA_TFUNCTION);
+    luaL_Buffer text;
+    luaL_buffinit(lua, &text);
+    for (;;) {
+        lua_pushvalue(lua, 1);
+        lua_call(lua, 0, 1);
+        if (!lua_isstring(lua, -1) && !lua_isnil(lua, -1))
+            return luaL_error(lua, "reader function must return a string");
+        bool end = lua_isnil(lua, -1) || lua_objlen(lua, -1) == 0;
+        if (end) break;
+        luaL_addvalue(&text);
     }
-    if (luaL_loadbuffer(lua, text, len, name) != 0) {
-        lua_pushnil(lua);
-        lua_insert(lua, -2);
-        return 2;
-    }
-    lua_rawgeti(lua, LUA_REGISTRYINDEX, script__engine(lua)->environment);
-    lua_setfenv(lua, -2);
-    return 1;
+    lua_pop(lua, 1);
+    luaL_pushresult(&text);
+    size_t len;
+    const char *whole = lua_tolstring(lua, -1, &len);
+    return load_text(lua, bytes_of(whole, len), name);
 }
 
 static void lock_strings(lua_State *lua)
@@ -300,10 +333,9 @@ void script__open_sandbox(script_engine_t *engine)
     open_library(lua, LUA_TABLIBNAME, luaopen_table);
     open_library(lua, LUA_STRLIBNAME, luaopen_string);
     open_library(lua, LUA_MATHLIBNAME, luaopen_math);
-    open_library(lua, LUA_BITLIBNAME, luaopen_bit);
-    luaL_loadstring(lua, "math.randomseed(...)");
-    lua_pushnumber(lua, (lua_Number)engine->host.seed);
-    lua_call(lua, 1, 0);
+    script__replace_strings(lua);
+    script__replace_tables(lua);
+    script__replace_math(lua);
     make_locked_set(lua);
     lock_strings(lua);
 
@@ -312,9 +344,9 @@ void script__open_sandbox(script_engine_t *engine)
     copy_globals(lua, globals);
     publish_libraries(lua, globals);
     publish_redis(engine, globals, false);
-    lua_pushcfunction(lua, load_text);
-    lua_pushvalue(lua, -1);
+    lua_pushcfunction(lua, load_string);
     lua_setfield(lua, globals, "loadstring");
+    lua_pushcfunction(lua, load_pieces);
     lua_setfield(lua, globals, "load");
     refuse_missing(lua, globals);
     make_load_globals(engine);

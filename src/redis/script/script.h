@@ -1,9 +1,13 @@
 /* script.h: Lua scripts for the Redis wing: compiling, running and stopping them, and turning values into replies.
  *
- * The engine knows neither clients nor keys: whoever owns it (the host) runs commands for it. A script runs in a
- * coroutine, so that one that takes long gives the loop a turn (SCRIPT_PAUSED) and is resumed later; the host keeps
- * everybody else's commands out meanwhile, which keeps a script atomic. LuaJIT with its compiler off: hooks fire, and its
- * interpreter measured 2.8 times PUC Lua 5.1 on strings and tables. */
+ * The engine knows neither clients nor keys: whoever owns it (the host) runs commands for it. A script runs on a C stack of
+ * its own, so that one that takes long gives the loop a turn (SCRIPT_PAUSED) and is resumed later, wherever it is: in a
+ * coroutine, in a comparison of table.sort, in a pattern that never matches. The host keeps everybody else's commands out
+ * meanwhile, which keeps a script atomic. It is asked by number of instructions, by bytes allocated and by work done in C,
+ * whichever comes first.
+ *
+ * The interpreter is Lua 5.1 as the originals have it: what a script sees, down to the order of a table and the place in an
+ * error's text, is the same. It counts nested C calls itself (200), and its memory comes from here, with a limit. */
 #ifndef TRIVET_REDIS_SCRIPT_SCRIPT_H
 #define TRIVET_REDIS_SCRIPT_SCRIPT_H
 
@@ -12,8 +16,9 @@
 #include "base/list.h"
 
 #define SCRIPT_SHA_CHARS         40
-#define SCRIPT_EVAL_MAX          500    /* scripts kept that nobody loaded on purpose */
-#define SCRIPT_TICK_INSTRUCTIONS 100000 /* between calls of `tick` */
+#define SCRIPT_NUMBER_CHARS_MAX  40
+#define SCRIPT_EVAL_MAX          500  /* scripts kept that nobody loaded on purpose */
+#define SCRIPT_TICK_INSTRUCTIONS 1000 /* at most so many between calls of `tick` */
 
 typedef struct script_engine script_engine_t;
 
@@ -25,8 +30,9 @@ typedef struct script_host {
     void (*call)(void *user, const bytes_t *argv, int argc, int resp, buf_t *reply);
     /* redis.log; level 0 (debug) to 3 (warning). */
     void (*log)(void *user, int level, bytes_t text);
-    /* Asked every SCRIPT_TICK_INSTRUCTIONS. PAUSE is not obeyed inside a C function that calls Lua (table.sort). */
     script_tick_t (*tick)(void *user);
+    /* A number as an argument of a command; at most SCRIPT_NUMBER_CHARS_MAX. */
+    size_t (*format)(char *out, double number);
     /* redis.acl_check_cmd: 1 allowed, 0 not, -1 no such command. */
     int (*check)(void *user, const bytes_t *argv, int argc);
     uint64_t seed;        /* of math.random */
@@ -53,6 +59,8 @@ typedef struct script {
 
 script_engine_t *script_engine_new(const script_host_t *host);
 void script_engine_free(script_engine_t *engine);
+/* Of the Lua state with the run's reply; more is the error "not enough memory". */
+void script_limit_memory(script_engine_t *engine, size_t bytes_max);
 void script_sha1hex(bytes_t text, char ret_sha[SCRIPT_SHA_CHARS + 1]);
 /* Compiles and remembers `source`; what was not loaded to `keep` is forgotten when SCRIPT_EVAL_MAX newer ones came.
  * ERR_INVALID with the error reply's text ("ERR Error compiling script ...") in `error`. */

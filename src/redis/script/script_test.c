@@ -39,6 +39,8 @@ static script_tick_t on_tick(void *user)
     return host->tick;
 }
 
+static size_t format_number(char *out, double v) { return (size_t)sprintf(out, "%.14g", v); }
+
 static int on_check(void *user, const bytes_t *argv, int argc) { return bytes_eq(argv[0], BYTES_LIT("echo")) ? 1 : -1; }
 
 static int setup(void **state)
@@ -48,6 +50,7 @@ static int setup(void **state)
                          .call = on_call,
                          .log = on_log,
                          .tick = on_tick,
+                         .format = format_number,
                          .check = on_check,
                          .seed = 7,
                          .version = "7.2.4",

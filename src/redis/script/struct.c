@@ -57,7 +57,7 @@ static size_t item_bytes(layout_t *l, char kind)
             luaL_error(l->lua, "integral size %d is larger than limit of %d", (int)n, INTEGER_BYTES_MAX);
         if (n == 0) luaL_error(l->lua, "integral size must be positive");
         return n;
-    default: luaL_error(l->lua, "invalid format option '%c'", kind); return 0;
+    default: luaL_argerror(l->lua, 1, lua_pushfstring(l->lua, "invalid format option '%c'", kind)); return 0;
     }
 }
 
@@ -236,7 +236,8 @@ static int st_unpack(lua_State *lua)
         size_t bytes = item.bytes;
         if (item.kind == 'c' && bytes == 0) bytes = counted_length(lua, results);
         luaL_checkstack(lua, 4, "too many results");
-        if (len - at < item.padding || len - at - item.padding < bytes) return luaL_error(lua, "data string too short");
+        if (len - at < item.padding || len - at - item.padding < bytes)
+            return luaL_argerror(lua, 2, "data string too short");
         at += item.padding;
         switch (item.kind) {
         case 'x': break;
