@@ -238,7 +238,8 @@ static void a_new_partition_does_not_inherit_a_line(void **state)
     sim_run_for(f->sim, 5000);
     assert_true(cleaned(f) > 0);
     partition_delete(f->p);
-    assert_int_equal(partition_open(&f->topic, 0, &f->p), 0);
+    char why[PARTITION_WHY_CHARS_MAX];
+    assert_int_equal(partition_open(&f->topic, 0, &f->p, why), 0);
     append(f, 200, 10);
     partition_host_stop(f); /* what the file says is what a start goes by */
     f->kafka.config.log_cleaner_enable = false;

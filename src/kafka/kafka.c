@@ -8,6 +8,7 @@
 #include "kafka/connection.h"
 #include "kafka/fetch_session.h"
 #include "kafka/groups/groups.h"
+#include "kafka/partition.h"
 #include "kafka/partition_store.h"
 #include "kafka/producer_ids.h"
 #include "kafka/topics.h"
@@ -46,6 +47,7 @@ kafka_t *kafka_new(io_loop_t *loop, net_t *net, mirror_t *tree, const char *data
     config_set_found(kafka, "log.dirs", data_dir);
     kafka->topics = kafka->topics_by_id = MAP_INIT;
     kafka->kept_producer_id = -1;
+    health_init(&kafka->health, "kafka");
     list_init(&kafka->topic_listeners);
     list_init(&kafka->connections);
     list_init(&kafka->listeners);
@@ -79,6 +81,7 @@ int kafka_start(kafka_t *kafka, char *err, size_t err_bytes)
     return 0;
 }
 
+const health_t *kafka_health(const kafka_t *kafka) { return &kafka->health; }
 bool kafka_ready(const kafka_t *kafka) { return kafka->ready; }
 bool kafka_loaded(const kafka_t *kafka) { return kafka->ready && groups_loaded(kafka->groups); }
 
@@ -126,6 +129,7 @@ void kafka_free(kafka_t *kafka)
     opener_free(kafka->opener);
     kafka__requests_free(kafka);
     config_store_free(kafka->config_store);
+    health_deinit(&kafka->health);
     mem_free(kafka->data_dir);
     mem_free(kafka);
 }
@@ -145,6 +149,8 @@ kafka_stats_t kafka_stats(const kafka_t *kafka)
     kafka_stats_t stats = kafka->stats;
     stats.groups = kafka->groups ? kafka_groups_count(kafka->groups) : 0;
     count_partitions(kafka, &stats);
+    stats.partitions_offline = partition_offline_count(kafka);
+    stats.files_open = partition_store_files_open(kafka);
     return stats;
 }
 
@@ -168,6 +174,8 @@ void kafka_metrics(const kafka_t *kafka, buf_t *out)
         {"connections", "gauge", s.connections},
         {"topics", "gauge", s.topics},
         {"partitions", "gauge", s.partitions},
+        {"partitions_offline", "gauge", s.partitions_offline},
+        {"files_open", "gauge", s.files_open},
         {"groups", "gauge", s.groups},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

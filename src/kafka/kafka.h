@@ -8,6 +8,7 @@
 
 #include "base/base.h"
 #include "base/buf.h"
+#include "base/health.h"
 #include "coord/mirror.h"
 #include "io/io.h"
 #include "net/net.h"
@@ -39,6 +40,8 @@ int kafka_start(kafka_t *kafka, char *err, size_t err_bytes) MUST_CHECK;
 bool kafka_ready(const kafka_t *kafka);
 /* And the groups have been read back: no client of theirs is told to come again. */
 bool kafka_loaded(const kafka_t *kafka);
+/* Partitions that are offline, writes that the disk refuses. */
+const health_t *kafka_health(const kafka_t *kafka);
 /* Port 0 picks a free one; returns the port or a negative error. */
 int kafka_listen(kafka_t *kafka, const char *host, uint16_t port) MUST_CHECK;
 /* Closes listeners and connections, flushes and closes partitions. */
@@ -142,7 +145,7 @@ typedef struct kafka_stats {
     uint64_t requests, request_errors;
     uint64_t produced_records, produced_bytes, fetched_bytes;
     uint64_t clean_rounds, clean_failures, clean_read_bytes, clean_written_bytes, clean_dropped_records;
-    uint32_t connections, topics, partitions, groups;
+    uint32_t connections, topics, partitions, partitions_offline, files_open, groups;
 } kafka_stats_t;
 kafka_stats_t kafka_stats(const kafka_t *kafka);
 /* Prometheus text. */

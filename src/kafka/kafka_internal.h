@@ -6,6 +6,7 @@
 #define TRIVET_KAFKA_INTERNAL_H
 
 #include "base/arena.h"
+#include "base/health.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "kafka/errors.h"
@@ -27,6 +28,7 @@ typedef struct partition_store partition_store_t; /* partition_store.h */
 #define KAFKA_REQUEST_ARENA_BYTES_MAX  MIB(32)  /* what decoding one request may take beside the request's own bytes */
 #define KAFKA_RESPONSE_ARENA_BYTES_MAX MIB(256) /* what building one response may take: kafka_response_is_full */
 #define KAFKA_TOPIC_NAME_BYTES_MAX     249
+#define KAFKA_NO_LEADER                (-1)
 #define KAFKA_PARTITIONS_MAX           10000 /* of one topic */
 #define KAFKA_IN_FLIGHT_MAX            64    /* unanswered requests of one connection */
 
@@ -69,6 +71,7 @@ struct kafka {
     uint32_t requests_free_count;
     io_timer_t idle_timer;
     kafka_stats_t stats;
+    health_t health;
 };
 
 /* ---- topics ---- */
@@ -80,8 +83,8 @@ typedef struct kafka_partition_state { /* as in /brokers/topics/T/partitions/P/s
     int32_t *isr;
     int32_t replicas_count;
     int32_t *replicas;
-    partition_t *log; /* NULL when this broker does not hold it, or it failed to open */
-    bool failed;
+    partition_t *log; /* NULL when this broker does not hold it, or it is offline */
+    struct partition_offline *offline;
 } kafka_partition_state_t;
 
 struct kafka_topic {
@@ -140,15 +143,6 @@ static inline void kafka_topic_listen(kafka_t *kafka, kafka_topic_listener_t *li
 {
     list_push_back(&kafka->topic_listeners, &listener->node);
 }
-
-/* What topics.c calls in partition.h, to be had from the log side:
- *   int  partition_open(kafka_topic_t *topic, int32_t index, partition_t **ret_partition)  opens or makes
- *        <data_dir>/<topic>-<index>/ with partition.metadata, recovers, starts at the state's leader epoch
- *   void partition_configure(partition_t *)       topic->config changed
- *   void partition_set_leader_epoch(partition_t *, int32_t)
- *   void partition_close(partition_t *)           sync and close
- *   void partition_delete(partition_t *)          fails what waits on it (UNKNOWN_TOPIC_OR_PARTITION), closes, removes
- *   uint64_t partition_bytes(const partition_t *), int64_t partition_log_end_offset(const partition_t *) ... */
 
 /* ---- requests ---- */
 

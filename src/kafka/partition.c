@@ -2,6 +2,8 @@
  * deletion. Called by topics.c; appending and reading are in partition_append.c and partition_read.c. */
 #include "kafka/partition_internal.h"
 
+#include "base/slog.h"
+
 #include <stdio.h>
 
 static void rolled(void *user, int64_t base_offset);
@@ -95,101 +97,140 @@ static log_options_t log_options_of(const kafka_topic_t *topic)
     };
 }
 
-/* partition.metadata as Kafka writes it. */
-static int metadata_text(const kafka_topic_t *topic, char out[64])
-{
-    char id[KAFKA_UUID_CHARS + 1];
-    kafka_uuid_format(topic->id, id);
-    return snprintf(out, 64, "version: 0\ntopic_id: %s", id);
-}
+/* How a partition is opened beside what the checkpoints say. */
+typedef struct opening {
+    bool again;         /* its log had failed */
+    int64_t end_offset; /* where it ended then; -1 = not known */
+} opening_t;
 
-/* A power failure may leave less than was written of a new partition's file: that says nothing of another
- * topic. */
-static bool metadata_is_whole(const uint8_t *data, size_t bytes, size_t whole_bytes)
+/* What is known beforehand of a log that is to be opened. */
+static log_recovery_t recovery_of(const kafka_topic_t *topic, int32_t index, const opening_t *how, log_report_t *report)
 {
-    return bytes >= whole_bytes && memchr(data, 0, whole_bytes) == NULL;
-}
-
-/* A directory that belongs to another topic of that name (deleted while we were away) is kept under a name of
- * its own. */
-static int check_metadata(const kafka_topic_t *topic, const char *dir)
-{
-    io_loop_t *loop = topic->kafka->loop;
-    char path[PARTITION_PATH_CHARS_MAX + 32], stray[PARTITION_PATH_CHARS_MAX + 64], text[64];
-    uint8_t *data = NULL;
-    size_t bytes;
-    if (!io_exists(loop, dir)) return 0;
-    snprintf(path, sizeof(path), "%s/partition.metadata", dir);
-    int err = io_read_whole(loop, path, KIB(4), &data, &bytes);
-    if (err == ERR_NOT_FOUND) return 0;
-    if (err) return err;
-    int n = metadata_text(topic, text);
-    bool whole = metadata_is_whole(data, bytes, (size_t)n);
-    bool ours = whole && memcmp(data, text, (size_t)n) == 0;
-    mem_free(data);
-    if (ours) return 0;
-    if (!whole) return io_remove(loop, path); /* write_metadata makes it anew */
-    uint8_t random[8];
-    io_random(loop, random, sizeof(random));
-    snprintf(stray, sizeof(stray), "%s.%016" PRIx64 "-stray", dir, load_be64(random));
-    return io_rename(loop, dir, stray);
-}
-
-static int write_metadata(const kafka_topic_t *topic, const char *dir)
-{
-    char path[PARTITION_PATH_CHARS_MAX + 32], text[64];
-    snprintf(path, sizeof(path), "%s/partition.metadata", dir);
-    if (io_exists(topic->kafka->loop, path)) return 0;
-    int n = metadata_text(topic, text);
-    text[n++] = '\n';
-    /* Not synced, for a topic may have thousands: check_metadata knows a torn one from another topic's. */
-    return partition__write_file(topic->kafka->loop, path, bytes_of(text, (size_t)n));
-}
-
-int partition_open(kafka_topic_t *topic, int32_t index, partition_t **ret_partition)
-{
-    kafka_t *kafka = topic->kafka;
-    char dir[PARTITION_PATH_CHARS_MAX];
-    partition__path(topic, index, dir);
-    partition_checkpoint_t known = partition__store_checkpoint(kafka->partitions, topic->name, index);
-    log_options_t options = log_options_of(topic);
-    log_recovery_t recovery = {
-        .clean = kafka->partitions->clean,
-        .power_lost = kafka->partitions->power_lost,
+    partition_store_t *store = topic->kafka->partitions;
+    partition_checkpoint_t known = partition__store_checkpoint(store, topic->name, index);
+    bool clean = store->clean && !how->again;
+    return (log_recovery_t){
+        .clean = clean,
+        .power_lost = store->power_lost,
+        .distrust_cache = !clean,
         .recovery_point = MAX(known.recovery_point, 0),
+        .end_min = MAX(MAX(known.recovery_point, how->end_offset), 0),
         .start_offset = known.log_start,
         .compacted = has_policy(topic->config.cleanup_policy, "compact") || known.cleaned >= 0,
         .scan_from = INT64_MAX,
+        .report = report,
     };
+}
+
+static void explain(char why[PARTITION_WHY_CHARS_MAX], const char *dir, int err, const log_report_t *report)
+{
+    char text[LOG_TEXT_CHARS_MAX] = "";
+    if (err == ERR_DAMAGED) log_damage_text(&report->damage, text);
+    if (text[0])
+        partition__why(
+            why,
+            "%s: %s. Nothing was changed; put the file back, or stop the server and see 'trivet check' and 'trivet "
+            "repair'",
+            dir, text);
+    else
+        partition__why(why, "%s cannot be opened: %s", dir, err_text(err));
+}
+
+/* One line for what opening changed. */
+static void tell_opened(const partition_t *p, const log_report_t *report)
+{
+    char text[LOG_TEXT_CHARS_MAX];
+    if (report->cut_file[0]) {
+        log_cut_text(report, text);
+        slog(SLOG_WARN, "kafka", "an unfinished write was cut off a partition", "partition=%s-%" PRId32 " what=\"%s\"",
+             p->topic->name, p->index, text);
+    }
+    if (report->rebuilt_count > 0)
+        slog(SLOG_WARN, "kafka", "indexes that did not fit their segments were made anew",
+             "partition=%s-%" PRId32 " segments=%" PRIu32, p->topic->name, p->index, report->rebuilt_count);
+}
+
+static partition_t *partition_new(kafka_topic_t *topic, int32_t index)
+{
     partition_t *p = mem_zalloc(sizeof(*p));
     p->topic = topic;
     p->index = index;
     p->producers = PRODUCERS_INIT;
-    p->producers.kept_id = kafka->kept_producer_id;
+    p->producers.kept_id = topic->kafka->kept_producer_id;
     list_init(&p->waiters);
     list_init(&p->produces);
     list_init(&p->lookups);
     list_init(&p->news_node);
-    int err = check_metadata(topic, dir);
-    if (!err && !io_exists(kafka->loop, dir))
-        err = partition__store_forget_cleaned(kafka->partitions, topic->name, index);
-    if (!err) err = log_open(kafka->loop, dir, &options, &recovery, &p->log);
-    if (err) goto out;
-    err = write_metadata(topic, dir);
+    return p;
+}
+
+static void partition_free(partition_t *partition)
+{
+    producers_deinit(&partition->producers);
+    mem_free(partition);
+}
+
+static void failed(void *user, int err) { partition__fail(user, err); }
+
+/* Checkpoints know nothing of a directory that is new, or whose name was another topic's. */
+static int forget_if_new(const kafka_topic_t *topic, int32_t index, const char *dir, bool put_aside)
+{
+    partition_store_t *store = topic->kafka->partitions;
+    if (io_exists(topic->kafka->loop, dir) || !(put_aside || store->opened)) return 0;
+    return partition__store_forget(store, topic->name, index);
+}
+
+static int open_log(partition_t *p, const char *dir, const opening_t *how, log_report_t *report,
+                    char why[PARTITION_WHY_CHARS_MAX])
+{
+    kafka_topic_t *topic = p->topic;
+    bool put_aside;
+    int err = partition__metadata_check(topic, dir, &put_aside, why);
+    if (!err) err = forget_if_new(topic, p->index, dir, put_aside);
+    if (err) return err;
+    log_options_t options = log_options_of(topic);
+    log_recovery_t recovery = recovery_of(topic, p->index, how, report);
+    err = log_open(topic->kafka->loop, dir, &options, &recovery, &p->log);
+    if (err) return err;
+    err = partition__metadata_write(topic, dir);
     if (!err) err = partition__producers_recover(p);
-    if (err) goto out_log;
+    if (err) (void)!log_close(p->log);
+    return err;
+}
+
+static int open_partition(kafka_topic_t *topic, int32_t index, const opening_t *how, partition_t **ret_partition,
+                          char why[PARTITION_WHY_CHARS_MAX])
+{
+    char dir[PARTITION_PATH_CHARS_MAX];
+    log_report_t report = {0};
+    partition__path(topic, index, dir);
+    why[0] = '\0';
+    partition_t *p = partition_new(topic, index);
+    int err = open_log(p, dir, how, &report, why);
+    if (err) {
+        if (!why[0]) explain(why, dir, err, &report);
+        partition_free(p);
+        return err;
+    }
+    tell_opened(p, &report);
     p->high_watermark = log_end_offset(p->log);
     log_on_roll(p->log, rolled, p);
+    log_on_failure(p->log, failed, p);
     partition__store_add(p);
     partition_set_leader_epoch(p, topic->partitions[index].leader_epoch);
     *ret_partition = p;
     return 0;
-out_log:
-    (void)!log_close(p->log);
-out:
-    producers_deinit(&p->producers);
-    mem_free(p);
-    return err;
+}
+
+int partition_open(kafka_topic_t *topic, int32_t index, partition_t **ret_partition, char why[PARTITION_WHY_CHARS_MAX])
+{
+    return open_partition(topic, index, &(opening_t){.end_offset = -1}, ret_partition, why);
+}
+
+int partition__open_again(kafka_topic_t *topic, int32_t index, int64_t end_offset, partition_t **ret_partition,
+                          char why[PARTITION_WHY_CHARS_MAX])
+{
+    return open_partition(topic, index, &(opening_t){true, end_offset}, ret_partition, why);
 }
 
 void partition_configure(partition_t *partition)
@@ -284,35 +325,40 @@ void partition__wake(partition_t *partition, int16_t error)
 
 /* ---- the end --------------------------------------------------------------------------------------------------------- */
 
-static void partition_free(partition_t *partition)
+/* Whoever waits hears why; the cleaner lets go. */
+static void take_off(partition_t *partition, int16_t error, bool deleted)
 {
-    producers_deinit(&partition->producers);
-    mem_free(partition);
+    partition->closing = error;
+    partition__wake(partition, error);
+    partition__produces_end(partition, error);
+    partition__lookups_end(partition, error);
+    cleaner_forget(partition->topic->kafka->partitions->cleaner, partition);
+    partition__store_remove(partition, deleted);
 }
 
 void partition_close(partition_t *partition)
 {
-    partition->closing = KAFKA_NOT_LEADER_OR_FOLLOWER;
-    partition__wake(partition, partition->closing);
-    partition__produces_end(partition, partition->closing);
-    partition__lookups_end(partition, partition->closing);
-    cleaner_forget(partition->topic->kafka->partitions->cleaner, partition);
-    if (log_end_offset(partition->log) > MAX(partition->snapshot_offset, 0)) {
-        partition__snapshot_write(partition, log_end_offset(partition->log));
-    }
-    partition__store_remove(partition, false);
-    if (log_close_unsynced(partition->log) != 0) partition->topic->kafka->partitions->failed = true;
+    partition_store_t *store = partition->topic->kafka->partitions;
+    int64_t end_offset = log_end_offset(partition->log);
+    take_off(partition, KAFKA_NOT_LEADER_OR_FOLLOWER, false);
+    if (end_offset > MAX(partition->snapshot_offset, 0)) partition__snapshot_write(partition, end_offset);
+    if (log_close_unsynced(partition->log) != 0)
+        store->failed = true;
+    else
+        partition__store_closed(store, partition->topic, partition->index, end_offset);
+    partition_free(partition);
+}
+
+void partition__close_failed(partition_t *partition)
+{
+    take_off(partition, KAFKA_KAFKA_STORAGE_ERROR, false);
+    (void)!log_close_unsynced(partition->log); /* it has failed: nothing is written */
     partition_free(partition);
 }
 
 void partition_delete(partition_t *partition)
 {
-    partition->closing = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
-    partition__wake(partition, partition->closing);
-    partition__produces_end(partition, partition->closing);
-    partition__lookups_end(partition, partition->closing);
-    cleaner_forget(partition->topic->kafka->partitions->cleaner, partition);
-    partition__store_remove(partition, true);
+    take_off(partition, KAFKA_UNKNOWN_TOPIC_OR_PARTITION, true);
     /* What cannot be removed now is removed at the next start, if it got its -delete name. */
     (void)!log_delete(partition->log);
     partition_free(partition);

@@ -13,9 +13,18 @@
 
 /* ---- life: called by topics.c ---------------------------------------------------------------------------------------- */
 
+#define PARTITION_WHY_CHARS_MAX 700
+
 /* Opens or makes <data_dir>/<topic>-<index>/ (with partition.metadata), recovers it, and leads at the epoch
- * in the topic's partition state. Needs kafka->partitions (partition_store.h). */
-int partition_open(kafka_topic_t *topic, int32_t index, partition_t **ret_partition) MUST_CHECK;
+ * in the topic's partition state. Needs kafka->partitions (partition_store.h). On an error `why` says what is wrong, where, and
+ * what helps. */
+int partition_open(kafka_topic_t *topic, int32_t index, partition_t **ret_partition,
+                   char why[PARTITION_WHY_CHARS_MAX]) MUST_CHECK;
+/* The same into the topic's state, where it is not yet; a partition that cannot be opened is offline (partition_offline.c). */
+void partition_bring(kafka_topic_t *topic, int32_t index);
+/* Its topic goes, or the broker stops. */
+void partition_offline_forget(kafka_topic_t *topic, int32_t index);
+uint32_t partition_offline_count(const kafka_t *kafka);
 /* The topic's settings changed. */
 void partition_configure(partition_t *partition);
 void partition_set_leader_epoch(partition_t *partition, int32_t leader_epoch);

@@ -30,16 +30,23 @@ struct partition {
     int16_t closing;           /* the error that whoever still waits gets; 0 = open */
 };
 
+typedef struct partition_offline partition_offline_t;
+
 struct partition_store {
     kafka_t *kafka;
     cleaner_t *cleaner;
     log_files_t *files; /* of all partitions' logs */
     list_t partitions;
     list_t news;
+    list_t offline; /* partition_offline_t */
+    bool offline_changed;
+    io_timer_t offline_timer;
     io_hook_t hook;
     io_timer_t news_timer, maintain_timer, checkpoint_timer, expiry_timer;
     map_t checkpoints;     /* "topic partition" -> partition_checkpoint_t, as read or as of the partition's close */
     uint64_t written_hash; /* of the checkpoint files' text as last written */
+    bool opened;           /* what was there at the start has been opened */
+    bool stale;            /* the other checkpoints on disk name partitions that are gone */
     bool cleaned_stale;    /* cleaner-offset-checkpoint on disk names partitions that are gone */
     bool clean;            /* the last stop was orderly */
     bool power_lost;       /* the machine may have lost power since */
@@ -50,9 +57,12 @@ struct partition_store {
 typedef struct partition_checkpoint {
     int64_t recovery_point, log_start, high_watermark;
     int64_t cleaned;    /* below it the log was compacted; once there is a line, the log may have gaps */
+    bool seen;          /* somebody asked for it: the partition is there */
     int64_t closed_end; /* the end of a log that was closed, once the stop has synced it: -1 = open */
 } partition_checkpoint_t;
-#define PARTITION_CHECKPOINT_NONE ((partition_checkpoint_t){-1, -1, -1, -1, -1})
+#define PARTITION_CHECKPOINT_NONE                                                                                      \
+    ((partition_checkpoint_t){                                                                                         \
+        .recovery_point = -1, .log_start = -1, .high_watermark = -1, .cleaned = -1, .closed_end = -1})
 
 /* partition_store.c */
 void partition__store_add(partition_t *partition);
@@ -62,8 +72,8 @@ void partition__store_remove(partition_t *partition, bool deleted);
 partition_checkpoint_t partition__store_checkpoint(partition_store_t *store, const char *topic, int32_t index);
 /* Notes how far a partition is clean, in cleaner-offset-checkpoint: `durable` waits for the disk. */
 int partition__store_cleaned(partition_t *partition, int64_t offset, bool durable) MUST_CHECK;
-/* A new partition must not inherit the line of one that had its name. */
-int partition__store_forget_cleaned(partition_store_t *store, const char *topic, int32_t index) MUST_CHECK;
+/* A new partition must not inherit the lines of one that had its name. */
+int partition__store_forget(partition_store_t *store, const char *topic, int32_t index) MUST_CHECK;
 /* Wakes the partition's waiters before the loop waits again. */
 void partition__store_news(partition_t *partition);
 
@@ -72,6 +82,22 @@ void partition__produces_end(partition_t *partition, int16_t error);
 
 /* partition_offset.c: likewise. */
 void partition__lookups_end(partition_t *partition, int16_t error);
+/* The log of a partition that was taken off is closed, and ends there. */
+void partition__store_closed(partition_store_t *store, const kafka_topic_t *topic, int32_t index, int64_t end_offset);
+
+/* partition_metadata.c */
+/* Whose the directory is; it need not be there. One of another topic is put aside. */
+int partition__metadata_check(const kafka_topic_t *topic, const char *dir, bool *ret_put_aside,
+                              char why[PARTITION_WHY_CHARS_MAX]) MUST_CHECK;
+/* Unless it is there. */
+int partition__metadata_write(const kafka_topic_t *topic, const char *dir) MUST_CHECK;
+
+/* partition_offline.c */
+/* Writes a sentence; what is longer than it may be is cut. */
+void partition__why(char why[PARTITION_WHY_CHARS_MAX], const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* The partition's log has failed: closes it, and the partition is offline. */
+void partition__fail(partition_t *partition, int err);
+void partition__offline_run(io_timer_t *timer);
 
 /* partition_snapshot.c */
 void partition__snapshot_write(partition_t *partition, int64_t offset);
@@ -82,6 +108,12 @@ int partition__producers_recover(partition_t *partition) MUST_CHECK;
 int partition__write_file(io_loop_t *loop, const char *path, bytes_t data) MUST_CHECK;
 
 /* partition.c */
+/* Opens it again from what the disk has, past the page cache. A log that ended at `end_offset` (-1 = not known) must reach so
+ * far. */
+int partition__open_again(kafka_topic_t *topic, int32_t index, int64_t end_offset, partition_t **ret_partition,
+                          char why[PARTITION_WHY_CHARS_MAX]) MUST_CHECK;
+/* Answers all who wait (KAFKA_STORAGE_ERROR) and closes without writing. */
+void partition__close_failed(partition_t *partition);
 bool partition__is_compacted(const partition_t *partition);
 void partition__path(const kafka_topic_t *topic, int32_t index, char out[PARTITION_PATH_CHARS_MAX]);
 void partition__wake(partition_t *partition, int16_t error);

@@ -111,6 +111,7 @@ static void checkpoint_take(partition_store_t *store, const partition_t *p)
     c->high_watermark = p->high_watermark;
     c->log_start = log_start_offset(p->log);
     c->closed_end = -1;
+    c->seen = true;
 }
 
 /* Without waiting for the disk. */
@@ -145,6 +146,7 @@ static int checkpoints_write(partition_store_t *store)
     }
     /* With one replica the high watermarks are for others to read: the log's end is the truth. */
     if (!err) err = replace_unsynced(store, HIGH_WATERMARKS, buf_bytes(&high));
+    if (!err) store->stale = false;
     buf_deinit(&recovery);
     buf_deinit(&start);
     buf_deinit(&high);
@@ -154,7 +156,8 @@ static int checkpoints_write(partition_store_t *store)
 partition_checkpoint_t partition__store_checkpoint(partition_store_t *store, const char *topic, int32_t index)
 {
     char key[KAFKA_TOPIC_NAME_BYTES_MAX + 16];
-    const partition_checkpoint_t *c = map_get(&store->checkpoints, checkpoint_key(key, sizeof(key), topic, index));
+    partition_checkpoint_t *c = map_get(&store->checkpoints, checkpoint_key(key, sizeof(key), topic, index));
+    if (c) c->seen = true;
     return c ? *c : PARTITION_CHECKPOINT_NONE;
 }
 
@@ -182,15 +185,15 @@ int partition__store_cleaned(partition_t *partition, int64_t offset, bool durabl
     return cleaned_write(store, durable);
 }
 
-int partition__store_forget_cleaned(partition_store_t *store, const char *topic, int32_t index)
+int partition__store_forget(partition_store_t *store, const char *topic, int32_t index)
 {
     char key[KAFKA_TOPIC_NAME_BYTES_MAX + 16];
-    partition_checkpoint_t *c = map_get(&store->checkpoints, checkpoint_key(key, sizeof(key), topic, index));
-    if (c && c->cleaned >= 0) {
-        c->cleaned = -1;
-        store->cleaned_stale = true;
-    }
-    return store->cleaned_stale ? cleaned_write(store, true) : 0;
+    partition_checkpoint_t *c = map_remove(&store->checkpoints, checkpoint_key(key, sizeof(key), topic, index));
+    if (c) store->stale = true;
+    if (c && c->cleaned >= 0) store->cleaned_stale = true;
+    mem_free(c);
+    int err = store->cleaned_stale ? cleaned_write(store, true) : 0;
+    return !err && store->stale ? checkpoints_write(store) : err;
 }
 
 /* ---- partitions ------------------------------------------------------------------------------------------------------ */
@@ -210,13 +213,17 @@ void partition__store_remove(partition_t *partition, bool deleted)
         bytes_t name = checkpoint_key(key, sizeof(key), partition->topic->name, partition->index);
         partition_checkpoint_t *gone = map_remove(&store->checkpoints, name);
         if (gone && gone->cleaned >= 0) store->cleaned_stale = true;
+        store->stale = true;
         mem_free(gone);
         return;
     }
     checkpoint_take(store, partition);
-    partition_checkpoint_t *c =
-        checkpoint_get(store, checkpoint_key(key, sizeof(key), partition->topic->name, partition->index));
-    c->closed_end = log_end_offset(partition->log);
+}
+
+void partition__store_closed(partition_store_t *store, const kafka_topic_t *topic, int32_t index, int64_t end_offset)
+{
+    char key[KAFKA_TOPIC_NAME_BYTES_MAX + 16];
+    checkpoint_get(store, checkpoint_key(key, sizeof(key), topic->name, index))->closed_end = end_offset;
 }
 
 static void tell_news(partition_store_t *store)
@@ -311,11 +318,35 @@ static int compare_boot(partition_store_t *store)
     return io_boot_changed(store->kafka->loop, path, &store->power_lost);
 }
 
+/* Lines of topics that are no more: one that gets their name must not be measured by them. */
+static int drop_unseen(partition_store_t *store)
+{
+    map_t kept = MAP_INIT;
+    size_t cursor = 0;
+    for (map_entry_t *e; (e = map_next(&store->checkpoints, &cursor)) != NULL;) {
+        partition_checkpoint_t *c = e->value;
+        if (c->seen) {
+            map_put(&kept, e->key, c);
+            continue;
+        }
+        store->stale = true;
+        if (c->cleaned >= 0) store->cleaned_stale = true;
+        mem_free(c);
+    }
+    map_deinit(&store->checkpoints);
+    store->checkpoints = kept;
+    int err = store->stale ? checkpoints_write(store) : 0;
+    return !err && store->cleaned_stale ? cleaned_write(store, true) : err;
+}
+
 int partition_store_opened(kafka_t *kafka)
 {
     char path[PARTITION_PATH_CHARS_MAX];
-    store_path(kafka->partitions, BOOT, path);
-    return io_boot_keep(kafka->loop, path);
+    partition_store_t *store = kafka->partitions;
+    store->opened = true;
+    int err = drop_unseen(store);
+    store_path(store, BOOT, path);
+    return err ? err : io_boot_keep(kafka->loop, path);
 }
 
 static void store_free(partition_store_t *store)
@@ -335,6 +366,11 @@ static uint32_t files_max(void)
     return all - MIN(all / 2, STORE_FILES_OTHERS);
 }
 
+uint32_t partition_store_files_open(const kafka_t *kafka)
+{
+    return kafka->partitions ? log_files_count(kafka->partitions->files) : 0;
+}
+
 int partition_store_open(kafka_t *kafka)
 {
     partition_store_t *store = mem_zalloc(sizeof(*store));
@@ -343,6 +379,7 @@ int partition_store_open(kafka_t *kafka)
     store->files = log_files_new(files_max());
     list_init(&store->partitions);
     list_init(&store->news);
+    list_init(&store->offline);
     int err = io_mkdir(kafka->loop, kafka->data_dir);
     if (!err) err = io_list_dir(kafka->loop, kafka->data_dir, remove_deleted_dir, store);
     if (!err) err = checkpoint_read(store, RECOVERY_POINTS, offsetof(partition_checkpoint_t, recovery_point));
@@ -358,6 +395,7 @@ int partition_store_open(kafka_t *kafka)
     store->hook = (io_hook_t){.rank = STORE_HOOK_RANK, .name = "kafka fetches that waited", .run = hook_run};
     io_hook_add(kafka->loop, &store->hook);
     io_timer_init(kafka->loop, &store->news_timer, news_run);
+    io_timer_init(kafka->loop, &store->offline_timer, partition__offline_run);
     const kafka_broker_config_t *c = &kafka->config;
     start_timer(store, &store->maintain_timer, maintain_run,
                 MIN(c->log_retention_check_interval_ms, STORE_MAINTAIN_MS_MAX));
@@ -380,6 +418,7 @@ static void stop_clean(partition_store_t *store)
         c->recovery_point = MAX(c->recovery_point, c->closed_end);
     }
     if (checkpoints_write(store) != 0) return;
+    if (store->failed) return; /* the next start must look at what did not close, or was not open */
     store_path(store, CLEAN_MARK, path);
     int n = snprintf(text, sizeof(text), "{\"version\":0,\"brokerEpoch\":%" PRId64 "}", store->kafka->broker_epoch);
     (void)!io_replace_whole(loop, path, bytes_of(text, (size_t)n)); /* without it, the next start recovers */
@@ -389,14 +428,15 @@ void partition_store_close(kafka_t *kafka)
 {
     partition_store_t *store = kafka->partitions;
     if (!store) return;
-    ASSERT(list_empty(&store->partitions));
+    ASSERT(list_empty(&store->partitions) && list_empty(&store->offline));
     io_hook_remove(&store->hook);
     io_timer_stop(&store->news_timer);
+    io_timer_stop(&store->offline_timer);
     io_timer_stop(&store->maintain_timer);
     io_timer_stop(&store->checkpoint_timer);
     io_timer_stop(&store->expiry_timer);
     cleaner_free(store->cleaner);
-    if (!store->failed) stop_clean(store);
+    stop_clean(store);
     store_free(store);
     kafka->partitions = NULL;
 }

@@ -25,4 +25,7 @@ int partition_store_opened(kafka_t *kafka) MUST_CHECK;
  * frees. */
 void partition_store_close(kafka_t *kafka);
 
+/* Descriptors that the partitions' logs have now. */
+uint32_t partition_store_files_open(const kafka_t *kafka);
+
 #endif

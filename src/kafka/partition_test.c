@@ -26,7 +26,9 @@ static void start(fixture_t *f)
 {
     f->kafka.opener = opener_new(f->kafka.loop);
     assert_int_equal(partition_store_open(&f->kafka), 0);
-    assert_int_equal(partition_open(&f->topic, 0, &f->p), 0);
+    char why[PARTITION_WHY_CHARS_MAX];
+    assert_int_equal(partition_open(&f->topic, 0, &f->p, why), 0);
+    assert_int_equal(partition_store_opened(&f->kafka), 0);
 }
 
 static int setup(void **state)

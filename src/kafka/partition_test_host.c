@@ -51,7 +51,9 @@ void partition_host_start(partition_host_t *host)
 {
     host->kafka.loop = sim_node_loop(host->node);
     assert_int_equal(partition_store_open(&host->kafka), 0);
-    assert_int_equal(partition_open(&host->topic, 0, &host->p), 0);
+    char why[PARTITION_WHY_CHARS_MAX];
+    assert_int_equal(partition_open(&host->topic, 0, &host->p, why), 0);
+    assert_int_equal(partition_store_opened(&host->kafka), 0);
 }
 
 void partition_host_stop(partition_host_t *host)

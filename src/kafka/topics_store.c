@@ -10,7 +10,7 @@
 
 #include "base/slog.h"
 #include "kafka/config.h"
-#include "kafka/partition.h"
+#include "kafka/partition_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -116,13 +116,7 @@ static bool sync_partition(kafka_topic_t *topic, int32_t index, const znode_repl
     copy_ids(&state.isr, &p->isr, &p->isr_count);
     copy_ids(replicas, &p->replicas, &p->replicas_count);
     if (p->log && new_epoch) partition_set_leader_epoch(p->log, p->leader_epoch);
-    if (p->log || p->failed || !has_id(p->replicas, p->replicas_count, kafka->broker_id)) return true;
-    int err = partition_open(topic, index, &p->log);
-    if (err) {
-        p->failed = true;
-        slog(SLOG_ERROR, "kafka", "partition cannot be opened", "partition=%s-%" PRId32 " error=\"%s\"", topic->name,
-             index, err_text(err));
-    }
+    if (has_id(p->replicas, p->replicas_count, kafka->broker_id)) partition_bring(topic, index);
     return true;
 }
 
@@ -225,6 +219,7 @@ static void drop_topic(kafka_topic_t *topic, bool announced)
         }
     }
     for (int32_t i = 0; i < topic->partitions_count; i++) {
+        partition_offline_forget(topic, i);
         if (topic->partitions[i].log) partition_delete(topic->partitions[i].log);
     }
     topic_free(topic);
@@ -398,6 +393,8 @@ int topics_store_open(kafka_t *kafka)
 static void close_topic(kafka_topic_t *topic)
 {
     for (int32_t i = 0; i < topic->partitions_count; i++) {
+        if (topic->partitions[i].offline) topic->kafka->partitions->failed = true;
+        partition_offline_forget(topic, i);
         if (topic->partitions[i].log) partition_close(topic->partitions[i].log);
         topic->partitions[i].log = NULL;
     }

@@ -133,6 +133,7 @@ typedef struct log_recovery {
     /* The machine may have lost power since: what was written at or above recovery_point may have lost single sectors, so
      * that valid batches lie behind invalid ones. They were never acknowledged as durable, and are cut with a copy. */
     bool power_lost;
+    bool distrust_cache;  /* what is checked is read from the disk: a sync may have failed that nobody told of */
     int64_t end_min;      /* all below had been durable: a log that ends earlier is damaged; 0 = unknown */
     int64_t start_offset; /* the log's start as advanced earlier; -1 or 0 = the first segment's base */
     int64_t scan_from;    /* INT64_MAX = nothing */

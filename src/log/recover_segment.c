@@ -70,6 +70,7 @@ int log__verify_segment(log_recover_t *r, uint32_t at)
     int err = log__segment_file(segment, false, &file);
     if (!err) err = reset_derived(segment);
     if (err) return err;
+    if (r->how->distrust_cache) io_file_drop_cache(file);
     log_scan_t scan;
     log_batch_t batch;
     size_t window_bytes = MIN(MAX((size_t)segment->bytes, LOG_BATCH_HEADER_BYTES), LOG_RECOVER_WINDOW_BYTES);

@@ -83,6 +83,8 @@ static const char *durability(const void *user)
 
 static void metrics(const void *user, buf_t *out) { kafka_metrics(((const wing_kafka_t *)user)->kafka, out); }
 
+static const health_t *health(const void *user) { return kafka_health(((const wing_kafka_t *)user)->kafka); }
+
 const server__wing_t server__kafka = {
     .init = init,
     .configure = configure,
@@ -93,4 +95,5 @@ const server__wing_t server__kafka = {
     .deinit = deinit,
     .durability = durability,
     .metrics = metrics,
+    .health = health,
 };

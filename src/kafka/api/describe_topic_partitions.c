@@ -50,11 +50,13 @@ static int32_t fill_topic(kafka_request_t *request, const kafka_topic_t *topic, 
         const kafka_partition_state_t *p = &topic->partitions[first + i];
         kafka_describe_topic_partitions_response_partition_t *to = &out->partitions[i];
         to->partition_index = first + i;
-        to->error_code = p->leader < 0 ? KAFKA_LEADER_NOT_AVAILABLE : KAFKA_NONE;
-        to->leader_id = p->leader;
+        to->leader_id = p->offline ? KAFKA_NO_LEADER : p->leader;
+        to->error_code = to->leader_id < 0 ? KAFKA_LEADER_NOT_AVAILABLE : KAFKA_NONE;
         to->leader_epoch = p->leader_epoch;
         fill_ids(request, p->replicas, p->replicas_count, &to->replica_nodes, &to->replica_nodes_count);
         fill_ids(request, p->isr, p->isr_count, &to->isr_nodes, &to->isr_nodes_count);
+        if (p->offline)
+            fill_ids(request, &topic->kafka->broker_id, 1, &to->offline_replicas, &to->offline_replicas_count);
         to->eligible_leader_replicas_count = to->last_known_elr_count = 0; /* empty, not null */
     }
     return count;

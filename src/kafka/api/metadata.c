@@ -32,11 +32,13 @@ static void fill_partition(kafka_request_t *request, const kafka_topic_t *topic,
 {
     const kafka_partition_state_t *p = &topic->partitions[index];
     out->partition_index = index;
-    out->error_code = p->leader < 0 ? KAFKA_LEADER_NOT_AVAILABLE : KAFKA_NONE;
-    out->leader_id = p->leader;
+    out->leader_id = p->offline ? KAFKA_NO_LEADER : p->leader;
+    out->error_code = out->leader_id < 0 ? KAFKA_LEADER_NOT_AVAILABLE : KAFKA_NONE;
     out->leader_epoch = p->leader_epoch;
     fill_ids(request, p->replicas, p->replicas_count, &out->replica_nodes, &out->replica_nodes_count);
     fill_ids(request, p->isr, p->isr_count, &out->isr_nodes, &out->isr_nodes_count);
+    if (p->offline)
+        fill_ids(request, &topic->kafka->broker_id, 1, &out->offline_replicas, &out->offline_replicas_count);
 }
 
 static void fill_topic(kafka_request_t *request, const kafka_topic_t *topic, kafka_metadata_response_topic_t *out)

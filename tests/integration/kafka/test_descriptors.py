@@ -49,9 +49,9 @@ def create(connection, name, partitions, **configs):
     assert [one["error"] for one in answer["topics"]] == [NONE]
 
 
-def produce(connection, topic, partitions, value=b"x" * 100):
+def produce(connection, topic, partitions, value=b"x" * 100, time=1_600_000_000_000):
     """The error of each partition."""
-    parts = [{"index": index, "records": kafka.batch([value])} for index in partitions]
+    parts = [{"index": index, "records": kafka.batch([value], time=time)} for index in partitions]
     answer = connection.ask(
         "Produce", 7, transaction=None, acks=-1, timeout=30000, topics=[{"name": topic, "partitions": parts}]
     )
@@ -151,10 +151,7 @@ def test_a_log_of_thousands_of_small_segments_stays_cheap(limited):
     with kafka.Connection(server.port_of("kafka")) as connection:
         create(connection, "tiny", 1, segment_bytes=1 << 20, segment_ms=1)
         for n in range(600):
-            parts = [{"index": 0, "records": kafka.batch([b"x"], time=1_700_000_000_000 + 10 * n)}]
-            answer = connection.ask("Produce", 7, transaction=None, acks=-1, timeout=30000,
-                                    topics=[{"name": "tiny", "partitions": parts}])  # fmt: skip
-            assert answer["topics"][0]["partitions"][0]["error"] == NONE
+            assert produce(connection, "tiny", [0], b"x", time=1_700_000_000_000 + 10 * n) == [NONE]
         assert server.open_files() < 80
         assert len(list(server.data.rglob("tiny-0/*.log"))) == 600
         (error, records), = fetch_all(connection, "tiny", 600)
