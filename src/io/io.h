@@ -115,7 +115,8 @@ void io_timer_stop(io_timer_t *timer);
 
 enum { IO_READABLE = 1, IO_WRITABLE = 2 };
 
-/* `accept` receives each new stream; it owns it and must io_stream_close it. Port 0 picks a free one. `host` is an
+/* `accept` receives each new stream; it owns it and must io_stream_close it. NULL: somebody came when no descriptor was left and
+ * was turned away. Port 0 picks a free one. `host` is an
  * address ("::" takes IPv6 only), a name such as "localhost", or "" or "*" for every IPv4 address. */
 typedef void (*io_accept_cb)(void *user, io_stream_t *stream);
 int io_listen(io_loop_t *loop, const char *host, uint16_t port, int backlog, io_accept_cb accept, void *user,

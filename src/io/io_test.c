@@ -736,6 +736,41 @@ static void a_listener_out_of_descriptors_rests_and_goes_on(void **state)
     io_listener_close(listener);
 }
 
+static void count_refusals(void *user, io_stream_t *stream)
+{
+    env_t *env = user;
+    env->step += stream ? 100 : 1;
+    io_stream_close(stream);
+    io_loop_stop(env->loop);
+}
+
+/* Whoever comes then is turned away at once and not left to wait; the next one finds a place. */
+static void a_listener_without_a_descriptor_refuses_and_goes_on(void **state)
+{
+    env_t *env = *state;
+    io_listener_t *listener;
+    io_stream_t *first, *second;
+    struct rlimit before, low;
+    int held[256], count = 0;
+    assert_int_equal(io_listen(env->loop, "127.0.0.1", 0, 16, count_refusals, env, &listener), 0);
+    assert_int_equal(io_connect(env->loop, "127.0.0.1", io_listener_port(listener), &first), 0);
+    getrlimit(RLIMIT_NOFILE, &before);
+    low = before;
+    low.rlim_cur = ARRAY_LEN(held);
+    setrlimit(RLIMIT_NOFILE, &low);
+    while (count < (int)ARRAY_LEN(held) && (held[count] = dup(0)) >= 0) count++;
+    io_loop_run(env->loop);
+    assert_int_equal(env->step, 1);
+    while (count > 0) close(held[--count]);
+    setrlimit(RLIMIT_NOFILE, &before);
+    assert_int_equal(io_connect(env->loop, "127.0.0.1", io_listener_port(listener), &second), 0);
+    io_loop_run(env->loop);
+    assert_int_equal(env->step, 101);
+    io_stream_close(first);
+    io_stream_close(second);
+    io_listener_close(listener);
+}
+
 static void a_file_too_many_is_refused_by_name_and_taken_when_there_is_room(void **state)
 {
     env_t *env = *state;
@@ -825,6 +860,7 @@ int main(void)
         ON_BOTH(UV),
         UV(messages_of_other_threads_arrive_in_each_ones_order),
         UV(a_listener_out_of_descriptors_rests_and_goes_on),
+        UV(a_listener_without_a_descriptor_refuses_and_goes_on),
         UV(a_file_too_many_is_refused_by_name_and_taken_when_there_is_room),
         UV(files_have_a_share_of_the_descriptors_that_leaves_room_for_connections),
         UV(a_lock_is_taken_once),

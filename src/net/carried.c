@@ -22,6 +22,7 @@ void net__carried_send(net_conn_t *conn)
 {
     if (!conn->out.first) return;
     conn->carried_bytes += conn->out.bytes;
+    conn->carried_file_bytes += conn->out.file_bytes;
     net__output_take(&net__order(conn->link)->output, &conn->out);
 }
 
@@ -88,6 +89,7 @@ void net__on_report(net_parcel_t *report)
     net_conn_t *conn = report->conn;
     free_chunks(conn->net, report->output.first);
     conn->carried_bytes -= report->output.bytes;
+    conn->carried_file_bytes -= report->output.file_bytes;
     if (report->closes) {
         free_blocks(report->blocks);
         net__conn_free(conn);

@@ -223,11 +223,11 @@ static void link_read(net_link_t *link)
 }
 
 /* What left is the owner's again: chunks in no order, with their bytes counted. */
-static void report_spent(net_link_t *link, size_t bytes)
+static void report_spent(net_link_t *link, size_t bytes, size_t file_bytes)
 {
     net_chunk_cache_t *spent = &link->carrier->spent;
     if (!spent->first && !bytes) return;
-    net_output_t output = {.first = spent->first, .bytes = bytes};
+    net_output_t output = {.first = spent->first, .bytes = bytes, .file_bytes = file_bytes};
     for (net_chunk_t *chunk = spent->first; chunk; chunk = chunk->next) output.last = chunk;
     net__output_take(&report_of(link)->output, &output);
     *spent = (net_chunk_cache_t){.keeps_all = true};
@@ -236,9 +236,10 @@ static void report_spent(net_link_t *link, size_t bytes)
 static void link_send(net_link_t *link)
 {
     uint64_t sent = 0;
+    size_t file_bytes = link->out.file_bytes;
     if (!link->stream || link->blocked || link->ended < 0) return;
     int err = net__output_send(&link->out, &link->carrier->spent, link->stream, &sent);
-    report_spent(link, (size_t)sent);
+    report_spent(link, (size_t)sent, file_bytes - link->out.file_bytes);
     link->blocked = err == ERR_AGAIN;
     if (err != 0 && err != ERR_AGAIN) link_ended(link, err);
 }
@@ -275,9 +276,9 @@ static void link_close(net_link_t *link)
 {
     if (link->stream) io_stream_close(link->stream);
     link->stream = NULL;
-    size_t unsent = link->out.bytes;
+    size_t unsent = link->out.bytes, file_bytes = link->out.file_bytes;
     net__output_clear(&link->out, &link->carrier->spent);
-    report_spent(link, unsent);
+    report_spent(link, unsent, file_bytes);
     count_large(link, -(int)link->large_out); /* the owner frees them */
     list_remove(&link->node);
     report_of(link)->closes = true;
@@ -294,7 +295,7 @@ static void take_order(net_parcel_t *order)
     if (link->socket) link_open(link);
     if (order->keepalive_s >= 0 && link->stream) io_stream_keepalive(link->stream, (uint32_t)order->keepalive_s);
     net__output_join(&link->out, &link->carrier->spent, &order->output);
-    report_spent(link, 0);
+    report_spent(link, 0, 0);
     if (link->out.first) link_send(link);
     if (order->closes) {
         link_close(link);

@@ -3,6 +3,7 @@
 #include "net/net_internal.h"
 
 #define READ_ROUNDS_MAX 4
+#define AHEAD_BYTES_MIN KIB(64)
 
 /* Whether more may be read, though it may have to wait here. */
 static bool has_room(const net_conn_t *conn)
@@ -28,7 +29,7 @@ void net__update_watch(net_conn_t *conn)
     io_stream_watch(conn->stream, events, net__on_ready, conn);
 }
 
-static bool may_deliver(const net_conn_t *conn)
+bool net__may_deliver(const net_conn_t *conn)
 {
     return conn->state == CONN_OPEN && conn->opened && !conn->paused && !conn->congested;
 }
@@ -36,7 +37,7 @@ static bool may_deliver(const net_conn_t *conn)
 /* Hands bytes to the service; returns how many it took, having closed the connection on an error. */
 static size_t deliver(net_conn_t *conn, uint8_t *data, size_t len)
 {
-    if (len == 0 || !may_deliver(conn)) return 0;
+    if (len == 0 || !net__may_deliver(conn)) return 0;
     ssize_t n = conn->def->on_data(conn, data, len);
     if (n < 0) {
         net_close(conn);
@@ -46,21 +47,33 @@ static size_t deliver(net_conn_t *conn, uint8_t *data, size_t len)
     return (size_t)n;
 }
 
+/* How much room to make for what is announced beyond the bytes that wait: as much again as these, so that a frame that is
+ * only announced takes nothing, and one that comes is moved a few times at most. */
+static size_t room_ahead(const net_conn_t *conn, size_t waiting)
+{
+    if (conn->expect_bytes <= waiting) return 0;
+    return MIN(conn->expect_bytes - waiting, MAX(waiting, (size_t)AHEAD_BYTES_MIN));
+}
+
 static void keep(net_conn_t *conn, const uint8_t *data, size_t len)
 {
     if (len == 0) return;
-    if (len > conn->def->limits.in_bytes_max || buf_try_reserve(&conn->in, MAX(len, conn->expect_bytes)) != 0) {
+    size_t room = len + room_ahead(conn, len);
+    if (len > conn->def->limits.in_bytes_max || buf_try_reserve(&conn->in, room) != 0) {
         net__kill(conn);
         return;
     }
     buf_append(&conn->in, data, len);
+    net__count(conn, NET_INPUT, conn->in.cap);
 }
 
 void net__deliver_kept(net_conn_t *conn)
 {
     conn->expect_bytes = 0;
-    conn->in_taken += deliver(conn, conn->in.ptr + conn->in_taken, net_conn_in_bytes(conn));
+    size_t taken = deliver(conn, conn->in.ptr + conn->in_taken, net_conn_in_bytes(conn));
+    conn->in_taken += taken;
     if (conn->state == CONN_DEAD) return;
+    net__deadline_input(conn, taken > 0);
     size_t waiting = net_conn_in_bytes(conn);
     if (waiting > conn->in_taken)
         return; /* moved when that is no more than was taken: however often it comes, it costs once */
@@ -69,6 +82,7 @@ void net__deliver_kept(net_conn_t *conn)
     else
         buf_consume(&conn->in, conn->in_taken);
     conn->in_taken = 0;
+    net__count(conn, NET_INPUT, conn->in.cap);
 }
 
 void net__input_ended(net_conn_t *conn)
@@ -77,15 +91,22 @@ void net__input_ended(net_conn_t *conn)
     if (!conn->congested) net_close(conn); /* else when its input was delivered */
 }
 
-/* Reads into the net's scratch memory; only what the service left is copied. */
+/* Delivers bytes that nothing waits before; only what the service left is copied. */
+static void deliver_fresh(net_conn_t *conn, uint8_t *data, size_t len)
+{
+    size_t taken = deliver(conn, data, len);
+    if (conn->state == CONN_DEAD) return;
+    keep(conn, data + taken, len - taken);
+    net__deadline_input(conn, true);
+}
+
+/* Reads into the net's scratch memory. */
 static ssize_t read_fresh(net_conn_t *conn, size_t *ret_asked)
 {
     net_t *net = conn->net;
     *ret_asked = sizeof(net->scratch);
     ssize_t n = io_stream_read(conn->stream, net->scratch, sizeof(net->scratch));
-    if (n <= 0) return n;
-    size_t taken = deliver(conn, net->scratch, (size_t)n);
-    if (conn->state != CONN_DEAD) keep(conn, net->scratch + taken, (size_t)n - taken);
+    if (n > 0) deliver_fresh(conn, net->scratch, (size_t)n);
     return n;
 }
 
@@ -93,9 +114,14 @@ static ssize_t read_fresh(net_conn_t *conn, size_t *ret_asked)
 static ssize_t read_more(net_conn_t *conn, size_t *ret_asked)
 {
     size_t waiting = net_conn_in_bytes(conn);
-    size_t room = conn->expect_bytes > waiting ? conn->expect_bytes - waiting : NET_CHUNK_BYTES;
+    size_t room = conn->expect_bytes > waiting ? room_ahead(conn, waiting) : NET_CHUNK_BYTES;
     size_t bound = conn->def->limits.in_bytes_max;
-    if (waiting >= bound || buf_try_reserve(&conn->in, MIN(room, bound - waiting)) != 0) return ERR_LIMIT;
+    if (waiting >= bound) return ERR_LIMIT;
+    if (conn->in.cap - conn->in.len < MIN(room, (size_t)NET_CHUNK_BYTES) &&
+        buf_try_reserve(&conn->in, MIN(room, bound - waiting)) != 0)
+        return ERR_LIMIT;
+    net__count(conn, NET_INPUT, conn->in.cap);
+    if (conn->state == CONN_DEAD) return ERR_CLOSED;
     *ret_asked = MIN(conn->in.cap - conn->in.len, bound - waiting);
     ssize_t n = io_stream_read(conn->stream, conn->in.ptr + conn->in.len, *ret_asked);
     if (n <= 0) return n;
@@ -110,16 +136,16 @@ void net__take_input(net_conn_t *conn, uint8_t *data, size_t len)
 {
     size_t waiting = net_conn_in_bytes(conn);
     if (waiting == 0) {
-        size_t taken = deliver(conn, data, len);
-        if (conn->state != CONN_DEAD) keep(conn, data + taken, len - taken);
+        deliver_fresh(conn, data, len);
         return;
     }
-    size_t more = conn->expect_bytes > waiting ? conn->expect_bytes - waiting : 0;
-    if (waiting >= conn->def->limits.in_bytes_max || buf_try_reserve(&conn->in, MAX(len, more)) != 0) {
+    if (waiting >= conn->def->limits.in_bytes_max || buf_try_reserve(&conn->in, len) != 0) {
         net__kill(conn);
         return;
     }
     buf_append(&conn->in, data, len);
+    net__count(conn, NET_INPUT, conn->in.cap);
+    if (conn->state == CONN_DEAD) return;
     if (waiting + len >= conn->expect_bytes) net__deliver_kept(conn);
 }
 

@@ -13,6 +13,7 @@ struct net_listener {
     const net_service_t *def;
     void *service;
     io_listener_t *io;
+    bool protected;
     list_t node;
 };
 
@@ -48,6 +49,8 @@ static net_conn_t *conn_new(net_t *net, const net_service_t *def, void *service,
     conn->id = ++net->next_id;
     conn->opened_ms = conn->active_ms = net__now_ms(net);
     conn->stats->open++;
+    net->conns_open++;
+    net__deadline_init(conn);
     list_push_back(&net->conns, &conn->all_node);
     list_init(&conn->work_node);
     list_init(&conn->linger_node);
@@ -57,6 +60,7 @@ static net_conn_t *conn_new(net_t *net, const net_service_t *def, void *service,
 void net__conn_free(net_conn_t *conn)
 {
     list_remove(&conn->all_node);
+    conn->net->conns_open--;
     if (conn->stream) io_stream_close(conn->stream);
     net__output_clear(&conn->out, &conn->net->chunks);
     buf_deinit(&conn->in);
@@ -72,6 +76,8 @@ void net__kill(net_conn_t *conn)
     conn->state = CONN_DEAD;
     if (conn->watched) io_stream_watch(conn->stream, 0, net__on_ready, conn);
     conn->watched = 0;
+    io_timer_stop(&conn->deadline);
+    for (int kind = 0; kind < NET_BUDGETS_COUNT; kind++) net__count(conn, (net_budget_kind_t)kind, 0);
     net__queue_work(conn);
 }
 
@@ -106,26 +112,50 @@ void net__open(net_conn_t *conn)
     if (conn->def->on_open(conn, conn->service) != 0) {
         if (conn->state == CONN_OPEN) start_lingering(conn);
         conn->stats->refused++;
+        if (!conn->stranger) net__tell(conn->net, NET_EVENT_REFUSED, conn, 0);
         return;
     }
     conn->opened = true;
+    net__deadline_opened(conn);
     net__update_watch(conn);
+}
+
+static void turn_away(net_conn_t *conn, net_event_t why)
+{
+    const char *words = conn->def->refusal;
+    conn->stats->refused++;
+    net__tell(conn->net, why, conn, 0);
+    if (words) net_write(conn, words, strlen(words));
+    start_lingering(conn);
+}
+
+/* The loop has closed it: there was none to hold it by. */
+static void no_descriptor(net_listener_t *listener)
+{
+    net_t *net = listener->net;
+    stats_of(net, listener->def)->refused++;
+    net->totals.no_descriptor++;
+    if (net->told) net->told(net->told_user, NET_EVENT_NO_DESCRIPTOR, listener->def->name, "", 0);
 }
 
 static void on_accept(void *user, io_stream_t *stream)
 {
     net_listener_t *listener = user;
     const net_service_t *def = listener->def;
-    net_conn_t *conn = conn_new(listener->net, def, listener->service, stream, CONN_OPEN);
-    conn->stats->accepted++;
-    if (conn->net->carriers_count) net__carry(conn);
-    if (def->limits.conns_max && conn->stats->open > def->limits.conns_max) {
-        conn->stats->refused++;
-        if (def->refusal) net_write(conn, def->refusal, strlen(def->refusal));
-        start_lingering(conn);
+    if (!stream) {
+        no_descriptor(listener);
         return;
     }
-    net__open(conn);
+    net_conn_t *conn = conn_new(listener->net, def, listener->service, stream, CONN_OPEN);
+    conn->stats->accepted++;
+    net__address_enter(conn);
+    conn->stranger = listener->protected && !net_host_is_loopback(net_conn_host(conn));
+    if (conn->net->carriers_count) net__carry(conn);
+    net_event_t why = net__admit(conn);
+    if (why == NET_EVENT_NONE)
+        net__open(conn);
+    else
+        turn_away(conn, why);
 }
 
 /* ---- output ----------------------------------------------------------------------------------------------------- */
@@ -146,9 +176,22 @@ static void send_output(net_conn_t *conn)
     net__output_left(conn);
 }
 
+/* Above it a connection is congested. */
+static size_t out_high(const net_conn_t *conn)
+{
+    size_t high = conn->def->limits.out_bytes_high;
+    return UNLIKELY(net__pressed(conn->net)) ? MIN(high, (size_t)NET_PRESSED_HIGH_BYTES) : high;
+}
+
+static size_t memory_unsent(const net_conn_t *conn)
+{
+    return net__unsent(conn) - conn->out.file_bytes - conn->carried_file_bytes;
+}
+
 void net__output_left(net_conn_t *conn)
 {
-    if (conn->congested && net__unsent(conn) <= conn->def->limits.out_bytes_high / 2) {
+    net__count(conn, NET_OUTPUT, memory_unsent(conn));
+    if (conn->congested && net__unsent(conn) <= out_high(conn) / 2) {
         conn->congested = false;
         conn->redeliver = true;
         net__queue_work(conn);
@@ -163,6 +206,10 @@ static void bury(net_conn_t *conn)
     if (conn->def->on_close && (conn->opened || conn->outgoing)) conn->def->on_close(conn);
     conn->stats->open--;
     conn->stats->closed++;
+    io_timer_stop(&conn->deadline);
+    conn->state = CONN_DEAD; /* counts no more */
+    for (int kind = 0; kind < NET_BUDGETS_COUNT; kind++) net__count(conn, (net_budget_kind_t)kind, 0);
+    net__address_leave(conn);
     list_remove(&conn->work_node);
     list_remove(&conn->linger_node);
     if (conn->link)
@@ -219,6 +266,7 @@ net_t *net_new(io_loop_t *loop)
     list_init(&net->lingering);
     list_init(&net->listeners);
     list_init(&net->services);
+    net__budgets_init(net);
     net->hook = (io_hook_t){.rank = HOOK_RANK, .name = "connections' output", .run = on_turn_end};
     io_hook_add(loop, &net->hook);
     io_timer_init(loop, &net->linger_timer, on_linger_timer);
@@ -240,6 +288,8 @@ void net_free(net_t *net)
     io_timer_stop(&net->linger_timer);
     io_hook_remove(&net->hook);
     net__chunk_cache_free(&net->chunks);
+    ASSERT(net->conns_open == 0 && net->addresses.count == 0);
+    map_deinit(&net->addresses);
     mem_free(net);
 }
 
@@ -255,7 +305,7 @@ int net_listen(net_t *net, const char *host, uint16_t port, const net_service_t 
                net_listener_t **ret_listener)
 {
     net_listener_t *listener = mem_zalloc(sizeof(*listener));
-    *listener = (net_listener_t){.net = net, .def = def, .service = service};
+    *listener = (net_listener_t){.net = net, .def = def, .service = service, .protected = net__protects(net, def)};
     int err = io_listen(net->loop, host, port, 511, on_accept, listener, &listener->io);
     if (err != 0) {
         mem_free(listener);
@@ -328,17 +378,24 @@ static void output_grew(net_conn_t *conn)
 {
     const net_limits_t *limits = &conn->def->limits;
     net__queue_work(conn);
-    if (LIKELY(net__unsent(conn) <= limits->out_bytes_high)) return;
+    net__count(conn, NET_OUTPUT, memory_unsent(conn));
+    if (LIKELY(net__unsent(conn) <= out_high(conn))) return;
     conn->congested = true;
     if (limits->out_bytes_max && net__unsent(conn) > limits->out_bytes_max) net__kill(conn);
 }
 
-uint8_t *net_reserve(net_conn_t *conn, size_t n) { return net__output_reserve(&conn->out, &conn->net->chunks, n); }
+/* What is written to a connection that is dead but not yet buried takes no memory: its service may not know for long. */
+uint8_t *net_reserve(net_conn_t *conn, size_t n)
+{
+    if (UNLIKELY(conn->state >= CONN_DEAD)) net__output_clear(&conn->out, &conn->net->chunks);
+    return net__output_reserve(&conn->out, &conn->net->chunks, n);
+}
 
 void net_commit(net_conn_t *conn, size_t n)
 {
     net_chunk_t *chunk = conn->out.last;
     ASSERT(chunk && chunk->cap - chunk->len >= n);
+    if (UNLIKELY(conn->state >= CONN_DEAD)) return;
     chunk->len += n;
     conn->out.bytes += n;
     output_grew(conn);
@@ -353,6 +410,10 @@ void net_write(net_conn_t *conn, const void *data, size_t n)
 
 void net_write_owned(net_conn_t *conn, void *data, size_t n)
 {
+    if (UNLIKELY(conn->state >= CONN_DEAD)) {
+        mem_free(data);
+        return;
+    }
     net__output_add_owned(&conn->out, &conn->net->chunks, data, n);
     output_grew(conn);
 }
@@ -405,6 +466,38 @@ void net_each(net_t *net, const net_service_t *def, void (*each)(void *user, net
 {
     LIST_EACH(&net->conns, conn, net_conn_t, all_node)
         if (conn->def == def && conn->opened && conn->state != CONN_DEAD) each(user, conn);
+}
+
+void net_set_bounds(net_t *net, const net_bounds_t *bounds)
+{
+    const size_t bytes_max[NET_BUDGETS_COUNT] = {bounds->in_bytes_max, bounds->out_bytes_max};
+    for (int kind = 0; kind < NET_BUDGETS_COUNT; kind++) {
+        net->budgets[kind].bytes_max = bytes_max[kind] ? bytes_max[kind] : SIZE_MAX;
+        net->budgets[kind].alone_bytes_max = bounds->alone_bytes_max;
+    }
+    net->conns_max = bounds->conns_max;
+}
+
+void net_on_event(net_t *net, net_told_cb told, void *user)
+{
+    net->told = told;
+    net->told_user = user;
+}
+
+void net__tell(net_t *net, net_event_t event, const net_conn_t *conn, size_t bytes)
+{
+    if (net->told) net->told(net->told_user, event, conn->def->name, net_conn_peer(conn), bytes);
+}
+
+net_totals_t net_totals(const net_t *net)
+{
+    net_totals_t totals = net->totals;
+    totals.conns = net->conns_open;
+    totals.in_bytes = net->budgets[NET_INPUT].bytes;
+    totals.out_bytes = net->budgets[NET_OUTPUT].bytes;
+    totals.in_shed = net->budgets[NET_INPUT].shed;
+    totals.out_shed = net->budgets[NET_OUTPUT].shed;
+    return totals;
 }
 
 net_stats_t net_service_stats(const net_t *net, const net_service_t *def) { return *stats_of((net_t *)net, def); }

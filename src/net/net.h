@@ -1,4 +1,4 @@
-/* net.h: connections: framing's input buffer, coalesced output, back-pressure and limits. One net_t for
+/* net.h: connections: framing's input buffer, coalesced output, back-pressure, limits and deadlines. One net_t for
  * all connections of the process, on the reactor that owns what they change; other reactors may carry their bytes.
  *
  * A service (a protocol) gets bytes through on_data and answers with net_write and its kin; what a turn of the loop
@@ -8,7 +8,10 @@
  * input would pass `in_bytes_max` is closed (a frame's length must be refused earlier, with the protocol's own error).
  * Output: above `out_bytes_high` unsent bytes a connection's input is no longer delivered and, but for
  * `in_bytes_congested_max`, no longer read (back-pressure); above `out_bytes_max` it is closed. A service that can write
- * much for little input asks net_congested between requests and returns early when it says so. */
+ * much for little input asks net_congested between requests and returns early when it says so.
+ *
+ * All connections together have budgets, too (net_set_bounds): what exceeds one closes the greediest. Memory for input is taken as
+ * input arrives, whatever a frame announces. */
 #ifndef TRIVET_NET_NET_H
 #define TRIVET_NET_NET_H
 
@@ -28,6 +31,10 @@ typedef struct net_limits {
     size_t out_bytes_high; /* stop reading above */
     size_t out_bytes_max;  /* close above; 0 = no limit */
     uint32_t conns_max; /* open connections of this service; further ones get `refusal` and are closed; 0 = no limit */
+    /* Closed when it is silent for so long before net_greeted, or is not greeted in six times that; 0 = no limit. */
+    uint32_t handshake_ms;
+    /* Closed when a frame that has begun neither ends nor grows by 1 KiB in that time; 0 = no limit. */
+    uint32_t frame_ms;
 } net_limits_t;
 
 typedef struct net_service {
@@ -52,6 +59,39 @@ void net_free(net_t *net); /* closes all connections and listeners */
 void net_add_carrier(net_t *net, io_loop_t *loop);
 io_loop_t *net_loop(const net_t *net);
 
+/* What all connections share; 0 = no limit. */
+typedef struct net_bounds {
+    size_t in_bytes_max;    /* unfinished input */
+    size_t out_bytes_max;   /* unsent output in memory */
+    size_t alone_bytes_max; /* so much of the greediest connection's does not count */
+    uint32_t conns_max;     /* further ones get their service's `refusal` and are closed */
+} net_bounds_t;
+void net_set_bounds(net_t *net, const net_bounds_t *bounds);
+
+/* Services of that name refuse peers that are not on this machine's loopback: net_conn_is_stranger says so, and the
+ * service answers in its protocol's words. Before net_listen; the name lives as long as the net. */
+#define NET_PROTECTED_MAX 4
+void net_protect(net_t *net, const char *service_name);
+bool net_host_is_loopback(bytes_t host);
+
+/* What befell a connection because of a limit: `told` runs for each, on the net's loop, and may not touch the net. `bytes` is what
+ * the connection held of that whose limit it is. The peer is "" when there is no connection. */
+typedef enum net_event {
+    NET_EVENT_NONE,
+    NET_EVENT_CONNS_MAX,
+    NET_EVENT_SERVICE_CONNS_MAX,
+    NET_EVENT_REFUSED, /* by the service */
+    NET_EVENT_NO_DESCRIPTOR,
+    NET_EVENT_INPUT_BUDGET,
+    NET_EVENT_OUTPUT_BUDGET,
+    NET_EVENT_HANDSHAKE_LATE,
+    NET_EVENT_FRAME_LATE,
+    NET_EVENT_STRANGER,
+    NET_EVENTS_COUNT
+} net_event_t;
+typedef void (*net_told_cb)(void *user, net_event_t event, const char *service, const char *peer, size_t bytes);
+void net_on_event(net_t *net, net_told_cb told, void *user);
+
 /* Port 0 picks a free one. `service` is the user pointer handed to on_open; `def` must outlive the net. */
 int net_listen(net_t *net, const char *host, uint16_t port, const net_service_t *def, void *service,
                net_listener_t **ret_listener) MUST_CHECK;
@@ -67,6 +107,14 @@ net_t *net_conn_net(const net_conn_t *conn);
 uint64_t net_conn_id(const net_conn_t *conn);       /* unique in the process's life, from 1 */
 const char *net_conn_peer(const net_conn_t *conn);  /* "127.0.0.1:51234" */
 const char *net_conn_local(const net_conn_t *conn); /* the address at which the peer reached us */
+bytes_t net_conn_host(const net_conn_t *conn);      /* of the peer, without port and brackets */
+/* Open connections of the same service from the same host, this one among them. */
+uint32_t net_conn_siblings(const net_conn_t *conn);
+bool net_conn_is_stranger(const net_conn_t *conn);
+/* Counts and tells it, and closes behind what was written. */
+void net_refuse_stranger(net_conn_t *conn);
+/* The handshake is done: handshake_ms no longer applies. */
+void net_greeted(net_conn_t *conn);
 uint64_t net_conn_opened_ms(const net_conn_t *conn);
 uint64_t net_conn_active_ms(const net_conn_t *conn); /* last byte read */
 size_t net_conn_in_bytes(const net_conn_t *conn);    /* unconsumed */
@@ -101,7 +149,7 @@ void net_keepalive(net_conn_t *conn, uint32_t seconds);
 /* Closes after pending output is sent (at most `linger_ms`, 1,000), or at once. Safe to call at any time, twice too. */
 void net_close(net_conn_t *conn);
 void net_close_now(net_conn_t *conn);
-/* Says that the frame being read has `n` bytes in all, so that its buffer is made once. */
+/* Says that the frame being read has `n` bytes in all: it is delivered when they are there. */
 void net_expect(net_conn_t *conn, size_t n);
 
 /* Walks the connections of one service; the connection itself may be closed in `each`. */
@@ -112,5 +160,13 @@ typedef struct net_stats {
     uint32_t open;
 } net_stats_t;
 net_stats_t net_service_stats(const net_t *net, const net_service_t *def);
+/* Of all services. */
+typedef struct net_totals {
+    uint32_t conns;             /* that hold a descriptor */
+    size_t in_bytes, out_bytes; /* unfinished, unsent, as the budgets count them */
+    uint64_t in_shed, out_shed; /* closed because of them */
+    uint64_t late, strangers, no_descriptor;
+} net_totals_t;
+net_totals_t net_totals(const net_t *net);
 
 #endif

@@ -3,6 +3,8 @@
  *   net.c      its life, the turn's end, the public functions      input.c    bytes to the service
  *   output.c   what is still to be sent                            carried.c  a connection whose bytes
  *   carrier.c  the other reactor's side of that                               another reactor carries
+ *   budget.c   what all hold together              admit.c    who gets in
+ *   deadline.c who stops in the middle
  *
  * States: connecting --> open --> closing (output lingers) --> dead (buried by the hook)
  *                                                              carried: --> leaving (until its link is closed) */
@@ -10,12 +12,15 @@
 #define TRIVET_NET_NET_INTERNAL_H
 
 #include "base/buf.h"
+#include "base/map.h"
 #include "net/net.h"
 
 #define NET_CHUNK_BYTES       KIB(16)
 #define NET_CHUNKS_CACHED_MAX 64
 #define NET_SCRATCH_BYTES     KIB(256)
 #define NET_LINGER_MS         1000
+/* While the budget of output is half taken a connection is congested above this. */
+#define NET_PRESSED_HIGH_BYTES KIB(64)
 
 /* ---- output.c ------------------------------------------------------------------------------------------------------- */
 
@@ -36,7 +41,8 @@ typedef struct net_chunk {
 typedef struct net_output {
     net_chunk_t *first;
     net_chunk_t *last;
-    size_t bytes; /* unsent */
+    size_t bytes;      /* unsent */
+    size_t file_bytes; /* of these, ranges of files */
 } net_output_t;
 
 /* Where chunks go when they are sent: those of the usual size wait here for their next use. A carrier's keeps all of
@@ -106,6 +112,9 @@ void net__carrier_settle(net_carrier_t *carrier);
 
 /* ---- the connection ------------------------------------------------------------------------------------------------- */
 
+typedef enum net_budget_kind { NET_INPUT, NET_OUTPUT, NET_BUDGETS_COUNT } net_budget_kind_t;
+typedef struct net_address net_address_t;
+
 typedef enum conn_state { CONN_CONNECTING, CONN_OPEN, CONN_CLOSING, CONN_DEAD, CONN_LEAVING } conn_state_t;
 
 struct net_conn {
@@ -135,7 +144,15 @@ struct net_conn {
     size_t expect_bytes;
     net_output_t out;
     size_t carried_bytes; /* unsent, and with the carrier */
-    uint32_t reads_owed;  /* blocks that came and whose like may not be read yet */
+    size_t carried_file_bytes;
+    size_t counted[NET_BUDGETS_COUNT];
+    net_address_t *address; /* NULL for outgoing ones */
+    bool stranger;
+    bool greeted;
+    io_timer_t deadline;
+    uint64_t frame_since_ms; /* 0 = no frame is unfinished */
+    size_t frame_bytes;      /* of it, by then */
+    uint32_t reads_owed;     /* blocks that came and whose like may not be read yet */
     uint64_t linger_until_ns;
     uint64_t opened_ms;
     uint64_t active_ms;
@@ -149,6 +166,13 @@ typedef struct service_stats {
     net_stats_t stats;
 } service_stats_t;
 
+typedef struct net_budget {
+    size_t bytes, bytes_max, alone_bytes_max;
+    net_conn_t *greediest; /* as long as its bytes are known */
+    size_t greediest_bytes;
+    uint64_t shed;
+} net_budget_t;
+
 struct net {
     io_loop_t *loop;
     io_hook_t hook;
@@ -161,6 +185,14 @@ struct net {
     list_t services;
     uint64_t next_id;
     net_chunk_cache_t chunks;
+    net_budget_t budgets[NET_BUDGETS_COUNT];
+    net_totals_t totals; /* what has no place of its own */
+    uint32_t conns_open, conns_max;
+    map_t addresses; /* service and host -> net_address_t */
+    const char *protected[NET_PROTECTED_MAX];
+    int protected_count;
+    net_told_cb told;
+    void *told_user;
     net_carrier_t *carriers[NET_CARRIERS_MAX];
     uint32_t carriers_count;
     uint32_t carrier_next;
@@ -179,7 +211,30 @@ void net__output_left(net_conn_t *conn);
 static inline size_t net__unsent(const net_conn_t *conn) { return conn->out.bytes + conn->carried_bytes; }
 static inline uint64_t net__now_ms(const net_t *net) { return io_now_ns(net->loop) / 1000000; }
 
+void net__tell(net_t *net, net_event_t event, const net_conn_t *conn, size_t bytes);
+
+/* budget.c */
+void net__budgets_init(net_t *net);
+/* The connection holds so much now. May close it, or another. */
+void net__count(net_conn_t *conn, net_budget_kind_t kind, size_t bytes);
+/* More than half of the output's budget is taken: connections must read what they asked for sooner. */
+bool net__pressed(const net_t *net);
+
+/* admit.c */
+void net__address_enter(net_conn_t *conn);
+void net__address_leave(net_conn_t *conn);
+bool net__protects(const net_t *net, const net_service_t *def);
+/* Why a connection that was just accepted has no place; NET_EVENT_NONE = it has. */
+net_event_t net__admit(net_conn_t *conn);
+
+/* deadline.c */
+void net__deadline_init(net_conn_t *conn);
+void net__deadline_opened(net_conn_t *conn);
+/* After input was delivered and kept; `frame_ended`: the service took some of it. */
+void net__deadline_input(net_conn_t *conn, bool frame_ended);
+
 /* input.c */
+bool net__may_deliver(const net_conn_t *conn);
 /* What the stream or the carrier should tell of, as the connection stands. */
 void net__update_watch(net_conn_t *conn);
 /* Input that the carrier has read. */

@@ -79,6 +79,7 @@ void net__output_add_file(net_output_t *out, net_chunk_cache_t *cache, io_file_t
     chunk->release = release;
     chunk->release_user = user;
     out->bytes += n;
+    out->file_bytes += n;
 }
 
 void net__output_take(net_output_t *out, net_output_t *from)
@@ -91,6 +92,7 @@ void net__output_take(net_output_t *out, net_output_t *from)
         out->last = from->last;
     }
     out->bytes += from->bytes;
+    out->file_bytes += from->file_bytes;
     *from = (net_output_t){0};
 }
 
@@ -108,6 +110,7 @@ static void consume(net_output_t *out, net_chunk_cache_t *cache, size_t n)
     while (out->first) {
         net_chunk_t *chunk = out->first;
         size_t left = chunk->len - chunk->at;
+        if (chunk->file) out->file_bytes -= MIN(n, left);
         if (n < left) {
             chunk->at += n;
             return;
@@ -173,7 +176,7 @@ int net__output_send(net_output_t *out, net_chunk_cache_t *cache, io_stream_t *s
 void net__output_clear(net_output_t *out, net_chunk_cache_t *cache)
 {
     while (out->first) drop_first(out, cache);
-    out->bytes = 0;
+    out->bytes = out->file_bytes = 0;
 }
 
 void net__chunk_cache_free(net_chunk_cache_t *cache)

@@ -41,6 +41,7 @@ typedef struct uv_backend {
     pthread_cond_t sync_ended;
 
     list_t streams, listeners, fd_watches, files; /* what io_loop_free must close */
+    int spare_fd;                                 /* given up for a moment to refuse a connection by; -1 = none */
     int lock_fds[UV_LOCK_FILES_MAX];
     int lock_fds_count;
 } uv_backend_t;

@@ -268,6 +268,7 @@ int io_loop_new_uv(io_loop_t **ret_loop)
     uv_backend_t *b = mem_zalloc(sizeof(*b));
     io__loop_init(&b->base, &uv__ops);
     b->own_last = &b->own_first;
+    b->spare_fd = -1;
     list_init(&b->streams);
     list_init(&b->listeners);
     list_init(&b->fd_watches);
@@ -301,6 +302,7 @@ static void loop_free(io_loop_t *loop)
     uv__streams_close_all(b);
     uv__files_close_all(b);
     for (int i = 0; i < b->lock_fds_count; i++) close(b->lock_fds[i]);
+    if (b->spare_fd >= 0) close(b->spare_fd);
     uv_handle_t *handles[] = {(uv_handle_t *)&b->prepare,   (uv_handle_t *)&b->check, (uv_handle_t *)&b->idle,
                               (uv_handle_t *)&b->timer,     (uv_handle_t *)&b->async, (uv_handle_t *)&b->signals[0],
                               (uv_handle_t *)&b->signals[1]};

@@ -1,10 +1,12 @@
 /* uv_net.c: listening sockets, and foreign descriptors that only need watching.
  *
  * A listener takes at most ACCEPTS_PER_TURN connections a turn, so that a storm of them does not starve those that are
- * open. When descriptors run out it rests for a moment instead of spinning on a backlog it cannot take. */
+ * open. When descriptors run out, a spare one takes each further connection for as long as it needs to be closed: who connects
+ * is refused at once, not left to wait in the backlog. */
 #include "io/uv/uv_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <unistd.h>
 
@@ -51,6 +53,27 @@ static bool worth_another_try(int error)
     return error == EINTR || error == ECONNABORTED || error == EPROTO || error == EPERM;
 }
 
+static void hold_spare(uv_backend_t *b)
+{
+    if (b->spare_fd < 0) b->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* False: there is no spare one either, or nobody is waiting. */
+static bool refuse_one(uv_tcp_listener_t *l)
+{
+    uv_backend_t *b = uv__backend(l->base.loop);
+    if (b->spare_fd < 0) return false;
+    close(b->spare_fd);
+    b->spare_fd = -1;
+    int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC);
+    if (fd >= 0) close(fd);
+    hold_spare(b);
+    if (fd >= 0) l->accept(l->user, NULL);
+    return fd >= 0;
+}
+
+static bool out_of_descriptors(int error) { return error == EMFILE || error == ENFILE; }
+
 static void on_acceptable(uv_poll_t *poll, int status, int ready)
 {
     uv_tcp_listener_t *l = poll->data;
@@ -62,7 +85,8 @@ static void on_acceptable(uv_poll_t *poll, int status, int ready)
         int fd = accept4(l->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
             if (errno == EAGAIN) return;
-            if (worth_another_try(errno)) continue;
+            if (worth_another_try(errno) || (out_of_descriptors(errno) && refuse_one(l))) continue;
+            if (l->closed) return;
             uv_poll_stop(&l->poll);
             io_timer_start(&l->rest, ACCEPT_REST_MS, 0);
             return;
@@ -119,6 +143,7 @@ int uv__listen(io_loop_t *loop, const char *host, uint16_t port, int backlog, io
     io_timer_init(loop, &l->rest, on_rested);
     on_rested(&l->rest);
     list_push_back(&b->listeners, &l->node);
+    hold_spare(b);
     *ret_listener = &l->base;
     return 0;
 }
