@@ -65,3 +65,20 @@ bool num_parse_i64(bytes_t text, int64_t *ret_v)
     *ret_v = negative ? (int64_t)(0 - v) : (int64_t)v;
     return true;
 }
+
+bool num_parse_memory(bytes_t text, uint64_t *ret_bytes)
+{
+    static const struct {
+        const char *suffix;
+        uint64_t factor;
+    } units[] = {{"", 1},        {"b", 1},        {"k", 1000},       {"kb", 1024},
+                 {"m", 1000000}, {"mb", 1048576}, {"g", 1000000000}, {"gb", 1073741824}};
+    size_t digits = 0;
+    while (digits < text.len && text.ptr[digits] >= '0' && text.ptr[digits] <= '9') digits++;
+    int64_t v;
+    if (digits == 0 || !num_parse_i64(bytes_of(text.ptr, digits), &v)) return false;
+    for (size_t i = 0; i < ARRAY_LEN(units); i++)
+        if (bytes_eq_nocase(bytes_of(text.ptr + digits, text.len - digits), bytes_str(units[i].suffix)))
+            return !__builtin_mul_overflow((uint64_t)v, units[i].factor, ret_bytes);
+    return false;
+}

@@ -11,5 +11,7 @@ size_t num_format_i64(char *out, int64_t v);
 size_t num_format_u64(char *out, uint64_t v);
 /* Strict decimal as Redis's string2ll: no spaces, no '+', no leading zeros but "0", no "-0". */
 bool num_parse_i64(bytes_t text, int64_t *ret_v);
+/* As redis.conf writes amounts of memory: "100", "1k" (1000), "1kb" (1024) and so on to g. */
+bool num_parse_memory(bytes_t text, uint64_t *ret_bytes);
 
 #endif

@@ -2,14 +2,20 @@
 #include "http/http.h"
 
 #include "base/map.h"
+#include "base/slog.h"
+#include "http/conns.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <stdio.h>
 
-#define CONNECTIONS_MAX 64
-#define TIMEOUT_SECONDS 30
+#define CONNS_MIN         8
+#define CONNS_MAX         64
+#define DESCRIPTORS_SHARE 16 /* one in so many */
+#define CONNS_SPARE       32 /* libmicrohttpd may hold so many more: those that are ending */
+#define TIMEOUT_SECONDS   30
+#define STRANGER_EVERY_NS 1000000000ull
 
 typedef struct page {
     const char *content_type;
@@ -24,6 +30,9 @@ struct http {
     io_fd_watch_t *watch;
     io_timer_t timer; /* libmicrohttpd's own timeouts */
     map_t pages;
+    http_conns_t conns;
+    bool protected;
+    uint64_t strangers, stranger_said_ns;
 };
 
 static enum MHD_Result respond(struct MHD_Connection *connection, int status, const char *content_type, buf_t *body)
@@ -34,6 +43,29 @@ static enum MHD_Result respond(struct MHD_Connection *connection, int status, co
     if (status == MHD_HTTP_METHOD_NOT_ALLOWED) MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
     enum MHD_Result result = MHD_queue_response(connection, (unsigned)status, response);
     MHD_destroy_response(response);
+    return result;
+}
+
+/* One line a second at most. */
+static void say_stranger(http_t *http)
+{
+    uint64_t now_ns = io_now_ns(http->loop);
+    http->strangers++;
+    if (http->stranger_said_ns && now_ns - http->stranger_said_ns < STRANGER_EVERY_NS) return;
+    http->stranger_said_ns = now_ns;
+    slog(SLOG_WARN, "http", "refused a stranger: there are no users yet, so only this machine is served",
+         "refused_so_far=%" PRIu64, http->strangers);
+}
+
+static enum MHD_Result refuse_stranger(http_t *http, struct MHD_Connection *connection)
+{
+    buf_t body = BUF_INIT;
+    say_stranger(http);
+    buf_printf(&body,
+               "Trivet is in protected mode: it is bound beyond loopback, and until it has users it serves its own "
+               "machine alone. Start it with --http.protected-mode no to let everybody in.\n");
+    enum MHD_Result result = respond(connection, MHD_HTTP_FORBIDDEN, "text/plain", &body);
+    buf_deinit(&body);
     return result;
 }
 
@@ -49,8 +81,10 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
         *upload_bytes = 0;
         return MHD_YES;
     }
+    http__conn_asked(&http->conns, connection);
+    if (http->protected && !http__conn_is_local(connection)) return refuse_stranger(http, connection);
     if (!page) {
-        buf_printf(&body, "no page %s\n", url);
+        buf_printf(&body, "no page %s; / lists those there are\n", url);
         status = MHD_HTTP_NOT_FOUND;
     } else if (!reads) {
         buf_printf(&body, "%s is read with GET\n", url);
@@ -63,6 +97,21 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
     enum MHD_Result result = respond(connection, status, made ? page->content_type : "text/plain", &body);
     buf_deinit(&body);
     return result;
+}
+
+static void on_connection(void *user, struct MHD_Connection *connection, void **slot,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    http_t *http = user;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED)
+        http__conn_opened(&http->conns, connection, slot);
+    else
+        http__conn_closed(&http->conns, slot);
+}
+
+uint32_t http_conns_max(uint32_t descriptors_max)
+{
+    return MIN(MAX(descriptors_max / DESCRIPTORS_SHARE, CONNS_MIN), CONNS_MAX);
 }
 
 /* Lets libmicrohttpd work, then sleeps no longer than it wants to. */
@@ -102,15 +151,18 @@ int http_new(io_loop_t *loop, const char *host, uint16_t port, http_t **ret_http
     struct sockaddr_storage address;
     bool is_v6;
     http_t *http = mem_zalloc(sizeof(*http));
+    uint32_t conns_max = http_conns_max(io_descriptors_max());
     http->loop = loop;
     io_timer_init(loop, &http->timer, on_timer);
+    http__conns_init(&http->conns, loop, conns_max);
     int err = make_address(host, port, &address, &is_v6);
     if (err != 0) goto out;
     unsigned flags = MHD_USE_EPOLL | (is_v6 ? MHD_USE_IPv6 : 0u);
     errno = 0;
-    http->daemon = MHD_start_daemon(flags, port, NULL, NULL, on_request, http, MHD_OPTION_SOCK_ADDR, &address,
-                                    MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-                                    MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_SECONDS, MHD_OPTION_END);
+    http->daemon =
+        MHD_start_daemon(flags, port, NULL, NULL, on_request, http, MHD_OPTION_SOCK_ADDR, &address,
+                         MHD_OPTION_CONNECTION_LIMIT, (unsigned)(conns_max + CONNS_SPARE), MHD_OPTION_NOTIFY_CONNECTION,
+                         on_connection, http, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_SECONDS, MHD_OPTION_END);
     if (!http->daemon) {
         err = errno ? err_from_errno(errno) : ERR_IO;
         goto out;
@@ -121,6 +173,16 @@ int http_new(io_loop_t *loop, const char *host, uint16_t port, http_t **ret_http
 out:
     if (err != 0) http_free(http);
     return err;
+}
+
+void http_protect(http_t *http) { http->protected = true; }
+
+void http_count(const http_t *http, http_counts_t *counts)
+{
+    counts->open += http->conns.count;
+    counts->evicted += http->conns.evicted;
+    counts->late += http->conns.late;
+    counts->strangers += http->strangers;
 }
 
 uint16_t http_port(const http_t *http) { return MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_BIND_PORT)->port; }
@@ -142,5 +204,6 @@ void http_free(http_t *http)
     if (http->daemon) MHD_stop_daemon(http->daemon);
     for (map_entry_t *e; (e = map_next(&http->pages, &cursor)) != NULL;) mem_free(e->value);
     map_deinit(&http->pages);
+    http__conns_deinit(&http->conns);
     mem_free(http);
 }

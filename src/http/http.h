@@ -17,6 +17,16 @@ int http_new(io_loop_t *loop, const char *host, uint16_t port, http_t **ret_http
 uint16_t http_port(const http_t *http);
 /* GET and HEAD of exactly `path`. */
 void http_add_page(http_t *http, const char *path, const char *content_type, http_page_cb page, void *user);
+/* Peers that are not on this machine's loopback get 403 for every page. */
+void http_protect(http_t *http);
+/* How many connections an HTTP listener has at most where so many descriptors are. */
+uint32_t http_conns_max(uint32_t descriptors_max);
+/* Adds to what is there. */
+typedef struct http_counts {
+    uint32_t open;
+    uint64_t evicted, late, strangers;
+} http_counts_t;
+void http_count(const http_t *http, http_counts_t *counts);
 void http_free(http_t *http);
 
 #endif

@@ -19,6 +19,7 @@
 #define IDLE_CHECK_MS      10000
 #define CONNECTIONS_MAX    100000
 #define OUT_HIGH_BYTES     MIB(4)
+#define FRAME_MS           60000 /* silence between requests is connections.max.idle.ms' concern */
 
 struct kafka_conn {
     kafka_t *kafka;
@@ -258,11 +259,32 @@ static int prepare(kafka_request_t *request, bytes_t frame)
     return err;
 }
 
+/* The one API whose answer has a place for an error that every client shows before it asks for anything. */
+static bool answers_stranger(const kafka_request_t *request)
+{
+    return request->api && request->api->key == KAFKA_API_API_VERSIONS && !request->unsupported_version;
+}
+
+/* What a stranger gets: CLUSTER_AUTHORIZATION_FAILED as the answer to ApiVersions, then the end. */
+static int refuse_stranger(kafka_conn_t *conn, kafka_request_t *request, int err)
+{
+    if (err == 0 && answers_stranger(request)) {
+        kafka_api_versions_response_t *response = KAFKA_MESSAGE(request, api_versions_response);
+        response->error_code = KAFKA_CLUSTER_AUTHORIZATION_FAILED;
+        encode_answer(request, request->header.api_version, response);
+        send_out(conn->net, &request->out);
+    }
+    request_free(request);
+    net_refuse_stranger(conn->net);
+    return ERR_ACCESS;
+}
+
 static int take_frame(kafka_conn_t *conn, bytes_t frame)
 {
     kafka_t *kafka = conn->kafka;
     kafka_request_t *request = request_new(kafka);
     int err = prepare(request, frame);
+    if (UNLIKELY(net_conn_is_stranger(conn->net))) return refuse_stranger(conn, request, err);
     if (err) {
         slog(SLOG_INFO, "kafka", "closing a connection: request not understood",
              "peer=%s api_key=%d version=%d error=\"%s\"", net_conn_peer(conn->net), request->header.api_key,
@@ -323,19 +345,29 @@ static ssize_t on_data(net_conn_t *net, uint8_t *data, size_t len)
 
 /* ---- connections ---- */
 
-static uint32_t count_from_host(const kafka_t *kafka, bytes_t host)
+/* Of max.connections.per.ip.overrides, "host:count,host:count"; -1 = it does not name the host. */
+static int64_t override_of(const char *overrides, bytes_t host)
 {
-    uint32_t count = 0;
-    LIST_EACH(&kafka->connections, conn, kafka_conn_t, node)
-        count += bytes_eq(kafka__host_of(net_conn_peer(conn->net)), host);
-    return count;
+    for (const char *at = overrides ? overrides : ""; *at; at += *at == ',') {
+        size_t len = strcspn(at, ",");
+        const char *colon = memrchr(at, ':', len);
+        while (*at == ' ') at++, len--;
+        if (colon && bytes_eq(bytes_of(at, (size_t)(colon - at)), host)) return strtol(colon + 1, NULL, 10);
+        at += len;
+    }
+    return -1;
+}
+
+int64_t kafka__conns_from_host_max(const kafka_t *kafka, bytes_t host)
+{
+    int64_t count = override_of(kafka->config.max_connections_per_ip_overrides, host);
+    return count >= 0 ? count : kafka->config.max_connections_per_ip;
 }
 
 static bool has_room(const kafka_t *kafka, net_conn_t *net)
 {
     if (kafka->stats.connections >= kafka->config.max_connections) return false;
-    int64_t per_ip = kafka->config.max_connections_per_ip;
-    return per_ip == INT32_MAX || count_from_host(kafka, kafka__host_of(net_conn_peer(net))) < per_ip;
+    return net_conn_siblings(net) <= kafka__conns_from_host_max(kafka, net_conn_host(net));
 }
 
 static int on_open(net_conn_t *net, void *service)
@@ -380,7 +412,8 @@ static const net_service_t service = {
     .on_close = on_close,
     .limits = {.in_bytes_max = (size_t)INT32_MAX + FRAME_SIZE_BYTES,
                .out_bytes_high = OUT_HIGH_BYTES,
-               .conns_max = CONNECTIONS_MAX},
+               .conns_max = CONNECTIONS_MAX,
+               .frame_ms = FRAME_MS},
 };
 
 const net_service_t *kafka_service(void) { return &service; }

@@ -16,6 +16,9 @@ void kafka__requests_free(kafka_t *kafka);
 /* As kafka_respond, in a version that is not the request's: for ApiVersions. */
 void kafka_respond_version(kafka_request_t *request, int16_t version, const void *response);
 
+/* max.connections.per.ip, or what its overrides say for the host. */
+int64_t kafka__conns_from_host_max(const kafka_t *kafka, bytes_t host);
+
 /* The parts of "127.0.0.1:9092" and "[::1]:9092". */
 bytes_t kafka__host_of(const char *address);
 int32_t kafka__port_of(const char *address);

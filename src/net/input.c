@@ -2,8 +2,11 @@
  * the next ones. */
 #include "net/net_internal.h"
 
-#define READ_ROUNDS_MAX 4
-#define AHEAD_BYTES_MIN KIB(64)
+#define READ_ROUNDS_MAX      4
+#define AHEAD_BYTES_MIN      KIB(64)
+#define TURN_READ_BYTES      MIB(16) /* of all connections that have something to say, in equal shares */
+#define TURN_READ_SHARE_MIN  KIB(64)
+#define TURN_MOVED_BYTES_MAX MIB(16) /* kept input that is moved into more room; the next one waits for the next turn */
 
 /* Whether more may be read, though it may have to wait here. */
 static bool has_room(const net_conn_t *conn)
@@ -110,19 +113,32 @@ static ssize_t read_fresh(net_conn_t *conn, size_t *ret_asked)
     return n;
 }
 
+static bool has_room_behind(const net_conn_t *conn, size_t room)
+{
+    return conn->in.cap - conn->in.len >= MIN(room, (size_t)NET_CHUNK_BYTES);
+}
+
+/* ERR_AGAIN: many made room in this turn; the stream tells again in the next. */
+static int make_room_behind(net_conn_t *conn, size_t room)
+{
+    if (has_room_behind(conn, room)) return 0;
+    if (conn->net->turn_moved_bytes > TURN_MOVED_BYTES_MAX) return ERR_AGAIN;
+    conn->net->turn_moved_bytes += conn->in.len;
+    return buf_try_reserve(&conn->in, room) == 0 ? 0 : ERR_LIMIT;
+}
+
 /* Reads behind the bytes that wait for the rest of their frame. */
-static ssize_t read_more(net_conn_t *conn, size_t *ret_asked)
+static ssize_t read_more(net_conn_t *conn, size_t bytes_max, size_t *ret_asked)
 {
     size_t waiting = net_conn_in_bytes(conn);
     size_t room = conn->expect_bytes > waiting ? room_ahead(conn, waiting) : NET_CHUNK_BYTES;
     size_t bound = conn->def->limits.in_bytes_max;
     if (waiting >= bound) return ERR_LIMIT;
-    if (conn->in.cap - conn->in.len < MIN(room, (size_t)NET_CHUNK_BYTES) &&
-        buf_try_reserve(&conn->in, MIN(room, bound - waiting)) != 0)
-        return ERR_LIMIT;
+    int err = make_room_behind(conn, MIN(room, bound - waiting));
+    if (err) return err;
     net__count(conn, NET_INPUT, conn->in.cap);
     if (conn->state == CONN_DEAD) return ERR_CLOSED;
-    *ret_asked = MIN(conn->in.cap - conn->in.len, bound - waiting);
+    *ret_asked = MIN(MIN(conn->in.cap - conn->in.len, bound - waiting), bytes_max);
     ssize_t n = io_stream_read(conn->stream, conn->in.ptr + conn->in.len, *ret_asked);
     if (n <= 0) return n;
     conn->in.len += (size_t)n;
@@ -149,11 +165,20 @@ void net__take_input(net_conn_t *conn, uint8_t *data, size_t len)
     if (waiting + len >= conn->expect_bytes) net__deliver_kept(conn);
 }
 
+/* How much a connection may read in this turn, judged by how many read in the one before. */
+static size_t read_share(net_t *net)
+{
+    net->readers++;
+    return MAX(TURN_READ_BYTES / MAX(net->readers_before, 1u), TURN_READ_SHARE_MIN);
+}
+
 static void read_input(net_conn_t *conn)
 {
-    for (int round = 0; round < READ_ROUNDS_MAX && conn->state == CONN_OPEN && has_room(conn); round++) {
+    size_t share = read_share(conn->net), bytes = 0;
+    for (int round = 0; round < READ_ROUNDS_MAX && conn->state == CONN_OPEN && has_room(conn) && bytes < share;
+         round++) {
         size_t asked = 0;
-        ssize_t n = net_conn_in_bytes(conn) ? read_more(conn, &asked) : read_fresh(conn, &asked);
+        ssize_t n = net_conn_in_bytes(conn) ? read_more(conn, share - bytes, &asked) : read_fresh(conn, &asked);
         if (n == ERR_AGAIN) break;
         if (n < 0) {
             net__kill(conn);
@@ -163,6 +188,7 @@ static void read_input(net_conn_t *conn)
             net__input_ended(conn);
             break;
         }
+        bytes += (size_t)n;
         conn->stats->in_bytes += (uint64_t)n;
         conn->active_ms = net__now_ms(conn->net);
         if ((size_t)n < asked) break;

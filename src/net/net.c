@@ -251,6 +251,9 @@ static void on_turn_end(io_hook_t *hook)
         }
     }
     if (!list_empty(&net->work)) io_loop_wake(net->loop);
+    net->readers_before = net->readers;
+    net->readers = 0;
+    net->turn_moved_bytes = 0;
     for (uint32_t i = 0; i < net->carriers_count; i++) net__post_orders(net->carriers[i]);
 }
 

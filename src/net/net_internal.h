@@ -188,6 +188,8 @@ struct net {
     net_budget_t budgets[NET_BUDGETS_COUNT];
     net_totals_t totals; /* what has no place of its own */
     uint32_t conns_open, conns_max;
+    uint32_t readers, readers_before; /* connections that had something to say, in this turn and the last */
+    size_t turn_moved_bytes;
     map_t addresses; /* service and host -> net_address_t */
     const char *protected[NET_PROTECTED_MAX];
     int protected_count;

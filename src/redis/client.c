@@ -12,6 +12,8 @@
 /* A pipeline is often sent whole before its first reply is read: so much of one is kept when its replies must wait. What is
  * more stays with the client, whom that may block for ever. */
 #define IN_CONGESTED_BYTES_MAX MIB(1024)
+#define CLIENTS_MAX_REACHED    "-ERR max number of clients reached\r\n"
+#define FRAME_MS               300000 /* who makes a pipeline as he sends it may think for long in the middle of a command */
 
 /* ---- life ------------------------------------------------------------------------------------------------------------ */
 
@@ -111,19 +113,13 @@ void client__resume(redis_client_t *c)
     if (c->conn && !(c->flags & CLIENT_BLOCKED)) net_resume(c->conn);
 }
 
-static bool is_local(net_conn_t *conn)
-{
-    const char *peer = net_conn_peer(conn);
-    return strncmp(peer, "127.", 4) == 0 || strncmp(peer, "[::1]", 5) == 0 || strncmp(peer, "[::ffff:127.", 12) == 0;
-}
-
 /* Why the connection is not served, as its first and last reply; NULL = it is. */
 static const char *refusal(redis_t *redis, net_conn_t *conn)
 {
     const redis_config_t *config = redis->config;
-    if (redis->client_count >= config->maxclients) return "-ERR max number of clients reached\r\n";
+    if (redis->client_count >= config->maxclients) return CLIENTS_MAX_REACHED;
     bool open_to_all = config->requirepass.len == 0;
-    if (config->protected_mode && open_to_all && !is_local(conn))
+    if (config->protected_mode && open_to_all && !net_host_is_loopback(net_conn_host(conn)))
         return "-DENIED Redis is running in protected mode because protected mode is enabled and no password "
                "is set for the default user. In this mode connections are only accepted from the loopback "
                "interface. To connect from elsewhere set a password (requirepass), or turn the mode off "
@@ -358,7 +354,9 @@ static const net_service_t service = {
     .limits = {.in_bytes_max = SIZE_MAX / 8, /* client-query-buffer-limit is the bound */
                .in_bytes_congested_max = IN_CONGESTED_BYTES_MAX,
                .out_bytes_high = MIB(1),
-               .out_bytes_max = 0},
+               .out_bytes_max = 0,
+               .frame_ms = FRAME_MS},
+    .refusal = CLIENTS_MAX_REACHED,
 };
 
 const net_service_t *client__service(void) { return &service; }

@@ -1,4 +1,5 @@
 /* cmd_debug.c: DEBUG: what tests and the curious ask of a server. Each subcommand is a row of the table at the end. */
+#include "base/num.h"
 #include "redis/aof.h"
 #include "redis/config_table.h"
 #include "redis/digest.h"
@@ -86,7 +87,7 @@ static void debug_populate(redis_call_t *call)
 static void debug_packed_threshold(redis_call_t *call)
 {
     uint64_t bytes;
-    if (!config_parse_memory(call->argv[2], &bytes) || bytes > LIST_PLAIN_BYTES_MAX) {
+    if (!num_parse_memory(call->argv[2], &bytes) || bytes > LIST_PLAIN_BYTES_MAX) {
         reply_error(call->client, "ERR argument must be a memory value bigger than 1 and smaller than 4gb");
         return;
     }

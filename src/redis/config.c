@@ -6,7 +6,6 @@
 #include "redis/redis.h"
 #include "redis/state.h"
 
-#include <ctype.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,24 +140,6 @@ const directive_t *directive_find(bytes_t name)
 
 /* ---- values ---------------------------------------------------------------------------------------------------------- */
 
-/* "100", "1k" (1000), "1kb" (1024) and so on to g. */
-bool config_parse_memory(bytes_t text, uint64_t *ret)
-{
-    static const struct {
-        const char *suffix;
-        uint64_t factor;
-    } units[] = {{"", 1},        {"b", 1},        {"k", 1000},       {"kb", 1024},
-                 {"m", 1000000}, {"mb", 1048576}, {"g", 1000000000}, {"gb", 1073741824}};
-    size_t digits = 0;
-    while (digits < text.len && isdigit(text.ptr[digits])) digits++;
-    int64_t v;
-    if (digits == 0 || !num_parse_i64(bytes_of(text.ptr, digits), &v)) return false;
-    for (size_t i = 0; i < ARRAY_LEN(units); i++)
-        if (bytes_eq_nocase(bytes_of(text.ptr + digits, text.len - digits), bytes_str(units[i].suffix)))
-            return !__builtin_mul_overflow((uint64_t)v, units[i].factor, ret);
-    return false;
-}
-
 static int refuse(char *why, size_t why_bytes, const char *text)
 {
     snprintf(why, why_bytes, "%s", text);
@@ -190,7 +171,7 @@ static int set_number(void *field, const directive_t *d, const char *value, char
     int64_t v;
     uint64_t bytes;
     if (d->kind == KIND_MEMORY) {
-        if (!config_parse_memory(bytes_str(value), &bytes) || bytes > INT64_MAX)
+        if (!num_parse_memory(bytes_str(value), &bytes) || bytes > INT64_MAX)
             return refuse(why, why_bytes, "argument must be a memory value");
         v = (int64_t)bytes;
     } else if (!num_parse_i64(bytes_str(value), &v)) {

@@ -46,8 +46,6 @@ extern const size_t redis_directive_count;
 const directive_t *directive_find(bytes_t name); /* any case, aliases too */
 /* Sets the field; on failure `why` says what would fit. */
 int directive_set(redis_config_t *config, const directive_t *d, bytes_t value, char *why, size_t why_bytes) MUST_CHECK;
-/* "100", "1k" (1000), "1kb" (1024) and so on to g. */
-bool config_parse_memory(bytes_t text, uint64_t *ret_bytes) MUST_CHECK;
 void directive_get(const redis_config_t *config, const directive_t *d, buf_t *out);
 
 #endif

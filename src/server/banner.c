@@ -97,6 +97,18 @@ static void print_ports(const server_t *server)
     }
 }
 
+static void print_strangers(const server_t *server)
+{
+    for (int door = 0; door < DOORS_COUNT; door++) {
+        const char *name = server_door_names[door];
+        if (server_refuses_strangers(server, (server_door_t)door))
+            printf("  %s serves this machine alone until there are users; --%s.protected-mode no lets everybody in\n",
+                   name, name);
+        if (server_lets_strangers_in(server, (server_door_t)door))
+            printf("  %s serves everybody who reaches its port, without a password\n", name);
+    }
+}
+
 void banner_print(const server_t *server)
 {
     char *durability = server_durability(server);
@@ -104,6 +116,7 @@ void banner_print(const server_t *server)
            (double)server_resident_bytes() / 1e6);
     print_ports(server);
     printf(" on %s\n  data %s\n  durability %s\n", server_bind(server), server_data_dir(server), durability);
+    print_strangers(server);
     print_next_steps(server);
     fflush(stdout);
     mem_free(durability);

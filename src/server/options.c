@@ -10,7 +10,15 @@
 static const char *const sections[] = {"trivet", "redis", "kafka", "zookeeper", "http"};
 
 /* --data DIR is short for --trivet.data DIR, and so on. */
-static const char *const trivet_names[] = {"data", "bind", "reactors", "log-level", "outbox-bytes-max"};
+static const char *const trivet_names[] = {"data",
+                                           "bind",
+                                           "reactors",
+                                           "log-level",
+                                           "outbox-bytes-max",
+                                           "input-bytes-max",
+                                           "output-bytes-max",
+                                           "connections-max",
+                                           "protected-mode"};
 
 static const char help[] =
     "Usage: trivet [OPTION VALUE]...\n"
@@ -30,6 +38,14 @@ static const char help[] =
     "                        of what KAFKA.PRODUCE appends: none, gzip, snappy, lz4 or zstd\n"
     "  --trivet.outbox-bytes-max N\n"
     "                        what may wait for its partition (default 1 GiB); more is refused\n"
+    "  --trivet.input-bytes-max N, --trivet.output-bytes-max N\n"
+    "                        memory for all connections' unfinished input and unsent output, as 64mb (default a\n"
+    "                        sixteenth of the memory, 64 to 512 MiB each); beyond it the greediest is closed\n"
+    "  --trivet.connections-max N\n"
+    "                        of all protocols together (default what the open files' limit leaves)\n"
+    "  --protected-mode no   let everybody in who reaches a port bound beyond loopback; --kafka.protected-mode and so\n"
+    "                        on for one protocol. Otherwise Redis without a password, and the others until there are\n"
+    "                        users, serve this machine alone\n"
     "  --log-level LEVEL     debug, info, warn or error (default info)\n"
     "  --SECTION.NAME VALUE  any directive of redis.conf, server.properties or zoo.cfg:\n"
     "                        --redis.appendfsync always --kafka.num.partitions 3 --zookeeper.tickTime 2000\n"

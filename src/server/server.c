@@ -203,7 +203,8 @@ static server_t *server_new(uint64_t started_ns)
     server->coord_options = coord_options_default;
     server->feeds = bridge_feeds_new();
     for (int door = 0; door < DOORS_COUNT; door++) {
-        server->doors[door] = (server__door_t){.port = default_ports[door], .enabled = true, .bound_port = -1};
+        server->doors[door] =
+            (server__door_t){.port = default_ports[door], .enabled = true, .protected = true, .bound_port = -1};
         server->doors[door].wing = server__wings[door]->init(server);
     }
     return server;
@@ -225,6 +226,7 @@ int server_start(const options_t *options, uint64_t started_ns, server_t **ret_s
     if (err == 0) err = server__open_data_dir(server, error);
     if (err == 0) {
         server->net = net_new(server->loop);
+        server__limits_start(server);
         err = start_reactors(server, error);
     }
     if (err == 0) err = start_coord(server, error);
@@ -241,6 +243,7 @@ int server_start(const options_t *options, uint64_t started_ns, server_t **ret_s
     }
     io_loop_update_time(server->loop);
     server->ready_ns = io_hrtime_ns(server->loop);
+    server__say_strangers(server);
     *ret_server = server;
     return 0;
 }

@@ -29,5 +29,8 @@ size_t server_resident_bytes(void);
 /* "redis: append-only file, synced every second; ..." The text belongs to the caller. */
 char *server_durability(const server_t *server);
 const char *server_bind(const server_t *server);
+/* Bound beyond loopback without users: whether who comes from elsewhere is refused, or let in. Redis says so itself. */
+bool server_refuses_strangers(const server_t *server, server_door_t door);
+bool server_lets_strangers_in(const server_t *server, server_door_t door);
 
 #endif

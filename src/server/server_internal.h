@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/health.h"
 #include "coord/mirror.h"
+#include "http/http.h"
 #include "io/io.h"
 #include "net/net.h"
 
@@ -18,6 +19,7 @@ typedef struct server__door {
     char *bind; /* its own addresses, apart by spaces or commas; NULL = the server's */
     int bound_port;
     bool enabled;
+    bool protected; /* strangers are refused; of Redis its own directive says so */
     bool started;
     void *wing; /* the wiring's own state, made by its init */
 } server__door_t;
@@ -30,11 +32,24 @@ typedef struct server__watchdog {
     uint64_t unsaid;     /* long turns since */
 } server__watchdog_t;
 
+/* When the log was last told of a kind of event, and how many followed. */
+typedef struct server__event_line {
+    uint64_t at_ns, unsaid;
+} server__event_line_t;
+
+/* For all connections together (limits.c); 0 before server__limits_start = to be derived. */
+typedef struct server__limits {
+    size_t in_bytes_max, out_bytes_max, alone_bytes_max;
+    uint32_t conns_max;
+    server__event_line_t lines[NET_EVENTS_COUNT];
+} server__limits_t;
+
 struct server {
     io_loop_t *loop;
     net_t *net;
-    io_loop_t *reactors[NET_CARRIERS_MAX];      /* beside `loop`, which is reactor 0 */
-    int reactors_count, reactors_started;       /* reactor 0 counts in the first alone */
+    io_loop_t *reactors[NET_CARRIERS_MAX]; /* beside `loop`, which is reactor 0 */
+    int reactors_count, reactors_started;  /* reactor 0 counts in the first alone */
+    server__limits_t limits;
     server__watchdog_t watchdogs[REACTORS_MAX]; /* one for each that started */
     coord_t *coord;
     mirror_t *tree;      /* Kafka's mirror of it */
@@ -87,6 +102,11 @@ extern const server__wing_t *const server__wings[DOORS_COUNT];
 int server__open_data_dir(server_t *server, char *error) MUST_CHECK;
 /* settings.c: gives each setting to whoever owns its name. */
 int server__apply_settings(server_t *server, const options_t *options, char *error) MUST_CHECK;
+/* limits.c */
+void server__limits_start(server_t *server); /* before the doors listen */
+/* Tells the log, once the doors are open. */
+void server__say_strangers(const server_t *server);
+void server__limits_metrics(const server_t *server, buf_t *out);
 /* watchdog.c */
 void server__watchdog_start(server__watchdog_t *dog, io_loop_t *loop, int reactor);
 void server__watchdog_metrics(const server_t *server, buf_t *out);

@@ -3,6 +3,7 @@
 #include "server/server_internal.h"
 
 #include "base/nearest.h"
+#include "base/num.h"
 #include "base/slog.h"
 #include "bridge/bridge.h"
 #include "kafka/kafka.h"
@@ -86,6 +87,63 @@ static int set_outbox_bytes_max(server_t *server, const setting_t *s, char *erro
     return 0;
 }
 
+static int set_memory(const setting_t *s, size_t *ret_bytes, char *error)
+{
+    uint64_t bytes;
+    if (!num_parse_memory(bytes_str(s->value), &bytes) || bytes == 0 || bytes > SIZE_MAX / 4) {
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: %s is an amount of memory, as 64mb, not '%s'", s->origin, s->name,
+                 s->value);
+        return ERR_INVALID;
+    }
+    *ret_bytes = (size_t)bytes;
+    return 0;
+}
+
+static int set_in_bytes_max(server_t *server, const setting_t *s, char *error)
+{
+    return set_memory(s, &server->limits.in_bytes_max, error);
+}
+
+static int set_out_bytes_max(server_t *server, const setting_t *s, char *error)
+{
+    return set_memory(s, &server->limits.out_bytes_max, error);
+}
+
+static int set_conns_max(server_t *server, const setting_t *s, char *error)
+{
+    long value;
+    if (!parse_int(s->value, 1, INT_MAX, &value)) {
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: connections-max is a number above 0, not '%s'", s->origin,
+                 s->value);
+        return ERR_INVALID;
+    }
+    server->limits.conns_max = (uint32_t)value;
+    return 0;
+}
+
+static int parse_yes_no(const setting_t *s, bool *ret_yes, char *error)
+{
+    bool yes = strcmp(s->value, "yes") == 0, no = strcmp(s->value, "no") == 0;
+    if (!yes && !no) {
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: %s.%s is yes or no, not '%s'", s->origin, s->section, s->name,
+                 s->value);
+        return ERR_INVALID;
+    }
+    *ret_yes = yes;
+    return 0;
+}
+
+/* Of all doors; Redis' own directive of that name means the same. */
+static int set_protected_mode(server_t *server, const setting_t *s, char *error)
+{
+    bool yes;
+    char why[300];
+    int err = parse_yes_no(s, &yes, error);
+    if (err != 0) return err;
+    for (int door = 0; door < DOORS_COUNT; door++) server->doors[door].protected = yes;
+    return server__redis.configure(server->doors[DOOR_REDIS].wing, "protected-mode", s->value, why, sizeof(why));
+}
+
 static int set_feed(server_t *server, const setting_t *s, char *error)
 {
     char why[300] = "";
@@ -108,6 +166,10 @@ static const own_t owns[] = {
     {"log-level", set_log_level},
     {"produce.compression.type", set_produce_codec},
     {"outbox-bytes-max", set_outbox_bytes_max},
+    {"input-bytes-max", set_in_bytes_max},
+    {"output-bytes-max", set_out_bytes_max},
+    {"connections-max", set_conns_max},
+    {"protected-mode", set_protected_mode},
 };
 
 static int set_own(server_t *server, const setting_t *s, char *error)
@@ -135,18 +197,6 @@ static int set_port(server__door_t *door, const setting_t *s, char *error)
         return ERR_INVALID;
     }
     door->port = (int)port;
-    return 0;
-}
-
-static int set_enabled(server__door_t *door, const setting_t *s, char *error)
-{
-    bool yes = strcmp(s->value, "yes") == 0, no = strcmp(s->value, "no") == 0;
-    if (!yes && !no) {
-        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: %s.enabled is yes or no, not '%s'", s->origin, s->section,
-                 s->value);
-        return ERR_INVALID;
-    }
-    door->enabled = yes;
     return 0;
 }
 
@@ -195,7 +245,8 @@ static int set_door(server_t *server, server_door_t at, const setting_t *s, char
     bool is_zookeeper = at == DOOR_ZOOKEEPER;
     if (strcmp(s->name, "port") == 0 || (is_zookeeper && strcmp(s->name, "clientPort") == 0))
         return set_port(door, s, error);
-    if (strcmp(s->name, "enabled") == 0) return set_enabled(door, s, error);
+    if (strcmp(s->name, "enabled") == 0) return parse_yes_no(s, &door->enabled, error);
+    if (strcmp(s->name, "protected-mode") == 0 && at != DOOR_REDIS) return parse_yes_no(s, &door->protected, error);
     if (strcmp(s->name, "bind") == 0 || (is_zookeeper && strcmp(s->name, "clientPortAddress") == 0)) {
         replace_string(&door->bind, s->value);
         return 0;
@@ -218,7 +269,7 @@ static int set_door(server_t *server, server_door_t at, const setting_t *s, char
 /* Of a door without directives of its own. */
 static void say_unknown(const setting_t *s, char *error)
 {
-    static const char *const names[] = {"port", "bind", "enabled"};
+    static const char *const names[] = {"port", "bind", "enabled", "protected-mode"};
     char hint[2 * NEAREST_CHARS_MAX];
     nearest_t nearest = nearest_to(s->name);
     for (size_t i = 0; i < ARRAY_LEN(names); i++) nearest_offer(&nearest, names[i]);

@@ -62,6 +62,7 @@ static int page_metrics(void *user, buf_t *body)
                server_resident_bytes());
     buf_printf(body, "# TYPE trivet_heap_bytes gauge\ntrivet_heap_bytes %zu\n", mem_used());
     server__watchdog_metrics(server, body);
+    server__limits_metrics(server, body);
     server__metrics(server, body);
     buf_printf(body, "# TYPE trivet_trouble gauge\n");
     server__each_health(server, write_metrics, &(troubles_t){.out = body});
@@ -90,6 +91,33 @@ static int page_ready(void *user, buf_t *body)
     return 200;
 }
 
+static int page_index(void *user, buf_t *body);
+
+typedef struct page_row {
+    const char *path, *content_type, *about;
+    http_page_cb make;
+} page_row_t;
+
+static const page_row_t pages[] = {
+    {"/", "text/plain", "this page", page_index},
+    {"/metrics", "text/plain; version=0.0.4", "counters and gauges, as Prometheus reads them", page_metrics},
+    {"/healthz", "text/plain", "200 while the process answers", page_health},
+    {"/readyz", "text/plain", "200 when all protocols are served and can write; else 503 and why", page_ready},
+};
+
+static int page_index(void *user, buf_t *body)
+{
+    const server_t *server = user;
+    buf_printf(body, "Trivet %s\n\n", TRIVET_VERSION);
+    for (size_t i = 0; i < ARRAY_LEN(pages); i++) buf_printf(body, "  %-10s %s\n", pages[i].path, pages[i].about);
+    buf_printf(body, "\n");
+    for (int door = 0; door < DOORS_COUNT; door++) {
+        int port = server_port(server, (server_door_t)door);
+        if (port >= 0) buf_printf(body, "  %-10s port %d\n", server_door_names[door], port);
+    }
+    return 200;
+}
+
 static int start_listening(void *user, const char *host, uint16_t port, uint16_t *ret_port)
 {
     wing_http_t *wing = user;
@@ -97,12 +125,30 @@ static int start_listening(void *user, const char *host, uint16_t port, uint16_t
     if (wing->https_count == ADDRESSES_MAX) return ERR_LIMIT;
     int err = http_new(wing->server->loop, host, port, &http);
     if (err != 0) return err;
-    http_add_page(http, "/metrics", "text/plain; version=0.0.4", page_metrics, wing->server);
-    http_add_page(http, "/healthz", "text/plain", page_health, wing->server);
-    http_add_page(http, "/readyz", "text/plain", page_ready, wing->server);
+    for (size_t i = 0; i < ARRAY_LEN(pages); i++)
+        http_add_page(http, pages[i].path, pages[i].content_type, pages[i].make, wing->server);
+    if (wing->server->doors[DOOR_HTTP].protected) http_protect(http);
     wing->https[wing->https_count++] = http;
     *ret_port = http_port(http);
     return 0;
+}
+
+static void metrics(const void *user, buf_t *out)
+{
+    const wing_http_t *wing = user;
+    http_counts_t counts = {0};
+    for (int i = 0; i < wing->https_count; i++) http_count(wing->https[i], &counts);
+    buf_printf(out, "trivet_connections_open{protocol=\"http\"} %" PRIu32 "\n", counts.open);
+    buf_printf(out,
+               "# TYPE trivet_http_connections_evicted_total counter\ntrivet_http_connections_evicted_total %" PRIu64
+               "\n",
+               counts.evicted);
+    buf_printf(out,
+               "# TYPE trivet_http_connections_late_total counter\ntrivet_http_connections_late_total %" PRIu64 "\n",
+               counts.late);
+    buf_printf(out,
+               "# TYPE trivet_http_strangers_refused_total counter\ntrivet_http_strangers_refused_total %" PRIu64 "\n",
+               counts.strangers);
 }
 
 static void stop(void *user)
@@ -118,4 +164,5 @@ const server__wing_t server__http = {
     .listen = start_listening,
     .stop = stop,
     .deinit = deinit,
+    .metrics = metrics,
 };

@@ -4,45 +4,16 @@
  *     └──ConnectRequest──> waits for its session ──> connected ──frames──> closed (the session lives until it expires) */
 #include "zookeeper/zookeeper_internal.h"
 
-typedef struct zk_ip {
-    uint32_t conns;
-} zk_ip_t;
-
-/* "127.0.0.1:51234" -> "127.0.0.1", "[::1]:51234" -> "::1". */
-static bytes_t peer_ip(const net_conn_t *net)
+/* The address has its fill. */
+static bool address_is_full(const zookeeper_t *zk, const net_conn_t *net)
 {
-    const char *peer = net_conn_peer(net);
-    const char *colon = strrchr(peer, ':');
-    size_t len = colon == NULL ? strlen(peer) : (size_t)(colon - peer);
-    if (len >= 2 && peer[0] == '[') return bytes_of(peer + 1, len - 2);
-    return bytes_of(peer, len);
-}
-
-/* False when the address has its fill. */
-static bool count_ip(zookeeper_t *zk, bytes_t ip)
-{
-    zk_ip_t *count = map_get(&zk->by_ip, ip);
-    if (count == NULL) {
-        count = mem_zalloc(sizeof(*count));
-        map_put(&zk->by_ip, ip, count);
-    }
-    if (zk->config.conns_per_ip_max > 0 && count->conns >= (uint32_t)zk->config.conns_per_ip_max) return false;
-    count->conns++;
-    return true;
-}
-
-static void uncount_ip(zookeeper_t *zk, bytes_t ip)
-{
-    zk_ip_t *count = map_get(&zk->by_ip, ip);
-    if (count == NULL || --count->conns > 0) return;
-    map_remove(&zk->by_ip, ip);
-    mem_free(count);
+    return zk->config.conns_per_ip_max > 0 && net_conn_siblings(net) > (uint32_t)zk->config.conns_per_ip_max;
 }
 
 int zk__on_open(net_conn_t *net, void *service)
 {
     zookeeper_t *zk = service;
-    if (!count_ip(zk, peer_ip(net))) {
+    if (address_is_full(zk, net)) {
         zk->connection_rejected++;
         return ERR_LIMIT;
     }
@@ -56,7 +27,7 @@ int zk__on_open(net_conn_t *net, void *service)
     list_push_back(&zk->conns, &conn->node);
     zk->conns_count++;
     coord_watcher_init(&conn->watcher, zk__notify);
-    zk__auth_add(conn, BYTES_LIT("ip"), peer_ip(net));
+    zk__auth_add(conn, BYTES_LIT("ip"), net_conn_host(net));
     net_conn_set_user(net, conn);
     return 0;
 }
@@ -86,7 +57,6 @@ void zk__on_close(net_conn_t *net)
     zk_conn_t *conn = net_conn_user(net);
     if (conn == NULL) return; /* refused */
     zookeeper_t *zk = conn->zookeeper;
-    uncount_ip(zk, peer_ip(net));
     unbind(conn);
     zk__requests_abandon(conn);
     coord_watcher_deinit(zk->coord, &conn->watcher);
@@ -128,15 +98,21 @@ void zk__session_closed(void *user, int64_t session_id)
 
 /* ---- frames -------------------------------------------------------------------------------------------------------- */
 
+static ssize_t on_command(zk_conn_t *conn, const uint8_t *data, size_t len)
+{
+    conn->received++;
+    conn->zookeeper->received++;
+    if (net_conn_is_stranger(conn->net))
+        zk__refuse_word(conn);
+    else
+        zk__command(conn, data);
+    zk__conn_close(conn);
+    return (ssize_t)len;
+}
+
 static ssize_t on_first(zk_conn_t *conn, uint8_t *data, size_t len)
 {
-    if (zk__is_command(data)) {
-        conn->received++;
-        conn->zookeeper->received++;
-        zk__command(conn, data);
-        zk__conn_close(conn);
-        return (ssize_t)len;
-    }
+    if (zk__is_command(data)) return on_command(conn, data, len);
     uint32_t bytes = load_be32(data);
     if (bytes > ZK_CONNECT_BYTES_MAX) return ERR_LIMIT;
     if (len < ZK_FRAME_HEAD_BYTES + bytes) return 0;

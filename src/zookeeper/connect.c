@@ -4,8 +4,6 @@
  * expired or not this client's is answered with timeout 0, session 0 and a password of zeros, and the connection closes. */
 #include "zookeeper/zookeeper_internal.h"
 
-#define CONNECT_REPLY_BYTES 37
-
 static void answer(zk_conn_t *conn, int32_t timeout_ms, int64_t session_id, bytes_t passwd)
 {
     zk_connect_response_t response = {0, timeout_ms, session_id, passwd};
@@ -66,12 +64,17 @@ bool zk__connect(zk_conn_t *conn, bytes_t frame)
 {
     zookeeper_t *zk = conn->zookeeper;
     zk_connect_request_t request;
+    if (net_conn_is_stranger(conn->net)) {
+        net_refuse_stranger(conn->net); /* the answer has no place for a reason: the log says it */
+        return false;
+    }
     jute_reader_t r = jute_reader(frame, NULL);
     zk_connect_request_get(&r, &request);
     if (r.bad) return false;
     conn->with_read_only = jute_left(&r) > 0;
     if (request.last_zxid_seen > coord_last_zxid(zk->coord)) return false; /* it knows a future we do not */
     conn->timeout_ms = MIN(MAX(request.time_out, zk->config.session_timeout_ms_min), zk->config.session_timeout_ms_max);
+    net_greeted(conn->net);
     if (request.session_id != 0) {
         resume(conn, request.session_id, request.passwd);
         return true;

@@ -295,3 +295,12 @@ void zk__command(zk_conn_t *conn, const uint8_t word[4])
     net_write(conn->net, out.ptr, out.len);
     buf_deinit(&out);
 }
+
+void zk__refuse_word(zk_conn_t *conn)
+{
+    static const char words[] =
+        "Trivet is in protected mode: it is bound beyond loopback, and until it has users it serves its own machine "
+        "alone. Start it with --zookeeper.protected-mode no to let everybody in.\n";
+    net_write(conn->net, words, sizeof(words) - 1);
+    net_refuse_stranger(conn->net);
+}

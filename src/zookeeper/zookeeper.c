@@ -2,6 +2,8 @@
 #include "zookeeper/zookeeper_internal.h"
 
 #define OUT_BYTES_HIGH MIB(1)
+#define HANDSHAKE_MS   10000
+#define FRAME_MS       60000
 #define OUT_BYTES_MAX  MIB(64) /* a client that reads nothing while watches fire; a reply may be larger than a frame */
 
 static void copy_config(zookeeper_config_t *to, const zookeeper_config_t *from)
@@ -32,6 +34,8 @@ zookeeper_t *zookeeper_new(io_loop_t *loop, net_t *net, coord_t *coord, const zo
         .limits = {.in_bytes_max = (size_t)zk->config.frame_bytes_max + ZK_FRAME_HEAD_BYTES,
                    .out_bytes_high = OUT_BYTES_HIGH,
                    .out_bytes_max = OUT_BYTES_MAX,
+                   .handshake_ms = HANDSHAKE_MS,
+                   .frame_ms = FRAME_MS,
                    .conns_max = zk->config.conns_max > 0 ? (uint32_t)zk->config.conns_max : UINT32_MAX},
     };
     coord_session_listen(coord, zk__session_closed, zk);
@@ -81,9 +85,6 @@ void zookeeper_free(zookeeper_t *zk)
         list_remove(&request->node);
         mem_free(request);
     }
-    size_t cursor = 0;
-    for (map_entry_t *e; (e = map_next(&zk->by_ip, &cursor)) != NULL;) mem_free(e->value);
-    map_deinit(&zk->by_ip);
     map_deinit(&zk->by_session);
     mem_free(zk->listeners);
     arena_deinit(&zk->arena);

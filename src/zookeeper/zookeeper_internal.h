@@ -85,7 +85,6 @@ struct zookeeper {
     list_t conns;
     uint32_t conns_count;
     map_t by_session; /* session id -> zk_conn_t */
-    map_t by_ip;      /* address -> zk_ip_t */
     list_t cache;     /* zk_request_t */
     uint32_t cache_count;
     uint64_t outstanding;
@@ -197,6 +196,8 @@ void zk__auth_drop(zk_conn_t *conn);
 
 bool zk__is_command(const uint8_t word[4]);
 void zk__command(zk_conn_t *conn, const uint8_t word[4]);
+/* To a stranger. */
+void zk__refuse_word(zk_conn_t *conn);
 
 /* ---- stats.c --------------------------------------------------------------------------------------------------------- */
 
