@@ -14,7 +14,7 @@ void slog(slog_level_t level, const char *module, const char *message, const cha
 {
     static const char *const names[] = {"debug", "info", "warn", "error"};
     if (level < level_min) return;
-    char line[1024];
+    char line[2048];
     struct timespec now;
     struct tm utc;
     clock_gettime(CLOCK_REALTIME, &now);

@@ -49,30 +49,57 @@ static void turn(io_hook_t *hook)
     coord__keep_run(coord);
 }
 
-static int load_state(coord_t *coord, snapshot_point_t *ret_point, bool *ret_found)
+static void begin_state(coord_t *coord)
 {
-    int err = snapshot_load(coord->loop, coord->dir, &coord->state, ret_point, &coord->snapshot_bytes);
-    *ret_found = err == 0;
-    if (err == ERR_NOT_FOUND) {
-        state_make_roots(&coord->state);
-        err = 0;
-    }
-    return err;
+    state_init(&coord->state);
+    coord->state.extended_types = coord->options.extended_types;
+    coord->state.skip_acl = coord->options.skip_acl;
+    coord->state.enforce_quota = coord->options.enforce_quota;
 }
 
-static int open_alone(coord_t *coord, const snapshot_point_t *point, const quorum_owner_t *owner)
+static void pass_over(coord_opening_t *opening, uint64_t index, uint64_t position, int err)
+{
+    coord_opening_warn(opening, "snapshot.%020" PRIu64 " is damaged behind byte %" PRIu64 " (%s) and was passed over",
+                       index, position, err_text(err));
+}
+
+/* The newest snapshot that can be read, or the state of an empty tree. `ret_end_min`: up to where the log must reach, because a
+ * snapshot from there cannot be read. */
+static int load_state(coord_t *coord, coord_opening_t *opening, snapshot_point_t *ret_point, uint64_t *ret_end_min)
+{
+    uint64_t index = UINT64_MAX, bytes;
+    *ret_end_min = 0;
+    for (;;) {
+        int err = snapshot_newest(coord->loop, coord->dir, index, &index);
+        if (err == ERR_NOT_FOUND) {
+            state_make_roots(&coord->state);
+            return 0;
+        }
+        if (err == 0) err = snapshot_load(coord->loop, coord->dir, index, &coord->state, ret_point, &bytes);
+        if (err == 0) {
+            opening->snapshot_index = index;
+            coord->snapshot_bytes = bytes;
+            return 0;
+        }
+        if (err != ERR_CORRUPT && err != ERR_TRUNCATED) return err;
+        pass_over(opening, index, bytes, err);
+        *ret_end_min = MAX(*ret_end_min, index + 1);
+        state_deinit(&coord->state);
+        begin_state(coord);
+    }
+}
+
+static int open_alone(coord_t *coord, quorum_options_t *options, const snapshot_point_t *point,
+                      const quorum_owner_t *owner)
 {
     quorum_member_t self = {coord->options.server_id, "local"};
-    quorum_options_t options = {.dir = coord->dir,
-                                .id = coord->options.server_id,
-                                .members = &self,
-                                .members_count = 1,
-                                .sync = coord->options.force_sync,
-                                .reserve = &coord->reserve};
-    return quorum_open(coord->loop, &options, point, owner, &coord->quorum);
+    options->members = &self;
+    options->members_count = 1;
+    return quorum_open(coord->loop, options, point, owner, &coord->quorum);
 }
 
-static int open_together(coord_t *coord, const snapshot_point_t *point, const quorum_owner_t *owner)
+static int open_together(coord_t *coord, quorum_options_t *options, const snapshot_point_t *point,
+                         const quorum_owner_t *owner)
 {
     const coord_options_t *o = &coord->options;
     int err = quorum_net_new(o->net, o->server_id, o->members, o->members_count, &coord->quorum_net);
@@ -85,24 +112,26 @@ static int open_together(coord_t *coord, const snapshot_point_t *point, const qu
         buf_printf(&addresses, "%.64s:%u", o->members[i].host, o->members[i].port);
         buf_u8(&addresses, 0);
     }
-    quorum_options_t options = {.dir = coord->dir,
-                                .id = o->server_id,
-                                .members = members,
-                                .members_count = o->members_count,
-                                .sync = o->force_sync,
-                                .reserve = &coord->reserve,
-                                .transport = quorum_net_transport(coord->quorum_net),
-                                .trailing_entries = o->trailing_entries,
-                                .piece_bytes = o->piece_bytes};
-    err = quorum_open(coord->loop, &options, point, owner, &coord->quorum);
+    options->members = members;
+    options->members_count = o->members_count;
+    options->transport = quorum_net_transport(coord->quorum_net);
+    options->trailing_entries = o->trailing_entries;
+    options->piece_bytes = o->piece_bytes;
+    err = quorum_open(coord->loop, options, point, owner, &coord->quorum);
     if (err == 0) quorum_net_attach(coord->quorum_net, coord->quorum);
     buf_deinit(&addresses);
     mem_free(members);
     return err;
 }
 
-static int open_quorum(coord_t *coord, const snapshot_point_t *point)
+static int open_quorum(coord_t *coord, coord_opening_t *opening, const snapshot_point_t *point, uint64_t log_end_min)
 {
+    quorum_options_t options = {.dir = coord->dir,
+                                .id = coord->options.server_id,
+                                .sync = coord->options.force_sync,
+                                .reserve = &coord->reserve,
+                                .log_end_min = log_end_min,
+                                .opening = opening};
     quorum_owner_t owner = {.apply = coord__apply,
                             .dropped = coord__dropped,
                             .role = role,
@@ -112,7 +141,23 @@ static int open_quorum(coord_t *coord, const snapshot_point_t *point)
                             .restore = coord__snapshot_restore,
                             .failed = failed,
                             .user = coord};
-    return coord->options.members_count > 1 ? open_together(coord, point, &owner) : open_alone(coord, point, &owner);
+    return coord->options.members_count > 1 ? open_together(coord, &options, point, &owner)
+                                            : open_alone(coord, &options, point, &owner);
+}
+
+/* From the disk to a state and a log behind it. */
+static int recover(coord_t *coord)
+{
+    coord_opening_t own, *opening = coord->options.opening != NULL ? coord->options.opening : &own;
+    snapshot_point_t point = {0};
+    uint64_t log_end_min;
+    *opening = (coord_opening_t){0};
+    int err = io_mkdir(coord->loop, coord->dir);
+    coord__room_open(coord);
+    if (err == 0) err = load_state(coord, opening, &point, &log_end_min);
+    if (err == 0) err = open_quorum(coord, opening, opening->snapshot_index > 0 ? &point : NULL, log_end_min);
+    mem_free((void *)point.configuration.ptr);
+    return err;
 }
 
 int coord_open(io_loop_t *loop, const coord_options_t *options, coord_t **ret_coord)
@@ -123,19 +168,10 @@ int coord_open(io_loop_t *loop, const coord_options_t *options, coord_t **ret_co
     coord->dir = mem_strdup(options->dir);
     list_init(&coord->ready);
     list_init(&coord->flying);
-    state_init(&coord->state);
-    coord->state.extended_types = options->extended_types;
-    coord->state.skip_acl = options->skip_acl;
-    coord->state.enforce_quota = options->enforce_quota;
+    begin_state(coord);
     health_init(&coord->health, "coord");
     coord__expiry_init(coord);
-    snapshot_point_t point = {0};
-    bool found = false;
-    int err = io_mkdir(loop, coord->dir);
-    coord__room_open(coord);
-    if (err == 0) err = load_state(coord, &point, &found);
-    if (err == 0) err = open_quorum(coord, found ? &point : NULL);
-    mem_free((void *)point.configuration.ptr);
+    int err = recover(coord);
     if (err != 0) goto out;
     if (quorum_leads(coord->quorum)) {
         coord__own_session_begin(coord);

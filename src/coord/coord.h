@@ -13,6 +13,7 @@
 #include "base/base.h"
 #include "base/health.h"
 #include "base/list.h"
+#include "coord/opening.h"
 #include "io/io.h"
 
 typedef struct coord coord_t;
@@ -139,10 +140,12 @@ typedef struct coord_options {
     struct net *net;
     uint32_t trailing_entries; /* kept below a snapshot for servers that lag a little; 0 = 1,024 */
     uint32_t piece_bytes;      /* of a snapshot on its way to another server; 0 = 512 KiB, which is the most */
+    coord_opening_t *opening;  /* what coord_open found; NULL = nobody asks */
 } coord_options_t;
 extern const coord_options_t coord_options_default;
 
-/* Opens and recovers (snapshot, then log). Ready to serve when it returns with one voter; with several, once one leads. */
+/* Opens and recovers (snapshot, then log). ERR_DAMAGED: less would be served than was acknowledged, as opening->why says;
+ * nothing was changed. Ready to serve when it returns with one voter; with several, once one leads. */
 int coord_open(io_loop_t *loop, const coord_options_t *options, coord_t **ret_coord) MUST_CHECK;
 /* What keeps it from writing: refused writes are answered ZSYSTEM_ERROR, and nothing of them was done. */
 const health_t *coord_health(const coord_t *coord);

@@ -2,6 +2,8 @@
  * Opening is in quorum_open.c, the bytes of messages in quorum_wire.c. */
 #include "coord/quorum_internal.h"
 
+#include "base/hash.h"
+
 #include <stdio.h>
 
 uint64_t quorum__now_ms(const quorum_t *q) { return io_now_ns(q->loop) / 1000000; }
@@ -31,6 +33,13 @@ void quorum__entry_free(quorum_entry_t *entry)
     mem_free(entry);
 }
 
+size_t quorum__vote_text(uint64_t term, uint64_t vote, char out[QUORUM_VOTE_BYTES_MAX])
+{
+    int n = snprintf(out, QUORUM_VOTE_BYTES_MAX, "term=%" PRIu64 " vote=%" PRIu64, term, vote);
+    n += snprintf(out + n, QUORUM_VOTE_BYTES_MAX - (size_t)n, " crc=%08" PRIx32 "\n", crc32c(0, out, (size_t)n));
+    return (size_t)n;
+}
+
 /* A lone voter has nobody to vote for or against, and its term is that of its last entry: nothing to sync at start. */
 int quorum__save_vote(quorum_t *q)
 {
@@ -39,8 +48,7 @@ int quorum__save_vote(quorum_t *q)
     raft_term term = raft_current_term(&q->raft);
     raft_id vote = raft_voted_for(&q->raft);
     if (q->saved_term == term && q->saved_vote == vote) return 0;
-    int len = snprintf(text, sizeof(text), "term=%llu vote=%llu\n", term, vote);
-    int err = io_replace_whole(q->loop, q->vote_path, bytes_of(text, (size_t)len));
+    int err = io_replace_whole(q->loop, q->vote_path, bytes_of(text, quorum__vote_text(term, vote, text)));
     if (err != 0) return err;
     q->saved_term = term;
     q->saved_vote = vote;
@@ -127,6 +135,7 @@ static void committed(log_commit_t *commit, int err)
         quorum__fail(q, "the coordination log cannot be made durable", err);
         return;
     }
+    wal_synced(&q->wal);
     q->figures.syncs++;
     q->figures.sync_ns_total += took;
     q->figures.sync_ns_max = MAX(q->figures.sync_ns_max, took);

@@ -69,6 +69,8 @@ typedef struct quorum_options {
     uint32_t election_timeout_ms, heartbeat_ms; /* 0 = libraft's */
     uint32_t trailing_entries;                  /* as coord_options_t's */
     uint32_t piece_bytes;                       /* as coord_options_t's */
+    uint64_t log_end_min;     /* the log must reach so far: a later snapshot cannot be read; 0 = none */
+    coord_opening_t *opening; /* added to, when given */
 } quorum_options_t;
 
 /* Opens the log behind `snapshot` (NULL: none) and takes part. With one voter it leads when this returns, and everything

@@ -76,6 +76,8 @@ int quorum__apply_committed(quorum_t *q) MUST_CHECK;
 void quorum__fail(quorum_t *q, const char *what, int err);
 void quorum__arm(quorum_t *q);
 int quorum__save_vote(quorum_t *q) MUST_CHECK;
+/* The text of raft-vote; returns its length. */
+size_t quorum__vote_text(uint64_t term, uint64_t vote, char out[QUORUM_VOTE_BYTES_MAX]);
 uint64_t quorum__now_ms(const quorum_t *q);
 quorum_entry_t *quorum__entry_new(uint8_t *buf, size_t payload_bytes, uint8_t type, void *tag);
 void quorum__entry_free(quorum_entry_t *entry);

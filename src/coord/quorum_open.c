@@ -6,30 +6,45 @@
 #include <stdlib.h>
 
 typedef struct loading {
+    coord_opening_t *opening;
     struct raft_entry *entries;
     unsigned count, cap;
     uint64_t index; /* of the first */
 } loading_t;
 
-static int load_vote(quorum_t *q, raft_term *ret_term, raft_id *ret_vote)
+static int load_vote(quorum_t *q, coord_opening_t *opening, raft_term *ret_term, raft_id *ret_vote)
 {
     uint8_t *data;
     size_t bytes;
+    char again[QUORUM_VOTE_BYTES_MAX];
     *ret_term = *ret_vote = 0;
     int err = io_read_whole(q->loop, q->vote_path, QUORUM_VOTE_BYTES_MAX, &data, &bytes);
     if (err == ERR_NOT_FOUND) return 0;
-    if (err != 0) return err;
-    int fields = sscanf((const char *)data, "term=%llu vote=%llu", ret_term, ret_vote);
-    mem_free(data);
+    if (err == 0) {
+        int fields = sscanf((const char *)data, "term=%llu vote=%llu", ret_term, ret_vote);
+        size_t n = quorum__vote_text(*ret_term, *ret_vote, again);
+        if (fields != 2 || n != bytes || memcmp(again, data, n) != 0) err = ERR_DAMAGED;
+        mem_free(data);
+    }
+    if (err == ERR_LIMIT) err = ERR_DAMAGED;
+    if (err == ERR_DAMAGED)
+        coord_opening_why(opening, "the file raft-vote, which says whom this server voted for, is damaged");
     q->saved_term = *ret_term;
     q->saved_vote = *ret_vote;
-    return fields == 2 ? 0 : ERR_CORRUPT;
+    return err;
 }
 
 /* Libraft wants term and kind of each entry, and the bytes of configurations only. */
 static int load_entry(void *user, const wal_entry_t *entry)
 {
     loading_t *l = user;
+    uint64_t before = l->count > 0 ? l->entries[l->count - 1].term : 0;
+    if (entry->term < before) { /* the checksum of a batch does not cover it */
+        coord_opening_why(l->opening,
+                          "the log's entry %" PRIu64 " is of term %" PRIu64 ", and the one before it of term %" PRIu64,
+                          entry->index, entry->term, before);
+        return ERR_DAMAGED;
+    }
     if (l->count == l->cap) {
         l->cap = l->cap ? l->cap * 2 : 256;
         l->entries = mem_realloc(l->entries, l->cap * sizeof(*l->entries));
@@ -50,6 +65,13 @@ static int load_log(quorum_t *q, loading_t *l)
     l->index = next;
     int err = 0;
     while (err == 0 && next < end) err = wal_read(&q->wal, next, end - 1, QUORUM_READ_BYTES, load_entry, l, &next);
+    if (err == ERR_CORRUPT || err == ERR_NOT_FOUND) {
+        coord_opening_why(l->opening,
+                          "the log has something else than entries of the tree at entry %" PRIu64 " or behind it",
+                          l->index + l->count);
+        return ERR_DAMAGED;
+    }
+    l->opening->entries = l->count;
     return err;
 }
 
@@ -64,10 +86,18 @@ static void free_loading(loading_t *l)
 static int drop_other_past(quorum_t *q, const snapshot_point_t *snapshot, loading_t *l)
 {
     if (snapshot == NULL || snapshot->index < l->index || snapshot->index >= l->index + l->count) return 0;
-    if (l->entries[snapshot->index - l->index].term == snapshot->term) return 0;
+    uint64_t term = l->entries[snapshot->index - l->index].term;
+    if (term == snapshot->term) return 0;
+    if (q->transport == NULL) {
+        coord_opening_why(l->opening,
+                          "the snapshot of entry %" PRIu64 " says that its term was %" PRIu64
+                          ", and the log says %" PRIu64 ": one of them is another server's",
+                          snapshot->index, snapshot->term, term);
+        return ERR_DAMAGED;
+    }
     free_loading(l);
-    *l = (loading_t){.index = snapshot->index + 1};
-    return wal_restart(&q->wal, snapshot->index + 1);
+    *l = (loading_t){.opening = l->opening, .index = snapshot->index + 1};
+    return wal_set_aside(&q->wal, snapshot->index + 1);
 }
 
 /* Entry 1 of a new log. Not synced: whatever is later acknowledged syncs this too, and without anything acknowledged
@@ -92,12 +122,12 @@ static int bootstrap(quorum_t *q, const quorum_options_t *options)
     return err;
 }
 
-static int start(quorum_t *q, const snapshot_point_t *snapshot)
+static int start(quorum_t *q, const snapshot_point_t *snapshot, coord_opening_t *opening)
 {
-    loading_t l = {0};
+    loading_t l = {.opening = opening};
     struct raft_snapshot_metadata metadata = {0};
     struct raft_event event = {.type = RAFT_START};
-    int err = load_vote(q, &event.start.term, &event.start.voted_for);
+    int err = load_vote(q, opening, &event.start.term, &event.start.voted_for);
     if (err == 0) err = load_log(q, &l);
     if (err == 0) err = drop_other_past(q, snapshot, &l);
     if (err != 0) goto out;
@@ -156,6 +186,7 @@ static char *join(const char *dir, const char *name)
 int quorum_open(io_loop_t *loop, const quorum_options_t *options, const snapshot_point_t *snapshot,
                 const quorum_owner_t *owner, quorum_t **ret_quorum)
 {
+    coord_opening_t own = {0}, *opening = options->opening != NULL ? options->opening : &own;
     quorum_t *q = mem_zalloc(sizeof(*q));
     q->loop = loop;
     q->owner = *owner;
@@ -171,7 +202,11 @@ int quorum_open(io_loop_t *loop, const quorum_options_t *options, const snapshot
     q->piece_bytes = options->piece_bytes != 0 ? options->piece_bytes : QUORUM_PIECE_BYTES_MAX;
     ASSERT(q->trailing_entries >= COORD_TRAILING_ENTRIES_MIN);
     ASSERT(q->piece_bytes <= QUORUM_PIECE_BYTES_MAX);
-    int err = wal_open(loop, options->dir, snapshot != NULL ? snapshot->index + 1 : 1, &q->wal);
+    wal_need_t need = {.first = snapshot != NULL ? snapshot->index + 1 : 1,
+                       .end = options->log_end_min,
+                       .alone = options->transport == NULL,
+                       .sync = options->sync};
+    int err = wal_open(loop, options->dir, &need, opening, &q->wal);
     if (err != 0) goto out;
     q->wal.reserve = options->reserve;
     if (snapshot != NULL) {
@@ -186,7 +221,7 @@ int quorum_open(io_loop_t *loop, const quorum_options_t *options, const snapshot
     /* What a killed process left in the page cache is not yet durable, and the leader will soon be told that it is stored. */
     if (err == 0 && q->transport != NULL && q->sync) err = io_sync_tree(loop, options->dir);
     if (err == 0) err = start_raft(q, options);
-    if (err == 0) err = start(q, snapshot);
+    if (err == 0) err = start(q, snapshot, opening);
     if (err == 0) err = quorum__save_vote(q);
     if (err == 0) err = quorum__apply_committed(q);
     q->opening = false;
@@ -205,7 +240,7 @@ void quorum_close(quorum_t *q)
     if (q->outgoing_timer.loop != NULL) io_timer_stop(&q->outgoing_timer);
     quorum__outgoing_end_all(q);
     quorum__incoming_end(q);
-    if (q->wal.log != NULL) (void)!wal_close(&q->wal);
+    if (q->wal.loop != NULL) (void)!wal_close(&q->wal);
     if (q->raft.address != NULL) raft_close(&q->raft, NULL);
     while (!list_empty(&q->entries)) {
         quorum_entry_t *entry = LIST_FIRST(&q->entries, quorum_entry_t, node);

@@ -199,7 +199,7 @@ static bool parse_name(const char *name, uint64_t *ret_index)
 }
 
 typedef struct newest {
-    uint64_t index;
+    uint64_t end, index;
     bool found;
 } newest_t;
 
@@ -207,14 +207,14 @@ static void find_newest(void *user, const char *name, bool is_dir)
 {
     newest_t *newest = user;
     uint64_t index;
-    if (is_dir || !parse_name(name, &index)) return;
+    if (is_dir || !parse_name(name, &index) || index >= newest->end) return;
     if (!newest->found || index > newest->index) newest->index = index;
     newest->found = true;
 }
 
-int snapshot_newest(io_loop_t *loop, const char *dir, uint64_t *ret_index)
+int snapshot_newest(io_loop_t *loop, const char *dir, uint64_t end, uint64_t *ret_index)
 {
-    newest_t newest = {0};
+    newest_t newest = {.end = end};
     int err = io_list_dir(loop, dir, find_newest, &newest);
     if (err != 0) return err;
     if (!newest.found) return ERR_NOT_FOUND;

@@ -41,8 +41,9 @@ int snapshot_loader_step(snapshot_loader_t *loader, size_t bytes) MUST_CHECK;
 uint64_t snapshot_loader_bytes(const snapshot_loader_t *loader); /* of the file */
 void snapshot_loader_free(snapshot_loader_t *loader);
 
-/* Loads the newest of `dir` at once; ERR_NOT_FOUND when there is none. The configuration is malloc'd. */
-int snapshot_load(io_loop_t *loop, const char *dir, state_t *state, snapshot_point_t *ret_point,
+/* Loads that of `index` at once, into an empty state. The configuration is malloc'd. When the file is not that snapshot
+ * (ERR_CORRUPT, ERR_TRUNCATED), *ret_bytes says how far it could be read, and the state may only be freed. */
+int snapshot_load(io_loop_t *loop, const char *dir, uint64_t index, state_t *state, snapshot_point_t *ret_point,
                   uint64_t *ret_bytes) MUST_CHECK;
 /* A snapshot's point without the rest (the configuration is malloc'd). */
 int snapshot_peek(io_file_t *file, snapshot_point_t *ret_point) MUST_CHECK;
@@ -50,7 +51,8 @@ int snapshot_peek(io_file_t *file, snapshot_point_t *ret_point) MUST_CHECK;
 /* ---- files by name -------------------------------------------------------------------------------------------------- */
 
 char *snapshot_path(const char *dir, uint64_t index);
-int snapshot_newest(io_loop_t *loop, const char *dir, uint64_t *ret_index) MUST_CHECK;
+/* The newest one below `end` (UINT64_MAX = of all); ERR_NOT_FOUND when there is none. */
+int snapshot_newest(io_loop_t *loop, const char *dir, uint64_t end, uint64_t *ret_index) MUST_CHECK;
 /* Removes all snapshots and leftovers but that of `index`. */
 void snapshot_prune(io_loop_t *loop, const char *dir, uint64_t index);
 

@@ -288,22 +288,22 @@ void snapshot_loader_free(snapshot_loader_t *l)
 
 /* ---- at once ------------------------------------------------------------------------------------------------------- */
 
-int snapshot_load(io_loop_t *loop, const char *dir, state_t *state, snapshot_point_t *ret_point, uint64_t *ret_bytes)
+int snapshot_load(io_loop_t *loop, const char *dir, uint64_t index, state_t *state, snapshot_point_t *ret_point,
+                  uint64_t *ret_bytes)
 {
-    uint64_t index;
     snapshot_loader_t *l;
-    int err = snapshot_newest(loop, dir, &index);
-    if (err != 0) return err;
     char *path = snapshot_path(dir, index);
-    err = snapshot_loader_open(loop, path, state, &l);
+    *ret_bytes = 0;
+    int err = snapshot_loader_open(loop, path, state, &l);
     mem_free(path);
     if (err != 0) return err;
     int done;
     do done = snapshot_loader_step(l, SIZE_MAX);
     while (done == 0);
+    if (done == 1 && l->point.index != index) done = ERR_CORRUPT; /* another snapshot by this one's name */
+    *ret_bytes = l->offset;
     if (done == 1) {
         *ret_point = l->point;
-        *ret_bytes = l->file_bytes;
         l->point.configuration = BYTES_NULL; /* the caller's now */
     }
     snapshot_loader_free(l);

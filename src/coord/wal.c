@@ -2,7 +2,6 @@
 #include "coord/wal.h"
 
 #include "base/hash.h"
-#include "base/slog.h"
 
 #include <stdio.h>
 
@@ -11,46 +10,130 @@
 #define SEGMENT_BYTES_MAX MIB(64)
 #define AHEAD_BYTES       KIB(256) /* a commit of one small entry then seldom writes more than the page it is in */
 #define PATH_CHARS_MAX    4096
+#define SET_ASIDE_MAX     1000 /* logs that were, by the same index */
 #define CRC_AT            17
 #define ATTRIBUTES_AT     21
 
-static int open_log(io_loop_t *loop, const char *dir, log_t **ret_log)
+static void path_in(const char *dir, const char *name, char out[PATH_CHARS_MAX])
 {
+    int n = snprintf(out, PATH_CHARS_MAX, "%s/%s", dir, name);
+    ASSERT(n > 0 && n < PATH_CHARS_MAX);
+}
+
+static int open_log(io_loop_t *loop, const char *dir, const log_recovery_t *recovery, log_t **ret_log)
+{
+    char path[PATH_CHARS_MAX];
     log_options_t options = log_options_default;
     options.segment_bytes_max = SEGMENT_BYTES_MAX;
     options.segment_age_ms_max = INT64_MAX;
     options.file_delete_delay_ms = 0;
     options.ahead_bytes = AHEAD_BYTES;
-    log_report_t report;
-    log_recovery_t recovery = {.start_offset = -1, .scan_from = INT64_MAX, .report = &report};
-    char log_dir[PATH_CHARS_MAX], boot[PATH_CHARS_MAX];
-    snprintf(log_dir, sizeof(log_dir), "%s/log", dir);
-    snprintf(boot, sizeof(boot), "%s/boot", dir);
-    int err = io_boot_changed(loop, boot, &recovery.power_lost);
-    if (err == 0) err = log_open(loop, log_dir, &options, &recovery, ret_log);
-    if (err == ERR_DAMAGED) {
-        char text[LOG_TEXT_CHARS_MAX];
-        log_damage_text(&report.damage, text);
-        slog(SLOG_ERROR, "coord", "the log is damaged", "dir=%s damage=\"%s\"", log_dir, text);
-    }
-    return err != 0 ? err : io_boot_keep(loop, boot);
+    path_in(dir, "log", path);
+    return log_open(loop, path, &options, recovery, ret_log);
 }
 
-int wal_open(io_loop_t *loop, const char *dir, uint64_t first_index, wal_t *ret_wal)
+/* Opens the log as it is. `durable`: the mark's. One entry less may be there, for a disk that lied about its last write. */
+static int recover(io_loop_t *loop, const char *dir, const wal_need_t *need, uint64_t durable, coord_opening_t *opening,
+                   log_t **ret_log)
 {
-    log_t *log;
-    int err = open_log(loop, dir, &log);
+    char boot[PATH_CHARS_MAX], text[LOG_TEXT_CHARS_MAX];
+    log_report_t report;
+    log_recovery_t recovery = {.start_offset = -1, .scan_from = INT64_MAX, .report = &report};
+    if (durable > need->first + 1) recovery.end_min = (int64_t)durable - 1;
+    path_in(dir, "boot", boot);
+    int err = io_boot_changed(loop, boot, &recovery.power_lost);
+    if (err == 0) err = open_log(loop, dir, &recovery, ret_log);
+    if (err == ERR_DAMAGED) {
+        log_damage_text(&report.damage, text);
+        coord_opening_why(opening, "log/%s", text);
+    }
     if (err != 0) return err;
-    *ret_wal = (wal_t){loop, log, BUF_INIT};
-    int64_t first = (int64_t)first_index;
-    if (log_end_offset(log) < first || log_start_offset(log) > first) err = log_truncate_all(log, first);
-    return err;
+    if (report.cut_file[0]) {
+        log_cut_text(&report, text);
+        coord_opening_warn(opening, "log/%s", text);
+    }
+    return io_boot_keep(loop, boot);
+}
+
+static int refuse_gap(const wal_t *wal, const wal_need_t *need, coord_opening_t *opening)
+{
+    uint64_t first = wal_first(wal);
+    if (need->first == 1)
+        coord_opening_why(opening,
+                          "the log begins with entry %" PRIu64 ", and there is no snapshot of what came before", first);
+    else
+        coord_opening_why(opening,
+                          "the log begins with entry %" PRIu64 ", and the snapshot ends with entry %" PRIu64
+                          ": the entries between are missing",
+                          first, need->first - 1);
+    return ERR_DAMAGED;
+}
+
+/* A server alone takes a snapshot only of entries that its log has on the disk. */
+static int refuse_short(const wal_t *wal, const wal_need_t *need, coord_opening_t *opening)
+{
+    coord_opening_why(opening,
+                      "the log ends with entry %" PRIu64 ", and the snapshot is of entry %" PRIu64
+                      ": log files are missing, or the snapshot is another server's",
+                      wal_end(wal) - 1, need->first - 1);
+    return ERR_DAMAGED;
+}
+
+/* Does the log join on to what was read from a snapshot? */
+static int fit(wal_t *wal, const wal_need_t *need, uint64_t durable, coord_opening_t *opening)
+{
+    uint64_t first = wal_first(wal), end = wal_end(wal);
+    bool holds = log_bytes(wal->log) > 0;
+    if (end < need->end) {
+        coord_opening_why(opening, "the log ends with entry %" PRIu64 ", before that", end - 1);
+        return ERR_DAMAGED;
+    }
+    if (first > need->first) return refuse_gap(wal, need, opening);
+    if (end >= need->first) return 0;
+    bool new = need->first == 1 && !holds;
+    if (!new && need->alone && (holds || durable == 0 || durable > need->first))
+        return refuse_short(wal, need, opening);
+    return holds ? wal_set_aside(wal, need->first) : log_truncate_all(wal->log, (int64_t)need->first);
+}
+
+static int open_mark(wal_t *wal, const char *path, uint64_t durable, coord_opening_t *opening)
+{
+    uint64_t end = wal_end(wal);
+    if (durable > end)
+        coord_opening_warn(opening, "entry %" PRIu64 " had been acknowledged, and is the write that was torn", end);
+    return mark_open(wal->loop, path, durable, wal->sync ? end : 0, &wal->mark);
+}
+
+int wal_open(io_loop_t *loop, const char *dir, const wal_need_t *need, coord_opening_t *opening, wal_t *ret_wal)
+{
+    char mark[PATH_CHARS_MAX];
+    uint64_t durable;
+    wal_t wal = {.loop = loop, .sync = need->sync, .window = BUF_INIT};
+    path_in(dir, "durable", mark);
+    int err = mark_read(loop, mark, &durable);
+    if (err == ERR_CORRUPT) {
+        coord_opening_warn(opening, "the file durable is damaged and was made anew");
+        err = 0;
+    }
+    if (err == 0) err = recover(loop, dir, need, durable, opening, &wal.log);
+    if (err != 0) return err;
+    wal.dir = mem_strdup(dir);
+    err = fit(&wal, need, durable, opening);
+    if (err == 0) err = open_mark(&wal, mark, durable, opening);
+    if (err != 0) {
+        (void)!wal_close(&wal);
+        return err;
+    }
+    *ret_wal = wal;
+    return 0;
 }
 
 int wal_close(wal_t *wal)
 {
     buf_deinit(&wal->window);
-    return log_close(wal->log);
+    mark_close(&wal->mark);
+    mem_free(wal->dir);
+    return wal->log != NULL ? log_close(wal->log) : 0;
 }
 
 uint64_t wal_first(const wal_t *wal) { return (uint64_t)log_start_offset(wal->log); }
@@ -195,8 +278,52 @@ int wal_read(wal_t *wal, uint64_t index, uint64_t last, size_t bytes_max,
     return next == index ? ERR_NOT_FOUND : 0;
 }
 
-int wal_truncate(wal_t *wal, uint64_t index) { return log_truncate_to(wal->log, (int64_t)index); }
-int wal_restart(wal_t *wal, uint64_t index) { return log_truncate_all(wal->log, (int64_t)index); }
+static int lower_mark(wal_t *wal, uint64_t index)
+{
+    return wal->mark.file != NULL && wal->mark.durable > index ? mark_lower(&wal->mark, index) : 0;
+}
+
+int wal_truncate(wal_t *wal, uint64_t index)
+{
+    int err = lower_mark(wal, index);
+    return err != 0 ? err : log_truncate_to(wal->log, (int64_t)index);
+}
+
+int wal_restart(wal_t *wal, uint64_t index)
+{
+    int err = lower_mark(wal, index);
+    return err != 0 ? err : log_truncate_all(wal->log, (int64_t)index);
+}
+
+static int rename_log(const wal_t *wal, uint64_t index)
+{
+    char from[PATH_CHARS_MAX], to[PATH_CHARS_MAX];
+    int err = ERR_NOT_EMPTY;
+    path_in(wal->dir, "log", from);
+    for (int n = 1; n <= SET_ASIDE_MAX && (err == ERR_NOT_EMPTY || err == ERR_EXISTS); n++) {
+        int chars = snprintf(to, sizeof(to), "%s.cut-%" PRIu64 "-%d", from, index, n);
+        ASSERT(chars > 0 && chars < PATH_CHARS_MAX);
+        err = io_exists(wal->loop, to) ? ERR_EXISTS : io_rename(wal->loop, from, to);
+    }
+    return err != 0 ? err : io_sync_dir(wal->loop, wal->dir);
+}
+
+int wal_set_aside(wal_t *wal, uint64_t index)
+{
+    log_recovery_t recovery = {.start_offset = -1, .scan_from = INT64_MAX};
+    int err = lower_mark(wal, index);
+    if (err != 0) return err;
+    err = log_close(wal->log);
+    wal->log = NULL;
+    if (err == 0) err = rename_log(wal, index);
+    if (err == 0) err = open_log(wal->loop, wal->dir, &recovery, &wal->log);
+    return err != 0 ? err : log_truncate_all(wal->log, (int64_t)index);
+}
+
+void wal_synced(wal_t *wal)
+{
+    if (wal->sync) mark_raise(&wal->mark, (uint64_t)log_durable_offset(wal->log));
+}
 
 int wal_trim(wal_t *wal, uint64_t index)
 {

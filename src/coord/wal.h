@@ -9,6 +9,8 @@
 #define TRIVET_COORD_WAL_H
 
 #include "base/buf.h"
+#include "coord/mark.h"
+#include "coord/opening.h"
 #include "log/log.h"
 
 #define WAL_HEADROOM_BYTES  80
@@ -17,10 +19,21 @@
 
 typedef struct wal {
     io_loop_t *loop;
+    char *dir; /* the tree's */
     log_t *log;
+    mark_t mark;
+    bool sync;
     buf_t window;          /* wal_read's */
     io_reserve_t *reserve; /* what wal_append takes when the disk is full; NULL = none */
 } wal_t;
+
+/* What the log must hold, for the state to be whole. */
+typedef struct wal_need {
+    uint64_t first; /* one behind the snapshot that was read; 1 = none was */
+    uint64_t end;   /* one behind a snapshot that cannot be read; 0 = there is none */
+    bool alone;     /* no other server's snapshot can have overtaken the log */
+    bool sync;      /* what is acknowledged is durable */
+} wal_need_t;
 
 typedef struct wal_entry {
     uint64_t index;
@@ -29,8 +42,10 @@ typedef struct wal_entry {
     bytes_t payload;
 } wal_entry_t;
 
-/* Opens or creates the log in `dir`/log. A log that does not hold `first_index` (one behind the snapshot) is emptied to begin there. */
-int wal_open(io_loop_t *loop, const char *dir, uint64_t first_index, wal_t *ret_wal) MUST_CHECK;
+/* Opens or creates `dir`/log. ERR_DAMAGED: it does not hold what it must, as opening->why says. A log that another server's
+ * snapshot has overtaken is set aside, and begins anew behind it. */
+int wal_open(io_loop_t *loop, const char *dir, const wal_need_t *need, coord_opening_t *opening,
+             wal_t *ret_wal) MUST_CHECK;
 int wal_close(wal_t *wal) MUST_CHECK;
 uint64_t wal_first(const wal_t *wal);
 uint64_t wal_end(const wal_t *wal); /* behind the last */
@@ -39,6 +54,10 @@ int wal_append(wal_t *wal, uint64_t index, uint64_t term, uint8_t type, uint8_t 
 int wal_truncate(wal_t *wal, uint64_t index) MUST_CHECK; /* drops it and all behind it */
 int wal_trim(wal_t *wal, uint64_t index) MUST_CHECK;     /* drops what is below, where whole segments allow */
 int wal_restart(wal_t *wal, uint64_t index) MUST_CHECK;  /* drops everything */
+/* The same, but what was there stays in `dir`/log.cut-<index>. */
+int wal_set_aside(wal_t *wal, uint64_t index) MUST_CHECK;
+/* A sync is done: what it made durable is about to be acknowledged. */
+void wal_synced(wal_t *wal);
 /* Calls `each` for the entries from `index` up to and with `last`, at most about `bytes_max` of them (one at least);
  * payloads are valid during the call. Returns the index behind the last one seen. */
 int wal_read(wal_t *wal, uint64_t index, uint64_t last, size_t bytes_max,

@@ -7,6 +7,7 @@
 #include "base/slog.h"
 #include "bridge/bridge.h"
 #include "coord/coord.h"
+#include "coord/session.h"
 #include "io/io.h"
 #include "kafka/kafka.h"
 #include "net/net.h"
@@ -47,6 +48,28 @@ static void on_tree_failed(void *user, const char *what, int err)
     _exit(EXIT_NOT_DURABLE);
 }
 
+static void explain_coord(const server_t *server, const coord_opening_t *opening, int err, char *error)
+{
+    const char *why = opening->why[0] ? opening->why : err_text(err),
+               *colon = opening->why[0] && opening->warning[0] ? "; " : "";
+    snprintf(error, OPTIONS_ERROR_CHARS_MAX, "cannot open the coordination tree in %.200s: %s%s%s%s", server->coord_dir,
+             colon[0] ? opening->warning : "", colon, why,
+             err == ERR_DAMAGED
+                 ? ". Nothing was changed: `trivet check DIR` tells more, `trivet repair DIR` mends a copy"
+                 : "");
+}
+
+/* One line, of what was found and what was done to it. */
+static void tell_coord(const server_t *server, const coord_opening_t *opening)
+{
+    coord_figures_t figures;
+    coord_figures(server->coord, &figures);
+    slog(opening->warning[0] ? SLOG_WARN : SLOG_INFO, "coord", "tree recovered",
+         "dir=%s snapshot=%" PRIu64 " entries=%" PRIu64 " znodes=%" PRIu64 "%s%s%s", server->coord_dir,
+         opening->snapshot_index, opening->entries, (uint64_t)figures.znodes, opening->warning[0] ? " warning=\"" : "",
+         opening->warning, opening->warning[0] ? "\"" : "");
+}
+
 /* The tree is there for Kafka and ZooKeeper. */
 static int start_coord(server_t *server, char *error)
 {
@@ -57,14 +80,17 @@ static int start_coord(server_t *server, char *error)
     options.reserve_bytes = SERVER_RESERVE_BYTES;
     options.fatal = on_tree_failed;
     options.fatal_user = server;
+    coord_opening_t opening;
+    options.opening = &opening;
     int err = coord_open(server->loop, &options, &server->coord);
     if (!err) {
         server->tree = mirror_new(server->coord, server->loop, server->loop, kafka_tree_prefixes, KAFKA_TREE_PREFIXES);
         io_loop_drain(server->loop); /* now the mirror has its first picture */
     }
     if (err != 0)
-        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "cannot open the coordination tree in %.300s: %s", server->coord_dir,
-                 err_text(err));
+        explain_coord(server, &opening, err, error);
+    else
+        tell_coord(server, &opening);
     return err;
 }
 

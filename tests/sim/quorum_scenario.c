@@ -419,7 +419,7 @@ static int load_newest(member_t *m, buf_t *file, snapshot_point_t *ret_point, bo
 {
     uint64_t index;
     m->applied = m->snapshot_index = 0;
-    int err = snapshot_newest(m->loop, DIR, &index);
+    int err = snapshot_newest(m->loop, DIR, UINT64_MAX, &index);
     *ret_found = err == 0;
     if (err != 0) return err == ERR_NOT_FOUND ? 0 : err;
     char *path = snapshot_path(DIR, index);
