@@ -45,7 +45,7 @@ static int recover(io_loop_t *loop, const char *dir, const wal_need_t *need, uin
     if (err == 0) err = open_log(loop, dir, &recovery, ret_log);
     if (err == ERR_DAMAGED) {
         log_damage_text(&report.damage, text);
-        coord_opening_why(opening, "log/%s", text);
+        coord_opening_why(opening, "in its directory log: %s", text);
     }
     if (err != 0) return err;
     if (report.cut_file[0]) {

@@ -113,6 +113,16 @@ static int put_behind(const log_damage_t *d, char *out, size_t chars)
                     d->behind_count == 1 ? "batch lies" : "batches lie", d->behind_offset);
 }
 
+static int short_text(const log_damage_t *d, char *out)
+{
+    if (!d->file[0])
+        return snprintf(out, LOG_TEXT_CHARS_MAX, "there is no .log file, though all below %" PRId64 " was on the disk",
+                        d->found_offset);
+    return snprintf(out, LOG_TEXT_CHARS_MAX,
+                    "%s ends at byte %" PRIu64 " with offset %" PRId64 ", though all below %" PRId64 " was on the disk",
+                    d->file, d->position, d->offset, d->found_offset);
+}
+
 void log_damage_text(const log_damage_t *d, char out[LOG_TEXT_CHARS_MAX])
 {
     int n = 0;
@@ -132,12 +142,7 @@ void log_damage_text(const log_damage_t *d, char out[LOG_TEXT_CHARS_MAX])
                      d->offset, d->found_offset - 1, d->file);
         break;
     case LOG_MISSING: n = snprintf(out, LOG_TEXT_CHARS_MAX, "%s is missing, though its index is there", d->file); break;
-    case LOG_SHORT:
-        n = snprintf(out, LOG_TEXT_CHARS_MAX,
-                     "%s ends at byte %" PRIu64 " with offset %" PRId64 ", though all below %" PRId64
-                     " was on the disk",
-                     d->file, d->position, d->offset, d->found_offset);
-        break;
+    case LOG_SHORT: n = short_text(d, out); break;
     }
     out[MAX(n, 0)] = '\0';
     if (n > 0 && n < LOG_TEXT_CHARS_MAX) (void)put_behind(d, out + n, LOG_TEXT_CHARS_MAX - (size_t)n);

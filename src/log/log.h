@@ -94,13 +94,13 @@ typedef enum log_fault {
 
 typedef struct log_damage {
     log_fault_t fault;
-    char file[LOG_NAME_CHARS_MAX];
-    uint64_t position;     /* in the file */
-    int64_t offset;        /* which should be there */
-    int64_t found_offset;  /* which is there, or should be */
-    uint64_t behind_count; /* valid batches behind, in this file and those that follow it */
-    int64_t behind_offset; /* of the first of them */
-    bool behind_more;      /* the search was given up: there may be others */
+    char file[LOG_NAME_CHARS_MAX]; /* "" = there is no .log file at all */
+    uint64_t position;             /* in the file */
+    int64_t offset;                /* which should be there */
+    int64_t found_offset;          /* which is there, or should be */
+    uint64_t behind_count;         /* valid batches behind, in this file and those that follow it */
+    int64_t behind_offset;         /* of the first of them */
+    bool behind_more;              /* the search was given up: there may be others */
 } log_damage_t;
 
 /* What opening a log did to it, and what it refused to do. */
@@ -134,6 +134,9 @@ typedef struct log_recovery {
      * that valid batches lie behind invalid ones. They were never acknowledged as durable, and are cut with a copy. */
     bool power_lost;
     bool distrust_cache;  /* what is checked is read from the disk: a sync may have failed that nobody told of */
+    /* Below which offset all was durable when this batch was written, for logs whose batches say so. Such a batch behind invalid
+     * bytes proves that they were durable, and so that no loss of power made them. */
+    int64_t (*durable_of)(const log_batch_t *batch);
     int64_t end_min;      /* all below had been durable: a log that ends earlier is damaged; 0 = unknown */
     int64_t start_offset; /* the log's start as advanced earlier; -1 or 0 = the first segment's base */
     int64_t scan_from;    /* INT64_MAX = nothing */

@@ -136,6 +136,7 @@ static int recover_segment(log_recover_t *r, uint32_t at)
     if (!err && !r->cut && !last) log__segment_flush_indexes(segment, true);
     if (!err && !r->cut && last) err = check_end(r, segment);
     if (err) return err;
+    log__segment_trim(segment);
     log__segment_close_files(segment); /* opened again when there is something to do */
     return 0;
 }
@@ -157,7 +158,9 @@ static int begin_empty(log_recover_t *r, int64_t start)
     log_t *log = r->log;
     int64_t end_min = log__recover_end_min(r->how);
     log->start_offset = log->end_offset = log->durable_offset = r->next_offset = start;
-    return end_min > start ? report_short(r, start, 0, end_min) : log__add_segment(log, start);
+    if (end_min <= start) return log__add_segment(log, start);
+    r->report->damage = (log_damage_t){.fault = LOG_SHORT, .offset = start, .found_offset = end_min};
+    return ERR_DAMAGED;
 }
 
 /* All that is there lies below the log's start: only a loss of power takes what was there above. */

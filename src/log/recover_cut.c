@@ -112,11 +112,11 @@ int log__recover_cut(log_recover_t *r, log_segment_t *segment, uint64_t position
 {
     io_file_t *file;
     int err = log__segment_file(segment, false, &file);
-    if (!err && r->cut) err = keep_and_report(r, segment, file, position);
+    if (!err) err = keep_and_report(r, segment, file, position);
     /* The cut must last before anything is appended: a power loss that undid it could leave what was cut behind new batches,
-     * and whole. (Zeros may come back.) */
+     * and whole. */
     if (!err) err = io_file_truncate(file, position);
-    if (!err && r->cut) err = io_file_sync_now(file);
+    if (!err) err = io_file_sync_now(file);
     if (!err) segment->bytes = (uint32_t)position;
     return err;
 }

@@ -60,6 +60,11 @@ static int end_early(log_recover_t *r, uint32_t at, io_file_t *file, uint64_t po
         log__segment_name(damage.file, segment->base_offset, ".log");
         err = log__recover_judge(r, at, &damage);
     }
+    if (!err && zeros) { /* they go once all else is known to be sound */
+        segment->file_bytes = segment->bytes;
+        segment->bytes = (uint32_t)position;
+        return 0;
+    }
     return err ? err : log__recover_cut(r, segment, position);
 }
 

@@ -1,4 +1,5 @@
-/* data_dir.c: makes the data directory and takes its lock, which one server holds at a time. */
+/* data_dir.c: makes the data directory and takes its lock, which one server holds at a time. And refuses one in which a
+ * ZooKeeper keeps its data, rather than serve an empty tree beside it. */
 #include "server/server_internal.h"
 
 #include <stdio.h>
@@ -55,4 +56,25 @@ int server__open_data_dir(server_t *server, char *error)
         snprintf(error, OPTIONS_ERROR_CHARS_MAX, "cannot write in the data directory %.300s: %s", server->data_dir,
                  err_text(err));
     return err;
+}
+
+static int refuse_zookeeper_in(server_t *server, const char *dir, char *error)
+{
+    char *path = server__path_in(dir, "version-2");
+    bool there = io_exists(server->loop, path);
+    mem_free(path);
+    if (!there) return 0;
+    snprintf(error, OPTIONS_ERROR_CHARS_MAX,
+             "%.300s/version-2 holds the data of a ZooKeeper, in a form that is not read here: choose another "
+             "directory with "
+             "--data or --zookeeper.dataDir, and copy the znodes over with a client",
+             dir);
+    return ERR_UNSUPPORTED;
+}
+
+int server__refuse_zookeeper(server_t *server, char *error)
+{
+    int err = refuse_zookeeper_in(server, server->data_dir, error);
+    if (err == 0 && server->tree_dir) err = refuse_zookeeper_in(server, server->tree_dir, error);
+    return err != 0 ? err : refuse_zookeeper_in(server, server->coord_dir, error);
 }

@@ -8,7 +8,7 @@
 
 #include "base/base.h"
 
-#define OPTIONS_ERROR_CHARS_MAX 2048 /* a damaged log takes some sentences */
+#define OPTIONS_ERROR_CHARS_MAX 2048          /* a damaged log takes some sentences */
 #define OPTIONS_FEED_PREFIX     "changefeed." /* of [trivet]'s names that are a change feed's */
 
 typedef struct setting {

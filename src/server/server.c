@@ -82,7 +82,9 @@ static int start_coord(server_t *server, char *error)
     options.fatal_user = server;
     coord_opening_t opening;
     options.opening = &opening;
-    int err = coord_open(server->loop, &options, &server->coord);
+    int err = server__refuse_zookeeper(server, error);
+    if (err != 0) return err;
+    err = coord_open(server->loop, &options, &server->coord);
     if (!err) {
         server->tree = mirror_new(server->coord, server->loop, server->loop, kafka_tree_prefixes, KAFKA_TREE_PREFIXES);
         io_loop_drain(server->loop); /* now the mirror has its first picture */

@@ -100,6 +100,8 @@ extern const server__wing_t *const server__wings[DOORS_COUNT];
 
 /* data_dir.c: makes the data directory and locks it for the process's life; on failure `error` says why. */
 int server__open_data_dir(server_t *server, char *error) MUST_CHECK;
+/* ERR_UNSUPPORTED when a ZooKeeper's own data lies where the tree would be opened. */
+int server__refuse_zookeeper(server_t *server, char *error) MUST_CHECK;
 /* settings.c: gives each setting to whoever owns its name. */
 int server__apply_settings(server_t *server, const options_t *options, char *error) MUST_CHECK;
 /* limits.c */
