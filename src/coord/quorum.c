@@ -393,6 +393,11 @@ void quorum_snapshot_taken(quorum_t *q, const snapshot_point_t *point)
     if (err != 0) quorum__fail(q, "the coordination log cannot be trimmed", err);
 }
 
-uint64_t quorum_stored(const quorum_t *q) { return q->stored; }
+/* At the start libraft is told of all that the log has, before it is synced. */
+uint64_t quorum_stored(const quorum_t *q)
+{
+    uint64_t durable = (uint64_t)log_durable_offset(q->wal.log);
+    return q->sync ? MIN(q->stored, MAX(durable, UINT64_C(1)) - 1) : q->stored;
+}
 uint64_t quorum_log_bytes(const quorum_t *q) { return log_bytes(q->wal.log); }
 quorum_figures_t quorum_figures(const quorum_t *q) { return q->figures; }

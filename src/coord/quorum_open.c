@@ -88,7 +88,7 @@ static int drop_other_past(quorum_t *q, const snapshot_point_t *snapshot, loadin
     if (snapshot == NULL || snapshot->index < l->index || snapshot->index >= l->index + l->count) return 0;
     uint64_t term = l->entries[snapshot->index - l->index].term;
     if (term == snapshot->term) return 0;
-    if (q->transport == NULL) {
+    if (q->transport == NULL && q->sync) {
         coord_opening_why(l->opening,
                           "the snapshot of entry %" PRIu64 " says that its term was %" PRIu64
                           ", and the log says %" PRIu64 ": one of them is another server's",
@@ -204,7 +204,7 @@ int quorum_open(io_loop_t *loop, const quorum_options_t *options, const snapshot
     ASSERT(q->piece_bytes <= QUORUM_PIECE_BYTES_MAX);
     wal_need_t need = {.first = snapshot != NULL ? snapshot->index + 1 : 1,
                        .end = options->log_end_min,
-                       .alone = options->transport == NULL,
+                       .alone = options->transport == NULL && options->sync,
                        .sync = options->sync};
     int err = wal_open(loop, options->dir, &need, opening, &q->wal);
     if (err != 0) goto out;

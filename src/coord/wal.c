@@ -32,13 +32,15 @@ static int open_log(io_loop_t *loop, const char *dir, const log_recovery_t *reco
     return log_open(loop, path, &options, recovery, ret_log);
 }
 
+static int64_t durable_of(const log_batch_t *batch) { return batch->producer_id; }
+
 /* Opens the log as it is. `durable`: the mark's. One entry less may be there, for a disk that lied about its last write. */
 static int recover(io_loop_t *loop, const char *dir, const wal_need_t *need, uint64_t durable, coord_opening_t *opening,
                    log_t **ret_log)
 {
     char boot[PATH_CHARS_MAX], text[LOG_TEXT_CHARS_MAX];
     log_report_t report;
-    log_recovery_t recovery = {.start_offset = -1, .scan_from = INT64_MAX, .report = &report};
+    log_recovery_t recovery = {.start_offset = -1, .scan_from = INT64_MAX, .durable_of = durable_of, .report = &report};
     if (durable > need->first + 1) recovery.end_min = (int64_t)durable - 1;
     path_in(dir, "boot", boot);
     int err = io_boot_changed(loop, boot, &recovery.power_lost);
@@ -130,10 +132,13 @@ int wal_open(io_loop_t *loop, const char *dir, const wal_need_t *need, coord_ope
 
 int wal_close(wal_t *wal)
 {
+    uint64_t end = wal->log != NULL ? wal_end(wal) : 0;
+    int err = wal->log != NULL ? log_close(wal->log) : ERR_STATE;
+    if (err == 0 && wal->mark.file != NULL && wal->sync) err = mark_lower(&wal->mark, end);
     buf_deinit(&wal->window);
     mark_close(&wal->mark);
     mem_free(wal->dir);
-    return wal->log != NULL ? log_close(wal->log) : 0;
+    return err;
 }
 
 uint64_t wal_first(const wal_t *wal) { return (uint64_t)log_start_offset(wal->log); }
@@ -182,7 +187,8 @@ static size_t put_record_head(uint8_t *payload, uint8_t type, size_t payload_byt
     return n + m;
 }
 
-static void put_batch_head(uint8_t *batch, size_t bytes, uint64_t index, uint64_t term, uint8_t type, int64_t wall_ms)
+static void put_batch_head(uint8_t *batch, size_t bytes, uint64_t index, uint64_t term, uint8_t type, int64_t wall_ms,
+                           int64_t durable)
 {
     store_be64(batch, index);
     store_be32(batch + 8, (uint32_t)(bytes - LOG_BATCH_OVERHEAD_BYTES));
@@ -192,7 +198,7 @@ static void put_batch_head(uint8_t *batch, size_t bytes, uint64_t index, uint64_
     store_be32(batch + 23, 0); /* last offset delta */
     store_be64(batch + 27, (uint64_t)wall_ms);
     store_be64(batch + 35, (uint64_t)wall_ms);
-    store_be64(batch + 43, UINT64_MAX); /* no producer */
+    store_be64(batch + 43, (uint64_t)durable); /* where others have a producer's id: durable_of */
     store_be16(batch + 51, UINT16_MAX);
     store_be32(batch + 53, UINT32_MAX);
     store_be32(batch + 57, 1);
@@ -219,7 +225,7 @@ int wal_append(wal_t *wal, uint64_t index, uint64_t term, uint8_t type, uint8_t 
     uint8_t *batch = payload - head - LOG_BATCH_HEADER_BYTES;
     ASSERT(batch >= buf);
     size_t bytes = LOG_BATCH_HEADER_BYTES + head + payload_bytes + WAL_TAIL_BYTES;
-    put_batch_head(batch, bytes, index, term, type, io_wall_ms(wal->loop));
+    put_batch_head(batch, bytes, index, term, type, io_wall_ms(wal->loop), log_durable_offset(wal->log));
     return append(wal, batch, bytes, term);
 }
 

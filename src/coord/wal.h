@@ -1,7 +1,7 @@
 /* wal.h: the raft log on src/log: one raft entry a record batch, its index the batch's offset, its term the leader epoch.
  *
- *   record batch v2 header (61 bytes, control bit set for entries that are raft's own) | one record, key null, value =
- *   type (1 byte) and payload | no headers
+ *   record batch v2 header (61 bytes, control bit set for entries that are raft's own, the producer's id the index below which
+ *   all was durable when it was written) | one record, key null, value = type (1 byte) and payload | no headers
  *
  * so that a segment of it reads like any other log of the house. The caller leaves WAL_HEADROOM_BYTES free in front of the
  * payload and WAL_TAIL_BYTES behind it; nothing is copied. */
@@ -31,7 +31,7 @@ typedef struct wal {
 typedef struct wal_need {
     uint64_t first; /* one behind the snapshot that was read; 1 = none was */
     uint64_t end;   /* one behind a snapshot that cannot be read; 0 = there is none */
-    bool alone;     /* no other server's snapshot can have overtaken the log */
+    bool alone;     /* neither another server's snapshot nor an own one can have overtaken the log */
     bool sync;      /* what is acknowledged is durable */
 } wal_need_t;
 

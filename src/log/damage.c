@@ -18,6 +18,7 @@ typedef struct search {
     const log_segment_t *segment;
     log_scan_t scan;
     uint64_t crc_bytes_left;
+    const log_recovery_t *how;
     log_damage_t *damage;
 } search_t;
 
@@ -46,6 +47,7 @@ static void count(search_t *s, const log_batch_t *batch)
 {
     if (s->damage->behind_count == 0) s->damage->behind_offset = batch->base_offset;
     s->damage->behind_count++;
+    if (s->how->durable_of) s->damage->durable_min = MAX(s->damage->durable_min, s->how->durable_of(batch));
 }
 
 /* Moves the scan to the next place whose byte at the magic's is right: false at the end. */
@@ -86,10 +88,10 @@ static int search(search_t *s)
     }
 }
 
-int log__look_behind(log_segment_t *segment, uint64_t from, log_damage_t *damage)
+int log__look_behind(log_segment_t *segment, const log_recovery_t *how, uint64_t from, log_damage_t *damage)
 {
     io_file_t *file;
-    search_t s = {.segment = segment, .damage = damage};
+    search_t s = {.segment = segment, .how = how, .damage = damage};
     if (from >= segment->bytes) return 0;
     int err = log__segment_file(segment, false, &file);
     if (err) return err;

@@ -101,6 +101,7 @@ typedef struct log_damage {
     uint64_t behind_count;         /* valid batches behind, in this file and those that follow it */
     int64_t behind_offset;         /* of the first of them */
     bool behind_more;              /* the search was given up: there may be others */
+    int64_t durable_min;           /* they prove that all below was durable */
 } log_damage_t;
 
 /* What opening a log did to it, and what it refused to do. */

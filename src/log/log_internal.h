@@ -261,7 +261,7 @@ int64_t log__recover_end_min(const log_recovery_t *how);
 int log__only_zeros(const log_segment_t *segment, io_file_t *file, uint64_t from, bool *ret_zeros) MUST_CHECK;
 
 /* damage.c: counts the valid batches from `from` on. */
-int log__look_behind(log_segment_t *segment, uint64_t from, log_damage_t *damage) MUST_CHECK;
+int log__look_behind(log_segment_t *segment, const log_recovery_t *how, uint64_t from, log_damage_t *damage) MUST_CHECK;
 
 /* epochs.c */
 int log__epochs_load(log_t *log) MUST_CHECK;

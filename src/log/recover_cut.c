@@ -16,10 +16,10 @@ int64_t log__recover_end_min(const log_recovery_t *how)
 }
 
 /* Power may have been lost while what lies at the log's sound end was not durable yet. */
-static bool excused(const log_recover_t *r)
+static bool excused(const log_recover_t *r, const log_damage_t *damage)
 {
-    return r->how->power_lost && !r->how->clean && r->next_offset >= r->how->recovery_point &&
-           r->next_offset >= r->how->end_min;
+    int64_t durable_min = MAX(MAX(r->how->recovery_point, r->how->end_min), damage->durable_min);
+    return r->how->power_lost && !r->how->clean && r->next_offset >= durable_min && !damage->behind_more;
 }
 
 static int look_behind_all(log_recover_t *r, uint32_t at, log_damage_t *damage)
@@ -27,7 +27,7 @@ static int look_behind_all(log_recover_t *r, uint32_t at, log_damage_t *damage)
     log_t *log = r->log;
     int err = 0;
     for (uint32_t i = at; !err && i < log->segments_count; i++) {
-        err = log__look_behind(log->segments[i], i == at ? damage->position : 0, damage);
+        err = log__look_behind(log->segments[i], r->how, i == at ? damage->position : 0, damage);
         if (i > at) log__segment_close_files(log->segments[i]);
     }
     return err;
@@ -40,7 +40,7 @@ int log__recover_judge(log_recover_t *r, uint32_t at, log_damage_t *damage)
     if (err) return err;
     bool torn = damage->fault == LOG_INVALID && damage->behind_count == 0 && !damage->behind_more && last &&
                 r->next_offset >= log__recover_end_min(r->how);
-    if (torn || excused(r)) {
+    if (torn || excused(r, damage)) {
         r->cut = true;
         r->behind_count = damage->behind_count;
         return 0;
