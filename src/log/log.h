@@ -134,7 +134,7 @@ typedef struct log_recovery {
     /* The machine may have lost power since: what was written at or above recovery_point may have lost single sectors, so
      * that valid batches lie behind invalid ones. They were never acknowledged as durable, and are cut with a copy. */
     bool power_lost;
-    bool distrust_cache;  /* what is checked is read from the disk: a sync may have failed that nobody told of */
+    bool distrust_cache; /* what is checked is read from the disk: a sync may have failed that nobody told of */
     /* Below which offset all was durable when this batch was written, for logs whose batches say so. Such a batch behind invalid
      * bytes proves that they were durable, and so that no loss of power made them. */
     int64_t (*durable_of)(const log_batch_t *batch);
