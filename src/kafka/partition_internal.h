@@ -41,6 +41,9 @@ struct partition_store {
     list_t offline; /* partition_offline_t */
     bool offline_changed;
     io_timer_t offline_timer;
+    int refused_err; /* of an append, of late; 0 = none */
+    uint64_t refused_ns;
+    io_timer_t refused_timer;
     io_hook_t hook;
     io_timer_t news_timer, maintain_timer, checkpoint_timer, expiry_timer;
     map_t checkpoints;     /* "topic partition" -> partition_checkpoint_t, as read or as of the partition's close */
@@ -98,6 +101,13 @@ void partition__why(char why[PARTITION_WHY_CHARS_MAX], const char *fmt, ...) PRI
 /* The partition's log has failed: closes it, and the partition is offline. */
 void partition__fail(partition_t *partition, int err);
 void partition__offline_run(io_timer_t *timer);
+
+/* partition_writes.c */
+/* The log did not take a batch, for a reason that is the disk's. */
+void partition__write_refused(partition_t *partition, int err);
+void partition__refused_run(io_timer_t *timer);
+/* How the checkpoints' writing ended: 0, or why they are old. */
+void partition__checkpoints_told(partition_store_t *store, int err);
 
 /* partition_snapshot.c */
 void partition__snapshot_write(partition_t *partition, int64_t offset);

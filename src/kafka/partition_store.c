@@ -269,7 +269,7 @@ static void maintain_run(io_timer_t *timer)
 static void checkpoint_run(io_timer_t *timer)
 {
     partition_store_t *store = CONTAINER_OF(timer, partition_store_t, checkpoint_timer);
-    (void)!checkpoints_write(store); /* older ones only make recovery read more */
+    partition__checkpoints_told(store, checkpoints_write(store)); /* older ones only make recovery read more */
 }
 
 static void expiry_run(io_timer_t *timer)
@@ -396,6 +396,7 @@ int partition_store_open(kafka_t *kafka)
     io_hook_add(kafka->loop, &store->hook);
     io_timer_init(kafka->loop, &store->news_timer, news_run);
     io_timer_init(kafka->loop, &store->offline_timer, partition__offline_run);
+    io_timer_init(kafka->loop, &store->refused_timer, partition__refused_run);
     const kafka_broker_config_t *c = &kafka->config;
     start_timer(store, &store->maintain_timer, maintain_run,
                 MIN(c->log_retention_check_interval_ms, STORE_MAINTAIN_MS_MAX));
@@ -432,6 +433,7 @@ void partition_store_close(kafka_t *kafka)
     io_hook_remove(&store->hook);
     io_timer_stop(&store->news_timer);
     io_timer_stop(&store->offline_timer);
+    io_timer_stop(&store->refused_timer);
     io_timer_stop(&store->maintain_timer);
     io_timer_stop(&store->checkpoint_timer);
     io_timer_stop(&store->expiry_timer);

@@ -1,5 +1,6 @@
 /* partition_test_host.c: see partition_test_host.h. */
 #include "kafka/partition_test_host.h"
+#include "kafka/partition_internal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -43,6 +44,7 @@ partition_host_t *partition_host_new(uint64_t seed)
     h->kafka.data_dir = "/data";
     partition_test_settings(&h->kafka, &h->topic, &h->state);
     arena_init(&h->arena, 0);
+    health_init(&h->kafka.health, "kafka");
     h->builder = RECORD_BUILDER_INIT;
     return h;
 }
@@ -53,17 +55,22 @@ void partition_host_start(partition_host_t *host)
     assert_int_equal(partition_store_open(&host->kafka), 0);
     char why[PARTITION_WHY_CHARS_MAX];
     assert_int_equal(partition_open(&host->topic, 0, &host->p, why), 0);
+    host->state.log = host->p;
     assert_int_equal(partition_store_opened(&host->kafka), 0);
 }
 
 void partition_host_stop(partition_host_t *host)
 {
-    partition_close(host->p);
+    if (host->state.offline) host->kafka.partitions->failed = true;
+    partition_offline_forget(&host->topic, 0);
+    if (host->state.log) partition_close(host->state.log);
+    host->state.log = host->p = NULL;
     partition_store_close(&host->kafka);
 }
 
 void partition_host_free(partition_host_t *host)
 {
+    health_deinit(&host->kafka.health);
     record_builder_deinit(&host->builder);
     arena_deinit(&host->arena);
     sim_free(host->sim);
