@@ -30,6 +30,8 @@
 #define DELIVER_SHARE     64        /* and this part of what waits: it keeps up with whoever writes more than that */
 #define GATHER_MAX        512       /* looked at for one batch */
 #define RETRY_MS          250       /* after a partition refused */
+#define REFUSED_MS_MAX    3000      /* of a partition that its disk refuses, before who waits for it hears so */
+#define NUMBERS_SKIPPED   (1 << 24) /* more than any file lost that was not synced: see deliver_start */
 #define LOADING_MS        10        /* while Kafka starts and reads its groups */
 #define SYNC_MS           500       /* from an append to the sync that lets it be forgotten */
 #define ACK_RANGES_MAX    64        /* in one journal command */
@@ -71,6 +73,7 @@ typedef struct outbox_topic {
     list_t node;    /* outbox->topics */
     list_t records; /* outbox_record_t.queue */
     int64_t retry_at_ms;
+    int64_t refused_since_ms; /* by the disk, without a success; 0 = it is well */
     bool creating;
 } outbox_topic_t;
 

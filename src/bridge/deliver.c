@@ -178,12 +178,35 @@ static int16_t append(bridge_t *bridge, delivery_t *d, int *ret_taken, char *mes
     return error;
 }
 
+/* The record stays, and is delivered when the disk is well: who waits for it need not wait so long. */
+static void answer_refused(outbox_topic_t *t, int16_t error, const char *message)
+{
+    char text[PROBLEM_BYTES];
+    snprintf(text, sizeof(text),
+             "%s %.200s; the record is kept, and is delivered when the partition can be written again",
+             kafka_error_name(error), message);
+    LIST_EACH(&t->records, r, outbox_record_t, queue) {
+        if (!r->async) continue;
+        redis_reply_error(redis_async_client(r->async), text);
+        redis_async_done(r->async);
+        r->async = NULL;
+    }
+}
+
+static void refused_by_disk(bridge_t *bridge, outbox_topic_t *t, int16_t error, const char *message)
+{
+    int64_t now_ms = io_wall_ms(bridge->loop);
+    if (t->refused_since_ms == 0) t->refused_since_ms = now_ms;
+    if (now_ms - t->refused_since_ms >= REFUSED_MS_MAX) answer_refused(t, error, message);
+}
+
 /* The topic's queue waits: behind the record that was refused nothing may pass. */
 static void refused(bridge_t *bridge, outbox_topic_t *t, const outbox_record_t *r, int16_t error, const char *message)
 {
     bool loading = strcmp(kafka_error_name(error), "COORDINATOR_LOAD_IN_PROGRESS") == 0;
     uint64_t wait_ms = loading ? LOADING_MS : RETRY_MS;
     if (!loading) outbox_error(bridge, r, error, message);
+    if (strcmp(kafka_error_name(error), "KAFKA_STORAGE_ERROR") == 0) refused_by_disk(bridge, t, error, message);
     t->retry_at_ms = io_wall_ms(bridge->loop) + (int64_t)wait_ms;
     arm_retry(bridge, wait_ms);
 }
@@ -211,6 +234,7 @@ static bool deliver_topic(bridge_t *bridge, outbox_topic_t *t, int *budget)
             refused(bridge, t, d.records[0], error, message);
             return true;
         }
+        t->refused_since_ms = 0;
         for (int i = 0; i < taken; i++) placed(bridge, d.records[i], d.numbered[i].offset);
         *budget -= taken;
     }
@@ -353,6 +377,8 @@ void deliver_start(bridge_t *bridge)
     if (bridge->producer_id >= 0)
         bridge->next_number =
             MAX(bridge->next_number, kafka_producer_last_number(bridge->kafka, bridge->producer_id) + 1);
+    /* Nor is it known what a partition that is offline has; its numbers must not be given again. */
+    if (kafka_stats(bridge->kafka).partitions_offline > 0) bridge->next_number += NUMBERS_SKIPPED;
     if (bridge->count)
         slog(SLOG_INFO, "bridge", "outbox read back", "records=%zu next_number=%" PRId64, bridge->count,
              bridge->next_number);
