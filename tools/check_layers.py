@@ -29,7 +29,7 @@ def problems(root):
     src = os.path.join(root, 'src')
     for folder, _, names in os.walk(src):
         for name in names:
-            if not name.endswith(('.c', '.h')):
+            if not name.endswith(('.c', '.h', '.cc')):
                 continue
             path = os.path.relpath(os.path.join(folder, name), src)
             mine = path.split(os.sep)[0]

@@ -8,9 +8,10 @@ _Static_assert(sizeof(out_topic_t) == sizeof(kafka_consumer_group_describe_respo
 
 /* Bits of what may be done to a group, by the numbers of Kafka's AclOperation: without ACLs all of it. */
 #define GROUP_OPERATIONS     ((1 << 3) | (1 << 6) | (1 << 8) | (1 << 10) | (1 << 11))
+#define MEMBER_TYPE_CLASSIC  0
 #define MEMBER_TYPE_CONSUMER 1
 
-static out_topic_t *describe_set(arena_t *arena, const cgroup_t *g, const cgroup_set_t *set, int32_t *ret_count)
+static out_topic_t *describe_set(arena_t *arena, cgroup_t *g, const cgroup_set_t *set, int32_t *ret_count)
 {
     int32_t count;
     const cgroup_wire_topic_t *topics = cgroup_wire_topics(arena, set, &count);
@@ -25,7 +26,7 @@ static out_topic_t *describe_set(arena_t *arena, const cgroup_t *g, const cgroup
     return out;
 }
 
-static void describe_member(arena_t *arena, const cgroup_t *g, const cgroup_member_t *m,
+static void describe_member(arena_t *arena, cgroup_t *g, const cgroup_member_t *m,
                             kafka_consumer_group_describe_response_member_t *out)
 {
     out->member_id = m->id;
@@ -40,7 +41,7 @@ static void describe_member(arena_t *arena, const cgroup_t *g, const cgroup_memb
     out->assignment.topic_partitions = describe_set(arena, g, &m->assigned, &out->assignment.topic_partitions_count);
     out->target_assignment.topic_partitions =
         (void *)describe_set(arena, g, &m->target, &out->target_assignment.topic_partitions_count);
-    out->member_type = MEMBER_TYPE_CONSUMER;
+    out->member_type = m->classic ? MEMBER_TYPE_CLASSIC : MEMBER_TYPE_CONSUMER;
 }
 
 static void describe(kafka_request_t *request, bytes_t group_id, out_group_t *out)
@@ -56,7 +57,7 @@ static void describe(kafka_request_t *request, bytes_t group_id, out_group_t *ou
                          (int)group_id.len, (const char *)group_id.ptr));
     }
     if (out->error_code != KAFKA_NONE) return;
-    const cgroup_t *g = entry->cgroup;
+    cgroup_t *g = entry->cgroup;
     out->group_state = bytes_str(cgroup_state_text(g));
     out->group_epoch = g->epoch;
     out->assignment_epoch = g->assignment_epoch;

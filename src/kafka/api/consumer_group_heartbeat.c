@@ -1,6 +1,9 @@
 /* consumer_group_heartbeat.c: ConsumerGroupHeartbeat: the one request by which members of a consumer-protocol
  * group join, stay, learn their assignment and leave. Answered once what it changed is stored. */
 #include "kafka/api/group_apis.h"
+#include "kafka/groups/groups_migrate.h"
+
+#include <stdio.h>
 
 typedef struct beat {
     groups_write_t write;
@@ -17,10 +20,11 @@ static void fail(kafka_request_t *request, int16_t error, const char *message)
     kafka_respond(request, response);
 }
 
-/* A member that does not bring an id gets one: 16 random bytes in Kafka's form of a UUID. */
+/* Before version 1 a member that does not bring an id gets one: 16 random bytes in Kafka's form of a UUID. */
 static bytes_t member_id_of(kafka_request_t *request, const kafka_consumer_group_heartbeat_request_t *asked)
 {
-    if (asked->member_id.len || asked->member_epoch != 0) return asked->member_id;
+    bool gets_one = request->header.api_version < 1 && asked->member_epoch == 0;
+    if (asked->member_id.len || !gets_one) return asked->member_id;
     kafka_uuid_t id;
     io_random(request->kafka->loop, id.bytes, sizeof(id.bytes));
     char *text = arena_alloc(&request->arena, KAFKA_UUID_CHARS + 1);
@@ -53,18 +57,26 @@ static cgroup_heartbeat_t heartbeat_of(kafka_request_t *request, const kafka_con
     };
 }
 
-/* The group to talk to; only joining makes one, or changes an empty classic one. */
-static int16_t find(kafka_request_t *request, bytes_t group_id, bool joining, group_entry_t **ret_entry)
+static int16_t refuse(bytes_t group_id, const char *form, int16_t error, char *message)
+{
+    snprintf(message, CGROUP_MESSAGE_BYTES, form, (int)group_id.len, (const char *)group_id.ptr);
+    return error;
+}
+
+/* The group to talk to; only joining makes one, or changes a classic one. */
+static int16_t find(kafka_request_t *request, bytes_t group_id, bool joining, group_entry_t **ret_entry, char *message)
 {
     kafka_groups_t *groups = request->kafka->groups;
     group_entry_t *entry;
     int16_t error = groups_find(groups, group_id, &entry);
     if (error != KAFKA_NONE) return error;
     if (!entry && joining) entry = groups_create(groups, group_id);
-    if (entry && !entry->cgroup && joining) groups_become_consumer(entry);
-    if (!entry || !entry->cgroup) return KAFKA_GROUP_ID_NOT_FOUND;
+    if (!entry) return refuse(group_id, "Consumer group %.*s not found.", KAFKA_GROUP_ID_NOT_FOUND, message);
+    if (!entry->cgroup && !joining)
+        return refuse(group_id, "Group %.*s is not a consumer group.", KAFKA_GROUP_ID_NOT_FOUND, message);
+    if (!entry->cgroup && !groups_become_consumer(entry)) error = groups_upgrade(entry, message);
     *ret_entry = entry;
-    return KAFKA_NONE;
+    return error;
 }
 
 static kafka_consumer_group_heartbeat_response_t *response_of(kafka_request_t *request, const cgroup_reply_t *reply)
@@ -101,20 +113,32 @@ static void beat(kafka_request_t *request, group_entry_t *entry, const cgroup_he
     kafka_groups_t *groups = request->kafka->groups;
     cgroup_heartbeat(entry->cgroup, in, groups_now(groups), &reply);
     if (reply.error != KAFKA_NONE) {
-        fail(request, reply.error, reply.message);
+        groups_downgrade(entry, false); /* if it was upgraded for this member, who does not come */
+        groups_settle(entry);
+        fail(request, reply.error, arena_strdup(&request->arena, bytes_str(reply.message)));
         return;
     }
     beat_t *b = ARENA_NEW(&request->arena, beat_t);
     *b = (beat_t){.request = request, .entry = entry, .response = response_of(request, &reply)};
     b->write.records = (group_records_t){RECORD_BUILDER_INIT, groups_now(groups).wall_ms};
     group_entry_ref(entry);
-    bool dirty = cgroup_records_add(&b->write.records, entry->cgroup);
-    groups_settle(entry);
-    if (dirty) {
+    group_entry_ref(entry);
+    if (cgroup_records_add(&b->write.records, entry->cgroup)) {
         groups_write(groups, entry->partition, &b->write, on_written);
     } else {
         on_written(&b->write, KAFKA_NONE);
     }
+    /* Behind what has just been written: the last member of this protocol may have left. */
+    if (!entry->removed && entry->cgroup) groups_downgrade(entry, true);
+    groups_settle(entry);
+    group_entry_unref(entry);
+}
+
+static int16_t check(const kafka_consumer_group_heartbeat_request_t *asked, const cgroup_heartbeat_t *in, char *message)
+{
+    if (asked->group_id.len) return cgroup_heartbeat_check(in, message);
+    snprintf(message, CGROUP_MESSAGE_BYTES, "GroupId can't be empty.");
+    return KAFKA_INVALID_REQUEST;
 }
 
 void kafka_handle_consumer_group_heartbeat(kafka_request_t *request)
@@ -122,14 +146,14 @@ void kafka_handle_consumer_group_heartbeat(kafka_request_t *request)
     const kafka_consumer_group_heartbeat_request_t *asked = request->body;
     cgroup_set_t owned = {0};
     cgroup_heartbeat_t in = heartbeat_of(request, asked, &owned);
-    const char *message = asked->group_id.len ? NULL : "GroupId can't be empty.";
-    int16_t error = message ? KAFKA_INVALID_REQUEST : cgroup_heartbeat_check(&in, &message);
+    char *message = arena_zalloc(&request->arena, CGROUP_MESSAGE_BYTES);
+    int16_t error = check(asked, &in, message);
     group_entry_t *entry;
-    if (error == KAFKA_NONE) error = find(request, asked->group_id, in.member_epoch == 0, &entry);
+    if (error == KAFKA_NONE) error = find(request, asked->group_id, in.member_epoch == 0, &entry, message);
     if (error == KAFKA_NONE) {
         beat(request, entry, &in);
     } else {
-        fail(request, error, message);
+        fail(request, error, message[0] ? message : NULL);
     }
     cgroup_set_deinit(&owned);
 }

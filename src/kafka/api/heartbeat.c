@@ -1,4 +1,4 @@
-/* heartbeat.c: Heartbeat: a member of a classic group is alive. */
+/* heartbeat.c: Heartbeat: a member that speaks the classic protocol is alive. */
 #include "kafka/api/group_apis.h"
 
 static int16_t heartbeat(kafka_groups_t *groups, const kafka_heartbeat_request_t *asked)
@@ -10,6 +10,12 @@ static int16_t heartbeat(kafka_groups_t *groups, const kafka_heartbeat_request_t
     if (error == KAFKA_COORDINATOR_LOAD_IN_PROGRESS) return KAFKA_NONE;
     if (error != KAFKA_NONE) return error;
     if (!entry) return KAFKA_UNKNOWN_MEMBER_ID;
+    if (entry->cgroup) {
+        error = cgroup_classic_heartbeat(entry->cgroup, asked->member_id, asked->group_instance_id,
+                                         asked->generation_id, groups_now(groups));
+        groups_settle(entry); /* it may have been given a deadline */
+        return error;
+    }
     return group_heartbeat(entry->group, asked->member_id, asked->group_instance_id, asked->generation_id,
                            groups_now(groups));
 }

@@ -1,5 +1,7 @@
-/* leave_group.c: LeaveGroup: members go, one (before version 3) or many at once. */
+/* leave_group.c: LeaveGroup: members go, one (before version 3) or many at once; also those of consumer groups, which an
+ * administrator removes so. */
 #include "kafka/api/group_apis.h"
+#include "kafka/groups/groups_migrate.h"
 
 static group_leaver_t *leavers_of(kafka_request_t *request, const kafka_leave_group_request_t *asked, size_t *ret_count)
 {
@@ -27,7 +29,13 @@ static int16_t leave(kafka_groups_t *groups, bytes_t group_id, group_leaver_t *l
         for (size_t i = 0; i < count; i++) leavers[i].error = KAFKA_UNKNOWN_MEMBER_ID;
         return KAFKA_NONE;
     }
-    error = group_leave(entry->group, leavers, count, groups_now(groups));
+    if (entry->cgroup) {
+        cgroup_leave(entry->cgroup, leavers, count);
+        groups__flush_consumer(entry);
+        groups_downgrade(entry, true);
+    } else {
+        error = group_leave(entry->group, leavers, count, groups_now(groups));
+    }
     groups_settle(entry);
     return error;
 }

@@ -1,5 +1,6 @@
 /* sync_group.c: SyncGroup: the leader hands in the assignments, all members wait for theirs. */
 #include "kafka/api/group_apis.h"
+#include "kafka/groups/groups_migrate.h"
 
 static void reply_error(kafka_request_t *request, int16_t error)
 {
@@ -33,6 +34,24 @@ static group_assignment_t *assignments_of(kafka_request_t *request, const kafka_
     return list;
 }
 
+/* A member of a consumer group that speaks the classic protocol asks what the coordinator has assigned to it. */
+static void sync_consumer(kafka_request_t *request, group_entry_t *entry, const group_sync_t *sync)
+{
+    kafka_groups_t *groups = entry->groups;
+    const cgroup_member_t *m = NULL;
+    int16_t error = cgroup_classic_sync(entry->cgroup, sync, groups_now(groups), &m);
+    if (error != KAFKA_NONE) {
+        reply_error(request, error);
+        return;
+    }
+    group_sync_reply_t reply = {
+        .protocol_type = sync->protocol_type,
+        .protocol_name = sync->protocol_name,
+        .assignment = groups_write_assignment(groups, &m->assigned, &m->protocols[0], &request->arena),
+    };
+    kafka_sync_group_reply(request, &reply);
+}
+
 void kafka_handle_sync_group(kafka_request_t *request)
 {
     const kafka_sync_group_request_t *asked = request->body;
@@ -57,6 +76,10 @@ void kafka_handle_sync_group(kafka_request_t *request)
         .assignments_count = (size_t)asked->assignments_count,
         .request = request,
     };
-    group_sync(entry->group, &sync, groups_now(groups));
+    if (entry->cgroup) {
+        sync_consumer(request, entry, &sync);
+    } else {
+        group_sync(entry->group, &sync, groups_now(groups));
+    }
     groups_settle(entry);
 }

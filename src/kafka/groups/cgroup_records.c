@@ -42,6 +42,9 @@ void cgroup_set_from_wire(cgroup_set_t *set, const void *topics, int32_t topics_
     }
 }
 
+_Static_assert(sizeof(kafka_consumer_group_member_metadata_value_protocol_t) == sizeof(group_protocol_t),
+               "same layout");
+
 /* ---- writing --------------------------------------------------------------------------------------- */
 
 /* A key of kind and ids, and a value of version 0; a NULL value is a tombstone. Without `member_id` the key
@@ -76,6 +79,12 @@ static void add_member(group_records_t *records, const cgroup_t *g, const cgroup
         .rebalance_timeout_ms = m->rebalance_timeout_ms,
         .server_assignor = m->assignor,
     };
+    kafka_consumer_group_member_metadata_value_classic_member_metadata_t classic = {
+        .session_timeout_ms = m->session_timeout_ms,
+        .supported_protocols = (kafka_consumer_group_member_metadata_value_protocol_t *)m->protocols,
+        .supported_protocols_count = (int32_t)m->protocols_count,
+    };
+    if (m->classic) v.classic_member_metadata = &classic;
     add(records, CGROUP_RECORD_MEMBER, g->id, m->id, &kafka_consumer_group_member_metadata_value_shape, &v);
 }
 
@@ -113,12 +122,17 @@ static void add_topics(group_records_t *records, const cgroup_t *g, arena_t *are
     add(records, CGROUP_RECORD_TOPICS, g->id, BYTES_NULL, &kafka_consumer_group_partition_metadata_value_shape, &v);
 }
 
+static void add_member_tombstones(group_records_t *records, bytes_t group_id, bytes_t member_id)
+{
+    add(records, CGROUP_RECORD_CURRENT, group_id, member_id, NULL, NULL);
+    add(records, CGROUP_RECORD_TARGET, group_id, member_id, NULL, NULL);
+    add(records, CGROUP_RECORD_MEMBER, group_id, member_id, NULL, NULL);
+}
+
 static void add_gone(group_records_t *records, cgroup_t *g)
 {
     LIST_EACH(&g->gone, m, cgroup_member_t, node) {
-        add(records, CGROUP_RECORD_CURRENT, g->id, m->id, NULL, NULL);
-        add(records, CGROUP_RECORD_TARGET, g->id, m->id, NULL, NULL);
-        add(records, CGROUP_RECORD_MEMBER, g->id, m->id, NULL, NULL);
+        add_member_tombstones(records, g->id, m->id);
         list_remove(&m->node);
         cgroup_member_free(m);
     }
@@ -172,8 +186,10 @@ bool cgroup_records_add(group_records_t *records, cgroup_t *g)
     return true;
 }
 
-void cgroup_records_add_tombstones(group_records_t *records, bytes_t group_id)
+void cgroup_records_add_tombstones(group_records_t *records, const cgroup_t *g)
 {
+    bytes_t group_id = g->id;
+    LIST_EACH(&g->members, m, cgroup_member_t, node) add_member_tombstones(records, group_id, m->id);
     add(records, CGROUP_RECORD_ASSIGNMENT_EPOCH, group_id, BYTES_NULL, NULL, NULL);
     add(records, CGROUP_RECORD_TOPICS, group_id, BYTES_NULL, NULL, NULL);
     add(records, CGROUP_RECORD_EPOCH, group_id, BYTES_NULL, NULL, NULL);
@@ -221,8 +237,13 @@ static int load_member(cgroup_t *g, cgroup_member_t *m, kafka_reader_t *r, arena
     set_text(&m->client_id, v.client_id);
     set_text(&m->client_host, v.client_host);
     set_text(&m->assignor, v.server_assignor);
-    cgroup_set_topics(m, v.subscribed_topic_names, (size_t)MAX(v.subscribed_topic_names_count, 0));
-    cgroup_set_regex(m, v.subscribed_topic_regex);
+    cgroup_set_topics(g, m, v.subscribed_topic_names, (size_t)MAX(v.subscribed_topic_names_count, 0));
+    cgroup_set_regex(g, m, v.subscribed_topic_regex);
+    const kafka_consumer_group_member_metadata_value_classic_member_metadata_t *classic = v.classic_member_metadata;
+    if (classic && classic->supported_protocols_count > 0) {
+        cgroup_set_classic(g, m, (const group_protocol_t *)classic->supported_protocols,
+                           (size_t)classic->supported_protocols_count, classic->session_timeout_ms);
+    }
     m->rebalance_timeout_ms = v.rebalance_timeout_ms;
     return 0;
 }

@@ -42,7 +42,8 @@ static void make_room(cgroup_set_t *s, size_t count)
 
 void cgroup_set_add(cgroup_set_t *s, cgroup_tp_t tp)
 {
-    size_t place = place_of(s, tp);
+    bool last = s->count == 0 || compare(s->items[s->count - 1], tp) < 0; /* as sets are filled from others */
+    size_t place = last ? s->count : place_of(s, tp);
     if (place < s->count && compare(s->items[place], tp) == 0) return;
     make_room(s, s->count + 1);
     memmove(&s->items[place + 1], &s->items[place], (s->count - place) * sizeof(s->items[0]));
@@ -67,7 +68,11 @@ void cgroup_set_copy(cgroup_set_t *to, const cgroup_set_t *from)
 
 bool cgroup_set_eq(const cgroup_set_t *a, const cgroup_set_t *b)
 {
-    return a->count == b->count && cgroup_set_within(a, b);
+    if (a->count != b->count) return false;
+    for (size_t i = 0; i < a->count; i++) {
+        if (compare(a->items[i], b->items[i]) != 0) return false;
+    }
+    return true;
 }
 
 bool cgroup_set_within(const cgroup_set_t *a, const cgroup_set_t *b)

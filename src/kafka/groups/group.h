@@ -242,6 +242,8 @@ void group_kill(group_t *group, int16_t error, group_now_t now);
 
 typedef struct group_loaded_member {
     bytes_t id, instance_id, client_id, client_host, subscription, assignment;
+    const group_protocol_t *protocols; /* NULL: `subscription` is that of the group's protocol, the only one known */
+    size_t protocols_count;
     int32_t rebalance_timeout_ms; /* -1: as the session timeout */
     int32_t session_timeout_ms;
 } group_loaded_member_t;
@@ -253,11 +255,19 @@ void group_load(group_t *group, int32_t generation, bytes_t protocol_type, bytes
 /* ERR_EXISTS: the id or the instance id is taken. */
 int group_load_member(group_t *group, const group_loaded_member_t *loaded, bool leader) MUST_CHECK;
 void group_load_end(group_t *group, group_now_t now);
+/* For a group that members of another protocol have left: elects one of the protocols that the members brought. */
+void group_load_elect(group_t *group);
+/* Has all members join again. */
+void group_rebalance(group_t *group, group_now_t now);
 
 /* ---- questions -------------------------------------------------------------------------------------- */
 
 group_member_t *group_find(const group_t *group, bytes_t member_id);
 size_t group_protocols_bytes(const group_protocol_t *protocols, size_t count);
+/* One allocation: the table, then all names and metadata. */
+group_protocol_t *group_protocols_copy(const group_protocol_t *protocols, size_t count);
+/* The name at `index` stands before it already. */
+bool group_protocols_repeat(const group_protocol_t *protocols, size_t index);
 /* Null when the member does not know the protocol. */
 bytes_t group_member_metadata(const group_member_t *member, bytes_t protocol);
 /* The assignment that a store's record must carry. */

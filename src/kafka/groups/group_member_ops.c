@@ -137,8 +137,8 @@ int group_load_member(group_t *g, const group_loaded_member_t *loaded, bool lead
         .client_id = loaded->client_id,
         .client_host = loaded->client_host,
         .protocol_type = g->protocol_type,
-        .protocols = &known,
-        .protocols_count = 1,
+        .protocols = loaded->protocols ? loaded->protocols : &known,
+        .protocols_count = loaded->protocols ? loaded->protocols_count : 1,
         .session_timeout_ms = loaded->session_timeout_ms,
         .rebalance_timeout_ms = own_timeout ? loaded->rebalance_timeout_ms : loaded->session_timeout_ms,
     };
@@ -155,6 +155,10 @@ void group_load_end(group_t *g, group_now_t now)
     LIST_EACH(&g->members, m, group_member_t, node) group__reschedule_session(g, m, now);
     if (g->members_count > (size_t)g->config->members_max) group__prepare_rebalance(g, now);
 }
+
+void group_load_elect(group_t *g) { group__set(&g->protocol_name, group__select_protocol(g)); }
+
+void group_rebalance(group_t *g, group_now_t now) { group__rebalance_or_complete(g, now); }
 
 void group_kill(group_t *g, int16_t error, group_now_t now)
 {

@@ -8,7 +8,7 @@ struct group_tally {
     size_t votes;   /* while the group votes */
 };
 
-static bool is_repeated(const group_protocol_t *protocols, size_t index)
+bool group_protocols_repeat(const group_protocol_t *protocols, size_t index)
 {
     for (size_t i = 0; i < index; i++) {
         if (bytes_eq(protocols[i].name, protocols[index].name)) return true;
@@ -42,8 +42,7 @@ size_t group_protocols_bytes(const group_protocol_t *protocols, size_t count)
     return bytes;
 }
 
-/* One allocation: the table, then all names and metadata. */
-static group_protocol_t *copy_protocols(const group_protocol_t *protocols, size_t count)
+group_protocol_t *group_protocols_copy(const group_protocol_t *protocols, size_t count)
 {
     group_protocol_t *copy = mem_alloc(group_protocols_bytes(protocols, count) + 1);
     uint8_t *next = (uint8_t *)(copy + count);
@@ -61,7 +60,7 @@ void group__drop_protocols(group_t *g, group_member_t *m)
 {
     group__forget_reads(g);
     for (size_t i = 0; i < m->protocols_count; i++) {
-        if (!is_repeated(m->protocols, i)) count_out(g, m->protocols[i].name);
+        if (!group_protocols_repeat(m->protocols, i)) count_out(g, m->protocols[i].name);
     }
     g->kept_bytes -= group_protocols_bytes(m->protocols, m->protocols_count);
     mem_free(m->protocols);
@@ -71,13 +70,13 @@ void group__drop_protocols(group_t *g, group_member_t *m)
 
 void group__set_protocols(group_t *g, group_member_t *m, const group_protocol_t *protocols, size_t count)
 {
-    group_protocol_t *copy = copy_protocols(protocols, count);
+    group_protocol_t *copy = group_protocols_copy(protocols, count);
     group__drop_protocols(g, m);
     m->protocols = copy;
     m->protocols_count = count;
     g->kept_bytes += group_protocols_bytes(copy, count);
     for (size_t i = 0; i < count; i++) {
-        if (!is_repeated(copy, i)) count_in(g, copy[i].name);
+        if (!group_protocols_repeat(copy, i)) count_in(g, copy[i].name);
     }
 }
 

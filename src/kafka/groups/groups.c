@@ -1,7 +1,7 @@
 /* groups.c: the coordinator's table of groups, the life of its topic, and the way from a group's wish to a
  * stored record. See groups.h. */
 #include "base/num.h"
-#include "kafka/groups/groups_internal.h"
+#include "kafka/groups/groups_migrate.h"
 
 #define NS_PER_MS 1000000
 
@@ -40,6 +40,7 @@ static void on_timer(io_timer_t *timer)
     entry->timer_due_ms = GROUP_NEVER_MS;
     group_tick(entry->group, groups_now(entry->groups));
     if (entry->cgroup) cgroup_tick(entry->cgroup, groups_now(entry->groups));
+    if (entry->cgroup) groups_downgrade(entry, true);
     groups_settle(entry);
 }
 
@@ -226,7 +227,7 @@ void groups_settle(group_entry_t *entry)
     group_entry_ref(entry);
     for (group_store_t *store; (store = next_store(entry->group));) start_store(entry, store);
     if (entry->cgroup) groups__flush_consumer(entry);
-    count_kept(entry, entry->group->kept_bytes);
+    count_kept(entry, entry->group->kept_bytes + (entry->cgroup ? entry->cgroup->kept_bytes : 0));
     set_timer(entry);
     group_entry_unref(entry);
 }
@@ -290,6 +291,7 @@ static void on_topic_created(kafka_topic_listener_t *listener, kafka_topic_t *to
 {
     kafka_groups_t *groups = of_listener(listener);
     groups->topics_version++;
+    topic_patterns_created(groups->cgroup_host.patterns, kafka_topic_name(topic));
     if (groups->stopped || !bytes_eq(kafka_topic_name(topic), BYTES_LIT(GROUPS_TOPIC))) return;
     groups->topic = topic;
     groups->partitions_count = topic->partitions_count;
@@ -318,6 +320,7 @@ static void on_topic_deleted(kafka_topic_listener_t *listener, kafka_topic_t *to
 {
     kafka_groups_t *groups = of_listener(listener);
     groups->topics_version++;
+    topic_patterns_deleted(groups->cgroup_host.patterns, kafka_topic_name(topic));
     if (topic == groups->topic) {
         forget_all(groups);
     } else {
@@ -361,6 +364,7 @@ void kafka_groups_stop(kafka_groups_t *groups)
     groups->stopped = true;
     list_remove(&groups->listener.node);
     io_timer_stop(&groups->expiry_timer);
+    io_timer_stop(&groups->patterns_timer);
     wake_waiters(groups, KAFKA_COORDINATOR_NOT_AVAILABLE);
     forget_all(groups);
 }
@@ -368,6 +372,7 @@ void kafka_groups_stop(kafka_groups_t *groups)
 void kafka_groups_free(kafka_groups_t *groups)
 {
     kafka_groups_stop(groups);
+    groups__consumer_deinit(groups);
     map_deinit(&groups->entries);
     buf_deinit(&groups->load_buf);
     mem_free(groups);

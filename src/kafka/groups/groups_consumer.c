@@ -15,13 +15,34 @@ static bool find_topic(void *user, bytes_t name, kafka_uuid_t *ret_id, int32_t *
 
 static uint64_t topics_version(void *user) { return ((const group_entry_t *)user)->groups->topics_version; }
 
+/* ---- patterns ---------------------------------------------------------------------------------------- */
+
 static void each_topic(void *user, void (*each)(void *arg, bytes_t name), void *arg)
 {
-    const kafka_t *kafka = ((const group_entry_t *)user)->groups->kafka;
+    const kafka_groups_t *groups = user;
     size_t cursor = 0;
-    for (map_entry_t *e; (e = map_next(&kafka->topics, &cursor));) {
+    for (map_entry_t *e; (e = map_next(&groups->kafka->topics, &cursor));) {
         const kafka_topic_t *topic = e->value;
         if (!topic->deleting) each(arg, kafka_topic_name(topic));
+    }
+}
+
+static bool topic_exists(void *user, bytes_t name)
+{
+    return kafka_topic_get(((const kafka_groups_t *)user)->kafka, name) != NULL;
+}
+
+static void on_scan_wanted(void *user) { io_timer_start(&((kafka_groups_t *)user)->patterns_timer, 0, 0); }
+
+/* A piece a turn of the loop; once a pattern has more topics, its groups look at their next heartbeat. */
+static void on_patterns_timer(io_timer_t *timer)
+{
+    kafka_groups_t *groups = CONTAINER_OF(timer, kafka_groups_t, patterns_timer);
+    io_turn_note(groups->kafka->loop, "kafka topic patterns");
+    if (topic_patterns_scan(groups->cgroup_host.patterns)) {
+        io_timer_start(timer, 0, 0);
+    } else {
+        groups->topics_version++;
     }
 }
 
@@ -33,8 +54,20 @@ void groups__consumer_init(kafka_groups_t *groups)
         .heartbeat_interval_ms = (int32_t)config->group_consumer_heartbeat_interval_ms,
         .members_max = (int32_t)config->group_consumer_max_size,
     };
-    groups->cgroup_host = (cgroup_host_t){find_topic, topics_version, each_topic};
+    groups->patterns_host = (topic_patterns_host_t){each_topic, topic_exists, on_scan_wanted};
+    groups->cgroup_host = (cgroup_host_t){
+        .patterns = topic_patterns_new(&groups->patterns_host, groups),
+        .topic = find_topic,
+        .topics_version = topics_version,
+    };
+    io_timer_init(groups->kafka->loop, &groups->patterns_timer, on_patterns_timer);
     groups->topics_version = 1;
+}
+
+void groups__consumer_deinit(kafka_groups_t *groups)
+{
+    io_timer_stop(&groups->patterns_timer);
+    topic_patterns_free(groups->cgroup_host.patterns);
 }
 
 cgroup_t *groups__cgroup_new(group_entry_t *entry)
@@ -50,7 +83,7 @@ int32_t groups_heartbeat_interval_ms(const kafka_groups_t *groups)
 
 /* ---- writes that nobody waits for ------------------------------------------------------------------- */
 
-static groups_write_t *write_new(const kafka_groups_t *groups)
+groups_write_t *groups__write_new(const kafka_groups_t *groups)
 {
     groups_write_t *write = mem_zalloc(sizeof(*write));
     write->records = (group_records_t){RECORD_BUILDER_INIT, groups_now(groups).wall_ms};
@@ -58,7 +91,7 @@ static groups_write_t *write_new(const kafka_groups_t *groups)
 }
 
 /* A failed log fails every later request too; members find out at their next heartbeat. */
-static void on_written(groups_write_t *write, int16_t error)
+void groups__write_done(groups_write_t *write, int16_t error)
 {
     record_builder_deinit(&write->records.builder);
     mem_free(write);
@@ -66,11 +99,11 @@ static void on_written(groups_write_t *write, int16_t error)
 
 void groups__flush_consumer(group_entry_t *entry)
 {
-    groups_write_t *write = write_new(entry->groups);
+    groups_write_t *write = groups__write_new(entry->groups);
     if (cgroup_records_add(&write->records, entry->cgroup)) {
-        groups_write(entry->groups, entry->partition, write, on_written);
+        groups_write(entry->groups, entry->partition, write, groups__write_done);
     } else {
-        on_written(write, KAFKA_NONE);
+        groups__write_done(write, KAFKA_NONE);
     }
 }
 
@@ -79,11 +112,11 @@ void groups__flush_consumer(group_entry_t *entry)
 bool groups_become_classic(group_entry_t *entry)
 {
     if (!entry->cgroup || entry->cgroup->members_count > 0) return false;
-    groups_write_t *write = write_new(entry->groups);
-    cgroup_records_add_tombstones(&write->records, entry->group->id);
+    groups_write_t *write = groups__write_new(entry->groups);
+    cgroup_records_add_tombstones(&write->records, entry->cgroup);
     cgroup_free(entry->cgroup);
     entry->cgroup = NULL;
-    groups_write(entry->groups, entry->partition, write, on_written);
+    groups_write(entry->groups, entry->partition, write, groups__write_done);
     return true;
 }
 
@@ -92,9 +125,9 @@ bool groups_become_consumer(group_entry_t *entry)
     group_t *g = entry->group;
     if (entry->cgroup || g->state != GROUP_EMPTY || !list_empty(&g->pending) || !list_empty(&g->stores)) return false;
     if (g->generation > 0) {
-        groups_write_t *write = write_new(entry->groups);
+        groups_write_t *write = groups__write_new(entry->groups);
         group_records_add_group_tombstone(&write->records, g->id);
-        groups_write(entry->groups, entry->partition, write, on_written);
+        groups_write(entry->groups, entry->partition, write, groups__write_done);
         entry->group = groups__group_new(entry->groups, entry, g->id);
         group_free(g);
     }

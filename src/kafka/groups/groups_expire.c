@@ -49,7 +49,7 @@ static void add_group_tombstone(groups_removal_t *r)
 {
     r->group_too = true;
     if (r->entry->cgroup) {
-        cgroup_records_add_tombstones(&r->write.records, r->entry->group->id);
+        cgroup_records_add_tombstones(&r->write.records, r->entry->cgroup);
     } else {
         group_records_add_group_tombstone(&r->write.records, r->entry->group->id);
     }

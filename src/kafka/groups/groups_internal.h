@@ -20,6 +20,8 @@ struct kafka_groups {
     group_host_t host;
     cgroup_config_t cgroup_config;
     cgroup_host_t cgroup_host;
+    topic_patterns_host_t patterns_host;
+    io_timer_t patterns_timer; /* scans new patterns */
     kafka_topic_listener_t listener;
     map_t entries; /* id -> group_entry_t */
     size_t kept_bytes, kept_bytes_max;
@@ -42,7 +44,11 @@ void groups__load_stop(kafka_groups_t *groups);
 
 /* groups_consumer.c */
 void groups__consumer_init(kafka_groups_t *groups);
+void groups__consumer_deinit(kafka_groups_t *groups);
 cgroup_t *groups__cgroup_new(group_entry_t *entry);
+/* A write that nobody waits for, and its `done`. */
+groups_write_t *groups__write_new(const kafka_groups_t *groups);
+void groups__write_done(groups_write_t *write, int16_t error);
 /* Stores what heartbeats and time have changed, for nobody who waits. */
 void groups__flush_consumer(group_entry_t *entry);
 
