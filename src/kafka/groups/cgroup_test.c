@@ -1,8 +1,7 @@
 /* cgroup_test.c: what a consumer-protocol group promises, and simulated clients that join, die, resubscribe
  * and dawdle from a seed: no partition is ever used by two of them, and in the end each has its fair share.
  */
-#include "kafka/errors.h"
-#include "kafka/groups/cgroup.h"
+#include "kafka/groups/cgroup_test_host.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,70 +9,7 @@
 
 #include <cmocka.h>
 
-#define TOPICS  3
 #define CLIENTS 7
-
-typedef struct world {
-    cgroup_config_t config;
-    cgroup_host_t host;
-    topic_patterns_host_t patterns_host;
-    cgroup_t *group;
-    group_now_t now;
-    uint64_t random, version;
-    int32_t partitions[TOPICS]; /* of topics "t0", "t1", "t2"; 0 = not there */
-} world_t;
-
-static bool find_topic(void *user, bytes_t name, kafka_uuid_t *ret_id, int32_t *ret_count)
-{
-    const world_t *w = user;
-    int index = name.len == 2 && name.ptr[0] == 't' ? name.ptr[1] - '0' : -1;
-    if (index < 0 || index >= TOPICS || w->partitions[index] == 0) return false;
-    *ret_id = (kafka_uuid_t){{(uint8_t)(index + 1)}};
-    *ret_count = w->partitions[index];
-    return true;
-}
-
-static uint64_t version_of(void *user) { return ((const world_t *)user)->version; }
-
-static void each_topic(void *user, void (*each)(void *arg, bytes_t name), void *arg)
-{
-    static const char *const names[TOPICS] = {"t0", "t1", "t2"};
-    for (int i = 0; i < TOPICS; i++) {
-        if (((const world_t *)user)->partitions[i]) each(arg, bytes_str(names[i]));
-    }
-}
-
-static bool topic_exists(void *user, bytes_t name)
-{
-    kafka_uuid_t id;
-    int32_t count;
-    return find_topic(user, name, &id, &count);
-}
-
-static void scan_wanted(void *user) { fail(); /* so few topics are matched at once */ }
-
-static int setup(void **state)
-{
-    world_t *w = mem_zalloc(sizeof(*w));
-    w->config = (cgroup_config_t){45000, 5000, 100};
-    w->patterns_host = (topic_patterns_host_t){each_topic, topic_exists, scan_wanted};
-    w->host = (cgroup_host_t){topic_patterns_new(&w->patterns_host, w), find_topic, version_of};
-    w->now = (group_now_t){1, 1};
-    w->version = 1;
-    w->partitions[0] = 6;
-    w->group = cgroup_new(BYTES_LIT("g"), &w->config, &w->host, w);
-    *state = w;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    world_t *w = *state;
-    cgroup_free(w->group);
-    topic_patterns_free(w->host.patterns);
-    mem_free(w);
-    return 0;
-}
 
 static const bytes_t t0[] = {BYTES_LIT("t0")};
 
@@ -300,6 +236,67 @@ static void commits_need_the_members_present_epoch(void **state)
     assert_int_equal(cgroup_commit_check(w->group, BYTES_LIT(""), -1, 9), KAFKA_UNKNOWN_MEMBER_ID);
 }
 
+#define MANY_MEMBERS    1000
+#define MANY_PARTITIONS 10000
+
+/* A target a member and a member a join: quadratic in either takes minutes, and the test's own time limit ends it. */
+static void a_thousand_members_join_one_by_one(world_t *w, const char *assignor, bool same)
+{
+    static const bytes_t both[] = {BYTES_LIT("t0"), BYTES_LIT("t1")};
+    static const cgroup_set_t nothing;
+    w->config.members_max = MANY_MEMBERS;
+    w->partitions[0] = w->partitions[1] = MANY_PARTITIONS / 2;
+    for (int i = 0; i < MANY_MEMBERS; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "m%d", i);
+        cgroup_reply_t reply = send(w, (cgroup_heartbeat_t){.member_id = bytes_str(id),
+                                                            .client_host = BYTES_LIT("/h"),
+                                                            .rebalance_timeout_ms = 60000,
+                                                            .assignor = bytes_str(assignor),
+                                                            .topics = both,
+                                                            .topics_count = same || i % 2 ? 2 : 1,
+                                                            .owned = &nothing});
+        assert_int_equal(reply.error, KAFKA_NONE);
+    }
+    size_t total = 0;
+    LIST_EACH(&w->group->members, m, cgroup_member_t, node) {
+        if (same) assert_int_equal(m->target.count, MANY_PARTITIONS / MANY_MEMBERS);
+        assert_in_range(m->target.count, 1, 2 * MANY_PARTITIONS / MANY_MEMBERS);
+        total += m->target.count;
+    }
+    assert_int_equal(total, MANY_PARTITIONS);
+}
+
+static void many_members_and_partitions_are_assigned_uniformly(void **state)
+{
+    a_thousand_members_join_one_by_one(*state, "uniform", true);
+}
+
+static void many_members_that_read_different_topics_are_assigned_uniformly(void **state)
+{
+    a_thousand_members_join_one_by_one(*state, "uniform", false);
+}
+
+static void many_members_and_partitions_are_assigned_by_range(void **state)
+{
+    a_thousand_members_join_one_by_one(*state, "range", true);
+}
+
+static void a_static_member_may_come_back_under_its_old_id(void **state)
+{
+    world_t *w = *state;
+    join(w, "a", "i");
+    send(w, (cgroup_heartbeat_t){.member_id = BYTES_LIT("a"),
+                                 .instance_id = BYTES_LIT("i"),
+                                 .member_epoch = CGROUP_EPOCH_LEAVE_STATIC,
+                                 .client_host = BYTES_LIT("/h"),
+                                 .rebalance_timeout_ms = -1,
+                                 .topics_count = -1});
+    assert_int_equal(join(w, "a", "i").assignment->count, 6);
+    assert_int_equal(beat(w, "a", w->group->epoch, NULL).error, KAFKA_NONE);
+    assert_int_equal(w->group->members_count, 1);
+}
+
 /* ---- simulated clients ---- */
 
 typedef struct client {
@@ -310,12 +307,6 @@ typedef struct client {
     bool range;
     int topics; /* bits */
 } client_t;
-
-static uint32_t pick(world_t *w, uint32_t below)
-{
-    w->random = w->random * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(w->random >> 33) % below;
-}
 
 static void client_beat(world_t *w, client_t *c, bool full)
 {
@@ -349,7 +340,7 @@ static void client_beat(world_t *w, client_t *c, bool full)
     cgroup_set_t keep = {0};
     cgroup_set_copy(&keep, &c->told);
     for (size_t i = 0; i < c->uses.count; i++) {
-        if (pick(w, 3) == 0) cgroup_set_add(&keep, c->uses.items[i]);
+        if (world_pick(w, 3) == 0) cgroup_set_add(&keep, c->uses.items[i]);
     }
     cgroup_set_copy(&c->uses, &keep);
     cgroup_set_deinit(&keep);
@@ -365,7 +356,7 @@ static void nobody_shares(client_t *clients)
 static void die(world_t *w, client_t *c, int index)
 {
     beat(w, c->id, CGROUP_EPOCH_LEAVE, NULL);
-    snprintf(c->id, sizeof(c->id), "c%d-%u", index, pick(w, 1000000));
+    snprintf(c->id, sizeof(c->id), "c%d-%u", index, world_pick(w, 1000000));
     c->epoch = 0;
     cgroup_set_clear(&c->uses);
     cgroup_set_clear(&c->told);
@@ -388,24 +379,24 @@ static void all_is_shared_out(world_t *w, client_t *clients)
 static void run(uint64_t seed)
 {
     void *state;
-    setup(&state);
+    world_setup(&state);
     world_t *w = state;
     client_t clients[CLIENTS] = {0};
     w->random = seed;
     for (int i = 0; i < CLIENTS; i++) {
         snprintf(clients[i].id, sizeof(clients[i].id), "c%d", i);
-        clients[i].topics = 1 + (int)pick(w, 7);
+        clients[i].topics = 1 + (int)world_pick(w, 7);
         clients[i].range = seed % 3 == 0;
     }
     for (int step = 0; step < 400; step++) {
-        int index = (int)pick(w, CLIENTS);
-        uint32_t what = pick(w, 30);
+        int index = (int)world_pick(w, CLIENTS);
+        uint32_t what = world_pick(w, 30);
         if (what == 0) die(w, &clients[index], index);
-        if (what == 1) clients[index].topics = 1 + (int)pick(w, 7);
-        if (what == 2) w->partitions[pick(w, TOPICS)] += (int32_t)pick(w, 4), w->version++;
+        if (what == 1) clients[index].topics = 1 + (int)world_pick(w, 7);
+        if (what == 2) w->partitions[world_pick(w, TOPICS)] += (int32_t)world_pick(w, 4), w->version++;
         client_beat(w, &clients[index], what == 1);
         nobody_shares(clients);
-        w->now.mono_ms += pick(w, 500);
+        w->now.mono_ms += world_pick(w, 500);
         cgroup_tick(w->group, w->now);
     }
     for (int round = 0; round < 60; round++) {
@@ -417,7 +408,7 @@ static void run(uint64_t seed)
         cgroup_set_deinit(&clients[i].uses);
         cgroup_set_deinit(&clients[i].told);
     }
-    teardown(&state);
+    world_teardown(&state);
 }
 
 static void no_partition_is_used_twice_whatever_happens(void **state)
@@ -425,7 +416,7 @@ static void no_partition_is_used_twice_whatever_happens(void **state)
     for (uint64_t seed = 1; seed <= 150; seed++) run(seed);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 
 int main(void)
 {
@@ -438,6 +429,10 @@ int main(void)
         T(leaving_is_heard_at_the_next_heartbeat),
         T(a_static_member_that_pauses_gets_its_partitions_back),
         T(topics_that_grow_are_shared_out),
+        T(many_members_and_partitions_are_assigned_uniformly),
+        T(many_members_that_read_different_topics_are_assigned_uniformly),
+        T(many_members_and_partitions_are_assigned_by_range),
+        T(a_static_member_may_come_back_under_its_old_id),
         T(patterns_find_topics_that_come_later),
         T(requests_that_no_group_accepts_are_told_why),
         T(commits_need_the_members_present_epoch),
