@@ -79,8 +79,8 @@ bytes_t groups_write_assignment(const kafka_groups_t *groups, const cgroup_set_t
 {
     int32_t count;
     const cgroup_wire_topic_t *topics = cgroup_wire_topics(arena, set, &count);
-    kafka_consumer_protocol_assignment_t v = {.assigned_partitions =
-                                                  kafka_consumer_protocol_assignment_assigned_partition_array(arena, count)};
+    kafka_consumer_protocol_assignment_t v = {
+        .assigned_partitions = kafka_consumer_protocol_assignment_assigned_partition_array(arena, count)};
     for (int32_t i = 0; i < count; i++) {
         const kafka_topic_t *topic = kafka_topic_by_id(groups->kafka, topics[i].id);
         if (!topic) continue; /* deleted meanwhile */
