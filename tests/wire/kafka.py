@@ -10,6 +10,10 @@ from .kafka_schemas import KEYS, SCHEMAS
 NUMBERS = {"i8": ">b", "i16": ">h", "i32": ">i", "i64": ">q", "bool": ">?"}
 
 
+ASSIGNED = (False, [("id", "uuid"), ("partitions", (False, "i32"))])
+DESCRIBED = (False, [("id", "uuid"), ("name", "str"), ("partitions", (False, "i32"))])
+
+
 def parse(text):
     """A layout as [(name, type)], where type is a word or (nullable, inner), inner a word or such a list."""
     tokens = re.findall(r"\?\[|\[|\]|[^\s\[\]?]+", text)
@@ -141,6 +145,10 @@ class Reader:
             return None if size < 0 else self.take(size)
         if kind == "uuid":
             return self.take(16)
+        if kind == "assignment":
+            return None if self.number(">b") < 0 else self.struct([("parts", ASSIGNED)])["parts"]
+        if kind == "described":
+            return self.struct([("parts", DESCRIBED)])["parts"]
         if kind == "nullstruct":
             assert self.number(">b") == -1
             return None

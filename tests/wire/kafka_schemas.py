@@ -1,6 +1,7 @@
 """The layouts of the Kafka messages that the tests send, at the versions they send them.
 
-name:type ...; types i8 i16 i32 i64 bool str nstr bytes uuid records; [..] is an array (of structs, or of one type),
+name:type ...; types i8 i16 i32 i64 bool str nstr bytes uuid records, assignment (of a
+heartbeat, or null) and described (the same, with names); [..] is an array (of structs, or of one type),
 ?[..] a nullable one. Where "flexible" is set, strings and arrays are compact and structs end in tagged fields.
 """
 
@@ -10,6 +11,7 @@ KEYS = {
     "ApiVersions": 18, "CreateTopics": 19, "DeleteTopics": 20, "DeleteRecords": 21, "InitProducerId": 22,
     "OffsetForLeaderEpoch": 23, "DescribeConfigs": 32, "CreatePartitions": 37, "DeleteGroups": 42,
     "IncrementalAlterConfigs": 44, "OffsetDelete": 47, "DescribeCluster": 60, "DescribeTopicPartitions": 75,
+    "ConsumerGroupHeartbeat": 68, "ConsumerGroupDescribe": 69,
 }  # fmt: skip
 
 # (api, version): (flexible, request, response)
@@ -90,6 +92,24 @@ SCHEMAS = {
     ("Heartbeat", 3): (False, "group:str generation:i32 member:str instance:nstr", "throttle:i32 error:i16"),
     ("LeaveGroup", 3): (
         False, "group:str members:[id:str instance:nstr]", "throttle:i32 error:i16 members:[id:str instance:nstr error:i16]",
+    ),
+    ("ConsumerGroupHeartbeat", 0): (
+        True,
+        "group:str member:str epoch:i32 instance:nstr rack:nstr rebalance:i32 names:?[str] assignor:nstr"
+        " owned:?[id:uuid partitions:[i32]]",
+        "throttle:i32 error:i16 text:nstr member:nstr epoch:i32 interval:i32 assigned:assignment",
+    ),
+    ("ConsumerGroupHeartbeat", 1): (
+        True,
+        "group:str member:str epoch:i32 instance:nstr rack:nstr rebalance:i32 names:?[str] regex:nstr assignor:nstr"
+        " owned:?[id:uuid partitions:[i32]]",
+        "throttle:i32 error:i16 text:nstr member:nstr epoch:i32 interval:i32 assigned:assignment",
+    ),
+    ("ConsumerGroupDescribe", 1): (
+        True, "groups:[str] authorized:bool",
+        "throttle:i32 groups:[error:i16 text:nstr group:str state:str epoch:i32 assignment:i32 assignor:str"
+        " members:[member:str instance:nstr rack:nstr epoch:i32 client:str host:str names:[str] regex:nstr"
+        " assigned:described target:described type:i8] operations:i32]",
     ),
     ("OffsetCommit", 7): (
         False,

@@ -37,7 +37,7 @@ static void describe_member(arena_t *arena, cgroup_t *g, const cgroup_member_t *
     out->client_host = m->client_host;
     out->subscribed_topic_names = m->topics;
     out->subscribed_topic_names_count = (int32_t)m->topics_count;
-    out->subscribed_topic_regex = m->regex;
+    out->subscribed_topic_regex = m->regex.ptr ? m->regex : BYTES_LIT("");
     out->assignment.topic_partitions = describe_set(arena, g, &m->assigned, &out->assignment.topic_partitions_count);
     out->target_assignment.topic_partitions =
         (void *)describe_set(arena, g, &m->target, &out->target_assignment.topic_partitions_count);

@@ -71,7 +71,7 @@ static int16_t find(kafka_request_t *request, bytes_t group_id, bool joining, gr
     int16_t error = groups_find(groups, group_id, &entry);
     if (error != KAFKA_NONE) return error;
     if (!entry && joining) entry = groups_create(groups, group_id);
-    if (!entry) return refuse(group_id, "Consumer group %.*s not found.", KAFKA_GROUP_ID_NOT_FOUND, message);
+    if (!entry) return refuse(group_id, "Group %.*s not found.", KAFKA_GROUP_ID_NOT_FOUND, message);
     if (!entry->cgroup && !joining)
         return refuse(group_id, "Group %.*s is not a consumer group.", KAFKA_GROUP_ID_NOT_FOUND, message);
     if (!entry->cgroup && !groups_become_consumer(entry)) error = groups_upgrade(entry, message);

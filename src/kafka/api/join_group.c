@@ -137,7 +137,7 @@ static void join_consumer(kafka_request_t *request, group_entry_t *entry, const 
 {
     cgroup_set_t owned = {0};
     cgroup_subscription_t subscription;
-    cgroup_join_reply_t reply = {.member_id = join->member_id};
+    cgroup_join_reply_t reply = {.member_id = BYTES_LIT("")};
     reply.error = read_subscription(request, join, &owned, &subscription);
     if (reply.error == KAFKA_NONE)
         cgroup_classic_join(entry->cgroup, join, &subscription, new_member_id(request), groups_now(entry->groups),

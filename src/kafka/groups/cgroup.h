@@ -115,6 +115,8 @@ typedef struct cgroup_host {
     bool (*topic)(void *user, bytes_t name, kafka_uuid_t *ret_id, int32_t *ret_partitions_count);
     /* Another number whenever topics have come, grown or gone. */
     uint64_t (*topics_version)(void *user);
+    /* Whether a group of so many members, all of them of the classic protocol, may become a classic one. NULL: no. */
+    bool (*may_become_classic)(void *user, size_t members_count);
 } cgroup_host_t;
 
 cgroup_t *cgroup_new(bytes_t id, const cgroup_config_t *config, const cgroup_host_t *host, void *user);

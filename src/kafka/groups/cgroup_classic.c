@@ -90,8 +90,7 @@ static bool update_member(cgroup_t *g, cgroup_member_t *m, const group_join_t *j
 static void join(cgroup_t *g, cgroup_member_t *m, const group_join_t *in, const cgroup_subscription_t *subscription,
                  group_now_t now, cgroup_join_reply_t *reply)
 {
-    bool is_new = m->epoch == 0 && m->dirty == 0;
-    bool resubscribed = update_member(g, m, in, subscription) || is_new;
+    bool resubscribed = update_member(g, m, in, subscription);
     m->revoke_deadline_ms = GROUP_NEVER_MS;
     cgroup__progress(g, m, resubscribed, subscription->owned, now);
     m->join_deadline_ms = GROUP_NEVER_MS;
@@ -106,7 +105,7 @@ void cgroup_classic_join(cgroup_t *g, const group_join_t *in, const cgroup_subsc
                          group_now_t now, cgroup_join_reply_t *reply)
 {
     bytes_t member_id = in->member_id.len ? in->member_id : new_id;
-    *reply = (cgroup_join_reply_t){.generation = -1, .member_id = in->member_id};
+    *reply = (cgroup_join_reply_t){.generation = -1, .member_id = BYTES_LIT("")};
     if (cgroup__is_full(g, member_id)) {
         reply->error = KAFKA_GROUP_MAX_SIZE_REACHED;
     } else if (!supports_protocols(g, in)) {

@@ -29,7 +29,7 @@ static int16_t check_join(const cgroup_heartbeat_t *in, char *message)
     if (in->rebalance_timeout_ms == -1)
         return invalid("RebalanceTimeoutMs must be provided in first request.", message);
     if (!in->owned || in->owned->count) return invalid("TopicPartitions must be empty when (re-)joining.", message);
-    if (in->topics_count <= 0 && in->regex.len == 0)
+    if (in->topics_count < 0 && !in->regex.ptr)
         return invalid("Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining.",
                        message);
     return KAFKA_NONE;
@@ -61,8 +61,7 @@ static int16_t check_assignor(bytes_t assignor, char *message)
 
 int16_t cgroup_heartbeat_check(const cgroup_heartbeat_t *in, char message[CGROUP_MESSAGE_BYTES])
 {
-    bool needs_id = in->own_id_required || in->member_epoch > 0 || in->member_epoch == CGROUP_EPOCH_LEAVE ||
-                    in->member_epoch == CGROUP_EPOCH_LEAVE_STATIC;
+    bool needs_id = in->own_id_required || in->member_epoch > 0 || in->member_epoch == CGROUP_EPOCH_LEAVE;
     if (needs_id && is_blank(in->member_id)) return invalid("MemberId can't be empty.", message);
     if (is_blank(in->instance_id)) return invalid("InstanceId can't be empty.", message);
     if (is_blank(in->rack_id)) return invalid("RackId can't be empty.", message);
@@ -203,6 +202,7 @@ static bool update_member(cgroup_t *g, cgroup_member_t *m, const cgroup_heartbea
 
 bool cgroup__progress(cgroup_t *g, cgroup_member_t *m, bool resubscribed, const cgroup_set_t *owned, group_now_t now)
 {
+    resubscribed = resubscribed || g->epoch == 0; /* somebody is there, who may read nothing */
     bool moved = g->topics_version != g->host->topics_version(g->user);
     if ((resubscribed || moved) && (cgroup__refresh_topics(g) || resubscribed)) cgroup__bump(g);
     if (g->epoch > g->assignment_epoch) {
@@ -215,7 +215,7 @@ bool cgroup__progress(cgroup_t *g, cgroup_member_t *m, bool resubscribed, const 
 
 static void stay(cgroup_t *g, cgroup_member_t *m, const cgroup_heartbeat_t *in, group_now_t now, cgroup_reply_t *reply)
 {
-    bool resubscribed = update_member(g, m, in); /* so is who is new */
+    bool resubscribed = update_member(g, m, in);
     bool changed = cgroup__progress(g, m, resubscribed, in->owned, now);
     cgroup__reschedule_session(g, m, now);
     bool full = in->member_epoch == 0 || (in->rebalance_timeout_ms != -1 && in->topics_count >= 0 && in->owned);
@@ -226,6 +226,10 @@ static void stay(cgroup_t *g, cgroup_member_t *m, const cgroup_heartbeat_t *in, 
 
 void cgroup__members_gone(cgroup_t *g)
 {
+    /* Its epoch becomes the classic group's generation. */
+    bool becomes_classic = cgroup_is_all_classic(g) && g->host->may_become_classic &&
+                           g->host->may_become_classic(g->user, g->members_count);
+    if (becomes_classic) return;
     cgroup__refresh_topics(g);
     cgroup__bump(g);
 }
@@ -286,6 +290,10 @@ void cgroup_heartbeat(cgroup_t *g, const cgroup_heartbeat_t *in, group_now_t now
 {
     topic_pattern_t *pattern = NULL;
     *reply = (cgroup_reply_t){.member_id = in->member_id, .member_epoch = in->member_epoch};
+    if (in->member_epoch > 0 && !in->instance_id.ptr && !cgroup_find(g, in->member_id)) {
+        refuse_unknown(g, in, reply);
+        return;
+    }
     if (in->member_epoch >= 0 && cgroup__is_full(g, in->member_id)) {
         reply->error = KAFKA_GROUP_MAX_SIZE_REACHED;
         snprintf(reply->message, sizeof(reply->message),

@@ -1,7 +1,7 @@
 /* groups_consumer.c: the coordinator's side of consumer-protocol groups (KIP-848): what their state machine
  * asks of the broker, storing what it changed, changing a group's protocol, and questions that do not care
  * which one it speaks. */
-#include "kafka/groups/groups_internal.h"
+#include "kafka/groups/groups_migrate.h"
 
 static bool find_topic(void *user, bytes_t name, kafka_uuid_t *ret_id, int32_t *ret_partitions_count)
 {
@@ -14,6 +14,11 @@ static bool find_topic(void *user, bytes_t name, kafka_uuid_t *ret_id, int32_t *
 }
 
 static uint64_t topics_version(void *user) { return ((const group_entry_t *)user)->groups->topics_version; }
+
+static bool may_become_classic(void *user, size_t members_count)
+{
+    return groups_may_become_classic(((const group_entry_t *)user)->groups, members_count);
+}
 
 /* ---- patterns ---------------------------------------------------------------------------------------- */
 
@@ -59,6 +64,7 @@ void groups__consumer_init(kafka_groups_t *groups)
         .patterns = topic_patterns_new(&groups->patterns_host, groups),
         .topic = find_topic,
         .topics_version = topics_version,
+        .may_become_classic = may_become_classic,
     };
     io_timer_init(groups->kafka->loop, &groups->patterns_timer, on_patterns_timer);
     groups->topics_version = 1;

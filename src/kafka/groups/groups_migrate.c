@@ -216,11 +216,9 @@ int16_t groups_upgrade(group_entry_t *entry, char message[CGROUP_MESSAGE_BYTES])
 
 /* ---- down -------------------------------------------------------------------------------------------------- */
 
-static bool may_downgrade(const group_entry_t *entry)
+bool groups_may_become_classic(const kafka_groups_t *groups, size_t members_count)
 {
-    const cgroup_t *g = entry->cgroup;
-    return cgroup_is_all_classic(g) && policy_allows(entry->groups, "downgrade") &&
-           g->members_count <= (size_t)entry->groups->config.members_max;
+    return policy_allows(groups, "downgrade") && members_count <= (size_t)groups->config.members_max;
 }
 
 static void load_member(group_entry_t *entry, const cgroup_member_t *m, arena_t *arena)
@@ -252,9 +250,9 @@ static void write_downgraded(group_entry_t *entry)
 
 void groups_downgrade(group_entry_t *entry, bool rebalance)
 {
-    if (!may_downgrade(entry)) return;
-    arena_t arena;
     cgroup_t *old = entry->cgroup;
+    if (!cgroup_is_all_classic(old) || !groups_may_become_classic(entry->groups, old->members_count)) return;
+    arena_t arena;
     group_now_t now = groups_now(entry->groups);
     arena_init(&arena, 0);
     group_load(entry->group, old->epoch, BYTES_LIT("consumer"), BYTES_NULL, now.wall_ms);

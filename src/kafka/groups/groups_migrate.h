@@ -12,6 +12,8 @@ int16_t groups_upgrade(group_entry_t *entry, char message[CGROUP_MESSAGE_BYTES])
  * they are all to join again. */
 void groups_downgrade(group_entry_t *entry, bool rebalance);
 
+bool groups_may_become_classic(const kafka_groups_t *groups, size_t members_count);
+
 /* `owned` is the caller's, and must be empty; all else is in the arena or in `data`. */
 int groups_read_subscription(const kafka_groups_t *groups, bytes_t data, arena_t *arena, cgroup_set_t *owned,
                              cgroup_subscription_t *ret_subscription) MUST_CHECK;

@@ -5,11 +5,11 @@ import time
 
 import pytest
 
-from . import cluster_cases, log_cases
+from . import cluster_cases, group_cases, log_cases
 from .exceptions import EXCEPTIONS
 from .peer import Peer
 
-CASES = log_cases.CASES + cluster_cases.CASES
+CASES = log_cases.CASES + cluster_cases.CASES + group_cases.CASES
 numbers = itertools.count(time.time_ns() // 1_000_000 % 1_000_000_000)
 
 
@@ -30,6 +30,8 @@ def rename(value, name):
         return {key: rename(item, name) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return type(value)(rename(item, name) for item in value)
+    if isinstance(value, bytes):
+        return value.replace(name.encode(), b"")
     return value.replace(name, "") if isinstance(value, str) else value
 
 
