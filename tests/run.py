@@ -17,7 +17,7 @@ QUICK = [
     "integration/redis", "integration/server", "integration/zookeeper/test_nodes.py", "integration/zookeeper/test_watches.py",
     "integration/kafka/test_admin.py", "integration/kafka/test_groups.py", "integration/kafka/test_produce_consume.py",
     "integration/email/test_email.py", "integration/email/test_environment.py", "integration/email/test_window.py",
-    "conformance/redis", "conformance/zookeeper", "hostile", "crash", "damage", "exhaustion",
+    "conformance/redis", "conformance/zookeeper", "hostile", "crash", "damage", "exhaustion/test_disk_full.py",
 ]  # fmt: skip
 SOAK_SEEDS, SOAK_SEEDS_OF = 1000, {"outbox": 10_000}  # of the simulator, a scenario
 

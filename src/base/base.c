@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <unistd.h>
 
 #ifdef TRIVET_JEMALLOC
 #include <jemalloc/jemalloc.h>
@@ -108,11 +109,30 @@ int bytes_cmp(bytes_t a, bytes_t b)
     return a.len < b.len ? -1 : a.len > b.len;
 }
 
+/* Of the process: like its standard error, there is one. */
+static struct {
+    void (*tell)(void *user);
+    void *user;
+} on_exhausted;
+
+void mem_on_exhausted(void (*tell)(void *user), void *user)
+{
+    on_exhausted.tell = tell;
+    on_exhausted.user = user;
+}
+
+/* Not abort: nothing is wrong with the program, and a core of all its memory would help nobody. */
+void mem_exhausted(size_t bytes)
+{
+    fprintf(stderr, "trivet: out of memory: %zu bytes were asked for\n", bytes);
+    if (on_exhausted.tell) on_exhausted.tell(on_exhausted.user);
+    _exit(EXIT_OUT_OF_MEMORY);
+}
+
 static void *check_alloc(void *ptr, size_t bytes)
 {
-    if (LIKELY(ptr != NULL)) return ptr;
-    fprintf(stderr, "trivet: out of memory allocating %zu bytes\n", bytes);
-    abort();
+    if (UNLIKELY(ptr == NULL) && bytes > 0) mem_exhausted(bytes);
+    return ptr;
 }
 
 void *mem_alloc(size_t bytes) { return check_alloc(malloc(bytes), bytes); }

@@ -95,6 +95,10 @@ int bytes_cmp(bytes_t a, bytes_t b);
 /* Allocation that cannot fail: small control structures die with a clear line when the heap is gone. Buffers whose
  * size a client chooses use mem_try_* and answer ERR_NOMEM. */
 void *mem_alloc(size_t bytes);
+/* What an allocation that fails does: a line, what `tell` adds to it (it must not allocate), and the end of the process. */
+_Noreturn void mem_exhausted(size_t bytes);
+void mem_on_exhausted(void (*tell)(void *user), void *user);
+#define EXIT_OUT_OF_MEMORY 71
 void *mem_zalloc(size_t bytes);
 void *mem_realloc(void *ptr, size_t bytes);
 void *mem_try_alloc(size_t bytes);

@@ -16,6 +16,7 @@ int buf_try_reserve(buf_t *b, size_t n)
     if (n > SIZE_MAX / 4) return ERR_NOMEM;
     size_t cap = MAX(b->cap * 2, MAX(b->len + n, (size_t)64));
     uint8_t *ptr = mem_try_realloc(b->ptr, cap);
+    if (!ptr) ptr = mem_try_realloc(b->ptr, cap = b->len + n); /* room to grow is a luxury */
     if (!ptr) return ERR_NOMEM;
     b->ptr = ptr;
     b->cap = cap;
@@ -24,8 +25,7 @@ int buf_try_reserve(buf_t *b, size_t n)
 
 uint8_t *buf_reserve(buf_t *b, size_t n)
 {
-    int err = buf_try_reserve(b, n);
-    ASSERT(err == 0);
+    if (UNLIKELY(buf_try_reserve(b, n) != 0)) mem_exhausted(b->len + n);
     return b->ptr + b->len;
 }
 

@@ -64,10 +64,34 @@ static uint64_t cgroup_limit(void)
     return limit;
 }
 
-uint64_t io_memory_bytes(void)
+static uint64_t machine_bytes(void) { return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE); }
+
+static uint64_t address_space_limit(void)
 {
     struct rlimit space;
-    uint64_t bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-    if (getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur != RLIM_INFINITY) bytes = least(bytes, space.rlim_cur);
-    return least(bytes, cgroup_limit());
+    bool limited = getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur != RLIM_INFINITY;
+    return limited ? space.rlim_cur : UINT64_MAX;
+}
+
+/* What libraries, stacks and the allocator take of the address space already. */
+static uint64_t address_space_bytes(void)
+{
+    unsigned long long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (!file) return 0;
+    if (fscanf(file, "%llu", &pages) != 1) pages = 0;
+    fclose(file);
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+uint64_t io_memory_bytes(void) { return least(machine_bytes(), least(address_space_limit(), cgroup_limit())); }
+
+/* A quarter is for what the allocator cannot use, stacks, and what one turn takes and gives back. */
+static uint64_t heap_share(uint64_t bytes) { return bytes / 4 * 3; }
+
+uint64_t io_memory_heap_bytes(void)
+{
+    uint64_t group = cgroup_limit(), space = address_space_limit(), taken = address_space_bytes();
+    if (group >= machine_bytes() && space >= machine_bytes()) return 0;
+    return heap_share(least(group, space == UINT64_MAX ? space : space - least(space, taken)));
 }

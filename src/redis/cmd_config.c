@@ -107,6 +107,9 @@ static bool apply(redis_call_t *call, bool was_on)
     }
     if (!on && was_on) aof__disable(redis);
     redis__update_gate(redis);
+    for (int i = 2; i < call->argc; i += 2)
+        if (strcmp(directive_find(call->argv[i])->name, "maxmemory") == 0) redis->derived_limit = 0;
+    evict__update_limit(redis);
     (void)evict__make_room(redis); /* a smaller maxmemory tells at once; what cannot go is told to writers */
     for (int i = 2; i < call->argc; i += 2) {
         const char *name = directive_find(call->argv[i])->name;

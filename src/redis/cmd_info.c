@@ -133,10 +133,11 @@ static void section_memory(redis_t *redis, buf_t *b)
                used ? 100.0 * (double)data / (double)used : 0.0, used);
     buf_printf(b,
                "maxmemory:%" PRIu64 "\r\nmaxmemory_human:%s\r\nmaxmemory_policy:%s\r\n"
+               "maxmemory_derived:%" PRIu64 "\r\n"
                "mem_fragmentation_ratio:%.2f\r\nmem_fragmentation_bytes:%zd\r\nmem_not_counted_for_evict:%zu\r\n"
                "mem_aof_buffer:%" PRIu64
                "\r\nmem_allocator:jemalloc\r\nactive_defrag_running:0\r\nlazyfree_pending_objects:0\r\n",
-               redis->config->maxmemory, max_h, policy_name(redis->config->maxmemory_policy),
+               redis->config->maxmemory, max_h, policy_name(redis->config->maxmemory_policy), redis->derived_limit,
                used ? (double)rss / (double)used : 0.0, (ssize_t)rss - (ssize_t)used, evict__uncounted_bytes(redis),
                aof__info(redis).buffer_bytes);
     put_script_memory(redis, b);

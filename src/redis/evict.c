@@ -30,7 +30,7 @@ size_t evict__uncounted_bytes(const redis_t *redis)
 static bool allows_growth(table_budget_t *budget, size_t bytes)
 {
     const redis_t *redis = CONTAINER_OF(budget, redis_t, tables);
-    uint64_t limit = redis->config->maxmemory;
+    uint64_t limit = redis->memory_limit;
     if (limit == 0 || redis->loading) return true;
     size_t used = mem_meter_read(&redis->memory), uncounted = evict__uncounted_bytes(redis) - budget->unfilled_bytes;
     return used + bytes - MIN(uncounted, used) <= limit;
@@ -142,7 +142,7 @@ static uint64_t time_limit_ns(const redis_t *redis)
 /* Not while a script has paused halfway, nor while clients are paused and what they see shall stay as it is. */
 static bool may_evict(const redis_t *redis)
 {
-    return redis->config->maxmemory && !redis->loading && !redis->script_busy && redis->pause_until_ms == 0;
+    return redis->memory_limit && !redis->loading && !redis->script_busy && redis->pause_until_ms == 0;
 }
 
 bool evict__make_room(redis_t *redis)
@@ -169,8 +169,20 @@ static void go_on(io_timer_t *timer)
     exec__after_event(redis);
 }
 
+void evict__update_limit(redis_t *redis)
+{
+    redis->memory_limit = redis->config->maxmemory ? redis->config->maxmemory : redis->derived_limit;
+}
+
+void redis_derive_limit(redis_t *redis, uint64_t bytes)
+{
+    redis->derived_limit = bytes;
+    evict__update_limit(redis);
+}
+
 void evict__init(redis_t *redis)
 {
+    evict__update_limit(redis);
     redis->tables.allows = allows_growth;
     io_timer_init(redis->loop, &redis->evicting, go_on);
 }

@@ -281,6 +281,7 @@ redis_stats_t redis_stats(const redis_t *redis)
         .aof_bytes = aof.current_bytes,
         .aof_rewrites = aof.rewrites,
         .memory_bytes = mem_meter_read(&redis->memory),
+        .memory_limit_bytes = redis->memory_limit,
     };
     for (int i = 0; i < redis->db_count; i++) s.keys += table_count(&redis->dbs[i].keys);
     return s;

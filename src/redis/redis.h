@@ -24,6 +24,8 @@ int redis_configure(redis_config_t *config, const char *name, const char *value,
 
 /* Takes `config`. Files live under `data_dir` (made when missing). */
 redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, redis_config_t *config);
+/* What bounds memory in place of maxmemory until somebody sets that, to 0 too. */
+void redis_derive_limit(redis_t *redis, uint64_t bytes);
 /* Before redis_load: keeps so much room on the disk for what was begun when it is full. */
 void redis_keep_room(redis_t *redis, uint64_t bytes);
 /* Reads the append-only file back. On failure `err` says what is wrong and where. */
@@ -46,6 +48,7 @@ typedef struct redis_stats {
     uint64_t keys, commands, connections, clients, blocked_clients, keyspace_hits, keyspace_misses, expired_keys,
         evicted_keys, aof_bytes, aof_rewrites;
     size_t memory_bytes;
+    uint64_t memory_limit_bytes; /* maxmemory, or the derived limit; 0 = none */
 } redis_stats_t;
 redis_stats_t redis_stats(const redis_t *redis);
 

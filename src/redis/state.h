@@ -182,8 +182,10 @@ struct redis {
     uint64_t ops_samples[16], in_samples[16], out_samples[16]; /* a second's worth of each */
     uint64_t sample_count, ops_last_count, in_last_bytes, out_last_bytes;
     int64_t ops_last_ms, second_ms;
-    uint32_t hz;        /* in force: hz, or more of it with many clients (dynamic-hz) */
-    mem_meter_t memory; /* set by the cron */
+    uint32_t hz;            /* in force: hz, or more of it with many clients (dynamic-hz) */
+    mem_meter_t memory;     /* set by the cron */
+    uint64_t memory_limit;  /* maxmemory, or what was derived while nobody has set it; 0 = none */
+    uint64_t derived_limit; /* 0 = none, or maxmemory was set */
     table_budget_t tables;
     bool out_of_memory;                  /* nothing could go for the command under way */
     io_timer_t evicting;                 /* armed while there is more to drive out than one call may */
@@ -324,7 +326,7 @@ size_t evict__uncounted_bytes(const redis_t *redis);
 /* Above maxmemory: then every command takes the slow way. */
 static inline bool redis__is_over_memory(const redis_t *redis)
 {
-    uint64_t limit = redis->config->maxmemory;
+    uint64_t limit = redis->memory_limit;
     size_t used;
     return UNLIKELY(limit != 0) && (used = mem_meter_read(&redis->memory)) > limit &&
            used - MIN(evict__uncounted_bytes(redis), used) > limit;
@@ -335,6 +337,7 @@ void expire__cycle(redis_t *redis, uint64_t budget_us);
  * when memory stays above maxmemory because nothing can go. */
 bool evict__make_room(redis_t *redis);
 void evict__init(redis_t *redis);
+void evict__update_limit(redis_t *redis); /* after maxmemory or derived_limit has changed */
 void evict__deinit(redis_t *redis);
 
 slowlog_t *slowlog__new(void);

@@ -243,6 +243,7 @@ int server_start(const options_t *options, uint64_t started_ns, server_t **ret_s
 {
     server_t *server = server_new(started_ns);
     uint8_t seed[16];
+    server__explain_exhaustion(server);
     snprintf(error, OPTIONS_ERROR_CHARS_MAX, "cannot start the event loop");
     int err = io_loop_new_uv(&server->loop);
     if (err == 0) {
@@ -310,6 +311,7 @@ bool server_stop(server_t *server)
     mem_free(server->coord_dir);
     mem_free(server->data_dir);
     mem_free(server->bind);
+    mem_on_exhausted(NULL, NULL);
     mem_free(server);
     return well;
 }

@@ -68,6 +68,7 @@ struct server {
     char *tree_dir;                /* zookeeper.dataDir: holds coord_dir; NULL = data_dir does */
     const setting_t *tree_log_dir; /* zookeeper.dataLogDir, while settings are applied; NULL = not given */
     char *bind;                    /* as a door's */
+    uint64_t memory_bytes;         /* that the process may use, as of the start */
     uint64_t started_ns;
     uint64_t ready_ns;
 };
@@ -118,6 +119,8 @@ void server__metrics(const server_t *server, buf_t *out);
 void server__each_health(const server_t *server, void (*each)(void *user, const health_t *health), void *user);
 /* Appends the counters of a service's connections, labelled with its name. */
 void server__net_metrics(const net_t *net, const net_service_t *service, buf_t *out);
+/* Has the end for want of memory explained; until mem_on_exhausted(NULL, NULL). */
+void server__explain_exhaustion(server_t *server);
 /* `<data directory>/<name>`; the caller frees it. */
 char *server__path(const server_t *server, const char *name);
 char *server__path_in(const char *dir, const char *name);

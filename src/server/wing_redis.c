@@ -1,11 +1,15 @@
 /* wing_redis.c: the Redis door. */
+#include "base/slog.h"
 #include "bridge/bridge.h"
 #include "redis/redis.h"
 #include "server/server_internal.h"
 
+#include <strings.h>
+
 typedef struct wing_redis {
     server_t *server;
     redis_config_t *config; /* until the wing takes it */
+    bool maxmemory_given;
     redis_t *redis;
 } wing_redis_t;
 
@@ -19,7 +23,19 @@ static void *init(server_t *server)
 
 static int configure(void *user, const char *name, const char *value, char *why, size_t why_bytes)
 {
-    return redis_configure(((wing_redis_t *)user)->config, name, value, why, why_bytes);
+    wing_redis_t *wing = user;
+    if (strcasecmp(name, "maxmemory") == 0) wing->maxmemory_given = true;
+    return redis_configure(wing->config, name, value, why, why_bytes);
+}
+
+/* In a container the default, no limit, would end in the kernel's killing the process without a word. */
+static void derive_limit(const wing_redis_t *wing)
+{
+    uint64_t limit = wing->maxmemory_given ? 0 : io_memory_heap_bytes();
+    if (limit == 0) return;
+    redis_derive_limit(wing->redis, limit);
+    slog(SLOG_INFO, "redis", "maxmemory is not set: writes are refused above a limit derived from the process's own",
+         "limit_mib=%" PRIu64 " process_mib=%" PRIu64 " setting=redis.maxmemory", limit >> 20, io_memory_bytes() >> 20);
 }
 
 static void on_shutdown(void *user)
@@ -38,6 +54,7 @@ static int start(void *user, server_t *server, char *error)
     mem_free(dir);
     redis_on_shutdown(wing->redis, on_shutdown, server);
     redis_keep_room(wing->redis, SERVER_RESERVE_BYTES);
+    derive_limit(wing);
     server->bridge = bridge_new(server->loop, wing->redis); /* its records are read back with the keys */
     int err = redis_load(wing->redis, error, OPTIONS_ERROR_CHARS_MAX);
     if (err == 0) server->redis = wing->redis;
@@ -79,6 +96,8 @@ static void metrics(const void *user, buf_t *out)
     gauge(out, "clients", stats.clients);
     gauge(out, "blocked_clients", stats.blocked_clients);
     gauge(out, "aof_bytes", stats.aof_bytes);
+    gauge(out, "memory_bytes", stats.memory_bytes);
+    gauge(out, "memory_limit_bytes", stats.memory_limit_bytes);
     counter(out, "commands", stats.commands);
     counter(out, "keyspace_hits", stats.keyspace_hits);
     counter(out, "keyspace_misses", stats.keyspace_misses);
