@@ -87,7 +87,7 @@ def run_pytest(tally, build, soak, quick, extra):
     tests = ROOT / "tests"
     command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *(["--soak"] if soak else []), *extra]
     command += [name for name in QUICK if (tests / name).exists()] if quick else []
-    environment = {"TRIVET_BIN": str(build / "trivet"), "TRIVET_REACTORS": "2" if quick else ""} | os.environ
+    environment = {"TRIVET_BIN": str(build / "trivet"), "TRIVET_CARRIERS": "1" if quick else ""} | os.environ
     before = tally.failed
     status = subprocess.run(command, cwd=tests, env=environment).returncode
     if not tally.add_junit(report):

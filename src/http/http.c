@@ -1,6 +1,7 @@
 /* http.c: see http.h. */
 #include "http/http.h"
 
+#include "base/list.h"
 #include "base/map.h"
 #include "base/slog.h"
 #include "http/conns.h"
@@ -24,8 +25,21 @@ typedef struct page {
     char turn_note[48]; /* "http /metrics" */
 } page_t;
 
+struct http_reply {
+    list_t node; /* http->replies; unlinked once its http_t is gone */
+    http_t *http;
+    struct MHD_Connection *connection;
+    const char *content_type;
+    bool suspended; /* libmicrohttpd leaves the connection alone until it is resumed */
+    bool done;
+    int status;
+    buf_t body;
+};
+
 struct http {
     io_loop_t *loop;
+    list_t replies; /* http_reply_t that libmicrohttpd has not sent */
+    bool closing;
     struct MHD_Daemon *daemon;
     io_fd_watch_t *watch;
     io_timer_t timer; /* libmicrohttpd's own timeouts */
@@ -69,11 +83,52 @@ static enum MHD_Result refuse_stranger(http_t *http, struct MHD_Connection *conn
     return result;
 }
 
+/* ---- one request ----------------------------------------------------------------------------------------------------- */
+
+/* libmicrohttpd is done with the connection's request. */
+static void on_completed(void *user, struct MHD_Connection *connection, void **state,
+                         enum MHD_RequestTerminationCode how)
+{
+    http_reply_t *reply = *state;
+    if (!reply) return;
+    list_remove(&reply->node);
+    buf_deinit(&reply->body);
+    mem_free(reply);
+}
+
+void http_reply(http_reply_t *reply, int status, buf_t *body)
+{
+    http_t *http = reply->http;
+    ASSERT(!reply->done);
+    reply->done = true;
+    reply->status = status;
+    reply->body = *body;
+    *body = BUF_INIT;
+    if (!reply->suspended) return; /* still within on_request */
+    MHD_resume_connection(reply->connection);
+    if (!http->closing) io_timer_start(&http->timer, 0, 0); /* libmicrohttpd looks at it when it next runs */
+}
+
+static enum MHD_Result ask_page(http_t *http, struct MHD_Connection *connection, const page_t *page, void **state)
+{
+    http_reply_t *reply = mem_zalloc(sizeof(*reply));
+    *reply = (http_reply_t){.http = http, .connection = connection, .content_type = page->content_type};
+    list_push_back(&http->replies, &reply->node);
+    *state = reply;
+    io_turn_note(http->loop, page->turn_note);
+    page->make(page->user, reply);
+    if (reply->done) return respond(connection, reply->status, reply->content_type, &reply->body);
+    reply->suspended = true;
+    MHD_suspend_connection(connection);
+    return MHD_YES;
+}
+
 static enum MHD_Result on_request(void *user, struct MHD_Connection *connection, const char *url, const char *method,
                                   const char *version, const char *upload, size_t *upload_bytes, void **state)
 {
     http_t *http = user;
-    page_t *page = map_get_str(&http->pages, url);
+    const page_t *page = map_get_str(&http->pages, url);
+    const http_reply_t *reply = *state;
     bool reads = strcmp(method, MHD_HTTP_METHOD_GET) == 0 || strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
     buf_t body = BUF_INIT;
     int status;
@@ -81,20 +136,18 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
         *upload_bytes = 0;
         return MHD_YES;
     }
+    if (reply) return respond(connection, reply->status, reply->content_type, &((http_reply_t *)*state)->body);
     http__conn_asked(&http->conns, connection);
     if (http->protected && !http__conn_is_local(connection)) return refuse_stranger(http, connection);
+    if (page && reads) return ask_page(http, connection, page, state);
     if (!page) {
         buf_printf(&body, "no page %s; / lists those there are\n", url);
         status = MHD_HTTP_NOT_FOUND;
-    } else if (!reads) {
+    } else {
         buf_printf(&body, "%s is read with GET\n", url);
         status = MHD_HTTP_METHOD_NOT_ALLOWED;
-    } else {
-        io_turn_note(http->loop, page->turn_note);
-        status = page->make(page->user, &body);
     }
-    bool made = page && reads;
-    enum MHD_Result result = respond(connection, status, made ? page->content_type : "text/plain", &body);
+    enum MHD_Result result = respond(connection, status, "text/plain", &body);
     buf_deinit(&body);
     return result;
 }
@@ -153,16 +206,18 @@ int http_new(io_loop_t *loop, const char *host, uint16_t port, http_t **ret_http
     http_t *http = mem_zalloc(sizeof(*http));
     uint32_t conns_max = http_conns_max(io_descriptors_max());
     http->loop = loop;
+    list_init(&http->replies);
     io_timer_init(loop, &http->timer, on_timer);
     http__conns_init(&http->conns, loop, conns_max);
     int err = make_address(host, port, &address, &is_v6);
     if (err != 0) goto out;
-    unsigned flags = MHD_USE_EPOLL | (is_v6 ? MHD_USE_IPv6 : 0u);
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (is_v6 ? MHD_USE_IPv6 : 0u);
     errno = 0;
     http->daemon =
         MHD_start_daemon(flags, port, NULL, NULL, on_request, http, MHD_OPTION_SOCK_ADDR, &address,
                          MHD_OPTION_CONNECTION_LIMIT, (unsigned)(conns_max + CONNS_SPARE), MHD_OPTION_NOTIFY_CONNECTION,
-                         on_connection, http, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_SECONDS, MHD_OPTION_END);
+                         on_connection, http, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_SECONDS,
+                         MHD_OPTION_NOTIFY_COMPLETED, on_completed, http, MHD_OPTION_END);
     if (!http->daemon) {
         err = errno ? err_from_errno(errno) : ERR_IO;
         goto out;
@@ -196,9 +251,22 @@ void http_add_page(http_t *http, const char *path, const char *content_type, htt
     ASSERT(previous == NULL);
 }
 
+/* libmicrohttpd does not stop while a connection is suspended. */
+static void answer_all(http_t *http)
+{
+    http->closing = true;
+    LIST_EACH(&http->replies, reply, http_reply_t, node) {
+        buf_t body = BUF_INIT;
+        buf_printf(&body, "the server stops\n");
+        if (!reply->done) http_reply(reply, MHD_HTTP_SERVICE_UNAVAILABLE, &body);
+    }
+    if (http->daemon) MHD_run(http->daemon);
+}
+
 void http_free(http_t *http)
 {
     size_t cursor = 0;
+    answer_all(http);
     io_timer_stop(&http->timer);
     if (http->watch) io_fd_watch_free(http->watch);
     if (http->daemon) MHD_stop_daemon(http->daemon);

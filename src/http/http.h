@@ -1,5 +1,5 @@
-/* http.h: the plain HTTP side door: metrics and health. libmicrohttpd parses; its epoll set is watched by our loop, so
- * that pages are made on the reactor that owns what they show. */
+/* http.h: the plain HTTP side door: metrics and health. libmicrohttpd parses; its epoll set is watched by our loop. A page
+ * may be made at once, or later: by then others have said on their reactors what it shows. */
 #ifndef TRIVET_HTTP_HTTP_H
 #define TRIVET_HTTP_HTTP_H
 
@@ -9,8 +9,11 @@
 
 typedef struct http http_t;
 
-/* Fills `body`; returns the HTTP status. */
-typedef int (*http_page_cb)(void *user, buf_t *body);
+/* A page that somebody waits for. It is answered once, on the loop of its http_t. */
+typedef struct http_reply http_reply_t;
+typedef void (*http_page_cb)(void *user, http_reply_t *reply);
+/* Takes the body's memory; the reply is gone. May be called within the http_page_cb or at any later time. */
+void http_reply(http_reply_t *reply, int status, buf_t *body);
 
 /* Port 0 picks a free one. */
 int http_new(io_loop_t *loop, const char *host, uint16_t port, http_t **ret_http) MUST_CHECK;
@@ -27,6 +30,7 @@ typedef struct http_counts {
     uint64_t evicted, late, strangers;
 } http_counts_t;
 void http_count(const http_t *http, http_counts_t *counts);
+/* Pages that are still waited for are answered 503; http_reply of them is harmless until then, and not allowed after. */
 void http_free(http_t *http);
 
 #endif

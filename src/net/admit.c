@@ -90,7 +90,8 @@ void net_refuse_stranger(net_conn_t *conn)
 net_event_t net__admit(net_conn_t *conn)
 {
     const net_t *net = conn->net;
-    if (net->conns_max && net->conns_open > net->conns_max) return NET_EVENT_CONNS_MAX;
+    if (net->conns_max && atomic_load_explicit(net->conns_all, memory_order_relaxed) > net->conns_max)
+        return NET_EVENT_CONNS_MAX;
     uint32_t service_max = conn->def->limits.conns_max;
     return service_max && conn->stats->open > service_max ? NET_EVENT_SERVICE_CONNS_MAX : NET_EVENT_NONE;
 }

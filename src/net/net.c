@@ -50,6 +50,7 @@ static net_conn_t *conn_new(net_t *net, const net_service_t *def, void *service,
     conn->opened_ms = conn->active_ms = net__now_ms(net);
     conn->stats->open++;
     net->conns_open++;
+    atomic_fetch_add_explicit(net->conns_all, 1, memory_order_relaxed);
     net__deadline_init(conn);
     list_push_back(&net->conns, &conn->all_node);
     list_init(&conn->work_node);
@@ -61,6 +62,7 @@ void net__conn_free(net_conn_t *conn)
 {
     list_remove(&conn->all_node);
     conn->net->conns_open--;
+    atomic_fetch_sub_explicit(conn->net->conns_all, 1, memory_order_relaxed);
     if (conn->stream) io_stream_close(conn->stream);
     net__output_clear(&conn->out, &conn->net->chunks);
     buf_deinit(&conn->in);
@@ -263,6 +265,7 @@ net_t *net_new(io_loop_t *loop)
 {
     net_t *net = mem_zalloc(sizeof(*net));
     net->loop = loop;
+    net->conns_all = &net->conns_here;
     list_init(&net->conns);
     list_init(&net->leaving);
     list_init(&net->work);
@@ -469,6 +472,12 @@ void net_each(net_t *net, const net_service_t *def, void (*each)(void *user, net
 {
     LIST_EACH(&net->conns, conn, net_conn_t, all_node)
         if (conn->def == def && conn->opened && conn->state != CONN_DEAD) each(user, conn);
+}
+
+void net_share_count(net_t *net, net_t *first)
+{
+    ASSERT(net->conns_open == 0);
+    net->conns_all = first->conns_all;
 }
 
 void net_set_bounds(net_t *net, const net_bounds_t *bounds)

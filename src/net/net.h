@@ -67,6 +67,9 @@ typedef struct net_bounds {
     uint32_t conns_max;     /* further ones get their service's `refusal` and are closed */
 } net_bounds_t;
 void net_set_bounds(net_t *net, const net_bounds_t *bounds);
+/* From here on `conns_max` bounds the connections of both together, and of all that share with `first`, which is freed last.
+ * They may be on other reactors. */
+void net_share_count(net_t *net, net_t *first);
 
 /* Services of that name refuse peers that are not on this machine's loopback: net_conn_is_stranger says so, and the
  * service answers in its protocol's words. Before net_listen; the name lives as long as the net. */

@@ -15,6 +15,8 @@
 #include "base/map.h"
 #include "net/net.h"
 
+#include <stdatomic.h>
+
 #define NET_CHUNK_BYTES       KIB(16)
 #define NET_CHUNKS_CACHED_MAX 64
 #define NET_SCRATCH_BYTES     KIB(256)
@@ -188,7 +190,8 @@ struct net {
     net_budget_t budgets[NET_BUDGETS_COUNT];
     net_totals_t totals; /* what has no place of its own */
     uint32_t conns_open, conns_max;
-    uint32_t readers, readers_before; /* connections that had something to say, in this turn and the last */
+    atomic_uint conns_here, *conns_all; /* as conns_open, of the nets that count together: the first one's */
+    uint32_t readers, readers_before;   /* connections that had something to say, in this turn and the last */
     size_t turn_moved_bytes;
     map_t addresses; /* service and host -> net_address_t */
     const char *protected[NET_PROTECTED_MAX];

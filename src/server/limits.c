@@ -10,6 +10,7 @@
 #define BUDGET_BYTES_MIN MIB(64)
 #define BUDGET_BYTES_MAX MIB(512)
 #define ALONE_SHARE      4  /* one connection's huge value may take one byte in so many */
+#define CONTROL_SHARE    8  /* of that, one byte in so many is for control's connections */
 #define OWN_DESCRIPTORS  32 /* listeners, event loops, standard streams */
 #define CONNS_MIN        8
 #define EVENT_EVERY_NS   1000000000ull
@@ -58,9 +59,9 @@ static const char *const event_texts[NET_EVENTS_COUNT] = {
 /* One line a second of each kind: a flood of connections must not become one of log lines. */
 static void on_event(void *user, net_event_t event, const char *service, const char *peer, size_t bytes)
 {
-    server_t *server = user;
-    server__event_line_t *line = &server->limits.lines[event];
-    uint64_t now_ns = io_now_ns(server->loop);
+    server__reactor_t *reactor = user;
+    server__event_line_t *line = &reactor->lines[event];
+    uint64_t now_ns = io_now_ns(reactor->loop);
     if (line->at_ns && now_ns - line->at_ns < EVENT_EVERY_NS) {
         line->unsaid++;
         return;
@@ -116,40 +117,57 @@ void server__say_strangers(const server_t *server)
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
+/* Of the memory: control's connections, ZooKeeper's, have small frames. */
+static size_t share_of(const server_t *server, int reactor, size_t bytes)
+{
+    if (server->reactors_made == 1) return bytes;
+    return reactor == 0 ? bytes / CONTROL_SHARE : (bytes - bytes / CONTROL_SHARE) / (size_t)(server->reactors_made - 1);
+}
+
 void server__limits_start(server_t *server)
 {
     server__limits_t *limits = &server->limits;
     derive(limits);
-    net_bounds_t bounds = {limits->in_bytes_max, limits->out_bytes_max, limits->alone_bytes_max, limits->conns_max};
-    net_set_bounds(server->net, &bounds);
-    net_on_event(server->net, on_event, server);
+    for (int i = 0; i < server->reactors_made; i++) {
+        net_t *net = server->reactors[i].net;
+        net_bounds_t bounds = {share_of(server, i, limits->in_bytes_max), share_of(server, i, limits->out_bytes_max),
+                               limits->alone_bytes_max, limits->conns_max};
+        net_set_bounds(net, &bounds);
+        net_on_event(net, on_event, &server->reactors[i]);
+        if (i > 0) net_share_count(net, server->reactors[0].net);
+    }
     for (size_t i = 0; i < ARRAY_LEN(protected_doors); i++)
         if (server->doors[protected_doors[i]].protected)
-            net_protect(server->net, server_door_names[protected_doors[i]]);
+            net_protect(server__reactor_of(server, protected_doors[i])->net, server_door_names[protected_doors[i]]);
 }
 
-static void gauge(buf_t *out, const char *name, uint64_t value)
+static void bound(buf_t *out, const char *name, uint64_t value)
 {
     buf_printf(out, "# TYPE trivet_%s gauge\ntrivet_%s %" PRIu64 "\n", name, name, value);
 }
 
-static void counter(buf_t *out, const char *name, uint64_t value)
+/* Control's part names the bounds, each reactor what its connections hold. */
+void server__limits_metrics(const server_t *server, const server__reactor_t *reactor, buf_t *out)
 {
-    buf_printf(out, "# TYPE trivet_%s_total counter\ntrivet_%s_total %" PRIu64 "\n", name, name, value);
-}
-
-void server__limits_metrics(const server_t *server, buf_t *out)
-{
-    net_totals_t totals = net_totals(server->net);
-    gauge(out, "connections", totals.conns);
-    gauge(out, "connections_max", server->limits.conns_max);
-    gauge(out, "input_bytes", totals.in_bytes);
-    gauge(out, "input_bytes_max", server->limits.in_bytes_max);
-    gauge(out, "output_bytes", totals.out_bytes);
-    gauge(out, "output_bytes_max", server->limits.out_bytes_max);
-    counter(out, "connections_closed_for_input", totals.in_shed);
-    counter(out, "connections_closed_for_output", totals.out_shed);
-    counter(out, "connections_closed_late", totals.late);
-    counter(out, "connections_without_descriptor", totals.no_descriptor);
-    counter(out, "strangers_refused", totals.strangers);
+    net_totals_t totals = net_totals(reactor->net);
+    if (reactor == &server->reactors[0]) {
+        bound(out, "connections_max", server->limits.conns_max);
+        bound(out, "input_bytes_max", server->limits.in_bytes_max);
+        bound(out, "output_bytes_max", server->limits.out_bytes_max);
+    }
+    const struct {
+        const char *name;
+        uint64_t value;
+    } rows[] = {
+        {"connections", totals.conns},
+        {"input_bytes", totals.in_bytes},
+        {"output_bytes", totals.out_bytes},
+        {"connections_closed_for_input_total", totals.in_shed},
+        {"connections_closed_for_output_total", totals.out_shed},
+        {"connections_closed_late_total", totals.late},
+        {"connections_without_descriptor_total", totals.no_descriptor},
+        {"strangers_refused_total", totals.strangers},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        buf_printf(out, "trivet_%s{reactor=\"%s\"} %" PRIu64 "\n", rows[i].name, reactor->name, rows[i].value);
 }

@@ -13,6 +13,7 @@ static const char *const sections[] = {"trivet", "redis", "kafka", "zookeeper", 
 static const char *const trivet_names[] = {"data",
                                            "bind",
                                            "reactors",
+                                           "carriers",
                                            "log-level",
                                            "outbox-bytes-max",
                                            "input-bytes-max",
@@ -31,7 +32,10 @@ static const char help[] =
     "  --kafka.port N        default 9092\n"
     "  --zookeeper.port N    default 2181\n"
     "  --http.port N         default 8080: /metrics /healthz /readyz\n"
-    "  --reactors N          threads (default 1): the first runs everything, the others read and write for it\n"
+    "  --reactors N          threads that own what they run: 2 (the default) gives the tree, ZooKeeper and HTTP one "
+    "of\n"
+    "                        their own, so that no command of Redis or Kafka holds them; 1 is the smallest\n"
+    "  --carriers N          further threads that read and write for them (default 0)\n"
     "  --changefeed.NAME.topic TOPIC\n"
     "                        a Kafka record of each change to keys; also .patterns, .databases, .format\n"
     "  --trivet.produce.compression.type TYPE\n"

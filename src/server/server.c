@@ -23,6 +23,8 @@
 const char *const server_door_names[DOORS_COUNT] = {"redis", "kafka", "zookeeper", "http"};
 const server__wing_t *const server__wings[DOORS_COUNT] = {&server__redis, &server__kafka, &server__zookeeper,
                                                           &server__http};
+#define READY_HOOK_RANK 100 /* what a turn did is seen */
+
 static const int default_ports[DOORS_COUNT] = {6379, 9092, 2181, 8080};
 
 /* ---- start ------------------------------------------------------------------------------------------------------ */
@@ -41,9 +43,11 @@ static bool door_on(const server_t *server, server_door_t door)
 
 static bool flush_redis(server_t *server);
 
-/* Nobody knows what is on its disk, so nothing may go on: not through the wings, which would ask it. */
+/* Nobody knows what is on its disk, so nothing may go on: not through the wings, which would ask it. The other reactors end
+ * what they are at. */
 static void on_tree_failed(void *user, const char *what, int err)
 {
+    server__reactors_join(user);
     (void)flush_redis(user);
     _exit(EXIT_NOT_DURABLE);
 }
@@ -86,8 +90,9 @@ static int start_coord(server_t *server, char *error)
     if (err != 0) return err;
     err = coord_open(server->loop, &options, &server->coord);
     if (!err) {
-        server->tree = mirror_new(server->coord, server->loop, server->loop, kafka_tree_prefixes, KAFKA_TREE_PREFIXES);
-        io_loop_drain(server->loop); /* now the mirror has its first picture */
+        io_loop_t *loop = server__reactor_of(server, DOOR_KAFKA)->loop;
+        server->tree = mirror_new(server->coord, server->loop, loop, kafka_tree_prefixes, KAFKA_TREE_PREFIXES);
+        io_loop_drain(loop); /* now the mirror has its first picture */
     }
     if (err != 0)
         explain_coord(server, &opening, err, error);
@@ -121,28 +126,55 @@ static int start_wings(server_t *server, char *error)
     return err;
 }
 
-static bool wings_ready(const server_t *server)
+/* ---- readiness: each reactor tells control once ------------------------------------------------------------------ */
+
+static bool wings_ready(const server__reactor_t *reactor)
 {
     for (int door = 0; door < DOORS_COUNT; door++) {
-        const server__door_t *d = &server->doors[door];
-        if (d->started && server__wings[door]->ready && !server__wings[door]->ready(d->wing)) return false;
+        const server__door_t *d = &reactor->server->doors[door];
+        bool here = server__reactor_of(reactor->server, (server_door_t)door) == reactor;
+        if (here && d->started && server__wings[door]->ready && !server__wings[door]->ready(d->wing)) return false;
     }
     return true;
 }
 
-static void on_ready_hook(io_hook_t *hook)
+static bool all_ready(const server_t *server)
 {
-    server_t *server = CONTAINER_OF(hook, server_t, ready_hook);
-    if (wings_ready(server)) io_loop_stop(server->loop);
+    for (int i = 0; i < server->reactors_made; i++)
+        if (!server->reactors[i].ready) return false;
+    return true;
 }
 
-/* Runs the loop until what opening the doors submitted (the broker's registration, say) is committed. */
+static void on_reactor_ready(io_message_t *message)
+{
+    server__reactor_t *reactor = CONTAINER_OF(message, server__reactor_t, ready_message);
+    reactor->ready = true;
+    if (all_ready(reactor->server)) io_loop_stop(reactor->server->loop);
+}
+
+static void on_ready_hook(io_hook_t *hook)
+{
+    server__reactor_t *reactor = CONTAINER_OF(hook, server__reactor_t, ready_hook);
+    if (!wings_ready(reactor)) return;
+    io_hook_remove(hook);
+    io_post(reactor->server->loop, &reactor->ready_message);
+}
+
+static void watch_readiness(server_t *server)
+{
+    for (int i = 0; i < server->reactors_made; i++) {
+        server__reactor_t *reactor = &server->reactors[i];
+        reactor->server = server;
+        reactor->ready_message.run = on_reactor_ready;
+        reactor->ready_hook = (io_hook_t){.rank = READY_HOOK_RANK, .name = "readiness", .run = on_ready_hook};
+        io_hook_add(reactor->loop, &reactor->ready_hook);
+    }
+}
+
+/* Runs control until what opening the doors began (the broker's registration, say) has ended on every reactor. */
 static int wait_until_ready(server_t *server, char *error)
 {
-    server->ready_hook = (io_hook_t){.rank = 100, .run = on_ready_hook};
-    io_hook_add(server->loop, &server->ready_hook);
-    while (!wings_ready(server) && !server->terminated) io_loop_run(server->loop);
-    io_hook_remove(&server->ready_hook);
+    while (!all_ready(server) && !server->terminated) io_loop_run(server->loop);
     if (!server->terminated) return 0;
     snprintf(error, OPTIONS_ERROR_CHARS_MAX, "stopped by a signal before it was ready");
     return ERR_CLOSED;
@@ -186,40 +218,7 @@ static int start_feeds(server_t *server, char *error)
     return ERR_STATE;
 }
 
-/* ---- reactors --------------------------------------------------------------------------------------------------- */
-
-/* Reactor 0 is this thread; the others carry bytes for it. */
-static int start_reactors(server_t *server, char *error)
-{
-    for (int i = 1; i < server->reactors_count; i++) {
-        char name[24];
-        io_loop_t *loop = NULL;
-        snprintf(name, sizeof(name), "trivet-%d", i);
-        int err = io_loop_new_uv(&loop);
-        if (err == 0) {
-            server->reactors[server->reactors_started++] = loop;
-            server__watchdog_start(&server->watchdogs[i], loop, i);
-            net_add_carrier(server->net, loop);
-            err = io_loop_spawn(loop, name);
-        }
-        if (err != 0) {
-            snprintf(error, OPTIONS_ERROR_CHARS_MAX, "cannot start reactor %d of %d: %s", i, server->reactors_count,
-                     err_text(err));
-            return err;
-        }
-    }
-    return 0;
-}
-
-static void join_reactors(server_t *server)
-{
-    for (int i = 0; i < server->reactors_started; i++) io_loop_join(server->reactors[i]);
-}
-
-static void free_reactors(server_t *server)
-{
-    for (int i = 0; i < server->reactors_started; i++) io_loop_free(server->reactors[i]);
-}
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static server_t *server_new(uint64_t started_ns)
 {
@@ -227,7 +226,7 @@ static server_t *server_new(uint64_t started_ns)
     server->started_ns = started_ns;
     server->data_dir = mem_strdup("./trivet-data");
     server->bind = mem_strdup("127.0.0.1");
-    server->reactors_count = 1;
+    server->reactors_count = REACTORS_COUNT_MAX;
     server->coord_options = coord_options_default;
     server->feeds = bridge_feeds_new();
     for (int door = 0; door < DOORS_COUNT; door++) {
@@ -247,17 +246,13 @@ int server_start(const options_t *options, uint64_t started_ns, server_t **ret_s
     snprintf(error, OPTIONS_ERROR_CHARS_MAX, "cannot start the event loop");
     int err = io_loop_new_uv(&server->loop);
     if (err == 0) {
-        server__watchdog_start(&server->watchdogs[0], server->loop, 0);
         io_random(server->loop, seed, sizeof(seed));
         hash_seed(seed);
         err = server__apply_settings(server, options, error);
     }
     if (err == 0) err = server__open_data_dir(server, error);
-    if (err == 0) {
-        server->net = net_new(server->loop);
-        server__limits_start(server);
-        err = start_reactors(server, error);
-    }
+    if (err == 0) err = server__reactors_make(server, error);
+    if (err == 0) server__limits_start(server);
     if (err == 0) err = start_coord(server, error);
     if (err == 0) err = io_on_terminate(server->loop, on_terminate, server);
     if (err == 0) err = start_wings(server, error);
@@ -265,6 +260,8 @@ int server_start(const options_t *options, uint64_t started_ns, server_t **ret_s
         snprintf(error, OPTIONS_ERROR_CHARS_MAX, "the append-only file's KAFKA.JOURNAL commands cannot be understood");
     if (err == 0) err = start_feeds(server, error);
     if (err == 0) err = open_doors(server, error);
+    if (err == 0) watch_readiness(server);
+    if (err == 0) err = server__reactors_spawn(server, error);
     if (err == 0) err = wait_until_ready(server, error);
     if (err != 0) {
         (void)server_stop(server);
@@ -288,8 +285,10 @@ static bool flush_redis(server_t *server)
     return err == 0 && !(server->redis && redis_failed(server->redis));
 }
 
+/* What wings, tree and bridge still have to tell each other is delivered between the steps. */
 bool server_stop(server_t *server)
 {
+    server__reactors_join(server);
     if (server->bridge) bridge_stop(server->bridge);
     bool well = flush_redis(server);
     for (int door = DOORS_COUNT - 1; door >= 0; door--)
@@ -297,14 +296,13 @@ bool server_stop(server_t *server)
     if (server->bridge) bridge_free(server->bridge);
     bridge_feeds_free(server->feeds);
     if (server->tree) mirror_detach(server->tree);
-    if (server->loop) io_loop_drain(server->loop);
+    server__reactors_drain(server);
     if (server->coord) coord_close(server->coord);
-    join_reactors(server);
-    if (server->net) net_free(server->net);
-    free_reactors(server);
-    if (server->loop) io_loop_drain(server->loop);
+    server__carriers_join(server);
+    server__reactors_drain(server);
     for (int door = 0; door < DOORS_COUNT; door++) server__wings[door]->deinit(server->doors[door].wing);
     mirror_free(server->tree);
+    server__reactors_free(server);
     if (server->loop) io_loop_free(server->loop);
     for (int door = 0; door < DOORS_COUNT; door++) mem_free(server->doors[door].bind);
     mem_free(server->tree_dir);
@@ -336,19 +334,35 @@ char *server_durability(const server_t *server)
     return (char *)text.ptr;
 }
 
-void server__metrics(const server_t *server, buf_t *out)
+typedef struct wing_troubles {
+    const char *wing;
+    void (*each)(void *user, const char *wing, const char *what, const char *text);
+    void *user;
+} wing_troubles_t;
+
+static void each_of_wing(void *user, const char *what, const char *text)
 {
-    for (int door = 0; door < DOORS_COUNT; door++)
-        if (server__wings[door]->metrics && server->doors[door].started)
-            server__wings[door]->metrics(server->doors[door].wing, out);
+    const wing_troubles_t *troubles = user;
+    troubles->each(troubles->user, troubles->wing, what, text);
 }
 
-void server__each_health(const server_t *server, void (*each)(void *user, const health_t *health), void *user)
+static void tell_troubles(const health_t *health,
+                          void (*each)(void *user, const char *wing, const char *what, const char *text), void *user)
 {
-    for (int door = 0; door < DOORS_COUNT; door++)
-        if (server__wings[door]->health && server->doors[door].started)
-            each(user, server__wings[door]->health(server->doors[door].wing));
-    if (server->coord) each(user, coord_health(server->coord));
+    wing_troubles_t troubles = {health->wing, each, user};
+    health_each(health, each_of_wing, &troubles);
+}
+
+void server__each_trouble(server_t *server, const server__reactor_t *reactor,
+                          void (*each)(void *user, const char *wing, const char *what, const char *text), void *user)
+{
+    for (int door = 0; door < DOORS_COUNT; door++) {
+        const server__door_t *d = &server->doors[door];
+        bool here = server__reactor_of(server, (server_door_t)door) == reactor;
+        if (!here || !d->started || !server__wings[door]->health) continue;
+        tell_troubles(server__wings[door]->health(d->wing), each, user);
+    }
+    if (server->coord && reactor == &server->reactors[0]) tell_troubles(coord_health(server->coord), each, user);
 }
 
 char *server__path_in(const char *dir, const char *name)

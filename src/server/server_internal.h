@@ -12,7 +12,7 @@
 #define SERVER_RESERVE_BYTES MIB(4) /* that Redis' file and the tree each keep for a full disk */
 #include "server/server.h"
 
-#define REACTORS_MAX (1 + NET_CARRIERS_MAX)
+#define REACTORS_COUNT_MAX 2 /* control; Redis, Kafka and the bridge */
 
 typedef struct server__door {
     int port;   /* asked for */
@@ -27,7 +27,7 @@ typedef struct server__door {
 /* What watches the turns of one reactor (watchdog.c). */
 typedef struct server__watchdog {
     io_loop_t *loop;
-    int reactor;
+    const char *name;
     uint64_t line_at_ns; /* when the log was last told; 0 = never */
     uint64_t unsaid;     /* long turns since */
 } server__watchdog_t;
@@ -41,16 +41,40 @@ typedef struct server__event_line {
 typedef struct server__limits {
     size_t in_bytes_max, out_bytes_max, alone_bytes_max;
     uint32_t conns_max;
-    server__event_line_t lines[NET_EVENTS_COUNT];
 } server__limits_t;
 
-struct server {
+/* A reactor of wings: its thread owns what they do. */
+typedef struct server__reactor {
+    const char *name;
     io_loop_t *loop;
-    net_t *net;
-    io_loop_t *reactors[NET_CARRIERS_MAX]; /* beside `loop`, which is reactor 0 */
-    int reactors_count, reactors_started;  /* reactor 0 counts in the first alone */
+    net_t *net; /* the connections of its wings */
+    server__event_line_t lines[NET_EVENTS_COUNT];
+    server__watchdog_t watchdog;
+    bool spawned;
+    int visits_away; /* pages.c: control's */
+    /* readiness: the hook is the reactor's, `ready` is control's */
+    io_hook_t ready_hook;
+    io_message_t ready_message;
+    struct server *server;
+    bool ready;
+} server__reactor_t;
+
+/* Reads and writes for all reactors. */
+typedef struct server__carrier {
+    char name[16];
+    io_loop_t *loop;
+    server__watchdog_t watchdog;
+    bool spawned;
+} server__carrier_t;
+
+struct server {
+    io_loop_t *loop;                                /* control's: the main thread's */
+    server__reactor_t reactors[REACTORS_COUNT_MAX]; /* control is the first */
+    int reactors_count, reactors_made;              /* asked for; there */
+    server__carrier_t carriers[NET_CARRIERS_MAX];
+    int carriers_count, carriers_made;
     server__limits_t limits;
-    server__watchdog_t watchdogs[REACTORS_MAX]; /* one for each that started */
+    io_message_t stop_message; /* from a wing that was told to shut down */
     coord_t *coord;
     mirror_t *tree;      /* Kafka's mirror of it */
     struct redis *redis; /* NULL while off: for the bridge */
@@ -59,7 +83,6 @@ struct server {
     int produce_codec;     /* [trivet] produce.compression.type */
     struct bridge_feeds *feeds;
     size_t outbox_bytes_max; /* 0 = the bridge's own */
-    io_hook_t ready_hook;
     bool terminated;
     coord_options_t coord_options;
     server__door_t doors[DOORS_COUNT];
@@ -109,14 +132,36 @@ int server__apply_settings(server_t *server, const options_t *options, char *err
 void server__limits_start(server_t *server); /* before the doors listen */
 /* Tells the log, once the doors are open. */
 void server__say_strangers(const server_t *server);
-void server__limits_metrics(const server_t *server, buf_t *out);
+void server__limits_metrics(const server_t *server, const server__reactor_t *reactor, buf_t *out);
 /* watchdog.c */
-void server__watchdog_start(server__watchdog_t *dog, io_loop_t *loop, int reactor);
+void server__watchdog_start(server__watchdog_t *dog, io_loop_t *loop, const char *name);
 void server__watchdog_metrics(const server_t *server, buf_t *out);
-/* The metrics of all wings that run. */
-void server__metrics(const server_t *server, buf_t *out);
-/* Calls `each` for the health of each wing that runs and has one. */
-void server__each_health(const server_t *server, void (*each)(void *user, const health_t *health), void *user);
+/* reactors.c */
+/* The one that the door's wing runs on. */
+server__reactor_t *server__reactor_of(server_t *server, server_door_t door);
+int server__reactors_make(server_t *server, char *error) MUST_CHECK;
+int server__reactors_spawn(server_t *server, char *error) MUST_CHECK;
+void server__reactors_join(server_t *server);
+void server__reactors_drain(server_t *server); /* joined: what was posted runs, on this thread */
+/* The wings have stopped: joins carriers, frees connections; and later the loops. */
+void server__carriers_join(server_t *server);
+void server__reactors_free(server_t *server);
+
+/* pages.c: a page of which each reactor makes a part, on its thread. */
+typedef struct server__page {
+    /* Returns how many troubles it shows. */
+    int (*part)(server_t *server, server__reactor_t *reactor, buf_t *out);
+    /* In place of the part of one that does not answer. */
+    void (*silent)(const char *reactor, buf_t *out);
+    /* Ends the page, on control; returns the status. */
+    int (*end)(const server_t *server, int troubles, buf_t *out);
+} server__page_t;
+extern const server__page_t server__page_metrics, server__page_ready;
+void server__page_make(server_t *server, const server__page_t *kind, http_reply_t *reply);
+
+/* Calls `each` for the troubles of the reactor's wings. */
+void server__each_trouble(server_t *server, const server__reactor_t *reactor,
+                          void (*each)(void *user, const char *wing, const char *what, const char *text), void *user);
 /* Appends the counters of a service's connections, labelled with its name. */
 void server__net_metrics(const net_t *net, const net_service_t *service, buf_t *out);
 /* Has the end for want of memory explained; until mem_on_exhausted(NULL, NULL). */

@@ -44,12 +44,25 @@ static int set_bind(server_t *server, const setting_t *s, char *error)
 static int set_reactors(server_t *server, const setting_t *s, char *error)
 {
     long value;
-    if (!parse_int(s->value, 1, REACTORS_MAX, &value)) {
-        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: reactors is a number from 1 to %d, not '%s'", s->origin,
-                 REACTORS_MAX, s->value);
+    if (!parse_int(s->value, 1, REACTORS_COUNT_MAX, &value)) {
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX,
+                 "%s: reactors is a number from 1 to %d, not '%s'; threads that only read and write are 'carriers'",
+                 s->origin, REACTORS_COUNT_MAX, s->value);
         return ERR_INVALID;
     }
     server->reactors_count = (int)value;
+    return 0;
+}
+
+static int set_carriers(server_t *server, const setting_t *s, char *error)
+{
+    long value;
+    if (!parse_int(s->value, 0, NET_CARRIERS_MAX, &value)) {
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: carriers is a number from 0 to %d, not '%s'", s->origin,
+                 NET_CARRIERS_MAX, s->value);
+        return ERR_INVALID;
+    }
+    server->carriers_count = (int)value;
     return 0;
 }
 
@@ -163,6 +176,7 @@ static const own_t owns[] = {
     {"data", set_data},
     {"bind", set_bind},
     {"reactors", set_reactors},
+    {"carriers", set_carriers},
     {"log-level", set_log_level},
     {"produce.compression.type", set_produce_codec},
     {"outbox-bytes-max", set_outbox_bytes_max},

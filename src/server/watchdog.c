@@ -21,41 +21,49 @@ static void on_long_turn(void *user, const io_turn_t *turn)
         return;
     }
     slog(level_of(turn), "reactor", "a turn of the loop took long",
-         "reactor=%d ms=%" PRIu64 " cpu_ms=%" PRIu64 " ran=\"%s\" ran_ms=%" PRIu64 " others_unsaid=%" PRIu64,
-         dog->reactor, turn->wall_ns / 1000000, turn->cpu_ns / 1000000, turn->ran, turn->ran_ns / 1000000, dog->unsaid);
+         "reactor=%s ms=%" PRIu64 " cpu_ms=%" PRIu64 " ran=\"%s\" ran_ms=%" PRIu64 " others_unsaid=%" PRIu64, dog->name,
+         turn->wall_ns / 1000000, turn->cpu_ns / 1000000, turn->ran, turn->ran_ns / 1000000, dog->unsaid);
     dog->line_at_ns = now_ns;
     dog->unsaid = 0;
 }
 
-void server__watchdog_start(server__watchdog_t *dog, io_loop_t *loop, int reactor)
+void server__watchdog_start(server__watchdog_t *dog, io_loop_t *loop, const char *name)
 {
-    *dog = (server__watchdog_t){.loop = loop, .reactor = reactor};
+    *dog = (server__watchdog_t){.loop = loop, .name = name};
     io_turns_watch(loop, on_long_turn, dog);
 }
 
-static void histogram(const io_turn_counts_t *counts, int reactor, buf_t *out)
+static void histogram(const server__watchdog_t *dog, buf_t *out)
 {
+    io_turn_counts_t turns = io_turn_counts(dog->loop), *counts = &turns;
     static const uint64_t bounds_us[] = IO_TURN_BOUNDS_US;
     uint64_t total = 0;
     for (size_t i = 0; i < IO_TURN_BUCKETS; i++) {
         total += counts->buckets[i];
-        buf_printf(out, "trivet_turn_seconds_bucket{reactor=\"%d\",le=\"", reactor);
+        buf_printf(out, "trivet_turn_seconds_bucket{reactor=\"%s\",le=\"", dog->name);
         if (i < ARRAY_LEN(bounds_us))
             buf_printf(out, "%g", (double)bounds_us[i] / 1e6);
         else
             buf_printf(out, "+Inf");
         buf_printf(out, "\"} %" PRIu64 "\n", total);
     }
-    buf_printf(out, "trivet_turn_seconds_sum{reactor=\"%d\"} %.6f\n", reactor, (double)counts->sum_ns / 1e9);
-    buf_printf(out, "trivet_turn_seconds_count{reactor=\"%d\"} %" PRIu64 "\n", reactor, total);
+    buf_printf(out, "trivet_turn_seconds_sum{reactor=\"%s\"} %.6f\n", dog->name, (double)counts->sum_ns / 1e9);
+    buf_printf(out, "trivet_turn_seconds_count{reactor=\"%s\"} %" PRIu64 "\n", dog->name, total);
+}
+
+static const server__watchdog_t *watchdog_at(const server_t *server, int i)
+{
+    return i < server->reactors_made ? &server->reactors[i].watchdog
+                                     : &server->carriers[i - server->reactors_made].watchdog;
 }
 
 static void counter(const server_t *server, const char *name, size_t offset, buf_t *out)
 {
     buf_printf(out, "# TYPE %s counter\n", name);
-    for (int i = 0; i < 1 + server->reactors_started; i++) {
-        io_turn_counts_t counts = io_turn_counts(server->watchdogs[i].loop);
-        buf_printf(out, "%s{reactor=\"%d\"} %" PRIu64 "\n", name, i,
+    for (int i = 0; i < server->reactors_made + server->carriers_made; i++) {
+        const server__watchdog_t *dog = watchdog_at(server, i);
+        io_turn_counts_t counts = io_turn_counts(dog->loop);
+        buf_printf(out, "%s{reactor=\"%s\"} %" PRIu64 "\n", name, dog->name,
                    *(uint64_t *)(void *)((uint8_t *)&counts + offset));
     }
 }
@@ -63,10 +71,7 @@ static void counter(const server_t *server, const char *name, size_t offset, buf
 void server__watchdog_metrics(const server_t *server, buf_t *out)
 {
     buf_printf(out, "# TYPE trivet_turn_seconds histogram\n");
-    for (int i = 0; i < 1 + server->reactors_started; i++) {
-        io_turn_counts_t counts = io_turn_counts(server->watchdogs[i].loop);
-        histogram(&counts, i, out);
-    }
+    for (int i = 0; i < server->reactors_made + server->carriers_made; i++) histogram(watchdog_at(server, i), out);
     counter(server, "trivet_turns_over_50ms_total", offsetof(io_turn_counts_t, over_long), out);
     counter(server, "trivet_turns_over_100ms_total", offsetof(io_turn_counts_t, over_stall), out);
 }

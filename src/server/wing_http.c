@@ -17,81 +17,18 @@ static void *init(server_t *server)
     return wing;
 }
 
-/* ---- troubles --------------------------------------------------------------------------------------------------- */
+static void page_metrics(void *user, http_reply_t *reply) { server__page_make(user, &server__page_metrics, reply); }
+static void page_ready(void *user, http_reply_t *reply) { server__page_make(user, &server__page_ready, reply); }
 
-typedef struct troubles {
-    buf_t *out;
-    const char *wing;
-    int count;
-} troubles_t;
-
-static void write_trouble_line(void *user, const char *what, const char *text)
+/* Of the process: it does not ask the other reactors. */
+static void page_health(void *user, http_reply_t *reply)
 {
-    troubles_t *troubles = user;
-    buf_printf(troubles->out, "%s: %s: %s\n", troubles->wing, what, text);
-    troubles->count++;
+    buf_t body = BUF_INIT;
+    buf_printf(&body, "ok\n");
+    http_reply(reply, 200, &body);
 }
 
-static void write_trouble_metric(void *user, const char *what, const char *text)
-{
-    const troubles_t *troubles = user;
-    buf_printf(troubles->out, "trivet_trouble{wing=\"%s\",what=\"%s\"} 1\n", troubles->wing, what);
-}
-
-static void write_lines(void *user, const health_t *health)
-{
-    ((troubles_t *)user)->wing = health->wing;
-    health_each(health, write_trouble_line, user);
-}
-
-static void write_metrics(void *user, const health_t *health)
-{
-    ((troubles_t *)user)->wing = health->wing;
-    health_each(health, write_trouble_metric, user);
-}
-
-/* ---- pages ------------------------------------------------------------------------------------------------------ */
-
-static int page_metrics(void *user, buf_t *body)
-{
-    const server_t *server = user;
-    double uptime = (double)(io_hrtime_ns(server->loop) - server->started_ns) / 1e9;
-    buf_printf(body, "# TYPE trivet_info gauge\ntrivet_info{version=\"%s\"} 1\n", TRIVET_VERSION);
-    buf_printf(body, "# TYPE process_uptime_seconds gauge\nprocess_uptime_seconds %.3f\n", uptime);
-    buf_printf(body, "# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes %zu\n",
-               server_resident_bytes());
-    buf_printf(body, "# TYPE trivet_heap_bytes gauge\ntrivet_heap_bytes %zu\n", mem_used());
-    server__watchdog_metrics(server, body);
-    server__limits_metrics(server, body);
-    server__metrics(server, body);
-    buf_printf(body, "# TYPE trivet_trouble gauge\n");
-    server__each_health(server, write_metrics, &(troubles_t){.out = body});
-    return 200;
-}
-
-static int page_health(void *user, buf_t *body)
-{
-    buf_append(body, "ok\n", 3);
-    return 200;
-}
-
-/* The doors open after recovery, this one among the last; a moment later what opening them began has ended, too. From then on
- * a wing that cannot do its whole work is not ready, and says why. */
-static int page_ready(void *user, buf_t *body)
-{
-    const server_t *server = user;
-    troubles_t troubles = {.out = body};
-    if (server->ready_ns == 0) {
-        buf_printf(body, "starting\n");
-        return 503;
-    }
-    server__each_health(server, write_lines, &troubles);
-    if (troubles.count) return 503;
-    buf_printf(body, "ready\n");
-    return 200;
-}
-
-static int page_index(void *user, buf_t *body);
+static void page_index(void *user, http_reply_t *reply);
 
 typedef struct page_row {
     const char *path, *content_type, *about;
@@ -105,9 +42,10 @@ static const page_row_t pages[] = {
     {"/readyz", "text/plain", "200 when all protocols are served and can write; else 503 and why", page_ready},
 };
 
-static int page_index(void *user, buf_t *body)
+static void page_index(void *user, http_reply_t *reply)
 {
     const server_t *server = user;
+    buf_t page = BUF_INIT, *body = &page;
     buf_printf(body, "Trivet %s\n\n", TRIVET_VERSION);
     for (size_t i = 0; i < ARRAY_LEN(pages); i++) buf_printf(body, "  %-10s %s\n", pages[i].path, pages[i].about);
     buf_printf(body, "\n");
@@ -115,7 +53,7 @@ static int page_index(void *user, buf_t *body)
         int port = server_port(server, (server_door_t)door);
         if (port >= 0) buf_printf(body, "  %-10s port %d\n", server_door_names[door], port);
     }
-    return 200;
+    http_reply(reply, 200, body);
 }
 
 static int start_listening(void *user, const char *host, uint16_t port, uint16_t *ret_port)

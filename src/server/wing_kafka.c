@@ -42,7 +42,8 @@ static int start(void *user, server_t *server, char *error)
         return ERR_UNSUPPORTED;
     }
     char *dir = own_dir ? mem_strdup(own_dir) : server__path(server, "kafka");
-    wing->kafka = kafka_new(server->loop, server->net, server->tree, dir, wing->config);
+    const server__reactor_t *reactor = server__reactor_of(server, DOOR_KAFKA);
+    wing->kafka = kafka_new(reactor->loop, reactor->net, server->tree, dir, wing->config);
     mem_free(dir);
     kafka_produce_compress(wing->kafka, server->produce_codec);
     if (server->bridge) bridge_attach(server->bridge, wing->kafka);

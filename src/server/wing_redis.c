@@ -11,6 +11,7 @@ typedef struct wing_redis {
     redis_config_t *config; /* until the wing takes it */
     bool maxmemory_given;
     redis_t *redis;
+    bool shut_down; /* asked for */
 } wing_redis_t;
 
 static void *init(server_t *server)
@@ -38,24 +39,35 @@ static void derive_limit(const wing_redis_t *wing)
          "limit_mib=%" PRIu64 " process_mib=%" PRIu64 " setting=redis.maxmemory", limit >> 20, io_memory_bytes() >> 20);
 }
 
-static void on_shutdown(void *user)
+static void stop_server(io_message_t *message)
 {
-    server_t *server = user;
+    server_t *server = CONTAINER_OF(message, server_t, stop_message);
     server->terminated = true;
     io_loop_stop(server->loop);
+}
+
+/* On Redis' reactor. */
+static void on_shutdown(void *user)
+{
+    wing_redis_t *wing = user;
+    if (wing->shut_down) return;
+    wing->shut_down = true;
+    wing->server->stop_message.run = stop_server;
+    io_post(wing->server->loop, &wing->server->stop_message);
 }
 
 static int start(void *user, server_t *server, char *error)
 {
     wing_redis_t *wing = user;
     char *dir = server__path(server, "redis");
-    wing->redis = redis_new(server->loop, server->net, dir, wing->config);
+    const server__reactor_t *reactor = server__reactor_of(server, DOOR_REDIS);
+    wing->redis = redis_new(reactor->loop, reactor->net, dir, wing->config);
     wing->config = NULL;
     mem_free(dir);
-    redis_on_shutdown(wing->redis, on_shutdown, server);
+    redis_on_shutdown(wing->redis, on_shutdown, wing);
     redis_keep_room(wing->redis, SERVER_RESERVE_BYTES);
     derive_limit(wing);
-    server->bridge = bridge_new(server->loop, wing->redis); /* its records are read back with the keys */
+    server->bridge = bridge_new(reactor->loop, wing->redis); /* its records are read back with the keys */
     int err = redis_load(wing->redis, error, OPTIONS_ERROR_CHARS_MAX);
     if (err == 0) server->redis = wing->redis;
     return err;
@@ -105,7 +117,7 @@ static void metrics(const void *user, buf_t *out)
     counter(out, "evicted_keys", stats.evicted_keys);
     counter(out, "aof_rewrites", stats.aof_rewrites);
     if (wing->server->bridge) bridge_metrics(wing->server->bridge, out);
-    server__net_metrics(wing->server->net, redis_net_service(), out);
+    server__net_metrics(server__reactor_of(wing->server, DOOR_REDIS)->net, redis_net_service(), out);
 }
 
 static const health_t *health(const void *user) { return redis_health(((const wing_redis_t *)user)->redis); }

@@ -28,7 +28,7 @@ static int configure(void *user, const char *name, const char *value, char *why,
 static int start(void *user, server_t *server, char *error)
 {
     wing_zookeeper_t *wing = user;
-    wing->zookeeper = zookeeper_new(server->loop, server->net, server->coord, &wing->config);
+    wing->zookeeper = zookeeper_new(server->loop, server->reactors[0].net, server->coord, &wing->config);
     return 0;
 }
 

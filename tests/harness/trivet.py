@@ -38,8 +38,9 @@ class Trivet(Server):
         super().__init__(data)
         self.directives = directives or {}
         self.args = list(args)
-        if reactors := os.environ.get("TRIVET_REACTORS"):
-            self.args = ["--reactors", reactors, *self.args]
+        for flag in ("reactors", "carriers"):
+            if number := os.environ.get(f"TRIVET_{flag.upper()}"):
+                self.args = [f"--{flag}", number, *self.args]
         self.ports = {wing: 0 for wing in WINGS}
         for wing in WINGS:
             self.ports[wing] = int(self.directives.get(wing, {}).get("port", 0))

@@ -45,7 +45,8 @@ def test_version_and_help_are_printed_on_request():
     [
         ["--no-such-flag"], ["stray"], ["--data"], ["--redis.no-such-directive", "1"], ["--nosuch.port", "1"],
         ["--redis.port", "x"], ["--redis.port", "70000"], ["--kafka.port", "-2"], ["--zookeeper.tickTime", "soon"],
-        ["--kafka.num.partitions", "many"], ["--log-level", "loud"], ["--reactors", "0"], ["--reactors", "65"], ["--reactors", "two"],
+        ["--kafka.num.partitions", "many"], ["--log-level", "loud"], ["--reactors", "0"], ["--reactors", "9"], ["--reactors", "two"],
+        ["--carriers", "-1"], ["--carriers", "65"], ["--carriers", "two"],
     ],
     ids=" ".join,
 )  # fmt: skip
@@ -279,12 +280,12 @@ def test_kafka_produce_from_redis_replies_with_partition_and_offset(launch):
         assert b"value 2" in reply["topics"][0]["partitions"][0]["records"]
 
 
-def test_other_reactors_carry_every_connection_and_all_stop_together(tmp_path):
+def test_carriers_carry_every_connection_and_all_stop_together(tmp_path):
     value = b"v" * 3_000_000  # more than sockets hold: a reply that leaves in pieces
-    server = Trivet(data=tmp_path / "data", args=["--reactors", "3"])
+    server = Trivet(data=tmp_path / "data", args=["--carriers", "2"])
     with server.start():
         threads = [path.read_text().strip() for path in pathlib.Path(f"/proc/{server.pid}/task").glob("*/comm")]
-        assert {"trivet-1", "trivet-2"} <= set(threads) and "trivet-3" not in threads
+        assert {"carrier-1", "carrier-2"} <= set(threads) and "carrier-3" not in threads
         clients = [redis.Redis(port=server.port_of("redis")) for _ in range(8)]
         for number, client in enumerate(clients):
             assert client.set(f"key{number}", value)
