@@ -27,7 +27,7 @@ struct mirror {
     feed_t feed; /* the tree's reactor's alone */
     tree_t tree;
     list_t subscriptions;
-    bool ready;
+    bool ready, closed;
 };
 
 typedef struct change_head {
@@ -182,7 +182,7 @@ static void drop_node(mirror_t *mirror, bytes_t path)
 
 static void announce(mirror_t *mirror, coord_change_t what, bytes_t path)
 {
-    if (!mirror->ready || list_empty(&mirror->subscriptions)) return;
+    if (!mirror->ready || mirror->closed || list_empty(&mirror->subscriptions)) return;
     char *text = mem_strndup(path);
     LIST_EACH(&mirror->subscriptions, subscription, coord_subscription_t, node)
         if (path_within(path, bytes_str(subscription->prefix))) subscription->changed(subscription, what, text);
@@ -210,6 +210,7 @@ static void run_news(io_message_t *message)
     mem_free(news);
 }
 
+void mirror_close(mirror_t *mirror) { mirror->closed = true; }
 bool mirror_ready(const mirror_t *mirror) { return mirror->ready; }
 
 coord_zerr_t mirror_get(const mirror_t *mirror, const char *path, bytes_t *ret_data, coord_stat_t *ret_stat)
@@ -257,6 +258,7 @@ typedef struct submission {
 static void run_answer(io_message_t *message)
 {
     submission_t *s = CONTAINER_OF(message, submission_t, message);
+    if (s->mirror->closed) s->err = ZCONNECTION_LOSS;
     s->outer->done(s->outer, s->err, s->failed_index, s->zxid);
     mem_free(s);
 }

@@ -39,6 +39,9 @@ coord_zerr_t mirror_children(const mirror_t *mirror, const char *path, void (*ea
 /* As coord_submit. Each request is answered once: ZCONNECTION_LOSS when the tree closes. */
 void mirror_submit(mirror_t *mirror, const coord_op_t *ops, int ops_count, coord_request_t *request,
                    void (*done)(coord_request_t *request, coord_zerr_t err, int failed_index, int64_t zxid));
+/* The wing stops: what is still to be answered is answered ZCONNECTION_LOSS, whatever becomes of it, and nobody is told of
+ * changes. */
+void mirror_close(mirror_t *mirror);
 /* As coord_subscribe, of what the mirror holds. */
 void mirror_subscribe(mirror_t *mirror, coord_subscription_t *subscription);
 void mirror_unsubscribe(coord_subscription_t *subscription);

@@ -189,6 +189,35 @@ static void a_mirror_made_late_starts_with_what_is_there(void **state)
     world_free(w);
 }
 
+static void on_loss(coord_request_t *request, coord_zerr_t err, int failed_index, int64_t zxid)
+{
+    write_t *write = CONTAINER_OF(request, write_t, request);
+    assert_int_equal(err, ZCONNECTION_LOSS);
+    write->world->answered++;
+    mem_free(write);
+}
+
+static void a_wing_that_has_stopped_hears_of_a_loss_and_of_nothing_else(void **state)
+{
+    world_t *w = world_new(4);
+    sim_run_for(w->sim, 10);
+    for (int i = 0; i < 20; i++) {
+        write_t *write = mem_zalloc(sizeof(*write));
+        coord_op_t op = {.kind = COORD_CREATE, .path = write->path, .version = -1, .make_parents = true};
+        snprintf(write->path, sizeof(write->path), "/a/%d", i);
+        write->world = w;
+        w->asked++;
+        mirror_submit(w->mirror, &op, 1, &write->request, on_loss);
+    }
+    mirror_close(w->mirror);
+    io_loop_wake(sim_node_loop(w->node));
+    sim_run_for(w->sim, 1000);
+    assert_int_equal(w->answered, w->asked);
+    assert_int_equal(w->heard, 0);
+    assert_true(coord_exists(w->coord, "/a/19"));
+    world_free(w);
+}
+
 static void what_is_under_way_when_the_tree_closes_is_answered(void **state)
 {
     world_t *w = world_new(2);
@@ -201,6 +230,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_mirror_follows_the_tree_and_has_what_was_answered),
         cmocka_unit_test(a_mirror_made_late_starts_with_what_is_there),
+        cmocka_unit_test(a_wing_that_has_stopped_hears_of_a_loss_and_of_nothing_else),
         cmocka_unit_test(what_is_under_way_when_the_tree_closes_is_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -106,6 +106,7 @@ int kafka_listen(kafka_t *kafka, const char *host, uint16_t port)
 
 void kafka_stop(kafka_t *kafka)
 {
+    if (kafka->tree) mirror_close(kafka->tree);
     LIST_EACH(&kafka->listeners, listener, kafka_listener_t, node) {
         net_listener_close(listener->net);
         list_remove(&listener->node);

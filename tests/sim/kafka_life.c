@@ -79,12 +79,12 @@ bool kafka_life_start(kafka_life_t *life)
 void kafka_life_stop(kafka_life_t *life)
 {
     if (life->kafka) kafka_stop(life->kafka);
-    net_free(life->net);
-    if (life->kafka) kafka_free(life->kafka);
     if (life->tree) mirror_detach(life->tree);
     io_loop_drain(life->control);
     if (life->coord) coord_close(life->coord);
     io_loop_drain(life->loop);
+    net_free(life->net);
+    if (life->kafka) kafka_free(life->kafka);
     mirror_free(life->tree);
 }
 
