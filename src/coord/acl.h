@@ -17,6 +17,10 @@ typedef struct acl {
     int32_t count;
     zk_acl_t *entries; /* points into `wire` */
     bytes_t wire;      /* the entries as a Jute vector: the key in the table */
+    /* The same, for checks: a list may be long, and each watch of its node is checked by it. */
+    map_t digests; /* id -> what it may do */
+    struct acl_ip *ips;
+    int32_t ips_count;
 } acl_t;
 
 typedef struct acls {

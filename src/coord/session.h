@@ -26,6 +26,9 @@ typedef struct coord_result {
     const uint8_t *passwd;
 } coord_result_t;
 
+/* Whether the body is one of that type: what cannot be read is answered at once and takes no zxid. A multi always is. */
+bool coord_write_decodes(int32_t type, bytes_t body, arena_t *arena);
+
 /* Embedded in the caller's state; must live until `done`, to which `result` belongs only for the call. */
 typedef struct coord_write {
     list_t node;
@@ -91,6 +94,9 @@ void coord_watch_add(coord_t *coord, coord_watcher_t *watcher, coord_watch_kind_
 bool coord_watch_has(const coord_t *coord, const coord_watcher_t *watcher, coord_watch_kind_t kind, bytes_t path,
                      int mode);
 bool coord_watch_remove(coord_t *coord, coord_watcher_t *watcher, coord_watch_kind_t kind, bytes_t path, int mode);
+/* Those of one watcher. */
+void coord_watcher_each(const coord_watcher_t *watcher, coord_watch_kind_t kind, void (*each)(void *user, bytes_t path),
+                        void *user);
 void coord_watch_each(const coord_t *coord, coord_watch_kind_t kind,
                       void (*each)(void *user, bytes_t path, const coord_watcher_t *watcher), void *user);
 

@@ -15,7 +15,11 @@ typedef struct watch {
     int modes;
 } watch_t;
 
-void watches_init(watches_t *watches) { *watches = (watches_t){.trigger = 0}; }
+void watches_init(watches_t *watches)
+{
+    *watches = (watches_t){.trigger = 0};
+    for (int kind = 0; kind < COORD_WATCH_KINDS; kind++) watches->tables[kind].kind = (coord_watch_kind_t)kind;
+}
 
 void coord_watcher_init(coord_watcher_t *watcher,
                         void (*event)(coord_watcher_t *watcher, coord_event_t type, bytes_t path, int64_t zxid))
@@ -64,12 +68,17 @@ static watch_path_t *path_for(watch_table_t *table, bytes_t path)
     return found;
 }
 
+/* Both lists are walked at once, for the shorter one decides: many clients with a watch each on one node, and one client with
+ * many watches, are what there is. */
 static watch_t *find_watch(const watch_table_t *table, const coord_watcher_t *watcher, bytes_t path)
 {
     watch_path_t *at = map_get(&table->paths, normal(path));
     if (at == NULL) return NULL;
-    LIST_EACH(&at->watches, watch, watch_t, in_path) {
-        if (watch->watcher == watcher) return watch;
+    const list_t *of_path = &at->watches, *of_watcher = &watcher->watches[table->kind], *p = of_path, *w = of_watcher;
+    while ((p = p->next) != of_path && (w = w->next) != of_watcher) {
+        watch_t *there = CONTAINER_OF(p, watch_t, in_path), *own = CONTAINER_OF(w, watch_t, in_watcher);
+        if (there->watcher == watcher) return there;
+        if (own->path == at) return own;
     }
     return NULL;
 }
@@ -128,6 +137,12 @@ void watches_each(const watches_t *watches, coord_watch_kind_t kind,
         watch_path_t *path = e->value;
         LIST_EACH(&path->watches, watch, watch_t, in_path) each(user, path->path, watch->watcher);
     }
+}
+
+void coord_watcher_each(const coord_watcher_t *watcher, coord_watch_kind_t kind, void (*each)(void *user, bytes_t path),
+                        void *user)
+{
+    LIST_EACH(&watcher->watches[kind], watch, watch_t, in_watcher) each(user, watch->path->path);
 }
 
 /* ---- firing ------------------------------------------------------------------------------------------------------ */

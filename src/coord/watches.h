@@ -11,6 +11,7 @@
 #include "coord/session.h"
 
 typedef struct watch_table {
+    coord_watch_kind_t kind;
     map_t paths; /* path -> watch_path_t */
     uint64_t count;
     uint64_t recursive_count; /* while 0, only the path itself is looked up */

@@ -3,6 +3,7 @@
  * many that a system without a limit keeps millions. */
 #include "io/io.h"
 
+#include <dirent.h>
 #include <sys/resource.h>
 
 #define FILES_SHARE         4 /* one descriptor in four */
@@ -22,4 +23,14 @@ uint32_t io_descriptors_for_files(uint32_t descriptors_max)
 {
     uint32_t files = MIN(MAX(descriptors_max / FILES_SHARE, FILES_MIN), FILES_MAX);
     return MIN(files, MAX(descriptors_max / 2, 1)); /* with a handful in all, either side gets half */
+}
+
+uint32_t io_descriptors_open(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    uint32_t count = 0;
+    if (!dir) return io_descriptors_max(); /* no descriptor was left to look with */
+    for (const struct dirent *entry; (entry = readdir(dir));) count += entry->d_name[0] != '.';
+    closedir(dir);
+    return count - 1; /* but for the one that looks */
 }

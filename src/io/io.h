@@ -264,6 +264,8 @@ uint32_t io_descriptors_max(void);
 /* How many of so many are kept for files. Connections of all kinds together take at most the rest, so that a crowd of
  * clients cannot keep a log from rolling or an append-only file from being rewritten. */
 uint32_t io_descriptors_for_files(uint32_t descriptors_max);
+/* How many the process has open now, of whatever kind, as the system counts them. */
+uint32_t io_descriptors_open(void);
 /* Files that are open on this loop now. */
 uint32_t io_files_open(const io_loop_t *loop);
 

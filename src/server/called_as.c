@@ -204,7 +204,7 @@ static const char *const zookeeper_presets[][3] = {
     {"kafka", "enabled", "no"}, {"redis", "enabled", "no"}, {"http", "enabled", "no"},
     {"trivet", "bind", "*"},    {NULL, NULL, NULL},
 };
-static const char *const zookeeper_only_fits[][2] = {{"admin.enableServer", "false"}, {NULL, NULL}};
+static const char *const zookeeper_only_fits[][2] = {{NULL, NULL}};
 
 static void zookeeper_also(reader_t *reader, const char *name, const char *value, const char *origin)
 {

@@ -1,4 +1,5 @@
 /* config.c: zoo.cfg's names, their types, bounds and defaults, as one table. */
+#include "base/slog.h"
 #include "zookeeper/zookeeper_internal.h"
 
 #include "base/nearest.h"
@@ -37,7 +38,7 @@ static const setting_t settings[] = {
     INT_SETTING("maxSessionTimeout", session_timeout_ms_max, -1, INT32_MAX, -1),
     INT_SETTING("maxClientCnxns", conns_per_ip_max, 0, INT32_MAX, 60),
     INT_SETTING("maxCnxns", conns_max, 0, INT32_MAX, 0),
-    INT_SETTING("jute.maxbuffer", frame_bytes_max, 1024, 0x4000000, 0xfffff),
+    INT_SETTING("jute.maxbuffer", frame_bytes_max, 0, 0x4000000, 0xfffff),
     INT_SETTING("globalOutstandingLimit", outstanding_max, 1, 1000000, 1000),
     INT_SETTING("snapCount", snapshot_entries, 2, INT32_MAX, 100000),
     INT_SETTING("znode.container.checkIntervalMs", container_check_ms, 1, INT32_MAX, 60000),
@@ -51,7 +52,25 @@ static const setting_t settings[] = {
     STRING_SETTING("DigestAuthenticationProvider.superDigest", super_digest, NULL),
     /* The cheap ones that show no data; the original's own default is srvr alone. */
     STRING_SETTING("4lw.commands.whitelist", commands,
-                   "ruok,srvr,stat,mntr,conf,isro,envi,cons,dirs,wchs,crst,srst,gtmk"),
+                   "ruok,srvr,stat,mntr,conf,isro,envi,cons,dirs,wchs,crst,srst,gtmk,stmk"),
+};
+
+/* What means something to the original that does not exist here, and whose absence harms nothing: taken, and said in the log. */
+typedef struct idle_setting {
+    const char *name; /* ends with '.': every name that begins so */
+    bool is_bool;     /* else a number; a group takes any value */
+    const char *why;
+} idle_setting_t;
+
+static const idle_setting_t idle_settings[] = {
+    {"autopurge.snapRetainCount", false,
+     "the newest snapshot and the log behind it are kept, and the rest goes by itself"},
+    {"autopurge.purgeInterval", false,
+     "the newest snapshot and the log behind it are kept, and the rest goes by itself"},
+    {"standaloneEnabled", true, "one server is a standalone one here"},
+    {"preAllocSize", false, "the log makes room ahead by itself"},
+    {"readonlymode.enabled", true, "one server is never without its quorum, and so never read-only"},
+    {"admin.", false, "there is no AdminServer; the four-letter words and /metrics of the HTTP port tell the same"},
 };
 
 #define FIELD(config, setting, type) ((type *)(void *)((char *)(config) + (setting)->offset))
@@ -98,6 +117,36 @@ static int set_bool(zookeeper_config_t *config, const setting_t *s, const char *
     return 0;
 }
 
+static bool names(const idle_setting_t *s, const char *name)
+{
+    size_t len = strlen(s->name);
+    return s->name[len - 1] == '.' ? strncmp(name, s->name, len) == 0 : strcmp(name, s->name) == 0;
+}
+
+static bool is_bool(const char *value)
+{
+    return strcasecmp(value, "true") == 0 || strcasecmp(value, "false") == 0 || strcasecmp(value, "yes") == 0 ||
+           strcasecmp(value, "no") == 0;
+}
+
+static bool is_number(const char *value)
+{
+    char *end;
+    (void)strtoll(value, &end, 10);
+    return end != value && *end == '\0';
+}
+
+static int take_idle(const idle_setting_t *s, const char *name, const char *value, char *err, size_t err_bytes)
+{
+    bool group = s->name[strlen(s->name) - 1] == '.';
+    if (!group && !(s->is_bool ? is_bool(value) : is_number(value))) {
+        snprintf(err, err_bytes, "%s: '%s' is not %s", name, value, s->is_bool ? "true, false, yes or no" : "a number");
+        return ERR_INVALID;
+    }
+    slog(SLOG_INFO, "zookeeper", "a setting is without effect here", "setting=%s why=\"%s\"", name, s->why);
+    return 0;
+}
+
 static void say_unknown(const char *name, char *err, size_t err_bytes)
 {
     char hint[2 * NEAREST_CHARS_MAX];
@@ -118,6 +167,8 @@ int zookeeper_configure(zookeeper_config_t *config, const char *name, const char
         *FIELD(config, s, char *) = mem_strdup(value);
         return 0;
     }
+    for (size_t i = 0; i < ARRAY_LEN(idle_settings); i++)
+        if (names(&idle_settings[i], name)) return take_idle(&idle_settings[i], name, value, err, err_bytes);
     say_unknown(name, err, err_bytes);
     return ERR_NOT_FOUND;
 }

@@ -100,6 +100,7 @@ void zk__session_closed(void *user, int64_t session_id)
 
 static ssize_t on_command(zk_conn_t *conn, const uint8_t *data, size_t len)
 {
+    if (!net_conn_is_stranger(conn->net) && len < zk__command_bytes(conn->zookeeper, data)) return 0;
     conn->received++;
     conn->zookeeper->received++;
     if (net_conn_is_stranger(conn->net))
@@ -114,7 +115,7 @@ static ssize_t on_first(zk_conn_t *conn, uint8_t *data, size_t len)
 {
     if (zk__is_command(data)) return on_command(conn, data, len);
     uint32_t bytes = load_be32(data);
-    if (bytes > ZK_CONNECT_BYTES_MAX) return ERR_LIMIT;
+    if (bytes > MIN(ZK_CONNECT_BYTES_MAX, (uint32_t)conn->zookeeper->config.frame_bytes_max)) return ERR_LIMIT;
     if (len < ZK_FRAME_HEAD_BYTES + bytes) return 0;
     conn->received++;
     conn->zookeeper->received++;

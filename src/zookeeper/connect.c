@@ -36,6 +36,9 @@ static void session_made(coord_write_t *write, const coord_result_t *result)
 {
     zk_request_t *request = CONTAINER_OF(write, zk_request_t, write);
     zk_conn_t *conn = request->conn;
+    uint64_t took_ns = io_now_ns(request->zookeeper->loop) - request->started_ns;
+    zk__latency_add(&request->zookeeper->latency, took_ns);
+    zk__latency_add(&request->zookeeper->update_latency, took_ns);
     zk__request_free(request);
     if (conn == NULL || conn->closing) return; /* the session expires by itself */
     if (result->err != ZOK) {

@@ -7,7 +7,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#define VERSION_LINE ZK_VERSION "-trivet-" TRIVET_VERSION
+#define VERSION_LINE ZK_VERSION "-trivet-" TRIVET_VERSION ", built on " TRIVET_BUILT " UTC"
 
 typedef struct command {
     char word[5];
@@ -35,11 +35,9 @@ static void print_conn(const zk_conn_t *conn, buf_t *out, bool brief)
         buf_printf(out, ",sid=0x%" PRIx64 ",lop=%s,est=%" PRId64 ",to=%d", (uint64_t)conn->session_id, conn->last_op,
                    conn->established_ms, conn->timeout_ms);
         if (conn->last_cxid >= 0) buf_printf(out, ",lcxid=0x%" PRIx64, (uint64_t)conn->last_cxid);
-        buf_printf(out,
-                   ",lzxid=0x%" PRIx64 ",lresp=%" PRId64 ",llat=%.0f,minlat=%.0f,avglat=", (uint64_t)conn->last_zxid,
-                   conn->last_response_ms, ms(conn->last_latency_ns), ms(conn->latency.min_ns));
-        print_average(out, &conn->latency);
-        buf_printf(out, ",maxlat=%.0f", ms(conn->latency.max_ns));
+        buf_printf(out, ",lzxid=0x%" PRIx64 ",lresp=%" PRId64 ",llat=%.0f,minlat=%.0f,avglat=%.0f,maxlat=%.0f",
+                   (uint64_t)conn->last_zxid, conn->last_response_ms, ms(conn->last_latency_ns),
+                   ms(conn->latency.min_ns), average_ms(&conn->latency), ms(conn->latency.max_ns));
     }
     buf_printf(out, ")\n");
 }
@@ -60,15 +58,12 @@ static void print_server(zookeeper_t *zk, buf_t *out)
                zk->received, zk->sent, zk->conns_count);
     buf_printf(out, "Outstanding: %" PRIu64 "\nZxid: 0x%" PRIx64 "\nMode: %s\nNode count: %" PRIu64 "\n",
                zk->outstanding, (uint64_t)coord_last_zxid(zk->coord),
-               f.voters > 1 ? f.leader ? "leader" : "follower" : "standalone", f.znodes);
+               f.voters > 1 ? f.leader ? "leader" : "follower" : "standalone", zk__znode_count(&f));
 }
 
 static void ruok(zookeeper_t *zk, buf_t *out) { buf_printf(out, "imok"); }
 static void isro(zookeeper_t *zk, buf_t *out) { buf_printf(out, "rw"); }
-static void gtmk(zookeeper_t *zk, buf_t *out)
-{
-    buf_printf(out, "306");
-} /* the original's mask; there are no traces here */
+static void gtmk(zookeeper_t *zk, buf_t *out) { buf_printf(out, "%" PRId64, zk->trace_mask); }
 
 static void srvr(zookeeper_t *zk, buf_t *out)
 {
@@ -138,8 +133,62 @@ static void envi(zookeeper_t *zk, buf_t *out)
                "java.io.tmpdir=/tmp\njava.compiler=<NA>\n");
     buf_printf(out, "os.name=%s\nos.arch=%s\nos.version=%s\nuser.name=%s\nuser.home=%s\nuser.dir=%s\n", os.sysname,
                os.machine, os.release, user ? user : "<NA>", home ? home : "<NA>", dir);
-    size_t mib = mem_used() >> 20;
-    buf_printf(out, "jvm.memory.free=0MB\njvm.memory.max=%zuMB\njvm.memory.total=%zuMB\n", mib, mib);
+    size_t mib = mem_used() >> 20, max = (size_t)(io_memory_bytes() >> 20);
+    buf_printf(out, "os.memory.free=%zuMB\nos.memory.max=%zuMB\nos.memory.total=%zuMB\n", max - MIN(mib, max), max,
+               mib);
+}
+
+static void put(buf_t *out, const char *key, uint64_t value) { buf_printf(out, "zk_%s\t%" PRIu64 "\n", key, value); }
+static void put_signed(buf_t *out, const char *key, int64_t value)
+{
+    buf_printf(out, "zk_%s\t%" PRId64 "\n", key, value);
+}
+
+static void put_average(buf_t *out, const char *key, const zk_latency_t *latency)
+{
+    buf_printf(out, "zk_%s\t", key);
+    print_average(out, latency);
+    buf_printf(out, "\n");
+}
+
+/* What the original's metrics call a summary. */
+static void put_summary(buf_t *out, const char *name, const zk_latency_t *l)
+{
+    char key[64];
+    snprintf(key, sizeof(key), "avg_%s", name);
+    put_average(out, key, l);
+    buf_printf(out, "zk_min_%s\t%.0f\nzk_max_%s\t%.0f\n", name, ms(l->min_ns), name, ms(l->max_ns));
+    buf_printf(out, "zk_cnt_%s\t%" PRIu64 "\nzk_sum_%s\t%.0f\n", name, l->count, name, ms(l->total_ns));
+}
+
+static void put_traffic(const zookeeper_t *zk, buf_t *out)
+{
+    put(out, "num_alive_connections", zk->conns_count);
+    put(out, "non_mtls_local_conn_count", 0); /* as with the original's NIO: its Netty alone counts these two */
+    put(out, "non_mtls_remote_conn_count", 0);
+    put(out, "outstanding_requests", zk->outstanding);
+    put(out, "packets_received", zk->received);
+    put(out, "packets_sent", zk->sent);
+    put(out, "bytes_received_count", net_service_stats(zk->net, &zk->service).in_bytes);
+    put_signed(out, "last_client_response_size", zk->response_last);
+    put_signed(out, "max_client_response_size", zk->response_max);
+    put_signed(out, "min_client_response_size", zk->response_min);
+    put(out, "connection_rejected", zk->connection_rejected);
+    put(out, "auth_failed_count", zk->auth_failed);
+}
+
+static void put_tree(const zookeeper_t *zk, const coord_figures_t *f, buf_t *out)
+{
+    zk_latency_t syncs = {f->syncs, f->sync_ns_total, 0, f->sync_ns_max};
+    put(out, "ephemerals_count", f->ephemerals);
+    put(out, "znode_count", zk__znode_count(f));
+    put(out, "watch_count", f->watches[COORD_WATCH_DATA] + f->watches[COORD_WATCH_CHILDREN]);
+    put(out, "approximate_data_size", f->data_bytes);
+    put(out, "global_sessions", zk__session_count(zk, f));
+    put(out, "local_sessions", 0); /* every session is the ensemble's */
+    put(out, "snap_count", f->snapshots);
+    put_summary(out, "fsynctime", &syncs);
+    if (f->voters > 1) put(out, "quorum_size", f->voters);
 }
 
 static void mntr(zookeeper_t *zk, buf_t *out)
@@ -148,25 +197,15 @@ static void mntr(zookeeper_t *zk, buf_t *out)
     coord_figures(zk->coord, &f);
     const char *state = f.voters > 1 ? f.leader ? "leader" : "follower" : "standalone";
     buf_printf(out, "zk_version\t" VERSION_LINE "\nzk_server_state\t%s\n", state);
-    buf_printf(out, "zk_avg_latency\t");
-    print_average(out, &zk->latency);
-    buf_printf(out, "\nzk_max_latency\t%.0f\nzk_min_latency\t%.0f\n", ms(zk->latency.max_ns), ms(zk->latency.min_ns));
-    buf_printf(out, "zk_packets_received\t%" PRIu64 "\nzk_packets_sent\t%" PRIu64 "\nzk_num_alive_connections\t%u\n",
-               zk->received, zk->sent, zk->conns_count);
-    buf_printf(out, "zk_outstanding_requests\t%" PRIu64 "\nzk_znode_count\t%" PRIu64 "\nzk_watch_count\t%" PRIu64 "\n",
-               zk->outstanding, f.znodes, f.watches[COORD_WATCH_DATA] + f.watches[COORD_WATCH_CHILDREN]);
-    buf_printf(out,
-               "zk_ephemerals_count\t%" PRIu64 "\nzk_approximate_data_size\t%" PRIu64 "\nzk_global_sessions\t%" PRIu64
-               "\n",
-               f.ephemerals, f.data_bytes, f.sessions);
-    buf_printf(out, "zk_connection_rejected\t%" PRIu64 "\nzk_uptime\t%" PRIu64 "\nzk_quorum_size\t%u\n",
-               zk->connection_rejected, (io_now_ns(zk->loop) - zk->started_ns) / 1000000, f.voters);
-    buf_printf(out, "zk_cnt_readlatency\t%" PRIu64 "\nzk_sum_readlatency\t%.0f\n", zk->read_latency.count,
-               ms(zk->read_latency.total_ns));
-    buf_printf(out, "zk_cnt_updatelatency\t%" PRIu64 "\nzk_sum_updatelatency\t%.0f\n", zk->update_latency.count,
-               ms(zk->update_latency.total_ns));
-    buf_printf(out, "zk_cnt_fsynctime\t%" PRIu64 "\nzk_sum_fsynctime\t%.0f\nzk_max_fsynctime\t%.0f\n", f.syncs,
-               ms(f.sync_ns_total), ms(f.sync_ns_max));
+    put(out, "uptime", (io_now_ns(zk->loop) - zk->started_ns) / 1000000);
+    put_average(out, "avg_latency", &zk->latency);
+    buf_printf(out, "zk_max_latency\t%.0f\nzk_min_latency\t%.0f\n", ms(zk->latency.max_ns), ms(zk->latency.min_ns));
+    put(out, "open_file_descriptor_count", io_descriptors_open());
+    put(out, "max_file_descriptor_count", io_descriptors_max());
+    put_traffic(zk, out);
+    put_tree(zk, &f, out);
+    put_summary(out, "readlatency", &zk->read_latency);
+    put_summary(out, "updatelatency", &zk->update_latency);
 }
 
 /* ---- watches and sessions ------------------------------------------------------------------------------------------------ */
@@ -183,8 +222,7 @@ static void wchs(zookeeper_t *zk, buf_t *out)
 
 typedef struct watch_print {
     buf_t *out;
-    bytes_t path;       /* wchp: the path printed last */
-    int64_t session_id; /* wchc: whose watches are printed */
+    bytes_t path; /* the path printed last */
 } watch_print_t;
 
 static void print_path_watch(void *user, bytes_t path, const coord_watcher_t *watcher)
@@ -197,24 +235,22 @@ static void print_path_watch(void *user, bytes_t path, const coord_watcher_t *wa
 
 static void wchp(zookeeper_t *zk, buf_t *out)
 {
-    watch_print_t print = {out, BYTES_NULL, 0};
+    watch_print_t print = {out, BYTES_NULL};
     coord_watch_each(zk->coord, COORD_WATCH_DATA, print_path_watch, &print);
     buf_printf(out, "\n");
 }
 
-static void print_session_watch(void *user, bytes_t path, const coord_watcher_t *watcher)
+static void print_session_path(void *user, bytes_t path)
 {
-    watch_print_t *p = user;
-    if (watcher->session_id == p->session_id) buf_printf(p->out, "\t%.*s\n", (int)path.len, (const char *)path.ptr);
+    buf_printf(user, "\t%.*s\n", (int)path.len, (const char *)path.ptr);
 }
 
 static void wchc(zookeeper_t *zk, buf_t *out)
 {
     LIST_EACH(&zk->conns, conn, zk_conn_t, node) {
         if (list_empty(&conn->watcher.watches[COORD_WATCH_DATA])) continue;
-        watch_print_t print = {out, BYTES_NULL, conn->session_id};
         buf_printf(out, "0x%" PRIx64 "\n", (uint64_t)conn->session_id);
-        coord_watch_each(zk->coord, COORD_WATCH_DATA, print_session_watch, &print);
+        coord_watcher_each(&conn->watcher, COORD_WATCH_DATA, print_session_path, out);
     }
     buf_printf(out, "\n");
 }
@@ -256,9 +292,10 @@ static void dump_word(zookeeper_t *zk, buf_t *out)
 }
 
 static const command_t commands[] = {
-    {"ruok", ruok},      {"srvr", srvr}, {"stat", stat_word}, {"mntr", mntr}, {"conf", conf}, {"isro", isro},
-    {"envi", envi},      {"cons", cons}, {"dirs", dirs},      {"wchs", wchs}, {"wchp", wchp}, {"wchc", wchc},
-    {"dump", dump_word}, {"crst", crst}, {"srst", srst},      {"gtmk", gtmk},
+    {"ruok", ruok}, {"srvr", srvr}, {"stat", stat_word}, {"mntr", mntr}, {"conf", conf},
+    {"isro", isro}, {"envi", envi}, {"cons", cons},      {"dirs", dirs}, {"wchs", wchs},
+    {"wchp", wchp}, {"wchc", wchc}, {"dump", dump_word}, {"crst", crst}, {"srst", srst},
+    {"gtmk", gtmk}, {"stmk", gtmk}, {"stmk", gtmk}, /* behind its mask: see zk__command */
 };
 
 static const command_t *find(const uint8_t word[4])
@@ -283,14 +320,22 @@ static bool enabled(const zookeeper_t *zk, const char *word)
 
 bool zk__is_command(const uint8_t word[4]) { return find(word) != NULL; }
 
-void zk__command(zk_conn_t *conn, const uint8_t word[4])
+static bool is_stmk(const uint8_t *word) { return memcmp(word, "stmk", 4) == 0; }
+
+size_t zk__command_bytes(const zookeeper_t *zk, const uint8_t word[4])
+{
+    return is_stmk(word) && enabled(zk, "stmk") ? 4 + sizeof(zk->trace_mask) : 4;
+}
+
+void zk__command(zk_conn_t *conn, const uint8_t *word)
 {
     const command_t *command = find(word);
     buf_t out = BUF_INIT;
-    if (enabled(conn->zookeeper, command->word)) {
-        command->print(conn->zookeeper, &out);
-    } else {
+    if (!enabled(conn->zookeeper, command->word)) {
         buf_printf(&out, "%s is not executed because it is not in the whitelist.\n", command->word);
+    } else {
+        if (is_stmk(word)) conn->zookeeper->trace_mask = (int64_t)load_be64(word + 4);
+        command->print(conn->zookeeper, &out);
     }
     net_write(conn->net, out.ptr, out.len);
     buf_deinit(&out);

@@ -34,6 +34,7 @@ void zk__op_auth(const zk_call_t *call)
         zk__reply_err(call, ZOK);
         return;
     }
+    call->zookeeper->auth_failed++;
     zk__reply_err(call, ZAUTH_FAILED);
     zk__conn_close(call->conn);
 }

@@ -39,15 +39,12 @@ static void reply_stat(const zk_call_t *call)
 void zk__op_set_data(const zk_call_t *call) { reply_stat(call); }
 void zk__op_set_acl(const zk_call_t *call) { reply_stat(call); }
 
-/* A check outside a multi: the original means to answer with a Stat that it does not have. */
-void zk__op_check(const zk_call_t *call)
-{
-    if (!refused(call)) zk__reply_err(call, ZOK);
-}
+/* What is only ever part of a multi is refused before it comes here. */
+void zk__op_part(const zk_call_t *call) { UNREACHABLE(); }
 
 /* As a standalone original: off unless enabled, and then not for one server. */
 void zk__op_reconfig(const zk_call_t *call)
 {
     bool enabled = call->zookeeper->config.reconfig;
-    zk__reply_err(call, enabled || call->result->err == ZMARSHALLING_ERROR ? call->result->err : Z_RECONFIG_DISABLED);
+    zk__reply_err(call, enabled ? call->result->err : Z_RECONFIG_DISABLED);
 }

@@ -28,7 +28,7 @@ uint8_t *zk__reply_begin(const zk_call_t *call, size_t body_bytes)
 void zk__reply_end(const zk_call_t *call, size_t body_bytes)
 {
     net_commit(call->conn->net, ZK_REPLY_HEAD_BYTES + body_bytes);
-    zk__note_reply(call, reply_zxid(call));
+    zk__note_reply(call, reply_zxid(call), ZK_REPLY_HEAD_BYTES - ZK_FRAME_HEAD_BYTES + body_bytes);
 }
 
 void zk__reply_err(const zk_call_t *call, int32_t err)

@@ -2,7 +2,7 @@
  * were applied. See zookeeper_internal.h for the rule. */
 #include "zookeeper/zookeeper_internal.h"
 
-typedef enum op_kind { OP_UNKNOWN, OP_WRITE, OP_READ, OP_SESSION } op_kind_t;
+typedef enum op_kind { OP_UNKNOWN, OP_PART, OP_WRITE, OP_READ, OP_SESSION } op_kind_t;
 
 typedef struct op {
     op_kind_t kind;
@@ -113,7 +113,10 @@ static void call(zk_conn_t *conn, op_t op, int32_t xid, int32_t type, bytes_t bo
         zk__conn_close(conn); /* nobody knows what became of it */
         return;
     }
-    op.handle(&c);
+    if (op.kind == OP_WRITE && result == NULL)
+        zk__reply_err(&c, ZMARSHALLING_ERROR); /* it was never proposed */
+    else
+        op.handle(&c);
 }
 
 /* Answers the reads that now stand at the head. */
@@ -194,6 +197,12 @@ static bool sync_body_valid(bytes_t body)
     return !r.bad;
 }
 
+static bool decodes(zookeeper_t *zk, int32_t type, bytes_t body)
+{
+    arena_reset(&zk->arena);
+    return coord_write_decodes(type, body, &zk->arena);
+}
+
 bool zk__request(zk_conn_t *conn, bytes_t frame)
 {
     zk_request_header_t header;
@@ -202,13 +211,13 @@ bool zk__request(zk_conn_t *conn, bytes_t frame)
     if (r.bad) return false;
     bytes_t body = bytes_of(r.at, jute_left(&r));
     op_t op = op_of(header.type);
-    if (op.kind == OP_UNKNOWN || header.type == ZK_OP_CREATE_SESSION) {
+    if (op.kind == OP_UNKNOWN || op.kind == OP_PART || header.type == ZK_OP_CREATE_SESSION) {
         refuse_unknown(conn, header.xid);
-    } else if (op.kind == OP_WRITE) {
+    } else if (op.kind == OP_WRITE && decodes(conn->zookeeper, header.type, body)) {
         propose(conn, header.xid, header.type, body);
     } else if (header.type == ZK_OP_SYNC && sync_body_valid(body)) {
         propose_sync(conn, header.xid, body);
-    } else if (op.kind == OP_READ && conn->pending > 0) {
+    } else if (op.kind != OP_SESSION && conn->pending > 0) {
         queue_read(conn, header.xid, header.type, body);
     } else {
         call(conn, op, header.xid, header.type, body, NULL, NULL, io_now_ns(conn->zookeeper->loop));

@@ -10,13 +10,28 @@ void zk__latency_add(zk_latency_t *latency, uint64_t ns)
 }
 
 /* Latency by the loop's clock: what a request waited for the disk and for others, not the microseconds of its own turn. */
-void zk__note_reply(const zk_call_t *call, int64_t zxid)
+static void note_size(zookeeper_t *zk, int64_t bytes)
+{
+    zk->response_last = bytes;
+    zk->response_max = MAX(zk->response_max, bytes);
+    if (zk->response_min < 0 || bytes < zk->response_min) zk->response_min = bytes;
+}
+
+uint64_t zk__session_count(const zookeeper_t *zk, const coord_figures_t *figures)
+{
+    return figures->sessions - (coord_own_session(zk->coord) != 0 && figures->sessions > 0);
+}
+
+uint64_t zk__znode_count(const coord_figures_t *figures) { return figures->znodes + 1; }
+
+void zk__note_reply(const zk_call_t *call, int64_t zxid, size_t bytes)
 {
     zk_conn_t *conn = call->conn;
     zookeeper_t *zk = call->zookeeper;
     uint64_t took = io_now_ns(zk->loop) - call->started_ns;
     conn->sent++;
     zk->sent++;
+    note_size(zk, (int64_t)bytes);
     conn->last_zxid = zxid;
     if (call->xid >= 0) conn->last_cxid = call->xid;
     conn->last_op = zk__op_short(call->type);
@@ -95,11 +110,11 @@ void zookeeper_metrics(const zookeeper_t *zk, buf_t *out)
 {
     coord_figures_t f;
     coord_figures(zk->coord, &f);
-    gauge(out, "znode_count", (double)f.znodes);
+    gauge(out, "znode_count", (double)zk__znode_count(&f));
     gauge(out, "ephemerals_count", (double)f.ephemerals);
     gauge(out, "watch_count", (double)(f.watches[COORD_WATCH_DATA] + f.watches[COORD_WATCH_CHILDREN]));
     gauge(out, "approximate_data_size", (double)f.data_bytes);
-    gauge(out, "global_sessions", (double)f.sessions);
+    gauge(out, "global_sessions", (double)zk__session_count(zk, &f));
     gauge(out, "num_alive_connections", zk->conns_count);
     gauge(out, "outstanding_requests", (double)zk->outstanding);
     gauge(out, "quorum_size", f.voters);

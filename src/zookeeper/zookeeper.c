@@ -1,10 +1,11 @@
 /* zookeeper.c: the wing's life. */
 #include "zookeeper/zookeeper_internal.h"
 
-#define OUT_BYTES_HIGH MIB(1)
-#define HANDSHAKE_MS   10000
-#define FRAME_MS       60000
-#define OUT_BYTES_MAX  MIB(64) /* a client that reads nothing while watches fire; a reply may be larger than a frame */
+#define OUT_BYTES_HIGH     MIB(1)
+#define HANDSHAKE_MS       10000
+#define TRACE_MASK_DEFAULT 306
+#define FRAME_MS           60000
+#define OUT_BYTES_MAX      MIB(64) /* a client that reads nothing while watches fire; a reply may be larger than a frame */
 
 static void copy_config(zookeeper_config_t *to, const zookeeper_config_t *from)
 {
@@ -22,6 +23,8 @@ zookeeper_t *zookeeper_new(io_loop_t *loop, net_t *net, coord_t *coord, const zo
     zk->net = net;
     zk->coord = coord;
     zk->started_ns = io_now_ns(loop);
+    zk->trace_mask = TRACE_MASK_DEFAULT;
+    zk->response_last = zk->response_min = zk->response_max = -1;
     copy_config(&zk->config, config);
     list_init(&zk->conns);
     list_init(&zk->cache);

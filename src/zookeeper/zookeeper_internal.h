@@ -93,6 +93,9 @@ struct zookeeper {
     arena_t arena; /* the request being answered */
     zk_latency_t latency, read_latency, update_latency;
     uint64_t received, sent, connection_rejected, sessions_closed;
+    int64_t trace_mask;                                /* stmk's, for gtmk: nothing is traced by it */
+    int64_t response_last, response_min, response_max; /* bytes; -1 = none yet */
+    uint64_t auth_failed;
 };
 
 /* ---- conn.c ------------------------------------------------------------------------------------------------------- */
@@ -160,7 +163,7 @@ void zk__op_create2(const zk_call_t *call);
 void zk__op_delete(const zk_call_t *call);
 void zk__op_set_data(const zk_call_t *call);
 void zk__op_set_acl(const zk_call_t *call);
-void zk__op_check(const zk_call_t *call);
+void zk__op_part(const zk_call_t *call);
 void zk__op_multi(const zk_call_t *call);
 void zk__op_multi_read(const zk_call_t *call);
 void zk__op_reconfig(const zk_call_t *call);
@@ -195,14 +198,20 @@ void zk__auth_drop(zk_conn_t *conn);
 /* ---- four_letter.c --------------------------------------------------------------------------------------------------- */
 
 bool zk__is_command(const uint8_t word[4]);
-void zk__command(zk_conn_t *conn, const uint8_t word[4]);
+/* How many bytes the command has: stmk's mask comes behind the word. */
+size_t zk__command_bytes(const zookeeper_t *zk, const uint8_t word[4]);
+void zk__command(zk_conn_t *conn, const uint8_t *word);
 /* To a stranger. */
 void zk__refuse_word(zk_conn_t *conn);
 
 /* ---- stats.c --------------------------------------------------------------------------------------------------------- */
 
 void zk__latency_add(zk_latency_t *latency, uint64_t ns);
-void zk__note_reply(const zk_call_t *call, int64_t zxid);
+void zk__note_reply(const zk_call_t *call, int64_t zxid, size_t bytes);
+/* Of clients: the server's own, which holds what the server itself creates, is none. */
+uint64_t zk__session_count(const zookeeper_t *zk, const coord_figures_t *figures);
+/* As the original counts: the root is there twice. */
+uint64_t zk__znode_count(const coord_figures_t *figures);
 const char *zk__op_name(int32_t type);
 const char *zk__op_short(int32_t type); /* "CREA": cons's last operation */
 

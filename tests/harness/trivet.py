@@ -88,7 +88,9 @@ class Trivet(Server):
 
     def metric(self, name):
         """The sum over all labels."""
-        return sum(value for key, value in self.metrics().items() if key.split("{")[0] == name)
+        values = [value for key, value in self.metrics().items() if key.split("{")[0] == name]
+        assert values, f"no metric {name}"
+        return sum(values)
 
     def stalls(self):
         """Turns of its loops that computed for more than 100 ms, so far."""

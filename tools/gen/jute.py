@@ -20,7 +20,7 @@ SCALARS = {
     'string': ('bytes_t', 'jute_get_bytes', 'jute_put_bytes', 4, None),
     'buffer': ('bytes_t', 'jute_get_bytes', 'jute_put_bytes', 4, None),
 }
-KINDS = ('write', 'read', 'session')
+KINDS = ('write', 'read', 'session', 'part')
 
 
 def snake(name):

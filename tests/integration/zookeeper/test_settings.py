@@ -1,0 +1,64 @@
+"""zoo.cfg's names that mean little or nothing here: taken, said in the log, and checked all the same."""
+
+import socket
+
+import pytest
+
+from harness.process import HOST, ServerError, exchange
+from harness.trivet import Trivet
+from wire import jute
+
+pytestmark = pytest.mark.trivet_only
+
+IDLE = {
+    "autopurge.snapRetainCount": 3,
+    "autopurge.purgeInterval": 1,
+    "standaloneEnabled": "false",
+    "preAllocSize": 65536,
+    "readonlymode.enabled": "true",
+    "admin.enableServer": "false",
+    "admin.serverPort": 8081,
+    "admin.serverAddress": "0.0.0.0",
+}
+
+
+def test_settings_without_effect_are_taken_and_said():
+    with Trivet({"zookeeper": IDLE}) as server:
+        server.start()
+        log = server.log_tail(40)
+        for name in IDLE:
+            assert f"a setting is without effect here setting={name} " in log, name
+        session = jute.Connection(server.port_of("zookeeper"))
+        assert session.ask(jute.EXISTS, jute.read("/"))[2] == 0
+        session.end()
+        assert exchange(server.port_of("zookeeper"), b"isro") == b"rw"
+
+
+@pytest.mark.parametrize(
+    "name, value, why",
+    [
+        ("standaloneEnabled", "perhaps", "is not true, false, yes or no"),
+        ("autopurge.purgeInterval", "soon", "is not a number"),
+        ("preAllocSiz", "1", "unknown setting 'preAllocSiz'"),
+        ("jute.maxbuffer", "-1", "is not a whole number"),
+    ],
+)
+def test_their_values_are_checked(name, value, why):
+    server = Trivet({"zookeeper": {name: value}})
+    with pytest.raises(ServerError, match=why):
+        server.start()
+
+
+def test_a_small_jute_maxbuffer_bounds_every_frame(launch):
+    server = launch("zookeeper", **{"jute.maxbuffer": 200})
+    session = jute.Connection(server.port_of("zookeeper"))
+    assert session.ask(jute.EXISTS, jute.read("/" + "a" * 150))[2] == -101
+    with pytest.raises((jute.Closed, OSError)):
+        session.ask(jute.EXISTS, jute.read("/" + "a" * 300))
+
+
+def test_a_jute_maxbuffer_below_the_handshake_lets_nobody_in(launch):
+    server = launch("zookeeper", **{"jute.maxbuffer": 20})
+    with socket.create_connection((HOST, server.port_of("zookeeper")), timeout=20) as conn:
+        conn.sendall(jute.frame(jute.connect_request()))
+        assert conn.recv(10) == b""
