@@ -23,8 +23,10 @@ static char *property(bytes_t text, const char *name, arena_t *arena)
     while (text.len) {
         const uint8_t *end = memchr(text.ptr, '\n', text.len);
         size_t len = end ? (size_t)(end - text.ptr) : text.len;
-        if (len > name_len && memcmp(text.ptr, name, name_len) == 0 && text.ptr[name_len] == '=')
-            return arena_strdup(arena, bytes_of(text.ptr + name_len + 1, len - name_len - 1));
+        if (len > name_len && memcmp(text.ptr, name, name_len) == 0 && text.ptr[name_len] == '=') {
+            size_t value_len = len - name_len - 1 - (text.ptr[len - 1] == '\r');
+            return arena_strdup(arena, bytes_of(text.ptr + name_len + 1, value_len));
+        }
         text = bytes_of(text.ptr + len, text.len - len);
         if (end) text = bytes_of(end + 1, text.len - 1);
     }
@@ -51,10 +53,56 @@ static bool cluster_id_in_tree(const kafka_t *kafka, char out[KAFKA_UUID_CHARS +
     return true;
 }
 
+/* What a start that does not trust the file advises. */
+#define META_ADVICE                                                                                                    \
+    "Put back the one that belongs here, or remove it: without one, a start takes the partitions for its own and "     \
+    "writes it anew"
+
+/* The number of the first line (from 1) that is neither empty, a comment, nor name=value; 0 = none. */
+static int bad_line(bytes_t text)
+{
+    for (int number = 1; text.len; number++) {
+        const uint8_t *end = memchr(text.ptr, '\n', text.len);
+        size_t len = end ? (size_t)(end - text.ptr) : text.len;
+        bool blank = len == 0 || text.ptr[0] == '#' || (len == 1 && text.ptr[0] == '\r');
+        const uint8_t *equals = blank ? NULL : memchr(text.ptr, '=', len);
+        if (memchr(text.ptr, 0, len) || (!blank && (!equals || equals == text.ptr))) return number;
+        text = bytes_of(text.ptr + len, text.len - len);
+        if (end) text = bytes_of(end + 1, text.len - 1);
+    }
+    return 0;
+}
+
+/* Of version 0 (the node's name was broker.id then) or 1; *ret_node is the name of the node's line. */
+static int check_meta(const char *path, bytes_t text, arena_t *arena, const char **ret_node, char *err,
+                      size_t err_bytes)
+{
+    const char *version = property(text, "version", arena);
+    int line = bad_line(text);
+    if (line) {
+        snprintf(err, err_bytes, "%s: line %d is not name=value. " META_ADVICE, path, line);
+        return ERR_CORRUPT;
+    }
+    if (!version || (strcmp(version, "0") != 0 && strcmp(version, "1") != 0)) {
+        snprintf(err, err_bytes, "%s is of version %s; this broker knows versions 0 and 1. " META_ADVICE, path,
+                 version ? version : "(none)");
+        return ERR_UNSUPPORTED;
+    }
+    *ret_node = version[0] == '0' ? "broker.id" : "node.id";
+    return 0;
+}
+
+static bool is_number(const char *text, int32_t number)
+{
+    char *end;
+    long value = strtol(text, &end, 10);
+    return end != text && *end == '\0' && value == number;
+}
+
 static int check_identity(kafka_t *kafka, const char *node, const char *cluster, char *err, size_t err_bytes)
 {
     char in_tree[KAFKA_UUID_CHARS + 1];
-    if (strtol(node, NULL, 10) != kafka->broker_id) {
+    if (!is_number(node, kafka->broker_id)) {
         snprintf(err, err_bytes, "%s belongs to node.id %s, but the configuration says %" PRId32, kafka->data_dir, node,
                  kafka->broker_id);
         return ERR_STATE;
@@ -100,9 +148,12 @@ int cluster_identify(kafka_t *kafka, char *err, size_t err_bytes)
     }
     arena_t arena;
     arena_init(&arena, 0);
-    char *node = property(bytes_of(data, bytes), "node.id", &arena);
-    char *cluster = property(bytes_of(data, bytes), "cluster.id", &arena);
-    result = check_identity(kafka, node ? node : "(none)", cluster ? cluster : "(none)", err, err_bytes);
+    bytes_t text = bytes_of(data, bytes);
+    const char *node_name = NULL;
+    result = check_meta(path, text, &arena, &node_name, err, err_bytes);
+    const char *node = result ? NULL : property(text, node_name, &arena);
+    const char *cluster = result ? NULL : property(text, "cluster.id", &arena);
+    if (!result) result = check_identity(kafka, node ? node : "(none)", cluster ? cluster : "(none)", err, err_bytes);
     arena_deinit(&arena);
     mem_free(data);
     return result;
@@ -231,8 +282,11 @@ static void each_directory(void *user, const char *name, bool is_dir)
     new_id(scan->kafka, id);
     snprintf(path, sizeof(path), "%s/%s", scan->kafka->data_dir, name);
     snprintf(to, sizeof(to), "%s.%s-stray", path, id);
-    slog(SLOG_WARN, "kafka", "partition of a topic that is not in the tree is put aside", "directory=%s as=%s", path,
-         to);
+    slog(SLOG_WARN, "kafka", "a partition of a topic that is not in the tree is put aside",
+         "directory=%s as=%s undo=\"stop the server, rename it back, and make /brokers/topics/%.*s as its "
+         "partition.metadata "
+         "says\"",
+         path, to, (int)topic.len, (const char *)topic.ptr);
     scan->err = io_rename(scan->kafka->loop, path, to);
 }
 

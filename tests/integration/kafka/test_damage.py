@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from harness.process import HOST
+from harness.process import HOST, ServerError
 from harness.trivet import Trivet
 from wire import kafka
 
@@ -212,3 +212,29 @@ def test_a_topic_made_again_under_the_name_of_another_is_not_measured_by_it(serv
         assert produce(connection, "again", [0]) == [NONE]
     server.restart(kill=True)
     assert_whole(server, "again", 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("version=9\ncluster.id={cluster}\nnode.id={node}\n", "is of version 9"),
+        ("cluster.id={cluster}\nnode.id={node}\n", "is of version (none)"),
+        ("version=1\ngarbage\n", "line 2"),
+        ("\0" * 100, "line 1"),
+        ("", "(none)"),
+        ("version=1\ncluster.id={cluster}\nnode.id=77\n", "belongs to node.id 77"),
+        ("version=1\ncluster.id={cluster}\nnode.id={node}x\n", "belongs to node.id"),
+        ("version=1\ncluster.id=short\nnode.id={node}\n", "belongs to cluster short"),
+    ],
+)
+def test_meta_properties_that_are_not_ours_are_refused_in_a_sentence(server, text, words):
+    server.stop()
+    path = server.data / "kafka" / "meta.properties"
+    ours = path.read_text()
+    known = dict(line.split("=", 1) for line in ours.splitlines() if "=" in line)
+    path.write_text(text.format(cluster=known["cluster.id"], node=known["node.id"]))
+    with pytest.raises(ServerError):
+        server.start()
+    assert words in log_text(server)
+    path.write_text(f"version=0\ncluster.id={known['cluster.id']}\nbroker.id={known['node.id']}\n")
+    server.start()
