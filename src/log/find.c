@@ -45,16 +45,22 @@ typedef struct stop {
     int64_t next_offset;
 } stop_t;
 
-static int stop_within(log_segment_t *segment, uint32_t from, uint32_t limit, size_t bytes_max, bool whole_first,
-                       stop_t *ret_stop)
+/* Where to begin to look for it: at the last batch that the index has within, which ends with *ret_last_offset, or at `from`. */
+static uint32_t stop_scan_from(log_segment_t *segment, uint32_t from, size_t bytes_max, int64_t *ret_last_offset)
 {
-    uint8_t window[LOG_SCAN_WINDOW_BYTES], entry[LOG_OFFSET_ENTRY_BYTES];
-    uint32_t position = from;
-    if (log__index_load(segment, &segment->offsets) == 0 &&
-        log__index_floor(segment, &segment->offsets, log__key_position, (int64_t)(from + bytes_max), entry) == 0) {
-        /* The batch before the indexed one is inside; go on from there unless that is behind us. */
-        position = MAX(position, (uint32_t)log__key_position(entry));
-    }
+    uint8_t entry[LOG_OFFSET_ENTRY_BYTES];
+    if (log__index_load(segment, &segment->offsets) != 0) return from;
+    if (log__index_floor(segment, &segment->offsets, log__key_position, (int64_t)(from + bytes_max), entry) != 0)
+        return from;
+    *ret_last_offset = segment->base_offset + log__key_offset(entry);
+    return MAX(from, (uint32_t)log__key_position(entry)); /* unless that is behind us */
+}
+
+/* ERR_DAMAGED: at `position` is no batch that ends with `last_offset`. */
+static int stop_from(log_segment_t *segment, uint32_t from, uint32_t position, int64_t last_offset, uint32_t limit,
+                     size_t bytes_max, bool whole_first, stop_t *ret_stop)
+{
+    uint8_t window[LOG_SCAN_WINDOW_BYTES];
     io_file_t *file;
     int err = log__segment_file(segment, false, &file);
     if (err) return err;
@@ -63,6 +69,8 @@ static int stop_within(log_segment_t *segment, uint32_t from, uint32_t limit, si
     log_batch_t batch;
     for (;;) {
         err = log__scan_peek(&scan, &batch);
+        bool indexed = position > from && scan.position == position;
+        if (indexed && log__index_lied(err, &batch, last_offset)) return ERR_DAMAGED;
         if (err == ERR_NOT_FOUND) return ERR_CORRUPT; /* the caller knows of more bytes than fit */
         if (err) return err;
         uint64_t end = scan.position + log_batch_bytes(&batch);
@@ -74,6 +82,17 @@ static int stop_within(log_segment_t *segment, uint32_t from, uint32_t limit, si
     ret_stop->position = (uint32_t)scan.position;
     ret_stop->next_offset = scan.position == limit ? log_batch_last_offset(&batch) + 1 : batch.base_offset;
     return 0;
+}
+
+static int stop_within(log_segment_t *segment, uint32_t from, uint32_t limit, size_t bytes_max, bool whole_first,
+                       stop_t *ret_stop)
+{
+    int64_t last_offset = 0;
+    uint32_t position = stop_scan_from(segment, from, bytes_max, &last_offset);
+    int err = stop_from(segment, from, position, last_offset, limit, bytes_max, whole_first, ret_stop);
+    if (err != ERR_DAMAGED) return err;
+    err = log__rebuild_indexes(segment);
+    return err ? err : stop_from(segment, from, from, 0, limit, bytes_max, whole_first, ret_stop);
 }
 
 /* Where the bytes below `offset_end` stop in this segment. */
@@ -140,21 +159,37 @@ int log_find(log_t *log, int64_t offset, int64_t offset_end, size_t bytes_max, b
     return 0;
 }
 
+/* The offset from which a batch may have the time, as the time index says; what it says is checked. */
+static int time_scan_from(log_segment_t *segment, int64_t timestamp_ms, int64_t from_offset, int64_t *ret_offset)
+{
+    uint8_t entry[LOG_TIME_ENTRY_BYTES];
+    log_batch_t batch;
+    uint32_t position;
+    *ret_offset = MAX(from_offset, segment->base_offset);
+    int err = log__index_load(segment, &segment->times);
+    if (err) return err == ERR_FILES ? err : 0;
+    if (log__index_floor(segment, &segment->times, log__key_timestamp, timestamp_ms - 1, entry) != 0) return 0;
+    int64_t offset = segment->base_offset + log__key_time_offset(entry);
+    if (offset <= *ret_offset) return 0;
+    err = log__segment_seek(segment, offset, &position, &batch);
+    if (err && err != ERR_NOT_FOUND) return err;
+    if (err || batch.base_offset > offset || batch.max_timestamp != log__key_timestamp(entry))
+        return log__rebuild_indexes(segment);
+    *ret_offset = offset;
+    return 0;
+}
+
 /* Scans one segment for a batch that reaches both the offset and the timestamp. */
 static int find_time_in_segment(log_segment_t *segment, int64_t timestamp_ms, int64_t from_offset,
                                 log_batch_t *ret_batch, log_slice_t *ret_slice)
 {
-    uint8_t entry[LOG_TIME_ENTRY_BYTES], window[LOG_SCAN_WINDOW_BYTES];
-    int64_t offset = MAX(from_offset, segment->base_offset);
-    int err = log__index_load(segment, &segment->times);
-    if (!err && log__index_floor(segment, &segment->times, log__key_timestamp, timestamp_ms - 1, entry) == 0) {
-        offset = MAX(offset, segment->base_offset + log__key_time_offset(entry));
-    }
+    uint8_t window[LOG_SCAN_WINDOW_BYTES];
     uint32_t position;
-    err = log__segment_seek(segment, offset, &position, ret_batch);
-    if (err) return err;
     io_file_t *file;
-    err = log__segment_file(segment, false, &file);
+    int64_t offset;
+    int err = time_scan_from(segment, timestamp_ms, from_offset, &offset);
+    if (!err) err = log__segment_seek(segment, offset, &position, ret_batch);
+    if (!err) err = log__segment_file(segment, false, &file);
     if (err) return err;
     log_scan_t scan;
     log__scan_init(&scan, file, position, segment->bytes, window, sizeof(window));

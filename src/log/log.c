@@ -42,6 +42,12 @@ void log_on_roll(log_t *log, void (*rolled)(void *user, int64_t base_offset), vo
     log->rolled_user = user;
 }
 
+void log_on_rebuilt(log_t *log, void (*rebuilt)(void *user, int64_t base_offset), void *user)
+{
+    log->on_rebuilt = rebuilt;
+    log->rebuilt_user = user;
+}
+
 int log_failed(const log_t *log) { return log->failed; }
 
 void log_on_failure(log_t *log, void (*failed)(void *user, int err), void *user)

@@ -169,6 +169,8 @@ const char *log_dir(const log_t *log);
 bool log_flush_due(const log_t *log);
 /* Calls `rolled` before a new segment at `base_offset` takes over (the time for snapshots). One listener. */
 void log_on_roll(log_t *log, void (*rolled)(void *user, int64_t base_offset), void *user);
+/* Calls `rebuilt` when the indexes of a segment turned out to be wrong and were made anew from its batches. */
+void log_on_rebuilt(log_t *log, void (*rebuilt)(void *user, int64_t base_offset), void *user);
 /* The error after which the log takes nothing more, or 0. `failed` hears of it once, in a turn of its own, and may close the
  * log. */
 int log_failed(const log_t *log);

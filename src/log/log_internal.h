@@ -110,6 +110,9 @@ struct log {
 
     void (*rolled)(void *user, int64_t base_offset);
     void *rolled_user;
+    void (*on_rebuilt)(void *user, int64_t base_offset);
+    void *rebuilt_user;
+    uint32_t rebuilt_count;
     void (*on_failure)(void *user, int err);
     void *failure_user;
 };
@@ -163,6 +166,8 @@ void log__segment_reach(log_segment_t *segment, io_file_t *file, uint64_t end);
 void log__segment_trim(log_segment_t *segment);
 /* Offset behind the segment: the next one's base, or the log's end. */
 int64_t log__segment_end(const log_segment_t *segment, uint32_t at);
+/* What the last entry of the offset index says: where a batch begins, and its last offset. Position 0: it has none. */
+int log__segment_last_indexed(log_segment_t *segment, uint32_t *ret_position, int64_t *ret_last_offset) MUST_CHECK;
 /* Position of the first batch that ends at or above `offset`, and its header; ERR_NOT_FOUND when none does.
  */
 int log__segment_seek(log_segment_t *segment, int64_t offset, uint32_t *ret_position,
@@ -179,6 +184,12 @@ int log__index_open(log_segment_t *segment, log_index_t *index, int flags) MUST_
 /* Opens and counts, unless done. ERR_NOT_FOUND: no file. ERR_CORRUPT: it does not fit a log of `log_bytes`.
  */
 int log__index_load(log_segment_t *segment, log_index_t *index) MUST_CHECK;
+/* An entry says that a batch that ends with `last_offset` begins where a peek ended with `err` or found `batch`. */
+static inline bool log__index_lied(int err, const log_batch_t *batch, int64_t last_offset)
+{
+    if (err) return err == ERR_CORRUPT || err == ERR_TRUNCATED || err == ERR_UNSUPPORTED || err == ERR_NOT_FOUND;
+    return log_batch_last_offset(batch) != last_offset;
+}
 uint32_t log__index_count(const log_index_t *index);
 int log__index_get(log_segment_t *segment, log_index_t *index, uint32_t i, uint8_t *ret_entry) MUST_CHECK;
 /* It has entries that a power loss would take. */

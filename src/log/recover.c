@@ -182,6 +182,7 @@ int log__recover(log_t *log, const log_recovery_t *recovery, log_report_t *repor
     if (err) return err;
     if (log->segments_count == 0) return begin_empty(&r, start);
     err = recover_segments(&r);
+    report->rebuilt_count += log->rebuilt_count;
     if (err) return err;
     log->durable_offset = recovery->clean ? log->end_offset : MIN(recovery->recovery_point, log->end_offset);
     log->start_offset = MAX(start, log->segments[0]->base_offset);

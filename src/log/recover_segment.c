@@ -103,7 +103,10 @@ int log__rebuild_indexes(log_segment_t *segment)
         log__scan_skip(&scan, &batch);
     }
     if (err != ERR_NOT_FOUND) return err;
-    log__segment_flush_indexes(segment, segment != log__active(segment->log));
+    log_t *log = segment->log;
+    log->rebuilt_count++;
+    if (log->on_rebuilt) log->on_rebuilt(log->rebuilt_user, segment->base_offset);
+    log__segment_flush_indexes(segment, segment != log__active(log));
     return 0;
 }
 
@@ -120,7 +123,11 @@ static int read_tail(log_recover_t *r, log_segment_t *segment, uint32_t from, bo
     if (err) return err;
     log__scan_init(&scan, file, from, segment->bytes, window, sizeof(window));
     int64_t next_offset = from == 0 ? segment->base_offset : -1;
+    uint64_t unindexed_bytes = 0;
     while ((err = log__scan_peek(&scan, &batch)) == 0) {
+        /* An entry was due here, and is not there. */
+        if (unindexed_bytes > segment->log->options.index_interval_bytes) return ERR_CORRUPT;
+        unindexed_bytes += log_batch_bytes(&batch);
         bool fits = next_offset < 0
                         ? batch.base_offset >= segment->base_offset
                         : batch.base_offset == next_offset || (r->how->compacted && batch.base_offset > next_offset);
@@ -134,27 +141,28 @@ static int read_tail(log_recover_t *r, log_segment_t *segment, uint32_t from, bo
     return 0;
 }
 
-static int last_indexed(log_segment_t *segment, uint32_t *ret_position)
+static int check_indexed(log_segment_t *segment, uint32_t position, int64_t last_offset)
 {
-    uint8_t entry[LOG_OFFSET_ENTRY_BYTES];
-    int err = log__index_load(segment, &segment->offsets);
-    uint32_t count = err ? 0 : log__index_count(&segment->offsets);
-    if (err || count == 0) {
-        *ret_position = 0;
-        return err;
-    }
-    err = log__index_get(segment, &segment->offsets, count - 1, entry);
-    if (!err) *ret_position = (uint32_t)log__key_position(entry);
-    return err;
+    uint8_t window[LOG_BATCH_HEADER_BYTES];
+    log_scan_t scan;
+    log_batch_t batch;
+    io_file_t *file;
+    int err = log__segment_file(segment, false, &file);
+    if (err) return err;
+    log__scan_init(&scan, file, position, segment->bytes, window, sizeof(window));
+    err = log__scan_peek(&scan, &batch);
+    return log__index_lied(err, &batch, last_offset) ? ERR_CORRUPT : err;
 }
 
 /* ERR_CORRUPT or another error when it is not what a clean stop leaves. */
 static int open_kept(log_recover_t *r, log_segment_t *segment, bool active)
 {
     uint32_t from;
+    int64_t last_offset;
     int err = active ? log__segment_load_times(segment) : 0;
-    if (!err) err = last_indexed(segment, &from);
+    if (!err) err = log__segment_last_indexed(segment, &from, &last_offset);
     if (!err && active && from > 0) err = log__segment_load_first_time(segment);
+    if (!err && from > 0) err = check_indexed(segment, from, last_offset);
     if (err) return err;
     segment->bytes_since_index = 0;
     return read_tail(r, segment, from, active);

@@ -186,6 +186,62 @@ int log__segment_load_first_time(log_segment_t *segment)
     return err;
 }
 
+int log__segment_last_indexed(log_segment_t *segment, uint32_t *ret_position, int64_t *ret_last_offset)
+{
+    uint8_t entry[LOG_OFFSET_ENTRY_BYTES];
+    *ret_position = 0;
+    int err = log__index_load(segment, &segment->offsets);
+    uint32_t count = err ? 0 : log__index_count(&segment->offsets);
+    if (err || count == 0) return err;
+    err = log__index_get(segment, &segment->offsets, count - 1, entry);
+    if (err) return err;
+    *ret_position = (uint32_t)log__key_position(entry);
+    *ret_last_offset = segment->base_offset + log__key_offset(entry);
+    return 0;
+}
+
+static bool is_of_data(int err)
+{
+    return err == ERR_CORRUPT || err == ERR_TRUNCATED || err == ERR_UNSUPPORTED || err == ERR_NOT_FOUND;
+}
+
+/* No batch from the last indexed one on is later than `timestamp_ms`. */
+static int tail_is_older(log_segment_t *segment, int64_t timestamp_ms, bool *ret_older)
+{
+    uint8_t window[LOG_SCAN_WINDOW_BYTES];
+    log_scan_t scan;
+    log_batch_t batch;
+    io_file_t *file;
+    uint32_t from;
+    int64_t last_offset;
+    int err = log__segment_last_indexed(segment, &from, &last_offset);
+    if (is_of_data(err)) from = 0;
+    if (!err || is_of_data(err)) err = log__segment_file(segment, false, &file);
+    if (err) return err;
+    *ret_older = true;
+    log__scan_init(&scan, file, from, segment->bytes, window, sizeof(window));
+    while (*ret_older && (err = log__scan_peek(&scan, &batch)) == 0) {
+        *ret_older = batch.count == 0 || batch.max_timestamp <= timestamp_ms;
+        log__scan_skip(&scan, &batch);
+    }
+    if (is_of_data(err) && err != ERR_NOT_FOUND) *ret_older = false;
+    return is_of_data(err) ? 0 : err;
+}
+
+/* The last entry names a batch that has its time, and what comes behind the index has no later one: else the file is another
+ * segment's, or was cut. */
+static int times_fit(log_segment_t *segment, const uint8_t *entry, bool *ret_fit)
+{
+    log_batch_t batch;
+    uint32_t position;
+    int64_t offset = segment->base_offset + log__key_time_offset(entry), timestamp_ms = log__key_timestamp(entry);
+    *ret_fit = false;
+    int err = log__segment_seek(segment, offset, &position, &batch);
+    if (is_of_data(err)) return 0;
+    if (err || batch.base_offset > offset || batch.max_timestamp != timestamp_ms) return err;
+    return tail_is_older(segment, timestamp_ms, ret_fit);
+}
+
 /* A sealed segment's largest timestamp is its time index's last entry. */
 int log__segment_load_times(log_segment_t *segment)
 {
@@ -201,7 +257,10 @@ int log__segment_load_times(log_segment_t *segment)
         return 0;
     }
     err = log__index_get(segment, &segment->times, count - 1, entry);
+    bool fit = false;
+    if (!err) err = times_fit(segment, entry, &fit);
     if (err) return err;
+    if (!fit) return log__rebuild_indexes(segment);
     segment->max_timestamp = log__key_timestamp(entry);
     segment->max_timestamp_offset = segment->base_offset + log__key_time_offset(entry);
     return 0;
@@ -251,26 +310,31 @@ int64_t log__segment_end(const log_segment_t *segment, uint32_t at)
     return at + 1 < log->segments_count ? log->segments[at + 1]->base_offset : log->end_offset;
 }
 
-/* Where to begin to scan for `offset`: the index's entry below it, when the file bears that out. */
-static uint32_t segment_scan_from(log_segment_t *segment, int64_t offset)
+/* Where to begin to scan for `offset`: at the index's entry below it, whose batch ends with *ret_last_offset; or at 0. */
+static int segment_scan_from(log_segment_t *segment, int64_t offset, uint32_t *ret_position, int64_t *ret_last_offset)
 {
     uint8_t entry[LOG_OFFSET_ENTRY_BYTES];
     int err = log__index_load(segment, &segment->offsets);
-    if ((err == ERR_NOT_FOUND || err == ERR_CORRUPT) && log__rebuild_indexes(segment) == 0) err = 0;
-    if (err) return 0;
+    if (err == ERR_NOT_FOUND || err == ERR_CORRUPT) err = log__rebuild_indexes(segment);
+    *ret_position = 0;
+    if (err) return err == ERR_FILES ? err : 0;
     int64_t delta = MIN(offset - segment->base_offset, (int64_t)UINT32_MAX);
     if (log__index_floor(segment, &segment->offsets, log__key_offset, delta, entry) != 0) return 0;
-    return (uint32_t)log__key_position(entry);
+    *ret_position = (uint32_t)log__key_position(entry);
+    *ret_last_offset = segment->base_offset + log__key_offset(entry);
+    return 0;
 }
 
-static int seek_from(log_segment_t *segment, io_file_t *file, uint32_t from, int64_t offset, uint32_t *ret_position,
-                     log_batch_t *ret_batch)
+/* ERR_DAMAGED: at `from` is no batch that ends with `last_offset`, so that the index lied. */
+static int seek_from(log_segment_t *segment, io_file_t *file, uint32_t from, int64_t last_offset, int64_t offset,
+                     uint32_t *ret_position, log_batch_t *ret_batch)
 {
     uint8_t window[LOG_SCAN_WINDOW_BYTES];
     log_scan_t scan;
     log__scan_init(&scan, file, from, segment->bytes, window, sizeof(window));
     for (;;) {
         int err = log__scan_peek(&scan, ret_batch);
+        if (from > 0 && scan.position == from && log__index_lied(err, ret_batch, last_offset)) return ERR_DAMAGED;
         if (err) return err;
         if (log_batch_last_offset(ret_batch) >= offset) {
             *ret_position = (uint32_t)scan.position;
@@ -283,11 +347,13 @@ static int seek_from(log_segment_t *segment, io_file_t *file, uint32_t from, int
 int log__segment_seek(log_segment_t *segment, int64_t offset, uint32_t *ret_position, log_batch_t *ret_batch)
 {
     io_file_t *file;
-    int err = log__segment_file(segment, false, &file);
-    if (err) return err;
-    uint32_t from = segment_scan_from(segment, offset);
-    err = seek_from(segment, file, from, offset, ret_position, ret_batch);
-    /* An index that points into the middle of a batch was damaged: the headers alone tell the truth. */
-    if (from > 0 && err && err != ERR_NOT_FOUND) err = seek_from(segment, file, 0, offset, ret_position, ret_batch);
-    return err;
+    int64_t last_offset = 0;
+    uint32_t from;
+    int err = segment_scan_from(segment, offset, &from, &last_offset);
+    if (!err) err = log__segment_file(segment, false, &file);
+    if (!err) err = seek_from(segment, file, from, last_offset, offset, ret_position, ret_batch);
+    if (err != ERR_DAMAGED) return err;
+    err = log__rebuild_indexes(segment);
+    if (!err) err = log__segment_file(segment, false, &file);
+    return err ? err : seek_from(segment, file, 0, 0, offset, ret_position, ret_batch);
 }
