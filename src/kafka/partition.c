@@ -172,6 +172,13 @@ static void partition_free(partition_t *partition)
 
 static void failed(void *user, int err) { partition__fail(user, err); }
 
+static void rebuilt(void *user, int64_t base_offset)
+{
+    const partition_t *p = user;
+    slog(SLOG_WARN, "kafka", "indexes that did not fit their segment were made anew",
+         "partition=%s-%" PRId32 " segment=%020" PRId64, p->topic->name, p->index, base_offset);
+}
+
 /* Checkpoints know nothing of a directory that is new, or whose name was another topic's. */
 static int forget_if_new(const kafka_topic_t *topic, int32_t index, const char *dir, bool put_aside)
 {
@@ -216,6 +223,7 @@ static int open_partition(kafka_topic_t *topic, int32_t index, const opening_t *
     p->high_watermark = log_end_offset(p->log);
     log_on_roll(p->log, rolled, p);
     log_on_failure(p->log, failed, p);
+    log_on_rebuilt(p->log, rebuilt, p);
     partition__store_add(p);
     partition_set_leader_epoch(p, topic->partitions[index].leader_epoch);
     *ret_partition = p;

@@ -35,7 +35,7 @@ def fill(server, topic, count=12, partitions=2, **configs):
     with connect(server) as connection:
         create(connection, topic, partitions, retention_ms=-1, **configs)
         for n in range(count):
-            assert produce(connection, topic, [0], b"v" * 1000, time=1_700_000_000_000 + 10 * n) == [NONE]
+            assert produce(connection, topic, [0], b"v" * (1000 + 7 * n * n % 400), time=1_700_000_000_000 + 10 * n) == [NONE]
         for index in range(1, partitions):
             assert produce(connection, topic, [index]) == [NONE]
 
@@ -238,3 +238,24 @@ def test_meta_properties_that_are_not_ours_are_refused_in_a_sentence(server, tex
     assert words in log_text(server)
     path.write_text(f"version=0\ncluster.id={known['cluster.id']}\nbroker.id={known['node.id']}\n")
     server.start()
+
+
+@pytest.mark.parametrize("kind", [".index", ".timeindex"])
+@pytest.mark.parametrize("harm", ["zero", "cut", "swap"])
+def test_a_wrong_index_is_made_anew_with_a_line_and_nothing_is_missing(server, kind, harm):
+    fill(server, "idx", 80, segment_bytes=1 << 20, segment_index_bytes=60)  # a few entries to a segment
+    server.stop()
+    files = sorted(partition_dir(server, "idx").glob("*" + kind))
+    assert len(files) > 3
+    one, other = files[1], files[2]
+    data = one.read_bytes()
+    one.write_bytes({"zero": bytes(len(data)), "cut": data[: len(data) // 2 + 1], "swap": other.read_bytes()}[harm])
+    server.start()
+    assert_whole(server, "idx", 80)
+    with connect(server) as connection:
+        for n in range(80):
+            topics = [{"name": "idx", "partitions": [{"index": 0, "epoch": -1, "time": 1_700_000_000_000 + 10 * n}]}]
+            answer = connection.ask("ListOffsets", 5, replica=-1, isolation=0, topics=topics)
+            part = answer["topics"][0]["partitions"][0]
+            assert (part["error"], part["offset"]) == (NONE, n)
+    assert "made anew" in log_text(server)
