@@ -1,23 +1,5 @@
-/* bridge.c: the bridge's life and its commands' rows. */
+/* bridge.c: the bridge's life. */
 #include "bridge/feed.h"
-
-static void add_command(bridge_t *bridge, const char *name, int arity, const char *flags, const char *summary,
-                        void (*handler)(redis_call_t *call, void *user),
-                        const char *(*check)(int argc, const bytes_t *argv, void *user))
-{
-    redis_extra_command_t row = {
-        .name = name,
-        .arity = arity,
-        .flags = flags,
-        .summary = summary,
-        .since = "0.1.0",
-        .group = "kafka",
-        .handler = handler,
-        .check = check,
-        .user = bridge,
-    };
-    redis_register_command(bridge->redis, &row);
-}
 
 bridge_t *bridge_new(io_loop_t *loop, redis_t *redis)
 {
@@ -27,19 +9,7 @@ bridge_t *bridge_new(io_loop_t *loop, redis_t *redis)
     outbox_init(bridge);
     waiters_init(bridge);
     positions_init(bridge);
-    add_command(bridge, "KAFKA.PRODUCE", -3, "write,denyoom",
-                "Appends a record to a Kafka topic, in one step with keys.", produce_command, produce_precondition);
-    add_command(bridge, "KAFKA.COMMIT", -5, "write,denyoom",
-                "Commits a consumer group's position, in one step with keys.", position_commit_command,
-                position_precondition);
-    add_command(bridge, "KAFKA.COMMITTED", 4, "readonly", "Returns a consumer group's position.",
-                position_committed_command, NULL);
-    add_command(bridge, "KAFKA.WAIT", 2, "noscript", "Waits until this connection's records are in their partitions.",
-                waiters_command, NULL);
-    add_command(bridge, "KAFKA.OUTBOX", -2, "readonly", "Shows the records that wait for their partitions.",
-                show_command, NULL);
-    add_command(bridge, "KAFKA.JOURNAL", -4, "write,noscript", "The outbox in the append-only file.", journal_command,
-                NULL);
+    bridge__add_commands(bridge);
     redis_on_client_gone(redis, waiters_gone, bridge);
     redis_on_rewrite(redis, journal_emit, bridge);
     redis_waiting(redis, outbox_waiting_bytes, bridge);

@@ -6,6 +6,8 @@
  *   KAFKA.COMMITTED group topic partition
  *   KAFKA.WAIT timeout-ms
  *   KAFKA.OUTBOX INFO | FEEDS | LIST [count]
+ *   KAFKA.REROUTE topic [DROP]
+ *   KAFKA.HELP
  *   KAFKA.JOURNAL ...   what the outbox writes into the append-only file: refused from clients
  *
  * Alone and without AT and ONCE a record goes straight into its partition. Else it goes, as positions do, through the outbox

@@ -4,6 +4,7 @@
  *   record.c    arguments to records    journal.c  their way into the append-only file and back
  *   deliver.c   into the partitions     waiters.c  KAFKA.WAIT
  *   position.c  KAFKA.COMMIT and what of it is under way
+ *   reroute.c   records whose partitions are gone
  *
  * A record's life:
  *
@@ -26,6 +27,7 @@
 
 #define HEADERS_COUNT_MAX 128
 #define OUTBOX_BYTES_MAX  MIB(1024) /* records beyond it are refused, unless bridge_set_bytes_max said otherwise */
+#define OUTBOX_RESERVE    8         /* this part of it on top is for scripts that have written when they find it full */
 #define DELIVER_PER_TURN  512       /* appended before the loop turns */
 #define DELIVER_SHARE     64        /* and this part of what waits: it keeps up with whoever writes more than that */
 #define GATHER_MAX        512       /* looked at for one batch */
@@ -54,11 +56,13 @@ typedef struct outbox_record {
     record_state_t state;
     kafka_produce_t record; /* points behind this struct */
     size_t bytes;
+    bool partition_asked; /* PARTITION: the client's choice, which nobody else may change */
     uint64_t client_id;   /* 0 = nobody counts it */
     redis_async_t *async; /* waits for its place */
     /* of a position until it is placed */
     list_t position;              /* position_group->records */
     struct position_group *group; /* NULL = none */
+    bytes_t position_topic;       /* in the record's key */
     uint64_t added_ns;            /* the turn of the loop in which it was committed; 0 = before the start */
 } outbox_record_t;
 
@@ -109,7 +113,9 @@ struct bridge {
     int64_t producer_id; /* -1 = none yet */
     bool asking_id;
     char last_error[LAST_ERROR_BYTES];
-    uint64_t delivered_total;
+    uint64_t delivered_total, rerouted_total, dropped_total;
+    map_t coming;       /* topics that records of this turn are to make */
+    uint64_t coming_ns; /* which turn that is */
     io_hook_t hook;
     io_timer_t retry_timer, due_timer, sync_timer;
     sync_round_t round;
@@ -140,12 +146,13 @@ typedef struct produce_args {
 
 /* Reads KAFKA.PRODUCE's arguments, which are borrowed; NULL, or what is wrong with them. */
 const char *produce__parse(int argc, const bytes_t *argv, produce_args_t *ret_args);
-/* The same with Kafka's say: what produce__parse tells or why Kafka would refuse; in bridge->problem. */
-const char *produce__check(bridge_t *bridge, int argc, const bytes_t *argv, produce_args_t *ret_args);
+/* The same with Kafka's say: what produce__parse tells or why Kafka would refuse; in bridge->problem. `midway`: a script
+ * that has written already asks, and is not refused for want of room. */
+const char *produce__check(bridge_t *bridge, int argc, const bytes_t *argv, bool midway, produce_args_t *ret_args);
 /* The same words for what Kafka said. */
 const char *bridge__problem(bridge_t *bridge, int16_t error, const char *message);
 /* NULL, or why nothing can be taken at all. */
-const char *outbox_problem(const bridge_t *bridge);
+const char *outbox_problem(const bridge_t *bridge, bool midway);
 /* One allocation with copies of all bytes. */
 outbox_record_t *outbox_record_new(const kafka_produce_t *record);
 
@@ -179,6 +186,18 @@ void journal_ack(bridge_t *bridge, const int64_t *ranges, int ranges_count);
 void journal_emit(void *user, redis_base_t *base);
 void journal_command(redis_call_t *call, void *user);
 
+/* ---- reroute.c ---- */
+
+/* The record's partition does not exist, while its topic does with so many: the topic was made anew with fewer. */
+static inline bool reroute_is_due(const outbox_record_t *record, int32_t partitions_count)
+{
+    return record->record.partition >= partitions_count;
+}
+/* Chooses a partition for those of a topic's queue that have none, or none any more, and journals it: from the next turn
+ * on they can be delivered. The first one that stays without, because its client chose the partition that is gone. */
+const outbox_record_t *reroute_topic(bridge_t *bridge, outbox_topic_t *topic, int32_t partitions_count);
+void reroute_command(redis_call_t *call, void *user);
+
 /* ---- deliver.c ---- */
 
 void deliver_start(bridge_t *bridge);
@@ -202,6 +221,12 @@ const char *produce_precondition(int argc, const bytes_t *argv, void *user);
 
 /* ---- position.c ---- */
 
+/* A record is (about to be) queued that will make its topic. */
+void topic_promise(bridge_t *bridge, bytes_t topic);
+/* Whether one is that comes before what is added now. */
+bool topic_comes(bridge_t *bridge, bytes_t topic);
+/* Whether the position must wait for records that make its topic. */
+bool position_must_wait(bridge_t *bridge, const outbox_record_t *record);
 void positions_init(bridge_t *bridge);
 void positions_deinit(bridge_t *bridge);
 /* If the record is a position: from now on it counts as under way, or no more. */
@@ -212,6 +237,10 @@ bool position_waits(void *user, bytes_t group);
 void position_commit_command(redis_call_t *call, void *user);
 const char *position_precondition(int argc, const bytes_t *argv, void *user);
 void position_committed_command(redis_call_t *call, void *user);
+
+/* ---- help.c ---- */
+
+void bridge__add_commands(bridge_t *bridge);
 
 /* ---- show.c ---- */
 

@@ -10,8 +10,9 @@
 
 #include <stdio.h>
 
-#define HOOK_RANK           11
-#define HOOK_RANK_UNORDERED 5
+#define HOOK_RANK                  11
+#define UNKNOWN_TOPIC_OR_PARTITION 3 /* Kafka's code */
+#define HOOK_RANK_UNORDERED        5
 
 static void arm_retry(bridge_t *bridge, uint64_t ms)
 {
@@ -132,20 +133,6 @@ static void make_topic(bridge_t *bridge, outbox_topic_t *t)
     kafka_topic_ensure(bridge->kafka, t->name, on_topic, request);
 }
 
-/* Records of a topic that did not exist have no partition yet. Which one they get must be in the file before they are
- * there: the next turn appends them. */
-static void place_topic(bridge_t *bridge, outbox_topic_t *t)
-{
-    int left = DELIVER_PER_TURN;
-    LIST_EACH(&t->records, r, outbox_record_t, queue) {
-        if (left-- == 0) return;
-        if (r->record.partition >= 0) continue;
-        r->record.partition = kafka_produce_choose(bridge->kafka, &r->record);
-        ASSERT(r->record.partition >= 0); /* the topic exists */
-        journal_place(bridge, r);
-    }
-}
-
 typedef struct delivery {
     outbox_record_t *records[GATHER_MAX];
     kafka_numbered_t numbered[GATHER_MAX];
@@ -153,14 +140,15 @@ typedef struct delivery {
 } delivery_t;
 
 /* The first of the queue, and what comes behind it for the same partition, about as much as a batch takes. Nothing passes a
- * record without a partition. */
-static void gather(const outbox_topic_t *t, int budget, delivery_t *d)
+ * record without a partition, or a position whose topic is yet to be made. */
+static void gather(bridge_t *bridge, const outbox_topic_t *t, int32_t partitions_count, int budget, delivery_t *d)
 {
     size_t bytes = 0;
     int left = MIN(budget, GATHER_MAX);
     d->count = 0;
     LIST_EACH(&t->records, r, outbox_record_t, queue) {
-        if (left-- == 0 || r->record.partition < 0 || bytes > KAFKA_BATCH_BYTES) return;
+        bool placeless = r->record.partition < 0 || reroute_is_due(r, partitions_count);
+        if (left-- == 0 || placeless || bytes > KAFKA_BATCH_BYTES || position_must_wait(bridge, r)) return;
         if (d->count && r->record.partition != d->records[0]->record.partition) continue;
         d->numbered[d->count] = (kafka_numbered_t){.record = &r->record, .number = r->number};
         d->records[d->count++] = r;
@@ -211,12 +199,29 @@ static void refused(bridge_t *bridge, outbox_topic_t *t, const outbox_record_t *
     arm_retry(bridge, wait_ms);
 }
 
+/* The first of the queue cannot be appended: records of a topic that did not exist have no partition yet, those of one that
+ * was made anew perhaps none any more. Which one they get must be in the file before they are there: the next turn appends
+ * them. A position waits for the topic that it is of. */
+static void hold_up(bridge_t *bridge, outbox_topic_t *t, int32_t partitions_count)
+{
+    const outbox_record_t *first = LIST_FIRST(&t->records, outbox_record_t, queue);
+    if (position_must_wait(bridge, first)) {
+        t->retry_at_ms = io_wall_ms(bridge->loop) + LOADING_MS;
+        arm_retry(bridge, LOADING_MS);
+        return;
+    }
+    if (reroute_topic(bridge, t, partitions_count) != first) return;
+    refused(bridge, t, first, UNKNOWN_TOPIC_OR_PARTITION,
+            "the topic was made anew with fewer partitions, and this one was asked for: KAFKA.REROUTE");
+}
+
 /* Appends what it can of a topic's queue; false when the turn's share is used up. */
 static bool deliver_topic(bridge_t *bridge, outbox_topic_t *t, int *budget)
 {
     delivery_t d;
     if (t->creating || t->retry_at_ms > io_wall_ms(bridge->loop)) return true;
-    if (!kafka_topic_exists(bridge->kafka, t->name)) {
+    int32_t partitions_count = kafka_topic_partitions(bridge->kafka, t->name);
+    if (partitions_count < 0) {
         make_topic(bridge, t);
         return true;
     }
@@ -224,9 +229,9 @@ static bool deliver_topic(bridge_t *bridge, outbox_topic_t *t, int *budget)
         char message[KAFKA_MESSAGE_BYTES_MAX] = "";
         int taken = 0;
         if (*budget == 0) return false;
-        gather(t, *budget, &d);
+        gather(bridge, t, partitions_count, *budget, &d);
         if (d.count == 0) {
-            place_topic(bridge, t);
+            hold_up(bridge, t, partitions_count);
             return true;
         }
         int16_t error = append(bridge, &d, &taken, message);

@@ -6,7 +6,8 @@
  *   DUE old new                      a delayed record's time has come: it takes its place in the order
  *   ACK from to [from to ...]        these are on stable storage in Kafka, as far as they are known here
  *
- * An ADD's shape is K (with a key) or - (without one), and a T behind it says that the value is null.
+ * An ADD's shape is K (with a key) or - (without one), and behind it T says that the value is null, P that the client
+ * named the partition.
  *
  * Read back, commands mend the outbox in the order in which they changed it. Once the bridge has started, memory is the
  * truth: DEBUG LOADAOF changes nothing here. */
@@ -44,11 +45,14 @@ static void begin(words_t *w, const char *what)
     put(w, bytes_str(what));
 }
 
-static bytes_t shape_of(const kafka_produce_t *k)
+static bytes_t shape_of(const outbox_record_t *r)
 {
-    if (k->value.ptr) return k->key.ptr ? BYTES_LIT("K") : BYTES_LIT("-");
-    return k->key.ptr ? BYTES_LIT("KT") : BYTES_LIT("-T");
+    static const char *const shapes[] = {"-", "K", "-T", "KT", "-P", "KP", "-TP", "KTP"};
+    const kafka_produce_t *k = &r->record;
+    return bytes_str(shapes[(k->key.ptr != NULL) + 2 * (k->value.ptr == NULL) + 4 * r->partition_asked]);
 }
+
+static bool shape_has(bytes_t shape, char letter) { return shape.len && memchr(shape.ptr, letter, shape.len); }
 
 static void words_of_add(words_t *w, const outbox_record_t *r)
 {
@@ -59,7 +63,7 @@ static void words_of_add(words_t *w, const outbox_record_t *r)
     put_number(w, k->timestamp_ms);
     put(w, k->topic);
     put_number(w, k->partition);
-    put(w, shape_of(k));
+    put(w, shape_of(r));
     put(w, k->key.ptr ? k->key : BYTES_LIT(""));
     put(w, k->value);
     for (int32_t i = 0; i < k->headers_count; i++) {
@@ -176,7 +180,7 @@ static bool load_add(bridge_t *bridge, redis_call_t *call)
         headers[i] =
             (kafka_header_t){redis_call_arg(call, ADD_WORDS + 2 * i), redis_call_arg(call, ADD_WORDS + 2 * i + 1)};
     bytes_t shape = redis_call_arg(call, 7);
-    bool has_key = shape.len && shape.ptr[0] == 'K', is_null = shape.len == 2 && shape.ptr[1] == 'T';
+    bool has_key = shape_has(shape, 'K'), is_null = shape_has(shape, 'T');
     kafka_produce_t record = {
         .topic = redis_call_arg(call, 5),
         .partition = (int32_t)partition,
@@ -191,6 +195,7 @@ static bool load_add(bridge_t *bridge, redis_call_t *call)
     if (kafka_position_of(&record, &position) == ERR_INVALID) return false;
     outbox_record_t *r = outbox_record_new(&record);
     r->number = number;
+    r->partition_asked = shape_has(shape, 'P');
     r->due_ms = due_ms;
     r->added_ms = timestamp_ms;
     keep(bridge, r);
@@ -217,6 +222,7 @@ static bool load_due(bridge_t *bridge, int64_t old_number, int64_t new_number)
     if (!old || new_number > KAFKA_NUMBER_MAX) return new_number <= KAFKA_NUMBER_MAX;
     outbox_record_t *r = outbox_record_new(&old->record);
     r->number = new_number;
+    r->partition_asked = old->partition_asked;
     r->added_ms = old->added_ms;
     r->record.timestamp_ms = old->due_ms;
     forget(bridge, old);

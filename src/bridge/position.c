@@ -11,12 +11,49 @@
 
 /* ---- what is under way ---- */
 
-void positions_init(bridge_t *bridge) { bridge->position_groups = MAP_INIT; }
+void positions_init(bridge_t *bridge) { bridge->position_groups = bridge->coming = MAP_INIT; }
+
+/* ---- topics that records are to make: positions of them may be committed behind those records ---- */
+
+/* What was promised in an earlier turn of the loop is queued by now, or was not to be. */
+static void begin_turn(bridge_t *bridge)
+{
+    if (bridge->coming_ns == io_now_ns(bridge->loop)) return;
+    bridge->coming_ns = io_now_ns(bridge->loop);
+    map_deinit(&bridge->coming);
+    bridge->coming = MAP_INIT;
+}
+
+void topic_promise(bridge_t *bridge, bytes_t topic)
+{
+    if (!bridge->kafka || kafka_topic_exists(bridge->kafka, topic)) return;
+    begin_turn(bridge);
+    map_put(&bridge->coming, topic, bridge);
+}
+
+static bool is_queued(const bridge_t *bridge, bytes_t topic)
+{
+    const outbox_topic_t *t = map_get(&bridge->topics_by_name, topic);
+    return t && !list_empty(&t->records);
+}
+
+bool topic_comes(bridge_t *bridge, bytes_t topic)
+{
+    begin_turn(bridge);
+    return map_get(&bridge->coming, topic) || is_queued(bridge, topic);
+}
+
+bool position_must_wait(bridge_t *bridge, const outbox_record_t *r)
+{
+    if (!r->group || kafka_topic_exists(bridge->kafka, r->position_topic)) return false;
+    return is_queued(bridge, r->position_topic);
+}
 
 void positions_deinit(bridge_t *bridge)
 {
     LIST_EACH(&bridge->all, r, outbox_record_t, node) position_untrack(bridge, r);
     map_deinit(&bridge->position_groups);
+    map_deinit(&bridge->coming);
 }
 
 static position_group_t *group_of(bridge_t *bridge, bytes_t id)
@@ -35,6 +72,7 @@ void position_track(bridge_t *bridge, outbox_record_t *r)
     kafka_position_t position;
     if (kafka_position_of(&r->record, &position)) return; /* of another topic: what is read back was looked at */
     r->group = group_of(bridge, position.group);
+    r->position_topic = position.topic;
     list_push_back(&r->group->records, &r->position);
     bridge->positions_count++;
 }
@@ -124,20 +162,22 @@ static const char *read_args(int argc, const bytes_t *argv, commit_args_t *args)
     return read_options(argc, argv, args);
 }
 
-static const char *check(bridge_t *bridge, int argc, const bytes_t *argv, commit_args_t *args)
+static const char *check(bridge_t *bridge, int argc, const bytes_t *argv, bool midway, commit_args_t *args)
 {
     char message[KAFKA_MESSAGE_BYTES_MAX] = "";
     const char *problem = read_args(argc, argv, args);
-    if (!problem) problem = outbox_problem(bridge);
+    if (!problem) problem = outbox_problem(bridge, midway);
     if (problem) return problem;
     const kafka_member_t *member = args->has_member ? &args->member : NULL;
-    return bridge__problem(bridge, kafka_position_check(bridge->kafka, &args->position, member, message), message);
+    bool comes = topic_comes(bridge, args->position.topic);
+    int16_t error = kafka_position_check(bridge->kafka, &args->position, member, comes, message);
+    return bridge__problem(bridge, error, message);
 }
 
 const char *position_precondition(int argc, const bytes_t *argv, void *user)
 {
     commit_args_t args;
-    return check(user, argc, argv, &args);
+    return check(user, argc, argv, false, &args);
 }
 
 static outbox_record_t *record_of(const kafka_position_t *position, int64_t now_ms)
@@ -172,7 +212,8 @@ void position_commit_command(redis_call_t *call, void *user)
     bytes_t argv[WORDS_MAX];
     int argc = redis_call_argc(call);
     for (int i = 0; i < MIN(argc, WORDS_MAX); i++) argv[i] = redis_call_arg(call, i);
-    const char *problem = redis_call_was_asked(call) ? read_args(argc, argv, &args) : check(bridge, argc, argv, &args);
+    bool asked = redis_call_was_asked(call), midway = redis_call_is_midway(call);
+    const char *problem = asked ? read_args(argc, argv, &args) : check(bridge, argc, argv, midway, &args);
     if (problem)
         redis_reply_error(redis_call_client(call), problem);
     else

@@ -92,11 +92,14 @@ static void produce_outbox(bridge_t *bridge, redis_call_t *call, produce_args_t 
     }
     bool delayed = args->at_ms > redis_call_now_ms(call);
     args->record.timestamp_ms = redis_call_now_ms(call);
+    bool partition_asked = args->record.partition >= 0;
     args->record.partition = kafka_produce_choose(bridge->kafka, &args->record);
     outbox_record_t *r = outbox_record_new(&args->record);
+    r->partition_asked = partition_asked;
     r->due_ms = delayed ? args->at_ms : 0;
     r->added_ms = args->record.timestamp_ms;
     outbox_add(bridge, r);
+    if (!delayed) topic_promise(bridge, r->record.topic);
     journal_add(bridge, call, r);
     if (args->once_seconds) set_once(call, args, r->number);
     if (!delayed && redis_client_id(client)) {
@@ -115,7 +118,9 @@ static void produce_outbox(bridge_t *bridge, redis_call_t *call, produce_args_t 
 const char *produce_precondition(int argc, const bytes_t *argv, void *user)
 {
     produce_args_t args;
-    return produce__check(user, argc, argv, &args);
+    const char *problem = produce__check(user, argc, argv, false, &args);
+    if (!problem) topic_promise(user, args.record.topic);
+    return problem;
 }
 
 void produce_command(redis_call_t *call, void *user)
@@ -127,7 +132,8 @@ void produce_command(redis_call_t *call, void *user)
     if (argc > (int)ARRAY_LEN(argv_few)) argv = mem_alloc(sizeof(*argv) * (size_t)argc);
     for (int i = 0; i < argc; i++) argv[i] = redis_call_arg(call, i);
     bool asked = redis_call_was_asked(call);
-    const char *problem = asked ? produce__parse(argc, argv, &args) : produce__check(bridge, argc, argv, &args);
+    const char *problem = asked ? produce__parse(argc, argv, &args)
+                                : produce__check(bridge, argc, argv, redis_call_is_midway(call), &args);
     if (problem)
         redis_reply_error(redis_call_client(call), problem);
     else if (redis_call_may_wait(call) && !args.once_seconds && !args.at_ms)

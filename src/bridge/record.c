@@ -69,19 +69,21 @@ const char *produce__parse(int argc, const bytes_t *argv, produce_args_t *a)
     return NULL;
 }
 
-const char *produce__check(bridge_t *bridge, int argc, const bytes_t *argv, produce_args_t *args)
+const char *produce__check(bridge_t *bridge, int argc, const bytes_t *argv, bool midway, produce_args_t *args)
 {
     char message[KAFKA_MESSAGE_BYTES_MAX] = "";
     const char *problem = argc < 3 ? "ERR wrong number of arguments" : produce__parse(argc, argv, args);
     if (problem) return problem;
-    if ((problem = outbox_problem(bridge)) != NULL) return problem;
+    if ((problem = outbox_problem(bridge, midway)) != NULL) return problem;
     return bridge__problem(bridge, kafka_produce_check(bridge->kafka, &args->record, message), message);
 }
 
-const char *outbox_problem(const bridge_t *bridge)
+/* A script that has written must be able to end its work, as where memory is short; but not without a bound. */
+const char *outbox_problem(const bridge_t *bridge, bool midway)
 {
     if (!bridge->kafka) return "ERR the Kafka wing is off";
-    return bridge->bytes >= bridge->bytes_max ? "ERR the outbox is full: see KAFKA.OUTBOX INFO" : NULL;
+    size_t reserve = midway ? bridge->bytes_max / OUTBOX_RESERVE : 0;
+    return bridge->bytes >= bridge->bytes_max + reserve ? "ERR the outbox is full: see KAFKA.OUTBOX INFO" : NULL;
 }
 
 const char *bridge__problem(bridge_t *bridge, int16_t error, const char *message)

@@ -39,7 +39,7 @@ static void info(bridge_t *bridge, redis_client_t *client)
 {
     const outbox_record_t *oldest = oldest_owed(bridge);
     int64_t oldest_ms = oldest ? MAX(io_wall_ms(bridge->loop) - oldest->added_ms, 0) : 0;
-    redis_reply_array(client, 20);
+    redis_reply_array(client, 24);
     field(client, "depth", (int64_t)(bridge->count - bridge->placed_count));
     field(client, "oldest-age-ms", oldest_ms);
     field(client, "delayed", (int64_t)bridge->delayed_count);
@@ -47,6 +47,8 @@ static void info(bridge_t *bridge, redis_client_t *client)
     field(client, "unsynced", (int64_t)bridge->placed_count);
     field(client, "bytes", (int64_t)bridge->bytes);
     field(client, "delivered", (int64_t)bridge->delivered_total);
+    field(client, "rerouted", (int64_t)bridge->rerouted_total);
+    field(client, "dropped", (int64_t)bridge->dropped_total);
     field(client, "next-number", bridge->next_number);
     field(client, "producer-id", bridge->producer_id);
     redis_reply_bulk(client, BYTES_LIT("last-error"));

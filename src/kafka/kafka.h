@@ -96,7 +96,12 @@ int16_t kafka_produce_numbered(kafka_t *kafka, kafka_numbered_t *records, int co
 /* Creates the topic if the broker may; `done` runs once, at once or later. */
 typedef void (*kafka_door_cb)(void *user, int64_t value, int16_t error, const char *message);
 void kafka_topic_ensure(kafka_t *kafka, bytes_t topic, kafka_door_cb done, void *user);
-bool kafka_topic_exists(const kafka_t *kafka, bytes_t topic);
+/* -1: there is no such topic. */
+int32_t kafka_topic_partitions(const kafka_t *kafka, bytes_t topic);
+static inline bool kafka_topic_exists(const kafka_t *kafka, bytes_t topic)
+{
+    return kafka_topic_partitions(kafka, topic) >= 0;
+}
 /* `done` runs once everything in the partition so far is on stable storage. */
 void kafka_partition_sync(kafka_t *kafka, bytes_t topic, int32_t partition, kafka_door_cb done, void *user);
 /* A producer id that nobody else has: `value`. */
@@ -124,9 +129,10 @@ typedef struct kafka_member {
     int32_t generation; /* or member epoch */
 } kafka_member_t;
 
-/* Whether the position could be committed now: 0, or an error code with its words. */
+/* Whether the position could be committed now: 0, or an error code with its words. `topic_comes`: a record that makes
+ * its topic is delivered first. */
 int16_t kafka_position_check(kafka_t *kafka, const kafka_position_t *position, const kafka_member_t *member,
-                             char message[KAFKA_MESSAGE_BYTES_MAX]);
+                             bool topic_comes, char message[KAFKA_MESSAGE_BYTES_MAX]);
 /* The record; its key and value are in `out`, which is emptied first. The key tells group, topic and partition alone. */
 void kafka_position_record(const kafka_position_t *position, int64_t commit_ms, buf_t *out,
                            kafka_produce_t *ret_record);

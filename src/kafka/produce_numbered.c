@@ -246,7 +246,11 @@ void kafka_topic_ensure(kafka_t *kafka, bytes_t topic, kafka_door_cb done, void 
         kafka_topic_create_auto(kafka, topic, topic_made, job_new(done, user));
 }
 
-bool kafka_topic_exists(const kafka_t *kafka, bytes_t topic) { return kafka_topic_get(kafka, topic) != NULL; }
+int32_t kafka_topic_partitions(const kafka_t *kafka, bytes_t name)
+{
+    const kafka_topic_t *topic = kafka_topic_get(kafka, name);
+    return topic ? topic->partitions_count : -1;
+}
 
 static void synced(partition_commit_t *commit, int16_t error)
 {

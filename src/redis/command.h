@@ -20,6 +20,7 @@ enum {
     CALL_IN_EXEC = 2, /* inside MULTI/EXEC: may not block */
     CALL_LOADING = 4, /* replayed from the append-only file: no expiry, no client */
     CALL_ASKED = 8,   /* its command's `check` was asked, before the first of its transaction ran */
+    CALL_MIDWAY = 16, /* of a script that has written already */
 };
 
 typedef struct redis_call {

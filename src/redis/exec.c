@@ -410,12 +410,37 @@ static void run_extra(redis_call_t *call)
     e->row.handler(call, e->row.user);
 }
 
+static void free_args(const redis_arg_t *args, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) free_args(args[i].args, args[i].arg_count);
+    mem_free((void *)args);
+}
+
+static const redis_arg_t *args_of(const redis_extra_arg_t *from, int count)
+{
+    if (count == 0) return NULL;
+    redis_arg_t *args = mem_zalloc(sizeof(*args) * (size_t)count);
+    for (int i = 0; i < count; i++) {
+        args[i] = (redis_arg_t){
+            .name = from[i].name,
+            .type = from[i].type,
+            .token = from[i].token,
+            .key_spec = -1,
+            .flags = (uint8_t)(from[i].optional | from[i].multiple << 1),
+            .arg_count = (uint8_t)from[i].args_count,
+            .args = args_of(from[i].args, from[i].args_count),
+        };
+    }
+    return args;
+}
+
 void exec__free_extra(redis_t *redis)
 {
     size_t cursor = 0;
     for (map_entry_t *m; (m = map_next(&redis->extra_commands, &cursor)) != NULL;) {
         extra_t *e = CONTAINER_OF((redis_command_t *)m->value, extra_t, command);
         mem_free((void *)e->command.name);
+        free_args(e->command.args, e->command.arg_count);
         mem_free(e);
     }
     map_deinit(&redis->extra_commands);
@@ -465,6 +490,8 @@ void redis_register_command(redis_t *redis, const redis_extra_command_t *row)
         .group = row->group,
         .since = row->since,
         .summary = row->summary,
+        .arg_count = (uint8_t)row->args_count,
+        .args = args_of(row->args, row->args_count),
     };
     size_t ids = (size_t)e->command.id + 1;
     redis->command_stats = mem_realloc(redis->command_stats, ids * sizeof(command_stats_t));
@@ -478,6 +505,7 @@ redis_client_t *redis_call_client(const redis_call_t *call) { return call->clien
 int64_t redis_call_now_ms(const redis_call_t *call) { return call->now_ms; }
 bool redis_call_is_loading(const redis_call_t *call) { return call->flags & CALL_LOADING; }
 bool redis_call_was_asked(const redis_call_t *call) { return call->flags & CALL_ASKED; }
+bool redis_call_is_midway(const redis_call_t *call) { return call->flags & CALL_MIDWAY; }
 void redis_propagate(redis_call_t *call, int argc, const bytes_t *argv)
 {
     call->dirty++;

@@ -63,12 +63,23 @@ typedef struct redis_call redis_call_t;
 typedef struct redis_async redis_async_t;
 typedef struct redis_client redis_client_t;
 
+/* What COMMAND DOCS tells of an argument: `type` as there (string, integer, key, unix-time, block, oneof, pure-token ...),
+ * a token that stands before it, and what it consists of. */
+typedef struct redis_extra_arg {
+    const char *name, *type, *token;
+    bool optional, multiple;
+    const struct redis_extra_arg *args;
+    int args_count;
+} redis_extra_arg_t;
+
 typedef struct redis_extra_command {
     const char *name; /* "KAFKA.PRODUCE" */
     int arity;
     const char *flags; /* "write,denyoom,fast": names as in schema/redis */
     int first_key, last_key, key_step;
     const char *summary, *since, *group;
+    const redis_extra_arg_t *args;
+    int args_count;
     void (*handler)(redis_call_t *call, void *user);
     /* Asked of each such command of a transaction before any of it runs: NULL, or why it cannot run (valid until
      * the next call). May be NULL itself. */
@@ -86,6 +97,8 @@ int64_t redis_call_now_ms(const redis_call_t *call);
 bool redis_call_is_loading(const redis_call_t *call);
 /* Of EXEC, which had the row's `check` say that it can run: it must not be refused any more. */
 bool redis_call_was_asked(const redis_call_t *call);
+/* Of a script that has written already, so that it must be able to end its work. */
+bool redis_call_is_midway(const redis_call_t *call);
 /* Whether redis_async will do: not in a transaction, a script, without a connection. */
 bool redis_call_may_wait(const redis_call_t *call);
 /* Ids are never 0 but for clients without a connection. */

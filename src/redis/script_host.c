@@ -93,9 +93,10 @@ static void on_call(void *user, const bytes_t *argv, int argc, int resp, buf_t *
         if (command) redis->command_stats[command->id].rejected++;
         reply_error(c, why);
     } else {
+        uint32_t midway = s->wrote ? CALL_MIDWAY : 0;
         if (command->flags & CMD_WRITE) s->wrote = true;
         parsed_t q = {.command = command, .argv = argv, .argc = argc};
-        exec__run_timed(c, command, &q, BYTES_NULL, s->call_flags);
+        exec__run_timed(c, command, &q, BYTES_NULL, s->call_flags | midway);
     }
     client__flush(c);
     c->sink = NULL;

@@ -213,6 +213,11 @@ static int start_feeds(server_t *server, char *error)
 {
     if (server->bridge && server->outbox_bytes_max) bridge_set_bytes_max(server->bridge, server->outbox_bytes_max);
     if (server->bridge) return bridge_feeds_start(server->feeds, server->bridge, error, OPTIONS_ERROR_CHARS_MAX);
+    if (server->outbox_bytes_max) {
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX,
+                 "outbox-bytes-max: there is no outbox while the Redis protocol is off");
+        return ERR_STATE;
+    }
     if (!bridge_feeds_any(server->feeds)) return 0;
     snprintf(error, OPTIONS_ERROR_CHARS_MAX, "changefeed: there is nothing to feed while the Redis protocol is off");
     return ERR_STATE;

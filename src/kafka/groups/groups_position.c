@@ -104,6 +104,12 @@ static bool exists(const kafka_t *kafka, const kafka_position_t *position)
     return topic && position->partition >= 0 && position->partition < topic->partitions_count;
 }
 
+static bool will_exist(const kafka_t *kafka, const kafka_position_t *position)
+{
+    bool comes = !kafka_topic_get(kafka, position->topic);
+    return comes && position->partition >= 0 && position->partition < kafka->config.num_partitions;
+}
+
 /* Kafka's rule for the commits of a transaction: who names no member commits whatever members there are. */
 static int16_t check_member(kafka_groups_t *groups, group_entry_t *entry, const kafka_member_t *member)
 {
@@ -114,14 +120,15 @@ static int16_t check_member(kafka_groups_t *groups, group_entry_t *entry, const 
 }
 
 int16_t kafka_position_check(kafka_t *kafka, const kafka_position_t *position, const kafka_member_t *member,
-                             char message[KAFKA_MESSAGE_BYTES_MAX])
+                             bool topic_comes, char message[KAFKA_MESSAGE_BYTES_MAX])
 {
     group_entry_t *entry = NULL;
     int64_t metadata_max = MIN(kafka->config.offset_metadata_max_bytes, INT16_MAX);
     if (position->group.len == 0 || position->group.len > INT16_MAX)
         return refuse(KAFKA_INVALID_GROUP_ID, message, NULL);
     if (!kafka->ready) return refuse(KAFKA_BROKER_NOT_AVAILABLE, message, NULL);
-    if (!exists(kafka, position)) return refuse(KAFKA_UNKNOWN_TOPIC_OR_PARTITION, message, NULL);
+    if (!exists(kafka, position) && !(topic_comes && will_exist(kafka, position)))
+        return refuse(KAFKA_UNKNOWN_TOPIC_OR_PARTITION, message, NULL);
     if ((int64_t)position->metadata.len > metadata_max) return refuse(KAFKA_OFFSET_METADATA_TOO_LARGE, message, NULL);
     /* Without the topic of the groups there is no group yet: the first position has it made. */
     int16_t error = kafka->groups->topic ? groups_find(kafka->groups, position->group, &entry) : KAFKA_NONE;
