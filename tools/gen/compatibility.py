@@ -28,7 +28,7 @@ def redis_part(folder):
             count, subcommands = count + 1, subcommands + len(inner)
         if names:
             text += f"| {path.stem.replace('_', ' ')} | {', '.join(names)} |\n"
-    bridge = ', '.join(f'`KAFKA.{name}`' for name in ('PRODUCE', 'COMMIT', 'COMMITTED', 'WAIT', 'OUTBOX'))
+    bridge = ', '.join(f'`KAFKA.{name}`' for name in ('PRODUCE', 'COMMIT', 'COMMITTED', 'WAIT', 'OUTBOX', 'REROUTE', 'HELP'))
     return text + f'\n{count} commands and {subcommands} subcommands; and {bridge} of the bridge.\n'
 
 
