@@ -8,26 +8,38 @@
 
 #include <stdio.h>
 
+static bool is_wanted(redis_call_t *call, const char *name)
+{
+    for (int i = 2; i < call->argc; i++)
+        if (glob_match(call->argv[i], bytes_str(name), true)) return true;
+    return false;
+}
+
+/* Under each of its names that is asked for; how many those are. */
+static size_t reply_wanted(redis_call_t *call, const directive_t *row, buf_t *value)
+{
+    const char *const names[2] = {row->name, row->alias};
+    size_t count = 0;
+    for (int n = 0; n < 2 && names[n]; n++) {
+        if (!is_wanted(call, names[n])) continue;
+        buf_clear(value);
+        directive_get(call->config, row, value);
+        reply_bulk_str(call->client, names[n]);
+        reply_bulk(call->client, bytes_of(value->ptr ? value->ptr : (const uint8_t *)"", value->len));
+        count++;
+    }
+    return count;
+}
+
 void redis_cmd_config_get(redis_call_t *call)
 {
     redis_client_t *c = call->client;
     reply_deferred_t d = reply_deferred_begin(c);
     size_t count = 0;
     buf_t value = BUF_INIT;
-    for (size_t i = 0; i < redis_directive_count; i++) {
-        const directive_t *row = &redis_directives[i];
-        const char *const names[2] = {row->name, row->alias};
-        for (int n = 0; n < 2 && names[n]; n++) {
-            bool wanted = false;
-            for (int a = 2; a < call->argc; a++) wanted |= glob_match(call->argv[a], bytes_str(names[n]), true);
-            if (!wanted) continue;
-            buf_clear(&value);
-            directive_get(call->config, row, &value);
-            reply_bulk_str(c, names[n]);
-            reply_bulk(c, bytes_of(value.ptr ? value.ptr : (const uint8_t *)"", value.len));
-            count++;
-        }
-    }
+    for (size_t i = 0; i < redis_directive_count; i++) count += reply_wanted(call, &redis_directives[i], &value);
+    for (size_t i = 0; i < redis_absent_directive_count; i++)
+        count += reply_wanted(call, &redis_absent_directives[i], &value);
     buf_deinit(&value);
     reply_deferred_map(c, d, count);
 }

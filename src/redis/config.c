@@ -115,6 +115,9 @@ const directive_t redis_directives[] = {
     {"logfile", NULL, KIND_STRING, DIRECTIVE_FIXED | DIRECTIVE_EMPTY_ONLY, AT(logfile), 0, 0, "", NULL,
      "the log goes to standard error: only \"\" fits"},
     ENUM("loglevel", loglevel, loglevel_words, "notice", 0),
+    MEMORY("hll-sparse-max-bytes", NULL, hll_sparse_max_bytes, 0, "3000"),
+    MEMORY("stream-node-max-bytes", NULL, stream_node_max_bytes, 0, "4096"),
+    UINT("stream-node-max-entries", NULL, stream_node_max_entries, 0, INT64_MAX, "100"),
     BOOL("protected-mode", protected_mode, "yes", 0),
     {"busy-reply-threshold", "lua-time-limit", KIND_INT, 0, AT(busy_reply_threshold_ms), 0, INT64_MAX, "5000", NULL,
      NULL},
@@ -128,14 +131,20 @@ const directive_t redis_directives[] = {
 };
 const size_t redis_directive_count = ARRAY_LEN(redis_directives);
 
-const directive_t *directive_find(bytes_t name)
+static const directive_t *find_in(const directive_t *rows, size_t count, bytes_t name)
 {
-    for (size_t i = 0; i < redis_directive_count; i++) {
-        const directive_t *d = &redis_directives[i];
+    for (size_t i = 0; i < count; i++) {
+        const directive_t *d = &rows[i];
         if (bytes_eq_nocase(bytes_str(d->name), name) || (d->alias && bytes_eq_nocase(bytes_str(d->alias), name)))
             return d;
     }
     return NULL;
+}
+
+const directive_t *directive_find(bytes_t name)
+{
+    const directive_t *d = find_in(redis_directives, redis_directive_count, name);
+    return d ? d : find_in(redis_absent_directives, redis_absent_directive_count, name);
 }
 
 /* ---- values ---------------------------------------------------------------------------------------------------------- */
@@ -188,6 +197,7 @@ static int set_text(redis_config_t *config, const directive_t *d, const char *va
     bool ok = true;
     if (d->flags & DIRECTIVE_INITIAL_ONLY && strcasecmp(value, d->initial) != 0) return refuse(why, why_bytes, d->why);
     switch (d->kind) {
+    case KIND_CONSTANT: return absent_set(d, value, why, why_bytes);
     case KIND_BOOL:
         if (strcasecmp(value, "yes") != 0 && strcasecmp(value, "no") != 0)
             return refuse(why, why_bytes, "argument must be 'yes' or 'no'");
@@ -235,6 +245,7 @@ void directive_get(const redis_config_t *config, const directive_t *d, buf_t *ou
     const void *field = (const char *)config + d->offset;
     char text[64] = "";
     switch (d->kind) {
+    case KIND_CONSTANT: buf_printf(out, "%s", d->initial); return;
     case KIND_BOOL: buf_printf(out, "%s", *(const bool *)field ? "yes" : "no"); return;
     case KIND_STRING: buf_printf(out, "%s", *(char *const *)field ? *(char *const *)field : ""); return;
     case KIND_BYTES: buf_append(out, ((const bytes_t *)field)->ptr, ((const bytes_t *)field)->len); return;

@@ -13,6 +13,7 @@ typedef enum directive_kind {
     KIND_STRING,
     KIND_BYTES, /* a bytes_t: the only kind whose value may hold a NUL */
     KIND_ENUM,
+    KIND_CONSTANT, /* no field: config_absent.c */
     KIND_EVENTS
 } directive_kind_t;
 
@@ -42,10 +43,14 @@ typedef struct directive {
 
 extern const directive_t redis_directives[];
 extern const size_t redis_directive_count;
+extern const directive_t redis_absent_directives[]; /* of what this version does not have */
+extern const size_t redis_absent_directive_count;
 
 const directive_t *directive_find(bytes_t name); /* any case, aliases too */
 /* Sets the field; on failure `why` says what would fit. */
 int directive_set(redis_config_t *config, const directive_t *d, bytes_t value, char *why, size_t why_bytes) MUST_CHECK;
+/* The same of one without a field: whether the value asks for nothing. */
+int absent_set(const directive_t *d, const char *value, char *why, size_t why_bytes) MUST_CHECK;
 void directive_get(const redis_config_t *config, const directive_t *d, buf_t *out);
 
 #endif

@@ -2,11 +2,13 @@
 #include "base/slog.h"
 #include "server/banner.h"
 #include "server/called_as.h"
+#include "server/process.h"
 #include "server/server.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,40 +37,68 @@ static void print_ready_json(const server_t *server)
 /* What tools that start an original wait for. */
 static void print_called_as(const char *name)
 {
-    printf("Trivet %s as %s, PID: %d\nReady to accept connections\n", TRIVET_VERSION, name, getpid());
+    printf("Trivet %s as %s, PID: %d\nServer initialized\nReady to accept connections\n", TRIVET_VERSION, name,
+           getpid());
     fflush(stdout);
+}
+
+/* What was asked for and is done in another way, a line each. */
+static void log_notes(const options_t *options)
+{
+    const char *line = options->notes ? options->notes : "";
+    for (size_t n; *line; line += n + 1) {
+        n = strcspn(line, "\n");
+        slog(SLOG_WARN, "server", "done in another way", "%.*s", (int)n, line);
+    }
+}
+
+static void tell_ready(const options_t *options, const server_t *server)
+{
+    if (options->ready_json)
+        print_ready_json(server);
+    else if (options->called_as)
+        print_called_as(options->called_as);
+    else
+        banner_print(server);
+}
+
+static int serve(const options_t *options, uint64_t started_ns, char *error)
+{
+    server_t *server = NULL;
+    int err = process_begin(&options->process, error);
+    if (err == 0) log_notes(options);
+    if (err == 0) err = server_start(options, started_ns, &server, error);
+    if (err != 0) {
+        fprintf(stderr, "trivet: %s\n", error);
+        return 1;
+    }
+    process_ready(&options->process);
+    tell_ready(options, server);
+    server_run(server);
+    process_end(&options->process);
+    return server_stop(server) ? 0 : 1;
 }
 
 int main(int argc, char **argv)
 {
     uint64_t started_ns = monotonic_ns();
     char error[OPTIONS_ERROR_CHARS_MAX];
-    options_t options;
-    server_t *server = NULL;
+    options_t options = {0};
     const called_as_t *as = called_as(argv[0]);
-    int err = as ? called_as_parse(as, argc, argv, &options, error) : options_parse(argc, argv, &options, error);
+    int err = as                                   ? called_as_parse(as, argc, argv, &options, error)
+              : called_as_stranger(argv[0], error) ? ERR_UNSUPPORTED
+                                                   : options_parse(argc, argv, &options, error);
     if (err != 0) {
         fprintf(stderr, "trivet: %s\n", error);
         return 2;
     }
     int status = 0;
-    if (options.show_help) {
+    if (options.show_help)
         fputs(options.help, stdout);
-    } else if (options.show_version) {
+    else if (options.show_version)
         printf("trivet %s\n", TRIVET_VERSION);
-    } else if (server_start(&options, started_ns, &server, error) != 0) {
-        fprintf(stderr, "trivet: %s\n", error);
-        status = 1;
-    } else {
-        if (options.ready_json)
-            print_ready_json(server);
-        else if (options.called_as)
-            print_called_as(options.called_as);
-        else
-            banner_print(server);
-        server_run(server);
-        status = server_stop(server) ? 0 : 1;
-    }
+    else
+        status = serve(&options, started_ns, error);
     options_deinit(&options);
     return status;
 }

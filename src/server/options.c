@@ -225,5 +225,8 @@ void options_deinit(options_t *options)
         mem_free(s->origin);
     }
     mem_free(options->settings);
+    mem_free(options->process.pid_file);
+    mem_free(options->process.log_file);
+    mem_free(options->notes);
     *options = (options_t){0};
 }

@@ -18,11 +18,21 @@ typedef struct setting {
     char *origin; /* "command line" or "FILE:LINE", for messages */
 } setting_t;
 
+/* What an original's configuration says of the process itself (process.h). */
+typedef struct process_options {
+    bool daemonize;
+    bool notify_systemd;
+    char *pid_file; /* NULL = none */
+    char *log_file; /* NULL = standard error */
+} process_options_t;
+
 typedef struct options {
     setting_t *settings;
     size_t settings_count;
     const char *called_as; /* the original by whose name the program runs; NULL = by its own */
     const char *help;
+    process_options_t process;
+    char *notes; /* lines that tell what was asked for and is done in another way; NULL = none */
     bool ready_json;
     bool show_version;
     bool show_help;

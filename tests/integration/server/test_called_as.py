@@ -3,7 +3,9 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
+import time
 
 import pytest
 import redis
@@ -33,12 +35,15 @@ def serve(tmp_path):
     """serve(name, *args): as a context, the program by that name once it said that it is ready."""
 
     @contextlib.contextmanager
-    def running(name, *args):
+    def running(name, *args, **environment):
         link = tmp_path / name
         link.symlink_to(binary())
-        process = subprocess.Popen([link, *map(str, args)], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [link, *map(str, args)], cwd=tmp_path, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}
+        )
         try:
-            assert f"PID: {process.pid}\n" in process.stdout.readline()
+            assert f" PID: {process.pid}\n" in process.stdout.readline()
+            assert process.stdout.readline() == "Server initialized\n"
             assert process.stdout.readline() == "Ready to accept connections\n"
             yield process
             process.send_signal(signal.SIGTERM)
@@ -78,7 +83,7 @@ def test_redis_server_refuses_what_follows_a_quote(call, tmp_path):
     (tmp_path / "redis.conf").write_text('requirepass "a"b\n')
     ended = call("redis-server", "redis.conf")
     assert ended.returncode == 2
-    assert "redis.conf:1: a quote is not closed, or something stands right behind it, in the value of requirepass" in ended.stderr
+    assert "redis.conf:1: a quote is not closed, something stands right behind it" in ended.stderr and "requirepass" in ended.stderr
 
 
 def test_redis_server_reads_its_file_and_then_its_flags(serve, tmp_path):
@@ -140,7 +145,7 @@ def test_kafka_server_start_reads_its_file_and_overrides(serve, tmp_path):
     [
         ("redis-server", "port 1\nnosuch 1\n", [], ":2: unknown directive 'nosuch'"),
         ("redis-server", 'requirepass "open\n', [], ":1: a quote is not closed"),
-        ("redis-server", "daemonize yes\n", [], ":1: daemonize: only 'no' fits"),
+        ("redis-server", "daemonize perhaps\n", [], ":1: daemonize is yes or no, not 'perhaps'"),
         ("redis-server", "include given.conf\n", [], "too deep"),
         ("redis-server", "port 0\n", ["rubbish"], "expected --DIRECTIVE, not rubbish"),
         ("zkServer", "tickTime\n", [], ":1: expected NAME=VALUE, not tickTime"),
@@ -172,3 +177,89 @@ def test_several_addresses_share_a_port_and_one_that_is_not_there_may_be_optiona
             assert redis.Redis(host=host, port=server.port_of("redis")).ping()
             assert exchange(server.port_of("zookeeper"), b"ruok", host=host) == b"imok"
             assert b"200" in exchange(server.port_of("http"), b"GET /healthz HTTP/1.0\r\n\r\n", host=host)
+
+
+@pytest.mark.parametrize("name, config", [("redis-server", "/etc/redis/redis.conf"), ("valkey-server", "/etc/valkey/valkey.conf")])
+def test_the_file_of_the_package_is_accepted(serve, tmp_path, name, config):
+    if not os.path.exists(config):
+        pytest.skip(f"{config} is not installed")
+    port = free_port()
+    flags = ("--port", port, "--dir", tmp_path, "--daemonize", "no", "--logfile", "", "--pidfile", tmp_path / "pid")
+    with serve(name, config, *flags) as process:
+        with redis.Redis(port=port, decode_responses=True) as one:
+            assert one.config_get("maxmemory")["maxmemory"] == "0"
+            assert one.config_get("replica-priority")["replica-priority"] == "100"
+            assert one.config_get("appendonly")["appendonly"] == "yes"  # there are no snapshots yet that would keep the data
+        assert (tmp_path / "pid").read_text() == f"{process.pid}\n"
+    assert not (tmp_path / "pid").exists()
+
+
+@pytest.mark.parametrize(
+    "line, told",
+    [
+        ("cluster-enabled yes", 'there is no cluster in this version: only "no" fits'),
+        ("replicaof 127.0.0.1 7000", "there is no replication"),
+        ("tls-port 6380", "not encrypted"),
+        ("save 900 1", "snapshots are not written"),
+        ("client-output-buffer-limit normal 1mb 0 0", "only"),
+        ("client-output-buffer-limit pubsub", "only"),
+        ("oom-score-adj-values 0 200", "only"),
+        ("supervised upstart", "no, systemd or auto"),
+        ('requirepass "a\\x00b"', "x00"),
+    ],
+)
+def test_what_is_not_there_is_refused_with_the_reason(call, tmp_path, line, told):
+    (tmp_path / "redis.conf").write_text(f"port 0\n{line}\n")
+    done = call("valkey-server", "redis.conf")
+    assert done.returncode != 0 and "redis.conf:2" in done.stderr and told in done.stderr
+
+
+@pytest.mark.parametrize("line", ["client-output-buffer-limit replica 268435456 64mb 60 pubsub 32mb 8mb 60", "repl-backlog-size 10485760"])
+def test_sizes_are_compared_by_what_they_mean(serve, tmp_path, line):
+    (tmp_path / "redis.conf").write_text(f"port {free_port()}\n{line}\n")
+    with serve("redis-server", "redis.conf"):
+        pass
+
+
+def test_appendonly_no_is_taken_when_no_snapshot_was_expected_either(serve, tmp_path):
+    port = free_port()
+    (tmp_path / "redis.conf").write_text(f'port {port}\nappendonly no\nsave ""\n')
+    with serve("redis-server", "redis.conf"), redis.Redis(port=port, decode_responses=True) as one:
+        assert one.config_get("appendonly") == {"appendonly": "no"}
+
+
+def test_a_flag_may_bring_its_value_in_the_same_argument(serve):
+    port = free_port()
+    with serve("valkey-server", f"--port {port}", "--maxmemory 700mb", "--notify-keyspace-events", "KEA", '--requirepass "a b"'):
+        with redis.Redis(port=port, password="a b", decode_responses=True) as one:
+            assert one.config_get("maxmemory") == {"maxmemory": str(700 << 20)}
+
+
+def test_in_the_background_the_log_and_the_process_id_have_files(call, tmp_path):
+    port, log, pid_file = free_port(), tmp_path / "log", tmp_path / "pid"
+    done = call("redis-server", "--port", port, "--daemonize", "yes", "--logfile", log, "--pidfile", pid_file)
+    assert done.returncode == 0 and done.stdout == ""
+    deadline = time.monotonic() + 30
+    while not (pid_file.exists() and pid_file.read_text().endswith("\n")):
+        assert time.monotonic() < deadline, log.read_text() if log.exists() else "nothing was logged"
+        time.sleep(0.01)
+    pid = int(pid_file.read_text())
+    assert pid != os.getpid() and os.getsid(pid) == pid
+    with redis.Redis(port=port, decode_responses=True) as one:
+        assert one.ping()
+        one.shutdown(nosave=True)
+    assert f" PID: {pid}\nServer initialized\nReady to accept connections\n" in log.read_text()
+
+
+def test_systemd_is_told_when_asked_to(serve, tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "notify"))
+        listener.settimeout(30)
+        with serve("redis-server", "--port", free_port(), "--supervised", "systemd", NOTIFY_SOCKET=str(tmp_path / "notify")):
+            assert b"READY=1\n" in listener.recv(1000)
+
+
+@pytest.mark.parametrize("name", ["redis-cli", "valkey-benchmark", "redis-check-aof", "valkey-sentinel", "zkCli.sh"])
+def test_other_programs_of_the_originals_are_not_it(call, name):
+    done = call(name)
+    assert done.returncode == 2 and name.removesuffix(".sh") in done.stderr
