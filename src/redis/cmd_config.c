@@ -6,6 +6,8 @@
 #include "redis/state.h"
 #include "redis_commands.h"
 
+#include "base/slog.h"
+
 #include <stdio.h>
 
 static bool is_wanted(redis_call_t *call, const char *name)
@@ -105,6 +107,24 @@ static redis_config_t *copy_config(const redis_config_t *from)
     return to;
 }
 
+/* Where CONFIG SET says to listen. False after the error; then nothing has changed. */
+static bool listen_there(redis_call_t *call, const redis_config_t *wanted)
+{
+    int err = listen__change(call->redis, wanted->bind, (int)wanted->port);
+    if (err == 0) return true;
+    for (int i = 2; i < call->argc; i += 2) {
+        const char *name = directive_find(call->argv[i])->name;
+        if (strcmp(name, "port") != 0 && strcmp(name, "bind") != 0) continue;
+        slog(SLOG_WARN, "redis", "cannot listen there", "bind=\"%s\" port=%d error=\"%s\"", wanted->bind,
+             (int)wanted->port, err_text(err));
+        refuse(call, i,
+               strcmp(name, "port") == 0 ? "Unable to listen on this port. Check server logs."
+                                         : "Failed to bind to specified addresses.");
+        break;
+    }
+    return false;
+}
+
 /* What a changed value sets in motion. */
 static bool apply(redis_call_t *call, bool was_on)
 {
@@ -141,7 +161,7 @@ void redis_cmd_config_set(redis_call_t *call)
     for (int i = 2; i < call->argc; i += 2)
         if (!check_directive(call, i, directive_find(call->argv[i]))) return;
     redis_config_t *trial = copy_config(redis->config);
-    bool ok = set_all(call, trial), was_on = redis->config->appendonly;
+    bool ok = set_all(call, trial) && listen_there(call, trial), was_on = redis->config->appendonly;
     redis_config_free(trial);
     if (!ok) return;
     if (!set_all(call, redis->config) || !apply(call, was_on)) return;

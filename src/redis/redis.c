@@ -177,30 +177,10 @@ int redis_load(redis_t *redis, char *err, size_t err_bytes)
     return aof__open(redis, err, err_bytes);
 }
 
-/* CONFIG GET bind tells the addresses that there are. */
-static void add_bind(redis_config_t *config, const char *host, bool first)
+void redis__start_cron(redis_t *redis)
 {
-    buf_t all = BUF_INIT;
-    buf_printf(&all, "%s%s%s", first ? "" : config->bind, first ? "" : " ", host);
-    mem_free(config->bind);
-    config->bind = mem_strndup(buf_bytes(&all));
-    buf_deinit(&all);
-}
-
-int redis_listen(redis_t *redis, const char *host, uint16_t port, uint16_t *ret_port)
-{
-    if (redis->listeners_count == REDIS_LISTENERS_MAX) return ERR_LIMIT;
-    net_listener_t *listener;
-    int err = net_listen(redis->net, host, port, client__service(), redis, &listener);
-    if (err != 0) return err;
-    redis->listeners[redis->listeners_count++] = listener;
-    redis->port = net_listener_port(listener);
-    redis->config->port = redis->port;
-    add_bind(redis->config, host, redis->listeners_count == 1);
     uint32_t ms = cron_ms(redis);
     io_timer_start(&redis->cron, ms, ms);
-    *ret_port = (uint16_t)redis->port;
-    return 0;
 }
 
 void redis_stop(redis_t *redis)
@@ -209,7 +189,7 @@ void redis_stop(redis_t *redis)
     redis->stopped = true;
     io_timer_stop(&redis->cron);
     evict__deinit(redis);
-    while (redis->listeners_count) net_listener_close(redis->listeners[--redis->listeners_count]);
+    listen__close(redis);
     if (aof__close(redis) != 0) slog(SLOG_ERROR, "redis", "append-only file is not complete", "%s", "");
 }
 

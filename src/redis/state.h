@@ -134,12 +134,22 @@ typedef struct aof aof_t;         /* aof.h */
 typedef struct slowlog slowlog_t; /* slowlog.c */
 typedef struct scripts scripts_t; /* script_host.c */
 
+typedef struct redis_listener {
+    net_listener_t *net;
+    char *host;
+} redis_listener_t;
+
+/* One an address, all of one port. */
+typedef struct redis_listeners {
+    redis_listener_t at[REDIS_LISTENERS_MAX];
+    int count;
+} redis_listeners_t;
+
 struct redis {
     io_loop_t *loop;
     net_t *net;
     redis_config_t *config;
-    net_listener_t *listeners[REDIS_LISTENERS_MAX]; /* one an address, of one port */
-    int listeners_count;
+    redis_listeners_t listeners;
     int port;
     redis_db_t *dbs;
     int db_count;
@@ -217,6 +227,10 @@ struct redis {
 /* Conditions that need the slow way for every client: a pause, a failed append-only file, loading. */
 void redis__update_gate(redis_t *redis);
 void redis__end_pause(redis_t *redis);
+void redis__start_cron(redis_t *redis);
+void listen__close(redis_t *redis);
+/* Listens there from now on; on failure everything is as it was. Port 0: nowhere. */
+int listen__change(redis_t *redis, const char *bind, int port) MUST_CHECK;
 void redis__update_loglevel(redis_t *redis);
 
 /* ---- client.c -------------------------------------------------------------------------------------------------------- */

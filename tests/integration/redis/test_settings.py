@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 import redis
-from harness.process import exchange
+from harness.process import answers, exchange, free_port
 from harness.trivet import binary
 
 
@@ -81,6 +81,31 @@ def test_what_would_do_nothing_is_refused_at_the_start(name, value, tmp_path):
     command = [binary(), "--data", tmp_path, "--redis.port", "0", f"--redis.{name}", value]
     done = subprocess.run(command, capture_output=True, text=True, timeout=20)
     assert done.returncode != 0 and name in done.stdout + done.stderr
+
+
+def test_port_and_bind_can_change_while_the_server_runs(launch):
+    server = launch("redis", appendonly="no")
+    old, new, taken = server.port_of("redis"), free_port(), launch("redis", appendonly="no").port_of("redis")
+    first = client(server)
+    assert first.config_set("port", new)
+    assert first.config_get("port") == {"port": str(new)} and first.info("server")["tcp_port"] == new
+    assert first.ping()  # open connections stay
+    assert answers(new, b"PING\r\n", b"+PONG") and not answers(old, b"PING\r\n", b"+PONG")
+    with pytest.raises(redis.ResponseError, match="related to argument 'port'. - Unable to listen on this port"):
+        first.execute_command("CONFIG", "SET", "maxmemory", 12345, "port", taken)
+    assert first.config_get("maxmemory") == {"maxmemory": "0"} and first.config_get("port") == {"port": str(new)}
+    assert answers(new, b"PING\r\n", b"+PONG")
+    assert first.config_set("bind", "127.0.0.1 127.0.0.2 -192.0.2.1")
+    assert exchange(new, b"PING\r\nQUIT\r\n", host="127.0.0.2") == b"+PONG\r\n+OK\r\n"
+    with pytest.raises(redis.ResponseError, match="related to argument 'bind'. - Failed to bind"):
+        first.config_set("bind", "127.0.0.2 192.0.2.1")
+    assert answers(new, b"PING\r\n", b"+PONG")
+    assert first.config_set("bind", "127.0.0.2")
+    assert not answers(new, b"PING\r\n", b"+PONG")
+    assert exchange(new, b"PING\r\nQUIT\r\n", host="127.0.0.2") == b"+PONG\r\n+OK\r\n"
+    assert first.config_set("port", 0)
+    with pytest.raises(OSError):
+        exchange(new, b"PING\r\nQUIT\r\n", host="127.0.0.2")
 
 
 def test_rewrite_of_the_configuration_needs_a_file(launch):

@@ -1,0 +1,108 @@
+/* listen.c: the addresses and the port that clients connect to, at the start and when CONFIG SET changes them. A change opens
+ * what is new before it closes what is old, so that one which fails leaves everything as it was. */
+#include "redis/redis.h"
+#include "redis/state.h"
+
+#include <strings.h>
+
+/* CONFIG GET bind tells the addresses that there are. */
+static void add_bind(redis_config_t *config, const char *host, bool first)
+{
+    buf_t all = BUF_INIT;
+    buf_printf(&all, "%s%s%s", first ? "" : config->bind, first ? "" : " ", host);
+    mem_free(config->bind);
+    config->bind = mem_strndup(buf_bytes(&all));
+    buf_deinit(&all);
+}
+
+static int open_one(redis_t *redis, const char *host, uint16_t port, redis_listeners_t *to)
+{
+    if (to->count == REDIS_LISTENERS_MAX) return ERR_LIMIT;
+    net_listener_t *listener;
+    int err = net_listen(redis->net, host, port, client__service(), redis, &listener);
+    if (err == 0) to->at[to->count++] = (redis_listener_t){listener, mem_strdup(host)};
+    return err;
+}
+
+static void close_all(redis_listeners_t *listeners)
+{
+    while (listeners->count) {
+        redis_listener_t *l = &listeners->at[--listeners->count];
+        if (l->net) net_listener_close(l->net);
+        mem_free(l->host);
+    }
+}
+
+void listen__close(redis_t *redis) { close_all(&redis->listeners); }
+
+int redis_listen(redis_t *redis, const char *host, uint16_t port, uint16_t *ret_port)
+{
+    int err = open_one(redis, host, port, &redis->listeners);
+    if (err != 0) return err;
+    redis->port = net_listener_port(redis->listeners.at[redis->listeners.count - 1].net);
+    redis->config->port = redis->port;
+    add_bind(redis->config, host, redis->listeners.count == 1);
+    redis__start_cron(redis);
+    *ret_port = (uint16_t)redis->port;
+    return 0;
+}
+
+/* ---- CONFIG SET bind, port ------------------------------------------------------------------------------------------- */
+
+static redis_listener_t *listening_at(redis_listeners_t *listeners, const char *host)
+{
+    for (int i = 0; i < listeners->count; i++)
+        if (listeners->at[i].net && strcmp(listeners->at[i].host, host) == 0) return &listeners->at[i];
+    return NULL;
+}
+
+/* On each address of `bind`; those that are open already move over from `old`. An address behind a minus may be missing. */
+static int open_all(redis_t *redis, char *bind, uint16_t port, redis_listeners_t *old, redis_listeners_t *ret_new)
+{
+    int err = 0;
+    for (const char *host; err == 0 && (host = strsep(&bind, " ")) != NULL;) {
+        bool optional = *host == '-';
+        host += optional;
+        if (!*host) continue;
+        if (strcmp(host, "::*") == 0) host = "::";
+        redis_listener_t *same = port == redis->port ? listening_at(old, host) : NULL;
+        if (same && ret_new->count < REDIS_LISTENERS_MAX) {
+            ret_new->at[ret_new->count++] = (redis_listener_t){same->net, mem_strdup(host)};
+            same->net = NULL;
+            continue;
+        }
+        err = open_one(redis, host, port, ret_new);
+        if (optional && err != ERR_ADDRINUSE && err != ERR_ACCESS && err != ERR_LIMIT) err = 0;
+    }
+    return err;
+}
+
+/* What moved over goes back, what is new is closed. */
+static void undo(redis_listeners_t *old, redis_listeners_t *new)
+{
+    for (int i = 0; i < old->count; i++) {
+        redis_listener_t *moved = old->at[i].net ? NULL : listening_at(new, old->at[i].host);
+        if (!moved) continue;
+        old->at[i].net = moved->net;
+        moved->net = NULL;
+    }
+    close_all(new);
+}
+
+int listen__change(redis_t *redis, const char *bind, int port)
+{
+    redis_listeners_t new = {0};
+    if (port == redis->port && strcmp(bind, redis->config->bind) == 0) return 0;
+    char *addresses = mem_strdup(bind);
+    int err = port ? open_all(redis, addresses, (uint16_t)port, &redis->listeners, &new) : 0;
+    if (err == 0 && port && *bind && new.count == 0) err = ERR_NOT_FOUND;
+    mem_free(addresses);
+    if (err != 0) {
+        undo(&redis->listeners, &new);
+        return err;
+    }
+    close_all(&redis->listeners);
+    redis->listeners = new;
+    redis->port = port;
+    return 0;
+}
