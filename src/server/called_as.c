@@ -23,7 +23,7 @@ int called_as__fail(reader_t *reader, const char *origin, const char *text, cons
 int called_as__take(reader_t *reader, const char *name, const char *value, const char *origin)
 {
     const called_as_t *as = reader->as;
-    int err = as->take_own(reader, name, value, origin);
+    int err = as->take_own ? as->take_own(reader, name, value, origin) : ERR_NOT_FOUND;
     if (err != ERR_NOT_FOUND) return err;
     options_add(reader->options, as->section, name, value, origin);
     if (as->also) as->also(reader, name, value, origin);
@@ -85,12 +85,6 @@ static const char *const zookeeper_presets[][3] = {
     {"kafka", "enabled", "no"}, {"redis", "enabled", "no"}, {"http", "enabled", "no"},
     {"trivet", "bind", "*"},    {NULL, NULL, NULL},
 };
-/* All of what it says is the wing's. */
-static int own_nothing(reader_t *reader, const char *name, const char *value, const char *origin)
-{
-    return ERR_NOT_FOUND;
-}
-
 static void zookeeper_also(reader_t *reader, const char *name, const char *value, const char *origin)
 {
     if (strcmp(name, "dataDir") == 0) options_add(reader->options, "trivet", "data", value, origin);
@@ -132,7 +126,6 @@ static const called_as_t zookeeper = {
     .section = "zookeeper",
     .usage = "Usage: zkServer [start-foreground] [FILE]\n",
     .presets = zookeeper_presets,
-    .take_own = own_nothing,
     .read_line = properties_line,
     .read_args = zookeeper_args,
     .also = zookeeper_also,
@@ -143,7 +136,6 @@ static const called_as_t kafka = {
     .section = "kafka",
     .usage = "Usage: kafka-server-start FILE [--override NAME=VALUE]...\n",
     .presets = kafka_presets,
-    .take_own = own_nothing,
     .read_line = properties_line,
     .read_args = kafka_args,
     .also = kafka_also,

@@ -18,7 +18,8 @@ struct called_as {
     const char *const (*presets)[3]; /* section, name, value; ends with NULL */
     int (*read_line)(reader_t *reader, char *line, const char *origin);
     int (*read_args)(reader_t *reader, int argc, char **argv);
-    /* Takes what speaks of the process rather than of the wing: ERR_NOT_FOUND = it is the wing's. */
+    /* Takes what speaks of the process rather than of the wing: ERR_NOT_FOUND = it is the wing's. May be
+     * NULL: all is. */
     int (*take_own)(reader_t *reader, const char *name, const char *value, const char *origin);
     /* What a directive means beside what the wing makes of it; may be NULL. */
     void (*also)(reader_t *reader, const char *name, const char *value, const char *origin);
