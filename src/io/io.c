@@ -4,7 +4,8 @@
 
 #include <stdio.h>
 
-#define NAME_CHARS_MAX 4096
+#define NAME_CHARS_MAX   4096
+#define COPY_PIECE_BYTES KIB(64)
 
 /* ---- loop ---- */
 
@@ -360,6 +361,34 @@ int io_replace_whole(io_loop_t *loop, const char *path, bytes_t data)
     if (!err) err = io_rename(loop, temporary, path);
     if (!err) return io_sync_dir(loop, dir);
     (void)!io_remove(loop, temporary); /* on a full disk it takes room that others need */
+    return err;
+}
+
+static int copy_bytes(io_file_t *from, uint64_t at, uint64_t end, io_file_t *to)
+{
+    uint8_t *piece = mem_alloc(COPY_PIECE_BYTES);
+    int err = 0;
+    for (uint64_t done = 0; !err && at + done < end;) {
+        ssize_t n = io_file_read(from, at + done, piece, (size_t)MIN(COPY_PIECE_BYTES, end - at - done));
+        struct iovec iov = {piece, (size_t)MAX(n, 0)};
+        err = n < 0 ? (int)n : n == 0 ? ERR_TRUNCATED : io_file_write(to, done, &iov, 1);
+        done += (uint64_t)MAX(n, 0);
+    }
+    mem_free(piece);
+    return err ? err : io_file_sync_now(to);
+}
+
+int io_copy_tail(io_loop_t *loop, io_file_t *file, uint64_t from, uint64_t end, const char *path)
+{
+    char dir[NAME_CHARS_MAX];
+    io_file_t *copy;
+    int err = io_file_open(loop, path, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_TRUNCATE, &copy);
+    if (err) return err;
+    err = copy_bytes(file, from, end, copy);
+    io_file_close(copy);
+    parent_of(path, dir);
+    if (!err) err = io_sync_dir(loop, dir);
+    if (err) (void)!io_remove(loop, path);
     return err;
 }
 

@@ -222,6 +222,9 @@ int io_read_whole(io_loop_t *loop, const char *path, size_t bytes_max, uint8_t *
                   size_t *ret_bytes) MUST_CHECK;
 int io_replace_whole(io_loop_t *loop, const char *path, bytes_t data) MUST_CHECK;
 
+/* Copies the bytes [from, end) of a file to a new one at `path`, durably with its name; removes it again when that fails. */
+int io_copy_tail(io_loop_t *loop, io_file_t *file, uint64_t from, uint64_t end, const char *path) MUST_CHECK;
+
 /* What a loss of power does to files it cannot do to a process that dies alone, whose writes the page cache keeps: of what
  * was not synced single sectors may be missing, with later ones there. A file at `path` keeps the name of the machine's run
  * (from a start of the system to its end). *ret_changed: that is another one now, so power may have been lost since

@@ -8,8 +8,6 @@
 
 #include <stdio.h>
 
-#define COPY_PIECE_BYTES KIB(64)
-
 int64_t log__recover_end_min(const log_recovery_t *how)
 {
     return MAX(how->end_min, how->clean ? how->recovery_point : 0); /* a clean stop made all of it durable */
@@ -66,33 +64,13 @@ int log__only_zeros(const log_segment_t *segment, io_file_t *file, uint64_t from
 
 /* ---- copies --------------------------------------------------------------------------------------------------------- */
 
-static int copy_bytes(io_file_t *from, uint64_t position, uint64_t end, io_file_t *to)
-{
-    uint8_t *piece = mem_alloc(COPY_PIECE_BYTES);
-    int err = 0;
-    for (uint64_t at = position; !err && at < end;) {
-        ssize_t n = io_file_read(from, at, piece, (size_t)MIN(COPY_PIECE_BYTES, end - at));
-        struct iovec iov = {piece, (size_t)MAX(n, 0)};
-        err = n < 0 ? (int)n : n == 0 ? ERR_TRUNCATED : io_file_write(to, at - position, &iov, 1);
-        at += (uint64_t)MAX(n, 0);
-    }
-    mem_free(piece);
-    return err ? err : io_file_sync_now(to);
-}
-
 static int keep_copy(log_recover_t *r, log_segment_t *segment, io_file_t *file, uint64_t position)
 {
     char path[LOG_PATH_CHARS_MAX], kind[40];
-    io_file_t *copy;
     snprintf(kind, sizeof(kind), ".log.cut-%" PRIu64, position);
     log__segment_path(segment, kind, path);
-    int err = io_file_open(r->log->loop, path, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_TRUNCATE, &copy);
-    if (err) return err;
-    err = copy_bytes(file, position, segment->bytes, copy);
-    io_file_close(copy);
-    if (!err) err = io_sync_dir(r->log->loop, r->log->dir);
+    int err = io_copy_tail(r->log->loop, file, position, segment->bytes, path);
     if (!err) log__segment_name(r->report->copy, segment->base_offset, kind);
-    if (err) (void)!io_remove(r->log->loop, path);
     return err;
 }
 

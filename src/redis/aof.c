@@ -117,8 +117,11 @@ int aof__open(redis_t *redis, char *err_text_out, size_t err_bytes)
         return err;
     }
     err = aof__manifest_read(aof, err_text_out, err_bytes);
+    if (err == 0) err = aof__survey(aof, err_text_out, err_bytes);
+    if (err == 0) err = aof__sizes_read(aof);
     if (err == 0) err = aof__load(aof, err_text_out, err_bytes);
     if (err != 0) return err;
+    aof__sizes_write(aof);
     aof->rewritten_bytes = aof->base_bytes + aof->old_incr_bytes + aof->file_bytes;
     aof->enabled = true;
     aof__keep_room(aof);

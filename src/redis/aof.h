@@ -30,6 +30,8 @@ void aof__before_reply(redis_client_t *c);
 
 /* Reads what is there, or starts a new file. */
 int aof__open(redis_t *redis, char *err, size_t err_bytes) MUST_CHECK;
+/* With the file off: ERR_UNSUPPORTED when there is a snapshot that the original would read. */
+int aof__refuse_dump(redis_t *redis, char *err, size_t err_bytes) MUST_CHECK;
 /* Writes and syncs what is due. */
 int aof__flush(redis_t *redis) MUST_CHECK;
 /* The same, for the end. */

@@ -9,7 +9,8 @@
 typedef struct aof_part {
     char *name;
     uint64_t seq;
-    char type; /* 'b' base, 'i' incremental, 'h' history: to be deleted */
+    char type;              /* 'b' base, 'i' incremental, 'h' history: to be deleted */
+    uint64_t durable_bytes; /* of it on the disk; 0 = unknown */
 } aof_part_t;
 
 typedef struct aof_manifest {
@@ -58,6 +59,7 @@ struct aof {
     uint64_t sync_target_bytes;
     int64_t synced_ms;
     uint64_t delayed_syncs;
+    uint64_t loaded_commands;
     char failure[128];    /* why writes are refused; "" = they are not */
     bool suspect;         /* a sync failed: a rewrite must replace the file */
     io_reserve_t reserve; /* for when the disk is full */
@@ -81,7 +83,23 @@ void aof__write(aof_t *aof, bool sync);
 int aof__manifest_read(aof_t *aof, char *err, size_t err_bytes) MUST_CHECK;
 int aof__manifest_write(aof_t *aof) MUST_CHECK;
 void aof__manifest_clear(aof_manifest_t *m);
-const char *aof__manifest_add(aof_t *aof, char type, const char *suffix);
+/* The next of its type, not yet in the list; the name is malloc'd. */
+aof_part_t aof__next_part(aof_t *aof, char type, const char *suffix);
+/* The growing file gets the name that the manifest is about to give it, if it has not. */
+int aof__list_increment(aof_t *aof) MUST_CHECK;
+
+/* aof_survey.c: looks for data that would be passed over: files of ours that the manifest does not name, and what other servers
+ * left. New files get numbers above those of all that are there. */
+int aof__survey(aof_t *aof, char *err, size_t err_bytes) MUST_CHECK;
+#define AOF_ADVICE "Nothing was changed: `trivet check DIR` tells more, `trivet repair DIR` mends a copy"
+
+/* aof_sizes.c: how large the files are on the disk, in a file beside them, so that bytes which vanish are missed. */
+void aof__sizes_write(aof_t *aof);
+/* Before a file is cut: waits for the disk. */
+int aof__sizes_lower(aof_t *aof, aof_part_t *part, uint64_t bytes) MUST_CHECK;
+/* ERR_DAMAGED when a file is shorter than it was. */
+int aof__sizes_check(const aof_t *aof, const aof_part_t *part, uint64_t bytes, char *err, size_t err_bytes) MUST_CHECK;
+int aof__sizes_read(aof_t *aof) MUST_CHECK;
 /* A first, empty base, as the original begins with; the manifest is written with the first increment. */
 int aof__new_base(aof_t *aof) MUST_CHECK;
 /* Opens a new incremental file and makes it the growing one. */

@@ -16,6 +16,8 @@ typedef struct reader {
     redis_client_t *client;
     io_file_t *file;
     const char *name;
+    aof_part_t *part;    /* of the manifest; NULL = memory */
+    uint64_t cut_bytes;  /* an unfinished command that was dropped */
     buf_t buf;           /* unread bytes */
     uint64_t read_bytes; /* of the file, into buf */
     uint64_t done_bytes; /* of the file, run */
@@ -111,6 +113,17 @@ static int run_buffered(reader_t *r)
     return err;
 }
 
+/* What is cut stays beside the file; on a full disk half a command is not worth that nothing starts. */
+static int keep_copy(reader_t *r, uint64_t from)
+{
+    char name[300];
+    snprintf(name, sizeof(name), "%s.cut-%" PRIu64, r->name, from);
+    char *path = aof__path(r->aof, name);
+    int err = io_copy_tail(r->aof->redis->loop, r->file, from, r->read_bytes, path);
+    mem_free(path);
+    return err == ERR_NOSPACE ? 0 : err;
+}
+
 /* The file ended inside a command or a transaction. */
 static int cut_tail(reader_t *r, bool is_last)
 {
@@ -119,10 +132,14 @@ static int cut_tail(reader_t *r, bool is_last)
     if (!is_last || !r->aof->redis->config->aof_load_truncated)
         return refuse(r, ERR_TRUNCATED,
                       "the file ends in the middle of a command (aof-load-truncated yes would cut it)");
-    slog(SLOG_WARN, "redis", "append-only file ended in the middle of a command: cut", "file=%s bytes=%" PRIu64,
-         r->name, keep);
-    int err = io_file_truncate(r->file, keep);
+    int err = keep_copy(r, keep);
+    if (err == 0) err = aof__sizes_lower(r->aof, r->part, keep);
+    if (err == 0) err = io_file_truncate(r->file, keep);
+    slog(SLOG_WARN, "redis", "append-only file ended in the middle of a command: cut",
+         "file=%s bytes=%" PRIu64 " cut=%" PRIu64 " copy=%s.cut-%" PRIu64, r->name, keep, r->read_bytes - keep, r->name,
+         keep);
     r->done_bytes = keep;
+    r->cut_bytes = r->read_bytes - keep;
     return err == 0 ? 0 : refuse(r, err, err_text(err));
 }
 
@@ -136,18 +153,26 @@ static int load_file(reader_t *r, bool is_last)
     return err;
 }
 
-static int load_part(aof_t *aof, redis_client_t *client, const aof_part_t *part, bool is_last, char *err_out,
+static int load_part(aof_t *aof, redis_client_t *client, aof_part_t *part, bool is_last, char *err_out,
                      size_t err_bytes, io_file_t **ret_file, uint64_t *ret_bytes)
 {
-    reader_t r = {.aof = aof, .client = client, .name = part->name, .err = err_out, .err_bytes = err_bytes};
+    reader_t r = {
+        .aof = aof, .client = client, .name = part->name, .part = part, .err = err_out, .err_bytes = err_bytes};
     char *path = aof__path(aof, part->name);
     int err = io_file_open(aof->redis->loop, path, IO_FILE_WRITE, &r.file);
     mem_free(path);
+    if (err == ERR_NOT_FOUND) {
+        snprintf(err_out, err_bytes, "%s/%s is not there, though %s.manifest names it. " AOF_ADVICE, aof->dir,
+                 part->name, aof->redis->config->appendfilename);
+        return ERR_DAMAGED;
+    }
     if (err != 0) return refuse(&r, err, err_text(err));
     r.argv_max = 64;
     r.argv = mem_alloc(sizeof(bytes_t) * (size_t)r.argv_max);
     client->db = &aof->redis->dbs[0];
     err = load_file(&r, is_last);
+    if (err == 0 && r.cut_bytes == 0) err = aof__sizes_check(aof, part, r.done_bytes, err_out, err_bytes);
+    aof->loaded_commands += r.commands;
     resp_resume_deinit(&r.resume);
     buf_deinit(&r.buf);
     mem_free(r.argv);
@@ -199,6 +224,9 @@ int aof__load(aof_t *aof, char *err_out, size_t err_bytes)
     }
     client__free(client);
     redis->loading = false;
+    if (err == 0 && count > 0)
+        slog(SLOG_INFO, "redis", "append-only file read", "dir=%s files=%zu bytes=%" PRIu64 " commands=%" PRIu64,
+             aof->dir, count, aof->base_bytes + aof->old_incr_bytes + aof->file_bytes, aof->loaded_commands);
     if (err == 0 && aof->file == NULL) {
         if (count == 0) err = aof__new_base(aof);
         if (err == 0) err = aof__new_increment(aof);

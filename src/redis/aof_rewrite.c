@@ -198,8 +198,8 @@ static int put_in_place(aof_t *aof)
 {
     aof_rewrite_t *r = &aof->rewrite;
     io_loop_t *loop = aof->redis->loop;
-    aof__manifest_add(aof, 'b', "base.aof");
-    aof_part_t base = aof->manifest.parts[--aof->manifest.count]; /* its number stays used */
+    aof_part_t base = aof__next_part(aof, 'b', "base.aof"); /* its number stays used */
+    base.durable_bytes = r->bytes;
     char *path = aof__path(aof, base.name);
     int err = io_rename(loop, r->temp_path, path);
     mem_free(path);
@@ -211,7 +211,8 @@ static int put_in_place(aof_t *aof)
     r->temp_path = NULL;
     aof_manifest_t old = aof->manifest;
     aof->manifest = replaced_by(&old, base, r->keep_from);
-    err = io_sync_dir(loop, aof->dir);
+    err = aof__list_increment(aof);
+    if (err == 0) err = io_sync_dir(loop, aof->dir);
     if (err == 0) err = aof__manifest_write(aof);
     if (err != 0) {
         mem_free(aof->manifest.parts);
@@ -250,6 +251,7 @@ static void finish(aof_t *aof)
     aof->base_bytes = r->bytes;
     aof->old_incr_bytes = 0;
     aof->rewritten_bytes = aof->base_bytes + aof->file_bytes;
+    aof__sizes_write(aof);
     slog(SLOG_INFO, "redis", "append-only file rewritten", "base_bytes=%" PRIu64, r->bytes);
 }
 

@@ -129,6 +129,7 @@ void aof__write(aof_t *aof, bool sync)
             return;
         }
         aof->synced_bytes = aof->file_bytes;
+        aof__sizes_write(aof);
     }
     aof__recovered(aof);
 }
@@ -153,6 +154,7 @@ static void on_synced(io_sync_t *sync, int err)
     }
     if (aof->suspect) return;
     aof->synced_bytes = MAX(aof->synced_bytes, aof->sync_target_bytes);
+    aof__sizes_write(aof);
     aof__recovered(aof);
 }
 

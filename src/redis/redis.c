@@ -173,8 +173,7 @@ redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, redis_conf
 
 int redis_load(redis_t *redis, char *err, size_t err_bytes)
 {
-    if (!redis->config->appendonly) return 0;
-    return aof__open(redis, err, err_bytes);
+    return redis->config->appendonly ? aof__open(redis, err, err_bytes) : aof__refuse_dump(redis, err, err_bytes);
 }
 
 void redis__start_cron(redis_t *redis)

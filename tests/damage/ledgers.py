@@ -1,10 +1,13 @@
 """What was acknowledged, by wing. A ledger fills a server, remembers what it was promised, and later says what is missing.
 
 wing, directives    how the server is started
+folder              of the data directory: what a refused start must leave alone
 fill(server)        writes until there is enough, everything acknowledged
 files(data)         the files to harm: (path, path of another of its kind or None)
 missing(server)     what was promised and is not there, as a list of words; [] = all is right. Raises Offline when the server
                     refuses to serve it and says so (a partition that is offline)
+torn(path, harm)    how many promises an unfinished last write may cost, which this harm looks like
+exempt(path, harm)  nobody can notice this
 derived(path)       a file that is made anew from others: it may change in a start that is refused
 
 To add a wing or a kind of file: another ledger in LEDGERS.
@@ -27,7 +30,7 @@ def settled(connection, count):
 class Tree:
     """Znodes, with a snapshot in the middle and entries behind it."""
 
-    wing = "zookeeper"
+    wing, folder = "zookeeper", "coord"
     directives = {"snapCount": 100}
     NODES = 400
 
@@ -45,8 +48,14 @@ class Tree:
         found += [(path, None) for path in sorted((coord / "log").glob("*.log"))]
         return found + [(coord / name, None) for name in ("durable", "boot")]
 
+    def torn(self, path, harm):
+        return 1 if harm in ("cut by a byte", "cut by 7 bytes", "flip at 90 %") else 0
+
+    def exempt(self, path, harm):
+        return False
+
     def derived(self, path):
-        return path.name in ("boot", "durable") or path.suffix in (".index", ".timeindex")
+        return path.name in ("boot", "durable", "reserve") or path.suffix in (".index", ".timeindex")
 
     def missing(self, server):
         wrong = []
@@ -60,4 +69,52 @@ class Tree:
         return wrong
 
 
-LEDGERS = {"tree": Tree}
+class Keys:
+    """Keys in a base that a rewrite made, and in the incremental file behind it.
+
+    The format has no sums: a flipped bit in a value is served as it is, by the original too. So flips and zeros in the
+    middle are not held to the oracle.
+    """
+
+    wing, folder = "redis", "redis"
+    directives = {"appendonly": "yes", "appendfsync": "always"}
+    HARMLESS = ("flip", "a page zeroed")  # what cannot be noticed
+
+    def fill(self, server):
+        self.promised = {}
+        with resp.Connection(server.port_of("redis")) as redis:
+            self.set_all(redis, range(150))
+            redis.ask("BGREWRITEAOF")
+            while "aof_rewrite_in_progress:1" in redis.ask("INFO", "persistence")[1].decode():
+                pass
+            self.set_all(redis, range(150, 300))
+
+    def set_all(self, redis, numbers):
+        for number in numbers:
+            key, value = f"k{number}", f"value {number}"
+            assert redis.ask("SET", key, value) == ("+", "OK")
+            self.promised[key] = value.encode()
+
+    def files(self, data):
+        folder = data / "redis" / "appendonlydir"
+        base, incr = next(folder.glob("*.base.aof")), next(folder.glob("*.incr.aof"))
+        rest = [(folder / name, None) for name in ("appendonly.aof.manifest", "appendonly.aof.sizes")]
+        return [(base, incr), (incr, base), *rest]
+
+    def torn(self, path, harm):
+        """With aof-load-truncated, the default, the last file may end in the middle of a command, wherever that is."""
+        return len(self.promised) if ".incr." in path.name and harm.startswith("cut") else 0
+
+    def exempt(self, path, harm):
+        return path.suffix == ".aof" and harm.startswith(self.HARMLESS)
+
+    def derived(self, path):
+        return path.name == "reserve"
+
+    def missing(self, server):
+        with resp.Connection(server.port_of("redis")) as redis:
+            values = [value for _, value in redis.ask("MGET", *self.promised)[1]]
+        return [key for key, value in zip(self.promised, values, strict=True) if value != self.promised[key]]
+
+
+LEDGERS = {"tree": Tree, "keys": Keys}
