@@ -127,6 +127,7 @@ static int open_together(coord_t *coord, quorum_options_t *options, const snapsh
 static int open_quorum(coord_t *coord, coord_opening_t *opening, const snapshot_point_t *point, uint64_t log_end_min)
 {
     quorum_options_t options = {.dir = coord->dir,
+                                .log_dir = coord->log_dir,
                                 .id = coord->options.server_id,
                                 .sync = coord->options.force_sync,
                                 .reserve = &coord->reserve,
@@ -153,6 +154,7 @@ static int recover(coord_t *coord)
     uint64_t log_end_min;
     *opening = (coord_opening_t){0};
     int err = io_mkdir(coord->loop, coord->dir);
+    if (err == 0) err = coord__place_log(coord, opening);
     coord__room_open(coord);
     if (err == 0) err = load_state(coord, opening, &point, &log_end_min);
     if (err == 0) err = open_quorum(coord, opening, opening->snapshot_index > 0 ? &point : NULL, log_end_min);
@@ -166,6 +168,9 @@ int coord_open(io_loop_t *loop, const coord_options_t *options, coord_t **ret_co
     coord->loop = loop;
     coord->options = *options;
     coord->dir = mem_strdup(options->dir);
+    coord->log_dir = options->log_dir != NULL ? mem_strdup(options->log_dir) : coord->dir;
+    coord->options.dir = coord->dir;
+    coord->options.log_dir = coord->log_dir;
     list_init(&coord->ready);
     list_init(&coord->flying);
     begin_state(coord);
@@ -201,6 +206,7 @@ void coord_close(coord_t *coord)
     coord__room_close(coord);
     health_deinit(&coord->health);
     state_deinit(&coord->state);
+    if (coord->log_dir != coord->dir) mem_free(coord->log_dir);
     mem_free(coord->dir);
     mem_free(coord);
 }
@@ -235,6 +241,7 @@ coord_zerr_t coord_children(const coord_t *coord, const char *path, void (*each)
 const health_t *coord_health(const coord_t *coord) { return &coord->health; }
 int64_t coord_last_zxid(const coord_t *coord) { return coord->state.zxid; }
 const char *coord_dir(const coord_t *coord) { return coord->dir; }
+const char *coord_log_dir(const coord_t *coord) { return coord->log_dir; }
 int64_t coord_own_session(const coord_t *coord) { return coord->own_session; }
 
 void coord_subscribe(coord_t *coord, coord_subscription_t *subscription)

@@ -122,6 +122,7 @@ typedef struct coord_member {
 
 typedef struct coord_options {
     const char *dir;             /* holds log and snapshots */
+    const char *log_dir;         /* NULL = `dir`; else the log lies there, which a file in `dir` says from then on */
     uint8_t server_id;           /* myid, 1.. */
     uint32_t tick_time_ms;       /* 2000 */
     uint32_t snapshot_entries;   /* snapshot after so many applied entries (snapCount, 100,000) */

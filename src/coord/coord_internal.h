@@ -49,6 +49,7 @@ struct coord {
     io_loop_t *loop;
     coord_options_t options;
     char *dir;
+    char *log_dir; /* `dir` itself, or a string of its own */
     state_t state;
     quorum_t *quorum;
     quorum_net_t *quorum_net; /* NULL when alone */
@@ -98,6 +99,8 @@ void coord__expiry_welcome(coord_t *coord, int64_t session_id); /* a session was
 void coord__expiry_again(coord_t *coord); /* sessions whose closing was refused are tried again */
 
 /* room.c: a full disk */
+/* place.c: makes the log's directory; a log that lies elsewhere than it did is refused. */
+int coord__place_log(coord_t *coord, coord_opening_t *opening) MUST_CHECK;
 void coord__room_open(coord_t *coord);
 void coord__room_close(coord_t *coord);
 void coord__room_check(coord_t *coord);                   /* after something was written */

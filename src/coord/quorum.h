@@ -60,6 +60,7 @@ typedef struct quorum_member {
 
 typedef struct quorum_options {
     const char *dir;
+    const char *log_dir; /* NULL = `dir` */
     uint64_t id;
     const quorum_member_t *members; /* of a new cluster; ignored when there is one on disk */
     int members_count;

@@ -206,7 +206,8 @@ int quorum_open(io_loop_t *loop, const quorum_options_t *options, const snapshot
                        .end = options->log_end_min,
                        .alone = options->transport == NULL && options->sync,
                        .sync = options->sync};
-    int err = wal_open(loop, options->dir, &need, opening, &q->wal);
+    const char *log_dir = options->log_dir != NULL ? options->log_dir : options->dir;
+    int err = wal_open(loop, log_dir, &need, opening, &q->wal);
     if (err != 0) goto out;
     q->wal.reserve = options->reserve;
     if (snapshot != NULL) {
@@ -220,6 +221,7 @@ int quorum_open(io_loop_t *loop, const quorum_options_t *options, const snapshot
     if (err == 0) err = quorum__incoming_clean(q);
     /* What a killed process left in the page cache is not yet durable, and the leader will soon be told that it is stored. */
     if (err == 0 && q->transport != NULL && q->sync) err = io_sync_tree(loop, options->dir);
+    if (err == 0 && q->transport != NULL && q->sync && log_dir != options->dir) err = io_sync_tree(loop, log_dir);
     if (err == 0) err = start_raft(q, options);
     if (err == 0) err = start(q, snapshot, opening);
     if (err == 0) err = quorum__save_vote(q);

@@ -17,7 +17,7 @@
 static void note_low(coord_t *coord)
 {
     health_raise(&coord->health, "disk", "no space left on device for the tree's log in %.150s; writes are refused",
-                 coord->dir);
+                 coord->log_dir);
     if (coord->room_timer.due_ns == 0) io_timer_start(&coord->room_timer, TRY_EVERY_MS, TRY_EVERY_MS);
 }
 
@@ -32,7 +32,7 @@ static void try_again(io_timer_t *timer)
 void coord__room_open(coord_t *coord)
 {
     io_timer_init(coord->loop, &coord->room_timer, try_again);
-    io_reserve_init(&coord->reserve, coord->loop, coord->dir, coord->options.reserve_bytes);
+    io_reserve_init(&coord->reserve, coord->loop, coord->log_dir, coord->options.reserve_bytes);
     int err = io_reserve_fill(&coord->reserve);
     if (err == ERR_NOSPACE) note_low(coord);
     if (err != 0 && err != ERR_NOSPACE)
@@ -68,7 +68,8 @@ bool coord__room_for_batch(coord_t *coord, size_t bytes)
 {
     uint64_t free_bytes, total_bytes;
     if (LIKELY(bytes + SLACK_BYTES <= coord->reserve.bytes || coord->reserve.bytes_max == 0)) return true;
-    if (io_disk_space(coord->loop, coord->dir, &free_bytes, &total_bytes) != 0) return true; /* the write will tell */
+    if (io_disk_space(coord->loop, coord->log_dir, &free_bytes, &total_bytes) != 0)
+        return true; /* the write will tell */
     if (free_bytes + coord->reserve.bytes > bytes + bytes / 4 + SLACK_BYTES) return true;
     coord->reserve.low = true;
     note_low(coord);

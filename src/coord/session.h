@@ -141,5 +141,6 @@ typedef struct coord_figures {
 } coord_figures_t;
 void coord_figures(const coord_t *coord, coord_figures_t *ret_figures);
 const char *coord_dir(const coord_t *coord);
+const char *coord_log_dir(const coord_t *coord);
 
 #endif

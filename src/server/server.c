@@ -74,21 +74,32 @@ static void tell_coord(const server_t *server, const coord_opening_t *opening)
          opening->warning, opening->warning[0] ? "\"" : "");
 }
 
+/* NULL: the log lies with the snapshots. */
+static char *tree_log_dir(const server_t *server)
+{
+    const char *dir = server->tree_dir ? server->tree_dir : server->data_dir;
+    if (!server->tree_log_dir || strcmp(server->tree_log_dir, dir) == 0) return NULL;
+    return server__path_in(server->tree_log_dir, "coord");
+}
+
 /* The tree is there for Kafka and ZooKeeper. */
 static int start_coord(server_t *server, char *error)
 {
     if (!door_on(server, DOOR_KAFKA) && !door_on(server, DOOR_ZOOKEEPER)) return 0;
     server->coord_dir = server->tree_dir ? server__path_in(server->tree_dir, "coord") : server__path(server, "coord");
+    coord_opening_t opening;
+    int err = server__refuse_zookeeper(server, error);
+    if (err != 0) return err;
     coord_options_t options = server->coord_options;
+    char *log_dir = tree_log_dir(server);
     options.dir = server->coord_dir;
+    options.log_dir = log_dir;
     options.reserve_bytes = SERVER_RESERVE_BYTES;
     options.fatal = on_tree_failed;
     options.fatal_user = server;
-    coord_opening_t opening;
     options.opening = &opening;
-    int err = server__refuse_zookeeper(server, error);
-    if (err != 0) return err;
     err = coord_open(server->loop, &options, &server->coord);
+    mem_free(log_dir);
     if (!err) {
         io_loop_t *loop = server__reactor_of(server, DOOR_KAFKA)->loop;
         server->tree = mirror_new(server->coord, server->loop, loop, kafka_tree_prefixes, KAFKA_TREE_PREFIXES);
@@ -311,6 +322,7 @@ bool server_stop(server_t *server)
     if (server->loop) io_loop_free(server->loop);
     for (int door = 0; door < DOORS_COUNT; door++) mem_free(server->doors[door].bind);
     mem_free(server->tree_dir);
+    mem_free(server->tree_log_dir);
     mem_free(server->coord_dir);
     mem_free(server->data_dir);
     mem_free(server->bind);

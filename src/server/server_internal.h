@@ -88,10 +88,10 @@ struct server {
     server__door_t doors[DOORS_COUNT];
     char *data_dir;
     char *coord_dir;
-    char *tree_dir;                /* zookeeper.dataDir: holds coord_dir; NULL = data_dir does */
-    const setting_t *tree_log_dir; /* zookeeper.dataLogDir, while settings are applied; NULL = not given */
-    char *bind;                    /* as a door's */
-    uint64_t memory_bytes;         /* that the process may use, as of the start */
+    char *tree_dir;        /* zookeeper.dataDir: holds coord_dir; NULL = data_dir does */
+    char *tree_log_dir;    /* zookeeper.dataLogDir: holds the log of it; NULL = as tree_dir */
+    char *bind;            /* as a door's */
+    uint64_t memory_bytes; /* that the process may use, as of the start */
     uint64_t started_ns;
     uint64_t ready_ns;
 };

@@ -274,7 +274,7 @@ static int set_door(server_t *server, server_door_t at, const setting_t *s, char
         return 0;
     }
     if (is_zookeeper && strcmp(s->name, "dataLogDir") == 0) {
-        server->tree_log_dir = s; /* dataDir may stand behind it */
+        replace_string(&server->tree_log_dir, s->value);
         return 0;
     }
     return ERR_NOT_FOUND;
@@ -305,16 +305,6 @@ static int set_wing(server_t *server, server_door_t door, const setting_t *s, ch
     return err;
 }
 
-/* Log and snapshots share one directory. */
-static int check_tree_log_dir(const server_t *server, char *error)
-{
-    const setting_t *s = server->tree_log_dir;
-    if (!s || (server->tree_dir && strcmp(s->value, server->tree_dir) == 0)) return 0;
-    snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%.200s: dataLogDir is the same as dataDir here, not '%.200s'", s->origin,
-             s->value);
-    return ERR_UNSUPPORTED;
-}
-
 int server__apply_settings(server_t *server, const options_t *options, char *error)
 {
     for (size_t i = 0; i < options->settings_count; i++) {
@@ -331,5 +321,5 @@ int server__apply_settings(server_t *server, const options_t *options, char *err
         }
         if (err != 0) return err;
     }
-    return check_tree_log_dir(server, error);
+    return 0;
 }

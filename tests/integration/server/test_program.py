@@ -8,6 +8,7 @@ import select
 import signal
 import socket
 import subprocess
+import urllib.error
 import urllib.request
 
 import pytest
@@ -213,6 +214,18 @@ def test_metrics_and_health_are_served(launch):
     assert get(server, "/healthz")[0] == 200 and get(server, "/readyz")[0] == 200
     status, text = get(server, "/metrics")
     assert status == 200 and "# TYPE " in text
+
+
+def test_the_first_page_names_the_others(launch):
+    server = launch("redis")
+    status, text = get(server, "/")
+    assert status == 200 and text.startswith("Trivet ")
+    for path in ("/metrics", "/healthz", "/readyz"):
+        assert path in text and get(server, path)[0] == 200
+    assert f"port {server.port_of('kafka')}" in text
+    with pytest.raises(urllib.error.HTTPError, match="404") as missing:
+        get(server, "/nothing")
+    assert "/ lists" in missing.value.read().decode()
 
 
 def test_a_turn_that_takes_long_is_counted_and_logged_with_what_ran(launch):

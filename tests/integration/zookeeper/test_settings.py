@@ -62,3 +62,41 @@ def test_a_jute_maxbuffer_below_the_handshake_lets_nobody_in(launch):
     with socket.create_connection((HOST, server.port_of("zookeeper")), timeout=20) as conn:
         conn.sendall(jute.frame(jute.connect_request()))
         assert conn.recv(10) == b""
+
+
+def znodes(server):
+    session = jute.Connection(server.port_of("zookeeper"))
+    found = [session.ask(jute.EXISTS, jute.read(f"/n{i}"))[2] == 0 for i in range(30)]
+    session.end()
+    return sum(found)
+
+
+def test_the_log_lies_where_data_log_dir_says_and_is_not_forgotten_there(tmp_path):
+    """An old snapshot without the log behind it would be the tree of the day before."""
+    data, log = tmp_path / "data", tmp_path / "log"
+    both = {"dataDir": data, "dataLogDir": log, "snapCount": 10}
+    with Trivet({"zookeeper": both}, data=tmp_path / "trivet") as server:
+        server.start()
+        session = jute.Connection(server.port_of("zookeeper"))
+        for i in range(30):
+            assert session.ask(jute.CREATE, jute.create(f"/n{i}"))[2] == 0
+        assert (log / "coord" / "log").is_dir() and not (data / "coord" / "log").exists()
+        assert f"dataLogDir={log}/coord" in exchange(server.port_of("zookeeper"), b"conf").decode()
+        server.restart(kill=True)
+        assert znodes(server) == 30
+        server.stop()
+        for elsewhere in ({"dataDir": data}, {"dataDir": data, "dataLogDir": tmp_path / "third"}):
+            server.directives = {"zookeeper": elsewhere}
+            with pytest.raises(ServerError, match=f"the log is in {log}/coord"):
+                server.start()
+        server.directives = {"zookeeper": both}
+        assert znodes(server.start()) == 30
+
+
+def test_a_log_that_is_with_the_snapshots_is_not_left_behind(tmp_path):
+    with Trivet({"zookeeper": {"dataDir": tmp_path / "data"}}, data=tmp_path / "trivet") as server:
+        server.start()
+        server.stop()
+        server.directives = {"zookeeper": {"dataDir": tmp_path / "data", "dataLogDir": tmp_path / "log"}}
+        with pytest.raises(ServerError, match="its log is here: move the log"):
+            server.start()
