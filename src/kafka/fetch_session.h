@@ -38,6 +38,7 @@ typedef struct fetch_part {
     int32_t diverging_epoch;
     int64_t diverging_end_offset;
     log_slice_t slice;
+    size_t seen_bytes; /* what the last look found */
 } fetch_part_t;
 
 typedef struct fetch_session {

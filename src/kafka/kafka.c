@@ -45,7 +45,8 @@ kafka_t *kafka_new(io_loop_t *loop, net_t *net, mirror_t *tree, const char *data
     kafka->config_store = config_store_new(config);
     config_compute_broker(kafka);
     config_set_found(kafka, "log.dirs", data_dir);
-    kafka->topics = kafka->topics_by_id = MAP_INIT;
+    kafka->topics = kafka->topics_by_id = kafka->topics_folded = MAP_INIT;
+    list_init(&kafka->changes_queued);
     kafka->kept_producer_id = -1;
     health_init(&kafka->health, "kafka");
     list_init(&kafka->topic_listeners);
@@ -115,8 +116,9 @@ void kafka_stop(kafka_t *kafka)
     kafka->ready = false;
     kafka__connections_stop(kafka);
     opener_close(kafka->opener);
-    slices_deinit(&kafka->slices);
+    slices_close(&kafka->slices);
     if (kafka->groups) kafka_groups_stop(kafka->groups);
+    tree_changes_close(kafka);
     topics_store_close(kafka);
     partition_store_close(kafka);
     fetch_sessions_free(kafka);

@@ -48,8 +48,9 @@ struct kafka {
     int64_t broker_epoch;                  /* czxid of /brokers/ids/N */
     bool ready;
 
-    map_t topics;       /* name -> kafka_topic_t */
-    map_t topics_by_id; /* 16 bytes -> kafka_topic_t */
+    map_t topics;        /* name -> kafka_topic_t */
+    map_t topics_by_id;  /* 16 bytes -> kafka_topic_t */
+    map_t topics_folded; /* name with '_' for each '.' -> a kafka_topic_t of that name: topic_colliding */
     list_t topic_listeners;
 
     partition_store_t *partitions; /* checkpoints and timers: open before partition_open, close last */
@@ -67,6 +68,8 @@ struct kafka {
     list_t connections;
     list_t listeners;
     struct topics_store *topics_store; /* the image of the tree: topics.c */
+    list_t changes_queued;             /* tree_change.c */
+    uint32_t changes_running;          /* of those that were queued */
     list_t requests_free;              /* kafka_request_t that wait for work, with warm arenas */
     uint32_t requests_free_count;
     io_timer_t idle_timer;

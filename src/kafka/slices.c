@@ -8,7 +8,7 @@ static bool turn_is_spent(slices_t *slices)
         slices->turn_ns = now_ns;
         slices->spent_ns = 0;
     }
-    return slices->spent_ns >= SLICES_TURN_NS_MAX;
+    return slices->spent_ns >= SLICES_TURN_NS_MAX && !slices->closed;
 }
 
 static void put_off(slices_t *slices, slice_t *slice)
@@ -51,13 +51,14 @@ void slices_init(slices_t *slices, io_loop_t *loop)
     io_timer_init(loop, &slices->timer, run_waiting);
 }
 
-void slices_deinit(slices_t *slices)
+void slices_close(slices_t *slices)
 {
     io_timer_stop(&slices->timer);
     slice_t *slice;
+    slices->closed = true;
     while ((slice = LIST_FIRST(&slices->waiting, slice_t, node))) {
         list_remove(&slice->node);
-        while (slice->step(slice) == SLICE_MORE) continue;
+        slice_run(slices, slice);
     }
 }
 

@@ -16,6 +16,7 @@ typedef struct slices {
     io_timer_t timer;
     uint64_t turn_ns; /* the turn that spent_ns is of */
     uint64_t spent_ns;
+    bool closed; /* whatever comes now runs to its end at once */
 } slices_t;
 
 typedef enum slice_state {
@@ -34,7 +35,7 @@ typedef struct slice {
 
 void slices_init(slices_t *slices, io_loop_t *loop);
 /* Runs what waits to its end. */
-void slices_deinit(slices_t *slices);
+void slices_close(slices_t *slices);
 /* Runs steps until there are no more, or the turn's time is over: the rest runs in later turns. */
 void slice_run(slices_t *slices, slice_t *slice);
 /* The work will not go on. */

@@ -11,66 +11,8 @@
 
 #include <stdio.h>
 
-#define PARTITIONS_AT_ONCE 500
+#define PARTITIONS_AT_ONCE 200
 #define LEADER_EPOCH_FIRST 0
-
-/* ---- changes of the tree ---- */
-
-tree_change_t *tree_change_new(kafka_t *kafka)
-{
-    tree_change_t *change = mem_zalloc(sizeof(*change));
-    change->kafka = kafka;
-    arena_init(&change->arena, 0);
-    return change;
-}
-
-static void add_op(tree_change_t *change, coord_op_kind_t kind, const char *path, bytes_t data)
-{
-    if (change->ops_count == change->ops_cap) {
-        change->ops_cap = MAX(change->ops_cap * 2, 8);
-        change->ops = mem_realloc(change->ops, sizeof(*change->ops) * (size_t)change->ops_cap);
-    }
-    change->ops[change->ops_count++] = (coord_op_t){
-        .kind = kind,
-        .path = arena_strdup(&change->arena, bytes_str(path)),
-        .data = arena_copy(&change->arena, data),
-        .version = -1,
-        .make_parents = kind == COORD_CREATE || kind == COORD_CREATE_EPHEMERAL,
-    };
-}
-
-void tree_change_create(tree_change_t *change, const char *path, bytes_t data)
-{
-    add_op(change, COORD_CREATE, path, data);
-}
-void tree_change_set(tree_change_t *change, const char *path, bytes_t data) { add_op(change, COORD_SET, path, data); }
-void tree_change_delete(tree_change_t *change, const char *path) { add_op(change, COORD_DELETE, path, BYTES_NULL); }
-void tree_change_create_ephemeral(tree_change_t *change, const char *path, bytes_t data)
-{
-    add_op(change, COORD_CREATE_EPHEMERAL, path, data);
-}
-
-void tree_change_put(tree_change_t *change, const char *path, bytes_t data)
-{
-    add_op(change, mirror_exists(change->kafka->tree, path) ? COORD_SET : COORD_CREATE, path, data);
-}
-
-static void change_done(coord_request_t *request, coord_zerr_t err, int failed_index, int64_t zxid)
-{
-    tree_change_t *change = CONTAINER_OF(request, tree_change_t, request);
-    if (change->done) change->done(change, err, failed_index);
-    mem_free(change->ops);
-    arena_deinit(&change->arena);
-    mem_free(change);
-}
-
-void tree_change_submit(tree_change_t *change, void (*done)(tree_change_t *change, coord_zerr_t err, int failed_index),
-                        void *user)
-{
-    change->done = done;
-    change->user = user;
-    mirror_submit(change->kafka->tree, change->ops, change->ops_count, &change->request, change_done);
-}
 
 static int16_t error_of(coord_zerr_t err)
 {
@@ -128,22 +70,6 @@ void topic_elect(const kafka_topic_t *topic, const znode_topic_t *node)
 
 /* ---- creation ---- */
 
-static const char *colliding_topic(const kafka_t *kafka, bytes_t name)
-{
-    size_t cursor = 0;
-    for (map_entry_t *entry; (entry = map_next(&kafka->topics, &cursor));) {
-        if (entry->key.len != name.len) continue;
-        bool same = true;
-        for (size_t i = 0; i < name.len && same; i++) {
-            uint8_t a = entry->key.ptr[i] == '.' ? '_' : entry->key.ptr[i];
-            uint8_t b = name.ptr[i] == '.' ? '_' : name.ptr[i];
-            same = a == b;
-        }
-        if (same && !bytes_eq(entry->key, name)) return ((kafka_topic_t *)entry->value)->name;
-    }
-    return NULL;
-}
-
 static int16_t check_counts(const kafka_topic_spec_t *spec, arena_t *arena, const char **ret_message)
 {
     if (spec->replication_factor < -1 || spec->replication_factor == 0) {
@@ -189,13 +115,13 @@ int16_t topic_create_check(kafka_t *kafka, const kafka_topic_spec_t *spec, arena
     *ret_message = problem;
     if (problem) return KAFKA_INVALID_TOPIC_EXCEPTION;
     const char *name = arena_strdup(arena, spec->name);
-    const char *colliding = colliding_topic(kafka, spec->name);
+    const kafka_topic_t *colliding = topic_colliding(kafka, spec->name);
     if (map_get(&kafka->topics, spec->name)) {
         *ret_message = arena_printf(arena, "Topic '%s' already exists.", name);
         return KAFKA_TOPIC_ALREADY_EXISTS;
     }
     if (colliding) {
-        *ret_message = arena_printf(arena, "Topic '%s' collides with existing topic: %s", name, colliding);
+        *ret_message = arena_printf(arena, "Topic '%s' collides with existing topic: %s", name, colliding->name);
         return KAFKA_INVALID_TOPIC_EXCEPTION;
     }
     int16_t error = check_overrides(spec, arena, ret_message);
@@ -308,7 +234,7 @@ void kafka_topic_create(kafka_t *kafka, const kafka_topic_spec_t *spec, kafka_to
                     znode_format_config(spec->overrides, spec->overrides_count, &change->arena));
     tree_change_create(change, path, znode_format_topic(&topic, &change->arena));
     (void)add_states(change, creation->name, &topic, 0);
-    tree_change_submit(change, creation_committed, creation);
+    tree_change_queue(change, creation_committed, creation);
 }
 
 void kafka_topic_create_auto(kafka_t *kafka, bytes_t name, kafka_topic_created_cb done, void *user)
@@ -426,7 +352,7 @@ static void deletion_step(deletion_t *deletion)
     } else if (!mirror_exists(tree, wish)) {
         tree_change_create(change, wish, BYTES_NULL);
     }
-    tree_change_submit(change, deletion_committed, deletion);
+    tree_change_queue(change, deletion_committed, deletion);
 }
 
 void topic_delete(kafka_topic_t *topic, topic_wait_cb done, void *user)
@@ -479,5 +405,5 @@ void topic_grow(kafka_topic_t *topic, int32_t count, topic_wait_cb done, void *u
     tree_change_set(change, arena_printf(&change->arena, ZNODES_TOPICS "/%s", topic->name),
                     znode_format_topic(&plan, &change->arena));
     (void)add_states(change, topic->name, &plan, topic->partitions_count);
-    tree_change_submit(change, growth_committed, growth);
+    tree_change_queue(change, growth_committed, growth);
 }

@@ -14,6 +14,11 @@ void topic_free(kafka_topic_t *topic);
 void topic_add_override(kafka_topic_t *topic, const char *name, const char *value);
 void topic_clear_overrides(kafka_topic_t *topic);
 bool topic_is_internal(bytes_t name);
+/* Lets a topic be found, and no longer. */
+void topic_index(kafka_topic_t *topic);
+void topic_unindex(kafka_topic_t *topic);
+/* One whose name differs from `name`, but in '.' and '_' alone; NULL when there is none. */
+const kafka_topic_t *topic_colliding(const kafka_t *kafka, bytes_t name);
 
 /* ---- topics_store.c: keeps kafka->topics what the tree says ---- */
 
@@ -30,7 +35,10 @@ void topics_store_sync_brokers(kafka_t *kafka);
 typedef void (*topic_wait_cb)(void *user, kafka_topic_t *topic, int16_t error, const char *message);
 void topics_store_wait(kafka_t *kafka, bytes_t name, int32_t partitions_count, topic_wait_cb done, void *user);
 
-/* ---- topic_admin.c ---- */
+/* ---- tree_change.c ---- */
+
+struct tree_change;
+typedef void (*tree_change_cb)(struct tree_change *change, coord_zerr_t err, int failed_index);
 
 /* A change that the tree is asked for: its operations and who wants to know. */
 typedef struct tree_change {
@@ -39,8 +47,10 @@ typedef struct tree_change {
     arena_t arena;
     coord_op_t *ops;
     int ops_count, ops_cap;
-    void (*done)(struct tree_change *change, coord_zerr_t err, int failed_index);
+    tree_change_cb done;
     void *user;
+    bool queued;
+    list_t node; /* in kafka->changes_queued */
 } tree_change_t;
 
 tree_change_t *tree_change_new(kafka_t *kafka);
@@ -51,8 +61,13 @@ void tree_change_put(tree_change_t *change, const char *path, bytes_t data);
 void tree_change_delete(tree_change_t *change, const char *path);
 void tree_change_create_ephemeral(tree_change_t *change, const char *path, bytes_t data);
 /* `done` runs once; the change is freed after it. */
-void tree_change_submit(tree_change_t *change, void (*done)(tree_change_t *change, coord_zerr_t err, int failed_index),
-                        void *user);
+void tree_change_submit(tree_change_t *change, tree_change_cb done, void *user);
+/* The same, after those that were queued before. */
+void tree_change_queue(tree_change_t *change, tree_change_cb done, void *user);
+/* Whoever is still queued is told that the connection is lost. */
+void tree_changes_close(kafka_t *kafka);
+
+/* ---- topic_admin.c ---- */
 
 /* Checks what kafka_topic_create would, without doing it: KAFKA_NONE or the error with its words (in the
  * arena). */

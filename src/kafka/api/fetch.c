@@ -1,8 +1,11 @@
 /* fetch.c: Fetch: batches from partitions to a consumer, waiting for them when there are too few.
  *
- *   start ──enough, or an error, or nothing to wait for──> answer
- *     └── else wait on each partition, and for max_wait_ms ──news──> look again ──enough──> answer
- *                                                          └──time is up, client gone──> answer
+ *   look ──enough, or an error, or nothing to wait for──> answer
+ *     └── else wait on each partition, and for max_wait_ms ──news of enough, time is up──> look ──> answer
+ *
+ * A partition that has more than its limit or the answer's lets through is enough: whole batches may stop short of what the
+ * consumer wants at least, and waiting would not bring more. Looking and answering go partition by partition, in slices:
+ * there may be thousands, whose files are closed. News costs a look at the one partition that has it.
  *
  * Large stretches leave by sendfile and are never read here; small ones are copied, which costs less than the
  * system calls they would need of their own. The partitions of a fetch belong to its session, or to the
@@ -13,6 +16,8 @@
 #define VERSION_WITH_TOPIC_IDS 13
 /* Up to here a copy costs less than a sendfile of its own (measured: even at 32 to 64 KiB). */
 #define COPY_BYTES_MAX KIB(32)
+/* Copies of one answer, whatever each costs. */
+#define COPIES_BYTES_MAX MIB(2)
 
 typedef struct fetch {
     kafka_request_t *request;
@@ -24,6 +29,21 @@ typedef struct fetch {
     bool read_committed;
     bool waiting;
     size_t bytes_max, bytes_min;
+    /* the look under way */
+    list_t *next; /* the node of the part whose turn it is; parts itself: the look is over */
+    size_t left;  /* what may still be sent */
+    size_t found; /* over all parts, as each was seen last */
+    bool first;   /* nothing was found yet */
+    bool full;    /* a part has more than a limit let through: waiting brings no more of it */
+    bool urgent;  /* an error, or a part whose reader must learn something */
+    bool last;    /* answer after it, whatever it finds */
+    /* the answer being built */
+    kafka_fetch_response_t *response; /* NULL while looking */
+    kafka_fetch_response_topic_t *topic;
+    kafka_fetch_response_partition_t *out; /* room for what is still to be told */
+    fetch_part_t *end;                     /* who was last when the answer began */
+    int32_t topics_max;
+    size_t copied;
     io_timer_t timer;
 } fetch_t;
 
@@ -78,8 +98,15 @@ static int16_t part_tighten(const fetch_t *fetch, fetch_part_t *part)
     return partition_find(partition, part->fetch_offset, part->slice.bytes, true, fetch->read_committed, &part->slice);
 }
 
-/* Looks at one partition; *left is what may still be sent, *first whether nothing was found yet. */
-static void part_look(const fetch_t *fetch, fetch_part_t *part, size_t *left, bool *first)
+/* Where the part's reader may read to, and whether its batches stopped short of that at a limit. */
+static bool part_is_full(const fetch_t *fetch, const fetch_part_t *part)
+{
+    int64_t end = fetch->read_committed ? part->last_stable_offset : part->high_watermark;
+    return part->diverging_epoch < 0 && part->slice.next_offset < end;
+}
+
+/* Looks at one partition; takes what it finds off fetch->left. */
+static void part_look(fetch_t *fetch, fetch_part_t *part)
 {
     partition_t *partition = NULL;
     part_clear(part);
@@ -87,17 +114,27 @@ static void part_look(const fetch_t *fetch, fetch_part_t *part, size_t *left, bo
     if (!part->error) part->error = partition_check_epoch(partition, part->current_leader_epoch);
     if (part->error) return;
     if (!part_diverges(part, partition)) {
-        size_t bytes_max = MIN((size_t)MAX(part->bytes_max, 0), *left);
+        size_t bytes_max = MIN((size_t)MAX(part->bytes_max, 0), fetch->left);
         part->error =
-            partition_find(partition, part->fetch_offset, bytes_max, *first, fetch->read_committed, &part->slice);
+            partition_find(partition, part->fetch_offset, bytes_max, fetch->first, fetch->read_committed, &part->slice);
         if (part->error) return;
     }
     part->high_watermark = partition_high_watermark(partition);
     part->last_stable_offset = partition_last_stable_offset(partition);
     part->log_start = partition_log_start_offset(partition);
     if (partition_files_scarce(partition)) part_loosen(part);
-    if (part->slice.bytes > 0) *first = false;
-    *left -= MIN(part->slice.bytes, *left);
+    if (part->slice.bytes > 0) fetch->first = false;
+    fetch->left -= MIN(part->slice.bytes, fetch->left);
+}
+
+/* The same, and what it means for the answer. */
+static void part_weigh(fetch_t *fetch, fetch_part_t *part)
+{
+    part_look(fetch, part);
+    fetch->found = fetch->found - part->seen_bytes + part->slice.bytes;
+    part->seen_bytes = part->slice.bytes;
+    if (part->error || part->diverging_epoch >= 0) fetch->urgent = true;
+    if (!part->error && part_is_full(fetch, part)) fetch->full = true;
 }
 
 /* ---- the answer ------------------------------------------------------------------------------------------------------ */
@@ -111,7 +148,7 @@ static bool part_is_news(const fetch_t *fetch, const fetch_part_t *part)
 }
 
 /* The bytes themselves, or why they cannot be had. */
-static int16_t part_records(const fetch_t *fetch, fetch_part_t *part, kafka_records_t *records)
+static int16_t part_records(fetch_t *fetch, fetch_part_t *part, kafka_records_t *records)
 {
     kafka_request_t *request = fetch->request;
     log_slice_t *slice = &part->slice;
@@ -120,7 +157,7 @@ static int16_t part_records(const fetch_t *fetch, fetch_part_t *part, kafka_reco
     int16_t error = part_tighten(fetch, part);
     if (error || slice->bytes == 0) return error;
     request->kafka->stats.fetched_bytes += slice->bytes;
-    if (slice->bytes > COPY_BYTES_MAX && !loose) {
+    if ((slice->bytes > COPY_BYTES_MAX || fetch->copied > COPIES_BYTES_MAX) && !loose) {
         *records = (kafka_records_t){.file = slice->file,
                                      .file_position = slice->position,
                                      .file_bytes = slice->bytes,
@@ -130,6 +167,7 @@ static int16_t part_records(const fetch_t *fetch, fetch_part_t *part, kafka_reco
         return KAFKA_NONE;
     }
     uint8_t *copy = arena_alloc(&request->arena, slice->bytes);
+    fetch->copied += slice->bytes;
     bool ok = io_file_read(slice->file, slice->position, copy, slice->bytes) == (ssize_t)slice->bytes;
     if (ok) records->bytes = bytes_of(copy, slice->bytes);
     log_slice_release(slice->segment);
@@ -185,34 +223,6 @@ static answer_size_t count_news(const fetch_t *fetch)
     return n;
 }
 
-/* Neighbours of one topic share its entry. */
-static void build(fetch_t *fetch, kafka_fetch_response_t *response)
-{
-    arena_t *arena = &fetch->request->arena;
-    answer_size_t n = count_news(fetch);
-    response->responses = kafka_array_new(&kafka_fetch_response_topic_shape, arena, n.topics);
-    kafka_fetch_response_partition_t *out = kafka_array_new(&kafka_fetch_response_partition_shape, arena, n.partitions);
-    kafka_fetch_response_topic_t *topic = NULL;
-    fetch_part_t *last =
-        fetch->parts->prev == fetch->parts ? NULL : CONTAINER_OF(fetch->parts->prev, fetch_part_t, node);
-    bool more = last != NULL;
-    for (list_t *node = fetch->parts->next; more;) { /* answered ones move to the end: stop at who was last */
-        fetch_part_t *part = CONTAINER_OF(node, fetch_part_t, node);
-        node = node->next;
-        more = part != last;
-        if (!part_is_news(fetch, part)) continue;
-        if (!topic || !same_topic(fetch, part, topic)) {
-            topic = &response->responses[response->responses_count++];
-            topic->topic = part->topic;
-            topic->topic_id = part->topic_id;
-            topic->partitions = out;
-        }
-        topic->partitions_count++;
-        part_answer(fetch, part, out++);
-    }
-    ASSERT(response->responses_count == n.topics);
-}
-
 static void stop_waiting(fetch_t *fetch)
 {
     if (!fetch->waiting) return;
@@ -221,19 +231,57 @@ static void stop_waiting(fetch_t *fetch)
     LIST_EACH(fetch->parts, part, fetch_part_t, node) list_remove(&part->waiter.node);
 }
 
-/* Ends the fetch with what its last look found. */
-static void answer(fetch_t *fetch)
+static void begin_answer(fetch_t *fetch)
 {
-    kafka_request_t *request = fetch->request;
-    kafka_fetch_response_t *response = KAFKA_MESSAGE(request, fetch_response);
-    stop_waiting(fetch);
-    build(fetch, response);
+    arena_t *arena = &fetch->request->arena;
+    answer_size_t n = count_news(fetch);
+    fetch->response = KAFKA_MESSAGE(fetch->request, fetch_response);
+    fetch->response->responses = kafka_array_new(&kafka_fetch_response_topic_shape, arena, n.topics);
+    fetch->topics_max = n.topics;
+    fetch->out = kafka_array_new(&kafka_fetch_response_partition_shape, arena, n.partitions);
+    fetch->topic = NULL;
+    bool any = !list_empty(fetch->parts);
+    fetch->end = any ? CONTAINER_OF(fetch->parts->prev, fetch_part_t, node) : NULL;
+    fetch->next = any ? fetch->parts->next : NULL;
+}
+
+/* Tells of one part; neighbours of one topic share its entry. Parts that were told of move to the end: who was last when
+ * the answer began ends it. */
+static void answer_part(fetch_t *fetch)
+{
+    fetch_part_t *part = CONTAINER_OF(fetch->next, fetch_part_t, node);
+    fetch->next = part == fetch->end ? NULL : part->node.next;
+    if (!part_is_news(fetch, part)) return;
+    if (!fetch->topic || !same_topic(fetch, part, fetch->topic)) {
+        ASSERT(fetch->response->responses_count < fetch->topics_max);
+        fetch->topic = &fetch->response->responses[fetch->response->responses_count++];
+        fetch->topic->topic = part->topic;
+        fetch->topic->topic_id = part->topic_id;
+        fetch->topic->partitions = fetch->out;
+    }
+    fetch->topic->partitions_count++;
+    part_answer(fetch, part, fetch->out++);
+}
+
+static void end_answer(fetch_t *fetch)
+{
+    kafka_fetch_response_t *response = fetch->response;
     LIST_EACH(fetch->parts, part, fetch_part_t, node) part_clear(part);
     if (fetch->session) {
         response->session_id = fetch->session->id;
         fetch->session->fetch = NULL;
     }
-    kafka_respond(request, response);
+    kafka_respond(fetch->request, response);
+}
+
+/* Ends the fetch at once, with what was found so far. */
+static void answer_now(fetch_t *fetch)
+{
+    stop_waiting(fetch);
+    slice_stop(&fetch->request->slice);
+    if (!fetch->response) begin_answer(fetch);
+    while (fetch->next) answer_part(fetch);
+    end_answer(fetch);
 }
 
 static void answer_error(kafka_request_t *request, int16_t error)
@@ -245,18 +293,26 @@ static void answer_error(kafka_request_t *request, int16_t error)
 
 /* ---- waiting --------------------------------------------------------------------------------------------------------- */
 
-/* Looks at every partition; true when the answer may go. */
-static bool look(fetch_t *fetch)
+static void begin_look(fetch_t *fetch, bool last)
 {
-    size_t left = fetch->bytes_max;
-    bool first = true, urgent = false;
-    LIST_EACH(fetch->parts, part, fetch_part_t, node) {
-        part_look(fetch, part, &left, &first);
-        urgent = urgent || part->error || part->diverging_epoch >= 0;
-    }
-    size_t found = 0;
-    LIST_EACH(fetch->parts, part, fetch_part_t, node) found += part->slice.bytes;
-    return urgent || found >= fetch->bytes_min;
+    fetch->next = fetch->parts->next;
+    fetch->left = fetch->bytes_max;
+    fetch->first = true;
+    fetch->full = fetch->urgent = false;
+    fetch->last = last;
+}
+
+/* What was found is enough, or time is up: a last look at all, to take it along. */
+static void look_and_answer(fetch_t *fetch)
+{
+    stop_waiting(fetch);
+    begin_look(fetch, true);
+    slice_run(&fetch->request->kafka->slices, &fetch->request->slice);
+}
+
+static bool has_found_enough(const fetch_t *fetch)
+{
+    return fetch->found >= fetch->bytes_min || (fetch->full && fetch->found > 0);
 }
 
 static void woken(partition_waiter_t *waiter, int16_t error)
@@ -264,44 +320,72 @@ static void woken(partition_waiter_t *waiter, int16_t error)
     fetch_part_t *part = CONTAINER_OF(waiter, fetch_part_t, waiter);
     fetch_t *fetch = part->fetch;
     partition_t *partition;
-    if (look(fetch) || error) {
-        answer(fetch);
+    fetch->left = fetch->bytes_max;
+    fetch->first = true;
+    part_weigh(fetch, part);
+    part_clear(part);
+    if (error || fetch->urgent || has_found_enough(fetch)) {
+        look_and_answer(fetch);
         return;
     }
-    part_partition(fetch, part, &partition);
+    error = part_partition(fetch, part, &partition);
+    ASSERT(error == KAFKA_NONE); /* it would be urgent */
     partition_wait(partition, &part->waiter);
-    LIST_EACH(fetch->parts, each, fetch_part_t, node) part_clear(each);
 }
 
-static void time_is_up(io_timer_t *timer)
-{
-    fetch_t *fetch = CONTAINER_OF(timer, fetch_t, timer);
-    look(fetch);
-    answer(fetch);
-}
+static void time_is_up(io_timer_t *timer) { look_and_answer(CONTAINER_OF(timer, fetch_t, timer)); }
 
+/* To nobody: for the session's sake. */
 static void gone(kafka_request_t *request)
 {
     fetch_t *fetch = request->state;
     LIST_EACH(fetch->parts, part, fetch_part_t, node) part_clear(part);
-    answer(fetch); /* to nobody: for the session's sake */
+    answer_now(fetch);
 }
 
-static void wait_for_more(fetch_t *fetch, int32_t wait_ms)
+static void wait_for_more(fetch_t *fetch)
 {
+    const kafka_fetch_request_t *body = fetch->request->body;
     fetch->waiting = true;
-    fetch->request->state = fetch;
-    fetch->request->gone = gone;
     LIST_EACH(fetch->parts, part, fetch_part_t, node) {
         partition_t *partition;
         part_clear(part);
         int16_t error = part_partition(fetch, part, &partition);
-        ASSERT(error == KAFKA_NONE); /* an error would have been answered */
         part->waiter.wake = woken;
-        partition_wait(partition, &part->waiter);
+        if (!error) partition_wait(partition, &part->waiter);
+        if (error) fetch->urgent = true; /* it went while the others were looked at */
     }
     io_timer_init(fetch->request->kafka->loop, &fetch->timer, time_is_up);
-    io_timer_start(&fetch->timer, (uint64_t)wait_ms, 0);
+    io_timer_start(&fetch->timer, fetch->urgent ? 0 : (uint64_t)body->max_wait_ms, 0);
+}
+
+/* The look is over: true when the answer may go. */
+static bool is_enough(const fetch_t *fetch)
+{
+    const kafka_fetch_request_t *body = fetch->request->body;
+    return fetch->last || fetch->urgent || has_found_enough(fetch) || body->max_wait_ms <= 0 ||
+           list_empty(fetch->parts);
+}
+
+static slice_state_t fetch_step(slice_t *slice)
+{
+    fetch_t *fetch = CONTAINER_OF(slice, kafka_request_t, slice)->state;
+    if (fetch->response && fetch->next) {
+        answer_part(fetch);
+    } else if (fetch->response) {
+        end_answer(fetch);
+        return SLICE_ENDED;
+    } else if (fetch->next != fetch->parts) {
+        fetch_part_t *part = CONTAINER_OF(fetch->next, fetch_part_t, node);
+        fetch->next = fetch->next->next;
+        part_weigh(fetch, part);
+    } else if (is_enough(fetch)) {
+        begin_answer(fetch);
+    } else {
+        wait_for_more(fetch);
+        return SLICE_WAITS;
+    }
+    return SLICE_MORE;
 }
 
 /* ---- the request ----------------------------------------------------------------------------------------------------- */
@@ -324,7 +408,7 @@ static void take_parts(fetch_t *fetch, const kafka_fetch_request_t *body)
 static void end_fetch_of(const kafka_t *kafka, int32_t session_id)
 {
     fetch_session_t *session = fetch_session_get(kafka, session_id);
-    if (session && session->fetch) answer(session->fetch);
+    if (session && session->fetch) answer_now(session->fetch);
 }
 
 static int16_t take_session(fetch_t *fetch, const kafka_fetch_request_t *body)
@@ -372,9 +456,12 @@ void kafka_handle_fetch(kafka_request_t *request)
         answer_error(request, error);
         return;
     }
-    LIST_EACH(fetch->parts, part, fetch_part_t, node) part->fetch = fetch;
-    if (look(fetch) || body->max_wait_ms <= 0 || list_empty(fetch->parts))
-        answer(fetch);
-    else
-        wait_for_more(fetch, body->max_wait_ms);
+    LIST_EACH(fetch->parts, part, fetch_part_t, node) {
+        part->fetch = fetch;
+        part->seen_bytes = 0;
+    }
+    request->state = fetch;
+    request->gone = gone;
+    begin_look(fetch, false);
+    kafka_request_run(request, fetch_step, NULL);
 }
