@@ -32,6 +32,7 @@ void aof__feed_raw(redis_db_t *db, bytes_t raw)
     if (!aof->enabled) return;
     select_db(aof, &aof->buf, db->id);
     buf_append(&aof->buf, raw.ptr, raw.len);
+    if (UNLIKELY(aof->buf.len >= aof->early_bytes)) aof__write_early(aof);
 }
 
 void aof__feed(redis_db_t *db, int argc, const bytes_t *argv)
@@ -67,6 +68,7 @@ void aof__commit(redis_t *redis, bool atomic)
     buf_clear(&aof->pending);
     if (aof->pending.cap > AOF_KEEP_BUF_BYTES_MAX) buf_deinit(&aof->pending);
     aof->pending_count = 0;
+    if (UNLIKELY(aof->buf.len >= aof->early_bytes)) aof__write_early(aof);
 }
 
 /* ---- life ------------------------------------------------------------------------------------------------------------ */
@@ -86,6 +88,7 @@ aof_t *aof__new(redis_t *redis)
     aof->selected_db = -1;
     aof->rewrite.last_ok = true;
     aof->rewrite.last_seconds = -1;
+    aof->early_bytes = AOF_KEEP_BUF_BYTES_MAX;
     size_t bytes = strlen(redis->data_dir) + strlen(redis->config->appenddirname) + 2;
     aof->dir = mem_alloc(bytes);
     snprintf(aof->dir, bytes, "%s/%s", redis->data_dir, redis->config->appenddirname);

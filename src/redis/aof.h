@@ -45,6 +45,9 @@ int aof__enable(redis_t *redis) MUST_CHECK;
 void aof__disable(redis_t *redis);
 /* From the cron: the everysec sync, automatic rewrites. */
 void aof__cron(redis_t *redis);
+#define AOF_ASK_BYTES KIB(32) /* of a command: more asks aof__has_room first */
+/* Whether the disk has room for a command of so many bytes; if not, writes are refused from now on. */
+bool aof__has_room(redis_t *redis, size_t bytes);
 /* The reason writes are refused (MISCONF), NULL when all is well. */
 const char *aof__failure(const redis_t *redis);
 void aof__wait_written(redis_t *redis); /* DEBUG LOADAOF and tests: as the hook, now */

@@ -63,12 +63,15 @@ struct aof {
     char failure[128];    /* why writes are refused; "" = they are not */
     bool suspect;         /* a sync failed: a rewrite must replace the file */
     io_reserve_t reserve; /* for when the disk is full */
+    size_t early_bytes;   /* a turn that makes more writes before its end; well below the reserve */
     aof_rewrite_t rewrite;
 };
 
 #define AOF_KEEP_BUF_BYTES_MAX MIB(1) /* a larger buffer is given back */
 
 char *aof__path(const aof_t *aof, const char *name);
+/* In the middle of a turn: so that a full disk is met while what comes next can still be refused. */
+void aof__write_early(aof_t *aof);
 /* Ends the refusals if all is written and there is room. */
 void aof__recovered(aof_t *aof);
 void aof__forget_failure(aof_t *aof);

@@ -16,6 +16,10 @@
 #define REWRITE_FAILURES_FREE    3 /* after more of them in a row, automatic ones wait longer and longer */
 #define REWRITE_WAIT_MINUTES_MAX 60
 
+#define EARLY_SHARE     4 /* of the reserve: one more command must fit beside it */
+#define EARLY_BYTES_MIN KIB(16)
+#define EARLY_BYTES_MAX MIB(1)
+
 /* ---- failure --------------------------------------------------------------------------------------------------------- */
 
 static void fail(aof_t *aof, const char *step, int err)
@@ -75,6 +79,8 @@ void redis_keep_room(redis_t *redis, uint64_t bytes)
 void aof__keep_room(aof_t *aof)
 {
     int err = io_reserve_fill(&aof->reserve);
+    if (aof->reserve.bytes_wanted)
+        aof->early_bytes = MAX(EARLY_BYTES_MIN, MIN((size_t)aof->reserve.bytes_wanted / EARLY_SHARE, EARLY_BYTES_MAX));
     if (err == ERR_NOSPACE) fail(aof, "keep room for", err);
     if (err && err != ERR_NOSPACE)
         slog(SLOG_WARN, "redis", "no room is kept for a full disk", "file=%s error=\"%s\"", aof->reserve.path,
@@ -89,6 +95,19 @@ static int write_once(aof_t *aof)
     int err = io_file_write(aof->file, aof->file_bytes, &iov, 1);
     if (err != 0 && io_file_truncate(aof->file, aof->file_bytes) != 0) fail(aof, "truncate", ERR_IO);
     return err;
+}
+
+/* A command so large that the reserve might not take it asks the disk before it runs. */
+bool aof__has_room(redis_t *redis, size_t bytes)
+{
+    aof_t *aof = redis->aof;
+    uint64_t free_bytes, total_bytes, wanted = bytes + bytes / 4;
+    if (!aof->enabled || wanted < aof->reserve.bytes || aof->reserve.bytes_max == 0) return true;
+    if (io_disk_space(redis->loop, aof->dir, &free_bytes, &total_bytes) != 0) return true; /* the write will tell */
+    if (free_bytes + aof->reserve.bytes > wanted) return true;
+    aof->reserve.low = true;
+    fail(aof, "write", ERR_NOSPACE);
+    return false;
 }
 
 /* A rewrite that filled the disk makes room first, then the reserve. */
@@ -109,19 +128,22 @@ static bool write_buf(aof_t *aof)
     if (aof->buf.len == 0) return true;
     int err = write_somehow(aof);
     if (err || aof->reserve.low) fail(aof, "write", err ? err : ERR_NOSPACE);
-    if (err) {
-        give_up(aof);
-        return false;
-    }
+    if (err) return false;
     aof->file_bytes += aof->buf.len;
     buf_clear(&aof->buf);
     if (aof->buf.cap > AOF_KEEP_BUF_BYTES_MAX) buf_deinit(&aof->buf);
     return true;
 }
 
+/* The turn's end tries again, and then ends the server where it must. */
+void aof__write_early(aof_t *aof) { (void)write_buf(aof); }
+
 void aof__write(aof_t *aof, bool sync)
 {
-    if (!write_buf(aof)) return;
+    if (!write_buf(aof)) {
+        give_up(aof);
+        return;
+    }
     if (sync && aof->synced_bytes < aof->file_bytes && !aof->suspect) {
         int err = io_file_sync_now(aof->file);
         if (err != 0) {

@@ -18,6 +18,8 @@ enum {
     STEP_NS = 50000,
 };
 
+#define METER_AGE_NS_MAX 2000000u
+
 /* ---- what counts ----------------------------------------------------------------------------------------------------- */
 
 size_t evict__uncounted_bytes(const redis_t *redis)
@@ -145,10 +147,18 @@ static bool may_evict(const redis_t *redis)
     return redis->memory_limit && !redis->loading && !redis->script_busy && redis->pause_until_ms == 0;
 }
 
+void evict__measure(redis_t *redis, uint64_t now_ns)
+{
+    mem_meter_set(&redis->memory);
+    redis->memory_set_ns = now_ns;
+}
+
 bool evict__make_room(redis_t *redis)
 {
     if (!may_evict(redis)) return true;
     uint64_t from_ns = io_hrtime_ns(redis->loop), limit_ns = time_limit_ns(redis);
+    /* What this thread took and another gave back still counts: carriers send what it wrote. */
+    if (from_ns - redis->memory_set_ns > METER_AGE_NS_MAX) evict__measure(redis, from_ns);
     for (unsigned count = 1; redis__is_over_memory(redis); count++) {
         redis_db_t *db = NULL;
         redis_entry_t *e = redis->config->maxmemory_policy == EVICT_NONE ? NULL : choose(redis, &db);

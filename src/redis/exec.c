@@ -169,6 +169,13 @@ static bool is_write(const redis_client_t *c, const redis_command_t *command, ui
     return command->handler == redis_cmd_exec && queue_writes(c);
 }
 
+/* A command that writes much: the disk is asked while it can still be refused. */
+static void look_for_room(redis_client_t *c, const redis_command_t *command, bytes_t raw)
+{
+    size_t bytes = raw.len + (command->handler == redis_cmd_exec ? c->queue_bytes : 0);
+    if (bytes > AOF_ASK_BYTES && is_write(c, command, command->flags)) (void)aof__has_room(c->redis, bytes);
+}
+
 /* CLIENT PAUSE: the request stays unread until the pause ends. */
 static bool must_wait(redis_client_t *c, const redis_command_t *command, uint32_t flags)
 {
@@ -345,6 +352,7 @@ void exec__request(redis_client_t *c, const parsed_t *q, bytes_t raw)
                "the server.");
         return;
     }
+    if (UNLIKELY(raw.len + c->queue_bytes > AOF_ASK_BYTES)) look_for_room(c, command, raw);
     if (UNLIKELY(redis->gate || c->flags & CLIENT_SLOW_WAY || redis__is_over_memory(redis))) {
         uint32_t flags =
             command->acl & ACL_SCRIPTING ? scripts__flags(redis, command, q->argc, q->argv) : command->flags;
@@ -366,6 +374,7 @@ bool exec__fast(redis_client_t *c, const parsed_t *q, bytes_t raw)
     if (UNLIKELY(redis__is_over_memory(c->redis))) return false;
     if (UNLIKELY(!(command->flags & CMD_FAST) && command->handler != redis_cmd_set)) return false;
     if (UNLIKELY(command->subcommand_count || !command__arity_fits(command, q->argc))) return false;
+    if (UNLIKELY(raw.len > AOF_ASK_BYTES)) return false;
     c->last_command = command;
     exec__run(c, command, q->argc, q->argv, raw, q->hashed_key, q->key_hash, 0);
     return true;

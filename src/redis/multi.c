@@ -130,13 +130,14 @@ void multi__queue(redis_client_t *c, const redis_command_t *command, int argc, c
         c->queue = mem_realloc(c->queue, c->queue_cap * sizeof(*c->queue));
     }
     c->queue[c->queue_len++] = command__save(command, argc, argv);
+    for (int i = 0; i < argc; i++) c->queue_bytes += argv[i].len;
     reply_simple(c, "QUEUED");
 }
 
 void multi__discard(redis_client_t *c)
 {
     for (size_t i = 0; i < c->queue_len; i++) mem_free(c->queue[i]);
-    c->queue_len = 0;
+    c->queue_len = c->queue_bytes = 0;
     c->flags &= ~(uint32_t)(CLIENT_MULTI | CLIENT_DIRTY_CAS | CLIENT_DIRTY_EXEC);
 }
 

@@ -94,7 +94,7 @@ static void each_second(redis_t *redis)
 
 static void measure_memory(redis_t *redis)
 {
-    mem_meter_set(&redis->memory);
+    evict__measure(redis, io_hrtime_ns(redis->loop));
     redis->memory_peak = MAX(redis->memory_peak, redis->memory.used_bytes);
 }
 

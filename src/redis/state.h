@@ -98,8 +98,8 @@ struct redis_client {
     char *name, *lib_name, *lib_version;
     /* MULTI */
     saved_command_t **queue;
-    size_t queue_len, queue_cap, queue_bytes;
-    list_t watches; /* watch_t */
+    size_t queue_len, queue_cap, queue_bytes; /* the last: of the arguments */
+    list_t watches;                           /* watch_t */
     /* pub/sub: names, as keys of sets */
     map_t channels, patterns, shard_channels;
     buf_t pushed_to_self; /* messages that its own command published: they follow the reply */
@@ -192,8 +192,9 @@ struct redis {
     uint64_t ops_samples[16], in_samples[16], out_samples[16]; /* a second's worth of each */
     uint64_t sample_count, ops_last_count, in_last_bytes, out_last_bytes;
     int64_t ops_last_ms, second_ms;
-    uint32_t hz;            /* in force: hz, or more of it with many clients (dynamic-hz) */
-    mem_meter_t memory;     /* set by the cron */
+    uint32_t hz;        /* in force: hz, or more of it with many clients (dynamic-hz) */
+    mem_meter_t memory; /* set by the cron, and before keys are driven out */
+    uint64_t memory_set_ns;
     uint64_t memory_limit;  /* maxmemory, or what was derived while nobody has set it; 0 = none */
     uint64_t derived_limit; /* 0 = none, or maxmemory was set */
     table_budget_t tables;
@@ -351,6 +352,7 @@ void expire__cycle(redis_t *redis, uint64_t budget_us);
  * when memory stays above maxmemory because nothing can go. */
 bool evict__make_room(redis_t *redis);
 void evict__init(redis_t *redis);
+void evict__measure(redis_t *redis, uint64_t now_ns);
 void evict__update_limit(redis_t *redis); /* after maxmemory or derived_limit has changed */
 void evict__deinit(redis_t *redis);
 

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from wire import jute
-from wire.resp import Connection
+from wire.resp import Connection, encode
 
 from .conftest import page
 
@@ -73,6 +73,38 @@ def test_redis_refuses_and_keeps_what_it_acknowledged(small_disk, start, fsync, 
         assert server.stop() == 0
     disk.grow(8 << 20)
     check_keys(server.start(), count)
+
+
+def one_large_value(connection):
+    connection.send("SET", "large", b"l" * (3 << 20))
+    return [connection.read()]
+
+
+def one_large_transaction(connection):
+    commands = [("MULTI",), *[("SET", f"m{n}", b"m" * 30_000) for n in range(100)], ("EXEC",)]
+    connection.socket.sendall(b"".join(encode(*command) for command in commands))
+    return [connection.read() for _ in commands][-1:]
+
+
+def one_large_pipeline(connection):
+    connection.socket.sendall(b"".join(encode("SET", f"p{n}", b"p" * 30_000) for n in range(200)))
+    return [connection.read() for _ in range(200)]
+
+
+@pytest.mark.parametrize("much", [one_large_value, one_large_transaction, one_large_pipeline])
+def test_more_than_the_reserve_holds_is_refused_before_it_runs(small_disk, start, much):
+    disk = small_disk(4 << 20)
+    server = start(disk, redis={"appendfsync": "always"})
+    connection = Connection(server.port_of("redis"))
+    for n in range(200):
+        assert connection.ask("SET", f"k{n}", b"k" * 10_000) == ("+", "OK")
+    replies = much(connection)
+    assert replies[-1][0] == "-" and "MISCONF Errors writing to the AOF file: No space left on device" in replies[-1][1]
+    done = replies.count(("+", "OK"))
+    assert connection.ask("DBSIZE") == (":", 200 + done)
+    server.kill9()
+    disk.grow(32 << 20)
+    assert Connection(server.start().port_of("redis")).ask("DBSIZE") == (":", 200 + done)
 
 
 def test_redis_goes_on_when_there_is_room(small_disk, start):
