@@ -134,13 +134,15 @@ void kafka_topic_create_auto(kafka_t *kafka, bytes_t name, kafka_topic_created_c
 void kafka_topic_create(kafka_t *kafka, const kafka_topic_spec_t *spec, kafka_topic_created_cb done, void *user);
 
 /* Told of every topic: `created` once its partitions are open (also for each one found at start), `grown` when it has
- * got partitions from `first` on, `deleted` before its partitions close, `configured` when its settings changed. Each may be NULL. */
+ * got partitions from `first` on, `deleted` before its partitions close, `configured` when its settings changed, `online` when a partition
+ * that was offline serves again. Each may be NULL. */
 typedef struct kafka_topic_listener {
     list_t node;
     void (*created)(struct kafka_topic_listener *listener, kafka_topic_t *topic);
     void (*grown)(struct kafka_topic_listener *listener, kafka_topic_t *topic, int32_t first);
     void (*deleted)(struct kafka_topic_listener *listener, kafka_topic_t *topic);
     void (*configured)(struct kafka_topic_listener *listener, kafka_topic_t *topic);
+    void (*online)(struct kafka_topic_listener *listener, kafka_topic_t *topic, int32_t index);
 } kafka_topic_listener_t;
 static inline void kafka_topic_listen(kafka_t *kafka, kafka_topic_listener_t *listener)
 {

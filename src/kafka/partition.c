@@ -145,6 +145,9 @@ static void tell_opened(const partition_t *p, const log_report_t *report)
         slog(SLOG_WARN, "kafka", "an unfinished write was cut off a partition", "partition=%s-%" PRId32 " what=\"%s\"",
              p->topic->name, p->index, text);
     }
+    if (report->epochs_rebuilt)
+        slog(SLOG_WARN, "kafka", "leader-epoch-checkpoint did not fit the log and was made anew",
+             "partition=%s-%" PRId32, p->topic->name, p->index);
     if (report->rebuilt_count > 0)
         slog(SLOG_WARN, "kafka", "indexes that did not fit their segments were made anew",
              "partition=%s-%" PRId32 " segments=%" PRIu32, p->topic->name, p->index, report->rebuilt_count);

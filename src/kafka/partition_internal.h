@@ -51,6 +51,7 @@ struct partition_store {
     bool opened;           /* what was there at the start has been opened */
     bool stale;            /* the other checkpoints on disk name partitions that are gone */
     bool cleaned_stale;    /* cleaner-offset-checkpoint on disk names partitions that are gone */
+    bool suspect;          /* a checkpoint is damaged or missing */
     bool clean;            /* the last stop was orderly */
     bool power_lost;       /* the machine may have lost power since */
     bool failed;           /* a partition did not close: the next start must recover */

@@ -158,6 +158,9 @@ static void try_again(partition_offline_t *o)
     }
     topic->partitions[index].log = partition;
     end(o);
+    LIST_EACH(&topic->kafka->topic_listeners, listener, kafka_topic_listener_t, node) {
+        if (listener->online) listener->online(listener, topic, index);
+    }
     slog(SLOG_INFO, "kafka", "a partition is online again", "partition=%s-%" PRId32 " end=%" PRId64, topic->name, index,
          partition_log_end_offset(partition));
 }

@@ -2,6 +2,7 @@
 #include "kafka/partition_internal.h"
 
 #include "base/hash.h"
+#include "base/slog.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,7 +59,22 @@ static bool checkpoint_line(partition_store_t *store, char *line, size_t member)
     return true;
 }
 
-/* A damaged file counts as far as it makes sense: what is missing is recovered from the logs. */
+/* The lines, as far as they make sense; false when not all of it does. */
+static bool checkpoint_parse(partition_store_t *store, char *text, size_t bytes, size_t member)
+{
+    char *save = NULL, *end;
+    if (bytes == 0 || strlen(text) != bytes || text[bytes - 1] != '\n') return false;
+    char *version = strtok_r(text, "\n", &save), *count = strtok_r(NULL, "\n", &save);
+    if (!version || !count || strcmp(version, "0") != 0) return false;
+    long long left = strtoll(count, &end, 10);
+    if (end == count || *end) return false;
+    for (char *line; (line = strtok_r(NULL, "\n", &save)) != NULL; left--) {
+        if (!checkpoint_line(store, line, member)) return false;
+    }
+    return left == 0;
+}
+
+/* What a damaged file lacks is read from the logs, so that the mark of a clean stop does not count. */
 static int checkpoint_read(partition_store_t *store, const char *name, size_t member)
 {
     char path[PARTITION_PATH_CHARS_MAX];
@@ -66,14 +82,13 @@ static int checkpoint_read(partition_store_t *store, const char *name, size_t me
     size_t bytes;
     store_path(store, name, path);
     int err = io_read_whole(store->kafka->loop, path, CHECKPOINT_BYTES_MAX, &data, &bytes);
+    if (err == ERR_NOT_FOUND) store->suspect |= strcmp(name, RECOVERY_POINTS) == 0;
     if (err == ERR_NOT_FOUND) return 0;
     if (err) return err;
-    char *save = NULL;
-    char *version = strtok_r((char *)data, "\n", &save), *count = strtok_r(NULL, "\n", &save);
-    if (version && count && strcmp(version, "0") == 0) {
-        for (char *line; (line = strtok_r(NULL, "\n", &save)) != NULL;) {
-            if (!checkpoint_line(store, line, member)) break;
-        }
+    if (!checkpoint_parse(store, (char *)data, bytes, member)) {
+        store->suspect = true;
+        slog(SLOG_WARN, "kafka", "a checkpoint is damaged; the logs are read in its place, and it is written anew",
+             "file=%s", path);
     }
     mem_free(data);
     return 0;
@@ -305,7 +320,7 @@ static int take_clean_mark(partition_store_t *store)
     char path[PARTITION_PATH_CHARS_MAX];
     store_path(store, CLEAN_MARK, path);
     if (!io_exists(store->kafka->loop, path)) return 0;
-    store->clean = true;
+    store->clean = !store->suspect;
     int err = io_remove(store->kafka->loop, path);
     /* Should this be forgotten by a power failure, the mark would lie. */
     return err ? err : io_sync_dir(store->kafka->loop, store->kafka->data_dir);

@@ -38,6 +38,7 @@ static int setup(void **state)
     snprintf(f->dir, sizeof(f->dir), "%s/trivet-partition-XXXXXX", tmp ? tmp : "/tmp");
     assert_non_null(mkdtemp(f->dir));
     assert_int_equal(io_loop_new_uv(&f->kafka.loop), 0);
+    list_init(&f->kafka.topic_listeners);
     health_init(&f->kafka.health, "kafka");
     f->kafka.data_dir = f->dir;
     partition_test_settings(&f->kafka, &f->topic, &f->partition_state);

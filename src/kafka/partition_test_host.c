@@ -44,6 +44,7 @@ partition_host_t *partition_host_new(uint64_t seed)
     h->kafka.data_dir = "/data";
     partition_test_settings(&h->kafka, &h->topic, &h->state);
     arena_init(&h->arena, 0);
+    list_init(&h->kafka.topic_listeners);
     health_init(&h->kafka.health, "kafka");
     h->builder = RECORD_BUILDER_INIT;
     return h;

@@ -79,6 +79,73 @@ static int write_unsynced(io_loop_t *loop, const char *path, bytes_t data)
     return err ? err : io_rename(loop, temporary, path);
 }
 
+/* The epoch of the first batch that ends at or above `offset`, and its first offset; -1 when there is none. */
+static int epoch_of_batch(log_t *log, int64_t offset, int32_t *ret_epoch, int64_t *ret_base_offset)
+{
+    *ret_epoch = -1;
+    *ret_base_offset = log->end_offset;
+    for (uint32_t at = log__segment_at(log, offset); at < log->segments_count; at++) {
+        log_batch_t batch;
+        uint32_t position;
+        int err = log__segment_seek(log->segments[at], MAX(offset, log->segments[at]->base_offset), &position, &batch);
+        if (err == ERR_NOT_FOUND) continue;
+        if (err == ERR_IO || err == ERR_NOMEM || err == ERR_FILES || err == ERR_ACCESS) return err;
+        if (err) return 0; /* who reads there hears of it */
+        *ret_epoch = batch.leader_epoch;
+        *ret_base_offset = batch.base_offset;
+        return 0;
+    }
+    return 0;
+}
+
+/* Each epoch that is noted begins with a batch of its own (which compaction may have taken). */
+static int entry_fits(log_t *log, uint32_t i, bool *ret_fits)
+{
+    int32_t epoch;
+    int64_t base, start = MAX(log->epochs[i].start_offset, log->start_offset);
+    int64_t end = i + 1 < log->epochs_count ? log->epochs[i + 1].start_offset : log->end_offset;
+    int err = epoch_of_batch(log, start, &epoch, &base);
+    *ret_fits = base >= end || epoch < 0 || epoch == log->epochs[i].epoch;
+    return err;
+}
+
+/* The first and the last batch, and each entry. */
+static int epochs_fit(log_t *log, bool *ret_fit)
+{
+    int32_t epoch;
+    int64_t base, end = log->end_offset;
+    *ret_fit = true;
+    for (int i = 0; i < 2; i++) {
+        int64_t offset = i == 0 ? log->start_offset : end - 1;
+        int err = end > log->start_offset ? epoch_of_batch(log, offset, &epoch, &base) : 0;
+        if (err) return err;
+        if (end > log->start_offset && epoch >= 0 && log_epoch_at(log, MAX(base, log->start_offset)) != epoch)
+            *ret_fit = false;
+    }
+    for (uint32_t i = 0; *ret_fit && i < log->epochs_count; i++) {
+        int err = entry_fits(log, i, ret_fit);
+        if (err) return err;
+    }
+    return 0;
+}
+
+static void note_epoch(void *user, const log_batch_t *batch)
+{
+    log_t *log = user;
+    if (batch->leader_epoch > log_epoch_latest(log)) log__epochs_note(log, batch->leader_epoch, batch->base_offset);
+}
+
+int log__epochs_check(log_t *log, bool *ret_rebuilt)
+{
+    bool fit;
+    int err = epochs_fit(log, &fit);
+    if (err || fit) return err;
+    *ret_rebuilt = true;
+    log->epochs_count = 0;
+    log->epochs_dirty = true;
+    return log_scan(log, log->start_offset, note_epoch, log);
+}
+
 int log__epochs_save(log_t *log, bool sync)
 {
     char path[LOG_PATH_CHARS_MAX];

@@ -111,6 +111,7 @@ typedef struct log_report {
     uint64_t cut_position, cut_bytes;
     int64_t cut_offset;            /* the log ends there since */
     uint32_t cut_segments;         /* whole ones that were set aside */
+    bool epochs_rebuilt;           /* leader-epoch-checkpoint did not fit the batches */
     uint32_t rebuilt_count;        /* segments whose indexes did not fit them */
     char copy[LOG_NAME_CHARS_MAX]; /* holds the bytes that were cut; "" = they were not worth keeping, or no room */
 } log_report_t;

@@ -280,6 +280,8 @@ void log__epochs_note(log_t *log, int32_t epoch, int64_t start_offset);
 void log__epochs_cut_from(log_t *log, int64_t offset);  /* truncation */
 void log__epochs_cut_below(log_t *log, int64_t offset); /* the log's start moved */
 int log__epochs_save(log_t *log, bool sync) MUST_CHECK;
+/* What is noted is held against the batches, and made anew from them where it does not fit. */
+int log__epochs_check(log_t *log, bool *ret_rebuilt) MUST_CHECK;
 
 /* log.c */
 void log__push_segment(log_segment_t *segment);

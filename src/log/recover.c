@@ -189,6 +189,8 @@ int log__recover(log_t *log, const log_recovery_t *recovery, log_report_t *repor
     if (log->start_offset > log->end_offset) return begin_anew(&r);
     log__epochs_cut_from(log, log->end_offset);
     log__epochs_cut_below(log, log->start_offset);
+    err = log__epochs_check(log, &report->epochs_rebuilt);
+    if (err) return err;
     /* How long the segment has been written to: what its first batch says is the best that is left of that. */
     log_segment_t *active = log__active(log);
     if (active->bytes > 0 && active->first_timestamp >= 0)

@@ -116,6 +116,32 @@ def test_a_full_disk_of_kafkas_stops_no_other_protocol_and_its_own_start(server)
         assert produce(connection, "mine") == (NONE, taken)
 
 
+def test_what_is_created_on_a_full_disk_works_when_there_is_room(server):
+    """A topic, and __consumer_offsets with its groups."""
+    with kafka.Connection(server.port_of("kafka")) as connection, resp.Connection(server.port_of("redis")) as redis:
+        create(connection, "old")
+        server.disk.fill()
+        create(connection, "late")
+        assert produce(connection, "late")[0] == STORAGE_ERROR
+        redis.send("KAFKA.COMMIT", "group", "old", 0, 0)
+        status, text = page(server, "/readyz")
+        assert status == 503 and "offline" in text
+        server.disk.free()
+        eventually(lambda: produce(connection, "late")[0] == NONE)
+        eventually(lambda: page(server, "/readyz")[0] == 200)
+        eventually(lambda: coordinator_is_there(connection))
+        eventually(lambda: offset_of(connection, "group", "old") == 0)
+
+
+def coordinator_is_there(connection):
+    return connection.ask("FindCoordinator", 2, key="group", type=0)["error"] == NONE
+
+
+def offset_of(connection, group, topic):
+    answer = connection.ask("OffsetFetch", 5, group=group, topics=[{"name": topic, "partitions": [0]}])
+    return answer["error"] or answer["topics"][0]["partitions"][0]["offset"]
+
+
 def test_a_record_for_a_full_disk_is_answered_with_an_error_and_delivered_once_when_there_is_room(server):
     with kafka.Connection(server.port_of("kafka")) as connection, resp.Connection(server.port_of("redis")) as redis:
         create(connection, "once")

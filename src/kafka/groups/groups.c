@@ -306,6 +306,12 @@ static void on_topic_grown(kafka_topic_listener_t *listener, kafka_topic_t *topi
     of_listener(listener)->topics_version++;
 }
 
+static void on_partition_online(kafka_topic_listener_t *listener, kafka_topic_t *topic, int32_t index)
+{
+    kafka_groups_t *groups = of_listener(listener);
+    if (topic == groups->topic) groups__load_again(groups, index);
+}
+
 static void forget_all(kafka_groups_t *groups)
 {
     groups__load_stop(groups);
@@ -350,6 +356,7 @@ kafka_groups_t *kafka_groups_new(kafka_t *kafka)
     list_init(&groups->waiters);
     groups->listener.created = on_topic_created;
     groups->listener.grown = on_topic_grown;
+    groups->listener.online = on_partition_online;
     groups->listener.deleted = on_topic_deleted;
     kafka_topic_listen(kafka, &groups->listener);
     io_timer_init(kafka->loop, &groups->expiry_timer, on_expiry_timer);

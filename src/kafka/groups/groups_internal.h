@@ -40,6 +40,8 @@ struct kafka_groups {
 
 /* groups_load.c */
 void groups__load_start(kafka_groups_t *groups);
+/* A partition whose groups could not be read can be read now. */
+void groups__load_again(kafka_groups_t *groups, int32_t index);
 void groups__load_stop(kafka_groups_t *groups);
 
 /* groups_consumer.c */

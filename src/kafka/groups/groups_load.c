@@ -187,6 +187,14 @@ void groups__load_start(kafka_groups_t *groups)
     load(groups);
 }
 
+void groups__load_again(kafka_groups_t *groups, int32_t index)
+{
+    if (index >= groups->partitions_count || groups->partitions[index].state != GROUPS_FAILED) return;
+    groups->partitions[index] = (groups_partition_t){.state = GROUPS_LOADING};
+    groups->partitions_loading++;
+    io_timer_start(&groups->load_timer, 0, 0);
+}
+
 void groups__load_stop(kafka_groups_t *groups)
 {
     if (groups->partitions) io_timer_stop(&groups->load_timer);

@@ -259,3 +259,46 @@ def test_a_wrong_index_is_made_anew_with_a_line_and_nothing_is_missing(server, k
             part = answer["topics"][0]["partitions"][0]
             assert (part["error"], part["offset"]) == (NONE, n)
     assert "made anew" in log_text(server)
+
+
+@pytest.mark.parametrize("text", ["", "\0" * 20, "garbage", "0\n1\n5 0\n", "0\n2\n0 0\n1 3\n", "0\n1\n0 4\n"])
+def test_leader_epochs_that_do_not_fit_the_log_are_made_anew(server, text):
+    fill(server, "epochs", 8)
+    server.stop()
+    path = partition_dir(server, "epochs") / "leader-epoch-checkpoint"
+    path.write_text(text)
+    server.start()
+    assert_whole(server, "epochs", 8)
+    with connect(server) as connection:
+        topics = [{"name": "epochs", "partitions": [{"index": 0, "current": -1, "epoch": 0}]}]
+        part = connection.ask("OffsetForLeaderEpoch", 3, replica=-1, topics=topics)["topics"][0]["partitions"][0]
+        assert (part["error"], part["epoch"], part["end"]) == (NONE, 0, 8)
+    assert "leader-epoch-checkpoint did not fit" in log_text(server)
+
+
+@pytest.mark.parametrize("harm", ["zero", "cut", "foreign", "garbage"])
+@pytest.mark.parametrize("name", ["recovery-point-offset", "log-start-offset", "replication-offset", "cleaner-offset"])
+def test_a_damaged_checkpoint_is_told_and_made_anew(server, name, harm):
+    fill(server, "checked", 8)
+    server.stop()
+    path = server.data / "kafka" / f"{name}-checkpoint"
+    data = path.read_bytes() if path.exists() else b"0\n1\nnobody 0 1\n"
+    path.write_bytes({"zero": bytes(len(data)), "cut": data[:-3], "foreign": b"1\n0\n", "garbage": b"\xff{}"}[harm])
+    server.start()
+    assert_whole(server, "checked", 8)
+    assert any("a checkpoint is damaged" in line and name in line for line in log_text(server).splitlines())
+    server.restart()
+    assert_whole(server, "checked", 8)
+    assert log_text(server).count("a checkpoint is damaged") <= 1 or name == "cleaner-offset"
+
+
+def test_a_missing_recovery_point_makes_a_clean_stop_count_for_nothing(server):
+    fill(server, "unsure", 8)
+    server.stop()
+    (server.data / "kafka" / "recovery-point-offset-checkpoint").unlink()
+    last = segments(server, "unsure")[-1]
+    data = bytearray(last.read_bytes())
+    data[len(data) // 2] ^= 1
+    last.write_bytes(data)
+    server.start()
+    assert_offline(server, "unsure", last.name, "valid batch")
