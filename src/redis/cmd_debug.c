@@ -4,6 +4,7 @@
 #include "redis/config_table.h"
 #include "redis/digest.h"
 #include "redis/state.h"
+#include "redis/types/quicklist.h"
 #include "redis_commands.h"
 
 #include <limits.h>
@@ -14,6 +15,17 @@
 
 /* ---- values ---------------------------------------------------------------------------------------------------------- */
 
+/* A quicklist's nodes: how many, how full, how long one may be, whether inner ones are packed. */
+static void describe_quicklist(const redis_entry_t *e, buf_t *text)
+{
+    const quicklist_t *ql = entry_value(e);
+    size_t raw_bytes = 0;
+    for (const ql_node_t *node = ql->head; node; node = node->next) raw_bytes += ql_node_bytes(node);
+    buf_printf(
+        text, " ql_nodes:%zu ql_avg_node:%.2f ql_listpack_max:%" PRId64 " ql_compressed:%d ql_uncompressed_size:%zu",
+        ql->nodes_count, (double)ql->count / (double)ql->nodes_count, ql->fill, ql->compress_depth != 0, raw_bytes);
+}
+
 static void debug_object(redis_call_t *call)
 {
     redis_entry_t *e = db__find(call->db, call->argv[2]);
@@ -21,12 +33,15 @@ static void debug_object(redis_call_t *call)
         reply_error_no_such_key(call->client);
         return;
     }
-    char text[256];
-    snprintf(text, sizeof(text),
-             "Value at:%p refcount:1 encoding:%s serializedlength:%zu lru:%" PRIu32 " lru_seconds_idle:%" PRIu32,
-             (void *)e, encoding__name((redis_encoding_t)e->encoding), entry__memory_bytes(e, 0), e->access,
-             call->redis->lru_clock - e->access);
-    reply_simple(call->client, text);
+    buf_t text = BUF_INIT;
+    buf_printf(&text,
+               "Value at:%p refcount:1 encoding:%s serializedlength:%zu lru:%" PRIu32 " lru_seconds_idle:%" PRIu32,
+               (void *)e, encoding__name((redis_encoding_t)e->encoding), entry__memory_bytes(e, 0), e->access,
+               call->redis->lru_clock - e->access);
+    if (e->encoding == ENC_QUICKLIST) describe_quicklist(e, &text);
+    buf_u8(&text, 0);
+    reply_simple(call->client, (const char *)text.ptr);
+    buf_deinit(&text);
 }
 
 static void debug_reply_digest(redis_client_t *c, const uint8_t digest[DIGEST_BYTES])

@@ -107,7 +107,7 @@ const directive_t redis_absent_directives[] = {
     ABSENT("active-defrag-max-scan-fields", NULL, "1000", NO_DEFRAG),
     ABSENT("active-defrag-threshold-lower", NULL, "10", NO_DEFRAG),
     ABSENT("active-defrag-threshold-upper", NULL, "100", NO_DEFRAG),
-    ABSENT("latency-tracking", NULL, "yes", NO_LATENCY),
+    ABSENT("latency-tracking", NULL, "no", NO_LATENCY),
     ABSENT("latency-tracking-info-percentiles", NULL, "50 99 99.9", NO_LATENCY),
     ABSENT("enable-module-command", NULL, "no", NO_MODULES),
     ABSENT("server-cpulist", "server_cpulist", "", NO_PINNING),

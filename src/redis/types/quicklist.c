@@ -32,7 +32,7 @@ static bool is_large(const quicklist_t *ql, size_t bytes)
 static bool node_accepts(const quicklist_t *ql, const ql_node_t *node, size_t bytes)
 {
     if (!node || node->plain || is_large(ql, bytes)) return false;
-    return !ql_exceeds(ql->fill, ql__raw_bytes(node) + bytes + ENTRY_ESTIMATE_BYTES, node->count + 1);
+    return !ql_exceeds(ql->fill, ql_node_bytes(node) + bytes + ENTRY_ESTIMATE_BYTES, node->count + 1);
 }
 
 /* ---- nodes ------------------------------------------------------------------------------- */
@@ -250,7 +250,7 @@ static void try_merge(quicklist_t *ql, ql_node_t *node)
 {
     ql_node_t *next = node ? node->next : NULL;
     if (!next || node->plain || next->plain) return;
-    size_t bytes = ql__raw_bytes(node) + ql__raw_bytes(next) - LP_EMPTY_BYTES;
+    size_t bytes = ql_node_bytes(node) + ql_node_bytes(next) - LP_EMPTY_BYTES;
     if (ql_exceeds(ql->fill, bytes, (size_t)node->count + next->count)) return;
     ql__edit(ql, node);
     ql__edit(ql, next);

@@ -47,6 +47,8 @@ typedef struct ql_pos {
     const uint8_t *p;
 } ql_pos_t;
 
+/* What the node's listpack or plain element takes when it is not packed. */
+size_t ql_node_bytes(const ql_node_t *node);
 /* How much one listpack may hold: bytes for a negative `fill`, else elements (and at most 8 KiB). */
 bool ql_exceeds(int64_t fill, size_t bytes, size_t count);
 /* The limits themselves; SIZE_MAX where there is none. */

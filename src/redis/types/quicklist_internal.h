@@ -4,8 +4,6 @@
 
 #include "redis/types/quicklist.h"
 
-/* What the node's listpack or plain element takes when it is not packed. */
-size_t ql__raw_bytes(const ql_node_t *node);
 /* Makes `data` of a node usable, until the next ql__settle that does not keep it. */
 void ql__open(quicklist_t *ql, ql_node_t *node);
 /* The same for one that is about to change. */

@@ -12,7 +12,7 @@
 
 enum { PACK_BYTES_MIN = 48, PACK_GAIN_BYTES_MIN = 8 };
 
-size_t ql__raw_bytes(const ql_node_t *node)
+size_t ql_node_bytes(const ql_node_t *node)
 {
     if (node->packed) return node->raw_bytes;
     return node->plain ? node->plain_len : lp_bytes(node->data);
@@ -31,7 +31,7 @@ static void set_packed(quicklist_t *ql, ql_node_t *node, const void *bytes, size
 
 static void pack(quicklist_t *ql, ql_node_t *node)
 {
-    size_t raw = ql__raw_bytes(node);
+    size_t raw = ql_node_bytes(node);
     if (node->packed || node->stubborn || raw < PACK_BYTES_MIN || raw > LZ4_MAX_INPUT_SIZE) return;
     int room = (int)(raw - PACK_GAIN_BYTES_MIN);
     char *bytes = mem_alloc((size_t)room);

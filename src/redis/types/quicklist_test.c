@@ -58,7 +58,7 @@ static void check_nodes(const quicklist_t *ql)
         assert_true(n->count > 0);
         assert_int_equal(n->data == NULL, n->packed != NULL);
         if (n->packed) assert_true(is_inner(ql, n));
-        size_t bytes = ql__raw_bytes(n);
+        size_t bytes = ql_node_bytes(n);
         open += is_inner(ql, n) && !n->packed && !n->stubborn && bytes >= 48;
         if (n->plain) continue;
         if (n->data) assert_int_equal(lp_count(n->data), n->count);

@@ -265,6 +265,7 @@ def test_lists_are_the_same_whatever_the_depth_of_their_compression(launch):
         one.ask("LTRIM", "list", 15, -15)
         sizes.append(one.ask("MEMORY", "USAGE", "list", "SAMPLES", 0)[1])
         digests.append(one.ask("DEBUG", "DIGEST-VALUE", "list"))
+        assert f"ql_listpack_max:10 ql_compressed:{int(depth > 0)}" in one.ask("DEBUG", "OBJECT", "list")[1]
         assert one.ask("LINDEX", "list", 60) == ("$", f"{75:>100}".encode())
     assert digests[0] == digests[1] == digests[2]
     assert sizes[0] > 2 * sizes[1] and sizes[0] > 2 * sizes[2]
