@@ -10,7 +10,7 @@
 /* ---- counters -------------------------------------------------------------------------------------------------------- */
 
 /* Counts an error by its code, the first word. */
-void stats__error(redis_t *redis, const char *text, size_t len)
+void stats__error(redis_t *redis, const char *text, size_t len, bool from_script)
 {
     enum { CODES_MAX = 128, CODE_BYTES_MAX = 31 };
     size_t n = 0;
@@ -19,7 +19,7 @@ void stats__error(redis_t *redis, const char *text, size_t len)
     bool has_code = n < MIN(len, (size_t)CODE_BYTES_MAX);
     bytes_t code = has_code ? bytes_of(text, n) : BYTES_LIT("ERR");
     uint64_t *counter = map_get(&redis->error_stats, code);
-    if (counter == NULL && redis->error_stats.count >= CODES_MAX) {
+    if (counter == NULL && from_script && redis->error_stats.count >= CODES_MAX) {
         code = BYTES_LIT("ERRORSTATS_OVERFLOW");
         counter = map_get(&redis->error_stats, code);
     }

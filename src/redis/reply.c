@@ -232,7 +232,7 @@ static void put_error(redis_client_t *c, char *text, size_t len)
     for (size_t i = 0; i < len; i++)
         if (text[i] == '\r' || text[i] == '\n') text[i] = ' ';
     c->failed = true;
-    stats__error(c->redis, text, len);
+    stats__error(c->redis, text, len, false);
     put_line(c, '-', text, len);
 }
 

@@ -228,7 +228,7 @@ static void deliver(scripts_t *s, redis_client_t *c, bool *ret_failed)
     if (*ret_failed) {
         bool counted = s->last_error_len && s->result.len - 1 >= s->last_error_len &&
                        memcmp(text + 1, s->last_error, s->last_error_len) == 0;
-        if (!counted) stats__error(redis, text + 1, s->result.len - 3);
+        if (!counted) stats__error(redis, text + 1, s->result.len - 3, true);
     }
     reply_raw(c, s->result.ptr, s->result.len);
     buf_clear(&s->result);

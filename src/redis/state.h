@@ -364,7 +364,8 @@ void monitor__forget(redis_client_t *c);
 
 void slowlog__add(redis_t *redis, redis_client_t *c, int argc, const bytes_t *argv, uint64_t usec);
 
-void stats__error(redis_t *redis, const char *text, size_t len);
+/* Counts by the code that the text begins with; scripts invent codes, whose number is bounded. */
+void stats__error(redis_t *redis, const char *text, size_t len, bool from_script);
 void stats__reset(redis_t *redis);
 
 #endif

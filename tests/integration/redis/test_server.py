@@ -248,6 +248,8 @@ def test_errors_of_too_many_kinds_are_counted_together(launch):
     counts = dict(line.removeprefix("errorstat_").split(":count=") for line in text.split("\r\n") if "=" in line)
     assert counts["CODE127"] == "1" and "CODE128" not in counts
     assert counts["ERRORSTATS_OVERFLOW"] == "12"
+    one.ask("SET", "a", "b", "NOSUCH")  # the server's own codes have room always
+    assert b"errorstat_ERR:count=1\r\n" in one.ask("INFO", "errorstats")[1]
 
 
 def test_lists_are_the_same_whatever_the_depth_of_their_compression(launch):
