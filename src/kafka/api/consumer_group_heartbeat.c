@@ -70,6 +70,7 @@ static int16_t find(kafka_request_t *request, bytes_t group_id, bool joining, gr
     group_entry_t *entry;
     int16_t error = groups_find(groups, group_id, &entry);
     if (error != KAFKA_NONE) return error;
+    if (joining && !groups_have_room(groups, CGROUP_MEMBER_BYTES_MAX)) return KAFKA_COORDINATOR_NOT_AVAILABLE;
     if (!entry && joining) entry = groups_create(groups, group_id);
     if (!entry) return refuse(group_id, "Group %.*s not found.", KAFKA_GROUP_ID_NOT_FOUND, message);
     if (!entry->cgroup && !joining)

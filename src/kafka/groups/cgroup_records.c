@@ -240,6 +240,7 @@ static int load_member(cgroup_t *g, cgroup_member_t *m, kafka_reader_t *r, arena
     cgroup_set_topics(g, m, v.subscribed_topic_names, (size_t)MAX(v.subscribed_topic_names_count, 0));
     cgroup_set_regex(g, m, v.subscribed_topic_regex);
     const kafka_consumer_group_member_metadata_value_classic_member_metadata_t *classic = v.classic_member_metadata;
+    if (classic && classic->supported_protocols_count > GROUP_PROTOCOLS_MAX) return ERR_INVALID;
     if (classic && classic->supported_protocols_count > 0) {
         cgroup_set_classic(g, m, (const group_protocol_t *)classic->supported_protocols,
                            (size_t)classic->supported_protocols_count, classic->session_timeout_ms);

@@ -5,7 +5,7 @@ from confluent_kafka import Consumer, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 from kafka import KafkaConsumer
 
-from harness import trivet
+from harness import java, trivet
 
 from .conftest import WAIT_SECONDS
 from .test_groups import QUICK, assigned, poll_all
@@ -151,6 +151,28 @@ def test_both_go_on_after_a_restart(launch):
     finally:
         for one in members:
             one.close()
+
+
+def test_the_originals_tools_read_what_a_migration_leaves(launch):
+    server = launch("kafka", **QUICK_BROKER | {"offsets.topic.num.partitions": "1"})
+    if not list((java.JARS / "kafka").glob("*.jar")):
+        pytest.skip("no Kafka libraries: run tools/install test")
+    bootstrap = f"{server.host}:{server.port_of('kafka')}"
+    create(AdminClient({"bootstrap.servers": bootstrap}), "t", 4)
+    members = [Consumer({"bootstrap.servers": bootstrap, "group.id": "t"} | o) for o in (CLASSIC, MODERN)]
+    for one in members:
+        one.subscribe(["t"])
+        poll_all(members, lambda: members[0].assignment())
+    poll_all(members, lambda: shared(members))
+    members[1].close()
+    poll_all(members[:1], lambda: shared(members[:1]))
+    members[0].close()
+    log = server.data / "kafka" / "__consumer_offsets-0" / "00000000000000000000.log"
+    told = java.Kafka(0)("dump-log", "--offsets-decoder", "--files", log)
+    values = [line.partition(" payload: ")[2] for line in told.splitlines() if '"type":"5"' in line]
+    classic = [value for value in values if '"classicMemberMetadata":{"sessionTimeoutMs":6000' in value]
+    assert classic and '"name":"range"' in classic[0], told[-4000:]
+    assert '"type":"8"' in told and "error" not in told.lower(), told[-4000:]
 
 
 def first_error(one):
