@@ -10,7 +10,7 @@ from wire import kafka
 
 MEMBERS = 800
 PROTOCOLS = [{"name": "range", "data": b"m"}, {"name": "roundrobin", "data": b"m"}]
-GROUP_MAX_SIZE_REACHED, MESSAGE_TOO_LARGE, INVALID_REGULAR_EXPRESSION = 81, 10, 128
+GROUP_MAX_SIZE_REACHED, MESSAGE_TOO_LARGE, INVALID_REGULAR_EXPRESSION, INVALID_REQUEST = 81, 10, 128, 42
 NOTHING = {"instance": None, "rack": None, "rebalance": -1, "names": None, "regex": None, "assignor": None, "owned": None}
 
 
@@ -97,6 +97,19 @@ def test_filters_and_names_without_end(server, group, no_stall):
             connection.ask("ListGroups", 4, states=["nonsense"] * 100_000)
             told = connection.ask("DeleteGroups", 1, groups=[f"none{n}" for n in range(30_000)] * 2)
             assert len(told["results"]) == 30_000
+
+
+def test_one_group_named_over_and_over_is_answered_once(server, group, no_stall):
+    with kafka.Connection(server.port_of("kafka")) as connection:
+        part = {"index": 0, "offset": 1, "epoch": -1, "metadata": "m" * 4000}
+        connection.ask("OffsetCommit", 7, group=group, generation=-1, member="", instance=None,
+                       topics=[{"name": "nosuchtopic", "partitions": [part]}])  # fmt: skip
+        with no_stall(server):
+            told = connection.ask("DescribeGroups", 4, groups=[group] * 20_000, authorized=False)
+            assert [one["error"] for one in told["groups"]] == [0] + [INVALID_REQUEST] * 19_999
+            asked = [{"group": group, "topics": None}] * 20_000
+            told = connection.ask("OffsetFetch", 8, groups=asked, stable=False)
+            assert [one["error"] for one in told["groups"]] == [0] + [INVALID_REQUEST] * 19_999
 
 
 def topics_of(connection, names):

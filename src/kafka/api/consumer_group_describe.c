@@ -1,4 +1,5 @@
 /* consumer_group_describe.c: ConsumerGroupDescribe: state, epochs and members of consumer-protocol groups. */
+#include "base/map.h"
 #include "kafka/api/group_apis.h"
 
 typedef kafka_consumer_group_describe_response_group_t out_group_t;
@@ -69,13 +70,22 @@ static void describe(kafka_request_t *request, bytes_t group_id, out_group_t *ou
     if (asked->include_authorized_operations) out->authorized_operations = GROUP_OPERATIONS;
 }
 
+/* One id named over and over would make a reply of any size of a small request: only the first is answered. */
 void kafka_handle_consumer_group_describe(kafka_request_t *request)
 {
     const kafka_consumer_group_describe_request_t *asked = request->body;
     kafka_consumer_group_describe_response_t *response = KAFKA_MESSAGE(request, consumer_group_describe_response);
     response->groups = kafka_consumer_group_describe_response_group_array(&request->arena, asked->group_ids_count);
+    map_t seen = MAP_INIT;
     for (int32_t i = 0; i < asked->group_ids_count; i++) {
-        describe(request, asked->group_ids[i], &response->groups[response->groups_count++]);
+        out_group_t *out = &response->groups[response->groups_count++];
+        if (map_put(&seen, asked->group_ids[i], request)) {
+            out->group_id = asked->group_ids[i];
+            out->error_code = KAFKA_INVALID_REQUEST;
+        } else {
+            describe(request, asked->group_ids[i], out);
+        }
     }
+    map_deinit(&seen);
     kafka_respond(request, response);
 }

@@ -1,4 +1,5 @@
 /* describe_groups.c: DescribeGroups: state and members of classic groups. */
+#include "base/map.h"
 #include "kafka/api/group_apis.h"
 
 /* Bits of what may be done to a group, by the numbers of Kafka's AclOperation: without ACLs all of it. */
@@ -49,13 +50,22 @@ static void describe(kafka_request_t *request, bytes_t group_id, kafka_describe_
     }
 }
 
+/* One id named over and over would make a reply of any size of a small request: only the first is answered. */
 void kafka_handle_describe_groups(kafka_request_t *request)
 {
     const kafka_describe_groups_request_t *asked = request->body;
     kafka_describe_groups_response_t *response = KAFKA_MESSAGE(request, describe_groups_response);
     response->groups = kafka_describe_groups_response_group_array(&request->arena, asked->groups_count);
+    map_t seen = MAP_INIT;
     for (int32_t i = 0; i < asked->groups_count; i++) {
-        describe(request, asked->groups[i], &response->groups[response->groups_count++]);
+        kafka_describe_groups_response_group_t *out = &response->groups[response->groups_count++];
+        if (map_put(&seen, asked->groups[i], request)) {
+            out->group_id = asked->groups[i];
+            out->error_code = KAFKA_INVALID_REQUEST;
+        } else {
+            describe(request, asked->groups[i], out);
+        }
     }
+    map_deinit(&seen);
     kafka_respond(request, response);
 }

@@ -1,6 +1,7 @@
 /* offset_fetch.c: OffsetFetch: what groups have committed: one group, from version 8 on many.
  *
  * require_stable asks to wait for offsets of open transactions; there are none, so every offset is stable. */
+#include "base/map.h"
 #include "kafka/api/group_apis.h"
 
 typedef kafka_offset_fetch_response_group_topic_t out_topic_t;
@@ -46,8 +47,9 @@ static void fetch_all(arena_t *arena, const group_entry_t *entry, kafka_offset_f
         out_topic_t *topic = &out->topics[out->topics_count++];
         topic->name = t->name;
         topic->partitions = kafka_offset_fetch_response_group_topic_partition_array(arena, (int32_t)t->count);
-        for (size_t i = 0; i < t->count; i++) {
-            fill(&topic->partitions[topic->partitions_count++], t->entries[i].partition, &t->entries[i].value);
+        size_t at = 0;
+        for (const group_topic_offset_t *e; (e = group_topic_next(t, &at));) {
+            fill(&topic->partitions[topic->partitions_count++], e->partition, &e->value);
         }
     }
 }
@@ -99,6 +101,25 @@ static void fetch_one(kafka_request_t *request, kafka_offset_fetch_response_t *r
     response->error_code = found.error_code;
 }
 
+/* All offsets of one group, asked for over and over, would make a reply of any size of a small request: only the first
+ * time they are answered. */
+static void fetch_many(kafka_request_t *request, kafka_offset_fetch_response_t *response)
+{
+    const kafka_offset_fetch_request_t *asked = request->body;
+    map_t seen = MAP_INIT;
+    for (int32_t i = 0; i < asked->groups_count; i++) {
+        kafka_offset_fetch_response_group_t *out = &response->groups[response->groups_count++];
+        const kafka_offset_fetch_request_group_t *group = &asked->groups[i];
+        if (group->topics_count < 0 && map_put(&seen, group->group_id, request)) {
+            out->group_id = group->group_id;
+            out->error_code = KAFKA_INVALID_REQUEST;
+        } else {
+            fetch_group(request, group, out);
+        }
+    }
+    map_deinit(&seen);
+}
+
 void kafka_handle_offset_fetch(kafka_request_t *request)
 {
     const kafka_offset_fetch_request_t *asked = request->body;
@@ -107,9 +128,7 @@ void kafka_handle_offset_fetch(kafka_request_t *request)
         fetch_one(request, response);
     } else {
         response->groups = kafka_offset_fetch_response_group_array(&request->arena, asked->groups_count);
-        for (int32_t i = 0; i < asked->groups_count; i++) {
-            fetch_group(request, &asked->groups[i], &response->groups[response->groups_count++]);
-        }
+        fetch_many(request, response);
     }
     kafka_respond(request, response);
 }

@@ -19,10 +19,18 @@ typedef struct group_topic_offset {
     group_offset_t value; /* the metadata is the table's */
 } group_topic_offset_t;
 
-typedef struct group_topic {
-    bytes_t name;                  /* the map's key */
+/* Partitions lie in pages of 64 numbers each, so that no insertion moves more than a page, in whatever order they come. */
+typedef struct group_page {
+    int32_t number; /* the partitions' without its last six bits */
+    uint32_t count, cap;
     group_topic_offset_t *entries; /* ascending by partition */
-    size_t count, cap;
+} group_page_t;
+
+typedef struct group_topic {
+    bytes_t name;        /* the map's key */
+    group_page_t *pages; /* ascending by number; none is empty */
+    size_t pages_count, pages_cap;
+    size_t count; /* of offsets */
 } group_topic_t;
 
 typedef struct group_offsets {
@@ -38,5 +46,7 @@ void group_offsets_put(group_offsets_t *o, bytes_t topic, int32_t partition, con
 bool group_offsets_remove(group_offsets_t *o, bytes_t topic, int32_t partition);
 /* Iteration: *cursor starts at 0; NULL at the end. The table must not change meanwhile. */
 const group_topic_t *group_offsets_next(const group_offsets_t *o, size_t *cursor);
+/* The same over one topic, ascending by partition. */
+const group_topic_offset_t *group_topic_next(const group_topic_t *topic, size_t *cursor);
 
 #endif

@@ -55,11 +55,18 @@ static void add_group_tombstone(groups_removal_t *r)
     }
 }
 
+static void add_topic(groups_removal_t *r, const group_topic_t *t)
+{
+    size_t cursor = 0;
+    for (const group_topic_offset_t *e; (e = group_topic_next(t, &cursor));)
+        groups_removal_add_offset(r, t->name, e->partition);
+}
+
 void groups_removal_add_group(groups_removal_t *r)
 {
     size_t cursor = 0;
     for (const group_topic_t *t; (t = group_offsets_next(&r->entry->offsets, &cursor));) {
-        for (size_t i = 0; i < t->count; i++) groups_removal_add_offset(r, t->name, t->entries[i].partition);
+        add_topic(r, t);
     }
     add_group_tombstone(r);
 }
@@ -132,9 +139,11 @@ static void expire_group(group_entry_t *entry, int64_t retention_ms)
     size_t cursor = 0;
     for (const group_topic_t *t; (t = group_offsets_next(&entry->offsets, &cursor));) {
         if (groups_subscribed(entry, t->name)) continue;
-        for (size_t i = 0; i < t->count && r->write.records.builder.buf.len < TOMBSTONES_BYTES_MAX; i++) {
-            if (!is_expired(entry, &t->entries[i].value, r->write.records.now_ms, retention_ms)) continue;
-            groups_removal_add_offset(r, t->name, t->entries[i].partition);
+        size_t at = 0;
+        for (const group_topic_offset_t *e; (e = group_topic_next(t, &at));) {
+            if (r->write.records.builder.buf.len >= TOMBSTONES_BYTES_MAX) break;
+            if (is_expired(entry, &e->value, r->write.records.now_ms, retention_ms))
+                groups_removal_add_offset(r, t->name, e->partition);
         }
     }
     bool nothing_left = r->count == entry->offsets.count && g->state == GROUP_EMPTY && list_empty(&g->pending);
@@ -176,7 +185,7 @@ void groups__forget_topic(kafka_groups_t *groups, bytes_t topic)
         const group_topic_t *t = map_get(&entries[i]->offsets.topics, topic);
         if (t) {
             groups_removal_t *r = groups_removal_new(entries[i], NULL, NULL);
-            for (size_t n = 0; n < t->count; n++) groups_removal_add_offset(r, topic, t->entries[n].partition);
+            add_topic(r, t);
             groups_removal_run(r);
         }
         group_entry_unref(entries[i]);
