@@ -125,13 +125,14 @@ static log_recovery_t recovery_of(const kafka_topic_t *topic, int32_t index, con
 static void explain(char why[PARTITION_WHY_CHARS_MAX], const char *dir, int err, const log_report_t *report)
 {
     char text[LOG_TEXT_CHARS_MAX] = "";
+    const char *source = report->damage.fault == LOG_SHORT ? " (recovery-point-offset-checkpoint says so)" : "";
     if (err == ERR_DAMAGED) log_damage_text(&report->damage, text);
     if (text[0])
         partition__why(
             why,
-            "%s: %s. Nothing was changed; put the file back, or stop the server and see 'trivet check' and 'trivet "
+            "%s: %s%s. Nothing was changed; put the file back, or stop the server and see 'trivet check' and 'trivet "
             "repair'",
-            dir, text);
+            dir, text, source);
     else
         partition__why(why, "%s cannot be opened: %s", dir, err_text(err));
 }

@@ -32,6 +32,12 @@ struct partition {
 
 typedef struct partition_offline partition_offline_t;
 
+enum { PARTITION_SUMS = 2 }; /* checkpoints that have one */
+typedef struct partition_sum {
+    bool known;
+    uint32_t now, before; /* CRC-32C of the file as written last, and as it was before */
+} partition_sum_t;
+
 struct partition_store {
     kafka_t *kafka;
     cleaner_t *cleaner;
@@ -50,11 +56,12 @@ struct partition_store {
     uint64_t written_hash; /* of the checkpoint files' text as last written */
     bool opened;           /* what was there at the start has been opened */
     bool stale;            /* the other checkpoints on disk name partitions that are gone */
-    bool cleaned_stale;    /* cleaner-offset-checkpoint on disk names partitions that are gone */
-    bool suspect;          /* a checkpoint is damaged or missing */
-    bool clean;            /* the last stop was orderly */
-    bool power_lost;       /* the machine may have lost power since */
-    bool failed;           /* a partition did not close: the next start must recover */
+    partition_sum_t sums[PARTITION_SUMS];
+    bool cleaned_stale; /* cleaner-offset-checkpoint on disk names partitions that are gone */
+    bool suspect;       /* a checkpoint is damaged or missing */
+    bool clean;         /* the last stop was orderly */
+    bool power_lost;    /* the machine may have lost power since */
+    bool failed;        /* a partition did not close: the next start must recover */
 };
 
 /* A partition's lines in the checkpoint files; -1 = none. */
@@ -102,6 +109,13 @@ void partition__why(char why[PARTITION_WHY_CHARS_MAX], const char *fmt, ...) PRI
 /* The partition's log has failed: closes it, and the partition is offline. */
 void partition__fail(partition_t *partition, int err);
 void partition__offline_run(io_timer_t *timer);
+
+/* partition_sums.c */
+void partition__sums_read(partition_store_t *store);
+/* The file is as it was written, or has no sum. */
+bool partition__sums_fit(const partition_store_t *store, const char *name, bytes_t data);
+/* Before the files themselves. */
+int partition__sums_write(partition_store_t *store, bytes_t recovery_points, bytes_t log_starts) MUST_CHECK;
 
 /* partition_writes.c */
 /* The log did not take a batch, for a reason that is the disk's. */

@@ -85,7 +85,8 @@ static int checkpoint_read(partition_store_t *store, const char *name, size_t me
     if (err == ERR_NOT_FOUND) store->suspect |= strcmp(name, RECOVERY_POINTS) == 0;
     if (err == ERR_NOT_FOUND) return 0;
     if (err) return err;
-    if (!checkpoint_parse(store, (char *)data, bytes, member)) {
+    bool fits = partition__sums_fit(store, name, bytes_of(data, bytes));
+    if (!fits || !checkpoint_parse(store, (char *)data, bytes, member)) {
         store->suspect = true;
         slog(SLOG_WARN, "kafka", "a checkpoint is damaged; the logs are read in its place, and it is written anew",
              "file=%s", path);
@@ -153,8 +154,9 @@ static int checkpoints_write(partition_store_t *store)
     int err = 0;
     uint64_t hash = hash_bytes(recovery.ptr, recovery.len) ^ (hash_bytes(start.ptr, start.len) * 3);
     if (hash != store->written_hash) {
+        err = partition__sums_write(store, buf_bytes(&recovery), buf_bytes(&start));
         store_path(store, RECOVERY_POINTS, path);
-        err = io_replace_whole(loop, path, buf_bytes(&recovery));
+        if (!err) err = io_replace_whole(loop, path, buf_bytes(&recovery));
         store_path(store, LOG_STARTS, path);
         if (!err) err = io_replace_whole(loop, path, buf_bytes(&start));
         if (!err) store->written_hash = hash;
@@ -397,6 +399,7 @@ int partition_store_open(kafka_t *kafka)
     list_init(&store->offline);
     int err = io_mkdir(kafka->loop, kafka->data_dir);
     if (!err) err = io_list_dir(kafka->loop, kafka->data_dir, remove_deleted_dir, store);
+    partition__sums_read(store);
     if (!err) err = checkpoint_read(store, RECOVERY_POINTS, offsetof(partition_checkpoint_t, recovery_point));
     if (!err) err = checkpoint_read(store, LOG_STARTS, offsetof(partition_checkpoint_t, log_start));
     if (!err) err = checkpoint_read(store, HIGH_WATERMARKS, offsetof(partition_checkpoint_t, high_watermark));

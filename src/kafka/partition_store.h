@@ -4,6 +4,7 @@
  *   recovery-point-offset-checkpoint      all below is on stable storage
  *   log-start-offset-checkpoint           where logs start, when not at a segment's base
  *   replication-offset-checkpoint         high watermarks
+ *   .checkpoint-sums                      checksums of the first two
  *   cleaner-offset-checkpoint             up to where compacted logs are clean
  *   .kafka_cleanshutdown                  the last stop was orderly: nothing needs to be read again
  *   .boot                                 the machine's run in which they were opened: power was lost when it is another

@@ -276,6 +276,18 @@ def test_leader_epochs_that_do_not_fit_the_log_are_made_anew(server, text):
     assert "leader-epoch-checkpoint did not fit" in log_text(server)
 
 
+def test_a_wrong_digit_in_a_log_start_hides_no_record(server):
+    fill(server, "hidden", 8)
+    server.stop()
+    path = server.data / "kafka" / "log-start-offset-checkpoint"
+    text = path.read_text()
+    assert "hidden 0 0" in text
+    path.write_text(text.replace("hidden 0 0", "hidden 0 5"))
+    server.start()
+    assert_whole(server, "hidden", 8)
+    assert "a checkpoint is damaged" in log_text(server)
+
+
 @pytest.mark.parametrize("harm", ["zero", "cut", "foreign", "garbage"])
 @pytest.mark.parametrize("name", ["recovery-point-offset", "log-start-offset", "replication-offset", "cleaner-offset"])
 def test_a_damaged_checkpoint_is_told_and_made_anew(server, name, harm):
