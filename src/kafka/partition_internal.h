@@ -25,6 +25,7 @@ struct partition {
     list_t news_node;   /* in store->news while waiters must be woken */
     log_commit_t flush; /* ours, for the high watermark where flush.messages counts */
     bool flushing;
+    bool unreadable;           /* and that was told */
     uint32_t clean_failures;   /* in a row */
     uint64_t clean_not_before; /* on the loop's monotonic clock, in ns: after a failure */
     int16_t closing;           /* the error that whoever still waits gets; 0 = open */
@@ -120,6 +121,8 @@ int partition__sums_write(partition_store_t *store, bytes_t recovery_points, byt
 /* partition_writes.c */
 /* The log did not take a batch, for a reason that is the disk's. */
 void partition__write_refused(partition_t *partition, int err);
+/* A look-up failed where there should be records; told once while it is open. */
+void partition__unreadable(partition_t *partition, int64_t offset, int err);
 void partition__refused_run(io_timer_t *timer);
 /* How the checkpoints' writing ended: 0, or why they are old. */
 void partition__checkpoints_told(partition_store_t *store, int err);

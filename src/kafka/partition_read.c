@@ -6,7 +6,9 @@ int16_t partition_find(partition_t *partition, int64_t offset, size_t bytes_max,
                        log_slice_t *ret_slice)
 {
     int64_t end = read_committed ? partition_last_stable_offset(partition) : partition->high_watermark;
-    return partition__error(log_find(partition->log, offset, end, bytes_max, whole_first, ret_slice));
+    int err = log_find(partition->log, offset, end, bytes_max, whole_first, ret_slice);
+    if (err && err != ERR_OUT_OF_RANGE && err != ERR_FILES) partition__unreadable(partition, offset, err);
+    return partition__error(err);
 }
 
 bool partition_files_scarce(const partition_t *partition)

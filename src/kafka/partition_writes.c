@@ -3,6 +3,8 @@
  * partitions, and hears when it is over. A log that failed for good takes its partition offline: partition_offline.c. */
 #include "kafka/partition_internal.h"
 
+#include "base/slog.h"
+
 #define QUIET_MS       3000 /* without a refusal, before it counts as over */
 #define LOOK_MS        1000
 #define FREE_BYTES_MIN MIB(1) /* of a disk that had been full */
@@ -27,6 +29,16 @@ void partition__write_refused(partition_t *partition, int err)
                  "records are refused (KAFKA_STORAGE_ERROR), first in %s-%" PRId32 ": %s; %s", topic->name,
                  partition->index, err_text(err), remedy(err));
     io_timer_start(&store->refused_timer, LOOK_MS, LOOK_MS);
+}
+
+void partition__unreadable(partition_t *partition, int64_t offset, int err)
+{
+    if (partition->unreadable) return;
+    partition->unreadable = true;
+    slog(SLOG_ERROR, "kafka", "records cannot be read where they were; consumers there get KAFKA_STORAGE_ERROR",
+         "partition=%s-%" PRId32 " offset=%" PRId64 " directory=%s error=\"%s\" help=\"stop the server and see 'trivet "
+         "check'\"",
+         partition->topic->name, partition->index, offset, log_dir(partition->log), err_text(err));
 }
 
 static bool still_full(const partition_store_t *store)

@@ -15,7 +15,9 @@ To add a wing or a kind of file: another ledger in LEDGERS.
 
 import contextlib
 
-from wire import jute, resp
+from wire import jute, kafka, resp
+
+STORAGE_ERROR = 56
 
 
 class Offline(Exception):
@@ -117,4 +119,77 @@ class Keys:
         return [key for key, value in zip(self.promised, values, strict=True) if value != self.promised[key]]
 
 
-LEDGERS = {"tree": Tree, "keys": Keys}
+class Log:
+    """Records in a partition of several segments, all of them on the disk as the checkpoints say."""
+
+    wing = "kafka"
+    directives = {"log.flush.offset.checkpoint.interval.ms": 50}
+    folder = "kafka"
+    short_share = 4  # in the short form every fourth case
+    TOPIC, RECORDS = "log", 120
+
+    def fill(self, server):
+        configs = {"flush.messages": 1, "segment.index.bytes": 60, "retention.ms": -1}
+        self.promised = [b"%d " % n * (200 + 7 * n * n % 100) for n in range(self.RECORDS)]
+        with kafka.Connection(server.port_of("kafka")) as connection:
+            for name in (self.TOPIC, "other"):
+                one = {"name": name, "partitions": 1, "replication": 1, "assignments": [],
+                       "configs": [{"name": key, "value": str(value)} for key, value in configs.items()]}  # fmt: skip
+                answer = connection.ask("CreateTopics", 5, topics=[one], timeout=30000, validate=False)
+                assert answer["topics"][0]["error"] == 0
+            for n, value in enumerate(self.promised):
+                parts = [{"index": 0, "records": kafka.batch([value], time=1_700_000_000_000 + n)}]
+                answer = connection.ask("Produce", 7, transaction=None, acks=-1, timeout=30000,
+                                        topics=[{"name": self.TOPIC, "partitions": parts}])  # fmt: skip
+                assert answer["topics"][0]["partitions"][0]["error"] == 0
+        point = server.data / "kafka" / "recovery-point-offset-checkpoint"
+        server.wait_until(lambda: point.exists() and f"{self.TOPIC} 0 {self.RECORDS}" in point.read_text())
+
+    def files(self, data):
+        top = data / "kafka"
+        partition, other = top / f"{self.TOPIC}-0", top / "other-0"
+        found = []
+        for kind in ("*.log", "*.index", "*.timeindex"):
+            of_kind = sorted(partition.glob(kind))
+            found += [(of_kind[1], of_kind[2]), (of_kind[-1], of_kind[0])]
+        found += [(path, None) for path in sorted(partition.glob("*.snapshot"))[-1:]]
+        found += [(partition / name, other / name) for name in ("partition.metadata", "leader-epoch-checkpoint")]
+        found += [(path, None) for path in sorted(top.glob("*-checkpoint"))]
+        found += [(top / name, None) for name in ("meta.properties", ".checkpoint-sums", ".boot")]
+        return [(path, foreign if foreign and foreign.exists() else None) for path, foreign in found if path.exists()]
+
+    def torn(self, path, harm):
+        return 0  # all was on the disk
+
+    def exempt(self, path, harm):
+        return False
+
+    def derived(self, path):
+        return path.suffix in (".index", ".timeindex") or path.name == ".boot"
+
+    def missing(self, server):
+        wrong, offset = [], 0
+        if "is put aside" in server.log_tail(50):
+            raise Offline
+        with kafka.Connection(server.port_of("kafka")) as connection:
+            while offset < self.RECORDS:
+                parts = [{"index": 0, "offset": offset, "max": 1 << 20}]
+                answer = connection.ask("Fetch", 4, replica=-1, wait=0, min=0, max=1 << 20, isolation=0,
+                                        topics=[{"name": self.TOPIC, "partitions": parts}])  # fmt: skip
+                part = answer["topics"][0]["partitions"][0]
+                if part["error"] == STORAGE_ERROR:
+                    raise Offline
+                batches = kafka.batches(part["records"])
+                if part["error"] or not batches:
+                    return wrong + [str(n) for n in range(offset, self.RECORDS)]
+                for batch in batches:
+                    wrong += [str(n) for n in range(offset, batch["base"])]
+                    offset = batch["base"] + 1
+                    if not batch["crc is right"]:  # the consumer refuses it, by its checksum
+                        continue
+                    ((_, _, value),) = kafka.records(batch)
+                    wrong += [str(batch["base"])] if value != self.promised[batch["base"]] else []
+        return wrong
+
+
+LEDGERS = {"tree": Tree, "keys": Keys, "log": Log}
