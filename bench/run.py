@@ -15,15 +15,15 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "bench")]
 
+import carriers_load  # noqa: E402
 import kafka_load  # noqa: E402
 import outbox_load  # noqa: E402
-import reactors_load  # noqa: E402
 import redis_load  # noqa: E402
 import start_load  # noqa: E402
 import zookeeper_load  # noqa: E402
 
 PARTS = {"start": start_load, "redis": redis_load, "zookeeper": zookeeper_load, "kafka": kafka_load,
-         "outbox": outbox_load, "reactors": reactors_load}  # fmt: skip
+         "outbox": outbox_load, "carriers": carriers_load}  # fmt: skip
 
 
 def machine():
