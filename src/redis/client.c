@@ -292,6 +292,7 @@ static bool query_fits(redis_client_t *c, size_t bytes)
     if (LIKELY(bytes <= c->redis->config->client_query_buffer_limit)) return true;
     slog(SLOG_WARN, "redis", "closing a client that reached the query buffer limit", "peer=%s bytes=%zu",
          net_conn_peer(c->conn), bytes);
+    c->redis->stats.query_limit_disconnections++;
     client__close(c);
     return false;
 }

@@ -189,10 +189,12 @@ static void section_stats(redis_t *redis, buf_t *b)
                "\r\nevicted_keys:%" PRIu64 "\r\nkeyspace_hits:%" PRIu64 "\r\nkeyspace_misses:%" PRIu64
                "\r\npubsub_channels:%zu\r\npubsub_patterns:%zu\r\npubsubshard_channels:%zu\r\n"
                "evicted_scripts:%" PRIu64 "\r\nlatest_fork_usec:0\r\ntotal_forks:0\r\ntotal_error_replies:%" PRIu64
-               "\r\n",
+               "\r\nclient_query_buffer_limit_disconnections:%" PRIu64
+               "\r\nclient_output_buffer_limit_disconnections:%" PRIu64 "\r\n",
                s->expired_keys, s->expired_stale_percent, s->expired_time_capped, s->evicted_keys, s->keyspace_hits,
                s->keyspace_misses, redis->channels.count, redis->patterns.count, redis->shard_channels.count,
-               scripts__info(redis).evicted, s->error_replies);
+               scripts__info(redis).evicted, s->error_replies, s->query_limit_disconnections,
+               s->out_limit_disconnections);
 }
 
 static void section_replication(redis_t *redis, buf_t *b)

@@ -1,5 +1,6 @@
 /* config.c: redis.conf's directives as a table: name, alias, type, bounds, default. */
 #include "redis/config_table.h"
+#include "redis/out_limits.h"
 
 #include "base/nearest.h"
 #include "base/num.h"
@@ -73,6 +74,8 @@ const directive_t redis_directives[] = {
     INT("list-compress-depth", list_compress_depth, 0, INT_MAX, "0"),
     MEMORY("proto-max-bulk-len", NULL, proto_max_bulk_len, 1024 * 1024, "536870912"),
     MEMORY("client-query-buffer-limit", NULL, client_query_buffer_limit, 1024 * 1024, "1073741824"),
+    {"client-output-buffer-limit", NULL, KIND_OUT_LIMITS, 0, AT(out_limits), 0, 0,
+     "normal 0 0 0 slave 256mb 64mb 60 pubsub 32mb 8mb 60", NULL, NULL},
     UINT("maxclients", NULL, maxclients, 1, UINT_MAX, "10000"),
     UINT("timeout", NULL, timeout_s, 0, INT_MAX, "0"),
     UINT("tcp-keepalive", NULL, tcp_keepalive_s, 0, INT_MAX, "300"),
@@ -197,6 +200,7 @@ static int set_text(redis_config_t *config, const directive_t *d, const char *va
     bool ok = true;
     if (d->flags & DIRECTIVE_INITIAL_ONLY && strcasecmp(value, d->initial) != 0) return refuse(why, why_bytes, d->why);
     switch (d->kind) {
+    case KIND_OUT_LIMITS: return out_limits_set(field, value, why, why_bytes);
     case KIND_CONSTANT: return absent_set(d, value, why, why_bytes);
     case KIND_BOOL:
         if (strcasecmp(value, "yes") != 0 && strcasecmp(value, "no") != 0)
@@ -245,6 +249,7 @@ void directive_get(const redis_config_t *config, const directive_t *d, buf_t *ou
     const void *field = (const char *)config + d->offset;
     char text[64] = "";
     switch (d->kind) {
+    case KIND_OUT_LIMITS: out_limits_get(field, out); return;
     case KIND_CONSTANT: buf_printf(out, "%s", d->initial); return;
     case KIND_BOOL: buf_printf(out, "%s", *(const bool *)field ? "yes" : "no"); return;
     case KIND_STRING: buf_printf(out, "%s", *(char *const *)field ? *(char *const *)field : ""); return;

@@ -22,6 +22,12 @@ typedef enum { DEBUG_NO, DEBUG_YES, DEBUG_LOCAL } redis_guard_t;
 
 #define REDIS_MAXMEMORY_SAMPLES_MAX 64
 
+typedef enum { OUT_NORMAL, OUT_REPLICA, OUT_PUBSUB, REDIS_OUT_CLASSES } redis_out_class_t;
+/* Unsent bytes; 0 = no limit. Above the soft one for so many seconds is too much as well. */
+typedef struct redis_out_limit {
+    uint64_t hard_bytes, soft_bytes, soft_s;
+} redis_out_limit_t;
+
 typedef struct redis_config {
     /* encodings */
     uint64_t hash_max_listpack_entries, hash_max_listpack_value;
@@ -34,6 +40,7 @@ typedef struct redis_config {
     uint64_t hll_sparse_max_bytes, stream_node_max_bytes, stream_node_max_entries; /* of types that are yet to come */
     /* limits */
     uint64_t proto_max_bulk_len, client_query_buffer_limit, maxclients, timeout_s, tcp_keepalive_s, tcp_backlog;
+    redis_out_limit_t out_limits[REDIS_OUT_CLASSES];
     /* memory */
     uint64_t maxmemory, maxmemory_samples;
     int64_t maxmemory_eviction_tenacity; /* 0 to 100: how long one call drives keys out */

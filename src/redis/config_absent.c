@@ -135,8 +135,6 @@ const directive_t redis_absent_directives[] = {
     ABSENT("aof-rewrite-incremental-fsync", NULL, "yes", NO_SUCH_THING),
     ABSENT("maxmemory-clients", NULL, "0", NO_SUCH_THING),
     ABSENT("proc-title-template", NULL, "{title} {listen-addr} {server-mode}", NO_SUCH_THING),
-    ABSENT("client-output-buffer-limit", NULL, "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60",
-           NO_SUCH_THING),
 };
 const size_t redis_absent_directive_count = ARRAY_LEN(redis_absent_directives);
 
@@ -155,11 +153,10 @@ static bytes_t take_word(bytes_t *rest)
 static bool same_word(bytes_t a, bytes_t b)
 {
     uint64_t x, y;
-    if (bytes_eq(a, BYTES_LIT("replica"))) a = BYTES_LIT("slave");
     return bytes_eq_nocase(a, b) || (num_parse_memory(a, &x) && num_parse_memory(b, &y) && x == y);
 }
 
-/* Word by word, sizes by what they mean: "replica 256mb 64mb 60". */
+/* Word by word, sizes by what they mean. */
 static bool same_words(bytes_t a, bytes_t b)
 {
     bytes_t word, other;
@@ -171,32 +168,10 @@ static bool same_words(bytes_t a, bytes_t b)
     return true;
 }
 
-/* Takes `count` words off the front, as one. */
-static bytes_t take_words(bytes_t *rest, int count)
-{
-    const uint8_t *from = rest->ptr;
-    while (count-- > 0) (void)take_word(rest);
-    return bytes_of(from, (size_t)(rest->ptr - from));
-}
-
-/* client-output-buffer-limit: CLASS HARD SOFT SECONDS, once or more; each has to be one of those that are in force. */
-static bool classes_fit(bytes_t value, bytes_t only)
-{
-    if (value.len == 0) return false;
-    while (value.len) {
-        bool known = false;
-        bytes_t class = take_words(&value, 4);
-        for (bytes_t rest = only; rest.len && !known;) known = same_words(class, take_words(&rest, 4));
-        if (!known) return false;
-    }
-    return true;
-}
-
 int absent_set(const directive_t *d, const char *value, char *why, size_t why_bytes)
 {
     bytes_t asked = strcmp(value, "\"\"") == 0 ? BYTES_LIT("") : bytes_str(value);
-    bool by_class = strcmp(d->name, "client-output-buffer-limit") == 0;
-    if (by_class ? classes_fit(asked, bytes_str(d->initial)) : same_words(asked, bytes_str(d->initial))) return 0;
+    if (same_words(asked, bytes_str(d->initial))) return 0;
     snprintf(why, why_bytes, "%s: only \"%s\" fits", d->why, d->initial);
     return ERR_INVALID;
 }

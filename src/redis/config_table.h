@@ -13,6 +13,7 @@ typedef enum directive_kind {
     KIND_STRING,
     KIND_BYTES, /* a bytes_t: the only kind whose value may hold a NUL */
     KIND_ENUM,
+    KIND_OUT_LIMITS,
     KIND_CONSTANT, /* no field: config_absent.c */
     KIND_EVENTS
 } directive_kind_t;

@@ -1,5 +1,6 @@
 /* pubsub.c: channels, patterns and shard channels, each a set of clients; and keyspace events, which are
  * messages. */
+#include "redis/out_limits.h"
 #include "redis/state.h"
 #include "redis_commands.h"
 
@@ -97,9 +98,8 @@ void pubsub__forget(redis_client_t *c)
 bool pubsub__may_receive(redis_client_t *c)
 {
     if (c->flags & CLIENT_CLOSING) return false;
-    if (c->conn == NULL || net_conn_out_bytes(c->conn) < PUBSUB_OUT_BYTES_MAX) return true;
-    c->flags |= CLIENT_CLOSING;
-    net_close_now(c->conn);
+    if (c->conn == NULL || !out_limits__exceeds(c)) return true;
+    out_limits__close(c);
     return false;
 }
 

@@ -2,6 +2,7 @@
 #include "redis/redis.h"
 
 #include "redis/aof.h"
+#include "redis/out_limits.h"
 #include "redis/script_host.h"
 #include "redis/state.h"
 #include "redis_commands.h"
@@ -112,6 +113,7 @@ static void on_cron(io_timer_t *timer)
     move_tables(redis);
     if (redis->pause_until_ms && redis->now_ms >= redis->pause_until_ms) end_pause(redis);
     each_second(redis);
+    out_limits__enforce(redis);
     aof__cron(redis);
     exec__after_event(redis);
 }

@@ -18,15 +18,14 @@
 #include "redis/table.h"
 #include "wire/resp.h"
 
-#define REDIS_VERSION        "7.2.4" /* the level that INFO and HELLO report: clients switch features by it */
-#define REDIS_LISTENERS_MAX  16
-#define BATCH_COMMANDS_MAX   64 /* requests of a pipeline that are parsed before the first runs */
-#define BATCH_WORDS_MAX      1024
-#define BIG_WORDS_KEPT_MAX   (1 << 14) /* a longer request's words are given back after it */
-#define OUT_RESERVE_BYTES    4096
-#define SEND_EARLY_BYTES     KIB(32)
-#define PUBSUB_OUT_BYTES_MAX MIB(32) /* client-output-buffer-limit pubsub, hard */
-#define STRING_EMBED_MAX     512     /* longer strings have a block of their own */
+#define REDIS_VERSION       "7.2.4" /* the level that INFO and HELLO report: clients switch features by it */
+#define REDIS_LISTENERS_MAX 16
+#define BATCH_COMMANDS_MAX  64 /* requests of a pipeline that are parsed before the first runs */
+#define BATCH_WORDS_MAX     1024
+#define BIG_WORDS_KEPT_MAX  (1 << 14) /* a longer request's words are given back after it */
+#define OUT_RESERVE_BYTES   4096
+#define SEND_EARLY_BYTES    KIB(32)
+#define STRING_EMBED_MAX    512 /* longer strings have a block of their own */
 
 struct redis_db {
     redis_t *redis;
@@ -95,6 +94,7 @@ struct redis_client {
     resp_resume_t resume;
     const redis_command_t *last_command;
     int64_t created_ms, active_ms;
+    int64_t out_soft_since_ms; /* above the soft limit of unsent output; 0 = it is not */
     char *name, *lib_name, *lib_version;
     /* MULTI */
     saved_command_t **queue;
@@ -115,7 +115,8 @@ typedef struct command_stats {
 
 typedef struct redis_stats_counters {
     uint64_t connections, commands, keyspace_hits, keyspace_misses, expired_keys, evicted_keys, error_replies,
-        rejected_connections, slow_expire_cycles, expired_time_capped, net_in_bytes, net_out_bytes, unexpected_errors;
+        rejected_connections, slow_expire_cycles, expired_time_capped, net_in_bytes, net_out_bytes, unexpected_errors,
+        query_limit_disconnections, out_limit_disconnections;
     double expired_stale_percent;
 } redis_stats_counters_t;
 

@@ -116,3 +116,41 @@ def test_rewrite_of_the_configuration_needs_a_file(launch):
 def test_bind_says_where_the_server_listens(launch):
     server = launch("redis", appendonly="no")
     assert client(server).config_get("bind") == {"bind": server.host}
+
+
+def test_limits_of_unsent_output_are_kept_by_class(launch):
+    one = client(launch("redis", appendonly="no"))
+    name = "client-output-buffer-limit"
+    assert one.config_get(name)[name] == "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60"
+    assert one.config_set(name, "normal 1mb 2mb 60 replica 3mb 4mb 70")
+    changed = "normal 1048576 2097152 60 slave 3145728 4194304 70 pubsub 33554432 8388608 60"
+    assert one.config_get(name)[name] == changed
+    for wrong in ("wrong number", "nosuch 1 1 1", "normal 1 1", "normal 1 1 1 pubsub 1x 1 1", "normal 1 1 -1", ""):
+        with pytest.raises(redis.ResponseError, match="buffer limit configuration"):
+            one.config_set(name, wrong)
+    assert one.config_get(name)[name] == changed
+
+
+@pytest.mark.parametrize("limit, channel", [("normal 100kb 0 0", None), ("pubsub 100kb 0 0", "c"), ("pubsub 0 100kb 0", "c")])
+def test_who_does_not_read_is_closed_above_the_limit_of_its_class(launch, eventually, limit, channel):
+    server = launch("redis", appendonly="no")
+    one = client(server)
+    one.config_set("client-output-buffer-limit", limit)
+    one.set("key", "x" * 1_000_000)
+    with socket.create_connection((server.host, server.port_of("redis"))) as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        if channel:
+            deaf.sendall(b"SUBSCRIBE c\r\n")
+            eventually(lambda: one.pubsub_numsub(channel)[0][1] == 1)
+            for _ in range(10):
+                one.publish(channel, "x" * 1_000_000)
+        else:
+            deaf.sendall(b"GET key\r\n" * 20)
+        eventually(lambda: one.info("stats")["client_output_buffer_limit_disconnections"] == 1)
+    assert one.ping()
+
+
+def test_a_query_above_its_limit_is_counted(launch, eventually):
+    server = launch("redis", appendonly="no", **{"client-query-buffer-limit": "1mb"})
+    assert exchange(server.port_of("redis"), b"*2\r\n$3\r\nGET\r\n$2000000\r\n" + b"x" * 1_500_000) == b""
+    assert client(server).info("stats")["client_query_buffer_limit_disconnections"] == 1
