@@ -164,6 +164,14 @@ const char *config_value(const config_store_t *store, const kafka_setting_def_t 
     return NULL;
 }
 
+void config_fix_in_sync(const kafka_t *kafka, config_layer_t *values)
+{
+    const kafka_setting_def_t *def = config_broker_setting(BYTES_LIT("min.insync.replicas"));
+    const char *configured = config_value_in(kafka->config_store, def, CONFIG_SOURCE_STATIC);
+    if (values->values[def - kafka_broker_settings]) return;
+    config_layer_set(values, def, bytes_str(configured ? configured : def->default_value));
+}
+
 void config_compute_broker(kafka_t *kafka)
 {
     for (size_t i = 0; i < KAFKA_BROKER_SETTINGS_COUNT; i++) {
@@ -232,6 +240,15 @@ void config_compute_topic(kafka_topic_t *topic)
         int64_t *number = (int64_t *)(void *)((uint8_t *)&topic->config + def->offset);
         if (factor != 1) *number = *number < 0 ? -1 : *number * factor;
     }
+}
+
+bool config_topic_forbidden(const kafka_setting_def_t *def, bytes_t value, char *err, size_t err_bytes)
+{
+    if (strcmp(def->name, "remote.storage.enable") != 0 || !bytes_eq_nocase(value, BYTES_LIT("true"))) return false;
+    snprintf(err, err_bytes,
+             "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with "
+             "remote log storage.");
+    return true;
 }
 
 /* The first broker name of a topic's setting, which alone Kafka shows as its synonym. */

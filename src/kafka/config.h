@@ -49,10 +49,16 @@ void config_set_found(kafka_t *kafka, const char *name, const char *value);
 /* Replaces a dynamic layer (taking it over) and computes what follows: the broker's values, then every
  * topic's. */
 void config_replace_layer(kafka_t *kafka, int layer, config_layer_t *values);
+/* With eligible leader replicas (KIP-966) min.insync.replicas is always set for all brokers: as it was configured, unless it
+ * was changed since. */
+void config_fix_in_sync(const kafka_t *kafka, config_layer_t *values);
 /* Fills kafka->config from the layers. */
 void config_compute_broker(kafka_t *kafka);
 /* Fills topic->config from its overrides and the broker. */
 void config_compute_topic(kafka_topic_t *topic);
+
+/* A value that fits its setting, and that this broker has no use for; why, in `err`. */
+bool config_topic_forbidden(const kafka_setting_def_t *def, bytes_t value, char *err, size_t err_bytes);
 
 /* The value of a topic's setting as text and where it comes from, as DescribeConfigs tells it; in the arena
  * or borrowed. */

@@ -4,6 +4,7 @@
 #include "kafka/config_change.h"
 
 #include "kafka/config.h"
+#include "kafka/config_dynamic.h"
 #include "kafka/topics.h"
 
 #include <stdlib.h>
@@ -190,6 +191,12 @@ static refusal_t check_broker_name(const kafka_t *kafka, bytes_t name, arena_t *
         arena_printf(arena, "Unexpected broker id, expected %" PRId32 ", but received %s", kafka->broker_id, text));
 }
 
+/* The controller's refusals have a code of their own. */
+static int16_t def_error(const kafka_setting_def_t *def)
+{
+    return strcmp(def->name, "min.insync.replicas") == 0 ? KAFKA_INVALID_CONFIG : KAFKA_INVALID_REQUEST;
+}
+
 typedef bool (*forbids_t)(const kafka_setting_def_t *def);
 
 static bool is_read_only(const kafka_setting_def_t *def) { return def->mode == KAFKA_SETTING_READ_ONLY; }
@@ -210,7 +217,8 @@ static refusal_t check_kind(const edited_t *edited, forbids_t forbids, const cha
 
 /* Settings that Kafka does not know are kept (they may be a plugin's); those it knows must be changeable and
  * fit. */
-static refusal_t check_broker_values(const config_change_t *change, const edited_t *edited, arena_t *arena)
+static refusal_t check_broker_values(const kafka_t *kafka, const config_change_t *change, const edited_t *edited,
+                                     arena_t *arena)
 {
     refusal_t refusal = check_kind(edited, is_read_only, "Cannot update these configs dynamically", "Set", arena);
     if (!refusal.error)
@@ -225,10 +233,17 @@ static refusal_t check_broker_values(const config_change_t *change, const edited
         if (def && kafka_setting_check(def, s->value, err, KAFKA_SETTING_ERROR_BYTES_MAX) != 0)
             refusal = refuse(KAFKA_INVALID_REQUEST, err);
     }
+    for (int32_t i = 0; i < change->edits_count && !refusal.error; i++) {
+        const config_edit_t *edit = &change->edits[i];
+        const kafka_setting_def_t *def = config_broker_setting(edit->name);
+        const char *problem =
+            def ? config_dynamic_problem(kafka, def, edit, change->resource_name.len == 0, arena) : NULL;
+        if (problem) refusal = refuse(def_error(def), problem);
+    }
     if (!refusal.error && change->resource_name.len == 0)
         refusal = check_kind(edited, is_per_broker,
-                             "Cannot update these configs at default cluster level, broker ids must be specified",
-                             "Set", arena);
+                             "Cannot update these configs at default cluster level, broker id must be specified", "Set",
+                             arena);
     return refusal;
 }
 
@@ -246,7 +261,8 @@ static refusal_t check_topic(const kafka_t *kafka, const config_change_t *change
         if (!def)
             return refuse(KAFKA_INVALID_CONFIG,
                           arena_printf(arena, "Unknown topic config name: %s", arena_strdup(arena, s->name)));
-        if (kafka_setting_check(def, s->value, err, KAFKA_SETTING_ERROR_BYTES_MAX) != 0)
+        if (kafka_setting_check(def, s->value, err, KAFKA_SETTING_ERROR_BYTES_MAX) != 0 ||
+            config_topic_forbidden(def, s->value, err, KAFKA_SETTING_ERROR_BYTES_MAX))
             return refuse(KAFKA_INVALID_CONFIG, err);
     }
     if (kafka_topic_get(kafka, change->resource_name)) return AGREED;
@@ -269,7 +285,8 @@ static refusal_t prepare(const kafka_t *kafka, const config_change_t *change, ar
         *ret_edited = load(kafka, change, arena);
     if (ret_edited->items) refusal = apply_edits(change, ret_edited);
     if (refusal.error) return refusal;
-    return topic ? check_topic(kafka, change, ret_edited, arena) : check_broker_values(change, ret_edited, arena);
+    return topic ? check_topic(kafka, change, ret_edited, arena)
+                 : check_broker_values(kafka, change, ret_edited, arena);
 }
 
 /* ---- into the tree ---- */

@@ -16,7 +16,8 @@
 #define REQUESTS_FREE_MAX  128
 #define OUT_KEPT_BYTES_MAX KIB(64)
 #define FRAME_SIZE_BYTES   4
-#define IDLE_CHECK_MS      10000
+#define IDLE_CHECK_MS_MAX  10000
+#define IDLE_CHECK_MS_MIN  50
 #define CONNECTIONS_MAX    100000
 #define OUT_HIGH_BYTES     MIB(4)
 #define FRAME_MS           60000 /* silence between requests is connections.max.idle.ms' concern */
@@ -423,11 +424,20 @@ void kafka__connections_resume(kafka_t *kafka)
     LIST_EACH(&kafka->connections, conn, kafka_conn_t, node) resume(conn);
 }
 
+/* A tenth of the time later than it should be nobody notices. */
+static void look_again_for_idle(kafka_t *kafka)
+{
+    int64_t idle_ms = kafka->config.connections_max_idle_ms;
+    int64_t after_ms = idle_ms < 0 ? IDLE_CHECK_MS_MAX : MIN(MAX(idle_ms / 10, IDLE_CHECK_MS_MIN), IDLE_CHECK_MS_MAX);
+    io_timer_start(&kafka->idle_timer, (uint64_t)after_ms, 0);
+}
+
 /* Closes connections that were silent for connections.max.idle.ms, unless an answer is due. */
 static void close_idle(io_timer_t *timer)
 {
     kafka_t *kafka = CONTAINER_OF(timer, kafka_t, idle_timer);
     int64_t idle_ms = kafka->config.connections_max_idle_ms;
+    look_again_for_idle(kafka);
     if (idle_ms < 0) return;
     uint64_t now_ms = io_now_ns(kafka->loop) / 1000000;
     LIST_EACH(&kafka->connections, conn, kafka_conn_t, node) {
@@ -438,7 +448,7 @@ static void close_idle(io_timer_t *timer)
 void kafka__connections_start(kafka_t *kafka)
 {
     io_timer_init(kafka->loop, &kafka->idle_timer, close_idle);
-    io_timer_start(&kafka->idle_timer, IDLE_CHECK_MS, IDLE_CHECK_MS);
+    look_again_for_idle(kafka);
 }
 
 void kafka__connections_stop(kafka_t *kafka)

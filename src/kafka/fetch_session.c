@@ -130,8 +130,16 @@ static bool evict_one(kafka_t *kafka)
     return false;
 }
 
+static bool is_too_large(const kafka_fetch_request_t *request)
+{
+    int64_t parts = 0;
+    for (int32_t t = 0; t < request->topics_count; t++) parts += request->topics[t].partitions_count;
+    return parts > FETCH_SESSION_PARTS_MAX;
+}
+
 fetch_session_t *fetch_session_create(kafka_t *kafka, const kafka_fetch_request_t *request, bool by_topic_id)
 {
+    if (is_too_large(request)) return NULL;
     fetch_sessions_t *sessions = sessions_of(kafka);
     if ((int64_t)sessions->by_id.count >= kafka->config.max_incremental_fetch_session_cache_slots &&
         !evict_one(kafka)) {

@@ -16,6 +16,9 @@
 #define FETCH_SESSION_EPOCH_FINAL   (-1)
 #define FETCH_SESSION_IDLE_MS_MIN   120000 /* a session that was used since is not evicted */
 
+/* Of one request; for more no session is made, as when the cache is full. */
+#define FETCH_SESSION_PARTS_MAX 20000
+
 struct fetch;
 
 /* One partition of a fetch; in a session it outlives the request. */
@@ -56,7 +59,7 @@ typedef struct fetch_session {
  * FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH, FETCH_SESSION_TOPIC_ID_ERROR. */
 int16_t fetch_session_continue(kafka_t *kafka, const kafka_fetch_request_t *request, bool by_topic_id,
                                fetch_session_t **ret_session);
-/* A new session for a full fetch, or NULL when the cache is full of sessions in use. */
+/* A new session for a full fetch, or NULL when the cache is full of sessions in use, or the request is too large for one. */
 fetch_session_t *fetch_session_create(kafka_t *kafka, const kafka_fetch_request_t *request, bool by_topic_id);
 void fetch_session_remove(kafka_t *kafka, fetch_session_t *session);
 fetch_session_t *fetch_session_get(const kafka_t *kafka, int32_t id);

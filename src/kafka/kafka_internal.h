@@ -25,7 +25,7 @@ typedef struct kafka_groups kafka_groups_t;       /* groups/groups.h */
 typedef struct fetch_sessions fetch_sessions_t;   /* fetch_session.h */
 typedef struct partition_store partition_store_t; /* partition_store.h */
 
-#define KAFKA_REQUEST_ARENA_BYTES_MAX  MIB(32)  /* what decoding one request may take beside the request's own bytes */
+#define KAFKA_REQUEST_ARENA_BYTES_MAX  MIB(8)   /* what decoding one request may take beside the request's own bytes */
 #define KAFKA_RESPONSE_ARENA_BYTES_MAX MIB(256) /* what building one response may take: kafka_response_is_full */
 #define KAFKA_TOPIC_NAME_BYTES_MAX     249
 #define KAFKA_NO_LEADER                (-1)

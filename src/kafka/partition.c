@@ -84,7 +84,7 @@ static log_options_t log_options_of(const kafka_topic_t *topic)
     /* What must be compacted by then must be in a sealed segment by then. */
     int64_t age_ms_max = compacts ? MIN(c->segment_ms, c->max_compaction_lag_ms) : c->segment_ms;
     return (log_options_t){
-        .segment_bytes_max = (uint64_t)c->segment_bytes,
+        .segment_bytes_max = (uint64_t)(c->internal_segment_bytes > 0 ? c->internal_segment_bytes : c->segment_bytes),
         .segment_age_ms_max = age_ms_max - jitter_ms(topic, age_ms_max),
         .index_interval_bytes = (uint32_t)c->index_interval_bytes,
         .index_bytes_max = (uint32_t)c->segment_index_bytes,

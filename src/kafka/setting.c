@@ -166,16 +166,30 @@ static bool is_replica_list(bytes_t value)
     return true;
 }
 
+/* As Java shows a list, as far as there is room. */
+static void format_list(bytes_t value, char *out, size_t out_bytes)
+{
+    size_t n = 0;
+    out[0] = '\0';
+    while (value.len && n < out_bytes - 1) {
+        bytes_t word = take_word(&value, ',');
+        n += (size_t)snprintf(out + n, out_bytes - n, "%s%.*s", n ? ", " : "", (int)MIN(word.len, (size_t)100),
+                              (const char *)word.ptr);
+    }
+}
+
 static int check_words(const kafka_setting_def_t *def, bytes_t value, char *err, size_t err_bytes)
 {
     if (def->nonempty && value.len == 0) return refuse(def, value, err, err_bytes, "String must be non-empty");
     if (!def->valid) return 0;
     if (strcmp(def->valid, "replicas") == 0) {
         if (is_replica_list(value)) return 0;
+        char list[128];
+        format_list(value, list, sizeof(list));
         snprintf(err, err_bytes,
-                 "Invalid value [%.*s] for configuration %s: %s must be the literal '*' or a list of "
+                 "Invalid value [%s] for configuration %s: %s must be the literal '*' or a list of "
                  "replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...",
-                 (int)MIN(value.len, (size_t)100), (const char *)value.ptr, def->name, def->name);
+                 list, def->name, def->name);
         return ERR_INVALID;
     }
     if (def->type != KAFKA_SETTING_LIST) return is_valid_word(def, value) ? 0 : refuse_word(def, value, err, err_bytes);

@@ -98,7 +98,8 @@ static int16_t check_overrides(const kafka_topic_spec_t *spec, arena_t *arena, c
             *ret_message = arena_printf(arena, "Unknown topic config name: %s", arena_strdup(arena, override->name));
             return KAFKA_INVALID_CONFIG;
         }
-        if (kafka_setting_check(def, override->value, err, KAFKA_SETTING_ERROR_BYTES_MAX) != 0)
+        if (kafka_setting_check(def, override->value, err, KAFKA_SETTING_ERROR_BYTES_MAX) != 0 ||
+            config_topic_forbidden(def, override->value, err, KAFKA_SETTING_ERROR_BYTES_MAX))
             return KAFKA_INVALID_CONFIG;
     }
     return KAFKA_NONE;

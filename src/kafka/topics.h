@@ -69,6 +69,12 @@ void tree_changes_close(kafka_t *kafka);
 
 /* ---- topic_admin.c ---- */
 
+/* Whether one request may ask for as much: Kafka's controller writes what a request makes as one batch of so many records. */
+#define KAFKA_RECORDS_A_REQUEST_MAX 10000
+static inline bool topic_records_fit(int64_t topics, int64_t partitions)
+{
+    return topics + partitions <= KAFKA_RECORDS_A_REQUEST_MAX;
+}
 /* Checks what kafka_topic_create would, without doing it: KAFKA_NONE or the error with its words (in the
  * arena). */
 int16_t topic_create_check(kafka_t *kafka, const kafka_topic_spec_t *spec, arena_t *arena, const char **ret_message);

@@ -282,6 +282,7 @@ static void sync_broker_layer(kafka_t *kafka, int layer, const char *path)
     if (mirror_get(kafka->tree, path, &data, NULL) == ZOK && data.len > 0 &&
         znode_parse_config(data, each_broker_setting, values) != 0)
         slog(SLOG_WARN, "kafka", "broker settings in the tree are not JSON as Kafka writes it", "path=%s", path);
+    if (layer == CONFIG_LAYER_DEFAULT_BROKER) config_fix_in_sync(kafka, values);
     config_replace_layer(kafka, layer, values);
 }
 

@@ -9,7 +9,8 @@ typedef kafka_create_partitions_response_result_t result_t;
 typedef struct grow_job {
     kafka_request_t *request;
     kafka_create_partitions_response_t *response;
-    int32_t pending;
+    int32_t next;    /* of the request's topics */
+    int32_t pending; /* growths under way, plus one while they are being started */
     name_count_t names;
 } grow_job_t;
 
@@ -24,9 +25,11 @@ static void refuse(result_t *result, int16_t error, const char *message)
     result->error_message = bytes_str(message);
 }
 
-static void one_less(grow_job_t *job)
+static bool one_less(grow_job_t *job)
 {
-    if (--job->pending == 0) kafka_respond(job->request, job->response);
+    if (--job->pending > 0) return false;
+    kafka_respond(job->request, job->response);
+    return true;
 }
 
 static void grown(void *user, kafka_topic_t *topic, int16_t error, const char *message)
@@ -34,7 +37,7 @@ static void grown(void *user, kafka_topic_t *topic, int16_t error, const char *m
     grow_one_t *one = user;
     one->result->error_code = error;
     one->result->error_message = kafka_text(one->job->request, message);
-    one_less(one->job);
+    (void)one_less(one->job);
 }
 
 static bool check_count(arena_t *arena, const asked_topic_t *asked, const kafka_topic_t *topic, result_t *result)
@@ -108,20 +111,28 @@ static void grow_one(grow_job_t *job, const asked_topic_t *asked, result_t *resu
     topic_grow(topic, asked->count, grown, one);
 }
 
+static slice_state_t grow_step(slice_t *slice)
+{
+    grow_job_t *job = CONTAINER_OF(slice, kafka_request_t, slice)->state;
+    const kafka_create_partitions_request_t *body = job->request->body;
+    if (job->next == body->topics_count) {
+        name_count_deinit(&job->names);
+        return one_less(job) ? SLICE_ENDED : SLICE_WAITS;
+    }
+    const asked_topic_t *asked = &body->topics[job->next++];
+    uintptr_t times = name_count_take(&job->names, asked->name);
+    if (times > 0) grow_one(job, asked, &job->response->results[job->response->results_count++], times);
+    return SLICE_MORE;
+}
+
 void kafka_handle_create_partitions(kafka_request_t *request)
 {
     const kafka_create_partitions_request_t *body = request->body;
-    grow_job_t *job = ARENA_NEW(&request->arena, grow_job_t);
+    grow_job_t *job = request->state = ARENA_NEW(&request->arena, grow_job_t);
     job->request = request;
     job->response = KAFKA_MESSAGE(request, create_partitions_response);
     job->response->results = kafka_create_partitions_response_result_array(&request->arena, body->topics_count);
     job->pending = 1;
     for (int32_t i = 0; i < body->topics_count; i++) name_count_add(&job->names, body->topics[i].name);
-    for (int32_t i = 0; i < body->topics_count; i++) {
-        uintptr_t times = name_count_take(&job->names, body->topics[i].name);
-        if (times == 0) continue;
-        grow_one(job, &body->topics[i], &job->response->results[job->response->results_count++], times);
-    }
-    name_count_deinit(&job->names);
-    one_less(job);
+    kafka_request_run(request, grow_step, NULL);
 }

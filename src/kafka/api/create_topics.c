@@ -1,5 +1,8 @@
 /* create_topics.c: checks each topic as Kafka's controller does, word for word, then makes it through the
- * tree; the answer waits until every one is there or refused. */
+ * tree; the answer waits until every one is there or refused.
+ *
+ *   check ──together they are too many: all are refused──> answer
+ *     └──> create ──all are there or refused──> answer                 each in slices */
 #include "kafka/apis.h"
 #include "kafka/config.h"
 #include "kafka/name_count.h"
@@ -11,6 +14,11 @@ typedef kafka_create_topics_response_topic_t told_topic_t;
 typedef struct create_job {
     kafka_request_t *request;
     kafka_create_topics_response_t *response;
+    slice_state_t (*phase)(struct create_job *job);
+    int32_t next;            /* of what the phase goes through */
+    struct create_one *good; /* topics that passed the check */
+    int32_t good_count;
+    int64_t records; /* what they make, topics, partitions and settings */
     int32_t pending; /* creations under way, plus one while they are being started */
     name_count_t names;
 } create_job_t;
@@ -18,6 +26,7 @@ typedef struct create_job {
 typedef struct create_one {
     create_job_t *job;
     told_topic_t *told;
+    kafka_topic_spec_t spec;
 } create_one_t;
 
 static int16_t refuse(told_topic_t *told, int16_t error, const char *message)
@@ -84,8 +93,9 @@ static void tell_settings(kafka_request_t *request, const kafka_topic_spec_t *sp
     told->configs_count = 0;
     for (size_t i = 0; i < KAFKA_TOPIC_SETTINGS_COUNT; i++) {
         const kafka_setting_def_t *def = &kafka_topic_settings[i];
-        kafka_create_topics_response_config_t *out = &told->configs[told->configs_count++];
         config_source_t source;
+        if (def->hidden) continue;
+        kafka_create_topics_response_config_t *out = &told->configs[told->configs_count++];
         const char *value = config_topic_value(topic, def, &source, &request->arena);
         out->name = bytes_str(def->name);
         out->value = kafka_text(request, value);
@@ -94,9 +104,11 @@ static void tell_settings(kafka_request_t *request, const kafka_topic_spec_t *sp
     topic_free(topic);
 }
 
-static void one_less(create_job_t *job)
+static bool one_less(create_job_t *job)
 {
-    if (--job->pending == 0) kafka_respond(job->request, job->response);
+    if (--job->pending > 0) return false;
+    kafka_respond(job->request, job->response);
+    return true;
 }
 
 static void created(void *user, kafka_topic_t *topic, int16_t error, const char *message)
@@ -112,14 +124,13 @@ static void created(void *user, kafka_topic_t *topic, int16_t error, const char 
     } else {
         one->told->topic_id = topic->id;
     }
-    one_less(one->job);
+    (void)one_less(one->job);
 }
 
-static void create_one(create_job_t *job, const asked_topic_t *asked, told_topic_t *told, uintptr_t times)
+static void check_one(create_job_t *job, const asked_topic_t *asked, told_topic_t *told, uintptr_t times)
 {
     kafka_request_t *request = job->request;
     kafka_t *kafka = request->kafka;
-    const kafka_create_topics_request_t *body = request->body;
     kafka_topic_spec_t spec = {.name = asked->name,
                                .partitions_count = asked->num_partitions,
                                .replication_factor = asked->replication_factor};
@@ -147,28 +158,94 @@ static void create_one(create_job_t *job, const asked_topic_t *asked, told_topic
     }
     told->num_partitions = spec.partitions_count > 0 ? spec.partitions_count : (int32_t)kafka->config.num_partitions;
     told->replication_factor = 1;
-    tell_settings(request, &spec, told);
-    if (body->validate_only) return;
-    create_one_t *one = ARENA_NEW(&request->arena, create_one_t);
-    *one = (create_one_t){job, told};
+    job->records += 1 + told->num_partitions + spec.overrides_count;
+    job->good[job->good_count++] = (create_one_t){job, told, spec};
+}
+
+static void refuse_all(create_job_t *job, const char *message)
+{
+    const kafka_create_topics_request_t *body = job->request->body;
+    kafka_create_topics_response_t *response = job->response;
+    for (int32_t i = 0; i < body->topics_count; i++) name_count_add(&job->names, body->topics[i].name);
+    response->topics_count = 0;
+    for (int32_t i = 0; i < body->topics_count; i++) {
+        if (name_count_take(&job->names, body->topics[i].name) == 0) continue;
+        told_topic_t *told = &response->topics[response->topics_count++];
+        *told = (told_topic_t){.name = body->topics[i].name,
+                               .configs_count = -1,
+                               .num_partitions = -1,
+                               .replication_factor = -1,
+                               .error_code = KAFKA_POLICY_VIOLATION,
+                               .error_message = bytes_str(message)};
+    }
+    name_count_deinit(&job->names);
+    kafka_respond(job->request, response);
+}
+
+static slice_state_t create_some(create_job_t *job)
+{
+    const kafka_create_topics_request_t *body = job->request->body;
+    if (job->next == job->good_count) return one_less(job) ? SLICE_ENDED : SLICE_WAITS;
+    create_one_t *one = &job->good[job->next++];
+    tell_settings(job->request, &one->spec, one->told);
+    if (body->validate_only) return SLICE_MORE;
     job->pending++;
-    kafka_topic_create(kafka, &spec, created, one);
+    kafka_topic_create(job->request->kafka, &one->spec, created, one);
+    return SLICE_MORE;
+}
+
+static slice_state_t check_some(create_job_t *job)
+{
+    const kafka_create_topics_request_t *body = job->request->body;
+    if (job->next < body->topics_count) {
+        const asked_topic_t *asked = &body->topics[job->next++];
+        uintptr_t times = name_count_take(&job->names, asked->name);
+        if (times > 0) check_one(job, asked, &job->response->topics[job->response->topics_count++], times);
+        return SLICE_MORE;
+    }
+    name_count_deinit(&job->names);
+    if (job->records > KAFKA_RECORDS_A_REQUEST_MAX) {
+        refuse_all(job, "Unable to perform excessively large batch operation.");
+        return SLICE_ENDED;
+    }
+    job->next = 0;
+    job->phase = create_some;
+    return SLICE_MORE;
+}
+
+static int64_t partitions_asked(const kafka_request_t *request)
+{
+    const kafka_create_topics_request_t *body = request->body;
+    int64_t count = 0;
+    for (int32_t i = 0; i < body->topics_count; i++) {
+        const asked_topic_t *asked = &body->topics[i];
+        count += asked->assignments_count > 0  ? asked->assignments_count
+                 : asked->num_partitions == -1 ? request->kafka->config.num_partitions
+                                               : MAX(asked->num_partitions, 0);
+    }
+    return count;
+}
+
+static slice_state_t create_step(slice_t *slice)
+{
+    create_job_t *job = CONTAINER_OF(slice, kafka_request_t, slice)->state;
+    return job->phase(job);
 }
 
 void kafka_handle_create_topics(kafka_request_t *request)
 {
     const kafka_create_topics_request_t *body = request->body;
-    create_job_t *job = ARENA_NEW(&request->arena, create_job_t);
+    create_job_t *job = request->state = ARENA_NEW(&request->arena, create_job_t);
     job->request = request;
     job->response = KAFKA_MESSAGE(request, create_topics_response);
     job->response->topics = kafka_create_topics_response_topic_array(&request->arena, body->topics_count);
+    job->good = ARENA_ARRAY(&request->arena, create_one_t, body->topics_count);
     job->pending = 1;
-    for (int32_t i = 0; i < body->topics_count; i++) name_count_add(&job->names, body->topics[i].name);
-    for (int32_t i = 0; i < body->topics_count; i++) {
-        uintptr_t times = name_count_take(&job->names, body->topics[i].name);
-        if (times == 0) continue;
-        create_one(job, &body->topics[i], &job->response->topics[job->response->topics_count++], times);
+    job->phase = check_some;
+    if (partitions_asked(request) > KAFKA_RECORDS_A_REQUEST_MAX) {
+        refuse_all(job, "Excessively large number of partitions per request.");
+        return;
     }
-    name_count_deinit(&job->names);
-    one_less(job);
+    for (int32_t i = 0; i < body->topics_count; i++) name_count_add(&job->names, body->topics[i].name);
+    kafka_request_run(request, create_step, NULL);
 }

@@ -8,7 +8,8 @@ typedef kafka_delete_topics_response_topic_t told_topic_t;
 typedef struct delete_job {
     kafka_request_t *request;
     kafka_delete_topics_response_t *response;
-    int32_t pending;
+    int32_t next;    /* of the request's names, then of its topics */
+    int32_t pending; /* deletions under way, plus one while they are being started */
     name_count_t names, ids;
 } delete_job_t;
 
@@ -23,16 +24,18 @@ static void refuse(const kafka_request_t *request, told_topic_t *told, int16_t e
     told->error_message = kafka_text(request, message);
 }
 
-static void one_less(delete_job_t *job)
+static bool one_less(delete_job_t *job)
 {
-    if (--job->pending == 0) kafka_respond(job->request, job->response);
+    if (--job->pending > 0) return false;
+    kafka_respond(job->request, job->response);
+    return true;
 }
 
 static void deleted(void *user, kafka_topic_t *topic, int16_t error, const char *message)
 {
     delete_one_t *one = user;
     if (error) refuse(one->job->request, one->told, error, message);
-    one_less(one->job);
+    (void)one_less(one->job);
 }
 
 static void delete_one(delete_job_t *job, kafka_topic_t *topic, told_topic_t *told)
@@ -113,29 +116,42 @@ static void refuse_all(delete_job_t *job)
     }
 }
 
+static slice_state_t delete_step(slice_t *slice)
+{
+    delete_job_t *job = CONTAINER_OF(slice, kafka_request_t, slice)->state;
+    const kafka_delete_topics_request_t *body = job->request->body;
+    kafka_delete_topics_response_t *response = job->response;
+    int32_t i = job->next++;
+    if (i < body->topic_names_count) { /* one that is there twice is refused once */
+        uintptr_t times = name_count_take(&job->names, body->topic_names[i]);
+        if (times > 0) by_name(job, body->topic_names[i], times, &response->responses[response->responses_count++]);
+        return SLICE_MORE;
+    }
+    i -= body->topic_names_count;
+    if (i < body->topics_count) {
+        by_state(job, &body->topics[i], &response->responses[response->responses_count++]);
+        return SLICE_MORE;
+    }
+    name_count_deinit(&job->names);
+    name_count_deinit(&job->ids);
+    return one_less(job) ? SLICE_ENDED : SLICE_WAITS;
+}
+
 void kafka_handle_delete_topics(kafka_request_t *request)
 {
     const kafka_delete_topics_request_t *body = request->body;
-    delete_job_t *job = ARENA_NEW(&request->arena, delete_job_t);
+    delete_job_t *job = request->state = ARENA_NEW(&request->arena, delete_job_t);
     int32_t count = body->topic_names_count + body->topics_count;
     job->request = request;
     job->response = KAFKA_MESSAGE(request, delete_topics_response);
     job->response->responses = kafka_delete_topics_response_topic_array(&request->arena, count);
-    job->response->responses_count = count;
     job->pending = 1;
-    told_topic_t *told = job->response->responses;
     if (!request->kafka->config.delete_topic_enable) {
+        job->response->responses_count = count;
         refuse_all(job);
-    } else {
-        count_names(job);
-        for (int32_t i = 0; i < body->topic_names_count; i++) { /* one that is there twice is refused once */
-            uintptr_t times = name_count_take(&job->names, body->topic_names[i]);
-            if (times > 0) by_name(job, body->topic_names[i], times, told++);
-        }
-        for (int32_t i = 0; i < body->topics_count; i++) by_state(job, &body->topics[i], told++);
-        job->response->responses_count = (int32_t)(told - job->response->responses);
-        name_count_deinit(&job->names);
-        name_count_deinit(&job->ids);
+        (void)one_less(job);
+        return;
     }
-    one_less(job);
+    count_names(job);
+    kafka_request_run(request, delete_step, NULL);
 }

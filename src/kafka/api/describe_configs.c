@@ -12,6 +12,7 @@ typedef kafka_describe_configs_response_result_t result_t;
 typedef kafka_describe_configs_response_config_t entry_t;
 typedef kafka_describe_configs_response_synonym_t synonym_t;
 
+#define KEYS_MAX     1000
 #define SYNONYMS_MAX 16 /* a topic's own value, and four layers of at most three names */
 
 typedef struct synonyms {
@@ -22,6 +23,7 @@ typedef struct synonyms {
 static bool is_asked(const asked_t *asked, const char *name)
 {
     if (asked->configuration_keys_count <= 0) return true;
+    if (asked->configuration_keys_count > KEYS_MAX) return true; /* more than there are: so many are not looked for */
     for (int32_t i = 0; i < asked->configuration_keys_count; i++) {
         if (bytes_eq(asked->configuration_keys[i], bytes_str(name))) return true;
     }
@@ -75,7 +77,7 @@ static void describe_topic(kafka_request_t *request, const asked_t *asked, const
         const kafka_setting_def_t *def = &kafka_topic_settings[i];
         synonyms_t synonyms = {.count = 0};
         config_source_t source;
-        if (!is_asked(asked, def->name)) continue;
+        if (def->hidden || !is_asked(asked, def->name)) continue;
         const char *value = config_topic_value(topic, def, &source, &request->arena);
         if (source == CONFIG_SOURCE_TOPIC)
             synonyms.items[synonyms.count++] = (synonym_t){bytes_str(def->name), bytes_str(value), CONFIG_SOURCE_TOPIC};
@@ -179,13 +181,31 @@ static void describe_one(kafka_request_t *request, const asked_t *asked, result_
     }
 }
 
+typedef struct describe_job {
+    kafka_describe_configs_response_t *response;
+    int32_t next; /* of the request's resources */
+} describe_job_t;
+
+static slice_state_t describe_step(slice_t *slice)
+{
+    kafka_request_t *request = CONTAINER_OF(slice, kafka_request_t, slice);
+    const kafka_describe_configs_request_t *body = request->body;
+    describe_job_t *job = request->state;
+    if (job->next == body->resources_count) {
+        kafka_respond(request, job->response);
+        return SLICE_ENDED;
+    }
+    describe_one(request, &body->resources[job->next], &job->response->results[job->next]);
+    job->next++;
+    return SLICE_MORE;
+}
+
 void kafka_handle_describe_configs(kafka_request_t *request)
 {
     const kafka_describe_configs_request_t *body = request->body;
-    kafka_describe_configs_response_t *response = KAFKA_MESSAGE(request, describe_configs_response);
-    response->results = kafka_describe_configs_response_result_array(&request->arena, body->resources_count);
-    response->results_count = body->resources_count;
-    for (int32_t i = 0; i < body->resources_count; i++)
-        describe_one(request, &body->resources[i], &response->results[i]);
-    kafka_respond(request, response);
+    describe_job_t *job = request->state = ARENA_NEW(&request->arena, describe_job_t);
+    job->response = KAFKA_MESSAGE(request, describe_configs_response);
+    job->response->results = kafka_describe_configs_response_result_array(&request->arena, body->resources_count);
+    job->response->results_count = body->resources_count;
+    kafka_request_run(request, describe_step, NULL);
 }

@@ -4,23 +4,28 @@
 
 typedef kafka_describe_log_dirs_response_topic_t dir_topic_t;
 
-static bool is_asked(const kafka_describe_log_dirs_request_topic_t *asked, int32_t partition)
+/* Which of the topic's partitions are asked for; NULL: all. */
+static const bool *marks_of(kafka_request_t *request, const kafka_topic_t *topic,
+                            const kafka_describe_log_dirs_request_topic_t *asked)
 {
-    if (!asked) return true;
+    if (!asked) return NULL;
+    bool *marks = ARENA_ARRAY(&request->arena, bool, topic->partitions_count);
     for (int32_t i = 0; i < asked->partitions_count; i++) {
-        if (asked->partitions[i] == partition) return true;
+        int32_t partition = asked->partitions[i];
+        if (partition >= 0 && partition < topic->partitions_count) marks[partition] = true;
     }
-    return false;
+    return marks;
 }
 
 /* `asked` NULL = every partition. */
 static void fill_topic(kafka_request_t *request, const kafka_topic_t *topic,
                        const kafka_describe_log_dirs_request_topic_t *asked, dir_topic_t *out)
 {
+    const bool *marks = marks_of(request, topic, asked);
     out->name = arena_copy(&request->arena, kafka_topic_name(topic));
     out->partitions = kafka_describe_log_dirs_response_partition_array(&request->arena, topic->partitions_count);
     for (int32_t i = 0; i < topic->partitions_count; i++) {
-        if (!topic->partitions[i].log || !is_asked(asked, i)) continue;
+        if (!topic->partitions[i].log || (marks && !marks[i])) continue;
         kafka_describe_log_dirs_response_partition_t *p = &out->partitions[out->partitions_count++];
         p->partition_index = i;
         p->partition_size = (int64_t)partition_bytes(topic->partitions[i].log);

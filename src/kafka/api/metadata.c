@@ -1,13 +1,26 @@
 /* metadata.c: brokers, topics, partitions and leaders. A topic that is asked for by name and does not exist
  * is created when the client allows it and auto.create.topics.enable is on; the answer waits for it, so that
- * the client's next request finds it. */
+ * the client's next request finds it. Whoever asks for more new topics than one request may make gets none.
+ *
+ *   choose (which are new) ──> create ──all are there or refused──> fill ──> answer        each in slices */
 #include "kafka/apis.h"
+#include "kafka/name_count.h"
 #include "kafka/topics.h"
+
+enum { NAMES_A_STEP = 32 };
 
 typedef struct metadata_job {
     kafka_request_t *request;
+    kafka_metadata_response_t *response;
+    slice_state_t (*phase)(struct metadata_job *job);
+    int32_t next;   /* of what the phase goes through */
+    int32_t count;  /* of what was asked for, each thing once; of all topics */
+    int32_t *asked; /* indexes into the request's topics; NULL: all topics are asked for */
+    kafka_uuid_t *all;
     int16_t *errors; /* of each asked topic, from its creation */
+    int32_t wanted;  /* new topics */
     int32_t pending; /* creations, plus one while they are being started */
+    name_count_t seen;
 } metadata_job_t;
 
 typedef struct metadata_creation {
@@ -78,23 +91,31 @@ static void fill_asked(kafka_request_t *request, const kafka_metadata_request_to
     }
 }
 
-static void fill_all(kafka_request_t *request, kafka_metadata_response_t *response)
+static slice_state_t fill_some(metadata_job_t *job)
 {
-    const kafka_t *kafka = request->kafka;
-    size_t cursor = 0;
-    response->topics = kafka_metadata_response_topic_array(&request->arena, (int32_t)kafka->topics.count);
-    for (map_entry_t *entry; (entry = map_next(&kafka->topics, &cursor));) {
-        const kafka_topic_t *topic = entry->value;
-        if (!topic->deleting) fill_topic(request, topic, &response->topics[response->topics_count++]);
+    kafka_request_t *request = job->request;
+    kafka_metadata_response_t *response = job->response;
+    const kafka_metadata_request_t *body = request->body;
+    if (job->next == job->count) {
+        kafka_respond(request, response);
+        return SLICE_ENDED;
     }
+    int32_t i = job->next++;
+    if (job->asked) {
+        fill_asked(request, &body->topics[job->asked[i]], job->errors[i], &response->topics[response->topics_count++]);
+    } else {
+        const kafka_topic_t *topic = kafka_topic_by_id(request->kafka, job->all[i]);
+        if (topic) fill_topic(request, topic, &response->topics[response->topics_count++]);
+    }
+    return SLICE_MORE;
 }
 
-static void answer(metadata_job_t *job)
+static void begin_fill(metadata_job_t *job)
 {
     kafka_request_t *request = job->request;
     const kafka_t *kafka = request->kafka;
     const kafka_metadata_request_t *body = request->body;
-    kafka_metadata_response_t *response = KAFKA_MESSAGE(request, metadata_response);
+    kafka_metadata_response_t *response = job->response = KAFKA_MESSAGE(request, metadata_response);
     response->brokers = kafka_metadata_response_broker_array(&request->arena, 1);
     response->brokers_count = 1;
     response->brokers[0].node_id = kafka->broker_id;
@@ -103,20 +124,19 @@ static void answer(metadata_job_t *job)
     response->cluster_id = bytes_str(kafka->cluster_id);
     response->controller_id = kafka->broker_id;
     if (body->include_cluster_authorized_operations) response->cluster_authorized_operations = KAFKA_OPERATIONS_CLUSTER;
-    if (wants_all(request, body)) {
-        fill_all(request, response);
-    } else {
-        response->topics_count = body->topics_count;
-        response->topics = kafka_metadata_response_topic_array(&request->arena, body->topics_count);
-        for (int32_t i = 0; i < body->topics_count; i++)
-            fill_asked(request, &body->topics[i], job->errors[i], &response->topics[i]);
-    }
-    kafka_respond(request, response);
+    response->topics = kafka_metadata_response_topic_array(&request->arena, job->count);
+    job->next = 0;
+    job->phase = fill_some;
 }
 
+/* ---- creation -------------------------------------------------------------------------------------------------------- */
+
+/* The last creation may end inside create_some, or later. */
 static void one_less(metadata_job_t *job)
 {
-    if (--job->pending == 0) answer(job);
+    if (--job->pending > 0) return;
+    begin_fill(job);
+    slice_run(&job->request->kafka->slices, &job->request->slice);
 }
 
 static void waited(void *user, kafka_topic_t *topic, int16_t error, const char *message) { one_less(user); }
@@ -127,7 +147,7 @@ static void created(void *user, kafka_topic_t *topic, int16_t error, const char 
     metadata_job_t *job = creation->job;
     const kafka_metadata_request_t *body = job->request->body;
     if (error == KAFKA_TOPIC_ALREADY_EXISTS) { /* another client was faster: it is there, or about to be */
-        topics_store_wait(job->request->kafka, body->topics[creation->index].name, 1, waited, job);
+        topics_store_wait(job->request->kafka, body->topics[job->asked[creation->index]].name, 1, waited, job);
         return;
     }
     job->errors[creation->index] = error;
@@ -142,20 +162,82 @@ static bool may_create(const kafka_request_t *request, const kafka_metadata_requ
            !kafka_topic_name_problem(asked->name, (arena_t *)&request->arena);
 }
 
+static slice_state_t create_some(metadata_job_t *job)
+{
+    kafka_request_t *request = job->request;
+    const kafka_metadata_request_t *body = request->body;
+    if (job->next == job->count) {
+        if (--job->pending > 0) return SLICE_WAITS;
+        begin_fill(job);
+        return SLICE_MORE;
+    }
+    int32_t i = job->next++;
+    if (!may_create(request, &body->topics[job->asked[i]])) return SLICE_MORE;
+    metadata_creation_t *creation = ARENA_NEW(&request->arena, metadata_creation_t);
+    *creation = (metadata_creation_t){job, i};
+    job->pending++;
+    kafka_topic_create_auto(request->kafka, body->topics[job->asked[i]].name, created, creation);
+    return SLICE_MORE;
+}
+
+static bytes_t key_of(const kafka_metadata_request_topic_t *asked)
+{
+    return kafka_uuid_is_zero(asked->topic_id) ? asked->name : bytes_of(asked->topic_id.bytes, sizeof(kafka_uuid_t));
+}
+
+/* Each thing that is asked for once, and how many topics would have to be made. */
+static slice_state_t choose_some(metadata_job_t *job)
+{
+    kafka_request_t *request = job->request;
+    const kafka_metadata_request_t *body = request->body;
+    int32_t end = MIN(job->next + NAMES_A_STEP, body->topics_count);
+    for (; job->next < end; job->next++) {
+        const kafka_metadata_request_topic_t *asked = &body->topics[job->next];
+        if (name_count_of(&job->seen, key_of(asked)) > 0) continue;
+        name_count_add(&job->seen, key_of(asked));
+        job->asked[job->count++] = job->next;
+        job->wanted += may_create(request, asked);
+    }
+    if (job->next < body->topics_count) return SLICE_MORE;
+    name_count_deinit(&job->seen);
+    if (job->wanted > 0 && !topic_records_fit(job->wanted, job->wanted * request->kafka->config.num_partitions)) {
+        begin_fill(job);
+    } else {
+        job->next = 0;
+        job->phase = create_some;
+    }
+    return SLICE_MORE;
+}
+
+/* Their ids: topics come and go while the answer is built. */
+static void list_all(metadata_job_t *job)
+{
+    const kafka_t *kafka = job->request->kafka;
+    size_t cursor = 0;
+    job->all = ARENA_ARRAY(&job->request->arena, kafka_uuid_t, (int32_t)kafka->topics.count);
+    for (map_entry_t *entry; (entry = map_next(&kafka->topics, &cursor));)
+        job->all[job->count++] = ((kafka_topic_t *)entry->value)->id;
+}
+
+static slice_state_t metadata_step(slice_t *slice)
+{
+    metadata_job_t *job = CONTAINER_OF(slice, kafka_request_t, slice)->state;
+    return job->phase(job);
+}
+
 void kafka_handle_metadata(kafka_request_t *request)
 {
     const kafka_metadata_request_t *body = request->body;
-    metadata_job_t *job = ARENA_NEW(&request->arena, metadata_job_t);
-    int32_t count = wants_all(request, body) ? 0 : body->topics_count;
+    metadata_job_t *job = request->state = ARENA_NEW(&request->arena, metadata_job_t);
     job->request = request;
-    job->errors = ARENA_ARRAY(&request->arena, int16_t, count);
     job->pending = 1;
-    for (int32_t i = 0; i < count; i++) {
-        if (!may_create(request, &body->topics[i])) continue;
-        metadata_creation_t *creation = ARENA_NEW(&request->arena, metadata_creation_t);
-        *creation = (metadata_creation_t){job, i};
-        job->pending++;
-        kafka_topic_create_auto(request->kafka, body->topics[i].name, created, creation);
+    job->phase = choose_some;
+    if (wants_all(request, body)) {
+        list_all(job);
+        begin_fill(job);
+    } else {
+        job->asked = ARENA_ARRAY(&request->arena, int32_t, body->topics_count);
+        job->errors = ARENA_ARRAY(&request->arena, int16_t, body->topics_count);
     }
-    one_less(job);
+    kafka_request_run(request, metadata_step, NULL);
 }

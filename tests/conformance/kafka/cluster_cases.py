@@ -123,6 +123,71 @@ def configs_change_one_by_one(peer):
     peer.note("now", sorted((one["name"], one["value"]) for one in result["configs"]))
 
 
+# Settings whose values are Java's classes or are read by machinery that Trivet does not have; and listeners, which the
+# original can open while it runs.
+ELSEWHERE = {
+    "principal.builder.class", "ssl.engine.factory.class", "metric.reporters", "listeners", "listener.security.protocol.map",
+    "log.local.retention.ms", "log.local.retention.bytes", "max.connections.per.ip.overrides",
+}  # fmt: skip
+# Settings that say where the broker is and how it was started.
+PLACED = {
+    "advertised.listeners", "controller.listener.names", "controller.quorum.voters", "listener.security.protocol.map",
+    "listeners", "log.dirs", "offsets.topic.num.partitions", "share.coordinator.state.topic.min.isr",
+    "share.coordinator.state.topic.replication.factor", "group.coordinator.rebalance.protocols",
+    "group.initial.rebalance.delay.ms", "broker.id", "node.id",
+}  # fmt: skip
+VALUES = ("", "-5", "-1", "0", "1", "200", "abc", "1.5", "2147483648", "99999999999999999999", "true", "a,b")
+
+
+def _broker(peer):
+    return str(peer.connection.ask("Metadata", 1, topics=[])["controller"])
+
+
+def every_broker_config_has_its_value_and_source(peer):
+    for name in (_broker(peer), ""):
+        for config in sorted(_describe(peer, 4, name)["configs"], key=lambda one: one["name"]):
+            facts = tuple(config[key] for key in ("name", "value", "readonly", "sensitive", "type", "source"))
+            if config["name"] not in PLACED:
+                peer.note(f"config of {'all' if not name else 'one'}", facts)
+
+
+def values_of_configs_are_held_to_the_same_limits(peer):
+    """Each setting of topics and brokers with values of every kind: the same ones are refused, in the same words."""
+    peer.create()
+    broker, topic = _broker(peer), peer.topic()
+    names = {kind: sorted(one["name"] for one in _describe(peer, kind, name)["configs"]) for kind, name in ((2, topic), (4, broker))}
+    names[2] += ["internal.segment.bytes"]
+    for kind, resource, about in ((2, topic, names[2]), (4, broker, names[4]), (4, "", names[4])):
+        for name in about:
+            for value in VALUES if name not in ELSEWHERE else ():
+                configs = [{"name": name, "operation": 0, "value": value}]
+                asked = [{"type": kind, "name": resource, "configs": configs}]
+                reply = peer.connection.ask("IncrementalAlterConfigs", 0, resources=asked, validate=True)["results"][0]
+                peer.note(f"{kind} {name}={value}", (reply["error"], reply["message"]))
+
+
+def requests_for_too_much_make_nothing(peer):
+    """A request may make 10,000 records of topics, partitions and settings together."""
+    for topics, partitions, configs in (
+        (1, 9_999, 0), (1, 10_000, 0), (1, 10_001, 0), (2, 4_999, 0), (2, 5_000, 0), (2, 5_001, 0), (1, 9_998, 1), (1, 9_999, 1),
+        (1, 100_000, 0), (5_001, 1, 0), (10_001, -1, 0),
+    ):  # fmt: skip
+        asked = [
+            {"name": f"{peer.topic()}-{index}", "partitions": partitions, "replication": 1, "assignments": [],
+             "configs": [{"name": "retention.ms", "value": "1000"}] * configs}
+            for index in range(topics)
+        ]  # fmt: skip
+        reply = peer.connection.ask("CreateTopics", 5, topics=asked, timeout=60_000, validate=True)
+        peer.note(f"{topics} of {partitions}", sorted({(one["error"], one["message"]) for one in reply["topics"]}, key=str))
+    names = [peer.topic("once"), peer.topic("twice"), peer.topic("twice"), "bad name", "bad name"]
+    reply = peer.connection.ask("Metadata", 12, topics=[{"id": None, "name": name} for name in names], create=False, authorized=False)
+    peer.note("each name once", sorted((one["name"], one["error"]) for one in reply["topics"]))
+    names = [f"{peer.topic()}-{index}" for index in range(10_001)]
+    reply = peer.connection.ask("Metadata", 1, topics=names)
+    peer.note("too many new topics", sorted({one["error"] for one in reply["topics"]}))
+    peer.note("none was made", peer.connection.ask("Metadata", 12, topics=[{"id": None, "name": names[0]}], create=False, authorized=False)["topics"][0]["error"])
+
+
 def coordinators_are_found_by_kind(peer):
     _settle(peer)
     for key, kind in (("g", 0), ("", 0), ("g", 9)):

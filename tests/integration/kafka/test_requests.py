@@ -1,9 +1,11 @@
 """Requests of Kafka's own protocol, byte by byte: what waits, what is refused, and how much one may ask for."""
 
 import itertools
+import socket
 import time
 
 import pytest
+from confluent_kafka import KafkaException, Producer
 
 from wire import kafka
 
@@ -80,3 +82,53 @@ def test_a_fetch_still_waits_for_its_minimum(connection, kafka_server):
             produce(other, topic, [(2, kafka.batch([value]))])
     reply = connection.decode("Fetch", 11, sent, connection.read_frame())
     assert [len(kafka.batches(part["records"])) for part in reply["topics"][0]["partitions"]] == [1, 1, 3]
+
+
+def test_topics_that_are_made_by_the_hundred_are_all_there(connection):
+    """Metadata's own answer waits for them; each is made once though it is named twice."""
+    names_asked = [f"many-{next(names)}-{index}" for index in range(300)]
+    topics = connection.ask("Metadata", 1, topics=names_asked + names_asked[:5])["topics"]
+    assert sorted(one["name"] for one in topics) == sorted(names_asked)
+    assert {one["error"] for one in topics} == {0}
+    reply = connection.ask("DeleteTopics", 3, topics=names_asked, timeout=60_000)
+    assert {one["error"] for one in reply["topics"]} == {0}
+
+
+def test_a_topic_with_thousands_of_partitions_comes_and_goes(connection):
+    """It is opened over many turns: its answer comes when all of it is there, and its name is free when all is gone."""
+    name = f"large-{next(names)}"
+    for _ in range(2):
+        assert create(connection, 2000, name)[0]["error"] == 0
+        produce(connection, name, [(index, kafka.batch([b"x"])) for index in range(0, 2000, 10)])
+        (topic,) = connection.ask("Metadata", 1, topics=[name])["topics"]
+        assert len(topic["partitions"]) == 2000
+        assert connection.ask("DeleteTopics", 3, topics=[name], timeout=60_000)["topics"][0]["error"] == 0
+
+
+def test_a_transaction_is_refused_at_once(kafka_server):
+    """Not with an error that clients retry until their time is over."""
+    port = kafka_server.port_of("kafka")
+    with kafka.Connection(port) as one:
+        assert one.ask("FindCoordinator", 2, key="t", type=1)["message"] == "This server does not support transactions."
+        (found,) = one.ask("FindCoordinator", 4, keys=["t"], type=1)["coordinators"]
+        assert (found["error"], found["node"]) == (53, -1)
+    producer = Producer({"bootstrap.servers": f"127.0.0.1:{port}", "transactional.id": "t"})
+    with pytest.raises(KafkaException) as refusal:
+        producer.init_transactions(30)
+    assert refusal.value.args[0].fatal() and not refusal.value.args[0].retriable()
+
+
+def test_listeners_do_not_change_while_the_broker_runs(connection):
+    broker = str(connection.ask("Metadata", 1, topics=[])["controller"])
+    for name in ("listeners", "listener.security.protocol.map"):
+        configs = [{"name": name, "operation": 0, "value": "PLAINTEXT://127.0.0.1:1"}]
+        resources = [{"type": 4, "name": broker, "configs": configs}]
+        (result,) = connection.ask("IncrementalAlterConfigs", 0, resources=resources, validate=False)["results"]
+        assert (result["error"], result["message"]) == (42, f"Cannot update these configs dynamically: Set({name})")
+
+
+def test_an_idle_connection_is_closed_soon_after_its_time(launch):
+    """connections.max.idle.ms was looked at every ten seconds, whatever it was."""
+    server = launch("kafka", **{"connections.max.idle.ms": 300})
+    with socket.create_connection(("127.0.0.1", server.port_of("kafka")), timeout=8) as idle:
+        assert idle.recv(1) == b""

@@ -1,0 +1,107 @@
+"""Requests that name a hundred thousand things: answered in slices, or refused; nobody else waits for them."""
+
+import itertools
+import time
+
+import pytest
+
+from wire import kafka
+
+pytestmark = [pytest.mark.trivet_only, pytest.mark.usefixtures("short_turns")]
+numbers = itertools.count(time.time_ns())
+
+
+@pytest.fixture
+def connection(ports):
+    with kafka.Connection(ports["kafka"]) as one:
+        yield one
+
+
+@pytest.fixture
+def topic(connection):
+    name = f"many-{next(numbers)}"
+    asked = {"name": name, "partitions": 4, "replication": 1, "assignments": [], "configs": []}
+    assert connection.ask("CreateTopics", 5, topics=[asked], timeout=10_000, validate=False)["topics"][0]["error"] == 0
+    return name
+
+
+@pytest.mark.parametrize("count", [20_000, 100_000])
+def test_more_new_topics_than_one_request_may_make_are_not_made(connection, count):
+    names = [f"new-{next(numbers)}" for _ in range(count)]
+    assert {one["error"] for one in connection.ask("Metadata", 1, topics=names)["topics"]} == {3}
+    known = connection.ask("Metadata", 1, topics=None)["topics"]
+    assert not {one["name"] for one in known} & set(names)
+
+
+def test_a_million_names_are_refused_or_answered(ports):
+    with kafka.Connection(ports["kafka"]) as connection:
+        try:
+            topics = connection.ask("Metadata", 1, topics=[f"million-{index}" for index in range(1_000_000)])["topics"]
+            assert {one["error"] for one in topics} == {3}
+        except ConnectionError:
+            pass
+
+
+def test_one_topic_named_a_hundred_thousand_times_is_described_once(connection, topic):
+    assert len(connection.ask("Metadata", 1, topics=[topic] * 100_000)["topics"]) == 1
+
+
+def test_fifty_thousand_partitions_are_looked_for(connection, topic):
+    parts = [{"index": index, "epoch": -1, "time": -1} for index in range(50_000)]
+    topics = [{"name": topic, "partitions": parts}]
+    reply = connection.ask("ListOffsets", 5, replica=-1, isolation=0, topics=topics)
+    errors = [part["error"] for part in reply["topics"][0]["partitions"]]
+    assert sorted(errors, reverse=True) == [3] * 49_996 + [0] * 4
+
+
+def test_fifty_thousand_partitions_are_fetched(connection, topic):
+    parts = [{"index": index, "leader_epoch": -1, "offset": 0, "start": -1, "max": 1000} for index in range(50_000)]
+    reply = connection.ask(
+        "Fetch", 11, replica=-1, wait=100, min=1, max=1 << 20, isolation=0, session=0, epoch=0, forgotten=[], rack="",
+        topics=[{"name": topic, "partitions": parts}],
+    )  # fmt: skip
+    assert sum(part["error"] == 0 for part in reply["topics"][0]["partitions"]) == 4
+
+
+def test_records_of_fifty_thousand_partitions_are_deleted(connection, topic):
+    parts = [{"index": index % 5, "offset": 0} for index in range(50_000)]
+    reply = connection.ask("DeleteRecords", 1, topics=[{"name": topic, "partitions": parts}], timeout=1000)
+    assert sum(part["error"] == 0 for part in reply["topics"][0]["partitions"]) == 40_000
+
+
+def test_configs_of_thousands_of_resources_are_described(connection, topic):
+    resources = [{"type": 2, "name": topic, "keys": None}] * 1_000
+    results = connection.ask("DescribeConfigs", 3, resources=resources, synonyms=True, documentation=True)["results"]
+    assert {one["error"] for one in results} == {0}
+
+
+def test_a_hundred_thousand_topics_are_deleted_that_do_not_exist(connection):
+    names = [f"none-{index}" for index in range(100_000)]
+    reply = connection.ask("DeleteTopics", 3, topics=names, timeout=1000)
+    assert [one["error"] for one in reply["topics"]] == [3] * 100_000
+
+
+def test_partitions_of_a_hundred_thousand_topics_are_refused(connection):
+    asked = [{"name": f"none-{index}", "count": 100_000, "assignments": None} for index in range(50_000)]
+    reply = connection.ask("CreatePartitions", 1, topics=asked, timeout=1000, validate=False)
+    assert {one["error"] for one in reply["topics"]} == {3}
+
+
+def test_topics_by_the_thousand_are_refused_together(connection):
+    asked = [
+        {"name": f"none-{index}", "partitions": 1, "replication": 1, "assignments": [], "configs": []} for index in range(20_000)
+    ]
+    reply = connection.ask("CreateTopics", 5, topics=asked, timeout=1000, validate=False)
+    assert {one["error"] for one in reply["topics"]} == {44}
+
+
+def test_a_request_for_many_partitions_writes_to_all(connection):
+    name = f"wide-{next(numbers)}"
+    asked = {"name": name, "partitions": 1000, "replication": 1, "assignments": [], "configs": []}
+    assert connection.ask("CreateTopics", 5, topics=[asked], timeout=60_000, validate=False)["topics"][0]["error"] == 0
+    batch = kafka.batch([b"x" * 100] * 100)
+    parts = [{"index": index, "records": batch} for index in range(1000)]
+    topics = [{"name": name, "partitions": parts}]
+    reply = connection.ask("Produce", 9, transaction=None, acks=-1, timeout=5000, topics=topics)
+    assert {part["error"] for part in reply["topics"][0]["partitions"]} == {0}
+    assert connection.ask("DeleteTopics", 3, topics=[name], timeout=60_000)["topics"][0]["error"] == 0
