@@ -113,6 +113,13 @@ void client__resume(redis_client_t *c)
     if (c->conn && !(c->flags & CLIENT_BLOCKED)) net_resume(c->conn);
 }
 
+void client__resume_all(redis_t *redis)
+{
+    if (redis->paused_clients == 0) return;
+    LIST_EACH(&redis->clients, c, redis_client_t, node)
+        if (c->flags & CLIENT_PAUSED) client__resume(c);
+}
+
 /* Why the connection is not served, as its first and last reply; NULL = it is. */
 static const char *refusal(redis_t *redis, net_conn_t *conn)
 {

@@ -10,6 +10,7 @@
 
 static void fcall(redis_call_t *call, bool read_only)
 {
+    scripts__tell_monitors(call);
     int64_t n;
     const script_function_t *f = script_function_find(scripts__engine(call->redis), call->argv[1]);
     if (f == NULL) {

@@ -44,6 +44,7 @@ static void run(redis_call_t *call, const script_t *script, int keys_count, bool
 
 static void eval(redis_call_t *call, bool read_only)
 {
+    scripts__tell_monitors(call);
     int keys_count;
     if (!arg_keys_count(call, &keys_count)) return;
     const script_t *script = load(call, call->argv[1], false);
@@ -52,6 +53,7 @@ static void eval(redis_call_t *call, bool read_only)
 
 static void evalsha(redis_call_t *call, bool read_only)
 {
+    scripts__tell_monitors(call);
     int keys_count = 0;
     if (call->argv[1].len == SCRIPT_SHA_CHARS && !arg_keys_count(call, &keys_count)) return;
     const script_t *script = script_find(scripts__engine(call->redis), call->argv[1]);

@@ -149,10 +149,18 @@ static bool runs_while_subscribed(const redis_command_t *command)
            command->handler == redis_cmd_sunsubscribe;
 }
 
+/* A script's flags are what it declares. */
+static uint32_t flags_of(redis_t *redis, const redis_command_t *command, int argc, const bytes_t *argv)
+{
+    return command->acl & ACL_SCRIPTING ? scripts__flags(redis, command, argc, argv) : command->flags;
+}
+
 static bool queue_writes(const redis_client_t *c)
 {
-    for (size_t i = 0; i < c->queue_len; i++)
-        if (c->queue[i]->command->flags & (CMD_WRITE | CMD_MAY_REPLICATE)) return true;
+    for (size_t i = 0; i < c->queue_len; i++) {
+        const saved_command_t *s = c->queue[i];
+        if (flags_of(c->redis, s->command, s->argc, s->argv) & (CMD_WRITE | CMD_MAY_REPLICATE)) return true;
+    }
     return false;
 }
 
@@ -184,6 +192,14 @@ static bool must_wait(redis_client_t *c, const redis_command_t *command, uint32_
     if (c->flags & CLIENT_MULTI && command->handler != redis_cmd_exec) return false;
     bool unpause = command->parent && strcmp(command->full_name, "client|unpause") == 0;
     if (unpause || !(redis->pause_all || is_write(c, command, flags))) return false;
+    client__pause(c);
+    return true;
+}
+
+/* A script that stepped aside for a moment: nobody sees what it has done so far. */
+static bool must_wait_for_script(redis_client_t *c)
+{
+    if (!c->redis->script_left || c->redis->script_busy || c->conn == NULL) return false;
     client__pause(c);
     return true;
 }
@@ -241,7 +257,7 @@ static bool passes(redis_client_t *c, const redis_command_t *command, const pars
 void redis__update_gate(redis_t *redis)
 {
     redis->gate =
-        aof__failure(redis) || redis->loading || redis->pause_until_ms || redis->script_busy || redis->writes_held;
+        aof__failure(redis) || redis->loading || redis->pause_until_ms || redis->script_left || redis->writes_held;
 }
 
 /* ---- running --------------------------------------------------------------------------------------------------------- */
@@ -354,8 +370,8 @@ void exec__request(redis_client_t *c, const parsed_t *q, bytes_t raw)
     }
     if (UNLIKELY(raw.len + c->queue_bytes > AOF_ASK_BYTES)) look_for_room(c, command, raw);
     if (UNLIKELY(redis->gate || c->flags & CLIENT_SLOW_WAY || redis__is_over_memory(redis))) {
-        uint32_t flags =
-            command->acl & ACL_SCRIPTING ? scripts__flags(redis, command, q->argc, q->argv) : command->flags;
+        if (must_wait_for_script(c)) return;
+        uint32_t flags = flags_of(redis, command, q->argc, q->argv);
         if (!passes(c, command, q, flags)) return;
         if (must_wait(c, command, flags)) return;
         if (c->flags & CLIENT_MULTI && !runs_inside_multi(command)) {

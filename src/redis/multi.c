@@ -141,6 +141,33 @@ void multi__discard(redis_client_t *c)
     c->flags &= ~(uint32_t)(CLIENT_MULTI | CLIENT_DIRTY_CAS | CLIENT_DIRTY_EXEC);
 }
 
+/* A transaction whose script stepped aside: what is left of it outlives its client, since it runs whole. */
+struct transaction {
+    const redis_command_t *command; /* EXEC */
+    saved_command_t **queue;
+    size_t len, at;
+    redis_db_t *db;
+    uint32_t flags;
+};
+
+/* Runs the queue from `at` on; returns where it ended, or behind the script that stepped aside. */
+static size_t run_from(redis_client_t *c, saved_command_t **queue, size_t len, size_t at, uint32_t flags)
+{
+    while (at < len && !c->redis->script_left) {
+        saved_command_t *s = queue[at++];
+        parsed_t q = {.command = s->command, .argv = s->argv, .argc = s->argc};
+        exec__run_timed(c, s->command, &q, BYTES_NULL, flags);
+    }
+    return at;
+}
+
+static void end_run(redis_client_t *c)
+{
+    c->redis->exec_depth--;
+    c->flags &= ~(uint32_t)CLIENT_IN_EXEC;
+    c->failed = false;
+}
+
 static void run_queue(redis_call_t *call)
 {
     redis_client_t *c = call->client;
@@ -150,14 +177,43 @@ static void run_queue(redis_call_t *call)
     c->flags |= CLIENT_IN_EXEC;
     redis->exec_depth++;
     reply_array(c, c->queue_len);
-    for (size_t i = 0; i < c->queue_len; i++) {
-        saved_command_t *s = c->queue[i];
-        parsed_t q = {.command = s->command, .argv = s->argv, .argc = s->argc};
-        exec__run_timed(c, s->command, &q, BYTES_NULL, flags);
+    size_t at = run_from(c, c->queue, c->queue_len, 0, flags);
+    if (LIKELY(!redis->script_left)) {
+        end_run(c);
+        return;
     }
-    redis->exec_depth--;
-    c->flags &= ~(uint32_t)CLIENT_IN_EXEC;
-    c->failed = false;
+    transaction_t *t = mem_alloc(sizeof(*t));
+    *t = (transaction_t){call->command, c->queue, c->queue_len, at, c->db, flags};
+    redis->transaction = t;
+    c->queue = NULL;
+    c->queue_len = c->queue_cap = 0;
+}
+
+static void free_transaction(redis_t *redis)
+{
+    transaction_t *t = redis->transaction;
+    for (size_t i = 0; i < t->len; i++) mem_free(t->queue[i]);
+    mem_free(t->queue);
+    mem_free(t);
+    redis->transaction = NULL;
+}
+
+bool multi__go_on(redis_t *redis, redis_client_t *c)
+{
+    transaction_t *t = redis->transaction;
+    if (c->conn == NULL) c->db = t->db;
+    t->at = run_from(c, t->queue, t->len, t->at, t->flags);
+    t->db = c->db;
+    if (redis->script_left) return false;
+    redis->command_stats[t->command->id].calls++;
+    end_run(c);
+    free_transaction(redis);
+    return true;
+}
+
+void multi__free_left(redis_t *redis)
+{
+    if (redis->transaction) free_transaction(redis);
 }
 
 /* Where the commands behind this one of the queue will run. */

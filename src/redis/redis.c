@@ -72,8 +72,7 @@ static void end_pause(redis_t *redis)
     redis->pause_until_ms = 0;
     redis->pause_all = false;
     redis__update_gate(redis);
-    LIST_EACH(&redis->clients, c, redis_client_t, node)
-        if (c->flags & CLIENT_PAUSED) client__resume(c);
+    client__resume_all(redis);
 }
 
 void redis__end_pause(redis_t *redis) { end_pause(redis); }
@@ -108,7 +107,7 @@ static void on_cron(io_timer_t *timer)
     if (timer->repeat_ms != ms) io_timer_start(timer, ms, ms);
     measure_memory(redis);
     sample_rates(redis);
-    if (redis->active_expire && redis->pause_until_ms == 0 && !redis->script_busy)
+    if (redis->active_expire && redis->pause_until_ms == 0 && !redis->script_left)
         expire__cycle(redis, (uint64_t)ms * 1000 / EXPIRE_TIME_SHARE);
     move_tables(redis);
     if (redis->pause_until_ms && redis->now_ms >= redis->pause_until_ms) end_pause(redis);

@@ -1,14 +1,14 @@
 /* script_host.c: see script_host.h.
  *
  *   idle --run--> running --done--> idle                         the reply goes out at once
- *                    | longer than busy-reply-threshold
+ *                    | longer than a turn
  *                    v
- *                  paused <--timer--> running --done--> idle      the caller waited as redis_async has it
+ *                  left <--timer--> running --done--> idle        the caller waited as redis_async has it
  *
- * exec_depth stays raised from the beginning to the end, over pauses too: what the script's commands change is
- * gathered, reaches the append-only file as one transaction, and wakes blocked clients at the end. While it is
- * paused everybody else hears BUSY, so a script stays atomic. A script inside MULTI, or without a connection, does
- * not pause. */
+ * While a script is left, the other protocols have their turns, and everybody else's commands wait (CLIENT_PAUSED), so a script stays
+ * atomic; past busy-reply-threshold they hear BUSY instead. exec_depth stays raised from the beginning to the end: what the
+ * script's commands change is gathered, reaches the append-only file as one transaction, and wakes blocked clients at the
+ * end. A script inside MULTI is left together with what is behind it in the queue (multi.c). */
 #include "redis/script_host.h"
 
 #include "base/slog.h"
@@ -19,7 +19,7 @@
 
 #include <stdio.h>
 
-#define TURN_NS         5000000    /* a paused script's turn, before the others get theirs */
+#define TURN_NS         10000000   /* before the others get theirs */
 #define VERSION_NUM     0x00070204 /* of REDIS_VERSION */
 #define ERROR_BYTES_MAX 256        /* of a command's error that are compared with the script's */
 
@@ -33,7 +33,7 @@ struct scripts {
     bool read_only, allow_oom, out_of_memory;
     bool wrote;  /* ran a write command: cannot be killed, and is not refused anything on the way */
     bool killed; /* SCRIPT KILL was accepted */
-    bool may_pause;
+    bool may_be_left;
     int64_t now_ms; /* one time for the whole script */
     uint64_t started_ns, turn_ns, ran_ns;
     uint64_t first_ns;                /* of ran_ns, before the first pause: in the statistics already */
@@ -111,12 +111,8 @@ static void on_log(void *user, int level, bytes_t text)
 static script_tick_t on_tick(void *user)
 {
     scripts_t *s = user;
-    uint64_t bound_ns = (uint64_t)s->redis->config->busy_reply_threshold_ms * 1000000;
     if (s->killed) return SCRIPT_STOP;
-    if (!s->may_pause || bound_ns == 0) return SCRIPT_GO_ON;
-    uint64_t now_ns = io_hrtime_ns(s->redis->loop);
-    if (now_ns - s->started_ns < bound_ns) return SCRIPT_GO_ON;
-    return s->caller == NULL || now_ns - s->turn_ns >= TURN_NS ? SCRIPT_PAUSE : SCRIPT_GO_ON;
+    return s->may_be_left && io_hrtime_ns(s->redis->loop) - s->turn_ns >= TURN_NS ? SCRIPT_PAUSE : SCRIPT_GO_ON;
 }
 
 static int on_check(void *user, const bytes_t *argv, int argc)
@@ -162,6 +158,7 @@ void scripts__free(redis_t *redis)
     if (s == NULL) return;
     io_timer_stop(&s->timer);
     if (s->caller) redis_async_done(s->caller);
+    multi__free_left(redis);
     script_engine_free(s->engine);
     client__free(s->client);
     buf_deinit(&s->result);
@@ -210,7 +207,7 @@ static void begin(scripts_t *s, redis_call_t *call, const script_job_t *job, boo
     s->allow_oom = job->flags & SCRIPT_ALLOW_OOM;
     s->out_of_memory = out_of_memory;
     s->wrote = s->killed = false;
-    s->may_pause = !(call->flags & (CALL_IN_EXEC | CALL_LOADING)) && call->client->conn;
+    s->may_be_left = !(call->flags & CALL_LOADING) && (call->client->conn || redis->transaction);
     s->now_ms = call->now_ms;
     s->started_ns = s->turn_ns = io_hrtime_ns(redis->loop);
     s->last_error_len = 0;
@@ -234,15 +231,15 @@ static void deliver(scripts_t *s, redis_client_t *c, bool *ret_failed)
     buf_clear(&s->result);
 }
 
-static void pause_run(scripts_t *s, redis_call_t *call)
+/* The client waits for the end of its script, or of the transaction that the script is in. */
+static void leave_run(scripts_t *s, redis_call_t *call)
 {
-    s->caller = redis_async(call);
-    ASSERT(s->caller != NULL); /* else it may not pause */
+    if (s->caller == NULL) s->caller = redis_async(call->flags & CALL_IN_EXEC ? call->outer : call);
+    ASSERT(s->caller != NULL); /* else it may not be left */
     s->command = command__save(call->command, call->argc, call->argv);
     s->ran_ns = s->first_ns = io_hrtime_ns(s->redis->loop) - s->started_ns;
-    s->redis->script_busy = true;
+    s->redis->script_left = true;
     redis__update_gate(s->redis);
-    slog(SLOG_WARN, "redis", "a script takes long", "ms=%" PRIu64, s->ran_ns / 1000000);
     io_timer_start(&s->timer, 0, 0);
 }
 
@@ -253,6 +250,11 @@ static script_result_t start(scripts_t *s, redis_call_t *call, const script_job_
     if (job->script)
         return script_run(s->engine, job->script, keys, job->keys_count, args, args_count, resp, &s->result);
     return script_run_function(s->engine, job->function, keys, job->keys_count, args, args_count, resp, &s->result);
+}
+
+void scripts__tell_monitors(redis_call_t *call)
+{
+    if (UNLIKELY(!list_empty(&call->redis->monitors))) monitor__tell(call);
 }
 
 void scripts__run(redis_call_t *call, const script_job_t *job)
@@ -267,9 +269,8 @@ void scripts__run(redis_call_t *call, const script_job_t *job)
         return;
     }
     begin(s, call, job, out_of_memory);
-    if (!list_empty(&redis->monitors)) monitor__tell(call); /* in front of what it runs */
     if (start(s, call, job) == SCRIPT_PAUSED) {
-        pause_run(s, call);
+        leave_run(s, call);
         return;
     }
     redis->exec_depth--;
@@ -279,34 +280,65 @@ void scripts__run(redis_call_t *call, const script_job_t *job)
 
 /* ---- a paused run ---------------------------------------------------------------------------------------------------- */
 
-static void finish(scripts_t *s)
+/* As exec__run_timed does for a command that ends at once. */
+static void count_run(scripts_t *s, redis_client_t *c, bool failed)
 {
     redis_t *redis = s->redis;
-    redis_client_t *c = redis_async_client(s->caller);
     command_stats_t *stats = &redis->command_stats[s->command->command->id];
-    bool failed;
-    deliver(s, c, &failed);
     stats->calls++;
     stats->failed += failed;
     stats->usec += (s->ran_ns - s->first_ns) / 1000;
     int64_t bound = redis->config->slowlog_log_slower_than;
     if (bound >= 0 && s->ran_ns / 1000 >= (uint64_t)bound)
         slowlog__add(redis, c, s->command->argc, s->command->argv, s->ran_ns / 1000);
-    redis->exec_depth--;
-    s->running = redis->script_busy = false;
-    redis__update_gate(redis);
-    if (aof__has_gathered(redis)) aof__commit(redis, true);
+}
+
+/* Others are served again. */
+static void come_back(scripts_t *s)
+{
+    redis_t *redis = s->redis;
+    redis_client_t *c = redis_async_client(s->caller);
     redis_async_t *caller = s->caller;
     s->caller = NULL;
-    mem_free(s->command);
-    s->command = NULL;
+    redis__update_gate(redis);
+    client__resume_all(redis);
+    if (c->pushed_to_self.len) pubsub__give_own(c);
+    if (aof__has_gathered(redis)) aof__commit(redis, true);
     redis_async_done(caller);
     exec__after_event(redis);
+}
+
+static void finish(scripts_t *s)
+{
+    redis_t *redis = s->redis;
+    redis_client_t *c = redis_async_client(s->caller);
+    bool failed;
+    deliver(s, c, &failed);
+    count_run(s, c, failed);
+    mem_free(s->command);
+    s->command = NULL;
+    redis->exec_depth--;
+    s->running = redis->script_left = redis->script_busy = false;
+    if (redis->transaction && !multi__go_on(redis, c)) return;
+    come_back(s);
+}
+
+/* Past busy-reply-threshold the others are told instead of kept waiting. */
+static void note_long_run(scripts_t *s)
+{
+    redis_t *redis = s->redis;
+    uint64_t bound_ms = (uint64_t)redis->config->busy_reply_threshold_ms;
+    uint64_t ran_ms = (io_hrtime_ns(redis->loop) - s->started_ns) / 1000000;
+    if (redis->script_busy || bound_ms == 0 || ran_ms < bound_ms) return;
+    redis->script_busy = true;
+    slog(SLOG_WARN, "redis", "a script takes long", "ms=%" PRIu64, ran_ms);
+    client__resume_all(redis);
 }
 
 static void on_turn(io_timer_t *timer)
 {
     scripts_t *s = CONTAINER_OF(timer, scripts_t, timer);
+    note_long_run(s);
     s->turn_ns = io_hrtime_ns(s->redis->loop);
     script_result_t result = script_resume(s->engine);
     s->ran_ns += io_hrtime_ns(s->redis->loop) - s->turn_ns;

@@ -18,6 +18,8 @@ typedef struct script_job {
     bool read_only; /* EVAL_RO and its kin */
 } script_job_t;
 
+/* MONITOR shows a script in front of what it runs, and also one that then is not run. */
+void scripts__tell_monitors(redis_call_t *call);
 /* Runs it with call->argv[3..] as keys and arguments, and replies, perhaps later. */
 void scripts__run(redis_call_t *call, const script_job_t *job);
 /* SCRIPT KILL, FUNCTION KILL, FUNCTION STATS: reply. */

@@ -131,9 +131,10 @@ typedef struct parsed {
     size_t start, end; /* offsets in the input */
 } parsed_t;
 
-typedef struct aof aof_t;         /* aof.h */
-typedef struct slowlog slowlog_t; /* slowlog.c */
-typedef struct scripts scripts_t; /* script_host.c */
+typedef struct aof aof_t;                 /* aof.h */
+typedef struct slowlog slowlog_t;         /* slowlog.c */
+typedef struct scripts scripts_t;         /* script_host.c */
+typedef struct transaction transaction_t; /* multi.c */
 
 typedef struct redis_listener {
     net_listener_t *net;
@@ -207,10 +208,12 @@ struct redis {
     int64_t attack_logged_ms;
     slowlog_t *slowlog;
     aof_t *aof;
-    scripts_t *scripts;     /* NULL until the first script */
-    bool scripts_unchecked; /* DEBUG SET-DISABLE-DENY-SCRIPTS: tests call noscript commands from scripts */
-    bool script_busy;       /* one has paused: others are told BUSY */
-    redis_client_t *nobody; /* in whose name expiry and eviction act */
+    scripts_t *scripts;         /* NULL until the first script */
+    bool scripts_unchecked;     /* DEBUG SET-DISABLE-DENY-SCRIPTS: tests call noscript commands from scripts */
+    transaction_t *transaction; /* in which a script stepped aside; NULL = none */
+    bool script_left;           /* one stepped aside for a while: everybody else's commands wait */
+    bool script_busy;           /* it has done so for long: they are told BUSY */
+    redis_client_t *nobody;     /* in whose name expiry and eviction act */
     char *data_dir;
     char run_id[41];
     health_t health;
@@ -250,6 +253,7 @@ void client__describe(redis_client_t *c, buf_t *out);
 /* Makes the client wait (its input stays unread) or go on. */
 void client__pause(redis_client_t *c);
 void client__resume(redis_client_t *c);
+void client__resume_all(redis_t *redis); /* those that were paused */
 /* The reply to its command is written: what CLIENT REPLY SKIP silenced ends here. */
 void client__answered(redis_client_t *c);
 const net_service_t *client__service(void);
@@ -322,6 +326,10 @@ void multi__touch(redis_db_t *db, bytes_t key);
 /* All keys of the database are about to go, or to be replaced by another's. */
 void multi__touch_all(redis_db_t *db, redis_db_t *replaced_by);
 void multi__discard(redis_client_t *c);
+/* Goes on with a transaction behind the script that stepped aside in it, in the name of `c`, who may be a stand-in for a client
+ * that left. False = another script did the same. */
+bool multi__go_on(redis_t *redis, redis_client_t *c);
+void multi__free_left(redis_t *redis);
 void multi__unwatch(redis_client_t *c);
 void multi__queue(redis_client_t *c, const redis_command_t *command, int argc, const bytes_t *argv);
 

@@ -1,6 +1,7 @@
 """Scripts that go too deep, never end, or take all memory: an error for their caller, and a server that goes on."""
 
 import random
+import time
 
 import pytest
 import redis
@@ -107,3 +108,155 @@ def test_a_reply_nested_in_itself_is_bounded(own):
     while isinstance(reply, list):
         (reply,) = reply
     assert "reached lua stack limit" in str(reply)
+
+
+# ---- loops -----------------------------------------------------------------------------------------------------
+
+SPIN = "while true do end"
+LOOPS = {
+    "plainly": SPIN,
+    "in a coroutine": f"coroutine.wrap(function() {SPIN} end)()",
+    "in a coroutine of a coroutine": f"coroutine.wrap(function() coroutine.wrap(function() {SPIN} end)() end)()",
+    "between coroutines": "local co = coroutine.wrap(function() while true do coroutine.yield() end end) while true do co() end",
+    "in a new coroutine each time": "while true do coroutine.wrap(function() end)() end",
+    "in a comparison": f"table.sort({{3, 2, 1, 4, 5, 6, 7, 8, 9}}, function() {SPIN} end)",
+    "in a replacement": f"string.gsub('a', 'a', function() {SPIN} end)",
+    "in a metamethod": f"return setmetatable({{}}, {{__index = function() {SPIN} end}}).x",
+    "in a reader of load": f"load(function() {SPIN} end)",
+    "in an error's handler": f"xpcall(error, function() {SPIN} end)",
+    "around what catches errors": f"while true do pcall(function() {SPIN} end) end",
+    "around what catches errors in coroutines": f"while true do pcall(coroutine.wrap(function() {SPIN} end)) end",
+    "of tail calls": "local function f() return f() end return f()",
+    "of commands": "while true do redis.call('ping') end",
+    "of caught commands": "while true do pcall(redis.call, 'nosuch') end",
+    "of a pattern that never matches": "return string.find(string.rep('a', 3000), '.-.-.-.-.-b')",
+    "of greedy items": "return string.match(string.rep('a', 3000), '.*.*.*.*.*b')",
+    "of a set": "return string.find(string.rep('a', 100000), '[' .. string.rep('b', 100000) .. ']')",
+    "of balanced items": "return string.gsub(string.rep('(', 300000), '%b()', '')",
+    "of a back reference": "return string.find(string.rep('a', 100000), '(.+)(.+)%1b')",
+    "of long text": "local s = string.rep('x', 1e7) while true do local t = s .. s end",
+    "of joined text": "local t = {} for i = 1, 1000 do t[i] = string.rep('x', 10000) end while true do table.concat(t) end",
+    "of reversed text": "local s = string.rep('x', 1e7) while true do s = s:reverse() end",
+    "of sums": "local s = string.rep('x', 1e7) while true do redis.sha1hex(s) end",
+    "of a sort without a function": "local t = {} for i = 1, 200000 do t[i] = i % 3 end while true do table.sort(t) end",
+    "of an insertion far in front": "table.insert({}, -2000000000, 1)",
+    "of insertions in front": "local t = {} for i = 1, 1e9 do table.insert(t, 1, i) end",
+    "of whole collections": "local t = {} for i = 1, 1e5 do t[i] = {} end while true do collectgarbage() end",
+    "of JSON": "local t = {} for i = 1, 1e4 do t[i] = i end while true do cjson.encode(t) end",
+    "of JSON read": "local t = '[' .. string.rep('1,', 1e5) .. '1]' while true do cjson.decode(t) end",
+    "of MessagePack": "local t = {} for i = 1, 1e4 do t[i] = i end while true do cmsgpack.pack(t) end",
+    "of a table that doubles": "local t = {1} for i = 1, 15 do t = {t, t, t, t, t, t, t, t, t, t} end return cmsgpack.pack(t)",
+    "of a parser": "local s = string.rep('x=1 ', 1e5) while true do loadstring(s) end",
+}  # fmt: skip
+
+
+class Runner:
+    """A connection that waits for its script."""
+
+    def __init__(self, port):
+        self.connection = redis.Redis(port=port, socket_timeout=30).connection_pool.get_connection()
+
+    def start(self, *words):
+        self.connection.send_command(*words)
+
+    def reply(self):
+        try:
+            return self.connection.read_response()
+        except ResponseError as error:
+            return str(error)
+        finally:
+            self.connection.disconnect()
+
+
+def wait_until_busy(r):
+    for _ in range(1000):
+        try:
+            r.ping()
+        except redis.exceptions.BusyLoadingError:
+            raise
+        except ResponseError as error:
+            assert "BUSY" in str(error)
+            return
+        time.sleep(0.005)
+    pytest.fail("nobody is told BUSY")
+
+
+@pytest.fixture
+def busy_soon(own):
+    own.config_set("busy-reply-threshold", 30)
+    return own
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_a_loop_is_told_and_killed_wherever_it_is(busy_soon, ports, name):
+    runner = Runner(ports["redis"])
+    runner.start("EVAL", LOOPS[name], 0)
+    wait_until_busy(busy_soon)
+    assert busy_soon.script_kill()
+    assert "Script killed by user with SCRIPT KILL" in str(runner.reply())
+    assert busy_soon.eval("return 1", 0) == 1
+
+
+@pytest.mark.parametrize("name", ["plainly", "in a coroutine", "in a comparison", "of a pattern that never matches"])
+def test_a_loop_of_a_function_is_killed(busy_soon, ports, name):
+    code = f"#!lua name=loop\nserver.register_function('loop', function() {LOOPS[name]} end)"
+    busy_soon.execute_command("FUNCTION", "LOAD", "REPLACE", code.replace("server.", "redis."))
+    runner = Runner(ports["redis"])
+    runner.start("FCALL", "loop", 0)
+    wait_until_busy(busy_soon)
+    assert busy_soon.execute_command("FUNCTION", "KILL")
+    assert "Script killed by user" in str(runner.reply())
+    busy_soon.execute_command("FUNCTION", "FLUSH")
+
+
+def test_a_loop_in_a_transaction_is_killed_and_the_rest_runs(busy_soon, ports):
+    runner = Runner(ports["redis"])
+    for words in (("MULTI",), ("SET", "before", 1), ("EVAL", SPIN, 0), ("EVAL", SPIN, 0), ("INCR", "before")):
+        runner.start(*words)
+        runner.connection.read_response()
+    runner.start("EXEC")
+    for _ in range(2):
+        wait_until_busy(busy_soon)
+        assert busy_soon.script_kill()
+    replies = runner.reply()
+    assert replies[0] == b"OK" and replies[3] == 2
+    assert all("Script killed by user" in str(reply) for reply in replies[1:3])
+    assert busy_soon.get("before") == "2"
+    busy_soon.delete("before")
+
+
+def test_a_transaction_whose_client_leaves_runs_whole(busy_soon, ports):
+    runner = Runner(ports["redis"])
+    runner.start("SELECT", 3)
+    runner.connection.read_response()
+    for words in (("MULTI",), ("EVAL", SPIN, 0), ("SET", "whole", 1)):
+        runner.start(*words)
+        runner.connection.read_response()
+    runner.start("EXEC")
+    wait_until_busy(busy_soon)
+    runner.connection.disconnect()
+    time.sleep(0.02)
+    assert busy_soon.script_kill()
+    assert busy_soon.eval("redis.call('select', 3) return redis.call('getdel', 'whole')", 0) == "1"
+
+
+def test_other_clients_wait_for_a_script_of_some_turns(own, ports):
+    """Below busy-reply-threshold nobody is told anything, and nobody sees half of what a script does."""
+    runner = Runner(ports["redis"])
+    script = "for i = 1, 3e6 do if i % 1e5 == 0 then redis.call('incr', 'half') end end return redis.call('get', 'half')"
+    runner.start("EVAL", script, 0)
+    seen = {own.get("half") for _ in range(50)}
+    assert runner.reply() == b"30"
+    assert seen <= {None, "30"}
+    own.delete("half")
+
+
+def test_the_other_protocols_go_on_while_a_script_loops(own, ports, answers):
+    own.config_set("busy-reply-threshold", 300)
+    runner = Runner(ports["redis"])
+    runner.start("EVAL", SPIN, 0)
+    for wing in ("kafka", "zookeeper"):
+        answers[wing](ports[wing])
+    wait_until_busy(own)
+    assert own.script_kill()
+    assert "Script killed" in str(runner.reply())

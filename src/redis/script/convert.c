@@ -11,9 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define DEPTH_MAX            200 /* of nested tables */
-#define REPLY_LARGE_BYTES    KIB(64)
-#define REPLY_WORK_PER_VALUE 50
+#define DEPTH_MAX 200 /* of nested tables */
 
 /* ---- RESP to Lua: the bytes are our own replies, so their form is asserted -------------------------------------- */
 
@@ -320,15 +318,6 @@ static void append_table(script_engine_t *engine, lua_State *lua, int depth, buf
     if (popped) lua_pop(lua, 1);
 }
 
-/* A reply is the script's memory too: a table that holds another one twice, which does so again, has no end. */
-static void charge(script_engine_t *engine, lua_State *lua, const buf_t *out)
-{
-    size_t next = lua_type(lua, -1) == LUA_TSTRING ? lua_objlen(lua, -1) : 0;
-    size_t bytes = out->len - engine->reply_start + next;
-    script__work(lua, REPLY_WORK_PER_VALUE + next);
-    if (bytes > REPLY_LARGE_BYTES) script__need_bytes(lua, bytes);
-}
-
 /* As the originals' machines do it: what fits no integer becomes the least of them. */
 static int64_t to_integer(double v)
 {
@@ -337,7 +326,9 @@ static int64_t to_integer(double v)
 
 static void append_value(script_engine_t *engine, lua_State *lua, int depth, buf_t *out)
 {
-    charge(engine, lua, out);
+    size_t next = lua_type(lua, -1) == LUA_TSTRING ? lua_objlen(lua, -1) : 0;
+    script__work(lua, next);
+    script__charge(lua, out->len - engine->reply_start + next);
     if (depth > DEPTH_MAX || !lua_checkstack(lua, 6)) {
         script__append_error(out, BYTES_LIT("ERR reached lua stack limit"));
         lua_pop(lua, 1);

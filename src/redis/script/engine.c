@@ -44,6 +44,7 @@ void script_engine_free(script_engine_t *engine)
     fiber_free(engine->fiber);
     buf_deinit(&engine->failure);
     buf_deinit(&engine->call_reply);
+    buf_deinit(&engine->scratch);
     mem_free(engine->words);
     mem_free(engine);
 }

@@ -133,11 +133,13 @@ static void pack_value(lua_State *lua, buf_t *out, int depth)
     size_t len;
     const char *text;
     luaL_checkstack(lua, 4, "in cmsgpack");
+    script__charge(lua, out->len);
     switch (lua_type(lua, -1)) {
     case LUA_TNUMBER: pack_number(out, lua_tonumber(lua, -1)); break;
     case LUA_TBOOLEAN: buf_u8(out, lua_toboolean(lua, -1) ? 0xc3 : 0xc2); break;
     case LUA_TSTRING:
         text = lua_tolstring(lua, -1, &len);
+        script__charge(lua, out->len + len);
         pack_head(out, len, 0xa0, 32, 0xd9, 0xda);
         buf_append(out, text, len);
         break;
@@ -155,16 +157,16 @@ static void pack_value(lua_State *lua, buf_t *out, int depth)
 static int mp_pack(lua_State *lua)
 {
     int argc = lua_gettop(lua);
-    buf_t out = BUF_INIT;
+    buf_t *out = &script__engine(lua)->scratch; /* the engine's, so that an error leaks nothing */
+    buf_clear(out);
     if (argc == 0) return luaL_argerror(lua, 0, "MessagePack pack needs input.");
     if (!lua_checkstack(lua, argc + DEPTH_MAX * 4))
         return luaL_argerror(lua, 0, "Too many arguments for MessagePack pack.");
     for (int i = 1; i <= argc; i++) {
         lua_pushvalue(lua, i);
-        pack_value(lua, &out, 0);
+        pack_value(lua, out, 0);
     }
-    lua_pushlstring(lua, (const char *)out.ptr, out.len);
-    buf_deinit(&out);
+    lua_pushlstring(lua, (const char *)out->ptr, out->len);
     return 1;
 }
 

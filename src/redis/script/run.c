@@ -9,10 +9,10 @@
  * that take long. Leaving is possible at each of them, because the whole C stack stays behind. */
 #include "redis/script/script_internal.h"
 
-#define STACK_BYTES          MIB(8)  /* 200 nested C calls (Lua's limit) with a buffer of 8 KB each, and a command */
-#define CALL_REPLY_BYTES_MAX KIB(64) /* kept from one call to the next */
-#define KILLED               "ERR Script killed by user with SCRIPT KILL."
-#define LOAD_SECONDS_MAX     0.5
+#define STACK_BYTES      MIB(8)  /* 200 nested C calls (Lua's limit) with a buffer of 8 KB each, and a command */
+#define KEPT_BYTES_MAX   KIB(64) /* of a buffer, from one run to the next */
+#define KILLED           "ERR Script killed by user with SCRIPT KILL."
+#define LOAD_SECONDS_MAX 0.5
 
 /* ---- asking the host ------------------------------------------------------------------------------------------------- */
 
@@ -29,8 +29,8 @@ bool script__may_go_on(script_engine_t *engine)
     if (engine->stopped) return false;
     script_tick_t tick = engine->host.tick(engine->host.user);
     if (tick == SCRIPT_PAUSE && fiber_is_inside(engine->fiber)) fiber_leave(engine->fiber);
-    engine->stopped = tick == SCRIPT_STOP;
-    return !engine->stopped;
+    if (tick == SCRIPT_STOP) engine->stopped = true;
+    return !engine->stopped; /* it may have been stopped while it was left */
 }
 
 static void on_hook(lua_State *lua, lua_Debug *debug)
@@ -44,13 +44,33 @@ static void on_hook(lua_State *lua, lua_Debug *debug)
     script__tick(lua);
 }
 
-/* After its end each further line fails too, so that no pcall of the script's can go on. */
+/* Ends the error's text: which script, and where: in the function at that level of the stack, or in its caller when it is a C
+ * function. */
+static void append_place(lua_State *lua, int level, buf_t *text)
+{
+    lua_Debug at;
+    bool known = lua_getstack(lua, level, &at) && lua_getinfo(lua, "Sl", &at);
+    if (known && strcmp(at.what, "C") == 0) known = lua_getstack(lua, level + 1, &at) && lua_getinfo(lua, "Sl", &at);
+    buf_printf(text, " script: %s", script__engine(lua)->job.name);
+    if (known) buf_printf(text, ", on %s:%d", at.source, at.currentline);
+    buf_u8(text, '.');
+}
+
+/* After its end each further line fails too, so that no pcall of the script's can go on. The error is that of memory: for no
+ * other is the script's own handler (xpcall) left out, which would run here, where no hook is called, as long as it likes. */
 void script__tick(lua_State *lua)
 {
     script_engine_t *engine = script__engine(lua);
     if (script__may_go_on(engine)) return;
     lua_sethook(lua, on_hook, LUA_MASKLINE, 0);
-    script__raise(lua, engine->running ? KILLED : "ERR FUNCTION LOAD timeout");
+    if (!engine->running) script__raise(lua, "ERR FUNCTION LOAD timeout");
+    if (!engine->told) {
+        engine->told = true;
+        buf_clear(&engine->failure);
+        buf_printf(&engine->failure, KILLED);
+        append_place(lua, 0, &engine->failure);
+    }
+    script__out_of_memory(lua);
 }
 
 /* Coroutines inherit the hook from the state that makes them. */
@@ -76,19 +96,14 @@ static void append_error_value(lua_State *lua, buf_t *text)
         buf_printf(text, "ERR %s: %p", luaL_typename(lua, 1), lua_topointer(lua, 1));
 }
 
-/* The handler of an error that nobody caught: the raiser's frames still stand. The place is that of the function that raised
- * it, or of its caller when that is a C function. */
+/* The handler of an error that nobody caught: the raiser's frames still stand. */
 static int on_error(lua_State *lua)
 {
-    script_engine_t *engine = script__engine(lua);
-    lua_Debug at;
-    bool known = lua_getstack(lua, 1, &at) && lua_getinfo(lua, "Sl", &at);
-    if (known && strcmp(at.what, "C") == 0) known = lua_getstack(lua, 2, &at) && lua_getinfo(lua, "Sl", &at);
-    buf_clear(&engine->failure);
-    append_error_value(lua, &engine->failure);
-    buf_printf(&engine->failure, " script: %s", engine->job.name);
-    if (known) buf_printf(&engine->failure, ", on %s:%d", at.source, at.currentline);
-    buf_u8(&engine->failure, '.');
+    buf_t *text = &script__engine(lua)->failure;
+    if (script__engine(lua)->stopped) return 1;
+    buf_clear(text);
+    append_error_value(lua, text);
+    append_place(lua, 1, text);
     return 1;
 }
 
@@ -117,7 +132,7 @@ static void set_global(script_engine_t *engine, const char *name, const bytes_t 
 static int run_job(lua_State *lua)
 {
     script_engine_t *engine = script__engine(lua);
-    const script_job_t *job = &engine->job;
+    const script_run_t *job = &engine->job;
     set_global(engine, "KEYS", job->keys, job->keys_count);
     set_global(engine, "ARGV", job->args, job->args_count);
     lua_rawgeti(lua, LUA_REGISTRYINDEX, job->function);
@@ -130,9 +145,10 @@ static int run_job(lua_State *lua)
     return 0;
 }
 
-/* An error that came without its handler: out of memory, or a second one in the handler. */
+/* An error that came without its handler: out of memory, a second one in the handler, or the end of a script that was stopped. */
 static void tell_plainly(script_engine_t *engine)
 {
+    if (engine->told) return;
     const char *text = lua_isstring(engine->lua, -1) ? lua_tostring(engine->lua, -1) : "execution failure";
     buf_clear(&engine->failure);
     if (engine->stopped)
@@ -149,8 +165,8 @@ static void run_once(script_engine_t *engine)
     lua_rawgeti(lua, LUA_REGISTRYINDEX, engine->runner);
     int status = lua_pcall(lua, 0, 0, -2);
     engine->heap.limited = false;
-    if (status != 0) {
-        if (status != LUA_ERRRUN) tell_plainly(engine);
+    if (status != 0 || engine->stopped) {
+        if (status != LUA_ERRRUN || engine->stopped) tell_plainly(engine);
         engine->job.reply->len = engine->reply_start;
         script__append_error(engine->job.reply, buf_bytes(&engine->failure));
     }
@@ -185,18 +201,19 @@ static script_result_t go_on(script_engine_t *engine)
     fiber_enter(engine->fiber);
     if (!engine->ended) return SCRIPT_PAUSED;
     engine->running = false;
-    if (engine->call_reply.cap > CALL_REPLY_BYTES_MAX) buf_deinit(&engine->call_reply);
+    if (engine->call_reply.cap > KEPT_BYTES_MAX) buf_deinit(&engine->call_reply);
+    if (engine->scratch.cap > KEPT_BYTES_MAX) buf_deinit(&engine->scratch);
     script__settle(engine);
     return SCRIPT_DONE;
 }
 
-static script_result_t begin(script_engine_t *engine, const script_job_t *job)
+static script_result_t begin(script_engine_t *engine, const script_run_t *job)
 {
     ASSERT(!engine->running);
     engine->job = *job;
     engine->reply_start = job->reply->len;
     engine->running = true;
-    engine->ended = engine->stopped = false;
+    engine->ended = engine->stopped = engine->told = false;
     engine->resp = 2;
     engine->work = 0;
     script__set_hook(engine->lua);
@@ -207,7 +224,7 @@ script_result_t script_run(script_engine_t *engine, const script_t *script, cons
                            const bytes_t *args, int args_count, int client_resp, buf_t *reply)
 {
     script__use(engine, script);
-    script_job_t job = {.name = script->sha,
+    script_run_t job = {.name = script->sha,
                         .function = script->function,
                         .keys = keys,
                         .keys_count = keys_count,
@@ -221,7 +238,7 @@ script_result_t script_run(script_engine_t *engine, const script_t *script, cons
 script_result_t script_run_function(script_engine_t *engine, const script_function_t *function, const bytes_t *keys,
                                     int keys_count, const bytes_t *args, int args_count, int client_resp, buf_t *reply)
 {
-    script_job_t job = {.name = function->name,
+    script_run_t job = {.name = function->name,
                         .function = function->function,
                         .as_arguments = true,
                         .keys = keys,

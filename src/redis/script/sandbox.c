@@ -8,6 +8,8 @@
 #include <lua-cjson.h>
 #include <time.h>
 
+#define COLLECT_BYTES_PER_WORK 16
+
 static const char locked_key; /* registry: weak set of locked tables */
 
 static void push_locked_set(lua_State *lua)
@@ -135,10 +137,63 @@ static int plain_pcall(lua_State *lua)
     return 2;
 }
 
+/* Upvalue: Lua's own. A whole collection goes through all that the state holds. */
+static int counted_collect(lua_State *lua)
+{
+    script__work(lua, script__engine(lua)->heap.used_bytes / COLLECT_BYTES_PER_WORK);
+    return lua_tocfunction(lua, lua_upvalueindex(1))(lua);
+}
+
 static int cpu_clock(lua_State *lua)
 {
     lua_pushnumber(lua, (lua_Number)clock() / CLOCKS_PER_SEC);
     return 1;
+}
+
+/* ---- JSON -------------------------------------------------------------------------------------------------------
+ * The library writes into a buffer of its own, which knows no limit and counts in ints, and asks nobody. So what it would write
+ * is measured first. */
+
+#define JSON_DEPTH_MAX      1000
+#define JSON_BYTES_MAX      (INT32_MAX / 2)
+#define JSON_ESCAPE_BYTES   6 /* of a character, at worst: what the library reserves */
+#define JSON_BYTES_OF_VALUE 25
+
+static void measure(lua_State *lua, size_t *bytes, int depth)
+{
+    script__work(lua, SCRIPT_WORK_PER_VALUE);
+    *bytes += JSON_BYTES_OF_VALUE;
+    if (lua_type(lua, -1) == LUA_TSTRING) *bytes += lua_objlen(lua, -1) * JSON_ESCAPE_BYTES;
+    if (*bytes > JSON_BYTES_MAX) script__out_of_memory(lua);
+    if (*bytes > SCRIPT_BUFFER_LARGE_BYTES) script__need_bytes(lua, *bytes);
+    if (lua_type(lua, -1) != LUA_TTABLE || depth > JSON_DEPTH_MAX || !lua_checkstack(lua, 4)) return;
+    lua_pushnil(lua);
+    while (lua_next(lua, -2)) {
+        measure(lua, bytes, depth + 1);
+        lua_pop(lua, 1);
+        if (lua_type(lua, -1) == LUA_TSTRING) *bytes += lua_objlen(lua, -1) * JSON_ESCAPE_BYTES;
+    }
+}
+
+/* Upvalues: the library's settings, where its own encode looks for them, and that. */
+static int measured_encode(lua_State *lua)
+{
+    size_t bytes = 0;
+    if (lua_gettop(lua) == 1) measure(lua, &bytes, 0);
+    return lua_tocfunction(lua, lua_upvalueindex(2))(lua);
+}
+
+/* A new instance would have the library's encode. */
+static void open_json(lua_State *lua)
+{
+    luaopen_cjson(lua);
+    lua_getfield(lua, -1, "encode");
+    lua_getupvalue(lua, -1, 1);
+    lua_insert(lua, -2);
+    lua_pushcclosure(lua, measured_encode, 2);
+    lua_setfield(lua, -2, "encode");
+    lua_pushnil(lua);
+    lua_setfield(lua, -2, "new");
 }
 
 /* ---- building --------------------------------------------------------------------------------------------------- */
@@ -161,9 +216,9 @@ static void publish(lua_State *lua, int globals, const char *name)
 
 static void copy_globals(lua_State *lua, int globals)
 {
-    static const char *const functions[] = {"assert",   "collectgarbage", "error", "gcinfo",   "getmetatable", "ipairs",
-                                            "load",     "loadstring",     "pcall", "rawequal", "rawget",       "select",
-                                            "tonumber", "tostring",       "type",  "xpcall",   "_VERSION"};
+    static const char *const functions[] = {"assert",     "error", "gcinfo",   "getmetatable", "ipairs", "load",
+                                            "loadstring", "pcall", "rawequal", "rawget",       "select", "tonumber",
+                                            "tostring",   "type",  "xpcall",   "_VERSION"};
     for (size_t i = 0; i < ARRAY_LEN(functions); i++) {
         lua_getglobal(lua, functions[i]);
         lua_setfield(lua, globals, functions[i]);
@@ -173,6 +228,9 @@ static void copy_globals(lua_State *lua, int globals)
     lua_getglobal(lua, "next");
     lua_pushcclosure(lua, revealing_pairs, 1);
     lua_setfield(lua, globals, "pairs");
+    lua_getglobal(lua, "collectgarbage");
+    lua_pushcclosure(lua, counted_collect, 1);
+    lua_setfield(lua, globals, "collectgarbage");
     lua_pushcfunction(lua, plain_pcall);
     lua_setfield(lua, globals, "pcall");
     lua_pushcfunction(lua, script__unpack);
@@ -196,7 +254,7 @@ static void publish_libraries(lua_State *lua, int globals)
     publish(lua, globals, "os");
     script__open_bit(lua);
     publish(lua, globals, "bit");
-    luaopen_cjson(lua);
+    open_json(lua);
     publish(lua, globals, "cjson");
     script__open_msgpack(lua);
     publish(lua, globals, "cmsgpack");

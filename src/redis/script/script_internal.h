@@ -20,7 +20,7 @@ typedef struct script_heap {
 } script_heap_t;
 
 /* What is to run; the lists are read at the beginning. */
-typedef struct script_job {
+typedef struct script_run {
     const char *name;  /* the script's SHA-1 or the function's name */
     int function;      /* in the registry */
     bool as_arguments; /* a function gets its lists as arguments, a script as globals */
@@ -28,7 +28,7 @@ typedef struct script_job {
     int keys_count, args_count;
     int client_resp;
     buf_t *reply;
-} script_job_t;
+} script_run_t;
 
 struct script_engine {
     script_host_t host;
@@ -48,14 +48,16 @@ struct script_engine {
     script_library_t *loading; /* whose code runs now */
     clock_t load_started;
     /* the run under way */
-    script_job_t job;
+    script_run_t job;
     size_t reply_start; /* in job.reply */
     bool running, ended;
     bool stopped;     /* SCRIPT KILL was obeyed */
     int resp;         /* redis.setresp */
     uint64_t work;    /* since the last tick: bytes, or steps of about a nanosecond */
     uint64_t random;  /* math.random's state */
+    bool told;        /* failure has the place where it was stopped */
     buf_t failure;    /* the error's text */
+    buf_t scratch;    /* of cmsgpack.pack */
     buf_t call_reply; /* of the command that the script called */
     bytes_t *words;   /* of that command */
     size_t words_cap;
@@ -76,6 +78,11 @@ int script__out_of_memory(lua_State *lua);
 /* Raises it when `bytes` more would not fit, after a collection if need be. Memory that is not the state's but the script's
  * (a buffer, its reply) is asked for here too. */
 void script__need_bytes(lua_State *lua, size_t bytes);
+/* For each value that goes into a buffer, or a reply, of so many bytes. A table that holds another one twice, which does so again, has
+ * no end. */
+#define SCRIPT_BUFFER_LARGE_BYTES KIB(64)
+#define SCRIPT_WORK_PER_VALUE     50
+static inline void script__charge(lua_State *lua, size_t bytes);
 /* Collects when the state has taken much since it last did. */
 void script__settle(script_engine_t *engine);
 
@@ -92,6 +99,11 @@ static inline void script__work(lua_State *lua, size_t units)
 /* The same without raising: false = the run is to end. */
 bool script__may_go_on(script_engine_t *engine);
 void script__set_hook(lua_State *lua);
+static inline void script__charge(lua_State *lua, size_t bytes)
+{
+    script__work(lua, SCRIPT_WORK_PER_VALUE);
+    if (bytes > SCRIPT_BUFFER_LARGE_BYTES) script__need_bytes(lua, bytes);
+}
 /* Makes the stack and the functions that runs need. */
 void script__open_runs(script_engine_t *engine);
 /* Ends a run that waits, as SCRIPT KILL would. */
@@ -121,7 +133,6 @@ void script__show_globals(script_engine_t *engine, int globals);
 /* Leaves the library's table on the stack: all of it, or what the code of a library may use while it is loaded. */
 void script__open_redis(script_engine_t *engine, bool loading);
 int script__open_bit(lua_State *lua);
-int script__open_cjson(lua_State *lua);
 /* Put own functions in the place of those of Lua's library that could run long unasked, or nest without bound. */
 void script__replace_strings(lua_State *lua);
 void script__replace_tables(lua_State *lua);
