@@ -122,6 +122,7 @@ const directive_t redis_directives[] = {
     MEMORY("stream-node-max-bytes", NULL, stream_node_max_bytes, 0, "4096"),
     UINT("stream-node-max-entries", NULL, stream_node_max_entries, 0, INT64_MAX, "100"),
     BOOL("protected-mode", protected_mode, "yes", 0),
+    MEMORY("script-memory-max", NULL, script_memory_max, 0, "0"),
     {"busy-reply-threshold", "lua-time-limit", KIND_INT, 0, AT(busy_reply_threshold_ms), 0, INT64_MAX, "5000", NULL,
      NULL},
     INT("slowlog-log-slower-than", slowlog_log_slower_than, -1, INT64_MAX, "10000"),

@@ -51,6 +51,7 @@ typedef struct redis_config {
     /* persistence */
     bool appendonly, aof_load_truncated, aof_use_rdb_preamble, aof_timestamp_enabled, no_appendfsync_on_rewrite;
     redis_fsync_t appendfsync;
+    uint64_t script_memory_max; /* of scripts and what they reply; 0 = by the machine's memory */
     uint64_t auto_aof_rewrite_percentage, auto_aof_rewrite_min_size;
     char *appendfilename, *appenddirname, *dir, *save;
     /* the rest */

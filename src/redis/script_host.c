@@ -20,6 +20,8 @@
 #include <stdio.h>
 
 #define TURN_NS         10000000   /* before the others get theirs */
+#define MEMORY_MAX      MIB(256)   /* of scripts, unless script-memory-max says otherwise; */
+#define MEMORY_PART     16         /* at most this part of the machine's */
 #define VERSION_NUM     0x00070204 /* of REDIS_VERSION */
 #define ERROR_BYTES_MAX 256        /* of a command's error that are compared with the script's */
 
@@ -27,6 +29,7 @@ struct scripts {
     redis_t *redis;
     script_engine_t *engine;
     redis_client_t *client; /* in whose name the commands run */
+    size_t memory_max;      /* the default */
     bool running, function; /* function: not a script, but FCALL */
     /* of the run under way */
     uint32_t call_flags;
@@ -145,6 +148,7 @@ static scripts_t *need(redis_t *redis)
         .version_num = VERSION_NUM,
     };
     s->engine = script_engine_new(&host);
+    s->memory_max = (size_t)MIN(io_memory_bytes() / MEMORY_PART, MEMORY_MAX);
     redis->scripts = s;
     return s;
 }
@@ -211,6 +215,8 @@ static void begin(scripts_t *s, redis_call_t *call, const script_job_t *job, boo
     s->now_ms = call->now_ms;
     s->started_ns = s->turn_ns = io_hrtime_ns(redis->loop);
     s->last_error_len = 0;
+    uint64_t memory_max = redis->config->script_memory_max;
+    script_limit_memory(s->engine, memory_max ? memory_max : s->memory_max);
     s->client->db = call->db;
     s->client->id = call->client->id; /* who KAFKA.WAIT counts for */
     redis->exec_depth++;

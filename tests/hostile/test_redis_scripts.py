@@ -7,6 +7,8 @@ import pytest
 import redis
 from redis.exceptions import ResponseError
 
+from harness.trivet import Trivet
+
 # ---- depth -----------------------------------------------------------------------------------------------------
 
 # One call of f from within each function of the library that calls back; {} is the function to call.
@@ -134,7 +136,7 @@ LOOPS = {
     "of a set": "return string.find(string.rep('a', 100000), '[' .. string.rep('b', 100000) .. ']')",
     "of balanced items": "return string.gsub(string.rep('(', 300000), '%b()', '')",
     "of a back reference": "return string.find(string.rep('a', 100000), '(.+)(.+)%1b')",
-    "of long text": "local s = string.rep('x', 1e7) while true do local t = s .. s end",
+    "of long text": "local s = string.rep('x', 1e6) while true do local t = s .. s end",
     "of joined text": "local t = {} for i = 1, 1000 do t[i] = string.rep('x', 10000) end while true do table.concat(t) end",
     "of reversed text": "local s = string.rep('x', 1e7) while true do s = s:reverse() end",
     "of sums": "local s = string.rep('x', 1e7) while true do redis.sha1hex(s) end",
@@ -260,3 +262,86 @@ def test_the_other_protocols_go_on_while_a_script_loops(own, ports, answers):
     wait_until_busy(own)
     assert own.script_kill()
     assert "Script killed" in str(runner.reply())
+
+
+# ---- memory ----------------------------------------------------------------------------------------------------
+
+GREED = {
+    "a repeated string": "return #string.rep('x', 2000000000)",
+    "a repeated long string": "return #string.rep(string.rep('x', 1e6), 1e6)",
+    "a string that doubles": "local s = 'x' while true do s = s .. s end",
+    "a table": "local t = {} for i = 1, 1e9 do t[i] = i end",
+    "a table of tables": "local t = {} while true do t = {t} end",
+    "a table of strings": "local t = {} for i = 1, 1e9 do t[i] = 'x' .. i end",
+    "keys of a table": "local t = {} for i = 1, 1e9 do t['x' .. i] = true end",
+    "closures": "local t = {} for i = 1, 1e9 do t[i] = function() return i end end",
+    "coroutines": "local t = {} for i = 1, 1e9 do t[i] = coroutine.create(function() end) end",
+    "a buffer of gsub": "return #string.gsub(string.rep('x', 1e6), 'x', string.rep('y', 1e6))",
+    "a joined table": "local t, s = {}, string.rep('x', 1e6) for i = 1, 1e6 do t[i] = s end return #table.concat(t)",
+    "a stack": "local function f(n) return 1 + f(n) end return f(1)",
+    "arguments": "return select('#', unpack({}, 1, 7999))",
+    "JSON of a table that doubles": "local t = {1} for i = 1, 30 do t = {t, t} end return #cjson.encode(t)",
+    "JSON of a long string": "local t = string.rep('\\1', 5e7) return #cjson.encode(t)",
+    "MessagePack of a table that doubles": "local t = {string.rep('x', 100)} for i = 1, 14 do t = {t, t, t, t} end return #cmsgpack.pack(t)",
+    "MessagePack of long strings": "local s = string.rep('x', 1e7) local t = {} for i = 1, 1000 do t[i] = s end return #cmsgpack.pack(t)",
+    "a reply of a table that doubles": "local t = {string.rep('x', 1000)} for i = 1, 100 do t = {t, t} end return t",
+    "a reply of long strings": "local s = string.rep('x', 1e7) local t = {} for i = 1, 1000 do t[i] = s end return t",
+    "loaded text": "return loadstring('return ' .. string.rep('{', 190) .. string.rep('1,', 1e8))",
+}  # fmt: skip
+ENDS_BY_ITSELF = ("a stack", "arguments", "loaded text")
+
+
+def resident_mb(server):
+    with open(f"/proc/{server.process.pid}/status") as status:
+        return int(next(line for line in status if line.startswith("VmRSS")).split()[1]) // 1024
+
+
+@pytest.fixture(scope="module")
+def small():
+    """A server whose scripts may take 64 MB."""
+    server = Trivet({"redis": {"script-memory-max": "64mb"}}).start()
+    yield redis.Redis(port=server.port_of("redis"), decode_responses=True, socket_timeout=30), server
+    server.close()
+
+
+@pytest.mark.parametrize("name", GREED)
+def test_a_script_that_takes_all_memory_is_told_so(small, name):
+    r, server = small
+    try:
+        r.eval(GREED[name], 0)
+        assert name in ENDS_BY_ITSELF
+    except ResponseError as error:
+        assert "not enough memory" in str(error) or name in ENDS_BY_ITSELF, str(error)
+    assert r.eval("return 1", 0) == 1
+    assert resident_mb(server) < 400
+    assert int(r.info("memory")["used_memory_lua"]) < 20_000_000
+
+
+def test_garbage_does_not_count_as_what_a_script_takes(small):
+    r, _ = small
+    big = "local s = string.rep('x', 1e7) local n = 0 for i = 1, 100 do local t = s .. i n = n + #t end return n"
+    assert r.eval(big, 0) > 1e9
+    many = "local n = 0 for i = 1, 3e5 do local t = {i, i, i, {i}} n = n + #t end return n"
+    assert r.eval(many, 0) == 1200000
+    assert r.eval("for i = 1, 50 do string.rep('x', 2e7) end return 1", 0) == 1
+
+
+def test_scripts_whose_clients_do_not_read_take_no_more_than_their_share(small):
+    r, server = small
+    runners = [Runner(server.port_of("redis")) for _ in range(20)]
+    for runner in runners:
+        runner.start("EVAL", "return string.rep('x', 2e8)", 0)
+    assert r.ping()
+    assert resident_mb(server) < 400
+    for runner in runners:
+        assert "not enough memory" in str(runner.reply())
+
+
+def test_the_setting_can_be_changed(small):
+    r, _ = small
+    script = "return #string.rep('x', 5e7)"
+    with pytest.raises(ResponseError, match="not enough memory"):
+        r.eval(script, 0)
+    r.config_set("script-memory-max", "256mb")
+    assert r.eval(script, 0) == 50000000
+    r.config_set("script-memory-max", "64mb")

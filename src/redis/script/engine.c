@@ -6,8 +6,6 @@
 #include <ctype.h>
 #include <stdio.h>
 
-#define GC_STEP_PERCENT                                                                                                \
-    1000 /* how much faster than the script takes memory the collector goes on: big strings must not pile up */
 #define SOURCE_PIECE_BYTES  4096
 #define PARSE_WORK_PER_BYTE 10
 
@@ -28,7 +26,8 @@ script_engine_t *script_engine_new(const script_host_t *host)
     engine->lua = lua_newstate(script__alloc, engine);
     if (!engine->lua) assert_failed("memory for a Lua state", __FILE__, __LINE__);
     lua_atpanic(engine->lua, on_panic);
-    lua_gc(engine->lua, LUA_GCSETSTEPMUL, GC_STEP_PERCENT);
+    engine->heap.tight = true;
+    script__pace_collector(engine);
     script__open_sandbox(engine);
     script__open_runs(engine);
     return engine;
@@ -49,7 +48,11 @@ void script_engine_free(script_engine_t *engine)
     mem_free(engine);
 }
 
-void script_limit_memory(script_engine_t *engine, size_t bytes_max) { engine->heap.bytes_max = bytes_max; }
+void script_limit_memory(script_engine_t *engine, size_t bytes_max)
+{
+    engine->heap.bytes_max = bytes_max;
+    script__pace_collector(engine);
+}
 
 void script_sha1hex(bytes_t text, char ret_sha[SCRIPT_SHA_CHARS + 1])
 {

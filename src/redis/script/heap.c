@@ -1,11 +1,26 @@
 /* heap.c: the memory of the Lua state: counted, limited, and an occasion to ask the host. See script.h.
  *
- * A limit must not be reached by garbage: big requests that would pass it collect first where that is allowed (script__need_bytes),
- * and the collector is set to go fast (engine.c). */
+ * A limit must not be reached by garbage. Big requests that would pass it collect first where that is allowed (script__need_bytes).
+ * Lua's operators do not ask so; for them the collector goes faster than Lua's own default, and from a quarter of the limit on a
+ * collection that has begun is not divided into steps. */
 #include "redis/script/script_internal.h"
 
 #define SETTLE_BYTES   MIB(8)
 #define BYTES_PER_WORK 4 /* taking and filling memory */
+#define TIGHT_PART     4 /* of the limit */
+
+enum { STEP_PERCENT = 1000, PAUSE_PERCENT = 200, STEP_PERCENT_TIGHT = 0 /* whole */, PAUSE_PERCENT_TIGHT = 125 };
+
+/* Only sets numbers, so it may be called from inside the allocator. */
+void script__pace_collector(script_engine_t *engine)
+{
+    script_heap_t *heap = &engine->heap;
+    bool tight = heap->used_bytes > heap->bytes_max / TIGHT_PART;
+    if (!engine->lua || tight == heap->tight) return;
+    heap->tight = tight;
+    lua_gc(engine->lua, LUA_GCSETSTEPMUL, tight ? STEP_PERCENT_TIGHT : STEP_PERCENT);
+    lua_gc(engine->lua, LUA_GCSETPAUSE, tight ? PAUSE_PERCENT_TIGHT : PAUSE_PERCENT);
+}
 
 /* The script is held here too: an operator such as .. calls no function. */
 static bool is_refused(script_engine_t *engine, size_t more)
@@ -29,6 +44,7 @@ void *script__alloc(void *user, void *ptr, size_t old_bytes, size_t bytes)
     if (bytes > old_bytes && is_refused(engine, bytes - old_bytes)) return NULL;
     void *moved = mem_try_realloc(ptr, bytes);
     if (moved) heap->used_bytes += bytes - old_bytes;
+    script__pace_collector(engine);
     return moved || bytes > old_bytes ? moved : ptr;
 }
 

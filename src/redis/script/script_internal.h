@@ -17,6 +17,7 @@ typedef struct script_heap {
     size_t used_bytes, bytes_max;
     size_t settled_bytes; /* used behind the last whole collection */
     bool limited;
+    bool tight; /* the collector hurries */
 } script_heap_t;
 
 /* What is to run; the lists are read at the beginning. */
@@ -73,6 +74,7 @@ static inline script_engine_t *script__engine(lua_State *lua)
 
 /* heap.c: the state's allocator. */
 void *script__alloc(void *engine, void *ptr, size_t old_bytes, size_t bytes);
+void script__pace_collector(script_engine_t *engine);
 /* Raises Lua's own "not enough memory". */
 int script__out_of_memory(lua_State *lua);
 /* Raises it when `bytes` more would not fit, after a collection if need be. Memory that is not the state's but the script's
