@@ -144,7 +144,7 @@ static uint64_t time_limit_ns(const redis_t *redis)
 /* Not while a script has paused halfway, nor while clients are paused and what they see shall stay as it is. */
 static bool may_evict(const redis_t *redis)
 {
-    return redis->memory_limit && !redis->loading && !redis->script_busy && redis->pause_until_ms == 0;
+    return redis->memory_limit && !redis->loading && !redis->script_left && redis->pause_until_ms == 0;
 }
 
 void evict__measure(redis_t *redis, uint64_t now_ns)
