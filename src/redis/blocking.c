@@ -58,11 +58,11 @@ static blocked_key_t *key_of(redis_db_t *db, bytes_t name)
     return key;
 }
 
+/* Whoever joined last is at the key's end, so a key that is named twice is known by that. */
 static bool waits_already(const blocked_t *b, const blocked_key_t *key)
 {
-    for (size_t i = 0; i < b->wait_count; i++)
-        if (b->waits[i].key == key) return true;
-    return false;
+    if (list_empty(&key->waiters)) return false;
+    return CONTAINER_OF(key->waiters.prev, wait_t, key_node)->blocked == b;
 }
 
 void blocking__forget(redis_client_t *c)

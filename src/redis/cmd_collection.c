@@ -5,6 +5,8 @@
 #include "redis/types/listpack.h"
 #include "redis/types/zset.h"
 
+#define ELEMENT_HEAD_BYTES 6 /* $0\r\n\r\n */
+
 static uint64_t next_random(void *user) { return redis_random(user); }
 
 rng_t collection_rng(redis_call_t *call) { return (rng_t){next_random, call->redis}; }
@@ -80,6 +82,20 @@ static void choose_with_repetition(value_t v, unsigned stride, size_t size, uint
     sample_all(v, stride, all);
     while (count-- > 0) each(user, all[rng_below(rng, size)]);
     mem_free(all);
+}
+
+bool collection_reply_fits(redis_call_t *call, value_t v, unsigned stride, size_t size, int64_t count,
+                           collection_bytes_cb bytes, void *user)
+{
+    if (count >= 0 || (uint64_t)-count < size) return true; /* at most about what the collection holds */
+    const void **all = mem_alloc(size * sizeof(*all));
+    double total = 0;
+    sample_all(v, stride, all);
+    for (size_t i = 0; i < size; i++) total += (double)(bytes(user, all[i]) + ELEMENT_HEAD_BYTES);
+    mem_free(all);
+    if (total / (double)size * -(double)count <= (double)REPEATED_BYTES_MAX) return true;
+    reply_error(call->client, "ERR value is out of range");
+    return false;
 }
 
 void collection_choose(redis_call_t *call, value_t v, unsigned stride, size_t size, int64_t count,

@@ -282,6 +282,15 @@ static void give_chosen(void *user, const void *handle)
     if (c->with_values) reply_bulk(c->client, text);
 }
 
+static size_t chosen_bytes(void *user, const void *handle)
+{
+    chosen_t *c = user;
+    bytes_t field, text;
+    char a[NUM_I64_CHARS_MAX], b[NUM_I64_CHARS_MAX];
+    hash_at(c->v, handle, a, b, &field, &text);
+    return field.len + (c->with_values ? text.len : 0);
+}
+
 static void random_fields(redis_call_t *call, int64_t count, bool with_values)
 {
     redis_entry_t *entry;
@@ -293,6 +302,7 @@ static void random_fields(redis_call_t *call, int64_t count, bool with_values)
     value_t v = value_of(entry);
     chosen_t c = {call->client, v, with_values, with_values && redis_client_resp(call->client) == 3};
     size_t size = hash_length(v), n = collection_chosen(size, count);
+    if (!collection_reply_fits(call, v, 2, size, count, chosen_bytes, &c)) return;
     reply_array(call->client, with_values && !c.nested ? n * 2 : n);
     collection_choose(call, v, 2, size, count, give_chosen, &c);
 }

@@ -51,9 +51,10 @@ static void reply_range(redis_client_t *c, const range_t *r, bool with_len)
 }
 
 /* table[i * (b.len + 1) + j]: the length for the first i bytes of a and j of b. */
-static uint32_t *fill_table(bytes_t a, bytes_t b)
+static uint32_t *fill_table(bytes_t a, bytes_t b, uint64_t bytes_max)
 {
     size_t width = b.len + 1;
+    if (a.len >= bytes_max / sizeof(uint32_t) / width) return NULL;
     uint32_t *t = mem_try_alloc((a.len + 1) * width * sizeof(*t));
     if (t == NULL) return NULL;
     memset(t, 0, width * sizeof(*t));
@@ -138,7 +139,7 @@ void redis_cmd_lcs(redis_call_t *call)
         texts[i] = e ? key_string(e, scratch[i]) : BYTES_LIT("");
     }
     if (!read_options(call, &o)) return;
-    uint32_t *table = fill_table(texts[0], texts[1]);
+    uint32_t *table = fill_table(texts[0], texts[1], call->config->proto_max_bulk_len);
     if (table == NULL) {
         reply_error(call->client, "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len");
         return;

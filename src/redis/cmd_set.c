@@ -228,6 +228,13 @@ static void give_chosen(void *user, const void *handle)
     reply_bulk(c->client, set_at(c->v, handle, room));
 }
 
+static size_t chosen_bytes(void *user, const void *handle)
+{
+    chosen_t *c = user;
+    char room[NUM_I64_CHARS_MAX];
+    return set_at(c->v, handle, room).len;
+}
+
 static void random_members(redis_call_t *call)
 {
     redis_entry_t *entry;
@@ -240,6 +247,7 @@ static void random_members(redis_call_t *call)
     }
     chosen_t c = {call->client, value_of(entry)};
     size_t size = set_length(c.v);
+    if (!collection_reply_fits(call, c.v, 1, size, count, chosen_bytes, &c)) return;
     reply_array(call->client, collection_chosen(size, count));
     collection_choose(call, c.v, 1, size, count, give_chosen, &c);
 }

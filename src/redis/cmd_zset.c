@@ -290,6 +290,16 @@ static void give_chosen(void *user, const void *handle)
     zset__reply_member(c->call, member, score, c->with_scores);
 }
 
+static size_t chosen_bytes(void *user, const void *handle)
+{
+    chosen_t *c = user;
+    char room[NUM_I64_CHARS_MAX];
+    bytes_t member;
+    double score;
+    zset_of_handle(c->v, handle, room, &member, &score);
+    return member.len + (c->with_scores ? sizeof(score) : 0);
+}
+
 static void random_members(redis_call_t *call, bool with_scores)
 {
     redis_entry_t *entry;
@@ -302,6 +312,7 @@ static void random_members(redis_call_t *call, bool with_scores)
     }
     chosen_t c = {call, value_of(entry), with_scores};
     size_t size = zset_length(c.v);
+    if (!collection_reply_fits(call, c.v, 2, size, count, chosen_bytes, &c)) return;
     zset__reply_header(call, collection_chosen(size, count), with_scores);
     collection_choose(call, c.v, 2, size, count, give_chosen, &c);
 }

@@ -23,12 +23,22 @@ typedef struct watch {
 
 /* ---- watching -------------------------------------------------------------------------------------------------------- */
 
+/* Either the client's keys or the key's watchers may be many: goes along both, as far as the shorter one. */
+static bool is_watched_by(const watch_key_t *key, const redis_client_t *c)
+{
+    const list_t *mine = c->watches.next, *others = key->watchers.next;
+    for (; mine != &c->watches && others != &key->watchers; mine = mine->next, others = others->next) {
+        if (CONTAINER_OF(mine, watch_t, client_node)->key == key) return true;
+        if (CONTAINER_OF(others, watch_t, key_node)->client == c) return true;
+    }
+    return false;
+}
+
 static void watch(redis_call_t *call, bytes_t name)
 {
     redis_client_t *c = call->client;
     watch_key_t *key = map_get(&call->db->watched, name);
-    LIST_EACH(&c->watches, old, watch_t, client_node)
-        if (old->key == key) return;
+    if (key && is_watched_by(key, c)) return;
     if (key == NULL) {
         key = mem_zalloc(sizeof(*key));
         key->db = call->db;

@@ -48,10 +48,9 @@ static bool join(redis_client_t *c, kind_t kind, bytes_t name)
     return true;
 }
 
-static bool leave(redis_client_t *c, kind_t kind, bytes_t name)
+/* The client's side of it is gone already, or goes next. */
+static void leave_channel(redis_client_t *c, kind_t kind, channel_t *ch)
 {
-    channel_t *ch = map_remove(mine_of(c, kind), name);
-    if (ch == NULL) return false;
     size_t i = 0;
     while (ch->clients[i] != c) i++;
     memmove(&ch->clients[i], &ch->clients[i + 1], (ch->count - i - 1) * sizeof(*ch->clients));
@@ -61,7 +60,12 @@ static bool leave(redis_client_t *c, kind_t kind, bytes_t name)
         mem_free(ch->clients);
         mem_free(ch);
     }
-    return true;
+}
+
+static void leave(redis_client_t *c, kind_t kind, bytes_t name)
+{
+    channel_t *ch = map_remove(mine_of(c, kind), name);
+    if (ch) leave_channel(c, kind, ch);
 }
 
 static void update_flag(redis_client_t *c)
@@ -72,20 +76,12 @@ static void update_flag(redis_client_t *c)
     if (was != is) c->redis->pubsub_clients += is ? 1 : (uint64_t)-1;
 }
 
-static bytes_t any_name(const map_t *mine)
-{
-    size_t cursor = 0;
-    return map_next(mine, &cursor)->key;
-}
-
 void pubsub__forget(redis_client_t *c)
 {
     for (int kind = 0; kind < KIND_COUNT; kind++) {
         map_t *mine = mine_of(c, (kind_t)kind);
-        while (mine->count) {
-            channel_t *ch = map_get(mine, any_name(mine));
-            leave(c, (kind_t)kind, ch->name);
-        }
+        size_t cursor = 0;
+        for (map_entry_t *m; (m = map_next(mine, &cursor)) != NULL;) leave_channel(c, (kind_t)kind, m->value);
         map_deinit(mine);
         *mine = MAP_INIT;
     }
@@ -271,13 +267,13 @@ static void leave_all(redis_client_t *c, kind_t kind, const char *what)
         tell(c, what, BYTES_NULL, count_of(c, kind));
         return;
     }
-    while (mine->count) {
-        bytes_t key = any_name(mine);
-        bytes_t name = bytes_of(mem_strndup(key), key.len);
-        leave(c, kind, name);
-        tell(c, what, name, count_of(c, kind));
-        mem_free((void *)name.ptr);
+    size_t left = count_of(c, kind), cursor = 0;
+    for (map_entry_t *m; (m = map_next(mine, &cursor)) != NULL;) {
+        tell(c, what, m->key, --left);
+        leave_channel(c, kind, m->value);
     }
+    map_deinit(mine);
+    *mine = MAP_INIT;
 }
 
 static void unsubscribe(redis_call_t *call, kind_t kind, const char *what)
