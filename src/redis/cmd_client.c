@@ -4,6 +4,7 @@
 
 #include "base/num.h"
 
+#include <stdlib.h>
 #include <strings.h>
 
 /* ---- describing ------------------------------------------------------------------------------------------------------ */
@@ -122,39 +123,54 @@ static void refuse_kind(redis_call_t *call, int i)
                  (const char *)call->argv[i].ptr);
 }
 
-static bool is_listed(redis_call_t *call, const redis_client_t *c, int kind, bool by_id)
+static int compare_ids(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* The arguments from the third on, in order; NULL after an error. */
+static int64_t *read_ids(redis_call_t *call)
+{
+    size_t count = (size_t)call->argc - 3;
+    int64_t *ids = mem_alloc(sizeof(*ids) * count);
+    for (size_t i = 0; i < count; i++) {
+        if (arg_i64_in(call, (int)i + 3, INT64_MIN, INT64_MAX, "ERR Invalid client ID", &ids[i])) continue;
+        mem_free(ids);
+        return NULL;
+    }
+    qsort(ids, count, sizeof(*ids), compare_ids);
+    return ids;
+}
+
+static bool is_listed(const redis_client_t *c, int kind, const int64_t *ids, size_t ids_count)
 {
     if (kind >= 0 && kind_of(c) != kind) return false;
-    if (!by_id) return true;
-    for (int i = 3; i < call->argc; i++) {
-        int64_t id;
-        if (num_parse_i64(call->argv[i], &id) && (uint64_t)id == c->id) return true;
-    }
-    return false;
+    int64_t id = (int64_t)c->id;
+    return !ids || bsearch(&id, ids, ids_count, sizeof(id), compare_ids);
 }
 
 void redis_cmd_client_list(redis_call_t *call)
 {
     int kind = -1;
-    bool by_id = call->argc > 3 && arg_is(call, 2, "ID");
+    int64_t *ids = NULL;
     if (call->argc == 4 && arg_is(call, 2, "TYPE")) {
         kind = parse_kind(call->argv[3]);
         if (kind < 0) {
             refuse_kind(call, 3);
             return;
         }
-    } else if (by_id) {
-        for (int i = 3; i < call->argc; i++) {
-            int64_t id;
-            if (!arg_i64_in(call, i, INT64_MIN, INT64_MAX, "ERR Invalid client ID", &id)) return;
-        }
+    } else if (call->argc > 3 && arg_is(call, 2, "ID")) {
+        ids = read_ids(call);
+        if (!ids) return;
     } else if (call->argc != 2) {
         reply_error_syntax(call->client);
         return;
     }
     buf_t text = BUF_INIT;
     LIST_EACH(&call->redis->clients, c, redis_client_t, node)
-        if (is_listed(call, c, kind, by_id)) client__describe(c, &text);
+        if (is_listed(c, kind, ids, (size_t)call->argc - 3)) client__describe(c, &text);
+    mem_free(ids);
     reply_verbatim(call->client, "txt", bytes_of(text.ptr ? text.ptr : (const uint8_t *)"", text.len));
     buf_deinit(&text);
 }
