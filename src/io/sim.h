@@ -68,8 +68,9 @@ typedef struct sim_disk_faults {
     uint32_t read_error_ppm;
     uint32_t write_error_ppm; /* writes and truncations: ERR_IO after a part was done */
     uint32_t sync_error_ppm;
-    uint64_t capacity_bytes; /* ERR_NOSPACE above */
-    uint32_t files_max;      /* that may be open at once, else ERR_FILES; 0 = any number */
+    const char *sync_error_below; /* of files whose path begins so; NULL = of all, and of directories */
+    uint64_t capacity_bytes;      /* ERR_NOSPACE above */
+    uint32_t files_max;           /* that may be open at once, else ERR_FILES; 0 = any number */
     uint32_t sync_us_min, sync_us_max;
     /* Of what was not synced, power loss keeps a prefix, its last write torn at any byte: a file system that writes data
      * before the length that covers it (data=ordered), under a program that only appends. */

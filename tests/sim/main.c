@@ -10,11 +10,17 @@
 #include <stdlib.h>
 
 static const scenario_t scenarios[] = {
-    {"log", scenario_log},       {"coord", scenario_coord},
-    {"quorum", scenario_quorum}, {"redis", scenario_redis},
-    {"kafka", scenario_kafka},   {"compact", scenario_compact},
-    {"outbox", scenario_outbox}, {"outbox-broken", scenario_outbox_broken, .only_by_name = true},
-    {"feed", scenario_feed},     {"feed-broken", scenario_feed_broken, .only_by_name = true},
+    {"log", scenario_log},
+    {"coord", scenario_coord},
+    {"quorum", scenario_quorum},
+    {"redis", scenario_redis},
+    {"kafka", scenario_kafka},
+    {"compact", scenario_compact},
+    {"disk", scenario_disk},
+    {"outbox", scenario_outbox},
+    {"outbox-broken", scenario_outbox_broken, .only_by_name = true},
+    {"feed", scenario_feed},
+    {"feed-broken", scenario_feed_broken, .only_by_name = true},
 };
 
 void scenario_fail(const run_t *run, const char *file, int line, const char *fmt, ...)

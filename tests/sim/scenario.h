@@ -40,6 +40,7 @@ void scenario_compact(run_t *run);
 void scenario_outbox(run_t *run);
 void scenario_outbox_broken(run_t *run);
 void scenario_feed(run_t *run);
+void scenario_disk(run_t *run);
 void scenario_feed_broken(run_t *run);
 
 #endif

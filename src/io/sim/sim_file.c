@@ -9,6 +9,7 @@ typedef struct sim_file {
     sim_loop_t *loop;
     sim_inode_t *inode;
     bool writable;
+    char *path;
     list_t syncs; /* sim_sync_t */
     list_t node;
 } sim_file_t;
@@ -70,6 +71,7 @@ int sim__file_open(io_loop_t *base, const char *path, int flags, io_file_t **ret
     file->loop = loop;
     file->inode = inode;
     file->writable = flags & IO_FILE_WRITE;
+    file->path = mem_strdup(path);
     list_init(&file->syncs);
     list_push_back(&loop->files, &file->node);
     loop->base.files_open++;
@@ -152,10 +154,16 @@ int sim__file_truncate(io_file_t *base, uint64_t bytes)
 
 /* ---- sync ---- */
 
+static bool may_fail(const sim_node_t *node, const char *path)
+{
+    const char *below = node->faults.sync_error_below;
+    return !below || strncmp(path, below, strlen(below)) == 0;
+}
+
 static int settle(sim_file_t *file, uint64_t change_last)
 {
     sim_node_t *node = file->loop->node;
-    if (sim__chance(rng_of(node), node->faults.sync_error_ppm)) {
+    if (may_fail(node, file->path) && sim__chance(rng_of(node), node->faults.sync_error_ppm)) {
         sim__inode_lose(file->inode, change_last, node->faults.ordered, rng_of(node));
         return ERR_IO;
     }
@@ -225,6 +233,7 @@ void sim__file_close(io_file_t *base)
     }
     list_remove(&file->node);
     file->loop->base.files_open--;
+    mem_free(file->path);
     mem_free(file);
 }
 
@@ -299,7 +308,8 @@ int sim__op_sync_dir(io_loop_t *loop, const char *path)
     if (!err) err = sim__operation(node);
     if (!err) err = sim__find(&node->disk, path, &dir);
     if (err) return err;
-    if (!dir->is_dir || sim__chance(rng_of(node), node->faults.sync_error_ppm)) return ERR_IO;
+    if (!dir->is_dir) return ERR_IO;
+    if (!node->faults.sync_error_below && sim__chance(rng_of(node), node->faults.sync_error_ppm)) return ERR_IO;
     sim__sync_names(&node->disk, dir);
     sim__trace(node->sim, SIM_SYNC_DIR, node->index, 0);
     return 0;
