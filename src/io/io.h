@@ -61,6 +61,10 @@ void io_loop_wake(io_loop_t *loop);
  * static. Cheap enough for every command. A hook has its name noted before it runs. */
 void io_turn_note(io_loop_t *loop, const char *what);
 
+/* This turn has taken long enough: who has more to do that may wait leaves it for the next. Costs next to nothing. */
+bool io_turn_spent(const io_loop_t *loop);
+
+#define IO_TURN_SPENT_MS 20
 #define IO_TURN_LONG_MS  50
 #define IO_TURN_STALL_MS 100
 #define IO_TURN_BUCKETS  12

@@ -45,6 +45,14 @@ void io_turn_note(io_loop_t *loop, const char *what)
     turns->note = what;
 }
 
+bool io_turn_spent(const io_loop_t *loop)
+{
+    const io_turns_t *turns = &loop->turns;
+    if (!turns->watched || turns->began_ns == 0) return false;
+    uint64_t now_ns = loop->ops->coarse_ns((io_loop_t *)loop);
+    return now_ns > turns->began_ns && now_ns - turns->began_ns >= IO_TURN_SPENT_MS * NS_PER_MS;
+}
+
 void io__turns_begin(io_loop_t *loop)
 {
     io_turns_t *turns = &loop->turns;

@@ -128,6 +128,14 @@ static bool may_take(const zk_conn_t *conn)
     return !(conn->closing || conn->throttled || conn->reads_full || net_congested(conn->net));
 }
 
+/* The rest of what came is delivered anew, after others had their turn. */
+static void yield_turn(zk_conn_t *conn)
+{
+    if (!may_take(conn)) return;
+    net_pause(conn->net);
+    net_resume(conn->net);
+}
+
 ssize_t zk__on_data(net_conn_t *net, uint8_t *data, size_t len)
 {
     zk_conn_t *conn = net_conn_user(net);
@@ -151,6 +159,10 @@ ssize_t zk__on_data(net_conn_t *net, uint8_t *data, size_t len)
         zk->received++;
         if (!zk__request(conn, bytes_of(data + used + ZK_FRAME_HEAD_BYTES, bytes))) return ERR_INVALID;
         used += ZK_FRAME_HEAD_BYTES + bytes;
+        if (UNLIKELY(io_turn_spent(zk->loop))) {
+            yield_turn(conn);
+            break;
+        }
     }
     if (conn->connected && used > 0) zk__conn_touch(conn);
     return conn->closing ? (ssize_t)len : (ssize_t)used;

@@ -117,6 +117,13 @@ static void put_children(const zk_call_t *call, parts_t *parts, const zk_path_wa
     }
 }
 
+static void refuse_read(const zk_call_t *call, parts_t *parts)
+{
+    buf_deinit(&parts->buf);
+    zk__reply_err(call, ZMARSHALLING_ERROR);
+}
+
+/* A small request may name a large node many times: what it would be answered has a bound. */
 void zk__op_multi_read(const zk_call_t *call)
 {
     jute_reader_t r = zk__reader(call);
@@ -127,9 +134,9 @@ void zk__op_multi_read(const zk_call_t *call)
         zk_multi_header_get(&r, &header);
         if (!r.bad && header.done) break;
         zk_path_watch_request_get(&r, &request);
-        if (r.bad || (header.type != ZK_OP_GET_DATA && header.type != ZK_OP_GET_CHILDREN)) {
-            buf_deinit(&parts.buf);
-            zk__reply_err(call, ZMARSHALLING_ERROR);
+        if (r.bad || (header.type != ZK_OP_GET_DATA && header.type != ZK_OP_GET_CHILDREN) ||
+            parts.buf.len > ZK_MULTI_READ_BYTES_MAX) {
+            refuse_read(call, &parts);
             return;
         }
         if (header.type == ZK_OP_GET_DATA)

@@ -21,7 +21,8 @@
 #define ZK_REQUESTS_CACHED_MAX     1024
 #define ZK_READS_WAITING_MAX       32 /* of a connection: they are answered at once, with a node's data each */
 #define ZK_REQUEST_ARENA_BYTES_MAX MIB(64)
-#define ZK_AUTH_IDS_MAX            64 /* identities a connection may prove */
+#define ZK_MULTI_READ_BYTES_MAX    MIB(32) /* of a reply, but for its last part */
+#define ZK_AUTH_IDS_MAX            64      /* identities a connection may prove */
 #define ZK_XID_NOTIFICATION        (-1)
 #define ZK_XID_AUTH                (-4)
 

@@ -65,3 +65,33 @@ def test_many_watchers_of_a_node_with_a_long_list(session, server, no_stall):
         watcher.ask(jute.EXISTS, jute.read("/"))
         assert len(watcher.events) == 1
         watcher.end()
+
+
+def multi_read(parts):
+    head = jute.i32(jute.GET_DATA) + jute.flag(False) + jute.i32(-1)
+    return b"".join(head + jute.read(path) for path in parts) + jute.i32(-1) + jute.flag(True) + jute.i32(-1)
+
+
+def test_a_small_request_that_reads_a_large_node_many_times_is_refused(session, server, no_stall):
+    """A frame of a megabyte would name it forty thousand times."""
+    path = f"/large-{session.session}"
+    assert session.ask(jute.CREATE, jute.create(path, b"x" * 1_000_000, jute.EPHEMERAL))[2] == 0
+    assert session.ask(jute.MULTI_READ, multi_read([path] * 5))[2] == 0
+    with no_stall(server):
+        assert session.ask(jute.MULTI_READ, multi_read([path] * 3000))[2] == -5
+    assert session.ask(jute.EXISTS, jute.read(path))[2] == 0
+
+
+def test_a_pipeline_of_long_reads_lets_others_in(session, server, no_stall):
+    """Counting what is below a node, again and again, in one packet; the answers are all there and in order."""
+    root = f"/many-{session.session}"
+    assert session.ask(jute.CREATE, jute.create(root))[2] == 0
+    head, end = jute.i32(jute.CREATE) + jute.flag(False) + jute.i32(-1), jute.i32(-1) + jute.flag(True) + jute.i32(-1)
+    for start in range(0, 20_000, 2000):
+        creates = [head + jute.create(f"{root}/n{i}", b"", jute.EPHEMERAL) for i in range(start, start + 2000)]
+        assert session.ask(jute.MULTI, b"".join(creates) + end)[2] == 0
+    with no_stall(server):
+        count = jute.frame(jute.i32(7) + jute.i32(jute.GET_ALL_CHILDREN_NUMBER) + jute.text(root))
+        session.socket.sendall(count * 2500)
+        counts = {jute.Reader(session.read_reply()[3]).i32() for _ in range(2500)}
+    assert counts == {20_000}
