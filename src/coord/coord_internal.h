@@ -71,6 +71,7 @@ struct coord {
     bool snapshot_written; /* all of it, not yet synced: it waits for the log */
     snapshot_point_t snapshot_point;
     uint64_t applied_at_snapshot;
+    uint64_t snapshot_again_ns; /* the last one failed: when to try again; 0 = it did not */
     uint64_t snapshots, snapshot_bytes;
     snapshot_loader_t *loader; /* another server's, into `loaded`; NULL = none */
     state_t *loaded;

@@ -219,8 +219,37 @@ static void what_was_acknowledged_survives_power_loss(void **state)
     }
 }
 
+static bool has_trouble(void *user) { return health_text(coord_health(((life_t *)user)->coord), "snapshot") != NULL; }
+static bool is_well(void *user) { return health_ok(coord_health(((life_t *)user)->coord)); }
+
+/* Descriptors are what ends first here; a full disk would be met by the log. */
+static void a_snapshot_that_fails_is_told_of_and_tried_again(void **state)
+{
+    static life_t l;
+    l = (life_t){.sim = sim_new(1)};
+    l.node = sim_node_new(l.sim, "10.0.0.1");
+    l.options = coord_options_default;
+    l.options.dir = "/data/coord";
+    l.options.snapshot_entries = 20;
+    assert_int_equal(coord_open(sim_node_loop(l.node), &l.options, &l.coord), 0);
+    make_keys(&l);
+    sim_disk_faults_t faults = sim_disk_faults_default;
+    faults.files_max = 1;
+    sim_node_set_disk_faults(l.node, &faults);
+    for (int i = 0; i < IN_FLIGHT; i++) ask(&l, &l.pending[i]);
+    assert_true(sim_run_until(l.sim, has_trouble, &l, 60000));
+    sim_node_set_disk_faults(l.node, &sim_disk_faults_default);
+    assert_true(sim_run_until(l.sim, is_well, &l, 60000));
+    sim_node_kill(l.node);
+    coord_close(l.coord);
+    sim_free(l.sim);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(what_was_acknowledged_survives_power_loss)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_acknowledged_survives_power_loss),
+        cmocka_unit_test(a_snapshot_that_fails_is_told_of_and_tried_again),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

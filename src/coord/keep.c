@@ -1,7 +1,9 @@
 /* keep.c: when and how snapshots are taken: after so many commands, in pieces, one a turn of the loop, and then the log
- * below goes. A snapshot that fails is given up; the log keeps everything, and the next try comes with the next commands.
+ * below goes. A snapshot that fails is given up; the log keeps everything, and the next try comes a while later.
  * And how another server's takes the place of the state. */
 #include "coord/coord_internal.h"
+
+#define SNAPSHOT_AGAIN_MS 10000ull /* after one that failed */
 
 /* ---- states that are no longer needed: a large one takes long to free ------------------------------------------------ */
 
@@ -30,6 +32,7 @@ static void discard(coord_t *coord, state_t *state)
 
 static bool due(const coord_t *coord)
 {
+    if (coord->snapshot_again_ns != 0) return io_now_ns(coord->loop) >= coord->snapshot_again_ns;
     uint64_t commands = coord->applied - coord->applied_at_snapshot;
     /* A large tree is not written again for a handful of changes. */
     return commands >= coord->options.snapshot_entries && quorum_log_bytes(coord->quorum) * 2 >= coord->snapshot_bytes;
@@ -44,10 +47,22 @@ static void end(coord_t *coord)
     coord->snapshot_point = (snapshot_point_t){0};
 }
 
+/* The log keeps everything, but nothing of it can go. */
+static void note_failure(coord_t *coord, int err)
+{
+    coord->snapshot_again_ns = io_now_ns(coord->loop) + SNAPSHOT_AGAIN_MS * 1000000u;
+    health_raise(&coord->health, "snapshot",
+                 "the tree cannot be written to a snapshot in %.120s, and its log grows on: %s", coord->dir,
+                 err_text(err));
+}
+
 static void finished(void *user, int err)
 {
     coord_t *coord = user;
+    if (err != 0) note_failure(coord, err);
     if (err == 0) {
+        coord->snapshot_again_ns = 0;
+        health_clear(&coord->health, "snapshot");
         coord->snapshots++;
         coord->snapshot_bytes = snapshot_bytes(coord->snapshot);
         snapshot_prune(coord->loop, coord->dir, coord->snapshot_point.index);
@@ -62,6 +77,7 @@ static void begin(coord_t *coord)
     if (quorum_point(coord->quorum, &coord->snapshot_point) != 0) return;
     int err = snapshot_begin(coord->loop, coord->dir, &coord->state, &coord->snapshot_point, &coord->snapshot);
     if (err == 0) return;
+    note_failure(coord, err);
     coord->snapshot = NULL;
     mem_free((void *)coord->snapshot_point.configuration.ptr);
 }
@@ -85,12 +101,14 @@ void coord__keep_run(coord_t *coord)
     }
     if (coord->state.snapshotting) {
         int done = snapshot_step(coord->snapshot, COORD_SNAPSHOT_STEP_BYTES);
-        if (done < 0)
+        if (done < 0) {
+            note_failure(coord, done);
             end(coord);
-        else if (done == 0)
+        } else if (done == 0) {
             io_loop_wake(coord->loop);
-        else
+        } else {
             coord->snapshot_written = true;
+        }
     }
     finish(coord);
 }
