@@ -196,11 +196,8 @@ typedef struct cgroup_converted {
 /* Onto a new group: takes over a classic group's generation and members, all of it yet to be stored. */
 void cgroup_from_classic(cgroup_t *g, int32_t generation, const cgroup_converted_t *members, size_t members_count,
                          group_now_t now);
-/* All members speak the classic protocol, so that the group may become a classic one. */
-static inline bool cgroup_is_all_classic(const cgroup_t *g)
-{
-    return g->members_count > 0 && g->classic_count == g->members_count;
-}
+/* All members speak the classic protocol and share one of its protocols, so that the group may become a classic one. */
+bool cgroup_is_all_classic(const cgroup_t *g);
 
 /* "Empty", "Assigning", "Reconciling", "Stable". */
 const char *cgroup_state_text(const cgroup_t *g);

@@ -1,7 +1,22 @@
-/* cgroup_convert.c: a consumer group made of a classic one that a member of the consumer protocol joins: its generation
- * becomes the epoch, its members stay, with what they were last assigned. Whoever was waiting in the classic group's
- * rebalance has been told to join again. */
+/* cgroup_convert.c: whether a consumer group may become a classic one, and a consumer group made of a classic one that a
+ * member of the consumer protocol joins: its generation becomes the epoch, its members stay, with what they were last
+ * assigned. Whoever was waiting in the classic group's rebalance has been told to join again. */
 #include "kafka/groups/cgroup_internal.h"
+
+/* Each that joined knew a protocol that all others know; records that were not made so are left as they are. */
+static bool share_a_protocol(const cgroup_t *g)
+{
+    size_t cursor = 0;
+    for (map_entry_t *e; (e = map_next(&g->protocols, &cursor));) {
+        if (((const cgroup_count_t *)e->value)->members == g->classic_count) return true;
+    }
+    return false;
+}
+
+bool cgroup_is_all_classic(const cgroup_t *g)
+{
+    return g->members_count > 0 && g->classic_count == g->members_count && share_a_protocol(g);
+}
 
 /* Assignments come from clients: of two members that hold a partition the later one does not get it. */
 static void take_assigned(cgroup_t *g, cgroup_member_t *m, const cgroup_set_t *assigned)

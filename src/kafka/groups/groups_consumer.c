@@ -126,17 +126,18 @@ bool groups_become_classic(group_entry_t *entry)
     return true;
 }
 
+/* Ids that were given out and not used yet are forgotten: who comes with one joins the consumer group under it. */
 bool groups_become_consumer(group_entry_t *entry)
 {
     group_t *g = entry->group;
-    if (entry->cgroup || g->state != GROUP_EMPTY || !list_empty(&g->pending) || !list_empty(&g->stores)) return false;
+    if (entry->cgroup || g->state != GROUP_EMPTY || !list_empty(&g->stores)) return false;
     if (g->generation > 0) {
         groups_write_t *write = groups__write_new(entry->groups);
         group_records_add_group_tombstone(&write->records, g->id);
         groups_write(entry->groups, entry->partition, write, groups__write_done);
-        entry->group = groups__group_new(entry->groups, entry, g->id);
-        group_free(g);
     }
+    entry->group = groups__group_new(entry->groups, entry, g->id);
+    group_free(g);
     entry->cgroup = groups__cgroup_new(entry);
     return true;
 }

@@ -117,15 +117,15 @@ static int16_t check_upgrade(const group_entry_t *entry, char *message)
 {
     const group_t *g = entry->group;
     size_t members_max = (size_t)entry->groups->cgroup_config.members_max;
+    if (!list_empty(&g->stores)) { /* it is being stored: what of it holds is known soon */
+        snprintf(message, CGROUP_MESSAGE_BYTES, "%s", kafka_error_text(KAFKA_COORDINATOR_LOAD_IN_PROGRESS));
+        return KAFKA_COORDINATOR_LOAD_IN_PROGRESS;
+    }
     if (!policy_allows(entry->groups, "upgrade")) return refuse(g, "online upgrade is disabled.", message);
     if (!bytes_eq(g->protocol_type, BYTES_LIT("consumer")))
         return refuse(g, "the group does not use the consumer embedded protocol.", message);
     if (g->members_count > members_max)
         return refuse(g, "the group size exceeds the consumer group maximum size.", message);
-    if (!list_empty(&g->stores)) { /* an assignment is being stored: what of it holds is known soon */
-        snprintf(message, CGROUP_MESSAGE_BYTES, "%s", kafka_error_text(KAFKA_COORDINATOR_LOAD_IN_PROGRESS));
-        return KAFKA_COORDINATOR_LOAD_IN_PROGRESS;
-    }
     return KAFKA_NONE;
 }
 

@@ -202,6 +202,18 @@ def a_classic_group_is_upgraded_and_downgraded(peer):
     _heartbeat(peer, "new", -1)
 
 
+def who_was_given_an_id_finds_a_modern_group(peer):
+    _settle(peer)
+    _create(peer, partitions=2)
+    first = peer.connection.ask("JoinGroup", 7, group=peer.topic("g"), session=10_000, rebalance=10_000, member="", instance=None,
+                                type="consumer", protocols=[{"name": "range", "data": _subscription(peer.topic())}])  # fmt: skip
+    peer.note("first", first["error"])
+    told = _enter(peer, "new")
+    _classic(peer, peer.topic(), member=first["member"])
+    _heartbeat(peer, "new", told["epoch"])
+    _leave(peer, (first["member"], None), ("new", None))
+
+
 def a_cooperative_member_lets_go_in_two_steps(peer):
     _settle(peer)
     _create(peer, partitions=2)

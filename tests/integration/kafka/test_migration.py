@@ -141,7 +141,7 @@ def test_both_go_on_after_a_restart(launch):
         poll_all(members, lambda: shared(members))
         before = [assigned(one) for one in members]
         server.restart(kill=True)
-        poll_all(members, lambda: group_type(admin, "t") == ["CONSUMER"])
+        poll_all(members, lambda: group_type(admin, "t") == ["CONSUMER"], 20)
         seen = []
         poll_all(members, lambda: seen.append([assigned(one) for one in members]) or len(seen) > 30)
         assert seen[-1] == before
