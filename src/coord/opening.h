@@ -12,6 +12,7 @@ typedef struct coord_opening {
     char warning[COORD_TEXT_CHARS_MAX]; /* what was cut, set aside or passed over; "" = nothing */
     uint64_t snapshot_index;            /* the state was read from the snapshot of that entry; 0 = from the log alone */
     uint64_t entries;                   /* that the log has behind it */
+    bool fresh;                         /* there was nothing: a new tree */
 } coord_opening_t;
 
 void coord_opening_why(coord_opening_t *opening, const char *format, ...) PRINTF_LIKE(2, 3);

@@ -216,6 +216,7 @@ int quorum_open(io_loop_t *loop, const quorum_options_t *options, const snapshot
         q->configuration_index = snapshot->configuration_index;
         buf_append(&q->configuration, snapshot->configuration.ptr, snapshot->configuration.len);
     } else if (wal_end(&q->wal) == 1) {
+        opening->fresh = true;
         err = bootstrap(q, options);
     }
     if (err == 0) err = quorum__incoming_clean(q);

@@ -67,6 +67,7 @@ static void explain_coord(const server_t *server, const coord_opening_t *opening
 static void tell_coord(const server_t *server, const coord_opening_t *opening)
 {
     coord_figures_t figures;
+    if (opening->fresh && !opening->warning[0]) return;
     coord_figures(server->coord, &figures);
     slog(opening->warning[0] ? SLOG_WARN : SLOG_INFO, "coord", "tree recovered",
          "dir=%s snapshot=%" PRIu64 " entries=%" PRIu64 " znodes=%" PRIu64 "%s%s%s", server->coord_dir,
