@@ -14,7 +14,7 @@ WING = FLOOR | {'auth', 'coord'}
 LOWER['redis'] = LOWER['kafka'] = LOWER['zookeeper'] = WING
 LOWER['bridge'] = {'base', 'io', 'net', 'wire', 'redis', 'kafka', 'zookeeper'}
 LOWER['http'] = {'base', 'io', 'net', 'wire', 'coord', 'redis', 'kafka', 'zookeeper', 'bridge'}
-LOWER['cli'] = LOWER['http']
+LOWER['cli'] = LOWER['http'] | {'log'}
 LOWER['server'] = set(LOWER) | {'server'}
 
 # Folders whose headers are all public: vocabularies without an inside.

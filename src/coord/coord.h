@@ -150,6 +150,16 @@ extern const coord_options_t coord_options_default;
 int coord_open(io_loop_t *loop, const coord_options_t *options, coord_t **ret_coord) MUST_CHECK;
 /* What keeps it from writing: refused writes are answered ZSYSTEM_ERROR, and nothing of them was done. */
 const health_t *coord_health(const coord_t *coord);
+/* ---- a tree that nobody has open: `trivet check` and `trivet repair` -------------------------------------------------- */
+
+/* Shows each file, by its name below `dir`: `wrong` says what is, NULL = nothing; `note` what there is. Writes nothing. */
+typedef void (*coord_check_cb)(void *user, const char *file, const char *wrong, const char *note);
+int coord_check(io_loop_t *loop, const char *dir, coord_check_cb each, void *user) MUST_CHECK;
+/* Mends a copy in place, so that it opens, and tells what that cost: a line each. With `salvage`, entries behind damage stay, and
+ * those that are lost change nothing; else the log ends at the first damage. */
+int coord_mend(io_loop_t *loop, const char *dir, bool salvage, void (*tell)(void *user, const char *line),
+               void *user) MUST_CHECK;
+
 /* Stops; requests under way are answered ZCONNECTION_LOSS. */
 void coord_close(coord_t *coord);
 

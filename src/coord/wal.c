@@ -7,6 +7,7 @@
 
 #define CONTROL_BIT       0x20
 #define RAFT_COMMAND_TYPE 1 /* enum raft_entry_type's RAFT_COMMAND */
+#define RAFT_BARRIER_TYPE 2 /* and RAFT_BARRIER, which changes nothing */
 #define SEGMENT_BYTES_MAX MIB(64)
 #define AHEAD_BYTES       KIB(256) /* a commit of one small entry then seldom writes more than the page it is in */
 #define PATH_CHARS_MAX    4096
@@ -227,6 +228,19 @@ int wal_append(wal_t *wal, uint64_t index, uint64_t term, uint8_t type, uint8_t 
     size_t bytes = LOG_BATCH_HEADER_BYTES + head + payload_bytes + WAL_TAIL_BYTES;
     put_batch_head(batch, bytes, index, term, type, io_wall_ms(wal->loop), log_durable_offset(wal->log));
     return append(wal, batch, bytes, term);
+}
+
+void wal_fill(int64_t from, int64_t to, int32_t term, buf_t *out)
+{
+    for (int64_t index = from; index < to; index++) {
+        uint8_t buf[WAL_HEADROOM_BYTES + WAL_TAIL_BYTES], *payload = buf + WAL_HEADROOM_BYTES;
+        payload[0] = 0; /* no headers */
+        size_t head = put_record_head(payload, RAFT_BARRIER_TYPE, 0);
+        size_t bytes = LOG_BATCH_HEADER_BYTES + head + WAL_TAIL_BYTES;
+        uint8_t *batch = payload - head - LOG_BATCH_HEADER_BYTES;
+        put_batch_head(batch, bytes, (uint64_t)index, (uint64_t)term, RAFT_BARRIER_TYPE, 0, 0);
+        buf_append(out, batch, bytes);
+    }
 }
 
 /* The value of the batch's one record. */

@@ -56,6 +56,8 @@ int wal_trim(wal_t *wal, uint64_t index) MUST_CHECK;     /* drops what is below,
 int wal_restart(wal_t *wal, uint64_t index) MUST_CHECK;  /* drops everything */
 /* The same, but what was there stays in `dir`/log.cut-<index>. */
 int wal_set_aside(wal_t *wal, uint64_t index) MUST_CHECK;
+/* Entries that change nothing, in the place of those from `from` to below `to`: a log_mending_t's fill. */
+void wal_fill(int64_t from, int64_t to, int32_t term, buf_t *out);
 /* A sync is done: what it made durable is about to be acknowledged. */
 void wal_synced(wal_t *wal);
 /* Calls `each` for the entries from `index` up to and with `last`, at most about `bytes_max` of them (one at least);

@@ -1,6 +1,6 @@
 /* batch.c: the 61-byte header of a record batch, and its checksum. Takes hostile bytes. */
 #include "base/hash.h"
-#include "log/log.h"
+#include "log/log_internal.h"
 
 enum {
     AT_LENGTH = 8,
@@ -54,4 +54,20 @@ bool log_batch_crc_ok(bytes_t batch)
 {
     ASSERT(batch.len >= LOG_BATCH_HEADER_BYTES);
     return load_be32(batch.ptr + AT_CRC) == crc32c(0, batch.ptr + AT_ATTRIBUTES, batch.len - AT_ATTRIBUTES);
+}
+
+void log__put_empty(uint8_t *out, int64_t base_offset, int32_t count, int32_t epoch)
+{
+    memset(out, 0, LOG_BATCH_HEADER_BYTES);
+    store_be64(out, (uint64_t)base_offset);
+    store_be32(out + AT_LENGTH, LOG_BATCH_HEADER_BYTES - LOG_BATCH_OVERHEAD_BYTES);
+    store_be32(out + AT_EPOCH, (uint32_t)epoch);
+    out[AT_MAGIC] = 2;
+    store_be32(out + AT_LAST_DELTA, (uint32_t)count - 1);
+    store_be64(out + AT_BASE_TIMESTAMP, UINT64_MAX);
+    store_be64(out + AT_MAX_TIMESTAMP, UINT64_MAX);
+    store_be64(out + AT_PRODUCER_ID, UINT64_MAX);
+    store_be16(out + AT_PRODUCER_EPOCH, UINT16_MAX);
+    store_be32(out + AT_BASE_SEQUENCE, UINT32_MAX);
+    store_be32(out + AT_CRC, crc32c(0, out + AT_ATTRIBUTES, LOG_BATCH_HEADER_BYTES - AT_ATTRIBUTES));
 }

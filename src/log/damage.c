@@ -15,18 +15,17 @@
 #define HEADER_MAGIC      2
 
 typedef struct search {
-    const log_segment_t *segment;
+    int64_t base_offset;
     log_scan_t scan;
     uint64_t crc_bytes_left;
-    const log_recovery_t *how;
-    log_damage_t *damage;
+    log_found_cb found;
+    void *user;
 } search_t;
 
 /* Could be a batch of this segment, by its header. */
 static bool plausible(const search_t *s, const log_batch_t *batch)
 {
-    int64_t base = s->segment->base_offset;
-    return batch->base_offset >= base && log_batch_last_offset(batch) - base <= INT32_MAX &&
+    return batch->base_offset >= s->base_offset && log_batch_last_offset(batch) - s->base_offset <= INT32_MAX &&
            (batch->attributes & ATTRIBUTES_UNUSED) == 0 && batch->count >= 0 &&
            batch->count <= (int64_t)batch->last_offset_delta + 1;
 }
@@ -41,13 +40,6 @@ static int valid_here(search_t *s, log_batch_t *ret_batch)
     s->crc_bytes_left -= log_batch_bytes(ret_batch);
     err = log__scan_verify(&s->scan, ret_batch);
     return err == ERR_CORRUPT || err == ERR_TRUNCATED ? ERR_NOT_FOUND : err;
-}
-
-static void count(search_t *s, const log_batch_t *batch)
-{
-    if (s->damage->behind_count == 0) s->damage->behind_offset = batch->base_offset;
-    s->damage->behind_count++;
-    if (s->how->durable_of) s->damage->durable_min = MAX(s->damage->durable_min, s->how->durable_of(batch));
 }
 
 /* Moves the scan to the next place whose byte at the magic's is right: false at the end. */
@@ -76,32 +68,49 @@ static int search(search_t *s)
         int err = next_candidate(s, &found);
         if (err || !found) return err;
         while ((err = valid_here(s, &batch)) == 0) {
-            count(s, &batch);
+            s->found(s->user, s->scan.position, &batch);
             log__scan_skip(&s->scan, &batch);
-        }
-        if (err == ERR_LIMIT) {
-            s->damage->behind_more = true;
-            return 0;
         }
         if (err != ERR_NOT_FOUND) return err;
         if (s->scan.position < s->scan.end) s->scan.position++;
     }
 }
 
+int log__each_valid(io_file_t *file, int64_t base_offset, uint64_t from, uint64_t end, log_found_cb found, void *user)
+{
+    search_t s = {.base_offset = base_offset, .found = found, .user = user};
+    if (from >= end) return 0;
+    uint8_t *window = mem_alloc(LOG_RECOVER_WINDOW_BYTES);
+    s.crc_bytes_left = (end - from) * SEARCH_CRC_FACTOR + SEARCH_CRC_BYTES;
+    log__scan_init(&s.scan, file, from, end, window, LOG_RECOVER_WINDOW_BYTES);
+    int err = search(&s);
+    mem_free(window);
+    return err;
+}
+
+typedef struct behind {
+    const log_recovery_t *how;
+    log_damage_t *damage;
+} behind_t;
+
+static void count(void *user, uint64_t position, const log_batch_t *batch)
+{
+    const behind_t *b = user;
+    if (b->damage->behind_count == 0) b->damage->behind_offset = batch->base_offset;
+    b->damage->behind_count++;
+    if (b->how->durable_of) b->damage->durable_min = MAX(b->damage->durable_min, b->how->durable_of(batch));
+}
+
 int log__look_behind(log_segment_t *segment, const log_recovery_t *how, uint64_t from, log_damage_t *damage)
 {
     io_file_t *file;
-    search_t s = {.segment = segment, .how = how, .damage = damage};
+    behind_t behind = {how, damage};
     if (from >= segment->bytes) return 0;
     int err = log__segment_file(segment, false, &file);
-    if (err) return err;
-    size_t window_bytes = LOG_RECOVER_WINDOW_BYTES;
-    uint8_t *window = mem_alloc(window_bytes);
-    s.crc_bytes_left = (segment->bytes - from) * SEARCH_CRC_FACTOR + SEARCH_CRC_BYTES;
-    log__scan_init(&s.scan, file, from, segment->bytes, window, window_bytes);
-    err = search(&s);
-    mem_free(window);
-    return err;
+    if (!err) err = log__each_valid(file, segment->base_offset, from, segment->bytes, count, &behind);
+    if (err != ERR_LIMIT) return err;
+    damage->behind_more = true;
+    return 0;
 }
 
 /* ---- in words ---- */

@@ -288,6 +288,36 @@ int log_rewrite_add(log_rewrite_t *rewrite, bytes_t batches) MUST_CHECK;
 int log_rewrite_finish(log_rewrite_t *rewrite, void (*done)(void *user, int err), void *user) MUST_CHECK;
 void log_rewrite_abort(log_rewrite_t *rewrite);
 
+/* ---- a log that nobody has open -------------------------------------------------------------------------------------- */
+
+typedef struct log_checked {
+    char file[LOG_NAME_CHARS_MAX];
+    uint64_t bytes, batches; /* batches: the valid ones, wherever they lie */
+    int64_t begin_offset, end_offset;
+    log_damage_t damage; /* the first, if any */
+    bool torn;           /* and it is a torn tail, which an open cuts */
+} log_checked_t;
+/* Reads all of it, writes nothing, and shows each segment. */
+int log_check(io_loop_t *loop, const char *dir, bool compacted, void (*each)(void *user, const log_checked_t *file),
+              void *user) MUST_CHECK;
+
+typedef struct log_mending {
+    bool salvage; /* keep what is valid behind damage, else the log ends at the first */
+    bool compacted;
+    /* Appends batches that take the place of the offsets [from, to). */
+    void (*fill)(int64_t from, int64_t to, int32_t epoch, buf_t *out);
+    int64_t fill_offsets_max; /* a wider gap ends the log */
+} log_mending_t;
+typedef struct log_mended {
+    uint64_t kept_batches, lost_batches; /* lost: valid, but behind the end or out of their place */
+    uint64_t lost_offsets;               /* that were filled */
+    int64_t end_offset;
+} log_mended_t;
+/* Rewrites the directory in place, without its indexes: of a copy. */
+int log_mend(io_loop_t *loop, const char *dir, const log_mending_t *how, log_mended_t *ret_mended) MUST_CHECK;
+/* A fill: batches without records, as compaction leaves them. */
+void log_fill_empty(int64_t from, int64_t to, int32_t epoch, buf_t *out);
+
 /* Deletes the directory: renamed to `<name>.<unique>-delete` first, so that a crash leaves no half of it
  * behind under its own name. The log is closed and freed, whatever is returned; slices stay readable. */
 int log_delete(log_t *log) MUST_CHECK;

@@ -271,7 +271,15 @@ int64_t log__recover_end_min(const log_recovery_t *how);
 /* Nothing but zeros from there on, as a log that grows its files ahead leaves them. */
 int log__only_zeros(const log_segment_t *segment, io_file_t *file, uint64_t from, bool *ret_zeros) MUST_CHECK;
 
-/* damage.c: counts the valid batches from `from` on. */
+/* batch.c: LOG_BATCH_HEADER_BYTES of a batch that has `count` offsets and no record. */
+void log__put_empty(uint8_t *out, int64_t base_offset, int32_t count, int32_t epoch);
+
+/* damage.c */
+typedef void (*log_found_cb)(void *user, uint64_t position, const log_batch_t *batch);
+/* Shows the valid batches in [from, end) of a segment's file. ERR_LIMIT: the search was given up. */
+int log__each_valid(io_file_t *file, int64_t base_offset, uint64_t from, uint64_t end, log_found_cb found,
+                    void *user) MUST_CHECK;
+/* Counts the valid batches from `from` on. */
 int log__look_behind(log_segment_t *segment, const log_recovery_t *how, uint64_t from, log_damage_t *damage) MUST_CHECK;
 
 /* epochs.c */

@@ -91,6 +91,12 @@ aof_part_t aof__next_part(aof_t *aof, char type, const char *suffix);
 /* The growing file gets the name that the manifest is about to give it, if it has not. */
 int aof__list_increment(aof_t *aof) MUST_CHECK;
 
+/* Adds a file of ours to the list: the newest base, and increments in their order. */
+void aof__manifest_find(aof_t *aof, const char *name);
+void aof__sizes_forget(aof_t *aof); /* removes the list */
+/* "<appendfilename>.7.incr.aof": 'i', a base: 'b', or 0 when it is not one of ours. */
+char aof__kind_of(const aof_t *aof, const char *name, uint64_t *ret_seq);
+
 /* aof_survey.c: looks for data that would be passed over: files of ours that the manifest does not name, and what other servers
  * left. New files get numbers above those of all that are there. */
 int aof__survey(aof_t *aof, char *err, size_t err_bytes) MUST_CHECK;

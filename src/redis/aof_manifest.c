@@ -124,6 +124,27 @@ int aof__manifest_read(aof_t *aof, char *err_out, size_t err_bytes)
     return err == ERR_NOT_FOUND ? 0 : err;
 }
 
+void aof__manifest_find(aof_t *aof, const char *name)
+{
+    aof_manifest_t *m = &aof->manifest;
+    uint64_t seq;
+    char kind = aof__kind_of(aof, name, &seq);
+    if (kind == 0) return;
+    size_t at = kind == 'b' && has_base(m) ? 0 : m->count;
+    if (at < m->count && m->parts[0].seq > seq) return;
+    if (at < m->count) {
+        mem_free(m->parts[0].name);
+        m->parts[0] = (aof_part_t){mem_strdup(name), seq, 'b', 0};
+        return;
+    }
+    add_part(m, bytes_str(name), seq, kind);
+    for (at = m->count - 1; kind == 'i' && at > 0 && m->parts[at - 1].type == 'i' && m->parts[at - 1].seq > seq; at--) {
+        aof_part_t later = m->parts[at - 1];
+        m->parts[at - 1] = m->parts[at];
+        m->parts[at] = later;
+    }
+}
+
 int aof__manifest_write(aof_t *aof)
 {
     buf_t text = BUF_INIT;

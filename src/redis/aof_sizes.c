@@ -118,3 +118,10 @@ int aof__sizes_check(const aof_t *aof, const aof_part_t *part, uint64_t bytes, c
              aof->dir, part->name, bytes, part->durable_bytes);
     return ERR_DAMAGED;
 }
+
+void aof__sizes_forget(aof_t *aof)
+{
+    char *path = sizes_path(aof);
+    (void)!io_remove(aof->redis->loop, path);
+    mem_free(path);
+}

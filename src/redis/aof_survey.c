@@ -30,8 +30,7 @@ static bool named(const aof_manifest_t *m, const char *name)
     return false;
 }
 
-/* "<appendfilename>.7.incr.aof": 'i', 'b', or 0 when it is not one of ours. */
-static char kind_of(const aof_t *aof, const char *name, uint64_t *ret_seq)
+char aof__kind_of(const aof_t *aof, const char *name, uint64_t *ret_seq)
 {
     const char *prefix = aof->redis->config->appendfilename;
     size_t n = strlen(prefix);
@@ -58,7 +57,7 @@ static void look_at(void *user, const char *name, bool is_dir)
 {
     survey_t *s = user;
     uint64_t seq;
-    char kind = is_dir ? 0 : kind_of(s->aof, name, &seq);
+    char kind = is_dir ? 0 : aof__kind_of(s->aof, name, &seq);
     if (kind == 0) return;
     if (kind == 'b') s->base_seq = MAX(s->base_seq, seq);
     if (kind == 'i') s->incr_seq = MAX(s->incr_seq, seq);

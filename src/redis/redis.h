@@ -191,4 +191,14 @@ void redis_reply_null(redis_client_t *c);
 void redis_reply_array(redis_client_t *c, size_t n);
 void redis_reply_status(redis_client_t *c, const char *text);
 
+/* ---- an append-only file that nobody has open: `trivet check` and `trivet repair` -------------------------------------- */
+
+/* Shows each file: `wrong` says what is, NULL = nothing; `note` what there is. Writes nothing. */
+typedef void (*redis_check_cb)(void *user, const char *file, const char *wrong, const char *note);
+int redis_check(io_loop_t *loop, const char *data_dir, redis_check_cb each, void *user) MUST_CHECK;
+/* Mends a copy in place, so that it is read, and tells what that cost: a line each. With `salvage` bytes that are no commands
+ * are left out, else the file ends at the first of them. */
+int redis_mend(io_loop_t *loop, const char *data_dir, bool salvage, void (*tell)(void *user, const char *line),
+               void *user) MUST_CHECK;
+
 #endif

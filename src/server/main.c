@@ -1,5 +1,6 @@
 /* main.c: the command `trivet`: options in, one banner or one JSON line out, then the loop. */
 #include "base/slog.h"
+#include "cli/cli.h"
 #include "server/banner.h"
 #include "server/called_as.h"
 #include "server/process.h"
@@ -84,7 +85,9 @@ int main(int argc, char **argv)
     uint64_t started_ns = monotonic_ns();
     char error[OPTIONS_ERROR_CHARS_MAX];
     options_t options = {0};
+    int status = 0;
     const called_as_t *as = called_as(argv[0]);
+    if (!as && cli_run(argc, argv, &status)) return status;
     int err = as                                   ? called_as_parse(as, argc, argv, &options, error)
               : called_as_stranger(argv[0], error) ? ERR_UNSUPPORTED
                                                    : options_parse(argc, argv, &options, error);
@@ -92,9 +95,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "trivet: %s\n", error);
         return 2;
     }
-    int status = 0;
     if (options.show_help)
-        fputs(options.help, stdout);
+        printf("%s%s", options.help, as ? "" : cli_help);
     else if (options.show_version)
         printf("trivet %s\n", TRIVET_VERSION);
     else
