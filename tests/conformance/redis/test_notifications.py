@@ -90,7 +90,7 @@ class Listener:
         self.subscriber.close()
 
 
-def test_a_call_announces_and_counts_what_the_original_does(redis_ports):
+def test_a_call_announces_and_counts_what_the_original_does(valkey, redis_ports):
     original, tested = listeners = [Listener(port) for port in redis_ports]
     different = []
     for call in CALLS:

@@ -84,9 +84,9 @@ def in_order(reply, everywhere):
 
 
 @pytest.mark.parametrize("protocol", [2, 3])
-def test_a_call_is_answered_as_the_original_answers(shared, launch, protocol):
+def test_a_call_is_answered_as_the_original_answers(valkey, launch, protocol):
     directives = {"enable-debug-command": "yes", "enable-protected-configs": "yes", "appendonly": "no"}
-    servers = shared.original("redis"), launch("redis", **directives)
+    servers = valkey, launch("redis", **directives)
     original, tested = (Caller(server.port_of("redis"), protocol) for server in servers)
     different = []
     for line in CALLS:
