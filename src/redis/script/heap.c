@@ -9,7 +9,7 @@
 #define BYTES_PER_WORK 4 /* taking and filling memory */
 #define TIGHT_PART     4 /* of the limit */
 
-enum { STEP_PERCENT = 1000, PAUSE_PERCENT = 200, STEP_PERCENT_TIGHT = 0 /* whole */, PAUSE_PERCENT_TIGHT = 125 };
+enum { STEP_PERCENT = 5000, PAUSE_PERCENT = 200, STEP_PERCENT_TIGHT = 0 /* whole */, PAUSE_PERCENT_TIGHT = 125 };
 
 /* Only sets numbers, so it may be called from inside the allocator. */
 void script__pace_collector(script_engine_t *engine)

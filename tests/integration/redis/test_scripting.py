@@ -218,6 +218,46 @@ def test_scripts_that_only_eval_knows_are_forgotten_one_day(r):
     assert r.info("memory")["number_of_cached_scripts"] == 501
 
 
+def test_the_order_of_a_table_is_the_same_after_every_start(launch):
+    """One order, and the originals'."""
+    script = "return cjson.encode({b = 1, a = 2, c = 3, d = 4, user = 'x'})"
+    for _ in range(3):
+        with redis.Redis(port=launch("redis").port_of("redis"), decode_responses=True) as fresh:
+            assert fresh.eval(script, 0) == '{"a":2,"c":3,"b":1,"d":4,"user":"x"}'
+
+
+def test_numbers_become_arguments_without_loss(r):
+    assert r.eval("return redis.call('incrby', KEYS[1], 1e17)", 1, "n") == 10**17
+    assert r.eval("redis.call('set', KEYS[1], 0.1) return redis.call('get', KEYS[1])", 1, "k") == "0.1"
+
+
+@pytest.mark.parametrize("words", [("EVALSHA", "0" * 40, "0"), ("EVAL", "return (", "0"), ("EVAL", "return 1", "x"), ("FCALL", "absent", "0")])
+def test_monitors_see_a_script_that_is_not_run(r, connect, words):
+    with connect().monitor() as monitor:
+        with pytest.raises(ResponseError):
+            r.execute_command(*words)
+        assert words[0].lower() in monitor.next_command()["command"].lower()
+
+
+def test_a_pause_of_writes_lets_transactions_of_reading_scripts_pass(r, connect):
+    conn = connect().connection_pool.get_connection()
+    r.execute_command("CLIENT", "PAUSE", 20000, "WRITE")
+    try:
+        for words in (("MULTI",), ("EVAL", "#!lua flags=no-writes\nreturn 12", 0), ("EXEC",)):
+            conn.send_command(*words)
+            reply = conn.read_response(timeout=5)
+        assert reply == [12]
+        for words in (("MULTI",), ("EVAL", "return 12", 0)):
+            conn.send_command(*words)
+            conn.read_response(timeout=5)
+        conn.send_command("EXEC")
+        assert not conn.can_read(timeout=0.1)
+    finally:
+        r.execute_command("CLIENT", "UNPAUSE")
+    assert conn.read_response() == [12]
+    conn.disconnect()
+
+
 # ---- long scripts ----------------------------------------------------------------------------------------------
 
 
