@@ -19,7 +19,8 @@
 
 #include <stdio.h>
 
-#define TURN_NS         10000000   /* before the others get theirs */
+#define TURN_NS         10000000 /* before the others get theirs */
+#define SETTLE_EVERY_MS 1
 #define MEMORY_MAX      MIB(256)   /* of scripts, unless script-memory-max says otherwise; */
 #define MEMORY_PART     16         /* at most this part of the machine's */
 #define VERSION_NUM     0x00070204 /* of REDIS_VERSION */
@@ -47,6 +48,7 @@ struct scripts {
     redis_async_t *caller;
     saved_command_t *command;
     io_timer_t timer;
+    io_timer_t settling; /* what a script left behind is given back in slices */
 };
 
 /* ---- commands of scripts --------------------------------------------------------------------------------------------- */
@@ -129,6 +131,12 @@ static int on_check(void *user, const bytes_t *argv, int argc)
 
 static void on_turn(io_timer_t *timer);
 
+static void on_settle(io_timer_t *timer)
+{
+    scripts_t *s = CONTAINER_OF(timer, scripts_t, settling);
+    if (!s->running && !script_settle(s->engine)) io_timer_start(timer, SETTLE_EVERY_MS, 0);
+}
+
 static scripts_t *need(redis_t *redis)
 {
     if (redis->scripts) return redis->scripts;
@@ -136,6 +144,7 @@ static scripts_t *need(redis_t *redis)
     s->redis = redis;
     s->client = client__new_internal(redis, NULL);
     io_timer_init(redis->loop, &s->timer, on_turn);
+    io_timer_init(redis->loop, &s->settling, on_settle);
     script_host_t host = {
         .user = s,
         .call = on_call,
@@ -161,6 +170,7 @@ void scripts__free(redis_t *redis)
     scripts_t *s = redis->scripts;
     if (s == NULL) return;
     io_timer_stop(&s->timer);
+    io_timer_stop(&s->settling);
     if (s->caller) redis_async_done(s->caller);
     multi__free_left(redis);
     script_engine_free(s->engine);
@@ -281,6 +291,7 @@ void scripts__run(redis_call_t *call, const script_job_t *job)
     }
     redis->exec_depth--;
     s->running = false;
+    on_settle(&s->settling);
     deliver(s, c, &c->failed);
 }
 
@@ -325,6 +336,7 @@ static void finish(scripts_t *s)
     s->command = NULL;
     redis->exec_depth--;
     s->running = redis->script_left = redis->script_busy = false;
+    on_settle(&s->settling);
     if (redis->transaction && !multi__go_on(redis, c)) return;
     come_back(s);
 }

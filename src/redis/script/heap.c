@@ -1,15 +1,17 @@
 /* heap.c: the memory of the Lua state: counted, limited, and an occasion to ask the host. See script.h.
  *
  * A limit must not be reached by garbage. Big requests that would pass it collect first where that is allowed (script__need_bytes).
- * Lua's operators do not ask so; for them the collector goes faster than Lua's own default, and from a quarter of the limit on a
- * collection that has begun is not divided into steps. */
+ * Lua's operators do not ask so; for them the collector goes faster than Lua's own default, and much faster from a quarter of the
+ * limit on. What a run leaves behind is collected in slices when it has ended (script_settle). */
 #include "redis/script/script_internal.h"
 
-#define SETTLE_BYTES   MIB(8)
-#define BYTES_PER_WORK 4 /* taking and filling memory */
-#define TIGHT_PART     4 /* of the limit */
+#define SETTLE_BYTES    MIB(8)
+#define SETTLE_STEP_KIB 20 /* a slice: a millisecond, about */
+#define SETTLE_CYCLES   2  /* what the first had looked at before it became garbage */
+#define BYTES_PER_WORK  4  /* taking and filling memory */
+#define TIGHT_PART      4  /* of the limit */
 
-enum { STEP_PERCENT = 5000, PAUSE_PERCENT = 200, STEP_PERCENT_TIGHT = 0 /* whole */, PAUSE_PERCENT_TIGHT = 125 };
+enum { STEP_PERCENT = 5000, PAUSE_PERCENT = 200, STEP_PERCENT_TIGHT = 50000, PAUSE_PERCENT_TIGHT = 125 };
 
 /* Only sets numbers, so it may be called from inside the allocator. */
 void script__pace_collector(script_engine_t *engine)
@@ -63,10 +65,18 @@ void script__need_bytes(lua_State *lua, size_t bytes)
     if (bytes > heap->bytes_max || heap->used_bytes > heap->bytes_max - bytes) script__out_of_memory(lua);
 }
 
-void script__settle(script_engine_t *engine)
+void script__note_end(script_engine_t *engine)
 {
     script_heap_t *heap = &engine->heap;
-    if (heap->used_bytes < heap->settled_bytes + SETTLE_BYTES) return;
-    lua_gc(engine->lua, LUA_GCCOLLECT, 0);
+    if (heap->used_bytes >= heap->settled_bytes + SETTLE_BYTES) heap->cycles_due = SETTLE_CYCLES;
+}
+
+bool script_settle(script_engine_t *engine)
+{
+    script_heap_t *heap = &engine->heap;
+    if (engine->running || heap->cycles_due == 0) return true;
+    if (lua_gc(engine->lua, LUA_GCSTEP, SETTLE_STEP_KIB)) heap->cycles_due--;
+    if (heap->cycles_due) return false;
     heap->settled_bytes = heap->used_bytes;
+    return true;
 }

@@ -277,7 +277,7 @@ static int run_code(script_engine_t *engine, script_library_t *library, bytes_t 
     lua_settop(lua, top);
     engine->loading = NULL;
     script__show_globals(engine, engine->globals);
-    script__settle(engine);
+    script__note_end(engine);
     return err;
 }
 

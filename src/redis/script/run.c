@@ -203,7 +203,7 @@ static script_result_t go_on(script_engine_t *engine)
     engine->running = false;
     if (engine->call_reply.cap > KEPT_BYTES_MAX) buf_deinit(&engine->call_reply);
     if (engine->scratch.cap > KEPT_BYTES_MAX) buf_deinit(&engine->scratch);
-    script__settle(engine);
+    script__note_end(engine);
     return SCRIPT_DONE;
 }
 

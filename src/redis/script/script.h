@@ -61,6 +61,8 @@ script_engine_t *script_engine_new(const script_host_t *host);
 void script_engine_free(script_engine_t *engine);
 /* Of the Lua state with the run's reply; more is the error "not enough memory". */
 void script_limit_memory(script_engine_t *engine, size_t bytes_max);
+/* Collects a slice of what runs left behind; to be called between runs until it says true: nothing more is due. */
+bool script_settle(script_engine_t *engine);
 void script_sha1hex(bytes_t text, char ret_sha[SCRIPT_SHA_CHARS + 1]);
 /* Compiles and remembers `source`; what was not loaded to `keep` is forgotten when SCRIPT_EVAL_MAX newer ones came.
  * ERR_INVALID with the error reply's text ("ERR Error compiling script ...") in `error`. */

@@ -16,6 +16,7 @@
 typedef struct script_heap {
     size_t used_bytes, bytes_max;
     size_t settled_bytes; /* used behind the last whole collection */
+    int cycles_due;       /* of the collector, until what runs left is given back */
     bool limited;
     bool tight; /* the collector hurries */
 } script_heap_t;
@@ -85,8 +86,8 @@ void script__need_bytes(lua_State *lua, size_t bytes);
 #define SCRIPT_BUFFER_LARGE_BYTES KIB(64)
 #define SCRIPT_WORK_PER_VALUE     50
 static inline void script__charge(lua_State *lua, size_t bytes);
-/* Collects when the state has taken much since it last did. */
-void script__settle(script_engine_t *engine);
+/* At a run's end: what it left is to be collected when that is much. */
+void script__note_end(script_engine_t *engine);
 
 /* run.c: asks the host whether to go on: may leave the fiber for a while, or raise the error of a killed script. What takes long
  * in C calls script__work as it goes. */
