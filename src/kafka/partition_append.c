@@ -91,7 +91,8 @@ static int16_t write_batch(partition_check_t *c)
                          "maximum configured segment size of %" PRId64 ".",
                          c->bytes, p->topic->name, p->index, c->config->segment_bytes);
     }
-    if (err && err != ERR_LIMIT) partition__write_refused(p, err);
+    if (err && err != ERR_LIMIT && err != ERR_STATE)
+        partition__write_refused(p, err); /* STATE: it has failed, and says so */
     if (err) return partition__error(err);
     c->batch.base_offset = base_offset;
     producers_note(&p->producers, &c->batch);

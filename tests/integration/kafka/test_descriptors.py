@@ -166,3 +166,20 @@ def fetch_all(connection, topic, count):
             return [(error, records)]
         records += more
     return [(NONE, records)]
+
+
+def test_a_crowd_of_idle_clients_does_not_keep_a_log_from_rolling(limited):
+    server = limited(64)
+    idle = []
+    with kafka.Connection(server.port_of("kafka")) as connection:
+        create(connection, "rolls", 1, segment_ms=1)
+        assert produce(connection, "rolls", [0], time=1_700_000_000_000) == [NONE]
+        try:
+            for n in range(100):
+                idle.append(socket.create_connection((HOST, server.port_of(["redis", "kafka", "zookeeper"][n % 3]))))
+            answers = [produce(connection, "rolls", [0], time=1_700_000_000_010 + 10 * n) for n in range(20)]
+        finally:
+            for one in idle:
+                one.close()
+        assert answers == [[NONE]] * 20
+        assert len(list(server.data.rglob("rolls-0/*.log"))) == 21
