@@ -55,7 +55,10 @@ void aof__feed_delete(redis_db_t *db, bytes_t key, const char *cause)
 
 bool aof__has_gathered(const redis_t *redis) { return redis->aof->pending_count > 0 || redis->change_open; }
 
-bool aof__has_unwritten(const redis_t *redis) { return redis->aof->pending_count > 0 || redis->aof->buf.len > 0; }
+bool aof__has_unwritten(const redis_t *redis)
+{
+    return redis->aof->pending_count > 0 || redis->aof->buf.len > 0 || redis->aof->early;
+}
 
 void aof__commit(redis_t *redis, bool atomic)
 {

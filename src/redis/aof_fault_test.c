@@ -224,6 +224,27 @@ static void what_always_acknowledged_is_there_whatever_the_disk_does(void **stat
     }
 }
 
+/* What is written in the middle of a turn is synced at its end. */
+static void a_large_write_is_durable_when_it_is_acknowledged(void **state)
+{
+    for (size_t bytes = KIB(10); bytes <= MIB(2); bytes *= 2) {
+        machine_t m;
+        machine_init(&m, bytes, "always");
+        set_faults(&m, MIB(100), 0, 0);
+        char *value = malloc(bytes + 1);
+        memset(value, 'v', bytes);
+        value[bytes] = 0;
+        assert_true(answers(&m, "+OK\r\n", 3, "SET", "large", value));
+        settle(&m, 0); /* the turn, and no more */
+        lose_power_and_start(&m);
+        char length[32];
+        snprintf(length, sizeof(length), ":%zu\r\n", bytes);
+        assert_true(answers(&m, length, 2, "STRLEN", "large"));
+        free(value);
+        machine_deinit(&m);
+    }
+}
+
 static void rewrites_that_fail_wait_longer_and_longer(void **state)
 {
     assert_int_equal(aof__rewrite_wait_ms(1), 0);
@@ -241,6 +262,7 @@ int main(void)
         cmocka_unit_test(what_always_cannot_write_ends_the_server_once),
         cmocka_unit_test(a_failed_sync_refuses_writes_until_a_rewrite_has_replaced_the_file),
         cmocka_unit_test(what_always_acknowledged_is_there_whatever_the_disk_does),
+        cmocka_unit_test(a_large_write_is_durable_when_it_is_acknowledged),
         cmocka_unit_test(rewrites_that_fail_wait_longer_and_longer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

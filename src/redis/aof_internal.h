@@ -64,6 +64,7 @@ struct aof {
     bool suspect;         /* a sync failed: a rewrite must replace the file */
     io_reserve_t reserve; /* for when the disk is full */
     size_t early_bytes;   /* a turn that makes more writes before its end; well below the reserve */
+    bool early;           /* it did, and the end of the turn must look after it */
     aof_rewrite_t rewrite;
 };
 

@@ -135,11 +135,16 @@ static bool write_buf(aof_t *aof)
     return true;
 }
 
-/* The turn's end tries again, and then ends the server where it must. */
-void aof__write_early(aof_t *aof) { (void)write_buf(aof); }
+/* The turn's end syncs it, or tries again, and then ends the server where it must. */
+void aof__write_early(aof_t *aof)
+{
+    (void)write_buf(aof);
+    aof->early = true;
+}
 
 void aof__write(aof_t *aof, bool sync)
 {
+    aof->early = false;
     if (!write_buf(aof)) {
         give_up(aof);
         return;
@@ -195,7 +200,7 @@ void aof__turn(io_hook_t *hook)
     aof_t *aof = CONTAINER_OF(hook, aof_t, hook);
     aof->hook_turn_ns = io_now_ns(aof->redis->loop);
     if (!aof->enabled) return;
-    if (aof->buf.len) aof__write(aof, aof->redis->config->appendfsync == FSYNC_ALWAYS);
+    if (aof->buf.len || aof->early) aof__write(aof, aof->redis->config->appendfsync == FSYNC_ALWAYS);
     /* A paused script has gathered half of what it does: its changes belong to one file. */
     if (aof->pending_count == 0 && (aof->rewrite.active || aof->rewrite.scheduled)) aof__rewrite_turn(aof);
 }
@@ -205,7 +210,8 @@ void aof__turn(io_hook_t *hook)
 void aof__before_reply(redis_client_t *c)
 {
     aof_t *aof = c->redis->aof;
-    if (LIKELY(aof->buf.len == 0) || aof->hook_turn_ns != io_now_ns(c->redis->loop) || !aof->enabled) return;
+    if (LIKELY(aof->buf.len == 0 && !aof->early) || aof->hook_turn_ns != io_now_ns(c->redis->loop) || !aof->enabled)
+        return;
     aof__write(aof, c->redis->config->appendfsync == FSYNC_ALWAYS);
 }
 
