@@ -104,7 +104,8 @@ static int open_mark(wal_t *wal, const char *path, uint64_t durable, coord_openi
     uint64_t end = wal_end(wal);
     if (durable > end)
         coord_opening_warn(opening, "entry %" PRIu64 " had been acknowledged, and is the write that was torn", end);
-    return mark_open(wal->loop, path, durable, wal->sync ? end : 0, &wal->mark);
+    /* What a killed process left in the page cache is not durable yet: the first sync will say so. */
+    return mark_open(wal->loop, path, durable, wal->sync ? MIN(durable, end) : 0, &wal->mark);
 }
 
 int wal_open(io_loop_t *loop, const char *dir, const wal_need_t *need, coord_opening_t *opening, wal_t *ret_wal)

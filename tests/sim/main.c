@@ -10,6 +10,9 @@
 #include <stdlib.h>
 
 static const scenario_t scenarios[] = {
+    {"rot-log", scenario_rot_log},
+    {"rot-coord", scenario_rot_coord},
+    {"rot-log-lenient", scenario_rot_log_lenient, .only_by_name = true},
     {"log", scenario_log},
     {"coord", scenario_coord},
     {"quorum", scenario_quorum},

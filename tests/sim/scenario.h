@@ -42,5 +42,8 @@ void scenario_outbox_broken(run_t *run);
 void scenario_feed(run_t *run);
 void scenario_disk(run_t *run);
 void scenario_feed_broken(run_t *run);
+void scenario_rot_log(run_t *run);
+void scenario_rot_log_lenient(run_t *run);
+void scenario_rot_coord(run_t *run);
 
 #endif
