@@ -223,6 +223,7 @@ static void a_disk_that_cannot_be_read_keeps_the_partition_offline_until_it_can(
     for (int32_t i = 0; i < 50; i++) assert_int_equal(append(f, i), KAFKA_NONE);
     partition_host_stop(f);
     sim_disk_faults_t faults = sim_disk_faults_default;
+    slices_init(&f->kafka.slices, f->kafka.loop);
     assert_int_equal(partition_store_open(&f->kafka), 0);
     faults.read_error_ppm = SIM_PPM;
     sim_node_set_disk_faults(f->node, &faults);

@@ -272,15 +272,29 @@ void partition__store_news(partition_t *partition)
 
 /* ---- timers ---------------------------------------------------------------------------------------------------------- */
 
+/* One partition, and then the next: there may be thousands. Each goes to the end of the list, so that those that come or go
+ * meanwhile do no harm. */
+static slice_state_t maintain_step(slice_t *slice)
+{
+    partition_store_t *store = CONTAINER_OF(slice, partition_store_t, maintenance);
+    partition_t *p = LIST_FIRST(&store->partitions, partition_t, store_node);
+    if (!p || store->maintain_left == 0) return SLICE_ENDED;
+    store->maintain_left--;
+    list_remove(&p->store_node);
+    list_push_back(&store->partitions, &p->store_node);
+    uint32_t deleted;
+    /* A segment that cannot be removed now is tried again next time. */
+    (void)!log_maintain(p->log, io_wall_ms(store->kafka->loop), p->high_watermark, &deleted);
+    return SLICE_MORE;
+}
+
 static void maintain_run(io_timer_t *timer)
 {
     partition_store_t *store = CONTAINER_OF(timer, partition_store_t, maintain_timer);
-    int64_t now_ms = io_wall_ms(store->kafka->loop);
-    LIST_EACH(&store->partitions, p, partition_t, store_node) {
-        uint32_t deleted;
-        /* A segment that cannot be removed now is tried again next time. */
-        (void)!log_maintain(p->log, now_ms, p->high_watermark, &deleted);
-    }
+    if (list_linked(&store->maintenance.node)) return; /* the round before is not over */
+    store->maintain_left = 0;
+    LIST_EACH(&store->partitions, p, partition_t, store_node) store->maintain_left++;
+    slice_run(&store->kafka->slices, &store->maintenance);
 }
 
 static void checkpoint_run(io_timer_t *timer)
@@ -416,6 +430,7 @@ int partition_store_open(kafka_t *kafka)
     io_timer_init(kafka->loop, &store->offline_timer, partition__offline_run);
     io_timer_init(kafka->loop, &store->refused_timer, partition__refused_run);
     const kafka_broker_config_t *c = &kafka->config;
+    store->maintenance.step = maintain_step;
     start_timer(store, &store->maintain_timer, maintain_run,
                 MIN(c->log_retention_check_interval_ms, STORE_MAINTAIN_MS_MAX));
     start_timer(store, &store->checkpoint_timer, checkpoint_run, c->log_flush_offset_checkpoint_interval_ms);
@@ -453,6 +468,7 @@ void partition_store_close(kafka_t *kafka)
     io_timer_stop(&store->offline_timer);
     io_timer_stop(&store->refused_timer);
     io_timer_stop(&store->maintain_timer);
+    slice_stop(&store->maintenance);
     io_timer_stop(&store->checkpoint_timer);
     io_timer_stop(&store->expiry_timer);
     cleaner_free(store->cleaner);

@@ -25,6 +25,7 @@ typedef struct fixture {
 static void start(fixture_t *f)
 {
     f->kafka.opener = opener_new(f->kafka.loop);
+    slices_init(&f->kafka.slices, f->kafka.loop);
     assert_int_equal(partition_store_open(&f->kafka), 0);
     char why[PARTITION_WHY_CHARS_MAX];
     assert_int_equal(partition_open(&f->topic, 0, &f->p, why), 0);

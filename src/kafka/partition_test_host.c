@@ -53,6 +53,7 @@ partition_host_t *partition_host_new(uint64_t seed)
 void partition_host_start(partition_host_t *host)
 {
     host->kafka.loop = sim_node_loop(host->node);
+    slices_init(&host->kafka.slices, host->kafka.loop);
     assert_int_equal(partition_store_open(&host->kafka), 0);
     char why[PARTITION_WHY_CHARS_MAX];
     assert_int_equal(partition_open(&host->topic, 0, &host->p, why), 0);
