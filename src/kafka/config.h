@@ -38,6 +38,12 @@ void config_store_free(config_store_t *store);
 const kafka_setting_def_t *config_broker_setting(bytes_t name);
 const kafka_setting_def_t *config_topic_setting(bytes_t name);
 
+enum { CONFIG_GROUP_SETTINGS_COUNT = 10 };
+const kafka_setting_def_t *config_group_settings(void);
+const kafka_setting_def_t *config_group_setting(bytes_t name);
+/* The value that counts for every group. */
+const char *config_group_value(const kafka_t *kafka, const kafka_setting_def_t *def);
+
 /* The value in one source (CONFIG_SOURCE_DEFAULT gives the default); NULL = not set there. */
 const char *config_value_in(const config_store_t *store, const kafka_setting_def_t *def, config_source_t source);
 /* The value that counts. */

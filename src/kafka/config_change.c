@@ -270,10 +270,30 @@ static refusal_t check_topic(const kafka_t *kafka, const config_change_t *change
                   arena_printf(arena, "The topic '%s' does not exist.", arena_strdup(arena, change->resource_name)));
 }
 
+/* Groups have the broker's values: what fits is refused, too, and says so. */
+static refusal_t check_group(const config_change_t *change, arena_t *arena)
+{
+    if (change->resource_name.len == 0)
+        return refuse(KAFKA_INVALID_REQUEST, "Default group resources are not allowed.");
+    for (int32_t i = 0; i < change->edits_count; i++) {
+        const config_edit_t *edit = &change->edits[i];
+        const kafka_setting_def_t *def = config_group_setting(edit->name);
+        char *err = arena_alloc(arena, KAFKA_SETTING_ERROR_BYTES_MAX);
+        if (!def)
+            return refuse(KAFKA_INVALID_CONFIG,
+                          arena_printf(arena, "Unknown group config name: %s", arena_strdup(arena, edit->name)));
+        if (edit->op == CONFIG_SET && kafka_setting_check(def, edit->value, err, KAFKA_SETTING_ERROR_BYTES_MAX) != 0)
+            return refuse(KAFKA_INVALID_CONFIG, err);
+    }
+    return refuse(KAFKA_POLICY_VIOLATION,
+                  "This broker keeps no configs for single groups: its own count for all of them.");
+}
+
 static refusal_t prepare(const kafka_t *kafka, const config_change_t *change, arena_t *arena, edited_t *ret_edited)
 {
     refusal_t refusal = check_edits(change, arena);
     if (refusal.error) return refusal;
+    if (change->resource_type == CONFIG_RESOURCE_GROUP) return check_group(change, arena);
     if (change->resource_type != CONFIG_RESOURCE_TOPIC && change->resource_type != CONFIG_RESOURCE_BROKER)
         return refuse(KAFKA_INVALID_REQUEST, arena_printf(arena, "Unknown resource type %d", change->resource_type));
     bool topic = change->resource_type == CONFIG_RESOURCE_TOPIC;

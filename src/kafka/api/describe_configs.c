@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-enum { RESOURCE_TOPIC = 2, RESOURCE_BROKER = 4, RESOURCE_BROKER_LOGGER = 8 };
+enum { RESOURCE_TOPIC = 2, RESOURCE_BROKER = 4, RESOURCE_BROKER_LOGGER = 8, RESOURCE_GROUP = 32 };
 
 typedef kafka_describe_configs_request_resource_t asked_t;
 typedef kafka_describe_configs_response_result_t result_t;
@@ -117,6 +117,18 @@ static void describe_default_broker(kafka_request_t *request, const asked_t *ask
     }
 }
 
+static void describe_group(kafka_request_t *request, const asked_t *asked, result_t *result)
+{
+    result->configs = kafka_describe_configs_response_config_array(&request->arena, CONFIG_GROUP_SETTINGS_COUNT);
+    for (int i = 0; i < CONFIG_GROUP_SETTINGS_COUNT; i++) {
+        const kafka_setting_def_t *def = &config_group_settings()[i];
+        if (!is_asked(asked, def->name)) continue;
+        const char *value = config_group_value(request->kafka, def);
+        synonyms_t synonyms = {.count = 1, .items = {{bytes_str(def->name), bytes_str(value), CONFIG_SOURCE_DEFAULT}}};
+        fill_entry(request, def, value, &synonyms, &result->configs[result->configs_count++]);
+    }
+}
+
 static void refuse(result_t *result, int16_t error, const char *message)
 {
     result->error_code = error;
@@ -167,6 +179,12 @@ static void describe_one(kafka_request_t *request, const asked_t *asked, result_
             describe_default_broker(request, asked, result);
         else if (is_this_broker(request, asked->resource_name, " or empty string", result))
             describe_broker(request, asked, result);
+        return;
+    case RESOURCE_GROUP:
+        if (asked->resource_name.len == 0)
+            refuse(result, KAFKA_INVALID_REQUEST, "Group name must not be empty");
+        else
+            describe_group(request, asked, result);
         return;
     case RESOURCE_BROKER_LOGGER: /* there are no loggers whose levels could be told */
         if (asked->resource_name.len == 0)

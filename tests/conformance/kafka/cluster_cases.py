@@ -151,6 +151,19 @@ def every_broker_config_has_its_value_and_source(peer):
                 peer.note(f"config of {'all' if not name else 'one'}", facts)
 
 
+def groups_have_configs(peer):
+    for name in (peer.topic("g"), ""):
+        result = _describe(peer, 32, name)
+        peer.note("error", (result["error"], result["message"]))
+        for config in sorted(result["configs"], key=lambda one: one["name"]):
+            peer.note("config", tuple(config[key] for key in ("name", "value", "readonly", "sensitive", "type", "source")))
+    for name, value in (("no.such", "1"), ("consumer.session.timeout.ms", "x"), ("share.isolation.level", "x")):
+        configs = [{"name": name, "operation": 0, "value": value}]
+        resources = [{"type": 32, "name": peer.topic("g"), "configs": configs}]
+        reply = peer.connection.ask("IncrementalAlterConfigs", 0, resources=resources, validate=True)["results"][0]
+        peer.note(f"{name}={value}", (reply["error"], reply["message"]))
+
+
 def values_of_configs_are_held_to_the_same_limits(peer):
     """Each setting of topics and brokers with values of every kind: the same ones are refused, in the same words."""
     peer.create()
