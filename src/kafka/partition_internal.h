@@ -52,8 +52,8 @@ struct partition_store {
     uint64_t refused_ns;
     io_timer_t refused_timer;
     io_hook_t hook;
-    slice_t maintenance;     /* a round over all partitions */
-    uint32_t maintain_left;  /* partitions of it */
+    slice_t maintenance;    /* a round over all partitions */
+    uint32_t maintain_left; /* partitions of it */
     io_timer_t news_timer, maintain_timer, checkpoint_timer, expiry_timer;
     map_t checkpoints;     /* "topic partition" -> partition_checkpoint_t, as read or as of the partition's close */
     uint64_t written_hash; /* of the checkpoint files' text as last written */

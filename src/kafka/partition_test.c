@@ -24,6 +24,7 @@ typedef struct fixture {
 
 static void start(fixture_t *f)
 {
+    opener_free(f->kafka.opener);
     f->kafka.opener = opener_new(f->kafka.loop);
     slices_init(&f->kafka.slices, f->kafka.loop);
     assert_int_equal(partition_store_open(&f->kafka), 0);
@@ -72,7 +73,6 @@ static int teardown(void **state)
 
 static void restart(fixture_t *f)
 {
-    opener_free(f->kafka.opener);
     partition_close(f->p);
     partition_store_close(&f->kafka);
     start(f);
