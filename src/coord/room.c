@@ -24,7 +24,8 @@ static void note_low(coord_t *coord)
 static void try_again(io_timer_t *timer)
 {
     coord_t *coord = CONTAINER_OF(timer, coord_t, room_timer);
-    if (io_reserve_fill(&coord->reserve) == ERR_NOSPACE) return;
+    (void)!io_reserve_fill(&coord->reserve); /* `low` says whether it is whole */
+    if (coord->reserve.low) return;
     io_timer_stop(timer);
     health_clear(&coord->health, "disk");
 }
@@ -34,7 +35,7 @@ void coord__room_open(coord_t *coord)
     io_timer_init(coord->loop, &coord->room_timer, try_again);
     io_reserve_init(&coord->reserve, coord->loop, coord->log_dir, coord->options.reserve_bytes);
     int err = io_reserve_fill(&coord->reserve);
-    if (err == ERR_NOSPACE) note_low(coord);
+    coord__room_check(coord);
     if (err != 0 && err != ERR_NOSPACE)
         slog(SLOG_WARN, "coord", "no room is kept for a full disk", "file=%s error=\"%s\"", coord->reserve.path,
              err_text(err));

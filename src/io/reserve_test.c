@@ -102,6 +102,26 @@ static void a_small_disk_keeps_a_small_one_and_a_full_one_what_it_had(void **sta
     disk_free(&d);
 }
 
+/* Another error must not pass for a reserve that is whole. */
+static void it_stays_low_while_it_cannot_be_opened(void **state)
+{
+    disk_t d = disk_new();
+    io_reserve_t reserve;
+    sim_disk_faults_t faults = sim_disk_faults_default;
+    io_reserve_init(&reserve, d.loop, "/data", KIB(100));
+    assert_int_equal(io_reserve_fill(&reserve), 0);
+    assert_true(io_reserve_give(&reserve, KIB(10)));
+    faults.files_max = 1;
+    sim_node_set_disk_faults(d.node, &faults);
+    assert_int_equal(io_reserve_fill(&reserve), ERR_FILES);
+    assert_true(reserve.low);
+    sim_node_set_disk_faults(d.node, &sim_disk_faults_default);
+    assert_int_equal(io_reserve_fill(&reserve), 0);
+    assert_false(reserve.low);
+    io_reserve_deinit(&reserve);
+    disk_free(&d);
+}
+
 static void without_a_size_there_is_none(void **state)
 {
     disk_t d = disk_new();
@@ -120,6 +140,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_gives_what_was_asked_and_is_whole_again_when_there_is_room),
         cmocka_unit_test(a_small_disk_keeps_a_small_one_and_a_full_one_what_it_had),
+        cmocka_unit_test(it_stays_low_while_it_cannot_be_opened),
         cmocka_unit_test(without_a_size_there_is_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -81,7 +81,7 @@ void aof__keep_room(aof_t *aof)
     int err = io_reserve_fill(&aof->reserve);
     if (aof->reserve.bytes_wanted)
         aof->early_bytes = MAX(EARLY_BYTES_MIN, MIN((size_t)aof->reserve.bytes_wanted / EARLY_SHARE, EARLY_BYTES_MAX));
-    if (err == ERR_NOSPACE) fail(aof, "keep room for", err);
+    if (aof->reserve.low) fail(aof, "keep room for", err);
     if (err && err != ERR_NOSPACE)
         slog(SLOG_WARN, "redis", "no room is kept for a full disk", "file=%s error=\"%s\"", aof->reserve.path,
              err_text(err));
