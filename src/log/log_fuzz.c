@@ -1,6 +1,6 @@
 /* log_fuzz.c: hostile bytes as a batch header and as the files of a log that crashed. Whatever they hold,
- * opening ends with a log whose batches all have right checksums, which can be read, appended to and opened
- * again. */
+ * opening refuses them as damaged, or ends with a log whose batches all have right checksums, which can be read, appended to
+ * and opened again. */
 #include "log/log.h"
 
 #include <stdio.h>

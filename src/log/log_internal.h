@@ -237,7 +237,7 @@ int log__show_segment(log_segment_t *segment, int64_t from, void (*each)(void *u
 
 /* recover_names.c */
 /* Ends what a crash left in the middle: removals, and segments that were taking the place of others. */
-int log__recover_names(log_t *log) MUST_CHECK;
+int log__recover_names(log_t *log, log_report_t *report) MUST_CHECK;
 bool log__parse_base(const char *name, int64_t *ret_base);
 bool log__is_temporary(const char *name);
 

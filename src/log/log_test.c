@@ -386,6 +386,29 @@ static void a_sealed_segment_that_lost_something_is_refused_and_the_rest_stays(v
     free(other);
 }
 
+/* A segment that waits to take the place of others, with a bit flipped: what it would replace stays. */
+static void a_damaged_segment_takes_the_place_of_none(void **state)
+{
+    fixture_t *f = *state;
+    char path[256], swap[300];
+    log_path(f, ".log", path);
+    assert_int_equal(open_log(f, true, 0), 0);
+    fill(f, 20);
+    int64_t end = log_end_offset(f->log);
+    assert_int_equal(close_log(f), 0);
+    size_t bytes;
+    void *data = slurp(path, &bytes);
+    snprintf(swap, sizeof(swap), "%s.swap", path);
+    spit(swap, data, bytes);
+    flip(swap, bytes / 2);
+    assert_refused(f, LOG_INVALID, path);
+    assert_string_equal(f->report.damage.file, "00000000000000000000.log.swap");
+    assert_int_equal(unlink(swap), 0);
+    assert_int_equal(open_log(f, false, 0), 0);
+    assert_int_equal(log_end_offset(f->log), end);
+    free(data);
+}
+
 static void a_log_that_ends_below_what_was_durable_is_refused(void **state)
 {
     fixture_t *f = *state;
@@ -817,6 +840,7 @@ int main(void)
         TEST(valid_batches_behind_a_flipped_bit_are_counted_and_the_log_is_refused),
         TEST(a_sealed_segment_that_lost_something_is_refused_and_the_rest_stays),
         TEST(a_log_that_ends_below_what_was_durable_is_refused),
+        TEST(a_damaged_segment_takes_the_place_of_none),
         TEST(damage_is_told_with_file_place_and_what_lies_behind),
         TEST(a_search_among_countless_headers_gives_up_and_says_so),
         TEST(zeros_behind_the_last_batch_are_cut),

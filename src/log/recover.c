@@ -62,11 +62,11 @@ static int add_found(log_t *log, int64_t base_offset)
     return 0;
 }
 
-static int list_segments(log_t *log, listing_t *l)
+static int list_segments(log_t *log, log_report_t *report, listing_t *l)
 {
     int err = io_list_dir(log->loop, log->dir, list_name, l);
     if (err || !l->temporary) return err;
-    err = log__recover_names(log);
+    err = log__recover_names(log, report);
     l->count = 0;
     return err ? err : io_list_dir(log->loop, log->dir, list_name, l);
 }
@@ -76,7 +76,7 @@ static int list_segments(log_t *log, listing_t *l)
 static int find_segments(log_recover_t *r)
 {
     listing_t l = {0};
-    int err = list_segments(r->log, &l);
+    int err = list_segments(r->log, r->report, &l);
     for (size_t i = 0; !err && i < l.count; i++) {
         if (l.found[i].has_log) {
             err = add_found(r->log, l.found[i].base);

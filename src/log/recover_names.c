@@ -17,6 +17,7 @@ typedef struct names {
     int64_t cleaned_min;        /* the lowest base of a .cleaned file */
     int64_t swap_from, swap_to; /* what .swap files replace */
     bool changed;
+    log_report_t *report;
     int err;
 } names_t;
 
@@ -90,6 +91,15 @@ static void drop_unfinished(void *user, const char *name, bool is_dir)
     if (ends_with(name, ".deleted")) drop_quietly(n, name);
 }
 
+/* What it takes the place of is about to go, so it must be whole. */
+static int refuse_swap(const names_t *n, const char *name, uint64_t position, int64_t offset)
+{
+    log_damage_t *damage = &n->report->damage;
+    *damage = (log_damage_t){.fault = LOG_INVALID, .position = position, .offset = offset};
+    snprintf(damage->file, sizeof(damage->file), "%s", name);
+    return ERR_DAMAGED;
+}
+
 /* The offset behind the last batch of a segment that waits for its name. */
 static int end_of_swap(const names_t *n, const char *name, int64_t base, int64_t *ret_end)
 {
@@ -97,7 +107,7 @@ static int end_of_swap(const names_t *n, const char *name, int64_t base, int64_t
     char path[LOG_PATH_CHARS_MAX];
     io_file_t *file;
     uint64_t bytes;
-    log_scan_t scan;
+    log_scan_t scan = {0};
     log_batch_t batch;
     int err = path_of(n, name, path);
     if (!err) err = io_file_open(n->log->loop, path, IO_FILE_READ, &file);
@@ -106,11 +116,15 @@ static int end_of_swap(const names_t *n, const char *name, int64_t base, int64_t
     *ret_end = base;
     if (!err) log__scan_init(&scan, file, 0, bytes, window, sizeof(window));
     while (!err && (err = log__scan_peek(&scan, &batch)) == 0) {
+        err = log__scan_verify(&scan, &batch);
+        if (err || batch.base_offset < *ret_end) break;
         *ret_end = log_batch_last_offset(&batch) + 1;
         log__scan_skip(&scan, &batch);
     }
     io_file_close(file);
-    return err == ERR_NOT_FOUND ? 0 : err;
+    if (err == ERR_NOT_FOUND) return 0;
+    bool of_data = !err || err == ERR_CORRUPT || err == ERR_TRUNCATED || err == ERR_UNSUPPORTED;
+    return of_data ? refuse_swap(n, name, scan.position, *ret_end) : err;
 }
 
 static void find_swap(void *user, const char *name, bool is_dir)
@@ -159,12 +173,12 @@ static void rename_indexes(void *user, const char *name, bool is_dir)
     if (!is_dir && log__parse_base(name, &base) && ends_with(name, ".swap")) rename_swap(user, name);
 }
 
-int log__recover_names(log_t *log)
+int log__recover_names(log_t *log, log_report_t *report)
 {
     void (*const steps[])(void *user, const char *name, bool is_dir) = {
         find_cleaned, drop_unfinished, find_swap, drop_replaced, rename_logs, rename_indexes,
     };
-    names_t n = {.log = log, .cleaned_min = INT64_MAX, .swap_from = INT64_MAX, .swap_to = INT64_MIN};
+    names_t n = {.log = log, .report = report, .cleaned_min = INT64_MAX, .swap_from = INT64_MAX, .swap_to = INT64_MIN};
     for (size_t i = 0; i < ARRAY_LEN(steps) && !n.err; i++) {
         int err = io_list_dir(log->loop, log->dir, steps[i], &n);
         if (!n.err) n.err = err;
