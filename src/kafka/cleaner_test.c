@@ -240,6 +240,7 @@ static void a_new_partition_does_not_inherit_a_line(void **state)
     partition_delete(f->p);
     char why[PARTITION_WHY_CHARS_MAX];
     assert_int_equal(partition_open(&f->topic, 0, &f->p, why), 0);
+    f->state.log = f->p;
     append(f, 200, 10);
     partition_host_stop(f); /* what the file says is what a start goes by */
     f->kafka.config.log_cleaner_enable = false;

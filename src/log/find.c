@@ -122,6 +122,8 @@ static int find_in_segment(log_t *log, uint32_t at, int64_t offset, int64_t offs
         log_batch_t batch;
         int err = log__segment_seek(segment, offset, &from, &batch);
         if (err) return err;
+        /* No checksum covers a batch's offset: one that is another segment's would make readers jump. */
+        if (log_batch_last_offset(&batch) >= log__segment_end(segment, at)) return ERR_CORRUPT;
         hint_put(log, segment, offset, from);
     }
     stop_t stop;

@@ -183,6 +183,8 @@ class Log:
                 if part["error"] or not batches:
                     return wrong + [str(n) for n in range(offset, self.RECORDS)]
                 for batch in batches:
+                    if batch["base"] >= self.RECORDS:
+                        return [*wrong, f"offset {batch['base']}, which nobody got"]
                     wrong += [str(n) for n in range(offset, batch["base"])]
                     offset = batch["base"] + 1
                     if not batch["crc is right"]:  # the consumer refuses it, by its checksum
