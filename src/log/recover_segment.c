@@ -8,6 +8,13 @@ static bool batch_fits(const log_recover_t *r, const log_segment_t *segment, con
     return follows && log_batch_last_offset(batch) - segment->base_offset <= INT32_MAX;
 }
 
+/* An index of the segment can name it. */
+static bool is_of_segment(const log_segment_t *segment, const log_batch_t *batch)
+{
+    return batch->base_offset >= segment->base_offset &&
+           log_batch_last_offset(batch) - segment->base_offset <= INT32_MAX;
+}
+
 static int reset_derived(log_segment_t *segment)
 {
     segment->max_timestamp = LOG_TIMESTAMP_NONE;
@@ -99,6 +106,7 @@ int log__rebuild_indexes(log_segment_t *segment)
     log_batch_t batch;
     log__scan_init(&scan, file, 0, segment->bytes, window, sizeof(window));
     while ((err = log__scan_peek(&scan, &batch)) == 0) {
+        if (!is_of_segment(segment, &batch)) return ERR_CORRUPT;
         log__segment_note(segment, &batch, (uint32_t)scan.position);
         log__scan_skip(&scan, &batch);
     }
@@ -131,7 +139,7 @@ static int read_tail(log_recover_t *r, log_segment_t *segment, uint32_t from, bo
         bool fits = next_offset < 0
                         ? batch.base_offset >= segment->base_offset
                         : batch.base_offset == next_offset || (r->how->compacted && batch.base_offset > next_offset);
-        if (!fits) return ERR_CORRUPT;
+        if (!fits || !is_of_segment(segment, &batch)) return ERR_CORRUPT;
         if (active) log__segment_note(segment, &batch, (uint32_t)scan.position);
         next_offset = log_batch_last_offset(&batch) + 1;
         log__scan_skip(&scan, &batch);
