@@ -103,13 +103,13 @@ static int check_identity(kafka_t *kafka, const char *node, const char *cluster,
 {
     char in_tree[KAFKA_UUID_CHARS + 1];
     if (!is_number(node, kafka->broker_id)) {
-        snprintf(err, err_bytes, "%s belongs to node.id %s, but the configuration says %" PRId32, kafka->data_dir, node,
-                 kafka->broker_id);
+        snprintf(err, err_bytes, "%s/meta.properties belongs to node.id %s, but the configuration says %" PRId32,
+                 kafka->data_dir, node, kafka->broker_id);
         return ERR_STATE;
     }
     if (strlen(cluster) != KAFKA_UUID_CHARS || (cluster_id_in_tree(kafka, in_tree) && strcmp(in_tree, cluster) != 0)) {
-        snprintf(err, err_bytes, "%s belongs to cluster %s, but the tree is another cluster's", kafka->data_dir,
-                 cluster);
+        snprintf(err, err_bytes, "%s/meta.properties belongs to cluster %s, but the tree is another cluster's",
+                 kafka->data_dir, cluster);
         return ERR_STATE;
     }
     memcpy(kafka->cluster_id, cluster, KAFKA_UUID_CHARS + 1);
