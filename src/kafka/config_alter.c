@@ -1,4 +1,4 @@
-/* config_alter.c: see config_alter.h. The request is answered when the tree has taken the last change. */
+/* config_alter.c: see config_alter.h. One resource a step. The request is answered when the tree has taken the last change. */
 #include "kafka/config_alter.h"
 
 #include "kafka/apis.h"
@@ -8,6 +8,8 @@ typedef struct config_alter_job {
     kafka_request_t *request;
     config_alteration_t *all;
     int32_t count, pending;
+    int32_t counted, next; /* resources whose names were counted; which were begun */
+    name_count_t names;
     config_altered_cb done;
 } config_alter_job_t;
 
@@ -34,20 +36,36 @@ static bytes_t resource_key(arena_t *arena, const config_change_t *change)
     return bytes_of(key, name.len + 1);
 }
 
+static void alter(config_alter_job_t *job, config_alteration_t *one)
+{
+    arena_t *arena = &job->request->arena;
+    one->job = job;
+    if (name_count_of(&job->names, resource_key(arena, &one->change)) > 1)
+        changed(one, KAFKA_INVALID_REQUEST, "Each resource must appear at most once.");
+    else
+        config_change(job->request->kafka, &one->change, arena, changed, one);
+}
+
+static slice_state_t alter_step(slice_t *slice)
+{
+    kafka_request_t *request = CONTAINER_OF(slice, kafka_request_t, slice);
+    config_alter_job_t *job = request->state;
+    if (job->counted < job->count) {
+        name_count_add(&job->names, resource_key(&request->arena, &job->all[job->counted++].change));
+        return SLICE_MORE;
+    }
+    if (job->next < job->count) {
+        alter(job, &job->all[job->next++]);
+        return SLICE_MORE;
+    }
+    name_count_deinit(&job->names);
+    one_less(job);
+    return SLICE_ENDED;
+}
+
 void config_alter_all(kafka_request_t *request, config_alteration_t *all, int32_t count, config_altered_cb done)
 {
-    arena_t *arena = &request->arena;
-    name_count_t names = {0};
-    config_alter_job_t *job = ARENA_NEW(arena, config_alter_job_t);
-    *job = (config_alter_job_t){request, all, count, count + 1, done};
-    for (int32_t i = 0; i < count; i++) name_count_add(&names, resource_key(arena, &all[i].change));
-    for (int32_t i = 0; i < count; i++) {
-        all[i].job = job;
-        if (name_count_of(&names, resource_key(arena, &all[i].change)) > 1)
-            changed(&all[i], KAFKA_INVALID_REQUEST, "Each resource must appear at most once.");
-        else
-            config_change(request->kafka, &all[i].change, arena, changed, &all[i]);
-    }
-    name_count_deinit(&names);
-    one_less(job);
+    config_alter_job_t *job = request->state = ARENA_NEW(&request->arena, config_alter_job_t);
+    *job = (config_alter_job_t){.request = request, .all = all, .count = count, .pending = count + 1, .done = done};
+    kafka_request_run(request, alter_step, NULL);
 }

@@ -5,11 +5,12 @@
 
 #include "kafka/config.h"
 #include "kafka/config_dynamic.h"
+#include "kafka/name_count.h"
 #include "kafka/topics.h"
 
 #include <stdlib.h>
 
-#define EDITS_MAX 2000 /* more than there are settings; looking for duplicates is quadratic */
+#define EDITS_MAX 2000 /* more than there are settings; each is looked for among all */
 
 typedef struct edited {
     kafka_setting_t *items; /* of the arena */
@@ -88,31 +89,42 @@ static bytes_t take_word(bytes_t *rest)
     return word;
 }
 
-static bool list_has(bytes_t list, bytes_t word)
+static void append_word(buf_t *list, bytes_t word)
+{
+    if (list->len) buf_u8(list, ',');
+    buf_append(list, word.ptr, word.len);
+}
+
+/* The words of `list` but for empty ones and, in `without`, those that it has. */
+static void append_words(buf_t *to, bytes_t list, const map_t *without)
 {
     while (list.len) {
-        if (bytes_eq(take_word(&list), word)) return true;
+        bytes_t word = take_word(&list);
+        if (word.len > 0 && !map_get(without, word)) append_word(to, word);
     }
-    return false;
+}
+
+static map_t words_of(bytes_t list)
+{
+    map_t words = MAP_INIT;
+    while (list.len) {
+        bytes_t word = take_word(&list);
+        map_put(&words, word, (void *)word.ptr); /* any pointer but NULL */
+    }
+    return words;
 }
 
 /* The list with the words of `edit` added, or without them. */
 static bytes_t edit_list(arena_t *arena, bytes_t list, bytes_t edit, bool add)
 {
     buf_t out = BUF_INIT;
-    bytes_t rest = list;
-    while (rest.len) {
-        bytes_t word = take_word(&rest);
-        if (word.len == 0 || (!add && list_has(edit, word))) continue;
-        if (out.len) buf_u8(&out, ',');
-        buf_append(&out, word.ptr, word.len);
-    }
+    map_t none = MAP_INIT, words = words_of(add ? list : edit);
+    append_words(&out, list, add ? &none : &words);
     while (add && edit.len) {
         bytes_t word = take_word(&edit);
-        if (list_has(list, word)) continue;
-        if (out.len) buf_u8(&out, ',');
-        buf_append(&out, word.ptr, word.len);
+        if (!map_get(&words, word)) append_word(&out, word);
     }
+    map_deinit(&words);
     bytes_t result = arena_copy(arena, out.ptr ? buf_bytes(&out) : BYTES_LIT(""));
     buf_deinit(&out);
     return result;
@@ -159,16 +171,22 @@ static refusal_t apply_edits(const config_change_t *change, edited_t *edited)
 
 /* ---- checks ---- */
 
+static bool has_duplicates(const config_change_t *change)
+{
+    name_count_t names = {0};
+    for (int32_t i = 0; i < change->edits_count; i++) name_count_add(&names, change->edits[i].name);
+    bool found = names.counts.count < (size_t)change->edits_count;
+    name_count_deinit(&names);
+    return found;
+}
+
 static refusal_t check_edits(const config_change_t *change, arena_t *arena)
 {
     const char *nulls = NULL;
     if (change->edits_count > EDITS_MAX) return refuse(KAFKA_INVALID_REQUEST, "Too many configs for one resource");
+    if (has_duplicates(change)) return refuse(KAFKA_INVALID_REQUEST, "Error due to duplicate config keys");
     for (int32_t i = 0; i < change->edits_count; i++) {
         const config_edit_t *edit = &change->edits[i];
-        for (int32_t j = 0; j < i; j++) {
-            if (bytes_eq(change->edits[j].name, edit->name))
-                return refuse(KAFKA_INVALID_REQUEST, "Error due to duplicate config keys");
-        }
         if (!bytes_are_text(edit->name) || !bytes_are_text(edit->value))
             return refuse(KAFKA_INVALID_REQUEST, "Names and values of configs must be UTF-8 without NUL");
         if (edit->value.ptr || edit->op == CONFIG_DELETE) continue;

@@ -95,6 +95,98 @@ def test_topics_by_the_thousand_are_refused_together(connection):
     assert {one["error"] for one in reply["topics"]} == {44}
 
 
+@pytest.fixture
+def group(connection):
+    """One whose coordinator serves, without members."""
+    name = f"group-{next(numbers)}"
+    while connection.ask("FindCoordinator", 2, key=name, type=0)["error"] != 0:
+        time.sleep(0.05)
+    while connection.ask("OffsetFetch", 5, group=name, topics=[])["error"] != 0:
+        time.sleep(0.05)
+    return name
+
+
+def commit(connection, group, topic, indexes, metadata=""):
+    parts = [{"index": index, "offset": index, "epoch": -1, "metadata": metadata} for index in indexes]
+    topics = [{"name": topic, "partitions": parts}]
+    reply = connection.ask("OffsetCommit", 7, group=group, generation=-1, member="", instance=None, topics=topics)
+    return [part["error"] for part in reply["topics"][0]["partitions"]]
+
+
+def fetched(connection, group, topic, indexes):
+    reply = connection.ask("OffsetFetch", 5, group=group, topics=[{"name": topic, "partitions": indexes}])
+    return [(part["offset"], part["metadata"]) for part in reply["topics"][0]["partitions"]]
+
+
+def test_a_hundred_thousand_offsets_are_committed_as_far_as_there_are_partitions(connection, topic, group):
+    assert commit(connection, group, topic, range(100_000)) == [0] * 4 + [3] * 99_996
+    assert fetched(connection, group, topic, [3, 2, 9]) == [(3, ""), (2, ""), (-1, "")]
+
+
+def test_more_offsets_than_a_batch_holds_are_refused_together(connection, topic, group):
+    assert set(commit(connection, group, topic, [index % 4 for index in range(100_000)])) == {-1}
+    assert fetched(connection, group, topic, [0]) == [(-1, "")]
+
+
+def test_metadata_is_refused_partition_by_partition(connection, topic, group):
+    assert commit(connection, group, topic, [0, 9, 1], "x" * 5000) == [12, 3, 12]
+    assert commit(connection, group, topic, [0, 9, 1], "x" * 4000) == [0, 3, 0]
+    assert fetched(connection, group, topic, [1]) == [(1, "x" * 4000)]
+
+
+def test_a_hundred_thousand_offsets_are_fetched(connection, topic, group):
+    assert commit(connection, group, topic, [2], "m") == [0]
+    assert fetched(connection, group, topic, [2] * 100_000) == [(2, "m")] * 100_000
+    topics = [{"name": topic, "partitions": [2]}] * 20_000
+    groups = [{"group": group, "topics": topics}, {"group": group, "topics": None}, {"group": group, "topics": None}]
+    told = connection.ask("OffsetFetch", 8, groups=groups, stable=True)["groups"]
+    assert [(one["error"], len(one["topics"])) for one in told] == [(0, 20_000), (0, 1), (42, 0)]
+
+
+def test_ends_of_epochs_are_asked_for_by_the_hundred_thousand(connection, topic):
+    topics = [{"name": topic, "partitions": [{"index": index, "current": -1, "epoch": 0} for index in range(100_000)]}]
+    reply = connection.ask("OffsetForLeaderEpoch", 3, replica=-1, topics=topics)
+    assert [part["error"] for part in reply["topics"][0]["partitions"]] == [0] * 4 + [3] * 99_996
+
+
+def test_the_size_of_a_topic_is_asked_for_by_the_ten_thousand(connection, topic):
+    asked = [{"name": topic, "partitions": [1, 3, 7]}] * 50_000 + [{"name": "none", "partitions": [0]}]
+    results = connection.ask("DescribeLogDirs", 1, topics=asked)["results"]
+    assert {(one["name"], *(part["index"] for part in one["partitions"])) for one in results[0]["topics"]} == {(topic, 1, 3)}
+    whole = connection.ask("DescribeLogDirs", 1, topics=None)["results"][0]["topics"]
+    assert [len(one["partitions"]) for one in whole if one["name"] == topic] == [4]
+
+
+def test_a_hundred_thousand_topics_are_described_in_the_order_of_their_names(connection, topic):
+    names = [f"none-{(index * 7919) % 100_000:06}" for index in range(100_000)] + [topic, topic]
+    told = connection.ask("DescribeTopicPartitions", 0, topics=[{"name": name} for name in names], limit=10, cursor=None)
+    assert [one["name"] for one in told["topics"]] == sorted(set(names))
+    assert [len(one["partitions"]) for one in told["topics"] if one["error"] == 0] == [4]
+
+
+def alter(connection, resources, validate=False):
+    reply = connection.ask("IncrementalAlterConfigs", 0, resources=resources, validate=validate)
+    return [one["error"] for one in reply["results"]]
+
+
+def test_lists_of_thousands_of_words_are_edited(connection, topic):
+    def edit(operation, value):
+        configs = [{"name": "cleanup.policy", "operation": operation, "value": value}]
+        return alter(connection, [{"type": 2, "name": topic, "configs": configs}])
+
+    assert edit(0, ",".join(["delete"] * 4_000)) == [0]
+    assert edit(2, ",".join(["x"] * 16_000)) == [40]
+    assert edit(3, ",".join(["x"] * 16_000)) == [0]
+    assert edit(2, ",".join(["compact"] * 4_000)) == [0]
+    assert edit(3, ",".join(["delete"] * 4_000)) == [0]
+
+
+def test_thousands_of_settings_are_looked_through_once(connection):
+    names = [{"name": f"name-{index}", "operation": 0, "value": ""} for index in range(2_000)]
+    resources = [{"type": 4, "name": f"{index}", "configs": [*names[:-1], names[0]]} for index in range(60)]
+    assert alter(connection, resources, validate=True) == [42] * 60
+
+
 def test_a_request_for_many_partitions_writes_to_all(connection):
     name = f"wide-{next(numbers)}"
     asked = {"name": name, "partitions": 1000, "replication": 1, "assignments": [], "configs": []}

@@ -9,7 +9,7 @@ KEYS = {
     "Produce": 0, "Fetch": 1, "ListOffsets": 2, "Metadata": 3, "OffsetCommit": 8, "OffsetFetch": 9, "FindCoordinator": 10,
     "JoinGroup": 11, "Heartbeat": 12, "LeaveGroup": 13, "SyncGroup": 14, "DescribeGroups": 15, "ListGroups": 16,
     "ApiVersions": 18, "CreateTopics": 19, "DeleteTopics": 20, "DeleteRecords": 21, "InitProducerId": 22,
-    "OffsetForLeaderEpoch": 23, "DescribeConfigs": 32, "CreatePartitions": 37, "DeleteGroups": 42,
+    "OffsetForLeaderEpoch": 23, "DescribeConfigs": 32, "DescribeLogDirs": 35, "CreatePartitions": 37, "DeleteGroups": 42,
     "IncrementalAlterConfigs": 44, "OffsetDelete": 47, "DescribeCluster": 60, "DescribeTopicPartitions": 75,
     "ConsumerGroupHeartbeat": 68, "ConsumerGroupDescribe": 69,
 }  # fmt: skip
@@ -62,6 +62,10 @@ SCHEMAS = {
     ("OffsetForLeaderEpoch", 3): (
         False, "replica:i32 topics:[name:str partitions:[index:i32 current:i32 epoch:i32]]",
         "throttle:i32 topics:[name:str partitions:[error:i16 index:i32 epoch:i32 end:i64]]",
+    ),
+    ("DescribeLogDirs", 1): (
+        False, "topics:?[name:str partitions:[i32]]",
+        "throttle:i32 results:[error:i16 directory:str topics:[name:str partitions:[index:i32 size:i64 lag:i64 future:bool]]]",
     ),
     ("FindCoordinator", 2): (
         False, "key:str type:i8", "throttle:i32 error:i16 message:nstr node:i32 host:str port:i32",

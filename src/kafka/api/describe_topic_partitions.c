@@ -1,34 +1,52 @@
 /* describe_topic_partitions.c: partitions of topics in the order of their names, page by page: a page holds
- * so many partitions, and the cursor says where the next one begins (KIP-966). */
+ * so many partitions, and the cursor says where the next one begins (KIP-966). One name a step. */
 #include "kafka/apis.h"
-
-#include <stdlib.h>
 
 typedef kafka_describe_topic_partitions_response_topic_t page_topic_t;
 
-static int by_name(const void *a, const void *b) { return bytes_cmp(*(const bytes_t *)a, *(const bytes_t *)b); }
+/* The names to describe lie in a heap, so that no step costs more than the way down it: sorting them all would. */
+typedef struct page_job {
+    kafka_describe_topic_partitions_response_t *response;
+    bytes_t *names; /* a heap from `sifted` on: the least is first once `sifted` is 0 */
+    int32_t count, sifted;
+    int32_t left; /* partitions that the page has room for */
+    bytes_t last; /* the name that was described last: each once */
+} page_job_t;
 
-/* The names to describe, sorted and each once, from the cursor's topic on. */
-static bytes_t *list_names(kafka_request_t *request, int32_t *ret_count)
+static void sift_down(page_job_t *job, int32_t at)
+{
+    bytes_t name = job->names[at];
+    for (int32_t child; (child = 2 * at + 1) < job->count; at = child) {
+        if (child + 1 < job->count && bytes_cmp(job->names[child + 1], job->names[child]) < 0) child++;
+        if (bytes_cmp(name, job->names[child]) <= 0) break;
+        job->names[at] = job->names[child];
+    }
+    job->names[at] = name;
+}
+
+static bytes_t take_least(page_job_t *job)
+{
+    bytes_t least = job->names[0];
+    job->names[0] = job->names[--job->count];
+    if (job->count > 0) sift_down(job, 0);
+    return least;
+}
+
+/* From the cursor's topic on. */
+static void list_names(kafka_request_t *request, page_job_t *job)
 {
     const kafka_t *kafka = request->kafka;
     const kafka_describe_topic_partitions_request_t *body = request->body;
     bool all = body->topics_count == 0;
     bytes_t from = body->cursor ? body->cursor->topic_name : BYTES_LIT("");
-    int32_t count = all ? (int32_t)kafka->topics.count : body->topics_count, kept = 0;
-    bytes_t *names = ARENA_ARRAY(&request->arena, bytes_t, count);
+    int32_t count = all ? (int32_t)kafka->topics.count : body->topics_count;
+    job->names = ARENA_ARRAY(&request->arena, bytes_t, count);
     size_t cursor = 0;
     for (int32_t i = 0; i < count; i++) {
         bytes_t name = all ? map_next(&kafka->topics, &cursor)->key : body->topics[i].name;
-        if (bytes_cmp(name, from) >= 0) names[kept++] = arena_copy(&request->arena, name);
+        if (bytes_cmp(name, from) >= 0) job->names[job->count++] = all ? arena_copy(&request->arena, name) : name;
     }
-    qsort(names, (size_t)kept, sizeof(*names), by_name);
-    int32_t unique = 0;
-    for (int32_t i = 0; i < kept; i++) {
-        if (unique == 0 || !bytes_eq(names[unique - 1], names[i])) names[unique++] = names[i];
-    }
-    *ret_count = unique;
-    return names;
+    job->sifted = job->count / 2;
 }
 
 static void fill_ids(kafka_request_t *request, const int32_t *from, int32_t count, int32_t **ids, int32_t *ids_count)
@@ -69,39 +87,53 @@ static void set_cursor(kafka_request_t *request, kafka_describe_topic_partitions
     *response->next_cursor = (kafka_describe_topic_partitions_response_next_cursor_t){topic, partition};
 }
 
-static void fill_page(kafka_request_t *request, const bytes_t *names, int32_t count,
-                      kafka_describe_topic_partitions_response_t *response)
+/* True when the page is full. */
+static bool describe(kafka_request_t *request, page_job_t *job, bytes_t name)
 {
-    const kafka_t *kafka = request->kafka;
     const kafka_describe_topic_partitions_request_t *body = request->body;
-    int64_t limit = MIN(kafka->config.max_request_partition_size_limit, (int64_t)body->response_partition_limit);
-    int32_t left = (int32_t)MAX(limit, 1);
-    response->topics = kafka_describe_topic_partitions_response_topic_array(&request->arena, count);
-    for (int32_t i = 0; i < count; i++) {
-        if (left == 0) {
-            set_cursor(request, response, names[i], 0);
-            return;
-        }
-        const kafka_topic_t *topic = kafka_topic_get(kafka, names[i]);
-        if (!topic && body->topics_count == 0) continue;
-        page_topic_t *out = &response->topics[response->topics_count++];
-        out->name = names[i];
-        out->topic_authorized_operations = KAFKA_OPERATIONS_TOPIC;
-        if (!topic) {
-            out->error_code = kafka_topic_name_problem(names[i], &request->arena) ? KAFKA_INVALID_TOPIC_EXCEPTION
-                                                                                  : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
-            continue;
-        }
-        out->is_internal = topic->internal;
-        bool resumed = body->cursor && bytes_eq(names[i], body->cursor->topic_name);
-        int32_t first = resumed ? body->cursor->partition_index : 0;
-        int32_t taken = fill_topic(request, topic, first, left, out);
-        left -= taken;
-        if (first + taken < topic->partitions_count) {
-            set_cursor(request, response, names[i], first + taken);
-            return;
-        }
+    const kafka_topic_t *topic = kafka_topic_get(request->kafka, name);
+    if (!topic && body->topics_count == 0) return false; /* it went meanwhile */
+    page_topic_t *out = &job->response->topics[job->response->topics_count++];
+    out->name = name;
+    out->topic_authorized_operations = KAFKA_OPERATIONS_TOPIC;
+    if (!topic) {
+        out->error_code = kafka_topic_name_problem(name, &request->arena) ? KAFKA_INVALID_TOPIC_EXCEPTION
+                                                                          : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+        return false;
     }
+    out->is_internal = topic->internal;
+    bool resumed = body->cursor && bytes_eq(name, body->cursor->topic_name);
+    int32_t first = resumed ? body->cursor->partition_index : 0;
+    int32_t taken = fill_topic(request, topic, first, job->left, out);
+    job->left -= taken;
+    if (first + taken >= topic->partitions_count) return false;
+    set_cursor(request, job->response, name, first + taken);
+    return true;
+}
+
+/* One name; true when the page is through. */
+static bool describe_next(kafka_request_t *request, page_job_t *job)
+{
+    if (job->count == 0) return true;
+    bytes_t name = take_least(job);
+    if (job->last.ptr && bytes_eq(job->last, name)) return false;
+    job->last = name;
+    if (job->left > 0) return describe(request, job, name);
+    set_cursor(request, job->response, name, 0);
+    return true;
+}
+
+static slice_state_t page_step(slice_t *slice)
+{
+    kafka_request_t *request = CONTAINER_OF(slice, kafka_request_t, slice);
+    page_job_t *job = request->state;
+    if (job->sifted > 0) {
+        sift_down(job, --job->sifted);
+        return SLICE_MORE;
+    }
+    if (!describe_next(request, job)) return SLICE_MORE;
+    kafka_respond(request, job->response);
+    return SLICE_ENDED;
 }
 
 /* The cursor must be at a valid partition of one of the topics that are asked for. */
@@ -115,21 +147,32 @@ static bool cursor_fits(const kafka_describe_topic_partitions_request_t *body)
     return body->topics_count == 0;
 }
 
+static void refuse_cursor(kafka_request_t *request, kafka_describe_topic_partitions_response_t *response)
+{
+    const kafka_describe_topic_partitions_request_t *body = request->body;
+    response->topics = kafka_describe_topic_partitions_response_topic_array(&request->arena, body->topics_count);
+    response->topics_count = body->topics_count;
+    for (int32_t i = 0; i < body->topics_count; i++) {
+        response->topics[i].name = body->topics[i].name;
+        response->topics[i].error_code = KAFKA_INVALID_REQUEST;
+    }
+    kafka_respond(request, response);
+}
+
 void kafka_handle_describe_topic_partitions(kafka_request_t *request)
 {
     const kafka_describe_topic_partitions_request_t *body = request->body;
     kafka_describe_topic_partitions_response_t *response = KAFKA_MESSAGE(request, describe_topic_partitions_response);
-    if (cursor_fits(body)) {
-        int32_t count;
-        bytes_t *names = list_names(request, &count);
-        fill_page(request, names, count, response);
-    } else {
-        response->topics = kafka_describe_topic_partitions_response_topic_array(&request->arena, body->topics_count);
-        response->topics_count = body->topics_count;
-        for (int32_t i = 0; i < body->topics_count; i++) {
-            response->topics[i].name = body->topics[i].name;
-            response->topics[i].error_code = KAFKA_INVALID_REQUEST;
-        }
+    if (!cursor_fits(body)) {
+        refuse_cursor(request, response);
+        return;
     }
-    kafka_respond(request, response);
+    page_job_t *job = request->state = ARENA_NEW(&request->arena, page_job_t);
+    int64_t limit =
+        MIN(request->kafka->config.max_request_partition_size_limit, (int64_t)body->response_partition_limit);
+    job->response = response;
+    job->left = (int32_t)MAX(limit, 1);
+    list_names(request, job);
+    response->topics = kafka_describe_topic_partitions_response_topic_array(&request->arena, job->count);
+    kafka_request_run(request, page_step, NULL);
 }

@@ -1,5 +1,8 @@
 /* offset_commit.c: OffsetCommit: keeps the position of a group. What is wrong with a partition is said of
- * that partition alone; what is wrong with the group, or the write, of all the others. */
+ * that partition alone; what is wrong with the group, or the write, of all the others.
+ *
+ * The records are made one partition a step. From then on all happens at once: what was checked holds when it is written, and
+ * the table gets commits in the order of the log. */
 #include "kafka/api/group_apis.h"
 
 typedef struct commit {
@@ -7,47 +10,18 @@ typedef struct commit {
     kafka_request_t *request;
     group_entry_t *entry;
     kafka_offset_commit_response_t *response;
-    int32_t open_count; /* partitions without an error so far */
+    int32_t topic, partition; /* of the request, whose turn it is */
+    int32_t known_count;      /* of partitions that are there */
+    int32_t records_count;
 } commit_t;
 
 typedef kafka_offset_commit_request_partition_t in_partition_t;
 typedef kafka_offset_commit_response_partition_t out_partition_t;
 
-/* Runs `each` for every partition that has no error yet. */
-static void each_open(commit_t *c,
-                      void (*each)(commit_t *c, bytes_t topic, const in_partition_t *in, out_partition_t *out))
-{
-    const kafka_offset_commit_request_t *asked = c->request->body;
-    for (int32_t t = 0; t < asked->topics_count; t++) {
-        for (int32_t p = 0; p < asked->topics[t].partitions_count; p++) {
-            out_partition_t *out = &c->response->topics[t].partitions[p];
-            if (out->error_code != KAFKA_NONE) continue;
-            each(c, asked->topics[t].name, &asked->topics[t].partitions[p], out);
-        }
-    }
-}
-
-static void set_error(commit_t *c, out_partition_t *out, int16_t error)
-{
-    out->error_code = error;
-    c->open_count--;
-}
-
 static bool exists(const kafka_t *kafka, bytes_t topic_name, int32_t partition)
 {
     const kafka_topic_t *topic = kafka_topic_get(kafka, topic_name);
     return topic && partition >= 0 && partition < topic->partitions_count;
-}
-
-static void check_partition(commit_t *c, bytes_t topic, const in_partition_t *in, out_partition_t *out)
-{
-    if (!exists(c->request->kafka, topic, in->partition_index)) set_error(c, out, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
-}
-
-static void check_metadata(commit_t *c, bytes_t topic, const in_partition_t *in, out_partition_t *out)
-{
-    size_t max = (size_t)c->request->kafka->config.offset_metadata_max_bytes;
-    if (in->committed_metadata.len > max) set_error(c, out, KAFKA_OFFSET_METADATA_TOO_LARGE);
 }
 
 static group_offset_t offset_of(const commit_t *c, const in_partition_t *in)
@@ -63,57 +37,58 @@ static group_offset_t offset_of(const commit_t *c, const in_partition_t *in)
     };
 }
 
-static void add_record(commit_t *c, bytes_t topic, const in_partition_t *in, out_partition_t *out)
+static bool is_too_large(const commit_t *c, const in_partition_t *in)
 {
-    group_offset_t offset = offset_of(c, in);
-    group_records_add_offset(&c->write.records, c->entry->group->id, topic, in->partition_index, &offset);
+    return in->committed_metadata.len > (size_t)c->request->kafka->config.offset_metadata_max_bytes;
 }
 
-static void keep(commit_t *c, bytes_t topic, const in_partition_t *in, out_partition_t *out)
+static void add_record(commit_t *c, bytes_t topic, const in_partition_t *in)
 {
+    const kafka_offset_commit_request_t *asked = c->request->body;
+    group_offset_t offset = offset_of(c, in);
+    group_records_add_offset(&c->write.records, asked->group_id, topic, in->partition_index, &offset);
+    c->records_count++;
+}
+
+/* ---- the end --------------------------------------------------------------------------------------------------------- */
+
+/* `error` is the group's, or the write's. */
+static void end_partition(commit_t *c, bytes_t topic, const in_partition_t *in, out_partition_t *out, int16_t error)
+{
+    if (out->error_code != KAFKA_NONE) return;
+    out->error_code = error;
+    if (error != KAFKA_NONE || c->entry->removed) return;
     group_offset_t offset = offset_of(c, in);
     group_offsets_put(&c->entry->offsets, topic, in->partition_index, &offset);
 }
 
-static void respond(commit_t *c, int16_t error)
+static void end(commit_t *c, int16_t error)
 {
     const kafka_offset_commit_request_t *asked = c->request->body;
-    for (int32_t t = 0; error != KAFKA_NONE && t < asked->topics_count; t++) {
-        for (int32_t p = 0; p < asked->topics[t].partitions_count; p++) {
-            out_partition_t *out = &c->response->topics[t].partitions[p];
-            if (out->error_code == KAFKA_NONE) out->error_code = error;
-        }
-    }
-    kafka_respond(c->request, c->response);
-}
-
-static void on_written(groups_write_t *write, int16_t error)
-{
-    commit_t *c = CONTAINER_OF(write, commit_t, write);
-    group_entry_t *entry = c->entry;
-    if (error == KAFKA_NONE && !entry->removed) each_open(c, keep);
-    record_builder_deinit(&write->records.builder);
-    respond(c, error); /* `c` is gone with the request's arena */
-    group_entry_unref(entry);
-}
-
-static kafka_offset_commit_response_t *prepare(kafka_request_t *request, int32_t *ret_count)
-{
-    const kafka_offset_commit_request_t *asked = request->body;
-    kafka_offset_commit_response_t *response = KAFKA_MESSAGE(request, offset_commit_response);
-    response->topics = kafka_offset_commit_response_topic_array(&request->arena, asked->topics_count);
-    *ret_count = 0;
     for (int32_t t = 0; t < asked->topics_count; t++) {
         const kafka_offset_commit_request_topic_t *in = &asked->topics[t];
-        kafka_offset_commit_response_topic_t *out = &response->topics[response->topics_count++];
-        out->name = in->name;
-        out->partitions = kafka_offset_commit_response_partition_array(&request->arena, in->partitions_count);
-        for (int32_t p = 0; p < in->partitions_count; p++) {
-            out->partitions[out->partitions_count++].partition_index = in->partitions[p].partition_index;
-            ++*ret_count;
+        for (int32_t p = 0; p < in->partitions_count; p++)
+            end_partition(c, in->name, &in->partitions[p], &c->response->topics[t].partitions[p], error);
+    }
+    group_entry_t *entry = c->entry;
+    record_builder_deinit(&c->write.records.builder);
+    kafka_respond(c->request, c->response); /* `c` is gone with the request's arena */
+    if (entry) group_entry_unref(entry);
+}
+
+static void on_written(groups_write_t *write, int16_t error) { end(CONTAINER_OF(write, commit_t, write), error); }
+
+/* The group's error goes before that of metadata. */
+static void set_too_large(commit_t *c)
+{
+    const kafka_offset_commit_request_t *asked = c->request->body;
+    for (int32_t t = 0; t < asked->topics_count; t++) {
+        for (int32_t p = 0; p < asked->topics[t].partitions_count; p++) {
+            out_partition_t *out = &c->response->topics[t].partitions[p];
+            if (out->error_code == KAFKA_NONE && is_too_large(c, &asked->topics[t].partitions[p]))
+                out->error_code = KAFKA_OFFSET_METADATA_TOO_LARGE;
         }
     }
-    return response;
 }
 
 /* May this client commit for this group? A consumer outside of group management makes its group by
@@ -138,20 +113,91 @@ static int16_t check_group(commit_t *c)
     return error;
 }
 
-void kafka_handle_offset_commit(kafka_request_t *request)
+static void write_out(commit_t *c)
 {
-    commit_t *c = ARENA_NEW(&request->arena, commit_t);
-    c->request = request;
-    c->response = prepare(request, &c->open_count);
-    each_open(c, check_partition);
-    int16_t error = c->open_count > 0 ? check_group(c) : KAFKA_NONE;
-    if (error == KAFKA_NONE) each_open(c, check_metadata);
-    if (error != KAFKA_NONE || c->open_count == 0) {
-        respond(c, error);
+    int16_t error = c->known_count > 0 ? check_group(c) : KAFKA_NONE;
+    if (error == KAFKA_NONE && c->entry) group_entry_ref(c->entry);
+    if (error != KAFKA_NONE) c->entry = NULL;
+    if (error == KAFKA_NONE) set_too_large(c);
+    if (error == KAFKA_NONE && c->records_count > 0)
+        groups_write(c->request->kafka->groups, c->entry->partition, &c->write, on_written);
+    else
+        end(c, error);
+}
+
+/* ---- partition by partition ------------------------------------------------------------------------------------------ */
+
+static void begin_topic(commit_t *c, const kafka_offset_commit_request_topic_t *in)
+{
+    kafka_offset_commit_response_topic_t *out = &c->response->topics[c->response->topics_count++];
+    out->name = in->name;
+    out->partitions = kafka_offset_commit_response_partition_array(&c->request->arena, in->partitions_count);
+}
+
+static void take_partition(commit_t *c, const kafka_offset_commit_request_topic_t *topic)
+{
+    const in_partition_t *in = &topic->partitions[c->partition];
+    kafka_offset_commit_response_topic_t *answers = &c->response->topics[c->topic];
+    out_partition_t *out = &answers->partitions[answers->partitions_count++];
+    out->partition_index = in->partition_index;
+    if (!exists(c->request->kafka, topic->name, in->partition_index)) {
+        out->error_code = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
         return;
     }
+    c->known_count++;
+    if (!is_too_large(c, in)) add_record(c, topic->name, in);
+}
+
+/* Whether a topic has gone since a record for it was made. */
+static bool has_stale_records(const commit_t *c)
+{
+    const kafka_offset_commit_request_t *asked = c->request->body;
+    for (int32_t t = 0; c->request->slice.paused && t < asked->topics_count; t++) {
+        const kafka_offset_commit_response_topic_t *out = &c->response->topics[t];
+        if (kafka_topic_get(c->request->kafka, out->name)) continue;
+        for (int32_t p = 0; p < out->partitions_count; p++) {
+            if (out->partitions[p].error_code == KAFKA_NONE) return true;
+        }
+    }
+    return false;
+}
+
+static void begin_anew(commit_t *c)
+{
+    record_builder_reset(&c->write.records.builder);
+    c->response->topics_count = 0;
+    c->topic = c->partition = c->known_count = c->records_count = 0;
+}
+
+static slice_state_t commit_step(slice_t *slice)
+{
+    kafka_request_t *request = CONTAINER_OF(slice, kafka_request_t, slice);
+    const kafka_offset_commit_request_t *asked = request->body;
+    commit_t *c = request->state;
+    if (c->topic == asked->topics_count && has_stale_records(c)) begin_anew(c);
+    if (c->topic == asked->topics_count) {
+        write_out(c);
+        return SLICE_ENDED;
+    }
+    const kafka_offset_commit_request_topic_t *topic = &asked->topics[c->topic];
+    if (c->partition == 0) begin_topic(c, topic);
+    if (c->partition < topic->partitions_count) {
+        take_partition(c, topic);
+        c->partition++;
+    } else {
+        c->topic++;
+        c->partition = 0;
+    }
+    return SLICE_MORE;
+}
+
+void kafka_handle_offset_commit(kafka_request_t *request)
+{
+    const kafka_offset_commit_request_t *asked = request->body;
+    commit_t *c = request->state = ARENA_NEW(&request->arena, commit_t);
+    c->request = request;
+    c->response = KAFKA_MESSAGE(request, offset_commit_response);
+    c->response->topics = kafka_offset_commit_response_topic_array(&request->arena, asked->topics_count);
     c->write.records = (group_records_t){RECORD_BUILDER_INIT, groups_now(request->kafka->groups).wall_ms};
-    group_entry_ref(c->entry);
-    each_open(c, add_record);
-    groups_write(request->kafka->groups, c->entry->partition, &c->write, on_written);
+    kafka_request_run(request, commit_step, NULL);
 }
