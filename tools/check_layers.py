@@ -1,4 +1,5 @@
-"""Checks that the folders of src/ include only what ARCHITECTURE.md allows, and only public headers across folders.
+"""Checks that the folders of src/ include only what ARCHITECTURE.md allows, and only public headers across folders; and that the
+rooms of a wing include only rooms below them.
 
     check_layers.py ROOT
 """
@@ -22,10 +23,71 @@ OPEN = {'base', 'wire'}
 # Further public headers, beside FOLDER/FOLDER.h.
 PUBLIC = {'io/sim.h', 'coord/mirror.h', 'coord/session.h'}
 
+# The rooms of a folder: what each may include beside its own files and the headers in the folder itself, which all share.
+ROOMS = {
+    'redis': {
+        'types': set(),
+        'db': {'types'},
+        'config': set(),
+        'persist': {'types', 'db', 'config'},
+        'conn': {'config', 'db', 'types'},
+        'script': set(),
+        'exec': {'types', 'db', 'config', 'persist', 'conn', 'script'},
+        'cmd': {'types', 'db', 'config', 'persist', 'conn', 'exec'},
+    },
+    'kafka': {
+        'record': set(),
+        'pattern': set(),
+        'partition': {'record'},
+        'config': {'record', 'partition'},
+        'topics': {'record', 'partition', 'config'},
+        'coordinator': {'record', 'pattern', 'partition', 'config', 'topics'},
+        'broker': {'record', 'partition', 'config', 'topics', 'coordinator'},
+        'door': {'record', 'partition', 'config', 'topics', 'coordinator', 'broker'},
+        'api': {'record', 'partition', 'config', 'topics', 'coordinator', 'broker'},
+    },
+    'coord': {'tree': set(), 'raft': set(), 'service': {'tree', 'raft'}},
+}
+# What still looks upwards, (room, header): each is to go, and none may come.
+DEBTS = {
+    ('redis/types', 'redis/exec/command.h'),
+    ('redis/db', 'redis/exec/command.h'),
+    ('coord/raft', 'coord/service/opening.h'),
+    ('coord/raft', 'coord/service/snapshot.h'),
+    ('redis/config', 'redis/conn/out_limits.h'),
+    ('redis/conn', 'redis/persist/aof.h'),
+    ('redis/db', 'redis/persist/aof.h'),
+    ('redis/exec', 'redis/cmd/list.h'),
+    ('redis/persist', 'redis/exec/changes.h'),
+    ('redis/persist', 'redis/exec/script_host.h'),
+    ('redis/types', 'redis/config/config.h'),
+    ('redis/types', 'redis/db/entry.h'),
+    ('redis/types', 'redis/db/table.h'),
+}
+
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 
 
+def room_of(path):
+    """'redis/db/table.c' -> ('redis', 'db'); None for what has no room."""
+    parts = path.split('/')
+    return (parts[0], parts[1]) if len(parts) > 2 and parts[0] in ROOMS and parts[1] in ROOMS[parts[0]] else None
+
+
+def upward(path, target):
+    """The debt that an include between rooms is, or None. Tests look where they must."""
+    mine, theirs = room_of(path), room_of(target)
+    if not mine or not theirs or mine[0] != theirs[0] or mine == theirs or is_test(path):
+        return None
+    return None if theirs[1] in ROOMS[mine[0]][mine[1]] else ('/'.join(mine), target)
+
+
+def is_test(path):
+    return re.search(r'_(test|fuzz|test_host)\.[ch]$', path) is not None
+
+
 def problems(root):
+    paid = set(DEBTS)
     src = os.path.join(root, 'src')
     for folder, _, names in os.walk(src):
         for name in names:
@@ -37,6 +99,10 @@ def problems(root):
                 text = source.read()
             for target in INCLUDE.findall(text):
                 theirs = target.split('/')[0]
+                debt = upward(path.replace(os.sep, '/'), target)
+                paid.discard(debt)
+                if debt and debt not in DEBTS:
+                    yield f'src/{path}: the room {debt[0]} may not include "{target}"'
                 if '/' not in target or theirs == mine:
                     continue  # generated code, or this folder's own inside
                 if theirs not in LOWER:
@@ -45,6 +111,8 @@ def problems(root):
                     yield f'src/{path}: {mine} may not include {theirs} ("{target}")'
                 elif theirs not in OPEN and target != f'{theirs}/{theirs}.h' and target not in PUBLIC:
                     yield f'src/{path}: "{target}" is inside {theirs}; include {theirs}/{theirs}.h'
+    for room, target in sorted(paid):
+        yield f'tools/check_layers.py: {room} no longer includes "{target}": take it off the debts'
 
 
 def main():

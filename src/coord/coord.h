@@ -13,7 +13,7 @@
 #include "base/base.h"
 #include "base/health.h"
 #include "base/list.h"
-#include "coord/opening.h"
+#include "coord/service/opening.h"
 #include "io/io.h"
 
 typedef struct coord coord_t;

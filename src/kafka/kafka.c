@@ -3,15 +3,15 @@
  * Order of start: who am I (meta.properties), strays aside, checkpoints, then the tree's topics with their
  * partitions, groups; listening registers the broker, and only when that is committed are requests read. Stop
  * runs backwards. */
-#include "kafka/cluster.h"
-#include "kafka/config.h"
-#include "kafka/connection.h"
-#include "kafka/fetch_session.h"
-#include "kafka/groups/groups.h"
-#include "kafka/partition.h"
-#include "kafka/partition_store.h"
-#include "kafka/producer_ids.h"
-#include "kafka/topics.h"
+#include "kafka/broker/cluster.h"
+#include "kafka/broker/connection.h"
+#include "kafka/broker/fetch_session.h"
+#include "kafka/broker/producer_ids.h"
+#include "kafka/config/config.h"
+#include "kafka/coordinator/groups.h"
+#include "kafka/partition/partition.h"
+#include "kafka/partition/store.h"
+#include "kafka/topics/topics.h"
 
 #include <stdio.h>
 

@@ -9,10 +9,10 @@
 #include "base/health.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "kafka/broker/slices.h"
 #include "kafka/errors.h"
 #include "kafka/kafka.h"
-#include "kafka/opener.h"
-#include "kafka/slices.h"
+#include "kafka/partition/opener.h"
 #include "kafka_configs.h"
 #include "kafka_schema.h"
 #include "wire/kafka.h"
@@ -23,7 +23,7 @@ typedef struct kafka_request kafka_request_t;
 typedef struct partition partition_t;             /* partition.h */
 typedef struct kafka_groups kafka_groups_t;       /* groups/groups.h */
 typedef struct fetch_sessions fetch_sessions_t;   /* fetch_session.h */
-typedef struct partition_store partition_store_t; /* partition_store.h */
+typedef struct partition_store partition_store_t; /* partition/store.h */
 
 #define KAFKA_REQUEST_ARENA_BYTES_MAX  MIB(8)   /* what decoding one request may take beside the request's own bytes */
 #define KAFKA_RESPONSE_ARENA_BYTES_MAX MIB(256) /* what building one response may take: kafka_response_is_full */

@@ -1,5 +1,5 @@
 /* number.c: arguments as numbers, and doubles as Redis writes them. */
-#include "redis/command.h"
+#include "redis/exec/command.h"
 
 #include "base/num.h"
 

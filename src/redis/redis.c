@@ -1,9 +1,9 @@
 /* redis.c: the wing's life: made, loaded, listening, ticking, stopped. See redis.h. */
 #include "redis/redis.h"
 
-#include "redis/aof.h"
-#include "redis/out_limits.h"
-#include "redis/script_host.h"
+#include "redis/conn/out_limits.h"
+#include "redis/exec/script_host.h"
+#include "redis/persist/aof.h"
 #include "redis/state.h"
 #include "redis_commands.h"
 

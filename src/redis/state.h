@@ -10,12 +10,12 @@
 #include "base/map.h"
 #include "io/io.h"
 #include "net/net.h"
-#include "redis/command.h"
-#include "redis/command_table.h"
-#include "redis/config.h"
-#include "redis/entry.h"
-#include "redis/keyspace.h"
-#include "redis/table.h"
+#include "redis/config/config.h"
+#include "redis/db/entry.h"
+#include "redis/db/keyspace.h"
+#include "redis/db/table.h"
+#include "redis/exec/command.h"
+#include "redis/exec/command_table.h"
 #include "wire/resp.h"
 
 #define REDIS_VERSION       "7.2.4" /* the level that INFO and HELLO report: clients switch features by it */

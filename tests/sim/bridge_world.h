@@ -7,7 +7,7 @@
 
 #include "bridge/bridge.h"
 #include "coord/mirror.h"
-#include "kafka/record.h"
+#include "kafka/record/record.h"
 
 #define WORLD_HOST       "10.0.0.1"
 #define WORLD_REDIS_PORT 6379

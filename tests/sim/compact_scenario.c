@@ -7,7 +7,7 @@
  * twice. */
 #include "kafka_life.h"
 
-#include "kafka/record.h"
+#include "kafka/record/record.h"
 
 #include <stdio.h>
 #include <stdlib.h>

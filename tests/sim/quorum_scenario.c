@@ -11,8 +11,8 @@
 
 #include "base/buf.h"
 #include "coord/coord.h"
-#include "coord/quorum.h"
-#include "coord/snapshot.h"
+#include "coord/raft/quorum.h"
+#include "coord/service/snapshot.h"
 
 #include <stdio.h>
 

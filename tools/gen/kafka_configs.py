@@ -70,7 +70,7 @@ def c_row(kind, node):
 
 
 def header(settings):
-    text = HEAD + '#ifndef KAFKA_CONFIGS_H\n#define KAFKA_CONFIGS_H\n\n#include "kafka/setting.h"\n\n'
+    text = HEAD + '#ifndef KAFKA_CONFIGS_H\n#define KAFKA_CONFIGS_H\n\n#include "kafka/config/setting.h"\n\n'
     for kind, nodes in settings.items():
         text += f'typedef struct kafka_{kind}_config {{\n'
         for node in nodes:

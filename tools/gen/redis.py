@@ -264,7 +264,7 @@ def main():
     factor, slots = hash_table([command.name for command in commands])
     with open(out_h, 'w', encoding='utf-8') as out:
         out.write('/* Generated from schema/redis. */\n#ifndef REDIS_COMMANDS_H\n#define REDIS_COMMANDS_H\n\n'
-                  '#include "redis/command.h"\n#include "redis/command_table.h"\n\n')
+                  '#include "redis/exec/command.h"\n#include "redis/exec/command_table.h"\n\n')
         for handler in sorted(set(handlers(commands))):
             out.write(f'void {handler}(redis_call_t *call);\n')
         out.write('\n#endif\n')

@@ -1,7 +1,7 @@
 /* api_versions.c: what this broker speaks. The one API that answers a version it does not know: with the
  * layout of version 0, UNSUPPORTED_VERSION and its own range (KIP-511), so that the client can ask again. */
-#include "kafka/apis.h"
-#include "kafka/connection.h"
+#include "kafka/api/apis.h"
+#include "kafka/broker/connection.h"
 
 #include <ctype.h>
 

@@ -1,7 +1,7 @@
 /* consumer_group_heartbeat.c: ConsumerGroupHeartbeat: the one request by which members of a consumer-protocol
  * group join, stay, learn their assignment and leave. Answered once what it changed is stored. */
 #include "kafka/api/group_apis.h"
-#include "kafka/groups/groups_migrate.h"
+#include "kafka/coordinator/groups_migrate.h"
 
 #include <stdio.h>
 

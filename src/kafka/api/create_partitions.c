@@ -1,7 +1,7 @@
 /* create_partitions.c: grows topics; the answer waits until the new partitions are open. */
-#include "kafka/apis.h"
-#include "kafka/name_count.h"
-#include "kafka/topics.h"
+#include "kafka/api/apis.h"
+#include "kafka/topics/name_count.h"
+#include "kafka/topics/topics.h"
 
 typedef kafka_create_partitions_request_topic_t asked_topic_t;
 typedef kafka_create_partitions_response_result_t result_t;

@@ -3,10 +3,10 @@
  *
  *   check ──together they are too many: all are refused──> answer
  *     └──> create ──all are there or refused──> answer                 each in slices */
-#include "kafka/apis.h"
-#include "kafka/config.h"
-#include "kafka/name_count.h"
-#include "kafka/topics.h"
+#include "kafka/api/apis.h"
+#include "kafka/config/config.h"
+#include "kafka/topics/name_count.h"
+#include "kafka/topics/topics.h"
 
 typedef kafka_create_topics_request_topic_t asked_topic_t;
 typedef kafka_create_topics_response_topic_t told_topic_t;

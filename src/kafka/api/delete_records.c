@@ -1,6 +1,6 @@
 /* delete_records.c: DeleteRecords: moves the start of partitions up. With one replica it is done at once. */
-#include "kafka/apis.h"
-#include "kafka/partition.h"
+#include "kafka/api/apis.h"
+#include "kafka/partition/partition.h"
 
 static void delete_records(kafka_request_t *request, kafka_topic_t *topic,
                            const kafka_delete_records_request_partition_t *in,

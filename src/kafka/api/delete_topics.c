@@ -1,7 +1,7 @@
 /* delete_topics.c: by name or id; the answer waits until the topics are gone. */
-#include "kafka/apis.h"
-#include "kafka/name_count.h"
-#include "kafka/topics.h"
+#include "kafka/api/apis.h"
+#include "kafka/topics/name_count.h"
+#include "kafka/topics/topics.h"
 
 typedef kafka_delete_topics_response_topic_t told_topic_t;
 

@@ -1,5 +1,5 @@
 /* describe_acls.c: no authorizer is configured, and that is what the answer says. */
-#include "kafka/apis.h"
+#include "kafka/api/apis.h"
 
 void kafka_handle_describe_acls(kafka_request_t *request)
 {

@@ -1,6 +1,6 @@
 /* describe_cluster.c: the cluster's id, controller and brokers. Asked for controllers (endpoint type 2), a
  * broker refuses, as Kafka's does. */
-#include "kafka/apis.h"
+#include "kafka/api/apis.h"
 
 void kafka_handle_describe_cluster(kafka_request_t *request)
 {

@@ -1,7 +1,7 @@
 /* describe_configs.c: every setting of a topic or of this broker, with its value, where the value comes from,
  * its synonyms and, when asked for, what it does. */
-#include "kafka/apis.h"
-#include "kafka/config.h"
+#include "kafka/api/apis.h"
+#include "kafka/config/config.h"
 
 #include <stdlib.h>
 

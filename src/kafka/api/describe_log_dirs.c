@@ -1,6 +1,6 @@
 /* describe_log_dirs.c: the one data directory with the sizes of its partitions. One topic a step. */
-#include "kafka/apis.h"
-#include "kafka/partition.h"
+#include "kafka/api/apis.h"
+#include "kafka/partition/partition.h"
 
 typedef kafka_describe_log_dirs_response_topic_t dir_topic_t;
 

@@ -1,6 +1,6 @@
 /* describe_topic_partitions.c: partitions of topics in the order of their names, page by page: a page holds
  * so many partitions, and the cursor says where the next one begins (KIP-966). One name a step. */
-#include "kafka/apis.h"
+#include "kafka/api/apis.h"
 
 typedef kafka_describe_topic_partitions_response_topic_t page_topic_t;
 

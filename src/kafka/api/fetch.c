@@ -10,8 +10,8 @@
  * Large stretches leave by sendfile and are never read here; small ones are copied, which costs less than the
  * system calls they would need of their own. The partitions of a fetch belong to its session, or to the
  * request's arena. */
-#include "kafka/apis.h"
-#include "kafka/fetch_session.h"
+#include "kafka/api/apis.h"
+#include "kafka/broker/fetch_session.h"
 
 #define VERSION_WITH_TOPIC_IDS 13
 /* Up to here a copy costs less than a sendfile of its own (measured: even at 32 to 64 KiB). */

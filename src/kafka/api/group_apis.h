@@ -2,7 +2,7 @@
 #ifndef TRIVET_KAFKA_API_GROUP_APIS_H
 #define TRIVET_KAFKA_API_GROUP_APIS_H
 
-#include "kafka/groups/groups.h"
+#include "kafka/coordinator/groups.h"
 #include "kafka/kafka_internal.h"
 
 /* X(api key, handler, flags) */

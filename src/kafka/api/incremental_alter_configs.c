@@ -1,6 +1,6 @@
 /* incremental_alter_configs.c: sets, deletes, appends to and subtracts from settings. */
-#include "kafka/apis.h"
-#include "kafka/config_alter.h"
+#include "kafka/api/apis.h"
+#include "kafka/api/config_alter.h"
 
 static void answer(kafka_request_t *request, const config_alteration_t *all, int32_t count)
 {

@@ -1,7 +1,7 @@
 /* init_producer_id.c: InitProducerId: an id for an idempotent producer. There is no transaction coordinator
  * yet, so a transactional id gets what a broker answers that has none for it: COORDINATOR_NOT_AVAILABLE. */
-#include "kafka/apis.h"
-#include "kafka/producer_ids.h"
+#include "kafka/api/apis.h"
+#include "kafka/broker/producer_ids.h"
 
 typedef struct init_state {
     producer_id_request_t id_request;

@@ -1,6 +1,6 @@
 /* join_group.c: JoinGroup: enters a classic group; answered when the join phase ends. */
 #include "kafka/api/group_apis.h"
-#include "kafka/groups/groups_migrate.h"
+#include "kafka/coordinator/groups_migrate.h"
 
 static void reply_error(kafka_request_t *request, bytes_t member_id, int16_t error)
 {

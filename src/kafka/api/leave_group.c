@@ -1,7 +1,7 @@
 /* leave_group.c: LeaveGroup: members go, one (before version 3) or many at once; also those of consumer groups, which an
  * administrator removes so. */
 #include "kafka/api/group_apis.h"
-#include "kafka/groups/groups_migrate.h"
+#include "kafka/coordinator/groups_migrate.h"
 
 static group_leaver_t *leavers_of(kafka_request_t *request, const kafka_leave_group_request_t *asked, size_t *ret_count)
 {

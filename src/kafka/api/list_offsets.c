@@ -1,8 +1,8 @@
 /* list_offsets.c: ListOffsets: the offset of a time, or of an end of the log. One partition a step; a look for a time may
  * have to wait until a batch is opened. */
-#include "kafka/apis.h"
-#include "kafka/name_count.h"
-#include "kafka/partition.h"
+#include "kafka/api/apis.h"
+#include "kafka/partition/partition.h"
+#include "kafka/topics/name_count.h"
 
 #define VERSION_WITH_MAX_TIMESTAMP  7
 #define VERSION_WITH_EARLIEST_LOCAL 8

@@ -1,5 +1,5 @@
 /* list_partition_reassignments.c: with one broker no replica is ever on the move. */
-#include "kafka/apis.h"
+#include "kafka/api/apis.h"
 
 void kafka_handle_list_partition_reassignments(kafka_request_t *request)
 {

@@ -3,9 +3,9 @@
  * the client's next request finds it. Whoever asks for more new topics than one request may make gets none.
  *
  *   choose (which are new) ──> create ──all are there or refused──> fill ──> answer        each in slices */
-#include "kafka/apis.h"
-#include "kafka/name_count.h"
-#include "kafka/topics.h"
+#include "kafka/api/apis.h"
+#include "kafka/topics/name_count.h"
+#include "kafka/topics/topics.h"
 
 enum { NAMES_A_STEP = 32 };
 

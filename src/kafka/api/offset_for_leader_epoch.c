@@ -1,7 +1,7 @@
 /* offset_for_leader_epoch.c: OffsetForLeaderEpoch: where a leader epoch ended, so that a reader can tell
  * whether its last record is still part of the log (KIP-320). One partition a step. */
-#include "kafka/apis.h"
-#include "kafka/partition.h"
+#include "kafka/api/apis.h"
+#include "kafka/partition/partition.h"
 
 static void epoch_end(const kafka_topic_t *topic, const kafka_offset_for_leader_epoch_request_partition_t *in,
                       kafka_offset_for_leader_epoch_response_partition_t *out)

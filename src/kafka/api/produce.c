@@ -3,9 +3,9 @@
  * share the sync.
  *
  * acks=0 has no answer: an error closes the connection, so that the producer notices. */
-#include "kafka/apis.h"
-#include "kafka/partition.h"
-#include "kafka/record.h"
+#include "kafka/api/apis.h"
+#include "kafka/partition/partition.h"
+#include "kafka/record/record.h"
 
 #define ADMIN_CLIENT_ID      "__admin_client"
 #define VERSION_WITH_BATCHES 3 /* older versions carry message sets; they are advertised for librdkafka's sake */

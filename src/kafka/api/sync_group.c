@@ -1,6 +1,6 @@
 /* sync_group.c: SyncGroup: the leader hands in the assignments, all members wait for theirs. */
 #include "kafka/api/group_apis.h"
-#include "kafka/groups/groups_migrate.h"
+#include "kafka/coordinator/groups_migrate.h"
 
 static void reply_error(kafka_request_t *request, int16_t error)
 {

@@ -1,7 +1,7 @@
 /* hash.c: see hash.h. A table entry is two packed strings: the field, then the value. */
 #include "redis/types/hash.h"
 
-#include "redis/emit.h"
+#include "redis/types/emit.h"
 #include "redis/types/listpack.h"
 
 value_t hash_new(void) { return (value_t){lp_new(0), ENC_LISTPACK}; }

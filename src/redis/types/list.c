@@ -1,7 +1,7 @@
 /* list.c: see list.h. */
 #include "redis/types/list.h"
 
-#include "redis/emit.h"
+#include "redis/types/emit.h"
 
 value_t rlist_new(void) { return (value_t){lp_new(0), ENC_LISTPACK}; }
 

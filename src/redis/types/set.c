@@ -2,7 +2,7 @@
  * same. */
 #include "redis/types/set.h"
 
-#include "redis/emit.h"
+#include "redis/types/emit.h"
 #include "redis/types/intset.h"
 #include "redis/types/listpack.h"
 

@@ -6,9 +6,9 @@
 #define TRIVET_REDIS_TYPES_VALUE_H
 
 #include "base/hash.h"
-#include "redis/config.h"
-#include "redis/entry.h"
-#include "redis/table.h"
+#include "redis/config/config.h"
+#include "redis/db/entry.h"
+#include "redis/db/table.h"
 
 /* ENC_LISTPACK: a listpack; ENC_QUICKLIST: quicklist_t; ENC_INTSET: intset_t; ENC_HASHTABLE: table_t;
  * ENC_SKIPLIST: zset_t. */

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "redis/emit.h"
+#include "redis/types/emit.h"
 #include "redis/types/intset.h"
 
 #define NAMES 600

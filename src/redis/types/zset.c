@@ -4,8 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "redis/command.h"
-#include "redis/emit.h"
+#include "redis/exec/command.h"
+#include "redis/types/emit.h"
 #include "redis/types/listpack.h"
 
 static uint64_t item_hash(const void *entry)

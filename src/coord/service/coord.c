@@ -1,0 +1,280 @@
+/* coord.c: opening and closing the service, and the inside door's reads. See coord_internal.h for the whole. */
+#include "base/slog.h"
+#include "coord/service/coord_internal.h"
+#include "coord/tree/path.h"
+
+#include <unistd.h>
+
+#define EXIT_NOT_DURABLE 70
+
+const coord_options_t coord_options_default = {
+    .server_id = 1,
+    .tick_time_ms = 2000,
+    .snapshot_entries = 100000,
+    .extended_types = true,
+    .force_sync = true,
+    .container_check_ms = 60000,
+};
+
+/* Nothing may be acknowledged any more, so nothing may go on. */
+void coord__fatal(coord_t *coord, const char *what, int err)
+{
+    slog(SLOG_ERROR, "coord", what, "dir=%s error=\"%s\" action=stop", coord->dir, err_text(err));
+    if (coord->options.fatal != NULL)
+        coord->options.fatal(coord->options.fatal_user, what, err);
+    else
+        _exit(EXIT_NOT_DURABLE);
+}
+
+static void failed(void *user, const char *what, int err) { coord__fatal(user, what, err); }
+
+static void role(void *user, bool leader)
+{
+    coord_t *coord = user;
+    if (coord->quorum == NULL) return; /* still opening: coord_open does it */
+    if (leader) {
+        coord__expiry_start(coord);
+        coord__own_session_begin(coord);
+        io_loop_wake(coord->loop);
+    } else {
+        coord__expiry_stop(coord);
+    }
+}
+
+static void turn(io_hook_t *hook)
+{
+    coord_t *coord = CONTAINER_OF(hook, coord_t, hook);
+    if (coord->closing) return;
+    coord__flush(coord);
+    coord__keep_run(coord);
+}
+
+static void begin_state(coord_t *coord)
+{
+    state_init(&coord->state);
+    coord->state.extended_types = coord->options.extended_types;
+    coord->state.skip_acl = coord->options.skip_acl;
+    coord->state.enforce_quota = coord->options.enforce_quota;
+}
+
+static void pass_over(coord_opening_t *opening, uint64_t index, uint64_t position, int err)
+{
+    coord_opening_warn(opening, "snapshot.%020" PRIu64 " is damaged behind byte %" PRIu64 " (%s) and was passed over",
+                       index, position, err_text(err));
+}
+
+/* The newest snapshot that can be read, or the state of an empty tree. `ret_end_min`: up to where the log must reach, because a
+ * snapshot from there cannot be read. */
+static int load_state(coord_t *coord, coord_opening_t *opening, snapshot_point_t *ret_point, uint64_t *ret_end_min)
+{
+    uint64_t index = UINT64_MAX, bytes;
+    *ret_end_min = 0;
+    for (;;) {
+        int err = snapshot_newest(coord->loop, coord->dir, index, &index);
+        if (err == ERR_NOT_FOUND) {
+            state_make_roots(&coord->state);
+            return 0;
+        }
+        if (err == 0) err = snapshot_load(coord->loop, coord->dir, index, &coord->state, ret_point, &bytes);
+        if (err == 0) {
+            opening->snapshot_index = index;
+            coord->snapshot_bytes = bytes;
+            return 0;
+        }
+        if (err != ERR_CORRUPT && err != ERR_TRUNCATED) return err;
+        pass_over(opening, index, bytes, err);
+        *ret_end_min = MAX(*ret_end_min, index + 1);
+        state_deinit(&coord->state);
+        begin_state(coord);
+    }
+}
+
+static int open_alone(coord_t *coord, quorum_options_t *options, const snapshot_point_t *point,
+                      const quorum_owner_t *owner)
+{
+    quorum_member_t self = {coord->options.server_id, "local"};
+    options->members = &self;
+    options->members_count = 1;
+    return quorum_open(coord->loop, options, point, owner, &coord->quorum);
+}
+
+static int open_together(coord_t *coord, quorum_options_t *options, const snapshot_point_t *point,
+                         const quorum_owner_t *owner)
+{
+    const coord_options_t *o = &coord->options;
+    int err = quorum_net_new(o->net, o->server_id, o->members, o->members_count, &coord->quorum_net);
+    if (err != 0) return err;
+    quorum_member_t *members = mem_zalloc(sizeof(*members) * (size_t)o->members_count);
+    buf_t addresses = BUF_INIT;
+    buf_reserve(&addresses, (size_t)o->members_count * IO_ADDR_CHARS_MAX * 2); /* pointers into it must not move */
+    for (int i = 0; i < o->members_count; i++) {
+        members[i] = (quorum_member_t){o->members[i].id, (const char *)addresses.ptr + addresses.len};
+        buf_printf(&addresses, "%.64s:%u", o->members[i].host, o->members[i].port);
+        buf_u8(&addresses, 0);
+    }
+    options->members = members;
+    options->members_count = o->members_count;
+    options->transport = quorum_net_transport(coord->quorum_net);
+    options->trailing_entries = o->trailing_entries;
+    options->piece_bytes = o->piece_bytes;
+    err = quorum_open(coord->loop, options, point, owner, &coord->quorum);
+    if (err == 0) quorum_net_attach(coord->quorum_net, coord->quorum);
+    buf_deinit(&addresses);
+    mem_free(members);
+    return err;
+}
+
+static int open_quorum(coord_t *coord, coord_opening_t *opening, const snapshot_point_t *point, uint64_t log_end_min)
+{
+    quorum_options_t options = {.dir = coord->dir,
+                                .log_dir = coord->log_dir,
+                                .id = coord->options.server_id,
+                                .sync = coord->options.force_sync,
+                                .reserve = &coord->reserve,
+                                .log_end_min = log_end_min,
+                                .opening = opening};
+    quorum_owner_t owner = {.apply = coord__apply,
+                            .dropped = coord__dropped,
+                            .role = role,
+                            .snapshot = coord__snapshot_file,
+                            .load = coord__snapshot_load,
+                            .unload = coord__snapshot_unload,
+                            .restore = coord__snapshot_restore,
+                            .failed = failed,
+                            .user = coord};
+    return coord->options.members_count > 1 ? open_together(coord, &options, point, &owner)
+                                            : open_alone(coord, &options, point, &owner);
+}
+
+/* From the disk to a state and a log behind it. */
+static int recover(coord_t *coord)
+{
+    coord_opening_t own, *opening = coord->options.opening != NULL ? coord->options.opening : &own;
+    snapshot_point_t point = {0};
+    uint64_t log_end_min;
+    *opening = (coord_opening_t){0};
+    int err = io_mkdir(coord->loop, coord->dir);
+    if (err == 0) err = coord__place_log(coord, opening);
+    coord__room_open(coord);
+    if (err == 0) err = load_state(coord, opening, &point, &log_end_min);
+    if (err == 0) err = open_quorum(coord, opening, opening->snapshot_index > 0 ? &point : NULL, log_end_min);
+    mem_free((void *)point.configuration.ptr);
+    return err;
+}
+
+int coord_open(io_loop_t *loop, const coord_options_t *options, coord_t **ret_coord)
+{
+    coord_t *coord = mem_zalloc(sizeof(*coord));
+    coord->loop = loop;
+    coord->options = *options;
+    coord->dir = mem_strdup(options->dir);
+    coord->log_dir = options->log_dir != NULL ? mem_strdup(options->log_dir) : coord->dir;
+    coord->options.dir = coord->dir;
+    coord->options.log_dir = coord->log_dir;
+    list_init(&coord->ready);
+    list_init(&coord->flying);
+    begin_state(coord);
+    health_init(&coord->health, "coord");
+    coord__expiry_init(coord);
+    int err = recover(coord);
+    if (err != 0) goto out;
+    if (quorum_leads(coord->quorum)) {
+        coord__own_session_begin(coord);
+        coord__flush(coord);
+        err = quorum_settle(coord->quorum);
+        coord__expiry_start(coord);
+    }
+    coord->hook = (io_hook_t){.rank = COORD_HOOK_RANK, .name = "the tree", .run = turn};
+    io_hook_add(loop, &coord->hook);
+    if (err != 0) goto out;
+    *ret_coord = coord;
+    return 0;
+out:
+    coord_close(coord);
+    return err;
+}
+
+void coord_close(coord_t *coord)
+{
+    coord->closing = true;
+    io_hook_remove(&coord->hook);
+    coord__expiry_stop(coord);
+    if (coord->quorum_net != NULL) quorum_net_free(coord->quorum_net);
+    if (coord->quorum != NULL) quorum_close(coord->quorum);
+    coord__keep_stop(coord);
+    coord__drop_all(coord);
+    coord__room_close(coord);
+    health_deinit(&coord->health);
+    state_deinit(&coord->state);
+    if (coord->log_dir != coord->dir) mem_free(coord->log_dir);
+    mem_free(coord->dir);
+    mem_free(coord);
+}
+
+/* ---- the inside door's reads ---------------------------------------------------------------------------------------- */
+
+coord_zerr_t coord_get(const coord_t *coord, const char *path, bytes_t *ret_data, coord_stat_t *ret_stat)
+{
+    const znode_t *node = tree_find(&coord->state.tree, bytes_str(path));
+    if (node == NULL) return ZNO_NODE;
+    if (ret_data != NULL) *ret_data = znode_data(node);
+    if (ret_stat != NULL) znode_stat(node, ret_stat);
+    return ZOK;
+}
+
+bool coord_exists(const coord_t *coord, const char *path)
+{
+    return tree_find(&coord->state.tree, bytes_str(path)) != NULL;
+}
+
+coord_zerr_t coord_children(const coord_t *coord, const char *path, void (*each)(void *user, const char *name),
+                            void *user)
+{
+    const znode_t *node = tree_find(&coord->state.tree, bytes_str(path));
+    if (node == NULL) return ZNO_NODE;
+    for (const znode_t *child = node->first_child; child != NULL; child = child->next) {
+        each(user, (const char *)znode_name(child).ptr); /* the path ends in a NUL, and so does its last part */
+    }
+    return ZOK;
+}
+
+const health_t *coord_health(const coord_t *coord) { return &coord->health; }
+int64_t coord_last_zxid(const coord_t *coord) { return coord->state.zxid; }
+const char *coord_dir(const coord_t *coord) { return coord->dir; }
+const char *coord_log_dir(const coord_t *coord) { return coord->log_dir; }
+int64_t coord_own_session(const coord_t *coord) { return coord->own_session; }
+
+void coord_subscribe(coord_t *coord, coord_subscription_t *subscription)
+{
+    list_push_back(&coord->state.subscriptions, &subscription->node);
+}
+
+void coord_unsubscribe(coord_subscription_t *subscription) { list_remove(&subscription->node); }
+
+void coord_figures(const coord_t *coord, coord_figures_t *ret_figures)
+{
+    const state_t *state = &coord->state;
+    quorum_figures_t disk = quorum_figures(coord->quorum);
+    *ret_figures = (coord_figures_t){
+        .znodes = state->tree.count,
+        .data_bytes = state->tree.data_bytes,
+        .ephemerals = state->ephemerals_count,
+        .sessions = state->sessions.by_id.count,
+        .outstanding = coord->outstanding,
+        .applied = coord->applied,
+        .syncs = disk.syncs,
+        .sync_ns_total = disk.sync_ns_total,
+        .sync_ns_max = disk.sync_ns_max,
+        .snapshots = coord->snapshots,
+        .snapshots_received = disk.snapshots_received,
+        .snapshots_broken_off = disk.snapshots_broken_off,
+        .log_bytes = quorum_log_bytes(coord->quorum),
+        .snapshot_bytes = coord->snapshot_bytes,
+        .leader = quorum_leads(coord->quorum),
+        .voters = quorum_voters(coord->quorum),
+    };
+    for (int kind = 0; kind < COORD_WATCH_KINDS; kind++) {
+        ret_figures->watches[kind] = state->watches.tables[kind].count;
+        ret_figures->watched_paths[kind] = state->watches.tables[kind].paths.count;
+    }
+}

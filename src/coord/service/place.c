@@ -1,0 +1,62 @@
+/* place.c: where the log lies: in the tree's directory, or in one of its own, on another disk say (zoo.cfg's dataLogDir). The latter leaves
+ * a file behind that names it: a start that looks elsewhere would serve an old snapshot as if nothing had followed. */
+#include "coord/service/coord_internal.h"
+
+#include "coord/service/opening.h"
+
+#include <stdio.h>
+
+#define NOTE_NAME      "log-elsewhere"
+#define PATH_CHARS_MAX 4096
+
+static char *path_in(const char *dir, const char *name)
+{
+    char path[PATH_CHARS_MAX];
+    int n = snprintf(path, sizeof(path), "%s/%s", dir, name);
+    return n > 0 && (size_t)n < sizeof(path) ? mem_strdup(path) : NULL;
+}
+
+/* NULL: the note is not there. */
+static int read_note(coord_t *coord, const char *note, char **ret_dir)
+{
+    uint8_t *data = NULL;
+    size_t bytes;
+    int err = io_read_whole(coord->loop, note, PATH_CHARS_MAX, &data, &bytes);
+    if (err == ERR_NOT_FOUND) {
+        *ret_dir = NULL;
+        return 0;
+    }
+    if (err == 0) *ret_dir = (char *)data; /* a NUL is behind it */
+    return err;
+}
+
+static int check(const char *noted, const char *wanted, bool log_here, coord_opening_t *opening)
+{
+    if (noted != NULL && (wanted == NULL || strcmp(noted, wanted) != 0)) {
+        coord_opening_why(opening,
+                          "the log is in %.300s: name that place with dataLogDir again, or move the log, durable and "
+                          "boot from there and remove the file " NOTE_NAME,
+                          noted);
+        return ERR_STATE;
+    }
+    if (noted == NULL && wanted != NULL && log_here) {
+        coord_opening_why(
+            opening, "its log is here: move the log, durable and boot to %.300s before dataLogDir names it", wanted);
+        return ERR_STATE;
+    }
+    return 0;
+}
+
+int coord__place_log(coord_t *coord, coord_opening_t *opening)
+{
+    const char *wanted = coord->log_dir == coord->dir ? NULL : coord->log_dir;
+    char *note = path_in(coord->dir, NOTE_NAME), *log = path_in(coord->dir, "log"), *noted = NULL;
+    int err = note == NULL || log == NULL ? ERR_LIMIT : read_note(coord, note, &noted);
+    if (err == 0) err = check(noted, wanted, io_exists(coord->loop, log), opening);
+    if (err == 0 && wanted != NULL) err = io_mkdir(coord->loop, wanted);
+    if (err == 0 && wanted != NULL && noted == NULL) err = io_replace_whole(coord->loop, note, bytes_str(wanted));
+    mem_free(noted);
+    mem_free(log);
+    mem_free(note);
+    return err;
+}

@@ -1,0 +1,508 @@
+/* connection.c: frames in, requests to their handlers, answers out in the order of the requests.
+ *
+ * A frame is int32 size, then the request. As in Kafka, one request of a connection is served at a time; only
+ * handlers that say so (Produce) let the next one start before they are answered. While a connection waits it
+ * is paused, so that the peer feels the back-pressure. A frame that cannot be understood closes the
+ * connection, as Kafka does: only ApiVersions has an answer for a version it does not know.
+ *
+ * Invariant: conn->requests holds the unanswered requests and those whose answer waits for an earlier one, in
+ * order; a request is on it until its answer is written or its client is gone. */
+#include "kafka/broker/connection.h"
+
+#include "base/slog.h"
+
+#include <stdlib.h>
+
+#define REQUESTS_FREE_MAX  128
+#define OUT_KEPT_BYTES_MAX KIB(64)
+#define FRAME_SIZE_BYTES   4
+#define IDLE_CHECK_MS_MAX  10000
+#define IDLE_CHECK_MS_MIN  50
+#define CONNECTIONS_MAX    100000
+#define OUT_HIGH_BYTES     MIB(4)
+#define FRAME_MS           60000 /* silence between requests is connections.max.idle.ms' concern */
+
+struct kafka_conn {
+    kafka_t *kafka;
+    net_conn_t *net;
+    list_t node;
+    list_t requests;
+    uint32_t in_flight;
+    bool exclusive; /* a request that must be answered before the next may start */
+    bool paused;
+    bool in_data; /* inside on_data: its loop goes on by itself */
+    bool failed;
+};
+
+/* ---- a request's life ---- */
+
+static kafka_request_t *request_new(kafka_t *kafka)
+{
+    kafka_request_t *request = LIST_FIRST(&kafka->requests_free, kafka_request_t, node);
+    if (request) {
+        list_remove(&request->node);
+        kafka->requests_free_count--;
+    } else {
+        request = mem_zalloc(sizeof(*request));
+        arena_init(&request->arena, 0);
+        request->out = KAFKA_WRITER_INIT;
+        list_init(&request->node);
+    }
+    request->kafka = kafka;
+    request->started_ns = io_now_ns(kafka->loop);
+    return request;
+}
+
+static void request_free(kafka_request_t *request)
+{
+    kafka_t *kafka = request->kafka;
+    if (request->out.buf.cap > OUT_KEPT_BYTES_MAX)
+        kafka_writer_deinit(&request->out);
+    else
+        kafka_writer_clear(&request->out);
+    list_remove(&request->node);
+    if (kafka->requests_free_count >= REQUESTS_FREE_MAX) {
+        kafka_writer_deinit(&request->out);
+        arena_deinit(&request->arena);
+        mem_free(request);
+        return;
+    }
+    arena_reset(&request->arena);
+    arena_t arena = request->arena;
+    kafka_writer_t out = request->out;
+    *request = (kafka_request_t){.arena = arena, .out = out};
+    list_push_front(&kafka->requests_free, &request->node);
+    kafka->requests_free_count++;
+}
+
+void kafka__requests_free(kafka_t *kafka)
+{
+    LIST_EACH(&kafka->requests_free, request, kafka_request_t, node) {
+        list_remove(&request->node);
+        kafka_writer_deinit(&request->out);
+        arena_deinit(&request->arena);
+        mem_free(request);
+    }
+}
+
+/* ---- answers ---- */
+
+/* Hands the encoded answer to the connection: bytes are copied, stretches of files go as they are. */
+static void send_out(net_conn_t *net, kafka_writer_t *out)
+{
+    size_t at = 0;
+    for (int32_t i = 0; i < out->splices_count; i++) {
+        kafka_splice_t *splice = &out->splices[i];
+        net_write(net, out->buf.ptr + at, splice->at - at);
+        at = splice->at;
+        kafka_records_t *records = &splice->records;
+        net_write_file(net, records->file, records->file_position, records->file_bytes, records->release,
+                       records->release_user);
+    }
+    net_write(net, out->buf.ptr + at, out->buf.len - at);
+    out->splices_count = 0; /* the connection releases them */
+    out->splices_bytes = 0;
+}
+
+static void resume(kafka_conn_t *conn)
+{
+    if (!conn->paused || conn->exclusive || conn->in_flight >= KAFKA_IN_FLIGHT_MAX) return;
+    conn->paused = false;
+    net_resume(conn->net);
+}
+
+/* Writes the answers that no earlier request holds back. */
+static void flush(kafka_conn_t *conn)
+{
+    kafka_request_t *request;
+    while ((request = LIST_FIRST(&conn->requests, kafka_request_t, node)) && request->answer != KAFKA_REQUEST_OPEN) {
+        if (request->answer == KAFKA_REQUEST_DONE) send_out(conn->net, &request->out);
+        request_free(request);
+    }
+}
+
+static void finish(kafka_request_t *request)
+{
+    kafka_conn_t *conn = request->conn;
+    if (!conn) {
+        request_free(request);
+        return;
+    }
+    conn->in_flight--;
+    if (!(request->handler->flags & KAFKA_HANDLER_OVERLAPS) || request->holds) conn->exclusive = false;
+    flush(conn);
+    if (!conn->in_data) resume(conn);
+}
+
+/* ---- requests that take their time ---- */
+
+void kafka_request_hold(kafka_request_t *request)
+{
+    request->holds = true;
+    if (request->conn) request->conn->exclusive = true;
+}
+
+void kafka_request_release(kafka_request_t *request)
+{
+    kafka_conn_t *conn = request->conn;
+    if (!request->holds) return;
+    request->holds = false;
+    if (!conn) return;
+    conn->exclusive = false;
+    if (!conn->in_data) resume(conn);
+}
+
+void kafka_request_run(kafka_request_t *request, slice_state_t (*step)(slice_t *slice), void (*pause)(slice_t *slice))
+{
+    request->slice = (slice_t){.step = step, .pause = pause};
+    slice_run(&request->kafka->slices, &request->slice);
+}
+
+static bool response_is_flexible(const kafka_api_t *api, int16_t version)
+{
+    return api->key != KAFKA_API_API_VERSIONS && version >= api->flexible_since;
+}
+
+static void encode_answer(kafka_request_t *request, int16_t version, const void *response)
+{
+    kafka_writer_t *out = &request->out;
+    const kafka_api_t *api = request->api;
+    kafka_write_int32(out, 0);
+    kafka_write_int32(out, request->header.correlation_id);
+    if (response_is_flexible(api, version)) kafka_write_uvarint(out, 0);
+    kafka_encode(out, api->response, version, response);
+    size_t bytes = kafka_writer_bytes(out) - FRAME_SIZE_BYTES;
+    ASSERT(bytes <= INT32_MAX);
+    store_be32(out->buf.ptr, (uint32_t)bytes);
+}
+
+void kafka_respond_version(kafka_request_t *request, int16_t version, const void *response)
+{
+    ASSERT(request->answer == KAFKA_REQUEST_OPEN);
+    encode_answer(request, version, response); /* to nobody too: it releases what the response holds */
+    request->answer = KAFKA_REQUEST_DONE;
+    finish(request);
+}
+
+void kafka_respond(kafka_request_t *request, const void *response)
+{
+    kafka_respond_version(request, request->header.api_version, response);
+}
+
+void kafka_respond_nothing(kafka_request_t *request)
+{
+    ASSERT(request->answer == KAFKA_REQUEST_OPEN);
+    request->answer = KAFKA_REQUEST_SILENT;
+    finish(request);
+}
+
+void kafka_respond_close(kafka_request_t *request)
+{
+    kafka_conn_t *conn = request->conn;
+    if (conn) {
+        conn->failed = true;
+        if (!conn->in_data) net_close(conn->net);
+    }
+    kafka_respond_nothing(request);
+}
+
+/* ---- requests ---- */
+
+const kafka_api_t *kafka__api_find(int16_t key)
+{
+    size_t low = 0, high = KAFKA_APIS_COUNT;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (kafka_apis[middle].key < key)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < KAFKA_APIS_COUNT && kafka_apis[low].key == key ? &kafka_apis[low] : NULL;
+}
+
+static int read_body(kafka_request_t *request, kafka_reader_t *r)
+{
+    const kafka_api_t *api = request->api;
+    kafka_read_header_rest(r, &request->header, request->header.api_version >= api->flexible_since);
+    request->header.client_id = arena_copy(&request->arena, request->header.client_id);
+    request->body = arena_alloc(&request->arena, api->request->bytes);
+    return kafka_decode(r, api->request, request->header.api_version, &request->arena, request->body);
+}
+
+static int copy_frame(kafka_request_t *request, kafka_reader_t *r)
+{
+    size_t len = kafka_reader_left(r);
+    uint8_t *copy = arena_try_alloc(&request->arena, len);
+    if (!copy) return ERR_NOMEM;
+    memcpy(copy, r->ptr, len);
+    *r = kafka_reader(bytes_of(copy, len));
+    return 0;
+}
+
+static int prepare(kafka_request_t *request, bytes_t frame)
+{
+    kafka_request_header_t *header = &request->header;
+    kafka_reader_t r = kafka_reader(frame);
+    kafka_read_header_start(&r, header);
+    if (r.err) return r.err;
+    request->api = kafka__api_find(header->api_key);
+    request->handler = kafka_handler_find(header->api_key);
+    if (!request->api || !request->handler) return ERR_UNSUPPORTED;
+    if (header->api_version < request->api->version_min || header->api_version > request->api->version_max) {
+        request->unsupported_version = true;
+        return header->api_key == KAFKA_API_API_VERSIONS ? 0 : ERR_UNSUPPORTED;
+    }
+    int err = request->handler->flags & KAFKA_HANDLER_BORROWS ? 0 : copy_frame(request, &r);
+    request->arena.bytes_max = request->arena.bytes_used + KAFKA_REQUEST_ARENA_BYTES_MAX;
+    if (!err) err = read_body(request, &r);
+    request->arena.bytes_max = 0;
+    return err;
+}
+
+/* The one API whose answer has a place for an error that every client shows before it asks for anything. */
+static bool answers_stranger(const kafka_request_t *request)
+{
+    return request->api && request->api->key == KAFKA_API_API_VERSIONS && !request->unsupported_version;
+}
+
+/* What a stranger gets: CLUSTER_AUTHORIZATION_FAILED as the answer to ApiVersions, then the end. */
+static int refuse_stranger(kafka_conn_t *conn, kafka_request_t *request, int err)
+{
+    if (err == 0 && answers_stranger(request)) {
+        kafka_api_versions_response_t *response = KAFKA_MESSAGE(request, api_versions_response);
+        response->error_code = KAFKA_CLUSTER_AUTHORIZATION_FAILED;
+        encode_answer(request, request->header.api_version, response);
+        send_out(conn->net, &request->out);
+    }
+    request_free(request);
+    net_refuse_stranger(conn->net);
+    return ERR_ACCESS;
+}
+
+static int take_frame(kafka_conn_t *conn, bytes_t frame)
+{
+    kafka_t *kafka = conn->kafka;
+    kafka_request_t *request = request_new(kafka);
+    int err = prepare(request, frame);
+    if (UNLIKELY(net_conn_is_stranger(conn->net))) return refuse_stranger(conn, request, err);
+    if (err) {
+        slog(SLOG_INFO, "kafka", "closing a connection: request not understood",
+             "peer=%s api_key=%d version=%d error=\"%s\"", net_conn_peer(conn->net), request->header.api_key,
+             request->header.api_version, err_text(err));
+        kafka->stats.request_errors++;
+        request_free(request);
+        return err;
+    }
+    request->conn = conn;
+    list_push_back(&conn->requests, &request->node);
+    conn->in_flight++;
+    if (!(request->handler->flags & KAFKA_HANDLER_OVERLAPS)) conn->exclusive = true;
+    kafka->stats.requests++;
+    io_turn_note(kafka->loop, request->api->turn_note);
+    request->handler->handle(request);
+    return conn->failed ? ERR_CLOSED : 0;
+}
+
+static bool must_wait(const kafka_conn_t *conn)
+{
+    return conn->exclusive || conn->in_flight >= KAFKA_IN_FLIGHT_MAX || !conn->kafka->ready;
+}
+
+/* Consumes whole frames; < 0 closes. */
+static ssize_t take_frames(kafka_conn_t *conn, uint8_t *data, size_t len)
+{
+    size_t used = 0;
+    while (len - used >= FRAME_SIZE_BYTES && !must_wait(conn) && !net_congested(conn->net)) {
+        int64_t size = (int32_t)load_be32(data + used);
+        if (size < 0 || size > conn->kafka->config.socket_request_max_bytes) {
+            slog(SLOG_WARN, "kafka", "closing a connection: impossible frame size", "peer=%s bytes=%" PRId64,
+                 net_conn_peer(conn->net), size);
+            return ERR_LIMIT;
+        }
+        if (len - used - FRAME_SIZE_BYTES < (size_t)size) {
+            net_expect(conn->net, FRAME_SIZE_BYTES + (size_t)size);
+            break;
+        }
+        int err = take_frame(conn, bytes_of(data + used + FRAME_SIZE_BYTES, (size_t)size));
+        if (err) return err;
+        used += FRAME_SIZE_BYTES + (size_t)size;
+    }
+    return (ssize_t)used;
+}
+
+static ssize_t on_data(net_conn_t *net, uint8_t *data, size_t len)
+{
+    kafka_conn_t *conn = net_conn_user(net);
+    conn->in_data = true;
+    ssize_t used = take_frames(conn, data, len);
+    conn->in_data = false;
+    if (used >= 0 && must_wait(conn)) {
+        conn->paused = true;
+        net_pause(net);
+    }
+    return used;
+}
+
+/* ---- connections ---- */
+
+/* Of max.connections.per.ip.overrides, "host:count,host:count"; -1 = it does not name the host. */
+static int64_t override_of(const char *overrides, bytes_t host)
+{
+    for (const char *at = overrides ? overrides : ""; *at; at += *at == ',') {
+        size_t len = strcspn(at, ",");
+        const char *colon = memrchr(at, ':', len);
+        while (*at == ' ') at++, len--;
+        if (colon && bytes_eq(bytes_of(at, (size_t)(colon - at)), host)) return strtol(colon + 1, NULL, 10);
+        at += len;
+    }
+    return -1;
+}
+
+int64_t kafka__conns_from_host_max(const kafka_t *kafka, bytes_t host)
+{
+    int64_t count = override_of(kafka->config.max_connections_per_ip_overrides, host);
+    return count >= 0 ? count : kafka->config.max_connections_per_ip;
+}
+
+static bool has_room(const kafka_t *kafka, net_conn_t *net)
+{
+    if (kafka->stats.connections >= kafka->config.max_connections) return false;
+    return net_conn_siblings(net) <= kafka__conns_from_host_max(kafka, net_conn_host(net));
+}
+
+static int on_open(net_conn_t *net, void *service)
+{
+    kafka_t *kafka = service;
+    if (!has_room(kafka, net)) return ERR_LIMIT;
+    kafka_conn_t *conn = mem_zalloc(sizeof(*conn));
+    conn->kafka = kafka;
+    conn->net = net;
+    list_init(&conn->requests);
+    list_push_back(&kafka->connections, &conn->node);
+    kafka->stats.connections++;
+    net_conn_set_user(net, conn);
+    return 0;
+}
+
+static void on_close(net_conn_t *net)
+{
+    kafka_conn_t *conn = net_conn_user(net);
+    if (!conn) return;
+    list_t orphans;
+    list_init(&orphans);
+    LIST_EACH(&conn->requests, request, kafka_request_t, node) request->conn = NULL;
+    list_splice_back(&orphans, &conn->requests);
+    kafka_request_t *request;
+    while ((request = LIST_FIRST(&orphans, kafka_request_t, node))) {
+        list_remove(&request->node);
+        if (request->answer != KAFKA_REQUEST_OPEN)
+            request_free(request);
+        else if (request->gone)
+            request->gone(request);
+    }
+    list_remove(&conn->node);
+    conn->kafka->stats.connections--;
+    mem_free(conn);
+}
+
+static const net_service_t service = {
+    .name = "kafka",
+    .on_open = on_open,
+    .on_data = on_data,
+    .on_close = on_close,
+    .limits = {.in_bytes_max = (size_t)INT32_MAX + FRAME_SIZE_BYTES,
+               .out_bytes_high = OUT_HIGH_BYTES,
+               .conns_max = CONNECTIONS_MAX,
+               .frame_ms = FRAME_MS},
+};
+
+const net_service_t *kafka_service(void) { return &service; }
+
+void kafka__connections_resume(kafka_t *kafka)
+{
+    LIST_EACH(&kafka->connections, conn, kafka_conn_t, node) resume(conn);
+}
+
+/* A tenth of the time later than it should be nobody notices. */
+static void look_again_for_idle(kafka_t *kafka)
+{
+    int64_t idle_ms = kafka->config.connections_max_idle_ms;
+    int64_t after_ms = idle_ms < 0 ? IDLE_CHECK_MS_MAX : MIN(MAX(idle_ms / 10, IDLE_CHECK_MS_MIN), IDLE_CHECK_MS_MAX);
+    io_timer_start(&kafka->idle_timer, (uint64_t)after_ms, 0);
+}
+
+/* Closes connections that were silent for connections.max.idle.ms, unless an answer is due. */
+static void close_idle(io_timer_t *timer)
+{
+    kafka_t *kafka = CONTAINER_OF(timer, kafka_t, idle_timer);
+    int64_t idle_ms = kafka->config.connections_max_idle_ms;
+    look_again_for_idle(kafka);
+    if (idle_ms < 0) return;
+    uint64_t now_ms = io_now_ns(kafka->loop) / 1000000;
+    LIST_EACH(&kafka->connections, conn, kafka_conn_t, node) {
+        if (conn->in_flight == 0 && now_ms > net_conn_active_ms(conn->net) + (uint64_t)idle_ms) net_close(conn->net);
+    }
+}
+
+void kafka__connections_start(kafka_t *kafka)
+{
+    io_timer_init(kafka->loop, &kafka->idle_timer, close_idle);
+    look_again_for_idle(kafka);
+}
+
+void kafka__connections_stop(kafka_t *kafka)
+{
+    io_timer_stop(&kafka->idle_timer);
+    LIST_EACH(&kafka->connections, conn, kafka_conn_t, node) net_close(conn->net);
+}
+
+/* ---- addresses ---- */
+
+bytes_t kafka__host_of(const char *address)
+{
+    const char *colon = strrchr(address, ':');
+    size_t len = colon ? (size_t)(colon - address) : strlen(address);
+    if (len >= 2 && address[0] == '[' && address[len - 1] == ']') return bytes_of(address + 1, len - 2);
+    return bytes_of(address, len);
+}
+
+int32_t kafka__port_of(const char *address)
+{
+    const char *colon = strrchr(address, ':');
+    return colon ? (int32_t)strtol(colon + 1, NULL, 10) : 0;
+}
+
+/* The first of advertised.listeners, "PLAINTEXT://host:port", without its name. */
+static const char *advertised_address(const kafka_t *kafka)
+{
+    const char *list = kafka->config.advertised_listeners;
+    const char *slashes = list ? strstr(list, "://") : NULL;
+    return slashes ? slashes + 3 : NULL;
+}
+
+void kafka_advertised(const kafka_request_t *request, bytes_t *ret_host, int32_t *ret_port)
+{
+    kafka__advertised(request->kafka, request->conn ? net_conn_local(request->conn->net) : "", ret_host, ret_port);
+}
+
+void kafka__advertised(const kafka_t *kafka, const char *local, bytes_t *ret_host, int32_t *ret_port)
+{
+    char first[300];
+    const char *address = advertised_address(kafka);
+    if (address) {
+        size_t len = MIN(strcspn(address, ","), sizeof(first) - 1);
+        memcpy(first, address, len);
+        first[len] = '\0';
+        *ret_port = kafka__port_of(first);
+        *ret_host = bytes_of(address + (kafka__host_of(first).ptr - (const uint8_t *)first), kafka__host_of(first).len);
+        if (ret_host->len) return;
+    }
+    *ret_host = kafka__host_of(local);
+    *ret_port = kafka__port_of(local);
+}
+
+bytes_t kafka_request_client_host(const kafka_request_t *request)
+{
+    return request->conn ? kafka__host_of(net_conn_peer(request->conn->net)) : BYTES_LIT("");
+}

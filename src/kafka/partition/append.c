@@ -1,0 +1,150 @@
+/* append.c: the append of a batch that was checked (check.c): its producer's sequence, the topic's codec,
+ * the times, the log. */
+#include "base/hash.h"
+#include "kafka/partition/check.h"
+#include "kafka/partition/opener.h"
+
+bool partition_codec(const kafka_topic_config_t *config, record_codec_t *ret_codec, int *ret_level)
+{
+    const struct {
+        const char *name;
+        record_codec_t codec;
+        int level;
+    } codecs[] = {
+        {"uncompressed", RECORD_NONE, 0},
+        {"gzip", RECORD_GZIP, (int)config->compression_gzip_level},
+        {"snappy", RECORD_SNAPPY, 0},
+        {"lz4", RECORD_LZ4, (int)config->compression_lz4_level},
+        {"zstd", RECORD_ZSTD, (int)config->compression_zstd_level},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(codecs) && config->compression_type; i++) {
+        if (strcmp(config->compression_type, codecs[i].name) != 0) continue;
+        *ret_codec = codecs[i].codec;
+        *ret_level = codecs[i].level;
+        return true;
+    }
+    return false; /* "producer" */
+}
+
+/* compression.type: the batch under the topic's own codec takes its place. */
+static int16_t take_packed(partition_check_t *c)
+{
+    if (!c->repacks) return KAFKA_NONE;
+    if (c->repack_err == ERR_NOMEM) return KAFKA_UNKNOWN_SERVER_ERROR;
+    if (c->repack_err) {
+        c->out->message = "Records cannot be opened";
+        return c->repack_err == ERR_LIMIT ? KAFKA_MESSAGE_TOO_LARGE : KAFKA_CORRUPT_MESSAGE;
+    }
+    if (c->packed.len > (uint64_t)MAX(c->config->max_message_bytes, 0)) {
+        c->out->message = "The record batch is larger than max.message.bytes under the topic's compression type";
+        return KAFKA_MESSAGE_TOO_LARGE;
+    }
+    c->records = c->packed.ptr;
+    c->bytes = c->packed.len;
+    return log_batch_parse(buf_bytes(&c->packed), &c->batch) ? KAFKA_CORRUPT_MESSAGE : KAFKA_NONE;
+}
+
+/* The header says what the records are, under a new checksum when it was wrong: their largest time, and that
+ * it is the producer's. Under LogAppendTime the time of the append replaces it. */
+static void set_time(partition_check_t *c)
+{
+    bool stamped = partition__stamps(c->config);
+    int64_t time_ms = stamped ? io_wall_ms(c->partition->topic->kafka->loop) : c->facts.max_timestamp_ms;
+    int16_t attributes = c->batch.attributes & ~RECORD_LOG_APPEND_TIME;
+    if (stamped) attributes |= RECORD_LOG_APPEND_TIME;
+    if (stamped) c->out->log_append_time_ms = time_ms;
+    if (attributes == c->batch.attributes && time_ms == c->batch.max_timestamp) return;
+    c->batch.attributes = attributes;
+    c->batch.max_timestamp = time_ms;
+    store_be16(c->records + 21, (uint16_t)attributes);
+    store_be64(c->records + 35, (uint64_t)time_ms);
+    store_be32(c->records + 17, crc32c(0, c->records + 21, c->bytes - 21));
+}
+
+/* A producer's sequence: a repetition is answered with what it got the first time. */
+static int16_t check_sequence(partition_check_t *c)
+{
+    const producer_batch_t *duplicate;
+    char message[PRODUCER_MESSAGE_BYTES_MAX];
+    if (c->batch.producer_id < 0) return KAFKA_NONE;
+    int16_t error = producers_check(&c->partition->producers, &c->batch, &duplicate, message);
+    if (error) {
+        c->out->message = arena_strdup(c->arena, bytes_str(message));
+    } else if (duplicate) {
+        c->out->duplicate = true;
+        c->out->base_offset = duplicate->last_offset - duplicate->offset_delta;
+        c->out->last_offset = duplicate->last_offset;
+        c->out->log_append_time_ms = duplicate->timestamp_ms; /* as Kafka does, whoever set the time */
+    }
+    return error;
+}
+
+static int16_t write_batch(partition_check_t *c)
+{
+    partition_t *p = c->partition;
+    int64_t base_offset;
+    int err = log_append(p->log, c->records, c->bytes, p->leader_epoch, &base_offset);
+    if (err == ERR_LIMIT) {
+        c->out->message =
+            arena_printf(c->arena,
+                         "Message batch size is %zu bytes in append to partition %s-%d, which exceeds the "
+                         "maximum configured segment size of %" PRId64 ".",
+                         c->bytes, p->topic->name, p->index, c->config->segment_bytes);
+    }
+    if (err && err != ERR_LIMIT && err != ERR_STATE)
+        partition__write_refused(p, err); /* STATE: it has failed, and says so */
+    if (err) return partition__error(err);
+    c->batch.base_offset = base_offset;
+    producers_note(&p->producers, &c->batch);
+    c->out->base_offset = base_offset;
+    c->out->last_offset = log_batch_last_offset(&c->batch);
+    if (partition_needs_commit(p))
+        partition__flush(p);
+    else
+        partition__advance_high_watermark(p, log_end_offset(p->log));
+    kafka_stats_t *stats = &p->topic->kafka->stats;
+    stats->produced_records += (uint64_t)c->batch.count;
+    stats->produced_bytes += c->bytes;
+    return KAFKA_NONE;
+}
+
+/* Kafka knows no log start where the batch as such or the disk was at fault. */
+static bool tells_log_start(int16_t error)
+{
+    return error != KAFKA_CORRUPT_MESSAGE && error != KAFKA_MESSAGE_TOO_LARGE && error != KAFKA_RECORD_LIST_TOO_LARGE &&
+           error != KAFKA_KAFKA_STORAGE_ERROR;
+}
+
+void partition__tell_log_start(const partition_t *partition, int16_t error, partition_appended_t *appended)
+{
+    appended->log_start_offset = tells_log_start(error) ? log_start_offset(partition->log) : -1;
+}
+
+int16_t partition__append_checked(partition_check_t *c, bool checks_sequence)
+{
+    int16_t error = checks_sequence ? check_sequence(c) : KAFKA_NONE;
+    if (error || c->out->duplicate) return error;
+    error = take_packed(c);
+    if (error) return error;
+    set_time(c);
+    return write_batch(c);
+}
+
+int16_t partition_append(partition_t *partition, uint8_t *records, size_t bytes, partition_origin_t origin,
+                         arena_t *arena, partition_appended_t *ret_appended)
+{
+    *ret_appended = PARTITION_APPENDED_NONE;
+    partition_check_t c; /* its lists of records are long and need no zeros */
+    partition__check_init(&c, partition, bytes_of(records, bytes), arena, ret_appended);
+    int16_t error;
+    if (origin == PARTITION_COORDINATOR) {
+        error = log_batch_parse(bytes_of(records, bytes), &c.batch) ? KAFKA_CORRUPT_MESSAGE : write_batch(&c);
+    } else {
+        error = partition__check_begin(&c);
+        if (!error) error = partition__check_end(&c, partition__check_open(&c, OPENER_LARGE_BYTES_MAX));
+        if (!error) error = partition__append_checked(&c, origin == PARTITION_CLIENT);
+    }
+    partition__check_deinit(&c);
+    partition__tell_log_start(partition, error, ret_appended);
+    return error;
+}

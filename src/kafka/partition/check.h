@@ -1,0 +1,43 @@
+/* check.h: one client's batch on its way into a partition: append.c, produce.c.
+ *
+ *   check_begin ──> check_open (any thread, as often as it takes) ──> check_end ──> partition__append_checked */
+#ifndef TRIVET_KAFKA_PARTITION_CHECK_H
+#define TRIVET_KAFKA_PARTITION_CHECK_H
+
+#include "kafka/partition/partition_internal.h"
+#include "kafka/record/record.h"
+
+typedef struct partition_check {
+    partition_t *partition;
+    const kafka_topic_config_t *config;
+    uint8_t *records;
+    size_t bytes;
+    arena_t *arena;
+    partition_appended_t *out;
+    log_batch_t batch;
+    record_rules_t rules;
+    record_facts_t facts;
+    bool repacks; /* the topic has a codec of its own: `packed` gets the batch under it */
+    record_codec_t codec;
+    int level, repack_err;
+    buf_t packed;
+} partition_check_t;
+
+void partition__check_init(partition_check_t *check, partition_t *partition, bytes_t records, arena_t *arena,
+                           partition_appended_t *out);
+/* The header: sizes, checksum, kind; and what will be asked of the records. A Kafka error code. */
+int16_t partition__check_begin(partition_check_t *check);
+/* The records. ERR_LIMIT: they take more than that, or should not be packed on the loop; other errors as record_check. */
+int partition__check_open(partition_check_t *check, size_t opened_bytes_max) MUST_CHECK;
+/* What `err` of check_open and the records found mean. A Kafka error code. */
+int16_t partition__check_end(partition_check_t *check, int err);
+void partition__check_deinit(partition_check_t *check);
+
+/* Whether the topic's batches get the time of their append. */
+bool partition__stamps(const kafka_topic_config_t *config);
+/* Appends what passed: sequence, the topic's codec, times, log. A Kafka error code. */
+int16_t partition__append_checked(partition_check_t *check, bool checks_sequence);
+/* Fills in what every answer tells. */
+void partition__tell_log_start(const partition_t *partition, int16_t error, partition_appended_t *appended);
+
+#endif

@@ -1,0 +1,328 @@
+/* cleaner.c: the rounds of the log cleaner, in slices.
+ *
+ *   idle ──timer: something to clean──> clearing ──map is clear──> mapping ──end, or map full──> rewriting
+ *   rewriting ──a group of segments is written──> syncing ──swapped──> rewriting
+ *   rewriting ──no group is left: checkpoint──> idle, to look again at once
+ *
+ * Any error ends the round: what was swapped stays, the rest is as it was, and the next round begins at the same place. It is
+ * logged once, and tried again ever more rarely. */
+#include "kafka/partition/cleaner.h"
+#include "kafka/partition/partition_internal.h"
+#include "kafka/record/filter.h"
+
+#include "base/slog.h"
+
+#define CLEANER_SLICE_NS         1000000u /* of work, at most (but one batch is not divided) */
+#define CLEANER_SLICE_BYTES      MIB(8)   /* read and written, at most but for one piece */
+#define CLEANER_PAUSE_MS         3        /* between slices: others have the loop for three parts in four */
+#define CLEANER_BACKOFF_MS_MIN   10
+#define CLEANER_RETRY_MS_MAX     600000
+#define CLEANER_PIECE_BYTES_MIN  KIB(4)
+#define CLEANER_PIECE_BYTES_MAX  MIB(4)
+#define CLEANER_BYTES_PER_SECOND 1e12 /* from here on a throttle is none */
+
+typedef enum cleaner_state {
+    CLEANER_IDLE,
+    CLEANER_CLEARING,
+    CLEANER_MAPPING,
+    CLEANER_REWRITING,
+    CLEANER_SYNCING
+} cleaner_state_t;
+
+struct cleaner {
+    kafka_t *kafka;
+    partition_store_t *store;
+    cleaner_state_t state;
+    io_timer_t timer; /* the next look, or the next slice */
+    uint8_t hash_key[16];
+
+    cleaner_range_t range; /* of the round */
+    record_filter_t filter;
+    log_walk_t walk;
+    buf_t in, out; /* a piece as read, and what is left of it */
+    size_t in_at;
+    log_rewrite_t *rewrite;
+    int64_t next_group;
+    uint64_t slice_bytes; /* read and written in this slice */
+    uint64_t pause_ms;    /* before the next one */
+};
+
+static void run(io_timer_t *timer);
+static void rewritten(void *user, int err);
+
+cleaner_t *cleaner_new(kafka_t *kafka, partition_store_t *store)
+{
+    cleaner_t *c = mem_zalloc(sizeof(*c));
+    c->kafka = kafka;
+    c->store = store;
+    io_random(kafka->loop, c->hash_key, sizeof(c->hash_key));
+    io_timer_init(kafka->loop, &c->timer, run);
+    io_timer_start(&c->timer, (uint64_t)MAX(kafka->config.log_cleaner_backoff_ms, CLEANER_BACKOFF_MS_MIN), 0);
+    return c;
+}
+
+static void release(cleaner_t *c)
+{
+    if (c->rewrite) log_rewrite_abort(c->rewrite);
+    c->rewrite = NULL;
+    record_filter_deinit(&c->filter);
+    buf_deinit(&c->in);
+    buf_deinit(&c->out);
+    c->in = c->out = BUF_INIT;
+    c->in_at = 0;
+    c->range = (cleaner_range_t){0};
+    c->state = CLEANER_IDLE;
+}
+
+void cleaner_free(cleaner_t *cleaner)
+{
+    ASSERT(cleaner->state == CLEANER_IDLE);
+    io_timer_stop(&cleaner->timer);
+    mem_free(cleaner);
+}
+
+void cleaner_forget(cleaner_t *cleaner, const partition_t *partition)
+{
+    if (cleaner->range.partition != partition) return;
+    release(cleaner);
+    io_timer_start(&cleaner->timer, 0, 0);
+}
+
+/* ---- rounds ---------------------------------------------------------------------------------------------------------- */
+
+static void rest(cleaner_t *c)
+{
+    io_timer_start(&c->timer, (uint64_t)MAX(c->kafka->config.log_cleaner_backoff_ms, CLEANER_BACKOFF_MS_MIN), 0);
+}
+
+static void fail(cleaner_t *c, int err)
+{
+    partition_t *p = c->range.partition;
+    release(c);
+    rest(c);
+    if (err == ERR_STATE || err == ERR_AGAIN) return; /* the log changed under us (or tells of its failure itself) */
+    c->kafka->stats.clean_failures++;
+    int64_t retry_ms = MAX(c->kafka->config.log_cleaner_backoff_ms, CLEANER_BACKOFF_MS_MIN);
+    for (uint32_t i = 0; i < p->clean_failures && retry_ms < CLEANER_RETRY_MS_MAX; i++) retry_ms *= 2;
+    p->clean_not_before = io_now_ns(c->kafka->loop) + (uint64_t)retry_ms * 1000000;
+    if (p->clean_failures++ > 0) return;
+    slog(SLOG_ERROR, "kafka", "a partition cannot be compacted; it stays as it is and is tried again",
+         "partition=%s-%d error=%s", p->topic->name, (int)p->index, err_text(err));
+}
+
+static void succeed(cleaner_t *c)
+{
+    partition_t *p = c->range.partition;
+    int err = partition__store_cleaned(p, c->filter.mapped_end, false);
+    if (err) {
+        fail(c, err);
+        return;
+    }
+    p->clean_failures = 0;
+    c->kafka->stats.clean_rounds++;
+    c->kafka->stats.clean_dropped_records += c->filter.records_seen - c->filter.records_kept;
+    release(c);
+    io_timer_start(&c->timer, c->pause_ms, 0); /* there may be more to do */
+}
+
+static int start_round(cleaner_t *c)
+{
+    const kafka_broker_config_t *b = &c->kafka->config;
+    const kafka_topic_config_t *t = &c->range.partition->topic->config;
+    partition_t *p = c->range.partition;
+    size_t map_bytes = (size_t)MAX(b->log_cleaner_dedupe_buffer_size, 0);
+    double load = MIN(MAX(b->log_cleaner_io_buffer_load_factor, 0.01), 1.0);
+    c->filter = (record_filter_t){
+        .mapped_end = c->range.dirty,
+        .now_ms = io_wall_ms(c->kafka->loop),
+        .delete_retention_ms = t->delete_retention_ms,
+        .levels = {[RECORD_GZIP] = (int)t->compression_gzip_level,
+                   [RECORD_LZ4] = (int)t->compression_lz4_level,
+                   [RECORD_ZSTD] = (int)t->compression_zstd_level},
+        .opened_bytes_max = OPENER_LARGE_BYTES_MAX,
+    };
+    c->state = CLEANER_CLEARING;
+    c->next_group = 0;
+    log_walk_init(&c->walk, p->log, c->range.dirty, c->range.end);
+    uint64_t keys_max = (uint64_t)(c->range.end - c->range.dirty);
+    int err = offset_map_init(&c->filter.newest, keys_max, map_bytes, load, c->hash_key);
+    if (err) return err;
+    /* Before the first gap there is a line that says that there may be gaps, whatever the topic's policy is by then. */
+    if (partition__store_checkpoint(c->store, p->topic->name, p->index).cleaned >= 0) return 0;
+    return partition__store_cleaned(p, c->range.dirty, true);
+}
+
+static void look(cleaner_t *c)
+{
+    const kafka_broker_config_t *b = &c->kafka->config;
+    if (b->log_cleaner_enable && b->log_cleaner_threads > 0) c->range = cleaner_choose(c->store);
+    if (!c->range.partition) {
+        rest(c);
+        return;
+    }
+    int err = start_round(c);
+    if (err)
+        fail(c, err);
+    else
+        io_timer_start(&c->timer, 0, 0);
+}
+
+/* ---- slices ---------------------------------------------------------------------------------------------------------- */
+
+static size_t piece_bytes(const cleaner_t *c)
+{
+    int64_t bytes = c->kafka->config.log_cleaner_io_buffer_size / 2; /* one half to read, one to write */
+    return (size_t)MIN(MAX(bytes, (int64_t)CLEANER_PIECE_BYTES_MIN), (int64_t)CLEANER_PIECE_BYTES_MAX);
+}
+
+/* The next batch of the walk; none (ptr NULL) at its end. */
+static int next_batch(cleaner_t *c, log_batch_t *ret_batch, bytes_t *ret_bytes)
+{
+    *ret_bytes = BYTES_NULL;
+    if (c->in_at == c->in.len) {
+        buf_clear(&c->in);
+        c->in_at = 0;
+        int err = log_walk_read(&c->walk, piece_bytes(c), &c->in);
+        if (err || c->in.len == 0) return err;
+        c->slice_bytes += c->in.len;
+        c->kafka->stats.clean_read_bytes += c->in.len;
+    }
+    bytes_t left = bytes_of(c->in.ptr + c->in_at, c->in.len - c->in_at);
+    int err = log_batch_parse(left, ret_batch);
+    if (err) return err;
+    *ret_bytes = bytes_of(left.ptr, log_batch_bytes(ret_batch));
+    c->in_at += ret_bytes->len;
+    return 0;
+}
+
+static int map_step(cleaner_t *c)
+{
+    log_batch_t batch;
+    bytes_t bytes;
+    bool full = false;
+    int err = next_batch(c, &batch, &bytes);
+    if (!err && bytes.ptr) err = record_filter_note(&c->filter, bytes, c->range.dirty, &full);
+    if (err || (bytes.ptr && !full)) return err;
+    if (!bytes.ptr) c->filter.mapped_end = c->range.end; /* what may come before it is a gap */
+    c->state = CLEANER_REWRITING;
+    c->in_at = c->in.len;
+    return 0;
+}
+
+/* A batch that tells a producer's last sequence, or where the round ended, stays as a header when it has no records left. */
+static bool counts_empty(const cleaner_t *c, const log_batch_t *batch)
+{
+    if (log_batch_last_offset(batch) + 1 == c->range.end) return true;
+    if (batch->producer_id < 0) return false;
+    const producer_t *p = producers_get(&c->range.partition->producers, batch->producer_id);
+    return p && p->batches_count > 0 && p->batches[p->batches_count - 1].last_offset == log_batch_last_offset(batch);
+}
+
+static int write_out(cleaner_t *c)
+{
+    int err = log_rewrite_add(c->rewrite, buf_bytes(&c->out));
+    c->slice_bytes += c->out.len;
+    c->kafka->stats.clean_written_bytes += c->out.len;
+    buf_clear(&c->out);
+    return err;
+}
+
+static int begin_group(cleaner_t *c, bool *ret_through)
+{
+    int err = log_rewrite_begin(c->range.partition->log, c->next_group, c->filter.mapped_end, &c->rewrite);
+    *ret_through = !err && !c->rewrite;
+    if (!c->rewrite) return err;
+    log_walk_init(&c->walk, c->range.partition->log, log_rewrite_base(c->rewrite), log_rewrite_end(c->rewrite));
+    return 0;
+}
+
+static int end_group(cleaner_t *c)
+{
+    int err = write_out(c);
+    if (err) return err;
+    c->next_group = log_rewrite_end(c->rewrite);
+    c->state = CLEANER_SYNCING;
+    return log_rewrite_finish(c->rewrite, rewritten, c);
+}
+
+static int rewrite_step(cleaner_t *c, bool *ret_through)
+{
+    log_batch_t batch;
+    bytes_t bytes;
+    if (!c->rewrite) return begin_group(c, ret_through);
+    int err = next_batch(c, &batch, &bytes);
+    if (!err && !bytes.ptr) return end_group(c);
+    if (!err) err = record_filter_batch(&c->filter, bytes, counts_empty(c, &batch), &c->out);
+    if (!err && (c->in_at == c->in.len || c->out.len >= piece_bytes(c))) err = write_out(c);
+    return err;
+}
+
+static int step(cleaner_t *c, bool *ret_through)
+{
+    switch (c->state) {
+    case CLEANER_CLEARING:
+        if (!offset_map_clear(&c->filter.newest)) c->state = CLEANER_MAPPING;
+        return 0;
+    case CLEANER_MAPPING: return map_step(c);
+    case CLEANER_REWRITING: return rewrite_step(c, ret_through);
+    case CLEANER_IDLE:
+    case CLEANER_SYNCING: break;
+    }
+    UNREACHABLE();
+}
+
+static void rewritten(void *user, int err)
+{
+    cleaner_t *c = user;
+    c->rewrite = NULL;
+    if (err) {
+        fail(c, err);
+        return;
+    }
+    c->state = CLEANER_REWRITING;
+    io_timer_start(&c->timer, c->pause_ms, 0);
+}
+
+/* log.cleaner.io.max.bytes.per.second: what was read and written is waited for, before more than a tenth of a second's. */
+static uint64_t slice_bytes_max(const cleaner_t *c)
+{
+    double bytes_per_second = c->kafka->config.log_cleaner_io_max_bytes_per_second;
+    return (uint64_t)MIN(MAX(bytes_per_second / 10, 1.0), (double)CLEANER_SLICE_BYTES);
+}
+
+static uint64_t pause_ms(const cleaner_t *c)
+{
+    double bytes_per_second = c->kafka->config.log_cleaner_io_max_bytes_per_second;
+    if (bytes_per_second >= CLEANER_BYTES_PER_SECOND) return CLEANER_PAUSE_MS;
+    double ms = 1000.0 * (double)c->slice_bytes / MAX(bytes_per_second, 1.0);
+    return MAX((uint64_t)MIN(ms, 60000.0), CLEANER_PAUSE_MS);
+}
+
+static void slice(cleaner_t *c)
+{
+    io_loop_t *loop = c->kafka->loop;
+    uint64_t start_ns = io_hrtime_ns(loop);
+    bool through = false;
+    int err = 0;
+    c->slice_bytes = 0;
+    while (!err && !through && c->state != CLEANER_SYNCING && c->slice_bytes < slice_bytes_max(c) &&
+           io_hrtime_ns(loop) - start_ns < CLEANER_SLICE_NS) {
+        err = step(c, &through);
+    }
+    c->pause_ms = pause_ms(c);
+    if (err)
+        fail(c, err);
+    else if (through)
+        succeed(c);
+    else if (c->state != CLEANER_SYNCING)
+        io_timer_start(&c->timer, c->pause_ms, 0);
+}
+
+static void run(io_timer_t *timer)
+{
+    cleaner_t *c = CONTAINER_OF(timer, cleaner_t, timer);
+    if (c->state == CLEANER_IDLE)
+        look(c);
+    else
+        slice(c);
+}

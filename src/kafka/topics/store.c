@@ -1,0 +1,601 @@
+/* store.c: keeps the broker's topics what the tree says.
+ *
+ * A change in the tree marks its topic as dirty; in the loop's next turn each dirty topic is read whole and
+ * the difference is carried out: made, grown, configured, or dropped. So it does not matter who changed the
+ * tree (a Kafka client, another part of this process, zkCli.sh), nor how many changes came at once.
+ *
+ * Opening and removing partitions takes time: once the broker serves clients, a turn does a few milliseconds of it, and the
+ * rest follows in further turns.
+ *
+ * Invariants: a topic is in kafka->topics only when every partition of its has been opened (or has failed
+ * to); listeners hear of a topic once, and of its end once. */
+#include "kafka/topics/topics.h"
+
+#include "base/slog.h"
+#include "kafka/config/config.h"
+#include "kafka/partition/partition_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+typedef struct topic_wait {
+    list_t node;
+    char *name;
+    int32_t partitions_count;
+    topic_wait_cb done;
+    void *user;
+} topic_wait_t;
+
+struct topics_store {
+    kafka_t *kafka;
+    coord_subscription_t topics, configs, deletions;
+    io_timer_t work;
+    map_t dirty; /* topic name -> the store */
+    bool broker_configs_dirty;
+    list_t waits;
+    map_t loading;    /* name -> kafka_topic_t whose partitions are not all open */
+    map_t unfinished; /* name -> unfinished_t: a look at the topic that its turn was too short for */
+    map_t dropping;   /* name -> dropping_t: topics that are gone, and have partitions to remove */
+    uint64_t turn_ns; /* the turn of the loop that began_ns is of */
+    uint64_t began_ns;
+};
+
+/* What the tree says of a topic, of which the partitions from `next` on were not looked at yet. */
+typedef struct unfinished {
+    arena_t arena;
+    znode_topic_t node;
+    int32_t next;
+} unfinished_t;
+
+typedef struct dropping {
+    kafka_topic_t *topic;
+    int32_t next; /* partition to remove */
+} dropping_t;
+
+typedef struct topics_store topics_store_t;
+
+#define PATH_CHARS_MAX 400
+#define TURN_NS_MAX    4000000ull /* of opening and removing partitions */
+
+/* Whether the rest must wait for the next turn. Before clients are served there is nobody to wait. */
+static bool turn_is_over(topics_store_t *store)
+{
+    io_loop_t *loop = store->kafka->loop;
+    if (!store->kafka->ready) return false;
+    if (io_now_ns(loop) != store->turn_ns) {
+        store->turn_ns = io_now_ns(loop);
+        store->began_ns = io_hrtime_ns(loop);
+    }
+    return io_hrtime_ns(loop) - store->began_ns > TURN_NS_MAX;
+}
+
+static void work_later(topics_store_t *store)
+{
+    if (store->work.due_ns == 0) io_timer_start(&store->work, 0, 0);
+}
+
+/* ---- waits ---- */
+
+static void wait_end(topic_wait_t *wait, kafka_topic_t *topic, int16_t error, const char *message)
+{
+    list_remove(&wait->node);
+    wait->done(wait->user, topic, error, message);
+    mem_free(wait->name);
+    mem_free(wait);
+}
+
+static bool wait_is_over(const topics_store_t *store, const topic_wait_t *wait, const kafka_topic_t *topic)
+{
+    if (wait->partitions_count == 0) return topic == NULL && !map_get(&store->dropping, bytes_str(wait->name));
+    return topic && topic->partitions_count >= wait->partitions_count;
+}
+
+/* A wait's callback may start another wait, so the list is walked anew after each; it may also free whoever
+ * owns `asked`, hence the copy. */
+static void end_waits(topics_store_t *store, bytes_t asked)
+{
+    char copy[KAFKA_TOPIC_NAME_BYTES_MAX];
+    bytes_t name = bytes_of(copy, MIN(asked.len, sizeof(copy)));
+    memcpy(copy, asked.ptr, name.len);
+    bool again = true;
+    while (again) {
+        again = false;
+        kafka_topic_t *topic = map_get(&store->kafka->topics, name);
+        LIST_EACH(&store->waits, wait, topic_wait_t, node) {
+            if (!bytes_eq(bytes_str(wait->name), name) || !wait_is_over(store, wait, topic)) continue;
+            wait_end(wait, topic, KAFKA_NONE, NULL);
+            again = true;
+            break;
+        }
+    }
+}
+
+void topics_store_wait(kafka_t *kafka, bytes_t name, int32_t partitions_count, topic_wait_cb done, void *user)
+{
+    topic_wait_t *wait = mem_zalloc(sizeof(*wait));
+    wait->name = mem_strndup(name);
+    wait->partitions_count = partitions_count;
+    wait->done = done;
+    wait->user = user;
+    list_push_back(&kafka->topics_store->waits, &wait->node);
+    end_waits(kafka->topics_store, name);
+}
+
+/* ---- partitions ---- */
+
+static void copy_ids(const znode_replicas_t *from, int32_t **ids, int32_t *count)
+{
+    *ids = mem_realloc(*ids, sizeof(int32_t) * (size_t)(from->count + 1));
+    if (from->count) memcpy(*ids, from->ids, sizeof(int32_t) * (size_t)from->count);
+    *count = from->count;
+}
+
+static bool has_id(const int32_t *ids, int32_t count, int32_t id)
+{
+    for (int32_t i = 0; i < count; i++) {
+        if (ids[i] == id) return true;
+    }
+    return false;
+}
+
+/* Opens what this broker should hold; false when the partition has no leader yet. */
+static bool sync_partition(kafka_topic_t *topic, int32_t index, const znode_replicas_t *replicas, arena_t *arena)
+{
+    kafka_t *kafka = topic->kafka;
+    char path[PATH_CHARS_MAX];
+    bytes_t data;
+    znode_state_t state;
+    snprintf(path, sizeof(path), ZNODES_TOPICS "/%s/partitions/%" PRId32 "/state", topic->name, index);
+    if (mirror_get(kafka->tree, path, &data, NULL) != ZOK || znode_parse_state(data, arena, &state) != 0) return false;
+    kafka_partition_state_t *p = &topic->partitions[index];
+    bool new_epoch = p->leader_epoch != state.leader_epoch;
+    p->leader = state.leader;
+    p->leader_epoch = state.leader_epoch;
+    copy_ids(&state.isr, &p->isr, &p->isr_count);
+    copy_ids(replicas, &p->replicas, &p->replicas_count);
+    if (p->log && new_epoch) partition_set_leader_epoch(p->log, p->leader_epoch);
+    if (has_id(p->replicas, p->replicas_count, kafka->broker_id)) partition_bring(topic, index);
+    return true;
+}
+
+static void make_room(kafka_topic_t *topic, int32_t count)
+{
+    if (count <= topic->partitions_count) return;
+    topic->partitions = mem_realloc(topic->partitions, sizeof(*topic->partitions) * (size_t)count);
+    memset(topic->partitions + topic->partitions_count, 0,
+           sizeof(*topic->partitions) * (size_t)(count - topic->partitions_count));
+}
+
+/* Partitions in order, from `from` up to the first that has no state, or to the end of the turn's time; returns where. One
+ * that has lost its state (somebody is deleting the topic node by node) stays as it is. */
+static int32_t sync_partitions(topics_store_t *store, kafka_topic_t *topic, const znode_topic_t *node, int32_t from,
+                               arena_t *arena)
+{
+    int32_t i = from;
+    make_room(topic, node->partitions_count);
+    for (; i < node->partitions_count; i++) {
+        if (i > from && turn_is_over(store)) break;
+        if (!sync_partition(topic, i, &node->partitions[i], arena) && i >= topic->partitions_count) break;
+        topic->partitions_count = MAX(topic->partitions_count, i + 1);
+    }
+    return i;
+}
+
+static void unfinished_free(unfinished_t *u)
+{
+    if (!u) return;
+    arena_deinit(&u->arena);
+    mem_free(u);
+}
+
+/* The look goes on in the next turn, with what the tree says now. */
+static void look_later(topics_store_t *store, bytes_t name, int32_t next)
+{
+    bytes_t data;
+    unfinished_t *u = mem_zalloc(sizeof(*u));
+    char path[PATH_CHARS_MAX];
+    arena_init(&u->arena, 0);
+    u->next = next;
+    snprintf(path, sizeof(path), ZNODES_TOPICS "/%.*s", (int)name.len, (const char *)name.ptr);
+    if (mirror_get(store->kafka->tree, path, &data, NULL) != ZOK || znode_parse_topic(data, &u->arena, &u->node) != 0) {
+        unfinished_free(u);
+        return;
+    }
+    unfinished_free(map_put(&store->unfinished, name, u));
+    work_later(store);
+}
+
+/* ---- removal ---- */
+
+/* Removes partitions until the turn's time is over; true when the topic is gone. */
+static bool drop_partitions(topics_store_t *store, dropping_t *d)
+{
+    kafka_topic_t *topic = d->topic;
+    int32_t first = d->next;
+    for (; d->next < topic->partitions_count; d->next++) {
+        if (d->next > first && turn_is_over(store)) return false;
+        partition_offline_forget(topic, d->next);
+        if (topic->partitions[d->next].log) partition_delete(topic->partitions[d->next].log);
+        topic->partitions[d->next].log = NULL;
+    }
+    topic_free(topic);
+    return true;
+}
+
+static void begin_drop(topics_store_t *store, kafka_topic_t *topic)
+{
+    dropping_t *d = mem_zalloc(sizeof(*d));
+    char name[KAFKA_TOPIC_NAME_BYTES_MAX + 1];
+    snprintf(name, sizeof(name), "%s", topic->name);
+    d->topic = topic;
+    if (drop_partitions(store, d)) {
+        mem_free(d);
+        return;
+    }
+    map_put(&store->dropping, bytes_str(name), d);
+    work_later(store);
+}
+
+/* ---- settings ---- */
+
+static void each_override(void *user, const char *name, const char *value) { topic_add_override(user, name, value); }
+
+static void sync_overrides(kafka_topic_t *topic)
+{
+    char path[PATH_CHARS_MAX];
+    bytes_t data;
+    snprintf(path, sizeof(path), ZNODES_TOPIC_CONFIGS "/%s", topic->name);
+    map_t old = topic->overrides;
+    topic->overrides = MAP_INIT;
+    if (mirror_get(topic->kafka->tree, path, &data, NULL) == ZOK && data.len > 0 &&
+        znode_parse_config(data, each_override, topic) != 0) {
+        slog(SLOG_WARN, "kafka", "topic settings in the tree are not JSON as Kafka writes it", "topic=%s", topic->name);
+    }
+    config_compute_topic(topic);
+    size_t cursor = 0; /* the old texts were in use until here */
+    for (map_entry_t *entry; (entry = map_next(&old, &cursor));) mem_free(entry->value);
+    map_deinit(&old);
+}
+
+static void configure_partitions(kafka_topic_t *topic)
+{
+    for (int32_t i = 0; i < topic->partitions_count; i++) {
+        if (topic->partitions[i].log) partition_configure(topic->partitions[i].log);
+    }
+    LIST_EACH(&topic->kafka->topic_listeners, listener, kafka_topic_listener_t, node) {
+        if (listener->configured) listener->configured(listener, topic);
+    }
+}
+
+static void each_broker_setting(void *user, const char *name, const char *value)
+{
+    char err[KAFKA_SETTING_ERROR_BYTES_MAX];
+    const kafka_setting_def_t *def = config_broker_setting(bytes_str(name));
+    if (def && kafka_setting_check(def, bytes_str(value), err, sizeof(err)) == 0)
+        config_layer_set(user, def, bytes_str(value));
+}
+
+static void sync_broker_layer(kafka_t *kafka, int layer, const char *path)
+{
+    bytes_t data;
+    config_layer_t *values = config_layer_new();
+    if (mirror_get(kafka->tree, path, &data, NULL) == ZOK && data.len > 0 &&
+        znode_parse_config(data, each_broker_setting, values) != 0)
+        slog(SLOG_WARN, "kafka", "broker settings in the tree are not JSON as Kafka writes it", "path=%s", path);
+    if (layer == CONFIG_LAYER_DEFAULT_BROKER) config_fix_in_sync(kafka, values);
+    config_replace_layer(kafka, layer, values);
+}
+
+void topics_store_sync_brokers(kafka_t *kafka)
+{
+    char path[PATH_CHARS_MAX];
+    snprintf(path, sizeof(path), ZNODES_BROKER_CONFIGS "/%" PRId32, kafka->broker_id);
+    sync_broker_layer(kafka, CONFIG_LAYER_BROKER, path);
+    sync_broker_layer(kafka, CONFIG_LAYER_DEFAULT_BROKER, ZNODES_BROKER_CONFIGS "/<default>");
+    size_t cursor = 0;
+    for (map_entry_t *entry; (entry = map_next(&kafka->topics, &cursor));) configure_partitions(entry->value);
+}
+
+/* ---- topics ---- */
+
+static void announce(kafka_topic_t *topic)
+{
+    kafka_t *kafka = topic->kafka;
+    topic_index(topic);
+    LIST_EACH(&kafka->topic_listeners, listener, kafka_topic_listener_t, node) {
+        if (listener->created) listener->created(listener, topic);
+    }
+}
+
+static void drop_topic(topics_store_t *store, kafka_topic_t *topic, bool announced)
+{
+    kafka_t *kafka = store->kafka;
+    if (announced) {
+        topic_unindex(topic);
+        LIST_EACH(&kafka->topic_listeners, listener, kafka_topic_listener_t, node) {
+            if (listener->deleted) listener->deleted(listener, topic);
+        }
+    }
+    begin_drop(store, topic);
+}
+
+static void forget_topic(topics_store_t *store, bytes_t name)
+{
+    kafka_topic_t *loading = map_remove(&store->loading, name), *topic = map_get(&store->kafka->topics, name);
+    if (loading) drop_topic(store, loading, false);
+    if (topic) drop_topic(store, topic, true);
+}
+
+/* A topic made by hand may lack its id. */
+static void give_id(kafka_t *kafka, const char *name, znode_topic_t *node, arena_t *arena)
+{
+    io_random(kafka->loop, node->id.bytes, sizeof(node->id.bytes));
+    node->has_id = true;
+    tree_change_t *change = tree_change_new(kafka);
+    tree_change_set(change, arena_printf(arena, ZNODES_TOPICS "/%s", name), znode_format_topic(node, arena));
+    tree_change_submit(change, NULL, NULL);
+}
+
+static void grow_topic(topics_store_t *store, kafka_topic_t *topic, const znode_topic_t *node, int32_t from,
+                       arena_t *arena)
+{
+    int32_t first = topic->partitions_count;
+    int32_t opened = sync_partitions(store, topic, node, from, arena);
+    if (opened < node->partitions_count && turn_is_over(store))
+        look_later(store, kafka_topic_name(topic), opened);
+    else if (opened < node->partitions_count)
+        topic_elect(topic, node);
+    if (topic->partitions_count == first) return;
+    LIST_EACH(&topic->kafka->topic_listeners, listener, kafka_topic_listener_t, node) {
+        if (listener->grown) listener->grown(listener, topic, first);
+    }
+}
+
+static void load_topic(topics_store_t *store, kafka_topic_t *topic, const znode_topic_t *node, int32_t from,
+                       arena_t *arena)
+{
+    bytes_t name = kafka_topic_name(topic);
+    int32_t opened = sync_partitions(store, topic, node, from, arena);
+    if (opened == node->partitions_count) {
+        map_remove(&store->loading, name);
+        announce(topic);
+        return;
+    }
+    map_put(&store->loading, name, topic);
+    if (turn_is_over(store))
+        look_later(store, name, opened);
+    else
+        topic_elect(topic, node);
+}
+
+static void sync_found(topics_store_t *store, const char *name, znode_topic_t *node, arena_t *arena)
+{
+    kafka_t *kafka = store->kafka;
+    bytes_t key = bytes_str(name);
+    kafka_topic_t *topic = map_get(&kafka->topics, key);
+    kafka_topic_t *loading = map_get(&store->loading, key);
+    kafka_topic_t *known = topic ? topic : loading;
+    if (known && !kafka_uuid_eq(known->id, node->id)) { /* deleted and made again between two looks */
+        forget_topic(store, key);
+        topic = loading = NULL;
+    }
+    if (map_get(&store->dropping, key)) { /* its directories have the names that the new one needs */
+        map_put(&store->dirty, key, store);
+        work_later(store);
+        return;
+    }
+    if (topic) {
+        sync_overrides(topic);
+        configure_partitions(topic);
+        grow_topic(store, topic, node, 0, arena);
+        return;
+    }
+    if (!loading) loading = topic_new(kafka, key, node->id);
+    sync_overrides(loading);
+    load_topic(store, loading, node, 0, arena);
+}
+
+static void go_on(topics_store_t *store, bytes_t name, unfinished_t *u)
+{
+    kafka_topic_t *topic = map_get(&store->kafka->topics, name), *loading = map_get(&store->loading, name);
+    kafka_topic_t *known = topic ? topic : loading;
+    if (!known || !kafka_uuid_eq(known->id, u->node.id))
+        return; /* it was deleted, and perhaps made again: marked dirty */
+    if (topic)
+        grow_topic(store, topic, &u->node, u->next, &u->arena);
+    else
+        load_topic(store, loading, &u->node, u->next, &u->arena);
+    end_waits(store, name);
+}
+
+void topics_store_sync(kafka_t *kafka, bytes_t name)
+{
+    topics_store_t *store = kafka->topics_store;
+    arena_t arena;
+    arena_init(&arena, 0);
+    char *text = arena_strdup(&arena, name);
+    bytes_t data;
+    znode_topic_t node;
+    if (kafka_topic_name_problem(name, &arena) != NULL) goto out;
+    unfinished_free(map_remove(&store->unfinished, name)); /* this look is newer */
+    coord_zerr_t found = mirror_get(kafka->tree, arena_printf(&arena, ZNODES_TOPICS "/%s", text), &data, NULL);
+    if (found != ZOK) {
+        forget_topic(store, name);
+    } else if (znode_parse_topic(data, &arena, &node) != 0) {
+        slog(SLOG_WARN, "kafka", "topic in the tree is not JSON as Kafka writes it", "topic=%s", text);
+    } else {
+        if (!node.has_id) give_id(kafka, text, &node, &arena);
+        sync_found(store, text, &node, &arena);
+    }
+    end_waits(store, name);
+out:
+    arena_deinit(&arena);
+}
+
+/* ---- following the tree ---- */
+
+static void run_dirty(topics_store_t *store)
+{
+    map_t dirty = store->dirty;
+    store->dirty = MAP_INIT;
+    size_t cursor = 0;
+    for (map_entry_t *entry; (entry = map_next(&dirty, &cursor));) {
+        if (turn_is_over(store))
+            map_put(&store->dirty, entry->key, store);
+        else
+            topics_store_sync(store->kafka, entry->key);
+    }
+    map_deinit(&dirty);
+}
+
+/* One after the other, each to its end: their number does not matter then. */
+static void run_unfinished(topics_store_t *store)
+{
+    while (store->unfinished.count > 0 && !turn_is_over(store)) {
+        size_t cursor = 0;
+        bytes_t name = map_next(&store->unfinished, &cursor)->key;
+        char copy[KAFKA_TOPIC_NAME_BYTES_MAX];
+        memcpy(copy, name.ptr, name.len);
+        name = bytes_of(copy, name.len);
+        unfinished_t *u = map_remove(&store->unfinished, name);
+        go_on(store, name, u);
+        unfinished_free(u);
+    }
+}
+
+static void run_dropping(topics_store_t *store)
+{
+    while (store->dropping.count > 0 && !turn_is_over(store)) {
+        size_t cursor = 0;
+        map_entry_t *entry = map_next(&store->dropping, &cursor);
+        dropping_t *d = entry->value;
+        char copy[KAFKA_TOPIC_NAME_BYTES_MAX];
+        bytes_t name = bytes_of(copy, entry->key.len);
+        memcpy(copy, entry->key.ptr, entry->key.len);
+        if (!drop_partitions(store, d)) return;
+        map_remove(&store->dropping, name);
+        mem_free(d);
+        end_waits(store, name);
+    }
+}
+
+static void run_work(io_timer_t *timer)
+{
+    topics_store_t *store = CONTAINER_OF(timer, topics_store_t, work);
+    io_turn_note(store->kafka->loop, "kafka: topics follow the tree");
+    if (store->broker_configs_dirty) {
+        store->broker_configs_dirty = false;
+        topics_store_sync_brokers(store->kafka);
+    }
+    run_dropping(store);
+    run_unfinished(store);
+    run_dirty(store);
+    if (store->dirty.count || store->unfinished.count || store->dropping.count) work_later(store);
+}
+
+static void mark(topics_store_t *store, const char *path, const char *prefix)
+{
+    const char *name = path + strlen(prefix);
+    if (*name != '/') return;
+    name++;
+    map_put(&store->dirty, bytes_of(name, strcspn(name, "/")), store);
+    work_later(store);
+}
+
+static void on_topics(coord_subscription_t *subscription, coord_change_t change, const char *path)
+{
+    mark(CONTAINER_OF(subscription, topics_store_t, topics), path, ZNODES_TOPICS);
+}
+
+static void on_configs(coord_subscription_t *subscription, coord_change_t change, const char *path)
+{
+    topics_store_t *store = CONTAINER_OF(subscription, topics_store_t, configs);
+    if (strncmp(path, ZNODES_TOPIC_CONFIGS "/", strlen(ZNODES_TOPIC_CONFIGS "/")) == 0) {
+        mark(store, path, ZNODES_TOPIC_CONFIGS);
+    } else if (strncmp(path, ZNODES_BROKER_CONFIGS "/", strlen(ZNODES_BROKER_CONFIGS "/")) == 0) {
+        store->broker_configs_dirty = true;
+        work_later(store);
+    }
+}
+
+static void ignore_deleted(void *user, kafka_topic_t *topic, int16_t error, const char *message) {}
+
+/* Kafka's own way to ask for a deletion through the tree. */
+static void on_deletions(coord_subscription_t *subscription, coord_change_t change, const char *path)
+{
+    topics_store_t *store = CONTAINER_OF(subscription, topics_store_t, deletions);
+    if (change != COORD_CREATED || strlen(path) <= strlen(ZNODES_DELETE_TOPICS "/")) return;
+    kafka_topic_t *topic = kafka_topic_get(store->kafka, bytes_str(path + strlen(ZNODES_DELETE_TOPICS "/")));
+    if (topic) topic_delete(topic, ignore_deleted, NULL);
+}
+
+static void each_topic(void *user, const char *name)
+{
+    topics_store_t *store = user;
+    map_put(&store->dirty, bytes_str(name), store);
+}
+
+int topics_store_open(kafka_t *kafka)
+{
+    topics_store_t *store = mem_zalloc(sizeof(*store));
+    kafka->topics_store = store;
+    store->kafka = kafka;
+    store->dirty = store->loading = store->unfinished = store->dropping = MAP_INIT;
+    list_init(&store->waits);
+    io_timer_init(kafka->loop, &store->work, run_work);
+    store->topics = (coord_subscription_t){.prefix = ZNODES_TOPICS, .changed = on_topics};
+    store->configs = (coord_subscription_t){.prefix = "/config", .changed = on_configs};
+    store->deletions = (coord_subscription_t){.prefix = ZNODES_DELETE_TOPICS, .changed = on_deletions};
+    mirror_subscribe(kafka->tree, &store->topics);
+    mirror_subscribe(kafka->tree, &store->configs);
+    mirror_subscribe(kafka->tree, &store->deletions);
+    topics_store_sync_brokers(kafka);
+    coord_zerr_t err = mirror_children(kafka->tree, ZNODES_TOPICS, each_topic, store);
+    if (err != ZOK && err != ZNO_NODE) return ERR_IO;
+    run_work(&store->work);
+    return 0;
+}
+
+static void close_topic(kafka_topic_t *topic)
+{
+    for (int32_t i = 0; i < topic->partitions_count; i++) {
+        if (topic->partitions[i].offline) topic->kafka->partitions->failed = true;
+        partition_offline_forget(topic, i);
+        if (topic->partitions[i].log) partition_close(topic->partitions[i].log);
+        topic->partitions[i].log = NULL;
+    }
+    topic_free(topic);
+}
+
+void topics_store_close(kafka_t *kafka)
+{
+    topics_store_t *store = kafka->topics_store;
+    if (!store) return;
+    mirror_unsubscribe(&store->topics);
+    mirror_unsubscribe(&store->configs);
+    mirror_unsubscribe(&store->deletions);
+    io_timer_stop(&store->work);
+    LIST_EACH(&store->waits, wait, topic_wait_t, node)
+        wait_end(wait, NULL, KAFKA_BROKER_NOT_AVAILABLE, kafka_error_text(KAFKA_BROKER_NOT_AVAILABLE));
+    size_t cursor = 0;
+    kafka->ready = false; /* what is begun is ended now */
+    for (map_entry_t *entry; (entry = map_next(&store->dropping, &cursor));) {
+        (void)drop_partitions(store, entry->value);
+        mem_free(entry->value);
+    }
+    cursor = 0;
+    for (map_entry_t *entry; (entry = map_next(&store->unfinished, &cursor));) unfinished_free(entry->value);
+    cursor = 0;
+    for (map_entry_t *entry; (entry = map_next(&kafka->topics, &cursor));) close_topic(entry->value);
+    cursor = 0;
+    for (map_entry_t *entry; (entry = map_next(&store->loading, &cursor));) close_topic(entry->value);
+    map_deinit(&kafka->topics);
+    map_deinit(&kafka->topics_by_id);
+    map_deinit(&kafka->topics_folded);
+    map_deinit(&store->loading);
+    map_deinit(&store->dirty);
+    map_deinit(&store->unfinished);
+    map_deinit(&store->dropping);
+    mem_free(store);
+    kafka->topics_store = NULL;
+}

@@ -1,0 +1,90 @@
+/* topics.h: topics as the wing's inside changes them: the image of the tree (store.c) and the changes
+ * that clients ask for (admin.c). */
+#ifndef TRIVET_KAFKA_TOPICS_H
+#define TRIVET_KAFKA_TOPICS_H
+
+#include "kafka/kafka_internal.h"
+#include "kafka/topics/znodes.h"
+
+/* ---- topics.c ---- */
+
+kafka_topic_t *topic_new(kafka_t *kafka, bytes_t name, kafka_uuid_t id);
+/* Frees the memory; partitions must be closed. */
+void topic_free(kafka_topic_t *topic);
+void topic_add_override(kafka_topic_t *topic, const char *name, const char *value);
+void topic_clear_overrides(kafka_topic_t *topic);
+bool topic_is_internal(bytes_t name);
+/* Lets a topic be found, and no longer. */
+void topic_index(kafka_topic_t *topic);
+void topic_unindex(kafka_topic_t *topic);
+/* One whose name differs from `name`, but in '.' and '_' alone; NULL when there is none. */
+const kafka_topic_t *topic_colliding(const kafka_t *kafka, bytes_t name);
+
+/* ---- store.c: keeps kafka->topics what the tree says ---- */
+
+/* Reads the whole tree, opens every partition and follows changes from now on. */
+int topics_store_open(kafka_t *kafka) MUST_CHECK;
+/* Closes every partition; who waits gets an error. */
+void topics_store_close(kafka_t *kafka);
+/* Makes one topic what the tree says, now. */
+void topics_store_sync(kafka_t *kafka, bytes_t name);
+/* The same for the settings of brokers. */
+void topics_store_sync_brokers(kafka_t *kafka);
+
+/* Waits until the topic has at least `partitions_count` open partitions, or, with 0, is gone. */
+typedef void (*topic_wait_cb)(void *user, kafka_topic_t *topic, int16_t error, const char *message);
+void topics_store_wait(kafka_t *kafka, bytes_t name, int32_t partitions_count, topic_wait_cb done, void *user);
+
+/* ---- tree_change.c ---- */
+
+struct tree_change;
+typedef void (*tree_change_cb)(struct tree_change *change, coord_zerr_t err, int failed_index);
+
+/* A change that the tree is asked for: its operations and who wants to know. */
+typedef struct tree_change {
+    coord_request_t request;
+    kafka_t *kafka;
+    arena_t arena;
+    coord_op_t *ops;
+    int ops_count, ops_cap;
+    tree_change_cb done;
+    void *user;
+    bool queued;
+    list_t node; /* in kafka->changes_queued */
+} tree_change_t;
+
+tree_change_t *tree_change_new(kafka_t *kafka);
+void tree_change_create(tree_change_t *change, const char *path, bytes_t data);
+void tree_change_set(tree_change_t *change, const char *path, bytes_t data);
+/* Creates or sets, as the tree is now. */
+void tree_change_put(tree_change_t *change, const char *path, bytes_t data);
+void tree_change_delete(tree_change_t *change, const char *path);
+void tree_change_create_ephemeral(tree_change_t *change, const char *path, bytes_t data);
+/* `done` runs once; the change is freed after it. */
+void tree_change_submit(tree_change_t *change, tree_change_cb done, void *user);
+/* The same, after those that were queued before. */
+void tree_change_queue(tree_change_t *change, tree_change_cb done, void *user);
+/* Whoever is still queued is told that the connection is lost. */
+void tree_changes_close(kafka_t *kafka);
+
+/* ---- admin.c ---- */
+
+/* Whether one request may ask for as much: Kafka's controller writes what a request makes as one batch of so many records. */
+#define KAFKA_RECORDS_A_REQUEST_MAX 10000
+static inline bool topic_records_fit(int64_t topics, int64_t partitions)
+{
+    return topics + partitions <= KAFKA_RECORDS_A_REQUEST_MAX;
+}
+/* Checks what kafka_topic_create would, without doing it: KAFKA_NONE or the error with its words (in the
+ * arena). */
+int16_t topic_create_check(kafka_t *kafka, const kafka_topic_spec_t *spec, arena_t *arena, const char **ret_message);
+/* What is wrong with the replicas a client wants for a partition, or NULL; in the arena. */
+const char *topic_assignment_problem(const kafka_t *kafka, const int32_t *ids, int32_t count, arena_t *arena);
+/* Deletes through the tree; `done` runs once its partitions are gone. */
+void topic_delete(kafka_topic_t *topic, topic_wait_cb done, void *user);
+/* Grows to `count` partitions. */
+void topic_grow(kafka_topic_t *topic, int32_t count, topic_wait_cb done, void *user);
+/* Creates the state of new partitions that have none (a topic made by hand in the tree, or a large one). */
+void topic_elect(const kafka_topic_t *topic, const znode_topic_t *node);
+
+#endif

@@ -1,0 +1,216 @@
+/* config.c: CONFIG GET, SET, RESETSTAT, REWRITE. SET is all or nothing: every value is tried on a copy
+ * first. */
+#include "redis/config/config_table.h"
+#include "redis/persist/aof.h"
+#include "redis/redis.h"
+#include "redis/state.h"
+#include "redis_commands.h"
+
+#include "base/slog.h"
+
+#include <stdio.h>
+
+static bool is_wanted(redis_call_t *call, const char *name)
+{
+    for (int i = 2; i < call->argc; i++)
+        if (glob_match(call->argv[i], bytes_str(name), true)) return true;
+    return false;
+}
+
+/* Under each of its names that is asked for; how many those are. */
+static size_t reply_wanted(redis_call_t *call, const directive_t *row, buf_t *value)
+{
+    const char *const names[2] = {row->name, row->alias};
+    size_t count = 0;
+    for (int n = 0; n < 2 && names[n]; n++) {
+        if (!is_wanted(call, names[n])) continue;
+        buf_clear(value);
+        directive_get(call->config, row, value);
+        reply_bulk_str(call->client, names[n]);
+        reply_bulk(call->client, bytes_of(value->ptr ? value->ptr : (const uint8_t *)"", value->len));
+        count++;
+    }
+    return count;
+}
+
+void redis_cmd_config_get(redis_call_t *call)
+{
+    redis_client_t *c = call->client;
+    reply_deferred_t d = reply_deferred_begin(c);
+    size_t count = 0;
+    buf_t value = BUF_INIT;
+    for (size_t i = 0; i < redis_directive_count; i++) count += reply_wanted(call, &redis_directives[i], &value);
+    for (size_t i = 0; i < redis_absent_directive_count; i++)
+        count += reply_wanted(call, &redis_absent_directives[i], &value);
+    buf_deinit(&value);
+    reply_deferred_map(c, d, count);
+}
+
+/* ---- SET ------------------------------------------------------------------------------------------------------------- */
+
+static void refuse(redis_call_t *call, int i, const char *why)
+{
+    reply_errorf(call->client, "ERR CONFIG SET failed (possibly related to argument '%.*s') - %s",
+                 (int)MIN(call->argv[i].len, (size_t)128), (const char *)call->argv[i].ptr, why);
+}
+
+static bool check_directive(redis_call_t *call, int i, const directive_t *d)
+{
+    if (d == NULL) {
+        reply_errorf(call->client, "ERR Unknown option or number of arguments for CONFIG SET - '%.*s'",
+                     (int)MIN(call->argv[i].len, (size_t)128), (const char *)call->argv[i].ptr);
+        return false;
+    }
+    for (int k = 2; k < i; k += 2) {
+        if (directive_find(call->argv[k]) != d) continue;
+        refuse(call, i, "duplicate parameter");
+        return false;
+    }
+    if (d->flags & DIRECTIVE_FIXED) {
+        refuse(call, i, "can't set immutable config");
+        return false;
+    }
+    if (d->flags & DIRECTIVE_PROTECTED && call->config->enable_protected_configs != DEBUG_YES) {
+        refuse(call, i, "can't set protected config");
+        return false;
+    }
+    return true;
+}
+
+static bool set_all(redis_call_t *call, redis_config_t *config)
+{
+    char why[256];
+    for (int i = 2; i < call->argc; i += 2) {
+        const directive_t *d = directive_find(call->argv[i]);
+        int err = directive_set(config, d, call->argv[i + 1], why, sizeof(why));
+        if (err == 0) continue;
+        refuse(call, i, why);
+        return false;
+    }
+    return true;
+}
+
+/* Copies each value that SET can change, by its text, so that the copy owns its strings. */
+static redis_config_t *copy_config(const redis_config_t *from)
+{
+    redis_config_t *to = redis_config_new();
+    char why[128];
+    buf_t text = BUF_INIT;
+    for (size_t i = 0; i < redis_directive_count; i++) {
+        if (redis_directives[i].flags & DIRECTIVE_FIXED) continue;
+        buf_clear(&text);
+        directive_get(from, &redis_directives[i], &text);
+        int err = directive_set(to, &redis_directives[i], buf_bytes(&text), why, sizeof(why));
+        ASSERT(err == 0);
+    }
+    buf_deinit(&text);
+    return to;
+}
+
+/* Where CONFIG SET says to listen. False after the error; then nothing has changed. */
+static bool listen_there(redis_call_t *call, const redis_config_t *wanted)
+{
+    int err = listen__change(call->redis, wanted->bind, (int)wanted->port);
+    if (err == 0) return true;
+    for (int i = 2; i < call->argc; i += 2) {
+        const char *name = directive_find(call->argv[i])->name;
+        if (strcmp(name, "port") != 0 && strcmp(name, "bind") != 0) continue;
+        slog(SLOG_WARN, "redis", "cannot listen there", "bind=\"%s\" port=%d error=\"%s\"", wanted->bind,
+             (int)wanted->port, err_text(err));
+        refuse(call, i,
+               strcmp(name, "port") == 0 ? "Unable to listen on this port. Check server logs."
+                                         : "Failed to bind to specified addresses.");
+        break;
+    }
+    return false;
+}
+
+/* What a changed value sets in motion. */
+static bool apply(redis_call_t *call, bool was_on)
+{
+    redis_t *redis = call->redis;
+    bool on = redis->config->appendonly;
+    if (on && !was_on && aof__enable(redis) != 0) {
+        redis->config->appendonly = false;
+        reply_error(call->client,
+                    "ERR CONFIG SET failed (possibly related to argument 'appendonly') - Unable to turn on AOF. "
+                    "Check server logs.");
+        return false;
+    }
+    if (!on && was_on) aof__disable(redis);
+    redis__update_gate(redis);
+    for (int i = 2; i < call->argc; i += 2)
+        if (strcmp(directive_find(call->argv[i])->name, "maxmemory") == 0) redis->derived_limit = 0;
+    evict__update_limit(redis);
+    (void)evict__make_room(redis); /* a smaller maxmemory tells at once; what cannot go is told to writers */
+    for (int i = 2; i < call->argc; i += 2) {
+        const char *name = directive_find(call->argv[i])->name;
+        if (strcmp(name, "loglevel") == 0) redis__update_loglevel(redis);
+        if (strcmp(name, "tcp-keepalive") == 0) client__update_keepalive(redis);
+    }
+    return true;
+}
+
+void redis_cmd_config_set(redis_call_t *call)
+{
+    redis_t *redis = call->redis;
+    if (call->argc % 2) {
+        reply_errorf(call->client, "ERR wrong number of arguments for '%s' command", call->command->full_name);
+        return;
+    }
+    for (int i = 2; i < call->argc; i += 2)
+        if (!check_directive(call, i, directive_find(call->argv[i]))) return;
+    redis_config_t *trial = copy_config(redis->config);
+    bool ok = set_all(call, trial) && listen_there(call, trial), was_on = redis->config->appendonly;
+    redis_config_free(trial);
+    if (!ok) return;
+    if (!set_all(call, redis->config) || !apply(call, was_on)) return;
+    reply_ok(call->client);
+}
+
+/* ---- REWRITE, RESETSTAT ---------------------------------------------------------------------------------------------- */
+
+static bool is_initial(const redis_config_t *config, const redis_config_t *initial, const directive_t *d)
+{
+    buf_t a = BUF_INIT, b = BUF_INIT;
+    directive_get(config, d, &a);
+    directive_get(initial, d, &b);
+    bool same = bytes_eq(buf_bytes(&a), buf_bytes(&b));
+    buf_deinit(&a);
+    buf_deinit(&b);
+    return same;
+}
+
+void redis_cmd_config_rewrite(redis_call_t *call)
+{
+    const redis_config_t *config = call->config;
+    if (config->file == NULL) {
+        reply_error(call->client, "ERR The server is running without a config file");
+        return;
+    }
+    redis_config_t *initial = redis_config_new();
+    buf_t text = BUF_INIT;
+    for (size_t i = 0; i < redis_directive_count; i++) {
+        const directive_t *d = &redis_directives[i];
+        if (d->flags & DIRECTIVE_INITIAL_ONLY || is_initial(config, initial, d)) continue;
+        buf_printf(&text, "%s ", d->name);
+        bool quoted = d->kind == KIND_STRING || d->kind == KIND_BYTES || d->kind == KIND_EVENTS;
+        if (quoted) buf_u8(&text, '"');
+        directive_get(config, d, &text);
+        if (quoted) buf_u8(&text, '"');
+        buf_u8(&text, '\n');
+    }
+    int err = io_replace_whole(call->redis->loop, config->file, buf_bytes(&text));
+    buf_deinit(&text);
+    redis_config_free(initial);
+    if (err == 0)
+        reply_ok(call->client);
+    else
+        reply_errorf(call->client, "ERR Rewriting config file: %s", err_text(err));
+}
+
+void redis_cmd_config_resetstat(redis_call_t *call)
+{
+    stats__reset(call->redis);
+    reply_ok(call->client);
+}

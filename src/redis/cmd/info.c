@@ -1,0 +1,308 @@
+/* info.c: INFO, its sections, and the counters behind it. */
+#include "redis/exec/script_host.h"
+#include "redis/persist/aof.h"
+#include "redis/state.h"
+#include "redis_commands.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+/* ---- counters -------------------------------------------------------------------------------------------------------- */
+
+/* Counts an error by its code, the first word. */
+void stats__error(redis_t *redis, const char *text, size_t len, bool from_script)
+{
+    enum { CODES_MAX = 128, CODE_BYTES_MAX = 31 };
+    size_t n = 0;
+    while (n < MIN(len, (size_t)CODE_BYTES_MAX) && text[n] != ' ') n++;
+    redis->stats.error_replies++;
+    bool has_code = n < MIN(len, (size_t)CODE_BYTES_MAX);
+    bytes_t code = has_code ? bytes_of(text, n) : BYTES_LIT("ERR");
+    uint64_t *counter = map_get(&redis->error_stats, code);
+    if (counter == NULL && from_script && redis->error_stats.count >= CODES_MAX) {
+        code = BYTES_LIT("ERRORSTATS_OVERFLOW");
+        counter = map_get(&redis->error_stats, code);
+    }
+    if (counter == NULL) {
+        counter = mem_zalloc(sizeof(*counter));
+        map_put(&redis->error_stats, code, counter);
+    }
+    ++*counter;
+}
+
+void stats__reset(redis_t *redis)
+{
+    size_t cursor = 0;
+    map_entry_t *m;
+    while ((m = map_next(&redis->error_stats, &cursor))) mem_free(m->value);
+    map_deinit(&redis->error_stats);
+    redis->error_stats = MAP_INIT;
+    redis->stats = (redis_stats_counters_t){0};
+    redis->ops_last_count = 0;
+    memset(redis->command_stats, 0, sizeof(command_stats_t) * (redis_command_id_count + redis->extra_commands.count));
+}
+
+/* ---- sections -------------------------------------------------------------------------------------------------------- */
+
+static void human(char out[32], uint64_t bytes)
+{
+    static const char units[] = "BKMGTP";
+    double v = (double)bytes;
+    int u = 0;
+    while (v >= 1024 && u < 5) {
+        v /= 1024;
+        u++;
+    }
+    snprintf(out, 32, u ? "%.2f%c" : "%.0f%c", v, units[u]);
+}
+
+static void section_server(redis_t *redis, buf_t *b)
+{
+    int64_t up = (redis->now_ms - redis->started_ms) / 1000;
+    buf_printf(b,
+               "redis_version:" REDIS_VERSION "\r\nredis_git_sha1:00000000\r\nredis_git_dirty:0\r\n"
+               "redis_build_id:0\r\nserver_name:trivet\r\ntrivet_version:" TRIVET_VERSION "\r\n"
+               "redis_mode:standalone\r\nos:Linux\r\narch_bits:%d\r\n"
+               "monotonic_clock:POSIX clock_gettime\r\nmultiplexing_api:epoll\r\ngcc_version:%d.%d.%d\r\n"
+               "process_id:%d\r\nprocess_supervised:no\r\nrun_id:%s\r\ntcp_port:%d\r\n",
+               (int)sizeof(void *) * 8, __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__, (int)getpid(), redis->run_id,
+               redis->port);
+    buf_printf(b,
+               "server_time_usec:%" PRId64 "\r\nuptime_in_seconds:%" PRId64 "\r\nuptime_in_days:%" PRId64
+               "\r\nhz:%" PRIu32 "\r\nconfigured_hz:%" PRId64 "\r\nlru_clock:%" PRIu32
+               "\r\nexecutable:\r\nconfig_file:%s\r\nio_threads_active:0\r\n",
+               io_wall_us(redis->loop), up, up / 86400, redis->hz, redis->config->hz, redis->lru_clock,
+               redis->config->file ? redis->config->file : "");
+}
+
+static void section_clients(redis_t *redis, buf_t *b)
+{
+    size_t watched = 0, waited_for = 0;
+    for (int i = 0; i < redis->db_count; i++) {
+        watched += redis->dbs[i].watched.count;
+        waited_for += redis->dbs[i].blocked.count;
+    }
+    buf_printf(b,
+               "connected_clients:%" PRIu64 "\r\ncluster_connections:0\r\nmaxclients:%" PRIu64
+               "\r\nblocked_clients:%" PRIu64 "\r\ntracking_clients:0\r\npubsub_clients:%" PRIu64
+               "\r\nwatching_clients:%" PRIu64 "\r\ntotal_watched_keys:%zu\r\ntotal_blocking_keys:%zu\r\n",
+               redis->client_count, redis->config->maxclients, redis->blocked_clients + redis->paused_clients,
+               redis->pubsub_clients, redis->watching_clients, watched, waited_for);
+}
+
+static const char *policy_name(redis_evict_t p)
+{
+    static const char *const names[] = {"noeviction",   "allkeys-lru",  "allkeys-lfu",     "allkeys-random",
+                                        "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl"};
+    return names[p];
+}
+
+static void put_script_memory(redis_t *redis, buf_t *b)
+{
+    char vm_h[32], cache_h[32];
+    scripts_info_t s = scripts__info(redis);
+    human(vm_h, s.vm_bytes);
+    human(cache_h, s.cache_bytes);
+    buf_printf(b,
+               "used_memory_vm_eval:%zu\r\nused_memory_lua:%zu\r\nused_memory_lua_human:%s\r\n"
+               "used_memory_scripts_eval:%zu\r\nnumber_of_cached_scripts:%zu\r\nnumber_of_functions:%zu\r\n"
+               "number_of_libraries:%zu\r\nused_memory_vm_functions:0\r\nused_memory_vm_total:%zu\r\n"
+               "used_memory_vm_total_human:%s\r\nused_memory_functions:0\r\nused_memory_scripts:%zu\r\n"
+               "used_memory_scripts_human:%s\r\n",
+               s.vm_bytes, s.vm_bytes, vm_h, s.cache_bytes, s.count, s.functions, s.libraries, s.vm_bytes, vm_h,
+               s.cache_bytes, cache_h);
+}
+
+static void section_memory(redis_t *redis, buf_t *b)
+{
+    char used_h[32], peak_h[32], rss_h[32], max_h[32];
+    size_t used = mem_used(), rss = io_resident_bytes();
+    size_t startup = redis->memory_startup, data = used - MIN(startup, used);
+    redis->memory_peak = MAX(redis->memory_peak, used);
+    human(used_h, used);
+    human(peak_h, redis->memory_peak);
+    human(rss_h, rss);
+    human(max_h, redis->config->maxmemory);
+    buf_printf(b,
+               "used_memory:%zu\r\nused_memory_human:%s\r\nused_memory_rss:%zu\r\nused_memory_rss_human:%s\r\n"
+               "used_memory_peak:%zu\r\nused_memory_peak_human:%s\r\nused_memory_peak_perc:%.2f%%\r\n"
+               "used_memory_startup:%zu\r\nused_memory_dataset:%zu\r\nused_memory_dataset_perc:%.2f%%\r\n"
+               "allocator_allocated:%zu\r\n",
+               used, used_h, rss, rss_h, redis->memory_peak, peak_h,
+               redis->memory_peak ? 100.0 * (double)used / (double)redis->memory_peak : 0.0, startup, data,
+               used ? 100.0 * (double)data / (double)used : 0.0, used);
+    buf_printf(b,
+               "maxmemory:%" PRIu64 "\r\nmaxmemory_human:%s\r\nmaxmemory_policy:%s\r\n"
+               "maxmemory_derived:%" PRIu64 "\r\n"
+               "mem_fragmentation_ratio:%.2f\r\nmem_fragmentation_bytes:%zd\r\nmem_not_counted_for_evict:%zu\r\n"
+               "mem_aof_buffer:%" PRIu64
+               "\r\nmem_allocator:jemalloc\r\nactive_defrag_running:0\r\nlazyfree_pending_objects:0\r\n",
+               redis->config->maxmemory, max_h, policy_name(redis->config->maxmemory_policy), redis->derived_limit,
+               used ? (double)rss / (double)used : 0.0, (ssize_t)rss - (ssize_t)used, evict__uncounted_bytes(redis),
+               aof__info(redis).buffer_bytes);
+    put_script_memory(redis, b);
+}
+
+static void section_persistence(redis_t *redis, buf_t *b)
+{
+    aof_info_t a = aof__info(redis);
+    buf_printf(b,
+               "loading:%d\r\nasync_loading:0\r\nrdb_changes_since_last_save:%" PRIu64
+               "\r\nrdb_bgsave_in_progress:0\r\nrdb_last_save_time:%" PRId64
+               "\r\nrdb_last_bgsave_status:ok\r\nrdb_last_bgsave_time_sec:-1\r\n"
+               "rdb_current_bgsave_time_sec:-1\r\nrdb_saves:0\r\naof_enabled:%d\r\n"
+               "aof_rewrite_in_progress:%d\r\naof_rewrite_scheduled:%d\r\naof_last_rewrite_time_sec:%" PRId64
+               "\r\naof_current_rewrite_time_sec:%" PRId64 "\r\naof_last_bgrewrite_status:%s\r\naof_rewrites:%" PRIu64
+               "\r\naof_last_write_status:%s\r\n",
+               redis->loading, redis->dirty, redis->last_save_s, a.enabled, a.rewriting, a.scheduled, a.last_rewrite_s,
+               a.current_rewrite_s, a.last_rewrite_ok ? "ok" : "err", a.rewrites, a.last_write_ok ? "ok" : "err");
+    if (!a.enabled) return;
+    buf_printf(b,
+               "aof_current_size:%" PRIu64 "\r\naof_base_size:%" PRIu64 "\r\naof_pending_rewrite:%d\r\n"
+               "aof_buffer_length:%" PRIu64 "\r\naof_pending_bio_fsync:%d\r\naof_delayed_fsync:%" PRIu64 "\r\n",
+               a.current_bytes, a.base_bytes, a.scheduled, a.buffer_bytes, a.sync_pending, a.delayed_syncs);
+}
+
+static uint64_t average(const uint64_t *samples, size_t count)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < count; i++) sum += samples[i];
+    return sum / count;
+}
+
+static void section_stats(redis_t *redis, buf_t *b)
+{
+    enum { SAMPLES = ARRAY_LEN(redis->ops_samples) };
+    const redis_stats_counters_t *s = &redis->stats;
+    net_stats_t net = net_service_stats(redis->net, client__service());
+    buf_printf(b,
+               "total_connections_received:%" PRIu64 "\r\ntotal_commands_processed:%" PRIu64
+               "\r\ninstantaneous_ops_per_sec:%" PRIu64 "\r\ntotal_net_input_bytes:%" PRIu64
+               "\r\ntotal_net_output_bytes:%" PRIu64 "\r\ninstantaneous_input_kbps:%.2f\r\n"
+               "instantaneous_output_kbps:%.2f\r\nrejected_connections:%" PRIu64
+               "\r\nsync_full:0\r\nsync_partial_ok:0\r\nsync_partial_err:0\r\n",
+               s->connections, s->commands, average(redis->ops_samples, SAMPLES), net.in_bytes, net.out_bytes,
+               (double)average(redis->in_samples, SAMPLES) / 1024, (double)average(redis->out_samples, SAMPLES) / 1024,
+               s->rejected_connections);
+    buf_printf(b,
+               "expired_keys:%" PRIu64 "\r\nexpired_stale_perc:%.2f\r\nexpired_time_cap_reached_count:%" PRIu64
+               "\r\nevicted_keys:%" PRIu64 "\r\nkeyspace_hits:%" PRIu64 "\r\nkeyspace_misses:%" PRIu64
+               "\r\npubsub_channels:%zu\r\npubsub_patterns:%zu\r\npubsubshard_channels:%zu\r\n"
+               "evicted_scripts:%" PRIu64 "\r\nlatest_fork_usec:0\r\ntotal_forks:0\r\ntotal_error_replies:%" PRIu64
+               "\r\nclient_query_buffer_limit_disconnections:%" PRIu64
+               "\r\nclient_output_buffer_limit_disconnections:%" PRIu64 "\r\n",
+               s->expired_keys, s->expired_stale_percent, s->expired_time_capped, s->evicted_keys, s->keyspace_hits,
+               s->keyspace_misses, redis->channels.count, redis->patterns.count, redis->shard_channels.count,
+               scripts__info(redis).evicted, s->error_replies, s->query_limit_disconnections,
+               s->out_limit_disconnections);
+}
+
+static void section_replication(redis_t *redis, buf_t *b)
+{
+    buf_printf(b,
+               "role:master\r\nconnected_slaves:0\r\nmaster_failover_state:no-failover\r\nmaster_replid:%s\r\n"
+               "master_replid2:0000000000000000000000000000000000000000\r\nmaster_repl_offset:0\r\nsecond_repl_"
+               "offset:-1\r\n"
+               "repl_backlog_active:0\r\nrepl_backlog_size:0\r\nrepl_backlog_first_byte_offset:0\r\n"
+               "repl_backlog_histlen:0\r\n",
+               redis->run_id);
+}
+
+static void section_cpu(redis_t *redis, buf_t *b)
+{
+    double ticks = (double)sysconf(_SC_CLK_TCK);
+    unsigned long user = 0, sys = 0;
+    FILE *f = fopen("/proc/self/stat", "r");
+    if (f) {
+        if (fscanf(f, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &sys) != 2) user = sys = 0;
+        fclose(f);
+    }
+    buf_printf(b,
+               "used_cpu_sys:%.6f\r\nused_cpu_user:%.6f\r\nused_cpu_sys_children:0.000000\r\n"
+               "used_cpu_user_children:0.000000\r\n",
+               (double)sys / ticks, (double)user / ticks);
+}
+
+static void put_command_stats(redis_t *redis, const redis_command_t *cmd, buf_t *b)
+{
+    const command_stats_t *s = &redis->command_stats[cmd->id];
+    if (s->calls || s->rejected)
+        buf_printf(b,
+                   "cmdstat_%s:calls=%" PRIu64 ",usec=%" PRIu64 ",usec_per_call=%.2f,rejected_calls=%" PRIu64
+                   ",failed_calls=%" PRIu64 "\r\n",
+                   cmd->full_name, s->calls, s->usec, s->calls ? (double)s->usec / (double)s->calls : 0.0, s->rejected,
+                   s->failed);
+    for (unsigned i = 0; i < cmd->subcommand_count; i++) put_command_stats(redis, &cmd->subcommands[i], b);
+}
+
+static void section_commandstats(redis_t *redis, buf_t *b)
+{
+    size_t cursor = 0;
+    map_entry_t *m;
+    for (unsigned i = 0; i < redis_command_count; i++) put_command_stats(redis, &redis_commands[i], b);
+    while ((m = map_next(&redis->extra_commands, &cursor))) put_command_stats(redis, m->value, b);
+}
+
+static void section_errorstats(redis_t *redis, buf_t *b)
+{
+    size_t cursor = 0;
+    map_entry_t *m;
+    while ((m = map_next(&redis->error_stats, &cursor)))
+        buf_printf(b, "errorstat_%.*s:count=%" PRIu64 "\r\n", (int)m->key.len, (const char *)m->key.ptr,
+                   *(uint64_t *)m->value);
+}
+
+static void section_cluster(redis_t *redis, buf_t *b) { buf_printf(b, "cluster_enabled:0\r\n"); }
+static void section_modules(redis_t *redis, buf_t *b) {}
+
+static void section_keyspace(redis_t *redis, buf_t *b)
+{
+    for (int i = 0; i < redis->db_count; i++) {
+        const redis_db_t *db = &redis->dbs[i];
+        if (table_count(&db->keys) == 0) continue;
+        buf_printf(b, "db%d:keys=%zu,expires=%zu,avg_ttl=%" PRId64 "\r\n", i, table_count(&db->keys),
+                   table_count(&db->expires), db->ttl_average_ms);
+    }
+}
+
+static const struct {
+    const char *name, *title;
+    bool usual;
+    void (*put)(redis_t *redis, buf_t *b);
+} sections[] = {
+    {"server", "Server", true, section_server},
+    {"clients", "Clients", true, section_clients},
+    {"memory", "Memory", true, section_memory},
+    {"persistence", "Persistence", true, section_persistence},
+    {"stats", "Stats", true, section_stats},
+    {"replication", "Replication", true, section_replication},
+    {"cpu", "CPU", true, section_cpu},
+    {"modules", "Modules", true, section_modules},
+    {"commandstats", "Commandstats", false, section_commandstats},
+    {"errorstats", "Errorstats", true, section_errorstats},
+    {"cluster", "Cluster", true, section_cluster},
+    {"keyspace", "Keyspace", true, section_keyspace},
+};
+
+static bool is_wanted(redis_call_t *call, size_t s)
+{
+    if (call->argc == 1) return sections[s].usual;
+    for (int i = 1; i < call->argc; i++) {
+        if (arg_is(call, i, "ALL") || arg_is(call, i, "EVERYTHING")) return true;
+        if (arg_is(call, i, "DEFAULT") && sections[s].usual) return true;
+        if (bytes_eq_nocase(call->argv[i], bytes_str(sections[s].name))) return true;
+    }
+    return false;
+}
+
+void redis_cmd_info(redis_call_t *call)
+{
+    buf_t text = BUF_INIT;
+    for (size_t s = 0; s < ARRAY_LEN(sections); s++) {
+        if (!is_wanted(call, s)) continue;
+        buf_printf(&text, "%s# %s\r\n", text.len ? "\r\n" : "", sections[s].title);
+        sections[s].put(call->redis, &text);
+    }
+    reply_verbatim(call->client, "txt", bytes_of(text.ptr ? text.ptr : (const uint8_t *)"", text.len));
+    buf_deinit(&text);
+}

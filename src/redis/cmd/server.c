@@ -1,0 +1,206 @@
+/* server.c: FLUSHALL, SHUTDOWN, SWAPDB's exchange, DEBUG, MEMORY and the small commands about the server
+ * itself. */
+#include "redis/exec/changes.h"
+#include "redis/exec/script_host.h"
+#include "redis/persist/aof.h"
+#include "redis/state.h"
+#include "redis_commands.h"
+
+#include "base/num.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- whole databases ------------------------------------------------------------------------------------------------- */
+
+static bool flush_option(redis_call_t *call)
+{
+    if (call->argc == 1) return true;
+    if (call->argc == 2 && (arg_is(call, 1, "SYNC") || arg_is(call, 1, "ASYNC"))) return true;
+    reply_error_syntax(call->client);
+    return false;
+}
+
+static uint64_t flush(redis_call_t *call, redis_db_t *db)
+{
+    if (call->redis->watching_clients) multi__touch_all(db, NULL);
+    if (call->redis->observer && !(call->flags & CALL_LOADING)) changes__tell_flush(db, call->command->name);
+    return db__clear(db);
+}
+
+/* False after the observer's refusal. */
+static bool may_flush(redis_call_t *call)
+{
+    const char *why = changes__refusal(call->db, call->command, call->argc, call->argv);
+    if (why) reply_error(call->client, why);
+    return why == NULL;
+}
+
+void redis_cmd_flushdb(redis_call_t *call)
+{
+    if (!flush_option(call) || !may_flush(call)) return;
+    aof__rewrite_restart(call->redis);
+    call->dirty += flush(call, call->db) + 1;
+    bytes_t argv[1] = {BYTES_LIT("FLUSHDB")};
+    propagate(call, 1, argv);
+    reply_ok(call->client);
+}
+
+void redis_cmd_flushall(redis_call_t *call)
+{
+    if (!flush_option(call) || !may_flush(call)) return;
+    aof__rewrite_restart(call->redis);
+    for (int i = 0; i < call->redis->db_count; i++) call->dirty += flush(call, &call->redis->dbs[i]);
+    call->dirty++;
+    bytes_t argv[1] = {BYTES_LIT("FLUSHALL")};
+    propagate(call, 1, argv);
+    reply_ok(call->client);
+}
+
+void db__swap(redis_db_t *a, redis_db_t *b)
+{
+    redis_t *redis = a->redis;
+    aof__rewrite_restart(redis); /* its walk knows databases by number */
+    if (redis->watching_clients) {
+        multi__touch_all(a, b);
+        multi__touch_all(b, a);
+    }
+    table_t keys = a->keys, expires = a->expires;
+    a->keys = b->keys;
+    a->expires = b->expires;
+    b->keys = keys;
+    b->expires = expires;
+    a->expire_cursor = b->expire_cursor = 0;
+    if (redis->blocked_clients) {
+        blocking__recheck(a);
+        blocking__recheck(b);
+    }
+}
+
+void redis_cmd_dbsize(redis_call_t *call) { reply_int(call->client, (int64_t)table_count(&call->db->keys)); }
+
+/* ---- persistence ----------------------------------------------------------------------------------------------------- */
+
+void redis_cmd_bgrewriteaof(redis_call_t *call)
+{
+    if (!aof__info(call->redis).enabled)
+        reply_error(call->client, "ERR the append-only file is off: CONFIG SET appendonly yes writes it anew");
+    else if (aof__rewrite(call->redis) != 0)
+        reply_error(call->client, "ERR Background append only file rewriting already in progress");
+    else
+        reply_simple(call->client, "Background append only file rewriting started");
+}
+
+void redis_cmd_lastsave(redis_call_t *call) { reply_int(call->client, call->redis->last_save_s); }
+
+void redis_cmd_shutdown(redis_call_t *call)
+{
+    bool abort_asked = false, nosave = false;
+    for (int i = 1; i < call->argc; i++) {
+        bool known =
+            arg_is(call, i, "NOSAVE") || arg_is(call, i, "SAVE") || arg_is(call, i, "NOW") || arg_is(call, i, "FORCE");
+        abort_asked |= arg_is(call, i, "ABORT");
+        nosave |= arg_is(call, i, "NOSAVE");
+        if (known || (abort_asked && call->argc == 2)) continue;
+        reply_error_syntax(call->client);
+        return;
+    }
+    if (abort_asked) {
+        reply_error(call->client, "ERR No shutdown in progress.");
+        return;
+    }
+    if (call->redis->script_busy && !nosave) {
+        reply_error(call->client, scripts__busy_text(call->redis));
+        return;
+    }
+    if (call->redis->on_shutdown == NULL) {
+        reply_error(call->client, "ERR Errors trying to SHUTDOWN. Check logs.");
+        return;
+    }
+    client__close(call->client);
+    call->redis->on_shutdown(call->redis->on_shutdown_user);
+}
+
+/* ---- small ones ------------------------------------------------------------------------------------------------------ */
+
+void redis_cmd_time(redis_call_t *call)
+{
+    bool frozen = call->flags & CALL_IN_EXEC; /* one time for a whole script or transaction */
+    int64_t us = frozen ? call->now_ms * 1000 : io_wall_us(call->redis->loop);
+    reply_array(call->client, 2);
+    reply_bulk_i64(call->client, us / 1000000);
+    reply_bulk_i64(call->client, us % 1000000);
+}
+
+void redis_cmd_role(redis_call_t *call)
+{
+    reply_array(call->client, 3);
+    reply_bulk_str(call->client, "master");
+    reply_int(call->client, 0);
+    reply_array(call->client, 0);
+}
+
+void redis_cmd_lolwut(redis_call_t *call)
+{
+    static const char text[] = "    _________\n"
+                               "   /   / \\   \\\n"
+                               "  /___/___\\___\\   three legs\n"
+                               "   |    |    |\n"
+                               "   |    |    |\n"
+                               "\nRedis ver. " REDIS_VERSION "\n";
+    reply_verbatim(call->client, "txt", BYTES_LIT(text));
+}
+
+/* There are no replicas: whoever waits for one waits until the timeout. */
+void redis_cmd_wait(redis_call_t *call)
+{
+    int64_t replicas, timeout_ms;
+    if (!arg_i64(call, 1, &replicas) || !arg_timeout_ms(call, 2, &timeout_ms)) return;
+    if (replicas <= 0 || !key_block(call, NULL, 0, TYPE_STRING, timeout_ms, BLOCK_ZERO)) reply_int(call->client, 0);
+}
+
+void redis_cmd_memory_usage(redis_call_t *call)
+{
+    int64_t samples = 5;
+    for (int i = 3; i < call->argc; i++) {
+        if (!arg_is(call, i, "SAMPLES") || i + 1 >= call->argc) {
+            reply_error_syntax(call->client);
+            return;
+        }
+        if (!arg_i64(call, ++i, &samples)) return;
+        if (samples < 0) {
+            reply_error_syntax(call->client);
+            return;
+        }
+    }
+    redis_entry_t *e = key_peek(call, call->argv[2]);
+    if (e == NULL)
+        reply_null(call->client);
+    else
+        reply_int(call->client, (int64_t)(entry__memory_bytes(e, (size_t)samples) + sizeof(void *) + 1));
+}
+
+/* HELP of any container, from its rows. */
+void redis_cmd_help(redis_call_t *call)
+{
+    const redis_command_t *of = call->command->parent;
+    char line[256], upper[32];
+    for (size_t i = 0; i <= strlen(of->name); i++)
+        upper[i] = (char)(of->name[i] >= 'a' && of->name[i] <= 'z' ? of->name[i] - 32 : of->name[i]);
+    reply_array(call->client, (size_t)of->subcommand_count * 2 + 1);
+    snprintf(line, sizeof(line), "%s <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", upper);
+    reply_simple(call->client, line);
+    for (unsigned i = 0; i < of->subcommand_count; i++) {
+        const redis_command_t *sub = &of->subcommands[i];
+        size_t n = 0;
+        for (const char *p = sub->name; *p; p++) line[n++] = (char)(*p >= 'a' && *p <= 'z' ? *p - 32 : *p);
+        for (unsigned a = 0; a < sub->arg_count && n < sizeof(line); a++)
+            n += (size_t)snprintf(line + n, sizeof(line) - n,
+                                  sub->args[a].flags & ARG_OPTIONAL ? " [<%s>%s]" : " <%s>%s", sub->args[a].name,
+                                  sub->args[a].flags & ARG_MULTIPLE ? " ..." : "");
+        line[MIN(n, sizeof(line) - 1)] = '\0';
+        reply_simple(call->client, line);
+        snprintf(line, sizeof(line), "    %s.", sub->summary);
+        reply_simple(call->client, line);
+    }
+}

@@ -1,0 +1,57 @@
+/* config_table.h: one row a directive; config.c sets by it, cmd/config.c reads and rewrites by it. */
+#ifndef TRIVET_REDIS_CONFIG_TABLE_H
+#define TRIVET_REDIS_CONFIG_TABLE_H
+
+#include "base/buf.h"
+#include "redis/config/config.h"
+
+typedef enum directive_kind {
+    KIND_BOOL,
+    KIND_INT,
+    KIND_UINT,
+    KIND_MEMORY,
+    KIND_STRING,
+    KIND_BYTES, /* a bytes_t: the only kind whose value may hold a NUL */
+    KIND_ENUM,
+    KIND_OUT_LIMITS,
+    KIND_CONSTANT, /* no field: config_absent.c */
+    KIND_EVENTS
+} directive_kind_t;
+
+enum {
+    DIRECTIVE_FIXED = 1,         /* only in the file and on the command line */
+    DIRECTIVE_SECRET = 2,        /* not shown in the slow log */
+    DIRECTIVE_PROTECTED = 4,     /* CONFIG SET needs enable-protected-configs */
+    DIRECTIVE_EMPTY_ONLY = 8,    /* any other value asks for something this version does not do */
+    DIRECTIVE_INITIAL_ONLY = 16, /* the same, of a directive whose default is not empty */
+};
+
+typedef struct directive_word {
+    const char *name;
+    int value;
+} directive_word_t;
+
+typedef struct directive {
+    const char *name, *alias;
+    directive_kind_t kind;
+    unsigned flags;
+    size_t offset; /* in redis_config_t */
+    int64_t min, max;
+    const char *initial;
+    const directive_word_t *words; /* KIND_ENUM, ends with a NULL name */
+    const char *why;               /* DIRECTIVE_EMPTY_ONLY, _INITIAL_ONLY: the reason */
+} directive_t;
+
+extern const directive_t redis_directives[];
+extern const size_t redis_directive_count;
+extern const directive_t redis_absent_directives[]; /* of what this version does not have */
+extern const size_t redis_absent_directive_count;
+
+const directive_t *directive_find(bytes_t name); /* any case, aliases too */
+/* Sets the field; on failure `why` says what would fit. */
+int directive_set(redis_config_t *config, const directive_t *d, bytes_t value, char *why, size_t why_bytes) MUST_CHECK;
+/* The same of one without a field: whether the value asks for nothing. */
+int absent_set(const directive_t *d, const char *value, char *why, size_t why_bytes) MUST_CHECK;
+void directive_get(const redis_config_t *config, const directive_t *d, buf_t *out);
+
+#endif

@@ -1,0 +1,21 @@
+/* out_limits.h: client-output-buffer-limit: how much may lie unsent for a client of each class. */
+#ifndef TRIVET_REDIS_OUT_LIMITS_H
+#define TRIVET_REDIS_OUT_LIMITS_H
+
+#include "base/buf.h"
+#include "redis/config/config.h"
+
+typedef struct redis redis_t;
+typedef struct redis_client redis_client_t;
+
+/* CLASS HARD SOFT SECONDS, once or more; classes that are not named keep theirs. On failure `why` says what was wrong. */
+int out_limits_set(redis_out_limit_t *limits, const char *value, char *why, size_t why_bytes) MUST_CHECK;
+void out_limits_get(const redis_out_limit_t *limits, buf_t *out);
+/* Above the hard limit of its class. */
+bool out_limits__exceeds(const redis_client_t *c);
+/* Closes a client that does not read; it may be gone when this returns. */
+void out_limits__close(redis_client_t *c);
+/* Closes who is above the hard limit, or above the soft one for its time. Called by the cron. */
+void out_limits__enforce(redis_t *redis);
+
+#endif

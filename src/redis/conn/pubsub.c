@@ -1,0 +1,343 @@
+/* pubsub.c: channels, patterns and shard channels, each a set of clients; and keyspace events, which are
+ * messages. */
+#include "redis/conn/out_limits.h"
+#include "redis/state.h"
+#include "redis_commands.h"
+
+#include <stdio.h>
+
+/* A name that somebody listens to. Subscribers are few or many; leaving is by search, as in the original. */
+typedef struct channel {
+    bytes_t name;
+    redis_client_t **clients;
+    size_t count, cap;
+} channel_t;
+
+typedef enum { KIND_CHANNEL, KIND_PATTERN, KIND_SHARD, KIND_COUNT } kind_t;
+
+static map_t *all_of(redis_t *redis, kind_t kind)
+{
+    return kind == KIND_CHANNEL ? &redis->channels : kind == KIND_PATTERN ? &redis->patterns : &redis->shard_channels;
+}
+
+static map_t *mine_of(redis_client_t *c, kind_t kind)
+{
+    return kind == KIND_CHANNEL ? &c->channels : kind == KIND_PATTERN ? &c->patterns : &c->shard_channels;
+}
+
+size_t pubsub__subscriptions(const redis_client_t *c) { return c->channels.count + c->patterns.count; }
+
+/* ---- joining and leaving --------------------------------------------------------------------------------------------- */
+
+static bool join(redis_client_t *c, kind_t kind, bytes_t name)
+{
+    map_t *all = all_of(c->redis, kind);
+    if (map_get(mine_of(c, kind), name)) return false;
+    channel_t *ch = map_get(all, name);
+    if (ch == NULL) {
+        ch = mem_zalloc(sizeof(*ch));
+        ch->name = bytes_of(mem_strndup(name), name.len);
+        map_put(all, ch->name, ch);
+    }
+    if (ch->count == ch->cap) {
+        ch->cap = ch->cap ? ch->cap * 2 : 4;
+        ch->clients = mem_realloc(ch->clients, ch->cap * sizeof(*ch->clients));
+    }
+    ch->clients[ch->count++] = c;
+    map_put(mine_of(c, kind), name, ch);
+    return true;
+}
+
+/* The client's side of it is gone already, or goes next. */
+static void leave_channel(redis_client_t *c, kind_t kind, channel_t *ch)
+{
+    size_t i = 0;
+    while (ch->clients[i] != c) i++;
+    memmove(&ch->clients[i], &ch->clients[i + 1], (ch->count - i - 1) * sizeof(*ch->clients));
+    if (--ch->count == 0) {
+        map_remove(all_of(c->redis, kind), ch->name);
+        mem_free((void *)ch->name.ptr);
+        mem_free(ch->clients);
+        mem_free(ch);
+    }
+}
+
+static void leave(redis_client_t *c, kind_t kind, bytes_t name)
+{
+    channel_t *ch = map_remove(mine_of(c, kind), name);
+    if (ch) leave_channel(c, kind, ch);
+}
+
+static void update_flag(redis_client_t *c)
+{
+    bool was = c->flags & CLIENT_PUBSUB, is = pubsub__subscriptions(c) + c->shard_channels.count > 0;
+    if (is) c->flags |= CLIENT_PUBSUB;
+    if (!is) c->flags &= ~(uint32_t)CLIENT_PUBSUB;
+    if (was != is) c->redis->pubsub_clients += is ? 1 : (uint64_t)-1;
+}
+
+void pubsub__forget(redis_client_t *c)
+{
+    for (int kind = 0; kind < KIND_COUNT; kind++) {
+        map_t *mine = mine_of(c, (kind_t)kind);
+        size_t cursor = 0;
+        for (map_entry_t *m; (m = map_next(mine, &cursor)) != NULL;) leave_channel(c, (kind_t)kind, m->value);
+        map_deinit(mine);
+        *mine = MAP_INIT;
+    }
+    update_flag(c);
+}
+
+/* ---- messages -------------------------------------------------------------------------------------------------------- */
+
+/* A subscriber that does not read is closed rather than remembered without limit. */
+bool pubsub__may_receive(redis_client_t *c)
+{
+    if (c->flags & CLIENT_CLOSING) return false;
+    if (c->conn == NULL || !out_limits__exceeds(c)) return true;
+    out_limits__close(c);
+    return false;
+}
+
+/* What is pushed is no reply: CLIENT REPLY OFF does not silence it. */
+static uint32_t speak_up(redis_client_t *c)
+{
+    uint32_t silence = c->flags & (CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP);
+    if (LIKELY(silence == 0)) return 0;
+    client__flush(c);
+    c->flags &= ~silence;
+    return silence;
+}
+
+static void fall_silent(redis_client_t *c, uint32_t silence)
+{
+    if (LIKELY(silence == 0)) return;
+    client__flush(c);
+    c->flags |= silence;
+}
+
+static void push(redis_client_t *c, const char *kind, const bytes_t *pattern, bytes_t name, bytes_t message)
+{
+    reply_push(c, pattern ? 4 : 3);
+    reply_bulk_str(c, kind);
+    if (pattern) reply_bulk(c, *pattern);
+    reply_bulk(c, name);
+    reply_bulk(c, message);
+}
+
+/* Whether the client's own command publishes, which has yet to reply. */
+static bool is_publisher(const redis_client_t *c)
+{
+    for (const redis_call_t *call = c->redis->current; call; call = call->outer)
+        if (call->client == c) return true;
+    return false;
+}
+
+static void keep_own(redis_client_t *c, const char *kind, const bytes_t *pattern, bytes_t name, bytes_t message)
+{
+    redis_client_t *writer = client__new_internal(c->redis, &c->pushed_to_self);
+    writer->resp = c->resp;
+    push(writer, kind, pattern, name, message);
+    client__flush(writer);
+    client__free(writer);
+}
+
+void pubsub__give_own(redis_client_t *c)
+{
+    uint32_t silence = speak_up(c);
+    reply_raw(c, c->pushed_to_self.ptr, c->pushed_to_self.len);
+    fall_silent(c, silence);
+    buf_deinit(&c->pushed_to_self);
+}
+
+static size_t deliver(const channel_t *ch, const char *kind, const bytes_t *pattern, bytes_t name, bytes_t message)
+{
+    for (size_t i = 0; i < ch->count; i++) {
+        redis_client_t *c = ch->clients[i];
+        if (!pubsub__may_receive(c)) continue;
+        if (is_publisher(c)) {
+            keep_own(c, kind, pattern, name, message);
+            continue;
+        }
+        uint32_t silence = speak_up(c);
+        push(c, kind, pattern, name, message);
+        fall_silent(c, silence);
+    }
+    return ch->count;
+}
+
+size_t pubsub__publish(redis_t *redis, bytes_t name, bytes_t message, bool shard)
+{
+    channel_t *ch = map_get(shard ? &redis->shard_channels : &redis->channels, name);
+    size_t receivers = ch ? deliver(ch, shard ? "smessage" : "message", NULL, name, message) : 0;
+    if (shard) return receivers;
+    size_t cursor = 0;
+    map_entry_t *m;
+    while ((m = map_next(&redis->patterns, &cursor)))
+        if (glob_match(m->key, name, false)) receivers += deliver(m->value, "pmessage", &m->key, name, message);
+    return receivers;
+}
+
+/* ---- keyspace events ------------------------------------------------------------------------------------------------- */
+
+static const struct {
+    char letter;
+    uint32_t bit;
+} letters[] = {
+    {'g', NOTIFY_GENERIC},  {'$', NOTIFY_STRING},   {'l', NOTIFY_LIST},     {'s', NOTIFY_SET},    {'h', NOTIFY_HASH},
+    {'z', NOTIFY_ZSET},     {'x', NOTIFY_EXPIRED},  {'e', NOTIFY_EVICTED},  {'t', NOTIFY_STREAM}, {'d', NOTIFY_MODULE},
+    {'K', NOTIFY_KEYSPACE}, {'E', NOTIFY_KEYEVENT}, {'m', NOTIFY_KEY_MISS}, {'n', NOTIFY_NEW},
+};
+
+uint32_t notify__parse(const char *text, bool *ret_ok)
+{
+    uint32_t classes = 0;
+    *ret_ok = true;
+    for (; *text; text++) {
+        uint32_t bit = *text == 'A' ? NOTIFY_ALL : 0;
+        for (size_t i = 0; i < ARRAY_LEN(letters); i++)
+            if (letters[i].letter == *text) bit = letters[i].bit;
+        if (bit == 0) *ret_ok = false;
+        classes |= bit;
+    }
+    return classes;
+}
+
+void notify__format(uint32_t classes, char out[32])
+{
+    char *p = out;
+    bool all = (classes & NOTIFY_ALL) == NOTIFY_ALL;
+    if (all) *p++ = 'A';
+    for (size_t i = 0; i < ARRAY_LEN(letters); i++)
+        if (classes & letters[i].bit && !(all && NOTIFY_ALL & letters[i].bit)) *p++ = letters[i].letter;
+    *p = '\0';
+}
+
+void notify__event(redis_db_t *db, uint32_t event_class, const char *event, bytes_t key)
+{
+    redis_t *redis = db->redis;
+    uint32_t wanted = redis->config->notify_events;
+    if (!(wanted & event_class) || redis->loading) return;
+    char prefix[48];
+    buf_t name = BUF_INIT;
+    if (wanted & NOTIFY_KEYSPACE) {
+        int n = snprintf(prefix, sizeof(prefix), "__keyspace@%d__:", db->id);
+        buf_append(&name, prefix, (size_t)n);
+        buf_append(&name, key.ptr, key.len);
+        pubsub__publish(redis, buf_bytes(&name), bytes_str(event), false);
+    }
+    buf_clear(&name);
+    if (wanted & NOTIFY_KEYEVENT) {
+        buf_printf(&name, "__keyevent@%d__:%s", db->id, event);
+        pubsub__publish(redis, buf_bytes(&name), key, false);
+    }
+    buf_deinit(&name);
+}
+
+/* ---- commands -------------------------------------------------------------------------------------------------------- */
+
+static void tell(redis_client_t *c, const char *what, bytes_t name, size_t count)
+{
+    uint32_t silence = speak_up(c);
+    reply_push(c, 3);
+    reply_bulk_str(c, what);
+    reply_bulk(c, name);
+    reply_int(c, (int64_t)count);
+    fall_silent(c, silence);
+}
+
+static size_t count_of(redis_client_t *c, kind_t kind)
+{
+    return kind == KIND_SHARD ? c->shard_channels.count : pubsub__subscriptions(c);
+}
+
+static void subscribe(redis_call_t *call, kind_t kind, const char *what)
+{
+    for (int i = 1; i < call->argc; i++) {
+        join(call->client, kind, call->argv[i]);
+        tell(call->client, what, call->argv[i], count_of(call->client, kind));
+    }
+    update_flag(call->client);
+}
+
+static void leave_all(redis_client_t *c, kind_t kind, const char *what)
+{
+    map_t *mine = mine_of(c, kind);
+    if (mine->count == 0) {
+        tell(c, what, BYTES_NULL, count_of(c, kind));
+        return;
+    }
+    size_t left = count_of(c, kind), cursor = 0;
+    for (map_entry_t *m; (m = map_next(mine, &cursor)) != NULL;) {
+        tell(c, what, m->key, --left);
+        leave_channel(c, kind, m->value);
+    }
+    map_deinit(mine);
+    *mine = MAP_INIT;
+}
+
+static void unsubscribe(redis_call_t *call, kind_t kind, const char *what)
+{
+    redis_client_t *c = call->client;
+    if (!(c->flags & CLIENT_PUBSUB)) {
+        reply_errorf(c, "NOSUB '%s' command executed not in subscribed mode", call->command->name);
+        return;
+    }
+    if (call->argc == 1) leave_all(c, kind, what);
+    for (int i = 1; i < call->argc; i++) {
+        leave(c, kind, call->argv[i]);
+        tell(c, what, call->argv[i], count_of(c, kind));
+    }
+    update_flag(c);
+}
+
+void redis_cmd_subscribe(redis_call_t *call) { subscribe(call, KIND_CHANNEL, "subscribe"); }
+void redis_cmd_psubscribe(redis_call_t *call) { subscribe(call, KIND_PATTERN, "psubscribe"); }
+void redis_cmd_ssubscribe(redis_call_t *call) { subscribe(call, KIND_SHARD, "ssubscribe"); }
+void redis_cmd_unsubscribe(redis_call_t *call) { unsubscribe(call, KIND_CHANNEL, "unsubscribe"); }
+void redis_cmd_punsubscribe(redis_call_t *call) { unsubscribe(call, KIND_PATTERN, "punsubscribe"); }
+void redis_cmd_sunsubscribe(redis_call_t *call) { unsubscribe(call, KIND_SHARD, "sunsubscribe"); }
+
+void redis_cmd_publish(redis_call_t *call)
+{
+    reply_int(call->client, (int64_t)pubsub__publish(call->redis, call->argv[1], call->argv[2], false));
+}
+
+void redis_cmd_spublish(redis_call_t *call)
+{
+    reply_int(call->client, (int64_t)pubsub__publish(call->redis, call->argv[1], call->argv[2], true));
+}
+
+static void list_channels(redis_call_t *call, const map_t *all)
+{
+    if (call->argc > 3) {
+        reply_errorf(call->client, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try PUBSUB HELP.",
+                     (int)MIN(call->argv[1].len, (size_t)128), (const char *)call->argv[1].ptr);
+        return;
+    }
+    reply_deferred_t d = reply_deferred_begin(call->client);
+    size_t cursor = 0, count = 0;
+    map_entry_t *m;
+    while ((m = map_next(all, &cursor))) {
+        if (call->argc > 2 && !glob_match(call->argv[2], m->key, false)) continue;
+        reply_bulk(call->client, m->key);
+        count++;
+    }
+    reply_deferred_array(call->client, d, count);
+}
+
+static void count_subscribers(redis_call_t *call, const map_t *all)
+{
+    reply_array(call->client, (size_t)(call->argc - 2) * 2);
+    for (int i = 2; i < call->argc; i++) {
+        const channel_t *ch = map_get(all, call->argv[i]);
+        reply_bulk(call->client, call->argv[i]);
+        reply_int(call->client, ch ? (int64_t)ch->count : 0);
+    }
+}
+
+void redis_cmd_pubsub_channels(redis_call_t *call) { list_channels(call, &call->redis->channels); }
+void redis_cmd_pubsub_shardchannels(redis_call_t *call) { list_channels(call, &call->redis->shard_channels); }
+void redis_cmd_pubsub_numsub(redis_call_t *call) { count_subscribers(call, &call->redis->channels); }
+void redis_cmd_pubsub_shardnumsub(redis_call_t *call) { count_subscribers(call, &call->redis->shard_channels); }
+void redis_cmd_pubsub_numpat(redis_call_t *call) { reply_int(call->client, (int64_t)call->redis->patterns.count); }

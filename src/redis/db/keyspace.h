@@ -1,0 +1,103 @@
+/* keyspace.h: what command handlers may do with keys.
+ *
+ * A read looks up with key_read; a write with key_write, and then changes the value in place, adds with
+ * key_add or deletes with key_delete, and at the end tells the world with key_changed. Lookups expire lazily.
+ * key_write emits the entry's pre-image when an AOF rewrite has not reached it yet, so a value may be changed
+ * only after key_write (or key_add) returned it. */
+#ifndef TRIVET_REDIS_KEYSPACE_H
+#define TRIVET_REDIS_KEYSPACE_H
+
+#include "redis/db/entry.h"
+#include "redis/exec/command.h"
+
+/* Asks for argv[from], argv[from + step] ... from memory before they are used one by one. */
+void key_prefetch_all(redis_call_t *call, int from, int step);
+
+/* The entry, or NULL. A read counts hits, announces misses and touches LRU/LFU; a look is a read of what is about the key
+ * rather than in it (TTL, TYPE), which does not touch; a peek leaves no trace. */
+redis_entry_t *key_read(redis_call_t *call, bytes_t key);
+redis_entry_t *key_look(redis_call_t *call, bytes_t key);
+redis_entry_t *key_write(redis_call_t *call, bytes_t key);
+redis_entry_t *key_peek(redis_call_t *call, bytes_t key);
+/* The same with the type checked: false when the key holds another type, after replying WRONGTYPE. An absent
+ * key is true with *ret_entry NULL. */
+bool key_read_type(redis_call_t *call, bytes_t key, redis_type_t type, redis_entry_t **ret_entry) MUST_CHECK;
+bool key_write_type(redis_call_t *call, bytes_t key, redis_type_t type, redis_entry_t **ret_entry) MUST_CHECK;
+
+/* Adds an absent key that holds `value` (now owned by the keyspace). Wakes clients blocked on the key after
+ * the command. */
+redis_entry_t *key_add(redis_call_t *call, bytes_t key, redis_type_t type, redis_encoding_t encoding, void *value);
+/* Adds or replaces whatever is there; the expiry goes (SUNIONSTORE and the like). */
+redis_entry_t *key_set(redis_call_t *call, bytes_t key, redis_type_t type, redis_encoding_t encoding, void *value);
+/* Deletes; false when absent. Sends no event: see key_changed. */
+bool key_delete(redis_call_t *call, bytes_t key);
+/* Sets the expiry (Unix ms) or takes it away (-1); returns the entry, which may have moved. */
+redis_entry_t *key_set_expire(redis_call_t *call, redis_entry_t *entry, int64_t at_ms);
+
+/* Strings. Replacing keeps or drops the expiry as asked. The bytes are copied; integers are recognised. */
+redis_entry_t *key_set_string(redis_call_t *call, bytes_t key, bytes_t value, bool keep_ttl);
+/* The same, keeping the expiry, but digits stay text (INCRBYFLOAT's result is never encoded as an integer). */
+redis_entry_t *key_set_text(redis_call_t *call, bytes_t key, bytes_t value);
+redis_entry_t *key_set_integer(redis_call_t *call, bytes_t key, int64_t v); /* keeps the expiry */
+/* Makes the string `len` bytes long (new ones are zero), its encoding raw, and returns its bytes to be
+ * written to. The entry may move. `entry` comes from key_write. */
+uint8_t *key_string_resize(redis_call_t *call, redis_entry_t *entry, size_t len);
+/* The bytes of a string entry; integers are formatted into `scratch` (NUM_I64_CHARS_MAX). */
+bytes_t key_string(const redis_entry_t *entry, char *scratch);
+
+/* Keyspace event classes, as in notify-keyspace-events. */
+enum {
+    NOTIFY_KEYSPACE = 1 << 0,
+    NOTIFY_KEYEVENT = 1 << 1,
+    NOTIFY_GENERIC = 1 << 2,
+    NOTIFY_STRING = 1 << 3,
+    NOTIFY_LIST = 1 << 4,
+    NOTIFY_SET = 1 << 5,
+    NOTIFY_HASH = 1 << 6,
+    NOTIFY_ZSET = 1 << 7,
+    NOTIFY_EXPIRED = 1 << 8,
+    NOTIFY_EVICTED = 1 << 9,
+    NOTIFY_STREAM = 1 << 10,
+    NOTIFY_KEY_MISS = 1 << 11,
+    NOTIFY_MODULE = 1 << 13,
+    NOTIFY_NEW = 1 << 14,
+    NOTIFY_ALL = NOTIFY_GENERIC | NOTIFY_STRING | NOTIFY_LIST | NOTIFY_SET | NOTIFY_HASH | NOTIFY_ZSET |
+                 NOTIFY_EXPIRED | NOTIFY_EVICTED | NOTIFY_STREAM | NOTIFY_MODULE,
+};
+/* The key's value has changed: WATCH fails, and the event ("lpush") is published if asked for. Once a key. */
+void key_changed(redis_call_t *call, bytes_t key, uint32_t event_class, const char *event);
+/* An event alone (the "del" after a pop emptied the list). */
+void key_event(redis_call_t *call, bytes_t key, uint32_t event_class, const char *event);
+
+/* ---- blocking on keys ------------------------------------------------------------------------------------------------ */
+
+typedef enum { BLOCK_NULL_ARRAY, BLOCK_NULL, BLOCK_ZERO } redis_block_timeout_t;
+/* Blocks the client until one of the keys is added with type `type`; then the handler runs again with the
+ * same argv (in an order that serves first who came first) and may block again, which keeps its place and its
+ * deadline. `timeout_ms` 0 = for ever; a timeout replies as told. False when the client may not block (MULTI,
+ * script): the handler then replies what it replies on timeout. */
+bool key_block(redis_call_t *call, const bytes_t *keys, size_t key_count, redis_type_t type, int64_t timeout_ms,
+               redis_block_timeout_t on_timeout) MUST_CHECK;
+
+/* ---- SCAN and its kin ------------------------------------------------------------------------------------------------ */
+
+typedef struct scan_options {
+    uint64_t cursor;
+    int64_t count;  /* default 10 */
+    bytes_t match;  /* ptr NULL = all */
+    bytes_t type;   /* SCAN only */
+    bool no_values; /* HSCAN NOVALUES, ZSCAN NOSCORES */
+} scan_options_t;
+/* Reads the cursor at argv[i], then `[MATCH p] [COUNT n] ...` from argv[i] on; false after replying the error. */
+bool scan_parse_cursor(redis_call_t *call, int i, scan_options_t *ret_options) MUST_CHECK;
+bool scan_parse_options(redis_call_t *call, int i, scan_options_t *options) MUST_CHECK;
+static inline bool scan_matches(const scan_options_t *o, bytes_t name);
+
+/* Redis's glob: * ? [a-z] [^x] \x */
+bool glob_match(bytes_t pattern, bytes_t text, bool nocase);
+static inline bool scan_matches(const scan_options_t *o, bytes_t name)
+{
+    return o->match.ptr == NULL || glob_match(o->match, name, false);
+}
+
+#endif

@@ -1,0 +1,538 @@
+/* exec.c: a request on its way: found, checked as Redis checks, queued or run, counted, propagated. */
+#include "redis/exec/changes.h"
+#include "redis/exec/script_host.h"
+#include "redis/persist/aof.h"
+#include "redis/redis.h"
+#include "redis/state.h"
+#include "redis_commands.h"
+
+#include "base/slog.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
+#define ATTACK_LOG_EVERY_MS 60000
+
+/* ---- finding --------------------------------------------------------------------------------------------------------- */
+
+const redis_command_t *command__lookup(redis_t *redis, bytes_t name)
+{
+    const redis_command_t *c = command_find(name);
+    if (LIKELY(c != NULL)) return c;
+    char upper[COMMAND_NAME_LEN_MAX * 2];
+    if (redis->extra_commands.count == 0 || name.len > sizeof(upper)) return NULL;
+    for (size_t i = 0; i < name.len; i++) upper[i] = (char)toupper(name.ptr[i]);
+    return map_get(&redis->extra_commands, bytes_of(upper, name.len));
+}
+
+const redis_command_t *command__resolve(const redis_command_t *command, int argc, const bytes_t *argv)
+{
+    if (command->subcommand_count == 0 || argc < 2) return command;
+    for (unsigned i = 0; i < command->subcommand_count; i++)
+        if (bytes_eq_nocase(bytes_str(command->subcommands[i].name), argv[1])) return &command->subcommands[i];
+    return NULL;
+}
+
+bool command__arity_fits(const redis_command_t *command, int argc)
+{
+    return command->arity >= 0 ? argc == command->arity : argc >= -command->arity;
+}
+
+saved_command_t *command__save(const redis_command_t *command, int argc, const bytes_t *argv)
+{
+    size_t bytes = sizeof(saved_command_t) + sizeof(bytes_t) * (size_t)argc;
+    size_t head = bytes;
+    for (int i = 0; i < argc; i++) bytes += argv[i].len;
+    saved_command_t *s = mem_alloc(bytes);
+    uint8_t *to = (uint8_t *)s + head;
+    s->command = command;
+    s->argc = argc;
+    for (int i = 0; i < argc; i++) {
+        if (argv[i].len) memcpy(to, argv[i].ptr, argv[i].len);
+        s->argv[i] = bytes_of(to, argv[i].len);
+        to += argv[i].len;
+    }
+    return s;
+}
+
+/* ---- refusing -------------------------------------------------------------------------------------------------------- */
+
+/* A refusal while a transaction is being queued spoils the transaction. */
+static void refuse(redis_client_t *c, const redis_command_t *command, const char *text)
+{
+    if (command) c->redis->command_stats[command->id].rejected++;
+    if (command && command->handler == redis_cmd_exec) {
+        const char *reason = strncmp(text, "ERR ", 4) == 0 ? text + 4 : text;
+        reply_errorf(c, "EXECABORT Transaction discarded because of: %s", reason);
+        multi__discard(c);
+        multi__unwatch(c);
+        return;
+    }
+    if (c->flags & CLIENT_MULTI) c->flags |= CLIENT_DIRTY_EXEC;
+    reply_error(c, text);
+}
+
+/* A browser that a hostile page made talk to us: its body could hold commands. */
+static bool looks_like_http(bytes_t name)
+{
+    return bytes_eq_nocase(BYTES_LIT("post"), name) || bytes_eq_nocase(BYTES_LIT("host:"), name);
+}
+
+static void drop_http(redis_client_t *c)
+{
+    redis_t *redis = c->redis;
+    if (redis->now_ms - redis->attack_logged_ms > ATTACK_LOG_EVERY_MS) {
+        redis->attack_logged_ms = redis->now_ms;
+        slog(SLOG_WARN, "redis", "POST or Host: instead of a command: connection closed", "peer=%s",
+             net_conn_peer(c->conn));
+    }
+    client__close(c);
+}
+
+static void refuse_unknown(redis_client_t *c, int argc, const bytes_t *argv)
+{
+    if (looks_like_http(argv[0]) && c->conn) {
+        drop_http(c);
+        return;
+    }
+    char args[160], text[384];
+    size_t len = 0;
+    args[0] = '\0';
+    for (int i = 1; i < argc && len < 128; i++)
+        len += (size_t)snprintf(args + len, sizeof(args) - len, "'%.*s' ", (int)MIN(argv[i].len, 128 - len),
+                                (const char *)argv[i].ptr);
+    snprintf(text, sizeof(text), "ERR unknown command '%.*s', with args beginning with: %s",
+             (int)MIN(argv[0].len, (size_t)128), (const char *)argv[0].ptr, args);
+    refuse(c, NULL, text);
+}
+
+static void refuse_unknown_subcommand(redis_client_t *c, const redis_command_t *command, const bytes_t *argv)
+{
+    char text[256], upper[COMMAND_NAME_LEN_MAX + 1];
+    size_t n = strlen(command->name);
+    for (size_t i = 0; i <= n; i++) upper[i] = (char)toupper(command->name[i]);
+    snprintf(text, sizeof(text), "ERR unknown subcommand '%.*s'. Try %s HELP.", (int)MIN(argv[1].len, (size_t)128),
+             (const char *)argv[1].ptr, upper);
+    refuse(c, NULL, text);
+}
+
+static void refuse_arity(redis_client_t *c, const redis_command_t *command)
+{
+    char text[128];
+    snprintf(text, sizeof(text), "ERR wrong number of arguments for '%s' command", command->full_name);
+    refuse(c, command, text);
+}
+
+static bool guard_allows(const redis_client_t *c, redis_guard_t guard)
+{
+    if (guard == DEBUG_YES || c->conn == NULL) return true;
+    if (guard == DEBUG_NO) return false;
+    const char *peer = net_conn_peer(c->conn);
+    return strncmp(peer, "127.", 4) == 0 || strncmp(peer, "[::1]", 5) == 0;
+}
+
+/* ---- the checks of the slow way -------------------------------------------------------------------------------------- */
+
+static bool runs_inside_multi(const redis_command_t *command)
+{
+    return command->handler == redis_cmd_exec || command->handler == redis_cmd_discard ||
+           command->handler == redis_cmd_multi || command->handler == redis_cmd_watch ||
+           command->handler == redis_cmd_quit || command->handler == redis_cmd_reset;
+}
+
+static bool runs_while_subscribed(const redis_command_t *command)
+{
+    return command->handler == redis_cmd_ping || command->handler == redis_cmd_quit ||
+           command->handler == redis_cmd_reset || command->handler == redis_cmd_subscribe ||
+           command->handler == redis_cmd_unsubscribe || command->handler == redis_cmd_psubscribe ||
+           command->handler == redis_cmd_punsubscribe || command->handler == redis_cmd_ssubscribe ||
+           command->handler == redis_cmd_sunsubscribe;
+}
+
+/* A script's flags are what it declares. */
+static uint32_t flags_of(redis_t *redis, const redis_command_t *command, int argc, const bytes_t *argv)
+{
+    return command->acl & ACL_SCRIPTING ? scripts__flags(redis, command, argc, argv) : command->flags;
+}
+
+static bool queue_writes(const redis_client_t *c)
+{
+    for (size_t i = 0; i < c->queue_len; i++) {
+        const saved_command_t *s = c->queue[i];
+        if (flags_of(c->redis, s->command, s->argc, s->argv) & (CMD_WRITE | CMD_MAY_REPLICATE)) return true;
+    }
+    return false;
+}
+
+static bool queue_needs_memory(const redis_client_t *c)
+{
+    for (size_t i = 0; i < c->queue_len; i++)
+        if (c->queue[i]->command->flags & CMD_DENYOOM) return true;
+    return false;
+}
+
+static bool is_write(const redis_client_t *c, const redis_command_t *command, uint32_t flags)
+{
+    if (flags & (CMD_WRITE | CMD_MAY_REPLICATE)) return true;
+    return command->handler == redis_cmd_exec && queue_writes(c);
+}
+
+/* A command that writes much: the disk is asked while it can still be refused. */
+static void look_for_room(redis_client_t *c, const redis_command_t *command, bytes_t raw)
+{
+    size_t bytes = raw.len + (command->handler == redis_cmd_exec ? c->queue_bytes : 0);
+    if (bytes > AOF_ASK_BYTES && is_write(c, command, command->flags)) (void)aof__has_room(c->redis, bytes);
+}
+
+/* CLIENT PAUSE: the request stays unread until the pause ends. */
+static bool must_wait(redis_client_t *c, const redis_command_t *command, uint32_t flags)
+{
+    redis_t *redis = c->redis;
+    if (redis->pause_until_ms == 0 || c->conn == NULL || redis->current) return false;
+    if (c->flags & CLIENT_MULTI && command->handler != redis_cmd_exec) return false;
+    bool unpause = command->parent && strcmp(command->full_name, "client|unpause") == 0;
+    if (unpause || !(redis->pause_all || is_write(c, command, flags))) return false;
+    client__pause(c);
+    return true;
+}
+
+/* A script that stepped aside for a moment: nobody sees what it has done so far. */
+static bool must_wait_for_script(redis_client_t *c)
+{
+    if (!c->redis->script_left || c->redis->script_busy || c->conn == NULL) return false;
+    client__pause(c);
+    return true;
+}
+
+static bool passes(redis_client_t *c, const redis_command_t *command, const parsed_t *q, uint32_t flags)
+{
+    redis_t *redis = c->redis;
+    if (c->flags & CLIENT_NEED_AUTH && !(command->flags & CMD_NO_AUTH)) {
+        refuse(c, command, "NOAUTH Authentication required.");
+        return false;
+    }
+    if (redis->script_busy && !(flags & CMD_ALLOW_BUSY)) {
+        refuse(c, command, scripts__busy_text(redis));
+        return false;
+    }
+    if (c->flags & CLIENT_MULTI && command->flags & CMD_NO_MULTI) {
+        refuse(c, command, "ERR Command not allowed inside a transaction");
+        return false;
+    }
+    redis->out_of_memory = redis__is_over_memory(redis) && !evict__make_room(redis);
+    if (redis->out_of_memory &&
+        (flags & CMD_DENYOOM || (command->handler == redis_cmd_exec && queue_needs_memory(c)))) {
+        refuse(c, command, "OOM command not allowed when used memory > 'maxmemory'.");
+        return false;
+    }
+    const char *failure = aof__failure(redis);
+    if (failure && is_write(c, command, flags)) {
+        char text[256];
+        snprintf(text, sizeof(text), "MISCONF Errors writing to the AOF file: %s", failure);
+        refuse(c, command, text);
+        return false;
+    }
+    const char *held = redis->writes_held ? changes__refusal(c->db, command, q->argc, q->argv) : NULL;
+    if (held) {
+        refuse(c, command, held);
+        return false;
+    }
+    if (c->flags & CLIENT_PUBSUB && c->resp == 2 && !runs_while_subscribed(command)) {
+        char text[256];
+        snprintf(text, sizeof(text),
+                 "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are "
+                 "allowed in "
+                 "this context",
+                 command->full_name);
+        refuse(c, command, text);
+        return false;
+    }
+    if (redis->loading && !(command->flags & CMD_LOADING)) {
+        refuse(c, command, "LOADING Redis is loading the dataset in memory");
+        return false;
+    }
+    return true;
+}
+
+void redis__update_gate(redis_t *redis)
+{
+    redis->gate =
+        aof__failure(redis) || redis->loading || redis->pause_until_ms || redis->script_left || redis->writes_held;
+}
+
+/* ---- running --------------------------------------------------------------------------------------------------------- */
+
+static void propagate_default(redis_call_t *call)
+{
+    redis_t *redis = call->redis;
+    if (call->flags & CALL_LOADING) return;
+    if (UNLIKELY(redis->observer != NULL)) changes__tell(call->db, call->argc, call->argv);
+    if (LIKELY(call->raw.ptr != NULL && redis->exec_depth == 0 && !aof__has_gathered(redis)))
+        aof__feed_raw(call->db, call->raw);
+    else
+        aof__feed(call->db, call->argc, call->argv);
+}
+
+/* Who is behind a command: for a script's, its caller. */
+static redis_client_t *commander(const redis_call_t *call)
+{
+    while (UNLIKELY(call->client->conn == NULL) && call->outer) call = call->outer;
+    return call->client;
+}
+
+void exec__run(redis_client_t *c, const redis_command_t *command, int argc, const bytes_t *argv, bytes_t raw,
+               const uint8_t *hashed_key, uint64_t key_hash, uint32_t flags)
+{
+    redis_t *redis = c->redis;
+    redis_call_t call = {
+        .redis = redis,
+        .client = c,
+        .db = c->db,
+        .command = command,
+        .config = redis->config,
+        .argv = argv,
+        .argc = argc,
+        .flags = flags,
+        .now_ms = redis->now_ms,
+        .outer = redis->current,
+        .raw = raw,
+        .hashed_key = hashed_key,
+        .key_hash = key_hash,
+    };
+    redis->current = &call;
+    c->failed = false;
+    io_turn_note(redis->loop, command->turn_note);
+    command->handler(&call);
+    redis->current = call.outer;
+    if (UNLIKELY(call.outer)) io_turn_note(redis->loop, call.outer->command->turn_note);
+    command_stats_t *stats = &redis->command_stats[command->id];
+    bool ended = LIKELY(!(c->flags & CLIENT_BLOCKED)) || !blocking__waits(c);
+    if (LIKELY(ended)) { /* a wait counts at its end */
+        stats->calls++;
+        commander(&call)->commands++;
+    }
+    if (UNLIKELY(!list_empty(&redis->monitors)) && !(flags & CALL_RETRY) &&
+        !(command->flags & (CMD_SKIP_MONITOR | CMD_ADMIN)))
+        monitor__tell(&call);
+    redis->stats.commands++;
+    if (UNLIKELY(c->failed)) stats->failed++;
+    if (call.dirty) {
+        redis->dirty += call.dirty;
+        if (!call.propagation_set) propagate_default(&call);
+    }
+    if (redis->exec_depth) return;
+    if (UNLIKELY(c->pushed_to_self.len) && redis->current == NULL) pubsub__give_own(c);
+    if (UNLIKELY(aof__has_gathered(redis))) aof__commit(redis, true);
+    if (UNLIKELY(!list_empty(&redis->ready_keys))) blocking__serve(redis);
+}
+
+void exec__run_timed(redis_client_t *c, const redis_command_t *command, const parsed_t *q, bytes_t raw, uint32_t flags)
+{
+    redis_t *redis = c->redis;
+    uint64_t before = io_hrtime_ns(redis->loop);
+    exec__run(c, command, q->argc, q->argv, raw, q->hashed_key, q->key_hash, flags);
+    uint64_t usec = (io_hrtime_ns(redis->loop) - before) / 1000;
+    redis->command_stats[command->id].usec += usec;
+    int64_t bound = redis->config->slowlog_log_slower_than;
+    bool waits = c->flags & CLIENT_BLOCKED && blocking__waits(c);
+    if (bound >= 0 && usec >= (uint64_t)bound && !(command->flags & CMD_SKIP_SLOWLOG) && !waits)
+        slowlog__add(redis, c, q->argc, q->argv, usec);
+}
+
+void exec__request(redis_client_t *c, const parsed_t *q, bytes_t raw)
+{
+    redis_t *redis = c->redis;
+    const redis_command_t *command = q->command;
+    if (UNLIKELY(command == NULL)) {
+        refuse_unknown(c, q->argc, q->argv);
+        return;
+    }
+    if (UNLIKELY(command->subcommand_count) && q->argc > 1) {
+        const redis_command_t *sub = command__resolve(command, q->argc, q->argv);
+        if (sub == NULL) {
+            refuse_unknown_subcommand(c, command, q->argv);
+            return;
+        }
+        command = sub;
+    }
+    if (UNLIKELY(!command__arity_fits(command, q->argc))) {
+        refuse_arity(c, command);
+        return;
+    }
+    if (UNLIKELY(command->flags & CMD_PROTECTED && !guard_allows(c, redis->config->enable_debug_command))) {
+        refuse(c, command,
+               "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you "
+               "can run it from "
+               "a local connection, otherwise you need to set this option in the configuration file, and "
+               "then restart "
+               "the server.");
+        return;
+    }
+    if (UNLIKELY(raw.len + c->queue_bytes > AOF_ASK_BYTES)) look_for_room(c, command, raw);
+    if (UNLIKELY(redis->gate || c->flags & CLIENT_SLOW_WAY || redis__is_over_memory(redis))) {
+        if (must_wait_for_script(c)) return;
+        uint32_t flags = flags_of(redis, command, q->argc, q->argv);
+        if (!passes(c, command, q, flags)) return;
+        if (must_wait(c, command, flags)) return;
+        if (c->flags & CLIENT_MULTI && !runs_inside_multi(command)) {
+            multi__queue(c, command, q->argc, q->argv);
+            return;
+        }
+    }
+    c->last_command = command;
+    exec__run_timed(c, command, q, raw, 0);
+}
+
+bool exec__fast(redis_client_t *c, const parsed_t *q, bytes_t raw)
+{
+    const redis_command_t *command = q->command;
+    if (UNLIKELY(command == NULL || c->redis->gate || c->flags & CLIENT_SLOW_WAY)) return false;
+    if (UNLIKELY(redis__is_over_memory(c->redis))) return false;
+    if (UNLIKELY(!(command->flags & CMD_FAST) && command->handler != redis_cmd_set)) return false;
+    if (UNLIKELY(command->subcommand_count || !command__arity_fits(command, q->argc))) return false;
+    if (UNLIKELY(raw.len > AOF_ASK_BYTES)) return false;
+    c->last_command = command;
+    exec__run(c, command, q->argc, q->argv, raw, q->hashed_key, q->key_hash, 0);
+    return true;
+}
+
+void exec__after_event(redis_t *redis)
+{
+    bool idle = redis->exec_depth == 0; /* not: a script has paused */
+    if (idle && aof__has_gathered(redis)) aof__commit(redis, redis->observer != NULL);
+    if (idle && !list_empty(&redis->ready_keys)) blocking__serve(redis);
+    client__flush_all(redis);
+}
+
+/* ---- what handlers say about propagation ----------------------------------------------------------------------------- */
+
+void propagate(redis_call_t *call, int argc, const bytes_t *argv)
+{
+    call->propagation_set = true;
+    if (call->flags & CALL_LOADING) return;
+    if (UNLIKELY(call->redis->observer != NULL)) changes__tell(call->db, argc, argv);
+    aof__feed(call->db, argc, argv);
+}
+
+void propagate_key(redis_call_t *call, const char *name, bytes_t key)
+{
+    bytes_t argv[2] = {bytes_str(name), key};
+    propagate(call, 2, argv);
+}
+
+void propagate_none(redis_call_t *call) { call->propagation_set = true; }
+
+/* ---- commands from outside ------------------------------------------------------------------------------------------- */
+
+typedef struct extra {
+    redis_command_t command;
+    redis_extra_command_t row;
+} extra_t;
+
+static void run_extra(redis_call_t *call)
+{
+    const extra_t *e = CONTAINER_OF(call->command, extra_t, command);
+    e->row.handler(call, e->row.user);
+}
+
+static void free_args(const redis_arg_t *args, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) free_args(args[i].args, args[i].arg_count);
+    mem_free((void *)args);
+}
+
+static const redis_arg_t *args_of(const redis_extra_arg_t *from, int count)
+{
+    if (count == 0) return NULL;
+    redis_arg_t *args = mem_zalloc(sizeof(*args) * (size_t)count);
+    for (int i = 0; i < count; i++) {
+        args[i] = (redis_arg_t){
+            .name = from[i].name,
+            .type = from[i].type,
+            .token = from[i].token,
+            .key_spec = -1,
+            .flags = (uint8_t)(from[i].optional | from[i].multiple << 1),
+            .arg_count = (uint8_t)from[i].args_count,
+            .args = args_of(from[i].args, from[i].args_count),
+        };
+    }
+    return args;
+}
+
+void exec__free_extra(redis_t *redis)
+{
+    size_t cursor = 0;
+    for (map_entry_t *m; (m = map_next(&redis->extra_commands, &cursor)) != NULL;) {
+        extra_t *e = CONTAINER_OF((redis_command_t *)m->value, extra_t, command);
+        mem_free((void *)e->command.name);
+        free_args(e->command.args, e->command.arg_count);
+        mem_free(e);
+    }
+    map_deinit(&redis->extra_commands);
+}
+
+const char *exec__extra_problem(const saved_command_t *s)
+{
+    if (s->command->handler != run_extra) return NULL;
+    const extra_t *e = CONTAINER_OF(s->command, extra_t, command);
+    return e->row.check ? e->row.check(s->argc, s->argv, e->row.user) : NULL;
+}
+
+static uint32_t parse_flags(const char *text)
+{
+#define X(name, flag) flag,
+    static const char *const names[] = {CMD_FLAG_MAP(X)};
+#undef X
+    uint32_t flags = 0;
+    for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
+        const char *at = names[i] ? strstr(text, names[i]) : NULL;
+        size_t n = names[i] ? strlen(names[i]) : 0;
+        if (at && (at == text || at[-1] == ',') && (at[n] == ',' || at[n] == '\0')) flags |= 1u << i;
+    }
+    return flags;
+}
+
+void redis_register_command(redis_t *redis, const redis_extra_command_t *row)
+{
+    extra_t *e = mem_zalloc(sizeof(*e));
+    size_t n = strlen(row->name);
+    char *lower = mem_strdup(row->name);
+    for (size_t i = 0; i < n; i++) lower[i] = (char)tolower(lower[i]);
+    e->row = *row;
+    e->command = (redis_command_t){
+        .name_len = (uint8_t)n,
+        .arity = (int8_t)row->arity,
+        .first_key = (int8_t)row->first_key,
+        .last_key = (int8_t)row->last_key,
+        .key_step = (int8_t)row->key_step,
+        .id = (uint16_t)(redis_command_id_count + redis->extra_commands.count),
+        .flags = parse_flags(row->flags),
+        .acl = ACL_SLOW,
+        .handler = run_extra,
+        .name = lower,
+        .full_name = lower,
+        .turn_note = lower,
+        .group = row->group,
+        .since = row->since,
+        .summary = row->summary,
+        .arg_count = (uint8_t)row->args_count,
+        .args = args_of(row->args, row->args_count),
+    };
+    size_t ids = (size_t)e->command.id + 1;
+    redis->command_stats = mem_realloc(redis->command_stats, ids * sizeof(command_stats_t));
+    redis->command_stats[ids - 1] = (command_stats_t){0};
+    map_put(&redis->extra_commands, bytes_str(row->name), &e->command);
+}
+
+int redis_call_argc(const redis_call_t *call) { return call->argc; }
+bytes_t redis_call_arg(const redis_call_t *call, int i) { return call->argv[i]; }
+redis_client_t *redis_call_client(const redis_call_t *call) { return call->client; }
+int64_t redis_call_now_ms(const redis_call_t *call) { return call->now_ms; }
+bool redis_call_is_loading(const redis_call_t *call) { return call->flags & CALL_LOADING; }
+bool redis_call_was_asked(const redis_call_t *call) { return call->flags & CALL_ASKED; }
+bool redis_call_is_midway(const redis_call_t *call) { return call->flags & CALL_MIDWAY; }
+void redis_propagate(redis_call_t *call, int argc, const bytes_t *argv)
+{
+    call->dirty++;
+    propagate(call, argc, argv);
+}

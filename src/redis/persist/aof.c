@@ -1,0 +1,293 @@
+/* aof.c: feeding the append-only file, and its life. See aof.h; aof_write.c writes it.
+ *
+ *   command --feed--> pending --commit--> buf --hook, rank 10--> file --everysec / always--> disk
+ *
+ * Invariants: what is in `buf` left the gathering whole (a transaction is never split by a rewrite's change
+ * of file); a reply leaves after the bytes of its command were written, and with appendfsync always after
+ * they are durable. */
+#include "redis/exec/changes.h"
+#include "redis/persist/aof_internal.h"
+#include "redis/redis.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define HOOK_RANK 10
+
+/* ---- feeding --------------------------------------------------------------------------------------------------------- */
+
+static inline void select_db(aof_t *aof, buf_t *to, int id)
+{
+    if (LIKELY(aof->selected_db == id)) return;
+    redis_emitter_t e = {to};
+    emit_command(&e, 2);
+    emit_str(&e, "SELECT");
+    emit_i64(&e, id);
+    aof->selected_db = id;
+}
+
+void aof__feed_raw(redis_db_t *db, bytes_t raw)
+{
+    aof_t *aof = db->redis->aof;
+    if (!aof->enabled) return;
+    select_db(aof, &aof->buf, db->id);
+    buf_append(&aof->buf, raw.ptr, raw.len);
+    if (UNLIKELY(aof->buf.len >= aof->early_bytes)) aof__write_early(aof);
+}
+
+void aof__feed(redis_db_t *db, int argc, const bytes_t *argv)
+{
+    aof_t *aof = db->redis->aof;
+    if (!aof->enabled) return;
+    select_db(aof, &aof->pending, db->id);
+    redis_emitter_t e = {&aof->pending};
+    emit_command(&e, (size_t)argc);
+    for (int i = 0; i < argc; i++) emit_bytes(&e, argv[i]);
+    aof->pending_count++;
+}
+
+void aof__feed_delete(redis_db_t *db, bytes_t key, const char *cause)
+{
+    bytes_t argv[2] = {BYTES_LIT("DEL"), key};
+    aof__feed(db, 2, argv);
+    if (UNLIKELY(db->redis->observer != NULL)) changes__tell_gone(db, key, cause);
+}
+
+bool aof__has_gathered(const redis_t *redis) { return redis->aof->pending_count > 0 || redis->change_open; }
+
+bool aof__has_unwritten(const redis_t *redis)
+{
+    return redis->aof->pending_count > 0 || redis->aof->buf.len > 0 || redis->aof->early;
+}
+
+void aof__commit(redis_t *redis, bool atomic)
+{
+    aof_t *aof = redis->aof;
+    if (UNLIKELY(redis->change_open)) changes__close(redis);
+    bool wrap = atomic && aof->pending_count > 1;
+    if (wrap) buf_append(&aof->buf, "*1\r\n$5\r\nMULTI\r\n", 15);
+    buf_append(&aof->buf, aof->pending.ptr, aof->pending.len);
+    if (wrap) buf_append(&aof->buf, "*1\r\n$4\r\nEXEC\r\n", 14);
+    buf_clear(&aof->pending);
+    if (aof->pending.cap > AOF_KEEP_BUF_BYTES_MAX) buf_deinit(&aof->pending);
+    aof->pending_count = 0;
+    if (UNLIKELY(aof->buf.len >= aof->early_bytes)) aof__write_early(aof);
+}
+
+/* ---- life ------------------------------------------------------------------------------------------------------------ */
+
+char *aof__path(const aof_t *aof, const char *name)
+{
+    size_t bytes = strlen(aof->dir) + strlen(name) + 2;
+    char *path = mem_alloc(bytes);
+    snprintf(path, bytes, "%s/%s", aof->dir, name);
+    return path;
+}
+
+aof_t *aof__new(redis_t *redis)
+{
+    aof_t *aof = mem_zalloc(sizeof(*aof));
+    aof->redis = redis;
+    aof->selected_db = -1;
+    aof->rewrite.last_ok = true;
+    aof->rewrite.last_seconds = -1;
+    aof->early_bytes = AOF_KEEP_BUF_BYTES_MAX;
+    size_t bytes = strlen(redis->data_dir) + strlen(redis->config->appenddirname) + 2;
+    aof->dir = mem_alloc(bytes);
+    snprintf(aof->dir, bytes, "%s/%s", redis->data_dir, redis->config->appenddirname);
+    aof->hook = (io_hook_t){.rank = HOOK_RANK, .name = "redis append-only file", .run = aof__turn};
+    io_hook_add(redis->loop, &aof->hook);
+    return aof;
+}
+
+void aof__free(aof_t *aof)
+{
+    aof__rewrite_abort(aof);
+    io_hook_remove(&aof->hook);
+    if (aof->file) io_file_close(aof->file);
+    aof__manifest_clear(&aof->manifest);
+    buf_deinit(&aof->buf);
+    buf_deinit(&aof->pending);
+    buf_deinit(&aof->rewrite.buf);
+    io_reserve_deinit(&aof->reserve);
+    mem_free(aof->dir);
+    mem_free(aof);
+}
+
+int aof__open(redis_t *redis, char *err_text_out, size_t err_bytes)
+{
+    aof_t *aof = redis->aof;
+    int err = io_mkdir(redis->loop, aof->dir);
+    if (err != 0) {
+        snprintf(err_text_out, err_bytes, "%s: %s", aof->dir, err_text(err));
+        return err;
+    }
+    err = aof__manifest_read(aof, err_text_out, err_bytes);
+    if (err == 0) err = aof__survey(aof, err_text_out, err_bytes);
+    if (err == 0) err = aof__sizes_read(aof);
+    if (err == 0) err = aof__load(aof, err_text_out, err_bytes);
+    if (err != 0) return err;
+    aof__sizes_write(aof);
+    aof->rewritten_bytes = aof->base_bytes + aof->old_incr_bytes + aof->file_bytes;
+    aof->enabled = true;
+    aof__keep_room(aof);
+    return 0;
+}
+
+int aof__close(redis_t *redis)
+{
+    aof_t *aof = redis->aof;
+    if (!aof->enabled) return 0;
+    aof__rewrite_abort(aof);
+    int err = aof__flush(redis);
+    aof->enabled = false;
+    return err;
+}
+
+int aof__reload(redis_t *redis, char *err_out, size_t err_bytes)
+{
+    aof_t *aof = redis->aof;
+    if (!aof->enabled) {
+        snprintf(err_out, err_bytes, "the append-only file is off");
+        return ERR_STATE;
+    }
+    aof__rewrite_abort(aof);
+    aof__write(aof, false);
+    io_file_close(aof->file);
+    aof->file = NULL;
+    aof->syncing = aof->enabled = false;
+    aof->base_bytes = aof->old_incr_bytes = aof->file_bytes = 0;
+    for (int i = 0; i < redis->db_count; i++) db__clear(&redis->dbs[i]);
+    int err = aof__load(aof, err_out, err_bytes);
+    aof->enabled = aof->file != NULL;
+    aof->selected_db = -1;
+    return err;
+}
+
+typedef struct emission {
+    buf_t out;
+    int selected_db;
+    redis_db_t *db;
+} emission_t;
+
+static void emit_each(void *user, void *entry)
+{
+    emission_t *e = user;
+    redis_emitter_t out = {.out = &e->out};
+    if (aof__keeps(e->db, entry)) aof__emit_entry(&out, &e->selected_db, e->db, entry);
+}
+
+int aof__reload_emitted(redis_t *redis, char *err_out, size_t err_bytes)
+{
+    emission_t e = {.selected_db = -1};
+    aof__rewrite_restart(redis);
+    for (int i = 0; i < redis->db_count; i++) {
+        e.db = &redis->dbs[i];
+        table_each(&e.db->keys, emit_each, &e);
+    }
+    for (int i = 0; i < redis->db_count; i++) db__clear(&redis->dbs[i]);
+    int err = aof__load_bytes(redis->aof, &e.out, err_out, err_bytes);
+    buf_deinit(&e.out);
+    return err;
+}
+
+/* Turned on while running: what is in memory becomes the base by a rewrite. Until that is done an incremental
+ * file would be a change to something else, so the manifest on disk stays as it was. */
+int aof__enable(redis_t *redis)
+{
+    aof_t *aof = redis->aof;
+    if (aof->enabled) return 0;
+    int err = io_mkdir(redis->loop, aof->dir);
+    if (err != 0) return err;
+    char text[256];
+    if (aof->manifest.count == 0 && (err = aof__manifest_read(aof, text, sizeof(text))) != 0) return err;
+    aof->unlisted = true;
+    err = aof__new_increment(aof);
+    if (err != 0) return err;
+    aof->enabled = true;
+    aof->rewrite.scheduled = true;
+    aof__keep_room(aof);
+    return 0;
+}
+
+void aof__disable(redis_t *redis)
+{
+    aof_t *aof = redis->aof;
+    if (!aof->enabled) return;
+    aof__rewrite_abort(aof);
+    aof->rewrite.scheduled = false;
+    aof__write(aof, true);
+    aof->enabled = false;
+    aof__forget_failure(aof);
+}
+
+size_t aof__buffer_bytes(const redis_t *redis)
+{
+    const aof_t *aof = redis->aof;
+    return aof->buf.cap + aof->pending.cap + aof->rewrite.buf.cap;
+}
+
+aof_info_t aof__info(const redis_t *redis)
+{
+    const aof_t *aof = redis->aof;
+    const aof_rewrite_t *r = &aof->rewrite;
+    return (aof_info_t){
+        .enabled = aof->enabled,
+        .rewriting = r->active,
+        .scheduled = r->scheduled,
+        .last_rewrite_ok = r->last_ok,
+        .last_write_ok = aof->failure[0] == '\0',
+        .sync_pending = aof->syncing,
+        .current_bytes = aof->base_bytes + aof->old_incr_bytes + aof->file_bytes,
+        .base_bytes = aof->rewritten_bytes,
+        .buffer_bytes = aof->buf.len,
+        .rewrites = r->done_count,
+        .delayed_syncs = aof->delayed_syncs,
+        .last_rewrite_s = r->last_seconds,
+        .current_rewrite_s = r->active ? (redis->now_ms - r->started_ms) / 1000 : -1,
+    };
+}
+
+/* ---- what the outside adds ------------------------------------------------------------------------------------------- */
+
+void redis_feed(redis_t *redis, int argc, const bytes_t *argv)
+{
+    aof_t *aof = redis->aof;
+    if (!aof->enabled) return;
+    redis_append_command(&aof->buf, argc, argv); /* beside what a paused script has gathered, which stays whole */
+    io_loop_wake(redis->loop);
+}
+
+void redis_propagate_too(redis_t *redis, int argc, const bytes_t *argv)
+{
+    aof_t *aof = redis->aof;
+    if (!aof->enabled) return;
+    redis_append_command(&aof->pending, argc, argv);
+    aof->pending_count++;
+}
+
+bool redis_is_written(const redis_t *redis)
+{
+    const aof_t *aof = redis->aof;
+    if (!aof->enabled) return true;
+    if (aof->pending_count || aof->buf.len) return false;
+    return redis->config->appendfsync != FSYNC_ALWAYS || aof->synced_bytes >= aof->file_bytes;
+}
+
+void redis_on_rewrite(redis_t *redis, void (*emit)(void *user, redis_base_t *base), void *user)
+{
+    redis->on_rewrite = emit;
+    redis->on_rewrite_user = user;
+}
+
+void redis_base_write(redis_base_t *base, int argc, const bytes_t *argv)
+{
+    emit_command(base, (size_t)argc);
+    for (int i = 0; i < argc; i++) emit_bytes(base, argv[i]);
+}
+
+void redis_append_command(buf_t *out, int argc, const bytes_t *argv)
+{
+    redis_emitter_t e = {out};
+    redis_base_write(&e, argc, argv);
+}
