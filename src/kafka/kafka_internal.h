@@ -198,7 +198,7 @@ void kafka_respond_nothing(kafka_request_t *request);
 /* Ends the request and closes its connection, as Kafka does where no response can carry the error. */
 void kafka_respond_close(kafka_request_t *request);
 
-/* Serves a request in steps (slices.h). The first `pause`, which may be NULL, must make what is borrowed last. */
+/* Serves a request in steps (slices.h). The first `pause` must make what is borrowed last; NULL where nothing is. */
 void kafka_request_run(kafka_request_t *request, slice_state_t (*step)(slice_t *slice), void (*pause)(slice_t *slice));
 /* The next request of the connection must wait, though the handler overlaps; until this one releases it or is answered. */
 void kafka_request_hold(kafka_request_t *request);

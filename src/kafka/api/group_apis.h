@@ -8,7 +8,7 @@
 /* X(api key, handler, flags) */
 #define KAFKA_GROUP_HANDLERS(X)                                                                                        \
     X(KAFKA_API_OFFSET_COMMIT, kafka_handle_offset_commit, 0)                                                          \
-    X(KAFKA_API_OFFSET_FETCH, kafka_handle_offset_fetch, KAFKA_HANDLER_BORROWS)                                        \
+    X(KAFKA_API_OFFSET_FETCH, kafka_handle_offset_fetch, 0)                                                            \
     X(KAFKA_API_FIND_COORDINATOR, kafka_handle_find_coordinator, 0)                                                    \
     X(KAFKA_API_JOIN_GROUP, kafka_handle_join_group, KAFKA_HANDLER_BORROWS)                                            \
     X(KAFKA_API_HEARTBEAT, kafka_handle_heartbeat, KAFKA_HANDLER_BORROWS)                                              \

@@ -154,6 +154,7 @@ void kafka_request_release(kafka_request_t *request)
 
 void kafka_request_run(kafka_request_t *request, slice_state_t (*step)(slice_t *slice), void (*pause)(slice_t *slice))
 {
+    ASSERT(pause || !(request->handler->flags & KAFKA_HANDLER_BORROWS));
     request->slice = (slice_t){.step = step, .pause = pause};
     slice_run(&request->kafka->slices, &request->slice);
 }
