@@ -80,13 +80,13 @@ static int16_t find(kafka_request_t *request, bytes_t group_id, bool joining, gr
     return error;
 }
 
-static kafka_consumer_group_heartbeat_response_t *response_of(kafka_request_t *request, const cgroup_reply_t *reply)
+static kafka_consumer_group_heartbeat_response_t *response_of(kafka_request_t *request, const group_entry_t *entry,
+                                                              const cgroup_reply_t *reply)
 {
     kafka_consumer_group_heartbeat_response_t *response = KAFKA_MESSAGE(request, consumer_group_heartbeat_response);
     response->member_id = arena_copy(&request->arena, reply->member_id);
     response->member_epoch = reply->member_epoch;
-    if (reply->member_epoch >= 0)
-        response->heartbeat_interval_ms = groups_heartbeat_interval_ms(request->kafka->groups);
+    if (reply->member_epoch >= 0) response->heartbeat_interval_ms = entry->config.heartbeat_interval_ms;
     if (reply->assignment) {
         response->assignment = kafka_consumer_group_heartbeat_response_assignment_array(&request->arena, 1);
         response->assignment->topic_partitions = (void *)cgroup_wire_topics(
@@ -112,6 +112,7 @@ static void beat(kafka_request_t *request, group_entry_t *entry, const cgroup_he
 {
     cgroup_reply_t reply;
     kafka_groups_t *groups = request->kafka->groups;
+    groups_configure(entry);
     cgroup_heartbeat(entry->cgroup, in, groups_now(groups), &reply);
     if (reply.error != KAFKA_NONE) {
         groups_downgrade(entry, false); /* if it was upgraded for this member, who does not come */
@@ -120,7 +121,7 @@ static void beat(kafka_request_t *request, group_entry_t *entry, const cgroup_he
         return;
     }
     beat_t *b = ARENA_NEW(&request->arena, beat_t);
-    *b = (beat_t){.request = request, .entry = entry, .response = response_of(request, &reply)};
+    *b = (beat_t){.request = request, .entry = entry, .response = response_of(request, entry, &reply)};
     b->write.records = (group_records_t){RECORD_BUILDER_INIT, groups_now(groups).wall_ms};
     group_entry_ref(entry);
     group_entry_ref(entry);

@@ -2,6 +2,7 @@
  * its synonyms and, when asked for, what it does. */
 #include "kafka/api/apis.h"
 #include "kafka/config/config.h"
+#include "kafka/topics/config_group.h"
 
 #include <stdlib.h>
 
@@ -119,12 +120,15 @@ static void describe_default_broker(kafka_request_t *request, const asked_t *ask
 
 static void describe_group(kafka_request_t *request, const asked_t *asked, result_t *result)
 {
+    config_group_t group;
+    config_group_read(request->kafka, asked->resource_name, &request->arena, &group);
     result->configs = kafka_describe_configs_response_config_array(&request->arena, CONFIG_GROUP_SETTINGS_COUNT);
     for (int i = 0; i < CONFIG_GROUP_SETTINGS_COUNT; i++) {
         const kafka_setting_def_t *def = &config_group_settings()[i];
+        const char *own = group.own[i], *value = own ? own : config_group_default(request->kafka, def);
+        int8_t source = own ? CONFIG_SOURCE_GROUP : CONFIG_SOURCE_DEFAULT;
+        synonyms_t synonyms = {.count = 1, .items = {{bytes_str(def->name), bytes_str(value), source}}};
         if (!is_asked(asked, def->name)) continue;
-        const char *value = config_group_value(request->kafka, def);
-        synonyms_t synonyms = {.count = 1, .items = {{bytes_str(def->name), bytes_str(value), CONFIG_SOURCE_DEFAULT}}};
         fill_entry(request, def, value, &synonyms, &result->configs[result->configs_count++]);
     }
 }

@@ -37,78 +37,6 @@ const kafka_setting_def_t *config_topic_setting(bytes_t name)
     return kafka_setting_find(kafka_topic_settings, KAFKA_TOPIC_SETTINGS_COUNT, name);
 }
 
-/* ---- groups ---- */
-
-/* What Kafka lets be set for one group. A value of its own no group has here: the broker's counts for all of them. */
-static const kafka_setting_def_t group_settings[CONFIG_GROUP_SETTINGS_COUNT] = {
-    {.name = "consumer.heartbeat.interval.ms",
-     .type = KAFKA_SETTING_INT,
-     .broker_names = "group.consumer.heartbeat.interval.ms",
-     .min = 1,
-     .or_else = 1,
-     .max = KAFKA_SETTING_UNBOUND},
-    {.name = "consumer.session.timeout.ms",
-     .type = KAFKA_SETTING_INT,
-     .broker_names = "group.consumer.session.timeout.ms",
-     .min = 1,
-     .or_else = 1,
-     .max = KAFKA_SETTING_UNBOUND},
-    {.name = "share.auto.offset.reset", .type = KAFKA_SETTING_STRING, .default_value = "latest"},
-    {.name = "share.heartbeat.interval.ms",
-     .type = KAFKA_SETTING_INT,
-     .broker_names = "group.share.heartbeat.interval.ms",
-     .min = 1,
-     .or_else = 1,
-     .max = KAFKA_SETTING_UNBOUND},
-    {.name = "share.isolation.level",
-     .type = KAFKA_SETTING_STRING,
-     .default_value = "read_uncommitted",
-     .valid = "read_committed read_uncommitted"},
-    {.name = "share.record.lock.duration.ms",
-     .type = KAFKA_SETTING_INT,
-     .broker_names = "group.share.record.lock.duration.ms",
-     .min = 1000,
-     .or_else = 1000,
-     .max = 3600000},
-    {.name = "share.session.timeout.ms",
-     .type = KAFKA_SETTING_INT,
-     .broker_names = "group.share.session.timeout.ms",
-     .min = 1,
-     .or_else = 1,
-     .max = KAFKA_SETTING_UNBOUND},
-    {.name = "streams.heartbeat.interval.ms",
-     .type = KAFKA_SETTING_INT,
-     .broker_names = "group.streams.heartbeat.interval.ms",
-     .min = 1,
-     .or_else = 1,
-     .max = KAFKA_SETTING_UNBOUND},
-    {.name = "streams.num.standby.replicas",
-     .type = KAFKA_SETTING_INT,
-     .broker_names = "group.streams.num.standby.replicas",
-     .min = 0,
-     .or_else = 0,
-     .max = KAFKA_SETTING_UNBOUND},
-    {.name = "streams.session.timeout.ms",
-     .type = KAFKA_SETTING_INT,
-     .broker_names = "group.streams.session.timeout.ms",
-     .min = 1,
-     .or_else = 1,
-     .max = KAFKA_SETTING_UNBOUND},
-};
-
-const kafka_setting_def_t *config_group_settings(void) { return group_settings; }
-
-const kafka_setting_def_t *config_group_setting(bytes_t name)
-{
-    return kafka_setting_find(group_settings, CONFIG_GROUP_SETTINGS_COUNT, name);
-}
-
-const char *config_group_value(const kafka_t *kafka, const kafka_setting_def_t *def)
-{
-    if (!def->broker_names) return def->default_value;
-    return config_value(kafka->config_store, config_broker_setting(bytes_str(def->broker_names)));
-}
-
 /* ---- layers ---- */
 
 config_layer_t *config_layer_new(void) { return mem_zalloc(sizeof(config_layer_t)); }
@@ -222,6 +150,7 @@ const char *config_value_in(const config_store_t *store, const kafka_setting_def
     case CONFIG_SOURCE_STATIC: return store->layers[CONFIG_LAYER_STATIC]->values[i];
     case CONFIG_SOURCE_DEFAULT: return def->default_value;
     case CONFIG_SOURCE_UNKNOWN:
+    case CONFIG_SOURCE_GROUP:
     case CONFIG_SOURCE_TOPIC: break;
     }
     return NULL;

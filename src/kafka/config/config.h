@@ -15,6 +15,7 @@ typedef enum config_source { /* DescribeConfigs' numbers */
                              CONFIG_SOURCE_DEFAULT_BROKER = 3,
                              CONFIG_SOURCE_STATIC = 4,
                              CONFIG_SOURCE_DEFAULT = 5,
+                             CONFIG_SOURCE_GROUP = 8,
 } config_source_t;
 
 enum { CONFIG_LAYER_BROKER, CONFIG_LAYER_DEFAULT_BROKER, CONFIG_LAYER_STATIC, CONFIG_LAYERS_COUNT };
@@ -37,12 +38,6 @@ void config_store_free(config_store_t *store);
 
 const kafka_setting_def_t *config_broker_setting(bytes_t name);
 const kafka_setting_def_t *config_topic_setting(bytes_t name);
-
-enum { CONFIG_GROUP_SETTINGS_COUNT = 10 };
-const kafka_setting_def_t *config_group_settings(void);
-const kafka_setting_def_t *config_group_setting(bytes_t name);
-/* The value that counts for every group. */
-const char *config_group_value(const kafka_t *kafka, const kafka_setting_def_t *def);
 
 /* The value in one source (CONFIG_SOURCE_DEFAULT gives the default); NULL = not set there. */
 const char *config_value_in(const config_store_t *store, const kafka_setting_def_t *def, config_source_t source);

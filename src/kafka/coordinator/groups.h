@@ -23,6 +23,7 @@ typedef struct group_entry {
     kafka_groups_t *groups;
     group_t *group;   /* of the classic protocol; empty while there is a consumer group */
     cgroup_t *cgroup; /* of the consumer protocol (KIP-848), or NULL */
+    cgroup_config_t config;
     group_offsets_t offsets;
     list_t applying; /* groups_position.c: in the log, not yet in `offsets` */
     int32_t partition;
@@ -85,7 +86,8 @@ void kafka_sync_group_reply(kafka_request_t *request, const group_sync_reply_t *
  * already. What the old protocol has stored is taken back by tombstones. */
 bool groups_become_classic(group_entry_t *entry);
 bool groups_become_consumer(group_entry_t *entry);
-int32_t groups_heartbeat_interval_ms(const kafka_groups_t *groups);
+/* Takes the settings as they are now, the group's own before the broker's, into entry->config. */
+void groups_configure(group_entry_t *entry);
 
 /* One append. The caller fills `records` (at least one), keeps the write alive until `done`, and deinits the
  * builder. `done` gets a code fit for group clients; it may run within groups_write. */

@@ -2,6 +2,9 @@
  * asks of the broker, storing what it changed, changing a group's protocol, and questions that do not care
  * which one it speaks. */
 #include "kafka/coordinator/groups_migrate.h"
+#include "kafka/topics/config_group.h"
+
+#include <stdlib.h>
 
 static bool find_topic(void *user, bytes_t name, kafka_uuid_t *ret_id, int32_t *ret_partitions_count)
 {
@@ -76,15 +79,30 @@ void groups__consumer_deinit(kafka_groups_t *groups)
     topic_patterns_free(groups->cgroup_host.patterns);
 }
 
-cgroup_t *groups__cgroup_new(group_entry_t *entry)
+static int32_t own_or(const config_group_t *values, bytes_t name, int32_t others)
 {
-    kafka_groups_t *groups = entry->groups;
-    return cgroup_new(entry->group->id, &groups->cgroup_config, &groups->cgroup_host, entry);
+    const char *own = values->own[config_group_setting(name) - config_group_settings()];
+    return own ? (int32_t)strtol(own, NULL, 10) : others;
 }
 
-int32_t groups_heartbeat_interval_ms(const kafka_groups_t *groups)
+void groups_configure(group_entry_t *entry)
 {
-    return groups->cgroup_config.heartbeat_interval_ms;
+    arena_t arena;
+    config_group_t values;
+    cgroup_config_t *config = &entry->config;
+    arena_init(&arena, 0);
+    config_group_read(entry->groups->kafka, entry->group->id, &arena, &values);
+    *config = entry->groups->cgroup_config;
+    config->session_timeout_ms = own_or(&values, BYTES_LIT("consumer.session.timeout.ms"), config->session_timeout_ms);
+    config->heartbeat_interval_ms =
+        own_or(&values, BYTES_LIT("consumer.heartbeat.interval.ms"), config->heartbeat_interval_ms);
+    arena_deinit(&arena);
+}
+
+cgroup_t *groups__cgroup_new(group_entry_t *entry)
+{
+    groups_configure(entry);
+    return cgroup_new(entry->group->id, &entry->config, &entry->groups->cgroup_host, entry);
 }
 
 /* ---- writes that nobody waits for ------------------------------------------------------------------- */

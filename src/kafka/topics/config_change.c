@@ -5,6 +5,7 @@
 
 #include "kafka/config/config.h"
 #include "kafka/topics/config_dynamic.h"
+#include "kafka/topics/config_group.h"
 #include "kafka/topics/name_count.h"
 #include "kafka/topics/topics.h"
 
@@ -64,6 +65,7 @@ static void take_setting(void *user, const char *name, const char *value)
 
 static const char *path_of(const config_change_t *change, arena_t *arena)
 {
+    if (change->resource_type == CONFIG_RESOURCE_GROUP) return config_group_path(change->resource_name, arena);
     const char *name = arena_strdup(arena, change->resource_name);
     if (change->resource_type == CONFIG_RESOURCE_TOPIC) return arena_printf(arena, ZNODES_TOPIC_CONFIGS "/%s", name);
     return arena_printf(arena, ZNODES_BROKER_CONFIGS "/%s", *name ? name : "<default>");
@@ -132,6 +134,7 @@ static bytes_t edit_list(arena_t *arena, bytes_t list, bytes_t edit, bool add)
 
 static const kafka_setting_def_t *def_of(const config_change_t *change, bytes_t name)
 {
+    if (change->resource_type == CONFIG_RESOURCE_GROUP) return config_group_setting(name);
     return change->resource_type == CONFIG_RESOURCE_TOPIC ? config_topic_setting(name) : config_broker_setting(name);
 }
 
@@ -288,43 +291,59 @@ static refusal_t check_topic(const kafka_t *kafka, const config_change_t *change
                   arena_printf(arena, "The topic '%s' does not exist.", arena_strdup(arena, change->resource_name)));
 }
 
-/* Groups have the broker's values: what fits is refused, too, and says so. */
-static refusal_t check_group(const config_change_t *change, arena_t *arena)
+static refusal_t check_group(const kafka_t *kafka, const edited_t *edited, arena_t *arena)
 {
-    if (change->resource_name.len == 0)
-        return refuse(KAFKA_INVALID_REQUEST, "Default group resources are not allowed.");
-    for (int32_t i = 0; i < change->edits_count; i++) {
-        const config_edit_t *edit = &change->edits[i];
-        const kafka_setting_def_t *def = config_group_setting(edit->name);
-        char *err = arena_alloc(arena, KAFKA_SETTING_ERROR_BYTES_MAX);
-        if (!def)
-            return refuse(KAFKA_INVALID_CONFIG,
-                          arena_printf(arena, "Unknown group config name: %s", arena_strdup(arena, edit->name)));
-        if (edit->op == CONFIG_SET && kafka_setting_check(def, edit->value, err, KAFKA_SETTING_ERROR_BYTES_MAX) != 0)
-            return refuse(KAFKA_INVALID_CONFIG, err);
+    config_group_t values = {0};
+    for (int32_t i = 0; i < edited->count; i++) {
+        if (!config_group_setting(edited->items[i].name))
+            return refuse(KAFKA_INVALID_CONFIG, arena_printf(arena, "Unknown group config name: %s",
+                                                             arena_strdup(arena, edited->items[i].name)));
     }
-    return refuse(KAFKA_POLICY_VIOLATION,
-                  "This broker keeps no configs for single groups: its own count for all of them.");
+    for (int32_t i = 0; i < edited->count; i++) {
+        const kafka_setting_def_t *def = config_group_setting(edited->items[i].name);
+        char *err = arena_alloc(arena, KAFKA_SETTING_ERROR_BYTES_MAX);
+        if (config_group_check(def, edited->items[i].value, err, KAFKA_SETTING_ERROR_BYTES_MAX) != 0)
+            return refuse(KAFKA_INVALID_CONFIG, err);
+        config_group_set(&values, def, edited->items[i].value, arena);
+    }
+    const char *problem = config_group_problem(kafka, &values, arena);
+    return problem ? refuse(KAFKA_INVALID_CONFIG, problem) : AGREED;
+}
+
+/* What is wrong with the resource, whatever is to become of it. */
+static refusal_t check_resource(const kafka_t *kafka, const config_change_t *change, arena_t *arena)
+{
+    switch (change->resource_type) {
+    case CONFIG_RESOURCE_TOPIC: return AGREED; /* the controller's checks come later */
+    case CONFIG_RESOURCE_BROKER: return check_broker_name(kafka, change->resource_name, arena);
+    case CONFIG_RESOURCE_GROUP:
+        if (change->resource_name.len > 0) return AGREED;
+        return refuse(KAFKA_INVALID_REQUEST, "Default group resources are not allowed.");
+    default:
+        return refuse(KAFKA_INVALID_REQUEST, arena_printf(arena, "Unknown resource type %d", change->resource_type));
+    }
+}
+
+static refusal_t check_values(const kafka_t *kafka, const config_change_t *change, const edited_t *edited,
+                              arena_t *arena)
+{
+    if (change->resource_type == CONFIG_RESOURCE_GROUP) return check_group(kafka, edited, arena);
+    if (change->resource_type == CONFIG_RESOURCE_TOPIC) return check_topic(kafka, change, edited, arena);
+    return check_broker_values(kafka, change, edited, arena);
 }
 
 static refusal_t prepare(const kafka_t *kafka, const config_change_t *change, arena_t *arena, edited_t *ret_edited)
 {
     refusal_t refusal = check_edits(change, arena);
+    if (!refusal.error) refusal = check_resource(kafka, change, arena);
     if (refusal.error) return refusal;
-    if (change->resource_type == CONFIG_RESOURCE_GROUP) return check_group(change, arena);
-    if (change->resource_type != CONFIG_RESOURCE_TOPIC && change->resource_type != CONFIG_RESOURCE_BROKER)
-        return refuse(KAFKA_INVALID_REQUEST, arena_printf(arena, "Unknown resource type %d", change->resource_type));
     bool topic = change->resource_type == CONFIG_RESOURCE_TOPIC;
-    if (!topic) refusal = check_broker_name(kafka, change->resource_name, arena);
-    if (refusal.error) return refusal;
     if (topic && kafka_topic_name_problem(change->resource_name, arena))
         *ret_edited = (edited_t){.arena = arena};
     else
         *ret_edited = load(kafka, change, arena);
     if (ret_edited->items) refusal = apply_edits(change, ret_edited);
-    if (refusal.error) return refusal;
-    return topic ? check_topic(kafka, change, ret_edited, arena)
-                 : check_broker_values(kafka, change, ret_edited, arena);
+    return refusal.error ? refusal : check_values(kafka, change, ret_edited, arena);
 }
 
 /* ---- into the tree ---- */
@@ -332,8 +351,16 @@ static refusal_t prepare(const kafka_t *kafka, const config_change_t *change, ar
 typedef struct pending {
     config_changed_cb done;
     void *user;
-    bytes_t topic; /* empty: a broker's settings */
+    const config_change_t *change;
 } pending_t;
+
+static void apply(kafka_t *kafka, const config_change_t *change)
+{
+    if (change->resource_type == CONFIG_RESOURCE_TOPIC)
+        topics_store_sync(kafka, change->resource_name);
+    else if (change->resource_type == CONFIG_RESOURCE_BROKER)
+        topics_store_sync_brokers(kafka);
+}
 
 static void committed(tree_change_t *tree, coord_zerr_t err, int failed_index)
 {
@@ -341,10 +368,7 @@ static void committed(tree_change_t *tree, coord_zerr_t err, int failed_index)
     int16_t error = err == ZOK        ? KAFKA_NONE
                     : err == ZNO_NODE ? KAFKA_UNKNOWN_TOPIC_OR_PARTITION
                                       : KAFKA_REQUEST_TIMED_OUT;
-    if (err == ZOK && pending->topic.len)
-        topics_store_sync(tree->kafka, pending->topic);
-    else if (err == ZOK)
-        topics_store_sync_brokers(tree->kafka);
+    if (err == ZOK) apply(tree->kafka, pending->change);
     pending->done(pending->user, error, kafka_error_text(error));
 }
 
@@ -357,9 +381,11 @@ void config_change(kafka_t *kafka, const config_change_t *change, arena_t *arena
         return;
     }
     pending_t *pending = ARENA_NEW(arena, pending_t);
-    *pending =
-        (pending_t){done, user, change->resource_type == CONFIG_RESOURCE_TOPIC ? change->resource_name : BYTES_NULL};
+    *pending = (pending_t){done, user, change};
     tree_change_t *tree = tree_change_new(kafka);
     tree_change_put(tree, path_of(change, arena), znode_format_config(edited.items, edited.count, arena));
-    tree_change_submit(tree, committed, pending);
+    if (change->resource_type == CONFIG_RESOURCE_GROUP) /* any number of them may be named */
+        tree_change_queue(tree, committed, pending);
+    else
+        tree_change_submit(tree, committed, pending);
 }

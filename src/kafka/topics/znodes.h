@@ -13,6 +13,7 @@
 #define ZNODES_TOPICS         "/brokers/topics"
 #define ZNODES_TOPIC_CONFIGS  "/config/topics"
 #define ZNODES_BROKER_CONFIGS "/config/brokers"
+#define ZNODES_GROUP_CONFIGS  "/config/groups"
 #define ZNODES_DELETE_TOPICS  "/admin/delete_topics"
 
 typedef struct znode_replicas {

@@ -1,5 +1,7 @@
 """Cases about topics, configs, groups and committed offsets."""
 
+import time
+
 # A subscription to nothing, as clients write it: version 0, no topics, no user data.
 PROTOCOLS = [{"name": "range", "data": b"\0\0\0\0\0\0\xff\xff\xff\xff"}]
 
@@ -151,17 +153,57 @@ def every_broker_config_has_its_value_and_source(peer):
                 peer.note(f"config of {'all' if not name else 'one'}", facts)
 
 
+def _alter_group(peer, configs, validate=False, group="g"):
+    """`configs` as (name, operation, value); the group's configs are noted as they are afterwards."""
+    asked = [{"name": name, "operation": operation, "value": value} for name, operation, value in configs]
+    resources = [{"type": 32, "name": peer.topic(group), "configs": asked}]
+    reply = peer.connection.ask("IncrementalAlterConfigs", 0, resources=resources, validate=validate)["results"][0]
+    peer.note(f"{configs}", (reply["error"], reply["message"]))
+
+
+def _note_group(peer, name, keys=None):
+    resource = {"type": 32, "name": name, "keys": keys}
+    result = peer.connection.ask("DescribeConfigs", 3, resources=[resource], synonyms=True, documentation=False)["results"][0]
+    peer.note("error", (result["error"], result["message"]))
+    for config in sorted(result["configs"], key=lambda one: one["name"]):
+        peer.note("config", tuple(config[key] for key in ("name", "value", "readonly", "sensitive", "type", "source")))
+        peer.note("synonyms", [(one["name"], one["value"], one["source"]) for one in config["synonyms"]])
+
+
+def _settled_configs(peer, name, value):
+    """The original answers before its broker knows."""
+    for _ in range(100):
+        result = _describe(peer, 32, peer.topic("g"), [name])
+        if result["configs"][0]["value"] == value:
+            return
+        time.sleep(0.1)
+
+
 def groups_have_configs(peer):
     for name in (peer.topic("g"), ""):
-        result = _describe(peer, 32, name)
-        peer.note("error", (result["error"], result["message"]))
-        for config in sorted(result["configs"], key=lambda one: one["name"]):
-            peer.note("config", tuple(config[key] for key in ("name", "value", "readonly", "sensitive", "type", "source")))
-    for name, value in (("no.such", "1"), ("consumer.session.timeout.ms", "x"), ("share.isolation.level", "x")):
-        configs = [{"name": name, "operation": 0, "value": value}]
-        resources = [{"type": 32, "name": peer.topic("g"), "configs": configs}]
-        reply = peer.connection.ask("IncrementalAlterConfigs", 0, resources=resources, validate=True)["results"][0]
-        peer.note(f"{name}={value}", (reply["error"], reply["message"]))
+        _note_group(peer, name)
+    session, beat = "consumer.session.timeout.ms", "consumer.heartbeat.interval.ms"
+    for name, value in (
+        ("no.such", "1"), (session, "x"), ("share.isolation.level", "x"), (session, "0"), (session, None),
+        (session, "44999"), (session, "60001"), (session, "60000"), (beat, "4999"), (beat, "15001"), (beat, "6000"),
+        ("share.auto.offset.reset", "x"), ("share.auto.offset.reset", "by_duration:PT1H"), ("share.heartbeat.interval.ms", "1"),
+        ("share.session.timeout.ms", "1"), ("share.record.lock.duration.ms", "999"), ("share.record.lock.duration.ms", "14999"),
+        ("share.record.lock.duration.ms", "3600000"), ("streams.session.timeout.ms", "1"), ("streams.num.standby.replicas", "7"),
+        ("streams.heartbeat.interval.ms", "1"), ("share.heartbeat.interval.ms", "100000"), ("share.session.timeout.ms", "100000"),
+        ("streams.heartbeat.interval.ms", "100000"), ("streams.session.timeout.ms", "100000"),
+        ("streams.num.standby.replicas", "2"),
+    ):  # fmt: skip
+        _alter_group(peer, [(name, 0, value)], validate=True)
+    _alter_group(peer, [(session, 2, "1")], validate=True)
+    _alter_group(peer, [(session, 1, None)], validate=True)
+    _alter_group(peer, [(session, 0, "50000")], validate=True, group="g/../x y")
+    _alter_group(peer, [(session, 0, " 50000"), (beat, 0, "6000"), ("share.auto.offset.reset", 0, "earliest")])
+    _settled_configs(peer, session, "50000")
+    _note_group(peer, peer.topic("g"))
+    _note_group(peer, peer.topic("other"), [session])
+    _alter_group(peer, [(session, 1, None), (beat, 0, "5500")])
+    _settled_configs(peer, beat, "5500")
+    _note_group(peer, peer.topic("g"), [session, beat])
 
 
 def values_of_configs_are_held_to_the_same_limits(peer):

@@ -2,7 +2,7 @@
 
 import struct
 
-from .cluster_cases import _beat, _commit, _describe_group, _join, _leave, _settle
+from .cluster_cases import _alter_group, _beat, _commit, _describe_group, _join, _leave, _settle, _settled_configs
 
 NOTHING = {"rack": None, "instance": None, "rebalance": -1, "names": None, "regex": None, "assignor": None, "owned": None}
 
@@ -51,6 +51,19 @@ def _create(peer, **how):
 def _describe(peer, group="g"):
     reply = peer.connection.ask("ConsumerGroupDescribe", 1, groups=[peer.topic(group) if group else ""], authorized=False)
     peer.note("describe", [peer.normal(one) for one in reply["groups"]])
+
+
+def a_group_beats_as_its_own_config_says(peer):
+    _settle(peer)
+    _create(peer)
+    _enter(peer)
+    _alter_group(peer, [("consumer.heartbeat.interval.ms", 0, "7000")])
+    _settled_configs(peer, "consumer.heartbeat.interval.ms", "7000")
+    _heartbeat(peer, epoch=1)
+    _enter(peer, group="other")
+    _alter_group(peer, [("consumer.heartbeat.interval.ms", 1, None)])
+    _settled_configs(peer, "consumer.heartbeat.interval.ms", "5000")
+    _heartbeat(peer, epoch=1)
 
 
 def heartbeats_that_no_group_accepts(peer):
