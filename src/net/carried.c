@@ -48,7 +48,7 @@ static void take_blocks(net_conn_t *conn, net_parcel_t *report)
 {
     for (net_block_t *block = report->blocks; block; block = block->next) {
         conn->reads_owed++;
-        if (conn->state != CONN_OPEN) continue;
+        if (conn->state != CONN_OPEN || conn->net->quiet) continue;
         conn->stats->in_bytes += block->len;
         conn->active_ms = net__now_ms(conn->net);
         net__take_input(conn, block->data, block->len);

@@ -34,7 +34,7 @@ void net__update_watch(net_conn_t *conn)
 
 bool net__may_deliver(const net_conn_t *conn)
 {
-    return conn->state == CONN_OPEN && conn->opened && !conn->paused && !conn->congested;
+    return conn->state == CONN_OPEN && conn->opened && !conn->paused && !conn->congested && !conn->net->quiet;
 }
 
 /* Hands bytes to the service; returns how many it took, having closed the connection on an error. */

@@ -299,6 +299,8 @@ void net_free(net_t *net)
     mem_free(net);
 }
 
+void net_quiet(net_t *net) { net->quiet = true; }
+
 io_loop_t *net_loop(const net_t *net) { return net->loop; }
 
 void net_add_carrier(net_t *net, io_loop_t *loop)

@@ -53,6 +53,8 @@ typedef struct net_service {
 
 net_t *net_new(io_loop_t *loop);
 void net_free(net_t *net); /* closes all connections and listeners */
+/* From now on services are given no more input; what they wrote still leaves. For the end, when they stop one after another. */
+void net_quiet(net_t *net);
 /* Another reactor's loop that reads and writes for connections accepted from now on; several take turns. Services run
  * here all the same. Before its thread starts; its thread must have ended before net_free. */
 #define NET_CARRIERS_MAX 63

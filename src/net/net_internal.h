@@ -186,6 +186,7 @@ struct net {
     list_t listeners;
     list_t services;
     uint64_t next_id;
+    bool quiet;
     net_chunk_cache_t chunks;
     net_budget_t budgets[NET_BUDGETS_COUNT];
     net_totals_t totals; /* what has no place of its own */

@@ -346,6 +346,24 @@ static void an_empty_piece_of_a_file_is_released(void **state)
     run_until(f, released);
 }
 
+/* Services stop one after another at the end: what comes then must not reach one whose friends are gone. */
+static void a_quiet_net_gives_no_input_and_still_sends(void **state)
+{
+    fixture_t *f = *state;
+    net_write(f->client.conn, "ping", 4);
+    run_until(f, server_got_ping);
+    net_quiet(f->net);
+    int fd = connect_plain(f);
+    assert_int_equal(send(fd, "late", 4, 0), 4);
+    rest(f);
+    assert_int_equal(f->server.got.len, 4);
+    net_write(f->server.conn, "0123456789", 10);
+    char got[10];
+    run_turns(f, 10);
+    assert_int_equal(recv(fd, got, sizeof(got), MSG_WAITALL), 10);
+    close(fd);
+}
+
 #define BOTH_WAYS(test)                                                                                                \
     {#test, test, setup_own, teardown, NULL}, { #test " (carried)", test, setup_carried, teardown, NULL }
 
@@ -363,6 +381,7 @@ int main(void)
         BOTH_WAYS(small_replies_behind_a_full_stream_share_their_chunks),
         BOTH_WAYS(a_peer_that_ended_and_then_vanishes_is_closed),
         BOTH_WAYS(an_empty_piece_of_a_file_is_released),
+        BOTH_WAYS(a_quiet_net_gives_no_input_and_still_sends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -73,11 +73,14 @@ int server__reactors_spawn(server_t *server, char *error)
     return err;
 }
 
-/* Wings stop after it, on this thread: what they tell each other from then on, io_loop_drain delivers. */
+/* Wings stop after it, on this thread: what they tell each other from then on, io_loop_drain delivers. Of what clients ask, that
+ * carriers go on reading, nothing must run any more: it would meet wings that are gone. */
 void server__reactors_join(server_t *server)
 {
     for (int i = 1; i < server->reactors_made; i++)
         if (server->reactors[i].spawned) io_loop_join(server->reactors[i].loop);
+    for (int i = 0; i < server->reactors_made; i++)
+        if (server->reactors[i].net) net_quiet(server->reactors[i].net);
 }
 
 void server__reactors_drain(server_t *server)

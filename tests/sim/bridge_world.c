@@ -154,6 +154,7 @@ bool bridge_world_settle(bridge_world_t *w)
 
 void bridge_world_stop(bridge_world_t *w)
 {
+    net_quiet(w->net);
     if (w->bridge) bridge_stop(w->bridge);
     if (w->kafka) kafka_stop(w->kafka);
     if (w->redis) redis_stop(w->redis);

@@ -78,6 +78,7 @@ bool kafka_life_start(kafka_life_t *life)
 
 void kafka_life_stop(kafka_life_t *life)
 {
+    net_quiet(life->net);
     if (life->kafka) kafka_stop(life->kafka);
     if (life->tree) mirror_detach(life->tree);
     io_loop_drain(life->control);

@@ -242,6 +242,7 @@ static void live(redis_world_t *w)
 
 static void server_free(redis_world_t *w)
 {
+    net_quiet(w->net);
     redis_stop(w->redis);
     net_free(w->net);
     redis_free(w->redis);
