@@ -27,8 +27,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Session operations and unknown ones are answered at once, all others in turn. */
-typedef enum op_kind { WRITE, READ, SESSION } op_kind_t;
+/* Session operations, unknown ones and those that are only parts of others are answered at once, all others in turn. */
+typedef enum op_kind { WRITE, READ, SESSION, PART = SESSION } op_kind_t;
 
 typedef struct op {
     int32_t type;

@@ -112,7 +112,7 @@ int wal_open(io_loop_t *loop, const char *dir, const wal_need_t *need, coord_ope
 {
     char mark[PATH_CHARS_MAX];
     uint64_t durable;
-    wal_t wal = {.loop = loop, .sync = need->sync, .window = BUF_INIT};
+    wal_t wal = {.loop = loop, .sync = need->sync, .window = BUF_INIT, .dir = mem_strdup(dir)};
     path_in(dir, "durable", mark);
     int err = mark_read(loop, mark, &durable);
     if (err == ERR_CORRUPT) {
@@ -120,9 +120,7 @@ int wal_open(io_loop_t *loop, const char *dir, const wal_need_t *need, coord_ope
         err = 0;
     }
     if (err == 0) err = recover(loop, dir, need, durable, opening, &wal.log);
-    if (err != 0) return err;
-    wal.dir = mem_strdup(dir);
-    err = fit(&wal, need, durable, opening);
+    if (err == 0) err = fit(&wal, need, durable, opening);
     if (err == 0) err = open_mark(&wal, mark, durable, opening);
     if (err != 0) {
         (void)!wal_close(&wal);

@@ -138,7 +138,6 @@ static void a_repeated_batch_is_stored_once_also_after_a_restart(void **state)
             assert_int_equal(access(path, F_OK), 0);
             assert_int_equal(unlink(path), 0);
             partition_store_close(&f->kafka);
-            opener_free(f->kafka.opener);
             start(f);
         }
     }
@@ -440,7 +439,6 @@ static void a_crash_keeps_what_was_written(void **state)
     partition_store_close(&f->kafka);
     snprintf(path, sizeof(path), "%s/.kafka_cleanshutdown", f->dir);
     assert_int_equal(unlink(path), 0);
-    opener_free(f->kafka.opener);
     start(f);
     assert_int_equal(access(path, F_OK), -1);
     assert_int_equal(partition_log_end_offset(f->p), 250);

@@ -41,15 +41,19 @@ static bool find_topic(void *user, bytes_t name, kafka_uuid_t *ret_id, int32_t *
 static uint64_t topics_version(void *user) { return 1; }
 
 static void each_topic(void *user, void (*each)(void *arg, bytes_t name), void *arg) { each(arg, BYTES_LIT("t")); }
+static bool topic_exists(void *user, bytes_t name) { return name.len == 1; }
+static void scan_wanted(void *user) {}
 
 /* A consumer-protocol group from one record; then it is stored again, and time passes. */
 static void load_consumer(bytes_t key, bytes_t value, arena_t *arena)
 {
     const cgroup_config_t config = {45000, 5000, 100};
-    const cgroup_host_t host = {find_topic, topics_version, each_topic};
+    const topic_patterns_host_t patterns_host = {each_topic, topic_exists, scan_wanted};
+    cgroup_host_t host = {.topic = find_topic, .topics_version = topics_version};
     cgroup_record_kind_t kind;
     bytes_t group_id;
     if (cgroup_record_group(key, &kind, &group_id) != 0) return;
+    host.patterns = topic_patterns_new(&patterns_host, NULL);
     cgroup_t *g = cgroup_new(group_id, &config, &host, NULL);
     if (cgroup_record_load(g, key, value, arena) == 0) {
         cgroup_load_end(g, (group_now_t){1, 1});
@@ -60,6 +64,7 @@ static void load_consumer(bytes_t key, bytes_t value, arena_t *arena)
         record_builder_deinit(&records.builder);
     }
     cgroup_free(g);
+    topic_patterns_free(host.patterns);
 }
 
 /* The key's length, the key, the value. */
