@@ -3,6 +3,7 @@
 #   make run [ARGS=...]     install, build, run in the foreground       make soak      the long runs
 #   make test               everything that must pass                   make fuzz      SECONDS=180 a fuzzer, WIRE_SECONDS=600
 #   make asan               the tests under ASan and UBSan              make sim       SEED=7, or SEEDS=1000
+#   make tsan               the integration tests under TSan            ARGS=--quick for the short form
 #   make bench              Trivet against the originals                make fmt lint clean
 #   make demo               the email service on Trivet, from request to mail (examples/email)
 #   make tools              redis-cli, kcat and zkCli.sh, to try it     make uninstall what tools/install set up, undone
@@ -15,7 +16,7 @@ SEEDS = 1000
 ARGS =
 
 .DEFAULT_GOAL = build
-.PHONY: run build unit examples test bench soak fuzz sim asan demo tools uninstall fmt lint clean
+.PHONY: run build unit examples test bench soak fuzz sim asan tsan demo tools uninstall fmt lint clean
 
 # $(call ninja,FOLDER,TARGETS): quiet when there is nothing to do, ninja's own progress otherwise.
 ninja = ninja -C $(1) -n $(2) | grep -q 'no work to do' || ninja -C $(1) $(2)
@@ -49,6 +50,14 @@ asan:
 		-Db_sanitize=address,undefined -Db_lundef=false -Dexamples=true >/dev/null
 	@$(call ninja,build-asan,)
 	@$(PYTHON) tests/run.py --build build-asan --unit build-asan --quick
+
+# A race is found where two threads meet; the unit tests have one.
+tsan:
+	@tools/install test examples
+	@test -f build-tsan/build.ninja || meson setup build-tsan --buildtype=debugoptimized \
+		-Db_sanitize=thread -Db_lundef=false -Dexamples=true -Dtests=false >/dev/null
+	@$(call ninja,build-tsan,)
+	@$(PYTHON) tests/run.py --build build-tsan --races $(ARGS)
 
 bench: build
 	@tools/install bench
@@ -88,4 +97,4 @@ lint: build unit
 	@tools/lint
 
 clean:
-	@rm -rf build build-test build-asan build-fuzz
+	@rm -rf build build-test build-asan build-tsan build-fuzz

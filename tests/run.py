@@ -1,6 +1,7 @@
 """Runs all tests and closes with one line that counts them: `N passed, N failed, N skipped`.
 
-Unit tests and the simulation are Meson's tests; the rest is pytest's. Called by `make test`, `make asan`, `make soak`.
+Unit tests and the simulation are Meson's tests; the rest is pytest's. Called by `make test`, `make asan`,
+`make tsan`, `make soak`.
 """
 
 import argparse
@@ -18,6 +19,14 @@ QUICK = [
     "integration/kafka/test_admin.py", "integration/kafka/test_groups.py", "integration/kafka/test_produce_consume.py",
     "integration/email/test_email.py", "integration/email/test_environment.py", "integration/email/test_window.py",
     "conformance/redis", "conformance/zookeeper", "hostile", "crash", "damage", "exhaustion/test_disk_full.py",
+]  # fmt: skip
+# Under ThreadSanitizer: what makes the reactors talk to each other.
+RACES = ["integration"]
+RACES_QUICK = [
+    "integration/redis", "integration/bridge/test_batches.py", "integration/bridge/test_commit.py",
+    "integration/bridge/test_feed_random.py", "integration/bridge/test_outbox.py", "integration/kafka/test_admin.py",
+    "integration/kafka/test_groups.py", "integration/kafka/test_produce_consume.py", "integration/zookeeper/test_nodes.py",
+    "integration/zookeeper/test_watches.py", "integration/server",
 ]  # fmt: skip
 SOAK_SEEDS, SOAK_SEEDS_OF = 1000, {"outbox": 10_000}  # of the simulator, a scenario
 
@@ -80,14 +89,20 @@ def run_simulator(tally, build):
             tally.note_failure(f"the scenario {name}")
 
 
-def run_pytest(tally, build, soak, quick, extra):
+def chosen(options):
+    """The tests by name; none = all."""
+    if options.races:
+        return RACES_QUICK if options.quick else RACES
+    return QUICK if options.quick else []
+
+
+def run_pytest(tally, build, names, options, extra):
     report = ROOT / ".cache" / f"pytest-{build.name}.xml"
     report.parent.mkdir(exist_ok=True)
     report.unlink(missing_ok=True)
     tests = ROOT / "tests"
-    command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *(["--soak"] if soak else []), *extra]
-    command += [name for name in QUICK if (tests / name).exists()] if quick else []
-    environment = {"TRIVET_BIN": str(build / "trivet"), "TRIVET_CARRIERS": "1" if quick else ""} | os.environ
+    command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *(["--soak"] if options.soak else []), *extra, *names]
+    environment = {"TRIVET_BIN": str(build / "trivet"), "TRIVET_CARRIERS": "1" if names else ""} | os.environ
     before = tally.failed
     status = subprocess.run(command, cwd=tests, env=environment).returncode
     if not tally.add_junit(report):
@@ -102,14 +117,16 @@ def main():
     parser.add_argument("--unit", default="build-test", type=pathlib.Path, help="has the unit tests and the simulator")
     parser.add_argument("--soak", action="store_true", help="also the long runs")
     parser.add_argument("--quick", action="store_true", help="only the tests that suit a slow, instrumented build")
+    parser.add_argument("--races", action="store_true", help="only what ThreadSanitizer is for; no unit tests")
     options, extra = parser.parse_known_args()
     build, unit = (ROOT / options.build).resolve(), (ROOT / options.unit).resolve()
     started = time.monotonic()
     tally = Tally()
-    run_meson(tally, unit)
+    if not options.races:
+        run_meson(tally, unit)
     if options.soak:
         run_simulator(tally, unit)
-    run_pytest(tally, build, options.soak, options.quick, extra)
+    run_pytest(tally, build, chosen(options), options, extra)
     print(f"took {time.monotonic() - started:.0f} s")
     return tally.close()
 

@@ -13,7 +13,8 @@
 #else
 #include <malloc.h>
 #endif
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define ALLOCATOR_OF_SANITIZER 1
 size_t __sanitizer_get_current_allocated_bytes(void); /* its allocator does not answer mallinfo2 */
 #endif
 
@@ -161,7 +162,7 @@ size_t mem_used(void)
     size = sizeof(used);
     if (mallctl("stats.allocated", &used, &size, NULL, 0) != 0) return 0;
     return used;
-#elif defined(__SANITIZE_ADDRESS__)
+#elif defined(ALLOCATOR_OF_SANITIZER)
     return __sanitizer_get_current_allocated_bytes();
 #else
     return mallinfo2().uordblks;

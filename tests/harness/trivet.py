@@ -11,10 +11,12 @@ from .process import HOST, READY_SECONDS_MAX, Server, ServerError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WINGS = ("redis", "kafka", "zookeeper", "http")
-# For a sanitized build: whatever is found ends the program.
+# For a sanitized build: whatever is found ends the program, with a status of its own.
+SANITIZER_STATUSES = (66, 99)
 SANITIZERS = {
     "ASAN_OPTIONS": "abort_on_error=0:exitcode=99:detect_leaks=0",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+    "TSAN_OPTIONS": "halt_on_error=1:exitcode=66",
 }
 
 
@@ -77,8 +79,21 @@ class Trivet(Server):
             raise ServerError(f"trivet printed no ready line (exit status {status}):\n{self.log_tail()}")
         return line
 
+    def _reaped(self):
+        """What a sanitizer finds while the server stops fails the test as well."""
+        status = super()._reaped()
+        if status in SANITIZER_STATUSES:
+            raise ServerError(f"a sanitizer ended trivet with status {status}:\n{self.log_tail(80)}")
+        return status
+
     def port_of(self, wing):
         return self.ports[wing]
+
+    def resident_bytes(self):
+        """0 of an instrumented build: what its sanitizer keeps says nothing of the server's memory."""
+        with open(f"/proc/{self.pid}/maps") as maps:
+            instrumented = any(name in line for line in maps for name in ("libasan", "libtsan"))
+        return 0 if instrumented else super().resident_bytes()
 
     def metrics(self):
         """{'trivet_turns_over_100ms_total{reactor="0"}': 0.0, ...}"""
