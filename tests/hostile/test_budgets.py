@@ -1,7 +1,6 @@
 """What all connections together hold is bounded: input that is not whole yet, and replies that nobody reads."""
 
 import contextlib
-import os
 import socket
 import struct
 import time
@@ -21,11 +20,6 @@ PIECE = bytes(MIB)
 def running(directives):
     with Trivet(directives) as server:
         yield server.start()
-
-
-def resident_bytes(server):
-    with open(f"/proc/{server.pid}/statm") as statm:
-        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def connect(server, wing):
@@ -65,7 +59,7 @@ ANNOUNCED = {"kafka": struct.pack(">i", 100_000_000), "redis": b"*3\r\n$3\r\nSET
 def test_fifty_frames_that_come_in_part_stay_within_the_budget(answers, no_stall, wing):
     """Case R12, with the frames' parts and the budget a third of it."""
     with running({"trivet": {"input-bytes-max": "128mb"}}) as server:
-        before, conns = resident_bytes(server), [connect(server, wing) for _ in range(50)]
+        before, conns = server.resident_bytes(), [connect(server, wing) for _ in range(50)]
         with no_stall(server):
             for conn in conns:
                 send_all(conn, ANNOUNCED[wing])
@@ -73,7 +67,7 @@ def test_fifty_frames_that_come_in_part_stay_within_the_budget(answers, no_stall
                 for conn in conns:
                     send_all(conn, PIECE)
             assert server.metric("trivet_input_bytes") <= (128 + 32) * MIB  # the greediest does not count
-            assert resident_bytes(server) - before < 256 * MIB
+            assert server.resident_bytes() - before < 256 * MIB
             assert server.metric("trivet_connections_closed_for_input_total") > 20
             answers[wing](server.port_of(wing))
         assert "trivet.input-bytes-max" in server.log_tail(10)
@@ -84,13 +78,13 @@ def test_the_budget_s_default_holds_half_a_gigabyte_at_most(answers):
     """Case R12 as it stands, but for the kernel's sake in parts of 16 MB: 800 MB in all."""
     with running({}) as server:
         assert 64 * MIB <= server.metric("trivet_input_bytes_max") <= 512 * MIB
-        before, conns = resident_bytes(server), [connect(server, "kafka") for _ in range(50)]
+        before, conns = server.resident_bytes(), [connect(server, "kafka") for _ in range(50)]
         for conn in conns:
             send_all(conn, ANNOUNCED["kafka"])
         for _ in range(16):
             for conn in conns:
                 send_all(conn, PIECE)
-        assert resident_bytes(server) - before < 700 * MIB
+        assert server.resident_bytes() - before < 700 * MIB
         answers["kafka"](server.port_of("kafka"))
         close_all(conns)
 
@@ -107,13 +101,13 @@ def test_many_small_frames_of_zookeeper_stay_within_the_budget(answers):
 
 def test_what_is_only_announced_takes_no_memory():
     with running({}) as server:
-        before, conns = resident_bytes(server), [connect(server, "kafka") for _ in range(100)]
+        before, conns = server.resident_bytes(), [connect(server, "kafka") for _ in range(100)]
         for conn in conns:
             send_all(conn, ANNOUNCED["kafka"] + b"x")
         while server.metric("trivet_input_bytes") < 100 * 5:
             time.sleep(0.02)
         assert server.metric("trivet_input_bytes") < 100 * 256 * 1024
-        assert resident_bytes(server) - before < 64 * MIB
+        assert server.resident_bytes() - before < 64 * MIB
         close_all(conns)
 
 
@@ -131,14 +125,14 @@ def test_replies_that_nobody_reads_stay_within_the_budget(answers, no_stall):
     with running({"trivet": {"output-bytes-max": "64mb"}}) as server:
         with resp.Connection(server.port_of("redis")) as setter:
             setter.ask("SET", "big", bytes(20 * MIB))
-        before = resident_bytes(server)
+        before = server.resident_bytes()
         readers = [connect(server, "redis") for _ in range(20)]
         with no_stall(server):
             for reader in readers:
                 send_all(reader, resp.encode("GET", "big"))
                 answers["redis"](server.port_of("redis"))
         assert server.metric("trivet_output_bytes") <= 64 * MIB + 20 * MIB
-        assert resident_bytes(server) - before < 160 * MIB
+        assert server.resident_bytes() - before < 160 * MIB
         assert server.metric("trivet_connections_closed_for_output_total") > 5
         assert "trivet.output-bytes-max" in server.log_tail(10)
         close_all(readers)

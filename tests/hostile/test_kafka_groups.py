@@ -1,6 +1,7 @@
 """Groups that would keep the loop busy, or remember without end: many members that disagree, metadata by the megabyte, patterns
 over many topics, filters and names without end. No turn of the loop may take 100 ms meanwhile."""
 
+import select
 import struct
 import time
 
@@ -64,17 +65,20 @@ def test_a_group_remembers_only_so_much_of_its_members(server, group):
     large = [{"name": "range", "data": bytes(3_900_000)}]
     connections, errors = [], []
     try:
-        for _ in range(20):
+        for _ in range(21):
             connection = kafka.Connection(server.port_of("kafka"))
             connections.append(connection)
             connection.send("JoinGroup", 2, **join(group, large))
-        last = kafka.Connection(server.port_of("kafka"))
-        connections.append(last)
-        errors.append(last.ask("JoinGroup", 2, **join(group, large))["error"])
+        # Those that were taken wait for the rebalance; which of them came too late is the carriers' affair.
+        refused, _, _ = select.select([connection.socket for connection in connections], [], [], 60)
+        for connection in connections:
+            if connection.socket in refused:
+                frame = connection.read_frame()
+                errors.append(connection.decode("JoinGroup", 2, connection.correlation, frame)["error"])
     finally:
         for connection in connections:
             connection.close()
-    assert errors == [GROUP_MAX_SIZE_REACHED]
+    assert set(errors) == {GROUP_MAX_SIZE_REACHED}
 
 
 def test_a_member_of_a_modern_group_brings_only_so_much(server, group):

@@ -40,6 +40,8 @@ class Caller:
         self.connection = None
         self.connect()
         self.connection.ask("FLUSHALL")
+        self.connection.ask("CONFIG", "SET", "slowlog-log-slower-than", -1)  # what is slow, the machine decides
+        self.connection.ask("SLOWLOG", "RESET")
         for command in KEYS.strip().splitlines():
             self.connection.ask(*words_of(command))
 
