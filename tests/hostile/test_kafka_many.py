@@ -143,6 +143,22 @@ def test_a_hundred_thousand_offsets_are_fetched(connection, topic, group):
     assert [(one["error"], len(one["topics"])) for one in told] == [(0, 20_000), (0, 1), (42, 0)]
 
 
+def test_a_group_with_more_offsets_than_a_batch_holds_is_deleted(connection, group):
+    name = f"wide-{next(numbers)}"
+    asked = {"name": name, "partitions": 2_000, "replication": 1, "assignments": [], "configs": []}
+    assert connection.ask("CreateTopics", 5, topics=[asked], timeout=60_000, validate=False)["topics"][0]["error"] == 0
+    for start in range(0, 2_000, 1_000):
+        assert set(commit(connection, group, name, range(start, start + 1_000), "m" * 100)) == {0}
+    configs = [{"name": "max.message.bytes", "operation": 0, "value": "40000"}]
+    offsets = [{"type": 2, "name": "__consumer_offsets", "configs": configs}]
+    assert alter(connection, offsets) == [0]
+    assert connection.ask("DeleteGroups", 1, groups=[group])["results"] == [{"group": group, "error": 0}]
+    assert fetched(connection, group, name, [0, 1_500, 1_999]) == [(-1, "")] * 3
+    configs[0]["operation"] = 1
+    assert alter(connection, offsets) == [0]
+    assert connection.ask("DeleteTopics", 3, topics=[name], timeout=60_000)["topics"][0]["error"] == 0
+
+
 def test_ends_of_epochs_are_asked_for_by_the_hundred_thousand(connection, topic):
     topics = [{"name": topic, "partitions": [{"index": index, "current": -1, "epoch": 0} for index in range(100_000)]}]
     reply = connection.ask("OffsetForLeaderEpoch", 3, replica=-1, topics=topics)

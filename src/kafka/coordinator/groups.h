@@ -99,8 +99,8 @@ typedef struct groups_write {
 void groups_write(kafka_groups_t *groups, int32_t partition, groups_write_t *write,
                   void (*done)(groups_write_t *write, int16_t error));
 
-/* Takes offsets, or a whole group, out of memory once their tombstones are written. `done` (may be NULL) may
- * run within groups_removal_run; the removal is gone by then. */
+/* Takes offsets, or a whole group, out of memory once their tombstones are written, batch by batch; what is committed
+ * meanwhile stays. `done` (may be NULL) may run within groups_removal_run; the removal is gone by then. */
 typedef struct groups_removal groups_removal_t;
 groups_removal_t *groups_removal_new(group_entry_t *entry, void (*done)(void *user, int16_t error), void *user);
 void groups_removal_add_offset(groups_removal_t *removal, bytes_t topic, int32_t partition);

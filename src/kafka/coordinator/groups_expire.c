@@ -1,23 +1,29 @@
 /* groups_expire.c: offsets do not live for ever: those of an empty group go offsets.retention.minutes after
  * it became empty, those of topics a group no longer reads as long after their commit, and a group with
  * nothing left goes too. Each is a tombstone in
- * __consumer_offsets first. Also called when a topic is deleted. */
+ * __consumer_offsets first: a batch of them a step, so that a group may have any number. Also called when a topic is deleted. */
 #include "kafka/coordinator/groups_internal.h"
 
-#define TOMBSTONES_BYTES_MAX KIB(512) /* a batch of them, well below max.message.bytes */
+#define TOMBSTONES_BYTES_MAX KIB(256) /* a batch of them; more offsets take more batches */
 #define MS_PER_MINUTE        60000
 
 typedef struct removal_offset {
     bytes_t topic; /* owned */
     int32_t partition;
+    int64_t offset, commit_ms; /* what was committed since stays */
+    bool stays;
 } removal_offset_t;
 
 struct groups_removal {
     groups_write_t write;
+    slice_t slice;
     group_entry_t *entry;
     removal_offset_t *offsets;
     size_t count, cap;
+    size_t first, next; /* offsets whose tombstones are being written */
     bool group_too;
+    bool stepping, writing, over;
+    int16_t error;
     void (*done)(void *user, int16_t error);
     void *user;
 };
@@ -41,13 +47,18 @@ void groups_removal_add_offset(groups_removal_t *r, bytes_t topic, int32_t parti
         r->cap = r->cap ? r->cap * 2 : 4;
         r->offsets = mem_realloc(r->offsets, r->cap * sizeof(r->offsets[0]));
     }
-    r->offsets[r->count++] = (removal_offset_t){bytes_of(mem_strndup(topic), topic.len), partition};
-    group_records_add_offset(&r->write.records, r->entry->group->id, topic, partition, NULL);
+    const group_offset_t *now = group_offsets_get(&r->entry->offsets, topic, partition);
+    if (!now) return;
+    r->offsets[r->count++] = (removal_offset_t){
+        .topic = bytes_of(mem_strndup(topic), topic.len),
+        .partition = partition,
+        .offset = now->offset,
+        .commit_ms = now->commit_ms,
+    };
 }
 
 static void add_group_tombstone(groups_removal_t *r)
 {
-    r->group_too = true;
     if (r->entry->cgroup) {
         cgroup_records_add_tombstones(&r->write.records, r->entry->cgroup);
     } else {
@@ -68,7 +79,7 @@ void groups_removal_add_group(groups_removal_t *r)
     for (const group_topic_t *t; (t = group_offsets_next(&r->entry->offsets, &cursor));) {
         add_topic(r, t);
     }
-    add_group_tombstone(r);
+    r->group_too = true;
 }
 
 /* Frees first, then tells: who is told may end the request that `user` lives in. */
@@ -84,28 +95,74 @@ static void finish(groups_removal_t *r, int16_t error)
     if (done) done(user, error);
 }
 
+/* What is written is forgotten. Who joined meanwhile keeps the group: its next generation is a record again. */
+static void take_written(groups_removal_t *r)
+{
+    group_entry_t *entry = r->entry;
+    for (; r->first < r->next; r->first++) {
+        const removal_offset_t *o = &r->offsets[r->first];
+        if (!o->stays) group_offsets_remove(&entry->offsets, o->topic, o->partition);
+    }
+    if (r->first < r->count) return;
+    bool unused = groups_is_empty(entry) && entry->offsets.count == 0 && list_empty(&entry->applying);
+    if (r->group_too && unused) groups_remove(entry);
+    r->over = true;
+}
+
 static void on_written(groups_write_t *write, int16_t error)
 {
     groups_removal_t *r = CONTAINER_OF(write, groups_removal_t, write);
-    group_entry_t *entry = r->entry;
-    if (error == KAFKA_NONE && !entry->removed) {
-        for (size_t i = 0; i < r->count; i++) {
-            group_offsets_remove(&entry->offsets, r->offsets[i].topic, r->offsets[i].partition);
-        }
-        /* Who joined meanwhile keeps the group: its next generation is a record again. */
-        bool unused = groups_is_empty(entry) && entry->offsets.count == 0 && list_empty(&entry->applying);
-        if (r->group_too && unused) groups_remove(entry);
+    r->writing = false;
+    r->error = error;
+    if (error == KAFKA_NONE && !r->entry->removed)
+        take_written(r);
+    else
+        r->over = true;
+    if (!r->stepping) slice_run(&r->entry->groups->kafka->slices, &r->slice);
+}
+
+static size_t batch_bytes_max(const kafka_groups_t *groups)
+{
+    size_t whole = groups->topic ? (size_t)MAX(groups->topic->config.max_message_bytes, 0) : SIZE_MAX;
+    return MIN(whole / 2, (size_t)TOMBSTONES_BYTES_MAX);
+}
+
+static void add_tombstone(groups_removal_t *r, removal_offset_t *o)
+{
+    const group_offset_t *now = group_offsets_get(&r->entry->offsets, o->topic, o->partition);
+    o->stays = !now || now->offset != o->offset || now->commit_ms != o->commit_ms;
+    if (!o->stays) group_records_add_offset(&r->write.records, r->entry->group->id, o->topic, o->partition, NULL);
+}
+
+static void build_batch(groups_removal_t *r)
+{
+    record_builder_t *builder = &r->write.records.builder;
+    size_t bytes_max = batch_bytes_max(r->entry->groups);
+    record_builder_reset(builder);
+    while (r->next < r->count && (builder->count == 0 || builder->buf.len < bytes_max))
+        add_tombstone(r, &r->offsets[r->next++]);
+    if (r->group_too && r->next == r->count && groups_is_empty(r->entry)) add_group_tombstone(r);
+}
+
+/* A group that was removed meanwhile may be there again, as another: it keeps what it has. */
+static slice_state_t remove_step(slice_t *slice)
+{
+    groups_removal_t *r = CONTAINER_OF(slice, groups_removal_t, slice);
+    if (!r->over && !r->entry->removed) build_batch(r);
+    if (r->over || r->entry->removed || r->write.records.builder.count == 0) {
+        finish(r, r->error);
+        return SLICE_ENDED;
     }
-    finish(r, error);
+    r->writing = r->stepping = true;
+    groups_write(r->entry->groups, r->entry->partition, &r->write, on_written);
+    r->stepping = false;
+    return r->writing ? SLICE_WAITS : SLICE_MORE;
 }
 
 void groups_removal_run(groups_removal_t *r)
 {
-    if (r->count == 0 && !r->group_too) {
-        finish(r, KAFKA_NONE);
-        return;
-    }
-    groups_write(r->entry->groups, r->entry->partition, &r->write, on_written);
+    r->slice.step = remove_step;
+    slice_run(&r->entry->groups->kafka->slices, &r->slice);
 }
 
 /* ---- retention -------------------------------------------------------------------------------------- */
@@ -141,13 +198,12 @@ static void expire_group(group_entry_t *entry, int64_t retention_ms)
         if (groups_subscribed(entry, t->name)) continue;
         size_t at = 0;
         for (const group_topic_offset_t *e; (e = group_topic_next(t, &at));) {
-            if (r->write.records.builder.buf.len >= TOMBSTONES_BYTES_MAX) break;
             if (is_expired(entry, &e->value, r->write.records.now_ms, retention_ms))
                 groups_removal_add_offset(r, t->name, e->partition);
         }
     }
     bool nothing_left = r->count == entry->offsets.count && g->state == GROUP_EMPTY && list_empty(&g->pending);
-    if (nothing_left && list_empty(&g->stores)) add_group_tombstone(r);
+    r->group_too = nothing_left && list_empty(&g->stores);
     groups_removal_run(r);
 }
 
