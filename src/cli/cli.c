@@ -37,12 +37,21 @@ void cli__show(void *user, const char *file, const char *wrong, const char *note
 
 void cli__tell(void *user, const char *line) { printf("mended  %s\n", line); }
 
+bool cli__part(io_loop_t *loop, const char *dir, const char *name, const char *mark, char out[CLI_PATH_CHARS_MAX])
+{
+    cli__path(dir, name, out);
+    if (io_exists(loop, out)) return true;
+    cli__path(dir, mark, out);
+    if (!io_exists(loop, out)) return false;
+    cli__path(dir, ".", out);
+    return true;
+}
+
 int cli__check(cli_survey_t *s)
 {
     char path[CLI_PATH_CHARS_MAX];
     s->prefix = "redis/appendonlydir/";
-    cli__path(s->dir, "redis", path);
-    int err = io_exists(s->loop, path) ? redis_check(s->loop, path, cli__show, s) : 0;
+    int err = cli__part(s->loop, s->dir, "redis", "appendonlydir", path) ? redis_check(s->loop, path, cli__show, s) : 0;
     s->prefix = "coord/";
     cli__path(s->dir, "coord", path);
     if (err == 0 && io_exists(s->loop, path)) err = coord_check(s->loop, path, cli__show, s);
@@ -92,8 +101,8 @@ static int copy_tree(io_loop_t *loop, const char *from, const char *to)
 static int mend(const cli_mending_t *m)
 {
     char path[CLI_PATH_CHARS_MAX];
-    cli__path(m->dir, "redis", path);
-    int err = io_exists(m->loop, path) ? redis_mend(m->loop, path, m->salvage, cli__tell, NULL) : 0;
+    bool redis = cli__part(m->loop, m->dir, "redis", "appendonlydir", path);
+    int err = redis ? redis_mend(m->loop, path, m->salvage, cli__tell, NULL) : 0;
     cli__path(m->dir, "coord", path);
     if (err == 0 && io_exists(m->loop, path)) err = coord_mend(m->loop, path, m->salvage, cli__tell, NULL);
     return err ? err : cli__mend_kafka(m);
@@ -153,6 +162,29 @@ static bool parse(int argc, char **argv, request_t *q)
     return q->help || (q->dir && q->dir[0] && !(q->cut && q->salvage));
 }
 
+/* A directory named by mistake must not be called sound. */
+static bool is_data_dir(io_loop_t *loop, const char *dir)
+{
+    static const char *const parts[] = {"trivet.lock", "redis", "coord", "kafka", "appendonlydir", "meta.properties"};
+    char path[CLI_PATH_CHARS_MAX];
+    bool any = false;
+    for (size_t i = 0; i < ARRAY_LEN(parts) && !any; i++) {
+        cli__path(dir, parts[i], path);
+        any = io_exists(loop, path);
+    }
+    if (!any) fprintf(stderr, "trivet: %s is no data directory: redis, coord and kafka are not in it\n", dir);
+    return any;
+}
+
+/* zookeeper.dataDir puts the tree into a directory of its own, which is then checked by its own name. */
+static const char *hint_of_tree(io_loop_t *loop, const char *dir)
+{
+    char path[CLI_PATH_CHARS_MAX];
+    cli__path(dir, "coord", path);
+    return io_exists(loop, path) ? ""
+                                 : "; the tree is not here: where zookeeper.dataDir is set, check that directory, too";
+}
+
 /* Nobody may change what is being read. The lock file is not made: a check writes nothing. */
 static int take(io_loop_t *loop, const char *dir)
 {
@@ -169,13 +201,13 @@ static int take(io_loop_t *loop, const char *dir)
 static int run(io_loop_t *loop, const request_t *q)
 {
     cli_survey_t survey = {.loop = loop, .dir = q->dir, .prefix = ""};
-    if (take(loop, q->dir) != 0) return CLI_UNREADABLE;
+    if (take(loop, q->dir) != 0 || !is_data_dir(loop, q->dir)) return CLI_UNREADABLE;
     int err = cli__check(&survey);
     if (err != 0) {
         fprintf(stderr, "trivet: cannot read %s: %s\n", q->dir, err_text(err));
         return CLI_UNREADABLE;
     }
-    printf("%u files, %u damaged\n", survey.files, survey.wrong);
+    printf("%u files, %u damaged%s\n", survey.files, survey.wrong, hint_of_tree(loop, q->dir));
     if (strcmp(q->command, "repair") == 0) return repair(loop, q, &survey);
     return survey.wrong > 0 ? CLI_DAMAGED : CLI_SOUND;
 }

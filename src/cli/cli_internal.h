@@ -16,6 +16,9 @@ typedef struct cli_survey {
 } cli_survey_t;
 
 void cli__path(const char *dir, const char *name, char out[CLI_PATH_CHARS_MAX]);
+/* The place of a wing's files: `name` below `dir`, or `dir` itself, where an original's configuration put them, which is known by
+ * `mark` in it. False: they are not there. */
+bool cli__part(io_loop_t *loop, const char *dir, const char *name, const char *mark, char out[CLI_PATH_CHARS_MAX]);
 /* Prints a line; `wrong` NULL: the file is sound. */
 void cli__show(void *survey, const char *file, const char *wrong, const char *note);
 int cli__check(cli_survey_t *survey) MUST_CHECK;

@@ -116,8 +116,7 @@ int cli__check_kafka(cli_survey_t *survey)
                                               "replication-offset-checkpoint", "cleaner-offset-checkpoint"};
     partitions_t p = {.survey = survey, .loop = survey->loop};
     survey->prefix = "kafka/";
-    cli__path(survey->dir, "kafka", p.dir);
-    if (!io_exists(p.loop, p.dir)) return 0;
+    if (!cli__part(p.loop, survey->dir, "kafka", "meta.properties", p.dir)) return 0;
     check_meta_properties(&p);
     for (size_t i = 0; i < ARRAY_LEN(checkpoints); i++) check_checkpoint(&p, checkpoints[i]);
     p.cleaned = read_text(p.loop, p.dir, "cleaner-offset-checkpoint");
@@ -157,8 +156,7 @@ int cli__mend_kafka(const cli_mending_t *mending)
 {
     partitions_t p = {.mending = mending, .loop = mending->loop};
     char path[CLI_PATH_CHARS_MAX];
-    cli__path(mending->dir, "kafka", p.dir);
-    if (!io_exists(p.loop, p.dir)) return 0;
+    if (!cli__part(p.loop, mending->dir, "kafka", "meta.properties", p.dir)) return 0;
     /* The next start reads all of it, and holds it to no end that it had. */
     static const char *const forget[] = {".kafka_cleanshutdown", "recovery-point-offset-checkpoint",
                                          "replication-offset-checkpoint"};

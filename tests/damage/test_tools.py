@@ -129,6 +129,50 @@ def test_a_missing_manifest_is_made_anew_from_the_files(data):
     assert count(data.with_name("data.repaired")) == (KEYS, NODES, RECORDS)
 
 
+def test_a_directory_named_by_mistake_is_not_called_sound(tmp_path):
+    (tmp_path / "notes").write_text("of somebody")
+    for word in ("check", "repair"):
+        status, said = tool(word, tmp_path)
+        assert status == 3 and "is no data directory" in said, said
+
+
+@pytest.mark.parametrize(("part", "name"), [
+    ("redis", "appendonlydir/appendonly.aof.manifest"), ("kafka", "t-0/00000000000000000000.log"),
+])  # fmt: skip
+def test_files_of_one_wing_are_found_where_an_originals_configuration_puts_them(data, part, name):
+    """redis-server's dir and Kafka's log.dirs hold them without a folder of the wing's name."""
+    status, said = tool("check", data / part)
+    assert status == 0 and f"{part}/{name}" in said, said
+    (data / part / name).write_bytes(b"x" * 100)
+    assert tool("check", data / part)[0] == 1
+    status, said = tool("repair", data / part, "--salvage")
+    assert status == 0 and "sound now" in said, said
+
+
+def test_a_log_that_lies_elsewhere_is_checked_there_and_not_mended_in_a_copy_of_the_snapshots(tmp_path):
+    places = {"dataDir": tmp_path / "tree", "dataLogDir": tmp_path / "log"}
+    with Trivet({"zookeeper": places}, data=tmp_path / "trivet").start() as server:
+        with contextlib.closing(jute.Connection(server.port_of("zookeeper"))) as zk:
+            for number in range(NODES):
+                assert zk.ask(jute.CREATE, jute.create(f"/n{number}", b"x"))[2] == 0
+        server.stop()
+    status, said = tool("check", tmp_path / "trivet")
+    assert status == 0 and "zookeeper.dataDir" in said, said
+    status, said = tool("check", tmp_path / "tree")
+    assert status == 0 and "coord/log/" in said, said
+    (log,) = (tmp_path / "log/coord/log").glob("*.log")
+    flip(log, 0.5)
+    before = contents(tmp_path / "log")
+    status, said = tool("check", tmp_path / "tree")
+    assert status == 1 and f"DAMAGED coord/log/{log.name}" in said, said
+    status, said = tool("repair", tmp_path / "tree", "--cut")
+    assert status == 3 and f"the log is in {tmp_path / 'log/coord'}" in said, said
+    assert contents(tmp_path / "log") == before
+    (tmp_path / "log").rename(tmp_path / "gone")
+    status, said = tool("check", tmp_path / "tree")
+    assert status == 1 and "which is not there" in said, said
+
+
 def test_a_running_server_is_left_alone(data):
     with Trivet(data=data).start():
         status, said = tool("check", data)

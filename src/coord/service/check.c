@@ -1,8 +1,7 @@
 /* check.c: a tree's directory as nobody has it open: what is sound in it, and its mending. Called by src/cli. */
-#include "coord/coord.h"
 #include "coord/raft/mark.h"
 #include "coord/raft/wal.h"
-#include "coord/service/snapshot.h"
+#include "coord/service/coord_internal.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -99,14 +98,15 @@ static void check_join(survey_t *s, uint64_t durable)
     }
 }
 
-static int survey(io_loop_t *loop, const char *dir, survey_t *s)
+/* `log_dir` holds the log and its mark. */
+static int survey(io_loop_t *loop, const char *dir, const char *log_dir, survey_t *s)
 {
     char path[PATH_CHARS_MAX];
     uint64_t durable = 0;
     int err = check_snapshots(loop, dir, s);
-    path_in(dir, "log", path);
+    path_in(log_dir, "log", path);
     if (err == 0 && io_exists(loop, path)) err = log_check(loop, path, false, check_segment, s);
-    path_in(dir, "durable", path);
+    path_in(log_dir, "durable", path);
     if (err == 0) err = mark_read(loop, path, &durable);
     if (err == ERR_CORRUPT) {
         s->each(s->user, "durable", "damaged; it is made anew", "");
@@ -116,10 +116,23 @@ static int survey(io_loop_t *loop, const char *dir, survey_t *s)
     return err;
 }
 
+static int survey_elsewhere(io_loop_t *loop, const char *dir, const char *log_dir, survey_t *s)
+{
+    char line[LINE_CHARS_MAX];
+    bool there = io_exists(loop, log_dir);
+    snprintf(line, sizeof(line), there ? "the log is in %.300s" : "the log is in %.300s, which is not there", log_dir);
+    s->each(s->user, COORD_LOG_ELSEWHERE, there ? NULL : line, line);
+    return there ? survey(loop, dir, log_dir, s) : check_snapshots(loop, dir, s);
+}
+
 int coord_check(io_loop_t *loop, const char *dir, coord_check_cb each, void *user)
 {
     survey_t s = {.each = each, .user = user, .log_sound = true};
-    return survey(loop, dir, &s);
+    char *log_dir;
+    int err = coord__noted_log_dir(loop, dir, &log_dir);
+    if (err == 0) err = log_dir ? survey_elsewhere(loop, dir, log_dir, &s) : survey(loop, dir, dir, &s);
+    if (err == 0) mem_free(log_dir);
+    return err;
 }
 
 /* ---- mending -------------------------------------------------------------------------------------------------------- */
@@ -200,15 +213,30 @@ static int join_up(const mender_t *m, survey_t *s)
     return 0;
 }
 
+/* A copy of the snapshots alone would go on with the log of the tree that it was copied from. */
+static int refuse_elsewhere(const mender_t *m)
+{
+    char *log_dir;
+    int err = coord__noted_log_dir(m->loop, m->dir, &log_dir);
+    if (err != 0 || log_dir == NULL) return err;
+    say(m,
+        "coord: nothing, because the log is in %.300s: move log, durable and boot from there to the snapshots, remove "
+        "the file " COORD_LOG_ELSEWHERE ", and repair then",
+        log_dir);
+    mem_free(log_dir);
+    return ERR_UNSUPPORTED;
+}
+
 int coord_mend(io_loop_t *loop, const char *dir, bool salvage, void (*tell)(void *user, const char *line), void *user)
 {
     mender_t m = {loop, dir, tell, user};
     survey_t s = {.each = nothing, .log_sound = true};
     char path[PATH_CHARS_MAX];
     mark_t mark;
-    int err = drop_bad_snapshots(&m);
+    int err = refuse_elsewhere(&m);
+    if (err == 0) err = drop_bad_snapshots(&m);
     if (err == 0) err = mend_log(&m, salvage);
-    if (err == 0) err = survey(loop, dir, &s);
+    if (err == 0) err = survey(loop, dir, dir, &s);
     if (err == 0) err = join_up(&m, &s);
     path_in(dir, "durable", path);
     if (err == 0) err = mark_open(loop, path, UINT64_MAX, MAX(s.end, UINT64_C(1)), &mark);

@@ -99,9 +99,14 @@ void coord__expiry_welcome(coord_t *coord, int64_t session_id); /* a session was
 
 void coord__expiry_again(coord_t *coord); /* sessions whose closing was refused are tried again */
 
-/* room.c: a full disk */
-/* place.c: makes the log's directory; a log that lies elsewhere than it did is refused. */
+/* place.c */
+#define COORD_LOG_ELSEWHERE "log-elsewhere" /* a file beside the snapshots that says where the log is */
+/* Makes the log's directory; a log that lies elsewhere than it did is refused. */
 int coord__place_log(coord_t *coord, coord_opening_t *opening) MUST_CHECK;
+/* Where the log of the tree in `dir` is, malloc'd; NULL = with the snapshots. */
+int coord__noted_log_dir(io_loop_t *loop, const char *dir, char **ret_log_dir) MUST_CHECK;
+
+/* room.c: a full disk */
 void coord__room_open(coord_t *coord);
 void coord__room_close(coord_t *coord);
 void coord__room_check(coord_t *coord);                   /* after something was written */

@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-#define NOTE_NAME      "log-elsewhere"
+#define NOTE_NAME      COORD_LOG_ELSEWHERE
 #define PATH_CHARS_MAX 4096
 
 static char *path_in(const char *dir, const char *name)
@@ -16,18 +16,16 @@ static char *path_in(const char *dir, const char *name)
     return n > 0 && (size_t)n < sizeof(path) ? mem_strdup(path) : NULL;
 }
 
-/* NULL: the note is not there. */
-static int read_note(coord_t *coord, const char *note, char **ret_dir)
+int coord__noted_log_dir(io_loop_t *loop, const char *dir, char **ret_log_dir)
 {
+    char *note = path_in(dir, NOTE_NAME);
     uint8_t *data = NULL;
     size_t bytes;
-    int err = io_read_whole(coord->loop, note, PATH_CHARS_MAX, &data, &bytes);
-    if (err == ERR_NOT_FOUND) {
-        *ret_dir = NULL;
-        return 0;
-    }
-    if (err == 0) *ret_dir = (char *)data; /* a NUL is behind it */
-    return err;
+    int err = note == NULL ? ERR_LIMIT : io_read_whole(loop, note, PATH_CHARS_MAX, &data, &bytes);
+    mem_free(note);
+    if (err != 0 && err != ERR_NOT_FOUND) return err;
+    *ret_log_dir = err == 0 ? (char *)data : NULL; /* a NUL is behind it */
+    return 0;
 }
 
 static int check(const char *noted, const char *wanted, bool log_here, coord_opening_t *opening)
@@ -51,7 +49,7 @@ int coord__place_log(coord_t *coord, coord_opening_t *opening)
 {
     const char *wanted = coord->log_dir == coord->dir ? NULL : coord->log_dir;
     char *note = path_in(coord->dir, NOTE_NAME), *log = path_in(coord->dir, "log"), *noted = NULL;
-    int err = note == NULL || log == NULL ? ERR_LIMIT : read_note(coord, note, &noted);
+    int err = note == NULL || log == NULL ? ERR_LIMIT : coord__noted_log_dir(coord->loop, coord->dir, &noted);
     if (err == 0) err = check(noted, wanted, io_exists(coord->loop, log), opening);
     if (err == 0 && wanted != NULL) err = io_mkdir(coord->loop, wanted);
     if (err == 0 && wanted != NULL && noted == NULL) err = io_replace_whole(coord->loop, note, bytes_str(wanted));
