@@ -133,7 +133,7 @@ typedef struct coord_figures {
     uint64_t znodes, data_bytes, ephemerals, sessions;
     uint64_t watches[COORD_WATCH_KINDS], watched_paths[COORD_WATCH_KINDS];
     uint64_t outstanding; /* proposed, not yet applied */
-    uint64_t applied, syncs, sync_ns_total, sync_ns_max, snapshots;
+    uint64_t applied, syncs, sync_ns_total, sync_ns_min, sync_ns_max, snapshots;
     uint64_t log_bytes, snapshot_bytes;
     uint64_t snapshots_received, snapshots_broken_off; /* of other servers' */
     bool leader;

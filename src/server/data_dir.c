@@ -66,8 +66,7 @@ static int refuse_zookeeper_in(server_t *server, const char *dir, char *error)
     if (!there) return 0;
     snprintf(error, OPTIONS_ERROR_CHARS_MAX,
              "%.300s/version-2 holds the data of a ZooKeeper, in a form that is not read here: choose another "
-             "directory with "
-             "--data or --zookeeper.dataDir, and copy the znodes over with a client",
+             "directory with --data or --zookeeper.dataDir, and copy the znodes over with a client",
              dir);
     return ERR_UNSUPPORTED;
 }

@@ -179,7 +179,7 @@ static void put_traffic(const zookeeper_t *zk, buf_t *out)
 
 static void put_tree(const zookeeper_t *zk, const coord_figures_t *f, buf_t *out)
 {
-    zk_latency_t syncs = {f->syncs, f->sync_ns_total, 0, f->sync_ns_max};
+    zk_latency_t syncs = {f->syncs, f->sync_ns_total, f->sync_ns_min, f->sync_ns_max};
     put(out, "ephemerals_count", f->ephemerals);
     put(out, "znode_count", zk__znode_count(f));
     put(out, "watch_count", f->watches[COORD_WATCH_DATA] + f->watches[COORD_WATCH_CHILDREN]);
@@ -291,11 +291,14 @@ static void dump_word(zookeeper_t *zk, buf_t *out)
     buf_printf(out, "Connections dump:\nConnections Sets (%u)\n", zk->conns_count);
 }
 
-static const command_t commands[] = {
-    {"ruok", ruok}, {"srvr", srvr}, {"stat", stat_word}, {"mntr", mntr}, {"conf", conf},
-    {"isro", isro}, {"envi", envi}, {"cons", cons},      {"dirs", dirs}, {"wchs", wchs},
-    {"wchp", wchp}, {"wchc", wchc}, {"dump", dump_word}, {"crst", crst}, {"srst", srst},
-    {"gtmk", gtmk}, {"stmk", gtmk}, {"stmk", gtmk}, /* behind its mask: see zk__command */
+static const command_t
+    commands
+        [] =
+            {
+                {"ruok", ruok}, {"srvr", srvr}, {"stat", stat_word}, {"mntr", mntr}, {"conf", conf},
+                {"isro", isro}, {"envi", envi}, {"cons", cons},      {"dirs", dirs}, {"wchs", wchs},
+                {"wchp", wchp}, {"wchc", wchc}, {"dump", dump_word}, {"crst", crst}, {"srst", srst},
+                {"gtmk", gtmk}, {"stmk", gtmk}, /* behind its mask: see zk__command */
 };
 
 static const command_t *find(const uint8_t word[4])

@@ -136,6 +136,7 @@ static void committed(log_commit_t *commit, int err)
         return;
     }
     wal_synced(&q->wal);
+    q->figures.sync_ns_min = q->figures.syncs == 0 ? took : MIN(q->figures.sync_ns_min, took);
     q->figures.syncs++;
     q->figures.sync_ns_total += took;
     q->figures.sync_ns_max = MAX(q->figures.sync_ns_max, took);

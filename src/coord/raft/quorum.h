@@ -97,7 +97,7 @@ void quorum_snapshot_taken(quorum_t *quorum, const snapshot_point_t *point);
 uint64_t quorum_stored(const quorum_t *quorum); /* the last entry that is durable here */
 uint64_t quorum_log_bytes(const quorum_t *quorum);
 typedef struct quorum_figures {
-    uint64_t syncs, sync_ns_total, sync_ns_max;
+    uint64_t syncs, sync_ns_total, sync_ns_min, sync_ns_max;
     uint64_t snapshots_sent;       /* as a leader: begun */
     uint64_t snapshots_received;   /* and put in the state's place */
     uint64_t snapshots_broken_off; /* as a receiver: no room, a bad sum, another leader, silence */

@@ -264,6 +264,7 @@ void coord_figures(const coord_t *coord, coord_figures_t *ret_figures)
         .applied = coord->applied,
         .syncs = disk.syncs,
         .sync_ns_total = disk.sync_ns_total,
+        .sync_ns_min = disk.sync_ns_min,
         .sync_ns_max = disk.sync_ns_max,
         .snapshots = coord->snapshots,
         .snapshots_received = disk.snapshots_received,

@@ -14,7 +14,7 @@ typedef struct feed_prefix {
 } feed_prefix_t;
 
 typedef struct feed {
-    coord_t *coord; /* NULL once detached */
+    coord_t *coord; /* also once detached: submissions that are under way still go there */
     io_loop_t *loop;
     io_hook_t hook;
     feed_prefix_t prefixes[MIRROR_PREFIXES_MAX];
@@ -108,7 +108,7 @@ static void start_feed(feed_t *feed, const char *const *prefixes, int count)
 
 mirror_t *mirror_new(coord_t *coord, io_loop_t *coord_loop, io_loop_t *loop, const char *const *prefixes, int count)
 {
-    ASSERT(count <= MIRROR_PREFIXES_MAX);
+    ASSERT(count > 0 && count <= MIRROR_PREFIXES_MAX);
     mirror_t *mirror = mem_zalloc(sizeof(*mirror));
     mirror->loop = loop;
     list_init(&mirror->subscriptions);
@@ -123,7 +123,7 @@ mirror_t *mirror_new(coord_t *coord, io_loop_t *coord_loop, io_loop_t *loop, con
 void mirror_detach(mirror_t *mirror)
 {
     feed_t *feed = &mirror->feed;
-    if (!feed->coord) return;
+    if (feed->prefixes_count == 0) return;
     for (int i = 0; i < feed->prefixes_count; i++) coord_unsubscribe(&feed->prefixes[i].subscription);
     io_hook_remove(&feed->hook);
     feed->prefixes_count = 0;

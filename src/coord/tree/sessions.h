@@ -1,7 +1,7 @@
 /* sessions.h: the replicated table of sessions: made, closed and expired by entries of the log only.
  *
  * A session's password is drawn when it is made and travels in its entry, so that any server can check it and a restart
- * forgets nobody. `expiry` belongs to the leader's clock (expiry.h) and is not replicated. */
+ * forgets nobody. `expiry` belongs to the leader's clock (service/expiry.c) and is not replicated. */
 #ifndef TRIVET_COORD_SESSIONS_H
 #define TRIVET_COORD_SESSIONS_H
 
@@ -14,8 +14,8 @@ typedef struct session {
     int32_t timeout_ms;
     int32_t own_server; /* the server whose own session it is; 0 = a client's */
     uint32_t ephemerals_count;
-    uint32_t bucket; /* expiry.c: the tick at which it ends; 0 = none */
-    bool closing;    /* expiry.c: its end was proposed */
+    uint32_t bucket; /* service/expiry.c: the tick at which it ends; 0 = none */
+    bool closing;    /* service/expiry.c: its end was proposed */
     uint8_t passwd[COORD_PASSWD_BYTES];
     list_t ephemerals; /* znode_t.owned */
     list_t expiry;
