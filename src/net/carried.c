@@ -1,4 +1,4 @@
-/* carried.c: the owner's side of a connection whose bytes another reactor carries (carrier.c). All of it runs on the
+/* carried.c: the owner's side of a connection whose bytes a carrier reads and writes (carrier.c). All of it runs on the
  * owner's thread: to its service such a connection is like any other.
  *
  * A carrier may read READS_AHEAD blocks beyond what was taken: while one is worked at, the next is on its way. */

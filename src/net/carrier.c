@@ -1,4 +1,4 @@
-/* carrier.c: another reactor that reads and writes for connections whose services run on the owner's.
+/* carrier.c: a thread that reads and writes for connections whose services run on the owner's, which is a reactor's.
  *
  *   owner's thread (carried.c)                                  carrier's thread (here)
  *   connection ----- order: output, reads allowed, close -----> link ----- readv, writev, sendfile

@@ -1,5 +1,5 @@
 /* net.h: connections: framing's input buffer, coalesced output, back-pressure, limits and deadlines. One net_t for
- * all connections of the process, on the reactor that owns what they change; other reactors may carry their bytes.
+ * the connections of a reactor, which owns what they change; carriers may read and write for it.
  *
  * A service (a protocol) gets bytes through on_data and answers with net_write and its kin; what a turn of the loop
  * wrote leaves in one system call, from the loop's hook at rank 90. Nothing here blocks.
@@ -55,7 +55,7 @@ net_t *net_new(io_loop_t *loop);
 void net_free(net_t *net); /* closes all connections and listeners */
 /* From now on services are given no more input; what they wrote still leaves. For the end, when they stop one after another. */
 void net_quiet(net_t *net);
-/* Another reactor's loop that reads and writes for connections accepted from now on; several take turns. Services run
+/* The loop of a carrier, which reads and writes for connections accepted from now on; several take turns. Services run
  * here all the same. Before its thread starts; its thread must have ended before net_free. */
 #define NET_CARRIERS_MAX 63
 void net_add_carrier(net_t *net, io_loop_t *loop);

@@ -2,7 +2,7 @@
  *
  *   net.c      its life, the turn's end, the public functions      input.c    bytes to the service
  *   output.c   what is still to be sent                            carried.c  a connection whose bytes
- *   carrier.c  the other reactor's side of that                               another reactor carries
+ *   carrier.c  the carrier's side of that                                     a carrier reads and writes
  *   budget.c   what all hold together              admit.c    who gets in
  *   deadline.c who stops in the middle
  *

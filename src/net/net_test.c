@@ -1,5 +1,5 @@
 /* net_test.c: two ends of a connection in one loop: framing, back-pressure, holding, limits, closing. Each test runs a
- * second time with the accepted end carried by another reactor, on a thread of its own. */
+ * second time with the accepted end carried by a thread of its own. */
 #include "base/buf.h"
 #include "net/net.h"
 

@@ -1,4 +1,4 @@
-/* server.h: the process: one loop, the tree, three wings, the bridge and HTTP, wired together. */
+/* server.h: the process: its reactors, the tree, three wings, the bridge and HTTP, wired together. */
 #ifndef TRIVET_SERVER_SERVER_H
 #define TRIVET_SERVER_SERVER_H
 

@@ -96,7 +96,7 @@ class Trivet(Server):
         return 0 if instrumented else super().resident_bytes()
 
     def metrics(self):
-        """{'trivet_turns_over_100ms_total{reactor="0"}': 0.0, ...}"""
+        """{'trivet_turns_over_100ms_total{reactor="data"}': 0.0, ...}"""
         with urllib.request.urlopen(f"http://{HOST}:{self.ports['http']}/metrics", timeout=60) as page:
             lines = page.read().decode().splitlines()
         return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
