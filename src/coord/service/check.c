@@ -177,14 +177,22 @@ static int drop_bad_snapshots(const mender_t *m)
     return err == ERR_NOT_FOUND ? 0 : err;
 }
 
+static void count_wrong(void *user, const log_checked_t *c)
+{
+    if (c->damage.fault != LOG_SOUND) *(bool *)user = true;
+}
+
 static int mend_log(const mender_t *m, bool salvage)
 {
+    bool wrong = false;
     char path[PATH_CHARS_MAX];
     log_mended_t mended;
     log_mending_t how = {.salvage = salvage, .fill = wal_fill, .fill_offsets_max = FILL_ENTRIES_MAX};
     path_in(m->dir, "log", path);
     if (!io_exists(m->loop, path)) return 0;
-    int err = log_mend(m->loop, path, &how, &mended);
+    int err = log_check(m->loop, path, false, count_wrong, &wrong);
+    if (err != 0 || !wrong) return err;
+    err = log_mend(m->loop, path, &how, &mended);
     if (err != 0) return err;
     say(m,
         "coord/log: %" PRIu64 " entries kept, %" PRIu64 " valid ones behind the damage dropped, %" PRIu64

@@ -201,6 +201,8 @@ int redis_check(io_loop_t *loop, const char *data_dir, redis_check_cb each, void
     if (err == 0 && io_exists(loop, aof->dir)) err = aof__survey(aof, why, sizeof(why));
     if (err == 0) err = aof__sizes_read(aof);
     if (why[0]) {
+        char *advice = strstr(why, ". " AOF_ADVICE); /* for those who start a server */
+        if (advice) *advice = '\0';
         each(user, name, why, "");
         err = 0;
     } else if (aof->manifest.count > 0) {
