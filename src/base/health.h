@@ -9,7 +9,7 @@
 #include "base/list.h"
 
 #define HEALTH_TROUBLES_MAX   16
-#define HEALTH_TEXT_CHARS_MAX 256 /* what is longer is cut */
+#define HEALTH_TEXT_CHARS_MAX 1024 /* what is longer is cut: room for a path, what is wrong with it, and what helps */
 
 typedef struct health {
     const char *wing; /* "redis": the module of its log lines; lives as long as the health */

@@ -52,9 +52,11 @@ static void show_segment(void *user, const log_checked_t *c)
     char text[LOG_TEXT_CHARS_MAX], file[LOG_NAME_CHARS_MAX + 256];
     bool sound = c->damage.fault == LOG_SOUND;
     snprintf(file, sizeof(file), "%s/%s", p->name, c->file);
-    if (sound)
-        snprintf(text, sizeof(text), "%" PRIu64 " batches, offsets %" PRId64 " to %" PRId64, c->batches,
-                 c->begin_offset, c->end_offset - 1);
+    if (sound && c->batches == 0)
+        snprintf(text, sizeof(text), "empty, at offset %" PRId64, c->begin_offset);
+    else if (sound)
+        snprintf(text, sizeof(text), "%" PRIu64 " %s, offsets %" PRId64 " to %" PRId64, c->batches,
+                 c->batches == 1 ? "batch" : "batches", c->begin_offset, c->end_offset - 1);
     else
         log_damage_text(&c->damage, text);
     cli__show(p->survey, file, sound ? NULL : text, text);

@@ -292,17 +292,38 @@ static int drop_segment(io_loop_t *loop, const char *dir, int64_t base, mend_t *
     return drop_derived(loop, dir, base, true);
 }
 
+/* A segment whose .log is gone holds nothing: its offsets are a gap between its neighbours, which is filled at the end of the
+ * one before it. Without one before it, what is salvaged begins behind it. */
+static int drop_missing(io_loop_t *loop, const char *dir, names_t *n, mend_t *m)
+{
+    size_t kept = 0;
+    if (n->count > 0) m->next_offset = n->bases[0];
+    m->ended = n->count > 0 && !n->has_log[0] && !m->how->salvage;
+    for (size_t i = 0; i < n->count; i++) {
+        if (n->has_log[i]) {
+            n->has_log[kept] = true;
+            n->bases[kept++] = n->bases[i];
+            continue;
+        }
+        int err = drop_derived(loop, dir, n->bases[i], false);
+        if (err) return err;
+    }
+    n->count = kept;
+    if (kept > 0 && !m->ended) m->next_offset = n->bases[0];
+    return 0;
+}
+
 int log_mend(io_loop_t *loop, const char *dir, const log_mending_t *how, log_mended_t *ret_mended)
 {
     names_t n = {0};
     *ret_mended = (log_mended_t){0};
     mend_t m = {.how = how, .result = ret_mended};
     int err = io_list_dir(loop, dir, add_name, &n);
+    if (!err) err = drop_missing(loop, dir, &n, &m);
     for (size_t i = 0; !err && i < n.count; i++) {
-        if (i == 0) m.next_offset = n.bases[0];
         bool overlaps = n.bases[i] < m.next_offset;
         if (overlaps && !how->salvage) m.ended = true;
-        if (!n.has_log[i] || m.ended || overlaps) {
+        if (m.ended || overlaps) {
             err = drop_segment(loop, dir, n.bases[i], &m);
             continue;
         }
