@@ -5,7 +5,10 @@ import time
 
 import pytest
 
+from harness.trivet import Trivet
 from wire import compress, kafka, resp
+
+from .conftest import long_turns
 
 pytestmark = [pytest.mark.trivet_only, pytest.mark.usefixtures("short_turns")]
 INVALID_RECORD = 87
@@ -157,3 +160,34 @@ def test_looking_for_a_time_in_large_batches_stops_nobody(ports, topic, when):
             topics = [{"name": topic, "partitions": parts}]
             reply = connection.ask("ListOffsets", version, replica=-1, isolation=0, topics=topics)
             assert [part["offset"] for part in reply["topics"][0]["partitions"]] == [2, 2]
+
+
+def keyed_records(count, size=MIB):
+    """As many_records, each under a key of its own."""
+
+    def head(index):
+        key = b"%d" % index
+        body = b"\0" + kafka.varint(0) + kafka.varint(index) + kafka.varint(len(key)) + key + kafka.varint(size)
+        return kafka.varint(len(body) + size + 1) + body
+
+    pieces = itertools.chain.from_iterable((head(index), (0, size + 1)) for index in range(count))
+    return kafka.batch([b""] * count, attributes=ZSTD, payload=compress.zstd_frame(*pieces))
+
+
+def test_large_batches_are_compacted_beside_everybody_else():
+    quick = {"log.cleaner.backoff.ms": 50, "log.initial.task.delay.ms": 0, "log.retention.check.interval.ms": 100}
+    configs = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0", "max.compaction.lag.ms": "200"}
+    configs = [{"name": name, "value": value} for name, value in configs.items()]
+    asked = {"name": "bombs", "partitions": 2, "replication": 1, "assignments": [], "configs": configs}
+    with Trivet({"kafka": quick}) as server, kafka.Connection(server.start().ports["kafka"]) as connection:
+        reply = connection.ask("CreateTopics", 5, topics=[asked], timeout=10_000, validate=False)
+        assert reply["topics"][0]["error"] == 0
+        before = long_turns(server)
+        batch = keyed_records(100)
+        for _ in range(3):
+            assert answer(connection.ask("Produce", 9, **produce("bombs", batch)))["error"] == 0
+        deadline = time.monotonic() + 60
+        while "bombs 0 300" not in "".join(path.read_text() for path in server.data.rglob("cleaner-offset-checkpoint")):
+            assert time.monotonic() < deadline, server.log_tail(20)
+            time.sleep(0.05)
+        assert long_turns(server) == before, server.log_tail(20)

@@ -12,9 +12,10 @@
 
 #include "base/slog.h"
 
-#define CLEANER_SLICE_NS         1000000u /* of work, at most (but one batch is not divided) */
-#define CLEANER_SLICE_BYTES      MIB(8)   /* read and written, at most but for one piece */
-#define CLEANER_PAUSE_MS         3        /* between slices: others have the loop for three parts in four */
+#define CLEANER_SLICE_NS                                                                                               \
+    1000000u /* of work, at most (but one batch is not divided: large ones are opened off the loop) */
+#define CLEANER_SLICE_BYTES      MIB(8) /* read and written, at most but for one piece */
+#define CLEANER_PAUSE_MS         3      /* between slices: others have the loop for three parts in four */
 #define CLEANER_BACKOFF_MS_MIN   10
 #define CLEANER_RETRY_MS_MAX     600000
 #define CLEANER_PIECE_BYTES_MIN  KIB(4)
@@ -29,6 +30,22 @@ typedef enum cleaner_state {
     CLEANER_SYNCING
 } cleaner_state_t;
 
+/* What is done with batches: on the loop, or by the opener. It is the opener's until that is done, also when the round has
+ * come to nothing meanwhile: then it has no cleaner. */
+typedef struct cleaner_task {
+    opener_job_t job;
+    cleaner_t *cleaner;
+    record_filter_t filter;
+    buf_t in, out; /* a piece as read, and what is left of it */
+    size_t in_at;
+    /* the batch whose turn it is */
+    bytes_t batch;
+    bool mapping;    /* else it is rewritten */
+    int64_t from;    /* mapping */
+    bool full;       /* mapping: there was no room for a key */
+    bool keep_empty; /* rewriting */
+} cleaner_task_t;
+
 struct cleaner {
     kafka_t *kafka;
     partition_store_t *store;
@@ -37,10 +54,9 @@ struct cleaner {
     uint8_t hash_key[16];
 
     cleaner_range_t range; /* of the round */
-    record_filter_t filter;
+    cleaner_task_t *task;  /* of the round */
+    bool opening;          /* the opener has the task */
     log_walk_t walk;
-    buf_t in, out; /* a piece as read, and what is left of it */
-    size_t in_at;
     log_rewrite_t *rewrite;
     int64_t next_group;
     uint64_t slice_bytes; /* read and written in this slice */
@@ -61,15 +77,24 @@ cleaner_t *cleaner_new(kafka_t *kafka, partition_store_t *store)
     return c;
 }
 
+static void task_free(cleaner_task_t *task)
+{
+    record_filter_deinit(&task->filter);
+    buf_deinit(&task->in);
+    buf_deinit(&task->out);
+    mem_free(task);
+}
+
 static void release(cleaner_t *c)
 {
     if (c->rewrite) log_rewrite_abort(c->rewrite);
     c->rewrite = NULL;
-    record_filter_deinit(&c->filter);
-    buf_deinit(&c->in);
-    buf_deinit(&c->out);
-    c->in = c->out = BUF_INIT;
-    c->in_at = 0;
+    if (c->opening)
+        c->task->cleaner = NULL;
+    else if (c->task)
+        task_free(c->task);
+    c->task = NULL;
+    c->opening = false;
     c->range = (cleaner_range_t){0};
     c->state = CLEANER_IDLE;
 }
@@ -100,7 +125,8 @@ static void fail(cleaner_t *c, int err)
     partition_t *p = c->range.partition;
     release(c);
     rest(c);
-    if (err == ERR_STATE || err == ERR_AGAIN) return; /* the log changed under us (or tells of its failure itself) */
+    if (err == ERR_STATE || err == ERR_AGAIN || err == ERR_CLOSED)
+        return; /* the log changed under us (or tells of its failure itself), or the broker stops */
     c->kafka->stats.clean_failures++;
     int64_t retry_ms = MAX(c->kafka->config.log_cleaner_backoff_ms, CLEANER_BACKOFF_MS_MIN);
     for (uint32_t i = 0; i < p->clean_failures && retry_ms < CLEANER_RETRY_MS_MAX; i++) retry_ms *= 2;
@@ -113,14 +139,14 @@ static void fail(cleaner_t *c, int err)
 static void succeed(cleaner_t *c)
 {
     partition_t *p = c->range.partition;
-    int err = partition__store_cleaned(p, c->filter.mapped_end, false);
+    int err = partition__store_cleaned(p, c->task->filter.mapped_end, false);
     if (err) {
         fail(c, err);
         return;
     }
     p->clean_failures = 0;
     c->kafka->stats.clean_rounds++;
-    c->kafka->stats.clean_dropped_records += c->filter.records_seen - c->filter.records_kept;
+    c->kafka->stats.clean_dropped_records += c->task->filter.records_seen - c->task->filter.records_kept;
     release(c);
     io_timer_start(&c->timer, c->pause_ms, 0); /* there may be more to do */
 }
@@ -132,20 +158,22 @@ static int start_round(cleaner_t *c)
     partition_t *p = c->range.partition;
     size_t map_bytes = (size_t)MAX(b->log_cleaner_dedupe_buffer_size, 0);
     double load = MIN(MAX(b->log_cleaner_io_buffer_load_factor, 0.01), 1.0);
-    c->filter = (record_filter_t){
+    c->task = mem_zalloc(sizeof(*c->task));
+    c->task->cleaner = c;
+    c->task->in = c->task->out = BUF_INIT;
+    c->task->filter = (record_filter_t){
         .mapped_end = c->range.dirty,
         .now_ms = io_wall_ms(c->kafka->loop),
         .delete_retention_ms = t->delete_retention_ms,
         .levels = {[RECORD_GZIP] = (int)t->compression_gzip_level,
                    [RECORD_LZ4] = (int)t->compression_lz4_level,
                    [RECORD_ZSTD] = (int)t->compression_zstd_level},
-        .opened_bytes_max = OPENER_LARGE_BYTES_MAX,
     };
     c->state = CLEANER_CLEARING;
     c->next_group = 0;
     log_walk_init(&c->walk, p->log, c->range.dirty, c->range.end);
     uint64_t keys_max = (uint64_t)(c->range.end - c->range.dirty);
-    int err = offset_map_init(&c->filter.newest, keys_max, map_bytes, load, c->hash_key);
+    int err = offset_map_init(&c->task->filter.newest, keys_max, map_bytes, load, c->hash_key);
     if (err) return err;
     /* Before the first gap there is a line that says that there may be gaps, whatever the topic's policy is by then. */
     if (partition__store_checkpoint(c->store, p->topic->name, p->index).cleaned >= 0) return 0;
@@ -179,35 +207,102 @@ static size_t piece_bytes(const cleaner_t *c)
 static int next_batch(cleaner_t *c, log_batch_t *ret_batch, bytes_t *ret_bytes)
 {
     *ret_bytes = BYTES_NULL;
-    if (c->in_at == c->in.len) {
-        buf_clear(&c->in);
-        c->in_at = 0;
-        int err = log_walk_read(&c->walk, piece_bytes(c), &c->in);
-        if (err || c->in.len == 0) return err;
-        c->slice_bytes += c->in.len;
-        c->kafka->stats.clean_read_bytes += c->in.len;
+    if (c->task->in_at == c->task->in.len) {
+        buf_clear(&c->task->in);
+        c->task->in_at = 0;
+        int err = log_walk_read(&c->walk, piece_bytes(c), &c->task->in);
+        if (err || c->task->in.len == 0) return err;
+        c->slice_bytes += c->task->in.len;
+        c->kafka->stats.clean_read_bytes += c->task->in.len;
     }
-    bytes_t left = bytes_of(c->in.ptr + c->in_at, c->in.len - c->in_at);
+    bytes_t left = bytes_of(c->task->in.ptr + c->task->in_at, c->task->in.len - c->task->in_at);
     int err = log_batch_parse(left, ret_batch);
     if (err) return err;
     *ret_bytes = bytes_of(left.ptr, log_batch_bytes(ret_batch));
-    c->in_at += ret_bytes->len;
+    c->task->in_at += ret_bytes->len;
+    return 0;
+}
+
+static int write_out(cleaner_t *c)
+{
+    int err = log_rewrite_add(c->rewrite, buf_bytes(&c->task->out));
+    c->slice_bytes += c->task->out.len;
+    c->kafka->stats.clean_written_bytes += c->task->out.len;
+    buf_clear(&c->task->out);
+    return err;
+}
+
+/* ---- one batch ------------------------------------------------------------------------------------------------------- */
+
+/* Runs on any thread, and again with more when `bytes_max` was not enough: nothing is noted or written before it was. */
+static int run_batch(opener_job_t *job, size_t bytes_max, size_t *ret_bytes)
+{
+    cleaner_task_t *task = CONTAINER_OF(job, cleaner_task_t, job);
+    *ret_bytes = bytes_max;
+    task->filter.opened_bytes_max = bytes_max;
+    if (task->mapping) return record_filter_note(&task->filter, task->batch, task->from, &task->full);
+    return record_filter_batch(&task->filter, task->batch, task->keep_empty, &task->out);
+}
+
+static int after_batch(cleaner_t *c)
+{
+    cleaner_task_t *task = c->task;
+    if (!task->mapping) return task->in_at == task->in.len || task->out.len >= piece_bytes(c) ? write_out(c) : 0;
+    if (!task->full) return 0;
+    task->in_at = task->in.len;
+    c->state = CLEANER_REWRITING;
+    return 0;
+}
+
+static void batch_opened(opener_job_t *job, int err)
+{
+    cleaner_task_t *task = CONTAINER_OF(job, cleaner_task_t, job);
+    cleaner_t *c = task->cleaner;
+    if (!c) {
+        task_free(task);
+        return;
+    }
+    c->opening = false;
+    if (!err) err = after_batch(c);
+    if (err)
+        fail(c, err);
+    else
+        io_timer_start(&c->timer, c->pause_ms, 0);
+}
+
+/* What is small and plain is walked in no time; the rest goes by the opener's measure. */
+static int begin_batch(cleaner_t *c, const log_batch_t *header)
+{
+    int err;
+    size_t bytes;
+    cleaner_task_t *task = c->task;
+    bool plain = (header->attributes & RECORD_COMPRESSION_MASK) == RECORD_NONE;
+    task->job = (opener_job_t){.run = run_batch, .done = batch_opened};
+    if (plain && task->batch.len <= OPENER_INLINE_BYTES_MAX)
+        err = run_batch(&task->job, OPENER_INLINE_BYTES_MAX, &bytes);
+    else
+        c->opening = !opener_try(c->kafka->opener, &task->job, task->batch.len, &err);
+    if (!c->opening) return err ? err : after_batch(c);
+    opener_start(c->kafka->opener, &task->job);
     return 0;
 }
 
 static int map_step(cleaner_t *c)
 {
     log_batch_t batch;
-    bytes_t bytes;
-    bool full = false;
-    int err = next_batch(c, &batch, &bytes);
-    if (!err && bytes.ptr) err = record_filter_note(&c->filter, bytes, c->range.dirty, &full);
-    if (err || (bytes.ptr && !full)) return err;
-    if (!bytes.ptr) c->filter.mapped_end = c->range.end; /* what may come before it is a gap */
-    c->state = CLEANER_REWRITING;
-    c->in_at = c->in.len;
-    return 0;
+    int err = next_batch(c, &batch, &c->task->batch);
+    if (err) return err;
+    if (!c->task->batch.ptr) {
+        c->task->filter.mapped_end = c->range.end; /* what may come before it is a gap */
+        c->state = CLEANER_REWRITING;
+        return 0;
+    }
+    c->task->mapping = true;
+    c->task->from = c->range.dirty;
+    return begin_batch(c, &batch);
 }
+
+/* ---- rewriting ------------------------------------------------------------------------------------------------------- */
 
 /* A batch that tells a producer's last sequence, or where the round ended, stays as a header when it has no records left. */
 static bool counts_empty(const cleaner_t *c, const log_batch_t *batch)
@@ -218,18 +313,9 @@ static bool counts_empty(const cleaner_t *c, const log_batch_t *batch)
     return p && p->batches_count > 0 && p->batches[p->batches_count - 1].last_offset == log_batch_last_offset(batch);
 }
 
-static int write_out(cleaner_t *c)
-{
-    int err = log_rewrite_add(c->rewrite, buf_bytes(&c->out));
-    c->slice_bytes += c->out.len;
-    c->kafka->stats.clean_written_bytes += c->out.len;
-    buf_clear(&c->out);
-    return err;
-}
-
 static int begin_group(cleaner_t *c, bool *ret_through)
 {
-    int err = log_rewrite_begin(c->range.partition->log, c->next_group, c->filter.mapped_end, &c->rewrite);
+    int err = log_rewrite_begin(c->range.partition->log, c->next_group, c->task->filter.mapped_end, &c->rewrite);
     *ret_through = !err && !c->rewrite;
     if (!c->rewrite) return err;
     log_walk_init(&c->walk, c->range.partition->log, log_rewrite_base(c->rewrite), log_rewrite_end(c->rewrite));
@@ -248,20 +334,20 @@ static int end_group(cleaner_t *c)
 static int rewrite_step(cleaner_t *c, bool *ret_through)
 {
     log_batch_t batch;
-    bytes_t bytes;
     if (!c->rewrite) return begin_group(c, ret_through);
-    int err = next_batch(c, &batch, &bytes);
-    if (!err && !bytes.ptr) return end_group(c);
-    if (!err) err = record_filter_batch(&c->filter, bytes, counts_empty(c, &batch), &c->out);
-    if (!err && (c->in_at == c->in.len || c->out.len >= piece_bytes(c))) err = write_out(c);
-    return err;
+    int err = next_batch(c, &batch, &c->task->batch);
+    if (err) return err;
+    if (!c->task->batch.ptr) return end_group(c);
+    c->task->mapping = false;
+    c->task->keep_empty = counts_empty(c, &batch);
+    return begin_batch(c, &batch);
 }
 
 static int step(cleaner_t *c, bool *ret_through)
 {
     switch (c->state) {
     case CLEANER_CLEARING:
-        if (!offset_map_clear(&c->filter.newest)) c->state = CLEANER_MAPPING;
+        if (!offset_map_clear(&c->task->filter.newest)) c->state = CLEANER_MAPPING;
         return 0;
     case CLEANER_MAPPING: return map_step(c);
     case CLEANER_REWRITING: return rewrite_step(c, ret_through);
@@ -305,7 +391,8 @@ static void slice(cleaner_t *c)
     bool through = false;
     int err = 0;
     c->slice_bytes = 0;
-    while (!err && !through && c->state != CLEANER_SYNCING && c->slice_bytes < slice_bytes_max(c) &&
+    io_turn_note(loop, "kafka: compaction");
+    while (!err && !through && !c->opening && c->state != CLEANER_SYNCING && c->slice_bytes < slice_bytes_max(c) &&
            io_hrtime_ns(loop) - start_ns < CLEANER_SLICE_NS) {
         err = step(c, &through);
     }
@@ -314,7 +401,7 @@ static void slice(cleaner_t *c)
         fail(c, err);
     else if (through)
         succeed(c);
-    else if (c->state != CLEANER_SYNCING)
+    else if (c->state != CLEANER_SYNCING && !c->opening)
         io_timer_start(&c->timer, c->pause_ms, 0);
 }
 

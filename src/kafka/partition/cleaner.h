@@ -5,7 +5,8 @@
  * the map knows newer ones for. A round that fills the map cleans up to where it got. Only sealed segments are touched, and
  * only what is below the high watermark and on stable storage.
  *
- * It runs on the loop in slices of a millisecond with pauses between (docs/decisions/0025-compaction.md). */
+ * It runs on the loop in slices of a millisecond with pauses between (docs/decisions/0025-compaction.md); what is more than
+ * the loop bears at once, a large or a compressed batch, is the opener's. */
 #ifndef TRIVET_KAFKA_CLEANER_H
 #define TRIVET_KAFKA_CLEANER_H
 

@@ -40,22 +40,25 @@ static int teardown(void **state)
 }
 
 /* Records of now, one a batch, under so many keys in turn. */
-static void append(partition_host_t *f, int count, int keys)
+static void append_sized(partition_host_t *f, int count, int keys, size_t value_bytes)
 {
-    static const uint8_t value[VALUE_BYTES];
+    uint8_t *value = mem_zalloc(value_bytes);
     for (int i = 0; i < count; i++) {
         partition_appended_t appended;
         char key[16];
         size_t bytes;
         snprintf(key, sizeof(key), "k%d", i % keys);
         io_loop_update_time(f->kafka.loop);
-        record_builder_add(&f->builder, io_wall_ms(f->kafka.loop), bytes_str(key), bytes_of(value, sizeof(value)), NULL,
+        record_builder_add(&f->builder, io_wall_ms(f->kafka.loop), bytes_str(key), bytes_of(value, value_bytes), NULL,
                            0);
         uint8_t *batch = record_builder_finish(&f->builder, 0, RECORD_NO_PRODUCER, &bytes);
         int16_t error = partition_append(f->p, batch, bytes, PARTITION_CLIENT, &f->arena, &appended);
         assert_int_equal(error, KAFKA_NONE);
     }
+    mem_free(value);
 }
+
+static void append(partition_host_t *f, int count, int keys) { append_sized(f, count, keys, VALUE_BYTES); }
 
 static int64_t cleaned(partition_host_t *f) { return partition__store_checkpoint(f->kafka.partitions, "t", 0).cleaned; }
 
@@ -221,6 +224,34 @@ static void a_partition_may_close_at_any_moment_of_a_round(void **state)
     assert_int_equal(records_sealed(f), 10);
 }
 
+static void large_batches_are_cleaned_off_the_loop(void **state)
+{
+    partition_host_t *f = *state;
+    f->topic.config.segment_bytes = 2 * OPENER_INLINE_BYTES_MAX;
+    partition_configure(f->p);
+    append_sized(f, 20, 3, OPENER_INLINE_BYTES_MAX + 1);
+    sim_run_for(f->sim, 5000);
+    assert_int_equal(cleaned(f), log_active_base(f->p->log));
+    assert_int_equal(f->kafka.stats.clean_failures, 0);
+    assert_int_equal(records_sealed(f), 3);
+}
+
+static void a_partition_may_close_while_a_batch_is_off_the_loop(void **state)
+{
+    partition_host_t *f = *state;
+    f->topic.config.segment_bytes = 2 * OPENER_INLINE_BYTES_MAX;
+    partition_configure(f->p);
+    append_sized(f, 12, 3, OPENER_INLINE_BYTES_MAX + 1);
+    for (uint64_t steps = 1; f->kafka.stats.clean_rounds == 0; steps++) {
+        for (uint64_t i = 0; i < steps; i++) sim_step(f->sim);
+        partition_host_stop(f);
+        partition_host_start(f);
+        assert_int_equal(log_end_offset(f->p->log), 12);
+    }
+    sim_run_for(f->sim, 1000);
+    assert_int_equal(records_sealed(f), 3);
+}
+
 static void a_line_beyond_the_end_of_the_log_counts_for_none(void **state)
 {
     partition_host_t *f = *state;
@@ -262,6 +293,8 @@ int main(void)
         TEST(a_full_disk_leaves_all_as_it_is_until_there_is_room),
         TEST(a_damaged_batch_is_not_made_good_by_a_new_checksum),
         TEST(a_partition_may_close_at_any_moment_of_a_round),
+        TEST(large_batches_are_cleaned_off_the_loop),
+        TEST(a_partition_may_close_while_a_batch_is_off_the_loop),
         TEST(a_line_beyond_the_end_of_the_log_counts_for_none),
         TEST(a_new_partition_does_not_inherit_a_line),
     };

@@ -53,6 +53,7 @@ partition_host_t *partition_host_new(uint64_t seed)
 void partition_host_start(partition_host_t *host)
 {
     host->kafka.loop = sim_node_loop(host->node);
+    host->kafka.opener = opener_new(host->kafka.loop);
     slices_init(&host->kafka.slices, host->kafka.loop);
     assert_int_equal(partition_store_open(&host->kafka), 0);
     char why[PARTITION_WHY_CHARS_MAX];
@@ -68,6 +69,8 @@ void partition_host_stop(partition_host_t *host)
     if (host->state.log) partition_close(host->state.log);
     host->state.log = host->p = NULL;
     partition_store_close(&host->kafka);
+    opener_free(host->kafka.opener); /* last: what it is at must bear that all else is gone */
+    host->kafka.opener = NULL;
 }
 
 void partition_host_free(partition_host_t *host)
