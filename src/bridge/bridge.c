@@ -19,6 +19,7 @@ bridge_t *bridge_new(io_loop_t *loop, redis_t *redis)
 void bridge_attach(bridge_t *bridge, kafka_t *kafka)
 {
     bridge->kafka = kafka;
+    bridge->catalog = kafka_catalog_new(kafka, bridge->loop);
     kafka_positions_hold(kafka, position_waits, bridge);
     if (bridge->producer_id >= 0) kafka_producer_keep(kafka, bridge->producer_id);
 }
@@ -26,6 +27,8 @@ void bridge_attach(bridge_t *bridge, kafka_t *kafka)
 int bridge_start(bridge_t *bridge)
 {
     if (bridge->unreadable) return ERR_CORRUPT;
+    if (bridge->catalog) kafka_catalog_flush(bridge->catalog);
+    io_loop_drain(bridge->loop); /* now the catalog has its first picture */
     deliver_start(bridge);
     map_deinit(&bridge->by_number);
     bridge->by_number = MAP_INIT;
@@ -47,9 +50,12 @@ void bridge_free(bridge_t *bridge)
     waiters_deinit(bridge);
     positions_deinit(bridge);
     outbox_deinit(bridge);
+    kafka_catalog_free(bridge->catalog);
     mem_free(bridge);
 }
 
 void bridge_set_bytes_max(bridge_t *bridge, size_t bytes) { bridge->bytes_max = bytes; }
+
+const kafka_catalog_t *bridge_catalog(const bridge_t *bridge) { return bridge->catalog; }
 
 void bridge_break_order(bridge_t *bridge) { bridge->unordered = true; }

@@ -20,6 +20,7 @@
 
 #include "base/base.h"
 #include "io/io.h"
+#include "kafka/catalog.h"
 #include "kafka/kafka.h"
 #include "redis/redis.h"
 
@@ -57,6 +58,8 @@ void bridge_stop(bridge_t *bridge);
 /* Both wings have stopped and are still there. */
 void bridge_free(bridge_t *bridge); /* before its redis_t */
 
+/* What the bridge knows of Kafka's topics: for tests. */
+const kafka_catalog_t *bridge_catalog(const bridge_t *bridge);
 /* For a test of the tests: delivers without waiting for the append-only file. Never set by the server. */
 void bridge_break_order(bridge_t *bridge);
 

@@ -24,6 +24,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "bridge/bridge.h"
+#include "kafka/catalog.h"
 
 #define HEADERS_COUNT_MAX 128
 #define OUTBOX_BYTES_MAX  MIB(1024) /* records beyond it are refused, unless bridge_set_bytes_max said otherwise */
@@ -95,7 +96,8 @@ typedef struct sync_round {
 struct bridge {
     io_loop_t *loop;
     redis_t *redis;
-    kafka_t *kafka;
+    kafka_t *kafka;           /* NULL = the wing is off */
+    kafka_catalog_t *catalog; /* what is asked of Kafka in the middle of a command; NULL as kafka is */
     bool started, stopped, unordered;
     bool unreadable; /* the append-only file had a journal command that makes no sense */
     /* the outbox */

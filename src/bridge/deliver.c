@@ -220,7 +220,7 @@ static bool deliver_topic(bridge_t *bridge, outbox_topic_t *t, int *budget)
 {
     delivery_t d;
     if (t->creating || t->retry_at_ms > io_wall_ms(bridge->loop)) return true;
-    int32_t partitions_count = kafka_topic_partitions(bridge->kafka, t->name);
+    int32_t partitions_count = kafka_topic_partitions(bridge->catalog, t->name);
     if (partitions_count < 0) {
         make_topic(bridge, t);
         return true;
@@ -276,7 +276,7 @@ static void on_turn(io_hook_t *hook)
     take_written(bridge);
     if (bridge->delayed_count) take_due(bridge);
     if (list_empty(&bridge->topics)) return;
-    if (!kafka_ready(bridge->kafka)) {
+    if (!kafka_catalog_ready(bridge->catalog)) {
         arm_retry(bridge, LOADING_MS);
         return;
     }

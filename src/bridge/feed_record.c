@@ -43,7 +43,7 @@ static void begin(draft_t *d, const feed_t *feed, int db, bytes_t key, const cha
 static bool fits(bridge_t *bridge, const draft_t *d)
 {
     char message[KAFKA_MESSAGE_BYTES_MAX];
-    int16_t error = kafka_produce_check(bridge->kafka, &d->record, message);
+    int16_t error = kafka_produce_check(bridge->catalog, &d->record, message);
     return error == 0 ||
            strcmp(kafka_error_name(error), "MESSAGE_TOO_LARGE") != 0; /* else the outbox waits and tells */
 }
@@ -66,7 +66,7 @@ static void add(bridge_feeds_t *feeds, feed_t *feed, draft_t *d)
 {
     bridge_t *bridge = feeds->bridge;
     make_fit(bridge, feed, d);
-    d->record.partition = kafka_produce_choose(bridge->kafka, &d->record);
+    d->record.partition = kafka_produce_choose(bridge->catalog, &d->record);
     outbox_record_t *r = outbox_record_new(&d->record);
     r->added_ms = d->record.timestamp_ms;
     outbox_add(bridge, r);

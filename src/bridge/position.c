@@ -26,7 +26,7 @@ static void begin_turn(bridge_t *bridge)
 
 void topic_promise(bridge_t *bridge, bytes_t topic)
 {
-    if (!bridge->kafka || kafka_topic_exists(bridge->kafka, topic)) return;
+    if (!bridge->kafka || kafka_topic_exists(bridge->catalog, topic)) return;
     begin_turn(bridge);
     map_put(&bridge->coming, topic, bridge);
 }
@@ -45,7 +45,7 @@ bool topic_comes(bridge_t *bridge, bytes_t topic)
 
 bool position_must_wait(bridge_t *bridge, const outbox_record_t *r)
 {
-    if (!r->group || kafka_topic_exists(bridge->kafka, r->position_topic)) return false;
+    if (!r->group || kafka_topic_exists(bridge->catalog, r->position_topic)) return false;
     return is_queued(bridge, r->position_topic);
 }
 
@@ -168,9 +168,10 @@ static const char *check(bridge_t *bridge, int argc, const bytes_t *argv, bool m
     const char *problem = read_args(argc, argv, args);
     if (!problem) problem = outbox_problem(bridge, midway);
     if (problem) return problem;
-    const kafka_member_t *member = args->has_member ? &args->member : NULL;
     bool comes = topic_comes(bridge, args->position.topic);
-    int16_t error = kafka_position_check(bridge->kafka, &args->position, member, comes, message);
+    int16_t error = kafka_position_check(bridge->catalog, &args->position, comes, message);
+    if (!error && args->has_member)
+        error = kafka_member_check(bridge->kafka, args->position.group, &args->member, message);
     return bridge__problem(bridge, error, message);
 }
 
@@ -195,7 +196,7 @@ static void commit(bridge_t *bridge, redis_call_t *call, const kafka_position_t 
 {
     redis_client_t *client = redis_call_client(call);
     outbox_record_t *r = record_of(position, redis_call_now_ms(call));
-    r->record.partition = kafka_produce_choose(bridge->kafka, &r->record);
+    r->record.partition = kafka_produce_choose(bridge->catalog, &r->record);
     r->added_ns = io_now_ns(bridge->loop);
     outbox_add(bridge, r);
     journal_add(bridge, call, r);

@@ -93,7 +93,7 @@ static void produce_outbox(bridge_t *bridge, redis_call_t *call, produce_args_t 
     bool delayed = args->at_ms > redis_call_now_ms(call);
     args->record.timestamp_ms = redis_call_now_ms(call);
     bool partition_asked = args->record.partition >= 0;
-    args->record.partition = kafka_produce_choose(bridge->kafka, &args->record);
+    args->record.partition = kafka_produce_choose(bridge->catalog, &args->record);
     outbox_record_t *r = outbox_record_new(&args->record);
     r->partition_asked = partition_asked;
     r->due_ms = delayed ? args->at_ms : 0;

@@ -75,7 +75,7 @@ const char *produce__check(bridge_t *bridge, int argc, const bytes_t *argv, bool
     const char *problem = argc < 3 ? "ERR wrong number of arguments" : produce__parse(argc, argv, args);
     if (problem) return problem;
     if ((problem = outbox_problem(bridge, midway)) != NULL) return problem;
-    return bridge__problem(bridge, kafka_produce_check(bridge->kafka, &args->record, message), message);
+    return bridge__problem(bridge, kafka_produce_check(bridge->catalog, &args->record, message), message);
 }
 
 /* A script that has written must be able to end its work, as where memory is short; but not without a bound. */

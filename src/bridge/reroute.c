@@ -9,7 +9,7 @@
 static void choose(bridge_t *bridge, outbox_record_t *r)
 {
     r->record.partition = -1;
-    r->record.partition = kafka_produce_choose(bridge->kafka, &r->record);
+    r->record.partition = kafka_produce_choose(bridge->catalog, &r->record);
     ASSERT(r->record.partition >= 0); /* the topic exists */
     journal_place(bridge, r);
 }
@@ -80,7 +80,7 @@ void reroute_command(redis_call_t *call, void *user)
     redis_client_t *client = redis_call_client(call);
     bytes_t name = redis_call_arg(call, 1);
     bool drops = redis_call_argc(call) == 3 && bytes_eq_nocase(redis_call_arg(call, 2), BYTES_LIT("DROP"));
-    int32_t partitions_count = bridge->kafka ? kafka_topic_partitions(bridge->kafka, name) : -1;
+    int32_t partitions_count = bridge->kafka ? kafka_topic_partitions(bridge->catalog, name) : -1;
     outbox_topic_t *t = map_get(&bridge->topics_by_name, name);
     if (redis_call_argc(call) > 2 + drops)
         redis_reply_error(client, "ERR syntax error");

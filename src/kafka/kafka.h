@@ -74,15 +74,12 @@ int kafka_codec_of(const char *name) MUST_CHECK;
 /* What comes through this door is compressed so, at the Java client's levels, where the topic leaves it to producers. */
 void kafka_produce_compress(kafka_t *kafka, int codec);
 
-/* The outbox's way, for records (and positions, below) that may be given again after a crash. A number rises over all
+/* The outbox's way, for records (and positions, below) that may be given again after a crash. What is asked before they are
+ * promised is in catalog.h. A number rises over all
  * records of its producer; a partition takes only those above the last that it has of that producer, and never forgets
  * a producer that is kept. */
 #define KAFKA_NUMBER_MAX        (((int64_t)1 << 46) - 1)
 #define KAFKA_MESSAGE_BYTES_MAX 300
-/* Whether the record could be appended now, or after its topic was created: 0, or an error code with its words. */
-int16_t kafka_produce_check(kafka_t *kafka, const kafka_produce_t *record, char message[KAFKA_MESSAGE_BYTES_MAX]);
-/* The partition it belongs in, as kafka_produce_record would choose; -1 while the topic does not exist. */
-int32_t kafka_produce_choose(kafka_t *kafka, const kafka_produce_t *record);
 /* Takes the first of the records, at least one, all of one partition (chosen before) and in the order of their numbers:
  * those that the partition has already, with offset -1, or else those that fit one batch, which is appended. */
 #define KAFKA_BATCH_BYTES 16384 /* as batch.size of the Java client: what several records together may take */
@@ -96,12 +93,6 @@ int16_t kafka_produce_numbered(kafka_t *kafka, kafka_numbered_t *records, int co
 /* Creates the topic if the broker may; `done` runs once, at once or later. */
 typedef void (*kafka_door_cb)(void *user, int64_t value, int16_t error, const char *message);
 void kafka_topic_ensure(kafka_t *kafka, bytes_t topic, kafka_door_cb done, void *user);
-/* -1: there is no such topic. */
-int32_t kafka_topic_partitions(const kafka_t *kafka, bytes_t topic);
-static inline bool kafka_topic_exists(const kafka_t *kafka, bytes_t topic)
-{
-    return kafka_topic_partitions(kafka, topic) >= 0;
-}
 /* `done` runs once everything in the partition so far is on stable storage. */
 void kafka_partition_sync(kafka_t *kafka, bytes_t topic, int32_t partition, kafka_door_cb done, void *user);
 /* A producer id that nobody else has: `value`. */
@@ -116,23 +107,22 @@ const char *kafka_error_name(int16_t error);
 /* ---- the bridge's door to the groups ---- */
 
 /* How far a group has read a partition: what it has committed. As a record of __consumer_offsets it goes the outbox's
- * way: kafka_produce_choose, kafka_produce_numbered, and the group has it. */
+ * way: kafka_produce_numbered, and the group has it. */
 typedef struct kafka_position {
     bytes_t group, topic;
     int32_t partition;
     int64_t offset;
     bytes_t metadata; /* ptr NULL = none */
 } kafka_position_t;
-/* Who says so; NULL: anybody, as in a transaction's commit of Kafka's. */
+/* Who says so; without one it is anybody, as in a transaction's commit of Kafka's. */
 typedef struct kafka_member {
     bytes_t id;
     int32_t generation; /* or member epoch */
 } kafka_member_t;
 
-/* Whether the position could be committed now: 0, or an error code with its words. `topic_comes`: a record that makes
- * its topic is delivered first. */
-int16_t kafka_position_check(kafka_t *kafka, const kafka_position_t *position, const kafka_member_t *member,
-                             bool topic_comes, char message[KAFKA_MESSAGE_BYTES_MAX]);
+/* Whether the member may commit for its group now: 0, or an error code with its words. */
+int16_t kafka_member_check(kafka_t *kafka, bytes_t group, const kafka_member_t *member,
+                           char message[KAFKA_MESSAGE_BYTES_MAX]);
 /* The record; its key and value are in `out`, which is emptied first. The key tells group, topic and partition alone. */
 void kafka_position_record(const kafka_position_t *position, int64_t commit_ms, buf_t *out,
                            kafka_produce_t *ret_record);

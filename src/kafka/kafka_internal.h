@@ -42,6 +42,7 @@ struct kafka {
 
     kafka_broker_config_t config;      /* effective values: config.num_partitions, config.message_max_bytes ... */
     struct config_store *config_store; /* where each value comes from: configs.c */
+    uint32_t config_version;           /* counts what changed `config` */
 
     int32_t broker_id;                     /* node.id */
     char cluster_id[KAFKA_UUID_CHARS + 1]; /* znode /cluster/id */
@@ -135,7 +136,8 @@ void kafka_topic_create(kafka_t *kafka, const kafka_topic_spec_t *spec, kafka_to
 
 /* Told of every topic: `created` once its partitions are open (also for each one found at start), `grown` when it has
  * got partitions from `first` on, `deleted` before its partitions close, `configured` when its settings changed, `online` when a partition
- * that was offline serves again. Each may be NULL. */
+ * that was offline serves again, `altered` when something else decides otherwise whether records can be appended (a partition
+ * went offline, a deletion began or was given up, groups of a partition could or could not be read). Each may be NULL. */
 typedef struct kafka_topic_listener {
     list_t node;
     void (*created)(struct kafka_topic_listener *listener, kafka_topic_t *topic);
@@ -143,10 +145,17 @@ typedef struct kafka_topic_listener {
     void (*deleted)(struct kafka_topic_listener *listener, kafka_topic_t *topic);
     void (*configured)(struct kafka_topic_listener *listener, kafka_topic_t *topic);
     void (*online)(struct kafka_topic_listener *listener, kafka_topic_t *topic, int32_t index);
+    void (*altered)(struct kafka_topic_listener *listener, kafka_topic_t *topic);
 } kafka_topic_listener_t;
 static inline void kafka_topic_listen(kafka_t *kafka, kafka_topic_listener_t *listener)
 {
     list_push_back(&kafka->topic_listeners, &listener->node);
+}
+
+static inline void kafka_topic_altered(kafka_topic_t *topic)
+{
+    LIST_EACH(&topic->kafka->topic_listeners, listener, kafka_topic_listener_t, node)
+        if (listener->altered) listener->altered(listener, topic);
 }
 
 /* ---- requests ---- */

@@ -47,7 +47,7 @@ typedef struct outbox_world {
 /* The state that the position is committed with. Returns how many replies more. */
 static int put_position(outbox_world_t *w, const char *number)
 {
-    if (!chance(w->run, 40) || !kafka_topic_exists(w->server.kafka, BYTES_LIT("t0"))) return 0;
+    if (!chance(w->run, 40) || !kafka_topic_exists(bridge_catalog(w->server.bridge), BYTES_LIT("t0"))) return 0;
     resp_text_put(&w->sending.out, 3, "SET", "state", number);
     resp_text_put(&w->sending.out, 5, "KAFKA.COMMIT", "g", "t0", "0", number);
     return 2;
@@ -112,7 +112,7 @@ static void clients_start(outbox_world_t *w)
     resp_client_connect(&w->sending, w->run, loop, WORLD_HOST, WORLD_REDIS_PORT);
     io_timer_init(loop, &w->sender, on_sender);
     io_timer_start(&w->sender, 1, 0);
-    if (kafka_topic_exists(w->server.kafka, BYTES_LIT("t0"))) reader_start(&w->reader, loop);
+    if (kafka_topic_exists(bridge_catalog(w->server.bridge), BYTES_LIT("t0"))) reader_start(&w->reader, loop);
 }
 
 static void clients_stop(outbox_world_t *w)
@@ -214,7 +214,7 @@ static void check_both_sides(outbox_world_t *w)
 static bool start(outbox_world_t *w)
 {
     if (!bridge_world_start(&w->server)) return false;
-    if (kafka_topic_exists(w->server.kafka, BYTES_LIT("t0")))
+    if (kafka_topic_exists(bridge_catalog(w->server.bridge), BYTES_LIT("t0")))
         reader_ask(&w->reader, sim_node_loop(w->client), w->server.power_lost);
     bool empty = sim_run_until(w->run->sim, is_empty, w, 60000);
     reader_stop(&w->reader);

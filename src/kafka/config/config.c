@@ -179,6 +179,7 @@ void config_compute_broker(kafka_t *kafka)
         const kafka_setting_def_t *def = &kafka_broker_settings[i];
         kafka_setting_assign(def, config_value(kafka->config_store, def), &kafka->config);
     }
+    kafka->config_version++;
 }
 
 void config_set_found(kafka_t *kafka, const char *name, const char *value)

@@ -110,8 +110,10 @@ void groups_removal_run(groups_removal_t *removal);
 
 /* ---- the bridge's positions (groups_position.c) ---- */
 
-/* The partition of the topic that a position's record belongs to. */
-int32_t groups_position_partition(const kafka_t *kafka, const kafka_produce_t *record);
+/* Over how many partitions of the topic groups are spread; 0 = it does not exist yet. */
+int32_t groups_partitions_count(const kafka_groups_t *groups);
+/* Why positions of the groups of this partition cannot be taken, if `topic` is the groups' and they could not be read. */
+int16_t groups_partition_error(const kafka_groups_t *groups, const kafka_topic_t *topic, int32_t index);
 /* Whether positions of this one's partition can be taken now; a code fit for the bridge. */
 int16_t groups_position_check(kafka_t *kafka, const kafka_produce_t *record);
 /* Its topic was deleted meanwhile, and with it what groups had of it. */

@@ -143,6 +143,7 @@ static void finish(kafka_groups_t *groups, int32_t index, int16_t error)
     } else {
         slog(SLOG_ERROR, "kafka", "consumer groups of a partition cannot be loaded", "partition=%s-%d error=%s",
              GROUPS_TOPIC, (int)index, kafka_error_name(error));
+        kafka_topic_altered(groups->topic);
     }
 }
 
@@ -192,6 +193,7 @@ void groups__load_again(kafka_groups_t *groups, int32_t index)
     if (index >= groups->partitions_count || groups->partitions[index].state != GROUPS_FAILED) return;
     groups->partitions[index] = (groups_partition_t){.state = GROUPS_LOADING};
     groups->partitions_loading++;
+    kafka_topic_altered(groups->topic);
     io_timer_start(&groups->load_timer, 0, 0);
 }
 

@@ -64,14 +64,18 @@ int kafka_position_of(const kafka_produce_t *record, kafka_position_t *ret_posit
     return 0;
 }
 
-int32_t groups_position_partition(const kafka_t *kafka, const kafka_produce_t *record)
+/* ---- asking ---- */
+
+int32_t groups_partitions_count(const kafka_groups_t *groups)
 {
-    kafka_position_t position;
-    bool known = kafka_position_of(record, &position) == 0 && kafka->groups->topic;
-    return known ? group_records_partition(position.group, kafka->groups->partitions_count) : -1;
+    return groups && groups->topic ? groups->partitions_count : 0;
 }
 
-/* ---- asking ---- */
+int16_t groups_partition_error(const kafka_groups_t *groups, const kafka_topic_t *topic, int32_t index)
+{
+    if (groups->topic != topic || index >= groups->partitions_count) return KAFKA_NONE;
+    return groups->partitions[index].state == GROUPS_FAILED ? KAFKA_NOT_COORDINATOR : KAFKA_NONE;
+}
 
 static bool waits(const kafka_t *kafka, bytes_t group_id, const group_entry_t *entry)
 {
@@ -104,35 +108,19 @@ static bool exists(const kafka_t *kafka, const kafka_position_t *position)
     return topic && position->partition >= 0 && position->partition < topic->partitions_count;
 }
 
-static bool will_exist(const kafka_t *kafka, const kafka_position_t *position)
-{
-    bool comes = !kafka_topic_get(kafka, position->topic);
-    return comes && position->partition >= 0 && position->partition < kafka->config.num_partitions;
-}
-
 /* Kafka's rule for the commits of a transaction: who names no member commits whatever members there are. */
 static int16_t check_member(kafka_groups_t *groups, group_entry_t *entry, const kafka_member_t *member)
 {
-    if (!member) return KAFKA_NONE;
     if (!entry) return KAFKA_UNKNOWN_MEMBER_ID;
     if (entry->cgroup) return cgroup_commit_check(entry->cgroup, member->id, member->generation, MEMBER_EPOCHS_SINCE);
     return group_commit_check(entry->group, member->id, BYTES_NULL, member->generation, true, groups_now(groups));
 }
 
-int16_t kafka_position_check(kafka_t *kafka, const kafka_position_t *position, const kafka_member_t *member,
-                             bool topic_comes, char message[KAFKA_MESSAGE_BYTES_MAX])
+int16_t kafka_member_check(kafka_t *kafka, bytes_t group, const kafka_member_t *member,
+                           char message[KAFKA_MESSAGE_BYTES_MAX])
 {
     group_entry_t *entry = NULL;
-    int64_t metadata_max = MIN(kafka->config.offset_metadata_max_bytes, INT16_MAX);
-    if (position->group.len == 0 || position->group.len > INT16_MAX)
-        return refuse(KAFKA_INVALID_GROUP_ID, message, NULL);
-    if (!kafka->ready) return refuse(KAFKA_BROKER_NOT_AVAILABLE, message, NULL);
-    if (!exists(kafka, position) && !(topic_comes && will_exist(kafka, position)))
-        return refuse(KAFKA_UNKNOWN_TOPIC_OR_PARTITION, message, NULL);
-    if ((int64_t)position->metadata.len > metadata_max) return refuse(KAFKA_OFFSET_METADATA_TOO_LARGE, message, NULL);
-    /* Without the topic of the groups there is no group yet: the first position has it made. */
-    int16_t error = kafka->groups->topic ? groups_find(kafka->groups, position->group, &entry) : KAFKA_NONE;
-    if (error == KAFKA_COORDINATOR_LOAD_IN_PROGRESS && !member) return KAFKA_NONE; /* its record waits for that */
+    int16_t error = kafka->groups->topic ? groups_find(kafka->groups, group, &entry) : KAFKA_NONE;
     if (error == KAFKA_NONE) error = check_member(kafka->groups, entry, member);
     return error == KAFKA_NONE ? KAFKA_NONE : refuse(error, message, NULL);
 }

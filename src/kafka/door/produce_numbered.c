@@ -1,5 +1,5 @@
-/* produce_numbered.c: the outbox's door into partitions: checked beforehand, appended once however often it is given
- * again, and told when it is on stable storage.
+/* produce_numbered.c: the outbox's door into partitions: a record is appended once however often it is given again, and the
+ * outbox is told when it is on stable storage. (catalog_ask.c checks it beforehand.)
  *
  * A record's number becomes epoch and sequence of an ordinary idempotent producer (number = epoch * 2^31 + sequence), so
  * that it is kept where Kafka keeps such things: in the batch header, and from there in the producers' snapshots. Records
@@ -13,93 +13,10 @@
 
 #include <stdio.h>
 
-#define BATCH_OVERHEAD_BYTES  128 /* header, and the lengths of one record */
-#define HEADER_OVERHEAD_BYTES 10
-#define PACKED_GROWTH         6 /* no codec makes more of bytes than a sixth, and some of its own */
-#define PACKED_OVERHEAD_BYTES 128
-
 static int16_t refuse(int16_t error, char *message, const char *text)
 {
     snprintf(message, KAFKA_MESSAGE_BYTES_MAX, "%s", text ? text : kafka_error_text(error));
     return error;
-}
-
-/* What the batch may take at most; exact sizes are only built where this is above the bound. */
-static size_t bytes_at_most(const kafka_produce_t *r)
-{
-    size_t bytes = BATCH_OVERHEAD_BYTES + r->key.len + r->value.len;
-    for (int32_t i = 0; i < r->headers_count; i++)
-        bytes += HEADER_OVERHEAD_BYTES + r->headers[i].key.len + r->headers[i].value.len;
-    return bytes;
-}
-
-/* Exactly, as it would be stored. */
-static bool fits(kafka_t *kafka, const kafka_produce_t *record, const kafka_topic_config_t *config, size_t *ret_bytes)
-{
-    record_builder_t builder = RECORD_BUILDER_INIT;
-    buf_t packed = BUF_INIT;
-    uint8_t *batch;
-    produce__add(kafka, record, &builder);
-    int16_t error = produce__finish(kafka, config, RECORD_NO_PRODUCER, &builder, &packed, &batch, ret_bytes);
-    record_builder_deinit(&builder);
-    buf_deinit(&packed);
-    return !error && (int64_t)*ret_bytes <= config->max_message_bytes;
-}
-
-static int16_t check_size(kafka_t *kafka, const kafka_produce_t *record, const kafka_topic_config_t *config,
-                          char *message)
-{
-    int64_t max = config->max_message_bytes;
-    size_t bytes = bytes_at_most(record);
-    if ((int64_t)(bytes + bytes / PACKED_GROWTH + PACKED_OVERHEAD_BYTES) <= max) return KAFKA_NONE;
-    if (fits(kafka, record, config, &bytes)) return KAFKA_NONE;
-    snprintf(message, KAFKA_MESSAGE_BYTES_MAX,
-             "The record takes %zu bytes, above the topic's max.message.bytes of %" PRId64, bytes, max);
-    return KAFKA_MESSAGE_TOO_LARGE;
-}
-
-/* That it may not be made comes last: a record of a change feed waits for somebody to make it, and must fit then. */
-static int16_t check_new_topic(kafka_t *kafka, const kafka_produce_t *record, char *message)
-{
-    const char *text = NULL;
-    arena_t arena;
-    arena_init(&arena, 0);
-    kafka_topic_spec_t spec = {.name = record->topic, .partitions_count = -1, .replication_factor = -1};
-    int16_t error = topic_create_check(kafka, &spec, &arena, &text);
-    if (!error && topic_is_internal(record->topic)) error = KAFKA_INVALID_TOPIC_EXCEPTION;
-    if (!error && record->partition >= (int32_t)kafka->config.num_partitions) {
-        error = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
-        text = "The topic would be created with fewer partitions";
-    }
-    if (error) (void)refuse(error, message, text);
-    arena_deinit(&arena);
-    if (error) return error;
-    kafka_topic_t as_made = {.kafka = kafka, .overrides = MAP_INIT};
-    config_compute_topic(&as_made);
-    error = check_size(kafka, record, &as_made.config, message);
-    if (error || kafka->config.auto_create_topics_enable) return error;
-    return refuse(KAFKA_UNKNOWN_TOPIC_OR_PARTITION, message, NULL);
-}
-
-int16_t kafka_produce_check(kafka_t *kafka, const kafka_produce_t *record, char message[KAFKA_MESSAGE_BYTES_MAX])
-{
-    partition_t *partition;
-    kafka_topic_t *topic = kafka_topic_get(kafka, record->topic);
-    if (!topic) return check_new_topic(kafka, record, message);
-    if (topic->internal) return refuse(KAFKA_INVALID_TOPIC_EXCEPTION, message, NULL);
-    int16_t error = kafka_topic_partition_get(topic, MAX(record->partition, 0), &partition);
-    if (error) return refuse(error, message, NULL);
-    const char *policy = topic->config.cleanup_policy;
-    if (!record->key.ptr && policy && strstr(policy, "compact"))
-        return refuse(KAFKA_INVALID_RECORD, message, "A compacted topic cannot accept a record without key");
-    return check_size(kafka, record, &topic->config, message);
-}
-
-int32_t kafka_produce_choose(kafka_t *kafka, const kafka_produce_t *record)
-{
-    kafka_topic_t *topic = kafka_topic_get(kafka, record->topic);
-    if (!topic) return record->partition;
-    return topic->internal ? groups_position_partition(kafka, record) : produce__choose_partition(topic, record);
 }
 
 /* ---- appending ---- */
@@ -132,12 +49,13 @@ static int count_known(const partition_t *partition, int64_t producer_id, const 
 static int fill(numbered_batch_t *b, kafka_numbered_t *records, int count, bool positions)
 {
     size_t bytes = 0, bytes_max = (size_t)MIN(KAFKA_BATCH_BYTES, b->config->max_message_bytes);
+    int64_t now_ms = io_wall_ms(b->kafka->loop);
     int n = 0;
     for (; n < count && epoch_of(records[n].number) == epoch_of(records[0].number); n++) {
-        bytes += bytes_at_most(records[n].record);
+        bytes += produce__bytes_at_most(records[n].record);
         if (n > 0 && bytes > bytes_max) break;
         if (positions && groups_position_is_void(b->kafka, records[n].record)) continue;
-        produce__add(b->kafka, records[n].record, &b->builder);
+        produce__add(records[n].record, now_ms, &b->builder);
         records[n].offset = b->count++; /* within the batch: append_new adds where that begins */
         b->last_number = records[n].number;
     }
@@ -158,7 +76,8 @@ static int16_t append(numbered_batch_t *b, int64_t producer_id, partition_origin
     if (origin == PARTITION_COORDINATOR)
         batch = record_builder_finish(&b->builder, 0, producer, &bytes);
     else
-        error = produce__finish(b->kafka, b->config, producer, &b->builder, &b->packed, &batch, &bytes);
+        error =
+            produce__finish(produce__packing(b->kafka, b->config), producer, &b->builder, &b->packed, &batch, &bytes);
     if (!error) error = partition_append(b->partition, batch, bytes, origin, &arena, &appended);
     if (error) (void)refuse(error, message, appended.message);
     *ret_base_offset = appended.base_offset;
@@ -244,12 +163,6 @@ void kafka_topic_ensure(kafka_t *kafka, bytes_t topic, kafka_door_cb done, void 
              "The topic does not exist and may not be created");
     else
         kafka_topic_create_auto(kafka, topic, topic_made, job_new(done, user));
-}
-
-int32_t kafka_topic_partitions(const kafka_t *kafka, bytes_t name)
-{
-    const kafka_topic_t *topic = kafka_topic_get(kafka, name);
-    return topic ? topic->partitions_count : -1;
 }
 
 static void synced(partition_commit_t *commit, int16_t error)

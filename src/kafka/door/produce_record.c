@@ -7,6 +7,9 @@
 
 #include "base/hash.h"
 
+#define BATCH_OVERHEAD_BYTES  128 /* header, and the lengths of one record */
+#define HEADER_OVERHEAD_BYTES 10
+
 typedef struct produce_job {
     partition_commit_t commit;
     kafka_t *kafka;
@@ -29,19 +32,26 @@ static void committed(partition_commit_t *commit, int16_t error)
     job_end(CONTAINER_OF(commit, produce_job_t, commit), error, NULL);
 }
 
-/* The default partitioner of Kafka's clients; without a key, each in its turn. */
-int32_t produce__choose_partition(kafka_topic_t *topic, const kafka_produce_t *record)
+int32_t produce__choose_partition(const kafka_produce_t *record, int32_t partitions_count, uint32_t *next)
 {
     if (record->partition >= 0) return record->partition;
-    uint32_t n = record->key.ptr ? murmur2(record->key.ptr, record->key.len) & 0x7fffffff : topic->next_partition++;
-    return (int32_t)(n % (uint32_t)topic->partitions_count);
+    uint32_t n = record->key.ptr ? murmur2(record->key.ptr, record->key.len) & 0x7fffffff : (*next)++;
+    return (int32_t)(n % (uint32_t)partitions_count);
 }
 
-void produce__add(kafka_t *kafka, const kafka_produce_t *record, record_builder_t *builder)
+size_t produce__bytes_at_most(const kafka_produce_t *r)
+{
+    size_t bytes = BATCH_OVERHEAD_BYTES + r->key.len + r->value.len;
+    for (int32_t i = 0; i < r->headers_count; i++)
+        bytes += HEADER_OVERHEAD_BYTES + r->headers[i].key.len + r->headers[i].value.len;
+    return bytes;
+}
+
+void produce__add(const kafka_produce_t *record, int64_t now_ms, record_builder_t *builder)
 {
     _Static_assert(sizeof(record_header_t) == sizeof(kafka_header_t), "same shape");
     const record_header_t *headers = (const record_header_t *)(const void *)record->headers;
-    int64_t timestamp_ms = record->timestamp_ms >= 0 ? record->timestamp_ms : io_wall_ms(kafka->loop);
+    int64_t timestamp_ms = record->timestamp_ms >= 0 ? record->timestamp_ms : now_ms;
     record_builder_add(builder, timestamp_ms, record->key, record->value, headers, record->headers_count);
 }
 
@@ -68,15 +78,20 @@ void kafka_produce_compress(kafka_t *kafka, int codec)
     kafka->produce_codec = codec;
 }
 
-int16_t produce__finish(const kafka_t *kafka, const kafka_topic_config_t *config, record_producer_t producer,
-                        record_builder_t *builder, buf_t *packed, uint8_t **ret_batch, size_t *ret_bytes)
+produce_packing_t produce__packing(const kafka_t *kafka, const kafka_topic_config_t *config)
 {
-    record_codec_t codec = (record_codec_t)kafka->produce_codec;
-    int level = codecs[codec].level;
-    (void)partition_codec(config, &codec, &level);
+    produce_packing_t packing = {(record_codec_t)kafka->produce_codec, codecs[kafka->produce_codec].level};
+    (void)partition_codec(config, &packing.codec, &packing.level);
+    return packing;
+}
+
+int16_t produce__finish(produce_packing_t packing, record_producer_t producer, record_builder_t *builder, buf_t *packed,
+                        uint8_t **ret_batch, size_t *ret_bytes)
+{
     *ret_batch = record_builder_finish(builder, 0, producer, ret_bytes);
-    if (codec == RECORD_NONE) return KAFKA_NONE;
-    if (record_recompress(bytes_of(*ret_batch, *ret_bytes), codec, level, 0, packed)) return KAFKA_UNKNOWN_SERVER_ERROR;
+    if (packing.codec == RECORD_NONE) return KAFKA_NONE;
+    if (record_recompress(bytes_of(*ret_batch, *ret_bytes), packing.codec, packing.level, 0, packed))
+        return KAFKA_UNKNOWN_SERVER_ERROR;
     *ret_batch = packed->ptr;
     *ret_bytes = packed->len;
     return KAFKA_NONE;
@@ -89,9 +104,9 @@ static int16_t append(produce_job_t *job, partition_t *partition, const char **r
     partition_appended_t appended = {0};
     uint8_t *batch;
     size_t bytes;
-    produce__add(job->kafka, &job->record, &builder);
-    int16_t error = produce__finish(job->kafka, &partition_topic(partition)->config, RECORD_NO_PRODUCER, &builder,
-                                    &packed, &batch, &bytes);
+    produce__add(&job->record, io_wall_ms(job->kafka->loop), &builder);
+    produce_packing_t packing = produce__packing(job->kafka, &partition_topic(partition)->config);
+    int16_t error = produce__finish(packing, RECORD_NO_PRODUCER, &builder, &packed, &batch, &bytes);
     if (!error) error = partition_append(partition, batch, bytes, PARTITION_CLIENT, arena, &appended);
     *ret_message = appended.message;
     job->offset = appended.base_offset;
@@ -106,7 +121,7 @@ static void produce(produce_job_t *job, kafka_topic_t *topic)
     partition_t *partition = NULL;
     const char *message = NULL;
     arena_init(&arena, 0);
-    job->partition = produce__choose_partition(topic, &job->record);
+    job->partition = produce__choose_partition(&job->record, topic->partitions_count, &topic->next_partition);
     int16_t error = kafka_topic_partition_get(topic, job->partition, &partition);
     if (!error && topic->internal) error = KAFKA_INVALID_TOPIC_EXCEPTION; /* clients may not write there either */
     if (!error) error = append(job, partition, &message, &arena);

@@ -105,6 +105,7 @@ static void begin(kafka_topic_t *topic, int32_t index, int err, const char *why,
     slog(SLOG_ERROR, "kafka", o->retry_ns ? "a partition is offline and is tried again" : "a partition is offline",
          "partition=%s-%" PRId32 " error=\"%s\"", topic->name, index, why);
     changed(store);
+    kafka_topic_altered(topic);
 }
 
 static void end(partition_offline_t *o)

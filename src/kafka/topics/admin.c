@@ -110,34 +110,46 @@ static int16_t effective_replication(const kafka_t *kafka, const kafka_topic_spe
     return spec->replication_factor > 0 ? spec->replication_factor : (int16_t)kafka->config.default_replication_factor;
 }
 
+const char *topic_exists_text(bytes_t name, arena_t *arena)
+{
+    return arena_printf(arena, "Topic '%.*s' already exists.", (int)name.len, (const char *)name.ptr);
+}
+
+const char *topic_collides_text(bytes_t name, bytes_t other, arena_t *arena)
+{
+    return arena_printf(arena, "Topic '%.*s' collides with existing topic: %.*s", (int)name.len, (const char *)name.ptr,
+                        (int)other.len, (const char *)other.ptr);
+}
+
+const char *topic_replication_problem(int16_t replication, arena_t *arena)
+{
+    if (replication <= 1) return NULL;
+    return arena_printf(arena,
+                        "Unable to replicate the partition %d time(s): The target replication factor "
+                        "of %d cannot be reached because only 1 broker(s) are registered.",
+                        replication, replication);
+}
+
 int16_t topic_create_check(kafka_t *kafka, const kafka_topic_spec_t *spec, arena_t *arena, const char **ret_message)
 {
     const char *problem = kafka_topic_name_problem(spec->name, arena);
     *ret_message = problem;
     if (problem) return KAFKA_INVALID_TOPIC_EXCEPTION;
-    const char *name = arena_strdup(arena, spec->name);
     const kafka_topic_t *colliding = topic_colliding(kafka, spec->name);
     if (map_get(&kafka->topics, spec->name)) {
-        *ret_message = arena_printf(arena, "Topic '%s' already exists.", name);
+        *ret_message = topic_exists_text(spec->name, arena);
         return KAFKA_TOPIC_ALREADY_EXISTS;
     }
     if (colliding) {
-        *ret_message = arena_printf(arena, "Topic '%s' collides with existing topic: %s", name, colliding->name);
+        *ret_message = topic_collides_text(spec->name, kafka_topic_name(colliding), arena);
         return KAFKA_INVALID_TOPIC_EXCEPTION;
     }
     int16_t error = check_overrides(spec, arena, ret_message);
     if (error) return error;
     error = check_counts(spec, arena, ret_message);
     if (error) return error;
-    int16_t replication = effective_replication(kafka, spec);
-    if (replication > 1) {
-        *ret_message = arena_printf(arena,
-                                    "Unable to replicate the partition %d time(s): The target replication factor "
-                                    "of %d cannot be reached because only 1 broker(s) are registered.",
-                                    replication, replication);
-        return KAFKA_INVALID_REPLICATION_FACTOR;
-    }
-    return KAFKA_NONE;
+    *ret_message = topic_replication_problem(effective_replication(kafka, spec), arena);
+    return *ret_message ? KAFKA_INVALID_REPLICATION_FACTOR : KAFKA_NONE;
 }
 
 const char *topic_assignment_problem(const kafka_t *kafka, const int32_t *ids, int32_t count, arena_t *arena)
@@ -280,7 +292,10 @@ static void deletion_step(deletion_t *deletion);
 static void deletion_end(deletion_t *deletion, int16_t error, const char *message)
 {
     kafka_topic_t *topic = map_get(&deletion->kafka->topics, bytes_str(deletion->name));
-    if (error && topic) topic->deleting = false;
+    if (error && topic) {
+        topic->deleting = false;
+        kafka_topic_altered(topic);
+    }
     deletion->done(deletion->user, NULL, error, message);
     mem_free(deletion->name);
     mem_free(deletion);
@@ -361,6 +376,7 @@ void topic_delete(kafka_topic_t *topic, topic_wait_cb done, void *user)
     deletion_t *deletion = mem_zalloc(sizeof(*deletion));
     *deletion = (deletion_t){topic->kafka, mem_strdup(topic->name), done, user};
     topic->deleting = true;
+    kafka_topic_altered(topic);
     deletion_step(deletion);
 }
 

@@ -45,7 +45,7 @@ int16_t kafka_partition_get(const kafka_t *kafka, bytes_t name, int32_t index, p
 
 /* ---- finding --------------------------------------------------------------------------------------------------------- */
 
-static bytes_t folded(bytes_t name, uint8_t out[KAFKA_TOPIC_NAME_BYTES_MAX])
+bytes_t topic_fold(bytes_t name, uint8_t out[KAFKA_TOPIC_NAME_BYTES_MAX])
 {
     size_t n = MIN(name.len, (size_t)KAFKA_TOPIC_NAME_BYTES_MAX);
     for (size_t i = 0; i < n; i++) out[i] = name.ptr[i] == '.' ? '_' : name.ptr[i];
@@ -58,14 +58,14 @@ void topic_index(kafka_topic_t *topic)
     kafka_t *kafka = topic->kafka;
     map_put(&kafka->topics, kafka_topic_name(topic), topic);
     map_put(&kafka->topics_by_id, bytes_of(topic->id.bytes, sizeof(topic->id.bytes)), topic);
-    map_put(&kafka->topics_folded, folded(kafka_topic_name(topic), buffer), topic);
+    map_put(&kafka->topics_folded, topic_fold(kafka_topic_name(topic), buffer), topic);
 }
 
 void topic_unindex(kafka_topic_t *topic)
 {
     uint8_t buffer[KAFKA_TOPIC_NAME_BYTES_MAX];
     kafka_t *kafka = topic->kafka;
-    bytes_t key = folded(kafka_topic_name(topic), buffer);
+    bytes_t key = topic_fold(kafka_topic_name(topic), buffer);
     map_remove(&kafka->topics, kafka_topic_name(topic));
     map_remove(&kafka->topics_by_id, bytes_of(topic->id.bytes, sizeof(topic->id.bytes)));
     if (map_get(&kafka->topics_folded, key) == topic) map_remove(&kafka->topics_folded, key);
@@ -74,7 +74,7 @@ void topic_unindex(kafka_topic_t *topic)
 const kafka_topic_t *topic_colliding(const kafka_t *kafka, bytes_t name)
 {
     uint8_t buffer[KAFKA_TOPIC_NAME_BYTES_MAX];
-    const kafka_topic_t *topic = map_get(&kafka->topics_folded, folded(name, buffer));
+    const kafka_topic_t *topic = map_get(&kafka->topics_folded, topic_fold(name, buffer));
     return topic && !bytes_eq(kafka_topic_name(topic), name) ? topic : NULL;
 }
 

@@ -17,6 +17,8 @@ bool topic_is_internal(bytes_t name);
 /* Lets a topic be found, and no longer. */
 void topic_index(kafka_topic_t *topic);
 void topic_unindex(kafka_topic_t *topic);
+/* The name with '_' for each '.': topics whose names fold alike collide. In `out`. */
+bytes_t topic_fold(bytes_t name, uint8_t out[KAFKA_TOPIC_NAME_BYTES_MAX]);
 /* One whose name differs from `name`, but in '.' and '_' alone; NULL when there is none. */
 const kafka_topic_t *topic_colliding(const kafka_t *kafka, bytes_t name);
 
@@ -78,6 +80,10 @@ static inline bool topic_records_fit(int64_t topics, int64_t partitions)
 /* Checks what kafka_topic_create would, without doing it: KAFKA_NONE or the error with its words (in the
  * arena). */
 int16_t topic_create_check(kafka_t *kafka, const kafka_topic_spec_t *spec, arena_t *arena, const char **ret_message);
+/* The words of that check; the last is NULL when so many replicas can be. */
+const char *topic_exists_text(bytes_t name, arena_t *arena);
+const char *topic_collides_text(bytes_t name, bytes_t other, arena_t *arena);
+const char *topic_replication_problem(int16_t replication, arena_t *arena);
 /* What is wrong with the replicas a client wants for a partition, or NULL; in the arena. */
 const char *topic_assignment_problem(const kafka_t *kafka, const int32_t *ids, int32_t count, arena_t *arena);
 /* Deletes through the tree; `done` runs once its partitions are gone. */
