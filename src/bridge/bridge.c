@@ -16,19 +16,25 @@ bridge_t *bridge_new(io_loop_t *loop, redis_t *redis)
     return bridge;
 }
 
-void bridge_attach(bridge_t *bridge, kafka_t *kafka)
+void bridge_attach(bridge_t *bridge, kafka_t *kafka, io_loop_t *kafka_loop)
 {
+    bridge->kafka_loop = kafka_loop;
     bridge->kafka = kafka;
-    bridge->catalog = kafka_catalog_new(kafka, bridge->loop);
+    bridge->catalog = kafka_catalog_new(kafka);
     kafka_positions_hold(kafka, position_waits, bridge);
     if (bridge->producer_id >= 0) kafka_producer_keep(kafka, bridge->producer_id);
+}
+
+void bridge__update(bridge_t *bridge)
+{
+    if (bridge->catalog) kafka_catalog_update(bridge->catalog);
 }
 
 int bridge_start(bridge_t *bridge)
 {
     if (bridge->unreadable) return ERR_CORRUPT;
     if (bridge->catalog) kafka_catalog_flush(bridge->catalog);
-    io_loop_drain(bridge->loop); /* now the catalog has its first picture */
+    bridge__update(bridge); /* now the catalog has its first picture */
     deliver_start(bridge);
     map_deinit(&bridge->by_number);
     bridge->by_number = MAP_INIT;

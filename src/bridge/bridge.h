@@ -28,8 +28,8 @@ typedef struct bridge bridge_t;
 
 /* Registers the commands: before redis_load, which reads the outbox back. */
 bridge_t *bridge_new(io_loop_t *loop, redis_t *redis);
-/* After redis_load and before kafka_start. Without it records wait in the outbox and new ones are refused. */
-void bridge_attach(bridge_t *bridge, kafka_t *kafka);
+/* After redis_load and before kafka_start; `kafka_loop` is the one that Kafka runs on. Without it records wait in the outbox and new ones are refused. */
+void bridge_attach(bridge_t *bridge, kafka_t *kafka, io_loop_t *kafka_loop);
 /* After kafka_start: delivery begins (as soon as Kafka is ready). ERR_CORRUPT: what the append-only file says of the
  * outbox makes no sense. */
 int bridge_start(bridge_t *bridge) MUST_CHECK;

@@ -2,14 +2,17 @@
  *
  *   produce.c   the commands            outbox.c   the records that are not yet safe in Kafka
  *   record.c    arguments to records    journal.c  their way into the append-only file and back
- *   deliver.c   into the partitions     waiters.c  KAFKA.WAIT
+ *   deliver.c   towards the partitions  delivery.c there and back, batch by batch
+ *   far.c       the half on Kafka's     sync.c     stable storage
+ *               reactor                 waiters.c  KAFKA.WAIT
  *   position.c  KAFKA.COMMIT and what of it is under way
  *   reroute.c   records whose partitions are gone
  *
  * A record's life:
  *
- *   UNWRITTEN --file written--> QUEUED --appended--> PLACED --partition synced, ACK fed--> gone
- *                    \--AT--> DELAYED --due: a new number--> UNWRITTEN
+ *   UNWRITTEN --file written--> QUEUED --> SENT --appended--> PLACED --partition synced, ACK fed--> gone
+ *                    \              ^---refused---/
+ *                     \--AT--> DELAYED --due: a new number--> UNWRITTEN
  *
  * A position of a consumer group is a record like the others, of __consumer_offsets.
  *
@@ -31,12 +34,10 @@
 #define OUTBOX_RESERVE    8         /* this part of it on top is for scripts that have written when they find it full */
 #define DELIVER_PER_TURN  512       /* appended before the loop turns */
 #define DELIVER_SHARE     64        /* and this part of what waits: it keeps up with whoever writes more than that */
-#define GATHER_MAX        512       /* looked at for one batch */
 #define RETRY_MS          250       /* after a partition refused */
 #define REFUSED_MS_MAX    3000      /* of a partition that its disk refuses, before who waits for it hears so */
 #define NUMBERS_SKIPPED   (1 << 24) /* more than any file lost that was not synced: see deliver_start */
 #define LOADING_MS        10        /* while Kafka starts and reads its groups */
-#define SYNC_MS           500       /* from an append to the sync that lets it be forgotten */
 #define ACK_RANGES_MAX    64        /* in one journal command */
 #define LAST_ERROR_BYTES  400
 #define PROBLEM_BYTES     512
@@ -45,6 +46,7 @@ typedef enum record_state {
     RECORD_UNWRITTEN,
     RECORD_DELAYED,
     RECORD_QUEUED,
+    RECORD_SENT, /* Kafka's reactor reads it: it stays as it is, where it is, until the answer */
     RECORD_PLACED,
     RECORD_SYNCING
 } record_state_t;
@@ -80,6 +82,7 @@ typedef struct outbox_topic {
     int64_t retry_at_ms;
     int64_t refused_since_ms; /* by the disk, without a success; 0 = it is well */
     bool creating;
+    bool sent; /* a run of it is under way */
 } outbox_topic_t;
 
 typedef struct waiters {
@@ -87,15 +90,10 @@ typedef struct waiters {
     list_t waits;
 } waiters_t;
 
-typedef struct sync_round {
-    int outstanding; /* partitions */
-    bool failed;
-    bool active;
-} sync_round_t;
-
 struct bridge {
     io_loop_t *loop;
     redis_t *redis;
+    io_loop_t *kafka_loop;
     kafka_t *kafka;           /* NULL = the wing is off */
     kafka_catalog_t *catalog; /* what is asked of Kafka in the middle of a command; NULL as kafka is */
     bool started, stopped, unordered;
@@ -120,21 +118,18 @@ struct bridge {
     uint64_t coming_ns; /* which turn that is */
     io_hook_t hook;
     io_timer_t retry_timer, due_timer, sync_timer;
-    sync_round_t round;
-    struct door_link *link; /* what late answers of Kafka hold: they may come when the bridge is gone */
+    bool syncs;            /* a round is under way */
+    list_t straight;       /* straight_t: records alone, whose clients wait */
+    struct far_link *link; /* what answers on their way hold: they may come when the bridge is gone */
     waiters_t waiters;
     bridge_feeds_t *feeds; /* the server's; NULL = none yet */
     char problem[PROBLEM_BYTES];
 };
 
-/* A late answer's way back; freed with the last of its holders. */
-typedef struct door_link {
-    bridge_t *bridge; /* NULL = gone */
-    int holders;
-} door_link_t;
-door_link_t *door_link_take(bridge_t *bridge);
-/* The bridge, or NULL; the link is given back. */
-bridge_t *door_link_use(door_link_t *link);
+/* ---- bridge.c ---- */
+
+/* What Kafka's reactor has told of its topics counts from here on: at the start of what must be decided on one picture. */
+void bridge__update(bridge_t *bridge);
 
 /* ---- record.c ---- */
 
@@ -204,6 +199,12 @@ void reroute_command(redis_call_t *call, void *user);
 
 void deliver_start(bridge_t *bridge);
 void deliver_stop(bridge_t *bridge);
+
+/* ---- sync.c ---- */
+
+void sync_init(bridge_t *bridge);
+/* Something was placed: it is synced in a while. */
+void sync_soon(bridge_t *bridge);
 
 /* ---- waiters.c ---- */
 

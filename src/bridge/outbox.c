@@ -11,6 +11,7 @@ void outbox_init(bridge_t *bridge)
     list_init(&bridge->placed);
     list_init(&bridge->syncing);
     list_init(&bridge->topics);
+    list_init(&bridge->straight);
     bridge->topics_by_name = bridge->by_number = MAP_INIT;
     bridge->next_number = 1;
     bridge->producer_id = -1;
@@ -98,7 +99,7 @@ static outbox_topic_t *topic_of(bridge_t *bridge, bytes_t name)
 
 void outbox_topic_release(bridge_t *bridge, outbox_topic_t *t)
 {
-    if (!list_empty(&t->records) || t->creating) return;
+    if (!list_empty(&t->records) || t->creating || t->sent) return;
     map_remove(&bridge->topics_by_name, t->name);
     list_remove(&t->node);
     mem_free((void *)t->name.ptr);
@@ -151,24 +152,4 @@ void outbox_error(bridge_t *bridge, const outbox_record_t *r, int16_t error, con
     snprintf(bridge->last_error, sizeof(bridge->last_error), "record %" PRId64 " for %.*s: %s %s", r ? r->number : 0,
              r ? (int)MIN(r->record.topic.len, (size_t)64) : 0, r ? (const char *)r->record.topic.ptr : "",
              kafka_error_name(error), message ? message : "");
-}
-
-/* ---- late answers ---- */
-
-door_link_t *door_link_take(bridge_t *bridge)
-{
-    if (!bridge->link) {
-        bridge->link = mem_zalloc(sizeof(*bridge->link));
-        bridge->link->bridge = bridge;
-        bridge->link->holders = 1; /* the bridge's own */
-    }
-    bridge->link->holders++;
-    return bridge->link;
-}
-
-bridge_t *door_link_use(door_link_t *link)
-{
-    bridge_t *bridge = link->bridge;
-    if (--link->holders == 0) mem_free(link);
-    return bridge;
 }

@@ -178,6 +178,7 @@ static const char *check(bridge_t *bridge, int argc, const bytes_t *argv, bool m
 const char *position_precondition(int argc, const bytes_t *argv, void *user)
 {
     commit_args_t args;
+    bridge__update(user);
     return check(user, argc, argv, false, &args);
 }
 
@@ -213,6 +214,7 @@ void position_commit_command(redis_call_t *call, void *user)
     bytes_t argv[WORDS_MAX];
     int argc = redis_call_argc(call);
     for (int i = 0; i < MIN(argc, WORDS_MAX); i++) argv[i] = redis_call_arg(call, i);
+    bridge__update(bridge);
     bool asked = redis_call_was_asked(call), midway = redis_call_is_midway(call);
     const char *problem = asked ? read_args(argc, argv, &args) : check(bridge, argc, argv, midway, &args);
     if (problem)

@@ -1,6 +1,6 @@
 /* produce.c: KAFKA.PRODUCE. Two ways: a record alone goes straight into its partition; one in a transaction or script,
  * with ONCE or with AT goes through the outbox. */
-#include "bridge/bridge_internal.h"
+#include "bridge/far.h"
 
 #include "base/num.h"
 
@@ -15,62 +15,62 @@ void produce__reply_place(redis_client_t *client, int32_t partition, int64_t off
 
 /* ---- straight ---- */
 
-/* Copies, because the answer may come later (the topic is being made, or the partition syncs): then the client waits and
- * its arguments are gone. */
-typedef struct produce_job {
-    bridge_t *bridge;
-    outbox_record_t *copy;
-    redis_async_t *async; /* NULL while the command is still running */
-    redis_client_t *client;
-    bool answered;
-} produce_job_t;
-
-static void job_free(produce_job_t *job)
-{
-    mem_free(job->copy);
-    mem_free(job);
-}
-
 /* For KAFKA.WAIT it counts like the others. */
 static void count_straight(bridge_t *bridge, uint64_t client_id)
 {
-    if (client_id == 0 || bridge->stopped) return;
+    if (client_id == 0) return;
     waiters_added(bridge, client_id);
     waiters_placed(bridge, client_id);
 }
 
-static void on_produced(void *user, int32_t partition, int64_t offset, int16_t error, const char *message)
+static void reply_straight(bridge_t *bridge, const straight_t *job)
 {
-    produce_job_t *job = user;
-    redis_client_t *client = job->async ? redis_async_client(job->async) : job->client;
+    const far_request_t *answer = &job->request;
+    redis_client_t *client = redis_async_client(job->async);
     char text[PROBLEM_BYTES];
-    if (error != 0) {
-        snprintf(text, sizeof(text), "%s %.400s", kafka_error_name(error),
-                 message ? message : "the record was refused");
+    if (answer->error) {
+        snprintf(text, sizeof(text), "%s %s", kafka_error_name(answer->error),
+                 answer->words[0] ? answer->words : "the record was refused");
         redis_reply_error(client, text);
     } else {
-        produce__reply_place(client, partition, offset);
-        count_straight(job->bridge, redis_client_id(client));
+        produce__reply_place(client, job->partition, answer->value);
+        count_straight(bridge, redis_client_id(client));
     }
-    job->answered = true;
-    if (!job->async) return; /* still inside the command, which frees it */
     redis_async_done(job->async);
-    job_free(job);
+}
+
+static void on_produced(bridge_t *bridge, far_request_t *request)
+{
+    straight_t *job = CONTAINER_OF(request, straight_t, request);
+    if (bridge) {
+        list_remove(&job->node);
+        reply_straight(bridge, job);
+    }
+    mem_free(job->copy);
+    mem_free(job);
+}
+
+static void produced(void *user, int32_t partition, int64_t offset, int16_t error, const char *words)
+{
+    straight_t *job = user;
+    job->partition = partition;
+    far_answer(&job->request, offset, error, words);
+}
+
+static void produce(far_request_t *request)
+{
+    straight_t *job = CONTAINER_OF(request, straight_t, request);
+    kafka_produce_record(request->kafka, &job->copy->record, produced, job);
 }
 
 static void produce_straight(bridge_t *bridge, redis_call_t *call, const produce_args_t *args)
 {
-    produce_job_t *job = mem_zalloc(sizeof(*job));
-    job->bridge = bridge;
-    job->client = redis_call_client(call);
-    job->copy = outbox_record_new(&args->record);
-    kafka_produce_record(bridge->kafka, &job->copy->record, on_produced, job);
-    if (job->answered) {
-        job_free(job);
-        return;
-    }
+    straight_t *job = mem_zalloc(sizeof(*job));
     job->async = redis_async(call);
     ASSERT(job->async != NULL); /* redis_call_may_wait said so */
+    job->copy = outbox_record_new(&args->record);
+    list_push_back(&bridge->straight, &job->node);
+    far_send(bridge, &job->request, produce, on_produced);
 }
 
 /* ---- through the outbox ---- */
@@ -118,6 +118,7 @@ static void produce_outbox(bridge_t *bridge, redis_call_t *call, produce_args_t 
 const char *produce_precondition(int argc, const bytes_t *argv, void *user)
 {
     produce_args_t args;
+    bridge__update(user);
     const char *problem = produce__check(user, argc, argv, false, &args);
     if (!problem) topic_promise(user, args.record.topic);
     return problem;
@@ -131,6 +132,7 @@ void produce_command(redis_call_t *call, void *user)
     int argc = redis_call_argc(call);
     if (argc > (int)ARRAY_LEN(argv_few)) argv = mem_alloc(sizeof(*argv) * (size_t)argc);
     for (int i = 0; i < argc; i++) argv[i] = redis_call_arg(call, i);
+    bridge__update(bridge);
     bool asked = redis_call_was_asked(call);
     const char *problem = asked ? produce__parse(argc, argv, &args)
                                 : produce__check(bridge, argc, argv, redis_call_is_midway(call), &args);

@@ -64,7 +64,7 @@ static size_t reroute_all(bridge_t *bridge, outbox_topic_t *t, int32_t partition
 {
     size_t count = 0;
     LIST_EACH(&t->records, r, outbox_record_t, queue) {
-        if (!reroute_is_due(r, partitions_count)) continue;
+        if (r->state == RECORD_SENT || !reroute_is_due(r, partitions_count)) continue;
         drops ? drop(bridge, r) : choose(bridge, r);
         count++;
     }
@@ -79,6 +79,7 @@ void reroute_command(redis_call_t *call, void *user)
     bridge_t *bridge = user;
     redis_client_t *client = redis_call_client(call);
     bytes_t name = redis_call_arg(call, 1);
+    bridge__update(bridge);
     bool drops = redis_call_argc(call) == 3 && bytes_eq_nocase(redis_call_arg(call, 2), BYTES_LIT("DROP"));
     int32_t partitions_count = bridge->kafka ? kafka_topic_partitions(bridge->catalog, name) : -1;
     outbox_topic_t *t = map_get(&bridge->topics_by_name, name);

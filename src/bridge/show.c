@@ -11,7 +11,8 @@ static const char *state_name(const outbox_record_t *r)
     switch (r->state) {
     case RECORD_UNWRITTEN: return "unwritten";
     case RECORD_DELAYED: return "delayed";
-    case RECORD_QUEUED: return "queued";
+    case RECORD_QUEUED:
+    case RECORD_SENT: return "queued";
     default: return "placed"; /* in its partition, which is not yet on stable storage */
     }
 }

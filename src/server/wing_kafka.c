@@ -46,7 +46,7 @@ static int start(void *user, server_t *server, char *error)
     wing->kafka = kafka_new(reactor->loop, reactor->net, server->tree, dir, wing->config);
     mem_free(dir);
     kafka_produce_compress(wing->kafka, server->produce_codec);
-    if (server->bridge) bridge_attach(server->bridge, wing->kafka);
+    if (server->bridge) bridge_attach(server->bridge, wing->kafka, reactor->loop);
     int err = kafka_start(wing->kafka, error, OPTIONS_ERROR_CHARS_MAX);
     if (err == 0) server->kafka = wing->kafka;
     return err;

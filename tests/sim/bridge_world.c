@@ -80,7 +80,7 @@ static int start_wings(bridge_world_t *w, char *why, size_t why_bytes)
     int err = redis_load(w->redis, why, why_bytes);
     if (err) return err;
     w->kafka = make_kafka(w);
-    bridge_attach(w->bridge, w->kafka);
+    bridge_attach(w->bridge, w->kafka, w->loop);
     err = kafka_start(w->kafka, why, why_bytes);
     if (err == 0) err = bridge_start(w->bridge);
     if (err == 0) err = bridge_feeds_start(w->feeds, w->bridge, why, why_bytes);

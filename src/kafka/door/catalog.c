@@ -2,10 +2,9 @@
 #include "kafka/door/catalog_internal.h"
 #include "kafka/topics/topics.h"
 
-kafka_catalog_t *kafka_catalog_new(kafka_t *kafka, io_loop_t *loop)
+kafka_catalog_t *kafka_catalog_new(kafka_t *kafka)
 {
     kafka_catalog_t *catalog = mem_zalloc(sizeof(*catalog));
-    catalog->loop = loop;
     catalog->topics = catalog->folded = MAP_INIT;
     catalog__feed_start(catalog, kafka);
     return catalog;
@@ -13,27 +12,20 @@ kafka_catalog_t *kafka_catalog_new(kafka_t *kafka, io_loop_t *loop)
 
 static void topic_drop(catalog_topic_t *topic)
 {
-    if (!topic) return;
     mem_free(topic->errors);
     mem_free(topic);
 }
 
-static void catalog_drop(kafka_catalog_t *catalog)
+void kafka_catalog_free(kafka_catalog_t *catalog)
 {
     size_t cursor = 0;
+    if (!catalog) return;
+    catalog__feed_stop(&catalog->feed);
+    kafka_catalog_update(catalog);
     for (map_entry_t *e; (e = map_next(&catalog->topics, &cursor)) != NULL;) topic_drop(e->value);
     map_deinit(&catalog->topics);
     map_deinit(&catalog->folded);
     mem_free(catalog);
-}
-
-/* The last message that is still on its way takes it along. */
-void kafka_catalog_free(kafka_catalog_t *catalog)
-{
-    if (!catalog) return;
-    catalog__feed_stop(&catalog->feed);
-    catalog->closed = true;
-    if (catalog->received == catalog->feed.sent) catalog_drop(catalog);
 }
 
 /* ---- taking ---------------------------------------------------------------------------------------------------------- */
@@ -89,16 +81,29 @@ static size_t take_topic(kafka_catalog_t *catalog, const uint8_t *at)
     return sizeof(head) + name.len + (head.has_errors ? sizeof(int16_t) * (size_t)head.partitions_count : 0);
 }
 
-void catalog__take(io_message_t *message)
+static void take(kafka_catalog_t *catalog, catalog_news_t *news)
 {
-    catalog_news_t *news = CONTAINER_OF(message, catalog_news_t, message);
-    kafka_catalog_t *catalog = news->catalog;
-    catalog->received++;
     catalog->broker = news->broker;
     for (size_t at = 0; at < news->topics.len;) at += take_topic(catalog, news->topics.ptr + at);
-    if (catalog->closed && catalog->received == catalog->feed.sent) catalog_drop(catalog);
     buf_deinit(&news->topics);
     mem_free(news);
+}
+
+void kafka_catalog_update(kafka_catalog_t *catalog)
+{
+    if (!atomic_load_explicit(&catalog->mailbox, memory_order_relaxed)) return;
+    catalog_news_t *newest = atomic_exchange_explicit(&catalog->mailbox, NULL, memory_order_acquire), *oldest = NULL;
+    while (newest) {
+        catalog_news_t *next = newest->next;
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    while (oldest) {
+        catalog_news_t *next = oldest->next;
+        take(catalog, oldest);
+        oldest = next;
+    }
 }
 
 /* ---- finding --------------------------------------------------------------------------------------------------------- */

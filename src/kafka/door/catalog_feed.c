@@ -1,4 +1,4 @@
-/* catalog_feed.c: the half of the catalog on Kafka's reactor: what changed in a turn leaves at its end in one message, each
+/* catalog_feed.c: the half of the catalog on Kafka's reactor: what changed in a turn leaves at its end in one piece, each
  * topic as it is then. It leaves before the turn's replies do, so that who was told of a new topic finds it in the catalog. */
 #include "kafka/door/catalog_internal.h"
 #include "kafka/config/config.h"
@@ -78,6 +78,15 @@ static catalog_broker_t broker_of(kafka_t *kafka)
 
 /* ---- telling --------------------------------------------------------------------------------------------------------- */
 
+static void put(kafka_catalog_t *catalog, catalog_news_t *news)
+{
+    catalog_news_t *head = atomic_load_explicit(&catalog->mailbox, memory_order_relaxed);
+    do {
+        news->next = head;
+    } while (!atomic_compare_exchange_weak_explicit(&catalog->mailbox, &head, news, memory_order_release,
+                                                    memory_order_relaxed));
+}
+
 static void tell(kafka_catalog_t *catalog)
 {
     catalog_feed_t *feed = &catalog->feed;
@@ -88,13 +97,12 @@ static void tell(kafka_catalog_t *catalog)
         feed->config_version = feed->kafka->config_version;
         feed->told = true;
     }
-    *news = (catalog_news_t){.message = {.run = catalog__take}, .catalog = catalog, .topics = BUF_INIT};
+    news->topics = BUF_INIT;
     news->broker = feed->broker;
     for (map_entry_t *e; (e = map_next(&feed->dirty, &cursor)) != NULL;) put_topic(feed->kafka, e->key, &news->topics);
     map_deinit(&feed->dirty);
     feed->dirty = MAP_INIT;
-    feed->sent++;
-    io_post(catalog->loop, &news->message);
+    put(catalog, news);
 }
 
 /* Before kafka_start has read the topics there is nothing to tell, and after kafka_stop nobody to tell it to. */

@@ -6,6 +6,8 @@
 #include "kafka/kafka_internal.h"
 #include "kafka/door/produce_record.h"
 
+#include <stdatomic.h>
+
 /* What a batch of the bridge's must keep to in a topic. */
 typedef struct catalog_rules {
     int64_t batch_bytes_max;
@@ -32,6 +34,8 @@ typedef struct catalog_topic {
     char name[];
 } catalog_topic_t;
 
+typedef struct catalog_news catalog_news_t;
+
 /* Kafka's reactor's alone. */
 typedef struct catalog_feed {
     kafka_t *kafka;
@@ -41,18 +45,15 @@ typedef struct catalog_feed {
     bool told;   /* the first picture has gone */
     uint32_t config_version;
     catalog_broker_t broker; /* as it was told last */
-    uint64_t sent;           /* messages */
 } catalog_feed_t;
 
 struct kafka_catalog {
     catalog_feed_t feed;
+    _Atomic(catalog_news_t *) mailbox; /* the newest first: the feed puts, kafka_catalog_update takes all */
     /* the asking reactor's alone */
-    io_loop_t *loop;
     catalog_broker_t broker;
     map_t topics; /* name -> catalog_topic_t */
     map_t folded; /* topic_fold of a name -> one topic of such a name */
-    uint64_t received;
-    bool closed;
 };
 
 /* How a topic travels: this, its name, and if it has any the errors of its partitions. */
@@ -63,18 +64,15 @@ typedef struct catalog_head {
     bool internal, deleting, has_errors;
 } catalog_head_t;
 
-typedef struct catalog_news {
-    io_message_t message;
-    kafka_catalog_t *catalog;
+struct catalog_news {
+    struct catalog_news *next;
     catalog_broker_t broker;
     buf_t topics;
-} catalog_news_t;
+};
 
 /* catalog_feed.c */
 void catalog__feed_start(kafka_catalog_t *catalog, kafka_t *kafka);
 void catalog__feed_stop(catalog_feed_t *feed);
-/* catalog.c: the message's `run`. */
-void catalog__take(io_message_t *message);
 /* NULL: there is none, or it is being deleted. */
 catalog_topic_t *catalog__find(const kafka_catalog_t *catalog, bytes_t name);
 

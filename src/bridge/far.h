@@ -1,0 +1,70 @@
+/* far.h: requests of the bridge to Kafka's reactor, and their answers (far.c). */
+#ifndef TRIVET_BRIDGE_FAR_H
+#define TRIVET_BRIDGE_FAR_H
+
+#include "bridge/bridge_internal.h"
+
+#define FAR_GONE (-1) /* the answer's error when the bridge had stopped: UNKNOWN_SERVER_ERROR, which nobody sees */
+
+/* What requests and their answers hold in common; freed with the last of its holders. */
+typedef struct far_link {
+    bridge_t *bridge; /* NULL = gone. The near half's alone, as the count is */
+    int holders;
+    bool closed; /* set when the threads are joined */
+} far_link_t;
+far_link_t *far_link_take(bridge_t *bridge);
+/* The bridge, or NULL; the link is given back. */
+bridge_t *far_link_use(far_link_t *link);
+/* The bridge has stopped: whoever still answers finds nobody. */
+void far_close(bridge_t *bridge);
+
+/* Embedded in the state of the one who asks. */
+typedef struct far_request far_request_t;
+struct far_request {
+    io_message_t message;
+    far_link_t *link;
+    kafka_t *kafka; /* the far half's alone, as the next is */
+    kafka_catalog_t *catalog;
+    io_loop_t *home;
+    void (*run)(far_request_t *request); /* on Kafka's reactor; ends with far_answer, at once or later */
+    void (*answered)(bridge_t *bridge,
+                     far_request_t *request); /* back home; frees the request. bridge NULL = it has gone */
+    int64_t value;
+    int16_t error; /* Kafka's code */
+    char words[KAFKA_MESSAGE_BYTES_MAX];
+};
+
+void far_send(bridge_t *bridge, far_request_t *request, void (*run)(far_request_t *request),
+              void (*answered)(bridge_t *bridge, far_request_t *request));
+/* Runs it now, for bridge_break_order. */
+void far_send_early(bridge_t *bridge, far_request_t *request, void (*run)(far_request_t *request),
+                    void (*answered)(bridge_t *bridge, far_request_t *request));
+void far_answer(far_request_t *request, int64_t value, int16_t error, const char *words);
+/* far_answer as a kafka_door_cb: its user is the request. */
+void far__answered(void *user, int64_t value, int16_t error, const char *words);
+
+/* ---- produce.c: a record alone, and the client that waits for its place ------------------------------------------------ */
+
+typedef struct straight {
+    far_request_t request;
+    list_t node; /* bridge->straight */
+    outbox_record_t *copy;
+    redis_async_t *async; /* NULL: the bridge has stopped */
+    int32_t partition;    /* the answer's, with the offset */
+} straight_t;
+
+/* ---- delivery.c: records on their way into their partitions ---------------------------------------------------------- */
+
+typedef struct delivery delivery_t;
+/* Sends of the topic's queue what may be appended now, `budget` records at most, with the others of this turn; how many. */
+int delivery_add(bridge_t *bridge, delivery_t **delivery, outbox_topic_t *topic, int budget);
+void delivery_send(bridge_t *bridge, delivery_t *delivery);
+
+/* ---- deliver.c -------------------------------------------------------------------------------------------------------- */
+
+/* What came of a topic's records: first each that was placed, then once the topic. `refused` NULL = all were placed. */
+void deliver__placed(bridge_t *bridge, outbox_record_t *record, int64_t offset);
+void deliver__topic_answered(bridge_t *bridge, outbox_topic_t *topic, const outbox_record_t *refused, int16_t error,
+                             const char *words);
+
+#endif
