@@ -1,4 +1,5 @@
 /* bridge.c: the bridge's life. */
+#include "bridge/far.h"
 #include "bridge/feed.h"
 
 bridge_t *bridge_new(io_loop_t *loop, redis_t *redis)
@@ -21,7 +22,8 @@ void bridge_attach(bridge_t *bridge, kafka_t *kafka, io_loop_t *kafka_loop)
     bridge->kafka_loop = kafka_loop;
     bridge->kafka = kafka;
     bridge->catalog = kafka_catalog_new(kafka);
-    kafka_positions_hold(kafka, position_waits, bridge);
+    bridge->far_positions = far_positions_new();
+    kafka_positions_hold(kafka, far_positions_wait, bridge->far_positions);
     if (bridge->producer_id >= 0) kafka_producer_keep(kafka, bridge->producer_id);
 }
 
@@ -56,6 +58,7 @@ void bridge_free(bridge_t *bridge)
     waiters_deinit(bridge);
     positions_deinit(bridge);
     outbox_deinit(bridge);
+    if (bridge->far_positions) far_positions_free(bridge->far_positions);
     kafka_catalog_free(bridge->catalog);
     mem_free(bridge);
 }

@@ -5,7 +5,7 @@
  *   deliver.c   towards the partitions  delivery.c there and back, batch by batch
  *   far.c       the half on Kafka's     sync.c     stable storage
  *               reactor                 waiters.c  KAFKA.WAIT
- *   position.c  KAFKA.COMMIT and what of it is under way
+ *   position.c  KAFKA.COMMIT and what of it is under way; position_far.c: as Kafka's reactor knows it
  *   reroute.c   records whose partitions are gone
  *
  * A record's life:
@@ -66,7 +66,6 @@ typedef struct outbox_record {
     list_t position;              /* position_group->records */
     struct position_group *group; /* NULL = none */
     bytes_t position_topic;       /* in the record's key */
-    uint64_t added_ns;            /* the turn of the loop in which it was committed; 0 = before the start */
 } outbox_record_t;
 
 /* The positions of one consumer group that it does not have yet. */
@@ -118,9 +117,11 @@ struct bridge {
     uint64_t coming_ns; /* which turn that is */
     io_hook_t hook;
     io_timer_t retry_timer, due_timer, sync_timer;
-    bool syncs;            /* a round is under way */
-    list_t straight;       /* straight_t: records alone, whose clients wait */
-    struct far_link *link; /* what answers on their way hold: they may come when the bridge is gone */
+    bool syncs;                          /* a round is under way */
+    list_t straight;                     /* straight_t: records alone, whose clients wait */
+    struct announcement *announcement;   /* this turn's; NULL = none */
+    struct far_positions *far_positions; /* the far half's */
+    struct far_link *link;               /* what answers on their way hold: they may come when the bridge is gone */
     waiters_t waiters;
     bridge_feeds_t *feeds; /* the server's; NULL = none yet */
     char problem[PROBLEM_BYTES];
@@ -235,8 +236,6 @@ void positions_deinit(bridge_t *bridge);
 /* If the record is a position: from now on it counts as under way, or no more. */
 void position_track(bridge_t *bridge, outbox_record_t *record);
 void position_untrack(bridge_t *bridge, outbox_record_t *record);
-/* Whether clients of Kafka's must wait for the group's positions: kafka_positions_hold. */
-bool position_waits(void *user, bytes_t group);
 void position_commit_command(redis_call_t *call, void *user);
 const char *position_precondition(int argc, const bytes_t *argv, void *user);
 void position_committed_command(redis_call_t *call, void *user);

@@ -246,6 +246,7 @@ static void on_turn(io_hook_t *hook)
     bridge_t *bridge = CONTAINER_OF(hook, bridge_t, hook);
     if (bridge->count == 0) return;
     bridge__update(bridge);
+    position_announce_send(bridge);
     if (!bridge->unordered && !redis_is_written(bridge->redis)) return;
     take_written(bridge);
     if (bridge->delayed_count) take_due(bridge);
@@ -278,6 +279,7 @@ void deliver_start(bridge_t *bridge)
     LIST_EACH(&bridge->all, r, outbox_record_t, node) {
         outbox_queue(bridge, r);
         position_track(bridge, r);
+        if (r->group) far_positions_add(bridge->far_positions, r->group->id);
     }
     arm_due(bridge);
     bridge->hook = (io_hook_t){
@@ -304,5 +306,6 @@ void deliver_stop(bridge_t *bridge)
         redis_async_drop(job->async);
         job->async = NULL;
     }
+    position_announce_drop(bridge);
     far_close(bridge);
 }

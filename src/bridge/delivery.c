@@ -25,6 +25,7 @@ typedef struct run {
 
 struct delivery {
     far_request_t request;
+    far_positions_t *positions; /* the far half's */
     int64_t producer_id;
     run_t *runs;
     sent_t *sent;
@@ -118,7 +119,10 @@ static void append_run(delivery_t *d, run_t *run)
             run->refused = (int)(at - d->sent);
             return;
         }
-        for (int i = 0; i < taken; i++) b.from[i]->numbered.offset = b.numbered[i].offset;
+        for (int i = 0; i < taken; i++) {
+            b.from[i]->numbered.offset = b.numbered[i].offset;
+            far_positions_settle(d->positions, b.numbered[i].record);
+        }
     }
 }
 
@@ -164,5 +168,6 @@ void delivery_send(bridge_t *bridge, delivery_t *delivery)
         return;
     }
     delivery->producer_id = bridge->producer_id;
+    delivery->positions = bridge->far_positions;
     (bridge->unordered ? far_send_early : far_send)(bridge, &delivery->request, append_all, answered);
 }

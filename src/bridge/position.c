@@ -1,8 +1,7 @@
 /* position.c: KAFKA.COMMIT and KAFKA.COMMITTED: how far a consumer group has read, stored in one step with what was made
  * of it. A position is a record of __consumer_offsets and goes the way of all records; what is kept here beside is which
- * positions a group does not have yet: KAFKA.COMMITTED reads those first, and Kafka's clients are told to come again
- * while one is promised (its command was answered) and not delivered. */
-#include "bridge/bridge_internal.h"
+ * positions a group does not have yet: KAFKA.COMMITTED reads those first. (Kafka's clients wait for them: position_far.c.) */
+#include "bridge/far.h"
 
 #include "base/num.h"
 
@@ -88,14 +87,6 @@ void position_untrack(bridge_t *bridge, outbox_record_t *r)
     map_remove(&bridge->position_groups, g->id);
     mem_free((void *)g->id.ptr);
     mem_free(g);
-}
-
-/* What this turn's commands committed has not been answered yet: for others it comes later. */
-bool position_waits(void *user, bytes_t group)
-{
-    bridge_t *bridge = user;
-    const position_group_t *g = map_get(&bridge->position_groups, group);
-    return g && LIST_FIRST(&g->records, outbox_record_t, position)->added_ns != io_now_ns(bridge->loop);
 }
 
 /* The newest that is under way; false: none is. */
@@ -198,12 +189,12 @@ static void commit(bridge_t *bridge, redis_call_t *call, const kafka_position_t 
     redis_client_t *client = redis_call_client(call);
     outbox_record_t *r = record_of(position, redis_call_now_ms(call));
     r->record.partition = kafka_produce_choose(bridge->catalog, &r->record);
-    r->added_ns = io_now_ns(bridge->loop);
     outbox_add(bridge, r);
     journal_add(bridge, call, r);
     position_track(bridge, r);
     r->client_id = redis_client_id(client);
     if (r->client_id) waiters_added(bridge, r->client_id);
+    position_announce(bridge, position->group, r->client_id);
     redis_reply_int(client, r->number);
 }
 

@@ -2,7 +2,7 @@
  * records of the old one still wait. Where the partition was chosen here (by key, or by turns) it is chosen again: all
  * records of a key move together, so their order stays. One that the client named is nobody else's to change: the topic's
  * queue waits for KAFKA.REROUTE, and KAFKA.OUTBOX INFO says so. Nothing is dropped but by KAFKA.REROUTE ... DROP. */
-#include "bridge/bridge_internal.h"
+#include "bridge/far.h"
 
 #include "base/slog.h"
 
@@ -54,6 +54,7 @@ static void drop(bridge_t *bridge, outbox_record_t *r)
         r->async = NULL;
     }
     if (r->client_id) waiters_placed(bridge, r->client_id);
+    position_withdraw(bridge, r);
     position_untrack(bridge, r);
     journal_ack(bridge, range, 1);
     outbox_forget(bridge, r);

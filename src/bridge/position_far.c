@@ -1,0 +1,154 @@
+/* position_far.c: positions of consumer groups on their way, as Kafka's reactor knows them. Kafka's clients are told to come again
+ * while one is promised (its command was answered) and not delivered.
+ *
+ *   KAFKA.COMMIT ──> its client's replies are held ──> position_announce, with others of the turn ──> counted here
+ *                    released <──────────────────────────────────────────────────────────────────── answered
+ *                                                      delivery, in this turn or later ──────────────> appended: counted off
+ *
+ * So from the reply on no OffsetFetch misses the position: the group has it, or its clients wait. A record is announced before it is
+ * delivered, as messages of one sender come in order; those that are read back at the start are counted before anybody asks. */
+#include "bridge/far.h"
+
+typedef struct under_way {
+    int64_t count;
+} under_way_t;
+
+struct far_positions {
+    map_t groups; /* id -> under_way_t; none is of 0 */
+};
+
+far_positions_t *far_positions_new(void) { return mem_zalloc(sizeof(far_positions_t)); }
+
+void far_positions_free(far_positions_t *positions)
+{
+    size_t cursor = 0;
+    for (map_entry_t *e; (e = map_next(&positions->groups, &cursor)) != NULL;) mem_free(e->value);
+    map_deinit(&positions->groups);
+    mem_free(positions);
+}
+
+bool far_positions_wait(void *user, bytes_t group)
+{
+    const far_positions_t *positions = user;
+    return map_get(&positions->groups, group) != NULL;
+}
+
+void far_positions_add(far_positions_t *positions, bytes_t group)
+{
+    under_way_t *u = map_get(&positions->groups, group);
+    if (!u) {
+        u = mem_zalloc(sizeof(*u));
+        map_put(&positions->groups, group, u);
+    }
+    u->count++;
+}
+
+void far_positions_settle(far_positions_t *positions, const kafka_produce_t *record)
+{
+    kafka_position_t position;
+    if (kafka_position_of(record, &position)) return;
+    under_way_t *u = map_get(&positions->groups, position.group);
+    ASSERT(u && u->count > 0); /* it was announced */
+    if (--u->count > 0) return;
+    map_remove(&positions->groups, position.group);
+    mem_free(u);
+}
+
+/* ---- announcing ------------------------------------------------------------------------------------------------------ */
+
+struct announcement {
+    far_request_t request;
+    far_positions_t *positions; /* the far half's */
+    buf_t groups;               /* each behind its length */
+    buf_t clients;              /* ids whose replies are held */
+};
+
+static void count_in(far_request_t *request)
+{
+    const announcement_t *a = CONTAINER_OF(request, announcement_t, request);
+    for (size_t at = 0; at < a->groups.len;) {
+        uint32_t bytes;
+        memcpy(&bytes, a->groups.ptr + at, sizeof(bytes));
+        far_positions_add(a->positions, bytes_of(a->groups.ptr + at + sizeof(bytes), bytes));
+        at += sizeof(bytes) + bytes;
+    }
+    far_answer(request, 0, 0, NULL);
+}
+
+static void on_counted(bridge_t *bridge, far_request_t *request)
+{
+    announcement_t *a = CONTAINER_OF(request, announcement_t, request);
+    for (size_t at = 0; bridge && at < a->clients.len; at += sizeof(uint64_t)) {
+        uint64_t client_id;
+        memcpy(&client_id, a->clients.ptr + at, sizeof(client_id));
+        redis_replies_release(bridge->redis, client_id);
+    }
+    buf_deinit(&a->groups);
+    buf_deinit(&a->clients);
+    mem_free(a);
+}
+
+void position_announce(bridge_t *bridge, bytes_t group, uint64_t client_id)
+{
+    uint32_t bytes = (uint32_t)group.len;
+    if (!bridge->announcement) {
+        bridge->announcement = mem_zalloc(sizeof(*bridge->announcement));
+        bridge->announcement->groups = bridge->announcement->clients = BUF_INIT;
+    }
+    announcement_t *a = bridge->announcement;
+    buf_append(&a->groups, &bytes, sizeof(bytes));
+    buf_append(&a->groups, group.ptr, group.len);
+    if (!client_id) return;
+    redis_replies_hold(bridge->redis, client_id);
+    buf_append(&a->clients, &client_id, sizeof(client_id));
+}
+
+void position_announce_send(bridge_t *bridge)
+{
+    announcement_t *a = bridge->announcement;
+    if (!a) return;
+    a->positions = bridge->far_positions;
+    bridge->announcement = NULL;
+    (bridge->unordered ? far_send_early : far_send)(bridge, &a->request, count_in, on_counted);
+}
+
+void position_announce_drop(bridge_t *bridge)
+{
+    announcement_t *a = bridge->announcement;
+    if (!a) return;
+    buf_deinit(&a->groups);
+    buf_deinit(&a->clients);
+    mem_free(a);
+    bridge->announcement = NULL;
+}
+
+/* ---- one that is dropped: KAFKA.REROUTE ... DROP --------------------------------------------------------------------- */
+
+typedef struct withdrawal {
+    far_request_t request;
+    far_positions_t *positions;
+    outbox_record_t *copy;
+} withdrawal_t;
+
+static void count_off(far_request_t *request)
+{
+    const withdrawal_t *w = CONTAINER_OF(request, withdrawal_t, request);
+    far_positions_settle(w->positions, &w->copy->record);
+    far_answer(request, 0, 0, NULL);
+}
+
+static void on_withdrawn(bridge_t *bridge, far_request_t *request)
+{
+    withdrawal_t *w = CONTAINER_OF(request, withdrawal_t, request);
+    mem_free(w->copy);
+    mem_free(w);
+}
+
+void position_withdraw(bridge_t *bridge, const outbox_record_t *record)
+{
+    if (!record->group) return;
+    withdrawal_t *w = mem_zalloc(sizeof(*w));
+    w->positions = bridge->far_positions;
+    w->copy = outbox_record_new(&record->record);
+    far_send(bridge, &w->request, count_off, on_withdrawn);
+}
