@@ -9,7 +9,7 @@
 #define PATH_CHARS_MAX    256
 #define SEGMENT_BYTES_MAX MIB(4)
 #define EMPTY_MS_MAX      60000
-#define REACTORS_MAX      3
+#define CARRIERS_MAX      3
 
 void bridge_world_init(bridge_world_t *w, run_t *run)
 {
@@ -54,7 +54,7 @@ static kafka_t *make_kafka(bridge_world_t *w)
     int err = kafka_configure(config, "num.partitions", partitions, why, sizeof(why));
     if (err == 0 && w->flushed) err = kafka_configure(config, "log.flush.interval.messages", "1", why, sizeof(why));
     CHECK(w->run, err == 0, "%s", why);
-    kafka_t *kafka = kafka_new(w->loop, w->net, w->tree, "/data/kafka", config);
+    kafka_t *kafka = kafka_new(w->kafka_loop, w->kafka_net, w->tree, "/data/kafka", config);
     kafka_config_free(config);
     return kafka;
 }
@@ -80,13 +80,27 @@ static int start_wings(bridge_world_t *w, char *why, size_t why_bytes)
     int err = redis_load(w->redis, why, why_bytes);
     if (err) return err;
     w->kafka = make_kafka(w);
-    bridge_attach(w->bridge, w->kafka, w->loop);
+    bridge_attach(w->bridge, w->kafka, w->kafka_loop);
     err = kafka_start(w->kafka, why, why_bytes);
     if (err == 0) err = bridge_start(w->bridge);
     if (err == 0) err = bridge_feeds_start(w->feeds, w->bridge, why, why_bytes);
     if (err == 0) err = redis_listen(w->redis, WORLD_HOST, WORLD_REDIS_PORT, &port);
     if (err == 0) err = MIN(0, kafka_listen(w->kafka, WORLD_HOST, WORLD_KAFKA_PORT));
     return err;
+}
+
+/* Control, Kafka and Redis each on a loop of their own, or with others. */
+static void make_loops(bridge_world_t *w)
+{
+    w->control = chance(w->run, 50) ? sim_node_loop_new(w->node) : w->loop;
+    w->kafka_loop = chance(w->run, 50) ? sim_node_loop_new(w->node) : w->loop;
+    w->net = net_new(w->loop);
+    w->kafka_net = w->kafka_loop == w->loop ? w->net : net_new(w->kafka_loop);
+    for (uint64_t n = draw(w->run, CARRIERS_MAX); n > 0; n--) {
+        io_loop_t *carrier = sim_node_loop_new(w->node);
+        net_add_carrier(w->net, carrier);
+        if (w->kafka_net != w->net) net_add_carrier(w->kafka_net, carrier);
+    }
 }
 
 bool bridge_world_start(bridge_world_t *w)
@@ -97,24 +111,23 @@ bool bridge_world_start(bridge_world_t *w)
     options.fatal = on_fatal;
     options.fatal_user = w;
     w->failed = false;
-    w->net = net_new(w->loop);
-    for (uint64_t n = draw(w->run, REACTORS_MAX); n > 0; n--) net_add_carrier(w->net, sim_node_loop_new(w->node));
+    make_loops(w);
     w->redis = NULL;
     w->kafka = NULL;
     w->bridge = NULL;
     w->feeds = NULL;
     w->tree = NULL;
-    w->control = chance(w->run, 50) ? sim_node_loop_new(w->node) : w->loop;
     int err = coord_open(w->control, &options, &w->coord);
     if (err) w->coord = NULL;
     if (!err) {
-        w->tree = mirror_new(w->coord, w->control, w->loop, kafka_tree_prefixes, KAFKA_TREE_PREFIXES);
-        io_loop_drain(w->loop);
+        w->tree = mirror_new(w->coord, w->control, w->kafka_loop, kafka_tree_prefixes, KAFKA_TREE_PREFIXES);
+        io_loop_drain(w->kafka_loop);
         err = start_wings(w, why, sizeof(why));
     }
     CHECK(w->run, err == 0 || !sim_node_alive(w->node), "the server does not start: %s (%s)", why, err_text(err));
     if (err) return false;
     io_loop_wake(w->loop);
+    io_loop_wake(w->kafka_loop);
     io_loop_wake(w->control);
     return true;
 }
@@ -152,6 +165,13 @@ bool bridge_world_settle(bridge_world_t *w)
 
 /* ---- ending ---- */
 
+static void drain(bridge_world_t *w)
+{
+    io_loop_drain(w->control);
+    io_loop_drain(w->kafka_loop);
+    io_loop_drain(w->loop);
+}
+
 void bridge_world_stop(bridge_world_t *w)
 {
     net_quiet(w->net);
@@ -161,9 +181,10 @@ void bridge_world_stop(bridge_world_t *w)
     if (w->bridge) bridge_free(w->bridge);
     if (w->feeds) bridge_feeds_free(w->feeds);
     if (w->tree) mirror_detach(w->tree);
-    io_loop_drain(w->control);
+    drain(w);
     if (w->coord) coord_close(w->coord);
-    io_loop_drain(w->loop);
+    drain(w);
+    if (w->kafka_net != w->net) net_free(w->kafka_net);
     net_free(w->net);
     if (w->kafka) kafka_free(w->kafka);
     if (w->redis) redis_free(w->redis);

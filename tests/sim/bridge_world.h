@@ -20,8 +20,9 @@ typedef struct bridge_world {
     bool unordered;                        /* bridge_break_order */
     bool flushed;                          /* Kafka's logs are synced before each answer, too */
     const char *const (*feed_settings)[2]; /* ended by a NULL; NULL = no feed */
-    io_loop_t *loop, *control;             /* the wings' and the tree's: one, or two */
-    net_t *net;
+    io_loop_t *loop;                       /* Redis' and the bridge's */
+    io_loop_t *kafka_loop, *control;       /* Kafka's and the tree's: the same, or others */
+    net_t *net, *kafka_net;
     coord_t *coord;
     mirror_t *tree;
     redis_t *redis;

@@ -30,6 +30,7 @@ struct sim {
     sim_node_t *nodes[SIM_NODES_MAX];
     uint32_t nodes_count;
     sim_net_faults_t net;
+    struct sim_loop *running;       /* whose turn it is; NULL = the driver's */
     uint32_t cut_to[SIM_NODES_MAX]; /* by sender: bits of the nodes it does not reach */
 };
 
@@ -156,6 +157,7 @@ struct sim_loop {
     list_t ready; /* sim_item_t, for the next turn */
     list_t batch; /* those of this turn */
     sim_item_t inbox;
+    io_timer_t post; /* an event: messages of other loops arrive */
     io_message_t *messages_first;
     io_message_t **messages_last;
     sim_rng_t rng; /* io_random */

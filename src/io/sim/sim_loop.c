@@ -9,6 +9,7 @@
 #define STEP_NS_MAX    20000 /* a callback's pretended time */
 #define HRTIME_STEP_NS 1000  /* so that a loop that waits for time to pass ends */
 #define WORK_US_MAX    5000
+#define POST_US_MAX    2000 /* from one loop to another, when it is not at once */
 
 typedef struct sim_work {
     io_work_t *work;
@@ -86,10 +87,12 @@ static void on_turn(io_timer_t *turn)
     ASSERT(!loop->base.halted);
     update_time(&loop->base);
     loop->wake = false;
+    sim_of(loop)->running = loop;
     sim__trace(sim_of(loop), SIM_TURN, loop->node->index, loop->base.timers.count);
     io__timers_run(&loop->base);
     if (!loop->base.halted) run_batch(loop);
     if (!loop->base.halted) io__hooks_run(&loop->base);
+    sim_of(loop)->running = NULL;
     pass_time(loop);
 }
 
@@ -128,13 +131,26 @@ static void run_messages(sim_item_t *item)
     }
 }
 
+static void on_post(io_timer_t *event)
+{
+    sim_loop_t *loop = CONTAINER_OF(event, sim_loop_t, post);
+    sim__ready(loop, &loop->inbox);
+}
+
+/* What another loop posts may take a while, and whatever is posted behind it then waits, too. */
 static void post(io_loop_t *to, io_message_t *message)
 {
     sim_loop_t *loop = sim__loop(to);
+    sim_t *sim = sim_of(loop);
+    bool apart = sim->running && sim->running != loop && !loop->base.halted;
     message->next = NULL;
     *loop->messages_last = message;
     loop->messages_last = &message->next;
-    sim__ready(loop, &loop->inbox);
+    if (loop->post.due_ns) return;
+    if (apart && !list_linked(&loop->inbox.node) && sim__below(&sim->rng, 2))
+        sim__after_us(&loop->post, 1, POST_US_MAX);
+    else
+        sim__ready(loop, &loop->inbox);
 }
 
 static void loop_drain(io_loop_t *loop)
@@ -217,6 +233,7 @@ sim_loop_t *sim__loop_new(sim_node_t *node)
     list_init(&loop->works);
     list_push_back(&node->loops, &loop->in_node);
     io_timer_init(&node->sim->world, &loop->turn, on_turn);
+    io_timer_init(&node->sim->world, &loop->post, on_post);
     loop->wake = true; /* a first turn, for the hooks */
     update_time(&loop->base);
     return loop;
@@ -232,6 +249,7 @@ void sim__loop_die(sim_loop_t *loop)
     if (loop->base.halted) return;
     loop->base.halted = true;
     io_timer_stop(&loop->turn);
+    io_timer_stop(&loop->post);
     sim__net_die(loop);
     sim__files_die(loop);
     LIST_EACH(&loop->works, work, sim_work_t, node) work_free(work);
