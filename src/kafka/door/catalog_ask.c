@@ -1,7 +1,7 @@
 /* catalog_ask.c: what the bridge asks of the catalog: would a record be taken, where does it belong, could a position be
  * committed. The answers are those that the partitions would give. */
-#include "kafka/door/catalog_internal.h"
 #include "kafka/coordinator/groups.h"
+#include "kafka/door/catalog_internal.h"
 #include "kafka/topics/topics.h"
 
 #include <stdio.h>

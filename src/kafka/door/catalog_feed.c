@@ -1,8 +1,8 @@
 /* catalog_feed.c: the half of the catalog on Kafka's reactor: what changed in a turn leaves at its end in one piece, each
  * topic as it is then. It leaves before the turn's replies do, so that who was told of a new topic finds it in the catalog. */
-#include "kafka/door/catalog_internal.h"
 #include "kafka/config/config.h"
 #include "kafka/coordinator/groups.h"
+#include "kafka/door/catalog_internal.h"
 #include "kafka/partition/partition.h"
 
 #define FEED_HOOK_RANK 80 /* before connections' output (90) */

@@ -3,8 +3,8 @@
 #define TRIVET_KAFKA_CATALOG_INTERNAL_H
 
 #include "kafka/catalog.h"
-#include "kafka/kafka_internal.h"
 #include "kafka/door/produce_record.h"
+#include "kafka/kafka_internal.h"
 
 #include <stdatomic.h>
 
