@@ -54,7 +54,6 @@ DEBTS = {
     ('redis/db', 'redis/exec/command.h'),
     ('coord/raft', 'coord/service/opening.h'),
     ('coord/raft', 'coord/service/snapshot.h'),
-    ('redis/config', 'redis/conn/out_limits.h'),
     ('redis/conn', 'redis/persist/aof.h'),
     ('redis/db', 'redis/persist/aof.h'),
     ('redis/exec', 'redis/cmd/list.h'),

@@ -1,5 +1,4 @@
-/* config.c: CONFIG GET, SET, RESETSTAT, REWRITE. SET is all or nothing: every value is tried on a copy
- * first. */
+/* config.c: CONFIG GET, SET, RESETSTAT, REWRITE. SET is all or nothing: every value is tried on a copy first. */
 #include "redis/config/config_table.h"
 #include "redis/persist/aof.h"
 #include "redis/redis.h"
@@ -170,43 +169,10 @@ void redis_cmd_config_set(redis_call_t *call)
 
 /* ---- REWRITE, RESETSTAT ---------------------------------------------------------------------------------------------- */
 
-static bool is_initial(const redis_config_t *config, const redis_config_t *initial, const directive_t *d)
-{
-    buf_t a = BUF_INIT, b = BUF_INIT;
-    directive_get(config, d, &a);
-    directive_get(initial, d, &b);
-    bool same = bytes_eq(buf_bytes(&a), buf_bytes(&b));
-    buf_deinit(&a);
-    buf_deinit(&b);
-    return same;
-}
-
+/* Settings come from the command line and from files of several kinds; none is written to. */
 void redis_cmd_config_rewrite(redis_call_t *call)
 {
-    const redis_config_t *config = call->config;
-    if (config->file == NULL) {
-        reply_error(call->client, "ERR The server is running without a config file");
-        return;
-    }
-    redis_config_t *initial = redis_config_new();
-    buf_t text = BUF_INIT;
-    for (size_t i = 0; i < redis_directive_count; i++) {
-        const directive_t *d = &redis_directives[i];
-        if (d->flags & DIRECTIVE_INITIAL_ONLY || is_initial(config, initial, d)) continue;
-        buf_printf(&text, "%s ", d->name);
-        bool quoted = d->kind == KIND_STRING || d->kind == KIND_BYTES || d->kind == KIND_EVENTS;
-        if (quoted) buf_u8(&text, '"');
-        directive_get(config, d, &text);
-        if (quoted) buf_u8(&text, '"');
-        buf_u8(&text, '\n');
-    }
-    int err = io_replace_whole(call->redis->loop, config->file, buf_bytes(&text));
-    buf_deinit(&text);
-    redis_config_free(initial);
-    if (err == 0)
-        reply_ok(call->client);
-    else
-        reply_errorf(call->client, "ERR Rewriting config file: %s", err_text(err));
+    reply_error(call->client, "ERR The server is running without a config file that it may rewrite");
 }
 
 void redis_cmd_config_resetstat(redis_call_t *call)

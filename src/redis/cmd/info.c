@@ -70,9 +70,8 @@ static void section_server(redis_t *redis, buf_t *b)
     buf_printf(b,
                "server_time_usec:%" PRId64 "\r\nuptime_in_seconds:%" PRId64 "\r\nuptime_in_days:%" PRId64
                "\r\nhz:%" PRIu32 "\r\nconfigured_hz:%" PRId64 "\r\nlru_clock:%" PRIu32
-               "\r\nexecutable:\r\nconfig_file:%s\r\nio_threads_active:0\r\n",
-               io_wall_us(redis->loop), up, up / 86400, redis->hz, redis->config->hz, redis->lru_clock,
-               redis->config->file ? redis->config->file : "");
+               "\r\nexecutable:\r\nconfig_file:\r\nio_threads_active:0\r\n",
+               io_wall_us(redis->loop), up, up / 86400, redis->hz, redis->config->hz, redis->lru_clock);
 }
 
 static void section_clients(redis_t *redis, buf_t *b)

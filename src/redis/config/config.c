@@ -1,6 +1,5 @@
 /* config.c: redis.conf's directives as a table: name, alias, type, bounds, default. */
 #include "redis/config/config_table.h"
-#include "redis/conn/out_limits.h"
 
 #include "base/nearest.h"
 #include "base/num.h"
@@ -153,6 +152,15 @@ const directive_t *directive_find(bytes_t name)
 
 /* ---- values ---------------------------------------------------------------------------------------------------------- */
 
+bytes_t directive_take_word(bytes_t *rest)
+{
+    while (rest->len && rest->ptr[0] == ' ') *rest = bytes_of(rest->ptr + 1, rest->len - 1);
+    const uint8_t *end = rest->len ? memchr(rest->ptr, ' ', rest->len) : NULL;
+    bytes_t word = bytes_of(rest->ptr, end ? (size_t)(end - rest->ptr) : rest->len);
+    *rest = bytes_of(rest->ptr + word.len, rest->len - word.len);
+    return word;
+}
+
 static int refuse(char *why, size_t why_bytes, const char *text)
 {
     snprintf(why, why_bytes, "%s", text);
@@ -288,7 +296,6 @@ void redis_config_free(redis_config_t *config)
         if (redis_directives[i].kind == KIND_STRING) mem_free(*(char **)field);
         if (redis_directives[i].kind == KIND_BYTES) mem_free((void *)((bytes_t *)field)->ptr);
     }
-    mem_free(config->file);
     mem_free(config);
 }
 

@@ -35,8 +35,8 @@ typedef struct redis_config {
     uint64_t set_max_listpack_entries, set_max_listpack_value, set_max_intset_entries;
     int64_t list_max_listpack_size; /* > 0 entries a node; -1..-5 = 4, 8, 16, 32, 64 KB a node */
     int64_t list_compress_depth;
-    uint64_t
-        list_plain_bytes_min; /* no directive: DEBUG QUICKLIST-PACKED-THRESHOLD; 0 = as list_max_listpack_size says */
+    /* No directive sets it: DEBUG QUICKLIST-PACKED-THRESHOLD does; 0 = as list_max_listpack_size says. */
+    uint64_t list_plain_bytes_min;
     uint64_t hll_sparse_max_bytes, stream_node_max_bytes, stream_node_max_entries; /* of types that are yet to come */
     /* limits */
     uint64_t proto_max_bulk_len, client_query_buffer_limit, maxclients, timeout_s, tcp_keepalive_s, tcp_backlog;
@@ -44,6 +44,7 @@ typedef struct redis_config {
     /* memory */
     uint64_t maxmemory, maxmemory_samples;
     int64_t maxmemory_eviction_tenacity; /* 0 to 100: how long one call drives keys out */
+    uint64_t script_memory_max;          /* of scripts and what they reply; 0 = by the machine's memory */
     redis_evict_t maxmemory_policy;
     int64_t lfu_log_factor, lfu_decay_time, active_expire_effort, hz;
     bool lazyfree_lazy_eviction, lazyfree_lazy_expire, lazyfree_lazy_server_del, lazyfree_lazy_user_del,
@@ -51,7 +52,6 @@ typedef struct redis_config {
     /* persistence */
     bool appendonly, aof_load_truncated, aof_use_rdb_preamble, aof_timestamp_enabled, no_appendfsync_on_rewrite;
     redis_fsync_t appendfsync;
-    uint64_t script_memory_max; /* of scripts and what they reply; 0 = by the machine's memory */
     uint64_t auto_aof_rewrite_percentage, auto_aof_rewrite_min_size;
     char *appendfilename, *appenddirname, *dir, *save;
     /* the rest */
@@ -63,7 +63,6 @@ typedef struct redis_config {
     uint32_t notify_events; /* NOTIFY_ bits */
     redis_guard_t enable_debug_command, enable_protected_configs;
     bool protected_mode;
-    char *file; /* where CONFIG REWRITE writes; NULL = none */
 } redis_config_t;
 
 #endif

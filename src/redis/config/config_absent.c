@@ -23,6 +23,10 @@
     {                                                                                                                  \
         name, alias, KIND_CONSTANT, 0, 0, 0, 0, only, NULL, why                                                        \
     }
+#define ABSENT_SECRET(name, alias, why)                                                                                \
+    {                                                                                                                  \
+        name, alias, KIND_CONSTANT, DIRECTIVE_SECRET, 0, 0, 0, "", NULL, why                                           \
+    }
 
 const directive_t redis_absent_directives[] = {
     ABSENT("replica-serve-stale-data", "slave-serve-stale-data", "yes", NO_REPLICATION),
@@ -35,8 +39,8 @@ const directive_t redis_absent_directives[] = {
     ABSENT("replica-announce-ip", "slave-announce-ip", "", NO_REPLICATION),
     ABSENT("replica-announce-port", "slave-announce-port", "0", NO_REPLICATION),
     ABSENT("replicaof", "slaveof", "", NO_REPLICATION),
-    ABSENT("primaryauth", "masterauth", "", NO_REPLICATION),
-    ABSENT("primaryuser", "masteruser", "", NO_REPLICATION),
+    ABSENT_SECRET("primaryauth", "masterauth", NO_REPLICATION),
+    ABSENT_SECRET("primaryuser", "masteruser", NO_REPLICATION),
     ABSENT("repl-diskless-sync", NULL, "yes", NO_REPLICATION),
     ABSENT("repl-diskless-sync-delay", NULL, "5", NO_REPLICATION),
     ABSENT("repl-diskless-sync-max-replicas", NULL, "0", NO_REPLICATION),
@@ -79,10 +83,10 @@ const directive_t redis_absent_directives[] = {
     ABSENT("tls-port", NULL, "0", NO_TLS),
     ABSENT("tls-cert-file", NULL, "", NO_TLS),
     ABSENT("tls-key-file", NULL, "", NO_TLS),
-    ABSENT("tls-key-file-pass", NULL, "", NO_TLS),
+    ABSENT_SECRET("tls-key-file-pass", NULL, NO_TLS),
     ABSENT("tls-client-cert-file", NULL, "", NO_TLS),
     ABSENT("tls-client-key-file", NULL, "", NO_TLS),
-    ABSENT("tls-client-key-file-pass", NULL, "", NO_TLS),
+    ABSENT_SECRET("tls-client-key-file-pass", NULL, NO_TLS),
     ABSENT("tls-ca-cert-file", NULL, "", NO_TLS),
     ABSENT("tls-ca-cert-dir", NULL, "", NO_TLS),
     ABSENT("tls-auth-clients", NULL, "yes", NO_TLS),
@@ -140,16 +144,6 @@ const size_t redis_absent_directive_count = ARRAY_LEN(redis_absent_directives);
 
 /* ---- comparing ------------------------------------------------------------------------------------------------------- */
 
-static bytes_t take_word(bytes_t *rest)
-{
-    while (rest->len && rest->ptr[0] == ' ') *rest = bytes_of(rest->ptr + 1, rest->len - 1);
-    size_t n = 0;
-    while (n < rest->len && rest->ptr[n] != ' ') n++;
-    bytes_t word = bytes_of(rest->ptr, n);
-    *rest = bytes_of(rest->ptr + n, rest->len - n);
-    return word;
-}
-
 static bool same_word(bytes_t a, bytes_t b)
 {
     uint64_t x, y;
@@ -161,8 +155,8 @@ static bool same_words(bytes_t a, bytes_t b)
 {
     bytes_t word, other;
     do {
-        word = take_word(&a);
-        other = take_word(&b);
+        word = directive_take_word(&a);
+        other = directive_take_word(&b);
         if (!same_word(word, other)) return false;
     } while (word.len);
     return true;

@@ -20,7 +20,7 @@ typedef enum directive_kind {
 
 enum {
     DIRECTIVE_FIXED = 1,         /* only in the file and on the command line */
-    DIRECTIVE_SECRET = 2,        /* not shown in the slow log */
+    DIRECTIVE_SECRET = 2,        /* not shown in the slow log and by MONITOR */
     DIRECTIVE_PROTECTED = 4,     /* CONFIG SET needs enable-protected-configs */
     DIRECTIVE_EMPTY_ONLY = 8,    /* any other value asks for something this version does not do */
     DIRECTIVE_INITIAL_ONLY = 16, /* the same, of a directive whose default is not empty */
@@ -52,6 +52,11 @@ const directive_t *directive_find(bytes_t name); /* any case, aliases too */
 int directive_set(redis_config_t *config, const directive_t *d, bytes_t value, char *why, size_t why_bytes) MUST_CHECK;
 /* The same of one without a field: whether the value asks for nothing. */
 int absent_set(const directive_t *d, const char *value, char *why, size_t why_bytes) MUST_CHECK;
+/* The same of client-output-buffer-limit; classes that are not named keep theirs. */
+int out_limits_set(redis_out_limit_t *limits, const char *value, char *why, size_t why_bytes) MUST_CHECK;
+void out_limits_get(const redis_out_limit_t *limits, buf_t *out);
 void directive_get(const redis_config_t *config, const directive_t *d, buf_t *out);
+/* The next word of a value of several, which is taken from its front; empty at the end. */
+bytes_t directive_take_word(bytes_t *rest);
 
 #endif

@@ -2,15 +2,11 @@
 #ifndef TRIVET_REDIS_OUT_LIMITS_H
 #define TRIVET_REDIS_OUT_LIMITS_H
 
-#include "base/buf.h"
-#include "redis/config/config.h"
+#include "base/base.h"
 
 typedef struct redis redis_t;
 typedef struct redis_client redis_client_t;
 
-/* CLASS HARD SOFT SECONDS, once or more; classes that are not named keep theirs. On failure `why` says what was wrong. */
-int out_limits_set(redis_out_limit_t *limits, const char *value, char *why, size_t why_bytes) MUST_CHECK;
-void out_limits_get(const redis_out_limit_t *limits, buf_t *out);
 /* Above the hard limit of its class. */
 bool out_limits__exceeds(const redis_client_t *c);
 /* Closes a client that does not read; it may be gone when this returns. */
