@@ -372,7 +372,17 @@ void slowlog__free(slowlog_t *log);
 void monitor__tell(const redis_call_t *call);
 void monitor__forget(redis_client_t *c);
 
-void slowlog__add(redis_t *redis, redis_client_t *c, int argc, const bytes_t *argv, uint64_t usec);
+void slowlog__add(redis_t *redis, redis_client_t *c, const redis_command_t *command, int argc, const bytes_t *argv,
+                  uint64_t usec);
+
+/* Where a command's passwords are: words [from, to), or the values of settings that are secret. */
+typedef struct secrets {
+    int from, to;
+    bool settings;
+} secrets_t;
+secrets_t secrets__find(const redis_command_t *command, int argc, const bytes_t *argv);
+/* The word as it may be shown. */
+bytes_t secrets__shown(secrets_t secrets, const bytes_t *argv, int i);
 
 /* Counts by the code that the text begins with; scripts invent codes, whose number is bounded. */
 void stats__error(redis_t *redis, const char *text, size_t len, bool from_script);

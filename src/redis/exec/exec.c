@@ -336,7 +336,7 @@ void exec__run_timed(redis_client_t *c, const redis_command_t *command, const pa
     int64_t bound = redis->config->slowlog_log_slower_than;
     bool waits = c->flags & CLIENT_BLOCKED && blocking__waits(c);
     if (bound >= 0 && usec >= (uint64_t)bound && !(command->flags & CMD_SKIP_SLOWLOG) && !waits)
-        slowlog__add(redis, c, q->argc, q->argv, usec);
+        slowlog__add(redis, c, command, q->argc, q->argv, usec);
 }
 
 void exec__request(redis_client_t *c, const parsed_t *q, bytes_t raw)

@@ -46,26 +46,16 @@ static void put_word(buf_t *line, bytes_t word)
     buf_u8(line, '"');
 }
 
-/* How many words are shown before the secrets begin. */
-static int open_words(const redis_call_t *call)
-{
-    if (call->command->handler == redis_cmd_auth) return 1;
-    if (call->command->handler != redis_cmd_hello) return call->argc;
-    for (int i = 2; i < call->argc; i++)
-        if (arg_is(call, i, "AUTH")) return i + 1;
-    return call->argc;
-}
-
 static void put_line(const redis_call_t *call, buf_t *line)
 {
     const redis_client_t *c = call->client;
     int64_t us = io_wall_us(call->redis->loop);
     buf_printf(line, "+%" PRId64 ".%06" PRId64 " [%d %s]", us / 1000000, us % 1000000, c->db->id,
                c->conn ? net_conn_peer(c->conn) : "lua");
-    int shown = open_words(call);
+    secrets_t secrets = secrets__find(call->command, call->argc, call->argv);
     for (int i = 0; i < call->argc; i++) {
         buf_u8(line, ' ');
-        put_word(line, i < shown ? call->argv[i] : BYTES_LIT("(redacted)"));
+        put_word(line, secrets__shown(secrets, call->argv, i));
     }
     buf_append(line, "\r\n", 2);
 }

@@ -62,10 +62,12 @@ static bytes_t shorten(bytes_t word)
     return buf_bytes(&b);
 }
 
-void slowlog__add(redis_t *redis, redis_client_t *c, int argc, const bytes_t *argv, uint64_t usec)
+void slowlog__add(redis_t *redis, redis_client_t *c, const redis_command_t *command, int argc, const bytes_t *argv,
+                  uint64_t usec)
 {
     slowlog_t *log = redis->slowlog;
     if (redis->config->slowlog_max_len == 0) return;
+    secrets_t secrets = secrets__find(command, argc, argv);
     for (const redis_call_t *call = redis->current; call && !c->conn; call = call->outer)
         c = call->client; /* a script's command is its caller's */
     slow_t *s = mem_zalloc(sizeof(*s));
@@ -79,7 +81,7 @@ void slowlog__add(redis_t *redis, redis_client_t *c, int argc, const bytes_t *ar
         char more[64];
         snprintf(more, sizeof(more), "... (%d more arguments)", argc - s->argc + 1);
         bool last = argc > WORDS_MAX && i == s->argc - 1;
-        s->argv[i] = last ? copy(bytes_str(more)) : shorten(argv[i]);
+        s->argv[i] = last ? copy(bytes_str(more)) : shorten(secrets__shown(secrets, argv, i));
     }
     list_push_front(&log->entries, &s->node);
     log->count++;

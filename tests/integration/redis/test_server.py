@@ -205,6 +205,34 @@ def test_the_slow_log_shows_words_with_a_nul_whole(launch):
     assert entries[0][1][3] == ("*", [("$", b"ECHO"), ("$", b"a\x00b")])
 
 
+HIDDEN = "(redacted)"
+# What a client sends, and what others may see of it.
+SECRETS = {
+    ("AUTH", "pw1"): ("AUTH", HIDDEN),
+    ("AUTH", "default", "pw1"): ("AUTH", HIDDEN, HIDDEN),
+    ("AUTH", "nobody", "pw2"): ("AUTH", HIDDEN, HIDDEN),
+    ("HELLO", "2", "AUTH", "default", "pw1", "SETNAME", "me"): ("HELLO", "2", "AUTH", HIDDEN, HIDDEN, "SETNAME", "me"),
+    ("HELLO", "2", "SETNAME", "auth", "AUTH", "default", "pw1"): ("HELLO", "2", "SETNAME", "auth", "AUTH", HIDDEN, HIDDEN),
+    ("CONFIG", "SET", "maxmemory", "0", "RequirePass", "pw1"): ("CONFIG", "SET", "maxmemory", "0", "RequirePass", HIDDEN),
+    ("CONFIG", "SET", "masterauth", "pw3", "hz", "10"): ("CONFIG", "SET", "masterauth", HIDDEN, "hz", "10"),
+}
+
+
+def test_passwords_are_shown_neither_in_the_slow_log_nor_to_monitors(launch):
+    port = launch("redis").port_of("redis")
+    with resp.Connection(port) as one, resp.Connection(port) as monitor:
+        one.ask("CONFIG", "SET", "slowlog-log-slower-than", 0)
+        one.ask("CONFIG", "SET", "requirepass", "pw1")
+        assert monitor.ask("AUTH", "pw1") == ("+", "OK")
+        monitor.ask("MONITOR")
+        for sent, shown in SECRETS.items():
+            one.ask(*sent)
+            words = one.ask("SLOWLOG", "GET", 1)[1][0][1][3][1]
+            assert tuple(word.decode() for _, word in words) == shown
+            if sent[0] != "CONFIG":
+                assert monitor.read()[1].endswith(" ".join(f'"{word}"' for word in shown))
+
+
 def test_a_command_that_blocks_stays_silent_after_reply_skip(redis_server):
     skipping, other = (resp.Connection(redis_server.port_of("redis")) for _ in range(2))
     for blocking, wake in [
