@@ -175,6 +175,38 @@ def test_a_log_that_lies_elsewhere_is_checked_there_and_not_mended_in_a_copy_of_
     assert status == 1 and "which is not there" in said, said
 
 
+@pytest.mark.parametrize("held", [None, b"REDIS0011 and so on"])
+@pytest.mark.parametrize("how", ["--cut", "--salvage"])
+def test_a_file_that_a_rewrite_had_replaced_costs_nothing(data, how, held):
+    folder = data / "redis/appendonlydir"
+    if held:
+        (folder / "replaced.base.rdb").write_bytes(held)
+    manifest = folder / "appendonly.aof.manifest"
+    base, increment = manifest.read_text().splitlines(keepends=True)
+    manifest.write_text(base + "file replaced.base.rdb seq 1 type h\n" + increment)
+    with (folder / "appendonly.aof.1.incr.aof").open("ab") as file:
+        file.write(b"*3\r\n$3\r\nSET\r\n")
+    status, said = tool("repair", data, how)
+    assert status == 0 and "sound now" in said, said
+    assert count(data.with_name("data.repaired")) == (KEYS, NODES, RECORDS)
+
+
+@pytest.mark.parametrize("how", ["--cut", "--salvage"])
+def test_a_snapshot_is_named_and_neither_cut_nor_emptied(data, how):
+    folder = data / "redis/appendonlydir"
+    manifest, snapshot = folder / "appendonly.aof.manifest", folder / "appendonly.aof.1.base.rdb"
+    manifest.write_text(manifest.read_text().replace("1.base.aof", snapshot.name.partition("aof.")[2]))
+    (folder / "appendonly.aof.1.base.aof").unlink()
+    snapshot.write_bytes(b"REDIS0011\xfa\x09redis-ver\x057.2.4\r\n*1\r\n$4\r\nPING\r\n")
+    status, said = tool("check", data)
+    assert status == 1 and f"{snapshot.name}: an RDB file" in said, said
+    status, said = tool("repair", data, how)
+    assert status == 1 and "could not be mended" in said, said
+    copy = data.with_name("data.repaired") / "redis/appendonlydir"
+    for path in (snapshot, folder / "appendonly.aof.1.incr.aof"):
+        assert (copy / path.name).read_bytes() == path.read_bytes()
+
+
 def test_a_running_server_is_left_alone(data):
     with Trivet(data=data).start():
         status, said = tool("check", data)

@@ -1,5 +1,5 @@
-/* aof_check.c: the append-only file of a directory that nobody has open: what is sound in it, and its mending. Called by src/cli.
- * Commands are parsed, not run. */
+/* aof_check.c: the append-only file of a directory that nobody has open: what is sound in it, and its mending. Called by
+ * src/cli. Commands are parsed, not run. */
 #include "redis/persist/aof_internal.h"
 #include "redis/redis.h"
 
@@ -9,12 +9,14 @@
 
 #define READ_BYTES     MIB(1)
 #define LINE_CHARS_MAX 1024
+#define RDB_FILE       "an RDB file, which this version does not read"
 
 /* What a file's bytes say. */
 typedef struct scanned {
     uint64_t bytes, sound_bytes; /* of whole commands, and before a transaction that does not end */
     uint64_t commands;
     bool invalid; /* at sound_bytes; else it only ends early */
+    bool is_rdb;  /* a snapshot of a Redis: nothing of it can be read or mended here */
 } scanned_t;
 
 typedef struct scan {
@@ -75,7 +77,10 @@ static ssize_t take_one(scan_t *s, size_t offset)
         if (newline && !s->in_multi) s->result->sound_bytes = s->at + (uint64_t)(newline - data) + 1;
         return newline ? newline - data + 1 : 0;
     }
-    if (data[0] != '*') return ERR_CORRUPT;
+    if (data[0] != '*') {
+        s->result->is_rdb |= s->at == 0 && left >= 5 && memcmp(data, "REDIS", 5) == 0;
+        return ERR_CORRUPT;
+    }
     for (;;) {
         resp_request_t q = {.argv = s->argv, .argv_max = s->argv_max};
         resp_result_t result = resp_parse(data, left, &limits, &s->resume, &q);
@@ -178,7 +183,9 @@ static int check_part(aof_t *aof, size_t at, redis_check_cb each, void *user)
     if (err != 0) return err;
     bool last = at + 1 == aof->manifest.count;
     snprintf(line, sizeof(line), "%" PRIu64 " commands in %" PRIu64 " bytes", s.commands, s.bytes);
-    if (s.invalid)
+    if (s.is_rdb)
+        snprintf(wrong, sizeof(wrong), "%s", RDB_FILE);
+    else if (s.invalid)
         snprintf(wrong, sizeof(wrong), "not a command in append-only format at byte %" PRIu64 " of %" PRIu64,
                  s.sound_bytes, s.bytes);
     else if (s.sound_bytes < s.bytes)
@@ -265,12 +272,12 @@ static int salvage_part(const mender_t *m, const aof_part_t *part)
     return err;
 }
 
-/* *ret_ends: what comes behind this file is not kept. */
-static int mend_part(const mender_t *m, size_t at, bool salvage, bool *ret_ends)
+/* ERR_NOT_FOUND: it is not kept. *ret_ends: what comes behind this file is not either. */
+static int mend_part(const mender_t *m, const aof_part_t *part, bool salvage, bool *ret_ends)
 {
-    const aof_part_t *part = &m->aof->manifest.parts[at];
     scanned_t s;
     uint64_t skipped;
+    if (part->type == 'h') return 0; /* never read, and often gone */
     int err = scan_file(m->aof, part->name, NULL, &s, &skipped);
     if (err == ERR_NOT_FOUND) {
         say(m, "redis/%s is not there and was taken off the manifest", part->name);
@@ -278,6 +285,10 @@ static int mend_part(const mender_t *m, size_t at, bool salvage, bool *ret_ends)
         return ERR_NOT_FOUND;
     }
     if (err != 0 || (!s.invalid && s.sound_bytes == s.bytes)) return err;
+    if (s.is_rdb) {
+        say(m, "redis/%s is %s: it was left as it is", part->name, RDB_FILE);
+        return 0;
+    }
     if (salvage && s.invalid) return salvage_part(m, part);
     say(m, "redis/%s was cut at byte %" PRIu64 " of %" PRIu64, part->name, s.sound_bytes, s.bytes);
     *ret_ends = !salvage;
@@ -296,9 +307,29 @@ static int rebuild_manifest(const mender_t *m)
     if (err == 0)
         say(m,
             "redis: the manifest was made anew from the %zu files that are there; a file of increments that a rewrite "
-            "had "
-            "replaced would be applied twice",
+            "had replaced would be applied twice",
             m->aof->manifest.count);
+    return err;
+}
+
+/* Each file of the manifest, which then names those that are kept. */
+static int mend_parts(const mender_t *m, bool salvage)
+{
+    aof_manifest_t *manifest = &m->aof->manifest;
+    size_t count = manifest->count, kept = 0;
+    bool ends = false;
+    int err = 0;
+    for (size_t i = 0; i < count; i++) {
+        aof_part_t part = manifest->parts[i];
+        int gone = err != 0 ? 0 : ends ? ERR_NOT_FOUND : mend_part(m, &part, salvage, &ends);
+        if (gone == ERR_NOT_FOUND) {
+            mem_free(part.name);
+            continue;
+        }
+        if (gone != 0) err = gone;
+        manifest->parts[kept++] = part;
+    }
+    manifest->count = kept;
     return err;
 }
 
@@ -308,23 +339,12 @@ int redis_mend(io_loop_t *loop, const char *data_dir, bool salvage, void (*tell)
     aof_t *aof = open_closed(loop, data_dir);
     mender_t m = {aof, tell, user};
     char why[LINE_CHARS_MAX];
-    bool ends = false;
     int err = 0;
     if (!io_exists(loop, aof->dir)) goto out;
     err = aof__manifest_read(aof, why, sizeof(why));
     if (err == 0) err = aof__survey(aof, why, sizeof(why));
     if (err == ERR_DAMAGED) err = rebuild_manifest(&m);
-    size_t kept = 0;
-    for (size_t i = 0; err == 0 && i < aof->manifest.count; i++) {
-        aof_part_t *part = &aof->manifest.parts[i];
-        err = ends ? ERR_NOT_FOUND : mend_part(&m, i, salvage, &ends);
-        if (err == 0)
-            aof->manifest.parts[kept++] = *part;
-        else if (err == ERR_NOT_FOUND)
-            mem_free(part->name);
-        if (err == ERR_NOT_FOUND) err = 0;
-    }
-    if (err == 0) aof->manifest.count = kept;
+    if (err == 0) err = mend_parts(&m, salvage);
     if (err == 0) err = aof__manifest_write(aof);
     if (err == 0) aof__sizes_forget(aof);
 out:
