@@ -28,7 +28,8 @@ bool collection_count(redis_call_t *call, int i, bool pairs, int64_t *ret_count)
 typedef void (*collection_each_cb)(void *user, const void *handle);
 void collection_choose(redis_call_t *call, value_t v, unsigned stride, size_t size, int64_t count,
                        collection_each_cb each, void *user);
-/* False after an error: with repetition the reply would pass REPEATED_BYTES_MAX, by the mean of what `bytes` says of the elements. */
+/* False after an error: with repetition the reply would pass REPEATED_BYTES_MAX, by the mean of what `bytes` says of the
+ * elements. */
 #define REPEATED_BYTES_MAX MIB(64)
 typedef size_t (*collection_bytes_cb)(void *user, const void *handle);
 bool collection_reply_fits(redis_call_t *call, value_t v, unsigned stride, size_t size, int64_t count,

@@ -1,4 +1,4 @@
-/* string.c: strings: reading, setting, counting. SET with its options is in cmd_set_option.c. */
+/* string.c: strings: reading, setting, counting. SET with its options is in string_set.c. */
 #include "redis/state.h"
 #include "redis_commands.h"
 

@@ -5,10 +5,10 @@
  *                    v
  *                  left <--timer--> running --done--> idle        the caller waited as redis_async has it
  *
- * While a script is left, the other protocols have their turns, and everybody else's commands wait (CLIENT_PAUSED), so a script stays
- * atomic; past busy-reply-threshold they hear BUSY instead. exec_depth stays raised from the beginning to the end: what the
- * script's commands change is gathered, reaches the append-only file as one transaction, and wakes blocked clients at the
- * end. A script inside MULTI is left together with what is behind it in the queue (multi.c). */
+ * While a script is left, the other protocols have their turns, and everybody else's commands wait (CLIENT_PAUSED), so a
+ * script stays atomic; past busy-reply-threshold they hear BUSY instead. exec_depth stays raised from the beginning to the
+ * end: what the script's commands change is gathered, reaches the append-only file as one transaction, and wakes blocked
+ * clients at the end. A script inside MULTI is left together with what is behind it in the queue (multi.c). */
 #include "redis/exec/script_host.h"
 
 #include "base/slog.h"

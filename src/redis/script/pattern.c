@@ -170,7 +170,7 @@ static bool is_frontier(matcher_t *m, const char *s, const char *p, const char *
 
 /* ---- patterns -------------------------------------------------------------------------------------------------------- */
 
-/* Goes past the items that match in one way only; stops at one that needs a frame, or at the end. */
+/* %b, %f and %1 to %9 at *p, which is moved behind the item: where the match ends, NULL = none. */
 static const char *match_special(matcher_t *m, const char *s, const char **p)
 {
     const char *at = *p;
@@ -197,6 +197,7 @@ static const char *match_optional(matcher_t *m, const char *s, const char *p, co
     return found ? found : match(m, s, end + 1);
 }
 
+/* Goes past the items that match in one way only; the others try what is behind them in a frame of their own. */
 static const char *match_here(matcher_t *m, const char *s, const char *p)
 {
     while (s && *p) {

@@ -84,7 +84,7 @@ static bool is_less(lua_State *lua, int a, int b)
     return less;
 }
 
-/* Orders t[low] and t[high], of which `at_low` says whether the one at the top of the stack is t[low]. */
+/* Exchanges t[low] and t[high] if they are in the wrong order. */
 static void order_ends(lua_State *lua, int low, int high)
 {
     lua_rawgeti(lua, 1, low);
@@ -95,6 +95,7 @@ static void order_ends(lua_State *lua, int low, int high)
         lua_pop(lua, 2);
 }
 
+/* Brings the median of the three into the middle; the ends are in order already. */
 static void order_middle(lua_State *lua, int low, int middle, int high)
 {
     lua_rawgeti(lua, 1, middle);

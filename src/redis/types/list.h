@@ -1,4 +1,5 @@
-/* list.h: the list type: one listpack while it is small, a quicklist beyond. A list takes its shape from the configuration when it becomes a quicklist. */
+/* list.h: the list type: one listpack while it is small, a quicklist beyond. A list takes its shape from the configuration
+ * when it becomes a quicklist. */
 #ifndef TRIVET_REDIS_TYPES_LIST_H
 #define TRIVET_REDIS_TYPES_LIST_H
 
