@@ -45,10 +45,13 @@ static void sample_rates(redis_t *redis)
     redis->out_last_bytes = net.out_bytes;
 }
 
+/* As the original does, what is out of range is taken for the nearest that is not. */
+void redis__update_hz(redis_t *redis) { redis->config->hz = MAX(MIN(redis->config->hz, HZ_MAX), 1); }
+
 /* hz turns a second; with dynamic-hz twice as many, and so on, while there are many clients for each. */
 static uint32_t cron_ms(redis_t *redis)
 {
-    uint32_t hz = (uint32_t)MAX(MIN(redis->config->hz, HZ_MAX), 1);
+    uint32_t hz = (uint32_t)redis->config->hz;
     while (redis->config->dynamic_hz && redis->client_count / hz > CLIENTS_PER_TURN && hz < HZ_MAX)
         hz = MIN(hz * 2, (uint32_t)HZ_MAX);
     redis->hz = hz;
@@ -141,6 +144,7 @@ redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, redis_conf
     redis->loop = loop;
     redis->net = net;
     redis->config = config;
+    redis__update_hz(redis);
     health_init(&redis->health, "redis");
     evict__init(redis);
     bool own_dir = config->dir && *config->dir;

@@ -238,6 +238,7 @@ void listen__close(redis_t *redis);
 /* Listens there from now on; on failure everything is as it was. Port 0: nowhere. */
 int listen__change(redis_t *redis, const char *bind, int port) MUST_CHECK;
 void redis__update_loglevel(redis_t *redis);
+void redis__update_hz(redis_t *redis);
 
 /* ---- client.c -------------------------------------------------------------------------------------------------------- */
 

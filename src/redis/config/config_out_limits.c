@@ -46,8 +46,7 @@ int out_limits_set(redis_out_limit_t *limits, const char *value, char *why, size
     bytes_t rest = bytes_str(value);
     memcpy(trial, limits, sizeof(trial));
     int err = 0;
-    do err = set_class(trial, &rest, why, why_bytes);
-    while (err == 0 && rest.len);
+    while (err == 0 && rest.len) err = set_class(trial, &rest, why, why_bytes);
     if (err == 0) memcpy(limits, trial, sizeof(trial));
     return err;
 }

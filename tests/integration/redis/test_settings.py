@@ -125,7 +125,7 @@ def test_limits_of_unsent_output_are_kept_by_class(launch):
     assert one.config_set(name, "normal 1mb 2mb 60 replica 3mb 4mb 70")
     changed = "normal 1048576 2097152 60 slave 3145728 4194304 70 pubsub 33554432 8388608 60"
     assert one.config_get(name)[name] == changed
-    for wrong in ("wrong number", "nosuch 1 1 1", "normal 1 1", "normal 1 1 1 pubsub 1x 1 1", "normal 1 1 -1", ""):
+    for wrong in ("wrong number", "nosuch 1 1 1", "normal 1 1", "normal 1 1 1 pubsub 1x 1 1", "normal 1 1 -1", " "):
         with pytest.raises(redis.ResponseError, match="buffer limit configuration"):
             one.config_set(name, wrong)
     assert one.config_get(name)[name] == changed
