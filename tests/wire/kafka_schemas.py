@@ -10,7 +10,7 @@ KEYS = {
     "JoinGroup": 11, "Heartbeat": 12, "LeaveGroup": 13, "SyncGroup": 14, "DescribeGroups": 15, "ListGroups": 16,
     "ApiVersions": 18, "CreateTopics": 19, "DeleteTopics": 20, "DeleteRecords": 21, "InitProducerId": 22,
     "OffsetForLeaderEpoch": 23, "DescribeConfigs": 32, "DescribeLogDirs": 35, "CreatePartitions": 37, "DeleteGroups": 42,
-    "IncrementalAlterConfigs": 44, "OffsetDelete": 47, "DescribeCluster": 60, "DescribeTopicPartitions": 75,
+    "IncrementalAlterConfigs": 44, "OffsetDelete": 47, "DescribeCluster": 60, "ListConfigResources": 74, "DescribeTopicPartitions": 75,
     "ConsumerGroupHeartbeat": 68, "ConsumerGroupDescribe": 69,
 }  # fmt: skip
 
@@ -170,6 +170,8 @@ SCHEMAS = {
         False, "resources:[type:i8 name:str configs:[name:str operation:i8 value:nstr]] validate:bool",
         "throttle:i32 results:[error:i16 message:nstr type:i8 name:str]",
     ),
+    ("ListConfigResources", 0): (True, "", "throttle:i32 error:i16 resources:[name:str]"),
+    ("ListConfigResources", 1): (True, "types:[i8]", "throttle:i32 error:i16 resources:[name:str type:i8]"),
     ("DescribeCluster", 0): (
         True, "authorized:bool",
         "throttle:i32 error:i16 message:nstr cluster:str controller:i32 brokers:[node:i32 host:str port:i32 rack:nstr]"

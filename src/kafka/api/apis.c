@@ -22,6 +22,7 @@ static const kafka_handler_t handlers[KAFKA_API_KEY_MAX + 1] = {
     [KAFKA_API_DESCRIBE_LOG_DIRS] = {kafka_handle_describe_log_dirs, 0},
     [KAFKA_API_CREATE_PARTITIONS] = {kafka_handle_create_partitions, 0},
     [KAFKA_API_INCREMENTAL_ALTER_CONFIGS] = {kafka_handle_incremental_alter_configs, 0},
+    [KAFKA_API_LIST_CONFIG_RESOURCES] = {kafka_handle_list_config_resources, 0},
     [KAFKA_API_LIST_PARTITION_REASSIGNMENTS] = {kafka_handle_list_partition_reassignments, 0},
     [KAFKA_API_DESCRIBE_CLUSTER] = {kafka_handle_describe_cluster, 0},
     [KAFKA_API_DESCRIBE_TOPIC_PARTITIONS] = {kafka_handle_describe_topic_partitions, 0},

@@ -208,6 +208,25 @@ const char *config_group_path(bytes_t group, arena_t *arena)
     return path;
 }
 
+static int hex_value(char c)
+{
+    if (isdigit((unsigned char)c)) return c - '0';
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* A name that nobody escaped like that stands for itself. */
+bytes_t config_group_of(const char *node, arena_t *arena)
+{
+    uint8_t *group = arena_alloc(arena, strlen(node) + 1);
+    size_t len = 0;
+    for (const char *at = node; *at; at++) {
+        bool escaped = *at == '%' && hex_value(at[1]) >= 0 && hex_value(at[2]) >= 0;
+        group[len++] = escaped ? (uint8_t)(hex_value(at[1]) << 4 | hex_value(at[2])) : (uint8_t)*at;
+        if (escaped) at += 2;
+    }
+    return bytes_of(group, len);
+}
+
 typedef struct reading {
     config_group_t *values;
     arena_t *arena;

@@ -27,7 +27,8 @@ void config_group_read(const kafka_t *kafka, bytes_t group, arena_t *arena, conf
 void config_group_set(config_group_t *values, const kafka_setting_def_t *def, bytes_t value, arena_t *arena);
 /* What is wrong with values that fit one by one: the broker's limits, and what must be less than another. NULL: nothing. */
 const char *config_group_problem(const kafka_t *kafka, const config_group_t *values, arena_t *arena);
-/* The node of a group in the tree. */
+/* The node of a group in the tree, which is there once the group has had settings; and the group of a node's name. */
 const char *config_group_path(bytes_t group, arena_t *arena);
+bytes_t config_group_of(const char *node, arena_t *arena);
 
 #endif

@@ -179,6 +179,27 @@ def _settled_configs(peer, name, value):
         time.sleep(0.1)
 
 
+def _note_resources(peer, types):
+    reply = peer.connection.ask("ListConfigResources", 1, types=types)
+    named = sorted((one["type"], one["name"]) for one in reply["resources"] if one["type"] in (4, 8) or peer.topic("") in one["name"])
+    peer.note(f"resources {types}", (reply["error"], named))
+
+
+def resources_with_configs_are_listed(peer):
+    peer.create()
+    for group in ("g", "h"):
+        _alter_group(peer, [("consumer.session.timeout.ms", 0, "50000")], group=group)
+    _alter_group(peer, [("consumer.session.timeout.ms", 0, "50000")])
+    _settled_configs(peer, "consumer.session.timeout.ms", "50000")
+    for types in ([], [2], [4], [8], [16], [32], [32, 2, 32], [1], [99], [32, 99], [-1], [0]):
+        _note_resources(peer, types)
+    peer.ask("ListConfigResources", 0)
+    for group in ("h", "g"):
+        _alter_group(peer, [("consumer.session.timeout.ms", 1, None)], group=group)
+    _settled_configs(peer, "consumer.session.timeout.ms", "45000")
+    _note_resources(peer, [32])
+
+
 def groups_have_configs(peer):
     for name in (peer.topic("g"), ""):
         _note_group(peer, name)

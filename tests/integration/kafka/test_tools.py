@@ -88,6 +88,14 @@ def test_kafka_configs_sets_describes_and_deletes(tools, topic):
     assert "retention.ms=5000" not in tools("configs", "--describe", *entity)
 
 
+def test_kafka_configs_sets_describes_and_deletes_those_of_one_group(tools, name):
+    entity = ["--entity-type", "groups", "--entity-name", name]
+    tools("configs", "--alter", *entity, "--add-config", "consumer.session.timeout.ms=50000")
+    assert "consumer.session.timeout.ms=50000" in tools("configs", "--describe", *entity)
+    tools("configs", "--alter", *entity, "--delete-config", "consumer.session.timeout.ms")
+    assert "consumer.session.timeout.ms=50000" not in tools("configs", "--describe", *entity)
+
+
 def test_broker_api_versions_lists_what_is_served(tools):
     told = tools("broker-api-versions")
     for api in ("Produce(0)", "Fetch(1)", "Metadata(3)", "JoinGroup(11)", "InitProducerId(22)", "DescribeCluster(60)"):
