@@ -38,6 +38,8 @@ static aof_t *open_closed(io_loop_t *loop, const char *data_dir)
     aof_t *aof = mem_zalloc(sizeof(*aof));
     redis->loop = loop;
     redis->config = redis_config_new();
+    redis->data_dir = mem_strdup(data_dir);
+    redis->aof = aof;
     aof->redis = redis;
     size_t bytes = strlen(data_dir) + strlen(redis->config->appenddirname) + 2;
     aof->dir = mem_alloc(bytes);
@@ -49,6 +51,7 @@ static void close_closed(aof_t *aof)
 {
     aof__manifest_clear(&aof->manifest);
     redis_config_free(aof->redis->config);
+    mem_free(aof->redis->data_dir);
     mem_free(aof->redis);
     mem_free(aof->dir);
     mem_free(aof);

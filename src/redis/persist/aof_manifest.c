@@ -153,7 +153,11 @@ int aof__manifest_write(aof_t *aof)
         buf_printf(&text, "file %s seq %" PRIu64 " type %c\n", p->name, p->seq, p->type);
     }
     char *path = manifest_path(aof);
-    int err = io_replace_whole(aof->redis->loop, path, buf_bytes(&text));
+    int err = 0;
+    if (text.len > 0)
+        err = io_replace_whole(aof->redis->loop, path, buf_bytes(&text));
+    else if (io_exists(aof->redis->loop, path)) /* one that names nothing is refused */
+        err = io_remove(aof->redis->loop, path);
     mem_free(path);
     buf_deinit(&text);
     return err;

@@ -9,14 +9,14 @@ from confluent_kafka import KafkaException, Producer
 
 from wire import kafka
 
-FOREVER_MS = 60_000
+FOREVER_MS = 300_000
 names = itertools.count(time.time_ns())
 
 
 @pytest.fixture
 def connection(kafka_server):
     """It gives up long before a fetch that waits would."""
-    with kafka.Connection(kafka_server.port_of("kafka"), seconds=20) as one:
+    with kafka.Connection(kafka_server.port_of("kafka"), seconds=60) as one:
         yield one
 
 
@@ -45,7 +45,9 @@ def fetch(connection, topic, offsets, least, most=50 << 20, partition_most=1 << 
         "Fetch", 11, replica=-1, wait=FOREVER_MS, min=least, max=most, isolation=0, session=0, epoch=-1, forgotten=[],
         rack="", topics=[{"name": topic, "partitions": parts}],
     )  # fmt: skip
-    return [kafka.batches(part["records"]) for part in reply["topics"][0]["partitions"]]
+    answered = reply["topics"][0]["partitions"]
+    assert [part["error"] for part in answered] == [0] * len(parts)
+    return [kafka.batches(part["records"]) for part in answered]
 
 
 @pytest.mark.parametrize("least, most, partition_most", [
