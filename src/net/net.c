@@ -348,9 +348,7 @@ int net_connect(net_t *net, const char *host, uint16_t port, const net_service_t
 
 void *net_conn_user(const net_conn_t *conn) { return conn->user; }
 void net_conn_set_user(net_conn_t *conn, void *user) { conn->user = user; }
-net_t *net_conn_net(const net_conn_t *conn) { return conn->net; }
 uint64_t net_conn_id(const net_conn_t *conn) { return conn->id; }
-uint64_t net_conn_opened_ms(const net_conn_t *conn) { return conn->opened_ms; }
 uint64_t net_conn_active_ms(const net_conn_t *conn) { return conn->active_ms; }
 size_t net_conn_in_bytes(const net_conn_t *conn) { return conn->in.len - conn->in_taken; }
 size_t net_conn_out_bytes(const net_conn_t *conn) { return net__unsent(conn); }
@@ -414,16 +412,6 @@ void net_write(net_conn_t *conn, const void *data, size_t n)
     if (n == 0) return;
     memcpy(net_reserve(conn, n), data, n);
     net_commit(conn, n);
-}
-
-void net_write_owned(net_conn_t *conn, void *data, size_t n)
-{
-    if (UNLIKELY(conn->state >= CONN_DEAD)) {
-        mem_free(data);
-        return;
-    }
-    net__output_add_owned(&conn->out, &conn->net->chunks, data, n);
-    output_grew(conn);
 }
 
 void net_write_file(net_conn_t *conn, io_file_t *file, uint64_t offset, size_t n, void (*release)(void *file_user),

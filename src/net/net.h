@@ -108,7 +108,6 @@ int net_connect(net_t *net, const char *host, uint16_t port, const net_service_t
 
 void *net_conn_user(const net_conn_t *conn);
 void net_conn_set_user(net_conn_t *conn, void *user);
-net_t *net_conn_net(const net_conn_t *conn);
 uint64_t net_conn_id(const net_conn_t *conn);       /* unique in the process's life, from 1 */
 const char *net_conn_peer(const net_conn_t *conn);  /* "127.0.0.1:51234" */
 const char *net_conn_local(const net_conn_t *conn); /* the address at which the peer reached us */
@@ -120,18 +119,16 @@ bool net_conn_is_stranger(const net_conn_t *conn);
 void net_refuse_stranger(net_conn_t *conn);
 /* The handshake is done: handshake_ms no longer applies. */
 void net_greeted(net_conn_t *conn);
-uint64_t net_conn_opened_ms(const net_conn_t *conn);
 uint64_t net_conn_active_ms(const net_conn_t *conn); /* last byte read */
 size_t net_conn_in_bytes(const net_conn_t *conn);    /* unconsumed */
 size_t net_conn_out_bytes(const net_conn_t *conn);   /* unsent */
 
 /* Output. net_reserve gives `n` contiguous bytes to fill, net_commit says how many were used (nothing else may be
- * written between). All copy but net_write_owned (takes malloc'd memory) and net_write_file (refers to the file, which
- * must stay open until `release(file_user)` runs). Writing to a closing connection is allowed and has no effect. */
+ * written between). All copy but net_write_file (refers to the file, which must stay open until `release(file_user)`
+ * runs). Writing to a closing connection is allowed and has no effect. */
 uint8_t *net_reserve(net_conn_t *conn, size_t n);
 void net_commit(net_conn_t *conn, size_t n);
 void net_write(net_conn_t *conn, const void *data, size_t n);
-void net_write_owned(net_conn_t *conn, void *data, size_t n);
 void net_write_file(net_conn_t *conn, io_file_t *file, uint64_t offset, size_t n, void (*release)(void *file_user),
                     void *file_user);
 

@@ -26,13 +26,12 @@
 
 /* ---- output.c ------------------------------------------------------------------------------------------------------- */
 
-/* A piece of output: bytes inside the chunk, malloc'd bytes it owns, or a range of a file. */
+/* A piece of output: bytes inside the chunk, or a range of a file. */
 typedef struct net_chunk {
     struct net_chunk *next;
     size_t at;  /* sent so far */
     size_t len; /* filled */
-    size_t cap; /* room in data; 0 when the bytes are elsewhere */
-    uint8_t *owned;
+    size_t cap; /* room in data; 0 when the bytes are in a file */
     io_file_t *file;
     uint64_t file_offset;
     void (*release)(void *user);
@@ -56,7 +55,6 @@ typedef struct net_chunk_cache {
 } net_chunk_cache_t;
 
 uint8_t *net__output_reserve(net_output_t *out, net_chunk_cache_t *cache, size_t n);
-void net__output_add_owned(net_output_t *out, net_chunk_cache_t *cache, void *data, size_t n);
 void net__output_add_file(net_output_t *out, net_chunk_cache_t *cache, io_file_t *file, uint64_t offset, size_t n,
                           void (*release)(void *user), void *user);
 /* Moves all of `from` behind what is there. */

@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -165,6 +166,13 @@ static int teardown(void **state)
     return 0;
 }
 
+static void write_many(net_conn_t *conn, char c, size_t n)
+{
+    uint8_t *data = mem_alloc(n);
+    net_write(conn, memset(data, c, n), n);
+    mem_free(data);
+}
+
 static bool server_got_frame(fixture_t *f) { return f->server.got.len == 3000001; }
 
 static void a_frame_larger_than_any_read_arrives_whole(void **state)
@@ -174,7 +182,8 @@ static void a_frame_larger_than_any_read_arrives_whole(void **state)
     uint8_t *frame = mem_alloc(3000001);
     memset(frame, 'x', 3000000);
     frame[3000000] = '\n';
-    net_write_owned(f->client.conn, frame, 3000001);
+    net_write(f->client.conn, frame, 3000001);
+    mem_free(frame);
     run_until(f, server_got_frame);
 }
 
@@ -197,19 +206,27 @@ static void held_output_waits_for_its_release(void **state)
 
 static bool client_got_all(fixture_t *f) { return f->client.got.len == 12; }
 
-/* Chunks that were used once lie in a cache: what refers to memory elsewhere must not be made of one and then filled. */
-static void bytes_written_behind_owned_ones_follow_them(void **state)
+/* Chunks that were used once lie in a cache: what refers to a file must not be made of one and then filled. */
+static void bytes_written_behind_ranges_of_a_file_follow_them(void **state)
 {
     fixture_t *f = *state;
+    char path[] = "/tmp/trivet-net-XXXXXX";
+    io_file_t *file;
+    int fd = mkstemp(path);
+    assert_int_equal(write(fd, "..abcdefij", 10), 10);
+    close(fd);
+    assert_int_equal(io_file_open(f->loop, path, IO_FILE_READ, &file), 0);
+    unlink(path);
     net_write(f->server.conn, "0123456789", 10);
     run_until(f, client_got_ten);
     buf_clear(&f->client.got);
-    net_write_owned(f->server.conn, memcpy(mem_alloc(6), "abcdef", 6), 6);
+    net_write_file(f->server.conn, file, 2, 6, NULL, NULL);
     net_write(f->server.conn, "gh", 2);
-    net_write_owned(f->server.conn, memcpy(mem_alloc(2), "ij", 2), 2);
+    net_write_file(f->server.conn, file, 8, 2, NULL, NULL);
     net_write(f->server.conn, "kl", 2);
     run_until(f, client_got_all);
     assert_memory_equal(f->client.got.ptr, "abcdefghijkl", 12);
+    io_file_close(file);
 }
 
 static bool client_closed(fixture_t *f) { return f->client.closed; }
@@ -229,7 +246,7 @@ static void unconsumed_input_past_its_limit_closes_the_connection(void **state)
 {
     fixture_t *f = *state;
     f->server.takes_lines = true;
-    net_write_owned(f->client.conn, memset(mem_alloc(MIB(5)), 'x', MIB(5)), MIB(5));
+    write_many(f->client.conn, 'x', MIB(5));
     run_until(f, server_closed);
     assert_int_equal(f->server.got.len, 0);
 }
@@ -242,7 +259,7 @@ static void a_reader_that_stops_stops_its_writer_and_loses_nothing(void **state)
     fixture_t *f = *state;
     f->server.echoes = true;
     net_pause(f->client.conn);
-    net_write_owned(f->client.conn, memset(mem_alloc(ECHOED_BYTES), 'y', ECHOED_BYTES), ECHOED_BYTES);
+    write_many(f->client.conn, 'y', ECHOED_BYTES);
     run_until(f, server_congested);
     assert_true(net_conn_out_bytes(f->server.conn) < MIB(2));
     net_resume(f->client.conn);
@@ -273,7 +290,7 @@ static void more_output_than_the_limit_closes_the_connection(void **state)
 {
     fixture_t *f = *state;
     net_pause(f->client.conn);
-    for (int i = 0; i < 80; i++) net_write_owned(f->server.conn, memset(mem_alloc(MIB(1)), 'z', MIB(1)), MIB(1));
+    for (int i = 0; i < 80; i++) write_many(f->server.conn, 'z', MIB(1));
     run_until(f, server_closed);
 }
 
@@ -282,7 +299,7 @@ static void fill_the_way_out(fixture_t *f)
 {
     f->server_def.limits.out_bytes_high = SIZE_MAX;
     net_pause(f->client.conn);
-    net_write_owned(f->server.conn, memset(mem_alloc(MIB(16)), 'f', MIB(16)), MIB(16));
+    write_many(f->server.conn, 'f', MIB(16));
     rest(f);
     assert_true(net_conn_out_bytes(f->server.conn) > 0);
 }
@@ -326,7 +343,7 @@ static void a_peer_that_ended_and_then_vanishes_is_closed(void **state)
     int fd = connect_plain(f);
     assert_int_equal(send(fd, "x", 1, 0), 1);
     run_until(f, server_got_one);
-    net_write_owned(f->server.conn, memset(mem_alloc(MIB(16)), 'f', MIB(16)), MIB(16));
+    write_many(f->server.conn, 'f', MIB(16));
     rest(f);
     assert_true(net_congested(f->server.conn));
     assert_int_equal(shutdown(fd, SHUT_WR), 0);
@@ -372,7 +389,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BOTH_WAYS(a_frame_larger_than_any_read_arrives_whole),
         BOTH_WAYS(held_output_waits_for_its_release),
-        BOTH_WAYS(bytes_written_behind_owned_ones_follow_them),
+        BOTH_WAYS(bytes_written_behind_ranges_of_a_file_follow_them),
         BOTH_WAYS(an_error_from_the_service_closes_after_its_last_words),
         BOTH_WAYS(unconsumed_input_past_its_limit_closes_the_connection),
         BOTH_WAYS(a_reader_that_stops_stops_its_writer_and_loses_nothing),

@@ -34,7 +34,6 @@ void net__chunk_free(net_chunk_cache_t *cache, net_chunk_t *chunk)
         keep(cache, chunk);
         return;
     }
-    mem_free(chunk->owned);
     if (chunk->release) chunk->release(chunk->release_user);
     if (chunk->cap == NET_CHUNK_BYTES && cache->count < NET_CHUNKS_CACHED_MAX)
         keep(cache, chunk);
@@ -59,14 +58,6 @@ uint8_t *net__output_reserve(net_output_t *out, net_chunk_cache_t *cache, size_t
         chunk = append_chunk(out, chunk_new(cache, MAX(n, (size_t)1)));
     }
     return chunk->data + chunk->len;
-}
-
-void net__output_add_owned(net_output_t *out, net_chunk_cache_t *cache, void *data, size_t n)
-{
-    net_chunk_t *chunk = append_chunk(out, chunk_new(cache, 0));
-    chunk->owned = data;
-    chunk->len = n;
-    out->bytes += n;
 }
 
 void net__output_add_file(net_output_t *out, net_chunk_cache_t *cache, io_file_t *file, uint64_t offset, size_t n,
@@ -147,8 +138,7 @@ static ssize_t send_memory(net_output_t *out, io_stream_t *stream)
     struct iovec iov[IOV_COUNT_MAX];
     int count = 0;
     for (net_chunk_t *c = out->first; c && !c->file && count < IOV_COUNT_MAX; c = c->next) {
-        uint8_t *data = c->owned ? c->owned : c->data;
-        if (c->len > c->at) iov[count++] = (struct iovec){data + c->at, c->len - c->at};
+        if (c->len > c->at) iov[count++] = (struct iovec){c->data + c->at, c->len - c->at};
     }
     return count ? io_stream_writev(stream, iov, count) : 0;
 }

@@ -183,10 +183,8 @@ static char *join(const char *dir, const char *name)
     return (char *)path.ptr;
 }
 
-int quorum_open(io_loop_t *loop, const quorum_options_t *options, const snapshot_point_t *snapshot,
-                const quorum_owner_t *owner, quorum_t **ret_quorum)
+static quorum_t *quorum_new(io_loop_t *loop, const quorum_options_t *options, const quorum_owner_t *owner)
 {
-    coord_opening_t own = {0}, *opening = options->opening != NULL ? options->opening : &own;
     quorum_t *q = mem_zalloc(sizeof(*q));
     q->loop = loop;
     q->owner = *owner;
@@ -202,6 +200,22 @@ int quorum_open(io_loop_t *loop, const quorum_options_t *options, const snapshot
     q->piece_bytes = options->piece_bytes != 0 ? options->piece_bytes : QUORUM_PIECE_BYTES_MAX;
     ASSERT(q->trailing_entries >= COORD_TRAILING_ENTRIES_MIN);
     ASSERT(q->piece_bytes <= QUORUM_PIECE_BYTES_MAX);
+    return q;
+}
+
+/* What a killed process left in the page cache is not yet durable, and the leader will soon be told that it is stored. */
+static int sync_leftovers(const quorum_t *q, const char *log_dir)
+{
+    if (q->transport == NULL || !q->sync) return 0;
+    int err = io_sync_tree(q->loop, q->dir);
+    return err == 0 && strcmp(log_dir, q->dir) != 0 ? io_sync_tree(q->loop, log_dir) : err;
+}
+
+int quorum_open(io_loop_t *loop, const quorum_options_t *options, const snapshot_point_t *snapshot,
+                const quorum_owner_t *owner, quorum_t **ret_quorum)
+{
+    coord_opening_t own = {0}, *opening = options->opening != NULL ? options->opening : &own;
+    quorum_t *q = quorum_new(loop, options, owner);
     wal_need_t need = {.first = snapshot != NULL ? snapshot->index + 1 : 1,
                        .end = options->log_end_min,
                        .alone = options->transport == NULL && options->sync,
@@ -220,9 +234,7 @@ int quorum_open(io_loop_t *loop, const quorum_options_t *options, const snapshot
         err = bootstrap(q, options);
     }
     if (err == 0) err = quorum__incoming_clean(q);
-    /* What a killed process left in the page cache is not yet durable, and the leader will soon be told that it is stored. */
-    if (err == 0 && q->transport != NULL && q->sync) err = io_sync_tree(loop, options->dir);
-    if (err == 0 && q->transport != NULL && q->sync && log_dir != options->dir) err = io_sync_tree(loop, log_dir);
+    if (err == 0) err = sync_leftovers(q, log_dir);
     if (err == 0) err = start_raft(q, options);
     if (err == 0) err = start(q, snapshot, opening);
     if (err == 0) err = quorum__save_vote(q);
