@@ -93,6 +93,8 @@ static bool look(lookup_t *l)
 {
     for (;;) {
         int err = next_batch(l);
+        if (err && err != ERR_NOT_FOUND && err != ERR_FILES && err != ERR_NOMEM)
+            partition__unreadable(l->partition, l->search.from_offset, err);
         if (err) {
             tell(l, err == ERR_NOT_FOUND ? KAFKA_NONE : partition__error(err), nothing);
             return true;

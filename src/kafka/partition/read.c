@@ -27,10 +27,12 @@ int16_t partition_read(partition_t *partition, int64_t offset, size_t bytes_max,
         error = KAFKA_KAFKA_STORAGE_ERROR;
     } else {
         ssize_t n = io_file_read(slice.file, slice.position, out->ptr + out->len, slice.bytes);
-        if (n == (ssize_t)slice.bytes)
+        if (n == (ssize_t)slice.bytes) {
             out->len += slice.bytes;
-        else
+        } else {
             error = KAFKA_KAFKA_STORAGE_ERROR;
+            partition__unreadable(partition, offset, ERR_IO);
+        }
     }
     log_slice_release(slice.segment);
     return error;

@@ -314,3 +314,26 @@ def test_a_missing_recovery_point_makes_a_clean_stop_count_for_nothing(server):
     last.write_bytes(data)
     server.start()
     assert_offline(server, "unsure", last.name, "valid batch")
+
+
+@pytest.mark.parametrize("how", ["fetch", "time"])
+def test_records_that_cannot_be_found_any_more_are_told_of_once(server, how):
+    """A clean stop lets the next start believe sealed segments: whoever comes upon the damage hears of it, and so does the log."""
+    fill(server, "hole", count=20, internal_segment_bytes=6000, index_interval_bytes=1000)
+    server.stop()
+    sealed = segments(server, "hole")[1]
+    first = int(sealed.stem)
+    raw = sealed.read_bytes()
+    sealed.write_bytes(b"\xff" * 61 + raw[61:])
+    server.start()
+    with connect(server) as connection:
+        for _ in range(2):
+            if how == "fetch":
+                assert fetch(connection, "hole", [0], offset=first)[0][0] == STORAGE_ERROR
+            else:
+                topics = [{"name": "hole", "partitions": [{"index": 0, "epoch": -1, "time": 1_700_000_000_000 + 10 * first}]}]
+                answer = connection.ask("ListOffsets", 5, replica=-1, isolation=0, topics=topics)
+                assert answer["topics"][0]["partitions"][0]["error"] == STORAGE_ERROR
+        assert fetch(connection, "hole", [0])[0][0] == NONE  # what lies before it is served
+    lines = [line for line in log_text(server).splitlines() if "cannot be read where they were" in line]
+    assert len(lines) == 1 and "partition=hole-0" in lines[0] and "trivet check" in lines[0], lines
