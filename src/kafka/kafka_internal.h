@@ -20,9 +20,9 @@
 typedef struct kafka_conn kafka_conn_t;
 typedef struct kafka_topic kafka_topic_t;
 typedef struct kafka_request kafka_request_t;
-typedef struct partition partition_t;             /* partition.h */
-typedef struct kafka_groups kafka_groups_t;       /* groups/groups.h */
-typedef struct fetch_sessions fetch_sessions_t;   /* fetch_session.h */
+typedef struct partition partition_t;             /* partition/partition.h */
+typedef struct kafka_groups kafka_groups_t;       /* coordinator/groups.h */
+typedef struct fetch_sessions fetch_sessions_t;   /* broker/fetch_session.h */
 typedef struct partition_store partition_store_t; /* partition/store.h */
 
 #define KAFKA_REQUEST_ARENA_BYTES_MAX  MIB(8)   /* what decoding one request may take beside the request's own bytes */
@@ -41,7 +41,7 @@ struct kafka {
     char *data_dir; /* holds <topic>-<partition>/, meta.properties */
 
     kafka_broker_config_t config;      /* effective values: config.num_partitions, config.message_max_bytes ... */
-    struct config_store *config_store; /* where each value comes from: configs.c */
+    struct config_store *config_store; /* where each value comes from: config/config.c */
     uint32_t config_version;           /* counts what changed `config` */
 
     int32_t broker_id;                     /* node.id */

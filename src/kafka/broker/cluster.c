@@ -201,15 +201,15 @@ static void put_controller(tree_change_t *change)
 {
     kafka_t *kafka = change->kafka;
     bytes_t data;
-    int64_t epoch = 0;
-    if (mirror_get(kafka->tree, "/controller_epoch", &data, NULL) == ZOK && data.len < 20)
-        epoch = strtoll(arena_strdup(&change->arena, data), NULL, 10);
+    int32_t epoch = 0;
+    if (mirror_get(kafka->tree, ZNODES_CONTROLLER_EPOCH, &data, NULL) == ZOK)
+        epoch = znode_parse_controller_epoch(data);
     put_ephemeral(change, "/controller",
                   bytes_str(arena_printf(&change->arena,
                                          "{\"version\":2,\"brokerid\":%" PRId32 ",\"timestamp\":\"%" PRId64
                                          "\",\"kraftControllerEpoch\":-1}",
                                          kafka->broker_id, io_wall_ms(kafka->loop))));
-    tree_change_put(change, "/controller_epoch", bytes_str(arena_printf(&change->arena, "%" PRId64, epoch + 1)));
+    tree_change_put(change, ZNODES_CONTROLLER_EPOCH, bytes_str(arena_printf(&change->arena, "%" PRId32, epoch + 1)));
 }
 
 static void registered(tree_change_t *change, coord_zerr_t err, int failed_index)

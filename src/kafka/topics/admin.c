@@ -30,11 +30,8 @@ static int16_t error_of(coord_zerr_t err)
 static int32_t controller_epoch(const kafka_t *kafka)
 {
     bytes_t data;
-    int32_t epoch = 0;
-    if (mirror_get(kafka->tree, "/controller_epoch", &data, NULL) != ZOK) return 0;
-    for (size_t i = 0; i < data.len && data.ptr[i] >= '0' && data.ptr[i] <= '9'; i++)
-        epoch = epoch * 10 + (data.ptr[i] - '0');
-    return epoch;
+    if (mirror_get(kafka->tree, ZNODES_CONTROLLER_EPOCH, &data, NULL) != ZOK) return 0;
+    return znode_parse_controller_epoch(data);
 }
 
 /* Adds states for partitions that have none, from `first` on; returns how many. With one broker the leader is

@@ -1,6 +1,5 @@
 /* config_change.c: see config_change.h. The order of the checks and their words are Kafka's: first what the
- * broker refuses, then what its controller does. What is agreed goes into the tree; topics_store.c brings it
- * to effect. */
+ * broker refuses, then what its controller does. What is agreed goes into the tree; store.c brings it to effect. */
 #include "kafka/topics/config_change.h"
 
 #include "kafka/config/config.h"

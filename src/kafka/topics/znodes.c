@@ -2,6 +2,8 @@
  * checked. */
 #include "kafka/topics/znodes.h"
 
+#include "base/num.h"
+
 #include <jansson.h>
 #include <stdlib.h>
 
@@ -99,6 +101,12 @@ bytes_t znode_format_state(const znode_state_t *state, arena_t *arena)
     write_ids(&b, &state->isr);
     buf_printf(&b, "}");
     return take(&b, arena);
+}
+
+int32_t znode_parse_controller_epoch(bytes_t data)
+{
+    int64_t epoch;
+    return num_parse_i64(data, &epoch) && epoch >= 0 && epoch < INT32_MAX ? (int32_t)epoch : 0;
 }
 
 int znode_parse_config(bytes_t data, void (*each)(void *user, const char *name, const char *value), void *user)

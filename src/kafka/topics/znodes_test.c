@@ -80,6 +80,16 @@ static void a_partition_state_survives_the_way_there_and_back(void **state)
     assert_int_equal(znode_parse_state(BYTES_LIT("{\"leader\":3,\"isr\":[3]}"), &arena, &back), ERR_CORRUPT);
 }
 
+static void a_controller_epoch_is_a_number_that_may_grow(void **state)
+{
+    assert_int_equal(znode_parse_controller_epoch(BYTES_LIT("7")), 7);
+    assert_int_equal(znode_parse_controller_epoch(BYTES_LIT("2147483646")), INT32_MAX - 1);
+    const char *const others[] = {
+        "", "-1", "7x", "2147483647", "99999999999", "9223372036854775807", "99999999999999999999"};
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        assert_int_equal(znode_parse_controller_epoch(bytes_str(others[i])), 0);
+}
+
 static void take_config(void *user, const char *name, const char *value)
 {
     assert_string_equal(name, "cleanup.policy");
@@ -121,6 +131,7 @@ int main(void)
         cmocka_unit_test(older_topics_without_an_id_are_read),
         cmocka_unit_test(what_is_not_a_topic_is_refused),
         cmocka_unit_test(a_partition_state_survives_the_way_there_and_back),
+        cmocka_unit_test(a_controller_epoch_is_a_number_that_may_grow),
         cmocka_unit_test(settings_are_json_with_escapes),
         cmocka_unit_test(topic_names_are_refused_in_the_words_of_kafka),
     };
