@@ -9,14 +9,13 @@
  *
  * Invariants: a topic is in kafka->topics only when every partition of its has been opened (or has failed
  * to); listeners hear of a topic once, and of its end once. */
-#include "kafka/topics/topics.h"
+#include "kafka/topics/store_internal.h"
 
 #include "base/slog.h"
 #include "kafka/config/config.h"
-#include "kafka/partition/partition_internal.h"
+#include "kafka/partition/partition.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 typedef struct topic_wait {
     list_t node;
@@ -26,50 +25,7 @@ typedef struct topic_wait {
     void *user;
 } topic_wait_t;
 
-struct topics_store {
-    kafka_t *kafka;
-    coord_subscription_t topics, configs, deletions;
-    io_timer_t work;
-    map_t dirty; /* topic name -> the store */
-    bool broker_configs_dirty;
-    list_t waits;
-    map_t loading;    /* name -> kafka_topic_t whose partitions are not all open */
-    map_t unfinished; /* name -> unfinished_t: a look at the topic that its turn was too short for */
-    map_t dropping;   /* name -> dropping_t: topics that are gone, and have partitions to remove */
-    uint64_t turn_ns; /* the turn of the loop that began_ns is of */
-    uint64_t began_ns;
-};
-
-/* What the tree says of a topic, of which the partitions from `next` on were not looked at yet. */
-typedef struct unfinished {
-    arena_t arena;
-    znode_topic_t node;
-    int32_t next;
-} unfinished_t;
-
-typedef struct dropping {
-    kafka_topic_t *topic;
-    int32_t next; /* partition to remove */
-} dropping_t;
-
-typedef struct topics_store topics_store_t;
-
-#define PATH_CHARS_MAX 400
-#define TURN_NS_MAX    4000000ull /* of opening and removing partitions */
-
-/* Whether the rest must wait for the next turn. Before clients are served there is nobody to wait. */
-static bool turn_is_over(topics_store_t *store)
-{
-    io_loop_t *loop = store->kafka->loop;
-    if (!store->kafka->ready) return false;
-    if (io_now_ns(loop) != store->turn_ns) {
-        store->turn_ns = io_now_ns(loop);
-        store->began_ns = io_hrtime_ns(loop);
-    }
-    return io_hrtime_ns(loop) - store->began_ns > TURN_NS_MAX;
-}
-
-static void work_later(topics_store_t *store)
+void topics__work_later(topics_store_t *store)
 {
     if (store->work.due_ns == 0) io_timer_start(&store->work, 0, 0);
 }
@@ -92,7 +48,7 @@ static bool wait_is_over(const topics_store_t *store, const topic_wait_t *wait, 
 
 /* A wait's callback may start another wait, so the list is walked anew after each; it may also free whoever
  * owns `asked`, hence the copy. */
-static void end_waits(topics_store_t *store, bytes_t asked)
+void topics__end_waits(topics_store_t *store, bytes_t asked)
 {
     char copy[KAFKA_TOPIC_NAME_BYTES_MAX];
     bytes_t name = bytes_of(copy, MIN(asked.len, sizeof(copy)));
@@ -118,67 +74,7 @@ void topics_store_wait(kafka_t *kafka, bytes_t name, int32_t partitions_count, t
     wait->done = done;
     wait->user = user;
     list_push_back(&kafka->topics_store->waits, &wait->node);
-    end_waits(kafka->topics_store, name);
-}
-
-/* ---- partitions ---- */
-
-static void copy_ids(const znode_replicas_t *from, int32_t **ids, int32_t *count)
-{
-    *ids = mem_realloc(*ids, sizeof(int32_t) * (size_t)(from->count + 1));
-    if (from->count) memcpy(*ids, from->ids, sizeof(int32_t) * (size_t)from->count);
-    *count = from->count;
-}
-
-static bool has_id(const int32_t *ids, int32_t count, int32_t id)
-{
-    for (int32_t i = 0; i < count; i++) {
-        if (ids[i] == id) return true;
-    }
-    return false;
-}
-
-/* Opens what this broker should hold; false when the partition has no leader yet. */
-static bool sync_partition(kafka_topic_t *topic, int32_t index, const znode_replicas_t *replicas, arena_t *arena)
-{
-    kafka_t *kafka = topic->kafka;
-    char path[PATH_CHARS_MAX];
-    bytes_t data;
-    znode_state_t state;
-    snprintf(path, sizeof(path), ZNODES_TOPICS "/%s/partitions/%" PRId32 "/state", topic->name, index);
-    if (mirror_get(kafka->tree, path, &data, NULL) != ZOK || znode_parse_state(data, arena, &state) != 0) return false;
-    kafka_partition_state_t *p = &topic->partitions[index];
-    bool new_epoch = p->leader_epoch != state.leader_epoch;
-    p->leader = state.leader;
-    p->leader_epoch = state.leader_epoch;
-    copy_ids(&state.isr, &p->isr, &p->isr_count);
-    copy_ids(replicas, &p->replicas, &p->replicas_count);
-    if (p->log && new_epoch) partition_set_leader_epoch(p->log, p->leader_epoch);
-    if (has_id(p->replicas, p->replicas_count, kafka->broker_id)) partition_bring(topic, index);
-    return true;
-}
-
-static void make_room(kafka_topic_t *topic, int32_t count)
-{
-    if (count <= topic->partitions_count) return;
-    topic->partitions = mem_realloc(topic->partitions, sizeof(*topic->partitions) * (size_t)count);
-    memset(topic->partitions + topic->partitions_count, 0,
-           sizeof(*topic->partitions) * (size_t)(count - topic->partitions_count));
-}
-
-/* Partitions in order, from `from` up to the first that has no state, or to the end of the turn's time; returns where. One
- * that has lost its state (somebody is deleting the topic node by node) stays as it is. */
-static int32_t sync_partitions(topics_store_t *store, kafka_topic_t *topic, const znode_topic_t *node, int32_t from,
-                               arena_t *arena)
-{
-    int32_t i = from;
-    make_room(topic, node->partitions_count);
-    for (; i < node->partitions_count; i++) {
-        if (i > from && turn_is_over(store)) break;
-        if (!sync_partition(topic, i, &node->partitions[i], arena) && i >= topic->partitions_count) break;
-        topic->partitions_count = MAX(topic->partitions_count, i + 1);
-    }
-    return i;
+    topics__end_waits(kafka->topics_store, name);
 }
 
 static void unfinished_free(unfinished_t *u)
@@ -202,38 +98,7 @@ static void look_later(topics_store_t *store, bytes_t name, int32_t next)
         return;
     }
     unfinished_free(map_put(&store->unfinished, name, u));
-    work_later(store);
-}
-
-/* ---- removal ---- */
-
-/* Removes partitions until the turn's time is over; true when the topic is gone. */
-static bool drop_partitions(topics_store_t *store, dropping_t *d)
-{
-    kafka_topic_t *topic = d->topic;
-    int32_t first = d->next;
-    for (; d->next < topic->partitions_count; d->next++) {
-        if (d->next > first && turn_is_over(store)) return false;
-        partition_offline_forget(topic, d->next);
-        if (topic->partitions[d->next].log) partition_delete(topic->partitions[d->next].log);
-        topic->partitions[d->next].log = NULL;
-    }
-    topic_free(topic);
-    return true;
-}
-
-static void begin_drop(topics_store_t *store, kafka_topic_t *topic)
-{
-    dropping_t *d = mem_zalloc(sizeof(*d));
-    char name[KAFKA_TOPIC_NAME_BYTES_MAX + 1];
-    snprintf(name, sizeof(name), "%s", topic->name);
-    d->topic = topic;
-    if (drop_partitions(store, d)) {
-        mem_free(d);
-        return;
-    }
-    map_put(&store->dropping, bytes_str(name), d);
-    work_later(store);
+    topics__work_later(store);
 }
 
 /* ---- settings ---- */
@@ -316,7 +181,7 @@ static void drop_topic(topics_store_t *store, kafka_topic_t *topic, bool announc
             if (listener->deleted) listener->deleted(listener, topic);
         }
     }
-    begin_drop(store, topic);
+    topics__drop(store, topic);
 }
 
 static void forget_topic(topics_store_t *store, bytes_t name)
@@ -340,8 +205,8 @@ static void grow_topic(topics_store_t *store, kafka_topic_t *topic, const znode_
                        arena_t *arena)
 {
     int32_t first = topic->partitions_count;
-    int32_t opened = sync_partitions(store, topic, node, from, arena);
-    if (opened < node->partitions_count && turn_is_over(store))
+    int32_t opened = topics__open_partitions(store, topic, node, from, arena);
+    if (opened < node->partitions_count && topics__turn_is_over(store))
         look_later(store, kafka_topic_name(topic), opened);
     else if (opened < node->partitions_count)
         topic_elect(topic, node);
@@ -355,14 +220,14 @@ static void load_topic(topics_store_t *store, kafka_topic_t *topic, const znode_
                        arena_t *arena)
 {
     bytes_t name = kafka_topic_name(topic);
-    int32_t opened = sync_partitions(store, topic, node, from, arena);
+    int32_t opened = topics__open_partitions(store, topic, node, from, arena);
     if (opened == node->partitions_count) {
         map_remove(&store->loading, name);
         announce(topic);
         return;
     }
     map_put(&store->loading, name, topic);
-    if (turn_is_over(store))
+    if (topics__turn_is_over(store))
         look_later(store, name, opened);
     else
         topic_elect(topic, node);
@@ -381,7 +246,7 @@ static void sync_found(topics_store_t *store, const char *name, znode_topic_t *n
     }
     if (map_get(&store->dropping, key)) { /* its directories have the names that the new one needs */
         map_put(&store->dirty, key, store);
-        work_later(store);
+        topics__work_later(store);
         return;
     }
     if (topic) {
@@ -405,7 +270,7 @@ static void go_on(topics_store_t *store, bytes_t name, unfinished_t *u)
         grow_topic(store, topic, &u->node, u->next, &u->arena);
     else
         load_topic(store, loading, &u->node, u->next, &u->arena);
-    end_waits(store, name);
+    topics__end_waits(store, name);
 }
 
 void topics_store_sync(kafka_t *kafka, bytes_t name)
@@ -427,7 +292,7 @@ void topics_store_sync(kafka_t *kafka, bytes_t name)
         if (!node.has_id) give_id(kafka, text, &node, &arena);
         sync_found(store, text, &node, &arena);
     }
-    end_waits(store, name);
+    topics__end_waits(store, name);
 out:
     arena_deinit(&arena);
 }
@@ -440,7 +305,7 @@ static void run_dirty(topics_store_t *store)
     store->dirty = MAP_INIT;
     size_t cursor = 0;
     for (map_entry_t *entry; (entry = map_next(&dirty, &cursor));) {
-        if (turn_is_over(store))
+        if (topics__turn_is_over(store))
             map_put(&store->dirty, entry->key, store);
         else
             topics_store_sync(store->kafka, entry->key);
@@ -451,7 +316,7 @@ static void run_dirty(topics_store_t *store)
 /* One after the other, each to its end: their number does not matter then. */
 static void run_unfinished(topics_store_t *store)
 {
-    while (store->unfinished.count > 0 && !turn_is_over(store)) {
+    while (store->unfinished.count > 0 && !topics__turn_is_over(store)) {
         size_t cursor = 0;
         bytes_t name = map_next(&store->unfinished, &cursor)->key;
         char copy[KAFKA_TOPIC_NAME_BYTES_MAX];
@@ -463,22 +328,6 @@ static void run_unfinished(topics_store_t *store)
     }
 }
 
-static void run_dropping(topics_store_t *store)
-{
-    while (store->dropping.count > 0 && !turn_is_over(store)) {
-        size_t cursor = 0;
-        map_entry_t *entry = map_next(&store->dropping, &cursor);
-        dropping_t *d = entry->value;
-        char copy[KAFKA_TOPIC_NAME_BYTES_MAX];
-        bytes_t name = bytes_of(copy, entry->key.len);
-        memcpy(copy, entry->key.ptr, entry->key.len);
-        if (!drop_partitions(store, d)) return;
-        map_remove(&store->dropping, name);
-        mem_free(d);
-        end_waits(store, name);
-    }
-}
-
 static void run_work(io_timer_t *timer)
 {
     topics_store_t *store = CONTAINER_OF(timer, topics_store_t, work);
@@ -487,10 +336,10 @@ static void run_work(io_timer_t *timer)
         store->broker_configs_dirty = false;
         topics_store_sync_brokers(store->kafka);
     }
-    run_dropping(store);
+    topics__drop_more(store);
     run_unfinished(store);
     run_dirty(store);
-    if (store->dirty.count || store->unfinished.count || store->dropping.count) work_later(store);
+    if (store->dirty.count || store->unfinished.count || store->dropping.count) topics__work_later(store);
 }
 
 static void mark(topics_store_t *store, const char *path, const char *prefix)
@@ -499,7 +348,7 @@ static void mark(topics_store_t *store, const char *path, const char *prefix)
     if (*name != '/') return;
     name++;
     map_put(&store->dirty, bytes_of(name, strcspn(name, "/")), store);
-    work_later(store);
+    topics__work_later(store);
 }
 
 static void on_topics(coord_subscription_t *subscription, coord_change_t change, const char *path)
@@ -514,7 +363,7 @@ static void on_configs(coord_subscription_t *subscription, coord_change_t change
         mark(store, path, ZNODES_TOPIC_CONFIGS);
     } else if (strncmp(path, ZNODES_BROKER_CONFIGS "/", strlen(ZNODES_BROKER_CONFIGS "/")) == 0) {
         store->broker_configs_dirty = true;
-        work_later(store);
+        topics__work_later(store);
     }
 }
 
@@ -556,17 +405,6 @@ int topics_store_open(kafka_t *kafka)
     return 0;
 }
 
-static void close_topic(kafka_topic_t *topic)
-{
-    for (int32_t i = 0; i < topic->partitions_count; i++) {
-        if (topic->partitions[i].offline) topic->kafka->partitions->failed = true;
-        partition_offline_forget(topic, i);
-        if (topic->partitions[i].log) partition_close(topic->partitions[i].log);
-        topic->partitions[i].log = NULL;
-    }
-    topic_free(topic);
-}
-
 void topics_store_close(kafka_t *kafka)
 {
     topics_store_t *store = kafka->topics_store;
@@ -579,23 +417,18 @@ void topics_store_close(kafka_t *kafka)
         wait_end(wait, NULL, KAFKA_BROKER_NOT_AVAILABLE, kafka_error_text(KAFKA_BROKER_NOT_AVAILABLE));
     size_t cursor = 0;
     kafka->ready = false; /* what is begun is ended now */
-    for (map_entry_t *entry; (entry = map_next(&store->dropping, &cursor));) {
-        (void)drop_partitions(store, entry->value);
-        mem_free(entry->value);
-    }
-    cursor = 0;
+    topics__drop_all(store);
     for (map_entry_t *entry; (entry = map_next(&store->unfinished, &cursor));) unfinished_free(entry->value);
     cursor = 0;
-    for (map_entry_t *entry; (entry = map_next(&kafka->topics, &cursor));) close_topic(entry->value);
+    for (map_entry_t *entry; (entry = map_next(&kafka->topics, &cursor));) topics__close(entry->value);
     cursor = 0;
-    for (map_entry_t *entry; (entry = map_next(&store->loading, &cursor));) close_topic(entry->value);
+    for (map_entry_t *entry; (entry = map_next(&store->loading, &cursor));) topics__close(entry->value);
     map_deinit(&kafka->topics);
     map_deinit(&kafka->topics_by_id);
     map_deinit(&kafka->topics_folded);
     map_deinit(&store->loading);
     map_deinit(&store->dirty);
     map_deinit(&store->unfinished);
-    map_deinit(&store->dropping);
     mem_free(store);
     kafka->topics_store = NULL;
 }

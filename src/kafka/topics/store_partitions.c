@@ -1,0 +1,147 @@
+/* store_partitions.c: the partitions of topics that come, grow and go: opened and removed within a turn's time, the rest in
+ * the turns that follow. Called by store.c. */
+#include "kafka/partition/partition_internal.h"
+#include "kafka/topics/store_internal.h"
+
+#include <stdio.h>
+
+#define TURN_NS_MAX 4000000ull /* of opening and removing partitions */
+
+bool topics__turn_is_over(topics_store_t *store)
+{
+    io_loop_t *loop = store->kafka->loop;
+    if (!store->kafka->ready) return false;
+    if (io_now_ns(loop) != store->turn_ns) {
+        store->turn_ns = io_now_ns(loop);
+        store->began_ns = io_hrtime_ns(loop);
+    }
+    return io_hrtime_ns(loop) - store->began_ns > TURN_NS_MAX;
+}
+
+/* ---- opening ---- */
+
+static void copy_ids(const znode_replicas_t *from, int32_t **ids, int32_t *count)
+{
+    *ids = mem_realloc(*ids, sizeof(int32_t) * (size_t)(from->count + 1));
+    if (from->count) memcpy(*ids, from->ids, sizeof(int32_t) * (size_t)from->count);
+    *count = from->count;
+}
+
+static bool has_id(const int32_t *ids, int32_t count, int32_t id)
+{
+    for (int32_t i = 0; i < count; i++) {
+        if (ids[i] == id) return true;
+    }
+    return false;
+}
+
+/* Opens what this broker should hold; false when the partition has no leader yet. */
+static bool sync_partition(kafka_topic_t *topic, int32_t index, const znode_replicas_t *replicas, arena_t *arena)
+{
+    kafka_t *kafka = topic->kafka;
+    char path[PATH_CHARS_MAX];
+    bytes_t data;
+    znode_state_t state;
+    snprintf(path, sizeof(path), ZNODES_TOPICS "/%s/partitions/%" PRId32 "/state", topic->name, index);
+    if (mirror_get(kafka->tree, path, &data, NULL) != ZOK || znode_parse_state(data, arena, &state) != 0) return false;
+    kafka_partition_state_t *p = &topic->partitions[index];
+    bool new_epoch = p->leader_epoch != state.leader_epoch;
+    p->leader = state.leader;
+    p->leader_epoch = state.leader_epoch;
+    copy_ids(&state.isr, &p->isr, &p->isr_count);
+    copy_ids(replicas, &p->replicas, &p->replicas_count);
+    if (p->log && new_epoch) partition_set_leader_epoch(p->log, p->leader_epoch);
+    if (has_id(p->replicas, p->replicas_count, kafka->broker_id)) partition_bring(topic, index);
+    return true;
+}
+
+static void make_room(kafka_topic_t *topic, int32_t count)
+{
+    if (count <= topic->partitions_count) return;
+    topic->partitions = mem_realloc(topic->partitions, sizeof(*topic->partitions) * (size_t)count);
+    memset(topic->partitions + topic->partitions_count, 0,
+           sizeof(*topic->partitions) * (size_t)(count - topic->partitions_count));
+}
+
+int32_t topics__open_partitions(topics_store_t *store, kafka_topic_t *topic, const znode_topic_t *node, int32_t from,
+                                arena_t *arena)
+{
+    int32_t i = from;
+    make_room(topic, node->partitions_count);
+    for (; i < node->partitions_count; i++) {
+        if (i > from && topics__turn_is_over(store)) break;
+        if (!sync_partition(topic, i, &node->partitions[i], arena) && i >= topic->partitions_count) break;
+        topic->partitions_count = MAX(topic->partitions_count, i + 1);
+    }
+    return i;
+}
+
+/* ---- removal ---- */
+
+/* Removes partitions until the turn's time is over; true when the topic is gone. */
+static bool drop_partitions(topics_store_t *store, dropping_t *d)
+{
+    kafka_topic_t *topic = d->topic;
+    int32_t first = d->next;
+    for (; d->next < topic->partitions_count; d->next++) {
+        if (d->next > first && topics__turn_is_over(store)) return false;
+        partition_offline_forget(topic, d->next);
+        if (topic->partitions[d->next].log) partition_delete(topic->partitions[d->next].log);
+        topic->partitions[d->next].log = NULL;
+    }
+    topic_free(topic);
+    return true;
+}
+
+void topics__drop(topics_store_t *store, kafka_topic_t *topic)
+{
+    dropping_t *d = mem_zalloc(sizeof(*d));
+    char name[KAFKA_TOPIC_NAME_BYTES_MAX + 1];
+    snprintf(name, sizeof(name), "%s", topic->name);
+    d->topic = topic;
+    if (drop_partitions(store, d)) {
+        mem_free(d);
+        return;
+    }
+    map_put(&store->dropping, bytes_str(name), d);
+    topics__work_later(store);
+}
+
+void topics__drop_more(topics_store_t *store)
+{
+    while (store->dropping.count > 0 && !topics__turn_is_over(store)) {
+        size_t cursor = 0;
+        map_entry_t *entry = map_next(&store->dropping, &cursor);
+        dropping_t *d = entry->value;
+        char copy[KAFKA_TOPIC_NAME_BYTES_MAX];
+        bytes_t name = bytes_of(copy, entry->key.len);
+        memcpy(copy, entry->key.ptr, entry->key.len);
+        if (!drop_partitions(store, d)) return;
+        map_remove(&store->dropping, name);
+        mem_free(d);
+        topics__end_waits(store, name);
+    }
+}
+
+/* ---- the end ---- */
+
+void topics__drop_all(topics_store_t *store)
+{
+    size_t cursor = 0;
+    for (map_entry_t *entry; (entry = map_next(&store->dropping, &cursor));) {
+        (void)drop_partitions(store, entry->value);
+        mem_free(entry->value);
+    }
+    map_deinit(&store->dropping);
+}
+
+void topics__close(kafka_topic_t *topic)
+{
+    for (int32_t i = 0; i < topic->partitions_count; i++) {
+        if (topic->partitions[i].offline) topic->kafka->partitions->failed = true;
+        partition_offline_forget(topic, i);
+        if (topic->partitions[i].log) partition_close(topic->partitions[i].log);
+        topic->partitions[i].log = NULL;
+    }
+    topic_free(topic);
+}
