@@ -1,5 +1,5 @@
-"""Checks that the folders of src/ include only what ARCHITECTURE.md allows, and only public headers across folders; and that the
-rooms of a wing include only rooms below them.
+"""Checks that the folders of src/ include only what ARCHITECTURE.md allows, and only public headers across folders; that the
+rooms of a wing include only rooms below them; and that comments name only files that there are.
 
     check_layers.py ROOT
 """
@@ -85,38 +85,59 @@ def is_test(path):
     return re.search(r'_(test|fuzz|test_host)\.[ch]$', path) is not None
 
 
-def problems(root):
-    paid = set(DEBTS)
-    src = os.path.join(root, 'src')
+COMMENT = re.compile(r'/\*.*?\*/|//[^\n]*', re.DOTALL)
+FILE = re.compile(r'(?<![\w.>*/-])((?:\w+/)*\w+\.[ch])\b(?![(.])')
+GENERATED = {'redis_commands', 'kafka_schema', 'kafka_configs', 'zk_records'}
+EXAMPLES = {'NAME'}  # stand for any file
+
+
+def sources(src):
+    """Each file of code, by its path below src with /, with its text."""
     for folder, _, names in os.walk(src):
         for name in names:
-            if not name.endswith(('.c', '.h', '.cc')):
-                continue
-            path = os.path.relpath(os.path.join(folder, name), src)
-            mine = path.split(os.sep)[0]
-            with open(os.path.join(folder, name), encoding='utf-8') as source:
-                text = source.read()
-            for target in INCLUDE.findall(text):
-                theirs = target.split('/')[0]
-                debt = upward(path.replace(os.sep, '/'), target)
-                paid.discard(debt)
-                if debt and debt not in DEBTS:
-                    yield f'src/{path}: the room {debt[0]} may not include "{target}"'
-                if '/' not in target or theirs == mine:
-                    continue  # generated code, or this folder's own inside
-                if theirs not in LOWER:
-                    yield f'src/{path}: includes "{target}", and there is no folder src/{theirs}'
-                elif theirs not in LOWER.get(mine, set()):
-                    yield f'src/{path}: {mine} may not include {theirs} ("{target}")'
-                elif theirs not in OPEN and target != f'{theirs}/{theirs}.h' and target not in PUBLIC:
-                    yield f'src/{path}: "{target}" is inside {theirs}; include {theirs}/{theirs}.h'
+            if name.endswith(('.c', '.h', '.cc')):
+                with open(os.path.join(folder, name), encoding='utf-8') as source:
+                    yield os.path.relpath(os.path.join(folder, name), src).replace(os.sep, '/'), source.read()
+
+
+def misnamed(root):
+    """Files that comments speak of and that are not there, or not in the folder that is said."""
+    texts = dict(sources(os.path.join(root, 'src')))
+    there = ['/src/' + path for path in texts]
+    for path, text in texts.items():
+        for comment in COMMENT.findall(text):
+            for name in FILE.findall(comment):
+                stem = name.split('/')[-1][:-2]
+                if stem not in GENERATED | EXAMPLES and not any(known.endswith('/' + name) for known in there):
+                    yield f'src/{path}: a comment speaks of {name}, which is not there'
+
+
+def problems(root):
+    yield from misnamed(root)
+    paid = set(DEBTS)
+    for path, text in sources(os.path.join(root, 'src')):
+        mine = path.split('/')[0]
+        for target in INCLUDE.findall(text):
+            theirs = target.split('/')[0]
+            debt = upward(path, target)
+            paid.discard(debt)
+            if debt and debt not in DEBTS:
+                yield f'src/{path}: the room {debt[0]} may not include "{target}"'
+            if '/' not in target or theirs == mine:
+                continue  # generated code, or this folder's own inside
+            if theirs not in LOWER:
+                yield f'src/{path}: includes "{target}", and there is no folder src/{theirs}'
+            elif theirs not in LOWER.get(mine, set()):
+                yield f'src/{path}: {mine} may not include {theirs} ("{target}")'
+            elif theirs not in OPEN and target != f'{theirs}/{theirs}.h' and target not in PUBLIC:
+                yield f'src/{path}: "{target}" is inside {theirs}; include {theirs}/{theirs}.h'
     for room, target in sorted(paid):
         yield f'tools/check_layers.py: {room} no longer includes "{target}": take it off the debts'
 
 
 def main():
     found = sorted(problems(sys.argv[1]))
-    print('\n'.join(found) if found else 'layers: every include is allowed')
+    print('\n'.join(found) if found else 'layers: every include is allowed, and every file that a comment names is there')
     sys.exit(1 if found else 0)
 
 
