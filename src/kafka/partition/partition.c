@@ -154,6 +154,17 @@ static void tell_opened(const partition_t *p, const log_report_t *report)
              "partition=%s-%" PRId32 " segments=%" PRIu32, p->topic->name, p->index, report->rebuilt_count);
 }
 
+/* An orderly stop leaves the log's start in its checkpoint, and nothing removes segments afterwards but somebody's hand: who
+ * makes room so means it, so the log is opened, as Kafka does. After a crash the start says less: retention may have run. */
+static void tell_front(const partition_t *p, const log_recovery_t *known)
+{
+    int64_t start = log_start_offset(p->log);
+    if (!known->clean || known->start_offset < 0 || start <= known->start_offset) return;
+    slog(SLOG_WARN, "kafka", "the first segments of a partition are gone since the last stop",
+         "partition=%s-%" PRId32 " missing=%" PRId64 "-%" PRId64 " start=%" PRId64, p->topic->name, p->index,
+         known->start_offset, start - 1, start);
+}
+
 static partition_t *partition_new(kafka_topic_t *topic, int32_t index)
 {
     partition_t *p = mem_zalloc(sizeof(*p));
@@ -203,6 +214,7 @@ static int open_log(partition_t *p, const char *dir, const opening_t *how, log_r
     log_recovery_t recovery = recovery_of(topic, p->index, how, report);
     err = log_open(topic->kafka->loop, dir, &options, &recovery, &p->log);
     if (err) return err;
+    tell_front(p, &recovery);
     err = partition__metadata_write(topic, dir);
     if (!err) err = partition__producers_recover(p);
     if (err) (void)!log_close(p->log);

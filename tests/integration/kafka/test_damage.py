@@ -130,6 +130,24 @@ def test_a_missing_sealed_segment_with_its_indexes_is_a_gap(server, killed):
     assert_offline(server, "hole", files[3].name, "missing")
 
 
+def test_first_segments_that_somebody_removed_are_told_of(server):
+    """As with Kafka the log begins behind them; a start that finds all of it says nothing."""
+    fill(server, "front", segment_ms=1)
+    server.stop()
+    server.start()
+    assert "first segments" not in log_text(server)
+    server.stop()
+    files = segments(server, "front")
+    for path in partition_dir(server, "front").glob(files[0].stem + ".*"):
+        path.unlink()
+    start = int(files[1].stem)
+    server.start()
+    with connect(server) as connection:
+        assert fetch(connection, "front", [0], offset=start)[0][0] == NONE
+    lines = [line for line in log_text(server).splitlines() if "first segments of a partition are gone" in line]
+    assert len(lines) == 1 and f"partition=front-0 missing=0-{start - 1} start={start}" in lines[0], lines
+
+
 def test_a_tail_cut_below_what_was_synced_takes_its_partition_offline(server):
     fill(server, "short", 20)
     server.stop()
