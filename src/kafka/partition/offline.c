@@ -122,6 +122,18 @@ void partition_offline_forget(kafka_topic_t *topic, int32_t index)
     if (topic->partitions[index].offline) end(topic->partitions[index].offline);
 }
 
+/* What could not be opened may be another topic's, or all that is left of this one: nobody but its owner removes it. */
+void partition_offline_deleted(kafka_topic_t *topic, int32_t index)
+{
+    char dir[PARTITION_PATH_CHARS_MAX];
+    if (!topic->partitions[index].offline) return;
+    partition__path(topic, index, dir);
+    if (io_exists(topic->kafka->loop, dir))
+        slog(SLOG_WARN, "kafka", "a topic was deleted while a partition of it was offline; its directory stays",
+             "directory=%s help=\"remove it when nothing in it is wanted\"", dir);
+    partition_offline_forget(topic, index);
+}
+
 void partition_bring(kafka_topic_t *topic, int32_t index)
 {
     char why[PARTITION_WHY_CHARS_MAX];

@@ -24,6 +24,8 @@ int partition_open(kafka_topic_t *topic, int32_t index, partition_t **ret_partit
 void partition_bring(kafka_topic_t *topic, int32_t index);
 /* Its topic goes, or the broker stops. */
 void partition_offline_forget(kafka_topic_t *topic, int32_t index);
+/* The same when the topic is deleted, with a line that names the directory, which stays. */
+void partition_offline_deleted(kafka_topic_t *topic, int32_t index);
 uint32_t partition_offline_count(const kafka_t *kafka);
 /* The topic's settings changed. */
 void partition_configure(partition_t *partition);

@@ -85,7 +85,7 @@ static bool drop_partitions(topics_store_t *store, dropping_t *d)
     int32_t first = d->next;
     for (; d->next < topic->partitions_count; d->next++) {
         if (d->next > first && topics__turn_is_over(store)) return false;
-        partition_offline_forget(topic, d->next);
+        partition_offline_deleted(topic, d->next);
         if (topic->partitions[d->next].log) partition_delete(topic->partitions[d->next].log);
         topic->partitions[d->next].log = NULL;
     }

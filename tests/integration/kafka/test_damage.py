@@ -130,6 +130,21 @@ def test_a_missing_sealed_segment_with_its_indexes_is_a_gap(server, killed):
     assert_offline(server, "hole", files[3].name, "missing")
 
 
+def test_a_topic_is_deleted_though_a_partition_is_offline_and_its_directory_is_named(server):
+    fill(server, "unwanted", segment_ms=1)
+    server.stop()
+    segments(server, "unwanted")[2].unlink()
+    server.start()
+    with connect(server) as connection:
+        assert connection.ask("DeleteTopics", 3, topics=["unwanted"], timeout=10_000)["topics"][0]["error"] == NONE
+        assert metric(server, "trivet_kafka_partitions_offline") == 0
+        assert partition_dir(server, "unwanted").exists() and not partition_dir(server, "unwanted", 1).exists()
+        lines = [line for line in log_text(server).splitlines() if "its directory stays" in line]
+        assert len(lines) == 1 and f"directory={partition_dir(server, 'unwanted')}" in lines[0], lines
+        create(connection, "unwanted", 2)
+        assert produce(connection, "unwanted", [0, 1]) == [NONE, NONE]
+
+
 def test_first_segments_that_somebody_removed_are_told_of(server):
     """As with Kafka the log begins behind them; a start that finds all of it says nothing."""
     fill(server, "front", segment_ms=1)
