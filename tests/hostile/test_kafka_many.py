@@ -203,6 +203,18 @@ def test_thousands_of_settings_are_looked_through_once(connection):
     assert alter(connection, resources, validate=True) == [42] * 60
 
 
+def test_settings_without_a_value_are_named_as_far_as_an_answer_goes(connection, topic):
+    def refused(count, width):
+        configs = [{"name": f"{index:04}" + "n" * width, "operation": 0, "value": None} for index in range(count)]
+        resources = [{"type": 2, "name": topic, "configs": configs}]
+        (result,) = connection.ask("IncrementalAlterConfigs", 0, resources=resources, validate=True)["results"]
+        assert result["error"] == 42
+        return result["message"]
+
+    assert refused(3, 0) == "Null value not supported for : 0000, 0001, 0002"
+    assert refused(300, 30_000).startswith("Null value not supported for : 0000nnn")
+
+
 def test_a_request_for_many_partitions_writes_to_all(connection):
     name = f"wide-{next(numbers)}"
     asked = {"name": name, "partitions": 1000, "replication": 1, "assignments": [], "configs": []}

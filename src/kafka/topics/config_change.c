@@ -182,9 +182,23 @@ static bool has_duplicates(const config_change_t *change)
     return found;
 }
 
+/* Names the settings without a value, as many as an answer's string holds. */
+static refusal_t refuse_nulls(const config_change_t *change, arena_t *arena)
+{
+    buf_t names = BUF_INIT;
+    for (int32_t i = 0; i < change->edits_count && names.len < INT16_MAX; i++) {
+        const config_edit_t *edit = &change->edits[i];
+        if (edit->value.ptr || edit->op == CONFIG_DELETE) continue;
+        buf_printf(&names, "%s%.*s", names.len ? ", " : "", (int)edit->name.len, (const char *)edit->name.ptr);
+    }
+    const char *text = arena_printf(arena, "Null value not supported for : %.*s", (int)names.len, (char *)names.ptr);
+    buf_deinit(&names);
+    return refuse(KAFKA_INVALID_REQUEST, text);
+}
+
 static refusal_t check_edits(const config_change_t *change, arena_t *arena)
 {
-    const char *nulls = NULL;
+    bool nulls = false;
     if (change->edits_count > EDITS_MAX) return refuse(KAFKA_INVALID_REQUEST, "Too many configs for one resource");
     if (has_duplicates(change)) return refuse(KAFKA_INVALID_REQUEST, "Error due to duplicate config keys");
     for (int32_t i = 0; i < change->edits_count; i++) {
@@ -192,10 +206,9 @@ static refusal_t check_edits(const config_change_t *change, arena_t *arena)
         if (!bytes_are_text(edit->name) || !bytes_are_text(edit->value))
             return refuse(KAFKA_INVALID_REQUEST, "Names and values of configs must be UTF-8 without NUL");
         if (edit->value.ptr || edit->op == CONFIG_DELETE) continue;
-        nulls = arena_printf(arena, "%s%s%s", nulls ? nulls : "", nulls ? ", " : "", arena_strdup(arena, edit->name));
+        nulls = true;
     }
-    if (!nulls) return AGREED;
-    return refuse(KAFKA_INVALID_REQUEST, arena_printf(arena, "Null value not supported for : %s", nulls));
+    return nulls ? refuse_nulls(change, arena) : AGREED;
 }
 
 static refusal_t check_broker_name(const kafka_t *kafka, bytes_t name, arena_t *arena)
