@@ -56,8 +56,8 @@ int err_from_errno(int errno_value)
     case EMFILE:
     case ENFILE: return ERR_FILES;
     case EFBIG: return ERR_LIMIT;
-    case EINVAL:
-    case EADDRNOTAVAIL: return ERR_INVALID;
+    case EADDRNOTAVAIL: return ERR_ADDRNOTAVAIL;
+    case EINVAL: return ERR_INVALID;
     case EBUSY: return ERR_BUSY;
     case ENOTSUP: return ERR_UNSUPPORTED;
     default: return ERR_IO;

@@ -52,7 +52,8 @@
     X(ERR_FILES, -21, "too many open files")                                                                           \
     X(ERR_READONLY, -22, "the file system is read-only")                                                               \
     X(ERR_NOT_DIR, -23, "not a directory")                                                                             \
-    X(ERR_DAMAGED, -24, "damaged")
+    X(ERR_DAMAGED, -24, "damaged")                                                                                     \
+    X(ERR_ADDRNOTAVAIL, -25, "not an address of this machine")
 
 enum {
 #define X(name, code, text) name = (code),

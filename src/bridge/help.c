@@ -2,7 +2,7 @@
  * help), and KAFKA.HELP. */
 #include "bridge/bridge_internal.h"
 
-#define ARGS(list) list, (int)ARRAY_LEN(list)
+#define ARGS(list) .args = (list), .args_count = (int)ARRAY_LEN(list)
 
 static const redis_extra_arg_t header_args[] = {{.name = "name", .type = "string"},
                                                 {.name = "value", .type = "string"}};
@@ -11,9 +11,9 @@ static const redis_extra_arg_t produce_args[] = {
     {.name = "topic", .type = "string"},
     {.name = "partition", .type = "integer", .token = "PARTITION", .optional = true},
     {.name = "key", .type = "string", .token = "KEY", .optional = true},
-    {"header", "block", "HEADER", true, true, ARGS(header_args)},
+    {.name = "header", .type = "block", .token = "HEADER", .optional = true, .multiple = true, ARGS(header_args)},
     {.name = "unix-time-milliseconds", .type = "unix-time", .token = "AT", .optional = true},
-    {"once", "block", "ONCE", true, false, ARGS(once_args)},
+    {.name = "once", .type = "block", .token = "ONCE", .optional = true, ARGS(once_args)},
     {.name = "value", .type = "string"},
 };
 
@@ -24,7 +24,7 @@ static const redis_extra_arg_t commit_args[] = {
     {.name = "topic", .type = "string"},
     {.name = "partition", .type = "integer"},
     {.name = "offset", .type = "integer"},
-    {"member", "block", "MEMBER", true, false, ARGS(member_args)},
+    {.name = "member", .type = "block", .token = "MEMBER", .optional = true, ARGS(member_args)},
     {.name = "text", .type = "string", .token = "METADATA", .optional = true},
 };
 static const redis_extra_arg_t committed_args[] = {
@@ -36,10 +36,9 @@ static const redis_extra_arg_t list_args[] = {{.name = "list", .type = "pure-tok
 static const redis_extra_arg_t shows[] = {
     {.name = "info", .type = "pure-token", .token = "INFO"},
     {.name = "feeds", .type = "pure-token", .token = "FEEDS"},
-    {.name = "list", .type = "block", .args = list_args, .args_count = (int)ARRAY_LEN(list_args)},
+    {.name = "list", .type = "block", ARGS(list_args)},
 };
-static const redis_extra_arg_t outbox_args[] = {
-    {.name = "subcommand", .type = "oneof", .args = shows, .args_count = (int)ARRAY_LEN(shows)}};
+static const redis_extra_arg_t outbox_args[] = {{.name = "subcommand", .type = "oneof", ARGS(shows)}};
 static const redis_extra_arg_t reroute_args[] = {
     {.name = "topic", .type = "string"},
     {.name = "drop", .type = "pure-token", .token = "DROP", .optional = true},
@@ -72,20 +71,18 @@ static void help_command(redis_call_t *call, void *user)
 
 static const redis_extra_command_t rows[] = {
     {"KAFKA.PRODUCE", -3, "write,denyoom", .summary = "Appends a record to a Kafka topic, in one step with keys.",
-     .args = produce_args, .args_count = (int)ARRAY_LEN(produce_args), .handler = produce_command,
-     .check = produce_precondition},
+     ARGS(produce_args), .handler = produce_command, .check = produce_precondition},
     {"KAFKA.COMMIT", -5, "write,denyoom", .summary = "Commits a consumer group's position, in one step with keys.",
-     .args = commit_args, .args_count = (int)ARRAY_LEN(commit_args), .handler = position_commit_command,
-     .check = position_precondition},
-    {"KAFKA.COMMITTED", 4, "readonly", .summary = "Returns a consumer group's position.", .args = committed_args,
-     .args_count = (int)ARRAY_LEN(committed_args), .handler = position_committed_command},
+     ARGS(commit_args), .handler = position_commit_command, .check = position_precondition},
+    {"KAFKA.COMMITTED", 4, "readonly", .summary = "Returns a consumer group's position.", ARGS(committed_args),
+     .handler = position_committed_command},
     {"KAFKA.WAIT", 2, "noscript", .summary = "Waits until this connection's records are in their partitions.",
-     .args = wait_args, .args_count = (int)ARRAY_LEN(wait_args), .handler = waiters_command},
-    {"KAFKA.OUTBOX", -2, "readonly", .summary = "Shows the records that wait for their partitions.",
-     .args = outbox_args, .args_count = (int)ARRAY_LEN(outbox_args), .handler = show_command},
+     ARGS(wait_args), .handler = waiters_command},
+    {"KAFKA.OUTBOX", -2, "readonly", .summary = "Shows the records that wait for their partitions.", ARGS(outbox_args),
+     .handler = show_command},
     {"KAFKA.REROUTE", -2, "write,noscript",
-     .summary = "Gives records whose partition is gone another one by their key, or drops them.", .args = reroute_args,
-     .args_count = (int)ARRAY_LEN(reroute_args), .handler = reroute_command},
+     .summary = "Gives records whose partition is gone another one by their key, or drops them.", ARGS(reroute_args),
+     .handler = reroute_command},
     {"KAFKA.HELP", 1, "loading,stale", .summary = "Returns helpful text about the bridge's commands.",
      .handler = help_command},
     {"KAFKA.JOURNAL", -4, "write,noscript", .summary = "The outbox in the append-only file.",

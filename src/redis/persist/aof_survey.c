@@ -76,10 +76,11 @@ static int refuse_passed_over(const survey_t *s, char *err_out, size_t err_bytes
     const aof_t *aof = s->aof;
     const char *base = aof->redis->config->appendfilename;
     if (s->aof->manifest.count == 0 && s->passed_over > 0) {
-        snprintf(err_out, err_bytes,
-                 "%s holds data (%s and %u more files), but %s.manifest, which says what of it counts, is missing or "
-                 "names nothing. " AOF_ADVICE,
-                 aof->dir, s->data_file, s->passed_over - 1, base);
+        snprintf(
+            err_out, err_bytes,
+            "%s holds data (%u files, %s among them), but %s.manifest, which says what of it counts, is missing or "
+            "names nothing. " AOF_ADVICE,
+            aof->dir, s->passed_over, s->data_file, base);
         return ERR_DAMAGED;
     }
     if (s->later_file[0]) {

@@ -149,6 +149,13 @@ def test_a_taken_port_is_named_in_one_line(wing, tmp_path):
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
 
 
+def test_an_address_of_another_machine_is_named_in_one_line(tmp_path):
+    done = run("--data", tmp_path, *FREE_PORTS, "--bind", "192.0.2.1")
+    assert done.returncode != 0 and done.stdout == ""
+    assert "192.0.2.1: not an address of this machine" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 def test_a_polite_signal_stops_cleanly_and_a_restart_has_everything(number, launch):
     server = launch("redis")
