@@ -280,15 +280,17 @@ static int set_door(server_t *server, server_door_t at, const setting_t *s, char
     return ERR_NOT_FOUND;
 }
 
-/* Of a door without directives of its own. */
-static void say_unknown(const setting_t *s, char *error)
+/* Says that there is no such directive, and which of those that every door has is near; false when none is. */
+static bool say_unknown(const setting_t *s, char *error)
 {
     static const char *const names[] = {"port", "bind", "enabled", "protected-mode"};
     char hint[2 * NEAREST_CHARS_MAX];
     nearest_t nearest = nearest_to(s->name);
     for (size_t i = 0; i < ARRAY_LEN(names); i++) nearest_offer(&nearest, names[i]);
+    (void)nearest_hint(&nearest, hint, sizeof(hint));
     snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%.100s: [%s] has no directive '%.200s'%s", s->origin, s->section, s->name,
-             nearest_hint(&nearest, hint, sizeof(hint)));
+             hint);
+    return hint[0] != '\0';
 }
 
 static int set_wing(server_t *server, server_door_t door, const setting_t *s, char *error)
@@ -298,10 +300,9 @@ static int set_wing(server_t *server, server_door_t door, const setting_t *s, ch
     int err = ERR_NOT_FOUND;
     if (wing->configure) err = wing->configure(server->doors[door].wing, s->name, s->value, why, sizeof(why));
     if (err == 0) return 0;
-    if (why[0])
-        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%.200s: %s", s->origin, why);
-    else
-        say_unknown(s, error);
+    /* The wing's words know its own names. */
+    bool said = (err == ERR_NOT_FOUND || !why[0]) && say_unknown(s, error);
+    if (why[0] && !said) snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%.200s: %s", s->origin, why);
     return err;
 }
 

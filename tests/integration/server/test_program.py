@@ -61,7 +61,7 @@ def test_an_unknown_or_ill_typed_flag_is_one_clear_error(args, tmp_path):
 @pytest.mark.parametrize(
     "flag, meant",
     [
-        ("--redis.requirepas", "requirepass"), ("--redis.maxmemroy", "maxmemory"), ("--kafka.num.partition", "num.partitions"),
+        ("--redis.requirepas", "requirepass"), ("--redis.maxmemroy", "maxmemory"), ("--kafka.num.partition", "num.partitions"), ("--kafka.protected-mod", "protected-mode"),
         ("--zookeeper.tikTime", "tickTime"), ("--trivet.bnd", "bind"), ("--dataa", "data"), ("--rediss.port", "redis"),
         ("--http.prot", "port"),
     ],
