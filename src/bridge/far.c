@@ -25,6 +25,10 @@ void far_answer(far_request_t *request, int64_t value, int16_t error, const char
     request->error = error;
     if (error) snprintf(request->words, sizeof(request->words), "%s", words ? words : "");
     if (!request->link->closed) kafka_catalog_flush(request->catalog);
+    if (request->asking) {
+        request->asking = false;
+        return;
+    }
     request->message.run = come_back;
     io_post(request->home, &request->message);
 }
@@ -55,6 +59,7 @@ static void prepare(bridge_t *bridge, far_request_t *request, void (*run)(far_re
     request->run = run;
     request->answered = answered;
     request->words[0] = '\0';
+    request->asking = false;
 }
 
 void far_send(bridge_t *bridge, far_request_t *request, void (*run)(far_request_t *request),
@@ -62,6 +67,22 @@ void far_send(bridge_t *bridge, far_request_t *request, void (*run)(far_request_
 {
     prepare(bridge, request, run, answered);
     io_post(bridge->kafka_loop, &request->message);
+}
+
+bool far_ask(bridge_t *bridge, far_request_t *request, void (*run)(far_request_t *request),
+             void (*answered)(bridge_t *bridge, far_request_t *request))
+{
+    if (bridge->kafka_loop != bridge->loop) {
+        far_send(bridge, request, run, answered);
+        return false;
+    }
+    prepare(bridge, request, run, answered);
+    request->asking = true;
+    run(request);
+    bool later = request->asking;
+    request->asking = false;
+    if (!later) come_back(&request->message);
+    return !later;
 }
 
 void far_send_early(bridge_t *bridge, far_request_t *request, void (*run)(far_request_t *request),

@@ -29,6 +29,7 @@ struct far_request {
     void (*run)(far_request_t *request); /* on Kafka's reactor; ends with far_answer, at once or later */
     void (*answered)(bridge_t *bridge,
                      far_request_t *request); /* back home; frees the request. bridge NULL = it has gone */
+    bool asking;                              /* within far_ask, and not answered yet */
     int64_t value;
     int16_t error; /* Kafka's code */
     char words[KAFKA_MESSAGE_BYTES_MAX];
@@ -36,6 +37,10 @@ struct far_request {
 
 void far_send(bridge_t *bridge, far_request_t *request, void (*run)(far_request_t *request),
               void (*answered)(bridge_t *bridge, far_request_t *request));
+/* For a client that waits, whose pipeline would move by one command a turn: where both halves share a loop, what is answered within
+ * `run` comes back within the call. Whether it did. */
+bool far_ask(bridge_t *bridge, far_request_t *request, void (*run)(far_request_t *request),
+             void (*answered)(bridge_t *bridge, far_request_t *request));
 /* Runs it now, for bridge_break_order. */
 void far_send_early(bridge_t *bridge, far_request_t *request, void (*run)(far_request_t *request),
                     void (*answered)(bridge_t *bridge, far_request_t *request));
@@ -49,8 +54,9 @@ typedef struct straight {
     far_request_t request;
     list_t node; /* bridge->straight */
     outbox_record_t *copy;
-    redis_async_t *async; /* NULL: the bridge has stopped */
-    int32_t partition;    /* the answer's, with the offset */
+    redis_client_t *client; /* while the command runs */
+    redis_async_t *async;   /* after it; NULL: the bridge has stopped */
+    int32_t partition;      /* the answer's, with the offset */
 } straight_t;
 
 /* ---- delivery.c: records on their way into their partitions ---------------------------------------------------------- */

@@ -26,7 +26,7 @@ static void count_straight(bridge_t *bridge, uint64_t client_id)
 static void reply_straight(bridge_t *bridge, const straight_t *job)
 {
     const far_request_t *answer = &job->request;
-    redis_client_t *client = redis_async_client(job->async);
+    redis_client_t *client = job->async ? redis_async_client(job->async) : job->client;
     char text[PROBLEM_BYTES];
     if (answer->error) {
         snprintf(text, sizeof(text), "%s %s", kafka_error_name(answer->error),
@@ -36,7 +36,7 @@ static void reply_straight(bridge_t *bridge, const straight_t *job)
         produce__reply_place(client, job->partition, answer->value);
         count_straight(bridge, redis_client_id(client));
     }
-    redis_async_done(job->async);
+    if (job->async) redis_async_done(job->async);
 }
 
 static void on_produced(bridge_t *bridge, far_request_t *request)
@@ -66,11 +66,12 @@ static void produce(far_request_t *request)
 static void produce_straight(bridge_t *bridge, redis_call_t *call, const produce_args_t *args)
 {
     straight_t *job = mem_zalloc(sizeof(*job));
-    job->async = redis_async(call);
-    ASSERT(job->async != NULL); /* redis_call_may_wait said so */
+    job->client = redis_call_client(call);
     job->copy = outbox_record_new(&args->record);
     list_push_back(&bridge->straight, &job->node);
-    far_send(bridge, &job->request, produce, on_produced);
+    if (far_ask(bridge, &job->request, produce, on_produced)) return;
+    job->async = redis_async(call);
+    ASSERT(job->async != NULL); /* redis_call_may_wait said so */
 }
 
 /* ---- through the outbox ---- */
