@@ -279,7 +279,7 @@ void deliver_start(bridge_t *bridge)
     LIST_EACH(&bridge->all, r, outbox_record_t, node) {
         outbox_queue(bridge, r);
         position_track(bridge, r);
-        if (r->group) far_positions_add(bridge->far_positions, r->group->id);
+        if (r->group) far_positions_add(bridge->far_positions, r->group->id, 1);
     }
     arm_due(bridge);
     bridge->hook = (io_hook_t){

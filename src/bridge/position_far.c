@@ -33,14 +33,14 @@ bool far_positions_wait(void *user, bytes_t group)
     return map_get(&positions->groups, group) != NULL;
 }
 
-void far_positions_add(far_positions_t *positions, bytes_t group)
+void far_positions_add(far_positions_t *positions, bytes_t group, uint32_t count)
 {
     under_way_t *u = map_get(&positions->groups, group);
     if (!u) {
         u = mem_zalloc(sizeof(*u));
         map_put(&positions->groups, group, u);
     }
-    u->count++;
+    u->count += count;
 }
 
 void far_positions_settle(far_positions_t *positions, const kafka_produce_t *record)
@@ -56,10 +56,16 @@ void far_positions_settle(far_positions_t *positions, const kafka_produce_t *rec
 
 /* ---- announcing ------------------------------------------------------------------------------------------------------ */
 
+/* Of one group, and so often; its id follows. */
+typedef struct news {
+    uint32_t count, group_bytes;
+} news_t;
+
 struct announcement {
     far_request_t request;
     far_positions_t *positions; /* the far half's */
-    buf_t groups;               /* each behind its length */
+    buf_t groups;               /* each a news_t and an id */
+    size_t last_at;             /* of the last of them */
     buf_t clients;              /* ids whose replies are held */
 };
 
@@ -67,10 +73,10 @@ static void count_in(far_request_t *request)
 {
     const announcement_t *a = CONTAINER_OF(request, announcement_t, request);
     for (size_t at = 0; at < a->groups.len;) {
-        uint32_t bytes;
-        memcpy(&bytes, a->groups.ptr + at, sizeof(bytes));
-        far_positions_add(a->positions, bytes_of(a->groups.ptr + at + sizeof(bytes), bytes));
-        at += sizeof(bytes) + bytes;
+        news_t news;
+        memcpy(&news, a->groups.ptr + at, sizeof(news));
+        far_positions_add(a->positions, bytes_of(a->groups.ptr + at + sizeof(news), news.group_bytes), news.count);
+        at += sizeof(news) + news.group_bytes;
     }
     far_answer(request, 0, 0, NULL);
 }
@@ -88,19 +94,46 @@ static void on_counted(bridge_t *bridge, far_request_t *request)
     mem_free(a);
 }
 
+/* Pipelines repeat themselves: then one more is counted, and nothing is written. */
+static bool count_more(announcement_t *a, bytes_t group)
+{
+    news_t news;
+    if (a->groups.len == 0) return false;
+    uint8_t *last = a->groups.ptr + a->last_at;
+    memcpy(&news, last, sizeof(news));
+    if (!bytes_eq(bytes_of(last + sizeof(news), news.group_bytes), group)) return false;
+    news.count++;
+    memcpy(last, &news, sizeof(news));
+    return true;
+}
+
+static void add_group(announcement_t *a, bytes_t group)
+{
+    news_t news = {1, (uint32_t)group.len};
+    if (count_more(a, group)) return;
+    a->last_at = a->groups.len;
+    buf_append(&a->groups, &news, sizeof(news));
+    buf_append(&a->groups, group.ptr, group.len);
+}
+
+/* Its replies are held once until this announcement was answered, or, if others came between, more often. */
+static void add_client(bridge_t *bridge, announcement_t *a, uint64_t client_id)
+{
+    uint64_t last = 0;
+    if (a->clients.len) memcpy(&last, a->clients.ptr + a->clients.len - sizeof(last), sizeof(last));
+    if (client_id == 0 || client_id == last) return;
+    redis_replies_hold(bridge->redis, client_id);
+    buf_append(&a->clients, &client_id, sizeof(client_id));
+}
+
 void position_announce(bridge_t *bridge, bytes_t group, uint64_t client_id)
 {
-    uint32_t bytes = (uint32_t)group.len;
     if (!bridge->announcement) {
         bridge->announcement = mem_zalloc(sizeof(*bridge->announcement));
         bridge->announcement->groups = bridge->announcement->clients = BUF_INIT;
     }
-    announcement_t *a = bridge->announcement;
-    buf_append(&a->groups, &bytes, sizeof(bytes));
-    buf_append(&a->groups, group.ptr, group.len);
-    if (!client_id) return;
-    redis_replies_hold(bridge->redis, client_id);
-    buf_append(&a->clients, &client_id, sizeof(client_id));
+    add_group(bridge->announcement, group);
+    add_client(bridge, bridge->announcement, client_id);
 }
 
 void position_announce_send(bridge_t *bridge)
