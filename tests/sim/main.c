@@ -62,7 +62,7 @@ static uint64_t run_once(const scenario_t *scenario, run_t *run)
     return trace;
 }
 
-static void run_seeds(const scenario_t *scenario, uint64_t first, uint64_t count, bool verbose)
+static void run_seeds(const scenario_t *scenario, uint64_t first, uint64_t count, bool verbose, bool once)
 {
     uint64_t crashes = 0, acknowledged = 0, sent = 0, received = 0;
     for (uint64_t seed = first; seed < first + count; seed++) {
@@ -72,7 +72,7 @@ static void run_seeds(const scenario_t *scenario, uint64_t first, uint64_t count
         acknowledged += run.acknowledged;
         sent += run.snapshots_sent;
         received += run.snapshots_received;
-        if (seed % 8 != 0) continue;
+        if (once || seed % 8 != 0) continue;
         run_t again = {.seed = seed};
         if (run_once(scenario, &again) == trace) continue;
         fprintf(stderr, "trivet_sim: scenario %s, seed %" PRIu64 " gave two different runs\n", scenario->name, seed);
@@ -85,7 +85,7 @@ static void run_seeds(const scenario_t *scenario, uint64_t first, uint64_t count
 
 static void usage(void)
 {
-    printf("usage: trivet_sim [--scenario NAME] [--seed N] [--seeds COUNT] [--verbose]\nscenarios:");
+    printf("usage: trivet_sim [--scenario NAME] [--seed N] [--seeds COUNT] [--verbose] [--once]\nscenarios:");
     for (size_t i = 0; i < ARRAY_LEN(scenarios); i++)
         if (!scenarios[i].only_by_name) printf(" %s", scenarios[i].name);
     printf("\nmeant to fail, run only by name:");
@@ -99,10 +99,12 @@ int main(int argc, char **argv)
 {
     const char *name = NULL;
     uint64_t seed = 1, seeds = 1;
-    bool verbose = false, found = false;
+    bool verbose = false, once = false, found = false;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--verbose") == 0)
             verbose = true;
+        else if (strcmp(argv[i], "--once") == 0)
+            once = true;
         else if (i + 1 == argc)
             usage();
         else if (strcmp(argv[i], "--scenario") == 0)
@@ -118,7 +120,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < ARRAY_LEN(scenarios); i++) {
         if (name ? strcmp(name, scenarios[i].name) != 0 : scenarios[i].only_by_name) continue;
         found = true;
-        run_seeds(&scenarios[i], seed, seeds, verbose);
+        run_seeds(&scenarios[i], seed, seeds, verbose, once);
     }
     if (!found) usage();
     return 0;
