@@ -1,6 +1,7 @@
 /* conns.c: see conns.h. libmicrohttpd owns the connections; one is ended here by shutting its socket down, which
  * libmicrohttpd takes for the peer's end. Invariant: `count` is the length of the list. */
 #include "http/conns.h"
+#include "net/net.h"
 
 #include <arpa/inet.h>
 #include <microhttpd.h>
@@ -39,7 +40,8 @@ static struct in6_addr address_of(struct MHD_Connection *connection)
 bool http__conn_is_local(struct MHD_Connection *connection)
 {
     struct in6_addr address = address_of(connection);
-    return IN6_IS_ADDR_LOOPBACK(&address) || (IN6_IS_ADDR_V4MAPPED(&address) && address.s6_addr[12] == 127);
+    char text[INET6_ADDRSTRLEN];
+    return inet_ntop(AF_INET6, &address, text, sizeof(text)) && net_host_is_loopback(bytes_str(text));
 }
 
 static void end(conn_t *conn)

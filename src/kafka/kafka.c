@@ -86,7 +86,7 @@ const health_t *kafka_health(const kafka_t *kafka) { return &kafka->health; }
 bool kafka_ready(const kafka_t *kafka) { return kafka->ready; }
 bool kafka_loaded(const kafka_t *kafka) { return kafka->ready && groups_loaded(kafka->groups); }
 
-int kafka_listen(kafka_t *kafka, const char *host, uint16_t port)
+int kafka_listen(kafka_t *kafka, const char *host, uint16_t port, uint16_t *ret_port)
 {
     net_listener_t *net;
     int err = net_listen(kafka->net, host, port, kafka_service(), kafka, &net);
@@ -95,14 +95,14 @@ int kafka_listen(kafka_t *kafka, const char *host, uint16_t port)
     listener->net = net;
     bool first = list_empty(&kafka->listeners);
     list_push_back(&kafka->listeners, &listener->node);
-    uint16_t bound = net_listener_port(net);
+    *ret_port = net_listener_port(net);
     if (first) {
         char text[LISTENER_CHARS_MAX];
-        snprintf(text, sizeof(text), "PLAINTEXT://%s:%u", host, bound);
+        snprintf(text, sizeof(text), "PLAINTEXT://%s:%u", host, *ret_port);
         config_set_found(kafka, "listeners", text);
-        cluster_register(kafka, host, bound);
+        cluster_register(kafka, host, *ret_port);
     }
-    return bound;
+    return 0;
 }
 
 void kafka_stop(kafka_t *kafka)

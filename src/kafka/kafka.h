@@ -42,8 +42,8 @@ bool kafka_ready(const kafka_t *kafka);
 bool kafka_loaded(const kafka_t *kafka);
 /* Partitions that are offline, writes that the disk refuses. */
 const health_t *kafka_health(const kafka_t *kafka);
-/* Port 0 picks a free one; returns the port or a negative error. */
-int kafka_listen(kafka_t *kafka, const char *host, uint16_t port) MUST_CHECK;
+/* Port 0 picks a free one; may be called for several addresses. */
+int kafka_listen(kafka_t *kafka, const char *host, uint16_t port, uint16_t *ret_port) MUST_CHECK;
 /* Closes listeners and connections, flushes and closes partitions. */
 void kafka_stop(kafka_t *kafka);
 void kafka_free(kafka_t *kafka);

@@ -1,6 +1,7 @@
 /* redis.c: the wing's life: made, loaded, listening, ticking, stopped. See redis.h. */
 #include "redis/redis.h"
 
+#include "redis/config/config_table.h"
 #include "redis/conn/out_limits.h"
 #include "redis/exec/script_host.h"
 #include "redis/persist/aof.h"
@@ -138,8 +139,9 @@ static void make_run_id(redis_t *redis)
     redis->random_state[0] |= 1;
 }
 
-redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, redis_config_t *config)
+redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, const redis_config_t *configured)
 {
+    redis_config_t *config = config_copy(configured);
     redis_t *redis = mem_zalloc(sizeof(*redis));
     redis->loop = loop;
     redis->net = net;

@@ -22,14 +22,15 @@ int redis_configure(redis_config_t *config, const char *name, const char *value,
 
 /* ---- life ------------------------------------------------------------------------------------------------------------ */
 
-/* Takes `config`. Files live under `data_dir` (made when missing). */
-redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, redis_config_t *config);
+/* Copies `config`. Files live under `data_dir` (made when missing). */
+redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, const redis_config_t *config);
 /* What bounds memory in place of maxmemory until somebody sets that, to 0 too. */
 void redis_derive_limit(redis_t *redis, uint64_t bytes);
 /* Before redis_load: keeps so much room on the disk for what was begun when it is full. */
 void redis_keep_room(redis_t *redis, uint64_t bytes);
 /* Reads the append-only file back. On failure `err` says what is wrong and where. */
 int redis_load(redis_t *redis, char *err, size_t err_bytes) MUST_CHECK;
+/* Port 0 picks a free one; may be called for several addresses. */
 int redis_listen(redis_t *redis, const char *host, uint16_t port, uint16_t *ret_port) MUST_CHECK;
 /* Stops accepting, writes and syncs the append-only file. */
 void redis_stop(redis_t *redis);

@@ -27,6 +27,7 @@ static void start(machine_t *m, const char *fsync)
     assert_int_equal(redis_configure(config, "enable-debug-command", "yes", err, sizeof(err)), 0);
     m->net = net_new(loop);
     m->redis = redis_new(loop, m->net, "/data/redis", config);
+    redis_config_free(config);
     if (redis_load(m->redis, err, sizeof(err)) != 0) fail_msg("load: %s", err);
 }
 

@@ -56,10 +56,7 @@ static bool ready(const void *user) { return kafka_loaded(((const wing_kafka_t *
 
 static int start_listening(void *user, const char *host, uint16_t port, uint16_t *ret_port)
 {
-    int bound = kafka_listen(((wing_kafka_t *)user)->kafka, host, port);
-    if (bound < 0) return bound;
-    *ret_port = (uint16_t)bound;
-    return 0;
+    return kafka_listen(((wing_kafka_t *)user)->kafka, host, port, ret_port);
 }
 
 static void stop(void *user) { kafka_stop(((wing_kafka_t *)user)->kafka); }

@@ -8,7 +8,7 @@
 
 typedef struct wing_redis {
     server_t *server;
-    redis_config_t *config; /* until the wing takes it */
+    redis_config_t *config;
     bool maxmemory_given;
     redis_t *redis;
     bool shut_down; /* asked for */
@@ -62,7 +62,6 @@ static int start(void *user, server_t *server, char *error)
     char *dir = server__path(server, "redis");
     const server__reactor_t *reactor = server__reactor_of(server, DOOR_REDIS);
     wing->redis = redis_new(reactor->loop, reactor->net, dir, wing->config);
-    wing->config = NULL;
     mem_free(dir);
     redis_on_shutdown(wing->redis, on_shutdown, wing);
     redis_keep_room(wing->redis, SERVER_RESERVE_BYTES);
@@ -84,7 +83,7 @@ static void deinit(void *user)
 {
     wing_redis_t *wing = user;
     if (wing->redis) redis_free(wing->redis);
-    if (wing->config) redis_config_free(wing->config);
+    redis_config_free(wing->config);
     mem_free(wing);
 }
 

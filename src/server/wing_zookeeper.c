@@ -34,10 +34,7 @@ static int start(void *user, server_t *server, char *error)
 
 static int start_listening(void *user, const char *host, uint16_t port, uint16_t *ret_port)
 {
-    int bound = zookeeper_listen(((wing_zookeeper_t *)user)->zookeeper, host, port);
-    if (bound < 0) return bound;
-    *ret_port = (uint16_t)bound;
-    return 0;
+    return zookeeper_listen(((wing_zookeeper_t *)user)->zookeeper, host, port, ret_port);
 }
 
 static void stop(void *user) { zookeeper_stop(((wing_zookeeper_t *)user)->zookeeper); }

@@ -45,15 +45,15 @@ zookeeper_t *zookeeper_new(io_loop_t *loop, net_t *net, coord_t *coord, const zo
     return zk;
 }
 
-int zookeeper_listen(zookeeper_t *zk, const char *host, uint16_t port)
+int zookeeper_listen(zookeeper_t *zk, const char *host, uint16_t port, uint16_t *ret_port)
 {
     net_listener_t *listener;
     int err = net_listen(zk->net, host, port, &zk->service, zk, &listener);
     if (err != 0) return err;
     zk->listeners = mem_realloc(zk->listeners, (size_t)(zk->listeners_count + 1) * sizeof(*zk->listeners));
     zk->listeners[zk->listeners_count++] = listener;
-    zk->port = net_listener_port(listener);
-    return zk->port;
+    *ret_port = zk->port = net_listener_port(listener);
+    return 0;
 }
 
 /* What ties a connection to the tree goes now: the tree may be closed before the net calls on_close. */

@@ -37,10 +37,10 @@ int zookeeper_configure(zookeeper_config_t *config, const char *name, const char
 /* What of it the tree needs to know: tick, snapshots, syncing, types, quotas, ACLs. */
 void zookeeper_config_coord(const zookeeper_config_t *config, coord_options_t *options);
 
-/* `coord` must outlive it. Takes a copy of the config. */
+/* `coord` must outlive it. Copies `config`. */
 zookeeper_t *zookeeper_new(io_loop_t *loop, net_t *net, coord_t *coord, const zookeeper_config_t *config);
-/* Returns the bound port or a negative error. May be called for several addresses. */
-int zookeeper_listen(zookeeper_t *zookeeper, const char *host, uint16_t port) MUST_CHECK;
+/* Port 0 picks a free one; may be called for several addresses. */
+int zookeeper_listen(zookeeper_t *zookeeper, const char *host, uint16_t port, uint16_t *ret_port) MUST_CHECK;
 /* Closes listeners and connections; sessions live on, as after a crash of the connection. */
 void zookeeper_stop(zookeeper_t *zookeeper);
 void zookeeper_free(zookeeper_t *zookeeper);

@@ -84,7 +84,8 @@ static void world_start(world_t *w)
     for (size_t i = 0; i < ARRAY_LEN(roots); i++) w->roots[i] = root_stat(w, i);
     w->net = net_new(w->server_loop);
     w->zookeeper = zookeeper_new(w->server_loop, w->net, w->coord, &w->config);
-    if (zookeeper_listen(w->zookeeper, "10.0.0.1", 2181) < 0) __builtin_trap();
+    uint16_t port;
+    if (zookeeper_listen(w->zookeeper, "10.0.0.1", 2181, &port)) __builtin_trap();
 }
 
 static void world_stop(world_t *w)

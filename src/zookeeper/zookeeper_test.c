@@ -43,7 +43,9 @@ static void start(server_t *s, io_loop_t *loop)
     assert_int_equal(coord_open(loop, &options, &s->coord), 0);
     s->net = net_new(loop);
     s->zookeeper = zookeeper_new(loop, s->net, s->coord, &s->config);
-    assert_int_equal(zookeeper_listen(s->zookeeper, "10.0.0.1", 2181), 2181);
+    uint16_t port;
+    assert_int_equal(zookeeper_listen(s->zookeeper, "10.0.0.1", 2181, &port), 0);
+    assert_int_equal(port, 2181);
 }
 
 static void stop(server_t *s)

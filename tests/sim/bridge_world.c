@@ -43,7 +43,9 @@ static redis_t *make_redis(bridge_world_t *w)
         int err = redis_configure(config, settings[i][0], settings[i][1], why, sizeof(why));
         CHECK(w->run, err == 0, "%s: %s", settings[i][0], why);
     }
-    return redis_new(w->loop, w->net, "/data/redis", config);
+    redis_t *redis = redis_new(w->loop, w->net, "/data/redis", config);
+    redis_config_free(config);
+    return redis;
 }
 
 static kafka_t *make_kafka(bridge_world_t *w)
@@ -85,7 +87,7 @@ static int start_wings(bridge_world_t *w, char *why, size_t why_bytes)
     if (err == 0) err = bridge_start(w->bridge);
     if (err == 0) err = bridge_feeds_start(w->feeds, w->bridge, why, why_bytes);
     if (err == 0) err = redis_listen(w->redis, WORLD_HOST, WORLD_REDIS_PORT, &port);
-    if (err == 0) err = MIN(0, kafka_listen(w->kafka, WORLD_HOST, WORLD_KAFKA_PORT));
+    if (err == 0) err = kafka_listen(w->kafka, WORLD_HOST, WORLD_KAFKA_PORT, &port);
     return err;
 }
 

@@ -266,6 +266,7 @@ static void start_mirror(feed_world_t *w)
     io_loop_t *loop = sim_node_loop(w->mirror_node);
     w->mirror_net = net_new(loop);
     w->mirror = redis_new(loop, w->mirror_net, "/data/redis", config);
+    redis_config_free(config);
 }
 
 static void run_lives(run_t *run, bool broken)

@@ -49,6 +49,7 @@ static bool is_ready(void *user)
 bool kafka_life_start(kafka_life_t *life)
 {
     char why[512] = "";
+    uint16_t port;
     coord_options_t options = coord_options_default;
     options.dir = "/data/coord";
     options.fatal = on_fatal;
@@ -66,7 +67,7 @@ bool kafka_life_start(kafka_life_t *life)
         life->kafka = make_kafka(life);
         err = kafka_start(life->kafka, why, sizeof(why));
     }
-    if (!err) err = MIN(0, kafka_listen(life->kafka, "10.0.0.1", 9092));
+    if (!err) err = kafka_listen(life->kafka, "10.0.0.1", 9092, &port);
     CHECK(life->run, err == 0 || !sim_node_alive(life->node), "the wing does not start: %s (%s)", why, err_text(err));
     if (err) return false;
     io_loop_wake(life->loop);

@@ -209,6 +209,7 @@ static bool server_start(redis_world_t *w)
     w->net = net_new(w->loop);
     for (uint64_t n = draw(w->run, REACTORS_MAX); n > 0; n--) net_add_carrier(w->net, sim_node_loop_new(w->server));
     w->redis = redis_new(w->loop, w->net, "/data/redis", config);
+    redis_config_free(config);
     int err = redis_load(w->redis, why, sizeof(why));
     if (err == 0) err = redis_listen(w->redis, "10.0.0.1", PORT, &port);
     CHECK(w->run, err == 0 || !sim_node_alive(w->server), "the server does not start: %s (%s)", why, err_text(err));

@@ -89,23 +89,6 @@ static bool set_all(redis_call_t *call, redis_config_t *config)
     return true;
 }
 
-/* Copies each value that SET can change, by its text, so that the copy owns its strings. */
-static redis_config_t *copy_config(const redis_config_t *from)
-{
-    redis_config_t *to = redis_config_new();
-    char why[128];
-    buf_t text = BUF_INIT;
-    for (size_t i = 0; i < redis_directive_count; i++) {
-        if (redis_directives[i].flags & DIRECTIVE_FIXED) continue;
-        buf_clear(&text);
-        directive_get(from, &redis_directives[i], &text);
-        int err = directive_set(to, &redis_directives[i], buf_bytes(&text), why, sizeof(why));
-        ASSERT(err == 0);
-    }
-    buf_deinit(&text);
-    return to;
-}
-
 /* Where CONFIG SET says to listen. False after the error; then nothing has changed. */
 static bool listen_there(redis_call_t *call, const redis_config_t *wanted)
 {
@@ -160,7 +143,7 @@ void redis_cmd_config_set(redis_call_t *call)
     }
     for (int i = 2; i < call->argc; i += 2)
         if (!check_directive(call, i, directive_find(call->argv[i]))) return;
-    redis_config_t *trial = copy_config(redis->config);
+    redis_config_t *trial = config_copy(redis->config);
     bool ok = set_all(call, trial) && listen_there(call, trial), was_on = redis->config->appendonly;
     redis_config_free(trial);
     if (!ok) return;

@@ -299,6 +299,20 @@ void redis_config_free(redis_config_t *config)
     mem_free(config);
 }
 
+redis_config_t *config_copy(const redis_config_t *from)
+{
+    redis_config_t *to = mem_zalloc(sizeof(*to));
+    *to = *from;
+    for (size_t i = 0; i < redis_directive_count; i++) {
+        void *field = (char *)to + redis_directives[i].offset;
+        char **text = field;
+        bytes_t *bytes = field;
+        if (redis_directives[i].kind == KIND_STRING && *text) *text = mem_strdup(*text);
+        if (redis_directives[i].kind == KIND_BYTES) bytes->ptr = (const uint8_t *)mem_strndup(*bytes);
+    }
+    return to;
+}
+
 static void say_unknown(const char *name, char *err, size_t err_bytes)
 {
     char hint[2 * NEAREST_CHARS_MAX];

@@ -47,7 +47,8 @@ extern const size_t redis_directive_count;
 extern const directive_t redis_absent_directives[]; /* of what this version does not have */
 extern const size_t redis_absent_directive_count;
 
-const directive_t *directive_find(bytes_t name); /* any case, aliases too */
+redis_config_t *config_copy(const redis_config_t *from); /* the copy owns its strings */
+const directive_t *directive_find(bytes_t name);         /* any case, aliases too */
 /* Sets the field; on failure `why` says what would fit. */
 int directive_set(redis_config_t *config, const directive_t *d, bytes_t value, char *why, size_t why_bytes) MUST_CHECK;
 /* The same of one without a field: whether the value asks for nothing. */

@@ -38,6 +38,7 @@ static void start(machine_t *m)
     assert_int_equal(redis_configure(config, "appendfsync", m->fsync, err, sizeof(err)), 0);
     m->net = net_new(loop);
     m->redis = redis_new(loop, m->net, "/data/redis", config);
+    redis_config_free(config);
     redis_on_shutdown(m->redis, on_shutdown, m);
     redis_keep_room(m->redis, RESERVE_BYTES);
     if (redis_load(m->redis, err, sizeof(err)) != 0) fail_msg("load: %s", err);
