@@ -11,11 +11,17 @@ size_t rlist_length(value_t v) { return is_bare(v) ? lp_count(v.ptr) : ((const q
 
 /* ---- encodings --------------------------------------------------------------------------- */
 
-static void make_quicklist(value_t *v, const redis_config_t *config)
+quicklist_t *rlist_nodes_begin(const redis_config_t *config)
 {
     quicklist_t *ql = ql_new(config->list_max_listpack_size);
     ql->compress_depth = (uint32_t)MIN(config->list_compress_depth, QL_COMPRESS_DEPTH_MAX);
     ql->plain_bytes_min = config->list_plain_bytes_min;
+    return ql;
+}
+
+static void make_quicklist(value_t *v, const redis_config_t *config)
+{
+    quicklist_t *ql = rlist_nodes_begin(config);
     if (lp_first(v->ptr))
         ql_append_listpack(ql, v->ptr);
     else
@@ -40,16 +46,20 @@ void rlist_grown(value_t *v, const redis_config_t *config)
     if (exceeds) make_quicklist(v, config);
 }
 
-void rlist_shrunk(value_t *v, const redis_config_t *config)
+/* Becomes a listpack when there is one node of at most `1 / part` of the limits. */
+static void try_listpack(value_t *v, size_t part, const redis_config_t *config)
 {
     quicklist_t *ql = v->ptr;
     size_t bytes_max, count_max;
     if (is_bare(*v) || ql->nodes_count != 1 || ql->head->plain) return;
     ql_limits(config->list_max_listpack_size, &bytes_max, &count_max);
-    if (lp_bytes(ql->head->data) > bytes_max / 2 || ql->count > count_max / 2) return;
+    if (lp_bytes(ql->head->data) > bytes_max / part || ql->count > count_max / part) return;
     *v = (value_t){lp_copy(ql->head->data), ENC_LISTPACK};
     ql_free(ql);
 }
+
+void rlist_shrunk(value_t *v, const redis_config_t *config) { try_listpack(v, 2, config); }
+void rlist_nodes_end(value_t *v, const redis_config_t *config) { try_listpack(v, 1, config); }
 
 /* ---- walking ----------------------------------------------------------------------------- */
 

@@ -23,6 +23,11 @@ void rlist_grown(value_t *v, const redis_config_t *config);
 /* The caller has called rlist_expect. `text` must not lie in the list. */
 void rlist_push(value_t *v, bytes_t text, bool at_head);
 
+/* A list made of whole nodes: the caller appends them in between. */
+quicklist_t *rlist_nodes_begin(const redis_config_t *config);
+/* Of a list that is not empty: a listpack if all fits in one. */
+void rlist_nodes_end(value_t *v, const redis_config_t *config);
+
 list_pos_t rlist_first(value_t v);
 list_pos_t rlist_last(value_t v);
 list_pos_t rlist_seek(value_t v, int64_t index);

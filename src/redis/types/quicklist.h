@@ -12,6 +12,7 @@
 #ifndef TRIVET_REDIS_TYPES_QUICKLIST_H
 #define TRIVET_REDIS_TYPES_QUICKLIST_H
 
+#include "base/buf.h"
 #include "redis/types/listpack.h"
 
 typedef struct ql_node {
@@ -49,6 +50,8 @@ typedef struct ql_pos {
 
 /* What the node's listpack or plain element takes when it is not packed. */
 size_t ql_node_bytes(const ql_node_t *node);
+/* Its bytes: a listpack's image, or a plain element; a packed one's are unpacked into `scratch`. */
+bytes_t ql_node_image(const ql_node_t *node, buf_t *scratch);
 /* How much one listpack may hold: bytes for a negative `fill`, else elements (and at most 8 KiB). */
 bool ql_exceeds(int64_t fill, size_t bytes, size_t count);
 /* The limits themselves; SIZE_MAX where there is none. */

@@ -59,6 +59,16 @@ static void unpack(quicklist_t *ql, ql_node_t *node)
     if (!node->plain) mem_free(bytes);
 }
 
+bytes_t ql_node_image(const ql_node_t *node, buf_t *scratch)
+{
+    if (!node->packed) return bytes_of(node->data, ql_node_bytes(node));
+    buf_clear(scratch);
+    char *bytes = (char *)buf_reserve(scratch, node->raw_bytes);
+    int len = LZ4_decompress_safe((const char *)node->packed, bytes, (int)node->packed_bytes, (int)node->raw_bytes);
+    ASSERT(len == (int)node->raw_bytes);
+    return bytes_of(bytes, (size_t)len);
+}
+
 void ql__copy_packed(quicklist_t *ql, ql_node_t *node, const ql_node_t *from)
 {
     set_packed(ql, node, from->packed, from->packed_bytes, from->raw_bytes);
