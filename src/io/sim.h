@@ -18,6 +18,7 @@
 #ifndef TRIVET_IO_SIM_H
 #define TRIVET_IO_SIM_H
 
+#include "base/buf.h"
 #include "io/io.h"
 
 typedef struct sim sim_t;
@@ -42,6 +43,14 @@ bool sim_run_until(sim_t *sim, bool (*done)(void *user), void *user, uint64_t ms
 uint64_t sim_random(sim_t *sim, uint64_t bound);
 /* Covers every event, byte and time so far. */
 uint64_t sim_trace_hash(const sim_t *sim);
+
+/* One event of the trace: what happened (enum sim_what), when, and two numbers about it. */
+typedef struct sim_event {
+    uint64_t what, now_ns, a, b;
+} sim_event_t;
+/* Every event from here on is appended to `events`, which lives longer than `sim`. NULL = no more. */
+void sim_record_trace(sim_t *sim, buf_t *events);
+const char *sim_event_name(const sim_event_t *event);
 
 /* ---- machines ---- */
 

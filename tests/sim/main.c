@@ -1,6 +1,7 @@
-/* main.c: trivet_sim runs scenarios from seeds: trivet_sim [--scenario NAME] [--seed N] [--seeds COUNT] [--verbose]
+/* main.c: trivet_sim runs scenarios from seeds: trivet_sim [--scenario NAME] [--seed N] [--seeds COUNT] [--replay N] [--verbose]
  *
- * Each seed is run in order from --seed on. Of one seed in eight the run is done twice, and both must leave the same trace. */
+ * Each seed is run in order from --seed on. One seed in eight (--replay 1: each; 0: none) is run twice, with memory that
+ * lies elsewhere and holds something else when it is fresh; both runs must leave the same trace. */
 #include "scenario.h"
 
 #include "base/slog.h"
@@ -8,6 +9,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#define REPLAY_ONE_IN   8
+#define PARTING_EVENTS  12 /* shown of each run: half of them before they part */
+#define STIR_BLOCKS     1024
+#define STIR_SIZES      64
+#define STIR_STEP_BYTES 16
 
 static const scenario_t scenarios[] = {
     {"rot-log", scenario_rot_log},
@@ -52,31 +59,84 @@ void scenario_note(const run_t *run, const char *fmt, ...)
     printf("\n");
 }
 
-static uint64_t run_once(const scenario_t *scenario, run_t *run)
+static uint64_t run_once(const scenario_t *scenario, run_t *run, buf_t *events)
 {
     run->scenario = scenario->name;
     run->sim = sim_new(run->seed);
+    sim_record_trace(run->sim, events);
     scenario->run(run);
     uint64_t trace = sim_trace_hash(run->sim);
     sim_free(run->sim);
     return trace;
 }
 
-static void run_seeds(const scenario_t *scenario, uint64_t first, uint64_t count, bool verbose, bool once)
+static void print_events(const char *which, const buf_t *events, size_t from)
+{
+    const sim_event_t *all = (const sim_event_t *)events->ptr;
+    size_t count = events->len / sizeof(*all), end = MIN(count, from + PARTING_EVENTS);
+    fprintf(stderr, "  the %s run's events from %zu of %zu:\n", which, from, count);
+    for (size_t i = from; i < end; i++)
+        fprintf(stderr, "  %10" PRIu64 " us  %s %" PRIx64 " %" PRIx64 "\n", all[i].now_ns / 1000,
+                sim_event_name(&all[i]), all[i].a, all[i].b);
+}
+
+/* Two runs of one seed were not the same: where did they part? */
+static void print_parting(const buf_t *first, const buf_t *second)
+{
+    size_t events = MIN(first->len, second->len) / sizeof(sim_event_t), same = 0;
+    const sim_event_t *a = (const sim_event_t *)first->ptr, *b = (const sim_event_t *)second->ptr;
+    while (same < events && memcmp(&a[same], &b[same], sizeof(*a)) == 0) same++;
+    fprintf(stderr, "  the first %zu events are the same\n", same);
+    print_events("first", first, MAX(same, PARTING_EVENTS / 2) - PARTING_EVENTS / 2);
+    print_events("second", second, MAX(same, PARTING_EVENTS / 2) - PARTING_EVENTS / 2);
+}
+
+/* Fresh memory lies elsewhere afterwards, and some of it has been written. */
+static void stir_memory(uint64_t seed, void *ret_blocks[STIR_BLOCKS])
+{
+    for (size_t i = 0; i < STIR_BLOCKS; i++) {
+        size_t bytes = STIR_STEP_BYTES * (1 + i % STIR_SIZES);
+        ret_blocks[i] = memset(mem_alloc(bytes), (int)(seed + i), bytes);
+    }
+    for (size_t i = 0; i < STIR_BLOCKS; i++) {
+        if ((seed * 31 + i * 7) % 3 != 0) continue;
+        mem_free(ret_blocks[i]);
+        ret_blocks[i] = NULL;
+    }
+}
+
+/* The same seed must give the same run, whatever fresh memory holds and wherever it lies. */
+static void run_twice(const scenario_t *scenario, run_t *run)
+{
+    buf_t first = BUF_INIT, second = BUF_INIT;
+    run_t again = {.seed = run->seed};
+    void *blocks[STIR_BLOCKS];
+    uint64_t trace = run_once(scenario, run, &first);
+    stir_memory(run->seed, blocks);
+    if (run_once(scenario, &again, &second) != trace) {
+        fprintf(stderr, "trivet_sim: scenario %s, seed %" PRIu64 " gave two different runs\n", scenario->name,
+                run->seed);
+        print_parting(&first, &second);
+        exit(1);
+    }
+    for (size_t i = 0; i < STIR_BLOCKS; i++) mem_free(blocks[i]);
+    buf_deinit(&first);
+    buf_deinit(&second);
+}
+
+static void run_seeds(const scenario_t *scenario, uint64_t first, uint64_t count, bool verbose, uint64_t replay)
 {
     uint64_t crashes = 0, acknowledged = 0, sent = 0, received = 0;
     for (uint64_t seed = first; seed < first + count; seed++) {
         run_t run = {.seed = seed, .verbose = verbose};
-        uint64_t trace = run_once(scenario, &run);
+        if (replay > 0 && seed % replay == 0)
+            run_twice(scenario, &run);
+        else
+            (void)run_once(scenario, &run, NULL);
         crashes += run.crashes;
         acknowledged += run.acknowledged;
         sent += run.snapshots_sent;
         received += run.snapshots_received;
-        if (once || seed % 8 != 0) continue;
-        run_t again = {.seed = seed};
-        if (run_once(scenario, &again) == trace) continue;
-        fprintf(stderr, "trivet_sim: scenario %s, seed %" PRIu64 " gave two different runs\n", scenario->name, seed);
-        exit(1);
     }
     printf("%s: %" PRIu64 " seeds, %" PRIu64 " crashes, %" PRIu64 " acknowledgements: all kept\n", scenario->name,
            count, crashes, acknowledged);
@@ -85,7 +145,7 @@ static void run_seeds(const scenario_t *scenario, uint64_t first, uint64_t count
 
 static void usage(void)
 {
-    printf("usage: trivet_sim [--scenario NAME] [--seed N] [--seeds COUNT] [--verbose] [--once]\nscenarios:");
+    printf("usage: trivet_sim [--scenario NAME] [--seed N] [--seeds COUNT] [--replay N] [--verbose]\nscenarios:");
     for (size_t i = 0; i < ARRAY_LEN(scenarios); i++)
         if (!scenarios[i].only_by_name) printf(" %s", scenarios[i].name);
     printf("\nmeant to fail, run only by name:");
@@ -98,13 +158,11 @@ static void usage(void)
 int main(int argc, char **argv)
 {
     const char *name = NULL;
-    uint64_t seed = 1, seeds = 1;
-    bool verbose = false, once = false, found = false;
+    uint64_t seed = 1, seeds = 1, replay = REPLAY_ONE_IN;
+    bool verbose = false, found = false;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--verbose") == 0)
             verbose = true;
-        else if (strcmp(argv[i], "--once") == 0)
-            once = true;
         else if (i + 1 == argc)
             usage();
         else if (strcmp(argv[i], "--scenario") == 0)
@@ -113,6 +171,8 @@ int main(int argc, char **argv)
             seed = strtoull(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--seeds") == 0)
             seeds = strtoull(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--replay") == 0)
+            replay = strtoull(argv[++i], NULL, 10);
         else
             usage();
     }
@@ -120,7 +180,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < ARRAY_LEN(scenarios); i++) {
         if (name ? strcmp(name, scenarios[i].name) != 0 : scenarios[i].only_by_name) continue;
         found = true;
-        run_seeds(&scenarios[i], seed, seeds, verbose, once);
+        run_seeds(&scenarios[i], seed, seeds, verbose, replay);
     }
     if (!found) usage();
     return 0;

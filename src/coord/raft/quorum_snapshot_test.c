@@ -450,6 +450,24 @@ static void what_an_earlier_life_left_is_removed(void **state)
     assert_int_equal(files_left(f), 0);
 }
 
+/* Such that the second byte of its address is 0. */
+static void *allocate_aligned(void *data, size_t size) { return aligned_alloc(KIB(64), KIB(64)); }
+
+/* It is of the next term, which nobody has begun; and libraft must not look for the candidate that it was. */
+static void a_late_answer_to_a_pre_vote_changes_nothing(void **state)
+{
+    fixture_t *f = *state;
+    struct raft_heap heap = *raft_heap_get();
+    heap.malloc = allocate_aligned;
+    raft_heap_set(&heap);
+    SAY(f, RAFT_APPEND_ENTRIES, raft_append, 1, 1, 0, 0, 0, NULL, 0);
+    raft_heap_set_default();
+    assert_int_equal(quorum_leader(f->quorum), LEADER);
+    SAY(f, RAFT_REQUEST_VOTE_RESULT, raft_vote_result, 2, 2, false, true, 0, 0);
+    assert_int_equal(raft_current_term(&f->quorum->raft), 1);
+    assert_int_equal(quorum_leader(f->quorum), LEADER);
+}
+
 /* ---- a leader ---- */
 
 static bool begun(void *user) { return ((fixture_t *)user)->sent_count > 0; }
@@ -509,6 +527,7 @@ int main(void)
         FOLLOWER(what_does_not_load_is_not_offered),
         FOLLOWER(a_configuration_that_lies_is_refused),
         FOLLOWER(what_an_earlier_life_left_is_removed),
+        FOLLOWER(a_late_answer_to_a_pre_vote_changes_nothing),
         LEADER_(a_leader_sends_what_is_wanted),
         LEADER_(a_leader_asks_and_gives_up_in_the_end),
     };

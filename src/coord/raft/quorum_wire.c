@@ -176,8 +176,17 @@ const char *quorum__address_of(const quorum_t *q, uint64_t id)
     return "unknown";
 }
 
+/* An answer to a candidate that is none any more. Libraft ignores its vote too, but looks first whether the election is a
+ * mere pre-vote, in a union that then holds the follower's or the leader's state: 0.22.1 took a byte of a pointer for that
+ * flag, and where it was 0, a late answer to a pre-vote raised the term and unseated the leader. */
+static bool late_vote(const quorum_t *q, int32_t type)
+{
+    return type == RAFT_REQUEST_VOTE_RESULT && q->raft.state != RAFT_CANDIDATE;
+}
+
 static int receive_message(quorum_t *q, uint64_t from, int32_t type, jute_reader_t *r)
 {
+    if (late_vote(q, type)) return 0;
     struct raft_message message = {
         .type = (enum raft_message_type)type, .server_id = from, .server_address = quorum__address_of(q, from)};
     if (!get_message(q, r, &message)) return 0;

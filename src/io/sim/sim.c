@@ -53,10 +53,27 @@ static uint64_t mix(uint64_t h, uint64_t v)
 
 void sim__trace(sim_t *sim, sim_what_t what, uint64_t a, uint64_t b)
 {
-    sim->trace = mix(mix(mix(mix(sim->trace, what), sim->world.now_ns), a), b);
+    sim_event_t event = {what, sim->world.now_ns, a, b};
+    sim->trace = mix(mix(mix(mix(sim->trace, event.what), event.now_ns), event.a), event.b);
+    if (sim->events) buf_append(sim->events, &event, sizeof(event));
 }
 
 uint64_t sim_trace_hash(const sim_t *sim) { return sim->trace; }
+
+void sim_record_trace(sim_t *sim, buf_t *events) { sim->events = events; }
+
+const char *sim_event_name(const sim_event_t *event)
+{
+    static const char *const names[] = {
+        [SIM_TURN] = "turn", [SIM_READY] = "ready",   [SIM_ACCEPT] = "accept",         [SIM_MESSAGE] = "message",
+        [SIM_WORK] = "work", [SIM_SYNCED] = "synced", [SIM_ARRIVAL] = "arrival",       [SIM_CONNECT] = "connect",
+        [SIM_READ] = "read", [SIM_WRITE] = "write",   [SIM_FILE_WRITE] = "file write", [SIM_TRUNCATE] = "truncate",
+        [SIM_SYNC] = "sync", [SIM_NAME] = "name",     [SIM_SYNC_DIR] = "sync dir",     [SIM_CRASH] = "crash",
+        [SIM_KILL] = "kill", [SIM_START] = "start",
+    };
+    ASSERT(event->what >= SIM_TURN && event->what < ARRAY_LEN(names));
+    return names[event->what];
+}
 
 /* ---- time ---- */
 

@@ -27,6 +27,7 @@ struct sim {
     sim_rng_t rng;
     sim_rng_t driver_rng;
     uint64_t trace;
+    buf_t *events; /* every event of the trace as it was; NULL = nobody wants them */
     sim_node_t *nodes[SIM_NODES_MAX];
     uint32_t nodes_count;
     sim_net_faults_t net;
@@ -34,7 +35,7 @@ struct sim {
     uint32_t cut_to[SIM_NODES_MAX]; /* by sender: bits of the nodes it does not reach */
 };
 
-/* What goes into the trace: what happened, and two numbers about it. */
+/* What goes into the trace: what happened, and two numbers about it. sim_event_name has their names. */
 typedef enum sim_what {
     SIM_TURN = 1,
     SIM_READY,
