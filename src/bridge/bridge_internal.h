@@ -143,10 +143,10 @@ typedef struct produce_args {
 } produce_args_t;
 
 /* Reads KAFKA.PRODUCE's arguments, which are borrowed; NULL, or what is wrong with them. */
-const char *produce__parse(int argc, const bytes_t *argv, produce_args_t *ret_args);
-/* The same with Kafka's say: what produce__parse tells or why Kafka would refuse; in bridge->problem. `midway`: a script
+const char *record__parse(int argc, const bytes_t *argv, produce_args_t *ret_args);
+/* The same with Kafka's say: what record__parse tells or why Kafka would refuse; in bridge->problem. `midway`: a script
  * that has written already asks, and is not refused for want of room. */
-const char *produce__check(bridge_t *bridge, int argc, const bytes_t *argv, bool midway, produce_args_t *ret_args);
+const char *record__check(bridge_t *bridge, int argc, const bytes_t *argv, bool midway, produce_args_t *ret_args);
 /* The same words for what Kafka said. */
 const char *bridge__problem(bridge_t *bridge, int16_t error, const char *message);
 /* NULL, or why nothing can be taken at all. */

@@ -120,7 +120,7 @@ const char *produce_precondition(int argc, const bytes_t *argv, void *user)
 {
     produce_args_t args;
     bridge__update(user);
-    const char *problem = produce__check(user, argc, argv, false, &args);
+    const char *problem = record__check(user, argc, argv, false, &args);
     if (!problem) topic_promise(user, args.record.topic);
     return problem;
 }
@@ -135,8 +135,8 @@ void produce_command(redis_call_t *call, void *user)
     for (int i = 0; i < argc; i++) argv[i] = redis_call_arg(call, i);
     bridge__update(bridge);
     bool asked = redis_call_was_asked(call);
-    const char *problem = asked ? produce__parse(argc, argv, &args)
-                                : produce__check(bridge, argc, argv, redis_call_is_midway(call), &args);
+    const char *problem =
+        asked ? record__parse(argc, argv, &args) : record__check(bridge, argc, argv, redis_call_is_midway(call), &args);
     if (problem)
         redis_reply_error(redis_call_client(call), problem);
     else if (redis_call_may_wait(call) && !args.once_seconds && !args.at_ms)

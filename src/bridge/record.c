@@ -47,7 +47,7 @@ static int read_number(const bytes_t *argv, int i, int last, produce_args_t *a, 
     return 2;
 }
 
-const char *produce__parse(int argc, const bytes_t *argv, produce_args_t *a)
+const char *record__parse(int argc, const bytes_t *argv, produce_args_t *a)
 {
     int last = argc - 1;
     a->record = (kafka_produce_t){.topic = argv[1], .partition = -1, .timestamp_ms = -1, .headers = a->headers};
@@ -69,10 +69,10 @@ const char *produce__parse(int argc, const bytes_t *argv, produce_args_t *a)
     return NULL;
 }
 
-const char *produce__check(bridge_t *bridge, int argc, const bytes_t *argv, bool midway, produce_args_t *args)
+const char *record__check(bridge_t *bridge, int argc, const bytes_t *argv, bool midway, produce_args_t *args)
 {
     char message[KAFKA_MESSAGE_BYTES_MAX] = "";
-    const char *problem = argc < 3 ? "ERR wrong number of arguments" : produce__parse(argc, argv, args);
+    const char *problem = argc < 3 ? "ERR wrong number of arguments" : record__parse(argc, argv, args);
     if (problem) return problem;
     if ((problem = outbox_problem(bridge, midway)) != NULL) return problem;
     return bridge__problem(bridge, kafka_produce_check(bridge->catalog, &args->record, message), message);

@@ -78,7 +78,7 @@ int kafka_start(kafka_t *kafka, char *err, size_t err_bytes)
     result = topics_store_open(kafka);
     if (!result) result = partition_store_opened(kafka);
     if (result) return start_failed(err, err_bytes, "cannot read the topics", result);
-    kafka__connections_start(kafka);
+    connection__start_all(kafka);
     return 0;
 }
 
@@ -114,7 +114,7 @@ void kafka_stop(kafka_t *kafka)
         mem_free(listener);
     }
     kafka->ready = false;
-    kafka__connections_stop(kafka);
+    connection__stop_all(kafka);
     opener_close(kafka->opener);
     slices_close(&kafka->slices);
     if (kafka->groups) kafka_groups_stop(kafka->groups);
@@ -130,7 +130,7 @@ void kafka_free(kafka_t *kafka)
     if (!kafka) return;
     if (kafka->groups) kafka_groups_free(kafka->groups);
     opener_free(kafka->opener);
-    kafka__requests_free(kafka);
+    connection__requests_free(kafka);
     config_store_free(kafka->config_store);
     health_deinit(&kafka->health);
     mem_free(kafka->data_dir);

@@ -227,7 +227,7 @@ static void registered(tree_change_t *change, coord_zerr_t err, int failed_index
     bytes_t data;
     if (mirror_get(kafka->tree, path, &data, &stat) == ZOK) kafka->broker_epoch = stat.czxid;
     kafka->ready = true;
-    kafka__connections_resume(kafka);
+    connection__resume_all(kafka);
 }
 
 void cluster_register(kafka_t *kafka, const char *host, uint16_t port)
@@ -243,7 +243,7 @@ void cluster_register(kafka_t *kafka, const char *host, uint16_t port)
         tree_change_create(
             change, "/cluster/id",
             bytes_str(arena_printf(&change->arena, "{\"version\":\"1\",\"id\":\"%s\"}", kafka->cluster_id)));
-    kafka__advertised(kafka, local, &advertised_host, &advertised_port);
+    connection__advertised(kafka, local, &advertised_host, &advertised_port);
     put_broker(change, advertised_host, advertised_port);
     put_controller(change);
     tree_change_submit(change, registered, NULL);

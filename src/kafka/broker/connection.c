@@ -75,7 +75,7 @@ static void request_free(kafka_request_t *request)
     kafka->requests_free_count++;
 }
 
-void kafka__requests_free(kafka_t *kafka)
+void connection__requests_free(kafka_t *kafka)
 {
     LIST_EACH(&kafka->requests_free, request, kafka_request_t, node) {
         list_remove(&request->node);
@@ -209,7 +209,7 @@ void kafka_respond_close(kafka_request_t *request)
 
 /* ---- requests ---- */
 
-const kafka_api_t *kafka__api_find(int16_t key)
+const kafka_api_t *connection__api_find(int16_t key)
 {
     size_t low = 0, high = KAFKA_APIS_COUNT;
     while (low < high) {
@@ -247,7 +247,7 @@ static int prepare(kafka_request_t *request, bytes_t frame)
     kafka_reader_t r = kafka_reader(frame);
     kafka_read_header_start(&r, header);
     if (r.err) return r.err;
-    request->api = kafka__api_find(header->api_key);
+    request->api = connection__api_find(header->api_key);
     request->handler = kafka_handler_find(header->api_key);
     if (!request->api || !request->handler) return ERR_UNSUPPORTED;
     if (header->api_version < request->api->version_min || header->api_version > request->api->version_max) {
@@ -360,7 +360,7 @@ static int64_t override_of(const char *overrides, bytes_t host)
     return -1;
 }
 
-int64_t kafka__conns_from_host_max(const kafka_t *kafka, bytes_t host)
+int64_t connection__from_host_max(const kafka_t *kafka, bytes_t host)
 {
     int64_t count = override_of(kafka->config.max_connections_per_ip_overrides, host);
     return count >= 0 ? count : kafka->config.max_connections_per_ip;
@@ -369,7 +369,7 @@ int64_t kafka__conns_from_host_max(const kafka_t *kafka, bytes_t host)
 static bool has_room(const kafka_t *kafka, net_conn_t *net)
 {
     if (kafka->stats.connections >= kafka->config.max_connections) return false;
-    return net_conn_siblings(net) <= kafka__conns_from_host_max(kafka, net_conn_host(net));
+    return net_conn_siblings(net) <= connection__from_host_max(kafka, net_conn_host(net));
 }
 
 static int on_open(net_conn_t *net, void *service)
@@ -420,7 +420,7 @@ static const net_service_t service = {
 
 const net_service_t *kafka_service(void) { return &service; }
 
-void kafka__connections_resume(kafka_t *kafka)
+void connection__resume_all(kafka_t *kafka)
 {
     LIST_EACH(&kafka->connections, conn, kafka_conn_t, node) resume(conn);
 }
@@ -446,13 +446,13 @@ static void close_idle(io_timer_t *timer)
     }
 }
 
-void kafka__connections_start(kafka_t *kafka)
+void connection__start_all(kafka_t *kafka)
 {
     io_timer_init(kafka->loop, &kafka->idle_timer, close_idle);
     look_again_for_idle(kafka);
 }
 
-void kafka__connections_stop(kafka_t *kafka)
+void connection__stop_all(kafka_t *kafka)
 {
     io_timer_stop(&kafka->idle_timer);
     LIST_EACH(&kafka->connections, conn, kafka_conn_t, node) net_close(conn->net);
@@ -460,7 +460,7 @@ void kafka__connections_stop(kafka_t *kafka)
 
 /* ---- addresses ---- */
 
-bytes_t kafka__host_of(const char *address)
+bytes_t connection__host_of(const char *address)
 {
     const char *colon = strrchr(address, ':');
     size_t len = colon ? (size_t)(colon - address) : strlen(address);
@@ -468,7 +468,7 @@ bytes_t kafka__host_of(const char *address)
     return bytes_of(address, len);
 }
 
-int32_t kafka__port_of(const char *address)
+int32_t connection__port_of(const char *address)
 {
     const char *colon = strrchr(address, ':');
     return colon ? (int32_t)strtol(colon + 1, NULL, 10) : 0;
@@ -484,10 +484,10 @@ static const char *advertised_address(const kafka_t *kafka)
 
 void kafka_advertised(const kafka_request_t *request, bytes_t *ret_host, int32_t *ret_port)
 {
-    kafka__advertised(request->kafka, request->conn ? net_conn_local(request->conn->net) : "", ret_host, ret_port);
+    connection__advertised(request->kafka, request->conn ? net_conn_local(request->conn->net) : "", ret_host, ret_port);
 }
 
-void kafka__advertised(const kafka_t *kafka, const char *local, bytes_t *ret_host, int32_t *ret_port)
+void connection__advertised(const kafka_t *kafka, const char *local, bytes_t *ret_host, int32_t *ret_port)
 {
     char first[300];
     const char *address = advertised_address(kafka);
@@ -495,15 +495,16 @@ void kafka__advertised(const kafka_t *kafka, const char *local, bytes_t *ret_hos
         size_t len = MIN(strcspn(address, ","), sizeof(first) - 1);
         memcpy(first, address, len);
         first[len] = '\0';
-        *ret_port = kafka__port_of(first);
-        *ret_host = bytes_of(address + (kafka__host_of(first).ptr - (const uint8_t *)first), kafka__host_of(first).len);
+        *ret_port = connection__port_of(first);
+        *ret_host = bytes_of(address + (connection__host_of(first).ptr - (const uint8_t *)first),
+                             connection__host_of(first).len);
         if (ret_host->len) return;
     }
-    *ret_host = kafka__host_of(local);
-    *ret_port = kafka__port_of(local);
+    *ret_host = connection__host_of(local);
+    *ret_port = connection__port_of(local);
 }
 
 bytes_t kafka_request_client_host(const kafka_request_t *request)
 {
-    return request->conn ? kafka__host_of(net_conn_peer(request->conn->net)) : BYTES_LIT("");
+    return request->conn ? connection__host_of(net_conn_peer(request->conn->net)) : BYTES_LIT("");
 }

@@ -5,23 +5,23 @@
 #include "kafka/kafka_internal.h"
 
 const net_service_t *kafka_service(void);
-const kafka_api_t *kafka__api_find(int16_t key);
+const kafka_api_t *connection__api_find(int16_t key);
 
-void kafka__connections_start(kafka_t *kafka);
+void connection__start_all(kafka_t *kafka);
 /* The broker became ready: what waited in connections is read. */
-void kafka__connections_resume(kafka_t *kafka);
-void kafka__connections_stop(kafka_t *kafka);
-void kafka__requests_free(kafka_t *kafka);
+void connection__resume_all(kafka_t *kafka);
+void connection__stop_all(kafka_t *kafka);
+void connection__requests_free(kafka_t *kafka);
 
 /* As kafka_respond, in a version that is not the request's: for ApiVersions. */
 void kafka_respond_version(kafka_request_t *request, int16_t version, const void *response);
 
 /* max.connections.per.ip, or what its overrides say for the host. */
-int64_t kafka__conns_from_host_max(const kafka_t *kafka, bytes_t host);
+int64_t connection__from_host_max(const kafka_t *kafka, bytes_t host);
 
 /* The parts of "127.0.0.1:9092" and "[::1]:9092". */
-bytes_t kafka__host_of(const char *address);
-int32_t kafka__port_of(const char *address);
-void kafka__advertised(const kafka_t *kafka, const char *local, bytes_t *ret_host, int32_t *ret_port);
+bytes_t connection__host_of(const char *address);
+int32_t connection__port_of(const char *address);
+void connection__advertised(const kafka_t *kafka, const char *local, bytes_t *ret_host, int32_t *ret_port);
 
 #endif

@@ -226,7 +226,7 @@ static void requests_wait_until_the_broker_is_ready(void **state)
     for (int i = 0; i < 20; i++) run(f, 0);
     assert_int_equal(f->got.len, 0);
     f->kafka->ready = true;
-    kafka__connections_resume(f->kafka);
+    connection__resume_all(f->kafka);
     run(f, 20);
     assert_int_equal(take_answer(f), 5);
     buf_deinit(&out);
@@ -234,17 +234,17 @@ static void requests_wait_until_the_broker_is_ready(void **state)
 
 static void addresses_are_taken_apart(void **state)
 {
-    assert_true(bytes_eq(kafka__host_of("127.0.0.1:9092"), BYTES_LIT("127.0.0.1")));
-    assert_true(bytes_eq(kafka__host_of("[::1]:9092"), BYTES_LIT("::1")));
-    assert_int_equal(kafka__port_of("[::1]:9092"), 9092);
+    assert_true(bytes_eq(connection__host_of("127.0.0.1:9092"), BYTES_LIT("127.0.0.1")));
+    assert_true(bytes_eq(connection__host_of("[::1]:9092"), BYTES_LIT("::1")));
+    assert_int_equal(connection__port_of("[::1]:9092"), 9092);
     bytes_t host;
     int32_t port;
     kafka_t kafka = {.config = {.advertised_listeners = "PLAINTEXT://kafka.example:1234,OTHER://x:1"}};
-    kafka__advertised(&kafka, "127.0.0.1:9092", &host, &port);
+    connection__advertised(&kafka, "127.0.0.1:9092", &host, &port);
     assert_true(bytes_eq(host, BYTES_LIT("kafka.example")));
     assert_int_equal(port, 1234);
     kafka.config.advertised_listeners = NULL;
-    kafka__advertised(&kafka, "127.0.0.1:9092", &host, &port);
+    connection__advertised(&kafka, "127.0.0.1:9092", &host, &port);
     assert_true(bytes_eq(host, BYTES_LIT("127.0.0.1")));
     assert_int_equal(port, 9092);
 }

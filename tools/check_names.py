@@ -1,0 +1,117 @@
+"""Checks that a function shared between files of one room, `prefix__name`, is named for where it is: the prefix begins the
+file's name by whole words (`quorum__send` in quorum_wire.c) or is the room's.
+
+    check_names.py ROOT
+"""
+import re
+import sys
+
+import check_layers
+
+# Rooms and files that go by a shorter name, because the field or half of all lines does so.
+SHORT = {'zookeeper': 'zk', 'listpack': 'lp', 'quicklist': 'ql'}
+# What is still named for another file, (file, function): each is to go, and none may come.
+DEBTS = {
+    ('coord/service/expiry.c', 'coord__expiry_again'),
+    ('coord/service/expiry.c', 'coord__expiry_init'),
+    ('coord/service/expiry.c', 'coord__expiry_start'),
+    ('coord/service/expiry.c', 'coord__expiry_stop'),
+    ('coord/service/expiry.c', 'coord__expiry_welcome'),
+    ('coord/service/keep.c', 'coord__keep_run'),
+    ('coord/service/keep.c', 'coord__keep_stop'),
+    ('coord/service/keep.c', 'coord__snapshot_file'),
+    ('coord/service/keep.c', 'coord__snapshot_load'),
+    ('coord/service/keep.c', 'coord__snapshot_restore'),
+    ('coord/service/keep.c', 'coord__snapshot_unload'),
+    ('coord/service/place.c', 'coord__noted_log_dir'),
+    ('coord/service/place.c', 'coord__place_log'),
+    ('coord/service/propose.c', 'coord__apply'),
+    ('coord/service/propose.c', 'coord__drop_all'),
+    ('coord/service/propose.c', 'coord__dropped'),
+    ('coord/service/propose.c', 'coord__flush'),
+    ('coord/service/propose.c', 'coord__own_session_begin'),
+    ('coord/service/propose.c', 'coord__propose'),
+    ('coord/service/room.c', 'coord__room_check'),
+    ('coord/service/room.c', 'coord__room_close'),
+    ('coord/service/room.c', 'coord__room_for'),
+    ('coord/service/room.c', 'coord__room_for_batch'),
+    ('coord/service/room.c', 'coord__room_open'),
+    ('coord/service/room.c', 'coord__room_to_close'),
+    ('coord/service/room.c', 'coord__room_to_open'),
+    ('coord/tree/multi.c', 'apply__local_multi'),
+    ('coord/tree/multi.c', 'apply__multi'),
+    ('coord/tree/state.c', 'apply__close_session'),
+    ('coord/tree/state.c', 'apply__create_session'),
+    ('redis/cmd/connection.c', 'client__name_is_valid'),
+    ('redis/cmd/connection.c', 'client__set_name'),
+    ('redis/cmd/function.c', 'scripts__emit_libraries'),
+    ('redis/cmd/info.c', 'stats__error'),
+    ('redis/cmd/info.c', 'stats__reset'),
+    ('redis/cmd/server.c', 'db__swap'),
+    ('redis/conn/pubsub.c', 'notify__event'),
+    ('redis/conn/pubsub.c', 'notify__format'),
+    ('redis/conn/pubsub.c', 'notify__parse'),
+    ('redis/conn/reply.c', 'client__flush'),
+    ('redis/conn/reply.c', 'client__flush_all'),
+    ('redis/conn/reply.c', 'out__grow'),
+    ('redis/db/keyspace.c', 'encoding__name'),
+    ('redis/db/keyspace.c', 'entry__memory_bytes'),
+    ('redis/db/keyspace.c', 'type__name'),
+    ('redis/db/keyspace.c', 'type__ops'),
+    ('redis/exec/exec.c', 'command__arity_fits'),
+    ('redis/exec/exec.c', 'command__lookup'),
+    ('redis/exec/exec.c', 'command__resolve'),
+    ('redis/exec/exec.c', 'command__save'),
+    ('redis/exec/exec.c', 'redis__update_gate'),
+    ('redis/exec/script_host.c', 'scripts__busy_text'),
+    ('redis/exec/script_host.c', 'scripts__engine'),
+    ('redis/exec/script_host.c', 'scripts__flags'),
+    ('redis/exec/script_host.c', 'scripts__free'),
+    ('redis/exec/script_host.c', 'scripts__info'),
+    ('redis/exec/script_host.c', 'scripts__kill'),
+    ('redis/exec/script_host.c', 'scripts__reply_stats'),
+    ('redis/exec/script_host.c', 'scripts__run'),
+    ('redis/exec/script_host.c', 'scripts__tell_monitors'),
+    ('redis/redis.c', 'exec__internal_call'),
+}
+
+# A definition begins in the first column, as clang-format has it, and its body follows.
+DEFINITION = re.compile(r'^[a-z](?:[^\n;={}]*[ *])?((?:[a-z0-9]+_)*[a-z0-9]+?)__([a-z0-9_]+)\([^;{]*\)\s*\{', re.M)
+
+
+def shared_functions(text):
+    """(prefix, name) of each function with two underscores that a file defines."""
+    for found in DEFINITION.finditer(check_layers.COMMENT.sub('', text)):
+        yield found.group(1), f'{found.group(1)}__{found.group(2)}'
+
+
+def at_home(path, prefix):
+    """Whether a function of that prefix belongs into the file."""
+    room, file = path.split('/')[-2:]
+    stem = file.split('.')[0]
+    homes = {room, SHORT.get(room)} | {short for long, short in SHORT.items() if stem == long or stem.startswith(long + '_')}
+    return prefix in homes or stem == prefix or stem.startswith(prefix + '_')
+
+
+def problems(files, debts):
+    """`files`: pairs of a path below src and its text."""
+    paid = set(debts)
+    for path, text in files:
+        for prefix, name in shared_functions(text):
+            if at_home(path, prefix):
+                continue
+            if (path, name) not in debts:
+                yield f'src/{path}: {name} is named for another file or room'
+            paid.discard((path, name))
+    for path, name in sorted(paid):
+        yield f'tools/check_names.py: {name} of {path} is gone or at home: take it off the debts'
+
+
+def main():
+    found = sorted(problems(check_layers.sources(sys.argv[1] + '/src'), DEBTS))
+    print('\n'.join(found) if found else 'names: every shared function is named for its file or room')
+    sys.exit(1 if found else 0)
+
+
+if __name__ == '__main__':
+    main()
