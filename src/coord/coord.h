@@ -13,10 +13,12 @@
 #include "base/base.h"
 #include "base/health.h"
 #include "base/list.h"
-#include "coord/service/opening.h"
+#include "coord/raft/quorum_opening.h"
+#include "coord/raft/quorum_peer.h"
 #include "io/io.h"
 
 typedef struct coord coord_t;
+typedef quorum_opening_t coord_opening_t;
 
 /* X(NAME, code): ZooKeeper's KeeperException codes. */
 #define COORD_ZERR_MAP(X)                                                                                              \
@@ -108,17 +110,8 @@ void coord_unsubscribe(coord_subscription_t *subscription);
 
 /* ---- life ------------------------------------------------------------------------------------------------------ */
 
-/* A leader may not know of the last entries that a follower has: up to 32 are on their way unanswered (libraft's limit). One
- * that a follower threw away is one that it denies ever having had, and neither of them would get out of that. So no
- * trailing_entries below this. */
-#define COORD_TRAILING_ENTRIES_MIN 64
-
 /* A server of the ensemble and where the others reach it. */
-typedef struct coord_member {
-    uint8_t id;
-    const char *host;
-    uint16_t port;
-} coord_member_t;
+typedef quorum_peer_t coord_member_t;
 
 typedef struct coord_options {
     const char *dir;             /* holds log and snapshots */
@@ -139,9 +132,10 @@ typedef struct coord_options {
     const coord_member_t *members;
     int members_count;
     struct net *net;
-    uint32_t trailing_entries; /* kept below a snapshot for servers that lag a little; 0 = 1,024 */
-    uint32_t piece_bytes;      /* of a snapshot on its way to another server; 0 = 512 KiB, which is the most */
-    coord_opening_t *opening;  /* what coord_open found; NULL = nobody asks */
+    uint32_t
+        trailing_entries; /* kept below a snapshot for servers that lag a little, at least QUORUM_TRAILING_ENTRIES_MIN; 0 = 1,024 */
+    uint32_t piece_bytes;     /* of a snapshot on its way to another server; 0 = 512 KiB, which is the most */
+    coord_opening_t *opening; /* what coord_open found; NULL = nobody asks */
 } coord_options_t;
 extern const coord_options_t coord_options_default;
 

@@ -10,9 +10,7 @@
 #include "scenario.h"
 
 #include "base/buf.h"
-#include "coord/coord.h"
 #include "coord/raft/quorum.h"
-#include "coord/service/snapshot.h"
 
 #include <stdio.h>
 
@@ -25,8 +23,7 @@
 #define DIR              "/data/quorum"
 #define SNAPSHOT_ENTRIES 20 /* at least so many between two */
 #define PIECE_BYTES      KIB(2)
-#define PADDING_WORDS    8000 /* of eight bytes */
-#define LOAD_SLICES_MAX  6
+#define PADDING_WORDS    8000     /* of eight bytes */
 #define SPARE_BYTES_MAX  KIB(160) /* what a disk that runs full has left */
 #define UNSENT_BYTES_MAX KIB(256) /* to one peer; more is dropped, as a network may */
 #define ROUNDS_MAX       12
@@ -60,8 +57,9 @@ struct member {
     io_timer_t submitter;
     uint64_t applied; /* index of the last applied */
     uint64_t snapshot_index;
-    buf_t loaded; /* another's snapshot */
-    uint64_t load_slices;
+    uint64_t written;          /* words of the snapshot being taken */
+    snapshot_reader_t *reader; /* of the one being loaded */
+    uint64_t loaded;           /* words of it */
     bool failed;
     bool disk_full;
 };
@@ -231,134 +229,92 @@ static void on_role(void *user, bool leader)
     scenario_note(m->world->run, "member %" PRIu64 " %s", m->id, leader ? "leads" : "follows");
 }
 
-/* ---- snapshots: index, term, configuration, the list, padding ---- */
+/* ---- snapshots: the list up to the index, then padding; words of eight bytes ---- */
 
-static uint64_t padding_word(uint64_t index, uint64_t i) { return index * 0x9e3779b97f4a7c15u + i; }
-
-static void put_snapshot(const world_t *w, const snapshot_point_t *point, buf_t *out)
+static uint64_t snapshot_word(const world_t *w, uint64_t index, uint64_t i)
 {
-    buf_be64(out, point->index);
-    buf_be64(out, point->term);
-    buf_be64(out, point->configuration_index);
-    buf_be32(out, (uint32_t)point->configuration.len);
-    buf_append(out, point->configuration.ptr, point->configuration.len);
-    for (uint64_t i = 1; i <= point->index; i++) buf_be64(out, w->history[i]);
-    for (uint64_t i = 0; i < PADDING_WORDS; i++) buf_be64(out, padding_word(point->index, i));
+    return i < index ? w->history[i + 1] : index * 0x9e3779b97f4a7c15u + i;
 }
 
-static snapshot_point_t snapshot_point(bytes_t file)
+/* Entries may be applied while it is written; history never changes. */
+static void on_snapshot_begin(void *user, snapshot_writer_t *writer)
 {
-    return (snapshot_point_t){load_be64(file.ptr), load_be64(file.ptr + 8), load_be64(file.ptr + 16),
-                              bytes_of(file.ptr + 28, load_be32(file.ptr + 24))};
+    member_t *m = user;
+    m->snapshot_index = quorum_applied(m->quorum);
+    m->written = 0;
+    snapshot_writer_head(writer, (int64_t)m->snapshot_index, 0);
 }
 
-static void check_snapshot(const member_t *m, bytes_t file)
+static int on_snapshot_step(void *user, snapshot_writer_t *writer, size_t bytes)
 {
-    const world_t *w = m->world;
-    snapshot_point_t point = snapshot_point(file);
-    size_t head = 28 + point.configuration.len;
-    CHECK(w->run, file.len == head + 8 * (point.index + PADDING_WORDS), "a snapshot of %zu bytes", file.len);
-    for (uint64_t i = 1; i <= point.index; i++) {
-        uint64_t value = load_be64(file.ptr + head + 8 * (i - 1));
-        CHECK(w->run, value == w->history[i], "a snapshot has %" PRIu64 " at %" PRIu64 ", others had %" PRIu64, value,
-              i, w->history[i]);
+    member_t *m = user;
+    uint64_t words = m->snapshot_index + PADDING_WORDS;
+    for (uint64_t left = 1 + draw(m->world->run, PADDING_WORDS); left > 0 && m->written < words; left--) {
+        buf_be64(snapshot_writer_block(writer), snapshot_word(m->world, m->snapshot_index, m->written++));
+        snapshot_writer_next(writer);
     }
-    for (uint64_t i = 0; i < PADDING_WORDS; i++) {
-        uint64_t word = load_be64(file.ptr + head + 8 * (point.index + i));
-        CHECK(w->run, word == padding_word(point.index, i), "a snapshot's bytes are not what was written");
-    }
+    if (snapshot_writer_err(writer)) return snapshot_writer_err(writer);
+    if (m->written < words) return 0;
+    int err = snapshot_writer_tail(writer, words);
+    return err ? err : 1;
 }
 
-static int read_snapshot(io_loop_t *loop, const char *path, buf_t *ret_file)
+static void on_snapshot_end(void *user) {}
+
+static void on_snapshot_done(void *user, int err)
 {
-    uint8_t *data;
-    size_t bytes;
-    int err = io_read_whole(loop, path, MIB(1), &data, &bytes);
-    if (err != 0) return err;
-    buf_clear(ret_file);
-    buf_append(ret_file, data, bytes);
-    mem_free(data);
-    return 0;
+    member_t *m = user;
+    if (err) scenario_note(m->world->run, "member %" PRIu64 " has no snapshot: %s", m->id, err_text(err));
 }
 
-/* Of what is applied and durable here, now and then. */
+/* Of what is applied here, now and then. */
 static void take_snapshot(member_t *m)
 {
-    snapshot_point_t point;
-    buf_t file = BUF_INIT;
-    if (m->applied < m->snapshot_index + SNAPSHOT_ENTRIES || !chance(m->world->run, 20)) return;
-    int err = quorum_point(m->quorum, &point);
-    CHECK(m->world->run, err == 0, "no point for a snapshot: %s", err_text(err));
-    if (quorum_stored(m->quorum) >= point.index) {
-        char *path = snapshot_path(DIR, point.index);
-        put_snapshot(m->world, &point, &file);
-        if (io_replace_whole(m->loop, path, buf_bytes(&file)) == 0) {
-            m->snapshot_index = point.index;
-            snapshot_prune(m->loop, DIR, point.index);
-            quorum_snapshot_taken(m->quorum, &point);
-        }
-        mem_free(path);
-        buf_deinit(&file);
-    }
-    mem_free((void *)point.configuration.ptr);
+    quorum_snapshot_run(m->quorum);
+    if (quorum_snapshotting(m->quorum) || m->applied < m->snapshot_index + SNAPSHOT_ENTRIES) return;
+    if (chance(m->world->run, 20)) (void)!quorum_snapshot_begin(m->quorum); /* on_snapshot_done is told */
 }
 
-static int on_snapshot(void *user, uint64_t index, io_file_t **ret_file, bytes_t *ret_configuration)
+static void on_load_begin(void *user, snapshot_reader_t *reader)
 {
     member_t *m = user;
-    buf_t file = BUF_INIT;
-    char *path = snapshot_path(DIR, index);
-    int err = read_snapshot(m->loop, path, &file);
-    if (err == 0) err = io_file_open(m->loop, path, IO_FILE_READ, ret_file);
-    if (err == 0) {
-        bytes_t configuration = snapshot_point(buf_bytes(&file)).configuration;
-        uint8_t *copy = mem_alloc(configuration.len);
-        memcpy(copy, configuration.ptr, configuration.len);
-        *ret_configuration = bytes_of(copy, configuration.len);
-    }
-    mem_free(path);
-    buf_deinit(&file);
-    return err;
+    m->reader = reader;
+    m->loaded = 0;
 }
 
-static int on_load(void *user, const char *path)
+static int on_load_step(void *user, size_t bytes)
 {
     member_t *m = user;
-    if (m->load_slices == 0) m->load_slices = 1 + draw(m->world->run, LOAD_SLICES_MAX);
-    if (--m->load_slices > 0) return 0;
-    int err = read_snapshot(m->loop, path, &m->loaded);
-    if (err != 0) return err;
-    check_snapshot(m, buf_bytes(&m->loaded));
+    bytes_t records;
+    uint64_t index = (uint64_t)snapshot_reader_revision(m->reader);
+    int done = snapshot_reader_next(m->reader, &records);
+    if (done < 0) return done;
+    for (; done == 0 && records.len > 0; records = bytes_of(records.ptr + 8, records.len - 8)) {
+        uint64_t i = m->loaded++, want = snapshot_word(m->world, index, i);
+        CHECK(m->world->run, records.len >= 8 && load_be64(records.ptr) == want,
+              "word %" PRIu64 " of the snapshot at %" PRIu64 " is not what was written", i, index);
+    }
+    if (done == 0) return 0;
+    CHECK(m->world->run, m->loaded == index + PADDING_WORDS && snapshot_reader_records(m->reader) == m->loaded,
+          "the snapshot at %" PRIu64 " has %" PRIu64 " words", index, m->loaded);
     return 1;
 }
 
-static void on_unload(void *user)
+static void on_load_restore(void *user, uint64_t index)
 {
     member_t *m = user;
-    buf_deinit(&m->loaded);
-    m->loaded = BUF_INIT;
-    m->load_slices = 0;
-}
-
-static int on_restore(void *user, uint64_t index, const char *path)
-{
-    member_t *m = user;
-    CHECK(m->world->run, m->loaded.len > 0 && snapshot_point(buf_bytes(&m->loaded)).index == index,
+    CHECK(m->world->run, m->reader != NULL && (uint64_t)snapshot_reader_revision(m->reader) == index,
           "member %" PRIu64 " is to restore what it has not loaded", m->id);
     CHECK(m->world->run, index > m->applied, "member %" PRIu64 " goes back from %" PRIu64 " to %" PRIu64, m->id,
           m->applied, index);
-    char *name = snapshot_path(DIR, index);
-    int err = io_rename(m->loop, path, name);
-    if (err == 0) err = io_sync_dir(m->loop, DIR);
-    mem_free(name);
-    if (err != 0) return err;
     scenario_note(m->world->run, "member %" PRIu64 " goes from %" PRIu64 " to the snapshot at %" PRIu64, m->id,
                   m->applied, index);
     m->applied = m->snapshot_index = index;
-    snapshot_prune(m->loop, DIR, index);
-    if (!m->world->calm && chance(m->world->run, 20)) sim_node_crash_after(m->node, 1 + draw(m->world->run, 6));
-    return 0;
+    if (!m->world->calm && m->quorum != NULL && chance(m->world->run, 20))
+        sim_node_crash_after(m->node, 1 + draw(m->world->run, 6));
 }
+
+static void on_load_end(void *user) { ((member_t *)user)->reader = NULL; }
 
 static void on_failed(void *user, const char *what, int err)
 {
@@ -415,34 +371,21 @@ static void member_die(member_t *m, bool kill)
     m->world->run->crashes++;
 }
 
-static int load_newest(member_t *m, buf_t *file, snapshot_point_t *ret_point, bool *ret_found)
-{
-    uint64_t index;
-    m->applied = m->snapshot_index = 0;
-    int err = snapshot_newest(m->loop, DIR, UINT64_MAX, &index);
-    *ret_found = err == 0;
-    if (err != 0) return err == ERR_NOT_FOUND ? 0 : err;
-    char *path = snapshot_path(DIR, index);
-    err = read_snapshot(m->loop, path, file);
-    mem_free(path);
-    if (err != 0) return err;
-    check_snapshot(m, buf_bytes(file));
-    *ret_point = snapshot_point(buf_bytes(file));
-    m->applied = m->snapshot_index = index;
-    return 0;
-}
-
 static int open_quorum(member_t *m)
 {
-    quorum_owner_t owner = {.apply = on_apply,
-                            .dropped = on_dropped,
-                            .role = on_role,
-                            .snapshot = on_snapshot,
-                            .load = on_load,
-                            .unload = on_unload,
-                            .restore = on_restore,
-                            .failed = on_failed,
-                            .user = m};
+    quorum_machine_t machine = {.apply = on_apply,
+                                .dropped = on_dropped,
+                                .role = on_role,
+                                .failed = on_failed,
+                                .snapshot_begin = on_snapshot_begin,
+                                .snapshot_step = on_snapshot_step,
+                                .snapshot_end = on_snapshot_end,
+                                .snapshot_done = on_snapshot_done,
+                                .load_begin = on_load_begin,
+                                .load_step = on_load_step,
+                                .load_restore = on_load_restore,
+                                .load_end = on_load_end,
+                                .user = m};
     quorum_options_t options = {.dir = DIR,
                                 .id = m->id,
                                 .members = m->world->config,
@@ -451,15 +394,10 @@ static int open_quorum(member_t *m)
                                 .sync = true,
                                 .election_timeout_ms = ELECTION_MS,
                                 .heartbeat_ms = HEARTBEAT_MS,
-                                .trailing_entries = COORD_TRAILING_ENTRIES_MIN,
+                                .trailing_entries = QUORUM_TRAILING_ENTRIES_MIN,
                                 .piece_bytes = PIECE_BYTES};
-    snapshot_point_t point;
-    buf_t file = BUF_INIT;
-    bool found = false;
-    int err = load_newest(m, &file, &point, &found);
-    if (err == 0) err = quorum_open(m->loop, &options, found ? &point : NULL, &owner, &m->quorum);
-    buf_deinit(&file);
-    return err;
+    m->applied = m->snapshot_index = 0;
+    return quorum_open(m->loop, &options, &machine, &m->quorum);
 }
 
 /* False when it died again in the attempt, or its disk is full. */

@@ -12,7 +12,7 @@ void quorum__fail(quorum_t *q, const char *what, int err)
 {
     if (q->stopped) return;
     q->stopped = true;
-    q->owner.failed(q->owner.user, what, err);
+    q->machine.failed(q->machine.user, what, err);
 }
 
 quorum_entry_t *quorum__entry_new(uint8_t *buf, size_t payload_bytes, uint8_t type, void *tag)
@@ -72,7 +72,7 @@ static int cut_tail(quorum_t *q, uint64_t index)
 {
     LIST_EACH(&q->entries, entry, quorum_entry_t, node) {
         if (entry->index < index) continue;
-        if (entry->tag != NULL) q->owner.dropped(q->owner.user, entry->tag);
+        if (entry->tag != NULL) q->machine.dropped(q->machine.user, entry->tag);
         quorum__entry_free(entry);
     }
     q->generation++;
@@ -93,8 +93,7 @@ static bool batch_allocated(const quorum_t *q, const struct raft_event *event, c
         n = event->receive.message->append_entries.n_entries;
     }
     bool in_event = given != NULL && batch >= given && batch < given + n;
-    const char *at = (const char *)batch, *raft = (const char *)&q->raft;
-    return !in_event && !(at >= raft && at < raft + sizeof(q->raft));
+    return !in_event && !quorum__within_raft(q, batch);
 }
 
 static int append_entries(quorum_t *q, const struct raft_event *event, struct raft_update *update)
@@ -164,7 +163,7 @@ static void commit_soon(quorum_t *q)
 
 static void note_role(quorum_t *q)
 {
-    bool leads = q->raft.state == RAFT_LEADER;
+    bool leads = quorum__is_leader(q);
     if (leads == q->leads) return;
     q->leads = leads;
     if (!leads) {
@@ -172,11 +171,11 @@ static void note_role(quorum_t *q)
         /* What was proposed here may yet be committed by the next leader; its proposers are told that nobody knows. */
         LIST_EACH(&q->entries, entry, quorum_entry_t, node) {
             if (entry->tag == NULL) continue;
-            q->owner.dropped(q->owner.user, entry->tag);
+            q->machine.dropped(q->machine.user, entry->tag);
             entry->tag = NULL;
         }
     }
-    q->owner.role(q->owner.user, leads);
+    q->machine.role(q->machine.user, leads);
 }
 
 /* Another server's snapshot takes the place of log and state: the one that quorum_incoming.c offered. */
@@ -185,7 +184,7 @@ static int install_snapshot(quorum_t *q, struct raft_update *update)
     const struct raft_snapshot_metadata *metadata = &update->snapshot.metadata;
     struct raft_buffer encoded;
     if (raft_configuration_encode(&metadata->configuration, &encoded) != 0) return ERR_NOMEM;
-    int err = q->owner.restore(q->owner.user, metadata->index, quorum__incoming_path(q));
+    int err = quorum__load_restore(q, quorum__incoming_path(q), metadata->index);
     if (err == 0) {
         q->figures.snapshots_received++;
         while (!list_empty(&q->entries)) quorum__entry_free(LIST_FIRST(&q->entries, quorum_entry_t, node));
@@ -283,7 +282,7 @@ static int apply_one(quorum_t *q, uint64_t index, uint64_t term, uint8_t type, b
     q->applied = index;
     q->applied_term = term;
     if (type == RAFT_CHANGE) return apply_configuration(q, index, payload);
-    if (type == RAFT_COMMAND) q->owner.apply(q->owner.user, index, payload, tag);
+    if (type == RAFT_COMMAND) q->machine.apply(q->machine.user, index, payload, tag);
     return 0;
 }
 
@@ -319,17 +318,13 @@ int quorum__apply_committed(quorum_t *q)
 
 bool quorum_leads(const quorum_t *q) { return q->leads && !q->stopped; }
 
-uint64_t quorum_leader(const quorum_t *q)
-{
-    if (q->leads) return q->raft.id;
-    return q->raft.state == RAFT_FOLLOWER ? q->raft.follower_state.current_leader.id : 0;
-}
+uint64_t quorum_leader(const quorum_t *q) { return q->leads ? q->id : quorum__leader_id(q); }
 
 uint32_t quorum_voters(const quorum_t *q)
 {
     uint32_t voters = 0;
-    for (unsigned i = 0; i < q->raft.configuration.n; i++)
-        voters += q->raft.configuration.servers[i].role == RAFT_VOTER;
+    const struct raft_configuration *configuration = quorum__configuration(q);
+    for (unsigned i = 0; i < configuration->n; i++) voters += configuration->servers[i].role == RAFT_VOTER;
     return voters;
 }
 
@@ -359,40 +354,7 @@ int quorum_settle(quorum_t *q)
     return err != 0 ? err : quorum__apply_committed(q);
 }
 
-int quorum_point(quorum_t *q, snapshot_point_t *ret_point)
-{
-    uint8_t *copy = mem_alloc(q->configuration.len + 1);
-    memcpy(copy, q->configuration.ptr, q->configuration.len);
-    *ret_point =
-        (snapshot_point_t){q->applied, q->applied_term, q->configuration_index, bytes_of(copy, q->configuration.len)};
-    return 0;
-}
-
-/* Entries kept below a snapshot. A server that is being sent an earlier one will want what follows that. */
-static uint64_t trailing(const quorum_t *q, uint64_t index)
-{
-    uint64_t sent = quorum__outgoing_index_min(q);
-    return sent < index ? MAX((uint64_t)q->trailing_entries, index - sent + 1) : q->trailing_entries;
-}
-
-void quorum_snapshot_taken(quorum_t *q, const snapshot_point_t *point)
-{
-    if (q->stopped) return;
-    struct raft_event event = {.type = RAFT_SNAPSHOT};
-    struct raft_buffer encoded = {(void *)point->configuration.ptr, point->configuration.len};
-    event.snapshot.metadata.index = point->index;
-    event.snapshot.metadata.term = point->term;
-    event.snapshot.metadata.configuration_index = point->configuration_index;
-    uint64_t kept = trailing(q, point->index);
-    event.snapshot.trailing = (unsigned)kept;
-    if (raft_configuration_decode(&encoded, &event.snapshot.metadata.configuration) != 0) {
-        quorum__fail(q, "a snapshot's configuration is unreadable", ERR_CORRUPT);
-        return;
-    }
-    int err = quorum__step(q, &event); /* libraft keeps the configuration */
-    if (err == 0 && point->index > kept) err = wal_trim(&q->wal, point->index - kept + 1);
-    if (err != 0) quorum__fail(q, "the coordination log cannot be trimmed", err);
-}
+uint64_t quorum_applied(const quorum_t *q) { return q->applied; }
 
 /* At the start libraft is told of all that the log has, before it is synced. */
 uint64_t quorum_stored(const quorum_t *q)

@@ -3,17 +3,19 @@
  *   caller ──quorum_submit──> raft_step(SUBMIT) ──entries──> wal ──log_commit──> raft_step(PERSISTED_ENTRIES)
  *                                   │ messages                                        │ commit index
  *                                   v                                                 v
- *                               transport <──────── other servers             owner.apply, in order
+ *                               transport <──────── other servers             machine.apply, in order
  *
  * Term and vote are in `dir`/raft-vote, written and synced before anything that depends on them leaves. An entry counts as
- * persisted when its sync is done; one that fails ends the process (owner.failed): what may be lost must not be vouched for. */
+ * persisted when its sync is done; one that fails ends the process (machine.failed): what may be lost must not be vouched for. */
 #ifndef TRIVET_COORD_QUORUM_H
 #define TRIVET_COORD_QUORUM_H
 
 #include "base/base.h"
 #include "base/list.h"
+#include "coord/raft/quorum_opening.h"
+#include "coord/raft/quorum_peer.h"
+#include "coord/raft/snapshot.h"
 #include "coord/raft/wal.h"
-#include "coord/service/snapshot.h"
 #include "io/io.h"
 
 typedef struct quorum quorum_t;
@@ -34,24 +36,35 @@ typedef struct quorum_entry {
     void *tag; /* the submitter's; NULL for entries of other servers */
 } quorum_entry_t;
 
-typedef struct quorum_owner {
+/* What the entries change: a state machine, of which this knows nothing. Its snapshots are taken, sent, received and put in place
+ * here; it writes and reads its own records in them, a slice at a time, so that a server goes on meanwhile. */
+typedef struct quorum_machine {
     /* A committed entry, in order. `tag` as given to quorum_submit, NULL for one that came from elsewhere or the disk. */
     void (*apply)(void *user, uint64_t index, bytes_t payload, void *tag);
     /* Entries submitted here that will never be applied as such: leadership was lost. */
     void (*dropped)(void *user, void *tag);
     void (*role)(void *user, bool leader);
-    /* The snapshot at `index`, for a server that needs it: its file, which the quorum closes and which must stay readable
-     * when it is removed meanwhile, and its configuration (malloc'd). */
-    int (*snapshot)(void *user, uint64_t index, io_file_t **ret_file, bytes_t *ret_configuration);
-    /* Another server's snapshot is in the file `path`, whole and durable. `load` takes in a slice of it, beside the state:
-     * 1 when all of it is there, 0 to be called again, or an error. `unload` gives up what is loaded. `restore` puts it in
-     * the state's place and gives the file the name of the snapshot at `index`, durably. */
-    int (*load)(void *user, const char *path);
-    void (*unload)(void *user);
-    int (*restore)(void *user, uint64_t index, const char *path);
     void (*failed)(void *user, const char *what, int err);
+
+    /* The state as it is now, whatever changes until the snapshot is written. Begins with snapshot_writer_head. */
+    void (*snapshot_begin)(void *user, snapshot_writer_t *writer);
+    /* Writes about `bytes` more: 1 when all is written, ended by snapshot_writer_tail; 0 when there is more; or an error. */
+    int (*snapshot_step)(void *user, snapshot_writer_t *writer, size_t bytes);
+    /* Written or broken off: `writer` is about to go. */
+    void (*snapshot_end)(void *user);
+    /* The snapshot is durable and the log below it may have gone, or an error says why there is none. */
+    void (*snapshot_done)(void *user, int err);
+
+    /* Begins to load a snapshot beside the state. */
+    void (*load_begin)(void *user, snapshot_reader_t *reader);
+    /* Loads about `bytes` more: 1 when all of it is there, 0 when there is more, or an error. */
+    int (*load_step)(void *user, size_t bytes);
+    /* What is loaded takes the state's place, which is then that of the entry `index`. */
+    void (*load_restore)(void *user, uint64_t index);
+    /* Put in place or given up: `reader` is about to go, and what is still beside the state goes. */
+    void (*load_end)(void *user);
     void *user;
-} quorum_owner_t;
+} quorum_machine_t;
 
 typedef struct quorum_member {
     uint64_t id;
@@ -68,16 +81,15 @@ typedef struct quorum_options {
     bool sync;                                  /* false: do not wait for the disk (forceSync=no) */
     io_reserve_t *reserve;                      /* for a log that finds the disk full; NULL = none */
     uint32_t election_timeout_ms, heartbeat_ms; /* 0 = libraft's */
-    uint32_t trailing_entries;                  /* as coord_options_t's */
-    uint32_t piece_bytes;                       /* as coord_options_t's */
-    uint64_t log_end_min;     /* the log must reach so far: a later snapshot cannot be read; 0 = none */
-    coord_opening_t *opening; /* added to, when given */
+    uint32_t trailing_entries;                  /* entries kept below a snapshot; 0 = 1,024 */
+    uint32_t piece_bytes;                       /* of a snapshot on its way; 0 = 512 KiB, which is the most */
+    quorum_opening_t *opening;                  /* what was found; NULL = nobody asks */
 } quorum_options_t;
 
-/* Opens the log behind `snapshot` (NULL: none) and takes part. With one voter it leads when this returns, and everything
- * on disk has been applied. */
-int quorum_open(io_loop_t *loop, const quorum_options_t *options, const snapshot_point_t *snapshot,
-                const quorum_owner_t *owner, quorum_t **ret_quorum) MUST_CHECK;
+/* Puts the newest snapshot that can be read into the machine, opens the log behind it and takes part. The machine comes with
+ * the state of a new group. With one voter it leads when this returns, and everything on disk has been applied. */
+int quorum_open(io_loop_t *loop, const quorum_options_t *options, const quorum_machine_t *machine,
+                quorum_t **ret_quorum) MUST_CHECK;
 void quorum_close(quorum_t *quorum);
 
 bool quorum_leads(const quorum_t *quorum);
@@ -89,15 +101,23 @@ int quorum_submit(quorum_t *quorum, uint8_t *buf, size_t payload_bytes, void *ta
 int quorum_settle(quorum_t *quorum) MUST_CHECK;
 void quorum_receive(quorum_t *quorum, uint64_t from, bytes_t frame);
 
-/* The point at which a snapshot taken now stands; `configuration` is malloc'd. */
-int quorum_point(quorum_t *quorum, snapshot_point_t *ret_point) MUST_CHECK;
-/* A snapshot at `point` is durable: the log below may go. */
-void quorum_snapshot_taken(quorum_t *quorum, const snapshot_point_t *point);
+/* ---- snapshots of its own ------------------------------------------------------------------------------------------ */
 
-uint64_t quorum_stored(const quorum_t *quorum); /* the last entry that is durable here */
+/* Begins one of what is applied. The machine hears of its end (snapshot_done), also when an error is returned here. */
+int quorum_snapshot_begin(quorum_t *quorum) MUST_CHECK;
+bool quorum_snapshotting(const quorum_t *quorum);
+/* Once a turn: goes on with one that is under way. */
+void quorum_snapshot_run(quorum_t *quorum);
+
+/* ---- figures --------------------------------------------------------------------------------------------------------- */
+
+uint64_t quorum_applied(const quorum_t *quorum); /* the last entry that the machine has */
+uint64_t quorum_stored(const quorum_t *quorum);  /* the last entry that is durable here */
 uint64_t quorum_log_bytes(const quorum_t *quorum);
 typedef struct quorum_figures {
     uint64_t syncs, sync_ns_total, sync_ns_min, sync_ns_max;
+    uint64_t snapshots_taken;
+    uint64_t snapshot_bytes;       /* of the newest */
     uint64_t snapshots_sent;       /* as a leader: begun */
     uint64_t snapshots_received;   /* and put in the state's place */
     uint64_t snapshots_broken_off; /* as a receiver: no room, a bad sum, another leader, silence */

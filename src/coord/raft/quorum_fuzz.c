@@ -18,7 +18,7 @@ typedef struct target {
     uint64_t sent; /* bytes in well-formed pieces, and their sum */
     uint32_t crc;
     uint64_t restored;
-    bool loading;
+    snapshot_reader_t *reader;
 } target_t;
 
 static void on_send(quorum_transport_t *transport, uint64_t server_id, const char *address, bytes_t frame) {}
@@ -27,25 +27,24 @@ static void on_dropped(void *user, void *tag) {}
 static void on_role(void *user, bool leader) {}
 static void on_failed(void *user, const char *what, int err) { ASSERT(false); } /* nothing of this may end a server */
 
-static int on_load(void *user, const char *path)
+static void on_load_begin(void *user, snapshot_reader_t *reader) { ((target_t *)user)->reader = reader; }
+
+static int on_load_step(void *user, size_t bytes)
 {
-    target_t *t = user;
-    if (!t->loading) {
-        t->loading = true;
-        return 0;
-    }
-    return io_exists(t->loop, path) ? 1 : ERR_NOT_FOUND;
+    bytes_t records;
+    return snapshot_reader_next(((target_t *)user)->reader, &records);
 }
 
-static void on_unload(void *user) { ((target_t *)user)->loading = false; }
-
-static int on_restore(void *user, uint64_t index, const char *path)
+static void on_load_restore(void *user, uint64_t index)
 {
     target_t *t = user;
-    ASSERT(t->loading && index > t->restored);
+    ASSERT(t->reader != NULL && index > t->restored);
     t->restored = index;
-    return io_rename(t->loop, path, DIR "/restored");
 }
+
+static void on_load_end(void *user) { ((target_t *)user)->reader = NULL; }
+static void on_snapshot_end(void *user) {}
+static void on_snapshot_done(void *user, int err) {}
 
 static void open_follower(target_t *t)
 {
@@ -57,19 +56,22 @@ static void open_follower(target_t *t)
                                 .transport = &t->transport,
                                 .sync = true,
                                 .election_timeout_ms = ELECTION_MS};
-    quorum_owner_t owner = {.apply = on_apply,
-                            .dropped = on_dropped,
-                            .role = on_role,
-                            .load = on_load,
-                            .unload = on_unload,
-                            .restore = on_restore,
-                            .failed = on_failed,
-                            .user = t};
+    quorum_machine_t machine = {.apply = on_apply,
+                                .dropped = on_dropped,
+                                .role = on_role,
+                                .failed = on_failed,
+                                .snapshot_end = on_snapshot_end,
+                                .snapshot_done = on_snapshot_done,
+                                .load_begin = on_load_begin,
+                                .load_step = on_load_step,
+                                .load_restore = on_load_restore,
+                                .load_end = on_load_end,
+                                .user = t};
     struct raft_buffer encoded;
     t->transport.send = on_send;
-    int err = quorum_open(t->loop, &options, NULL, &owner, &t->quorum);
+    int err = quorum_open(t->loop, &options, &machine, &t->quorum);
     ASSERT(err == 0);
-    int rv = raft_configuration_encode(&t->quorum->raft.configuration, &encoded);
+    int rv = raft_configuration_encode(quorum__configuration(t->quorum), &encoded);
     ASSERT(rv == 0);
     buf_append(&t->configuration, encoded.base, encoded.len);
     raft_free(encoded.base);

@@ -38,7 +38,7 @@ void quorum__incoming_end(quorum_t *q)
     if (in == NULL) return;
     q->incoming = NULL;
     io_timer_stop(&in->timer);
-    if (in->loading) q->owner.unload(q->owner.user);
+    if (in->loading) quorum__load_end(q);
     if (in->file != NULL) io_file_close(in->file);
     if (io_exists(q->loop, in->path)) io_remove_later(q->loop, in->path);
     mem_free((void *)in->configuration.ptr);
@@ -67,7 +67,7 @@ const char *quorum__incoming_path(const quorum_t *q)
 
 static bool outdated(const quorum_incoming_t *in)
 {
-    return in->message.term != raft_current_term(&in->q->raft) || in->q->raft.state == RAFT_LEADER;
+    return in->message.term != raft_current_term(&in->q->raft) || quorum__is_leader(in->q);
 }
 
 /* ---- whole --------------------------------------------------------------------------------------------------------- */
@@ -105,7 +105,7 @@ static void look_or_load(io_timer_t *timer)
         io_timer_start(timer, LOOK_MS, 0);
         return;
     }
-    int done = q->owner.load(q->owner.user, in->path);
+    int done = quorum__load_step(q, in->path, in->message.last_index);
     if (done == 0) {
         io_timer_start(timer, 0, 0);
     } else if (done < 0) {
@@ -154,7 +154,7 @@ static int begin(quorum_t *q, uint64_t from, const zk_snapshot_piece_t *piece)
                                                  .last_index = (raft_index)piece->index,
                                                  .last_term = (raft_term)piece->index_term,
                                                  .conf_index = (raft_index)piece->configuration_index};
-    in->configuration = bytes_of(tree_copy_data(piece->configuration), piece->configuration.len);
+    in->configuration = snapshot_point_copy(&(snapshot_point_t){.configuration = piece->configuration}).configuration;
     in->path = (char *)path.ptr;
     in->file_bytes = (uint64_t)piece->file_bytes;
     io_timer_init(q->loop, &in->timer, look_or_load);
@@ -222,7 +222,7 @@ void quorum__incoming_piece(quorum_t *q, uint64_t from, jute_reader_t *r)
     zk_snapshot_piece_t piece;
     zk_snapshot_piece_get(r, &piece);
     if (r->bad || !sane(&piece)) return;
-    if ((raft_term)piece.term != raft_current_term(&q->raft) || q->raft.state == RAFT_LEADER) return;
+    if ((raft_term)piece.term != raft_current_term(&q->raft) || quorum__is_leader(q)) return;
     if (quorum__now_ms(q) < q->incoming_not_before) return;
     uint64_t offset = (uint64_t)piece.offset, received = 0;
     bool asks = piece.data.len == 0, first = offset == 0 && !asks, taken = false;

@@ -13,7 +13,8 @@
 #define QUORUM_APPEND_BYTES_AIM        MIB(16) /* one message's entries; the last may be large */
 #define QUORUM_TRAILING_ENTRIES        1024
 #define QUORUM_PIECE_BYTES_MAX         KIB(512)
-#define QUORUM_SNAPSHOT_SILENCE_MS     10000 /* a transfer of which nothing was heard for so long is over */
+#define QUORUM_SNAPSHOT_STEP_BYTES     KIB(256) /* a turn's slice, written or loaded */
+#define QUORUM_SNAPSHOT_SILENCE_MS     10000    /* a transfer of which nothing was heard for so long is over */
 #define QUORUM_VOTE_BYTES_MAX          128
 
 /* Kinds of messages that are ours, beside enum raft_message_type. */
@@ -31,7 +32,7 @@ typedef struct quorum_incoming quorum_incoming_t;
 
 struct quorum {
     io_loop_t *loop;
-    quorum_owner_t owner;
+    quorum_machine_t machine;
     quorum_transport_t *transport;
     bool sync;
     bool leads;
@@ -41,7 +42,9 @@ struct quorum {
     char *vote_path;
     uint64_t saved_term, saved_vote; /* what is in that file */
     char *address;
+    uint64_t id;
     struct raft raft;
+    bool raft_open;
     wal_t wal;
     list_t entries; /* quorum_entry_t, appended and not yet applied, by index */
     uint64_t applied;
@@ -59,6 +62,14 @@ struct quorum {
     uint64_t configuration_index;
     uint64_t applied_term;
     uint32_t trailing_entries;
+
+    /* A snapshot being taken. */
+    snapshot_writer_t *writer; /* NULL = none */
+    snapshot_point_t writer_point;
+    bool writer_whole;      /* not yet synced: it waits for the log */
+    bool writer_committing; /* being synced */
+    /* One being loaded. */
+    snapshot_reader_t *reader; /* NULL = none */
 
     /* Snapshots on their way. */
     uint32_t piece_bytes;
@@ -81,6 +92,29 @@ size_t quorum__vote_text(uint64_t term, uint64_t vote, char out[QUORUM_VOTE_BYTE
 uint64_t quorum__now_ms(const quorum_t *q);
 quorum_entry_t *quorum__entry_new(uint8_t *buf, size_t payload_bytes, uint8_t type, void *tag);
 void quorum__entry_free(quorum_entry_t *entry);
+
+/* quorum_libraft.c: what libraft 0.22.1 has no accessor for, and its accessors that are not const. */
+bool quorum__is_leader(const quorum_t *q);
+bool quorum__is_candidate(const quorum_t *q);
+uint64_t quorum__leader_id(const quorum_t *q);
+const struct raft_configuration *quorum__configuration(const quorum_t *q);
+/* The index of the last entry below libraft's log. */
+uint64_t quorum__log_offset(const quorum_t *q);
+/* Is this part of libraft's own struct? */
+bool quorum__within_raft(const quorum_t *q, const void *at);
+void quorum__silence_tracer(quorum_t *q);
+
+/* quorum_snapshot.c: the machine's snapshots, taken and loaded. */
+void quorum__snapshot_abandon(quorum_t *q);
+/* Finds and loads the newest that can be read. *ret_index = 0: there is none. `ret_end_min`: up to where the log must reach,
+ * because a snapshot from there cannot be read. */
+int quorum__load_newest(quorum_t *q, quorum_opening_t *opening, snapshot_point_t *ret_point,
+                        uint64_t *ret_end_min) MUST_CHECK;
+/* Another server's, in the file `path`: begins, or goes on; 1 when all of it is there, 0 when there is more, or an error. */
+int quorum__load_step(quorum_t *q, const char *path, uint64_t index) MUST_CHECK;
+/* Puts what is loaded in the state's place, and gives the file the name of the snapshot at `index`, durably. */
+int quorum__load_restore(quorum_t *q, const char *path, uint64_t index) MUST_CHECK;
+void quorum__load_end(quorum_t *q);
 
 /* quorum_wire.c: messages as bytes. */
 int quorum__send(quorum_t *q, const struct raft_message *message) MUST_CHECK;

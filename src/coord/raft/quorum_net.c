@@ -184,14 +184,14 @@ static const net_service_t outgoing = {.name = "raft-out",
 
 /* ---- life ---------------------------------------------------------------------------------------------------------- */
 
-static void add_peer(quorum_net_t *qn, const coord_member_t *member_of)
+static void add_peer(quorum_net_t *qn, const quorum_peer_t *member_of)
 {
     peer_t *peer = &qn->peers[qn->peers_count++];
     *peer = (peer_t){.qn = qn, .id = member_of->id, .host = mem_strdup(member_of->host), .port = member_of->port};
     io_timer_init(net_loop(qn->net), &peer->retry, retry);
 }
 
-int quorum_net_new(net_t *net, uint64_t self, const coord_member_t *members, int members_count, quorum_net_t **ret_net)
+int quorum_net_new(net_t *net, uint64_t self, const quorum_peer_t *members, int members_count, quorum_net_t **ret_net)
 {
     quorum_net_t *qn = mem_zalloc(sizeof(*qn));
     qn->transport.send = send_frame;

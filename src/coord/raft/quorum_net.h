@@ -3,14 +3,14 @@
 #ifndef TRIVET_COORD_QUORUM_NET_H
 #define TRIVET_COORD_QUORUM_NET_H
 
-#include "coord/coord.h"
 #include "coord/raft/quorum.h"
+#include "coord/raft/quorum_peer.h"
 #include "net/net.h"
 
 typedef struct quorum_net quorum_net_t;
 
 /* Listens on the own member's address and keeps connecting to the others. */
-int quorum_net_new(net_t *net, uint64_t self, const coord_member_t *members, int members_count,
+int quorum_net_new(net_t *net, uint64_t self, const quorum_peer_t *members, int members_count,
                    quorum_net_t **ret_net) MUST_CHECK;
 /* Frames received before this was called are dropped. */
 void quorum_net_attach(quorum_net_t *qn, quorum_t *quorum);

@@ -6,13 +6,13 @@
 #include <stdlib.h>
 
 typedef struct loading {
-    coord_opening_t *opening;
+    quorum_opening_t *opening;
     struct raft_entry *entries;
     unsigned count, cap;
     uint64_t index; /* of the first */
 } loading_t;
 
-static int load_vote(quorum_t *q, coord_opening_t *opening, raft_term *ret_term, raft_id *ret_vote)
+static int load_vote(quorum_t *q, quorum_opening_t *opening, raft_term *ret_term, raft_id *ret_vote)
 {
     uint8_t *data;
     size_t bytes;
@@ -28,7 +28,7 @@ static int load_vote(quorum_t *q, coord_opening_t *opening, raft_term *ret_term,
     }
     if (err == ERR_LIMIT) err = ERR_DAMAGED;
     if (err == ERR_DAMAGED)
-        coord_opening_why(opening, "the file raft-vote, which says whom this server voted for, is damaged");
+        quorum_opening_why(opening, "the file raft-vote, which says whom this server voted for, is damaged");
     q->saved_term = *ret_term;
     q->saved_vote = *ret_vote;
     return err;
@@ -40,9 +40,9 @@ static int load_entry(void *user, const wal_entry_t *entry)
     loading_t *l = user;
     uint64_t before = l->count > 0 ? l->entries[l->count - 1].term : 0;
     if (entry->term < before) { /* the checksum of a batch does not cover it */
-        coord_opening_why(l->opening,
-                          "the log's entry %" PRIu64 " is of term %" PRIu64 ", and the one before it of term %" PRIu64,
-                          entry->index, entry->term, before);
+        quorum_opening_why(l->opening,
+                           "the log's entry %" PRIu64 " is of term %" PRIu64 ", and the one before it of term %" PRIu64,
+                           entry->index, entry->term, before);
         return ERR_DAMAGED;
     }
     if (l->count == l->cap) {
@@ -66,9 +66,9 @@ static int load_log(quorum_t *q, loading_t *l)
     int err = 0;
     while (err == 0 && next < end) err = wal_read(&q->wal, next, end - 1, QUORUM_READ_BYTES, load_entry, l, &next);
     if (err == ERR_CORRUPT || err == ERR_NOT_FOUND) {
-        coord_opening_why(l->opening,
-                          "the log has something else than entries of the tree at entry %" PRIu64 " or behind it",
-                          l->index + l->count);
+        quorum_opening_why(l->opening,
+                           "the log has something else than this group's entries at entry %" PRIu64 " or behind it",
+                           l->index + l->count);
         return ERR_DAMAGED;
     }
     l->opening->entries = l->count;
@@ -89,10 +89,10 @@ static int drop_other_past(quorum_t *q, const snapshot_point_t *snapshot, loadin
     uint64_t term = l->entries[snapshot->index - l->index].term;
     if (term == snapshot->term) return 0;
     if (q->transport == NULL && q->sync) {
-        coord_opening_why(l->opening,
-                          "the snapshot of entry %" PRIu64 " says that its term was %" PRIu64
-                          ", and the log says %" PRIu64 ": one of them is another server's",
-                          snapshot->index, snapshot->term, term);
+        quorum_opening_why(l->opening,
+                           "the snapshot of entry %" PRIu64 " says that its term was %" PRIu64
+                           ", and the log says %" PRIu64 ": one of them is another server's",
+                           snapshot->index, snapshot->term, term);
         return ERR_DAMAGED;
     }
     free_loading(l);
@@ -122,7 +122,7 @@ static int bootstrap(quorum_t *q, const quorum_options_t *options)
     return err;
 }
 
-static int start(quorum_t *q, const snapshot_point_t *snapshot, coord_opening_t *opening)
+static int start(quorum_t *q, const snapshot_point_t *snapshot, quorum_opening_t *opening)
 {
     loading_t l = {.opening = opening};
     struct raft_snapshot_metadata metadata = {0};
@@ -157,7 +157,8 @@ out:
 static int start_raft(quorum_t *q, const quorum_options_t *options)
 {
     if (raft_init(&q->raft, NULL, NULL, options->id, q->address) != 0) return ERR_NOMEM;
-    q->raft.tracer = NULL;
+    q->raft_open = true;
+    quorum__silence_tracer(q);
     unsigned seed;
     io_random(q->loop, &seed, sizeof(seed));
     raft_seed(&q->raft, seed);
@@ -183,11 +184,12 @@ static char *join(const char *dir, const char *name)
     return (char *)path.ptr;
 }
 
-static quorum_t *quorum_new(io_loop_t *loop, const quorum_options_t *options, const quorum_owner_t *owner)
+static quorum_t *quorum_new(io_loop_t *loop, const quorum_options_t *options, const quorum_machine_t *machine)
 {
     quorum_t *q = mem_zalloc(sizeof(*q));
     q->loop = loop;
-    q->owner = *owner;
+    q->machine = *machine;
+    q->id = options->id;
     q->transport = options->transport;
     q->sync = options->sync;
     q->opening = true;
@@ -198,7 +200,7 @@ static quorum_t *quorum_new(io_loop_t *loop, const quorum_options_t *options, co
     list_init(&q->outgoing);
     q->trailing_entries = options->trailing_entries != 0 ? options->trailing_entries : QUORUM_TRAILING_ENTRIES;
     q->piece_bytes = options->piece_bytes != 0 ? options->piece_bytes : QUORUM_PIECE_BYTES_MAX;
-    ASSERT(q->trailing_entries >= COORD_TRAILING_ENTRIES_MIN);
+    ASSERT(q->trailing_entries >= QUORUM_TRAILING_ENTRIES_MIN);
     ASSERT(q->piece_bytes <= QUORUM_PIECE_BYTES_MAX);
     return q;
 }
@@ -211,41 +213,54 @@ static int sync_leftovers(const quorum_t *q, const char *log_dir)
     return err == 0 && strcmp(log_dir, q->dir) != 0 ? io_sync_tree(q->loop, log_dir) : err;
 }
 
-int quorum_open(io_loop_t *loop, const quorum_options_t *options, const snapshot_point_t *snapshot,
-                const quorum_owner_t *owner, quorum_t **ret_quorum)
+static void stand_at(quorum_t *q, const snapshot_point_t *snapshot)
 {
-    coord_opening_t own = {0}, *opening = options->opening != NULL ? options->opening : &own;
-    quorum_t *q = quorum_new(loop, options, owner);
-    wal_need_t need = {.first = snapshot != NULL ? snapshot->index + 1 : 1,
-                       .end = options->log_end_min,
+    q->applied = snapshot->index;
+    q->applied_term = snapshot->term;
+    q->configuration_index = snapshot->configuration_index;
+    buf_append(&q->configuration, snapshot->configuration.ptr, snapshot->configuration.len);
+}
+
+static int open_log(quorum_t *q, const quorum_options_t *options, uint64_t end_min, quorum_opening_t *opening)
+{
+    wal_need_t need = {.first = q->applied + 1,
+                       .end = end_min,
                        .alone = options->transport == NULL && options->sync,
                        .sync = options->sync};
     const char *log_dir = options->log_dir != NULL ? options->log_dir : options->dir;
-    int err = wal_open(loop, log_dir, &need, opening, &q->wal);
-    if (err != 0) goto out;
+    int err = wal_open(q->loop, log_dir, &need, opening, &q->wal);
+    if (err) return err;
     q->wal.reserve = options->reserve;
-    if (snapshot != NULL) {
-        q->applied = snapshot->index;
-        q->applied_term = snapshot->term;
-        q->configuration_index = snapshot->configuration_index;
-        buf_append(&q->configuration, snapshot->configuration.ptr, snapshot->configuration.len);
-    } else if (wal_end(&q->wal) == 1) {
+    if (q->applied == 0 && wal_end(&q->wal) == 1) {
         opening->fresh = true;
         err = bootstrap(q, options);
     }
-    if (err == 0) err = quorum__incoming_clean(q);
-    if (err == 0) err = sync_leftovers(q, log_dir);
-    if (err == 0) err = start_raft(q, options);
-    if (err == 0) err = start(q, snapshot, opening);
-    if (err == 0) err = quorum__save_vote(q);
-    if (err == 0) err = quorum__apply_committed(q);
+    if (!err) err = quorum__incoming_clean(q);
+    return err ? err : sync_leftovers(q, log_dir);
+}
+
+int quorum_open(io_loop_t *loop, const quorum_options_t *options, const quorum_machine_t *machine,
+                quorum_t **ret_quorum)
+{
+    quorum_opening_t own = {0}, *opening = options->opening != NULL ? options->opening : &own;
+    quorum_t *q = quorum_new(loop, options, machine);
+    snapshot_point_t point = {0};
+    uint64_t end_min = 0;
+    int err = quorum__load_newest(q, opening, &point, &end_min);
+    if (!err && point.index > 0) stand_at(q, &point);
+    if (!err) err = open_log(q, options, end_min, opening);
+    if (!err) err = start_raft(q, options);
+    if (!err) err = start(q, point.index > 0 ? &point : NULL, opening);
+    if (!err) err = quorum__save_vote(q);
+    if (!err) err = quorum__apply_committed(q);
+    snapshot_point_deinit(&point);
     q->opening = false;
-    if (err != 0) goto out;
+    if (err) {
+        quorum_close(q);
+        return err;
+    }
     *ret_quorum = q;
     return 0;
-out:
-    quorum_close(q);
-    return err;
 }
 
 void quorum_close(quorum_t *q)
@@ -255,11 +270,12 @@ void quorum_close(quorum_t *q)
     if (q->outgoing_timer.loop != NULL) io_timer_stop(&q->outgoing_timer);
     quorum__outgoing_end_all(q);
     quorum__incoming_end(q);
+    quorum__snapshot_abandon(q);
     if (q->wal.loop != NULL) (void)!wal_close(&q->wal);
-    if (q->raft.address != NULL) raft_close(&q->raft, NULL);
+    if (q->raft_open) raft_close(&q->raft, NULL);
     while (!list_empty(&q->entries)) {
         quorum_entry_t *entry = LIST_FIRST(&q->entries, quorum_entry_t, node);
-        if (entry->tag != NULL) q->owner.dropped(q->owner.user, entry->tag);
+        if (entry->tag != NULL) q->machine.dropped(q->machine.user, entry->tag);
         quorum__entry_free(entry);
     }
     buf_deinit(&q->configuration);

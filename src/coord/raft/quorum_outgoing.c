@@ -7,7 +7,7 @@
  * nothing is heard an empty piece asks what is wanted: what is on its way, then it was lost and goes again; less, then the
  * other has lost all and it begins anew. It ends when libraft knows that the follower has what the snapshot has, when
  * nothing is heard for long, or when leadership ends. Libraft asks for it again and again; one that is under way goes on, also
- * when there is a newer snapshot: the entries that follow the one that travels are kept (quorum_snapshot_taken). */
+ * when there is a newer snapshot: the entries that follow the one that travels are kept (quorum_snapshot.c). */
 #include "base/hash.h"
 #include "coord/raft/quorum_internal.h"
 
@@ -105,6 +105,19 @@ static void look_after(io_timer_t *timer)
     if (!list_empty(&q->outgoing)) io_timer_start(timer, ASK_MS, 0);
 }
 
+/* Its file must stay readable when it is removed meanwhile: it stays open. */
+static int open_file(quorum_t *q, outgoing_t *out)
+{
+    char *path = snapshot_path(q->dir, out->message.last_index);
+    snapshot_reader_t *reader = NULL;
+    int err = snapshot_reader_open(q->loop, path, NULL, &reader);
+    if (!err) out->configuration = snapshot_point_copy(snapshot_reader_point(reader)).configuration;
+    if (!err) snapshot_reader_free(reader);
+    if (!err) err = io_file_open(q->loop, path, IO_FILE_READ, &out->file);
+    mem_free(path);
+    return err ? err : io_file_size(out->file, &out->file_bytes);
+}
+
 int quorum__outgoing_begin(quorum_t *q, const struct raft_message *message)
 {
     if (find(q, message->server_id) != NULL) return 0;
@@ -113,8 +126,7 @@ int quorum__outgoing_begin(quorum_t *q, const struct raft_message *message)
     out->to = message->server_id;
     out->message = message->install_snapshot;
     out->heard_ms = quorum__now_ms(q);
-    int err = q->owner.snapshot(q->owner.user, out->message.last_index, &out->file, &out->configuration);
-    if (err == 0) err = io_file_size(out->file, &out->file_bytes);
+    int err = open_file(q, out);
     if (err == 0) err = send_piece(q, out);
     if (err != 0) {
         end(out);

@@ -64,7 +64,7 @@ static void start(ensemble_t *e, int i, io_loop_t *loop)
     options.dir = "/data/coord";
     options.server_id = members[i].id;
     options.snapshot_entries = 60;
-    options.trailing_entries = COORD_TRAILING_ENTRIES_MIN;
+    options.trailing_entries = QUORUM_TRAILING_ENTRIES_MIN;
     options.piece_bytes = PIECE_BYTES;
     options.fatal = on_fatal;
     options.fatal_user = s;

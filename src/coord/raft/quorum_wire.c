@@ -105,7 +105,7 @@ static bool get_append(const quorum_t *q, jute_reader_t *r, struct raft_append_e
                                       .n_entries = (unsigned)record.entries_count};
     if (record.entries_count == 0) return true;
     /* Overtaken by a snapshot. Libraft would take what is below its log for new. */
-    if (m->prev_log_index < q->raft.trail.offset) return false;
+    if (m->prev_log_index < quorum__log_offset(q)) return false;
     size_t bytes = 8;
     for (int32_t i = 0; i < record.entries_count; i++) bytes += (record.entries[i].data.len + 7) & ~(size_t)7;
     m->entries = arena_try_alloc(r->arena, sizeof(struct raft_entry) * (size_t)record.entries_count);
@@ -170,8 +170,9 @@ static bool get_message(const quorum_t *q, jute_reader_t *r, struct raft_message
 
 const char *quorum__address_of(const quorum_t *q, uint64_t id)
 {
-    for (unsigned i = 0; i < q->raft.configuration.n; i++) {
-        if (q->raft.configuration.servers[i].id == id) return q->raft.configuration.servers[i].address;
+    const struct raft_configuration *configuration = quorum__configuration(q);
+    for (unsigned i = 0; i < configuration->n; i++) {
+        if (configuration->servers[i].id == id) return configuration->servers[i].address;
     }
     return "unknown";
 }
@@ -190,6 +191,8 @@ static int receive_message(quorum_t *q, uint64_t from, int32_t type, jute_reader
     struct raft_message message = {
         .type = (enum raft_message_type)type, .server_id = from, .server_address = quorum__address_of(q, from)};
     if (!get_message(q, r, &message)) return 0;
+    /* Libraft 0.22.1 asks its candidate's state first, which a follower does not have: it shares those bytes with another's. */
+    if (message.type == RAFT_REQUEST_VOTE_RESULT && !quorum__is_candidate(q)) return 0;
     struct raft_event event = {.type = RAFT_RECEIVE, .receive = {&message}};
     int err = quorum__step(q, &event);
     return err != 0 ? err : quorum__apply_committed(q);

@@ -36,8 +36,8 @@ static int open_log(io_loop_t *loop, const char *dir, const log_recovery_t *reco
 static int64_t durable_of(const log_batch_t *batch) { return batch->producer_id; }
 
 /* Opens the log as it is. `durable`: the mark's. One entry less may be there, for a disk that lied about its last write. */
-static int recover(io_loop_t *loop, const char *dir, const wal_need_t *need, uint64_t durable, coord_opening_t *opening,
-                   log_t **ret_log)
+static int recover(io_loop_t *loop, const char *dir, const wal_need_t *need, uint64_t durable,
+                   quorum_opening_t *opening, log_t **ret_log)
 {
     char boot[PATH_CHARS_MAX], text[LOG_TEXT_CHARS_MAX];
     log_report_t report;
@@ -48,47 +48,47 @@ static int recover(io_loop_t *loop, const char *dir, const wal_need_t *need, uin
     if (err == 0) err = open_log(loop, dir, &recovery, ret_log);
     if (err == ERR_DAMAGED) {
         log_damage_text(&report.damage, text);
-        coord_opening_why(opening, "in its directory log: %s", text);
+        quorum_opening_why(opening, "in its directory log: %s", text);
     }
     if (err != 0) return err;
     if (report.cut_file[0]) {
         log_cut_text(&report, text);
-        coord_opening_warn(opening, "log/%s", text);
+        quorum_opening_warn(opening, "log/%s", text);
     }
     return io_boot_keep(loop, boot);
 }
 
-static int refuse_gap(const wal_t *wal, const wal_need_t *need, coord_opening_t *opening)
+static int refuse_gap(const wal_t *wal, const wal_need_t *need, quorum_opening_t *opening)
 {
     uint64_t first = wal_first(wal);
     if (need->first == 1)
-        coord_opening_why(opening,
-                          "the log begins with entry %" PRIu64 ", and there is no snapshot of what came before", first);
+        quorum_opening_why(
+            opening, "the log begins with entry %" PRIu64 ", and there is no snapshot of what came before", first);
     else
-        coord_opening_why(opening,
-                          "the log begins with entry %" PRIu64 ", and the snapshot ends with entry %" PRIu64
-                          ": the entries between are missing",
-                          first, need->first - 1);
+        quorum_opening_why(opening,
+                           "the log begins with entry %" PRIu64 ", and the snapshot ends with entry %" PRIu64
+                           ": the entries between are missing",
+                           first, need->first - 1);
     return ERR_DAMAGED;
 }
 
 /* A server alone takes a snapshot only of entries that its log has on the disk. */
-static int refuse_short(const wal_t *wal, const wal_need_t *need, coord_opening_t *opening)
+static int refuse_short(const wal_t *wal, const wal_need_t *need, quorum_opening_t *opening)
 {
-    coord_opening_why(opening,
-                      "the log ends with entry %" PRIu64 ", and the snapshot is of entry %" PRIu64
-                      ": log files are missing, or the snapshot is another server's",
-                      wal_end(wal) - 1, need->first - 1);
+    quorum_opening_why(opening,
+                       "the log ends with entry %" PRIu64 ", and the snapshot is of entry %" PRIu64
+                       ": log files are missing, or the snapshot is another server's",
+                       wal_end(wal) - 1, need->first - 1);
     return ERR_DAMAGED;
 }
 
 /* Does the log join on to what was read from a snapshot? */
-static int fit(wal_t *wal, const wal_need_t *need, uint64_t durable, coord_opening_t *opening)
+static int fit(wal_t *wal, const wal_need_t *need, uint64_t durable, quorum_opening_t *opening)
 {
     uint64_t first = wal_first(wal), end = wal_end(wal);
     bool holds = log_bytes(wal->log) > 0;
     if (end < need->end) {
-        coord_opening_why(opening, "the log ends with entry %" PRIu64 ", before that", end - 1);
+        quorum_opening_why(opening, "the log ends with entry %" PRIu64 ", before that", end - 1);
         return ERR_DAMAGED;
     }
     if (first > need->first) return refuse_gap(wal, need, opening);
@@ -99,16 +99,16 @@ static int fit(wal_t *wal, const wal_need_t *need, uint64_t durable, coord_openi
     return holds ? wal_set_aside(wal, need->first) : log_truncate_all(wal->log, (int64_t)need->first);
 }
 
-static int open_mark(wal_t *wal, const char *path, uint64_t durable, coord_opening_t *opening)
+static int open_mark(wal_t *wal, const char *path, uint64_t durable, quorum_opening_t *opening)
 {
     uint64_t end = wal_end(wal);
     if (durable > end)
-        coord_opening_warn(opening, "entry %" PRIu64 " had been acknowledged, and is the write that was torn", end);
+        quorum_opening_warn(opening, "entry %" PRIu64 " had been acknowledged, and is the write that was torn", end);
     /* What a killed process left in the page cache is not durable yet: the first sync will say so. */
     return mark_open(wal->loop, path, durable, wal->sync ? MIN(durable, end) : 0, &wal->mark);
 }
 
-int wal_open(io_loop_t *loop, const char *dir, const wal_need_t *need, coord_opening_t *opening, wal_t *ret_wal)
+int wal_open(io_loop_t *loop, const char *dir, const wal_need_t *need, quorum_opening_t *opening, wal_t *ret_wal)
 {
     char mark[PATH_CHARS_MAX];
     uint64_t durable;
@@ -116,7 +116,7 @@ int wal_open(io_loop_t *loop, const char *dir, const wal_need_t *need, coord_ope
     path_in(dir, "durable", mark);
     int err = mark_read(loop, mark, &durable);
     if (err == ERR_CORRUPT) {
-        coord_opening_warn(opening, "the file durable is damaged and was made anew");
+        quorum_opening_warn(opening, "the file durable is damaged and was made anew");
         err = 0;
     }
     if (err == 0) err = recover(loop, dir, need, durable, opening, &wal.log);

@@ -10,7 +10,7 @@
 
 #include "base/buf.h"
 #include "coord/raft/mark.h"
-#include "coord/service/opening.h"
+#include "coord/raft/quorum_opening.h"
 #include "log/log.h"
 
 #define WAL_HEADROOM_BYTES  80
@@ -44,7 +44,7 @@ typedef struct wal_entry {
 
 /* Opens or creates `dir`/log. ERR_DAMAGED: it does not hold what it must, as opening->why says. A log that another server's
  * snapshot has overtaken is set aside, and begins anew behind it. */
-int wal_open(io_loop_t *loop, const char *dir, const wal_need_t *need, coord_opening_t *opening,
+int wal_open(io_loop_t *loop, const char *dir, const wal_need_t *need, quorum_opening_t *opening,
              wal_t *ret_wal) MUST_CHECK;
 int wal_close(wal_t *wal) MUST_CHECK;
 uint64_t wal_first(const wal_t *wal);

@@ -24,15 +24,31 @@ static void path_in(const char *dir, const char *name, char out[PATH_CHARS_MAX])
     ASSERT(n > 0 && n < PATH_CHARS_MAX);
 }
 
-static int check_snapshot(io_loop_t *loop, const char *dir, uint64_t index, uint64_t *ret_bytes, uint64_t *ret_znodes)
+static int load_all(snapshot_reader_t *reader, uint64_t *ret_bytes, uint64_t *ret_znodes)
 {
     state_t state;
-    snapshot_point_t point = {0};
     state_init(&state);
-    int err = snapshot_load(loop, dir, index, &state, &point, ret_bytes);
+    tree_loader_t *loader = tree_loader_new(reader, &state);
+    int done;
+    do done = tree_loader_step(loader, SIZE_MAX);
+    while (done == 0);
+    *ret_bytes = snapshot_reader_offset(reader);
     *ret_znodes = state.tree.count;
-    mem_free((void *)point.configuration.ptr);
+    tree_loader_free(loader);
     state_deinit(&state);
+    return done == 1 ? 0 : done;
+}
+
+static int check_snapshot(io_loop_t *loop, const char *dir, uint64_t index, uint64_t *ret_bytes, uint64_t *ret_znodes)
+{
+    snapshot_reader_t *reader;
+    char *path = snapshot_path(dir, index);
+    int err = snapshot_reader_open(loop, path, ret_bytes, &reader);
+    mem_free(path);
+    if (err) return err;
+    err = load_all(reader, ret_bytes, ret_znodes);
+    if (!err && snapshot_reader_point(reader)->index != index) err = ERR_CORRUPT; /* another by this one's name */
+    snapshot_reader_free(reader);
     return err;
 }
 
@@ -129,7 +145,7 @@ int coord_check(io_loop_t *loop, const char *dir, coord_check_cb each, void *use
 {
     survey_t s = {.each = each, .user = user, .log_sound = true};
     char *log_dir;
-    int err = coord__noted_log_dir(loop, dir, &log_dir);
+    int err = coord__log_dir_noted(loop, dir, &log_dir);
     if (err == 0) err = log_dir ? survey_elsewhere(loop, dir, log_dir, &s) : survey(loop, dir, dir, &s);
     if (err == 0) mem_free(log_dir);
     return err;
@@ -225,7 +241,7 @@ static int join_up(const mender_t *m, survey_t *s)
 static int refuse_elsewhere(const mender_t *m)
 {
     char *log_dir;
-    int err = coord__noted_log_dir(m->loop, m->dir, &log_dir);
+    int err = coord__log_dir_noted(m->loop, m->dir, &log_dir);
     if (err != 0 || log_dir == NULL) return err;
     say(m,
         "coord: nothing, because the log is in %.300s: move log, durable and boot from there to the snapshots, remove "

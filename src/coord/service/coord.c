@@ -46,7 +46,7 @@ static void turn(io_hook_t *hook)
     coord_t *coord = CONTAINER_OF(hook, coord_t, hook);
     if (coord->closing) return;
     coord__flush(coord);
-    coord__keep_run(coord);
+    coord__snapshots_run(coord);
 }
 
 static void begin_state(coord_t *coord)
@@ -57,49 +57,15 @@ static void begin_state(coord_t *coord)
     coord->state.enforce_quota = coord->options.enforce_quota;
 }
 
-static void pass_over(coord_opening_t *opening, uint64_t index, uint64_t position, int err)
-{
-    coord_opening_warn(opening, "snapshot.%020" PRIu64 " is damaged behind byte %" PRIu64 " (%s) and was passed over",
-                       index, position, err_text(err));
-}
-
-/* The newest snapshot that can be read, or the state of an empty tree. `ret_end_min`: up to where the log must reach, because a
- * snapshot from there cannot be read. */
-static int load_state(coord_t *coord, coord_opening_t *opening, snapshot_point_t *ret_point, uint64_t *ret_end_min)
-{
-    uint64_t index = UINT64_MAX, bytes;
-    *ret_end_min = 0;
-    for (;;) {
-        int err = snapshot_newest(coord->loop, coord->dir, index, &index);
-        if (err == ERR_NOT_FOUND) {
-            state_make_roots(&coord->state);
-            return 0;
-        }
-        if (err == 0) err = snapshot_load(coord->loop, coord->dir, index, &coord->state, ret_point, &bytes);
-        if (err == 0) {
-            opening->snapshot_index = index;
-            coord->snapshot_bytes = bytes;
-            return 0;
-        }
-        if (err != ERR_CORRUPT && err != ERR_TRUNCATED) return err;
-        pass_over(opening, index, bytes, err);
-        *ret_end_min = MAX(*ret_end_min, index + 1);
-        state_deinit(&coord->state);
-        begin_state(coord);
-    }
-}
-
-static int open_alone(coord_t *coord, quorum_options_t *options, const snapshot_point_t *point,
-                      const quorum_owner_t *owner)
+static int open_alone(coord_t *coord, quorum_options_t *options, const quorum_machine_t *machine)
 {
     quorum_member_t self = {coord->options.server_id, "local"};
     options->members = &self;
     options->members_count = 1;
-    return quorum_open(coord->loop, options, point, owner, &coord->quorum);
+    return quorum_open(coord->loop, options, machine, &coord->quorum);
 }
 
-static int open_together(coord_t *coord, quorum_options_t *options, const snapshot_point_t *point,
-                         const quorum_owner_t *owner)
+static int open_together(coord_t *coord, quorum_options_t *options, const quorum_machine_t *machine)
 {
     const coord_options_t *o = &coord->options;
     int err = quorum_net_new(o->net, o->server_id, o->members, o->members_count, &coord->quorum_net);
@@ -117,49 +83,48 @@ static int open_together(coord_t *coord, quorum_options_t *options, const snapsh
     options->transport = quorum_net_transport(coord->quorum_net);
     options->trailing_entries = o->trailing_entries;
     options->piece_bytes = o->piece_bytes;
-    err = quorum_open(coord->loop, options, point, owner, &coord->quorum);
+    err = quorum_open(coord->loop, options, machine, &coord->quorum);
     if (err == 0) quorum_net_attach(coord->quorum_net, coord->quorum);
     buf_deinit(&addresses);
     mem_free(members);
     return err;
 }
 
-static int open_quorum(coord_t *coord, coord_opening_t *opening, const snapshot_point_t *point, uint64_t log_end_min)
+static int open_quorum(coord_t *coord, quorum_opening_t *opening)
 {
     quorum_options_t options = {.dir = coord->dir,
                                 .log_dir = coord->log_dir,
                                 .id = coord->options.server_id,
                                 .sync = coord->options.force_sync,
                                 .reserve = &coord->reserve,
-                                .log_end_min = log_end_min,
                                 .opening = opening};
-    quorum_owner_t owner = {.apply = coord__apply,
-                            .dropped = coord__dropped,
-                            .role = role,
-                            .snapshot = coord__snapshot_file,
-                            .load = coord__snapshot_load,
-                            .unload = coord__snapshot_unload,
-                            .restore = coord__snapshot_restore,
-                            .failed = failed,
-                            .user = coord};
-    return coord->options.members_count > 1 ? open_together(coord, &options, point, &owner)
-                                            : open_alone(coord, &options, point, &owner);
+    quorum_machine_t machine = {.apply = coord__apply,
+                                .dropped = coord__dropped,
+                                .role = role,
+                                .failed = failed,
+                                .snapshot_begin = coord__snapshot_begin,
+                                .snapshot_step = coord__snapshot_step,
+                                .snapshot_end = coord__snapshot_end,
+                                .snapshot_done = coord__snapshot_done,
+                                .load_begin = coord__load_begin,
+                                .load_step = coord__load_step,
+                                .load_restore = coord__load_restore,
+                                .load_end = coord__load_end,
+                                .user = coord};
+    state_make_roots(&coord->state);
+    return coord->options.members_count > 1 ? open_together(coord, &options, &machine)
+                                            : open_alone(coord, &options, &machine);
 }
 
 /* From the disk to a state and a log behind it. */
 static int recover(coord_t *coord)
 {
-    coord_opening_t own, *opening = coord->options.opening != NULL ? coord->options.opening : &own;
-    snapshot_point_t point = {0};
-    uint64_t log_end_min;
-    *opening = (coord_opening_t){0};
+    quorum_opening_t own, *opening = coord->options.opening != NULL ? coord->options.opening : &own;
+    *opening = (quorum_opening_t){0};
     int err = io_mkdir(coord->loop, coord->dir);
-    if (err == 0) err = coord__place_log(coord, opening);
-    coord__room_open(coord);
-    if (err == 0) err = load_state(coord, opening, &point, &log_end_min);
-    if (err == 0) err = open_quorum(coord, opening, opening->snapshot_index > 0 ? &point : NULL, log_end_min);
-    mem_free((void *)point.configuration.ptr);
-    return err;
+    if (err == 0) err = coord__log_dir_settle(coord, opening);
+    coord__disk_open(coord);
+    return err != 0 ? err : open_quorum(coord, opening);
 }
 
 int coord_open(io_loop_t *loop, const coord_options_t *options, coord_t **ret_coord)
@@ -201,9 +166,9 @@ void coord_close(coord_t *coord)
     coord__expiry_stop(coord);
     if (coord->quorum_net != NULL) quorum_net_free(coord->quorum_net);
     if (coord->quorum != NULL) quorum_close(coord->quorum);
-    coord__keep_stop(coord);
+    coord__snapshots_stop(coord);
     coord__drop_all(coord);
-    coord__room_close(coord);
+    coord__disk_close(coord);
     health_deinit(&coord->health);
     state_deinit(&coord->state);
     if (coord->log_dir != coord->dir) mem_free(coord->log_dir);
@@ -266,11 +231,11 @@ void coord_figures(const coord_t *coord, coord_figures_t *ret_figures)
         .sync_ns_total = disk.sync_ns_total,
         .sync_ns_min = disk.sync_ns_min,
         .sync_ns_max = disk.sync_ns_max,
-        .snapshots = coord->snapshots,
+        .snapshots = disk.snapshots_taken,
         .snapshots_received = disk.snapshots_received,
         .snapshots_broken_off = disk.snapshots_broken_off,
         .log_bytes = quorum_log_bytes(coord->quorum),
-        .snapshot_bytes = coord->snapshot_bytes,
+        .snapshot_bytes = disk.snapshot_bytes,
         .leader = quorum_leads(coord->quorum),
         .voters = quorum_voters(coord->quorum),
     };

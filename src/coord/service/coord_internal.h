@@ -1,4 +1,4 @@
-/* coord_internal.h: the service around the state machine, shared by coord.c, propose.c, reads.c, expiry.c and keep.c.
+/* coord_internal.h: the service around the state machine, shared by coord.c, propose.c, reads.c, expiry.c and snapshots.c.
  *
  *   coord_write ─> the turn's batch ──hook, rank 20──> one raft entry ──committed──> state_apply each ─> done each
  *
@@ -9,18 +9,17 @@
 
 #include "coord/raft/quorum.h"
 #include "coord/raft/quorum_net.h"
-#include "coord/service/snapshot.h"
+#include "coord/service/tree_snapshot.h"
 #include "coord/session.h"
 #include "coord/tree/state.h"
 
-#define COORD_HOOK_RANK           20
-#define COORD_BATCH_BYTES_AIM     MIB(1) /* a batch is closed above */
-#define COORD_BATCHES_AHEAD_ONE   1      /* batches between us and the disk with one voter */
-#define COORD_BATCHES_AHEAD_MANY  8      /* and with several, for the way to the others */
-#define COORD_EXPIRY_SLOTS        256
-#define COORD_SNAPSHOT_STEP_BYTES KIB(256) /* a turn's piece, written or loaded */
-#define COORD_DISCARD_STEP_NODES  2000     /* a turn's piece of a state that goes */
-#define COORD_REAPS_MAX           10000    /* containers and TTL nodes a check */
+#define COORD_HOOK_RANK          20
+#define COORD_BATCH_BYTES_AIM    MIB(1) /* a batch is closed above */
+#define COORD_BATCHES_AHEAD_ONE  1      /* batches between us and the disk with one voter */
+#define COORD_BATCHES_AHEAD_MANY 8      /* and with several, for the way to the others */
+#define COORD_EXPIRY_SLOTS       256
+#define COORD_DISCARD_STEP_NODES 2000  /* a turn's piece of a state that goes */
+#define COORD_REAPS_MAX          10000 /* containers and TTL nodes a check */
 
 /* One place in a batch: a command's, or that of what has none: a sync, a write that was refused. */
 typedef enum coord_slot_kind { COORD_SLOT_COMMAND, COORD_SLOT_SYNC, COORD_SLOT_REFUSED } coord_slot_kind_t;
@@ -67,19 +66,16 @@ struct coord {
     int64_t session_id_next;
     coord_expiry_t expiry;
 
-    snapshot_writer_t *snapshot;
-    bool snapshot_written; /* all of it, not yet synced: it waits for the log */
-    snapshot_point_t snapshot_point;
+    tree_snapshot_t *snapshot; /* being written; NULL = none */
     uint64_t applied_at_snapshot;
     uint64_t snapshot_again_ns; /* the last one failed: when to try again; 0 = it did not */
-    uint64_t snapshots, snapshot_bytes;
-    snapshot_loader_t *loader; /* another server's, into `loaded`; NULL = none */
+    tree_loader_t *loader;      /* into `loaded`; NULL = none */
     state_t *loaded;
     state_t *discarded; /* being freed; NULL = none */
 
     health_t health;
-    io_reserve_t reserve; /* room.c */
-    io_timer_t room_timer;
+    io_reserve_t reserve; /* disk.c */
+    io_timer_t disk_timer;
 };
 
 /* propose.c */
@@ -99,29 +95,33 @@ void coord__expiry_welcome(coord_t *coord, int64_t session_id); /* a session was
 
 void coord__expiry_again(coord_t *coord); /* sessions whose closing was refused are tried again */
 
-/* place.c */
+/* log_dir.c */
 #define COORD_LOG_ELSEWHERE "log-elsewhere" /* a file beside the snapshots that says where the log is */
 /* Makes the log's directory; a log that lies elsewhere than it did is refused. */
-int coord__place_log(coord_t *coord, coord_opening_t *opening) MUST_CHECK;
+int coord__log_dir_settle(coord_t *coord, quorum_opening_t *opening) MUST_CHECK;
 /* Where the log of the tree in `dir` is, malloc'd; NULL = with the snapshots. */
-int coord__noted_log_dir(io_loop_t *loop, const char *dir, char **ret_log_dir) MUST_CHECK;
+int coord__log_dir_noted(io_loop_t *loop, const char *dir, char **ret_log_dir) MUST_CHECK;
 
-/* room.c: a full disk */
-void coord__room_open(coord_t *coord);
-void coord__room_close(coord_t *coord);
-void coord__room_check(coord_t *coord);                   /* after something was written */
-bool coord__room_for(const coord_t *coord, int32_t type); /* a client's write */
-bool coord__room_to_open(const coord_t *coord);           /* a session */
-bool coord__room_to_close(const coord_t *coord);
-bool coord__room_for_batch(coord_t *coord, size_t bytes);
+/* disk.c: a full disk */
+void coord__disk_open(coord_t *coord);
+void coord__disk_close(coord_t *coord);
+void coord__disk_check(coord_t *coord);                      /* after something was written */
+bool coord__disk_allows(const coord_t *coord, int32_t type); /* a client's write */
+bool coord__disk_allows_opening(const coord_t *coord);       /* a session */
+bool coord__disk_allows_closing(const coord_t *coord);
+bool coord__disk_allows_batch(coord_t *coord, size_t bytes);
 
-/* keep.c: snapshots */
-void coord__keep_run(coord_t *coord); /* once a turn */
-void coord__keep_stop(coord_t *coord);
-int coord__snapshot_file(void *user, uint64_t index, io_file_t **ret_file, bytes_t *ret_configuration) MUST_CHECK;
-int coord__snapshot_load(void *user, const char *path) MUST_CHECK;
-void coord__snapshot_unload(void *user);
-int coord__snapshot_restore(void *user, uint64_t index, const char *path) MUST_CHECK;
+/* snapshots.c: snapshots */
+void coord__snapshots_run(coord_t *coord); /* once a turn */
+void coord__snapshots_stop(coord_t *coord);
+void coord__snapshot_begin(void *user, snapshot_writer_t *writer);
+int coord__snapshot_step(void *user, snapshot_writer_t *writer, size_t bytes) MUST_CHECK;
+void coord__snapshot_end(void *user);
+void coord__snapshot_done(void *user, int err);
+void coord__load_begin(void *user, snapshot_reader_t *reader);
+int coord__load_step(void *user, size_t bytes) MUST_CHECK;
+void coord__load_restore(void *user, uint64_t index);
+void coord__load_end(void *user);
 
 void coord__fatal(coord_t *coord, const char *what, int err);
 

@@ -36,7 +36,7 @@ void coord__expiry_welcome(coord_t *coord, int64_t session_id)
 
 static void expire_one(coord_t *coord, session_t *session)
 {
-    if (!coord__room_to_close(coord)) {
+    if (!coord__disk_allows_closing(coord)) {
         put(coord, session, coord->options.tick_time_ms); /* and then again */
         return;
     }
@@ -75,7 +75,7 @@ static void reap(coord_t *coord)
 {
     int64_t wall_ms = io_wall_ms(coord->loop);
     int left = COORD_REAPS_MAX;
-    if (!coord__room_for(coord, ZK_OP_DELETE_CONTAINER)) return;
+    if (!coord__disk_allows(coord, ZK_OP_DELETE_CONTAINER)) return;
     LIST_EACH(&coord->state.containers, node, znode_t, owned) {
         if (node->children_count == 0 && node->cversion > 0 && left-- > 0) reap_one(coord, node);
     }

@@ -71,7 +71,7 @@ void coord_write(coord_t *coord, coord_write_t *write, int32_t type, int64_t ses
 {
     write->done = done;
     zk_command_t command = {type, session_id, (zk_id_t *)who.ids, who.ids_count, body};
-    if (LIKELY(coord__room_for(coord, type)))
+    if (LIKELY(coord__disk_allows(coord, type)))
         coord__propose(coord, write, &command);
     else
         refuse(coord, write);
@@ -194,11 +194,11 @@ static void submit(coord_t *coord, coord_batch_t *batch)
 
 static void submit_or_refuse(coord_t *coord, coord_batch_t *batch)
 {
-    if (coord__room_for_batch(coord, batch->buf.len))
+    if (coord__disk_allows_batch(coord, batch->buf.len))
         submit(coord, batch);
     else
         refuse_batch(coord, batch);
-    coord__room_check(coord);
+    coord__disk_check(coord);
 }
 
 void coord__flush(coord_t *coord)
@@ -248,7 +248,7 @@ void coord_session_create(coord_t *coord, int32_t timeout_ms, coord_write_t *wri
                           void (*done)(coord_write_t *write, const coord_result_t *result))
 {
     write->done = done;
-    if (coord__room_to_open(coord))
+    if (coord__disk_allows_opening(coord))
         propose_session(coord, write, timeout_ms, 0);
     else
         refuse(coord, write);
@@ -314,8 +314,9 @@ void coord_submit(coord_t *coord, const coord_op_t *ops, int ops_count, coord_re
     request->done = done;
     local_write_t *local = mem_alloc(sizeof(*local));
     *local = (local_write_t){.write = {.done = local_done}, .request = request};
-    bool room = registers(ops, ops_count) ? coord__room_to_open(coord) : coord__room_for(coord, STATE_OP_LOCAL_MULTI);
-    if (LIKELY(room))
+    bool allowed =
+        registers(ops, ops_count) ? coord__disk_allows_opening(coord) : coord__disk_allows(coord, STATE_OP_LOCAL_MULTI);
+    if (LIKELY(allowed))
         propose_local(coord, ops, ops_count, &local->write);
     else
         refuse(coord, &local->write);

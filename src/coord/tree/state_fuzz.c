@@ -1,6 +1,6 @@
 /* state_fuzz.c: hostile commands and hostile snapshots. Input: a byte that chooses, then commands of {type i8, length u16, body},
  * or a snapshot's blocks. */
-#include "coord/service/snapshot.h"
+#include "coord/service/tree_snapshot.h"
 #include "coord/tree/state.h"
 #include "io/sim.h"
 
@@ -33,13 +33,15 @@ static void fuzz_snapshot(bytes_t input)
     sim_t *sim = sim_new(1);
     io_loop_t *loop = sim_node_loop(sim_node_new(sim, "10.0.0.1"));
     state_t state;
-    snapshot_loader_t *loader;
+    snapshot_reader_t *reader;
     state_init(&state);
     int err = io_replace_whole(loop, "/data/snapshot", input);
-    if (err == 0) err = snapshot_loader_open(loop, "/data/snapshot", &state, &loader);
+    if (err == 0) err = snapshot_reader_open(loop, "/data/snapshot", NULL, &reader);
     if (err == 0) {
-        while (snapshot_loader_step(loader, 1) == 0) continue;
-        snapshot_loader_free(loader);
+        tree_loader_t *loader = tree_loader_new(reader, &state);
+        while (tree_loader_step(loader, 1) == 0) continue;
+        tree_loader_free(loader);
+        snapshot_reader_free(reader);
     }
     state_deinit(&state);
     sim_free(sim);

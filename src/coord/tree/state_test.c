@@ -1,7 +1,7 @@
 /* state_test.c: the state machine by itself: ZooKeeper's counters and errors, multi's all or nothing, and snapshots of a tree
  * that goes on changing. */
 #include "base/hash.h"
-#include "coord/service/snapshot.h"
+#include "coord/service/tree_snapshot.h"
 #include "coord/tree/path.h"
 #include "coord/tree/state.h"
 
@@ -316,16 +316,6 @@ static void a_refused_multi_leaves_no_trace(void **state)
     assert_true(refused > 1000 && done > 1000);
 }
 
-static int snapshot_peek_path(io_loop_t *loop, const char *path, snapshot_point_t *ret_point)
-{
-    io_file_t *file;
-    int err = io_file_open(loop, path, IO_FILE_READ, &file);
-    if (err != 0) return err;
-    err = snapshot_peek(file, ret_point);
-    io_file_close(file);
-    return err;
-}
-
 static void a_snapshot_shows_the_moment_it_began(void **state)
 {
     fixture_t *f = *state;
@@ -337,26 +327,29 @@ static void a_snapshot_shows_the_moment_it_began(void **state)
         for (int i = 0; i < 300; i++) random_multi(f);
         uint64_t digest = digest_of(&f->s);
         int64_t zxid = f->s.zxid;
-        snapshot_point_t point = {(uint64_t)round, 1, 1, BYTES_LIT("conf")}, loaded_point;
+        snapshot_point_t point = {(uint64_t)round, 1, 1, BYTES_LIT("conf")};
         snapshot_writer_t *writer;
-        assert_int_equal(snapshot_begin(loop, dir, &f->s, &point, &writer), 0);
-        while (snapshot_step(writer, 1 + next_random(f, 300)) == 0) random_multi(f);
+        assert_int_equal(snapshot_writer_open(loop, dir, &point, &writer), 0);
+        tree_snapshot_t *snapshot = tree_snapshot_begin(&f->s, writer);
+        while (tree_snapshot_step(snapshot, 1 + next_random(f, 300)) == 0) random_multi(f);
         snprintf(path, sizeof(path), "%s/snapshot.%020d.tmp", dir, round);
         state_t loaded;
-        snapshot_loader_t *loader;
+        snapshot_reader_t *reader;
         state_init(&loaded);
-        assert_int_equal(snapshot_loader_open(loop, path, &loaded, &loader), 0);
+        assert_int_equal(snapshot_reader_open(loop, path, NULL, &reader), 0);
+        tree_loader_t *loader = tree_loader_new(reader, &loaded);
         size_t slice = 1 + next_random(f, 3000);
         int done;
-        while ((done = snapshot_loader_step(loader, slice)) == 0) continue;
+        while ((done = tree_loader_step(loader, slice)) == 0) continue;
         assert_int_equal(done, 1);
-        assert_int_equal(snapshot_peek_path(loop, path, &loaded_point), 0);
+        const snapshot_point_t *loaded_point = snapshot_reader_point(reader);
         assert_true(digest_of(&loaded) == digest && loaded.zxid == zxid);
-        assert_true(loaded_point.index == (uint64_t)round && bytes_eq(loaded_point.configuration, BYTES_LIT("conf")));
-        mem_free((void *)loaded_point.configuration.ptr);
-        snapshot_loader_free(loader);
+        assert_true(loaded_point->index == (uint64_t)round && bytes_eq(loaded_point->configuration, BYTES_LIT("conf")));
+        tree_loader_free(loader);
+        snapshot_reader_free(reader);
         state_deinit(&loaded);
-        snapshot_end(writer);
+        tree_snapshot_end(snapshot);
+        snapshot_writer_free(writer);
     }
     assert_int_equal(io_remove_tree(loop, dir), 0);
     io_loop_free(loop);

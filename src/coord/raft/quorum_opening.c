@@ -1,10 +1,10 @@
-/* opening.c: see opening.h. */
-#include "coord/service/opening.h"
+/* quorum_opening.c: see quorum_opening.h. */
+#include "coord/raft/quorum_opening.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
-void coord_opening_why(coord_opening_t *opening, const char *format, ...)
+void quorum_opening_why(quorum_opening_t *opening, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -12,7 +12,7 @@ void coord_opening_why(coord_opening_t *opening, const char *format, ...)
     va_end(args);
 }
 
-void coord_opening_warn(coord_opening_t *opening, const char *format, ...)
+void quorum_opening_warn(quorum_opening_t *opening, const char *format, ...)
 {
     va_list args;
     size_t n = strlen(opening->warning);

@@ -1,4 +1,4 @@
-/* room.c: what the tree does when its disk is full. A reserve (io.h) takes the entry that found it full, and so the tree goes
+/* disk.c: what the tree does when its disk is full. A reserve (io.h) takes the entry that found it full, and so the tree goes
  * on; from then on what is new is refused before it is proposed, until the reserve is whole again:
  *
  *   closing a session      as long as anything is left, so that sessions end and their ephemeral nodes go
@@ -18,54 +18,54 @@ static void note_low(coord_t *coord)
 {
     health_raise(&coord->health, "disk", "no space left on device for the tree's log in %.150s; writes are refused",
                  coord->log_dir);
-    if (coord->room_timer.due_ns == 0) io_timer_start(&coord->room_timer, TRY_EVERY_MS, TRY_EVERY_MS);
+    if (coord->disk_timer.due_ns == 0) io_timer_start(&coord->disk_timer, TRY_EVERY_MS, TRY_EVERY_MS);
 }
 
 static void try_again(io_timer_t *timer)
 {
-    coord_t *coord = CONTAINER_OF(timer, coord_t, room_timer);
+    coord_t *coord = CONTAINER_OF(timer, coord_t, disk_timer);
     (void)!io_reserve_fill(&coord->reserve); /* `low` says whether it is whole */
     if (coord->reserve.low) return;
     io_timer_stop(timer);
     health_clear(&coord->health, "disk");
 }
 
-void coord__room_open(coord_t *coord)
+void coord__disk_open(coord_t *coord)
 {
-    io_timer_init(coord->loop, &coord->room_timer, try_again);
+    io_timer_init(coord->loop, &coord->disk_timer, try_again);
     io_reserve_init(&coord->reserve, coord->loop, coord->log_dir, coord->options.reserve_bytes);
     int err = io_reserve_fill(&coord->reserve);
-    coord__room_check(coord);
+    coord__disk_check(coord);
     if (err != 0 && err != ERR_NOSPACE)
         slog(SLOG_WARN, "coord", "no room is kept for a full disk", "file=%s error=\"%s\"", coord->reserve.path,
              err_text(err));
 }
 
-void coord__room_close(coord_t *coord)
+void coord__disk_close(coord_t *coord)
 {
-    io_timer_stop(&coord->room_timer);
+    io_timer_stop(&coord->disk_timer);
     io_reserve_deinit(&coord->reserve);
 }
 
-void coord__room_check(coord_t *coord)
+void coord__disk_check(coord_t *coord)
 {
     if (UNLIKELY(coord->reserve.low)) note_low(coord);
 }
 
-bool coord__room_to_open(const coord_t *coord)
+bool coord__disk_allows_opening(const coord_t *coord)
 {
     return !coord->reserve.low || coord->reserve.bytes > coord->reserve.bytes_wanted / 2;
 }
 
-bool coord__room_to_close(const coord_t *coord) { return !coord->reserve.low || coord->reserve.bytes > 0; }
+bool coord__disk_allows_closing(const coord_t *coord) { return !coord->reserve.low || coord->reserve.bytes > 0; }
 
-bool coord__room_for(const coord_t *coord, int32_t type)
+bool coord__disk_allows(const coord_t *coord, int32_t type)
 {
     if (LIKELY(!coord->reserve.low)) return true;
-    return type == ZK_OP_CLOSE_SESSION && coord__room_to_close(coord);
+    return type == ZK_OP_CLOSE_SESSION && coord__disk_allows_closing(coord);
 }
 
-bool coord__room_for_batch(coord_t *coord, size_t bytes)
+bool coord__disk_allows_batch(coord_t *coord, size_t bytes)
 {
     uint64_t free_bytes, total_bytes;
     if (LIKELY(bytes + SLACK_BYTES <= coord->reserve.bytes || coord->reserve.bytes_max == 0)) return true;

@@ -1,8 +1,8 @@
-/* place.c: where the log lies: in the tree's directory, or in one of its own, on another disk say (zoo.cfg's dataLogDir). The latter leaves
+/* log_dir.c: where the log lies: in the tree's directory, or in one of its own, on another disk say (zoo.cfg's dataLogDir). The latter leaves
  * a file behind that names it: a start that looks elsewhere would serve an old snapshot as if nothing had followed. */
 #include "coord/service/coord_internal.h"
 
-#include "coord/service/opening.h"
+#include "coord/raft/quorum_opening.h"
 
 #include <stdio.h>
 
@@ -16,7 +16,7 @@ static char *path_in(const char *dir, const char *name)
     return n > 0 && (size_t)n < sizeof(path) ? mem_strdup(path) : NULL;
 }
 
-int coord__noted_log_dir(io_loop_t *loop, const char *dir, char **ret_log_dir)
+int coord__log_dir_noted(io_loop_t *loop, const char *dir, char **ret_log_dir)
 {
     char *note = path_in(dir, NOTE_NAME);
     uint8_t *data = NULL;
@@ -28,28 +28,28 @@ int coord__noted_log_dir(io_loop_t *loop, const char *dir, char **ret_log_dir)
     return 0;
 }
 
-static int check(const char *noted, const char *wanted, bool log_here, coord_opening_t *opening)
+static int check(const char *noted, const char *wanted, bool log_here, quorum_opening_t *opening)
 {
     if (noted != NULL && (wanted == NULL || strcmp(noted, wanted) != 0)) {
-        coord_opening_why(opening,
-                          "the log is in %.300s: name that place with dataLogDir again, or move the log, durable and "
-                          "boot from there and remove the file " NOTE_NAME,
-                          noted);
+        quorum_opening_why(opening,
+                           "the log is in %.300s: name that place with dataLogDir again, or move the log, durable and "
+                           "boot from there and remove the file " NOTE_NAME,
+                           noted);
         return ERR_STATE;
     }
     if (noted == NULL && wanted != NULL && log_here) {
-        coord_opening_why(
+        quorum_opening_why(
             opening, "its log is here: move the log, durable and boot to %.300s before dataLogDir names it", wanted);
         return ERR_STATE;
     }
     return 0;
 }
 
-int coord__place_log(coord_t *coord, coord_opening_t *opening)
+int coord__log_dir_settle(coord_t *coord, quorum_opening_t *opening)
 {
     const char *wanted = coord->log_dir == coord->dir ? NULL : coord->log_dir;
     char *note = path_in(coord->dir, NOTE_NAME), *log = path_in(coord->dir, "log"), *noted = NULL;
-    int err = note == NULL || log == NULL ? ERR_LIMIT : coord__noted_log_dir(coord->loop, coord->dir, &noted);
+    int err = note == NULL || log == NULL ? ERR_LIMIT : coord__log_dir_noted(coord->loop, coord->dir, &noted);
     if (err == 0) err = check(noted, wanted, io_exists(coord->loop, log), opening);
     if (err == 0 && wanted != NULL) err = io_mkdir(coord->loop, wanted);
     if (err == 0 && wanted != NULL && noted == NULL) err = io_replace_whole(coord->loop, note, bytes_str(wanted));
