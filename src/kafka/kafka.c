@@ -12,6 +12,7 @@
 #include "kafka/partition/partition.h"
 #include "kafka/partition/store.h"
 #include "kafka/topics/topics.h"
+#include "kafka/topics/tree_change.h"
 
 #include <stdio.h>
 

@@ -1,5 +1,6 @@
 /* delete_records.c: DeleteRecords: moves the start of partitions up. With one replica it is done at once. */
 #include "kafka/api/apis.h"
+#include "kafka/api/topic_steps.h"
 #include "kafka/partition/partition.h"
 
 static void delete_records(kafka_request_t *request, kafka_topic_t *topic,
@@ -20,46 +21,33 @@ static void delete_records(kafka_request_t *request, kafka_topic_t *topic,
     out->low_watermark = error ? -1 : low_watermark;
 }
 
-typedef struct delete_job {
-    kafka_delete_records_response_t *response;
-    int32_t topic, partition; /* of the request, whose turn it is */
-} delete_job_t;
-
-static slice_state_t delete_step(slice_t *slice)
+static int32_t begin_topic(kafka_request_t *request, void *answer, int32_t topic)
 {
-    kafka_request_t *request = CONTAINER_OF(slice, kafka_request_t, slice);
     const kafka_delete_records_request_t *body = request->body;
-    delete_job_t *job = request->state;
-    if (job->topic == body->topics_count) {
-        kafka_respond(request, job->response);
-        return SLICE_ENDED;
-    }
-    const kafka_delete_records_request_topic_t *in = &body->topics[job->topic];
-    kafka_delete_records_response_topic_t *out = &job->response->topics[job->topic];
-    if (job->partition == 0) {
-        out->name = in->name;
-        out->partitions_count = in->partitions_count;
-        out->partitions =
-            kafka_array_new(&kafka_delete_records_response_partition_shape, &request->arena, in->partitions_count);
-    }
-    if (job->partition < in->partitions_count) {
-        delete_records(request, kafka_topic_get(request->kafka, in->name), &in->partitions[job->partition],
-                       &out->partitions[job->partition]);
-        job->partition++;
-    } else {
-        job->topic++;
-        job->partition = 0;
-    }
-    return SLICE_MORE;
+    kafka_delete_records_response_t *response = answer;
+    const kafka_delete_records_request_topic_t *in = &body->topics[topic];
+    kafka_delete_records_response_topic_t *out = &response->topics[topic];
+    out->name = in->name;
+    out->partitions_count = in->partitions_count;
+    out->partitions =
+        kafka_array_new(&kafka_delete_records_response_partition_shape, &request->arena, in->partitions_count);
+    return in->partitions_count;
+}
+
+static void one_partition(kafka_request_t *request, void *answer, int32_t topic, int32_t partition)
+{
+    const kafka_delete_records_request_t *body = request->body;
+    kafka_delete_records_response_t *response = answer;
+    const kafka_delete_records_request_topic_t *in = &body->topics[topic];
+    delete_records(request, kafka_topic_get(request->kafka, in->name), &in->partitions[partition],
+                   &response->topics[topic].partitions[partition]);
 }
 
 void kafka_handle_delete_records(kafka_request_t *request)
 {
     const kafka_delete_records_request_t *body = request->body;
-    delete_job_t *job = request->state = ARENA_NEW(&request->arena, delete_job_t);
-    job->response = KAFKA_MESSAGE(request, delete_records_response);
-    job->response->topics_count = body->topics_count;
-    job->response->topics =
-        kafka_array_new(&kafka_delete_records_response_topic_shape, &request->arena, body->topics_count);
-    kafka_request_run(request, delete_step, NULL);
+    kafka_delete_records_response_t *response = KAFKA_MESSAGE(request, delete_records_response);
+    response->topics_count = body->topics_count;
+    response->topics = kafka_array_new(&kafka_delete_records_response_topic_shape, &request->arena, body->topics_count);
+    kafka_topic_steps_run(request, body->topics_count, begin_topic, one_partition, response);
 }

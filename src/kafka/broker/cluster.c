@@ -6,6 +6,7 @@
 #include "base/slog.h"
 #include "kafka/broker/connection.h"
 #include "kafka/topics/topics.h"
+#include "kafka/topics/tree_change.h"
 
 #include <ctype.h>
 #include <stdio.h>

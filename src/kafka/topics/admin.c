@@ -8,6 +8,7 @@
 #include "kafka/topics/topics.h"
 
 #include "kafka/config/config.h"
+#include "kafka/topics/tree_change.h"
 
 #include <stdio.h>
 

@@ -7,6 +7,7 @@
 #include "kafka/topics/config_group.h"
 #include "kafka/topics/name_count.h"
 #include "kafka/topics/topics.h"
+#include "kafka/topics/tree_change.h"
 
 #include <stdlib.h>
 

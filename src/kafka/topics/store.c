@@ -14,6 +14,7 @@
 #include "base/slog.h"
 #include "kafka/config/config.h"
 #include "kafka/partition/partition.h"
+#include "kafka/topics/tree_change.h"
 
 #include <stdio.h>
 

@@ -37,38 +37,6 @@ void topics_store_sync_brokers(kafka_t *kafka);
 typedef void (*topic_wait_cb)(void *user, kafka_topic_t *topic, int16_t error, const char *message);
 void topics_store_wait(kafka_t *kafka, bytes_t name, int32_t partitions_count, topic_wait_cb done, void *user);
 
-/* ---- tree_change.c ---- */
-
-struct tree_change;
-typedef void (*tree_change_cb)(struct tree_change *change, coord_zerr_t err, int failed_index);
-
-/* A change that the tree is asked for: its operations and who wants to know. */
-typedef struct tree_change {
-    coord_request_t request;
-    kafka_t *kafka;
-    arena_t arena;
-    coord_op_t *ops;
-    int ops_count, ops_cap;
-    tree_change_cb done;
-    void *user;
-    bool queued;
-    list_t node; /* in kafka->changes_queued */
-} tree_change_t;
-
-tree_change_t *tree_change_new(kafka_t *kafka);
-void tree_change_create(tree_change_t *change, const char *path, bytes_t data);
-void tree_change_set(tree_change_t *change, const char *path, bytes_t data);
-/* Creates or sets, as the tree is now. */
-void tree_change_put(tree_change_t *change, const char *path, bytes_t data);
-void tree_change_delete(tree_change_t *change, const char *path);
-void tree_change_create_ephemeral(tree_change_t *change, const char *path, bytes_t data);
-/* `done` runs once; the change is freed after it. */
-void tree_change_submit(tree_change_t *change, tree_change_cb done, void *user);
-/* The same, after those that were queued before. */
-void tree_change_queue(tree_change_t *change, tree_change_cb done, void *user);
-/* Whoever is still queued is told that the connection is lost. */
-void tree_changes_close(kafka_t *kafka);
-
 /* ---- admin.c ---- */
 
 /* Whether one request may ask for as much: Kafka's controller writes what a request makes as one batch of so many records. */

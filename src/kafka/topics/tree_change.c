@@ -2,7 +2,7 @@
  *
  * What clients can ask for by the thousand goes through a queue: each change that is carried out opens or removes files, and
  * a turn of the loop must not have to do that for all of them. */
-#include "kafka/topics/topics.h"
+#include "kafka/topics/tree_change.h"
 
 #define TREE_CHANGES_AT_ONCE 4
 
