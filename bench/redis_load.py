@@ -19,6 +19,7 @@ ROWS = {
     "LPUSH": ["LPUSH", "mylist", VALUE],
     "HSET": ["HSET", "myhash", "element:__rand_int__", VALUE],
     "ZADD": ["ZADD", "myzset", "__rand_int__", "element:__rand_int__"],
+    "PFADD": ["PFADD", "myhll", "element:__rand_int__"],
     "MSET (10 keys)": ["MSET", *[word for _ in range(10) for word in (KEY, VALUE)]],
     "LRANGE_100": ["LRANGE", "hundred", "0", "99"],
 }

@@ -32,7 +32,7 @@ HASH_BITS = 12
 MASK = (1 << 64) - 1
 GROUP_ACL = {'generic': 'keyspace', 'string': 'string', 'list': 'list', 'hash': 'hash', 'set': 'set',
              'sorted_set': 'sortedset', 'connection': 'connection', 'transactions': 'transaction', 'scripting': 'scripting',
-             'pubsub': 'pubsub', 'server': None, 'bitmap': 'bitmap'}
+             'pubsub': 'pubsub', 'server': None, 'bitmap': 'bitmap', 'hyperloglog': 'hyperloglog', 'geo': 'geo'}
 GROUP_TEXT = {'sorted_set': 'sorted-set'}
 COMMAND_ATTRS = ('arity', 'group', 'since', 'flags', 'acl', 'tips', 'deprecated', 'replaced_by', 'doc_flags', 'handler')
 

@@ -174,6 +174,14 @@ BITOP (AND|OR|XOR) key (key)+
 BITOP NOT key key [key]
 BITFIELD key (GET width bit|SET width bit wide|INCRBY width bit wide|OVERFLOW (WRAP|SAT|FAIL|x))+
 BITFIELD_RO key (GET width bit)+
+PFADD hll (member)+
+PFADD hll
+PFADD key (member)+
+PFCOUNT (hll)+
+PFCOUNT key
+PFMERGE hll (hll)+
+PFMERGE key (hll)+
+GET hll
 SORT key [LIMIT index index] [ASC|DESC] [ALPHA] [STORE key]
 SORT key BY (w*|h*->f1|h*) [GET pattern|GET # GET w*|GET h*->f1] [LIMIT index index] [DESC]
 SORT key BY nosort [GET #]
@@ -189,6 +197,7 @@ NOSUCHCOMMAND (value)+
 
 CHOICES = {
     "key": ["k1", "k2", "k3", "k4", "k5", "k6", "k7", "k8"],
+    "hll": ["l1", "l2", "l3"],
     "same": ["z1", "z2", "z3"],
     "field": ["f1", "f2", "f3", "1", "", "F" * 70],
     "member": ["a", "b", "c", "d", "1", "2", "3", "-7", "99999999999", "", "m" * 70, "ab", "A"],

@@ -17,6 +17,7 @@ SADD set2 b c d
 ZADD zset 1 a 2 b 3 c
 ZADD zset2 2 b 4 d
 SETBIT bits 7 1
+PFADD hll a b c
 """
 # "no" stands for a key that is not there, "d" for a destination that is not there; an empty prefix is a key of the type.
 CALLS = """
@@ -48,6 +49,7 @@ ZMPOP 1 no MIN|ZMPOP 2 no zset MIN|ZMPOP 1 zset MAX COUNT 9|ZMSCORE no a|ZMSCORE
 ZRANGE no 0 1|ZRANGE zset 0 1|ZRANGE zset 0 5 BYSCORE|ZRANGEBYLEX no - +|ZRANGEBYSCORE no 0 1|ZRANGESTORE d no 0 1|ZRANGESTORE d zset 0 1|ZRANGESTORE str zset 0 1|ZRANGESTORE str no 0 1|ZRANGESTORE d zset 5 6|ZRANGESTORE d zset 0 5 BYSCORE|ZRANGESTORE zset zset 0 0|ZRANGESTORE str zset 5 6
 ZRANK no a|ZRANK zset a|ZRANK zset no|ZREM no a|ZREM zset a|ZREM zset no|ZREM zset a b c|ZREMRANGEBYLEX no - +|ZREMRANGEBYRANK zset 0 0|ZREMRANGEBYRANK zset 0 -1|ZREMRANGEBYSCORE zset 0 1|ZREMRANGEBYSCORE zset 8 9|ZREVRANGE no 0 1|ZREVRANGEBYLEX no + -|ZREVRANGEBYSCORE no 1 0|ZREVRANK no a|ZSCAN no 0|ZSCORE no a|ZSCORE zset a
 ZUNION 2 zset no|ZUNIONSTORE d 2 zset no|ZUNIONSTORE d 1 no|ZUNIONSTORE str 1 zset|ZUNIONSTORE str 1 no|ZUNIONSTORE zset 2 zset zset2
+PFADD no a|PFADD no|PFADD hll a|PFADD hll z|PFADD hll|PFADD str a|PFCOUNT no|PFCOUNT hll|PFCOUNT hll no|PFCOUNT str|PFMERGE d hll|PFMERGE d no|PFMERGE hll no|PFMERGE hll str|PFMERGE str hll
 EVAL "redis.call('get','no') redis.call('set','new','v') return redis.call('incr','new2')" 0
 """
 CALLS = [call for line in CALLS.strip().splitlines() for call in line.split("|")]
