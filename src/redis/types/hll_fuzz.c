@@ -42,8 +42,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     buf_t text = BUF_INIT;
     uint64_t cardinality;
     if (!hll_is_image(image)) return 0;
-    (void)hll_estimate(image, true, &cardinality);
-    if (!hll_is_dense(data)) (void)hll_describe(image, &text);
+    int err = hll_estimate(image, true, &cardinality);
+    ASSERT(err == 0 || !hll_is_dense(data));
+    if (err == 0 && !hll_is_dense(data)) err = hll_describe(image, &text); /* what sums up is well formed */
+    ASSERT(err == 0 || err == ERR_CORRUPT);
     buf_deinit(&text);
     if (hll_load(&hll, image)) return 0;
     if (!hll_is_dense(data)) check_both_forms(&hll, image);
