@@ -165,7 +165,7 @@ struct redis {
     bool loading, asynchronous_flush, shutdown_asked, stopped;
     bool active_expire;
     bool hll_words_only; /* PFDEBUG SIMD OFF */
-    bool gate; /* some global condition takes commands off the fast way: redis__update_gate */
+    bool gate;           /* some global condition takes commands off the fast way: redis__update_gate */
     uint64_t random_state[2];
     list_t clients, writing, monitors;
     uint64_t client_count, blocked_clients, paused_clients, pubsub_clients, watching_clients;
