@@ -1,5 +1,6 @@
 """Redis: redis-benchmark against both servers, row by row, P=1 and P=32."""
 
+import random
 import shutil
 import subprocess
 import time
@@ -20,18 +21,29 @@ ROWS = {
     "HSET": ["HSET", "myhash", "element:__rand_int__", VALUE],
     "ZADD": ["ZADD", "myzset", "__rand_int__", "element:__rand_int__"],
     "PFADD": ["PFADD", "myhll", "element:__rand_int__"],
+    "GEOADD": ["GEOADD", "myplaces", "13.361389", "38.115556", "element:__rand_int__"],
+    "GEOSEARCH": ["GEOSEARCH", "places", "FROMLONLAT", "10", "37", "BYRADIUS", "50", "km", "ASC", "COUNT", "10"],
     "MSET (10 keys)": ["MSET", *[word for _ in range(10) for word in (KEY, VALUE)]],
     "LRANGE_100": ["LRANGE", "hundred", "0", "99"],
 }
 # Operations a run; a row is repeated once a round.
 COUNTS = {1: 200_000, 8: 300_000, 32: 1_500_000}
-SLOW = {"MSET (10 keys)": 5, "ZADD": 3}
+SLOW = {"MSET (10 keys)": 5, "ZADD": 3, "GEOADD": 3, "GEOSEARCH": 15}
+PLACES = 100_000
 
 
 def load(server, words, pipeline, count):
     command = ["redis-benchmark", "-h", server.host, "-p", str(server.port_of("redis")), "-c", str(CLIENTS), "-n", str(count),
                "-P", str(pipeline), "-r", str(KEYS), "-q", *words]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True)
+
+
+def fill_places(server):
+    """Places all over the Mediterranean, the same in both servers."""
+    lot = random.Random(7)
+    lines = (f"GEOADD places {lot.uniform(0, 20):.6f} {lot.uniform(30, 45):.6f} place:{n}" for n in range(PLACES))
+    command = ["redis-cli", "-p", str(server.port_of("redis")), "--pipe"]
+    subprocess.run(command, input="\r\n".join(lines) + "\r\n", text=True, check=True, capture_output=True)
 
 
 def settle(server):
@@ -71,6 +83,7 @@ def measure(options):
             server.start()
             load(server, ROWS["SET"], 32, KEYS * 2)
             load(server, ["RPUSH", "hundred", VALUE], 1, 100)
+            fill_places(server)
         for pipeline in (1, 32):
             for name, words in ROWS.items():
                 depth = 8 if name == "LRANGE_100" and pipeline == 32 else pipeline

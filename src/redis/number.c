@@ -109,7 +109,9 @@ size_t format_double(char *out, double v)
 
 /* ---- text to numbers ------------------------------------------------------------------------------------------------- */
 
-/* Decimals of up to 15 digits without an exponent are exact as integer over a power of ten. */
+#define EXACT_MAX ((uint64_t)1 << 53)
+
+/* Decimals without an exponent whose digits fit in a double are exact as integer over a power of ten. */
 static bool parse_short_decimal(bytes_t text, double *ret)
 {
     static const double tens[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
@@ -129,7 +131,7 @@ static bool parse_short_decimal(bytes_t text, double *ret)
             return false;
         }
     }
-    if (digits == 0 || digits > 15 || (negative && v == 0)) return false;
+    if (digits == 0 || v > EXACT_MAX || decimals >= ARRAY_LEN(tens) || (negative && v == 0)) return false;
     double d = (double)v / tens[decimals];
     *ret = negative ? -d : d;
     return true;
@@ -172,6 +174,36 @@ size_t format_long_double(char out[LONG_DOUBLE_CHARS_MAX], long double v)
     if (len != 2 || memcmp(out, "-0", 2) != 0) return len;
     out[0] = '0';
     return 1;
+}
+
+#define DEGREES_DECIMALS 17
+#define DEGREES_SCALE    100000000000000000u /* ten to that */
+
+/* The double is a whole number over a power of two, so that 128 bits hold it times ten to the 17th and round it exactly. */
+static uint64_t scaled_degrees(double v)
+{
+    int exponent;
+    uint64_t mantissa = (uint64_t)ldexp(frexp(v, &exponent), 53);
+    int shift = 53 - exponent;
+    if (shift > 120) return 0;
+    unsigned __int128 product = (unsigned __int128)mantissa * DEGREES_SCALE, half = (unsigned __int128)1 << (shift - 1);
+    unsigned __int128 quotient = product >> shift, rest = product - (quotient << shift);
+    return (uint64_t)quotient + (rest > half || (rest == half && quotient & 1));
+}
+
+size_t format_degrees(char out[DEGREES_CHARS_MAX], double v)
+{
+    ASSERT(fabs(v) <= 180);
+    uint64_t scaled = scaled_degrees(fabs(v)), whole = scaled / DEGREES_SCALE, decimals = scaled % DEGREES_SCALE;
+    size_t len = 0;
+    if (v < 0 && scaled) out[len++] = '-';
+    len += num_format_u64(out + len, whole);
+    if (decimals == 0) return len;
+    out[len] = '.';
+    for (size_t i = len + DEGREES_DECIMALS; i > len; i--, decimals /= 10) out[i] = (char)('0' + decimals % 10);
+    len += DEGREES_DECIMALS + 1;
+    while (out[len - 1] == '0') len--;
+    return len;
 }
 
 bool arg_i64(redis_call_t *call, int i, int64_t *ret)

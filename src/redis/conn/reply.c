@@ -206,14 +206,18 @@ void reply_bool(redis_client_t *c, bool v)
         reply_int(c, v);
 }
 
+void reply_decimal(redis_client_t *c, bytes_t digits)
+{
+    if (c->resp == 3)
+        put_line(c, ',', digits.ptr, digits.len);
+    else
+        reply_bulk(c, digits);
+}
+
 void reply_double(redis_client_t *c, double v)
 {
     char text[DOUBLE_CHARS_MAX];
-    size_t n = format_double(text, v);
-    if (c->resp == 3)
-        put_line(c, ',', text, n);
-    else
-        reply_bulk(c, bytes_of(text, n));
+    reply_decimal(c, bytes_of(text, format_double(text, v)));
 }
 
 void reply_bignum(redis_client_t *c, const char *digits)

@@ -24,11 +24,12 @@ void reply_bulk(redis_client_t *c, bytes_t b); /* ptr NULL = null */
 void reply_bulk_str(redis_client_t *c, const char *s);
 void reply_bulk_i64(redis_client_t *c, int64_t v); /* the number's text as a bulk string */
 void reply_bulk_f(redis_client_t *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void reply_null(redis_client_t *c);                                     /* RESP2 $-1, RESP3 _ */
-void reply_null_array(redis_client_t *c);                               /* RESP2 *-1, RESP3 _ */
-void reply_bool(redis_client_t *c, bool v);                             /* RESP2 :1/:0 */
-void reply_double(redis_client_t *c, double v);                         /* RESP2 bulk string */
-void reply_bignum(redis_client_t *c, const char *digits);               /* RESP2 bulk string */
+void reply_null(redis_client_t *c);                       /* RESP2 $-1, RESP3 _ */
+void reply_null_array(redis_client_t *c);                 /* RESP2 *-1, RESP3 _ */
+void reply_bool(redis_client_t *c, bool v);               /* RESP2 :1/:0 */
+void reply_double(redis_client_t *c, double v);           /* RESP2 bulk string */
+void reply_decimal(redis_client_t *c, bytes_t digits);    /* a double with just these digits; RESP2 bulk string */
+void reply_bignum(redis_client_t *c, const char *digits); /* RESP2 bulk string */
 void reply_verbatim(redis_client_t *c, const char *ext3, bytes_t text); /* RESP2 bulk string */
 void reply_array(redis_client_t *c, size_t n);
 void reply_map(redis_client_t *c, size_t pairs);                 /* RESP2 array of 2n */

@@ -45,7 +45,8 @@ static bool add_range(const redis_key_spec_t *s, int begin, int argc, key_positi
     return true;
 }
 
-/* SET reads what was there only with GET, BITFIELD writes only with SET or INCRBY. */
+/* SET reads what was there only with GET, BITFIELD writes only with SET or INCRBY; of the others the key is what its
+ * specification says. */
 static uint32_t judged_flags(const redis_command_t *command, uint32_t flags, int argc, const bytes_t *argv)
 {
     bool reads = false, writes = false;
@@ -54,7 +55,7 @@ static uint32_t judged_flags(const redis_command_t *command, uint32_t flags, int
         writes |= bytes_eq_nocase(argv[i], BYTES_LIT("SET")) || bytes_eq_nocase(argv[i], BYTES_LIT("INCRBY"));
     }
     if (command->handler == redis_cmd_set) return reads ? KEY_RW | KEY_ACCESS | KEY_UPDATE : KEY_OW | KEY_UPDATE;
-    if (command->handler != redis_cmd_bitfield) return flags;
+    if (command->handler != redis_cmd_bitfield) return flags & ~(uint32_t)KEY_VARIABLE_FLAGS;
     return writes ? KEY_RW | KEY_ACCESS | KEY_UPDATE : KEY_RO | KEY_ACCESS;
 }
 
@@ -64,11 +65,13 @@ bool command_get_keys(const redis_command_t *command, int argc, const bytes_t *a
         const redis_key_spec_t *s = &command->key_specs[k];
         if (s->flags & KEY_NOT_KEY) continue;
         int begin = beginning(s, argc, argv);
+        size_t before = keys->count;
         if (begin == 0) continue;
         bool ok = s->keynum ? add_counted(s, begin, argc, argv, keys) : add_range(s, begin, argc, keys);
         if (!ok) return false;
         if (s->flags & KEY_VARIABLE_FLAGS)
-            for (size_t i = 0; i < keys->count; i++) keys->at[i].flags = judged_flags(command, s->flags, argc, argv);
+            for (size_t i = before; i < keys->count; i++)
+                keys->at[i].flags = judged_flags(command, s->flags, argc, argv);
     }
     if (command->key_spec_count == 0 && command->first_key > 0) {
         int last = command->last_key >= 0 ? command->last_key : argc + command->last_key;

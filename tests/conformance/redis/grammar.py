@@ -174,6 +174,20 @@ BITOP (AND|OR|XOR) key (key)+
 BITOP NOT key key [key]
 BITFIELD key (GET width bit|SET width bit wide|INCRBY width bit wide|OVERFLOW (WRAP|SAT|FAIL|x))+
 BITFIELD_RO key (GET width bit)+
+GEOADD geo [NX|XX] [CH] (longitude latitude member)+
+GEOADD key (longitude latitude member)+
+GEOPOS geo (member)+
+GEOHASH geo (member)+
+GEODIST geo member member [unit]
+GEOSEARCH geo FROMLONLAT longitude latitude (BYRADIUS size unit|BYBOX size size unit) (ASC|DESC) [COUNT count] [WITHDIST] [WITHCOORD] [WITHHASH]
+GEOSEARCH geo FROMMEMBER member (BYRADIUS size unit|BYBOX size size unit) [ASC|DESC] [COUNT count ANY] [WITHDIST]
+GEOSEARCHSTORE key geo FROMLONLAT longitude latitude (BYRADIUS size unit|BYBOX size size unit) [STOREDIST]
+GEORADIUS geo longitude latitude size unit [WITHDIST] [ASC|DESC] [STORE key]
+GEORADIUSBYMEMBER geo member size unit [WITHCOORD] [STOREDIST key|STORE key]
+GEORADIUS_RO geo longitude latitude size unit [ASC] [COUNT count] [WITHHASH]
+GEORADIUSBYMEMBER_RO geo member size unit [STORE key]
+GEOPOS key member
+GEOSEARCH key FROMLONLAT longitude latitude BYRADIUS size unit
 PFADD hll (member)+
 PFADD hll
 PFADD key (member)+
@@ -197,6 +211,11 @@ NOSUCHCOMMAND (value)+
 
 CHOICES = {
     "key": ["k1", "k2", "k3", "k4", "k5", "k6", "k7", "k8"],
+    "geo": ["g1", "g2"],
+    "longitude": ["13.361389", "15.087269", "-180", "180", "0", "-0.5", "181", "x", "2.5", "13.37", "-122.4"],
+    "latitude": ["38.115556", "37.502669", "85.05112878", "-85.05112878", "0", "90", "nan", "1.25", "38.2", "37.7"],
+    "size": ["0", "1", "100", "250.5", "10000", "-1", "x", "1e7", "inf"],
+    "unit": ["m", "km", "ft", "mi", "KM", "x"],
     "hll": ["l1", "l2", "l3"],
     "same": ["z1", "z2", "z3"],
     "field": ["f1", "f2", "f3", "1", "", "F" * 70],

@@ -18,6 +18,7 @@ ZADD zset 1 a 2 b 3 c
 ZADD zset2 2 b 4 d
 SETBIT bits 7 1
 PFADD hll a b c
+GEOADD geo 1 1 a 2 2 b
 """
 # "no" stands for a key that is not there, "d" for a destination that is not there; an empty prefix is a key of the type.
 CALLS = """
@@ -49,6 +50,8 @@ ZMPOP 1 no MIN|ZMPOP 2 no zset MIN|ZMPOP 1 zset MAX COUNT 9|ZMSCORE no a|ZMSCORE
 ZRANGE no 0 1|ZRANGE zset 0 1|ZRANGE zset 0 5 BYSCORE|ZRANGEBYLEX no - +|ZRANGEBYSCORE no 0 1|ZRANGESTORE d no 0 1|ZRANGESTORE d zset 0 1|ZRANGESTORE str zset 0 1|ZRANGESTORE str no 0 1|ZRANGESTORE d zset 5 6|ZRANGESTORE d zset 0 5 BYSCORE|ZRANGESTORE zset zset 0 0|ZRANGESTORE str zset 5 6
 ZRANK no a|ZRANK zset a|ZRANK zset no|ZREM no a|ZREM zset a|ZREM zset no|ZREM zset a b c|ZREMRANGEBYLEX no - +|ZREMRANGEBYRANK zset 0 0|ZREMRANGEBYRANK zset 0 -1|ZREMRANGEBYSCORE zset 0 1|ZREMRANGEBYSCORE zset 8 9|ZREVRANGE no 0 1|ZREVRANGEBYLEX no + -|ZREVRANGEBYSCORE no 1 0|ZREVRANK no a|ZSCAN no 0|ZSCORE no a|ZSCORE zset a
 ZUNION 2 zset no|ZUNIONSTORE d 2 zset no|ZUNIONSTORE d 1 no|ZUNIONSTORE str 1 zset|ZUNIONSTORE str 1 no|ZUNIONSTORE zset 2 zset zset2
+GEOADD no 1 1 a|GEOADD geo 1 1 a|GEOADD geo 2 2 a|GEOADD geo XX 2 2 z|GEOADD geo NX 3 3 a|GEOADD str 1 1 a|GEODIST geo a b|GEODIST no a b|GEOPOS no a|GEOHASH geo a
+GEOSEARCH no FROMLONLAT 1 1 BYRADIUS 9 km|GEOSEARCH geo FROMLONLAT 1 1 BYRADIUS 9 km|GEOSEARCHSTORE d geo FROMLONLAT 1 1 BYRADIUS 9 km|GEOSEARCHSTORE str geo FROMLONLAT 9 9 BYRADIUS 9 km|GEOSEARCHSTORE str no FROMLONLAT 9 9 BYRADIUS 9 km|GEORADIUS geo 1 1 9 km STORE d|GEORADIUS geo 1 1 9 km STOREDIST str|GEORADIUS no 1 1 9 km STORE str|GEORADIUSBYMEMBER geo a 900 km STORE geo|GEORADIUSBYMEMBER no a 900 km STORE d|GEORADIUS_RO geo 1 1 9 km
 PFADD no a|PFADD no|PFADD hll a|PFADD hll z|PFADD hll|PFADD str a|PFCOUNT no|PFCOUNT hll|PFCOUNT hll no|PFCOUNT str|PFMERGE d hll|PFMERGE d no|PFMERGE hll no|PFMERGE hll str|PFMERGE str hll
 EVAL "redis.call('get','no') redis.call('set','new','v') return redis.call('incr','new2')" 0
 """
