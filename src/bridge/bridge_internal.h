@@ -6,6 +6,7 @@
  *   far.c       the half on Kafka's     sync.c     stable storage
  *               reactor                 waiters.c  KAFKA.WAIT
  *   position.c  KAFKA.COMMIT and what of it is under way; position_far.c: as Kafka's reactor knows it
+ *   question.c  what KAFKA.COMMIT and KAFKA.COMMITTED ask of a group before they run
  *   reroute.c   records whose partitions are gone
  *
  * A record's life:
@@ -119,6 +120,7 @@ struct bridge {
     io_timer_t retry_timer, due_timer, sync_timer;
     bool syncs;                          /* a round is under way */
     list_t straight;                     /* straight_t: records alone, whose clients wait */
+    list_t questions;                    /* group_question_t */
     struct announcement *announcement;   /* this turn's; NULL = none */
     struct far_positions *far_positions; /* the far half's */
     struct far_link *link;               /* what answers on their way hold: they may come when the bridge is gone */
@@ -221,7 +223,7 @@ void waiters_gone(void *user, uint64_t client_id);
 
 void produce__reply_place(redis_client_t *client, int32_t partition, int64_t offset);
 void produce_command(redis_call_t *call, void *user);
-const char *produce_precondition(int argc, const bytes_t *argv, void *user);
+const char *produce_precondition(int argc, const bytes_t *argv, redis_question_t *question, void *user);
 
 /* ---- position.c ---- */
 
@@ -237,8 +239,24 @@ void positions_deinit(bridge_t *bridge);
 void position_track(bridge_t *bridge, outbox_record_t *record);
 void position_untrack(bridge_t *bridge, outbox_record_t *record);
 void position_commit_command(redis_call_t *call, void *user);
-const char *position_precondition(int argc, const bytes_t *argv, void *user);
+const char *position_precondition(int argc, const bytes_t *argv, redis_question_t *question, void *user);
+redis_question_t *position_commit_ask(int argc, const bytes_t *argv, void *user);
 void position_committed_command(redis_call_t *call, void *user);
+redis_question_t *position_committed_ask(int argc, const bytes_t *argv, void *user);
+
+/* ---- question.c ---- */
+
+typedef struct group_question group_question_t;
+/* Asked, and perhaps answered, within the call. */
+redis_question_t *question_of_member(bridge_t *bridge, const kafka_position_t *asked, const kafka_member_t *member);
+redis_question_t *question_of_offset(bridge_t *bridge, const kafka_position_t *asked);
+/* Kafka's code with its words, and of an offset what the group has (-1 = nothing). */
+int16_t question_answer(const redis_question_t *question, int64_t *ret_offset, const char **ret_words);
+/* The group is held for this question (NULL: for none), and from now on for a position. */
+bool question_take_hold(redis_question_t *question);
+/* The record, if it is a position, was placed: answers of before give way. */
+void questions_placed(bridge_t *bridge, const outbox_record_t *record);
+void questions_stop(bridge_t *bridge);
 
 /* ---- help.c ---- */
 

@@ -105,6 +105,7 @@ void deliver__placed(bridge_t *bridge, outbox_record_t *r, int64_t offset)
     list_remove(&r->queue);
     list_push_back(&bridge->placed, &r->queue);
     r->state = RECORD_PLACED;
+    if (offset >= 0) questions_placed(bridge, r); /* else it is void, or the group had it before */
     position_untrack(bridge, r);
     bridge->delivered_total++;
     bridge->placed_count++;
@@ -306,6 +307,7 @@ void deliver_stop(bridge_t *bridge)
         redis_async_drop(job->async);
         job->async = NULL;
     }
+    questions_stop(bridge);
     position_announce_drop(bridge);
     far_close(bridge);
 }

@@ -72,7 +72,9 @@ typedef struct far_positions far_positions_t;
 far_positions_t *far_positions_new(void);
 void far_positions_free(far_positions_t *positions);
 void far_positions_add(far_positions_t *positions, bytes_t group, uint32_t count);
-/* If the record is a position: it is there, or will never be. */
+/* One less: it is there, or will never be. */
+void far_positions_remove(far_positions_t *positions, bytes_t group);
+/* The same of a record, if it is a position. */
 void far_positions_settle(far_positions_t *positions, const kafka_produce_t *record);
 /* For kafka_positions_hold. */
 bool far_positions_wait(void *user, bytes_t group);

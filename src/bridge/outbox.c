@@ -12,6 +12,7 @@ void outbox_init(bridge_t *bridge)
     list_init(&bridge->syncing);
     list_init(&bridge->topics);
     list_init(&bridge->straight);
+    list_init(&bridge->questions);
     bridge->topics_by_name = bridge->by_number = MAP_INIT;
     bridge->next_number = 1;
     bridge->producer_id = -1;

@@ -36,10 +36,19 @@ static bool is_queued(const bridge_t *bridge, bytes_t topic)
     return t && !list_empty(&t->records);
 }
 
+/* A script that waited for an answer goes on in a later turn, and what it produced has yet to be written. */
+static bool is_unwritten(const bridge_t *bridge, bytes_t topic)
+{
+    LIST_EACH(&bridge->unwritten, r, outbox_record_t, queue)
+        if (r->due_ms == 0 && bytes_eq(r->record.topic, topic)) return true;
+    return false;
+}
+
 bool topic_comes(bridge_t *bridge, bytes_t topic)
 {
+    if (kafka_topic_exists(bridge->catalog, topic)) return false;
     begin_turn(bridge);
-    return map_get(&bridge->coming, topic) || is_queued(bridge, topic);
+    return map_get(&bridge->coming, topic) || is_queued(bridge, topic) || is_unwritten(bridge, topic);
 }
 
 bool position_must_wait(bridge_t *bridge, const outbox_record_t *r)
@@ -153,7 +162,19 @@ static const char *read_args(int argc, const bytes_t *argv, commit_args_t *args)
     return read_options(argc, argv, args);
 }
 
-static const char *check(bridge_t *bridge, int argc, const bytes_t *argv, bool midway, commit_args_t *args)
+#define NOT_ASKED "ERR the consumer group cannot be asked here: it needs a connection that can wait for the answer"
+
+static const char *check_member(bridge_t *bridge, const redis_question_t *question)
+{
+    int64_t none;
+    const char *words;
+    if (!question) return NOT_ASKED;
+    int16_t error = question_answer(question, &none, &words);
+    return bridge__problem(bridge, error, words);
+}
+
+static const char *check(bridge_t *bridge, int argc, const bytes_t *argv, const redis_question_t *question, bool midway,
+                         commit_args_t *args)
 {
     char message[KAFKA_MESSAGE_BYTES_MAX] = "";
     const char *problem = read_args(argc, argv, args);
@@ -161,16 +182,23 @@ static const char *check(bridge_t *bridge, int argc, const bytes_t *argv, bool m
     if (problem) return problem;
     bool comes = topic_comes(bridge, args->position.topic);
     int16_t error = kafka_position_check(bridge->catalog, &args->position, comes, message);
-    if (!error && args->has_member)
-        error = kafka_member_check(bridge->kafka, args->position.group, &args->member, message);
-    return bridge__problem(bridge, error, message);
+    problem = bridge__problem(bridge, error, message);
+    return problem || !args->has_member ? problem : check_member(bridge, question);
 }
 
-const char *position_precondition(int argc, const bytes_t *argv, void *user)
+const char *position_precondition(int argc, const bytes_t *argv, redis_question_t *question, void *user)
 {
     commit_args_t args;
     bridge__update(user);
-    return check(user, argc, argv, false, &args);
+    return check(user, argc, argv, question, false, &args);
+}
+
+redis_question_t *position_commit_ask(int argc, const bytes_t *argv, void *user)
+{
+    bridge_t *bridge = user;
+    commit_args_t args;
+    if (!bridge->kafka || read_args(argc, argv, &args) || !args.has_member) return NULL;
+    return question_of_member(bridge, &args.position, &args.member);
 }
 
 static outbox_record_t *record_of(const kafka_position_t *position, int64_t now_ms)
@@ -184,6 +212,7 @@ static outbox_record_t *record_of(const kafka_position_t *position, int64_t now_
     return r;
 }
 
+/* Where the group is held already, because a member was asked about, nobody need be told. */
 static void commit(bridge_t *bridge, redis_call_t *call, const kafka_position_t *position)
 {
     redis_client_t *client = redis_call_client(call);
@@ -194,7 +223,7 @@ static void commit(bridge_t *bridge, redis_call_t *call, const kafka_position_t 
     position_track(bridge, r);
     r->client_id = redis_client_id(client);
     if (r->client_id) waiters_added(bridge, r->client_id);
-    position_announce(bridge, position->group, r->client_id);
+    if (!question_take_hold(redis_call_question(call))) position_announce(bridge, position->group, r->client_id);
     redis_reply_int(client, r->number);
 }
 
@@ -206,8 +235,10 @@ void position_commit_command(redis_call_t *call, void *user)
     int argc = redis_call_argc(call);
     for (int i = 0; i < MIN(argc, WORDS_MAX); i++) argv[i] = redis_call_arg(call, i);
     bridge__update(bridge);
-    bool asked = redis_call_was_asked(call), midway = redis_call_is_midway(call);
-    const char *problem = asked ? read_args(argc, argv, &args) : check(bridge, argc, argv, midway, &args);
+    bool midway = redis_call_is_midway(call);
+    const char *problem = redis_call_was_asked(call)
+                              ? read_args(argc, argv, &args)
+                              : check(bridge, argc, argv, redis_call_question(call), midway, &args);
     if (problem)
         redis_reply_error(redis_call_client(call), problem);
     else
@@ -216,11 +247,26 @@ void position_commit_command(redis_call_t *call, void *user)
 
 /* ---- KAFKA.COMMITTED ---- */
 
+redis_question_t *position_committed_ask(int argc, const bytes_t *argv, void *user)
+{
+    bridge_t *bridge = user;
+    kafka_position_t asked = {.group = argv[1], .topic = argv[2]};
+    if (!bridge->kafka || !read_partition(argv[3], &asked.partition)) return NULL;
+    return question_of_offset(bridge, &asked);
+}
+
+static const char *read_answer(bridge_t *bridge, const redis_question_t *question, int64_t *ret_offset)
+{
+    const char *words;
+    if (!question) return NOT_ASKED;
+    int16_t error = question_answer(question, ret_offset, &words);
+    return bridge__problem(bridge, error, words);
+}
+
 void position_committed_command(redis_call_t *call, void *user)
 {
     bridge_t *bridge = user;
     redis_client_t *client = redis_call_client(call);
-    char message[KAFKA_MESSAGE_BYTES_MAX] = "";
     const char *problem = NULL;
     int64_t offset = -1;
     kafka_position_t asked = {.group = redis_call_arg(call, 1), .topic = redis_call_arg(call, 2)};
@@ -229,9 +275,7 @@ void position_committed_command(redis_call_t *call, void *user)
     else if (!bridge->kafka)
         problem = "ERR the Kafka wing is off";
     else if (!find_under_way(bridge, &asked, &offset))
-        problem = bridge__problem(
-            bridge, kafka_position_get(bridge->kafka, asked.group, asked.topic, asked.partition, &offset, message),
-            message);
+        problem = read_answer(bridge, redis_call_question(call), &offset);
     if (problem)
         redis_reply_error(client, problem);
     else if (offset < 0)

@@ -43,15 +43,19 @@ void far_positions_add(far_positions_t *positions, bytes_t group, uint32_t count
     u->count += count;
 }
 
+void far_positions_remove(far_positions_t *positions, bytes_t group)
+{
+    under_way_t *u = map_get(&positions->groups, group);
+    ASSERT(u && u->count > 0); /* it was announced, or held for a member */
+    if (--u->count > 0) return;
+    map_remove(&positions->groups, group);
+    mem_free(u);
+}
+
 void far_positions_settle(far_positions_t *positions, const kafka_produce_t *record)
 {
     kafka_position_t position;
-    if (kafka_position_of(record, &position)) return;
-    under_way_t *u = map_get(&positions->groups, position.group);
-    ASSERT(u && u->count > 0); /* it was announced */
-    if (--u->count > 0) return;
-    map_remove(&positions->groups, position.group);
-    mem_free(u);
+    if (kafka_position_of(record, &position) == 0) far_positions_remove(positions, position.group);
 }
 
 /* ---- announcing ------------------------------------------------------------------------------------------------------ */

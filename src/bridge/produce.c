@@ -116,7 +116,7 @@ static void produce_outbox(bridge_t *bridge, redis_call_t *call, produce_args_t 
 
 /* ---- the command ---- */
 
-const char *produce_precondition(int argc, const bytes_t *argv, void *user)
+const char *produce_precondition(int argc, const bytes_t *argv, redis_question_t *question, void *user)
 {
     produce_args_t args;
     bridge__update(user);

@@ -6,6 +6,7 @@
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/health.h"
+#include "base/list.h"
 #include "io/io.h"
 #include "net/net.h"
 
@@ -73,6 +74,17 @@ typedef struct redis_extra_arg {
     int args_count;
 } redis_extra_arg_t;
 
+/* What a command must know from elsewhere before it runs; embedded in the state of the one who was asked. */
+typedef struct redis_question {
+    list_t node; /* redis' own, as the next is */
+    struct inquiry *inquiry;
+    bool answered;
+    /* Once, when the command was run, or will not be: from here on the question belongs to who was asked, answered or not. */
+    void (*end)(struct redis_question *question);
+} redis_question_t;
+/* Once; what waited for it runs in a later turn. */
+void redis_question_answered(redis_question_t *question);
+
 typedef struct redis_extra_command {
     const char *name; /* "KAFKA.PRODUCE" */
     int arity;
@@ -84,7 +96,10 @@ typedef struct redis_extra_command {
     void (*handler)(redis_call_t *call, void *user);
     /* Asked of each such command of a transaction before any of it runs: NULL, or why it cannot run (valid until
      * the next call). May be NULL itself. */
-    const char *(*check)(int argc, const bytes_t *argv, void *user);
+    const char *(*check)(int argc, const bytes_t *argv, redis_question_t *question, void *user);
+    /* Asks what must be known before `check` and `handler`; meanwhile the client waits, or the script that calls. NULL: nothing.
+     * May be NULL itself; a row with it is not "fast". */
+    redis_question_t *(*ask)(int argc, const bytes_t *argv, void *user);
     void *user;
 } redis_extra_command_t;
 /* The strings must outlive the server. */
@@ -98,6 +113,8 @@ int64_t redis_call_now_ms(const redis_call_t *call);
 bool redis_call_is_loading(const redis_call_t *call);
 /* Of EXEC, which had the row's `check` say that it can run: it must not be refused any more. */
 bool redis_call_was_asked(const redis_call_t *call);
+/* What the row's `ask` gave for this call, with its answer. NULL: nothing, or (redis_execute) nobody could wait for an answer. */
+redis_question_t *redis_call_question(const redis_call_t *call);
 /* Of a script that has written already, so that it must be able to end its work. */
 bool redis_call_is_midway(const redis_call_t *call);
 /* Whether redis_async will do: not in a transaction, a script, without a connection. */

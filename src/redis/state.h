@@ -68,11 +68,13 @@ enum {
 /* A command kept for later: MULTI's queue, a blocked client. One allocation. */
 typedef struct saved_command {
     const redis_command_t *command;
+    struct redis_question *question; /* of a transaction's that must know something before EXEC runs; NULL = none */
     int argc;
     bytes_t argv[];
 } saved_command_t;
 
 typedef struct blocked blocked_t; /* blocking.c */
+typedef struct inquiry inquiry_t; /* inquiry.c */
 
 struct redis_client {
     /* Output under construction: [out_start, out) is written, up to out_end is room. NULL = none reserved. */
@@ -101,6 +103,10 @@ struct redis_client {
     saved_command_t **queue;
     size_t queue_len, queue_cap, queue_bytes; /* the last: of the arguments */
     list_t watches;                           /* watch_t */
+    bool queue_asks;                          /* one of them must know something before EXEC runs */
+    /* what the request that runs next asked; NULL = nothing */
+    inquiry_t *inquiry;
+    struct redis_question *question; /* of a command alone */
     /* pub/sub: names, as keys of sets */
     map_t channels, patterns, shard_channels;
     buf_t pushed_to_self; /* messages that its own command published: they follow the reply */
@@ -161,6 +167,7 @@ struct redis {
     uint32_t lru_clock; /* seconds */
     uint64_t dirty;
     redis_call_t *current;
+    struct redis_question *question; /* redis_call_question */
     int exec_depth;
     bool loading, asynchronous_flush, shutdown_asked, stopped;
     bool active_expire;
@@ -282,6 +289,9 @@ void exec__run_timed(redis_client_t *c, const redis_command_t *command, const pa
                      uint32_t flags);
 saved_command_t *command__save(const redis_command_t *command, int argc, const bytes_t *argv);
 void exec__free_extra(redis_t *redis);
+/* Whether it is a command from outside that may have to know something before it runs; what it asks, NULL = nothing. */
+bool exec__asks(const redis_command_t *command);
+struct redis_question *exec__ask(const redis_command_t *command, int argc, const bytes_t *argv);
 /* Why a command from outside must not run in a transaction now; NULL = it may. */
 const char *exec__extra_problem(const saved_command_t *command);
 /* After an event outside any command (a timer): propagates and serves what it caused. */

@@ -1,5 +1,6 @@
 /* client.c: connections: a pipeline's requests are parsed together, their keys' buckets and entries asked for
  * from memory, and then run. */
+#include "redis/exec/inquiry.h"
 #include "redis/persist/aof.h"
 #include "redis/redis.h"
 #include "redis/state.h"
@@ -54,6 +55,7 @@ void client__free(redis_client_t *c)
     redis_t *redis = c->redis;
     blocking__forget(c);
     if (c->flags & CLIENT_PAUSED) redis->paused_clients--;
+    inquiry__drop(c);
     multi__discard(c);
     multi__unwatch(c);
     pubsub__forget(c);
@@ -280,6 +282,7 @@ static size_t run_batch(redis_client_t *c, const uint8_t *data, int count)
         bytes_t raw = q->is_inline ? BYTES_NULL : bytes_of(data + q->start, q->end - q->start);
         if (count == 1 || !exec__fast(c, q, raw)) exec__request(c, q, raw);
         if (UNLIKELY(c->flags & CLIENT_PAUSED)) return done; /* not run: comes again */
+        inquiry__drop(c);
         done = q->end;
         if (LIKELY(!(c->flags & CLIENT_BLOCKED))) client__answered(c); /* else when what it waits for has come */
         if (UNLIKELY(!may_run(c))) break;

@@ -1,5 +1,6 @@
 /* exec.c: a request on its way: found, checked as Redis checks, queued or run, counted, propagated. */
 #include "redis/exec/changes.h"
+#include "redis/exec/inquiry.h"
 #include "redis/exec/script_host.h"
 #include "redis/persist/aof.h"
 #include "redis/redis.h"
@@ -46,6 +47,7 @@ saved_command_t *command__save(const redis_command_t *command, int argc, const b
     saved_command_t *s = mem_alloc(bytes);
     uint8_t *to = (uint8_t *)s + head;
     s->command = command;
+    s->question = NULL;
     s->argc = argc;
     for (int i = 0; i < argc; i++) {
         if (argv[i].len) memcpy(to, argv[i].ptr, argv[i].len);
@@ -192,6 +194,7 @@ static bool must_wait(redis_client_t *c, const redis_command_t *command, uint32_
     if (c->flags & CLIENT_MULTI && command->handler != redis_cmd_exec) return false;
     bool unpause = command->parent && strcmp(command->full_name, "client|unpause") == 0;
     if (unpause || !(redis->pause_all || is_write(c, command, flags))) return false;
+    inquiry__drop(c); /* a pause may be long: it is asked anew */
     client__pause(c);
     return true;
 }
@@ -379,8 +382,11 @@ void exec__request(redis_client_t *c, const parsed_t *q, bytes_t raw)
             return;
         }
     }
+    if (inquiry__must_wait(c, command, q->argc, q->argv)) return;
     c->last_command = command;
+    redis->question = c->question;
     exec__run_timed(c, command, q, raw, 0);
+    redis->question = NULL;
 }
 
 bool exec__fast(redis_client_t *c, const parsed_t *q, bytes_t raw)
@@ -475,7 +481,18 @@ const char *exec__extra_problem(const saved_command_t *s)
 {
     if (s->command->handler != run_extra) return NULL;
     const extra_t *e = CONTAINER_OF(s->command, extra_t, command);
-    return e->row.check ? e->row.check(s->argc, s->argv, e->row.user) : NULL;
+    return e->row.check ? e->row.check(s->argc, s->argv, s->question, e->row.user) : NULL;
+}
+
+bool exec__asks(const redis_command_t *command)
+{
+    return UNLIKELY(command->handler == run_extra) && CONTAINER_OF(command, extra_t, command)->row.ask;
+}
+
+redis_question_t *exec__ask(const redis_command_t *command, int argc, const bytes_t *argv)
+{
+    const extra_t *e = CONTAINER_OF(command, extra_t, command);
+    return e->row.ask(argc, argv, e->row.user);
 }
 
 static uint32_t parse_flags(const char *text)
@@ -518,6 +535,7 @@ void redis_register_command(redis_t *redis, const redis_extra_command_t *row)
         .arg_count = (uint8_t)row->args_count,
         .args = args_of(row->args, row->args_count),
     };
+    ASSERT(!row->ask || !(e->command.flags & CMD_FAST)); /* exec__fast asks nothing */
     size_t ids = (size_t)e->command.id + 1;
     redis->command_stats = mem_realloc(redis->command_stats, ids * sizeof(command_stats_t));
     redis->command_stats[ids - 1] = (command_stats_t){0};

@@ -1,6 +1,7 @@
 /* multi.c: MULTI, EXEC, DISCARD, WATCH, UNWATCH. A watched key is a list of the clients that watch it;
  * whoever changes the key marks them, and their EXEC then does nothing. */
 #include "redis/exec/changes.h"
+#include "redis/exec/inquiry.h"
 #include "redis_commands.h"
 
 #include "base/num.h"
@@ -140,6 +141,7 @@ void multi__queue(redis_client_t *c, const redis_command_t *command, int argc, c
         c->queue = mem_realloc(c->queue, c->queue_cap * sizeof(*c->queue));
     }
     c->queue[c->queue_len++] = command__save(command, argc, argv);
+    if (exec__asks(command)) c->queue_asks = true;
     for (int i = 0; i < argc; i++) c->queue_bytes += argv[i].len;
     reply_simple(c, "QUEUED");
 }
@@ -148,6 +150,7 @@ void multi__discard(redis_client_t *c)
 {
     for (size_t i = 0; i < c->queue_len; i++) mem_free(c->queue[i]);
     c->queue_len = c->queue_bytes = 0;
+    c->queue_asks = false;
     c->flags &= ~(uint32_t)(CLIENT_MULTI | CLIENT_DIRTY_CAS | CLIENT_DIRTY_EXEC);
 }
 
@@ -157,6 +160,7 @@ struct transaction {
     saved_command_t **queue;
     size_t len, at;
     redis_db_t *db;
+    inquiry_t *inquiry; /* what its commands asked; NULL = nothing */
     uint32_t flags;
 };
 
@@ -166,8 +170,10 @@ static size_t run_from(redis_client_t *c, saved_command_t **queue, size_t len, s
     while (at < len && !c->redis->script_left) {
         saved_command_t *s = queue[at++];
         parsed_t q = {.command = s->command, .argv = s->argv, .argc = s->argc};
+        c->redis->question = s->question;
         exec__run_timed(c, s->command, &q, BYTES_NULL, flags);
     }
+    c->redis->question = NULL;
     return at;
 }
 
@@ -193,8 +199,9 @@ static void run_queue(redis_call_t *call)
         return;
     }
     transaction_t *t = mem_alloc(sizeof(*t));
-    *t = (transaction_t){call->command, c->queue, c->queue_len, at, c->db, flags};
+    *t = (transaction_t){call->command, c->queue, c->queue_len, at, c->db, c->inquiry, flags};
     redis->transaction = t;
+    c->inquiry = NULL;
     c->queue = NULL;
     c->queue_len = c->queue_cap = 0;
 }
@@ -203,6 +210,7 @@ static void free_transaction(redis_t *redis)
 {
     transaction_t *t = redis->transaction;
     for (size_t i = 0; i < t->len; i++) mem_free(t->queue[i]);
+    if (t->inquiry) inquiry__free(t->inquiry);
     mem_free(t->queue);
     mem_free(t);
     redis->transaction = NULL;

@@ -8,11 +8,14 @@
  * While a script is left, the other protocols have their turns, and everybody else's commands wait (CLIENT_PAUSED), so a
  * script stays atomic; past busy-reply-threshold they hear BUSY instead. exec_depth stays raised from the beginning to the
  * end: what the script's commands change is gathered, reaches the append-only file as one transaction, and wakes blocked
- * clients at the end. A script inside MULTI is left together with what is behind it in the queue (multi.c). */
+ * clients at the end. A script inside MULTI is left together with what is behind it in the queue (multi.c).
+ *
+ * A call of a command that must know something from elsewhere (inquiry.c) leaves its script in the same way, until it knows. */
 #include "redis/exec/script_host.h"
 
 #include "base/slog.h"
 #include "redis/exec/changes.h"
+#include "redis/exec/inquiry.h"
 #include "redis/persist/aof.h"
 #include "redis/redis.h"
 #include "redis_commands.h"
@@ -21,6 +24,7 @@
 
 #define TURN_NS         10000000 /* before the others get theirs */
 #define SETTLE_EVERY_MS 1
+#define KNOWN_EVERY_MS  10 /* a script that waits for an answer is looked at: it may have taken long, or been killed */
 #define MEMORY_MAX      MIB(256)   /* of scripts, unless script-memory-max says otherwise; */
 #define MEMORY_PART     16         /* at most this part of the machine's */
 #define VERSION_NUM     0x00070204 /* of REDIS_VERSION */
@@ -47,6 +51,7 @@ struct scripts {
     /* of a paused one */
     redis_async_t *caller;
     saved_command_t *command;
+    inquiry_t *inquiry; /* of the call under way; NULL = none */
     io_timer_t timer;
     io_timer_t settling; /* what a script left behind is given back in slices */
 };
@@ -82,6 +87,46 @@ static void remember_error(scripts_t *s, bytes_t reply)
     memcpy(s->last_error, reply.ptr + 1, s->last_error_len);
 }
 
+static void on_known(void *user)
+{
+    scripts_t *s = user;
+    io_timer_start(&s->timer, 0, 0);
+}
+
+/* While an answer is on its way the script is left. False: it was killed meanwhile, or the server ends. Where nobody can wait the
+ * command finds no answer, and says so. */
+static bool ask(scripts_t *s, const redis_command_t *command, int argc, const bytes_t *argv)
+{
+    s->inquiry = inquiry__new(on_known, s);
+    redis_question_t *question = inquiry__add(s->inquiry, command, argc, argv);
+    bool goes_on = true;
+    while (goes_on && s->may_be_left && !inquiry__is_known(s->inquiry)) goes_on = script_leave(s->engine) && !s->killed;
+    s->redis->question = inquiry__is_known(s->inquiry) ? question : NULL;
+    s->redis->now_ms = s->now_ms;
+    return goes_on;
+}
+
+static void end_asking(scripts_t *s)
+{
+    inquiry__free(s->inquiry);
+    s->inquiry = NULL;
+    s->redis->question = NULL;
+}
+
+static void run_command(scripts_t *s, const redis_command_t *command, int argc, const bytes_t *argv)
+{
+    uint32_t midway = s->wrote ? CALL_MIDWAY : 0;
+    parsed_t q = {.command = command, .argv = argv, .argc = argc};
+    bool asks = exec__asks(command) && !(s->call_flags & CALL_LOADING);
+    if (!asks || ask(s, command, argc, argv)) {
+        if (command->flags & CMD_WRITE) s->wrote = true;
+        exec__run_timed(s->client, command, &q, BYTES_NULL, s->call_flags | midway);
+    } else {
+        reply_error(s->client, "ERR the script was ended while it waited for an answer");
+    }
+    if (asks) end_asking(s);
+}
+
 static void on_call(void *user, const bytes_t *argv, int argc, int resp, buf_t *reply)
 {
     scripts_t *s = user;
@@ -98,10 +143,7 @@ static void on_call(void *user, const bytes_t *argv, int argc, int resp, buf_t *
         if (command) redis->command_stats[command->id].rejected++;
         reply_error(c, why);
     } else {
-        uint32_t midway = s->wrote ? CALL_MIDWAY : 0;
-        if (command->flags & CMD_WRITE) s->wrote = true;
-        parsed_t q = {.command = command, .argv = argv, .argc = argc};
-        exec__run_timed(c, command, &q, BYTES_NULL, s->call_flags | midway);
+        run_command(s, command, argc, argv);
     }
     client__flush(c);
     c->sink = NULL;
@@ -357,6 +399,10 @@ static void on_turn(io_timer_t *timer)
 {
     scripts_t *s = CONTAINER_OF(timer, scripts_t, timer);
     note_long_run(s);
+    if (s->inquiry && !inquiry__is_known(s->inquiry) && !s->killed) {
+        io_timer_start(timer, KNOWN_EVERY_MS, 0);
+        return;
+    }
     s->turn_ns = io_hrtime_ns(s->redis->loop);
     script_result_t result = script_resume(s->engine);
     s->ran_ns += io_hrtime_ns(s->redis->loop) - s->turn_ns;

@@ -256,6 +256,13 @@ script_result_t script_resume(script_engine_t *engine)
     return go_on(engine);
 }
 
+bool script_leave(script_engine_t *engine)
+{
+    if (!engine->running || engine->stopped || !fiber_is_inside(engine->fiber)) return false;
+    fiber_leave(engine->fiber);
+    return !engine->stopped;
+}
+
 void script__abandon(script_engine_t *engine)
 {
     while (engine->running) {

@@ -122,5 +122,7 @@ script_result_t script_run_function(script_engine_t *engine, const script_functi
                                     int keys_count, const bytes_t *args, int args_count, int client_resp,
                                     buf_t *reply) MUST_CHECK;
 script_result_t script_resume(script_engine_t *engine) MUST_CHECK;
+/* From the host's `call`: the run is left (SCRIPT_PAUSED), and script_resume comes back here. False: it ends instead. */
+bool script_leave(script_engine_t *engine) MUST_CHECK;
 
 #endif
