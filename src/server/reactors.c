@@ -6,12 +6,14 @@
 
 #include <stdio.h>
 
-static const char *const names[REACTORS_COUNT_MAX] = {"control", "data"};
+/* The last one of fewer takes what the others would. */
+static const char *const names[REACTORS_COUNT_MAX][REACTORS_COUNT_MAX] = {
+    {"control"}, {"control", "data"}, {"control", "redis", "kafka"}};
+static const int places[DOORS_COUNT] = {[DOOR_REDIS] = 1, [DOOR_KAFKA] = 2}; /* all others: control */
 
 server__reactor_t *server__reactor_of(server_t *server, server_door_t door)
 {
-    bool control = door == DOOR_ZOOKEEPER || door == DOOR_HTTP;
-    return &server->reactors[control ? 0 : MIN(1, server->reactors_count - 1)];
+    return &server->reactors[MIN(places[door], server->reactors_count - 1)];
 }
 
 static int fail(char *error, const char *what, const char *name, int err)
@@ -23,9 +25,10 @@ static int fail(char *error, const char *what, const char *name, int err)
 static int make_reactor(server_t *server, int index, char *error)
 {
     server__reactor_t *reactor = &server->reactors[index];
+    const char *name = names[server->reactors_count - 1][index];
     int err = index == 0 ? 0 : io_loop_new_uv(&reactor->loop);
-    if (err) return fail(error, "reactor", names[index], err);
-    reactor->name = names[index];
+    if (err) return fail(error, "reactor", name, err);
+    reactor->name = name;
     reactor->net = net_new(reactor->loop);
     server->reactors_made++;
     server__watchdog_start(&reactor->watchdog, reactor->loop, reactor->name);

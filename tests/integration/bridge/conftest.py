@@ -68,14 +68,14 @@ def start():
     """start(redis={...}, kafka={...}, trivet={...}): a server of the test's own."""
     with contextlib.ExitStack() as stack:
 
-        def start_one(redis=None, kafka=None, trivet=None, data=None):
+        def start_one(redis=None, kafka=None, trivet=None, data=None, args=()):
             directives = {
                 "redis": {"appendfsync": "always", **(redis or {})},
                 "kafka": kafka or {},
                 "zookeeper": {"port": 0},
                 "trivet": trivet or {},
             }
-            server = stack.enter_context(Trivet(directives, data))
+            server = stack.enter_context(Trivet(directives, data, args))
             return server.start()
 
         yield start_one

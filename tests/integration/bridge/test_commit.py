@@ -6,6 +6,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from harness.java import Kafka
 from wire import kafka as kafka_wire
+from wire import resp
 
 from .conftest import info_of, make_topic, wait_for
 
@@ -224,6 +225,39 @@ def test_a_consumer_without_group_management_goes_on_where_redis_says(start, con
     consumer.close()
 
 
+@pytest.mark.parametrize("reactors", [1, 2, 3])
+def test_what_must_be_asked_of_the_group_is_known_when_the_step_runs(start, connect, transact, reactors):
+    server = start(args=["--reactors", str(reactors)])
+    connection = with_topic(server, connect, records=8)
+    ask, commit = ["KAFKA.COMMITTED", "g", "t", 0], ["KAFKA.COMMIT", "g", "t", 0]
+    assert transact(connection, ask, [*commit, 5], ask) == ("*", [("$", None), (":", 1), (":", 5)])
+    settle(server, "g", 5)
+    script = "local before = redis.call('KAFKA.COMMITTED', 'g', 't', 0) redis.call('SET', 'before', before) " \
+             "redis.call('KAFKA.COMMIT', 'g', 't', 0, before + 1) return redis.call('KAFKA.COMMITTED', 'g', 't', 0)"  # fmt: skip
+    assert connection.ask("EVAL", script, 0) == (":", 6)
+    settle(server, "g", 6)
+    assert transact(connection, ask, ["EVAL", script, 0], ask, ["GET", "before"]) == (
+        "*", [(":", 6), (":", 7), (":", 7), ("$", b"6")])  # fmt: skip
+    burst = [ask, ["SET", "k", 1], [*commit, 8], ask, ["GET", "k"], ["MULTI"], ask, ["EXEC"]] * 20
+    connection.socket.sendall(b"".join(resp.encode(*words) for words in burst))
+    replies = [connection.read() for _ in burst]
+    assert [reply for reply, words in zip(replies, burst) if words == ask and reply[0] == ":"][1:] == [(":", 8)] * 39
+    assert [reply for reply, words in zip(replies, burst) if words == ["EXEC"]] == [("*", [(":", 8)])] * 20
+
+
+def test_who_goes_while_a_group_is_asked_leaves_nothing_held(start, connect):
+    server = start()
+    connection = with_topic(server, connect, records=8)
+    for n in range(50):
+        one = connect(server)
+        one.socket.sendall(resp.encode("MULTI") + resp.encode("SET", "k", n) + resp.encode("KAFKA.COMMITTED", "g", "t", 0) +
+                           resp.encode("KAFKA.COMMIT", "g", "t", 0, n, "MEMBER", "nobody", 1) + resp.encode("EXEC"))  # fmt: skip
+        one.socket.close()
+    assert connection.ask("KAFKA.COMMIT", "g", "t", 0, 7)[0] == ":"
+    settle(server, "g", 7)
+    assert connection.ask("EXISTS", "k") == (":", 0)
+
+
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
 def test_a_member_may_be_named_and_then_must_be_the_one(start, connect, transact, protocol):
     server = start()
@@ -246,6 +280,16 @@ def test_a_member_may_be_named_and_then_must_be_the_one(start, connect, transact
     assert connection.ask("KAFKA.COMMITTED", "g", "t", 0) == (":", 10 + good[0])
     tag, text = transact(connection, ["SET", "a", 1], ["KAFKA.COMMIT", "g", "t", 0, 2, "MEMBER", "zombie", good[0]])
     assert tag == "-" and "UNKNOWN_MEMBER_ID" in text
+    by_name = [*["KAFKA.COMMIT", "g", "t", 0, 20], "MEMBER", member, good[0]]
+    tag, replies = transact(connection, ["SET", "a", 1], by_name, by_name)
+    assert tag == "*" and [reply[0] for reply in replies] == ["+", ":", ":"]
+    watching = connect(server)
+    assert watching.ask("WATCH", "a") == ("+", "OK") and connection.ask("SET", "a", 2) == ("+", "OK")
+    assert transact(watching, by_name) == ("*", None)
+    words = ", ".join(f"'{word}'" for word in by_name)
+    assert connection.ask("EVAL", f"redis.call({words}) return redis.call('KAFKA.COMMITTED', 'g', 't', 0)", 0) == (":", 20)
+    assert connection.ask("EVAL", f"redis.pcall({words}) error('no')", 0)[0] == "-"
+    settle(server, "g", 20)  # nothing is held any more
     consumer.close()
 
 
