@@ -346,6 +346,9 @@ void multi__free_left(redis_t *redis);
 void multi__unwatch(redis_client_t *c);
 void multi__queue(redis_client_t *c, const redis_command_t *command, int argc, const bytes_t *argv);
 
+/* The client's request was run, was refused, or is put off for long: what it asked ends. */
+void inquiry__drop(redis_client_t *c);
+
 size_t pubsub__publish(redis_t *redis, bytes_t channel, bytes_t message, bool shard);
 void pubsub__forget(redis_client_t *c);
 /* Whether the client can be sent what it did not ask for; closes one that does not read. */

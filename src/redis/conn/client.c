@@ -1,6 +1,5 @@
 /* client.c: connections: a pipeline's requests are parsed together, their keys' buckets and entries asked for
  * from memory, and then run. */
-#include "redis/exec/inquiry.h"
 #include "redis/persist/aof.h"
 #include "redis/redis.h"
 #include "redis/state.h"
