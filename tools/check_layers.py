@@ -56,6 +56,7 @@ DEBTS = {
     ('redis/db', 'redis/exec/command.h'),
     ('redis/conn', 'redis/persist/aof.h'),
     ('redis/db', 'redis/persist/aof.h'),
+    ('redis/db', 'redis/persist/walk.h'),
     ('redis/exec', 'redis/cmd/list.h'),
     ('redis/persist', 'redis/exec/changes.h'),
     ('redis/persist', 'redis/exec/script_host.h'),

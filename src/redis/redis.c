@@ -5,6 +5,8 @@
 #include "redis/conn/out_limits.h"
 #include "redis/exec/script_host.h"
 #include "redis/persist/aof.h"
+#include "redis/persist/snapshot.h"
+#include "redis/persist/walk.h"
 #include "redis/state.h"
 #include "redis_commands.h"
 
@@ -118,6 +120,7 @@ static void on_cron(io_timer_t *timer)
     each_second(redis);
     out_limits__enforce(redis);
     aof__cron(redis);
+    snapshot__cron(redis);
     exec__after_event(redis);
 }
 
@@ -167,7 +170,8 @@ redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, const redi
     if (config->loglevel != LOG_NOTICE) redis__update_loglevel(redis); /* else the server's own --log-level */
     redis->now_ms = redis->started_ms = redis->ops_last_ms = io_wall_ms(loop);
     redis->lru_clock = (uint32_t)(redis->now_ms / 1000);
-    redis->last_save_s = redis->now_ms / 1000;
+    redis->walk = walk__new(redis);
+    redis->snapshots = snapshot__new(redis);
     redis->slowlog = slowlog__new();
     redis->nobody = client__new_internal(redis, NULL);
     make_run_id(redis);
@@ -176,11 +180,6 @@ redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, const redi
     mem_meter_set(&redis->memory);
     redis->memory_startup = redis->memory.used_bytes;
     return redis;
-}
-
-int redis_load(redis_t *redis, char *err, size_t err_bytes)
-{
-    return redis->config->appendonly ? aof__open(redis, err, err_bytes) : aof__refuse_dump(redis, err, err_bytes);
 }
 
 void redis__start_cron(redis_t *redis)
@@ -196,6 +195,8 @@ void redis_stop(redis_t *redis)
     io_timer_stop(&redis->cron);
     evict__deinit(redis);
     listen__close(redis);
+    bool due = redis->config->save.count > 0 && !redis->shutdown_saved && !redis->loading;
+    if (due && snapshot__save(redis)) slog(SLOG_ERROR, "redis", "the last snapshot could not be written", "%s", "");
     if (aof__close(redis) != 0) slog(SLOG_ERROR, "redis", "append-only file is not complete", "%s", "");
 }
 
@@ -212,7 +213,10 @@ void redis_free(redis_t *redis)
     }
     scripts__free(redis);
     client__free(redis->nobody);
+    load__abort(redis);
     aof__free(redis->aof);
+    snapshot__free(redis->snapshots);
+    walk__free(redis->walk);
     for (int i = 0; i < redis->db_count; i++) db__deinit(&redis->dbs[i]);
     slowlog__free(redis->slowlog);
     stats__reset(redis);

@@ -29,8 +29,10 @@ redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, const redi
 void redis_derive_limit(redis_t *redis, uint64_t bytes);
 /* Before redis_load: keeps so much room on the disk for what was begun when it is full. */
 void redis_keep_room(redis_t *redis, uint64_t bytes);
-/* Reads the append-only file back. On failure `err` says what is wrong and where. */
+/* Reads back what the disk has. On failure `err` says what is wrong and where. */
 int redis_load(redis_t *redis, char *err, size_t err_bytes) MUST_CHECK;
+/* The same in steps of some milliseconds, on the loop: until it is done, clients are told LOADING. */
+int redis_load_step(redis_t *redis, bool *ret_done, char *err, size_t err_bytes) MUST_CHECK;
 /* Port 0 picks a free one; may be called for several addresses. */
 int redis_listen(redis_t *redis, const char *host, uint16_t port, uint16_t *ret_port) MUST_CHECK;
 /* Stops accepting, writes and syncs the append-only file. */

@@ -138,10 +138,13 @@ typedef struct parsed {
     size_t start, end; /* offsets in the input */
 } parsed_t;
 
-typedef struct aof aof_t;                 /* aof.h */
-typedef struct slowlog slowlog_t;         /* slowlog.c */
-typedef struct scripts scripts_t;         /* script_host.c */
-typedef struct transaction transaction_t; /* multi.c */
+typedef struct aof aof_t;                     /* aof.h */
+typedef struct walk walk_t;                   /* walk.h */
+typedef struct snapshots snapshots_t;         /* snapshot.h */
+typedef struct redis_loading redis_loading_t; /* load.c */
+typedef struct slowlog slowlog_t;             /* slowlog.c */
+typedef struct scripts scripts_t;             /* script_host.c */
+typedef struct transaction transaction_t;     /* multi.c */
 
 typedef struct redis_listener {
     net_listener_t *net;
@@ -169,6 +172,7 @@ struct redis {
     redis_call_t *current;
     struct redis_question *question; /* redis_call_question */
     int exec_depth;
+    bool shutdown_saved; /* SHUTDOWN has seen to the snapshot */
     bool loading, asynchronous_flush, shutdown_asked, stopped;
     bool active_expire;
     bool hll_words_only; /* PFDEBUG SIMD OFF */
@@ -199,7 +203,7 @@ struct redis {
     /* time */
     io_timer_t cron;
     uint64_t cron_turns;
-    int64_t started_ms, last_save_s;
+    int64_t started_ms;
     uint64_t ops_samples[16], in_samples[16], out_samples[16]; /* a second's worth of each */
     uint64_t sample_count, ops_last_count, in_last_bytes, out_last_bytes;
     int64_t ops_last_ms, second_ms;
@@ -216,6 +220,9 @@ struct redis {
     size_t memory_peak, memory_startup;
     int64_t attack_logged_ms;
     slowlog_t *slowlog;
+    walk_t *walk;
+    snapshots_t *snapshots;
+    redis_loading_t *loading_state; /* while it goes on */
     aof_t *aof;
     scripts_t *scripts;         /* NULL until the first script */
     bool scripts_unchecked;     /* DEBUG SET-DISABLE-DENY-SCRIPTS: tests call noscript commands from scripts */
@@ -240,6 +247,7 @@ struct redis {
 
 /* Conditions that need the slow way for every client: a pause, a failed append-only file, loading. */
 void redis__update_gate(redis_t *redis);
+void load__abort(redis_t *redis); /* load.c */
 void redis__end_pause(redis_t *redis);
 void redis__start_cron(redis_t *redis);
 void listen__close(redis_t *redis);

@@ -10,7 +10,7 @@ typedef struct reader {
     char *error;
     int depth;           /* of include */
     char *appendonly_no; /* where redis.conf says so last; NULL = it does not */
-    bool save_none;      /* and that there are no snapshots */
+    bool save_given;     /* when snapshots are due */
 } reader_t;
 
 struct called_as {

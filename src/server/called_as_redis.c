@@ -1,6 +1,6 @@
 /* called_as_redis.c: redis-server and valkey-server: redis.conf, flags, and what they say of the process. What is not given has the
  * original's default where it matters (addresses, the directory), not where Trivet's is safer: the append-only file
- * stays on, as there are no snapshots yet. */
+ * is on unless somebody turns it off. */
 #include "server/called_as_internal.h"
 
 #include "base/buf.h"
@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define INCLUDES_DEEP_MAX 8
+#define SAVE_POINTS       "3600 1 300 100 60 10000" /* the original's default */
 
 /* ---- redis.conf ------------------------------------------------------------------------------------------------- */
 
@@ -142,13 +143,11 @@ static void note(options_t *options, const char *origin, const char *name, const
 /* Defaults of the original that are done in another way here: accepted with a word about it. */
 static bool is_noted(reader_t *reader, const char *name, const char *value, const char *origin)
 {
-    static const char at_once[] = "memory is freed at once in this version",
-                      commands[] = "the base file is written as commands in this version";
+    static const char at_once[] = "memory is freed at once in this version";
     static const char *const noted[][2] = {
         {"lazyfree-lazy-eviction", at_once},   {"lazyfree-lazy-expire", at_once},
         {"lazyfree-lazy-server-del", at_once}, {"lazyfree-lazy-user-del", at_once},
         {"lazyfree-lazy-user-flush", at_once}, {"replica-lazy-flush", at_once},
-        {"aof-use-rdb-preamble", commands},
     };
     for (size_t i = 0; i < ARRAY_LEN(noted); i++) {
         if (strcasecmp(noted[i][0], name) != 0 || strcasecmp(value, "yes") != 0) continue;
@@ -173,14 +172,13 @@ static int take_supervised(reader_t *reader, const char *value, const char *orig
     return 0;
 }
 
-/* Kept until the end: without snapshots "appendonly no" alone would keep nothing at all. */
 static int take_appendonly(reader_t *reader, const char *value, const char *origin)
 {
     bool on;
     int err = take_switch(reader, "appendonly", value, origin, &on);
     mem_free(reader->appendonly_no);
-    reader->appendonly_no = err == 0 && !on ? mem_strdup(origin) : NULL;
-    if (on) options_add(reader->options, "redis", "appendonly", "yes", origin);
+    reader->appendonly_no = !err && !on ? mem_strdup(origin) : NULL;
+    if (!err) options_add(reader->options, "redis", "appendonly", on ? "yes" : "no", origin);
     return err;
 }
 
@@ -196,7 +194,7 @@ static int redis_own(reader_t *reader, const char *name, const char *value, cons
     }
     if (strcasecmp(name, "set-proc-title") == 0) return take_switch(reader, name, value, origin, &logo);
     if (strcasecmp(name, "appendonly") == 0) return take_appendonly(reader, value, origin);
-    if (strcasecmp(name, "save") == 0) reader->save_none = *value == '\0' || strcmp(value, "\"\"") == 0;
+    reader->save_given |= strcasecmp(name, "save") == 0;
     if (strcasecmp(name, "pidfile") == 0 || strcasecmp(name, "logfile") == 0) {
         replace(strcasecmp(name, "pidfile") == 0 ? &process->pid_file : &process->log_file, value);
         return 0;
@@ -204,15 +202,11 @@ static int redis_own(reader_t *reader, const char *name, const char *value, cons
     return is_noted(reader, name, value, origin) ? 0 : ERR_NOT_FOUND;
 }
 
+/* Who turns the append-only file off and says no more relies on the original's save points. */
 static void redis_finish(reader_t *reader)
 {
-    if (!reader->appendonly_no) return;
-    if (reader->save_none)
-        options_add(reader->options, "redis", "appendonly", "no", reader->appendonly_no);
-    else
-        note(reader->options, reader->appendonly_no, "appendonly", "no",
-             "there are no snapshots in this version, so the append-only file is kept; with save \"\" as well nothing "
-             "is");
+    if (reader->appendonly_no && !reader->save_given)
+        options_add(reader->options, "redis", "save", SAVE_POINTS, reader->appendonly_no);
 }
 
 static void redis_also(reader_t *reader, const char *name, const char *value, const char *origin)

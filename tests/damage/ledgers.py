@@ -99,7 +99,7 @@ class Keys:
 
     def files(self, data):
         folder = data / "redis" / "appendonlydir"
-        base, incr = next(folder.glob("*.base.aof")), next(folder.glob("*.incr.aof"))
+        base, incr = next(folder.glob("*.base.*")), next(folder.glob("*.incr.aof"))
         rest = [(folder / name, None) for name in ("appendonly.aof.manifest", "appendonly.aof.sizes")]
         return [(base, incr), (incr, base), *rest]
 

@@ -24,7 +24,7 @@ MANIFESTS = {
     f"file {BASE} seq 1 type b": "The AOF manifest file contains too long line",
     f"file {BASE} seq 1 type b" + " " * 1100 + "\n": "The AOF manifest file contains too long line",
 }
-OLD = {"appendonly.aof": "Redis before 7", "dump.rdb": "snapshot of a Redis"}
+OLD = {"appendonly.aof": "Redis before 7", "dump.rdb": "ends early"}
 
 
 def lay_out(folder, manifest, incr=SET):
@@ -92,7 +92,7 @@ def test_an_older_manifest_is_refused_and_a_base_before_its_manifest_is_kept(tmp
         redis.ask("BGREWRITEAOF")
         while b"aof_rewrite_in_progress:1" in redis.ask("INFO", "persistence")[1]:
             pass
-        assert (folder / "appendonly.aof.3.base.aof").exists()
+        assert (folder / "appendonly.aof.3.base.rdb").exists()
         assert base.read_bytes() == SET
 
 

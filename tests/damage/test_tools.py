@@ -199,7 +199,7 @@ def test_a_snapshot_is_named_and_neither_cut_nor_emptied(data, how):
     (folder / "appendonly.aof.1.base.aof").unlink()
     snapshot.write_bytes(b"REDIS0011\xfa\x09redis-ver\x057.2.4\r\n*1\r\n$4\r\nPING\r\n")
     status, said = tool("check", data)
-    assert status == 1 and f"{snapshot.name}: an RDB file" in said, said
+    assert status == 1 and snapshot.name in said and "snapshot ends early" in said, said
     status, said = tool("repair", data, how)
     assert status == 1 and "could not be mended" in said, said
     copy = data.with_name("data.repaired") / "redis/appendonlydir"

@@ -3,6 +3,7 @@
 #include "redis/config/config_table.h"
 #include "redis/db/digest.h"
 #include "redis/persist/aof.h"
+#include "redis/persist/snapshot.h"
 #include "redis/state.h"
 #include "redis/types/quicklist.h"
 #include "redis_commands.h"
@@ -125,17 +126,43 @@ static void debug_sleep(redis_call_t *call)
     reply_ok(call->client);
 }
 
-static void debug_reload(redis_call_t *call, int (*reload)(redis_t *redis, char *err, size_t err_bytes))
+static void reload_failed(redis_call_t *call, const char *why)
 {
-    char err[256];
-    if (reload(call->redis, err, sizeof(err)) == 0)
-        reply_ok(call->client);
-    else
-        reply_errorf(call->client, "ERR Error trying to load the data again, check server logs: %s", err);
+    reply_errorf(call->client, "ERR Error trying to load the data again, check server logs: %s", why);
 }
 
-static void debug_loadaof(redis_call_t *call) { debug_reload(call, aof__reload); }
-static void debug_reload_emitted(redis_call_t *call) { debug_reload(call, aof__reload_emitted); }
+static void debug_loadaof(redis_call_t *call)
+{
+    char err[256];
+    if (aof__reload(call->redis, err, sizeof(err)))
+        reload_failed(call, err);
+    else
+        reply_ok(call->client);
+}
+
+static void debug_reload(redis_call_t *call)
+{
+    bool save = true, flush = true, merge = false;
+    char err[512];
+    for (int i = 2; i < call->argc; i++) {
+        if (arg_is(call, i, "MERGE")) {
+            merge = true;
+        } else if (arg_is(call, i, "NOFLUSH")) {
+            flush = false;
+        } else if (arg_is(call, i, "NOSAVE")) {
+            save = false;
+        } else {
+            reply_error(call->client, "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.");
+            return;
+        }
+    }
+    if (save && snapshot__save(call->redis))
+        reply_error(call->client, "ERR");
+    else if (snapshot__reload(call->redis, flush, merge, err, sizeof(err)))
+        reload_failed(call, err);
+    else
+        reply_ok(call->client);
+}
 
 static void debug_switch(redis_call_t *call, bool *ret_on)
 {
@@ -234,7 +261,7 @@ static const struct debug_row {
     {"PROTOCOL", " <type>", "Replies a value of this type.", 3, 3, debug_protocol},
     {"QUICKLIST-PACKED-THRESHOLD", " <size>", "From which size on an element of a list has a node of its own.", 3, 3,
      debug_packed_threshold},
-    {"RELOAD", "", "Writes everything as the rewrite does and reads it back.", 2, 2, debug_reload_emitted},
+    {"RELOAD", " [MERGE] [NOFLUSH] [NOSAVE]", "Writes the snapshot and reads it back.", 2, 5, debug_reload},
     {"SET-ACTIVE-EXPIRE", " (0|1)", "Turns the search for expired keys off or on.", 3, 3, debug_set_active_expire},
     {"SET-DISABLE-DENY-SCRIPTS", " (0|1)", "Lets scripts call what is not for scripts.", 3, 3,
      debug_set_disable_deny_scripts},

@@ -1,5 +1,4 @@
 /* dump.c: DUMP and RESTORE. A payload comes from whoever has a connection: types/rdb_load.c checks it all through. */
-#include "redis/db/evict.h"
 #include "redis/db/keyspace.h"
 #include "redis/persist/rdb.h"
 #include "redis_commands.h"
@@ -90,9 +89,8 @@ static bool read_payload(redis_call_t *call, rdb_reader_t *r, rdb_value_t *ret)
 
 static void remember_use(redis_call_t *call, redis_entry_t *e, const restore_t *r)
 {
-    if (r->freq >= 0 && evict__is_lfu(call->redis)) e->lfu = (uint8_t)r->freq;
-    if (r->idle_s >= 0 && !evict__is_lfu(call->redis))
-        e->access = call->redis->lru_clock - (uint32_t)MIN(r->idle_s, (int64_t)call->redis->lru_clock);
+    if (r->freq >= 0) rdb__set_lfu(call->redis, e, (uint8_t)r->freq);
+    if (r->idle_s >= 0) rdb__set_idle_s(call->redis, e, (uint64_t)r->idle_s);
 }
 
 /* Travels with the time at which it expires. */

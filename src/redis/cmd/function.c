@@ -1,7 +1,6 @@
 /* function.c: FUNCTION and FCALL: libraries of Lua functions, which the data set keeps (they travel to the
  * append-only file as FUNCTION LOAD; a rewritten one begins with them). */
 #include "redis/exec/script_host.h"
-#include "redis/types/emit.h"
 #include "redis_commands.h"
 
 #include "base/num.h"
@@ -82,17 +81,11 @@ void redis_cmd_function_flush(redis_call_t *call)
     reply_ok(call->client);
 }
 
-void scripts__emit_libraries(redis_t *redis, buf_t *to)
+void scripts__each_library(redis_t *redis, void (*each)(void *user, bytes_t code), void *user)
 {
-    if (redis->scripts == NULL) return;
-    redis_emitter_t e = {to};
+    if (!redis->scripts) return;
     size_t cursor = 0;
-    for (const script_library_t *l; (l = script_library_next(scripts__engine(redis), &cursor)) != NULL;) {
-        emit_command(&e, 3);
-        emit_str(&e, "FUNCTION");
-        emit_str(&e, "LOAD");
-        emit_bytes(&e, l->code);
-    }
+    for (const script_library_t *l; (l = script_library_next(scripts__engine(redis), &cursor));) each(user, l->code);
 }
 
 /* ---- describing ------------------------------------------------------------------------------------------------------ */

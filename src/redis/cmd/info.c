@@ -1,6 +1,7 @@
 /* info.c: INFO, its sections, and the counters behind it. */
 #include "redis/exec/script_host.h"
 #include "redis/persist/aof.h"
+#include "redis/persist/snapshot.h"
 #include "redis/state.h"
 #include "redis_commands.h"
 
@@ -145,16 +146,20 @@ static void section_memory(redis_t *redis, buf_t *b)
 static void section_persistence(redis_t *redis, buf_t *b)
 {
     aof_info_t a = aof__info(redis);
-    buf_printf(b,
-               "loading:%d\r\nasync_loading:0\r\nrdb_changes_since_last_save:%" PRIu64
-               "\r\nrdb_bgsave_in_progress:0\r\nrdb_last_save_time:%" PRId64
-               "\r\nrdb_last_bgsave_status:ok\r\nrdb_last_bgsave_time_sec:-1\r\n"
-               "rdb_current_bgsave_time_sec:-1\r\nrdb_saves:0\r\naof_enabled:%d\r\n"
-               "aof_rewrite_in_progress:%d\r\naof_rewrite_scheduled:%d\r\naof_last_rewrite_time_sec:%" PRId64
-               "\r\naof_current_rewrite_time_sec:%" PRId64 "\r\naof_last_bgrewrite_status:%s\r\naof_rewrites:%" PRIu64
-               "\r\naof_last_write_status:%s\r\n",
-               redis->loading, redis->dirty, redis->last_save_s, a.enabled, a.rewriting, a.scheduled, a.last_rewrite_s,
-               a.current_rewrite_s, a.last_rewrite_ok ? "ok" : "err", a.rewrites, a.last_write_ok ? "ok" : "err");
+    snapshot_info_t s = snapshot__info(redis);
+    buf_printf(
+        b,
+        "loading:%d\r\nasync_loading:0\r\nrdb_changes_since_last_save:%" PRIu64
+        "\r\nrdb_bgsave_in_progress:%d\r\nrdb_last_save_time:%" PRId64
+        "\r\nrdb_last_bgsave_status:%s\r\nrdb_last_bgsave_time_sec:%" PRId64 "\r\nrdb_current_bgsave_time_sec:%" PRId64
+        "\r\nrdb_saves:%" PRIu64 "\r\nrdb_last_load_keys_expired:%" PRIu64 "\r\nrdb_last_load_keys_loaded:%" PRIu64
+        "\r\naof_enabled:%d\r\n"
+        "aof_rewrite_in_progress:%d\r\naof_rewrite_scheduled:%d\r\naof_last_rewrite_time_sec:%" PRId64
+        "\r\naof_current_rewrite_time_sec:%" PRId64 "\r\naof_last_bgrewrite_status:%s\r\naof_rewrites:%" PRIu64
+        "\r\naof_last_write_status:%s\r\n",
+        redis->loading, s.changes, s.active, s.last_save_s, s.last_ok ? "ok" : "err", s.last_seconds, s.current_seconds,
+        s.saves, s.loaded_expired, s.loaded_keys, a.enabled, a.rewriting, a.scheduled, a.last_rewrite_s,
+        a.current_rewrite_s, a.last_rewrite_ok ? "ok" : "err", a.rewrites, a.last_write_ok ? "ok" : "err");
     if (!a.enabled) return;
     buf_printf(b,
                "aof_current_size:%" PRIu64 "\r\naof_base_size:%" PRIu64 "\r\naof_pending_rewrite:%d\r\n"

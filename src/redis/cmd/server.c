@@ -3,6 +3,7 @@
 #include "redis/exec/changes.h"
 #include "redis/exec/script_host.h"
 #include "redis/persist/aof.h"
+#include "redis/persist/walk.h"
 #include "redis/state.h"
 #include "redis_commands.h"
 
@@ -39,7 +40,7 @@ static bool may_flush(redis_call_t *call)
 void redis_cmd_flushdb(redis_call_t *call)
 {
     if (!flush_option(call) || !may_flush(call)) return;
-    aof__rewrite_restart(call->redis);
+    walk__interrupt(call->redis);
     call->dirty += flush(call, call->db) + 1;
     bytes_t argv[1] = {BYTES_LIT("FLUSHDB")};
     propagate(call, 1, argv);
@@ -49,7 +50,7 @@ void redis_cmd_flushdb(redis_call_t *call)
 void redis_cmd_flushall(redis_call_t *call)
 {
     if (!flush_option(call) || !may_flush(call)) return;
-    aof__rewrite_restart(call->redis);
+    walk__interrupt(call->redis);
     for (int i = 0; i < call->redis->db_count; i++) call->dirty += flush(call, &call->redis->dbs[i]);
     call->dirty++;
     bytes_t argv[1] = {BYTES_LIT("FLUSHALL")};
@@ -60,7 +61,7 @@ void redis_cmd_flushall(redis_call_t *call)
 void db__swap(redis_db_t *a, redis_db_t *b)
 {
     redis_t *redis = a->redis;
-    aof__rewrite_restart(redis); /* its walk knows databases by number */
+    walk__interrupt(redis); /* its walk knows databases by number */
     if (redis->watching_clients) {
         multi__touch_all(a, b);
         multi__touch_all(b, a);
@@ -80,46 +81,6 @@ void db__swap(redis_db_t *a, redis_db_t *b)
 void redis_cmd_dbsize(redis_call_t *call) { reply_int(call->client, (int64_t)table_count(&call->db->keys)); }
 
 /* ---- persistence ----------------------------------------------------------------------------------------------------- */
-
-void redis_cmd_bgrewriteaof(redis_call_t *call)
-{
-    if (!aof__info(call->redis).enabled)
-        reply_error(call->client, "ERR the append-only file is off: CONFIG SET appendonly yes writes it anew");
-    else if (aof__rewrite(call->redis) != 0)
-        reply_error(call->client, "ERR Background append only file rewriting already in progress");
-    else
-        reply_simple(call->client, "Background append only file rewriting started");
-}
-
-void redis_cmd_lastsave(redis_call_t *call) { reply_int(call->client, call->redis->last_save_s); }
-
-void redis_cmd_shutdown(redis_call_t *call)
-{
-    bool abort_asked = false, nosave = false;
-    for (int i = 1; i < call->argc; i++) {
-        bool known =
-            arg_is(call, i, "NOSAVE") || arg_is(call, i, "SAVE") || arg_is(call, i, "NOW") || arg_is(call, i, "FORCE");
-        abort_asked |= arg_is(call, i, "ABORT");
-        nosave |= arg_is(call, i, "NOSAVE");
-        if (known || (abort_asked && call->argc == 2)) continue;
-        reply_error_syntax(call->client);
-        return;
-    }
-    if (abort_asked) {
-        reply_error(call->client, "ERR No shutdown in progress.");
-        return;
-    }
-    if (call->redis->script_busy && !nosave) {
-        reply_error(call->client, scripts__busy_text(call->redis));
-        return;
-    }
-    if (call->redis->on_shutdown == NULL) {
-        reply_error(call->client, "ERR Errors trying to SHUTDOWN. Check logs.");
-        return;
-    }
-    client__close(call->client);
-    call->redis->on_shutdown(call->redis->on_shutdown_user);
-}
 
 /* ---- small ones ------------------------------------------------------------------------------------------------------ */
 

@@ -97,8 +97,7 @@ const directive_t redis_directives[] = {
     ONLY("lazyfree-lazy-user-flush", KIND_BOOL, 0, lazyfree_lazy_user_flush, "no", FREED_AT_ONCE),
     BOOL("appendonly", appendonly, "yes", 0),
     BOOL("aof-load-truncated", aof_load_truncated, "yes", 0),
-    ONLY("aof-use-rdb-preamble", KIND_BOOL, 0, aof_use_rdb_preamble, "no",
-         "the base file is written as commands in this version: only \"no\" fits"),
+    BOOL("aof-use-rdb-preamble", aof_use_rdb_preamble, "yes", 0),
     ONLY("aof-timestamp-enabled", KIND_BOOL, 0, aof_timestamp_enabled, "no",
          "timestamps are not written to the append-only file in this version: only \"no\" fits"),
     BOOL("no-appendfsync-on-rewrite", no_appendfsync_on_rewrite, "no", 0),
@@ -108,8 +107,11 @@ const directive_t redis_directives[] = {
     STRING("appendfilename", appendfilename, "appendonly.aof", DIRECTIVE_FIXED),
     STRING("appenddirname", appenddirname, "appendonlydir", DIRECTIVE_FIXED),
     STRING("dir", dir, "", DIRECTIVE_PROTECTED),
-    {"save", NULL, KIND_STRING, DIRECTIVE_EMPTY_ONLY, AT(save), 0, 0, "", NULL,
-     "snapshots are not written in this version (the append-only file keeps the data): only \"\" fits"},
+    STRING("dbfilename", dbfilename, "dump.rdb", DIRECTIVE_PROTECTED),
+    {"save", NULL, KIND_SAVE_POINTS, 0, AT(save), 0, 0, "", NULL, NULL},
+    BOOL("rdbcompression", rdbcompression, "yes", 0),
+    BOOL("rdbchecksum", rdbchecksum, "yes", DIRECTIVE_FIXED),
+    BOOL("stop-writes-on-bgsave-error", stop_writes_on_bgsave_error, "yes", 0),
     {"requirepass", NULL, KIND_BYTES, DIRECTIVE_SECRET, AT(requirepass), 0, 0, "", NULL, NULL},
     STRING("bind", bind, "127.0.0.1 -::1", 0),
     INT("port", port, 0, 65535, "6379"),
@@ -210,6 +212,7 @@ static int set_text(redis_config_t *config, const directive_t *d, const char *va
     if (d->flags & DIRECTIVE_INITIAL_ONLY && strcasecmp(value, d->initial) != 0) return refuse(why, why_bytes, d->why);
     switch (d->kind) {
     case KIND_OUT_LIMITS: return out_limits_set(field, value, why, why_bytes);
+    case KIND_SAVE_POINTS: return save_points_set(field, value, why, why_bytes);
     case KIND_CONSTANT: return absent_set(d, value, why, why_bytes);
     case KIND_BOOL:
         if (strcasecmp(value, "yes") != 0 && strcasecmp(value, "no") != 0)
@@ -259,6 +262,7 @@ void directive_get(const redis_config_t *config, const directive_t *d, buf_t *ou
     char text[64] = "";
     switch (d->kind) {
     case KIND_OUT_LIMITS: out_limits_get(field, out); return;
+    case KIND_SAVE_POINTS: save_points_get(field, out); return;
     case KIND_CONSTANT: buf_printf(out, "%s", d->initial); return;
     case KIND_BOOL: buf_printf(out, "%s", *(const bool *)field ? "yes" : "no"); return;
     case KIND_STRING: buf_printf(out, "%s", *(char *const *)field ? *(char *const *)field : ""); return;
@@ -329,7 +333,9 @@ int redis_configure(redis_config_t *config, const char *name, const char *value,
         return ERR_NOT_FOUND;
     }
     char why[256];
-    int rc = directive_set(config, d, bytes_str(value), why, sizeof(why));
+    bool adds = d->kind == KIND_SAVE_POINTS; /* each line of a file is one more */
+    int rc = adds ? save_points_add(&config->save, value, why, sizeof(why))
+                  : directive_set(config, d, bytes_str(value), why, sizeof(why));
     if (rc != 0) snprintf(err, err_bytes, "%s '%s': %s", name, value, why);
     return rc;
 }

@@ -28,6 +28,16 @@ typedef struct redis_out_limit {
     uint64_t hard_bytes, soft_bytes, soft_s;
 } redis_out_limit_t;
 
+/* A snapshot is due when so many changes are this old. */
+#define REDIS_SAVE_POINTS_MAX 32
+typedef struct redis_save_point {
+    uint64_t seconds, changes;
+} redis_save_point_t;
+typedef struct redis_save_points {
+    redis_save_point_t at[REDIS_SAVE_POINTS_MAX];
+    size_t count;
+} redis_save_points_t;
+
 typedef struct redis_config {
     /* encodings */
     uint64_t hash_max_listpack_entries, hash_max_listpack_value;
@@ -54,7 +64,9 @@ typedef struct redis_config {
     bool appendonly, aof_load_truncated, aof_use_rdb_preamble, aof_timestamp_enabled, no_appendfsync_on_rewrite;
     redis_fsync_t appendfsync;
     uint64_t auto_aof_rewrite_percentage, auto_aof_rewrite_min_size;
-    char *appendfilename, *appenddirname, *dir, *save;
+    bool rdbcompression, rdbchecksum, stop_writes_on_bgsave_error;
+    char *appendfilename, *appenddirname, *dir, *dbfilename;
+    redis_save_points_t save;
     /* the rest */
     bytes_t requirepass; /* empty = none */
     char *bind, *logfile;

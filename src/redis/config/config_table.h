@@ -14,6 +14,7 @@ typedef enum directive_kind {
     KIND_BYTES, /* a bytes_t: the only kind whose value may hold a NUL */
     KIND_ENUM,
     KIND_OUT_LIMITS,
+    KIND_SAVE_POINTS,
     KIND_CONSTANT, /* no field: config_absent.c */
     KIND_EVENTS
 } directive_kind_t;
@@ -57,6 +58,11 @@ int absent_set(const directive_t *d, const char *value, char *why, size_t why_by
 int out_limits_set(redis_out_limit_t *limits, const char *value, char *why, size_t why_bytes) MUST_CHECK;
 void out_limits_get(const redis_out_limit_t *limits, buf_t *out);
 void directive_get(const redis_config_t *config, const directive_t *d, buf_t *out);
+/* The same of `save`: seconds and changes in turn, one after another; empty = none. */
+int save_points_set(redis_save_points_t *points, const char *value, char *why, size_t why_bytes) MUST_CHECK;
+/* Adds them to those that there are, as another line of a file does; none takes all away. */
+int save_points_add(redis_save_points_t *points, const char *value, char *why, size_t why_bytes) MUST_CHECK;
+void save_points_get(const redis_save_points_t *points, buf_t *out);
 /* The next word of a value of several, which is taken from its front; empty at the end. */
 bytes_t directive_take_word(bytes_t *rest);
 

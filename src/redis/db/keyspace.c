@@ -4,6 +4,7 @@
 #include "redis/db/entry_alloc.h"
 #include "redis/db/evict.h"
 #include "redis/persist/aof.h"
+#include "redis/persist/walk.h"
 #include "redis/state.h"
 
 #include "base/num.h"
@@ -54,7 +55,7 @@ static void take_out(redis_db_t *db, table_pos_t pos, uint64_t hash)
 
 static void emit_pre_image(redis_db_t *db, redis_entry_t *e)
 {
-    if (UNLIKELY((e->flags & ENTRY_EPOCH) != db->epoch)) aof__rewrite_emit(db, e);
+    if (UNLIKELY((e->flags & ENTRY_EPOCH) != db->epoch)) walk__will_change(db, e);
 }
 
 static void put_in_silently(redis_call_t *call, redis_db_t *db, redis_entry_t *e, uint64_t hash)

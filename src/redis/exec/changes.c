@@ -13,8 +13,9 @@
 #include "redis/cmd/list.h"
 #include "redis/exec/getkeys.h"
 #include "redis/persist/aof.h"
-#include "redis/persist/aof_internal.h"
+#include "redis/persist/data_file.h"
 #include "redis/redis.h"
+#include "redis/types/emit.h"
 #include "redis_commands.h"
 
 #include "base/num.h"
@@ -340,5 +341,5 @@ void redis_append_value(redis_t *redis, int db, bytes_t key, buf_t *out)
     const redis_entry_t *e = db__find(&redis->dbs[db], key);
     redis_emitter_t emitter = {.out = out};
     int selected_db = db;
-    if (e) aof__emit_entry(&emitter, &selected_db, &redis->dbs[db], e);
+    if (e) data_file__emit_entry(&emitter, &selected_db, &redis->dbs[db], e);
 }

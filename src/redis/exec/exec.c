@@ -3,6 +3,7 @@
 #include "redis/exec/inquiry.h"
 #include "redis/exec/script_host.h"
 #include "redis/persist/aof.h"
+#include "redis/persist/snapshot.h"
 #include "redis/redis.h"
 #include "redis/state.h"
 #include "redis_commands.h"
@@ -228,7 +229,7 @@ static bool passes(redis_client_t *c, const redis_command_t *command, const pars
         refuse(c, command, "OOM command not allowed when used memory > 'maxmemory'.");
         return false;
     }
-    const char *failure = aof__failure(redis);
+    const char *failure = persist__failure(redis);
     if (failure && is_write(c, command, flags)) {
         char text[256];
         snprintf(text, sizeof(text), "MISCONF Errors writing to the AOF file: %s", failure);
@@ -260,7 +261,7 @@ static bool passes(redis_client_t *c, const redis_command_t *command, const pars
 void redis__update_gate(redis_t *redis)
 {
     redis->gate =
-        aof__failure(redis) || redis->loading || redis->pause_until_ms || redis->script_left || redis->writes_held;
+        persist__failure(redis) || redis->loading || redis->pause_until_ms || redis->script_left || redis->writes_held;
 }
 
 /* ---- running --------------------------------------------------------------------------------------------------------- */

@@ -25,8 +25,8 @@ void scripts__run(redis_call_t *call, const script_job_t *job);
 /* SCRIPT KILL, FUNCTION KILL, FUNCTION STATS: reply. */
 void scripts__kill(redis_call_t *call, bool function);
 void scripts__reply_stats(redis_call_t *call);
-/* The commands that make the libraries anew. */
-void scripts__emit_libraries(redis_t *redis, buf_t *to);
+/* The source of each library. */
+void scripts__each_library(redis_t *redis, void (*each)(void *user, bytes_t code), void *user);
 /* What a client hears while a script has paused. */
 const char *scripts__busy_text(const redis_t *redis);
 /* A scripting command's flags: what its script declares replaces what the command might do. */

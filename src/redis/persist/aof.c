@@ -108,7 +108,6 @@ void aof__free(aof_t *aof)
     aof__manifest_clear(&aof->manifest);
     buf_deinit(&aof->buf);
     buf_deinit(&aof->pending);
-    buf_deinit(&aof->rewrite.buf);
     io_reserve_deinit(&aof->reserve);
     mem_free(aof->dir);
     mem_free(aof);
@@ -125,14 +124,19 @@ int aof__open(redis_t *redis, char *err_text_out, size_t err_bytes)
     err = aof__manifest_read(aof, err_text_out, err_bytes);
     if (err == 0) err = aof__survey(aof, err_text_out, err_bytes);
     if (err == 0) err = aof__sizes_read(aof);
-    if (err == 0) err = aof__load(aof, err_text_out, err_bytes);
-    if (err != 0) return err;
+    return err;
+}
+
+void aof__opened(redis_t *redis)
+{
+    aof_t *aof = redis->aof;
     aof__sizes_write(aof);
     aof->rewritten_bytes = aof->base_bytes + aof->old_incr_bytes + aof->file_bytes;
     aof->enabled = true;
     aof__keep_room(aof);
-    return 0;
 }
+
+bool aof__is_new(const redis_t *redis) { return redis->aof->manifest.count == 0; }
 
 int aof__close(redis_t *redis)
 {
@@ -161,33 +165,6 @@ int aof__reload(redis_t *redis, char *err_out, size_t err_bytes)
     int err = aof__load(aof, err_out, err_bytes);
     aof->enabled = aof->file != NULL;
     aof->selected_db = -1;
-    return err;
-}
-
-typedef struct emission {
-    buf_t out;
-    int selected_db;
-    redis_db_t *db;
-} emission_t;
-
-static void emit_each(void *user, void *entry)
-{
-    emission_t *e = user;
-    redis_emitter_t out = {.out = &e->out};
-    if (aof__keeps(e->db, entry)) aof__emit_entry(&out, &e->selected_db, e->db, entry);
-}
-
-int aof__reload_emitted(redis_t *redis, char *err_out, size_t err_bytes)
-{
-    emission_t e = {.selected_db = -1};
-    aof__rewrite_restart(redis);
-    for (int i = 0; i < redis->db_count; i++) {
-        e.db = &redis->dbs[i];
-        table_each(&e.db->keys, emit_each, &e);
-    }
-    for (int i = 0; i < redis->db_count; i++) db__clear(&redis->dbs[i]);
-    int err = aof__load_bytes(redis->aof, &e.out, err_out, err_bytes);
-    buf_deinit(&e.out);
     return err;
 }
 
@@ -224,7 +201,7 @@ void aof__disable(redis_t *redis)
 size_t aof__buffer_bytes(const redis_t *redis)
 {
     const aof_t *aof = redis->aof;
-    return aof->buf.cap + aof->pending.cap + aof->rewrite.buf.cap;
+    return aof->buf.cap + aof->pending.cap + data_file__buffer_bytes(&aof->rewrite.out);
 }
 
 aof_info_t aof__info(const redis_t *redis)

@@ -28,18 +28,25 @@ void aof__before_reply(redis_client_t *c);
 
 /* ---- life ------------------------------------------------------------------------------------------------------------ */
 
-/* Reads what is there, or starts a new file. */
+/* Looks at what is there; aof_loader_t then reads it, and aof__opened ends it. */
 int aof__open(redis_t *redis, char *err, size_t err_bytes) MUST_CHECK;
-/* With the file off: ERR_UNSUPPORTED when there is a snapshot that the original would read. */
-int aof__refuse_dump(redis_t *redis, char *err, size_t err_bytes) MUST_CHECK;
+/* In place of that, with a new one: what is in memory was read from `snapshot`, which becomes the base. */
+int aof__begin_with(redis_t *redis, io_file_t *snapshot) MUST_CHECK;
+void aof__opened(redis_t *redis);
+/* Nothing was ever written to it. */
+bool aof__is_new(const redis_t *redis);
+
+typedef struct aof_loader aof_loader_t;
+aof_loader_t *aof__loader_new(aof_t *aof);
+void aof__loader_free(aof_loader_t *l);
+/* Reads on for some milliseconds; at the end there is a file to write to. */
+int aof__loader_step(aof_loader_t *l, bool *ret_done, char *err, size_t err_bytes) MUST_CHECK;
 /* Writes and syncs what is due. */
 int aof__flush(redis_t *redis) MUST_CHECK;
 /* The same, for the end. */
 int aof__close(redis_t *redis) MUST_CHECK;
 /* DEBUG LOADAOF: writes what is due, empties memory and reads all back. */
 int aof__reload(redis_t *redis, char *err, size_t err_bytes) MUST_CHECK;
-/* DEBUG RELOAD: the data set through its emitted form, in memory. */
-int aof__reload_emitted(redis_t *redis, char *err, size_t err_bytes) MUST_CHECK;
 /* CONFIG SET appendonly. */
 int aof__enable(redis_t *redis) MUST_CHECK;
 void aof__disable(redis_t *redis);
@@ -56,11 +63,6 @@ void aof__wait_written(redis_t *redis); /* DEBUG LOADAOF and tests: as the hook,
 
 /* Starts as soon as the loop turns; ERR_BUSY when one is under way. */
 int aof__rewrite(redis_t *redis) MUST_CHECK;
-/* The entry is about to change and the rewrite has not passed it. */
-void aof__rewrite_emit(redis_db_t *db, redis_entry_t *e);
-/* All keys of the database are about to go, or databases are about to be exchanged: the walk ends and starts
- * anew. */
-void aof__rewrite_restart(redis_t *redis);
 
 /* Memory that holds what is on its way to the files. */
 size_t aof__buffer_bytes(const redis_t *redis);

@@ -9,14 +9,13 @@
 
 #define READ_BYTES     MIB(1)
 #define LINE_CHARS_MAX 1024
-#define RDB_FILE       "an RDB file, which this version does not read"
 
 /* What a file's bytes say. */
 typedef struct scanned {
     uint64_t bytes, sound_bytes; /* of whole commands, and before a transaction that does not end */
     uint64_t commands;
-    bool invalid; /* at sound_bytes; else it only ends early */
-    bool is_rdb;  /* a snapshot of a Redis: nothing of it can be read or mended here */
+    bool invalid;                             /* at sound_bytes; else it only ends early */
+    char rdb_problem[RDB_SENTENCE_CHARS_MAX]; /* what is wrong with the RDB file that it begins with; "" = nothing */
 } scanned_t;
 
 typedef struct scan {
@@ -80,10 +79,7 @@ static ssize_t take_one(scan_t *s, size_t offset)
         if (newline && !s->in_multi) s->result->sound_bytes = s->at + (uint64_t)(newline - data) + 1;
         return newline ? newline - data + 1 : 0;
     }
-    if (data[0] != '*') {
-        s->result->is_rdb |= s->at == 0 && left >= 5 && memcmp(data, "REDIS", 5) == 0;
-        return ERR_CORRUPT;
-    }
+    if (data[0] != '*') return ERR_CORRUPT;
     for (;;) {
         resp_request_t q = {.argv = s->argv, .argv_max = s->argv_max};
         resp_result_t result = resp_parse(data, left, &limits, &s->resume, &q);
@@ -140,6 +136,37 @@ static int run(scan_t *s, bool at_end)
     return s->err;
 }
 
+static int copy_front(scan_t *s, uint64_t bytes)
+{
+    for (uint64_t at = 0; at < bytes && !s->err; at += s->buf.len) {
+        buf_clear(&s->buf);
+        buf_reserve(&s->buf, READ_BYTES);
+        ssize_t n = io_file_read(s->file, at, s->buf.ptr, MIN(bytes - at, READ_BYTES));
+        if (n <= 0) return n < 0 ? (int)n : ERR_TRUNCATED;
+        s->buf.len = (size_t)n;
+        keep(s, s->buf.ptr, s->buf.len);
+    }
+    buf_clear(&s->buf);
+    return s->err;
+}
+
+/* The RDB file that it begins with, if it does. Behind it there may be commands. */
+static int scan_rdb(aof_t *aof, scan_t *s, const char *name)
+{
+    uint8_t magic[RDB_MAGIC_BYTES];
+    rdb_loaded_t loaded;
+    ssize_t n = io_file_read(s->file, 0, magic, sizeof(magic));
+    if (n < 0 || !rdb__is_magic(magic, (size_t)n)) return n < 0 ? (int)n : 0;
+    char *why = s->result->rdb_problem;
+    int err = rdb__load(aof->redis, s->file, name, RDB_LOAD_CHECK, &loaded, why, RDB_SENTENCE_CHARS_MAX);
+    if (err == ERR_NOMEM || err == ERR_IO) return err;
+    s->result->invalid = err != 0;
+    if (err) return ERR_CORRUPT;
+    s->at = s->result->sound_bytes = loaded.bytes;
+    s->result->commands = loaded.keys;
+    return s->to ? copy_front(s, loaded.bytes) : 0;
+}
+
 static int scan_file(aof_t *aof, const char *name, io_file_t *to, scanned_t *ret_scanned, uint64_t *ret_skipped)
 {
     scan_t s = {.to = to, .salvage = to != NULL, .result = ret_scanned, .argv_max = 64};
@@ -152,6 +179,8 @@ static int scan_file(aof_t *aof, const char *name, io_file_t *to, scanned_t *ret
     if (err != 0) return err;
     s.argv = mem_alloc(sizeof(bytes_t) * (size_t)s.argv_max);
     err = io_file_size(s.file, &ret_scanned->bytes);
+    if (!err) err = scan_rdb(aof, &s, name);
+    read_bytes = s.at;
     while (err == 0 && n > 0) {
         buf_reserve(&s.buf, READ_BYTES);
         n = io_file_read(s.file, read_bytes, s.buf.ptr + s.buf.len, READ_BYTES);
@@ -185,9 +214,9 @@ static int check_part(aof_t *aof, size_t at, redis_check_cb each, void *user)
     }
     if (err != 0) return err;
     bool last = at + 1 == aof->manifest.count;
-    snprintf(line, sizeof(line), "%" PRIu64 " commands in %" PRIu64 " bytes", s.commands, s.bytes);
-    if (s.is_rdb)
-        snprintf(wrong, sizeof(wrong), "%s", RDB_FILE);
+    snprintf(line, sizeof(line), "%" PRIu64 " keys and commands in %" PRIu64 " bytes", s.commands, s.bytes);
+    if (s.rdb_problem[0])
+        snprintf(wrong, sizeof(wrong), "%s", s.rdb_problem);
     else if (s.invalid)
         snprintf(wrong, sizeof(wrong), "not a command in append-only format at byte %" PRIu64 " of %" PRIu64,
                  s.sound_bytes, s.bytes);
@@ -288,8 +317,8 @@ static int mend_part(const mender_t *m, const aof_part_t *part, bool salvage, bo
         return ERR_NOT_FOUND;
     }
     if (err != 0 || (!s.invalid && s.sound_bytes == s.bytes)) return err;
-    if (s.is_rdb) {
-        say(m, "redis/%s is %s: it was left as it is", part->name, RDB_FILE);
+    if (s.rdb_problem[0]) {
+        say(m, "redis/%s: %s; it was left as it is", part->name, s.rdb_problem);
         return 0;
     }
     if (salvage && s.invalid) return salvage_part(m, part);

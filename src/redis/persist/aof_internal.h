@@ -3,6 +3,8 @@
 #define TRIVET_REDIS_AOF_INTERNAL_H
 
 #include "redis/persist/aof.h"
+#include "redis/persist/data_file.h"
+#include "redis/persist/walk.h"
 #include "redis/types/emit.h"
 
 /* One line of the manifest. */
@@ -22,13 +24,8 @@ typedef struct aof_manifest {
 typedef struct aof_rewrite {
     bool active, scheduled, syncing;
     bool prepared;   /* most of the growing file is durable: changing files makes nobody wait long */
-    io_file_t *file; /* the new base, under a temporary name */
-    char *temp_path;
-    uint64_t bytes;
-    buf_t buf;
-    int write_err; /* met while commands ran; the turn's end gives up */
-    int walk_db, selected_db;
-    uint64_t cursor;
+    data_file_t out; /* the new base, under a temporary name */
+    walk_user_t walk;
     size_t keep_from; /* manifest parts from here on stay */
     io_sync_t sync;
     int64_t started_ms, last_seconds;
@@ -115,12 +112,7 @@ int aof__new_base(aof_t *aof) MUST_CHECK;
 /* Opens a new incremental file and makes it the growing one. */
 int aof__new_increment(aof_t *aof) MUST_CHECK;
 
-/* Runs the commands in `data` as if read from a file. */
-int aof__load_bytes(aof_t *aof, buf_t *data, char *err, size_t err_bytes) MUST_CHECK;
-/* Whether the data set written anew has the entry. */
-bool aof__keeps(const redis_db_t *db, const redis_entry_t *e);
-/* Writes the commands that make the entry. */
-void aof__emit_entry(redis_emitter_t *out, int *selected_db, const redis_db_t *db, const redis_entry_t *e);
+/* All that the manifest names, at once. */
 int aof__load(aof_t *aof, char *err, size_t err_bytes) MUST_CHECK;
 
 void aof__rewrite_turn(aof_t *aof);

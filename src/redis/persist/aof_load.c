@@ -1,236 +1,254 @@
-/* aof_load.c: the append-only file read back. Commands run as they did, without expiry and without a client.
- * A file that ends in the middle of a command or of a transaction is cut there (aof-load-truncated), if it is
- * the last one. */
+/* aof_load.c: the append-only file read back, some commands a step, so that whoever asks meanwhile is told that the data set is
+ * being loaded. A file that ends in the middle of a command or of a transaction is cut there (aof-load-truncated), if it is the
+ * last one. A base may be an RDB file, and commands may follow in it.
+ *
+ *   next part --> [RDB file] --> commands --> end of the file: cut, sizes checked --> next part ... --> done */
 #include "redis/persist/aof_internal.h"
-#include "redis_commands.h"
+#include "redis/persist/rdb.h"
+#include "redis/persist/replay.h"
 
 #include "base/slog.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define READ_BYTES MIB(1)
+#define READ_BYTES    MIB(1)
+#define STEP_NS       5000000u /* a step goes on for so long */
+#define STEP_COMMANDS 256
 
-typedef struct reader {
+struct aof_loader {
     aof_t *aof;
-    redis_client_t *client;
+    size_t part; /* of the manifest */
+    /* of the file that is open */
     io_file_t *file;
-    const char *name;
-    aof_part_t *part;    /* of the manifest; NULL = memory */
+    bool begun, ended;
+    rdb_loader_t *rdb; /* what the file begins with */
+    replay_t replay;
+    uint64_t read_bytes; /* of it, into the replay */
     uint64_t cut_bytes;  /* an unfinished command that was dropped */
-    buf_t buf;           /* unread bytes */
-    uint64_t read_bytes; /* of the file, into buf */
-    uint64_t done_bytes; /* of the file, run */
-    uint64_t multi_at;   /* where the open transaction began */
-    bytes_t *argv;
-    int argv_max;
-    resp_resume_t resume;
-    uint64_t commands;
+    uint64_t commands;   /* of all files */
     char *err;
     size_t err_bytes;
-} reader_t;
+};
 
-static int refuse(reader_t *r, int err, const char *what)
+static aof_part_t *part_of(const aof_loader_t *l) { return &l->aof->manifest.parts[l->part]; }
+static bool is_last(const aof_loader_t *l) { return l->part + 1 == l->aof->manifest.count; }
+
+static int refuse(aof_loader_t *l, int err, const char *what)
 {
-    snprintf(r->err, r->err_bytes, "%s/%s at byte %" PRIu64 ": %s", r->aof->dir, r->name, r->done_bytes, what);
+    snprintf(l->err, l->err_bytes, "%s/%s at byte %" PRIu64 ": %s", l->aof->dir, part_of(l)->name, l->replay.done_bytes,
+             what);
     return err;
 }
 
-static int run_command(reader_t *r, int argc)
-{
-    redis_t *redis = r->aof->redis;
-    redis_client_t *c = r->client;
-    const redis_command_t *command = command__lookup(redis, r->argv[0]);
-    if (command) command = command__resolve(command, argc, r->argv);
-    if (command == NULL || !command__arity_fits(command, argc)) {
-        char text[200];
-        snprintf(text, sizeof(text), "unknown command '%.*s'", (int)MIN(r->argv[0].len, (size_t)64),
-                 (const char *)r->argv[0].ptr);
-        return refuse(r, ERR_CORRUPT, text);
-    }
-    if (command->handler == redis_cmd_multi) r->multi_at = r->done_bytes;
-    if (c->flags & CLIENT_MULTI && command->handler != redis_cmd_exec)
-        multi__queue(c, command, argc, r->argv);
-    else
-        exec__run(c, command, argc, r->argv, BYTES_NULL, NULL, 0, CALL_LOADING);
-    client__flush(c);
-    r->commands++;
-    return 0;
-}
-
-static int read_more(reader_t *r, bool *ret_end)
-{
-    buf_reserve(&r->buf, READ_BYTES);
-    ssize_t n = io_file_read(r->file, r->read_bytes, r->buf.ptr + r->buf.len, READ_BYTES);
-    if (n < 0) return refuse(r, (int)n, err_text((int)n));
-    r->buf.len += (size_t)n;
-    r->read_bytes += (uint64_t)n;
-    *ret_end = n == 0;
-    return 0;
-}
-
-/* "#TS:1700000000\r\n": an annotation between commands. 0 = incomplete. */
-static size_t annotation_bytes(const uint8_t *data, size_t len)
-{
-    const uint8_t *newline = memchr(data, '\n', len);
-    return newline ? (size_t)(newline - data) + 1 : 0;
-}
-
-/* Runs what is whole in the buffer. */
-static int run_buffered(reader_t *r)
-{
-    static const resp_limits_t limits = {RESP_ARGC_MAX, INT64_MAX / 2, false};
-    size_t at = 0;
-    int err = 0;
-    while (at < r->buf.len && err == 0) {
-        uint8_t *data = r->buf.ptr + at;
-        size_t left = r->buf.len - at;
-        if (data[0] == '#') {
-            size_t n = annotation_bytes(data, left);
-            if (n == 0) break;
-            at += n;
-            r->done_bytes += n;
-            continue;
-        }
-        if (data[0] != '*')
-            return refuse(r, ERR_CORRUPT,
-                          left >= 5 && memcmp(data, "REDIS", 5) == 0 ? "an RDB file, which this version does not read"
-                                                                     : "not a command in append-only format");
-        resp_request_t q = {.argv = r->argv, .argv_max = r->argv_max};
-        resp_result_t result = resp_parse(data, left, &limits, &r->resume, &q);
-        if (result == RESP_ROOM) {
-            r->argv_max = q.argc;
-            r->argv = mem_realloc(r->argv, sizeof(bytes_t) * (size_t)q.argc);
-            continue;
-        }
-        if (result == RESP_MORE) break;
-        if (result == RESP_BAD || q.argc == 0) return refuse(r, ERR_CORRUPT, "not a command in append-only format");
-        err = run_command(r, q.argc);
-        at += q.consumed;
-        if (err == 0) r->done_bytes += q.consumed;
-    }
-    buf_consume(&r->buf, at);
-    return err;
-}
+/* ---- the end of a file ----------------------------------------------------------------------------------------------- */
 
 /* What is cut stays beside the file; on a full disk half a command is not worth that nothing starts. */
-static int keep_copy(reader_t *r, uint64_t from)
+static int keep_copy(aof_loader_t *l, uint64_t from)
 {
     char name[300];
-    snprintf(name, sizeof(name), "%s.cut-%" PRIu64, r->name, from);
-    char *path = aof__path(r->aof, name);
-    int err = io_copy_tail(r->aof->redis->loop, r->file, from, r->read_bytes, path);
+    snprintf(name, sizeof(name), "%s.cut-%" PRIu64, part_of(l)->name, from);
+    char *path = aof__path(l->aof, name);
+    int err = io_copy_tail(l->aof->redis->loop, l->file, from, l->read_bytes, path);
     mem_free(path);
     return err == ERR_NOSPACE ? 0 : err;
 }
 
 /* The file ended inside a command or a transaction. */
-static int cut_tail(reader_t *r, bool is_last)
+static int cut_tail(aof_loader_t *l)
 {
+    replay_t *r = &l->replay;
+    const char *name = part_of(l)->name;
     uint64_t keep = r->client->flags & CLIENT_MULTI ? r->multi_at : r->done_bytes;
     multi__discard(r->client);
-    if (!is_last || !r->aof->redis->config->aof_load_truncated)
-        return refuse(r, ERR_TRUNCATED,
+    if (!is_last(l) || !l->aof->redis->config->aof_load_truncated)
+        return refuse(l, ERR_TRUNCATED,
                       "the file ends in the middle of a command (aof-load-truncated yes would cut it)");
-    int err = keep_copy(r, keep);
-    if (err == 0) err = aof__sizes_lower(r->aof, r->part, keep);
-    if (err == 0) err = io_file_truncate(r->file, keep);
+    int err = keep_copy(l, keep);
+    if (!err) err = aof__sizes_lower(l->aof, part_of(l), keep);
+    if (!err) err = io_file_truncate(l->file, keep);
     slog(SLOG_WARN, "redis", "append-only file ended in the middle of a command: cut",
-         "file=%s bytes=%" PRIu64 " cut=%" PRIu64 " copy=%s.cut-%" PRIu64, r->name, keep, r->read_bytes - keep, r->name,
+         "file=%s bytes=%" PRIu64 " cut=%" PRIu64 " copy=%s.cut-%" PRIu64, name, keep, l->read_bytes - keep, name,
          keep);
+    l->cut_bytes = l->read_bytes - keep;
     r->done_bytes = keep;
-    r->cut_bytes = r->read_bytes - keep;
-    return err == 0 ? 0 : refuse(r, err, err_text(err));
+    return err ? refuse(l, err, err_text(err)) : 0;
 }
 
-static int load_file(reader_t *r, bool is_last)
+static int check_end(aof_loader_t *l)
 {
-    bool end = false;
-    int err;
-    while ((err = read_more(r, &end)) == 0 && !end)
-        if ((err = run_buffered(r)) != 0) break;
-    if (err == 0 && (r->buf.len || r->client->flags & CLIENT_MULTI)) err = cut_tail(r, is_last);
-    return err;
+    int err = replay__is_midway(&l->replay) ? cut_tail(l) : 0;
+    if (err || l->cut_bytes) return err;
+    return aof__sizes_check(l->aof, part_of(l), l->replay.done_bytes, l->err, l->err_bytes);
 }
 
-static int load_part(aof_t *aof, redis_client_t *client, aof_part_t *part, bool is_last, char *err_out,
-                     size_t err_bytes, io_file_t **ret_file, uint64_t *ret_bytes)
+static void close_part(aof_loader_t *l)
 {
-    reader_t r = {
-        .aof = aof, .client = client, .name = part->name, .part = part, .err = err_out, .err_bytes = err_bytes};
-    char *path = aof__path(aof, part->name);
-    int err = io_file_open(aof->redis->loop, path, IO_FILE_WRITE, &r.file);
+    if (l->rdb) rdb__loader_free(l->rdb);
+    if (l->file) {
+        l->commands += l->replay.commands;
+        replay__deinit(&l->replay);
+        io_file_close(l->file);
+    }
+    l->file = NULL;
+    l->rdb = NULL;
+}
+
+/* The last increment is the one that grows: the append-only file takes it. */
+static void end_part(aof_loader_t *l)
+{
+    aof_t *aof = l->aof;
+    char type = part_of(l)->type;
+    uint64_t bytes = l->replay.done_bytes;
+    if (type == 'b') aof->base_bytes = bytes;
+    if (type == 'i' && is_last(l)) {
+        aof->file = l->file;
+        aof->file_bytes = aof->synced_bytes = bytes;
+        l->commands += l->replay.commands;
+        replay__deinit(&l->replay);
+        l->file = NULL;
+    } else if (type == 'i') {
+        aof->old_incr_bytes += bytes;
+    }
+    close_part(l);
+    l->part++;
+}
+
+/* ---- reading --------------------------------------------------------------------------------------------------------- */
+
+static int open_part(aof_loader_t *l)
+{
+    aof_t *aof = l->aof;
+    char *path = aof__path(aof, part_of(l)->name);
+    int err = io_file_open(aof->redis->loop, path, IO_FILE_WRITE, &l->file);
     mem_free(path);
+    l->begun = l->ended = false;
+    l->read_bytes = l->cut_bytes = 0;
     if (err == ERR_NOT_FOUND) {
-        snprintf(err_out, err_bytes, "%s/%s is not there, though %s.manifest names it. " AOF_ADVICE, aof->dir,
-                 part->name, aof->redis->config->appendfilename);
+        snprintf(l->err, l->err_bytes, "%s/%s is not there, though %s.manifest names it. " AOF_ADVICE, aof->dir,
+                 part_of(l)->name, aof->redis->config->appendfilename);
         return ERR_DAMAGED;
     }
-    if (err != 0) return refuse(&r, err, err_text(err));
-    r.argv_max = 64;
-    r.argv = mem_alloc(sizeof(bytes_t) * (size_t)r.argv_max);
-    client->db = &aof->redis->dbs[0];
-    err = load_file(&r, is_last);
-    if (err == 0 && r.cut_bytes == 0) err = aof__sizes_check(aof, part, r.done_bytes, err_out, err_bytes);
-    aof->loaded_commands += r.commands;
-    resp_resume_deinit(&r.resume);
-    buf_deinit(&r.buf);
-    mem_free(r.argv);
-    *ret_file = r.file;
-    *ret_bytes = r.done_bytes;
+    l->replay.done_bytes = 0;
+    if (err) return refuse(l, err, err_text(err));
+    replay__init(&l->replay, aof->redis);
+    return 0;
+}
+
+static int read_more(aof_loader_t *l)
+{
+    buf_t *buf = &l->replay.buf;
+    buf_reserve(buf, READ_BYTES);
+    ssize_t n = io_file_read(l->file, l->read_bytes, buf->ptr + buf->len, READ_BYTES);
+    if (n < 0) return refuse(l, (int)n, err_text((int)n));
+    buf->len += (size_t)n;
+    l->read_bytes += (uint64_t)n;
+    l->ended = n == 0;
+    return 0;
+}
+
+/* What the file begins with says what it is. */
+static int begin(aof_loader_t *l)
+{
+    int err = read_more(l);
+    if (err) return err;
+    l->begun = true;
+    if (!rdb__is_magic(l->replay.buf.ptr, l->replay.buf.len)) return 0;
+    buf_clear(&l->replay.buf);
+    l->rdb = rdb__loader_new(l->aof->redis, l->file, part_of(l)->name, RDB_LOAD_BASE);
+    return 0;
+}
+
+static int step_rdb(aof_loader_t *l)
+{
+    bool done;
+    char why[RDB_SENTENCE_CHARS_MAX];
+    int err = rdb__loader_step(l->rdb, &done, why, sizeof(why));
+    if (err) {
+        snprintf(l->err, l->err_bytes, "%s/%s. " AOF_ADVICE, l->aof->dir, why);
+        return err == ERR_NOMEM ? err : ERR_DAMAGED;
+    }
+    if (!done) return 0;
+    l->replay.done_bytes = l->read_bytes = rdb__loader_result(l->rdb).bytes;
+    rdb__loader_free(l->rdb);
+    l->rdb = NULL;
+    return 0;
+}
+
+static int step_commands(aof_loader_t *l)
+{
+    bool hungry;
+    int err = replay__run(&l->replay, STEP_COMMANDS, &hungry);
+    if (err) return refuse(l, err, l->replay.problem);
+    if (hungry) err = read_more(l);
+    if (err || !l->ended) return err;
+    err = check_end(l);
+    if (!err) end_part(l);
     return err;
 }
 
-int aof__load_bytes(aof_t *aof, buf_t *data, char *err_out, size_t err_bytes)
+static int step(aof_loader_t *l)
 {
-    redis_t *redis = aof->redis;
-    redis_client_t *client = client__new_internal(redis, NULL);
-    reader_t r = {.aof = aof, .client = client, .name = "memory", .err = err_out, .err_bytes = err_bytes, .buf = *data};
-    r.argv_max = 64;
-    r.argv = mem_alloc(sizeof(bytes_t) * (size_t)r.argv_max);
-    redis->loading = true;
-    int err = run_buffered(&r);
-    redis->loading = false;
-    *data = r.buf;
-    resp_resume_deinit(&r.resume);
-    mem_free(r.argv);
-    client__free(client);
+    if (!l->file && part_of(l)->type == 'h') {
+        l->part++;
+        return 0;
+    }
+    if (!l->file) return open_part(l);
+    if (!l->begun) return begin(l);
+    return l->rdb ? step_rdb(l) : step_commands(l);
+}
+
+/* ---- life ------------------------------------------------------------------------------------------------------------ */
+
+aof_loader_t *aof__loader_new(aof_t *aof)
+{
+    aof_loader_t *l = mem_zalloc(sizeof(*l));
+    l->aof = aof;
+    return l;
+}
+
+void aof__loader_free(aof_loader_t *l)
+{
+    close_part(l);
+    mem_free(l);
+}
+
+/* All is read: the file to write to, which may be the first one. */
+static int finish(aof_loader_t *l)
+{
+    aof_t *aof = l->aof;
+    size_t count = aof->manifest.count;
+    int err = 0;
+    aof->loaded_commands += l->commands;
+    if (count)
+        slog(SLOG_INFO, "redis", "append-only file read", "dir=%s files=%zu bytes=%" PRIu64 " commands=%" PRIu64,
+             aof->dir, count, aof->base_bytes + aof->old_incr_bytes + aof->file_bytes, l->commands);
+    if (!aof->file && count == 0) err = aof__new_base(aof);
+    if (!aof->file && !err) err = aof__new_increment(aof);
+    if (err) snprintf(l->err, l->err_bytes, "%s: %s", aof->dir, err_text(err));
     return err;
+}
+
+int aof__loader_step(aof_loader_t *l, bool *ret_done, char *err_out, size_t err_bytes)
+{
+    redis_t *redis = l->aof->redis;
+    uint64_t until = io_hrtime_ns(redis->loop) + STEP_NS;
+    int err = 0;
+    l->err = err_out;
+    l->err_bytes = err_bytes;
+    while (!err && l->part < l->aof->manifest.count && io_hrtime_ns(redis->loop) < until) err = step(l);
+    *ret_done = !err && l->part == l->aof->manifest.count;
+    return *ret_done ? finish(l) : err;
 }
 
 int aof__load(aof_t *aof, char *err_out, size_t err_bytes)
 {
-    redis_t *redis = aof->redis;
-    aof_manifest_t *m = &aof->manifest;
-    size_t count = m->count;
-    redis_client_t *client = client__new_internal(redis, NULL);
-    redis->loading = true;
+    aof_loader_t *l = aof__loader_new(aof);
+    bool done = false;
     int err = 0;
-    for (size_t i = 0; i < count && err == 0; i++) {
-        io_file_t *file = NULL;
-        uint64_t bytes = 0;
-        if (m->parts[i].type == 'h') continue;
-        bool is_last = i + 1 == count;
-        err = load_part(aof, client, &m->parts[i], is_last, err_out, err_bytes, &file, &bytes);
-        if (m->parts[i].type == 'b') aof->base_bytes = bytes;
-        bool grows = err == 0 && is_last && m->parts[i].type == 'i';
-        if (grows) {
-            aof->file = file;
-            aof->file_bytes = aof->synced_bytes = bytes;
-        } else {
-            if (m->parts[i].type == 'i') aof->old_incr_bytes += bytes;
-            if (file) io_file_close(file);
-        }
-    }
-    client__free(client);
-    redis->loading = false;
-    if (err == 0 && count > 0)
-        slog(SLOG_INFO, "redis", "append-only file read", "dir=%s files=%zu bytes=%" PRIu64 " commands=%" PRIu64,
-             aof->dir, count, aof->base_bytes + aof->old_incr_bytes + aof->file_bytes, aof->loaded_commands);
-    if (err == 0 && aof->file == NULL) {
-        if (count == 0) err = aof__new_base(aof);
-        if (err == 0) err = aof__new_increment(aof);
-        if (err != 0) snprintf(err_out, err_bytes, "%s: %s", aof->dir, err_text(err));
-    }
+    aof->redis->loading = true;
+    while (!err && !done) err = aof__loader_step(l, &done, err_out, err_bytes);
+    aof->redis->loading = false;
+    aof__loader_free(l);
     return err;
 }

@@ -205,6 +205,21 @@ int aof__new_base(aof_t *aof)
     return err;
 }
 
+int aof__begin_with(redis_t *redis, io_file_t *snapshot)
+{
+    aof_t *aof = redis->aof;
+    ASSERT(aof->manifest.count == 0);
+    char *path = aof__path(aof, add_next(aof, 'b', "base.rdb"));
+    int err = io_file_size(snapshot, &aof->base_bytes);
+    if (!err) err = io_copy_tail(redis->loop, snapshot, 0, aof->base_bytes, path);
+    mem_free(path);
+    if (err)
+        drop_part(&aof->manifest, 'b');
+    else
+        err = aof__new_increment(aof);
+    return err;
+}
+
 /* A file that no manifest on the disk may name yet has another name, so that it is never taken for one that was forgotten. */
 static char *unlisted_path(const aof_t *aof)
 {

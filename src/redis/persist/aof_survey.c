@@ -3,8 +3,8 @@
  *
  *   redis/appendonlydir/appendonly.aof.7.incr.aof     no manifest, or one that ends at 6: refused
  *   redis/appendonlydir/appendonly.aof.2.base.aof     a rewrite that was cut short just before its manifest: passed over
- *   redis/appendonly.aof, redis/dump.rdb              another server's, older than the manifest or not read here: refused when
- *   appendonlydir/, dump.rdb in the data directory    there is nothing of ours
+ *   redis/appendonly.aof, or in the data directory    another server's, older than the manifest: refused when there is nothing of
+ *   appendonlydir/ in the data directory              ours
  *
  * Empty files say nothing and are passed over. */
 #include "redis/persist/aof_internal.h"
@@ -112,14 +112,6 @@ static int refuse_old_aof(aof_t *aof, const char *dir, char *err_out, size_t err
         err_out, err_bytes);
 }
 
-static int refuse_dump(aof_t *aof, const char *dir, char *err_out, size_t err_bytes)
-{
-    return refuse_file(aof, dir, "dump.rdb",
-                       "a snapshot of a Redis, which is not read here: start that Redis with appendonly yes and "
-                       "aof-use-rdb-preamble no, and bring its appendonlydir; or move the file away to begin empty",
-                       err_out, err_bytes);
-}
-
 static int refuse_foreign_dir(aof_t *aof, const char *above, char *err_out, size_t err_bytes)
 {
     char path[4096];
@@ -132,22 +124,13 @@ static int refuse_foreign_dir(aof_t *aof, const char *above, char *err_out, size
     return ERR_UNSUPPORTED;
 }
 
-int aof__refuse_dump(redis_t *redis, char *err_out, size_t err_bytes)
-{
-    char above[4096];
-    snprintf(above, sizeof(above), "%.4000s/..", redis->data_dir);
-    int err = refuse_dump(redis->aof, redis->data_dir, err_out, err_bytes);
-    return err != 0 ? err : refuse_dump(redis->aof, above, err_out, err_bytes);
-}
-
 static int refuse_foreign(aof_t *aof, char *err_out, size_t err_bytes)
 {
     char above[4096];
     snprintf(above, sizeof(above), "%.4000s/..", aof->redis->data_dir);
     int err = refuse_old_aof(aof, aof->redis->data_dir, err_out, err_bytes);
     if (err == 0) err = refuse_old_aof(aof, above, err_out, err_bytes);
-    if (err == 0) err = refuse_foreign_dir(aof, above, err_out, err_bytes);
-    return err != 0 ? err : aof__refuse_dump(aof->redis, err_out, err_bytes);
+    return err ? err : refuse_foreign_dir(aof, above, err_out, err_bytes);
 }
 
 int aof__survey(aof_t *aof, char *err_out, size_t err_bytes)

@@ -202,7 +202,7 @@ void aof__turn(io_hook_t *hook)
     if (!aof->enabled) return;
     if (aof->buf.len || aof->early) aof__write(aof, aof->redis->config->appendfsync == FSYNC_ALWAYS);
     /* A paused script has gathered half of what it does: its changes belong to one file. */
-    if (aof->pending_count == 0 && (aof->rewrite.active || aof->rewrite.scheduled)) aof__rewrite_turn(aof);
+    if (aof->pending_count == 0 && aof->rewrite.scheduled) aof__rewrite_turn(aof);
 }
 
 /* Usually the hook writes before connections' output leaves. Input that is delivered by the connections' own

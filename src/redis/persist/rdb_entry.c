@@ -1,6 +1,7 @@
 /* rdb_entry.c: one key's value. See rdb.h.
  *
  *     DUMP's payload   | type u8 | value | version u16 | CRC-64 of all before |      little-endian */
+#include "redis/db/evict.h"
 #include "redis/db/keyspace.h"
 #include "redis/persist/rdb.h"
 
@@ -8,12 +9,15 @@
 
 #define DUMP_FOOT_BYTES 10
 
+uint8_t rdb__entry_type(const redis_entry_t *e)
+{
+    return (uint8_t)rdb_type_of((redis_type_t)e->type, (redis_encoding_t)e->encoding);
+}
+
 void rdb__put_entry_value(rdb_writer_t *w, const redis_entry_t *e)
 {
-    redis_type_t type = (redis_type_t)e->type;
-    rdb_put_u8(w, (uint8_t)rdb_type_of(type, (redis_encoding_t)e->encoding));
-    if (type != TYPE_STRING)
-        rdb_put_value(w, type, value_of(e));
+    if (e->type != TYPE_STRING)
+        rdb_put_value(w, (redis_type_t)e->type, value_of(e));
     else if (e->encoding == ENC_INT)
         rdb_put_integer(w, entry_int(e));
     else
@@ -23,19 +27,20 @@ void rdb__put_entry_value(rdb_writer_t *w, const redis_entry_t *e)
 void rdb__dump(const redis_entry_t *e, buf_t *out)
 {
     rdb_writer_t w = {.out = out, .compress = true};
+    rdb_put_u8(&w, rdb__entry_type(e));
     rdb__put_entry_value(&w, e);
     store_le16(buf_reserve(out, DUMP_FOOT_BYTES), RDB_VERSION);
     out->len += 2;
     rdb_put_i64(&w, (int64_t)crc64(0, out->ptr, out->len));
 }
 
-static bool version_is_known(unsigned version) { return version <= RDB_VERSION_MAX || version == RDB_VERSION_VALKEY; }
+bool rdb__version_is_known(unsigned version) { return version <= RDB_VERSION_MAX || version == RDB_VERSION_VALKEY; }
 
 int rdb__check_dump(bytes_t payload, bytes_t *ret_body)
 {
     if (payload.len < DUMP_FOOT_BYTES) return ERR_CORRUPT;
     const uint8_t *foot = payload.ptr + payload.len - DUMP_FOOT_BYTES;
-    if (!version_is_known(load_le16(foot)) || crc64(0, payload.ptr, payload.len - 8) != load_le64(foot + 2))
+    if (!rdb__version_is_known(load_le16(foot)) || crc64(0, payload.ptr, payload.len - 8) != load_le64(foot + 2))
         return ERR_CORRUPT;
     *ret_body = bytes_of(payload.ptr, payload.len - DUMP_FOOT_BYTES);
     return 0;
@@ -45,4 +50,14 @@ redis_entry_t *rdb__add(redis_call_t *call, bytes_t key, const rdb_value_t *v)
 {
     if (v->type == TYPE_STRING) return key_set_string(call, key, v->text, false);
     return key_add(call, key, v->type, v->value.encoding, v->value.ptr);
+}
+
+void rdb__set_lfu(redis_t *redis, redis_entry_t *e, uint8_t counter)
+{
+    if (evict__is_lfu(redis)) e->lfu = counter;
+}
+
+void rdb__set_idle_s(redis_t *redis, redis_entry_t *e, uint64_t idle_s)
+{
+    if (!evict__is_lfu(redis)) e->access = redis->lru_clock - (uint32_t)MIN(idle_s, (uint64_t)redis->lru_clock);
 }

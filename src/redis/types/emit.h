@@ -10,6 +10,7 @@ typedef struct redis_emitter {
     buf_t *out;
     /* Called when `out` holds EMIT_SPILL_BYTES or more between two words, to take what is there; NULL = all of it stays. */
     void (*spill)(struct redis_emitter *e);
+    void *user; /* of spill */
 } redis_emitter_t;
 
 #define EMIT_SPILL_BYTES KIB(256)

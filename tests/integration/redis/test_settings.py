@@ -61,8 +61,8 @@ def test_loglevel_knows_the_four_levels(launch, level):
         r.config_set("loglevel", "loud")
 
 
-REFUSED = {"aof-use-rdb-preamble": "yes", "aof-timestamp-enabled": "yes", "lazyfree-lazy-expire": "yes",
-           "activerehashing": "no", "latency-monitor-threshold": "100", "save": "60 1"}  # fmt: skip
+REFUSED = {"aof-timestamp-enabled": "yes", "lazyfree-lazy-expire": "yes",
+           "activerehashing": "no", "latency-monitor-threshold": "100"}  # fmt: skip
 
 
 def test_what_would_do_nothing_is_refused_and_still_answered(launch):

@@ -1,0 +1,104 @@
+/* rdb_write.c: a data set written as an RDB file, entry by entry. See rdb.h. */
+#include "redis/db/evict.h"
+#include "redis/persist/rdb.h"
+
+#include "base/crc64.h"
+
+#include <stdio.h>
+
+/* What is in the buffer goes to the file. */
+static void spill(rdb_writer_t *w)
+{
+    rdb_file_t *f = CONTAINER_OF(w, rdb_file_t, writer);
+    struct iovec iov = {f->buf.ptr, f->buf.len};
+    f->crc = crc64(f->crc, f->buf.ptr, f->buf.len);
+    if (f->buf.len && !f->err) f->err = io_file_write(f->file, f->bytes, &iov, 1);
+    f->bytes += f->buf.len;
+    buf_clear(&f->buf);
+    if (f->buf.cap > RDB_SPILL_BYTES * 2) buf_deinit(&f->buf);
+}
+
+void rdb__file_put_aux(rdb_file_t *f, const char *name, bytes_t value)
+{
+    rdb_put_u8(&f->writer, RDB_OP_AUX);
+    rdb_put_string(&f->writer, bytes_str(name));
+    rdb_put_string(&f->writer, value);
+}
+
+static void put_aux_number(rdb_file_t *f, const char *name, int64_t v)
+{
+    rdb_put_u8(&f->writer, RDB_OP_AUX);
+    rdb_put_string(&f->writer, bytes_str(name));
+    rdb_put_integer(&f->writer, v);
+}
+
+void rdb__file_init(rdb_file_t *f, redis_t *redis, io_file_t *file, bool is_base)
+{
+    *f = (rdb_file_t){.redis = redis, .file = file, .selected_db = -1};
+    f->writer = (rdb_writer_t){.out = &f->buf, .compress = redis->config->rdbcompression, .spill = spill};
+    buf_printf(&f->buf, "REDIS%04d", RDB_VERSION);
+    rdb__file_put_aux(f, "redis-ver", BYTES_LIT(REDIS_VERSION));
+    put_aux_number(f, "redis-bits", 64);
+    put_aux_number(f, "ctime", redis->now_ms / 1000);
+    put_aux_number(f, "used-mem", (int64_t)mem_used());
+    put_aux_number(f, "aof-base", is_base);
+}
+
+void rdb__file_deinit(rdb_file_t *f) { buf_deinit(&f->buf); }
+
+void rdb__file_put_function(rdb_file_t *f, bytes_t code)
+{
+    rdb_put_u8(&f->writer, RDB_OP_FUNCTION);
+    rdb_put_string(&f->writer, code);
+}
+
+static void select_db(rdb_file_t *f, int id)
+{
+    if (f->selected_db == id) return;
+    rdb_put_u8(&f->writer, RDB_OP_SELECTDB);
+    rdb_put_length(&f->writer, (uint64_t)id);
+    f->selected_db = id;
+}
+
+void rdb__file_put_sizes(rdb_file_t *f, const redis_db_t *db)
+{
+    select_db(f, db->id);
+    rdb_put_u8(&f->writer, RDB_OP_RESIZEDB);
+    rdb_put_length(&f->writer, table_count(&db->keys));
+    rdb_put_length(&f->writer, table_count(&db->expires));
+}
+
+static void put_use(rdb_file_t *f, const redis_entry_t *e)
+{
+    if (evict__is_lru(f->redis)) {
+        rdb_put_u8(&f->writer, RDB_OP_IDLE);
+        rdb_put_length(&f->writer, evict__idle_s(f->redis, e));
+    } else if (evict__is_lfu(f->redis)) {
+        rdb_put_u8(&f->writer, RDB_OP_FREQ);
+        rdb_put_u8(&f->writer, evict__lfu(f->redis, e));
+    }
+}
+
+void rdb__file_put_entry(rdb_file_t *f, const redis_db_t *db, const redis_entry_t *e)
+{
+    select_db(f, db->id);
+    int64_t at_ms = entry_expire_ms(e);
+    if (at_ms >= 0) {
+        rdb_put_u8(&f->writer, RDB_OP_EXPIRE_MS);
+        rdb_put_i64(&f->writer, at_ms);
+    }
+    put_use(f, e);
+    rdb_put_u8(&f->writer, rdb__entry_type(e));
+    rdb_put_string(&f->writer, entry_key(e));
+    rdb__put_entry_value(&f->writer, e);
+    if (f->buf.len >= RDB_SPILL_BYTES) spill(&f->writer);
+}
+
+int rdb__file_end(rdb_file_t *f)
+{
+    rdb_put_u8(&f->writer, RDB_OP_EOF);
+    spill(&f->writer);
+    rdb_put_i64(&f->writer, f->redis->config->rdbchecksum ? (int64_t)f->crc : 0);
+    spill(&f->writer);
+    return f->err;
+}

@@ -1,0 +1,35 @@
+/* snapshot.h: the snapshot of the data set in `dir`/`dbfilename` (dump.rdb): SAVE, BGSAVE, and when one is due. */
+#ifndef TRIVET_REDIS_SNAPSHOT_H
+#define TRIVET_REDIS_SNAPSHOT_H
+
+#include "redis/state.h"
+
+snapshots_t *snapshot__new(redis_t *redis);
+void snapshot__free(snapshots_t *s);
+/* The file's path; the caller frees it. */
+char *snapshot__path(const redis_t *redis);
+/* Writes all to the disk before it returns. ERR_BUSY: one is being written in the background. */
+int snapshot__save(redis_t *redis) MUST_CHECK;
+/* Begins one in the background; no walk may be active. */
+int snapshot__begin(redis_t *redis) MUST_CHECK;
+void snapshot__schedule(redis_t *redis); /* begins one as soon as none of that goes on */
+bool snapshot__cancel(redis_t *redis);   /* false: there was none */
+void snapshot__cron(redis_t *redis);
+/* The reason writes are refused (MISCONF), of snapshots or the append-only file; NULL when all is well. */
+const char *persist__failure(const redis_t *redis);
+/* DEBUG RELOAD: the data set of the file, in place of what is in memory, or (`merge`) beside it. */
+int snapshot__reload(redis_t *redis, bool flush, bool merge, char *err, size_t err_bytes) MUST_CHECK;
+/* What is in memory is what the file has: after loading it. */
+void snapshot__loaded(redis_t *redis, uint64_t keys, uint64_t expired);
+
+typedef struct snapshot_info {
+    int64_t last_save_s; /* Unix time */
+    bool last_ok, active, scheduled;
+    int64_t last_seconds, current_seconds; /* -1 = none */
+    uint64_t changes;                      /* since then */
+    uint64_t saves;
+    uint64_t loaded_keys, loaded_expired;
+} snapshot_info_t;
+snapshot_info_t snapshot__info(const redis_t *redis);
+
+#endif
