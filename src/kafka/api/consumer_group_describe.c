@@ -51,14 +51,14 @@ static void describe(kafka_request_t *request, bytes_t group_id, out_group_t *ou
     group_entry_t *entry = NULL;
     out->group_id = group_id;
     out->error_code = group_id.len ? groups_find(request->kafka->groups, group_id, &entry) : KAFKA_INVALID_GROUP_ID;
-    if (out->error_code == KAFKA_NONE && (!entry || !entry->cgroup)) {
+    cgroup_t *g = entry ? groups_consumer(entry) : NULL;
+    if (out->error_code == KAFKA_NONE && !g) {
         out->error_code = KAFKA_GROUP_ID_NOT_FOUND;
         out->error_message = bytes_str(
             arena_printf(&request->arena, entry ? "Group %.*s is not a consumer group." : "Group %.*s not found.",
                          (int)group_id.len, (const char *)group_id.ptr));
     }
     if (out->error_code != KAFKA_NONE) return;
-    cgroup_t *g = entry->cgroup;
     out->group_state = bytes_str(cgroup_state_text(g));
     out->group_epoch = g->epoch;
     out->assignment_epoch = g->assignment_epoch;

@@ -1,16 +1,14 @@
 /* consumer_group_heartbeat.c: ConsumerGroupHeartbeat: the one request by which members of a consumer-protocol
  * group join, stay, learn their assignment and leave. Answered once what it changed is stored. */
 #include "kafka/api/group_apis.h"
-#include "kafka/coordinator/groups_migrate.h"
 
 #include <stdio.h>
 
-typedef struct beat {
-    groups_write_t write;
+typedef struct beating {
+    groups_beat_t beat;
     kafka_request_t *request;
-    group_entry_t *entry;
     kafka_consumer_group_heartbeat_response_t *response;
-} beat_t;
+} beating_t;
 
 static void fail(kafka_request_t *request, int16_t error, const char *message)
 {
@@ -57,29 +55,6 @@ static cgroup_heartbeat_t heartbeat_of(kafka_request_t *request, const kafka_con
     };
 }
 
-static int16_t refuse(bytes_t group_id, const char *form, int16_t error, char *message)
-{
-    snprintf(message, CGROUP_MESSAGE_BYTES, form, (int)group_id.len, (const char *)group_id.ptr);
-    return error;
-}
-
-/* The group to talk to; only joining makes one, or changes a classic one. */
-static int16_t find(kafka_request_t *request, bytes_t group_id, bool joining, group_entry_t **ret_entry, char *message)
-{
-    kafka_groups_t *groups = request->kafka->groups;
-    group_entry_t *entry;
-    int16_t error = groups_find(groups, group_id, &entry);
-    if (error != KAFKA_NONE) return error;
-    if (joining && !groups_have_room(groups, CGROUP_MEMBER_BYTES_MAX)) return KAFKA_COORDINATOR_NOT_AVAILABLE;
-    if (!entry && joining) entry = groups_create(groups, group_id);
-    if (!entry) return refuse(group_id, "Group %.*s not found.", KAFKA_GROUP_ID_NOT_FOUND, message);
-    if (!entry->cgroup && !joining)
-        return refuse(group_id, "Group %.*s is not a consumer group.", KAFKA_GROUP_ID_NOT_FOUND, message);
-    if (!entry->cgroup && !groups_become_consumer(entry)) error = groups_upgrade(entry, message);
-    *ret_entry = entry;
-    return error;
-}
-
 static kafka_consumer_group_heartbeat_response_t *response_of(kafka_request_t *request, const group_entry_t *entry,
                                                               const cgroup_reply_t *reply)
 {
@@ -95,45 +70,27 @@ static kafka_consumer_group_heartbeat_response_t *response_of(kafka_request_t *r
     return response;
 }
 
-static void on_written(groups_write_t *write, int16_t error)
+static void on_accepted(groups_beat_t *beat, const group_entry_t *entry, const cgroup_reply_t *reply)
 {
-    beat_t *beat = CONTAINER_OF(write, beat_t, write);
-    group_entry_t *entry = beat->entry;
-    record_builder_deinit(&write->records.builder);
+    beating_t *b = CONTAINER_OF(beat, beating_t, beat);
+    b->response = response_of(b->request, entry, reply);
+}
+
+static void on_done(groups_beat_t *beat, int16_t error, const char *message)
+{
+    beating_t *b = CONTAINER_OF(beat, beating_t, beat);
     if (error == KAFKA_NONE) {
-        kafka_respond(beat->request, beat->response);
+        kafka_respond(b->request, b->response);
     } else {
-        fail(beat->request, error, NULL);
+        fail(b->request, error, message);
     }
-    group_entry_unref(entry);
 }
 
 static void beat(kafka_request_t *request, group_entry_t *entry, const cgroup_heartbeat_t *in)
 {
-    cgroup_reply_t reply;
-    kafka_groups_t *groups = request->kafka->groups;
-    groups_configure(entry);
-    cgroup_heartbeat(entry->cgroup, in, groups_now(groups), &reply);
-    if (reply.error != KAFKA_NONE) {
-        groups_downgrade(entry, false); /* if it was upgraded for this member, who does not come */
-        groups_settle(entry);
-        fail(request, reply.error, arena_strdup(&request->arena, bytes_str(reply.message)));
-        return;
-    }
-    beat_t *b = ARENA_NEW(&request->arena, beat_t);
-    *b = (beat_t){.request = request, .entry = entry, .response = response_of(request, entry, &reply)};
-    b->write.records = (group_records_t){RECORD_BUILDER_INIT, groups_now(groups).wall_ms};
-    group_entry_ref(entry);
-    group_entry_ref(entry);
-    if (cgroup_records_add(&b->write.records, entry->cgroup)) {
-        groups_write(groups, entry->partition, &b->write, on_written);
-    } else {
-        on_written(&b->write, KAFKA_NONE);
-    }
-    /* Behind what has just been written: the last member of this protocol may have left. */
-    if (!entry->removed && entry->cgroup) groups_downgrade(entry, true);
-    groups_settle(entry);
-    group_entry_unref(entry);
+    beating_t *b = ARENA_NEW(&request->arena, beating_t);
+    *b = (beating_t){.beat = {.accepted = on_accepted, .done = on_done}, .request = request};
+    groups_consumer_heartbeat(entry, in, &b->beat);
 }
 
 static int16_t check(const kafka_consumer_group_heartbeat_request_t *asked, const cgroup_heartbeat_t *in, char *message)
@@ -151,7 +108,9 @@ void kafka_handle_consumer_group_heartbeat(kafka_request_t *request)
     char *message = arena_zalloc(&request->arena, CGROUP_MESSAGE_BYTES);
     int16_t error = check(asked, &in, message);
     group_entry_t *entry;
-    if (error == KAFKA_NONE) error = find(request, asked->group_id, in.member_epoch == 0, &entry, message);
+    bool joining = in.member_epoch == 0;
+    if (error == KAFKA_NONE)
+        error = groups_find_consumer(request->kafka->groups, asked->group_id, joining, &entry, message);
     if (error == KAFKA_NONE) {
         beat(request, entry, &in);
     } else {

@@ -36,10 +36,10 @@ static void describe(kafka_request_t *request, bytes_t group_id, kafka_describe_
     out->group_id = group_id;
     out->error_code = groups_find(request->kafka->groups, group_id, &entry);
     if (out->error_code != KAFKA_NONE) return;
-    if (!entry || entry->cgroup) { /* a consumer group is none of the classic ones */
+    const group_t *g = entry ? groups_classic(entry) : NULL;
+    if (!g) {
         describe_missing(request, out);
     } else {
-        const group_t *g = entry->group;
         out->group_state = bytes_str(group_state_text(g->state));
         out->protocol_type = g->protocol_type;
         if (g->state == GROUP_STABLE) out->protocol_data = g->protocol_name;

@@ -7,7 +7,7 @@
 enum { KEY_GROUP = 0, KEY_TRANSACTION = 1, KEY_SHARE = 2 };
 
 typedef struct finding {
-    groups_waiter_t waiter;
+    runtime_waiter_t waiter;
     kafka_request_t *request;
 } finding_t;
 
@@ -71,7 +71,7 @@ static void respond(kafka_request_t *request, coordinator_t found)
     kafka_respond(request, response);
 }
 
-static void on_topic(groups_waiter_t *waiter, int16_t error)
+static void on_topic(runtime_waiter_t *waiter, int16_t error)
 {
     kafka_request_t *request = CONTAINER_OF(waiter, finding_t, waiter)->request;
     respond(request, error == KAFKA_NONE ? this_broker(request) : nobody(error));
@@ -87,6 +87,6 @@ void kafka_handle_find_coordinator(kafka_request_t *request)
     } else {
         finding_t *finding = ARENA_NEW(&request->arena, finding_t);
         finding->request = request;
-        groups_need_topic(request->kafka->groups, &finding->waiter, on_topic);
+        runtime_need_topic(groups_runtime(request->kafka->groups), &finding->waiter, on_topic);
     }
 }

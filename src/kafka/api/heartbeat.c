@@ -10,14 +10,7 @@ static int16_t heartbeat(kafka_groups_t *groups, const kafka_heartbeat_request_t
     if (error == KAFKA_COORDINATOR_LOAD_IN_PROGRESS) return KAFKA_NONE;
     if (error != KAFKA_NONE) return error;
     if (!entry) return KAFKA_UNKNOWN_MEMBER_ID;
-    if (entry->cgroup) {
-        error = cgroup_classic_heartbeat(entry->cgroup, asked->member_id, asked->group_instance_id,
-                                         asked->generation_id, groups_now(groups));
-        groups_settle(entry); /* it may have been given a deadline */
-        return error;
-    }
-    return group_heartbeat(entry->group, asked->member_id, asked->group_instance_id, asked->generation_id,
-                           groups_now(groups));
+    return groups_heartbeat(entry, asked->member_id, asked->group_instance_id, asked->generation_id);
 }
 
 void kafka_handle_heartbeat(kafka_request_t *request)

@@ -1,7 +1,6 @@
 /* leave_group.c: LeaveGroup: members go, one (before version 3) or many at once; also those of consumer groups, which an
  * administrator removes so. */
 #include "kafka/api/group_apis.h"
-#include "kafka/coordinator/groups_migrate.h"
 
 static group_leaver_t *leavers_of(kafka_request_t *request, const kafka_leave_group_request_t *asked, size_t *ret_count)
 {
@@ -29,15 +28,7 @@ static int16_t leave(kafka_groups_t *groups, bytes_t group_id, group_leaver_t *l
         for (size_t i = 0; i < count; i++) leavers[i].error = KAFKA_UNKNOWN_MEMBER_ID;
         return KAFKA_NONE;
     }
-    if (entry->cgroup) {
-        cgroup_leave(entry->cgroup, leavers, count);
-        groups__flush_consumer(entry);
-        groups_downgrade(entry, true);
-    } else {
-        error = group_leave(entry->group, leavers, count, groups_now(groups));
-    }
-    groups_settle(entry);
-    return error;
+    return groups_leave(entry, leavers, count);
 }
 
 void kafka_handle_leave_group(kafka_request_t *request)

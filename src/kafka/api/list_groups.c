@@ -57,7 +57,7 @@ static void list(kafka_request_t *request, kafka_list_groups_response_t *respons
         const char *state = groups_state_text(entry), *type = groups_type_text(entry);
         if (!passes(&types, type) || !passes(&states, state)) continue;
         kafka_list_groups_response_group_t *out = &response->groups[response->groups_count++];
-        out->group_id = entry->group->id;
+        out->group_id = entry->id;
         out->protocol_type = groups_protocol_type(entry);
         out->group_state = bytes_str(state);
         out->group_type = bytes_str(type);

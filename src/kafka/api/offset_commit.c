@@ -6,7 +6,7 @@
 #include "kafka/api/group_apis.h"
 
 typedef struct commit {
-    groups_write_t write;
+    runtime_write_t write;
     kafka_request_t *request;
     group_entry_t *entry;
     kafka_offset_commit_response_t *response;
@@ -27,7 +27,7 @@ static bool exists(const kafka_t *kafka, bytes_t topic_name, int32_t partition)
 static group_offset_t offset_of(const commit_t *c, const in_partition_t *in)
 {
     const kafka_offset_commit_request_t *asked = c->request->body;
-    int64_t now_ms = c->write.records.now_ms;
+    int64_t now_ms = c->write.batch.now_ms;
     return (group_offset_t){
         .offset = in->committed_offset,
         .leader_epoch = in->committed_leader_epoch,
@@ -46,7 +46,7 @@ static void add_record(commit_t *c, bytes_t topic, const in_partition_t *in)
 {
     const kafka_offset_commit_request_t *asked = c->request->body;
     group_offset_t offset = offset_of(c, in);
-    group_records_add_offset(&c->write.records, asked->group_id, topic, in->partition_index, &offset);
+    group_records_add_offset(&c->write.batch, asked->group_id, topic, in->partition_index, &offset);
     c->records_count++;
 }
 
@@ -71,12 +71,12 @@ static void end(commit_t *c, int16_t error)
             end_partition(c, in->name, &in->partitions[p], &c->response->topics[t].partitions[p], error);
     }
     group_entry_t *entry = c->entry;
-    record_builder_deinit(&c->write.records.builder);
+    record_builder_deinit(&c->write.batch.builder);
     kafka_respond(c->request, c->response); /* `c` is gone with the request's arena */
     if (entry) group_entry_unref(entry);
 }
 
-static void on_written(groups_write_t *write, int16_t error) { end(CONTAINER_OF(write, commit_t, write), error); }
+static void on_written(runtime_write_t *write, int16_t error) { end(CONTAINER_OF(write, commit_t, write), error); }
 
 /* The group's error goes before that of metadata. */
 static void set_too_large(commit_t *c)
@@ -104,13 +104,13 @@ static int16_t check_group(commit_t *c)
         return c->request->header.api_version >= 9 ? KAFKA_GROUP_ID_NOT_FOUND : KAFKA_ILLEGAL_GENERATION;
     }
     if (!c->entry) c->entry = groups_create(groups, asked->group_id);
-    if (c->entry->cgroup) {
-        return cgroup_commit_check(c->entry->cgroup, asked->member_id, generation, c->request->header.api_version);
-    }
-    error = group_commit_check(c->entry->group, asked->member_id, asked->group_instance_id, generation, false,
-                               groups_now(groups));
-    groups_settle(c->entry);
-    return error;
+    groups_committer_t by = {
+        .member_id = asked->member_id,
+        .instance_id = asked->group_instance_id,
+        .generation = generation,
+        .api_version = c->request->header.api_version,
+    };
+    return groups_commit_check(c->entry, &by);
 }
 
 static void write_out(commit_t *c)
@@ -120,7 +120,7 @@ static void write_out(commit_t *c)
     if (error != KAFKA_NONE) c->entry = NULL;
     if (error == KAFKA_NONE) set_too_large(c);
     if (error == KAFKA_NONE && c->records_count > 0)
-        groups_write(c->request->kafka->groups, c->entry->partition, &c->write, on_written);
+        runtime_write(groups_runtime(c->request->kafka->groups), c->entry->partition, &c->write, on_written);
     else
         end(c, error);
 }
@@ -164,7 +164,7 @@ static bool has_stale_records(const commit_t *c)
 
 static void begin_anew(commit_t *c)
 {
-    record_builder_reset(&c->write.records.builder);
+    record_builder_reset(&c->write.batch.builder);
     c->response->topics_count = 0;
     c->topic = c->partition = c->known_count = c->records_count = 0;
 }
@@ -198,6 +198,6 @@ void kafka_handle_offset_commit(kafka_request_t *request)
     c->request = request;
     c->response = KAFKA_MESSAGE(request, offset_commit_response);
     c->response->topics = kafka_offset_commit_response_topic_array(&request->arena, asked->topics_count);
-    c->write.records = (group_records_t){RECORD_BUILDER_INIT, groups_now(request->kafka->groups).wall_ms};
+    c->write.batch = runtime_batch(groups_now(request->kafka->groups).wall_ms);
     kafka_request_run(request, commit_step, NULL);
 }

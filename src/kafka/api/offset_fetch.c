@@ -108,8 +108,7 @@ static int16_t check_group(fetch_job_t *job, const asked_group_t *asked)
     group_entry_t *entry = NULL;
     if (asked->topics_count < 0 && map_put(&job->seen, asked->group_id, job)) return KAFKA_INVALID_REQUEST;
     int16_t error = groups_find_settled(job->request->kafka->groups, asked->group_id, &entry);
-    if (error == KAFKA_NONE && entry && entry->cgroup)
-        error = cgroup_fetch_check(entry->cgroup, asked->member_id, asked->member_epoch);
+    if (error == KAFKA_NONE && entry) error = groups_fetch_check(entry, asked->member_id, asked->member_epoch);
     job->entry = error == KAFKA_NONE ? entry : NULL;
     if (job->entry) group_entry_ref(job->entry);
     return error;

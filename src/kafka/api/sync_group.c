@@ -1,21 +1,30 @@
 /* sync_group.c: SyncGroup: the leader hands in the assignments, all members wait for theirs. */
 #include "kafka/api/group_apis.h"
-#include "kafka/coordinator/groups_migrate.h"
+
+/* One that waits in its group. */
+typedef struct syncing {
+    groups_request_t waiting;
+    kafka_request_t *request;
+} syncing_t;
+
+static void reply(kafka_request_t *request, const group_sync_reply_t *told)
+{
+    kafka_sync_group_response_t *response = KAFKA_MESSAGE(request, sync_group_response);
+    response->error_code = told->error;
+    response->protocol_type = told->protocol_type;
+    response->protocol_name = told->protocol_name;
+    response->assignment = told->assignment;
+    kafka_respond(request, response);
+}
+
+static void on_synced(groups_request_t *waiting, const group_sync_reply_t *told)
+{
+    reply(CONTAINER_OF(waiting, syncing_t, waiting)->request, told);
+}
 
 static void reply_error(kafka_request_t *request, int16_t error)
 {
-    group_sync_reply_t reply = {.error = error, .assignment = BYTES_LIT("")};
-    kafka_sync_group_reply(request, &reply);
-}
-
-void kafka_sync_group_reply(kafka_request_t *request, const group_sync_reply_t *reply)
-{
-    kafka_sync_group_response_t *response = KAFKA_MESSAGE(request, sync_group_response);
-    response->error_code = reply->error;
-    response->protocol_type = reply->protocol_type;
-    response->protocol_name = reply->protocol_name;
-    response->assignment = reply->assignment;
-    kafka_respond(request, response);
+    reply(request, &(group_sync_reply_t){.error = error, .assignment = BYTES_LIT("")});
 }
 
 static int16_t check(const kafka_request_t *request, const kafka_sync_group_request_t *asked)
@@ -34,24 +43,6 @@ static group_assignment_t *assignments_of(kafka_request_t *request, const kafka_
     return list;
 }
 
-/* A member of a consumer group that speaks the classic protocol asks what the coordinator has assigned to it. */
-static void sync_consumer(kafka_request_t *request, group_entry_t *entry, const group_sync_t *sync)
-{
-    kafka_groups_t *groups = entry->groups;
-    const cgroup_member_t *m = NULL;
-    int16_t error = cgroup_classic_sync(entry->cgroup, sync, groups_now(groups), &m);
-    if (error != KAFKA_NONE) {
-        reply_error(request, error);
-        return;
-    }
-    group_sync_reply_t reply = {
-        .protocol_type = sync->protocol_type,
-        .protocol_name = sync->protocol_name,
-        .assignment = groups_write_assignment(groups, &m->assigned, &m->protocols[0], &request->arena),
-    };
-    kafka_sync_group_reply(request, &reply);
-}
-
 void kafka_handle_sync_group(kafka_request_t *request)
 {
     const kafka_sync_group_request_t *asked = request->body;
@@ -66,6 +57,8 @@ void kafka_handle_sync_group(kafka_request_t *request)
         reply_error(request, error);
         return;
     }
+    syncing_t *syncing = ARENA_NEW(&request->arena, syncing_t);
+    *syncing = (syncing_t){{.synced = on_synced}, request};
     group_sync_t sync = {
         .member_id = asked->member_id,
         .instance_id = asked->group_instance_id,
@@ -74,12 +67,7 @@ void kafka_handle_sync_group(kafka_request_t *request)
         .protocol_name = asked->protocol_name,
         .assignments = assignments_of(request, asked),
         .assignments_count = (size_t)asked->assignments_count,
-        .request = request,
+        .request = &syncing->waiting,
     };
-    if (entry->cgroup) {
-        sync_consumer(request, entry, &sync);
-    } else {
-        group_sync(entry->group, &sync, groups_now(groups));
-    }
-    groups_settle(entry);
+    groups_sync(entry, &sync);
 }

@@ -1,10 +1,15 @@
-/* groups_consumer.c: the coordinator's side of consumer-protocol groups (KIP-848): what their state machine
- * asks of the broker, storing what it changed, changing a group's protocol, and questions that do not care
- * which one it speaks. */
+/* groups_consumer.c: groups of the consumer protocol (KIP-848) as the coordinator sees them: the row of functions around the
+ * state machine in consumer/, what that asks of the broker, and the way from what it changed to records. The group changes
+ * with the input; the reply waits for the write. */
 #include "kafka/coordinator/groups_migrate.h"
 #include "kafka/topics/config_group.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+
+static cgroup_t *of(const group_entry_t *entry) { return entry->state.consumer; }
+
+/* ---- the host of the state machine ---- */
 
 static bool find_topic(void *user, bytes_t name, kafka_uuid_t *ret_id, int32_t *ret_partitions_count)
 {
@@ -22,8 +27,6 @@ static bool may_become_classic(void *user, size_t members_count)
 {
     return groups_may_become_classic(((const group_entry_t *)user)->groups, members_count);
 }
-
-/* ---- patterns ---------------------------------------------------------------------------------------- */
 
 static void each_topic(void *user, void (*each)(void *arg, bytes_t name), void *arg)
 {
@@ -79,19 +82,22 @@ void groups__consumer_deinit(kafka_groups_t *groups)
     topic_patterns_free(groups->cgroup_host.patterns);
 }
 
+/* ---- settings ---- */
+
 static int32_t own_or(const config_group_t *values, bytes_t name, int32_t others)
 {
     const char *own = values->own[config_group_setting(name) - config_group_settings()];
     return own ? (int32_t)strtol(own, NULL, 10) : others;
 }
 
-void groups_configure(group_entry_t *entry)
+/* Takes the settings as they are now, the group's own before the broker's. */
+static void configure(group_entry_t *entry)
 {
     arena_t arena;
     config_group_t values;
     cgroup_config_t *config = &entry->config;
     arena_init(&arena, 0);
-    config_group_read(entry->groups->kafka, entry->group->id, &arena, &values);
+    config_group_read(entry->groups->kafka, entry->id, &arena, &values);
     *config = entry->groups->cgroup_config;
     config->session_timeout_ms = own_or(&values, BYTES_LIT("consumer.session.timeout.ms"), config->session_timeout_ms);
     config->heartbeat_interval_ms =
@@ -99,87 +105,308 @@ void groups_configure(group_entry_t *entry)
     arena_deinit(&arena);
 }
 
-cgroup_t *groups__cgroup_new(group_entry_t *entry)
+void groups__consumer_new(group_entry_t *entry)
 {
-    groups_configure(entry);
-    return cgroup_new(entry->group->id, &entry->config, &entry->groups->cgroup_host, entry);
+    configure(entry);
+    entry->type = &groups_type_consumer;
+    entry->state.consumer = cgroup_new(entry->id, &entry->config, &entry->groups->cgroup_host, entry);
 }
 
-/* ---- writes that nobody waits for ------------------------------------------------------------------- */
+/* ---- storing ---- */
 
-groups_write_t *groups__write_new(const kafka_groups_t *groups)
+/* What heartbeats and time have changed, for nobody who waits. */
+static void flush(group_entry_t *entry)
 {
-    groups_write_t *write = mem_zalloc(sizeof(*write));
-    write->records = (group_records_t){RECORD_BUILDER_INIT, groups_now(groups).wall_ms};
-    return write;
-}
-
-/* A failed log fails every later request too; members find out at their next heartbeat. */
-void groups__write_done(groups_write_t *write, int16_t error)
-{
-    record_builder_deinit(&write->records.builder);
-    mem_free(write);
-}
-
-void groups__flush_consumer(group_entry_t *entry)
-{
-    groups_write_t *write = groups__write_new(entry->groups);
-    if (cgroup_records_add(&write->records, entry->cgroup)) {
-        groups_write(entry->groups, entry->partition, write, groups__write_done);
+    runtime_t *runtime = entry->groups->runtime;
+    runtime_write_t *write = runtime_write_new(runtime);
+    if (cgroup_records_add(&write->batch, of(entry))) {
+        runtime_write_unheard(runtime, entry->partition, write);
     } else {
-        groups__write_done(write, KAFKA_NONE);
+        runtime_write_drop(write);
     }
 }
 
-/* ---- from one protocol to the other ----------------------------------------------------------------- */
-
-bool groups_become_classic(group_entry_t *entry)
+/* What an input changed; `done` runs once it is stored, at once when it changed nothing. */
+static void flush_for(group_entry_t *entry, runtime_write_t *write, void (*done)(runtime_write_t *write, int16_t error))
 {
-    if (!entry->cgroup || entry->cgroup->members_count > 0) return false;
-    groups_write_t *write = groups__write_new(entry->groups);
-    cgroup_records_add_tombstones(&write->records, entry->cgroup);
-    cgroup_free(entry->cgroup);
-    entry->cgroup = NULL;
-    groups_write(entry->groups, entry->partition, write, groups__write_done);
-    return true;
-}
-
-/* Ids that were given out and not used yet are forgotten: who comes with one joins the consumer group under it. */
-bool groups_become_consumer(group_entry_t *entry)
-{
-    group_t *g = entry->group;
-    if (entry->cgroup || g->state != GROUP_EMPTY || !list_empty(&g->stores)) return false;
-    if (g->generation > 0) {
-        groups_write_t *write = groups__write_new(entry->groups);
-        group_records_add_group_tombstone(&write->records, g->id);
-        groups_write(entry->groups, entry->partition, write, groups__write_done);
+    runtime_t *runtime = entry->groups->runtime;
+    write->batch = runtime_batch(groups_now(entry->groups).wall_ms);
+    if (cgroup_records_add(&write->batch, of(entry))) {
+        runtime_write(runtime, entry->partition, write, done);
+    } else {
+        done(write, KAFKA_NONE);
     }
-    entry->group = groups__group_new(entry->groups, entry, g->id);
-    group_free(g);
-    entry->cgroup = groups__cgroup_new(entry);
+}
+
+static void add_tombstones(const group_entry_t *entry, runtime_batch_t *batch)
+{
+    cgroup_records_add_tombstones(batch, of(entry));
+}
+
+int groups__consumer_replay(kafka_groups_t *groups, int32_t partition, const record_t *stored, arena_t *arena)
+{
+    cgroup_record_kind_t kind;
+    bytes_t group_id;
+    int err = cgroup_record_group(stored->key, &kind, &group_id);
+    if (err) return err == ERR_NOT_FOUND ? 0 : err; /* of a kind that this broker does not keep */
+    group_entry_t *entry = map_get(&groups->entries, group_id);
+    bool is_consumer = entry && entry->type == &groups_type_consumer;
+    if (!stored->value.ptr && !is_consumer) return 0;
+    if (!entry) entry = groups__entry_new(groups, group_id, partition);
+    if (!stored->value.ptr && kind == CGROUP_RECORD_EPOCH) {
+        entry->type->free(entry);
+        groups__classic_new(entry);
+        return 0;
+    }
+    if (!is_consumer) {
+        entry->type->free(entry);
+        groups__consumer_new(entry);
+    }
+    return cgroup_record_load(of(entry), stored->key, stored->value, arena);
+}
+
+/* ---- heartbeats of the consumer protocol ---- */
+
+static int16_t refuse(bytes_t group_id, const char *form, int16_t error, char *message)
+{
+    snprintf(message, CGROUP_MESSAGE_BYTES, form, (int)group_id.len, (const char *)group_id.ptr);
+    return error;
+}
+
+int16_t groups_find_consumer(kafka_groups_t *groups, bytes_t group_id, bool joining, group_entry_t **ret_entry,
+                             char message[CGROUP_MESSAGE_BYTES])
+{
+    group_entry_t *entry;
+    int16_t error = groups_find(groups, group_id, &entry);
+    if (error != KAFKA_NONE) return error;
+    if (joining && !groups_have_room(groups, CGROUP_MEMBER_BYTES_MAX)) return KAFKA_COORDINATOR_NOT_AVAILABLE;
+    if (!entry && joining) entry = groups_create(groups, group_id);
+    if (!entry) return refuse(group_id, "Group %.*s not found.", KAFKA_GROUP_ID_NOT_FOUND, message);
+    bool is_consumer = entry->type == &groups_type_consumer;
+    if (!is_consumer && !joining)
+        return refuse(group_id, "Group %.*s is not a consumer group.", KAFKA_GROUP_ID_NOT_FOUND, message);
+    if (!is_consumer && !groups_become_consumer(entry)) error = groups_upgrade(entry, message);
+    *ret_entry = entry;
+    return error;
+}
+
+static void on_beat_written(runtime_write_t *write, int16_t error)
+{
+    groups_beat_t *beat = CONTAINER_OF(write, groups_beat_t, write);
+    group_entry_t *entry = beat->entry;
+    record_builder_deinit(&write->batch.builder);
+    beat->done(beat, error, NULL); /* `beat` may be gone */
+    group_entry_unref(entry);
+}
+
+void groups_consumer_heartbeat(group_entry_t *entry, const cgroup_heartbeat_t *in, groups_beat_t *beat)
+{
+    cgroup_reply_t reply;
+    ASSERT(entry->type == &groups_type_consumer);
+    configure(entry);
+    cgroup_heartbeat(of(entry), in, groups_now(entry->groups), &reply);
+    if (reply.error != KAFKA_NONE) {
+        groups_downgrade(entry, false); /* if it was upgraded for this member, who does not come */
+        groups__settle(entry);
+        beat->done(beat, reply.error, reply.message);
+        return;
+    }
+    beat->accepted(beat, entry, &reply);
+    beat->entry = entry;
+    group_entry_ref(entry);
+    group_entry_ref(entry);
+    flush_for(entry, &beat->write, on_beat_written);
+    /* Behind what has just been written: the last member of this protocol may have left. */
+    if (!entry->removed) groups_downgrade(entry, true);
+    groups__settle(entry);
+    group_entry_unref(entry);
+}
+
+/* ---- members that speak the classic protocol ---- */
+
+typedef struct consumer_join {
+    runtime_write_t write;
+    groups_request_t *request;
+    group_entry_t *entry;
+    arena_t arena; /* what the reply refers to */
+    group_join_reply_t reply;
+} consumer_join_t;
+
+static void reply_join(groups_request_t *request, bytes_t member_id, int16_t error)
+{
+    group_join_reply_t reply = {.error = error, .generation = -1, .leader = BYTES_LIT(""), .member_id = member_id};
+    request->joined(request, NULL, &reply);
+}
+
+static void on_join_written(runtime_write_t *write, int16_t error)
+{
+    consumer_join_t *j = CONTAINER_OF(write, consumer_join_t, write);
+    group_entry_t *entry = j->entry;
+    record_builder_deinit(&write->batch.builder);
+    if (error == KAFKA_NONE) {
+        j->request->joined(j->request, NULL, &j->reply);
+    } else {
+        reply_join(j->request, j->reply.member_id, error);
+    }
+    arena_deinit(&j->arena);
+    mem_free(j);
+    group_entry_unref(entry);
+}
+
+static void write_join(group_entry_t *entry, groups_request_t *request, const cgroup_join_reply_t *reply)
+{
+    consumer_join_t *j = mem_zalloc(sizeof(*j));
+    arena_init(&j->arena, 0);
+    j->request = request;
+    j->entry = entry;
+    j->reply = (group_join_reply_t){
+        .generation = reply->generation,
+        .protocol_type = BYTES_LIT("consumer"),
+        .protocol_name = arena_copy(&j->arena, reply->protocol_name),
+        .leader = BYTES_LIT(""), /* the coordinator assigns */
+        .member_id = arena_copy(&j->arena, reply->member_id),
+    };
+    group_entry_ref(entry);
+    flush_for(entry, &j->write, on_join_written);
+}
+
+/* What the member reads and owns stands in the first of its protocols, as in all others. */
+static int16_t read_subscription(const kafka_groups_t *groups, const group_join_t *join, arena_t *arena,
+                                 cgroup_set_t *owned, cgroup_subscription_t *subscription)
+{
+    if (join->protocols_count == 0) return KAFKA_INCONSISTENT_GROUP_PROTOCOL;
+    bool is_consumer = bytes_eq(join->protocol_type, BYTES_LIT("consumer"));
+    if (!is_consumer) return KAFKA_INCONSISTENT_GROUP_PROTOCOL;
+    int err = groups_read_subscription(groups, join->protocols[0].metadata, arena, owned, subscription);
+    return err ? KAFKA_UNKNOWN_SERVER_ERROR : KAFKA_NONE; /* the original does not expect it either */
+}
+
+static cgroup_join_reply_t classic_join(group_entry_t *entry, const group_join_t *in)
+{
+    cgroup_set_t owned = {0};
+    cgroup_subscription_t subscription;
+    cgroup_join_reply_t reply = {.member_id = BYTES_LIT("")};
+    arena_t arena;
+    kafka_uuid_t id;
+    char new_id[KAFKA_UUID_CHARS + 1];
+    io_random(entry->groups->kafka->loop, id.bytes, sizeof(id.bytes));
+    kafka_uuid_format(id, new_id);
+    arena_init(&arena, 0);
+    reply.error = read_subscription(entry->groups, in, &arena, &owned, &subscription);
+    if (reply.error == KAFKA_NONE)
+        cgroup_classic_join(of(entry), in, &subscription, bytes_str(new_id), groups_now(entry->groups), &reply);
+    if (reply.error != KAFKA_NONE) {
+        reply_join(in->request, reply.member_id, reply.error); /* which may be `new_id` */
+    } else {
+        write_join(entry, in->request, &reply);
+    }
+    cgroup_set_deinit(&owned);
+    arena_deinit(&arena);
+    return reply;
+}
+
+static void join(group_entry_t *entry, const group_join_t *in)
+{
+    if (groups_become_classic(entry)) {
+        entry->type->join(entry, in);
+        return;
+    }
+    cgroup_join_reply_t reply = classic_join(entry, in);
+    /* The last member of the consumer protocol has been replaced: the others need not join again for that. */
+    if (reply.replaced_consumer && !entry->removed) groups_downgrade(entry, false);
+}
+
+/* The member asks what the coordinator has assigned to it. */
+static void sync(group_entry_t *entry, const group_sync_t *in)
+{
+    groups_request_t *request = in->request;
+    const cgroup_member_t *m = NULL;
+    arena_t arena;
+    group_sync_reply_t reply = {.assignment = BYTES_LIT("")};
+    arena_init(&arena, 0);
+    reply.error = cgroup_classic_sync(of(entry), in, groups_now(entry->groups), &m);
+    if (reply.error == KAFKA_NONE) {
+        reply.protocol_type = in->protocol_type;
+        reply.protocol_name = in->protocol_name;
+        reply.assignment = groups_write_assignment(entry->groups, &m->assigned, &m->protocols[0], &arena);
+    }
+    request->synced(request, &reply);
+    arena_deinit(&arena);
+}
+
+static int16_t heartbeat(group_entry_t *entry, bytes_t member_id, bytes_t instance_id, int32_t generation)
+{
+    return cgroup_classic_heartbeat(of(entry), member_id, instance_id, generation, groups_now(entry->groups));
+}
+
+static int16_t leave(group_entry_t *entry, group_leaver_t *leavers, size_t count)
+{
+    cgroup_leave(of(entry), leavers, count);
+    flush(entry);
+    groups_downgrade(entry, true);
+    return KAFKA_NONE;
+}
+
+/* ---- the rest of the row ---- */
+
+static const char *state_text(const group_entry_t *entry) { return cgroup_state_text(of(entry)); }
+static bytes_t protocol_type(const group_entry_t *entry) { return BYTES_LIT("consumer"); }
+static bool is_empty(const group_entry_t *entry) { return of(entry)->members_count == 0; }
+static bool subscribed(const group_entry_t *entry, bytes_t topic) { return cgroup_subscribed(of(entry), topic); }
+static size_t kept_bytes(const group_entry_t *entry) { return of(entry)->kept_bytes; }
+
+static int16_t commit_check(group_entry_t *entry, const groups_committer_t *by)
+{
+    return cgroup_commit_check(of(entry), by->member_id, by->generation, by->api_version);
+}
+
+static int16_t fetch_check(group_entry_t *entry, bytes_t member_id, int32_t member_epoch)
+{
+    return cgroup_fetch_check(of(entry), member_id, member_epoch);
+}
+
+/* As the original: from the commit on, but for what is being read. */
+static bool unused_since(const group_entry_t *entry, const group_offset_t *offset, int64_t *ret_ms)
+{
+    *ret_ms = offset->commit_ms;
     return true;
 }
 
-/* ---- questions -------------------------------------------------------------------------------------- */
+static bool is_unused(const group_entry_t *entry) { return false; }
+static void start(group_entry_t *entry) { cgroup_load_end(of(entry), groups_now(entry->groups)); }
+static int64_t deadline_ms(const group_entry_t *entry) { return cgroup_deadline_ms(of(entry)); }
 
-const char *groups_type_text(const group_entry_t *entry) { return entry->cgroup ? "consumer" : "classic"; }
-
-const char *groups_state_text(const group_entry_t *entry)
+static void tick(group_entry_t *entry)
 {
-    return entry->cgroup ? cgroup_state_text(entry->cgroup) : group_state_text(entry->group->state);
+    cgroup_tick(of(entry), groups_now(entry->groups));
+    groups_downgrade(entry, true);
 }
 
-bytes_t groups_protocol_type(const group_entry_t *entry)
-{
-    return entry->cgroup ? BYTES_LIT("consumer") : entry->group->protocol_type;
-}
+/* None of its requests is parked. */
+static void kill_group(group_entry_t *entry, int16_t error) {}
+static void free_group(group_entry_t *entry) { cgroup_free(of(entry)); }
 
-bool groups_is_empty(const group_entry_t *entry)
-{
-    return entry->group->state == GROUP_EMPTY && (!entry->cgroup || entry->cgroup->members_count == 0);
-}
-
-bool groups_subscribed(const group_entry_t *entry, bytes_t topic)
-{
-    return entry->cgroup ? cgroup_subscribed(entry->cgroup, topic) : group_subscribed(entry->group, topic);
-}
+const groups_type_t groups_type_consumer = {
+    .name = "consumer",
+    .state_text = state_text,
+    .protocol_type = protocol_type,
+    .is_empty = is_empty,
+    .subscribed = subscribed,
+    .kept_bytes = kept_bytes,
+    .join = join,
+    .sync = sync,
+    .heartbeat = heartbeat,
+    .leave = leave,
+    .commit_check = commit_check,
+    .fetch_check = fetch_check,
+    .unused_since = unused_since,
+    .may_expire = is_empty,
+    .flush = flush,
+    .add_tombstones = add_tombstones,
+    .is_unused = is_unused,
+    .start = start,
+    .deadline_ms = deadline_ms,
+    .tick = tick,
+    .kill = kill_group,
+    .free = free_group,
+};

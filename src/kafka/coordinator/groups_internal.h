@@ -1,21 +1,25 @@
-/* groups_internal.h: what the coordinator's files share: groups.c (table, topic, writes), groups_load.c
- * (reading back), groups_expire.c (retention). */
-#ifndef TRIVET_KAFKA_GROUPS_GROUPS_INTERNAL_H
-#define TRIVET_KAFKA_GROUPS_GROUPS_INTERNAL_H
+/* groups_internal.h: what the files of the group coordinator share: groups.c (table, settling, life), groups_machine.c (as a
+ * machine of the runtime), groups_classic.c and groups_consumer.c (the protocols), groups_migrate.c (from one to the other),
+ * groups_removal.c (tombstones, retention), groups_position.c (the bridge's offsets). */
+#ifndef TRIVET_KAFKA_COORDINATOR_GROUPS_INTERNAL_H
+#define TRIVET_KAFKA_COORDINATOR_GROUPS_INTERNAL_H
 
 #include "kafka/coordinator/groups.h"
-
-typedef struct groups_partition {
-    enum { GROUPS_LOADING, GROUPS_ACTIVE, GROUPS_FAILED } state;
-    int64_t next_offset; /* to load */
-} groups_partition_t;
+#include "kafka/coordinator/groups_type.h"
 
 /* What members may make all groups together remember: this, or a part of the memory there is. */
 #define GROUPS_BYTES_MAX    MIB(512)
 #define GROUPS_MEMORY_SHARE 8
 
+/* The groups of one partition. */
+typedef struct groups_partition {
+    list_t loaded; /* read back, and not started yet */
+    list_t living;
+} groups_partition_t;
+
 struct kafka_groups {
     kafka_t *kafka;
+    runtime_t *runtime;
     group_config_t config;
     group_host_t host;
     cgroup_config_t cgroup_config;
@@ -24,43 +28,47 @@ struct kafka_groups {
     io_timer_t patterns_timer; /* scans new patterns */
     kafka_topic_listener_t listener;
     map_t entries; /* id -> group_entry_t */
-    size_t kept_bytes, kept_bytes_max;
-    kafka_topic_t *topic; /* NULL until it exists */
     groups_partition_t *partitions;
-    int32_t partitions_count; /* as it was when the topic was found: it decides where groups are */
-    int32_t partitions_loading;
-    io_timer_t load_timer;
-    buf_t load_buf;
-    list_t waiters; /* groups_waiter_t, for the topic */
-    bool creating;
-    io_timer_t expiry_timer;
+    int32_t partitions_count;
+    size_t kept_bytes, kept_bytes_max;
+    group_entry_t **expiring; /* a round of retention: its groups, counted; NULL between two */
+    size_t expiring_count, expiring_next;
     uint64_t topics_version; /* counts topics coming, growing and going */
     bool stopped;
 };
 
-/* groups_load.c */
-void groups__load_start(kafka_groups_t *groups);
-/* A partition whose groups could not be read can be read now. */
-void groups__load_again(kafka_groups_t *groups, int32_t index);
-void groups__load_stop(kafka_groups_t *groups);
+/* groups.c */
+/* A classic group. One that is read back waits among those of the partition it was found in, which is not the one that its id
+ * hashes to when the topic has grown; -1 = it is alive at once. */
+group_entry_t *groups__entry_new(kafka_groups_t *groups, bytes_t group_id, int32_t loaded_from);
+/* Takes the group out of the table; its parked requests end with `error`. What is stored is the caller's business. */
+void groups__remove(group_entry_t *entry, int16_t error);
+/* The groups of a partition; NULL when there have been none. */
+groups_partition_t *groups__partition(const kafka_groups_t *groups, int32_t index);
+/* After every input to a group: stores what it wants stored and sets its timer. */
+void groups__settle(group_entry_t *entry);
+
+/* groups_machine.c */
+extern const runtime_machine_t groups__machine;
+
+/* groups_classic.c; `replay` plays one record of the protocol's kinds back. */
+void groups__classic_init(kafka_groups_t *groups);
+/* Makes the entry, which has no state, a classic group without members. */
+void groups__classic_new(group_entry_t *entry);
+int groups__classic_replay(kafka_groups_t *groups, int32_t partition, const group_record_t *record) MUST_CHECK;
 
 /* groups_consumer.c */
 void groups__consumer_init(kafka_groups_t *groups);
 void groups__consumer_deinit(kafka_groups_t *groups);
-cgroup_t *groups__cgroup_new(group_entry_t *entry);
-/* A write that nobody waits for, and its `done`. */
-groups_write_t *groups__write_new(const kafka_groups_t *groups);
-void groups__write_done(groups_write_t *write, int16_t error);
-/* Stores what heartbeats and time have changed, for nobody who waits. */
-void groups__flush_consumer(group_entry_t *entry);
+void groups__consumer_new(group_entry_t *entry);
+int groups__consumer_replay(kafka_groups_t *groups, int32_t partition, const record_t *record,
+                            arena_t *arena) MUST_CHECK;
 
-/* groups_expire.c */
-void groups__expire(kafka_groups_t *groups);
+/* groups_removal.c */
+/* One group of a round of retention; false at its end. */
+bool groups__expire(kafka_groups_t *groups, bool begins);
+void groups__expire_stop(kafka_groups_t *groups);
 /* Forgets the offsets that groups have in partitions of a topic that is going. */
 void groups__forget_topic(kafka_groups_t *groups, bytes_t topic);
-
-/* groups.c */
-group_t *groups__group_new(kafka_groups_t *groups, group_entry_t *entry, bytes_t group_id);
-group_entry_t *groups__entry_new(kafka_groups_t *groups, bytes_t group_id);
 
 #endif

@@ -115,7 +115,7 @@ static int16_t refuse(const group_t *g, const char *why, char *message)
 
 static int16_t check_upgrade(const group_entry_t *entry, char *message)
 {
-    const group_t *g = entry->group;
+    const group_t *g = entry->state.classic;
     size_t members_max = (size_t)entry->groups->cgroup_config.members_max;
     if (!list_empty(&g->stores)) { /* it is being stored: what of it holds is known soon */
         snprintf(message, CGROUP_MESSAGE_BYTES, "%s", kafka_error_text(KAFKA_COORDINATOR_LOAD_IN_PROGRESS));
@@ -145,16 +145,17 @@ typedef struct conversion {
 
 static int decode_members(const group_entry_t *entry, conversion_t *c)
 {
-    size_t count = entry->group->members_count;
+    const group_t *g = entry->state.classic;
+    size_t count = g->members_count;
     arena_init(&c->arena, 0);
     c->members = ARENA_ARRAY(&c->arena, cgroup_converted_t, count);
     c->owned = ARENA_ARRAY(&c->arena, cgroup_set_t, count);
     c->assigned = ARENA_ARRAY(&c->arena, cgroup_set_t, count);
-    LIST_EACH(&entry->group->members, m, group_member_t, node) {
+    LIST_EACH(&g->members, m, group_member_t, node) {
         size_t i = c->count++;
         c->members[i].member = m;
         c->members[i].assigned = &c->assigned[i];
-        int err = groups_read_subscription(entry->groups, subscription_of(entry->group, m), &c->arena, &c->owned[i],
+        int err = groups_read_subscription(entry->groups, subscription_of(g, m), &c->arena, &c->owned[i],
                                            &c->members[i].subscription);
         if (!err) err = read_assignment(entry->groups, m->assignment, &c->arena, &c->assigned[i]);
         if (err) return err;
@@ -173,25 +174,24 @@ static void conversion_deinit(conversion_t *c)
 
 static void write_upgraded(group_entry_t *entry)
 {
-    groups_write_t *write = groups__write_new(entry->groups);
-    group_records_add_group_tombstone(&write->records, entry->group->id);
-    cgroup_records_add(&write->records, entry->cgroup);
-    groups_write(entry->groups, entry->partition, write, groups__write_done);
+    runtime_write_t *write = runtime_write_new(entry->groups->runtime);
+    group_records_add_group_tombstone(&write->batch, entry->id);
+    cgroup_records_add(&write->batch, entry->state.consumer);
+    runtime_write_unheard(entry->groups->runtime, entry->partition, write);
 }
 
 static void upgrade(group_entry_t *entry, const conversion_t *c)
 {
-    group_t *old = entry->group;
-    group_now_t now = groups_now(entry->groups);
-    entry->cgroup = groups__cgroup_new(entry);
-    cgroup_from_classic(entry->cgroup, old->generation, c->members, c->count, now);
-    entry->group = groups__group_new(entry->groups, entry, old->id);
+    group_t *old = entry->state.classic;
+    runtime_now_t now = groups_now(entry->groups);
+    groups__consumer_new(entry);
+    cgroup_from_classic(entry->state.consumer, old->generation, c->members, c->count, now);
     /* Whoever waits for the classic group's rebalance joins again, for the one that begins now. */
     group_kill(old, KAFKA_REBALANCE_IN_PROGRESS, now);
     group_free(old);
     write_upgraded(entry);
-    slog(SLOG_INFO, "kafka", "a classic group became a consumer group", "group=%.*s members=%zu",
-         (int)entry->group->id.len, (const char *)entry->group->id.ptr, c->count);
+    slog(SLOG_INFO, "kafka", "a classic group became a consumer group", "group=%.*s members=%zu", (int)entry->id.len,
+         (const char *)entry->id.ptr, c->count);
 }
 
 int16_t groups_upgrade(group_entry_t *entry, char message[CGROUP_MESSAGE_BYTES])
@@ -201,12 +201,12 @@ int16_t groups_upgrade(group_entry_t *entry, char message[CGROUP_MESSAGE_BYTES])
     if (error != KAFKA_NONE) return error;
     int err = decode_members(entry, &c);
     if (err == ERR_UNSUPPORTED) {
-        error = refuse(entry->group,
+        error = refuse(entry->state.classic,
                        "an unsupported custom assignor is in use. Please refer to the documentation or switch to a "
                        "default assignor before re-attempting the upgrade.",
                        message);
     } else if (err) {
-        error = refuse(entry->group, "the embedded consumer protocol is malformed.", message);
+        error = refuse(entry->state.classic, "the embedded consumer protocol is malformed.", message);
     } else {
         upgrade(entry, &c);
     }
@@ -234,36 +234,66 @@ static void load_member(group_entry_t *entry, const cgroup_member_t *m, arena_t 
         .rebalance_timeout_ms = m->rebalance_timeout_ms,
         .session_timeout_ms = m->session_timeout_ms,
     };
-    int err = group_load_member(entry->group, &loaded, false);
+    int err = group_load_member(entry->state.classic, &loaded, false);
     ASSERT(err == 0); /* ids and instances are as unique there */
 }
 
-static void write_downgraded(group_entry_t *entry)
+static void write_downgraded(group_entry_t *entry, cgroup_t *old)
 {
     static const group_store_t as_it_is = {.kind = GROUP_STORE_STATIC};
-    groups_write_t *write = groups__write_new(entry->groups);
-    cgroup_records_add(&write->records, entry->cgroup); /* the tombstones of those who left */
-    cgroup_records_add_tombstones(&write->records, entry->cgroup);
-    group_records_add_group(&write->records, entry->group, &as_it_is);
-    groups_write(entry->groups, entry->partition, write, groups__write_done);
+    runtime_write_t *write = runtime_write_new(entry->groups->runtime);
+    cgroup_records_add(&write->batch, old); /* the tombstones of those who left */
+    cgroup_records_add_tombstones(&write->batch, old);
+    group_records_add_group(&write->batch, entry->state.classic, &as_it_is);
+    runtime_write_unheard(entry->groups->runtime, entry->partition, write);
 }
 
 void groups_downgrade(group_entry_t *entry, bool rebalance)
 {
-    cgroup_t *old = entry->cgroup;
-    if (!cgroup_is_all_classic(old) || !groups_may_become_classic(entry->groups, old->members_count)) return;
+    cgroup_t *old = groups_consumer(entry);
+    if (!old || !cgroup_is_all_classic(old) || !groups_may_become_classic(entry->groups, old->members_count)) return;
     arena_t arena;
-    group_now_t now = groups_now(entry->groups);
+    runtime_now_t now = groups_now(entry->groups);
     arena_init(&arena, 0);
-    group_load(entry->group, old->epoch, BYTES_LIT("consumer"), BYTES_NULL, now.wall_ms);
+    groups__classic_new(entry);
+    group_t *g = entry->state.classic;
+    group_load(g, old->epoch, BYTES_LIT("consumer"), BYTES_NULL, now.wall_ms);
     LIST_EACH(&old->members, m, cgroup_member_t, node) load_member(entry, m, &arena);
     arena_deinit(&arena);
-    group_load_elect(entry->group);
-    group_load_end(entry->group, now);
-    write_downgraded(entry);
-    slog(SLOG_INFO, "kafka", "a consumer group became a classic group", "group=%.*s members=%zu",
-         (int)entry->group->id.len, (const char *)entry->group->id.ptr, old->members_count);
+    group_load_elect(g);
+    group_load_end(g, now);
+    write_downgraded(entry, old);
+    slog(SLOG_INFO, "kafka", "a consumer group became a classic group", "group=%.*s members=%zu", (int)entry->id.len,
+         (const char *)entry->id.ptr, old->members_count);
     cgroup_free(old);
-    entry->cgroup = NULL;
-    if (rebalance) group_rebalance(entry->group, now);
+    if (rebalance) group_rebalance(g, now);
+}
+
+/* ---- without members -------------------------------------------------------------------------------------- */
+
+bool groups_become_classic(group_entry_t *entry)
+{
+    cgroup_t *old = groups_consumer(entry);
+    if (!old || old->members_count > 0) return false;
+    runtime_write_t *write = runtime_write_new(entry->groups->runtime);
+    cgroup_records_add_tombstones(&write->batch, old);
+    groups__classic_new(entry);
+    cgroup_free(old);
+    runtime_write_unheard(entry->groups->runtime, entry->partition, write);
+    return true;
+}
+
+/* Ids that were given out and not used yet are forgotten: who comes with one joins the consumer group under it. */
+bool groups_become_consumer(group_entry_t *entry)
+{
+    group_t *old = entry->state.classic;
+    if (entry->type != &groups_type_classic || old->state != GROUP_EMPTY || !list_empty(&old->stores)) return false;
+    if (old->generation > 0) {
+        runtime_write_t *write = runtime_write_new(entry->groups->runtime);
+        group_records_add_group_tombstone(&write->batch, entry->id);
+        runtime_write_unheard(entry->groups->runtime, entry->partition, write);
+    }
+    groups__consumer_new(entry);
+    group_free(old);
+    return true;
 }

@@ -8,9 +8,14 @@
 /* Makes a classic group with members a consumer group. GROUP_ID_NOT_FOUND with the original's words when it may not be,
  * COORDINATOR_LOAD_IN_PROGRESS while it is being stored. */
 int16_t groups_upgrade(group_entry_t *entry, char message[CGROUP_MESSAGE_BYTES]);
-/* Makes a consumer group a classic one if all its members speak that protocol and the policy allows it; with `rebalance`
+/* Makes a consumer group (nothing else) a classic one if all its members speak that protocol and the policy allows it; with `rebalance`
  * they are all to join again. */
 void groups_downgrade(group_entry_t *entry, bool rebalance);
+
+/* Makes an empty group speak the other protocol: false when it is not empty, or speaks it already. What the old protocol has
+ * stored is taken back by tombstones. */
+bool groups_become_classic(group_entry_t *entry);
+bool groups_become_consumer(group_entry_t *entry);
 
 bool groups_may_become_classic(const kafka_groups_t *groups, size_t members_count);
 

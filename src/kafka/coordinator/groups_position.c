@@ -15,9 +15,9 @@
 
 /* One that waits for stable storage, as flush.messages asks: then commits enter `offsets` in the order of the log. */
 typedef struct applying {
-    partition_commit_t commit;
-    list_t node;          /* entry->applying */
-    group_entry_t *entry; /* counted */
+    runtime_write_t write; /* somebody else's: the door has appended it */
+    list_t node;           /* entry->applying */
+    group_entry_t *entry;  /* counted */
     kafka_position_t position;
     int64_t commit_ms;
     buf_t bytes; /* what `position` points into */
@@ -68,13 +68,14 @@ int kafka_position_of(const kafka_produce_t *record, kafka_position_t *ret_posit
 
 int32_t groups_partitions_count(const kafka_groups_t *groups)
 {
-    return groups && groups->topic ? groups->partitions_count : 0;
+    return groups ? runtime_partitions_count(groups->runtime) : 0;
 }
 
 int16_t groups_partition_error(const kafka_groups_t *groups, const kafka_topic_t *topic, int32_t index)
 {
-    if (groups->topic != topic || index >= groups->partitions_count) return KAFKA_NONE;
-    return groups->partitions[index].state == GROUPS_FAILED ? KAFKA_NOT_COORDINATOR : KAFKA_NONE;
+    if (runtime_topic(groups->runtime) != topic || index >= runtime_partitions_count(groups->runtime))
+        return KAFKA_NONE;
+    return runtime_serves(groups->runtime, index) ? KAFKA_NONE : KAFKA_NOT_COORDINATOR;
 }
 
 static bool waits(const kafka_t *kafka, bytes_t group_id, const group_entry_t *entry)
@@ -109,19 +110,19 @@ static bool exists(const kafka_t *kafka, const kafka_position_t *position)
 }
 
 /* Kafka's rule for the commits of a transaction: who names no member commits whatever members there are. */
-static int16_t check_member(kafka_groups_t *groups, group_entry_t *entry, const kafka_member_t *member)
+static int16_t check_member(group_entry_t *entry, const kafka_member_t *member)
 {
     if (!entry) return KAFKA_UNKNOWN_MEMBER_ID;
-    if (entry->cgroup) return cgroup_commit_check(entry->cgroup, member->id, member->generation, MEMBER_EPOCHS_SINCE);
-    return group_commit_check(entry->group, member->id, BYTES_NULL, member->generation, true, groups_now(groups));
+    groups_committer_t by = {member->id, BYTES_NULL, member->generation, MEMBER_EPOCHS_SINCE, true};
+    return groups_commit_check(entry, &by);
 }
 
 int16_t kafka_member_check(kafka_t *kafka, bytes_t group, const kafka_member_t *member,
                            char message[KAFKA_MESSAGE_BYTES_MAX])
 {
     group_entry_t *entry = NULL;
-    int16_t error = kafka->groups->topic ? groups_find(kafka->groups, group, &entry) : KAFKA_NONE;
-    if (error == KAFKA_NONE) error = check_member(kafka->groups, entry, member);
+    int16_t error = runtime_topic(kafka->groups->runtime) ? groups_find(kafka->groups, group, &entry) : KAFKA_NONE;
+    if (error == KAFKA_NONE) error = check_member(entry, member);
     return error == KAFKA_NONE ? KAFKA_NONE : refuse(error, message, NULL);
 }
 
@@ -130,7 +131,7 @@ int16_t kafka_position_get(kafka_t *kafka, bytes_t group, bytes_t topic, int32_t
 {
     group_entry_t *entry = NULL;
     if (group.len == 0) return refuse(KAFKA_INVALID_GROUP_ID, message, NULL);
-    int16_t error = kafka->groups->topic ? groups_find(kafka->groups, group, &entry) : KAFKA_NONE;
+    int16_t error = runtime_topic(kafka->groups->runtime) ? groups_find(kafka->groups, group, &entry) : KAFKA_NONE;
     if (error != KAFKA_NONE) return refuse(error, message, NULL);
     const group_offset_t *offset = entry ? group_offsets_get(&entry->offsets, topic, partition) : NULL;
     *ret_offset = offset ? offset->offset : -1;
@@ -149,9 +150,9 @@ static void apply(group_entry_t *entry, const kafka_position_t *position, int64_
     if (!entry->removed) group_offsets_put(&entry->offsets, position->topic, position->partition, &offset);
 }
 
-static void on_stored(partition_commit_t *commit, int16_t error)
+static void on_stored(runtime_write_t *write, int16_t error)
 {
-    applying_t *a = CONTAINER_OF(commit, applying_t, commit);
+    applying_t *a = CONTAINER_OF(write, applying_t, write);
     if (error == KAFKA_NONE) apply(a->entry, &a->position, a->commit_ms);
     list_remove(&a->node);
     group_entry_unref(a->entry);
@@ -159,7 +160,7 @@ static void on_stored(partition_commit_t *commit, int16_t error)
     mem_free(a);
 }
 
-static void apply_when_stored(group_entry_t *entry, partition_t *partition, const kafka_produce_t *record)
+static void apply_when_stored(group_entry_t *entry, const kafka_produce_t *record)
 {
     applying_t *a = mem_zalloc(sizeof(*a));
     kafka_position_t position;
@@ -174,7 +175,7 @@ static void apply_when_stored(group_entry_t *entry, partition_t *partition, cons
     a->entry = entry;
     group_entry_ref(entry);
     list_push_back(&entry->applying, &a->node);
-    partition_commit(partition, &a->commit, on_stored);
+    runtime_write_appended(entry->groups->runtime, entry->partition, &a->write, on_stored);
 }
 
 int16_t groups_position_check(kafka_t *kafka, const kafka_produce_t *record)
@@ -191,7 +192,7 @@ bool groups_position_is_void(const kafka_t *kafka, const kafka_produce_t *record
     return kafka_position_of(record, &position) != 0 || !exists(kafka, &position);
 }
 
-void groups_position_apply(kafka_t *kafka, partition_t *partition, const kafka_produce_t *record)
+void groups_position_apply(kafka_t *kafka, const kafka_produce_t *record)
 {
     kafka_position_t position;
     group_entry_t *entry;
@@ -199,8 +200,8 @@ void groups_position_apply(kafka_t *kafka, partition_t *partition, const kafka_p
     int16_t error = groups_find(kafka->groups, position.group, &entry);
     ASSERT(err == 0 && error == KAFKA_NONE); /* as groups_position_check said */
     if (!entry) entry = groups_create(kafka->groups, position.group);
-    if (partition_needs_commit(partition))
-        apply_when_stored(entry, partition, record);
-    else
+    if (runtime_write_is_stable(entry->groups->runtime, entry->partition))
         apply(entry, &position, record->timestamp_ms);
+    else
+        apply_when_stored(entry, record);
 }

@@ -112,7 +112,7 @@ static int32_t position_partition(const kafka_catalog_t *catalog, const kafka_pr
     kafka_position_t position;
     int32_t count = catalog->broker.groups_partitions_count;
     bool known = count > 0 && kafka_position_of(record, &position) == 0;
-    return known ? group_records_partition(position.group, count) : -1;
+    return known ? runtime_partition_of(position.group, count) : -1;
 }
 
 int32_t kafka_produce_choose(kafka_catalog_t *catalog, const kafka_produce_t *record)
@@ -137,7 +137,7 @@ static int16_t group_error(const kafka_catalog_t *catalog, bytes_t group)
 {
     int32_t count = catalog->broker.groups_partitions_count;
     const catalog_topic_t *topic = count ? catalog__find(catalog, BYTES_LIT(GROUPS_TOPIC)) : NULL;
-    return topic ? partition_error(topic, group_records_partition(group, count)) : KAFKA_NONE;
+    return topic ? partition_error(topic, runtime_partition_of(group, count)) : KAFKA_NONE;
 }
 
 int16_t kafka_position_check(const kafka_catalog_t *catalog, const kafka_position_t *position, bool topic_comes,

@@ -98,7 +98,7 @@ static int16_t append_new(numbered_batch_t *b, kafka_numbered_t *records, int co
     for (int i = 0; i < taken; i++) {
         if (records[i].offset < 0) continue;
         records[i].offset += base_offset;
-        if (positions) groups_position_apply(b->kafka, b->partition, records[i].record);
+        if (positions) groups_position_apply(b->kafka, records[i].record);
     }
     *ret_taken = taken;
     return KAFKA_NONE;

@@ -44,7 +44,7 @@ void group__set(bytes_t *slot, bytes_t b)
 
 /* ---- life ------------------------------------------------------------------------------------------- */
 
-group_t *group_new(bytes_t id, const group_config_t *config, const group_host_t *host, void *user, group_now_t now)
+group_t *group_new(bytes_t id, const group_config_t *config, const group_host_t *host, void *user, runtime_now_t now)
 {
     group_t *g = mem_zalloc(sizeof(*g));
     g->id = group__dup(id);
@@ -105,7 +105,7 @@ static bool may_follow(group_state_t from, group_state_t to)
     UNREACHABLE();
 }
 
-void group__transition(group_t *g, group_state_t state, group_now_t now)
+void group__transition(group_t *g, group_state_t state, runtime_now_t now)
 {
     ASSERT(may_follow(g->state, state));
     group__forget_reads(g); /* another protocol may be elected */
@@ -122,7 +122,7 @@ void group__schedule(group_t *g, int64_t *slot, int64_t deadline_ms)
     g->next_deadline_ms = MIN(g->next_deadline_ms, deadline_ms);
 }
 
-void group__reschedule_session(group_t *g, group_member_t *m, group_now_t now)
+void group__reschedule_session(group_t *g, group_member_t *m, runtime_now_t now)
 {
     group__schedule(g, &m->deadline_ms, now.mono_ms + m->session_timeout_ms);
 }

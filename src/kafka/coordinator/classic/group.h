@@ -26,6 +26,7 @@
 #include "base/base.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "kafka/coordinator/runtime_now.h"
 
 /* Members that were given an id (KIP-394) and have not come back with it. The original has no bound. */
 #define GROUP_PENDING_MAX 10000
@@ -62,12 +63,6 @@ typedef struct group_config {
 
 /* Kafka's defaults, but for the initial delay, which is 0: one process has nobody to wait for. */
 extern const group_config_t group_config_default;
-
-/* A monotonic time for deadlines and the Unix time for what is recorded. */
-typedef struct group_now {
-    int64_t mono_ms;
-    int64_t wall_ms;
-} group_now_t;
 
 typedef struct group_protocol {
     bytes_t name;
@@ -175,7 +170,7 @@ typedef struct group_host {
 /* ---- what goes in ----------------------------------------------------------------------------------- */
 
 /* `config`, `host` and `user` must outlive the group. */
-group_t *group_new(bytes_t id, const group_config_t *config, const group_host_t *host, void *user, group_now_t now);
+group_t *group_new(bytes_t id, const group_config_t *config, const group_host_t *host, void *user, runtime_now_t now);
 /* Forgets parked requests without an answer: call group_kill first. */
 void group_free(group_t *group);
 
@@ -197,7 +192,7 @@ typedef struct group_join {
 /* What is wrong with a request whatever the group: INVALID_GROUP_ID, INVALID_SESSION_TIMEOUT, MESSAGE_TOO_LARGE (more
  * protocols or metadata than a member may have), or 0. */
 int16_t group_join_check(const group_config_t *config, bytes_t group_id, const group_join_t *join);
-void group_join(group_t *group, const group_join_t *join, group_now_t now);
+void group_join(group_t *group, const group_join_t *join, runtime_now_t now);
 
 typedef struct group_assignment {
     bytes_t member_id;
@@ -214,29 +209,29 @@ typedef struct group_sync {
     size_t assignments_count;
     void *request;
 } group_sync_t;
-void group_sync(group_t *group, const group_sync_t *sync, group_now_t now);
+void group_sync(group_t *group, const group_sync_t *sync, runtime_now_t now);
 
 /* A protocol error code, or 0. */
-int16_t group_heartbeat(group_t *group, bytes_t member_id, bytes_t instance_id, int32_t generation, group_now_t now);
+int16_t group_heartbeat(group_t *group, bytes_t member_id, bytes_t instance_id, int32_t generation, runtime_now_t now);
 
 typedef struct group_leaver {
     bytes_t member_id; /* empty with an instance id: an administrator removes a static member */
     bytes_t instance_id;
     int16_t error; /* out */
 } group_leaver_t;
-int16_t group_leave(group_t *group, group_leaver_t *leavers, size_t leavers_count, group_now_t now);
+int16_t group_leave(group_t *group, group_leaver_t *leavers, size_t leavers_count, runtime_now_t now);
 
 /* May this member commit offsets? An accepted commit counts as a heartbeat. */
 int16_t group_commit_check(group_t *group, bytes_t member_id, bytes_t instance_id, int32_t generation,
-                           bool transactional, group_now_t now);
+                           bool transactional, runtime_now_t now);
 /* The store is done; `error` is the protocol error to give to the members who wait for it. Frees `store`. */
-void group_stored(group_t *group, group_store_t *store, int16_t error, group_now_t now);
+void group_stored(group_t *group, group_store_t *store, int16_t error, runtime_now_t now);
 
 /* Runs what is due. Call at group_deadline_ms or later; early calls are harmless. */
-void group_tick(group_t *group, group_now_t now);
+void group_tick(group_t *group, runtime_now_t now);
 int64_t group_deadline_ms(const group_t *group); /* GROUP_NEVER_MS when there is none */
 /* Answers all parked requests with `error` and ends in Dead. */
-void group_kill(group_t *group, int16_t error, group_now_t now);
+void group_kill(group_t *group, int16_t error, runtime_now_t now);
 
 /* ---- what was stored, loaded again ------------------------------------------------------------------ */
 
@@ -254,11 +249,11 @@ void group_load(group_t *group, int32_t generation, bytes_t protocol_type, bytes
                 int64_t state_since_ms);
 /* ERR_EXISTS: the id or the instance id is taken. */
 int group_load_member(group_t *group, const group_loaded_member_t *loaded, bool leader) MUST_CHECK;
-void group_load_end(group_t *group, group_now_t now);
+void group_load_end(group_t *group, runtime_now_t now);
 /* For a group that members of another protocol have left: elects one of the protocols that the members brought. */
 void group_load_elect(group_t *group);
 /* Has all members join again. */
-void group_rebalance(group_t *group, group_now_t now);
+void group_rebalance(group_t *group, runtime_now_t now);
 
 /* ---- questions -------------------------------------------------------------------------------------- */
 

@@ -17,9 +17,9 @@ typedef struct group_pending {
 /* group.c */
 bytes_t group__dup(bytes_t b);             /* null stays null */
 void group__set(bytes_t *slot, bytes_t b); /* replaces an owned copy */
-void group__transition(group_t *g, group_state_t state, group_now_t now);
+void group__transition(group_t *g, group_state_t state, runtime_now_t now);
 void group__schedule(group_t *g, int64_t *slot, int64_t deadline_ms);
-void group__reschedule_session(group_t *g, group_member_t *m, group_now_t now);
+void group__reschedule_session(group_t *g, group_member_t *m, runtime_now_t now);
 bool group__all_joined(const group_t *g);
 int32_t group__rebalance_timeout_ms(const group_t *g);
 
@@ -51,11 +51,11 @@ group_store_t *group__store_new(group_t *g, int kind);
 void group__store_free(group_store_t *store);
 
 /* group_rebalance.c */
-void group__prepare_rebalance(group_t *g, group_now_t now);
+void group__prepare_rebalance(group_t *g, runtime_now_t now);
 /* Starts a rebalance where the state allows one, else ends the join phase if nobody is missing. */
-void group__rebalance_or_complete(group_t *g, group_now_t now);
-void group__maybe_complete_join(group_t *g, group_now_t now);
-void group__complete_join(group_t *g, group_now_t now);
+void group__rebalance_or_complete(group_t *g, runtime_now_t now);
+void group__maybe_complete_join(group_t *g, runtime_now_t now);
+void group__complete_join(group_t *g, runtime_now_t now);
 void group__set_sync_due(group_t *g, group_member_t *m, bool due);
 void group__sync_received(group_t *g, group_member_t *m);
 

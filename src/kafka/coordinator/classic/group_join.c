@@ -77,7 +77,7 @@ static bytes_t make_member_id(group_t *g, const group_join_t *join)
     return bytes_of(id, (size_t)(next - id));
 }
 
-static void add_member(group_t *g, const group_join_t *join, bytes_t member_id, group_now_t now)
+static void add_member(group_t *g, const group_join_t *join, bytes_t member_id, runtime_now_t now)
 {
     if (g->state == GROUP_PREPARING_REBALANCE && g->previous_state == GROUP_EMPTY) g->join_extended = true;
     group_member_t *m = group__add(g, member_id, join);
@@ -91,7 +91,7 @@ static void add_member(group_t *g, const group_join_t *join, bytes_t member_id, 
 
 /* A known static member under a new id. In a stable group whose protocol it does not change nobody else
  * notices. */
-static void replace_static(group_t *g, const group_join_t *join, group_member_t *m, bytes_t new_id, group_now_t now)
+static void replace_static(group_t *g, const group_join_t *join, group_member_t *m, bytes_t new_id, runtime_now_t now)
 {
     bytes_t old_leader = group__dup(g->leader->id), old_id = group__dup(m->id);
     group__rename(g, m, new_id);
@@ -112,7 +112,7 @@ static void replace_static(group_t *g, const group_join_t *join, group_member_t 
     group__rebalance_or_complete(g, now);
 }
 
-static void require_member_id(group_t *g, const group_join_t *join, bytes_t new_id, group_now_t now)
+static void require_member_id(group_t *g, const group_join_t *join, bytes_t new_id, runtime_now_t now)
 {
     if (g->pending_by_id.count >= GROUP_PENDING_MAX || g->kept_bytes + new_id.len > GROUP_BYTES_MAX) {
         reply_error(g, join, BYTES_LIT(""), KAFKA_GROUP_MAX_SIZE_REACHED);
@@ -122,7 +122,7 @@ static void require_member_id(group_t *g, const group_join_t *join, bytes_t new_
     reply_error(g, join, new_id, KAFKA_MEMBER_ID_REQUIRED);
 }
 
-static void join_new(group_t *g, const group_join_t *join, group_now_t now)
+static void join_new(group_t *g, const group_join_t *join, runtime_now_t now)
 {
     bytes_t new_id = make_member_id(g, join);
     group_member_t *known = join->instance_id.ptr ? map_get(&g->by_instance, join->instance_id) : NULL;
@@ -136,7 +136,7 @@ static void join_new(group_t *g, const group_join_t *join, group_now_t now)
     mem_free((void *)new_id.ptr);
 }
 
-static void rejoin(group_t *g, const group_join_t *join, group_member_t *m, group_now_t now)
+static void rejoin(group_t *g, const group_join_t *join, group_member_t *m, runtime_now_t now)
 {
     group__update(g, m, join);
     group__rebalance_or_complete(g, now);
@@ -149,7 +149,7 @@ static void repeat_reply(group_t *g, const group_join_t *join, const group_membe
     g->host->joined(g->user, g, join->request, &reply);
 }
 
-static void join_existing(group_t *g, const group_join_t *join, group_now_t now)
+static void join_existing(group_t *g, const group_join_t *join, runtime_now_t now)
 {
     if (group__pending(g, join->member_id)) {
         /* The original runs into an internal error here: only dynamic members are ever pending. */
@@ -179,7 +179,7 @@ static bool has_bytes(const group_t *g, const group_member_t *m, const group_joi
     return g->kept_bytes - before + group_protocols_bytes(join->protocols, join->protocols_count) <= GROUP_BYTES_MAX;
 }
 
-void group_join(group_t *g, const group_join_t *join, group_now_t now)
+void group_join(group_t *g, const group_join_t *join, runtime_now_t now)
 {
     group_member_t *m = group_find(g, join->member_id);
     if (!has_room(g, m) || !has_bytes(g, m, join)) {

@@ -33,7 +33,7 @@ static void take_assignments(group_t *g, const group_sync_t *sync)
     }
 }
 
-void group_sync(group_t *g, const group_sync_t *sync, group_now_t now)
+void group_sync(group_t *g, const group_sync_t *sync, runtime_now_t now)
 {
     int16_t error = check_sync(g, sync);
     if (error != KAFKA_NONE) return reply_sync_error(g, sync, error);
@@ -50,7 +50,7 @@ void group_sync(group_t *g, const group_sync_t *sync, group_now_t now)
 
 /* ---- Heartbeat, LeaveGroup, OffsetCommit ------------------------------------------------------------ */
 
-int16_t group_heartbeat(group_t *g, bytes_t member_id, bytes_t instance_id, int32_t generation, group_now_t now)
+int16_t group_heartbeat(group_t *g, bytes_t member_id, bytes_t instance_id, int32_t generation, runtime_now_t now)
 {
     if (g->state == GROUP_DEAD) return KAFKA_COORDINATOR_NOT_AVAILABLE;
     int16_t error = group__validate(g, member_id, instance_id);
@@ -81,7 +81,7 @@ static int16_t leave_one(group_t *g, const group_leaver_t *leaver)
     return KAFKA_NONE;
 }
 
-int16_t group_leave(group_t *g, group_leaver_t *leavers, size_t leavers_count, group_now_t now)
+int16_t group_leave(group_t *g, group_leaver_t *leavers, size_t leavers_count, runtime_now_t now)
 {
     if (g->state == GROUP_DEAD) return KAFKA_COORDINATOR_NOT_AVAILABLE;
     bool left = false;
@@ -94,7 +94,7 @@ int16_t group_leave(group_t *g, group_leaver_t *leavers, size_t leavers_count, g
 }
 
 int16_t group_commit_check(group_t *g, bytes_t member_id, bytes_t instance_id, int32_t generation, bool transactional,
-                           group_now_t now)
+                           runtime_now_t now)
 {
     if (g->state == GROUP_DEAD) return KAFKA_COORDINATOR_NOT_AVAILABLE;
     /* An administrator, or a consumer that only keeps its offsets here. */
@@ -148,7 +148,7 @@ int group_load_member(group_t *g, const group_loaded_member_t *loaded, bool lead
     return 0;
 }
 
-void group_load_end(group_t *g, group_now_t now)
+void group_load_end(group_t *g, runtime_now_t now)
 {
     if (list_empty(&g->members)) return;
     g->state = GROUP_STABLE; /* not a transition: the recorded time of the state stays */
@@ -158,9 +158,9 @@ void group_load_end(group_t *g, group_now_t now)
 
 void group_load_elect(group_t *g) { group__set(&g->protocol_name, group__select_protocol(g)); }
 
-void group_rebalance(group_t *g, group_now_t now) { group__rebalance_or_complete(g, now); }
+void group_rebalance(group_t *g, runtime_now_t now) { group__rebalance_or_complete(g, now); }
 
-void group_kill(group_t *g, int16_t error, group_now_t now)
+void group_kill(group_t *g, int16_t error, runtime_now_t now)
 {
     group__transition(g, GROUP_DEAD, now);
     LIST_EACH(&g->members, m, group_member_t, node) {

@@ -5,7 +5,7 @@
 
 /* ---- into PreparingRebalance ------------------------------------------------------------------------ */
 
-static void fail_all_syncs(group_t *g, int16_t error, group_now_t now)
+static void fail_all_syncs(group_t *g, int16_t error, runtime_now_t now)
 {
     LIST_EACH(&g->members, m, group_member_t, node) {
         group__set(&m->assignment, BYTES_LIT(""));
@@ -22,7 +22,7 @@ static void clear_sync_phase(group_t *g)
     LIST_EACH(&g->members, m, group_member_t, node) group__set_sync_due(g, m, false);
 }
 
-void group__prepare_rebalance(group_t *g, group_now_t now)
+void group__prepare_rebalance(group_t *g, runtime_now_t now)
 {
     if (g->state == GROUP_COMPLETING_REBALANCE) fail_all_syncs(g, KAFKA_REBALANCE_IN_PROGRESS, now);
     clear_sync_phase(g);
@@ -41,7 +41,7 @@ void group__prepare_rebalance(group_t *g, group_now_t now)
     }
 }
 
-void group__rebalance_or_complete(group_t *g, group_now_t now)
+void group__rebalance_or_complete(group_t *g, runtime_now_t now)
 {
     if (g->state == GROUP_PREPARING_REBALANCE) {
         group__maybe_complete_join(g, now);
@@ -50,7 +50,7 @@ void group__rebalance_or_complete(group_t *g, group_now_t now)
     }
 }
 
-void group__maybe_complete_join(group_t *g, group_now_t now)
+void group__maybe_complete_join(group_t *g, runtime_now_t now)
 {
     if (g->state != GROUP_PREPARING_REBALANCE || g->previous_state == GROUP_EMPTY) return;
     if (group__all_joined(g)) group__complete_join(g, now);
@@ -58,7 +58,7 @@ void group__maybe_complete_join(group_t *g, group_now_t now)
 
 /* The initial delay is over: wait again, up to the rebalance timeout in all, as long as members keep coming.
  */
-static void initial_delay_over(group_t *g, group_now_t now)
+static void initial_delay_over(group_t *g, runtime_now_t now)
 {
     if (!g->join_extended || g->initial_left_ms == 0) {
         group__complete_join(g, now);
@@ -93,7 +93,7 @@ static bool elect_joined_leader(group_t *g)
     return false;
 }
 
-static void become_empty(group_t *g, group_now_t now)
+static void become_empty(group_t *g, runtime_now_t now)
 {
     g->generation++;
     group__set(&g->protocol_name, BYTES_NULL);
@@ -101,7 +101,7 @@ static void become_empty(group_t *g, group_now_t now)
     g->host->store(g->user, g, group__store_new(g, GROUP_STORE_EMPTY));
 }
 
-static void begin_sync_phase(group_t *g, group_now_t now)
+static void begin_sync_phase(group_t *g, runtime_now_t now)
 {
     g->generation++;
     group__set(&g->protocol_name, group__select_protocol(g));
@@ -116,7 +116,7 @@ static void begin_sync_phase(group_t *g, group_now_t now)
     group__schedule(g, &g->sync_deadline_ms, now.mono_ms + group__rebalance_timeout_ms(g));
 }
 
-void group__complete_join(group_t *g, group_now_t now)
+void group__complete_join(group_t *g, runtime_now_t now)
 {
     ASSERT(g->state == GROUP_PREPARING_REBALANCE);
     g->join_deadline_ms = GROUP_NEVER_MS;
@@ -134,7 +134,7 @@ void group__complete_join(group_t *g, group_now_t now)
 
 /* ---- stored ----------------------------------------------------------------------------------------- */
 
-static void assignment_stored(group_t *g, const group_store_t *store, int16_t error, group_now_t now)
+static void assignment_stored(group_t *g, const group_store_t *store, int16_t error, runtime_now_t now)
 {
     /* Another member may have joined meanwhile; then the assignment is of no use. */
     if (g->state != GROUP_COMPLETING_REBALANCE || g->generation != store->generation) return;
@@ -157,7 +157,7 @@ static void assignment_stored(group_t *g, const group_store_t *store, int16_t er
 
 /* The static member's new id is on disk, so it may know it. Without KIP-814 a rejoining leader is told that
  * its old id leads: it must not compute an assignment, since there is no rebalance. */
-static void static_stored(group_t *g, const group_store_t *store, int16_t error, group_now_t now)
+static void static_stored(group_t *g, const group_store_t *store, int16_t error, runtime_now_t now)
 {
     group_member_t *m = group_find(g, store->member_id);
     if (!m || !m->join_request || g->state != GROUP_STABLE) return; /* a rebalance began and will answer */
@@ -183,7 +183,7 @@ static void static_stored(group_t *g, const group_store_t *store, int16_t error,
     group__reply_join(g, m, &reply);
 }
 
-void group_stored(group_t *g, group_store_t *store, int16_t error, group_now_t now)
+void group_stored(group_t *g, group_store_t *store, int16_t error, runtime_now_t now)
 {
     if (store->kind == GROUP_STORE_ASSIGNMENT) assignment_stored(g, store, error, now);
     if (store->kind == GROUP_STORE_STATIC) static_stored(g, store, error, now);
@@ -205,7 +205,7 @@ void group__sync_received(group_t *g, group_member_t *m)
 }
 
 /* Members that joined but never asked for their assignment hold everybody up (KAFKA-12890): out with them. */
-static void sync_phase_over(group_t *g, group_now_t now)
+static void sync_phase_over(group_t *g, runtime_now_t now)
 {
     g->sync_deadline_ms = GROUP_NEVER_MS;
     if (g->state != GROUP_COMPLETING_REBALANCE && g->state != GROUP_STABLE) return;
@@ -219,7 +219,7 @@ static void sync_phase_over(group_t *g, group_now_t now)
     if (removed) group__prepare_rebalance(g, now);
 }
 
-static void complete_without_them(group_t *g, group_now_t now)
+static void complete_without_them(group_t *g, runtime_now_t now)
 {
     if (g->state == GROUP_PREPARING_REBALANCE) {
         if (group__all_joined(g)) group__complete_join(g, now);
@@ -229,7 +229,7 @@ static void complete_without_them(group_t *g, group_now_t now)
 }
 
 /* However many sessions end, one pass over the members and one rebalance do for them. */
-static bool sessions_over(group_t *g, group_now_t now)
+static bool sessions_over(group_t *g, runtime_now_t now)
 {
     bool removed = false;
     LIST_EACH(&g->members, m, group_member_t, node) {
@@ -245,7 +245,7 @@ static bool sessions_over(group_t *g, group_now_t now)
     return removed;
 }
 
-static bool pendings_over(group_t *g, group_now_t now)
+static bool pendings_over(group_t *g, runtime_now_t now)
 {
     bool removed = false;
     LIST_EACH(&g->pending, p, group_pending_t, node) {
@@ -258,7 +258,7 @@ static bool pendings_over(group_t *g, group_now_t now)
 }
 
 /* What is due; what it does may set new deadlines, so the search begins anew after each. */
-static bool run_due(group_t *g, group_now_t now)
+static bool run_due(group_t *g, runtime_now_t now)
 {
     if (g->join_deadline_ms <= now.mono_ms) {
         g->join_initial ? initial_delay_over(g, now) : group__complete_join(g, now);
@@ -271,7 +271,7 @@ static bool run_due(group_t *g, group_now_t now)
     return pendings_over(g, now) || sessions_over(g, now);
 }
 
-void group_tick(group_t *g, group_now_t now)
+void group_tick(group_t *g, runtime_now_t now)
 {
     if (g->state == GROUP_DEAD || g->next_deadline_ms > now.mono_ms) return;
     while (run_due(g, now)) {

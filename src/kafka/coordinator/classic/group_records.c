@@ -98,10 +98,10 @@ int group_record_load(group_t *group, const struct kafka_group_metadata_value *v
 
 /* ---- writing --------------------------------------------------------------------------------------- */
 
-static void add(group_records_t *records, kafka_writer_t *key, kafka_writer_t *value)
+static void add(runtime_batch_t *records, kafka_writer_t *key, kafka_writer_t *value)
 {
     bytes_t value_bytes = value ? buf_bytes(&value->buf) : BYTES_NULL;
-    record_builder_add(&records->builder, records->now_ms, buf_bytes(&key->buf), value_bytes, NULL, 0);
+    runtime_batch_add(records, buf_bytes(&key->buf), value_bytes);
     kafka_writer_deinit(key);
 }
 
@@ -124,7 +124,7 @@ void group_record_encode_offset(kafka_writer_t *value, const group_offset_t *off
     kafka_offset_commit_value_encode(value, version, &v);
 }
 
-void group_records_add_offset(group_records_t *records, bytes_t group_id, bytes_t topic, int32_t partition,
+void group_records_add_offset(runtime_batch_t *records, bytes_t group_id, bytes_t topic, int32_t partition,
                               const group_offset_t *offset)
 {
     kafka_writer_t key = KAFKA_WRITER_INIT, value = KAFKA_WRITER_INIT;
@@ -134,7 +134,7 @@ void group_records_add_offset(group_records_t *records, bytes_t group_id, bytes_
     kafka_writer_deinit(&value);
 }
 
-static void add_group(group_records_t *records, bytes_t group_id, const kafka_group_metadata_value_t *v)
+static void add_group(runtime_batch_t *records, bytes_t group_id, const kafka_group_metadata_value_t *v)
 {
     kafka_writer_t key = KAFKA_WRITER_INIT, value = KAFKA_WRITER_INIT;
     kafka_write_int16(&key, GROUP_KEY_VERSION);
@@ -147,7 +147,7 @@ static void add_group(group_records_t *records, bytes_t group_id, const kafka_gr
     kafka_writer_deinit(&value);
 }
 
-void group_records_add_group(group_records_t *records, const group_t *g, const group_store_t *store)
+void group_records_add_group(runtime_batch_t *records, const group_t *g, const group_store_t *store)
 {
     kafka_group_metadata_value_t v = {
         .protocol_type = g->protocol_type,
@@ -174,34 +174,9 @@ void group_records_add_group(group_records_t *records, const group_t *g, const g
     mem_free(v.members);
 }
 
-void group_records_add_group_tombstone(group_records_t *records, bytes_t group_id)
+void group_records_add_group_tombstone(runtime_batch_t *records, bytes_t group_id)
 {
     add_group(records, group_id, NULL);
 }
 
 /* ---- where they go --------------------------------------------------------------------------------- */
-
-/* One UTF-16 unit at a time, as Java hashes; ids are UTF-8 on the wire. Malformed bytes hash as themselves.
- */
-static int32_t java_hash(bytes_t text)
-{
-    uint32_t hash = 0;
-    for (size_t i = 0; i < text.len;) {
-        uint32_t c = text.ptr[i++];
-        int more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : c >= 0xc0 ? 1 : 0;
-        if (more) c &= 0x3fu >> more;
-        for (; more > 0 && i < text.len; more--) c = c << 6 | (text.ptr[i++] & 0x3f);
-        if (c >= 0x10000) {
-            hash = hash * 31 + (0xd7c0 + (c >> 10));
-            c = 0xdc00 + (c & 0x3ff);
-        }
-        hash = hash * 31 + c;
-    }
-    return (int32_t)hash;
-}
-
-int32_t group_records_partition(bytes_t group_id, int32_t partitions_count)
-{
-    int32_t hash = java_hash(group_id);
-    return (hash == INT32_MIN ? 0 : hash < 0 ? -hash : hash) % partitions_count;
-}

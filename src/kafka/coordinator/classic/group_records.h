@@ -7,7 +7,7 @@
 #include "base/arena.h"
 #include "kafka/coordinator/classic/group.h"
 #include "kafka/coordinator/classic/group_offsets.h"
-#include "kafka/record/record.h"
+#include "kafka/coordinator/runtime_batch.h"
 #include "wire/kafka.h"
 
 typedef struct group_record {
@@ -27,27 +27,17 @@ typedef struct group_record {
 /* Bytes refer to `key` and `value`. ERR_TRUNCATED, ERR_INVALID, ERR_LIMIT. */
 int group_record_decode(bytes_t key, bytes_t value, arena_t *arena, group_record_t *ret_record) MUST_CHECK;
 
-/* A batch on its way to one partition of the topic: its records all carry `now_ms`. */
-typedef struct group_records {
-    record_builder_t builder;
-    int64_t now_ms;
-} group_records_t;
-
 /* Key and value of an offset's record, each behind its version. */
 void group_record_encode_key(kafka_writer_t *key, bytes_t group_id, bytes_t topic, int32_t partition);
 void group_record_encode_offset(kafka_writer_t *value, const group_offset_t *offset);
 
 /* `offset` NULL adds a tombstone. */
-void group_records_add_offset(group_records_t *records, bytes_t group_id, bytes_t topic, int32_t partition,
+void group_records_add_offset(runtime_batch_t *records, bytes_t group_id, bytes_t topic, int32_t partition,
                               const group_offset_t *offset);
-void group_records_add_group(group_records_t *records, const group_t *group, const group_store_t *store);
-void group_records_add_group_tombstone(group_records_t *records, bytes_t group_id);
+void group_records_add_group(runtime_batch_t *records, const group_t *group, const group_store_t *store);
+void group_records_add_group_tombstone(runtime_batch_t *records, bytes_t group_id);
 
 /* Onto a new group. ERR_EXISTS when the record names a member twice. */
 int group_record_load(group_t *group, const struct kafka_group_metadata_value *value) MUST_CHECK;
-
-/* The partition of __consumer_offsets that a group's records belong to: Java's String.hashCode of the id,
- * made positive, modulo the count. */
-int32_t group_records_partition(bytes_t group_id, int32_t partitions_count);
 
 #endif

@@ -16,7 +16,7 @@ static void on_random(void *user, void *out, size_t bytes) { memset(out, 0, byte
 static void load(const group_record_t *record)
 {
     const group_host_t host = {on_joined, on_synced, on_store, on_random};
-    group_now_t now = {1, 1};
+    runtime_now_t now = {1, 1};
     group_t *g = group_new(record->group_id, &group_config_default, &host, NULL, now);
     if (group_record_load(g, record->group) == 0) {
         group_load_end(g, now);
@@ -56,10 +56,10 @@ static void load_consumer(bytes_t key, bytes_t value, arena_t *arena)
     host.patterns = topic_patterns_new(&patterns_host, NULL);
     cgroup_t *g = cgroup_new(group_id, &config, &host, NULL);
     if (cgroup_record_load(g, key, value, arena) == 0) {
-        cgroup_load_end(g, (group_now_t){1, 1});
+        cgroup_load_end(g, (runtime_now_t){1, 1});
         (void)cgroup_subscribed(g, BYTES_LIT("t"));
-        cgroup_tick(g, (group_now_t){1000000, 1});
-        group_records_t records = {RECORD_BUILDER_INIT, 1};
+        cgroup_tick(g, (runtime_now_t){1000000, 1});
+        runtime_batch_t records = {RECORD_BUILDER_INIT, 1};
         (void)cgroup_records_add(&records, g);
         record_builder_deinit(&records.builder);
     }

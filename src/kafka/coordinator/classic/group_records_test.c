@@ -9,10 +9,10 @@
 
 #include <cmocka.h>
 
-static group_records_t records_at(int64_t now_ms) { return (group_records_t){RECORD_BUILDER_INIT, now_ms}; }
+static runtime_batch_t records_at(int64_t now_ms) { return (runtime_batch_t){RECORD_BUILDER_INIT, now_ms}; }
 
 /* The only record of a finished batch. */
-static record_t only_record(group_records_t *records, record_iter_t *iter)
+static record_t only_record(runtime_batch_t *records, record_iter_t *iter)
 {
     size_t bytes;
     uint8_t *batch = record_builder_finish(&records->builder, 0, RECORD_NO_PRODUCER, &bytes);
@@ -32,7 +32,7 @@ static void assert_bytes(bytes_t actual, const char *expected, size_t len)
 
 static void an_offset_is_key_1_and_value_3(void **state)
 {
-    group_records_t records = records_at(1000);
+    runtime_batch_t records = records_at(1000);
     group_offset_t offset = {
         .offset = 42, .leader_epoch = 7, .metadata = BYTES_LIT("note"), .commit_ms = 1000, .expire_ms = -1};
     group_records_add_offset(&records, BYTES_LIT("g"), BYTES_LIT("top"), 3, &offset);
@@ -56,7 +56,7 @@ static void an_offset_is_key_1_and_value_3(void **state)
 
 static void an_offset_with_an_expiry_is_value_1(void **state)
 {
-    group_records_t records = records_at(1000);
+    runtime_batch_t records = records_at(1000);
     group_offset_t offset = {.offset = 1, .leader_epoch = 7, .commit_ms = 1000, .expire_ms = 1001};
     group_records_add_offset(&records, BYTES_LIT("g"), BYTES_LIT("t"), 0, &offset);
     record_iter_t iter;
@@ -82,7 +82,7 @@ static void tombstones_have_a_key_and_no_value(void **state)
 {
     arena_t arena;
     arena_init(&arena, MIB(1));
-    group_records_t records = records_at(1000);
+    runtime_batch_t records = records_at(1000);
     group_records_add_offset(&records, BYTES_LIT("g"), BYTES_LIT("t"), 5, NULL);
     record_iter_t iter;
     group_record_t offset = decoded(only_record(&records, &iter), &arena);
@@ -110,7 +110,7 @@ static void a_stored_group_loads_as_it_was(void **state)
     char text[200];
     snprintf(text, sizeof(text), "%s=mine", h->replies[join].member_id);
     test_sync(h, h->replies[join].member_id, "i", 1, text);
-    group_records_t records = records_at(1000);
+    runtime_batch_t records = records_at(1000);
     group_records_add_group(&records, h->group, h->stores[0]); /* the assignment that is being stored */
     record_iter_t iter;
     arena_t arena;
@@ -174,21 +174,6 @@ static void offsets_are_found_replaced_and_removed(void **state)
     group_offsets_deinit(&offsets);
 }
 
-/* Expected: Java's String.hashCode. */
-static void a_group_lives_where_kafka_would_put_it(void **state)
-{
-    assert_int_equal(group_records_partition(BYTES_LIT(""), 50), 0);
-    assert_int_equal(group_records_partition(BYTES_LIT("a"), 50), 97 % 50);
-    assert_int_equal(group_records_partition(BYTES_LIT("console-consumer-12345"), 50), 6);
-    assert_int_equal(group_records_partition(BYTES_LIT("gr\xc3\xbc\xc3\x9f"
-                                                       "e"),
-                                             50),
-                     23);
-    assert_int_equal(group_records_partition(BYTES_LIT("\xf0\x9f\x98\x80"), 50), 49);
-    assert_int_equal(group_records_partition(BYTES_LIT("polygenelubricants"), 50), 0); /* INT_MIN */
-    assert_int_equal(group_records_partition(BYTES_LIT("\xf0\x9f"), 50) >= 0, 1);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,7 +183,6 @@ int main(void)
         cmocka_unit_test(a_stored_group_loads_as_it_was),
         cmocka_unit_test(garbage_is_refused_and_other_kinds_are_skipped),
         cmocka_unit_test(offsets_are_found_replaced_and_removed),
-        cmocka_unit_test(a_group_lives_where_kafka_would_put_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

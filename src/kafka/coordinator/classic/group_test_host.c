@@ -70,7 +70,7 @@ test_host_t *test_host_new(void)
     test_host_t *h = mem_zalloc(sizeof(*h));
     h->config = group_config_default;
     h->host = (group_host_t){on_joined, on_synced, on_store, on_random};
-    h->now = (group_now_t){1000, 1700000000000};
+    h->now = (runtime_now_t){1000, 1700000000000};
     h->group = group_new(BYTES_LIT("g"), &h->config, &h->host, h, h->now);
     return h;
 }

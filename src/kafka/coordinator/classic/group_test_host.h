@@ -27,7 +27,7 @@ typedef struct test_host {
     group_config_t config;
     group_host_t host;
     group_t *group;
-    group_now_t now;
+    runtime_now_t now;
     int requests; /* numbered from 1 */
     test_reply_t replies[TEST_REQUESTS_MAX];
     bool hold_stores;

@@ -73,7 +73,7 @@ void cgroup__schedule(cgroup_t *g, int64_t *slot, int64_t deadline_ms)
     g->next_deadline_ms = MIN(g->next_deadline_ms, deadline_ms);
 }
 
-void cgroup__reschedule_session(cgroup_t *g, cgroup_member_t *m, group_now_t now)
+void cgroup__reschedule_session(cgroup_t *g, cgroup_member_t *m, runtime_now_t now)
 {
     int32_t timeout_ms = m->classic ? m->session_timeout_ms : g->config->session_timeout_ms;
     cgroup__schedule(g, &m->session_deadline_ms, now.mono_ms + timeout_ms);
@@ -246,7 +246,7 @@ static int64_t due_ms(const cgroup_member_t *m)
     return MIN(MIN(m->session_deadline_ms, m->revoke_deadline_ms), MIN(m->join_deadline_ms, m->sync_deadline_ms));
 }
 
-void cgroup_tick(cgroup_t *g, group_now_t now)
+void cgroup_tick(cgroup_t *g, runtime_now_t now)
 {
     if (g->next_deadline_ms > now.mono_ms) return;
     bool removed = false;
@@ -262,7 +262,7 @@ void cgroup_tick(cgroup_t *g, group_now_t now)
     if (removed) cgroup__members_gone(g);
 }
 
-void cgroup_load_end(cgroup_t *g, group_now_t now)
+void cgroup_load_end(cgroup_t *g, runtime_now_t now)
 {
     LIST_EACH(&g->members, m, cgroup_member_t, node) {
         cgroup__hold(g, m);

@@ -147,9 +147,9 @@ typedef struct cgroup_reply {
 /* INVALID_REQUEST or UNSUPPORTED_ASSIGNOR with the original's words for what no group accepts. */
 int16_t cgroup_heartbeat_check(const cgroup_heartbeat_t *in, char ret_message[CGROUP_MESSAGE_BYTES]);
 /* A checked heartbeat: joins, stays, or leaves, by its epoch. */
-void cgroup_heartbeat(cgroup_t *g, const cgroup_heartbeat_t *in, group_now_t now, cgroup_reply_t *ret_reply);
+void cgroup_heartbeat(cgroup_t *g, const cgroup_heartbeat_t *in, runtime_now_t now, cgroup_reply_t *ret_reply);
 /* Sessions and revocations that took too long. */
-void cgroup_tick(cgroup_t *g, group_now_t now);
+void cgroup_tick(cgroup_t *g, runtime_now_t now);
 static inline int64_t cgroup_deadline_ms(const cgroup_t *g) { return g->next_deadline_ms; }
 /* KAFKA_NONE, UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH, UNSUPPORTED_VERSION (the API is older than the
  * protocol). */
@@ -176,11 +176,12 @@ typedef struct cgroup_join_reply {
 
 /* JoinGroup: `new_id` is for who has none yet. */
 void cgroup_classic_join(cgroup_t *g, const group_join_t *join, const cgroup_subscription_t *subscription,
-                         bytes_t new_id, group_now_t now, cgroup_join_reply_t *ret_reply);
+                         bytes_t new_id, runtime_now_t now, cgroup_join_reply_t *ret_reply);
 /* SyncGroup: KAFKA_NONE and the member, whose `assigned` is the answer. */
-int16_t cgroup_classic_sync(cgroup_t *g, const group_sync_t *sync, group_now_t now, const cgroup_member_t **ret_member);
+int16_t cgroup_classic_sync(cgroup_t *g, const group_sync_t *sync, runtime_now_t now,
+                            const cgroup_member_t **ret_member);
 int16_t cgroup_classic_heartbeat(cgroup_t *g, bytes_t member_id, bytes_t instance_id, int32_t generation,
-                                 group_now_t now);
+                                 runtime_now_t now);
 /* LeaveGroup: of members of either protocol; an administrator names instances without a member id. */
 void cgroup_leave(cgroup_t *g, group_leaver_t *leavers, size_t leavers_count);
 
@@ -195,7 +196,7 @@ typedef struct cgroup_converted {
 
 /* Onto a new group: takes over a classic group's generation and members, all of it yet to be stored. */
 void cgroup_from_classic(cgroup_t *g, int32_t generation, const cgroup_converted_t *members, size_t members_count,
-                         group_now_t now);
+                         runtime_now_t now);
 /* All members speak the classic protocol and share one of its protocols, so that the group may become a classic one. */
 bool cgroup_is_all_classic(const cgroup_t *g);
 
@@ -222,7 +223,7 @@ void cgroup_member_free(cgroup_member_t *m);
 void cgroup_topics_clear(cgroup_t *g);
 void cgroup_topics_add(cgroup_t *g, bytes_t name, kafka_uuid_t id, int32_t partitions_count);
 /* After loading: sessions start. */
-void cgroup_load_end(cgroup_t *g, group_now_t now);
+void cgroup_load_end(cgroup_t *g, runtime_now_t now);
 bool cgroup_reads(const cgroup_member_t *m, bytes_t topic);
 bool cgroup_same_subscription(const cgroup_member_t *a, const cgroup_member_t *b);
 

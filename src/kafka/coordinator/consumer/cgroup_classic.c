@@ -88,7 +88,7 @@ static bool update_member(cgroup_t *g, cgroup_member_t *m, const group_join_t *j
 }
 
 static void join(cgroup_t *g, cgroup_member_t *m, const group_join_t *in, const cgroup_subscription_t *subscription,
-                 group_now_t now, cgroup_join_reply_t *reply)
+                 runtime_now_t now, cgroup_join_reply_t *reply)
 {
     bool resubscribed = update_member(g, m, in, subscription);
     m->revoke_deadline_ms = GROUP_NEVER_MS;
@@ -102,7 +102,7 @@ static void join(cgroup_t *g, cgroup_member_t *m, const group_join_t *in, const 
 }
 
 void cgroup_classic_join(cgroup_t *g, const group_join_t *in, const cgroup_subscription_t *subscription, bytes_t new_id,
-                         group_now_t now, cgroup_join_reply_t *reply)
+                         runtime_now_t now, cgroup_join_reply_t *reply)
 {
     bytes_t member_id = in->member_id.len ? in->member_id : new_id;
     *reply = (cgroup_join_reply_t){.generation = -1, .member_id = BYTES_LIT("")};
@@ -132,7 +132,7 @@ static int16_t find_member(const cgroup_t *g, bytes_t member_id, bytes_t instanc
     return generation == m->epoch ? KAFKA_NONE : KAFKA_ILLEGAL_GENERATION;
 }
 
-static void must_join_again(cgroup_t *g, cgroup_member_t *m, group_now_t now)
+static void must_join_again(cgroup_t *g, cgroup_member_t *m, runtime_now_t now)
 {
     if (m->join_deadline_ms == GROUP_NEVER_MS)
         cgroup__schedule(g, &m->join_deadline_ms, now.mono_ms + MAX(m->rebalance_timeout_ms, 1));
@@ -140,7 +140,8 @@ static void must_join_again(cgroup_t *g, cgroup_member_t *m, group_now_t now)
 
 static bool contradicts(bytes_t asked, bytes_t ours) { return asked.ptr && !bytes_eq(asked, ours); }
 
-int16_t cgroup_classic_sync(cgroup_t *g, const group_sync_t *sync, group_now_t now, const cgroup_member_t **ret_member)
+int16_t cgroup_classic_sync(cgroup_t *g, const group_sync_t *sync, runtime_now_t now,
+                            const cgroup_member_t **ret_member)
 {
     cgroup_member_t *m;
     int16_t error = find_member(g, sync->member_id, sync->instance_id, sync->generation, &m);
@@ -158,7 +159,7 @@ int16_t cgroup_classic_sync(cgroup_t *g, const group_sync_t *sync, group_now_t n
 }
 
 int16_t cgroup_classic_heartbeat(cgroup_t *g, bytes_t member_id, bytes_t instance_id, int32_t generation,
-                                 group_now_t now)
+                                 runtime_now_t now)
 {
     cgroup_member_t *m;
     int16_t error = find_member(g, member_id, instance_id, generation, &m);

@@ -30,7 +30,7 @@ static void take_assigned(cgroup_t *g, cgroup_member_t *m, const cgroup_set_t *a
     cgroup__hold(g, m);
 }
 
-static void convert(cgroup_t *g, int32_t generation, const cgroup_converted_t *from, group_now_t now)
+static void convert(cgroup_t *g, int32_t generation, const cgroup_converted_t *from, runtime_now_t now)
 {
     const group_member_t *old = from->member;
     cgroup_member_t *m = cgroup_add(g, old->id);
@@ -49,7 +49,7 @@ static void convert(cgroup_t *g, int32_t generation, const cgroup_converted_t *f
 }
 
 void cgroup_from_classic(cgroup_t *g, int32_t generation, const cgroup_converted_t *members, size_t members_count,
-                         group_now_t now)
+                         runtime_now_t now)
 {
     ASSERT(g->members_count == 0);
     g->epoch = g->assignment_epoch = generation;

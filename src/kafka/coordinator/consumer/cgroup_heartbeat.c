@@ -200,7 +200,7 @@ static bool update_member(cgroup_t *g, cgroup_member_t *m, const cgroup_heartbea
     return resubscribed;
 }
 
-bool cgroup__progress(cgroup_t *g, cgroup_member_t *m, bool resubscribed, const cgroup_set_t *owned, group_now_t now)
+bool cgroup__progress(cgroup_t *g, cgroup_member_t *m, bool resubscribed, const cgroup_set_t *owned, runtime_now_t now)
 {
     resubscribed = resubscribed || g->epoch == 0; /* somebody is there, who may read nothing */
     bool moved = g->topics_version != g->host->topics_version(g->user);
@@ -213,7 +213,8 @@ bool cgroup__progress(cgroup_t *g, cgroup_member_t *m, bool resubscribed, const 
     return cgroup__reconcile(g, m, owned, now);
 }
 
-static void stay(cgroup_t *g, cgroup_member_t *m, const cgroup_heartbeat_t *in, group_now_t now, cgroup_reply_t *reply)
+static void stay(cgroup_t *g, cgroup_member_t *m, const cgroup_heartbeat_t *in, runtime_now_t now,
+                 cgroup_reply_t *reply)
 {
     bool resubscribed = update_member(g, m, in);
     bool changed = cgroup__progress(g, m, resubscribed, in->owned, now);
@@ -267,7 +268,7 @@ static bool take_pattern(cgroup_t *g, const cgroup_heartbeat_t *in, topic_patter
     return false;
 }
 
-static void answer(cgroup_t *g, const cgroup_heartbeat_t *in, group_now_t now, cgroup_reply_t *reply)
+static void answer(cgroup_t *g, const cgroup_heartbeat_t *in, runtime_now_t now, cgroup_reply_t *reply)
 {
     cgroup_member_t *m = NULL;
     if (in->instance_id.ptr) {
@@ -286,7 +287,7 @@ static void answer(cgroup_t *g, const cgroup_heartbeat_t *in, group_now_t now, c
     }
 }
 
-void cgroup_heartbeat(cgroup_t *g, const cgroup_heartbeat_t *in, group_now_t now, cgroup_reply_t *reply)
+void cgroup_heartbeat(cgroup_t *g, const cgroup_heartbeat_t *in, runtime_now_t now, cgroup_reply_t *reply)
 {
     topic_pattern_t *pattern = NULL;
     *reply = (cgroup_reply_t){.member_id = in->member_id, .member_epoch = in->member_epoch};

@@ -105,7 +105,7 @@ static void next_step(cgroup_t *g, cgroup_member_t *m, int32_t epoch, const cgro
 }
 
 /* Members of the classic protocol have a deadline for joining again instead. */
-void cgroup__await_revocation(cgroup_t *g, cgroup_member_t *m, group_now_t now)
+void cgroup__await_revocation(cgroup_t *g, cgroup_member_t *m, runtime_now_t now)
 {
     if (m->state == CGROUP_MEMBER_UNREVOKED && !m->classic) {
         cgroup__schedule(g, &m->revoke_deadline_ms, now.mono_ms + MAX(m->rebalance_timeout_ms, 1));
@@ -114,7 +114,7 @@ void cgroup__await_revocation(cgroup_t *g, cgroup_member_t *m, group_now_t now)
     }
 }
 
-bool cgroup__reconcile(cgroup_t *g, cgroup_member_t *m, const cgroup_set_t *owned, group_now_t now)
+bool cgroup__reconcile(cgroup_t *g, cgroup_member_t *m, const cgroup_set_t *owned, runtime_now_t now)
 {
     if (m->state == CGROUP_MEMBER_STABLE && m->epoch == g->assignment_epoch) return false;
     bool waits = m->state == CGROUP_MEMBER_UNREVOKED && (!owned || cgroup_set_meets(owned, &m->revoking));

@@ -49,7 +49,7 @@ _Static_assert(sizeof(kafka_consumer_group_member_metadata_value_protocol_t) == 
 
 /* A key of kind and ids, and a value of version 0; a NULL value is a tombstone. Without `member_id` the key
  * has none. */
-static void add(group_records_t *records, cgroup_record_kind_t kind, bytes_t group_id, bytes_t member_id,
+static void add(runtime_batch_t *records, cgroup_record_kind_t kind, bytes_t group_id, bytes_t member_id,
                 const kafka_shape_t *shape, const void *value)
 {
     kafka_writer_t key = KAFKA_WRITER_INIT, out = KAFKA_WRITER_INIT;
@@ -61,12 +61,12 @@ static void add(group_records_t *records, cgroup_record_kind_t kind, bytes_t gro
         kafka_encode(&out, shape, 0, value);
     }
     bytes_t value_bytes = value ? buf_bytes(&out.buf) : BYTES_NULL;
-    record_builder_add(&records->builder, records->now_ms, buf_bytes(&key.buf), value_bytes, NULL, 0);
+    runtime_batch_add(records, buf_bytes(&key.buf), value_bytes);
     kafka_writer_deinit(&key);
     kafka_writer_deinit(&out);
 }
 
-static void add_member(group_records_t *records, const cgroup_t *g, const cgroup_member_t *m)
+static void add_member(runtime_batch_t *records, const cgroup_t *g, const cgroup_member_t *m)
 {
     kafka_consumer_group_member_metadata_value_t v = {
         .instance_id = m->instance_id,
@@ -88,14 +88,14 @@ static void add_member(group_records_t *records, const cgroup_t *g, const cgroup
     add(records, CGROUP_RECORD_MEMBER, g->id, m->id, &kafka_consumer_group_member_metadata_value_shape, &v);
 }
 
-static void add_target(group_records_t *records, const cgroup_t *g, const cgroup_member_t *m, arena_t *arena)
+static void add_target(runtime_batch_t *records, const cgroup_t *g, const cgroup_member_t *m, arena_t *arena)
 {
     kafka_consumer_group_target_assignment_member_value_t v = {0};
     v.topic_partitions = (void *)cgroup_wire_topics(arena, &m->target, &v.topic_partitions_count);
     add(records, CGROUP_RECORD_TARGET, g->id, m->id, &kafka_consumer_group_target_assignment_member_value_shape, &v);
 }
 
-static void add_current(group_records_t *records, const cgroup_t *g, const cgroup_member_t *m, arena_t *arena)
+static void add_current(runtime_batch_t *records, const cgroup_t *g, const cgroup_member_t *m, arena_t *arena)
 {
     kafka_consumer_group_current_member_assignment_value_t v = {
         .member_epoch = m->epoch,
@@ -108,7 +108,7 @@ static void add_current(group_records_t *records, const cgroup_t *g, const cgrou
     add(records, CGROUP_RECORD_CURRENT, g->id, m->id, &kafka_consumer_group_current_member_assignment_value_shape, &v);
 }
 
-static void add_topics(group_records_t *records, const cgroup_t *g, arena_t *arena)
+static void add_topics(runtime_batch_t *records, const cgroup_t *g, arena_t *arena)
 {
     kafka_consumer_group_partition_metadata_value_t v = {
         .topics = kafka_consumer_group_partition_metadata_value_topic_array(arena, (int32_t)g->topics_count),
@@ -122,14 +122,14 @@ static void add_topics(group_records_t *records, const cgroup_t *g, arena_t *are
     add(records, CGROUP_RECORD_TOPICS, g->id, BYTES_NULL, &kafka_consumer_group_partition_metadata_value_shape, &v);
 }
 
-static void add_member_tombstones(group_records_t *records, bytes_t group_id, bytes_t member_id)
+static void add_member_tombstones(runtime_batch_t *records, bytes_t group_id, bytes_t member_id)
 {
     add(records, CGROUP_RECORD_CURRENT, group_id, member_id, NULL, NULL);
     add(records, CGROUP_RECORD_TARGET, group_id, member_id, NULL, NULL);
     add(records, CGROUP_RECORD_MEMBER, group_id, member_id, NULL, NULL);
 }
 
-static void add_gone(group_records_t *records, cgroup_t *g)
+static void add_gone(runtime_batch_t *records, cgroup_t *g)
 {
     LIST_EACH(&g->gone, m, cgroup_member_t, node) {
         add_member_tombstones(records, g->id, m->id);
@@ -138,13 +138,13 @@ static void add_gone(group_records_t *records, cgroup_t *g)
     }
 }
 
-static void add_epoch(group_records_t *records, const cgroup_t *g)
+static void add_epoch(runtime_batch_t *records, const cgroup_t *g)
 {
     kafka_consumer_group_metadata_value_t v = {.epoch = g->epoch};
     add(records, CGROUP_RECORD_EPOCH, g->id, BYTES_NULL, &kafka_consumer_group_metadata_value_shape, &v);
 }
 
-static void add_assignment_epoch(group_records_t *records, const cgroup_t *g)
+static void add_assignment_epoch(runtime_batch_t *records, const cgroup_t *g)
 {
     kafka_consumer_group_target_assignment_metadata_value_t v = {.assignment_epoch = g->assignment_epoch};
     add(records, CGROUP_RECORD_ASSIGNMENT_EPOCH, g->id, BYTES_NULL,
@@ -162,7 +162,7 @@ static bool is_dirty(const cgroup_t *g)
 
 /* In the order in which one explains the next: who is there, what they read, the epoch, the targets, the
  * assignments. */
-bool cgroup_records_add(group_records_t *records, cgroup_t *g)
+bool cgroup_records_add(runtime_batch_t *records, cgroup_t *g)
 {
     if (!is_dirty(g)) return false;
     arena_t arena;
@@ -186,7 +186,7 @@ bool cgroup_records_add(group_records_t *records, cgroup_t *g)
     return true;
 }
 
-void cgroup_records_add_tombstones(group_records_t *records, const cgroup_t *g)
+void cgroup_records_add_tombstones(runtime_batch_t *records, const cgroup_t *g)
 {
     bytes_t group_id = g->id;
     LIST_EACH(&g->members, m, cgroup_member_t, node) add_member_tombstones(records, group_id, m->id);

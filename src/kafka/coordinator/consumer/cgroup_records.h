@@ -16,9 +16,9 @@ typedef enum cgroup_record_kind { /* the versions of the keys */
 } cgroup_record_kind_t;
 
 /* Adds what is dirty, and cleans it. False when nothing was. */
-bool cgroup_records_add(group_records_t *records, cgroup_t *group);
+bool cgroup_records_add(runtime_batch_t *records, cgroup_t *group);
 /* Tombstones for all that a group, which is clean, may have left. */
-void cgroup_records_add_tombstones(group_records_t *records, const cgroup_t *group);
+void cgroup_records_add_tombstones(runtime_batch_t *records, const cgroup_t *group);
 
 /* ERR_NOT_FOUND: not one of these kinds. The group's id refers to `key`. */
 int cgroup_record_group(bytes_t key, cgroup_record_kind_t *ret_kind, bytes_t *ret_group_id) MUST_CHECK;

@@ -43,7 +43,7 @@ int world_setup(void **state)
     w->config = (cgroup_config_t){45000, 5000, 100};
     w->patterns_host = (topic_patterns_host_t){each_topic, topic_exists, scan_wanted};
     w->host = (cgroup_host_t){topic_patterns_new(&w->patterns_host, w), find_topic, version_of};
-    w->now = (group_now_t){1, 1};
+    w->now = (runtime_now_t){1, 1};
     w->version = 1;
     w->partitions[0] = 6;
     w->group = cgroup_new(BYTES_LIT("g"), &w->config, &w->host, w);

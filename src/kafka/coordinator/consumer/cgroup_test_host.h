@@ -12,7 +12,7 @@ typedef struct world {
     cgroup_host_t host;
     topic_patterns_host_t patterns_host;
     cgroup_t *group;
-    group_now_t now;
+    runtime_now_t now;
     uint64_t random, version;
     int32_t partitions[TOPICS]; /* of topics "t0", "t1", "t2"; 0 = not there */
 } world_t;

@@ -1,7 +1,7 @@
-/* groups_expire.c: offsets do not live for ever: those of an empty group go offsets.retention.minutes after
+/* groups_removal.c: offsets do not live for ever: those of an empty group go offsets.retention.minutes after
  * it became empty, those of topics a group no longer reads as long after their commit, and a group with
- * nothing left goes too. Each is a tombstone in
- * __consumer_offsets first: a batch of them a step, so that a group may have any number. Also called when a topic is deleted. */
+ * nothing left goes too. Each is a tombstone in __consumer_offsets first: a batch of them a step, so that a group may have any
+ * number. Also called when a group, some of its offsets, or a topic is deleted. */
 #include "kafka/coordinator/groups_internal.h"
 
 #define TOMBSTONES_BYTES_MAX KIB(256) /* a batch of them; more offsets take more batches */
@@ -15,7 +15,7 @@ typedef struct removal_offset {
 } removal_offset_t;
 
 struct groups_removal {
-    groups_write_t write;
+    runtime_write_t write;
     slice_t slice;
     group_entry_t *entry;
     removal_offset_t *offsets;
@@ -36,7 +36,7 @@ groups_removal_t *groups_removal_new(group_entry_t *entry, void (*done)(void *us
     r->entry = entry;
     r->done = done;
     r->user = user;
-    r->write.records = (group_records_t){RECORD_BUILDER_INIT, groups_now(entry->groups).wall_ms};
+    r->write.batch = runtime_batch(groups_now(entry->groups).wall_ms);
     group_entry_ref(entry);
     return r;
 }
@@ -55,15 +55,6 @@ void groups_removal_add_offset(groups_removal_t *r, bytes_t topic, int32_t parti
         .offset = now->offset,
         .commit_ms = now->commit_ms,
     };
-}
-
-static void add_group_tombstone(groups_removal_t *r)
-{
-    if (r->entry->cgroup) {
-        cgroup_records_add_tombstones(&r->write.records, r->entry->cgroup);
-    } else {
-        group_records_add_group_tombstone(&r->write.records, r->entry->group->id);
-    }
 }
 
 static void add_topic(groups_removal_t *r, const group_topic_t *t)
@@ -89,7 +80,7 @@ static void finish(groups_removal_t *r, int16_t error)
     void *user = r->user;
     for (size_t i = 0; i < r->count; i++) mem_free((void *)r->offsets[i].topic.ptr);
     mem_free(r->offsets);
-    record_builder_deinit(&r->write.records.builder);
+    record_builder_deinit(&r->write.batch.builder);
     group_entry_unref(r->entry);
     mem_free(r);
     if (done) done(user, error);
@@ -105,11 +96,11 @@ static void take_written(groups_removal_t *r)
     }
     if (r->first < r->count) return;
     bool unused = groups_is_empty(entry) && entry->offsets.count == 0 && list_empty(&entry->applying);
-    if (r->group_too && unused) groups_remove(entry);
+    if (r->group_too && unused) groups__remove(entry, KAFKA_NOT_COORDINATOR);
     r->over = true;
 }
 
-static void on_written(groups_write_t *write, int16_t error)
+static void on_written(runtime_write_t *write, int16_t error)
 {
     groups_removal_t *r = CONTAINER_OF(write, groups_removal_t, write);
     r->writing = false;
@@ -123,25 +114,25 @@ static void on_written(groups_write_t *write, int16_t error)
 
 static size_t batch_bytes_max(const kafka_groups_t *groups)
 {
-    size_t whole = groups->topic ? (size_t)MAX(groups->topic->config.max_message_bytes, 0) : SIZE_MAX;
-    return MIN(whole / 2, (size_t)TOMBSTONES_BYTES_MAX);
+    return MIN(runtime_batch_bytes_max(groups->runtime) / 2, (size_t)TOMBSTONES_BYTES_MAX);
 }
 
 static void add_tombstone(groups_removal_t *r, removal_offset_t *o)
 {
     const group_offset_t *now = group_offsets_get(&r->entry->offsets, o->topic, o->partition);
     o->stays = !now || now->offset != o->offset || now->commit_ms != o->commit_ms;
-    if (!o->stays) group_records_add_offset(&r->write.records, r->entry->group->id, o->topic, o->partition, NULL);
+    if (!o->stays) group_records_add_offset(&r->write.batch, r->entry->id, o->topic, o->partition, NULL);
 }
 
 static void build_batch(groups_removal_t *r)
 {
-    record_builder_t *builder = &r->write.records.builder;
+    record_builder_t *builder = &r->write.batch.builder;
     size_t bytes_max = batch_bytes_max(r->entry->groups);
     record_builder_reset(builder);
     while (r->next < r->count && (builder->count == 0 || builder->buf.len < bytes_max))
         add_tombstone(r, &r->offsets[r->next++]);
-    if (r->group_too && r->next == r->count && groups_is_empty(r->entry)) add_group_tombstone(r);
+    if (r->group_too && r->next == r->count && groups_is_empty(r->entry))
+        r->entry->type->add_tombstones(r->entry, &r->write.batch);
 }
 
 /* A group that was removed meanwhile may be there again, as another: it keeps what it has. */
@@ -149,12 +140,12 @@ static slice_state_t remove_step(slice_t *slice)
 {
     groups_removal_t *r = CONTAINER_OF(slice, groups_removal_t, slice);
     if (!r->over && !r->entry->removed) build_batch(r);
-    if (r->over || r->entry->removed || r->write.records.builder.count == 0) {
+    if (r->over || r->entry->removed || r->write.batch.builder.count == 0) {
         finish(r, r->error);
         return SLICE_ENDED;
     }
     r->writing = r->stepping = true;
-    groups_write(r->entry->groups, r->entry->partition, &r->write, on_written);
+    runtime_write(r->entry->groups->runtime, r->entry->partition, &r->write, on_written);
     r->stepping = false;
     return r->writing ? SLICE_WAITS : SLICE_MORE;
 }
@@ -167,70 +158,65 @@ void groups_removal_run(groups_removal_t *r)
 
 /* ---- retention -------------------------------------------------------------------------------------- */
 
-/* Since when an offset counts as unused; false when nothing of this group expires now. */
-static bool unused_since(const group_entry_t *entry, const group_offset_t *offset, int64_t *ret_ms)
-{
-    const group_t *g = entry->group;
-    *ret_ms = offset->commit_ms;
-    if (entry->cgroup) return true;         /* as the original: from the commit on, but for what is being read */
-    if (!g->protocol_type.ptr) return true; /* a simple consumer's: from the commit on */
-    if (g->state == GROUP_EMPTY) {
-        if (g->state_since_ms != -1) *ret_ms = g->state_since_ms;
-        return true;
-    }
-    return g->state == GROUP_STABLE && bytes_eq(g->protocol_type, BYTES_LIT("consumer"));
-}
-
 static bool is_expired(const group_entry_t *entry, const group_offset_t *offset, int64_t now_ms, int64_t retention_ms)
 {
     int64_t since_ms;
-    if (!unused_since(entry, offset, &since_ms)) return false;
+    if (!entry->type->unused_since(entry, offset, &since_ms)) return false;
     if (offset->expire_ms != -1) return now_ms >= offset->expire_ms;
     return now_ms - since_ms >= retention_ms;
 }
 
 static void expire_group(group_entry_t *entry, int64_t retention_ms)
 {
-    const group_t *g = entry->group;
     groups_removal_t *r = groups_removal_new(entry, NULL, NULL); /* after a failure the next round tries again */
     size_t cursor = 0;
     for (const group_topic_t *t; (t = group_offsets_next(&entry->offsets, &cursor));) {
         if (groups_subscribed(entry, t->name)) continue;
         size_t at = 0;
         for (const group_topic_offset_t *e; (e = group_topic_next(t, &at));) {
-            if (is_expired(entry, &e->value, r->write.records.now_ms, retention_ms))
+            if (is_expired(entry, &e->value, r->write.batch.now_ms, retention_ms))
                 groups_removal_add_offset(r, t->name, e->partition);
         }
     }
-    bool nothing_left = r->count == entry->offsets.count && g->state == GROUP_EMPTY && list_empty(&g->pending);
-    r->group_too = nothing_left && list_empty(&g->stores);
+    r->group_too = r->count == entry->offsets.count && entry->type->may_expire(entry);
     groups_removal_run(r);
 }
 
-/* The table may change on the way: take the list first. */
+/* Those that have started. The table may change on the way: take the list first. */
 static group_entry_t **all_entries(kafka_groups_t *groups, size_t *ret_count)
 {
     group_entry_t **list = mem_alloc(sizeof(*list) * (groups->entries.count + 1));
-    size_t cursor = 0;
     *ret_count = 0;
-    for (group_entry_t *e; (e = groups_next(groups, &cursor));) {
-        if (groups->partitions[e->partition].state != GROUPS_ACTIVE) continue;
-        group_entry_ref(e);
-        list[(*ret_count)++] = e;
+    for (int32_t i = 0; i < groups->partitions_count; i++) {
+        LIST_EACH(&groups->partitions[i].living, entry, group_entry_t, node) {
+            group_entry_ref(entry);
+            list[(*ret_count)++] = entry;
+        }
     }
     return list;
 }
 
-void groups__expire(kafka_groups_t *groups)
+void groups__expire_stop(kafka_groups_t *groups)
 {
-    int64_t retention_ms = groups->kafka->config.offsets_retention_minutes * MS_PER_MINUTE;
-    size_t count;
-    group_entry_t **entries = all_entries(groups, &count);
-    for (size_t i = 0; i < count; i++) {
-        if (!entries[i]->removed) expire_group(entries[i], retention_ms);
-        group_entry_unref(entries[i]);
+    while (groups->expiring_next < groups->expiring_count) group_entry_unref(groups->expiring[groups->expiring_next++]);
+    mem_free(groups->expiring);
+    groups->expiring = NULL;
+}
+
+bool groups__expire(kafka_groups_t *groups, bool begins)
+{
+    if (begins) {
+        groups->expiring_next = 0;
+        groups->expiring = all_entries(groups, &groups->expiring_count);
     }
-    mem_free(entries);
+    if (groups->expiring_next == groups->expiring_count) {
+        groups__expire_stop(groups);
+        return false;
+    }
+    group_entry_t *entry = groups->expiring[groups->expiring_next++];
+    if (!entry->removed) expire_group(entry, groups->kafka->config.offsets_retention_minutes * MS_PER_MINUTE);
+    group_entry_unref(entry);
+    return true;
 }
 
 void groups__forget_topic(kafka_groups_t *groups, bytes_t topic)

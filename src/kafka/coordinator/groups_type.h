@@ -1,0 +1,52 @@
+/* groups_type.h: what a protocol brings so that its groups can be coordinated: one row of functions around its state machine.
+ * groups_classic.c and groups_consumer.c have one each. Share groups and streams groups are two more rows: whoever asks for
+ * something that a protocol's members cannot ask gets that protocol's error from its function.
+ *
+ * Every function is an input with the time of groups_now, and may change the state; what it wants stored leaves with `flush`,
+ * which groups_settle calls after each input. */
+#ifndef TRIVET_KAFKA_COORDINATOR_GROUPS_TYPE_H
+#define TRIVET_KAFKA_COORDINATOR_GROUPS_TYPE_H
+
+#include "kafka/coordinator/groups.h"
+
+typedef struct groups_type {
+    const char *name; /* as ListGroups shows it */
+
+    /* questions */
+    const char *(*state_text)(const group_entry_t *entry);
+    bytes_t (*protocol_type)(const group_entry_t *entry);
+    bool (*is_empty)(const group_entry_t *entry);
+    bool (*subscribed)(const group_entry_t *entry, bytes_t topic);
+    size_t (*kept_bytes)(const group_entry_t *entry);
+
+    /* members that speak the classic protocol; see groups.h */
+    void (*join)(group_entry_t *entry, const group_join_t *join);
+    void (*sync)(group_entry_t *entry, const group_sync_t *sync);
+    int16_t (*heartbeat)(group_entry_t *entry, bytes_t member_id, bytes_t instance_id, int32_t generation);
+    int16_t (*leave)(group_entry_t *entry, group_leaver_t *leavers, size_t count);
+
+    /* offsets */
+    int16_t (*commit_check)(group_entry_t *entry, const groups_committer_t *committer);
+    int16_t (*fetch_check)(group_entry_t *entry, bytes_t member_id, int32_t member_epoch);
+    /* Since when an offset counts as unused; false when none of this group's expires now. */
+    bool (*unused_since)(const group_entry_t *entry, const group_offset_t *offset, int64_t *ret_ms);
+    /* Nothing but offsets is left of it: it goes with the last of them. */
+    bool (*may_expire)(const group_entry_t *entry);
+
+    /* what is stored */
+    void (*flush)(group_entry_t *entry);
+    void (*add_tombstones)(const group_entry_t *entry, runtime_batch_t *batch);
+
+    /* life */
+    bool (*is_unused)(const group_entry_t *entry); /* just loaded: there is nothing to it but, maybe, offsets */
+    void (*start)(group_entry_t *entry);           /* it is loaded: sessions begin */
+    int64_t (*deadline_ms)(const group_entry_t *entry);
+    void (*tick)(group_entry_t *entry);
+    void (*kill)(group_entry_t *entry, int16_t error); /* answers parked requests */
+    void (*free)(group_entry_t *entry);
+} groups_type_t;
+
+extern const groups_type_t groups_type_classic;
+extern const groups_type_t groups_type_consumer;
+
+#endif
