@@ -74,29 +74,83 @@ void redis_cmd_hsetnx(redis_call_t *call)
     reply_int(call->client, 1);
 }
 
+/* Some fields are gone from what argv[1] holds. */
+static void finish_deleting(redis_call_t *call, redis_entry_t *entry, value_t v, uint64_t deleted)
+{
+    bytes_t key = call->argv[1];
+    bool empty = hash_length(v) == 0;
+    value_store(entry, v);
+    key_changed(call, key, NOTIFY_HASH, "hdel");
+    if (empty) {
+        key_delete(call, key);
+        key_event(call, key, NOTIFY_GENERIC, "del");
+    }
+    call->dirty += deleted;
+}
+
+/* HGETDEL travels as HDEL of the same fields. */
+static void propagate_deleted(redis_call_t *call)
+{
+    int argc = call->argc - 2;
+    bytes_t *argv = mem_alloc(sizeof(*argv) * (size_t)argc);
+    argv[0] = BYTES_LIT("HDEL");
+    argv[1] = call->argv[1];
+    memcpy(argv + 2, call->argv + 4, sizeof(*argv) * ((size_t)argc - 2));
+    propagate(call, argc, argv);
+    mem_free(argv);
+}
+
 void redis_cmd_hdel(redis_call_t *call)
 {
     redis_entry_t *entry;
-    int64_t deleted = 0;
-    bool empty = false;
+    uint64_t deleted = 0;
     if (!key_write_type(call, call->argv[1], TYPE_HASH, &entry)) return;
     if (entry) {
         value_t v = value_of(entry);
-        for (int i = 2; i < call->argc && !empty; i++) {
-            deleted += hash_delete(&v, call->argv[i]);
-            empty = hash_length(v) == 0;
-        }
-        value_store(entry, v);
+        for (int i = 2; i < call->argc && hash_length(v) > 0; i++) deleted += hash_delete(&v, call->argv[i]);
+        if (deleted) finish_deleting(call, entry, v, deleted);
     }
-    if (deleted) {
-        key_changed(call, call->argv[1], NOTIFY_HASH, "hdel");
-        if (empty) {
-            key_delete(call, call->argv[1]);
-            key_event(call, call->argv[1], NOTIFY_GENERIC, "del");
-        }
-        call->dirty += (uint64_t)deleted;
+    reply_int(call->client, (int64_t)deleted);
+}
+
+/* False after an error. FIELDS is at argv[2], the fields are from argv[4] on. */
+static bool check_named_fields(redis_call_t *call)
+{
+    int64_t count;
+    if (!arg_is(call, 2, "FIELDS")) {
+        reply_error_syntax(call->client);
+        return false;
     }
-    reply_int(call->client, deleted);
+    if (!arg_i64(call, 3, &count)) return false;
+    if (count > 0 && count == call->argc - 4) return true;
+    reply_error(call->client, "ERR numfields should be greater than 0 and match the provided number of fields");
+    return false;
+}
+
+/* Replies the field, and deletes it. */
+static bool give_and_delete(redis_call_t *call, value_t *v, bytes_t field)
+{
+    char room[NUM_I64_CHARS_MAX];
+    bytes_t text;
+    if (!v->ptr || !hash_get(*v, field, room, &text)) {
+        reply_null(call->client);
+        return false;
+    }
+    reply_bulk(call->client, text);
+    return hash_delete(v, field);
+}
+
+void redis_cmd_hgetdel(redis_call_t *call)
+{
+    redis_entry_t *entry;
+    uint64_t deleted = 0;
+    if (!check_named_fields(call) || !key_write_type(call, call->argv[1], TYPE_HASH, &entry)) return;
+    value_t v = entry ? value_of(entry) : (value_t){NULL, ENC_LISTPACK};
+    reply_array(call->client, (size_t)call->argc - 4);
+    for (int i = 4; i < call->argc; i++) deleted += give_and_delete(call, &v, call->argv[i]);
+    if (deleted == 0) return;
+    finish_deleting(call, entry, v, deleted);
+    propagate_deleted(call);
 }
 
 void redis_cmd_hincrby(redis_call_t *call)

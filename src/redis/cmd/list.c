@@ -25,6 +25,7 @@ static void push(redis_call_t *call, bool at_head, bool only_existing)
     call->dirty += (uint64_t)call->argc - 2;
     reply_int(call->client, (int64_t)rlist_length(v));
     key_changed(call, key, NOTIFY_LIST, at_head ? "lpush" : "rpush");
+    key_grew(call, key, TYPE_LIST);
 }
 
 void redis_cmd_lpush(redis_call_t *call) { push(call, true, false); }

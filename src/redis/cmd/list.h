@@ -13,4 +13,7 @@ void list__pop_with_key(redis_call_t *call, bytes_t key, redis_entry_t *entry, b
 /* Replies an array of `count` elements from `from` on. */
 void list__reply_range(redis_call_t *call, value_t v, int64_t from, size_t count, bool backwards);
 
+/* argv[i] is LEFT or RIGHT; false after replying the error. */
+bool list__arg_end(redis_call_t *call, int i, bool *ret_at_head) MUST_CHECK;
+
 #endif

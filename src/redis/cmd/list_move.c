@@ -7,7 +7,7 @@
 #include "base/buf.h"
 #include "redis_commands.h"
 
-static bool arg_end(redis_call_t *call, int i, bool *ret_at_head)
+bool list__arg_end(redis_call_t *call, int i, bool *ret_at_head)
 {
     *ret_at_head = arg_is(call, i, "LEFT");
     if (*ret_at_head || arg_is(call, i, "RIGHT")) return true;
@@ -27,6 +27,7 @@ static void push_moved(redis_call_t *call, bytes_t key, redis_entry_t *entry, va
     else
         key_add(call, key, TYPE_LIST, v.encoding, v.ptr);
     key_changed(call, key, NOTIFY_LIST, at_head ? "lpush" : "rpush");
+    key_grew(call, key, TYPE_LIST);
     reply_bulk(call->client, text);
 }
 
@@ -90,7 +91,7 @@ static void move_blocking(redis_call_t *call, bool from_head, bool to_head, int6
 void redis_cmd_lmove(redis_call_t *call)
 {
     bool from_head, to_head;
-    if (!arg_end(call, 3, &from_head) || !arg_end(call, 4, &to_head)) return;
+    if (!list__arg_end(call, 3, &from_head) || !list__arg_end(call, 4, &to_head)) return;
     if (!try_move(call, from_head, to_head)) reply_null(call->client);
 }
 
@@ -103,7 +104,7 @@ void redis_cmd_blmove(redis_call_t *call)
 {
     bool from_head, to_head;
     int64_t timeout_ms;
-    if (!arg_end(call, 3, &from_head) || !arg_end(call, 4, &to_head)) return;
+    if (!list__arg_end(call, 3, &from_head) || !list__arg_end(call, 4, &to_head)) return;
     if (!arg_timeout(call, 5, &timeout_ms)) return;
     move_blocking(call, from_head, to_head, timeout_ms);
 }

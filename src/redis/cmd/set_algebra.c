@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "redis/cmd/collection.h"
+#include "redis/types/hll.h"
 #include "redis/types/intset.h"
 #include "redis/types/listpack.h"
 #include "redis_commands.h"
@@ -122,24 +123,35 @@ void redis_cmd_sinterstore(redis_call_t *call)
     mem_free(sets.entries);
 }
 
+/* Reads `numkeys key [key ...] [APPROX] [LIMIT n]`; `ret_approx` NULL: that word is unknown. False after an error. */
+static bool read_counted(redis_call_t *call, operands_t *ret_sets, size_t *ret_limit, bool *ret_approx)
+{
+    int64_t numkeys, limit = 0;
+    if (!arg_i64_in(call, 1, 1, INT64_MAX, "ERR numkeys should be greater than 0", &numkeys)) return false;
+    if (numkeys > call->argc - 2) {
+        reply_error(call->client, "ERR Number of keys can't be greater than number of args");
+        return false;
+    }
+    for (int i = 2 + (int)numkeys; i < call->argc; i++) {
+        if (ret_approx && arg_is(call, i, "APPROX")) {
+            *ret_approx = true;
+            continue;
+        }
+        if (!arg_is(call, i, "LIMIT") || i + 1 == call->argc) {
+            reply_error_syntax(call->client);
+            return false;
+        }
+        if (!arg_i64_in(call, ++i, 0, INT64_MAX, "ERR LIMIT can't be negative", &limit)) return false;
+    }
+    *ret_limit = (size_t)limit;
+    return read_operands(call, 2, (size_t)numkeys, ret_sets);
+}
+
 void redis_cmd_sintercard(redis_call_t *call)
 {
     operands_t sets;
-    int64_t numkeys, limit = 0;
-    if (!arg_i64_in(call, 1, 1, INT64_MAX, "ERR numkeys should be greater than 0", &numkeys)) return;
-    if (numkeys > call->argc - 2) {
-        reply_error(call->client, "ERR Number of keys can't be greater than number of args");
-        return;
-    }
-    for (int i = 2 + (int)numkeys; i < call->argc; i++) {
-        if (!arg_is(call, i, "LIMIT") || i + 1 == call->argc) {
-            reply_error_syntax(call->client);
-            return;
-        }
-        if (!arg_i64_in(call, ++i, 0, INT64_MAX, "ERR LIMIT can't be negative", &limit)) return;
-    }
-    if (!read_operands(call, 2, (size_t)numkeys, &sets)) return;
-    intersection_t x = {.call = call, .sets = &sets, .what = COUNT, .limit = (size_t)limit};
+    intersection_t x = {.call = call, .sets = &sets, .what = COUNT};
+    if (!read_counted(call, &sets, &x.limit, NULL)) return;
     intersect(&x);
     reply_int(call->client, (int64_t)x.found);
     mem_free(sets.entries);
@@ -238,3 +250,86 @@ void redis_cmd_sunion(redis_call_t *call) { combine_and_reply(call, unite); }
 void redis_cmd_sdiff(redis_call_t *call) { combine_and_reply(call, subtract); }
 void redis_cmd_sunionstore(redis_call_t *call) { combine_and_store(call, unite, "sunionstore"); }
 void redis_cmd_sdiffstore(redis_call_t *call) { combine_and_store(call, subtract, "sdiffstore"); }
+
+/* ---- counting -------------------------------------------------------------------------------------------------------- */
+
+typedef struct counting {
+    const operands_t *sets;
+    const redis_config_t *config;
+    size_t found, limit; /* 0: none */
+    value_t seen;
+    hll_registers_t *registers;
+} counting_t;
+
+static bool is_enough(const counting_t *c) { return c->limit && c->found >= c->limit; }
+
+static void count_new_member(void *user, bytes_t member)
+{
+    counting_t *c = user;
+    if (!is_enough(c)) c->found += set_add(&c->seen, member, c->config);
+}
+
+static void estimate_member(void *user, bytes_t member)
+{
+    hll_place_t place = hll_place(member);
+    uint8_t *at = &((counting_t *)user)->registers->at[place.index];
+    *at = MAX(*at, place.rank);
+}
+
+static void count_unless_elsewhere(void *user, bytes_t member)
+{
+    counting_t *c = user;
+    if (is_enough(c)) return;
+    for (size_t i = 1; i < c->sets->count; i++) {
+        const redis_entry_t *other = c->sets->entries[i];
+        if (other && set_has(value_of(other), member)) return;
+    }
+    c->found++;
+}
+
+static void each_operand(counting_t *c, set_each_cb each)
+{
+    for (size_t i = 0; i < c->sets->count && !is_enough(c); i++) {
+        if (c->sets->entries[i]) set_each(value_of(c->sets->entries[i]), each, c);
+    }
+}
+
+/* Members that were counted are remembered, or with APPROX only their traces in a HyperLogLog's registers. */
+static void count_union(counting_t *c, bool approx)
+{
+    hll_registers_t registers = {0};
+    if (approx) {
+        c->registers = &registers;
+        each_operand(c, estimate_member);
+        c->found = hll_estimate_registers(&registers);
+        return;
+    }
+    c->seen = (value_t){intset_new(), ENC_INTSET};
+    each_operand(c, count_new_member);
+    set_free(c->seen);
+}
+
+static void reply_counted(redis_call_t *call, const counting_t *c)
+{
+    reply_int(call->client, (int64_t)(c->limit ? MIN(c->found, c->limit) : c->found));
+    mem_free(c->sets->entries);
+}
+
+void redis_cmd_sunioncard(redis_call_t *call)
+{
+    operands_t sets;
+    bool approx = false;
+    counting_t c = {.sets = &sets, .config = call->config};
+    if (!read_counted(call, &sets, &c.limit, &approx)) return;
+    count_union(&c, approx);
+    reply_counted(call, &c);
+}
+
+void redis_cmd_sdiffcard(redis_call_t *call)
+{
+    operands_t sets;
+    counting_t c = {.sets = &sets};
+    if (!read_counted(call, &sets, &c.limit, NULL)) return;
+    if (sets.entries[0]) set_each(value_of(sets.entries[0]), count_unless_elsewhere, &c);
+    reply_counted(call, &c);
+}

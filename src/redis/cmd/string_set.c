@@ -1,24 +1,17 @@
 /* string_set.c: SET with its options and the commands that are short forms of it, and GETEX. */
+#include "redis/cmd/string_set.h"
 #include "redis/redis.h"
 #include "redis/state.h"
 #include "redis_commands.h"
 
 #include "base/num.h"
 
-enum { SET_NX = 1, SET_XX = 2, SET_GET = 4, SET_KEEPTTL = 8, SET_PERSIST = 16, SET_EXPIRES = 32 };
-
-typedef struct set_options {
-    unsigned flags;
-    int expire_index; /* of the number in argv */
-    bool seconds, absolute;
-} set_options_t;
-
 static const struct {
     const char *name;
     bool seconds, absolute;
 } units[] = {{"EX", true, false}, {"PX", false, false}, {"EXAT", true, true}, {"PXAT", false, true}};
 
-static bool read_unit(redis_call_t *call, int *i, set_options_t *o)
+static bool read_unit(const redis_call_t *call, int *i, set_options_t *o)
 {
     for (size_t u = 0; u < ARRAY_LEN(units); u++) {
         if (!arg_is(call, *i, units[u].name)) continue;
@@ -32,26 +25,41 @@ static bool read_unit(redis_call_t *call, int *i, set_options_t *o)
     return false;
 }
 
-/* Options of SET (from argv[3]) or GETEX (from argv[2]); false after the error. */
-static bool read_options(redis_call_t *call, int from, bool is_set, set_options_t *o)
+static bool read_condition(const redis_call_t *call, int *i, set_options_t *o)
+{
+    if (o->flags & (SET_NX | SET_XX | SET_IF) || !string_if__read(call, *i, &o->only_if)) return false;
+    o->flags |= SET_IF;
+    ++*i;
+    return true;
+}
+
+bool string_set__option(redis_call_t *call, int *i, unsigned allowed, set_options_t *o)
+{
+    /* What each word excludes. */
+    static const struct {
+        const char *name;
+        unsigned flag, excludes;
+    } words[] = {{"NX", SET_NX, SET_XX | SET_IF},
+                 {"XX", SET_XX, SET_NX | SET_IF},
+                 {"GET", SET_GET, 0},
+                 {"KEEPTTL", SET_KEEPTTL, SET_EXPIRES},
+                 {"PERSIST", SET_PERSIST, SET_EXPIRES}};
+    for (size_t w = 0; w < ARRAY_LEN(words); w++) {
+        if (!(allowed & words[w].flag) || !arg_is(call, *i, words[w].name)) continue;
+        o->flags |= words[w].flag;
+        return !(o->flags & words[w].excludes);
+    }
+    return read_unit(call, i, o) || (allowed & SET_IF && read_condition(call, i, o));
+}
+
+/* False after the error. */
+static bool read_options(redis_call_t *call, int from, unsigned allowed, set_options_t *o)
 {
     *o = (set_options_t){0};
     for (int i = from; i < call->argc; i++) {
-        unsigned f = o->flags;
-        if (is_set && arg_is(call, i, "NX") && !(f & SET_XX))
-            o->flags |= SET_NX;
-        else if (is_set && arg_is(call, i, "XX") && !(f & SET_NX))
-            o->flags |= SET_XX;
-        else if (is_set && arg_is(call, i, "GET"))
-            o->flags |= SET_GET;
-        else if (is_set && arg_is(call, i, "KEEPTTL") && !(f & SET_EXPIRES))
-            o->flags |= SET_KEEPTTL;
-        else if (!is_set && arg_is(call, i, "PERSIST") && !(f & SET_EXPIRES))
-            o->flags |= SET_PERSIST;
-        else if (!read_unit(call, &i, o)) {
-            reply_error_syntax(call->client);
-            return false;
-        }
+        if (string_set__option(call, &i, allowed, o)) continue;
+        reply_error_syntax(call->client);
+        return false;
     }
     return true;
 }
@@ -74,22 +82,38 @@ static bool expiry_of(redis_call_t *call, int index, bool seconds, bool absolute
     return true;
 }
 
-static void propagate_set(redis_call_t *call, bytes_t key, bytes_t value, int64_t at_ms)
+bool string_set__expiry(redis_call_t *call, const set_options_t *o, int64_t *ret_at_ms)
+{
+    *ret_at_ms = -1;
+    return !(o->flags & SET_EXPIRES) || expiry_of(call, o->expire_index, o->seconds, o->absolute, ret_at_ms);
+}
+
+bool string_set__is_past(const redis_call_t *call, int64_t at_ms)
+{
+    return at_ms >= 0 && at_ms <= call->now_ms && !(call->flags & CALL_LOADING);
+}
+
+static void propagate_expiring(redis_call_t *call, bytes_t key, bytes_t value, int64_t at_ms)
 {
     char text[NUM_I64_CHARS_MAX];
     bytes_t argv[5] = {BYTES_LIT("SET"), key, value, BYTES_LIT("PXAT"), bytes_of(text, num_format_i64(text, at_ms))};
     propagate(call, 5, argv);
 }
 
-/* Stores, sets the expiry, tells. */
-static void store(redis_call_t *call, bytes_t key, bytes_t value, bool keep_ttl, int64_t at_ms)
+void string_set__propagate(redis_call_t *call, bytes_t key, bytes_t value, bool keep_ttl)
+{
+    bytes_t argv[4] = {BYTES_LIT("SET"), key, value, BYTES_LIT("KEEPTTL")};
+    propagate(call, keep_ttl ? 4 : 3, argv);
+}
+
+void string_set__store(redis_call_t *call, bytes_t key, bytes_t value, bool keep_ttl, int64_t at_ms)
 {
     redis_entry_t *e = key_set_string(call, key, value, keep_ttl);
     if (at_ms >= 0) key_set_expire(call, e, at_ms);
     key_changed(call, key, NOTIFY_STRING, "set");
     if (at_ms >= 0) {
         key_event(call, key, NOTIFY_GENERIC, "expire");
-        propagate_set(call, key, value, at_ms);
+        propagate_expiring(call, key, value, at_ms);
     }
     call->dirty++;
 }
@@ -108,8 +132,7 @@ static bool reply_old(redis_call_t *call, const redis_entry_t *e)
     return true;
 }
 
-/* A key that would be expired at once is not stored: what was there goes. */
-static void delete_instead(redis_call_t *call, bytes_t key)
+void string_set__delete(redis_call_t *call, bytes_t key)
 {
     if (!key_delete(call, key)) return;
     key_changed(call, key, NOTIFY_GENERIC, "del");
@@ -117,24 +140,38 @@ static void delete_instead(redis_call_t *call, bytes_t key)
     call->dirty++;
 }
 
+/* False after an error. `ret_holds`: whether NX, XX or IF... let it be set. GET replies what was there. */
+static bool judge(redis_call_t *call, const set_options_t *o, bool *ret_holds)
+{
+    bool get = o->flags & SET_GET, look = o->flags & (SET_NX | SET_XX | SET_IF);
+    redis_entry_t *e = get ? key_read(call, call->argv[1]) : look ? key_peek(call, call->argv[1]) : NULL;
+    if (!string_if__check(call, &o->only_if)) return false;
+    if (get && !reply_old(call, e)) return false;
+    if (o->flags & SET_IF && e && e->type != TYPE_STRING) {
+        reply_error_wrong_type(call->client);
+        return false;
+    }
+    *ret_holds = !(o->flags & SET_NX && e) && !(o->flags & SET_XX && !e) && string_if__holds(&o->only_if, e);
+    return true;
+}
+
 static void set_with_options(redis_call_t *call)
 {
     set_options_t o;
-    int64_t at_ms = -1;
-    bytes_t key = call->argv[1];
-    if (!read_options(call, 3, true, &o)) return;
-    if (o.flags & SET_EXPIRES && !expiry_of(call, o.expire_index, o.seconds, o.absolute, &at_ms)) return;
-    bool look = o.flags & (SET_NX | SET_XX | SET_GET);
-    redis_entry_t *e = o.flags & SET_GET ? key_read(call, key) : look ? key_peek(call, key) : NULL;
-    if (o.flags & SET_GET && !reply_old(call, e)) return;
-    if ((o.flags & SET_NX && e) || (o.flags & SET_XX && !e)) {
+    int64_t at_ms;
+    bool holds;
+    bytes_t key = call->argv[1], value = call->argv[2];
+    if (!read_options(call, 3, SET_NX | SET_XX | SET_GET | SET_KEEPTTL | SET_IF, &o)) return;
+    if (!string_set__expiry(call, &o, &at_ms) || !judge(call, &o, &holds)) return;
+    if (!holds) {
         if (!(o.flags & SET_GET)) reply_null(call->client);
         return;
     }
-    if (at_ms >= 0 && at_ms <= call->now_ms && !(call->flags & CALL_LOADING))
-        delete_instead(call, key);
+    if (string_set__is_past(call, at_ms))
+        string_set__delete(call, key);
     else
-        store(call, key, call->argv[2], o.flags & SET_KEEPTTL, at_ms);
+        string_set__store(call, key, value, o.flags & SET_KEEPTTL, at_ms);
+    if (o.flags & SET_IF && at_ms < 0) string_set__propagate(call, key, value, o.flags & SET_KEEPTTL);
     if (!(o.flags & SET_GET)) reply_ok(call->client);
 }
 
@@ -154,7 +191,7 @@ static void set_expiring(redis_call_t *call, bool seconds)
 {
     int64_t at_ms;
     if (!expiry_of(call, 2, seconds, false, &at_ms)) return;
-    store(call, call->argv[1], call->argv[3], false, at_ms);
+    string_set__store(call, call->argv[1], call->argv[3], false, at_ms);
     reply_ok(call->client);
 }
 
@@ -164,16 +201,15 @@ void redis_cmd_psetex(redis_call_t *call) { set_expiring(call, false); }
 void redis_cmd_setnx(redis_call_t *call)
 {
     bool absent = key_peek(call, call->argv[1]) == NULL;
-    if (absent) store(call, call->argv[1], call->argv[2], false, -1);
+    if (absent) string_set__store(call, call->argv[1], call->argv[2], false, -1);
     reply_int(call->client, absent);
 }
 
 void redis_cmd_getset(redis_call_t *call)
 {
     if (!reply_old(call, key_read(call, call->argv[1]))) return;
-    store(call, call->argv[1], call->argv[2], false, -1);
-    bytes_t argv[3] = {BYTES_LIT("SET"), call->argv[1], call->argv[2]};
-    propagate(call, 3, argv);
+    string_set__store(call, call->argv[1], call->argv[2], false, -1);
+    string_set__propagate(call, call->argv[1], call->argv[2], false);
 }
 
 /* ---- GETEX ----------------------------------------------------------------------------------------------------------- */
@@ -201,7 +237,7 @@ void redis_cmd_getex(redis_call_t *call)
     redis_entry_t *e;
     int64_t at_ms = -1;
     bytes_t key = call->argv[1];
-    if (!read_options(call, 2, false, &o)) return;
+    if (!read_options(call, 2, SET_PERSIST, &o)) return;
     (void)key_look(call, key); /* a read as well */
     if (!key_write_type(call, key, TYPE_STRING, &e)) return;
     if (e && o.flags & SET_EXPIRES && !expiry_of(call, o.expire_index, o.seconds, o.absolute, &at_ms)) return;
@@ -221,5 +257,5 @@ bool redis_key_exists(redis_call_t *call, bytes_t key) { return key_write(call, 
 
 void redis_set_until(redis_call_t *call, bytes_t key, bytes_t value, int64_t expire_at_ms)
 {
-    store(call, key, value, false, expire_at_ms);
+    string_set__store(call, key, value, false, expire_at_ms);
 }

@@ -9,7 +9,7 @@
 #include "redis_commands.h"
 
 typedef enum { OP_UNION, OP_INTER, OP_DIFF } operation_t;
-typedef enum { SUM, LEAST, MOST } aggregate_t;
+typedef enum { SUM, LEAST, MOST, TALLY } aggregate_t;
 
 typedef struct source {
     const redis_entry_t *entry; /* NULL: absent */
@@ -124,8 +124,9 @@ static bool parse_weights(algebra_t *a, int i)
 static bool parse_aggregate(algebra_t *a, int i)
 {
     bool sum = arg_is(a->call, i, "SUM"), least = arg_is(a->call, i, "MIN"), most = arg_is(a->call, i, "MAX");
-    a->aggregate = least ? LEAST : most ? MOST : SUM;
-    if (sum || least || most) return true;
+    bool tally = arg_is(a->call, i, "COUNT");
+    a->aggregate = least ? LEAST : most ? MOST : tally ? TALLY : SUM;
+    if (sum || least || most || tally) return true;
     reply_error_syntax(a->call->client);
     return false;
 }
@@ -155,9 +156,10 @@ static bool parse_options(algebra_t *a)
 
 /* ---- combining --------------------------------------------------------------------------- */
 
-static double weighed(double weight, double score)
+/* What an operand contributes; of a count its weight alone. */
+static double weighed(const algebra_t *a, double weight, double score)
 {
-    double v = weight * score;
+    double v = a->aggregate == TALLY ? weight : weight * score;
     return isnan(v) ? 0 : v;
 }
 
@@ -173,7 +175,7 @@ static void unite_member(void *user, bytes_t member, double score)
 {
     algebra_t *a = user;
     bool added;
-    double mine = weighed(a->current->weight, score);
+    double mine = weighed(a, a->current->weight, score);
     zitem_t *item = zset_accumulate(a->built, member, mine, &added);
     if (!added) item->score = combine(a, item->score, mine);
 }
@@ -183,12 +185,12 @@ static void intersect_member(void *user, bytes_t member, double score)
     algebra_t *a = user;
     bool added;
     if (a->limit && a->found == (size_t)a->limit) return;
-    double sum = weighed(a->sources[0].weight, score);
+    double sum = weighed(a, a->sources[0].weight, score);
     for (size_t i = 1; i < a->count; i++) {
         double theirs = score;
         const source_t *s = &a->sources[i];
         if (s->entry != a->sources[0].entry && !source_score(s, member, &theirs)) return;
-        sum = combine(a, sum, weighed(s->weight, theirs));
+        sum = combine(a, sum, weighed(a, s->weight, theirs));
     }
     a->found++;
     if (!a->counting) zset_accumulate(a->built, member, sum, &added);

@@ -523,6 +523,11 @@ void key_changed(redis_call_t *call, bytes_t key, uint32_t event_class, const ch
     key_event(call, key, event_class, event);
 }
 
+void key_grew(redis_call_t *call, bytes_t key, redis_type_t type)
+{
+    if (UNLIKELY(call->redis->blocked_clients)) blocking__on_key(call, call->db, key, type);
+}
+
 /* ---- names and sizes ------------------------------------------------------------------------------------------------- */
 
 const redis_type_ops_t *type__ops(redis_type_t type)

@@ -66,6 +66,8 @@ enum {
 };
 /* The key's value has changed: WATCH fails, and the event ("lpush") is published if asked for. Once a key. */
 void key_changed(redis_call_t *call, bytes_t key, uint32_t event_class, const char *event);
+/* There is more in it than before: wakes clients blocked on the key, who may wait for several elements. */
+void key_grew(redis_call_t *call, bytes_t key, redis_type_t type);
 /* An event alone (the "del" after a pop emptied the list). */
 void key_event(redis_call_t *call, bytes_t key, uint32_t event_class, const char *event);
 
