@@ -128,6 +128,14 @@ static inline size_t mem_meter_read(const mem_meter_t *meter)
     return used > 0 ? (size_t)used : 0;
 }
 
+/* Asks for the cache line at `p`, which may be any address. The empty statement keeps it: a function that did nothing but
+ * __builtin_prefetch would count as one without effects, and the compiler drops calls of those. */
+static inline void mem_prefetch(const void *p)
+{
+    __builtin_prefetch(p);
+    __asm__ volatile("");
+}
+
 /* Unaligned loads and stores. be = network order (Kafka, Jute), le = host order on disk where Redis wants it. */
 static inline uint16_t load_be16(const void *p)
 {

@@ -153,12 +153,12 @@ static void insert_into(tree_t *tree, znode_t **bucket, znode_t *node)
     if (node->path_bytes == 1 && node->path[0] == '/') tree->root = node;
 }
 
-void tree_prefetch_bucket(const tree_t *tree, const znode_t *node) { __builtin_prefetch(bucket_of(tree, node->hash)); }
+void tree_prefetch_bucket(const tree_t *tree, const znode_t *node) { mem_prefetch(bucket_of(tree, node->hash)); }
 
 void tree_prefetch_chain(const tree_t *tree, const znode_t *node)
 {
     const znode_t *first = *bucket_of(tree, node->hash);
-    if (first != NULL) __builtin_prefetch(&first->hash);
+    if (first != NULL) mem_prefetch(&first->hash);
 }
 
 bool tree_insert_once(tree_t *tree, znode_t *node)

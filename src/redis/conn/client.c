@@ -256,7 +256,7 @@ static void prefetch_value(const table_t *keys, uint64_t hash)
     if (m == 0) return;
     unsigned slot = ((unsigned)__builtin_ctzll(m) >> 3) - 1;
     const redis_entry_t *e = b->entries[slot];
-    if (b->tags[slot] && e->flags & ENTRY_WORD) __builtin_prefetch(entry_value(e));
+    if (b->tags[slot] && e->flags & ENTRY_WORD) mem_prefetch(entry_value(e));
 }
 
 static void prefetch(redis_client_t *c, int count)

@@ -112,7 +112,7 @@ static void move_bucket(table_t *t, table_bucket_t *top)
 {
     for (table_bucket_t *b = top; b; b = next_bucket(b))
         for (int i = 0; i < TABLE_SLOTS; i++)
-            if (b->tags[i]) __builtin_prefetch(b->entries[i]);
+            if (b->tags[i]) mem_prefetch(b->entries[i]);
     for (table_bucket_t *b = top; b; b = next_bucket(b)) {
         for (int i = 0; i < TABLE_SLOTS; i++) {
             if (b->tags[i] == 0) continue;
@@ -349,7 +349,7 @@ size_t table_sample(const table_t *t, uint64_t at, size_t max, void **ret_entrie
         for (; b; b = next_bucket(b)) {
             for (int slot = 0; slot < TABLE_SLOTS && count < max; slot++) {
                 if (!b->tags[slot]) continue;
-                __builtin_prefetch(b->entries[slot]);
+                mem_prefetch(b->entries[slot]);
                 ret_entries[count++] = b->entries[slot];
             }
         }

@@ -113,8 +113,8 @@ static inline table_bucket_t *table__top(const table_t *t, int which, uint64_t h
 
 static inline void table_prefetch_bucket(const table_t *t, uint64_t hash)
 {
-    if (t->buckets[0]) __builtin_prefetch(table__top(t, 0, hash));
-    if (UNLIKELY(t->buckets[1] != NULL)) __builtin_prefetch(table__top(t, 1, hash));
+    if (t->buckets[0]) mem_prefetch(table__top(t, 0, hash));
+    if (UNLIKELY(t->buckets[1] != NULL)) mem_prefetch(table__top(t, 1, hash));
 }
 
 /* After table_prefetch_bucket: asks for the entries that may match. */
@@ -123,7 +123,7 @@ static inline void table_prefetch_entry(const table_t *t, uint64_t hash)
     for (int which = 0; which < 2 && t->buckets[which]; which++) {
         const table_bucket_t *b = table__top(t, which, hash);
         uint64_t m = table__matches(b, table__tag(hash));
-        for (; m; m &= m - 1) __builtin_prefetch(b->entries[(__builtin_ctzll(m) >> 3) - 1]);
+        for (; m; m &= m - 1) mem_prefetch(b->entries[(__builtin_ctzll(m) >> 3) - 1]);
     }
 }
 

@@ -44,7 +44,7 @@ zitem_t *zitem_new(double score, bytes_t member)
 /* A search of a cold node would wait for one cache line after another: asks for all of its scores at once. */
 static inline ztree_node_t *prefetched(ztree_node_t *node)
 {
-    for (unsigned i = 0; i < FANOUT; i += 8) __builtin_prefetch(&node->scores[i]);
+    for (unsigned i = 0; i < FANOUT; i += 8) mem_prefetch(&node->scores[i]);
     return node;
 }
 
