@@ -2,9 +2,12 @@
 
     kafka_configs.py OUT_H OUT_C SCHEMA
 
-The grammar of a line is told at the head of the schema. `retention.ms` becomes the member `retention_ms`.
+The grammar of a line is told at the head of the schema. `retention.ms` becomes the member `retention_ms`. A string or list that
+may hold certain words only is a number: the word's, or a bit for each word of a list; 0 is none. `compact` of cleanup.policy is
+KAFKA_CLEANUP_POLICY_COMPACT.
 """
 import os
+import re
 import sys
 
 import grammar
@@ -44,6 +47,33 @@ def member(node):
     return node.words[1].replace('.', '_')
 
 
+def words_of(node):
+    """The words that a value may be made of; none when it is text. `replicas` names a form, not a word."""
+    words = node.attrs.get('valid', '').split()
+    return [] if words == ['replicas'] else words
+
+
+def enumerator(node, word):
+    return 'KAFKA_' + re.sub(r'\W', '_', node.words[1] + '_' + word).upper()
+
+
+def enumerators(settings):
+    """One enum for each setting that has words; topics and brokers share those of the same name."""
+    text, known = '', {}
+    for node in settings['topic'] + settings['broker']:
+        words = words_of(node)
+        if words and known.setdefault(node.words[1], words) != words:
+            node.fail(f"'{node.words[1]}' has other words elsewhere")
+    for name, words in sorted(known.items()):
+        nodes = [node for node in settings['topic'] + settings['broker'] if node.words[1] == name]
+        is_list = nodes[0].words[2] == 'list'
+        text += 'enum {\n'
+        for i, word in enumerate(words):
+            text += f'    {enumerator(nodes[0], word)} = {f"1 << {i}" if is_list else i + 1},\n'
+        text += '};\n\n'
+    return text
+
+
 def c_string(text):
     return '"' + text.replace('\\', '\\\\').replace('"', '\\"') + '"'
 
@@ -65,16 +95,17 @@ def c_row(kind, node):
         ('mode', 'KAFKA_SETTING_' + mode),
     ]
     fields += [(flag, 'true') for flag in ('hidden', 'nocase', 'nonempty', 'per_listener') if flag in flags]
+    fields += [('words', 'true')] if words_of(node) else []
     fields += [('offset', f'offsetof(kafka_{kind}_config_t, {member(node)})')]
     return '    {' + ', '.join(f'.{key} = {value}' for key, value in fields) + '},\n'
 
 
 def header(settings):
-    text = HEAD + '#ifndef KAFKA_CONFIGS_H\n#define KAFKA_CONFIGS_H\n\n#include "kafka/config/setting.h"\n\n'
+    text = HEAD + '#ifndef KAFKA_CONFIGS_H\n#define KAFKA_CONFIGS_H\n\n#include "kafka/config/setting.h"\n\n' + enumerators(settings)
     for kind, nodes in settings.items():
         text += f'typedef struct kafka_{kind}_config {{\n'
         for node in nodes:
-            kind_of_member = MEMBERS[node.words[2]]
+            kind_of_member = 'uint32_t' if words_of(node) else MEMBERS[node.words[2]]
             text += f'    {kind_of_member}{"" if kind_of_member.endswith("*") else " "}{member(node)};\n'
         text += f'}} kafka_{kind}_config_t;\n\n#define KAFKA_{kind.upper()}_SETTINGS_COUNT {len(nodes)}\n'
         text += f'extern const kafka_setting_def_t kafka_{kind}_settings[KAFKA_{kind.upper()}_SETTINGS_COUNT];\n\n'

@@ -12,9 +12,8 @@ static void delete_records(kafka_request_t *request, kafka_topic_t *topic,
     int16_t error =
         topic ? kafka_topic_partition_get(topic, in->partition_index, &partition) : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     if (!error && topic->internal) error = KAFKA_INVALID_TOPIC_EXCEPTION;
-    if (!error && topic->config.cleanup_policy && !strstr(topic->config.cleanup_policy, "delete")) {
-        error = KAFKA_POLICY_VIOLATION; /* only compacted: its records may not be dropped by age */
-    }
+    if (!error && !(topic->config.cleanup_policy & KAFKA_CLEANUP_POLICY_DELETE))
+        error = KAFKA_POLICY_VIOLATION; /* its records may not be dropped by age */
     if (!error) error = partition_delete_records(partition, in->offset, &low_watermark);
     out->partition_index = in->partition_index;
     out->error_code = error;

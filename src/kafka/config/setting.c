@@ -128,14 +128,15 @@ static int check_number(const kafka_setting_def_t *def, bytes_t value, char *err
     return check_range(def, bytes_str(text), v, err, err_bytes);
 }
 
-static bool is_valid_word(const kafka_setting_def_t *def, bytes_t word)
+/* Its place among the words, from 1 on; 0 when it is none of them. */
+static uint32_t word_number(const kafka_setting_def_t *def, bytes_t word)
 {
     bytes_t rest = bytes_str(def->valid);
-    while (rest.len) {
+    for (uint32_t number = 1; rest.len; number++) {
         bytes_t valid = take_word(&rest, ' ');
-        if (def->nocase ? bytes_eq_nocase(valid, word) : bytes_eq(valid, word)) return true;
+        if (def->nocase ? bytes_eq_nocase(valid, word) : bytes_eq(valid, word)) return number;
     }
-    return false;
+    return 0;
 }
 
 static int refuse_word(const kafka_setting_def_t *def, bytes_t word, char *err, size_t err_bytes)
@@ -192,10 +193,10 @@ static int check_words(const kafka_setting_def_t *def, bytes_t value, char *err,
                  list, def->name, def->name);
         return ERR_INVALID;
     }
-    if (def->type != KAFKA_SETTING_LIST) return is_valid_word(def, value) ? 0 : refuse_word(def, value, err, err_bytes);
+    if (def->type != KAFKA_SETTING_LIST) return word_number(def, value) ? 0 : refuse_word(def, value, err, err_bytes);
     while (value.len) {
         bytes_t word = take_word(&value, ',');
-        if (!is_valid_word(def, word)) return refuse_word(def, word, err, err_bytes);
+        if (!word_number(def, word)) return refuse_word(def, word, err, err_bytes);
     }
     return 0;
 }
@@ -261,9 +262,24 @@ char *kafka_setting_normal(const kafka_setting_def_t *def, bytes_t value)
     return mem_strndup(value);
 }
 
+static uint32_t words_value(const kafka_setting_def_t *def, bytes_t value)
+{
+    uint32_t bits = 0;
+    if (def->type != KAFKA_SETTING_LIST) return word_number(def, value);
+    while (value.len) {
+        uint32_t number = word_number(def, take_word(&value, ','));
+        if (number) bits |= 1u << (number - 1);
+    }
+    return bits;
+}
+
 void kafka_setting_assign(const kafka_setting_def_t *def, const char *value, void *config)
 {
     void *at = (uint8_t *)config + def->offset;
+    if (def->words) {
+        *(uint32_t *)at = value ? words_value(def, bytes_str(value)) : 0;
+        return;
+    }
     switch ((kafka_setting_type_t)def->type) {
     case KAFKA_SETTING_BOOLEAN: *(bool *)at = value && strcasecmp(value, "true") == 0; break;
     case KAFKA_SETTING_INT:
@@ -275,13 +291,4 @@ void kafka_setting_assign(const kafka_setting_def_t *def, const char *value, voi
     case KAFKA_SETTING_CLASS:
     case KAFKA_SETTING_PASSWORD: *(const char **)at = value; break;
     }
-}
-
-bool kafka_list_has(const char *list, const char *word)
-{
-    bytes_t rest = bytes_str(list ? list : "");
-    while (rest.len) {
-        if (bytes_eq(take_word(&rest, ','), bytes_str(word))) return true;
-    }
-    return false;
 }

@@ -35,6 +35,7 @@ typedef struct kafka_setting_def {
     double min, max, or_else; /* a number is in min..max or equals or_else */
     uint8_t type, mode;
     bool hidden, nocase, nonempty;
+    bool words; /* the member is a number: of the word, or a bit for each of a list; see tools/gen/kafka_configs.py */
     bool per_listener; /* may change at run time only under a listener's prefix */
     uint16_t offset;   /* in kafka_topic_config_t or kafka_broker_config_t */
 } kafka_setting_def_t;
@@ -46,13 +47,11 @@ int kafka_setting_check(const kafka_setting_def_t *def, bytes_t value, char *err
 /* A copy of a value that fits, spelt as Kafka would show it: trimmed, numbers and booleans plain. */
 char *kafka_setting_normal(const kafka_setting_def_t *def, bytes_t value);
 /* Sets the member of `config` (a kafka_topic_config_t or kafka_broker_config_t) from a value that fits; NULL
- * sets 0, -1 for numbers. Text members borrow `value`. */
+ * sets 0, -1 for numbers. Text members borrow `value`; words are numbers, so that nobody compares text on the append path. */
 void kafka_setting_assign(const kafka_setting_def_t *def, const char *value, void *config);
 static inline bool kafka_setting_is_sensitive(const kafka_setting_def_t *def)
 {
     return def->type == KAFKA_SETTING_PASSWORD;
 }
-/* Whether a comma-separated list holds `word`: cleanup.policy "compact,delete". */
-bool kafka_list_has(const char *list, const char *word);
 
 #endif

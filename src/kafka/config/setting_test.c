@@ -95,7 +95,16 @@ static void a_topic_inherits_through_its_synonyms_in_their_units(void **state)
     assert_int_equal(topic.config.retention_ms, 120000);
     assert_int_equal(topic.config.segment_ms, 7 * 24 * 3600000);
     assert_true(topic.config.flush_ms == INT64_MAX);
-    assert_string_equal(topic.config.cleanup_policy, "delete");
+    assert_int_equal(topic.config.cleanup_policy, KAFKA_CLEANUP_POLICY_DELETE);
+    assert_int_equal(topic.config.compression_type, KAFKA_COMPRESSION_TYPE_PRODUCER);
+    map_put(&topic.overrides, BYTES_LIT("cleanup.policy"), (void *)(uintptr_t) "delete,compact");
+    map_put(&topic.overrides, BYTES_LIT("compression.type"), (void *)(uintptr_t) "zstd");
+    config_compute_topic(&topic);
+    assert_int_equal(topic.config.cleanup_policy, KAFKA_CLEANUP_POLICY_DELETE | KAFKA_CLEANUP_POLICY_COMPACT);
+    assert_int_equal(topic.config.compression_type, KAFKA_COMPRESSION_TYPE_ZSTD);
+    map_put(&topic.overrides, BYTES_LIT("cleanup.policy"), (void *)(uintptr_t) "");
+    config_compute_topic(&topic);
+    assert_int_equal(topic.config.cleanup_policy, 0);
     map_put(&topic.overrides, BYTES_LIT("retention.ms"), (void *)(uintptr_t) "-1");
     config_compute_topic(&topic);
     assert_int_equal(topic.config.retention_ms, -1);

@@ -98,10 +98,10 @@ bytes_t groups_write_assignment(const kafka_groups_t *groups, const cgroup_set_t
 
 /* ---- the policy ------------------------------------------------------------------------------------------ */
 
-static bool policy_allows(const kafka_groups_t *groups, const char *direction)
+static bool policy_allows(const kafka_groups_t *groups, uint32_t direction)
 {
-    bytes_t policy = bytes_str(groups->kafka->config.group_consumer_migration_policy);
-    return bytes_eq_nocase(policy, BYTES_LIT("bidirectional")) || bytes_eq_nocase(policy, bytes_str(direction));
+    uint32_t policy = groups->kafka->config.group_consumer_migration_policy;
+    return policy == KAFKA_GROUP_CONSUMER_MIGRATION_POLICY_BIDIRECTIONAL || policy == direction;
 }
 
 /* ---- up ---------------------------------------------------------------------------------------------------- */
@@ -121,7 +121,8 @@ static int16_t check_upgrade(const group_entry_t *entry, char *message)
         snprintf(message, CGROUP_MESSAGE_BYTES, "%s", kafka_error_text(KAFKA_COORDINATOR_LOAD_IN_PROGRESS));
         return KAFKA_COORDINATOR_LOAD_IN_PROGRESS;
     }
-    if (!policy_allows(entry->groups, "upgrade")) return refuse(g, "online upgrade is disabled.", message);
+    if (!policy_allows(entry->groups, KAFKA_GROUP_CONSUMER_MIGRATION_POLICY_UPGRADE))
+        return refuse(g, "online upgrade is disabled.", message);
     if (!bytes_eq(g->protocol_type, BYTES_LIT("consumer")))
         return refuse(g, "the group does not use the consumer embedded protocol.", message);
     if (g->members_count > members_max)
@@ -218,7 +219,8 @@ int16_t groups_upgrade(group_entry_t *entry, char message[CGROUP_MESSAGE_BYTES])
 
 bool groups_may_become_classic(const kafka_groups_t *groups, size_t members_count)
 {
-    return policy_allows(groups, "downgrade") && members_count <= (size_t)groups->config.members_max;
+    return policy_allows(groups, KAFKA_GROUP_CONSUMER_MIGRATION_POLICY_DOWNGRADE) &&
+           members_count <= (size_t)groups->config.members_max;
 }
 
 static void load_member(group_entry_t *entry, const cgroup_member_t *m, arena_t *arena)

@@ -14,7 +14,7 @@ static catalog_rules_t rules_of(const kafka_t *kafka, const kafka_topic_config_t
     return (catalog_rules_t){
         .batch_bytes_max = config->max_message_bytes,
         .packing = produce__packing(kafka, config),
-        .compacted = config->cleanup_policy && strstr(config->cleanup_policy, "compact"),
+        .compacted = config->cleanup_policy & KAFKA_CLEANUP_POLICY_COMPACT,
     };
 }
 

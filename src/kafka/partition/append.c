@@ -6,24 +6,20 @@
 
 bool partition_codec(const kafka_topic_config_t *config, record_codec_t *ret_codec, int *ret_level)
 {
-    const struct {
-        const char *name;
-        record_codec_t codec;
-        int level;
-    } codecs[] = {
-        {"uncompressed", RECORD_NONE, 0},
-        {"gzip", RECORD_GZIP, (int)config->compression_gzip_level},
-        {"snappy", RECORD_SNAPPY, 0},
-        {"lz4", RECORD_LZ4, (int)config->compression_lz4_level},
-        {"zstd", RECORD_ZSTD, (int)config->compression_zstd_level},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(codecs) && config->compression_type; i++) {
-        if (strcmp(config->compression_type, codecs[i].name) != 0) continue;
-        *ret_codec = codecs[i].codec;
-        *ret_level = codecs[i].level;
+    switch (config->compression_type) {
+    case KAFKA_COMPRESSION_TYPE_UNCOMPRESSED: *ret_codec = RECORD_NONE, *ret_level = 0; return true;
+    case KAFKA_COMPRESSION_TYPE_GZIP:
+        *ret_codec = RECORD_GZIP, *ret_level = (int)config->compression_gzip_level;
         return true;
+    case KAFKA_COMPRESSION_TYPE_SNAPPY: *ret_codec = RECORD_SNAPPY, *ret_level = 0; return true;
+    case KAFKA_COMPRESSION_TYPE_LZ4:
+        *ret_codec = RECORD_LZ4, *ret_level = (int)config->compression_lz4_level;
+        return true;
+    case KAFKA_COMPRESSION_TYPE_ZSTD:
+        *ret_codec = RECORD_ZSTD, *ret_level = (int)config->compression_zstd_level;
+        return true;
+    default: return false; /* as the producer chose */
     }
-    return false; /* "producer" */
 }
 
 /* compression.type: the batch under the topic's own codec takes its place. */

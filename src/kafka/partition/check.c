@@ -9,7 +9,7 @@
 
 bool partition__stamps(const kafka_topic_config_t *config)
 {
-    return config->message_timestamp_type && strcmp(config->message_timestamp_type, "LogAppendTime") == 0;
+    return config->message_timestamp_type == KAFKA_MESSAGE_TIMESTAMP_TYPE_LOGAPPENDTIME;
 }
 
 /* The header: sizes, checksum, counts. */

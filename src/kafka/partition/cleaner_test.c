@@ -25,7 +25,7 @@ static int setup(void **state)
     f->kafka.config.log_cleaner_io_buffer_load_factor = 0.9;
     f->kafka.config.log_cleaner_io_buffer_size = 1 << 19;
     f->kafka.config.log_cleaner_io_max_bytes_per_second = 1e300;
-    f->topic.config.cleanup_policy = "compact";
+    f->topic.config.cleanup_policy = KAFKA_CLEANUP_POLICY_COMPACT;
     partition_host_start(f);
     *state = f;
     return 0;

@@ -57,15 +57,9 @@ void partition__path(const kafka_topic_t *topic, int32_t index, char out[PARTITI
     ASSERT(n > 0 && n < PARTITION_PATH_CHARS_MAX);
 }
 
-static bool has_policy(const char *policies, const char *word)
-{
-    const char *at = policies ? strstr(policies, word) : NULL;
-    return at != NULL;
-}
-
 bool partition__is_compacted(const partition_t *partition)
 {
-    return has_policy(partition->topic->config.cleanup_policy, "compact");
+    return partition->topic->config.cleanup_policy & KAFKA_CLEANUP_POLICY_COMPACT;
 }
 
 /* segment.jitter.ms: so that many partitions do not roll in the same moment. */
@@ -80,7 +74,8 @@ static int64_t jitter_ms(const kafka_topic_t *topic, int64_t age_ms_max)
 static log_options_t log_options_of(const kafka_topic_t *topic)
 {
     const kafka_topic_config_t *c = &topic->config;
-    bool deletes = has_policy(c->cleanup_policy, "delete"), compacts = has_policy(c->cleanup_policy, "compact");
+    bool deletes = c->cleanup_policy & KAFKA_CLEANUP_POLICY_DELETE;
+    bool compacts = c->cleanup_policy & KAFKA_CLEANUP_POLICY_COMPACT;
     /* What must be compacted by then must be in a sealed segment by then. */
     int64_t age_ms_max = compacts ? MIN(c->segment_ms, c->max_compaction_lag_ms) : c->segment_ms;
     return (log_options_t){
@@ -116,7 +111,7 @@ static log_recovery_t recovery_of(const kafka_topic_t *topic, int32_t index, con
         .recovery_point = MAX(known.recovery_point, 0),
         .end_min = MAX(MAX(known.recovery_point, how->end_offset), 0),
         .start_offset = known.log_start,
-        .compacted = has_policy(topic->config.cleanup_policy, "compact") || known.cleaned >= 0,
+        .compacted = (topic->config.cleanup_policy & KAFKA_CLEANUP_POLICY_COMPACT) || known.cleaned >= 0,
         .scan_from = INT64_MAX,
         .report = report,
     };

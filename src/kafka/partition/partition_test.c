@@ -169,10 +169,10 @@ static void bad_batches_are_refused_with_kafkas_codes(void **state)
     assert_int_equal(partition_append(f->p, b, bytes, PARTITION_CLIENT, &f->arena, &f->appended), KAFKA_INVALID_RECORD);
     store_be32(b + 57, 1);
     store_be32(b + 17, crc32c(0, b + 21, bytes - 21));
-    f->topic.config.cleanup_policy = "compact";
+    f->topic.config.cleanup_policy = KAFKA_CLEANUP_POLICY_COMPACT;
     assert_int_equal(partition_append(f->p, b, bytes, PARTITION_CLIENT, &f->arena, &f->appended), KAFKA_INVALID_RECORD);
     assert_int_equal(f->appended.record_errors_count, 1);
-    f->topic.config.cleanup_policy = "delete";
+    f->topic.config.cleanup_policy = KAFKA_CLEANUP_POLICY_DELETE;
     assert_int_equal(partition_append(f->p, b, bytes - 1, PARTITION_CLIENT, &f->arena, &f->appended),
                      KAFKA_CORRUPT_MESSAGE);
     store_be64(b, 5);
@@ -196,7 +196,7 @@ static partition_offset_t find(fixture_t *f, int64_t timestamp_ms)
 static void log_append_time_stamps_the_batch(void **state)
 {
     fixture_t *f = *state;
-    f->topic.config.message_timestamp_type = "LogAppendTime";
+    f->topic.config.message_timestamp_type = KAFKA_MESSAGE_TIMESTAMP_TYPE_LOGAPPENDTIME;
     assert_int_equal(append_at(f, 12345, 2, RECORD_NO_PRODUCER, 0), KAFKA_NONE);
     assert_true(f->appended.log_append_time_ms > 1000000000000);
     partition_offset_t found;
@@ -207,7 +207,9 @@ static void log_append_time_stamps_the_batch(void **state)
 
 static void compression_type_changes_the_codec(void **state)
 {
-    static const char *const types[] = {"uncompressed", "gzip", "snappy", "lz4", "zstd", "producer"};
+    static const uint32_t types[] = {KAFKA_COMPRESSION_TYPE_UNCOMPRESSED, KAFKA_COMPRESSION_TYPE_GZIP,
+                                     KAFKA_COMPRESSION_TYPE_SNAPPY,       KAFKA_COMPRESSION_TYPE_LZ4,
+                                     KAFKA_COMPRESSION_TYPE_ZSTD,         KAFKA_COMPRESSION_TYPE_PRODUCER};
     fixture_t *f = *state;
     f->topic.config.compression_gzip_level = -1;
     f->topic.config.compression_lz4_level = 9;

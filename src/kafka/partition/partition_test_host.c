@@ -15,9 +15,9 @@ void partition_test_settings(kafka_t *kafka, kafka_topic_t *topic, kafka_partiti
     kafka->config.producer_id_expiration_check_interval_ms = 600000;
     kafka->config.producer_id_expiration_ms = 86400000;
     *topic = (kafka_topic_t){.kafka = kafka, .name = "t", .name_len = 1, .partitions_count = 1, .partitions = state};
-    topic->config = (kafka_topic_config_t){.cleanup_policy = "delete",
-                                           .compression_type = "producer",
-                                           .message_timestamp_type = "CreateTime",
+    topic->config = (kafka_topic_config_t){.cleanup_policy = KAFKA_CLEANUP_POLICY_DELETE,
+                                           .compression_type = KAFKA_COMPRESSION_TYPE_PRODUCER,
+                                           .message_timestamp_type = KAFKA_MESSAGE_TIMESTAMP_TYPE_CREATETIME,
                                            .delete_retention_ms = 86400000,
                                            .file_delete_delay_ms = 60000,
                                            .flush_messages = INT64_MAX,
