@@ -53,7 +53,7 @@ wait_for() {
 }
 
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
-ready() { python3 -c "import json; print(json.load(open('$folder/ready.json'))['$1'])"; }
+ready() { python3 -c "import json; print(json.loads(open('$folder/ready.json').readlines()[-1])['$1'])"; }
 field() { python3 -c "import json, sys; print(json.load(open(sys.argv[1])).get(sys.argv[2]))" "$folder/answer" "$1"; }
 mails() { if [ -f "$folder/mails.jsonl" ]; then wc -l <"$folder/mails.jsonl"; else echo 0; fi; }
 records() { kcat -C -q -e -b "127.0.0.1:$kafka" -t "$1" 2>/dev/null | wc -l; }
@@ -74,7 +74,7 @@ start_trivet() {
     "$build/trivet" --data "$folder/data" --bind 127.0.0.1 --ready-json --redis.port "$redis" --kafka.port "$kafka" \
         --zookeeper.port "$zookeeper" --http.port 0 --redis.appendfsync always >"$folder/ready.json" 2>>"$folder/trivet.log" &
     trivet=$!
-    wait_for 20 grep -q '}' "$folder/ready.json" || { cat "$folder/trivet.log" >&2; failures=1; exit 1; }
+    wait_for 20 grep -q '"pid"' "$folder/ready.json" || { cat "$folder/trivet.log" >&2; failures=1; exit 1; }
     redis=$(ready redis) kafka=$(ready kafka) zookeeper=$(ready zookeeper)
 }
 

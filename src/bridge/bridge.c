@@ -24,23 +24,12 @@ void bridge_attach(bridge_t *bridge, kafka_t *kafka, io_loop_t *kafka_loop)
     bridge->catalog = kafka_catalog_new(kafka);
     bridge->far_positions = far_positions_new();
     kafka_positions_hold(kafka, far_positions_wait, bridge->far_positions);
-    if (bridge->producer_id >= 0) kafka_producer_keep(kafka, bridge->producer_id);
+    kafka_producer_keep(kafka, KAFKA_PRODUCERS_ALL); /* until Redis has loaded, and so the bridge's own is known */
 }
 
 void bridge__update(bridge_t *bridge)
 {
     if (bridge->catalog) kafka_catalog_update(bridge->catalog);
-}
-
-int bridge_start(bridge_t *bridge)
-{
-    if (bridge->unreadable) return ERR_CORRUPT;
-    if (bridge->catalog) kafka_catalog_flush(bridge->catalog);
-    bridge__update(bridge); /* now the catalog has its first picture */
-    deliver_start(bridge);
-    map_deinit(&bridge->by_number);
-    bridge->by_number = MAP_INIT;
-    return 0;
 }
 
 void bridge_stop(bridge_t *bridge)
@@ -60,6 +49,7 @@ void bridge_free(bridge_t *bridge)
     outbox_deinit(bridge);
     if (bridge->far_positions) far_positions_free(bridge->far_positions);
     kafka_catalog_free(bridge->catalog);
+    mem_free(bridge->commands);
     mem_free(bridge);
 }
 

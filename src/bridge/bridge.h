@@ -28,11 +28,11 @@ typedef struct bridge bridge_t;
 
 /* Registers the commands: before redis_load, which reads the outbox back. */
 bridge_t *bridge_new(io_loop_t *loop, redis_t *redis);
-/* After redis_load and before kafka_start; `kafka_loop` is the one that Kafka runs on. Without it records wait in the outbox and new ones are refused. */
+/* Before kafka_start; `kafka_loop` is the one that Kafka runs on. Without it records wait in the outbox and new ones are refused. */
 void bridge_attach(bridge_t *bridge, kafka_t *kafka, io_loop_t *kafka_loop);
-/* After kafka_start: delivery begins (as soon as Kafka is ready). ERR_CORRUPT: what the append-only file says of the
- * outbox makes no sense. */
-int bridge_start(bridge_t *bridge) MUST_CHECK;
+/* Once Redis has loaded and Kafka is ready, on Redis' reactor: delivery begins, and commands no longer answer LOADING. `started`
+ * runs there when it has, perhaps within the call. ERR_CORRUPT: what the append-only file says of the outbox makes no sense. */
+int bridge_start(bridge_t *bridge, void (*started)(void *user), void *user) MUST_CHECK;
 
 /* ---- change feeds: [trivet] changefeed.<name>.topic, .databases, .patterns, .format ---- */
 

@@ -94,8 +94,9 @@ struct bridge {
     io_loop_t *loop;
     redis_t *redis;
     io_loop_t *kafka_loop;
-    kafka_t *kafka;           /* NULL = the wing is off */
-    kafka_catalog_t *catalog; /* what is asked of Kafka in the middle of a command; NULL as kafka is */
+    kafka_t *kafka;                  /* NULL = the wing is off */
+    kafka_catalog_t *catalog;        /* what is asked of Kafka in the middle of a command; NULL as kafka is */
+    struct bridge_command *commands; /* help.c */
     bool started, stopped, unordered;
     bool unreadable; /* the append-only file had a journal command that makes no sense */
     /* the outbox */
@@ -200,7 +201,8 @@ void reroute_command(redis_call_t *call, void *user);
 
 /* ---- deliver.c ---- */
 
-void deliver_start(bridge_t *bridge);
+/* `last_number` is the highest that a partition has of the bridge, -1 = none; `offline`: there may be higher ones. */
+void deliver_start(bridge_t *bridge, int64_t last_number, bool offline);
 void deliver_stop(bridge_t *bridge);
 
 /* ---- sync.c ---- */

@@ -261,7 +261,7 @@ static void on_turn(io_hook_t *hook)
 
 /* ---- life ---- */
 
-void deliver_start(bridge_t *bridge)
+void deliver_start(bridge_t *bridge, int64_t last_number, bool offline)
 {
     bridge->started = true;
     io_timer_init(bridge->loop, &bridge->retry_timer, wake);
@@ -269,18 +269,15 @@ void deliver_start(bridge_t *bridge)
     sync_init(bridge);
     if (!bridge->kafka) return;
     /* Without a sync of each entry, a power failure may leave a partition ahead of the file: its numbers are used. */
-    if (bridge->producer_id >= 0)
-        bridge->next_number =
-            MAX(bridge->next_number, kafka_producer_last_number(bridge->kafka, bridge->producer_id) + 1);
+    bridge->next_number = MAX(bridge->next_number, last_number + 1);
     /* Nor is it known what a partition that is offline has; its numbers must not be given again. */
-    if (kafka_stats(bridge->kafka).partitions_offline > 0) bridge->next_number += NUMBERS_SKIPPED;
+    if (offline) bridge->next_number += NUMBERS_SKIPPED;
     if (bridge->count)
         slog(SLOG_INFO, "bridge", "outbox read back", "records=%zu next_number=%" PRId64, bridge->count,
              bridge->next_number);
     LIST_EACH(&bridge->all, r, outbox_record_t, node) {
         outbox_queue(bridge, r);
         position_track(bridge, r);
-        if (r->group) far_positions_add(bridge->far_positions, r->group->id, 1);
     }
     arm_due(bridge);
     bridge->hook = (io_hook_t){

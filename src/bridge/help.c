@@ -89,13 +89,54 @@ static const redis_extra_command_t rows[] = {
      .handler = journal_command},
 };
 
+/* A row with its bridge: the user of what Redis calls. */
+typedef struct bridge_command {
+    bridge_t *bridge;
+    const redis_extra_command_t *row;
+} bridge_command_t;
+
+#define LOADING_TEXT "LOADING Kafka is recovering its partitions"
+
+/* Before that, nobody knows which numbers the partitions have. HELP needs none, and JOURNAL is what the file says. */
+static bool must_wait(const bridge_command_t *command, const redis_call_t *call)
+{
+    if (command->bridge->started || strstr(command->row->flags, "loading")) return false;
+    return !call || !redis_call_is_loading(call);
+}
+
+static void run_command(redis_call_t *call, void *user)
+{
+    const bridge_command_t *command = user;
+    if (must_wait(command, call))
+        redis_reply_error(redis_call_client(call), LOADING_TEXT);
+    else
+        command->row->handler(call, command->bridge);
+}
+
+static const char *check_command(int argc, const bytes_t *argv, redis_question_t *question, void *user)
+{
+    const bridge_command_t *command = user;
+    return must_wait(command, NULL) ? LOADING_TEXT : command->row->check(argc, argv, question, command->bridge);
+}
+
+static redis_question_t *ask_command(int argc, const bytes_t *argv, void *user)
+{
+    const bridge_command_t *command = user;
+    return must_wait(command, NULL) ? NULL : command->row->ask(argc, argv, command->bridge);
+}
+
 void bridge__add_commands(bridge_t *bridge)
 {
+    bridge->commands = mem_zalloc(sizeof(*bridge->commands) * ARRAY_LEN(rows));
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         redis_extra_command_t row = rows[i];
+        bridge->commands[i] = (bridge_command_t){bridge, &rows[i]};
         row.since = "0.1.0";
         row.group = "kafka";
-        row.user = bridge;
+        row.handler = run_command;
+        row.check = rows[i].check ? check_command : NULL;
+        row.ask = rows[i].ask ? ask_command : NULL;
+        row.user = &bridge->commands[i];
         redis_register_command(bridge->redis, &row);
     }
 }

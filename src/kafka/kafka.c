@@ -1,8 +1,8 @@
 /* kafka.c: the wing's life: made, started, opened, stopped. See kafka.h for who calls what.
  *
- * Order of start: who am I (meta.properties), strays aside, checkpoints, then the tree's topics with their
- * partitions, groups; listening registers the broker, and only when that is committed are requests read. Stop
- * runs backwards. */
+ * Order of start: who am I (meta.properties), strays aside, checkpoints; then, turn by turn, the tree's topics with their
+ * partitions, and groups. When all is open and somebody listens the broker is registered, and only when that is committed
+ * are requests read. Stop runs backwards. */
 #include "kafka/broker/cluster.h"
 #include "kafka/broker/connection.h"
 #include "kafka/broker/fetch_session.h"
@@ -65,6 +65,21 @@ static int start_failed(char *err, size_t err_bytes, const char *what, int code)
     return code;
 }
 
+/* Who is registered is served, so all must be open by then. */
+static void register_when_open(kafka_t *kafka)
+{
+    if (kafka->opened && kafka->registered_host)
+        cluster_register(kafka, kafka->registered_host, kafka->registered_port);
+}
+
+/* A checkpoint that cannot be written now is written later; the next start reads more for it. */
+static void opened(kafka_t *kafka)
+{
+    partition_store_opened(kafka);
+    kafka->opened = true;
+    register_when_open(kafka);
+}
+
 int kafka_start(kafka_t *kafka, char *err, size_t err_bytes)
 {
     err[0] = '\0';
@@ -76,8 +91,7 @@ int kafka_start(kafka_t *kafka, char *err, size_t err_bytes)
     result = partition_store_open(kafka);
     if (result) return start_failed(err, err_bytes, "cannot read the checkpoints", result);
     kafka->groups = kafka_groups_new(kafka); /* hears of __consumer_offsets when the topics are read */
-    result = topics_store_open(kafka);
-    if (!result) result = partition_store_opened(kafka);
+    result = topics_store_open(kafka, opened);
     if (result) return start_failed(err, err_bytes, "cannot read the topics", result);
     connection__start_all(kafka);
     return 0;
@@ -101,7 +115,9 @@ int kafka_listen(kafka_t *kafka, const char *host, uint16_t port, uint16_t *ret_
         char text[LISTENER_CHARS_MAX];
         snprintf(text, sizeof(text), "PLAINTEXT://%s:%u", host, *ret_port);
         config_set_found(kafka, "listeners", text);
-        cluster_register(kafka, host, *ret_port);
+        kafka->registered_host = mem_strdup(host);
+        kafka->registered_port = *ret_port;
+        register_when_open(kafka);
     }
     return 0;
 }
@@ -134,6 +150,7 @@ void kafka_free(kafka_t *kafka)
     connection__requests_free(kafka);
     config_store_free(kafka->config_store);
     health_deinit(&kafka->health);
+    mem_free(kafka->registered_host);
     mem_free(kafka->data_dir);
     mem_free(kafka);
 }

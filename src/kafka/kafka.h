@@ -34,8 +34,8 @@ extern const char *const kafka_tree_prefixes[KAFKA_TREE_PREFIXES];
 /* `tree` lives on `loop` and has kafka_tree_prefixes; it must outlive the wing, and be ready before kafka_start. `data_dir` is
  * the wing's own directory (made when missing); the configuration is copied. */
 kafka_t *kafka_new(io_loop_t *loop, net_t *net, mirror_t *tree, const char *data_dir, const kafka_config_t *config);
-/* Reads meta.properties, registers the broker in the tree, recovers every partition. The tree's changes are
- * submitted, so it is ready once the loop has run them: kafka_ready. */
+/* Reads meta.properties and the checkpoints. The loop then recovers every partition, turn by turn, and registers the broker in
+ * the tree, once somebody listens: only then is it ready. */
 int kafka_start(kafka_t *kafka, char *err, size_t err_bytes) MUST_CHECK;
 bool kafka_ready(const kafka_t *kafka);
 /* And the groups have been read back: no client of theirs is told to come again. */
@@ -97,7 +97,9 @@ void kafka_topic_ensure(kafka_t *kafka, bytes_t topic, kafka_door_cb done, void 
 void kafka_partition_sync(kafka_t *kafka, bytes_t topic, int32_t partition, kafka_door_cb done, void *user);
 /* A producer id that nobody else has: `value`. */
 void kafka_producer_id_new(kafka_t *kafka, kafka_door_cb done, void *user);
-/* Partitions keep what they know of this producer (any others expire); before kafka_start, if it is known then. */
+/* Partitions keep what they know of this producer (any others expire; -1 = they all do). Before kafka_start, when it is not known yet:
+ * all are kept, until it is. */
+#define KAFKA_PRODUCERS_ALL INT64_MIN
 void kafka_producer_keep(kafka_t *kafka, int64_t producer_id);
 /* The highest number that any partition has of it; -1 = none. */
 int64_t kafka_producer_last_number(const kafka_t *kafka, int64_t producer_id);

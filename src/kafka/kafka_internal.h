@@ -47,7 +47,10 @@ struct kafka {
     int32_t broker_id;                     /* node.id */
     char cluster_id[KAFKA_UUID_CHARS + 1]; /* znode /cluster/id */
     int64_t broker_epoch;                  /* czxid of /brokers/ids/N */
-    bool ready;
+    bool opened;                           /* all partitions that the tree had at the start */
+    char *registered_host;                 /* of the first listener; NULL = none yet */
+    uint16_t registered_port;
+    bool ready; /* registered in the tree: clients are served */
 
     map_t topics;        /* name -> kafka_topic_t */
     map_t topics_by_id;  /* 16 bytes -> kafka_topic_t */

@@ -113,14 +113,14 @@ static void on_cron(io_timer_t *timer)
     if (timer->repeat_ms != ms) io_timer_start(timer, ms, ms);
     measure_memory(redis);
     sample_rates(redis);
-    if (redis->active_expire && redis->pause_until_ms == 0 && !redis->script_left)
+    if (redis->active_expire && redis->pause_until_ms == 0 && !redis->script_left && !redis->loading)
         expire__cycle(redis, (uint64_t)ms * 1000 / EXPIRE_TIME_SHARE);
     move_tables(redis);
     if (redis->pause_until_ms && redis->now_ms >= redis->pause_until_ms) end_pause(redis);
     each_second(redis);
     out_limits__enforce(redis);
-    aof__cron(redis);
-    snapshot__cron(redis);
+    if (!redis->loading) aof__cron(redis);
+    if (!redis->loading) snapshot__cron(redis);
     exec__after_event(redis);
 }
 
@@ -180,6 +180,12 @@ redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, const redi
     mem_meter_set(&redis->memory);
     redis->memory_startup = redis->memory.used_bytes;
     return redis;
+}
+
+void redis_hold(redis_t *redis, bool hold)
+{
+    redis->loading = hold;
+    redis__update_gate(redis);
 }
 
 void redis__start_cron(redis_t *redis)

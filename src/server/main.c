@@ -20,6 +20,25 @@ static uint64_t monotonic_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+static void print_json(json_t *line)
+{
+    char *text = json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(4));
+    printf("%s\n", text);
+    fflush(stdout);
+    free(text);
+    json_decref(line);
+}
+
+/* One of the lines before the last. */
+static void print_door_json(const server_t *server, server_door_t door)
+{
+    json_t *line = json_object();
+    json_object_set_new(line, "wing", json_string(server_door_names[door]));
+    json_object_set_new(line, "port", json_integer(server_port(server, door)));
+    json_object_set_new(line, "ready_ms", json_real(server_door_ready_ms(server, door)));
+    print_json(line);
+}
+
 static void print_ready_json(const server_t *server)
 {
     json_t *line = json_object();
@@ -28,11 +47,7 @@ static void print_ready_json(const server_t *server)
         json_object_set_new(line, server_door_names[door], json_integer(server_port(server, (server_door_t)door)));
     json_object_set_new(line, "data", json_string(server_data_dir(server)));
     json_object_set_new(line, "ready_ms", json_real(server_ready_ms(server)));
-    char *text = json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(4));
-    printf("%s\n", text);
-    fflush(stdout);
-    free(text);
-    json_decref(line);
+    print_json(line);
 }
 
 /* What tools that start an original wait for. */
@@ -68,7 +83,7 @@ static int serve(const options_t *options, uint64_t started_ns, char *error)
     server_t *server = NULL;
     int err = process_begin(&options->process, error);
     if (err == 0) log_notes(options);
-    if (err == 0) err = server_start(options, started_ns, &server, error);
+    if (err == 0) err = server_start(options, started_ns, options->ready_json ? print_door_json : NULL, &server, error);
     if (err != 0) {
         fprintf(stderr, "trivet: %s\n", error);
         return 1;

@@ -53,8 +53,8 @@ static const char help[] =
     "  --log-level LEVEL     debug, info, warn or error (default info)\n"
     "  --SECTION.NAME VALUE  any directive of redis.conf, server.properties or zoo.cfg:\n"
     "                        --redis.appendfsync always --kafka.num.partitions 3 --zookeeper.tickTime 2000\n"
-    "  --ready-json          print one JSON line on standard output once all ports are open, and nothing else "
-    "there\n"
+    "  --ready-json          print JSON lines on standard output and nothing else there: one for each wing that has\n"
+    "                        recovered (wing, port, ready_ms), and a last one once all are ready (pid, ports, data)\n"
     "  --version             print the version\n"
     "  --help                print this\n";
 

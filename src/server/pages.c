@@ -168,14 +168,15 @@ static void ready_silent(const char *reactor, buf_t *out)
     buf_printf(out, "%s: has not answered for %d ms: something long runs there\n", reactor, PAGE_WAIT_MS);
 }
 
-/* The doors open after recovery, HTTP's among the last; a moment later what opening them began has ended, too. From then on
- * a wing that cannot do its whole work is not ready, and says why. */
+/* Each wing is listed: ready once it has recovered. From then on one that cannot do its whole work says why, above. */
 static int ready_end(const server_t *server, int troubles, buf_t *out)
 {
-    if (server->ready_ns == 0) buf_printf(out, "starting\n");
-    if (server->ready_ns == 0 || troubles) return STATUS_NOT_WELL;
-    buf_printf(out, "ready\n");
-    return STATUS_OK;
+    for (int door = 0; door < DOORS_COUNT; door++) {
+        const server__door_t *d = &server->doors[door];
+        if (d->started) buf_printf(out, "%s: %s\n", server_door_names[door], d->ready ? "ready" : "starting");
+    }
+    buf_printf(out, server->ready_ns == 0 ? "starting\n" : troubles ? "not ready\n" : "ready\n");
+    return server->ready_ns == 0 || troubles ? STATUS_NOT_WELL : STATUS_OK;
 }
 
 const server__page_t server__page_ready = {ready_part, ready_silent, ready_end};

@@ -23,7 +23,6 @@
 const char *const server_door_names[DOORS_COUNT] = {"redis", "kafka", "zookeeper", "http"};
 const server__wing_t *const server__wings[DOORS_COUNT] = {&server__redis, &server__kafka, &server__zookeeper,
                                                           &server__http};
-#define READY_HOOK_RANK 100 /* what a turn did is seen */
 
 static const int default_ports[DOORS_COUNT] = {6379, 9092, 2181, 8080};
 
@@ -138,60 +137,6 @@ static int start_wings(server_t *server, char *error)
     return err;
 }
 
-/* ---- readiness: each reactor tells control once ------------------------------------------------------------------ */
-
-static bool wings_ready(const server__reactor_t *reactor)
-{
-    for (int door = 0; door < DOORS_COUNT; door++) {
-        const server__door_t *d = &reactor->server->doors[door];
-        bool here = server__reactor_of(reactor->server, (server_door_t)door) == reactor;
-        if (here && d->started && server__wings[door]->ready && !server__wings[door]->ready(d->wing)) return false;
-    }
-    return true;
-}
-
-static bool all_ready(const server_t *server)
-{
-    for (int i = 0; i < server->reactors_made; i++)
-        if (!server->reactors[i].ready) return false;
-    return true;
-}
-
-static void on_reactor_ready(io_message_t *message)
-{
-    server__reactor_t *reactor = CONTAINER_OF(message, server__reactor_t, ready_message);
-    reactor->ready = true;
-    if (all_ready(reactor->server)) io_loop_stop(reactor->server->loop);
-}
-
-static void on_ready_hook(io_hook_t *hook)
-{
-    server__reactor_t *reactor = CONTAINER_OF(hook, server__reactor_t, ready_hook);
-    if (!wings_ready(reactor)) return;
-    io_hook_remove(hook);
-    io_post(reactor->server->loop, &reactor->ready_message);
-}
-
-static void watch_readiness(server_t *server)
-{
-    for (int i = 0; i < server->reactors_made; i++) {
-        server__reactor_t *reactor = &server->reactors[i];
-        reactor->server = server;
-        reactor->ready_message.run = on_reactor_ready;
-        reactor->ready_hook = (io_hook_t){.rank = READY_HOOK_RANK, .name = "readiness", .run = on_ready_hook};
-        io_hook_add(reactor->loop, &reactor->ready_hook);
-    }
-}
-
-/* Runs control until what opening the doors began (the broker's registration, say) has ended on every reactor. */
-static int wait_until_ready(server_t *server, char *error)
-{
-    while (!all_ready(server) && !server->terminated) io_loop_run(server->loop);
-    if (!server->terminated) return 0;
-    snprintf(error, OPTIONS_ERROR_CHARS_MAX, "stopped by a signal before it was ready");
-    return ERR_CLOSED;
-}
-
 /* On every address, with the port that the first one got. An address behind a minus may be missing on this machine. */
 static int open_door(server_t *server, server_door_t door, char *error)
 {
@@ -221,10 +166,11 @@ static int open_doors(server_t *server, char *error)
     return err;
 }
 
-static int start_feeds(server_t *server, char *error)
+/* What the settings ask of the bridge; it starts once its wings are ready (readiness.c). */
+static int check_bridge(server_t *server, char *error)
 {
     if (server->bridge && server->outbox_bytes_max) bridge_set_bytes_max(server->bridge, server->outbox_bytes_max);
-    if (server->bridge) return bridge_feeds_start(server->feeds, server->bridge, error, OPTIONS_ERROR_CHARS_MAX);
+    if (server->bridge) return 0;
     if (server->outbox_bytes_max) {
         snprintf(error, OPTIONS_ERROR_CHARS_MAX,
                  "outbox-bytes-max: there is no outbox while the Redis protocol is off");
@@ -254,10 +200,11 @@ static server_t *server_new(uint64_t started_ns)
     return server;
 }
 
-int server_start(const options_t *options, uint64_t started_ns, server_t **ret_server,
+int server_start(const options_t *options, uint64_t started_ns, server_ready_cb on_ready, server_t **ret_server,
                  char error[OPTIONS_ERROR_CHARS_MAX])
 {
     server_t *server = server_new(started_ns);
+    server->on_ready = on_ready;
     uint8_t seed[16];
     server__explain_exhaustion(server);
     snprintf(error, OPTIONS_ERROR_CHARS_MAX, "cannot start the event loop");
@@ -273,13 +220,11 @@ int server_start(const options_t *options, uint64_t started_ns, server_t **ret_s
     if (err == 0) err = start_coord(server, error);
     if (err == 0) err = io_on_terminate(server->loop, on_terminate, server);
     if (err == 0) err = start_wings(server, error);
-    if (err == 0 && server->bridge && (err = bridge_start(server->bridge)) != 0)
-        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "the append-only file's KAFKA.JOURNAL commands cannot be understood");
-    if (err == 0) err = start_feeds(server, error);
+    if (err == 0) err = check_bridge(server, error);
     if (err == 0) err = open_doors(server, error);
-    if (err == 0) watch_readiness(server);
+    if (err == 0) server__readiness_watch(server);
     if (err == 0) err = server__reactors_spawn(server, error);
-    if (err == 0) err = wait_until_ready(server, error);
+    if (err == 0) err = server__readiness_wait(server, error);
     if (err != 0) {
         (void)server_stop(server);
         return err;
@@ -340,6 +285,11 @@ const char *server_bind(const server_t *server) { return server->bind; }
 size_t server_resident_bytes(void) { return io_resident_bytes(); }
 
 double server_ready_ms(const server_t *server) { return (double)(server->ready_ns - server->started_ns) / 1e6; }
+
+double server_door_ready_ms(const server_t *server, server_door_t door)
+{
+    return (double)(server->doors[door].ready_ns - server->started_ns) / 1e6;
+}
 
 char *server_durability(const server_t *server)
 {

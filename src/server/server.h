@@ -12,9 +12,13 @@ typedef enum server_door { DOOR_REDIS, DOOR_KAFKA, DOOR_ZOOKEEPER, DOOR_HTTP, DO
 
 extern const char *const server_door_names[DOORS_COUNT];
 
-/* Reads settings, recovers what is on disk and opens the doors. `started_ns` is the monotonic time at which the process
- * began. On failure `error` is one clear line. */
-int server_start(const options_t *options, uint64_t started_ns, server_t **ret_server,
+/* One door's wing has recovered and is served; the others may still be recovering. */
+typedef void (*server_ready_cb)(const server_t *server, server_door_t door);
+
+/* Reads settings, opens the doors and recovers what is on disk, each wing for itself: returns when all are ready, and meanwhile
+ * each is served as soon as it is. `started_ns` is the monotonic time at which the process began. `on_ready` may be NULL. On
+ * failure `error` is one clear line. */
+int server_start(const options_t *options, uint64_t started_ns, server_ready_cb on_ready, server_t **ret_server,
                  char error[OPTIONS_ERROR_CHARS_MAX]) MUST_CHECK;
 /* Until SIGTERM or SIGINT, or until a wing cannot go on. */
 void server_run(server_t *server);
@@ -25,6 +29,7 @@ bool server_stop(server_t *server);
 int server_port(const server_t *server, server_door_t door); /* -1 = off */
 const char *server_data_dir(const server_t *server);
 double server_ready_ms(const server_t *server);
+double server_door_ready_ms(const server_t *server, server_door_t door); /* of one that is ready */
 size_t server_resident_bytes(void);
 /* "redis: append-only file, synced every second; ..." The text belongs to the caller. */
 char *server_durability(const server_t *server);

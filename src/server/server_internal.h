@@ -23,6 +23,13 @@ typedef struct server__door {
     bool protected; /* strangers are refused; of Redis its own directive says so */
     bool started;
     void *wing; /* the wiring's own state, made by its init */
+    /* readiness.c: `told` is the wing's reactor's, what follows is control's */
+    bool told;
+    io_message_t recovered_message;
+    struct server *server;
+    bool recovered; /* what is on disk is in memory */
+    bool ready;     /* and clients are served */
+    uint64_t ready_ns;
 } server__door_t;
 
 /* What watches the turns of one reactor (watchdog.c). */
@@ -52,13 +59,24 @@ typedef struct server__reactor {
     server__event_line_t lines[NET_EVENTS_COUNT];
     server__watchdog_t watchdog;
     bool spawned;
-    int visits_away; /* pages.c: control's */
-    /* readiness: the hook is the reactor's, `ready` is control's */
-    io_hook_t ready_hook;
-    io_message_t ready_message;
+    int visits_away;      /* pages.c: control's */
+    io_hook_t ready_hook; /* readiness.c */
     struct server *server;
-    bool ready;
 } server__reactor_t;
+
+/* How the bridge comes to start (readiness.c). */
+typedef struct server__bridge_start {
+    io_message_t message; /* to Redis' reactor, and back */
+    bool asked, done;
+} server__bridge_start_t;
+
+/* A start that failed on a reactor; the first one counts. */
+typedef struct server__start_failure {
+    io_message_t message;
+    struct server *server;
+    int err; /* 0 = none */
+    char error[OPTIONS_ERROR_CHARS_MAX];
+} server__start_failure_t;
 
 /* Reads and writes for all reactors. */
 typedef struct server__carrier {
@@ -84,6 +102,10 @@ struct server {
     int produce_codec;     /* [trivet] produce.compression.type */
     struct bridge_feeds *feeds;
     size_t outbox_bytes_max; /* 0 = the bridge's own */
+    server__bridge_start_t bridge_start;
+    server__start_failure_t failures[REACTORS_COUNT_MAX]; /* one a reactor */
+    const server__start_failure_t *failed;                /* control's; NULL = none */
+    server_ready_cb on_ready;
     bool terminated;
     coord_options_t coord_options;
     server__door_t doors[DOORS_COUNT];
@@ -103,9 +125,11 @@ typedef struct server__wing {
     void *(*init)(server_t *server);
     /* May be NULL. ERR_NOT_FOUND for an unknown directive; `why` says what would fit. */
     int (*configure)(void *wing, const char *name, const char *value, char *why, size_t why_bytes);
-    /* Recovers what is on disk; may fill `error`. May be NULL. */
+    /* Before the reactors run: makes the wing and begins to recover what is on disk; may fill `error`. May be NULL. */
     int (*start)(void *wing, server_t *server, char *error);
-    /* Whether what `start` and `listen` began has ended; NULL when it ends at once. */
+    /* On the wing's reactor, once a turn while it is not ready: recovers some more; may fill `error`. May be NULL. */
+    int (*recover)(void *wing, char *error);
+    /* Whether all is recovered, and what `listen` began has ended; NULL when it ends at once. */
     bool (*ready)(const void *wing);
     int (*listen)(void *wing, const char *host, uint16_t port, uint16_t *ret_port);
     /* Flushes and closes; after `start` only. */
@@ -129,6 +153,10 @@ int server__open_data_dir(server_t *server, char *error) MUST_CHECK;
 int server__refuse_zookeeper(server_t *server, char *error) MUST_CHECK;
 /* settings.c: gives each setting to whoever owns its name. */
 int server__apply_settings(server_t *server, const options_t *options, char *error) MUST_CHECK;
+/* readiness.c: after the doors are open. */
+void server__readiness_watch(server_t *server);
+/* Runs control until every wing is ready, or until one cannot be, or the server is told to stop. */
+int server__readiness_wait(server_t *server, char *error) MUST_CHECK;
 /* limits.c */
 void server__limits_start(server_t *server); /* before the doors listen */
 /* Tells the log, once the doors are open. */

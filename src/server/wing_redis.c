@@ -11,6 +11,7 @@ typedef struct wing_redis {
     redis_config_t *config;
     bool maxmemory_given;
     redis_t *redis;
+    bool loaded;
     bool shut_down; /* asked for */
 } wing_redis_t;
 
@@ -67,10 +68,21 @@ static int start(void *user, server_t *server, char *error)
     redis_keep_room(wing->redis, SERVER_RESERVE_BYTES);
     derive_limit(wing);
     server->bridge = bridge_new(reactor->loop, wing->redis); /* its records are read back with the keys */
-    int err = redis_load(wing->redis, error, OPTIONS_ERROR_CHARS_MAX);
-    if (err == 0) server->redis = wing->redis;
+    server->redis = wing->redis;
+    return 0;
+}
+
+static int recover(void *user, char *error)
+{
+    wing_redis_t *wing = user;
+    bridge_feeds_t *feeds = wing->server->feeds;
+    int err = redis_load_step(wing->redis, &wing->loaded, error, OPTIONS_ERROR_CHARS_MAX);
+    if (!err && !wing->loaded) io_loop_wake(server__reactor_of(wing->server, DOOR_REDIS)->loop);
+    if (!err && wing->loaded && bridge_feeds_any(feeds)) redis_hold(wing->redis, true); /* readiness.c */
     return err;
 }
+
+static bool ready(const void *user) { return ((const wing_redis_t *)user)->loaded; }
 
 static int start_listening(void *user, const char *host, uint16_t port, uint16_t *ret_port)
 {
@@ -125,6 +137,8 @@ const server__wing_t server__redis = {
     .init = init,
     .configure = configure,
     .start = start,
+    .recover = recover,
+    .ready = ready,
     .listen = start_listening,
     .stop = stop,
     .deinit = deinit,

@@ -65,18 +65,31 @@ class Trivet(Server):
         return os.environ | SANITIZERS
 
     def wait_ready(self):
-        line = self._read_line()
-        self.ready = json.loads(line)
+        self._said = b""
+        self.wings_ready = []  # as they became so
+        self.ready = json.loads(self._read_line())
+        while "wing" in self.ready:
+            self.wings_ready.append(self.ready)
+            self.ports[self.ready["wing"]] = self.ready["port"]
+            self.on_wing(self.ready["wing"])
+            self.ready = json.loads(self._read_line())
         for wing in WINGS:
             if wing in self.ready and self.ready[wing] is not None:
                 self.ports[wing] = self.ready[wing]
 
+    def on_wing(self, wing):
+        """A wing is served; others may still be recovering."""
+
     def _read_line(self):
-        readable, _, _ = select.select([self.process.stdout], [], [], READY_SECONDS_MAX)
-        line = self.process.stdout.readline() if readable else b""
-        if not line.endswith(b"\n"):
-            status = self.process.poll()
-            raise ServerError(f"trivet printed no ready line (exit status {status}):\n{self.log_tail()}")
+        """The next line, past the file's own buffer, which select does not see."""
+        while b"\n" not in self._said:
+            readable, _, _ = select.select([self.process.stdout], [], [], READY_SECONDS_MAX)
+            part = os.read(self.process.stdout.fileno(), 65536) if readable else b""
+            if not part:
+                status = self.process.poll()
+                raise ServerError(f"trivet printed no ready line (exit status {status}):\n{self.log_tail()}")
+            self._said += part
+        line, self._said = self._said.split(b"\n", 1)
         return line
 
     def _reaped(self):

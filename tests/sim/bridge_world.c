@@ -9,6 +9,7 @@
 #define PATH_CHARS_MAX    256
 #define SEGMENT_BYTES_MAX MIB(4)
 #define EMPTY_MS_MAX      60000
+#define READY_MS_MAX      60000
 #define CARRIERS_MAX      3
 
 void bridge_world_init(bridge_world_t *w, run_t *run)
@@ -84,11 +85,40 @@ static int start_wings(bridge_world_t *w, char *why, size_t why_bytes)
     w->kafka = make_kafka(w);
     bridge_attach(w->bridge, w->kafka, w->kafka_loop);
     err = kafka_start(w->kafka, why, why_bytes);
-    if (err == 0) err = bridge_start(w->bridge);
-    if (err == 0) err = bridge_feeds_start(w->feeds, w->bridge, why, why_bytes);
-    if (err == 0) err = redis_listen(w->redis, WORLD_HOST, WORLD_REDIS_PORT, &port);
     if (err == 0) err = kafka_listen(w->kafka, WORLD_HOST, WORLD_KAFKA_PORT, &port);
     return err;
+}
+
+static bool kafka_is_ready(void *world)
+{
+    bridge_world_t *w = world;
+    return !sim_node_alive(w->node) || w->failed || kafka_ready(w->kafka);
+}
+
+static void on_bridge_started(void *user) { ((bridge_world_t *)user)->bridge_started = true; }
+
+static bool bridge_has_started(void *world)
+{
+    bridge_world_t *w = world;
+    return !sim_node_alive(w->node) || w->failed || w->bridge_started;
+}
+
+/* Kafka has recovered: the bridge may start, and clients come. */
+static int start_bridge(bridge_world_t *w, char *why, size_t why_bytes)
+{
+    uint16_t port;
+    bool ready = sim_run_until(w->run->sim, kafka_is_ready, w, READY_MS_MAX);
+    CHECK(w->run, ready, "Kafka is not ready after a minute");
+    if (!sim_node_alive(w->node) || w->failed) return ERR_CLOSED;
+    w->bridge_started = false;
+    int err = bridge_start(w->bridge, on_bridge_started, w);
+    if (err) return err;
+    io_loop_wake(w->kafka_loop);
+    bool started = sim_run_until(w->run->sim, bridge_has_started, w, READY_MS_MAX);
+    CHECK(w->run, started, "the bridge has not started after a minute");
+    if (!sim_node_alive(w->node) || w->failed) return ERR_CLOSED;
+    err = bridge_feeds_start(w->feeds, w->bridge, why, why_bytes);
+    return err ? err : redis_listen(w->redis, WORLD_HOST, WORLD_REDIS_PORT, &port);
 }
 
 /* Control, Kafka and Redis each on a loop of their own, or with others. */
@@ -126,11 +156,14 @@ bool bridge_world_start(bridge_world_t *w)
         io_loop_drain(w->kafka_loop);
         err = start_wings(w, why, sizeof(why));
     }
-    CHECK(w->run, err == 0 || !sim_node_alive(w->node), "the server does not start: %s (%s)", why, err_text(err));
-    if (err) return false;
     io_loop_wake(w->loop);
     io_loop_wake(w->kafka_loop);
     io_loop_wake(w->control);
+    if (!err) err = start_bridge(w, why, sizeof(why));
+    bool ended = !sim_node_alive(w->node) || w->failed;
+    CHECK(w->run, err == 0 || ended, "the server does not start: %s (%s)", why, err_text(err));
+    if (err) return false;
+    io_loop_wake(w->loop);
     return true;
 }
 

@@ -28,6 +28,7 @@ typedef struct bridge_world {
     redis_t *redis;
     kafka_t *kafka;
     bridge_t *bridge;
+    bool bridge_started;
     bridge_feeds_t *feeds;
     bool power_lost; /* at the last death */
     bool failed;     /* the tree gave up */

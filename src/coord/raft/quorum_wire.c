@@ -182,7 +182,7 @@ const char *quorum__address_of(const quorum_t *q, uint64_t id)
  * flag, and where it was 0, a late answer to a pre-vote raised the term and unseated the leader. */
 static bool late_vote(const quorum_t *q, int32_t type)
 {
-    return type == RAFT_REQUEST_VOTE_RESULT && q->raft.state != RAFT_CANDIDATE;
+    return type == RAFT_REQUEST_VOTE_RESULT && !quorum__is_candidate(q);
 }
 
 static int receive_message(quorum_t *q, uint64_t from, int32_t type, jute_reader_t *r)
@@ -191,8 +191,6 @@ static int receive_message(quorum_t *q, uint64_t from, int32_t type, jute_reader
     struct raft_message message = {
         .type = (enum raft_message_type)type, .server_id = from, .server_address = quorum__address_of(q, from)};
     if (!get_message(q, r, &message)) return 0;
-    /* Libraft 0.22.1 asks its candidate's state first, which a follower does not have: it shares those bytes with another's. */
-    if (message.type == RAFT_REQUEST_VOTE_RESULT && !quorum__is_candidate(q)) return 0;
     struct raft_event event = {.type = RAFT_RECEIVE, .receive = {&message}};
     int err = quorum__step(q, &event);
     return err != 0 ? err : quorum__apply_committed(q);

@@ -30,7 +30,7 @@ static void start(fixture_t *f)
     assert_int_equal(partition_store_open(&f->kafka), 0);
     char why[PARTITION_WHY_CHARS_MAX];
     assert_int_equal(partition_open(&f->topic, 0, &f->p, why), 0);
-    assert_int_equal(partition_store_opened(&f->kafka), 0);
+    partition_store_opened(&f->kafka);
 }
 
 static int setup(void **state)

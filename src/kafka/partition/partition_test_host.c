@@ -59,7 +59,7 @@ void partition_host_start(partition_host_t *host)
     char why[PARTITION_WHY_CHARS_MAX];
     assert_int_equal(partition_open(&host->topic, 0, &host->p, why), 0);
     host->state.log = host->p;
-    assert_int_equal(partition_store_opened(&host->kafka), 0);
+    partition_store_opened(&host->kafka);
 }
 
 void partition_host_stop(partition_host_t *host)

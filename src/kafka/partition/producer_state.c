@@ -116,6 +116,7 @@ void producers_note(producers_t *producers, const log_batch_t *batch)
 
 static bool is_idle(const producers_t *producers, const producer_t *p, int64_t now_ms, int64_t idle_ms_max)
 {
+    if (producers->kept_id == PRODUCERS_KEEP_ALL) return false;
     return p->id != producers->kept_id && p->txn_first_offset < 0 && now_ms - p->timestamp_ms >= idle_ms_max;
 }
 

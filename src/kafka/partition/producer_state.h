@@ -31,9 +31,11 @@ typedef struct producer {
     producer_batch_t batches[PRODUCER_BATCHES_KEPT];
 } producer_t;
 
+#define PRODUCERS_KEEP_ALL INT64_MIN /* nobody knows yet which is the bridge's */
+
 typedef struct producers {
     map_t by_id;     /* 8 bytes -> producer_t */
-    int64_t kept_id; /* never forgotten: the bridge's own; -1 = none */
+    int64_t kept_id; /* never forgotten: the bridge's own; -1 = none; PRODUCERS_KEEP_ALL */
 } producers_t;
 
 #define PRODUCERS_INIT ((producers_t){MAP_INIT, -1})

@@ -370,14 +370,15 @@ static int drop_unseen(partition_store_t *store)
     return !err && store->cleaned_stale ? cleaned_write(store, true) : err;
 }
 
-int partition_store_opened(kafka_t *kafka)
+void partition_store_opened(kafka_t *kafka)
 {
     char path[PARTITION_PATH_CHARS_MAX];
     partition_store_t *store = kafka->partitions;
     store->opened = true;
     int err = drop_unseen(store);
     store_path(store, BOOT, path);
-    return err ? err : io_boot_keep(kafka->loop, path);
+    if (!err) err = io_boot_keep(kafka->loop, path); /* else the next start takes power for lost once more */
+    partition__checkpoints_told(store, err);
 }
 
 static void store_free(partition_store_t *store)
@@ -452,7 +453,7 @@ static void stop_clean(partition_store_t *store)
         c->recovery_point = MAX(c->recovery_point, c->closed_end);
     }
     if (checkpoints_write(store) != 0) return;
-    if (store->failed) return; /* the next start must look at what did not close, or was not open */
+    if (store->failed || !store->opened) return; /* the next start must look at what did not close, or was not open */
     store_path(store, CLEAN_MARK, path);
     int n = snprintf(text, sizeof(text), "{\"version\":0,\"brokerEpoch\":%" PRId64 "}", store->kafka->broker_epoch);
     (void)!io_replace_whole(loop, path, bytes_of(text, (size_t)n)); /* without it, the next start recovers */

@@ -21,7 +21,7 @@ typedef struct partition_store partition_store_t;
  * being deleted (`-delete`). */
 int partition_store_open(kafka_t *kafka) MUST_CHECK;
 /* After the partitions that were there have been opened: what the last loss of power left in them is mended. */
-int partition_store_opened(kafka_t *kafka) MUST_CHECK;
+void partition_store_opened(kafka_t *kafka);
 /* After the last partition_close: writes checkpoints and the clean mark (unless a partition failed), and
  * frees. */
 void partition_store_close(kafka_t *kafka);

@@ -4,8 +4,8 @@
  * the difference is carried out: made, grown, configured, or dropped. So it does not matter who changed the
  * tree (a Kafka client, another part of this process, zkCli.sh), nor how many changes came at once.
  *
- * Opening and removing partitions takes time: once the broker serves clients, a turn does a few milliseconds of it, and the
- * rest follows in further turns.
+ * Opening and removing partitions takes time: a turn does a few milliseconds of it, and the rest follows in further turns,
+ * also at the start, when the broker's clients wait until all that the tree has is open.
  *
  * Invariants: a topic is in kafka->topics only when every partition of its has been opened (or has failed
  * to); listeners hear of a topic once, and of its end once. */
@@ -300,18 +300,28 @@ out:
 
 /* ---- following the tree ---- */
 
+/* The next name, which is no longer dirty then; malloc'd. */
+static char *take_dirty(topics_store_t *store)
+{
+    const map_entry_t *entry = map_next(&store->dirty, &store->dirty_cursor);
+    if (!entry) {
+        store->dirty_cursor = 0;
+        entry = map_next(&store->dirty, &store->dirty_cursor);
+    }
+    store->dirty_cursor--; /* another may move up to its place */
+    char *name = mem_strndup(entry->key);
+    map_remove(&store->dirty, bytes_str(name));
+    return name;
+}
+
+/* A name that is marked again meanwhile may come twice, but no more often than there are names. */
 static void run_dirty(topics_store_t *store)
 {
-    map_t dirty = store->dirty;
-    store->dirty = MAP_INIT;
-    size_t cursor = 0;
-    for (map_entry_t *entry; (entry = map_next(&dirty, &cursor));) {
-        if (topics__turn_is_over(store))
-            map_put(&store->dirty, entry->key, store);
-        else
-            topics_store_sync(store->kafka, entry->key);
+    for (size_t left = store->dirty.count; left > 0 && !topics__turn_is_over(store); left--) {
+        char *name = take_dirty(store);
+        topics_store_sync(store->kafka, bytes_str(name));
+        mem_free(name);
     }
-    map_deinit(&dirty);
 }
 
 /* One after the other, each to its end: their number does not matter then. */
@@ -341,6 +351,10 @@ static void run_work(io_timer_t *timer)
     run_unfinished(store);
     run_dirty(store);
     if (store->dirty.count || store->unfinished.count || store->dropping.count) topics__work_later(store);
+    if (store->opening && !store->dirty.count && !store->unfinished.count) {
+        store->opening = false;
+        store->opened(store->kafka);
+    }
 }
 
 static void mark(topics_store_t *store, const char *path, const char *prefix)
@@ -385,11 +399,13 @@ static void each_topic(void *user, const char *name)
     map_put(&store->dirty, bytes_str(name), store);
 }
 
-int topics_store_open(kafka_t *kafka)
+int topics_store_open(kafka_t *kafka, void (*opened)(kafka_t *kafka))
 {
     topics_store_t *store = mem_zalloc(sizeof(*store));
     kafka->topics_store = store;
     store->kafka = kafka;
+    store->opening = true;
+    store->opened = opened;
     store->dirty = store->loading = store->unfinished = store->dropping = MAP_INIT;
     list_init(&store->waits);
     io_timer_init(kafka->loop, &store->work, run_work);
@@ -402,7 +418,7 @@ int topics_store_open(kafka_t *kafka)
     topics_store_sync_brokers(kafka);
     coord_zerr_t err = mirror_children(kafka->tree, ZNODES_TOPICS, each_topic, store);
     if (err != ZOK && err != ZNO_NODE) return ERR_IO;
-    run_work(&store->work);
+    topics__work_later(store);
     return 0;
 }
 
@@ -417,7 +433,7 @@ void topics_store_close(kafka_t *kafka)
     LIST_EACH(&store->waits, wait, topic_wait_t, node)
         wait_end(wait, NULL, KAFKA_BROKER_NOT_AVAILABLE, kafka_error_text(KAFKA_BROKER_NOT_AVAILABLE));
     size_t cursor = 0;
-    kafka->ready = false; /* what is begun is ended now */
+    store->closing = true;
     topics__drop_all(store);
     for (map_entry_t *entry; (entry = map_next(&store->unfinished, &cursor));) unfinished_free(entry->value);
     cursor = 0;

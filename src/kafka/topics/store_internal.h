@@ -14,6 +14,10 @@ struct topics_store {
     coord_subscription_t topics, configs, deletions;
     io_timer_t work;
     map_t dirty; /* topic name -> the store */
+    size_t dirty_cursor;
+    bool opening;                   /* the first look at the tree is not over */
+    void (*opened)(kafka_t *kafka); /* when it is */
+    bool closing;                   /* what is begun is ended now */
     bool broker_configs_dirty;
     list_t waits;
     map_t loading;    /* name -> kafka_topic_t whose partitions are not all open */
@@ -44,7 +48,7 @@ void topics__end_waits(topics_store_t *store, bytes_t asked);
 
 /* ---- store_partitions.c ---- */
 
-/* Whether the rest must wait for the next turn. Before clients are served there is nobody to wait. */
+/* Whether the rest must wait for the next turn. */
 bool topics__turn_is_over(topics_store_t *store);
 /* Opens partitions in order, from `from` up to the first that has no state, or to the end of the turn's time; returns where.
  * One that has lost its state (somebody is deleting the topic node by node) stays as it is. */

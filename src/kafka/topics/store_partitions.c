@@ -10,7 +10,7 @@
 bool topics__turn_is_over(topics_store_t *store)
 {
     io_loop_t *loop = store->kafka->loop;
-    if (!store->kafka->ready) return false;
+    if (store->closing) return false;
     if (io_now_ns(loop) != store->turn_ns) {
         store->turn_ns = io_now_ns(loop);
         store->began_ns = io_hrtime_ns(loop);

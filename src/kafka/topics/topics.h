@@ -24,8 +24,9 @@ const kafka_topic_t *topic_colliding(const kafka_t *kafka, bytes_t name);
 
 /* ---- store.c: keeps kafka->topics what the tree says ---- */
 
-/* Reads the whole tree, opens every partition and follows changes from now on. */
-int topics_store_open(kafka_t *kafka) MUST_CHECK;
+/* Reads the whole tree, opens every partition, in slices, and follows changes from now on. `opened` runs once all that the tree had is
+ * open (or has failed to). */
+int topics_store_open(kafka_t *kafka, void (*opened)(kafka_t *kafka)) MUST_CHECK;
 /* Closes every partition; who waits gets an error. */
 void topics_store_close(kafka_t *kafka);
 /* Makes one topic what the tree says, now. */

@@ -71,5 +71,5 @@ def test_while_a_reactor_does_not_answer_health_does_and_the_others_say_so(serve
         assert status == 200 and "trivet_reactor_silent{" in text
         assert not answered(redis)
         assert redis.read() == ("+", "OK")
-    assert get(server, "/readyz") == (200, "ready\n")
+    assert get(server, "/readyz") == (200, "redis: ready\nkafka: ready\nzookeeper: ready\nhttp: ready\nready\n")
     assert "trivet_reactor_silent" not in get(server, "/metrics")[1]

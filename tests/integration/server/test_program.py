@@ -189,7 +189,9 @@ def test_a_server_waits_a_moment_for_the_lock_of_one_that_just_died(tmp_path):
         process = subprocess.Popen([binary(), "--data", data, *map(str, FREE_PORTS), "--ready-json"], stdout=subprocess.PIPE)
         assert select.select([process.stdout], [], [], 0.5)[0] == []  # it waits, and has not given up
         fcntl.flock(lock, fcntl.LOCK_UN)
-        assert json.loads(process.stdout.readline())["pid"] == process.pid
+        lines = [json.loads(process.stdout.readline()) for _ in range(5)]
+        assert sorted(line["wing"] for line in lines[:4]) == ["http", "kafka", "redis", "zookeeper"]
+        assert lines[4]["pid"] == process.pid and all(line["ready_ms"] <= lines[4]["ready_ms"] for line in lines[:4])
         process.terminate()
         assert process.wait(60) == 0
 

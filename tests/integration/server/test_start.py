@@ -1,0 +1,100 @@
+"""Wings recover side by side: each is served when its own recovery is over, and what needs another waits."""
+
+import urllib.error
+import urllib.request
+
+import pytest
+
+from harness.process import HOST, ServerError
+from harness.trivet import Trivet
+from wire import jute, kafka, resp
+
+pytestmark = pytest.mark.trivet_only
+
+TOPICS, PARTITIONS = 50, 100
+STARTS_MAX = 10  # until one is caught in the middle
+
+
+def ready_page(server):
+    try:
+        with urllib.request.urlopen(f"http://{HOST}:{server.port_of('http')}/readyz", timeout=60) as reply:
+            return reply.status, reply.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+class Watched(Trivet):
+    """Asks the wings that are ready, and then whether Kafka was not yet."""
+
+    def start(self):
+        self.answers = {}
+        super().start()
+
+    def on_wing(self, wing):
+        if wing == "kafka" or not {"redis", "zookeeper", "http"} <= {line["wing"] for line in self.wings_ready}:
+            return
+        with resp.Connection(self.port_of("redis")) as redis:
+            self.answers["set"] = redis.ask("SET", "while", "starting")
+            self.answers["produce"] = redis.ask("KAFKA.PRODUCE", "t0", "x")
+        zookeeper = jute.Connection(self.port_of("zookeeper"))
+        self.answers["zookeeper"] = zookeeper.ask(jute.EXISTS, jute.read("/brokers"))[2]
+        zookeeper.close()
+        self.answers["page"] = ready_page(self)
+
+    def caught_early(self):
+        return "kafka: starting" in self.answers["page"][1]
+
+
+class Stopped(Watched):
+    """Is told to stop when the first wings are ready."""
+
+    def on_wing(self, wing):
+        super().on_wing(wing)
+        if self.answers:
+            self.process.terminate()
+            self.process.wait(60)
+            raise ServerError("stopped")
+
+
+@pytest.fixture(scope="module")
+def server():
+    with Watched() as server:
+        server.start()
+        with kafka.Connection(server.port_of("kafka")) as connection:
+            for i in range(TOPICS):
+                topic = {"name": f"t{i}", "partitions": PARTITIONS, "replication": 1, "assignments": [], "configs": []}
+                made = connection.ask("CreateTopics", 5, topics=[topic], timeout=60_000, validate=False)
+                assert made["topics"][0]["error"] == 0, made
+        yield server
+        server.kill9()  # an orderly stop would sync every file of theirs
+
+
+def test_redis_and_zookeeper_answer_while_kafka_recovers(server):
+    for _ in range(STARTS_MAX):
+        server.restart(kill=True)
+        assert server.wings_ready[-1]["wing"] == "kafka"
+        assert server.answers["set"] == ("+", "OK") and server.answers["zookeeper"] == 0
+        if server.caught_early():
+            break
+    assert server.caught_early(), server.answers
+    assert server.answers["page"][0] == 503 and "redis: ready\nkafka: starting\n" in server.answers["page"][1]
+    assert server.answers["produce"][0] == "-" and server.answers["produce"][1].startswith("LOADING")
+    assert ready_page(server) == (200, "redis: ready\nkafka: ready\nzookeeper: ready\nhttp: ready\nready\n")
+    with resp.Connection(server.port_of("redis")) as redis:
+        assert redis.ask("KAFKA.PRODUCE", "t0", "x")[0] == "*"  # partition and offset
+
+
+def test_a_server_that_is_stopped_while_it_recovers_checks_all_again(server):
+    """A stop in the middle leaves no mark that says that all was closed."""
+
+    server.kill9()
+    stopped = Stopped(data=server.data)
+    for _ in range(STARTS_MAX):
+        with pytest.raises(ServerError):
+            stopped.start()
+        if "kafka" not in {line["wing"] for line in stopped.wings_ready}:
+            break
+    assert "kafka" not in {line["wing"] for line in stopped.wings_ready}, "never caught in the middle"
+    assert not (server.data / "kafka" / ".kafka_cleanshutdown").exists()
+    server.start()
+    assert server.alive()
