@@ -47,10 +47,11 @@ static void start_answered(bridge_t *bridge, far_request_t *request)
 
 static void put_groups(const bridge_t *bridge, buf_t *out)
 {
+    kafka_position_t position;
     LIST_EACH(&bridge->all, r, outbox_record_t, node) {
-        if (!r->group) continue;
-        buf_be32(out, (uint32_t)r->group->id.len);
-        buf_append(out, r->group->id.ptr, r->group->id.len);
+        if (kafka_position_of(&r->record, &position) != 0) continue;
+        buf_be32(out, (uint32_t)position.group.len);
+        buf_append(out, position.group.ptr, position.group.len);
     }
 }
 
