@@ -40,8 +40,8 @@ void rdb__file_init(rdb_file_t *f, redis_t *redis, io_file_t *file, bool is_base
     rdb__file_put_aux(f, "redis-ver", BYTES_LIT(REDIS_VERSION));
     put_aux_number(f, "redis-bits", 64);
     put_aux_number(f, "ctime", redis->now_ms / 1000);
-    put_aux_number(f, "used-mem", (int64_t)mem_used());
     put_aux_number(f, "aof-base", is_base);
+    /* No used-mem: nobody needs it, and a simulated run must write the same bytes when it is replayed. */
 }
 
 void rdb__file_deinit(rdb_file_t *f) { buf_deinit(&f->buf); }

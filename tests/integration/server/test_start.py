@@ -26,12 +26,14 @@ def ready_page(server):
 class Watched(Trivet):
     """Asks the wings that are ready, and then whether Kafka was not yet."""
 
+    asks = False
+
     def start(self):
         self.answers = {}
         super().start()
 
     def on_wing(self, wing):
-        if wing == "kafka" or not {"redis", "zookeeper", "http"} <= {line["wing"] for line in self.wings_ready}:
+        if wing == "kafka" or not self.asks or not {"redis", "zookeeper", "http"} <= {line["wing"] for line in self.wings_ready}:
             return
         with resp.Connection(self.port_of("redis")) as redis:
             self.answers["set"] = redis.ask("SET", "while", "starting")
@@ -47,6 +49,8 @@ class Watched(Trivet):
 
 class Stopped(Watched):
     """Is told to stop when the first wings are ready."""
+
+    asks = True
 
     def on_wing(self, wing):
         super().on_wing(wing)
@@ -65,6 +69,7 @@ def server():
                 topic = {"name": f"t{i}", "partitions": PARTITIONS, "replication": 1, "assignments": [], "configs": []}
                 made = connection.ask("CreateTopics", 5, topics=[topic], timeout=60_000, validate=False)
                 assert made["topics"][0]["error"] == 0, made
+        server.asks = True
         yield server
         server.kill9()  # an orderly stop would sync every file of theirs
 
