@@ -335,6 +335,10 @@ redis_entry_t *db__add_copy(redis_call_t *call, redis_db_t *to, bytes_t key, con
 /* ---- the others ------------------------------------------------------------------------------------------------------ */
 
 void blocking__on_key(redis_call_t *call, redis_db_t *db, bytes_t key, redis_type_t type); /* a key was added */
+/* A key is about to go, or to get another type. */
+void blocking__on_gone(redis_db_t *db, bytes_t key);
+/* Keys whose end wakes somebody. */
+size_t blocking__count_watched_ends(const redis_db_t *db);
 void blocking__serve(redis_t *redis);
 bool blocking__waits(const redis_client_t *c);
 void blocking__forget(redis_client_t *c);

@@ -32,7 +32,8 @@ HASH_BITS = 12
 MASK = (1 << 64) - 1
 GROUP_ACL = {'generic': 'keyspace', 'string': 'string', 'list': 'list', 'hash': 'hash', 'set': 'set',
              'sorted_set': 'sortedset', 'connection': 'connection', 'transactions': 'transaction', 'scripting': 'scripting',
-             'pubsub': 'pubsub', 'server': None, 'bitmap': 'bitmap', 'hyperloglog': 'hyperloglog', 'geo': 'geo'}
+             'pubsub': 'pubsub', 'server': None, 'bitmap': 'bitmap', 'hyperloglog': 'hyperloglog', 'geo': 'geo',
+             'stream': 'stream'}
 GROUP_TEXT = {'sorted_set': 'sorted-set'}
 COMMAND_ATTRS = ('arity', 'group', 'since', 'flags', 'acl', 'tips', 'deprecated', 'replaced_by', 'doc_flags', 'handler')
 

@@ -138,7 +138,7 @@ void redis_cmd_config_set(redis_call_t *call)
 {
     redis_t *redis = call->redis;
     if (call->argc % 2) {
-        reply_errorf(call->client, "ERR wrong number of arguments for '%s' command", call->command->full_name);
+        reply_error_syntax(call->client);
         return;
     }
     for (int i = 2; i < call->argc; i += 2)

@@ -77,17 +77,19 @@ static void section_server(redis_t *redis, buf_t *b)
 
 static void section_clients(redis_t *redis, buf_t *b)
 {
-    size_t watched = 0, waited_for = 0;
+    size_t watched = 0, waited_for = 0, until_gone = 0;
     for (int i = 0; i < redis->db_count; i++) {
         watched += redis->dbs[i].watched.count;
         waited_for += redis->dbs[i].blocked.count;
+        until_gone += blocking__count_watched_ends(&redis->dbs[i]);
     }
     buf_printf(b,
                "connected_clients:%" PRIu64 "\r\ncluster_connections:0\r\nmaxclients:%" PRIu64
                "\r\nblocked_clients:%" PRIu64 "\r\ntracking_clients:0\r\npubsub_clients:%" PRIu64
-               "\r\nwatching_clients:%" PRIu64 "\r\ntotal_watched_keys:%zu\r\ntotal_blocking_keys:%zu\r\n",
+               "\r\nwatching_clients:%" PRIu64 "\r\ntotal_watched_keys:%zu\r\ntotal_blocking_keys:%zu"
+               "\r\ntotal_blocking_keys_on_nokey:%zu\r\n",
                redis->client_count, redis->config->maxclients, redis->blocked_clients + redis->paused_clients,
-               redis->pubsub_clients, redis->watching_clients, watched, waited_for);
+               redis->pubsub_clients, redis->watching_clients, watched, waited_for, until_gone);
 }
 
 static const char *policy_name(redis_evict_t p)

@@ -26,7 +26,9 @@ static uint64_t flush(redis_call_t *call, redis_db_t *db)
 {
     if (call->redis->watching_clients) multi__touch_all(db, NULL);
     if (call->redis->observer && !(call->flags & CALL_LOADING)) changes__tell_flush(db, call->command->name);
-    return db__clear(db);
+    uint64_t count = db__clear(db);
+    if (call->redis->blocked_clients) blocking__recheck(db);
+    return count;
 }
 
 /* False after the observer's refusal. */

@@ -47,8 +47,8 @@ typedef struct redis_config {
     int64_t list_compress_depth;
     /* No directive sets it: DEBUG QUICKLIST-PACKED-THRESHOLD does; 0 = as list_max_listpack_size says. */
     uint64_t list_plain_bytes_min;
-    uint64_t hll_sparse_max_bytes;                           /* a longer HyperLogLog becomes dense */
-    uint64_t stream_node_max_bytes, stream_node_max_entries; /* of types that are yet to come */
+    uint64_t hll_sparse_max_bytes; /* a longer HyperLogLog becomes dense */
+    uint64_t stream_node_max_bytes, stream_node_max_entries;
     /* limits */
     uint64_t proto_max_bulk_len, client_query_buffer_limit, maxclients, timeout_s, tcp_keepalive_s, tcp_backlog;
     redis_out_limit_t out_limits[REDIS_OUT_CLASSES];

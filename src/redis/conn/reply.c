@@ -8,6 +8,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#define DEFERRED_BULK_MAX 64
+
 /* ---- room ------------------------------------------------------------------------------------------------------------ */
 
 static bool is_silent(const redis_client_t *c)
@@ -284,29 +286,41 @@ reply_deferred_t reply_deferred_begin(redis_client_t *c)
     return (reply_deferred_t){(size_t)(c->out - c->deferred.ptr)};
 }
 
-static void close_deferred(redis_client_t *c, reply_deferred_t d, char kind, size_t n)
+static void close_with(redis_client_t *c, reply_deferred_t d, const void *header, size_t len)
 {
     size_t end = (size_t)(c->out - c->deferred.ptr);
     ASSERT(c->deferred_depth > 0 && d.offset <= end);
     if (c->deferred_depth == 1) {
         c->deferred_depth = 0;
         c->out = c->out_end = c->out_start = NULL;
-        put_number_line(c, kind, (int64_t)n);
+        out_bytes(c, header, len);
         out_bytes(c, c->deferred.ptr, end);
         if (c->deferred.cap > KIB(64)) buf_deinit(&c->deferred);
         return;
     }
-    char header[NUM_I64_CHARS_MAX + 3];
-    header[0] = kind;
-    size_t len = 1 + num_format_u64(header + 1, n);
-    memcpy(header + len, "\r\n", 2);
-    len += 2;
     out_room(c, len);
     uint8_t *at = c->deferred.ptr + d.offset;
     memmove(at + len, at, end - d.offset);
     memcpy(at, header, len);
     c->out += len;
     c->deferred_depth--;
+}
+
+static void close_deferred(redis_client_t *c, reply_deferred_t d, char kind, size_t n)
+{
+    char header[NUM_I64_CHARS_MAX + 3];
+    header[0] = kind;
+    size_t len = 1 + num_format_u64(header + 1, n);
+    memcpy(header + len, "\r\n", 2);
+    close_with(c, d, header, len + 2);
+}
+
+void reply_deferred_bulk(redis_client_t *c, reply_deferred_t d, bytes_t b)
+{
+    char text[DEFERRED_BULK_MAX + NUM_I64_CHARS_MAX + 5];
+    ASSERT(b.len <= DEFERRED_BULK_MAX);
+    int len = snprintf(text, sizeof(text), "$%zu\r\n%.*s\r\n", b.len, (int)b.len, (const char *)b.ptr);
+    close_with(c, d, text, (size_t)len);
 }
 
 void reply_deferred_array(redis_client_t *c, reply_deferred_t d, size_t n) { close_deferred(c, d, '*', n); }

@@ -46,5 +46,7 @@ reply_deferred_t reply_deferred_begin(redis_client_t *c);
 void reply_deferred_array(redis_client_t *c, reply_deferred_t d, size_t n);
 void reply_deferred_map(redis_client_t *c, reply_deferred_t d, size_t pairs);
 void reply_deferred_set(redis_client_t *c, reply_deferred_t d, size_t n);
+/* A string that was not known yet, in front of what followed. */
+void reply_deferred_bulk(redis_client_t *c, reply_deferred_t d, bytes_t b);
 
 #endif

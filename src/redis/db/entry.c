@@ -22,7 +22,8 @@ void entry__free_value(redis_entry_t *e)
     static const redis_type_ops_t *const ops[TYPE_COUNT] = {[TYPE_LIST] = &list_type_ops,
                                                             [TYPE_SET] = &set_type_ops,
                                                             [TYPE_ZSET] = &zset_type_ops,
-                                                            [TYPE_HASH] = &hash_type_ops};
+                                                            [TYPE_HASH] = &hash_type_ops,
+                                                            [TYPE_STREAM] = &stream_type_ops};
     if (!(e->flags & ENTRY_WORD)) return;
     if (e->type != TYPE_STRING)
         ops[e->type]->free(entry_value(e), (redis_encoding_t)e->encoding);

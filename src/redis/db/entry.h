@@ -107,7 +107,7 @@ typedef struct redis_type_ops {
     void (*emit)(const void *value, redis_encoding_t encoding, bytes_t key, redis_emitter_t *out);
 } redis_type_ops_t;
 
-/* Defined by types/: list_type_ops, set_type_ops, zset_type_ops, hash_type_ops. */
-extern const redis_type_ops_t list_type_ops, set_type_ops, zset_type_ops, hash_type_ops;
+/* Defined by types/. */
+extern const redis_type_ops_t list_type_ops, set_type_ops, zset_type_ops, hash_type_ops, stream_type_ops;
 
 #endif

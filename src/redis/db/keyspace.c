@@ -49,6 +49,7 @@ static void forget_expiry(redis_db_t *db, redis_entry_t *e, uint64_t hash)
 static void take_out(redis_db_t *db, table_pos_t pos, uint64_t hash)
 {
     redis_entry_t *e = table_at(pos);
+    if (UNLIKELY(db->redis->blocked_clients)) blocking__on_gone(db, entry_key(e));
     forget_expiry(db, e, hash);
     table_remove(&db->keys, hash, pos);
 }
@@ -368,6 +369,7 @@ static redis_entry_t *set_string(redis_call_t *call, bytes_t key, bytes_t value,
         return e;
     }
     emit_pre_image(db, e);
+    if (UNLIKELY(e->type != TYPE_STRING) && db->redis->blocked_clients) blocking__on_gone(db, key);
     if (UNLIKELY(e->flags & ENTRY_EXPIRES) && !keep_ttl) forget_expiry(db, e, hash);
     e = replace_string(db, pos, hash, s, value);
     touch(call, e);
@@ -537,6 +539,7 @@ const redis_type_ops_t *type__ops(redis_type_t type)
     case TYPE_SET: return &set_type_ops;
     case TYPE_ZSET: return &zset_type_ops;
     case TYPE_HASH: return &hash_type_ops;
+    case TYPE_STREAM: return &stream_type_ops;
     default: return NULL;
     }
 }

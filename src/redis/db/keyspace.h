@@ -80,6 +80,16 @@ typedef enum { BLOCK_NULL_ARRAY, BLOCK_NULL, BLOCK_ZERO } redis_block_timeout_t;
  * script): the handler then replies what it replies on timeout. */
 bool key_block(redis_call_t *call, const bytes_t *keys, size_t key_count, redis_type_t type, int64_t timeout_ms,
                redis_block_timeout_t on_timeout) MUST_CHECK;
+typedef struct key_wait {
+    redis_type_t type;
+    int64_t timeout_ms;
+    redis_block_timeout_t on_timeout;
+    /* Those of one line want the same of the key (a consumer group): when the first finds nothing, nobody behind it is
+     * asked. They are asked too when the key goes or gets another type, for then what they want has gone. ptr NULL: each
+     * wants something else. */
+    bytes_t line;
+} key_wait_t;
+bool key_block_as(redis_call_t *call, const bytes_t *keys, size_t key_count, const key_wait_t *wait) MUST_CHECK;
 
 /* ---- SCAN and its kin ------------------------------------------------------------------------------------------------ */
 

@@ -4,21 +4,33 @@
  *                             ^                                +--> key_block again: stays, same place, same
  * deadline |  --timeout / UNBLOCK--> null or error: resumed
  *
- * Waiters of a key are served in the order in which they came. */
+ * Waiters of a key are served in the order in which they came. Those who take from the same consumer group stand in a line of
+ * their own: the first that finds nothing speaks for all behind it, so that ten thousand of them cost no more than one. */
 #include "redis/redis.h"
 #include "redis/state.h"
 
-typedef struct blocked_key {
+typedef struct blocked_key blocked_key_t;
+
+typedef struct line {
+    blocked_key_t *key;
+    bytes_t name;   /* ptr NULL: the key's common line */
+    list_t waiters; /* wait_t.line_node */
+    list_t node;    /* in key->named */
+} line_t;
+
+struct blocked_key {
     redis_db_t *db;
     bytes_t name;
-    list_t waiters;    /* wait_t.key_node */
+    line_t common;
+    list_t named;      /* line_t.node; none is empty but while it is served */
+    map_t by_name;     /* the same */
     list_t ready_node; /* in redis->ready_keys while `ready` */
     bool ready, serving;
-} blocked_key_t;
+};
 
 typedef struct wait {
-    list_t key_node;
-    blocked_key_t *key;
+    list_t line_node;
+    line_t *line;
     blocked_t *blocked;
 } wait_t;
 
@@ -36,11 +48,22 @@ struct blocked {
 
 /* ---- the two sides --------------------------------------------------------------------------------------------------- */
 
+static void release_line(line_t *line)
+{
+    blocked_key_t *key = line->key;
+    if (line == &key->common || !list_empty(&line->waiters) || key->serving) return;
+    list_remove(&line->node);
+    map_remove(&key->by_name, line->name);
+    mem_free((void *)line->name.ptr);
+    mem_free(line);
+}
+
 static void release_key(blocked_key_t *key)
 {
-    if (!list_empty(&key->waiters) || key->serving) return;
+    if (!list_empty(&key->common.waiters) || !list_empty(&key->named) || key->serving) return;
     if (key->ready) list_remove(&key->ready_node);
     map_remove(&key->db->blocked, key->name);
+    map_deinit(&key->by_name);
     mem_free((void *)key->name.ptr);
     mem_free(key);
 }
@@ -52,17 +75,49 @@ static blocked_key_t *key_of(redis_db_t *db, bytes_t name)
     key = mem_zalloc(sizeof(*key));
     key->db = db;
     key->name = bytes_of(mem_strndup(name), name.len);
-    list_init(&key->waiters);
+    key->common.key = key;
+    list_init(&key->common.waiters);
+    list_init(&key->named);
     list_init(&key->ready_node);
     map_put(&db->blocked, key->name, key);
     return key;
 }
 
-/* Whoever joined last is at the key's end, so a key that is named twice is known by that. */
-static bool waits_already(const blocked_t *b, const blocked_key_t *key)
+static line_t *line_of(blocked_key_t *key, bytes_t name)
 {
-    if (list_empty(&key->waiters)) return false;
-    return CONTAINER_OF(key->waiters.prev, wait_t, key_node)->blocked == b;
+    line_t *line = name.ptr ? map_get(&key->by_name, name) : &key->common;
+    if (line) return line;
+    line = mem_zalloc(sizeof(*line));
+    line->key = key;
+    line->name = bytes_of(mem_strndup(name), name.len);
+    list_init(&line->waiters);
+    list_push_back(&key->named, &line->node);
+    map_put(&key->by_name, line->name, line);
+    return line;
+}
+
+/* Whoever joined last is at the line's end, so a key that is named twice is known by that. */
+static bool waits_already(const blocked_t *b, const line_t *line)
+{
+    if (list_empty(&line->waiters)) return false;
+    return CONTAINER_OF(line->waiters.prev, wait_t, line_node)->blocked == b;
+}
+
+static void join(redis_db_t *db, blocked_t *b, bytes_t name, bytes_t line_name)
+{
+    line_t *line = line_of(key_of(db, name), line_name);
+    if (waits_already(b, line)) return;
+    wait_t *w = &b->waits[b->wait_count++];
+    *w = (wait_t){.line = line, .blocked = b};
+    list_push_back(&line->waiters, &w->line_node);
+}
+
+static void leave(wait_t *w)
+{
+    blocked_key_t *key = w->line->key;
+    list_remove(&w->line_node);
+    release_line(w->line);
+    release_key(key);
 }
 
 void blocking__forget(redis_client_t *c)
@@ -70,10 +125,7 @@ void blocking__forget(redis_client_t *c)
     blocked_t *b = c->blocked;
     if (b == NULL) return;
     io_timer_stop(&b->timer);
-    for (size_t i = 0; i < b->wait_count; i++) {
-        list_remove(&b->waits[i].key_node);
-        release_key(b->waits[i].key);
-    }
+    for (size_t i = 0; i < b->wait_count; i++) leave(&b->waits[i]);
     c->blocked = NULL;
     c->flags &= ~(uint32_t)CLIENT_BLOCKED;
     c->redis->blocked_clients--;
@@ -125,6 +177,12 @@ bool blocking__unblock(redis_client_t *c, bool with_error)
 bool key_block(redis_call_t *call, const bytes_t *keys, size_t key_count, redis_type_t type, int64_t timeout_ms,
                redis_block_timeout_t timeout_reply)
 {
+    key_wait_t wait = {.type = type, .timeout_ms = timeout_ms, .on_timeout = timeout_reply};
+    return key_block_as(call, keys, key_count, &wait);
+}
+
+bool key_block_as(redis_call_t *call, const bytes_t *keys, size_t key_count, const key_wait_t *wait)
+{
     redis_client_t *c = call->client;
     redis_t *redis = call->redis;
     if (call->flags & CALL_RETRY) {
@@ -135,17 +193,11 @@ bool key_block(redis_call_t *call, const bytes_t *keys, size_t key_count, redis_
     blocked_t *b = mem_zalloc(sizeof(*b) + key_count * sizeof(wait_t));
     b->client = c;
     b->command = command__save(call->command, call->argc, call->argv);
-    b->type = type;
-    b->on_timeout = timeout_reply;
-    for (size_t i = 0; i < key_count; i++) {
-        blocked_key_t *key = key_of(call->db, keys[i]);
-        if (waits_already(b, key)) continue;
-        wait_t *w = &b->waits[b->wait_count++];
-        *w = (wait_t){.key = key, .blocked = b};
-        list_push_back(&key->waiters, &w->key_node);
-    }
+    b->type = wait->type;
+    b->on_timeout = wait->on_timeout;
+    for (size_t i = 0; i < key_count; i++) join(call->db, b, keys[i], wait->line);
     io_timer_init(redis->loop, &b->timer, on_timeout);
-    if (timeout_ms) io_timer_start(&b->timer, (uint64_t)timeout_ms, 0);
+    if (wait->timeout_ms) io_timer_start(&b->timer, (uint64_t)wait->timeout_ms, 0);
     c->blocked = b;
     c->flags |= CLIENT_BLOCKED;
     redis->blocked_clients++;
@@ -155,15 +207,35 @@ bool key_block(redis_call_t *call, const bytes_t *keys, size_t key_count, redis_
 
 /* ---- serving --------------------------------------------------------------------------------------------------------- */
 
+static void make_ready(blocked_key_t *key)
+{
+    if (key->ready) return;
+    key->ready = true;
+    list_push_back(&key->db->redis->ready_keys, &key->ready_node);
+}
+
 void blocking__on_key(redis_call_t *call, redis_db_t *db, bytes_t name, redis_type_t type)
 {
     blocked_key_t *key = map_get(&db->blocked, name);
-    if (key == NULL || key->ready) return;
-    key->ready = true;
-    list_push_back(&db->redis->ready_keys, &key->ready_node);
+    if (key) make_ready(key);
 }
 
-static void run_again(redis_client_t *c)
+void blocking__on_gone(redis_db_t *db, bytes_t name)
+{
+    blocked_key_t *key = map_get(&db->blocked, name);
+    if (key && !list_empty(&key->named)) make_ready(key);
+}
+
+size_t blocking__count_watched_ends(const redis_db_t *db)
+{
+    size_t cursor = 0, count = 0;
+    for (map_entry_t *m; (m = map_next(&db->blocked, &cursor)) != NULL;)
+        count += !list_empty(&((blocked_key_t *)m->value)->named);
+    return count;
+}
+
+/* False when the client waits on. */
+static bool run_again(redis_client_t *c)
 {
     blocked_t *b = c->blocked;
     saved_command_t *s = b->command;
@@ -172,18 +244,34 @@ static void run_again(redis_client_t *c)
     parsed_t q = {.command = s->command, .argv = s->argv, .argc = s->argc};
     exec__run_timed(c, s->command, &q, BYTES_NULL, CALL_RETRY);
     b->running_again = false;
-    if (!b->again) resume(c);
+    if (b->again) return false;
+    resume(c);
+    return true;
 }
 
-static void serve_key(redis_t *redis, blocked_key_t *key)
+static void serve_common(blocked_key_t *key)
 {
-    key->serving = true;
-    LIST_EACH(&key->waiters, w, wait_t, key_node) {
+    LIST_EACH(&key->common.waiters, w, wait_t, line_node) {
         redis_entry_t *e = db__find(key->db, key->name);
         if (e == NULL) break;
         if (e->type == w->blocked->type) run_again(w->blocked->client);
     }
+}
+
+static void serve_line(line_t *line)
+{
+    LIST_EACH(&line->waiters, w, wait_t, line_node) {
+        if (!run_again(w->blocked->client)) break;
+    }
+}
+
+static void serve_key(blocked_key_t *key)
+{
+    key->serving = true;
+    serve_common(key);
+    LIST_EACH(&key->named, line, line_t, node) serve_line(line);
     key->serving = false;
+    LIST_EACH(&key->named, line, line_t, node) release_line(line);
     release_key(key);
 }
 
@@ -195,7 +283,7 @@ void blocking__serve(redis_t *redis)
         blocked_key_t *key = LIST_FIRST(&redis->ready_keys, blocked_key_t, ready_node);
         list_remove(&key->ready_node);
         key->ready = false;
-        serve_key(redis, key);
+        serve_key(key);
     }
     redis->serving_ready = false;
 }
@@ -207,9 +295,7 @@ void blocking__recheck(redis_db_t *db)
     map_entry_t *m;
     while ((m = map_next(&db->blocked, &cursor))) {
         blocked_key_t *key = m->value;
-        if (key->ready || db__find(db, key->name) == NULL) continue;
-        key->ready = true;
-        list_push_back(&db->redis->ready_keys, &key->ready_node);
+        if (!list_empty(&key->named) || db__find(db, key->name)) make_ready(key);
     }
 }
 

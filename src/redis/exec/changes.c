@@ -34,7 +34,7 @@ static void tell(redis_t *redis, const redis_change_t *change)
 
 static redis_change_t change_of(const teller_t *t, const redis_db_t *db, bytes_t key)
 {
-    return (redis_change_t){.db = db->id, .key = key, .command = t->command->name, .now_ms = db->redis->now_ms};
+    return (redis_change_t){.db = db->id, .key = key, .command = t->command->full_name, .now_ms = db->redis->now_ms};
 }
 
 static void tell_as(const teller_t *t, bytes_t key, int argc, const bytes_t *argv)
@@ -190,6 +190,8 @@ void changes__tell(redis_db_t *db, int argc, const bytes_t *argv)
 {
     const redis_command_t *command = command__lookup(db->redis, argv[0]);
     ASSERT(command != NULL);
+    command = command__resolve(command, argc, argv);
+    ASSERT(command != NULL);
     teller_t t = {db, command, argc, argv};
     for (size_t i = 0; i < ARRAY_LEN(own_ways); i++) {
         if (own_ways[i].handler != command->handler) continue;
@@ -286,7 +288,8 @@ const char *changes__refusal(redis_db_t *db, const redis_command_t *command, int
     key_positions_t keys = {0};
     if (command_get_keys(command, argc, argv, &keys)) /* else it fails by itself */
         for (size_t i = 0; i < keys.count && !why; i++)
-            if (!(keys.at[i].flags & KEY_RO)) why = refusal_of_key(db, command, argc, argv, argv[keys.at[i].index]);
+            if (!(keys.at[i].flags & KEY_RO) || command->handler == redis_cmd_xreadgroup) /* it changes the group */
+                why = refusal_of_key(db, command, argc, argv, argv[keys.at[i].index]);
     key_positions_deinit(&keys);
     return why;
 }

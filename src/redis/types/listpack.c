@@ -429,6 +429,12 @@ uint8_t *lp_replace(uint8_t *lp, const uint8_t *p, bytes_t text, const uint8_t *
     return lp;
 }
 
+uint8_t *lp_replace_i64(uint8_t *lp, const uint8_t *p, int64_t v)
+{
+    plan_t x = plan_int(v);
+    return put(lp, (size_t)(p - lp), (size_t)(lp_skip(p) - p), &x);
+}
+
 uint8_t *lp_delete(uint8_t *lp, const uint8_t *p, size_t count, const uint8_t **ret_p)
 {
     const uint8_t *end = p;
@@ -445,6 +451,52 @@ uint8_t *lp_delete_range(uint8_t *lp, int64_t index, size_t count)
 {
     const uint8_t *p = count ? lp_seek(lp, index) : NULL;
     return p ? lp_delete(lp, p, count, NULL) : lp;
+}
+
+uint8_t *lp_shrink(uint8_t *lp)
+{
+    if (size_class(PREFIX_BYTES + lp_bytes(lp)) >= lp_heap_bytes(lp)) return lp;
+    uint8_t *to = lp_copy(lp);
+    lp_free(lp);
+    return to;
+}
+
+lp_appender_t lp_append_begin(uint8_t *lp, size_t bytes_max)
+{
+    prefix_t x = prefix_get(lp);
+    size_t total = lp_bytes(lp);
+    ASSERT(lp_room_for(lp, bytes_max));
+    if (x.cap - total < bytes_max) lp = regrow(lp, total - 1, 0, bytes_max);
+    return (lp_appender_t){lp, lp + total - 1, 0};
+}
+
+static void append_plan(lp_appender_t *a, const plan_t *x)
+{
+    plan_write(x, a->out);
+    a->out += plan_bytes(x);
+    a->count++;
+}
+
+void lp_append_put(lp_appender_t *a, bytes_t text)
+{
+    plan_t x = plan_text(text);
+    append_plan(a, &x);
+}
+
+void lp_append_put_i64(lp_appender_t *a, int64_t v)
+{
+    plan_t x = plan_int(v);
+    append_plan(a, &x);
+}
+
+uint8_t *lp_append_end(lp_appender_t *a)
+{
+    size_t total = (size_t)(a->out - a->lp) + 1;
+    ASSERT(total <= prefix_get(a->lp).cap);
+    *a->out = LP_EOF;
+    store_le32(a->lp, (uint32_t)total);
+    add_count(a->lp, (int64_t)a->count);
+    return a->lp;
 }
 
 uint8_t *lp_concat(uint8_t *lp, const uint8_t *tail)

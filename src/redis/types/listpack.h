@@ -84,6 +84,8 @@ const uint8_t *lp_last(const uint8_t *lp);
 const uint8_t *lp_seek(const uint8_t *lp, int64_t index);
 
 lp_value_t lp_get(const uint8_t *p);
+/* Of an element that is known to be an integer. */
+static inline int64_t lp_int(const uint8_t *p) { return *p < 0x80 ? *p : lp_get(p).i64; }
 /* The element as text; an integer is written into `room`. */
 bytes_t lp_text(const uint8_t *p, char room[NUM_I64_CHARS_MAX]);
 bool lp_eq(const uint8_t *p, bytes_t text);
@@ -99,12 +101,26 @@ uint8_t *lp_prepend(uint8_t *lp, bytes_t text);
  * is. */
 uint8_t *lp_insert(uint8_t *lp, const uint8_t *p, bytes_t text, const uint8_t **ret_p);
 uint8_t *lp_replace(uint8_t *lp, const uint8_t *p, bytes_t text, const uint8_t **ret_p);
+uint8_t *lp_replace_i64(uint8_t *lp, const uint8_t *p, int64_t v);
 /* Deletes `count` entries from `p` on; `ret_p` is the entry that followed, or NULL. */
 uint8_t *lp_delete(uint8_t *lp, const uint8_t *p, size_t count, const uint8_t **ret_p);
 /* Deletes `count` elements from `index` (negative from the end). */
 uint8_t *lp_delete_range(uint8_t *lp, int64_t index, size_t count);
+/* Gives back room that nothing is in. */
+uint8_t *lp_shrink(uint8_t *lp);
 /* Appends all of `tail` to `lp`; `tail` stays. */
 uint8_t *lp_concat(uint8_t *lp, const uint8_t *tail);
+
+/* Several elements appended in one go: begin, put each, end. They take at most `bytes_max`: the bytes of all texts and
+ * LP_ENTRY_OVERHEAD_BYTES_MAX for each element. Between begin and end the listpack is not to be looked at. */
+typedef struct lp_appender {
+    uint8_t *lp, *out;
+    size_t count;
+} lp_appender_t;
+lp_appender_t lp_append_begin(uint8_t *lp, size_t bytes_max);
+void lp_append_put(lp_appender_t *a, bytes_t text);
+void lp_append_put_i64(lp_appender_t *a, int64_t v);
+uint8_t *lp_append_end(lp_appender_t *a);
 
 /* The bytes are a whole, well-formed listpack (for images from disk or a client). ERR_CORRUPT. */
 int lp_validate(bytes_t image) MUST_CHECK;

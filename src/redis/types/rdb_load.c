@@ -16,7 +16,8 @@ void rdb_value_free(rdb_value_t *v)
     static const redis_type_ops_t *const ops[TYPE_COUNT] = {[TYPE_LIST] = &list_type_ops,
                                                             [TYPE_SET] = &set_type_ops,
                                                             [TYPE_ZSET] = &zset_type_ops,
-                                                            [TYPE_HASH] = &hash_type_ops};
+                                                            [TYPE_HASH] = &hash_type_ops,
+                                                            [TYPE_STREAM] = &stream_type_ops};
     if (ops[v->type] && v->value.ptr) ops[v->type]->free(v->value.ptr, v->value.encoding);
     v->value.ptr = NULL;
 }
@@ -343,7 +344,8 @@ int rdb_get_value(rdb_reader_t *r, uint8_t rdb_type, const redis_config_t *confi
         [RDB_ZSET_ZIPLIST] = TYPE_ZSET,   [RDB_HASH_ZIPLIST] = TYPE_HASH,
         [RDB_LIST_QUICKLIST] = TYPE_LIST, [RDB_HASH_LISTPACK] = TYPE_HASH,
         [RDB_ZSET_LISTPACK] = TYPE_ZSET,  [RDB_LIST_QUICKLIST_2] = TYPE_LIST,
-        [RDB_SET_LISTPACK] = TYPE_SET,
+        [RDB_SET_LISTPACK] = TYPE_SET,    [RDB_STREAM] = TYPE_STREAM,
+        [RDB_STREAM_2] = TYPE_STREAM,     [RDB_STREAM_3] = TYPE_STREAM,
     };
     *ret = (rdb_value_t){.type = rdb_type < ARRAY_LEN(types) ? (redis_type_t)types[rdb_type] : TYPE_STRING};
     switch (rdb_type) {
@@ -363,6 +365,9 @@ int rdb_get_value(rdb_reader_t *r, uint8_t rdb_type, const redis_config_t *confi
     case RDB_HASH_LISTPACK:
     case RDB_ZSET_LISTPACK:
     case RDB_SET_LISTPACK: return get_packed(r, PACKED_LISTPACK, config, ret);
+    case RDB_STREAM:
+    case RDB_STREAM_2:
+    case RDB_STREAM_3: return end_of(rdb__get_stream(r, rdb_type, &ret->value), false, ret);
     default: return rdb_type == RDB_MODULE || rdb_type == RDB_MODULE_2 ? ERR_UNSUPPORTED : ERR_CORRUPT;
     }
 }

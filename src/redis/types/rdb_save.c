@@ -14,6 +14,7 @@ rdb_type_t rdb_type_of(redis_type_t type, redis_encoding_t encoding)
     case TYPE_SET: return encoding == ENC_INTSET ? RDB_SET_INTSET : packed ? RDB_SET_LISTPACK : RDB_SET;
     case TYPE_ZSET: return packed ? RDB_ZSET_LISTPACK : RDB_ZSET_2;
     case TYPE_HASH: return packed ? RDB_HASH_LISTPACK : RDB_HASH;
+    case TYPE_STREAM: return RDB_STREAM_3;
     default: ASSERT(type == TYPE_STRING); return RDB_STRING;
     }
 }
@@ -80,6 +81,8 @@ void rdb_put_value(rdb_writer_t *w, redis_type_t type, value_t v)
 {
     if (type == TYPE_LIST) {
         put_list(w, v);
+    } else if (type == TYPE_STREAM) {
+        rdb__put_stream(w, v.ptr);
     } else if (v.encoding == ENC_LISTPACK) {
         rdb_put_string(w, lp_image(v.ptr));
     } else if (v.encoding == ENC_INTSET) {

@@ -26,4 +26,9 @@ void rdb_value_free(rdb_value_t *v);
 int rdb__listpack_of_ziplist(bytes_t image, uint8_t **ret_lp) MUST_CHECK;
 int rdb__listpack_of_zipmap(bytes_t image, uint8_t **ret_lp) MUST_CHECK;
 
+/* rdb_stream.c: a stream is written as RDB_STREAM_3; what was read of a bad one is the caller's to free as well. */
+struct stream;
+void rdb__put_stream(rdb_writer_t *w, const struct stream *s);
+int rdb__get_stream(rdb_reader_t *r, rdb_type_t type, value_t *ret_value) MUST_CHECK;
+
 #endif

@@ -13,6 +13,10 @@ CLOCKED = {"TTL", "PTTL"}
 MOMENTS = {"EXPIRETIME": 33_177_000_000, "PEXPIRETIME": 33_177_000_000_000}
 
 
+STREAM_TIMES = {b"seen-time", b"active-time", b"idle", b"inactive"}
+MOMENT = 1_000_000_000_000  # a larger number is a time of today in milliseconds
+
+
 def key_of(item):
     return repr(item)
 
@@ -25,6 +29,33 @@ def shape(reply):
     """Type and size, for replies that chance decides."""
     tag, value = reply
     return tag, [shape(item) for item in value] if isinstance(value, list) else value is None
+
+
+def without_times(reply):
+    """XINFO's reply without the clock, and without the nodes of a tree that is another one here."""
+    tag, value = reply
+    if tag == ":":
+        return tag, "now" if value > MOMENT else value
+    if tag == "%":
+        value = [part for pair in value for part in pair]
+    if tag not in "*%" or not value:
+        return reply
+    kept = []
+    for index, item in enumerate(value):
+        name = value[index - 1][1] if index % 2 and value[index - 1][0] == "$" else None
+        if name == b"radix-tree-nodes":
+            continue
+        clocked = name in STREAM_TIMES and item[0] == ":"
+        kept.append((":", "never" if item[1] < 0 else "a time") if clocked else without_times(item))
+    return tag, kept
+
+
+def without_idle(reply):
+    """XPENDING's entries: how long ago each was delivered, in steps of a hundred seconds."""
+    tag, value = reply
+    if tag != "*" or not value or value[0][0] != "*":
+        return reply
+    return tag, [(t, [e[0], e[1], (":", e[2][1] // 100_000), e[3]]) for t, e in value]
 
 
 def normal(words, reply):
@@ -46,6 +77,10 @@ def normal(words, reply):
         return tag, pairs(value)
     if tag == "%" and name in PAIRED:
         return tag, sorted(value, key=key_of)
+    if name == "XINFO":
+        return without_times(reply)
+    if name == "XPENDING":
+        return without_idle(reply)
     if name in SCANS and tag == "*":
         cursor, (inner_tag, items) = value
         items = sorted(items, key=key_of) if name in ("SCAN", "SSCAN") else pairs(items)
@@ -98,6 +133,7 @@ class Player:
                     "hash": ("HGETALL", key),
                     "set": ("SMEMBERS", key),
                     "zset": ("ZRANGE", key, 0, -1, "WITHSCORES"),
+                    "stream": ("XINFO", "STREAM", key, "FULL", "COUNT", 0),
                 }[kind]
                 seen[database, key] = (
                     kind,

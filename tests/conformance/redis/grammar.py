@@ -209,7 +209,72 @@ FLUSHDB rarely
 NOSUCHCOMMAND (value)+
 """
 
+# A sequence of its own: among all others, streams would seldom have anything in them.
+STREAM_COMMANDS = """
+XADD stream id (field value)+
+XADD stream id (field value)+
+XADD stream id f1 value f2 value
+XADD stream id f1 value f2 value
+XADD stream [NOMKSTREAM] [(MAXLEN|MINID) [=|~] threshold] [LIMIT count] id f1 value
+XLEN stream
+XRANGE stream from to [COUNT count]
+XREVRANGE stream to from [COUNT count]
+XREAD [COUNT count] STREAMS stream after
+XREAD [COUNT count] STREAMS stream stream after after
+XREAD BLOCK pause STREAMS stream after
+XDEL stream (old)+
+XTRIM stream (MAXLEN|MINID) [=|~] threshold [LIMIT count]
+XSETID stream old [ENTRIESADDED added] [MAXDELETEDID old]
+XGROUP CREATE stream group from [MKSTREAM] [ENTRIESREAD added]
+XGROUP CREATE stream group 0
+XGROUP CREATE stream group $ MKSTREAM
+XGROUP SETID stream group from [ENTRIESREAD added]
+XGROUP DESTROY stream group
+XGROUP CREATECONSUMER stream group consumer
+XGROUP DELCONSUMER stream group consumer
+XREADGROUP GROUP group consumer [COUNT count] [NOACK] STREAMS stream fresh
+XREADGROUP GROUP group consumer COUNT 1 STREAMS stream >
+XREADGROUP GROUP group consumer COUNT 3 STREAMS stream >
+XREADGROUP GROUP group consumer [COUNT count] STREAMS stream stream fresh fresh
+XREADGROUP GROUP group consumer BLOCK pause STREAMS stream >
+XACK stream group (old)+
+XPENDING stream group
+XPENDING stream group [IDLE idle] from to count [consumer]
+XCLAIM stream group consumer idle (old)+ [JUSTID] [IDLE idle|TIME 1000] [RETRYCOUNT added] [FORCE] [LASTID old]
+XAUTOCLAIM stream group consumer idle from [COUNT count] [JUSTID]
+XINFO STREAM stream [FULL] [COUNT count]
+XINFO STREAM stream FULL
+XINFO GROUPS stream
+XINFO CONSUMERS stream group
+TYPE stream
+OBJECT ENCODING stream
+EXPIRE stream 100000
+COPY stream stream [REPLACE]
+RENAME stream stream
+DEL stream
+SET stream value
+SCAN 0 COUNT 100000 TYPE stream
+MULTI
+EXEC
+WATCH stream
+CONFIG SET stream-node-max-entries (0|1|3|100)
+CONFIG SET stream-node-max-bytes (0|60|4096)
+"""
+
 CHOICES = {
+    "stream": ["s1", "s1", "s1", "s2", "s2", "s3"],
+    "id": [*(f"{n}-{m}" for n in (1, 2, 3) for m in (1, 2)), *(f"{n}-*" for n in range(1, 30)), "0-0", "0-*", "x", "1-x", "18446744073709551615-*", "5", "7-18446744073709551615", "9-007", "4-+1"],
+    "old": [*(f"{n}-{m}" for n in range(1, 25) for m in (0, 0, 1, 2)), "-", "+", "0-0", "7-18446744073709551615", "x", "40-1"],
+    "from": ["-", "-", "-", "0", "3", "5-1", "(5-0", "(3", "12-0", "(+", "$", "x", "("],
+    "to": ["+", "+", "+", "20", "9-0", "(9-0", "(0-0", "x", "-"],
+    "after": ["0", "0-0", "5", "9-0", "14-0", "$", "+", ">", "x", "18446744073709551615-18446744073709551615"],
+    "fresh": [">", ">", ">", "0", "3-0", "12", "$", "+", "x"],
+    "threshold": ["0", "1", "2", "3", "5", "10", "-1", "x", "4-0", "8-1", "12"],
+    "group": ["g1", "g1", "g2", "g\r\n3"],
+    "consumer": ["alice", "bob", "Bob", "carol", ""],
+    "idle": ["0", "0", "0", "-1", "500000", "x"],
+    "added": ["0", "1", "5", "30", "-1", "-2", "x"],
+    "pause": ["1", "2", "-1", "x"],
     "key": ["k1", "k2", "k3", "k4", "k5", "k6", "k7", "k8"],
     "geo": ["g1", "g2"],
     "longitude": ["13.361389", "15.087269", "-180", "180", "0", "-0.5", "181", "x", "2.5", "13.37", "-122.4"],
@@ -274,6 +339,7 @@ def parse(text):
 
 
 SHAPES = [parse(line) for line in COMMANDS.strip().splitlines()]
+STREAM_SHAPES = [parse(line) for line in STREAM_COMMANDS.strip().splitlines()]
 RARE = {"FLUSHDB", "SWAPDB", "SELECT", "MOVE", "NOSUCHCOMMAND"}
 
 
@@ -328,6 +394,21 @@ def command(random):
         if words[0] not in RARE or random.random() < 0.1:
             break
     return spoil(random, words) if random.random() < 0.05 else words
+
+
+def stream_sequence(random, count):
+    """The same of streams; what hides them (DEL, SET, the small nodes' settings) comes seldom."""
+    steps = []
+    while len(steps) < count:
+        words = expand(random, random.choice(STREAM_SHAPES))
+        if words[0][0] != "X" and random.random() < 0.8:
+            continue
+        if words[:2] == ["XGROUP", "DESTROY"] and random.random() < 0.7:
+            continue
+        if words[0] != "CONFIG" and random.random() < 0.03:
+            words = spoil(random, words)
+        steps.append((0 if random.random() < 0.9 else 1, words))
+    return steps
 
 
 def sequence(random, count):

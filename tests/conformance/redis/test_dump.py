@@ -39,6 +39,13 @@ VALUES = [
     ("hash of a long value", [["HSET", "k", "f", LONG]], True),
     ("zset listpack", [["ZADD", "k", "1", "a", "2.5", "b", "-inf", "c", "1e300", "d", "3", "7"]], True),
     ("zset", [["ZADD", "k", *(x for i in range(200) for x in (i / 7, f"m{i}"))]], True),
+    ("stream", [["XADD", "k", "1-1", "f", "v"], ["XADD", "k", "2-0", "g", "-7"], ["XADD", "k", "3-1", "f", LONG],
+                ["XDEL", "k", "2-0"]], True),
+    ("stream of nodes", [["XADD", "k", f"{i + 1}-{i % 3}", "f", i, "text", LONG] for i in range(300)], True),
+    ("stream without entries", [["XADD", "k", "MAXLEN", "0", "7-0", "f", "v"]], True),
+    ("stream with groups", [["XADD", "k", "1-1", "f", "v"], ["XADD", "k", "2-0", "f", "v"],
+                            ["XGROUP", "CREATE", "k", "g", "0"], ["XGROUP", "CREATE", "k", "h", "$", "ENTRIESREAD", "5"],
+                            ["XADD", "k", "3-0", "f", "v"], ["XGROUP", "SETID", "k", "h", "2-0"]], True),
     ("zset of a long member", [["ZADD", "k", "1", LONG, "1", "z"]], True),
 ]
 
@@ -62,6 +69,7 @@ def shown(server, key):
         b"set": lambda: server.smembers(key),
         b"hash": lambda: server.hgetall(key),
         b"zset": lambda: server.zrange(key, 0, -1, withscores=True),
+        b"stream": lambda: (server.xrange(key), server.xinfo_groups(key), server.xinfo_stream(key)["max-deleted-entry-id"]),
     }[kind]
     return kind, server.object("encoding", key), read()
 

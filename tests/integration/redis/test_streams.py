@@ -1,0 +1,215 @@
+"""Streams through redis-py: groups, blocking reads, and that the append-only file brings everything back. Single replies are
+compared with the original's in conformance/redis."""
+
+import random
+
+import pytest
+import redis
+from conformance.redis import grammar
+from redis.exceptions import ResponseError
+from wire import resp
+
+from .test_lists import Waiter, blocked
+
+WAITERS = 300
+
+
+def groups_of(r, key):
+    return {group["name"]: group for group in r.xinfo_groups(key)}
+
+
+def read(r, group="g", consumer="c", key="s", **options):
+    """IDs that the consumer was given."""
+    reply = r.xreadgroup(group, consumer, {key: ">"}, **options)
+    entries = reply.get(key, []) if isinstance(reply, dict) else dict(reply or []).get(key, [])
+    entries = entries[0] if entries and isinstance(entries[0], list) else entries
+    return [entry[0] for entry in entries]
+
+
+# ---- groups
+
+
+def test_a_group_gives_each_entry_to_one_consumer_until_it_is_acknowledged(r):
+    for n in range(1, 6):
+        r.xadd("s", {"n": n}, id=f"{n}-0")
+    r.xgroup_create("s", "g", 0)
+    assert read(r, consumer="a", count=2) == ["1-0", "2-0"]
+    assert read(r, consumer="b") == ["3-0", "4-0", "5-0"]
+    assert read(r, consumer="a") == []
+    assert r.xpending("s", "g")["pending"] == 5
+    assert r.xack("s", "g", "1-0", "3-0", "9-0") == 2
+    assert [p["message_id"] for p in r.xpending_range("s", "g", "-", "+", 10)] == ["2-0", "4-0", "5-0"]
+    assert [entry[0] for entry in r.xclaim("s", "g", "b", 0, ["2-0"])] == ["2-0"]
+    assert r.xpending("s", "g")["consumers"] == [{"name": "b", "pending": 3}]
+    assert r.xgroup_delconsumer("s", "g", "b") == 3
+    assert groups_of(r, "s")["g"]["pending"] == 0
+
+
+def test_what_happens_in_a_group_does_not_fail_who_watches_the_key(r, connect):
+    r.xadd("s", {"f": "v"}, id="1-0")
+    r.xgroup_create("s", "g", 0)
+    other = connect()
+    with other.pipeline() as pipe:
+        pipe.watch("s")
+        read(r)
+        r.xack("s", "g", "1-0")
+        pipe.multi()
+        pipe.xlen("s")
+        assert pipe.execute() == [1]
+        pipe.watch("s")
+        r.xadd("s", {"f": "v"})
+        pipe.multi()
+        pipe.xlen("s")
+        with pytest.raises(redis.WatchError):
+            pipe.execute()
+
+
+# ---- waiting
+
+
+def wait_for_group(r, connect, eventually, count=1):
+    waiters = [Waiter(lambda: read(connect(), block=0)) for _ in range(count)]
+    eventually(lambda: blocked(r, count))
+    return waiters
+
+
+@pytest.mark.parametrize(
+    "ends, error",
+    [
+        (lambda r: r.delete("s"), "NOGROUP"),
+        (lambda r: r.xgroup_destroy("s", "g"), "NOGROUP"),
+        (lambda r: r.set("s", "text"), "WRONGTYPE"),
+        (lambda r: r.rename("s", "t"), "NOGROUP"),
+        (lambda r: r.flushall(), "NOGROUP"),
+        (lambda r: r.pexpire("s", 1), "NOGROUP"),
+        (lambda r: r.swapdb(0, 1), "NOGROUP"),
+    ],
+    ids=["delete", "destroy", "set", "rename", "flush", "expire", "swapdb"],
+)
+def test_who_waits_for_a_group_is_told_when_it_is_gone(r3, connect, eventually, ends, error):
+    r3.xgroup_create("s", "g", mkstream=True)
+    (waiter,) = wait_for_group(r3, connect, eventually)
+    ends(r3)
+    assert isinstance(waiter.value(), ResponseError)
+    assert error in str(waiter.value()) or error == "WRONGTYPE" and "wrong kind" in str(waiter.value())
+    assert r3.info("clients")["total_blocking_keys"] == 0
+
+
+def test_a_plain_reader_waits_on_when_the_key_goes(r3, connect, eventually):
+    r3.xadd("s", {"f": "v"}, id="5-0")
+    waiter = Waiter(lambda: connect().xread({"s": "$", "t": "0"}, block=0))
+    eventually(lambda: blocked(r3, 1))
+    r3.delete("s")
+    r3.set("s", "text")
+    r3.delete("s")
+    assert blocked(r3, 1)
+    r3.xadd("s", {"f": "old"}, id="4-0")
+    assert blocked(r3, 1)
+    r3.xadd("s", {"f": "new"}, id="6-0")
+    assert "6-0" in str(waiter.value()) and "4-0" not in str(waiter.value())
+
+
+def test_an_entry_wakes_one_consumer_and_asks_no_other(r3, connect, eventually):
+    """The first of a group's line that finds nothing speaks for those behind it."""
+    r3.xgroup_create("s", "g", mkstream=True)
+    waiters = wait_for_group(r3, connect, eventually, WAITERS)
+    before = r3.info("stats")["total_commands_processed"]
+    for n in range(1, WAITERS + 1):
+        r3.xadd("s", {"n": n}, id=f"{n}-0")
+    ran = r3.info("stats")["total_commands_processed"] - before
+    given = [waiter.value() for waiter in waiters]
+    assert sorted(given, key=lambda ids: int(ids[0].split("-")[0])) == [[f"{n}-0"] for n in range(1, WAITERS + 1)]
+    assert ran < WAITERS * 5, "each entry asked more than one waiter in vain"
+
+
+def test_entries_of_one_transaction_go_to_as_many_consumers(r3, connect, eventually):
+    r3.xgroup_create("s", "g", mkstream=True)
+    waiters = [Waiter(lambda: read(connect(), block=0, count=1)) for _ in range(3)]
+    eventually(lambda: blocked(r3, 3))
+    with r3.pipeline(transaction=True) as pipe:
+        for n in range(1, 4):
+            pipe.xadd("s", {"n": n}, id=f"{n}-0")
+        pipe.execute()
+    assert sorted(waiter.value()[0] for waiter in waiters) == ["1-0", "2-0", "3-0"]
+
+
+def test_in_a_transaction_and_in_a_script_nobody_waits(r3):
+    r3.xgroup_create("s", "g", mkstream=True)
+    with r3.pipeline(transaction=True) as pipe:
+        pipe.xreadgroup("g", "c", {"s": ">"}, block=0)
+        pipe.xread({"s": "$"}, block=0)
+        assert [not reply for reply in pipe.execute()] == [True, True]
+    assert r3.eval("return redis.call('XREAD', 'BLOCK', '0', 'STREAMS', 's', '$')", 0) in (None, False)
+
+
+# ---- the append-only file
+
+
+NOT_KEPT = {b"radix-tree-keys", b"radix-tree-nodes", b"seen-time", b"active-time"}
+
+
+def without(reply, names=NOT_KEPT):
+    """XINFO's reply without what a restart may change: how entries lie in nodes, when consumers were last seen."""
+    tag, value = reply
+    if tag not in "*%" or not value:
+        return reply
+    if tag == "%":
+        value = [part for pair in value for part in pair]
+    drop = {i for i, item in enumerate(value) if i % 2 == 0 and item[0] == "$" and item[1] in names}
+    return tag, [without(item) for i, item in enumerate(value) if i not in drop and i - 1 not in drop]
+
+
+def streams(connection):
+    return {
+        key: without(connection.ask("XINFO", "STREAM", key, "FULL", "COUNT", 0))
+        for key in ("s1", "s2", "s3")
+        if connection.ask("TYPE", key)[1] == "stream"
+    }
+
+
+def changes(seed, count):
+    for _, words in grammar.stream_sequence(random.Random(seed), count):
+        history = words[0].upper() == "XREADGROUP" and not {word for word in words[-2:]} <= {">", "s1", "s2", "s3"}
+        waits = "BLOCK" in words or words[0].upper() in ("MULTI", "EXEC", "WATCH")
+        if not history and not waits:
+            yield [word.encode("latin-1") for word in words]
+
+
+@pytest.mark.trivet_only
+@pytest.mark.seeds(6)
+def test_what_travels_replays_to_the_same_streams(launch, seed):
+    server = launch("redis", **{"appendonly": "yes", "enable-debug-command": "yes"})
+    connection = resp.Connection(server.port_of("redis"))
+    for words in changes(seed, 600):
+        connection.ask(*words)
+    before, digest = streams(connection), connection.ask("DEBUG", "DIGEST")
+    assert before, "the random commands left no stream"
+    assert connection.ask("DEBUG", "LOADAOF") == ("+", "OK")
+    assert streams(connection) == before
+    assert connection.ask("DEBUG", "DIGEST") == digest
+    connection.close()
+
+
+def without_gone_pending(connection):
+    """A rewrite, as the original's, does not carry what is pending of entries that are gone."""
+    for key in ("s1", "s2", "s3"):
+        if connection.ask("TYPE", key)[1] != "stream":
+            continue
+        for group in ("g1", "g2", "g\r\n3"):
+            connection.ask("XAUTOCLAIM", key, group, "sweeper", 0, "-", "COUNT", 1000)
+
+
+@pytest.mark.trivet_only
+@pytest.mark.seeds(6)
+def test_a_rewrite_keeps_streams_and_groups(launch, seed):
+    server = launch("redis", **{"appendonly": "yes", "enable-debug-command": "yes"})
+    connection = resp.Connection(server.port_of("redis"))
+    for words in changes(seed + 100, 600):
+        connection.ask(*words)
+    without_gone_pending(connection)
+    before, digest = streams(connection), connection.ask("DEBUG", "DIGEST")
+    assert before, "the random commands left no stream"
+    assert connection.ask("DEBUG", "RELOAD") == ("+", "OK")
+    assert streams(connection) == before
+    assert connection.ask("DEBUG", "DIGEST") == digest
+    connection.close()
