@@ -32,7 +32,7 @@ def fill(client):
     client.flushall()
     for number, (_, commands, _) in enumerate(VALUES):
         for command in commands:
-            client.execute_command(command[0], f"k{number}", *command[2:])
+            client.execute_command(*(f"k{number}" if word == "k" else word for word in command))
     client.pexpireat("k0", FAR)
     client.pexpireat("k20", FAR + 1)
     client.function_load(LIBRARY, replace=True)
