@@ -268,6 +268,7 @@ void client__close(redis_client_t *c);
 void client__flush_all(redis_t *redis);
 void client__flush(redis_client_t *c);
 void client__describe(redis_client_t *c, buf_t *out);
+void client__put_flags(const redis_client_t *c, buf_t *out); /* as CLIENT LIST shows them */
 /* Makes the client wait (its input stays unread) or go on. */
 void client__pause(redis_client_t *c);
 void client__resume(redis_client_t *c);

@@ -1,15 +1,13 @@
 /* client.c: CLIENT and its subcommands. */
+#include "redis/cmd/client_filter.h"
 #include "redis/state.h"
 #include "redis_commands.h"
 
 #include "base/num.h"
 
-#include <stdlib.h>
-#include <strings.h>
-
 /* ---- describing ------------------------------------------------------------------------------------------------------ */
 
-static void put_flags(const redis_client_t *c, buf_t *out)
+void client__put_flags(const redis_client_t *c, buf_t *out)
 {
     static const struct {
         uint32_t bit;
@@ -37,7 +35,7 @@ void client__describe(redis_client_t *c, buf_t *out)
                "id=%" PRIu64 " addr=%s laddr=%s fd=%" PRIu64 " name=%s age=%" PRId64 " idle=%" PRId64 " flags=", c->id,
                net_conn_peer(c->conn), net_conn_local(c->conn), net_conn_id(c->conn), c->name ? c->name : "",
                (redis->now_ms - c->created_ms) / 1000, (redis->now_ms - c->active_ms) / 1000);
-    put_flags(c, out);
+    client__put_flags(c, out);
     buf_printf(out,
                " db=%d sub=%zu psub=%zu ssub=%zu multi=%d watch=%zu qbuf=%zu qbuf-free=0 argv-mem=0 "
                "multi-mem=0 rbs=%d "
@@ -101,149 +99,25 @@ void redis_cmd_client_info(redis_call_t *call)
     buf_deinit(&text);
 }
 
-/* normal, master, replica, pubsub; -1 = unknown word. There are no replicas here. */
-enum { KIND_NORMAL, KIND_MASTER, KIND_REPLICA, KIND_PUBSUB };
-static int parse_kind(bytes_t word)
-{
-    static const struct {
-        const char *name;
-        int kind;
-    } kinds[] = {{"normal", KIND_NORMAL},   {"master", KIND_MASTER}, {"primary", KIND_MASTER},
-                 {"replica", KIND_REPLICA}, {"slave", KIND_REPLICA}, {"pubsub", KIND_PUBSUB}};
-    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
-        if (bytes_eq_nocase(word, bytes_str(kinds[i].name))) return kinds[i].kind;
-    return -1;
-}
-
-static int kind_of(const redis_client_t *c) { return c->flags & CLIENT_PUBSUB ? KIND_PUBSUB : KIND_NORMAL; }
-
-static void refuse_kind(redis_call_t *call, int i)
-{
-    reply_errorf(call->client, "ERR Unknown client type '%.*s'", (int)MIN(call->argv[i].len, (size_t)128),
-                 (const char *)call->argv[i].ptr);
-}
-
-static int compare_ids(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
-/* The arguments from the third on, in order; NULL after an error. */
-static int64_t *read_ids(redis_call_t *call)
-{
-    size_t count = (size_t)call->argc - 3;
-    int64_t *ids = mem_alloc(sizeof(*ids) * count);
-    for (size_t i = 0; i < count; i++) {
-        if (arg_i64_in(call, (int)i + 3, INT64_MIN, INT64_MAX, "ERR Invalid client ID", &ids[i])) continue;
-        mem_free(ids);
-        return NULL;
-    }
-    qsort(ids, count, sizeof(*ids), compare_ids);
-    return ids;
-}
-
-static bool is_listed(const redis_client_t *c, int kind, const int64_t *ids, size_t ids_count)
-{
-    if (kind >= 0 && kind_of(c) != kind) return false;
-    int64_t id = (int64_t)c->id;
-    return !ids || bsearch(&id, ids, ids_count, sizeof(id), compare_ids);
-}
-
 void redis_cmd_client_list(redis_call_t *call)
 {
-    int kind = -1;
-    int64_t *ids = NULL;
-    if (call->argc == 4 && arg_is(call, 2, "TYPE")) {
-        kind = parse_kind(call->argv[3]);
-        if (kind < 0) {
-            refuse_kind(call, 3);
-            return;
-        }
-    } else if (call->argc > 3 && arg_is(call, 2, "ID")) {
-        ids = read_ids(call);
-        if (!ids) return;
-    } else if (call->argc != 2) {
-        reply_error_syntax(call->client);
-        return;
-    }
+    client_filter_t f = {0};
     buf_t text = BUF_INIT;
-    LIST_EACH(&call->redis->clients, c, redis_client_t, node)
-        if (is_listed(c, kind, ids, (size_t)call->argc - 3)) client__describe(c, &text);
-    mem_free(ids);
-    reply_verbatim(call->client, "txt", bytes_of(text.ptr ? text.ptr : (const uint8_t *)"", text.len));
+    if (client_filter__read(call, 2, &f)) {
+        LIST_EACH(&call->redis->clients, c, redis_client_t, node)
+            if (client_filter__matches(&f, call, c)) client__describe(c, &text);
+        reply_verbatim(call->client, "txt", bytes_of(text.ptr ? text.ptr : (const uint8_t *)"", text.len));
+    }
+    client_filter__deinit(&f);
     buf_deinit(&text);
 }
 
-/* ---- KILL ------------------------------------------------------------------------------------------------------------ */
-
-typedef struct kill_filter {
-    int64_t id, age_s_min;
-    bytes_t peer, local;
-    int kind;
-    bool skip_me, wrong_user;
-} kill_filter_t;
-
-static bool arg_age(redis_call_t *call, int i, int64_t *ret_s)
-{
-    if (!arg_i64_in(call, i, INT64_MIN, INT64_MAX, "ERR maxage is not an integer or out of range", ret_s)) return false;
-    if (*ret_s > 0) return true;
-    reply_error(call->client, "ERR maxage should be greater than 0");
-    return false;
-}
-
-static bool kill_option(redis_call_t *call, int i, kill_filter_t *f)
-{
-    redis_client_t *c = call->client;
-    if (i + 1 >= call->argc) {
-        reply_error_syntax(c);
-        return false;
-    }
-    bytes_t value = call->argv[i + 1];
-    if (arg_is(call, i, "ID"))
-        return arg_i64_in(call, i + 1, 1, INT64_MAX, "ERR client-id should be greater than 0", &f->id);
-    if (arg_is(call, i, "MAXAGE")) return arg_age(call, i + 1, &f->age_s_min);
-    if (arg_is(call, i, "TYPE")) {
-        f->kind = parse_kind(value);
-        if (f->kind < 0) refuse_kind(call, i + 1);
-        return f->kind >= 0;
-    }
-    if (arg_is(call, i, "ADDR")) {
-        f->peer = value;
-        return true;
-    }
-    if (arg_is(call, i, "LADDR")) {
-        f->local = value;
-        return true;
-    }
-    if (arg_is(call, i, "USER")) {
-        if (bytes_eq(value, BYTES_LIT("default"))) return true;
-        reply_errorf(c, "ERR No such user '%.*s'", (int)MIN(value.len, (size_t)128), (const char *)value.ptr);
-        return false;
-    }
-    if (arg_is(call, i, "SKIPME") && (arg_is(call, i + 1, "YES") || arg_is(call, i + 1, "NO"))) {
-        f->skip_me = arg_is(call, i + 1, "YES");
-        return true;
-    }
-    reply_error_syntax(c);
-    return false;
-}
-
-static bool kill_matches(const kill_filter_t *f, const redis_client_t *c)
-{
-    if (f->id && (uint64_t)f->id != c->id) return false;
-    if (f->kind >= 0 && kind_of(c) != f->kind) return false;
-    if (f->peer.ptr && !bytes_eq(f->peer, bytes_str(net_conn_peer(c->conn)))) return false;
-    if (f->local.ptr && !bytes_eq(f->local, bytes_str(net_conn_local(c->conn)))) return false;
-    return !f->age_s_min || (c->redis->now_ms - c->created_ms) / 1000 >= f->age_s_min;
-}
-
-static int64_t kill_all(redis_call_t *call, const kill_filter_t *f)
+static int64_t kill_all(redis_call_t *call, const client_filter_t *f)
 {
     int64_t count = 0;
     bool me = false;
     LIST_EACH(&call->redis->clients, c, redis_client_t, node) {
-        if (c->flags & CLIENT_CLOSING || !kill_matches(f, c) || (c == call->client && f->skip_me)) continue;
+        if (c->flags & CLIENT_CLOSING || !client_filter__matches(f, call, c)) continue;
         count++;
         if (c == call->client) {
             me = true;
@@ -256,21 +130,28 @@ static int64_t kill_all(redis_call_t *call, const kill_filter_t *f)
     return count;
 }
 
+static void kill_by_address(redis_call_t *call)
+{
+    client_filter_t f = {.is[FILTER_ADDR] = {.given = true, .text = call->argv[2]}};
+    if (kill_all(call, &f))
+        reply_ok(call->client);
+    else
+        reply_error(call->client, "ERR No such client");
+}
+
+static void kill_by_filter(redis_call_t *call)
+{
+    client_filter_t f = {.skip_me = true};
+    if (client_filter__read(call, 2, &f)) reply_int(call->client, kill_all(call, &f));
+    client_filter__deinit(&f);
+}
+
 void redis_cmd_client_kill(redis_call_t *call)
 {
-    kill_filter_t f = {.kind = -1, .skip_me = true};
-    if (call->argc == 3) {
-        f.peer = call->argv[2];
-        f.skip_me = false;
-        if (kill_all(call, &f))
-            reply_ok(call->client);
-        else
-            reply_error(call->client, "ERR No such client");
-    } else {
-        for (int i = 2; i < call->argc; i += 2)
-            if (!kill_option(call, i, &f)) return;
-        reply_int(call->client, kill_all(call, &f));
-    }
+    if (call->argc == 3)
+        kill_by_address(call);
+    else
+        kill_by_filter(call);
     if (call->client->flags & CLIENT_CLOSE_AFTER) client__close(call->client);
 }
 

@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+"""Holds the command table against a running original's: what COMMAND and COMMAND DOCS tell of each command and subcommand.
+
+    tools/command_diff.py ORIGINAL_PORT TRIVET_PORT        prints what differs without being expected to
+
+Compared: arity, flags, keys (first, last, step, and the specifications), ACL categories, tips, subcommands; of the documentation since, group,
+flags, deprecation and the arguments. Summaries, complexities and histories are sentences of the original's own and are left out.
+"""
+
+import pathlib
+import re
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests"))
+
+from wire import resp  # noqa: E402
+
+# Commands of the original that are not here: a pattern of names, and why.
+MISSING = {
+    r"acl(\|.*)?": "there are no users and rights yet",
+    r"asking|cluster(\|.*)?|clusterscan|readonly|readwrite": "there is no cluster yet",
+    r"failover|psync|replconf|replicaof|slaveof|sync|waitaof": "there is no replication yet",
+    r"module(\|.*)?": "there are no modules, which run inside the original's own structures",
+    r"client\|(caching|getredir|tracking|trackinginfo)": "keys are not tracked for clients yet",
+    r"client\|(capa|import-source)": "they concern replication and moving slots",
+    r"h(get|set)ex|hp?(expire(at|time)?|ttl)|hpersist": "fields of hashes do not expire yet",
+    r"x.*": "streams",
+    r"migrate|dump|restore|restore-asking|bgsave|save|function\|(dump|restore)": "snapshots and their payloads",
+    r"script\|debug": "the debugger steps through scripts in a copy of the process, and nothing forks here",
+    r"(commandlog|latency)(\|.*)?|memory\|(doctor|malloc-stats|purge|stats)": "watching",
+}
+# Commands that this original does not have.
+MORE = {
+    r"kafka\..*": "the bridge",
+    r"b?lmovem|delex|digest|increx|s(diff|union)card": "of Redis 8.4 to 8.10",
+    r"delifeq|msetex|hgetdel|commandlog(\|.*)?": "of Valkey 8.1 to 9.1",
+}
+# Differences of commands that both have: a pattern of lines as `differences` makes them, and why.
+EXPECTED = {
+    r".*: subcommands: without (client|function|memory|script)\|.*": "missing ones, see above",
+    r"exec: flags: with(out)? skip_(commandlog|slowlog)": "the flag's old name, until there is a COMMANDLOG",
+    r"set: arguments: with /condition/(ifne-value|ifdeq-digest|ifdne-digest) .*": "of Redis 8.4",
+    r"z(inter|union)(store)?: arguments: with /aggregate/count .*": "of Redis 8.8",
+    r"shutdown: arguments: without .*/(safe|failover) .*": "they concern a cluster's replicas",
+    r"sort(_ro)?: (specs|arguments): .*": "where BY, GET and STORE find keys is told by specifications, in place of not at all",
+}
+# The level is Valkey 9.1: what it changed shows against an older original.
+EXPECTED_BEFORE_9 = {
+    r"bgsave: arguments: with(out)? /(schedule|operation).*": "CANCEL",
+    r"client\|(kill|list): arguments: with(out)? /.*": "filters",
+    r"client\|setinfo: arguments: with(out)? /attr/.*": "names in capitals",
+    r"(client\|(getname|id|no-evict|no-touch|reply|setinfo|setname)|select): flags: with allow_busy": "while a script is busy",
+    r"client\|reply: flags: with no_multi": "a reply that is off would stay so",
+    r"script\|(exists|flush|show): flags: with stale": "on a replica without a primary",
+    r"(georadius(bymember)?)(_ro)?: specs: with(out)? keyword .*": "the key of STORE has variable flags",
+    r"geosearch(store)?: arguments: with(out)? /(from|by/polygon).*": "BYPOLYGON",
+    r"set: arguments: with(out)? /condition.*": "IFEQ",
+    r"(brpoplpush|getset|hmset|psetex|quit|rpoplpush|setex|setnx|substr|z(rev)?range(bylex|byscore)?|georadius(bymember)?(_ro)?): "
+    r"(deprecated_since|replaced_by|doc_flags): .*": "9 took deprecations back",
+}
+
+
+def plain(reply):
+    tag, value = reply
+    if isinstance(value, bytes):
+        return value.decode()
+    if tag == "%":
+        return {plain(name): plain(item) for name, item in value}
+    if tag in "*~" and value is not None:
+        return [plain(item) for item in value]
+    return value
+
+
+def spec_text(spec):
+    begin, find = spec["begin_search"], spec["find_keys"]
+    return f"{begin['type']} {sorted(begin['spec'].items())} {find['type']} {sorted(find['spec'].items())} {sorted(spec['flags'])}"
+
+
+def argument_lines(arguments, path=""):
+    """One line an argument, so that one that is more or less shows as itself."""
+    for item in arguments:
+        name = f"{path}/{item['name']}"
+        rest = {key: value for key, value in item.items() if key not in ("name", "arguments", "summary")}
+        if rest.get("display_text") == item["name"]:
+            del rest["display_text"]
+        yield f"{name} {sorted((key, str(value)) for key, value in rest.items())}"
+        yield from argument_lines(item.get("arguments", []), name)
+
+
+def rows_of(info, docs):
+    """name -> {what: value}, subcommands among them."""
+    name, arity, flags, first, last, step, acl, tips, specs, subcommands = info
+    row = {
+        "arity": arity,
+        "flags": sorted(flags),
+        "keys": (first, last, step),
+        "acl": sorted(acl),
+        "tips": sorted(tips),
+        "specs": [spec_text(spec) for spec in specs],
+        "subcommands": sorted(item[0] for item in subcommands),
+    }
+    row |= {key: docs.get(key) for key in ("since", "group", "deprecated_since", "replaced_by")}
+    row["doc_flags"] = sorted(docs.get("doc_flags", []))
+    row["arguments"] = list(argument_lines(docs.get("arguments", [])))
+    found = {name: row}
+    for item in subcommands:
+        found |= rows_of(item, docs.get("subcommands", {}).get(item[0], {}))
+    return found
+
+
+def table_of(port):
+    with resp.Connection(port) as one:
+        one.ask("HELLO", "3")
+        docs = plain(one.ask("COMMAND", "DOCS"))
+        found = {}
+        for info in plain(one.ask("COMMAND")):
+            found |= rows_of(info, docs.get(info[0], {}))
+        return found
+
+
+def explained(name, reasons):
+    return any(re.fullmatch(pattern, name) for pattern in reasons)
+
+
+def list_lines(name, what, expected, actual):
+    for item in expected:
+        if item not in actual:
+            yield f"{name}: {what}: without {item}"
+    for item in actual:
+        if item not in expected:
+            yield f"{name}: {what}: with {item}"
+    if expected != actual and sorted(expected) == sorted(actual):
+        yield f"{name}: {what}: in another order"
+
+
+def differences(original, ours):
+    """Lines, all of them: expected ones too."""
+    for name in sorted(original.keys() | ours.keys()):
+        if name not in ours:
+            yield f"{name}: missing"
+        elif name not in original:
+            yield f"{name}: more"
+        else:
+            for what, expected in original[name].items():
+                actual = ours[name][what]
+                if isinstance(expected, list):
+                    yield from list_lines(name, what, expected, actual)
+                elif expected != actual:
+                    yield f"{name}: {what}: {actual} in place of {expected}"
+
+
+def major_version(port):
+    with resp.Connection(port) as one:
+        text = one.ask("INFO", "server")[1].decode()
+        return int(re.search(r"(valkey|redis)_version:(\d+)", text).group(2))
+
+
+def expected_of(port):
+    return EXPECTED if major_version(port) >= 9 else EXPECTED | EXPECTED_BEFORE_9
+
+
+def unexpected(lines, expected):
+    for line in lines:
+        name, _, what = line.partition(": ")
+        family = {"missing": MISSING, "more": MORE}.get(what)
+        if not (explained(name, family) if family else explained(line, expected)):
+            yield line
+
+
+def main():
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    ports = [int(port) for port in sys.argv[1:]]
+    original, ours = (table_of(port) for port in ports)
+    lines = list(differences(original, ours))
+    bad = list(unexpected(lines, expected_of(ports[0])))
+    print("\n".join(bad))
+    print(f"{len(original)} commands and subcommands there, {len(ours)} here; {len(lines)} differences, {len(bad)} of them unexpected")
+    sys.exit(bool(bad))
+
+
+if __name__ == "__main__":
+    main()
