@@ -8,7 +8,8 @@ import re
 import sys
 
 LOWER = {'base': set(), 'io': {'base'}, 'wire': {'base'}}
-LOWER['log'] = LOWER['net'] = {'base', 'io'}
+LOWER['net'] = {'base', 'io'}
+LOWER['log'] = {'base', 'io', 'wire'}
 FLOOR = {'base', 'io', 'wire', 'log', 'net'}
 LOWER['auth'] = LOWER['coord'] = FLOOR
 WING = FLOOR | {'auth', 'coord'}

@@ -5,13 +5,13 @@
 
 #include "base/hash.h"
 #include "io/io.h"
+#include "wire/batch.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #define MENDED           0x80
-#define BATCH_BYTES_MIN  61
 #define BLOCK_HEAD_BYTES 8
 #define SNAPSHOT_MAGIC   8
 #define PATH_CHARS_MAX   256
@@ -56,10 +56,10 @@ static void start(void)
 
 static void mend_batches(uint8_t *data, size_t size)
 {
-    while (size >= BATCH_BYTES_MIN) {
-        size_t bytes = (size_t)load_be32(data + 8) + 12;
-        if (bytes < BATCH_BYTES_MIN || bytes > size) return;
-        store_be32(data + 17, crc32c(0, data + 21, bytes - 21));
+    while (size >= BATCH_HEADER_BYTES) {
+        size_t bytes = (size_t)(uint32_t)batch_peek_length(bytes_of(data, size)) + BATCH_OVERHEAD_BYTES;
+        if (bytes < BATCH_HEADER_BYTES || bytes > size) return;
+        batch_set_crc(data, bytes);
         data += bytes;
         size -= bytes;
     }

@@ -54,7 +54,7 @@ static void find(walk_t *w, log_fault_t fault, uint64_t position, int64_t found_
     snprintf(d->file, sizeof(d->file), "%s", w->file->file);
 }
 
-static void see(void *user, uint64_t position, const log_batch_t *batch)
+static void see(void *user, uint64_t position, const batch_header_t *batch)
 {
     walk_t *w = user;
     log_damage_t *d = &w->file->damage;
@@ -63,8 +63,8 @@ static void see(void *user, uint64_t position, const log_batch_t *batch)
     if (!fits) find(w, LOG_MISPLACED, position, batch->base_offset);
     if (d->fault != LOG_SOUND && d->behind_count++ == 0) d->behind_offset = batch->base_offset;
     w->file->batches++;
-    w->next_position = position + log_batch_bytes(batch);
-    w->next_offset = log_batch_last_offset(batch) + 1;
+    w->next_position = position + batch_bytes(batch);
+    w->next_offset = batch_last_offset(batch) + 1;
 }
 
 static int is_zeros(io_file_t *file, uint64_t from, uint64_t end, bool *ret_zeros)
@@ -177,7 +177,7 @@ static void fill(mend_t *m, int64_t to)
     m->next_offset = to;
 }
 
-static void collect(void *user, uint64_t position, const log_batch_t *batch)
+static void collect(void *user, uint64_t position, const batch_header_t *batch)
 {
     mend_t *m = user;
     if (m->count == m->cap) {
@@ -185,7 +185,7 @@ static void collect(void *user, uint64_t position, const log_batch_t *batch)
         m->found = mem_realloc(m->found, m->cap * sizeof(*m->found));
     }
     m->found[m->count++] =
-        (found_t){position, log_batch_bytes(batch), batch->base_offset, batch->last_offset_delta, batch->leader_epoch};
+        (found_t){position, batch_bytes(batch), batch->base_offset, batch->last_offset_delta, batch->leader_epoch};
 }
 
 /* The offset of a batch is not covered by its sum. One that jumps ahead of a later batch is wrong; when what follows begins
@@ -275,7 +275,7 @@ static int drop_derived(io_loop_t *loop, const char *dir, int64_t base, bool log
     return 0;
 }
 
-static void count_lost(void *user, uint64_t position, const log_batch_t *batch)
+static void count_lost(void *user, uint64_t position, const batch_header_t *batch)
 {
     ((mend_t *)user)->result->lost_batches++;
 }
@@ -336,13 +336,24 @@ int log_mend(io_loop_t *loop, const char *dir, const log_mending_t *how, log_men
     return err ? err : io_sync_dir(loop, dir);
 }
 
+/* A batch of `count` offsets and no record. */
+static void put_empty(uint8_t *out, int64_t base_offset, int32_t count, int32_t epoch)
+{
+    batch_header_t header = BATCH_HEADER_NONE;
+    header.base_offset = base_offset;
+    header.leader_epoch = epoch;
+    header.last_offset_delta = count - 1;
+    batch_header_write(out, &header);
+    batch_seal(out, BATCH_HEADER_BYTES);
+}
+
 void log_fill_empty(int64_t from, int64_t to, int32_t epoch, buf_t *out)
 {
     while (from < to) {
         int64_t count = MIN(to - from, (int64_t)INT32_MAX);
-        uint8_t *b = buf_reserve(out, LOG_BATCH_HEADER_BYTES);
-        log__put_empty(b, from, (int32_t)count, epoch);
-        out->len += LOG_BATCH_HEADER_BYTES;
+        uint8_t *b = buf_reserve(out, BATCH_HEADER_BYTES);
+        put_empty(b, from, (int32_t)count, epoch);
+        out->len += BATCH_HEADER_BYTES;
         from += count;
     }
 }

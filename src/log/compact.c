@@ -142,16 +142,16 @@ int log_rewrite_add(log_rewrite_t *rewrite, bytes_t batches)
     int err = log__segment_file(into, false, &file);
     if (!err) err = io_file_write(file, into->bytes, &iov, 1);
     while (!err && batches.len > 0) {
-        log_batch_t batch;
-        err = log_batch_parse(batches, &batch);
-        if (!err && (batch.base_offset < rewrite->next_offset || log_batch_last_offset(&batch) >= rewrite->end_offset ||
-                     log_batch_bytes(&batch) > batches.len))
+        batch_header_t batch;
+        err = batch_header_read(batches, &batch);
+        if (!err && (batch.base_offset < rewrite->next_offset || batch_last_offset(&batch) >= rewrite->end_offset ||
+                     batch_bytes(&batch) > batches.len))
             err = ERR_INVALID;
         if (err) break;
         log__segment_note(into, &batch, into->bytes);
-        into->bytes += (uint32_t)log_batch_bytes(&batch);
-        rewrite->next_offset = log_batch_last_offset(&batch) + 1;
-        batches = bytes_of(batches.ptr + log_batch_bytes(&batch), batches.len - log_batch_bytes(&batch));
+        into->bytes += (uint32_t)batch_bytes(&batch);
+        rewrite->next_offset = batch_last_offset(&batch) + 1;
+        batches = bytes_of(batches.ptr + batch_bytes(&batch), batches.len - batch_bytes(&batch));
     }
     return err;
 }

@@ -49,7 +49,7 @@ static void fill(fixture_t *f)
     for (int i = 0; i < BATCHES; i++) {
         int64_t offset;
         memset(b, 0, sizeof(b));
-        store_be32(b + 8, BATCH_BYTES - LOG_BATCH_OVERHEAD_BYTES);
+        store_be32(b + 8, BATCH_BYTES - BATCH_OVERHEAD_BYTES);
         b[16] = 2;
         store_be32(b + 23, 1);
         store_be64(b + 27, (uint64_t)(1000 + i));
@@ -77,11 +77,11 @@ static void start(fixture_t *f, uint64_t seed)
     assert_true(sim_run_until(f->sim, is_committed, &commit, 10000));
 }
 
-static void see(void *user, const log_batch_t *batch)
+static void see(void *user, const batch_header_t *batch)
 {
     fixture_t *f = user;
     assert_true(batch->base_offset >= f->next);
-    f->next = log_batch_last_offset(batch) + 1;
+    f->next = batch_last_offset(batch) + 1;
     f->seen[batch->base_offset / 2]++;
 }
 
@@ -199,7 +199,7 @@ static void offsets_and_times_are_found_across_gaps(void **state)
     look(&f);
     for (int64_t offset = 0; offset < 2 * BATCHES; offset++) {
         log_slice_t slice;
-        log_batch_t batch;
+        batch_header_t batch;
         int i = (int)offset / 2;
         while (!f.seen[i]) i++;
         assert_int_equal(log_find(f.log, offset, INT64_MAX, 1, true, &slice), 0);
@@ -224,7 +224,7 @@ static void who_reads_an_old_segment_reads_on(void **state)
     assert_int_equal(rewrite_all(&f), 0);
     assert_int_equal(io_file_read(slice.file, slice.position, data, sizeof(data)), sizeof(data));
     assert_int_equal(load_be64(data), 0);
-    assert_true(log_batch_crc_ok(bytes_of(data, sizeof(data))));
+    assert_true(batch_crc_ok(bytes_of(data, sizeof(data))));
     uint32_t deleted;
     sim_run_for(f.sim, 70000);
     assert_int_equal(log_maintain(f.log, io_wall_ms(f.loop) + 70000, INT64_MAX, &deleted), 0);

@@ -23,21 +23,21 @@ typedef struct search {
 } search_t;
 
 /* Could be a batch of this segment, by its header. */
-static bool plausible(const search_t *s, const log_batch_t *batch)
+static bool plausible(const search_t *s, const batch_header_t *batch)
 {
-    return batch->base_offset >= s->base_offset && log_batch_last_offset(batch) - s->base_offset <= INT32_MAX &&
+    return batch->base_offset >= s->base_offset && batch_last_offset(batch) - s->base_offset <= INT32_MAX &&
            (batch->attributes & ATTRIBUTES_UNUSED) == 0 && batch->count >= 0 &&
            batch->count <= (int64_t)batch->last_offset_delta + 1;
 }
 
 /* A whole and valid batch at the scan's position: 0. ERR_NOT_FOUND, ERR_LIMIT (the CRCs' budget), or a read error. */
-static int valid_here(search_t *s, log_batch_t *ret_batch)
+static int valid_here(search_t *s, batch_header_t *ret_batch)
 {
     int err = log__scan_peek(&s->scan, ret_batch);
     if (err && err != ERR_CORRUPT && err != ERR_TRUNCATED && err != ERR_UNSUPPORTED && err != ERR_NOT_FOUND) return err;
     if (err || !plausible(s, ret_batch)) return ERR_NOT_FOUND;
-    if (log_batch_bytes(ret_batch) > s->crc_bytes_left) return ERR_LIMIT;
-    s->crc_bytes_left -= log_batch_bytes(ret_batch);
+    if (batch_bytes(ret_batch) > s->crc_bytes_left) return ERR_LIMIT;
+    s->crc_bytes_left -= batch_bytes(ret_batch);
     err = log__scan_verify(&s->scan, ret_batch);
     return err == ERR_CORRUPT || err == ERR_TRUNCATED ? ERR_NOT_FOUND : err;
 }
@@ -47,14 +47,14 @@ static int next_candidate(search_t *s, bool *ret_found)
 {
     log_scan_t *scan = &s->scan;
     *ret_found = false;
-    while (scan->end - scan->position >= LOG_BATCH_HEADER_BYTES) {
+    while (scan->end - scan->position >= BATCH_HEADER_BYTES) {
         ssize_t n = log__scan_fill(scan, scan->position + HEADER_MAGIC_AT, 1);
         if (n <= 0) return (int)n;
         const uint8_t *from = scan->window + (scan->position + HEADER_MAGIC_AT - scan->window_at);
         const uint8_t *at = memchr(from, HEADER_MAGIC, (size_t)n);
         scan->position += at ? (size_t)(at - from) : (size_t)n;
         if (!at) continue;
-        *ret_found = scan->end - scan->position >= LOG_BATCH_HEADER_BYTES;
+        *ret_found = scan->end - scan->position >= BATCH_HEADER_BYTES;
         return 0;
     }
     return 0;
@@ -63,7 +63,7 @@ static int next_candidate(search_t *s, bool *ret_found)
 static int search(search_t *s)
 {
     bool found;
-    log_batch_t batch;
+    batch_header_t batch;
     for (;;) {
         int err = next_candidate(s, &found);
         if (err || !found) return err;
@@ -93,7 +93,7 @@ typedef struct behind {
     log_damage_t *damage;
 } behind_t;
 
-static void count(void *user, uint64_t position, const log_batch_t *batch)
+static void count(void *user, uint64_t position, const batch_header_t *batch)
 {
     const behind_t *b = user;
     if (b->damage->behind_count == 0) b->damage->behind_offset = batch->base_offset;

@@ -85,7 +85,7 @@ static int epoch_of_batch(log_t *log, int64_t offset, int32_t *ret_epoch, int64_
     *ret_epoch = -1;
     *ret_base_offset = log->end_offset;
     for (uint32_t at = log__segment_at(log, offset); at < log->segments_count; at++) {
-        log_batch_t batch;
+        batch_header_t batch;
         uint32_t position;
         int err = log__segment_seek(log->segments[at], MAX(offset, log->segments[at]->base_offset), &position, &batch);
         if (err == ERR_NOT_FOUND) continue;
@@ -129,7 +129,7 @@ static int epochs_fit(log_t *log, bool *ret_fit)
     return 0;
 }
 
-static void note_epoch(void *user, const log_batch_t *batch)
+static void note_epoch(void *user, const batch_header_t *batch)
 {
     log_t *log = user;
     if (batch->leader_epoch > log_epoch_latest(log)) log__epochs_note(log, batch->leader_epoch, batch->base_offset);

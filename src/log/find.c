@@ -66,21 +66,21 @@ static int stop_from(log_segment_t *segment, uint32_t from, uint32_t position, i
     if (err) return err;
     log_scan_t scan;
     log__scan_init(&scan, file, position, limit, window, sizeof(window));
-    log_batch_t batch;
+    batch_header_t batch;
     for (;;) {
         err = log__scan_peek(&scan, &batch);
         bool indexed = position > from && scan.position == position;
         if (indexed && log__index_lied(err, &batch, last_offset)) return ERR_DAMAGED;
         if (err == ERR_NOT_FOUND) return ERR_CORRUPT; /* the caller knows of more bytes than fit */
         if (err) return err;
-        uint64_t end = scan.position + log_batch_bytes(&batch);
+        uint64_t end = scan.position + batch_bytes(&batch);
         bool fits = end - from <= bytes_max || (whole_first && scan.position == from);
         if (!fits) break;
         log__scan_skip(&scan, &batch);
         if (scan.position == limit) break;
     }
     ret_stop->position = (uint32_t)scan.position;
-    ret_stop->next_offset = scan.position == limit ? log_batch_last_offset(&batch) + 1 : batch.base_offset;
+    ret_stop->next_offset = scan.position == limit ? batch_last_offset(&batch) + 1 : batch.base_offset;
     return 0;
 }
 
@@ -101,7 +101,7 @@ static int stop_below(log_segment_t *segment, uint32_t at, int64_t offset_end, s
     *ret_stop = (stop_t){segment->bytes, log__segment_end(segment, at)};
     if (offset_end >= ret_stop->next_offset) return 0;
     uint32_t position;
-    log_batch_t batch;
+    batch_header_t batch;
     if (hint_get(segment->log, segment, offset_end, &position)) {
         *ret_stop = (stop_t){position, offset_end};
         return 0;
@@ -119,11 +119,11 @@ static int find_in_segment(log_t *log, uint32_t at, int64_t offset, int64_t offs
     log_segment_t *segment = log->segments[at];
     uint32_t from;
     if (!hint_get(log, segment, offset, &from)) {
-        log_batch_t batch;
+        batch_header_t batch;
         int err = log__segment_seek(segment, offset, &from, &batch);
         if (err) return err;
         /* No checksum covers a batch's offset: one that is another segment's would make readers jump. */
-        if (log_batch_last_offset(&batch) >= log__segment_end(segment, at)) return ERR_CORRUPT;
+        if (batch_last_offset(&batch) >= log__segment_end(segment, at)) return ERR_CORRUPT;
         hint_put(log, segment, offset, from);
     }
     stop_t stop;
@@ -165,7 +165,7 @@ int log_find(log_t *log, int64_t offset, int64_t offset_end, size_t bytes_max, b
 static int time_scan_from(log_segment_t *segment, int64_t timestamp_ms, int64_t from_offset, int64_t *ret_offset)
 {
     uint8_t entry[LOG_TIME_ENTRY_BYTES];
-    log_batch_t batch;
+    batch_header_t batch;
     uint32_t position;
     *ret_offset = MAX(from_offset, segment->base_offset);
     int err = log__index_load(segment, &segment->times);
@@ -183,7 +183,7 @@ static int time_scan_from(log_segment_t *segment, int64_t timestamp_ms, int64_t 
 
 /* Scans one segment for a batch that reaches both the offset and the timestamp. */
 static int find_time_in_segment(log_segment_t *segment, int64_t timestamp_ms, int64_t from_offset,
-                                log_batch_t *ret_batch, log_slice_t *ret_slice)
+                                batch_header_t *ret_batch, log_slice_t *ret_slice)
 {
     uint8_t window[LOG_SCAN_WINDOW_BYTES];
     uint32_t position;
@@ -200,13 +200,12 @@ static int find_time_in_segment(log_segment_t *segment, int64_t timestamp_ms, in
     }
     if (err) return err;
     *ret_slice = (log_slice_t){
-        file,   scan.position, log_batch_bytes(ret_batch), ret_batch->base_offset, log_batch_last_offset(ret_batch) + 1,
-        segment};
+        file, scan.position, batch_bytes(ret_batch), ret_batch->base_offset, batch_last_offset(ret_batch) + 1, segment};
     log__segment_lend(segment);
     return 0;
 }
 
-int log_find_timestamp(log_t *log, int64_t timestamp_ms, int64_t from_offset, log_batch_t *ret_batch,
+int log_find_timestamp(log_t *log, int64_t timestamp_ms, int64_t from_offset, batch_header_t *ret_batch,
                        log_slice_t *ret_slice)
 {
     for (uint32_t at = log__segment_at(log, MAX(from_offset, log->start_offset)); at < log->segments_count; at++) {

@@ -208,7 +208,7 @@ int log_roll_aged(log_t *log)
     return roll(log);
 }
 
-static bool roll_due(log_t *log, size_t bytes, const log_batch_t *batch, int64_t last_offset)
+static bool roll_due(log_t *log, size_t bytes, const batch_header_t *batch, int64_t last_offset)
 {
     const log_options_t *o = &log->options;
     log_segment_t *active = log__active(log);
@@ -225,9 +225,9 @@ static bool roll_due(log_t *log, size_t bytes, const log_batch_t *batch, int64_t
 }
 
 /* Writes a batch whose header is `b` (final offsets) to the end of the log. */
-static int append_bytes(log_t *log, const uint8_t *batch, size_t bytes, const log_batch_t *b)
+static int append_bytes(log_t *log, const uint8_t *batch, size_t bytes, const batch_header_t *b)
 {
-    int64_t last_offset = log_batch_last_offset(b);
+    int64_t last_offset = batch_last_offset(b);
     if (bytes > MIN(log->options.segment_bytes_max, (uint64_t)LOG_SEGMENT_BYTES_LIMIT)) return ERR_LIMIT;
     if (roll_due(log, bytes, b, last_offset)) {
         int err = roll(log);
@@ -257,15 +257,14 @@ static int append_bytes(log_t *log, const uint8_t *batch, size_t bytes, const lo
 
 int log_append(log_t *log, uint8_t *batch, size_t bytes, int32_t leader_epoch, int64_t *ret_base_offset)
 {
-    log_batch_t b;
+    batch_header_t b;
     if (log->failed) return ERR_STATE;
-    int err = log_batch_parse(bytes_of(batch, bytes), &b);
+    int err = batch_header_read(bytes_of(batch, bytes), &b);
     if (err) return err;
-    if (log_batch_bytes(&b) != bytes || b.last_offset_delta > INT64_MAX - 1 - log->end_offset) return ERR_INVALID;
+    if (batch_bytes(&b) != bytes || b.last_offset_delta > INT64_MAX - 1 - log->end_offset) return ERR_INVALID;
     b.base_offset = log->end_offset;
     b.leader_epoch = leader_epoch;
-    store_be64(batch, (uint64_t)b.base_offset);
-    store_be32(batch + 12, (uint32_t)leader_epoch);
+    batch_set_place(batch, b.base_offset, leader_epoch);
     err = append_bytes(log, batch, bytes, &b);
     if (err) return err;
     *ret_base_offset = b.base_offset;
@@ -274,10 +273,10 @@ int log_append(log_t *log, uint8_t *batch, size_t bytes, int32_t leader_epoch, i
 
 int log_append_at(log_t *log, const uint8_t *batch, size_t bytes)
 {
-    log_batch_t b;
+    batch_header_t b;
     if (log->failed) return ERR_STATE;
-    int err = log_batch_parse(bytes_of(batch, bytes), &b);
+    int err = batch_header_read(bytes_of(batch, bytes), &b);
     if (err) return err;
-    if (log_batch_bytes(&b) != bytes || b.base_offset < log->end_offset) return ERR_INVALID;
+    if (batch_bytes(&b) != bytes || b.base_offset < log->end_offset) return ERR_INVALID;
     return append_bytes(log, batch, bytes, &b);
 }

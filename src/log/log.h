@@ -5,10 +5,7 @@
  * ({timestamp i64, relative offset i32}); beside them leader-epoch-checkpoint (the log's own: recovery and
  * truncation change it) and partition.metadata and .snapshot files (the Kafka wing's).
  *
- * A batch header is 61 bytes, big-endian: baseOffset 8, length 4, leaderEpoch 4, magic 1, crc 4, attributes
- * 2, lastOffsetDelta 4, baseTimestamp 8, maxTimestamp 8, producerId 8, producerEpoch 2, baseSequence 4,
- * count 4. The CRC-32C covers attributes to the end, so that offset and epoch are patched without computing
- * it again.
+ * Batches are wire/batch.h's. The log sets their offset and leader epoch, which no checksum covers, and reads their headers alone.
  *
  * Invariants: offsets grow and are never reused; a log ends early only at a torn tail, which is an unfinished or invalid
  * last write with nothing valid behind it, and anything else is damage (log_damage_t); log_start_offset <= offsets kept < log_end_offset; nothing below `durable_offset`
@@ -19,6 +16,7 @@
 #include "base/base.h"
 #include "base/buf.h"
 #include "io/io.h"
+#include "wire/batch.h"
 
 typedef struct log log_t;
 
@@ -31,9 +29,6 @@ void log_files_free(log_files_t *files);
 uint32_t log_files_count(const log_files_t *files);
 /* Half of the places are taken by slices and syncs: who keeps slices for long copies what they say instead. */
 bool log_files_scarce(const log_files_t *files);
-
-#define LOG_BATCH_HEADER_BYTES   61
-#define LOG_BATCH_OVERHEAD_BYTES 12 /* offset and length, in front of what `length` counts */
 
 typedef struct log_options {
     uint64_t segment_bytes_max;    /* roll above; Kafka's segment.bytes */
@@ -52,31 +47,6 @@ typedef struct log_options {
 } log_options_t;
 
 extern const log_options_t log_options_default;
-
-/* Parsed header of one batch; host byte order. */
-typedef struct log_batch {
-    int64_t base_offset;
-    int32_t length; /* bytes after the length field */
-    int32_t leader_epoch;
-    int8_t magic;
-    uint32_t crc;
-    int16_t attributes;
-    int32_t last_offset_delta;
-    int64_t base_timestamp;
-    int64_t max_timestamp;
-    int64_t producer_id;
-    int16_t producer_epoch;
-    int32_t base_sequence;
-    int32_t count;
-} log_batch_t;
-
-/* Reads a header from at least LOG_BATCH_HEADER_BYTES. ERR_TRUNCATED, ERR_CORRUPT (impossible lengths),
- * ERR_UNSUPPORTED (magic). Does not check the CRC. */
-int log_batch_parse(bytes_t data, log_batch_t *ret_batch) MUST_CHECK;
-/* The CRC-32C of a whole batch as stored in it is right. */
-bool log_batch_crc_ok(bytes_t batch);
-static inline size_t log_batch_bytes(const log_batch_t *b) { return LOG_BATCH_OVERHEAD_BYTES + (size_t)b->length; }
-static inline int64_t log_batch_last_offset(const log_batch_t *b) { return b->base_offset + b->last_offset_delta; }
 
 /* ---- opening ---- */
 
@@ -138,11 +108,11 @@ typedef struct log_recovery {
     bool distrust_cache; /* what is checked is read from the disk: a sync may have failed that nobody told of */
     /* Below which offset all was durable when this batch was written, for logs whose batches say so. Such a batch behind invalid
      * bytes proves that they were durable, and so that no loss of power made them. */
-    int64_t (*durable_of)(const log_batch_t *batch);
+    int64_t (*durable_of)(const batch_header_t *batch);
     int64_t end_min;      /* all below had been durable: a log that ends earlier is damaged; 0 = unknown */
     int64_t start_offset; /* the log's start as advanced earlier; -1 or 0 = the first segment's base */
     int64_t scan_from;    /* INT64_MAX = nothing */
-    void (*each)(void *user, const log_batch_t *batch);
+    void (*each)(void *user, const batch_header_t *batch);
     void *user;
     log_report_t *report; /* filled in when given, also on failure */
 } log_recovery_t;
@@ -156,7 +126,7 @@ int log_close_unsynced(log_t *log) MUST_CHECK;
 void log_set_options(log_t *log, const log_options_t *options);
 
 /* Shows the headers of all batches that end at or above `from`, in order. */
-int log_scan(log_t *log, int64_t from, void (*each)(void *user, const log_batch_t *batch), void *user) MUST_CHECK;
+int log_scan(log_t *log, int64_t from, void (*each)(void *user, const batch_header_t *batch), void *user) MUST_CHECK;
 
 int64_t log_start_offset(const log_t *log);
 int64_t log_end_offset(const log_t *log);
@@ -191,7 +161,7 @@ int32_t log_epoch_at(const log_t *log, int64_t offset);
  * (the caller computes the CRC anew when it changes timestamps). On failure nothing was appended (a partial
  * write is cut off). ERR_NOSPACE, ERR_IO; ERR_LIMIT: the batch is larger than a segment may be; after ERR_IO
  * on sync the log is failed and refuses appends (ERR_STATE). The caller has checked the header
- * (log_batch_parse) and, for foreign bytes, the CRC. */
+ * (batch_header_read) and, for foreign bytes, the CRC. */
 int log_append(log_t *log, uint8_t *batch, size_t bytes, int32_t leader_epoch, int64_t *ret_base_offset) MUST_CHECK;
 /* As log_append, for a replica: offsets and epoch are already in the batch and must continue the log
  * (ERR_INVALID; a gap is allowed). */
@@ -229,7 +199,7 @@ void log_slice_release(void *segment);
 /* The first batch that ends at or above `from_offset` and has a record whose timestamp is >= `timestamp_ms`,
  * found through the time index; opening it to find the record is the caller's business. ERR_NOT_FOUND when
  * there is none. */
-int log_find_timestamp(log_t *log, int64_t timestamp_ms, int64_t from_offset, log_batch_t *ret_batch,
+int log_find_timestamp(log_t *log, int64_t timestamp_ms, int64_t from_offset, batch_header_t *ret_batch,
                        log_slice_t *ret_slice) MUST_CHECK;
 /* The largest timestamp, and the last offset of the first batch that holds it. ERR_NOT_FOUND when the log is
  * empty. */

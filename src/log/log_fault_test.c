@@ -20,19 +20,19 @@ typedef struct seen {
 
 static size_t make_batch(uint8_t *b, size_t bytes)
 {
-    memset(b, 0, LOG_BATCH_HEADER_BYTES);
-    store_be32(b + 8, (uint32_t)(bytes - LOG_BATCH_OVERHEAD_BYTES));
+    memset(b, 0, BATCH_HEADER_BYTES);
+    store_be32(b + 8, (uint32_t)(bytes - BATCH_OVERHEAD_BYTES));
     b[16] = 2;
     store_be64(b + 27, 1000);
     store_be64(b + 35, 1000);
     store_be64(b + 43, UINT64_MAX);
     store_be32(b + 57, 1);
-    memset(b + LOG_BATCH_HEADER_BYTES, 7, bytes - LOG_BATCH_HEADER_BYTES);
+    memset(b + BATCH_HEADER_BYTES, 7, bytes - BATCH_HEADER_BYTES);
     store_be32(b + 17, crc32c(0, b + 21, bytes - 21));
     return bytes;
 }
 
-static void see(void *user, const log_batch_t *batch)
+static void see(void *user, const batch_header_t *batch)
 {
     seen_t *seen = user;
     assert_int_equal(batch->base_offset, seen->next);

@@ -85,13 +85,13 @@ static int append(fixture_t *f, int i)
 {
     uint8_t b[BATCH_BYTES] = {0};
     int64_t offset;
-    store_be32(b + 8, BATCH_BYTES - LOG_BATCH_OVERHEAD_BYTES);
+    store_be32(b + 8, BATCH_BYTES - BATCH_OVERHEAD_BYTES);
     b[16] = 2;
     store_be64(b + 27, 1000);
     store_be64(b + 35, 1000);
     store_be64(b + 43, UINT64_MAX);
     store_be32(b + 57, 1);
-    memset(b + LOG_BATCH_HEADER_BYTES, i, BATCH_BYTES - LOG_BATCH_HEADER_BYTES);
+    memset(b + BATCH_HEADER_BYTES, i, BATCH_BYTES - BATCH_HEADER_BYTES);
     store_be32(b + 17, crc32c(0, b + 21, BATCH_BYTES - 21));
     return log_append(f->logs[i], b, sizeof(b), 0, &offset);
 }
@@ -118,7 +118,7 @@ static void check_slice(int i, const log_slice_t *slice)
 {
     uint8_t bytes[BATCH_BYTES];
     assert_int_equal(io_file_read(slice->file, slice->position, bytes, sizeof(bytes)), sizeof(bytes));
-    assert_int_equal(bytes[LOG_BATCH_HEADER_BYTES], i);
+    assert_int_equal(bytes[BATCH_HEADER_BYTES], i);
     assert_int_equal(bytes[BATCH_BYTES - 1], i);
 }
 

@@ -28,11 +28,11 @@ static void put(const char *name, const uint8_t *data, size_t size)
     fclose(f);
 }
 
-static void check(void *user, const log_batch_t *batch)
+static void check(void *user, const batch_header_t *batch)
 {
     int64_t *next = user;
     ASSERT(batch->base_offset >= *next);
-    *next = log_batch_last_offset(batch) + 1;
+    *next = batch_last_offset(batch) + 1;
 }
 
 static void read_all(log_t *log)
@@ -50,8 +50,8 @@ static void read_all(log_t *log)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    log_batch_t batch;
-    if (log_batch_parse(bytes_of(data, size), &batch) == 0) ASSERT(log_batch_bytes(&batch) >= LOG_BATCH_HEADER_BYTES);
+    batch_header_t batch;
+    if (batch_header_read(bytes_of(data, size), &batch) == 0) ASSERT(batch_bytes(&batch) >= BATCH_HEADER_BYTES);
     if (size < 4) return 0;
     if (!loop) start();
     if (io_mkdir(loop, dir) != 0) abort();

@@ -47,7 +47,7 @@ static void append(fixture_t *f, int n, int64_t time_ms)
     uint8_t b[BATCH_MAX] = {0};
     size_t bytes = 100 + sim_random(f->sim, BATCH_MAX - 99);
     int64_t offset;
-    store_be32(b + 8, (uint32_t)(bytes - LOG_BATCH_OVERHEAD_BYTES));
+    store_be32(b + 8, (uint32_t)(bytes - BATCH_OVERHEAD_BYTES));
     b[16] = 2;
     store_be64(b + 27, (uint64_t)time_ms);
     store_be64(b + 35, (uint64_t)time_ms);
@@ -86,12 +86,12 @@ static void check_offset(fixture_t *f, int64_t offset, size_t bytes_max)
 {
     log_slice_t slice;
     uint8_t *data = malloc(SEGMENT);
-    log_batch_t batch;
+    batch_header_t batch;
     assert_int_equal(log_find(f->log, offset, INT64_MAX, bytes_max, true, &slice), 0);
     assert_true(slice.bytes <= MAX(bytes_max, BATCH_MAX));
     assert_int_equal(io_file_read(slice.file, slice.position, data, slice.bytes), slice.bytes);
-    for (size_t at = 0; at < slice.bytes; at += log_batch_bytes(&batch)) {
-        assert_int_equal(log_batch_parse(bytes_of(data + at, slice.bytes - at), &batch), 0);
+    for (size_t at = 0; at < slice.bytes; at += batch_bytes(&batch)) {
+        assert_int_equal(batch_header_read(bytes_of(data + at, slice.bytes - at), &batch), 0);
         assert_int_equal(batch.base_offset, offset++);
     }
     assert_int_equal(slice.next_offset, offset);
@@ -101,7 +101,7 @@ static void check_offset(fixture_t *f, int64_t offset, size_t bytes_max)
 
 static void check_time(fixture_t *f, int64_t time_ms)
 {
-    log_batch_t batch;
+    batch_header_t batch;
     log_slice_t slice;
     int64_t expected = 0;
     while (expected < BATCHES && f->times[expected] < time_ms) expected++;

@@ -149,7 +149,7 @@ int log__segment_rename(log_segment_t *segment, const char *suffix) MUST_CHECK;
 int log__segment_file(log_segment_t *segment, bool create, io_file_t **ret_file) MUST_CHECK;
 void log__segment_close_files(log_segment_t *segment);
 /* Counts a batch that was put at `position`: timestamps, and an index entry when one is due. */
-void log__segment_note(log_segment_t *segment, const log_batch_t *batch, uint32_t position);
+void log__segment_note(log_segment_t *segment, const batch_header_t *batch, uint32_t position);
 /* Writes what the indexes hold in memory; for a segment that is done (`seal`) with its largest timestamp as
  * last entry. */
 void log__segment_flush_indexes(log_segment_t *segment, bool seal);
@@ -171,7 +171,7 @@ int log__segment_last_indexed(log_segment_t *segment, uint32_t *ret_position, in
 /* Position of the first batch that ends at or above `offset`, and its header; ERR_NOT_FOUND when none does.
  */
 int log__segment_seek(log_segment_t *segment, int64_t offset, uint32_t *ret_position,
-                      log_batch_t *ret_batch) MUST_CHECK;
+                      batch_header_t *ret_batch) MUST_CHECK;
 
 /* index.c: `segment` names the file */
 typedef int64_t (*log_index_key_t)(const uint8_t *entry);
@@ -185,10 +185,10 @@ int log__index_open(log_segment_t *segment, log_index_t *index, int flags) MUST_
  */
 int log__index_load(log_segment_t *segment, log_index_t *index) MUST_CHECK;
 /* An entry says that a batch that ends with `last_offset` begins where a peek ended with `err` or found `batch`. */
-static inline bool log__index_lied(int err, const log_batch_t *batch, int64_t last_offset)
+static inline bool log__index_lied(int err, const batch_header_t *batch, int64_t last_offset)
 {
     if (err) return err == ERR_CORRUPT || err == ERR_TRUNCATED || err == ERR_UNSUPPORTED || err == ERR_NOT_FOUND;
-    return log_batch_last_offset(batch) != last_offset;
+    return batch_last_offset(batch) != last_offset;
 }
 uint32_t log__index_count(const log_index_t *index);
 int log__index_get(log_segment_t *segment, log_index_t *index, uint32_t i, uint8_t *ret_entry) MUST_CHECK;
@@ -224,15 +224,15 @@ typedef struct log_scan {
 void log__scan_init(log_scan_t *scan, io_file_t *file, uint64_t from, uint64_t end, uint8_t *window, size_t window_cap);
 /* The header at scan->position; does not move. ERR_NOT_FOUND: exactly at the end; ERR_TRUNCATED, ERR_CORRUPT
  * &c. */
-int log__scan_peek(log_scan_t *scan, log_batch_t *ret_batch) MUST_CHECK;
-void log__scan_skip(log_scan_t *scan, const log_batch_t *batch);
+int log__scan_peek(log_scan_t *scan, batch_header_t *ret_batch) MUST_CHECK;
+void log__scan_skip(log_scan_t *scan, const batch_header_t *batch);
 /* Makes at least `need` bytes at `at` present, when the file has them; how many are there, or an error. */
 ssize_t log__scan_fill(log_scan_t *scan, uint64_t at, size_t need) MUST_CHECK;
 /* Whether the batch at scan->position has the CRC it says: 0, ERR_CORRUPT or a read error. */
-int log__scan_verify(log_scan_t *scan, const log_batch_t *batch) MUST_CHECK;
+int log__scan_verify(log_scan_t *scan, const batch_header_t *batch) MUST_CHECK;
 
 /* Shows the headers of a segment's batches that end at or above `from`. */
-int log__show_segment(log_segment_t *segment, int64_t from, void (*each)(void *user, const log_batch_t *batch),
+int log__show_segment(log_segment_t *segment, int64_t from, void (*each)(void *user, const batch_header_t *batch),
                       void *user) MUST_CHECK;
 
 /* recover_names.c */
@@ -271,11 +271,8 @@ int64_t log__recover_end_min(const log_recovery_t *how);
 /* Nothing but zeros from there on, as a log that grows its files ahead leaves them. */
 int log__only_zeros(const log_segment_t *segment, io_file_t *file, uint64_t from, bool *ret_zeros) MUST_CHECK;
 
-/* batch.c: LOG_BATCH_HEADER_BYTES of a batch that has `count` offsets and no record. */
-void log__put_empty(uint8_t *out, int64_t base_offset, int32_t count, int32_t epoch);
-
 /* damage.c */
-typedef void (*log_found_cb)(void *user, uint64_t position, const log_batch_t *batch);
+typedef void (*log_found_cb)(void *user, uint64_t position, const batch_header_t *batch);
 /* Shows the valid batches in [from, end) of a segment's file. ERR_LIMIT: the search was given up. */
 int log__each_valid(io_file_t *file, int64_t base_offset, uint64_t from, uint64_t end, log_found_cb found,
                     void *user) MUST_CHECK;

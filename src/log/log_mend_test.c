@@ -37,7 +37,7 @@ static void append(fixture_t *f, int64_t expected)
 {
     uint8_t b[BATCH] = {0};
     int64_t offset;
-    store_be32(b + 8, BATCH - LOG_BATCH_OVERHEAD_BYTES);
+    store_be32(b + 8, BATCH - BATCH_OVERHEAD_BYTES);
     b[16] = 2;
     store_be64(b + 43, UINT64_MAX);
     store_be32(b + 57, 1);

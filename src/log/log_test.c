@@ -48,11 +48,11 @@ static int teardown(void **state)
     return 0;
 }
 
-static void see(void *user, const log_batch_t *batch)
+static void see(void *user, const batch_header_t *batch)
 {
     fixture_t *f = user;
     f->seen_count++;
-    f->seen_next = log_batch_last_offset(batch) + 1;
+    f->seen_next = batch_last_offset(batch) + 1;
 }
 
 static int open_log(fixture_t *f, bool clean, int64_t recovery_point)
@@ -84,7 +84,7 @@ static void reopen(fixture_t *f, bool clean)
 static uint8_t *make_batch(size_t bytes, int32_t count, int64_t timestamp_ms)
 {
     uint8_t *b = calloc(1, bytes);
-    store_be32(b + 8, (uint32_t)(bytes - LOG_BATCH_OVERHEAD_BYTES));
+    store_be32(b + 8, (uint32_t)(bytes - BATCH_OVERHEAD_BYTES));
     b[16] = 2;
     store_be32(b + 23, (uint32_t)(count - 1));
     store_be64(b + 27, (uint64_t)timestamp_ms);
@@ -93,7 +93,7 @@ static uint8_t *make_batch(size_t bytes, int32_t count, int64_t timestamp_ms)
     store_be16(b + 51, UINT16_MAX);
     store_be32(b + 53, UINT32_MAX);
     store_be32(b + 57, (uint32_t)count);
-    for (size_t i = LOG_BATCH_HEADER_BYTES; i < bytes; i++) b[i] = (uint8_t)(i * 31 + (size_t)timestamp_ms);
+    for (size_t i = BATCH_HEADER_BYTES; i < bytes; i++) b[i] = (uint8_t)(i * 31 + (size_t)timestamp_ms);
     store_be32(b + 17, crc32c(0, b + 21, bytes - 21));
     return b;
 }
@@ -113,12 +113,12 @@ static void fill(fixture_t *f, int batches)
 }
 
 /* Reads the header at the slice's start. */
-static log_batch_t slice_batch(const log_slice_t *slice)
+static batch_header_t slice_batch(const log_slice_t *slice)
 {
-    uint8_t header[LOG_BATCH_HEADER_BYTES];
-    log_batch_t batch;
+    uint8_t header[BATCH_HEADER_BYTES];
+    batch_header_t batch;
     assert_int_equal(io_file_read(slice->file, slice->position, header, sizeof(header)), sizeof(header));
-    assert_int_equal(log_batch_parse(bytes_of(header, sizeof(header)), &batch), 0);
+    assert_int_equal(batch_header_read(bytes_of(header, sizeof(header)), &batch), 0);
     return batch;
 }
 
@@ -128,10 +128,10 @@ static void check_all_offsets(fixture_t *f)
     for (int64_t o = log_start_offset(f->log); o < log_end_offset(f->log); o++) {
         log_slice_t slice;
         assert_int_equal(log_find(f->log, o, INT64_MAX, 1, true, &slice), 0);
-        log_batch_t b = slice_batch(&slice);
-        assert_true(b.base_offset <= o && o <= log_batch_last_offset(&b));
-        assert_int_equal(slice.bytes, log_batch_bytes(&b));
-        assert_int_equal(slice.next_offset, log_batch_last_offset(&b) + 1);
+        batch_header_t b = slice_batch(&slice);
+        assert_true(b.base_offset <= o && o <= batch_last_offset(&b));
+        assert_int_equal(slice.bytes, batch_bytes(&b));
+        assert_int_equal(slice.next_offset, batch_last_offset(&b) + 1);
         log_slice_release(slice.segment);
     }
 }
@@ -458,16 +458,15 @@ static void a_search_among_countless_headers_gives_up_and_says_so(void **state)
     uint64_t bytes = log_bytes(f->log);
     assert_int_equal(close_log(f), 0);
     enum { HEADERS = 50000 };
-    uint8_t *junk = calloc(HEADERS, LOG_BATCH_HEADER_BYTES);
+    uint8_t *junk = calloc(HEADERS, BATCH_HEADER_BYTES);
     for (size_t i = 0; i < HEADERS; i++) {
-        uint8_t *b = junk + i * LOG_BATCH_HEADER_BYTES;
-        store_be32(b + 8, (uint32_t)((HEADERS - i) * LOG_BATCH_HEADER_BYTES - LOG_BATCH_OVERHEAD_BYTES));
+        uint8_t *b = junk + i * BATCH_HEADER_BYTES;
+        store_be32(b + 8, (uint32_t)((HEADERS - i) * BATCH_HEADER_BYTES - BATCH_OVERHEAD_BYTES));
         b[16] = 2;
         store_be32(b + 57, 1);
     }
     int fd = open(log_path(f, ".log", path), O_WRONLY);
-    assert_int_equal(pwrite(fd, junk, HEADERS * LOG_BATCH_HEADER_BYTES, (off_t)bytes),
-                     HEADERS * LOG_BATCH_HEADER_BYTES);
+    assert_int_equal(pwrite(fd, junk, HEADERS * BATCH_HEADER_BYTES, (off_t)bytes), HEADERS * BATCH_HEADER_BYTES);
     close(fd);
     free(junk);
     assert_refused(f, LOG_INVALID, path);
@@ -584,7 +583,7 @@ static void a_timestamp_finds_the_first_batch_that_reaches_it(void **state)
             for (int i = 0; i < 300 && want < 0; i++) {
                 if (1000 + (i % 2 ? i - 5 : i) * 10 >= t) want = i * 2;
             }
-            log_batch_t batch;
+            batch_header_t batch;
             log_slice_t slice;
             int err = log_find_timestamp(f->log, t, 0, &batch, &slice);
             assert_int_equal(err, want < 0 ? ERR_NOT_FOUND : 0);

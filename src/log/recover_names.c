@@ -108,7 +108,7 @@ static int end_of_swap(const names_t *n, const char *name, int64_t base, int64_t
     io_file_t *file;
     uint64_t bytes;
     log_scan_t scan = {0};
-    log_batch_t batch;
+    batch_header_t batch;
     int err = path_of(n, name, path);
     if (!err) err = io_file_open(n->log->loop, path, IO_FILE_READ, &file);
     if (err) return err;
@@ -118,7 +118,7 @@ static int end_of_swap(const names_t *n, const char *name, int64_t base, int64_t
     while (!err && (err = log__scan_peek(&scan, &batch)) == 0) {
         err = log__scan_verify(&scan, &batch);
         if (err || batch.base_offset < *ret_end) break;
-        *ret_end = log_batch_last_offset(&batch) + 1;
+        *ret_end = batch_last_offset(&batch) + 1;
         log__scan_skip(&scan, &batch);
     }
     io_file_close(file);

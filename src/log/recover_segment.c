@@ -2,17 +2,16 @@
 #include "log/log_internal.h"
 
 /* A batch may follow what ends at `next_offset` in this segment. */
-static bool batch_fits(const log_recover_t *r, const log_segment_t *segment, const log_batch_t *batch)
+static bool batch_fits(const log_recover_t *r, const log_segment_t *segment, const batch_header_t *batch)
 {
     bool follows = batch->base_offset == r->next_offset || (r->how->compacted && batch->base_offset > r->next_offset);
-    return follows && log_batch_last_offset(batch) - segment->base_offset <= INT32_MAX;
+    return follows && batch_last_offset(batch) - segment->base_offset <= INT32_MAX;
 }
 
 /* An index of the segment can name it. */
-static bool is_of_segment(const log_segment_t *segment, const log_batch_t *batch)
+static bool is_of_segment(const log_segment_t *segment, const batch_header_t *batch)
 {
-    return batch->base_offset >= segment->base_offset &&
-           log_batch_last_offset(batch) - segment->base_offset <= INT32_MAX;
+    return batch->base_offset >= segment->base_offset && batch_last_offset(batch) - segment->base_offset <= INT32_MAX;
 }
 
 static int reset_derived(log_segment_t *segment)
@@ -24,12 +23,12 @@ static int reset_derived(log_segment_t *segment)
     return err ? err : log__index_reset(segment, &segment->times);
 }
 
-static void note(log_recover_t *r, log_segment_t *segment, const log_batch_t *batch, uint64_t position)
+static void note(log_recover_t *r, log_segment_t *segment, const batch_header_t *batch, uint64_t position)
 {
     log_t *log = r->log;
     log__segment_note(segment, batch, (uint32_t)position);
     if (batch->leader_epoch > log_epoch_latest(log)) log__epochs_note(log, batch->leader_epoch, batch->base_offset);
-    r->next_offset = log_batch_last_offset(batch) + 1;
+    r->next_offset = batch_last_offset(batch) + 1;
     if (r->how->each && r->next_offset > r->how->scan_from) r->how->each(r->how->user, batch);
 }
 
@@ -41,7 +40,7 @@ static bool is_of_data(int err)
 
 /* Reads on as long as batches are valid and fit. 0: to the end. ERR_CORRUPT: what is at the scan's position is not a whole
  * and valid batch; ERR_STATE: it is, but of another offset, *ret_batch. Or a read error. */
-static int read_valid(log_recover_t *r, log_segment_t *segment, log_scan_t *scan, log_batch_t *ret_batch)
+static int read_valid(log_recover_t *r, log_segment_t *segment, log_scan_t *scan, batch_header_t *ret_batch)
 {
     for (;;) {
         int err = log__scan_peek(scan, ret_batch);
@@ -55,7 +54,7 @@ static int read_valid(log_recover_t *r, log_segment_t *segment, log_scan_t *scan
 }
 
 /* The batches end before the file does, at `position`. */
-static int end_early(log_recover_t *r, uint32_t at, io_file_t *file, uint64_t position, const log_batch_t *misplaced)
+static int end_early(log_recover_t *r, uint32_t at, io_file_t *file, uint64_t position, const batch_header_t *misplaced)
 {
     log_segment_t *segment = r->log->segments[at];
     bool zeros = false;
@@ -84,8 +83,8 @@ int log__verify_segment(log_recover_t *r, uint32_t at)
     if (err) return err;
     if (r->how->distrust_cache) io_file_drop_cache(file);
     log_scan_t scan;
-    log_batch_t batch;
-    size_t window_bytes = MIN(MAX((size_t)segment->bytes, LOG_BATCH_HEADER_BYTES), LOG_RECOVER_WINDOW_BYTES);
+    batch_header_t batch;
+    size_t window_bytes = MIN(MAX((size_t)segment->bytes, BATCH_HEADER_BYTES), LOG_RECOVER_WINDOW_BYTES);
     uint8_t *window = mem_alloc(window_bytes);
     log__scan_init(&scan, file, 0, segment->bytes, window, window_bytes);
     err = read_valid(r, segment, &scan, &batch);
@@ -103,7 +102,7 @@ int log__rebuild_indexes(log_segment_t *segment)
     if (!err) err = reset_derived(segment);
     if (err) return err;
     log_scan_t scan;
-    log_batch_t batch;
+    batch_header_t batch;
     log__scan_init(&scan, file, 0, segment->bytes, window, sizeof(window));
     while ((err = log__scan_peek(&scan, &batch)) == 0) {
         if (!is_of_segment(segment, &batch)) return ERR_CORRUPT;
@@ -125,7 +124,7 @@ static int read_tail(log_recover_t *r, log_segment_t *segment, uint32_t from, bo
 {
     uint8_t window[LOG_SCAN_WINDOW_BYTES];
     log_scan_t scan;
-    log_batch_t batch;
+    batch_header_t batch;
     io_file_t *file;
     int err = log__segment_file(segment, false, &file);
     if (err) return err;
@@ -135,13 +134,13 @@ static int read_tail(log_recover_t *r, log_segment_t *segment, uint32_t from, bo
     while ((err = log__scan_peek(&scan, &batch)) == 0) {
         /* An entry was due here, and is not there. */
         if (unindexed_bytes > segment->log->options.index_interval_bytes) return ERR_CORRUPT;
-        unindexed_bytes += log_batch_bytes(&batch);
+        unindexed_bytes += batch_bytes(&batch);
         bool fits = next_offset < 0
                         ? batch.base_offset >= segment->base_offset
                         : batch.base_offset == next_offset || (r->how->compacted && batch.base_offset > next_offset);
         if (!fits || !is_of_segment(segment, &batch)) return ERR_CORRUPT;
         if (active) log__segment_note(segment, &batch, (uint32_t)scan.position);
-        next_offset = log_batch_last_offset(&batch) + 1;
+        next_offset = batch_last_offset(&batch) + 1;
         log__scan_skip(&scan, &batch);
     }
     if (err != ERR_NOT_FOUND) return err;
@@ -151,9 +150,9 @@ static int read_tail(log_recover_t *r, log_segment_t *segment, uint32_t from, bo
 
 static int check_indexed(log_segment_t *segment, uint32_t position, int64_t last_offset)
 {
-    uint8_t window[LOG_BATCH_HEADER_BYTES];
+    uint8_t window[BATCH_HEADER_BYTES];
     log_scan_t scan;
-    log_batch_t batch;
+    batch_header_t batch;
     io_file_t *file;
     int err = log__segment_file(segment, false, &file);
     if (err) return err;

@@ -147,7 +147,7 @@ int log_maintain(log_t *log, int64_t wall_ms, int64_t offset_limit, uint32_t *re
 static int cut_active(log_t *log, int64_t offset)
 {
     log_segment_t *segment = log__active(log);
-    log_batch_t batch;
+    batch_header_t batch;
     io_file_t *file;
     uint32_t position;
     int err = log__segment_load_times(segment);

@@ -7,7 +7,7 @@ enum { CRC_FROM = 21 }; /* attributes: where the checksum begins */
 
 void log__scan_init(log_scan_t *scan, io_file_t *file, uint64_t from, uint64_t end, uint8_t *window, size_t window_cap)
 {
-    ASSERT(window_cap >= LOG_BATCH_HEADER_BYTES);
+    ASSERT(window_cap >= BATCH_HEADER_BYTES);
     *scan = (log_scan_t){.file = file, .position = from, .end = end, .window = window, .window_cap = window_cap};
 }
 
@@ -23,32 +23,32 @@ ssize_t log__scan_fill(log_scan_t *scan, uint64_t at, size_t need)
     return n;
 }
 
-int log__scan_peek(log_scan_t *scan, log_batch_t *ret_batch)
+int log__scan_peek(log_scan_t *scan, batch_header_t *ret_batch)
 {
     if (scan->position == scan->end) return ERR_NOT_FOUND;
-    if (scan->end - scan->position < LOG_BATCH_HEADER_BYTES) return ERR_TRUNCATED;
-    ssize_t n = log__scan_fill(scan, scan->position, LOG_BATCH_HEADER_BYTES);
+    if (scan->end - scan->position < BATCH_HEADER_BYTES) return ERR_TRUNCATED;
+    ssize_t n = log__scan_fill(scan, scan->position, BATCH_HEADER_BYTES);
     if (n < 0) return (int)n;
     const uint8_t *at = scan->window + (scan->position - scan->window_at);
-    log_batch_t batch;
-    int err = log_batch_parse(bytes_of(at, (size_t)n), &batch);
+    batch_header_t batch;
+    int err = batch_header_read(bytes_of(at, (size_t)n), &batch);
     if (err) return err;
-    if (log_batch_bytes(&batch) > scan->end - scan->position) return ERR_TRUNCATED;
+    if (batch_bytes(&batch) > scan->end - scan->position) return ERR_TRUNCATED;
     *ret_batch = batch;
     return 0;
 }
 
-void log__scan_skip(log_scan_t *scan, const log_batch_t *batch)
+void log__scan_skip(log_scan_t *scan, const batch_header_t *batch)
 {
-    scan->position += log_batch_bytes(batch);
+    scan->position += batch_bytes(batch);
     ASSERT(scan->position <= scan->end);
 }
 
-int log__scan_verify(log_scan_t *scan, const log_batch_t *batch)
+int log__scan_verify(log_scan_t *scan, const batch_header_t *batch)
 {
     uint32_t crc = 0;
     uint64_t at = scan->position + CRC_FROM;
-    uint64_t end = scan->position + log_batch_bytes(batch);
+    uint64_t end = scan->position + batch_bytes(batch);
     while (at < end) {
         ssize_t n = log__scan_fill(scan, at, 1);
         if (n < 0) return (int)n;
@@ -60,12 +60,12 @@ int log__scan_verify(log_scan_t *scan, const log_batch_t *batch)
     return crc == batch->crc ? 0 : ERR_CORRUPT;
 }
 
-int log__show_segment(log_segment_t *segment, int64_t from, void (*each)(void *user, const log_batch_t *batch),
+int log__show_segment(log_segment_t *segment, int64_t from, void (*each)(void *user, const batch_header_t *batch),
                       void *user)
 {
     uint8_t window[LOG_SCAN_WINDOW_BYTES];
     uint32_t position;
-    log_batch_t batch;
+    batch_header_t batch;
     io_file_t *file;
     int err = log__segment_seek(segment, from, &position, &batch);
     if (err == ERR_NOT_FOUND) return 0;
@@ -80,7 +80,7 @@ int log__show_segment(log_segment_t *segment, int64_t from, void (*each)(void *u
     return err == ERR_NOT_FOUND ? 0 : err;
 }
 
-int log_scan(log_t *log, int64_t from, void (*each)(void *user, const log_batch_t *batch), void *user)
+int log_scan(log_t *log, int64_t from, void (*each)(void *user, const batch_header_t *batch), void *user)
 {
     for (uint32_t i = 0; i < log->segments_count; i++) {
         if (log__segment_end(log->segments[i], i) <= from || log->segments[i]->bytes == 0) continue;

@@ -138,23 +138,23 @@ void log__segment_seal_times(log_segment_t *segment)
     log__index_append(segment, &segment->times, entry);
 }
 
-void log__segment_note(log_segment_t *segment, const log_batch_t *batch, uint32_t position)
+void log__segment_note(log_segment_t *segment, const batch_header_t *batch, uint32_t position)
 {
     if (position == 0) segment->first_timestamp = batch->max_timestamp;
     /* A batch that compaction emptied keeps its times, but no record has them. */
     if (batch->count > 0 && batch->max_timestamp > segment->max_timestamp) {
         segment->max_timestamp = batch->max_timestamp;
-        segment->max_timestamp_offset = log_batch_last_offset(batch);
+        segment->max_timestamp_offset = batch_last_offset(batch);
     }
     if (segment->bytes_since_index > segment->log->options.index_interval_bytes) {
         uint8_t entry[LOG_OFFSET_ENTRY_BYTES];
-        store_be32(entry, relative(segment, log_batch_last_offset(batch)));
+        store_be32(entry, relative(segment, batch_last_offset(batch)));
         store_be32(entry + 4, position);
         log__index_append(segment, &segment->offsets, entry);
         log__segment_seal_times(segment);
         segment->bytes_since_index = 0;
     }
-    segment->bytes_since_index += (uint32_t)log_batch_bytes(batch);
+    segment->bytes_since_index += (uint32_t)batch_bytes(batch);
 }
 
 void log__segment_flush_indexes(log_segment_t *segment, bool seal)
@@ -173,9 +173,9 @@ void log__segment_flush_indexes(log_segment_t *segment, bool seal)
 
 int log__segment_load_first_time(log_segment_t *segment)
 {
-    uint8_t window[LOG_BATCH_HEADER_BYTES];
+    uint8_t window[BATCH_HEADER_BYTES];
     log_scan_t scan;
-    log_batch_t batch;
+    batch_header_t batch;
     io_file_t *file;
     if (segment->first_timestamp != LOG_TIMESTAMP_NONE || segment->bytes == 0) return 0;
     int err = log__segment_file(segment, false, &file);
@@ -210,7 +210,7 @@ static int tail_is_older(log_segment_t *segment, int64_t timestamp_ms, bool *ret
 {
     uint8_t window[LOG_SCAN_WINDOW_BYTES];
     log_scan_t scan;
-    log_batch_t batch;
+    batch_header_t batch;
     io_file_t *file;
     uint32_t from;
     int64_t last_offset;
@@ -232,7 +232,7 @@ static int tail_is_older(log_segment_t *segment, int64_t timestamp_ms, bool *ret
  * segment's, or was cut. */
 static int times_fit(log_segment_t *segment, const uint8_t *entry, bool *ret_fit)
 {
-    log_batch_t batch;
+    batch_header_t batch;
     uint32_t position;
     int64_t offset = segment->base_offset + log__key_time_offset(entry), timestamp_ms = log__key_timestamp(entry);
     *ret_fit = false;
@@ -327,7 +327,7 @@ static int segment_scan_from(log_segment_t *segment, int64_t offset, uint32_t *r
 
 /* ERR_DAMAGED: at `from` is no batch that ends with `last_offset`, so that the index lied. */
 static int seek_from(log_segment_t *segment, io_file_t *file, uint32_t from, int64_t last_offset, int64_t offset,
-                     uint32_t *ret_position, log_batch_t *ret_batch)
+                     uint32_t *ret_position, batch_header_t *ret_batch)
 {
     uint8_t window[LOG_SCAN_WINDOW_BYTES];
     log_scan_t scan;
@@ -336,7 +336,7 @@ static int seek_from(log_segment_t *segment, io_file_t *file, uint32_t from, int
         int err = log__scan_peek(&scan, ret_batch);
         if (from > 0 && scan.position == from && log__index_lied(err, ret_batch, last_offset)) return ERR_DAMAGED;
         if (err) return err;
-        if (log_batch_last_offset(ret_batch) >= offset) {
+        if (batch_last_offset(ret_batch) >= offset) {
             *ret_position = (uint32_t)scan.position;
             return 0;
         }
@@ -344,7 +344,7 @@ static int seek_from(log_segment_t *segment, io_file_t *file, uint32_t from, int
     }
 }
 
-int log__segment_seek(log_segment_t *segment, int64_t offset, uint32_t *ret_position, log_batch_t *ret_batch)
+int log__segment_seek(log_segment_t *segment, int64_t offset, uint32_t *ret_position, batch_header_t *ret_batch)
 {
     io_file_t *file;
     int64_t last_offset = 0;

@@ -11,7 +11,7 @@ void log_walk_init(log_walk_t *walk, log_t *log, int64_t from, int64_t end)
 /* Finds the walk's place in the segment that holds its offset. */
 static int enter(log_walk_t *walk, log_segment_t *segment)
 {
-    log_batch_t batch;
+    batch_header_t batch;
     io_file_t *file;
     if (walk->base_offset == segment->base_offset) return 0;
     int err = log__segment_file(segment, false, &file);
@@ -27,23 +27,23 @@ static int enter(log_walk_t *walk, log_segment_t *segment)
 static int whole_batches(bytes_t data, size_t *ret_bytes)
 {
     size_t at = 0;
-    log_batch_t batch;
+    batch_header_t batch;
     int err = 0;
-    while (at < data.len && (err = log_batch_parse(bytes_of(data.ptr + at, data.len - at), &batch)) == 0) {
-        if (log_batch_bytes(&batch) > data.len - at) break;
-        at += log_batch_bytes(&batch);
+    while (at < data.len && (err = batch_header_read(bytes_of(data.ptr + at, data.len - at), &batch)) == 0) {
+        if (batch_bytes(&batch) > data.len - at) break;
+        at += batch_bytes(&batch);
     }
     if (err && err != ERR_TRUNCATED) return err;
     *ret_bytes = at;
     if (at > 0) return 0;
-    *ret_bytes = err ? LOG_BATCH_HEADER_BYTES : log_batch_bytes(&batch);
+    *ret_bytes = err ? BATCH_HEADER_BYTES : batch_bytes(&batch);
     return ERR_TRUNCATED;
 }
 
 static int read_piece(log_walk_t *walk, log_segment_t *segment, size_t bytes_max, buf_t *out)
 {
     io_file_t *file;
-    size_t left = segment->bytes - walk->position, want = MIN(MAX(bytes_max, LOG_BATCH_HEADER_BYTES), left);
+    size_t left = segment->bytes - walk->position, want = MIN(MAX(bytes_max, BATCH_HEADER_BYTES), left);
     int err = log__segment_file(segment, false, &file);
     while (!err) {
         err = buf_try_reserve(out, want);

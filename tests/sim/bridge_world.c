@@ -266,15 +266,15 @@ static void each_of_segment(void *user, const char *name, bool is_dir)
     char path[PATH_CHARS_MAX];
     uint8_t *data;
     size_t bytes;
-    log_batch_t batch;
+    batch_header_t batch;
     if (is_dir || strlen(name) != 24 || strcmp(name + 20, ".log") != 0) return;
     snprintf(path, sizeof(path), "%s/%s", walk->dir, name);
     int err = io_read_whole(walk->world->loop, path, SEGMENT_BYTES_MAX, &data, &bytes);
     CHECK(run, err == 0, "%s: %s", path, err_text(err));
-    for (size_t at = 0; at < bytes; at += log_batch_bytes(&batch)) {
-        err = log_batch_parse(bytes_of(data + at, bytes - at), &batch);
-        CHECK(run, err == 0 && log_batch_bytes(&batch) <= bytes - at, "%s: no whole batch at %zu", path, at);
-        each_of_batch(walk, bytes_of(data + at, log_batch_bytes(&batch)));
+    for (size_t at = 0; at < bytes; at += batch_bytes(&batch)) {
+        err = batch_header_read(bytes_of(data + at, bytes - at), &batch);
+        CHECK(run, err == 0 && batch_bytes(&batch) <= bytes - at, "%s: no whole batch at %zu", path, at);
+        each_of_batch(walk, bytes_of(data + at, batch_bytes(&batch)));
     }
     mem_free(data);
 }

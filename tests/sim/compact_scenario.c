@@ -122,7 +122,7 @@ static void check_record(compact_world_t *w, const record_t *record)
     }
 }
 
-static void check_batch(void *user, const log_batch_t *batch, bytes_t bytes)
+static void check_batch(void *user, const batch_header_t *batch, bytes_t bytes)
 {
     compact_world_t *w = user;
     record_iter_t iter;

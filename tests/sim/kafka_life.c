@@ -109,7 +109,7 @@ typedef struct reading {
     kafka_life_t *life;
     char dir[PATH_CHARS_MAX / 2];
     int64_t next_offset;
-    void (*each)(void *user, const log_batch_t *batch, bytes_t bytes);
+    void (*each)(void *user, const batch_header_t *batch, bytes_t bytes);
     void *user;
 } reading_t;
 
@@ -120,27 +120,27 @@ static void read_segment(void *user, const char *name, bool is_dir)
     char path[PATH_CHARS_MAX];
     uint8_t *data;
     size_t bytes;
-    log_batch_t batch;
+    batch_header_t batch;
     if (is_dir || strlen(name) != 24 || strcmp(name + 20, ".log") != 0) return;
     snprintf(path, sizeof(path), "%s/%s", r->dir, name);
     int err = io_read_whole(r->life->loop, path, SEGMENT_BYTES_MAX, &data, &bytes);
     if (err && !sim_node_alive(r->life->node)) return;
     CHECK(run, err == 0, "%s: %s", path, err_text(err));
-    for (size_t at = 0; at < bytes; at += log_batch_bytes(&batch)) {
-        err = log_batch_parse(bytes_of(data + at, bytes - at), &batch);
-        CHECK(run, err == 0 && log_batch_bytes(&batch) <= bytes - at, "%s: no whole batch at %zu", path, at);
-        bytes_t whole = bytes_of(data + at, log_batch_bytes(&batch));
-        CHECK(run, log_batch_crc_ok(whole), "%s: a wrong CRC at %" PRId64, path, batch.base_offset);
+    for (size_t at = 0; at < bytes; at += batch_bytes(&batch)) {
+        err = batch_header_read(bytes_of(data + at, bytes - at), &batch);
+        CHECK(run, err == 0 && batch_bytes(&batch) <= bytes - at, "%s: no whole batch at %zu", path, at);
+        bytes_t whole = bytes_of(data + at, batch_bytes(&batch));
+        CHECK(run, batch_crc_ok(whole), "%s: a wrong CRC at %" PRId64, path, batch.base_offset);
         CHECK(run, batch.base_offset >= r->next_offset, "%s: %" PRId64 " follows %" PRId64, path, batch.base_offset,
               r->next_offset);
-        r->next_offset = log_batch_last_offset(&batch) + 1;
+        r->next_offset = batch_last_offset(&batch) + 1;
         r->each(r->user, &batch, whole);
     }
     mem_free(data);
 }
 
 void kafka_life_batches(kafka_life_t *life, const char *topic, int partition,
-                        void (*each)(void *user, const log_batch_t *batch, bytes_t bytes), void *user)
+                        void (*each)(void *user, const batch_header_t *batch, bytes_t bytes), void *user)
 {
     reading_t r = {.life = life, .each = each, .user = user};
     snprintf(r.dir, sizeof(r.dir), "/data/kafka/%s-%d", topic, partition);

@@ -38,6 +38,6 @@ void kafka_life_die(kafka_life_t *life);
 /* Shows each batch that the files of a partition hold, by offset; each has a right CRC and begins where the one before it
  * ended or behind that. */
 void kafka_life_batches(kafka_life_t *life, const char *topic, int partition,
-                        void (*each)(void *user, const log_batch_t *batch, bytes_t bytes), void *user);
+                        void (*each)(void *user, const batch_header_t *batch, bytes_t bytes), void *user);
 
 #endif

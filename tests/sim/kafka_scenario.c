@@ -84,14 +84,14 @@ typedef struct partition_check {
 } partition_check_t;
 
 /* The record at this place, if its acknowledgement named it, is the one that was sent. */
-static void check_batch(void *user, const log_batch_t *batch, bytes_t bytes)
+static void check_batch(void *user, const batch_header_t *batch, bytes_t bytes)
 {
     partition_check_t *c = user;
     kafka_world_t *w = c->world;
     int64_t *count = &w->counts[c->topic_number][c->partition];
     CHECK(w->run, batch->base_offset == *count, "%s-%d: %" PRId64 " follows %" PRId64, c->topic, c->partition,
           batch->base_offset, *count);
-    *count = log_batch_last_offset(batch) + 1;
+    *count = batch_last_offset(batch) + 1;
     for (int i = 0; i < w->records_count; i++) {
         sent_record_t *r = &w->records[i];
         if (r->offset != batch->base_offset || r->partition != c->partition || strcmp(r->topic, c->topic) != 0)

@@ -61,11 +61,11 @@ static size_t make_batch(run_t *run, uint8_t *out)
 {
     size_t payload = 1 + draw(run, chance(run, 10) ? PAYLOAD_BYTES_MAX : 200);
     /* In some runs batches end where sectors end: then a lost write leaves no trace of itself in its neighbours. */
-    if (run->seed % 4 == 0) payload = (1 + payload / 512) * 512 - LOG_BATCH_HEADER_BYTES;
+    if (run->seed % 4 == 0) payload = (1 + payload / 512) * 512 - BATCH_HEADER_BYTES;
     int32_t count = 1 + (int32_t)draw(run, 5);
-    size_t bytes = LOG_BATCH_HEADER_BYTES + payload;
-    memset(out, 0, LOG_BATCH_HEADER_BYTES);
-    store_be32(out + 8, (uint32_t)(bytes - LOG_BATCH_OVERHEAD_BYTES));
+    size_t bytes = BATCH_HEADER_BYTES + payload;
+    memset(out, 0, BATCH_HEADER_BYTES);
+    store_be32(out + 8, (uint32_t)(bytes - BATCH_OVERHEAD_BYTES));
     out[16] = 2; /* magic */
     store_be32(out + 23, (uint32_t)count - 1);
     store_be64(out + 27, 1700000000000ull + draw(run, 100000)); /* base and largest timestamp */
@@ -74,7 +74,7 @@ static size_t make_batch(run_t *run, uint8_t *out)
     store_be16(out + 51, UINT16_MAX);
     store_be32(out + 53, UINT32_MAX);
     store_be32(out + 57, (uint32_t)count);
-    for (size_t i = 0; i < payload; i++) out[LOG_BATCH_HEADER_BYTES + i] = (uint8_t)draw(run, 256);
+    for (size_t i = 0; i < payload; i++) out[BATCH_HEADER_BYTES + i] = (uint8_t)draw(run, 256);
     store_be32(out + 17, crc32c(0, out + 21, bytes - 21));
     return bytes;
 }
@@ -136,7 +136,7 @@ static void truncate(log_world_t *w)
 
 static void on_writer(io_timer_t *timer)
 {
-    static uint8_t batch[LOG_BATCH_HEADER_BYTES + PAYLOAD_BYTES_MAX + 512];
+    static uint8_t batch[BATCH_HEADER_BYTES + PAYLOAD_BYTES_MAX + 512];
     log_world_t *w = CONTAINER_OF(timer, log_world_t, writer);
     for (uint64_t n = 1 + draw(w->run, 4); n > 0 && w->appends_left > 0; n--, w->appends_left--) {
         size_t bytes = make_batch(w->run, batch);
@@ -172,7 +172,7 @@ static void check_batch(log_world_t *w, size_t index, bytes_t bytes)
     run_t *run = w->run;
     model_batch_t found = describe((int64_t)load_be64(bytes.ptr), bytes.ptr, bytes.len);
     int64_t expected = index > 0 ? w->model.batches[index - 1].next_offset : 0;
-    CHECK(run, log_batch_crc_ok(bytes), "batch at %" PRId64 " has a wrong CRC", found.base_offset);
+    CHECK(run, batch_crc_ok(bytes), "batch at %" PRId64 " has a wrong CRC", found.base_offset);
     CHECK(run, found.base_offset == expected, "batch %zu is at %" PRId64 ", not at %" PRId64, index, found.base_offset,
           expected);
     if (index < w->model.count && found.crc == w->model.batches[index].crc) return;
@@ -185,13 +185,13 @@ static void check_batch(log_world_t *w, size_t index, bytes_t bytes)
 static size_t check_slice(log_world_t *w, const log_slice_t *slice, size_t index)
 {
     uint8_t *data = mem_alloc(slice->bytes);
-    log_batch_t batch;
+    batch_header_t batch;
     ssize_t n = io_file_read(slice->file, slice->position, data, slice->bytes);
     CHECK(w->run, n == (ssize_t)slice->bytes, "a slice of %zu bytes gave %zd", slice->bytes, n);
-    for (size_t at = 0; at < slice->bytes; at += log_batch_bytes(&batch)) {
-        int err = log_batch_parse(bytes_of(data + at, slice->bytes - at), &batch);
+    for (size_t at = 0; at < slice->bytes; at += batch_bytes(&batch)) {
+        int err = batch_header_read(bytes_of(data + at, slice->bytes - at), &batch);
         CHECK(w->run, err == 0, "a slice holds no whole batch at %zu: %s", at, err_text(err));
-        check_batch(w, index++, bytes_of(data + at, log_batch_bytes(&batch)));
+        check_batch(w, index++, bytes_of(data + at, batch_bytes(&batch)));
     }
     mem_free(data);
     return index;

@@ -83,7 +83,7 @@ typedef struct log_rot {
     log_t *log;
 } log_rot_t;
 
-static void see(void *user, const log_batch_t *batch)
+static void see(void *user, const batch_header_t *batch)
 {
     log_rot_t *r = user;
     CHECK(r->run, batch->base_offset == r->seen && r->seen < r->count && batch->crc == r->crcs[r->seen],
@@ -106,15 +106,15 @@ static int open_log(log_rot_t *r, bool clean, log_report_t *report)
 
 static void append(log_rot_t *r)
 {
-    uint8_t batch[LOG_BATCH_HEADER_BYTES + 400];
-    size_t bytes = LOG_BATCH_HEADER_BYTES + 1 + draw(r->run, 399);
+    uint8_t batch[BATCH_HEADER_BYTES + 400];
+    size_t bytes = BATCH_HEADER_BYTES + 1 + draw(r->run, 399);
     int64_t offset;
-    memset(batch, 0, LOG_BATCH_HEADER_BYTES);
-    store_be32(batch + 8, (uint32_t)(bytes - LOG_BATCH_OVERHEAD_BYTES));
+    memset(batch, 0, BATCH_HEADER_BYTES);
+    store_be32(batch + 8, (uint32_t)(bytes - BATCH_OVERHEAD_BYTES));
     batch[16] = 2;
     store_be64(batch + 43, UINT64_MAX);
     store_be32(batch + 57, 1);
-    for (size_t i = LOG_BATCH_HEADER_BYTES; i < bytes; i++) batch[i] = (uint8_t)draw(r->run, 256);
+    for (size_t i = BATCH_HEADER_BYTES; i < bytes; i++) batch[i] = (uint8_t)draw(r->run, 256);
     r->crcs[r->count] = crc32c(0, batch + 21, bytes - 21);
     store_be32(batch + 17, r->crcs[r->count]);
     int err = log_append(r->log, batch, bytes, 0, &offset);
@@ -128,7 +128,7 @@ static void check_finds(log_rot_t *r)
 {
     for (int64_t offset = 0; offset < log_end_offset(r->log); offset++) {
         log_slice_t slice;
-        uint8_t header[LOG_BATCH_HEADER_BYTES];
+        uint8_t header[BATCH_HEADER_BYTES];
         int err = log_find(r->log, offset, INT64_MAX, 1, true, &slice);
         CHECK(r->run, err == 0 && slice.bytes > 0, "%" PRId64 " is not found: %s", offset, err_text(err));
         ssize_t n = io_file_read(slice.file, slice.position, header, sizeof(header));

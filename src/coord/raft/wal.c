@@ -1,8 +1,6 @@
 /* wal.c: see wal.h. Used by quorum.c alone. */
 #include "coord/raft/wal.h"
 
-#include "base/hash.h"
-
 #include <stdio.h>
 
 #define CONTROL_BIT       0x20
@@ -12,8 +10,6 @@
 #define AHEAD_BYTES       KIB(256) /* a commit of one small entry then seldom writes more than the page it is in */
 #define PATH_CHARS_MAX    4096
 #define SET_ASIDE_MAX     1000 /* logs that were, by the same index */
-#define CRC_AT            17
-#define ATTRIBUTES_AT     21
 
 static void path_in(const char *dir, const char *name, char out[PATH_CHARS_MAX])
 {
@@ -33,7 +29,7 @@ static int open_log(io_loop_t *loop, const char *dir, const log_recovery_t *reco
     return log_open(loop, path, &options, recovery, ret_log);
 }
 
-static int64_t durable_of(const log_batch_t *batch) { return batch->producer_id; }
+static int64_t durable_of(const batch_header_t *batch) { return batch->producer_id; }
 
 /* Opens the log as it is. `durable`: the mark's. One entry less may be there, for a disk that lied about its last write. */
 static int recover(io_loop_t *loop, const char *dir, const wal_need_t *need, uint64_t durable,
@@ -190,19 +186,15 @@ static size_t put_record_head(uint8_t *payload, uint8_t type, size_t payload_byt
 static void put_batch_head(uint8_t *batch, size_t bytes, uint64_t index, uint64_t term, uint8_t type, int64_t wall_ms,
                            int64_t durable)
 {
-    store_be64(batch, index);
-    store_be32(batch + 8, (uint32_t)(bytes - LOG_BATCH_OVERHEAD_BYTES));
-    store_be32(batch + 12, (uint32_t)term);
-    batch[16] = 2;
-    store_be16(batch + ATTRIBUTES_AT, type == RAFT_COMMAND_TYPE ? 0 : CONTROL_BIT);
-    store_be32(batch + 23, 0); /* last offset delta */
-    store_be64(batch + 27, (uint64_t)wall_ms);
-    store_be64(batch + 35, (uint64_t)wall_ms);
-    store_be64(batch + 43, (uint64_t)durable); /* where others have a producer's id: durable_of */
-    store_be16(batch + 51, UINT16_MAX);
-    store_be32(batch + 53, UINT32_MAX);
-    store_be32(batch + 57, 1);
-    store_be32(batch + CRC_AT, crc32c(0, batch + ATTRIBUTES_AT, bytes - ATTRIBUTES_AT));
+    batch_header_t header = BATCH_HEADER_NONE;
+    header.base_offset = (int64_t)index;
+    header.leader_epoch = (int32_t)term;
+    header.attributes = type == RAFT_COMMAND_TYPE ? 0 : CONTROL_BIT;
+    header.base_timestamp = header.max_timestamp = wall_ms;
+    header.producer_id = durable; /* durable_of */
+    header.count = 1;
+    batch_header_write(batch, &header);
+    batch_seal(batch, bytes);
 }
 
 static int append(wal_t *wal, uint8_t *batch, size_t bytes, uint64_t term)
@@ -222,9 +214,9 @@ int wal_append(wal_t *wal, uint64_t index, uint64_t term, uint8_t type, uint8_t 
     uint8_t *payload = buf + WAL_HEADROOM_BYTES;
     payload[payload_bytes] = 0; /* no headers */
     size_t head = put_record_head(payload, type, payload_bytes);
-    uint8_t *batch = payload - head - LOG_BATCH_HEADER_BYTES;
+    uint8_t *batch = payload - head - BATCH_HEADER_BYTES;
     ASSERT(batch >= buf);
-    size_t bytes = LOG_BATCH_HEADER_BYTES + head + payload_bytes + WAL_TAIL_BYTES;
+    size_t bytes = BATCH_HEADER_BYTES + head + payload_bytes + WAL_TAIL_BYTES;
     put_batch_head(batch, bytes, index, term, type, io_wall_ms(wal->loop), log_durable_offset(wal->log));
     return append(wal, batch, bytes, term);
 }
@@ -235,17 +227,17 @@ void wal_fill(int64_t from, int64_t to, int32_t term, buf_t *out)
         uint8_t buf[WAL_HEADROOM_BYTES + WAL_TAIL_BYTES], *payload = buf + WAL_HEADROOM_BYTES;
         payload[0] = 0; /* no headers */
         size_t head = put_record_head(payload, RAFT_BARRIER_TYPE, 0);
-        size_t bytes = LOG_BATCH_HEADER_BYTES + head + WAL_TAIL_BYTES;
-        uint8_t *batch = payload - head - LOG_BATCH_HEADER_BYTES;
+        size_t bytes = BATCH_HEADER_BYTES + head + WAL_TAIL_BYTES;
+        uint8_t *batch = payload - head - BATCH_HEADER_BYTES;
         put_batch_head(batch, bytes, (uint64_t)index, (uint64_t)term, RAFT_BARRIER_TYPE, 0, 0);
         buf_append(out, batch, bytes);
     }
 }
 
 /* The value of the batch's one record. */
-static int parse_entry(bytes_t batch, const log_batch_t *head, wal_entry_t *ret_entry)
+static int parse_entry(bytes_t batch, const batch_header_t *head, wal_entry_t *ret_entry)
 {
-    const uint8_t *at = batch.ptr + LOG_BATCH_HEADER_BYTES, *end = batch.ptr + batch.len;
+    const uint8_t *at = batch.ptr + BATCH_HEADER_BYTES, *end = batch.ptr + batch.len;
     int64_t length, ts, delta, key, value;
     if (!varint_get(&at, end, &length) || at == end) return ERR_CORRUPT;
     at++; /* attributes */
@@ -281,11 +273,11 @@ int wal_read(wal_t *wal, uint64_t index, uint64_t last, size_t bytes_max,
     bytes_t left = buf_bytes(&wal->window);
     uint64_t next = index;
     while (left.len > 0 && next <= last) {
-        log_batch_t head;
+        batch_header_t head;
         wal_entry_t entry;
-        err = log_batch_parse(left, &head);
+        err = batch_header_read(left, &head);
         if (err != 0) return err;
-        size_t bytes = log_batch_bytes(&head);
+        size_t bytes = batch_bytes(&head);
         if (bytes > left.len || (uint64_t)head.base_offset != next) return ERR_CORRUPT;
         err = parse_entry(bytes_of(left.ptr, bytes), &head, &entry);
         if (err == 0) err = each(user, &entry);

@@ -58,15 +58,16 @@ static void committed(partition_commit_t *commit, int16_t error)
 /* The batch at the front of `records`, as Kafka finds it: whole, or not yet; or an error code. */
 static int16_t next_batch(bytes_t records, bool *ret_whole, size_t *ret_bytes)
 {
-    enum { AT_MAGIC = 16, LENGTH_MIN = 14 };
+    enum { LENGTH_MIN = 14 };
     *ret_whole = false;
-    if (records.len < LOG_BATCH_OVERHEAD_BYTES) return KAFKA_NONE;
-    int32_t length = (int32_t)load_be32(records.ptr + 8);
+    if (records.len < BATCH_OVERHEAD_BYTES) return KAFKA_NONE;
+    int32_t length = batch_peek_length(records);
     if (length < LENGTH_MIN) return KAFKA_CORRUPT_MESSAGE;
-    if (length > INT32_MAX - LOG_BATCH_OVERHEAD_BYTES) return KAFKA_UNKNOWN_SERVER_ERROR; /* it overflows there */
-    if (records.len <= AT_MAGIC) return KAFKA_NONE;
-    if (records.ptr[AT_MAGIC] > 2) return KAFKA_CORRUPT_MESSAGE;
-    *ret_bytes = (size_t)length + LOG_BATCH_OVERHEAD_BYTES;
+    if (length > INT32_MAX - BATCH_OVERHEAD_BYTES) return KAFKA_UNKNOWN_SERVER_ERROR; /* it overflows there */
+    int magic = batch_peek_magic(records);
+    if (magic < 0) return KAFKA_NONE;
+    if (magic > BATCH_MAGIC) return KAFKA_CORRUPT_MESSAGE;
+    *ret_bytes = (size_t)length + BATCH_OVERHEAD_BYTES;
     *ret_whole = *ret_bytes <= records.len;
     return KAFKA_NONE;
 }
@@ -75,7 +76,6 @@ static int16_t next_batch(bytes_t records, bool *ret_whole, size_t *ret_bytes)
  * it that make no batch are cut off. */
 static int16_t check_version(int16_t version, bytes_t *records, const char **ret_message)
 {
-    enum { AT_MAGIC = 16, AT_ATTRIBUTES_LOW = 22 };
     bool whole, more;
     size_t bytes, more_bytes;
     if (version < VERSION_WITH_BATCHES) return KAFKA_UNSUPPORTED_VERSION;
@@ -85,7 +85,7 @@ static int16_t check_version(int16_t version, bytes_t *records, const char **ret
         *ret_message = "Produce requests must have exactly one record batch per partition";
         return KAFKA_INVALID_RECORD;
     }
-    if (records->ptr[AT_MAGIC] != 2) {
+    if (batch_peek_magic(*records) != BATCH_MAGIC) {
         *ret_message = "Produce requests may only contain record batches with magic version 2";
         return KAFKA_INVALID_RECORD;
     }
@@ -96,8 +96,8 @@ static int16_t check_version(int16_t version, bytes_t *records, const char **ret
         return KAFKA_INVALID_RECORD;
     }
     records->len = bytes;
-    if (bytes < LOG_BATCH_HEADER_BYTES) return KAFKA_CORRUPT_MESSAGE;
-    if (version < VERSION_WITH_ZSTD && (records->ptr[AT_ATTRIBUTES_LOW] & RECORD_COMPRESSION_MASK) == RECORD_ZSTD) {
+    if (bytes < BATCH_HEADER_BYTES) return KAFKA_CORRUPT_MESSAGE;
+    if (version < VERSION_WITH_ZSTD && (batch_peek_attributes(*records) & RECORD_COMPRESSION_MASK) == RECORD_ZSTD) {
         *ret_message = "Produce requests before version 7 may not use zstd compression";
         return KAFKA_UNSUPPORTED_COMPRESSION_TYPE;
     }
@@ -137,12 +137,11 @@ static void answer_record_errors(kafka_request_t *request, const partition_appen
 /* Transactional batches in a request that names no transaction: nobody may write in the name of none. */
 static bool is_unauthorized(const kafka_produce_request_t *body)
 {
-    enum { AT_MAGIC = 16, AT_ATTRIBUTES_LOW = 22 };
     for (int32_t t = 0; t < body->topic_data_count && !body->transactional_id.ptr; t++) {
         for (int32_t p = 0; p < body->topic_data[t].partition_data_count; p++) {
             bytes_t records = body->topic_data[t].partition_data[p].records.bytes;
-            if (records.len >= LOG_BATCH_HEADER_BYTES && records.ptr[AT_MAGIC] == 2 &&
-                records.ptr[AT_ATTRIBUTES_LOW] & RECORD_TRANSACTIONAL)
+            if (records.len >= BATCH_HEADER_BYTES && batch_peek_magic(records) == BATCH_MAGIC &&
+                (batch_peek_attributes(records) & RECORD_TRANSACTIONAL))
                 return true;
         }
     }

@@ -42,7 +42,7 @@ static void set_failed(runtime_t *runtime, int32_t index, int16_t error)
 /* ---- one record after the other ---- */
 
 /* Transaction markers and what a transaction wrote are for the machine that knows transactions; this broker writes neither. */
-static bool is_plain(const log_batch_t *batch)
+static bool is_plain(const batch_header_t *batch)
 {
     return !(batch->attributes & (RECORD_CONTROL | RECORD_TRANSACTIONAL));
 }
@@ -51,11 +51,11 @@ static bool is_plain(const log_batch_t *batch)
 static int open_batch(runtime_loader_t *l)
 {
     bytes_t left = bytes_of(l->piece.ptr + l->piece_at, l->piece.len - l->piece_at);
-    log_batch_t batch;
+    batch_header_t batch;
     if (left.len == 0) return ERR_NOT_FOUND;
-    int err = log_batch_parse(left, &batch);
+    int err = batch_header_read(left, &batch);
     if (err) return err;
-    size_t bytes = log_batch_bytes(&batch);
+    size_t bytes = batch_bytes(&batch);
     if (bytes > left.len) return ERR_NOT_FOUND;
     l->piece_at += bytes;
     if (!is_plain(&batch)) return 0;

@@ -7,7 +7,7 @@
 
 #include "base/hash.h"
 
-#define BATCH_OVERHEAD_BYTES  128 /* header, and the lengths of one record */
+#define ALONE_OVERHEAD_BYTES  128 /* header, and the lengths of one record */
 #define HEADER_OVERHEAD_BYTES 10
 
 typedef struct produce_job {
@@ -41,7 +41,7 @@ int32_t produce__choose_partition(const kafka_produce_t *record, int32_t partiti
 
 size_t produce__bytes_at_most(const kafka_produce_t *r)
 {
-    size_t bytes = BATCH_OVERHEAD_BYTES + r->key.len + r->value.len;
+    size_t bytes = ALONE_OVERHEAD_BYTES + r->key.len + r->value.len;
     for (int32_t i = 0; i < r->headers_count; i++)
         bytes += HEADER_OVERHEAD_BYTES + r->headers[i].key.len + r->headers[i].value.len;
     return bytes;

@@ -1,6 +1,5 @@
 /* append.c: the append of a batch that was checked (check.c): its producer's sequence, the topic's codec,
  * the times, the log. */
-#include "base/hash.h"
 #include "kafka/partition/check.h"
 #include "kafka/partition/opener.h"
 
@@ -37,7 +36,7 @@ static int16_t take_packed(partition_check_t *c)
     }
     c->records = c->packed.ptr;
     c->bytes = c->packed.len;
-    return log_batch_parse(buf_bytes(&c->packed), &c->batch) ? KAFKA_CORRUPT_MESSAGE : KAFKA_NONE;
+    return batch_header_read(buf_bytes(&c->packed), &c->batch) ? KAFKA_CORRUPT_MESSAGE : KAFKA_NONE;
 }
 
 /* The header says what the records are, under a new checksum when it was wrong: their largest time, and that
@@ -52,9 +51,8 @@ static void set_time(partition_check_t *c)
     if (attributes == c->batch.attributes && time_ms == c->batch.max_timestamp) return;
     c->batch.attributes = attributes;
     c->batch.max_timestamp = time_ms;
-    store_be16(c->records + 21, (uint16_t)attributes);
-    store_be64(c->records + 35, (uint64_t)time_ms);
-    store_be32(c->records + 17, crc32c(0, c->records + 21, c->bytes - 21));
+    batch_header_write(c->records, &c->batch);
+    batch_seal(c->records, c->bytes);
 }
 
 /* A producer's sequence: a repetition is answered with what it got the first time. */
@@ -93,7 +91,7 @@ static int16_t write_batch(partition_check_t *c)
     c->batch.base_offset = base_offset;
     producers_note(&p->producers, &c->batch);
     c->out->base_offset = base_offset;
-    c->out->last_offset = log_batch_last_offset(&c->batch);
+    c->out->last_offset = batch_last_offset(&c->batch);
     if (partition_needs_commit(p))
         partition__flush(p);
     else
@@ -134,7 +132,7 @@ int16_t partition_append(partition_t *partition, uint8_t *records, size_t bytes,
     partition__check_init(&c, partition, bytes_of(records, bytes), arena, ret_appended);
     int16_t error;
     if (origin == PARTITION_COORDINATOR) {
-        error = log_batch_parse(bytes_of(records, bytes), &c.batch) ? KAFKA_CORRUPT_MESSAGE : write_batch(&c);
+        error = batch_header_read(bytes_of(records, bytes), &c.batch) ? KAFKA_CORRUPT_MESSAGE : write_batch(&c);
     } else {
         error = partition__check_begin(&c);
         if (!error) error = partition__check_end(&c, partition__check_open(&c, OPENER_LARGE_BYTES_MAX));

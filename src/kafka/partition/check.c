@@ -16,12 +16,12 @@ bool partition__stamps(const kafka_topic_config_t *config)
 static int16_t check_header(partition_check_t *c)
 {
     partition_appended_t *out = c->out;
-    const log_batch_t *b = &c->batch;
+    const batch_header_t *b = &c->batch;
     const char *topic = c->partition->topic->name;
     int32_t index = c->partition->index;
-    int err = log_batch_parse(bytes_of(c->records, c->bytes), &c->batch);
+    int err = batch_header_read(bytes_of(c->records, c->bytes), &c->batch);
     if (err == ERR_UNSUPPORTED) return KAFKA_UNSUPPORTED_FOR_MESSAGE_FORMAT;
-    if (err || log_batch_bytes(b) != c->bytes) {
+    if (err || batch_bytes(b) != c->bytes) {
         out->message = "Batch header is corrupt";
         return KAFKA_CORRUPT_MESSAGE;
     }
@@ -39,7 +39,7 @@ static int16_t check_header(partition_check_t *c)
                          topic, index, c->bytes, c->config->max_message_bytes);
         return KAFKA_MESSAGE_TOO_LARGE;
     }
-    if (!log_batch_crc_ok(bytes_of(c->records, c->bytes))) {
+    if (!batch_crc_ok(bytes_of(c->records, c->bytes))) {
         out->message = arena_printf(c->arena, "Record is corrupt (stored crc = %" PRIu32 ") in topic partition %s-%d.",
                                     b->crc, topic, index);
         return KAFKA_CORRUPT_MESSAGE;
@@ -47,7 +47,7 @@ static int16_t check_header(partition_check_t *c)
     if (b->count != (int64_t)b->last_offset_delta + 1) {
         out->message =
             arena_printf(c->arena, "Inconsistent batch offset range [%" PRId64 ", %" PRId64 "] and count of records %d",
-                         b->base_offset, log_batch_last_offset(b), b->count);
+                         b->base_offset, batch_last_offset(b), b->count);
         return KAFKA_INVALID_RECORD;
     }
     return KAFKA_NONE;
@@ -55,7 +55,7 @@ static int16_t check_header(partition_check_t *c)
 
 static int16_t check_kind(partition_check_t *c)
 {
-    const log_batch_t *b = &c->batch;
+    const batch_header_t *b = &c->batch;
     if (b->attributes & RECORD_CONTROL) {
         c->out->message = "Clients are not allowed to write control records";
         return KAFKA_INVALID_RECORD;

@@ -14,7 +14,7 @@ typedef struct partition_check {
     size_t bytes;
     arena_t *arena;
     partition_appended_t *out;
-    log_batch_t batch;
+    batch_header_t batch;
     record_rules_t rules;
     record_facts_t facts;
     bool repacks; /* the topic has a codec of its own: `packed` gets the batch under it */

@@ -204,7 +204,7 @@ static size_t piece_bytes(const cleaner_t *c)
 }
 
 /* The next batch of the walk; none (ptr NULL) at its end. */
-static int next_batch(cleaner_t *c, log_batch_t *ret_batch, bytes_t *ret_bytes)
+static int next_batch(cleaner_t *c, batch_header_t *ret_batch, bytes_t *ret_bytes)
 {
     *ret_bytes = BYTES_NULL;
     if (c->task->in_at == c->task->in.len) {
@@ -216,9 +216,9 @@ static int next_batch(cleaner_t *c, log_batch_t *ret_batch, bytes_t *ret_bytes)
         c->kafka->stats.clean_read_bytes += c->task->in.len;
     }
     bytes_t left = bytes_of(c->task->in.ptr + c->task->in_at, c->task->in.len - c->task->in_at);
-    int err = log_batch_parse(left, ret_batch);
+    int err = batch_header_read(left, ret_batch);
     if (err) return err;
-    *ret_bytes = bytes_of(left.ptr, log_batch_bytes(ret_batch));
+    *ret_bytes = bytes_of(left.ptr, batch_bytes(ret_batch));
     c->task->in_at += ret_bytes->len;
     return 0;
 }
@@ -271,7 +271,7 @@ static void batch_opened(opener_job_t *job, int err)
 }
 
 /* What is small and plain is walked in no time; the rest goes by the opener's measure. */
-static int begin_batch(cleaner_t *c, const log_batch_t *header)
+static int begin_batch(cleaner_t *c, const batch_header_t *header)
 {
     int err;
     size_t bytes;
@@ -289,7 +289,7 @@ static int begin_batch(cleaner_t *c, const log_batch_t *header)
 
 static int map_step(cleaner_t *c)
 {
-    log_batch_t batch;
+    batch_header_t batch;
     int err = next_batch(c, &batch, &c->task->batch);
     if (err) return err;
     if (!c->task->batch.ptr) {
@@ -305,12 +305,12 @@ static int map_step(cleaner_t *c)
 /* ---- rewriting ------------------------------------------------------------------------------------------------------- */
 
 /* A batch that tells a producer's last sequence, or where the round ended, stays as a header when it has no records left. */
-static bool counts_empty(const cleaner_t *c, const log_batch_t *batch)
+static bool counts_empty(const cleaner_t *c, const batch_header_t *batch)
 {
-    if (log_batch_last_offset(batch) + 1 == c->range.end) return true;
+    if (batch_last_offset(batch) + 1 == c->range.end) return true;
     if (batch->producer_id < 0) return false;
     const producer_t *p = producers_get(&c->range.partition->producers, batch->producer_id);
-    return p && p->batches_count > 0 && p->batches[p->batches_count - 1].last_offset == log_batch_last_offset(batch);
+    return p && p->batches_count > 0 && p->batches[p->batches_count - 1].last_offset == batch_last_offset(batch);
 }
 
 static int begin_group(cleaner_t *c, bool *ret_through)
@@ -333,7 +333,7 @@ static int end_group(cleaner_t *c)
 
 static int rewrite_step(cleaner_t *c, bool *ret_through)
 {
-    log_batch_t batch;
+    batch_header_t batch;
     if (!c->rewrite) return begin_group(c, ret_through);
     int err = next_batch(c, &batch, &c->task->batch);
     if (err) return err;

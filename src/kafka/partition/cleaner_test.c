@@ -65,7 +65,7 @@ static int64_t cleaned(partition_host_t *f) { return partition__store_checkpoint
 static int records_sealed(partition_host_t *f)
 {
     log_walk_t walk;
-    log_batch_t batch;
+    batch_header_t batch;
     buf_t all = BUF_INIT;
     int count = 0;
     log_walk_init(&walk, f->p->log, 0, log_active_base(f->p->log));
@@ -73,8 +73,8 @@ static int records_sealed(partition_host_t *f)
         before = all.len;
         assert_int_equal(log_walk_read(&walk, KIB(64), &all), 0);
     }
-    for (size_t at = 0; at < all.len; at += log_batch_bytes(&batch)) {
-        assert_int_equal(log_batch_parse(bytes_of(all.ptr + at, all.len - at), &batch), 0);
+    for (size_t at = 0; at < all.len; at += batch_bytes(&batch)) {
+        assert_int_equal(batch_header_read(bytes_of(all.ptr + at, all.len - at), &batch), 0);
         count += batch.count;
     }
     buf_deinit(&all);

@@ -21,7 +21,7 @@ typedef struct lookup {
     int16_t error;          /* why it is gone */
     record_search_t search;
     int64_t end;
-    log_batch_t batch;
+    batch_header_t batch;
     uint8_t *data; /* the batch, owned */
     size_t bytes;
     partition_offset_cb told;
@@ -72,7 +72,7 @@ static bool end_look(lookup_t *l, int err)
 {
     partition_offset_t found = {l->search.found_offset, l->search.found_ms, -1};
     if (err == ERR_NOT_FOUND) {
-        l->search.from_offset = log_batch_last_offset(&l->batch) + 1;
+        l->search.from_offset = batch_last_offset(&l->batch) + 1;
         return false;
     }
     if (err == ERR_NOMEM) {

@@ -222,7 +222,7 @@ static void compression_type_changes_the_codec(void **state)
         f->topic.config.compression_type = types[type];
         assert_int_equal(append(f, 50, 7, (int32_t)offset), KAFKA_NONE);
         assert_int_equal(partition_read(f->p, offset, MIB(1), &out, &next), KAFKA_NONE);
-        assert_true(log_batch_crc_ok(buf_bytes(&out)));
+        assert_true(batch_crc_ok(buf_bytes(&out)));
         assert_int_equal(record_iter_init(&iter, buf_bytes(&out), MIB(1)), 0);
         assert_int_equal(iter.batch.attributes & RECORD_COMPRESSION_MASK, type == 5 ? 0 : type);
         for (int i = 0; i < 50; i++) {

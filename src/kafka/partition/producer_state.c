@@ -43,7 +43,7 @@ static int32_t first_sequence(const producer_batch_t *b)
     return producer_sequence_sub(b->last_sequence, b->offset_delta);
 }
 
-static const producer_batch_t *find_duplicate(const producer_t *p, const log_batch_t *batch)
+static const producer_batch_t *find_duplicate(const producer_t *p, const batch_header_t *batch)
 {
     int32_t last = producer_sequence_add(batch->base_sequence, batch->last_offset_delta);
     for (int i = 0; i < p->batches_count; i++) {
@@ -53,8 +53,8 @@ static const producer_batch_t *find_duplicate(const producer_t *p, const log_bat
     return NULL;
 }
 
-int16_t producers_check(const producers_t *producers, const log_batch_t *batch, const producer_batch_t **ret_duplicate,
-                        char message[PRODUCER_MESSAGE_BYTES_MAX])
+int16_t producers_check(const producers_t *producers, const batch_header_t *batch,
+                        const producer_batch_t **ret_duplicate, char message[PRODUCER_MESSAGE_BYTES_MAX])
 {
     *ret_duplicate = NULL;
     const producer_t *p = producers_get(producers, batch->producer_id);
@@ -84,7 +84,7 @@ int16_t producers_check(const producers_t *producers, const log_batch_t *batch, 
     return KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER;
 }
 
-void producers_note(producers_t *producers, const log_batch_t *batch)
+void producers_note(producers_t *producers, const batch_header_t *batch)
 {
     if (batch->producer_id < 0) return;
     producer_t *p = producers_get(producers, batch->producer_id);
@@ -109,7 +109,7 @@ void producers_note(producers_t *producers, const log_batch_t *batch)
     p->batches[p->batches_count++] = (producer_batch_t){
         .last_sequence = producer_sequence_add(batch->base_sequence, batch->last_offset_delta),
         .offset_delta = batch->last_offset_delta,
-        .last_offset = log_batch_last_offset(batch),
+        .last_offset = batch_last_offset(batch),
         .timestamp_ms = batch->max_timestamp,
     };
 }

@@ -47,10 +47,10 @@ producer_t *producers_get(const producers_t *producers, int64_t id);
  * OUT_OF_ORDER_SEQUENCE_NUMBER), or KAFKA_NONE; then *ret_duplicate is the batch that it repeats, or NULL.
  * `message` explains, in 160 bytes at most. */
 #define PRODUCER_MESSAGE_BYTES_MAX 200
-int16_t producers_check(const producers_t *producers, const log_batch_t *batch, const producer_batch_t **ret_duplicate,
-                        char message[PRODUCER_MESSAGE_BYTES_MAX]);
+int16_t producers_check(const producers_t *producers, const batch_header_t *batch,
+                        const producer_batch_t **ret_duplicate, char message[PRODUCER_MESSAGE_BYTES_MAX]);
 /* Notes a batch that is in the log. Batches without producer id are ignored. */
-void producers_note(producers_t *producers, const log_batch_t *batch);
+void producers_note(producers_t *producers, const batch_header_t *batch);
 /* Forgets who was idle for `idle_ms_max`. */
 void producers_expire(producers_t *producers, int64_t now_ms, int64_t idle_ms_max);
 

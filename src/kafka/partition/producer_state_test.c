@@ -7,24 +7,24 @@
 
 #include <cmocka.h>
 
-static log_batch_t batch(int64_t id, int16_t epoch, int32_t sequence, int32_t count, int64_t offset)
+static batch_header_t batch(int64_t id, int16_t epoch, int32_t sequence, int32_t count, int64_t offset)
 {
-    return (log_batch_t){.base_offset = offset,
-                         .last_offset_delta = count - 1,
-                         .count = count,
-                         .producer_id = id,
-                         .producer_epoch = epoch,
-                         .base_sequence = sequence,
-                         .max_timestamp = 1000 + offset};
+    return (batch_header_t){.base_offset = offset,
+                            .last_offset_delta = count - 1,
+                            .count = count,
+                            .producer_id = id,
+                            .producer_epoch = epoch,
+                            .base_sequence = sequence,
+                            .max_timestamp = 1000 + offset};
 }
 
-static int16_t check(producers_t *p, log_batch_t b, const producer_batch_t **ret_duplicate)
+static int16_t check(producers_t *p, batch_header_t b, const producer_batch_t **ret_duplicate)
 {
     char message[PRODUCER_MESSAGE_BYTES_MAX];
     return producers_check(p, &b, ret_duplicate, message);
 }
 
-static void note(producers_t *p, log_batch_t b) { producers_note(p, &b); }
+static void note(producers_t *p, batch_header_t b) { producers_note(p, &b); }
 
 static void the_last_five_batches_are_recognised_when_they_come_again(void **state)
 {

@@ -69,7 +69,7 @@ static int snapshot_read(partition_t *partition, int64_t offset)
     return err;
 }
 
-static void note(void *user, const log_batch_t *batch) { producers_note(user, batch); }
+static void note(void *user, const batch_header_t *batch) { producers_note(user, batch); }
 
 /* Of those below the one that was read, `count` in rising order, the last is kept. */
 static void keep_older(partition_t *partition, const int64_t *offsets, size_t count)

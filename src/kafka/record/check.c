@@ -141,10 +141,10 @@ static int walk_end(walk_t *w)
     return w->err == ERR_LIMIT ? ERR_CORRUPT : w->err;
 }
 
-static int walk_begin(walk_t *w, const log_batch_t *batch, bytes_t data, size_t opened_bytes_max)
+static int walk_begin(walk_t *w, const batch_header_t *batch, bytes_t data, size_t opened_bytes_max)
 {
-    ASSERT(data.len >= LOG_BATCH_HEADER_BYTES);
-    bytes_t payload = bytes_of(data.ptr + LOG_BATCH_HEADER_BYTES, data.len - LOG_BATCH_HEADER_BYTES);
+    ASSERT(data.len >= BATCH_HEADER_BYTES);
+    bytes_t payload = bytes_of(data.ptr + BATCH_HEADER_BYTES, data.len - BATCH_HEADER_BYTES);
     record_codec_t codec = (record_codec_t)(batch->attributes & RECORD_COMPRESSION_MASK);
     *w = (walk_t){.at = payload.ptr, .end = bytes_end(payload), .window_end = bytes_end(payload)};
     w->opened = payload.len;
@@ -173,13 +173,13 @@ static void note(record_noted_t *noted, int32_t *count, int32_t index, const see
     ++*count;
 }
 
-static int64_t time_of(const log_batch_t *batch, const seen_t *seen)
+static int64_t time_of(const batch_header_t *batch, const seen_t *seen)
 {
     if (batch->attributes & RECORD_LOG_APPEND_TIME) return batch->max_timestamp;
     return (int64_t)((uint64_t)batch->base_timestamp + (uint64_t)seen->time_delta);
 }
 
-static int check_all(walk_t *w, const log_batch_t *batch, const record_rules_t *rules, record_facts_t *facts)
+static int check_all(walk_t *w, const batch_header_t *batch, const record_rules_t *rules, record_facts_t *facts)
 {
     for (int32_t i = 0; i < batch->count; i++) {
         seen_t seen;
@@ -195,7 +195,7 @@ static int check_all(walk_t *w, const log_batch_t *batch, const record_rules_t *
     return walk_end(w);
 }
 
-int record_check(const log_batch_t *batch, bytes_t data, const record_rules_t *rules, record_facts_t *ret_facts)
+int record_check(const batch_header_t *batch, bytes_t data, const record_rules_t *rules, record_facts_t *ret_facts)
 {
     walk_t walk;
     ret_facts->max_timestamp_ms = -1; /* the lists are long and stay as they are */
@@ -207,7 +207,7 @@ int record_check(const log_batch_t *batch, bytes_t data, const record_rules_t *r
     return err;
 }
 
-int record_find(const log_batch_t *batch, bytes_t data, size_t opened_bytes_max, record_search_t *search)
+int record_find(const batch_header_t *batch, bytes_t data, size_t opened_bytes_max, record_search_t *search)
 {
     walk_t walk;
     int err = walk_begin(&walk, batch, data, opened_bytes_max);

@@ -4,7 +4,6 @@
  *
  * Snappy gets the framing of the Java library and lz4 independent blocks of 64 KiB, which is what every
  * client reads. */
-#include "base/hash.h"
 #include "kafka/record/record.h"
 
 #include <lz4frame.h>
@@ -91,12 +90,12 @@ int record_compress(record_codec_t codec, int level, bytes_t data, buf_t *out)
 
 int record_recompress(bytes_t batch, record_codec_t codec, int level, size_t bytes_max, buf_t *out)
 {
-    log_batch_t b;
+    batch_header_t b;
     uint8_t *opened = NULL;
     size_t bytes;
-    int err = log_batch_parse(batch, &b);
+    int err = batch_header_read(batch, &b);
     if (err) return err;
-    bytes_t payload = bytes_of(batch.ptr + LOG_BATCH_HEADER_BYTES, batch.len - LOG_BATCH_HEADER_BYTES);
+    bytes_t payload = bytes_of(batch.ptr + BATCH_HEADER_BYTES, batch.len - BATCH_HEADER_BYTES);
     record_codec_t from = (record_codec_t)(b.attributes & RECORD_COMPRESSION_MASK);
     if (from != RECORD_NONE) {
         err = record_decompress(from, payload, bytes_max, &opened, &bytes);
@@ -104,13 +103,12 @@ int record_recompress(bytes_t batch, record_codec_t codec, int level, size_t byt
         payload = bytes_of(opened, bytes);
     }
     buf_clear(out);
-    buf_append(out, batch.ptr, LOG_BATCH_HEADER_BYTES);
+    buf_append(out, batch.ptr, BATCH_HEADER_BYTES);
     err = record_compress(codec, level, payload, out);
     mem_free(opened);
     if (err) return err;
-    int16_t attributes = (int16_t)((b.attributes & ~RECORD_COMPRESSION_MASK) | codec);
-    store_be32(out->ptr + 8, (uint32_t)(out->len - LOG_BATCH_OVERHEAD_BYTES));
-    store_be16(out->ptr + 21, (uint16_t)attributes);
-    store_be32(out->ptr + 17, crc32c(0, out->ptr + 21, out->len - 21));
+    b.attributes = (int16_t)((b.attributes & ~RECORD_COMPRESSION_MASK) | codec);
+    batch_header_write(out->ptr, &b);
+    batch_seal(out->ptr, out->len);
     return 0;
 }

@@ -2,9 +2,6 @@
  * its delete horizon, is walked again to be written anew. */
 #include "kafka/record/filter.h"
 
-#include "base/hash.h"
-
-enum { AT_LENGTH = 8, AT_CRC = 17, AT_ATTRIBUTES = 21, AT_BASE_TIMESTAMP = 27, AT_MAX_TIMESTAMP = 35, AT_COUNT = 57 };
 enum { RECORD_GROWS_BYTES_MAX = 9 + 4 }; /* a rewritten record's deltas and length may be so much longer */
 enum { KIND_BITS = RECORD_LOG_APPEND_TIME | RECORD_TRANSACTIONAL | RECORD_CONTROL };
 
@@ -23,15 +20,15 @@ void record_filter_deinit(record_filter_t *filter)
 }
 
 /* Nobody checked the offsets inside an uncompressed batch: a record that claims another place does not get it. */
-static int64_t offset_of(const record_t *record, const log_batch_t *b)
+static int64_t offset_of(const record_t *record, const batch_header_t *b)
 {
-    return MIN(MAX(record->offset, b->base_offset), log_batch_last_offset(b));
+    return MIN(MAX(record->offset, b->base_offset), batch_last_offset(b));
 }
 
 static int open_batch(const record_filter_t *f, bytes_t batch, record_iter_t *ret_iter)
 {
     *ret_iter = (record_iter_t){0};
-    if (batch.len < LOG_BATCH_HEADER_BYTES || !log_batch_crc_ok(batch)) return ERR_CORRUPT;
+    if (batch.len < BATCH_HEADER_BYTES || !batch_crc_ok(batch)) return ERR_CORRUPT;
     return record_iter_init(ret_iter, batch, f->opened_bytes_max);
 }
 
@@ -50,12 +47,12 @@ int record_filter_note(record_filter_t *filter, bytes_t batch, int64_t from, boo
         if (!*ret_full) filter->mapped_end = MAX(filter->mapped_end, offset + 1);
     }
     if (err == ERR_NOT_FOUND) err = 0;
-    if (!err && !*ret_full) filter->mapped_end = MAX(filter->mapped_end, log_batch_last_offset(&iter.batch) + 1);
+    if (!err && !*ret_full) filter->mapped_end = MAX(filter->mapped_end, batch_last_offset(&iter.batch) + 1);
     record_iter_deinit(&iter);
     return err;
 }
 
-static bool stays(const record_filter_t *f, const log_batch_t *b, const record_t *record)
+static bool stays(const record_filter_t *f, const batch_header_t *b, const record_t *record)
 {
     int64_t offset = offset_of(record, b);
     if (offset >= f->mapped_end) return true;
@@ -93,25 +90,25 @@ static int append(buf_t *out, bytes_t bytes)
     return err;
 }
 
-/* The header of the batch that begins at `start`, whose payload is there: what stays of the old one is in it already. */
-static void finish_header(buf_t *out, size_t start, int16_t attributes, int64_t base_ms, int64_t max_ms, int32_t count)
+/* The header of the batch that begins at `start`, whose payload is there: what it had, but for what is given. */
+static void finish_header(buf_t *out, size_t start, const batch_header_t *old, int16_t attributes, int64_t base_ms,
+                          int64_t max_ms, int32_t count)
 {
-    uint8_t *b = out->ptr + start;
-    size_t bytes = out->len - start;
-    store_be32(b + AT_LENGTH, (uint32_t)(bytes - LOG_BATCH_OVERHEAD_BYTES));
-    store_be16(b + AT_ATTRIBUTES, (uint16_t)attributes);
-    store_be64(b + AT_BASE_TIMESTAMP, (uint64_t)base_ms);
-    store_be64(b + AT_MAX_TIMESTAMP, (uint64_t)max_ms);
-    store_be32(b + AT_COUNT, (uint32_t)count);
-    store_be32(b + AT_CRC, crc32c(0, b + AT_ATTRIBUTES, bytes - AT_ATTRIBUTES));
+    batch_header_t header = *old;
+    header.attributes = attributes;
+    header.base_timestamp = base_ms;
+    header.max_timestamp = max_ms;
+    header.count = count;
+    batch_header_write(out->ptr + start, &header);
+    batch_seal(out->ptr + start, out->len - start);
 }
 
 /* All that a producer's state is made of, and the offsets. */
-static int write_empty(const log_batch_t *b, bytes_t batch, buf_t *out)
+static int write_empty(const batch_header_t *b, bytes_t batch, buf_t *out)
 {
     size_t start = out->len;
-    int err = append(out, bytes_of(batch.ptr, LOG_BATCH_HEADER_BYTES));
-    if (!err) finish_header(out, start, b->attributes & KIND_BITS, -1, b->max_timestamp, 0);
+    int err = append(out, bytes_of(batch.ptr, BATCH_HEADER_BYTES));
+    if (!err) finish_header(out, start, b, b->attributes & KIND_BITS, -1, b->max_timestamp, 0);
     return err;
 }
 
@@ -131,7 +128,7 @@ static int write_records(const record_filter_t *f, record_iter_t *iter, int64_t 
 
 static int rewrite(record_filter_t *f, record_iter_t *iter, bytes_t batch, const survey_t *s, buf_t *out)
 {
-    const log_batch_t *b = &iter->batch;
+    const batch_header_t *b = &iter->batch;
     record_codec_t codec = (record_codec_t)(b->attributes & RECORD_COMPRESSION_MASK);
     bool horizon = b->attributes & RECORD_DELETE_HORIZON;
     int64_t base_ms = horizon ? b->base_timestamp : s->first_timestamp_ms;
@@ -140,7 +137,7 @@ static int rewrite(record_filter_t *f, record_iter_t *iter, bytes_t batch, const
         base_ms = f->now_ms > INT64_MAX - f->delete_retention_ms ? INT64_MAX : f->now_ms + f->delete_retention_ms;
     }
     size_t start = out->len;
-    int err = append(out, bytes_of(batch.ptr, LOG_BATCH_HEADER_BYTES));
+    int err = append(out, bytes_of(batch.ptr, BATCH_HEADER_BYTES));
     if (err) return err;
     if (codec == RECORD_NONE) {
         err = write_records(f, iter, base_ms, out);
@@ -152,7 +149,7 @@ static int rewrite(record_filter_t *f, record_iter_t *iter, bytes_t batch, const
     if (err) return err;
     if (out->len - start > INT32_MAX) return ERR_LIMIT;
     int16_t attributes = (int16_t)((b->attributes & KIND_BITS) | codec | (horizon ? RECORD_DELETE_HORIZON : 0));
-    finish_header(out, start, attributes, base_ms, s->max_timestamp_ms, s->kept);
+    finish_header(out, start, b, attributes, base_ms, s->max_timestamp_ms, s->kept);
     return 0;
 }
 

@@ -92,9 +92,9 @@ static const char *shown(bytes_t batch)
     int32_t count = 0;
     text[0] = '\0';
     if (batch.len == 0) return "nothing";
-    assert_true(log_batch_crc_ok(batch));
+    assert_true(batch_crc_ok(batch));
     assert_int_equal(record_iter_init(&iter, batch, MIB(1)), 0);
-    assert_int_equal(log_batch_bytes(&iter.batch), batch.len);
+    assert_int_equal(batch_bytes(&iter.batch), batch.len);
     for (; record_iter_next(&iter, &r) == 0; count++) {
         bytes_t key, value;
         assert_true(record_header_next(&r.headers, &key, &value) && bytes_eq(value, BYTES_LIT("v")));
@@ -107,10 +107,10 @@ static const char *shown(bytes_t batch)
     return text;
 }
 
-static log_batch_t header_of(bytes_t batch)
+static batch_header_t header_of(bytes_t batch)
 {
-    log_batch_t b;
-    assert_int_equal(log_batch_parse(batch, &b), 0);
+    batch_header_t b;
+    assert_int_equal(batch_header_read(batch, &b), 0);
     return b;
 }
 
@@ -130,7 +130,7 @@ static void a_batch_that_loses_records_keeps_its_place_and_its_producer(void **s
     fixture_t *f = *state;
     note(f, 200, "a=9 d=9");
     bytes_t left = filtered(f, batch_of(f, 100, "a=1 b=2 c=3 d=4", 0, (record_producer_t){7, 2, 40}), false);
-    log_batch_t b = header_of(left);
+    batch_header_t b = header_of(left);
     assert_string_equal(shown(left), "101:b=2@2000 102:c=3@3000");
     assert_int_equal(b.base_offset, 100);
     assert_int_equal(b.last_offset_delta, 3);
@@ -157,11 +157,11 @@ static void a_batch_without_records_stays_as_a_header_where_that_is_asked_for(vo
     note(f, 200, "a=9 b=9");
     bytes_t batch = batch_of(f, 100, "a=1 b=2", 0, (record_producer_t){7, 2, 40}), left;
     left = filtered(f, batch, true);
-    log_batch_t b = header_of(left);
-    assert_int_equal(left.len, LOG_BATCH_HEADER_BYTES);
-    assert_true(log_batch_crc_ok(left));
+    batch_header_t b = header_of(left);
+    assert_int_equal(left.len, BATCH_HEADER_BYTES);
+    assert_true(batch_crc_ok(left));
     assert_int_equal(b.base_offset, 100);
-    assert_int_equal(log_batch_last_offset(&b), 101);
+    assert_int_equal(batch_last_offset(&b), 101);
     assert_int_equal(b.count, 0);
     assert_int_equal(b.base_sequence, 40);
     assert_int_equal(b.base_timestamp, -1);
@@ -180,7 +180,7 @@ static void a_tombstone_stays_until_the_horizon_that_its_first_clean_sets(void *
     fixture_t *f = *state;
     note(f, 100, "a- b=2");
     bytes_t left = filtered(f, batch_of(f, 100, "a- b=2", 0, RECORD_NO_PRODUCER), false);
-    log_batch_t b = header_of(left);
+    batch_header_t b = header_of(left);
     assert_string_equal(shown(left), "100:a-@1000 101:b=2@2000");
     assert_int_equal(b.attributes, RECORD_DELETE_HORIZON);
     assert_int_equal(b.base_timestamp, NOW_MS + RETENTION_MS);

@@ -1,8 +1,6 @@
 /* record.c: walking the records of a batch, and building batches. Varints are Kafka's zigzag ones. */
 #include "kafka/record/record.h"
 
-#include "base/hash.h"
-
 /* ---- walking --------------------------------------------------------------------------------------------------------- */
 
 /* Reads a varint of at most 10 bytes; false at the end of the bytes or past 64 bits. */
@@ -34,11 +32,10 @@ static bool read_bytes(const uint8_t **at, const uint8_t *end, bytes_t *ret_byte
 int record_iter_init(record_iter_t *iter, bytes_t batch, size_t bytes_max)
 {
     *iter = (record_iter_t){0};
-    int err = log_batch_parse(batch, &iter->batch);
+    int err = batch_header_read(batch, &iter->batch);
     if (err) return err;
-    if (log_batch_bytes(&iter->batch) > batch.len) return ERR_TRUNCATED;
-    bytes_t payload =
-        bytes_of(batch.ptr + LOG_BATCH_HEADER_BYTES, log_batch_bytes(&iter->batch) - LOG_BATCH_HEADER_BYTES);
+    if (batch_bytes(&iter->batch) > batch.len) return ERR_TRUNCATED;
+    bytes_t payload = bytes_of(batch.ptr + BATCH_HEADER_BYTES, batch_bytes(&iter->batch) - BATCH_HEADER_BYTES);
     iter->left = iter->batch.count;
     record_codec_t codec = (record_codec_t)(iter->batch.attributes & RECORD_COMPRESSION_MASK);
     if (codec != RECORD_NONE && payload.len > 0) {
@@ -152,8 +149,8 @@ void record_builder_add(record_builder_t *builder, int64_t timestamp_ms, bytes_t
     buf_t *buf = &builder->buf;
     if (builder->count == 0) {
         buf_clear(buf);
-        memset(buf_reserve(buf, LOG_BATCH_HEADER_BYTES), 0, LOG_BATCH_HEADER_BYTES);
-        buf->len = LOG_BATCH_HEADER_BYTES;
+        memset(buf_reserve(buf, BATCH_HEADER_BYTES), 0, BATCH_HEADER_BYTES);
+        buf->len = BATCH_HEADER_BYTES;
         builder->base_timestamp_ms = builder->max_timestamp_ms = timestamp_ms;
     }
     int64_t delta = timestamp_ms - builder->base_timestamp_ms;
@@ -181,19 +178,17 @@ uint8_t *record_builder_finish(record_builder_t *builder, int16_t attributes, re
     ASSERT(builder->count > 0);
     uint8_t *b = builder->buf.ptr;
     size_t bytes = builder->buf.len;
-    store_be64(b, 0);
-    store_be32(b + 8, (uint32_t)(bytes - LOG_BATCH_OVERHEAD_BYTES));
-    store_be32(b + 12, UINT32_MAX);
-    b[16] = 2;
-    store_be16(b + 21, (uint16_t)attributes);
-    store_be32(b + 23, (uint32_t)(builder->count - 1));
-    store_be64(b + 27, (uint64_t)builder->base_timestamp_ms);
-    store_be64(b + 35, (uint64_t)builder->max_timestamp_ms);
-    store_be64(b + 43, (uint64_t)producer.id);
-    store_be16(b + 51, (uint16_t)producer.epoch);
-    store_be32(b + 53, (uint32_t)producer.base_sequence);
-    store_be32(b + 57, (uint32_t)builder->count);
-    store_be32(b + 17, crc32c(0, b + 21, bytes - 21));
+    batch_header_t header = BATCH_HEADER_NONE;
+    header.attributes = attributes;
+    header.last_offset_delta = builder->count - 1;
+    header.base_timestamp = builder->base_timestamp_ms;
+    header.max_timestamp = builder->max_timestamp_ms;
+    header.producer_id = producer.id;
+    header.producer_epoch = producer.epoch;
+    header.base_sequence = producer.base_sequence;
+    header.count = builder->count;
+    batch_header_write(b, &header);
+    batch_seal(b, bytes);
     builder->count = 0; /* the next add begins anew */
     *ret_bytes = bytes;
     return b;

@@ -31,7 +31,7 @@ typedef struct record {
 } record_t;
 
 typedef struct record_iter {
-    log_batch_t batch;
+    batch_header_t batch;
     const uint8_t *ptr, *end;
     int32_t left;    /* records to come */
     uint8_t *opened; /* decompressed payload, owned */
@@ -70,7 +70,7 @@ typedef struct record_facts {
  * a whole. ERR_CORRUPT: the records are not as many or not of the shape that the header promises (in a compressed batch
  * offsets must follow one another, too). ERR_INVALID: they cannot even be looked at (damaged compression). ERR_LIMIT:
  * opened they take more than the rules allow. ERR_NOMEM. Pure: may run on any thread. */
-int record_check(const log_batch_t *batch, bytes_t data, const record_rules_t *rules,
+int record_check(const batch_header_t *batch, bytes_t data, const record_rules_t *rules,
                  record_facts_t *ret_facts) MUST_CHECK;
 /* The first record at or after a time and an offset, in a whole batch that is opened in the same way. ERR_NOT_FOUND;
  * errors as above. */
@@ -79,7 +79,7 @@ typedef struct record_search {
     int64_t found_ms, found_offset; /* set on success */
     size_t opened_bytes;            /* what it took */
 } record_search_t;
-int record_find(const log_batch_t *batch, bytes_t data, size_t opened_bytes_max, record_search_t *search) MUST_CHECK;
+int record_find(const batch_header_t *batch, bytes_t data, size_t opened_bytes_max, record_search_t *search) MUST_CHECK;
 
 /* Builds one uncompressed batch. Initialise, add records, finish; the bytes are the builder's until the next
  * init or deinit. Offsets are relative to 0: the log patches them. */

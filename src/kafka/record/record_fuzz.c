@@ -14,17 +14,17 @@ static void compact(const uint8_t *data, size_t size)
     record_filter_t f = {.opened_bytes_max = KIB(64), .now_ms = 1000, .delete_retention_ms = 1000};
     buf_t batch = BUF_INIT, once = BUF_INIT, twice = BUF_INIT;
     bool full;
-    log_batch_t before, after;
+    batch_header_t before, after;
     buf_append(&batch, data, size);
-    store_be32(batch.ptr + 17, crc32c(0, batch.ptr + 21, size - 21)); /* or nothing would get through */
-    if (log_batch_parse(buf_bytes(&batch), &before) != 0) goto out;
+    batch_set_crc(batch.ptr, size); /* or nothing would get through */
+    if (batch_header_read(buf_bytes(&batch), &before) != 0) goto out;
     if (offset_map_init(&f.newest, 1000, KIB(64), 0.9, hash_key) != 0) goto out;
     while (offset_map_clear(&f.newest)) continue;
     if (record_filter_note(&f, buf_bytes(&batch), 0, &full) != 0) goto out;
     if (record_filter_batch(&f, buf_bytes(&batch), true, &once) != 0) goto out;
-    ASSERT(log_batch_parse(buf_bytes(&once), &after) == 0 && log_batch_bytes(&after) == once.len);
+    ASSERT(batch_header_read(buf_bytes(&once), &after) == 0 && batch_bytes(&after) == once.len);
     ASSERT(after.base_offset == before.base_offset && after.last_offset_delta == before.last_offset_delta);
-    ASSERT(log_batch_crc_ok(buf_bytes(&once)) && after.count <= MAX(before.count, 0));
+    ASSERT(batch_crc_ok(buf_bytes(&once)) && after.count <= MAX(before.count, 0));
     ASSERT(record_filter_batch(&f, buf_bytes(&once), true, &twice) == 0);
     ASSERT(bytes_eq(buf_bytes(&once), buf_bytes(&twice)) || (after.attributes & RECORD_DELETE_HORIZON));
 out:
@@ -45,16 +45,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
     }
     record_iter_deinit(&iter);
-    log_batch_t batch;
-    if (log_batch_parse(bytes_of(data, size), &batch) == 0 && log_batch_bytes(&batch) <= size) {
+    batch_header_t batch;
+    if (batch_header_read(bytes_of(data, size), &batch) == 0 && batch_bytes(&batch) <= size) {
         record_facts_t facts;
         record_rules_t rules = {.opened_bytes_max = KIB(256), .from_ms = 0, .to_ms = INT64_MAX};
         record_search_t search = {.timestamp_ms = batch.base_timestamp, .from_offset = batch.base_offset};
-        bytes_t whole = bytes_of(data, log_batch_bytes(&batch));
+        bytes_t whole = bytes_of(data, batch_bytes(&batch));
         (void)!record_find(&batch, whole, KIB(256), &search);
         if (record_check(&batch, whole, &rules, &facts) == 0)
             ASSERT(facts.keyless >= 0 && facts.keyless <= MAX(batch.count, 0));
-        compact(data, log_batch_bytes(&batch));
+        compact(data, batch_bytes(&batch));
     }
     producers_t producers = PRODUCERS_INIT;
     (void)!producers_decode(&producers, bytes_of(data, size));

@@ -58,9 +58,9 @@ static void what_is_built_is_read_back(void **state)
         size_t bytes;
         build(&builder);
         uint8_t *batch = record_builder_finish(&builder, 0, RECORD_NO_PRODUCER, &bytes);
-        log_batch_t header;
-        assert_int_equal(log_batch_parse(bytes_of(batch, bytes), &header), 0);
-        assert_true(log_batch_crc_ok(bytes_of(batch, bytes)));
+        batch_header_t header;
+        assert_int_equal(batch_header_read(bytes_of(batch, bytes), &header), 0);
+        assert_true(batch_crc_ok(bytes_of(batch, bytes)));
         assert_int_equal(header.count, RECORDS);
         assert_int_equal(header.max_timestamp, 1000);
         assert_int_equal(header.producer_id, -1);
@@ -96,18 +96,18 @@ static size_t compress_xerial(const uint8_t *in, size_t n, uint8_t *out, size_t 
 static size_t recompress(const uint8_t *batch, size_t bytes, int kind, uint8_t *out, size_t cap)
 {
     static const int16_t codecs[] = {RECORD_GZIP, RECORD_SNAPPY, RECORD_SNAPPY, RECORD_LZ4, RECORD_ZSTD};
-    const uint8_t *in = batch + LOG_BATCH_HEADER_BYTES;
+    const uint8_t *in = batch + BATCH_HEADER_BYTES;
     LZ4F_preferences_t independent = {.frameInfo = {.blockMode = LZ4F_blockIndependent}};
-    size_t n = bytes - LOG_BATCH_HEADER_BYTES, room = cap - LOG_BATCH_HEADER_BYTES, len = room;
-    uint8_t *to = out + LOG_BATCH_HEADER_BYTES;
-    memcpy(out, batch, LOG_BATCH_HEADER_BYTES);
+    size_t n = bytes - BATCH_HEADER_BYTES, room = cap - BATCH_HEADER_BYTES, len = room;
+    uint8_t *to = out + BATCH_HEADER_BYTES;
+    memcpy(out, batch, BATCH_HEADER_BYTES);
     if (kind == 0) len = compress_gzip(in, n, to, room);
     if (kind == 1) assert_int_equal(snappy_compress((const char *)in, n, (char *)to, &len), 0);
     if (kind == 2) len = compress_xerial(in, n, to, room);
     if (kind == 3) len = LZ4F_compressFrame(to, room, in, n, &independent);
     if (kind == 4) len = ZSTD_compress(to, room, in, n, 3);
-    bytes = LOG_BATCH_HEADER_BYTES + len;
-    store_be32(out + 8, (uint32_t)(bytes - LOG_BATCH_OVERHEAD_BYTES));
+    bytes = BATCH_HEADER_BYTES + len;
+    store_be32(out + 8, (uint32_t)(bytes - BATCH_OVERHEAD_BYTES));
     store_be16(out + 21, (uint16_t)codecs[kind]);
     store_be32(out + 17, crc32c(0, out + 21, bytes - 21));
     return bytes;
@@ -125,9 +125,9 @@ static void every_codec_is_opened_and_its_damage_refused(void **state)
         check(bytes_of(out, n));
         record_iter_t iter;
         assert_int_equal(record_iter_init(&iter, bytes_of(out, n), 100), ERR_LIMIT);
-        for (size_t cut = LOG_BATCH_HEADER_BYTES + 1; cut < n; cut += 13) { /* a payload that ends early */
+        for (size_t cut = BATCH_HEADER_BYTES + 1; cut < n; cut += 13) { /* a payload that ends early */
             record_t r;
-            store_be32(out + 8, (uint32_t)(cut - LOG_BATCH_OVERHEAD_BYTES));
+            store_be32(out + 8, (uint32_t)(cut - BATCH_OVERHEAD_BYTES));
             int err = record_iter_init(&iter, bytes_of(out, cut), MIB(1));
             while (!err) err = record_iter_next(&iter, &r);
             assert_int_equal(err, ERR_CORRUPT);
@@ -142,9 +142,9 @@ static const record_rules_t rules = {.opened_bytes_max = MIB(1), .from_ms = 600,
 
 static int look(uint8_t *batch, size_t bytes, record_facts_t *facts)
 {
-    log_batch_t header;
-    store_be32(batch + 8, (uint32_t)(bytes - LOG_BATCH_OVERHEAD_BYTES));
-    assert_int_equal(log_batch_parse(bytes_of(batch, bytes), &header), 0);
+    batch_header_t header;
+    store_be32(batch + 8, (uint32_t)(bytes - BATCH_OVERHEAD_BYTES));
+    assert_int_equal(batch_header_read(bytes_of(batch, bytes), &header), 0);
     return record_check(&header, bytes_of(batch, bytes), &rules, facts);
 }
 
@@ -161,19 +161,19 @@ static void every_record_is_checked(void **state)
     assert_int_equal(facts.untimely, 100 + 99); /* 1000 to 901, and 599 to 501 */
     assert_int_equal(facts.untimely_noted[1].timestamp_ms, 999);
     assert_int_equal(facts.max_timestamp_ms, 1000);
-    for (size_t cut = LOG_BATCH_HEADER_BYTES; cut < bytes; cut += 7)
+    for (size_t cut = BATCH_HEADER_BYTES; cut < bytes; cut += 7)
         assert_int_equal(look(batch, cut, &facts), ERR_CORRUPT);
     store_be32(batch + 57, RECORDS - 1); /* fewer than there are */
     assert_int_equal(look(batch, bytes, &facts), ERR_CORRUPT);
     store_be32(batch + 57, RECORDS);
-    for (size_t at = LOG_BATCH_HEADER_BYTES; at < bytes; at++) { /* whatever one byte says, it ends inside */
+    for (size_t at = BATCH_HEADER_BYTES; at < bytes; at++) { /* whatever one byte says, it ends inside */
         uint8_t was = batch[at];
         batch[at] = 0xff;
         int err = look(batch, bytes, &facts);
         assert_true(err == 0 || err == ERR_CORRUPT || err == ERR_INVALID);
         batch[at] = was;
     }
-    memset(batch + LOG_BATCH_HEADER_BYTES, 0xff, 16);
+    memset(batch + BATCH_HEADER_BYTES, 0xff, 16);
     assert_int_equal(look(batch, bytes, &facts), ERR_INVALID);
     record_builder_deinit(&builder);
 }
@@ -196,10 +196,10 @@ static void build_sizes(record_builder_t *builder, uint32_t seed)
 
 static record_facts_t facts_of(const uint8_t *batch, size_t bytes)
 {
-    log_batch_t header;
+    batch_header_t header;
     record_facts_t facts;
     record_rules_t r = {.opened_bytes_max = MIB(8), .from_ms = 1001, .to_ms = 1004};
-    assert_int_equal(log_batch_parse(bytes_of(batch, bytes), &header), 0);
+    assert_int_equal(batch_header_read(bytes_of(batch, bytes), &header), 0);
     assert_int_equal(record_check(&header, bytes_of(batch, bytes), &r, &facts), 0);
     return facts;
 }
@@ -217,7 +217,7 @@ static void pieces_say_what_the_whole_says(void **state)
         for (int kind = 0; kind < 5; kind++) {
             size_t n = recompress(batch, bytes, kind, out, cap);
             record_facts_t opened = facts_of(out, n);
-            assert_int_equal(opened.opened_bytes, bytes - LOG_BATCH_HEADER_BYTES);
+            assert_int_equal(opened.opened_bytes, bytes - BATCH_HEADER_BYTES);
             assert_int_equal(opened.keyless, plain.keyless);
             assert_int_equal(opened.untimely, plain.untimely);
             assert_int_equal(opened.max_timestamp_ms, plain.max_timestamp_ms);
@@ -233,14 +233,14 @@ static void opening_stops_at_the_bound(void **state)
     record_builder_t builder = RECORD_BUILDER_INIT;
     size_t bytes, cap = 8 << 20;
     uint8_t *out = malloc(cap);
-    log_batch_t header;
+    batch_header_t header;
     record_facts_t facts;
     build_sizes(&builder, 1);
     uint8_t *batch = record_builder_finish(&builder, 0, RECORD_NO_PRODUCER, &bytes);
-    size_t whole = bytes - LOG_BATCH_HEADER_BYTES;
+    size_t whole = bytes - BATCH_HEADER_BYTES;
     for (int kind = 0; kind < 5; kind++) {
         size_t n = recompress(batch, bytes, kind, out, cap);
-        assert_int_equal(log_batch_parse(bytes_of(out, n), &header), 0);
+        assert_int_equal(batch_header_read(bytes_of(out, n), &header), 0);
         for (int short_of = 0; short_of < 2; short_of++) {
             record_rules_t r = {.opened_bytes_max = whole - (size_t)short_of, .from_ms = 0, .to_ms = 5000};
             assert_int_equal(record_check(&header, bytes_of(out, n), &r, &facts), short_of ? ERR_LIMIT : 0);
@@ -266,11 +266,11 @@ static void a_search_finds_the_first_that_reaches_both(void **state)
     record_builder_t builder = RECORD_BUILDER_INIT;
     size_t bytes, cap = 8 << 20;
     uint8_t *out = malloc(cap);
-    log_batch_t header;
+    batch_header_t header;
     build_sizes(&builder, 1);
     uint8_t *batch = record_builder_finish(&builder, 0, RECORD_NO_PRODUCER, &bytes);
     size_t n = recompress(batch, bytes, 4, out, cap);
-    assert_int_equal(log_batch_parse(bytes_of(out, n), &header), 0);
+    assert_int_equal(batch_header_read(bytes_of(out, n), &header), 0);
     record_search_t search = {.timestamp_ms = 1005};
     assert_int_equal(record_find(&header, bytes_of(out, n), MIB(8), &search), 0);
     assert_int_equal(search.found_offset, 5);

@@ -16,7 +16,7 @@ static record_t only_record(runtime_batch_t *records, record_iter_t *iter)
 {
     size_t bytes;
     uint8_t *batch = record_builder_finish(&records->builder, 0, RECORD_NO_PRODUCER, &bytes);
-    assert_true(log_batch_crc_ok(bytes_of(batch, bytes)));
+    assert_true(batch_crc_ok(bytes_of(batch, bytes)));
     assert_int_equal(record_iter_init(iter, bytes_of(batch, bytes), MIB(1)), 0);
     record_t record, none;
     assert_int_equal(record_iter_next(iter, &record), 0);
