@@ -21,6 +21,7 @@
 #define LIVES_MAX            6
 #define CHANGES_PER_LIFE_MAX 120
 #define CHANGES_MAX          ((LIVES_MAX + 1) * CHANGES_PER_LIFE_MAX)
+#define SNAPSHOT             "/data/redis/dump.rdb"
 #define KEYS                 12
 #define EDITS_MAX            3
 #define IN_FLIGHT_MAX        20
@@ -127,6 +128,10 @@ static void on_sender(io_timer_t *timer)
         resp_text_put(&w->redis_client.out, 1, "BGREWRITEAOF");
         resp_client_expect(&w->redis_client, 0, 1);
     }
+    if (chance(w->run, 8)) {
+        resp_text_put(&w->redis_client.out, 1, "BGSAVE");
+        resp_client_expect(&w->redis_client, 0, 1);
+    }
     resp_client_flush(&w->redis_client);
     if (w->changes_left > 0 && !w->redis_client.failed) io_timer_start(timer, draw(w->run, STEP_MS_MAX), 0);
 }
@@ -145,13 +150,20 @@ static void client_stop(redis_world_t *w)
     resp_client_close(&w->redis_client);
 }
 
+static void set(redis_world_t *w, redis_config_t *config, const char *name, const char *value)
+{
+    char why[256] = "";
+    int err = redis_configure(config, name, value, why, sizeof(why));
+    CHECK(w->run, err == 0, "%s %s: %s", name, value, why);
+}
+
 /* ---- checking ---- */
 
-static long ask(redis_world_t *w, const char *command, const char *key)
+static long ask(redis_world_t *w, redis_t *redis, const char *command, const char *key)
 {
     bytes_t argv[2] = {bytes_str(command), bytes_str(key)};
     buf_t reply = BUF_INIT;
-    redis_execute(w->redis, argv, 2, &reply);
+    redis_execute(redis, argv, 2, &reply);
     buf_u8(&reply, 0);
     const char *text = (const char *)reply.ptr;
     CHECK(w->run, *text == ':' || *text == '$', "%s %s answers %s", command, key, text);
@@ -161,13 +173,12 @@ static long ask(redis_world_t *w, const char *command, const char *key)
     return value;
 }
 
-static void check_data(redis_world_t *w)
+/* What `redis` has is what the first `count` changes made. */
+static void check_state(redis_world_t *w, redis_t *redis, long count)
 {
     uint32_t expected[KEYS] = {0};
-    long pushed = 0, sum = 0, count = ask(w, "GET", "seq");
+    long pushed = 0, sum = 0;
     char key[16];
-    CHECK(w->run, count >= w->acknowledged, "%d changes were answered, %ld are there", w->acknowledged, count);
-    CHECK(w->run, count <= w->changes_count, "%ld changes are there, %d were sent", count, w->changes_count);
     for (long i = 0; i < count; i++) {
         const change_t *change = &w->changes[i];
         for (int j = 0; j < change->edits_count; j++) expected[change->edits[j].key] = change->edits[j].value;
@@ -176,25 +187,46 @@ static void check_data(redis_world_t *w)
     }
     for (int i = 0; i < KEYS; i++) {
         snprintf(key, sizeof(key), "k%d", i);
-        long found = ask(w, "GET", key);
+        long found = ask(w, redis, "GET", key);
         CHECK(w->run, found == (long)expected[i], "after %ld changes %s is %ld, not %u", count, key, found,
               expected[i]);
     }
-    CHECK(w->run, ask(w, "GET", "sum") == sum, "after %ld changes the sum is %ld, not %ld", count, ask(w, "GET", "sum"),
-          sum);
-    CHECK(w->run, ask(w, "LLEN", "list") == pushed, "after %ld changes the list has %ld, not %ld", count,
-          ask(w, "LLEN", "list"), pushed);
+    long found_sum = ask(w, redis, "GET", "sum"), found_pushed = ask(w, redis, "LLEN", "list");
+    CHECK(w->run, found_sum == sum, "after %ld changes the sum is %ld, not %ld", count, found_sum, sum);
+    CHECK(w->run, found_pushed == pushed, "after %ld changes the list has %ld, not %ld", count, found_pushed, pushed);
+}
+
+static void check_data(redis_world_t *w)
+{
+    long count = ask(w, w->redis, "GET", "seq");
+    CHECK(w->run, count >= w->acknowledged, "%d changes were answered, %ld are there", w->acknowledged, count);
+    CHECK(w->run, count <= w->changes_count, "%ld changes are there, %d were sent", count, w->changes_count);
+    check_state(w, w->redis, count);
     w->changes_count = w->acknowledged = (int)count; /* what is seen is promised */
 }
 
-/* ---- lives ---- */
-
-static void set(redis_world_t *w, redis_config_t *config, const char *name, const char *value)
+/* A snapshot is whole, and one moment. It may know changes that were never answered and that nobody else remembers: such a one
+ * is taken away, as others get their numbers. */
+static void check_snapshot(redis_world_t *w)
 {
-    char why[256] = "";
-    int err = redis_configure(config, name, value, why, sizeof(why));
-    CHECK(w->run, err == 0, "%s %s: %s", name, value, why);
+    char why[512] = "";
+    if (!io_exists(w->loop, SNAPSHOT)) return;
+    redis_config_t *config = redis_config_new();
+    set(w, config, "appendonly", "no");
+    net_t *net = net_new(w->loop);
+    redis_t *copy = redis_new(w->loop, net, "/data/redis", config);
+    redis_config_free(config);
+    int err = redis_load(copy, why, sizeof(why));
+    CHECK(w->run, !err || !sim_node_alive(w->server), "the snapshot is not read: %s (%s)", why, err_text(err));
+    long count = err ? 0 : ask(w, copy, "GET", "seq");
+    if (!err && count <= w->changes_count) check_state(w, copy, count);
+    redis_free(copy);
+    net_free(net);
+    if (count > w->changes_count)
+        CHECK(w->run, !io_remove(w->loop, SNAPSHOT) || !sim_node_alive(w->server), "a file stays");
 }
+
+/* ---- lives ---- */
 
 static bool server_start(redis_world_t *w)
 {
@@ -206,6 +238,7 @@ static bool server_start(redis_world_t *w)
     set(w, config, "protected-mode", "no"); /* the client is on another machine */
     set(w, config, "auto-aof-rewrite-min-size", "2048");
     set(w, config, "auto-aof-rewrite-percentage", "60");
+    set(w, config, "aof-use-rdb-preamble", chance(w->run, 50) ? "yes" : "no");
     w->net = net_new(w->loop);
     for (uint64_t n = draw(w->run, REACTORS_MAX); n > 0; n--) net_add_carrier(w->net, sim_node_loop_new(w->server));
     w->redis = redis_new(w->loop, w->net, "/data/redis", config);
@@ -230,6 +263,7 @@ static void live(redis_world_t *w)
     if (chance(w->run, 70)) sim_node_crash_after(w->server, 1 + draw(w->run, 400));
     if (server_start(w)) {
         check_data(w);
+        check_snapshot(w);
         client_start(w);
         bool through = sim_run_until(w->run->sim, client_is_through, w, 60000);
         CHECK(w->run, through, "no answer within a minute");
