@@ -145,9 +145,10 @@ static bool is_noted(reader_t *reader, const char *name, const char *value, cons
 {
     static const char at_once[] = "memory is freed at once in this version";
     static const char *const noted[][2] = {
-        {"lazyfree-lazy-eviction", at_once},   {"lazyfree-lazy-expire", at_once},
-        {"lazyfree-lazy-server-del", at_once}, {"lazyfree-lazy-user-del", at_once},
-        {"lazyfree-lazy-user-flush", at_once}, {"replica-lazy-flush", at_once},
+        {"lazyfree-lazy-eviction", at_once},      {"lazyfree-lazy-expire", at_once},
+        {"lazyfree-lazy-server-del", at_once},    {"lazyfree-lazy-user-del", at_once},
+        {"lazyfree-lazy-user-flush", at_once},    {"replica-lazy-flush", at_once},
+        {"always-show-logo", "there is no logo"},
     };
     for (size_t i = 0; i < ARRAY_LEN(noted); i++) {
         if (strcasecmp(noted[i][0], name) != 0 || strcasecmp(value, "yes") != 0) continue;
@@ -188,11 +189,9 @@ static int redis_own(reader_t *reader, const char *name, const char *value, cons
     bool logo;
     if (strcasecmp(name, "daemonize") == 0) return take_switch(reader, name, value, origin, &process->daemonize);
     if (strcasecmp(name, "supervised") == 0) return take_supervised(reader, value, origin);
-    if (strcasecmp(name, "always-show-logo") == 0) {
-        int err = take_switch(reader, name, value, origin, &logo);
-        return err == 0 && logo ? refuse(reader, name, value, origin, "no (there is none)") : err;
-    }
-    if (strcasecmp(name, "set-proc-title") == 0) return take_switch(reader, name, value, origin, &logo);
+    if (strcasecmp(name, "set-proc-title") == 0 ||
+        (strcasecmp(name, "always-show-logo") == 0 && strcasecmp(value, "no") == 0))
+        return take_switch(reader, name, value, origin, &logo);
     if (strcasecmp(name, "appendonly") == 0) return take_appendonly(reader, value, origin);
     reader->save_given |= strcasecmp(name, "save") == 0;
     if (strcasecmp(name, "pidfile") == 0 || strcasecmp(name, "logfile") == 0) {
