@@ -45,9 +45,12 @@ void redis_cmd_function_load(redis_call_t *call)
     }
     const script_library_t *library;
     buf_t error = BUF_INIT;
-    if (script_library_load(scripts__engine(call->redis), call->argv[call->argc - 1], replace, &library, &error) == 0) {
+    int err = script_library_load(scripts__engine(call->redis), call->argv[call->argc - 1], replace, &library, &error);
+    if (!err) {
         call->dirty++;
         reply_bulk_str(call->client, library->name);
+    } else if (err == ERR_EXISTS) {
+        reply_errorf(call->client, "ERR Library '%s' already exists", library->name);
     } else {
         reply_errorf(call->client, "%.*s", (int)error.len, (const char *)error.ptr);
     }

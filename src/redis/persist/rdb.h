@@ -16,6 +16,7 @@ uint8_t rdb__entry_type(const redis_entry_t *e);
 void rdb__put_entry_value(rdb_writer_t *w, const redis_entry_t *e);
 /* A payload of DUMP: type, value, version, checksum. */
 void rdb__dump(const redis_entry_t *e, buf_t *out);
+void rdb__seal(buf_t *payload); /* adds version and checksum */
 /* What is in a payload, without version and checksum. ERR_CORRUPT: they are wrong, or of a newer format. */
 int rdb__check_dump(bytes_t payload, bytes_t *ret_body) MUST_CHECK;
 bool rdb__version_is_known(unsigned version);

@@ -29,9 +29,15 @@ void rdb__dump(const redis_entry_t *e, buf_t *out)
     rdb_writer_t w = {.out = out, .compress = true};
     rdb_put_u8(&w, rdb__entry_type(e));
     rdb__put_entry_value(&w, e);
-    store_le16(buf_reserve(out, DUMP_FOOT_BYTES), RDB_VERSION);
-    out->len += 2;
-    rdb_put_i64(&w, (int64_t)crc64(0, out->ptr, out->len));
+    rdb__seal(out);
+}
+
+void rdb__seal(buf_t *payload)
+{
+    rdb_writer_t w = {.out = payload};
+    store_le16(buf_reserve(payload, DUMP_FOOT_BYTES), RDB_VERSION);
+    payload->len += 2;
+    rdb_put_i64(&w, (int64_t)crc64(0, payload->ptr, payload->len));
 }
 
 bool rdb__version_is_known(unsigned version) { return version <= RDB_VERSION_MAX || version == RDB_VERSION_VALKEY; }

@@ -303,8 +303,8 @@ int script_library_load(script_engine_t *engine, bytes_t code, bool replace, con
     if (err != 0) return err;
     script_library_t *old = map_get(&engine->libraries, name);
     if (old && !replace) {
-        buf_printf(error, "ERR Library '%.*s' already exists", (int)name.len, (const char *)name.ptr);
-        return ERR_INVALID;
+        *ret_library = old;
+        return ERR_EXISTS;
     }
     script_library_t *library = mem_zalloc(sizeof(*library));
     library->name = mem_strndup(name);

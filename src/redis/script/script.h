@@ -97,7 +97,8 @@ struct script_library {
     size_t function_count;
 };
 
-/* Runs the code, which registers functions. ERR_INVALID with the error reply's text in `error`. */
+/* Runs the code, which registers functions. ERR_INVALID with the error reply's text in `error`; ERR_EXISTS with the library of that
+ * name. */
 int script_library_load(script_engine_t *engine, bytes_t code, bool replace, const script_library_t **ret_library,
                         buf_t *error) MUST_CHECK;
 bool script_library_delete(script_engine_t *engine, bytes_t name); /* false = there is none */

@@ -168,3 +168,34 @@ def test_no_damaged_payload_harms_the_server(both):
                 raw(ours, "OBJECT", "ENCODING", "bad")
                 ours.delete("bad")
     assert ours.ping()
+
+
+def test_functions_travel_as_one_payload(both, valkey):
+    first = "#!lua name=one\nredis.register_function('f1', function() return 1 end)"
+    other = "#!lua name=two\nredis.register_function('f2', function() return 2 end)"
+    for server in both:
+        server.function_flush()
+        server.function_load(first)
+    dumps = [server.function_dump() for server in both]
+    assert dumps[0][:-10] == dumps[1][:-10]  # the version is each server's own
+    code = other.replace("f2", "f1").encode()
+    rival = payload(b"\xf5\x40" + bytes([len(code)]) + code)
+    calls = [
+        ("RESTORE", dumps[0]),
+        ("RESTORE", dumps[0], "REPLACE"),
+        ("RESTORE", dumps[0], "NONSENSE"),
+        ("RESTORE", dumps[0][:-1], "FLUSH"),
+        ("RESTORE", payload(b"\x00\x01a")),
+        ("RESTORE", payload(b"\xf6\x01a")),
+        ("RESTORE", rival, "APPEND"),
+        ("RESTORE", rival, "REPLACE"),
+        ("LIST",),
+        ("RESTORE", rival, "FLUSH"),
+        ("LIST",),
+        ("FLUSH",),
+        ("RESTORE", dumps[0], "FLUSH"),
+        ("LIST",),
+    ]
+    for call in calls:
+        theirs, ours = (raw(server, "FUNCTION", *call) for server in both)
+        assert ours == theirs, call
