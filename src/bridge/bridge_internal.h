@@ -151,7 +151,7 @@ const char *record__parse(int argc, const bytes_t *argv, produce_args_t *ret_arg
  * that has written already asks, and is not refused for want of room. */
 const char *record__check(bridge_t *bridge, int argc, const bytes_t *argv, bool midway, produce_args_t *ret_args);
 /* The same words for what Kafka said. */
-const char *bridge__problem(bridge_t *bridge, int16_t error, const char *message);
+const char *bridge__problem(bridge_t *bridge, kafka_code_t error, const char *message);
 /* NULL, or why nothing can be taken at all. */
 const char *outbox_problem(const bridge_t *bridge, bool midway);
 /* One allocation with copies of all bytes. */
@@ -172,7 +172,7 @@ void outbox_queue(bridge_t *bridge, outbox_record_t *record);
 /* The next delayed record that is due, taken out; NULL = none. */
 outbox_record_t *outbox_take_due(bridge_t *bridge, int64_t now_ms);
 void outbox_topic_release(bridge_t *bridge, outbox_topic_t *topic);
-void outbox_error(bridge_t *bridge, const outbox_record_t *record, int16_t error, const char *message);
+void outbox_error(bridge_t *bridge, const outbox_record_t *record, kafka_code_t error, const char *message);
 
 /* ---- journal.c ---- */
 
@@ -253,7 +253,7 @@ typedef struct group_question group_question_t;
 redis_question_t *question_of_member(bridge_t *bridge, const kafka_position_t *asked, const kafka_member_t *member);
 redis_question_t *question_of_offset(bridge_t *bridge, const kafka_position_t *asked);
 /* Kafka's code with its words, and of an offset what the group has (-1 = nothing). */
-int16_t question_answer(const redis_question_t *question, int64_t *ret_offset, const char **ret_words);
+kafka_code_t question_answer(const redis_question_t *question, int64_t *ret_offset, const char **ret_words) MUST_CHECK;
 /* The group is held for this question (NULL: for none), and from now on for a position. */
 bool question_take_hold(redis_question_t *question);
 /* The record, if it is a position, was placed: answers of before give way. */

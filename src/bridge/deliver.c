@@ -44,7 +44,7 @@ static void on_id(bridge_t *bridge, far_request_t *request)
     mem_free(request);
 }
 
-static void id_given(void *user, int64_t id, int16_t error, const char *words)
+static void id_given(void *user, int64_t id, kafka_code_t error, const char *words)
 {
     far_request_t *request = user;
     if (!error) kafka_producer_keep(request->kafka, id);
@@ -122,7 +122,7 @@ static void on_topic(bridge_t *bridge, far_request_t *request)
 {
     topic_request_t *asked = CONTAINER_OF(request, topic_request_t, request);
     outbox_topic_t *t = bridge ? map_get(&bridge->topics_by_name, asked->name) : NULL;
-    int16_t error = request->error;
+    kafka_code_t error = request->error;
     if (t) {
         t->creating = false;
         if (error) outbox_error(bridge, LIST_FIRST(&t->records, outbox_record_t, queue), error, request->words);
@@ -149,7 +149,7 @@ static void make_topic(bridge_t *bridge, outbox_topic_t *t)
 }
 
 /* The record stays, and is delivered when the disk is well: who waits for it need not wait so long. */
-static void answer_refused(outbox_topic_t *t, int16_t error, const char *message)
+static void answer_refused(outbox_topic_t *t, kafka_code_t error, const char *message)
 {
     char text[PROBLEM_BYTES];
     snprintf(text, sizeof(text),
@@ -163,7 +163,7 @@ static void answer_refused(outbox_topic_t *t, int16_t error, const char *message
     }
 }
 
-static void refused_by_disk(bridge_t *bridge, outbox_topic_t *t, int16_t error, const char *message)
+static void refused_by_disk(bridge_t *bridge, outbox_topic_t *t, kafka_code_t error, const char *message)
 {
     int64_t now_ms = io_wall_ms(bridge->loop);
     if (t->refused_since_ms == 0) t->refused_since_ms = now_ms;
@@ -171,7 +171,8 @@ static void refused_by_disk(bridge_t *bridge, outbox_topic_t *t, int16_t error, 
 }
 
 /* The topic's queue waits: behind the record that was refused nothing may pass. */
-static void refused(bridge_t *bridge, outbox_topic_t *t, const outbox_record_t *r, int16_t error, const char *message)
+static void refused(bridge_t *bridge, outbox_topic_t *t, const outbox_record_t *r, kafka_code_t error,
+                    const char *message)
 {
     bool loading = strcmp(kafka_error_name(error), "COORDINATOR_LOAD_IN_PROGRESS") == 0;
     uint64_t wait_ms = loading ? LOADING_MS : RETRY_MS;
@@ -211,7 +212,7 @@ static int deliver_topic(bridge_t *bridge, outbox_topic_t *t, delivery_t **deliv
     return count;
 }
 
-void deliver__topic_answered(bridge_t *bridge, outbox_topic_t *t, const outbox_record_t *first, int16_t error,
+void deliver__topic_answered(bridge_t *bridge, outbox_topic_t *t, const outbox_record_t *first, kafka_code_t error,
                              const char *words)
 {
     if (first) refused(bridge, t, first, error, words);

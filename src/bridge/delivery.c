@@ -19,7 +19,7 @@ typedef struct run {
     int first, count;      /* in delivery->sent */
     /* the answer */
     int refused; /* which one was; -1 = none */
-    int16_t error;
+    kafka_code_t error;
     char words[KAFKA_MESSAGE_BYTES_MAX];
 } run_t;
 
@@ -96,9 +96,9 @@ static void gather(sent_t *sent, int count, batch_t *b)
 }
 
 /* Where several together are refused, the first is given alone: it may be another's fault. */
-static int16_t append(kafka_t *kafka, int64_t producer_id, batch_t *b, int *ret_taken, char *words)
+static kafka_code_t append(kafka_t *kafka, int64_t producer_id, batch_t *b, int *ret_taken, char *words)
 {
-    int16_t error = kafka_produce_numbered(kafka, b->numbered, b->count, producer_id, ret_taken, words);
+    kafka_code_t error = kafka_produce_numbered(kafka, b->numbered, b->count, producer_id, ret_taken, words);
     if (error && b->count > 1) error = kafka_produce_numbered(kafka, b->numbered, 1, producer_id, ret_taken, words);
     return error;
 }

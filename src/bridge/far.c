@@ -19,7 +19,7 @@ static void come_back(io_message_t *message)
     request->answered(bridge, request);
 }
 
-void far_answer(far_request_t *request, int64_t value, int16_t error, const char *words)
+void far_answer(far_request_t *request, int64_t value, kafka_code_t error, const char *words)
 {
     request->value = value;
     request->error = error;
@@ -33,7 +33,7 @@ void far_answer(far_request_t *request, int64_t value, int16_t error, const char
     io_post(request->home, &request->message);
 }
 
-void far__answered(void *user, int64_t value, int16_t error, const char *words)
+void far__answered(void *user, int64_t value, kafka_code_t error, const char *words)
 {
     far_answer(user, value, error, words);
 }

@@ -31,7 +31,7 @@ struct far_request {
                      far_request_t *request); /* back home; frees the request. bridge NULL = it has gone */
     bool asking;                              /* within far_ask, and not answered yet */
     int64_t value;
-    int16_t error; /* Kafka's code */
+    kafka_code_t error; /* Kafka's code */
     char words[KAFKA_MESSAGE_BYTES_MAX];
 };
 
@@ -44,9 +44,9 @@ bool far_ask(bridge_t *bridge, far_request_t *request, void (*run)(far_request_t
 /* Runs it now, for bridge_break_order. */
 void far_send_early(bridge_t *bridge, far_request_t *request, void (*run)(far_request_t *request),
                     void (*answered)(bridge_t *bridge, far_request_t *request));
-void far_answer(far_request_t *request, int64_t value, int16_t error, const char *words);
+void far_answer(far_request_t *request, int64_t value, kafka_code_t error, const char *words);
 /* far_answer as a kafka_door_cb: its user is the request. */
-void far__answered(void *user, int64_t value, int16_t error, const char *words);
+void far__answered(void *user, int64_t value, kafka_code_t error, const char *words);
 
 /* ---- produce.c: a record alone, and the client that waits for its place ------------------------------------------------ */
 
@@ -92,7 +92,7 @@ void position_withdraw(bridge_t *bridge, const outbox_record_t *record);
 
 /* What came of a topic's records: first each that was placed, then once the topic. `refused` NULL = all were placed. */
 void deliver__placed(bridge_t *bridge, outbox_record_t *record, int64_t offset);
-void deliver__topic_answered(bridge_t *bridge, outbox_topic_t *topic, const outbox_record_t *refused, int16_t error,
-                             const char *words);
+void deliver__topic_answered(bridge_t *bridge, outbox_topic_t *topic, const outbox_record_t *refused,
+                             kafka_code_t error, const char *words);
 
 #endif

@@ -134,7 +134,7 @@ static int check_topic(const feed_t *feed, bridge_t *bridge, char *err, size_t e
         return ERR_INVALID;
     }
     kafka_produce_t record = {.topic = bytes_str(feed->topic), .partition = -1, .key = BYTES_LIT("k")};
-    int16_t error = kafka_produce_check(bridge->catalog, &record, message);
+    kafka_code_t error = kafka_produce_check(bridge->catalog, &record, message);
     if (error == 0 || strcmp(kafka_error_name(error), "INVALID_TOPIC_EXCEPTION") != 0) return 0;
     snprintf(err, err_bytes, "changefeed.%s.topic cannot be '%.100s': %.150s", feed->name, feed->topic, message);
     return ERR_INVALID;

@@ -43,7 +43,7 @@ static void begin(draft_t *d, const feed_t *feed, int db, bytes_t key, const cha
 static bool fits(bridge_t *bridge, const draft_t *d)
 {
     char message[KAFKA_MESSAGE_BYTES_MAX];
-    int16_t error = kafka_produce_check(bridge->catalog, &d->record, message);
+    kafka_code_t error = kafka_produce_check(bridge->catalog, &d->record, message);
     return error == 0 ||
            strcmp(kafka_error_name(error), "MESSAGE_TOO_LARGE") != 0; /* else the outbox waits and tells */
 }

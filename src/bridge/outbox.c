@@ -148,7 +148,7 @@ void outbox_forget(bridge_t *bridge, outbox_record_t *r)
     mem_free(r);
 }
 
-void outbox_error(bridge_t *bridge, const outbox_record_t *r, int16_t error, const char *message)
+void outbox_error(bridge_t *bridge, const outbox_record_t *r, kafka_code_t error, const char *message)
 {
     snprintf(bridge->last_error, sizeof(bridge->last_error), "record %" PRId64 " for %.*s: %s %s", r ? r->number : 0,
              r ? (int)MIN(r->record.topic.len, (size_t)64) : 0, r ? (const char *)r->record.topic.ptr : "",

@@ -169,7 +169,7 @@ static const char *check_member(bridge_t *bridge, const redis_question_t *questi
     int64_t none;
     const char *words;
     if (!question) return NOT_ASKED;
-    int16_t error = question_answer(question, &none, &words);
+    kafka_code_t error = question_answer(question, &none, &words);
     return bridge__problem(bridge, error, words);
 }
 
@@ -181,7 +181,7 @@ static const char *check(bridge_t *bridge, int argc, const bytes_t *argv, const 
     if (!problem) problem = outbox_problem(bridge, midway);
     if (problem) return problem;
     bool comes = topic_comes(bridge, args->position.topic);
-    int16_t error = kafka_position_check(bridge->catalog, &args->position, comes, message);
+    kafka_code_t error = kafka_position_check(bridge->catalog, &args->position, comes, message);
     problem = bridge__problem(bridge, error, message);
     return problem || !args->has_member ? problem : check_member(bridge, question);
 }
@@ -259,7 +259,7 @@ static const char *read_answer(bridge_t *bridge, const redis_question_t *questio
 {
     const char *words;
     if (!question) return NOT_ASKED;
-    int16_t error = question_answer(question, ret_offset, &words);
+    kafka_code_t error = question_answer(question, ret_offset, &words);
     return bridge__problem(bridge, error, words);
 }
 

@@ -50,7 +50,7 @@ static void on_produced(bridge_t *bridge, far_request_t *request)
     mem_free(job);
 }
 
-static void produced(void *user, int32_t partition, int64_t offset, int16_t error, const char *words)
+static void produced(void *user, int32_t partition, int64_t offset, kafka_code_t error, const char *words)
 {
     straight_t *job = user;
     job->partition = partition;

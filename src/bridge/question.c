@@ -29,7 +29,7 @@ static void ask_member(far_request_t *request)
 {
     group_question_t *q = CONTAINER_OF(request, group_question_t, request);
     char words[KAFKA_MESSAGE_BYTES_MAX] = "";
-    int16_t error = kafka_member_check(request->kafka, q->asked.group, &q->member, words);
+    kafka_code_t error = kafka_member_check(request->kafka, q->asked.group, &q->member, words);
     if (!error) far_positions_add(q->positions, q->asked.group, 1);
     far_answer(request, 0, error, words);
 }
@@ -39,7 +39,7 @@ static void ask_offset(far_request_t *request)
     group_question_t *q = CONTAINER_OF(request, group_question_t, request);
     char words[KAFKA_MESSAGE_BYTES_MAX] = "";
     int64_t offset = -1;
-    int16_t error =
+    kafka_code_t error =
         kafka_position_get(request->kafka, q->asked.group, q->asked.topic, q->asked.partition, &offset, words);
     far_answer(request, offset, error, words);
 }
@@ -127,7 +127,7 @@ redis_question_t *question_of_offset(bridge_t *bridge, const kafka_position_t *a
 
 /* ---- the answers ----------------------------------------------------------------------------------------------------- */
 
-int16_t question_answer(const redis_question_t *question, int64_t *ret_offset, const char **ret_words)
+kafka_code_t question_answer(const redis_question_t *question, int64_t *ret_offset, const char **ret_words)
 {
     const group_question_t *q = CONTAINER_OF(question, group_question_t, question);
     ASSERT(question->answered);

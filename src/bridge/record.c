@@ -86,7 +86,7 @@ const char *outbox_problem(const bridge_t *bridge, bool midway)
     return bridge->bytes >= bridge->bytes_max + reserve ? "ERR the outbox is full: see KAFKA.OUTBOX INFO" : NULL;
 }
 
-const char *bridge__problem(bridge_t *bridge, int16_t error, const char *message)
+const char *bridge__problem(bridge_t *bridge, kafka_code_t error, const char *message)
 {
     if (error == 0) return NULL;
     snprintf(bridge->problem, sizeof(bridge->problem), "%s %s", kafka_error_name(error), message);

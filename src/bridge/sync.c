@@ -18,7 +18,7 @@ typedef struct sync_request {
     int count, cap;
     /* the far half's */
     int outstanding;
-    int16_t error;
+    kafka_code_t error;
     char why[KAFKA_MESSAGE_BYTES_MAX];
 } sync_request_t;
 
@@ -86,7 +86,7 @@ static void settle(sync_request_t *s)
 }
 
 /* A topic that was deleted took its records with it. */
-static void on_synced(void *user, int64_t value, int16_t error, const char *words)
+static void on_synced(void *user, int64_t value, kafka_code_t error, const char *words)
 {
     sync_request_t *s = user;
     if (error && error != UNKNOWN_TOPIC_OR_PARTITION) {

@@ -29,14 +29,14 @@ void kafka_catalog_flush(kafka_catalog_t *catalog);
 void kafka_catalog_update(kafka_catalog_t *catalog);
 bool kafka_catalog_ready(const kafka_catalog_t *catalog);
 /* Whether the record could be appended now, or after its topic was created: 0, or an error code with its words. */
-int16_t kafka_produce_check(const kafka_catalog_t *catalog, const kafka_produce_t *record,
-                            char message[KAFKA_MESSAGE_BYTES_MAX]);
+kafka_code_t kafka_produce_check(const kafka_catalog_t *catalog, const kafka_produce_t *record,
+                                 char message[KAFKA_MESSAGE_BYTES_MAX]) MUST_CHECK;
 /* The partition it belongs in; without a key, each record in its turn. -1 while the topic does not exist. */
 int32_t kafka_produce_choose(kafka_catalog_t *catalog, const kafka_produce_t *record);
 /* Whether the position could be committed now by somebody who is no member: 0, or an error code with its words. `topic_comes`:
  * a record that makes its topic is delivered first. */
-int16_t kafka_position_check(const kafka_catalog_t *catalog, const kafka_position_t *position, bool topic_comes,
-                             char message[KAFKA_MESSAGE_BYTES_MAX]);
+kafka_code_t kafka_position_check(const kafka_catalog_t *catalog, const kafka_position_t *position, bool topic_comes,
+                                  char message[KAFKA_MESSAGE_BYTES_MAX]) MUST_CHECK;
 /* -1: there is no such topic. */
 int32_t kafka_topic_partitions(const kafka_catalog_t *catalog, bytes_t topic);
 static inline bool kafka_topic_exists(const kafka_catalog_t *catalog, bytes_t topic)

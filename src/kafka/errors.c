@@ -5,7 +5,7 @@
 
 #define PREFIX_CHARS 6 /* "KAFKA_" */
 
-const char *kafka_error_name(int16_t error)
+const char *kafka_error_name(kafka_code_t error)
 {
     switch (error) {
 #define X(name, code, text)                                                                                            \
@@ -16,12 +16,12 @@ const char *kafka_error_name(int16_t error)
     }
 }
 
-const char *kafka_error_text(int16_t error)
+const char *kafka_error_text(kafka_code_t error)
 {
+    if (error == KAFKA_NONE) return NULL;
     switch (error) {
-    case KAFKA_NONE: return NULL;
 #define X(name, code, text)                                                                                            \
-    case (code) == 0 ? INT16_MIN: (code) : return text;
+    case code: return text;
         KAFKA_ERROR_MAP(X)
 #undef X
     default: return "The server experienced an unexpected error when processing the request.";

@@ -205,13 +205,16 @@
     X(KAFKA_VOTER_NOT_FOUND, 127, "The voter is not part of the set of voters.")                                       \
     X(KAFKA_INVALID_REGULAR_EXPRESSION, 128, "The regular expression is not valid.")
 
-typedef enum kafka_error {
+/* What a request, or a part of one, has come to. As wide as on the wire. Who returns one has it checked (MUST_CHECK): a code that is
+ * dropped is an answer that says all is well. */
+typedef enum __attribute__((packed)) kafka_code {
 #define X(name, code, text) name = (code),
     KAFKA_ERROR_MAP(X)
 #undef X
-} kafka_error_t;
+} kafka_code_t;
+_Static_assert(sizeof(kafka_code_t) == sizeof(int16_t), "copied as the wire has it");
 
 /* The message of a code as clients get it; NULL for KAFKA_NONE. */
-const char *kafka_error_text(int16_t error);
+const char *kafka_error_text(kafka_code_t error);
 
 #endif

@@ -11,6 +11,7 @@
 #include "base/health.h"
 #include "coord/mirror.h"
 #include "io/io.h"
+#include "kafka/errors.h"
 #include "net/net.h"
 
 typedef struct kafka kafka_t;
@@ -64,7 +65,8 @@ typedef struct kafka_produce {
 } kafka_produce_t;
 
 /* `error` is a Kafka error code (0 = none), and then `message` says more or is NULL. */
-typedef void (*kafka_produced_cb)(void *user, int32_t partition, int64_t offset, int16_t error, const char *message);
+typedef void (*kafka_produced_cb)(void *user, int32_t partition, int64_t offset, kafka_code_t error,
+                                  const char *message);
 /* Appends one record, creating the topic when the broker may (auto.create.topics.enable). The callback may run inside
  * the call; its arguments are borrowed, and so are `record`'s bytes until it has run. */
 void kafka_produce_record(kafka_t *kafka, const kafka_produce_t *record, kafka_produced_cb done, void *user);
@@ -88,10 +90,10 @@ typedef struct kafka_numbered {
     int64_t number;
     int64_t offset; /* filled in */
 } kafka_numbered_t;
-int16_t kafka_produce_numbered(kafka_t *kafka, kafka_numbered_t *records, int count, int64_t producer_id,
-                               int *ret_taken, char message[KAFKA_MESSAGE_BYTES_MAX]);
+kafka_code_t kafka_produce_numbered(kafka_t *kafka, kafka_numbered_t *records, int count, int64_t producer_id,
+                                    int *ret_taken, char message[KAFKA_MESSAGE_BYTES_MAX]) MUST_CHECK;
 /* Creates the topic if the broker may; `done` runs once, at once or later. */
-typedef void (*kafka_door_cb)(void *user, int64_t value, int16_t error, const char *message);
+typedef void (*kafka_door_cb)(void *user, int64_t value, kafka_code_t error, const char *message);
 void kafka_topic_ensure(kafka_t *kafka, bytes_t topic, kafka_door_cb done, void *user);
 /* `done` runs once everything in the partition so far is on stable storage. */
 void kafka_partition_sync(kafka_t *kafka, bytes_t topic, int32_t partition, kafka_door_cb done, void *user);
@@ -104,7 +106,7 @@ void kafka_producer_keep(kafka_t *kafka, int64_t producer_id);
 /* The highest number that any partition has of it; -1 = none. */
 int64_t kafka_producer_last_number(const kafka_t *kafka, int64_t producer_id);
 /* The name of an error code: "UNKNOWN_TOPIC_OR_PARTITION". */
-const char *kafka_error_name(int16_t error);
+const char *kafka_error_name(kafka_code_t error);
 
 /* ---- the bridge's door to the groups ---- */
 
@@ -123,16 +125,16 @@ typedef struct kafka_member {
 } kafka_member_t;
 
 /* Whether the member may commit for its group now: 0, or an error code with its words. */
-int16_t kafka_member_check(kafka_t *kafka, bytes_t group, const kafka_member_t *member,
-                           char message[KAFKA_MESSAGE_BYTES_MAX]);
+kafka_code_t kafka_member_check(kafka_t *kafka, bytes_t group, const kafka_member_t *member,
+                                char message[KAFKA_MESSAGE_BYTES_MAX]) MUST_CHECK;
 /* The record; its key and value are in `out`, which is emptied first. The key tells group, topic and partition alone. */
 void kafka_position_record(const kafka_position_t *position, int64_t commit_ms, buf_t *out,
                            kafka_produce_t *ret_record);
 /* And back; borrowed. ERR_NOT_FOUND: a record of another topic. ERR_INVALID. */
 int kafka_position_of(const kafka_produce_t *record, kafka_position_t *ret_position) MUST_CHECK;
 /* What the group has: *ret_offset is -1 when that is nothing. */
-int16_t kafka_position_get(kafka_t *kafka, bytes_t group, bytes_t topic, int32_t partition, int64_t *ret_offset,
-                           char message[KAFKA_MESSAGE_BYTES_MAX]);
+kafka_code_t kafka_position_get(kafka_t *kafka, bytes_t group, bytes_t topic, int32_t partition, int64_t *ret_offset,
+                                char message[KAFKA_MESSAGE_BYTES_MAX]) MUST_CHECK;
 /* Clients neither see nor change the offsets of a group while `waits` says that positions of it are on their way: they
  * are told to come again (COORDINATOR_LOAD_IN_PROGRESS). NULL = none. */
 void kafka_positions_hold(kafka_t *kafka, bool (*waits)(void *user, bytes_t group), void *user);

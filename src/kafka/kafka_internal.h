@@ -113,8 +113,10 @@ static inline bytes_t kafka_topic_name(const kafka_topic_t *t) { return bytes_of
 kafka_topic_t *kafka_topic_get(const kafka_t *kafka, bytes_t name);
 kafka_topic_t *kafka_topic_by_id(const kafka_t *kafka, kafka_uuid_t id);
 /* KAFKA_NONE, UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR; the partition when 0. */
-int16_t kafka_partition_get(const kafka_t *kafka, bytes_t topic, int32_t index, partition_t **ret_partition);
-int16_t kafka_topic_partition_get(const kafka_topic_t *topic, int32_t index, partition_t **ret_partition);
+kafka_code_t kafka_partition_get(const kafka_t *kafka, bytes_t topic, int32_t index,
+                                 partition_t **ret_partition) MUST_CHECK;
+kafka_code_t kafka_topic_partition_get(const kafka_topic_t *topic, int32_t index,
+                                       partition_t **ret_partition) MUST_CHECK;
 /* As Kafka's Topic.validate: NULL when the name is legal, else the reason in Kafka's words (in the arena). */
 const char *kafka_topic_name_problem(bytes_t name, arena_t *arena);
 
@@ -132,7 +134,7 @@ typedef struct kafka_topic_spec {
 } kafka_topic_spec_t;
 typedef struct kafka_setting kafka_setting_t;
 /* `topic` is NULL on an error; `message` is then never NULL, and borrowed. */
-typedef void (*kafka_topic_created_cb)(void *user, kafka_topic_t *topic, int16_t error, const char *message);
+typedef void (*kafka_topic_created_cb)(void *user, kafka_topic_t *topic, kafka_code_t error, const char *message);
 /* As the broker makes topics by itself: with its defaults, or for __consumer_offsets and __transaction_state with theirs. */
 void kafka_topic_create_auto(kafka_t *kafka, bytes_t name, kafka_topic_created_cb done, void *user);
 void kafka_topic_create(kafka_t *kafka, const kafka_topic_spec_t *spec, kafka_topic_created_cb done, void *user);

@@ -48,7 +48,7 @@ struct compact_world {
 
 /* ---- writing ---- */
 
-static void on_produced(void *user, int32_t partition, int64_t offset, int16_t error, const char *message)
+static void on_produced(void *user, int32_t partition, int64_t offset, kafka_code_t error, const char *message)
 {
     sent_record_t *record = user;
     compact_world_t *w = record->world;

@@ -18,7 +18,7 @@ static void one_less(config_alter_job_t *job)
     if (--job->pending == 0) job->done(job->request, job->all, job->count);
 }
 
-static void changed(void *user, int16_t error, const char *message)
+static void changed(void *user, kafka_code_t error, const char *message)
 {
     config_alteration_t *one = user;
     one->error = error;

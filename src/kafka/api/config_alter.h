@@ -9,7 +9,7 @@ typedef struct config_alteration {
     config_change_t change;
     struct config_alter_job *job; /* config_alter_all's */
     /* How it ended. */
-    int16_t error;
+    kafka_code_t error;
     bytes_t message; /* ptr NULL without an error */
 } config_alteration_t;
 

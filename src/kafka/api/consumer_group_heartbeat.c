@@ -10,7 +10,7 @@ typedef struct beating {
     kafka_consumer_group_heartbeat_response_t *response;
 } beating_t;
 
-static void fail(kafka_request_t *request, int16_t error, const char *message)
+static void fail(kafka_request_t *request, kafka_code_t error, const char *message)
 {
     kafka_consumer_group_heartbeat_response_t *response = KAFKA_MESSAGE(request, consumer_group_heartbeat_response);
     response->error_code = error;
@@ -76,7 +76,7 @@ static void on_accepted(groups_beat_t *beat, const group_entry_t *entry, const c
     b->response = response_of(b->request, entry, reply);
 }
 
-static void on_done(groups_beat_t *beat, int16_t error, const char *message)
+static void on_done(groups_beat_t *beat, kafka_code_t error, const char *message)
 {
     beating_t *b = CONTAINER_OF(beat, beating_t, beat);
     if (error == KAFKA_NONE) {
@@ -93,7 +93,8 @@ static void beat(kafka_request_t *request, group_entry_t *entry, const cgroup_he
     groups_consumer_heartbeat(entry, in, &b->beat);
 }
 
-static int16_t check(const kafka_consumer_group_heartbeat_request_t *asked, const cgroup_heartbeat_t *in, char *message)
+static kafka_code_t check(const kafka_consumer_group_heartbeat_request_t *asked, const cgroup_heartbeat_t *in,
+                          char *message)
 {
     if (asked->group_id.len) return cgroup_heartbeat_check(in, message);
     snprintf(message, CGROUP_MESSAGE_BYTES, "GroupId can't be empty.");
@@ -106,7 +107,7 @@ void kafka_handle_consumer_group_heartbeat(kafka_request_t *request)
     cgroup_set_t owned = {0};
     cgroup_heartbeat_t in = heartbeat_of(request, asked, &owned);
     char *message = arena_zalloc(&request->arena, CGROUP_MESSAGE_BYTES);
-    int16_t error = check(asked, &in, message);
+    kafka_code_t error = check(asked, &in, message);
     group_entry_t *entry;
     bool joining = in.member_epoch == 0;
     if (error == KAFKA_NONE)

@@ -19,7 +19,7 @@ typedef struct grow_one {
     result_t *result;
 } grow_one_t;
 
-static void refuse(result_t *result, int16_t error, const char *message)
+static void refuse(result_t *result, kafka_code_t error, const char *message)
 {
     result->error_code = error;
     result->error_message = bytes_str(message);
@@ -32,7 +32,7 @@ static bool one_less(grow_job_t *job)
     return true;
 }
 
-static void grown(void *user, kafka_topic_t *topic, int16_t error, const char *message)
+static void grown(void *user, kafka_topic_t *topic, kafka_code_t error, const char *message)
 {
     grow_one_t *one = user;
     one->result->error_code = error;

@@ -29,7 +29,7 @@ typedef struct create_one {
     kafka_topic_spec_t spec;
 } create_one_t;
 
-static int16_t refuse(told_topic_t *told, int16_t error, const char *message)
+static kafka_code_t refuse(told_topic_t *told, kafka_code_t error, const char *message)
 {
     told->error_code = error;
     told->error_message = bytes_str(message);
@@ -37,7 +37,7 @@ static int16_t refuse(told_topic_t *told, int16_t error, const char *message)
 }
 
 /* A manual assignment: every partition once, each on this broker alone. */
-static int16_t check_assignments(kafka_request_t *request, const asked_topic_t *asked, told_topic_t *told)
+static kafka_code_t check_assignments(kafka_request_t *request, const asked_topic_t *asked, told_topic_t *told)
 {
     arena_t *arena = &request->arena;
     if (asked->replication_factor != -1)
@@ -63,8 +63,8 @@ static int16_t check_assignments(kafka_request_t *request, const asked_topic_t *
     return KAFKA_NONE;
 }
 
-static int16_t read_overrides(kafka_request_t *request, const asked_topic_t *asked, kafka_topic_spec_t *spec,
-                              told_topic_t *told)
+static kafka_code_t read_overrides(kafka_request_t *request, const asked_topic_t *asked, kafka_topic_spec_t *spec,
+                                   told_topic_t *told)
 {
     kafka_setting_t *settings = ARENA_ARRAY(&request->arena, kafka_setting_t, asked->configs_count);
     const char *nulls = NULL;
@@ -111,7 +111,7 @@ static bool one_less(create_job_t *job)
     return true;
 }
 
-static void created(void *user, kafka_topic_t *topic, int16_t error, const char *message)
+static void created(void *user, kafka_topic_t *topic, kafka_code_t error, const char *message)
 {
     create_one_t *one = user;
     kafka_request_t *request = one->job->request;
@@ -151,7 +151,7 @@ static void check_one(create_job_t *job, const asked_topic_t *asked, told_topic_
         spec.partitions_count = asked->assignments_count;
         spec.replication_factor = 1;
     }
-    int16_t error = topic_create_check(kafka, &spec, &request->arena, &message);
+    kafka_code_t error = topic_create_check(kafka, &spec, &request->arena, &message);
     if (error) {
         (void)refuse(told, error, message);
         return;

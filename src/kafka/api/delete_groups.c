@@ -18,16 +18,16 @@ static void release(deletion_t *d)
     if (--d->open_count == 0) kafka_respond(d->request, d->response);
 }
 
-static void on_removed(void *user, int16_t error)
+static void on_removed(void *user, kafka_code_t error)
 {
     deletion_item_t *item = user;
     item->result->error_code = error;
     release(item->deletion);
 }
 
-static int16_t check(kafka_groups_t *groups, bytes_t group_id, group_entry_t **ret_entry)
+static kafka_code_t check(kafka_groups_t *groups, bytes_t group_id, group_entry_t **ret_entry)
 {
-    int16_t error = groups_find_settled(groups, group_id, ret_entry);
+    kafka_code_t error = groups_find_settled(groups, group_id, ret_entry);
     if (error != KAFKA_NONE) return error;
     if (!*ret_entry) return KAFKA_GROUP_ID_NOT_FOUND;
     return groups_is_empty(*ret_entry) ? KAFKA_NONE : KAFKA_NON_EMPTY_GROUP;

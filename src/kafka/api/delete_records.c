@@ -9,7 +9,7 @@ static void delete_records(kafka_request_t *request, kafka_topic_t *topic,
 {
     partition_t *partition;
     int64_t low_watermark = -1;
-    int16_t error =
+    kafka_code_t error =
         topic ? kafka_topic_partition_get(topic, in->partition_index, &partition) : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     if (!error && topic->internal) error = KAFKA_INVALID_TOPIC_EXCEPTION;
     if (!error && !(topic->config.cleanup_policy & KAFKA_CLEANUP_POLICY_DELETE))

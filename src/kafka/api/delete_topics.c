@@ -18,7 +18,7 @@ typedef struct delete_one {
     told_topic_t *told;
 } delete_one_t;
 
-static void refuse(const kafka_request_t *request, told_topic_t *told, int16_t error, const char *message)
+static void refuse(const kafka_request_t *request, told_topic_t *told, kafka_code_t error, const char *message)
 {
     told->error_code = error;
     told->error_message = kafka_text(request, message);
@@ -31,7 +31,7 @@ static bool one_less(delete_job_t *job)
     return true;
 }
 
-static void deleted(void *user, kafka_topic_t *topic, int16_t error, const char *message)
+static void deleted(void *user, kafka_topic_t *topic, kafka_code_t error, const char *message)
 {
     delete_one_t *one = user;
     if (error) refuse(one->job->request, one->told, error, message);
@@ -106,7 +106,7 @@ static void by_state(delete_job_t *job, const kafka_delete_topics_request_topic_
 static void refuse_all(delete_job_t *job)
 {
     const kafka_delete_topics_request_t *body = job->request->body;
-    int16_t error = job->request->header.api_version < 3 ? KAFKA_INVALID_REQUEST : KAFKA_TOPIC_DELETION_DISABLED;
+    kafka_code_t error = job->request->header.api_version < 3 ? KAFKA_INVALID_REQUEST : KAFKA_TOPIC_DELETION_DISABLED;
     for (int32_t i = 0; i < job->response->responses_count; i++) {
         told_topic_t *told = &job->response->responses[i];
         bool named = i < body->topic_names_count;

@@ -133,7 +133,7 @@ static void describe_group(kafka_request_t *request, const asked_t *asked, resul
     }
 }
 
-static void refuse(result_t *result, int16_t error, const char *message)
+static void refuse(result_t *result, kafka_code_t error, const char *message)
 {
     result->error_code = error;
     result->error_message = bytes_str(message);

@@ -49,7 +49,7 @@ typedef struct fetch {
 
 /* ---- one partition --------------------------------------------------------------------------------------------------- */
 
-static int16_t part_partition(const fetch_t *fetch, const fetch_part_t *part, partition_t **ret_partition)
+static kafka_code_t part_partition(const fetch_t *fetch, const fetch_part_t *part, partition_t **ret_partition)
 {
     const kafka_t *kafka = fetch->request->kafka;
     if (!fetch->by_topic_id) return kafka_partition_get(kafka, part->topic, part->partition, ret_partition);
@@ -89,11 +89,11 @@ static void part_loosen(fetch_part_t *part)
     part->slice.file = NULL;
 }
 
-static int16_t part_tighten(const fetch_t *fetch, fetch_part_t *part)
+static kafka_code_t part_tighten(const fetch_t *fetch, fetch_part_t *part)
 {
     partition_t *partition;
     if (part->slice.segment) return KAFKA_NONE;
-    int16_t error = part_partition(fetch, part, &partition);
+    kafka_code_t error = part_partition(fetch, part, &partition);
     if (error) return error;
     return partition_find(partition, part->fetch_offset, part->slice.bytes, true, fetch->read_committed, &part->slice);
 }
@@ -148,13 +148,13 @@ static bool part_is_news(const fetch_t *fetch, const fetch_part_t *part)
 }
 
 /* The bytes themselves, or why they cannot be had. */
-static int16_t part_records(fetch_t *fetch, fetch_part_t *part, kafka_records_t *records)
+static kafka_code_t part_records(fetch_t *fetch, fetch_part_t *part, kafka_records_t *records)
 {
     kafka_request_t *request = fetch->request;
     log_slice_t *slice = &part->slice;
     bool loose = slice->bytes > 0 && !slice->segment;
     if (slice->bytes == 0) return KAFKA_NONE;
-    int16_t error = part_tighten(fetch, part);
+    kafka_code_t error = part_tighten(fetch, part);
     if (error || slice->bytes == 0) return error;
     request->kafka->stats.fetched_bytes += slice->bytes;
     if ((slice->bytes > COPY_BYTES_MAX || fetch->copied > COPIES_BYTES_MAX) && !loose) {
@@ -284,7 +284,7 @@ static void answer_now(fetch_t *fetch)
     end_answer(fetch);
 }
 
-static void answer_error(kafka_request_t *request, int16_t error)
+static void answer_error(kafka_request_t *request, kafka_code_t error)
 {
     kafka_fetch_response_t *response = KAFKA_MESSAGE(request, fetch_response);
     response->error_code = error;
@@ -315,7 +315,7 @@ static bool has_found_enough(const fetch_t *fetch)
     return fetch->found >= fetch->bytes_min || (fetch->full && fetch->found > 0);
 }
 
-static void woken(partition_waiter_t *waiter, int16_t error)
+static void woken(partition_waiter_t *waiter, kafka_code_t error)
 {
     fetch_part_t *part = CONTAINER_OF(waiter, fetch_part_t, waiter);
     fetch_t *fetch = part->fetch;
@@ -350,7 +350,7 @@ static void wait_for_more(fetch_t *fetch)
     LIST_EACH(fetch->parts, part, fetch_part_t, node) {
         partition_t *partition;
         part_clear(part);
-        int16_t error = part_partition(fetch, part, &partition);
+        kafka_code_t error = part_partition(fetch, part, &partition);
         part->waiter.wake = woken;
         if (!error) partition_wait(partition, &part->waiter);
         if (error) fetch->urgent = true; /* it went while the others were looked at */
@@ -411,7 +411,7 @@ static void end_fetch_of(const kafka_t *kafka, int32_t session_id)
     if (session && session->fetch) answer_now(session->fetch);
 }
 
-static int16_t take_session(fetch_t *fetch, const kafka_fetch_request_t *body)
+static kafka_code_t take_session(fetch_t *fetch, const kafka_fetch_request_t *body)
 {
     kafka_t *kafka = fetch->request->kafka;
     if (body->session_id != FETCH_SESSION_ID_NONE) end_fetch_of(kafka, body->session_id);
@@ -422,7 +422,7 @@ static int16_t take_session(fetch_t *fetch, const kafka_fetch_request_t *body)
             fetch->session = fetch_session_create(kafka, body, fetch->by_topic_id);
         }
     } else {
-        int16_t error = fetch_session_continue(kafka, body, fetch->by_topic_id, &fetch->session);
+        kafka_code_t error = fetch_session_continue(kafka, body, fetch->by_topic_id, &fetch->session);
         if (error) return error;
         if (list_empty(&fetch->session->parts)) { /* all were forgotten: so is the session */
             fetch_session_remove(kafka, fetch->session);
@@ -451,7 +451,7 @@ void kafka_handle_fetch(kafka_request_t *request)
     fetch->bytes_min = MIN((size_t)MAX(body->min_bytes, 0), fetch->bytes_max);
     list_init(&fetch->own_parts);
     fetch->parts = &fetch->own_parts;
-    int16_t error = take_session(fetch, body);
+    kafka_code_t error = take_session(fetch, body);
     if (error) {
         answer_error(request, error);
         return;

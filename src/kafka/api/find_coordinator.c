@@ -12,14 +12,14 @@ typedef struct finding {
 } finding_t;
 
 typedef struct coordinator {
-    int16_t error;
+    kafka_code_t error;
     int32_t node_id;
     bytes_t host;
     int32_t port;
     const char *message; /* NULL: what the original says */
 } coordinator_t;
 
-static coordinator_t nobody(int16_t error) { return (coordinator_t){error, -1, BYTES_LIT(""), -1, NULL}; }
+static coordinator_t nobody(kafka_code_t error) { return (coordinator_t){error, -1, BYTES_LIT(""), -1, NULL}; }
 
 /* There are no transactions yet. Clients ask again for ever after COORDINATOR_NOT_AVAILABLE; this code alone ends both the
  * Java client and librdkafka at once. */
@@ -71,7 +71,7 @@ static void respond(kafka_request_t *request, coordinator_t found)
     kafka_respond(request, response);
 }
 
-static void on_topic(runtime_waiter_t *waiter, int16_t error)
+static void on_topic(runtime_waiter_t *waiter, kafka_code_t error)
 {
     kafka_request_t *request = CONTAINER_OF(waiter, finding_t, waiter)->request;
     respond(request, error == KAFKA_NONE ? this_broker(request) : nobody(error));

@@ -1,11 +1,11 @@
 /* heartbeat.c: Heartbeat: a member that speaks the classic protocol is alive. */
 #include "kafka/api/group_apis.h"
 
-static int16_t heartbeat(kafka_groups_t *groups, const kafka_heartbeat_request_t *asked)
+static kafka_code_t heartbeat(kafka_groups_t *groups, const kafka_heartbeat_request_t *asked)
 {
     group_entry_t *entry;
     if (asked->group_id.len == 0) return KAFKA_INVALID_GROUP_ID;
-    int16_t error = groups_find(groups, asked->group_id, &entry);
+    kafka_code_t error = groups_find(groups, asked->group_id, &entry);
     /* A member need not know that its coordinator is still reading: its session has not begun to run. */
     if (error == KAFKA_COORDINATOR_LOAD_IN_PROGRESS) return KAFKA_NONE;
     if (error != KAFKA_NONE) return error;

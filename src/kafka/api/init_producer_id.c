@@ -8,7 +8,7 @@ typedef struct init_state {
     kafka_request_t *request;
 } init_state_t;
 
-static void respond(kafka_request_t *request, int16_t error, int64_t producer_id, int16_t epoch)
+static void respond(kafka_request_t *request, kafka_code_t error, int64_t producer_id, int16_t epoch)
 {
     kafka_init_producer_id_response_t *response = KAFKA_MESSAGE(request, init_producer_id_response);
     response->error_code = error;
@@ -17,7 +17,7 @@ static void respond(kafka_request_t *request, int16_t error, int64_t producer_id
     kafka_respond(request, response);
 }
 
-static void got_id(producer_id_request_t *id_request, int16_t error, int64_t producer_id)
+static void got_id(producer_id_request_t *id_request, kafka_code_t error, int64_t producer_id)
 {
     init_state_t *state = CONTAINER_OF(id_request, init_state_t, id_request);
     respond(state->request, error, producer_id, error ? -1 : 0);
@@ -27,7 +27,7 @@ void kafka_handle_init_producer_id(kafka_request_t *request)
 {
     const kafka_init_producer_id_request_t *body = request->body;
     if (body->transactional_id.ptr) {
-        int16_t error = body->transactional_id.len == 0 ? KAFKA_INVALID_REQUEST : KAFKA_COORDINATOR_NOT_AVAILABLE;
+        kafka_code_t error = body->transactional_id.len == 0 ? KAFKA_INVALID_REQUEST : KAFKA_COORDINATOR_NOT_AVAILABLE;
         respond(request, error, -1, -1);
         return;
     }

@@ -7,7 +7,7 @@ typedef struct joining {
     kafka_request_t *request;
 } joining_t;
 
-static void reply_error(kafka_request_t *request, bytes_t member_id, int16_t error)
+static void reply_error(kafka_request_t *request, bytes_t member_id, kafka_code_t error)
 {
     kafka_join_group_response_t *response = KAFKA_MESSAGE(request, join_group_response);
     response->error_code = error;
@@ -83,7 +83,7 @@ void kafka_handle_join_group(kafka_request_t *request)
     *joining = (joining_t){{.joined = on_joined}, request};
     group_join_t join = join_of(request, asked, joining);
     group_entry_t *entry;
-    int16_t error = group_join_check(groups_config(groups), asked->group_id, &join);
+    kafka_code_t error = group_join_check(groups_config(groups), asked->group_id, &join);
     if (error == KAFKA_NONE) error = groups_find(groups, asked->group_id, &entry);
     /* A group begins with a member that has no id yet; who has one speaks of a group that is gone. */
     if (error == KAFKA_NONE && !entry && join.member_id.len > 0) error = KAFKA_UNKNOWN_MEMBER_ID;

@@ -18,11 +18,11 @@ static group_leaver_t *leavers_of(kafka_request_t *request, const kafka_leave_gr
     return leavers;
 }
 
-static int16_t leave(kafka_groups_t *groups, bytes_t group_id, group_leaver_t *leavers, size_t count)
+static kafka_code_t leave(kafka_groups_t *groups, bytes_t group_id, group_leaver_t *leavers, size_t count)
 {
     group_entry_t *entry;
     if (group_id.len == 0) return KAFKA_INVALID_GROUP_ID;
-    int16_t error = groups_find(groups, group_id, &entry);
+    kafka_code_t error = groups_find(groups, group_id, &entry);
     if (error != KAFKA_NONE) return error;
     if (!entry) {
         for (size_t i = 0; i < count; i++) leavers[i].error = KAFKA_UNKNOWN_MEMBER_ID;

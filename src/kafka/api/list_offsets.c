@@ -25,7 +25,7 @@ static bool is_supported(int64_t timestamp, int16_t version)
     return timestamp == -5 && version >= VERSION_WITH_LATEST_TIERED;
 }
 
-static void told(void *user, int16_t error, const partition_offset_t *found)
+static void told(void *user, kafka_code_t error, const partition_offset_t *found)
 {
     list_offsets_job_t *job = user;
     kafka_list_offsets_response_topic_t *topic = &job->response->topics[job->topic];
@@ -59,7 +59,7 @@ static bool list_offset(list_offsets_job_t *job, const kafka_list_offsets_reques
         return true;
     }
     partition_t *partition;
-    int16_t error = times > 1 ? KAFKA_INVALID_REQUEST : KAFKA_NONE;
+    kafka_code_t error = times > 1 ? KAFKA_INVALID_REQUEST : KAFKA_NONE;
     if (!error) error = kafka_partition_get(request->kafka, in->name, asked->partition_index, &partition);
     if (!error) error = partition_check_epoch(partition, asked->current_leader_epoch);
     if (!error && !is_supported(asked->timestamp, request->header.api_version)) error = KAFKA_UNSUPPORTED_VERSION;

@@ -17,9 +17,9 @@ typedef struct metadata_job {
     int32_t count;  /* of what was asked for, each thing once; of all topics */
     int32_t *asked; /* indexes into the request's topics; NULL: all topics are asked for */
     kafka_uuid_t *all;
-    int16_t *errors; /* of each asked topic, from its creation */
-    int32_t wanted;  /* new topics */
-    int32_t pending; /* creations, plus one while they are being started */
+    kafka_code_t *errors; /* of each asked topic, from its creation */
+    int32_t wanted;       /* new topics */
+    int32_t pending;      /* creations, plus one while they are being started */
     name_count_t seen;
 } metadata_job_t;
 
@@ -66,7 +66,7 @@ static void fill_topic(kafka_request_t *request, const kafka_topic_t *topic, kaf
     for (int32_t i = 0; i < topic->partitions_count; i++) fill_partition(request, topic, i, &out->partitions[i]);
 }
 
-static void fill_asked(kafka_request_t *request, const kafka_metadata_request_topic_t *asked, int16_t error,
+static void fill_asked(kafka_request_t *request, const kafka_metadata_request_topic_t *asked, kafka_code_t error,
                        kafka_metadata_response_topic_t *out)
 {
     const kafka_t *kafka = request->kafka;
@@ -139,9 +139,9 @@ static void one_less(metadata_job_t *job)
     slice_run(&job->request->kafka->slices, &job->request->slice);
 }
 
-static void waited(void *user, kafka_topic_t *topic, int16_t error, const char *message) { one_less(user); }
+static void waited(void *user, kafka_topic_t *topic, kafka_code_t error, const char *message) { one_less(user); }
 
-static void created(void *user, kafka_topic_t *topic, int16_t error, const char *message)
+static void created(void *user, kafka_topic_t *topic, kafka_code_t error, const char *message)
 {
     metadata_creation_t *creation = user;
     metadata_job_t *job = creation->job;

@@ -53,7 +53,8 @@ static void add_record(commit_t *c, bytes_t topic, const in_partition_t *in)
 /* ---- the end --------------------------------------------------------------------------------------------------------- */
 
 /* `error` is the group's, or the write's. */
-static void end_partition(commit_t *c, bytes_t topic, const in_partition_t *in, out_partition_t *out, int16_t error)
+static void end_partition(commit_t *c, bytes_t topic, const in_partition_t *in, out_partition_t *out,
+                          kafka_code_t error)
 {
     if (out->error_code != KAFKA_NONE) return;
     out->error_code = error;
@@ -62,7 +63,7 @@ static void end_partition(commit_t *c, bytes_t topic, const in_partition_t *in, 
     group_offsets_put(&c->entry->offsets, topic, in->partition_index, &offset);
 }
 
-static void end(commit_t *c, int16_t error)
+static void end(commit_t *c, kafka_code_t error)
 {
     const kafka_offset_commit_request_t *asked = c->request->body;
     for (int32_t t = 0; t < asked->topics_count; t++) {
@@ -76,7 +77,7 @@ static void end(commit_t *c, int16_t error)
     if (entry) group_entry_unref(entry);
 }
 
-static void on_written(runtime_write_t *write, int16_t error) { end(CONTAINER_OF(write, commit_t, write), error); }
+static void on_written(runtime_write_t *write, kafka_code_t error) { end(CONTAINER_OF(write, commit_t, write), error); }
 
 /* The group's error goes before that of metadata. */
 static void set_too_large(commit_t *c)
@@ -93,12 +94,12 @@ static void set_too_large(commit_t *c)
 
 /* May this client commit for this group? A consumer outside of group management makes its group by
  * committing. */
-static int16_t check_group(commit_t *c)
+static kafka_code_t check_group(commit_t *c)
 {
     const kafka_offset_commit_request_t *asked = c->request->body;
     kafka_groups_t *groups = c->request->kafka->groups;
     int32_t generation = asked->generation_id_or_member_epoch;
-    int16_t error = groups_find_settled(groups, asked->group_id, &c->entry);
+    kafka_code_t error = groups_find_settled(groups, asked->group_id, &c->entry);
     if (error != KAFKA_NONE) return error;
     if (!c->entry && generation >= 0) {
         return c->request->header.api_version >= 9 ? KAFKA_GROUP_ID_NOT_FOUND : KAFKA_ILLEGAL_GENERATION;
@@ -115,7 +116,7 @@ static int16_t check_group(commit_t *c)
 
 static void write_out(commit_t *c)
 {
-    int16_t error = c->known_count > 0 ? check_group(c) : KAFKA_NONE;
+    kafka_code_t error = c->known_count > 0 ? check_group(c) : KAFKA_NONE;
     if (error == KAFKA_NONE && c->entry) group_entry_ref(c->entry);
     if (error != KAFKA_NONE) c->entry = NULL;
     if (error == KAFKA_NONE) set_too_large(c);

@@ -6,7 +6,7 @@ typedef struct offset_deletion {
     kafka_offset_delete_response_t *response;
 } offset_deletion_t;
 
-static void on_removed(void *user, int16_t error)
+static void on_removed(void *user, kafka_code_t error)
 {
     offset_deletion_t *d = user;
     d->response->error_code = error;
@@ -15,17 +15,18 @@ static void on_removed(void *user, int16_t error)
 }
 
 /* A group of another type than consumers' keeps its offsets for reasons of its own while it has members. */
-static int16_t check_group(kafka_groups_t *groups, bytes_t group_id, group_entry_t **ret_entry)
+static kafka_code_t check_group(kafka_groups_t *groups, bytes_t group_id, group_entry_t **ret_entry)
 {
     if (group_id.len == 0) return KAFKA_INVALID_GROUP_ID;
-    int16_t error = groups_find_settled(groups, group_id, ret_entry);
+    kafka_code_t error = groups_find_settled(groups, group_id, ret_entry);
     if (error != KAFKA_NONE) return error;
     if (!*ret_entry) return KAFKA_GROUP_ID_NOT_FOUND;
     bool of_consumers = bytes_eq(groups_protocol_type(*ret_entry), BYTES_LIT("consumer"));
     return groups_is_empty(*ret_entry) || of_consumers ? KAFKA_NONE : KAFKA_NON_EMPTY_GROUP;
 }
 
-static int16_t check_partition(const kafka_t *kafka, const group_entry_t *entry, bytes_t topic_name, int32_t partition)
+static kafka_code_t check_partition(const kafka_t *kafka, const group_entry_t *entry, bytes_t topic_name,
+                                    int32_t partition)
 {
     const kafka_topic_t *topic = kafka_topic_get(kafka, topic_name);
     if (!topic || partition < 0 || partition >= topic->partitions_count) return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
@@ -54,7 +55,7 @@ void kafka_handle_offset_delete(kafka_request_t *request)
     offset_deletion_t *d = ARENA_NEW(&request->arena, offset_deletion_t);
     *d = (offset_deletion_t){request, KAFKA_MESSAGE(request, offset_delete_response)};
     group_entry_t *entry;
-    int16_t error = check_group(request->kafka->groups, asked->group_id, &entry);
+    kafka_code_t error = check_group(request->kafka->groups, asked->group_id, &entry);
     if (error != KAFKA_NONE) {
         on_removed(d, error);
         return;

@@ -103,11 +103,11 @@ static void fetch_of_topic(fetch_job_t *job, const asked_group_t *asked, out_gro
 
 /* All offsets of one group, asked for over and over, would make a reply of any size of a small request: only the first
  * time they are answered. */
-static int16_t check_group(fetch_job_t *job, const asked_group_t *asked)
+static kafka_code_t check_group(fetch_job_t *job, const asked_group_t *asked)
 {
     group_entry_t *entry = NULL;
     if (asked->topics_count < 0 && map_put(&job->seen, asked->group_id, job)) return KAFKA_INVALID_REQUEST;
-    int16_t error = groups_find_settled(job->request->kafka->groups, asked->group_id, &entry);
+    kafka_code_t error = groups_find_settled(job->request->kafka->groups, asked->group_id, &entry);
     if (error == KAFKA_NONE && entry) error = groups_fetch_check(entry, asked->member_id, asked->member_epoch);
     job->entry = error == KAFKA_NONE ? entry : NULL;
     if (job->entry) group_entry_ref(job->entry);

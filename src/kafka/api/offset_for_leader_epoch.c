@@ -8,7 +8,7 @@ static void epoch_end(const kafka_topic_t *topic, const kafka_offset_for_leader_
                       kafka_offset_for_leader_epoch_response_partition_t *out)
 {
     partition_t *partition;
-    int16_t error =
+    kafka_code_t error =
         topic ? kafka_topic_partition_get(topic, in->partition, &partition) : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     if (!error) error = partition_check_epoch(partition, in->current_leader_epoch);
     out->partition = in->partition;

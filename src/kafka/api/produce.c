@@ -16,7 +16,7 @@ typedef struct produce_job {
     kafka_request_t *request;
     kafka_produce_response_t *response;
     int32_t topic, partition; /* of the request, whose turn it is */
-    int16_t refusal;          /* of the request as a whole */
+    kafka_code_t refusal;     /* of the request as a whole */
     bool kept;                /* what is left of the body no longer borrows from the frame */
     bool failed;              /* any of them */
     bool walked;              /* all of them were tried */
@@ -44,7 +44,7 @@ static void finish(produce_job_t *job)
         kafka_respond_nothing(job->request);
 }
 
-static void committed(partition_commit_t *commit, int16_t error)
+static void committed(partition_commit_t *commit, kafka_code_t error)
 {
     produce_commit_t *c = CONTAINER_OF(commit, produce_commit_t, commit);
     if (error) {
@@ -56,7 +56,7 @@ static void committed(partition_commit_t *commit, int16_t error)
 }
 
 /* The batch at the front of `records`, as Kafka finds it: whole, or not yet; or an error code. */
-static int16_t next_batch(bytes_t records, bool *ret_whole, size_t *ret_bytes)
+static kafka_code_t next_batch(bytes_t records, bool *ret_whole, size_t *ret_bytes)
 {
     enum { LENGTH_MIN = 14 };
     *ret_whole = false;
@@ -74,12 +74,12 @@ static int16_t next_batch(bytes_t records, bool *ret_whole, size_t *ret_bytes)
 
 /* What a request of this version may carry, before the partition looks at it: exactly one batch. Bytes behind
  * it that make no batch are cut off. */
-static int16_t check_version(int16_t version, bytes_t *records, const char **ret_message)
+static kafka_code_t check_version(int16_t version, bytes_t *records, const char **ret_message)
 {
     bool whole, more;
     size_t bytes, more_bytes;
     if (version < VERSION_WITH_BATCHES) return KAFKA_UNSUPPORTED_VERSION;
-    int16_t error = next_batch(*records, &whole, &bytes);
+    kafka_code_t error = next_batch(*records, &whole, &bytes);
     if (error) return error;
     if (!whole) {
         *ret_message = "Produce requests must have exactly one record batch per partition";
@@ -104,7 +104,8 @@ static int16_t check_version(int16_t version, bytes_t *records, const char **ret
     return KAFKA_NONE;
 }
 
-static int16_t check_topic(kafka_request_t *request, const kafka_topic_t *topic, int16_t acks, const char **ret_message)
+static kafka_code_t check_topic(kafka_request_t *request, const kafka_topic_t *topic, int16_t acks,
+                                const char **ret_message)
 {
     if (!topic) return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     if (topic->internal && !bytes_eq(request->header.client_id, BYTES_LIT(ADMIN_CLIENT_ID))) {
@@ -149,7 +150,7 @@ static bool is_unauthorized(const kafka_produce_request_t *body)
 }
 
 /* What refuses a request as a whole. */
-static int16_t check_request(const kafka_produce_request_t *body)
+static kafka_code_t check_request(const kafka_produce_request_t *body)
 {
     if (is_unauthorized(body)) return KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
     return body->acks >= -1 && body->acks <= 1 ? KAFKA_NONE : KAFKA_INVALID_REQUIRED_ACKS;
@@ -172,7 +173,7 @@ static void wait_for_commit(produce_job_t *job, kafka_produce_response_partition
 }
 
 /* The answer of the partition whose turn it is; the next one's turn comes. */
-static void answered(produce_job_t *job, int16_t error, const partition_appended_t *appended, const char *message)
+static void answered(produce_job_t *job, kafka_code_t error, const partition_appended_t *appended, const char *message)
 {
     const kafka_produce_request_t *body = job->request->body;
     kafka_produce_response_partition_t *answer = answer_of(job);
@@ -188,7 +189,7 @@ static void answered(produce_job_t *job, int16_t error, const partition_appended
     job->waiting = false;
 }
 
-static void produced(void *user, int16_t error, const partition_appended_t *appended)
+static void produced(void *user, kafka_code_t error, const partition_appended_t *appended)
 {
     produce_job_t *job = user;
     answered(job, error, appended, appended->message);
@@ -202,7 +203,7 @@ static bool produce_partition(produce_job_t *job, const kafka_topic_t *topic)
     const kafka_produce_request_t *body = request->body;
     const kafka_produce_request_partition_t *in = &body->topic_data[job->topic].partition_data[job->partition];
     const char *message = NULL;
-    int16_t error = job->refusal;
+    kafka_code_t error = job->refusal;
     if (!error) error = check_topic(request, topic, body->acks, &message);
     if (!error) error = kafka_topic_partition_get(topic, in->index, &job->target);
     bytes_t records = in->records.bytes;

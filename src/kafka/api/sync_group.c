@@ -22,12 +22,12 @@ static void on_synced(groups_request_t *waiting, const group_sync_reply_t *told)
     reply(CONTAINER_OF(waiting, syncing_t, waiting)->request, told);
 }
 
-static void reply_error(kafka_request_t *request, int16_t error)
+static void reply_error(kafka_request_t *request, kafka_code_t error)
 {
     reply(request, &(group_sync_reply_t){.error = error, .assignment = BYTES_LIT("")});
 }
 
-static int16_t check(const kafka_request_t *request, const kafka_sync_group_request_t *asked)
+static kafka_code_t check(const kafka_request_t *request, const kafka_sync_group_request_t *asked)
 {
     bool names_protocol = asked->protocol_type.ptr && asked->protocol_name.ptr;
     if (request->header.api_version >= 5 && !names_protocol) return KAFKA_INCONSISTENT_GROUP_PROTOCOL;
@@ -48,7 +48,7 @@ void kafka_handle_sync_group(kafka_request_t *request)
     const kafka_sync_group_request_t *asked = request->body;
     kafka_groups_t *groups = request->kafka->groups;
     group_entry_t *entry;
-    int16_t error = check(request, asked);
+    kafka_code_t error = check(request, asked);
     if (error == KAFKA_NONE) error = groups_find(groups, asked->group_id, &entry);
     if (error == KAFKA_NONE && !entry) error = KAFKA_UNKNOWN_MEMBER_ID;
     /* What was assigned died with the coordinator's memory: the members must join again. */

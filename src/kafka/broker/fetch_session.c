@@ -103,8 +103,8 @@ static void session_use(kafka_t *kafka, fetch_session_t *session)
     list_push_back(&kafka->fetch_sessions->by_use, &session->node);
 }
 
-int16_t fetch_session_continue(kafka_t *kafka, const kafka_fetch_request_t *request, bool by_topic_id,
-                               fetch_session_t **ret_session)
+kafka_code_t fetch_session_continue(kafka_t *kafka, const kafka_fetch_request_t *request, bool by_topic_id,
+                                    fetch_session_t **ret_session)
 {
     fetch_session_t *session = fetch_session_get(kafka, request->session_id);
     if (!session) return KAFKA_FETCH_SESSION_ID_NOT_FOUND;

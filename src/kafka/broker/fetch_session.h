@@ -36,7 +36,7 @@ typedef struct fetch_part {
     /* what the client was told last; -1 = nothing */
     int64_t told_high_watermark, told_log_start;
     /* the answer being made */
-    int16_t error;
+    kafka_code_t error;
     int64_t high_watermark, last_stable_offset, log_start;
     int32_t diverging_epoch;
     int64_t diverging_end_offset;
@@ -57,8 +57,8 @@ typedef struct fetch_session {
 
 /* Finds the session of an incremental fetch and applies what the request says: KAFKA_NONE,
  * FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH, FETCH_SESSION_TOPIC_ID_ERROR. */
-int16_t fetch_session_continue(kafka_t *kafka, const kafka_fetch_request_t *request, bool by_topic_id,
-                               fetch_session_t **ret_session);
+kafka_code_t fetch_session_continue(kafka_t *kafka, const kafka_fetch_request_t *request, bool by_topic_id,
+                                    fetch_session_t **ret_session) MUST_CHECK;
 /* A new session for a full fetch, or NULL when the cache is full of sessions in use, or the request is too large for one. */
 fetch_session_t *fetch_session_create(kafka_t *kafka, const kafka_fetch_request_t *request, bool by_topic_id);
 void fetch_session_remove(kafka_t *kafka, fetch_session_t *session);

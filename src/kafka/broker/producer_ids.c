@@ -47,7 +47,7 @@ static void serve(struct producer_ids *ids)
     }
 }
 
-static void fail(struct producer_ids *ids, int16_t error)
+static void fail(struct producer_ids *ids, kafka_code_t error)
 {
     list_t all;
     list_init(&all);
@@ -102,7 +102,7 @@ static void claim(struct producer_ids *ids)
 }
 
 void producer_ids_next(kafka_t *kafka, producer_id_request_t *request,
-                       void (*done)(producer_id_request_t *request, int16_t error, int64_t producer_id))
+                       void (*done)(producer_id_request_t *request, kafka_code_t error, int64_t producer_id))
 {
     struct producer_ids *ids = kafka->producer_ids;
     if (!ids) {

@@ -12,10 +12,10 @@
  * The request is the caller's and must live until then. */
 typedef struct producer_id_request {
     list_t node;
-    void (*done)(struct producer_id_request *request, int16_t error, int64_t producer_id);
+    void (*done)(struct producer_id_request *request, kafka_code_t error, int64_t producer_id);
 } producer_id_request_t;
 void producer_ids_next(kafka_t *kafka, producer_id_request_t *request,
-                       void (*done)(producer_id_request_t *request, int16_t error, int64_t producer_id));
+                       void (*done)(producer_id_request_t *request, kafka_code_t error, int64_t producer_id));
 /* Whoever still waits gets an error. */
 void producer_ids_free(kafka_t *kafka);
 

@@ -81,7 +81,7 @@ void group_entry_unref(group_entry_t *entry)
     mem_free(entry);
 }
 
-void groups__remove(group_entry_t *entry, int16_t error)
+void groups__remove(group_entry_t *entry, kafka_code_t error)
 {
     map_remove(&entry->groups->entries, entry->id);
     list_remove(&entry->node);
@@ -101,10 +101,10 @@ const group_config_t *groups_config(const kafka_groups_t *groups) { return &grou
 
 uint32_t kafka_groups_count(const kafka_groups_t *groups) { return (uint32_t)groups->entries.count; }
 
-int16_t groups_find(kafka_groups_t *groups, bytes_t group_id, group_entry_t **ret_entry)
+kafka_code_t groups_find(kafka_groups_t *groups, bytes_t group_id, group_entry_t **ret_entry)
 {
     int32_t partition;
-    int16_t error = runtime_check(groups->runtime, group_id, &partition);
+    kafka_code_t error = runtime_check(groups->runtime, group_id, &partition);
     if (error == KAFKA_NONE) *ret_entry = map_get(&groups->entries, group_id);
     return error;
 }
@@ -159,26 +159,26 @@ void groups_sync(group_entry_t *entry, const group_sync_t *sync)
 }
 
 /* The member may have been given another deadline. */
-int16_t groups_heartbeat(group_entry_t *entry, bytes_t member_id, bytes_t instance_id, int32_t generation)
+kafka_code_t groups_heartbeat(group_entry_t *entry, bytes_t member_id, bytes_t instance_id, int32_t generation)
 {
-    int16_t error = entry->type->heartbeat(entry, member_id, instance_id, generation);
+    kafka_code_t error = entry->type->heartbeat(entry, member_id, instance_id, generation);
     groups__settle(entry);
     return error;
 }
 
-int16_t groups_leave(group_entry_t *entry, group_leaver_t *leavers, size_t count)
+kafka_code_t groups_leave(group_entry_t *entry, group_leaver_t *leavers, size_t count)
 {
-    int16_t error = entry->type->leave(entry, leavers, count);
+    kafka_code_t error = entry->type->leave(entry, leavers, count);
     groups__settle(entry);
     return error;
 }
 
-int16_t groups_commit_check(group_entry_t *entry, const groups_committer_t *committer)
+kafka_code_t groups_commit_check(group_entry_t *entry, const groups_committer_t *committer)
 {
     return entry->type->commit_check(entry, committer);
 }
 
-int16_t groups_fetch_check(group_entry_t *entry, bytes_t member_id, int32_t member_epoch)
+kafka_code_t groups_fetch_check(group_entry_t *entry, bytes_t member_id, int32_t member_epoch)
 {
     return entry->type->fetch_check(entry, member_id, member_epoch);
 }

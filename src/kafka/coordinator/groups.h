@@ -47,10 +47,10 @@ runtime_now_t groups_now(const kafka_groups_t *groups);
 /* ---- finding ---- */
 
 /* KAFKA_NONE with the group's entry, NULL when there is no such group; else as runtime_check. */
-int16_t groups_find(kafka_groups_t *groups, bytes_t group_id, group_entry_t **ret_entry);
+kafka_code_t groups_find(kafka_groups_t *groups, bytes_t group_id, group_entry_t **ret_entry) MUST_CHECK;
 /* The same for who reads or changes its offsets: COORDINATOR_LOAD_IN_PROGRESS also while positions that the bridge has
  * promised are not among them. */
-int16_t groups_find_settled(kafka_groups_t *groups, bytes_t group_id, group_entry_t **ret_entry);
+kafka_code_t groups_find_settled(kafka_groups_t *groups, bytes_t group_id, group_entry_t **ret_entry) MUST_CHECK;
 /* Whether all groups together may remember so much more. */
 bool groups_have_room(const kafka_groups_t *groups, size_t bytes);
 /* A new classic group without members; groups_find said KAFKA_NONE and NULL. */
@@ -85,8 +85,9 @@ typedef struct groups_request {
 /* `join->request` and `sync->request` are a groups_request_t each. */
 void groups_join(group_entry_t *entry, const group_join_t *join);
 void groups_sync(group_entry_t *entry, const group_sync_t *sync);
-int16_t groups_heartbeat(group_entry_t *entry, bytes_t member_id, bytes_t instance_id, int32_t generation);
-int16_t groups_leave(group_entry_t *entry, group_leaver_t *leavers, size_t count);
+kafka_code_t groups_heartbeat(group_entry_t *entry, bytes_t member_id, bytes_t instance_id,
+                              int32_t generation) MUST_CHECK;
+kafka_code_t groups_leave(group_entry_t *entry, group_leaver_t *leavers, size_t count) MUST_CHECK;
 
 /* ---- offsets ---- */
 
@@ -97,13 +98,13 @@ typedef struct groups_committer {
     int16_t api_version;
     bool transactional;
 } groups_committer_t;
-int16_t groups_commit_check(group_entry_t *entry, const groups_committer_t *committer);
-int16_t groups_fetch_check(group_entry_t *entry, bytes_t member_id, int32_t member_epoch);
+kafka_code_t groups_commit_check(group_entry_t *entry, const groups_committer_t *committer) MUST_CHECK;
+kafka_code_t groups_fetch_check(group_entry_t *entry, bytes_t member_id, int32_t member_epoch) MUST_CHECK;
 
 /* Takes offsets, or a whole group, out of memory once their tombstones are written, batch by batch; what is committed
  * meanwhile stays. `done` (may be NULL) may run within groups_removal_run; the removal is gone by then. */
 typedef struct groups_removal groups_removal_t;
-groups_removal_t *groups_removal_new(group_entry_t *entry, void (*done)(void *user, int16_t error), void *user);
+groups_removal_t *groups_removal_new(group_entry_t *entry, void (*done)(void *user, kafka_code_t error), void *user);
 void groups_removal_add_offset(groups_removal_t *removal, bytes_t topic, int32_t partition);
 /* All its offsets and the group itself, if it is still empty when the tombstones are written. */
 void groups_removal_add_group(groups_removal_t *removal);
@@ -113,15 +114,15 @@ void groups_removal_run(groups_removal_t *removal);
 
 /* The consumer group to talk to; only joining makes one, or changes a classic one. An error's words are in `message`, or the
  * code's own will do. */
-int16_t groups_find_consumer(kafka_groups_t *groups, bytes_t group_id, bool joining, group_entry_t **ret_entry,
-                             char message[CGROUP_MESSAGE_BYTES]);
+kafka_code_t groups_find_consumer(kafka_groups_t *groups, bytes_t group_id, bool joining, group_entry_t **ret_entry,
+                                  char message[CGROUP_MESSAGE_BYTES]) MUST_CHECK;
 
 /* A heartbeat on its way: a member of what the API keeps of it, alive until `done` has run. */
 typedef struct groups_beat {
     /* It was accepted: the reply, which is valid during the call only. `done` follows. */
     void (*accepted)(struct groups_beat *beat, const group_entry_t *entry, const cgroup_reply_t *reply);
     /* What it changed is stored; or an error, with its words or NULL. */
-    void (*done)(struct groups_beat *beat, int16_t error, const char *message);
+    void (*done)(struct groups_beat *beat, kafka_code_t error, const char *message);
     runtime_write_t write; /* the coordinator's, as what follows */
     group_entry_t *entry;
 } groups_beat_t;
@@ -132,9 +133,9 @@ void groups_consumer_heartbeat(group_entry_t *entry, const cgroup_heartbeat_t *i
 /* Over how many partitions of the topic groups are spread; 0 = it does not exist yet. */
 int32_t groups_partitions_count(const kafka_groups_t *groups);
 /* Why positions of the groups of this partition cannot be taken, if `topic` is the groups' and they could not be read. */
-int16_t groups_partition_error(const kafka_groups_t *groups, const kafka_topic_t *topic, int32_t index);
+kafka_code_t groups_partition_error(const kafka_groups_t *groups, const kafka_topic_t *topic, int32_t index) MUST_CHECK;
 /* Whether positions of this one's partition can be taken now; a code fit for the bridge. */
-int16_t groups_position_check(kafka_t *kafka, const kafka_produce_t *record);
+kafka_code_t groups_position_check(kafka_t *kafka, const kafka_produce_t *record) MUST_CHECK;
 /* Its topic was deleted meanwhile, and with it what groups had of it. */
 bool groups_position_is_void(const kafka_t *kafka, const kafka_produce_t *record);
 /* It has just been appended to its partition: the group has it, at once or when flush.messages allows. */

@@ -56,7 +56,7 @@ typedef struct store_write {
 } store_write_t;
 
 /* The group is still this one: no other protocol takes over what is being stored. */
-static void on_stored(runtime_write_t *write, int16_t error)
+static void on_stored(runtime_write_t *write, kafka_code_t error)
 {
     store_write_t *w = CONTAINER_OF(write, store_write_t, write);
     group_entry_t *entry = w->entry;
@@ -123,26 +123,26 @@ static size_t kept_bytes(const group_entry_t *entry) { return of(entry)->kept_by
 static void join(group_entry_t *entry, const group_join_t *in) { group_join(of(entry), in, groups_now(entry->groups)); }
 static void sync(group_entry_t *entry, const group_sync_t *in) { group_sync(of(entry), in, groups_now(entry->groups)); }
 
-static int16_t heartbeat(group_entry_t *entry, bytes_t member_id, bytes_t instance_id, int32_t generation)
+static kafka_code_t heartbeat(group_entry_t *entry, bytes_t member_id, bytes_t instance_id, int32_t generation)
 {
     return group_heartbeat(of(entry), member_id, instance_id, generation, groups_now(entry->groups));
 }
 
-static int16_t leave(group_entry_t *entry, group_leaver_t *leavers, size_t count)
+static kafka_code_t leave(group_entry_t *entry, group_leaver_t *leavers, size_t count)
 {
     return group_leave(of(entry), leavers, count, groups_now(entry->groups));
 }
 
-static int16_t commit_check(group_entry_t *entry, const groups_committer_t *by)
+static kafka_code_t commit_check(group_entry_t *entry, const groups_committer_t *by)
 {
-    int16_t error = group_commit_check(of(entry), by->member_id, by->instance_id, by->generation, by->transactional,
-                                       groups_now(entry->groups));
+    kafka_code_t error = group_commit_check(of(entry), by->member_id, by->instance_id, by->generation,
+                                            by->transactional, groups_now(entry->groups));
     groups__settle(entry);
     return error;
 }
 
 /* OffsetFetch names members of the consumer protocol alone. */
-static int16_t fetch_check(group_entry_t *entry, bytes_t member_id, int32_t member_epoch) { return KAFKA_NONE; }
+static kafka_code_t fetch_check(group_entry_t *entry, bytes_t member_id, int32_t member_epoch) { return KAFKA_NONE; }
 
 static bool unused_since(const group_entry_t *entry, const group_offset_t *offset, int64_t *ret_ms)
 {
@@ -170,7 +170,10 @@ static bool is_unused(const group_entry_t *entry)
 static void start(group_entry_t *entry) { group_load_end(of(entry), groups_now(entry->groups)); }
 static int64_t deadline_ms(const group_entry_t *entry) { return group_deadline_ms(of(entry)); }
 static void tick(group_entry_t *entry) { group_tick(of(entry), groups_now(entry->groups)); }
-static void kill_group(group_entry_t *entry, int16_t error) { group_kill(of(entry), error, groups_now(entry->groups)); }
+static void kill_group(group_entry_t *entry, kafka_code_t error)
+{
+    group_kill(of(entry), error, groups_now(entry->groups));
+}
 static void free_group(group_entry_t *entry) { group_free(of(entry)); }
 
 const groups_type_t groups_type_classic = {

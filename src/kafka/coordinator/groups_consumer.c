@@ -127,7 +127,8 @@ static void flush(group_entry_t *entry)
 }
 
 /* What an input changed; `done` runs once it is stored, at once when it changed nothing. */
-static void flush_for(group_entry_t *entry, runtime_write_t *write, void (*done)(runtime_write_t *write, int16_t error))
+static void flush_for(group_entry_t *entry, runtime_write_t *write,
+                      void (*done)(runtime_write_t *write, kafka_code_t error))
 {
     runtime_t *runtime = entry->groups->runtime;
     write->batch = runtime_batch(groups_now(entry->groups).wall_ms);
@@ -167,17 +168,17 @@ int groups__consumer_replay(kafka_groups_t *groups, int32_t partition, const rec
 
 /* ---- heartbeats of the consumer protocol ---- */
 
-static int16_t refuse(bytes_t group_id, const char *form, int16_t error, char *message)
+static kafka_code_t refuse(bytes_t group_id, const char *form, kafka_code_t error, char *message)
 {
     snprintf(message, CGROUP_MESSAGE_BYTES, form, (int)group_id.len, (const char *)group_id.ptr);
     return error;
 }
 
-int16_t groups_find_consumer(kafka_groups_t *groups, bytes_t group_id, bool joining, group_entry_t **ret_entry,
-                             char message[CGROUP_MESSAGE_BYTES])
+kafka_code_t groups_find_consumer(kafka_groups_t *groups, bytes_t group_id, bool joining, group_entry_t **ret_entry,
+                                  char message[CGROUP_MESSAGE_BYTES])
 {
     group_entry_t *entry;
-    int16_t error = groups_find(groups, group_id, &entry);
+    kafka_code_t error = groups_find(groups, group_id, &entry);
     if (error != KAFKA_NONE) return error;
     if (joining && !groups_have_room(groups, CGROUP_MEMBER_BYTES_MAX)) return KAFKA_COORDINATOR_NOT_AVAILABLE;
     if (!entry && joining) entry = groups_create(groups, group_id);
@@ -190,7 +191,7 @@ int16_t groups_find_consumer(kafka_groups_t *groups, bytes_t group_id, bool join
     return error;
 }
 
-static void on_beat_written(runtime_write_t *write, int16_t error)
+static void on_beat_written(runtime_write_t *write, kafka_code_t error)
 {
     groups_beat_t *beat = CONTAINER_OF(write, groups_beat_t, write);
     group_entry_t *entry = beat->entry;
@@ -232,13 +233,13 @@ typedef struct consumer_join {
     group_join_reply_t reply;
 } consumer_join_t;
 
-static void reply_join(groups_request_t *request, bytes_t member_id, int16_t error)
+static void reply_join(groups_request_t *request, bytes_t member_id, kafka_code_t error)
 {
     group_join_reply_t reply = {.error = error, .generation = -1, .leader = BYTES_LIT(""), .member_id = member_id};
     request->joined(request, NULL, &reply);
 }
 
-static void on_join_written(runtime_write_t *write, int16_t error)
+static void on_join_written(runtime_write_t *write, kafka_code_t error)
 {
     consumer_join_t *j = CONTAINER_OF(write, consumer_join_t, write);
     group_entry_t *entry = j->entry;
@@ -271,8 +272,8 @@ static void write_join(group_entry_t *entry, groups_request_t *request, const cg
 }
 
 /* What the member reads and owns stands in the first of its protocols, as in all others. */
-static int16_t read_subscription(const kafka_groups_t *groups, const group_join_t *join, arena_t *arena,
-                                 cgroup_set_t *owned, cgroup_subscription_t *subscription)
+static kafka_code_t read_subscription(const kafka_groups_t *groups, const group_join_t *join, arena_t *arena,
+                                      cgroup_set_t *owned, cgroup_subscription_t *subscription)
 {
     if (join->protocols_count == 0) return KAFKA_INCONSISTENT_GROUP_PROTOCOL;
     bool is_consumer = bytes_eq(join->protocol_type, BYTES_LIT("consumer"));
@@ -334,12 +335,12 @@ static void sync(group_entry_t *entry, const group_sync_t *in)
     arena_deinit(&arena);
 }
 
-static int16_t heartbeat(group_entry_t *entry, bytes_t member_id, bytes_t instance_id, int32_t generation)
+static kafka_code_t heartbeat(group_entry_t *entry, bytes_t member_id, bytes_t instance_id, int32_t generation)
 {
     return cgroup_classic_heartbeat(of(entry), member_id, instance_id, generation, groups_now(entry->groups));
 }
 
-static int16_t leave(group_entry_t *entry, group_leaver_t *leavers, size_t count)
+static kafka_code_t leave(group_entry_t *entry, group_leaver_t *leavers, size_t count)
 {
     cgroup_leave(of(entry), leavers, count);
     flush(entry);
@@ -355,12 +356,12 @@ static bool is_empty(const group_entry_t *entry) { return of(entry)->members_cou
 static bool subscribed(const group_entry_t *entry, bytes_t topic) { return cgroup_subscribed(of(entry), topic); }
 static size_t kept_bytes(const group_entry_t *entry) { return of(entry)->kept_bytes; }
 
-static int16_t commit_check(group_entry_t *entry, const groups_committer_t *by)
+static kafka_code_t commit_check(group_entry_t *entry, const groups_committer_t *by)
 {
     return cgroup_commit_check(of(entry), by->member_id, by->generation, by->api_version);
 }
 
-static int16_t fetch_check(group_entry_t *entry, bytes_t member_id, int32_t member_epoch)
+static kafka_code_t fetch_check(group_entry_t *entry, bytes_t member_id, int32_t member_epoch)
 {
     return cgroup_fetch_check(of(entry), member_id, member_epoch);
 }
@@ -383,7 +384,7 @@ static void tick(group_entry_t *entry)
 }
 
 /* None of its requests is parked. */
-static void kill_group(group_entry_t *entry, int16_t error) {}
+static void kill_group(group_entry_t *entry, kafka_code_t error) {}
 static void free_group(group_entry_t *entry) { cgroup_free(of(entry)); }
 
 const groups_type_t groups_type_consumer = {

@@ -42,7 +42,7 @@ struct kafka_groups {
  * hashes to when the topic has grown; -1 = it is alive at once. */
 group_entry_t *groups__entry_new(kafka_groups_t *groups, bytes_t group_id, int32_t loaded_from);
 /* Takes the group out of the table; its parked requests end with `error`. What is stored is the caller's business. */
-void groups__remove(group_entry_t *entry, int16_t error);
+void groups__remove(group_entry_t *entry, kafka_code_t error);
 /* The groups of a partition; NULL when there have been none. */
 groups_partition_t *groups__partition(const kafka_groups_t *groups, int32_t index);
 /* After every input to a group: stores what it wants stored and sets its timer. */

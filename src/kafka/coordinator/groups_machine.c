@@ -67,13 +67,13 @@ static bool start(void *user, int32_t index)
     return true;
 }
 
-static void forget(list_t *entries, int16_t error)
+static void forget(list_t *entries, kafka_code_t error)
 {
     group_entry_t *entry;
     while ((entry = LIST_FIRST(entries, group_entry_t, node))) groups__remove(entry, error);
 }
 
-static void unload(void *user, int32_t index, int16_t error)
+static void unload(void *user, int32_t index, kafka_code_t error)
 {
     groups_partition_t *partition = groups__partition(user, index);
     if (!partition) return;

@@ -106,14 +106,14 @@ static bool policy_allows(const kafka_groups_t *groups, uint32_t direction)
 
 /* ---- up ---------------------------------------------------------------------------------------------------- */
 
-static int16_t refuse(const group_t *g, const char *why, char *message)
+static kafka_code_t refuse(const group_t *g, const char *why, char *message)
 {
     snprintf(message, CGROUP_MESSAGE_BYTES, "Cannot upgrade classic group %.*s to consumer group because %s",
              (int)g->id.len, (const char *)g->id.ptr, why);
     return KAFKA_GROUP_ID_NOT_FOUND;
 }
 
-static int16_t check_upgrade(const group_entry_t *entry, char *message)
+static kafka_code_t check_upgrade(const group_entry_t *entry, char *message)
 {
     const group_t *g = entry->state.classic;
     size_t members_max = (size_t)entry->groups->cgroup_config.members_max;
@@ -195,10 +195,10 @@ static void upgrade(group_entry_t *entry, const conversion_t *c)
          (const char *)entry->id.ptr, c->count);
 }
 
-int16_t groups_upgrade(group_entry_t *entry, char message[CGROUP_MESSAGE_BYTES])
+kafka_code_t groups_upgrade(group_entry_t *entry, char message[CGROUP_MESSAGE_BYTES])
 {
     conversion_t c = {0};
-    int16_t error = check_upgrade(entry, message);
+    kafka_code_t error = check_upgrade(entry, message);
     if (error != KAFKA_NONE) return error;
     int err = decode_members(entry, &c);
     if (err == ERR_UNSUPPORTED) {

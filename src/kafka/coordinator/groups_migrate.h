@@ -7,7 +7,7 @@
 
 /* Makes a classic group with members a consumer group. GROUP_ID_NOT_FOUND with the original's words when it may not be,
  * COORDINATOR_LOAD_IN_PROGRESS while it is being stored. */
-int16_t groups_upgrade(group_entry_t *entry, char message[CGROUP_MESSAGE_BYTES]);
+kafka_code_t groups_upgrade(group_entry_t *entry, char message[CGROUP_MESSAGE_BYTES]) MUST_CHECK;
 /* Makes a consumer group (nothing else) a classic one if all its members speak that protocol and the policy allows it; with `rebalance`
  * they are all to join again. */
 void groups_downgrade(group_entry_t *entry, bool rebalance);

@@ -71,7 +71,7 @@ int32_t groups_partitions_count(const kafka_groups_t *groups)
     return groups ? runtime_partitions_count(groups->runtime) : 0;
 }
 
-int16_t groups_partition_error(const kafka_groups_t *groups, const kafka_topic_t *topic, int32_t index)
+kafka_code_t groups_partition_error(const kafka_groups_t *groups, const kafka_topic_t *topic, int32_t index)
 {
     if (runtime_topic(groups->runtime) != topic || index >= runtime_partitions_count(groups->runtime))
         return KAFKA_NONE;
@@ -84,9 +84,9 @@ static bool waits(const kafka_t *kafka, bytes_t group_id, const group_entry_t *e
     return kafka->position_waits && kafka->position_waits(kafka->position_waits_user, group_id);
 }
 
-int16_t groups_find_settled(kafka_groups_t *groups, bytes_t group_id, group_entry_t **ret_entry)
+kafka_code_t groups_find_settled(kafka_groups_t *groups, bytes_t group_id, group_entry_t **ret_entry)
 {
-    int16_t error = groups_find(groups, group_id, ret_entry);
+    kafka_code_t error = groups_find(groups, group_id, ret_entry);
     if (error != KAFKA_NONE) return error;
     return waits(groups->kafka, group_id, *ret_entry) ? KAFKA_COORDINATOR_LOAD_IN_PROGRESS : KAFKA_NONE;
 }
@@ -97,7 +97,7 @@ void kafka_positions_hold(kafka_t *kafka, bool (*position_waits)(void *user, byt
     kafka->position_waits_user = user;
 }
 
-static int16_t refuse(int16_t error, char *message, const char *text)
+static kafka_code_t refuse(kafka_code_t error, char *message, const char *text)
 {
     snprintf(message, KAFKA_MESSAGE_BYTES_MAX, "%s", text ? text : kafka_error_text(error));
     return error;
@@ -110,28 +110,28 @@ static bool exists(const kafka_t *kafka, const kafka_position_t *position)
 }
 
 /* Kafka's rule for the commits of a transaction: who names no member commits whatever members there are. */
-static int16_t check_member(group_entry_t *entry, const kafka_member_t *member)
+static kafka_code_t check_member(group_entry_t *entry, const kafka_member_t *member)
 {
     if (!entry) return KAFKA_UNKNOWN_MEMBER_ID;
     groups_committer_t by = {member->id, BYTES_NULL, member->generation, MEMBER_EPOCHS_SINCE, true};
     return groups_commit_check(entry, &by);
 }
 
-int16_t kafka_member_check(kafka_t *kafka, bytes_t group, const kafka_member_t *member,
-                           char message[KAFKA_MESSAGE_BYTES_MAX])
+kafka_code_t kafka_member_check(kafka_t *kafka, bytes_t group, const kafka_member_t *member,
+                                char message[KAFKA_MESSAGE_BYTES_MAX])
 {
     group_entry_t *entry = NULL;
-    int16_t error = runtime_topic(kafka->groups->runtime) ? groups_find(kafka->groups, group, &entry) : KAFKA_NONE;
+    kafka_code_t error = runtime_topic(kafka->groups->runtime) ? groups_find(kafka->groups, group, &entry) : KAFKA_NONE;
     if (error == KAFKA_NONE) error = check_member(entry, member);
     return error == KAFKA_NONE ? KAFKA_NONE : refuse(error, message, NULL);
 }
 
-int16_t kafka_position_get(kafka_t *kafka, bytes_t group, bytes_t topic, int32_t partition, int64_t *ret_offset,
-                           char message[KAFKA_MESSAGE_BYTES_MAX])
+kafka_code_t kafka_position_get(kafka_t *kafka, bytes_t group, bytes_t topic, int32_t partition, int64_t *ret_offset,
+                                char message[KAFKA_MESSAGE_BYTES_MAX])
 {
     group_entry_t *entry = NULL;
     if (group.len == 0) return refuse(KAFKA_INVALID_GROUP_ID, message, NULL);
-    int16_t error = runtime_topic(kafka->groups->runtime) ? groups_find(kafka->groups, group, &entry) : KAFKA_NONE;
+    kafka_code_t error = runtime_topic(kafka->groups->runtime) ? groups_find(kafka->groups, group, &entry) : KAFKA_NONE;
     if (error != KAFKA_NONE) return refuse(error, message, NULL);
     const group_offset_t *offset = entry ? group_offsets_get(&entry->offsets, topic, partition) : NULL;
     *ret_offset = offset ? offset->offset : -1;
@@ -150,7 +150,7 @@ static void apply(group_entry_t *entry, const kafka_position_t *position, int64_
     if (!entry->removed) group_offsets_put(&entry->offsets, position->topic, position->partition, &offset);
 }
 
-static void on_stored(runtime_write_t *write, int16_t error)
+static void on_stored(runtime_write_t *write, kafka_code_t error)
 {
     applying_t *a = CONTAINER_OF(write, applying_t, write);
     if (error == KAFKA_NONE) apply(a->entry, &a->position, a->commit_ms);
@@ -178,7 +178,7 @@ static void apply_when_stored(group_entry_t *entry, const kafka_produce_t *recor
     runtime_write_appended(entry->groups->runtime, entry->partition, &a->write, on_stored);
 }
 
-int16_t groups_position_check(kafka_t *kafka, const kafka_produce_t *record)
+kafka_code_t groups_position_check(kafka_t *kafka, const kafka_produce_t *record)
 {
     kafka_position_t position;
     group_entry_t *entry;
@@ -197,7 +197,7 @@ void groups_position_apply(kafka_t *kafka, const kafka_produce_t *record)
     kafka_position_t position;
     group_entry_t *entry;
     int err = kafka_position_of(record, &position);
-    int16_t error = groups_find(kafka->groups, position.group, &entry);
+    kafka_code_t error = groups_find(kafka->groups, position.group, &entry);
     ASSERT(err == 0 && error == KAFKA_NONE); /* as groups_position_check said */
     if (!entry) entry = groups_create(kafka->groups, position.group);
     if (runtime_write_is_stable(entry->groups->runtime, entry->partition))

@@ -23,14 +23,14 @@ struct groups_removal {
     size_t first, next; /* offsets whose tombstones are being written */
     bool group_too;
     bool stepping, writing, over;
-    int16_t error;
-    void (*done)(void *user, int16_t error);
+    kafka_code_t error;
+    void (*done)(void *user, kafka_code_t error);
     void *user;
 };
 
 /* ---- removals --------------------------------------------------------------------------------------- */
 
-groups_removal_t *groups_removal_new(group_entry_t *entry, void (*done)(void *user, int16_t error), void *user)
+groups_removal_t *groups_removal_new(group_entry_t *entry, void (*done)(void *user, kafka_code_t error), void *user)
 {
     groups_removal_t *r = mem_zalloc(sizeof(*r));
     r->entry = entry;
@@ -74,9 +74,9 @@ void groups_removal_add_group(groups_removal_t *r)
 }
 
 /* Frees first, then tells: who is told may end the request that `user` lives in. */
-static void finish(groups_removal_t *r, int16_t error)
+static void finish(groups_removal_t *r, kafka_code_t error)
 {
-    void (*done)(void *user, int16_t error) = r->done;
+    void (*done)(void *user, kafka_code_t error) = r->done;
     void *user = r->user;
     for (size_t i = 0; i < r->count; i++) mem_free((void *)r->offsets[i].topic.ptr);
     mem_free(r->offsets);
@@ -100,7 +100,7 @@ static void take_written(groups_removal_t *r)
     r->over = true;
 }
 
-static void on_written(runtime_write_t *write, int16_t error)
+static void on_written(runtime_write_t *write, kafka_code_t error)
 {
     groups_removal_t *r = CONTAINER_OF(write, groups_removal_t, write);
     r->writing = false;

@@ -22,12 +22,12 @@ typedef struct groups_type {
     /* members that speak the classic protocol; see groups.h */
     void (*join)(group_entry_t *entry, const group_join_t *join);
     void (*sync)(group_entry_t *entry, const group_sync_t *sync);
-    int16_t (*heartbeat)(group_entry_t *entry, bytes_t member_id, bytes_t instance_id, int32_t generation);
-    int16_t (*leave)(group_entry_t *entry, group_leaver_t *leavers, size_t count);
+    kafka_code_t (*heartbeat)(group_entry_t *entry, bytes_t member_id, bytes_t instance_id, int32_t generation);
+    kafka_code_t (*leave)(group_entry_t *entry, group_leaver_t *leavers, size_t count);
 
     /* offsets */
-    int16_t (*commit_check)(group_entry_t *entry, const groups_committer_t *committer);
-    int16_t (*fetch_check)(group_entry_t *entry, bytes_t member_id, int32_t member_epoch);
+    kafka_code_t (*commit_check)(group_entry_t *entry, const groups_committer_t *committer);
+    kafka_code_t (*fetch_check)(group_entry_t *entry, bytes_t member_id, int32_t member_epoch);
     /* Since when an offset counts as unused; false when none of this group's expires now. */
     bool (*unused_since)(const group_entry_t *entry, const group_offset_t *offset, int64_t *ret_ms);
     /* Nothing but offsets is left of it: it goes with the last of them. */
@@ -42,7 +42,7 @@ typedef struct groups_type {
     void (*start)(group_entry_t *entry);           /* it is loaded: sessions begin */
     int64_t (*deadline_ms)(const group_entry_t *entry);
     void (*tick)(group_entry_t *entry);
-    void (*kill)(group_entry_t *entry, int16_t error); /* answers parked requests */
+    void (*kill)(group_entry_t *entry, kafka_code_t error); /* answers parked requests */
     void (*free)(group_entry_t *entry);
 } groups_type_t;
 

@@ -15,7 +15,7 @@ const kafka_topic_t *runtime_topic(const runtime_t *runtime) { return runtime->t
 
 int32_t runtime_partitions_count(const runtime_t *runtime) { return runtime->partitions_count; }
 
-int16_t runtime_check(const runtime_t *runtime, bytes_t key, int32_t *ret_partition)
+kafka_code_t runtime_check(const runtime_t *runtime, bytes_t key, int32_t *ret_partition)
 {
     if (!runtime->topic || runtime->stopped) return KAFKA_COORDINATOR_NOT_AVAILABLE;
     *ret_partition = runtime_partition_of(key, runtime->partitions_count);
@@ -100,7 +100,7 @@ static void lose_all(runtime_t *runtime)
 
 /* ---- the topic ---- */
 
-static void wake_waiters(runtime_t *runtime, int16_t error)
+static void wake_waiters(runtime_t *runtime, kafka_code_t error)
 {
     runtime->creating = false;
     while (!list_empty(&runtime->waiters)) {
@@ -111,7 +111,7 @@ static void wake_waiters(runtime_t *runtime, int16_t error)
 }
 
 /* The listener tells that the topic is there; another client may have made it meanwhile. */
-static void on_topic_asked(void *user, kafka_topic_t *topic, int16_t error, const char *message)
+static void on_topic_asked(void *user, kafka_topic_t *topic, kafka_code_t error, const char *message)
 {
     runtime_t *runtime = user;
     bool there = error == KAFKA_NONE || error == KAFKA_TOPIC_ALREADY_EXISTS;
@@ -130,7 +130,7 @@ static void create_topic(runtime_t *runtime)
 }
 
 void runtime_need_topic(runtime_t *runtime, runtime_waiter_t *waiter,
-                        void (*ready)(runtime_waiter_t *waiter, int16_t error))
+                        void (*ready)(runtime_waiter_t *waiter, kafka_code_t error))
 {
     waiter->ready = ready;
     list_init(&waiter->node);

@@ -46,7 +46,7 @@ typedef struct runtime_machine {
     /* All records were replayed: starts a piece of what was read, its sessions and its timers. False when all has started. */
     bool (*start)(void *user, int32_t partition);
     /* Forgets what the partition held and answers whoever is parked with `error`. */
-    void (*unload)(void *user, int32_t partition, int16_t error);
+    void (*unload)(void *user, int32_t partition, kafka_code_t error);
     /* Looks at a piece of the state for what is too old; `begins` a round, at the interval given to runtime_new. False at its
      * end. */
     bool (*expire)(void *user, bool begins);
@@ -70,7 +70,7 @@ int32_t runtime_partitions_count(const runtime_t *runtime);
 int32_t runtime_partition_of(bytes_t key, int32_t partitions_count);
 /* Whether the machine can be asked about the partition of this key. KAFKA_NONE with the partition; COORDINATOR_NOT_AVAILABLE
  * without the topic, COORDINATOR_LOAD_IN_PROGRESS, NOT_COORDINATOR. */
-int16_t runtime_check(const runtime_t *runtime, bytes_t key, int32_t *ret_partition);
+kafka_code_t runtime_check(const runtime_t *runtime, bytes_t key, int32_t *ret_partition) MUST_CHECK;
 /* This broker leads the partition, and it could be read or is being read. */
 bool runtime_serves(const runtime_t *runtime, int32_t partition);
 /* No partition is being read; so it is without the topic. */
@@ -79,10 +79,10 @@ bool runtime_is_loaded(const runtime_t *runtime);
 /* Makes the topic unless it is there, then runs `ready` with KAFKA_NONE or COORDINATOR_NOT_AVAILABLE; maybe at once. */
 typedef struct runtime_waiter {
     list_t node;
-    void (*ready)(struct runtime_waiter *waiter, int16_t error);
+    void (*ready)(struct runtime_waiter *waiter, kafka_code_t error);
 } runtime_waiter_t;
 void runtime_need_topic(runtime_t *runtime, runtime_waiter_t *waiter,
-                        void (*ready)(runtime_waiter_t *waiter, int16_t error));
+                        void (*ready)(runtime_waiter_t *waiter, kafka_code_t error));
 
 /* ---- the writer (runtime_write.c) ---- */
 
@@ -90,17 +90,17 @@ void runtime_need_topic(runtime_t *runtime, runtime_waiter_t *waiter,
  * deinits the batch. `done` gets a code fit for clients of a coordinator, and may run within runtime_write. */
 typedef struct runtime_write {
     runtime_batch_t batch;
-    void (*done)(struct runtime_write *write, int16_t error);
+    void (*done)(struct runtime_write *write, kafka_code_t error);
 } runtime_write_t;
 void runtime_write(runtime_t *runtime, int32_t partition, runtime_write_t *write,
-                   void (*done)(runtime_write_t *write, int16_t error));
+                   void (*done)(runtime_write_t *write, kafka_code_t error));
 /* A write that nobody waits for: it is freed when it ends. Give it up with runtime_write_drop when nothing was added. */
 runtime_write_t *runtime_write_new(const runtime_t *runtime);
 void runtime_write_unheard(runtime_t *runtime, int32_t partition, runtime_write_t *write);
 void runtime_write_drop(runtime_write_t *write);
 /* The same for records that somebody else has just appended to the partition: the write's batch stays empty. */
 void runtime_write_appended(runtime_t *runtime, int32_t partition, runtime_write_t *write,
-                            void (*done)(runtime_write_t *write, int16_t error));
+                            void (*done)(runtime_write_t *write, kafka_code_t error));
 /* Whether such a write would end at once. */
 bool runtime_write_is_stable(const runtime_t *runtime, int32_t partition);
 /* How large a batch the topic takes. */

@@ -51,7 +51,7 @@ void runtime__load_forget(runtime_t *runtime, int32_t partition);
 void runtime__load_deinit(runtime_t *runtime);
 
 /* runtime_write.c: ends all writes of the partition that wait, with `error`. */
-void runtime__write_fail(runtime_partition_t *partition, int16_t error);
+void runtime__write_fail(runtime_partition_t *partition, kafka_code_t error);
 
 /* runtime_timer.c */
 void runtime__expiry_start(runtime_t *runtime, int64_t interval_ms);

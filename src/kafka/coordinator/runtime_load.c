@@ -11,10 +11,10 @@
 static runtime_t *of_slice(slice_t *slice) { return CONTAINER_OF(slice, runtime_t, loader.slice); }
 
 /* Empty in a partition that this broker cannot read now: then it says why. */
-static int16_t remaining(runtime_t *runtime, int32_t index, partition_t **ret_partition, bool *ret_empty)
+static kafka_code_t remaining(runtime_t *runtime, int32_t index, partition_t **ret_partition, bool *ret_empty)
 {
     runtime_partition_t *p = &runtime->partitions[index];
-    int16_t error = kafka_topic_partition_get(runtime->topic, index, ret_partition);
+    kafka_code_t error = kafka_topic_partition_get(runtime->topic, index, ret_partition);
     if (error != KAFKA_NONE) return error;
     p->next_offset = MAX(p->next_offset, partition_log_start_offset(*ret_partition));
     *ret_empty = p->next_offset >= partition_high_watermark(*ret_partition);
@@ -28,7 +28,7 @@ static void set_active(runtime_t *runtime, int32_t index)
 }
 
 /* What of it was replayed is forgotten: a part of the state would be worse than none. */
-static void set_failed(runtime_t *runtime, int32_t index, int16_t error)
+static void set_failed(runtime_t *runtime, int32_t index, kafka_code_t error)
 {
     runtime__load_forget(runtime, index);
     runtime->partitions[index].state = RUNTIME_FAILED;
@@ -95,13 +95,13 @@ static void drop_piece(runtime_loader_t *l)
     l->partition = -1;
 }
 
-static int16_t read_piece(runtime_t *runtime, int32_t index)
+static kafka_code_t read_piece(runtime_t *runtime, int32_t index)
 {
     runtime_loader_t *l = &runtime->loader;
     runtime_partition_t *p = &runtime->partitions[index];
     partition_t *partition;
     bool empty;
-    int16_t error = remaining(runtime, index, &partition, &empty);
+    kafka_code_t error = remaining(runtime, index, &partition, &empty);
     if (error != KAFKA_NONE) return error;
     if (empty) {
         p->state = RUNTIME_STARTING;
@@ -114,7 +114,7 @@ static int16_t read_piece(runtime_t *runtime, int32_t index)
 static void load_step(runtime_t *runtime, int32_t index)
 {
     runtime_loader_t *l = &runtime->loader;
-    int16_t error = KAFKA_NONE;
+    kafka_code_t error = KAFKA_NONE;
     if (l->partition == index) {
         int err = replay_next(runtime);
         if (err == ERR_NOT_FOUND) drop_piece(l);

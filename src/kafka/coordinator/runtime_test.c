@@ -17,7 +17,7 @@ typedef struct world {
     runtime_t *runtime;
     int counts[KEYS]; /* the machine's state */
     int started, unloaded, rounds, pieces;
-    int16_t unloaded_with;
+    kafka_code_t unloaded_with;
     int bad_key; /* cannot be replayed; -1 = none */
 } world_t;
 
@@ -36,7 +36,7 @@ static int replay(void *user, int32_t partition, const record_t *record, arena_t
 
 static bool start(void *user, int32_t partition) { return ++((world_t *)user)->started % 3 != 0; }
 
-static void unload(void *user, int32_t partition, int16_t error)
+static void unload(void *user, int32_t partition, kafka_code_t error)
 {
     world_t *w = user;
     memset(w->counts, 0, sizeof(w->counts));
@@ -89,7 +89,7 @@ static void world_free(world_t *w)
     free(w);
 }
 
-static int16_t check(const world_t *w)
+static kafka_code_t check(const world_t *w)
 {
     int32_t partition;
     return runtime_check(w->runtime, BYTES_LIT("k00"), &partition);
@@ -100,10 +100,10 @@ static int16_t check(const world_t *w)
 typedef struct written {
     runtime_write_t write;
     int calls;
-    int16_t error;
+    kafka_code_t error;
 } written_t;
 
-static void on_written(runtime_write_t *write, int16_t error)
+static void on_written(runtime_write_t *write, kafka_code_t error)
 {
     written_t *w = CONTAINER_OF(write, written_t, write);
     w->calls++;

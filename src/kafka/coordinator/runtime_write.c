@@ -10,10 +10,10 @@ typedef struct runtime_commit {
 } runtime_commit_t;
 
 /* As the original tells clients of a coordinator that an append has failed. */
-static int16_t client_error(int16_t error)
+static kafka_code_t client_error(kafka_code_t error)
 {
     static const struct {
-        int16_t of_append, of_coordinator;
+        kafka_code_t of_append, of_coordinator;
     } codes[] = {
         {KAFKA_UNKNOWN_TOPIC_OR_PARTITION, KAFKA_COORDINATOR_NOT_AVAILABLE},
         {KAFKA_NOT_ENOUGH_REPLICAS, KAFKA_COORDINATOR_NOT_AVAILABLE},
@@ -30,9 +30,9 @@ static int16_t client_error(int16_t error)
     return error;
 }
 
-static void end(runtime_write_t *write, int16_t error) { write->done(write, client_error(error)); }
+static void end(runtime_write_t *write, kafka_code_t error) { write->done(write, client_error(error)); }
 
-static void on_committed(partition_commit_t *commit, int16_t error)
+static void on_committed(partition_commit_t *commit, kafka_code_t error)
 {
     runtime_commit_t *c = CONTAINER_OF(commit, runtime_commit_t, commit);
     runtime_write_t *write = c->write;
@@ -49,7 +49,7 @@ static void commit(runtime_partition_t *p, partition_t *partition, runtime_write
     partition_commit(partition, &c->commit, on_committed);
 }
 
-void runtime__write_fail(runtime_partition_t *p, int16_t error)
+void runtime__write_fail(runtime_partition_t *p, kafka_code_t error)
 {
     runtime_commit_t *c;
     while ((c = LIST_FIRST(&p->commits, runtime_commit_t, node))) {
@@ -65,13 +65,13 @@ size_t runtime_batch_bytes_max(const runtime_t *runtime)
     return runtime->topic ? (size_t)MAX(runtime->topic->config.max_message_bytes, 0) : SIZE_MAX;
 }
 
-static int16_t append(runtime_t *runtime, int32_t index, runtime_batch_t *batch, partition_t **ret_partition)
+static kafka_code_t append(runtime_t *runtime, int32_t index, runtime_batch_t *batch, partition_t **ret_partition)
 {
     if (!runtime->topic) return KAFKA_COORDINATOR_NOT_AVAILABLE;
     ASSERT(index >= 0 && index < runtime->partitions_count);
     int state = runtime->partitions[index].state;
     if (state != RUNTIME_ACTIVE && state != RUNTIME_STARTING) return KAFKA_NOT_COORDINATOR;
-    int16_t error = kafka_topic_partition_get(runtime->topic, index, ret_partition);
+    kafka_code_t error = kafka_topic_partition_get(runtime->topic, index, ret_partition);
     if (error != KAFKA_NONE) return error;
     size_t bytes;
     uint8_t *finished = record_builder_finish(&batch->builder, 0, RECORD_NO_PRODUCER, &bytes);
@@ -85,7 +85,7 @@ static int16_t append(runtime_t *runtime, int32_t index, runtime_batch_t *batch,
 }
 
 static void end_or_wait(runtime_t *runtime, int32_t index, partition_t *partition, runtime_write_t *write,
-                        int16_t error)
+                        kafka_code_t error)
 {
     if (error == KAFKA_NONE && partition_needs_commit(partition)) {
         commit(&runtime->partitions[index], partition, write);
@@ -95,28 +95,28 @@ static void end_or_wait(runtime_t *runtime, int32_t index, partition_t *partitio
 }
 
 void runtime_write(runtime_t *runtime, int32_t index, runtime_write_t *write,
-                   void (*done)(runtime_write_t *write, int16_t error))
+                   void (*done)(runtime_write_t *write, kafka_code_t error))
 {
     partition_t *partition = NULL;
     write->done = done;
-    int16_t error = append(runtime, index, &write->batch, &partition);
+    kafka_code_t error = append(runtime, index, &write->batch, &partition);
     end_or_wait(runtime, index, partition, write, error);
 }
 
 void runtime_write_appended(runtime_t *runtime, int32_t index, runtime_write_t *write,
-                            void (*done)(runtime_write_t *write, int16_t error))
+                            void (*done)(runtime_write_t *write, kafka_code_t error))
 {
     partition_t *partition = NULL;
     write->done = done;
     ASSERT(runtime_serves(runtime, index));
-    int16_t error = kafka_topic_partition_get(runtime->topic, index, &partition);
+    kafka_code_t error = kafka_topic_partition_get(runtime->topic, index, &partition);
     end_or_wait(runtime, index, partition, write, error);
 }
 
 bool runtime_write_is_stable(const runtime_t *runtime, int32_t index)
 {
     partition_t *partition;
-    int16_t error = kafka_topic_partition_get(runtime->topic, index, &partition);
+    kafka_code_t error = kafka_topic_partition_get(runtime->topic, index, &partition);
     return error == KAFKA_NONE && !partition_needs_commit(partition);
 }
 
@@ -136,7 +136,7 @@ void runtime_write_drop(runtime_write_t *write)
 }
 
 /* A log that has failed fails every later request too, and is read back when it serves again. */
-static void on_unheard(runtime_write_t *write, int16_t error) { runtime_write_drop(write); }
+static void on_unheard(runtime_write_t *write, kafka_code_t error) { runtime_write_drop(write); }
 
 void runtime_write_unheard(runtime_t *runtime, int32_t index, runtime_write_t *write)
 {

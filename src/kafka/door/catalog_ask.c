@@ -9,7 +9,7 @@
 #define PACKED_GROWTH         6 /* no codec makes more of bytes than a sixth, and some of its own */
 #define PACKED_OVERHEAD_BYTES 128
 
-static int16_t refuse(int16_t error, char *message, const char *text)
+static kafka_code_t refuse(kafka_code_t error, char *message, const char *text)
 {
     snprintf(message, KAFKA_MESSAGE_BYTES_MAX, "%s", text ? text : kafka_error_text(error));
     return error;
@@ -24,13 +24,13 @@ static bool fits(const kafka_produce_t *record, const catalog_rules_t *rules, si
     buf_t packed = BUF_INIT;
     uint8_t *batch;
     produce__add(record, 0, &builder);
-    int16_t error = produce__finish(rules->packing, RECORD_NO_PRODUCER, &builder, &packed, &batch, ret_bytes);
+    kafka_code_t error = produce__finish(rules->packing, RECORD_NO_PRODUCER, &builder, &packed, &batch, ret_bytes);
     record_builder_deinit(&builder);
     buf_deinit(&packed);
     return !error && (int64_t)*ret_bytes <= rules->batch_bytes_max;
 }
 
-static int16_t check_size(const kafka_produce_t *record, const catalog_rules_t *rules, char *message)
+static kafka_code_t check_size(const kafka_produce_t *record, const catalog_rules_t *rules, char *message)
 {
     int64_t max = rules->batch_bytes_max;
     size_t bytes = produce__bytes_at_most(record);
@@ -50,8 +50,8 @@ static const catalog_topic_t *colliding(const kafka_catalog_t *catalog, bytes_t 
     return topic && !bytes_eq(bytes_of(topic->name, topic->name_bytes), name) ? topic : NULL;
 }
 
-static int16_t check_name(const kafka_catalog_t *catalog, const kafka_produce_t *record, arena_t *arena,
-                          const char **ret_text)
+static kafka_code_t check_name(const kafka_catalog_t *catalog, const kafka_produce_t *record, arena_t *arena,
+                               const char **ret_text)
 {
     *ret_text = kafka_topic_name_problem(record->topic, arena);
     if (*ret_text) return KAFKA_INVALID_TOPIC_EXCEPTION;
@@ -73,12 +73,12 @@ static int16_t check_name(const kafka_catalog_t *catalog, const kafka_produce_t 
 }
 
 /* That it may not be made comes last: a record of a change feed waits for somebody to make it, and must fit then. */
-static int16_t check_new_topic(const kafka_catalog_t *catalog, const kafka_produce_t *record, char *message)
+static kafka_code_t check_new_topic(const kafka_catalog_t *catalog, const kafka_produce_t *record, char *message)
 {
     const char *text = NULL;
     arena_t arena;
     arena_init(&arena, 0);
-    int16_t error = check_name(catalog, record, &arena, &text);
+    kafka_code_t error = check_name(catalog, record, &arena, &text);
     if (error) (void)refuse(error, message, text);
     arena_deinit(&arena);
     if (!error) error = check_size(record, &catalog->broker.as_made, message);
@@ -88,19 +88,19 @@ static int16_t check_new_topic(const kafka_catalog_t *catalog, const kafka_produ
 
 /* ---- records --------------------------------------------------------------------------------------------------------- */
 
-static int16_t partition_error(const catalog_topic_t *topic, int32_t index)
+static kafka_code_t partition_error(const catalog_topic_t *topic, int32_t index)
 {
     if (index >= topic->partitions_count) return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     return topic->errors ? topic->errors[index] : KAFKA_NONE;
 }
 
-int16_t kafka_produce_check(const kafka_catalog_t *catalog, const kafka_produce_t *record,
-                            char message[KAFKA_MESSAGE_BYTES_MAX])
+kafka_code_t kafka_produce_check(const kafka_catalog_t *catalog, const kafka_produce_t *record,
+                                 char message[KAFKA_MESSAGE_BYTES_MAX])
 {
     const catalog_topic_t *topic = catalog__find(catalog, record->topic);
     if (!topic) return check_new_topic(catalog, record, message);
     if (topic->internal) return refuse(KAFKA_INVALID_TOPIC_EXCEPTION, message, NULL);
-    int16_t error = partition_error(topic, MAX(record->partition, 0));
+    kafka_code_t error = partition_error(topic, MAX(record->partition, 0));
     if (error) return refuse(error, message, NULL);
     if (!record->key.ptr && topic->rules.compacted)
         return refuse(KAFKA_INVALID_RECORD, message, "A compacted topic cannot accept a record without key");
@@ -133,15 +133,15 @@ static bool exists(const kafka_catalog_t *catalog, const kafka_position_t *posit
 }
 
 /* Without the topic of the groups there is no group yet: the first position has it made. */
-static int16_t group_error(const kafka_catalog_t *catalog, bytes_t group)
+static kafka_code_t group_error(const kafka_catalog_t *catalog, bytes_t group)
 {
     int32_t count = catalog->broker.groups_partitions_count;
     const catalog_topic_t *topic = count ? catalog__find(catalog, BYTES_LIT(GROUPS_TOPIC)) : NULL;
     return topic ? partition_error(topic, runtime_partition_of(group, count)) : KAFKA_NONE;
 }
 
-int16_t kafka_position_check(const kafka_catalog_t *catalog, const kafka_position_t *position, bool topic_comes,
-                             char message[KAFKA_MESSAGE_BYTES_MAX])
+kafka_code_t kafka_position_check(const kafka_catalog_t *catalog, const kafka_position_t *position, bool topic_comes,
+                                  char message[KAFKA_MESSAGE_BYTES_MAX])
 {
     if (position->group.len == 0 || position->group.len > INT16_MAX)
         return refuse(KAFKA_INVALID_GROUP_ID, message, NULL);
@@ -149,6 +149,6 @@ int16_t kafka_position_check(const kafka_catalog_t *catalog, const kafka_positio
     if (!exists(catalog, position, topic_comes)) return refuse(KAFKA_UNKNOWN_TOPIC_OR_PARTITION, message, NULL);
     if ((int64_t)position->metadata.len > catalog->broker.metadata_bytes_max)
         return refuse(KAFKA_OFFSET_METADATA_TOO_LARGE, message, NULL);
-    int16_t error = group_error(catalog, position->group);
+    kafka_code_t error = group_error(catalog, position->group);
     return error ? refuse(error, message, NULL) : KAFKA_NONE;
 }

@@ -19,7 +19,7 @@ static catalog_rules_t rules_of(const kafka_t *kafka, const kafka_topic_config_t
 }
 
 /* Into __consumer_offsets alone positions go, and a group's partition takes them once its groups could be read. */
-static int16_t error_of(const kafka_topic_t *topic, int32_t index)
+static kafka_code_t error_of(const kafka_topic_t *topic, int32_t index)
 {
     partition_t *partition;
     if (topic->internal) return groups_partition_error(topic->kafka->groups, topic, index);
@@ -47,7 +47,7 @@ static void put_topic(const kafka_t *kafka, bytes_t name, buf_t *out)
     buf_append(out, &head, sizeof(head));
     buf_append(out, name.ptr, name.len);
     for (int32_t i = 0; head.has_errors && i < topic->partitions_count; i++) {
-        int16_t error = error_of(topic, i);
+        kafka_code_t error = error_of(topic, i);
         buf_append(out, &error, sizeof(error));
     }
 }

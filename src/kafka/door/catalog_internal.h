@@ -30,7 +30,7 @@ typedef struct catalog_topic {
     bool internal, deleting;
     uint32_t next_partition; /* for records without a key */
     uint32_t name_bytes;
-    int16_t *errors; /* why a partition takes no records; NULL = each takes them */
+    kafka_code_t *errors; /* why a partition takes no records; NULL = each takes them */
     char name[];
 } catalog_topic_t;
 

@@ -13,7 +13,7 @@
 
 #include <stdio.h>
 
-static int16_t refuse(int16_t error, char *message, const char *text)
+static kafka_code_t refuse(kafka_code_t error, char *message, const char *text)
 {
     snprintf(message, KAFKA_MESSAGE_BYTES_MAX, "%s", text ? text : kafka_error_text(error));
     return error;
@@ -63,8 +63,8 @@ static int fill(numbered_batch_t *b, kafka_numbered_t *records, int count, bool 
 }
 
 /* Its last sequence is its last record's number. As numbers rise, its first is not below the first record's. */
-static int16_t append(numbered_batch_t *b, int64_t producer_id, partition_origin_t origin, int64_t *ret_base_offset,
-                      char *message)
+static kafka_code_t append(numbered_batch_t *b, int64_t producer_id, partition_origin_t origin,
+                           int64_t *ret_base_offset, char *message)
 {
     record_producer_t producer = {producer_id, epoch_of(b->last_number), sequence_of(b->last_number) - (b->count - 1)};
     partition_appended_t appended = {0};
@@ -72,7 +72,7 @@ static int16_t append(numbered_batch_t *b, int64_t producer_id, partition_origin
     size_t bytes;
     arena_t arena;
     arena_init(&arena, 0);
-    int16_t error = KAFKA_NONE;
+    kafka_code_t error = KAFKA_NONE;
     if (origin == PARTITION_COORDINATOR)
         batch = record_builder_finish(&b->builder, 0, producer, &bytes);
     else
@@ -85,15 +85,15 @@ static int16_t append(numbered_batch_t *b, int64_t producer_id, partition_origin
     return error;
 }
 
-static int16_t append_new(numbered_batch_t *b, kafka_numbered_t *records, int count, int64_t producer_id,
-                          int *ret_taken, char *message)
+static kafka_code_t append_new(numbered_batch_t *b, kafka_numbered_t *records, int count, int64_t producer_id,
+                               int *ret_taken, char *message)
 {
     bool positions = partition_topic(b->partition)->internal;
     int64_t base_offset = -1;
     for (int i = 0; i < count; i++) records[i].offset = -1;
     int taken = fill(b, records, count, positions);
     partition_origin_t origin = positions ? PARTITION_COORDINATOR : PARTITION_BRIDGE;
-    int16_t error = b->count ? append(b, producer_id, origin, &base_offset, message) : KAFKA_NONE;
+    kafka_code_t error = b->count ? append(b, producer_id, origin, &base_offset, message) : KAFKA_NONE;
     if (error) return error;
     for (int i = 0; i < taken; i++) {
         if (records[i].offset < 0) continue;
@@ -104,14 +104,14 @@ static int16_t append_new(numbered_batch_t *b, kafka_numbered_t *records, int co
     return KAFKA_NONE;
 }
 
-int16_t kafka_produce_numbered(kafka_t *kafka, kafka_numbered_t *records, int count, int64_t producer_id,
-                               int *ret_taken, char message[KAFKA_MESSAGE_BYTES_MAX])
+kafka_code_t kafka_produce_numbered(kafka_t *kafka, kafka_numbered_t *records, int count, int64_t producer_id,
+                                    int *ret_taken, char message[KAFKA_MESSAGE_BYTES_MAX])
 {
     const kafka_produce_t *first = records[0].record;
     numbered_batch_t b = {.kafka = kafka, .builder = RECORD_BUILDER_INIT, .packed = BUF_INIT};
     ASSERT(count > 0 && records[0].number >= 0 && records[count - 1].number <= KAFKA_NUMBER_MAX);
     kafka_topic_t *topic = kafka_topic_get(kafka, first->topic);
-    int16_t error =
+    kafka_code_t error =
         topic ? kafka_topic_partition_get(topic, first->partition, &b.partition) : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     if (!error && topic->internal) error = groups_position_check(kafka, first);
     if (error) return refuse(error, message, NULL);
@@ -142,13 +142,13 @@ static door_job_t *job_new(kafka_door_cb done, void *user)
     return job;
 }
 
-static void job_end(door_job_t *job, int64_t value, int16_t error, const char *message)
+static void job_end(door_job_t *job, int64_t value, kafka_code_t error, const char *message)
 {
     job->done(job->user, value, error, message ? message : kafka_error_text(error));
     mem_free(job);
 }
 
-static void topic_made(void *user, kafka_topic_t *topic, int16_t error, const char *message)
+static void topic_made(void *user, kafka_topic_t *topic, kafka_code_t error, const char *message)
 {
     if (error == KAFKA_TOPIC_ALREADY_EXISTS) error = KAFKA_NONE; /* on its way: who asks again finds it */
     job_end(user, 0, error, message);
@@ -165,7 +165,7 @@ void kafka_topic_ensure(kafka_t *kafka, bytes_t topic, kafka_door_cb done, void 
         kafka_topic_create_auto(kafka, topic, topic_made, job_new(done, user));
 }
 
-static void synced(partition_commit_t *commit, int16_t error)
+static void synced(partition_commit_t *commit, kafka_code_t error)
 {
     job_end(CONTAINER_OF(commit, door_job_t, commit), 0, error, NULL);
 }
@@ -173,14 +173,14 @@ static void synced(partition_commit_t *commit, int16_t error)
 void kafka_partition_sync(kafka_t *kafka, bytes_t topic, int32_t index, kafka_door_cb done, void *user)
 {
     partition_t *partition;
-    int16_t error = kafka_partition_get(kafka, topic, index, &partition);
+    kafka_code_t error = kafka_partition_get(kafka, topic, index, &partition);
     if (error)
         done(user, 0, error, kafka_error_text(error));
     else
         partition_commit(partition, &job_new(done, user)->commit, synced);
 }
 
-static void id_given(producer_id_request_t *request, int16_t error, int64_t producer_id)
+static void id_given(producer_id_request_t *request, kafka_code_t error, int64_t producer_id)
 {
     job_end(CONTAINER_OF(request, door_job_t, id_request), producer_id, error, NULL);
 }

@@ -20,14 +20,14 @@ typedef struct produce_job {
     int64_t offset;
 } produce_job_t;
 
-static void job_end(produce_job_t *job, int16_t error, const char *message)
+static void job_end(produce_job_t *job, kafka_code_t error, const char *message)
 {
     if (error && !message) message = kafka_error_text(error);
     job->done(job->user, job->partition, error ? -1 : job->offset, error, message);
     mem_free(job);
 }
 
-static void committed(partition_commit_t *commit, int16_t error)
+static void committed(partition_commit_t *commit, kafka_code_t error)
 {
     job_end(CONTAINER_OF(commit, produce_job_t, commit), error, NULL);
 }
@@ -85,8 +85,8 @@ produce_packing_t produce__packing(const kafka_t *kafka, const kafka_topic_confi
     return packing;
 }
 
-int16_t produce__finish(produce_packing_t packing, record_producer_t producer, record_builder_t *builder, buf_t *packed,
-                        uint8_t **ret_batch, size_t *ret_bytes)
+kafka_code_t produce__finish(produce_packing_t packing, record_producer_t producer, record_builder_t *builder,
+                             buf_t *packed, uint8_t **ret_batch, size_t *ret_bytes)
 {
     *ret_batch = record_builder_finish(builder, 0, producer, ret_bytes);
     if (packing.codec == RECORD_NONE) return KAFKA_NONE;
@@ -97,7 +97,7 @@ int16_t produce__finish(produce_packing_t packing, record_producer_t producer, r
     return KAFKA_NONE;
 }
 
-static int16_t append(produce_job_t *job, partition_t *partition, const char **ret_message, arena_t *arena)
+static kafka_code_t append(produce_job_t *job, partition_t *partition, const char **ret_message, arena_t *arena)
 {
     record_builder_t builder = RECORD_BUILDER_INIT;
     buf_t packed = BUF_INIT;
@@ -106,7 +106,7 @@ static int16_t append(produce_job_t *job, partition_t *partition, const char **r
     size_t bytes;
     produce__add(&job->record, io_wall_ms(job->kafka->loop), &builder);
     produce_packing_t packing = produce__packing(job->kafka, &partition_topic(partition)->config);
-    int16_t error = produce__finish(packing, RECORD_NO_PRODUCER, &builder, &packed, &batch, &bytes);
+    kafka_code_t error = produce__finish(packing, RECORD_NO_PRODUCER, &builder, &packed, &batch, &bytes);
     if (!error) error = partition_append(partition, batch, bytes, PARTITION_CLIENT, arena, &appended);
     *ret_message = appended.message;
     job->offset = appended.base_offset;
@@ -122,7 +122,7 @@ static void produce(produce_job_t *job, kafka_topic_t *topic)
     const char *message = NULL;
     arena_init(&arena, 0);
     job->partition = produce__choose_partition(&job->record, topic->partitions_count, &topic->next_partition);
-    int16_t error = kafka_topic_partition_get(topic, job->partition, &partition);
+    kafka_code_t error = kafka_topic_partition_get(topic, job->partition, &partition);
     if (!error && topic->internal) error = KAFKA_INVALID_TOPIC_EXCEPTION; /* clients may not write there either */
     if (!error) error = append(job, partition, &message, &arena);
     if (!error && partition_needs_commit(partition))
@@ -132,7 +132,7 @@ static void produce(produce_job_t *job, kafka_topic_t *topic)
     arena_deinit(&arena);
 }
 
-static void topic_is_there(void *user, kafka_topic_t *topic, int16_t error, const char *message)
+static void topic_is_there(void *user, kafka_topic_t *topic, kafka_code_t error, const char *message)
 {
     produce_job_t *job = user;
     if (topic)
@@ -141,7 +141,7 @@ static void topic_is_there(void *user, kafka_topic_t *topic, int16_t error, cons
         job_end(job, error, message);
 }
 
-static void topic_was_made(void *user, kafka_topic_t *topic, int16_t error, const char *message)
+static void topic_was_made(void *user, kafka_topic_t *topic, kafka_code_t error, const char *message)
 {
     produce_job_t *job = user;
     if (error == KAFKA_TOPIC_ALREADY_EXISTS)

@@ -19,7 +19,7 @@ typedef struct produce_packing {
 } produce_packing_t;
 produce_packing_t produce__packing(const kafka_t *kafka, const kafka_topic_config_t *config);
 /* The batch, packed so: in the builder's bytes or in `packed`. */
-int16_t produce__finish(produce_packing_t packing, record_producer_t producer, record_builder_t *builder, buf_t *packed,
-                        uint8_t **ret_batch, size_t *ret_bytes);
+kafka_code_t produce__finish(produce_packing_t packing, record_producer_t producer, record_builder_t *builder,
+                             buf_t *packed, uint8_t **ret_batch, size_t *ret_bytes) MUST_CHECK;
 
 #endif

@@ -22,7 +22,7 @@ bool partition_codec(const kafka_topic_config_t *config, record_codec_t *ret_cod
 }
 
 /* compression.type: the batch under the topic's own codec takes its place. */
-static int16_t take_packed(partition_check_t *c)
+static kafka_code_t take_packed(partition_check_t *c)
 {
     if (!c->repacks) return KAFKA_NONE;
     if (c->repack_err == ERR_NOMEM) return KAFKA_UNKNOWN_SERVER_ERROR;
@@ -56,12 +56,12 @@ static void set_time(partition_check_t *c)
 }
 
 /* A producer's sequence: a repetition is answered with what it got the first time. */
-static int16_t check_sequence(partition_check_t *c)
+static kafka_code_t check_sequence(partition_check_t *c)
 {
     const producer_batch_t *duplicate;
     char message[PRODUCER_MESSAGE_BYTES_MAX];
     if (c->batch.producer_id < 0) return KAFKA_NONE;
-    int16_t error = producers_check(&c->partition->producers, &c->batch, &duplicate, message);
+    kafka_code_t error = producers_check(&c->partition->producers, &c->batch, &duplicate, message);
     if (error) {
         c->out->message = arena_strdup(c->arena, bytes_str(message));
     } else if (duplicate) {
@@ -73,7 +73,7 @@ static int16_t check_sequence(partition_check_t *c)
     return error;
 }
 
-static int16_t write_batch(partition_check_t *c)
+static kafka_code_t write_batch(partition_check_t *c)
 {
     partition_t *p = c->partition;
     int64_t base_offset;
@@ -103,20 +103,20 @@ static int16_t write_batch(partition_check_t *c)
 }
 
 /* Kafka knows no log start where the batch as such or the disk was at fault. */
-static bool tells_log_start(int16_t error)
+static bool tells_log_start(kafka_code_t error)
 {
     return error != KAFKA_CORRUPT_MESSAGE && error != KAFKA_MESSAGE_TOO_LARGE && error != KAFKA_RECORD_LIST_TOO_LARGE &&
            error != KAFKA_KAFKA_STORAGE_ERROR;
 }
 
-void partition__tell_log_start(const partition_t *partition, int16_t error, partition_appended_t *appended)
+void partition__tell_log_start(const partition_t *partition, kafka_code_t error, partition_appended_t *appended)
 {
     appended->log_start_offset = tells_log_start(error) ? log_start_offset(partition->log) : -1;
 }
 
-int16_t partition__append_checked(partition_check_t *c, bool checks_sequence)
+kafka_code_t partition__append_checked(partition_check_t *c, bool checks_sequence)
 {
-    int16_t error = checks_sequence ? check_sequence(c) : KAFKA_NONE;
+    kafka_code_t error = checks_sequence ? check_sequence(c) : KAFKA_NONE;
     if (error || c->out->duplicate) return error;
     error = take_packed(c);
     if (error) return error;
@@ -124,13 +124,13 @@ int16_t partition__append_checked(partition_check_t *c, bool checks_sequence)
     return write_batch(c);
 }
 
-int16_t partition_append(partition_t *partition, uint8_t *records, size_t bytes, partition_origin_t origin,
-                         arena_t *arena, partition_appended_t *ret_appended)
+kafka_code_t partition_append(partition_t *partition, uint8_t *records, size_t bytes, partition_origin_t origin,
+                              arena_t *arena, partition_appended_t *ret_appended)
 {
     *ret_appended = PARTITION_APPENDED_NONE;
     partition_check_t c; /* its lists of records are long and need no zeros */
     partition__check_init(&c, partition, bytes_of(records, bytes), arena, ret_appended);
-    int16_t error;
+    kafka_code_t error;
     if (origin == PARTITION_COORDINATOR) {
         error = batch_header_read(bytes_of(records, bytes), &c.batch) ? KAFKA_CORRUPT_MESSAGE : write_batch(&c);
     } else {

@@ -13,7 +13,7 @@ bool partition__stamps(const kafka_topic_config_t *config)
 }
 
 /* The header: sizes, checksum, counts. */
-static int16_t check_header(partition_check_t *c)
+static kafka_code_t check_header(partition_check_t *c)
 {
     partition_appended_t *out = c->out;
     const batch_header_t *b = &c->batch;
@@ -53,7 +53,7 @@ static int16_t check_header(partition_check_t *c)
     return KAFKA_NONE;
 }
 
-static int16_t check_kind(partition_check_t *c)
+static kafka_code_t check_kind(partition_check_t *c)
 {
     const batch_header_t *b = &c->batch;
     if (b->attributes & RECORD_CONTROL) {
@@ -85,11 +85,11 @@ static void timestamp_window(const partition_check_t *c, int64_t *ret_from_ms, i
     *ret_to_ms = after > INT64_MAX - now_ms ? INT64_MAX : now_ms + after;
 }
 
-int16_t partition__check_begin(partition_check_t *c)
+kafka_code_t partition__check_begin(partition_check_t *c)
 {
     record_codec_t codec;
     int level;
-    int16_t error = check_header(c);
+    kafka_code_t error = check_header(c);
     if (!error) error = check_kind(c);
     if (error) return error;
     c->rules = (record_rules_t){.from_ms = INT64_MIN, .to_ms = INT64_MAX};
@@ -115,7 +115,7 @@ int partition__check_open(partition_check_t *c, size_t opened_bytes_max)
     return 0;
 }
 
-static int16_t check_opened(partition_check_t *c, int err)
+static kafka_code_t check_opened(partition_check_t *c, int err)
 {
     switch (err) {
     case 0: return KAFKA_NONE;
@@ -147,8 +147,8 @@ static const char *wrong_timestamp(partition_check_t *c, const record_noted_t *r
 }
 
 /* Names the records that were noted, as many as there is room for. */
-static int16_t name_records(partition_check_t *c, const record_noted_t *noted, int32_t count, int16_t error,
-                            const char *(*why)(partition_check_t *c, const record_noted_t *record))
+static kafka_code_t name_records(partition_check_t *c, const record_noted_t *noted, int32_t count, kafka_code_t error,
+                                 const char *(*why)(partition_check_t *c, const record_noted_t *record))
 {
     int32_t named = MIN(count, RECORD_NOTED_MAX);
     c->out->record_errors = ARENA_ARRAY(c->arena, partition_record_error_t, named);
@@ -159,9 +159,9 @@ static int16_t name_records(partition_check_t *c, const record_noted_t *noted, i
     return error;
 }
 
-int16_t partition__check_end(partition_check_t *c, int err)
+kafka_code_t partition__check_end(partition_check_t *c, int err)
 {
-    int16_t error = check_opened(c, err);
+    kafka_code_t error = check_opened(c, err);
     if (error) return error;
     if (!partition__stamps(c->config) && c->batch.attributes & RECORD_LOG_APPEND_TIME && c->batch.max_timestamp == -1) {
         c->out->message = "Invalid timestamp type in message. Producer should not set timestamp type to LogAppendTime.";

@@ -26,18 +26,18 @@ typedef struct partition_check {
 void partition__check_init(partition_check_t *check, partition_t *partition, bytes_t records, arena_t *arena,
                            partition_appended_t *out);
 /* The header: sizes, checksum, kind; and what will be asked of the records. A Kafka error code. */
-int16_t partition__check_begin(partition_check_t *check);
+kafka_code_t partition__check_begin(partition_check_t *check) MUST_CHECK;
 /* The records. ERR_LIMIT: they take more than that, or should not be packed on the loop; other errors as record_check. */
 int partition__check_open(partition_check_t *check, size_t opened_bytes_max) MUST_CHECK;
 /* What `err` of check_open and the records found mean. A Kafka error code. */
-int16_t partition__check_end(partition_check_t *check, int err);
+kafka_code_t partition__check_end(partition_check_t *check, int err) MUST_CHECK;
 void partition__check_deinit(partition_check_t *check);
 
 /* Whether the topic's batches get the time of their append. */
 bool partition__stamps(const kafka_topic_config_t *config);
 /* Appends what passed: sequence, the topic's codec, times, log. A Kafka error code. */
-int16_t partition__append_checked(partition_check_t *check, bool checks_sequence);
+kafka_code_t partition__append_checked(partition_check_t *check, bool checks_sequence) MUST_CHECK;
 /* Fills in what every answer tells. */
-void partition__tell_log_start(const partition_t *partition, int16_t error, partition_appended_t *appended);
+void partition__tell_log_start(const partition_t *partition, kafka_code_t error, partition_appended_t *appended);
 
 #endif

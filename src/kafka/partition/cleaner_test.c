@@ -52,7 +52,7 @@ static void append_sized(partition_host_t *f, int count, int keys, size_t value_
         record_builder_add(&f->builder, io_wall_ms(f->kafka.loop), bytes_str(key), bytes_of(value, value_bytes), NULL,
                            0);
         uint8_t *batch = record_builder_finish(&f->builder, 0, RECORD_NO_PRODUCER, &bytes);
-        int16_t error = partition_append(f->p, batch, bytes, PARTITION_CLIENT, &f->arena, &appended);
+        kafka_code_t error = partition_append(f->p, batch, bytes, PARTITION_CLIENT, &f->arena, &appended);
         assert_int_equal(error, KAFKA_NONE);
     }
     mem_free(value);

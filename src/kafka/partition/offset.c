@@ -18,7 +18,7 @@ enum { /* ListOffsets' timestamps that are no time */
 typedef struct lookup {
     opener_job_t job;
     partition_t *partition; /* NULL once it is gone */
-    int16_t error;          /* why it is gone */
+    kafka_code_t error;     /* why it is gone */
     record_search_t search;
     int64_t end;
     batch_header_t batch;
@@ -61,7 +61,7 @@ static int next_batch(lookup_t *l)
 }
 
 /* The answer is told; the lookup goes with its request. */
-static void tell(lookup_t *l, int16_t error, partition_offset_t found)
+static void tell(lookup_t *l, kafka_code_t error, partition_offset_t found)
 {
     mem_free(l->data);
     l->told(l->user, error, &found);
@@ -130,7 +130,7 @@ static bool find_time(partition_t *partition, int64_t timestamp_ms, int64_t end,
     return look(l);
 }
 
-void partition__lookups_end(partition_t *partition, int16_t error)
+void partition__lookups_end(partition_t *partition, kafka_code_t error)
 {
     LIST_EACH(&partition->lookups, l, lookup_t, node) {
         list_remove(&l->node);
@@ -147,7 +147,7 @@ bool partition_offset_for(partition_t *partition, int64_t timestamp_ms, bool rea
     int64_t start = log_start_offset(partition->log);
     int64_t end = read_committed ? partition_last_stable_offset(partition) : partition->high_watermark;
     partition_offset_t found = nothing;
-    int16_t error = KAFKA_NONE;
+    kafka_code_t error = KAFKA_NONE;
     if (timestamp_ms == TIME_LATEST) {
         found = (partition_offset_t){end, -1, partition->leader_epoch};
     } else if (timestamp_ms == TIME_EARLIEST || timestamp_ms == TIME_EARLIEST_LOCAL) {

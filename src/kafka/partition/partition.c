@@ -35,13 +35,13 @@ void partition_keep_producer(partition_t *partition, int64_t producer_id)
     partition->producers.kept_id = producer_id;
 }
 
-int16_t partition_check_epoch(const partition_t *partition, int32_t current_leader_epoch)
+kafka_code_t partition_check_epoch(const partition_t *partition, int32_t current_leader_epoch)
 {
     if (current_leader_epoch == -1 || current_leader_epoch == partition->leader_epoch) return KAFKA_NONE;
     return current_leader_epoch < partition->leader_epoch ? KAFKA_FENCED_LEADER_EPOCH : KAFKA_UNKNOWN_LEADER_EPOCH;
 }
 
-int16_t partition__error(int err)
+kafka_code_t partition__error(int err)
 {
     switch (err) {
     case 0: return KAFKA_NONE;
@@ -306,7 +306,7 @@ bool partition_needs_commit(const partition_t *partition) { return log_flush_due
 static void committed(log_commit_t *log_commit, int err)
 {
     partition_commit_t *commit = CONTAINER_OF(log_commit, partition_commit_t, log_commit);
-    int16_t error = KAFKA_NONE;
+    kafka_code_t error = KAFKA_NONE;
     if (err)
         error = commit->partition->closing ? commit->partition->closing : KAFKA_KAFKA_STORAGE_ERROR;
     else
@@ -315,7 +315,7 @@ static void committed(log_commit_t *log_commit, int err)
 }
 
 void partition_commit(partition_t *partition, partition_commit_t *commit,
-                      void (*done)(partition_commit_t *commit, int16_t error))
+                      void (*done)(partition_commit_t *commit, kafka_code_t error))
 {
     commit->done = done;
     commit->partition = partition;
@@ -330,7 +330,7 @@ void partition_wait(partition_t *partition, partition_waiter_t *waiter)
     list_push_back(&partition->waiters, &waiter->node);
 }
 
-void partition__wake(partition_t *partition, int16_t error)
+void partition__wake(partition_t *partition, kafka_code_t error)
 {
     list_t ready; /* who waits again in its callback waits for the next news */
     list_init(&ready);
@@ -345,7 +345,7 @@ void partition__wake(partition_t *partition, int16_t error)
 /* ---- the end --------------------------------------------------------------------------------------------------------- */
 
 /* Whoever waits hears why; the cleaner lets go. */
-static void take_off(partition_t *partition, int16_t error, bool deleted)
+static void take_off(partition_t *partition, kafka_code_t error, bool deleted)
 {
     partition->closing = error;
     partition__wake(partition, error);

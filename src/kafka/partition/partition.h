@@ -53,7 +53,7 @@ bool partition_producer_last(const partition_t *partition, int64_t producer_id, 
                              int32_t *ret_sequence);
 void partition_keep_producer(partition_t *partition, int64_t producer_id);
 /* KAFKA_NONE, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH; -1 is not checked. */
-int16_t partition_check_epoch(const partition_t *partition, int32_t current_leader_epoch);
+kafka_code_t partition_check_epoch(const partition_t *partition, int32_t current_leader_epoch) MUST_CHECK;
 
 /* ---- appending ------------------------------------------------------------------------------------------------------- */
 
@@ -88,12 +88,12 @@ bool partition_codec(const kafka_topic_config_t *config, record_codec_t *ret_cod
 /* Appends exactly one batch (`records` is patched in place). Returns a Kafka error code. After KAFKA_NONE the
  * record is written; whether it may be acknowledged says partition_needs_commit. Wakes waiting fetches (in a
  * later turn). */
-int16_t partition_append(partition_t *partition, uint8_t *records, size_t bytes, partition_origin_t origin,
-                         arena_t *arena, partition_appended_t *ret_appended);
+kafka_code_t partition_append(partition_t *partition, uint8_t *records, size_t bytes, partition_origin_t origin,
+                              arena_t *arena, partition_appended_t *ret_appended) MUST_CHECK;
 /* The same for a Produce request, whose batch may be opened off the loop: then it is copied into the arena, which must live
  * until `produced` has run. That runs once, and inside the call when true is returned. Batches of one partition enter it
  * in the order of the calls. */
-typedef void (*partition_produced_cb)(void *user, int16_t error, const partition_appended_t *appended);
+typedef void (*partition_produced_cb)(void *user, kafka_code_t error, const partition_appended_t *appended);
 bool partition_produce(partition_t *partition, bytes_t records, arena_t *arena, partition_produced_cb produced,
                        void *user);
 /* Acknowledging must wait for partition_commit: flush.messages says so. */
@@ -101,26 +101,27 @@ bool partition_needs_commit(const partition_t *partition);
 /* `done` runs later, once everything appended so far is on stable storage, with KAFKA_NONE or an error code.
  */
 typedef struct partition_commit {
-    void (*done)(struct partition_commit *commit, int16_t error);
+    void (*done)(struct partition_commit *commit, kafka_code_t error);
     partition_t *partition;
     int64_t end_offset;
     log_commit_t log_commit;
 } partition_commit_t;
 void partition_commit(partition_t *partition, partition_commit_t *commit,
-                      void (*done)(partition_commit_t *commit, int16_t error));
+                      void (*done)(partition_commit_t *commit, kafka_code_t error));
 
 /* ---- reading --------------------------------------------------------------------------------------------------------- */
 
 /* Batches from the one that holds `offset`, below the high watermark (read_committed: the last stable
  * offset). Returns a Kafka error code (OFFSET_OUT_OF_RANGE, KAFKA_STORAGE_ERROR); an empty slice is no error.
  */
-int16_t partition_find(partition_t *partition, int64_t offset, size_t bytes_max, bool whole_first, bool read_committed,
-                       log_slice_t *ret_slice);
+kafka_code_t partition_find(partition_t *partition, int64_t offset, size_t bytes_max, bool whole_first,
+                            bool read_committed, log_slice_t *ret_slice) MUST_CHECK;
 /* Who keeps a slice keeps a file open. While many do, let go of it, and find it again when its bytes are copied. */
 bool partition_files_scarce(const partition_t *partition);
 /* The same, copied behind what `out` holds: for readers inside the process. *ret_next_offset is where to go
  * on. */
-int16_t partition_read(partition_t *partition, int64_t offset, size_t bytes_max, buf_t *out, int64_t *ret_next_offset);
+kafka_code_t partition_read(partition_t *partition, int64_t offset, size_t bytes_max, buf_t *out,
+                            int64_t *ret_next_offset) MUST_CHECK;
 /* The first record at or after a time (or one of ListOffsets' negative times). offset -1: there is none. */
 typedef struct partition_offset {
     int64_t offset;
@@ -128,17 +129,17 @@ typedef struct partition_offset {
     int32_t leader_epoch;
 } partition_offset_t;
 /* `told` runs once, inside the call when it returns true; else the arena must live until then. */
-typedef void (*partition_offset_cb)(void *user, int16_t error, const partition_offset_t *found);
+typedef void (*partition_offset_cb)(void *user, kafka_code_t error, const partition_offset_t *found);
 bool partition_offset_for(partition_t *partition, int64_t timestamp_ms, bool read_committed, arena_t *arena,
                           partition_offset_cb told, void *user);
 /* Moves the log's start up to `offset` (-1 = the high watermark). */
-int16_t partition_delete_records(partition_t *partition, int64_t offset, int64_t *ret_low_watermark);
+kafka_code_t partition_delete_records(partition_t *partition, int64_t offset, int64_t *ret_low_watermark) MUST_CHECK;
 
 /* Runs `wake` in a later turn, once, when the high watermark has moved or the partition is gone (error: why).
  * The waiter is unlinked before it runs; unlink it earlier with list_remove(&waiter->node). */
 typedef struct partition_waiter {
     list_t node;
-    void (*wake)(struct partition_waiter *waiter, int16_t error);
+    void (*wake)(struct partition_waiter *waiter, kafka_code_t error);
 } partition_waiter_t;
 void partition_wait(partition_t *partition, partition_waiter_t *waiter);
 

@@ -13,7 +13,7 @@
 #define BATCHES 200
 
 /* One batch of an idempotent producer: the next one, or one that was refused, again. */
-static int16_t append(partition_host_t *f, int32_t sequence)
+static kafka_code_t append(partition_host_t *f, int32_t sequence)
 {
     static const uint8_t value[800];
     partition_appended_t appended;
@@ -21,17 +21,17 @@ static int16_t append(partition_host_t *f, int32_t sequence)
     record_builder_add(&f->builder, 1000, BYTES_LIT("k"), bytes_of(value, value_bytes), NULL, 0);
     uint8_t *batch = record_builder_finish(&f->builder, 0, (record_producer_t){7, 0, sequence}, &bytes);
     arena_reset(&f->arena);
-    int16_t error = partition_append(f->p, batch, bytes, PARTITION_CLIENT, &f->arena, &appended);
+    kafka_code_t error = partition_append(f->p, batch, bytes, PARTITION_CLIENT, &f->arena, &appended);
     if (error == KAFKA_NONE) assert_int_equal(appended.base_offset, sequence);
     return error;
 }
 
 /* Returns how many of the batches from `sequence` on were taken; a refused one is sent again. */
-static int32_t append_all(partition_host_t *f, int32_t sequence, int16_t refusal)
+static int32_t append_all(partition_host_t *f, int32_t sequence, kafka_code_t refusal)
 {
     int32_t taken = 0;
     for (int i = 0; i < BATCHES; i++) {
-        int16_t error = append(f, sequence + taken);
+        kafka_code_t error = append(f, sequence + taken);
         assert_true(error == KAFKA_NONE || error == refusal);
         taken += error == KAFKA_NONE;
         assert_int_equal(partition_log_end_offset(f->p), sequence + taken);
@@ -111,10 +111,10 @@ static void a_torn_metadata_file_does_not_orphan_the_records(void **state)
 typedef struct told {
     partition_commit_t commit;
     bool called;
-    int16_t error;
+    kafka_code_t error;
 } told_t;
 
-static void on_commit(partition_commit_t *commit, int16_t error)
+static void on_commit(partition_commit_t *commit, kafka_code_t error)
 {
     told_t *told = CONTAINER_OF(commit, told_t, commit);
     told->called = true;
@@ -123,7 +123,7 @@ static void on_commit(partition_commit_t *commit, int16_t error)
 
 static bool was_told(void *user) { return ((told_t *)user)->called; }
 
-static int16_t commit(partition_host_t *f)
+static kafka_code_t commit(partition_host_t *f)
 {
     told_t told = {0};
     partition_commit(f->p, &told.commit, on_commit);

@@ -28,7 +28,7 @@ struct partition {
     bool unreadable;           /* and that was told */
     uint32_t clean_failures;   /* in a row */
     uint64_t clean_not_before; /* on the loop's monotonic clock, in ns: after a failure */
-    int16_t closing;           /* the error that whoever still waits gets; 0 = open */
+    kafka_code_t closing;      /* the error that whoever still waits gets; 0 = open */
 };
 
 typedef struct partition_offline partition_offline_t;
@@ -92,10 +92,10 @@ int partition__store_forget(partition_store_t *store, const char *topic, int32_t
 void partition__store_news(partition_t *partition);
 
 /* produce.c: the partition closes; who is still on the way in gets `error`. */
-void partition__produces_end(partition_t *partition, int16_t error);
+void partition__produces_end(partition_t *partition, kafka_code_t error);
 
 /* offset.c: likewise. */
-void partition__lookups_end(partition_t *partition, int16_t error);
+void partition__lookups_end(partition_t *partition, kafka_code_t error);
 /* The log of a partition that was taken off is closed, and ends there. */
 void partition__store_closed(partition_store_t *store, const kafka_topic_t *topic, int32_t index, int64_t end_offset);
 
@@ -146,10 +146,10 @@ int partition__open_again(kafka_topic_t *topic, int32_t index, int64_t end_offse
 void partition__close_failed(partition_t *partition);
 bool partition__is_compacted(const partition_t *partition);
 void partition__path(const kafka_topic_t *topic, int32_t index, char out[PARTITION_PATH_CHARS_MAX]);
-void partition__wake(partition_t *partition, int16_t error);
+void partition__wake(partition_t *partition, kafka_code_t error);
 /* Brings the log to stable storage, and the high watermark with it. */
 void partition__flush(partition_t *partition);
 void partition__advance_high_watermark(partition_t *partition, int64_t offset);
-int16_t partition__error(int err); /* an ERR_ code of the log in Kafka's terms */
+kafka_code_t partition__error(int err) MUST_CHECK; /* an ERR_ code of the log in Kafka's terms */
 
 #endif

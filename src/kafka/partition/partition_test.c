@@ -79,7 +79,7 @@ static void restart(fixture_t *f)
 }
 
 /* `count` records stamped t, t+1 ... from one producer (-1 = none). */
-static int16_t append_at(fixture_t *f, int64_t t, int count, record_producer_t producer, int16_t attributes)
+static kafka_code_t append_at(fixture_t *f, int64_t t, int count, record_producer_t producer, int16_t attributes)
 {
     size_t bytes;
     for (int i = 0; i < count; i++) {
@@ -90,7 +90,7 @@ static int16_t append_at(fixture_t *f, int64_t t, int count, record_producer_t p
     return partition_append(f->p, batch, bytes, PARTITION_CLIENT, &f->arena, &f->appended);
 }
 
-static int16_t append(fixture_t *f, int count, int64_t id, int32_t sequence)
+static kafka_code_t append(fixture_t *f, int count, int64_t id, int32_t sequence)
 {
     record_producer_t producer = {id, id < 0 ? -1 : 0, id < 0 ? -1 : sequence};
     return append_at(f, io_wall_ms(f->kafka.loop), count, producer, 0);
@@ -180,7 +180,7 @@ static void bad_batches_are_refused_with_kafkas_codes(void **state)
     assert_int_equal(partition_log_end_offset(f->p), 0);
 }
 
-static void is_found(void *user, int16_t error, const partition_offset_t *found)
+static void is_found(void *user, kafka_code_t error, const partition_offset_t *found)
 {
     assert_int_equal(error, KAFKA_NONE);
     *(partition_offset_t *)user = *found;
@@ -270,11 +270,11 @@ static void times_find_records(void **state)
 typedef struct arrival {
     fixture_t *f;
     int number; /* in which it was told, from 1 on; 0 = not yet */
-    int16_t error;
+    kafka_code_t error;
     int64_t base_offset;
 } arrival_t;
 
-static void arrived(void *user, int16_t error, const partition_appended_t *appended)
+static void arrived(void *user, kafka_code_t error, const partition_appended_t *appended)
 {
     arrival_t *a = user;
     a->number = ++a->f->arrivals;
@@ -365,7 +365,7 @@ typedef struct test_waiter {
     int woken, committed;
 } test_waiter_t;
 
-static void wake(partition_waiter_t *waiter, int16_t error)
+static void wake(partition_waiter_t *waiter, kafka_code_t error)
 {
     test_waiter_t *w = CONTAINER_OF(waiter, test_waiter_t, waiter);
     w->woken++;
@@ -390,7 +390,7 @@ static void waiters_are_told_of_news_and_of_the_end(void **state)
     assert_int_equal(access(path, F_OK), -1);
 }
 
-static void committed(partition_commit_t *commit, int16_t error)
+static void committed(partition_commit_t *commit, kafka_code_t error)
 {
     test_waiter_t *w = CONTAINER_OF(commit, test_waiter_t, commit);
     assert_int_equal(error, KAFKA_NONE);

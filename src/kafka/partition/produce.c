@@ -11,7 +11,7 @@ typedef struct produce {
     opener_job_t job;
     partition_check_t check; /* check.partition is NULL once the partition is gone */
     partition_appended_t appended;
-    int16_t error; /* why it is gone */
+    kafka_code_t error; /* why it is gone */
     partition_produced_cb produced;
     void *user;
     list_t node; /* in partition->produces */
@@ -29,14 +29,14 @@ static int open_records(opener_job_t *job, size_t bytes_max, size_t *ret_bytes)
 }
 
 /* The batch is opened: what is left to do takes no time. */
-static int16_t take_in(produce_t *p, int open_err)
+static kafka_code_t take_in(produce_t *p, int open_err)
 {
-    int16_t error = partition__check_end(&p->check, open_err);
+    kafka_code_t error = partition__check_end(&p->check, open_err);
     return error ? error : partition__append_checked(&p->check, true);
 }
 
 /* Tells the caller, whose memory the batch is in. */
-static void end(produce_t *p, int16_t error)
+static void end(produce_t *p, kafka_code_t error)
 {
     if (p->check.partition) partition__tell_log_start(p->check.partition, error, &p->appended);
     partition__check_deinit(&p->check);
@@ -51,7 +51,7 @@ static void opened(opener_job_t *job, int err)
         end(p, p->error);
         return;
     }
-    int16_t error = take_in(p, err);
+    kafka_code_t error = take_in(p, err);
     list_remove(&p->node);
     start_first(partition); /* now: the caller may end the partition */
     end(p, error);
@@ -100,7 +100,7 @@ bool partition_produce(partition_t *partition, bytes_t records, arena_t *arena, 
     p.produced = produced;
     p.user = user;
     partition__check_init(&p.check, partition, records, arena, &p.appended);
-    int16_t error = partition__check_begin(&p.check);
+    kafka_code_t error = partition__check_begin(&p.check);
     bool over = error || (list_empty(&partition->produces) && opened_now(&p, &err));
     if (!over && queue(partition, &p, arena)) return false;
     if (!over) error = KAFKA_UNKNOWN_SERVER_ERROR;
@@ -109,7 +109,7 @@ bool partition_produce(partition_t *partition, bytes_t records, arena_t *arena, 
     return true;
 }
 
-void partition__produces_end(partition_t *partition, int16_t error)
+void partition__produces_end(partition_t *partition, kafka_code_t error)
 {
     list_t produces;
     list_init(&produces);

@@ -53,8 +53,8 @@ static const producer_batch_t *find_duplicate(const producer_t *p, const batch_h
     return NULL;
 }
 
-int16_t producers_check(const producers_t *producers, const batch_header_t *batch,
-                        const producer_batch_t **ret_duplicate, char message[PRODUCER_MESSAGE_BYTES_MAX])
+kafka_code_t producers_check(const producers_t *producers, const batch_header_t *batch,
+                             const producer_batch_t **ret_duplicate, char message[PRODUCER_MESSAGE_BYTES_MAX])
 {
     *ret_duplicate = NULL;
     const producer_t *p = producers_get(producers, batch->producer_id);

@@ -9,6 +9,7 @@
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/map.h"
+#include "kafka/errors.h"
 #include "log/log.h"
 
 #define PRODUCER_BATCHES_KEPT 5
@@ -47,8 +48,9 @@ producer_t *producers_get(const producers_t *producers, int64_t id);
  * OUT_OF_ORDER_SEQUENCE_NUMBER), or KAFKA_NONE; then *ret_duplicate is the batch that it repeats, or NULL.
  * `message` explains, in 160 bytes at most. */
 #define PRODUCER_MESSAGE_BYTES_MAX 200
-int16_t producers_check(const producers_t *producers, const batch_header_t *batch,
-                        const producer_batch_t **ret_duplicate, char message[PRODUCER_MESSAGE_BYTES_MAX]);
+kafka_code_t producers_check(const producers_t *producers, const batch_header_t *batch,
+                             const producer_batch_t **ret_duplicate,
+                             char message[PRODUCER_MESSAGE_BYTES_MAX]) MUST_CHECK;
 /* Notes a batch that is in the log. Batches without producer id are ignored. */
 void producers_note(producers_t *producers, const batch_header_t *batch);
 /* Forgets who was idle for `idle_ms_max`. */

@@ -18,7 +18,7 @@ static batch_header_t batch(int64_t id, int16_t epoch, int32_t sequence, int32_t
                             .max_timestamp = 1000 + offset};
 }
 
-static int16_t check(producers_t *p, batch_header_t b, const producer_batch_t **ret_duplicate)
+static kafka_code_t check(producers_t *p, batch_header_t b, const producer_batch_t **ret_duplicate)
 {
     char message[PRODUCER_MESSAGE_BYTES_MAX];
     return producers_check(p, &b, ret_duplicate, message);

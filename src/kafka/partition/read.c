@@ -2,8 +2,8 @@
  * DeleteRecords, which moves what can be read. */
 #include "kafka/partition/partition_internal.h"
 
-int16_t partition_find(partition_t *partition, int64_t offset, size_t bytes_max, bool whole_first, bool read_committed,
-                       log_slice_t *ret_slice)
+kafka_code_t partition_find(partition_t *partition, int64_t offset, size_t bytes_max, bool whole_first,
+                            bool read_committed, log_slice_t *ret_slice)
 {
     int64_t end = read_committed ? partition_last_stable_offset(partition) : partition->high_watermark;
     int err = log_find(partition->log, offset, end, bytes_max, whole_first, ret_slice);
@@ -16,10 +16,11 @@ bool partition_files_scarce(const partition_t *partition)
     return log_files_scarce(partition->topic->kafka->partitions->files);
 }
 
-int16_t partition_read(partition_t *partition, int64_t offset, size_t bytes_max, buf_t *out, int64_t *ret_next_offset)
+kafka_code_t partition_read(partition_t *partition, int64_t offset, size_t bytes_max, buf_t *out,
+                            int64_t *ret_next_offset)
 {
     log_slice_t slice;
-    int16_t error = partition_find(partition, offset, bytes_max, true, false, &slice);
+    kafka_code_t error = partition_find(partition, offset, bytes_max, true, false, &slice);
     if (error) return error;
     *ret_next_offset = slice.next_offset;
     if (slice.bytes == 0) return KAFKA_NONE;
@@ -38,7 +39,7 @@ int16_t partition_read(partition_t *partition, int64_t offset, size_t bytes_max,
     return error;
 }
 
-int16_t partition_delete_records(partition_t *partition, int64_t offset, int64_t *ret_low_watermark)
+kafka_code_t partition_delete_records(partition_t *partition, int64_t offset, int64_t *ret_low_watermark)
 {
     if (offset == -1) offset = partition->high_watermark;
     if (offset < 0 || offset > partition->high_watermark) return KAFKA_OFFSET_OUT_OF_RANGE;

@@ -15,7 +15,7 @@
 #define PARTITIONS_AT_ONCE 200
 #define LEADER_EPOCH_FIRST 0
 
-static int16_t error_of(coord_zerr_t err)
+static kafka_code_t error_of(coord_zerr_t err)
 {
     switch (err) {
     case ZOK: return KAFKA_NONE;
@@ -68,7 +68,7 @@ void topic_elect(const kafka_topic_t *topic, const znode_topic_t *node)
 
 /* ---- creation ---- */
 
-static int16_t check_counts(const kafka_topic_spec_t *spec, arena_t *arena, const char **ret_message)
+static kafka_code_t check_counts(const kafka_topic_spec_t *spec, arena_t *arena, const char **ret_message)
 {
     if (spec->replication_factor < -1 || spec->replication_factor == 0) {
         *ret_message = "Replication factor must be larger than 0, or -1 to use the default value.";
@@ -85,7 +85,7 @@ static int16_t check_counts(const kafka_topic_spec_t *spec, arena_t *arena, cons
     return KAFKA_NONE;
 }
 
-static int16_t check_overrides(const kafka_topic_spec_t *spec, arena_t *arena, const char **ret_message)
+static kafka_code_t check_overrides(const kafka_topic_spec_t *spec, arena_t *arena, const char **ret_message)
 {
     for (int32_t i = 0; i < spec->overrides_count; i++) {
         const kafka_setting_t *override = &spec->overrides[i];
@@ -128,7 +128,8 @@ const char *topic_replication_problem(int16_t replication, arena_t *arena)
                         replication, replication);
 }
 
-int16_t topic_create_check(kafka_t *kafka, const kafka_topic_spec_t *spec, arena_t *arena, const char **ret_message)
+kafka_code_t topic_create_check(kafka_t *kafka, const kafka_topic_spec_t *spec, arena_t *arena,
+                                const char **ret_message)
 {
     const char *problem = kafka_topic_name_problem(spec->name, arena);
     *ret_message = problem;
@@ -142,7 +143,7 @@ int16_t topic_create_check(kafka_t *kafka, const kafka_topic_spec_t *spec, arena
         *ret_message = topic_collides_text(spec->name, kafka_topic_name(colliding), arena);
         return KAFKA_INVALID_TOPIC_EXCEPTION;
     }
-    int16_t error = check_overrides(spec, arena, ret_message);
+    kafka_code_t error = check_overrides(spec, arena, ret_message);
     if (error) return error;
     error = check_counts(spec, arena, ret_message);
     if (error) return error;
@@ -173,14 +174,14 @@ typedef struct creation {
     void *user;
 } creation_t;
 
-static void creation_end(creation_t *creation, kafka_topic_t *topic, int16_t error, const char *message)
+static void creation_end(creation_t *creation, kafka_topic_t *topic, kafka_code_t error, const char *message)
 {
     creation->done(creation->user, topic, error, message);
     mem_free(creation->name);
     mem_free(creation);
 }
 
-static void creation_is_there(void *user, kafka_topic_t *topic, int16_t error, const char *message)
+static void creation_is_there(void *user, kafka_topic_t *topic, kafka_code_t error, const char *message)
 {
     creation_end(user, topic, error, message);
 }
@@ -228,7 +229,7 @@ void kafka_topic_create(kafka_t *kafka, const kafka_topic_spec_t *spec, kafka_to
 {
     tree_change_t *change = tree_change_new(kafka);
     const char *message;
-    int16_t error = topic_create_check(kafka, spec, &change->arena, &message);
+    kafka_code_t error = topic_create_check(kafka, spec, &change->arena, &message);
     if (error) {
         done(user, NULL, error, message);
         arena_deinit(&change->arena);
@@ -287,7 +288,7 @@ typedef struct deletion {
 
 static void deletion_step(deletion_t *deletion);
 
-static void deletion_end(deletion_t *deletion, int16_t error, const char *message)
+static void deletion_end(deletion_t *deletion, kafka_code_t error, const char *message)
 {
     kafka_topic_t *topic = map_get(&deletion->kafka->topics, bytes_str(deletion->name));
     if (error && topic) {
@@ -299,7 +300,7 @@ static void deletion_end(deletion_t *deletion, int16_t error, const char *messag
     mem_free(deletion);
 }
 
-static void deletion_is_done(void *user, kafka_topic_t *topic, int16_t error, const char *message)
+static void deletion_is_done(void *user, kafka_topic_t *topic, kafka_code_t error, const char *message)
 {
     deletion_end(user, error, message);
 }
@@ -388,7 +389,7 @@ typedef struct growth {
     void *user;
 } growth_t;
 
-static void growth_is_there(void *user, kafka_topic_t *topic, int16_t error, const char *message)
+static void growth_is_there(void *user, kafka_topic_t *topic, kafka_code_t error, const char *message)
 {
     growth_t *growth = user;
     growth->done(growth->user, topic, error, message);

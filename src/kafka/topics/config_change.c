@@ -20,13 +20,13 @@ typedef struct edited {
 } edited_t;
 
 typedef struct refusal {
-    int16_t error;
+    kafka_code_t error;
     const char *message;
 } refusal_t;
 
 #define AGREED ((refusal_t){KAFKA_NONE, NULL})
 
-static refusal_t refuse(int16_t error, const char *message) { return (refusal_t){error, message}; }
+static refusal_t refuse(kafka_code_t error, const char *message) { return (refusal_t){error, message}; }
 
 /* ---- the values to be ---- */
 
@@ -226,7 +226,7 @@ static refusal_t check_broker_name(const kafka_t *kafka, bytes_t name, arena_t *
 }
 
 /* The controller's refusals have a code of their own. */
-static int16_t def_error(const kafka_setting_def_t *def)
+static kafka_code_t def_error(const kafka_setting_def_t *def)
 {
     return strcmp(def->name, "min.insync.replicas") == 0 ? KAFKA_INVALID_CONFIG : KAFKA_INVALID_REQUEST;
 }
@@ -378,9 +378,9 @@ static void apply(kafka_t *kafka, const config_change_t *change)
 static void committed(tree_change_t *tree, coord_zerr_t err, int failed_index)
 {
     const pending_t *pending = tree->user;
-    int16_t error = err == ZOK        ? KAFKA_NONE
-                    : err == ZNO_NODE ? KAFKA_UNKNOWN_TOPIC_OR_PARTITION
-                                      : KAFKA_REQUEST_TIMED_OUT;
+    kafka_code_t error = err == ZOK        ? KAFKA_NONE
+                         : err == ZNO_NODE ? KAFKA_UNKNOWN_TOPIC_OR_PARTITION
+                                           : KAFKA_REQUEST_TIMED_OUT;
     if (err == ZOK) apply(tree->kafka, pending->change);
     pending->done(pending->user, error, kafka_error_text(error));
 }

@@ -25,7 +25,7 @@ typedef struct config_change {
 
 /* Everything but `done`'s arguments lives in `arena`, which must outlive it. `message` is NULL without an
  * error. May run `done` at once. */
-typedef void (*config_changed_cb)(void *user, int16_t error, const char *message);
+typedef void (*config_changed_cb)(void *user, kafka_code_t error, const char *message);
 void config_change(kafka_t *kafka, const config_change_t *change, arena_t *arena, config_changed_cb done, void *user);
 
 #endif

@@ -33,7 +33,7 @@ void topics__work_later(topics_store_t *store)
 
 /* ---- waits ---- */
 
-static void wait_end(topic_wait_t *wait, kafka_topic_t *topic, int16_t error, const char *message)
+static void wait_end(topic_wait_t *wait, kafka_topic_t *topic, kafka_code_t error, const char *message)
 {
     list_remove(&wait->node);
     wait->done(wait->user, topic, error, message);
@@ -382,7 +382,7 @@ static void on_configs(coord_subscription_t *subscription, coord_change_t change
     }
 }
 
-static void ignore_deleted(void *user, kafka_topic_t *topic, int16_t error, const char *message) {}
+static void ignore_deleted(void *user, kafka_topic_t *topic, kafka_code_t error, const char *message) {}
 
 /* Kafka's own way to ask for a deletion through the tree. */
 static void on_deletions(coord_subscription_t *subscription, coord_change_t change, const char *path)

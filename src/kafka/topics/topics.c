@@ -27,7 +27,7 @@ kafka_topic_t *kafka_topic_by_id(const kafka_t *kafka, kafka_uuid_t id)
     return topic && !topic->deleting ? topic : NULL;
 }
 
-int16_t kafka_topic_partition_get(const kafka_topic_t *topic, int32_t index, partition_t **ret_partition)
+kafka_code_t kafka_topic_partition_get(const kafka_topic_t *topic, int32_t index, partition_t **ret_partition)
 {
     if (index < 0 || index >= topic->partitions_count) return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     const kafka_partition_state_t *state = &topic->partitions[index];
@@ -37,7 +37,7 @@ int16_t kafka_topic_partition_get(const kafka_topic_t *topic, int32_t index, par
     return KAFKA_NONE;
 }
 
-int16_t kafka_partition_get(const kafka_t *kafka, bytes_t name, int32_t index, partition_t **ret_partition)
+kafka_code_t kafka_partition_get(const kafka_t *kafka, bytes_t name, int32_t index, partition_t **ret_partition)
 {
     const kafka_topic_t *topic = kafka_topic_get(kafka, name);
     return topic ? kafka_topic_partition_get(topic, index, ret_partition) : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;

@@ -35,7 +35,7 @@ void topics_store_sync(kafka_t *kafka, bytes_t name);
 void topics_store_sync_brokers(kafka_t *kafka);
 
 /* Waits until the topic has at least `partitions_count` open partitions, or, with 0, is gone. */
-typedef void (*topic_wait_cb)(void *user, kafka_topic_t *topic, int16_t error, const char *message);
+typedef void (*topic_wait_cb)(void *user, kafka_topic_t *topic, kafka_code_t error, const char *message);
 void topics_store_wait(kafka_t *kafka, bytes_t name, int32_t partitions_count, topic_wait_cb done, void *user);
 
 /* ---- admin.c ---- */
@@ -48,7 +48,8 @@ static inline bool topic_records_fit(int64_t topics, int64_t partitions)
 }
 /* Checks what kafka_topic_create would, without doing it: KAFKA_NONE or the error with its words (in the
  * arena). */
-int16_t topic_create_check(kafka_t *kafka, const kafka_topic_spec_t *spec, arena_t *arena, const char **ret_message);
+kafka_code_t topic_create_check(kafka_t *kafka, const kafka_topic_spec_t *spec, arena_t *arena,
+                                const char **ret_message) MUST_CHECK;
 /* The words of that check; the last is NULL when so many replicas can be. */
 const char *topic_exists_text(bytes_t name, arena_t *arena);
 const char *topic_collides_text(bytes_t name, bytes_t other, arena_t *arena);

@@ -205,7 +205,7 @@ void group__update(group_t *g, group_member_t *m, const group_join_t *join)
     group__park_join(g, m, join->request);
 }
 
-int16_t group__validate(const group_t *g, bytes_t member_id, bytes_t instance_id)
+kafka_code_t group__validate(const group_t *g, bytes_t member_id, bytes_t instance_id)
 {
     if (instance_id.ptr) {
         const group_member_t *owner = map_get(&g->by_instance, instance_id);
@@ -254,7 +254,7 @@ void group__reply_join(group_t *g, group_member_t *m, const group_join_reply_t *
     g->host->joined(g->user, g, request, reply);
 }
 
-void group__fail_join(group_t *g, group_member_t *m, bytes_t member_id, int16_t error)
+void group__fail_join(group_t *g, group_member_t *m, bytes_t member_id, kafka_code_t error)
 {
     group_join_reply_t reply = {.error = error, .generation = -1, .leader = BYTES_LIT(""), .member_id = member_id};
     group__reply_join(g, m, &reply);
@@ -279,7 +279,7 @@ void group__park_sync(group_t *g, group_member_t *m, void *request)
     m->sync_request = request;
 }
 
-void group__reply_sync(group_t *g, group_member_t *m, int16_t error)
+void group__reply_sync(group_t *g, group_member_t *m, kafka_code_t error)
 {
     if (!m->sync_request) return;
     void *request = m->sync_request;

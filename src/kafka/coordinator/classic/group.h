@@ -27,6 +27,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "kafka/coordinator/runtime_now.h"
+#include "kafka/errors.h"
 
 /* Members that were given an id (KIP-394) and have not come back with it. The original has no bound. */
 #define GROUP_PENDING_MAX 10000
@@ -128,7 +129,7 @@ struct group {
 /* ---- what comes out --------------------------------------------------------------------------------- */
 
 typedef struct group_join_reply {
-    int16_t error;
+    kafka_code_t error;
     int32_t generation;
     bytes_t protocol_type; /* null on errors */
     bytes_t protocol_name;
@@ -139,7 +140,7 @@ typedef struct group_join_reply {
 } group_join_reply_t;
 
 typedef struct group_sync_reply {
-    int16_t error;
+    kafka_code_t error;
     bytes_t protocol_type;
     bytes_t protocol_name;
     bytes_t assignment;
@@ -191,7 +192,7 @@ typedef struct group_join {
 
 /* What is wrong with a request whatever the group: INVALID_GROUP_ID, INVALID_SESSION_TIMEOUT, MESSAGE_TOO_LARGE (more
  * protocols or metadata than a member may have), or 0. */
-int16_t group_join_check(const group_config_t *config, bytes_t group_id, const group_join_t *join);
+kafka_code_t group_join_check(const group_config_t *config, bytes_t group_id, const group_join_t *join) MUST_CHECK;
 void group_join(group_t *group, const group_join_t *join, runtime_now_t now);
 
 typedef struct group_assignment {
@@ -212,26 +213,27 @@ typedef struct group_sync {
 void group_sync(group_t *group, const group_sync_t *sync, runtime_now_t now);
 
 /* A protocol error code, or 0. */
-int16_t group_heartbeat(group_t *group, bytes_t member_id, bytes_t instance_id, int32_t generation, runtime_now_t now);
+kafka_code_t group_heartbeat(group_t *group, bytes_t member_id, bytes_t instance_id, int32_t generation,
+                             runtime_now_t now) MUST_CHECK;
 
 typedef struct group_leaver {
     bytes_t member_id; /* empty with an instance id: an administrator removes a static member */
     bytes_t instance_id;
-    int16_t error; /* out */
+    kafka_code_t error; /* out */
 } group_leaver_t;
-int16_t group_leave(group_t *group, group_leaver_t *leavers, size_t leavers_count, runtime_now_t now);
+kafka_code_t group_leave(group_t *group, group_leaver_t *leavers, size_t leavers_count, runtime_now_t now) MUST_CHECK;
 
 /* May this member commit offsets? An accepted commit counts as a heartbeat. */
-int16_t group_commit_check(group_t *group, bytes_t member_id, bytes_t instance_id, int32_t generation,
-                           bool transactional, runtime_now_t now);
+kafka_code_t group_commit_check(group_t *group, bytes_t member_id, bytes_t instance_id, int32_t generation,
+                                bool transactional, runtime_now_t now) MUST_CHECK;
 /* The store is done; `error` is the protocol error to give to the members who wait for it. Frees `store`. */
-void group_stored(group_t *group, group_store_t *store, int16_t error, runtime_now_t now);
+void group_stored(group_t *group, group_store_t *store, kafka_code_t error, runtime_now_t now);
 
 /* Runs what is due. Call at group_deadline_ms or later; early calls are harmless. */
 void group_tick(group_t *group, runtime_now_t now);
 int64_t group_deadline_ms(const group_t *group); /* GROUP_NEVER_MS when there is none */
 /* Answers all parked requests with `error` and ends in Dead. */
-void group_kill(group_t *group, int16_t error, runtime_now_t now);
+void group_kill(group_t *group, kafka_code_t error, runtime_now_t now);
 
 /* ---- what was stored, loaded again ------------------------------------------------------------------ */
 

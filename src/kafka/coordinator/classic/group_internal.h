@@ -34,7 +34,7 @@ bytes_t group__select_protocol(const group_t *g);
 /* group_subscription.c: what members read has changed, or may have. */
 void group__forget_reads(group_t *g);
 void group__free_tallies(group_t *g);
-int16_t group__validate(const group_t *g, bytes_t member_id, bytes_t instance_id);
+kafka_code_t group__validate(const group_t *g, bytes_t member_id, bytes_t instance_id) MUST_CHECK;
 
 group_pending_t *group__pending(const group_t *g, bytes_t member_id);
 void group__add_pending(group_t *g, bytes_t member_id, int64_t deadline_ms);
@@ -42,9 +42,9 @@ void group__remove_pending(group_t *g, group_pending_t *pending);
 
 void group__park_join(group_t *g, group_member_t *m, void *request);
 void group__reply_join(group_t *g, group_member_t *m, const group_join_reply_t *reply);
-void group__fail_join(group_t *g, group_member_t *m, bytes_t member_id, int16_t error);
+void group__fail_join(group_t *g, group_member_t *m, bytes_t member_id, kafka_code_t error);
 void group__park_sync(group_t *g, group_member_t *m, void *request);
-void group__reply_sync(group_t *g, group_member_t *m, int16_t error);
+void group__reply_sync(group_t *g, group_member_t *m, kafka_code_t error);
 group_join_reply_t group__join_reply(const group_t *g, const group_member_t *m);
 
 group_store_t *group__store_new(group_t *g, int kind);

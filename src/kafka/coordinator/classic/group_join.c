@@ -3,13 +3,13 @@
 
 #define UUID_CHARS 36
 
-static void reply_error(group_t *g, const group_join_t *join, bytes_t member_id, int16_t error)
+static void reply_error(group_t *g, const group_join_t *join, bytes_t member_id, kafka_code_t error)
 {
     group_join_reply_t reply = {.error = error, .generation = -1, .leader = BYTES_LIT(""), .member_id = member_id};
     g->host->joined(g->user, g, join->request, &reply);
 }
 
-int16_t group_join_check(const group_config_t *config, bytes_t group_id, const group_join_t *join)
+kafka_code_t group_join_check(const group_config_t *config, bytes_t group_id, const group_join_t *join)
 {
     if (group_id.len == 0) return KAFKA_INVALID_GROUP_ID;
     if (join->session_timeout_ms < config->session_timeout_ms_min) return KAFKA_INVALID_SESSION_TIMEOUT;
@@ -156,7 +156,7 @@ static void join_existing(group_t *g, const group_join_t *join, runtime_now_t no
         if (join->instance_id.ptr) return reply_error(g, join, join->member_id, KAFKA_UNKNOWN_SERVER_ERROR);
         return add_member(g, join, join->member_id, now);
     }
-    int16_t error = group__validate(g, join->member_id, join->instance_id);
+    kafka_code_t error = group__validate(g, join->member_id, join->instance_id);
     if (error != KAFKA_NONE) return reply_error(g, join, join->member_id, error);
     group_member_t *m = group_find(g, join->member_id);
     switch (g->state) {

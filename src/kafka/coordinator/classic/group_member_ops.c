@@ -4,7 +4,7 @@
 
 /* ---- SyncGroup -------------------------------------------------------------------------------------- */
 
-static void reply_sync_error(group_t *g, const group_sync_t *sync, int16_t error)
+static void reply_sync_error(group_t *g, const group_sync_t *sync, kafka_code_t error)
 {
     group_sync_reply_t reply = {.error = error, .assignment = BYTES_LIT("")};
     g->host->synced(g->user, g, sync->request, &reply);
@@ -12,10 +12,10 @@ static void reply_sync_error(group_t *g, const group_sync_t *sync, int16_t error
 
 static bool contradicts(bytes_t asked, bytes_t ours) { return asked.ptr && ours.ptr && !bytes_eq(asked, ours); }
 
-static int16_t check_sync(const group_t *g, const group_sync_t *sync)
+static kafka_code_t check_sync(const group_t *g, const group_sync_t *sync)
 {
     if (g->state == GROUP_DEAD) return KAFKA_COORDINATOR_NOT_AVAILABLE;
-    int16_t error = group__validate(g, sync->member_id, sync->instance_id);
+    kafka_code_t error = group__validate(g, sync->member_id, sync->instance_id);
     if (error != KAFKA_NONE) return error;
     if (sync->generation != g->generation) return KAFKA_ILLEGAL_GENERATION;
     if (contradicts(sync->protocol_type, g->protocol_type)) return KAFKA_INCONSISTENT_GROUP_PROTOCOL;
@@ -35,7 +35,7 @@ static void take_assignments(group_t *g, const group_sync_t *sync)
 
 void group_sync(group_t *g, const group_sync_t *sync, runtime_now_t now)
 {
-    int16_t error = check_sync(g, sync);
+    kafka_code_t error = check_sync(g, sync);
     if (error != KAFKA_NONE) return reply_sync_error(g, sync, error);
     group_member_t *m = group_find(g, sync->member_id);
     group__park_sync(g, m, sync->request);
@@ -50,17 +50,17 @@ void group_sync(group_t *g, const group_sync_t *sync, runtime_now_t now)
 
 /* ---- Heartbeat, LeaveGroup, OffsetCommit ------------------------------------------------------------ */
 
-int16_t group_heartbeat(group_t *g, bytes_t member_id, bytes_t instance_id, int32_t generation, runtime_now_t now)
+kafka_code_t group_heartbeat(group_t *g, bytes_t member_id, bytes_t instance_id, int32_t generation, runtime_now_t now)
 {
     if (g->state == GROUP_DEAD) return KAFKA_COORDINATOR_NOT_AVAILABLE;
-    int16_t error = group__validate(g, member_id, instance_id);
+    kafka_code_t error = group__validate(g, member_id, instance_id);
     if (error != KAFKA_NONE) return error;
     if (generation != g->generation) return KAFKA_ILLEGAL_GENERATION;
     group__reschedule_session(g, group_find(g, member_id), now);
     return g->state == GROUP_PREPARING_REBALANCE ? KAFKA_REBALANCE_IN_PROGRESS : KAFKA_NONE;
 }
 
-static int16_t leave_one(group_t *g, const group_leaver_t *leaver)
+static kafka_code_t leave_one(group_t *g, const group_leaver_t *leaver)
 {
     group_member_t *m = NULL;
     if (leaver->member_id.len == 0) {
@@ -72,7 +72,7 @@ static int16_t leave_one(group_t *g, const group_leaver_t *leaver)
             group__remove_pending(g, pending);
             return KAFKA_NONE;
         }
-        int16_t error = group__validate(g, leaver->member_id, leaver->instance_id);
+        kafka_code_t error = group__validate(g, leaver->member_id, leaver->instance_id);
         if (error != KAFKA_NONE) return error;
         m = group_find(g, leaver->member_id);
     }
@@ -81,7 +81,7 @@ static int16_t leave_one(group_t *g, const group_leaver_t *leaver)
     return KAFKA_NONE;
 }
 
-int16_t group_leave(group_t *g, group_leaver_t *leavers, size_t leavers_count, runtime_now_t now)
+kafka_code_t group_leave(group_t *g, group_leaver_t *leavers, size_t leavers_count, runtime_now_t now)
 {
     if (g->state == GROUP_DEAD) return KAFKA_COORDINATOR_NOT_AVAILABLE;
     bool left = false;
@@ -93,15 +93,15 @@ int16_t group_leave(group_t *g, group_leaver_t *leavers, size_t leavers_count, r
     return KAFKA_NONE;
 }
 
-int16_t group_commit_check(group_t *g, bytes_t member_id, bytes_t instance_id, int32_t generation, bool transactional,
-                           runtime_now_t now)
+kafka_code_t group_commit_check(group_t *g, bytes_t member_id, bytes_t instance_id, int32_t generation,
+                                bool transactional, runtime_now_t now)
 {
     if (g->state == GROUP_DEAD) return KAFKA_COORDINATOR_NOT_AVAILABLE;
     /* An administrator, or a consumer that only keeps its offsets here. */
     if (generation < 0 && g->state == GROUP_EMPTY) return KAFKA_NONE;
     bool is_member = generation >= 0 || member_id.len > 0 || instance_id.ptr;
     if (is_member) {
-        int16_t error = group__validate(g, member_id, instance_id);
+        kafka_code_t error = group__validate(g, member_id, instance_id);
         if (error != KAFKA_NONE) return error;
         if (generation != g->generation) return KAFKA_ILLEGAL_GENERATION;
     } else if (!transactional && g->state != GROUP_EMPTY) {
@@ -160,7 +160,7 @@ void group_load_elect(group_t *g) { group__set(&g->protocol_name, group__select_
 
 void group_rebalance(group_t *g, runtime_now_t now) { group__rebalance_or_complete(g, now); }
 
-void group_kill(group_t *g, int16_t error, runtime_now_t now)
+void group_kill(group_t *g, kafka_code_t error, runtime_now_t now)
 {
     group__transition(g, GROUP_DEAD, now);
     LIST_EACH(&g->members, m, group_member_t, node) {

@@ -90,7 +90,7 @@ static void react(world_t *w, client_t *c)
 static void heartbeat(world_t *w, client_t *c)
 {
     bytes_t instance = c->instance[0] ? bytes_str(c->instance) : BYTES_NULL;
-    int16_t error = group_heartbeat(w->h->group, bytes_str(c->id), instance, c->generation, w->h->now);
+    kafka_code_t error = group_heartbeat(w->h->group, bytes_str(c->id), instance, c->generation, w->h->now);
     if (error == KAFKA_NONE) return;
     if (error == KAFKA_UNKNOWN_MEMBER_ID || error == KAFKA_FENCED_INSTANCE_ID) c->id[0] = '\0';
     c->stable = false;

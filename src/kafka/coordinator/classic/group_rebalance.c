@@ -5,7 +5,7 @@
 
 /* ---- into PreparingRebalance ------------------------------------------------------------------------ */
 
-static void fail_all_syncs(group_t *g, int16_t error, runtime_now_t now)
+static void fail_all_syncs(group_t *g, kafka_code_t error, runtime_now_t now)
 {
     LIST_EACH(&g->members, m, group_member_t, node) {
         group__set(&m->assignment, BYTES_LIT(""));
@@ -134,7 +134,7 @@ void group__complete_join(group_t *g, runtime_now_t now)
 
 /* ---- stored ----------------------------------------------------------------------------------------- */
 
-static void assignment_stored(group_t *g, const group_store_t *store, int16_t error, runtime_now_t now)
+static void assignment_stored(group_t *g, const group_store_t *store, kafka_code_t error, runtime_now_t now)
 {
     /* Another member may have joined meanwhile; then the assignment is of no use. */
     if (g->state != GROUP_COMPLETING_REBALANCE || g->generation != store->generation) return;
@@ -157,7 +157,7 @@ static void assignment_stored(group_t *g, const group_store_t *store, int16_t er
 
 /* The static member's new id is on disk, so it may know it. Without KIP-814 a rejoining leader is told that
  * its old id leads: it must not compute an assignment, since there is no rebalance. */
-static void static_stored(group_t *g, const group_store_t *store, int16_t error, runtime_now_t now)
+static void static_stored(group_t *g, const group_store_t *store, kafka_code_t error, runtime_now_t now)
 {
     group_member_t *m = group_find(g, store->member_id);
     if (!m || !m->join_request || g->state != GROUP_STABLE) return; /* a rebalance began and will answer */
@@ -183,7 +183,7 @@ static void static_stored(group_t *g, const group_store_t *store, int16_t error,
     group__reply_join(g, m, &reply);
 }
 
-void group_stored(group_t *g, group_store_t *store, int16_t error, runtime_now_t now)
+void group_stored(group_t *g, group_store_t *store, kafka_code_t error, runtime_now_t now)
 {
     if (store->kind == GROUP_STORE_ASSIGNMENT) assignment_stored(g, store, error, now);
     if (store->kind == GROUP_STORE_STATIC) static_stored(g, store, error, now);

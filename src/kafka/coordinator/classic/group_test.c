@@ -650,7 +650,7 @@ static void leaving_during_the_join_phase_may_end_it(void **state)
 
 /* ---- offsets ---------------------------------------------------------------------------------------- */
 
-static int16_t commit(test_host_t *h, const char *id, int32_t generation)
+static kafka_code_t commit(test_host_t *h, const char *id, int32_t generation)
 {
     return group_commit_check(h->group, bytes_str(id), BYTES_NULL, generation, false, h->now);
 }

@@ -174,15 +174,15 @@ int test_sync(test_host_t *h, const char *id, const char *instance, int32_t gene
     return (int)request;
 }
 
-int16_t test_heartbeat(test_host_t *h, const char *id, int32_t generation)
+kafka_code_t test_heartbeat(test_host_t *h, const char *id, int32_t generation)
 {
     return group_heartbeat(h->group, bytes_str(id), BYTES_NULL, generation, h->now);
 }
 
-int16_t test_leave(test_host_t *h, const char *id, const char *instance)
+kafka_code_t test_leave(test_host_t *h, const char *id, const char *instance)
 {
     group_leaver_t leaver = {.member_id = bytes_str(id), .instance_id = or_null(instance)};
-    int16_t error = group_leave(h->group, &leaver, 1, h->now);
+    kafka_code_t error = group_leave(h->group, &leaver, 1, h->now);
     after_input(h);
     return error ? error : leaver.error;
 }

@@ -12,7 +12,7 @@
 
 typedef struct test_reply {
     int answers; /* must never pass 1 */
-    int16_t error;
+    kafka_code_t error;
     int32_t generation;
     char protocol[TEST_TEXT_MAX];
     char leader[TEST_TEXT_MAX];
@@ -31,7 +31,7 @@ typedef struct test_host {
     int requests; /* numbered from 1 */
     test_reply_t replies[TEST_REQUESTS_MAX];
     bool hold_stores;
-    int16_t store_error;
+    kafka_code_t store_error;
     group_store_t *stores[64];
     int stores_count;
     int stored_empty, stored_assignment, stored_static;
@@ -60,8 +60,8 @@ typedef struct test_member {
 int test_join(test_host_t *h, test_member_t member);
 /* `assignments`: "member=bytes member=bytes", NULL for a follower. */
 int test_sync(test_host_t *h, const char *id, const char *instance, int32_t generation, const char *assignments);
-int16_t test_heartbeat(test_host_t *h, const char *id, int32_t generation);
-int16_t test_leave(test_host_t *h, const char *id, const char *instance);
+kafka_code_t test_heartbeat(test_host_t *h, const char *id, int32_t generation);
+kafka_code_t test_leave(test_host_t *h, const char *id, const char *instance);
 /* The reply's error, NO_REPLY while it is parked. */
 int test_error(test_host_t *h, int request);
 /* Joins with no id, then with the one given; the number of the second request. */

@@ -137,7 +137,7 @@ typedef struct cgroup_heartbeat {
 } cgroup_heartbeat_t;
 
 typedef struct cgroup_reply {
-    int16_t error;
+    kafka_code_t error;
     char message[CGROUP_MESSAGE_BYTES]; /* with an error */
     bytes_t member_id;                  /* the member's or the request's; valid until the next input */
     int32_t member_epoch;
@@ -145,7 +145,7 @@ typedef struct cgroup_reply {
 } cgroup_reply_t;
 
 /* INVALID_REQUEST or UNSUPPORTED_ASSIGNOR with the original's words for what no group accepts. */
-int16_t cgroup_heartbeat_check(const cgroup_heartbeat_t *in, char ret_message[CGROUP_MESSAGE_BYTES]);
+kafka_code_t cgroup_heartbeat_check(const cgroup_heartbeat_t *in, char ret_message[CGROUP_MESSAGE_BYTES]) MUST_CHECK;
 /* A checked heartbeat: joins, stays, or leaves, by its epoch. */
 void cgroup_heartbeat(cgroup_t *g, const cgroup_heartbeat_t *in, runtime_now_t now, cgroup_reply_t *ret_reply);
 /* Sessions and revocations that took too long. */
@@ -153,8 +153,9 @@ void cgroup_tick(cgroup_t *g, runtime_now_t now);
 static inline int64_t cgroup_deadline_ms(const cgroup_t *g) { return g->next_deadline_ms; }
 /* KAFKA_NONE, UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH, UNSUPPORTED_VERSION (the API is older than the
  * protocol). */
-int16_t cgroup_commit_check(const cgroup_t *g, bytes_t member_id, int32_t member_epoch, int16_t api_version);
-int16_t cgroup_fetch_check(const cgroup_t *g, bytes_t member_id, int32_t member_epoch);
+kafka_code_t cgroup_commit_check(const cgroup_t *g, bytes_t member_id, int32_t member_epoch,
+                                 int16_t api_version) MUST_CHECK;
+kafka_code_t cgroup_fetch_check(const cgroup_t *g, bytes_t member_id, int32_t member_epoch) MUST_CHECK;
 
 /* ---- members of the classic protocol (cgroup_classic.c) ---- */
 
@@ -167,7 +168,7 @@ typedef struct cgroup_subscription {
 } cgroup_subscription_t;
 
 typedef struct cgroup_join_reply {
-    int16_t error;
+    kafka_code_t error;
     bytes_t member_id; /* valid until the next input */
     int32_t generation;
     bytes_t protocol_name;
@@ -178,10 +179,10 @@ typedef struct cgroup_join_reply {
 void cgroup_classic_join(cgroup_t *g, const group_join_t *join, const cgroup_subscription_t *subscription,
                          bytes_t new_id, runtime_now_t now, cgroup_join_reply_t *ret_reply);
 /* SyncGroup: KAFKA_NONE and the member, whose `assigned` is the answer. */
-int16_t cgroup_classic_sync(cgroup_t *g, const group_sync_t *sync, runtime_now_t now,
-                            const cgroup_member_t **ret_member);
-int16_t cgroup_classic_heartbeat(cgroup_t *g, bytes_t member_id, bytes_t instance_id, int32_t generation,
-                                 runtime_now_t now);
+kafka_code_t cgroup_classic_sync(cgroup_t *g, const group_sync_t *sync, runtime_now_t now,
+                                 const cgroup_member_t **ret_member) MUST_CHECK;
+kafka_code_t cgroup_classic_heartbeat(cgroup_t *g, bytes_t member_id, bytes_t instance_id, int32_t generation,
+                                      runtime_now_t now) MUST_CHECK;
 /* LeaveGroup: of members of either protocol; an administrator names instances without a member id. */
 void cgroup_leave(cgroup_t *g, group_leaver_t *leavers, size_t leavers_count);
 

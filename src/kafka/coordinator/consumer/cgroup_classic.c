@@ -30,7 +30,7 @@ static bool supports_protocols(const cgroup_t *g, const group_join_t *join)
     return false;
 }
 
-static int16_t check_static(const group_join_t *join, const cgroup_member_t *known)
+static kafka_code_t check_static(const group_join_t *join, const cgroup_member_t *known)
 {
     if (!known) return join->member_id.len == 0 ? KAFKA_NONE : KAFKA_UNKNOWN_MEMBER_ID;
     return join->member_id.len == 0 || bytes_eq(known->id, join->member_id) ? KAFKA_NONE : KAFKA_FENCED_INSTANCE_ID;
@@ -121,8 +121,8 @@ void cgroup_classic_join(cgroup_t *g, const group_join_t *in, const cgroup_subsc
 
 /* ---- SyncGroup, Heartbeat ------------------------------------------------------------------------------ */
 
-static int16_t find_member(const cgroup_t *g, bytes_t member_id, bytes_t instance_id, int32_t generation,
-                           cgroup_member_t **ret_member)
+static kafka_code_t find_member(const cgroup_t *g, bytes_t member_id, bytes_t instance_id, int32_t generation,
+                                cgroup_member_t **ret_member)
 {
     cgroup_member_t *m = instance_id.ptr ? map_get(&g->by_instance, instance_id) : cgroup_find(g, member_id);
     if (!m) return KAFKA_UNKNOWN_MEMBER_ID;
@@ -140,11 +140,11 @@ static void must_join_again(cgroup_t *g, cgroup_member_t *m, runtime_now_t now)
 
 static bool contradicts(bytes_t asked, bytes_t ours) { return asked.ptr && !bytes_eq(asked, ours); }
 
-int16_t cgroup_classic_sync(cgroup_t *g, const group_sync_t *sync, runtime_now_t now,
-                            const cgroup_member_t **ret_member)
+kafka_code_t cgroup_classic_sync(cgroup_t *g, const group_sync_t *sync, runtime_now_t now,
+                                 const cgroup_member_t **ret_member)
 {
     cgroup_member_t *m;
-    int16_t error = find_member(g, sync->member_id, sync->instance_id, sync->generation, &m);
+    kafka_code_t error = find_member(g, sync->member_id, sync->instance_id, sync->generation, &m);
     if (error != KAFKA_NONE) return error;
     if (contradicts(sync->protocol_type, consumer_type) || contradicts(sync->protocol_name, m->protocols[0].name))
         return KAFKA_INCONSISTENT_GROUP_PROTOCOL;
@@ -158,11 +158,11 @@ int16_t cgroup_classic_sync(cgroup_t *g, const group_sync_t *sync, runtime_now_t
     return KAFKA_NONE;
 }
 
-int16_t cgroup_classic_heartbeat(cgroup_t *g, bytes_t member_id, bytes_t instance_id, int32_t generation,
-                                 runtime_now_t now)
+kafka_code_t cgroup_classic_heartbeat(cgroup_t *g, bytes_t member_id, bytes_t instance_id, int32_t generation,
+                                      runtime_now_t now)
 {
     cgroup_member_t *m;
-    int16_t error = find_member(g, member_id, instance_id, generation, &m);
+    kafka_code_t error = find_member(g, member_id, instance_id, generation, &m);
     if (error != KAFKA_NONE) return error;
     cgroup__reschedule_session(g, m, now);
     bool free_now = m->state == CGROUP_MEMBER_UNRELEASED && !cgroup__waits_for_others(g, m);
@@ -173,7 +173,7 @@ int16_t cgroup_classic_heartbeat(cgroup_t *g, bytes_t member_id, bytes_t instanc
 
 /* ---- LeaveGroup ---------------------------------------------------------------------------------------- */
 
-static int16_t leave_one(cgroup_t *g, const group_leaver_t *leaver)
+static kafka_code_t leave_one(cgroup_t *g, const group_leaver_t *leaver)
 {
     cgroup_member_t *m =
         leaver->instance_id.ptr ? map_get(&g->by_instance, leaver->instance_id) : cgroup_find(g, leaver->member_id);

@@ -39,13 +39,13 @@ static cgroup_join_reply_t join(world_t *w, joining_t j)
     return reply;
 }
 
-static int16_t sync_of(world_t *w, const char *id, int32_t generation, const cgroup_member_t **ret_member)
+static kafka_code_t sync_of(world_t *w, const char *id, int32_t generation, const cgroup_member_t **ret_member)
 {
     group_sync_t in = {.member_id = bytes_str(id), .generation = generation};
     return cgroup_classic_sync(w->group, &in, w->now, ret_member);
 }
 
-static int16_t heartbeat(world_t *w, const char *id, int32_t generation)
+static kafka_code_t heartbeat(world_t *w, const char *id, int32_t generation)
 {
     return cgroup_classic_heartbeat(w->group, bytes_str(id), BYTES_NULL, generation, w->now);
 }
@@ -297,7 +297,7 @@ static void classic_join(world_t *w, client_t *c)
 static void classic_sync(world_t *w, client_t *c)
 {
     const cgroup_member_t *m;
-    int16_t error = sync_of(w, c->id, c->epoch, &m);
+    kafka_code_t error = sync_of(w, c->id, c->epoch, &m);
     c->must_sync = false;
     if (error == KAFKA_REBALANCE_IN_PROGRESS) return classic_join(w, c);
     if (error != KAFKA_NONE) return forget(c);
@@ -310,7 +310,7 @@ static void classic_turn(world_t *w, client_t *c)
 {
     if (c->must_sync) return classic_sync(w, c);
     if (c->epoch == 0) return classic_join(w, c);
-    int16_t error = heartbeat(w, c->id, c->epoch);
+    kafka_code_t error = heartbeat(w, c->id, c->epoch);
     if (error == KAFKA_REBALANCE_IN_PROGRESS) return classic_join(w, c);
     if (error != KAFKA_NONE) forget(c);
 }

@@ -9,7 +9,7 @@
 
 /* ---- what is checked without a group ---------------------------------------------------------------- */
 
-static int16_t invalid(const char *text, char *message)
+static kafka_code_t invalid(const char *text, char *message)
 {
     snprintf(message, CGROUP_MESSAGE_BYTES, "%s", text);
     return KAFKA_INVALID_REQUEST;
@@ -24,7 +24,7 @@ static bool is_blank(bytes_t b)
     return b.ptr != NULL;
 }
 
-static int16_t check_join(const cgroup_heartbeat_t *in, char *message)
+static kafka_code_t check_join(const cgroup_heartbeat_t *in, char *message)
 {
     if (in->rebalance_timeout_ms == -1)
         return invalid("RebalanceTimeoutMs must be provided in first request.", message);
@@ -35,7 +35,7 @@ static int16_t check_join(const cgroup_heartbeat_t *in, char *message)
     return KAFKA_NONE;
 }
 
-static int16_t check_epoch(const cgroup_heartbeat_t *in, char *message)
+static kafka_code_t check_epoch(const cgroup_heartbeat_t *in, char *message)
 {
     if (in->member_epoch == 0) return check_join(in, message);
     if (in->member_epoch == CGROUP_EPOCH_LEAVE_STATIC && !in->instance_id.ptr)
@@ -50,7 +50,7 @@ static size_t brought_bytes(const cgroup_heartbeat_t *in)
     return bytes;
 }
 
-static int16_t check_assignor(bytes_t assignor, char *message)
+static kafka_code_t check_assignor(bytes_t assignor, char *message)
 {
     bool known = bytes_eq(assignor, BYTES_LIT("uniform")) || bytes_eq(assignor, BYTES_LIT("range"));
     if (!assignor.ptr || known) return KAFKA_NONE;
@@ -59,13 +59,13 @@ static int16_t check_assignor(bytes_t assignor, char *message)
     return KAFKA_UNSUPPORTED_ASSIGNOR;
 }
 
-int16_t cgroup_heartbeat_check(const cgroup_heartbeat_t *in, char message[CGROUP_MESSAGE_BYTES])
+kafka_code_t cgroup_heartbeat_check(const cgroup_heartbeat_t *in, char message[CGROUP_MESSAGE_BYTES])
 {
     bool needs_id = in->own_id_required || in->member_epoch > 0 || in->member_epoch == CGROUP_EPOCH_LEAVE;
     if (needs_id && is_blank(in->member_id)) return invalid("MemberId can't be empty.", message);
     if (is_blank(in->instance_id)) return invalid("InstanceId can't be empty.", message);
     if (is_blank(in->rack_id)) return invalid("RackId can't be empty.", message);
-    int16_t error = check_epoch(in, message);
+    kafka_code_t error = check_epoch(in, message);
     if (error == KAFKA_NONE) error = check_assignor(in->assignor, message);
     if (error == KAFKA_NONE && brought_bytes(in) > CGROUP_MEMBER_BYTES_MAX) {
         snprintf(message, CGROUP_MESSAGE_BYTES, "A member's names and topics may take %zu bytes.",
@@ -113,7 +113,7 @@ static cgroup_member_t *dynamic_member(cgroup_t *g, const cgroup_heartbeat_t *in
     return m ? check_fit(m, in, reply) : refuse_unknown(g, in, reply);
 }
 
-static cgroup_member_t *refuse_instance(const cgroup_heartbeat_t *in, const cgroup_member_t *owner, int16_t error,
+static cgroup_member_t *refuse_instance(const cgroup_heartbeat_t *in, const cgroup_member_t *owner, kafka_code_t error,
                                         cgroup_reply_t *reply)
 {
     bool unreleased = error == KAFKA_UNRELEASED_INSTANCE_ID;

@@ -135,13 +135,13 @@ bool cgroup__reconcile(cgroup_t *g, cgroup_member_t *m, const cgroup_set_t *owne
 
 /* ---- questions -------------------------------------------------------------------------------------- */
 
-static int16_t check_epoch(const cgroup_member_t *m, int32_t epoch)
+static kafka_code_t check_epoch(const cgroup_member_t *m, int32_t epoch)
 {
     if (epoch == m->epoch) return KAFKA_NONE;
     return m->classic ? KAFKA_ILLEGAL_GENERATION : KAFKA_STALE_MEMBER_EPOCH;
 }
 
-int16_t cgroup_commit_check(const cgroup_t *g, bytes_t member_id, int32_t member_epoch, int16_t api_version)
+kafka_code_t cgroup_commit_check(const cgroup_t *g, bytes_t member_id, int32_t member_epoch, int16_t api_version)
 {
     if (member_epoch < 0 && g->members_count == 0) return KAFKA_NONE;
     const cgroup_member_t *m = cgroup_find(g, member_id);
@@ -150,7 +150,7 @@ int16_t cgroup_commit_check(const cgroup_t *g, bytes_t member_id, int32_t member
     return check_epoch(m, member_epoch);
 }
 
-int16_t cgroup_fetch_check(const cgroup_t *g, bytes_t member_id, int32_t member_epoch)
+kafka_code_t cgroup_fetch_check(const cgroup_t *g, bytes_t member_id, int32_t member_epoch)
 {
     if (!member_id.ptr && member_epoch < 0) return KAFKA_NONE;
     const cgroup_member_t *m = cgroup_find(g, member_id);
