@@ -1,5 +1,5 @@
 """Checks that the folders of src/ include only what ARCHITECTURE.md allows, and only public headers across folders; that the
-rooms of a wing include only rooms below them; and that comments name only files that there are.
+rooms of a wing include only rooms below them; that comments name only files that there are; and that no prefetch can be dropped by the compiler.
 
     check_layers.py ROOT
 """
@@ -116,8 +116,16 @@ def misnamed(root):
                     yield f'src/{path}: a comment speaks of {name}, which is not there'
 
 
+def dropped(root):
+    """Prefetches that the compiler may drop, with all calls of the function that they stand in."""
+    for path, text in sources(os.path.join(root, 'src')):
+        if path != 'base/base.h' and '__builtin_prefetch' in text:
+            yield f'src/{path}: __builtin_prefetch can be dropped by the compiler; mem_prefetch cannot'
+
+
 def problems(root):
     yield from misnamed(root)
+    yield from dropped(root)
     paid = set(DEBTS)
     for path, text in sources(os.path.join(root, 'src')):
         mine = path.split('/')[0]

@@ -108,6 +108,10 @@ void mem_free(void *ptr);
 char *mem_strdup(const char *s);
 /* A NUL-terminated copy of `b`. */
 char *mem_strndup(bytes_t b);
+/* From now on what the calling thread's heap grows by lies on huge pages, where the kernel gives them. Once a thread. */
+void mem_huge_pages(void);
+/* Whether the calling thread's heap asks for huge pages; *ret_bytes: for how much all heaps together have asked. */
+bool mem_huge_advised(size_t *ret_bytes);
 /* Usable size of one block. */
 size_t mem_usable(const void *ptr);
 /* Bytes the allocator says are in use by the process (jemalloc stats.allocated). */

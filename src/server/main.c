@@ -83,6 +83,7 @@ static int serve(const options_t *options, uint64_t started_ns, char *error)
     server_t *server = NULL;
     int err = process_begin(&options->process, error);
     if (err == 0) log_notes(options);
+    mem_huge_pages();
     if (err == 0) err = server_start(options, started_ns, options->ready_json ? print_door_json : NULL, &server, error);
     if (err != 0) {
         fprintf(stderr, "trivet: %s\n", error);

@@ -125,6 +125,8 @@ static void section_memory(redis_t *redis, buf_t *b)
     human(peak_h, redis->memory_peak);
     human(rss_h, rss);
     human(max_h, redis->config->maxmemory);
+    size_t huge_bytes;
+    bool huge = mem_huge_advised(&huge_bytes);
     buf_printf(b,
                "used_memory:%zu\r\nused_memory_human:%s\r\nused_memory_rss:%zu\r\nused_memory_rss_human:%s\r\n"
                "used_memory_peak:%zu\r\nused_memory_peak_human:%s\r\nused_memory_peak_perc:%.2f%%\r\n"
@@ -137,11 +139,11 @@ static void section_memory(redis_t *redis, buf_t *b)
                "maxmemory:%" PRIu64 "\r\nmaxmemory_human:%s\r\nmaxmemory_policy:%s\r\n"
                "maxmemory_derived:%" PRIu64 "\r\n"
                "mem_fragmentation_ratio:%.2f\r\nmem_fragmentation_bytes:%zd\r\nmem_not_counted_for_evict:%zu\r\n"
-               "mem_aof_buffer:%" PRIu64
+               "mem_aof_buffer:%" PRIu64 "\r\nmem_huge_pages:%s\r\nmem_huge_pages_advised:%zu"
                "\r\nmem_allocator:jemalloc\r\nactive_defrag_running:0\r\nlazyfree_pending_objects:0\r\n",
                redis->config->maxmemory, max_h, policy_name(redis->config->maxmemory_policy), redis->derived_limit,
                used ? (double)rss / (double)used : 0.0, (ssize_t)rss - (ssize_t)used, evict__uncounted_bytes(redis),
-               aof__info(redis).buffer_bytes);
+               aof__info(redis).buffer_bytes, huge ? "advised" : "none", huge_bytes);
     put_script_memory(redis, b);
 }
 

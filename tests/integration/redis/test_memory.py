@@ -123,3 +123,14 @@ def test_what_waits_in_the_outbox_drives_no_key_out(launch):
         assert filler.c.ask("KAFKA.PRODUCE", "t", "AT", later_ms, b"v" * (MIB // 2))[0] != "-"
     filler.fill(100)
     assert filler.keys() == 20_100
+
+
+def test_a_heap_that_grows_asks_for_huge_pages(launch):
+    server = launch("redis")
+    filler = Filler(server)
+    with open("/sys/kernel/mm/transparent_hugepage/enabled") as modes, open(f"/proc/{server.pid}/maps") as maps:
+        given = "[never]" not in modes.read() and "libjemalloc" in maps.read()
+    assert filler.info("memory", "mem_huge_pages") == ("advised" if given else "none")
+    filler.fill(200_000)
+    advised = int(filler.info("memory", "mem_huge_pages_advised"))
+    assert advised >= 4 * MIB if given else advised == 0

@@ -1,0 +1,130 @@
+/* huge.c: huge pages under the heap. Tables and entries are read at random, and with pages of 4 KiB half of a lookup's time
+ * goes into address translation. Nothing here forks, so huge pages cost no copies.
+ *
+ * jemalloc's own `thp:always` would back the first pages of every arena too, and an idle server would take twice its memory.
+ * Hooks stand in for the arena's way to the kernel instead: the first HUGE_AFTER_BYTES of an arena stay as they are, and what
+ * follows is laid out on the bounds of huge pages and advised. The arena of very large blocks is advised from the start. */
+#include "base/base.h"
+
+#ifdef TRIVET_JEMALLOC
+#include <jemalloc/jemalloc.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/mman.h>
+
+#define HUGE_PAGE_BYTES  MIB(2)
+#define HUGE_AFTER_BYTES MIB(4)
+
+/* Owned by an arena, which stays until the process ends. */
+typedef struct huge_hooks {
+    extent_hooks_t hooks;
+    extent_alloc_t *alloc; /* jemalloc's own */
+    size_t plain_bytes_max;
+    atomic_size_t mapped_bytes, advised_bytes;
+} huge_hooks_t;
+
+static void *alloc_extent(extent_hooks_t *hooks, void *at, size_t size, size_t alignment, bool *zero, bool *commit,
+                          unsigned arena)
+{
+    huge_hooks_t *h = CONTAINER_OF(hooks, huge_hooks_t, hooks);
+    size_t before = atomic_fetch_add_explicit(&h->mapped_bytes, size, memory_order_relaxed);
+    bool huge = size >= HUGE_PAGE_BYTES && before >= h->plain_bytes_max;
+    void *block = h->alloc(hooks, at, size, huge ? MAX(alignment, HUGE_PAGE_BYTES) : alignment, zero, commit, arena);
+    if (block && huge && madvise(block, size, MADV_HUGEPAGE) == 0)
+        atomic_fetch_add_explicit(&h->advised_bytes, size, memory_order_relaxed);
+    return block;
+}
+
+static huge_hooks_t *hooks_of(unsigned arena, extent_hooks_t **ret_hooks)
+{
+    char name[48];
+    size_t size = sizeof(*ret_hooks);
+    snprintf(name, sizeof(name), "arena.%u.extent_hooks", arena);
+    *ret_hooks = NULL;
+    if (mallctl(name, (void *)ret_hooks, &size, NULL, 0) != 0 || !*ret_hooks) return NULL;
+    return (*ret_hooks)->alloc == alloc_extent ? CONTAINER_OF(*ret_hooks, huge_hooks_t, hooks) : NULL;
+}
+
+static void hook(unsigned arena, size_t plain_bytes_max)
+{
+    char name[48];
+    extent_hooks_t *old;
+    if (hooks_of(arena, &old) || !old) return;
+    huge_hooks_t *h = mem_zalloc(sizeof(*h));
+    h->hooks = *old;
+    h->hooks.alloc = alloc_extent;
+    h->alloc = old->alloc;
+    h->plain_bytes_max = plain_bytes_max;
+    extent_hooks_t *hooks = &h->hooks;
+    snprintf(name, sizeof(name), "arena.%u.extent_hooks", arena);
+    if (mallctl(name, NULL, NULL, (void *)&hooks, sizeof(hooks)) != 0) mem_free(h);
+}
+
+static unsigned arena_of_thread(void)
+{
+    unsigned arena = 0;
+    size_t size = sizeof(arena);
+    return mallctl("thread.arena", &arena, &size, NULL, 0) == 0 ? arena : 0;
+}
+
+/* Very large blocks come from an arena that is made for the first of them. */
+static bool arena_of_large(unsigned *ret_arena)
+{
+    size_t bytes = 0, size = sizeof(bytes);
+    if (mallctl("opt.oversize_threshold", &bytes, &size, NULL, 0) != 0 || bytes == 0) return false;
+    void *block = mem_try_alloc(bytes);
+    if (!block) return false;
+    size = sizeof(*ret_arena);
+    int rc = mallctl("arenas.lookup", ret_arena, &size, (void *)&block, sizeof(block));
+    mem_free(block);
+    return rc == 0;
+}
+
+/* False when the kernel gives none to this process, or to all without being asked. */
+static bool can_advise(void)
+{
+    char modes[64] = "";
+    FILE *file = fopen("/sys/kernel/mm/transparent_hugepage/enabled", "re");
+    if (!file) return false;
+    bool got = fgets(modes, sizeof(modes), file) != NULL;
+    fclose(file);
+    return got && strstr(modes, "[never]") == NULL;
+}
+
+void mem_huge_pages(void)
+{
+    unsigned large;
+    if (!can_advise()) return;
+    hook(arena_of_thread(), HUGE_AFTER_BYTES);
+    if (arena_of_large(&large)) hook(large, 0);
+}
+
+static size_t advised_by(unsigned arena)
+{
+    extent_hooks_t *hooks;
+    huge_hooks_t *h = hooks_of(arena, &hooks);
+    return h ? atomic_load_explicit(&h->advised_bytes, memory_order_relaxed) : 0;
+}
+
+bool mem_huge_advised(size_t *ret_bytes)
+{
+    unsigned arenas = 0;
+    size_t size = sizeof(arenas);
+    extent_hooks_t *hooks;
+    *ret_bytes = 0;
+    if (mallctl("arenas.narenas", &arenas, &size, NULL, 0) != 0) return false;
+    for (unsigned i = 0; i < arenas; i++) *ret_bytes += advised_by(i);
+    return hooks_of(arena_of_thread(), &hooks) != NULL;
+}
+
+#else
+
+void mem_huge_pages(void) {}
+
+bool mem_huge_advised(size_t *ret_bytes)
+{
+    *ret_bytes = 0;
+    return false;
+}
+
+#endif
