@@ -24,10 +24,8 @@ MISSING = {
     r"client\|(caching|getredir|tracking|trackinginfo)": "keys are not tracked for clients yet",
     r"client\|(capa|import-source)": "they concern replication and moving slots",
     r"h(get|set)ex|hp?(expire(at|time)?|ttl)|hpersist": "fields of hashes do not expire yet",
-    r"x.*": "streams",
     r"migrate|dump|restore|restore-asking|bgsave|save|function\|(dump|restore)": "snapshots and their payloads",
     r"script\|debug": "the debugger steps through scripts in a copy of the process, and nothing forks here",
-    r"(commandlog|latency)(\|.*)?|memory\|(doctor|malloc-stats|purge|stats)": "watching",
 }
 # Commands that this original does not have.
 MORE = {
@@ -37,8 +35,7 @@ MORE = {
 }
 # Differences of commands that both have: a pattern of lines as `differences` makes them, and why.
 EXPECTED = {
-    r".*: subcommands: without (client|function|memory|script)\|.*": "missing ones, see above",
-    r"exec: flags: with(out)? skip_(commandlog|slowlog)": "the flag's old name, until there is a COMMANDLOG",
+    r".*: subcommands: without (client|function|script)\|.*": "missing ones, see above",
     r"set: arguments: with /condition/(ifne-value|ifdeq-digest|ifdne-digest) .*": "of Redis 8.4",
     r"z(inter|union)(store)?: arguments: with /aggregate/count .*": "of Redis 8.8",
     r"shutdown: arguments: without .*/(safe|failover) .*": "they concern a cluster's replicas",
@@ -48,6 +45,8 @@ EXPECTED = {
 EXPECTED_BEFORE_9 = {
     r"bgsave: arguments: with(out)? /(schedule|operation).*": "CANCEL",
     r"client\|(kill|list): arguments: with(out)? /.*": "filters",
+    r"exec: flags: with(out)? skip_(commandlog|slowlog)": "the flag's name",
+    r"memory\|(malloc-stats|purge): flags: with loading": "while loading",
     r"client\|setinfo: arguments: with(out)? /attr/.*": "names in capitals",
     r"(client\|(getname|id|no-evict|no-touch|reply|setinfo|setname)|select): flags: with allow_busy": "while a script is busy",
     r"client\|reply: flags: with no_multi": "a reply that is off would stay so",

@@ -169,6 +169,42 @@ size_t mem_used(void)
 #endif
 }
 
+mem_totals_t mem_totals(void)
+{
+    mem_totals_t t;
+    t.used_bytes = t.active_bytes = t.resident_bytes = mem_used();
+#ifdef TRIVET_JEMALLOC
+    size_t size = sizeof(t.active_bytes);
+    if (mallctl("stats.active", &t.active_bytes, &size, NULL, 0) != 0) t.active_bytes = t.used_bytes;
+    size = sizeof(t.resident_bytes);
+    if (mallctl("stats.resident", &t.resident_bytes, &size, NULL, 0) != 0) t.resident_bytes = t.active_bytes;
+#endif
+    return t;
+}
+
+void mem_purge(void)
+{
+#ifdef TRIVET_JEMALLOC
+    char name[48];
+    snprintf(name, sizeof(name), "arena.%u.purge", (unsigned)MALLCTL_ARENAS_ALL);
+    (void)mallctl(name, NULL, NULL, NULL, 0);
+#else
+    malloc_trim(0);
+#endif
+}
+
+bool mem_describe(void (*piece)(void *user, const char *text), void *user)
+{
+#ifdef TRIVET_JEMALLOC
+    malloc_stats_print(piece, user, NULL);
+    return true;
+#else
+    (void)piece;
+    (void)user;
+    return false;
+#endif
+}
+
 void mem_meter_set(mem_meter_t *meter)
 {
     *meter = (mem_meter_t){.used_bytes = mem_used()};

@@ -116,6 +116,16 @@ bool mem_huge_advised(size_t *ret_bytes);
 size_t mem_usable(const void *ptr);
 /* Bytes the allocator says are in use by the process (jemalloc stats.allocated). */
 size_t mem_used(void);
+/* Of the allocator: in use, in pages that hold something, in pages that the system has given. Where it does not tell, all are
+ * what is in use. */
+typedef struct mem_totals {
+    size_t used_bytes, active_bytes, resident_bytes;
+} mem_totals_t;
+mem_totals_t mem_totals(void);
+/* Gives unused pages back to the system. */
+void mem_purge(void);
+/* What the allocator tells of itself, piece by piece; false when it tells nothing. */
+bool mem_describe(void (*piece)(void *user, const char *text), void *user);
 /* The same, cheap enough to be asked before every command: what mem_used said when the meter was set, and what its thread
  * has taken and given back since. What other threads do counts at the next setting. */
 typedef struct mem_meter {

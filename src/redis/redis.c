@@ -104,6 +104,19 @@ static void measure_memory(redis_t *redis)
     redis->memory_peak = MAX(redis->memory_peak, redis->memory.used_bytes);
 }
 
+void redis__note_latency(redis_t *redis, const char *event, uint64_t usec)
+{
+    int64_t ms = redis->config->latency_monitor_threshold;
+    if (ms > 0 && usec / 1000 >= (uint64_t)ms) latency_add(&redis->latency, event, redis->now_ms / 1000, usec);
+}
+
+static void run_expire_cycle(redis_t *redis, uint64_t budget_us)
+{
+    uint64_t before_ns = io_hrtime_ns(redis->loop);
+    expire__cycle(redis, budget_us);
+    redis__note_latency(redis, "expire-cycle", (io_hrtime_ns(redis->loop) - before_ns) / 1000);
+}
+
 static void on_cron(io_timer_t *timer)
 {
     redis_t *redis = CONTAINER_OF(timer, redis_t, cron);
@@ -114,7 +127,7 @@ static void on_cron(io_timer_t *timer)
     measure_memory(redis);
     sample_rates(redis);
     if (redis->active_expire && redis->pause_until_ms == 0 && !redis->script_left && !redis->loading)
-        expire__cycle(redis, (uint64_t)ms * 1000 / EXPIRE_TIME_SHARE);
+        run_expire_cycle(redis, (uint64_t)ms * 1000 / EXPIRE_TIME_SHARE);
     move_tables(redis);
     if (redis->pause_until_ms && redis->now_ms >= redis->pause_until_ms) end_pause(redis);
     each_second(redis);
@@ -172,7 +185,7 @@ redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, const redi
     redis->lru_clock = (uint32_t)(redis->now_ms / 1000);
     redis->walk = walk__new(redis);
     redis->snapshots = snapshot__new(redis);
-    redis->slowlog = slowlog__new();
+    redis->commandlog = commandlog__new();
     redis->nobody = client__new_internal(redis, NULL);
     make_run_id(redis);
     redis->aof = aof__new(redis);
@@ -224,7 +237,8 @@ void redis_free(redis_t *redis)
     snapshot__free(redis->snapshots);
     walk__free(redis->walk);
     for (int i = 0; i < redis->db_count; i++) db__deinit(&redis->dbs[i]);
-    slowlog__free(redis->slowlog);
+    commandlog__free(redis->commandlog);
+    (void)latency_reset(&redis->latency, BYTES_NULL);
     stats__reset(redis);
     map_deinit(&redis->error_stats);
     exec__free_extra(redis);

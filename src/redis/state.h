@@ -16,6 +16,8 @@
 #include "redis/db/table.h"
 #include "redis/exec/command.h"
 #include "redis/exec/command_table.h"
+#include "redis/histogram.h"
+#include "redis/latency.h"
 #include "wire/resp.h"
 
 #define REDIS_VERSION       "7.2.4" /* the level that INFO and HELLO report: clients switch features by it */
@@ -118,6 +120,7 @@ struct redis_client {
 
 typedef struct command_stats {
     uint64_t calls, usec, rejected, failed;
+    histogram_t *durations; /* with latency-tracking; NULL until the first */
 } command_stats_t;
 
 typedef struct redis_stats_counters {
@@ -142,7 +145,7 @@ typedef struct aof aof_t;                     /* aof.h */
 typedef struct walk walk_t;                   /* walk.h */
 typedef struct snapshots snapshots_t;         /* snapshot.h */
 typedef struct redis_loading redis_loading_t; /* load.c */
-typedef struct slowlog slowlog_t;             /* slowlog.c */
+typedef struct commandlog commandlog_t;       /* commandlog.c */
 typedef struct scripts scripts_t;             /* script_host.c */
 typedef struct transaction transaction_t;     /* multi.c */
 
@@ -177,6 +180,7 @@ struct redis {
     bool active_expire;
     bool hll_words_only; /* PFDEBUG SIMD OFF */
     bool gate;           /* some global condition takes commands off the fast way: redis__update_gate */
+    bool timed;          /* so does that the duration of each is asked for */
     uint64_t random_state[2];
     list_t clients, writing, monitors;
     uint64_t client_count, blocked_clients, paused_clients, pubsub_clients, watching_clients;
@@ -219,7 +223,8 @@ struct redis {
     void *waiting_user;
     size_t memory_peak, memory_startup;
     int64_t attack_logged_ms;
-    slowlog_t *slowlog;
+    commandlog_t *commandlog;
+    latency_t latency;
     walk_t *walk;
     snapshots_t *snapshots;
     redis_loading_t *loading_state; /* while it goes on */
@@ -245,6 +250,8 @@ struct redis {
     bool writes_held;                      /* it is asked before each write */
 };
 
+/* An event that took so long is kept if that is latency-monitor-threshold or more. */
+void redis__note_latency(redis_t *redis, const char *event, uint64_t usec);
 /* Conditions that need the slow way for every client: a pause, a failed append-only file, loading. */
 void redis__update_gate(redis_t *redis);
 void load__abort(redis_t *redis); /* load.c */
@@ -394,14 +401,20 @@ void evict__measure(redis_t *redis, uint64_t now_ns);
 void evict__update_limit(redis_t *redis); /* after maxmemory or derived_limit has changed */
 void evict__deinit(redis_t *redis);
 
-slowlog_t *slowlog__new(void);
-void slowlog__free(slowlog_t *log);
+typedef enum {
+    COMMANDLOG_SLOW,
+    COMMANDLOG_LARGE_REQUEST,
+    COMMANDLOG_LARGE_REPLY,
+    COMMANDLOG_KINDS,
+} commandlog_kind_t;
+commandlog_t *commandlog__new(void);
+void commandlog__free(commandlog_t *log);
+/* `measure`: microseconds, or bytes. */
+void commandlog__add(redis_t *redis, commandlog_kind_t kind, redis_client_t *c, const redis_command_t *command,
+                     int argc, const bytes_t *argv, uint64_t measure);
 /* Tells monitoring clients of a command that ran (a script's caller: that begins). */
 void monitor__tell(const redis_call_t *call);
 void monitor__forget(redis_client_t *c);
-
-void slowlog__add(redis_t *redis, redis_client_t *c, const redis_command_t *command, int argc, const bytes_t *argv,
-                  uint64_t usec);
 
 /* Where a command's passwords are: words [from, to), or the values of settings that are secret. */
 typedef struct secrets {

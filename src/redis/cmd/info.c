@@ -40,7 +40,9 @@ void stats__reset(redis_t *redis)
     redis->error_stats = MAP_INIT;
     redis->stats = (redis_stats_counters_t){0};
     redis->ops_last_count = 0;
-    memset(redis->command_stats, 0, sizeof(command_stats_t) * (redis_command_id_count + redis->extra_commands.count));
+    size_t ids = redis_command_id_count + redis->extra_commands.count;
+    for (size_t i = 0; i < ids; i++) mem_free(redis->command_stats[i].durations);
+    memset(redis->command_stats, 0, sizeof(command_stats_t) * ids);
 }
 
 /* ---- sections -------------------------------------------------------------------------------------------------------- */
@@ -243,13 +245,26 @@ static void put_command_stats(redis_t *redis, const redis_command_t *cmd, buf_t 
     for (unsigned i = 0; i < cmd->subcommand_count; i++) put_command_stats(redis, &cmd->subcommands[i], b);
 }
 
-static void section_commandstats(redis_t *redis, buf_t *b)
+static void put_percentiles(redis_t *redis, const redis_command_t *cmd, buf_t *b)
+{
+    const histogram_t *h = redis->command_stats[cmd->id].durations;
+    if (h)
+        buf_printf(b, "latency_percentiles_usec_%s:p50=%.3f,p99=%.3f,p99.9=%.3f\r\n", cmd->full_name,
+                   (double)histogram_percentile(h, 50) / 1000, (double)histogram_percentile(h, 99) / 1000,
+                   (double)histogram_percentile(h, 99.9) / 1000);
+    for (unsigned i = 0; i < cmd->subcommand_count; i++) put_percentiles(redis, &cmd->subcommands[i], b);
+}
+
+static void each_command(redis_t *redis, void (*put)(redis_t *redis, const redis_command_t *cmd, buf_t *b), buf_t *b)
 {
     size_t cursor = 0;
     map_entry_t *m;
-    for (unsigned i = 0; i < redis_command_count; i++) put_command_stats(redis, &redis_commands[i], b);
-    while ((m = map_next(&redis->extra_commands, &cursor))) put_command_stats(redis, m->value, b);
+    for (unsigned i = 0; i < redis_command_count; i++) put(redis, &redis_commands[i], b);
+    while ((m = map_next(&redis->extra_commands, &cursor))) put(redis, m->value, b);
 }
+
+static void section_commandstats(redis_t *redis, buf_t *b) { each_command(redis, put_command_stats, b); }
+static void section_latencystats(redis_t *redis, buf_t *b) { each_command(redis, put_percentiles, b); }
 
 static void section_errorstats(redis_t *redis, buf_t *b)
 {
@@ -288,6 +303,7 @@ static const struct {
     {"modules", "Modules", true, section_modules},
     {"commandstats", "Commandstats", false, section_commandstats},
     {"errorstats", "Errorstats", true, section_errorstats},
+    {"latencystats", "Latencystats", false, section_latencystats},
     {"cluster", "Cluster", true, section_cluster},
     {"keyspace", "Keyspace", true, section_keyspace},
 };

@@ -122,27 +122,6 @@ void redis_cmd_wait(redis_call_t *call)
     if (replicas <= 0 || !key_block(call, NULL, 0, TYPE_STRING, timeout_ms, BLOCK_ZERO)) reply_int(call->client, 0);
 }
 
-void redis_cmd_memory_usage(redis_call_t *call)
-{
-    int64_t samples = 5;
-    for (int i = 3; i < call->argc; i++) {
-        if (!arg_is(call, i, "SAMPLES") || i + 1 >= call->argc) {
-            reply_error_syntax(call->client);
-            return;
-        }
-        if (!arg_i64(call, ++i, &samples)) return;
-        if (samples < 0) {
-            reply_error_syntax(call->client);
-            return;
-        }
-    }
-    redis_entry_t *e = key_peek(call, call->argv[2]);
-    if (e == NULL)
-        reply_null(call->client);
-    else
-        reply_int(call->client, (int64_t)(entry__memory_bytes(e, (size_t)samples) + sizeof(void *) + 1));
-}
-
 /* HELP of any container, from its rows. */
 void redis_cmd_help(redis_call_t *call)
 {

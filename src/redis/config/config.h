@@ -72,10 +72,11 @@ typedef struct redis_config {
     char *bind, *logfile;
     redis_loglevel_t loglevel;
     int64_t port, databases, slowlog_log_slower_than, slowlog_max_len, busy_reply_threshold_ms,
-        latency_monitor_threshold;
+        latency_monitor_threshold, commandlog_request_larger_than, commandlog_reply_larger_than,
+        commandlog_large_request_max_len, commandlog_large_reply_max_len;
     uint32_t notify_events; /* NOTIFY_ bits */
     redis_guard_t enable_debug_command, enable_protected_configs;
-    bool protected_mode;
+    bool protected_mode, latency_tracking;
 } redis_config_t;
 
 #endif

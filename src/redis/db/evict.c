@@ -153,10 +153,9 @@ void evict__measure(redis_t *redis, uint64_t now_ns)
     redis->memory_set_ns = now_ns;
 }
 
-bool evict__make_room(redis_t *redis)
+static bool drive_out(redis_t *redis, uint64_t from_ns)
 {
-    if (!may_evict(redis)) return true;
-    uint64_t from_ns = io_hrtime_ns(redis->loop), limit_ns = time_limit_ns(redis);
+    uint64_t limit_ns = time_limit_ns(redis);
     /* What this thread took and another gave back still counts: carriers send what it wrote. */
     if (from_ns - redis->memory_set_ns > METER_AGE_NS_MAX) evict__measure(redis, from_ns);
     for (unsigned count = 1; redis__is_over_memory(redis); count++) {
@@ -169,6 +168,15 @@ bool evict__make_room(redis_t *redis)
         break;
     }
     return true;
+}
+
+bool evict__make_room(redis_t *redis)
+{
+    if (!may_evict(redis)) return true;
+    uint64_t from_ns = io_hrtime_ns(redis->loop);
+    bool fits = drive_out(redis, from_ns);
+    redis__note_latency(redis, "eviction-cycle", (io_hrtime_ns(redis->loop) - from_ns) / 1000);
+    return fits;
 }
 
 static void go_on(io_timer_t *timer)

@@ -19,7 +19,7 @@ struct redis_call;
     X(LOADING, "loading")                                                                                              \
     X(STALE, "stale")                                                                                                  \
     X(SKIP_MONITOR, "skip_monitor")                                                                                    \
-    X(SKIP_SLOWLOG, "skip_slowlog")                                                                                    \
+    X(SKIP_COMMANDLOG, "skip_commandlog")                                                                              \
     X(ASKING, "asking")                                                                                                \
     X(FAST, "fast")                                                                                                    \
     X(NO_AUTH, "no_auth")                                                                                              \

@@ -348,9 +348,10 @@ static void count_run(scripts_t *s, redis_client_t *c, bool failed)
     stats->calls++;
     stats->failed += failed;
     stats->usec += (s->ran_ns - s->first_ns) / 1000;
-    int64_t bound = redis->config->slowlog_log_slower_than;
-    if (bound >= 0 && s->ran_ns / 1000 >= (uint64_t)bound)
-        slowlog__add(redis, c, s->command->command, s->command->argc, s->command->argv, s->ran_ns / 1000);
+    redis__note_latency(redis, "command", s->ran_ns / 1000);
+    if (s->ran_ns / 1000 >= (uint64_t)redis->config->slowlog_log_slower_than)
+        commandlog__add(redis, COMMANDLOG_SLOW, c, s->command->command, s->command->argc, s->command->argv,
+                        s->ran_ns / 1000);
 }
 
 /* Others are served again. */

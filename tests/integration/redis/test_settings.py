@@ -62,7 +62,7 @@ def test_loglevel_knows_the_four_levels(launch, level):
 
 
 REFUSED = {"aof-timestamp-enabled": "yes", "lazyfree-lazy-expire": "yes",
-           "activerehashing": "no", "latency-monitor-threshold": "100"}  # fmt: skip
+           "activerehashing": "no"}  # fmt: skip
 
 
 def test_what_would_do_nothing_is_refused_and_still_answered(launch):
