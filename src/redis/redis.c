@@ -3,6 +3,7 @@
 
 #include "redis/config/config_table.h"
 #include "redis/conn/out_limits.h"
+#include "redis/exec/changes.h"
 #include "redis/exec/script_host.h"
 #include "redis/persist/aof.h"
 #include "redis/persist/snapshot.h"
@@ -178,7 +179,6 @@ redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, const redi
     list_init(&redis->clients);
     list_init(&redis->writing);
     list_init(&redis->monitors);
-    list_init(&redis->ready_keys);
     redis->active_expire = true;
     if (config->loglevel != LOG_NOTICE) redis__update_loglevel(redis); /* else the server's own --log-level */
     redis->now_ms = redis->started_ms = redis->ops_last_ms = io_wall_ms(loop);
@@ -189,6 +189,10 @@ redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, const redi
     redis->nobody = client__new_internal(redis, NULL);
     make_run_id(redis);
     redis->aof = aof__new(redis);
+    changes__init(redis);
+    multi__init(redis);
+    blocking__init(redis);
+    notify__init(redis);
     io_timer_init(loop, &redis->cron, on_cron);
     mem_meter_set(&redis->memory);
     redis->memory_startup = redis->memory.used_bytes;

@@ -13,6 +13,7 @@
 #include "redis/config/config.h"
 #include "redis/db/entry.h"
 #include "redis/db/keyspace.h"
+#include "redis/db/listen.h"
 #include "redis/db/table.h"
 #include "redis/exec/command.h"
 #include "redis/exec/command_table.h"
@@ -168,6 +169,7 @@ struct redis {
     int port;
     redis_db_t *dbs;
     int db_count;
+    db_listeners_t announce; /* to whom db/ tells of changes */
     /* the command under way */
     int64_t now_ms;
     uint32_t lru_clock; /* seconds */
@@ -183,7 +185,7 @@ struct redis {
     bool timed;          /* so does that the duration of each is asked for */
     uint64_t random_state[2];
     list_t clients, writing, monitors;
-    uint64_t client_count, blocked_clients, paused_clients, pubsub_clients, watching_clients;
+    uint64_t client_count, blocked_clients, blocked_lines, paused_clients, pubsub_clients, watching_clients;
     uint64_t next_client_id;
     parsed_t batch[BATCH_COMMANDS_MAX];
     bytes_t words[BATCH_WORDS_MAX];
@@ -245,6 +247,7 @@ struct redis {
     void *on_client_gone_user;
     void (*on_rewrite)(void *user, struct redis_emitter *base);
     void *on_rewrite_user;
+    db_listener_t change_listener, watch_listener, blocking_listener, notify_listener;
     const struct redis_observer *observer; /* NULL = nobody (changes.c) */
     bool change_open;                      /* it wants to hear of the end of the entry */
     bool writes_held;                      /* it is asked before each write */
@@ -310,6 +313,9 @@ bool exec__asks(const redis_command_t *command);
 struct redis_question *exec__ask(const redis_command_t *command, int argc, const bytes_t *argv);
 /* Why a command from outside must not run in a transaction now; NULL = it may. */
 const char *exec__extra_problem(const saved_command_t *command);
+/* Closes what the command, transaction or script under way has gathered for the append-only file, if it has; `atomic`: it
+ * must be read back whole or not at all. */
+void exec__end_entry(redis_t *redis, bool atomic);
 /* After an event outside any command (a timer): propagates and serves what it caused. */
 void exec__after_event(redis_t *redis);
 /* A call for work outside any command: expiry, eviction. */
@@ -319,11 +325,13 @@ redis_call_t exec__internal_call(redis_t *redis, redis_db_t *db);
 
 void db__init(redis_db_t *db, redis_t *redis, int id);
 void db__deinit(redis_db_t *db);
-/* Deletes every key; returns how many there were. */
-uint64_t db__clear(redis_db_t *db);
+/* Deletes every key; returns how many there were. `command` as in listen.h. */
+uint64_t db__empty(redis_db_t *db, const char *command);
 void db__swap(redis_db_t *a, redis_db_t *b);
 redis_entry_t *db__find(redis_db_t *db, bytes_t key);
-void db__delete_expired(redis_call_t *call, redis_db_t *db, redis_entry_t *entry);
+void db__delete_expired(redis_db_t *db, redis_entry_t *entry);
+/* The key has gone without a command. */
+void db__went(redis_db_t *db, bytes_t key, db_cause_t cause);
 static inline bool entry_is_expired(const redis_entry_t *e, int64_t now_ms)
 {
     int64_t at = entry_expire_ms(e);
@@ -333,31 +341,25 @@ const redis_type_ops_t *type__ops(redis_type_t type); /* NULL for strings */
 const char *type__name(redis_type_t type);
 const char *encoding__name(redis_encoding_t encoding);
 size_t entry__memory_bytes(const redis_entry_t *e, size_t samples);
-/* Deletes without looking at expiry or telling anyone but the rewrite under way. */
+/* Deletes without looking at expiry; announces nothing but that the entry is about to change. */
 bool db__delete(redis_db_t *db, bytes_t key);
 /* Moves an existing key's value and expiry to a name that is free (RENAME, MOVE). */
-redis_entry_t *db__move(redis_call_t *call, redis_db_t *from, bytes_t name, redis_db_t *to, bytes_t new_name);
+redis_entry_t *db__move(redis_db_t *from, bytes_t name, redis_db_t *to, bytes_t new_name);
 /* Copies an entry to a name that is free, in any database. */
-redis_entry_t *db__add_copy(redis_call_t *call, redis_db_t *to, bytes_t key, const redis_entry_t *from);
+redis_entry_t *db__add_copy(redis_db_t *to, bytes_t key, const redis_entry_t *from);
 
 /* ---- the others ------------------------------------------------------------------------------------------------------ */
 
-void blocking__on_key(redis_call_t *call, redis_db_t *db, bytes_t key, redis_type_t type); /* a key was added */
-/* A key is about to go, or to get another type. */
-void blocking__on_gone(redis_db_t *db, bytes_t key);
 /* Keys whose end wakes somebody. */
 size_t blocking__count_watched_ends(const redis_db_t *db);
+void blocking__init(redis_t *redis);
 void blocking__serve(redis_t *redis);
 bool blocking__waits(const redis_client_t *c);
 void blocking__forget(redis_client_t *c);
-/* After SWAPDB: keys that clients wait for may be there now. */
-void blocking__recheck(redis_db_t *db);
 /* CLIENT UNBLOCK; false when not blocked. */
 bool blocking__unblock(redis_client_t *c, bool with_error);
 
-void multi__touch(redis_db_t *db, bytes_t key);
-/* All keys of the database are about to go, or to be replaced by another's. */
-void multi__touch_all(redis_db_t *db, redis_db_t *replaced_by);
+void multi__init(redis_t *redis);
 void multi__discard(redis_client_t *c);
 /* Goes on with a transaction behind the script that stepped aside in it, in the name of `c`, who may be a stand-in for a client
  * that left. False = another script did the same. */
@@ -376,7 +378,8 @@ bool pubsub__may_receive(redis_client_t *c);
 /* Gives the client the messages it published to itself; called when its command has replied. */
 void pubsub__give_own(redis_client_t *c);
 size_t pubsub__subscriptions(const redis_client_t *c);
-void notify__event(redis_db_t *db, uint32_t event_class, const char *event, bytes_t key);
+void notify__init(redis_t *redis);
+void notify__update(redis_t *redis); /* after notify-keyspace-events has changed */
 uint32_t notify__parse(const char *text, bool *ret_ok);
 void notify__format(uint32_t classes, char out[32]);
 

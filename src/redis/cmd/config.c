@@ -122,6 +122,7 @@ static bool apply(redis_call_t *call, bool was_on)
     if (!on && was_on) aof__disable(redis);
     redis__update_gate(redis);
     redis__update_hz(redis);
+    notify__update(redis);
     for (int i = 2; i < call->argc; i += 2)
         if (strcmp(directive_find(call->argv[i])->name, "maxmemory") == 0) redis->derived_limit = 0;
     evict__update_limit(redis);

@@ -58,7 +58,7 @@ void redis_cmd_randomkey(redis_call_t *call)
         redis_entry_t *e = table_random(&call->db->keys, draw, call->redis);
         if (e == NULL) break;
         if (entry_is_expired(e, call->now_ms) && i + 1 < TRIES_MAX) {
-            if (call->redis->pause_until_ms == 0) db__delete_expired(call, call->db, e);
+            if (call->redis->pause_until_ms == 0) db__delete_expired(call->db, e);
             continue;
         }
         reply_bulk(call->client, entry_key(e));
@@ -82,7 +82,7 @@ static void rename_key(redis_call_t *call, bool only_if_free)
         return;
     }
     key_delete(call, to);
-    db__move(call, call->db, from, call->db, to);
+    db__move(call->db, from, call->db, to);
     key_changed(call, from, NOTIFY_GENERIC, "rename_from");
     key_changed(call, to, NOTIFY_GENERIC, "rename_to");
     call->dirty++;
@@ -138,7 +138,7 @@ void redis_cmd_move(redis_call_t *call)
         reply_int(call->client, 0);
         return;
     }
-    db__move(call, call->db, key, to, key);
+    db__move(call->db, key, to, key);
     changed_in(call, call->db, key, "move_from");
     changed_in(call, to, key, "move_to");
     call->dirty++;
@@ -179,7 +179,7 @@ void redis_cmd_copy(redis_call_t *call)
         return;
     }
     db__delete(to, name);
-    db__add_copy(call, to, name, e);
+    db__add_copy(to, name, e);
     changed_in(call, to, name, "copy_to");
     call->dirty++;
     reply_int(call->client, 1);

@@ -3,7 +3,6 @@
 #include "redis/exec/changes.h"
 #include "redis/exec/script_host.h"
 #include "redis/persist/aof.h"
-#include "redis/persist/walk.h"
 #include "redis/state.h"
 #include "redis_commands.h"
 
@@ -24,11 +23,7 @@ static bool flush_option(redis_call_t *call)
 
 static uint64_t flush(redis_call_t *call, redis_db_t *db)
 {
-    if (call->redis->watching_clients) multi__touch_all(db, NULL);
-    if (call->redis->observer && !(call->flags & CALL_LOADING)) changes__tell_flush(db, call->command->name);
-    uint64_t count = db__clear(db);
-    if (call->redis->blocked_clients) blocking__recheck(db);
-    return count;
+    return db__empty(db, call->flags & CALL_LOADING ? NULL : call->command->name);
 }
 
 /* False after the observer's refusal. */
@@ -42,7 +37,6 @@ static bool may_flush(redis_call_t *call)
 void redis_cmd_flushdb(redis_call_t *call)
 {
     if (!flush_option(call) || !may_flush(call)) return;
-    walk__interrupt(call->redis);
     call->dirty += flush(call, call->db) + 1;
     bytes_t argv[1] = {BYTES_LIT("FLUSHDB")};
     propagate(call, 1, argv);
@@ -52,32 +46,11 @@ void redis_cmd_flushdb(redis_call_t *call)
 void redis_cmd_flushall(redis_call_t *call)
 {
     if (!flush_option(call) || !may_flush(call)) return;
-    walk__interrupt(call->redis);
     for (int i = 0; i < call->redis->db_count; i++) call->dirty += flush(call, &call->redis->dbs[i]);
     call->dirty++;
     bytes_t argv[1] = {BYTES_LIT("FLUSHALL")};
     propagate(call, 1, argv);
     reply_ok(call->client);
-}
-
-void db__swap(redis_db_t *a, redis_db_t *b)
-{
-    redis_t *redis = a->redis;
-    walk__interrupt(redis); /* its walk knows databases by number */
-    if (redis->watching_clients) {
-        multi__touch_all(a, b);
-        multi__touch_all(b, a);
-    }
-    table_t keys = a->keys, expires = a->expires;
-    a->keys = b->keys;
-    a->expires = b->expires;
-    b->keys = keys;
-    b->expires = expires;
-    a->expire_cursor = b->expire_cursor = 0;
-    if (redis->blocked_clients) {
-        blocking__recheck(a);
-        blocking__recheck(b);
-    }
 }
 
 void redis_cmd_dbsize(redis_call_t *call) { reply_int(call->client, (int64_t)table_count(&call->db->keys)); }

@@ -213,7 +213,7 @@ void notify__format(uint32_t classes, char out[32])
     *p = '\0';
 }
 
-void notify__event(redis_db_t *db, uint32_t event_class, const char *event, bytes_t key)
+static void on_event(db_listener_t *self, redis_db_t *db, bytes_t key, uint32_t event_class, const char *event)
 {
     redis_t *redis = db->redis;
     uint32_t wanted = redis->config->notify_events;
@@ -232,6 +232,19 @@ void notify__event(redis_db_t *db, uint32_t event_class, const char *event, byte
         pubsub__publish(redis, buf_bytes(&name), key, false);
     }
     buf_deinit(&name);
+}
+
+void notify__init(redis_t *redis)
+{
+    redis->notify_listener =
+        (db_listener_t){.name = "keyspace notifications", .rank = DB_RANK_NOTIFY, .event = on_event};
+    db_listen(&redis->announce, &redis->notify_listener);
+    notify__update(redis);
+}
+
+void notify__update(redis_t *redis)
+{
+    db_want(&redis->announce, &redis->notify_listener, redis->config->notify_events ? DB_EVENT : 0);
 }
 
 /* ---- commands -------------------------------------------------------------------------------------------------------- */

@@ -124,9 +124,7 @@ static void evict(redis_t *redis, redis_db_t *db, redis_entry_t *e)
     bytes_t key = bytes_of(mem_strndup(name), name.len);
     db__delete(db, key);
     redis->stats.evicted_keys++;
-    aof__feed_delete(db, key, "evicted");
-    if (redis->watching_clients) multi__touch(db, key);
-    notify__event(db, NOTIFY_EVICTED, "evicted", key);
+    db__went(db, key, DB_EVICTED);
     mem_free((void *)key.ptr);
 }
 

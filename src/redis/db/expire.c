@@ -39,8 +39,7 @@ static bool expire_some(redis_t *redis, redis_db_t *db, int effort)
     do {
         db->expire_cursor = table_scan(&db->expires, db->expire_cursor, look, &s);
     } while (db->expire_cursor && s.seen < wanted && --buckets);
-    redis_call_t call = exec__internal_call(redis, db);
-    for (size_t i = 0; i < s.stale_count; i++) db__delete_expired(&call, db, s.stale[i]);
+    for (size_t i = 0; i < s.stale_count; i++) db__delete_expired(db, s.stale[i]);
     if (s.ttl_count) {
         int64_t average = s.ttl_sum / (int64_t)s.ttl_count;
         db->ttl_average_ms = db->ttl_average_ms ? (db->ttl_average_ms / 50) * 49 + average / 50 : average;

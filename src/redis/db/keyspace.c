@@ -1,10 +1,7 @@
-/* keyspace.c: lookups, adds, replacements and deletions; see keyspace.h. It keeps three things true:
- * `expires` holds exactly the entries whose expiry is set; an entry is emitted into a rewrite under way
- * before it first changes; clients that watch or wait for a key hear of it. */
+/* keyspace.c: lookups, adds, replacements and deletions; see keyspace.h. It keeps two things true: `expires` holds
+ * exactly the entries whose expiry is set; each change is announced as listen.h says. */
 #include "redis/db/entry_alloc.h"
 #include "redis/db/evict.h"
-#include "redis/persist/aof.h"
-#include "redis/persist/walk.h"
 #include "redis/state.h"
 
 #include "base/num.h"
@@ -49,42 +46,56 @@ static void forget_expiry(redis_db_t *db, redis_entry_t *e, uint64_t hash)
 static void take_out(redis_db_t *db, table_pos_t pos, uint64_t hash)
 {
     redis_entry_t *e = table_at(pos);
-    if (UNLIKELY(db->redis->blocked_clients)) blocking__on_gone(db, entry_key(e));
     forget_expiry(db, e, hash);
     table_remove(&db->keys, hash, pos);
 }
 
-static void emit_pre_image(redis_db_t *db, redis_entry_t *e)
+static inline bool is_wanted(const redis_db_t *db, uint32_t announcement)
 {
-    if (UNLIKELY((e->flags & ENTRY_EPOCH) != db->epoch)) walk__will_change(db, e);
+    return UNLIKELY(listen__is_wanted(&db->redis->announce, announcement));
 }
 
-static void put_in_silently(redis_call_t *call, redis_db_t *db, redis_entry_t *e, uint64_t hash)
+static inline void will_change(redis_db_t *db, redis_entry_t *e)
+{
+    if (is_wanted(db, DB_WILL_CHANGE)) listen__will_change(&db->redis->announce, db, e);
+}
+
+static inline void announce_event(redis_db_t *db, bytes_t key, uint32_t event_class, const char *event)
+{
+    if (is_wanted(db, DB_EVENT)) listen__event(&db->redis->announce, db, key, event_class, event);
+}
+
+static void put_in_silently(redis_db_t *db, redis_entry_t *e, uint64_t hash)
 {
     e->flags = (uint8_t)((e->flags & ~ENTRY_EPOCH) | db->epoch);
     evict__init_entry(db->redis, e);
     table_insert(&db->keys, hash, e);
-    if (db->redis->blocked_clients) blocking__on_key(call, db, entry_key(e), (redis_type_t)e->type);
+    if (is_wanted(db, DB_GREW)) listen__grew(&db->redis->announce, db, entry_key(e));
 }
 
-static void put_in(redis_call_t *call, redis_db_t *db, redis_entry_t *e, uint64_t hash)
+static void put_in(redis_db_t *db, redis_entry_t *e, uint64_t hash)
 {
-    put_in_silently(call, db, e, hash);
-    if (UNLIKELY(call->config->notify_events & NOTIFY_NEW)) notify__event(db, NOTIFY_NEW, "new", entry_key(e));
+    put_in_silently(db, e, hash);
+    announce_event(db, entry_key(e), NOTIFY_NEW, "new");
 }
 
-void db__delete_expired(redis_call_t *call, redis_db_t *db, redis_entry_t *e)
+void db__went(redis_db_t *db, bytes_t key, db_cause_t cause)
+{
+    if (is_wanted(db, DB_GONE)) listen__gone(&db->redis->announce, db, key, cause);
+    announce_event(db, key, cause == DB_EXPIRED ? NOTIFY_EXPIRED : NOTIFY_EVICTED, db_cause_name(cause));
+}
+
+void db__delete_expired(redis_db_t *db, redis_entry_t *e)
 {
     table_pos_t pos;
     bytes_t key = entry_key(e);
     uint64_t hash = hash_bytes(key.ptr, key.len);
     bool found = table_find(&db->keys, hash, key, entry_same, &pos);
     ASSERT(found && table_at(pos) == e);
+    will_change(db, e);
     take_out(db, pos, hash);
     db->redis->stats.expired_keys++;
-    aof__feed_delete(db, key, "expired");
-    if (db->redis->watching_clients) multi__touch(db, key);
-    notify__event(db, NOTIFY_EXPIRED, "expired", key);
+    db__went(db, key, DB_EXPIRED);
     entry__free(e);
 }
 
@@ -101,7 +112,7 @@ redis_entry_t *db__find(redis_db_t *db, bytes_t key)
 static bool expire_if_due(redis_call_t *call, redis_entry_t *e)
 {
     if (!entry_is_expired(e, call->now_ms) || call->flags & CALL_LOADING) return false;
-    if (call->redis->pause_until_ms == 0) db__delete_expired(call, call->db, e);
+    if (call->redis->pause_until_ms == 0) db__delete_expired(call->db, e);
     return true;
 }
 
@@ -132,7 +143,7 @@ static inline redis_entry_t *look(redis_call_t *call, bytes_t key)
     redis_entry_t *e = find_live(call, key, hash_key(call, key), &pos);
     if (UNLIKELY(e == NULL)) {
         call->redis->stats.keyspace_misses++;
-        if (UNLIKELY(call->config->notify_events & NOTIFY_KEY_MISS)) key_event(call, key, NOTIFY_KEY_MISS, "keymiss");
+        key_event(call, key, NOTIFY_KEY_MISS, "keymiss");
         return NULL;
     }
     call->redis->stats.keyspace_hits++;
@@ -153,7 +164,7 @@ redis_entry_t *key_write(redis_call_t *call, bytes_t key)
     table_pos_t pos;
     redis_entry_t *e = find_live(call, key, hash_key(call, key), &pos);
     if (e == NULL) return NULL;
-    emit_pre_image(call->db, e);
+    will_change(call->db, e);
     touch(call, e);
     return e;
 }
@@ -202,7 +213,7 @@ static redis_entry_t *new_entry(bytes_t key, redis_type_t type, redis_encoding_t
 redis_entry_t *key_add(redis_call_t *call, bytes_t key, redis_type_t type, redis_encoding_t encoding, void *value)
 {
     redis_entry_t *e = new_entry(key, type, encoding, value);
-    put_in(call, call->db, e, hash_key(call, key));
+    put_in(call->db, e, hash_key(call, key));
     return e;
 }
 
@@ -211,7 +222,7 @@ static bool delete_from(redis_db_t *db, bytes_t key, uint64_t hash)
     table_pos_t pos;
     if (!table_find(&db->keys, hash, key, entry_same, &pos)) return false;
     redis_entry_t *e = table_at(pos);
-    emit_pre_image(db, e);
+    will_change(db, e);
     take_out(db, pos, hash);
     entry__free(e);
     return true;
@@ -230,7 +241,7 @@ redis_entry_t *key_set(redis_call_t *call, bytes_t key, redis_type_t type, redis
     uint64_t hash = hash_key(call, key);
     redis_entry_t *e = new_entry(key, type, encoding, value);
     bool replaces = delete_from(call->db, key, hash); /* then it is not announced as new */
-    replaces ? put_in_silently(call, call->db, e, hash) : put_in(call, call->db, e, hash);
+    replaces ? put_in_silently(call->db, e, hash) : put_in(call->db, e, hash);
     return e;
 }
 
@@ -264,7 +275,7 @@ static redis_entry_t *set_expire(redis_db_t *db, redis_entry_t *e, int64_t at_ms
 
 redis_entry_t *key_set_expire(redis_call_t *call, redis_entry_t *e, int64_t at_ms)
 {
-    emit_pre_image(call->db, e);
+    will_change(call->db, e);
     return set_expire(call->db, e, at_ms);
 }
 
@@ -365,11 +376,10 @@ static redis_entry_t *set_string(redis_call_t *call, bytes_t key, bytes_t value,
     redis_entry_t *e = find_live(call, key, hash, &pos);
     if (e == NULL) {
         e = new_string(key, s, value, false);
-        put_in(call, db, e, hash);
+        put_in(db, e, hash);
         return e;
     }
-    emit_pre_image(db, e);
-    if (UNLIKELY(e->type != TYPE_STRING) && db->redis->blocked_clients) blocking__on_gone(db, key);
+    will_change(db, e);
     if (UNLIKELY(e->flags & ENTRY_EXPIRES) && !keep_ttl) forget_expiry(db, e, hash);
     e = replace_string(db, pos, hash, s, value);
     touch(call, e);
@@ -452,31 +462,31 @@ static redis_entry_t *same_with_key(const redis_entry_t *from, bytes_t key, void
     return e;
 }
 
-static redis_entry_t *put_with_expiry(redis_call_t *call, redis_db_t *to, redis_entry_t *e, int64_t at_ms)
+static redis_entry_t *put_with_expiry(redis_db_t *to, redis_entry_t *e, int64_t at_ms)
 {
     bytes_t key = entry_key(e);
     uint64_t hash = hash_bytes(key.ptr, key.len);
-    put_in(call, to, e, hash);
+    put_in(to, e, hash);
     if (at_ms >= 0) remember_expiry(to, e, hash, at_ms);
     return e;
 }
 
-redis_entry_t *db__move(redis_call_t *call, redis_db_t *from, bytes_t name, redis_db_t *to, bytes_t new_name)
+redis_entry_t *db__move(redis_db_t *from, bytes_t name, redis_db_t *to, bytes_t new_name)
 {
     table_pos_t pos;
     uint64_t hash = hash_bytes(name.ptr, name.len);
     bool found = table_find(&from->keys, hash, name, entry_same, &pos);
     ASSERT(found);
     redis_entry_t *old = table_at(pos);
-    emit_pre_image(from, old);
+    will_change(from, old);
     int64_t at_ms = entry_expire_ms(old);
     take_out(from, pos, hash);
     redis_entry_t *e = same_with_key(old, new_name, old->flags & ENTRY_WORD ? entry_value(old) : NULL);
     mem_free(old); /* its value lives on in e */
-    return put_with_expiry(call, to, e, at_ms);
+    return put_with_expiry(to, e, at_ms);
 }
 
-redis_entry_t *db__add_copy(redis_call_t *call, redis_db_t *to, bytes_t key, const redis_entry_t *from)
+redis_entry_t *db__add_copy(redis_db_t *to, bytes_t key, const redis_entry_t *from)
 {
     void *value = NULL;
     if (from->flags & ENTRY_WORD) {
@@ -488,46 +498,66 @@ redis_entry_t *db__add_copy(redis_call_t *call, redis_db_t *to, bytes_t key, con
             memcpy(value, entry_value(from), from->str_len);
         }
     }
-    return put_with_expiry(call, to, same_with_key(from, key, value), entry_expire_ms(from));
+    return put_with_expiry(to, same_with_key(from, key, value), entry_expire_ms(from));
 }
 
 bool db__delete(redis_db_t *db, bytes_t key) { return delete_from(db, key, hash_bytes(key.ptr, key.len)); }
 
 static void free_each(void *user, void *entry) { entry__free(entry); }
 
-void db__deinit(redis_db_t *db)
+static void clear(redis_db_t *db)
 {
-    db__clear(db);
-    map_deinit(&db->watched);
-    map_deinit(&db->blocked);
-}
-
-uint64_t db__clear(redis_db_t *db)
-{
-    uint64_t count = table_count(&db->keys);
     table_each(&db->keys, free_each, NULL);
     table_deinit(&db->keys);
     table_deinit(&db->expires);
     db->expire_cursor = 0;
+}
+
+uint64_t db__empty(redis_db_t *db, const char *command)
+{
+    uint64_t count = table_count(&db->keys);
+    if (is_wanted(db, DB_WILL_EMPTY)) listen__will_empty(&db->redis->announce, db, command);
+    clear(db);
     return count;
+}
+
+void db__deinit(redis_db_t *db)
+{
+    clear(db);
+    map_deinit(&db->watched);
+    map_deinit(&db->blocked);
+}
+
+/* Clients stay where they are. */
+void db__swap(redis_db_t *a, redis_db_t *b)
+{
+    db_listeners_t *listeners = &a->redis->announce;
+    if (is_wanted(a, DB_WILL_SWAP)) listen__will_swap(listeners, a, b);
+    table_t keys = a->keys, expires = a->expires;
+    a->keys = b->keys;
+    a->expires = b->expires;
+    b->keys = keys;
+    b->expires = expires;
+    a->expire_cursor = b->expire_cursor = 0;
+    if (is_wanted(a, DB_SWAPPED)) listen__swapped(listeners, a, b);
 }
 
 /* ---- telling the world ----------------------------------------------------------------------------------------------- */
 
 void key_event(redis_call_t *call, bytes_t key, uint32_t event_class, const char *event)
 {
-    if (UNLIKELY(call->config->notify_events & event_class)) notify__event(call->db, event_class, event, key);
+    announce_event(call->db, key, event_class, event);
 }
 
 void key_changed(redis_call_t *call, bytes_t key, uint32_t event_class, const char *event)
 {
-    if (UNLIKELY(call->redis->watching_clients)) multi__touch(call->db, key);
+    if (is_wanted(call->db, DB_CHANGED)) listen__changed(&call->redis->announce, call->db, key);
     key_event(call, key, event_class, event);
 }
 
 void key_grew(redis_call_t *call, bytes_t key, redis_type_t type)
 {
-    if (UNLIKELY(call->redis->blocked_clients)) blocking__on_key(call, call->db, key, type);
+    if (is_wanted(call->db, DB_GREW)) listen__grew(&call->redis->announce, call->db, key);
 }
 
 /* ---- names and sizes ------------------------------------------------------------------------------------------------- */

@@ -2,8 +2,8 @@
  *
  * A read looks up with key_read; a write with key_write, and then changes the value in place, adds with
  * key_add or deletes with key_delete, and at the end tells the world with key_changed. Lookups expire lazily.
- * key_write emits the entry's pre-image when an AOF rewrite has not reached it yet, so a value may be changed
- * only after key_write (or key_add) returned it. */
+ * key_write announces that the entry will change (listen.h), so a value may be changed only after key_write (or
+ * key_add) returned it. */
 #ifndef TRIVET_REDIS_KEYSPACE_H
 #define TRIVET_REDIS_KEYSPACE_H
 
@@ -64,7 +64,8 @@ enum {
     NOTIFY_ALL = NOTIFY_GENERIC | NOTIFY_STRING | NOTIFY_LIST | NOTIFY_SET | NOTIFY_HASH | NOTIFY_ZSET |
                  NOTIFY_EXPIRED | NOTIFY_EVICTED | NOTIFY_STREAM | NOTIFY_MODULE,
 };
-/* The key's value has changed: WATCH fails, and the event ("lpush") is published if asked for. Once a key. */
+/* The key's value has changed: who listens hears of it (WATCH fails), and the event ("lpush") is published if asked for. Once a
+ * key. */
 void key_changed(redis_call_t *call, bytes_t key, uint32_t event_class, const char *event);
 /* There is more in it than before: wakes clients blocked on the key, who may wait for several elements. */
 void key_grew(redis_call_t *call, bytes_t key, redis_type_t type);
@@ -74,7 +75,7 @@ void key_event(redis_call_t *call, bytes_t key, uint32_t event_class, const char
 /* ---- blocking on keys ------------------------------------------------------------------------------------------------ */
 
 typedef enum { BLOCK_NULL_ARRAY, BLOCK_NULL, BLOCK_ZERO } redis_block_timeout_t;
-/* Blocks the client until one of the keys is added with type `type`; then the handler runs again with the
+/* Blocks the client until one of the keys is added, or grows, with type `type`; then the handler runs again with the
  * same argv (in an order that serves first who came first) and may block again, which keeps its place and its
  * deadline. `timeout_ms` 0 = for ever; a timeout replies as told. False when the client may not block (MULTI,
  * script): the handler then replies what it replies on timeout. */

@@ -1,6 +1,6 @@
 /* blocking.c: clients that wait: for keys (BLPOP and its kin), or for an answer from outside (redis_async).
  *
- *   running --key_block--> blocked --key added--> runs again --+--> answered: resumed
+ *   running --key_block--> blocked --key changed--> runs again --+--> answered: resumed
  *                             ^                                +--> key_block again: stays, same place, same
  * deadline |  --timeout / UNBLOCK--> null or error: resumed
  *
@@ -46,12 +46,35 @@ struct blocked {
     wait_t waits[];
 };
 
+/* ---- what is listened for -------------------------------------------------------------------------------------------- */
+
+/* What nobody waits for goes by unheard. */
+static void update_wants(redis_t *redis)
+{
+    uint32_t wants = redis->blocked_clients ? DB_GREW | DB_SWAPPED : 0;
+    if (redis->blocked_lines) wants |= DB_CHANGED | DB_GONE | DB_WILL_EMPTY;
+    db_want(&redis->announce, &redis->blocking_listener, wants);
+}
+
+static void count_blocked(redis_t *redis, int by)
+{
+    redis->blocked_clients += (uint64_t)by;
+    update_wants(redis);
+}
+
+static void count_lines(redis_t *redis, int by)
+{
+    redis->blocked_lines += (uint64_t)by;
+    update_wants(redis);
+}
+
 /* ---- the two sides --------------------------------------------------------------------------------------------------- */
 
 static void release_line(line_t *line)
 {
     blocked_key_t *key = line->key;
     if (line == &key->common || !list_empty(&line->waiters) || key->serving) return;
+    count_lines(key->db->redis, -1);
     list_remove(&line->node);
     map_remove(&key->by_name, line->name);
     mem_free((void *)line->name.ptr);
@@ -93,6 +116,7 @@ static line_t *line_of(blocked_key_t *key, bytes_t name)
     list_init(&line->waiters);
     list_push_back(&key->named, &line->node);
     map_put(&key->by_name, line->name, line);
+    count_lines(key->db->redis, 1);
     return line;
 }
 
@@ -128,7 +152,7 @@ void blocking__forget(redis_client_t *c)
     for (size_t i = 0; i < b->wait_count; i++) leave(&b->waits[i]);
     c->blocked = NULL;
     c->flags &= ~(uint32_t)CLIENT_BLOCKED;
-    c->redis->blocked_clients--;
+    count_blocked(c->redis, -1);
     mem_free(b->command);
     mem_free(b);
 }
@@ -200,7 +224,7 @@ bool key_block_as(redis_call_t *call, const bytes_t *keys, size_t key_count, con
     if (wait->timeout_ms) io_timer_start(&b->timer, (uint64_t)wait->timeout_ms, 0);
     c->blocked = b;
     c->flags |= CLIENT_BLOCKED;
-    redis->blocked_clients++;
+    count_blocked(redis, 1);
     net_pause(c->conn);
     return true;
 }
@@ -214,16 +238,34 @@ static void make_ready(blocked_key_t *key)
     list_push_back(&key->db->redis->ready_keys, &key->ready_node);
 }
 
-void blocking__on_key(redis_call_t *call, redis_db_t *db, bytes_t name, redis_type_t type)
+static void on_grew(db_listener_t *self, redis_db_t *db, bytes_t name)
 {
-    blocked_key_t *key = map_get(&db->blocked, name);
+    blocked_key_t *key = db->blocked.count ? map_get(&db->blocked, name) : NULL;
     if (key) make_ready(key);
 }
 
-void blocking__on_gone(redis_db_t *db, bytes_t name)
+/* Who reads for a consumer group is told of its end. */
+static void wake_lines(redis_db_t *db, bytes_t name)
 {
     blocked_key_t *key = map_get(&db->blocked, name);
     if (key && !list_empty(&key->named)) make_ready(key);
+}
+
+static void on_changed(db_listener_t *self, redis_db_t *db, bytes_t name)
+{
+    const redis_entry_t *e = db__find(db, name);
+    if (!e || e->type != TYPE_STREAM) wake_lines(db, name);
+}
+
+static void on_gone(db_listener_t *self, redis_db_t *db, bytes_t name, db_cause_t cause) { wake_lines(db, name); }
+
+static void on_will_empty(db_listener_t *self, redis_db_t *db, const char *command)
+{
+    size_t cursor = 0;
+    for (map_entry_t *m; (m = map_next(&db->blocked, &cursor)) != NULL;) {
+        blocked_key_t *key = m->value;
+        if (!list_empty(&key->named)) make_ready(key);
+    }
 }
 
 size_t blocking__count_watched_ends(const redis_db_t *db)
@@ -288,8 +330,8 @@ void blocking__serve(redis_t *redis)
     redis->serving_ready = false;
 }
 
-/* SWAPDB and FLUSHALL may bring or take keys under the waiters' feet: looks at all of a database's. */
-void blocking__recheck(redis_db_t *db)
+/* The other database may have brought keys that clients wait for. */
+static void recheck(redis_db_t *db)
 {
     size_t cursor = 0;
     map_entry_t *m;
@@ -297,6 +339,25 @@ void blocking__recheck(redis_db_t *db)
         blocked_key_t *key = m->value;
         if (!list_empty(&key->named) || db__find(db, key->name)) make_ready(key);
     }
+}
+
+static void on_swapped(db_listener_t *self, redis_db_t *a, redis_db_t *b)
+{
+    recheck(a);
+    recheck(b);
+}
+
+void blocking__init(redis_t *redis)
+{
+    list_init(&redis->ready_keys);
+    redis->blocking_listener = (db_listener_t){.name = "blocked clients",
+                                               .rank = DB_RANK_BLOCKING,
+                                               .grew = on_grew,
+                                               .changed = on_changed,
+                                               .gone = on_gone,
+                                               .will_empty = on_will_empty,
+                                               .swapped = on_swapped};
+    db_listen(&redis->announce, &redis->blocking_listener);
 }
 
 /* ---- answers from outside -------------------------------------------------------------------------------------------- */

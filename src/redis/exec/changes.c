@@ -142,7 +142,7 @@ static void tell_swapdb(const teller_t *t)
     table_each(&b->keys, tell_swapped, &(swap_side_t){t, b, a});
 }
 
-static void tell_nothing(const teller_t *t) {} /* a flush: was told beforehand */
+static void tell_nothing(const teller_t *t) {} /* a flush: on_will_empty told it */
 
 static const struct {
     void (*handler)(redis_call_t *call);
@@ -204,10 +204,14 @@ void changes__tell(redis_db_t *db, int argc, const bytes_t *argv)
         tell_written(&t);
 }
 
-void changes__tell_gone(redis_db_t *db, bytes_t key, const char *cause)
+static void on_gone(db_listener_t *self, redis_db_t *db, bytes_t key, db_cause_t cause)
 {
-    redis_change_t change = {
-        .db = db->id, .key = key, .command = "del", .cause = cause, .gone = true, .now_ms = db->redis->now_ms};
+    redis_change_t change = {.db = db->id,
+                             .key = key,
+                             .command = "del",
+                             .cause = db_cause_name(cause),
+                             .gone = true,
+                             .now_ms = db->redis->now_ms};
     tell(db->redis, &change);
 }
 
@@ -224,9 +228,9 @@ static void tell_flushed(void *user, void *entry)
     tell(f->db->redis, &change);
 }
 
-void changes__tell_flush(redis_db_t *db, const char *command)
+static void on_will_empty(db_listener_t *self, redis_db_t *db, const char *command)
 {
-    table_each(&db->keys, tell_flushed, &(flushed_t){db, command});
+    if (command) table_each(&db->keys, tell_flushed, &(flushed_t){db, command});
 }
 
 void changes__close(redis_t *redis)
@@ -296,9 +300,17 @@ const char *changes__refusal(redis_db_t *db, const redis_command_t *command, int
 
 /* ---- the observer's side --------------------------------------------------------------------------------------------- */
 
+void changes__init(redis_t *redis)
+{
+    redis->change_listener =
+        (db_listener_t){.name = "change feed", .rank = DB_RANK_FEED, .gone = on_gone, .will_empty = on_will_empty};
+    db_listen(&redis->announce, &redis->change_listener);
+}
+
 void redis_observe(redis_t *redis, const redis_observer_t *observer)
 {
     redis->observer = observer;
+    db_want(&redis->announce, &redis->change_listener, observer ? DB_GONE | DB_WILL_EMPTY : 0);
     redis->change_open = false;
     redis_hold_writes(redis, false);
 }

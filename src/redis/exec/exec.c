@@ -270,12 +270,21 @@ void redis__update_gate(redis_t *redis)
 
 /* ---- running --------------------------------------------------------------------------------------------------------- */
 
+static bool has_gathered(const redis_t *redis) { return aof__has_gathered(redis) || redis->change_open; }
+
+void exec__end_entry(redis_t *redis, bool atomic)
+{
+    if (!has_gathered(redis)) return;
+    if (UNLIKELY(redis->change_open)) changes__close(redis);
+    aof__commit(redis, atomic);
+}
+
 static void propagate_default(redis_call_t *call)
 {
     redis_t *redis = call->redis;
     if (call->flags & CALL_LOADING) return;
     if (UNLIKELY(redis->observer != NULL)) changes__tell(call->db, call->argc, call->argv);
-    if (LIKELY(call->raw.ptr != NULL && redis->exec_depth == 0 && !aof__has_gathered(redis)))
+    if (LIKELY(call->raw.ptr != NULL && redis->exec_depth == 0 && !has_gathered(redis)))
         aof__feed_raw(call->db, call->raw);
     else
         aof__feed(call->db, call->argc, call->argv);
@@ -330,7 +339,7 @@ void exec__run(redis_client_t *c, const redis_command_t *command, int argc, cons
     }
     if (redis->exec_depth) return;
     if (UNLIKELY(c->pushed_to_self.len) && redis->current == NULL) pubsub__give_own(c);
-    if (UNLIKELY(aof__has_gathered(redis))) aof__commit(redis, true);
+    if (UNLIKELY(has_gathered(redis))) exec__end_entry(redis, true);
     if (UNLIKELY(!list_empty(&redis->ready_keys))) blocking__serve(redis);
 }
 
@@ -449,7 +458,7 @@ bool exec__fast(redis_client_t *c, const parsed_t *q, bytes_t raw)
 void exec__after_event(redis_t *redis)
 {
     bool idle = redis->exec_depth == 0; /* not: a script has paused */
-    if (idle && aof__has_gathered(redis)) aof__commit(redis, redis->observer != NULL);
+    if (idle) exec__end_entry(redis, redis->observer != NULL);
     if (idle && !list_empty(&redis->ready_keys)) blocking__serve(redis);
     client__flush_all(redis);
 }

@@ -35,6 +35,14 @@ static bool is_watched_by(const watch_key_t *key, const redis_client_t *c)
     return false;
 }
 
+/* While nobody watches, changes go by unheard. */
+static void count_watcher(redis_t *redis, int by)
+{
+    redis->watching_clients += (uint64_t)by;
+    uint32_t wants = redis->watching_clients ? DB_CHANGED | DB_GONE | DB_WILL_EMPTY | DB_WILL_SWAP : 0;
+    db_want(&redis->announce, &redis->watch_listener, wants);
+}
+
 static void watch(redis_call_t *call, bytes_t name)
 {
     redis_client_t *c = call->client;
@@ -52,7 +60,7 @@ static void watch(redis_call_t *call, bytes_t name)
     w->client = c;
     w->key = key;
     w->expired = e && entry_is_expired(e, call->now_ms);
-    if (list_empty(&c->watches)) call->redis->watching_clients++;
+    if (list_empty(&c->watches)) count_watcher(call->redis, 1);
     list_push_back(&key->watchers, &w->key_node);
     list_push_back(&c->watches, &w->client_node);
 }
@@ -73,10 +81,10 @@ void multi__unwatch(redis_client_t *c)
 {
     if (list_empty(&c->watches)) return;
     LIST_EACH(&c->watches, w, watch_t, client_node) unwatch_one(w);
-    c->redis->watching_clients--;
+    count_watcher(c->redis, -1);
 }
 
-void multi__touch(redis_db_t *db, bytes_t name)
+static void touch(redis_db_t *db, bytes_t name)
 {
     watch_key_t *key = db->watched.count ? map_get(&db->watched, name) : NULL;
     if (key == NULL) return;
@@ -107,7 +115,8 @@ static void replace_watched(watch_t *w, const redis_entry_t *before, const redis
     }
 }
 
-void multi__touch_all(redis_db_t *db, redis_db_t *replaced_by)
+/* All keys of the database are about to go, or to be replaced by another's. */
+static void touch_all(redis_db_t *db, redis_db_t *replaced_by)
 {
     size_t cursor = 0;
     map_entry_t *m;
@@ -117,6 +126,26 @@ void multi__touch_all(redis_db_t *db, redis_db_t *replaced_by)
                             *after = replaced_by ? db__find(replaced_by, key->name) : NULL;
         LIST_EACH(&key->watchers, w, watch_t, key_node) replace_watched(w, before, after, db->redis->now_ms);
     }
+}
+
+static void on_changed(db_listener_t *self, redis_db_t *db, bytes_t key) { touch(db, key); }
+static void on_gone(db_listener_t *self, redis_db_t *db, bytes_t key, db_cause_t cause) { touch(db, key); }
+static void on_will_empty(db_listener_t *self, redis_db_t *db, const char *command) { touch_all(db, NULL); }
+static void on_will_swap(db_listener_t *self, redis_db_t *a, redis_db_t *b)
+{
+    touch_all(a, b);
+    touch_all(b, a);
+}
+
+void multi__init(redis_t *redis)
+{
+    redis->watch_listener = (db_listener_t){.name = "WATCH",
+                                            .rank = DB_RANK_WATCH,
+                                            .changed = on_changed,
+                                            .gone = on_gone,
+                                            .will_empty = on_will_empty,
+                                            .will_swap = on_will_swap};
+    db_listen(&redis->announce, &redis->watch_listener);
 }
 
 static bool watched_key_expired(redis_client_t *c, int64_t now_ms)

@@ -364,7 +364,7 @@ static void come_back(scripts_t *s)
     redis__update_gate(redis);
     client__resume_all(redis);
     if (c->pushed_to_self.len) pubsub__give_own(c);
-    if (aof__has_gathered(redis)) aof__commit(redis, true);
+    exec__end_entry(redis, true);
     redis_async_done(caller);
     exec__after_event(redis);
 }

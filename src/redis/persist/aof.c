@@ -5,7 +5,6 @@
  * Invariants: what is in `buf` left the gathering whole (a transaction is never split by a rewrite's change
  * of file); a reply leaves after the bytes of its command were written, and with appendfsync always after
  * they are durable. */
-#include "redis/exec/changes.h"
 #include "redis/persist/aof_internal.h"
 #include "redis/redis.h"
 
@@ -46,14 +45,13 @@ void aof__feed(redis_db_t *db, int argc, const bytes_t *argv)
     aof->pending_count++;
 }
 
-void aof__feed_delete(redis_db_t *db, bytes_t key, const char *cause)
+static void on_gone(db_listener_t *self, redis_db_t *db, bytes_t key, db_cause_t cause)
 {
     bytes_t argv[2] = {BYTES_LIT("DEL"), key};
     aof__feed(db, 2, argv);
-    if (UNLIKELY(db->redis->observer != NULL)) changes__tell_gone(db, key, cause);
 }
 
-bool aof__has_gathered(const redis_t *redis) { return redis->aof->pending_count > 0 || redis->change_open; }
+bool aof__has_gathered(const redis_t *redis) { return redis->aof->pending_count > 0; }
 
 bool aof__has_unwritten(const redis_t *redis)
 {
@@ -63,7 +61,6 @@ bool aof__has_unwritten(const redis_t *redis)
 void aof__commit(redis_t *redis, bool atomic)
 {
     aof_t *aof = redis->aof;
-    if (UNLIKELY(redis->change_open)) changes__close(redis);
     bool wrap = atomic && aof->pending_count > 1;
     if (wrap) buf_append(&aof->buf, "*1\r\n$5\r\nMULTI\r\n", 15);
     buf_append(&aof->buf, aof->pending.ptr, aof->pending.len);
@@ -89,20 +86,24 @@ aof_t *aof__new(redis_t *redis)
     aof_t *aof = mem_zalloc(sizeof(*aof));
     aof->redis = redis;
     aof->selected_db = -1;
-    aof->rewrite.last_ok = true;
-    aof->rewrite.last_seconds = -1;
     aof->early_bytes = AOF_KEEP_BUF_BYTES_MAX;
     size_t bytes = strlen(redis->data_dir) + strlen(redis->config->appenddirname) + 2;
     aof->dir = mem_alloc(bytes);
     snprintf(aof->dir, bytes, "%s/%s", redis->data_dir, redis->config->appenddirname);
     aof->hook = (io_hook_t){.rank = HOOK_RANK, .name = "redis append-only file", .run = aof__turn};
     io_hook_add(redis->loop, &aof->hook);
+    aof->listener = (db_listener_t){.name = "append-only file", .rank = DB_RANK_PERSIST, .gone = on_gone};
+    db_listen(&redis->announce, &aof->listener);
+    db_want(&redis->announce, &aof->listener, DB_GONE);
+    aof->rewrite.last_ok = true;
+    aof->rewrite.last_seconds = -1;
     return aof;
 }
 
 void aof__free(aof_t *aof)
 {
     aof__rewrite_abort(aof);
+    db_unlisten(&aof->redis->announce, &aof->listener);
     io_hook_remove(&aof->hook);
     if (aof->file) io_file_close(aof->file);
     aof__manifest_clear(&aof->manifest);
@@ -161,7 +162,7 @@ int aof__reload(redis_t *redis, char *err_out, size_t err_bytes)
     aof->file = NULL;
     aof->syncing = aof->enabled = false;
     aof->base_bytes = aof->old_incr_bytes = aof->file_bytes = 0;
-    for (int i = 0; i < redis->db_count; i++) db__clear(&redis->dbs[i]);
+    for (int i = 0; i < redis->db_count; i++) (void)db__empty(&redis->dbs[i], NULL);
     int err = aof__load(aof, err_out, err_bytes);
     aof->enabled = aof->file != NULL;
     aof->selected_db = -1;

@@ -16,8 +16,6 @@ void aof__free(aof_t *aof);
 /* A whole command's bytes as received; the fast way, only when nothing is gathered. */
 void aof__feed_raw(redis_db_t *db, bytes_t raw);
 void aof__feed(redis_db_t *db, int argc, const bytes_t *argv);
-/* A key that went by itself: DEL; the observer hears the cause. */
-void aof__feed_delete(redis_db_t *db, bytes_t key, const char *cause);
 bool aof__has_gathered(const redis_t *redis);
 /* Ends what was gathered; `atomic` wraps several commands in MULTI/EXEC. */
 void aof__commit(redis_t *redis, bool atomic);

@@ -37,6 +37,7 @@ typedef struct aof_rewrite {
 
 struct aof {
     redis_t *redis;
+    db_listener_t listener;
     bool enabled;
     bool unlisted; /* turned on while running: the manifest is written once there is a base */
     char *dir;     /* .../appendonlydir */

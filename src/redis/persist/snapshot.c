@@ -255,8 +255,7 @@ int snapshot__reload(redis_t *redis, bool flush, bool merge, char *err_out, size
     if (err) {
         snprintf(err_out, err_bytes, "%s: %s", path, err_text(err));
     } else {
-        walk__interrupt(redis);
-        for (int i = 0; flush && i < redis->db_count; i++) db__clear(&redis->dbs[i]);
+        for (int i = 0; flush && i < redis->db_count; i++) (void)db__empty(&redis->dbs[i], NULL);
         redis->loading = true;
         unsigned flags = RDB_LOAD_KEYS_ONLY | RDB_LOAD_BASE | (merge ? RDB_LOAD_REPLACE : 0);
         err = rdb__load(redis, file, path, flags, &loaded, err_out, err_bytes);

@@ -13,6 +13,7 @@ struct walk {
     int db;
     uint64_t cursor;
     io_hook_t hook;
+    db_listener_t listener; /* wants something while there is a user */
 };
 
 static void mark(redis_db_t *db, redis_entry_t *e) { e->flags = (uint8_t)((e->flags & ~ENTRY_EPOCH) | db->epoch); }
@@ -24,18 +25,28 @@ static bool keeps(const redis_db_t *db, const redis_entry_t *e)
     return db->redis->observer || !entry_is_expired(e, db->redis->now_ms);
 }
 
-void walk__will_change(redis_db_t *db, redis_entry_t *e)
+/* Unless the entry was given already. */
+static void give(walk_t *walk, redis_db_t *db, redis_entry_t *e)
 {
-    walk_user_t *user = db->redis->walk->user;
-    if (user && keeps(db, e)) user->put(user, db, e);
+    if ((e->flags & ENTRY_EPOCH) == db->epoch) return;
+    if (keeps(db, e)) walk->user->put(walk->user, db, e);
     mark(db, e);
 }
 
+static void on_will_change(db_listener_t *self, redis_db_t *db, redis_entry_t *e)
+{
+    give(CONTAINER_OF(self, walk_t, listener), db, e);
+}
+
+typedef struct visit {
+    walk_t *walk;
+    redis_db_t *db;
+} visit_t;
+
 static void visit(void *user, void *entry)
 {
-    redis_db_t *db = user;
-    redis_entry_t *e = entry;
-    if ((e->flags & ENTRY_EPOCH) != db->epoch) walk__will_change(db, e);
+    const visit_t *v = user;
+    give(v->walk, v->db, entry);
 }
 
 /* Gives entries until the slice is used up; true when there are no more. */
@@ -45,11 +56,18 @@ static bool slice(walk_t *walk)
     uint64_t until = io_hrtime_ns(redis->loop) + SLICE_NS;
     for (unsigned steps = 1; walk->db < redis->db_count; steps++) {
         redis_db_t *db = &redis->dbs[walk->db];
-        walk->cursor = table_scan(&db->keys, walk->cursor, visit, db);
+        walk->cursor = table_scan(&db->keys, walk->cursor, visit, &(visit_t){walk, db});
         if (!walk->cursor) walk->db++;
         if (steps % CLOCK_EACH == 0 && io_hrtime_ns(redis->loop) > until) return false;
     }
     return true;
+}
+
+static void set_user(walk_t *walk, walk_user_t *user)
+{
+    walk->user = user;
+    uint32_t wants = user ? DB_WILL_CHANGE | DB_WILL_EMPTY | DB_WILL_SWAP : 0;
+    db_want(&walk->redis->announce, &walk->listener, wants);
 }
 
 static void turn(io_hook_t *hook)
@@ -64,9 +82,28 @@ static void turn(io_hook_t *hook)
         io_loop_wake(walk->redis->loop);
         return;
     }
-    walk->user = NULL;
+    set_user(walk, NULL);
     user->ended(user);
 }
+
+static void end_early(walk_t *walk)
+{
+    redis_t *redis = walk->redis;
+    set_user(walk, NULL);
+    for (int i = 0; i < redis->db_count; i++) table_each(&redis->dbs[i].keys, mark_each, &redis->dbs[i]);
+}
+
+/* The walk knows entries by the database they were in. */
+static void interrupt(db_listener_t *self)
+{
+    walk_t *walk = CONTAINER_OF(self, walk_t, listener);
+    walk_user_t *user = walk->user;
+    end_early(walk);
+    user->interrupted(user);
+}
+
+static void on_will_empty(db_listener_t *self, redis_db_t *db, const char *command) { interrupt(self); }
+static void on_will_swap(db_listener_t *self, redis_db_t *a, redis_db_t *b) { interrupt(self); }
 
 walk_t *walk__new(redis_t *redis)
 {
@@ -74,12 +111,19 @@ walk_t *walk__new(redis_t *redis)
     walk->redis = redis;
     walk->hook = (io_hook_t){.rank = HOOK_RANK, .name = "redis walk", .run = turn};
     io_hook_add(redis->loop, &walk->hook);
+    walk->listener = (db_listener_t){.name = "walk",
+                                     .rank = DB_RANK_PERSIST,
+                                     .will_change = on_will_change,
+                                     .will_empty = on_will_empty,
+                                     .will_swap = on_will_swap};
+    db_listen(&redis->announce, &walk->listener);
     return walk;
 }
 
 void walk__free(walk_t *walk)
 {
     ASSERT(!walk->user);
+    db_unlisten(&walk->redis->announce, &walk->listener);
     io_hook_remove(&walk->hook);
     mem_free(walk);
 }
@@ -90,28 +134,14 @@ void walk__start(redis_t *redis, walk_user_t *user)
 {
     walk_t *walk = redis->walk;
     ASSERT(!walk->user);
-    walk->user = user;
+    set_user(walk, user);
     walk->db = 0;
     walk->cursor = 0;
     for (int i = 0; i < redis->db_count; i++) redis->dbs[i].epoch ^= ENTRY_EPOCH;
     io_loop_wake(redis->loop);
 }
 
-static void end_early(redis_t *redis)
-{
-    redis->walk->user = NULL;
-    for (int i = 0; i < redis->db_count; i++) table_each(&redis->dbs[i].keys, mark_each, &redis->dbs[i]);
-}
-
 void walk__stop(redis_t *redis, const walk_user_t *user)
 {
-    if (redis->walk->user == user) end_early(redis);
-}
-
-void walk__interrupt(redis_t *redis)
-{
-    walk_user_t *user = redis->walk->user;
-    if (!user) return;
-    end_early(redis);
-    user->interrupted(user);
+    if (redis->walk->user == user) end_early(redis->walk);
 }

@@ -1,8 +1,8 @@
 /* walk.h: the data set as it was at one moment, entry by entry, while commands go on: no fork, and no second copy.
  *
  * At the start each database's epoch bit flips, so that no entry carries the current one. The walk gives entries to its user, a
- * slice each turn of the loop, and marks them. Whoever is about to change an entry that is not marked has it given first
- * (walk__will_change); new entries are born marked. So the user gets exactly what was there at the start, each entry once, in any
+ * slice each turn of the loop, and marks them. An entry that is not marked and of which the keyspace
+ * announces that it will change is given first; new entries are born marked. So the user gets exactly what was there at the start, each entry once, in any
  * order. One walk goes on at a time. */
 #ifndef TRIVET_REDIS_WALK_H
 #define TRIVET_REDIS_WALK_H
@@ -23,8 +23,5 @@ bool walk__is_active(const redis_t *redis);
 /* None may be active. Between two commands, or in one that changes nothing. */
 void walk__start(redis_t *redis, walk_user_t *user);
 void walk__stop(redis_t *redis, const walk_user_t *user); /* nothing if it is not the user's */
-void walk__interrupt(redis_t *redis);
-/* The entry is about to change, or to go, and the walk has not passed it. */
-void walk__will_change(redis_db_t *db, redis_entry_t *e);
 
 #endif
