@@ -218,7 +218,7 @@ kafka_groups_t *kafka_groups_new(kafka_t *kafka)
     groups->kafka = kafka;
     groups->kept_bytes_max = (size_t)MIN(io_memory_bytes() / GROUPS_MEMORY_SHARE, (uint64_t)GROUPS_BYTES_MAX);
     groups__classic_init(groups);
-    groups__consumer_init(groups);
+    groups__broker_init(groups);
     /* The runtime hears of a deleted topic first: of __consumer_offsets nothing is left to forget then. */
     groups->runtime =
         runtime_new(kafka, GROUPS_TOPIC, &groups__machine, groups, kafka->config.offsets_retention_check_interval_ms);
@@ -243,7 +243,7 @@ void kafka_groups_free(kafka_groups_t *groups)
 {
     kafka_groups_stop(groups);
     runtime_free(groups->runtime);
-    groups__consumer_deinit(groups);
+    groups__broker_deinit(groups);
     map_deinit(&groups->entries);
     mem_free(groups->partitions);
     mem_free(groups);

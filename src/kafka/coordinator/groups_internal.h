@@ -1,6 +1,7 @@
 /* groups_internal.h: what the files of the group coordinator share: groups.c (table, settling, life), groups_machine.c (as a
- * machine of the runtime), groups_classic.c and groups_consumer.c (the protocols), groups_migrate.c (from one to the other),
- * groups_removal.c (tombstones, retention), groups_position.c (the bridge's offsets). */
+ * machine of the runtime), groups_classic.c and groups_consumer.c (the protocols), groups_broker.c (what the latter asks of the
+ * broker), groups_migrate.c (from one protocol to the other), groups_removal.c (tombstones, retention), groups_position.c (the
+ * bridge's offsets). */
 #ifndef TRIVET_KAFKA_COORDINATOR_GROUPS_INTERNAL_H
 #define TRIVET_KAFKA_COORDINATOR_GROUPS_INTERNAL_H
 
@@ -58,11 +59,15 @@ void groups__classic_new(group_entry_t *entry);
 int groups__classic_replay(kafka_groups_t *groups, int32_t partition, const group_record_t *record) MUST_CHECK;
 
 /* groups_consumer.c */
-void groups__consumer_init(kafka_groups_t *groups);
-void groups__consumer_deinit(kafka_groups_t *groups);
 void groups__consumer_new(group_entry_t *entry);
 int groups__consumer_replay(kafka_groups_t *groups, int32_t partition, const record_t *record,
                             arena_t *arena) MUST_CHECK;
+
+/* groups_broker.c */
+void groups__broker_init(kafka_groups_t *groups);
+void groups__broker_deinit(kafka_groups_t *groups);
+/* Takes the settings as they are now, the group's own before the broker's, into entry->config. */
+void groups__broker_configure(group_entry_t *entry);
 
 /* groups_removal.c */
 /* One group of a round of retention; false at its end. */

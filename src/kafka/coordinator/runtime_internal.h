@@ -4,6 +4,7 @@
 #define TRIVET_KAFKA_COORDINATOR_RUNTIME_INTERNAL_H
 
 #include "kafka/coordinator/runtime.h"
+#include "kafka/record/stream.h"
 
 typedef struct runtime_partition {
     enum { RUNTIME_ABSENT, RUNTIME_LOADING, RUNTIME_STARTING, RUNTIME_ACTIVE, RUNTIME_FAILED } state;
@@ -11,14 +12,18 @@ typedef struct runtime_partition {
     list_t commits;      /* runtime_write.c: writes that wait for stable storage */
 } runtime_partition_t;
 
-/* Where the loader stands: one partition at a time, one piece of it, one batch of that, one record of that. */
+/* Where the loader stands: one partition at a time, one piece of it, one batch of that, which is opened first, then one record
+ * of that. */
 typedef struct runtime_loader {
     slice_t slice;
     bool running;      /* the slice is stepping or waits for its turn */
     int32_t partition; /* that `piece` is of; -1 = of none */
     buf_t piece;
-    size_t piece_at;    /* the next batch */
-    record_iter_t iter; /* of the batch before it */
+    size_t piece_at;         /* the next batch */
+    batch_header_t batch;    /* the one before it */
+    record_stream_t *stream; /* while it is being opened */
+    buf_t opened;            /* what it was opened to, if it is compressed */
+    record_iter_t iter;
     bool iterating;
     arena_t arena; /* of one record */
 } runtime_loader_t;

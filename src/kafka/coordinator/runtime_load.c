@@ -1,11 +1,12 @@
 /* runtime_load.c: the loader: reads partitions back one after the other, and hands their records to the machine, which keeps
- * the last of each key. A step is one record, or one piece of what the machine starts; as many run in a turn of the loop as
+ * the last of each key. A step is one record, a part of a compressed batch, or one piece of what the machine starts; as many run in a turn of the loop as
  * slices.h allows, so that everybody else is served meanwhile. */
 #include "kafka/coordinator/runtime_internal.h"
 
 #include "base/slog.h"
 
 #define LOAD_PIECE_BYTES     MIB(1)  /* read at once */
+#define LOAD_OPEN_BYTES      KIB(64) /* opened of a compressed batch at once */
 #define LOAD_BATCH_BYTES_MAX MIB(64) /* of one batch when opened, and of one record's replay */
 
 static runtime_t *of_slice(slice_t *slice) { return CONTAINER_OF(slice, runtime_t, loader.slice); }
@@ -47,27 +48,53 @@ static bool is_plain(const batch_header_t *batch)
     return !(batch->attributes & (RECORD_CONTROL | RECORD_TRANSACTIONAL));
 }
 
-/* Opens the next batch of the piece. ERR_NOT_FOUND at its end; a batch that is cut off comes whole with the next piece. */
-static int open_batch(runtime_loader_t *l)
+static int begin_batch(runtime_loader_t *l, bytes_t batch)
+{
+    bytes_t payload = bytes_of(batch.ptr + BATCH_HEADER_BYTES, batch.len - BATCH_HEADER_BYTES);
+    record_codec_t codec = (record_codec_t)(l->batch.attributes & RECORD_COMPRESSION_MASK);
+    if (!is_plain(&l->batch)) return 0;
+    if (codec != RECORD_NONE) return record_stream_new(codec, payload, LOAD_BATCH_BYTES_MAX, &l->stream);
+    record_iter_init_opened(&l->iter, &l->batch, payload);
+    l->iterating = true;
+    return 0;
+}
+
+/* The next batch of the piece. ERR_NOT_FOUND at its end; a batch that is cut off comes whole with the next piece. */
+static int next_batch(runtime_loader_t *l)
 {
     bytes_t left = bytes_of(l->piece.ptr + l->piece_at, l->piece.len - l->piece_at);
-    batch_header_t batch;
     if (left.len == 0) return ERR_NOT_FOUND;
-    int err = batch_header_read(left, &batch);
+    int err = batch_header_read(left, &l->batch);
     if (err) return err;
-    size_t bytes = batch_bytes(&batch);
+    size_t bytes = batch_bytes(&l->batch);
     if (bytes > left.len) return ERR_NOT_FOUND;
     l->piece_at += bytes;
-    if (!is_plain(&batch)) return 0;
-    err = record_iter_init(&l->iter, bytes_of(left.ptr, bytes), LOAD_BATCH_BYTES_MAX);
-    l->iterating = err == 0;
-    return err;
+    return begin_batch(l, bytes_of(left.ptr, bytes));
+}
+
+/* Opens some more of a compressed batch; its records come when all of it is open. */
+static int open_more(runtime_loader_t *l)
+{
+    size_t bytes;
+    if (l->opened.len > LOAD_BATCH_BYTES_MAX) return ERR_LIMIT;
+    int err = buf_try_reserve(&l->opened, LOAD_OPEN_BYTES);
+    if (!err) err = record_stream_read(l->stream, l->opened.ptr + l->opened.len, LOAD_OPEN_BYTES, &bytes);
+    if (err) return err;
+    l->opened.len += bytes;
+    if (bytes > 0) return 0;
+    record_stream_free(l->stream);
+    l->stream = NULL;
+    record_iter_init_opened(&l->iter, &l->batch, buf_bytes(&l->opened));
+    l->iterating = true;
+    return 0;
 }
 
 static void close_batch(runtime_loader_t *l)
 {
-    if (l->iterating) record_iter_deinit(&l->iter);
+    if (l->stream) record_stream_free(l->stream);
+    l->stream = NULL;
     l->iterating = false;
+    buf_clear(&l->opened);
 }
 
 /* ERR_NOT_FOUND when the piece has been replayed. */
@@ -75,7 +102,8 @@ static int replay_next(runtime_t *runtime)
 {
     runtime_loader_t *l = &runtime->loader;
     record_t record;
-    if (!l->iterating) return open_batch(l);
+    if (l->stream) return open_more(l);
+    if (!l->iterating) return next_batch(l);
     int err = record_iter_next(&l->iter, &record);
     if (err == ERR_NOT_FOUND) {
         close_batch(l);
@@ -145,6 +173,7 @@ static slice_state_t step(slice_t *slice)
     if (index < 0) {
         runtime->loader.running = false;
         buf_deinit(&runtime->loader.piece);
+        buf_deinit(&runtime->loader.opened);
         return SLICE_ENDED;
     }
     if (runtime->partitions[index].state == RUNTIME_LOADING)
@@ -183,7 +212,7 @@ void runtime__load_forget(runtime_t *runtime, int32_t index)
 void runtime__load_init(runtime_t *runtime)
 {
     runtime->loader.partition = -1;
-    runtime->loader.piece = BUF_INIT;
+    runtime->loader.piece = runtime->loader.opened = BUF_INIT;
     arena_init(&runtime->loader.arena, LOAD_BATCH_BYTES_MAX);
 }
 
@@ -192,5 +221,6 @@ void runtime__load_deinit(runtime_t *runtime)
     slice_stop(&runtime->loader.slice);
     drop_piece(&runtime->loader);
     buf_deinit(&runtime->loader.piece);
+    buf_deinit(&runtime->loader.opened);
     arena_deinit(&runtime->loader.arena);
 }

@@ -173,6 +173,38 @@ static void what_was_written_is_played_back_before_anybody_can_ask(void **state)
     world_free(w);
 }
 
+/* Another server may have kept its coordinators' topics compressed. */
+static void compressed_batches_are_played_back_too(void **state)
+{
+    static const record_codec_t codecs[] = {RECORD_GZIP, RECORD_SNAPPY, RECORD_LZ4, RECORD_ZSTD};
+    world_t *w = world_new(10);
+    for (size_t c = 0; c < ARRAY_LEN(codecs); c++) {
+        runtime_batch_t batch = runtime_batch(1000);
+        partition_appended_t appended;
+        buf_t packed = BUF_INIT;
+        size_t bytes;
+        static uint8_t value[3000];
+        for (int i = 0; i < KEYS; i++) {
+            char name[8];
+            snprintf(name, sizeof(name), "k%02d", i);
+            runtime_batch_add(&batch, bytes_str(name), bytes_of(value, sizeof(value)));
+        }
+        uint8_t *plain = record_builder_finish(&batch.builder, 0, RECORD_NO_PRODUCER, &bytes);
+        assert_int_equal(record_recompress(bytes_of(plain, bytes), codecs[c], 1, 0, &packed), 0);
+        assert_int_equal(
+            partition_append(w->host->p, packed.ptr, packed.len, PARTITION_COORDINATOR, &w->host->arena, &appended),
+            KAFKA_NONE);
+        record_builder_deinit(&batch.builder);
+        buf_deinit(&packed);
+    }
+    runtime_lost(w->runtime, 0);
+    runtime_gained(w->runtime, 0);
+    sim_run_for(w->host->sim, 100);
+    assert_int_equal(check(w), KAFKA_NONE);
+    for (int i = 0; i < KEYS; i++) assert_int_equal(w->counts[i], ARRAY_LEN(codecs));
+    world_free(w);
+}
+
 static void a_restart_plays_back_what_was_written(void **state)
 {
     world_t *w = world_new(2);
@@ -338,6 +370,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_key_lives_where_kafka_would_put_it),
         cmocka_unit_test(what_was_written_is_played_back_before_anybody_can_ask),
+        cmocka_unit_test(compressed_batches_are_played_back_too),
         cmocka_unit_test(a_restart_plays_back_what_was_written),
         cmocka_unit_test(a_write_ends_when_it_is_on_stable_storage),
         cmocka_unit_test(writes_under_way_end_when_the_partition_is_lost),

@@ -49,6 +49,11 @@ int record_iter_init(record_iter_t *iter, bytes_t batch, size_t bytes_max)
     return 0;
 }
 
+void record_iter_init_opened(record_iter_t *iter, const batch_header_t *batch, bytes_t payload)
+{
+    *iter = (record_iter_t){.batch = *batch, .ptr = payload.ptr, .end = bytes_end(payload), .left = batch->count};
+}
+
 void record_iter_deinit(record_iter_t *iter)
 {
     mem_free(iter->opened);

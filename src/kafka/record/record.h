@@ -40,6 +40,8 @@ typedef struct record_iter {
 /* `batch` holds one whole batch. The opened payload may take `bytes_max` (ERR_LIMIT). ERR_CORRUPT: bad
  * compression. */
 int record_iter_init(record_iter_t *iter, bytes_t batch, size_t bytes_max) MUST_CHECK;
+/* The same over a payload that the caller has opened, and keeps. */
+void record_iter_init_opened(record_iter_t *iter, const batch_header_t *batch, bytes_t payload);
 /* 0 with a record, ERR_NOT_FOUND at the end, ERR_CORRUPT. */
 int record_iter_next(record_iter_t *iter, record_t *ret_record) MUST_CHECK;
 void record_iter_deinit(record_iter_t *iter);
