@@ -138,7 +138,7 @@ class Log:
                 answer = connection.ask("CreateTopics", 5, topics=[one], timeout=30000, validate=False)
                 assert answer["topics"][0]["error"] == 0
             for n, value in enumerate(self.promised):
-                parts = [{"index": 0, "records": kafka.batch([value], time=1_700_000_000_000 + n)}]
+                parts = [{"index": 0, "records": kafka.batch([value], time=kafka.NOW_MS + n)}]
                 answer = connection.ask("Produce", 7, transaction=None, acks=-1, timeout=30000,
                                         topics=[{"name": self.TOPIC, "partitions": parts}])  # fmt: skip
                 assert answer["topics"][0]["partitions"][0]["error"] == 0

@@ -56,7 +56,7 @@ def make_topic(server, name, partitions=1, **config):
         future.result(30)
 
 
-def wait_for(condition, seconds=10):
+def wait_for(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never came true"

@@ -6,6 +6,8 @@ from confluent_kafka.admin import (
     AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic, OffsetSpec, ResourceType,
 )  # fmt: skip
 
+from wire import kafka
+
 from .conftest import WAIT_SECONDS, eventually, send
 
 
@@ -110,7 +112,7 @@ def test_offsets_are_listed_earliest_latest_and_by_greatest_time(admin, topic, p
     name = topic()
     one = producer()
     for stamp in (1000, 5000, 3000):
-        one.produce(name, b"x", timestamp=1_600_000_000_000 + stamp)
+        one.produce(name, b"x", timestamp=kafka.NOW_MS + stamp)
         one.flush(WAIT_SECONDS)
     part = TopicPartition(name, 0)
     for spec, expected in ((OffsetSpec.earliest(), 0), (OffsetSpec.latest(), 3), (OffsetSpec.max_timestamp(), 1)):

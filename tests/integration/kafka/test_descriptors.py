@@ -49,7 +49,7 @@ def create(connection, name, partitions, **configs):
     assert [one["error"] for one in answer["topics"]] == [NONE]
 
 
-def produce(connection, topic, partitions, value=b"x" * 100, time=1_600_000_000_000):
+def produce(connection, topic, partitions, value=b"x" * 100, time=kafka.NOW_MS):
     """The error of each partition."""
     parts = [{"index": index, "records": kafka.batch([value], time=time)} for index in partitions]
     answer = connection.ask(
@@ -151,7 +151,7 @@ def test_a_log_of_thousands_of_small_segments_stays_cheap(limited):
     with kafka.Connection(server.port_of("kafka")) as connection:
         create(connection, "tiny", 1, segment_bytes=1 << 20, segment_ms=1)
         for n in range(600):
-            assert produce(connection, "tiny", [0], b"x", time=1_700_000_000_000 + 10 * n) == [NONE]
+            assert produce(connection, "tiny", [0], b"x", time=kafka.NOW_MS + 10 * n) == [NONE]
         assert server.open_files() < 80
         assert len(list(server.data.rglob("tiny-0/*.log"))) == 600
         (error, records), = fetch_all(connection, "tiny", 600)
@@ -173,11 +173,11 @@ def test_a_crowd_of_idle_clients_does_not_keep_a_log_from_rolling(limited):
     idle = []
     with kafka.Connection(server.port_of("kafka")) as connection:
         create(connection, "rolls", 1, segment_ms=1)
-        assert produce(connection, "rolls", [0], time=1_700_000_000_000) == [NONE]
+        assert produce(connection, "rolls", [0], time=kafka.NOW_MS) == [NONE]
         try:
             for n in range(100):
                 idle.append(socket.create_connection((HOST, server.port_of(["redis", "kafka", "zookeeper"][n % 3]))))
-            answers = [produce(connection, "rolls", [0], time=1_700_000_000_010 + 10 * n) for n in range(20)]
+            answers = [produce(connection, "rolls", [0], time=kafka.NOW_MS + 10 + 10 * n) for n in range(20)]
         finally:
             for one in idle:
                 one.close()

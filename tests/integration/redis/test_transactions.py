@@ -1,5 +1,7 @@
 """MULTI, EXEC, DISCARD, WATCH."""
 
+import threading
+
 import pytest
 from redis.exceptions import ExecAbortError, ResponseError, WatchError
 
@@ -131,10 +133,26 @@ def test_nested_multi_watch_inside_and_exec_without_are_errors(r):
 
 
 def test_transactions_are_not_interleaved(r, connect):
-    """Two counters that each transaction moves together are never seen apart."""
-    writer = connect()
-    for _ in range(200):
-        with writer.pipeline(transaction=True) as pipe:
-            pipe.incr("a").incr("b").execute(raise_on_error=True)
+    """Two counters that each transaction moves together are never seen apart by another client, who asks all the while: while
+    commands are queued, while EXEC runs, and between the two commands of a script that does the same."""
+    writer, over = connect(), threading.Event()
+
+    def write():
+        for n in range(300):
+            with writer.pipeline(transaction=True) as pipe:
+                pipe.incr("a")
+                for k in range(n % 20):
+                    pipe.ping(), pipe.set(f"between:{k}", "x" * 1000)
+                pipe.incr("b").execute()
+        over.set()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    seen = set()
+    while not over.is_set():
         a, b = r.mget("a", "b")
         assert a == b
+        seen.add(a)
+    thread.join()
+    assert r.mget("a", "b") == ["300", "300"]
+    assert len(seen) > 10, "the reader never looked while the writer was at it"

@@ -239,15 +239,18 @@ def test_the_first_page_names_the_others(launch):
 
 def test_a_turn_that_takes_long_is_counted_and_logged_with_what_ran(launch):
     server = launch("redis")
-    assert server.stalls() == 0 and server.metric("trivet_turn_seconds_count") > 0
+    assert server.metric("trivet_turn_seconds_count") > 0
     with resp.Connection(server.port_of("redis")) as connection:
         connection.ask("EVAL", "for i = 1, 300000 do redis.call('SADD', KEYS[1], i * 7919 % 1000003) end", 1, "many")
-        connection.ask("PING")  # in a turn of its own: the one before was counted
-        before = server.stalls()
-        connection.ask("SORT", "many", "ALPHA", "LIMIT", 0, 1)
-        connection.ask("PING")
-    assert server.stalls() == before + 1
-    assert 'ran="redis sort"' in server.log_tail(20)
+        for _ in range(20):  # a reactor writes at most one line a second; those of turns before are then over
+            connection.ask("PING")  # in a turn of its own: the one before was counted
+            before = server.stalls()
+            connection.ask("SORT", "many", "ALPHA", "LIMIT", 0, 1)
+            connection.ask("PING")
+            assert server.stalls() == before + 1
+            if 'ran="redis sort"' in server.log_tail(20):
+                return
+    raise AssertionError(f"none of the turns is told of:\n{server.log_tail(20)}")
 
 
 def test_a_configuration_file_has_the_directives_people_know(tmp_path):
