@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import time
 
@@ -93,6 +94,8 @@ class Programs:
     def wait_for(self, condition, seconds=60):
         deadline = time.monotonic() + seconds
         while not condition():
+            for name, one in self.running.items():
+                assert one.poll() in (None, -signal.SIGKILL), f"{name} ended with status {one.returncode}\n{self.log_tail()}"
             assert time.monotonic() < deadline, f"it never came true\n{self.log_tail()}"
             time.sleep(0.05)
 
