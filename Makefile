@@ -3,7 +3,7 @@
 #   make run [ARGS=...]     install, build, run in the foreground       make soak      the long runs
 #   make test               everything that must pass                   make fuzz      SECONDS=180 a fuzzer, WIRE_SECONDS=600
 #   make asan               the tests under ASan and UBSan              make sim       SEED=7, or SEEDS=1000
-#   make tsan               the integration tests under TSan            ARGS=--quick for the short form
+#   make tsan               the integration tests under TSan, two runs side by side
 #   make bench              Trivet against the originals                make fmt lint clean
 #   make demo               the email service on Trivet, from request to mail (examples/email)
 #   make tools              redis-cli, kcat and zkCli.sh, to try it     make uninstall what tools/install set up, undone
@@ -57,7 +57,7 @@ tsan:
 	@test -f build-tsan/build.ninja || meson setup build-tsan --buildtype=debugoptimized \
 		-Db_sanitize=thread -Db_lundef=false -Dexamples=true -Dtests=false >/dev/null
 	@$(call ninja,build-tsan,)
-	@$(PYTHON) tests/run.py --build build-tsan --races $(ARGS)
+	@$(PYTHON) tests/run.py --build build-tsan --races
 
 bench: build
 	@tools/install bench

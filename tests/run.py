@@ -20,14 +20,17 @@ QUICK = [
     "integration/email/test_email.py", "integration/email/test_environment.py", "integration/email/test_window.py",
     "conformance/redis", "conformance/zookeeper", "hostile", "crash", "damage", "exhaustion/test_disk_full.py",
 ]  # fmt: skip
-# Under ThreadSanitizer: what makes the reactors talk to each other.
-RACES = ["integration"]
-RACES_QUICK = [
-    "integration/redis", "integration/bridge/test_batches.py", "integration/bridge/test_commit.py",
-    "integration/bridge/test_feed_random.py", "integration/bridge/test_outbox.py", "integration/kafka/test_admin.py",
-    "integration/kafka/test_groups.py", "integration/kafka/test_produce_consume.py", "integration/zookeeper/test_nodes.py",
-    "integration/zookeeper/test_watches.py", "integration/server",
-]  # fmt: skip
+# Under ThreadSanitizer: whatever makes the reactors talk to each other, in two halves that take about as long and run side by
+# side. A folder of integration/ that is in neither fails the run.
+RACES = [
+    ["integration/bridge", "integration/redis", "integration/zookeeper"],
+    ["integration/kafka", "integration/email", "integration/server"],
+]
+# What does not run there, and why.
+RACES_WITHOUT = {
+    "integration/bridge/test_feed_memory.py": "its limit is the MiB above what is used, and the sanitizer's allocator holds more",
+    "integration/email/test_kill.py::test_kill_9_in_portable_mode_on_the_originals_is_counted": "no server of ours takes part",
+}
 SOAK_SEEDS, SOAK_SEEDS_OF = 1000, {"outbox": 10_000}  # of the simulator, a scenario
 
 
@@ -89,26 +92,32 @@ def run_simulator(tally, build):
             tally.note_failure(f"the scenario {name}")
 
 
-def chosen(options):
-    """The tests by name; none = all."""
-    if options.races:
-        return RACES_QUICK if options.quick else RACES
-    return QUICK if options.quick else []
-
-
-def run_pytest(tally, build, names, options, extra):
-    report = ROOT / ".cache" / f"pytest-{build.name}.xml"
-    report.parent.mkdir(exist_ok=True)
-    report.unlink(missing_ok=True)
+def race_halves():
+    """The arguments of two runs of pytest."""
     tests = ROOT / "tests"
-    command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *(["--soak"] if options.soak else []), *extra, *names]
-    environment = {"TRIVET_BIN": str(build / "trivet"), "TRIVET_CARRIERS": "1" if names else ""} | os.environ
-    before = tally.failed
-    status = subprocess.run(command, cwd=tests, env=environment).returncode
-    if not tally.add_junit(report):
-        tally.note_failure("pytest ran no test")
-    elif status and tally.failed == before:
-        tally.note_failure(f"pytest ended with status {status}")
+    there = {f"integration/{path.name}" for path in (tests / "integration").iterdir() if list(path.glob("test_*.py"))}
+    assert there == set(sum(RACES, [])), f"RACES does not have what there is: {there}"
+    assert all((tests / name.split("::")[0]).exists() for name in RACES_WITHOUT), "RACES_WITHOUT names what there is not"
+    return [[*half, *(f"--deselect={name}" for name in RACES_WITHOUT)] for half in RACES]
+
+
+def run_pytest(tally, build, runs, options, extra):
+    """Each of `runs`, lists of arguments, in a process of its own, all at once. An empty list = all tests."""
+    environment = {"TRIVET_BIN": str(build / "trivet"), "TRIVET_CARRIERS": "1" if runs != [[]] else ""} | os.environ
+    started = []
+    for number, arguments in enumerate(runs):
+        report = ROOT / ".cache" / f"pytest-{build.name}-{number}.xml"
+        report.parent.mkdir(exist_ok=True)
+        report.unlink(missing_ok=True)
+        soak = ["--soak"] if options.soak else []
+        command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *soak, *extra, *arguments]
+        started.append((subprocess.Popen(command, cwd=ROOT / "tests", env=environment), report))
+    for process, report in started:
+        status, before = process.wait(), tally.failed
+        if not tally.add_junit(report):
+            tally.note_failure("pytest ran no test")
+        elif status and tally.failed == before:
+            tally.note_failure(f"pytest ended with status {status}")
 
 
 def main():
@@ -117,16 +126,18 @@ def main():
     parser.add_argument("--unit", default="build-test", type=pathlib.Path, help="has the unit tests and the simulator")
     parser.add_argument("--soak", action="store_true", help="also the long runs")
     parser.add_argument("--quick", action="store_true", help="only the tests that suit a slow, instrumented build")
-    parser.add_argument("--races", action="store_true", help="only what ThreadSanitizer is for; no unit tests")
+    parser.add_argument("--races", action="store_true", help="the integration tests in two runs side by side; no unit tests")
     options, extra = parser.parse_known_args()
     build, unit = (ROOT / options.build).resolve(), (ROOT / options.unit).resolve()
     started = time.monotonic()
     tally = Tally()
+    for name, why in RACES_WITHOUT.items() if options.races else ():
+        print(f"without {name}: {why}")
     if not options.races:
         run_meson(tally, unit)
     if options.soak:
         run_simulator(tally, unit)
-    run_pytest(tally, build, chosen(options), options, extra)
+    run_pytest(tally, build, race_halves() if options.races else [QUICK if options.quick else []], options, extra)
     print(f"took {time.monotonic() - started:.0f} s")
     return tally.close()
 

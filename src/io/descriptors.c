@@ -1,10 +1,11 @@
 /* descriptors.c: how the descriptors that the system allows are shared between files and connections. A server that has
  * given all of them to clients can neither roll a log nor rewrite a file, so a part is kept for files: a quarter, and not so
  * many that a system without a limit keeps millions. */
-#include "io/io.h"
+#include "io/io_internal.h"
 
-#include <dirent.h>
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #define FILES_SHARE         4 /* one descriptor in four */
 #define FILES_MIN           32
@@ -25,9 +26,18 @@ uint32_t io_descriptors_for_files(uint32_t descriptors_max)
     return MIN(files, MAX(descriptors_max / 2, 1)); /* with a handful in all, either side gets half */
 }
 
+DIR *io__open_dir(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return NULL;
+    DIR *dir = fdopendir(fd);
+    if (!dir) close(fd);
+    return dir;
+}
+
 uint32_t io_descriptors_open(void)
 {
-    DIR *dir = opendir("/proc/self/fd");
+    DIR *dir = io__open_dir("/proc/self/fd");
     uint32_t count = 0;
     if (!dir) return io_descriptors_max(); /* no descriptor was left to look with */
     for (const struct dirent *entry; (entry = readdir(dir));) count += entry->d_name[0] != '.';

@@ -95,7 +95,7 @@ int uv__list_dir(io_loop_t *loop, const char *path, void (*each)(void *user, con
     char **names = NULL;
     size_t count = 0, cap = 0;
     int err = 0;
-    DIR *dir = opendir(path);
+    DIR *dir = io__open_dir(path);
     if (!dir) return err_from_errno(errno);
     for (;;) {
         errno = 0;
