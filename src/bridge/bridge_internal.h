@@ -1,10 +1,11 @@
 /* bridge_internal.h: what the files of the bridge share.
  *
- *   produce.c   the commands            outbox.c   the records that are not yet safe in Kafka
+ *   produce.c   KAFKA.PRODUCE           outbox.c   the records that are not yet safe in Kafka
  *   record.c    arguments to records    journal.c  their way into the append-only file and back
  *   deliver.c   towards the partitions  delivery.c there and back, batch by batch
  *   far.c       the half on Kafka's     sync.c     stable storage
  *               reactor                 waiters.c  KAFKA.WAIT
+ *   straight.c  a record alone, past the outbox
  *   position.c  KAFKA.COMMIT and what of it is under way; position_far.c: as Kafka's reactor knows it
  *   question.c  what KAFKA.COMMIT and KAFKA.COMMITTED ask of a group before they run
  *   reroute.c   records whose partitions are gone
@@ -121,6 +122,8 @@ struct bridge {
     io_timer_t retry_timer, due_timer, sync_timer;
     bool syncs;                          /* a round is under way */
     list_t straight;                     /* straight_t: records alone, whose clients wait */
+    size_t straight_bytes;               /* of them */
+    struct straight_load *straight_load; /* those of this turn; NULL = none */
     list_t questions;                    /* group_question_t */
     struct announcement *announcement;   /* this turn's; NULL = none */
     struct far_positions *far_positions; /* the far half's */
@@ -225,6 +228,7 @@ void waiters_gone(void *user, uint64_t client_id);
 
 void produce__reply_place(redis_client_t *client, int32_t partition, int64_t offset);
 void produce_command(redis_call_t *call, void *user);
+bool produce_follows(int argc, const bytes_t *argv);
 const char *produce_precondition(int argc, const bytes_t *argv, redis_question_t *question, void *user);
 
 /* ---- position.c ---- */

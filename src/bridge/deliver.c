@@ -246,6 +246,7 @@ static void take_written(bridge_t *bridge)
 static void on_turn(io_hook_t *hook)
 {
     bridge_t *bridge = CONTAINER_OF(hook, bridge_t, hook);
+    straight_send(bridge);
     if (bridge->count == 0) return;
     bridge__update(bridge);
     position_announce_send(bridge);
@@ -301,10 +302,7 @@ void deliver_stop(bridge_t *bridge)
         if (r->async) redis_async_drop(r->async);
         r->async = NULL;
     }
-    LIST_EACH(&bridge->straight, job, straight_t, node) {
-        redis_async_drop(job->async);
-        job->async = NULL;
-    }
+    straight_stop(bridge);
     questions_stop(bridge);
     position_announce_drop(bridge);
     far_close(bridge);

@@ -48,8 +48,8 @@ static void arrive(io_message_t *message)
         request->run(request);
 }
 
-static void prepare(bridge_t *bridge, far_request_t *request, void (*run)(far_request_t *request),
-                    void (*answered)(bridge_t *bridge, far_request_t *request))
+void far_prepare(bridge_t *bridge, far_request_t *request, void (*run)(far_request_t *request),
+                 void (*answered)(bridge_t *bridge, far_request_t *request))
 {
     request->message.run = arrive;
     request->link = far_link_take(bridge);
@@ -65,7 +65,7 @@ static void prepare(bridge_t *bridge, far_request_t *request, void (*run)(far_re
 void far_send(bridge_t *bridge, far_request_t *request, void (*run)(far_request_t *request),
               void (*answered)(bridge_t *bridge, far_request_t *request))
 {
-    prepare(bridge, request, run, answered);
+    far_prepare(bridge, request, run, answered);
     io_post(bridge->kafka_loop, &request->message);
 }
 
@@ -76,7 +76,7 @@ bool far_ask(bridge_t *bridge, far_request_t *request, void (*run)(far_request_t
         far_send(bridge, request, run, answered);
         return false;
     }
-    prepare(bridge, request, run, answered);
+    far_prepare(bridge, request, run, answered);
     request->asking = true;
     run(request);
     bool later = request->asking;
@@ -88,7 +88,7 @@ bool far_ask(bridge_t *bridge, far_request_t *request, void (*run)(far_request_t
 void far_send_early(bridge_t *bridge, far_request_t *request, void (*run)(far_request_t *request),
                     void (*answered)(bridge_t *bridge, far_request_t *request))
 {
-    prepare(bridge, request, run, answered);
+    far_prepare(bridge, request, run, answered);
     run(request);
 }
 

@@ -48,16 +48,20 @@ void far_answer(far_request_t *request, int64_t value, kafka_code_t error, const
 /* far_answer as a kafka_door_cb: its user is the request. */
 void far__answered(void *user, int64_t value, kafka_code_t error, const char *words);
 
-/* ---- produce.c: a record alone, and the client that waits for its place ------------------------------------------------ */
+/* For whoever posts or answers by other means than the next ones. */
+void far_prepare(bridge_t *bridge, far_request_t *request, void (*run)(far_request_t *request),
+                 void (*answered)(bridge_t *bridge, far_request_t *request));
 
-typedef struct straight {
-    far_request_t request;
-    list_t node; /* bridge->straight */
-    outbox_record_t *copy;
-    redis_client_t *client; /* while the command runs */
-    redis_async_t *async;   /* after it; NULL: the bridge has stopped */
-    int32_t partition;      /* the answer's, with the offset */
-} straight_t;
+/* ---- straight.c: records alone --------------------------------------------------------------------------------------- */
+
+/* Sends the record, and replies with its place, at once or later. */
+typedef struct straight_load straight_load_t;
+void straight_produce(bridge_t *bridge, redis_call_t *call, const kafka_produce_t *record);
+/* Replies so, behind the places that its client still waits for. */
+void straight_refuse(bridge_t *bridge, redis_call_t *call, const char *problem);
+/* What came in this turn leaves. */
+void straight_send(bridge_t *bridge);
+void straight_stop(bridge_t *bridge);
 
 /* ---- delivery.c: records on their way into their partitions ---------------------------------------------------------- */
 

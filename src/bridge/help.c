@@ -71,7 +71,7 @@ static void help_command(redis_call_t *call, void *user)
 
 static const redis_extra_command_t rows[] = {
     {"KAFKA.PRODUCE", -3, "write,denyoom", .summary = "Appends a record to a Kafka topic, in one step with keys.",
-     ARGS(produce_args), .handler = produce_command, .check = produce_precondition},
+     ARGS(produce_args), .handler = produce_command, .check = produce_precondition, .follows = produce_follows},
     {"KAFKA.COMMIT", -5, "write,denyoom", .summary = "Commits a consumer group's position, in one step with keys.",
      ARGS(commit_args), .handler = position_commit_command, .check = position_precondition, .ask = position_commit_ask},
     {"KAFKA.COMMITTED", 4, "readonly", .summary = "Returns a consumer group's position.", ARGS(committed_args),

@@ -13,67 +13,6 @@ void produce__reply_place(redis_client_t *client, int32_t partition, int64_t off
     redis_reply_int(client, offset);
 }
 
-/* ---- straight ---- */
-
-/* For KAFKA.WAIT it counts like the others. */
-static void count_straight(bridge_t *bridge, uint64_t client_id)
-{
-    if (client_id == 0) return;
-    waiters_added(bridge, client_id);
-    waiters_placed(bridge, client_id);
-}
-
-static void reply_straight(bridge_t *bridge, const straight_t *job)
-{
-    const far_request_t *answer = &job->request;
-    redis_client_t *client = job->async ? redis_async_client(job->async) : job->client;
-    char text[PROBLEM_BYTES];
-    if (answer->error) {
-        snprintf(text, sizeof(text), "%s %s", kafka_error_name(answer->error),
-                 answer->words[0] ? answer->words : "the record was refused");
-        redis_reply_error(client, text);
-    } else {
-        produce__reply_place(client, job->partition, answer->value);
-        count_straight(bridge, redis_client_id(client));
-    }
-    if (job->async) redis_async_done(job->async);
-}
-
-static void on_produced(bridge_t *bridge, far_request_t *request)
-{
-    straight_t *job = CONTAINER_OF(request, straight_t, request);
-    if (bridge) {
-        list_remove(&job->node);
-        reply_straight(bridge, job);
-    }
-    mem_free(job->copy);
-    mem_free(job);
-}
-
-static void produced(void *user, int32_t partition, int64_t offset, kafka_code_t error, const char *words)
-{
-    straight_t *job = user;
-    job->partition = partition;
-    far_answer(&job->request, offset, error, words);
-}
-
-static void produce(far_request_t *request)
-{
-    straight_t *job = CONTAINER_OF(request, straight_t, request);
-    kafka_produce_record(request->kafka, &job->copy->record, produced, job);
-}
-
-static void produce_straight(bridge_t *bridge, redis_call_t *call, const produce_args_t *args)
-{
-    straight_t *job = mem_zalloc(sizeof(*job));
-    job->client = redis_call_client(call);
-    job->copy = outbox_record_new(&args->record);
-    list_push_back(&bridge->straight, &job->node);
-    if (far_ask(bridge, &job->request, produce, on_produced)) return;
-    job->async = redis_async(call);
-    ASSERT(job->async != NULL); /* redis_call_may_wait said so */
-}
-
 /* ---- through the outbox ---- */
 
 /* The key's value is the record's number, which it has by now: a change feed may take the next for the key. */
@@ -116,6 +55,18 @@ static void produce_outbox(bridge_t *bridge, redis_call_t *call, produce_args_t 
 
 /* ---- the command ---- */
 
+/* Neither ONCE nor AT: its answer is its place, as that of those before it. What is wrong with it, the command says later. */
+bool produce_follows(int argc, const bytes_t *argv)
+{
+    for (int i = 2; i + 1 < argc; i += 2) {
+        if (bytes_eq_nocase(argv[i], BYTES_LIT("HEADER")))
+            i++;
+        else if (!bytes_eq_nocase(argv[i], BYTES_LIT("KEY")) && !bytes_eq_nocase(argv[i], BYTES_LIT("PARTITION")))
+            return false;
+    }
+    return true;
+}
+
 const char *produce_precondition(int argc, const bytes_t *argv, redis_question_t *question, void *user)
 {
     produce_args_t args;
@@ -138,9 +89,9 @@ void produce_command(redis_call_t *call, void *user)
     const char *problem =
         asked ? record__parse(argc, argv, &args) : record__check(bridge, argc, argv, redis_call_is_midway(call), &args);
     if (problem)
-        redis_reply_error(redis_call_client(call), problem);
+        straight_refuse(bridge, call, problem);
     else if (redis_call_may_wait(call) && !args.once_seconds && !args.at_ms)
-        produce_straight(bridge, call, &args);
+        straight_produce(bridge, call, &args.record);
     else
         produce_outbox(bridge, call, &args);
     if (argv != argv_few) mem_free(argv);

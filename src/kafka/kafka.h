@@ -70,6 +70,15 @@ typedef void (*kafka_produced_cb)(void *user, int32_t partition, int64_t offset,
 /* Appends one record, creating the topic when the broker may (auto.create.topics.enable). The callback may run inside
  * the call; its arguments are borrowed, and so are `record`'s bytes until it has run. */
 void kafka_produce_record(kafka_t *kafka, const kafka_produce_t *record, kafka_produced_cb done, void *user);
+/* The same for each of the records in their order; those of one partition are one batch as far as they fit. */
+typedef struct kafka_single {
+    const kafka_produce_t *record;
+    kafka_produced_cb done;
+    void *user;
+    int32_t partition; /* filled in, as is the next */
+    bool taken;
+} kafka_single_t;
+void kafka_produce_records(kafka_t *kafka, kafka_single_t *records, int count);
 
 /* compression.type of a producer by its name (none, gzip, snappy, lz4, zstd), for kafka_produce_compress; ERR_INVALID. */
 int kafka_codec_of(const char *name) MUST_CHECK;

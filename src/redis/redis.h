@@ -104,6 +104,9 @@ typedef struct redis_extra_command {
     /* Asks what must be known before `check` and `handler`; meanwhile the client waits, or the script that calls. NULL: nothing.
      * May be NULL itself; a row with it is not "fast". */
     redis_question_t *(*ask)(int argc, const bytes_t *argv, void *user);
+    /* Whether it may run while answers to earlier commands of its client are under way (redis_async_in_line), because its own is
+     * given in the same way. May be NULL: never. */
+    bool (*follows)(int argc, const bytes_t *argv);
     void *user;
 } redis_extra_command_t;
 /* The strings must outlive the server. */
@@ -202,6 +205,18 @@ bool redis_glob_match(bytes_t pattern, bytes_t text);
 /* The client reads no further command until redis_async_done. Its arguments must be copied by the caller.
  * NULL when it may not wait (inside MULTI). */
 redis_async_t *redis_async(redis_call_t *call);
+/* The client goes on with commands whose row says that they follow, REDIS_IN_LINE_MAX of them at most, or (not `goes_on`) waits.
+ * Their answers leave in the order of the calls: whoever has an answer replies when redis_async_is_next, and then looks at the
+ * one behind. */
+#define REDIS_IN_LINE_MAX 1024
+redis_async_t *redis_async_in_line(redis_call_t *call, bool goes_on, void *user);
+/* Answers to earlier commands are under way: whatever it is replied must stand behind them. */
+bool redis_call_is_in_line(const redis_call_t *call);
+bool redis_async_is_next(const redis_async_t *async);
+/* The `user` of the one behind it; NULL = none. */
+void *redis_async_behind(const redis_async_t *async);
+/* Of one in line: the reply stays here until redis_replies_flush, so that many leave together. */
+void redis_replies_flush(redis_t *redis);
 /* Where the late reply goes; valid until redis_async_done. A client that left is replaced by one that says
  * nothing. */
 redis_client_t *redis_async_client(redis_async_t *async);

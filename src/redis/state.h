@@ -63,9 +63,10 @@ enum {
     CLIENT_CLOSE_AFTER = 1 << 15, /* CLIENT KILL of itself */
     CLIENT_MONITOR = 1 << 16,
     CLIENT_CONGESTED = 1 << 17, /* too many replies are unsent: what else it sent comes again when they are out */
+    CLIENT_IN_LINE = 1 << 18,   /* answers are under way, behind which only some commands may take their place */
     /* Any of these takes a command off the fast way. */
-    CLIENT_SLOW_WAY =
-        CLIENT_NEED_AUTH | CLIENT_MULTI | CLIENT_PUBSUB | CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT,
+    CLIENT_SLOW_WAY = CLIENT_NEED_AUTH | CLIENT_MULTI | CLIENT_PUBSUB | CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP |
+                      CLIENT_REPLY_SKIP_NEXT | CLIENT_IN_LINE,
 };
 
 /* A command kept for later: MULTI's queue, a blocked client. One allocation. */
@@ -114,6 +115,8 @@ struct redis_client {
     map_t channels, patterns, shard_channels;
     buf_t pushed_to_self; /* messages that its own command published: they follow the reply */
     blocked_t *blocked;
+    list_t asyncs;    /* redis_async_t: answers from outside that are under way, in the order of the calls */
+    uint32_t in_line; /* of them, those that it does not wait for */
     uint64_t commands, in_bytes, out_bytes;
 };
 
@@ -308,6 +311,8 @@ void exec__run_timed(redis_client_t *c, const redis_command_t *command, const pa
                      uint32_t flags);
 saved_command_t *command__save(const redis_command_t *command, int argc, const bytes_t *argv);
 void exec__free_extra(redis_t *redis);
+/* Whether it may run although answers to earlier commands of its client are under way. */
+bool exec__follows(const redis_command_t *command, int argc, const bytes_t *argv);
 /* Whether it is a command from outside that may have to know something before it runs; what it asks, NULL = nothing. */
 bool exec__asks(const redis_command_t *command);
 struct redis_question *exec__ask(const redis_command_t *command, int argc, const bytes_t *argv);
@@ -356,6 +361,8 @@ void blocking__init(redis_t *redis);
 void blocking__serve(redis_t *redis);
 bool blocking__waits(const redis_client_t *c);
 void blocking__forget(redis_client_t *c);
+/* The client goes: its answers find nobody. */
+void blocking__forget_asyncs(redis_client_t *c);
 /* CLIENT UNBLOCK; false when not blocked. */
 bool blocking__unblock(redis_client_t *c, bool with_error);
 

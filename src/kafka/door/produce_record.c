@@ -1,5 +1,5 @@
-/* produce_record.c: one record into a partition from inside the process: the bridge's door. The record
- * becomes a batch of one, compressed as a producer would, and passes the same checks as a client's. */
+/* produce_record.c: single records into their partitions from inside the process: the bridge's door. What comes together for
+ * one partition becomes one batch, compressed as a producer would, and passes the same checks as a client's. */
 #include "kafka/door/produce_record.h"
 #include "kafka/config/config.h"
 #include "kafka/partition/partition.h"
@@ -10,26 +10,30 @@
 #define ALONE_OVERHEAD_BYTES  128 /* header, and the lengths of one record */
 #define HEADER_OVERHEAD_BYTES 10
 
-typedef struct produce_job {
+/* Records of one batch that wait for stable storage. */
+typedef struct produce_commit {
     partition_commit_t commit;
+    int32_t partition;
+    int64_t base_offset;
+    int count;
+    struct {
+        kafka_produced_cb done;
+        void *user;
+    } waits[];
+} produce_commit_t;
+
+/* A record that waits for its topic. */
+typedef struct produce_job {
     kafka_t *kafka;
     kafka_produce_t record;
     kafka_produced_cb done;
     void *user;
-    int32_t partition;
-    int64_t offset;
 } produce_job_t;
 
-static void job_end(produce_job_t *job, kafka_code_t error, const char *message)
+static void answer(const kafka_single_t *single, int64_t offset, kafka_code_t error, const char *message)
 {
     if (error && !message) message = kafka_error_text(error);
-    job->done(job->user, job->partition, error ? -1 : job->offset, error, message);
-    mem_free(job);
-}
-
-static void committed(partition_commit_t *commit, kafka_code_t error)
-{
-    job_end(CONTAINER_OF(commit, produce_job_t, commit), error, NULL);
+    single->done(single->user, single->partition, error ? -1 : offset, error, message);
 }
 
 int32_t produce__choose_partition(const kafka_produce_t *record, int32_t partitions_count, uint32_t *next)
@@ -97,48 +101,82 @@ kafka_code_t produce__finish(produce_packing_t packing, record_producer_t produc
     return KAFKA_NONE;
 }
 
-static kafka_code_t append(produce_job_t *job, partition_t *partition, const char **ret_message, arena_t *arena)
+/* ---- appending ---- */
+
+static kafka_code_t append(kafka_t *kafka, partition_t *partition, kafka_single_t *const *singles, int count,
+                           int64_t *ret_base_offset, const char **ret_message, arena_t *arena)
 {
     record_builder_t builder = RECORD_BUILDER_INIT;
     buf_t packed = BUF_INIT;
     partition_appended_t appended = {0};
     uint8_t *batch;
     size_t bytes;
-    produce__add(&job->record, io_wall_ms(job->kafka->loop), &builder);
-    produce_packing_t packing = produce__packing(job->kafka, &partition_topic(partition)->config);
+    for (int i = 0; i < count; i++) produce__add(singles[i]->record, io_wall_ms(kafka->loop), &builder);
+    produce_packing_t packing = produce__packing(kafka, &partition_topic(partition)->config);
     kafka_code_t error = produce__finish(packing, RECORD_NO_PRODUCER, &builder, &packed, &batch, &bytes);
     if (!error) error = partition_append(partition, batch, bytes, PARTITION_CLIENT, arena, &appended);
     *ret_message = appended.message;
-    job->offset = appended.base_offset;
+    *ret_base_offset = appended.base_offset;
     record_builder_deinit(&builder);
     buf_deinit(&packed);
     return error;
 }
 
-static void produce(produce_job_t *job, kafka_topic_t *topic)
+static void committed(partition_commit_t *commit, kafka_code_t error)
+{
+    produce_commit_t *c = CONTAINER_OF(commit, produce_commit_t, commit);
+    const char *message = error ? kafka_error_text(error) : NULL;
+    for (int i = 0; i < c->count; i++)
+        c->waits[i].done(c->waits[i].user, c->partition, error ? -1 : c->base_offset + i, error, message);
+    mem_free(c);
+}
+
+static void answer_when_stored(partition_t *partition, kafka_single_t *const *singles, int count, int64_t base_offset)
+{
+    produce_commit_t *c = mem_zalloc(sizeof(*c) + sizeof(c->waits[0]) * (size_t)count);
+    c->partition = singles[0]->partition;
+    c->base_offset = base_offset;
+    c->count = count;
+    for (int i = 0; i < count; i++) {
+        c->waits[i].done = singles[i]->done;
+        c->waits[i].user = singles[i]->user;
+    }
+    partition_commit(partition, &c->commit, committed);
+}
+
+/* All of one partition. Where several together are refused, each is given alone: it may be another's fault. */
+static void produce(kafka_t *kafka, kafka_topic_t *topic, kafka_single_t *const *singles, int count)
 {
     arena_t arena;
     partition_t *partition = NULL;
     const char *message = NULL;
+    int64_t base_offset = -1;
     arena_init(&arena, 0);
-    job->partition = produce__choose_partition(&job->record, topic->partitions_count, &topic->next_partition);
-    kafka_code_t error = kafka_topic_partition_get(topic, job->partition, &partition);
+    kafka_code_t error = kafka_topic_partition_get(topic, singles[0]->partition, &partition);
     if (!error && topic->internal) error = KAFKA_INVALID_TOPIC_EXCEPTION; /* clients may not write there either */
-    if (!error) error = append(job, partition, &message, &arena);
+    if (!error) error = append(kafka, partition, singles, count, &base_offset, &message, &arena);
     if (!error && partition_needs_commit(partition))
-        partition_commit(partition, &job->commit, committed);
+        answer_when_stored(partition, singles, count, base_offset);
+    else if (error && count > 1)
+        for (int i = 0; i < count; i++) produce(kafka, topic, &singles[i], 1);
     else
-        job_end(job, error, message);
+        for (int i = 0; i < count; i++) answer(singles[i], base_offset + i, error, message);
     arena_deinit(&arena);
 }
+
+/* ---- a topic that has yet to be made ---- */
 
 static void topic_is_there(void *user, kafka_topic_t *topic, kafka_code_t error, const char *message)
 {
     produce_job_t *job = user;
-    if (topic)
-        produce(job, topic);
-    else
-        job_end(job, error, message);
+    kafka_single_t single = {&job->record, job->done, job->user, .partition = job->record.partition}, *alone = &single;
+    if (topic) {
+        single.partition = produce__choose_partition(&job->record, topic->partitions_count, &topic->next_partition);
+        produce(job->kafka, topic, &alone, 1);
+    } else {
+        answer(&single, -1, error, message);
+    }
+    mem_free(job);
 }
 
 static void topic_was_made(void *user, kafka_topic_t *topic, kafka_code_t error, const char *message)
@@ -150,21 +188,68 @@ static void topic_was_made(void *user, kafka_topic_t *topic, kafka_code_t error,
         topic_is_there(user, topic, error, message);
 }
 
+static void make_topic(kafka_t *kafka, const kafka_single_t *single)
+{
+    if (!kafka->ready) {
+        answer(single, -1, KAFKA_BROKER_NOT_AVAILABLE, NULL);
+    } else if (!kafka->config.auto_create_topics_enable) {
+        answer(single, -1, KAFKA_UNKNOWN_TOPIC_OR_PARTITION, NULL);
+    } else {
+        produce_job_t *job = mem_zalloc(sizeof(*job));
+        *job = (produce_job_t){kafka, *single->record, single->done, single->user};
+        kafka_topic_create_auto(kafka, single->record->topic, topic_was_made, job);
+    }
+}
+
+/* ---- together ---- */
+
+#define TOGETHER_MAX 512 /* looked at for one batch */
+
+/* The first with all behind it that may be in its batch. */
+static void produce_first(kafka_t *kafka, kafka_topic_t *topic, kafka_single_t *records, int count)
+{
+    kafka_single_t *together[TOGETHER_MAX];
+    const bytes_t name = records[0].record->topic;
+    size_t bytes = 0, bytes_max = (size_t)MIN(KAFKA_BATCH_BYTES, topic->config.max_message_bytes);
+    int taken = 0;
+    for (int i = 0; i < MIN(count, TOGETHER_MAX) && bytes < bytes_max; i++) {
+        kafka_single_t *r = &records[i];
+        if (r->taken || r->partition != records[0].partition || !bytes_eq(r->record->topic, name)) continue;
+        bytes += produce__bytes_at_most(r->record);
+        if (taken && bytes > bytes_max) break;
+        r->taken = true;
+        together[taken++] = r;
+    }
+    produce(kafka, topic, together, taken);
+}
+
+static kafka_topic_t *find_topic(kafka_t *kafka, kafka_single_t *single)
+{
+    kafka_topic_t *topic = kafka_topic_get(kafka, single->record->topic);
+    if (topic && single->partition < 0)
+        single->partition = produce__choose_partition(single->record, topic->partitions_count, &topic->next_partition);
+    return topic;
+}
+
+void kafka_produce_records(kafka_t *kafka, kafka_single_t *records, int count)
+{
+    for (int i = 0; i < count; i++) {
+        records[i].taken = false;
+        records[i].partition = records[i].record->partition;
+        (void)find_topic(kafka, &records[i]);
+    }
+    for (int i = 0; i < count; i++) {
+        if (records[i].taken) continue;
+        kafka_topic_t *topic = find_topic(kafka, &records[i]);
+        if (topic)
+            produce_first(kafka, topic, &records[i], count - i);
+        else
+            make_topic(kafka, &records[i]);
+    }
+}
+
 void kafka_produce_record(kafka_t *kafka, const kafka_produce_t *record, kafka_produced_cb done, void *user)
 {
-    produce_job_t *job = mem_zalloc(sizeof(*job));
-    job->kafka = kafka;
-    job->record = *record;
-    job->done = done;
-    job->user = user;
-    job->partition = record->partition;
-    kafka_topic_t *topic = kafka_topic_get(kafka, record->topic);
-    if (topic)
-        produce(job, topic);
-    else if (!kafka->ready)
-        job_end(job, KAFKA_BROKER_NOT_AVAILABLE, NULL);
-    else if (!kafka->config.auto_create_topics_enable)
-        job_end(job, KAFKA_UNKNOWN_TOPIC_OR_PARTITION, NULL);
-    else
-        kafka_topic_create_auto(kafka, record->topic, topic_was_made, job);
+    kafka_single_t single = {.record = record, .done = done, .user = user};
+    kafka_produce_records(kafka, &single, 1);
 }

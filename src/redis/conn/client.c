@@ -27,6 +27,7 @@ static redis_client_t *new_client(redis_t *redis)
     list_init(&c->node);
     list_init(&c->writing_node);
     list_init(&c->watches);
+    list_init(&c->asyncs);
     return c;
 }
 
@@ -53,6 +54,7 @@ void client__free(redis_client_t *c)
 {
     redis_t *redis = c->redis;
     blocking__forget(c);
+    blocking__forget_asyncs(c);
     if (c->flags & CLIENT_PAUSED) redis->paused_clients--;
     inquiry__drop(c);
     multi__discard(c);
@@ -341,6 +343,11 @@ static ssize_t on_data(net_conn_t *conn, uint8_t *data, size_t len)
             }
         } else {
             done = pos;
+        }
+        if (last == RESP_BAD && may_run(c) && c->flags & CLIENT_IN_LINE) {
+            client__pause(c); /* behind the answers that are under way */
+            resp_resume_deinit(&c->resume);
+            break;
         }
         if (last == RESP_BAD && may_run(c)) protocol_error(c, request.error);
         if (last == RESP_MORE) {

@@ -364,8 +364,11 @@ void blocking__init(redis_t *redis)
 
 struct redis_async {
     redis_t *redis;
-    uint64_t client_id;
-    redis_client_t *nobody; /* takes the reply when the client left */
+    list_t node;            /* client->asyncs */
+    redis_client_t *client; /* NULL: it left */
+    redis_client_t *nobody; /* takes the reply then */
+    bool in_line;           /* the client did not wait */
+    void *user;
 };
 
 bool redis_call_may_wait(const redis_call_t *call)
@@ -373,43 +376,89 @@ bool redis_call_may_wait(const redis_call_t *call)
     return !(call->flags & (CALL_IN_EXEC | CALL_LOADING)) && call->client->conn != NULL;
 }
 
-redis_async_t *redis_async(redis_call_t *call)
+redis_async_t *redis_async(redis_call_t *call) { return redis_async_in_line(call, false, NULL); }
+
+/* Where CLIENT REPLY SKIP silences the command, that must be known until its reply is written: then it waits. */
+redis_async_t *redis_async_in_line(redis_call_t *call, bool goes_on, void *user)
 {
     redis_client_t *c = call->client;
     if (!redis_call_may_wait(call)) return NULL;
     redis_async_t *a = mem_zalloc(sizeof(*a));
     a->redis = call->redis;
-    a->client_id = c->id;
-    net_pause(c->conn);
-    c->flags |= CLIENT_BLOCKED;
+    a->client = c;
+    a->user = user;
+    a->in_line = goes_on && !(c->flags & (CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT));
+    list_push_back(&c->asyncs, &a->node);
+    if (a->in_line) {
+        c->flags |= CLIENT_IN_LINE;
+        c->in_line++;
+    } else {
+        net_pause(c->conn);
+        c->flags |= CLIENT_BLOCKED;
+    }
     return a;
+}
+
+bool redis_call_is_in_line(const redis_call_t *call) { return call->client->in_line > 0; }
+
+bool redis_async_is_next(const redis_async_t *a) { return !a->client || a->client->asyncs.next == &a->node; }
+
+void *redis_async_behind(const redis_async_t *a)
+{
+    if (!a->client || a->node.next == &a->client->asyncs) return NULL;
+    return CONTAINER_OF(a->node.next, redis_async_t, node)->user;
 }
 
 redis_client_t *redis_async_client(redis_async_t *a)
 {
-    redis_client_t *c = client__by_id(a->redis, a->client_id);
-    if (c) return c;
+    if (a->client) return a->client;
     if (a->nobody == NULL) a->nobody = client__new_internal(a->redis, NULL);
     return a->nobody;
 }
 
-void redis_async_done(redis_async_t *a)
+static void async_free(redis_async_t *a)
 {
-    redis_client_t *c = client__by_id(a->redis, a->client_id);
-    if (c) {
-        c->flags &= ~(uint32_t)CLIENT_BLOCKED;
-        client__answered(c);
-        client__resume(c);
-    }
+    if (a->client) list_remove(&a->node);
     if (a->nobody) client__free(a->nobody);
-    client__flush_all(a->redis);
     mem_free(a);
 }
 
-void redis_async_drop(redis_async_t *a)
+/* A command that must not pass the answers is tried again when all are there, one that was too many when there is room again. */
+static void in_line_done(redis_client_t *c)
 {
-    if (a->nobody) client__free(a->nobody);
-    mem_free(a);
+    c->in_line--;
+    if (c->in_line == 0) c->flags &= ~(uint32_t)CLIENT_IN_LINE;
+    bool room = c->in_line == 0 || c->in_line == REDIS_IN_LINE_MAX / 2;
+    if (room && c->flags & CLIENT_PAUSED) client__resume(c);
+}
+
+static void wait_done(redis_client_t *c)
+{
+    c->flags &= ~(uint32_t)CLIENT_BLOCKED;
+    client__answered(c);
+    client__resume(c);
+}
+
+void redis_async_done(redis_async_t *a)
+{
+    redis_client_t *c = a->client;
+    redis_t *redis = a->redis;
+    bool in_line = a->in_line;
+    async_free(a);
+    if (c) (in_line ? in_line_done : wait_done)(c);
+    if (!in_line) client__flush_all(redis);
+}
+
+void redis_async_drop(redis_async_t *a) { async_free(a); }
+
+void redis_replies_flush(redis_t *redis) { client__flush_all(redis); }
+
+void blocking__forget_asyncs(redis_client_t *c)
+{
+    LIST_EACH(&c->asyncs, a, redis_async_t, node) {
+        list_remove(&a->node);
+        a->client = NULL;
+    }
 }
 
 void redis_reply_error(redis_client_t *c, const char *text) { reply_error(c, text); }

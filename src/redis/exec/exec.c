@@ -208,6 +208,16 @@ static bool must_wait_for_script(redis_client_t *c)
     return true;
 }
 
+/* Replies leave in the order of the commands. What might be refused waits, too: a refusal is a reply at once. */
+static bool must_wait_for_answers(redis_client_t *c, const parsed_t *q)
+{
+    bool refused = c->redis->gate || c->flags & (CLIENT_SLOW_WAY & ~CLIENT_IN_LINE) || redis__is_over_memory(c->redis);
+    bool room = c->in_line < REDIS_IN_LINE_MAX && !refused;
+    if (room && q->command && exec__follows(q->command, q->argc, q->argv)) return false;
+    client__pause(c);
+    return true;
+}
+
 static bool passes(redis_client_t *c, const redis_command_t *command, const parsed_t *q, uint32_t flags)
 {
     redis_t *redis = c->redis;
@@ -397,6 +407,7 @@ void exec__request(redis_client_t *c, const parsed_t *q, bytes_t raw)
 {
     redis_t *redis = c->redis;
     const redis_command_t *command = q->command;
+    if (UNLIKELY(c->flags & CLIENT_IN_LINE) && must_wait_for_answers(c, q)) return;
     if (UNLIKELY(command == NULL)) {
         refuse_unknown(c, q->argc, q->argv);
         return;
@@ -535,6 +546,13 @@ const char *exec__extra_problem(const saved_command_t *s)
     if (s->command->handler != run_extra) return NULL;
     const extra_t *e = CONTAINER_OF(s->command, extra_t, command);
     return e->row.check ? e->row.check(s->argc, s->argv, s->question, e->row.user) : NULL;
+}
+
+bool exec__follows(const redis_command_t *command, int argc, const bytes_t *argv)
+{
+    if (command->handler != run_extra || !command__arity_fits(command, argc)) return false;
+    const extra_t *e = CONTAINER_OF(command, extra_t, command);
+    return e->row.follows && e->row.follows(argc, argv);
 }
 
 bool exec__asks(const redis_command_t *command)
