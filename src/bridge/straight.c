@@ -4,8 +4,8 @@
  *   commands of a turn ─> load ──── one message ───> together into their partitions
  *   replies, per client in the order of the commands <──── one message ┘   (those that wait for their topic or a sync: one each)
  *
- * Where both halves share a loop the record is placed within its command, and nobody waits (far_ask). Else the client goes on with
- * further records, whose answers stand in line behind this one; of other commands and of too many bytes it waits for the end. */
+ * The client goes on with further records, whose answers stand in line behind this one. With other commands, and with too many
+ * bytes, it waits for the end. */
 #include "bridge/far.h"
 
 #include <stdio.h>
@@ -17,12 +17,11 @@ typedef struct straight {
     far_request_t request; /* of one that is answered by itself */
     list_t node;           /* bridge->straight */
     outbox_record_t *copy;
-    redis_client_t *client; /* while the command runs */
-    redis_async_t *async;   /* after it; NULL: the bridge has stopped */
-    bool in_load;           /* the far half's: the load brings the answer */
-    bool answered;
-    int32_t partition; /* the answer's, with the offset */
-    char *refusal;     /* it was not sent; NULL = it was */
+    redis_async_t *async; /* NULL: the bridge has stopped */
+    bool in_load, placed; /* the far half's: the load brings the answer; which is known */
+    bool answered;        /* the near half's: it is here */
+    int32_t partition;    /* the answer's, with the offset */
+    char *refusal;        /* it was not sent; NULL = it was */
 } straight_t;
 
 /* One turn's. */
@@ -38,7 +37,7 @@ static void produced(void *user, int32_t partition, int64_t offset, int16_t erro
 {
     straight_t *job = user;
     job->partition = partition;
-    job->answered = true;
+    job->placed = true;
     if (!job->in_load) {
         far_answer(&job->request, offset, error, words);
         return;
@@ -46,12 +45,6 @@ static void produced(void *user, int32_t partition, int64_t offset, int16_t erro
     job->request.value = offset;
     job->request.error = error;
     if (error) snprintf(job->request.words, sizeof(job->request.words), "%s", words ? words : "");
-}
-
-static void produce_one(far_request_t *request)
-{
-    straight_t *job = CONTAINER_OF(request, straight_t, request);
-    kafka_produce_record(request->kafka, &job->copy->record, produced, job);
 }
 
 static void produce_load(far_request_t *request)
@@ -65,7 +58,7 @@ static void produce_load(far_request_t *request)
     kafka_produce_records(request->kafka, singles, load->count);
     int answered = 0;
     for (int i = 0; i < load->count; i++) {
-        if (load->jobs[i]->answered)
+        if (load->jobs[i]->placed)
             load->jobs[answered++] = load->jobs[i];
         else
             load->jobs[i]->in_load = false;
@@ -94,7 +87,7 @@ static void count_straight(bridge_t *bridge, uint64_t client_id)
 static void reply(bridge_t *bridge, const straight_t *job)
 {
     const far_request_t *answer = &job->request;
-    redis_client_t *client = job->async ? redis_async_client(job->async) : job->client;
+    redis_client_t *client = redis_async_client(job->async);
     char text[PROBLEM_BYTES];
     if (job->refusal) {
         redis_reply_error(client, job->refusal);
@@ -115,15 +108,15 @@ static void end_job(bridge_t *bridge, straight_t *job)
     list_remove(&job->node);
     if (job->copy) bridge->straight_bytes -= job->copy->bytes;
     reply(bridge, job);
-    if (job->async) redis_async_done(job->async);
+    redis_async_done(job->async);
     job_free(job);
 }
 
 /* Its answer is here: it is given when those before it are, and then it is the turn of those behind it. */
 static void settle(bridge_t *bridge, straight_t *job)
 {
-    while (job && job->answered && (!job->async || redis_async_is_next(job->async))) {
-        straight_t *behind = job->async ? redis_async_behind(job->async) : NULL;
+    while (job && job->answered && redis_async_is_next(job->async)) {
+        straight_t *behind = redis_async_behind(job->async);
         end_job(bridge, job);
         job = behind;
     }
@@ -132,14 +125,13 @@ static void settle(bridge_t *bridge, straight_t *job)
 static void on_produced(bridge_t *bridge, far_request_t *request)
 {
     straight_t *job = CONTAINER_OF(request, straight_t, request);
-    bool within = bridge && !job->async;
     if (!bridge) {
         job_free(job);
         return;
     }
     job->answered = true;
     settle(bridge, job);
-    if (!within) redis_replies_flush(bridge->redis);
+    redis_replies_flush(bridge->redis);
 }
 
 /* What the far half has not answered with the load comes by itself. */
@@ -147,11 +139,13 @@ static void on_load(bridge_t *bridge, far_request_t *request)
 {
     straight_load_t *load = CONTAINER_OF(request, straight_load_t, request);
     for (int i = 0; i < load->count; i++) {
-        (void)far_link_use(load->jobs[i]->request.link);
+        straight_t *job = load->jobs[i];
+        (void)far_link_use(job->request.link);
+        job->answered = true;
         if (bridge)
-            settle(bridge, load->jobs[i]);
+            settle(bridge, job);
         else
-            job_free(load->jobs[i]);
+            job_free(job);
     }
     if (bridge) redis_replies_flush(bridge->redis);
     mem_free(load);
@@ -161,7 +155,7 @@ static void on_load(bridge_t *bridge, far_request_t *request)
 
 static void put_into_load(bridge_t *bridge, straight_t *job)
 {
-    far_prepare(bridge, &job->request, produce_one, on_produced);
+    far_prepare(bridge, &job->request, NULL, on_produced); /* answered, if it comes alone, but never sent */
     if (!bridge->straight_load) bridge->straight_load = mem_zalloc(sizeof(*bridge->straight_load));
     straight_load_t *load = bridge->straight_load;
     load->jobs[load->count++] = job;
@@ -186,15 +180,12 @@ static bool may_go_on(const bridge_t *bridge, const straight_t *job)
 void straight_produce(bridge_t *bridge, redis_call_t *call, const kafka_produce_t *record)
 {
     straight_t *job = mem_zalloc(sizeof(*job));
-    job->client = redis_call_client(call);
     job->copy = outbox_record_new(record);
     list_push_back(&bridge->straight, &job->node);
     bridge->straight_bytes += job->copy->bytes;
-    bool shared = bridge->kafka_loop == bridge->loop;
-    if (shared && far_ask(bridge, &job->request, produce_one, on_produced)) return;
-    job->async = redis_async_in_line(call, !shared && may_go_on(bridge, job), job);
+    job->async = redis_async_in_line(call, may_go_on(bridge, job), job);
     ASSERT(job->async != NULL); /* redis_call_may_wait said so */
-    if (!shared) put_into_load(bridge, job);
+    put_into_load(bridge, job);
 }
 
 void straight_refuse(bridge_t *bridge, redis_call_t *call, const char *problem)

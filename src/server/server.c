@@ -189,7 +189,7 @@ static server_t *server_new(uint64_t started_ns)
     server->started_ns = started_ns;
     server->data_dir = mem_strdup("./trivet-data");
     server->bind = mem_strdup("127.0.0.1");
-    server->reactors_count = REACTORS_COUNT;
+    server->reactors_count = REACTORS_COUNT_MAX;
     server->coord_options = coord_options_default;
     server->feeds = bridge_feeds_new();
     for (int door = 0; door < DOORS_COUNT; door++) {

@@ -12,7 +12,6 @@
 #define SERVER_RESERVE_BYTES MIB(4) /* that Redis' file and the tree each keep for a full disk */
 #include "server/server.h"
 
-#define REACTORS_COUNT     2 /* unless asked for otherwise */
 #define REACTORS_COUNT_MAX 3 /* control; Redis with the bridge; Kafka */
 
 typedef struct server__door {
