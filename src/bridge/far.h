@@ -37,8 +37,8 @@ struct far_request {
 
 void far_send(bridge_t *bridge, far_request_t *request, void (*run)(far_request_t *request),
               void (*answered)(bridge_t *bridge, far_request_t *request));
-/* For a client that waits, whose pipeline would move by one command a turn: where both halves share a loop, what is answered within
- * `run` comes back within the call. Whether it did. */
+/* For what a command needs before it runs: where both halves share a loop, what is answered within `run` comes back within the call,
+ * and nobody has to wait. Whether it did. */
 bool far_ask(bridge_t *bridge, far_request_t *request, void (*run)(far_request_t *request),
              void (*answered)(bridge_t *bridge, far_request_t *request));
 /* Runs it now, for bridge_break_order. */

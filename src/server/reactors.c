@@ -1,4 +1,4 @@
-/* reactors.c: the threads. Control is the main one's loop: the tree, ZooKeeper, HTTP, signals. The other wings run on reactors
+/* reactors.c: the threads. Control is the main one's loop: the tree, ZooKeeper, HTTP, signals. Redis and Kafka run on reactors
  * of their own, or with `reactors` below that on an earlier one; carriers read and write for all.
  *
  * Until server__reactors_spawn all is made on the main thread, and after server__reactors_join all is its again. */
