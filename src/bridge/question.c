@@ -157,7 +157,7 @@ void questions_placed(bridge_t *bridge, const outbox_record_t *record)
     LIST_EACH(&bridge->questions, q, group_question_t, node) {
         if (q->under_way || !is_of(q, &position)) continue;
         q->asked.offset = position.offset;
-        q->request.error = 0;
+        q->request.error = KAFKA_NONE;
     }
 }
 

@@ -33,7 +33,7 @@ struct straight_load {
 
 /* ---- far ------------------------------------------------------------------------------------------------------------- */
 
-static void produced(void *user, int32_t partition, int64_t offset, int16_t error, const char *words)
+static void produced(void *user, int32_t partition, int64_t offset, kafka_code_t error, const char *words)
 {
     straight_t *job = user;
     job->partition = partition;
