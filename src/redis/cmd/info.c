@@ -1,4 +1,5 @@
 /* info.c: INFO, its sections, and the counters behind it. */
+#include "redis/cmd/memory.h"
 #include "redis/exec/script_host.h"
 #include "redis/persist/aof.h"
 #include "redis/persist/snapshot.h"
@@ -65,7 +66,7 @@ static void section_server(redis_t *redis, buf_t *b)
     buf_printf(b,
                "redis_version:" REDIS_VERSION "\r\nredis_git_sha1:00000000\r\nredis_git_dirty:0\r\n"
                "redis_build_id:0\r\nserver_name:trivet\r\ntrivet_version:" TRIVET_VERSION "\r\n"
-               "redis_mode:standalone\r\nos:Linux\r\narch_bits:%d\r\n"
+               "redis_mode:standalone\r\nserver_mode:standalone\r\nos:Linux\r\narch_bits:%d\r\n"
                "monotonic_clock:POSIX clock_gettime\r\nmultiplexing_api:epoll\r\ngcc_version:%d.%d.%d\r\n"
                "process_id:%d\r\nprocess_supervised:no\r\nrun_id:%s\r\ntcp_port:%d\r\n",
                (int)sizeof(void *) * 8, __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__, (int)getpid(), redis->run_id,
@@ -75,6 +76,23 @@ static void section_server(redis_t *redis, buf_t *b)
                "\r\nhz:%" PRIu32 "\r\nconfigured_hz:%" PRId64 "\r\nlru_clock:%" PRIu32
                "\r\nexecutable:\r\nconfig_file:\r\nio_threads_active:0\r\n",
                io_wall_us(redis->loop), up, up / 86400, redis->hz, redis->config->hz, redis->lru_clock);
+}
+
+/* The largest now, not those of a while ago. */
+static void put_buffers_and_pause(const redis_t *redis, buf_t *b)
+{
+    size_t in_max = 0, out_max = 0;
+    LIST_EACH(&redis->clients, c, redis_client_t, node) {
+        in_max = MAX(in_max, net_conn_in_bytes(c->conn));
+        out_max = MAX(out_max, net_conn_out_bytes(c->conn));
+    }
+    bool paused = redis->pause_until_ms != 0;
+    const char *actions = redis->pause_all ? "all" : "write";
+    buf_printf(b,
+               "client_recent_max_input_buffer:%zu\r\nclient_recent_max_output_buffer:%zu\r\npaused_reason:%s\r\n"
+               "paused_actions:%s\r\npaused_timeout_milliseconds:%" PRId64 "\r\n",
+               in_max, out_max, paused ? "client_pause" : "none", paused ? actions : "none",
+               paused ? MAX(redis->pause_until_ms - redis->now_ms, (int64_t)0) : 0);
 }
 
 static void section_clients(redis_t *redis, buf_t *b)
@@ -92,6 +110,7 @@ static void section_clients(redis_t *redis, buf_t *b)
                "\r\ntotal_blocking_keys_on_nokey:%zu\r\n",
                redis->client_count, redis->config->maxclients, redis->blocked_clients + redis->paused_clients,
                redis->pubsub_clients, redis->watching_clients, watched, waited_for, until_gone);
+    put_buffers_and_pause(redis, b);
 }
 
 static const char *policy_name(redis_evict_t p)
@@ -117,12 +136,36 @@ static void put_script_memory(redis_t *redis, buf_t *b)
                s.cache_bytes, cache_h);
 }
 
+static double share(size_t a, size_t b) { return b ? (double)a / (double)b : 0; }
+
+static void put_allocator(const memory_figures_t *f, buf_t *b)
+{
+    const mem_totals_t *a = &f->allocator;
+    buf_printf(b,
+               "allocator_active:%zu\r\nallocator_resident:%zu\r\nallocator_frag_ratio:%.2f\r\n"
+               "allocator_frag_bytes:%zd\r\nallocator_rss_ratio:%.2f\r\nallocator_rss_bytes:%zd\r\n"
+               "rss_overhead_ratio:%.2f\r\nrss_overhead_bytes:%zd\r\nused_memory_overhead:%zu\r\n"
+               "mem_clients_normal:%zu\r\n",
+               a->active_bytes, a->resident_bytes, share(a->active_bytes, a->used_bytes),
+               (ssize_t)(a->active_bytes - a->used_bytes), share(a->resident_bytes, a->active_bytes),
+               (ssize_t)(a->resident_bytes - a->active_bytes), share(f->resident_bytes, a->resident_bytes),
+               (ssize_t)(f->resident_bytes - a->resident_bytes), memory__overhead_bytes(f), f->clients_bytes);
+}
+
+static void put_system_memory(buf_t *b)
+{
+    char text[32];
+    uint64_t bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    human(text, bytes);
+    buf_printf(b, "total_system_memory:%" PRIu64 "\r\ntotal_system_memory_human:%s\r\n", bytes, text);
+}
+
 static void section_memory(redis_t *redis, buf_t *b)
 {
     char used_h[32], peak_h[32], rss_h[32], max_h[32];
-    size_t used = mem_used(), rss = io_resident_bytes();
-    size_t startup = redis->memory_startup, data = used - MIN(startup, used);
-    redis->memory_peak = MAX(redis->memory_peak, used);
+    memory_figures_t f = memory__measure(redis);
+    size_t used = f.allocator.used_bytes, rss = f.resident_bytes, startup = f.startup_bytes;
+    size_t overhead = memory__overhead_bytes(&f), data = used - MIN(overhead, used), grown = used - MIN(startup, used);
     human(used_h, used);
     human(peak_h, redis->memory_peak);
     human(rss_h, rss);
@@ -136,7 +179,8 @@ static void section_memory(redis_t *redis, buf_t *b)
                "allocator_allocated:%zu\r\n",
                used, used_h, rss, rss_h, redis->memory_peak, peak_h,
                redis->memory_peak ? 100.0 * (double)used / (double)redis->memory_peak : 0.0, startup, data,
-               used ? 100.0 * (double)data / (double)used : 0.0, used);
+               grown ? 100.0 * (double)data / (double)grown : 0.0, used);
+    put_allocator(&f, b);
     buf_printf(b,
                "maxmemory:%" PRIu64 "\r\nmaxmemory_human:%s\r\nmaxmemory_policy:%s\r\n"
                "maxmemory_derived:%" PRIu64 "\r\n"
@@ -146,6 +190,7 @@ static void section_memory(redis_t *redis, buf_t *b)
                redis->config->maxmemory, max_h, policy_name(redis->config->maxmemory_policy), redis->derived_limit,
                used ? (double)rss / (double)used : 0.0, (ssize_t)rss - (ssize_t)used, evict__uncounted_bytes(redis),
                aof__info(redis).buffer_bytes, huge ? "advised" : "none", huge_bytes);
+    put_system_memory(b);
     put_script_memory(redis, b);
 }
 
@@ -199,11 +244,11 @@ static void section_stats(redis_t *redis, buf_t *b)
                "\r\nevicted_keys:%" PRIu64 "\r\nkeyspace_hits:%" PRIu64 "\r\nkeyspace_misses:%" PRIu64
                "\r\npubsub_channels:%zu\r\npubsub_patterns:%zu\r\npubsubshard_channels:%zu\r\n"
                "evicted_scripts:%" PRIu64 "\r\nlatest_fork_usec:0\r\ntotal_forks:0\r\ntotal_error_replies:%" PRIu64
-               "\r\nclient_query_buffer_limit_disconnections:%" PRIu64
+               "\r\nunexpected_error_replies:%" PRIu64 "\r\nclient_query_buffer_limit_disconnections:%" PRIu64
                "\r\nclient_output_buffer_limit_disconnections:%" PRIu64 "\r\n",
                s->expired_keys, s->expired_stale_percent, s->expired_time_capped, s->evicted_keys, s->keyspace_hits,
                s->keyspace_misses, redis->channels.count, redis->patterns.count, redis->shard_channels.count,
-               scripts__info(redis).evicted, s->error_replies, s->query_limit_disconnections,
+               scripts__info(redis).evicted, s->error_replies, s->unexpected_errors, s->query_limit_disconnections,
                s->out_limit_disconnections);
 }
 

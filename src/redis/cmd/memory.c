@@ -1,4 +1,5 @@
 /* memory.c: MEMORY: what a key takes, what all of it is used for, and what the allocator tells. */
+#include "redis/cmd/memory.h"
 #include "redis/exec/script_host.h"
 #include "redis/persist/aof.h"
 #include "redis/state.h"
@@ -8,11 +9,6 @@
 
 /* ---- figures --------------------------------------------------------------------------------------------------------- */
 
-typedef struct figures {
-    mem_totals_t allocator;
-    size_t resident_bytes, startup_bytes, peak_bytes, clients_bytes, file_bytes, scripts_bytes, tables_bytes, keys;
-} figures_t;
-
 static size_t clients_bytes(const redis_t *redis)
 {
     size_t sum = 0;
@@ -21,9 +17,9 @@ static size_t clients_bytes(const redis_t *redis)
     return sum;
 }
 
-static figures_t measure(redis_t *redis)
+memory_figures_t memory__measure(redis_t *redis)
 {
-    figures_t f = {.allocator = mem_totals(), .resident_bytes = io_resident_bytes()};
+    memory_figures_t f = {.allocator = mem_totals(), .resident_bytes = io_resident_bytes()};
     scripts_info_t s = scripts__info(redis);
     redis->memory_peak = MAX(redis->memory_peak, f.allocator.used_bytes);
     f.peak_bytes = redis->memory_peak;
@@ -38,15 +34,14 @@ static figures_t measure(redis_t *redis)
     return f;
 }
 
-/* What is not keys and their values. */
-static size_t overhead(const figures_t *f)
+size_t memory__overhead_bytes(const memory_figures_t *f)
 {
     return f->startup_bytes + f->clients_bytes + f->file_bytes + f->scripts_bytes + f->tables_bytes;
 }
 
-static size_t dataset(const figures_t *f)
+static size_t dataset(const memory_figures_t *f)
 {
-    return f->allocator.used_bytes - MIN(overhead(f), f->allocator.used_bytes);
+    return f->allocator.used_bytes - MIN(memory__overhead_bytes(f), f->allocator.used_bytes);
 }
 
 static double ratio(size_t a, size_t b) { return b ? (double)a / (double)b : 0; }
@@ -89,7 +84,7 @@ static void put_databases(stats_reply_t *r, const redis_t *redis)
     }
 }
 
-static void put_allocator(stats_reply_t *r, const figures_t *f)
+static void put_allocator(stats_reply_t *r, const memory_figures_t *f)
 {
     const mem_totals_t *a = &f->allocator;
     put(r, "allocator.allocated", a->used_bytes);
@@ -107,7 +102,7 @@ static void put_allocator(stats_reply_t *r, const figures_t *f)
 
 void redis_cmd_memory_stats(redis_call_t *call)
 {
-    figures_t f = measure(call->redis);
+    memory_figures_t f = memory__measure(call->redis);
     reply_deferred_t d = reply_deferred_begin(call->client);
     stats_reply_t r = {.c = call->client};
     size_t used = f.allocator.used_bytes, grown = used - MIN(f.startup_bytes, used);
@@ -123,7 +118,7 @@ void redis_cmd_memory_stats(redis_call_t *call)
     put(&r, "functions.caches", 0);
     put_databases(&r, call->redis);
     put(&r, "overhead.db.hashtable.lut", f.tables_bytes);
-    put(&r, "overhead.total", overhead(&f));
+    put(&r, "overhead.total", memory__overhead_bytes(&f));
     put(&r, "keys.count", f.keys);
     put(&r, "keys.bytes-per-key", f.keys ? grown / f.keys : 0);
     put(&r, "dataset.bytes", dataset(&f));
@@ -138,7 +133,7 @@ void redis_cmd_memory_stats(redis_call_t *call)
 #define DOCTOR_BYTES_MIN        MIB(5)
 #define DOCTOR_CLIENT_BYTES_MAX KIB(200)
 
-static void diagnose(const redis_t *redis, const figures_t *f, buf_t *out)
+static void diagnose(const redis_t *redis, const memory_figures_t *f, buf_t *out)
 {
     const mem_totals_t *a = &f->allocator;
     if (a->used_bytes < DOCTOR_BYTES_MIN) {
@@ -167,7 +162,7 @@ static void diagnose(const redis_t *redis, const figures_t *f, buf_t *out)
 void redis_cmd_memory_doctor(redis_call_t *call)
 {
     buf_t text = BUF_INIT;
-    figures_t f = measure(call->redis);
+    memory_figures_t f = memory__measure(call->redis);
     diagnose(call->redis, &f, &text);
     reply_verbatim(call->client, "txt", buf_bytes(&text));
     buf_deinit(&text);

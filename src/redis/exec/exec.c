@@ -2,6 +2,7 @@
 #include "redis/exec/changes.h"
 #include "redis/exec/inquiry.h"
 #include "redis/exec/script_host.h"
+#include "redis/exec/timing.h"
 #include "redis/persist/aof.h"
 #include "redis/persist/snapshot.h"
 #include "redis/redis.h"
@@ -270,10 +271,7 @@ static bool passes(redis_client_t *c, const redis_command_t *command, const pars
 
 void redis__update_gate(redis_t *redis)
 {
-    const redis_config_t *config = redis->config;
-    int64_t request_max = config->commandlog_request_larger_than;
-    bool small_requests = request_max >= 0 && request_max < (int64_t)AOF_ASK_BYTES;
-    redis->timed = config->latency_tracking || config->latency_monitor_threshold > 0 || small_requests;
+    redis->timed = timing__is_wanted(redis);
     redis->gate =
         persist__failure(redis) || redis->loading || redis->pause_until_ms || redis->script_left || redis->writes_held;
 }
@@ -353,56 +351,6 @@ void exec__run(redis_client_t *c, const redis_command_t *command, int argc, cons
     if (UNLIKELY(!list_empty(&redis->ready_keys))) blocking__serve(redis);
 }
 
-/* Statistics, histogram and monitor of a command that has ended. */
-static void count_time(redis_t *redis, const redis_command_t *command, uint64_t usec)
-{
-    enum { NS = 1000 };
-    command_stats_t *stats = &redis->command_stats[command->id];
-    stats->usec += usec;
-    redis__note_latency(redis, command->flags & CMD_FAST ? "fast-command" : "command", usec);
-    if (!redis->config->latency_tracking) return;
-    if (!stats->durations) stats->durations = mem_zalloc(sizeof(*stats->durations));
-    histogram_add(stats->durations, usec * NS);
-}
-
-/* Bytes of replies so far. */
-static inline uint64_t written_bytes(const redis_client_t *c)
-{
-    return c->out_bytes + (uint64_t)(c->out - c->out_start);
-}
-
-/* -1 in a setting is above all. */
-static inline void log_reply(redis_client_t *c, const redis_command_t *command, const parsed_t *q, uint64_t bytes)
-{
-    if (UNLIKELY(bytes > (uint64_t)c->redis->config->commandlog_reply_larger_than))
-        commandlog__add(c->redis, COMMANDLOG_LARGE_REPLY, c, command, q->argc, q->argv, bytes);
-}
-
-static void log_command(redis_client_t *c, const redis_command_t *command, const parsed_t *q, bytes_t raw,
-                        uint64_t usec, uint64_t reply_bytes)
-{
-    const redis_config_t *config = c->redis->config;
-    if (usec >= (uint64_t)config->slowlog_log_slower_than)
-        commandlog__add(c->redis, COMMANDLOG_SLOW, c, command, q->argc, q->argv, usec);
-    if (raw.len > (uint64_t)config->commandlog_request_larger_than)
-        commandlog__add(c->redis, COMMANDLOG_LARGE_REQUEST, c, command, q->argc, q->argv, raw.len);
-    log_reply(c, command, q, reply_bytes);
-}
-
-void exec__run_timed(redis_client_t *c, const redis_command_t *command, const parsed_t *q, bytes_t raw, uint32_t flags)
-{
-    redis_t *redis = c->redis;
-    uint64_t before = io_hrtime_ns(redis->loop), written = written_bytes(c);
-    exec__run(c, command, q->argc, q->argv, raw, q->hashed_key, q->key_hash, flags);
-    uint64_t usec = (io_hrtime_ns(redis->loop) - before) / 1000;
-    if (c->flags & CLIENT_BLOCKED && blocking__waits(c)) {
-        redis->command_stats[command->id].usec += usec;
-        return;
-    }
-    count_time(redis, command, usec);
-    log_command(c, command, q, raw, usec, written_bytes(c) - written);
-}
-
 void exec__request(redis_client_t *c, const parsed_t *q, bytes_t raw)
 {
     redis_t *redis = c->redis;
@@ -460,9 +408,9 @@ bool exec__fast(redis_client_t *c, const parsed_t *q, bytes_t raw)
     if (UNLIKELY(command->subcommand_count || !command__arity_fits(command, q->argc))) return false;
     if (UNLIKELY(raw.len > AOF_ASK_BYTES)) return false;
     c->last_command = command;
-    uint64_t written = written_bytes(c);
+    uint64_t written = timing__written(c);
     exec__run(c, command, q->argc, q->argv, raw, q->hashed_key, q->key_hash, 0);
-    log_reply(c, command, q, written_bytes(c) - written);
+    timing__log_reply(c, command, q, timing__written(c) - written);
     return true;
 }
 

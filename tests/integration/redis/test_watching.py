@@ -108,3 +108,14 @@ def test_memory_is_accounted_for(w):
     assert "complain" in ask(w, "MEMORY DOCTOR") or " * " in ask(w, "MEMORY DOCTOR")
     assert ask(w, "MEMORY PURGE") in ("OK", True)
     assert len(ask(w, "MEMORY MALLOC-STATS")) > 20
+
+
+def test_info_tells_of_buffers_pauses_and_the_allocator(w):
+    w.execute_command("CLIENT", "PAUSE", "20000", "WRITE")
+    clients, memory = w.info("clients"), w.info("memory")
+    assert clients["paused_actions"] == "write" and clients["paused_reason"] == "client_pause"
+    assert 0 < clients["paused_timeout_milliseconds"] <= 20000
+    w.execute_command("CLIENT", "UNPAUSE")
+    assert w.info("clients")["paused_actions"] == "none"
+    assert memory["used_memory_overhead"] + memory["used_memory_dataset"] == memory["used_memory"]
+    assert memory["allocator_active"] >= memory["used_memory"] and memory["total_system_memory"] > 2**27
