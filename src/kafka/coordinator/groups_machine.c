@@ -33,10 +33,17 @@ static void replay_offset(kafka_groups_t *groups, int32_t partition, const group
     }
 }
 
-static int replay(void *user, int32_t partition, const record_t *stored, arena_t *arena)
+/* A transaction's offsets count once its marker says so, and this broker writes neither. */
+static bool is_plain(const batch_header_t *batch)
+{
+    return !(batch->attributes & (RECORD_CONTROL | RECORD_TRANSACTIONAL));
+}
+
+static int replay(void *user, int32_t partition, const batch_header_t *batch, const record_t *stored, arena_t *arena)
 {
     kafka_groups_t *groups = user;
     group_record_t record;
+    if (!is_plain(batch)) return 0;
     int err = group_record_decode(stored->key, stored->value, arena, &record);
     if (err) return err;
     switch (record.kind) {

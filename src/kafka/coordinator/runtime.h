@@ -41,8 +41,9 @@ typedef struct runtime_machine {
     const char *name; /* of what is stored, for the log: "consumer groups" */
     /* How the topic is made. The texts and the table must last until the call of the runtime that asked has returned. */
     void (*describe_topic)(void *user, arena_t *arena, kafka_topic_spec_t *ret_spec);
-    /* One stored record; the arena is emptied after each. An error makes the partition fail. */
-    int (*replay)(void *user, int32_t partition, const record_t *record, arena_t *arena);
+    /* One stored record, and the header of its batch, which tells whose it is: a producer's, a transaction's, a marker. The
+     * arena is emptied after each. An error makes the partition fail. */
+    int (*replay)(void *user, int32_t partition, const batch_header_t *batch, const record_t *record, arena_t *arena);
     /* All records were replayed: starts a piece of what was read, its sessions and its timers. False when all has started. */
     bool (*start)(void *user, int32_t partition);
     /* Forgets what the partition held and answers whoever is parked with `error`. */

@@ -42,17 +42,10 @@ static void set_failed(runtime_t *runtime, int32_t index, kafka_code_t error)
 
 /* ---- one record after the other ---- */
 
-/* Transaction markers and what a transaction wrote are for the machine that knows transactions; this broker writes neither. */
-static bool is_plain(const batch_header_t *batch)
-{
-    return !(batch->attributes & (RECORD_CONTROL | RECORD_TRANSACTIONAL));
-}
-
 static int begin_batch(runtime_loader_t *l, bytes_t batch)
 {
     bytes_t payload = bytes_of(batch.ptr + BATCH_HEADER_BYTES, batch.len - BATCH_HEADER_BYTES);
     record_codec_t codec = (record_codec_t)(l->batch.attributes & RECORD_COMPRESSION_MASK);
-    if (!is_plain(&l->batch)) return 0;
     if (codec != RECORD_NONE) return record_stream_new(codec, payload, LOAD_BATCH_BYTES_MAX, &l->stream);
     record_iter_init_opened(&l->iter, &l->batch, payload);
     l->iterating = true;
@@ -110,7 +103,7 @@ static int replay_next(runtime_t *runtime)
         return 0;
     }
     arena_reset(&l->arena);
-    return err ? err : runtime->machine->replay(runtime->user, l->partition, &record, &l->arena);
+    return err ? err : runtime->machine->replay(runtime->user, l->partition, &l->batch, &record, &l->arena);
 }
 
 /* ---- one piece after the other ---- */

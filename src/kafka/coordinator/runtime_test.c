@@ -25,7 +25,7 @@ typedef struct world {
 
 static int key_of(bytes_t key) { return (key.ptr[1] - '0') * 10 + key.ptr[2] - '0'; }
 
-static int replay(void *user, int32_t partition, const record_t *record, arena_t *arena)
+static int replay(void *user, int32_t partition, const batch_header_t *batch, const record_t *record, arena_t *arena)
 {
     world_t *w = user;
     int key = key_of(record->key);
