@@ -2,8 +2,8 @@
  * groups_classic.c and groups_consumer.c have one each. Share groups and streams groups are two more rows: whoever asks for
  * something that a protocol's members cannot ask gets that protocol's error from its function.
  *
- * Every function is an input with the time of groups_now, and may change the state; what it wants stored leaves with `flush`,
- * which groups_settle calls after each input. */
+ * Questions change nothing. All else is an input at the time of groups_now: the state machine changes, or wishes to, and what it
+ * wants stored leaves with `flush`, which groups__settle calls after each input. */
 #ifndef TRIVET_KAFKA_COORDINATOR_GROUPS_TYPE_H
 #define TRIVET_KAFKA_COORDINATOR_GROUPS_TYPE_H
 

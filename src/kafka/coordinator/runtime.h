@@ -4,13 +4,13 @@
  * The runtime knows no machine: it hashes a key to its partition, makes the topic when it is first needed, reads a partition
  * back, appends what the machine wants stored, runs its timers, and takes a partition away when somebody else leads it.
  *
- *     absent ------> loading ------> starting ------> active
- *       ^   gained      |    all read    |  all started  |
- *       |               | unreadable     |               |
- *       |               v                |               |
- *       +----------- failed              |               |
- *       |   lost        ^ gained again when the partition is online
- *       +---------------+----------------+---------------+  lost
+ *             gained            all read             all started
+ *     absent --------> loading ----------> starting -------------> active
+ *       ^               |   ^
+ *       |    unreadable v   | gained, when the partition is online again
+ *       |              failed
+ *       |
+ *       +---- from each of them: lost (the topic is deleted, another broker leads, the server stops)
  *
  * To add a coordinator, write
  *   - a state machine without I/O and clock: an input and a time go in; records to store, replies and a deadline come out;
@@ -39,7 +39,7 @@ typedef struct runtime runtime_t;
  * millisecond or so. */
 typedef struct runtime_machine {
     const char *name; /* of what is stored, for the log: "consumer groups" */
-    /* How the topic is made. The texts and the table must last until the call of the runtime that asked has returned. */
+    /* How the topic is made: all but its name. What the answer refers to may be the arena's. */
     void (*describe_topic)(void *user, arena_t *arena, kafka_topic_spec_t *ret_spec);
     /* One stored record, and the header of its batch, which tells whose it is: a producer's, a transaction's, a marker. The
      * arena is emptied after each. An error makes the partition fail. */
@@ -95,22 +95,22 @@ typedef struct runtime_write {
 } runtime_write_t;
 void runtime_write(runtime_t *runtime, int32_t partition, runtime_write_t *write,
                    void (*done)(runtime_write_t *write, kafka_code_t error));
+/* The same for records that somebody else has just appended to the partition: the write's batch stays empty. */
+void runtime_write_appended(runtime_t *runtime, int32_t partition, runtime_write_t *write,
+                            void (*done)(runtime_write_t *write, kafka_code_t error));
+/* Whether such a write ends at once. */
+bool runtime_write_is_stable(const runtime_t *runtime, int32_t partition);
 /* A write that nobody waits for: it is freed when it ends. Give it up with runtime_write_drop when nothing was added. */
 runtime_write_t *runtime_write_new(const runtime_t *runtime);
 void runtime_write_unheard(runtime_t *runtime, int32_t partition, runtime_write_t *write);
 void runtime_write_drop(runtime_write_t *write);
-/* The same for records that somebody else has just appended to the partition: the write's batch stays empty. */
-void runtime_write_appended(runtime_t *runtime, int32_t partition, runtime_write_t *write,
-                            void (*done)(runtime_write_t *write, kafka_code_t error));
-/* Whether such a write would end at once. */
-bool runtime_write_is_stable(const runtime_t *runtime, int32_t partition);
 /* How large a batch the topic takes. */
 size_t runtime_batch_bytes_max(const runtime_t *runtime);
 
 /* ---- the expirer (runtime_timer.c) ---- */
 
-/* The next deadline of one piece of the machine's state. It may fire early, never before it was set; whoever is told looks
- * at what is due and sets the timer again. */
+/* The next deadline of one piece of the machine's state. It may fire before the deadline that was set last: whoever is told
+ * looks at what is due and sets the timer again. */
 typedef struct runtime_timer {
     runtime_t *runtime;
     void (*fire)(struct runtime_timer *timer);
