@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import time
 
+import stream_load
 import table
 from harness.originals import Valkey
 from harness.trivet import Trivet
@@ -25,10 +26,13 @@ ROWS = {
     "GEOSEARCH": ["GEOSEARCH", "places", "FROMLONLAT", "10", "37", "BYRADIUS", "50", "km", "ASC", "COUNT", "10"],
     "MSET (10 keys)": ["MSET", *[word for _ in range(10) for word in (KEY, VALUE)]],
     "LRANGE_100": ["LRANGE", "hundred", "0", "99"],
+    "XADD": ["XADD", "mystream", "*", "field", VALUE],
+    "XREADGROUP+XACK": stream_load,
 }
+GROWING = {"LPUSH": "mylist", "XADD": "mystream"}  # begun anew for each run
 # Operations a run; a row is repeated once a round.
 COUNTS = {1: 200_000, 8: 300_000, 32: 1_500_000}
-SLOW = {"MSET (10 keys)": 5, "ZADD": 3, "GEOADD": 3, "GEOSEARCH": 15}
+SLOW = {"MSET (10 keys)": 5, "ZADD": 3, "GEOADD": 3, "GEOSEARCH": 15, "XREADGROUP+XACK": 4}
 PLACES = 100_000
 
 
@@ -96,15 +100,25 @@ def measure(options):
             server.close()
 
 
+def sample(server, words, pipeline, count):
+    if words is stream_load:
+        rounds = stream_load.fill(server, count // 2, pipeline)
+        count = stream_load.commands(rounds, pipeline)
+    before = server.cpu_seconds()
+    if words is stream_load:
+        stream_load.work(server, rounds, pipeline)
+    else:
+        load(server, words, pipeline, count)
+    settle(server)
+    return count / max(server.cpu_seconds() - before, 0.01)
+
+
 def samples(servers, name, words, pipeline, options):
     count = int(COUNTS[pipeline] * options.scale / (SLOW.get(name, 1) if pipeline > 1 else 1))
     found = [[] for _ in servers]
     for _ in range(options.rounds):
         for index, (_, server) in enumerate(servers):
-            before = server.cpu_seconds()
-            load(server, words, pipeline, count)
-            settle(server)
-            found[index].append(count / max(server.cpu_seconds() - before, 0.01))
-            if name == "LPUSH":
-                subprocess.run(["redis-cli", "-p", str(server.port_of("redis")), "DEL", "mylist"], capture_output=True)
+            found[index].append(sample(server, words, pipeline, count))
+            if name in GROWING:
+                subprocess.run(["redis-cli", "-p", str(server.port_of("redis")), "DEL", GROWING[name]], capture_output=True)
     return found
