@@ -86,6 +86,7 @@ static bool parse_option(redis_call_t *call, int *i, bool adds, add_options_t *o
     }
     if (more && (arg_is(call, *i, "MAXLEN") || arg_is(call, *i, "MINID"))) return parse_strategy(call, i, o);
     if (more && arg_is(call, *i, "LIMIT")) return parse_limit(call, ++*i, o);
+    if (stream__refs(call, *i, &o->trim.refs)) return true;
     if (adds && arg_is(call, *i, "NOMKSTREAM")) {
         o->only_existing = true;
         return true;
@@ -134,12 +135,13 @@ static bool parse_options(redis_call_t *call, bool adds, add_options_t *o)
 /* ---- what travels: what was done, not what was asked ----------------------------------------------------------------- */
 
 /* Another trim may see other nodes, so an approximate one travels as one that is exact: of the length, or from the first
- * ID, that was left. */
+ * ID, that was left. What groups protect stays in the middle, and then only the length tells what went. */
 static void write_outcome(const add_options_t *o, const stream_t *s, bytes_t *argv, char threshold[STREAM_ID_CHARS_MAX])
 {
     if (o->trim.by == STREAM_TRIM_NOT || !o->trim.approximate) return;
-    size_t n = o->trim.by == STREAM_TRIM_MAXLEN ? num_format_u64(threshold, s->length)
-                                                : stream_id_format(threshold, stream_first_kept(s));
+    bool by_length = o->trim.by == STREAM_TRIM_MAXLEN || o->trim.refs == STREAM_REFS_ACKED;
+    size_t n = by_length ? num_format_u64(threshold, s->length) : stream_id_format(threshold, stream_first_kept(s));
+    if (by_length) argv[o->trim_index - 2] = BYTES_LIT("MAXLEN");
     argv[o->trim_index - 1] = BYTES_LIT("=");
     argv[o->trim_index] = bytes_of(threshold, n);
 }

@@ -17,12 +17,22 @@ bool stream__end(redis_call_t *call, int i, stream_id_t *ret_id) MUST_CHECK;
 stream_id_t *stream__ids(redis_call_t *call, int from) MUST_CHECK;
 /* The stream at argv[1] and its group of the name argv[2], for writing; false when one is not there, after NOGROUP. */
 bool stream__group(redis_call_t *call, stream_t **ret_stream, stream_group_t **ret_group) MUST_CHECK;
+/* KEEPREF, DELREF or ACKED at argument i; false when it is none of them. */
+bool stream__refs(const redis_call_t *call, int i, stream_refs_t *ret_refs);
+/* IDS numids id ... at argument *i, which moves on to the last of them; *ret_first is the first one's place. */
+bool stream__ids_block(redis_call_t *call, int *i, int *ret_first, int *ret_count) MUST_CHECK;
+/* `count` IDs from argument `from` on; mem_free them. NULL after an error. */
+stream_id_t *stream__ids_of(redis_call_t *call, int from, int count) MUST_CHECK;
 void stream__reply_syntax(redis_call_t *call, const char *container);
 
 /* ---- replies --------------------------------------------------------------------------------------------------------- */
 
 void stream__reply_id(redis_client_t *c, stream_id_t id);
 void stream__reply_entry(redis_client_t *c, const stream_entry_t *e);
+/* The ID and the fields, without the array around them. */
+void stream__reply_entry_parts(redis_client_t *c, const stream_entry_t *e);
+/* How long ago it was delivered; -1 when it was given back since. */
+int64_t stream__idle_ms(const redis_call_t *call, const stream_pending_t *p);
 /* False, and no reply, when there is no such entry. */
 bool stream__reply_entry_at(redis_client_t *c, const stream_t *s, stream_id_t id) MUST_CHECK;
 /* An array of the entries of [from, to], at most `count` (0 = all). */

@@ -53,11 +53,12 @@ static void take(redis_call_t *call, claiming_t *x, stream_id_t id)
 {
     bool is_new;
     stream_pending_t *p = stream_pending_give(x->group, id, x->consumer, &is_new);
-    p->delivered_ms = x->delivered_ms;
+    stream_pending_deliver(x->group, id, p, x->delivered_ms);
+    if (is_new) p->deliveries = 1;
     if (x->deliveries >= 0)
         p->deliveries = (uint64_t)x->deliveries;
-    else
-        p->deliveries += (is_new ? 1 : 0) + (x->just_id ? 0 : 1);
+    else if (!x->just_id && p->deliveries < STREAM_DELIVERIES_MAX)
+        p->deliveries++;
     bool replied = !x->just_id && stream__reply_entry_at(call->client, x->stream, id);
     if (!replied) stream__reply_id(call->client, id);
     x->claimed++;

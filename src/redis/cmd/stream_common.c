@@ -52,15 +52,49 @@ bool stream__end(redis_call_t *call, int i, stream_id_t *ret_id)
     return false;
 }
 
-stream_id_t *stream__ids(redis_call_t *call, int from)
+stream_id_t *stream__ids_of(redis_call_t *call, int from, int count)
 {
-    stream_id_t *ids = mem_alloc((size_t)(call->argc - from) * sizeof(*ids));
-    for (int i = from; i < call->argc; i++) {
-        if (stream__id(call, i, 0, &ids[i - from])) continue;
+    stream_id_t *ids = mem_alloc((size_t)count * sizeof(*ids));
+    for (int i = 0; i < count; i++) {
+        if (stream__id(call, from + i, 0, &ids[i])) continue;
         mem_free(ids);
         return NULL;
     }
     return ids;
+}
+
+stream_id_t *stream__ids(redis_call_t *call, int from) { return stream__ids_of(call, from, call->argc - from); }
+
+bool stream__refs(const redis_call_t *call, int i, stream_refs_t *ret_refs)
+{
+    static const struct {
+        const char *word;
+        stream_refs_t refs;
+    } words[] = {{"KEEPREF", STREAM_REFS_KEEP}, {"DELREF", STREAM_REFS_DELETE}, {"ACKED", STREAM_REFS_ACKED}};
+    for (size_t w = 0; w < ARRAY_LEN(words); w++) {
+        if (!arg_is(call, i, words[w].word)) continue;
+        *ret_refs = words[w].refs;
+        return true;
+    }
+    return false;
+}
+
+bool stream__ids_block(redis_call_t *call, int *i, int *ret_first, int *ret_count)
+{
+    int64_t count;
+    if (*i + 1 >= call->argc) {
+        reply_error_syntax(call->client);
+        return false;
+    }
+    if (!arg_i64_in(call, *i + 1, 1, INT64_MAX, "ERR Number of IDs must be a positive integer", &count)) return false;
+    if (count > call->argc - *i - 2) {
+        reply_error(call->client, "ERR The `numids` parameter must match the number of arguments");
+        return false;
+    }
+    *ret_first = *i + 2;
+    *ret_count = (int)count;
+    *i += 1 + (int)count;
+    return true;
 }
 
 bool stream__group(redis_call_t *call, stream_t **ret_stream, stream_group_t **ret_group)
@@ -90,16 +124,27 @@ void stream__reply_id(redis_client_t *c, stream_id_t id)
     reply_bulk(c, bytes_of(text, stream_id_format(text, id)));
 }
 
-void stream__reply_entry(redis_client_t *c, const stream_entry_t *e)
+void stream__reply_entry_parts(redis_client_t *c, const stream_entry_t *e)
 {
     char room[NUM_I64_CHARS_MAX];
-    reply_array(c, 2);
     stream__reply_id(c, e->id);
     reply_array(c, e->fields_count * 2);
     for (stream_field_t f = stream_fields(e); stream_field_next(&f);) {
         reply_bulk(c, lp_text(f.name, room));
         reply_bulk(c, lp_text(f.value, room));
     }
+}
+
+void stream__reply_entry(redis_client_t *c, const stream_entry_t *e)
+{
+    reply_array(c, 2);
+    stream__reply_entry_parts(c, e);
+}
+
+int64_t stream__idle_ms(const redis_call_t *call, const stream_pending_t *p)
+{
+    if (p->delivered_ms == 0 && p->consumer->name_len == 0) return -1;
+    return MAX(call->now_ms - p->delivered_ms, (int64_t)0);
 }
 
 bool stream__reply_entry_at(redis_client_t *c, const stream_t *s, stream_id_t id)

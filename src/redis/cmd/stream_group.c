@@ -251,7 +251,7 @@ static void reply_pending(redis_call_t *call, const idtree_t *pending, const pen
         reply_array(c, 4);
         stream__reply_id(c, idtree_id(pos));
         reply_bulk(c, stream_consumer_name(p->consumer));
-        reply_int(c, MAX(idle_ms, (int64_t)0));
+        reply_int(c, stream__idle_ms(call, p));
         reply_int(c, (int64_t)p->deliveries);
         replied++;
     }

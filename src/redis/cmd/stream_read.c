@@ -2,13 +2,20 @@
  * nothing and may wait runs again from its start when something came; `$` is then the ID that it stood for at first. */
 #include "redis/cmd/stream.h"
 
+#include "base/buf.h"
 #include "redis_commands.h"
+
+#define CLAIM_MS_MAX      (INT64_MAX / 4) /* nothing has been pending for longer */
+#define CLAIM_LOOK_MS_MIN 10              /* how often one that waits looks for what has become idle, at most */
 
 typedef struct read_options {
     bool grouped; /* XREADGROUP */
     bytes_t group, consumer;
     bool noack;
-    uint64_t count;     /* 0 = all */
+    uint64_t count;     /* entries of each stream; 0 = all */
+    uint64_t maxcount;  /* of all streams together; 0 = any number */
+    uint64_t maxsize;   /* bytes of names and values of all together, but one entry at least; 0 = any number */
+    int64_t claim_ms;   /* takes over what has been pending for so long; -1: nothing */
     int64_t timeout_ms; /* -1: does not wait */
     int first_key, keys_count;
 } read_options_t;
@@ -42,11 +49,21 @@ static bool parse_streams(redis_call_t *call, int i, read_options_t *o)
     return true;
 }
 
-static bool parse_count(redis_call_t *call, int i, read_options_t *o)
+static bool parse_count(redis_call_t *call, int i, uint64_t *ret_count)
 {
     int64_t count;
     if (!arg_i64(call, i, &count)) return false;
-    o->count = (uint64_t)MAX(count, (int64_t)0);
+    *ret_count = (uint64_t)MAX(count, (int64_t)0);
+    return true;
+}
+
+static bool parse_claim(redis_call_t *call, int i, read_options_t *o)
+{
+    if (!o->grouped)
+        return refuse(call, "ERR The CLAIM option is only supported by XREADGROUP. You called XREAD instead.");
+    if (!arg_i64_in(call, i, 0, INT64_MAX, "ERR min-idle-time must be a non-negative integer", &o->claim_ms))
+        return false;
+    o->claim_ms = MIN(o->claim_ms, CLAIM_MS_MAX);
     return true;
 }
 
@@ -55,7 +72,10 @@ static bool parse_option(redis_call_t *call, int *i, read_options_t *o)
 {
     int more = call->argc - *i - 1;
     if (more && arg_is(call, *i, "BLOCK")) return arg_timeout_ms(call, ++*i, &o->timeout_ms);
-    if (more && arg_is(call, *i, "COUNT")) return parse_count(call, ++*i, o);
+    if (more && arg_is(call, *i, "COUNT")) return parse_count(call, ++*i, &o->count);
+    if (more && arg_is(call, *i, "MAXCOUNT")) return parse_count(call, ++*i, &o->maxcount);
+    if (more && arg_is(call, *i, "MAXSIZE")) return parse_count(call, ++*i, &o->maxsize);
+    if (more && arg_is(call, *i, "CLAIM")) return parse_claim(call, ++*i, o);
     if (more && arg_is(call, *i, "STREAMS")) return parse_streams(call, *i, o);
     if (more >= 2 && arg_is(call, *i, "GROUP")) {
         if (!o->grouped)
@@ -140,30 +160,79 @@ static bool parse_wanted(redis_call_t *call, const read_options_t *o, int i, wan
 /* The reply of several streams, begun when the first has something. */
 typedef struct read_reply {
     redis_client_t *client;
-    bool alone; /* of one stream: nobody has to count */
+    const read_options_t *options;
     size_t streams;
-    reply_deferred_t deferred;
+    uint64_t entries, bytes; /* of all streams */
+    bool open;               /* the stream at hand has something */
+    uint64_t here;           /* its entries */
+    reply_deferred_t all, entries_here;
 } read_reply_t;
 
-static void begin_stream(read_reply_t *r, bytes_t key)
+static bool is_alone(const read_reply_t *r) { return r->options->keys_count == 1; }
+/* Nobody has to count them. */
+static bool is_one(const read_reply_t *r) { return r->options->count == 1 || r->options->maxcount == 1; }
+
+static void begin_streams(read_reply_t *r)
 {
-    redis_client_t *c = r->client;
-    bool resp3 = redis_client_resp(c) == 3;
-    if (r->alone && resp3) reply_map(c, 1);
-    if (r->alone && !resp3) reply_array(c, 1);
-    if (!r->alone && r->streams == 0) r->deferred = reply_deferred_begin(c);
-    r->streams++;
-    if (!resp3) reply_array(c, 2);
-    reply_bulk(c, key);
+    if (!is_alone(r))
+        r->all = reply_deferred_begin(r->client);
+    else if (redis_client_resp(r->client) == 3)
+        reply_map(r->client, 1);
+    else
+        reply_array(r->client, 1);
 }
 
 static void end_streams(read_reply_t *r)
 {
-    if (r->alone || r->streams == 0) return;
+    if (is_alone(r) || r->streams == 0) return;
     if (redis_client_resp(r->client) == 3)
-        reply_deferred_map(r->client, r->deferred, r->streams);
+        reply_deferred_map(r->client, r->all, r->streams);
     else
-        reply_deferred_array(r->client, r->deferred, r->streams);
+        reply_deferred_array(r->client, r->all, r->streams);
+}
+
+static void open_stream(read_reply_t *r, bytes_t key, bool one)
+{
+    if (r->open) return;
+    if (r->streams++ == 0) begin_streams(r);
+    if (redis_client_resp(r->client) == 2) reply_array(r->client, 2);
+    reply_bulk(r->client, key);
+    r->open = true;
+    if (one)
+        reply_array(r->client, 1);
+    else
+        r->entries_here = reply_deferred_begin(r->client);
+}
+
+static void close_stream(read_reply_t *r, bool one)
+{
+    if (r->open && !one) reply_deferred_array(r->client, r->entries_here, r->here);
+    r->open = false;
+    r->here = 0;
+}
+
+static size_t bytes_of_entry(const stream_entry_t *e)
+{
+    char room[NUM_I64_CHARS_MAX];
+    size_t bytes = 0;
+    for (stream_field_t f = stream_fields(e); stream_field_next(&f);)
+        bytes += lp_text(f.name, room).len + lp_text(f.value, room).len;
+    return bytes;
+}
+
+/* Whether the reply takes one more, which then counts. `e` NULL: of an entry that is gone. */
+static bool take_one(read_reply_t *r, const stream_entry_t *e)
+{
+    const read_options_t *o = r->options;
+    if ((o->count && r->here >= o->count) || (o->maxcount && r->entries >= o->maxcount)) return false;
+    if (o->maxsize && e) {
+        size_t bytes = bytes_of_entry(e);
+        if (r->entries && r->bytes + bytes > o->maxsize) return false;
+        r->bytes += bytes;
+    }
+    r->entries++;
+    r->here++;
+    return true;
 }
 
 /* ---- plain reading --------------------------------------------------------------------------------------------------- */
@@ -183,13 +252,16 @@ static stream_cursor_t cursor_after(const stream_t *s, stream_id_t after)
                 : stream_range(s, STREAM_ID_GREATEST, STREAM_ID_LEAST, false);
 }
 
-static void read_plain(redis_call_t *call, const read_options_t *o, const wanted_t *w, read_reply_t *r)
+static void read_plain(redis_call_t *call, const wanted_t *w, read_reply_t *r)
 {
     redis_entry_t *entry = key_read(call, w->key);
     if (!entry || !has_more(entry_value(entry), w->after)) return;
-    begin_stream(r, w->key);
     stream_cursor_t c = cursor_after(entry_value(entry), w->after);
-    stream__reply_range(call->client, &c, o->count);
+    while (stream_next(&c) && take_one(r, &c.entry)) {
+        open_stream(r, w->key, is_one(r));
+        stream__reply_entry(call->client, &c.entry);
+    }
+    close_stream(r, is_one(r));
 }
 
 /* ---- of a group ------------------------------------------------------------------------------------------------------ */
@@ -217,86 +289,147 @@ static void give(redis_call_t *call, giving_t *g, stream_id_t id)
 {
     bool added;
     stream_pending_t *p = stream_pending_give(g->group, id, g->consumer, &added);
-    p->delivered_ms = g->consumer->active_ms = call->now_ms;
+    stream_pending_deliver(g->group, id, p, call->now_ms);
+    g->consumer->active_ms = call->now_ms;
     p->deliveries = 1;
     remember(g, id);
 }
 
-static void give_next(redis_call_t *call, const read_options_t *o, const stream_t *s, giving_t *g,
-                      const stream_entry_t *e)
+static void read_fresh(redis_call_t *call, const stream_t *s, giving_t *g, read_reply_t *r)
 {
-    stream_group_advance(s, g->group, e->id);
-    stream__reply_entry(call->client, e);
-    if (!o->noack) give(call, g, e->id);
-}
-
-static void propagate_giving(redis_call_t *call, const giving_t *g)
-{
-    stream__propagate_given(call, &g->at, stream_consumer_name(g->consumer), g->ids, g->count);
-    stream__propagate_group_id(call, &g->at);
-}
-
-/* There is at least one entry. */
-static void read_fresh(redis_call_t *call, const read_options_t *o, const stream_t *s, giving_t *g)
-{
-    uint64_t replied = 0;
+    bool advanced = false;
     stream_cursor_t c = cursor_after(s, g->group->last_id);
-    bool one = o->count == 1;
-    reply_deferred_t d = {0};
-    if (one)
-        reply_array(call->client, 1);
-    else
-        d = reply_deferred_begin(call->client);
-    while ((o->count == 0 || replied < o->count) && stream_next(&c)) {
-        give_next(call, o, s, g, &c.entry);
-        replied++;
+    while (stream_next(&c) && take_one(r, &c.entry)) {
+        advanced = true;
+        open_stream(r, g->at.key, is_one(r));
+        stream_group_advance(s, g->group, c.entry.id);
+        stream__reply_entry(call->client, &c.entry);
+        if (!r->options->noack) give(call, g, c.entry.id);
     }
-    if (!one) reply_deferred_array(call->client, d, replied);
-    propagate_giving(call, g);
+    stream__propagate_given(call, &g->at, stream_consumer_name(g->consumer), g->ids, g->count);
+    if (advanced) stream__propagate_group_id(call, &g->at);
     mem_free(g->ids);
+}
+
+/* An entry with how long ago and how often it had been delivered before. */
+static void reply_claimed(redis_client_t *c, const stream_entry_t *e, int64_t idle_ms, uint64_t deliveries)
+{
+    reply_array(c, 4);
+    stream__reply_entry_parts(c, e);
+    reply_int(c, idle_ms);
+    reply_int(c, (int64_t)deliveries);
+}
+
+/* The entry that was pending longest becomes the consumer's; false when the reply takes no more. */
+static bool claim_one(redis_call_t *call, stream_t *s, giving_t *g, read_reply_t *r, stream_id_t id)
+{
+    stream_pending_t *p = stream_pending_find(g->group, id);
+    stream_cursor_t c = stream_range(s, id, id, false);
+    bool added;
+    if (!stream_next(&c)) {
+        stream__propagate_claim(call, &g->at, id, p);
+        stream_pending_drop(g->group, id);
+        call->dirty++;
+        return true;
+    }
+    if (!take_one(r, &c.entry)) return false;
+    open_stream(r, g->at.key, is_one(r));
+    reply_claimed(call->client, &c.entry, stream__idle_ms(call, p), p->deliveries);
+    p = stream_pending_give(g->group, id, g->consumer, &added);
+    stream_pending_deliver(g->group, id, p, call->now_ms);
+    g->consumer->active_ms = call->now_ms;
+    if (p->deliveries < STREAM_DELIVERIES_MAX) p->deliveries++;
+    stream__propagate_claim(call, &g->at, id, p);
+    return true;
+}
+
+static void claim_idle(redis_call_t *call, stream_t *s, giving_t *g, read_reply_t *r)
+{
+    stream_id_t id;
+    int64_t at_ms;
+    for (size_t looks = g->group->pending.count; looks > 0; looks--) {
+        if (!stream_pending_oldest(g->group, &id, &at_ms) || call->now_ms - at_ms < r->options->claim_ms) return;
+        if (!claim_one(call, s, g, r, id)) return;
+    }
+}
+
+static void reply_gone(redis_client_t *c, stream_id_t id)
+{
+    reply_array(c, 2);
+    stream__reply_id(c, id);
+    reply_null_array(c);
 }
 
 /* What is pending for the consumer, from an ID on: each is delivered once more; of an entry that is gone only the ID is
  * there. */
-static void read_history(redis_call_t *call, const read_options_t *o, const stream_t *s, giving_t *g, stream_id_t after)
+static void read_history(redis_call_t *call, const stream_t *s, giving_t *g, read_reply_t *r, stream_id_t after)
 {
-    uint64_t replied = 0;
     bool more = stream_id_increment(&after);
-    reply_deferred_t d = reply_deferred_begin(call->client);
     idtree_pos_t pos = more ? idtree_seek_ge(&g->consumer->pending, after) : (idtree_pos_t){NULL, 0};
-    for (; pos.leaf && (o->count == 0 || replied < o->count); pos = idtree_next(pos)) {
+    open_stream(r, g->at.key, false);
+    for (; pos.leaf; pos = idtree_next(pos)) {
+        stream_id_t id = idtree_id(pos);
         stream_pending_t *p = idtree_value(pos);
-        if (stream__reply_entry_at(call->client, s, idtree_id(pos))) {
-            p->delivered_ms = call->now_ms;
-            p->deliveries++;
-        } else {
-            reply_array(call->client, 2);
-            stream__reply_id(call->client, idtree_id(pos));
-            reply_null_array(call->client);
+        stream_cursor_t c = stream_range(s, id, id, false);
+        bool there = stream_next(&c);
+        if (!take_one(r, there ? &c.entry : NULL)) break;
+        if (!there) {
+            reply_gone(call->client, id);
+            continue;
         }
-        replied++;
+        stream__reply_entry(call->client, &c.entry);
+        stream_pending_deliver(g->group, id, p, call->now_ms);
+        if (p->deliveries < STREAM_DELIVERIES_MAX) p->deliveries++;
     }
-    reply_deferred_array(call->client, d, replied);
+    close_stream(r, false);
 }
 
-static void read_grouped(redis_call_t *call, const read_options_t *o, const wanted_t *w, read_reply_t *r)
+static void read_grouped(redis_call_t *call, const wanted_t *w, read_reply_t *r)
 {
+    const read_options_t *o = r->options;
     stream_t *s = entry_value(key_write(call, w->key));
     giving_t g = {.group = stream_group_find(s, o->group)};
     g.at = (stream_place_t){w->key, o->group, g.group};
     bool created, more = w->fresh && has_more(s, g.group->last_id);
     g.consumer = stream__consumer(call, &g.at, g.group, o->consumer, &created);
     if (created && (o->noack || !more)) stream__propagate_consumer(call, &g.at, o->consumer);
-    if (w->fresh && !more) return;
-    begin_stream(r, w->key);
-    call->dirty++;
-    if (w->fresh)
-        read_fresh(call, o, s, &g);
-    else
-        read_history(call, o, s, &g, w->after);
+    uint64_t before = r->entries;
+    if (!w->fresh) {
+        read_history(call, s, &g, r, w->after);
+        call->dirty++;
+        return;
+    }
+    if (o->claim_ms >= 0) claim_idle(call, s, &g, r);
+    if (more) read_fresh(call, s, &g, r);
+    close_stream(r, is_one(r));
+    call->dirty += r->entries > before;
 }
 
 /* ---- waiting --------------------------------------------------------------------------------------------------------- */
+
+/* How long until something may have become idle enough to be claimed; 0 when nothing is to be claimed. */
+static int64_t look_again_ms(redis_call_t *call, const read_options_t *o, const wanted_t *wanted)
+{
+    int64_t soonest_ms = o->claim_ms;
+    if (o->claim_ms < 0) return 0;
+    for (int i = 0; i < o->keys_count; i++) {
+        stream_id_t id;
+        int64_t at_ms;
+        stream_t *s = entry_value(key_peek(call, wanted[i].key));
+        if (!stream_pending_oldest(stream_group_find(s, o->group), &id, &at_ms)) continue;
+        soonest_ms = MIN(soonest_ms, at_ms + o->claim_ms - call->now_ms);
+    }
+    return MAX(soonest_ms, (int64_t)CLAIM_LOOK_MS_MIN);
+}
+
+/* Those who also claim stand in a line of their own: what they find the others do not. */
+static bytes_t line_name(const read_options_t *o, buf_t *room)
+{
+    if (o->claim_ms < 0) return o->group;
+    buf_append(room, o->group.ptr, o->group.len);
+    buf_append(room, "\0CLAIM", sizeof("\0CLAIM"));
+    return buf_bytes(room);
+}
 
 /* The command as it is kept: with the IDs that `$` stands for now. */
 static bool block(redis_call_t *call, const read_options_t *o, const wanted_t *wanted)
@@ -304,16 +437,21 @@ static bool block(redis_call_t *call, const read_options_t *o, const wanted_t *w
     bytes_t *argv = mem_alloc((size_t)call->argc * sizeof(*argv));
     char(*ids)[STREAM_ID_CHARS_MAX] = mem_alloc((size_t)o->keys_count * sizeof(*ids));
     const bytes_t *as_sent = call->argv;
+    buf_t line = BUF_INIT;
     memcpy(argv, call->argv, (size_t)call->argc * sizeof(*argv));
     for (int i = 0; i < o->keys_count; i++) {
         bytes_t *id = &argv[o->first_key + o->keys_count + i];
         if (bytes_eq(*id, BYTES_LIT("$"))) *id = bytes_of(ids[i], stream_id_format(ids[i], wanted[i].after));
     }
     call->argv = argv;
-    key_wait_t wait = {
-        .type = TYPE_STREAM, .timeout_ms = o->timeout_ms, .on_timeout = BLOCK_NULL_ARRAY, .line = o->group};
+    key_wait_t wait = {.type = TYPE_STREAM,
+                       .timeout_ms = o->timeout_ms,
+                       .on_timeout = BLOCK_NULL_ARRAY,
+                       .again_ms = look_again_ms(call, o, wanted),
+                       .line = line_name(o, &line)};
     bool blocked = key_block_as(call, as_sent + o->first_key, (size_t)o->keys_count, &wait);
     call->argv = as_sent;
+    buf_deinit(&line);
     mem_free(argv);
     mem_free(ids);
     return blocked;
@@ -322,18 +460,18 @@ static bool block(redis_call_t *call, const read_options_t *o, const wanted_t *w
 /* What a history read or a wait changed travels by itself, and a read that changed nothing not at all. */
 static void read_streams(redis_call_t *call, bool grouped)
 {
-    read_options_t o = {.grouped = grouped, .timeout_ms = -1};
+    read_options_t o = {.grouped = grouped, .timeout_ms = -1, .claim_ms = -1};
     propagate_none(call);
     if (!parse_options(call, &o)) return;
     wanted_t *wanted = mem_alloc((size_t)o.keys_count * sizeof(*wanted));
-    read_reply_t r = {.client = call->client, .alone = o.keys_count == 1};
+    read_reply_t r = {.client = call->client, .options = &o};
     bool ok = true;
     for (int i = 0; i < o.keys_count && ok; i++) ok = parse_wanted(call, &o, i, &wanted[i]);
     for (int i = 0; i < o.keys_count && ok; i++) {
         if (grouped)
-            read_grouped(call, &o, &wanted[i], &r);
+            read_grouped(call, &wanted[i], &r);
         else
-            read_plain(call, &o, &wanted[i], &r);
+            read_plain(call, &wanted[i], &r);
     }
     end_streams(&r);
     bool waits = ok && r.streams == 0 && o.timeout_ms != -1 && block(call, &o, wanted);

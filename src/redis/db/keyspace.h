@@ -85,6 +85,7 @@ typedef struct key_wait {
     redis_type_t type;
     int64_t timeout_ms;
     redis_block_timeout_t on_timeout;
+    int64_t again_ms; /* the handler also runs again after so long; 0 = it does not */
     /* Those of one line want the same of the key (a consumer group): when the first finds nothing, nobody behind it is
      * asked. They are asked too when the key goes or gets another type, for then what they want has gone. ptr NULL: each
      * wants something else. */

@@ -9,6 +9,8 @@
 #include "redis/redis.h"
 #include "redis/state.h"
 
+#define HELD_LOOK_MS 10 /* while a script has stepped aside, or writes are paused */
+
 typedef struct blocked_key blocked_key_t;
 
 typedef struct line {
@@ -39,7 +41,7 @@ struct blocked {
     saved_command_t *command;
     redis_type_t type;
     redis_block_timeout_t on_timeout;
-    io_timer_t timer;
+    io_timer_t timer, again_timer;
     bool running_again;
     bool again; /* the handler, run again, blocked again */
     size_t wait_count;
@@ -149,6 +151,7 @@ void blocking__forget(redis_client_t *c)
     blocked_t *b = c->blocked;
     if (b == NULL) return;
     io_timer_stop(&b->timer);
+    io_timer_stop(&b->again_timer);
     for (size_t i = 0; i < b->wait_count; i++) leave(&b->waits[i]);
     c->blocked = NULL;
     c->flags &= ~(uint32_t)CLIENT_BLOCKED;
@@ -198,6 +201,13 @@ bool blocking__unblock(redis_client_t *c, bool with_error)
     return true;
 }
 
+static void on_again(io_timer_t *timer);
+
+static void look_again_in(blocked_t *b, int64_t ms)
+{
+    if (ms) io_timer_start(&b->again_timer, (uint64_t)ms, 0);
+}
+
 bool key_block(redis_call_t *call, const bytes_t *keys, size_t key_count, redis_type_t type, int64_t timeout_ms,
                redis_block_timeout_t timeout_reply)
 {
@@ -211,6 +221,7 @@ bool key_block_as(redis_call_t *call, const bytes_t *keys, size_t key_count, con
     redis_t *redis = call->redis;
     if (call->flags & CALL_RETRY) {
         c->blocked->again = true;
+        look_again_in(c->blocked, wait->again_ms);
         return true;
     }
     if (call->flags & (CALL_IN_EXEC | CALL_LOADING) || c->conn == NULL) return false;
@@ -221,6 +232,8 @@ bool key_block_as(redis_call_t *call, const bytes_t *keys, size_t key_count, con
     b->on_timeout = wait->on_timeout;
     for (size_t i = 0; i < key_count; i++) join(call->db, b, keys[i], wait->line);
     io_timer_init(redis->loop, &b->timer, on_timeout);
+    io_timer_init(redis->loop, &b->again_timer, on_again);
+    look_again_in(b, wait->again_ms);
     if (wait->timeout_ms) io_timer_start(&b->timer, (uint64_t)wait->timeout_ms, 0);
     c->blocked = b;
     c->flags |= CLIENT_BLOCKED;
@@ -289,6 +302,20 @@ static bool run_again(redis_client_t *c)
     if (b->again) return false;
     resume(c);
     return true;
+}
+
+/* What nobody but the clock brings: an entry has been idle for long enough. */
+static void on_again(io_timer_t *timer)
+{
+    blocked_t *b = CONTAINER_OF(timer, blocked_t, again_timer);
+    redis_t *redis = b->client->redis;
+    if (redis->exec_depth || redis->script_left || redis->pause_until_ms) {
+        look_again_in(b, HELD_LOOK_MS);
+        return;
+    }
+    redis->now_ms = io_wall_ms(redis->loop);
+    run_again(b->client);
+    exec__after_event(redis);
 }
 
 static void serve_common(blocked_key_t *key)

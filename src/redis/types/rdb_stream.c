@@ -153,6 +153,8 @@ static int get_pending(stream_reader_t *x, stream_group_t *g)
         if (!err) err = rdb_get_i64(x->r, &p.delivered_ms);
         if (!err) err = rdb_get_length(x->r, &p.deliveries);
         if (err) return err;
+        if (p.delivered_ms < 0 || p.deliveries > STREAM_DELIVERIES_MAX) return ERR_CORRUPT;
+        p.order = ++g->deliveries;
         void **slot = idtree_slot(&g->pending, id, &added);
         if (!added) return ERR_CORRUPT;
         *slot = mem_alloc(sizeof(p));

@@ -261,6 +261,13 @@ bool stream_delete(stream_t *s, stream_id_t id)
     return true;
 }
 
+stream_deleted_t stream_delete_with(stream_t *s, stream_id_t id, stream_refs_t refs, size_t *ret_dropped)
+{
+    *ret_dropped = refs == STREAM_REFS_DELETE ? stream_groups_drop(s, id) : 0;
+    if (refs == STREAM_REFS_ACKED && stream_has(s, id) && !stream_groups_are_done(s, id)) return STREAM_REFERRED;
+    return stream_delete(s, id) ? STREAM_DELETED : STREAM_ABSENT;
+}
+
 /* Nothing of the node is to stay. */
 static bool goes_whole(const stream_t *s, const stream_node_t *node, const stream_trim_t *how)
 {
@@ -275,13 +282,20 @@ static bool stays(const stream_t *s, size_t flagged, const stream_entry_t *e, co
     return stream_id_cmp(e->id, how->minid) >= 0;
 }
 
+static bool may_go(stream_t *s, const stream_entry_t *e, stream_refs_t refs)
+{
+    if (e->flags & STREAM_ENTRY_DELETED) return false;
+    if (refs == STREAM_REFS_DELETE) stream_groups_drop(s, e->id);
+    return refs != STREAM_REFS_ACKED || stream_groups_are_done(s, e->id);
+}
+
 static size_t trim_within(stream_t *s, idtree_pos_t pos, const stream_node_t *node, const stream_trim_t *how)
 {
     size_t flagged = 0;
     stream_entry_t e;
     for (bool more = stream_node_first(node, &e); more && !stays(s, flagged, &e, how);
          more = stream_node_next(node, &e)) {
-        if (e.flags & STREAM_ENTRY_DELETED) continue;
+        if (!may_go(s, &e, how->refs)) continue;
         stream_node_flag_deleted(&e);
         flagged++;
     }
@@ -289,11 +303,32 @@ static size_t trim_within(stream_t *s, idtree_pos_t pos, const stream_node_t *no
     return flagged;
 }
 
+/* Node after node entry by entry, for groups have a say in each of them. */
+static uint64_t trim_singly(stream_t *s, const stream_trim_t *how)
+{
+    uint64_t removed = 0, seen = 0;
+    idtree_pos_t pos = idtree_first(&s->nodes);
+    while (pos.leaf) {
+        stream_id_t key = idtree_id(pos);
+        stream_node_t node = stream_node_open(idtree_value(pos), key);
+        bool whole = goes_whole(s, &node, how);
+        seen += node.live;
+        if ((how->limit && seen > how->limit) || (how->approximate && !whole)) break;
+        removed += trim_within(s, pos, &node, how);
+        if (how->by == STREAM_TRIM_MAXLEN ? s->length <= how->maxlen : !whole) break;
+        if (!stream_id_increment(&key)) break;
+        pos = idtree_seek_ge(&s->nodes, key);
+    }
+    return removed;
+}
+
 uint64_t stream_trim(stream_t *s, const stream_trim_t *how)
 {
     uint64_t removed = 0;
     idtree_pos_t pos;
-    while (how->by != STREAM_TRIM_NOT && (pos = idtree_first(&s->nodes)).leaf) {
+    bool singly = how->refs != STREAM_REFS_KEEP && table_count(&s->groups) > 0 && how->by != STREAM_TRIM_NOT;
+    if (singly) removed = trim_singly(s, how);
+    while (!singly && how->by != STREAM_TRIM_NOT && (pos = idtree_first(&s->nodes)).leaf) {
         if (how->by == STREAM_TRIM_MAXLEN && s->length <= how->maxlen) break;
         stream_node_t node = stream_node_open(idtree_value(pos), idtree_id(pos));
         if (how->limit && removed + node.live > how->limit) break;

@@ -37,15 +37,26 @@ int stream_append(stream_t *s, stream_id_t id, const stream_fields_in_t *in, con
 /* False when it was not there. The ID counts as deleted (max_deleted_id). */
 bool stream_delete(stream_t *s, stream_id_t id);
 
+/* What becomes of an entry that groups still have pending, or have yet to be given, when it is to be deleted. */
+typedef enum {
+    STREAM_REFS_KEEP,   /* it goes; it stays pending */
+    STREAM_REFS_DELETE, /* it goes, and is pending no longer */
+    STREAM_REFS_ACKED,  /* it stays */
+} stream_refs_t;
+typedef enum { STREAM_ABSENT, STREAM_DELETED, STREAM_REFERRED } stream_deleted_t;
+/* The same as the policy says. STREAM_REFS_DELETE drops what is pending of an absent entry too; *ret_dropped counts. */
+stream_deleted_t stream_delete_with(stream_t *s, stream_id_t id, stream_refs_t refs, size_t *ret_dropped);
+
 typedef enum { STREAM_TRIM_NOT, STREAM_TRIM_MAXLEN, STREAM_TRIM_MINID } stream_trim_by_t;
 typedef struct stream_trim {
     stream_trim_by_t by;
     bool approximate; /* only whole nodes */
-    uint64_t limit;   /* entries removed at most; 0 = any number */
+    stream_refs_t refs;
+    uint64_t limit; /* entries removed (with STREAM_REFS_ACKED: looked at) at most; 0 = any number */
     uint64_t maxlen;
     stream_id_t minid;
 } stream_trim_t;
-/* Removes entries from the front; returns how many. */
+/* Removes entries from the front, but for those that the policy protects; returns how many. */
 uint64_t stream_trim(stream_t *s, const stream_trim_t *how);
 
 /* ---- reading --------------------------------------------------------------------------------------------------------- */

@@ -54,6 +54,47 @@ stream_consumer_t **stream_consumers_sorted(const stream_group_t *g)
     return sorted(&g->consumers, compare_consumers);
 }
 
+/* ---- pending entries by time ----------------------------------------------------------------------------------------- */
+
+static stream_id_t time_key(const stream_pending_t *p) { return (stream_id_t){(uint64_t)p->delivered_ms, p->order}; }
+
+static void enter_time(stream_group_t *g, stream_id_t id, const stream_pending_t *p)
+{
+    bool added;
+    if (!g->timed) return;
+    stream_id_t *at = mem_alloc(sizeof(*at));
+    *at = id;
+    *idtree_slot(&g->by_time, time_key(p), &added) = at;
+    ASSERT(added);
+}
+
+static void leave_time(stream_group_t *g, const stream_pending_t *p)
+{
+    if (g->timed) mem_free(idtree_remove(&g->by_time, time_key(p)));
+}
+
+void stream_pending_deliver(stream_group_t *g, stream_id_t id, stream_pending_t *p, int64_t at_ms)
+{
+    ASSERT(at_ms >= 0);
+    if (p->order) leave_time(g, p);
+    p->delivered_ms = at_ms;
+    p->order = ++g->deliveries;
+    enter_time(g, id, p);
+}
+
+bool stream_pending_oldest(stream_group_t *g, stream_id_t *ret_id, int64_t *ret_delivered_ms)
+{
+    bool first = !g->timed;
+    g->timed = true;
+    for (idtree_pos_t pos = idtree_first(&g->pending); first && pos.leaf; pos = idtree_next(pos))
+        enter_time(g, idtree_id(pos), idtree_value(pos));
+    idtree_pos_t oldest = idtree_first(&g->by_time);
+    if (!oldest.leaf) return false;
+    *ret_id = *(stream_id_t *)idtree_value(oldest);
+    *ret_delivered_ms = (int64_t)idtree_id(oldest).ms;
+    return true;
+}
+
 /* ---- consumers ------------------------------------------------------------------------------------------------------- */
 
 stream_consumer_t *stream_consumer_find(const stream_group_t *g, bytes_t name)
@@ -74,8 +115,10 @@ stream_consumer_t *stream_consumer_add(stream_group_t *g, bytes_t name, int64_t 
 void stream_consumer_remove(stream_group_t *g, stream_consumer_t *c)
 {
     table_pos_t pos;
-    for (idtree_pos_t at = idtree_first(&c->pending); at.leaf; at = idtree_next(at))
+    for (idtree_pos_t at = idtree_first(&c->pending); at.leaf; at = idtree_next(at)) {
+        leave_time(g, idtree_value(at));
         mem_free(idtree_remove(&g->pending, idtree_id(at)));
+    }
     idtree_deinit(&c->pending, NULL);
     uint64_t hash = hash_of_consumer(c);
     bool found = table_find(&g->consumers, hash, stream_consumer_name(c), consumer_same, &pos);
@@ -116,6 +159,7 @@ static void free_group(void *user, void *entry)
     table_each(&g->consumers, free_consumer, NULL);
     table_deinit(&g->consumers);
     idtree_deinit(&g->pending, mem_free);
+    idtree_deinit(&g->by_time, mem_free);
     mem_free(g);
 }
 
@@ -162,9 +206,43 @@ bool stream_pending_drop(stream_group_t *g, stream_id_t id)
 {
     stream_pending_t *p = idtree_remove(&g->pending, id);
     if (p == NULL) return false;
+    leave_time(g, p);
     idtree_remove(&p->consumer->pending, id);
     mem_free(p);
     return true;
+}
+
+typedef struct asked {
+    stream_id_t id;
+    size_t dropped;
+    bool needed;
+} asked_t;
+
+static void drop_from(void *user, void *group)
+{
+    asked_t *x = user;
+    x->dropped += stream_pending_drop(group, x->id);
+}
+
+size_t stream_groups_drop(stream_t *s, stream_id_t id)
+{
+    asked_t x = {.id = id};
+    table_each(&s->groups, drop_from, &x);
+    return x.dropped;
+}
+
+static void look_for_need(void *user, void *group)
+{
+    asked_t *x = user;
+    const stream_group_t *g = group;
+    x->needed |= stream_id_cmp(g->last_id, x->id) < 0 || stream_pending_find(g, x->id) != NULL;
+}
+
+bool stream_groups_are_done(const stream_t *s, stream_id_t id)
+{
+    asked_t x = {.id = id};
+    table_each((table_t *)&s->groups, look_for_need, &x);
+    return !x.needed;
 }
 
 /* ---- how far a group is ---------------------------------------------------------------------------------------------- */
@@ -209,7 +287,7 @@ static void copy_consumer(void *user, void *entry)
     for (idtree_pos_t pos = idtree_first(&from->pending); pos.leaf; pos = idtree_next(pos)) {
         const stream_pending_t *p = idtree_value(pos);
         stream_pending_t *copy = stream_pending_give(g, idtree_id(pos), to, &added);
-        copy->delivered_ms = p->delivered_ms;
+        stream_pending_deliver(g, idtree_id(pos), copy, p->delivered_ms);
         copy->deliveries = p->deliveries;
     }
 }
@@ -237,7 +315,8 @@ static void add_group_bytes(void *user, void *entry)
 {
     const stream_group_t *g = entry;
     *(size_t *)user += sizeof(*g) + g->name_len + table_memory_bytes(&g->consumers) + idtree_heap_bytes(&g->pending) +
-                       g->pending.count * sizeof(stream_pending_t);
+                       g->pending.count * sizeof(stream_pending_t) + idtree_heap_bytes(&g->by_time) +
+                       g->by_time.count * sizeof(stream_id_t);
     table_each((table_t *)&g->consumers, add_consumer_bytes, user);
 }
 

@@ -22,14 +22,22 @@ typedef struct stream_consumer {
 
 typedef struct stream_pending {
     stream_consumer_t *consumer;
-    int64_t delivered_ms;
+    int64_t delivered_ms; /* set by stream_pending_deliver alone; 0: given back (XNACK) */
     uint64_t deliveries;
+    uint64_t order; /* of deliveries in one millisecond */
 } stream_pending_t;
+
+#define STREAM_DELIVERIES_MAX ((uint64_t)INT64_MAX)
+/* Who has what XNACK gave back: a consumer without a name. */
+#define STREAM_NOBODY BYTES_LIT("")
 
 typedef struct stream_group {
     stream_id_t last_id;  /* delivered */
     int64_t entries_read; /* or unknown */
     idtree_t pending;     /* stream_pending_t */
+    idtree_t by_time;     /* {delivered_ms, order} -> the ID, a stream_id_t; empty until somebody asks for it */
+    bool timed;           /* somebody did: it is kept */
+    uint64_t deliveries;  /* so far: the next one's order */
     table_t consumers;    /* stream_consumer_t */
     uint32_t name_len;
     uint8_t name[];
@@ -61,8 +69,18 @@ stream_consumer_t **stream_consumers_sorted(const stream_group_t *g);
 stream_pending_t *stream_pending_find(const stream_group_t *g, stream_id_t id);
 /* Pending for this consumer from now on, whoever had it before; a new record, all zero, when nobody had. */
 stream_pending_t *stream_pending_give(stream_group_t *g, stream_id_t id, stream_consumer_t *c, bool *ret_added);
+/* It was delivered at that time (Unix ms). */
+void stream_pending_deliver(stream_group_t *g, stream_id_t id, stream_pending_t *p, int64_t at_ms);
+/* The pending entry that was delivered longest ago; false when nothing is pending. The first call puts all of them in
+ * order, which from then on is kept. */
+bool stream_pending_oldest(stream_group_t *g, stream_id_t *ret_id, int64_t *ret_delivered_ms);
 /* False when it was not pending. */
 bool stream_pending_drop(stream_group_t *g, stream_id_t id);
+
+/* Of all groups: pending no longer; returns in how many it was. */
+size_t stream_groups_drop(stream_t *s, stream_id_t id);
+/* Every group was given the entry, and none has it pending. */
+bool stream_groups_are_done(const stream_t *s, stream_id_t id);
 
 /* `id` is delivered and greater than last_id: the group goes on to it. */
 void stream_group_advance(const stream_t *s, stream_group_t *g, stream_id_t id);

@@ -261,6 +261,16 @@ CONFIG SET stream-node-max-entries (0|1|3|100)
 CONFIG SET stream-node-max-bytes (0|60|4096)
 """
 
+# What Valkey 8 does not know yet.
+LATER_STREAM_COMMANDS = """
+XDELEX stream [KEEPREF|DELREF|ACKED] IDS 2 old old
+XACKDEL stream group [KEEPREF|DELREF|ACKED] IDS 2 old old
+XNACK stream group (SILENT|FAIL|FATAL) IDS 1 old [RETRYCOUNT 3] [FORCE]
+XADD stream (DELREF|ACKED) (MAXLEN|MINID) [=|~] threshold id f1 value
+XTRIM stream (DELREF|ACKED) (MAXLEN|MINID) [=|~] threshold
+XREADGROUP GROUP group consumer CLAIM (0|500000) COUNT 2 STREAMS stream >
+"""
+
 CHOICES = {
     "stream": ["s1", "s1", "s1", "s2", "s2", "s3"],
     "id": [*(f"{n}-{m}" for n in (1, 2, 3) for m in (1, 2)), *(f"{n}-*" for n in range(1, 30)), "0-0", "0-*", "x", "1-x", "18446744073709551615-*", "5", "7-18446744073709551615", "9-007", "4-+1"],
@@ -340,6 +350,7 @@ def parse(text):
 
 SHAPES = [parse(line) for line in COMMANDS.strip().splitlines()]
 STREAM_SHAPES = [parse(line) for line in STREAM_COMMANDS.strip().splitlines()]
+LATER_STREAM_SHAPES = [parse(line) for line in LATER_STREAM_COMMANDS.strip().splitlines()]
 RARE = {"FLUSHDB", "SWAPDB", "SELECT", "MOVE", "NOSUCHCOMMAND"}
 
 
@@ -396,11 +407,11 @@ def command(random):
     return spoil(random, words) if random.random() < 0.05 else words
 
 
-def stream_sequence(random, count):
+def stream_sequence(random, count, shapes=STREAM_SHAPES):
     """The same of streams; what hides them (DEL, SET, the small nodes' settings) comes seldom."""
     steps = []
     while len(steps) < count:
-        words = expand(random, random.choice(STREAM_SHAPES))
+        words = expand(random, random.choice(shapes))
         if words[0][0] != "X" and random.random() < 0.8:
             continue
         if words[:2] == ["XGROUP", "DESTROY"] and random.random() < 0.7:
