@@ -55,15 +55,12 @@ static bool read_database(redis_call_t *call, int i, bool negated, client_criter
 }
 
 /* Only letters that say something in CLIENT LIST. */
-static bool check_letters(redis_call_t *call, int i, bool negated, const char *what, const char *known)
+static bool check_letters(redis_call_t *call, int i, const char *what, const char *filter, const char *known)
 {
     bytes_t said = call->argv[i];
     for (size_t k = 0; k < said.len; k++) {
         if (said.ptr[k] && strchr(known, said.ptr[k])) continue;
-        char place[32];
-        snprintf(place, sizeof(place), negated ? "NOT-%s" : "provided", negated ? what : "");
-        for (char *p = place; negated && *p; p++) *p = (char)(*p >= 'a' && *p <= 'z' ? *p - 32 : *p);
-        reply_errorf(call->client, "ERR Unknown %s found in the %s filter: %.*s", what, place,
+        reply_errorf(call->client, "ERR Unknown %s found in the %s filter: %.*s", what, filter,
                      (int)MIN(said.len, (size_t)128), said.ptr);
         return false;
     }
@@ -109,8 +106,9 @@ static bool read_criterion(redis_call_t *call, int what, bool negated, int *i, c
     case FILTER_TYPE: return read_kind(call, *i, criterion);
     case FILTER_USER: return read_user(call, *i);
     case FILTER_DB: return read_database(call, *i, negated, criterion);
-    case FILTER_FLAGS: return check_letters(call, *i, negated, "flags", "bcdeirtuxABEIMNOPRSTU");
-    case FILTER_CAPA: return check_letters(call, *i, negated, "capa", "r");
+    case FILTER_FLAGS:
+        return check_letters(call, *i, "flags", negated ? "NOT-FLAGS" : "provided", "bcdeirtuxABEIMNOPRSTU");
+    case FILTER_CAPA: return check_letters(call, *i, "capa", negated ? "NOT-CAPA" : "provided", "r");
     default: return true;
     }
 }

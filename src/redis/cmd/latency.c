@@ -139,6 +139,8 @@ static const struct {
                        "that one command drives out less."},
     {"aof-write",
      "The disk takes the append-only file's bytes slowly. Use a local disk, and see who else writes to it."},
+    {"aof-fsync-always", "With appendfsync always each turn waits for the disk. A faster disk helps, or everysec if a "
+                         "second's writes may be lost with the machine."},
 };
 
 static void put_advice(const latency_series_t *s, buf_t *out)

@@ -123,10 +123,23 @@ static int write_somehow(aof_t *aof)
     return err;
 }
 
+/* For the latency monitor; 0 while nobody asks for it. */
+static uint64_t watched_from_ns(const aof_t *aof)
+{
+    return aof->redis->config->latency_monitor_threshold > 0 ? io_hrtime_ns(aof->redis->loop) : 0;
+}
+
+static void note_latency(aof_t *aof, const char *event, uint64_t from_ns)
+{
+    if (from_ns) redis__note_latency(aof->redis, event, (io_hrtime_ns(aof->redis->loop) - from_ns) / 1000);
+}
+
 static bool write_buf(aof_t *aof)
 {
     if (aof->buf.len == 0) return true;
+    uint64_t from_ns = watched_from_ns(aof);
     int err = write_somehow(aof);
+    note_latency(aof, "aof-write", from_ns);
     if (err || aof->reserve.low) fail(aof, "write", err ? err : ERR_NOSPACE);
     if (err) return false;
     aof->file_bytes += aof->buf.len;
@@ -150,7 +163,9 @@ void aof__write(aof_t *aof, bool sync)
         return;
     }
     if (sync && aof->synced_bytes < aof->file_bytes && !aof->suspect) {
+        uint64_t from_ns = watched_from_ns(aof);
         int err = io_file_sync_now(aof->file);
+        note_latency(aof, "aof-fsync-always", from_ns);
         if (err != 0) {
             suspect(aof, err);
             return;

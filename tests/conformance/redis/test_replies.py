@@ -40,6 +40,7 @@ class Caller:
         self.connection = None
         self.connect()
         self.connection.ask("FLUSHALL")
+        self.connection.ask("FUNCTION", "FLUSH")
         self.connection.ask("CONFIG", "SET", "slowlog-log-slower-than", -1)  # what is slow, the machine decides
         self.connection.ask("SLOWLOG", "RESET")
         for command in KEYS.strip().splitlines():
