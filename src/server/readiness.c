@@ -135,7 +135,9 @@ static void on_ready_hook(io_hook_t *hook)
     bool more = false;
     for (int door = 0; door < DOORS_COUNT; door++) {
         server__door_t *d = &server->doors[door];
-        if (!d->started || d->told || server__reactor_of(server, (server_door_t)door) != reactor) continue;
+        if (server__reactor_of(server, (server_door_t)door) != reactor)
+            continue; /* what it was told is its own affair */
+        if (!d->started || d->told) continue;
         more |= recover_some(reactor, d, server__wings[door]);
         if (server->failures[reactor - server->reactors].err) return;
     }
