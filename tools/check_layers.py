@@ -55,10 +55,6 @@ UNSEEN = {'coord/raft': {'coord/coord.h', 'coord/session.h', 'coord/mirror.h'}}
 DEBTS = {
     ('redis/types', 'redis/exec/command.h'),
     ('redis/db', 'redis/exec/command.h'),
-    ('redis/conn', 'redis/persist/aof.h'),
-    ('redis/db', 'redis/persist/aof.h'),
-    ('redis/exec', 'redis/cmd/list.h'),
-    ('redis/persist', 'redis/exec/script_host.h'),
     ('redis/types', 'redis/config/config.h'),
     ('redis/types', 'redis/db/entry.h'),
     ('redis/types', 'redis/db/table.h'),

@@ -2,8 +2,6 @@
  * call an exchange. */
 #include "base/fiber.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -219,14 +217,6 @@ static void begin(fiber_t *fiber)
     UNREACHABLE();
 }
 
-/* As mem_alloc: a control structure without which nothing goes on. */
-static void no_stack(size_t bytes) NORETURN;
-static void no_stack(size_t bytes)
-{
-    fprintf(stderr, "trivet: out of memory mapping a stack of %zu bytes\n", bytes);
-    abort();
-}
-
 fiber_t *fiber_new(size_t stack_bytes, fiber_body_t body, void *user)
 {
     fiber_t *fiber = mem_zalloc(sizeof(*fiber));
@@ -237,7 +227,7 @@ fiber_t *fiber_new(size_t stack_bytes, fiber_body_t body, void *user)
     fiber->memory = mmap(NULL, fiber->guard_bytes + fiber->stack_bytes, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
     if (fiber->memory == MAP_FAILED || mprotect(fiber->memory, fiber->guard_bytes, PROT_NONE) != 0)
-        no_stack(stack_bytes);
+        mem_exhausted(fiber->guard_bytes + fiber->stack_bytes);
     prepare(fiber);
     note_new(fiber);
     return fiber;

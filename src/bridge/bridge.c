@@ -12,8 +12,8 @@ bridge_t *bridge_new(io_loop_t *loop, redis_t *redis)
     positions_init(bridge);
     bridge__add_commands(bridge);
     redis_on_client_gone(redis, waiters_gone, bridge);
-    redis_on_rewrite(redis, journal_emit, bridge);
-    redis_waiting(redis, outbox_waiting_bytes, bridge);
+    redis_beside_add(redis, journal_emit, bridge);
+    redis_uncounted_add(redis, outbox_waiting_bytes, bridge);
     return bridge;
 }
 
@@ -42,8 +42,8 @@ void bridge_free(bridge_t *bridge)
     bridge_stop(bridge);
     if (bridge->feeds) feed__stop(bridge->feeds);
     redis_on_client_gone(bridge->redis, NULL, NULL); /* connections close when the bridge has gone */
-    redis_on_rewrite(bridge->redis, NULL, NULL);
-    redis_waiting(bridge->redis, NULL, NULL);
+    redis_beside_remove(bridge->redis, bridge);
+    redis_uncounted_remove(bridge->redis, bridge);
     waiters_deinit(bridge);
     positions_deinit(bridge);
     outbox_deinit(bridge);

@@ -209,7 +209,7 @@ static void on_connected(net_conn_t *conn, unsigned events)
         if (n > 0) keep(conn, conn->net->scratch, (size_t)n);
     }
     net__open(conn);
-    conn->redeliver = conn->in.len > 0;
+    if (conn->in.len) net__queue_input(conn);
     net__queue_work(conn);
 }
 

@@ -6,7 +6,9 @@
 
 #include <stdio.h>
 
-#define HOOK_RANK 90
+#define INPUT_RANK  5 /* before all that looks at what a turn's requests did */
+#define OUTPUT_RANK 90
+#define ROUNDS_MAX  4 /* what a delivery wakes is done in the same turn, up to here */
 
 struct net_listener {
     net_t *net;
@@ -34,6 +36,11 @@ void net__queue_work(net_conn_t *conn)
     if (!list_linked(&conn->work_node)) list_push_back(&conn->net->work, &conn->work_node);
 }
 
+void net__queue_input(net_conn_t *conn)
+{
+    if (!list_linked(&conn->input_node)) list_push_back(&conn->net->input, &conn->input_node);
+}
+
 /* ---- life ------------------------------------------------------------------------------------------------------- */
 
 static net_conn_t *conn_new(net_t *net, const net_service_t *def, void *service, io_stream_t *stream,
@@ -54,6 +61,7 @@ static net_conn_t *conn_new(net_t *net, const net_service_t *def, void *service,
     net__deadline_init(conn);
     list_push_back(&net->conns, &conn->all_node);
     list_init(&conn->work_node);
+    list_init(&conn->input_node);
     list_init(&conn->linger_node);
     return conn;
 }
@@ -195,7 +203,7 @@ void net__output_left(net_conn_t *conn)
     net__count(conn, NET_OUTPUT, memory_unsent(conn));
     if (conn->congested && net__unsent(conn) <= out_high(conn) / 2) {
         conn->congested = false;
-        conn->redeliver = true;
+        net__queue_input(conn);
         net__queue_work(conn);
     }
     if (conn->state == CONN_CLOSING && net__unsent(conn) == 0) net__kill(conn);
@@ -213,6 +221,7 @@ static void bury(net_conn_t *conn)
     for (int kind = 0; kind < NET_BUDGETS_COUNT; kind++) net__count(conn, (net_budget_kind_t)kind, 0);
     net__address_leave(conn);
     list_remove(&conn->work_node);
+    list_remove(&conn->input_node);
     list_remove(&conn->linger_node);
     if (conn->link)
         net__carried_leave(conn);
@@ -222,14 +231,6 @@ static void bury(net_conn_t *conn)
 
 static void do_work(net_conn_t *conn)
 {
-    if (conn->state != CONN_DEAD && conn->redeliver) {
-        conn->redeliver = false;
-        if (net_conn_in_bytes(conn)) {
-            net__deliver_kept(conn);
-            io_loop_wake(conn->net->loop); /* what it began may wait for hooks that have run this turn */
-        }
-        if (conn->ended && !conn->congested) net_close(conn);
-    }
     if (conn->state != CONN_DEAD && !conn->blocked) send_output(conn);
     if (conn->state == CONN_DEAD) {
         bury(conn);
@@ -238,11 +239,37 @@ static void do_work(net_conn_t *conn)
     net__update_watch(conn);
 }
 
-/* Deliveries made here may queue more work (replies, resumed neighbours); bounded rounds keep the loop fair. */
+/* What was left because its connection was paused or congested. */
+static void deliver_again(net_conn_t *conn)
+{
+    if (conn->state == CONN_DEAD) return;
+    if (net_conn_in_bytes(conn)) net__deliver_kept(conn);
+    if (conn->ended && !conn->congested) net_close(conn);
+    net__queue_work(conn);
+}
+
+/* Deliveries may resume neighbours; bounded rounds keep the loop fair. */
+static void on_input_due(io_hook_t *hook)
+{
+    net_t *net = CONTAINER_OF(hook, net_t, input_hook);
+    for (int round = 0; round < ROUNDS_MAX && !list_empty(&net->input); round++) {
+        list_t batch;
+        list_init(&batch);
+        list_splice_back(&batch, &net->input);
+        while (!list_empty(&batch)) {
+            net_conn_t *conn = LIST_FIRST(&batch, net_conn_t, input_node);
+            list_remove(&conn->input_node);
+            deliver_again(conn);
+        }
+    }
+}
+
+/* Closing a connection may queue more work; bounded rounds keep the loop fair. Input that became due behind its hook is
+ * delivered in the next turn. */
 static void on_turn_end(io_hook_t *hook)
 {
     net_t *net = CONTAINER_OF(hook, net_t, hook);
-    for (int round = 0; round < 4 && !list_empty(&net->work); round++) {
+    for (int round = 0; round < ROUNDS_MAX && !list_empty(&net->work); round++) {
         list_t batch;
         list_init(&batch);
         list_splice_back(&batch, &net->work);
@@ -252,7 +279,7 @@ static void on_turn_end(io_hook_t *hook)
             do_work(conn);
         }
     }
-    if (!list_empty(&net->work)) io_loop_wake(net->loop);
+    if (!list_empty(&net->work) || !list_empty(&net->input)) io_loop_wake(net->loop);
     net->readers_before = net->readers;
     net->readers = 0;
     net->turn_moved_bytes = 0;
@@ -269,11 +296,14 @@ net_t *net_new(io_loop_t *loop)
     list_init(&net->conns);
     list_init(&net->leaving);
     list_init(&net->work);
+    list_init(&net->input);
     list_init(&net->lingering);
     list_init(&net->listeners);
     list_init(&net->services);
     net__budgets_init(net);
-    net->hook = (io_hook_t){.rank = HOOK_RANK, .name = "connections' output", .run = on_turn_end};
+    net->input_hook = (io_hook_t){.rank = INPUT_RANK, .name = "connections' input", .run = on_input_due};
+    net->hook = (io_hook_t){.rank = OUTPUT_RANK, .name = "connections' output", .run = on_turn_end};
+    io_hook_add(loop, &net->input_hook);
     io_hook_add(loop, &net->hook);
     io_timer_init(loop, &net->linger_timer, on_linger_timer);
     return net;
@@ -292,6 +322,7 @@ void net_free(net_t *net)
     for (uint32_t i = 0; i < net->carriers_count; i++) net__carrier_free(net->carriers[i]);
     LIST_EACH(&net->services, s, service_stats_t, node) mem_free(s);
     io_timer_stop(&net->linger_timer);
+    io_hook_remove(&net->input_hook);
     io_hook_remove(&net->hook);
     net__chunk_cache_free(&net->chunks);
     ASSERT(net->conns_open == 0 && net->addresses.count == 0);
@@ -434,8 +465,7 @@ void net_resume(net_conn_t *conn)
 {
     if (!conn->paused) return;
     conn->paused = false;
-    conn->redeliver = true;
-    net__queue_work(conn);
+    net__queue_input(conn);
 }
 
 void net_hold(net_conn_t *conn) { conn->held = true; }

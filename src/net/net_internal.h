@@ -127,7 +127,8 @@ struct net_conn {
     net_link_t *link;
     uint64_t id;
     list_t all_node;
-    list_t work_node; /* linked while the hook has something to do for it */
+    list_t work_node;  /* linked while the output's hook has something to do for it */
+    list_t input_node; /* linked while input waits to be delivered again */
     list_t linger_node;
     conn_state_t state;
     bool opened;   /* on_open ran and accepted it */
@@ -136,8 +137,7 @@ struct net_conn {
     bool held;
     bool congested;
     bool blocked; /* the stream took no more; wait until writable */
-    bool redeliver;
-    bool ended; /* the peer has said all */
+    bool ended;   /* the peer has said all */
     unsigned watched;
     buf_t in;
     size_t in_taken; /* of `in`, by the service */
@@ -175,11 +175,11 @@ typedef struct net_budget {
 
 struct net {
     io_loop_t *loop;
-    io_hook_t hook;
+    io_hook_t input_hook, hook;
     io_timer_t linger_timer;
     list_t conns;
-    list_t leaving; /* told of their end, but their links are still open */
-    list_t work;
+    list_t leaving;     /* told of their end, but their links are still open */
+    list_t work, input; /* net_conn.work_node, input_node */
     list_t lingering;
     list_t listeners;
     list_t services;
@@ -205,6 +205,8 @@ struct net {
 
 /* net.c */
 void net__queue_work(net_conn_t *conn);
+/* What the connection keeps of its input is delivered again, before the hooks of this turn or of the next. */
+void net__queue_input(net_conn_t *conn);
 /* Tells the service of the connection. */
 void net__open(net_conn_t *conn);
 /* Stops all traffic now; the hook tells the service and frees it. */

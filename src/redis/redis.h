@@ -145,15 +145,17 @@ void redis_feed(redis_t *redis, int argc, const bytes_t *argv);
 /* All entries made so far are in the append-only file, and with appendfsync always on stable storage. True when
  * there is no such file. A hook of a rank above 10 that asks each turn misses nothing. */
 bool redis_is_written(const redis_t *redis);
-/* Asked at the start of each rewrite of the file: writes to the new base what it needs of what was propagated or fed so
- * far; one listener. */
+/* What lies beside the keys in a data set. At the start of each file of it (the append-only file's base, a snapshot) `emit` is
+ * asked for the commands that it needs of what was propagated or fed so far. */
 typedef struct redis_emitter redis_base_t;
-void redis_on_rewrite(redis_t *redis, void (*emit)(void *user, redis_base_t *base), void *user);
+void redis_beside_add(redis_t *redis, void (*emit)(void *user, redis_base_t *base), void *user);
+void redis_beside_remove(redis_t *redis, void *user);
 void redis_base_write(redis_base_t *base, int argc, const bytes_t *argv);
 void redis_append_command(buf_t *out, int argc, const bytes_t *argv);
 /* Tells how much memory waits to be delivered elsewhere. maxmemory does not count it, because it would drive keys out, and each
  * that goes may make more of it; it has a bound of its own. */
-void redis_waiting(redis_t *redis, size_t (*bytes)(void *user), void *user);
+void redis_uncounted_add(redis_t *redis, size_t (*bytes)(void *user), void *user);
+void redis_uncounted_remove(redis_t *redis, void *user);
 
 /* ---- every change to a key, told in the step that makes it (the change feed) ------------------------------------------ */
 

@@ -92,6 +92,8 @@ static void test_commands_reply_as_redis_does(void **state)
     } cases[] = {
         {"SET k v", "+OK\r\n"},
         {"GET k", "$1\r\nv\r\n"},
+        {"COMMAND GETKEYS PFMERGE k", "*1\r\n$1\r\nk\r\n"},
+        {"COMMAND GETKEYS PFMERGE k l", "*2\r\n$1\r\nk\r\n$1\r\nl\r\n"},
         {"GET absent", "$-1\r\n"},
         {"GET", "-ERR wrong number of arguments for 'get' command\r\n"},
         {"NOPE a b", "-ERR unknown command 'NOPE', with args beginning with: 'a' 'b' \r\n"},

@@ -164,6 +164,19 @@ typedef struct redis_listeners {
     int count;
 } redis_listeners_t;
 
+#define REDIS_UNCOUNTED_MAX 4
+#define REDIS_BESIDE_MAX    4
+
+typedef struct uncounted {
+    size_t (*bytes)(void *user);
+    void *user;
+} uncounted_t;
+
+typedef struct beside {
+    void (*emit)(void *user, struct redis_emitter *base);
+    void *user;
+} beside_t;
+
 struct redis {
     io_loop_t *loop;
     net_t *net;
@@ -222,10 +235,10 @@ struct redis {
     uint64_t memory_limit;  /* maxmemory, or what was derived while nobody has set it; 0 = none */
     uint64_t derived_limit; /* 0 = none, or maxmemory was set */
     table_budget_t tables;
-    bool out_of_memory;                  /* nothing could go for the command under way */
-    io_timer_t evicting;                 /* armed while there is more to drive out than one call may */
-    size_t (*waiting_bytes)(void *user); /* the outbox; NULL = none */
-    void *waiting_user;
+    bool out_of_memory;                         /* nothing could go for the command under way */
+    io_timer_t evicting;                        /* armed while there is more to drive out than one call may */
+    uncounted_t uncounted[REDIS_UNCOUNTED_MAX]; /* memory that maxmemory does not count */
+    int uncounted_count;
     size_t memory_peak, memory_startup;
     int64_t attack_logged_ms;
     commandlog_t *commandlog;
@@ -248,8 +261,8 @@ struct redis {
     void *on_shutdown_user;
     void (*on_client_gone)(void *user, uint64_t client_id);
     void *on_client_gone_user;
-    void (*on_rewrite)(void *user, struct redis_emitter *base);
-    void *on_rewrite_user;
+    beside_t beside[REDIS_BESIDE_MAX]; /* what lies beside the keys in a data set */
+    int beside_count;
     db_listener_t change_listener, watch_listener, blocking_listener, notify_listener;
     const struct redis_observer *observer; /* NULL = nobody (changes.c) */
     bool change_open;                      /* it wants to hear of the end of the entry */

@@ -313,7 +313,6 @@ static void a_read_waits_behind_its_own_writes(void **state)
     client_close(&c);
 }
 
-/* They are delivered by the hook that comes last in a turn, behind the one that commits. */
 static void a_write_sent_with_the_handshake_is_not_left_for_the_next_tick(void **state)
 {
     static const uint8_t zeros[16];

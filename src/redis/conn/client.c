@@ -1,6 +1,5 @@
 /* client.c: connections: a pipeline's requests are parsed together, their keys' buckets and entries asked for
  * from memory, and then run. */
-#include "redis/persist/aof.h"
 #include "redis/redis.h"
 #include "redis/state.h"
 
@@ -312,7 +311,7 @@ static bool query_fits(redis_client_t *c, size_t bytes)
  * file. */
 static void send_early(redis_client_t *c)
 {
-    if (c->out_start && !aof__has_unwritten(c->redis)) {
+    if (c->out_start && redis_is_written(c->redis)) {
         client__flush(c);
         if (net_conn_out_bytes(c->conn) >= SEND_EARLY_BYTES) net_send(c->conn);
     }
@@ -358,7 +357,6 @@ static ssize_t on_data(net_conn_t *conn, uint8_t *data, size_t len)
     if (c->flags & CLIENT_CLOSING) done = len;
     c->in_bytes += done;
     if (UNLIKELY(redis->big_words_cap > BIG_WORDS_KEPT_MAX)) drop_big_words(redis);
-    aof__before_reply(c);
     client__flush_all(redis);
     return (ssize_t)done;
 }

@@ -2,7 +2,6 @@
  * or the call's time is over. */
 #include "redis/db/evict.h"
 
-#include "redis/persist/aof.h"
 #include "redis/redis.h"
 
 #include <math.h>
@@ -24,8 +23,9 @@ enum {
 
 size_t evict__uncounted_bytes(const redis_t *redis)
 {
-    size_t waiting = redis->waiting_bytes ? redis->waiting_bytes(redis->waiting_user) : 0;
-    return aof__buffer_bytes(redis) + waiting + redis->tables.unfilled_bytes;
+    size_t bytes = redis->tables.unfilled_bytes;
+    for (int i = 0; i < redis->uncounted_count; i++) bytes += redis->uncounted[i].bytes(redis->uncounted[i].user);
+    return bytes;
 }
 
 /* A table that grows takes its memory at once; here all of it counts. */
@@ -38,10 +38,18 @@ static bool allows_growth(table_budget_t *budget, size_t bytes)
     return used + bytes - MIN(uncounted, used) <= limit;
 }
 
-void redis_waiting(redis_t *redis, size_t (*bytes)(void *user), void *user)
+void redis_uncounted_add(redis_t *redis, size_t (*bytes)(void *user), void *user)
 {
-    redis->waiting_bytes = bytes;
-    redis->waiting_user = user;
+    ASSERT(redis->uncounted_count < REDIS_UNCOUNTED_MAX);
+    redis->uncounted[redis->uncounted_count++] = (uncounted_t){bytes, user};
+}
+
+void redis_uncounted_remove(redis_t *redis, void *user)
+{
+    int kept = 0;
+    for (int i = 0; i < redis->uncounted_count; i++)
+        if (redis->uncounted[i].user != user) redis->uncounted[kept++] = redis->uncounted[i];
+    redis->uncounted_count = kept;
 }
 
 /* ---- LFU: a logarithmic counter that decays -------------------------------------------------------------------------- */

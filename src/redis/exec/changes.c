@@ -10,12 +10,12 @@
  * Commands that name several keys are told of after they ran, so the state is theirs. */
 #include "redis/exec/changes.h"
 
-#include "redis/cmd/list.h"
 #include "redis/exec/getkeys.h"
 #include "redis/persist/aof.h"
 #include "redis/persist/data_file.h"
 #include "redis/redis.h"
 #include "redis/types/emit.h"
+#include "redis/types/list.h"
 #include "redis_commands.h"
 
 #include "base/num.h"

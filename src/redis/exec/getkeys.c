@@ -36,11 +36,12 @@ static bool add_counted(const redis_key_spec_t *s, int begin, int argc, const by
     return true;
 }
 
+/* None at all is well too: PFMERGE with no sources. */
 static bool add_range(const redis_key_spec_t *s, int begin, int argc, key_positions_t *keys)
 {
     int last = s->last_key >= 0 ? begin + s->last_key : argc + s->last_key;
     if (s->last_key == -1 && s->limit > 1) last = begin + (argc - begin) / s->limit + s->last_key;
-    if (last >= argc || last < begin) return false;
+    if (last >= argc) return false;
     for (int i = begin; i <= last; i += s->step) add(keys, i, s->flags);
     return true;
 }

@@ -17,6 +17,7 @@
 #include "redis/exec/changes.h"
 #include "redis/exec/inquiry.h"
 #include "redis/persist/aof.h"
+#include "redis/persist/data_file.h"
 #include "redis/persist/snapshot.h"
 #include "redis/redis.h"
 #include "redis_commands.h"
@@ -180,6 +181,13 @@ static void on_settle(io_timer_t *timer)
     if (!s->running && !script_settle(s->engine)) io_timer_start(timer, SETTLE_EVERY_MS, 0);
 }
 
+static void emit_library(void *base, bytes_t code) { data_file__put_function(base, code); }
+
+static void emit_libraries(void *user, redis_base_t *base)
+{
+    scripts__each_library(((scripts_t *)user)->redis, emit_library, base);
+}
+
 static scripts_t *need(redis_t *redis)
 {
     if (redis->scripts) return redis->scripts;
@@ -202,6 +210,7 @@ static scripts_t *need(redis_t *redis)
     s->engine = script_engine_new(&host);
     s->memory_max = (size_t)MIN(io_memory_bytes() / MEMORY_PART, MEMORY_MAX);
     redis->scripts = s;
+    redis_beside_add(redis, emit_libraries, s);
     return s;
 }
 
@@ -216,6 +225,7 @@ void scripts__free(redis_t *redis)
     io_timer_stop(&s->settling);
     if (s->caller) redis_async_done(s->caller);
     multi__free_left(redis);
+    redis_beside_remove(redis, s);
     script_engine_free(s->engine);
     client__free(s->client);
     buf_deinit(&s->result);

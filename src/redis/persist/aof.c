@@ -53,11 +53,6 @@ static void on_gone(db_listener_t *self, redis_db_t *db, bytes_t key, db_cause_t
 
 bool aof__has_gathered(const redis_t *redis) { return redis->aof->pending_count > 0; }
 
-bool aof__has_unwritten(const redis_t *redis)
-{
-    return redis->aof->pending_count > 0 || redis->aof->buf.len > 0 || redis->aof->early;
-}
-
 void aof__commit(redis_t *redis, bool atomic)
 {
     aof_t *aof = redis->aof;
@@ -81,6 +76,13 @@ char *aof__path(const aof_t *aof, const char *name)
     return path;
 }
 
+/* What is on its way to the files. */
+static size_t buffer_bytes(void *user)
+{
+    const aof_t *aof = user;
+    return aof->buf.cap + aof->pending.cap + data_file__buffer_bytes(&aof->rewrite.out);
+}
+
 aof_t *aof__new(redis_t *redis)
 {
     aof_t *aof = mem_zalloc(sizeof(*aof));
@@ -95,6 +97,7 @@ aof_t *aof__new(redis_t *redis)
     aof->listener = (db_listener_t){.name = "append-only file", .rank = DB_RANK_PERSIST, .gone = on_gone};
     db_listen(&redis->announce, &aof->listener);
     db_want(&redis->announce, &aof->listener, DB_GONE);
+    redis_uncounted_add(redis, buffer_bytes, aof);
     aof->rewrite.last_ok = true;
     aof->rewrite.last_seconds = -1;
     return aof;
@@ -104,6 +107,7 @@ void aof__free(aof_t *aof)
 {
     aof__rewrite_abort(aof);
     db_unlisten(&aof->redis->announce, &aof->listener);
+    redis_uncounted_remove(aof->redis, aof);
     io_hook_remove(&aof->hook);
     if (aof->file) io_file_close(aof->file);
     aof__manifest_clear(&aof->manifest);
@@ -199,12 +203,6 @@ void aof__disable(redis_t *redis)
     aof__forget_failure(aof);
 }
 
-size_t aof__buffer_bytes(const redis_t *redis)
-{
-    const aof_t *aof = redis->aof;
-    return aof->buf.cap + aof->pending.cap + data_file__buffer_bytes(&aof->rewrite.out);
-}
-
 aof_info_t aof__info(const redis_t *redis)
 {
     const aof_t *aof = redis->aof;
@@ -250,12 +248,6 @@ bool redis_is_written(const redis_t *redis)
     if (!aof->enabled) return true;
     if (aof->pending_count || aof->buf.len) return false;
     return redis->config->appendfsync != FSYNC_ALWAYS || aof->synced_bytes >= aof->file_bytes;
-}
-
-void redis_on_rewrite(redis_t *redis, void (*emit)(void *user, redis_base_t *base), void *user)
-{
-    redis->on_rewrite = emit;
-    redis->on_rewrite_user = user;
 }
 
 void redis_base_write(redis_base_t *base, int argc, const bytes_t *argv)

@@ -19,10 +19,6 @@ void aof__feed(redis_db_t *db, int argc, const bytes_t *argv);
 bool aof__has_gathered(const redis_t *redis);
 /* Ends what was gathered; `atomic` wraps several commands in MULTI/EXEC. */
 void aof__commit(redis_t *redis, bool atomic);
-/* Changes were made that are not in the file yet: no reply may leave before. */
-bool aof__has_unwritten(const redis_t *redis);
-/* Called with a client after its commands ran: holds its replies when they must wait for the disk. */
-void aof__before_reply(redis_client_t *c);
 
 /* ---- life ------------------------------------------------------------------------------------------------------------ */
 
@@ -61,9 +57,6 @@ void aof__wait_written(redis_t *redis); /* DEBUG LOADAOF and tests: as the hook,
 
 /* Starts as soon as the loop turns; ERR_BUSY when one is under way. */
 int aof__rewrite(redis_t *redis) MUST_CHECK;
-
-/* Memory that holds what is on its way to the files. */
-size_t aof__buffer_bytes(const redis_t *redis);
 
 typedef struct aof_info {
     bool enabled, rewriting, scheduled, last_rewrite_ok, last_write_ok, sync_pending;

@@ -51,7 +51,6 @@ struct aof {
     buf_t pending;                       /* gathered from the command under way */
     size_t pending_count;
     io_hook_t hook;
-    uint64_t hook_turn_ns;
     io_sync_t sync;
     bool syncing;
     uint64_t sync_target_bytes;

@@ -213,21 +213,10 @@ void aof__sync_later(aof_t *aof)
 void aof__turn(io_hook_t *hook)
 {
     aof_t *aof = CONTAINER_OF(hook, aof_t, hook);
-    aof->hook_turn_ns = io_now_ns(aof->redis->loop);
     if (!aof->enabled) return;
     if (aof->buf.len || aof->early) aof__write(aof, aof->redis->config->appendfsync == FSYNC_ALWAYS);
     /* A paused script has gathered half of what it does: its changes belong to one file. */
     if (aof->pending_count == 0 && aof->rewrite.scheduled) aof__rewrite_turn(aof);
-}
-
-/* Usually the hook writes before connections' output leaves. Input that is delivered by the connections' own
- * hook comes after ours: then it is done here. */
-void aof__before_reply(redis_client_t *c)
-{
-    aof_t *aof = c->redis->aof;
-    if (LIKELY(aof->buf.len == 0 && !aof->early) || aof->hook_turn_ns != io_now_ns(c->redis->loop) || !aof->enabled)
-        return;
-    aof__write(aof, c->redis->config->appendfsync == FSYNC_ALWAYS);
 }
 
 void aof__wait_written(redis_t *redis)

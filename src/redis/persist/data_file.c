@@ -1,7 +1,7 @@
 /* data_file.c: see data_file.h. */
 #include "redis/persist/data_file.h"
 #include "redis/db/keyspace.h"
-#include "redis/exec/script_host.h"
+#include "redis/redis.h"
 #include "redis/types/emit.h"
 
 #include "base/num.h"
@@ -57,9 +57,23 @@ void data_file__emit_entry(redis_emitter_t *out, int *selected_db, const redis_d
 
 /* ---- beside the keys ------------------------------------------------------------------------------------------------- */
 
-static void put_function(void *user, bytes_t code)
+void redis_beside_add(redis_t *redis, void (*emit)(void *user, redis_base_t *base), void *user)
 {
-    data_file_t *f = user;
+    ASSERT(redis->beside_count < REDIS_BESIDE_MAX);
+    redis->beside[redis->beside_count++] = (beside_t){emit, user};
+}
+
+void redis_beside_remove(redis_t *redis, void *user)
+{
+    int kept = 0;
+    for (int i = 0; i < redis->beside_count; i++)
+        if (redis->beside[i].user != user) redis->beside[kept++] = redis->beside[i];
+    redis->beside_count = kept;
+}
+
+void data_file__put_function(redis_base_t *base, bytes_t code)
+{
+    data_file_t *f = base->user;
     if (f->form != DATA_COMMANDS) {
         rdb__file_put_function(&f->rdb, code);
         return;
@@ -83,8 +97,8 @@ static void put_extras(data_file_t *f)
     redis_t *redis = f->redis;
     buf_t piece = BUF_INIT;
     redis_emitter_t into_rdb = {.out = &piece, .spill = put_piece, .user = f}, commands = emitter_of(f);
-    scripts__each_library(redis, put_function, f);
-    if (redis->on_rewrite) redis->on_rewrite(redis->on_rewrite_user, f->form == DATA_COMMANDS ? &commands : &into_rdb);
+    redis_base_t *base = f->form == DATA_COMMANDS ? &commands : &into_rdb;
+    for (int i = 0; i < redis->beside_count; i++) redis->beside[i].emit(redis->beside[i].user, base);
     if (piece.len) put_piece(&into_rdb);
     buf_deinit(&piece);
 }

@@ -22,6 +22,8 @@ typedef struct data_file {
 /* Opens a new file at `path`, which it takes. */
 int data_file__open(data_file_t *f, redis_t *redis, char *path, data_form_t form) MUST_CHECK;
 void data_file__put(data_file_t *f, const redis_db_t *db, const redis_entry_t *e);
+/* From an `emit` of what lies beside the keys: RDB has a form of its own for libraries of functions. */
+void data_file__put_function(struct redis_emitter *base, bytes_t code);
 /* All is written then, and not yet durable. */
 int data_file__end(data_file_t *f) MUST_CHECK;
 /* Closes it and takes it away, unless it was renamed: then `path` is NULL. */

@@ -8,6 +8,7 @@
 
 #define SOURCE_PIECE_BYTES  4096
 #define PARSE_WORK_PER_BYTE 10
+#define LUA_STATE_BYTES     KIB(32) /* about what an empty one takes */
 
 static int on_panic(lua_State *lua)
 {
@@ -24,7 +25,7 @@ script_engine_t *script_engine_new(const script_host_t *host)
     engine->heap.bytes_max = SIZE_MAX;
     list_init(&engine->passing);
     engine->lua = lua_newstate(script__alloc, engine);
-    if (!engine->lua) assert_failed("memory for a Lua state", __FILE__, __LINE__);
+    if (!engine->lua) mem_exhausted(LUA_STATE_BYTES);
     lua_atpanic(engine->lua, on_panic);
     engine->heap.tight = true;
     script__pace_collector(engine);
