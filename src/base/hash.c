@@ -1,9 +1,5 @@
-/* hash.c: checksums and murmur2; the keyed hashes are in siphash.c. See hash.h. */
+/* hash.c: murmur2; CRC-32C is in crc32c.c, the keyed hashes are in siphash.c. See hash.h. */
 #include "base/hash.h"
-
-#if defined(__x86_64__)
-#include <nmmintrin.h>
-#endif
 
 uint32_t murmur2(const void *data, size_t len)
 {
@@ -24,32 +20,4 @@ uint32_t murmur2(const void *data, size_t len)
     h ^= h >> 13;
     h *= m;
     return h ^ (h >> 15);
-}
-
-static uint32_t crc32c_table(uint32_t crc, const uint8_t *p, size_t len)
-{
-    for (; len; p++, len--) {
-        crc ^= *p;
-        for (int bit = 0; bit < 8; bit++) crc = (crc >> 1) ^ (0x82f63b78u & (0u - (crc & 1)));
-    }
-    return crc;
-}
-
-#if defined(__x86_64__)
-__attribute__((target("sse4.2"))) static uint32_t crc32c_sse42(uint32_t crc, const uint8_t *p, size_t len)
-{
-    uint64_t c = crc;
-    for (; len >= 8; p += 8, len -= 8) c = _mm_crc32_u64(c, load_le64(p));
-    for (; len; p++, len--) c = _mm_crc32_u8((uint32_t)c, *p);
-    return (uint32_t)c;
-}
-#endif
-
-uint32_t crc32c(uint32_t crc, const void *data, size_t len)
-{
-    crc = ~crc;
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("sse4.2")) return ~crc32c_sse42(crc, data, len);
-#endif
-    return ~crc32c_table(crc, data, len);
 }

@@ -7,21 +7,32 @@
 #include <unistd.h>
 
 static slog_level_t level_min = SLOG_INFO;
+static int64_t (*clock_wall_ms)(void);
 
 void slog_set_level(slog_level_t level) { level_min = level; }
+
+void slog_set_clock(int64_t (*wall_ms)(void)) { clock_wall_ms = wall_ms; }
+
+/* "2026-01-31T23:59:59.999Z ", or nothing; returns its length. */
+static size_t put_time(char *out, size_t cap)
+{
+    if (!clock_wall_ms) return 0;
+    struct tm utc;
+    int64_t now_ms = clock_wall_ms();
+    time_t seconds = (time_t)(now_ms / 1000);
+    gmtime_r(&seconds, &utc);
+    size_t n = strftime(out, cap, "%Y-%m-%dT%H:%M:%S", &utc);
+    return n + (size_t)snprintf(out + n, cap - n, ".%03dZ ", (int)(now_ms % 1000));
+}
 
 void slog(slog_level_t level, const char *module, const char *message, const char *fmt, ...)
 {
     static const char *const names[] = {"debug", "info", "warn", "error"};
     if (level < level_min) return;
     char line[2048];
-    struct timespec now;
-    struct tm utc;
-    clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &utc);
-    size_t n = strftime(line, sizeof(line), "%Y-%m-%dT%H:%M:%S", &utc);
-    n += (size_t)snprintf(line + n, sizeof(line) - n, ".%03ldZ %-5s %-9s %s%s", now.tv_nsec / 1000000, names[level],
-                          module, message, fmt[0] ? " " : "");
+    size_t n = put_time(line, sizeof(line));
+    n += (size_t)snprintf(line + n, sizeof(line) - n, "%-5s %-9s %s%s", names[level], module, message,
+                          fmt[0] ? " " : "");
     n = MIN(n, sizeof(line) - 2);
     va_list args;
     va_start(args, fmt);

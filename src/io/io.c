@@ -120,7 +120,6 @@ int io_stream_attach(io_loop_t *loop, io_socket_t *socket, io_stream_t **ret_str
     return loop->ops->stream_attach(loop, socket, ret_stream);
 }
 
-void io_socket_drop(io_socket_t *socket) { socket->ops->socket_drop(socket); }
 void io_stream_keepalive(io_stream_t *stream, uint32_t seconds) { stream->ops->stream_keepalive(stream, seconds); }
 void io_stream_peer(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]) { stream->ops->stream_peer(stream, out); }
 void io_stream_local(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]) { stream->ops->stream_local(stream, out); }

@@ -38,6 +38,9 @@ void io_loop_update_time(io_loop_t *loop);
 /* A fresh monotonic reading (for measuring durations within a turn) and a fresh Unix time in microseconds. */
 uint64_t io_hrtime_ns(io_loop_t *loop);
 int64_t io_wall_us(io_loop_t *loop);
+/* The machine's clocks without a loop, for the time before there is one and for the log; monotonic as io_hrtime_ns is under uv. */
+uint64_t io_clock_ns(void);
+int64_t io_clock_wall_ms(void);
 /* Cryptographically strong under uv, from the seed under sim. */
 void io_random(io_loop_t *loop, void *out, size_t bytes);
 
@@ -144,12 +147,11 @@ ssize_t io_stream_writev(io_stream_t *stream, const struct iovec *iov, int iov_c
 ssize_t io_stream_sendfile(io_stream_t *stream, io_file_t *file, uint64_t offset, size_t bytes);
 /* Closes at once; no callback runs afterwards. */
 void io_stream_close(io_stream_t *stream);
-/* Moves a connection to another loop: off its own by that loop's thread, onto the other by the other's. What is not
- * attached must be dropped, which closes it; attaching closes it when it fails. */
+/* Moves a connection to another loop: off its own by that loop's thread, onto the other by the other's. Attaching
+ * closes it when it fails. */
 typedef struct io_socket io_socket_t;
 io_socket_t *io_stream_detach(io_stream_t *stream) MUST_CHECK; /* `stream` is gone */
 int io_stream_attach(io_loop_t *loop, io_socket_t *socket, io_stream_t **ret_stream) MUST_CHECK;
-void io_socket_drop(io_socket_t *socket);
 /* The system asks a silent peer whether it is still there: first after `seconds`, then each third of that; the stream
  * fails after three questions without an answer. 0 = never. Without effect in sim, where peers never vanish silently. */
 void io_stream_keepalive(io_stream_t *stream, uint32_t seconds);

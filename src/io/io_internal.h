@@ -39,7 +39,6 @@ struct io_ops {
     void (*stream_close)(io_stream_t *stream);
     io_socket_t *(*stream_detach)(io_stream_t *stream);
     int (*stream_attach)(io_loop_t *loop, io_socket_t *socket, io_stream_t **ret_stream);
-    void (*socket_drop)(io_socket_t *socket);
     void (*stream_keepalive)(io_stream_t *stream, uint32_t seconds);
     void (*stream_peer)(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]);
     void (*stream_local)(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]);

@@ -1,6 +1,7 @@
 /* main.c: the command `trivet`: options in, one banner or one JSON line out, then the loop. */
 #include "base/slog.h"
 #include "cli/cli.h"
+#include "io/io.h"
 #include "server/banner.h"
 #include "server/called_as.h"
 #include "server/process.h"
@@ -10,15 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
-
-static uint64_t monotonic_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 static void print_json(json_t *line)
 {
@@ -98,10 +91,11 @@ static int serve(const options_t *options, uint64_t started_ns, char *error)
 
 int main(int argc, char **argv)
 {
-    uint64_t started_ns = monotonic_ns();
+    uint64_t started_ns = io_clock_ns();
     char error[OPTIONS_ERROR_CHARS_MAX];
     options_t options = {0};
     int status = 0;
+    slog_set_clock(io_clock_wall_ms);
     const called_as_t *as = called_as(argv[0]);
     if (!as && cli_run(argc, argv, &status)) return status;
     int err = as                                   ? called_as_parse(as, argc, argv, &options, error)

@@ -193,7 +193,6 @@ ssize_t sim__stream_sendfile(io_stream_t *stream, io_file_t *file, uint64_t offs
 void sim__stream_close(io_stream_t *stream);
 io_socket_t *sim__stream_detach(io_stream_t *stream);
 int sim__stream_attach(io_loop_t *loop, io_socket_t *socket, io_stream_t **ret_stream);
-void sim__socket_drop(io_socket_t *socket);
 void sim__stream_keepalive(io_stream_t *stream, uint32_t seconds);
 void sim__stream_peer(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]);
 void sim__stream_local(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]);

@@ -293,7 +293,6 @@ const io_ops_t sim__ops = {
     .stream_close = sim__stream_close,
     .stream_detach = sim__stream_detach,
     .stream_attach = sim__stream_attach,
-    .socket_drop = sim__socket_drop,
     .stream_keepalive = sim__stream_keepalive,
     .stream_peer = sim__stream_peer,
     .stream_local = sim__stream_local,

@@ -259,7 +259,6 @@ int sim__stream_attach(io_loop_t *loop, io_socket_t *socket, io_stream_t **ret_s
     return 0;
 }
 
-void sim__socket_drop(io_socket_t *socket) { sim__stream_close(&CONTAINER_OF(socket, sim_stream_t, socket)->base); }
 
 void sim__stream_keepalive(io_stream_t *stream, uint32_t seconds) {}
 

@@ -81,7 +81,6 @@ ssize_t uv__stream_sendfile(io_stream_t *stream, io_file_t *file, uint64_t offse
 void uv__stream_close(io_stream_t *stream);
 io_socket_t *uv__stream_detach(io_stream_t *stream);
 int uv__stream_attach(io_loop_t *loop, io_socket_t *socket, io_stream_t **ret_stream);
-void uv__socket_drop(io_socket_t *socket);
 void uv__stream_keepalive(io_stream_t *stream, uint32_t seconds);
 void uv__stream_peer(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]);
 void uv__stream_local(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]);

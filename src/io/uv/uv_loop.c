@@ -32,7 +32,9 @@ static void update_time(io_loop_t *loop)
     io__turn_began(loop);
 }
 
-static uint64_t hrtime_ns(io_loop_t *loop) { return clock_ns(CLOCK_MONOTONIC); }
+static uint64_t hrtime_ns(io_loop_t *loop) { return io_clock_ns(); }
+uint64_t io_clock_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
+int64_t io_clock_wall_ms(void) { return (int64_t)(clock_ns(CLOCK_REALTIME) / NS_PER_MS); }
 static uint64_t coarse_ns(io_loop_t *loop) { return clock_ns(CLOCK_MONOTONIC_COARSE); }
 static uint64_t thread_cpu_ns(io_loop_t *loop) { return clock_ns(CLOCK_THREAD_CPUTIME_ID); }
 static int64_t wall_us(io_loop_t *loop) { return (int64_t)(clock_ns(CLOCK_REALTIME) / 1000); }
@@ -401,7 +403,6 @@ const io_ops_t uv__ops = {
     .stream_close = uv__stream_close,
     .stream_detach = uv__stream_detach,
     .stream_attach = uv__stream_attach,
-    .socket_drop = uv__socket_drop,
     .stream_keepalive = uv__stream_keepalive,
     .stream_peer = uv__stream_peer,
     .stream_local = uv__stream_local,

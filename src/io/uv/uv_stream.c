@@ -173,13 +173,6 @@ int uv__stream_attach(io_loop_t *loop, io_socket_t *base, io_stream_t **ret_stre
     return err;
 }
 
-void uv__socket_drop(io_socket_t *base)
-{
-    uv_socket_t *socket = CONTAINER_OF(base, uv_socket_t, base);
-    close(socket->fd);
-    mem_free(socket);
-}
-
 void uv__streams_close_all(uv_backend_t *b)
 {
     LIST_EACH(&b->streams, tcp, uv_conn_t, node) uv__stream_close(&tcp->base);
