@@ -6,7 +6,6 @@
 #if defined(__x86_64__)
 #include <nmmintrin.h>
 #elif defined(__aarch64__) && defined(__linux__)
-#include <arm_acle.h>
 #include <sys/auxv.h>
 #define HWCAP_OF_CRC32 (1 << 7) /* HWCAP_CRC32 of the kernel's asm/hwcap.h */
 #endif
@@ -70,10 +69,23 @@ __attribute__((target("sse4.2"))) static uint32_t by_sse42(uint32_t crc, const u
 
 static bool has_sse42(void) { return __builtin_cpu_supports("sse4.2"); }
 #elif defined(__aarch64__) && defined(__linux__)
-__attribute__((target("+crc"))) static uint32_t by_armv8(uint32_t crc, const uint8_t *p, size_t len)
+/* Spelled out, because compilers do not agree on how a function asks for these instructions alone. */
+static inline uint32_t step_8(uint32_t crc, uint64_t word)
 {
-    for (; len >= 8; p += 8, len -= 8) crc = __crc32cd(crc, load_le64(p));
-    for (; len; p++, len--) crc = __crc32cb(crc, *p);
+    __asm__(".arch_extension crc\n\tcrc32cx %w0, %w0, %x1" : "+r"(crc) : "r"(word));
+    return crc;
+}
+
+static inline uint32_t step_1(uint32_t crc, uint32_t byte)
+{
+    __asm__(".arch_extension crc\n\tcrc32cb %w0, %w0, %w1" : "+r"(crc) : "r"(byte));
+    return crc;
+}
+
+static uint32_t by_armv8(uint32_t crc, const uint8_t *p, size_t len)
+{
+    for (; len >= 8; p += 8, len -= 8) crc = step_8(crc, load_le64(p));
+    for (; len; p++, len--) crc = step_1(crc, *p);
     return crc;
 }
 
