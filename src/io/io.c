@@ -2,7 +2,9 @@
  * the walk over a directory tree, and whole small files. */
 #include "io/io_internal.h"
 
+#include <limits.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #define NAME_CHARS_MAX   4096
 #define COPY_PIECE_BYTES KIB(64)
@@ -437,4 +439,16 @@ void io_work_start(io_loop_t *loop, io_work_t *work)
 void io_work_cancel(io_work_t *work)
 {
     if (work->backend) work->loop->ops->work_cancel(work);
+}
+
+char *io_absolute(const char *path)
+{
+    char here[PATH_MAX];
+    if (path[0] == '/') return mem_strdup(path);
+    while (path[0] == '.' && path[1] == '/') path += 2;
+    if (!getcwd(here, sizeof(here))) return mem_strdup(path);
+    size_t chars = strlen(here) + strlen(path) + 2;
+    char *whole = mem_alloc(chars);
+    snprintf(whole, chars, "%s/%s", strcmp(here, "/") == 0 ? "" : here, path);
+    return whole;
 }

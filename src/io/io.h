@@ -214,6 +214,9 @@ int io_sync_dir(io_loop_t *loop, const char *path) MUST_CHECK; /* makes renames 
  * whole file system): one wait in place of many at an orderly stop. */
 int io_sync_tree(io_loop_t *loop, const char *dir) MUST_CHECK;
 bool io_exists(io_loop_t *loop, const char *path);
+/* The same place, named from the root: what is written down must not depend on where the next process is started. As it is, when the
+ * process's own directory has no name. malloc'd. */
+char *io_absolute(const char *path);
 /* Calls `each` for each name in the directory but "." and "..", in byte order. */
 int io_list_dir(io_loop_t *loop, const char *path, void (*each)(void *user, const char *name, bool is_dir),
                 void *user) MUST_CHECK;

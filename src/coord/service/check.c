@@ -1,9 +1,9 @@
 /* check.c: a tree's directory as nobody has it open: what is sound in it, and its mending. Called by src/cli. */
+#include "base/lines.h"
 #include "coord/raft/mark.h"
 #include "coord/raft/wal.h"
 #include "coord/service/coord_internal.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 
 #define PATH_CHARS_MAX   4096
@@ -156,20 +156,8 @@ int coord_check(io_loop_t *loop, const char *dir, coord_check_cb each, void *use
 typedef struct mender {
     io_loop_t *loop;
     const char *dir;
-    void (*tell)(void *user, const char *line);
-    void *user;
+    lines_t lines;
 } mender_t;
-
-static void say(const mender_t *m, const char *format, ...) PRINTF_LIKE(2, 3);
-static void say(const mender_t *m, const char *format, ...)
-{
-    char line[LINE_CHARS_MAX];
-    va_list args;
-    va_start(args, format);
-    (void)vsnprintf(line, sizeof(line), format, args);
-    va_end(args);
-    m->tell(m->user, line);
-}
 
 static void nothing(void *user, const char *file, const char *wrong, const char *note) {}
 
@@ -188,7 +176,7 @@ static int drop_bad_snapshots(const mender_t *m)
         err = io_rename(m->loop, from, to);
         mem_free(from);
         if (err != 0) return err;
-        say(m, "coord/snapshot.%020" PRIu64 " cannot be read and was renamed %s", index, name);
+        lines_say(&m->lines, "coord/snapshot.%020" PRIu64 " cannot be read and was renamed %s", index, name);
     }
     return err == ERR_NOT_FOUND ? 0 : err;
 }
@@ -210,10 +198,10 @@ static int mend_log(const mender_t *m, bool salvage)
     if (err != 0 || !wrong) return err;
     err = log_mend(m->loop, path, &how, &mended);
     if (err != 0) return err;
-    say(m,
-        "coord/log: %" PRIu64 " entries kept, %" PRIu64 " valid ones behind the damage dropped, %" PRIu64
-        " lost ones replaced by entries that change nothing; it ends at entry %" PRId64,
-        mended.kept_batches, mended.lost_batches, mended.lost_offsets, mended.end_offset - 1);
+    lines_say(&m->lines,
+              "coord/log: %" PRIu64 " entries kept, %" PRIu64 " valid ones behind the damage dropped, %" PRIu64
+              " lost ones replaced by entries that change nothing; it ends at entry %" PRId64,
+              mended.kept_batches, mended.lost_batches, mended.lost_offsets, mended.end_offset - 1);
     return 0;
 }
 
@@ -229,10 +217,10 @@ static int join_up(const mender_t *m, survey_t *s)
         int err = io_rename(m->loop, from, to);
         if (err != 0) return err;
     }
-    say(m,
-        "coord: the log does not join on to the snapshot of entry %" PRIu64
-        "; the tree is what that says, and the log is in log.unused",
-        s->snapshot);
+    lines_say(&m->lines,
+              "coord: the log does not join on to the snapshot of entry %" PRIu64
+              "; the tree is what that says, and the log is in log.unused",
+              s->snapshot);
     s->end = s->snapshot + 1;
     return 0;
 }
@@ -243,7 +231,8 @@ static int refuse_elsewhere(const mender_t *m)
     char *log_dir;
     int err = coord__log_dir_noted(m->loop, m->dir, &log_dir);
     if (err != 0 || log_dir == NULL) return err;
-    say(m,
+    lines_say(
+        &m->lines,
         "coord: nothing, because the log is in %.300s: move log, durable and boot from there to the snapshots, remove "
         "the file " COORD_LOG_ELSEWHERE ", and repair then",
         log_dir);
@@ -253,7 +242,7 @@ static int refuse_elsewhere(const mender_t *m)
 
 int coord_mend(io_loop_t *loop, const char *dir, bool salvage, void (*tell)(void *user, const char *line), void *user)
 {
-    mender_t m = {loop, dir, tell, user};
+    mender_t m = {loop, dir, {tell, user}};
     survey_t s = {.each = nothing, .log_sound = true};
     char path[PATH_CHARS_MAX];
     mark_t mark;

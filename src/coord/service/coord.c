@@ -133,7 +133,7 @@ int coord_open(io_loop_t *loop, const coord_options_t *options, coord_t **ret_co
     coord->loop = loop;
     coord->options = *options;
     coord->dir = mem_strdup(options->dir);
-    coord->log_dir = options->log_dir != NULL ? mem_strdup(options->log_dir) : coord->dir;
+    coord->log_dir = options->log_dir != NULL ? io_absolute(options->log_dir) : coord->dir;
     coord->options.dir = coord->dir;
     coord->options.log_dir = coord->log_dir;
     list_init(&coord->ready);

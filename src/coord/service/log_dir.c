@@ -1,5 +1,6 @@
-/* log_dir.c: where the log lies: in the tree's directory, or in one of its own, on another disk say (zoo.cfg's dataLogDir). The latter leaves
- * a file behind that names it: a start that looks elsewhere would serve an old snapshot as if nothing had followed. */
+/* log_dir.c: where the log lies: in the tree's directory, or in one of its own, on another disk say (zoo.cfg's dataLogDir). The
+ * latter leaves a file behind that names it from the root: a start that looks elsewhere would serve an old snapshot as if nothing had
+ * followed. */
 #include "coord/service/coord_internal.h"
 
 #include "coord/raft/quorum_opening.h"
@@ -28,6 +29,15 @@ int coord__log_dir_noted(io_loop_t *loop, const char *dir, char **ret_log_dir)
     return 0;
 }
 
+/* One that an earlier version wrote down may be relative: then it was to where that was started. */
+static char *absolute(char *noted)
+{
+    if (!noted || noted[0] == '/') return noted;
+    char *whole = io_absolute(noted);
+    mem_free(noted);
+    return whole;
+}
+
 static int check(const char *noted, const char *wanted, bool log_here, quorum_opening_t *opening)
 {
     if (noted != NULL && (wanted == NULL || strcmp(noted, wanted) != 0)) {
@@ -50,6 +60,7 @@ int coord__log_dir_settle(coord_t *coord, quorum_opening_t *opening)
     const char *wanted = coord->log_dir == coord->dir ? NULL : coord->log_dir;
     char *note = path_in(coord->dir, NOTE_NAME), *log = path_in(coord->dir, "log"), *noted = NULL;
     int err = note == NULL || log == NULL ? ERR_LIMIT : coord__log_dir_noted(coord->loop, coord->dir, &noted);
+    noted = absolute(noted);
     if (err == 0) err = check(noted, wanted, io_exists(coord->loop, log), opening);
     if (err == 0 && wanted != NULL) err = io_mkdir(coord->loop, wanted);
     if (err == 0 && wanted != NULL && noted == NULL) err = io_replace_whole(coord->loop, note, bytes_str(wanted));

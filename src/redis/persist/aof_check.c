@@ -1,9 +1,9 @@
 /* aof_check.c: the append-only file of a directory that nobody has open: what is sound in it, and its mending. Called by
  * src/cli. Commands are parsed, not run. */
+#include "base/lines.h"
 #include "redis/persist/aof_internal.h"
 #include "redis/redis.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -257,20 +257,8 @@ int redis_check(io_loop_t *loop, const char *data_dir, redis_check_cb each, void
 
 typedef struct mender {
     aof_t *aof;
-    void (*tell)(void *user, const char *line);
-    void *user;
+    lines_t lines;
 } mender_t;
-
-static void say(const mender_t *m, const char *format, ...) PRINTF_LIKE(2, 3);
-static void say(const mender_t *m, const char *format, ...)
-{
-    char line[LINE_CHARS_MAX];
-    va_list args;
-    va_start(args, format);
-    (void)vsnprintf(line, sizeof(line), format, args);
-    va_end(args);
-    m->tell(m->user, line);
-}
 
 static int truncate_part(const mender_t *m, const aof_part_t *part, uint64_t bytes)
 {
@@ -298,7 +286,8 @@ static int salvage_part(const mender_t *m, const aof_part_t *part)
         io_file_close(to);
     }
     if (err == 0) err = io_rename(m->aof->redis->loop, fresh, path);
-    if (err == 0) say(m, "redis/%s: %" PRIu64 " bytes that are no commands were left out", part->name, skipped);
+    if (err == 0)
+        lines_say(&m->lines, "redis/%s: %" PRIu64 " bytes that are no commands were left out", part->name, skipped);
     mem_free(path);
     mem_free(fresh);
     return err;
@@ -312,17 +301,17 @@ static int mend_part(const mender_t *m, const aof_part_t *part, bool salvage, bo
     if (part->type == 'h') return 0; /* never read, and often gone */
     int err = scan_file(m->aof, part->name, NULL, &s, &skipped);
     if (err == ERR_NOT_FOUND) {
-        say(m, "redis/%s is not there and was taken off the manifest", part->name);
+        lines_say(&m->lines, "redis/%s is not there and was taken off the manifest", part->name);
         *ret_ends = !salvage;
         return ERR_NOT_FOUND;
     }
     if (err != 0 || (!s.invalid && s.sound_bytes == s.bytes)) return err;
     if (s.rdb_problem[0]) {
-        say(m, "redis/%s: %s; it was left as it is", part->name, s.rdb_problem);
+        lines_say(&m->lines, "redis/%s: %s; it was left as it is", part->name, s.rdb_problem);
         return 0;
     }
     if (salvage && s.invalid) return salvage_part(m, part);
-    say(m, "redis/%s was cut at byte %" PRIu64 " of %" PRIu64, part->name, s.sound_bytes, s.bytes);
+    lines_say(&m->lines, "redis/%s was cut at byte %" PRIu64 " of %" PRIu64, part->name, s.sound_bytes, s.bytes);
     *ret_ends = !salvage;
     return truncate_part(m, part, s.sound_bytes);
 }
@@ -337,7 +326,8 @@ static int rebuild_manifest(const mender_t *m)
     aof__manifest_clear(&m->aof->manifest);
     int err = io_list_dir(m->aof->redis->loop, m->aof->dir, find_part, m->aof);
     if (err == 0)
-        say(m,
+        lines_say(
+            &m->lines,
             "redis: the manifest was made anew from the %zu files that are there; a file of increments that a rewrite "
             "had replaced would be applied twice",
             m->aof->manifest.count);
@@ -369,7 +359,7 @@ int redis_mend(io_loop_t *loop, const char *data_dir, bool salvage, void (*tell)
                void *user)
 {
     aof_t *aof = open_closed(loop, data_dir);
-    mender_t m = {aof, tell, user};
+    mender_t m = {aof, {tell, user}};
     char why[LINE_CHARS_MAX];
     int err = 0;
     if (!io_exists(loop, aof->dir)) goto out;

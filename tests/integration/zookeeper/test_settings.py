@@ -93,6 +93,24 @@ def test_the_log_lies_where_data_log_dir_says_and_is_not_forgotten_there(tmp_pat
         assert znodes(server.start()) == 30
 
 
+def test_a_relative_data_log_dir_is_the_same_place_wherever_the_server_is_started(tmp_path, monkeypatch):
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    monkeypatch.chdir(here)
+    relative = {"dataDir": tmp_path / "data", "dataLogDir": "./log"}
+    with Trivet({"zookeeper": relative}, data=tmp_path / "trivet") as server:
+        server.start()
+        server.stop()
+        assert (tmp_path / "data/coord/log-elsewhere").read_text() == f"{here}/log/coord"
+        monkeypatch.chdir(there)
+        with pytest.raises(ServerError, match=f"the log is in {here}/log/coord"):
+            server.start()
+        assert not (there / "log/coord/log").exists()
+        server.directives = {"zookeeper": relative | {"dataLogDir": here / "log"}}
+        server.start()
+
+
 def test_a_log_that_is_with_the_snapshots_is_not_left_behind(tmp_path):
     with Trivet({"zookeeper": {"dataDir": tmp_path / "data"}}, data=tmp_path / "trivet") as server:
         server.start()
