@@ -7,7 +7,7 @@
 #include <nmmintrin.h>
 #elif defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
-#define HWCAP_OF_CRC32 (1 << 7) /* HWCAP_CRC32 of the kernel's asm/hwcap.h */
+#define HWCAP_OF_CRC32 (1 << 7) /* the kernel's HWCAP_CRC32 */
 #endif
 
 /* ---- tables ------------------------------------------------------------------------------------------------------------

@@ -92,6 +92,7 @@ typedef struct kafka_partition_state { /* as in /brokers/topics/T/partitions/P/s
     int32_t *replicas;
     partition_t *log; /* NULL when this broker does not hold it, or it is offline */
     struct partition_offline *offline;
+    struct partition_precheck *precheck; /* while it is to be opened after a crash */
 } kafka_partition_state_t;
 
 struct kafka_topic {

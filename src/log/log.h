@@ -98,6 +98,9 @@ void log_cut_text(const log_report_t *report, char out[LOG_TEXT_CHARS_MAX]);
  * tail, as `report` says. `each`, when given, sees in order every kept batch that ends at
  * or above `scan_from`, so that the owner can rebuild what it derives from the log (producer state, a tree).
  */
+/* Checksums that were checked ahead of log_open (precheck.c). */
+typedef struct log_precheck log_precheck_t;
+
 typedef struct log_recovery {
     bool clean;
     int64_t recovery_point; /* what log_durable_offset said since the last open; 0 when unknown */
@@ -114,8 +117,20 @@ typedef struct log_recovery {
     int64_t scan_from;    /* INT64_MAX = nothing */
     void (*each)(void *user, const batch_header_t *batch);
     void *user;
-    log_report_t *report; /* filled in when given, also on failure */
+    log_report_t *report;           /* filled in when given, also on failure */
+    const log_precheck_t *precheck; /* of this log, done; NULL = all is checked now */
 } log_recovery_t;
+
+/* Opens what log_open would check by this recovery. NULL: less than `bytes_min`, or nothing that can be known beforehand. Nobody may write
+ * to the log until it is opened. */
+int log_precheck_new(io_loop_t *loop, const char *dir, const log_recovery_t *recovery, uint64_t bytes_min,
+                     log_precheck_t **ret_precheck) MUST_CHECK;
+/* Reads all of it; on any thread. */
+void log_precheck_run(log_precheck_t *precheck);
+/* From any thread: what runs ends soon, and knows less. */
+void log_precheck_stop(log_precheck_t *precheck);
+void log_precheck_free(log_precheck_t *precheck); /* NULL is harmless */
+
 int log_open(io_loop_t *loop, const char *dir, const log_options_t *options, const log_recovery_t *recovery,
              log_t **ret_log) MUST_CHECK;
 /* Syncs what is dirty and closes. The log is freed, whatever is returned. */

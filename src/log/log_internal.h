@@ -11,18 +11,19 @@
 
 #include "log/log.h"
 
-#define LOG_PATH_CHARS_MAX       4096
-#define LOG_NAME_DIGITS          20 /* of a segment's base offset */
-#define LOG_OFFSET_ENTRY_BYTES   8
-#define LOG_TIME_ENTRY_BYTES     12
-#define LOG_INDEX_PENDING_MAX    64        /* entries kept in memory before they are written together */
-#define LOG_HINTS_MAX            8         /* readers whose place is remembered */
-#define LOG_EPOCHS_MAX           65536     /* lines read from a leader-epoch-checkpoint */
-#define LOG_SEGMENT_BYTES_LIMIT  INT32_MAX /* positions in an index are i32 */
-#define LOG_SCAN_WINDOW_BYTES    4096      /* a look-up's reads */
-#define LOG_RECOVER_WINDOW_BYTES KIB(256)  /* recovery's reads */
-#define LOG_TIMESTAMP_NONE       (-1)
-#define LOG_TIMESTAMP_UNREAD     INT64_MIN /* sealed segment whose time index was not looked at yet */
+#define LOG_PATH_CHARS_MAX        4096
+#define LOG_NAME_DIGITS           20 /* of a segment's base offset */
+#define LOG_OFFSET_ENTRY_BYTES    8
+#define LOG_TIME_ENTRY_BYTES      12
+#define LOG_INDEX_PENDING_MAX     64        /* entries kept in memory before they are written together */
+#define LOG_HINTS_MAX             8         /* readers whose place is remembered */
+#define LOG_EPOCHS_MAX            65536     /* lines read from a leader-epoch-checkpoint */
+#define LOG_SEGMENT_BYTES_LIMIT   INT32_MAX /* positions in an index are i32 */
+#define LOG_SCAN_WINDOW_BYTES     4096      /* a look-up's reads */
+#define LOG_RECOVER_WINDOW_BYTES  KIB(256)  /* recovery's reads */
+#define LOG_PRECHECK_SEGMENTS_MAX 64        /* files that one log's precheck holds open */
+#define LOG_TIMESTAMP_NONE        (-1)
+#define LOG_TIMESTAMP_UNREAD      INT64_MIN /* sealed segment whose time index was not looked at yet */
 
 /* A file that is open now and then: files.c. */
 typedef struct log_open {
@@ -172,6 +173,9 @@ int log__segment_last_indexed(log_segment_t *segment, uint32_t *ret_position, in
  */
 int log__segment_seek(log_segment_t *segment, int64_t offset, uint32_t *ret_position,
                       batch_header_t *ret_batch) MUST_CHECK;
+
+/* precheck.c: so many bytes from its start are sound; `precheck` may be NULL */
+uint64_t log__precheck_sound(const log_precheck_t *precheck, const log_segment_t *segment);
 
 /* index.c: `segment` names the file */
 typedef int64_t (*log_index_key_t)(const uint8_t *entry);

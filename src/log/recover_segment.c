@@ -38,14 +38,16 @@ static bool is_of_data(int err)
     return err == ERR_CORRUPT || err == ERR_TRUNCATED || err == ERR_UNSUPPORTED || err == ERR_NOT_FOUND;
 }
 
-/* Reads on as long as batches are valid and fit. 0: to the end. ERR_CORRUPT: what is at the scan's position is not a whole
+/* Reads on as long as batches are valid (the first `sound` bytes are known to be) and fit. 0: to the end. ERR_CORRUPT: what is at the scan's position is not a whole
  * and valid batch; ERR_STATE: it is, but of another offset, *ret_batch. Or a read error. */
-static int read_valid(log_recover_t *r, log_segment_t *segment, log_scan_t *scan, batch_header_t *ret_batch)
+static int read_valid(log_recover_t *r, log_segment_t *segment, log_scan_t *scan, uint64_t sound,
+                      batch_header_t *ret_batch)
 {
     for (;;) {
         int err = log__scan_peek(scan, ret_batch);
         if (err == ERR_NOT_FOUND) return 0;
-        if (!err) err = log__scan_verify(scan, ret_batch);
+        bool known = !err && scan->position + batch_bytes(ret_batch) <= sound;
+        if (!err && !known) err = log__scan_verify(scan, ret_batch);
         if (err) return is_of_data(err) ? ERR_CORRUPT : err;
         if (!batch_fits(r, segment, ret_batch)) return ERR_STATE;
         note(r, segment, ret_batch, scan->position);
@@ -81,13 +83,15 @@ int log__verify_segment(log_recover_t *r, uint32_t at)
     int err = log__segment_file(segment, false, &file);
     if (!err) err = reset_derived(segment);
     if (err) return err;
-    if (r->how->distrust_cache) io_file_drop_cache(file);
+    uint64_t sound = log__precheck_sound(r->how->precheck, segment);
+    if (r->how->distrust_cache && sound == 0) io_file_drop_cache(file); /* else that was done */
     log_scan_t scan;
     batch_header_t batch;
-    size_t window_bytes = MIN(MAX((size_t)segment->bytes, BATCH_HEADER_BYTES), LOG_RECOVER_WINDOW_BYTES);
+    size_t window_max = sound ? LOG_SCAN_WINDOW_BYTES : LOG_RECOVER_WINDOW_BYTES; /* headers alone need little */
+    size_t window_bytes = MIN(MAX((size_t)segment->bytes, BATCH_HEADER_BYTES), window_max);
     uint8_t *window = mem_alloc(window_bytes);
     log__scan_init(&scan, file, 0, segment->bytes, window, window_bytes);
-    err = read_valid(r, segment, &scan, &batch);
+    err = read_valid(r, segment, &scan, sound, &batch);
     mem_free(window);
     segment->bytes_durable = 0;
     if (err != ERR_CORRUPT && err != ERR_STATE) return err;

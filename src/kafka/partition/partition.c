@@ -117,6 +117,11 @@ static log_recovery_t recovery_of(const kafka_topic_t *topic, int32_t index, con
     };
 }
 
+log_recovery_t partition__recovery(const kafka_topic_t *topic, int32_t index)
+{
+    return recovery_of(topic, index, &(opening_t){.end_offset = -1}, NULL);
+}
+
 static void explain(char why[PARTITION_WHY_CHARS_MAX], const char *dir, int err, const log_report_t *report)
 {
     char text[LOG_TEXT_CHARS_MAX] = "";
@@ -207,6 +212,7 @@ static int open_log(partition_t *p, const char *dir, const opening_t *how, log_r
     if (err) return err;
     log_options_t options = log_options_of(topic);
     log_recovery_t recovery = recovery_of(topic, p->index, how, report);
+    recovery.precheck = partition__precheck_of(topic, p->index);
     err = log_open(topic->kafka->loop, dir, &options, &recovery, &p->log);
     if (err) return err;
     tell_front(p, &recovery);

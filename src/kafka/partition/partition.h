@@ -22,6 +22,14 @@ int partition_open(kafka_topic_t *topic, int32_t index, partition_t **ret_partit
                    char why[PARTITION_WHY_CHARS_MAX]) MUST_CHECK;
 /* The same into the topic's state, where it is not yet; a partition that cannot be opened is offline (offline.c). */
 void partition_bring(kafka_topic_t *topic, int32_t index);
+/* After a crash, before partition_bring: true when the partition may be opened now. Else its log is being read in the pool, or will be when
+ * partition_precheck_may_begin; `prechecked` runs each time that one is done. */
+bool partition_precheck(kafka_topic_t *topic, int32_t index) MUST_CHECK;
+bool partition_precheck_may_begin(const kafka_t *kafka);
+uint32_t partition_prechecks(const kafka_t *kafka); /* under way */
+void partition_on_prechecked(kafka_t *kafka, void (*prechecked)(kafka_t *kafka));
+/* It was opened, or will not be. Harmless when there is none. */
+void partition_precheck_end(kafka_topic_t *topic, int32_t index);
 /* Its topic goes, or the broker stops. */
 void partition_offline_forget(kafka_topic_t *topic, int32_t index);
 /* The same when the topic is deleted, with a line that names the directory, which stays. */

@@ -32,6 +32,9 @@ struct partition {
 };
 
 typedef struct partition_offline partition_offline_t;
+typedef struct partition_precheck partition_precheck_t;
+
+#define PARTITION_PRECHECKS_MAX 2 /* at a time */
 
 enum { PARTITION_SUMS = 2 }; /* checkpoints that have one */
 typedef struct partition_sum {
@@ -57,8 +60,10 @@ struct partition_store {
     io_timer_t news_timer, maintain_timer, checkpoint_timer, expiry_timer;
     map_t checkpoints;     /* "topic partition" -> partition_checkpoint_t, as read or as of the partition's close */
     uint64_t written_hash; /* of the checkpoint files' text as last written */
-    bool opened;           /* what was there at the start has been opened */
-    bool stale;            /* the other checkpoints on disk name partitions that are gone */
+    uint32_t prechecks;    /* under way */
+    void (*prechecked)(kafka_t *kafka);
+    bool opened; /* what was there at the start has been opened */
+    bool stale;  /* the other checkpoints on disk name partitions that are gone */
     partition_sum_t sums[PARTITION_SUMS];
     bool cleaned_stale; /* cleaner-offset-checkpoint on disk names partitions that are gone */
     bool suspect;       /* a checkpoint is damaged or missing */
@@ -145,6 +150,10 @@ int partition__open_again(kafka_topic_t *topic, int32_t index, int64_t end_offse
 /* Answers all who wait (KAFKA_STORAGE_ERROR) and closes without writing. */
 void partition__close_failed(partition_t *partition);
 bool partition__is_compacted(const partition_t *partition);
+/* How the log of a partition that was not open yet is opened; of precheck.c too. */
+log_recovery_t partition__recovery(const kafka_topic_t *topic, int32_t index);
+/* What is known of it already; NULL = nothing. */
+const log_precheck_t *partition__precheck_of(const kafka_topic_t *topic, int32_t index);
 void partition__path(const kafka_topic_t *topic, int32_t index, char out[PARTITION_PATH_CHARS_MAX]);
 void partition__wake(partition_t *partition, kafka_code_t error);
 /* Brings the log to stable storage, and the high watermark with it. */

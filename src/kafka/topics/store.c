@@ -207,7 +207,7 @@ static void grow_topic(topics_store_t *store, kafka_topic_t *topic, const znode_
 {
     int32_t first = topic->partitions_count;
     int32_t opened = topics__open_partitions(store, topic, node, from, arena);
-    if (opened < node->partitions_count && topics__turn_is_over(store))
+    if (opened < node->partitions_count && store->stopped)
         look_later(store, kafka_topic_name(topic), opened);
     else if (opened < node->partitions_count)
         topic_elect(topic, node);
@@ -228,7 +228,7 @@ static void load_topic(topics_store_t *store, kafka_topic_t *topic, const znode_
         return;
     }
     map_put(&store->loading, name, topic);
-    if (topics__turn_is_over(store))
+    if (store->stopped)
         look_later(store, name, opened);
     else
         topic_elect(topic, node);
@@ -300,6 +300,11 @@ out:
 
 /* ---- following the tree ---- */
 
+static bool may_go_on(topics_store_t *store)
+{
+    return !topics__turn_is_over(store) && partition_precheck_may_begin(store->kafka);
+}
+
 /* The next name, which is no longer dirty then; malloc'd. */
 static char *take_dirty(topics_store_t *store)
 {
@@ -317,7 +322,7 @@ static char *take_dirty(topics_store_t *store)
 /* A name that is marked again meanwhile may come twice, but no more often than there are names. */
 static void run_dirty(topics_store_t *store)
 {
-    for (size_t left = store->dirty.count; left > 0 && !topics__turn_is_over(store); left--) {
+    for (size_t left = store->dirty.count; left > 0 && may_go_on(store); left--) {
         char *name = take_dirty(store);
         topics_store_sync(store->kafka, bytes_str(name));
         mem_free(name);
@@ -327,7 +332,7 @@ static void run_dirty(topics_store_t *store)
 /* One after the other, each to its end: their number does not matter then. */
 static void run_unfinished(topics_store_t *store)
 {
-    while (store->unfinished.count > 0 && !topics__turn_is_over(store)) {
+    for (size_t left = store->unfinished.count; left > 0 && may_go_on(store); left--) {
         size_t cursor = 0;
         bytes_t name = map_next(&store->unfinished, &cursor)->key;
         char copy[KAFKA_TOPIC_NAME_BYTES_MAX];
@@ -347,10 +352,13 @@ static void run_work(io_timer_t *timer)
         store->broker_configs_dirty = false;
         topics_store_sync_brokers(store->kafka);
     }
+    uint32_t opened_before = store->opened_count;
     topics__drop_more(store);
     run_unfinished(store);
     run_dirty(store);
-    if (store->dirty.count || store->unfinished.count || store->dropping.count) topics__work_later(store);
+    bool waits = partition_prechecks(store->kafka) > 0 && store->opened_count == opened_before; /* for on_prechecked */
+    bool more = store->dirty.count || store->unfinished.count;
+    if (store->dropping.count || (more && !waits)) topics__work_later(store);
     if (store->opening && !store->dirty.count && !store->unfinished.count) {
         store->opening = false;
         store->opened(store->kafka);
@@ -393,6 +401,8 @@ static void on_deletions(coord_subscription_t *subscription, coord_change_t chan
     if (topic) topic_delete(topic, ignore_deleted, NULL);
 }
 
+static void on_prechecked(kafka_t *kafka) { topics__work_later(kafka->topics_store); }
+
 static void each_topic(void *user, const char *name)
 {
     topics_store_t *store = user;
@@ -415,6 +425,7 @@ int topics_store_open(kafka_t *kafka, void (*opened)(kafka_t *kafka))
     mirror_subscribe(kafka->tree, &store->topics);
     mirror_subscribe(kafka->tree, &store->configs);
     mirror_subscribe(kafka->tree, &store->deletions);
+    partition_on_prechecked(kafka, on_prechecked);
     topics_store_sync_brokers(kafka);
     coord_zerr_t err = mirror_children(kafka->tree, ZNODES_TOPICS, each_topic, store);
     if (err != ZOK && err != ZNO_NODE) return ERR_IO;

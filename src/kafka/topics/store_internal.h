@@ -15,7 +15,9 @@ struct topics_store {
     io_timer_t work;
     map_t dirty; /* topic name -> the store */
     size_t dirty_cursor;
-    bool opening;                   /* the first look at the tree is not over */
+    bool stopped;          /* the last opening of partitions went no further: no time, or checksums are read before */
+    uint32_t opened_count; /* partitions looked at: whether a turn got anything done */
+    bool opening;          /* the first look at the tree is not over */
     void (*opened)(kafka_t *kafka); /* when it is */
     bool closing;                   /* what is begun is ended now */
     bool broker_configs_dirty;

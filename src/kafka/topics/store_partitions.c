@@ -5,7 +5,8 @@
 
 #include <stdio.h>
 
-#define TURN_NS_MAX 4000000ull /* of opening and removing partitions */
+#define TURN_NS_MAX     4000000ull /* of opening and removing partitions */
+#define PRECHECKS_AHEAD 8 /* partitions of a topic whose checksums are checked while the first of them is waited for */
 
 bool topics__turn_is_over(topics_store_t *store)
 {
@@ -52,6 +53,7 @@ static bool sync_partition(kafka_topic_t *topic, int32_t index, const znode_repl
     copy_ids(replicas, &p->replicas, &p->replicas_count);
     if (p->log && new_epoch) partition_set_leader_epoch(p->log, p->leader_epoch);
     if (has_id(p->replicas, p->replicas_count, kafka->broker_id)) partition_bring(topic, index);
+    partition_precheck_end(topic, index);
     return true;
 }
 
@@ -63,13 +65,26 @@ static void make_room(kafka_topic_t *topic, int32_t count)
            sizeof(*topic->partitions) * (size_t)(count - topic->partitions_count));
 }
 
+/* Else the next ones are read ahead, too, as far as the pool has room. */
+static bool is_prechecked(kafka_topic_t *topic, int32_t index, int32_t count)
+{
+    if (partition_precheck(topic, index)) return true;
+    int32_t end = MIN(count, index + PRECHECKS_AHEAD);
+    for (int32_t next = index + 1; next < end && partition_precheck_may_begin(topic->kafka); next++)
+        (void)!partition_precheck(topic, next);
+    return false;
+}
+
 int32_t topics__open_partitions(topics_store_t *store, kafka_topic_t *topic, const znode_topic_t *node, int32_t from,
                                 arena_t *arena)
 {
     int32_t i = from;
     make_room(topic, node->partitions_count);
+    store->stopped = false;
     for (; i < node->partitions_count; i++) {
-        if (i > from && topics__turn_is_over(store)) break;
+        store->stopped = (i > from && topics__turn_is_over(store)) || !is_prechecked(topic, i, node->partitions_count);
+        if (store->stopped) break;
+        store->opened_count++;
         if (!sync_partition(topic, i, &node->partitions[i], arena) && i >= topic->partitions_count) break;
         topic->partitions_count = MAX(topic->partitions_count, i + 1);
     }
@@ -86,6 +101,7 @@ static bool drop_partitions(topics_store_t *store, dropping_t *d)
     for (; d->next < topic->partitions_count; d->next++) {
         if (d->next > first && topics__turn_is_over(store)) return false;
         partition_offline_deleted(topic, d->next);
+        partition_precheck_end(topic, d->next);
         if (topic->partitions[d->next].log) partition_delete(topic->partitions[d->next].log);
         topic->partitions[d->next].log = NULL;
     }
@@ -140,6 +156,7 @@ void topics__close(kafka_topic_t *topic)
     for (int32_t i = 0; i < topic->partitions_count; i++) {
         if (topic->partitions[i].offline) topic->kafka->partitions->failed = true;
         partition_offline_forget(topic, i);
+        partition_precheck_end(topic, i);
         if (topic->partitions[i].log) partition_close(topic->partitions[i].log);
         topic->partitions[i].log = NULL;
     }
