@@ -103,6 +103,7 @@ struct kafka_topic {
     bool internal; /* __consumer_offsets, __transaction_state */
     bool deleting;
     int32_t partitions_count;
+    int32_t partitions_cap; /* of `partitions`: those that are still to be opened have their places already */
     kafka_partition_state_t *partitions;
     kafka_topic_config_t config; /* effective values: config.retention_ms, config.cleanup_policy ... */
     uint32_t next_partition;     /* for records of the bridge without a key */

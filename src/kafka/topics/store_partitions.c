@@ -59,10 +59,11 @@ static bool sync_partition(kafka_topic_t *topic, int32_t index, const znode_repl
 
 static void make_room(kafka_topic_t *topic, int32_t count)
 {
-    if (count <= topic->partitions_count) return;
+    if (count <= topic->partitions_cap) return;
     topic->partitions = mem_realloc(topic->partitions, sizeof(*topic->partitions) * (size_t)count);
-    memset(topic->partitions + topic->partitions_count, 0,
-           sizeof(*topic->partitions) * (size_t)(count - topic->partitions_count));
+    memset(topic->partitions + topic->partitions_cap, 0,
+           sizeof(*topic->partitions) * (size_t)(count - topic->partitions_cap));
+    topic->partitions_cap = count;
 }
 
 /* Else the next ones are read ahead, too, as far as the pool has room. */
@@ -93,15 +94,20 @@ int32_t topics__open_partitions(topics_store_t *store, kafka_topic_t *topic, con
 
 /* ---- removal ---- */
 
+static void end_prechecks(kafka_topic_t *topic)
+{
+    for (int32_t i = 0; i < topic->partitions_cap; i++) partition_precheck_end(topic, i);
+}
+
 /* Removes partitions until the turn's time is over; true when the topic is gone. */
 static bool drop_partitions(topics_store_t *store, dropping_t *d)
 {
     kafka_topic_t *topic = d->topic;
     int32_t first = d->next;
+    end_prechecks(topic);
     for (; d->next < topic->partitions_count; d->next++) {
         if (d->next > first && topics__turn_is_over(store)) return false;
         partition_offline_deleted(topic, d->next);
-        partition_precheck_end(topic, d->next);
         if (topic->partitions[d->next].log) partition_delete(topic->partitions[d->next].log);
         topic->partitions[d->next].log = NULL;
     }
@@ -153,10 +159,10 @@ void topics__drop_all(topics_store_t *store)
 
 void topics__close(kafka_topic_t *topic)
 {
+    end_prechecks(topic);
     for (int32_t i = 0; i < topic->partitions_count; i++) {
         if (topic->partitions[i].offline) topic->kafka->partitions->failed = true;
         partition_offline_forget(topic, i);
-        partition_precheck_end(topic, i);
         if (topic->partitions[i].log) partition_close(topic->partitions[i].log);
         topic->partitions[i].log = NULL;
     }

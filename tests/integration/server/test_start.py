@@ -103,3 +103,24 @@ def test_a_server_that_is_stopped_while_it_recovers_checks_all_again(server):
     assert not (server.data / "kafka" / ".kafka_cleanshutdown").exists()
     server.start()
     assert server.alive()
+
+
+def test_large_partitions_are_checked_ahead_and_hold_what_they_held(tmp_path):
+    """Several megabytes each, none of them known to be durable: their checksums are read in the pool before they are opened."""
+    batch, partitions, batches = kafka.batch([b"x" * 500_000]), range(6), 4
+    with Trivet(data=tmp_path / "trivet") as server:
+        server.start()
+        with kafka.Connection(server.port_of("kafka")) as connection:
+            topic = {"name": "large", "partitions": len(partitions), "replication": 1, "assignments": [], "configs": []}
+            connection.ask("CreateTopics", 5, topics=[topic], timeout=60_000, validate=False)
+            parts = [{"index": index, "records": batch} for index in partitions]
+            for _ in range(batches):
+                reply = connection.ask("Produce", 9, transaction=None, acks=-1, timeout=60_000,
+                                       topics=[{"name": "large", "partitions": parts}])  # fmt: skip
+                assert all(part["error"] == 0 for part in reply["topics"][0]["partitions"])
+        server.restart(kill=True)
+        with kafka.Connection(server.port_of("kafka")) as connection:
+            asked = [{"index": index, "epoch": -1, "time": -1} for index in partitions]
+            topics = [{"name": "large", "partitions": asked}]
+            answer = connection.ask("ListOffsets", 5, replica=-1, isolation=0, topics=topics)
+            assert [part["offset"] for part in answer["topics"][0]["partitions"]] == [batches] * len(partitions)
