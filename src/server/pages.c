@@ -62,6 +62,7 @@ static void on_timeout(io_timer_t *timer) { answer(CONTAINER_OF(timer, page_t, t
 static void came_back(io_message_t *message)
 {
     visit_t *visit = CONTAINER_OF(message, visit_t, message);
+    ASSERT(!visit->back && visit->reactor->visits_away > 0 && visit->page->away > 0);
     visit->back = true;
     visit->reactor->visits_away--;
     visit->page->away--;

@@ -56,6 +56,7 @@ static void look(server_t *server)
 static void on_recovered(io_message_t *message)
 {
     server__door_t *door = CONTAINER_OF(message, server__door_t, recovered_message);
+    ASSERT(door->started && !door->recovered);
     door->recovered = true;
     look(door->server);
 }
@@ -63,6 +64,7 @@ static void on_recovered(io_message_t *message)
 static void on_bridge_ready(io_message_t *message)
 {
     server_t *server = CONTAINER_OF(message, server_t, bridge_start.message);
+    ASSERT(server->bridge_start.asked && !server->bridge_start.done);
     server->bridge_start.done = true;
     look(server);
 }

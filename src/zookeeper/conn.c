@@ -24,6 +24,7 @@ int zk__on_open(net_conn_t *net, void *service)
     conn->last_cxid = -1;
     conn->established_ms = io_wall_ms(zk->loop);
     list_init(&conn->requests);
+    list_init(&conn->unfinished_node);
     list_push_back(&zk->conns, &conn->node);
     zk->conns_count++;
     coord_watcher_init(&conn->watcher, zk__notify);
@@ -41,6 +42,7 @@ zk_conn_t *zk__conn_of_session(const zookeeper_t *zk, int64_t session_id)
 
 void zk__conn_bind(zk_conn_t *conn, int64_t session_id)
 {
+    ASSERT(session_id != 0 && conn->session_id == 0);
     conn->session_id = session_id;
     conn->watcher.session_id = session_id;
     map_put(&conn->zookeeper->by_session, session_key(&session_id), conn);
@@ -61,6 +63,8 @@ void zk__on_close(net_conn_t *net)
     zk__requests_abandon(conn);
     coord_watcher_deinit(zk->coord, &conn->watcher);
     zk__auth_drop(conn);
+    ASSERT(list_empty(&conn->requests) && conn->pending == 0 && zk->conns_count > 0);
+    list_remove(&conn->unfinished_node);
     list_remove(&conn->node);
     zk->conns_count--;
     mem_free(conn);

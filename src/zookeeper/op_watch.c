@@ -84,10 +84,38 @@ void zk__op_remove_watches(const zk_call_t *call) { reply_by_type(call, drop); }
 
 /* ---- setWatches -------------------------------------------------------------------------------------------------------- */
 
+/* A turn's slice of the paths, counted over all lists. */
+typedef struct slice {
+    uint32_t at, from, until;
+} slice_t;
+
+static slice_t slice_of(const zk_call_t *call)
+{
+    uint32_t from = call->progress ? *call->progress : 0;
+    bool all = !call->progress || call->hurry;
+    return (slice_t){.from = from, .until = all ? UINT32_MAX : from + ZK_WATCHES_SLICE};
+}
+
+static bool is_due(slice_t *slice)
+{
+    uint32_t at = slice->at++;
+    return at >= slice->from && at < slice->until;
+}
+
+/* True when all were due by now: the request may be answered. */
+static bool slice_end(const zk_call_t *call, const slice_t *slice)
+{
+    if (slice->at <= slice->until) return true;
+    *call->progress = slice->until;
+    return false;
+}
+
 /* Each path either fires now, because it changed while the client was away, or is watched again. */
-static void renew(const zk_call_t *call, const bytes_t *paths, int32_t count, coord_since_t what, int64_t zxid)
+static void renew(const zk_call_t *call, slice_t *slice, const bytes_t *paths, int32_t count, coord_since_t what,
+                  int64_t zxid)
 {
     for (int32_t i = 0; i < count; i++) {
+        if (!is_due(slice)) continue;
         int event = coord_changed_since(call->zookeeper->coord, paths[i], what, zxid);
         coord_watch_kind_t kind = what == COORD_SINCE_CHILDREN ? COORD_WATCH_CHILDREN : COORD_WATCH_DATA;
         if (event != 0)
@@ -97,11 +125,13 @@ static void renew(const zk_call_t *call, const bytes_t *paths, int32_t count, co
     }
 }
 
-static void renew_standard(const zk_call_t *call, const zk_set_watches_t *request)
+static void renew_standard(const zk_call_t *call, slice_t *slice, const zk_set_watches_t *request)
 {
-    renew(call, request->data_watches, request->data_watches_count, COORD_SINCE_DATA, request->relative_zxid);
-    renew(call, request->exist_watches, request->exist_watches_count, COORD_SINCE_EXISTS, request->relative_zxid);
-    renew(call, request->child_watches, request->child_watches_count, COORD_SINCE_CHILDREN, request->relative_zxid);
+    renew(call, slice, request->data_watches, request->data_watches_count, COORD_SINCE_DATA, request->relative_zxid);
+    renew(call, slice, request->exist_watches, request->exist_watches_count, COORD_SINCE_EXISTS,
+          request->relative_zxid);
+    renew(call, slice, request->child_watches, request->child_watches_count, COORD_SINCE_CHILDREN,
+          request->relative_zxid);
 }
 
 void zk__op_set_watches(const zk_call_t *call)
@@ -109,8 +139,9 @@ void zk__op_set_watches(const zk_call_t *call)
     zk_set_watches_t request;
     jute_reader_t r = zk__reader(call);
     zk_set_watches_get(&r, &request);
-    if (!r.bad) renew_standard(call, &request);
-    zk__reply_err(call, r.bad ? ZMARSHALLING_ERROR : ZOK);
+    slice_t slice = slice_of(call);
+    if (!r.bad) renew_standard(call, &slice, &request);
+    if (slice_end(call, &slice)) zk__reply_err(call, r.bad ? ZMARSHALLING_ERROR : ZOK);
 }
 
 void zk__op_set_watches2(const zk_call_t *call)
@@ -125,10 +156,11 @@ void zk__op_set_watches2(const zk_call_t *call)
     zk_set_watches_t standard = {request.relative_zxid,      request.data_watches,        request.data_watches_count,
                                  request.exist_watches,      request.exist_watches_count, request.child_watches,
                                  request.child_watches_count};
-    renew_standard(call, &standard);
-    for (int32_t i = 0; i < request.persistent_watches_count; i++) add_persistent(call, request.persistent_watches[i]);
-    for (int32_t i = 0; i < request.persistent_recursive_watches_count; i++) {
-        add_recursive(call, request.persistent_recursive_watches[i]);
-    }
-    zk__reply_err(call, ZOK);
+    slice_t slice = slice_of(call);
+    renew_standard(call, &slice, &standard);
+    for (int32_t i = 0; i < request.persistent_watches_count; i++)
+        if (is_due(&slice)) add_persistent(call, request.persistent_watches[i]);
+    for (int32_t i = 0; i < request.persistent_recursive_watches_count; i++)
+        if (is_due(&slice)) add_recursive(call, request.persistent_recursive_watches[i]);
+    if (slice_end(call, &slice)) zk__reply_err(call, ZOK);
 }

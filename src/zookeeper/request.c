@@ -70,6 +70,7 @@ zk_request_t *zk__request_new(zk_conn_t *conn, int32_t xid, int32_t type)
 void zk__request_free(zk_request_t *request)
 {
     zookeeper_t *zk = request->zookeeper;
+    ASSERT(zk->outstanding > 0 && (request->conn == NULL || request->conn->pending > 0));
     if (request->conn != NULL) {
         list_remove(&request->node);
         request->conn->pending--;
@@ -102,21 +103,47 @@ void zk__requests_abandon(zk_conn_t *conn)
 
 /* ---- calls ----------------------------------------------------------------------------------------------------------- */
 
-static void call(zk_conn_t *conn, op_t op, int32_t xid, int32_t type, bytes_t body, const coord_result_t *result,
-                 uint8_t *path, uint64_t started_ns)
+static void call(const zk_call_t *c)
 {
-    zookeeper_t *zk = conn->zookeeper;
-    zk_call_t c = {zk, conn, xid, type, body, result, path, started_ns};
+    zookeeper_t *zk = c->zookeeper;
+    op_t op = op_of(c->type);
     arena_reset(&zk->arena);
     io_turn_note(zk->loop, op.turn_note);
-    if (result != NULL && result->err == ZCONNECTION_LOSS) {
-        zk__conn_close(conn); /* nobody knows what became of it */
+    if (c->result != NULL && c->result->err == ZCONNECTION_LOSS) {
+        zk__conn_close(c->conn); /* nobody knows what became of it */
         return;
     }
-    if (op.kind == OP_WRITE && result == NULL)
-        zk__reply_err(&c, ZMARSHALLING_ERROR); /* it was never proposed */
+    if (op.kind == OP_WRITE && c->result == NULL)
+        zk__reply_err(c, ZMARSHALLING_ERROR); /* it was never proposed */
     else
-        op.handle(&c);
+        op.handle(c);
+}
+
+/* The read at the head; true when it was answered. */
+static bool run_read(zk_conn_t *conn, zk_request_t *request, bool hurry)
+{
+    uint32_t before = request->progress;
+    zk_call_t c = {.zookeeper = conn->zookeeper,
+                   .conn = conn,
+                   .xid = request->xid,
+                   .type = request->type,
+                   .body = bytes_of(request->body, request->body_bytes),
+                   .started_ns = request->started_ns,
+                   .progress = &request->progress,
+                   .hurry = hurry};
+    ASSERT(request->write.done == NULL && conn->reads_waiting > 0);
+    call(&c);
+    if (request->progress != before) return false;
+    conn->reads_waiting--;
+    zk__request_free(request);
+    return true;
+}
+
+static void go_on_later(zk_conn_t *conn)
+{
+    zookeeper_t *zk = conn->zookeeper;
+    if (!list_linked(&conn->unfinished_node)) list_push_back(&zk->unfinished, &conn->unfinished_node);
+    io_timer_start(&zk->unfinished_timer, 0, 0);
 }
 
 /* Answers the reads that now stand at the head. */
@@ -125,14 +152,27 @@ static void run_reads(zk_conn_t *conn)
     while (!list_empty(&conn->requests)) {
         zk_request_t *request = LIST_FIRST(&conn->requests, zk_request_t, node);
         if (request->write.done != NULL) break;
-        call(conn, op_of(request->type), request->xid, request->type, bytes_of(request->body, request->body_bytes),
-             NULL, NULL, request->started_ns);
-        conn->reads_waiting--;
-        zk__request_free(request);
+        if (run_read(conn, request, false)) continue;
+        go_on_later(conn);
+        break;
     }
     if (conn->reads_full && conn->reads_waiting < ZK_READS_WAITING_MAX) {
         conn->reads_full = false;
         resume(conn);
+    }
+}
+
+/* Each connection that has more to do does a slice of it. */
+void zk__unfinished_run(io_timer_t *timer)
+{
+    zookeeper_t *zk = CONTAINER_OF(timer, zookeeper_t, unfinished_timer);
+    list_t now;
+    list_init(&now);
+    list_splice_back(&now, &zk->unfinished);
+    while (!list_empty(&now)) {
+        zk_conn_t *conn = LIST_FIRST(&now, zk_conn_t, unfinished_node);
+        list_remove(&conn->unfinished_node);
+        run_reads(conn);
     }
 }
 
@@ -144,9 +184,18 @@ static void applied(coord_write_t *write, const coord_result_t *result)
         zk__request_free(request);
         return;
     }
-    ASSERT(conn->requests.next == &request->node);
-    call(conn, op_of(request->type), request->xid, request->type, BYTES_NULL, result, request->path,
-         request->started_ns);
+    while (conn->requests.next != &request->node) { /* a read that takes more than one turn must be answered first */
+        bool answered = run_read(conn, LIST_FIRST(&conn->requests, zk_request_t, node), true);
+        ASSERT(answered);
+    }
+    zk_call_t c = {.zookeeper = conn->zookeeper,
+                   .conn = conn,
+                   .xid = request->xid,
+                   .type = request->type,
+                   .result = result,
+                   .path = request->path,
+                   .started_ns = request->started_ns};
+    call(&c);
     zk__request_free(request);
     run_reads(conn);
 }
@@ -167,15 +216,32 @@ static void propose_sync(zk_conn_t *conn, int32_t xid, bytes_t body)
     coord_sync(conn->zookeeper->coord, &request->write, applied);
 }
 
-static void queue_read(zk_conn_t *conn, int32_t xid, int32_t type, bytes_t body)
+static void queue_read(zk_conn_t *conn, int32_t xid, int32_t type, bytes_t body, uint32_t progress)
 {
     zk_request_t *request = zk__request_new(conn, xid, type);
+    request->progress = progress;
     request->body = mem_alloc(body.len + 1);
     request->body_bytes = body.len;
     memcpy(request->body, body.ptr, body.len);
     if (++conn->reads_waiting < ZK_READS_WAITING_MAX) return;
     conn->reads_full = true;
     net_pause(conn->net);
+}
+
+static void read_now(zk_conn_t *conn, int32_t xid, int32_t type, bytes_t body)
+{
+    uint32_t progress = 0;
+    zk_call_t c = {.zookeeper = conn->zookeeper,
+                   .conn = conn,
+                   .xid = xid,
+                   .type = type,
+                   .body = body,
+                   .started_ns = io_now_ns(conn->zookeeper->loop),
+                   .progress = &progress};
+    call(&c);
+    if (progress == 0) return;
+    queue_read(conn, xid, type, body, progress);
+    go_on_later(conn);
 }
 
 /* As the original: told with zxid -1, then closed. */
@@ -218,9 +284,9 @@ bool zk__request(zk_conn_t *conn, bytes_t frame)
     } else if (header.type == ZK_OP_SYNC && sync_body_valid(body)) {
         propose_sync(conn, header.xid, body);
     } else if (op.kind != OP_SESSION && conn->pending > 0) {
-        queue_read(conn, header.xid, header.type, body);
+        queue_read(conn, header.xid, header.type, body, 0);
     } else {
-        call(conn, op, header.xid, header.type, body, NULL, NULL, io_now_ns(conn->zookeeper->loop));
+        read_now(conn, header.xid, header.type, body);
     }
     return true;
 }

@@ -28,6 +28,8 @@ zookeeper_t *zookeeper_new(io_loop_t *loop, net_t *net, coord_t *coord, const zo
     copy_config(&zk->config, config);
     list_init(&zk->conns);
     list_init(&zk->cache);
+    list_init(&zk->unfinished);
+    io_timer_init(loop, &zk->unfinished_timer, zk__unfinished_run);
     arena_init(&zk->arena, ZK_REQUEST_ARENA_BYTES_MAX);
     zk->service = (net_service_t){
         .name = "zookeeper",
@@ -73,6 +75,7 @@ void zookeeper_stop(zookeeper_t *zk)
 {
     if (zk->stopping) return;
     zk->stopping = true;
+    io_timer_stop(&zk->unfinished_timer);
     for (int i = 0; i < zk->listeners_count; i++) net_listener_close(zk->listeners[i]);
     zk->listeners_count = 0;
     coord_session_listen(zk->coord, NULL, NULL);
@@ -83,6 +86,7 @@ void zookeeper_stop(zookeeper_t *zk)
 void zookeeper_free(zookeeper_t *zk)
 {
     zookeeper_stop(zk);
+    ASSERT(zk->conns_count == 0 && zk->outstanding == 0 && list_empty(&zk->unfinished));
     while (!list_empty(&zk->cache)) {
         zk_request_t *request = LIST_FIRST(&zk->cache, zk_request_t, node);
         list_remove(&request->node);

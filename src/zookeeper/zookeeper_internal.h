@@ -22,6 +22,7 @@
 #define ZK_READS_WAITING_MAX       32 /* of a connection: they are answered at once, with a node's data each */
 #define ZK_REQUEST_ARENA_BYTES_MAX MIB(64)
 #define ZK_MULTI_READ_BYTES_MAX    MIB(32) /* of a reply, but for its last part */
+#define ZK_WATCHES_SLICE           4000    /* paths that a setWatches renews in a turn */
 #define ZK_AUTH_IDS_MAX            64      /* identities a connection may prove */
 #define ZK_XID_NOTIFICATION        (-1)
 #define ZK_XID_AUTH                (-4)
@@ -40,7 +41,8 @@ typedef struct zk_request {
     coord_write_t write;
     uint8_t *body; /* malloc'd copy, reads only */
     size_t body_bytes;
-    uint8_t *path; /* sync */
+    uint32_t progress; /* of a read that takes more than one turn */
+    uint8_t *path;     /* sync */
 } zk_request_t;
 
 typedef struct zk_latency {
@@ -63,6 +65,7 @@ struct zk_conn {
     zk_id_t *ids; /* the texts are malloc'd too */
     coord_watcher_t watcher;
     list_t requests;
+    list_t unfinished_node; /* in zookeeper_t.unfinished while the head of `requests` takes more than one turn */
     uint32_t pending;       /* in `requests` */
     uint32_t reads_waiting; /* of these */
     uint64_t received, sent;
@@ -88,6 +91,8 @@ struct zookeeper {
     map_t by_session; /* session id -> zk_conn_t */
     list_t cache;     /* zk_request_t */
     uint32_t cache_count;
+    list_t unfinished; /* zk_conn_t.unfinished_node */
+    io_timer_t unfinished_timer;
     uint64_t outstanding;
     bool throttling;
     bool stopping;
@@ -124,6 +129,7 @@ bool zk__request(zk_conn_t *conn, bytes_t frame);
 zk_request_t *zk__request_new(zk_conn_t *conn, int32_t xid, int32_t type);
 void zk__request_free(zk_request_t *request);
 void zk__requests_abandon(zk_conn_t *conn);
+void zk__unfinished_run(io_timer_t *timer);
 
 /* ---- reply.c ------------------------------------------------------------------------------------------------------- */
 
@@ -136,6 +142,9 @@ typedef struct zk_call {
     const coord_result_t *result; /* writes */
     uint8_t *path;                /* sync */
     uint64_t started_ns;
+    uint32_t *
+        progress; /* reads: a handler that does not answer yet moves it, and is called again with it; NULL = all at once */
+    bool hurry; /* a write behind it was applied: all at once, from there */
 } zk_call_t;
 
 /* The request's record, into the arena; a bad one is answered with a marshalling error by the caller when false. */

@@ -15,8 +15,10 @@
 
 #define COORD_HOOK_RANK          20
 #define COORD_BATCH_BYTES_AIM    MIB(1) /* a batch is closed above */
-#define COORD_BATCHES_AHEAD_ONE  1      /* batches between us and the disk with one voter */
-#define COORD_BATCHES_AHEAD_MANY 8      /* and with several, for the way to the others */
+#define COORD_BATCH_COST_AIM     4000 /* or when what applies it would take longer than a few milliseconds; of setData, 1 */
+#define COORD_CLOSE_COST         8 /* of the end of a session */
+#define COORD_BATCHES_AHEAD_ONE  1 /* batches between us and the disk with one voter */
+#define COORD_BATCHES_AHEAD_MANY 8 /* and with several, for the way to the others */
 #define COORD_EXPIRY_SLOTS       256
 #define COORD_DISCARD_STEP_NODES 2000  /* a turn's piece of a state that goes */
 #define COORD_REAPS_MAX          10000 /* containers and TTL nodes a check */
@@ -32,6 +34,7 @@ typedef struct coord_batch {
     list_t node;
     buf_t buf; /* WAL_HEADROOM_BYTES, entry header, commands */
     int32_t commands;
+    int32_t cost;
     coord_slot_t *slots;
     size_t slots_count, slots_cap;
     size_t next; /* slots answered */

@@ -55,7 +55,8 @@ void coord__propose(coord_t *coord, coord_write_t *write, const zk_command_t *co
     batch->commands++;
     coord->outstanding++;
     add_slot(batch, write, COORD_SLOT_COMMAND);
-    if (batch->buf.len >= COORD_BATCH_BYTES_AIM) close_batch(coord);
+    batch->cost += command->type == ZK_OP_CLOSE_SESSION ? COORD_CLOSE_COST : 1;
+    if (batch->buf.len >= COORD_BATCH_BYTES_AIM || batch->cost >= COORD_BATCH_COST_AIM) close_batch(coord);
 }
 
 /* It is answered in its turn. */
