@@ -105,6 +105,41 @@ def test_a_server_that_is_stopped_while_it_recovers_checks_all_again(server):
     assert server.alive()
 
 
+class Loading(Trivet):
+    """Asks Redis when the tree is served and Redis has not said that it is."""
+
+    asks = False
+
+    def on_wing(self, wing):
+        if wing != "zookeeper" or not self.asks or "redis" in {line["wing"] for line in self.wings_ready}:
+            return
+        with resp.Connection(self.port_of("redis")) as redis:
+            self.answers = [redis.ask("GET", "k"), redis.ask("KAFKA.PRODUCE", "t", "x"), redis.ask("INFO", "persistence")]
+        zookeeper = jute.Connection(self.port_of("zookeeper"))
+        self.answers.append(zookeeper.ask(jute.EXISTS, jute.read("/"))[2])
+        zookeeper.close()
+
+
+def test_redis_says_loading_while_the_others_serve(tmp_path):
+    with Loading(data=tmp_path / "trivet") as server:
+        server.start()
+        with resp.Connection(server.port_of("redis")) as redis:
+            script = "for i = 1, 200000 do redis.call('SET', 'k' .. i, 'v' .. i) end redis.call('SET', 'k', 'last')"
+            assert redis.ask("EVAL", script, 0)[0] != "-"
+        server.asks = True
+        for _ in range(STARTS_MAX):
+            server.answers = None
+            server.restart(kill=True)
+            if server.answers and server.answers[0][0] == "-":
+                break
+        read, produce, info, exists = server.answers
+        assert read[0] == "-" and read[1].startswith("LOADING"), read
+        assert produce[0] == "-" and produce[1].startswith("LOADING"), produce
+        assert "loading:1" in str(info) and exists == 0
+        with resp.Connection(server.port_of("redis")) as redis:
+            assert redis.ask("GET", "k")[1] == b"last"
+
+
 def test_large_partitions_are_checked_ahead_and_hold_what_they_held(tmp_path):
     """Several megabytes each, none of them known to be durable: their checksums are read in the pool before they are opened."""
     batch, partitions, batches = kafka.batch([b"x" * 500_000]), range(6), 4
