@@ -225,12 +225,33 @@ typedef struct watch_print {
     bytes_t path; /* the path printed last */
 } watch_print_t;
 
+/* Of these there may be hundreds of thousands: a format string would cost most of the time. */
+static void put_line(buf_t *out, const char *before, bytes_t text)
+{
+    size_t n = strlen(before);
+    uint8_t *at = buf_reserve(out, n + text.len + 1);
+    memcpy(at, before, n);
+    if (text.len > 0) memcpy(at + n, text.ptr, text.len);
+    at[n + text.len] = '\n';
+    out->len += n + text.len + 1;
+}
+
+static void put_session_line(buf_t *out, int64_t id)
+{
+    static const char digits[] = "0123456789abcdef";
+    uint8_t text[16], *at = text + sizeof(text);
+    uint64_t left = (uint64_t)id;
+    do *--at = (uint8_t)digits[left & 15];
+    while ((left >>= 4) != 0);
+    put_line(out, "\t0x", bytes_of(at, (size_t)(text + sizeof(text) - at)));
+}
+
 static void print_path_watch(void *user, bytes_t path, const coord_watcher_t *watcher)
 {
     watch_print_t *p = user;
-    if (!bytes_eq(p->path, path)) buf_printf(p->out, "%.*s\n", (int)path.len, (const char *)path.ptr);
+    if (!bytes_eq(p->path, path)) put_line(p->out, "", path);
     p->path = path;
-    buf_printf(p->out, "\t0x%" PRIx64 "\n", (uint64_t)watcher->session_id);
+    put_session_line(p->out, watcher->session_id);
 }
 
 static void wchp(zookeeper_t *zk, buf_t *out)
@@ -240,10 +261,7 @@ static void wchp(zookeeper_t *zk, buf_t *out)
     buf_printf(out, "\n");
 }
 
-static void print_session_path(void *user, bytes_t path)
-{
-    buf_printf(user, "\t%.*s\n", (int)path.len, (const char *)path.ptr);
-}
+static void print_session_path(void *user, bytes_t path) { put_line(user, "\t", path); }
 
 static void wchc(zookeeper_t *zk, buf_t *out)
 {
@@ -268,7 +286,7 @@ static void dump_session(void *user, int64_t session_id, int32_t timeout_ms, int
     dump->with_ephemerals += ephemerals > 0;
 }
 
-static void dump_path(void *user, bytes_t path) { buf_printf(user, "\t%.*s\n", (int)path.len, (const char *)path.ptr); }
+static void dump_path(void *user, bytes_t path) { put_line(user, "\t", path); }
 
 static void dump_ephemerals(void *user, int64_t session_id, int32_t timeout_ms, int64_t expires_in_ms,
                             uint32_t ephemerals)
