@@ -259,7 +259,6 @@ int sim__stream_attach(io_loop_t *loop, io_socket_t *socket, io_stream_t **ret_s
     return 0;
 }
 
-
 void sim__stream_keepalive(io_stream_t *stream, uint32_t seconds) {}
 
 void sim__stream_peer(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX])
