@@ -52,13 +52,21 @@ def test_errors_are_shown_as_the_server_worded_them(cli):
     assert cli("INCR", "a", "b").startswith("ERR wrong number of arguments for 'incr' command")
 
 
-def test_ioredis_runs_its_script(redis_server, r3):
-    if not shutil.which("node") or not NODE_MODULES.exists():
+def run_script(name, module, server):
+    if not shutil.which("node") or not (NODE_MODULES / module).exists():
         pytest.skip("no Node.js packages: run tools/install test")
     done = subprocess.run(
-        ["node", CLIENTS / "ioredis_checks.js", redis_server.host, str(redis_server.port_of("redis"))],
+        ["node", CLIENTS / name, server.host, str(server.port_of("redis"))],
         env=os.environ | {"NODE_PATH": str(NODE_MODULES)},
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("ok ") >= 4
+    return done.stdout.count("ok ")
+
+
+def test_ioredis_runs_its_script(redis_server, r3):
+    assert run_script("ioredis_checks.js", "ioredis", redis_server) >= 4
+
+
+def test_bullmq_does_its_jobs(redis_server, r3):
+    assert run_script("bullmq_checks.js", "bullmq", redis_server) >= 5

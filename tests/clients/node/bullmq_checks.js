@@ -1,0 +1,90 @@
+// BullMQ against a server: node bullmq_checks.js HOST PORT. Prints "ok NAME" for each promise that held. Its queues are lists,
+// sorted sets and scripts; its events a stream that it trims.
+'use strict'
+const assert = require('node:assert')
+const { FlowProducer, Queue, QueueEvents, Worker } = require('bullmq')
+
+const [host, port] = process.argv.slice(2)
+const connection = { host, port: Number(port) }
+const opened = []
+
+function open (Class, ...args) {
+  const one = new Class(...args)
+  opened.push(one)
+  return one
+}
+
+async function queueOf (name) {
+  const queue = open(Queue, name, { connection })
+  const events = open(QueueEvents, name, { connection })
+  await Promise.all([queue.waitUntilReady(), events.waitUntilReady()])
+  return { queue, events }
+}
+
+const worker = (name, process, options) => open(Worker, name, process, { connection, ...options })
+
+const checks = {
+  async 'every job is done once, by several workers' () {
+    const { queue, events } = await queueOf('many')
+    const seen = new Map()
+    const process = async job => { seen.set(job.data.n, (seen.get(job.data.n) || 0) + 1); return job.data.n * 2 }
+    for (let i = 0; i < 3; i++) worker('many', process, { concurrency: 5 })
+    const jobs = await queue.addBulk(Array.from({ length: 300 }, (_, n) => ({ name: 'double', data: { n } })))
+    const results = await Promise.all(jobs.map(job => job.waitUntilFinished(events)))
+    assert.deepStrictEqual(results, jobs.map((_, n) => n * 2))
+    assert.ok([...seen.values()].every(times => times === 1) && seen.size === 300)
+    assert.strictEqual((await queue.getJobCounts('completed')).completed, 300)
+  },
+  async 'what fails is tried again, and then has failed' () {
+    const { queue, events } = await queueOf('retries')
+    worker('retries', async job => {
+      if (job.attemptsMade < job.data.failures) throw new Error('not yet')
+      return 'done'
+    })
+    const options = { attempts: 3, backoff: { type: 'fixed', delay: 10 } }
+    const [patient, hopeless] = await Promise.all([2, 9].map(failures => queue.add('try', { failures }, options)))
+    assert.strictEqual(await patient.waitUntilFinished(events), 'done')
+    await assert.rejects(hopeless.waitUntilFinished(events), /not yet/)
+    assert.deepStrictEqual((await queue.getFailed()).map(job => job.id), [hopeless.id])
+  },
+  async 'priorities and delays are kept' () {
+    const { queue, events } = await queueOf('order')
+    const add = (name, options) => queue.add(name, {}, options)
+    const jobs = [await add('later', { delay: 100 }), await add('low', { priority: 10 }), await add('high', { priority: 1 })]
+    const order = []
+    worker('order', async job => { order.push(job.name) })
+    await Promise.all(jobs.map(job => job.waitUntilFinished(events)))
+    assert.deepStrictEqual(order.filter(name => name !== 'later'), ['high', 'low'])
+    const later = await queue.getJob(jobs[0].id)
+    assert.ok(later.processedOn >= later.timestamp + 100)
+  },
+  async 'a parent waits for its children' () {
+    const { events } = await queueOf('flow')
+    worker('flow', async job => job.name === 'parent' ? Object.values(await job.getChildrenValues()).sort() : job.name)
+    const children = ['a', 'b', 'c'].map(name => ({ name, queueName: 'flow' }))
+    const flow = await open(FlowProducer, { connection }).add({ name: 'parent', queueName: 'flow', children })
+    assert.deepStrictEqual(await flow.job.waitUntilFinished(events), ['a', 'b', 'c'])
+  },
+  async 'events are a stream that can be read again and is trimmed' () {
+    const { queue } = await queueOf('events')
+    for (let n = 0; n < 50; n++) await queue.add('event', { n })
+    const redis = await queue.client
+    const key = queue.toKey('events')
+    const kinds = (await redis.xrange(key, '-', '+')).map(([, fields]) => fields[fields.indexOf('event') + 1])
+    assert.strictEqual(kinds.filter(kind => kind === 'added').length, 50)
+    await queue.trimEvents(5)
+    assert.ok(await redis.xlen(key) <= 50 * 2)
+    assert.strictEqual(await redis.type(key), 'stream')
+    await queue.obliterate({ force: true })
+  }
+}
+
+async function main () {
+  for (const [name, check] of Object.entries(checks)) {
+    await check()
+    console.log('ok', name)
+  }
+  await Promise.all(opened.map(one => one.close()))
+}
+
+main().then(() => process.exit(0), error => { console.error(error); process.exit(1) })
