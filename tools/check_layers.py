@@ -1,5 +1,6 @@
 """Checks that the folders of src/ include only what ARCHITECTURE.md allows, and only public headers across folders; that the
-rooms of a wing include only rooms below them; that comments name only files that there are; and that no prefetch can be dropped by the compiler.
+rooms of a wing include only rooms below them; that comments name only files that there are; that no prefetch can be dropped by the compiler; and that no
+command of Redis is known by its handler or its name in code.
 
     check_layers.py ROOT
 """
@@ -117,8 +118,20 @@ def dropped(root):
             yield f'src/{path}: __builtin_prefetch can be dropped by the compiler; mem_prefetch cannot'
 
 
+COMPARED = re.compile(r'->handler\s*[!=]=|strcmp\([^;\n]*command->(?:full_)?name')
+
+
+def compared(root):
+    """What a command is told apart by is a trait in schema/redis, not its handler or its name."""
+    for path, text in sources(os.path.join(root, 'src')):
+        if path.startswith('redis/') and not is_test(path):
+            for found in COMPARED.finditer(text):
+                yield f'src/{path}:{text.count(chr(10), 0, found.start()) + 1}: a command is known by its handler or name'
+
+
 def problems(root):
     yield from misnamed(root)
+    yield from compared(root)
     yield from dropped(root)
     paid = set(DEBTS)
     for path, text in sources(os.path.join(root, 'src')):

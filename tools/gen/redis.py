@@ -18,7 +18,8 @@ begin (`index=N` or `keyword=WORD:FROM`) and how they go on (`range=LASTKEY:STEP
 relative to the beginning), with flags RW RO OW RM, ACCESS UPDATE INSERT DELETE, not_key, incomplete, variable_flags.
 `arg NAME TYPE [optional] [multiple] [multiple_token]` takes token=, since=, spec=, deprecated=, display=; oneof and block
 have `arg` children. A container (CONFIG) has `command` children. deprecated=VERSION replaced_by="..." doc_flags=,
-tips=a,b are optional. The handler of CONFIG GET is redis_cmd_config_get; handler=NAME gives another.
+tips=a,b are optional. The handler of CONFIG GET is redis_cmd_config_get; handler=NAME gives another. `traits` is what the
+server treats otherwise than other commands (CMD_TRAIT_MAP in command_table.h), `change` how the change feed tells of it.
 """
 import os
 import random
@@ -35,7 +36,8 @@ GROUP_ACL = {'generic': 'keyspace', 'string': 'string', 'list': 'list', 'hash': 
              'pubsub': 'pubsub', 'server': None, 'bitmap': 'bitmap', 'hyperloglog': 'hyperloglog', 'geo': 'geo',
              'stream': 'stream'}
 GROUP_TEXT = {'sorted_set': 'sorted-set'}
-COMMAND_ATTRS = ('arity', 'group', 'since', 'flags', 'acl', 'tips', 'deprecated', 'replaced_by', 'doc_flags', 'handler')
+COMMAND_ATTRS = ('arity', 'group', 'since', 'flags', 'acl', 'tips', 'deprecated', 'replaced_by', 'doc_flags', 'handler', 'traits',
+                 'change')
 
 
 def text(value):
@@ -219,6 +221,7 @@ class Writer:
             'name_len': len(command.name), 'arity': a['arity'],
             'first_key': first, 'last_key': last, 'key_step': step,
             'flags': bits('CMD', flags), 'acl': bits('ACL', command.acl()), 'id': self.next_id,
+            'traits': bits('TRAIT', split(a.get('traits'))), 'change': f"CHANGE_{a.get('change', 'keys').upper()}",
             'handler': 'NULL' if command.subs and a['arity'] != '-1' else command.handler(),
             'name': text(command.name.lower()), 'full_name': text(command.full.lower()),
             'turn_note': text('redis ' + command.full.lower()),

@@ -89,19 +89,23 @@ static bool set_all(redis_call_t *call, redis_config_t *config)
     return true;
 }
 
+/* Which setting a row is, by the field that it sets. */
+#define IS(directive, field)                                                                                           \
+    ((directive)->kind != KIND_CONSTANT && (directive)->offset == offsetof(redis_config_t, field))
+
 /* Where CONFIG SET says to listen. False after the error; then nothing has changed. */
 static bool listen_there(redis_call_t *call, const redis_config_t *wanted)
 {
     int err = listen__change(call->redis, wanted->bind, (int)wanted->port);
     if (err == 0) return true;
     for (int i = 2; i < call->argc; i += 2) {
-        const char *name = directive_find(call->argv[i])->name;
-        if (strcmp(name, "port") != 0 && strcmp(name, "bind") != 0) continue;
+        const directive_t *d = directive_find(call->argv[i]);
+        if (!IS(d, port) && !IS(d, bind)) continue;
         slog(SLOG_WARN, "redis", "cannot listen there", "bind=\"%s\" port=%d error=\"%s\"", wanted->bind,
              (int)wanted->port, err_text(err));
         refuse(call, i,
-               strcmp(name, "port") == 0 ? "Unable to listen on this port. Check server logs."
-                                         : "Failed to bind to specified addresses.");
+               IS(d, port) ? "Unable to listen on this port. Check server logs."
+                           : "Failed to bind to specified addresses.");
         break;
     }
     return false;
@@ -124,13 +128,13 @@ static bool apply(redis_call_t *call, bool was_on)
     redis__update_hz(redis);
     notify__update(redis);
     for (int i = 2; i < call->argc; i += 2)
-        if (strcmp(directive_find(call->argv[i])->name, "maxmemory") == 0) redis->derived_limit = 0;
+        if (IS(directive_find(call->argv[i]), maxmemory)) redis->derived_limit = 0;
     evict__update_limit(redis);
     (void)evict__make_room(redis); /* a smaller maxmemory tells at once; what cannot go is told to writers */
     for (int i = 2; i < call->argc; i += 2) {
-        const char *name = directive_find(call->argv[i])->name;
-        if (strcmp(name, "loglevel") == 0) redis__update_loglevel(redis);
-        if (strcmp(name, "tcp-keepalive") == 0) client__update_keepalive(redis);
+        const directive_t *d = directive_find(call->argv[i]);
+        if (IS(d, loglevel)) redis__update_loglevel(redis);
+        if (IS(d, tcp_keepalive_s)) client__update_keepalive(redis);
     }
     return true;
 }

@@ -36,14 +36,14 @@ static bool scan_option(redis_call_t *call, int *i, scan_options_t *o)
         o->match = call->argv[++*i];
         if (bytes_eq(o->match, BYTES_LIT("*"))) o->match = BYTES_NULL;
         return true;
-    } else if (arg_is(call, *i, "TYPE") && has_value && call->command->handler == redis_cmd_scan) {
+    } else if (arg_is(call, *i, "TYPE") && has_value && call->command->traits & TRAIT_TYPE_OPTION) {
         o->type = call->argv[++*i];
         if (is_type_name(o->type)) return true;
         reply_errorf(call->client, "ERR unknown type name '%.*s'", (int)MIN(o->type.len, (size_t)128),
                      (const char *)o->type.ptr);
         return false;
-    } else if ((arg_is(call, *i, "NOVALUES") && strcmp(call->command->name, "hscan") == 0) ||
-               (arg_is(call, *i, "NOSCORES") && strcmp(call->command->name, "zscan") == 0)) {
+    } else if ((arg_is(call, *i, "NOVALUES") && call->command->traits & TRAIT_NOVALUES_OPTION) ||
+               (arg_is(call, *i, "NOSCORES") && call->command->traits & TRAIT_NOSCORES_OPTION)) {
         o->no_values = true;
         return true;
     } else if (arg_is(call, *i, "NOVALUES") || arg_is(call, *i, "NOSCORES")) {

@@ -107,8 +107,8 @@ static redis_db_t *db_named(redis_db_t *db, bytes_t number)
 /* Where MOVE and COPY put a key. */
 static redis_db_t *target_db(redis_db_t *db, const redis_command_t *command, int argc, const bytes_t *argv)
 {
-    if (command->handler == redis_cmd_move) return db_named(db, argv[2]);
-    for (int i = 3; command->handler == redis_cmd_copy && i + 1 < argc; i++)
+    if (command->traits & TRAIT_MOVES_KEY) return db_named(db, argv[2]);
+    for (int i = 3; command->traits & TRAIT_COPIES_KEY && i + 1 < argc; i++)
         if (bytes_eq_nocase(argv[i], BYTES_LIT("DB"))) return db_named(db, argv[i + 1]);
     return db;
 }
@@ -144,29 +144,20 @@ static void tell_swapdb(const teller_t *t)
 
 static void tell_nothing(const teller_t *t) {} /* a flush: on_will_empty told it */
 
-static const struct {
-    void (*handler)(redis_call_t *call);
-    void (*tell)(const teller_t *t);
-} own_ways[] = {
-    {redis_cmd_mset, tell_mset},        {redis_cmd_msetnx, tell_mset},         {redis_cmd_smove, tell_smove},
-    {redis_cmd_lmove, tell_lmove},      {redis_cmd_rpoplpush, tell_rpoplpush}, {redis_cmd_move, tell_move},
-    {redis_cmd_copy, tell_copy},        {redis_cmd_swapdb, tell_swapdb},       {redis_cmd_flushdb, tell_nothing},
-    {redis_cmd_flushall, tell_nothing},
+static void (*const own_ways[CHANGE_COUNT])(const teller_t *t) = {
+    [CHANGE_PAIRS] = tell_mset,     [CHANGE_MEMBER] = tell_smove,    [CHANGE_ELEMENT] = tell_lmove,
+    [CHANGE_TAIL] = tell_rpoplpush, [CHANGE_MOVED] = tell_move,      [CHANGE_COPIED] = tell_copy,
+    [CHANGE_SWAPPED] = tell_swapdb, [CHANGE_FLUSHED] = tell_nothing,
 };
 
 /* ---- telling --------------------------------------------------------------------------------------------------------- */
-
-static bool deletes(const redis_command_t *command)
-{
-    return command->handler == redis_cmd_del || command->handler == redis_cmd_unlink;
-}
 
 static void tell_written(const teller_t *t)
 {
     key_positions_t keys = {0};
     bool valid = command_get_keys(t->command, t->argc, t->argv, &keys);
     ASSERT(valid); /* the command has run */
-    bool alone = keys.count == 1 && !deletes(t->command);
+    bool alone = keys.count == 1 && !(t->command->traits & TRAIT_DELETES_KEYS);
     for (size_t i = 0; i < keys.count; i++) {
         bytes_t key = t->argv[keys.at[i].index];
         if (keys.at[i].flags & KEY_RO) continue;
@@ -193,12 +184,9 @@ void changes__tell(redis_db_t *db, int argc, const bytes_t *argv)
     command = command__resolve(command, argc, argv);
     ASSERT(command != NULL);
     teller_t t = {db, command, argc, argv};
-    for (size_t i = 0; i < ARRAY_LEN(own_ways); i++) {
-        if (own_ways[i].handler != command->handler) continue;
-        own_ways[i].tell(&t);
-        return;
-    }
-    if (names_one_key(command))
+    if (command->change != CHANGE_KEYS)
+        own_ways[command->change](&t);
+    else if (names_one_key(command))
         tell_as(&t, argv[1], argc, argv);
     else
         tell_written(&t);
@@ -256,8 +244,7 @@ static bool is_named(int argc, const bytes_t *argv, int db)
 
 static bool changes_all_keys(const redis_command_t *command)
 {
-    return command->handler == redis_cmd_flushall || command->handler == redis_cmd_flushdb ||
-           command->handler == redis_cmd_swapdb;
+    return command->traits & (TRAIT_OF_ALL_DBS | TRAIT_OF_THIS_DB | TRAIT_OF_NAMED_DBS);
 }
 
 static const char *refusal_of_all(redis_db_t *db, const redis_command_t *command, int argc, const bytes_t *argv)
@@ -265,8 +252,8 @@ static const char *refusal_of_all(redis_db_t *db, const redis_command_t *command
     redis_t *redis = db->redis;
     const char *why = NULL;
     for (int i = 0; i < redis->db_count && !why; i++) {
-        if (command->handler == redis_cmd_flushdb && i != db->id) continue;
-        if (command->handler == redis_cmd_swapdb && !is_named(argc, argv, i)) continue;
+        if (command->traits & TRAIT_OF_THIS_DB && i != db->id) continue;
+        if (command->traits & TRAIT_OF_NAMED_DBS && !is_named(argc, argv, i)) continue;
         why = refusal_of(redis, &redis->dbs[i], BYTES_NULL);
     }
     return why;
@@ -278,7 +265,7 @@ static const char *refusal_of_key(redis_db_t *db, const redis_command_t *command
 {
     redis_db_t *target = target_db(db, command, argc, argv);
     const char *why = refusal_of(db->redis, target, key);
-    if (!why && target != db && command->handler == redis_cmd_move) why = refusal_of(db->redis, db, key);
+    if (!why && target != db && command->traits & TRAIT_MOVES_KEY) why = refusal_of(db->redis, db, key);
     return why;
 }
 
@@ -292,7 +279,7 @@ const char *changes__refusal(redis_db_t *db, const redis_command_t *command, int
     key_positions_t keys = {0};
     if (command_get_keys(command, argc, argv, &keys)) /* else it fails by itself */
         for (size_t i = 0; i < keys.count && !why; i++)
-            if (!(keys.at[i].flags & KEY_RO) || command->handler == redis_cmd_xreadgroup) /* it changes the group */
+            if (!(keys.at[i].flags & KEY_RO) || command->traits & TRAIT_CHANGES_GROUP) /* it changes the group */
                 why = refusal_of_key(db, command, argc, argv, argv[keys.at[i].index]);
     key_positions_deinit(&keys);
     return why;

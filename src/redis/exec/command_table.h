@@ -56,6 +56,49 @@ struct redis_call;
     X(TRANSACTION, "transaction")                                                                                      \
     X(SCRIPTING, "scripting")
 
+/* X(NAME, which): what sets a command apart for the server, beside its flags, and which commands have it. Clients do not see it. */
+#define CMD_TRAIT_MAP(X)                                                                                               \
+    X(RUNS_QUEUE, "EXEC")                                                                                              \
+    X(OPENS_QUEUE, "MULTI")                                                                                            \
+    X(IN_MULTI, "runs at once while a transaction is queued")                                                          \
+    X(WHILE_SUBSCRIBED, "runs in RESP2's subscribed mode")                                                             \
+    X(ENDS_PAUSE, "CLIENT UNPAUSE")                                                                                    \
+    X(QUICK, "takes the fast way though it is not called fast: SET")                                                   \
+    X(SELECTS_DB, "SELECT")                                                                                            \
+    X(DELETES_KEYS, "DEL and its kin: the keys are gone after it")                                                     \
+    X(OF_ALL_DBS, "changes all keys of all databases: FLUSHALL")                                                       \
+    X(OF_THIS_DB, "changes all keys of the selected one: FLUSHDB")                                                     \
+    X(OF_NAMED_DBS, "changes all keys of those whose numbers are its arguments: SWAPDB")                               \
+    X(MOVES_KEY, "to the database in argument 2: MOVE")                                                                \
+    X(COPIES_KEY, "to the database behind DB, if that is given: COPY")                                                 \
+    X(READS_WITH_GET, "reads what was there only with GET: SET")                                                       \
+    X(WRITES_WITH_SET, "writes only with SET or INCRBY: BITFIELD")                                                     \
+    X(CHANGES_GROUP, "reads the key and changes what lies with it: XREADGROUP")                                        \
+    X(BY_SOURCE, "runs a script's text")                                                                               \
+    X(BY_SHA, "runs a script by its checksum")                                                                         \
+    X(BY_FUNCTION, "runs a function")                                                                                  \
+    X(SECRET_ARGS, "all arguments are secret: AUTH")                                                                   \
+    X(SECRET_AFTER_AUTH, "two words behind AUTH are secret: HELLO")                                                    \
+    X(SECRET_SETTINGS, "values of secret settings are secret: CONFIG SET")                                             \
+    X(TYPE_OPTION, "SCAN")                                                                                             \
+    X(NOVALUES_OPTION, "HSCAN")                                                                                        \
+    X(NOSCORES_OPTION, "ZSCAN")                                                                                        \
+    X(FROM_OUTSIDE, "was registered while the server runs")
+
+/* How the change feed tells of a command (changes.c). */
+typedef enum redis_change_kind {
+    CHANGE_KEYS, /* by the keys that it names */
+    CHANGE_PAIRS,
+    CHANGE_MEMBER,
+    CHANGE_ELEMENT,
+    CHANGE_TAIL,
+    CHANGE_MOVED,
+    CHANGE_COPIED,
+    CHANGE_SWAPPED,
+    CHANGE_FLUSHED,
+    CHANGE_COUNT,
+} redis_change_kind_t;
+
 /* X(NAME, text): flags of key specifications, as COMMAND GETKEYSANDFLAGS spells them. */
 #define KEY_FLAG_MAP(X)                                                                                                \
     X(RO, "RO")                                                                                                        \
@@ -81,6 +124,12 @@ enum { CMD_ACL_MAP(X) ACL_COUNT };
 #undef X
 #define X(name, text) ACL_##name = 1u << ACL_BIT_##name,
 enum { CMD_ACL_MAP(X) };
+#undef X
+#define X(name, which) TRAIT_BIT_##name,
+enum { CMD_TRAIT_MAP(X) TRAIT_COUNT };
+#undef X
+#define X(name, which) TRAIT_##name = 1u << TRAIT_BIT_##name,
+enum { CMD_TRAIT_MAP(X) };
 #undef X
 #define X(name, text) KEY_BIT_##name,
 enum { KEY_FLAG_MAP(X) KEY_FLAG_COUNT };
@@ -116,7 +165,8 @@ typedef struct redis_command {
     int8_t first_key, last_key, key_step;
     uint8_t key_spec_count, subcommand_count, arg_count, tip_count;
     uint16_t id; /* dense over commands and subcommands: index of statistics */
-    uint32_t flags, acl;
+    uint32_t flags, acl, traits;
+    uint8_t change; /* redis_change_kind_t */
     void (*handler)(struct redis_call *call);
     const char *name;      /* "config" or, of a subcommand, "get" */
     const char *full_name; /* "config|get" */

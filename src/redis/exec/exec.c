@@ -65,7 +65,7 @@ saved_command_t *command__save(const redis_command_t *command, int argc, const b
 static void refuse(redis_client_t *c, const redis_command_t *command, const char *text)
 {
     if (command) c->redis->command_stats[command->id].rejected++;
-    if (command && command->handler == redis_cmd_exec) {
+    if (command && command->traits & TRAIT_RUNS_QUEUE) {
         const char *reason = strncmp(text, "ERR ", 4) == 0 ? text + 4 : text;
         reply_errorf(c, "EXECABORT Transaction discarded because of: %s", reason);
         multi__discard(c);
@@ -137,22 +137,6 @@ static bool guard_allows(const redis_client_t *c, redis_guard_t guard)
 
 /* ---- the checks of the slow way -------------------------------------------------------------------------------------- */
 
-static bool runs_inside_multi(const redis_command_t *command)
-{
-    return command->handler == redis_cmd_exec || command->handler == redis_cmd_discard ||
-           command->handler == redis_cmd_multi || command->handler == redis_cmd_watch ||
-           command->handler == redis_cmd_quit || command->handler == redis_cmd_reset;
-}
-
-static bool runs_while_subscribed(const redis_command_t *command)
-{
-    return command->handler == redis_cmd_ping || command->handler == redis_cmd_quit ||
-           command->handler == redis_cmd_reset || command->handler == redis_cmd_subscribe ||
-           command->handler == redis_cmd_unsubscribe || command->handler == redis_cmd_psubscribe ||
-           command->handler == redis_cmd_punsubscribe || command->handler == redis_cmd_ssubscribe ||
-           command->handler == redis_cmd_sunsubscribe;
-}
-
 /* A script's flags are what it declares. */
 static uint32_t flags_of(redis_t *redis, const redis_command_t *command, int argc, const bytes_t *argv)
 {
@@ -178,13 +162,13 @@ static bool queue_needs_memory(const redis_client_t *c)
 static bool is_write(const redis_client_t *c, const redis_command_t *command, uint32_t flags)
 {
     if (flags & (CMD_WRITE | CMD_MAY_REPLICATE)) return true;
-    return command->handler == redis_cmd_exec && queue_writes(c);
+    return command->traits & TRAIT_RUNS_QUEUE && queue_writes(c);
 }
 
 /* A command that writes much: the disk is asked while it can still be refused. */
 static void look_for_room(redis_client_t *c, const redis_command_t *command, bytes_t raw)
 {
-    size_t bytes = raw.len + (command->handler == redis_cmd_exec ? c->queue_bytes : 0);
+    size_t bytes = raw.len + (command->traits & TRAIT_RUNS_QUEUE ? c->queue_bytes : 0);
     if (bytes > AOF_ASK_BYTES && is_write(c, command, command->flags)) (void)aof__has_room(c->redis, bytes);
 }
 
@@ -193,9 +177,8 @@ static bool must_wait(redis_client_t *c, const redis_command_t *command, uint32_
 {
     redis_t *redis = c->redis;
     if (redis->pause_until_ms == 0 || c->conn == NULL || redis->current) return false;
-    if (c->flags & CLIENT_MULTI && command->handler != redis_cmd_exec) return false;
-    bool unpause = command->parent && strcmp(command->full_name, "client|unpause") == 0;
-    if (unpause || !(redis->pause_all || is_write(c, command, flags))) return false;
+    if (c->flags & CLIENT_MULTI && !(command->traits & TRAIT_RUNS_QUEUE)) return false;
+    if (command->traits & TRAIT_ENDS_PAUSE || !(redis->pause_all || is_write(c, command, flags))) return false;
     inquiry__drop(c); /* a pause may be long: it is asked anew */
     client__pause(c);
     return true;
@@ -236,7 +219,7 @@ static bool passes(redis_client_t *c, const redis_command_t *command, const pars
     }
     redis->out_of_memory = redis__is_over_memory(redis) && !evict__make_room(redis);
     if (redis->out_of_memory &&
-        (flags & CMD_DENYOOM || (command->handler == redis_cmd_exec && queue_needs_memory(c)))) {
+        (flags & CMD_DENYOOM || (command->traits & TRAIT_RUNS_QUEUE && queue_needs_memory(c)))) {
         refuse(c, command, "OOM command not allowed when used memory > 'maxmemory'.");
         return false;
     }
@@ -252,7 +235,7 @@ static bool passes(redis_client_t *c, const redis_command_t *command, const pars
         refuse(c, command, held);
         return false;
     }
-    if (c->flags & CLIENT_PUBSUB && c->resp == 2 && !runs_while_subscribed(command)) {
+    if (c->flags & CLIENT_PUBSUB && c->resp == 2 && !(command->traits & TRAIT_WHILE_SUBSCRIBED)) {
         char text[256];
         snprintf(text, sizeof(text),
                  "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are "
@@ -387,7 +370,7 @@ void exec__request(redis_client_t *c, const parsed_t *q, bytes_t raw)
         uint32_t flags = flags_of(redis, command, q->argc, q->argv);
         if (!passes(c, command, q, flags)) return;
         if (must_wait(c, command, flags)) return;
-        if (c->flags & CLIENT_MULTI && !runs_inside_multi(command)) {
+        if (c->flags & CLIENT_MULTI && !(command->traits & TRAIT_IN_MULTI)) {
             multi__queue(c, command, q->argc, q->argv);
             return;
         }
@@ -404,7 +387,7 @@ bool exec__fast(redis_client_t *c, const parsed_t *q, bytes_t raw)
     const redis_command_t *command = q->command;
     if (UNLIKELY(command == NULL || c->redis->gate || c->redis->timed || c->flags & CLIENT_SLOW_WAY)) return false;
     if (UNLIKELY(redis__is_over_memory(c->redis))) return false;
-    if (UNLIKELY(!(command->flags & CMD_FAST) && command->handler != redis_cmd_set)) return false;
+    if (UNLIKELY(!(command->flags & CMD_FAST || command->traits & TRAIT_QUICK))) return false;
     if (UNLIKELY(command->subcommand_count || !command__arity_fits(command, q->argc))) return false;
     if (UNLIKELY(raw.len > AOF_ASK_BYTES)) return false;
     c->last_command = command;
@@ -491,21 +474,21 @@ void exec__free_extra(redis_t *redis)
 
 const char *exec__extra_problem(const saved_command_t *s)
 {
-    if (s->command->handler != run_extra) return NULL;
+    if (!(s->command->traits & TRAIT_FROM_OUTSIDE)) return NULL;
     const extra_t *e = CONTAINER_OF(s->command, extra_t, command);
     return e->row.check ? e->row.check(s->argc, s->argv, s->question, e->row.user) : NULL;
 }
 
 bool exec__follows(const redis_command_t *command, int argc, const bytes_t *argv)
 {
-    if (command->handler != run_extra || !command__arity_fits(command, argc)) return false;
+    if (!(command->traits & TRAIT_FROM_OUTSIDE) || !command__arity_fits(command, argc)) return false;
     const extra_t *e = CONTAINER_OF(command, extra_t, command);
     return e->row.follows && e->row.follows(argc, argv);
 }
 
 bool exec__asks(const redis_command_t *command)
 {
-    return UNLIKELY(command->handler == run_extra) && CONTAINER_OF(command, extra_t, command)->row.ask;
+    return UNLIKELY(command->traits & TRAIT_FROM_OUTSIDE) && CONTAINER_OF(command, extra_t, command)->row.ask;
 }
 
 redis_question_t *exec__ask(const redis_command_t *command, int argc, const bytes_t *argv)
@@ -544,6 +527,7 @@ void redis_register_command(redis_t *redis, const redis_extra_command_t *row)
         .id = (uint16_t)(redis_command_id_count + redis->extra_commands.count),
         .flags = parse_flags(row->flags),
         .acl = ACL_SLOW,
+        .traits = TRAIT_FROM_OUTSIDE,
         .handler = run_extra,
         .name = lower,
         .full_name = lower,

@@ -55,8 +55,8 @@ static uint32_t judged_flags(const redis_command_t *command, uint32_t flags, int
         reads |= i > 2 && bytes_eq_nocase(argv[i], BYTES_LIT("GET"));
         writes |= bytes_eq_nocase(argv[i], BYTES_LIT("SET")) || bytes_eq_nocase(argv[i], BYTES_LIT("INCRBY"));
     }
-    if (command->handler == redis_cmd_set) return reads ? KEY_RW | KEY_ACCESS | KEY_UPDATE : KEY_OW | KEY_UPDATE;
-    if (command->handler != redis_cmd_bitfield) return flags & ~(uint32_t)KEY_VARIABLE_FLAGS;
+    if (command->traits & TRAIT_READS_WITH_GET) return reads ? KEY_RW | KEY_ACCESS | KEY_UPDATE : KEY_OW | KEY_UPDATE;
+    if (!(command->traits & TRAIT_WRITES_WITH_SET)) return flags & ~(uint32_t)KEY_VARIABLE_FLAGS;
     return writes ? KEY_RW | KEY_ACCESS | KEY_UPDATE : KEY_RO | KEY_ACCESS;
 }
 

@@ -68,7 +68,7 @@ static void on_known(void *user) { client__resume(user); }
 
 static bool asks(const redis_client_t *c, const redis_command_t *command)
 {
-    if (command->handler != redis_cmd_exec) return exec__asks(command);
+    if (!(command->traits & TRAIT_RUNS_QUEUE)) return exec__asks(command);
     return c->queue_asks && !(c->flags & (CLIENT_DIRTY_CAS | CLIENT_DIRTY_EXEC));
 }
 
@@ -85,7 +85,7 @@ bool inquiry__must_wait(redis_client_t *c, const redis_command_t *command, int a
     if (LIKELY(!asks(c, command))) return false;
     if (!c->inquiry) {
         c->inquiry = inquiry__new(on_known, c);
-        if (command->handler == redis_cmd_exec)
+        if (command->traits & TRAIT_RUNS_QUEUE)
             ask_queue(c);
         else
             c->question = inquiry__add(c->inquiry, command, argc, argv);

@@ -267,7 +267,7 @@ void multi__free_left(redis_t *redis)
 static redis_db_t *selected_by(redis_db_t *db, const saved_command_t *s)
 {
     int64_t n;
-    bool selects = s->command->handler == redis_cmd_select && num_parse_i64(s->argv[1], &n);
+    bool selects = s->command->traits & TRAIT_SELECTS_DB && num_parse_i64(s->argv[1], &n);
     return selects && n >= 0 && n < db->redis->db_count ? &db->redis->dbs[n] : db;
 }
 

@@ -485,15 +485,13 @@ void scripts__reply_stats(redis_call_t *call)
 
 uint32_t scripts__flags(redis_t *redis, const redis_command_t *command, int argc, const bytes_t *argv)
 {
-    bool by_source = command->handler == redis_cmd_eval || command->handler == redis_cmd_eval_ro;
-    bool by_sha = command->handler == redis_cmd_evalsha || command->handler == redis_cmd_evalsha_ro;
     uint32_t flags = command->flags, declared = 0;
-    if (command->handler == redis_cmd_fcall || command->handler == redis_cmd_fcall_ro) {
+    if (command->traits & TRAIT_BY_FUNCTION) {
         const script_function_t *f = script_function_find(scripts__engine(redis), argv[1]);
         if (f) declared = f->flags;
-    } else if (by_source) {
+    } else if (command->traits & TRAIT_BY_SOURCE) {
         declared = script_declared_flags(argv[1]);
-    } else if (by_sha) {
+    } else if (command->traits & TRAIT_BY_SHA) {
         const script_t *script = script_find(scripts__engine(redis), argv[1]);
         if (script) declared = script->flags;
     }

@@ -23,9 +23,9 @@ static secrets_t secrets_of_hello(int argc, const bytes_t *argv)
 
 secrets_t secrets__find(const redis_command_t *command, int argc, const bytes_t *argv)
 {
-    if (command->handler == redis_cmd_auth) return (secrets_t){.from = 1, .to = argc};
-    if (command->handler == redis_cmd_hello) return secrets_of_hello(argc, argv);
-    return (secrets_t){.settings = command->handler == redis_cmd_config_set};
+    if (command->traits & TRAIT_SECRET_ARGS) return (secrets_t){.from = 1, .to = argc};
+    if (command->traits & TRAIT_SECRET_AFTER_AUTH) return secrets_of_hello(argc, argv);
+    return (secrets_t){.settings = command->traits & TRAIT_SECRET_SETTINGS};
 }
 
 bytes_t secrets__shown(secrets_t s, const bytes_t *argv, int i)

@@ -36,8 +36,8 @@ static int run_command(replay_t *r, int argc)
                  (const char *)r->argv[0].ptr);
         return ERR_CORRUPT;
     }
-    if (command->handler == redis_cmd_multi) r->multi_at = r->done_bytes;
-    if (c->flags & CLIENT_MULTI && command->handler != redis_cmd_exec)
+    if (command->traits & TRAIT_OPENS_QUEUE) r->multi_at = r->done_bytes;
+    if (c->flags & CLIENT_MULTI && !(command->traits & TRAIT_RUNS_QUEUE))
         multi__queue(c, command, argc, r->argv);
     else
         exec__run(c, command, argc, r->argv, BYTES_NULL, NULL, 0, CALL_LOADING);
