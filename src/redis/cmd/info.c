@@ -293,10 +293,13 @@ static void put_command_stats(redis_t *redis, const redis_command_t *cmd, buf_t 
 static void put_percentiles(redis_t *redis, const redis_command_t *cmd, buf_t *b)
 {
     const histogram_t *h = redis->command_stats[cmd->id].durations;
-    if (h)
-        buf_printf(b, "latency_percentiles_usec_%s:p50=%.3f,p99=%.3f,p99.9=%.3f\r\n", cmd->full_name,
-                   (double)histogram_percentile(h, 50) / 1000, (double)histogram_percentile(h, 99) / 1000,
-                   (double)histogram_percentile(h, 99.9) / 1000);
+    const redis_percentiles_t *wanted = &redis->config->latency_percentiles;
+    char name[DOUBLE_CHARS_MAX];
+    if (h) buf_printf(b, "latency_percentiles_usec_%s:", cmd->full_name);
+    for (size_t i = 0; h && i < wanted->count; i++)
+        buf_printf(b, "%sp%.*s=%.3f", i ? "," : "", (int)format_double(name, wanted->at[i]), name,
+                   (double)histogram_percentile(h, wanted->at[i]) / 1000);
+    if (h) buf_printf(b, "\r\n");
     for (unsigned i = 0; i < cmd->subcommand_count; i++) put_percentiles(redis, &cmd->subcommands[i], b);
 }
 

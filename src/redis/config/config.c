@@ -136,6 +136,8 @@ const directive_t redis_directives[] = {
     INT("commandlog-large-reply-max-len", commandlog_large_reply_max_len, 0, INT64_MAX, "128"),
     INT("latency-monitor-threshold", latency_monitor_threshold, 0, INT64_MAX, "0"),
     BOOL("latency-tracking", latency_tracking, "no", 0),
+    {"latency-tracking-info-percentiles", NULL, KIND_PERCENTILES, 0, AT(latency_percentiles), 0, 0, "50 99 99.9", NULL,
+     NULL},
     {"notify-keyspace-events", NULL, KIND_EVENTS, 0, AT(notify_events), 0, 0, "", NULL, NULL},
     ENUM("enable-debug-command", enable_debug_command, guard_words, "no", DIRECTIVE_FIXED),
     ENUM("enable-protected-configs", enable_protected_configs, guard_words, "no", DIRECTIVE_FIXED),
@@ -219,6 +221,7 @@ static int set_text(redis_config_t *config, const directive_t *d, const char *va
     switch (d->kind) {
     case KIND_OUT_LIMITS: return out_limits_set(field, value, why, why_bytes);
     case KIND_SAVE_POINTS: return save_points_set(field, value, why, why_bytes);
+    case KIND_PERCENTILES: return percentiles_set(field, value, why, why_bytes);
     case KIND_CONSTANT: return absent_set(d, value, why, why_bytes);
     case KIND_BOOL:
         if (strcasecmp(value, "yes") != 0 && strcasecmp(value, "no") != 0)
@@ -269,6 +272,7 @@ void directive_get(const redis_config_t *config, const directive_t *d, buf_t *ou
     switch (d->kind) {
     case KIND_OUT_LIMITS: out_limits_get(field, out); return;
     case KIND_SAVE_POINTS: save_points_get(field, out); return;
+    case KIND_PERCENTILES: percentiles_get(field, out); return;
     case KIND_CONSTANT: buf_printf(out, "%s", d->initial); return;
     case KIND_BOOL: buf_printf(out, "%s", *(const bool *)field ? "yes" : "no"); return;
     case KIND_STRING: buf_printf(out, "%s", *(char *const *)field ? *(char *const *)field : ""); return;

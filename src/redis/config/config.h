@@ -33,6 +33,12 @@ typedef struct redis_out_limit {
 typedef struct redis_save_point {
     uint64_t seconds, changes;
 } redis_save_point_t;
+#define REDIS_PERCENTILES_MAX 32
+typedef struct redis_percentiles {
+    double at[REDIS_PERCENTILES_MAX];
+    size_t count;
+} redis_percentiles_t;
+
 typedef struct redis_save_points {
     redis_save_point_t at[REDIS_SAVE_POINTS_MAX];
     size_t count;
@@ -76,6 +82,7 @@ typedef struct redis_config {
         commandlog_large_request_max_len, commandlog_large_reply_max_len;
     uint32_t notify_events; /* NOTIFY_ bits */
     redis_guard_t enable_debug_command, enable_protected_configs;
+    redis_percentiles_t latency_percentiles; /* that INFO latencystats shows */
     bool protected_mode, latency_tracking;
 } redis_config_t;
 

@@ -14,7 +14,6 @@
 #define NO_USERS       "there are no users and rights in this version"
 #define NO_TRACKING    "keys are not tracked for clients in this version"
 #define NO_DEFRAG      "memory is not defragmented in this version"
-#define NO_PERCENTILES "the percentiles of INFO latencystats are these"
 #define NO_MODULES     "there are no modules"
 #define NO_PINNING     "threads cannot be bound to processors, and --reactors sets their number"
 #define NO_SUCH_THING  "this cannot be changed in this version"
@@ -107,7 +106,6 @@ const directive_t redis_absent_directives[] = {
     ABSENT("active-defrag-max-scan-fields", NULL, "1000", NO_DEFRAG),
     ABSENT("active-defrag-threshold-lower", NULL, "10", NO_DEFRAG),
     ABSENT("active-defrag-threshold-upper", NULL, "100", NO_DEFRAG),
-    ABSENT("latency-tracking-info-percentiles", NULL, "50 99 99.9", NO_PERCENTILES),
     ABSENT("enable-module-command", NULL, "no", NO_MODULES),
     ABSENT("server-cpulist", "server_cpulist", "", NO_PINNING),
     ABSENT("bio-cpulist", "bio_cpulist", "", NO_PINNING),

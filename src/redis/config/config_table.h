@@ -15,6 +15,7 @@ typedef enum directive_kind {
     KIND_ENUM,
     KIND_OUT_LIMITS,
     KIND_SAVE_POINTS,
+    KIND_PERCENTILES,
     KIND_CONSTANT, /* no field: config_absent.c */
     KIND_EVENTS
 } directive_kind_t;
@@ -57,6 +58,9 @@ int absent_set(const directive_t *d, const char *value, char *why, size_t why_by
 /* The same of client-output-buffer-limit; classes that are not named keep theirs. */
 int out_limits_set(redis_out_limit_t *limits, const char *value, char *why, size_t why_bytes) MUST_CHECK;
 void out_limits_get(const redis_out_limit_t *limits, buf_t *out);
+/* The same of latency-tracking-info-percentiles. */
+int percentiles_set(redis_percentiles_t *percentiles, const char *value, char *why, size_t why_bytes) MUST_CHECK;
+void percentiles_get(const redis_percentiles_t *percentiles, buf_t *out);
 void directive_get(const redis_config_t *config, const directive_t *d, buf_t *out);
 /* The same of `save`: seconds and changes in turn, one after another; empty = none. */
 int save_points_set(redis_save_points_t *points, const char *value, char *why, size_t why_bytes) MUST_CHECK;

@@ -90,6 +90,12 @@ def test_histograms_count_every_command(w):
     assert found["client|id"]["calls"] == 1
     lines = w.info("latencystats")
     assert set(lines["latency_percentiles_usec_get"]) == {"p50", "p99", "p99.9"}
+    w.config_set("latency-tracking-info-percentiles", "0.0 99.99")
+    assert w.config_get("latency-tracking-info-percentiles") == {"latency-tracking-info-percentiles": "0 99.99"}
+    assert set(w.info("latencystats")["latency_percentiles_usec_get"]) == {"p0", "p99.99"}
+    for wrong in ("50 x", "50 101", "-1", " ".join(["1"] * 33)):
+        with pytest.raises(redis.ResponseError, match="CONFIG SET failed"):
+            w.config_set("latency-tracking-info-percentiles", wrong)
     w.config_resetstat()
     assert "get" not in ask(w, "LATENCY HISTOGRAM")
 
