@@ -390,8 +390,7 @@ static void test_a_new_file_begins_with_a_base(void **state)
     machine_free(&m);
 }
 
-/* Rewrites on a disk that fails now and then, and a crash at any operation: the file on disk always makes the data that
- * was durable. */
+/* Rewrites on a disk that fails now and then: the file on disk always makes the data that was durable. */
 static void test_failed_rewrites_lose_nothing(void **state)
 {
     for (uint64_t seed = 1; seed <= 40; seed++) {
@@ -423,6 +422,39 @@ static void test_failed_rewrites_lose_nothing(void **state)
     }
 }
 
+/* Loses power at the `operation`th operation of a rewrite; false when the rewrite had no more of them. */
+static bool rewrite_dies_at(uint64_t operation)
+{
+    machine_t m = machine_new(operation, "always");
+    sim_disk_faults_t faults = sim_disk_faults_default;
+    faults.ordered = true; /* the file's commands have no checksums */
+    sim_node_set_disk_faults(m.node, &faults);
+    for (int i = 0; i < 200; i++) free(run(&m, "SET s:%d %d", i, i));
+    settle(&m, 100);
+    char *before = contents(&m);
+    just(&m, "BGREWRITEAOF");
+    sim_node_crash_after(m.node, operation);
+    settle(&m, 500);
+    bool died = !sim_node_alive(m.node);
+    if (!died) sim_node_crash(m.node);
+    stop(&m);
+    sim_node_start(m.node);
+    start(&m, "always");
+    char *after = contents(&m);
+    assert_string_equal(before, after);
+    free(before);
+    free(after);
+    machine_free(&m);
+    return died;
+}
+
+static void test_power_lost_at_any_operation_of_a_rewrite_loses_nothing(void **state)
+{
+    uint64_t operation = 1;
+    while (rewrite_dies_at(operation)) operation++;
+    assert_in_range(operation, 10, 1000); /* there were some */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -435,6 +467,7 @@ int main(void)
         cmocka_unit_test(test_everysec_writes_before_it_replies),
         cmocka_unit_test(test_a_new_file_begins_with_a_base),
         cmocka_unit_test(test_failed_rewrites_lose_nothing),
+        cmocka_unit_test(test_power_lost_at_any_operation_of_a_rewrite_loses_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
