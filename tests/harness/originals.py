@@ -3,7 +3,6 @@
 import os
 import pathlib
 import shutil
-import subprocess
 
 from . import java
 from .process import HOST, Server, answers, free_port
@@ -130,4 +129,4 @@ def available(wing):
         return None if shutil.which("valkey-server") or shutil.which("redis-server") else "no valkey-server installed"
     if not list((java.JARS / wing).glob("*.jar")):
         return f"no Java libraries in .cache/java/{wing}: run tools/install test"
-    return None if subprocess.run(["java", "-version"], capture_output=True).returncode == 0 else "no java"
+    return None if shutil.which("java") else "no java"
