@@ -6,7 +6,13 @@
 
 value_t hash_new(void) { return (value_t){lp_new(0), ENC_LISTPACK}; }
 
-size_t hash_length(value_t v) { return v.encoding == ENC_LISTPACK ? lp_count(v.ptr) / 2 : table_count(v.ptr); }
+static table_t *table_of(value_t v)
+{
+    ASSERT(v.encoding == ENC_HASHTABLE);
+    return v.ptr;
+}
+
+size_t hash_length(value_t v) { return v.encoding == ENC_LISTPACK ? lp_pairs(v.ptr) : table_count(table_of(v)); }
 
 static bytes_t entry_text(const uint8_t *entry)
 {
@@ -34,7 +40,7 @@ bool hash_get(value_t v, bytes_t field, char room[NUM_I64_CHARS_MAX], bytes_t *r
         return p != NULL;
     }
     table_pos_t pos;
-    if (!pstr_find(v.ptr, field, &pos)) return false;
+    if (!pstr_find(table_of(v), field, &pos)) return false;
     *ret_value = entry_text(table_at(pos));
     return true;
 }
@@ -43,7 +49,7 @@ static void convert(value_t *v)
 {
     uint8_t *lp = v->ptr;
     char a[NUM_I64_CHARS_MAX], b[NUM_I64_CHARS_MAX];
-    table_t *t = pstr_table_new(lp_count(lp) / 2 + 1);
+    table_t *t = pstr_table_new(lp_pairs(lp) + 1);
     for (const uint8_t *p = lp_first(lp); p; p = lp_next(p)) {
         bytes_t field = lp_text(p, a);
         p = lp_skip(p);
@@ -91,9 +97,9 @@ bool hash_set(value_t *v, bytes_t field, bytes_t text, const redis_config_t *con
             !lp_room_for(v->ptr, field.len + text.len + 2 * LP_ENTRY_OVERHEAD_BYTES_MAX))
             convert(v);
     }
-    if (v->encoding == ENC_HASHTABLE) return set_in_table(v->ptr, field, text);
+    if (v->encoding != ENC_LISTPACK) return set_in_table(table_of(*v), field, text);
     bool added = set_in_listpack(v, field, text);
-    if (added && lp_count(v->ptr) / 2 > config->hash_max_listpack_entries) convert(v);
+    if (added && lp_pairs(v->ptr) > config->hash_max_listpack_entries) convert(v);
     return added;
 }
 
@@ -106,9 +112,10 @@ bool hash_delete(value_t *v, bytes_t field)
     }
     table_pos_t pos;
     uint64_t hash = hash_bytes(field.ptr, field.len);
-    if (!table_find(v->ptr, hash, field, pstr_same, &pos)) return false;
+    table_t *t = table_of(*v);
+    if (!table_find(t, hash, field, pstr_same, &pos)) return false;
     void *entry = table_at(pos);
-    table_remove(v->ptr, hash, pos);
+    table_remove(t, hash, pos);
     mem_free(entry);
     return true;
 }

@@ -133,6 +133,7 @@ static size_t backlen_get(const uint8_t *p, const uint8_t *lowest)
 
 const uint8_t *lp__skip_long(const uint8_t *p)
 {
+    ASSERT(*p <= ENC_I64); /* an entry, not the end byte */
     size_t body = body_bytes(p);
     return p + body + backlen_bytes(body);
 }
@@ -140,8 +141,9 @@ const uint8_t *lp__skip_long(const uint8_t *p)
 const uint8_t *lp_prev(const uint8_t *lp, const uint8_t *p)
 {
     if (p == lp + LP_HEADER_BYTES) return NULL;
-    size_t body = backlen_get(p - 1, lp + LP_HEADER_BYTES);
-    return p - backlen_bytes(body) - body;
+    size_t body = backlen_get(p - 1, lp + LP_HEADER_BYTES), bytes = body + backlen_bytes(body);
+    ASSERT(body != SIZE_MAX && bytes <= (size_t)(p - lp) - LP_HEADER_BYTES);
+    return p - bytes;
 }
 
 const uint8_t *lp_last(const uint8_t *lp) { return lp_prev(lp, lp + lp_bytes(lp) - 1); }
@@ -181,7 +183,7 @@ static int64_t read_int(const uint8_t *p)
     case ENC_I16: return (int16_t)load_le16(p + 1);
     case ENC_I24: return (int32_t)((uint32_t)(p[1] | p[2] << 8 | (uint32_t)p[3] << 16) << 8) >> 8;
     case ENC_I32: return (int32_t)load_le32(p + 1);
-    default: return (int64_t)load_le64(p + 1);
+    default: ASSERT(e == ENC_I64); return (int64_t)load_le64(p + 1);
     }
 }
 
@@ -374,7 +376,8 @@ static uint8_t *close_gap(uint8_t *lp, size_t off, size_t del, size_t add)
 /* Replaces `del` bytes at offset `off` by `add` bytes yet to be written; keeps the header's total. */
 static uint8_t *splice(uint8_t *lp, size_t off, size_t del, size_t add)
 {
-    size_t total = lp_bytes(lp) - del + add;
+    size_t before = lp_bytes(lp), total = before - del + add;
+    ASSERT(off >= LP_HEADER_BYTES && off < before && del <= before - 1 - off && lp[before - 1] == LP_EOF);
     ASSERT(total <= LP_BYTES_MAX);
     if (add > del)
         lp = make_gap(lp, off, del, add);
@@ -384,14 +387,20 @@ static uint8_t *splice(uint8_t *lp, size_t off, size_t del, size_t add)
     return lp;
 }
 
+static bool lies_in(const uint8_t *lp, bytes_t text)
+{
+    uintptr_t from = (uintptr_t)lp, at = (uintptr_t)text.ptr;
+    return at >= from && at < from + lp_bytes(lp);
+}
+
 static uint8_t *put(uint8_t *lp, size_t off, size_t del, const plan_t *x)
 {
+    ASSERT(!lies_in(lp, x->text)); /* it would move under the reader's hands */
     lp = splice(lp, off, del, plan_bytes(x));
     plan_write(x, lp + off);
     return lp;
 }
 
-/* `text` may point into the listpack that is about to move; callers never do that. */
 uint8_t *lp_append(uint8_t *lp, bytes_t text)
 {
     plan_t x = plan_text(text);

@@ -80,6 +80,13 @@ static inline const uint8_t *lp_next(const uint8_t *p)
 }
 const uint8_t *lp_prev(const uint8_t *lp, const uint8_t *p);
 const uint8_t *lp_last(const uint8_t *lp);
+/* Of a listpack of pairs: how many there are. */
+static inline size_t lp_pairs(const uint8_t *lp)
+{
+    size_t count = lp_count(lp);
+    ASSERT(count % 2 == 0);
+    return count / 2;
+}
 /* The element at `index` (negative from the end). */
 const uint8_t *lp_seek(const uint8_t *lp, int64_t index);
 
@@ -94,6 +101,7 @@ const uint8_t *lp_find(const uint8_t *p, bytes_t text, unsigned skip);
 
 /* ---- changing ---------------------------------------------------------------------------- */
 
+/* A text that is put in must not lie in the listpack itself. */
 uint8_t *lp_append(uint8_t *lp, bytes_t text);
 uint8_t *lp_append_i64(uint8_t *lp, int64_t v);
 uint8_t *lp_prepend(uint8_t *lp, bytes_t text);

@@ -68,6 +68,7 @@ static void unlink_node(quicklist_t *ql, ql_node_t *node)
 {
     *(node->prev ? &node->prev->next : &ql->head) = node->next;
     *(node->next ? &node->next->prev : &ql->tail) = node->prev;
+    ASSERT(ql->nodes_count > 0);
     ql->nodes_count--;
     node_free(ql, node);
 }
@@ -221,7 +222,9 @@ ql_pos_t ql_seek(quicklist_t *ql, int64_t index)
         index = node->count - 1 - from_end;
     }
     enter(ql, node);
-    return (ql_pos_t){node, node->plain ? node->data : lp_seek(node->data, index)};
+    ql_pos_t pos = {node, node->plain ? node->data : lp_seek(node->data, index)};
+    ASSERT(pos.p); /* the nodes' counts are those of their listpacks */
+    return pos;
 }
 
 bytes_t ql_text(ql_pos_t pos, char room[NUM_I64_CHARS_MAX])
@@ -270,6 +273,7 @@ static void split(quicklist_t *ql, ql_node_t *node, const uint8_t *p)
     node->data = lp_delete(head, head + off, SIZE_MAX, NULL);
     node->count = (uint32_t)before;
     ql_node_t *rest = node_of_listpack(tail);
+    ASSERT(before > 0 && rest->count > 0);
     link_after(ql, node, rest);
     ql__edit(ql, rest);
 }

@@ -134,6 +134,7 @@ void ql__close_opened(quicklist_t *ql, const ql_node_t *keep)
 
 void ql__settle(quicklist_t *ql, const ql_node_t *keep)
 {
+    ASSERT(!ql->head == !ql->count && !ql->tail == !ql->count && ql->nodes_count <= ql->count);
     if (LIKELY(ql->compress_depth == 0)) return;
     ql_node_t *from_head = ql->head, *from_tail = ql->tail;
     bool any_inner = ql->nodes_count > 2 * (size_t)ql->compress_depth;

@@ -25,7 +25,9 @@ value_t set_new_for(bytes_t first, size_t count, const redis_config_t *config)
 size_t set_length(value_t v)
 {
     if (v.encoding == ENC_INTSET) return intset_count(v.ptr);
-    return v.encoding == ENC_LISTPACK ? lp_count(v.ptr) : table_count(v.ptr);
+    if (v.encoding == ENC_LISTPACK) return lp_count(v.ptr);
+    ASSERT(v.encoding == ENC_HASHTABLE);
+    return table_count(v.ptr);
 }
 
 bool set_has(value_t v, bytes_t member)

@@ -118,7 +118,7 @@ static void convert(value_t *v, size_t count)
 {
     uint8_t *lp = v->ptr;
     char room[NUM_I64_CHARS_MAX];
-    zset_t *z = zset_alloc(MAX(count, lp_count(lp) / 2));
+    zset_t *z = zset_alloc(MAX(count, lp_pairs(lp)));
     for (const uint8_t *p = lp_first(lp); p; p = lp_next_pair(p)) {
         bytes_t member = lp_text(p, room);
         add_item(z, member, hash_bytes(member.ptr, member.len), lp_score(lp_skip(p)));
@@ -150,7 +150,10 @@ void zset_expect(value_t *v, size_t count, size_t longest, const redis_config_t 
 
 size_t zset_length(value_t v)
 {
-    return v.encoding == ENC_LISTPACK ? lp_count(v.ptr) / 2 : ((const zset_t *)v.ptr)->tree.count;
+    if (v.encoding == ENC_LISTPACK) return lp_pairs(v.ptr);
+    const zset_t *z = v.ptr;
+    ASSERT(v.encoding == ENC_SKIPLIST && z->tree.count == table_count(&z->members));
+    return z->tree.count;
 }
 
 bool zset_score(value_t v, bytes_t member, double *ret_score)
@@ -284,7 +287,7 @@ zset_cursor_t zset_at(value_t v, size_t rank)
     zset_cursor_t c = {0};
     if (v.encoding == ENC_LISTPACK) {
         c.lp = v.ptr;
-        c.p = rank < lp_count(v.ptr) / 2 ? lp_seek(v.ptr, (int64_t)rank * 2) : NULL;
+        c.p = rank < lp_pairs(v.ptr) ? lp_seek(v.ptr, (int64_t)rank * 2) : NULL;
     } else {
         c.pos = ztree_at(&((zset_t *)v.ptr)->tree, rank);
     }
