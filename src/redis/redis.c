@@ -246,9 +246,9 @@ void redis_free(redis_t *redis)
     stats__reset(redis);
     map_deinit(&redis->error_stats);
     exec__free_extra(redis);
-    map_deinit(&redis->channels);
-    map_deinit(&redis->patterns);
-    map_deinit(&redis->shard_channels);
+    map_deinit(&redis->pubsub.channels);
+    map_deinit(&redis->pubsub.patterns);
+    map_deinit(&redis->pubsub.shard_channels);
     buf_deinit(&redis->discard);
     buf_deinit(&redis->scratch);
     mem_free(redis->big_words);
@@ -287,7 +287,7 @@ redis_stats_t redis_stats(const redis_t *redis)
         .commands = redis->stats.commands,
         .connections = redis->stats.connections,
         .clients = redis->client_count,
-        .blocked_clients = redis->blocked_clients,
+        .blocked_clients = redis->blocking.clients,
         .keyspace_hits = redis->stats.keyspace_hits,
         .keyspace_misses = redis->stats.keyspace_misses,
         .expired_keys = redis->stats.expired_keys,

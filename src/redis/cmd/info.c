@@ -108,8 +108,8 @@ static void section_clients(redis_t *redis, buf_t *b)
                "\r\nblocked_clients:%" PRIu64 "\r\ntracking_clients:0\r\npubsub_clients:%" PRIu64
                "\r\nwatching_clients:%" PRIu64 "\r\ntotal_watched_keys:%zu\r\ntotal_blocking_keys:%zu"
                "\r\ntotal_blocking_keys_on_nokey:%zu\r\n",
-               redis->client_count, redis->config->maxclients, redis->blocked_clients + redis->paused_clients,
-               redis->pubsub_clients, redis->watching_clients, watched, waited_for, until_gone);
+               redis->client_count, redis->config->maxclients, redis->blocking.clients + redis->paused_clients,
+               redis->pubsub.clients, redis->multi.watching, watched, waited_for, until_gone);
     put_buffers_and_pause(redis, b);
 }
 
@@ -247,9 +247,9 @@ static void section_stats(redis_t *redis, buf_t *b)
                "\r\nunexpected_error_replies:%" PRIu64 "\r\nclient_query_buffer_limit_disconnections:%" PRIu64
                "\r\nclient_output_buffer_limit_disconnections:%" PRIu64 "\r\n",
                s->expired_keys, s->expired_stale_percent, s->expired_time_capped, s->evicted_keys, s->keyspace_hits,
-               s->keyspace_misses, redis->channels.count, redis->patterns.count, redis->shard_channels.count,
-               scripts__info(redis).evicted, s->error_replies, s->unexpected_errors, s->query_limit_disconnections,
-               s->out_limit_disconnections);
+               s->keyspace_misses, redis->pubsub.channels.count, redis->pubsub.patterns.count,
+               redis->pubsub.shard_channels.count, scripts__info(redis).evicted, s->error_replies, s->unexpected_errors,
+               s->query_limit_disconnections, s->out_limit_disconnections);
 }
 
 static void section_replication(redis_t *redis, buf_t *b)

@@ -17,7 +17,9 @@ typedef enum { KIND_CHANNEL, KIND_PATTERN, KIND_SHARD, KIND_COUNT } kind_t;
 
 static map_t *all_of(redis_t *redis, kind_t kind)
 {
-    return kind == KIND_CHANNEL ? &redis->channels : kind == KIND_PATTERN ? &redis->patterns : &redis->shard_channels;
+    return kind == KIND_CHANNEL   ? &redis->pubsub.channels
+           : kind == KIND_PATTERN ? &redis->pubsub.patterns
+                                  : &redis->pubsub.shard_channels;
 }
 
 static map_t *mine_of(redis_client_t *c, kind_t kind)
@@ -73,7 +75,7 @@ static void update_flag(redis_client_t *c)
     bool was = c->flags & CLIENT_PUBSUB, is = pubsub__subscriptions(c) + c->shard_channels.count > 0;
     if (is) c->flags |= CLIENT_PUBSUB;
     if (!is) c->flags &= ~(uint32_t)CLIENT_PUBSUB;
-    if (was != is) c->redis->pubsub_clients += is ? 1 : (uint64_t)-1;
+    if (was != is) c->redis->pubsub.clients += is ? 1 : (uint64_t)-1;
 }
 
 void pubsub__forget(redis_client_t *c)
@@ -168,12 +170,12 @@ static size_t deliver(const channel_t *ch, const char *kind, const bytes_t *patt
 
 size_t pubsub__publish(redis_t *redis, bytes_t name, bytes_t message, bool shard)
 {
-    channel_t *ch = map_get(shard ? &redis->shard_channels : &redis->channels, name);
+    channel_t *ch = map_get(shard ? &redis->pubsub.shard_channels : &redis->pubsub.channels, name);
     size_t receivers = ch ? deliver(ch, shard ? "smessage" : "message", NULL, name, message) : 0;
     if (shard) return receivers;
     size_t cursor = 0;
     map_entry_t *m;
-    while ((m = map_next(&redis->patterns, &cursor)))
+    while ((m = map_next(&redis->pubsub.patterns, &cursor)))
         if (glob_match(m->key, name, false)) receivers += deliver(m->value, "pmessage", &m->key, name, message);
     return receivers;
 }
@@ -236,15 +238,15 @@ static void on_event(db_listener_t *self, redis_db_t *db, bytes_t key, uint32_t 
 
 void notify__init(redis_t *redis)
 {
-    redis->notify_listener =
+    redis->pubsub.listener =
         (db_listener_t){.name = "keyspace notifications", .rank = DB_RANK_NOTIFY, .event = on_event};
-    db_listen(&redis->announce, &redis->notify_listener);
+    db_listen(&redis->announce, &redis->pubsub.listener);
     notify__update(redis);
 }
 
 void notify__update(redis_t *redis)
 {
-    db_want(&redis->announce, &redis->notify_listener, redis->config->notify_events ? DB_EVENT : 0);
+    db_want(&redis->announce, &redis->pubsub.listener, redis->config->notify_events ? DB_EVENT : 0);
 }
 
 /* ---- commands -------------------------------------------------------------------------------------------------------- */
@@ -349,8 +351,11 @@ static void count_subscribers(redis_call_t *call, const map_t *all)
     }
 }
 
-void redis_cmd_pubsub_channels(redis_call_t *call) { list_channels(call, &call->redis->channels); }
-void redis_cmd_pubsub_shardchannels(redis_call_t *call) { list_channels(call, &call->redis->shard_channels); }
-void redis_cmd_pubsub_numsub(redis_call_t *call) { count_subscribers(call, &call->redis->channels); }
-void redis_cmd_pubsub_shardnumsub(redis_call_t *call) { count_subscribers(call, &call->redis->shard_channels); }
-void redis_cmd_pubsub_numpat(redis_call_t *call) { reply_int(call->client, (int64_t)call->redis->patterns.count); }
+void redis_cmd_pubsub_channels(redis_call_t *call) { list_channels(call, &call->redis->pubsub.channels); }
+void redis_cmd_pubsub_shardchannels(redis_call_t *call) { list_channels(call, &call->redis->pubsub.shard_channels); }
+void redis_cmd_pubsub_numsub(redis_call_t *call) { count_subscribers(call, &call->redis->pubsub.channels); }
+void redis_cmd_pubsub_shardnumsub(redis_call_t *call) { count_subscribers(call, &call->redis->pubsub.shard_channels); }
+void redis_cmd_pubsub_numpat(redis_call_t *call)
+{
+    reply_int(call->client, (int64_t)call->redis->pubsub.patterns.count);
+}

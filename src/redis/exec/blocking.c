@@ -26,7 +26,7 @@ struct blocked_key {
     line_t common;
     list_t named;      /* line_t.node; none is empty but while it is served */
     map_t by_name;     /* the same */
-    list_t ready_node; /* in redis->ready_keys while `ready` */
+    list_t ready_node; /* in redis->blocking.ready_keys while `ready` */
     bool ready, serving;
 };
 
@@ -53,20 +53,20 @@ struct blocked {
 /* What nobody waits for goes by unheard. */
 static void update_wants(redis_t *redis)
 {
-    uint32_t wants = redis->blocked_clients ? DB_GREW | DB_SWAPPED : 0;
-    if (redis->blocked_lines) wants |= DB_CHANGED | DB_GONE | DB_WILL_EMPTY;
-    db_want(&redis->announce, &redis->blocking_listener, wants);
+    uint32_t wants = redis->blocking.clients ? DB_GREW | DB_SWAPPED : 0;
+    if (redis->blocking.lines) wants |= DB_CHANGED | DB_GONE | DB_WILL_EMPTY;
+    db_want(&redis->announce, &redis->blocking.listener, wants);
 }
 
 static void count_blocked(redis_t *redis, int by)
 {
-    redis->blocked_clients += (uint64_t)by;
+    redis->blocking.clients += (uint64_t)by;
     update_wants(redis);
 }
 
 static void count_lines(redis_t *redis, int by)
 {
-    redis->blocked_lines += (uint64_t)by;
+    redis->blocking.lines += (uint64_t)by;
     update_wants(redis);
 }
 
@@ -248,7 +248,7 @@ static void make_ready(blocked_key_t *key)
 {
     if (key->ready) return;
     key->ready = true;
-    list_push_back(&key->db->redis->ready_keys, &key->ready_node);
+    list_push_back(&key->db->redis->blocking.ready_keys, &key->ready_node);
 }
 
 static void on_grew(db_listener_t *self, redis_db_t *db, bytes_t name)
@@ -346,15 +346,15 @@ static void serve_key(blocked_key_t *key)
 
 void blocking__serve(redis_t *redis)
 {
-    if (redis->serving_ready) return;
-    redis->serving_ready = true;
-    while (!list_empty(&redis->ready_keys)) {
-        blocked_key_t *key = LIST_FIRST(&redis->ready_keys, blocked_key_t, ready_node);
+    if (redis->blocking.serving) return;
+    redis->blocking.serving = true;
+    while (!list_empty(&redis->blocking.ready_keys)) {
+        blocked_key_t *key = LIST_FIRST(&redis->blocking.ready_keys, blocked_key_t, ready_node);
         list_remove(&key->ready_node);
         key->ready = false;
         serve_key(key);
     }
-    redis->serving_ready = false;
+    redis->blocking.serving = false;
 }
 
 /* The other database may have brought keys that clients wait for. */
@@ -376,15 +376,15 @@ static void on_swapped(db_listener_t *self, redis_db_t *a, redis_db_t *b)
 
 void blocking__init(redis_t *redis)
 {
-    list_init(&redis->ready_keys);
-    redis->blocking_listener = (db_listener_t){.name = "blocked clients",
+    list_init(&redis->blocking.ready_keys);
+    redis->blocking.listener = (db_listener_t){.name = "blocked clients",
                                                .rank = DB_RANK_BLOCKING,
                                                .grew = on_grew,
                                                .changed = on_changed,
                                                .gone = on_gone,
                                                .will_empty = on_will_empty,
                                                .swapped = on_swapped};
-    db_listen(&redis->announce, &redis->blocking_listener);
+    db_listen(&redis->announce, &redis->blocking.listener);
 }
 
 /* ---- answers from outside -------------------------------------------------------------------------------------------- */

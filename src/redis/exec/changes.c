@@ -29,7 +29,7 @@ typedef struct teller {
 
 static void tell(redis_t *redis, const redis_change_t *change)
 {
-    if (redis->observer->changed(redis->observer->user, change)) redis->change_open = true;
+    if (redis->changes.observer->changed(redis->changes.observer->user, change)) redis->changes.open = true;
 }
 
 static redis_change_t change_of(const teller_t *t, const redis_db_t *db, bytes_t key)
@@ -223,15 +223,15 @@ static void on_will_empty(db_listener_t *self, redis_db_t *db, const char *comma
 
 void changes__close(redis_t *redis)
 {
-    redis->change_open = false;
-    redis->observer->closing(redis->observer->user);
+    redis->changes.open = false;
+    redis->changes.observer->closing(redis->changes.observer->user);
 }
 
 /* ---- refusing -------------------------------------------------------------------------------------------------------- */
 
 static const char *refusal_of(const redis_t *redis, const redis_db_t *db, bytes_t key)
 {
-    return redis->observer->refusal(redis->observer->user, db->id, key);
+    return redis->changes.observer->refusal(redis->changes.observer->user, db->id, key);
 }
 
 static bool is_named(int argc, const bytes_t *argv, int db)
@@ -273,9 +273,9 @@ const char *changes__refusal(redis_db_t *db, const redis_command_t *command, int
 {
     redis_t *redis = db->redis;
     const char *why = NULL;
-    if (redis->observer == NULL) return NULL;
+    if (redis->changes.observer == NULL) return NULL;
     if (changes_all_keys(command)) return refusal_of_all(db, command, argc, argv);
-    if (!redis->writes_held || !(command->flags & CMD_WRITE)) return NULL;
+    if (!redis->changes.held || !(command->flags & CMD_WRITE)) return NULL;
     key_positions_t keys = {0};
     if (command_get_keys(command, argc, argv, &keys)) /* else it fails by itself */
         for (size_t i = 0; i < keys.count && !why; i++)
@@ -289,22 +289,22 @@ const char *changes__refusal(redis_db_t *db, const redis_command_t *command, int
 
 void changes__init(redis_t *redis)
 {
-    redis->change_listener =
+    redis->changes.listener =
         (db_listener_t){.name = "change feed", .rank = DB_RANK_FEED, .gone = on_gone, .will_empty = on_will_empty};
-    db_listen(&redis->announce, &redis->change_listener);
+    db_listen(&redis->announce, &redis->changes.listener);
 }
 
 void redis_observe(redis_t *redis, const redis_observer_t *observer)
 {
-    redis->observer = observer;
-    db_want(&redis->announce, &redis->change_listener, observer ? DB_GONE | DB_WILL_EMPTY : 0);
-    redis->change_open = false;
+    redis->changes.observer = observer;
+    db_want(&redis->announce, &redis->changes.listener, observer ? DB_GONE | DB_WILL_EMPTY : 0);
+    redis->changes.open = false;
     redis_hold_writes(redis, false);
 }
 
 void redis_hold_writes(redis_t *redis, bool hold)
 {
-    redis->writes_held = hold;
+    redis->changes.held = hold;
     redis__update_gate(redis);
 }
 

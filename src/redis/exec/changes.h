@@ -2,7 +2,17 @@
 #ifndef TRIVET_REDIS_CHANGES_H
 #define TRIVET_REDIS_CHANGES_H
 
-#include "redis/state.h"
+#include "redis/db/listen.h"
+#include "redis/exec/command_table.h"
+
+typedef struct redis redis_t;
+
+typedef struct changes {
+    db_listener_t listener;
+    const struct redis_observer *observer; /* NULL = nobody */
+    bool open;                             /* it wants to hear of the end of the entry */
+    bool held;                             /* it is asked before each write */
+} changes_t;
 
 void changes__init(redis_t *redis);
 /* A command changed something and travels to the append-only file as this; it has run. */

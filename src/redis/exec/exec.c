@@ -230,7 +230,7 @@ static bool passes(redis_client_t *c, const redis_command_t *command, const pars
         refuse(c, command, text);
         return false;
     }
-    const char *held = redis->writes_held ? changes__refusal(c->db, command, q->argc, q->argv) : NULL;
+    const char *held = redis->changes.held ? changes__refusal(c->db, command, q->argc, q->argv) : NULL;
     if (held) {
         refuse(c, command, held);
         return false;
@@ -256,17 +256,17 @@ void redis__update_gate(redis_t *redis)
 {
     redis->timed = timing__is_wanted(redis);
     redis->gate =
-        persist__failure(redis) || redis->loading || redis->pause_until_ms || redis->script_left || redis->writes_held;
+        persist__failure(redis) || redis->loading || redis->pause_until_ms || redis->script_left || redis->changes.held;
 }
 
 /* ---- running --------------------------------------------------------------------------------------------------------- */
 
-static bool has_gathered(const redis_t *redis) { return aof__has_gathered(redis) || redis->change_open; }
+static bool has_gathered(const redis_t *redis) { return aof__has_gathered(redis) || redis->changes.open; }
 
 void exec__end_entry(redis_t *redis, bool atomic)
 {
     if (!has_gathered(redis)) return;
-    if (UNLIKELY(redis->change_open)) changes__close(redis);
+    if (UNLIKELY(redis->changes.open)) changes__close(redis);
     aof__commit(redis, atomic);
 }
 
@@ -274,7 +274,7 @@ static void propagate_default(redis_call_t *call)
 {
     redis_t *redis = call->redis;
     if (call->flags & CALL_LOADING) return;
-    if (UNLIKELY(redis->observer != NULL)) changes__tell(call->db, call->argc, call->argv);
+    if (UNLIKELY(redis->changes.observer != NULL)) changes__tell(call->db, call->argc, call->argv);
     if (LIKELY(call->raw.ptr != NULL && redis->exec_depth == 0 && !has_gathered(redis)))
         aof__feed_raw(call->db, call->raw);
     else
@@ -331,7 +331,7 @@ void exec__run(redis_client_t *c, const redis_command_t *command, int argc, cons
     if (redis->exec_depth) return;
     if (UNLIKELY(c->pushed_to_self.len) && redis->current == NULL) pubsub__give_own(c);
     if (UNLIKELY(has_gathered(redis))) exec__end_entry(redis, true);
-    if (UNLIKELY(!list_empty(&redis->ready_keys))) blocking__serve(redis);
+    if (UNLIKELY(!list_empty(&redis->blocking.ready_keys))) blocking__serve(redis);
 }
 
 void exec__request(redis_client_t *c, const parsed_t *q, bytes_t raw)
@@ -400,8 +400,8 @@ bool exec__fast(redis_client_t *c, const parsed_t *q, bytes_t raw)
 void exec__after_event(redis_t *redis)
 {
     bool idle = redis->exec_depth == 0; /* not: a script has paused */
-    if (idle) exec__end_entry(redis, redis->observer != NULL);
-    if (idle && !list_empty(&redis->ready_keys)) blocking__serve(redis);
+    if (idle) exec__end_entry(redis, redis->changes.observer != NULL);
+    if (idle && !list_empty(&redis->blocking.ready_keys)) blocking__serve(redis);
     client__flush_all(redis);
 }
 
@@ -411,7 +411,7 @@ void propagate(redis_call_t *call, int argc, const bytes_t *argv)
 {
     call->propagation_set = true;
     if (call->flags & CALL_LOADING) return;
-    if (UNLIKELY(call->redis->observer != NULL)) changes__tell(call->db, argc, argv);
+    if (UNLIKELY(call->redis->changes.observer != NULL)) changes__tell(call->db, argc, argv);
     aof__feed(call->db, argc, argv);
 }
 

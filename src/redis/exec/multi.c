@@ -38,9 +38,9 @@ static bool is_watched_by(const watch_key_t *key, const redis_client_t *c)
 /* While nobody watches, changes go by unheard. */
 static void count_watcher(redis_t *redis, int by)
 {
-    redis->watching_clients += (uint64_t)by;
-    uint32_t wants = redis->watching_clients ? DB_CHANGED | DB_GONE | DB_WILL_EMPTY | DB_WILL_SWAP : 0;
-    db_want(&redis->announce, &redis->watch_listener, wants);
+    redis->multi.watching += (uint64_t)by;
+    uint32_t wants = redis->multi.watching ? DB_CHANGED | DB_GONE | DB_WILL_EMPTY | DB_WILL_SWAP : 0;
+    db_want(&redis->announce, &redis->multi.listener, wants);
 }
 
 static void watch(redis_call_t *call, bytes_t name)
@@ -139,13 +139,13 @@ static void on_will_swap(db_listener_t *self, redis_db_t *a, redis_db_t *b)
 
 void multi__init(redis_t *redis)
 {
-    redis->watch_listener = (db_listener_t){.name = "WATCH",
+    redis->multi.listener = (db_listener_t){.name = "WATCH",
                                             .rank = DB_RANK_WATCH,
                                             .changed = on_changed,
                                             .gone = on_gone,
                                             .will_empty = on_will_empty,
                                             .will_swap = on_will_swap};
-    db_listen(&redis->announce, &redis->watch_listener);
+    db_listen(&redis->announce, &redis->multi.listener);
 }
 
 static bool watched_key_expired(redis_client_t *c, int64_t now_ms)
@@ -229,7 +229,7 @@ static void run_queue(redis_call_t *call)
     }
     transaction_t *t = mem_alloc(sizeof(*t));
     *t = (transaction_t){call->command, c->queue, c->queue_len, at, c->db, c->inquiry, flags};
-    redis->transaction = t;
+    redis->multi.left = t;
     c->inquiry = NULL;
     c->queue = NULL;
     c->queue_len = c->queue_cap = 0;
@@ -237,17 +237,17 @@ static void run_queue(redis_call_t *call)
 
 static void free_transaction(redis_t *redis)
 {
-    transaction_t *t = redis->transaction;
+    transaction_t *t = redis->multi.left;
     for (size_t i = 0; i < t->len; i++) mem_free(t->queue[i]);
     if (t->inquiry) inquiry__free(t->inquiry);
     mem_free(t->queue);
     mem_free(t);
-    redis->transaction = NULL;
+    redis->multi.left = NULL;
 }
 
 bool multi__go_on(redis_t *redis, redis_client_t *c)
 {
-    transaction_t *t = redis->transaction;
+    transaction_t *t = redis->multi.left;
     if (c->conn == NULL) c->db = t->db;
     t->at = run_from(c, t->queue, t->len, t->at, t->flags);
     t->db = c->db;
@@ -260,7 +260,7 @@ bool multi__go_on(redis_t *redis, redis_client_t *c)
 
 void multi__free_left(redis_t *redis)
 {
-    if (redis->transaction) free_transaction(redis);
+    if (redis->multi.left) free_transaction(redis);
 }
 
 /* Where the commands behind this one of the queue will run. */

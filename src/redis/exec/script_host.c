@@ -79,7 +79,7 @@ static const char *refusal(scripts_t *s, const redis_command_t *command, int arg
     }
     if (s->out_of_memory && !s->allow_oom && command->flags & CMD_DENYOOM)
         return "OOM command not allowed when used memory > 'maxmemory'.";
-    return redis->writes_held ? changes__refusal(s->client->db, command, argc, argv) : NULL;
+    return redis->changes.held ? changes__refusal(s->client->db, command, argc, argv) : NULL;
 }
 
 static void remember_error(scripts_t *s, bytes_t reply)
@@ -274,7 +274,7 @@ static void begin(scripts_t *s, redis_call_t *call, const script_job_t *job, boo
     s->allow_oom = job->flags & SCRIPT_ALLOW_OOM;
     s->out_of_memory = out_of_memory;
     s->wrote = s->killed = false;
-    s->may_be_left = !(call->flags & CALL_LOADING) && (call->client->conn || redis->transaction);
+    s->may_be_left = !(call->flags & CALL_LOADING) && (call->client->conn || redis->multi.left);
     s->now_ms = call->now_ms;
     s->started_ns = s->turn_ns = io_hrtime_ns(redis->loop);
     s->last_error_len = 0;
@@ -391,7 +391,7 @@ static void finish(scripts_t *s)
     redis->exec_depth--;
     s->running = redis->script_left = redis->script_busy = false;
     on_settle(&s->settling);
-    if (redis->transaction && !multi__go_on(redis, c)) return;
+    if (redis->multi.left && !multi__go_on(redis, c)) return;
     come_back(s);
 }
 

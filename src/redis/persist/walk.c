@@ -22,7 +22,7 @@ static void mark_each(void *db, void *entry) { mark(db, entry); }
 /* An expired key need not be kept, unless somebody has yet to be told that it went. */
 static bool keeps(const redis_db_t *db, const redis_entry_t *e)
 {
-    return db->redis->observer || !entry_is_expired(e, db->redis->now_ms);
+    return db->redis->changes.observer || !entry_is_expired(e, db->redis->now_ms);
 }
 
 /* Unless the entry was given already. */
