@@ -1,6 +1,7 @@
 /* stream.c: adding to a stream, reading a range of it, trimming and deleting: all that needs no group. */
 #include "redis/cmd/stream.h"
 
+#include "redis/types/stream_idmp.h"
 #include "redis_commands.h"
 
 #define TRIM_LIMIT_NODES   100     /* without LIMIT: an approximate trim looks at so many nodes */
@@ -19,6 +20,9 @@ typedef struct add_options {
     bool id_given;  /* not `*` */
     bool seq_given; /* not `ms-*` */
     stream_id_t id;
+    bytes_t producer, iid; /* IDMP; ptr NULL: not given */
+    int idmp_index;        /* of the option among the arguments */
+    uint8_t auto_iid[STREAM_IDMP_AUTO_BYTES];
 } add_options_t;
 
 static bool is_word(const redis_call_t *call, int i, char c)
@@ -76,6 +80,19 @@ static bool parse_new_id(redis_call_t *call, int i, add_options_t *o)
     return stream__id(call, i, 0, &o->id);
 }
 
+/* IDMP producer iid, or IDMPAUTO producer. */
+static bool parse_idmp(redis_call_t *call, int *i, add_options_t *o)
+{
+    bool by_hand = arg_is(call, *i, "IDMP");
+    bool whole = *i + (by_hand ? 2 : 1) < call->argc && o->producer.ptr == NULL;
+    o->idmp_index = *i;
+    if (whole) o->producer = call->argv[++*i];
+    if (whole && by_hand) o->iid = call->argv[++*i];
+    if (whole && o->producer.len && (!by_hand || o->iid.len)) return true;
+    reply_error_syntax(call->client);
+    return false;
+}
+
 /* One option; XADD's ID, which ends them, sets o->id_index. */
 static bool parse_option(redis_call_t *call, int *i, bool adds, add_options_t *o)
 {
@@ -87,6 +104,7 @@ static bool parse_option(redis_call_t *call, int *i, bool adds, add_options_t *o
     if (more && (arg_is(call, *i, "MAXLEN") || arg_is(call, *i, "MINID"))) return parse_strategy(call, i, o);
     if (more && arg_is(call, *i, "LIMIT")) return parse_limit(call, ++*i, o);
     if (stream__refs(call, *i, &o->trim.refs)) return true;
+    if (adds && (arg_is(call, *i, "IDMP") || arg_is(call, *i, "IDMPAUTO"))) return parse_idmp(call, i, o);
     if (adds && arg_is(call, *i, "NOMKSTREAM")) {
         o->only_existing = true;
         return true;
@@ -146,17 +164,37 @@ static void write_outcome(const add_options_t *o, const stream_t *s, bytes_t *ar
     argv[o->trim_index] = bytes_of(threshold, n);
 }
 
+/* The words of a message with an ID of its own go: that it was sent is told by a command of its own, for when this is read
+ * again, the time in which it is a duplicate may be over, and it must be added all the same. */
+static int leave_out_idmp(const add_options_t *o, bytes_t *argv, int argc)
+{
+    if (!o->producer.ptr) return argc;
+    int from = o->idmp_index, words = bytes_eq_nocase(argv[from], BYTES_LIT("IDMP")) ? 3 : 2;
+    memmove(argv + from, argv + from + words, (size_t)(argc - from - words) * sizeof(*argv));
+    return argc - words;
+}
+
+static void propagate_message(redis_call_t *call, const add_options_t *o, const stream_t *s)
+{
+    char id[STREAM_ID_CHARS_MAX];
+    bytes_t argv[] = {BYTES_LIT("XIDMPRECORD"), call->argv[1], o->producer, o->iid,
+                      bytes_of(id, stream_id_format(id, s->last_id))};
+    if (o->producer.ptr) propagate(call, ARRAY_LEN(argv), argv);
+}
+
 static void propagate_outcome(redis_call_t *call, const add_options_t *o, const stream_t *s)
 {
     char id[STREAM_ID_CHARS_MAX], threshold[STREAM_ID_CHARS_MAX];
     bytes_t few[WORDS_ON_STACK], *argv = few;
     bool exact = o->trim.by == STREAM_TRIM_NOT || !o->trim.approximate;
-    if (exact && (o->id_index == 0 || (o->id_given && o->seq_given))) return; /* as it was received */
+    if (exact && !o->producer.ptr && (o->id_index == 0 || (o->id_given && o->seq_given)))
+        return; /* as it was received */
     if (call->argc > WORDS_ON_STACK) argv = mem_alloc((size_t)call->argc * sizeof(*argv));
     memcpy(argv, call->argv, (size_t)call->argc * sizeof(*argv));
     if (o->id_index) argv[o->id_index] = bytes_of(id, stream_id_format(id, s->last_id));
     write_outcome(o, s, argv, threshold);
-    propagate(call, call->argc, argv);
+    propagate(call, leave_out_idmp(o, argv, call->argc), argv);
+    propagate_message(call, o, s);
     if (argv != few) mem_free(argv);
 }
 
@@ -200,11 +238,27 @@ static bool append(redis_call_t *call, const add_options_t *o, stream_t *s)
     return true;
 }
 
+/* True when the stream has the message: the reply is the ID that it got then. */
+static bool is_duplicate(redis_call_t *call, add_options_t *o, stream_t *s)
+{
+    stream_id_t id;
+    if (!o->producer.ptr) return false;
+    if (!o->iid.ptr) {
+        stream_fields_in_t in = fields_from(call, o->id_index + 1);
+        stream_idmp_auto(&in, o->auto_iid);
+        o->iid = bytes_of(o->auto_iid, sizeof(o->auto_iid));
+    }
+    if (!stream_idmp_find(s, o->producer, o->iid, call->now_ms, true, &id)) return false;
+    stream__reply_id(call->client, id);
+    return true;
+}
+
 static void added(redis_call_t *call, const add_options_t *o, stream_t *s)
 {
     bytes_t key = call->argv[1];
     stream__reply_id(call->client, s->last_id);
     call->dirty++;
+    if (o->producer.ptr) stream_idmp_add(s, o->producer, o->iid, s->last_id, call->now_ms);
     key_changed(call, key, NOTIFY_STREAM, "xadd");
     if (stream_trim(s, &o->trim)) key_event(call, key, NOTIFY_STREAM, "xtrim");
     propagate_outcome(call, o, s);
@@ -231,6 +285,7 @@ void redis_cmd_xadd(redis_call_t *call)
         return;
     }
     stream_t *s = entry ? entry_value(entry) : stream_new();
+    if (is_duplicate(call, &o, s)) return;
     bool done = append(call, &o, s);
     if (!entry && done) key_add(call, call->argv[1], TYPE_STREAM, ENC_STREAM, s);
     if (!entry && !done) stream_free(s);

@@ -1,8 +1,10 @@
 /* stream_info.c: XINFO: what a stream, its groups and their consumers are like. */
 #include "redis/cmd/stream.h"
 
+#include "redis/types/stream_idmp.h"
 #include "redis_commands.h"
 
+#define IDMP_FIELDS        6
 #define FULL_COUNT_DEFAULT 10 /* entries and pending ones that FULL shows of each */
 
 static void reply_name(redis_client_t *c, const char *name) { reply_bulk_str(c, name); }
@@ -133,6 +135,17 @@ static bool parse_full(redis_call_t *call, bool *ret_full, uint64_t *ret_count)
     return true;
 }
 
+static void reply_idmp(redis_client_t *c, const stream_t *s)
+{
+    stream_idmp_info_t info = stream_idmp_info(s);
+    reply_named_int(c, "idmp-duration", info.duration_s);
+    reply_named_int(c, "idmp-maxsize", info.maxsize);
+    reply_named_int(c, "pids-tracked", (int64_t)info.producers);
+    reply_named_int(c, "iids-tracked", (int64_t)info.tracked);
+    reply_named_int(c, "iids-added", (int64_t)info.added);
+    reply_named_int(c, "iids-duplicates", (int64_t)info.duplicates);
+}
+
 /* The names speak of the original's radix tree; the numbers are those of the tree that is here. */
 void redis_cmd_xinfo_stream(redis_call_t *call)
 {
@@ -141,7 +154,7 @@ void redis_cmd_xinfo_stream(redis_call_t *call)
     uint64_t count;
     redis_client_t *c = call->client;
     if (!find_stream(call, &s) || !parse_full(call, &full, &count)) return;
-    reply_map(c, full ? 9 : 10);
+    reply_map(c, (full ? 9u : 10u) + (s->idmp ? IDMP_FIELDS : 0u));
     reply_named_int(c, "length", (int64_t)s->length);
     reply_named_int(c, "radix-tree-keys", (int64_t)s->nodes.count);
     reply_named_int(c, "radix-tree-nodes", (int64_t)s->nodes.nodes_count);
@@ -149,6 +162,7 @@ void redis_cmd_xinfo_stream(redis_call_t *call)
     reply_named_id(c, "max-deleted-entry-id", s->max_deleted_id);
     reply_named_int(c, "entries-added", (int64_t)s->entries_added);
     reply_named_id(c, "recorded-first-entry-id", s->first_id);
+    if (s->idmp) reply_idmp(c, s);
     if (full) {
         reply_contents(c, s, count);
         return;

@@ -28,6 +28,8 @@ void rdb__set_idle_s(redis_t *redis, redis_entry_t *e, uint64_t idle_s);
 
 /* An AUX field of ours: commands in append-only form, of what a data set has beside keys; any number of them, cut anywhere. */
 #define RDB_AUX_COMMANDS "trivet-commands"
+/* The same of the key in front, whole: what RDB's form of its value has no place for. */
+#define RDB_AUX_KEY_COMMANDS "trivet-key-commands"
 
 /* ---- writing a file: rdb_write.c ------------------------------------------------------------------------------------- */
 

@@ -170,9 +170,10 @@ static int read_aux(rdb_loader_t *l)
     bytes_t text;
     int err = rdb_get_string(&l->reader, &text);
     if (err) return err;
-    bool commands = bytes_eq(text, BYTES_LIT(RDB_AUX_COMMANDS));
+    bool of_key = bytes_eq(text, BYTES_LIT(RDB_AUX_KEY_COMMANDS));
+    bool beside = bytes_eq(text, BYTES_LIT(RDB_AUX_COMMANDS)) && !(l->flags & RDB_LOAD_KEYS_ONLY);
     err = rdb_get_string(&l->reader, &text);
-    return err || !commands || l->flags & RDB_LOAD_KEYS_ONLY ? err : run_commands(l, text);
+    return err || !(of_key || beside) ? err : run_commands(l, text);
 }
 
 static void add_key(rdb_loader_t *l, bytes_t key, const rdb_value_t *v)

@@ -1,6 +1,8 @@
 /* rdb_write.c: a data set written as an RDB file, entry by entry. See rdb.h. */
 #include "redis/db/evict.h"
 #include "redis/persist/rdb.h"
+#include "redis/types/emit.h"
+#include "redis/types/stream_idmp.h"
 
 #include "base/crc64.h"
 
@@ -79,6 +81,21 @@ static void put_use(rdb_file_t *f, const redis_entry_t *e)
     }
 }
 
+/* What RDB's streams have no place for follows the key, as commands. */
+static void put_messages(rdb_file_t *f, const redis_db_t *db, const redis_entry_t *e)
+{
+    const stream_t *s = entry_value(e);
+    buf_t commands = BUF_INIT;
+    redis_emitter_t out = {.out = &commands};
+    if (!s->idmp) return;
+    emit_command(&out, 2);
+    emit_str(&out, "SELECT");
+    emit_i64(&out, db->id);
+    stream_idmp_emit(s, entry_key(e), &out);
+    rdb__file_put_aux(f, RDB_AUX_KEY_COMMANDS, buf_bytes(&commands));
+    buf_deinit(&commands);
+}
+
 void rdb__file_put_entry(rdb_file_t *f, const redis_db_t *db, const redis_entry_t *e)
 {
     select_db(f, db->id);
@@ -91,6 +108,7 @@ void rdb__file_put_entry(rdb_file_t *f, const redis_db_t *db, const redis_entry_
     rdb_put_u8(&f->writer, rdb__entry_type(e));
     rdb_put_string(&f->writer, entry_key(e));
     rdb__put_entry_value(&f->writer, e);
+    if (e->type == TYPE_STREAM) put_messages(f, db, e);
     if (f->buf.len >= RDB_SPILL_BYTES) spill(&f->writer);
 }
 

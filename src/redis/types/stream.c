@@ -3,6 +3,7 @@
 
 #include "redis/types/emit.h"
 #include "redis/types/stream_group.h"
+#include "redis/types/stream_idmp.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@ void stream_free(stream_t *s)
 {
     idtree_deinit(&s->nodes, free_node);
     stream_groups_deinit(s);
+    stream_idmp_free(s->idmp);
     mem_free(s);
 }
 
@@ -358,6 +360,7 @@ static void *type_copy(const void *ptr, redis_encoding_t encoding)
         *idtree_slot(&to->nodes, idtree_id(pos), &added) = lp_copy(idtree_value(pos));
     stream_groups_init(to);
     stream_groups_copy(to, from);
+    to->idmp = stream_idmp_copy(from->idmp);
     return to;
 }
 
@@ -373,7 +376,7 @@ static size_t type_memory(const void *ptr, redis_encoding_t encoding, size_t sam
         seen++;
     }
     if (seen) bytes = (size_t)((double)bytes / (double)seen * (double)s->nodes.count);
-    return sizeof(*s) + idtree_heap_bytes(&s->nodes) + bytes + stream_groups_memory(s);
+    return sizeof(*s) + idtree_heap_bytes(&s->nodes) + bytes + stream_groups_memory(s) + stream_idmp_memory(s);
 }
 
 /* ---- rebuilding ------------------------------------------------------------------------------------------------------ */
@@ -419,6 +422,7 @@ static void type_emit(const void *ptr, redis_encoding_t encoding, bytes_t key, r
     emit_str(out, "MAXDELETEDID");
     stream_emit_id(out, s->max_deleted_id);
     stream_groups_emit(s, key, out);
+    stream_idmp_emit(s, key, out);
 }
 
 const redis_type_ops_t stream_type_ops = {"stream", type_free, type_copy, type_length, type_memory, type_emit};

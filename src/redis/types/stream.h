@@ -14,7 +14,8 @@ typedef struct stream {
     uint64_t length;
     stream_id_t first_id, last_id, max_deleted_id;
     uint64_t entries_added;
-    table_t groups; /* stream_group_t */
+    table_t groups;           /* stream_group_t */
+    struct stream_idmp *idmp; /* stream_idmp.h; NULL: no message was sent with an ID of its own */
 } stream_t;
 
 stream_t *stream_new(void);

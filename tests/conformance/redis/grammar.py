@@ -268,6 +268,9 @@ XACKDEL stream group [KEEPREF|DELREF|ACKED] IDS 2 old old
 XNACK stream group (SILENT|FAIL|FATAL) IDS 1 old [RETRYCOUNT 3] [FORCE]
 XADD stream (DELREF|ACKED) (MAXLEN|MINID) [=|~] threshold id f1 value
 XTRIM stream (DELREF|ACKED) (MAXLEN|MINID) [=|~] threshold
+XADD stream IDMP (p|q) (1|2|3|4|5|6|7) id f1 value
+XADD stream (MAXLEN|MINID) ~ threshold IDMPAUTO (p|q) id f1 value
+XCFGSET stream [IDMP-DURATION 300] [IDMP-MAXSIZE (2|5)]
 XREADGROUP GROUP group consumer CLAIM (0|500000) COUNT 2 STREAMS stream >
 """
 

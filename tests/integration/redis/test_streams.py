@@ -273,14 +273,74 @@ def test_maxcount_and_maxsize_bound_a_reply_of_several_streams(r3):
     assert counts("MAXSIZE", 1000) == {"s": 3, "t": 3}
 
 
+# ---- messages that are known again
+
+
+def info_of_messages(r):
+    info = r.execute_command("XINFO", "STREAM", "s")
+    info = info if isinstance(info, dict) else dict(zip(info[::2], info[1::2], strict=True))
+    return [info[f"{name}"] for name in ("pids-tracked", "iids-tracked", "iids-added", "iids-duplicates")]
+
+
+def test_a_message_that_is_sent_again_is_added_once(r):
+    r.response_callbacks.pop("XINFO STREAM", None)
+    first = r.execute_command("XADD", "s", "IDMP", "p", "m1", "*", "f", "v")
+    assert r.execute_command("XADD", "s", "IDMP", "p", "m1", "*", "f", "other") == first
+    assert r.execute_command("XADD", "s", "IDMP", "q", "m1", "*", "f", "v") != first
+    auto = r.execute_command("XADD", "s", "IDMPAUTO", "p", "*", "f", "v", "g", "w")
+    assert r.execute_command("XADD", "s", "IDMPAUTO", "p", "MAXLEN", "~", 100, "*", "f", "v", "g", "w") == auto
+    assert r.execute_command("XADD", "s", "IDMPAUTO", "p", "*", "f", "vg", "w", "w") != auto
+    assert r.xlen("s") == 4
+    assert info_of_messages(r) == [2, 4, 4, 2]
+
+
+def test_the_oldest_message_is_forgotten_when_there_are_too_many(r):
+    r.xadd("s", {"f": "v"}, id="1-0")
+    assert r.execute_command("XCFGSET", "s", "IDMP-MAXSIZE", 2, "IDMP-DURATION", 300) in ("OK", True)
+    ids = [r.execute_command("XADD", "s", "IDMP", "p", f"m{n}", "*", "n", n) for n in range(3)]
+    assert r.execute_command("XADD", "s", "IDMP", "p", "m2", "*", "n", 2) == ids[2]
+    assert r.execute_command("XADD", "s", "IDMP", "p", "m0", "*", "n", 0) not in ids
+    for wrong in (["IDMP-MAXSIZE", 0], ["IDMP-DURATION", 86401], ["IDMP-MAXSIZE"], [], ["NOSUCH", 1]):
+        with pytest.raises(ResponseError):
+            r.execute_command("XCFGSET", "s", *wrong)
+    with pytest.raises(ResponseError, match="no such key"):
+        r.execute_command("XCFGSET", "nosuch", "IDMP-MAXSIZE", 5)
+    for wrong in (["IDMP", "p", "", "*"], ["IDMP", "", "m", "*"], ["IDMP", "p"], ["IDMP", "p", "m", "IDMP", "p", "m", "*"]):
+        with pytest.raises(ResponseError):
+            r.execute_command("XADD", "s", *wrong, "f", "v")
+
+
+@pytest.mark.trivet_only
+@pytest.mark.parametrize("preamble", ["yes", "no"])
+def test_messages_are_known_again_after_a_restart(launch, eventually, preamble):
+    server = launch("redis", **{"appendonly": "yes", "aof-use-rdb-preamble": preamble})
+
+    def send(message):
+        with redis.Redis(port=server.port_of("redis")) as one:
+            one.select(3)
+            return one.execute_command("XADD", "s", "IDMP", "p", message, "*", "f", "v")
+
+    early = send("early")
+    with redis.Redis(port=server.port_of("redis")) as one:
+        one.bgrewriteaof()
+        eventually(lambda: one.info("persistence")["aof_rewrite_in_progress"] == 0)
+    late = send("late")
+    server.kill9()
+    server.start()
+    assert [send("early"), send("late")] == [early, late]
+    with redis.Redis(port=server.port_of("redis"), db=3) as one:
+        assert one.xlen("s") == 2
+
+
 # ---- the append-only file
 
 
-NOT_KEPT = {b"radix-tree-keys", b"radix-tree-nodes", b"seen-time", b"active-time"}
+NOT_KEPT = {b"radix-tree-keys", b"radix-tree-nodes", b"seen-time", b"active-time", b"iids-added", b"iids-duplicates"}
 
 
 def without(reply, names=NOT_KEPT):
-    """XINFO's reply without what a restart may change: how entries lie in nodes, when consumers were last seen."""
+    """XINFO's reply without what a restart may change: how entries lie in nodes, when consumers were last seen, what was
+    counted."""
     tag, value = reply
     if tag not in "*%" or not value:
         return reply
