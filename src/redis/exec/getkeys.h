@@ -14,7 +14,7 @@ typedef struct key_positions {
     size_t count, cap;
 } key_positions_t;
 
-/* False when the arguments contradict the specification. */
+/* False when the arguments contradict the specification; `keys` are those found before. */
 bool command_get_keys(const redis_command_t *command, int argc, const bytes_t *argv, key_positions_t *keys);
 void key_positions_deinit(key_positions_t *keys);
 

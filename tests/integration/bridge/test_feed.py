@@ -76,6 +76,7 @@ def told(changes):
         (["SADD s 1 2", "SADD t 2"], "SINTERSTORE u s t", [("u", "DEL u; SADD u 2")]),
         (["SADD s 1 2", "SADD u 9"], "SINTERSTORE u s t", [("u", None)]),
         (["RPUSH l 2 1"], "SORT l STORE m", [("m", "DEL m; RPUSH m 1 2")]),
+        ([], "PFMERGE h", [("h", "PFMERGE h")]),
         (["SET a abc"], "BITOP NOT b a", [("b", "DEL b; SET b \ufffd")]),
         (["ZADD z 1 a 2 b"], "ZRANGESTORE y z 0 0", [("y", "DEL y; ZADD y 1 a")]),
         (["MSET a 1 b 2"], "FLUSHDB", [("a", None), ("b", None)]),
