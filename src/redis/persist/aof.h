@@ -51,7 +51,6 @@ void aof__cron(redis_t *redis);
 bool aof__has_room(redis_t *redis, size_t bytes);
 /* The reason writes are refused (MISCONF), NULL when all is well. */
 const char *aof__failure(const redis_t *redis);
-void aof__wait_written(redis_t *redis); /* DEBUG LOADAOF and tests: as the hook, now */
 
 /* ---- rewriting ------------------------------------------------------------------------------------------------------- */
 

@@ -219,11 +219,6 @@ void aof__turn(io_hook_t *hook)
     if (aof->pending_count == 0 && aof->rewrite.scheduled) aof__rewrite_turn(aof);
 }
 
-void aof__wait_written(redis_t *redis)
-{
-    if (redis->aof->enabled) aof__write(redis->aof, false);
-}
-
 static void sync_each_second(aof_t *aof)
 {
     redis_t *redis = aof->redis;

@@ -152,14 +152,6 @@ void hash_each(value_t v, hash_each_cb each, void *user)
         table_each(v.ptr, visit, &w);
 }
 
-uint64_t hash_scan(value_t v, uint64_t cursor, hash_each_cb each, void *user)
-{
-    walk_t w = {each, user};
-    if (v.encoding == ENC_HASHTABLE) return table_scan(v.ptr, cursor, visit, &w);
-    each_in_listpack(v.ptr, each, user);
-    return 0;
-}
-
 void hash_at(value_t v, const void *handle, char room[NUM_I64_CHARS_MAX], char value_room[NUM_I64_CHARS_MAX],
              bytes_t *ret_field, bytes_t *ret_value)
 {

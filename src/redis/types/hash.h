@@ -17,8 +17,6 @@ bool hash_set(value_t *v, bytes_t field, bytes_t text, const redis_config_t *con
 bool hash_delete(value_t *v, bytes_t field);
 /* In the order of insertion while it is a listpack. The hash must not change meanwhile. */
 void hash_each(value_t v, hash_each_cb each, void *user);
-/* As table_scan; a listpack is given whole. */
-uint64_t hash_scan(value_t v, uint64_t cursor, hash_each_cb each, void *user);
 /* What a handle of sample.h stands for. `room`: the field's text, `value_room`: the value's. */
 void hash_at(value_t v, const void *handle, char room[NUM_I64_CHARS_MAX], char value_room[NUM_I64_CHARS_MAX],
              bytes_t *ret_field, bytes_t *ret_value);

@@ -40,12 +40,6 @@ void rlist_expect(value_t *v, const bytes_t *texts, size_t count, const redis_co
     if (ql_exceeds(config->list_max_listpack_size, bytes, lp_count(v->ptr) + count)) make_quicklist(v, config);
 }
 
-void rlist_grown(value_t *v, const redis_config_t *config)
-{
-    bool exceeds = is_bare(*v) && ql_exceeds(config->list_max_listpack_size, lp_bytes(v->ptr), lp_count(v->ptr));
-    if (exceeds) make_quicklist(v, config);
-}
-
 /* Becomes a listpack when there is one node of at most `1 / part` of the limits. */
 static void try_listpack(value_t *v, size_t part, const redis_config_t *config)
 {

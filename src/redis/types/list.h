@@ -18,8 +18,6 @@ size_t rlist_length(value_t v);
 void rlist_expect(value_t *v, const bytes_t *texts, size_t count, const redis_config_t *config);
 /* After shrinking: becomes a listpack again below half of the limits. */
 void rlist_shrunk(value_t *v, const redis_config_t *config);
-/* After an element was inserted or replaced: becomes a quicklist when it is now too large. */
-void rlist_grown(value_t *v, const redis_config_t *config);
 /* The caller has called rlist_expect. `text` must not lie in the list. */
 void rlist_push(value_t *v, bytes_t text, bool at_head);
 

@@ -313,12 +313,6 @@ static void plan_write(const plan_t *x, uint8_t *out)
         backlen_put(out + x->body_bytes, x->body_bytes, x->back_bytes);
 }
 
-size_t lp_entry_bytes(bytes_t text)
-{
-    plan_t x = plan_text(text);
-    return plan_bytes(&x);
-}
-
 /* ---- splice ------------------------------------------------------------------------------ */
 
 /* Moves to a new allocation with a gap of `add` bytes in place of `del` at `off`. The new room goes to the

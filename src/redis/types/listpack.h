@@ -132,7 +132,5 @@ uint8_t *lp_append_end(lp_appender_t *a);
 
 /* The bytes are a whole, well-formed listpack (for images from disk or a client). ERR_CORRUPT. */
 int lp_validate(bytes_t image) MUST_CHECK;
-/* What an entry for `text` takes. */
-size_t lp_entry_bytes(bytes_t text);
 
 #endif

@@ -208,14 +208,6 @@ void set_each(value_t v, set_each_cb each, void *user)
         each_small(v, each, user);
 }
 
-uint64_t set_scan(value_t v, uint64_t cursor, set_each_cb each, void *user)
-{
-    walk_t w = {each, user};
-    if (v.encoding == ENC_HASHTABLE) return table_scan(v.ptr, cursor, visit, &w);
-    each_small(v, each, user);
-    return 0;
-}
-
 bytes_t set_at(value_t v, const void *handle, char room[NUM_I64_CHARS_MAX])
 {
     if (v.encoding == ENC_LISTPACK) return lp_text(handle, room);

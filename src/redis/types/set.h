@@ -20,8 +20,6 @@ bool set_remove(value_t *v, bytes_t member);
 /* Makes a set of integers an intset, if it is small enough for one. */
 void set_try_intset(value_t *v, const redis_config_t *config);
 void set_each(value_t v, set_each_cb each, void *user);
-/* As table_scan; small encodings are given whole. */
-uint64_t set_scan(value_t v, uint64_t cursor, set_each_cb each, void *user);
 /* The member a handle of sample.h stands for. */
 bytes_t set_at(value_t v, const void *handle, char room[NUM_I64_CHARS_MAX]);
 void set_free(value_t v);

@@ -334,26 +334,6 @@ void zset_each(value_t v, zset_each_cb each, void *user)
     for (zset_cursor_t c = zset_at(v, 0); zset_get(&c, room, &member, &score); zset_next(&c)) each(user, member, score);
 }
 
-typedef struct walk {
-    zset_each_cb each;
-    void *user;
-} walk_t;
-
-static void visit(void *user, void *entry)
-{
-    walk_t *w = user;
-    const zitem_t *item = entry;
-    w->each(w->user, zitem_member(item), item->score);
-}
-
-uint64_t zset_scan(value_t v, uint64_t cursor, zset_each_cb each, void *user)
-{
-    walk_t w = {each, user};
-    if (v.encoding == ENC_SKIPLIST) return table_scan(&((zset_t *)v.ptr)->members, cursor, visit, &w);
-    zset_each(v, each, user);
-    return 0;
-}
-
 void zset_of_handle(value_t v, const void *handle, char room[NUM_I64_CHARS_MAX], bytes_t *ret_member, double *ret_score)
 {
     if (v.encoding == ENC_LISTPACK) {

@@ -59,7 +59,6 @@ bool zset_get(const zset_cursor_t *c, char room[NUM_I64_CHARS_MAX], bytes_t *ret
 void zset_next(zset_cursor_t *c);
 void zset_prev(zset_cursor_t *c);
 void zset_each(value_t v, zset_each_cb each, void *user); /* in order */
-uint64_t zset_scan(value_t v, uint64_t cursor, zset_each_cb each, void *user);
 /* What a handle of sample.h stands for. */
 void zset_of_handle(value_t v, const void *handle, char room[NUM_I64_CHARS_MAX], bytes_t *ret_member,
                     double *ret_score);
