@@ -2,7 +2,7 @@
 #include "redis/types/emit.h"
 
 #include "base/num.h"
-#include "redis/exec/command.h"
+#include "redis/number.h"
 
 static void emit_header(redis_emitter_t *e, char kind, size_t n)
 {

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "redis/exec/command.h"
+#include "redis/number.h"
 #include "redis/types/emit.h"
 #include "redis/types/listpack.h"
 
