@@ -153,7 +153,7 @@ char *mem_strndup(bytes_t b)
     return copy;
 }
 
-size_t mem_used(void)
+static size_t heap_used(void)
 {
 #ifdef TRIVET_JEMALLOC
     uint64_t epoch = 1;
@@ -169,15 +169,19 @@ size_t mem_used(void)
 #endif
 }
 
+size_t mem_used(void) { return heap_used() + mem_small_used(); }
+
 mem_totals_t mem_totals(void)
 {
     mem_totals_t t;
     t.used_bytes = t.active_bytes = t.resident_bytes = mem_used();
 #ifdef TRIVET_JEMALLOC
     size_t size = sizeof(t.active_bytes);
-    if (mallctl("stats.active", &t.active_bytes, &size, NULL, 0) != 0) t.active_bytes = t.used_bytes;
+    if (mallctl("stats.active", &t.active_bytes, &size, NULL, 0) != 0) t.active_bytes = heap_used();
     size = sizeof(t.resident_bytes);
     if (mallctl("stats.resident", &t.resident_bytes, &size, NULL, 0) != 0) t.resident_bytes = t.active_bytes;
+    t.active_bytes += mem_small_used();
+    t.resident_bytes += mem_small_used();
 #endif
     return t;
 }
@@ -217,6 +221,8 @@ void mem_meter_set(mem_meter_t *meter)
     }
     meter->taken_at_set = *meter->taken_bytes;
     meter->given_at_set = *meter->given_bytes;
+    meter->small_bytes = mem_small_meter();
+    meter->small_at_set = *meter->small_bytes;
 #endif
 }
 

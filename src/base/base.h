@@ -110,11 +110,24 @@ char *mem_strdup(const char *s);
 char *mem_strndup(bytes_t b);
 /* From now on what the calling thread's heap grows by lies on huge pages, where the kernel gives them. Once a thread. */
 void mem_huge_pages(void);
-/* Whether the calling thread's heap asks for huge pages; *ret_bytes: for how much all heaps together have asked. */
+/* Whether huge pages are asked for; *ret_bytes: for how much they have been, so far. */
 bool mem_huge_advised(size_t *ret_bytes);
+/* The same for a mapping that did not come from the heap. */
+void mem_huge_advise(void *at, size_t bytes);
+/* Blocks in steps of 8 bytes, aligned to 8, up to MEM_SMALL_BYTES_MAX; longer ones are mem_alloc's. They do not know their size:
+ * who frees one says it. Any thread may free. */
+#define MEM_SMALL_BYTES_MAX 512
+void *mem_small_alloc(size_t bytes);
+void mem_small_free(void *block, size_t bytes);
+/* What a small block of so many bytes takes. */
+static inline size_t mem_small_bytes(size_t bytes) { return bytes <= 16 ? 16 : (bytes + 7) & ~(size_t)7; }
+/* Bytes of small blocks in use; part of mem_used. */
+size_t mem_small_used(void);
+/* The calling thread's part of that, to be read whenever its thread likes. */
+const size_t *mem_small_meter(void);
 /* Usable size of one block. */
 size_t mem_usable(const void *ptr);
-/* Bytes the allocator says are in use by the process (jemalloc stats.allocated). */
+/* Bytes in use by the process: what the allocator says (jemalloc stats.allocated), and small blocks. */
 size_t mem_used(void);
 /* Of the allocator: in use, in pages that hold something, in pages that the system has given. Where it does not tell, all are
  * what is in use. */
@@ -132,13 +145,15 @@ typedef struct mem_meter {
     size_t used_bytes;
     const uint64_t *taken_bytes, *given_bytes; /* the thread's own counters; NULL = the allocator has none */
     uint64_t taken_at_set, given_at_set;
+    const size_t *small_bytes; /* the thread's own as well */
+    size_t small_at_set;
 } mem_meter_t;
 void mem_meter_set(mem_meter_t *meter);
 static inline size_t mem_meter_read(const mem_meter_t *meter)
 {
     if (UNLIKELY(!meter->taken_bytes)) return mem_used();
     uint64_t change = (*meter->taken_bytes - meter->taken_at_set) - (*meter->given_bytes - meter->given_at_set);
-    int64_t used = (int64_t)(meter->used_bytes + change);
+    int64_t used = (int64_t)(meter->used_bytes + change + *meter->small_bytes - meter->small_at_set);
     return used > 0 ? (size_t)used : 0;
 }
 

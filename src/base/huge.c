@@ -6,11 +6,28 @@
  * follows is laid out on the bounds of huge pages and advised. The arena of very large blocks is advised from the start. */
 #include "base/base.h"
 
-#ifdef TRIVET_JEMALLOC
-#include <jemalloc/jemalloc.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mman.h>
+
+/* Of the process, like the heap. */
+static atomic_bool given; /* the kernel gives huge pages to whom asks */
+static atomic_size_t advised_bytes;
+
+void mem_huge_advise(void *at, size_t bytes)
+{
+    if (!atomic_load_explicit(&given, memory_order_relaxed) || madvise(at, bytes, MADV_HUGEPAGE) != 0) return;
+    atomic_fetch_add_explicit(&advised_bytes, bytes, memory_order_relaxed);
+}
+
+bool mem_huge_advised(size_t *ret_bytes)
+{
+    *ret_bytes = atomic_load_explicit(&advised_bytes, memory_order_relaxed);
+    return atomic_load_explicit(&given, memory_order_relaxed);
+}
+
+#ifdef TRIVET_JEMALLOC
+#include <jemalloc/jemalloc.h>
 
 #define HUGE_PAGE_BYTES  MIB(2)
 #define HUGE_AFTER_BYTES MIB(4)
@@ -20,7 +37,7 @@ typedef struct huge_hooks {
     extent_hooks_t hooks;
     extent_alloc_t *alloc; /* jemalloc's own */
     size_t plain_bytes_max;
-    atomic_size_t mapped_bytes, advised_bytes;
+    atomic_size_t mapped_bytes;
 } huge_hooks_t;
 
 static void *alloc_extent(extent_hooks_t *hooks, void *at, size_t size, size_t alignment, bool *zero, bool *commit,
@@ -30,33 +47,23 @@ static void *alloc_extent(extent_hooks_t *hooks, void *at, size_t size, size_t a
     size_t before = atomic_fetch_add_explicit(&h->mapped_bytes, size, memory_order_relaxed);
     bool huge = size >= HUGE_PAGE_BYTES && before >= h->plain_bytes_max;
     void *block = h->alloc(hooks, at, size, huge ? MAX(alignment, HUGE_PAGE_BYTES) : alignment, zero, commit, arena);
-    if (block && huge && madvise(block, size, MADV_HUGEPAGE) == 0)
-        atomic_fetch_add_explicit(&h->advised_bytes, size, memory_order_relaxed);
+    if (block && huge) mem_huge_advise(block, size);
     return block;
-}
-
-static huge_hooks_t *hooks_of(unsigned arena, extent_hooks_t **ret_hooks)
-{
-    char name[48];
-    size_t size = sizeof(*ret_hooks);
-    snprintf(name, sizeof(name), "arena.%u.extent_hooks", arena);
-    *ret_hooks = NULL;
-    if (mallctl(name, (void *)ret_hooks, &size, NULL, 0) != 0 || !*ret_hooks) return NULL;
-    return (*ret_hooks)->alloc == alloc_extent ? CONTAINER_OF(*ret_hooks, huge_hooks_t, hooks) : NULL;
 }
 
 static void hook(unsigned arena, size_t plain_bytes_max)
 {
     char name[48];
-    extent_hooks_t *old;
-    if (hooks_of(arena, &old) || !old) return;
+    extent_hooks_t *old = NULL;
+    size_t size = sizeof(old);
+    snprintf(name, sizeof(name), "arena.%u.extent_hooks", arena);
+    if (mallctl(name, (void *)&old, &size, NULL, 0) != 0 || !old || old->alloc == alloc_extent) return;
     huge_hooks_t *h = mem_zalloc(sizeof(*h));
     h->hooks = *old;
     h->hooks.alloc = alloc_extent;
     h->alloc = old->alloc;
     h->plain_bytes_max = plain_bytes_max;
     extent_hooks_t *hooks = &h->hooks;
-    snprintf(name, sizeof(name), "arena.%u.extent_hooks", arena);
     if (mallctl(name, NULL, NULL, (void *)&hooks, sizeof(hooks)) != 0) mem_free(h);
 }
 
@@ -95,36 +102,13 @@ void mem_huge_pages(void)
 {
     unsigned large;
     if (!can_advise()) return;
+    atomic_store_explicit(&given, true, memory_order_relaxed);
     hook(arena_of_thread(), HUGE_AFTER_BYTES);
     if (arena_of_large(&large)) hook(large, 0);
-}
-
-static size_t advised_by(unsigned arena)
-{
-    extent_hooks_t *hooks;
-    huge_hooks_t *h = hooks_of(arena, &hooks);
-    return h ? atomic_load_explicit(&h->advised_bytes, memory_order_relaxed) : 0;
-}
-
-bool mem_huge_advised(size_t *ret_bytes)
-{
-    unsigned arenas = 0;
-    size_t size = sizeof(arenas);
-    extent_hooks_t *hooks;
-    *ret_bytes = 0;
-    if (mallctl("arenas.narenas", &arenas, &size, NULL, 0) != 0) return false;
-    for (unsigned i = 0; i < arenas; i++) *ret_bytes += advised_by(i);
-    return hooks_of(arena_of_thread(), &hooks) != NULL;
 }
 
 #else
 
 void mem_huge_pages(void) {}
-
-bool mem_huge_advised(size_t *ret_bytes)
-{
-    *ret_bytes = 0;
-    return false;
-}
 
 #endif

@@ -11,6 +11,7 @@ typedef struct list_node {
 
 static inline void list_init(list_t *l) { l->prev = l->next = l; }
 static inline bool list_empty(const list_t *l) { return l->next == l; }
+static inline bool list_has_one(const list_t *l) { return l->next != l && l->next == l->prev; }
 static inline bool list_linked(const list_t *node) { return node->next != NULL && node->next != node; }
 static inline void list_insert_after(list_t *at, list_t *node)
 {

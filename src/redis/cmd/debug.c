@@ -2,6 +2,7 @@
 #include "base/num.h"
 #include "redis/config/config_table.h"
 #include "redis/db/digest.h"
+#include "redis/db/evict.h"
 #include "redis/persist/aof.h"
 #include "redis/persist/snapshot.h"
 #include "redis/state.h"
@@ -37,8 +38,8 @@ static void debug_object(redis_call_t *call)
     buf_t text = BUF_INIT;
     buf_printf(&text,
                "Value at:%p refcount:1 encoding:%s serializedlength:%zu lru:%" PRIu32 " lru_seconds_idle:%" PRIu32,
-               (void *)e, encoding__name((redis_encoding_t)e->encoding), entry__memory_bytes(e, 0), e->access,
-               call->redis->lru_clock - e->access);
+               (void *)e, encoding__name((redis_encoding_t)e->encoding), entry__memory_bytes(e, 0), (uint32_t)e->access,
+               evict__idle_s(call->redis, e));
     if (e->encoding == ENC_QUICKLIST) describe_quicklist(e, &text);
     buf_u8(&text, 0);
     reply_simple(call->client, (const char *)text.ptr);

@@ -253,11 +253,10 @@ static void prefetch_value(const table_t *keys, uint64_t hash)
 {
     if (keys->buckets[0] == NULL) return;
     const table_bucket_t *b = table__top(keys, 0, hash);
-    uint64_t m = table__matches(b, table__tag(hash));
+    unsigned m = table__matches(b, table__tag(hash));
     if (m == 0) return;
-    unsigned slot = ((unsigned)__builtin_ctzll(m) >> 3) - 1;
-    const redis_entry_t *e = b->entries[slot];
-    if (b->tags[slot] && e->flags & ENTRY_WORD) mem_prefetch(entry_value(e));
+    const redis_entry_t *e = table__ref(b, (unsigned)__builtin_ctz(m));
+    if (e->flags & ENTRY_WORD) mem_prefetch(entry_value(e));
 }
 
 static void prefetch(redis_client_t *c, int count)

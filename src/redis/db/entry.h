@@ -1,10 +1,9 @@
 /* entry.h: a key of the keyspace with its value: one allocation.
  *
- *      header 16 | value word 8, unless EMBEDDED | expiry 8, if EXPIRES | key bytes | string bytes, if
- * EMBEDDED
+ *      header 8 | value word 8, if WORD | expiry 8, if EXPIRES | key length 4, if long | key | string, unless WORD
  *
- * The value word is a pointer to the value (any type) or the integer itself (strings with ENC_INT). Small
- * strings are EMBEDDED behind the key. An entry moves when its size changes: keep no pointer to it across
+ * The value word is a pointer to the value (any type) or the integer itself (strings with ENC_INT). Of a string's block it
+ * keeps the upper half of the length above the pointer. Small strings lie behind the key. An entry moves when its size changes: keep no pointer to it across
  * add, set, expire or delete. A value pointer stays put. */
 #ifndef TRIVET_REDIS_ENTRY_H
 #define TRIVET_REDIS_ENTRY_H
@@ -41,33 +40,43 @@ enum {
     ENTRY_EXPIRES = 16, /* has an expiry */
 };
 
+#define ENTRY_ACCESS_MAX 0xffffffu
+/* A key of so many bytes or more has its length in front of it. */
+#define ENTRY_LONG_KEY 255
+/* Pointers leave these bits of the value word to a string's length. */
+#define ENTRY_POINTER_BITS 48
+
 typedef struct redis_entry {
-    uint8_t type;
-    uint8_t encoding;
+    uint32_t
+        access : 24; /* the LRU clock in seconds; under an LFU policy the minute of the last decay and the counter */
+    uint32_t type : 4;
+    uint32_t encoding : 4;
     uint8_t flags;
-    uint8_t lfu;     /* logarithmic access counter, under an LFU policy */
-    uint32_t access; /* LRU clock in seconds, or the minute of the last LFU decay */
-    uint32_t key_len;
-    uint32_t str_len; /* strings but ENC_INT: length in bytes */
+    uint8_t key_len;  /* ENTRY_LONG_KEY: see there */
+    uint16_t str_len; /* strings but ENC_INT: the length in bytes, its lower half where they have a word */
     uint8_t rest[];
 } redis_entry_t;
-_Static_assert(sizeof(redis_entry_t) == 16, "the header's size is in the drawing above");
+_Static_assert(sizeof(redis_entry_t) == 8, "the header's size is in the drawing above");
 
 static inline size_t entry__key_offset(uint8_t flags) { return (flags & ENTRY_WORD) + ((flags & ENTRY_EXPIRES) >> 1); }
 static inline bytes_t entry_key(const redis_entry_t *e)
 {
-    return bytes_of(e->rest + entry__key_offset(e->flags), e->key_len);
+    const uint8_t *at = e->rest + entry__key_offset(e->flags);
+    if (UNLIKELY(e->key_len == ENTRY_LONG_KEY)) return bytes_of(at + 4, load_le32(at));
+    return bytes_of(at, e->key_len);
 }
 
 /* Lists, hashes, sets, sorted sets: the value. The type module may set `encoding` and the pointer as it
  * pleases. */
 static inline void *entry_value(const redis_entry_t *e)
 {
-    void *p;
-    memcpy(&p, e->rest, sizeof(p));
-    return p;
+    return (void *)(uintptr_t)(load_le64(e->rest) & ((UINT64_C(1) << ENTRY_POINTER_BITS) - 1));
 }
-static inline void entry_set_value(redis_entry_t *e, void *value) { memcpy(e->rest, &value, sizeof(value)); }
+static inline void entry_set_value(redis_entry_t *e, const void *value)
+{
+    ASSERT((uint64_t)(uintptr_t)value >> ENTRY_POINTER_BITS == 0);
+    store_le64(e->rest, (uintptr_t)value);
+}
 
 static inline int64_t entry_int(const redis_entry_t *e)
 {
@@ -85,11 +94,20 @@ static inline int64_t entry_expire_ms(const redis_entry_t *e)
     return at;
 }
 
+/* A string's block. */
+static inline void entry_set_block(redis_entry_t *e, const uint8_t *block, size_t len)
+{
+    entry_set_value(e, block);
+    store_le64(e->rest, load_le64(e->rest) | (uint64_t)(len >> 16) << ENTRY_POINTER_BITS);
+    e->str_len = (uint16_t)len;
+}
+
 /* Bytes of a string that is not ENC_INT. */
 static inline bytes_t entry_string(const redis_entry_t *e)
 {
-    if (e->flags & ENTRY_WORD) return bytes_of(entry_value(e), e->str_len);
-    return bytes_of(e->rest + entry__key_offset(e->flags) + e->key_len, e->str_len);
+    if (e->flags & ENTRY_WORD)
+        return bytes_of(entry_value(e), (load_le64(e->rest) >> ENTRY_POINTER_BITS) << 16 | e->str_len);
+    return bytes_of(bytes_end(entry_key(e)), e->str_len);
 }
 
 /* What a data type supplies (in types/); `value` and `encoding` are the entry's. */

@@ -7,20 +7,29 @@
 /* Allocation sizes are rounded to the allocator's classes, so that "same class" means "fits in place". */
 static inline size_t entry__round(size_t bytes)
 {
-    if (bytes <= 128) return (bytes + 15) & ~(size_t)15;
+    if (bytes <= MEM_SMALL_BYTES_MAX) return mem_small_bytes(bytes);
     size_t step = (size_t)1 << (61 - __builtin_clzll(bytes - 1)); /* a quarter of the power of two below */
     return (bytes + step - 1) & ~(step - 1);
 }
 
 static inline size_t entry__bytes(uint8_t flags, size_t key_len, size_t embedded_len)
 {
-    return sizeof(redis_entry_t) + entry__key_offset(flags) + key_len + embedded_len;
+    return sizeof(redis_entry_t) + entry__key_offset(flags) + (key_len >= ENTRY_LONG_KEY ? 4 : 0) + key_len +
+           embedded_len;
+}
+
+/* What its allocation was asked for. */
+static inline size_t entry__size(const redis_entry_t *e)
+{
+    return entry__round(entry__bytes(e->flags, entry_key(e).len, e->flags & ENTRY_WORD ? 0 : e->str_len));
 }
 
 /* A new entry with room for `embedded_len` string bytes (0 with ENTRY_WORD); the key is copied, all else is
  * zero. */
 redis_entry_t *entry__new(bytes_t key, redis_type_t type, redis_encoding_t encoding, uint8_t flags,
                           size_t embedded_len);
+/* The entry without its value. */
+static inline void entry__release(redis_entry_t *e) { mem_small_free(e, entry__size(e)); }
 /* Frees the value and the entry. */
 void entry__free(redis_entry_t *e);
 void entry__free_value(redis_entry_t *e);

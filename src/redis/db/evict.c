@@ -54,13 +54,17 @@ void redis_uncounted_remove(redis_t *redis, void *user)
 
 /* ---- LFU: a logarithmic counter that decays -------------------------------------------------------------------------- */
 
-static uint32_t minutes(const redis_t *redis) { return redis->lru_clock / 60; }
+#define MINUTES_MAX 0xffffu
+
+static uint32_t minutes(const redis_t *redis) { return redis->lru_clock / 60 & MINUTES_MAX; }
+
+void evict__set_lfu(redis_t *redis, redis_entry_t *e, uint8_t counter) { e->access = minutes(redis) << 8 | counter; }
 
 uint8_t evict__lfu(const redis_t *redis, const redis_entry_t *e)
 {
     int64_t decay = redis->config->lfu_decay_time;
-    uint32_t passed = decay ? (minutes(redis) - e->access) / (uint32_t)decay : 0;
-    return passed >= e->lfu ? (passed ? 0 : e->lfu) : (uint8_t)(e->lfu - passed);
+    uint32_t since = (minutes(redis) - (e->access >> 8)) & MINUTES_MAX, counter = e->access & UINT8_MAX;
+    return (uint8_t)(counter - MIN(counter, decay ? since / (uint32_t)decay : 0));
 }
 
 void evict__touch_lfu(redis_t *redis, redis_entry_t *e)
@@ -71,8 +75,7 @@ void evict__touch_lfu(redis_t *redis, redis_entry_t *e)
         double chance = 1.0 / (base * (double)redis->config->lfu_log_factor + 1);
         if ((double)(redis_random(redis) >> 11) / 9007199254740992.0 < chance) counter++;
     }
-    e->lfu = counter;
-    e->access = minutes(redis);
+    evict__set_lfu(redis, e, counter);
 }
 
 /* ---- choosing -------------------------------------------------------------------------------------------------------- */

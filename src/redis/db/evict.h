@@ -21,24 +21,29 @@ static inline bool evict__is_lru(const redis_t *redis)
 /* The counter after the decay that is due. */
 uint8_t evict__lfu(const redis_t *redis, const redis_entry_t *e);
 void evict__touch_lfu(redis_t *redis, redis_entry_t *e);
-/* Seconds since the last use. */
+void evict__set_lfu(redis_t *redis, redis_entry_t *e, uint8_t counter);
+/* The clock as entries keep it. */
+static inline uint32_t evict__clock(const redis_t *redis) { return redis->lru_clock & ENTRY_ACCESS_MAX; }
+/* Seconds since the last use; from 194 days on counted anew, as in the original. */
 static inline uint32_t evict__idle_s(const redis_t *redis, const redis_entry_t *e)
 {
-    return redis->lru_clock - e->access;
+    return (redis->lru_clock - e->access) & ENTRY_ACCESS_MAX;
 }
 
 static inline void evict__touch(redis_t *redis, redis_entry_t *e)
 {
     if (UNLIKELY(evict__is_lfu(redis)))
         evict__touch_lfu(redis, e);
-    else if (e->access != redis->lru_clock)
-        e->access = redis->lru_clock;
+    else if (e->access != evict__clock(redis))
+        e->access = evict__clock(redis);
 }
 
 static inline void evict__init_entry(redis_t *redis, redis_entry_t *e)
 {
-    e->lfu = LFU_NEW;
-    e->access = UNLIKELY(evict__is_lfu(redis)) ? (uint32_t)(redis->lru_clock / 60) : redis->lru_clock;
+    if (UNLIKELY(evict__is_lfu(redis)))
+        evict__set_lfu(redis, e, LFU_NEW);
+    else
+        e->access = evict__clock(redis);
 }
 
 #endif

@@ -9,7 +9,7 @@
 static inline bool entry_same(const void *entry, bytes_t key)
 {
     const redis_entry_t *e = entry;
-    return e->key_len == key.len && memcmp(e->rest + entry__key_offset(e->flags), key.ptr, key.len) == 0;
+    return e->key_len == MIN(key.len, (size_t)ENTRY_LONG_KEY) && bytes_eq(entry_key(e), key);
 }
 
 static inline uint64_t hash_key(const redis_call_t *call, bytes_t key)
@@ -310,20 +310,18 @@ static inline string_shape_t shape_of(bytes_t value)
 
 static void fill_string(redis_entry_t *e, string_shape_t s, bytes_t value)
 {
-    e->encoding = (uint8_t)s.encoding;
+    e->encoding = s.encoding;
     e->type = TYPE_STRING;
     if (s.encoding == ENC_INT) {
         entry_set_int(e, s.integer);
         e->str_len = 0;
-        return;
-    }
-    e->str_len = (uint32_t)value.len;
-    if (s.word) {
+    } else if (s.word) {
         uint8_t *block = mem_alloc(value.len);
         memcpy(block, value.ptr, value.len);
-        entry_set_value(e, block);
-    } else if (value.len) {
-        memcpy(e->rest + entry__key_offset(e->flags) + e->key_len, value.ptr, value.len);
+        entry_set_block(e, block, value.len);
+    } else {
+        e->str_len = (uint16_t)value.len;
+        if (value.len) memcpy((uint8_t *)bytes_end(entry_key(e)), value.ptr, value.len);
     }
 }
 
@@ -339,8 +337,7 @@ static redis_entry_t *new_string(bytes_t key, string_shape_t s, bytes_t value, b
 static inline bool fits_in_place(const redis_entry_t *e, string_shape_t s, size_t len)
 {
     if (s.word || e->flags & ENTRY_WORD) return s.word && e->flags & ENTRY_WORD;
-    return entry__round(entry__bytes(e->flags, e->key_len, len)) ==
-           entry__round(entry__bytes(e->flags, e->key_len, e->str_len));
+    return entry__round(entry__bytes(e->flags, entry_key(e).len, len)) == entry__size(e);
 }
 
 static redis_entry_t *replace_string(redis_db_t *db, table_pos_t pos, uint64_t hash, string_shape_t s, bytes_t value)
@@ -354,7 +351,6 @@ static redis_entry_t *replace_string(redis_db_t *db, table_pos_t pos, uint64_t h
     int64_t at_ms = entry_expire_ms(old);
     redis_entry_t *e = new_string(entry_key(old), s, value, at_ms >= 0);
     e->flags |= old->flags & ENTRY_EPOCH;
-    e->lfu = old->lfu;
     e->access = old->access;
     table_replace(pos, e);
     if (at_ms >= 0) {
@@ -428,7 +424,6 @@ uint8_t *key_string_resize(redis_call_t *call, redis_entry_t *e, size_t len)
         int64_t at_ms = entry_expire_ms(e);
         uint8_t flags = (uint8_t)(ENTRY_WORD | (e->flags & (ENTRY_EPOCH | ENTRY_EXPIRES)));
         redis_entry_t *to = entry__new(key, TYPE_STRING, ENC_RAW, flags, 0);
-        to->lfu = e->lfu;
         to->access = e->access;
         table_replace(pos, to);
         if (at_ms >= 0) {
@@ -437,12 +432,11 @@ uint8_t *key_string_resize(redis_call_t *call, redis_entry_t *e, size_t len)
             ASSERT(found);
             table_replace(pos, to);
         }
-        mem_free(e);
+        entry__release(e);
         e = to;
     }
     e->encoding = ENC_RAW;
-    e->str_len = (uint32_t)len;
-    entry_set_value(e, block);
+    entry_set_block(e, block, len);
     return block;
 }
 
@@ -454,11 +448,14 @@ static redis_entry_t *same_with_key(const redis_entry_t *from, bytes_t key, void
     uint8_t flags = (uint8_t)(from->flags & (ENTRY_WORD | ENTRY_EXPIRES));
     redis_entry_t *e = entry__new(key, (redis_type_t)from->type, (redis_encoding_t)from->encoding, flags,
                                   embedded ? from->str_len : 0);
-    e->str_len = from->str_len;
     if (embedded)
-        memcpy(e->rest + entry__key_offset(flags) + key.len, entry_string(from).ptr, from->str_len);
-    else
+        memcpy((uint8_t *)bytes_end(entry_key(e)), entry_string(from).ptr, from->str_len);
+    else if (from->type != TYPE_STRING)
         entry_set_value(e, value);
+    else if (from->encoding == ENC_INT)
+        entry_set_int(e, entry_int(from));
+    else
+        entry_set_block(e, value, entry_string(from).len);
     return e;
 }
 
@@ -482,7 +479,7 @@ redis_entry_t *db__move(redis_db_t *from, bytes_t name, redis_db_t *to, bytes_t 
     int64_t at_ms = entry_expire_ms(old);
     take_out(from, pos, hash);
     redis_entry_t *e = same_with_key(old, new_name, old->flags & ENTRY_WORD ? entry_value(old) : NULL);
-    mem_free(old); /* its value lives on in e */
+    entry__release(old); /* its value lives on in e */
     return put_with_expiry(to, e, at_ms);
 }
 
@@ -494,8 +491,9 @@ redis_entry_t *db__add_copy(redis_db_t *to, bytes_t key, const redis_entry_t *fr
         if (from->type != TYPE_STRING) {
             value = type__ops((redis_type_t)from->type)->copy(value, (redis_encoding_t)from->encoding);
         } else if (from->encoding != ENC_INT) {
-            value = mem_alloc(from->str_len);
-            memcpy(value, entry_value(from), from->str_len);
+            bytes_t text = entry_string(from);
+            value = mem_alloc(text.len);
+            memcpy(value, text.ptr, text.len);
         }
     }
     return put_with_expiry(to, same_with_key(from, key, value), entry_expire_ms(from));
@@ -589,7 +587,7 @@ const char *encoding__name(redis_encoding_t encoding)
 
 size_t entry__memory_bytes(const redis_entry_t *e, size_t samples)
 {
-    size_t bytes = mem_usable(e);
+    size_t bytes = entry__size(e);
     if (!(e->flags & ENTRY_WORD)) return bytes;
     if (e->type == TYPE_STRING) return e->encoding == ENC_INT ? bytes : bytes + mem_usable(entry_value(e));
     return bytes +

@@ -1,9 +1,9 @@
-/* table.c: see table.h. Invariants: slot 6 of a chained bucket is the next bucket and its tag is 0; the last
+/* table.c: see table.h. Invariants: the last slot of a chained bucket is the next bucket and its tag is 0; the last
  * bucket of a chain has at least two entries (else they fit in its parent), unless it is the top one. */
 #include "redis/db/table.h"
 
 enum {
-    FILL_PERCENT_MAX = 77,     /* grow above: more makes chains common */
+    FILL_PERCENT_MAX = 87,     /* grow above: more makes chains common */
     FILL_PERCENT_FORCED = 154, /* grow above, whatever the budget says: more makes chains long */
     FILL_PERCENT_MIN = 15,     /* shrink below */
     MOVE_EMPTY_MAX = 10,       /* empty buckets skipped in one step */
@@ -33,7 +33,7 @@ void table_init(table_t *t, uint64_t (*hash_of)(const void *entry))
 
 static table_bucket_t *next_bucket(const table_bucket_t *b)
 {
-    return b->meta & TABLE_CHAINED ? b->entries[TABLE_SLOTS - 1] : NULL;
+    return b->meta & TABLE_CHAINED ? table__ref(b, TABLE_SLOTS - 1) : NULL;
 }
 
 static void free_chain(table_t *t, table_bucket_t *top)
@@ -81,10 +81,9 @@ size_t table_memory_bytes(const table_t *t)
 
 static int free_slot(const table_bucket_t *b)
 {
-    int slots = b->meta & TABLE_CHAINED ? TABLE_SLOTS - 1 : TABLE_SLOTS;
-    for (int i = 0; i < slots; i++)
-        if (b->tags[i] == 0) return i;
-    return -1;
+    unsigned usable = (1u << (b->meta & TABLE_CHAINED ? TABLE_SLOTS - 1 : TABLE_SLOTS)) - 1;
+    unsigned free = table__matches(b, 0) & usable;
+    return free ? __builtin_ctz(free) : -1;
 }
 
 static void put_in_bucket(table_t *t, int which, uint64_t hash, void *entry)
@@ -95,30 +94,31 @@ static void put_in_bucket(table_t *t, int which, uint64_t hash, void *entry)
         if (!(b->meta & TABLE_CHAINED)) {
             table_bucket_t *child = mem_zalloc(sizeof(*child));
             child->tags[0] = b->tags[TABLE_SLOTS - 1];
-            child->entries[0] = b->entries[TABLE_SLOTS - 1];
+            table__set_ref(child, 0, table__ref(b, TABLE_SLOTS - 1));
             b->tags[TABLE_SLOTS - 1] = 0;
-            b->entries[TABLE_SLOTS - 1] = child;
+            table__set_ref(b, TABLE_SLOTS - 1, child);
             b->meta |= TABLE_CHAINED;
             t->chained_buckets++;
         }
         b = next_bucket(b);
     }
     b->tags[slot] = table__tag(hash);
-    b->entries[slot] = entry;
+    table__set_ref(b, (unsigned)slot, entry);
     t->used[which]++;
 }
 
 static void move_bucket(table_t *t, table_bucket_t *top)
 {
     for (table_bucket_t *b = top; b; b = next_bucket(b))
-        for (int i = 0; i < TABLE_SLOTS; i++)
-            if (b->tags[i]) mem_prefetch(b->entries[i]);
+        for (unsigned i = 0; i < TABLE_SLOTS; i++)
+            if (b->tags[i]) mem_prefetch(table__ref(b, i));
     for (table_bucket_t *b = top; b; b = next_bucket(b)) {
-        for (int i = 0; i < TABLE_SLOTS; i++) {
+        for (unsigned i = 0; i < TABLE_SLOTS; i++) {
             if (b->tags[i] == 0) continue;
+            void *entry = table__ref(b, i);
             b->tags[i] = 0;
             t->used[0]--;
-            put_in_bucket(t, 1, t->hash_of(b->entries[i]), b->entries[i]);
+            put_in_bucket(t, 1, t->hash_of(entry), entry);
         }
     }
     free_chain(t, top);
@@ -146,11 +146,10 @@ bool table_move(table_t *t, size_t buckets)
     size_t share_bytes = sizeof(table_bucket_t) * bucket_count(t, 1) / count;
     while (buckets && t->used[0] && t->move_next < count) {
         table_bucket_t *top = &t->buckets[0][t->move_next];
-        uint64_t word;
-        memcpy(&word, top, 8);
+        bool empty = top->meta == 0 && table__matches(top, 0) == (1u << TABLE_SLOTS) - 1;
         t->move_next++;
         fill(t, share_bytes);
-        if (word == 0) {
+        if (empty) {
             if (--empty_left == 0) return true;
             continue;
         }
@@ -220,8 +219,8 @@ static void prune_chain(table_t *t, table_bucket_t *top)
         parent = last;
         last = next_bucket(last);
     }
-    int held = -1, count = 0;
-    for (int i = 0; i < TABLE_SLOTS; i++) {
+    unsigned held = 0, count = 0;
+    for (unsigned i = 0; i < TABLE_SLOTS; i++) {
         if (last->tags[i] == 0) continue;
         held = i;
         count++;
@@ -229,7 +228,7 @@ static void prune_chain(table_t *t, table_bucket_t *top)
     if (count > 1) return;
     parent->meta &= (uint8_t)~TABLE_CHAINED;
     parent->tags[TABLE_SLOTS - 1] = count ? last->tags[held] : 0;
-    parent->entries[TABLE_SLOTS - 1] = count ? last->entries[held] : NULL;
+    table__set_ref(parent, TABLE_SLOTS - 1, count ? table__ref(last, held) : NULL);
     mem_free(last);
     t->chained_buckets--;
 }
@@ -246,7 +245,7 @@ void table_remove(table_t *t, uint64_t hash, table_pos_t pos)
     int which = in_chain(table__top(t, 0, hash), pos.bucket) ? 0 : 1;
     table_bucket_t *top = table__top(t, which, hash);
     pos.bucket->tags[pos.slot] = 0;
-    pos.bucket->entries[pos.slot] = NULL;
+    table__set_ref(pos.bucket, pos.slot, NULL);
     t->used[which]--;
     if (top->meta & TABLE_CHAINED) prune_chain(t, top);
     if (t->buckets[1]) {
@@ -269,8 +268,8 @@ void table_reserve(table_t *t, size_t count)
 static void visit_chain(table_bucket_t *b, void (*each)(void *user, void *entry), void *user)
 {
     for (; b; b = next_bucket(b))
-        for (int i = 0; i < TABLE_SLOTS; i++)
-            if (b->tags[i]) each(user, b->entries[i]);
+        for (unsigned i = 0; i < TABLE_SLOTS; i++)
+            if (b->tags[i]) each(user, table__ref(b, i));
 }
 
 void table_each(table_t *t, void (*each)(void *user, void *entry), void *user)
@@ -322,7 +321,7 @@ uint64_t table_scan(table_t *t, uint64_t cursor, void (*each)(void *user, void *
  */
 void *table_random(table_t *t, uint64_t (*random)(void *user), void *user)
 {
-    enum { HELD_MAX = 16, HELD_FULL_MAX = 32 };
+    enum { HELD_MAX = 24, HELD_FULL_MAX = 40 };
     if (table_count(t) == 0) return NULL;
     unsigned held_max = is_fuller_than(t, 100) ? HELD_FULL_MAX : HELD_MAX;
     size_t left = bucket_count(t, 0), right = bucket_count(t, 1);
@@ -332,11 +331,19 @@ void *table_random(table_t *t, uint64_t (*random)(void *user), void *user)
         void *held[HELD_FULL_MAX * 2];
         unsigned count = 0;
         for (; b && count + TABLE_SLOTS <= ARRAY_LEN(held); b = next_bucket(b))
-            for (int i = 0; i < TABLE_SLOTS; i++)
-                if (b->tags[i]) held[count++] = b->entries[i];
+            for (unsigned i = 0; i < TABLE_SLOTS; i++)
+                if (b->tags[i]) held[count++] = table__ref(b, i);
         unsigned pick = (unsigned)(random(user) % MAX(count, held_max));
         if (pick < count) return held[pick];
     }
+}
+
+/* How many of a chain's entries to pass over, so that its last ones are chosen as often as its first. */
+static size_t start_in_chain(const table_bucket_t *b, uint64_t at)
+{
+    size_t count = 0;
+    for (; b; b = next_bucket(b)) count += TABLE_SLOTS - (size_t)__builtin_popcount(table__matches(b, 0));
+    return count ? at % count : 0;
 }
 
 size_t table_sample(const table_t *t, uint64_t at, size_t max, void **ret_entries)
@@ -346,11 +353,16 @@ size_t table_sample(const table_t *t, uint64_t at, size_t max, void **ret_entrie
     for (size_t n = 0; n < MIN(all, max * BUCKETS_PER_ENTRY) && count < max; n++) {
         size_t i = (at + n) % all;
         const table_bucket_t *b = i < left ? &t->buckets[0][i] : &t->buckets[1][i - left];
+        size_t skip = n == 0 ? start_in_chain(b, at >> 32) : 0;
         for (; b; b = next_bucket(b)) {
-            for (int slot = 0; slot < TABLE_SLOTS && count < max; slot++) {
+            for (unsigned slot = 0; slot < TABLE_SLOTS && count < max; slot++) {
                 if (!b->tags[slot]) continue;
-                mem_prefetch(b->entries[slot]);
-                ret_entries[count++] = b->entries[slot];
+                if (skip) {
+                    skip--;
+                    continue;
+                }
+                mem_prefetch(table__ref(b, slot));
+                ret_entries[count++] = table__ref(b, slot);
             }
         }
     }

@@ -1,14 +1,15 @@
 /* table.h: the hash table of the keyspace, of expiring keys, and of large hashes, sets and sorted sets.
  *
- * Pointers to entries live in buckets of one cache line:
+ * References to entries live in buckets of one cache line:
  *
- *      +------+------+------+-----+------+--------+--------+-----+--------+
- *      | meta | tag0 | tag1 | ... | tag6 | entry0 | entry1 | ... | entry6 |     64 bytes
- *      +------+------+------+-----+------+--------+--------+-----+--------+
+ *      +------+------+-----+------+------+------+-----+------+------+
+ *      | ref0 | ref1 | ... | ref8 | tag0 | tag1 | ... | tag8 | meta |     64 bytes
+ *      +------+------+-----+------+------+------+-----+------+------+
  *
- * A tag is one byte of the entry's hash (never 0; 0 = free), so that a lookup touches the bucket and, almost
- * always, only the entry it wants. When `meta` has TABLE_CHAINED, entry6 points to a further bucket. The
- * table grows and shrinks by two, a bucket at a time with each change, so no call takes long.
+ * A reference is the low six bytes of a pointer, which is all that a process is given without asking for more. A tag is one byte
+ * of the entry's hash (never 0; 0 = free), so that a lookup touches the bucket and, almost always, only the entry it wants. When
+ * `meta` has TABLE_CHAINED, ref8 leads to a further bucket. The table grows and shrinks by two, a bucket at a time with each
+ * change, so no call takes long.
  *
  * A table of the keyspace grows out of a budget. While the budget says no, the table fills its buckets further and chains
  * more of them; at twice the usual fill it grows all the same. Memory that the new half has taken counts as used only as
@@ -20,16 +21,33 @@
 
 #include "base/base.h"
 
-#define TABLE_SLOTS 7
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#define TABLE_SLOTS     9
+#define TABLE_REF_BYTES 6
 
 enum { TABLE_CHAINED = 1 };
 
 typedef struct table_bucket {
-    uint8_t meta;
+    uint8_t refs[TABLE_SLOTS * TABLE_REF_BYTES];
     uint8_t tags[TABLE_SLOTS];
-    void *entries[TABLE_SLOTS];
+    uint8_t meta;
 } table_bucket_t;
 _Static_assert(sizeof(table_bucket_t) == 64, "a bucket is a cache line");
+
+/* What slot `i` refers to. The two bytes that are read behind the last reference are tags. */
+static inline void *table__ref(const table_bucket_t *b, unsigned i)
+{
+    return (void *)(uintptr_t)(load_le64((const uint8_t *)b + i * TABLE_REF_BYTES) & 0xffffffffffffu);
+}
+static inline void table__set_ref(table_bucket_t *b, unsigned i, const void *entry)
+{
+    uint64_t word = (uintptr_t)entry;
+    ASSERT(word >> (8 * TABLE_REF_BYTES) == 0);
+    memcpy(b->refs + i * TABLE_REF_BYTES, &word, TABLE_REF_BYTES);
+}
 
 /* Shared by tables that are under one limit of memory. */
 typedef struct table_budget {
@@ -68,9 +86,9 @@ size_t table_memory_bytes(const table_t *t);
 void table_insert(table_t *t, uint64_t hash, void *entry);
 /* Takes the entry at `pos` (found with this hash) out of the table. */
 void table_remove(table_t *t, uint64_t hash, table_pos_t pos);
-static inline void *table_at(table_pos_t pos) { return pos.bucket->entries[pos.slot]; }
+static inline void *table_at(table_pos_t pos) { return table__ref(pos.bucket, pos.slot); }
 /* Puts another entry with the same key in its place (after a reallocation). */
-static inline void table_replace(table_pos_t pos, void *entry) { pos.bucket->entries[pos.slot] = entry; }
+static inline void table_replace(table_pos_t pos, void *entry) { table__set_ref(pos.bucket, pos.slot, entry); }
 /* Makes room for `count` entries at once. */
 void table_reserve(table_t *t, size_t count);
 /* Moves up to `buckets` buckets of a resize under way; true while there is more to do. */
@@ -96,14 +114,19 @@ static inline uint8_t table__tag(uint64_t hash)
     return tag ? tag : 1;
 }
 
-/* A bit mask (bit 8*i+15 for slot i) of the slots whose tag may equal `tag`; false positives are possible
- * only above a true match, which the comparison sorts out. */
-static inline uint64_t table__matches(const table_bucket_t *b, uint8_t tag)
+/* A bit for each slot whose tag is `tag`. Of tag 0: the free slots, and the one that leads to a further bucket. */
+static inline unsigned table__matches(const table_bucket_t *b, uint8_t tag)
 {
-    uint64_t word;
-    memcpy(&word, b, 8);
-    word ^= (uint64_t)tag * 0x0101010101010101u;
-    return (word - 0x0101010101010101u) & ~word & 0x8080808080808000u;
+    unsigned mask = 0;
+#ifdef __SSE2__
+    enum { LAST = sizeof(*b) - sizeof(__m128i), TAGS_AT = offsetof(table_bucket_t, tags) - LAST };
+    __m128i tail = _mm_loadu_si128((const __m128i *)((const uint8_t *)b + LAST));
+    mask = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(tail, _mm_set1_epi8((char)tag))) >> TAGS_AT;
+    mask &= (1u << TABLE_SLOTS) - 1;
+#else
+    for (unsigned i = 0; i < TABLE_SLOTS; i++) mask |= (unsigned)(b->tags[i] == tag) << i;
+#endif
+    return mask;
 }
 
 static inline table_bucket_t *table__top(const table_t *t, int which, uint64_t hash)
@@ -117,13 +140,17 @@ static inline void table_prefetch_bucket(const table_t *t, uint64_t hash)
     if (UNLIKELY(t->buckets[1] != NULL)) mem_prefetch(table__top(t, 1, hash));
 }
 
-/* After table_prefetch_bucket: asks for the entries that may match. */
+/* After table_prefetch_bucket: asks for the entries that may match, two lines each, and for the further bucket. */
 static inline void table_prefetch_entry(const table_t *t, uint64_t hash)
 {
     for (int which = 0; which < 2 && t->buckets[which]; which++) {
         const table_bucket_t *b = table__top(t, which, hash);
-        uint64_t m = table__matches(b, table__tag(hash));
-        for (; m; m &= m - 1) mem_prefetch(b->entries[(__builtin_ctzll(m) >> 3) - 1]);
+        for (unsigned m = table__matches(b, table__tag(hash)); m; m &= m - 1) {
+            const uint8_t *entry = table__ref(b, (unsigned)__builtin_ctz(m));
+            mem_prefetch(entry);
+            mem_prefetch(entry + 64);
+        }
+        if (UNLIKELY(b->meta & TABLE_CHAINED)) mem_prefetch(table__ref(b, TABLE_SLOTS - 1));
     }
 }
 
@@ -134,11 +161,11 @@ static inline __attribute__((always_inline)) bool table_find(const table_t *t, u
 {
     uint8_t tag = table__tag(hash);
     for (int which = 0; which < 2 && t->buckets[which]; which++) {
-        for (table_bucket_t *b = table__top(t, which, hash);; b = b->entries[TABLE_SLOTS - 1]) {
+        for (table_bucket_t *b = table__top(t, which, hash);; b = table__ref(b, TABLE_SLOTS - 1)) {
             bool chained = b->meta & TABLE_CHAINED;
-            for (uint64_t m = table__matches(b, tag); m; m &= m - 1) {
-                unsigned slot = ((unsigned)__builtin_ctzll(m) >> 3) - 1;
-                if (b->tags[slot] == tag && same(b->entries[slot], key)) {
+            for (unsigned m = table__matches(b, tag); m; m &= m - 1) {
+                unsigned slot = (unsigned)__builtin_ctz(m);
+                if (same(table__ref(b, slot), key)) {
                     *ret_pos = (table_pos_t){b, slot};
                     return true;
                 }

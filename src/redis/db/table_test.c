@@ -150,7 +150,7 @@ static bool never(table_budget_t *budget, size_t bytes) { return false; }
 /* What a growing table has not moved into is known to the budget until the last byte, and what leaves makes it no larger. */
 static void test_without_a_budget_it_fills_up_and_grows_late(void **state)
 {
-    enum { N = 7 << 12, LATE = N * 3 / 2 };
+    enum { N = 9 << 12, LATE = N * 3 / 2 };
     table_budget_t budget = {.allows = never};
     table_t t;
     table_pos_t pos;

@@ -60,10 +60,11 @@ redis_entry_t *rdb__add(redis_call_t *call, bytes_t key, const rdb_value_t *v)
 
 void rdb__set_lfu(redis_t *redis, redis_entry_t *e, uint8_t counter)
 {
-    if (evict__is_lfu(redis)) e->lfu = counter;
+    if (evict__is_lfu(redis)) evict__set_lfu(redis, e, counter);
 }
 
 void rdb__set_idle_s(redis_t *redis, redis_entry_t *e, uint64_t idle_s)
 {
-    if (!evict__is_lfu(redis)) e->access = redis->lru_clock - (uint32_t)MIN(idle_s, (uint64_t)redis->lru_clock);
+    if (evict__is_lfu(redis)) return;
+    e->access = (redis->lru_clock - (uint32_t)MIN(idle_s, (uint64_t)ENTRY_ACCESS_MAX)) & ENTRY_ACCESS_MAX;
 }

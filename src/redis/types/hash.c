@@ -22,7 +22,7 @@ static bytes_t entry_text(const uint8_t *entry)
 
 static uint8_t *entry_new(bytes_t field, bytes_t text)
 {
-    uint8_t *entry = mem_alloc(pstr_bytes(field.len) + pstr_bytes(text.len));
+    uint8_t *entry = mem_small_alloc(pstr_bytes(field.len) + pstr_bytes(text.len));
     pstr_put(pstr_put(entry, field), text);
     return entry;
 }
@@ -85,7 +85,7 @@ static bool set_in_table(table_t *t, bytes_t field, bytes_t text)
         return false;
     }
     table_replace(pos, entry_new(field, text));
-    mem_free(entry);
+    mem_small_free(entry, entry_bytes(entry));
     return false;
 }
 
@@ -116,7 +116,7 @@ bool hash_delete(value_t *v, bytes_t field)
     if (!table_find(t, hash, field, pstr_same, &pos)) return false;
     void *entry = table_at(pos);
     table_remove(t, hash, pos);
-    mem_free(entry);
+    mem_small_free(entry, entry_bytes(entry));
     return true;
 }
 
@@ -171,13 +171,13 @@ static void type_free(void *ptr, redis_encoding_t encoding)
     if (encoding == ENC_LISTPACK)
         lp_free(ptr);
     else
-        pstr_table_free(ptr);
+        pstr_table_free(ptr, entry_bytes);
 }
 
 static void copy_entry(void *user, void *entry)
 {
     size_t bytes = entry_bytes(entry);
-    uint8_t *copy = mem_alloc(bytes);
+    uint8_t *copy = mem_small_alloc(bytes);
     memcpy(copy, entry, bytes);
     table_insert(user, pstr_hash(entry), copy);
 }

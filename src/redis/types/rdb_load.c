@@ -59,13 +59,11 @@ static bool distinct(const uint8_t *lp, unsigned stride)
         table_pos_t pos;
         ok = seen ? !pstr_find(seen, text, &pos) : !lp_find(next, text, stride - 1);
         if (seen && ok) {
-            uint8_t *entry = mem_alloc(pstr_bytes(text.len));
-            pstr_put(entry, text);
-            table_insert(seen, hash_bytes(text.ptr, text.len), entry);
+            table_insert(seen, hash_bytes(text.ptr, text.len), pstr_new(text));
         }
         p = next;
     }
-    if (seen) pstr_table_free(seen);
+    if (seen) pstr_table_free(seen, pstr_entry_bytes);
     return ok;
 }
 

@@ -43,9 +43,7 @@ bool set_has(value_t v, bytes_t member)
 
 static void table_add(table_t *t, bytes_t member)
 {
-    uint8_t *entry = mem_alloc(pstr_bytes(member.len));
-    pstr_put(entry, member);
-    table_insert(t, hash_bytes(member.ptr, member.len), entry);
+    table_insert(t, hash_bytes(member.ptr, member.len), pstr_new(member));
 }
 
 static void add_to_table(void *user, bytes_t member) { table_add(user, member); }
@@ -131,9 +129,7 @@ bool set_add(value_t *v, bytes_t member, const redis_config_t *config)
         table_pos_t pos;
         uint64_t hash = hash_bytes(member.ptr, member.len);
         if (table_find(v->ptr, hash, member, pstr_same, &pos)) return false;
-        uint8_t *entry = mem_alloc(pstr_bytes(member.len));
-        pstr_put(entry, member);
-        table_insert(v->ptr, hash, entry);
+        table_insert(v->ptr, hash, pstr_new(member));
         return true;
     }
     if (v->encoding == ENC_INTSET) {
@@ -161,7 +157,7 @@ bool set_remove(value_t *v, bytes_t member)
         if (!table_find(v->ptr, hash, member, pstr_same, &pos)) return false;
         void *entry = table_at(pos);
         table_remove(v->ptr, hash, pos);
-        mem_free(entry);
+        mem_small_free(entry, pstr_entry_bytes(entry));
         return true;
     }
     if (v->encoding == ENC_INTSET) {
@@ -224,7 +220,7 @@ void set_free(value_t v)
     else if (v.encoding == ENC_LISTPACK)
         lp_free(v.ptr);
     else
-        pstr_table_free(v.ptr);
+        pstr_table_free(v.ptr, pstr_entry_bytes);
 }
 
 static void type_free(void *ptr, redis_encoding_t encoding) { set_free((value_t){ptr, encoding}); }
@@ -243,12 +239,10 @@ static size_t type_length(const void *ptr, redis_encoding_t encoding)
     return set_length((value_t){(void *)ptr, encoding});
 }
 
-static size_t entry_bytes(const void *entry) { return pstr_bytes(pstr_get(entry).len); }
-
 static size_t type_memory(const void *ptr, redis_encoding_t encoding, size_t samples)
 {
     if (encoding == ENC_INTSET) return intset_heap_bytes(ptr);
-    return encoding == ENC_LISTPACK ? lp_heap_bytes(ptr) : table_estimate_bytes(ptr, samples, entry_bytes);
+    return encoding == ENC_LISTPACK ? lp_heap_bytes(ptr) : table_estimate_bytes(ptr, samples, pstr_entry_bytes);
 }
 
 typedef struct emission {

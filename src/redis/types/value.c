@@ -9,11 +9,16 @@ table_t *pstr_table_new(size_t count)
     return t;
 }
 
-static void free_entry(void *user, void *entry) { mem_free(entry); }
+typedef struct sizer {
+    size_t (*entry_bytes)(const void *entry);
+} sizer_t;
 
-void pstr_table_free(table_t *t)
+static void free_entry(void *user, void *entry) { mem_small_free(entry, ((sizer_t *)user)->entry_bytes(entry)); }
+
+void pstr_table_free(table_t *t, size_t (*entry_bytes)(const void *entry))
 {
-    table_each(t, free_entry, NULL);
+    sizer_t sizer = {entry_bytes};
+    table_each(t, free_entry, &sizer);
     table_deinit(t);
     mem_free(t);
 }
@@ -27,7 +32,7 @@ typedef struct estimate {
 static void add_estimate(void *user, void *entry)
 {
     estimate_t *e = user;
-    e->bytes += e->entry_bytes(entry);
+    e->bytes += mem_small_bytes(e->entry_bytes(entry));
     e->seen++;
 }
 

@@ -64,8 +64,16 @@ static inline bool pstr_find(const table_t *t, bytes_t text, table_pos_t *ret_po
 {
     return table_find(t, hash_bytes(text.ptr, text.len), text, pstr_same, ret_pos);
 }
+static inline size_t pstr_entry_bytes(const void *entry) { return pstr_bytes(pstr_get(entry).len); }
+static inline uint8_t *pstr_new(bytes_t text)
+{
+    uint8_t *entry = mem_small_alloc(pstr_bytes(text.len));
+    pstr_put(entry, text);
+    return entry;
+}
 table_t *pstr_table_new(size_t count);
-void pstr_table_free(table_t *t);
+/* The entries are small blocks of so many bytes as `entry_bytes` says. */
+void pstr_table_free(table_t *t, size_t (*entry_bytes)(const void *entry));
 /* Bytes held, judged by at most `samples` entries (0 = all) of `entry_bytes` each. */
 size_t table_estimate_bytes(const table_t *t, size_t samples, size_t (*entry_bytes)(const void *entry));
 

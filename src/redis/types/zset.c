@@ -79,7 +79,7 @@ static uint8_t *lp_add_pair(uint8_t *lp, bytes_t member, double score)
 
 /* ---- items ------------------------------------------------------------------------------- */
 
-static void free_item(void *user, void *entry) { mem_free(entry); }
+static void free_item(void *user, void *entry) { zitem_free(entry); }
 
 static zset_t *zset_alloc(size_t count)
 {
@@ -111,7 +111,7 @@ static void remove_item(zset_t *z, zitem_t *item)
     bool found = item_find(z, zitem_member(item), &pos);
     ASSERT(found);
     table_remove(&z->members, item_hash(item), pos);
-    mem_free(item);
+    zitem_free(item);
 }
 
 static void convert(value_t *v, size_t count)
@@ -200,7 +200,7 @@ bool zset_remove(value_t *v, bytes_t member)
     zitem_t *item = table_at(pos);
     table_remove(&z->members, item_hash(item), pos);
     ztree_remove(&z->tree, item);
-    mem_free(item);
+    zitem_free(item);
     return true;
 }
 
@@ -366,7 +366,7 @@ void zset_drop(zset_t *z, bytes_t member)
     if (!item_find(z, member, &pos)) return;
     zitem_t *item = table_at(pos);
     table_remove(&z->members, item_hash(item), pos);
-    mem_free(item);
+    zitem_free(item);
 }
 
 static void order_item(void *user, void *entry)
@@ -430,7 +430,7 @@ static size_t type_length(const void *ptr, redis_encoding_t encoding)
     return zset_length((value_t){(void *)ptr, encoding});
 }
 
-static size_t item_bytes(const void *entry) { return sizeof(zitem_t) + ((const zitem_t *)entry)->len; }
+static size_t item_bytes(const void *entry) { return zitem_bytes(((const zitem_t *)entry)->len); }
 
 static size_t type_memory(const void *ptr, redis_encoding_t encoding, size_t samples)
 {

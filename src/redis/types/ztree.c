@@ -34,12 +34,14 @@ static inner_t *inner_of(ztree_node_t *node) { return (inner_t *)node; }
 
 zitem_t *zitem_new(double score, bytes_t member)
 {
-    zitem_t *item = mem_alloc(sizeof(*item) + member.len);
+    zitem_t *item = mem_small_alloc(zitem_bytes(member.len));
     item->score = score;
     item->len = (uint32_t)member.len;
     if (member.len) memcpy(item->member, member.ptr, member.len);
     return item;
 }
+
+void zitem_free(zitem_t *item) { mem_small_free(item, zitem_bytes(item->len)); }
 
 /* A search of a cold node would wait for one cache line after another: asks for all of its scores at once. */
 static inline ztree_node_t *prefetched(ztree_node_t *node)

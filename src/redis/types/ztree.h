@@ -48,7 +48,9 @@ typedef struct ztree_bound {
 } ztree_bound_t;
 
 static inline bytes_t zitem_member(const zitem_t *item) { return bytes_of(item->member, item->len); }
+static inline size_t zitem_bytes(size_t len) { return offsetof(zitem_t, member) + len; }
 zitem_t *zitem_new(double score, bytes_t member);
+void zitem_free(zitem_t *item);
 
 #define ZTREE_INIT ((ztree_t){NULL, 0, 0})
 /* Frees the nodes, not the items. */

@@ -72,7 +72,7 @@ static void step(ztree_t *t, model_t *m, int what, int scores)
         return;
     }
     ztree_remove(t, item);
-    free(item);
+    zitem_free(item);
     m->items[i] = m->items[--m->count];
 }
 
@@ -106,7 +106,7 @@ static void ascending_insertion_fills_its_leaves(void **state)
     for (size_t i = 100000; i-- > 0;) {
         zitem_t *item = ztree_item(ztree_at(&t, i / 2));
         ztree_remove(&t, item);
-        free(item);
+        zitem_free(item);
     }
     assert_int_equal(t.count, 0);
 }
@@ -127,7 +127,7 @@ static void finds_members_of_equal_scores(void **state)
         b.kind = ZBOUND_LEX_GT;
         assert_int_equal(ztree_seek(&t, &b, &pos), i / 2 + 1);
     }
-    for (pos = ztree_at(&t, 0); pos.node; pos = ztree_next(pos)) free(ztree_item(pos));
+    for (pos = ztree_at(&t, 0); pos.node; pos = ztree_next(pos)) zitem_free(ztree_item(pos));
     ztree_deinit(&t);
 }
 

@@ -73,12 +73,12 @@ def test_a_rewrite_at_maxmemory_drives_out_no_more_than_without(launch, eventual
 
 def test_a_table_that_would_pass_maxmemory_does_not_grow(launch):
     filler = Filler(launch("redis"))
-    filler.fill(86_000)  # a few hundred more and the table doubles, which takes 2 MiB
+    filler.fill(126_000)  # a few hundred more and the table doubles, which takes 2 MiB
     filler.limit(200 * KIB)
     for _ in range(200):
         filler.add_batch()
     assert 0 < filler.evicted_at_once < 10 * KEYS_IN_BATCH
-    assert filler.keys() > 86_000
+    assert filler.keys() > 126_000
 
 
 def test_a_table_that_must_grow_at_maxmemory_drives_keys_out_in_small_steps(launch):
