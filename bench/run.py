@@ -17,13 +17,14 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "bench")]
 
 import carriers_load  # noqa: E402
 import kafka_load  # noqa: E402
+import memory_load  # noqa: E402
 import outbox_load  # noqa: E402
 import redis_load  # noqa: E402
 import start_load  # noqa: E402
 import together_load  # noqa: E402
 import zookeeper_load  # noqa: E402
 
-PARTS = {"start": start_load, "redis": redis_load, "zookeeper": zookeeper_load, "kafka": kafka_load,
+PARTS = {"start": start_load, "redis": redis_load, "memory": memory_load, "zookeeper": zookeeper_load, "kafka": kafka_load,
          "outbox": outbox_load, "carriers": carriers_load, "together": together_load}  # fmt: skip
 
 
