@@ -3,6 +3,7 @@
 
 #include "redis/config/config_table.h"
 #include "redis/conn/out_limits.h"
+#include "redis/conn/tracking.h"
 #include "redis/exec/changes.h"
 #include "redis/exec/script_host.h"
 #include "redis/persist/aof.h"
@@ -135,6 +136,7 @@ static void on_cron(io_timer_t *timer)
     out_limits__enforce(redis);
     if (!redis->loading) aof__cron(redis);
     if (!redis->loading) snapshot__cron(redis);
+    tracking__limit(redis);
     exec__after_event(redis);
 }
 
@@ -183,6 +185,7 @@ redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, const redi
     if (config->loglevel != LOG_NOTICE) redis__update_loglevel(redis); /* else the server's own --log-level */
     redis->now_ms = redis->started_ms = redis->ops_last_ms = io_wall_ms(loop);
     redis->lru_clock = (uint32_t)(redis->now_ms / 1000);
+    redis->tracking = tracking__new(redis);
     redis->walk = walk__new(redis);
     redis->snapshots = snapshot__new(redis);
     redis->commandlog = commandlog__new();
@@ -240,6 +243,7 @@ void redis_free(redis_t *redis)
     aof__free(redis->aof);
     snapshot__free(redis->snapshots);
     walk__free(redis->walk);
+    tracking__free(redis->tracking);
     for (int i = 0; i < redis->db_count; i++) db__deinit(&redis->dbs[i]);
     commandlog__free(redis->commandlog);
     (void)latency_reset(&redis->latency, BYTES_NULL);

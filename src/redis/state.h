@@ -47,6 +47,7 @@ typedef struct redis_stats_counters {
 } redis_stats_counters_t;
 
 typedef struct aof aof_t;                     /* aof.h */
+typedef struct tracking tracking_t;           /* conn/tracking.h */
 typedef struct walk walk_t;                   /* walk.h */
 typedef struct snapshots snapshots_t;         /* snapshot.h */
 typedef struct redis_loading redis_loading_t; /* load.c */
@@ -141,6 +142,8 @@ struct redis {
     int64_t attack_logged_ms;
     commandlog_t *commandlog;
     latency_t latency;
+    tracking_t *tracking;
+    uint64_t tracking_clients;
     walk_t *walk;
     snapshots_t *snapshots;
     redis_loading_t *loading_state; /* while it goes on */

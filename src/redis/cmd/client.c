@@ -1,5 +1,6 @@
 /* client.c: CLIENT and its subcommands. */
 #include "redis/cmd/client_filter.h"
+#include "redis/conn/tracking.h"
 #include "redis/state.h"
 #include "redis_commands.h"
 
@@ -17,6 +18,10 @@ void client__put_flags(const redis_client_t *c, buf_t *out)
     size_t before = out->len;
     for (size_t i = 0; i < ARRAY_LEN(letters); i++)
         if (c->flags & letters[i].bit) buf_u8(out, (uint8_t)letters[i].letter);
+    uint32_t tracking = c->tracking ? c->tracking->flags : 0;
+    if (c->tracking) buf_u8(out, 't');
+    if (tracking & TRACKING_BROKEN_REDIR) buf_u8(out, 'R');
+    if (tracking & TRACKING_BCAST) buf_u8(out, 'B');
     if (out->len == before) buf_u8(out, 'N');
 }
 
@@ -39,14 +44,14 @@ void client__describe(redis_client_t *c, buf_t *out)
     buf_printf(out,
                " db=%d sub=%zu psub=%zu ssub=%zu multi=%d watch=%zu qbuf=%zu qbuf-free=0 argv-mem=0 "
                "multi-mem=0 rbs=%d "
-               "rbp=0 obl=0 oll=0 omem=%zu tot-mem=%zu events=r cmd=%s user=default redir=-1 resp=%d "
+               "rbp=0 obl=0 oll=0 omem=%zu tot-mem=%zu events=r cmd=%s user=default redir=%" PRId64 " resp=%d "
                "lib-name=%s lib-ver=%s "
                "tot-net-in=%" PRIu64 " tot-net-out=%" PRIu64 " tot-cmds=%" PRIu64 "\n",
                c->db->id, c->channels.count, c->patterns.count, c->shard_channels.count,
                c->flags & CLIENT_MULTI ? (int)c->queue_len : -1, watch_count(c), in, OUT_RESERVE_BYTES, unsent,
-               sizeof(*c) + in + unsent, c->last_command ? c->last_command->full_name : "NULL", c->resp,
-               c->lib_name ? c->lib_name : "", c->lib_version ? c->lib_version : "", c->in_bytes, c->out_bytes,
-               c->commands);
+               sizeof(*c) + in + unsent, c->last_command ? c->last_command->full_name : "NULL",
+               c->tracking ? (int64_t)c->tracking->redirect_id : -1, c->resp, c->lib_name ? c->lib_name : "",
+               c->lib_version ? c->lib_version : "", c->in_bytes, c->out_bytes, c->commands);
 }
 
 /* ---- who is there ---------------------------------------------------------------------------------------------------- */

@@ -1,4 +1,5 @@
 /* connection.c: HELLO, AUTH and the small commands of a connection. CLIENT is in client.c. */
+#include "redis/conn/tracking.h"
 #include "redis/state.h"
 #include "redis_commands.h"
 
@@ -177,6 +178,7 @@ void redis_cmd_reset(redis_call_t *call)
     multi__discard(c);
     multi__unwatch(c);
     pubsub__forget(c);
+    tracking__off(c);
     monitor__forget(c);
     client__flush(c);
     c->flags &=

@@ -1,5 +1,6 @@
 /* info.c: INFO, its sections, and the counters behind it. */
 #include "redis/cmd/memory.h"
+#include "redis/conn/tracking.h"
 #include "redis/exec/script_host.h"
 #include "redis/persist/aof.h"
 #include "redis/persist/snapshot.h"
@@ -105,11 +106,12 @@ static void section_clients(redis_t *redis, buf_t *b)
     }
     buf_printf(b,
                "connected_clients:%" PRIu64 "\r\ncluster_connections:0\r\nmaxclients:%" PRIu64
-               "\r\nblocked_clients:%" PRIu64 "\r\ntracking_clients:0\r\npubsub_clients:%" PRIu64
+               "\r\nblocked_clients:%" PRIu64 "\r\ntracking_clients:%" PRIu64 "\r\npubsub_clients:%" PRIu64
                "\r\nwatching_clients:%" PRIu64 "\r\ntotal_watched_keys:%zu\r\ntotal_blocking_keys:%zu"
                "\r\ntotal_blocking_keys_on_nokey:%zu\r\n",
                redis->client_count, redis->config->maxclients, redis->blocking.clients + redis->paused_clients,
-               redis->pubsub.clients, redis->multi.watching, watched, waited_for, until_gone);
+               tracking__info(redis).clients, redis->pubsub.clients, redis->multi.watching, watched, waited_for,
+               until_gone);
     put_buffers_and_pause(redis, b);
 }
 
@@ -229,6 +231,7 @@ static void section_stats(redis_t *redis, buf_t *b)
 {
     enum { SAMPLES = ARRAY_LEN(redis->ops_samples) };
     const redis_stats_counters_t *s = &redis->stats;
+    tracking_info_t tracking = tracking__info(redis);
     net_stats_t net = net_service_stats(redis->net, client__service());
     buf_printf(b,
                "total_connections_received:%" PRIu64 "\r\ntotal_commands_processed:%" PRIu64
@@ -245,11 +248,13 @@ static void section_stats(redis_t *redis, buf_t *b)
                "\r\npubsub_channels:%zu\r\npubsub_patterns:%zu\r\npubsubshard_channels:%zu\r\n"
                "evicted_scripts:%" PRIu64 "\r\nlatest_fork_usec:0\r\ntotal_forks:0\r\ntotal_error_replies:%" PRIu64
                "\r\nunexpected_error_replies:%" PRIu64 "\r\nclient_query_buffer_limit_disconnections:%" PRIu64
-               "\r\nclient_output_buffer_limit_disconnections:%" PRIu64 "\r\n",
+               "\r\nclient_output_buffer_limit_disconnections:%" PRIu64 "\r\ntracking_total_keys:%" PRIu64
+               "\r\ntracking_total_items:%" PRIu64 "\r\ntracking_total_prefixes:%" PRIu64 "\r\n",
                s->expired_keys, s->expired_stale_percent, s->expired_time_capped, s->evicted_keys, s->keyspace_hits,
                s->keyspace_misses, redis->pubsub.channels.count, redis->pubsub.patterns.count,
                redis->pubsub.shard_channels.count, scripts__info(redis).evicted, s->error_replies, s->unexpected_errors,
-               s->query_limit_disconnections, s->out_limit_disconnections);
+               s->query_limit_disconnections, s->out_limit_disconnections, tracking.keys, tracking.items,
+               tracking.prefixes);
 }
 
 static void section_replication(redis_t *redis, buf_t *b)

@@ -76,6 +76,7 @@ const directive_t redis_directives[] = {
     {"client-output-buffer-limit", NULL, KIND_OUT_LIMITS, 0, AT(out_limits), 0, 0,
      "normal 0 0 0 slave 256mb 64mb 60 pubsub 32mb 8mb 60", NULL, NULL},
     UINT("maxclients", NULL, maxclients, 1, UINT_MAX, "10000"),
+    UINT("tracking-table-max-keys", NULL, tracking_table_max_keys, 0, INT64_MAX, "1000000"),
     UINT("timeout", NULL, timeout_s, 0, INT_MAX, "0"),
     UINT("tcp-keepalive", NULL, tcp_keepalive_s, 0, INT_MAX, "300"),
     ONLY("tcp-backlog", KIND_UINT, DIRECTIVE_FIXED, tcp_backlog, "511",

@@ -73,6 +73,7 @@ typedef struct redis_config {
     bool rdbcompression, rdbchecksum, stop_writes_on_bgsave_error;
     char *appendfilename, *appenddirname, *dir, *dbfilename;
     redis_save_points_t save;
+    uint64_t tracking_table_max_keys; /* 0 = no limit */
     /* the rest */
     bytes_t requirepass; /* empty = none */
     char *bind, *logfile;

@@ -12,7 +12,6 @@
 #define NO_CLUSTER     "there is no cluster in this version"
 #define NO_TLS         "connections are not encrypted in this version"
 #define NO_USERS       "there are no users and rights in this version"
-#define NO_TRACKING    "keys are not tracked for clients in this version"
 #define NO_DEFRAG      "memory is not defragmented in this version"
 #define NO_MODULES     "there are no modules"
 #define NO_PINNING     "threads cannot be bound to processors, and --reactors sets their number"
@@ -98,7 +97,6 @@ const directive_t redis_absent_directives[] = {
     ABSENT("aclfile", NULL, "", NO_USERS),
     ABSENT("acllog-max-len", NULL, "128", NO_USERS),
     ABSENT("acl-pubsub-default", NULL, "resetchannels", NO_USERS),
-    ABSENT("tracking-table-max-keys", NULL, "1000000", NO_TRACKING),
     ABSENT("activedefrag", NULL, "no", NO_DEFRAG),
     ABSENT("active-defrag-cycle-min", NULL, "1", NO_DEFRAG),
     ABSENT("active-defrag-cycle-max", NULL, "25", NO_DEFRAG),

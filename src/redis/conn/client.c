@@ -1,5 +1,6 @@
 /* client.c: connections: a pipeline's requests are parsed together, their keys' buckets and entries asked for
  * from memory, and then run. */
+#include "redis/conn/tracking.h"
 #include "redis/redis.h"
 #include "redis/state.h"
 
@@ -59,6 +60,7 @@ void client__free(redis_client_t *c)
     multi__discard(c);
     multi__unwatch(c);
     pubsub__forget(c);
+    tracking__off(c);
     monitor__forget(c);
     if (c->out_dirty) list_remove(&c->writing_node);
     if (c->conn) {

@@ -39,6 +39,7 @@ enum {
                       CLIENT_REPLY_SKIP_NEXT | CLIENT_IN_LINE,
 };
 
+typedef struct tracked tracked_t; /* tracking.h */
 typedef struct blocked blocked_t; /* blocking.c */
 typedef struct inquiry inquiry_t; /* inquiry.c */
 
@@ -77,8 +78,9 @@ struct redis_client {
     map_t channels, patterns, shard_channels;
     buf_t pushed_to_self; /* messages that its own command published: they follow the reply */
     blocked_t *blocked;
-    list_t asyncs;    /* redis_async_t: answers from outside that are under way, in the order of the calls */
-    uint32_t in_line; /* of them, those that it does not wait for */
+    tracked_t *tracking; /* NULL: it does not track */
+    list_t asyncs;       /* redis_async_t: answers from outside that are under way, in the order of the calls */
+    uint32_t in_line;    /* of them, those that it does not wait for */
     uint64_t commands, in_bytes, out_bytes;
 };
 

@@ -1,6 +1,6 @@
 /* pubsub.c: channels, patterns and shard channels, each a set of clients; and keyspace events, which are
  * messages. */
-#include "redis/conn/out_limits.h"
+#include "redis/conn/push.h"
 #include "redis/state.h"
 #include "redis_commands.h"
 
@@ -92,78 +92,22 @@ void pubsub__forget(redis_client_t *c)
 
 /* ---- messages -------------------------------------------------------------------------------------------------------- */
 
-/* A subscriber that does not read is closed rather than remembered without limit. */
-bool pubsub__may_receive(redis_client_t *c)
-{
-    if (c->flags & CLIENT_CLOSING) return false;
-    if (c->conn == NULL || !out_limits__exceeds(c)) return true;
-    out_limits__close(c);
-    return false;
-}
-
-/* What is pushed is no reply: CLIENT REPLY OFF does not silence it. */
-static uint32_t speak_up(redis_client_t *c)
-{
-    uint32_t silence = c->flags & (CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP);
-    if (LIKELY(silence == 0)) return 0;
-    client__flush(c);
-    c->flags &= ~silence;
-    return silence;
-}
-
-static void fall_silent(redis_client_t *c, uint32_t silence)
-{
-    if (LIKELY(silence == 0)) return;
-    client__flush(c);
-    c->flags |= silence;
-}
-
 static void push(redis_client_t *c, const char *kind, const bytes_t *pattern, bytes_t name, bytes_t message)
 {
-    reply_push(c, pattern ? 4 : 3);
-    reply_bulk_str(c, kind);
-    if (pattern) reply_bulk(c, *pattern);
-    reply_bulk(c, name);
-    reply_bulk(c, message);
-}
-
-/* Whether the client's own command publishes, which has yet to reply. */
-static bool is_publisher(const redis_client_t *c)
-{
-    for (const redis_call_t *call = c->redis->current; call; call = call->outer)
-        if (call->client == c) return true;
-    return false;
-}
-
-static void keep_own(redis_client_t *c, const char *kind, const bytes_t *pattern, bytes_t name, bytes_t message)
-{
-    redis_client_t *writer = client__new_internal(c->redis, &c->pushed_to_self);
-    writer->resp = c->resp;
-    push(writer, kind, pattern, name, message);
-    client__flush(writer);
-    client__free(writer);
-}
-
-void pubsub__give_own(redis_client_t *c)
-{
-    uint32_t silence = speak_up(c);
-    reply_raw(c, c->pushed_to_self.ptr, c->pushed_to_self.len);
-    fall_silent(c, silence);
-    buf_deinit(&c->pushed_to_self);
+    push_t p = push__begin(c);
+    reply_push(p.to, pattern ? 4 : 3);
+    reply_bulk_str(p.to, kind);
+    if (pattern) reply_bulk(p.to, *pattern);
+    reply_bulk(p.to, name);
+    reply_bulk(p.to, message);
+    push__end(&p);
 }
 
 static size_t deliver(const channel_t *ch, const char *kind, const bytes_t *pattern, bytes_t name, bytes_t message)
 {
     for (size_t i = 0; i < ch->count; i++) {
         redis_client_t *c = ch->clients[i];
-        if (!pubsub__may_receive(c)) continue;
-        if (is_publisher(c)) {
-            keep_own(c, kind, pattern, name, message);
-            continue;
-        }
-        uint32_t silence = speak_up(c);
-        push(c, kind, pattern, name, message);
-        fall_silent(c, silence);
+        if (push__may_receive(c)) push(c, kind, pattern, name, message);
     }
     return ch->count;
 }
@@ -253,12 +197,12 @@ void notify__update(redis_t *redis)
 
 static void tell(redis_client_t *c, const char *what, bytes_t name, size_t count)
 {
-    uint32_t silence = speak_up(c);
-    reply_push(c, 3);
-    reply_bulk_str(c, what);
-    reply_bulk(c, name);
-    reply_int(c, (int64_t)count);
-    fall_silent(c, silence);
+    push_t p = push__begin_reply(c);
+    reply_push(p.to, 3);
+    reply_bulk_str(p.to, what);
+    reply_bulk(p.to, name);
+    reply_int(p.to, (int64_t)count);
+    push__end(&p);
 }
 
 static size_t count_of(redis_client_t *c, kind_t kind)

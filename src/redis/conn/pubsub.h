@@ -13,10 +13,6 @@ typedef struct pubsub {
 
 size_t pubsub__publish(redis_t *redis, bytes_t channel, bytes_t message, bool shard);
 void pubsub__forget(redis_client_t *c);
-/* Whether the client can be sent what it did not ask for; closes one that does not read. */
-bool pubsub__may_receive(redis_client_t *c);
-/* Gives the client the messages it published to itself; called when its command has replied. */
-void pubsub__give_own(redis_client_t *c);
 size_t pubsub__subscriptions(const redis_client_t *c);
 void notify__init(redis_t *redis);
 void notify__update(redis_t *redis); /* after notify-keyspace-events has changed */

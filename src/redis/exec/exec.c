@@ -1,4 +1,7 @@
 /* exec.c: a request on its way: found, checked as Redis checks, queued or run, counted, propagated. */
+#include "redis/conn/push.h"
+#include "redis/conn/tracking.h"
+#include "redis/exec/getkeys.h"
 #include "redis/exec/changes.h"
 #include "redis/exec/inquiry.h"
 #include "redis/exec/script_host.h"
@@ -288,6 +291,21 @@ static redis_client_t *commander(const redis_call_t *call)
     return call->client;
 }
 
+/* What a tracking client has read, itself or by a script, is remembered. */
+static void track(redis_call_t *call)
+{
+    redis_client_t *c = commander(call);
+    bool reads =
+        call->command->flags & CMD_READONLY && !(call->command->flags & CMD_SKIP_MONITOR); /* a script does not */
+    if (reads && tracking__remembers(c)) {
+        key_positions_t keys = {0};
+        (void)command_get_keys(call->command, call->argc, call->argv, &keys);
+        for (size_t i = 0; i < keys.count; i++) tracking__remember(c, call->argv[keys.at[i].index]);
+        key_positions_deinit(&keys);
+    }
+    if (c->tracking && !call->outer && !(c->flags & CLIENT_MULTI)) tracking__command_done(c);
+}
+
 void exec__run(redis_client_t *c, const redis_command_t *command, int argc, const bytes_t *argv, bytes_t raw,
                const uint8_t *hashed_key, uint64_t key_hash, uint32_t flags)
 {
@@ -322,6 +340,7 @@ void exec__run(redis_client_t *c, const redis_command_t *command, int argc, cons
     if (UNLIKELY(!list_empty(&redis->monitors)) && !(flags & CALL_RETRY) &&
         !(command->flags & (CMD_SKIP_MONITOR | CMD_ADMIN)))
         monitor__tell(&call);
+    if (UNLIKELY(redis->tracking_clients)) track(&call);
     redis->stats.commands++;
     if (UNLIKELY(c->failed)) stats->failed++;
     if (call.dirty) {
@@ -329,7 +348,7 @@ void exec__run(redis_client_t *c, const redis_command_t *command, int argc, cons
         if (!call.propagation_set) propagate_default(&call);
     }
     if (redis->exec_depth) return;
-    if (UNLIKELY(c->pushed_to_self.len) && redis->current == NULL) pubsub__give_own(c);
+    if (UNLIKELY(c->pushed_to_self.len) && redis->current == NULL) push__give_own(c);
     if (UNLIKELY(has_gathered(redis))) exec__end_entry(redis, true);
     if (UNLIKELY(!list_empty(&redis->blocking.ready_keys))) blocking__serve(redis);
 }

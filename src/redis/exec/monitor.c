@@ -1,5 +1,6 @@
 /* monitor.c: MONITOR. Each command that was run is told, as a line, to every client that asked for it; what may hold
  * secrets is left out or blackened. A client that does not read is closed, as a subscriber is. */
+#include "redis/conn/push.h"
 #include "redis/state.h"
 #include "redis_commands.h"
 
@@ -66,6 +67,6 @@ void monitor__tell(const redis_call_t *call)
     buf_t line = BUF_INIT;
     put_line(call, &line);
     LIST_EACH(&call->redis->monitors, c, redis_client_t, monitor_node)
-        if (pubsub__may_receive(c)) reply_raw(c, line.ptr, line.len);
+        if (push__may_receive(c)) reply_raw(c, line.ptr, line.len);
     buf_deinit(&line);
 }

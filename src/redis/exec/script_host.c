@@ -14,6 +14,7 @@
 #include "redis/exec/script_host.h"
 
 #include "base/slog.h"
+#include "redis/conn/push.h"
 #include "redis/exec/changes.h"
 #include "redis/exec/inquiry.h"
 #include "redis/persist/aof.h"
@@ -373,7 +374,7 @@ static void come_back(scripts_t *s)
     s->caller = NULL;
     redis__update_gate(redis);
     client__resume_all(redis);
-    if (c->pushed_to_self.len) pubsub__give_own(c);
+    if (c->pushed_to_self.len) push__give_own(c);
     exec__end_entry(redis, true);
     redis_async_done(caller);
     exec__after_event(redis);

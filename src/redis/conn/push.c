@@ -1,0 +1,65 @@
+/* push.c: see push.h. */
+#include "redis/conn/push.h"
+#include "redis/conn/out_limits.h"
+#include "redis/state.h"
+
+/* A client that does not read is closed rather than remembered without limit. */
+bool push__may_receive(redis_client_t *c)
+{
+    if (c->flags & CLIENT_CLOSING) return false;
+    if (!c->conn || !out_limits__exceeds(c)) return true;
+    out_limits__close(c);
+    return false;
+}
+
+static uint32_t speak_up(redis_client_t *c)
+{
+    uint32_t silence = c->flags & (CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP);
+    if (LIKELY(!silence)) return 0;
+    client__flush(c);
+    c->flags &= ~silence;
+    return silence;
+}
+
+static void fall_silent(redis_client_t *c, uint32_t silence)
+{
+    if (LIKELY(!silence)) return;
+    client__flush(c);
+    c->flags |= silence;
+}
+
+/* Whether a command of the client's runs, which has yet to reply. */
+static bool is_running(const redis_client_t *c)
+{
+    for (const redis_call_t *call = c->redis->current; call; call = call->outer)
+        if (call->client == c) return true;
+    return false;
+}
+
+push_t push__begin_reply(redis_client_t *c) { return (push_t){.to = c, .client = c, .silence = speak_up(c)}; }
+
+push_t push__begin(redis_client_t *c)
+{
+    if (!is_running(c)) return push__begin_reply(c);
+    redis_client_t *writer = client__new_internal(c->redis, &c->pushed_to_self);
+    writer->resp = c->resp;
+    return (push_t){.to = writer, .client = c};
+}
+
+void push__end(push_t *p)
+{
+    if (p->to == p->client) {
+        fall_silent(p->client, p->silence);
+        return;
+    }
+    client__flush(p->to);
+    client__free(p->to);
+}
+
+void push__give_own(redis_client_t *c)
+{
+    uint32_t silence = speak_up(c);
+    reply_raw(c, c->pushed_to_self.ptr, c->pushed_to_self.len);
+    fall_silent(c, silence);
+    buf_deinit(&c->pushed_to_self);
+}
