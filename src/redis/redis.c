@@ -126,6 +126,7 @@ static void on_cron(io_timer_t *timer)
     redis->lru_clock = (uint32_t)(redis->now_ms / 1000);
     uint32_t ms = cron_ms(redis);
     if (timer->repeat_ms != ms) io_timer_start(timer, ms, ms);
+    if (redis->cron_paused) return;
     measure_memory(redis);
     sample_rates(redis);
     if (redis->active_expire && redis->pause_until_ms == 0 && !redis->script_left && !redis->loading)

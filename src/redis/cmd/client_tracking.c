@@ -3,6 +3,8 @@
 #include "redis/state.h"
 #include "redis_commands.h"
 
+#include <stdlib.h>
+
 #define SWITCHES(what)                                                                                                 \
     "ERR You can't switch " what " before disabling tracking for this client, and then re-enabling it with "           \
     "a different mode."
@@ -164,6 +166,19 @@ static void reply_flags(redis_client_t *c)
         if ((flags & words[i].all) == words[i].all) reply_bulk_str(c, words[i].name);
 }
 
+static int compare_bytes(const void *a, const void *b) { return bytes_cmp(*(const bytes_t *)a, *(const bytes_t *)b); }
+
+static void reply_prefixes(redis_client_t *c)
+{
+    size_t count = c->tracking ? c->tracking->prefixes.count : 0, n = 0, cursor = 0;
+    bytes_t *sorted = mem_alloc(sizeof(*sorted) * (count + 1));
+    for (map_entry_t *m; count && (m = map_next(&c->tracking->prefixes, &cursor));) sorted[n++] = m->key;
+    qsort(sorted, count, sizeof(*sorted), compare_bytes);
+    reply_array(c, count);
+    for (size_t i = 0; i < count; i++) reply_bulk(c, sorted[i]);
+    mem_free(sorted);
+}
+
 void redis_cmd_client_trackinginfo(redis_call_t *call)
 {
     redis_client_t *c = call->client;
@@ -174,7 +189,5 @@ void redis_cmd_client_trackinginfo(redis_call_t *call)
     reply_bulk_str(c, "redirect");
     reply_int(c, redirect_of(c));
     reply_bulk_str(c, "prefixes");
-    reply_array(c, c->tracking ? c->tracking->prefixes.count : 0);
-    size_t cursor = 0;
-    for (map_entry_t *m; c->tracking && (m = map_next(&c->tracking->prefixes, &cursor));) reply_bulk(c, m->key);
+    reply_prefixes(c);
 }

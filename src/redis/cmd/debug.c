@@ -171,6 +171,7 @@ static void debug_switch(redis_call_t *call, bool *ret_on)
     reply_ok(call->client);
 }
 
+static void debug_pause_cron(redis_call_t *call) { debug_switch(call, &call->redis->cron_paused); }
 static void debug_set_active_expire(redis_call_t *call) { debug_switch(call, &call->redis->active_expire); }
 static void debug_set_disable_deny_scripts(redis_call_t *call) { debug_switch(call, &call->redis->scripts_unchecked); }
 
@@ -262,6 +263,7 @@ static const struct debug_row {
     {"PROTOCOL", " <type>", "Replies a value of this type.", 3, 3, debug_protocol},
     {"QUICKLIST-PACKED-THRESHOLD", " <size>", "From which size on an element of a list has a node of its own.", 3, 3,
      debug_packed_threshold},
+    {"PAUSE-CRON", " (0|1)", "Stops what the server does by itself, or lets it go on.", 3, 3, debug_pause_cron},
     {"RELOAD", " [MERGE] [NOFLUSH] [NOSAVE]", "Writes the snapshot and reads it back.", 2, 5, debug_reload},
     {"SET-ACTIVE-EXPIRE", " (0|1)", "Turns the search for expired keys off or on.", 3, 3, debug_set_active_expire},
     {"SET-DISABLE-DENY-SCRIPTS", " (0|1)", "Lets scripts call what is not for scripts.", 3, 3,

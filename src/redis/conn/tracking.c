@@ -23,7 +23,8 @@ struct tracking {
     map_t keys;     /* -> readers_t */
     map_t prefixes; /* -> prefix_t */
     uint64_t items;
-    bool has_changed; /* some prefix has something to tell */
+    uint64_t emptied_at; /* how many commands had run when all was told to be gone */
+    bool has_changed;    /* some prefix has something to tell */
     db_listener_t listener;
     io_hook_t hook;
 };
@@ -65,7 +66,7 @@ static void tell(redis_client_t *c, const bytes_t *keys, size_t count)
     if (keys)
         reply_array(p.to, count);
     else
-        reply_null_array(p.to);
+        reply_null(p.to);
     for (size_t i = 0; keys && i < count; i++) reply_bulk(p.to, keys[i]);
     push__end(&p);
 }
@@ -131,8 +132,9 @@ void tracking__limit(redis_t *redis)
     enum { DROPPED_MAX = 100 };
     tracking_t *t = redis->tracking;
     uint64_t max = redis->config->tracking_table_max_keys;
-    for (int i = 0; max && t->keys.count > max && i < DROPPED_MAX; i++) {
-        size_t cursor = redis_random(redis) % t->keys.count;
+    if (max == 0 || t->keys.count <= max) return;
+    for (int i = 0; t->keys.count > max && i < DROPPED_MAX; i++) {
+        size_t cursor = redis_random(redis) % t->keys.cap;
         map_entry_t *victim = map_next(&t->keys, &cursor);
         if (!victim) continue;
         buf_t key = BUF_INIT;
@@ -140,6 +142,7 @@ void tracking__limit(redis_t *redis)
         invalidate(t, buf_bytes(&key), 0);
         buf_deinit(&key);
     }
+    client__flush_all(redis);
 }
 
 static void forget_all(tracking_t *t)
@@ -277,7 +280,8 @@ static void on_gone(db_listener_t *self, redis_db_t *db, bytes_t key, db_cause_t
 static void on_will_empty(db_listener_t *self, redis_db_t *db, const char *command)
 {
     tracking_t *t = of(self);
-    if (!command) return;
+    if (!command || t->emptied_at == t->redis->stats.commands) return; /* FLUSHALL empties many databases */
+    t->emptied_at = t->redis->stats.commands;
     LIST_EACH(&t->redis->clients, c, redis_client_t, node) {
         if (c->tracking) tell(c, NULL, 0);
     }
