@@ -97,7 +97,7 @@ struct redis {
     bool shutdown_saved; /* SHUTDOWN has seen to the snapshot */
     bool loading, asynchronous_flush, shutdown_asked, stopped;
     bool active_expire;
-    bool cron_paused; /* DEBUG PAUSE-CRON */
+    bool cron_paused;    /* DEBUG PAUSE-CRON */
     bool hll_words_only; /* PFDEBUG SIMD OFF */
     bool gate;           /* some global condition takes commands off the fast way: redis__update_gate */
     bool timed;          /* so does that the duration of each is asked for */

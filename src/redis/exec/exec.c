@@ -1,8 +1,8 @@
 /* exec.c: a request on its way: found, checked as Redis checks, queued or run, counted, propagated. */
 #include "redis/conn/push.h"
 #include "redis/conn/tracking.h"
-#include "redis/exec/getkeys.h"
 #include "redis/exec/changes.h"
+#include "redis/exec/getkeys.h"
 #include "redis/exec/inquiry.h"
 #include "redis/exec/script_host.h"
 #include "redis/exec/timing.h"
