@@ -2,7 +2,7 @@
 #ifndef TRIVET_REDIS_OUT_H
 #define TRIVET_REDIS_OUT_H
 
-#include "redis/state.h"
+#include "redis/conn/client.h"
 
 /* Makes room for n bytes when out.. is used up (or nothing is reserved). */
 uint8_t *out__grow(redis_client_t *c, size_t n);

@@ -1,6 +1,7 @@
 /* reply.c: see reply.h. Output memory is the connection's own (net_reserve) and is committed when it is full
  * and at the end of each event; between, a reply is pointer arithmetic. */
 #include "redis/conn/out.h"
+#include "redis/state.h"
 
 #include "base/num.h"
 

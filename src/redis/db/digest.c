@@ -1,6 +1,7 @@
 /* digest.c: see digest.h. The parts of what has an order are mixed, each into what came before it; the parts of what has none
  * are joined by exclusive or. The bytes are those of the original, so that the two can be compared. */
 #include "redis/db/digest.h"
+#include "redis/state.h"
 
 #include "redis/types/hash.h"
 #include "redis/types/list.h"

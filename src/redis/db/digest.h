@@ -2,7 +2,7 @@
 #ifndef TRIVET_REDIS_DIGEST_H
 #define TRIVET_REDIS_DIGEST_H
 
-#include "redis/state.h"
+#include "redis/db/db.h"
 
 #define DIGEST_BYTES 20
 

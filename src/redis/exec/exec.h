@@ -3,6 +3,7 @@
 #define TRIVET_REDIS_EXEC_H
 
 #include "redis/conn/client.h"
+#include "redis/exec/command.h"
 #include "redis/exec/command_table.h"
 
 /* A command kept for later: MULTI's queue, a blocked client. One allocation. */

@@ -2,8 +2,8 @@
 #ifndef TRIVET_REDIS_INQUIRY_H
 #define TRIVET_REDIS_INQUIRY_H
 
+#include "redis/exec/exec.h"
 #include "redis/redis.h"
-#include "redis/state.h"
 
 /* `known` runs when the last of the questions that were not answered at once is. */
 inquiry_t *inquiry__new(void (*known)(void *user), void *user);

@@ -2,8 +2,8 @@
 #ifndef TRIVET_REDIS_SCRIPT_HOST_H
 #define TRIVET_REDIS_SCRIPT_HOST_H
 
+#include "redis/exec/exec.h"
 #include "redis/script/script.h"
-#include "redis/state.h"
 
 /* Made at its first use. */
 script_engine_t *scripts__engine(redis_t *redis);

@@ -2,6 +2,7 @@
 #include "redis/persist/data_file.h"
 #include "redis/db/keyspace.h"
 #include "redis/redis.h"
+#include "redis/state.h"
 #include "redis/types/emit.h"
 
 #include "base/num.h"

@@ -6,8 +6,11 @@
 #ifndef TRIVET_REDIS_RDB_H
 #define TRIVET_REDIS_RDB_H
 
-#include "redis/state.h"
+#include "io/io.h"
+#include "redis/db/db.h"
 #include "redis/types/rdb_value.h"
+
+typedef struct redis_call redis_call_t;
 
 /* ---- one key: rdb_entry.c -------------------------------------------------------------------------------------------- */
 

@@ -3,6 +3,7 @@
 #include "redis/db/keyspace.h"
 #include "redis/persist/rdb.h"
 #include "redis/persist/replay.h"
+#include "redis/state.h"
 
 #include "redis/types/emit.h"
 
