@@ -23,7 +23,8 @@ uint32_t io_descriptors_max(void)
 uint32_t io_descriptors_for_files(uint32_t descriptors_max)
 {
     uint32_t files = MIN(MAX(descriptors_max / FILES_SHARE, FILES_MIN), FILES_MAX);
-    return MIN(files, MAX(descriptors_max / 2, 1)); /* with a handful in all, either side gets half */
+    uint32_t others = descriptors_max - MIN(descriptors_max, IO_DESCRIPTORS_OWN);
+    return MIN(files, MAX(others / 2, 1)); /* with a handful in all, files and connections get half of it each */
 }
 
 DIR *io__open_dir(const char *path)

@@ -271,6 +271,8 @@ uint64_t io_memory_heap_bytes(void);
 
 /* ---- descriptors: files and connections share what the system allows ---- */
 
+/* About so many a server has for itself: listeners, event loops, standard streams. */
+#define IO_DESCRIPTORS_OWN 40
 /* How many the process may have open: its hard limit, up to which each loop on libuv raises the other one. */
 uint32_t io_descriptors_max(void);
 /* How many of so many are kept for files. Connections of all kinds together take at most the rest, so that a crowd of

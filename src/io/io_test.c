@@ -798,7 +798,7 @@ static void files_have_a_share_of_the_descriptors_that_leaves_room_for_connectio
         assert_true(io_descriptors_for_files(max) > 0);
         assert_true(io_descriptors_for_files(max) <= max / 2);
     }
-    assert_int_equal(io_descriptors_for_files(64), 32);
+    assert_int_equal(io_descriptors_for_files(64), 12);
     assert_int_equal(io_descriptors_for_files(200), 50);
     assert_int_equal(io_descriptors_for_files(20000), 5000);
     assert_int_equal(io_descriptors_for_files(1u << 30), 16384);

@@ -9,9 +9,8 @@
 #define MEMORY_SHARE     16 /* one byte in so many is for unfinished input, and one for unsent output */
 #define BUDGET_BYTES_MIN MIB(64)
 #define BUDGET_BYTES_MAX MIB(512)
-#define ALONE_SHARE      4  /* one connection's huge value may take one byte in so many */
-#define CONTROL_SHARE    8  /* of that, one byte in so many is for control's connections */
-#define OWN_DESCRIPTORS  32 /* listeners, event loops, standard streams */
+#define ALONE_SHARE      4 /* one connection's huge value may take one byte in so many */
+#define CONTROL_SHARE    8 /* of that, one byte in so many is for control's connections */
 #define CONNS_MIN        8
 #define EVENT_EVERY_NS   1000000000ull
 
@@ -26,7 +25,7 @@ static size_t budget_of(uint64_t memory_bytes)
 static uint32_t conns_of(uint32_t descriptors_max)
 {
     uint32_t left = descriptors_max - io_descriptors_for_files(descriptors_max);
-    uint32_t own = OWN_DESCRIPTORS + http_conns_max(descriptors_max);
+    uint32_t own = IO_DESCRIPTORS_OWN + http_conns_max(descriptors_max);
     return left > own + CONNS_MIN ? left - own : CONNS_MIN;
 }
 
