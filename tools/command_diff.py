@@ -21,16 +21,16 @@ MISSING = {
     r"asking|cluster(\|.*)?|clusterscan|readonly|readwrite": "there is no cluster yet",
     r"failover|psync|replconf|replicaof|slaveof|sync|waitaof": "there is no replication yet",
     r"module(\|.*)?": "there are no modules, which run inside the original's own structures",
-    r"client\|(caching|getredir|tracking|trackinginfo)": "keys are not tracked for clients yet",
     r"client\|(capa|import-source)": "they concern replication and moving slots",
     r"h(get|set)ex|hp?(expire(at|time)?|ttl)|hpersist": "fields of hashes do not expire yet",
-    r"migrate|dump|restore|restore-asking|bgsave|save|function\|(dump|restore)": "snapshots and their payloads",
+    r"migrate|restore-asking": "keys do not move between servers yet",
     r"script\|debug": "the debugger steps through scripts in a copy of the process, and nothing forks here",
 }
 # Commands that this original does not have.
 MORE = {
     r"kafka\..*": "the bridge",
     r"b?lmovem|delex|digest|increx|s(diff|union)card": "of Redis 8.4 to 8.10",
+    r"xackdel|xdelex|xnack|xcfgset|xidmprecord": "of Redis 8.2 to 8.8",
     r"delifeq|msetex|hgetdel|commandlog(\|.*)?": "of Valkey 8.1 to 9.1",
 }
 # Differences of commands that both have: a pattern of lines as `differences` makes them, and why.
@@ -48,7 +48,7 @@ EXPECTED_BEFORE_9 = {
     r"exec: flags: with(out)? skip_(commandlog|slowlog)": "the flag's name",
     r"memory\|(malloc-stats|purge): flags: with loading": "while loading",
     r"client\|setinfo: arguments: with(out)? /attr/.*": "names in capitals",
-    r"(client\|(getname|id|no-evict|no-touch|reply|setinfo|setname)|select): flags: with allow_busy": "while a script is busy",
+    r"(client\|(caching|getname|getredir|id|no-evict|no-touch|reply|setinfo|setname)|select): flags: with allow_busy": "while a script is busy",
     r"client\|reply: flags: with no_multi": "a reply that is off would stay so",
     r"script\|(exists|flush|show): flags: with stale": "on a replica without a primary",
     r"(georadius(bymember)?)(_ro)?: specs: with(out)? keyword .*": "the key of STORE has variable flags",
