@@ -62,7 +62,7 @@ void *arena_try_alloc(arena_t *a, size_t bytes)
     if (UNLIKELY(bytes > SIZE_MAX / 2)) return NULL;
     bytes = (bytes + 7) & ~(size_t)7;
     if (UNLIKELY(a->bytes_max && a->bytes_used + bytes > a->bytes_max)) return NULL;
-    if (UNLIKELY((size_t)(a->end - a->next) < bytes || a->next == NULL)) {
+    if (UNLIKELY((size_t)(a->end - a->next) < bytes || !a->next)) {
         if (!add_chunk(a, bytes)) return NULL;
     }
     void *ptr = a->next;
@@ -77,7 +77,7 @@ void *arena_alloc(arena_t *a, size_t bytes)
     a->bytes_max = 0;
     void *ptr = arena_try_alloc(a, bytes);
     a->bytes_max = bound;
-    ASSERT(ptr != NULL);
+    ASSERT(ptr);
     return ptr;
 }
 
@@ -85,7 +85,7 @@ void *arena_zalloc(arena_t *a, size_t bytes) { return memset(arena_alloc(a, byte
 
 bytes_t arena_copy(arena_t *a, bytes_t b)
 {
-    if (b.ptr == NULL) return b;
+    if (!b.ptr) return b;
     uint8_t *copy = arena_alloc(a, b.len);
     memcpy(copy, b.ptr, b.len);
     return bytes_of(copy, b.len);

@@ -95,7 +95,7 @@ static bool can_advise(void)
     if (!file) return false;
     bool got = fgets(modes, sizeof(modes), file) != NULL;
     fclose(file);
-    return got && strstr(modes, "[never]") == NULL;
+    return got && !strstr(modes, "[never]");
 }
 
 void mem_huge_pages(void)

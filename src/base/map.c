@@ -48,7 +48,7 @@ void *map_get(const map_t *m, bytes_t key)
 
 void *map_put(map_t *m, bytes_t key, void *value)
 {
-    ASSERT(value != NULL);
+    ASSERT(value);
     if ((m->count + 1) * 4 > m->cap * 3) grow(m);
     uint64_t hash = hash_key(key);
     map_entry_t *e = find_slot(m, hash, key);

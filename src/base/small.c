@@ -170,7 +170,7 @@ static page_t *page_of(void *block) { return (page_t *)((uintptr_t)block & ~(uin
 /* Takes in what other threads have freed. */
 static void take_returned(small_heap_t *heap)
 {
-    if (atomic_load_explicit(&heap->returned, memory_order_relaxed) == NULL) return;
+    if (!atomic_load_explicit(&heap->returned, memory_order_relaxed)) return;
     returned_t *r = atomic_exchange_explicit(&heap->returned, NULL, memory_order_acquire);
     while (r) {
         returned_t *next = r->next;

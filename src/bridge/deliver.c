@@ -82,7 +82,7 @@ static void take_due(bridge_t *bridge)
     int64_t now_ms = io_wall_ms(bridge->loop);
     outbox_record_t *r;
     bool any = false;
-    while ((r = outbox_take_due(bridge, now_ms)) != NULL) {
+    while ((r = outbox_take_due(bridge, now_ms))) {
         renumber(bridge, r);
         any = true;
     }

@@ -22,7 +22,7 @@ far_positions_t *far_positions_new(void) { return mem_zalloc(sizeof(far_position
 void far_positions_free(far_positions_t *positions)
 {
     size_t cursor = 0;
-    for (map_entry_t *e; (e = map_next(&positions->groups, &cursor)) != NULL;) mem_free(e->value);
+    for (map_entry_t *e; (e = map_next(&positions->groups, &cursor));) mem_free(e->value);
     map_deinit(&positions->groups);
     mem_free(positions);
 }

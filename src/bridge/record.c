@@ -74,7 +74,7 @@ const char *record__check(bridge_t *bridge, int argc, const bytes_t *argv, bool 
     char message[KAFKA_MESSAGE_BYTES_MAX] = "";
     const char *problem = argc < 3 ? "ERR wrong number of arguments" : record__parse(argc, argv, args);
     if (problem) return problem;
-    if ((problem = outbox_problem(bridge, midway)) != NULL) return problem;
+    if ((problem = outbox_problem(bridge, midway))) return problem;
     return bridge__problem(bridge, kafka_produce_check(bridge->catalog, &args->record, message), message);
 }
 
@@ -95,7 +95,7 @@ const char *bridge__problem(bridge_t *bridge, kafka_code_t error, const char *me
 
 static bytes_t keep(uint8_t **to, bytes_t b)
 {
-    if (b.ptr == NULL) return BYTES_NULL;
+    if (!b.ptr) return BYTES_NULL;
     bytes_t kept = bytes_of(*to, b.len);
     if (b.len) memcpy(*to, b.ptr, b.len);
     *to += b.len;

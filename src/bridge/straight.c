@@ -184,7 +184,7 @@ void straight_produce(bridge_t *bridge, redis_call_t *call, const kafka_produce_
     list_push_back(&bridge->straight, &job->node);
     bridge->straight_bytes += job->copy->bytes;
     job->async = redis_async_in_line(call, may_go_on(bridge, job), job);
-    ASSERT(job->async != NULL); /* redis_call_may_wait said so */
+    ASSERT(job->async); /* redis_call_may_wait said so */
     put_into_load(bridge, job);
 }
 

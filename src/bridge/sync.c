@@ -34,7 +34,7 @@ static outbox_record_t *syncing_at(bridge_t *bridge, list_t *node)
 static void forget_run(bridge_t *bridge, outbox_record_t *r, int64_t ret_range[2])
 {
     outbox_record_t *near;
-    while ((near = syncing_at(bridge, r->node.prev)) != NULL) r = near;
+    while ((near = syncing_at(bridge, r->node.prev))) r = near;
     ret_range[0] = r->number;
     for (; r; r = near) {
         near = syncing_at(bridge, r->node.next);

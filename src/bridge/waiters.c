@@ -30,7 +30,7 @@ void waiters_deinit(bridge_t *bridge)
         redis_async_drop(w->async);
         mem_free(w);
     }
-    for (map_entry_t *e; (e = map_next(&bridge->waiters.clients, &cursor)) != NULL;) mem_free(e->value);
+    for (map_entry_t *e; (e = map_next(&bridge->waiters.clients, &cursor));) mem_free(e->value);
     map_deinit(&bridge->waiters.clients);
 }
 

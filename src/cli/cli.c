@@ -54,7 +54,7 @@ int cli__check(cli_survey_t *s)
     int err = cli__part(s->loop, s->dir, "redis", "appendonlydir", path) ? redis_check(s->loop, path, cli__show, s) : 0;
     s->prefix = "coord/";
     cli__path(s->dir, "coord", path);
-    if (err == 0 && io_exists(s->loop, path)) err = coord_check(s->loop, path, cli__show, s);
+    if (!err && io_exists(s->loop, path)) err = coord_check(s->loop, path, cli__show, s);
     return err ? err : cli__check_kafka(s);
 }
 
@@ -104,7 +104,7 @@ static int mend(const cli_mending_t *m)
     bool redis = cli__part(m->loop, m->dir, "redis", "appendonlydir", path);
     int err = redis ? redis_mend(m->loop, path, m->salvage, cli__tell, NULL) : 0;
     cli__path(m->dir, "coord", path);
-    if (err == 0 && io_exists(m->loop, path)) err = coord_mend(m->loop, path, m->salvage, cli__tell, NULL);
+    if (!err && io_exists(m->loop, path)) err = coord_mend(m->loop, path, m->salvage, cli__tell, NULL);
     return err ? err : cli__mend_kafka(m);
 }
 
@@ -119,8 +119,8 @@ static int repair_copy(io_loop_t *loop, const request_t *q)
     }
     cli_mending_t m = {loop, copy, q->salvage};
     int err = copy_tree(loop, q->dir, copy);
-    if (err == 0) err = mend(&m);
-    if (err != 0) {
+    if (!err) err = mend(&m);
+    if (err) {
         fprintf(stderr, "trivet: cannot mend a copy in %s: %s\n", copy, err_text(err));
         return CLI_UNREADABLE;
     }
@@ -193,7 +193,7 @@ static int take(io_loop_t *loop, const char *dir)
     int err = !io_exists(loop, dir) ? ERR_NOT_FOUND : io_exists(loop, path) ? io_lock_file(loop, path) : 0;
     if (err == ERR_BUSY)
         fprintf(stderr, "trivet: a server runs on the data directory %s: stop it first\n", dir);
-    else if (err != 0)
+    else if (err)
         fprintf(stderr, "trivet: cannot read %s: %s\n", dir, err_text(err));
     return err;
 }
@@ -203,7 +203,7 @@ static int run(io_loop_t *loop, const request_t *q)
     cli_survey_t survey = {.loop = loop, .dir = q->dir, .prefix = ""};
     if (take(loop, q->dir) != 0 || !is_data_dir(loop, q->dir)) return CLI_UNREADABLE;
     int err = cli__check(&survey);
-    if (err != 0) {
+    if (err) {
         fprintf(stderr, "trivet: cannot read %s: %s\n", q->dir, err_text(err));
         return CLI_UNREADABLE;
     }

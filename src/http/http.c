@@ -210,7 +210,7 @@ int http_new(io_loop_t *loop, const char *host, uint16_t port, http_t **ret_http
     io_timer_init(loop, &http->timer, on_timer);
     http__conns_init(&http->conns, loop, conns_max);
     int err = make_address(host, port, &address, &is_v6);
-    if (err != 0) goto out;
+    if (err) goto out;
     unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (is_v6 ? MHD_USE_IPv6 : 0u);
     errno = 0;
     http->daemon =
@@ -224,9 +224,9 @@ int http_new(io_loop_t *loop, const char *host, uint16_t port, http_t **ret_http
     }
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     err = io_fd_watch_new(loop, info->epoll_fd, on_ready, http, &http->watch);
-    if (err == 0) *ret_http = http;
+    if (!err) *ret_http = http;
 out:
-    if (err != 0) http_free(http);
+    if (err) http_free(http);
     return err;
 }
 
@@ -248,7 +248,7 @@ void http_add_page(http_t *http, const char *path, const char *content_type, htt
     *page = (page_t){.content_type = content_type, .make = make, .user = user};
     snprintf(page->turn_note, sizeof(page->turn_note), "http %s", path);
     void *previous = map_put(&http->pages, bytes_str(path), page);
-    ASSERT(previous == NULL);
+    ASSERT(!previous);
 }
 
 /* libmicrohttpd does not stop while a connection is suspended. */
@@ -270,7 +270,7 @@ void http_free(http_t *http)
     io_timer_stop(&http->timer);
     if (http->watch) io_fd_watch_free(http->watch);
     if (http->daemon) MHD_stop_daemon(http->daemon);
-    for (map_entry_t *e; (e = map_next(&http->pages, &cursor)) != NULL;) mem_free(e->value);
+    for (map_entry_t *e; (e = map_next(&http->pages, &cursor));) mem_free(e->value);
     map_deinit(&http->pages);
     http__conns_deinit(&http->conns);
     mem_free(http);

@@ -96,7 +96,7 @@ static bool cut(io_reserve_t *reserve, uint64_t bytes)
     if (io_file_open(reserve->loop, reserve->path, IO_FILE_WRITE, &file) != 0) return false;
     int err = io_file_truncate(file, left);
     io_file_close(file);
-    if (err == 0) reserve->bytes = left;
+    if (!err) reserve->bytes = left;
     return err == 0;
 }
 

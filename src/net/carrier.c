@@ -241,7 +241,7 @@ static void link_send(net_link_t *link)
     int err = net__output_send(&link->out, &link->carrier->spent, link->stream, &sent);
     report_spent(link, (size_t)sent, file_bytes - link->out.file_bytes);
     link->blocked = err == ERR_AGAIN;
-    if (err != 0 && err != ERR_AGAIN) link_ended(link, err);
+    if (err && err != ERR_AGAIN) link_ended(link, err);
 }
 
 static void on_link_ready(void *user, unsigned events);
@@ -268,7 +268,7 @@ static void link_open(net_link_t *link)
     list_push_back(&link->carrier->links, &link->node);
     int err = io_stream_attach(link->carrier->loop, link->socket, &link->stream);
     link->socket = NULL;
-    if (err != 0) link_ended(link, err);
+    if (err) link_ended(link, err);
 }
 
 /* Freed when its last report leaves. */

@@ -177,7 +177,7 @@ static void send_output(net_conn_t *conn)
         net__carried_send(conn);
     } else {
         int err = net__output_send(&conn->out, &conn->net->chunks, conn->stream, &conn->stats->out_bytes);
-        if (err != 0 && err != ERR_AGAIN) {
+        if (err && err != ERR_AGAIN) {
             net__kill(conn);
             return;
         }
@@ -346,7 +346,7 @@ int net_listen(net_t *net, const char *host, uint16_t port, const net_service_t 
     net_listener_t *listener = mem_zalloc(sizeof(*listener));
     *listener = (net_listener_t){.net = net, .def = def, .service = service, .protected = net__protects(net, def)};
     int err = io_listen(net->loop, host, port, 511, on_accept, listener, &listener->io);
-    if (err != 0) {
+    if (err) {
         mem_free(listener);
         return err;
     }
@@ -369,7 +369,7 @@ int net_connect(net_t *net, const char *host, uint16_t port, const net_service_t
 {
     io_stream_t *stream = NULL;
     int err = io_connect(net->loop, host, port, &stream);
-    if (err != 0) return err;
+    if (err) return err;
     net_conn_t *conn = conn_new(net, def, service, stream, CONN_CONNECTING);
     conn->outgoing = true;
     net__update_watch(conn);

@@ -39,7 +39,7 @@ int called_as__read_file(reader_t *reader, const char *path)
         snprintf(reader->error, OPTIONS_ERROR_CHARS_MAX, "cannot read the configuration file %.300s", path);
         return ERR_NOT_FOUND;
     }
-    while (err == 0 && fgets(line, sizeof(line), file)) {
+    while (!err && fgets(line, sizeof(line), file)) {
         snprintf(origin, sizeof(origin), "%.200s:%d", path, ++number);
         size_t len = strlen(line);
         if (len + 1 == sizeof(line) && line[len - 1] != '\n') {
@@ -95,7 +95,7 @@ static int kafka_args(reader_t *reader, int argc, char **argv)
     if (argc < 2 || argv[1][0] == '-')
         return called_as__fail(reader, "command line", "the configuration file comes first", "");
     int err = called_as__read_file(reader, argv[1]);
-    for (int i = 2; err == 0 && i < argc; i += 2) {
+    for (int i = 2; !err && i < argc; i += 2) {
         if (strcmp(argv[i], "--override") != 0 || i + 1 == argc)
             return called_as__fail(reader, "command line", "expected --override NAME=VALUE, not ", argv[i]);
         char *pair = mem_strdup(argv[i + 1]);
@@ -200,9 +200,9 @@ int called_as_parse(const called_as_t *as, int argc, char **argv, options_t *ret
     for (const char *const(*preset)[3] = as->presets; (*preset)[0]; preset++)
         options_add(&options, (*preset)[0], (*preset)[1], (*preset)[2], as->name);
     if (!options.show_version && !options.show_help) err = as->read_args(&reader, argc, argv);
-    if (err == 0 && as->finish) as->finish(&reader);
+    if (!err && as->finish) as->finish(&reader);
     mem_free(reader.appendonly_no);
-    if (err != 0)
+    if (err)
         options_deinit(&options);
     else
         *ret_options = options;

@@ -105,7 +105,7 @@ static int redis_args(reader_t *reader, int argc, char **argv)
 {
     int i = 1, err = 0;
     if (argc > 1 && (argv[1][0] != '-' || strcmp(argv[1], "-") == 0)) err = called_as__read_file(reader, argv[i++]);
-    while (err == 0 && i < argc) {
+    while (!err && i < argc) {
         if (strncmp(argv[i], "--", 2) != 0)
             return called_as__fail(reader, "command line", "expected --DIRECTIVE, not ", argv[i]);
         err = read_flag(reader, argc, argv, &i);

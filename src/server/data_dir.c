@@ -74,7 +74,7 @@ static int refuse_zookeeper_in(server_t *server, const char *dir, char *error)
 int server__refuse_zookeeper(server_t *server, char *error)
 {
     int err = refuse_zookeeper_in(server, server->data_dir, error);
-    if (err == 0 && server->tree_dir) err = refuse_zookeeper_in(server, server->tree_dir, error);
-    if (err == 0 && server->tree_log_dir) err = refuse_zookeeper_in(server, server->tree_log_dir, error);
-    return err != 0 ? err : refuse_zookeeper_in(server, server->coord_dir, error);
+    if (!err && server->tree_dir) err = refuse_zookeeper_in(server, server->tree_dir, error);
+    if (!err && server->tree_log_dir) err = refuse_zookeeper_in(server, server->tree_log_dir, error);
+    return err ? err : refuse_zookeeper_in(server, server->coord_dir, error);
 }

@@ -75,10 +75,10 @@ static int serve(const options_t *options, uint64_t started_ns, char *error)
 {
     server_t *server = NULL;
     int err = process_begin(&options->process, error);
-    if (err == 0) log_notes(options);
+    if (!err) log_notes(options);
     mem_huge_pages();
-    if (err == 0) err = server_start(options, started_ns, options->ready_json ? print_door_json : NULL, &server, error);
-    if (err != 0) {
+    if (!err) err = server_start(options, started_ns, options->ready_json ? print_door_json : NULL, &server, error);
+    if (err) {
         fprintf(stderr, "trivet: %s\n", error);
         return 1;
     }
@@ -101,7 +101,7 @@ int main(int argc, char **argv)
     int err = as                                   ? called_as_parse(as, argc, argv, &options, error)
               : called_as_stranger(argv[0], error) ? ERR_UNSUPPORTED
                                                    : options_parse(argc, argv, &options, error);
-    if (err != 0) {
+    if (err) {
         fprintf(stderr, "trivet: %s\n", error);
         return 2;
     }

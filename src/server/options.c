@@ -192,7 +192,7 @@ int options_parse(int argc, char **argv, options_t *ret_options, char error[OPTI
 {
     options_t options = {.help = help};
     int err = 0;
-    for (int i = 1; i < argc && err == 0; i++) {
+    for (int i = 1; i < argc && !err; i++) {
         const char *section, *name;
         if (parse_flag(&options, argv[i]) == 0) continue;
         bool is_config = strcmp(argv[i], "--config") == 0;
@@ -208,7 +208,7 @@ int options_parse(int argc, char **argv, options_t *ret_options, char error[OPTI
             options_add(&options, section, name, argv[++i], "command line");
         }
     }
-    if (err != 0)
+    if (err)
         options_deinit(&options);
     else
         *ret_options = options;

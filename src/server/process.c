@@ -40,8 +40,8 @@ int process_begin(const process_options_t *options, char error[OPTIONS_ERROR_CHA
 {
     const char *log_file = options->log_file ? options->log_file : options->daemonize ? "/dev/null" : NULL;
     int err = options->daemonize ? go_into_background(error) : 0;
-    if (err == 0 && options->daemonize) err = freopen("/dev/null", "r", stdin) ? 0 : ERR_IO;
-    if (err == 0 && log_file) err = turn_output(log_file, error);
+    if (!err && options->daemonize) err = freopen("/dev/null", "r", stdin) ? 0 : ERR_IO;
+    if (!err && log_file) err = turn_output(log_file, error);
     return err;
 }
 

@@ -89,7 +89,7 @@ static int start_coord(server_t *server, char *error)
     server->coord_dir = server->tree_dir ? server__path_in(server->tree_dir, "coord") : server__path(server, "coord");
     coord_opening_t opening;
     int err = server__refuse_zookeeper(server, error);
-    if (err != 0) return err;
+    if (err) return err;
     coord_options_t options = server->coord_options;
     char *log_dir = tree_log_dir(server);
     options.dir = server->coord_dir;
@@ -105,7 +105,7 @@ static int start_coord(server_t *server, char *error)
         server->tree = mirror_new(server->coord, server->loop, loop, kafka_tree_prefixes, KAFKA_TREE_PREFIXES);
         io_loop_drain(loop); /* now the mirror has its first picture */
     }
-    if (err != 0)
+    if (err)
         explain_coord(server, &opening, err, error);
     else
         tell_coord(server, &opening);
@@ -126,12 +126,12 @@ static void explain_listen(server_door_t door, int port, const char *address, in
 static int start_wings(server_t *server, char *error)
 {
     int err = 0;
-    for (int door = 0; door < DOORS_COUNT && err == 0; door++) {
+    for (int door = 0; door < DOORS_COUNT && !err; door++) {
         if (!door_on(server, (server_door_t)door)) continue;
         error[0] = '\0';
         if (server__wings[door]->start) err = server__wings[door]->start(server->doors[door].wing, server, error);
         server->doors[door].started = err == 0;
-        if (err != 0 && error[0] == '\0')
+        if (err && error[0] == '\0')
             snprintf(error, OPTIONS_ERROR_CHARS_MAX, "cannot start %s: %s", server_door_names[door], err_text(err));
     }
     return err;
@@ -143,16 +143,16 @@ static int open_door(server_t *server, server_door_t door, char *error)
     server__door_t *d = &server->doors[door];
     char *addresses = mem_strdup(d->bind ? d->bind : server->bind), *rest = addresses;
     int err = 0, port = d->port;
-    for (const char *address; err == 0 && (address = strsep(&rest, " ,"));) {
+    for (const char *address; !err && (address = strsep(&rest, " ,"));) {
         uint16_t bound = 0;
         bool optional = address[0] == '-';
         if (!address[0] && rest) continue;
         if (optional) address++;
         err =
             server__wings[door]->listen(d->wing, strcmp(address, "::*") == 0 ? "::" : address, (uint16_t)port, &bound);
-        if (err == 0) d->bound_port = port = bound;
-        if (err != 0 && err != ERR_ADDRINUSE && err != ERR_ACCESS && optional) err = 0;
-        if (err != 0) explain_listen(door, port, address, err, error);
+        if (!err) d->bound_port = port = bound;
+        if (err && err != ERR_ADDRINUSE && err != ERR_ACCESS && optional) err = 0;
+        if (err) explain_listen(door, port, address, err, error);
     }
     mem_free(addresses);
     return err;
@@ -161,7 +161,7 @@ static int open_door(server_t *server, server_door_t door, char *error)
 static int open_doors(server_t *server, char *error)
 {
     int err = 0;
-    for (int door = 0; door < DOORS_COUNT && err == 0; door++)
+    for (int door = 0; door < DOORS_COUNT && !err; door++)
         if (door_on(server, (server_door_t)door)) err = open_door(server, (server_door_t)door, error);
     return err;
 }
@@ -209,23 +209,23 @@ int server_start(const options_t *options, uint64_t started_ns, server_ready_cb 
     server__explain_exhaustion(server);
     snprintf(error, OPTIONS_ERROR_CHARS_MAX, "cannot start the event loop");
     int err = io_loop_new_uv(&server->loop);
-    if (err == 0) {
+    if (!err) {
         io_random(server->loop, seed, sizeof(seed));
         hash_seed(seed);
         err = server__apply_settings(server, options, error);
     }
-    if (err == 0) err = server__open_data_dir(server, error);
-    if (err == 0) err = server__reactors_make(server, error);
-    if (err == 0) server__limits_start(server);
-    if (err == 0) err = start_coord(server, error);
-    if (err == 0) err = io_on_terminate(server->loop, on_terminate, server);
-    if (err == 0) err = start_wings(server, error);
-    if (err == 0) err = check_bridge(server, error);
-    if (err == 0) err = open_doors(server, error);
-    if (err == 0) server__readiness_watch(server);
-    if (err == 0) err = server__reactors_spawn(server, error);
-    if (err == 0) err = server__readiness_wait(server, error);
-    if (err != 0) {
+    if (!err) err = server__open_data_dir(server, error);
+    if (!err) err = server__reactors_make(server, error);
+    if (!err) server__limits_start(server);
+    if (!err) err = start_coord(server, error);
+    if (!err) err = io_on_terminate(server->loop, on_terminate, server);
+    if (!err) err = start_wings(server, error);
+    if (!err) err = check_bridge(server, error);
+    if (!err) err = open_doors(server, error);
+    if (!err) server__readiness_watch(server);
+    if (!err) err = server__reactors_spawn(server, error);
+    if (!err) err = server__readiness_wait(server, error);
+    if (err) {
         (void)server_stop(server);
         return err;
     }

@@ -152,7 +152,7 @@ static int set_protected_mode(server_t *server, const setting_t *s, char *error)
     bool yes;
     char why[300];
     int err = parse_yes_no(s, &yes, error);
-    if (err != 0) return err;
+    if (err) return err;
     for (int door = 0; door < DOORS_COUNT; door++) server->doors[door].protected = yes;
     return server__redis.configure(server->doors[DOOR_REDIS].wing, "protected-mode", s->value, why, sizeof(why));
 }
@@ -162,7 +162,7 @@ static int set_feed(server_t *server, const setting_t *s, char *error)
     char why[300] = "";
     const char *name = s->name + sizeof(OPTIONS_FEED_PREFIX) - 1;
     int err = bridge_feeds_configure(server->feeds, name, s->value, why, sizeof(why));
-    if (err != 0) snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%.200s: %s", s->origin, why);
+    if (err) snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%.200s: %s", s->origin, why);
     return err;
 }
 
@@ -267,7 +267,7 @@ static int set_door(server_t *server, server_door_t at, const setting_t *s, char
     }
     if (at == DOOR_KAFKA && strcmp(s->name, "listeners") == 0) {
         int err = set_listeners(door, s, error);
-        return err != 0 ? err : ERR_NOT_FOUND;
+        return err ? err : ERR_NOT_FOUND;
     }
     if (is_zookeeper && strcmp(s->name, "dataDir") == 0) {
         replace_string(&server->tree_dir, s->value);
@@ -299,7 +299,7 @@ static int set_wing(server_t *server, server_door_t door, const setting_t *s, ch
     const server__wing_t *wing = server__wings[door];
     int err = ERR_NOT_FOUND;
     if (wing->configure) err = wing->configure(server->doors[door].wing, s->name, s->value, why, sizeof(why));
-    if (err == 0) return 0;
+    if (!err) return 0;
     /* The wing's words know its own names. */
     bool said = (err == ERR_NOT_FOUND || !why[0]) && say_unknown(s, error);
     if (why[0] && !said) snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%.200s: %s", s->origin, why);
@@ -320,7 +320,7 @@ int server__apply_settings(server_t *server, const options_t *options, char *err
                 if (err == ERR_NOT_FOUND) err = set_wing(server, (server_door_t)door, s, error);
             }
         }
-        if (err != 0) return err;
+        if (err) return err;
     }
     return 0;
 }

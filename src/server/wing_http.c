@@ -62,7 +62,7 @@ static int start_listening(void *user, const char *host, uint16_t port, uint16_t
     http_t *http;
     if (wing->https_count == ADDRESSES_MAX) return ERR_LIMIT;
     int err = http_new(wing->server->loop, host, port, &http);
-    if (err != 0) return err;
+    if (err) return err;
     for (size_t i = 0; i < ARRAY_LEN(pages); i++)
         http_add_page(http, pages[i].path, pages[i].content_type, pages[i].make, wing->server);
     if (wing->server->doors[DOOR_HTTP].protected) http_protect(http);

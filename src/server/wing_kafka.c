@@ -48,7 +48,7 @@ static int start(void *user, server_t *server, char *error)
     kafka_produce_compress(wing->kafka, server->produce_codec);
     if (server->bridge) bridge_attach(server->bridge, wing->kafka, reactor->loop);
     int err = kafka_start(wing->kafka, error, OPTIONS_ERROR_CHARS_MAX);
-    if (err == 0) server->kafka = wing->kafka;
+    if (!err) server->kafka = wing->kafka;
     return err;
 }
 

@@ -21,7 +21,7 @@ static int configure(void *user, const char *name, const char *value, char *why,
 {
     wing_zookeeper_t *wing = user;
     int err = zookeeper_configure(&wing->config, name, value, why, why_bytes);
-    if (err == 0) zookeeper_config_coord(&wing->config, &wing->server->coord_options);
+    if (!err) zookeeper_config_coord(&wing->config, &wing->server->coord_options);
     return err;
 }
 

@@ -27,7 +27,7 @@ void *jute_get_vector(jute_reader_t *r, size_t element_bytes, size_t wire_bytes_
         return NULL;
     }
     void *elements = arena_try_alloc(r->arena, (size_t)count * element_bytes + 1);
-    if (elements == NULL) {
+    if (!elements) {
         r->bad = true;
         return NULL;
     }

@@ -100,7 +100,7 @@ void kafka_write_varlong(kafka_writer_t *w, int64_t v)
 
 void kafka_write_string(kafka_writer_t *w, bytes_t v, bool compact, bool nullable)
 {
-    bool null = nullable && v.ptr == NULL;
+    bool null = nullable && !v.ptr;
     v.len = MIN(v.len, (size_t)INT16_MAX); /* only messages of our own making can be longer */
     if (compact)
         kafka_write_uvarint(w, null ? 0 : (uint32_t)v.len + 1);
@@ -120,7 +120,7 @@ static void write_bytes_length(kafka_writer_t *w, size_t len, bool null, bool co
 
 void kafka_write_bytes(kafka_writer_t *w, bytes_t v, bool compact, bool nullable)
 {
-    write_bytes_length(w, v.len, nullable && v.ptr == NULL, compact);
+    write_bytes_length(w, v.len, nullable && !v.ptr, compact);
     if (v.len) kafka_write_raw(w, v);
 }
 
@@ -146,7 +146,7 @@ static void add_splice(kafka_writer_t *w, const kafka_records_t *records)
 
 static void write_records(kafka_writer_t *w, const kafka_records_t *records, bool compact, bool nullable)
 {
-    bool null = nullable && records->bytes.ptr == NULL && records->file_bytes == 0;
+    bool null = nullable && !records->bytes.ptr && records->file_bytes == 0;
     ASSERT(records->bytes.len == 0 || records->file_bytes == 0);
     write_bytes_length(w, records->bytes.len + records->file_bytes, null, compact);
     if (records->bytes.len) kafka_write_raw(w, records->bytes);

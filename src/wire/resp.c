@@ -27,7 +27,7 @@ typedef enum { LINE_OK, LINE_MORE, LINE_TOO_LONG, LINE_NOT_A_NUMBER } line_t;
 static line_t read_long_length(const uint8_t *p, size_t left, int64_t *ret_value, size_t *ret_used)
 {
     const uint8_t *cr = memchr(p, '\r', left);
-    if (cr == NULL) return left > RESP_INLINE_BYTES_MAX ? LINE_TOO_LONG : LINE_MORE;
+    if (!cr) return left > RESP_INLINE_BYTES_MAX ? LINE_TOO_LONG : LINE_MORE;
     if ((size_t)(cr - p) + 2 > left) return LINE_MORE;
     *ret_used = (size_t)(cr - p) + 2;
     return num_parse_i64(bytes_of(p, (size_t)(cr - p)), ret_value) ? LINE_OK : LINE_NOT_A_NUMBER;
@@ -138,7 +138,7 @@ static size_t count_words(const uint8_t *line, size_t len)
 static resp_result_t parse_inline(uint8_t *data, size_t len, resp_request_t *q)
 {
     uint8_t *newline = memchr(data, '\n', len);
-    if (newline == NULL) return len > RESP_INLINE_BYTES_MAX ? bad(q, "too big inline request") : RESP_MORE;
+    if (!newline) return len > RESP_INLINE_BYTES_MAX ? bad(q, "too big inline request") : RESP_MORE;
     size_t line_len = (size_t)(newline - data);
     size_t words = count_words(data, line_len); /* quoting only joins words, so this is enough */
     if (words > (size_t)q->argv_max) {

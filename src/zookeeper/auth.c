@@ -54,7 +54,7 @@ bool zk__auth_digest(zk_conn_t *conn, bytes_t user_password)
     memcpy(id + user_len + 1, base64, BASE64_SHA1_CHARS);
     bytes_t proved = bytes_of(id, user_len + 1 + BASE64_SHA1_CHARS);
     const char *super = conn->zookeeper->config.super_digest;
-    if (super != NULL && bytes_eq(bytes_str(super), proved) && !zk__auth_add(conn, BYTES_LIT("super"), BYTES_LIT("")))
+    if (super && bytes_eq(bytes_str(super), proved) && !zk__auth_add(conn, BYTES_LIT("super"), BYTES_LIT("")))
         return false;
     return zk__auth_add(conn, BYTES_LIT("digest"), proved);
 }

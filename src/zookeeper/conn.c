@@ -57,7 +57,7 @@ static void unbind(zk_conn_t *conn)
 void zk__on_close(net_conn_t *net)
 {
     zk_conn_t *conn = net_conn_user(net);
-    if (conn == NULL) return; /* refused */
+    if (!conn) return; /* refused */
     zookeeper_t *zk = conn->zookeeper;
     unbind(conn);
     zk__requests_abandon(conn);
@@ -95,7 +95,7 @@ void zk__session_closed(void *user, int64_t session_id)
     zookeeper_t *zk = user;
     zk_conn_t *conn = zk__conn_of_session(zk, session_id);
     zk->sessions_closed++;
-    if (conn == NULL) return;
+    if (!conn) return;
     unbind(conn);
     if (!conn->closing) zk__conn_close(conn);
 }

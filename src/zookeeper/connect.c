@@ -40,7 +40,7 @@ static void session_made(coord_write_t *write, const coord_result_t *result)
     zk__latency_add(&request->zookeeper->latency, took_ns);
     zk__latency_add(&request->zookeeper->update_latency, took_ns);
     zk__request_free(request);
-    if (conn == NULL || conn->closing) return; /* the session expires by itself */
+    if (!conn || conn->closing) return; /* the session expires by itself */
     if (result->err != ZOK) {
         zk__conn_close(conn);
         return;
@@ -58,7 +58,7 @@ static void resume(zk_conn_t *conn, int64_t session_id, bytes_t passwd)
         return;
     }
     zk_conn_t *older = zk__conn_of_session(zk, session_id);
-    if (older != NULL) zk__conn_close(older);
+    if (older) zk__conn_close(older);
     zk__conn_bind(conn, session_id);
     accept(conn, session_id, passwd);
 }

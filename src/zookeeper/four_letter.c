@@ -330,7 +330,7 @@ static const command_t *find(const uint8_t word[4])
 static bool enabled(const zookeeper_t *zk, const char *word)
 {
     const char *list = zk->config.commands;
-    if (list == NULL) return false;
+    if (!list) return false;
     while (*list != '\0') {
         size_t n = strcspn(list, ", ");
         if ((n == 1 && *list == '*') || (n == 4 && memcmp(list, word, 4) == 0)) return true;

@@ -81,7 +81,7 @@ static zk_acl_t masked(const zk_call_t *call, const zk_acl_t *acl)
 {
     zk_acl_t shown = *acl;
     const uint8_t *colon = acl->id.id.len ? memchr(acl->id.id.ptr, ':', acl->id.id.len) : NULL;
-    if (!bytes_eq(acl->id.scheme, BYTES_LIT("digest")) || colon == NULL) return shown;
+    if (!bytes_eq(acl->id.scheme, BYTES_LIT("digest")) || !colon) return shown;
     size_t user_len = (size_t)(colon - acl->id.id.ptr);
     uint8_t *text = arena_alloc(&call->zookeeper->arena, user_len + 2);
     memcpy(text, acl->id.id.ptr, user_len);

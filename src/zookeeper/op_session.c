@@ -7,7 +7,7 @@ void zk__op_ping(const zk_call_t *call) { zk__reply_err(call, ZOK); }
 void zk__op_sync(const zk_call_t *call)
 {
     zk_path_request_t request = {0};
-    if (call->path == NULL) {
+    if (!call->path) {
         zk__reply_err(call, ZMARSHALLING_ERROR);
         return;
     }
@@ -45,7 +45,7 @@ void zk__op_sasl(const zk_call_t *call)
     zk_sasl_token_t request, response = {BYTES_NULL};
     jute_reader_t r = zk__reader(call);
     zk_sasl_token_get(&r, &request);
-    if (r.bad || request.token.ptr == NULL) {
+    if (r.bad || !request.token.ptr) {
         zk__conn_close(call->conn);
         return;
     }
@@ -59,7 +59,7 @@ void zk__op_who_am_i(const zk_call_t *call)
     for (int i = 0; i < conn->ids_count; i++) {
         bytes_t user = conn->ids[i].id;
         const uint8_t *colon = user.len ? memchr(user.ptr, ':', user.len) : NULL;
-        if (bytes_eq(conn->ids[i].scheme, BYTES_LIT("digest")) && colon != NULL) user.len = (size_t)(colon - user.ptr);
+        if (bytes_eq(conn->ids[i].scheme, BYTES_LIT("digest")) && colon) user.len = (size_t)(colon - user.ptr);
         if (bytes_eq(conn->ids[i].scheme, BYTES_LIT("super"))) user = BYTES_NULL;
         infos[i] = (zk_client_info_t){conn->ids[i].scheme, user};
     }

@@ -52,7 +52,7 @@ zk_request_t *zk__request_new(zk_conn_t *conn, int32_t xid, int32_t type)
 {
     zookeeper_t *zk = conn->zookeeper;
     zk_request_t *request = LIST_FIRST(&zk->cache, zk_request_t, node);
-    if (request != NULL) {
+    if (request) {
         list_remove(&request->node);
         zk->cache_count--;
     } else {
@@ -71,7 +71,7 @@ void zk__request_free(zk_request_t *request)
 {
     zookeeper_t *zk = request->zookeeper;
     ASSERT(zk->outstanding > 0 && (request->conn == NULL || request->conn->pending > 0));
-    if (request->conn != NULL) {
+    if (request->conn) {
         list_remove(&request->node);
         request->conn->pending--;
     }
@@ -91,7 +91,7 @@ void zk__request_free(zk_request_t *request)
 void zk__requests_abandon(zk_conn_t *conn)
 {
     LIST_EACH(&conn->requests, request, zk_request_t, node) {
-        if (request->write.done == NULL) {
+        if (!request->write.done) {
             zk__request_free(request);
             continue;
         }
@@ -109,11 +109,11 @@ static void call(const zk_call_t *c)
     op_t op = op_of(c->type);
     arena_reset(&zk->arena);
     io_turn_note(zk->loop, op.turn_note);
-    if (c->result != NULL && c->result->err == ZCONNECTION_LOSS) {
+    if (c->result && c->result->err == ZCONNECTION_LOSS) {
         zk__conn_close(c->conn); /* nobody knows what became of it */
         return;
     }
-    if (op.kind == OP_WRITE && c->result == NULL)
+    if (op.kind == OP_WRITE && !c->result)
         zk__reply_err(c, ZMARSHALLING_ERROR); /* it was never proposed */
     else
         op.handle(c);
@@ -131,7 +131,7 @@ static bool run_read(zk_conn_t *conn, zk_request_t *request, bool hurry)
                    .started_ns = request->started_ns,
                    .progress = &request->progress,
                    .hurry = hurry};
-    ASSERT(request->write.done == NULL && conn->reads_waiting > 0);
+    ASSERT(!request->write.done && conn->reads_waiting > 0);
     call(&c);
     if (request->progress != before) return false;
     conn->reads_waiting--;
@@ -151,7 +151,7 @@ static void run_reads(zk_conn_t *conn)
 {
     while (!list_empty(&conn->requests)) {
         zk_request_t *request = LIST_FIRST(&conn->requests, zk_request_t, node);
-        if (request->write.done != NULL) break;
+        if (request->write.done) break;
         if (run_read(conn, request, false)) continue;
         go_on_later(conn);
         break;
@@ -180,7 +180,7 @@ static void applied(coord_write_t *write, const coord_result_t *result)
 {
     zk_request_t *request = CONTAINER_OF(write, zk_request_t, write);
     zk_conn_t *conn = request->conn;
-    if (conn == NULL) {
+    if (!conn) {
         zk__request_free(request);
         return;
     }

@@ -51,7 +51,7 @@ int zookeeper_listen(zookeeper_t *zk, const char *host, uint16_t port, uint16_t 
 {
     net_listener_t *listener;
     int err = net_listen(zk->net, host, port, &zk->service, zk, &listener);
-    if (err != 0) return err;
+    if (err) return err;
     zk->listeners = mem_realloc(zk->listeners, (size_t)(zk->listeners_count + 1) * sizeof(*zk->listeners));
     zk->listeners[zk->listeners_count++] = listener;
     *ret_port = zk->port = net_listener_port(listener);
@@ -63,7 +63,7 @@ static void close_conn(void *user, net_conn_t *net)
 {
     zookeeper_t *zk = user;
     zk_conn_t *conn = net_conn_user(net);
-    if (conn != NULL) {
+    if (conn) {
         coord_watcher_deinit(zk->coord, &conn->watcher);
         zk__requests_abandon(conn);
         conn->closing = true;

@@ -25,13 +25,13 @@ int mark_read(io_loop_t *loop, const char *path, uint64_t *ret_durable)
     int err = io_read_whole(loop, path, MARK_FILE_BYTES_MAX, &data, &bytes);
     if (err == ERR_NOT_FOUND) return 0;
     if (err == ERR_LIMIT) return ERR_CORRUPT;
-    if (err != 0) return err;
+    if (err) return err;
     bool read = sscanf((const char *)data, "durable=%20" SCNu64, &durable) == 1;
     format(durable, again);
     /* An empty one was made just before power was lost. */
     if (bytes > 0 && !(read && bytes == MARK_BYTES && memcmp(again, data, bytes) == 0)) err = ERR_CORRUPT;
     mem_free(data);
-    if (err == 0) *ret_durable = durable;
+    if (!err) *ret_durable = durable;
     return err;
 }
 
@@ -41,7 +41,7 @@ static int put(mark_t *mark, uint64_t durable)
     format(durable, text);
     struct iovec iov = {text, MARK_BYTES};
     int err = io_file_write(mark->file, 0, &iov, 1);
-    if (err == 0) mark->durable = durable;
+    if (!err) mark->durable = durable;
     return err;
 }
 
@@ -49,11 +49,11 @@ int mark_open(io_loop_t *loop, const char *path, uint64_t before, uint64_t durab
 {
     mark_t mark = {.loop = loop};
     int err = io_file_open(loop, path, IO_FILE_WRITE | IO_FILE_CREATE, &mark.file);
-    if (err != 0) return err;
+    if (err) return err;
     err = put(&mark, durable);
-    if (err == 0) err = io_file_truncate(mark.file, MARK_BYTES);
-    if (err == 0 && durable < before) err = io_file_sync_now(mark.file);
-    if (err != 0) {
+    if (!err) err = io_file_truncate(mark.file, MARK_BYTES);
+    if (!err && durable < before) err = io_file_sync_now(mark.file);
+    if (err) {
         io_file_close(mark.file);
         return err;
     }
@@ -63,7 +63,7 @@ int mark_open(io_loop_t *loop, const char *path, uint64_t before, uint64_t durab
 
 void mark_close(mark_t *mark)
 {
-    if (mark->file != NULL) io_file_close(mark->file);
+    if (mark->file) io_file_close(mark->file);
     mark->file = NULL;
 }
 
@@ -75,5 +75,5 @@ void mark_raise(mark_t *mark, uint64_t durable)
 int mark_lower(mark_t *mark, uint64_t durable)
 {
     int err = put(mark, durable);
-    return err != 0 ? err : io_file_sync_now(mark->file);
+    return err ? err : io_file_sync_now(mark->file);
 }

@@ -49,7 +49,7 @@ int quorum__save_vote(quorum_t *q)
     raft_id vote = raft_voted_for(&q->raft);
     if (q->saved_term == term && q->saved_vote == vote) return 0;
     int err = io_replace_whole(q->loop, q->vote_path, bytes_of(text, quorum__vote_text(term, vote, text)));
-    if (err != 0) return err;
+    if (err) return err;
     q->saved_term = term;
     q->saved_vote = vote;
     return 0;
@@ -72,7 +72,7 @@ static int cut_tail(quorum_t *q, uint64_t index)
 {
     LIST_EACH(&q->entries, entry, quorum_entry_t, node) {
         if (entry->index < index) continue;
-        if (entry->tag != NULL) q->machine.dropped(q->machine.user, entry->tag);
+        if (entry->tag) q->machine.dropped(q->machine.user, entry->tag);
         quorum__entry_free(entry);
     }
     q->generation++;
@@ -106,8 +106,7 @@ static int append_entries(quorum_t *q, const struct raft_event *event, struct ra
         entry->index = index + i;
         entry->term = raft_entry->term;
         list_push_back(&q->entries, &entry->node);
-        if (err == 0)
-            err = wal_append(&q->wal, entry->index, entry->term, entry->type, entry->buf, entry->payload_bytes);
+        if (!err) err = wal_append(&q->wal, entry->index, entry->term, entry->type, entry->buf, entry->payload_bytes);
     }
     if (event->type != RAFT_SUBMIT) raft_free(update->entries.batch[0].batch);
     if (batch_allocated(q, event, update->entries.batch)) raft_free(update->entries.batch);
@@ -130,7 +129,7 @@ static void committed(log_commit_t *commit, int err)
     uint64_t took = io_hrtime_ns(q->loop) - q->committing_ns;
     q->committing = false;
     if (q->stopped) return;
-    if (err != 0) {
+    if (err) {
         quorum__fail(q, "the coordination log cannot be made durable", err);
         return;
     }
@@ -140,8 +139,8 @@ static void committed(log_commit_t *commit, int err)
     q->figures.sync_ns_total += took;
     q->figures.sync_ns_max = MAX(q->figures.sync_ns_max, took);
     if (q->committing_generation == q->generation) err = entries_persisted(q, q->committing_index);
-    if (err == 0) err = quorum__apply_committed(q);
-    if (err != 0) quorum__fail(q, "the coordination log cannot go on", err);
+    if (!err) err = quorum__apply_committed(q);
+    if (err) quorum__fail(q, "the coordination log cannot go on", err);
     if (!q->stopped && q->stored + 1 < wal_end(&q->wal)) commit_soon(q);
 }
 
@@ -170,7 +169,7 @@ static void note_role(quorum_t *q)
         quorum__outgoing_end_all(q);
         /* What was proposed here may yet be committed by the next leader; its proposers are told that nobody knows. */
         LIST_EACH(&q->entries, entry, quorum_entry_t, node) {
-            if (entry->tag == NULL) continue;
+            if (!entry->tag) continue;
             q->machine.dropped(q->machine.user, entry->tag);
             entry->tag = NULL;
         }
@@ -185,7 +184,7 @@ static int install_snapshot(quorum_t *q, struct raft_update *update)
     struct raft_buffer encoded;
     if (raft_configuration_encode(&metadata->configuration, &encoded) != 0) return ERR_NOMEM;
     int err = quorum__load_restore(q, quorum__incoming_path(q), metadata->index);
-    if (err == 0) {
+    if (!err) {
         q->figures.snapshots_received++;
         while (!list_empty(&q->entries)) quorum__entry_free(LIST_FIRST(&q->entries, quorum_entry_t, node));
         q->generation++;
@@ -197,7 +196,7 @@ static int install_snapshot(quorum_t *q, struct raft_update *update)
         err = wal_restart(&q->wal, metadata->index + 1);
     }
     raft_free(encoded.base);
-    if (err != 0) {
+    if (err) {
         raft_configuration_close(&update->snapshot.metadata.configuration);
         return err;
     }
@@ -213,12 +212,12 @@ static int carry_out(quorum_t *q, const struct raft_event *event, struct raft_up
 {
     int err = 0;
     if (update->flags & (RAFT_UPDATE_CURRENT_TERM | RAFT_UPDATE_VOTED_FOR)) err = quorum__save_vote(q);
-    if (err == 0 && (update->flags & RAFT_UPDATE_ENTRIES)) err = append_entries(q, event, update);
-    if (err == 0 && (update->flags & RAFT_UPDATE_MESSAGES)) {
-        for (unsigned i = 0; err == 0 && i < update->messages.n; i++) err = quorum__send(q, &update->messages.batch[i]);
+    if (!err && (update->flags & RAFT_UPDATE_ENTRIES)) err = append_entries(q, event, update);
+    if (!err && (update->flags & RAFT_UPDATE_MESSAGES)) {
+        for (unsigned i = 0; !err && i < update->messages.n; i++) err = quorum__send(q, &update->messages.batch[i]);
     }
     if (update->flags & RAFT_UPDATE_STATE) note_role(q);
-    if (err == 0 && (update->flags & RAFT_UPDATE_SNAPSHOT)) err = install_snapshot(q, update);
+    if (!err && (update->flags & RAFT_UPDATE_SNAPSHOT)) err = install_snapshot(q, update);
     return err;
 }
 
@@ -229,7 +228,7 @@ int quorum__step(quorum_t *q, struct raft_event *event)
     int rv = raft_step(&q->raft, event, &update);
     if (rv != 0) return rv == RAFT_NOTLEADER ? ERR_STATE : rv == RAFT_NOMEM ? ERR_NOMEM : ERR_CORRUPT;
     int err = carry_out(q, event, &update);
-    if (err != 0) return err;
+    if (err) return err;
     if (q->stored + 1 < wal_end(&q->wal) && !q->opening) {
         if (q->sync)
             commit_soon(q);
@@ -245,14 +244,14 @@ static void timed_out(io_timer_t *timer)
     quorum_t *q = CONTAINER_OF(timer, quorum_t, timer);
     struct raft_event event = {.type = RAFT_TIMEOUT};
     int err = q->stopped ? 0 : quorum__step(q, &event);
-    if (err == 0 && !q->stopped) err = quorum__apply_committed(q);
-    if (err != 0) quorum__fail(q, "the coordination log cannot go on", err);
+    if (!err && !q->stopped) err = quorum__apply_committed(q);
+    if (err) quorum__fail(q, "the coordination log cannot go on", err);
 }
 
 /* A lone leader has nobody to hear from and nobody to tell. */
 void quorum__arm(quorum_t *q)
 {
-    if (q->timer.loop == NULL) io_timer_init(q->loop, &q->timer, timed_out);
+    if (!q->timer.loop) io_timer_init(q->loop, &q->timer, timed_out);
     if (q->leads && quorum_voters(q) <= 1) {
         io_timer_stop(&q->timer);
         return;
@@ -273,7 +272,7 @@ static int apply_configuration(quorum_t *q, uint64_t index, bytes_t payload)
     buf_append(&q->configuration, payload.ptr, payload.len);
     q->configuration_index = index;
     int err = quorum__step(q, &event); /* libraft keeps the configuration */
-    return err != 0 ? err : quorum__save_vote(q);
+    return err ? err : quorum__save_vote(q);
 }
 
 static int apply_one(quorum_t *q, uint64_t index, uint64_t term, uint8_t type, bytes_t payload, void *tag)
@@ -294,13 +293,13 @@ static int apply_read(void *user, const wal_entry_t *entry)
 int quorum__apply_committed(quorum_t *q)
 {
     int err = 0;
-    while (err == 0 && !q->stopped && q->applied < raft_commit_index(&q->raft)) {
+    while (!err && !q->stopped && q->applied < raft_commit_index(&q->raft)) {
         quorum_entry_t *entry = LIST_FIRST(&q->entries, quorum_entry_t, node);
-        if (entry != NULL && entry->index <= q->applied) {
+        if (entry && entry->index <= q->applied) {
             quorum__entry_free(entry);
             continue;
         }
-        if (entry != NULL && entry->index == q->applied + 1) {
+        if (entry && entry->index == q->applied + 1) {
             list_remove(&entry->node);
             err = apply_one(q, entry->index, entry->term, entry->type,
                             bytes_of(entry->buf + WAL_HEADROOM_BYTES, entry->payload_bytes), entry->tag);
@@ -308,7 +307,7 @@ int quorum__apply_committed(quorum_t *q)
             continue;
         }
         uint64_t last = raft_commit_index(&q->raft), next;
-        if (entry != NULL) last = MIN(last, entry->index - 1);
+        if (entry) last = MIN(last, entry->index - 1);
         err = wal_read(&q->wal, q->applied + 1, last, QUORUM_READ_BYTES, apply_read, q, &next);
     }
     return err;
@@ -342,8 +341,8 @@ int quorum_submit(quorum_t *q, uint8_t *buf, size_t payload_bytes, void *tag)
         mem_free(entry);
         return err;
     }
-    if (err == 0 && !q->sync) err = quorum__apply_committed(q);
-    if (err != 0) quorum__fail(q, "the coordination log cannot be written", err);
+    if (!err && !q->sync) err = quorum__apply_committed(q);
+    if (err) quorum__fail(q, "the coordination log cannot be written", err);
     return 0;
 }
 
@@ -351,7 +350,7 @@ int quorum_settle(quorum_t *q)
 {
     if (quorum_voters(q) != 1 || !q->leads) return 0;
     int err = entries_persisted(q, wal_end(&q->wal) - 1);
-    return err != 0 ? err : quorum__apply_committed(q);
+    return err ? err : quorum__apply_committed(q);
 }
 
 uint64_t quorum_applied(const quorum_t *q) { return q->applied; }

@@ -35,11 +35,11 @@ struct quorum_incoming {
 void quorum__incoming_end(quorum_t *q)
 {
     quorum_incoming_t *in = q->incoming;
-    if (in == NULL) return;
+    if (!in) return;
     q->incoming = NULL;
     io_timer_stop(&in->timer);
     if (in->loading) quorum__load_end(q);
-    if (in->file != NULL) io_file_close(in->file);
+    if (in->file) io_file_close(in->file);
     if (io_exists(q->loop, in->path)) io_remove_later(q->loop, in->path);
     mem_free((void *)in->configuration.ptr);
     mem_free(in->path);
@@ -61,7 +61,7 @@ static void give_up_for_now(quorum_t *q)
 
 const char *quorum__incoming_path(const quorum_t *q)
 {
-    ASSERT(q->incoming != NULL && q->incoming->loading);
+    ASSERT(q->incoming && q->incoming->loading);
     return q->incoming->path;
 }
 
@@ -88,7 +88,7 @@ static int offer(quorum_incoming_t *in)
     struct raft_event event = {.type = RAFT_RECEIVE, .receive = {&message}};
     int err = quorum__step(q, &event);
     quorum__incoming_end(q);
-    return err != 0 ? err : quorum__apply_committed(q);
+    return err ? err : quorum__apply_committed(q);
 }
 
 static void look_or_load(io_timer_t *timer)
@@ -112,7 +112,7 @@ static void look_or_load(io_timer_t *timer)
         give_up_for_now(q);
     } else {
         int err = offer(in);
-        if (err != 0) quorum__fail(q, "a snapshot of another server cannot be taken over", err);
+        if (err) quorum__fail(q, "a snapshot of another server cannot be taken over", err);
     }
 }
 
@@ -120,7 +120,7 @@ static void synced(io_sync_t *sync, int err)
 {
     quorum_incoming_t *in = CONTAINER_OF(sync, quorum_incoming_t, sync);
     if (in->q->stopped) return;
-    if (err != 0) {
+    if (err) {
         give_up_for_now(in->q);
         return;
     }
@@ -169,7 +169,7 @@ static int take(quorum_incoming_t *in, const zk_snapshot_piece_t *piece)
     if (in->crc != (uint32_t)piece->crc) return ERR_CORRUPT;
     struct iovec iov = {(void *)piece->data.ptr, piece->data.len};
     int err = io_file_write(in->file, in->received, &iov, 1);
-    if (err != 0) return err;
+    if (err) return err;
     in->received += piece->data.len;
     if (in->received == in->file_bytes) io_file_sync(in->file, &in->sync, synced);
     return 0;
@@ -193,7 +193,7 @@ static bool configuration_is_whole(bytes_t encoded)
     for (uint64_t left = load_le64(encoded.ptr + 1); left > 0; left--) {
         if (end - at < 8) return false;
         const uint8_t *nul = memchr(at + 8, '\0', (size_t)(end - at) - 8);
-        if (nul == NULL || end - nul < 2) return false;
+        if (!nul || end - nul < 2) return false;
         at = nul + 2;
     }
     return true;
@@ -226,15 +226,15 @@ void quorum__incoming_piece(quorum_t *q, uint64_t from, jute_reader_t *r)
     if (quorum__now_ms(q) < q->incoming_not_before) return;
     uint64_t offset = (uint64_t)piece.offset, received = 0;
     bool asks = piece.data.len == 0, first = offset == 0 && !asks, taken = false;
-    if (q->incoming != NULL && (first || !belongs_to(&piece, q->incoming))) break_off(q);
+    if (q->incoming && (first || !belongs_to(&piece, q->incoming))) break_off(q);
     int err = q->incoming == NULL && first ? begin(q, from, &piece) : 0;
-    if (err == 0 && q->incoming != NULL) {
+    if (!err && q->incoming) {
         q->incoming->heard_ms = quorum__now_ms(q);
         taken = !asks && offset == q->incoming->received;
         if (taken) err = take(q->incoming, &piece);
         received = q->incoming->received;
     }
-    if (err != 0)
+    if (err)
         give_up_for_now(q);
     else if (taken || asks || offset > received)
         answer(q, from, &piece, received);

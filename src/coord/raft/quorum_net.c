@@ -51,7 +51,7 @@ static const net_service_t incoming, outgoing;
 
 static void connect_peer(peer_t *peer)
 {
-    if (peer->qn->closing || peer->conn != NULL) return;
+    if (peer->qn->closing || peer->conn) return;
     if (net_connect(peer->qn->net, peer->host, peer->port, &outgoing, peer, &peer->conn) == 0) {
         net_conn_set_user(peer->conn, peer);
         io_timer_start(&peer->retry, CONNECT_MS_MAX, 0);
@@ -64,7 +64,7 @@ static void connect_peer(peer_t *peer)
 static void retry(io_timer_t *timer)
 {
     peer_t *peer = CONTAINER_OF(timer, peer_t, retry);
-    if (peer->conn != NULL) { /* it never opened */
+    if (peer->conn) { /* it never opened */
         net_conn_set_user(peer->conn, NULL);
         net_close_now(peer->conn);
         peer->conn = NULL;
@@ -90,7 +90,7 @@ static uint64_t now_ms(const peer_t *peer) { return io_now_ns(net_loop(peer->qn-
 static ssize_t outgoing_data(net_conn_t *conn, uint8_t *data, size_t len)
 {
     peer_t *peer = net_conn_user(conn);
-    if (peer == NULL) return (ssize_t)len;
+    if (!peer) return (ssize_t)len;
     peer->unanswered -= MIN(peer->unanswered, (uint64_t)len);
     peer->waiting_since = now_ms(peer);
     return (ssize_t)len;
@@ -99,7 +99,7 @@ static ssize_t outgoing_data(net_conn_t *conn, uint8_t *data, size_t len)
 static void outgoing_close(net_conn_t *conn)
 {
     peer_t *peer = net_conn_user(conn);
-    if (peer == NULL || peer->qn->closing) return;
+    if (!peer || peer->qn->closing) return;
     peer->conn = NULL;
     peer->open = false;
     io_timer_start(&peer->retry, RETRY_MS, 0);
@@ -159,7 +159,7 @@ static ssize_t incoming_data(net_conn_t *conn, uint8_t *data, size_t len)
             net_expect(conn, 4 + bytes);
             break;
         }
-        if (l->qn->quorum != NULL) quorum_receive(l->qn->quorum, l->from, bytes_of(data + used + 4, bytes));
+        if (l->qn->quorum) quorum_receive(l->qn->quorum, l->from, bytes_of(data + used + 4, bytes));
         used += 4 + bytes;
         net_write(conn, "", 1);
     }
@@ -206,7 +206,7 @@ int quorum_net_new(net_t *net, uint64_t self, const quorum_peer_t *members, int 
             add_peer(qn, &members[i]);
         }
     }
-    if (err != 0) {
+    if (err) {
         quorum_net_free(qn);
         return err;
     }
@@ -230,12 +230,12 @@ void quorum_net_free(quorum_net_t *qn)
 {
     qn->closing = true;
     qn->quorum = NULL;
-    if (qn->listener != NULL) net_listener_close(qn->listener);
+    if (qn->listener) net_listener_close(qn->listener);
     net_each(qn->net, &incoming, drop, qn);
     for (int i = 0; i < qn->peers_count; i++) {
         peer_t *peer = &qn->peers[i];
         io_timer_stop(&peer->retry);
-        if (peer->conn != NULL) {
+        if (peer->conn) {
             net_conn_set_user(peer->conn, NULL);
             net_close_now(peer->conn);
         }

@@ -20,7 +20,7 @@ static int load_vote(quorum_t *q, quorum_opening_t *opening, raft_term *ret_term
     *ret_term = *ret_vote = 0;
     int err = io_read_whole(q->loop, q->vote_path, QUORUM_VOTE_BYTES_MAX, &data, &bytes);
     if (err == ERR_NOT_FOUND) return 0;
-    if (err == 0) {
+    if (!err) {
         int fields = sscanf((const char *)data, "term=%llu vote=%llu", ret_term, ret_vote);
         size_t n = quorum__vote_text(*ret_term, *ret_vote, again);
         if (fields != 2 || n != bytes || memcmp(again, data, n) != 0) err = ERR_DAMAGED;
@@ -64,7 +64,7 @@ static int load_log(quorum_t *q, loading_t *l)
     uint64_t next = wal_first(&q->wal), end = wal_end(&q->wal);
     l->index = next;
     int err = 0;
-    while (err == 0 && next < end) err = wal_read(&q->wal, next, end - 1, QUORUM_READ_BYTES, load_entry, l, &next);
+    while (!err && next < end) err = wal_read(&q->wal, next, end - 1, QUORUM_READ_BYTES, load_entry, l, &next);
     if (err == ERR_CORRUPT || err == ERR_NOT_FOUND) {
         quorum_opening_why(l->opening,
                            "the log has something else than this group's entries at entry %" PRIu64 " or behind it",
@@ -85,10 +85,10 @@ static void free_loading(loading_t *l)
  * may be what another leader once proposed and nobody committed. */
 static int drop_other_past(quorum_t *q, const snapshot_point_t *snapshot, loading_t *l)
 {
-    if (snapshot == NULL || snapshot->index < l->index || snapshot->index >= l->index + l->count) return 0;
+    if (!snapshot || snapshot->index < l->index || snapshot->index >= l->index + l->count) return 0;
     uint64_t term = l->entries[snapshot->index - l->index].term;
     if (term == snapshot->term) return 0;
-    if (q->transport == NULL && q->sync) {
+    if (!q->transport && q->sync) {
         quorum_opening_why(l->opening,
                            "the snapshot of entry %" PRIu64 " says that its term was %" PRIu64
                            ", and the log says %" PRIu64 ": one of them is another server's",
@@ -128,10 +128,10 @@ static int start(quorum_t *q, const snapshot_point_t *snapshot, quorum_opening_t
     struct raft_snapshot_metadata metadata = {0};
     struct raft_event event = {.type = RAFT_START};
     int err = load_vote(q, opening, &event.start.term, &event.start.voted_for);
-    if (err == 0) err = load_log(q, &l);
-    if (err == 0) err = drop_other_past(q, snapshot, &l);
-    if (err != 0) goto out;
-    if (snapshot != NULL) {
+    if (!err) err = load_log(q, &l);
+    if (!err) err = drop_other_past(q, snapshot, &l);
+    if (err) goto out;
+    if (snapshot) {
         struct raft_buffer encoded = {(void *)snapshot->configuration.ptr, snapshot->configuration.len};
         metadata.index = snapshot->index;
         metadata.term = snapshot->term;
@@ -208,7 +208,7 @@ static quorum_t *quorum_new(io_loop_t *loop, const quorum_options_t *options, co
 /* What a killed process left in the page cache is not yet durable, and the leader will soon be told that it is stored. */
 static int sync_leftovers(const quorum_t *q, const char *log_dir)
 {
-    if (q->transport == NULL || !q->sync) return 0;
+    if (!q->transport || !q->sync) return 0;
     int err = io_sync_tree(q->loop, q->dir);
     return err == 0 && strcmp(log_dir, q->dir) != 0 ? io_sync_tree(q->loop, log_dir) : err;
 }
@@ -266,16 +266,16 @@ int quorum_open(io_loop_t *loop, const quorum_options_t *options, const quorum_m
 void quorum_close(quorum_t *q)
 {
     q->stopped = true;
-    if (q->timer.loop != NULL) io_timer_stop(&q->timer);
-    if (q->outgoing_timer.loop != NULL) io_timer_stop(&q->outgoing_timer);
+    if (q->timer.loop) io_timer_stop(&q->timer);
+    if (q->outgoing_timer.loop) io_timer_stop(&q->outgoing_timer);
     quorum__outgoing_end_all(q);
     quorum__incoming_end(q);
     quorum__snapshot_abandon(q);
-    if (q->wal.loop != NULL) (void)!wal_close(&q->wal);
+    if (q->wal.loop) (void)!wal_close(&q->wal);
     if (q->raft_open) raft_close(&q->raft, NULL);
     while (!list_empty(&q->entries)) {
         quorum_entry_t *entry = LIST_FIRST(&q->entries, quorum_entry_t, node);
-        if (entry->tag != NULL) q->machine.dropped(q->machine.user, entry->tag);
+        if (entry->tag) q->machine.dropped(q->machine.user, entry->tag);
         quorum__entry_free(entry);
     }
     buf_deinit(&q->configuration);

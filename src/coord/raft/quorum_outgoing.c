@@ -38,7 +38,7 @@ static outgoing_t *find(const quorum_t *q, uint64_t to)
 static void end(outgoing_t *out)
 {
     list_remove(&out->node);
-    if (out->file != NULL) io_file_close(out->file);
+    if (out->file) io_file_close(out->file);
     mem_free((void *)out->configuration.ptr);
     mem_free(out);
 }
@@ -120,19 +120,19 @@ static int open_file(quorum_t *q, outgoing_t *out)
 
 int quorum__outgoing_begin(quorum_t *q, const struct raft_message *message)
 {
-    if (find(q, message->server_id) != NULL) return 0;
+    if (find(q, message->server_id)) return 0;
     outgoing_t *out = mem_zalloc(sizeof(*out));
     list_init(&out->node);
     out->to = message->server_id;
     out->message = message->install_snapshot;
     out->heard_ms = quorum__now_ms(q);
     int err = open_file(q, out);
-    if (err == 0) err = send_piece(q, out);
-    if (err != 0) {
+    if (!err) err = send_piece(q, out);
+    if (err) {
         end(out);
         return err;
     }
-    if (q->outgoing_timer.loop == NULL) io_timer_init(q->loop, &q->outgoing_timer, look_after);
+    if (!q->outgoing_timer.loop) io_timer_init(q->loop, &q->outgoing_timer, look_after);
     if (list_empty(&q->outgoing)) io_timer_start(&q->outgoing_timer, ASK_MS, 0);
     list_push_back(&q->outgoing, &out->node);
     q->figures.snapshots_sent++;
@@ -144,7 +144,7 @@ int quorum__outgoing_wanted(quorum_t *q, uint64_t from, jute_reader_t *r)
     zk_snapshot_wanted_t wanted;
     zk_snapshot_wanted_get(r, &wanted);
     outgoing_t *out = find(q, from);
-    if (r->bad || out == NULL || (uint64_t)wanted.term != out->message.term) return 0;
+    if (r->bad || !out || (uint64_t)wanted.term != out->message.term) return 0;
     if ((uint64_t)wanted.index != out->message.last_index) return 0;
     uint64_t offset = (uint64_t)wanted.offset;
     if (offset > out->arrived + out->flying) return 0;

@@ -140,7 +140,7 @@ int quorum__load_step(quorum_t *q, const char *path, uint64_t index)
 
 int quorum__load_restore(quorum_t *q, const char *path, uint64_t index)
 {
-    ASSERT(q->reader != NULL);
+    ASSERT(q->reader);
     quorum__snapshot_abandon(q);
     char *name = snapshot_path(q->dir, index);
     int err = io_rename(q->loop, path, name);

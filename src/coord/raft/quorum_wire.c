@@ -26,7 +26,7 @@ static int put_append(quorum_t *q, buf_t *frame, const struct raft_append_entrie
     size_t count_at = frame->len - 4;
     uint64_t first = m->prev_log_index + 1, next = first, last = m->prev_log_index + m->n_entries;
     int err = 0;
-    while (err == 0 && next <= last && frame->len < QUORUM_APPEND_BYTES_AIM) {
+    while (!err && next <= last && frame->len < QUORUM_APPEND_BYTES_AIM) {
         err = wal_read(&q->wal, next, last, QUORUM_READ_BYTES, add_entry, frame, &next);
     }
     store_be32(frame->ptr + count_at, (uint32_t)(next - first));
@@ -79,11 +79,11 @@ static int put_message(quorum_t *q, buf_t *frame, const struct raft_message *mes
 /* What cannot be read for another server is not sent, as if the network had lost it; our own disk is another matter. */
 int quorum__send(quorum_t *q, const struct raft_message *message)
 {
-    if (q->transport == NULL) return ERR_STATE;
+    if (!q->transport) return ERR_STATE;
     buf_t frame = BUF_INIT;
     bool pieces = message->type == RAFT_INSTALL_SNAPSHOT;
     int err = pieces ? quorum__outgoing_begin(q, message) : put_message(q, &frame, message);
-    if (err == 0 && !pieces)
+    if (!err && !pieces)
         q->transport->send(q->transport, message->server_id, message->server_address, buf_bytes(&frame));
     buf_deinit(&frame);
     return err == ERR_IO || err == ERR_CORRUPT ? err : 0;
@@ -109,9 +109,9 @@ static bool get_append(const quorum_t *q, jute_reader_t *r, struct raft_append_e
     size_t bytes = 8;
     for (int32_t i = 0; i < record.entries_count; i++) bytes += (record.entries[i].data.len + 7) & ~(size_t)7;
     m->entries = arena_try_alloc(r->arena, sizeof(struct raft_entry) * (size_t)record.entries_count);
-    if (m->entries == NULL) return false;
+    if (!m->entries) return false;
     uint8_t *block = raft_malloc(bytes), *at = block + 8;
-    ASSERT(block != NULL);
+    ASSERT(block);
     for (int32_t i = 0; i < record.entries_count; i++) {
         bytes_t data = record.entries[i].data;
         m->entries[i] = (struct raft_entry){.term = (raft_term)record.entries[i].term,
@@ -193,7 +193,7 @@ static int receive_message(quorum_t *q, uint64_t from, int32_t type, jute_reader
     if (!get_message(q, r, &message)) return 0;
     struct raft_event event = {.type = RAFT_RECEIVE, .receive = {&message}};
     int err = quorum__step(q, &event);
-    return err != 0 ? err : quorum__apply_committed(q);
+    return err ? err : quorum__apply_committed(q);
 }
 
 void quorum_receive(quorum_t *q, uint64_t from, bytes_t frame)
@@ -210,5 +210,5 @@ void quorum_receive(quorum_t *q, uint64_t from, bytes_t frame)
     default: err = receive_message(q, from, type, &r);
     }
     arena_deinit(&arena);
-    if (err != 0) quorum__fail(q, "a message of another server cannot be carried out", err);
+    if (err) quorum__fail(q, "a message of another server cannot be carried out", err);
 }

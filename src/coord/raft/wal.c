@@ -41,12 +41,12 @@ static int recover(io_loop_t *loop, const char *dir, const wal_need_t *need, uin
     if (durable > need->first + 1) recovery.end_min = (int64_t)durable - 1;
     path_in(dir, "boot", boot);
     int err = io_boot_changed(loop, boot, &recovery.power_lost);
-    if (err == 0) err = open_log(loop, dir, &recovery, ret_log);
+    if (!err) err = open_log(loop, dir, &recovery, ret_log);
     if (err == ERR_DAMAGED) {
         log_damage_text(&report.damage, text);
         quorum_opening_why(opening, "in its directory log: %s", text);
     }
-    if (err != 0) return err;
+    if (err) return err;
     if (report.cut_file[0]) {
         log_cut_text(&report, text);
         quorum_opening_warn(opening, "log/%s", text);
@@ -115,10 +115,10 @@ int wal_open(io_loop_t *loop, const char *dir, const wal_need_t *need, quorum_op
         quorum_opening_warn(opening, "the file durable is damaged and was made anew");
         err = 0;
     }
-    if (err == 0) err = recover(loop, dir, need, durable, opening, &wal.log);
-    if (err == 0) err = fit(&wal, need, durable, opening);
-    if (err == 0) err = open_mark(&wal, mark, durable, opening);
-    if (err != 0) {
+    if (!err) err = recover(loop, dir, need, durable, opening, &wal.log);
+    if (!err) err = fit(&wal, need, durable, opening);
+    if (!err) err = open_mark(&wal, mark, durable, opening);
+    if (err) {
         (void)!wal_close(&wal);
         return err;
     }
@@ -130,7 +130,7 @@ int wal_close(wal_t *wal)
 {
     uint64_t end = wal->log != NULL ? wal_end(wal) : 0;
     int err = wal->log != NULL ? log_close(wal->log) : ERR_STATE;
-    if (err == 0 && wal->mark.file != NULL && wal->sync) err = mark_lower(&wal->mark, end);
+    if (!err && wal->mark.file && wal->sync) err = mark_lower(&wal->mark, end);
     buf_deinit(&wal->window);
     mark_close(&wal->mark);
     mem_free(wal->dir);
@@ -201,7 +201,7 @@ static int append(wal_t *wal, uint8_t *batch, size_t bytes, uint64_t term)
 {
     int64_t base;
     int err = log_append(wal->log, batch, bytes, (int32_t)term, &base);
-    if (err != ERR_NOSPACE || wal->reserve == NULL) return err;
+    if (err != ERR_NOSPACE || !wal->reserve) return err;
     if (io_reserve_give(wal->reserve, bytes)) err = log_append(wal->log, batch, bytes, (int32_t)term, &base);
     if (err == ERR_NOSPACE && io_reserve_give(wal->reserve, wal->reserve->bytes))
         err = log_append(wal->log, batch, bytes, (int32_t)term, &base);
@@ -254,9 +254,9 @@ static int load_window(wal_t *wal, uint64_t index, size_t bytes_max)
 {
     log_slice_t slice;
     int err = log_find(wal->log, (int64_t)index, log_end_offset(wal->log), bytes_max, true, &slice);
-    if (err != 0) return err;
+    if (err) return err;
     buf_clear(&wal->window);
-    if (slice.segment == NULL) return 0;
+    if (!slice.segment) return 0;
     ssize_t n = io_file_read(slice.file, slice.position, buf_reserve(&wal->window, slice.bytes), slice.bytes);
     log_slice_release(slice.segment);
     if (n < 0) return (int)n;
@@ -269,19 +269,19 @@ int wal_read(wal_t *wal, uint64_t index, uint64_t last, size_t bytes_max,
              int (*each)(void *user, const wal_entry_t *entry), void *user, uint64_t *ret_next)
 {
     int err = load_window(wal, index, bytes_max);
-    if (err != 0) return err;
+    if (err) return err;
     bytes_t left = buf_bytes(&wal->window);
     uint64_t next = index;
     while (left.len > 0 && next <= last) {
         batch_header_t head;
         wal_entry_t entry;
         err = batch_header_read(left, &head);
-        if (err != 0) return err;
+        if (err) return err;
         size_t bytes = batch_bytes(&head);
         if (bytes > left.len || (uint64_t)head.base_offset != next) return ERR_CORRUPT;
         err = parse_entry(bytes_of(left.ptr, bytes), &head, &entry);
-        if (err == 0) err = each(user, &entry);
-        if (err != 0) return err;
+        if (!err) err = each(user, &entry);
+        if (err) return err;
         left = bytes_of(left.ptr + bytes, left.len - bytes);
         next++;
     }
@@ -297,13 +297,13 @@ static int lower_mark(wal_t *wal, uint64_t index)
 int wal_truncate(wal_t *wal, uint64_t index)
 {
     int err = lower_mark(wal, index);
-    return err != 0 ? err : log_truncate_to(wal->log, (int64_t)index);
+    return err ? err : log_truncate_to(wal->log, (int64_t)index);
 }
 
 int wal_restart(wal_t *wal, uint64_t index)
 {
     int err = lower_mark(wal, index);
-    return err != 0 ? err : log_truncate_all(wal->log, (int64_t)index);
+    return err ? err : log_truncate_all(wal->log, (int64_t)index);
 }
 
 static int rename_log(const wal_t *wal, uint64_t index)
@@ -316,19 +316,19 @@ static int rename_log(const wal_t *wal, uint64_t index)
         ASSERT(chars > 0 && chars < PATH_CHARS_MAX);
         err = io_exists(wal->loop, to) ? ERR_EXISTS : io_rename(wal->loop, from, to);
     }
-    return err != 0 ? err : io_sync_dir(wal->loop, wal->dir);
+    return err ? err : io_sync_dir(wal->loop, wal->dir);
 }
 
 int wal_set_aside(wal_t *wal, uint64_t index)
 {
     log_recovery_t recovery = {.start_offset = -1, .scan_from = INT64_MAX};
     int err = lower_mark(wal, index);
-    if (err != 0) return err;
+    if (err) return err;
     err = log_close(wal->log);
     wal->log = NULL;
-    if (err == 0) err = rename_log(wal, index);
-    if (err == 0) err = open_log(wal->loop, wal->dir, &recovery, &wal->log);
-    return err != 0 ? err : log_truncate_all(wal->log, (int64_t)index);
+    if (!err) err = rename_log(wal, index);
+    if (!err) err = open_log(wal->loop, wal->dir, &recovery, &wal->log);
+    return err ? err : log_truncate_all(wal->log, (int64_t)index);
 }
 
 void wal_synced(wal_t *wal)
@@ -341,6 +341,6 @@ int wal_trim(wal_t *wal, uint64_t index)
     if ((int64_t)index <= log_start_offset(wal->log)) return 0;
     uint32_t deleted;
     int err = log_advance_start(wal->log, (int64_t)index);
-    if (err != 0) return err;
+    if (err) return err;
     return log_maintain(wal->log, io_wall_ms(wal->loop), (int64_t)index, &deleted);
 }

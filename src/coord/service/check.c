@@ -60,13 +60,13 @@ static int check_snapshots(io_loop_t *loop, const char *dir, survey_t *s)
         char file[LOG_NAME_CHARS_MAX], line[LINE_CHARS_MAX];
         snprintf(file, sizeof(file), "snapshot.%020" PRIu64, index);
         err = check_snapshot(loop, dir, index, &bytes, &znodes);
-        if (err != 0 && err != ERR_CORRUPT && err != ERR_TRUNCATED) return err;
-        if (err == 0)
+        if (err && err != ERR_CORRUPT && err != ERR_TRUNCATED) return err;
+        if (!err)
             snprintf(line, sizeof(line), "%" PRIu64 " znodes", znodes);
         else
             snprintf(line, sizeof(line), "damaged behind byte %" PRIu64 ": %s", bytes, err_text(err));
         s->each(s->user, file, err == 0 ? NULL : line, line);
-        if (err == 0) s->snapshot = MAX(s->snapshot, index);
+        if (!err) s->snapshot = MAX(s->snapshot, index);
     }
     return err == ERR_NOT_FOUND ? 0 : err;
 }
@@ -121,14 +121,14 @@ static int survey(io_loop_t *loop, const char *dir, const char *log_dir, survey_
     uint64_t durable = 0;
     int err = check_snapshots(loop, dir, s);
     path_in(log_dir, "log", path);
-    if (err == 0 && io_exists(loop, path)) err = log_check(loop, path, false, check_segment, s);
+    if (!err && io_exists(loop, path)) err = log_check(loop, path, false, check_segment, s);
     path_in(log_dir, "durable", path);
-    if (err == 0) err = mark_read(loop, path, &durable);
+    if (!err) err = mark_read(loop, path, &durable);
     if (err == ERR_CORRUPT) {
         s->each(s->user, "durable", "damaged; it is made anew", "");
         err = 0;
     }
-    if (err == 0) check_join(s, durable);
+    if (!err) check_join(s, durable);
     return err;
 }
 
@@ -146,8 +146,8 @@ int coord_check(io_loop_t *loop, const char *dir, coord_check_cb each, void *use
     survey_t s = {.each = each, .user = user, .log_sound = true};
     char *log_dir;
     int err = coord__log_dir_noted(loop, dir, &log_dir);
-    if (err == 0) err = log_dir ? survey_elsewhere(loop, dir, log_dir, &s) : survey(loop, dir, dir, &s);
-    if (err == 0) mem_free(log_dir);
+    if (!err) err = log_dir ? survey_elsewhere(loop, dir, log_dir, &s) : survey(loop, dir, dir, &s);
+    if (!err) mem_free(log_dir);
     return err;
 }
 
@@ -167,7 +167,7 @@ static int drop_bad_snapshots(const mender_t *m)
     int err;
     while ((err = snapshot_newest(m->loop, m->dir, index, &index)) == 0) {
         err = check_snapshot(m->loop, m->dir, index, &bytes, &znodes);
-        if (err == 0) continue;
+        if (!err) continue;
         if (err != ERR_CORRUPT && err != ERR_TRUNCATED) return err;
         char name[LOG_NAME_CHARS_MAX], to[PATH_CHARS_MAX];
         snprintf(name, sizeof(name), "damaged-snapshot.%020" PRIu64, index);
@@ -175,7 +175,7 @@ static int drop_bad_snapshots(const mender_t *m)
         char *from = snapshot_path(m->dir, index);
         err = io_rename(m->loop, from, to);
         mem_free(from);
-        if (err != 0) return err;
+        if (err) return err;
         lines_say(&m->lines, "coord/snapshot.%020" PRIu64 " cannot be read and was renamed %s", index, name);
     }
     return err == ERR_NOT_FOUND ? 0 : err;
@@ -195,9 +195,9 @@ static int mend_log(const mender_t *m, bool salvage)
     path_in(m->dir, "log", path);
     if (!io_exists(m->loop, path)) return 0;
     int err = log_check(m->loop, path, false, count_wrong, &wrong);
-    if (err != 0 || !wrong) return err;
+    if (err || !wrong) return err;
     err = log_mend(m->loop, path, &how, &mended);
-    if (err != 0) return err;
+    if (err) return err;
     lines_say(&m->lines,
               "coord/log: %" PRIu64 " entries kept, %" PRIu64 " valid ones behind the damage dropped, %" PRIu64
               " lost ones replaced by entries that change nothing; it ends at entry %" PRId64,
@@ -215,7 +215,7 @@ static int join_up(const mender_t *m, survey_t *s)
     path_in(m->dir, "log.unused", to);
     if (s->log_there) {
         int err = io_rename(m->loop, from, to);
-        if (err != 0) return err;
+        if (err) return err;
     }
     lines_say(&m->lines,
               "coord: the log does not join on to the snapshot of entry %" PRIu64
@@ -230,7 +230,7 @@ static int refuse_elsewhere(const mender_t *m)
 {
     char *log_dir;
     int err = coord__log_dir_noted(m->loop, m->dir, &log_dir);
-    if (err != 0 || log_dir == NULL) return err;
+    if (err || !log_dir) return err;
     lines_say(
         &m->lines,
         "coord: nothing, because the log is in %.300s: move log, durable and boot from there to the snapshots, remove "
@@ -247,13 +247,13 @@ int coord_mend(io_loop_t *loop, const char *dir, bool salvage, void (*tell)(void
     char path[PATH_CHARS_MAX];
     mark_t mark;
     int err = refuse_elsewhere(&m);
-    if (err == 0) err = drop_bad_snapshots(&m);
-    if (err == 0) err = mend_log(&m, salvage);
-    if (err == 0) err = survey(loop, dir, dir, &s);
-    if (err == 0) err = join_up(&m, &s);
+    if (!err) err = drop_bad_snapshots(&m);
+    if (!err) err = mend_log(&m, salvage);
+    if (!err) err = survey(loop, dir, dir, &s);
+    if (!err) err = join_up(&m, &s);
     path_in(dir, "durable", path);
-    if (err == 0) err = mark_open(loop, path, UINT64_MAX, MAX(s.end, UINT64_C(1)), &mark);
-    if (err != 0) return err;
+    if (!err) err = mark_open(loop, path, UINT64_MAX, MAX(s.end, UINT64_C(1)), &mark);
+    if (err) return err;
     mark_close(&mark);
     return 0;
 }

@@ -20,7 +20,7 @@ const coord_options_t coord_options_default = {
 void coord__fatal(coord_t *coord, const char *what, int err)
 {
     slog(SLOG_ERROR, "coord", what, "dir=%s error=\"%s\" action=stop", coord->dir, err_text(err));
-    if (coord->options.fatal != NULL)
+    if (coord->options.fatal)
         coord->options.fatal(coord->options.fatal_user, what, err);
     else
         _exit(EXIT_NOT_DURABLE);
@@ -31,7 +31,7 @@ static void failed(void *user, const char *what, int err) { coord__fatal(user, w
 static void role(void *user, bool leader)
 {
     coord_t *coord = user;
-    if (coord->quorum == NULL) return; /* still opening: coord_open does it */
+    if (!coord->quorum) return; /* still opening: coord_open does it */
     if (leader) {
         coord__expiry_start(coord);
         coord__own_session_begin(coord);
@@ -69,7 +69,7 @@ static int open_together(coord_t *coord, quorum_options_t *options, const quorum
 {
     const coord_options_t *o = &coord->options;
     int err = quorum_net_new(o->net, o->server_id, o->members, o->members_count, &coord->quorum_net);
-    if (err != 0) return err;
+    if (err) return err;
     quorum_member_t *members = mem_zalloc(sizeof(*members) * (size_t)o->members_count);
     buf_t addresses = BUF_INIT;
     buf_reserve(&addresses, (size_t)o->members_count * IO_ADDR_CHARS_MAX * 2); /* pointers into it must not move */
@@ -84,7 +84,7 @@ static int open_together(coord_t *coord, quorum_options_t *options, const quorum
     options->trailing_entries = o->trailing_entries;
     options->piece_bytes = o->piece_bytes;
     err = quorum_open(coord->loop, options, machine, &coord->quorum);
-    if (err == 0) quorum_net_attach(coord->quorum_net, coord->quorum);
+    if (!err) quorum_net_attach(coord->quorum_net, coord->quorum);
     buf_deinit(&addresses);
     mem_free(members);
     return err;
@@ -122,9 +122,9 @@ static int recover(coord_t *coord)
     quorum_opening_t own, *opening = coord->options.opening != NULL ? coord->options.opening : &own;
     *opening = (quorum_opening_t){0};
     int err = io_mkdir(coord->loop, coord->dir);
-    if (err == 0) err = coord__log_dir_settle(coord, opening);
+    if (!err) err = coord__log_dir_settle(coord, opening);
     coord__disk_open(coord);
-    return err != 0 ? err : open_quorum(coord, opening);
+    return err ? err : open_quorum(coord, opening);
 }
 
 int coord_open(io_loop_t *loop, const coord_options_t *options, coord_t **ret_coord)
@@ -142,7 +142,7 @@ int coord_open(io_loop_t *loop, const coord_options_t *options, coord_t **ret_co
     health_init(&coord->health, "coord");
     coord__expiry_init(coord);
     int err = recover(coord);
-    if (err != 0) goto out;
+    if (err) goto out;
     if (quorum_leads(coord->quorum)) {
         coord__own_session_begin(coord);
         coord__flush(coord);
@@ -151,7 +151,7 @@ int coord_open(io_loop_t *loop, const coord_options_t *options, coord_t **ret_co
     }
     coord->hook = (io_hook_t){.rank = COORD_HOOK_RANK, .name = "the tree", .run = turn};
     io_hook_add(loop, &coord->hook);
-    if (err != 0) goto out;
+    if (err) goto out;
     *ret_coord = coord;
     return 0;
 out:
@@ -164,8 +164,8 @@ void coord_close(coord_t *coord)
     coord->closing = true;
     io_hook_remove(&coord->hook);
     coord__expiry_stop(coord);
-    if (coord->quorum_net != NULL) quorum_net_free(coord->quorum_net);
-    if (coord->quorum != NULL) quorum_close(coord->quorum);
+    if (coord->quorum_net) quorum_net_free(coord->quorum_net);
+    if (coord->quorum) quorum_close(coord->quorum);
     coord__snapshots_stop(coord);
     coord__drop_all(coord);
     coord__disk_close(coord);
@@ -181,9 +181,9 @@ void coord_close(coord_t *coord)
 coord_zerr_t coord_get(const coord_t *coord, const char *path, bytes_t *ret_data, coord_stat_t *ret_stat)
 {
     const znode_t *node = tree_find(&coord->state.tree, bytes_str(path));
-    if (node == NULL) return ZNO_NODE;
-    if (ret_data != NULL) *ret_data = znode_data(node);
-    if (ret_stat != NULL) znode_stat(node, ret_stat);
+    if (!node) return ZNO_NODE;
+    if (ret_data) *ret_data = znode_data(node);
+    if (ret_stat) znode_stat(node, ret_stat);
     return ZOK;
 }
 
@@ -196,8 +196,8 @@ coord_zerr_t coord_children(const coord_t *coord, const char *path, void (*each)
                             void *user)
 {
     const znode_t *node = tree_find(&coord->state.tree, bytes_str(path));
-    if (node == NULL) return ZNO_NODE;
-    for (const znode_t *child = node->first_child; child != NULL; child = child->next) {
+    if (!node) return ZNO_NODE;
+    for (const znode_t *child = node->first_child; child; child = child->next) {
         each(user, (const char *)znode_name(child).ptr); /* the path ends in a NUL, and so does its last part */
     }
     return ZOK;

@@ -36,7 +36,7 @@ void coord__disk_open(coord_t *coord)
     io_reserve_init(&coord->reserve, coord->loop, coord->log_dir, coord->options.reserve_bytes);
     int err = io_reserve_fill(&coord->reserve);
     coord__disk_check(coord);
-    if (err != 0 && err != ERR_NOSPACE)
+    if (err && err != ERR_NOSPACE)
         slog(SLOG_WARN, "coord", "no room is kept for a full disk", "file=%s error=\"%s\"", coord->reserve.path,
              err_text(err));
 }

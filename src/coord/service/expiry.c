@@ -23,15 +23,13 @@ static void put(coord_t *coord, session_t *session, uint64_t timeout_ms)
 void coord_session_touch(coord_t *coord, int64_t session_id, int32_t timeout_ms)
 {
     session_t *session = sessions_find(&coord->state.sessions, session_id);
-    if (session != NULL && !session->closing && session->own_server == 0)
-        put(coord, session, (uint64_t)MAX(timeout_ms, 0));
+    if (session && !session->closing && session->own_server == 0) put(coord, session, (uint64_t)MAX(timeout_ms, 0));
 }
 
 void coord__expiry_welcome(coord_t *coord, int64_t session_id)
 {
     session_t *session = sessions_find(&coord->state.sessions, session_id);
-    if (coord->quorum != NULL && quorum_leads(coord->quorum))
-        coord_session_touch(coord, session_id, session->timeout_ms);
+    if (coord->quorum && quorum_leads(coord->quorum)) coord_session_touch(coord, session_id, session->timeout_ms);
 }
 
 static void expire_one(coord_t *coord, session_t *session)
@@ -104,7 +102,7 @@ void coord__expiry_init(coord_t *coord)
 void coord__expiry_start(coord_t *coord)
 {
     size_t cursor = 0;
-    for (session_t *s; (s = sessions_next(&coord->state.sessions, &cursor)) != NULL;) {
+    for (session_t *s; (s = sessions_next(&coord->state.sessions, &cursor));) {
         s->closing = false;
         s->bucket = 0;
         if (s->own_server == 0) put(coord, s, (uint64_t)s->timeout_ms);
@@ -118,7 +116,7 @@ void coord__expiry_start(coord_t *coord)
 void coord__expiry_again(coord_t *coord)
 {
     size_t cursor = 0;
-    for (session_t *s; (s = sessions_next(&coord->state.sessions, &cursor)) != NULL;) {
+    for (session_t *s; (s = sessions_next(&coord->state.sessions, &cursor));) {
         if (!s->closing) continue;
         s->closing = false;
         s->bucket = 0;
@@ -130,7 +128,7 @@ void coord__expiry_stop(coord_t *coord)
 {
     io_timer_stop(&coord->expiry.timer);
     size_t cursor = 0;
-    for (session_t *s; (s = sessions_next(&coord->state.sessions, &cursor)) != NULL;) {
+    for (session_t *s; (s = sessions_next(&coord->state.sessions, &cursor));) {
         list_remove(&s->expiry);
         s->bucket = 0;
     }

@@ -24,8 +24,8 @@ int coord__log_dir_noted(io_loop_t *loop, const char *dir, char **ret_log_dir)
     size_t bytes;
     int err = note == NULL ? ERR_LIMIT : io_read_whole(loop, note, PATH_CHARS_MAX, &data, &bytes);
     mem_free(note);
-    if (err != 0 && err != ERR_NOT_FOUND) return err;
-    *ret_log_dir = err == 0 ? (char *)data : NULL; /* a NUL is behind it */
+    if (err && err != ERR_NOT_FOUND) return err;
+    *ret_log_dir = !err ? (char *)data : NULL; /* a NUL is behind it */
     return 0;
 }
 
@@ -40,14 +40,14 @@ static char *absolute(char *noted)
 
 static int check(const char *noted, const char *wanted, bool log_here, quorum_opening_t *opening)
 {
-    if (noted != NULL && (wanted == NULL || strcmp(noted, wanted) != 0)) {
+    if (noted && (wanted == NULL || strcmp(noted, wanted) != 0)) {
         quorum_opening_why(opening,
                            "the log is in %.300s: name that place with dataLogDir again, or move the log, durable and "
                            "boot from there and remove the file " NOTE_NAME,
                            noted);
         return ERR_STATE;
     }
-    if (noted == NULL && wanted != NULL && log_here) {
+    if (!noted && wanted && log_here) {
         quorum_opening_why(
             opening, "its log is here: move the log, durable and boot to %.300s before dataLogDir names it", wanted);
         return ERR_STATE;
@@ -59,11 +59,11 @@ int coord__log_dir_settle(coord_t *coord, quorum_opening_t *opening)
 {
     const char *wanted = coord->log_dir == coord->dir ? NULL : coord->log_dir;
     char *note = path_in(coord->dir, NOTE_NAME), *log = path_in(coord->dir, "log"), *noted = NULL;
-    int err = note == NULL || log == NULL ? ERR_LIMIT : coord__log_dir_noted(coord->loop, coord->dir, &noted);
+    int err = note == NULL || !log ? ERR_LIMIT : coord__log_dir_noted(coord->loop, coord->dir, &noted);
     noted = absolute(noted);
-    if (err == 0) err = check(noted, wanted, io_exists(coord->loop, log), opening);
-    if (err == 0 && wanted != NULL) err = io_mkdir(coord->loop, wanted);
-    if (err == 0 && wanted != NULL && noted == NULL) err = io_replace_whole(coord->loop, note, bytes_str(wanted));
+    if (!err) err = check(noted, wanted, io_exists(coord->loop, log), opening);
+    if (!err && wanted) err = io_mkdir(coord->loop, wanted);
+    if (!err && wanted && !noted) err = io_replace_whole(coord->loop, note, bytes_str(wanted));
     mem_free(noted);
     mem_free(log);
     mem_free(note);

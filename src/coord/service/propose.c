@@ -34,13 +34,13 @@ static void add_slot(coord_batch_t *batch, coord_write_t *write, coord_slot_kind
 
 static coord_batch_t *current(coord_t *coord)
 {
-    if (coord->batch == NULL) coord->batch = batch_new();
+    if (!coord->batch) coord->batch = batch_new();
     return coord->batch;
 }
 
 static void close_batch(coord_t *coord)
 {
-    if (coord->batch == NULL) return;
+    if (!coord->batch) return;
     list_push_back(&coord->ready, &coord->batch->node);
     coord->batch = NULL;
 }
@@ -93,7 +93,7 @@ static void answer(coord_t *coord, coord_slot_t *slot, const coord_result_t *res
     coord_write_t *write = slot->write;
     slot->write = NULL;
     coord->outstanding--;
-    if (write != NULL) write->done(write, result);
+    if (write) write->done(write, result);
 }
 
 static void answer_one(coord_t *coord, coord_slot_t *slot)
@@ -156,14 +156,14 @@ void coord__apply(void *user, uint64_t index, bytes_t payload, void *tag)
         zk_command_get(&r, &command);
         good = !r.bad;
         if (!good) break;
-        if (batch != NULL) answer_others(coord, batch);
+        if (batch) answer_others(coord, batch);
         state_apply(&coord->state, &command, header.time_ms, &result);
         coord->applied++;
         if (command.type == ZK_OP_CREATE_SESSION && result.err == ZOK) coord__expiry_welcome(coord, result.session_id);
-        if (batch != NULL) answer(coord, &batch->slots[batch->next++], &result);
+        if (batch) answer(coord, &batch->slots[batch->next++], &result);
     }
     arena_deinit(&arena);
-    if (batch != NULL) {
+    if (batch) {
         coord->flying_count--;
         answer_others(coord, batch);
         batch_free(batch);
@@ -228,7 +228,7 @@ static int64_t next_session_id(coord_t *coord)
         uint64_t ms = (uint64_t)io_wall_ms(coord->loop);
         coord->session_id_next = (int64_t)(((ms << 24) >> 8) | ((uint64_t)coord->options.server_id << 56));
     }
-    while (sessions_find(&coord->state.sessions, coord->session_id_next) != NULL) coord->session_id_next++;
+    while (sessions_find(&coord->state.sessions, coord->session_id_next)) coord->session_id_next++;
     return coord->session_id_next++;
 }
 
@@ -258,7 +258,7 @@ void coord_session_create(coord_t *coord, int32_t timeout_ms, coord_write_t *wri
 void coord__own_session_begin(coord_t *coord)
 {
     size_t cursor = 0;
-    for (session_t *s; (s = sessions_next(&coord->state.sessions, &cursor)) != NULL;) {
+    for (session_t *s; (s = sessions_next(&coord->state.sessions, &cursor));) {
         if (s->own_server != coord->options.server_id) continue;
         zk_command_t command = {ZK_OP_CLOSE_SESSION, s->id, NULL, 0, BYTES_NULL};
         coord__propose(coord, NULL, &command);

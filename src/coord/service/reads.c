@@ -7,7 +7,7 @@ static coord_zerr_t find_readable(const coord_t *coord, bytes_t path, coord_who_
                                   const znode_t **ret_node)
 {
     const znode_t *node = tree_find(&coord->state.tree, path);
-    if (node == NULL) return ZNO_NODE;
+    if (!node) return ZNO_NODE;
     if (!coord->state.skip_acl && !acl_allows(node->acl, perms, who)) return ZNO_AUTH;
     *ret_node = node;
     return ZOK;
@@ -17,11 +17,11 @@ static coord_zerr_t find_readable(const coord_t *coord, bytes_t path, coord_who_
 coord_zerr_t coord_read_exists(coord_t *coord, bytes_t path, coord_who_t who, coord_watcher_t *watcher,
                                coord_stat_t *ret_stat)
 {
-    if (path.len > 0 && memchr(path.ptr, '\0', path.len) != NULL) return ZBAD_ARGUMENTS;
+    if (path.len > 0 && memchr(path.ptr, '\0', path.len)) return ZBAD_ARGUMENTS;
     const znode_t *node;
     coord_zerr_t err = find_readable(coord, path, who, ACL_READ, &node);
     if (err == ZNO_AUTH) return err;
-    if (watcher != NULL) coord_watch_add(coord, watcher, COORD_WATCH_DATA, path, COORD_WATCH_STANDARD);
+    if (watcher) coord_watch_add(coord, watcher, COORD_WATCH_DATA, path, COORD_WATCH_STANDARD);
     if (err != ZOK) return err;
     znode_stat(node, ret_stat);
     return ZOK;
@@ -33,7 +33,7 @@ coord_zerr_t coord_read_data(coord_t *coord, bytes_t path, coord_who_t who, coor
     const znode_t *node;
     coord_zerr_t err = find_readable(coord, path, who, ACL_READ, &node);
     if (err != ZOK) return err;
-    if (watcher != NULL) coord_watch_add(coord, watcher, COORD_WATCH_DATA, path, COORD_WATCH_STANDARD);
+    if (watcher) coord_watch_add(coord, watcher, COORD_WATCH_DATA, path, COORD_WATCH_STANDARD);
     *ret_data = znode_data(node);
     znode_stat(node, ret_stat);
     return ZOK;
@@ -45,11 +45,10 @@ coord_zerr_t coord_read_children(coord_t *coord, bytes_t path, coord_who_t who, 
     const znode_t *node;
     coord_zerr_t err = find_readable(coord, path, who, ACL_READ, &node);
     if (err != ZOK) return err;
-    if (watcher != NULL) coord_watch_add(coord, watcher, COORD_WATCH_CHILDREN, path, COORD_WATCH_STANDARD);
+    if (watcher) coord_watch_add(coord, watcher, COORD_WATCH_CHILDREN, path, COORD_WATCH_STANDARD);
     size_t prefix = node == coord->state.tree.root ? 1 : node->path_bytes + 1;
     size_t bytes = 0;
-    for (const znode_t *child = node->first_child; child != NULL; child = child->next)
-        bytes += 4 + child->path_bytes - prefix;
+    for (const znode_t *child = node->first_child; child; child = child->next) bytes += 4 + child->path_bytes - prefix;
     *ret_children = (coord_children_t){node->first_child, (int32_t)node->children_count, bytes};
     znode_stat(node, ret_stat);
     return ZOK;
@@ -82,7 +81,7 @@ coord_zerr_t coord_read_descendants(coord_t *coord, bytes_t path, coord_who_t wh
     if (err != ZOK) return err;
     int32_t count = -1; /* itself does not count */
     const znode_t *last = node;
-    while (last != NULL && last->next == NULL) last = last->parent;
+    while (last && !last->next) last = last->parent;
     const znode_t *stop = last == NULL ? NULL : last->next;
     if (node == coord->state.tree.root)
         count = (int32_t)coord->state.tree.count - 1;
@@ -95,7 +94,7 @@ coord_zerr_t coord_read_descendants(coord_t *coord, bytes_t path, coord_who_t wh
 void coord_read_ephemerals(const coord_t *coord, int64_t session_id, void (*each)(void *user, bytes_t path), void *user)
 {
     const session_t *session = sessions_find(&coord->state.sessions, session_id);
-    if (session == NULL) return;
+    if (!session) return;
     LIST_EACH(&session->ephemerals, node, znode_t, owned) each(user, znode_path(node));
 }
 
@@ -103,7 +102,7 @@ int coord_changed_since(const coord_t *coord, bytes_t path, coord_since_t what, 
 {
     const znode_t *node = tree_find(&coord->state.tree, path);
     if (what == COORD_SINCE_EXISTS) return node != NULL ? COORD_EVENT_CREATED : 0;
-    if (node == NULL) return COORD_EVENT_DELETED;
+    if (!node) return COORD_EVENT_DELETED;
     if (what == COORD_SINCE_DATA) return node->mzxid > zxid ? COORD_EVENT_DATA_CHANGED : 0;
     return node->pzxid > zxid ? COORD_EVENT_CHILDREN_CHANGED : 0;
 }
@@ -114,8 +113,7 @@ int coord_changed_since(const coord_t *coord, bytes_t path, coord_since_t what, 
 bool coord_session_valid(const coord_t *coord, int64_t session_id, bytes_t passwd)
 {
     const session_t *session = sessions_find(&coord->state.sessions, session_id);
-    if (session == NULL || session->closing || session->own_server != 0 || passwd.len != COORD_PASSWD_BYTES)
-        return false;
+    if (!session || session->closing || session->own_server != 0 || passwd.len != COORD_PASSWD_BYTES) return false;
     uint8_t differs = 0;
     for (size_t i = 0; i < COORD_PASSWD_BYTES; i++) differs |= session->passwd[i] ^ passwd.ptr[i];
     return differs == 0;
@@ -134,7 +132,7 @@ void coord_session_each(const coord_t *coord,
 {
     size_t cursor = 0;
     int64_t now_ms = (int64_t)(io_now_ns(coord->loop) / 1000000);
-    for (session_t *s; (s = sessions_next(&coord->state.sessions, &cursor)) != NULL;) {
+    for (session_t *s; (s = sessions_next(&coord->state.sessions, &cursor));) {
         each(user, s->id, s->timeout_ms, (int64_t)s->bucket * coord->options.tick_time_ms - now_ms,
              s->ephemerals_count);
     }

@@ -9,7 +9,7 @@
 static void free_some(coord_t *coord)
 {
     state_t *state = coord->discarded;
-    if (state == NULL) return;
+    if (!state) return;
     if (tree_deinit_some(&state->tree, COORD_DISCARD_STEP_NODES)) {
         io_loop_wake(coord->loop);
         return;
@@ -22,7 +22,7 @@ static void free_some(coord_t *coord)
 /* One at a time: the one before, if it is still there, goes at once. */
 static void discard(coord_t *coord, state_t *state)
 {
-    while (coord->discarded != NULL) free_some(coord);
+    while (coord->discarded) free_some(coord);
     coord->discarded = state;
     io_loop_wake(coord->loop);
 }
@@ -89,7 +89,7 @@ void coord__snapshots_run(coord_t *coord)
 
 void coord__snapshots_stop(coord_t *coord)
 {
-    while (coord->discarded != NULL) free_some(coord);
+    while (coord->discarded) free_some(coord);
 }
 
 /* ---- loading one: beside the state, then in its place ------------------------------------------------------------------- */
@@ -107,9 +107,9 @@ int coord__load_step(void *user, size_t bytes) { return tree_loader_step(((coord
 void coord__load_end(void *user)
 {
     coord_t *coord = user;
-    if (coord->loader != NULL) tree_loader_free(coord->loader);
+    if (coord->loader) tree_loader_free(coord->loader);
     coord->loader = NULL;
-    if (coord->loaded != NULL) discard(coord, coord->loaded);
+    if (coord->loaded) discard(coord, coord->loaded);
     coord->loaded = NULL;
 }
 

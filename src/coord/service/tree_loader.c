@@ -51,7 +51,7 @@ static int load_acl(tree_loader_t *l, jute_reader_t *r)
         memset(l->acls + l->acls_cap, 0, (cap - l->acls_cap) * sizeof(acl_t *));
         l->acls_cap = cap;
     }
-    if (l->acls[number] != NULL) return ERR_CORRUPT;
+    if (l->acls[number]) return ERR_CORRUPT;
     l->acls[number] = acl_intern(&l->state->tree.acls, record.acl, record.acl_count);
     return 0;
 }
@@ -68,7 +68,7 @@ static int insert_oldest(tree_loader_t *l)
 static int insert_all(tree_loader_t *l)
 {
     int err = 0;
-    while (err == 0 && l->inserted < l->nodes) err = insert_oldest(l);
+    while (!err && l->inserted < l->nodes) err = insert_oldest(l);
     return err;
 }
 
@@ -96,8 +96,8 @@ static int find_parent(tree_loader_t *l, const znode_t *node, znode_t **ret_pare
     bytes_t path;
     if (!path_parent(znode_path(node), &path)) return ERR_CORRUPT;
     *ret_parent = l->last;
-    while (*ret_parent != NULL && !bytes_eq(znode_path(*ret_parent), path)) *ret_parent = (*ret_parent)->parent;
-    if (*ret_parent != NULL) return 0;
+    while (*ret_parent && !bytes_eq(znode_path(*ret_parent), path)) *ret_parent = (*ret_parent)->parent;
+    if (*ret_parent) return 0;
     int err = insert_all(l);
     *ret_parent = tree_find(&l->state->tree, path);
     return err;
@@ -108,22 +108,22 @@ static int add_node(tree_loader_t *l, znode_t *node)
     znode_t *parent = NULL;
     int err = bytes_eq(znode_path(node), BYTES_LIT("/")) ? 0 : find_parent(l, node, &parent);
     l->last = node;
-    if (parent != NULL)
+    if (parent)
         tree_adopt(parent, node);
     else
         remember_orphan(l, node);
     int insert_err = insert_later(l, node);
-    return err != 0 ? err : insert_err;
+    return err ? err : insert_err;
 }
 
 static int load_node(tree_loader_t *l, jute_reader_t *r)
 {
     zk_snapshot_node_t record;
     zk_snapshot_node_get(r, &record);
-    if (r->bad || record.path.len == 0 || (uint32_t)record.acl >= l->acls_cap || l->acls[record.acl] == NULL) {
+    if (r->bad || record.path.len == 0 || (uint32_t)record.acl >= l->acls_cap || !l->acls[record.acl]) {
         return ERR_CORRUPT;
     }
-    if (znode_kind_of(record.owner) == ZNODE_EPHEMERAL && sessions_find(&l->state->sessions, record.owner) == NULL) {
+    if (znode_kind_of(record.owner) == ZNODE_EPHEMERAL && !sessions_find(&l->state->sessions, record.owner)) {
         return ERR_CORRUPT;
     }
     znode_t *node = znode_new(record.path, record.data, acl_ref(l->acls[record.acl]));
@@ -142,7 +142,7 @@ static int load_node(tree_loader_t *l, jute_reader_t *r)
 static int load_record(tree_loader_t *l, jute_reader_t *r)
 {
     const uint8_t *tag = jute_take(r, 1);
-    if (tag == NULL) return ERR_CORRUPT;
+    if (!tag) return ERR_CORRUPT;
     switch (*tag) {
     case TREE_TAG_SESSION: return load_session(l, r);
     case TREE_TAG_ACL: return load_acl(l, r);
@@ -170,8 +170,8 @@ static int adopt_one(tree_loader_t *l)
     znode_t *node = l->orphans[l->orphans_adopted++], *parent;
     if (node == l->state->tree.root) return 0;
     int err = find_parent(l, node, &parent);
-    if (err != 0) return err;
-    if (parent == NULL) return ERR_CORRUPT;
+    if (err) return err;
+    if (!parent) return ERR_CORRUPT;
     tree_adopt(parent, node);
     return 0;
 }
@@ -184,7 +184,7 @@ int tree_loader_step(tree_loader_t *l, size_t bytes)
     if (err || !l->read) return err;
     if (snapshot_reader_records(l->reader) != l->nodes) return ERR_CORRUPT;
     err = insert_all(l);
-    if (!err && l->state->tree.root == NULL) err = ERR_CORRUPT;
+    if (!err && !l->state->tree.root) err = ERR_CORRUPT;
     for (size_t done = 0; !err && l->orphans_adopted < l->orphans_count && done < bytes; done += ADOPTION_BYTES) {
         err = adopt_one(l);
     }
@@ -215,7 +215,7 @@ tree_loader_t *tree_loader_new(snapshot_reader_t *reader, state_t *state)
 void tree_loader_free(tree_loader_t *l)
 {
     for (uint32_t i = 0; i < l->acls_cap; i++) {
-        if (l->acls[i] != NULL) acl_unref(&l->state->tree.acls, l->acls[i]);
+        if (l->acls[i]) acl_unref(&l->state->tree.acls, l->acls[i]);
     }
     while (l->inserted < l->nodes) znode_free(&l->state->tree, l->waiting[l->inserted++ % WAITING_NODES]);
     mem_free(l->acls);

@@ -36,13 +36,13 @@ static void put_tables(tree_snapshot_t *s)
 {
     const state_t *state = s->state;
     size_t cursor = 0;
-    for (session_t *session; (session = sessions_next(&state->sessions, &cursor)) != NULL;) {
+    for (session_t *session; (session = sessions_next(&state->sessions, &cursor));) {
         zk_snapshot_session_t record = {session->id, session->timeout_ms, bytes_of(session->passwd, COORD_PASSWD_BYTES),
                                         session->own_server};
         PUT_RECORD(s->writer, TREE_TAG_SESSION, snapshot_session, &record);
     }
     cursor = 0;
-    for (map_entry_t *e; (e = map_next(&state->tree.acls.by_wire, &cursor)) != NULL;) {
+    for (map_entry_t *e; (e = map_next(&state->tree.acls.by_wire, &cursor));) {
         const acl_t *acl = e->value;
         zk_snapshot_acl_t record = {(int32_t)acl->number, acl->entries, acl->count};
         PUT_RECORD(s->writer, TREE_TAG_ACL, snapshot_acl, &record);
@@ -70,7 +70,7 @@ int tree_snapshot_step(tree_snapshot_t *s, size_t bytes)
     state_t *state = s->state;
     uint64_t until = snapshot_writer_bytes(s->writer) + bytes;
     int err = snapshot_writer_err(s->writer);
-    while (!err && state->snapshot_cursor != NULL && snapshot_writer_bytes(s->writer) < until) {
+    while (!err && state->snapshot_cursor && snapshot_writer_bytes(s->writer) < until) {
         znode_t *node = state->snapshot_cursor;
         state->snapshot_cursor = tree_next(node);
         if (node->snapshot == state->snapshot) continue;
@@ -79,7 +79,7 @@ int tree_snapshot_step(tree_snapshot_t *s, size_t bytes)
         err = snapshot_writer_err(s->writer);
     }
     if (err) return err;
-    if (state->snapshot_cursor != NULL) return 0;
+    if (state->snapshot_cursor) return 0;
     state->snapshotting = false;
     err = snapshot_writer_tail(s->writer, s->nodes);
     return err ? err : 1;

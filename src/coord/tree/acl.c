@@ -33,7 +33,7 @@ static bool parse_ip(bytes_t text, ip_rule_t *ret_rule)
     copy[text.len] = '\0';
     if (strlen(copy) != text.len) return false;
     char *slash = strchr(copy, '/');
-    if (slash != NULL) *slash = '\0';
+    if (slash) *slash = '\0';
     int family = strchr(copy, ':') != NULL ? AF_INET6 : AF_INET;
     ret_rule->bytes = family == AF_INET6 ? 16 : 4;
     ret_rule->bits = ret_rule->bytes * 8;
@@ -73,7 +73,7 @@ static void acl_free(acl_t *acl)
 void acls_deinit(acls_t *acls)
 {
     size_t cursor = 0;
-    for (map_entry_t *e; (e = map_next(&acls->by_wire, &cursor)) != NULL;) acl_free(e->value);
+    for (map_entry_t *e; (e = map_next(&acls->by_wire, &cursor));) acl_free(e->value);
     map_deinit(&acls->by_wire);
 }
 
@@ -125,7 +125,7 @@ acl_t *acl_intern(acls_t *acls, const zk_acl_t *entries, int32_t count)
     uint8_t *at = jute_put_int(wire, count);
     for (int32_t i = 0; i < count; i++) at = zk_acl_put(at, &entries[i]);
     acl_t *acl = map_get(&acls->by_wire, bytes_of(wire, size));
-    if (acl == NULL) {
+    if (!acl) {
         uint8_t *kept = mem_alloc(size);
         memcpy(kept, wire, size);
         acl = acl_new(bytes_of(kept, size), count, ++acls->last_number);
@@ -154,9 +154,9 @@ void acl_unref(acls_t *acls, acl_t *acl)
 static bool digest_valid(bytes_t id)
 {
     const uint8_t *colon = id.len ? memchr(id.ptr, ':', id.len) : NULL;
-    if (colon == NULL) return false;
+    if (!colon) return false;
     size_t behind = id.len - (size_t)(colon - id.ptr) - 1;
-    return behind > 0 && memchr(colon + 1, ':', behind) == NULL;
+    return behind > 0 && !memchr(colon + 1, ':', behind);
 }
 
 /* ---- checks ------------------------------------------------------------------------------------------------------ */
@@ -247,7 +247,7 @@ bool acl_fix(const zk_acl_t *asked, int32_t count, coord_who_t who, arena_t *are
     seen_t seen;
     if (count <= 0) return false;
     zk_acl_t *out = arena_try_alloc(arena, sizeof(zk_acl_t) * (size_t)count * (size_t)(1 + who.ids_count));
-    if (out == NULL || !seen_init(&seen, asked, count, arena)) return false;
+    if (!out || !seen_init(&seen, asked, count, arena)) return false;
     int32_t made = 0;
     for (int32_t i = 0; i < count; i++) {
         const zk_acl_t *a = &asked[i];

@@ -34,7 +34,7 @@ static bool allowed(const apply_t *a, const znode_t *node, int perms)
 /* Commands of the server itself (session 0) need no session. */
 static bool session_lives(const apply_t *a)
 {
-    return a->session_id == 0 || sessions_find(&a->state->sessions, a->session_id) != NULL;
+    return a->session_id == 0 || sessions_find(&a->state->sessions, a->session_id);
 }
 
 /* The version after one more change; -1 is skipped because it means "any" to clients. */
@@ -110,11 +110,11 @@ coord_zerr_t apply__create(const apply_t *a, const create_args_t *args, coord_re
     int32_t acl_count;
     if (!acl_fix(args->acl, args->acl_count, a->who, &state->arena, &acl, &acl_count)) return ZINVALID_ACL;
     znode_t *parent = tree_find(&state->tree, parent_path);
-    if (parent == NULL) return ZNO_NODE;
+    if (!parent) return ZNO_NODE;
     if (!allowed(a, parent, ACL_CREATE)) return ZNO_AUTH;
     if (mode_sequential(args->flags)) path = sequenced(a, path, parent->cversion);
     if (!path_valid(path)) return ZBAD_ARGUMENTS;
-    if (tree_find(&state->tree, path) != NULL) return ZNODE_EXISTS;
+    if (tree_find(&state->tree, path)) return ZNODE_EXISTS;
     if (znode_kind_of(parent->owner) == ZNODE_EPHEMERAL) return ZNO_CHILDREN_FOR_EPHEMERALS;
     if (state->enforce_quota && quota_exceeded(&state->quotas, &state->tree, path, 1, (int64_t)args->data.len)) {
         return ZQUOTA_EXCEEDED;
@@ -158,7 +158,7 @@ coord_zerr_t apply__delete(const apply_t *a, bytes_t path, int32_t version, coor
     coord_zerr_t err = find_for_delete(a, path, &parent, &node);
     if (err != ZOK) return err;
     if (!allowed(a, parent, ACL_DELETE)) return ZNO_AUTH;
-    if (node == NULL) return ZNO_NODE;
+    if (!node) return ZNO_NODE;
     if (!version_fits(node->version, version)) return ZBAD_VERSION;
     if (node->children_count > 0) return ZNOT_EMPTY;
     apply__remove_node(a, node);
@@ -173,7 +173,7 @@ coord_zerr_t apply__delete_container(const apply_t *a, bytes_t path, coord_resul
     znode_t *parent, *node;
     coord_zerr_t err = find_for_delete(a, path, &parent, &node);
     if (err != ZOK) return err;
-    if (node == NULL) return ZNO_NODE;
+    if (!node) return ZNO_NODE;
     if (node->children_count > 0) return ZNOT_EMPTY;
     if (znode_kind_of(node->owner) == ZNODE_EPHEMERAL) return ZBAD_VERSION;
     if (a->session_id != 0 && !allowed(a, parent, ACL_DELETE)) return ZNO_AUTH;
@@ -190,7 +190,7 @@ static coord_zerr_t find_for(const apply_t *a, bytes_t path, int perms, znode_t 
     if (!session_lives(a)) return ZSESSION_EXPIRED;
     if (!path_valid(path)) return ZBAD_ARGUMENTS;
     *ret_node = tree_find(&a->state->tree, path);
-    if (*ret_node == NULL) return ZNO_NODE;
+    if (!*ret_node) return ZNO_NODE;
     return allowed(a, *ret_node, perms) ? ZOK : ZNO_AUTH;
 }
 

@@ -91,7 +91,7 @@ static coord_zerr_t create_parents(const apply_t *a, bytes_t path)
         if (path.ptr[i] != '/') continue;
         bytes_t above = bytes_of(path.ptr, i);
         coord_result_t ignored = {0};
-        if (tree_find(&a->state->tree, above) != NULL) continue;
+        if (tree_find(&a->state->tree, above)) continue;
         coord_zerr_t err = create_open(a, above, BYTES_LIT(""), false, &ignored);
         if (err != ZOK) return err;
     }

@@ -57,9 +57,9 @@ bool path_valid(bytes_t path)
 
 bool path_parent(bytes_t path, bytes_t *ret_parent)
 {
-    if (path.len == 0 || memchr(path.ptr, '\0', path.len) != NULL) return false;
+    if (path.len == 0 || memchr(path.ptr, '\0', path.len)) return false;
     const uint8_t *slash = memrchr(path.ptr, '/', path.len);
-    if (slash == NULL) return false;
+    if (!slash) return false;
     *ret_parent = bytes_of(path.ptr, (size_t)(slash - path.ptr));
     return true;
 }

@@ -31,7 +31,7 @@ quota_track_t quota_parse(bytes_t text)
         const char *stop = p;
         while (stop < end && *stop != ',' && *stop != ';') stop++;
         const char *equals = memchr(p, '=', (size_t)(stop - p));
-        if (equals != NULL) {
+        if (equals) {
             const char *value_end = memchr(equals + 1, '=', (size_t)(stop - equals - 1)); /* "bytes=1=;..." */
             int64_t v = parse_number(equals + 1, (size_t)((value_end ? value_end : stop) - equals - 1));
             bytes_t name = bytes_of(p, (size_t)(equals - p));
@@ -49,7 +49,7 @@ bytes_t quota_covering(const quotas_t *quotas, bytes_t path)
 {
     if (quotas->limited.count == 0) return BYTES_NULL;
     while (path.len > 1) {
-        if (map_get(&quotas->limited, path) != NULL) return path;
+        if (map_get(&quotas->limited, path)) return path;
         if (!path_parent(path, &path)) break;
     }
     return BYTES_NULL;
@@ -69,7 +69,7 @@ bool quota_exceeded(const quotas_t *quotas, const tree_t *tree, bytes_t path, in
     bytes_t prefix = quota_covering(quotas, path);
     if (prefix.len == 0) return false;
     znode_t *limits = quota_node(tree, prefix, LIMITS_NAME), *stats = quota_node(tree, prefix, STATS_NAME);
-    if (limits == NULL || stats == NULL) return false;
+    if (!limits || !stats) return false;
     quota_track_t limit = quota_parse(znode_data(limits)), used = quota_parse(znode_data(stats));
     if (count != 0 && limit.count_hard > -1 && used.count + count > limit.count_hard) return true;
     return bytes != 0 && limit.bytes_hard > -1 && used.bytes + bytes > limit.bytes_hard;
@@ -88,7 +88,7 @@ static void add_to_stats(const quotas_t *quotas, tree_t *tree, bytes_t path, int
     bytes_t prefix = quota_covering(quotas, path);
     if (prefix.len == 0) return;
     znode_t *stats = quota_node(tree, prefix, STATS_NAME);
-    if (stats == NULL) return;
+    if (!stats) return;
     quota_track_t used = quota_parse(znode_data(stats));
     touch(user, stats);
     set_stats(tree, stats, used.count + count, used.bytes + bytes);
@@ -99,7 +99,7 @@ static void count_subtree(tree_t *tree, bytes_t path, znode_t *stats, quota_touc
 {
     const znode_t *top = path.len == 0 ? NULL : tree_find(tree, path);
     int64_t count = 0, bytes = 0;
-    for (const znode_t *node = top; node != NULL && path_within(znode_path(node), path); node = tree_next(node)) {
+    for (const znode_t *node = top; node && path_within(znode_path(node), path); node = tree_next(node)) {
         count++;
         bytes += node->data_bytes;
     }
@@ -143,7 +143,7 @@ void quota_rebuild(quotas_t *quotas, tree_t *tree)
 {
     map_deinit(&quotas->limited);
     const znode_t *top = tree_find(tree, BYTES_LIT(QUOTA_ROOT));
-    for (const znode_t *node = top; node != NULL && path_within(znode_path(node), BYTES_LIT(QUOTA_ROOT));
+    for (const znode_t *node = top; node && path_within(znode_path(node), BYTES_LIT(QUOTA_ROOT));
          node = tree_next(node)) {
         bytes_t target;
         if (quota_target(znode_path(node), LIMITS_NAME, &target))

@@ -8,7 +8,7 @@ void sessions_init(sessions_t *sessions) { *sessions = (sessions_t){MAP_INIT, 0}
 void sessions_deinit(sessions_t *sessions)
 {
     size_t cursor = 0;
-    for (session_t *session; (session = sessions_next(sessions, &cursor)) != NULL;) mem_free(session);
+    for (session_t *session; (session = sessions_next(sessions, &cursor));) mem_free(session);
     map_deinit(&sessions->by_id);
 }
 
@@ -17,7 +17,7 @@ session_t *sessions_find(const sessions_t *sessions, int64_t id) { return map_ge
 session_t *sessions_add(sessions_t *sessions, int64_t id, int32_t timeout_ms, bytes_t passwd, int32_t own_server)
 {
     session_t *session = sessions_find(sessions, id);
-    if (session != NULL) return session;
+    if (session) return session;
     session = mem_zalloc(sizeof(*session));
     session->id = id;
     session->timeout_ms = timeout_ms;

@@ -88,7 +88,7 @@ void state__own(state_t *state, znode_t *node)
     case ZNODE_TTL: list_push_back(&state->ttls, &node->owned); return;
     case ZNODE_EPHEMERAL: {
         session_t *session = sessions_find(&state->sessions, node->owner);
-        ASSERT(session != NULL);
+        ASSERT(session);
         list_push_back(&session->ephemerals, &node->owned);
         session->ephemerals_count++;
         state->ephemerals_count++;
@@ -201,7 +201,7 @@ coord_zerr_t apply__close_session(const apply_t *a, int64_t session_id, coord_re
     state_t *state = a->state;
     session_t *session = sessions_find(&state->sessions, session_id);
     ret->session_id = session_id;
-    if (session == NULL) return ZOK; /* closed twice: as the original, no error */
+    if (!session) return ZOK; /* closed twice: as the original, no error */
     while (!list_empty(&session->ephemerals)) {
         apply__remove_node(a, CONTAINER_OF(session->ephemerals.next, znode_t, owned));
     }
@@ -245,7 +245,7 @@ void state_apply(state_t *state, const zk_command_t *command, int64_t time_ms, c
         return;
     }
     show_all(state);
-    if (command->type == ZK_OP_CLOSE_SESSION && state->session_closed != NULL) {
+    if (command->type == ZK_OP_CLOSE_SESSION && state->session_closed) {
         state->session_closed(state->session_closed_user, command->session_id);
     }
 }

@@ -29,7 +29,7 @@ static void split_one(tree_t *tree)
     if (fresh == tree->segments_count * TREE_SEGMENT_BUCKETS) add_segment(tree);
     znode_t **from = bucket_at(tree, fresh - (tree->low_mask + 1)), **to = bucket_at(tree, fresh);
     size_t mask = tree->low_mask * 2 + 1;
-    while (*from != NULL) {
+    while (*from) {
         znode_t *node = *from;
         if ((node->hash & mask) != fresh) {
             from = &node->chain;
@@ -55,7 +55,7 @@ void tree_init(tree_t *tree)
 bool tree_deinit_some(tree_t *tree, size_t buckets)
 {
     for (; tree->buckets > 0 && buckets > 0; buckets--) {
-        for (znode_t *node = *bucket_at(tree, --tree->buckets); node != NULL;) {
+        for (znode_t *node = *bucket_at(tree, --tree->buckets); node;) {
             znode_t *next = node->chain;
             mem_free(node->data);
             mem_free(node);
@@ -85,7 +85,7 @@ znode_t *tree_find(const tree_t *tree, bytes_t path)
 {
     if (path_is_root(path)) return tree->root;
     uint32_t hash = hash_path(path);
-    for (znode_t *node = *bucket_of(tree, hash); node != NULL; node = node->chain) {
+    for (znode_t *node = *bucket_of(tree, hash); node; node = node->chain) {
         if (node->hash == hash && bytes_eq(znode_path(node), path)) return node;
     }
     return NULL;
@@ -118,7 +118,7 @@ void znode_stat(const znode_t *node, coord_stat_t *ret_stat)
 
 uint8_t *tree_copy_data(bytes_t data)
 {
-    if (data.ptr == NULL) return NULL;
+    if (!data.ptr) return NULL;
     uint8_t *copy = mem_alloc(data.len ? data.len : 1);
     if (data.len) memcpy(copy, data.ptr, data.len);
     return copy;
@@ -139,7 +139,7 @@ znode_t *znode_new(bytes_t path, bytes_t data, acl_t *acl)
 
 void znode_free(tree_t *tree, znode_t *node)
 {
-    if (node->acl != NULL) acl_unref(&tree->acls, node->acl);
+    if (node->acl) acl_unref(&tree->acls, node->acl);
     mem_free(node->data);
     mem_free(node);
 }
@@ -158,14 +158,14 @@ void tree_prefetch_bucket(const tree_t *tree, const znode_t *node) { mem_prefetc
 void tree_prefetch_chain(const tree_t *tree, const znode_t *node)
 {
     const znode_t *first = *bucket_of(tree, node->hash);
-    if (first != NULL) mem_prefetch(&first->hash);
+    if (first) mem_prefetch(&first->hash);
 }
 
 bool tree_insert_once(tree_t *tree, znode_t *node)
 {
     if (tree->count >= tree->buckets) split_one(tree);
     znode_t **bucket = bucket_of(tree, node->hash);
-    for (const znode_t *other = *bucket; other != NULL; other = other->chain) {
+    for (const znode_t *other = *bucket; other; other = other->chain) {
         if (other->hash == node->hash && bytes_eq(znode_path(other), znode_path(node))) return false;
     }
     insert_into(tree, bucket, node);
@@ -176,7 +176,7 @@ void tree_adopt(znode_t *parent, znode_t *node)
 {
     node->parent = parent;
     node->next = NULL;
-    if (parent->first_child == NULL) {
+    if (!parent->first_child) {
         parent->first_child = node->prev = node;
     } else {
         node->prev = parent->first_child->prev;
@@ -190,13 +190,13 @@ void tree_link(tree_t *tree, znode_t *parent, znode_t *node)
 {
     if (tree->count >= tree->buckets) split_one(tree);
     insert_into(tree, bucket_of(tree, node->hash), node);
-    if (parent != NULL) tree_adopt(parent, node);
+    if (parent) tree_adopt(parent, node);
 }
 
 static void remove_child(znode_t *node)
 {
     znode_t *parent = node->parent;
-    if (node->next != NULL) {
+    if (node->next) {
         node->next->prev = node->prev;
     } else {
         parent->first_child->prev = node->prev; /* the last one: its neighbour becomes the last */
@@ -212,7 +212,7 @@ static void remove_child(znode_t *node)
 
 void tree_unlink(tree_t *tree, znode_t *node)
 {
-    ASSERT(node->first_child == NULL && node->parent != NULL);
+    ASSERT(!node->first_child && node->parent);
     remove_child(node);
     znode_t **link = bucket_of(tree, node->hash);
     while (*link != node) link = &(*link)->chain;
@@ -233,7 +233,7 @@ uint8_t *tree_swap_data(tree_t *tree, znode_t *node, uint8_t *data, uint32_t byt
 
 znode_t *tree_next(const znode_t *node)
 {
-    if (node->first_child != NULL) return node->first_child;
-    while (node != NULL && node->next == NULL) node = node->parent;
+    if (node->first_child) return node->first_child;
+    while (node && !node->next) node = node->parent;
     return node == NULL ? NULL : node->next;
 }

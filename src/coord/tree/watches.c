@@ -59,7 +59,7 @@ void watches_deinit(watches_t *watches)
 static watch_path_t *path_for(watch_table_t *table, bytes_t path)
 {
     watch_path_t *found = map_get(&table->paths, path);
-    if (found != NULL) return found;
+    if (found) return found;
     found = mem_alloc(sizeof(*found) + path.len);
     list_init(&found->watches);
     memcpy(found->text, path.ptr, path.len);
@@ -73,7 +73,7 @@ static watch_path_t *path_for(watch_table_t *table, bytes_t path)
 static watch_t *find_watch(const watch_table_t *table, const coord_watcher_t *watcher, bytes_t path)
 {
     watch_path_t *at = map_get(&table->paths, normal(path));
-    if (at == NULL) return NULL;
+    if (!at) return NULL;
     const list_t *of_path = &at->watches, *of_watcher = &watcher->watches[table->kind], *p = of_path, *w = of_watcher;
     while ((p = p->next) != of_path && (w = w->next) != of_watcher) {
         watch_t *there = CONTAINER_OF(p, watch_t, in_path), *own = CONTAINER_OF(w, watch_t, in_watcher);
@@ -87,7 +87,7 @@ void watches_add(watches_t *watches, coord_watcher_t *watcher, coord_watch_kind_
 {
     watch_table_t *table = &watches->tables[kind];
     watch_t *watch = find_watch(table, watcher, path);
-    if (watch == NULL) {
+    if (!watch) {
         watch = mem_alloc(sizeof(*watch));
         *watch = (watch_t){.watcher = watcher, .path = path_for(table, normal(path))};
         list_push_back(&watch->path->watches, &watch->in_path);
@@ -109,7 +109,7 @@ bool watches_remove(watches_t *watches, coord_watcher_t *watcher, coord_watch_ki
 {
     watch_table_t *table = &watches->tables[kind];
     watch_t *watch = find_watch(table, watcher, path);
-    if (watch == NULL || (mode != 0 && !(watch->modes & mode))) return false;
+    if (!watch || (mode != 0 && !(watch->modes & mode))) return false;
     int left = mode == 0 ? 0 : watch->modes & ~mode;
     if (left == 0) {
         free_watch(table, watch);
@@ -133,7 +133,7 @@ void watches_each(const watches_t *watches, coord_watch_kind_t kind,
                   void (*each)(void *user, bytes_t path, const coord_watcher_t *watcher), void *user)
 {
     size_t cursor = 0;
-    for (map_entry_t *e; (e = map_next(&watches->tables[kind].paths, &cursor)) != NULL;) {
+    for (map_entry_t *e; (e = map_next(&watches->tables[kind].paths, &cursor));) {
         watch_path_t *path = e->value;
         LIST_EACH(&path->watches, watch, watch_t, in_path) each(user, path->path, watch->watcher);
     }
@@ -161,14 +161,14 @@ static void tell(const firing_t *f, coord_watcher_t *watcher)
 {
     if (watcher->told == f->trigger || (f->suppressed != 0 && watcher->told == f->suppressed)) return;
     watcher->told = f->trigger;
-    if (f->acl != NULL && !acl_allows(f->acl, ACL_READ, watcher->who)) return;
+    if (f->acl && !acl_allows(f->acl, ACL_READ, watcher->who)) return;
     watcher->event(watcher, f->type, f->path, f->zxid);
 }
 
 static void fire_here(const firing_t *f)
 {
     watch_path_t *at = map_get(&f->table->paths, f->path);
-    if (at == NULL) return;
+    if (!at) return;
     size_t left = 0;
     LIST_EACH(&at->watches, counted, watch_t, in_path) left++;
     /* free_watch may free `at` with its last watch: count, do not look back. */
@@ -186,10 +186,10 @@ static void fire_above(const firing_t *f)
     bytes_t path = f->path;
     while (path.len > 1) {
         const uint8_t *slash = memrchr(path.ptr, '/', path.len);
-        if (slash == NULL) return;
+        if (!slash) return;
         path.len = slash == path.ptr ? 1 : (size_t)(slash - path.ptr);
         watch_path_t *at = map_get(&f->table->paths, path);
-        if (at == NULL) continue;
+        if (!at) continue;
         LIST_EACH(&at->watches, watch, watch_t, in_path) {
             if (watch->modes & COORD_WATCH_RECURSIVE) tell(f, watch->watcher);
         }

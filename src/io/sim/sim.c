@@ -176,7 +176,7 @@ sim_node_t *sim_node_new(sim_t *sim, const char *host)
     sim__disk_init(&node->disk);
     sim_inode_t *data;
     int err = sim__link(&node->disk, "/data", true, &data);
-    ASSERT(err == 0);
+    ASSERT(!err);
     sim__sync_names(&node->disk, node->disk.root);
     sim->nodes[sim->nodes_count++] = node;
     sim_node_start(node);

@@ -55,12 +55,12 @@ int sim__file_open(io_loop_t *base, const char *path, int flags, io_file_t **ret
     if (loop->base.halted) return ERR_IO;
     if (node->faults.files_max > 0 && files_open(node) >= node->faults.files_max) return ERR_FILES;
     int err = sim__find(&node->disk, path, &inode);
-    if (err == 0 && inode->is_dir) return ERR_IO; /* EISDIR */
-    if (err == 0 && (flags & IO_FILE_CREATE) && (flags & IO_FILE_EXCLUSIVE)) return ERR_EXISTS;
+    if (!err && inode->is_dir) return ERR_IO; /* EISDIR */
+    if (!err && (flags & IO_FILE_CREATE) && (flags & IO_FILE_EXCLUSIVE)) return ERR_EXISTS;
     if (err == ERR_NOT_FOUND && (flags & IO_FILE_CREATE)) {
         err = sim__operation(node);
         if (!err) err = sim__link(&node->disk, path, false, &inode);
-    } else if (err == 0 && (flags & IO_FILE_TRUNCATE)) {
+    } else if (!err && (flags & IO_FILE_TRUNCATE)) {
         err = sim__operation(node);
         if (!err) account(node, inode->data.len, 0);
         if (!err) sim__inode_truncate(inode, 0);

@@ -37,7 +37,7 @@ void uv__remove_later(io_loop_t *loop, const char *path)
     removal->loop = loop;
     memcpy(removal->path, path, bytes);
     int rc = uv_queue_work(&uv__backend(loop)->uv, &removal->request, remove_work, remove_done);
-    ASSERT(rc == 0);
+    ASSERT(!rc);
 }
 
 int uv__mkdir(io_loop_t *loop, const char *path) { return result(mkdir(path, 0755)); }

@@ -173,7 +173,7 @@ void uv__file_sync(io_file_t *base, io_sync_t *sync)
     file->syncs_running++;
     pthread_mutex_unlock(&b->sync_lock);
     int rc = uv_queue_work(&b->uv, &request->work, sync_work, sync_done);
-    ASSERT(rc == 0);
+    ASSERT(!rc);
 }
 
 int uv__file_sync_now(io_file_t *base) { return sync_fd(file_of(base)->fd); }

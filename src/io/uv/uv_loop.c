@@ -158,7 +158,7 @@ static void post(io_loop_t *to, io_message_t *message)
         message->next = head;
     } while (
         !atomic_compare_exchange_weak_explicit(&b->inbox, &head, message, memory_order_release, memory_order_relaxed));
-    if (head == NULL) uv_async_send(&b->async); /* else one is already on its way */
+    if (!head) uv_async_send(&b->async); /* else one is already on its way */
 }
 
 /* ---- pool work ---- */
@@ -202,7 +202,7 @@ static void work_start(io_loop_t *loop, io_work_t *work)
     w->backend = uv__backend(loop);
     work->backend = w;
     int rc = uv_queue_work(&w->backend->uv, &w->request, on_work, on_work_done);
-    ASSERT(rc == 0);
+    ASSERT(!rc);
 }
 
 static void work_cancel(io_work_t *work)
@@ -313,7 +313,7 @@ static void loop_free(io_loop_t *loop)
     while (uv_run(&b->uv, UV_RUN_DEFAULT)) {
     }
     int rc = uv_loop_close(&b->uv);
-    ASSERT(rc == 0);
+    ASSERT(!rc);
     pthread_mutex_destroy(&b->sync_lock);
     pthread_cond_destroy(&b->sync_ended);
     io__loop_deinit(loop);

@@ -44,7 +44,7 @@ static void on_rested(io_timer_t *timer)
 {
     uv_tcp_listener_t *l = CONTAINER_OF(timer, uv_tcp_listener_t, rest);
     int rc = uv_poll_start(&l->poll, UV_READABLE, on_acceptable);
-    ASSERT(rc == 0);
+    ASSERT(!rc);
 }
 
 static bool worth_another_try(int error)
@@ -171,7 +171,7 @@ static void on_watched(uv_poll_t *poll, int status, int ready)
     uv__turn(uv__backend(watch->base.loop));
     if (status < 0) {
         int rc = uv_poll_start(poll, UV_READABLE, on_watched);
-        ASSERT(rc == 0);
+        ASSERT(!rc);
     }
     watch->ready(watch->user, IO_READABLE);
 }
@@ -190,7 +190,7 @@ int uv__fd_watch_new(io_loop_t *loop, int fd, io_ready_cb ready, void *user, io_
     watch->user = user;
     watch->poll.data = watch;
     rc = uv_poll_start(&watch->poll, UV_READABLE, on_watched);
-    ASSERT(rc == 0);
+    ASSERT(!rc);
     list_push_back(&b->fd_watches, &watch->node);
     *ret_watch = &watch->base;
     return 0;

@@ -34,7 +34,7 @@ static void poll_set(uv_conn_t *tcp)
         rc = uv_poll_start(
             &tcp->poll, (tcp->events & IO_READABLE ? UV_READABLE : 0) | (tcp->events & IO_WRITABLE ? UV_WRITABLE : 0),
             on_poll);
-    ASSERT(rc == 0);
+    ASSERT(!rc);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int ready)

@@ -37,7 +37,7 @@ static void add_broker_synonyms(const kafka_t *kafka, const kafka_setting_def_t 
     bool own_seen = false;
     for (config_source_t source = CONFIG_SOURCE_BROKER; source <= CONFIG_SOURCE_DEFAULT; source++) {
         const kafka_setting_def_t *synonym;
-        for (int i = 0; (synonym = config_synonym(def, i)) != NULL; i++) {
+        for (int i = 0; (synonym = config_synonym(def, i)); i++) {
             const char *value = config_value_in(kafka->config_store, synonym, source);
             own_seen |= value && synonym == def;
             if (!value || !own_seen) continue;

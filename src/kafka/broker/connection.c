@@ -270,7 +270,7 @@ static bool answers_stranger(const kafka_request_t *request)
 /* What a stranger gets: CLUSTER_AUTHORIZATION_FAILED as the answer to ApiVersions, then the end. */
 static int refuse_stranger(kafka_conn_t *conn, kafka_request_t *request, int err)
 {
-    if (err == 0 && answers_stranger(request)) {
+    if (!err && answers_stranger(request)) {
         kafka_api_versions_response_t *response = KAFKA_MESSAGE(request, api_versions_response);
         response->error_code = KAFKA_CLUSTER_AUTHORIZATION_FAILED;
         encode_answer(request, request->header.api_version, response);

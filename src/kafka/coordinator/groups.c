@@ -50,7 +50,7 @@ group_entry_t *groups__entry_new(kafka_groups_t *groups, bytes_t group_id, int32
     runtime_timer_init(groups->runtime, &entry->timer, on_timer);
     groups__classic_new(entry);
     void *previous = map_put(&groups->entries, entry->id, entry);
-    ASSERT(previous == NULL);
+    ASSERT(!previous);
     return entry;
 }
 

@@ -237,7 +237,7 @@ static void load_member(group_entry_t *entry, const cgroup_member_t *m, arena_t 
         .session_timeout_ms = m->session_timeout_ms,
     };
     int err = group_load_member(entry->state.classic, &loaded, false);
-    ASSERT(err == 0); /* ids and instances are as unique there */
+    ASSERT(!err); /* ids and instances are as unique there */
 }
 
 static void write_downgraded(group_entry_t *entry, cgroup_t *old)

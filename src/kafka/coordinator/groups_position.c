@@ -166,11 +166,11 @@ static void apply_when_stored(group_entry_t *entry, const kafka_produce_t *recor
     kafka_position_t position;
     kafka_produce_t copy;
     int err = kafka_position_of(record, &position);
-    ASSERT(err == 0);
+    ASSERT(!err);
     a->bytes = BUF_INIT;
     kafka_position_record(&position, record->timestamp_ms, &a->bytes, &copy);
     err = kafka_position_of(&copy, &a->position);
-    ASSERT(err == 0);
+    ASSERT(!err);
     a->commit_ms = record->timestamp_ms;
     a->entry = entry;
     group_entry_ref(entry);
@@ -198,7 +198,7 @@ void groups_position_apply(kafka_t *kafka, const kafka_produce_t *record)
     group_entry_t *entry;
     int err = kafka_position_of(record, &position);
     kafka_code_t error = groups_find(kafka->groups, position.group, &entry);
-    ASSERT(err == 0 && error == KAFKA_NONE); /* as groups_position_check said */
+    ASSERT(!err && error == KAFKA_NONE); /* as groups_position_check said */
     if (!entry) entry = groups_create(kafka->groups, position.group);
     if (runtime_write_is_stable(entry->groups->runtime, entry->partition))
         apply(entry, &position, record->timestamp_ms);

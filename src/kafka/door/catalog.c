@@ -22,7 +22,7 @@ void kafka_catalog_free(kafka_catalog_t *catalog)
     if (!catalog) return;
     catalog__feed_stop(&catalog->feed);
     kafka_catalog_update(catalog);
-    for (map_entry_t *e; (e = map_next(&catalog->topics, &cursor)) != NULL;) topic_drop(e->value);
+    for (map_entry_t *e; (e = map_next(&catalog->topics, &cursor));) topic_drop(e->value);
     map_deinit(&catalog->topics);
     map_deinit(&catalog->folded);
     mem_free(catalog);

@@ -99,7 +99,7 @@ static void tell(kafka_catalog_t *catalog)
     }
     news->topics = BUF_INIT;
     news->broker = feed->broker;
-    for (map_entry_t *e; (e = map_next(&feed->dirty, &cursor)) != NULL;) put_topic(feed->kafka, e->key, &news->topics);
+    for (map_entry_t *e; (e = map_next(&feed->dirty, &cursor));) put_topic(feed->kafka, e->key, &news->topics);
     map_deinit(&feed->dirty);
     feed->dirty = MAP_INIT;
     put(catalog, news);

@@ -198,7 +198,7 @@ void kafka_producer_keep(kafka_t *kafka, int64_t producer_id)
 {
     size_t cursor = 0;
     kafka->kept_producer_id = producer_id;
-    for (map_entry_t *e; (e = map_next(&kafka->topics, &cursor)) != NULL;) {
+    for (map_entry_t *e; (e = map_next(&kafka->topics, &cursor));) {
         const kafka_topic_t *topic = e->value;
         for (int32_t i = 0; i < topic->partitions_count; i++)
             if (partition_at(topic, i)) partition_keep_producer(partition_at(topic, i), producer_id);
@@ -209,7 +209,7 @@ int64_t kafka_producer_last_number(const kafka_t *kafka, int64_t producer_id)
 {
     size_t cursor = 0;
     int64_t last = -1;
-    for (map_entry_t *e; (e = map_next(&kafka->topics, &cursor)) != NULL;) {
+    for (map_entry_t *e; (e = map_next(&kafka->topics, &cursor));) {
         const kafka_topic_t *topic = e->value;
         int16_t epoch;
         int32_t sequence;

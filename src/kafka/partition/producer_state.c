@@ -13,7 +13,7 @@
 void producers_clear(producers_t *producers)
 {
     size_t cursor = 0;
-    for (map_entry_t *e; (e = map_next(&producers->by_id, &cursor)) != NULL;) mem_free(e->value);
+    for (map_entry_t *e; (e = map_next(&producers->by_id, &cursor));) mem_free(e->value);
     map_deinit(&producers->by_id);
     producers->by_id = MAP_INIT;
 }
@@ -125,13 +125,13 @@ void producers_expire(producers_t *producers, int64_t now_ms, int64_t idle_ms_ma
     map_t kept = MAP_INIT;
     size_t cursor = 0;
     bool any = false;
-    for (map_entry_t *e; (e = map_next(&producers->by_id, &cursor)) != NULL && !any;) {
+    for (map_entry_t *e; (e = map_next(&producers->by_id, &cursor)) && !any;) {
         const producer_t *p = e->value;
         any = is_idle(producers, p, now_ms, idle_ms_max);
     }
     if (!any) return; /* the usual case changes nothing */
     cursor = 0;
-    for (map_entry_t *e; (e = map_next(&producers->by_id, &cursor)) != NULL;) {
+    for (map_entry_t *e; (e = map_next(&producers->by_id, &cursor));) {
         producer_t *p = e->value;
         if (is_idle(producers, p, now_ms, idle_ms_max))
             mem_free(p);
@@ -148,7 +148,7 @@ void producers_encode(const producers_t *producers, buf_t *out)
     buf_be16(out, SNAPSHOT_VERSION);
     buf_be32(out, 0);
     buf_be32(out, (uint32_t)producers->by_id.count);
-    for (map_entry_t *e; (e = map_next(&producers->by_id, &cursor)) != NULL;) {
+    for (map_entry_t *e; (e = map_next(&producers->by_id, &cursor));) {
         const producer_t *p = e->value;
         static const producer_batch_t none = {-1, 0, -1, -1};
         const producer_batch_t *b = p->batches_count ? &p->batches[p->batches_count - 1] : &none;

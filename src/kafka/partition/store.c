@@ -68,7 +68,7 @@ static bool checkpoint_parse(partition_store_t *store, char *text, size_t bytes,
     if (!version || !count || strcmp(version, "0") != 0) return false;
     long long left = strtoll(count, &end, 10);
     if (end == count || *end) return false;
-    for (char *line; (line = strtok_r(NULL, "\n", &save)) != NULL; left--) {
+    for (char *line; (line = strtok_r(NULL, "\n", &save)); left--) {
         if (!checkpoint_line(store, line, member)) return false;
     }
     return left == 0;
@@ -100,7 +100,7 @@ static void checkpoint_text(const partition_store_t *store, size_t member, buf_t
     buf_t lines = BUF_INIT;
     size_t cursor = 0;
     uint32_t count = 0;
-    for (map_entry_t *e; (e = map_next(&store->checkpoints, &cursor)) != NULL;) {
+    for (map_entry_t *e; (e = map_next(&store->checkpoints, &cursor));) {
         int64_t offset = *(const int64_t *)((const char *)e->value + member);
         if (offset < 0) continue;
         buf_append(&lines, e->key.ptr, e->key.len);
@@ -354,7 +354,7 @@ static int drop_unseen(partition_store_t *store)
 {
     map_t kept = MAP_INIT;
     size_t cursor = 0;
-    for (map_entry_t *e; (e = map_next(&store->checkpoints, &cursor)) != NULL;) {
+    for (map_entry_t *e; (e = map_next(&store->checkpoints, &cursor));) {
         partition_checkpoint_t *c = e->value;
         if (c->seen) {
             map_put(&kept, e->key, c);
@@ -384,7 +384,7 @@ void partition_store_opened(kafka_t *kafka)
 static void store_free(partition_store_t *store)
 {
     size_t cursor = 0;
-    for (map_entry_t *e; (e = map_next(&store->checkpoints, &cursor)) != NULL;) mem_free(e->value);
+    for (map_entry_t *e; (e = map_next(&store->checkpoints, &cursor));) mem_free(e->value);
     map_deinit(&store->checkpoints);
     log_files_free(store->files);
     mem_free(store);
@@ -448,7 +448,7 @@ static void stop_clean(partition_store_t *store)
     io_loop_t *loop = store->kafka->loop;
     if (io_sync_tree(loop, store->kafka->data_dir) != 0) return;
     size_t cursor = 0;
-    for (map_entry_t *e; (e = map_next(&store->checkpoints, &cursor)) != NULL;) {
+    for (map_entry_t *e; (e = map_next(&store->checkpoints, &cursor));) {
         partition_checkpoint_t *c = e->value;
         c->recovery_point = MAX(c->recovery_point, c->closed_end);
     }

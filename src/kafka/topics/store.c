@@ -282,7 +282,7 @@ void topics_store_sync(kafka_t *kafka, bytes_t name)
     char *text = arena_strdup(&arena, name);
     bytes_t data;
     znode_topic_t node;
-    if (kafka_topic_name_problem(name, &arena) != NULL) goto out;
+    if (kafka_topic_name_problem(name, &arena)) goto out;
     unfinished_free(map_remove(&store->unfinished, name)); /* this look is newer */
     coord_zerr_t found = mirror_get(kafka->tree, arena_printf(&arena, ZNODES_TOPICS "/%s", text), &data, NULL);
     if (found != ZOK) {

@@ -197,7 +197,7 @@ static void bitfield(redis_call_t *call, bool read_only)
         reply_error(call->client, "ERR BITFIELD_RO only supports the GET subcommand");
     } else {
         uint8_t *bytes = bitmap__open(call, last, &len, &grown);
-        if (bytes == NULL) goto out;
+        if (!bytes) goto out;
         reply_array(call->client, count);
         run_all(call, ops, count, bytes, len, grown);
     }

@@ -31,7 +31,7 @@ uint8_t *bitmap__open(redis_call_t *call, uint64_t bit, size_t *ret_len, bool *r
     size_t old = e ? key_string(e, scratch).len : 0, len = MAX(old, (size_t)(bit >> 3) + 1);
     *ret_len = len;
     *ret_grown = len > old;
-    if (e == NULL) e = key_set_text(call, call->argv[1], BYTES_LIT(""));
+    if (!e) e = key_set_text(call, call->argv[1], BYTES_LIT(""));
     return key_string_resize(call, e, len);
 }
 
@@ -44,7 +44,7 @@ void redis_cmd_setbit(redis_call_t *call)
     bool grown;
     if (!bitmap__arg_offset(call, 2, 0, &offset) || !arg_i64_in(call, 3, 0, 1, error, &on)) return;
     uint8_t *bytes = bitmap__open(call, offset, &len, &grown);
-    if (bytes == NULL) return;
+    if (!bytes) return;
     uint8_t mask = (uint8_t)(0x80 >> (offset & 7)), *byte = bytes + (offset >> 3);
     bool was = *byte & mask;
     if (grown || was != (bool)on) {
@@ -166,7 +166,7 @@ void redis_cmd_bitpos(redis_call_t *call)
         return;
     }
     if (!parse_range(call, 3, &r) || !key_read_type(call, call->argv[1], TYPE_STRING, &e)) return;
-    if (e == NULL) {
+    if (!e) {
         reply_int(call->client, on ? -1 : 0);
         return;
     }

@@ -24,7 +24,7 @@ bool collection_scan_begin(redis_call_t *call, redis_type_t type, scan_options_t
 {
     redis_entry_t *entry;
     if (!scan_parse_cursor(call, 2, options) || !key_read_type(call, call->argv[1], type, &entry)) return false;
-    if (entry == NULL) {
+    if (!entry) {
         reply_deferred_array(call->client, collection_scan_reply(call, 0), 0);
         return false;
     }

@@ -77,7 +77,7 @@ static void reply_key_spec(redis_client_t *c, const redis_key_spec_t *s)
 
 static void reply_info(redis_client_t *c, const redis_command_t *cmd)
 {
-    if (cmd == NULL) {
+    if (!cmd) {
         reply_null(c);
         return;
     }
@@ -101,9 +101,9 @@ static void reply_info(redis_client_t *c, const redis_command_t *cmd)
 static const redis_command_t *find(redis_t *redis, bytes_t name)
 {
     const uint8_t *bar = name.len ? memchr(name.ptr, '|', name.len) : NULL;
-    if (bar == NULL) return command__lookup(redis, name);
+    if (!bar) return command__lookup(redis, name);
     const redis_command_t *parent = command__lookup(redis, bytes_of(name.ptr, (size_t)(bar - name.ptr)));
-    if (parent == NULL || parent->subcommand_count == 0) return NULL;
+    if (!parent || parent->subcommand_count == 0) return NULL;
     bytes_t argv[2] = {name, bytes_of(bar + 1, name.len - (size_t)(bar + 1 - name.ptr))};
     return command__resolve(parent, 2, argv);
 }
@@ -216,7 +216,7 @@ void redis_cmd_command_docs(redis_call_t *call)
     size_t count = 0;
     for (int i = 2; i < call->argc; i++) {
         const redis_command_t *cmd = find(call->redis, call->argv[i]);
-        if (cmd == NULL) continue;
+        if (!cmd) continue;
         reply_docs(call->client, cmd);
         count++;
     }
@@ -286,7 +286,7 @@ static void get_keys(redis_call_t *call, bool with_flags)
     const bytes_t *argv = call->argv + 2;
     const redis_command_t *cmd = command__lookup(call->redis, argv[0]);
     if (cmd) cmd = command__resolve(cmd, argc, argv);
-    if (cmd == NULL) {
+    if (!cmd) {
         reply_error(c, "ERR Invalid command specified");
         return;
     }

@@ -55,7 +55,7 @@ static void refuse(redis_call_t *call, int i, const char *why)
 
 static bool check_directive(redis_call_t *call, int i, const directive_t *d)
 {
-    if (d == NULL) {
+    if (!d) {
         reply_errorf(call->client, "ERR Unknown option or number of arguments for CONFIG SET - '%.*s'",
                      (int)MIN(call->argv[i].len, (size_t)128), (const char *)call->argv[i].ptr);
         return false;
@@ -82,7 +82,7 @@ static bool set_all(redis_call_t *call, redis_config_t *config)
     for (int i = 2; i < call->argc; i += 2) {
         const directive_t *d = directive_find(call->argv[i]);
         int err = directive_set(config, d, call->argv[i + 1], why, sizeof(why));
-        if (err == 0) continue;
+        if (!err) continue;
         refuse(call, i, why);
         return false;
     }
@@ -97,7 +97,7 @@ static bool set_all(redis_call_t *call, redis_config_t *config)
 static bool listen_there(redis_call_t *call, const redis_config_t *wanted)
 {
     int err = listen__change(call->redis, wanted->bind, (int)wanted->port);
-    if (err == 0) return true;
+    if (!err) return true;
     for (int i = 2; i < call->argc; i += 2) {
         const directive_t *d = directive_find(call->argv[i]);
         if (!IS(d, port) && !IS(d, bind)) continue;

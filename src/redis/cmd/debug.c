@@ -31,7 +31,7 @@ static void describe_quicklist(const redis_entry_t *e, buf_t *text)
 static void debug_object(redis_call_t *call)
 {
     redis_entry_t *e = db__find(call->db, call->argv[2]);
-    if (e == NULL) {
+    if (!e) {
         reply_error_no_such_key(call->client);
         return;
     }

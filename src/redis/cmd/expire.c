@@ -67,7 +67,7 @@ static void expire(redis_call_t *call, bool seconds, bool absolute)
     bytes_t key = call->argv[1];
     if (!read_conditions(call, &conditions) || !read_time(call, seconds, absolute, &at_ms)) return;
     redis_entry_t *e = key_write(call, key);
-    if (e == NULL || !condition_holds(conditions, entry_expire_ms(e), at_ms)) {
+    if (!e || !condition_holds(conditions, entry_expire_ms(e), at_ms)) {
         reply_int(call->client, 0);
         return;
     }
@@ -110,7 +110,7 @@ void redis_cmd_pexpiretime(redis_call_t *call) { tell_time(call, false, true); }
 void redis_cmd_persist(redis_call_t *call)
 {
     redis_entry_t *e = key_write(call, call->argv[1]);
-    if (e == NULL || entry_expire_ms(e) < 0) {
+    if (!e || entry_expire_ms(e) < 0) {
         reply_int(call->client, 0);
         return;
     }

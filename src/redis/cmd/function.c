@@ -13,7 +13,7 @@ static void fcall(redis_call_t *call, bool read_only)
     scripts__tell_monitors(call);
     int64_t n;
     const script_function_t *f = script_function_find(scripts__engine(call->redis), call->argv[1]);
-    if (f == NULL) {
+    if (!f) {
         reply_error(call->client, "ERR Function not found");
     } else if (!num_parse_i64(call->argv[2], &n)) {
         reply_error(call->client, "ERR Bad number of keys provided");
@@ -135,7 +135,7 @@ static bool list_options(redis_call_t *call, bytes_t *ret_pattern, bool *ret_wit
     for (int i = 2; i < call->argc; i++) {
         if (!*ret_with_code && arg_is(call, i, "WITHCODE")) {
             *ret_with_code = true;
-        } else if (ret_pattern->ptr == NULL && arg_is(call, i, "LIBRARYNAME")) {
+        } else if (!ret_pattern->ptr && arg_is(call, i, "LIBRARYNAME")) {
             if (++i >= call->argc) {
                 reply_error(call->client, "ERR library name argument was not given");
                 return false;
@@ -158,7 +158,7 @@ void redis_cmd_function_list(redis_call_t *call)
     script_engine_t *engine = scripts__engine(call->redis);
     reply_deferred_t d = reply_deferred_begin(call->client);
     size_t cursor = 0, count = 0;
-    for (const script_library_t *l; (l = script_library_next(engine, &cursor)) != NULL;) {
+    for (const script_library_t *l; (l = script_library_next(engine, &cursor));) {
         if (pattern.ptr && !glob_match(pattern, bytes_str(l->name), true)) continue;
         reply_library(call->client, l, with_code);
         count++;

@@ -21,7 +21,7 @@ static bytes_t image_of(const redis_entry_t *e) { return entry_string(e); }
 /* False after replying that it is no HyperLogLog. */
 static bool check_image(redis_call_t *call, const redis_entry_t *e)
 {
-    if (e == NULL) return true;
+    if (!e) return true;
     if (e->type != TYPE_STRING) {
         reply_error_wrong_type(call->client);
         return false;
@@ -107,7 +107,7 @@ static bool merge_keys(redis_call_t *call, hll_registers_t *registers, bool *ret
     *ret_dense = false;
     for (int i = 1; i < call->argc; i++) {
         if (!find_for_read(call, call->argv[i], &e)) return false;
-        if (e == NULL) continue;
+        if (!e) continue;
         if (hll_merge(registers, image_of(e), use_vectors(call))) {
             refuse_corrupt(call);
             return false;
@@ -148,7 +148,7 @@ void redis_cmd_pfcount(redis_call_t *call)
         return;
     }
     if (!find_for_read(call, call->argv[1], &e)) return;
-    if (e == NULL || hll_cached(image_of(e).ptr, &cardinality))
+    if (!e || hll_cached(image_of(e).ptr, &cardinality))
         reply_int(call->client, (int64_t)cardinality);
     else
         count_one(call, e);
@@ -237,7 +237,7 @@ static void debug_registers(redis_call_t *call, redis_entry_t *e)
     hll_registers_t registers = {0};
     if (!make_dense(call, e)) return;
     int err = hll_merge(&registers, image_of(key_peek(call, call->argv[2])), use_vectors(call));
-    ASSERT(err == 0);
+    ASSERT(!err);
     reply_array(call->client, HLL_REGISTERS);
     for (int i = 0; i < HLL_REGISTERS; i++) reply_int(call->client, registers.at[i]);
 }
@@ -280,7 +280,7 @@ void redis_cmd_pfdebug(redis_call_t *call)
         return;
     }
     e = key_write(call, call->argv[2]);
-    if (e == NULL) {
+    if (!e) {
         reply_error(call->client, "ERR The specified key does not exist");
         return;
     }

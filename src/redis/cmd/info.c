@@ -22,11 +22,11 @@ void stats__error(redis_t *redis, const char *text, size_t len, bool from_script
     bool has_code = n < MIN(len, (size_t)CODE_BYTES_MAX);
     bytes_t code = has_code ? bytes_of(text, n) : BYTES_LIT("ERR");
     uint64_t *counter = map_get(&redis->error_stats, code);
-    if (counter == NULL && from_script && redis->error_stats.count >= CODES_MAX) {
+    if (!counter && from_script && redis->error_stats.count >= CODES_MAX) {
         code = BYTES_LIT("ERRORSTATS_OVERFLOW");
         counter = map_get(&redis->error_stats, code);
     }
-    if (counter == NULL) {
+    if (!counter) {
         counter = mem_zalloc(sizeof(*counter));
         map_put(&redis->error_stats, code, counter);
     }

@@ -36,7 +36,7 @@ void redis_cmd_touch(redis_call_t *call)
     int64_t count = 0;
     for (int i = 1; i < call->argc; i++) {
         redis_entry_t *e = key_read(call, call->argv[i]);
-        if (e == NULL) continue;
+        if (!e) continue;
         evict__touch(call->redis, e);
         count++;
     }
@@ -56,7 +56,7 @@ void redis_cmd_randomkey(redis_call_t *call)
     enum { TRIES_MAX = 100 };
     for (int i = 0; i < TRIES_MAX; i++) {
         redis_entry_t *e = table_random(&call->db->keys, draw, call->redis);
-        if (e == NULL) break;
+        if (!e) break;
         if (entry_is_expired(e, call->now_ms) && i + 1 < TRIES_MAX) {
             if (call->redis->pause_until_ms == 0) db__delete_expired(call->db, e);
             continue;
@@ -73,7 +73,7 @@ static void rename_key(redis_call_t *call, bool only_if_free)
 {
     redis_client_t *c = call->client;
     bytes_t from = call->argv[1], to = call->argv[2];
-    if (key_write(call, from) == NULL) {
+    if (!key_write(call, from)) {
         reply_error_no_such_key(c);
         return;
     }
@@ -129,12 +129,12 @@ void redis_cmd_move(redis_call_t *call)
 {
     bytes_t key = call->argv[1];
     redis_db_t *to = arg_db(call, 2);
-    if (to == NULL) return;
+    if (!to) return;
     if (to == call->db) {
         reply_error(call->client, "ERR source and destination objects are the same");
         return;
     }
-    if (key_write(call, key) == NULL || exists_in(call, to, key)) {
+    if (!key_write(call, key) || exists_in(call, to, key)) {
         reply_int(call->client, 0);
         return;
     }
@@ -154,7 +154,7 @@ static bool copy_options(redis_call_t *call, redis_db_t **ret_to, bool *ret_repl
             *ret_replace = true;
         } else if (arg_is(call, i, "DB") && i + 1 < call->argc) {
             *ret_to = arg_db(call, ++i);
-            if (*ret_to == NULL) return false;
+            if (!*ret_to) return false;
         } else {
             reply_error_syntax(call->client);
             return false;
@@ -174,7 +174,7 @@ void redis_cmd_copy(redis_call_t *call)
         return;
     }
     redis_entry_t *e = key_read(call, from);
-    if (e == NULL || (exists_in(call, to, name) && !replace)) {
+    if (!e || (exists_in(call, to, name) && !replace)) {
         reply_int(call->client, 0);
         return;
     }
@@ -242,7 +242,7 @@ static bool is_shared(const redis_t *redis, const redis_entry_t *e)
 void redis_cmd_object_refcount(redis_call_t *call)
 {
     redis_entry_t *e = object_named(call);
-    if (e == NULL) {
+    if (!e) {
         reply_null(call->client);
         return;
     }
@@ -256,7 +256,7 @@ void redis_cmd_object_refcount(redis_call_t *call)
 void redis_cmd_object_idletime(redis_call_t *call)
 {
     redis_entry_t *e = object_named(call);
-    if (e == NULL)
+    if (!e)
         reply_null(call->client);
     else if (evict__is_lfu(call->redis))
         reply_error(call->client, "ERR An LFU maxmemory policy is selected, idle time not tracked. " POLICY_NOTE);
@@ -267,7 +267,7 @@ void redis_cmd_object_idletime(redis_call_t *call)
 void redis_cmd_object_freq(redis_call_t *call)
 {
     redis_entry_t *e = object_named(call);
-    if (e == NULL)
+    if (!e)
         reply_null(call->client);
     else if (!evict__is_lfu(call->redis))
         reply_error(call->client,

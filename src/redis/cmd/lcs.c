@@ -56,7 +56,7 @@ static uint32_t *fill_table(bytes_t a, bytes_t b, uint64_t bytes_max)
     size_t width = b.len + 1;
     if (a.len >= bytes_max / sizeof(uint32_t) / width) return NULL;
     uint32_t *t = mem_try_alloc((a.len + 1) * width * sizeof(*t));
-    if (t == NULL) return NULL;
+    if (!t) return NULL;
     memset(t, 0, width * sizeof(*t));
     for (size_t i = 1; i <= a.len; i++) {
         t[i * width] = 0;
@@ -140,7 +140,7 @@ void redis_cmd_lcs(redis_call_t *call)
     }
     if (!read_options(call, &o)) return;
     uint32_t *table = fill_table(texts[0], texts[1], call->config->proto_max_bulk_len);
-    if (table == NULL) {
+    if (!table) {
         reply_error(call->client, "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len");
         return;
     }

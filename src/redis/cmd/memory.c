@@ -205,7 +205,7 @@ void redis_cmd_memory_usage(redis_call_t *call)
         }
     }
     redis_entry_t *e = key_peek(call, call->argv[2]);
-    if (e == NULL)
+    if (!e)
         reply_null(call->client);
     else
         reply_int(call->client, (int64_t)(entry__memory_bytes(e, (size_t)samples) + sizeof(void *) + 1));

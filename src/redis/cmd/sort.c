@@ -125,7 +125,7 @@ static bytes_t look_up(sort_t *s, bytes_t pattern, bytes_t element)
 {
     if (bytes_eq(pattern, BYTES_LIT("#"))) return element;
     const uint8_t *star = pattern.len ? memchr(pattern.ptr, '*', pattern.len) : NULL;
-    if (star == NULL) return BYTES_NULL;
+    if (!star) return BYTES_NULL;
     const uint8_t *end = pattern.ptr + pattern.len, *arrow = find_arrow(star + 1, end);
     size_t prefix = (size_t)(star - pattern.ptr), suffix = (size_t)((arrow ? arrow : end) - star) - 1;
     uint8_t *name = arena_alloc(&s->arena, prefix + element.len + suffix + 1);
@@ -135,7 +135,7 @@ static bytes_t look_up(sort_t *s, bytes_t pattern, bytes_t element)
     redis_entry_t *e = key_read(s->call, bytes_of(name, prefix + element.len + suffix));
     char room[NUM_I64_CHARS_MAX];
     bytes_t value;
-    if (e == NULL || e->type != (arrow ? TYPE_HASH : TYPE_STRING)) return BYTES_NULL;
+    if (!e || e->type != (arrow ? TYPE_HASH : TYPE_STRING)) return BYTES_NULL;
     if (!arrow) return keep(s, key_string(e, room));
     bytes_t field = bytes_of(arrow + 2, (size_t)(end - arrow) - 2);
     return hash_get(value_of(e), field, room, &value) ? keep(s, value) : BYTES_NULL;

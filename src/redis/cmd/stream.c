@@ -84,7 +84,7 @@ static bool parse_new_id(redis_call_t *call, int i, add_options_t *o)
 static bool parse_idmp(redis_call_t *call, int *i, add_options_t *o)
 {
     bool by_hand = arg_is(call, *i, "IDMP");
-    bool whole = *i + (by_hand ? 2 : 1) < call->argc && o->producer.ptr == NULL;
+    bool whole = *i + (by_hand ? 2 : 1) < call->argc && !o->producer.ptr;
     o->idmp_index = *i;
     if (whole) o->producer = call->argv[++*i];
     if (whole && by_hand) o->iid = call->argv[++*i];

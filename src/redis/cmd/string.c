@@ -49,7 +49,7 @@ void redis_cmd_getdel(redis_call_t *call)
     redis_entry_t *e;
     bytes_t key = call->argv[1];
     if (!key_read_type(call, key, TYPE_STRING, &e)) return;
-    if (e == NULL) {
+    if (!e) {
         reply_null(call->client);
         return;
     }
@@ -155,7 +155,7 @@ void redis_cmd_setrange(redis_call_t *call)
     }
     if (!check_length(call, (uint64_t)offset, value.len)) return;
     size_t len = MAX(old, (size_t)offset + value.len);
-    if (e == NULL) e = key_set_string(call, key, BYTES_LIT(""), false);
+    if (!e) e = key_set_string(call, key, BYTES_LIT(""), false);
     memcpy(key_string_resize(call, e, len) + offset, value.ptr, value.len);
     finish_write(call, "setrange", len);
 }
@@ -167,7 +167,7 @@ void redis_cmd_append(redis_call_t *call)
     char scratch[NUM_I64_CHARS_MAX];
     if (!key_write_type(call, key, TYPE_STRING, &e)) return;
     size_t old = e ? key_string(e, scratch).len : 0;
-    if (e == NULL) {
+    if (!e) {
         key_set_string(call, key, value, false);
     } else {
         if (!check_length(call, old, value.len)) return;
@@ -181,7 +181,7 @@ void redis_cmd_append(redis_call_t *call)
 
 static bool entry_as_integer(redis_call_t *call, const redis_entry_t *e, int64_t *ret)
 {
-    if (e == NULL) {
+    if (!e) {
         *ret = 0;
         return true;
     }

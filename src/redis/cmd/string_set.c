@@ -242,7 +242,7 @@ void redis_cmd_getex(redis_call_t *call)
     if (!key_write_type(call, key, TYPE_STRING, &e)) return;
     if (e && o.flags & SET_EXPIRES && !expiry_of(call, o.expire_index, o.seconds, o.absolute, &at_ms)) return;
     reply_old(call, e);
-    if (e == NULL) return;
+    if (!e) return;
     if (o.flags & SET_EXPIRES) {
         getex_expire(call, e, at_ms);
     } else if (o.flags & SET_PERSIST && entry_expire_ms(e) >= 0) {

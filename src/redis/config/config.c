@@ -210,7 +210,7 @@ static int set_number(void *field, const directive_t *d, const char *value, char
         return refuse(why, why_bytes, "argument couldn't be parsed into an integer");
     }
     int err = check_bounds(d, v, why, why_bytes);
-    if (err == 0) memcpy(field, &v, sizeof(v));
+    if (!err) memcpy(field, &v, sizeof(v));
     return err;
 }
 
@@ -298,14 +298,14 @@ redis_config_t *redis_config_new(void)
     char why[128];
     for (size_t i = 0; i < redis_directive_count; i++) {
         int err = directive_set(config, &redis_directives[i], bytes_str(redis_directives[i].initial), why, sizeof(why));
-        ASSERT(err == 0);
+        ASSERT(!err);
     }
     return config;
 }
 
 void redis_config_free(redis_config_t *config)
 {
-    if (config == NULL) return;
+    if (!config) return;
     for (size_t i = 0; i < redis_directive_count; i++) {
         void *field = (char *)config + redis_directives[i].offset;
         if (redis_directives[i].kind == KIND_STRING) mem_free(*(char **)field);
@@ -339,7 +339,7 @@ static void say_unknown(const char *name, char *err, size_t err_bytes)
 int redis_configure(redis_config_t *config, const char *name, const char *value, char *err, size_t err_bytes)
 {
     const directive_t *d = directive_find(bytes_str(name));
-    if (d == NULL) {
+    if (!d) {
         say_unknown(name, err, err_bytes);
         return ERR_NOT_FOUND;
     }
@@ -347,6 +347,6 @@ int redis_configure(redis_config_t *config, const char *name, const char *value,
     bool adds = d->kind == KIND_SAVE_POINTS; /* each line of a file is one more */
     int rc = adds ? save_points_add(&config->save, value, why, sizeof(why))
                   : directive_set(config, d, bytes_str(value), why, sizeof(why));
-    if (rc != 0) snprintf(err, err_bytes, "%s '%s': %s", name, value, why);
+    if (rc) snprintf(err, err_bytes, "%s '%s': %s", name, value, why);
     return rc;
 }

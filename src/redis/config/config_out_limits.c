@@ -46,8 +46,8 @@ int out_limits_set(redis_out_limit_t *limits, const char *value, char *why, size
     bytes_t rest = bytes_str(value);
     memcpy(trial, limits, sizeof(trial));
     int err = 0;
-    while (err == 0 && rest.len) err = set_class(trial, &rest, why, why_bytes);
-    if (err == 0) memcpy(limits, trial, sizeof(trial));
+    while (!err && rest.len) err = set_class(trial, &rest, why, why_bytes);
+    if (!err) memcpy(limits, trial, sizeof(trial));
     return err;
 }
 

@@ -87,7 +87,7 @@ redis_client_t *client__by_id(redis_t *redis, uint64_t id)
 
 void client__close(redis_client_t *c)
 {
-    if (c->flags & CLIENT_CLOSING || c->conn == NULL) return;
+    if (c->flags & CLIENT_CLOSING || !c->conn) return;
     c->flags |= CLIENT_CLOSING;
     client__flush(c);
     net_close(c->conn);
@@ -162,7 +162,7 @@ void client__update_keepalive(redis_t *redis)
 static void on_close(net_conn_t *conn)
 {
     redis_client_t *c = net_conn_user(conn);
-    if (c == NULL) return;
+    if (!c) return;
     redis_t *redis = c->redis;
     client__free(c);
     exec__after_event(redis);
@@ -253,7 +253,7 @@ enum { ACL_COLLECTIONS = ACL_LIST | ACL_HASH | ACL_SET | ACL_SORTEDSET };
 /* The third step down: bucket, entry, value. */
 static void prefetch_value(const table_t *keys, uint64_t hash)
 {
-    if (keys->buckets[0] == NULL) return;
+    if (!keys->buckets[0]) return;
     const table_bucket_t *b = table__top(keys, 0, hash);
     unsigned m = table__matches(b, table__tag(hash));
     if (m == 0) return;

@@ -20,7 +20,7 @@ static int open_one(redis_t *redis, const char *host, uint16_t port, redis_liste
     if (to->count == REDIS_LISTENERS_MAX) return ERR_LIMIT;
     net_listener_t *listener;
     int err = net_listen(redis->net, host, port, client__service(), redis, &listener);
-    if (err == 0) to->at[to->count++] = (redis_listener_t){listener, mem_strdup(host)};
+    if (!err) to->at[to->count++] = (redis_listener_t){listener, mem_strdup(host)};
     return err;
 }
 
@@ -38,7 +38,7 @@ void listen__close(redis_t *redis) { close_all(&redis->listeners); }
 int redis_listen(redis_t *redis, const char *host, uint16_t port, uint16_t *ret_port)
 {
     int err = open_one(redis, host, port, &redis->listeners);
-    if (err != 0) return err;
+    if (err) return err;
     redis->port = net_listener_port(redis->listeners.at[redis->listeners.count - 1].net);
     redis->config->port = redis->port;
     add_bind(redis->config, host, redis->listeners.count == 1);
@@ -60,7 +60,7 @@ static redis_listener_t *listening_at(redis_listeners_t *listeners, const char *
 static int open_all(redis_t *redis, char *bind, uint16_t port, redis_listeners_t *old, redis_listeners_t *ret_new)
 {
     int err = 0;
-    for (const char *host; err == 0 && (host = strsep(&bind, " ")) != NULL;) {
+    for (const char *host; !err && (host = strsep(&bind, " "));) {
         bool optional = *host == '-';
         host += optional;
         if (!*host) continue;
@@ -95,9 +95,9 @@ int listen__change(redis_t *redis, const char *bind, int port)
     if (port == redis->port && strcmp(bind, redis->config->bind) == 0) return 0;
     char *addresses = mem_strdup(bind);
     int err = port ? open_all(redis, addresses, (uint16_t)port, &redis->listeners, &new) : 0;
-    if (err == 0 && port && *bind && new.count == 0) err = ERR_NOT_FOUND;
+    if (!err && port && *bind && new.count == 0) err = ERR_NOT_FOUND;
     mem_free(addresses);
-    if (err != 0) {
+    if (err) {
         undo(&redis->listeners, &new);
         return err;
     }

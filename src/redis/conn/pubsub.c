@@ -36,7 +36,7 @@ static bool join(redis_client_t *c, kind_t kind, bytes_t name)
     map_t *all = all_of(c->redis, kind);
     if (map_get(mine_of(c, kind), name)) return false;
     channel_t *ch = map_get(all, name);
-    if (ch == NULL) {
+    if (!ch) {
         ch = mem_zalloc(sizeof(*ch));
         ch->name = bytes_of(mem_strndup(name), name.len);
         map_put(all, ch->name, ch);
@@ -83,7 +83,7 @@ void pubsub__forget(redis_client_t *c)
     for (int kind = 0; kind < KIND_COUNT; kind++) {
         map_t *mine = mine_of(c, (kind_t)kind);
         size_t cursor = 0;
-        for (map_entry_t *m; (m = map_next(mine, &cursor)) != NULL;) leave_channel(c, (kind_t)kind, m->value);
+        for (map_entry_t *m; (m = map_next(mine, &cursor));) leave_channel(c, (kind_t)kind, m->value);
         map_deinit(mine);
         *mine = MAP_INIT;
     }
@@ -227,7 +227,7 @@ static void leave_all(redis_client_t *c, kind_t kind, const char *what)
         return;
     }
     size_t left = count_of(c, kind), cursor = 0;
-    for (map_entry_t *m; (m = map_next(mine, &cursor)) != NULL;) {
+    for (map_entry_t *m; (m = map_next(mine, &cursor));) {
         tell(c, what, m->key, --left);
         leave_channel(c, kind, m->value);
     }

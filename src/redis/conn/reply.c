@@ -15,7 +15,7 @@
 
 static bool is_silent(const redis_client_t *c)
 {
-    if (c->conn == NULL) return c->sink == NULL;
+    if (!c->conn) return c->sink == NULL;
     return c->flags & (CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP);
 }
 
@@ -54,7 +54,7 @@ uint8_t *out__grow(redis_client_t *c, size_t n)
 {
     if (c->deferred_depth) return grow_buf(c, &c->deferred, n);
     if (is_silent(c)) return grow_silent(c, n);
-    if (c->conn == NULL) return grow_buf(c, c->sink, n);
+    if (!c->conn) return grow_buf(c, c->sink, n);
     if (c->out_start) commit(c);
     if (!c->out_dirty) {
         c->out_dirty = true;
@@ -68,7 +68,7 @@ void client__flush(redis_client_t *c)
 {
     ASSERT(c->deferred_depth == 0);
     if (c->out_start) {
-        if (c->conn == NULL) {
+        if (!c->conn) {
             if (c->sink) c->sink->len = (size_t)(c->out - c->sink->ptr);
         } else if (!is_silent(c)) {
             commit(c);

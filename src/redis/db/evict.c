@@ -170,7 +170,7 @@ static bool drive_out(redis_t *redis, uint64_t from_ns)
     for (unsigned count = 1; redis__is_over_memory(redis); count++) {
         redis_db_t *db = NULL;
         redis_entry_t *e = redis->config->maxmemory_policy == EVICT_NONE ? NULL : choose(redis, &db);
-        if (e == NULL) return false;
+        if (!e) return false;
         evict(redis, db, e);
         if (count % KEYS_BETWEEN_CLOCKS || io_hrtime_ns(redis->loop) - from_ns < limit_ns) continue;
         io_timer_start(&redis->evicting, 0, 0);

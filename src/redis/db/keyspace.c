@@ -163,7 +163,7 @@ redis_entry_t *key_write(redis_call_t *call, bytes_t key)
 {
     table_pos_t pos;
     redis_entry_t *e = find_live(call, key, hash_key(call, key), &pos);
-    if (e == NULL) return NULL;
+    if (!e) return NULL;
     will_change(call->db, e);
     touch(call, e);
     return e;
@@ -232,7 +232,7 @@ bool key_delete(redis_call_t *call, bytes_t key)
 {
     uint64_t hash = hash_key(call, key);
     table_pos_t pos;
-    if (find_live(call, key, hash, &pos) == NULL) return false;
+    if (!find_live(call, key, hash, &pos)) return false;
     return delete_from(call->db, key, hash);
 }
 
@@ -370,7 +370,7 @@ static redis_entry_t *set_string(redis_call_t *call, bytes_t key, bytes_t value,
     uint64_t hash = hash_key(call, key);
     table_pos_t pos;
     redis_entry_t *e = find_live(call, key, hash, &pos);
-    if (e == NULL) {
+    if (!e) {
         e = new_string(key, s, value, false);
         put_in(db, e, hash);
         return e;

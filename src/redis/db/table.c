@@ -140,7 +140,7 @@ static void finish_move(table_t *t)
 
 bool table_move(table_t *t, size_t buckets)
 {
-    if (t->buckets[1] == NULL) return false;
+    if (!t->buckets[1]) return false;
     if (t->walkers) return true;
     size_t empty_left = buckets * MOVE_EMPTY_MAX, count = bucket_count(t, 0);
     size_t share_bytes = sizeof(table_bucket_t) * bucket_count(t, 1) / count;
@@ -168,7 +168,7 @@ static void resize(table_t *t, unsigned bits)
     t->bits[which] = (uint8_t)bits;
     t->buckets[which] = buckets_new(bits, &t->blocks[which]);
     t->move_next = 0;
-    if (which == 0 || t->budget == NULL) return;
+    if (which == 0 || !t->budget) return;
     t->unfilled_bytes = sizeof(table_bucket_t) << bits;
     t->budget->unfilled_bytes += t->unfilled_bytes;
 }
@@ -180,7 +180,7 @@ static bool is_fuller_than(const table_t *t, unsigned percent)
 
 static bool may_grow(const table_t *t)
 {
-    if (t->budget == NULL || t->budget->allows(t->budget, sizeof(table_bucket_t) << (t->bits[0] + 1))) return true;
+    if (!t->budget || t->budget->allows(t->budget, sizeof(table_bucket_t) << (t->bits[0] + 1))) return true;
     return is_fuller_than(t, FILL_PERCENT_FORCED);
 }
 
@@ -195,7 +195,7 @@ static void make_room(table_t *t)
 {
     if (t->buckets[1]) {
         table_move(t, 1);
-    } else if (t->buckets[0] == NULL) {
+    } else if (!t->buckets[0]) {
         resize(t, 0);
     } else if (t->bits[0] == 0) {
         if (t->used[0] == TABLE_SLOTS && !t->walkers) resize(t, 1);
@@ -214,7 +214,7 @@ void table_insert(table_t *t, uint64_t hash, void *entry)
 static void prune_chain(table_t *t, table_bucket_t *top)
 {
     table_bucket_t *parent = top, *last = next_bucket(top);
-    if (last == NULL) return;
+    if (!last) return;
     while (next_bucket(last)) {
         parent = last;
         last = next_bucket(last);
@@ -250,7 +250,7 @@ void table_remove(table_t *t, uint64_t hash, table_pos_t pos)
     if (top->meta & TABLE_CHAINED) prune_chain(t, top);
     if (t->buckets[1]) {
         /* Not while it grows: what an entry that is driven out gives back would go to the next bucket's place. */
-        if (t->bits[1] < t->bits[0] || t->budget == NULL) table_move(t, 1);
+        if (t->bits[1] < t->bits[0] || !t->budget) table_move(t, 1);
     } else if (t->bits[0] > 1 && !t->walkers &&
                t->used[0] < ((size_t)TABLE_SLOTS << t->bits[0]) * FILL_PERCENT_MIN / 100) {
         unsigned bits = bits_for(t->used[0] * 2);
@@ -262,7 +262,7 @@ void table_reserve(table_t *t, size_t count)
 {
     unsigned bits = bits_for(count);
     if (t->buckets[1] || t->walkers) return;
-    if (t->buckets[0] == NULL || bits > t->bits[0]) resize(t, bits);
+    if (!t->buckets[0] || bits > t->bits[0]) resize(t, bits);
 }
 
 static void visit_chain(table_bucket_t *b, void (*each)(void *user, void *entry), void *user)
@@ -300,7 +300,7 @@ uint64_t table_scan(table_t *t, uint64_t cursor, void (*each)(void *user, void *
 {
     if (table_count(t) == 0) return 0;
     t->walkers++;
-    if (t->buckets[1] == NULL) {
+    if (!t->buckets[1]) {
         uint64_t mask = bucket_count(t, 0) - 1;
         visit_chain(&t->buckets[0][cursor & mask], each, user);
         cursor = next_cursor(cursor, mask);

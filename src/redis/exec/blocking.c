@@ -149,7 +149,7 @@ static void leave(wait_t *w)
 void blocking__forget(redis_client_t *c)
 {
     blocked_t *b = c->blocked;
-    if (b == NULL) return;
+    if (!b) return;
     io_timer_stop(&b->timer);
     io_timer_stop(&b->again_timer);
     for (size_t i = 0; i < b->wait_count; i++) leave(&b->waits[i]);
@@ -185,7 +185,7 @@ bool blocking__waits(const redis_client_t *c)
 bool blocking__unblock(redis_client_t *c, bool with_error)
 {
     blocked_t *b = c->blocked;
-    if (b == NULL) return false;
+    if (!b) return false;
     command_stats_t *stats = &c->redis->command_stats[b->command->command->id];
     stats->calls++;
     stats->failed += with_error;
@@ -224,7 +224,7 @@ bool key_block_as(redis_call_t *call, const bytes_t *keys, size_t key_count, con
         look_again_in(c->blocked, wait->again_ms);
         return true;
     }
-    if (call->flags & (CALL_IN_EXEC | CALL_LOADING) || c->conn == NULL) return false;
+    if (call->flags & (CALL_IN_EXEC | CALL_LOADING) || !c->conn) return false;
     blocked_t *b = mem_zalloc(sizeof(*b) + key_count * sizeof(wait_t));
     b->client = c;
     b->command = command__save(call->command, call->argc, call->argv);
@@ -275,7 +275,7 @@ static void on_gone(db_listener_t *self, redis_db_t *db, bytes_t name, db_cause_
 static void on_will_empty(db_listener_t *self, redis_db_t *db, const char *command)
 {
     size_t cursor = 0;
-    for (map_entry_t *m; (m = map_next(&db->blocked, &cursor)) != NULL;) {
+    for (map_entry_t *m; (m = map_next(&db->blocked, &cursor));) {
         blocked_key_t *key = m->value;
         if (!list_empty(&key->named)) make_ready(key);
     }
@@ -284,7 +284,7 @@ static void on_will_empty(db_listener_t *self, redis_db_t *db, const char *comma
 size_t blocking__count_watched_ends(const redis_db_t *db)
 {
     size_t cursor = 0, count = 0;
-    for (map_entry_t *m; (m = map_next(&db->blocked, &cursor)) != NULL;)
+    for (map_entry_t *m; (m = map_next(&db->blocked, &cursor));)
         count += !list_empty(&((blocked_key_t *)m->value)->named);
     return count;
 }
@@ -322,7 +322,7 @@ static void serve_common(blocked_key_t *key)
 {
     LIST_EACH(&key->common.waiters, w, wait_t, line_node) {
         redis_entry_t *e = db__find(key->db, key->name);
-        if (e == NULL) break;
+        if (!e) break;
         if (e->type == w->blocked->type) run_again(w->blocked->client);
     }
 }
@@ -400,7 +400,7 @@ struct redis_async {
 
 bool redis_call_may_wait(const redis_call_t *call)
 {
-    return !(call->flags & (CALL_IN_EXEC | CALL_LOADING)) && call->client->conn != NULL;
+    return !(call->flags & (CALL_IN_EXEC | CALL_LOADING)) && call->client->conn;
 }
 
 redis_async_t *redis_async(redis_call_t *call) { return redis_async_in_line(call, false, NULL); }
@@ -439,7 +439,7 @@ void *redis_async_behind(const redis_async_t *a)
 redis_client_t *redis_async_client(redis_async_t *a)
 {
     if (a->client) return a->client;
-    if (a->nobody == NULL) a->nobody = client__new_internal(a->redis, NULL);
+    if (!a->nobody) a->nobody = client__new_internal(a->redis, NULL);
     return a->nobody;
 }
 

@@ -131,7 +131,7 @@ static void tell_swapped(void *user, void *entry)
     const swap_side_t *side = user;
     bytes_t key = entry_key(entry);
     tell_state(side->t, side->here, key);
-    if (db__find(side->there, key) == NULL) tell_state(side->t, side->there, key);
+    if (!db__find(side->there, key)) tell_state(side->t, side->there, key);
 }
 
 static void tell_swapdb(const teller_t *t)
@@ -174,16 +174,16 @@ static void tell_written(const teller_t *t)
 static bool names_one_key(const redis_command_t *command)
 {
     const redis_key_spec_t *s = command->key_specs;
-    return command->key_spec_count == 1 && !s->keynum && s->keyword == NULL && s->index == 1 && s->last_key == 0 &&
+    return command->key_spec_count == 1 && !s->keynum && !s->keyword && s->index == 1 && s->last_key == 0 &&
            !(s->flags & KEY_NOT_KEY);
 }
 
 void changes__tell(redis_db_t *db, int argc, const bytes_t *argv)
 {
     const redis_command_t *command = command__lookup(db->redis, argv[0]);
-    ASSERT(command != NULL);
+    ASSERT(command);
     command = command__resolve(command, argc, argv);
-    ASSERT(command != NULL);
+    ASSERT(command);
     teller_t t = {db, command, argc, argv};
     if (command->change != CHANGE_KEYS)
         own_ways[command->change](&t);
@@ -274,7 +274,7 @@ const char *changes__refusal(redis_db_t *db, const redis_command_t *command, int
 {
     redis_t *redis = db->redis;
     const char *why = NULL;
-    if (redis->changes.observer == NULL) return NULL;
+    if (!redis->changes.observer) return NULL;
     if (changes_all_keys(command)) return refusal_of_all(db, command, argc, argv);
     if (!redis->changes.held || !(command->flags & CMD_WRITE)) return NULL;
     key_positions_t keys = {0};
@@ -332,7 +332,7 @@ void redis_each_key(redis_t *redis, int db, void (*each)(void *user, bytes_t key
 bool redis_value(redis_t *redis, int db, bytes_t key, redis_value_t *ret_value)
 {
     const redis_entry_t *e = db__find(&redis->dbs[db], key);
-    if (e == NULL) return false;
+    if (!e) return false;
     ret_value->type = type__name((redis_type_t)e->type);
     ret_value->expire_ms = entry_expire_ms(e);
     ret_value->string = e->type == TYPE_STRING ? key_string(e, ret_value->room) : BYTES_NULL;

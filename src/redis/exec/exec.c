@@ -132,7 +132,7 @@ static void refuse_arity(redis_client_t *c, const redis_command_t *command)
 
 static bool guard_allows(const redis_client_t *c, redis_guard_t guard)
 {
-    if (guard == DEBUG_YES || c->conn == NULL) return true;
+    if (guard == DEBUG_YES || !c->conn) return true;
     if (guard == DEBUG_NO) return false;
     const char *peer = net_conn_peer(c->conn);
     return strncmp(peer, "127.", 4) == 0 || strncmp(peer, "[::1]", 5) == 0;
@@ -179,7 +179,7 @@ static void look_for_room(redis_client_t *c, const redis_command_t *command, byt
 static bool must_wait(redis_client_t *c, const redis_command_t *command, uint32_t flags)
 {
     redis_t *redis = c->redis;
-    if (redis->pause_until_ms == 0 || c->conn == NULL || redis->current) return false;
+    if (redis->pause_until_ms == 0 || !c->conn || redis->current) return false;
     if (c->flags & CLIENT_MULTI && !(command->traits & TRAIT_RUNS_QUEUE)) return false;
     if (command->traits & TRAIT_ENDS_PAUSE || !(redis->pause_all || is_write(c, command, flags))) return false;
     inquiry__drop(c); /* a pause may be long: it is asked anew */
@@ -190,7 +190,7 @@ static bool must_wait(redis_client_t *c, const redis_command_t *command, uint32_
 /* A script that stepped aside for a moment: nobody sees what it has done so far. */
 static bool must_wait_for_script(redis_client_t *c)
 {
-    if (!c->redis->script_left || c->redis->script_busy || c->conn == NULL) return false;
+    if (!c->redis->script_left || c->redis->script_busy || !c->conn) return false;
     client__pause(c);
     return true;
 }
@@ -348,7 +348,7 @@ void exec__run(redis_client_t *c, const redis_command_t *command, int argc, cons
         if (!call.propagation_set) propagate_default(&call);
     }
     if (redis->exec_depth) return;
-    if (UNLIKELY(c->pushed_to_self.len) && redis->current == NULL) push__give_own(c);
+    if (UNLIKELY(c->pushed_to_self.len) && !redis->current) push__give_own(c);
     if (UNLIKELY(has_gathered(redis))) exec__end_entry(redis, true);
     if (UNLIKELY(!list_empty(&redis->blocking.ready_keys))) blocking__serve(redis);
 }
@@ -364,7 +364,7 @@ void exec__request(redis_client_t *c, const parsed_t *q, bytes_t raw)
     }
     if (UNLIKELY(command->subcommand_count) && q->argc > 1) {
         const redis_command_t *sub = command__resolve(command, q->argc, q->argv);
-        if (sub == NULL) {
+        if (!sub) {
             refuse_unknown_subcommand(c, command, q->argv);
             return;
         }
@@ -482,7 +482,7 @@ static const redis_arg_t *args_of(const redis_extra_arg_t *from, int count)
 void exec__free_extra(redis_t *redis)
 {
     size_t cursor = 0;
-    for (map_entry_t *m; (m = map_next(&redis->extra_commands, &cursor)) != NULL;) {
+    for (map_entry_t *m; (m = map_next(&redis->extra_commands, &cursor));) {
         extra_t *e = CONTAINER_OF((redis_command_t *)m->value, extra_t, command);
         mem_free((void *)e->command.name);
         free_args(e->command.args, e->command.arg_count);

@@ -18,7 +18,7 @@ static void add(key_positions_t *keys, int index, uint32_t flags)
 /* Where the specification's keys begin; 0 = nowhere in this command line. */
 static int beginning(const redis_key_spec_t *s, int argc, const bytes_t *argv)
 {
-    if (s->keyword == NULL) return s->index;
+    if (!s->keyword) return s->index;
     int step = s->index < 0 ? -1 : 1, from = s->index < 0 ? argc + s->index : s->index;
     for (int i = from; i > 0 && i < argc; i += step)
         if (bytes_eq_nocase(argv[i], bytes_str(s->keyword)) && i + 1 < argc) return i + 1;

@@ -10,7 +10,7 @@
 void redis_cmd_monitor(redis_call_t *call)
 {
     redis_client_t *c = call->client;
-    if (call->flags & (CALL_IN_EXEC | CALL_LOADING) || c->conn == NULL) {
+    if (call->flags & (CALL_IN_EXEC | CALL_LOADING) || !c->conn) {
         reply_error(c, "ERR MONITOR isn't allowed for DENY BLOCKING client");
         return;
     }

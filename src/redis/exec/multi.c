@@ -49,7 +49,7 @@ static void watch(redis_call_t *call, bytes_t name)
     redis_client_t *c = call->client;
     watch_key_t *key = map_get(&call->db->watched, name);
     if (key && is_watched_by(key, c)) return;
-    if (key == NULL) {
+    if (!key) {
         key = mem_zalloc(sizeof(*key));
         key->db = call->db;
         key->name = bytes_of(mem_strndup(name), name.len);
@@ -88,11 +88,11 @@ void multi__unwatch(redis_client_t *c)
 static void touch(redis_db_t *db, bytes_t name)
 {
     watch_key_t *key = db->watched.count ? map_get(&db->watched, name) : NULL;
-    if (key == NULL) return;
+    if (!key) return;
     LIST_EACH(&key->watchers, w, watch_t, key_node) {
         /* A key that had expired before it was watched and is now collected has not changed for its watcher.
          */
-        if (w->expired && db__find(db, name) == NULL) {
+        if (w->expired && !db__find(db, name)) {
             w->expired = false;
             continue;
         }
@@ -104,12 +104,12 @@ static void touch(redis_db_t *db, bytes_t name)
 static void replace_watched(watch_t *w, const redis_entry_t *before, const redis_entry_t *after, int64_t now_ms)
 {
     bool after_stale = after && entry_is_expired(after, now_ms);
-    if (before == NULL && after == NULL) return;
-    if (w->expired && after == NULL) {
+    if (!before && !after) return;
+    if (w->expired && !after) {
         w->expired = false;
     } else if (w->expired && after_stale) {
         /* still nothing for the watcher */
-    } else if (!w->expired && before == NULL && after_stale) {
+    } else if (!w->expired && !before && after_stale) {
         w->expired = true;
     } else {
         w->client->flags |= CLIENT_DIRTY_CAS;
@@ -249,7 +249,7 @@ static void free_transaction(redis_t *redis)
 bool multi__go_on(redis_t *redis, redis_client_t *c)
 {
     transaction_t *t = redis->multi.left;
-    if (c->conn == NULL) c->db = t->db;
+    if (!c->conn) c->db = t->db;
     t->at = run_from(c, t->queue, t->len, t->at, t->flags);
     t->db = c->db;
     if (redis->script_left) return false;
@@ -282,9 +282,9 @@ static bool queue_may_run(redis_call_t *call)
     for (size_t i = 0; i < c->queue_len && !(call->flags & CALL_LOADING); i++) {
         const saved_command_t *s = c->queue[i];
         const char *problem = exec__extra_problem(s), *full_name = s->command->full_name;
-        if (problem == NULL) problem = changes__refusal(db, s->command, s->argc, s->argv);
+        if (!problem) problem = changes__refusal(db, s->command, s->argc, s->argv);
         db = selected_by(db, s);
-        if (problem == NULL) continue;
+        if (!problem) continue;
         size_t n = 0;
         for (; full_name[n] && n < sizeof(name) - 1; n++) name[n] = (char)toupper(full_name[n]);
         name[n] = '\0';

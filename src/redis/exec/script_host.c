@@ -66,7 +66,7 @@ static const char *refusal(scripts_t *s, const redis_command_t *command, int arg
                            size_t text_bytes)
 {
     redis_t *redis = s->redis;
-    if (command == NULL) return "ERR Unknown command called from script";
+    if (!command) return "ERR Unknown command called from script";
     if (!command__arity_fits(command, argc)) return "ERR Wrong number of args calling command from script";
     if (command->flags & CMD_NOSCRIPT && !redis->scripts_unchecked)
         return "ERR This Redis command is not allowed from script";
@@ -221,7 +221,7 @@ script_engine_t *scripts__engine(redis_t *redis) { return need(redis)->engine; }
 void scripts__free(redis_t *redis)
 {
     scripts_t *s = redis->scripts;
-    if (s == NULL) return;
+    if (!s) return;
     io_timer_stop(&s->timer);
     io_timer_stop(&s->settling);
     if (s->caller) redis_async_done(s->caller);
@@ -238,7 +238,7 @@ void scripts__free(redis_t *redis)
 scripts_info_t scripts__info(const redis_t *redis)
 {
     const scripts_t *s = redis->scripts;
-    if (s == NULL) return (scripts_info_t){0};
+    if (!s) return (scripts_info_t){0};
     return (scripts_info_t){
         .count = script_count(s->engine),
         .vm_bytes = script_memory_bytes(s->engine),
@@ -304,8 +304,8 @@ static void deliver(scripts_t *s, redis_client_t *c, bool *ret_failed)
 /* The client waits for the end of its script, or of the transaction that the script is in. */
 static void leave_run(scripts_t *s, redis_call_t *call)
 {
-    if (s->caller == NULL) s->caller = redis_async(call->flags & CALL_IN_EXEC ? call->outer : call);
-    ASSERT(s->caller != NULL); /* else it may not be left */
+    if (!s->caller) s->caller = redis_async(call->flags & CALL_IN_EXEC ? call->outer : call);
+    ASSERT(s->caller); /* else it may not be left */
     s->command = command__save(call->command, call->argc, call->argv);
     s->ran_ns = s->first_ns = io_hrtime_ns(s->redis->loop) - s->started_ns;
     s->redis->script_left = true;
@@ -437,7 +437,7 @@ const char *scripts__busy_text(const redis_t *redis)
 void scripts__kill(redis_call_t *call, bool function)
 {
     scripts_t *s = call->redis->scripts;
-    if (s == NULL || !s->running) {
+    if (!s || !s->running) {
         reply_error(call->client, "NOTBUSY No scripts in execution right now.");
     } else if (s->wrote) {
         reply_error(call->client, "UNKILLABLE Sorry the script already executed write commands against the dataset. "

@@ -122,13 +122,13 @@ int aof__open(redis_t *redis, char *err_text_out, size_t err_bytes)
 {
     aof_t *aof = redis->aof;
     int err = io_mkdir(redis->loop, aof->dir);
-    if (err != 0) {
+    if (err) {
         snprintf(err_text_out, err_bytes, "%s: %s", aof->dir, err_text(err));
         return err;
     }
     err = aof__manifest_read(aof, err_text_out, err_bytes);
-    if (err == 0) err = aof__survey(aof, err_text_out, err_bytes);
-    if (err == 0) err = aof__sizes_read(aof);
+    if (!err) err = aof__survey(aof, err_text_out, err_bytes);
+    if (!err) err = aof__sizes_read(aof);
     return err;
 }
 
@@ -180,12 +180,12 @@ int aof__enable(redis_t *redis)
     aof_t *aof = redis->aof;
     if (aof->enabled) return 0;
     int err = io_mkdir(redis->loop, aof->dir);
-    if (err != 0) return err;
+    if (err) return err;
     char text[256];
-    if (aof->manifest.count == 0 && (err = aof__manifest_read(aof, text, sizeof(text))) != 0) return err;
+    if (aof->manifest.count == 0 && (err = aof__manifest_read(aof, text, sizeof(text)))) return err;
     aof->unlisted = true;
     err = aof__new_increment(aof);
-    if (err != 0) return err;
+    if (err) return err;
     aof->enabled = true;
     aof->rewrite.scheduled = true;
     aof__keep_room(aof);

@@ -116,7 +116,7 @@ static size_t skip_bad(scan_t *s, size_t offset)
 static int run(scan_t *s, bool at_end)
 {
     size_t offset = 0;
-    while (offset < s->buf.len && s->err == 0) {
+    while (offset < s->buf.len && !s->err) {
         ssize_t n = take_one(s, offset);
         if (n == 0 && !(s->salvage && at_end)) break;
         if (n > 0) {
@@ -176,18 +176,18 @@ static int scan_file(aof_t *aof, const char *name, io_file_t *to, scanned_t *ret
     *ret_scanned = (scanned_t){0};
     int err = io_file_open(aof->redis->loop, path, IO_FILE_READ, &s.file);
     mem_free(path);
-    if (err != 0) return err;
+    if (err) return err;
     s.argv = mem_alloc(sizeof(bytes_t) * (size_t)s.argv_max);
     err = io_file_size(s.file, &ret_scanned->bytes);
     if (!err) err = scan_rdb(aof, &s, name);
     read_bytes = s.at;
-    while (err == 0 && n > 0) {
+    while (!err && n > 0) {
         buf_reserve(&s.buf, READ_BYTES);
         n = io_file_read(s.file, read_bytes, s.buf.ptr + s.buf.len, READ_BYTES);
         err = n < 0 ? (int)n : 0;
         if (n > 0) s.buf.len += (size_t)n;
         if (n > 0) read_bytes += (uint64_t)n;
-        if (err == 0) err = run(&s, n == 0);
+        if (!err) err = run(&s, n == 0);
     }
     if (err == ERR_CORRUPT && ret_scanned->invalid) err = 0;
     *ret_skipped = s.skipped_bytes;
@@ -212,7 +212,7 @@ static int check_part(aof_t *aof, size_t at, redis_check_cb each, void *user)
         each(user, part->name, "the manifest names it, and it is not there", "");
         return 0;
     }
-    if (err != 0) return err;
+    if (err) return err;
     bool last = at + 1 == aof->manifest.count;
     snprintf(line, sizeof(line), "%" PRIu64 " keys and commands in %" PRIu64 " bytes", s.commands, s.bytes);
     if (s.rdb_problem[0])
@@ -237,8 +237,8 @@ int redis_check(io_loop_t *loop, const char *data_dir, redis_check_cb each, void
     char *name = mem_alloc(300);
     snprintf(name, 300, "%s.manifest", aof->redis->config->appendfilename);
     int err = io_exists(loop, aof->dir) ? aof__manifest_read(aof, why, sizeof(why)) : 0;
-    if (err == 0 && io_exists(loop, aof->dir)) err = aof__survey(aof, why, sizeof(why));
-    if (err == 0) err = aof__sizes_read(aof);
+    if (!err && io_exists(loop, aof->dir)) err = aof__survey(aof, why, sizeof(why));
+    if (!err) err = aof__sizes_read(aof);
     if (why[0]) {
         char *advice = strstr(why, ". " AOF_ADVICE); /* for those who start a server */
         if (advice) *advice = '\0';
@@ -247,7 +247,7 @@ int redis_check(io_loop_t *loop, const char *data_dir, redis_check_cb each, void
     } else if (aof->manifest.count > 0) {
         each(user, name, NULL, "");
     }
-    for (size_t i = 0; err == 0 && i < aof->manifest.count; i++) err = check_part(aof, i, each, user);
+    for (size_t i = 0; !err && i < aof->manifest.count; i++) err = check_part(aof, i, each, user);
     mem_free(name);
     close_closed(aof);
     return err;
@@ -266,9 +266,9 @@ static int truncate_part(const mender_t *m, const aof_part_t *part, uint64_t byt
     io_file_t *file;
     int err = io_file_open(m->aof->redis->loop, path, IO_FILE_WRITE, &file);
     mem_free(path);
-    if (err != 0) return err;
+    if (err) return err;
     err = io_file_truncate(file, bytes);
-    if (err == 0) err = io_file_sync_now(file);
+    if (!err) err = io_file_sync_now(file);
     io_file_close(file);
     return err;
 }
@@ -280,13 +280,13 @@ static int salvage_part(const mender_t *m, const aof_part_t *part)
     scanned_t s;
     uint64_t skipped = 0;
     int err = io_file_open(m->aof->redis->loop, fresh, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_TRUNCATE, &to);
-    if (err == 0) {
+    if (!err) {
         err = scan_file(m->aof, part->name, to, &s, &skipped);
-        if (err == 0) err = io_file_sync_now(to);
+        if (!err) err = io_file_sync_now(to);
         io_file_close(to);
     }
-    if (err == 0) err = io_rename(m->aof->redis->loop, fresh, path);
-    if (err == 0)
+    if (!err) err = io_rename(m->aof->redis->loop, fresh, path);
+    if (!err)
         lines_say(&m->lines, "redis/%s: %" PRIu64 " bytes that are no commands were left out", part->name, skipped);
     mem_free(path);
     mem_free(fresh);
@@ -305,7 +305,7 @@ static int mend_part(const mender_t *m, const aof_part_t *part, bool salvage, bo
         *ret_ends = !salvage;
         return ERR_NOT_FOUND;
     }
-    if (err != 0 || (!s.invalid && s.sound_bytes == s.bytes)) return err;
+    if (err || (!s.invalid && s.sound_bytes == s.bytes)) return err;
     if (s.rdb_problem[0]) {
         lines_say(&m->lines, "redis/%s: %s; it was left as it is", part->name, s.rdb_problem);
         return 0;
@@ -325,7 +325,7 @@ static int rebuild_manifest(const mender_t *m)
 {
     aof__manifest_clear(&m->aof->manifest);
     int err = io_list_dir(m->aof->redis->loop, m->aof->dir, find_part, m->aof);
-    if (err == 0)
+    if (!err)
         lines_say(
             &m->lines,
             "redis: the manifest was made anew from the %zu files that are there; a file of increments that a rewrite "
@@ -343,7 +343,7 @@ static int mend_parts(const mender_t *m, bool salvage)
     int err = 0;
     for (size_t i = 0; i < count; i++) {
         aof_part_t part = manifest->parts[i];
-        int gone = err != 0 ? 0 : ends ? ERR_NOT_FOUND : mend_part(m, &part, salvage, &ends);
+        int gone = err ? 0 : ends ? ERR_NOT_FOUND : mend_part(m, &part, salvage, &ends);
         if (gone == ERR_NOT_FOUND) {
             mem_free(part.name);
             continue;
@@ -364,11 +364,11 @@ int redis_mend(io_loop_t *loop, const char *data_dir, bool salvage, void (*tell)
     int err = 0;
     if (!io_exists(loop, aof->dir)) goto out;
     err = aof__manifest_read(aof, why, sizeof(why));
-    if (err == 0) err = aof__survey(aof, why, sizeof(why));
+    if (!err) err = aof__survey(aof, why, sizeof(why));
     if (err == ERR_DAMAGED) err = rebuild_manifest(&m);
-    if (err == 0) err = mend_parts(&m, salvage);
-    if (err == 0) err = aof__manifest_write(aof);
-    if (err == 0) aof__sizes_forget(aof);
+    if (!err) err = mend_parts(&m, salvage);
+    if (!err) err = aof__manifest_write(aof);
+    if (!err) aof__sizes_forget(aof);
 out:
     close_closed(aof);
     return err;

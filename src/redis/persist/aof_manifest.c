@@ -112,7 +112,7 @@ int aof__manifest_read(aof_t *aof, char *err_out, size_t err_bytes)
     size_t bytes = 0;
     int line;
     int err = io_read_whole(aof->redis->loop, path, MANIFEST_BYTES_MAX, &data, &bytes);
-    if (err == 0) {
+    if (!err) {
         const char *wrong = parse(&aof->manifest, data, bytes, &line);
         if (wrong) snprintf(err_out, err_bytes, "%s, at line %d: %s. " AOF_ADVICE, path, line, wrong);
         if (wrong) err = ERR_DAMAGED;
@@ -198,7 +198,7 @@ int aof__new_base(aof_t *aof)
     io_file_t *file = NULL;
     int err = io_file_open(aof->redis->loop, path, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_TRUNCATE, &file);
     mem_free(path);
-    if (err == 0)
+    if (!err)
         io_file_close(file);
     else
         drop_part(&aof->manifest, 'b');
@@ -245,8 +245,8 @@ int aof__new_increment(aof_t *aof)
     io_file_t *file = NULL;
     int err = io_file_open(aof->redis->loop, path, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_TRUNCATE, &file);
     mem_free(path);
-    if (err == 0 && !aof->unlisted) err = aof__manifest_write(aof);
-    if (err != 0) {
+    if (!err && !aof->unlisted) err = aof__manifest_write(aof);
+    if (err) {
         if (file) io_file_close(file);
         drop_part(&aof->manifest, 'i');
         return err;

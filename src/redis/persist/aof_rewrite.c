@@ -70,7 +70,7 @@ static int put_in_place(aof_t *aof)
     char *path = aof__path(aof, base.name);
     int err = io_rename(loop, r->out.path, path);
     mem_free(path);
-    if (err != 0) {
+    if (err) {
         mem_free(base.name);
         return err;
     }
@@ -79,9 +79,9 @@ static int put_in_place(aof_t *aof)
     aof_manifest_t old = aof->manifest;
     aof->manifest = replaced_by(&old, base, r->keep_from);
     err = aof__list_increment(aof);
-    if (err == 0) err = io_sync_dir(loop, aof->dir);
-    if (err == 0) err = aof__manifest_write(aof);
-    if (err != 0) {
+    if (!err) err = io_sync_dir(loop, aof->dir);
+    if (!err) err = aof__manifest_write(aof);
+    if (err) {
         mem_free(aof->manifest.parts);
         aof->manifest = old;
         back_to_old_list(aof, base.name);
@@ -100,7 +100,7 @@ static void finish(aof_t *aof)
 {
     aof_rewrite_t *r = &aof->rewrite;
     int err = put_in_place(aof);
-    if (err != 0) {
+    if (err) {
         aof__rewrite_fail(aof, "put in place", err);
         return;
     }
@@ -124,7 +124,7 @@ static void finish(aof_t *aof)
 static void on_base_synced(io_sync_t *sync, int err)
 {
     aof_t *aof = CONTAINER_OF(sync, aof_t, rewrite.sync);
-    if (err != 0)
+    if (err)
         aof__rewrite_fail(aof, "sync", err);
     else
         finish(aof);

@@ -41,9 +41,9 @@ static int write_text(const aof_t *aof, bytes_t text, bool sync)
     struct iovec iov = {(void *)text.ptr, text.len};
     int err = io_file_open(aof->redis->loop, path, IO_FILE_WRITE | IO_FILE_CREATE, &file);
     mem_free(path);
-    if (err != 0) return err;
+    if (err) return err;
     err = io_file_write(file, 0, &iov, 1); /* what a longer list left behind it is not read */
-    if (err == 0 && sync) err = io_file_sync_now(file);
+    if (!err && sync) err = io_file_sync_now(file);
     io_file_close(file);
     return err;
 }
@@ -104,7 +104,7 @@ int aof__sizes_read(aof_t *aof)
     int err = io_read_whole(aof->redis->loop, path, SIZES_BYTES_MAX, &data, &bytes);
     mem_free(path);
     if (err == ERR_NOT_FOUND || err == ERR_LIMIT) return 0;
-    if (err != 0) return err;
+    if (err) return err;
     parse(&aof->manifest, (char *)data, bytes);
     mem_free(data);
     return 0;

@@ -129,7 +129,7 @@ static int refuse_foreign(aof_t *aof, char *err_out, size_t err_bytes)
     char above[4096];
     snprintf(above, sizeof(above), "%.4000s/..", aof->redis->data_dir);
     int err = refuse_old_aof(aof, aof->redis->data_dir, err_out, err_bytes);
-    if (err == 0) err = refuse_old_aof(aof, above, err_out, err_bytes);
+    if (!err) err = refuse_old_aof(aof, above, err_out, err_bytes);
     return err ? err : refuse_foreign_dir(aof, above, err_out, err_bytes);
 }
 
@@ -137,13 +137,13 @@ int aof__survey(aof_t *aof, char *err_out, size_t err_bytes)
 {
     survey_t s = {.aof = aof};
     int err = io_list_dir(aof->redis->loop, aof->dir, look_at, &s);
-    if (err != 0) {
+    if (err) {
         snprintf(err_out, err_bytes, "%s: %s", aof->dir, err_text(err));
         return err;
     }
     err = refuse_passed_over(&s, err_out, err_bytes);
-    if (err == 0 && aof->manifest.count == 0) err = refuse_foreign(aof, err_out, err_bytes);
-    if (err != 0) return err;
+    if (!err && aof->manifest.count == 0) err = refuse_foreign(aof, err_out, err_bytes);
+    if (err) return err;
     if (s.passed_over > 0)
         slog(SLOG_WARN, "redis", "files beside the append-only file are not read", "dir=%s files=%u one=%s", aof->dir,
              s.passed_over, s.data_file);

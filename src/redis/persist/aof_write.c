@@ -93,7 +93,7 @@ static int write_once(aof_t *aof)
 {
     struct iovec iov = {aof->buf.ptr, aof->buf.len};
     int err = io_file_write(aof->file, aof->file_bytes, &iov, 1);
-    if (err != 0 && io_file_truncate(aof->file, aof->file_bytes) != 0) fail(aof, "truncate", ERR_IO);
+    if (err && io_file_truncate(aof->file, aof->file_bytes) != 0) fail(aof, "truncate", ERR_IO);
     return err;
 }
 
@@ -166,7 +166,7 @@ void aof__write(aof_t *aof, bool sync)
         uint64_t from_ns = watched_from_ns(aof);
         int err = io_file_sync_now(aof->file);
         note_latency(aof, "aof-fsync-always", from_ns);
-        if (err != 0) {
+        if (err) {
             suspect(aof, err);
             return;
         }
@@ -190,7 +190,7 @@ static void on_synced(io_sync_t *sync, int err)
     aof->syncing = false;
     aof->rewrite.prepared = aof->rewrite.scheduled;
     if (aof->rewrite.scheduled) io_loop_wake(aof->redis->loop);
-    if (err != 0) {
+    if (err) {
         suspect(aof, err);
         return;
     }

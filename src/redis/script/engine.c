@@ -128,7 +128,7 @@ static int parse_shebang(bytes_t line, uint32_t *flags, buf_t *error)
         bytes_t names = bytes_of(word.ptr + 6, word.len - 6);
         while (names.len) {
             int err = parse_flag(next_word(&names, ','), flags, error);
-            if (err != 0) return err;
+            if (err) return err;
         }
     }
     return 0;
@@ -178,7 +178,7 @@ int script__parse(lua_State *lua, bytes_t text, const char *chunk)
     if (text.len && text.ptr[0] == LUA_SIGNATURE[0]) return SCRIPT_BYTECODE; /* could break out of the sandbox */
     source_t source = {text};
     int err = lua_load(lua, next_piece, &source, chunk);
-    if (err != 0) return err;
+    if (err) return err;
     lua_rawgeti(lua, LUA_REGISTRYINDEX, script__engine(lua)->environment);
     lua_setfenv(lua, -2);
     return 0;
@@ -191,7 +191,7 @@ int script__compile(script_engine_t *engine, bytes_t body, const char *chunk, co
     engine->load_started = clock();
     int err = script__parse(lua, body, chunk);
     engine->heap.limited = false;
-    if (err == 0) return 0;
+    if (!err) return 0;
     const char *text = err == SCRIPT_BYTECODE ? "bytecode is not allowed" : lua_tostring(lua, -1);
     buf_printf(error, "ERR Error compiling %s: %s", what, text ? text : "took too long");
     if (err != SCRIPT_BYTECODE) lua_pop(lua, 1);
@@ -204,9 +204,9 @@ static int compile(script_engine_t *engine, bytes_t source, script_t *script, bu
     lua_State *lua = engine->lua;
     bytes_t body = source;
     int err = take_shebang(&body, &script->flags, error);
-    if (err != 0) return err;
+    if (err) return err;
     err = script__compile(engine, body, "@user_script", "script (new function)", error);
-    if (err != 0) return err;
+    if (err) return err;
     script->function = luaL_ref(lua, LUA_REGISTRYINDEX);
     return 0;
 }
@@ -261,7 +261,7 @@ int script_load(script_engine_t *engine, bytes_t source, bool keep, const script
     script_t *known = map_get_str(&engine->scripts, script.sha);
     if (!known) {
         int err = compile(engine, source, &script, error);
-        if (err != 0) return err;
+        if (err) return err;
         known = add(engine, &script, source, keep);
     } else if (keep && list_linked(&known->node)) {
         list_remove(&known->node);
@@ -282,7 +282,7 @@ const script_t *script_find(const script_engine_t *engine, bytes_t sha)
 void script_flush(script_engine_t *engine)
 {
     size_t cursor = 0;
-    for (map_entry_t *e; (e = map_next(&engine->scripts, &cursor)) != NULL;) {
+    for (map_entry_t *e; (e = map_next(&engine->scripts, &cursor));) {
         forget(engine, e->value);
     }
     map_deinit(&engine->scripts);

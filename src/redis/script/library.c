@@ -66,7 +66,7 @@ bool script_library_delete(script_engine_t *engine, bytes_t name)
 void script_libraries_flush(script_engine_t *engine)
 {
     size_t cursor = 0;
-    for (map_entry_t *e; (e = map_next(&engine->libraries, &cursor)) != NULL;) free_library(engine, e->value);
+    for (map_entry_t *e; (e = map_next(&engine->libraries, &cursor));) free_library(engine, e->value);
     map_deinit(&engine->libraries);
     map_deinit(&engine->functions);
     engine->libraries = engine->functions = MAP_INIT;
@@ -262,7 +262,7 @@ static int run_code(script_engine_t *engine, script_library_t *library, bytes_t 
     lua_State *lua = engine->lua;
     int top = lua_gettop(lua);
     int err = script__compile(engine, body, "@user_function", "function", error);
-    if (err != 0) return err;
+    if (err) return err;
     script__show_globals(engine, engine->load_globals);
     engine->loading = library;
     engine->load_started = clock();
@@ -300,7 +300,7 @@ int script_library_load(script_engine_t *engine, bytes_t code, bool replace, con
 {
     bytes_t name, body;
     int err = read_head(code, &name, &body, error);
-    if (err != 0) return err;
+    if (err) return err;
     script_library_t *old = map_get(&engine->libraries, name);
     if (old && !replace) {
         *ret_library = old;
@@ -311,8 +311,8 @@ int script_library_load(script_engine_t *engine, bytes_t code, bool replace, con
     library->code = bytes_of(mem_strndup(code), code.len);
     list_init(&library->functions);
     err = run_code(engine, library, body, error);
-    if (err == 0) err = check_functions(engine, library, old, error);
-    if (err != 0) {
+    if (!err) err = check_functions(engine, library, old, error);
+    if (err) {
         free_library(engine, library);
         return err;
     }

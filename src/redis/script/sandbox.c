@@ -267,7 +267,7 @@ static int load_text(lua_State *lua, bytes_t text, const char *name)
 {
     lua_pushstring(lua, name); /* the parser keeps no reference of its own to the name, which ends at a NUL */
     int err = script__parse(lua, text, name);
-    if (err == 0) return 1;
+    if (!err) return 1;
     if (err == SCRIPT_BYTECODE) lua_pushliteral(lua, "bytecode is not allowed");
     lua_pushnil(lua);
     lua_insert(lua, -2);

@@ -89,7 +89,7 @@ static item_t next_item(layout_t *l, size_t at)
     } while (obey(l, kind));
     item_t item = {.kind = kind, .bytes = item_bytes(l, kind)};
     size_t align = MIN(item.bytes, l->align_max);
-    bool aligned = align > 1 && strchr("cxs", kind) == NULL && (align & (align - 1)) == 0;
+    bool aligned = align > 1 && !strchr("cxs", kind) && (align & (align - 1)) == 0;
     if (aligned) item.padding = (align - (at & (align - 1))) & (align - 1);
     return item;
 }

@@ -73,7 +73,7 @@ static idtree_node_t *leaf_for(const idtree_t *t, stream_id_t id)
 static bool find(const idtree_t *t, stream_id_t id, idtree_pos_t *ret_pos)
 {
     idtree_node_t *leaf = leaf_for(t, id);
-    if (leaf == NULL) return false;
+    if (!leaf) return false;
     *ret_pos = (idtree_pos_t){leaf, count_before(leaf, id)};
     return ret_pos->index < leaf->count && stream_id_eq(leaf->ids[ret_pos->index], id);
 }
@@ -86,7 +86,7 @@ void *idtree_get(const idtree_t *t, stream_id_t id)
 
 static idtree_pos_t at_end(idtree_node_t *leaf)
 {
-    if (leaf == NULL || leaf->count == 0) return (idtree_pos_t){NULL, 0};
+    if (!leaf || leaf->count == 0) return (idtree_pos_t){NULL, 0};
     return (idtree_pos_t){leaf, leaf->count - 1u};
 }
 
@@ -108,7 +108,7 @@ idtree_pos_t idtree_prev(idtree_pos_t pos)
 idtree_pos_t idtree_seek_ge(const idtree_t *t, stream_id_t id)
 {
     idtree_node_t *leaf = leaf_for(t, id);
-    if (leaf == NULL || leaf->count == 0) return (idtree_pos_t){NULL, 0};
+    if (!leaf || leaf->count == 0) return (idtree_pos_t){NULL, 0};
     idtree_pos_t pos = {leaf, count_before(leaf, id)};
     return pos.index < leaf->count ? pos : (idtree_pos_t){leaf->next, 0};
 }
@@ -172,7 +172,7 @@ static idtree_node_t *split(idtree_t *t, idtree_node_t *n, unsigned *i, stream_i
 static void add_sibling(idtree_t *t, idtree_node_t *left, idtree_node_t *right, stream_id_t least)
 {
     idtree_node_t *parent = left->parent;
-    if (parent == NULL) {
+    if (!parent) {
         parent = t->root = node_new(t, true, NODE_CAP);
         insert_at(parent, 0, STREAM_ID_LEAST, left);
     }
@@ -205,7 +205,7 @@ static idtree_node_t *enlarge(idtree_t *t, idtree_node_t *leaf)
 
 void **idtree_slot(idtree_t *t, stream_id_t id, bool *ret_added)
 {
-    if (t->root == NULL) t->root = t->first = t->last = node_new(t, false, next_cap(0));
+    if (!t->root) t->root = t->first = t->last = node_new(t, false, next_cap(0));
     idtree_pos_t pos;
     *ret_added = !find(t, id, &pos);
     if (*ret_added) {
@@ -321,7 +321,7 @@ void idtree_deinit(idtree_t *t, void (*free_value)(void *value))
 
 size_t idtree_heap_bytes(const idtree_t *t)
 {
-    if (t->root == NULL) return 0;
+    if (!t->root) return 0;
     return t->nodes_count == 1 ? node_bytes(t->root->cap) : t->nodes_count * node_bytes(NODE_CAP);
 }
 

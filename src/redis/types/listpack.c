@@ -445,7 +445,7 @@ uint8_t *lp_delete(uint8_t *lp, const uint8_t *p, size_t count, const uint8_t **
     for (; deleted < count && *end != LP_EOF; deleted++) end = lp_skip(end);
     lp = splice(lp, off, (size_t)(end - p), 0);
     add_count(lp, -(int64_t)deleted);
-    if (lp_first(lp) == NULL) set_count(lp, 0);
+    if (!lp_first(lp)) set_count(lp, 0);
     if (ret_p) *ret_p = lp[off] == LP_EOF ? NULL : lp + off;
     return lp;
 }

@@ -196,14 +196,14 @@ ql_pos_t ql_last(quicklist_t *ql) { return node_last(ql, ql->tail); }
 
 ql_pos_t ql_next(quicklist_t *ql, ql_pos_t pos)
 {
-    ASSERT(pos.node->data != NULL);
+    ASSERT(pos.node->data);
     const uint8_t *p = pos.node->plain ? NULL : lp_next(pos.p);
     return p ? (ql_pos_t){pos.node, p} : node_first(ql, pos.node->next);
 }
 
 ql_pos_t ql_prev(quicklist_t *ql, ql_pos_t pos)
 {
-    ASSERT(pos.node->data != NULL);
+    ASSERT(pos.node->data);
     const uint8_t *p = pos.node->plain ? NULL : lp_prev(pos.node->data, pos.p);
     return p ? (ql_pos_t){pos.node, p} : node_last(ql, pos.node->prev);
 }

@@ -92,7 +92,7 @@ stream_cursor_t stream_range(const stream_t *s, stream_id_t from, stream_id_t to
 {
     stream_cursor_t c = {.stream = s, .from = from, .to = to, .backwards = backwards};
     c.pos = idtree_seek_le(&s->nodes, backwards ? to : from);
-    if (c.pos.leaf == NULL && !backwards) c.pos = idtree_first(&s->nodes);
+    if (!c.pos.leaf && !backwards) c.pos = idtree_first(&s->nodes);
     return c;
 }
 

@@ -205,7 +205,7 @@ stream_pending_t *stream_pending_give(stream_group_t *g, stream_id_t id, stream_
 bool stream_pending_drop(stream_group_t *g, stream_id_t id)
 {
     stream_pending_t *p = idtree_remove(&g->pending, id);
-    if (p == NULL) return false;
+    if (!p) return false;
     leave_time(g, p);
     idtree_remove(&p->consumer->pending, id);
     mem_free(p);
@@ -235,7 +235,7 @@ static void look_for_need(void *user, void *group)
 {
     asked_t *x = user;
     const stream_group_t *g = group;
-    x->needed |= stream_id_cmp(g->last_id, x->id) < 0 || stream_pending_find(g, x->id) != NULL;
+    x->needed |= stream_id_cmp(g->last_id, x->id) < 0 || stream_pending_find(g, x->id);
 }
 
 bool stream_groups_are_done(const stream_t *s, stream_id_t id)

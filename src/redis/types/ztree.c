@@ -258,7 +258,7 @@ static void least_changed(path_t *path, unsigned level)
 static ztree_node_t *split(ztree_t *t, ztree_node_t *node, unsigned index)
 {
     ztree_node_t *right = node_new(t, node->leaf);
-    unsigned keep = index == FANOUT && node->next == NULL ? FANOUT - 1 : FANOUT / 2;
+    unsigned keep = index == FANOUT && !node->next ? FANOUT - 1 : FANOUT / 2;
     right->count = (uint16_t)(FANOUT - keep);
     copy_entries(right, 0, node, keep, right->count);
     node->count = (uint16_t)keep;

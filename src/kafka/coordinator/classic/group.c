@@ -159,10 +159,10 @@ group_member_t *group__add(group_t *g, bytes_t member_id, const group_join_t *jo
     list_push_back(&g->members, &m->node);
     g->members_count++;
     void *previous = map_put(&g->by_id, m->id, m);
-    ASSERT(previous == NULL);
+    ASSERT(!previous);
     if (m->instance_id.ptr) {
         previous = map_put(&g->by_instance, m->instance_id, m);
-        ASSERT(previous == NULL);
+        ASSERT(!previous);
     }
     if (!g->leader) g->leader = m;
     group_pending_t *pending = group__pending(g, member_id);

@@ -144,7 +144,7 @@ bool cgroup__refresh_topics(cgroup_t *g)
 bool cgroup_reads(const cgroup_member_t *m, bytes_t topic)
 {
     if (m->pattern && topic_pattern_matches(m->pattern, topic)) return true;
-    return m->topics_count && bsearch(&topic, m->topics, m->topics_count, sizeof(topic), compare_names) != NULL;
+    return m->topics_count && bsearch(&topic, m->topics, m->topics_count, sizeof(topic), compare_names);
 }
 
 bool cgroup_same_subscription(const cgroup_member_t *a, const cgroup_member_t *b)
