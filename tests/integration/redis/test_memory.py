@@ -72,8 +72,8 @@ def test_a_rewrite_at_maxmemory_drives_out_no_more_than_without(launch, eventual
 
 
 def test_a_table_that_would_pass_maxmemory_does_not_grow(launch):
-    filler = Filler(launch("redis"))
-    filler.fill(126_000)  # a few hundred more and the table doubles, which takes 2 MiB
+    filler = Filler(launch("redis"), value=b"x" * 100)
+    filler.fill(126_000)  # two thousand more and the table doubles, which takes a MiB
     filler.limit(200 * KIB)
     for _ in range(200):
         filler.add_batch()
