@@ -104,6 +104,13 @@ static void put_extras(data_file_t *f)
     buf_deinit(&piece);
 }
 
+/* So that whoever reads it makes room at once. */
+static void put_sizes(data_file_t *f)
+{
+    for (int i = 0; i < f->redis->db_count; i++)
+        if (table_count(&f->redis->dbs[i].keys)) rdb__file_put_sizes(&f->rdb, &f->redis->dbs[i]);
+}
+
 /* ---- life ------------------------------------------------------------------------------------------------------------ */
 
 int data_file__open(data_file_t *f, redis_t *redis, char *path, data_form_t form)
@@ -117,6 +124,7 @@ int data_file__open(data_file_t *f, redis_t *redis, char *path, data_form_t form
     }
     if (form != DATA_COMMANDS) rdb__file_init(&f->rdb, redis, f->file, form == DATA_RDB_BASE);
     put_extras(f);
+    if (form != DATA_COMMANDS) put_sizes(f);
     return 0;
 }
 
