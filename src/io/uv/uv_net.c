@@ -1,6 +1,6 @@
 /* uv_net.c: listening sockets, and foreign descriptors that only need watching.
  *
- * A listener takes at most ACCEPTS_PER_TURN connections a turn, so that a storm of them does not starve those that are
+ * A listener takes at most ACCEPTS_PER_TURN_MAX connections a turn, so that a storm of them does not starve those that are
  * open. When descriptors run out, a spare one takes each further connection for as long as it needs to be closed: who connects
  * is refused at once, not left to wait in the backlog. */
 #include "io/uv/uv_internal.h"
@@ -10,14 +10,16 @@
 #include <netinet/in.h>
 #include <unistd.h>
 
-#define ACCEPTS_PER_TURN_MAX 64
-#define ACCEPT_REST_MS       50
+#define ACCEPTS_PER_TURN_MAX   64
+#define DESCRIPTORS_PER_ACCEPT 32 /* that there must be in all for each connection that a turn takes */
+#define ACCEPT_REST_MS         50
 
 typedef struct uv_tcp_listener {
     io_listener_t base;
     int fd;
     uint16_t port;
     io_accept_cb accept;
+    uint32_t accepts_max; /* a turn */
     void *user;
     bool closed;
     uv_poll_t poll;
@@ -79,7 +81,7 @@ static void on_acceptable(uv_poll_t *poll, int status, int ready)
     uv_tcp_listener_t *l = poll->data;
     uv_backend_t *b = uv__backend(l->base.loop);
     uv__turn(b);
-    for (int i = 0; i < ACCEPTS_PER_TURN_MAX && !l->closed; i++) {
+    for (uint32_t i = 0; i < l->accepts_max && !l->closed; i++) {
         struct sockaddr_storage peer = {0};
         socklen_t len = sizeof(peer);
         int fd = accept4(l->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -138,6 +140,8 @@ int uv__listen(io_loop_t *loop, const char *host, uint16_t port, int backlog, io
     l->fd = fd;
     l->port = bound;
     l->accept = accept;
+    /* Who is refused holds a descriptor until the turn ends: of few, files must find some all the same. */
+    l->accepts_max = MIN(MAX(io_descriptors_max() / DESCRIPTORS_PER_ACCEPT, 1u), ACCEPTS_PER_TURN_MAX);
     l->user = user;
     l->poll.data = l;
     io_timer_init(loop, &l->rest, on_rested);
