@@ -14,22 +14,12 @@
 
 void bridge_world_init(bridge_world_t *w, run_t *run)
 {
-    sim_disk_faults_t faults = sim_disk_faults_default;
-    faults.ordered = true; /* as in redis_scenario.c: the append-only file has no checksums */
-    w->run = run;
-    w->node = sim_node_new(run->sim, WORLD_HOST);
-    w->loop = sim_node_loop(w->node);
-    sim_node_set_disk_faults(w->node, &faults);
+    machine_init(&w->machine, run, WORLD_HOST);
+    w->machine.disk.ordered = true; /* as in redis_scenario.c: the append-only file has no checksums */
+    sim_node_set_disk_faults(w->machine.node, &w->machine.disk);
 }
 
 /* ---- starting ---- */
-
-static void on_fatal(void *user, const char *what, int err)
-{
-    bridge_world_t *w = user;
-    scenario_note(w->run, "fatal: %s: %s", what, err_text(err));
-    w->failed = true;
-}
 
 static redis_t *make_redis(bridge_world_t *w)
 {
@@ -42,9 +32,9 @@ static redis_t *make_redis(bridge_world_t *w)
     char why[256];
     for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
         int err = redis_configure(config, settings[i][0], settings[i][1], why, sizeof(why));
-        CHECK(w->run, err == 0, "%s: %s", settings[i][0], why);
+        CHECK(w->machine.run, err == 0, "%s: %s", settings[i][0], why);
     }
-    redis_t *redis = redis_new(w->loop, w->net, "/data/redis", config);
+    redis_t *redis = redis_new(w->machine.loop, w->net, "/data/redis", config);
     redis_config_free(config);
     return redis;
 }
@@ -56,7 +46,7 @@ static kafka_t *make_kafka(bridge_world_t *w)
     snprintf(partitions, sizeof(partitions), "%d", WORLD_PARTITIONS);
     int err = kafka_configure(config, "num.partitions", partitions, why, sizeof(why));
     if (err == 0 && w->flushed) err = kafka_configure(config, "log.flush.interval.messages", "1", why, sizeof(why));
-    CHECK(w->run, err == 0, "%s", why);
+    CHECK(w->machine.run, err == 0, "%s", why);
     kafka_t *kafka = kafka_new(w->kafka_loop, w->kafka_net, w->tree, "/data/kafka", config);
     kafka_config_free(config);
     return kafka;
@@ -68,7 +58,7 @@ static bridge_feeds_t *make_feeds(bridge_world_t *w)
     char why[512];
     for (int i = 0; w->feed_settings && w->feed_settings[i][0]; i++) {
         int err = bridge_feeds_configure(feeds, w->feed_settings[i][0], w->feed_settings[i][1], why, sizeof(why));
-        CHECK(w->run, err == 0, "%s: %s", w->feed_settings[i][0], why);
+        CHECK(w->machine.run, err == 0, "%s: %s", w->feed_settings[i][0], why);
     }
     return feeds;
 }
@@ -77,7 +67,7 @@ static int start_wings(bridge_world_t *w, char *why, size_t why_bytes)
 {
     uint16_t port;
     w->redis = make_redis(w);
-    w->bridge = bridge_new(w->loop, w->redis);
+    w->bridge = bridge_new(w->machine.loop, w->redis);
     w->feeds = make_feeds(w);
     if (w->unordered) bridge_break_order(w->bridge);
     int err = redis_load(w->redis, why, why_bytes);
@@ -92,7 +82,7 @@ static int start_wings(bridge_world_t *w, char *why, size_t why_bytes)
 static bool kafka_is_ready(void *world)
 {
     bridge_world_t *w = world;
-    return !sim_node_alive(w->node) || w->failed || kafka_ready(w->kafka);
+    return !machine_runs(&w->machine) || kafka_ready(w->kafka);
 }
 
 static void on_bridge_started(void *user) { ((bridge_world_t *)user)->bridge_started = true; }
@@ -100,23 +90,23 @@ static void on_bridge_started(void *user) { ((bridge_world_t *)user)->bridge_sta
 static bool bridge_has_started(void *world)
 {
     bridge_world_t *w = world;
-    return !sim_node_alive(w->node) || w->failed || w->bridge_started;
+    return !machine_runs(&w->machine) || w->bridge_started;
 }
 
 /* Kafka has recovered: the bridge may start, and clients come. */
 static int start_bridge(bridge_world_t *w, char *why, size_t why_bytes)
 {
     uint16_t port;
-    bool ready = sim_run_until(w->run->sim, kafka_is_ready, w, READY_MS_MAX);
-    CHECK(w->run, ready, "Kafka is not ready after a minute");
-    if (!sim_node_alive(w->node) || w->failed) return ERR_CLOSED;
+    bool ready = sim_run_until(w->machine.run->sim, kafka_is_ready, w, READY_MS_MAX);
+    CHECK(w->machine.run, ready, "Kafka is not ready after a minute");
+    if (!machine_runs(&w->machine)) return ERR_CLOSED;
     w->bridge_started = false;
     int err = bridge_start(w->bridge, on_bridge_started, w);
     if (err) return err;
     io_loop_wake(w->kafka_loop);
-    bool started = sim_run_until(w->run->sim, bridge_has_started, w, READY_MS_MAX);
-    CHECK(w->run, started, "the bridge has not started after a minute");
-    if (!sim_node_alive(w->node) || w->failed) return ERR_CLOSED;
+    bool started = sim_run_until(w->machine.run->sim, bridge_has_started, w, READY_MS_MAX);
+    CHECK(w->machine.run, started, "the bridge has not started after a minute");
+    if (!machine_runs(&w->machine)) return ERR_CLOSED;
     err = bridge_feeds_start(w->feeds, w->bridge, why, why_bytes);
     return err ? err : redis_listen(w->redis, WORLD_HOST, WORLD_REDIS_PORT, &port);
 }
@@ -124,12 +114,12 @@ static int start_bridge(bridge_world_t *w, char *why, size_t why_bytes)
 /* Control, Kafka and Redis each on a loop of their own, or with others. */
 static void make_loops(bridge_world_t *w)
 {
-    w->control = chance(w->run, 50) ? sim_node_loop_new(w->node) : w->loop;
-    w->kafka_loop = chance(w->run, 50) ? sim_node_loop_new(w->node) : w->loop;
-    w->net = net_new(w->loop);
-    w->kafka_net = w->kafka_loop == w->loop ? w->net : net_new(w->kafka_loop);
-    for (uint64_t n = draw(w->run, CARRIERS_MAX); n > 0; n--) {
-        io_loop_t *carrier = sim_node_loop_new(w->node);
+    w->control = chance(w->machine.run, 50) ? sim_node_loop_new(w->machine.node) : w->machine.loop;
+    w->kafka_loop = chance(w->machine.run, 50) ? sim_node_loop_new(w->machine.node) : w->machine.loop;
+    w->net = net_new(w->machine.loop);
+    w->kafka_net = w->kafka_loop == w->machine.loop ? w->net : net_new(w->kafka_loop);
+    for (uint64_t n = draw(w->machine.run, CARRIERS_MAX); n > 0; n--) {
+        io_loop_t *carrier = sim_node_loop_new(w->machine.node);
         net_add_carrier(w->net, carrier);
         if (w->kafka_net != w->net) net_add_carrier(w->kafka_net, carrier);
     }
@@ -140,9 +130,8 @@ bool bridge_world_start(bridge_world_t *w)
     char why[512] = "";
     coord_options_t options = coord_options_default;
     options.dir = "/data/coord";
-    options.fatal = on_fatal;
-    options.fatal_user = w;
-    w->failed = false;
+    options.fatal = machine_gave_up;
+    options.fatal_user = &w->machine;
     make_loops(w);
     w->redis = NULL;
     w->kafka = NULL;
@@ -156,14 +145,14 @@ bool bridge_world_start(bridge_world_t *w)
         io_loop_drain(w->kafka_loop);
         err = start_wings(w, why, sizeof(why));
     }
-    io_loop_wake(w->loop);
+    io_loop_wake(w->machine.loop);
     io_loop_wake(w->kafka_loop);
     io_loop_wake(w->control);
     if (!err) err = start_bridge(w, why, sizeof(why));
-    bool ended = !sim_node_alive(w->node) || w->failed;
-    CHECK(w->run, err == 0 || ended, "the server does not start: %s (%s)", why, err_text(err));
+    bool ended = !machine_runs(&w->machine);
+    CHECK(w->machine.run, err == 0 || ended, "the server does not start: %s (%s)", why, err_text(err));
     if (err) return false;
-    io_loop_wake(w->loop);
+    io_loop_wake(w->machine.loop);
     return true;
 }
 
@@ -174,12 +163,12 @@ long bridge_world_ask(bridge_world_t *w, const char *command, const char *argume
     bytes_t argv[2] = {bytes_str(command), bytes_str(argument)};
     buf_t reply = BUF_INIT;
     redis_execute(w->redis, argv, 2, &reply);
-    io_loop_wake(w->loop);
+    io_loop_wake(w->machine.loop);
     buf_u8(&reply, 0);
     const char *at = (const char *)reply.ptr;
     if (field) at = strstr(at, field);
     at = at ? strchr(at, ':') : NULL;
-    CHECK(w->run, at != NULL, "%s %s answers %s", command, argument, (const char *)reply.ptr);
+    CHECK(w->machine.run, at != NULL, "%s %s answers %s", command, argument, (const char *)reply.ptr);
     long value = strtol(at + 1, NULL, 10);
     buf_deinit(&reply);
     return value;
@@ -188,14 +177,14 @@ long bridge_world_ask(bridge_world_t *w, const char *command, const char *argume
 bool bridge_world_is_empty(void *world)
 {
     bridge_world_t *w = world;
-    return !sim_node_alive(w->node) || w->failed || bridge_world_ask(w, "KAFKA.OUTBOX", "INFO", "depth") == 0;
+    return !machine_runs(&w->machine) || bridge_world_ask(w, "KAFKA.OUTBOX", "INFO", "depth") == 0;
 }
 
 bool bridge_world_settle(bridge_world_t *w)
 {
-    bool empty = sim_run_until(w->run->sim, bridge_world_is_empty, w, EMPTY_MS_MAX);
-    CHECK(w->run, empty, "the outbox is not empty after a minute");
-    return sim_node_alive(w->node) && !w->failed;
+    bool empty = sim_run_until(w->machine.run->sim, bridge_world_is_empty, w, EMPTY_MS_MAX);
+    CHECK(w->machine.run, empty, "the outbox is not empty after a minute");
+    return machine_runs(&w->machine);
 }
 
 /* ---- ending ---- */
@@ -204,7 +193,7 @@ static void drain(bridge_world_t *w)
 {
     io_loop_drain(w->control);
     io_loop_drain(w->kafka_loop);
-    io_loop_drain(w->loop);
+    io_loop_drain(w->machine.loop);
 }
 
 void bridge_world_stop(bridge_world_t *w)
@@ -226,20 +215,6 @@ void bridge_world_stop(bridge_world_t *w)
     mirror_free(w->tree);
 }
 
-void bridge_world_die(bridge_world_t *w)
-{
-    bool orderly = !w->failed && sim_node_alive(w->node) && chance(w->run, 15), killed = chance(w->run, 30);
-    if (orderly) bridge_world_stop(w);
-    w->power_lost = !killed || !sim_node_alive(w->node); /* it may have died while it stopped */
-    if (killed)
-        sim_node_kill(w->node);
-    else
-        sim_node_crash(w->node);
-    if (!orderly) bridge_world_stop(w);
-    w->run->crashes++;
-    w->loop = sim_node_start(w->node);
-}
-
 /* ---- a topic's records ---- */
 
 typedef struct walk {
@@ -254,7 +229,7 @@ static void each_of_batch(walk_t *walk, bytes_t batch)
     record_iter_t iter;
     record_t record;
     int err = record_iter_init(&iter, batch, SEGMENT_BYTES_MAX);
-    CHECK(walk->world->run, err == 0, "%s: %s", walk->dir, err_text(err));
+    CHECK(walk->world->machine.run, err == 0, "%s: %s", walk->dir, err_text(err));
     while (record_iter_next(&iter, &record) == 0) walk->each(walk->user, &record);
     record_iter_deinit(&iter);
 }
@@ -262,14 +237,14 @@ static void each_of_batch(walk_t *walk, bytes_t batch)
 static void each_of_segment(void *user, const char *name, bool is_dir)
 {
     walk_t *walk = user;
-    run_t *run = walk->world->run;
+    run_t *run = walk->world->machine.run;
     char path[PATH_CHARS_MAX];
     uint8_t *data;
     size_t bytes;
     batch_header_t batch;
     if (is_dir || strlen(name) != 24 || strcmp(name + 20, ".log") != 0) return;
     snprintf(path, sizeof(path), "%s/%s", walk->dir, name);
-    int err = io_read_whole(walk->world->loop, path, SEGMENT_BYTES_MAX, &data, &bytes);
+    int err = io_read_whole(walk->world->machine.loop, path, SEGMENT_BYTES_MAX, &data, &bytes);
     CHECK(run, err == 0, "%s: %s", path, err_text(err));
     for (size_t at = 0; at < bytes; at += batch_bytes(&batch)) {
         err = batch_header_read(bytes_of(data + at, bytes - at), &batch);
@@ -284,6 +259,6 @@ void bridge_world_each_record(bridge_world_t *w, const char *topic, int partitio
 {
     walk_t walk = {.world = w, .each = each, .user = user};
     snprintf(walk.dir, sizeof(walk.dir), "/data/kafka/%s-%d", topic, partition);
-    int err = io_list_dir(w->loop, walk.dir, each_of_segment, &walk);
-    CHECK(w->run, err == 0 || err == ERR_NOT_FOUND, "%s: %s", walk.dir, err_text(err));
+    int err = io_list_dir(w->machine.loop, walk.dir, each_of_segment, &walk);
+    CHECK(w->machine.run, err == 0 || err == ERR_NOT_FOUND, "%s: %s", walk.dir, err_text(err));
 }

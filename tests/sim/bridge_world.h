@@ -3,7 +3,7 @@
 #ifndef TRIVET_TESTS_SIM_BRIDGE_WORLD_H
 #define TRIVET_TESTS_SIM_BRIDGE_WORLD_H
 
-#include "scenario.h"
+#include "machine.h"
 
 #include "bridge/bridge.h"
 #include "coord/mirror.h"
@@ -15,12 +15,10 @@
 #define WORLD_PARTITIONS 2 /* of each topic */
 
 typedef struct bridge_world {
-    run_t *run;
-    sim_node_t *node;
+    machine_t machine;                     /* Redis and the bridge are on its loop */
     bool unordered;                        /* bridge_break_order */
     bool flushed;                          /* Kafka's logs are synced before each answer, too */
     const char *const (*feed_settings)[2]; /* ended by a NULL; NULL = no feed */
-    io_loop_t *loop;                       /* Redis' and the bridge's */
     io_loop_t *kafka_loop, *control;       /* Kafka's and the tree's: the same, or others */
     net_t *net, *kafka_net;
     coord_t *coord;
@@ -30,8 +28,6 @@ typedef struct bridge_world {
     bridge_t *bridge;
     bool bridge_started;
     bridge_feeds_t *feeds;
-    bool power_lost; /* at the last death */
-    bool failed;     /* the tree gave up */
 } bridge_world_t;
 
 /* On zeroes but for what the scenario has set. */
@@ -40,8 +36,6 @@ void bridge_world_init(bridge_world_t *w, run_t *run);
 bool bridge_world_start(bridge_world_t *w) MUST_CHECK;
 /* In good order, or what is left of a dead process. */
 void bridge_world_stop(bridge_world_t *w);
-/* Ends the process, by chance in good order, by kill or by power loss, and gives the machine a new one. */
-void bridge_world_die(bridge_world_t *w);
 /* The outbox has nothing to deliver, or it died: for sim_run_until. */
 bool bridge_world_is_empty(void *world);
 /* Runs until then; false when it died. */

@@ -53,7 +53,7 @@ static void on_produced(void *user, int32_t partition, int64_t offset, kafka_cod
     sent_record_t *record = user;
     compact_world_t *w = record->world;
     w->outstanding--;
-    if (!sim_node_alive(w->life.node) || w->life.failed || error) return;
+    if (!machine_runs(&w->life.machine) || error) return;
     record->offset = offset;
     w->run->acknowledged++;
 }
@@ -138,7 +138,7 @@ static int64_t read_checkpoint(compact_world_t *w)
 {
     uint8_t *data;
     size_t bytes;
-    if (io_read_whole(w->life.loop, CHECKPOINT, KIB(4), &data, &bytes) != 0) return 0;
+    if (io_read_whole(w->life.machine.loop, CHECKPOINT, KIB(4), &data, &bytes) != 0) return 0;
     char *line = strstr((char *)data, TOPIC " 0 ");
     int64_t offset = line ? atoll(line + strlen(TOPIC " 0 ")) : 0;
     mem_free(data);
@@ -164,7 +164,7 @@ static void check_records(compact_world_t *w)
     for (int i = 0; i < w->records_count; i++) w->records[i].found = false;
     w->cleaned = read_checkpoint(w);
     kafka_life_batches(&w->life, TOPIC, 0, check_batch, w);
-    if (!sim_node_alive(w->life.node)) return;
+    if (!sim_node_alive(w->life.machine.node)) return;
     for (int i = 0; i < w->records_count; i++) {
         const sent_record_t *r = &w->records[i];
         if (r->offset < 0 || r->found) continue;
@@ -184,36 +184,37 @@ static bool choose_faults(compact_world_t *w)
     sim_disk_faults_t faults = sim_disk_faults_default;
     if (chance(w->run, 15)) faults.write_error_ppm = 3000;
     if (chance(w->run, 10)) faults.capacity_bytes = 100000 + draw(w->run, 400000);
-    sim_node_set_disk_faults(w->life.node, &faults);
+    sim_node_set_disk_faults(w->life.machine.node, &faults);
     return faults.write_error_ppm == 0;
 }
 
 static bool writer_is_through(void *user)
 {
     compact_world_t *w = user;
-    return !sim_node_alive(w->life.node) || w->life.failed || (w->records_left == 0 && w->outstanding == 0);
+    return !machine_runs(&w->life.machine) || (w->records_left == 0 && w->outstanding == 0);
 }
 
-static void live(compact_world_t *w)
+static bool start(void *user) { return kafka_life_start(&((compact_world_t *)user)->life); }
+static void check(void *user) { check_records(user); }
+static void stop(void *user) { kafka_life_stop(&((compact_world_t *)user)->life); }
+
+static void work(void *user)
 {
+    compact_world_t *w = user;
+    machine_t *m = &w->life.machine;
     w->records_left = 1 + (int)draw(w->run, RECORDS_PER_LIFE_MAX - 1);
     w->outstanding = 0;
-    if (chance(w->run, 75)) sim_node_crash_after(w->life.node, 1 + draw(w->run, 1500));
-    if (kafka_life_start(&w->life)) {
-        check_records(w);
-        bool sound = choose_faults(w);
-        io_timer_init(w->life.loop, &w->writer, on_writer);
-        io_timer_start(&w->writer, 0, 0);
-        bool through = sim_run_until(w->run->sim, writer_is_through, w, 60000);
-        CHECK(w->run, through, "%d records were not answered within a minute", w->outstanding);
-        if (sim_node_alive(w->life.node)) sim_run_for(w->run->sim, draw(w->run, 500));
-        io_timer_stop(&w->writer);
-        sim_node_set_disk_faults(w->life.node, &sim_disk_faults_default);
-        if (sound && sim_node_alive(w->life.node) && !w->life.failed) check_records(w);
-    }
-    scenario_note(w->run, "%s: %d records sent, %" PRIu64 " acknowledged, clean up to %" PRId64,
-                  sim_node_alive(w->life.node) ? "alive" : "crashed", w->records_count, w->run->acknowledged,
-                  w->cleaned);
+    bool sound = choose_faults(w);
+    io_timer_init(m->loop, &w->writer, on_writer);
+    io_timer_start(&w->writer, 0, 0);
+    io_loop_wake(m->loop);
+    bool through = sim_run_until(w->run->sim, writer_is_through, w, 60000);
+    CHECK(w->run, through, "%d records were not answered within a minute", w->outstanding);
+    if (sim_node_alive(m->node)) sim_run_for(w->run->sim, draw(w->run, 500));
+    io_timer_stop(&w->writer);
+    sim_node_set_disk_faults(m->node, &m->disk);
+    if (sound && machine_runs(m)) check_records(w);
+    scenario_note(w->run, "%d records sent, clean up to %" PRId64, w->records_count, w->cleaned);
 }
 
 static void choose_settings(compact_world_t *w)
@@ -246,36 +247,34 @@ static bool is_settled(void *user)
     return read_checkpoint(w) >= w->cleaned;
 }
 
-static void end(compact_world_t *w)
+static void last(void *user)
 {
+    compact_world_t *w = user;
     w->records_left = w->outstanding = 0;
-    bool started = kafka_life_start(&w->life);
-    CHECK(w->run, started, "the wing does not start at the end");
-    check_records(w);
     produce(w); /* something that is dirty, whatever was before */
-    io_loop_wake(w->life.loop);
+    io_loop_wake(w->life.machine.loop);
     bool through = sim_run_until(w->run->sim, writer_is_through, w, 60000);
-    int64_t last = w->records[w->records_count - 1].offset;
-    CHECK(w->run, through && last >= 0, "the last record was not taken");
-    w->cleaned = last + 1;
+    int64_t offset = w->records[w->records_count - 1].offset;
+    CHECK(w->run, through && offset >= 0, "the last record was not taken");
+    w->cleaned = offset + 1;
     bool settled = sim_run_until(w->run->sim, is_settled, w, 60000);
     CHECK(w->run, settled, "after a minute of peace the log is clean up to %" PRId64 " of %" PRId64, read_checkpoint(w),
           w->cleaned);
     check_records(w);
-    CHECK(w->run, w->cleaned == last + 1, "clean up to %" PRId64, w->cleaned);
-    kafka_life_stop(&w->life);
+    CHECK(w->run, w->cleaned == offset + 1, "clean up to %" PRId64, w->cleaned);
 }
 
 void scenario_compact(run_t *run)
 {
     compact_world_t *w = mem_zalloc(sizeof(*w));
+    machine_program_t program = {.start = start, .check = check, .work = work, .stop = stop, .last = last, .user = w};
+    program.lives_max = LIVES_MAX;
+    program.crash_percent = 75;
+    program.crash_operations_max = 1500;
+    program.orderly_percent = 15;
     w->run = run;
     kafka_life_init(&w->life, run);
     choose_settings(w);
-    for (uint64_t lives = 2 + draw(run, LIVES_MAX - 1); lives > 0; lives--) {
-        live(w);
-        kafka_life_die(&w->life);
-    }
-    end(w);
+    machine_lives(&w->life.machine, &program);
     mem_free(w);
 }

@@ -3,7 +3,7 @@
  * Each change is one atomic submission: it writes its number into /seq and creates, sets or deletes a few nodes. After each
  * death the tree is opened again: /seq tells how many changes it has; all acknowledged ones are among them, and the
  * tree is exactly what those changes in their order make. */
-#include "scenario.h"
+#include "machine.h"
 
 #include "coord/coord.h"
 
@@ -29,9 +29,8 @@ typedef struct change {
 
 typedef struct coord_world {
     run_t *run;
-    sim_node_t *node;
-    io_loop_t *loop;
-    coord_t *coord;
+    machine_t machine;
+    coord_t *coord; /* NULL = not open */
     coord_options_t options;
     change_t changes[CHANGES_MAX]; /* in the order of submission */
     int changes_count;
@@ -42,7 +41,6 @@ typedef struct coord_world {
     io_timer_t writer;
     int changes_left;
     int outstanding;
-    bool failed;
 } coord_world_t;
 
 typedef struct pending_change {
@@ -64,7 +62,7 @@ static void on_changed(coord_request_t *request, coord_zerr_t err, int failed_in
     pending_change_t *p = CONTAINER_OF(request, pending_change_t, request);
     coord_world_t *w = p->world;
     w->outstanding--;
-    if (sim_node_alive(w->node) && !w->failed && err != ZCONNECTION_LOSS) {
+    if (machine_runs(&w->machine) && err != ZCONNECTION_LOSS) {
         if (p->number == 0) {
             CHECK(w->run, err == ZNO_NODE && failed_index == 1, "an impossible change gave %d at %d", err,
                   failed_index);
@@ -130,7 +128,7 @@ static void submit_impossible(coord_world_t *w)
 static void on_writer(io_timer_t *timer)
 {
     coord_world_t *w = CONTAINER_OF(timer, coord_world_t, writer);
-    for (uint64_t n = 1 + draw(w->run, 5); n > 0 && w->changes_left > 0 && !w->failed; n--, w->changes_left--) {
+    for (uint64_t n = 1 + draw(w->run, 5); n > 0 && w->changes_left > 0 && !w->machine.failed; n--, w->changes_left--) {
         if (chance(w->run, 10))
             submit_impossible(w);
         else
@@ -176,91 +174,68 @@ static void check_tree(coord_world_t *w)
 
 /* ---- lives ---- */
 
-static void on_fatal(void *user, const char *what, int err)
-{
-    coord_world_t *w = user;
-    scenario_note(w->run, "fatal: %s: %s", what, err_text(err));
-    w->failed = true;
-}
-
 static void choose_faults(coord_world_t *w)
 {
     sim_disk_faults_t faults = sim_disk_faults_default;
     if (chance(w->run, 15)) faults.sync_error_ppm = 20000;
     if (chance(w->run, 10)) faults.write_error_ppm = 20000;
     if (chance(w->run, 5)) faults.capacity_bytes = 20000 + draw(w->run, 100000);
-    sim_node_set_disk_faults(w->node, &faults);
+    sim_node_set_disk_faults(w->machine.node, &faults);
 }
 
 static bool writer_is_through(void *user)
 {
     coord_world_t *w = user;
-    return !sim_node_alive(w->node) || w->failed || (w->changes_left == 0 && w->outstanding == 0);
+    return !machine_runs(&w->machine) || (w->changes_left == 0 && w->outstanding == 0);
 }
 
-static bool open_tree(coord_world_t *w)
+static bool start(void *user)
 {
-    int err = coord_open(w->loop, &w->options, &w->coord);
-    if (err == 0 && sim_node_alive(w->node)) return true;
-    if (err != 0) w->coord = NULL;
-    CHECK(w->run, !sim_node_alive(w->node) || w->failed, "the tree does not open: %s", err_text(err));
-    return false;
+    coord_world_t *w = user;
+    int err = coord_open(w->machine.loop, &w->options, &w->coord);
+    if (err) w->coord = NULL;
+    CHECK(w->run, err == 0 || !machine_runs(&w->machine), "the tree does not open: %s", err_text(err));
+    return err == 0 && sim_node_alive(w->machine.node);
 }
 
-static void live(coord_world_t *w)
+static void check(void *user) { check_tree(user); }
+
+static void work(void *user)
 {
+    coord_world_t *w = user;
+    choose_faults(w);
     w->changes_left = 1 + (int)draw(w->run, CHANGES_PER_LIFE_MAX - 1);
-    w->failed = false;
-    sim_node_set_disk_faults(w->node, &sim_disk_faults_default);
-    if (chance(w->run, 70)) sim_node_crash_after(w->node, 1 + draw(w->run, 300));
-    if (open_tree(w)) {
-        check_tree(w);
-        choose_faults(w);
-        io_timer_start(&w->writer, 0, 0);
-        io_loop_wake(w->loop);
-        bool through = sim_run_until(w->run->sim, writer_is_through, w, 60000);
-        CHECK(w->run, through, "changes were not answered within a minute");
-    }
-    scenario_note(w->run, "%s: %d changes, %d acknowledged", sim_node_alive(w->node) ? "alive" : "crashed",
-                  w->changes_count, w->acknowledged);
+    io_timer_init(w->machine.loop, &w->writer, on_writer);
+    io_timer_start(&w->writer, 0, 0);
+    io_loop_wake(w->machine.loop);
+    bool through = sim_run_until(w->run->sim, writer_is_through, w, 60000);
+    CHECK(w->run, through, "changes were not answered within a minute");
+    io_timer_stop(&w->writer);
+    scenario_note(w->run, "%d changes, %d acknowledged", w->changes_count, w->acknowledged);
 }
 
-static void die(coord_world_t *w)
+static void stop(void *user)
 {
-    bool kill = !w->failed && chance(w->run, 30);
-    if (kill)
-        sim_node_kill(w->node);
-    else
-        sim_node_crash(w->node);
-    io_timer_stop(&w->writer);
+    coord_world_t *w = user;
     if (w->coord) coord_close(w->coord);
     w->coord = NULL;
-    w->run->crashes++;
-    w->loop = sim_node_start(w->node);
-    io_timer_init(w->loop, &w->writer, on_writer);
 }
 
 void scenario_coord(run_t *run)
 {
     coord_world_t *w = mem_zalloc(sizeof(*w));
+    machine_program_t program = {.start = start, .check = check, .work = work, .stop = stop, .user = w};
+    program.lives_max = LIVES_MAX;
+    program.crash_percent = 70;
+    program.crash_operations_max = 300;
+    program.orderly_percent = 10;
     w->run = run;
-    w->node = sim_node_new(run->sim, "10.0.0.1");
-    w->loop = sim_node_loop(w->node);
+    machine_init(&w->machine, run, "10.0.0.1");
     w->options = coord_options_default;
     w->options.dir = DIR;
     w->options.snapshot_entries = 5 + (uint32_t)draw(run, 100);
-    w->options.fatal = on_fatal;
-    w->options.fatal_user = w;
-    io_timer_init(w->loop, &w->writer, on_writer);
-    for (uint64_t lives = 2 + draw(run, LIVES_MAX - 1); lives > 0; lives--) {
-        live(w);
-        die(w);
-    }
-    sim_node_set_disk_faults(w->node, &sim_disk_faults_default);
-    w->failed = false;
-    bool open = open_tree(w);
-    CHECK(run, open, "the tree does not open at the end");
-    check_tree(w);
-    coord_close(w->coord);
+    w->options.fatal = machine_gave_up;
+    w->options.fatal_user = &w->machine;
+    machine_lives(&w->machine, &program);
     mem_free(w);
 }

@@ -36,11 +36,10 @@ static void send_one(disk_world_t *d, int n)
 
 static void fail_syncs(disk_world_t *d, bool fail)
 {
-    sim_disk_faults_t faults = sim_disk_faults_default;
-    faults.ordered = true;
+    sim_disk_faults_t faults = d->world.machine.disk;
     faults.sync_error_below = "/data/kafka/t-";
     faults.sync_error_ppm = fail ? SIM_PPM : 0;
-    sim_node_set_disk_faults(d->world.node, &faults);
+    sim_node_set_disk_faults(d->world.machine.node, &faults);
 }
 
 static void count(void *user, const record_t *record)
@@ -48,7 +47,7 @@ static void count(void *user, const record_t *record)
     disk_world_t *d = user;
     int n = 0;
     for (size_t i = 0; i < record->value.len; i++) n = n * 10 + (record->value.ptr[i] - '0');
-    CHECK(d->world.run, n < RECORDS, "a record that nobody sent: %d", n);
+    CHECK(d->world.machine.run, n < RECORDS, "a record that nobody sent: %d", n);
     d->times[n]++;
 }
 
@@ -58,13 +57,14 @@ static void check_records(disk_world_t *d)
         bridge_world_each_record(&d->world, "t", partition, count, d);
     for (int n = 0; n < RECORDS; n++) { /* what was answered with an error may have been refused or kept */
         int least = d->promised[n] ? 1 : 0;
-        CHECK(d->world.run, d->times[n] >= least && d->times[n] <= 1, "record %d is there %d times", n, d->times[n]);
+        CHECK(d->world.machine.run, d->times[n] >= least && d->times[n] <= 1, "record %d is there %d times", n,
+              d->times[n]);
     }
 }
 
 static void send_through_faults(disk_world_t *d)
 {
-    run_t *run = d->world.run;
+    run_t *run = d->world.machine.run;
     int first_bad = (int)draw(run, RECORDS - 1),
         first_well = first_bad + 1 + (int)draw(run, (uint64_t)(RECORDS - first_bad - 1));
     for (int n = 0; n < RECORDS; n++) {

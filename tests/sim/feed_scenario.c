@@ -107,7 +107,7 @@ static void run_script(feed_world_t *w, int count)
     bytes_t argv[WORDS_MAX] = {BYTES_LIT("EVAL"), BYTES_LIT(text), BYTES_LIT("0")};
     buf_t lines[WORDS_MAX] = {0}, reply = BUF_INIT;
     for (int i = 0; i < count; i++) {
-        fill_in(w->server.run, changes[draw(w->server.run, ARRAY_LEN(changes))], &lines[i]);
+        fill_in(w->server.machine.run, changes[draw(w->server.machine.run, ARRAY_LEN(changes))], &lines[i]);
         argv[3 + i] = buf_bytes(&lines[i]);
     }
     redis_execute(w->server.redis, argv, 3 + count, &reply);
@@ -117,7 +117,7 @@ static void run_script(feed_world_t *w, int count)
 
 static void change_something(feed_world_t *w)
 {
-    run_t *run = w->server.run;
+    run_t *run = w->server.machine.run;
     buf_t line = BUF_INIT;
     if (chance(run, 20)) {
         run_script(w, 1 + (int)draw(run, 5));
@@ -130,7 +130,7 @@ static void change_something(feed_world_t *w)
         run_line(w->server.redis, (const char *)line.ptr);
     }
     buf_deinit(&line);
-    io_loop_wake(w->server.loop);
+    io_loop_wake(w->server.machine.loop);
     run->acknowledged++;
 }
 
@@ -161,7 +161,7 @@ static void replay_commands(feed_world_t *w, bytes_t db, bytes_t value)
     for (size_t at = 0; at < value.len;) {
         resp_request_t q = {.argv = argv + 4, .argv_max = WORDS_MAX - 4};
         resp_result_t result = resp_parse((uint8_t *)value.ptr + at, value.len - at, &limits, NULL, &q);
-        CHECK(w->server.run, result == RESP_REQUEST, "a record's value is not a command: %.*s", (int)value.len,
+        CHECK(w->server.machine.run, result == RESP_REQUEST, "a record's value is not a command: %.*s", (int)value.len,
               (const char *)value.ptr);
         run_words(w->mirror, 4 + q.argc, argv);
         at += q.consumed;
@@ -183,7 +183,7 @@ static void replay_record(void *user, const record_t *record)
     bytes_t db = header_of(record, "db"), type = header_of(record, "type");
     bytes_t gone[2] = {BYTES_LIT("DEL"), record->key};
     buf_t commands = BUF_INIT;
-    CHECK(w->server.run, db.len == 1, "a record without its database");
+    CHECK(w->server.machine.run, db.len == 1, "a record without its database");
     if (type.ptr || !record->value.ptr) {
         redis_append_command(&commands, 2, gone);
         replay_commands(w, db, buf_bytes(&commands));
@@ -213,7 +213,7 @@ static void compare_key(void *user, bytes_t key)
     redis_append_value(c->one, c->db, key, &one);
     redis_append_value(c->other, c->db, key, &other);
     bool same = bytes_eq(buf_bytes(&one), buf_bytes(&other));
-    CHECK(c->world->server.run, same, "database %d, key %.*s: %s\n%.*s\n%.*s", c->db, (int)key.len,
+    CHECK(c->world->server.machine.run, same, "database %d, key %.*s: %s\n%.*s\n%.*s", c->db, (int)key.len,
           (const char *)key.ptr, c->missing, (int)one.len, (const char *)one.ptr, (int)other.len,
           (const char *)other.ptr);
     c->keys++;
@@ -226,7 +226,7 @@ static void check_replay(feed_world_t *w)
 {
     bridge_world_t *s = &w->server;
     int keys[2] = {0};
-    sim_run_for(s->run->sim, STALE_MS);
+    sim_run_for(s->machine.run->sim, STALE_MS);
     if (!bridge_world_settle(s)) return;
     run_line(w->mirror, "FLUSHALL");
     for (int i = 0; i < WORLD_PARTITIONS; i++) bridge_world_each_record(s, "changes", i, replay_record, w);
@@ -237,23 +237,29 @@ static void check_replay(feed_world_t *w)
         redis_each_key(w->mirror, db, compare_key, &in_replay);
         keys[db] = in_keyspace.keys;
     }
-    scenario_note(s->run, "compared: %d and %d keys", keys[0], keys[1]);
+    scenario_note(s->machine.run, "compared: %d and %d keys", keys[0], keys[1]);
 }
 
 /* ---- lives ---- */
 
-static void live(feed_world_t *w)
+static bool start(void *user)
 {
-    bridge_world_t *s = &w->server;
-    if (chance(s->run, 75)) sim_node_crash_after(s->node, 1 + draw(s->run, 900));
-    if (!bridge_world_start(s) || !bridge_world_settle(s)) return;
-    check_replay(w);
-    for (uint64_t steps = draw(s->run, STEPS_PER_LIFE_MAX); steps > 0 && sim_node_alive(s->node); steps--) {
+    feed_world_t *w = user;
+    return bridge_world_start(&w->server) && bridge_world_settle(&w->server);
+}
+
+static void check(void *user) { check_replay(user); }
+static void stop(void *user) { bridge_world_stop(&((feed_world_t *)user)->server); }
+
+static void work(void *user)
+{
+    feed_world_t *w = user;
+    run_t *run = w->server.machine.run;
+    const sim_node_t *node = w->server.machine.node;
+    for (uint64_t steps = draw(run, STEPS_PER_LIFE_MAX); steps > 0 && sim_node_alive(node); steps--) {
         change_something(w);
-        if (chance(s->run, 50)) sim_run_for(s->run->sim, 1 + draw(s->run, chance(s->run, 5) ? 800 : 5));
+        if (chance(run, 50)) sim_run_for(run->sim, 1 + draw(run, chance(run, 5) ? 800 : 5));
     }
-    scenario_note(s->run, "%s after %" PRIu64 " steps", sim_node_alive(s->node) ? "alive" : "crashed",
-                  s->run->acknowledged);
 }
 
 static void start_mirror(feed_world_t *w)
@@ -261,8 +267,8 @@ static void start_mirror(feed_world_t *w)
     char why[256];
     redis_config_t *config = redis_config_new();
     int err = redis_configure(config, "appendonly", "no", why, sizeof(why));
-    CHECK(w->server.run, err == 0, "%s", why);
-    w->mirror_node = sim_node_new(w->server.run->sim, "10.0.0.3");
+    CHECK(w->server.machine.run, err == 0, "%s", why);
+    w->mirror_node = sim_node_new(w->server.machine.run->sim, "10.0.0.3");
     io_loop_t *loop = sim_node_loop(w->mirror_node);
     w->mirror_net = net_new(loop);
     w->mirror = redis_new(loop, w->mirror_net, "/data/redis", config);
@@ -274,19 +280,17 @@ static void run_lives(run_t *run, bool broken)
     static const char *const commands[][2] = {{"all.topic", "changes"}, {NULL}};
     static const char *const values[][2] = {{"all.topic", "changes"}, {"all.format", "value"}, {NULL}};
     feed_world_t *w = mem_zalloc(sizeof(*w));
+    machine_program_t program = {.start = start, .check = check, .work = work, .stop = stop, .user = w};
+    program.lives_max = LIVES_MAX;
+    program.crash_percent = 75;
+    program.crash_operations_max = 900;
+    program.orderly_percent = 15;
     bridge_world_init(&w->server, run);
     w->server.unordered = broken;
     w->server.flushed = chance(run, 20);
     w->server.feed_settings = chance(run, 50) ? commands : values;
     start_mirror(w);
-    for (uint64_t lives = 2 + draw(run, LIVES_MAX - 1); lives > 0; lives--) {
-        live(w);
-        bridge_world_die(&w->server);
-    }
-    bool started = bridge_world_start(&w->server) && bridge_world_settle(&w->server);
-    CHECK(run, started, "the server does not start at the end");
-    check_replay(w);
-    bridge_world_stop(&w->server);
+    machine_lives(&w->server.machine, &program);
     net_free(w->mirror_net);
     redis_free(w->mirror);
     mem_free(w);

@@ -8,9 +8,8 @@
 
 void kafka_life_init(kafka_life_t *life, run_t *run)
 {
-    *life = (kafka_life_t){.run = run};
-    life->node = sim_node_new(run->sim, "10.0.0.1");
-    life->loop = sim_node_loop(life->node);
+    *life = (kafka_life_t){0};
+    machine_init(&life->machine, run, "10.0.0.1");
 }
 
 void kafka_life_set(kafka_life_t *life, const char *name, const char *value)
@@ -20,22 +19,15 @@ void kafka_life_set(kafka_life_t *life, const char *name, const char *value)
     snprintf(life->settings[life->settings_count++].value, sizeof(life->settings[0].value), "%s", value);
 }
 
-static void on_fatal(void *user, const char *what, int err)
-{
-    kafka_life_t *life = user;
-    scenario_note(life->run, "fatal: %s: %s", what, err_text(err));
-    life->failed = true;
-}
-
 static kafka_t *make_kafka(kafka_life_t *life)
 {
     kafka_config_t *config = kafka_config_new();
     for (int i = 0; i < life->settings_count; i++) {
         char why[256] = "";
         int err = kafka_configure(config, life->settings[i].name, life->settings[i].value, why, sizeof(why));
-        CHECK(life->run, err == 0, "%s=%s: %s", life->settings[i].name, life->settings[i].value, why);
+        CHECK(life->machine.run, err == 0, "%s=%s: %s", life->settings[i].name, life->settings[i].value, why);
     }
-    kafka_t *kafka = kafka_new(life->loop, life->net, life->tree, "/data/kafka", config);
+    kafka_t *kafka = kafka_new(life->machine.loop, life->net, life->tree, "/data/kafka", config);
     kafka_config_free(config);
     return kafka;
 }
@@ -43,7 +35,7 @@ static kafka_t *make_kafka(kafka_life_t *life)
 static bool is_ready(void *user)
 {
     kafka_life_t *life = user;
-    return !sim_node_alive(life->node) || life->failed || kafka_ready(life->kafka);
+    return !machine_runs(&life->machine) || kafka_ready(life->kafka);
 }
 
 bool kafka_life_start(kafka_life_t *life)
@@ -52,29 +44,30 @@ bool kafka_life_start(kafka_life_t *life)
     uint16_t port;
     coord_options_t options = coord_options_default;
     options.dir = "/data/coord";
-    options.fatal = on_fatal;
-    options.fatal_user = life;
-    life->failed = false;
-    life->net = net_new(life->loop);
+    options.fatal = machine_gave_up;
+    options.fatal_user = &life->machine;
+    life->net = net_new(life->machine.loop);
     life->kafka = NULL;
-    life->control = chance(life->run, 50) ? sim_node_loop_new(life->node) : life->loop;
+    life->control = chance(life->machine.run, 50) ? sim_node_loop_new(life->machine.node) : life->machine.loop;
     int err = coord_open(life->control, &options, &life->coord);
     if (err) life->coord = NULL;
     life->tree = NULL;
     if (!err) {
-        life->tree = mirror_new(life->coord, life->control, life->loop, kafka_tree_prefixes, KAFKA_TREE_PREFIXES);
-        io_loop_drain(life->loop);
+        life->tree =
+            mirror_new(life->coord, life->control, life->machine.loop, kafka_tree_prefixes, KAFKA_TREE_PREFIXES);
+        io_loop_drain(life->machine.loop);
         life->kafka = make_kafka(life);
         err = kafka_start(life->kafka, why, sizeof(why));
     }
     if (!err) err = kafka_listen(life->kafka, "10.0.0.1", 9092, &port);
-    CHECK(life->run, err == 0 || !sim_node_alive(life->node), "the wing does not start: %s (%s)", why, err_text(err));
+    CHECK(life->machine.run, err == 0 || !sim_node_alive(life->machine.node), "the wing does not start: %s (%s)", why,
+          err_text(err));
     if (err) return false;
-    io_loop_wake(life->loop);
+    io_loop_wake(life->machine.loop);
     io_loop_wake(life->control);
-    bool ready = sim_run_until(life->run->sim, is_ready, life, 60000);
-    CHECK(life->run, ready, "the wing is not ready after a minute");
-    return sim_node_alive(life->node) && !life->failed;
+    bool ready = sim_run_until(life->machine.run->sim, is_ready, life, 60000);
+    CHECK(life->machine.run, ready, "the wing is not ready after a minute");
+    return machine_runs(&life->machine);
 }
 
 void kafka_life_stop(kafka_life_t *life)
@@ -84,23 +77,10 @@ void kafka_life_stop(kafka_life_t *life)
     if (life->tree) mirror_detach(life->tree);
     io_loop_drain(life->control);
     if (life->coord) coord_close(life->coord);
-    io_loop_drain(life->loop);
+    io_loop_drain(life->machine.loop);
     net_free(life->net);
     if (life->kafka) kafka_free(life->kafka);
     mirror_free(life->tree);
-}
-
-void kafka_life_die(kafka_life_t *life)
-{
-    bool orderly = !life->failed && sim_node_alive(life->node) && chance(life->run, 15);
-    if (orderly) kafka_life_stop(life);
-    if (!life->failed && chance(life->run, 30))
-        sim_node_kill(life->node);
-    else
-        sim_node_crash(life->node);
-    if (!orderly) kafka_life_stop(life);
-    life->run->crashes++;
-    life->loop = sim_node_start(life->node);
 }
 
 /* ---- what is on the disk --------------------------------------------------------------------------------------------- */
@@ -116,15 +96,15 @@ typedef struct reading {
 static void read_segment(void *user, const char *name, bool is_dir)
 {
     reading_t *r = user;
-    run_t *run = r->life->run;
+    run_t *run = r->life->machine.run;
     char path[PATH_CHARS_MAX];
     uint8_t *data;
     size_t bytes;
     batch_header_t batch;
     if (is_dir || strlen(name) != 24 || strcmp(name + 20, ".log") != 0) return;
     snprintf(path, sizeof(path), "%s/%s", r->dir, name);
-    int err = io_read_whole(r->life->loop, path, SEGMENT_BYTES_MAX, &data, &bytes);
-    if (err && !sim_node_alive(r->life->node)) return;
+    int err = io_read_whole(r->life->machine.loop, path, SEGMENT_BYTES_MAX, &data, &bytes);
+    if (err && !sim_node_alive(r->life->machine.node)) return;
     CHECK(run, err == 0, "%s: %s", path, err_text(err));
     for (size_t at = 0; at < bytes; at += batch_bytes(&batch)) {
         err = batch_header_read(bytes_of(data + at, bytes - at), &batch);
@@ -144,6 +124,7 @@ void kafka_life_batches(kafka_life_t *life, const char *topic, int partition,
 {
     reading_t r = {.life = life, .each = each, .user = user};
     snprintf(r.dir, sizeof(r.dir), "/data/kafka/%s-%d", topic, partition);
-    int err = io_list_dir(life->loop, r.dir, read_segment, &r);
-    CHECK(life->run, err == 0 || err == ERR_NOT_FOUND || !sim_node_alive(life->node), "%s: %s", r.dir, err_text(err));
+    int err = io_list_dir(life->machine.loop, r.dir, read_segment, &r);
+    CHECK(life->machine.run, err == 0 || err == ERR_NOT_FOUND || !sim_node_alive(life->machine.node), "%s: %s", r.dir,
+          err_text(err));
 }

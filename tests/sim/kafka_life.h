@@ -2,7 +2,7 @@
 #ifndef TRIVET_TESTS_SIM_KAFKA_LIFE_H
 #define TRIVET_TESTS_SIM_KAFKA_LIFE_H
 
-#include "scenario.h"
+#include "machine.h"
 
 #include "coord/mirror.h"
 #include "kafka/kafka.h"
@@ -12,14 +12,12 @@
 #define KAFKA_LIFE_SETTINGS_MAX 16
 
 typedef struct kafka_life {
-    run_t *run;
-    sim_node_t *node;
-    io_loop_t *loop, *control; /* the wing's and the tree's: one, or two */
+    machine_t machine;
+    io_loop_t *control; /* the tree's; the wing is on the machine's */
     net_t *net;
     coord_t *coord;
     mirror_t *tree;
     kafka_t *kafka;
-    bool failed; /* the tree gave up */
     struct {
         const char *name;
         char value[32];
@@ -31,10 +29,8 @@ typedef struct kafka_life {
 void kafka_life_init(kafka_life_t *life, run_t *run);
 void kafka_life_set(kafka_life_t *life, const char *name, const char *value);
 /* False when the machine died on the way. */
-bool kafka_life_start(kafka_life_t *life);
+bool kafka_life_start(kafka_life_t *life) MUST_CHECK;
 void kafka_life_stop(kafka_life_t *life);
-/* The process ends, with its machine or alone, orderly or not, and another one begins. */
-void kafka_life_die(kafka_life_t *life);
 /* Shows each batch that the files of a partition hold, by offset; each has a right CRC and begins where the one before it
  * ended or behind that. */
 void kafka_life_batches(kafka_life_t *life, const char *topic, int partition,

@@ -40,7 +40,7 @@ static void on_produced(void *user, int32_t partition, int64_t offset, kafka_cod
     sent_record_t *record = user;
     kafka_world_t *w = record->world;
     w->outstanding--;
-    if (!sim_node_alive(w->life.node) || w->life.failed) return;
+    if (!machine_runs(&w->life.machine)) return;
     if (error) {
         scenario_note(w->run, "refused: %s", message);
         return;
@@ -111,7 +111,7 @@ static void check_records(kafka_world_t *w)
             kafka_life_batches(&w->life, check.topic, p, check_batch, &check);
         }
     }
-    if (!sim_node_alive(w->life.node)) return;
+    if (!sim_node_alive(w->life.machine.node)) return;
     for (int i = 0; i < w->records_count; i++) {
         const sent_record_t *r = &w->records[i];
         if (r->offset < 0) continue;
@@ -126,40 +126,39 @@ static void check_records(kafka_world_t *w)
 static bool writer_is_through(void *user)
 {
     kafka_world_t *w = user;
-    return !sim_node_alive(w->life.node) || w->life.failed || (w->records_left == 0 && w->outstanding == 0);
+    return !machine_runs(&w->life.machine) || (w->records_left == 0 && w->outstanding == 0);
 }
 
-static void live(kafka_world_t *w)
+static bool start(void *user) { return kafka_life_start(&((kafka_world_t *)user)->life); }
+static void check(void *user) { check_records(user); }
+static void stop(void *user) { kafka_life_stop(&((kafka_world_t *)user)->life); }
+
+static void work(void *user)
 {
+    kafka_world_t *w = user;
     w->records_left = 1 + (int)draw(w->run, RECORDS_PER_LIFE_MAX - 1);
     w->outstanding = 0;
-    if (chance(w->run, 70)) sim_node_crash_after(w->life.node, 1 + draw(w->run, 600));
-    if (kafka_life_start(&w->life)) {
-        check_records(w);
-        io_timer_init(w->life.loop, &w->writer, on_writer);
-        io_timer_start(&w->writer, 0, 0);
-        bool through = sim_run_until(w->run->sim, writer_is_through, w, 60000);
-        CHECK(w->run, through, "%d records were not answered within a minute", w->outstanding);
-        io_timer_stop(&w->writer);
-    }
-    scenario_note(w->run, "%s: %d records sent, %" PRIu64 " acknowledged",
-                  sim_node_alive(w->life.node) ? "alive" : "crashed", w->records_count, w->run->acknowledged);
+    io_timer_init(w->life.machine.loop, &w->writer, on_writer);
+    io_timer_start(&w->writer, 0, 0);
+    io_loop_wake(w->life.machine.loop);
+    bool through = sim_run_until(w->run->sim, writer_is_through, w, 60000);
+    CHECK(w->run, through, "%d records were not answered within a minute", w->outstanding);
+    io_timer_stop(&w->writer);
+    scenario_note(w->run, "%d records sent", w->records_count);
 }
 
 void scenario_kafka(run_t *run)
 {
     kafka_world_t *w = mem_zalloc(sizeof(*w));
+    machine_program_t program = {.start = start, .check = check, .work = work, .stop = stop, .user = w};
+    program.lives_max = LIVES_MAX;
+    program.crash_percent = 70;
+    program.crash_operations_max = 600;
+    program.orderly_percent = 15;
     w->run = run;
     kafka_life_init(&w->life, run);
     kafka_life_set(&w->life, "log.flush.interval.messages", "1");
     kafka_life_set(&w->life, "num.partitions", "2");
-    for (uint64_t lives = 2 + draw(run, LIVES_MAX - 1); lives > 0; lives--) {
-        live(w);
-        kafka_life_die(&w->life);
-    }
-    bool started = kafka_life_start(&w->life);
-    CHECK(run, started, "the wing does not start at the end");
-    check_records(w);
-    kafka_life_stop(&w->life);
+    machine_lives(&w->life.machine, &program);
     mem_free(w);
 }

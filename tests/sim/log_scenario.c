@@ -5,7 +5,7 @@
  * was cut is a tail. The model is the list of batches as appended, truncated by what a crash was seen to cut. An append that
  * failed was cut off again, but before a sync a power loss may undo the cut: such ghosts are allowed above what was
  * acknowledged. */
-#include "scenario.h"
+#include "machine.h"
 
 #include "base/buf.h"
 #include "base/hash.h"
@@ -33,9 +33,8 @@ typedef struct model {
 
 typedef struct log_world {
     run_t *run;
-    sim_node_t *node;
-    io_loop_t *loop;
-    log_t *log;
+    machine_t machine;
+    log_t *log; /* NULL = not open */
     log_options_t options;
     model_t model;
     model_t ghosts;
@@ -44,7 +43,6 @@ typedef struct log_world {
     io_timer_t writer;
     int appends_left;
     bool truncates;
-    bool failed; /* a sync failed: the process gives up */
     list_t commits;
 } log_world_t;
 
@@ -97,11 +95,11 @@ static void on_committed(log_commit_t *commit, int err)
 {
     pending_commit_t *p = CONTAINER_OF(commit, pending_commit_t, commit);
     log_world_t *w = p->world;
-    if (err == 0 && sim_node_alive(w->node)) {
+    if (err == 0 && sim_node_alive(w->machine.node)) {
         w->acknowledged = MAX(w->acknowledged, p->end_offset);
         w->run->acknowledged++;
     }
-    if (err) w->failed = true;
+    if (err) w->machine.failed = true;
     list_remove(&p->node);
     mem_free(p);
 }
@@ -126,7 +124,7 @@ static void truncate(log_world_t *w)
     LIST_EACH(&w->commits, p, pending_commit_t, node) p->end_offset = MIN(p->end_offset, end);
     int err = log_truncate_to(w->log, end);
     if (err) {
-        w->failed = true; /* it may be cut or not */
+        w->machine.failed = true; /* it may be cut or not */
         return;
     }
     CHECK(w->run, log_end_offset(w->log) == end, "truncated to %" PRId64 ", the end is %" PRId64, end,
@@ -151,7 +149,7 @@ static void on_writer(io_timer_t *timer)
         model_append(&w->model, describe(base_offset, batch, bytes));
     }
     if (w->truncates && chance(w->run, 8)) truncate(w);
-    if (w->failed) return;
+    if (w->machine.failed) return;
     if (chance(w->run, 60)) commit(w);
     if (chance(w->run, 20)) w->checkpoint = log_durable_offset(w->log);
     if (w->appends_left > 0) io_timer_start(timer, draw(w->run, STEP_MS_MAX), 0);
@@ -207,7 +205,7 @@ static void check_whole(log_world_t *w)
           w->acknowledged, end);
     while (offset < end) {
         int err = log_find(w->log, offset, INT64_MAX, 1 + draw(w->run, 20000), true, &slice);
-        if (err && !sim_node_alive(w->node)) return; /* a look-up may make an index anew, and die at that */
+        if (err && !sim_node_alive(w->machine.node)) return; /* a look-up may make an index anew, and die at that */
         CHECK(w->run, err == 0 && slice.bytes > 0, "nothing found at %" PRId64 " of %" PRId64 ": %s", offset, end,
               err_text(err));
         index = check_slice(w, &slice, index);
@@ -226,7 +224,7 @@ static void check_random_finds(log_world_t *w)
         model_batch_t *m = &w->model.batches[index];
         int64_t offset = m->base_offset + (int64_t)draw(w->run, (uint64_t)(m->next_offset - m->base_offset));
         int err = log_find(w->log, offset, INT64_MAX, 1, true, &slice);
-        if (err && !sim_node_alive(w->node)) return;
+        if (err && !sim_node_alive(w->machine.node)) return;
         CHECK(w->run, err == 0 && slice.bytes > 0, "finding %" PRId64 " gave %zu bytes: %s", offset, slice.bytes,
               err_text(err));
         check_slice(w, &slice, index);
@@ -242,92 +240,83 @@ static void choose_faults(log_world_t *w)
     if (chance(w->run, 15)) faults.sync_error_ppm = 20000;
     if (chance(w->run, 15)) faults.write_error_ppm = 20000;
     if (chance(w->run, 10)) faults.capacity_bytes = 20000 + draw(w->run, 100000);
-    sim_node_set_disk_faults(w->node, &faults);
+    sim_node_set_disk_faults(w->machine.node, &faults);
 }
 
 static bool writer_is_through(void *user)
 {
     log_world_t *w = user;
-    return !sim_node_alive(w->node) || w->failed || (w->appends_left == 0 && list_empty(&w->commits));
+    return !machine_runs(&w->machine) || (w->appends_left == 0 && list_empty(&w->commits));
 }
 
-/* False when the crash came before the log was open. */
-static bool open_log(log_world_t *w)
+static int open_log(log_world_t *w, log_recovery_t *recovery)
 {
+    io_loop_t *loop = w->machine.loop;
+    int err = io_boot_changed(loop, BOOT, &recovery->power_lost);
+    if (err == 0) err = log_open(loop, DIR, &w->options, recovery, &w->log);
+    if (err == 0) err = io_boot_keep(loop, BOOT);
+    return err;
+}
+
+static bool start(void *user)
+{
+    log_world_t *w = user;
     log_recovery_t recovery = {.clean = false, .scan_from = INT64_MAX, .start_offset = -1};
     /* The owner's checkpoint may be old or lost, but is never ahead of what this log called durable. */
     if (chance(w->run, 20)) w->checkpoint = (int64_t)draw(w->run, (uint64_t)w->checkpoint + 1);
     recovery.recovery_point = w->checkpoint;
-    int err = io_boot_changed(w->loop, BOOT, &recovery.power_lost);
-    if (err == 0) err = log_open(w->loop, DIR, &w->options, &recovery, &w->log);
-    if (err == 0) err = io_boot_keep(w->loop, BOOT);
-    if (err == 0) return true;
-    if (w->log) (void)!log_close(w->log);
-    w->log = NULL;
-    CHECK(w->run, !sim_node_alive(w->node), "the log does not open: %s", err_text(err));
-    return false;
-}
-
-static void live(log_world_t *w)
-{
-    bool orderly = chance(w->run, 10);
-    w->appends_left = 1 + (int)draw(w->run, APPENDS_PER_LIFE_MAX);
-    w->failed = false;
-    sim_node_set_disk_faults(w->node, &sim_disk_faults_default);
-    if (!orderly && chance(w->run, 80)) sim_node_crash_after(w->node, 1 + draw(w->run, 400));
     scenario_note(w->run, "opening with recovery point %" PRId64, w->checkpoint);
-    if (open_log(w)) {
+    int err = open_log(w, &recovery);
+    CHECK(w->run, err == 0 || !sim_node_alive(w->machine.node), "the log does not open: %s", err_text(err));
+    if (err == 0)
         scenario_note(w->run, "open: end %" PRId64 ", durable %" PRId64 ", %u segments", log_end_offset(w->log),
                       log_durable_offset(w->log), log_segments_count(w->log));
-        check_whole(w);
-        check_random_finds(w);
-        choose_faults(w);
-        io_timer_init(w->loop, &w->writer, on_writer);
-        io_timer_start(&w->writer, 0, 0);
-        io_loop_wake(w->loop);
-        bool through = sim_run_until(w->run->sim, writer_is_through, w, 60000);
-        CHECK(w->run, through, "commits were not answered within a minute");
-    }
-    scenario_note(w->run, "%s: end %" PRId64 ", acknowledged %" PRId64 "%s",
-                  sim_node_alive(w->node) ? "alive" : "crashed", w->log ? log_end_offset(w->log) : -1, w->acknowledged,
-                  w->failed ? ", failed" : "");
+    return err == 0;
 }
 
-static void die(log_world_t *w)
+static void check(void *user)
 {
-    /* After a failed sync only a reboot tells what the disk holds. */
-    bool kill = !w->failed && chance(w->run, 30);
-    if (kill)
-        sim_node_kill(w->node);
-    else
-        sim_node_crash(w->node);
+    log_world_t *w = user;
+    check_whole(w);
+    check_random_finds(w);
+}
+
+static void work(void *user)
+{
+    log_world_t *w = user;
+    choose_faults(w);
+    w->appends_left = 1 + (int)draw(w->run, APPENDS_PER_LIFE_MAX);
+    io_timer_init(w->machine.loop, &w->writer, on_writer);
+    io_timer_start(&w->writer, 0, 0);
+    io_loop_wake(w->machine.loop);
+    bool through = sim_run_until(w->run->sim, writer_is_through, w, 60000);
+    CHECK(w->run, through, "commits were not answered within a minute");
     io_timer_stop(&w->writer);
-    if (w->log) (void)!log_close(w->log);
+    scenario_note(w->run, "end %" PRId64 ", acknowledged %" PRId64, log_end_offset(w->log), w->acknowledged);
+}
+
+static void stop(void *user)
+{
+    log_world_t *w = user;
+    if (w->log && log_close(w->log) != 0) w->machine.failed = true;
     w->log = NULL;
-    w->run->crashes++;
-    w->loop = sim_node_start(w->node);
 }
 
 void scenario_log(run_t *run)
 {
     log_world_t w = {.run = run, .options = log_options_default};
-    w.node = sim_node_new(run->sim, "10.0.0.1");
-    w.loop = sim_node_loop(w.node);
+    machine_program_t program = {.start = start, .check = check, .work = work, .stop = stop, .user = &w};
+    program.lives_max = LIVES_MAX;
+    program.crash_percent = 70;
+    program.crash_operations_max = 400;
+    program.orderly_percent = 10;
+    machine_init(&w.machine, run, "10.0.0.1");
     w.options.segment_bytes_max = 4096 + draw(run, 60000);
     w.options.index_interval_bytes = 256;
     w.truncates = chance(run, 30);
     list_init(&w.commits);
-    io_timer_init(w.loop, &w.writer, on_writer);
-    for (uint64_t lives = 2 + draw(run, LIVES_MAX); lives > 0; lives--) {
-        live(&w);
-        die(&w);
-    }
-    sim_node_set_disk_faults(w.node, &sim_disk_faults_default);
-    bool open = open_log(&w);
-    CHECK(run, open, "the log does not open at the end");
-    check_whole(&w);
-    int err = log_close(w.log);
-    CHECK(run, err == 0, "the log does not close: %s", err_text(err));
+    machine_lives(&w.machine, &program);
+    CHECK(run, !w.machine.failed, "the log does not close at the end");
     mem_free(w.model.batches);
     mem_free(w.ghosts.batches);
 }

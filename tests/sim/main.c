@@ -6,17 +6,28 @@
 
 #include "base/slog.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
-#define REPLAY_ONE_IN   8
-#define PARTING_EVENTS  12 /* shown of each run: half of them before they part */
-#define STIR_BLOCKS     1024
-#define STIR_SIZES      64
-#define STIR_STEP_BYTES 16
+#define REPLAY_ONE_IN    8
+#define PARTING_EVENTS   12 /* shown of each run: half of them before they part */
+#define REPLAY_CHARS_MAX 160
+#define STIR_BLOCKS      1024
+#define STIR_SIZES       64
+#define STIR_STEP_BYTES  16
+
+/* Something in the middle of the run ends the program: the seed must be told all the same. */
+static void scenario_dies(run_t *run)
+{
+    sim_run_for(run->sim, 1 + draw(run, 10));
+    UNREACHABLE();
+}
 
 static const scenario_t scenarios[] = {
+    {"dies", scenario_dies, .only_by_name = true},
     {"rot-log", scenario_rot_log},
     {"rot-coord", scenario_rot_coord},
     {"rot-log-lenient", scenario_rot_log_lenient, .only_by_name = true},
@@ -33,6 +44,39 @@ static const scenario_t scenarios[] = {
     {"feed-broken", scenario_feed_broken, .only_by_name = true},
 };
 
+/* ---- how to replay, whatever ends the program ---- */
+
+static char replay_line[REPLAY_CHARS_MAX]; /* a signal's handler can have no other place to find it */
+
+static void print_replay(void)
+{
+    ssize_t written = write(STDERR_FILENO, replay_line, strlen(replay_line));
+    (void)written;
+}
+
+/* Ours (an assertion), the kernel's, or a test's time is over. */
+static void on_signal(int number)
+{
+    print_replay();
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+/* Sanitizers end the program in a way of their own; without them there is no such function. */
+extern void __sanitizer_set_death_callback(void (*callback)(void)) __attribute__((weak));
+
+static void print_replay_at_death(void)
+{
+    static const int ends[] = {SIGABRT, SIGTERM}, faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++) signal(ends[i], on_signal);
+    if (__sanitizer_set_death_callback) /* it takes the others, and tells more of them */
+        __sanitizer_set_death_callback(print_replay);
+    else
+        for (size_t i = 0; i < ARRAY_LEN(faults); i++) signal(faults[i], on_signal);
+}
+
+/* ---- runs ---- */
+
 void scenario_fail(const run_t *run, const char *file, int line, const char *fmt, ...)
 {
     va_list args;
@@ -41,10 +85,8 @@ void scenario_fail(const run_t *run, const char *file, int line, const char *fmt
     va_start(args, fmt);
     vfprintf(stderr, fmt, args);
     va_end(args);
-    fprintf(stderr,
-            "\n  at %s:%d, virtual time %" PRIu64 " us\n  replay: trivet_sim --scenario %s --seed %" PRIu64
-            " --verbose\n",
-            file, line, sim_now_ns(run->sim) / 1000, run->scenario, run->seed);
+    fprintf(stderr, "\n  at %s:%d, virtual time %" PRIu64 " us%s", file, line, sim_now_ns(run->sim) / 1000,
+            replay_line);
     exit(1);
 }
 
@@ -62,6 +104,8 @@ void scenario_note(const run_t *run, const char *fmt, ...)
 static uint64_t run_once(const scenario_t *scenario, run_t *run, buf_t *events)
 {
     run->scenario = scenario->name;
+    snprintf(replay_line, sizeof(replay_line), "\n  replay: trivet_sim --scenario %s --seed %" PRIu64 " --verbose\n",
+             run->scenario, run->seed);
     run->sim = sim_new(run->seed);
     sim_record_trace(run->sim, events);
     scenario->run(run);
@@ -117,6 +161,7 @@ static void run_twice(const scenario_t *scenario, run_t *run)
         fprintf(stderr, "trivet_sim: scenario %s, seed %" PRIu64 " gave two different runs\n", scenario->name,
                 run->seed);
         print_parting(&first, &second);
+        print_replay();
         exit(1);
     }
     for (size_t i = 0; i < STIR_BLOCKS; i++) mem_free(blocks[i]);
@@ -177,6 +222,7 @@ int main(int argc, char **argv)
             usage();
     }
     slog_set_level(verbose ? SLOG_INFO : (slog_level_t)(SLOG_ERROR + 1)); /* crashing programs complain */
+    print_replay_at_death();
     for (size_t i = 0; i < ARRAY_LEN(scenarios); i++) {
         if (name ? strcmp(name, scenarios[i].name) != 0 : scenarios[i].only_by_name) continue;
         found = true;

@@ -62,7 +62,7 @@ static void send_change(outbox_world_t *w)
     snprintf(number, sizeof(number), "%d", n);
     snprintf(key, sizeof(key), "k%d", n);
     snprintf(topic, sizeof(topic), "t%d", (int)draw(w->run, TOPICS));
-    snprintf(at, sizeof(at), "%" PRId64, io_wall_ms(w->server.loop) + (int64_t)draw(w->run, AT_MS_MAX));
+    snprintf(at, sizeof(at), "%" PRId64, io_wall_ms(w->server.machine.loop) + (int64_t)draw(w->run, AT_MS_MAX));
     change->delayed = chance(w->run, 15);
     if (!change->delayed && chance(w->run, 20)) {
         resp_text_put(out, 6, "KAFKA.PRODUCE", topic, "ONCE", key, "100000", number);
@@ -135,7 +135,7 @@ static bool is_empty(void *user)
 {
     outbox_world_t *w = user;
     int64_t position;
-    if (!sim_node_alive(w->server.node) || w->server.failed) return true;
+    if (!machine_runs(&w->server.machine)) return true;
     if (w->reader.asking) return false;
     return bridge_world_is_empty(&w->server) && position_of(w, "g", &position) &&
            position_of(w, READER_GROUP, &position);
@@ -211,47 +211,49 @@ static void check_both_sides(outbox_world_t *w)
 /* ---- lives ---- */
 
 /* False when the machine died on the way. */
-static bool start(outbox_world_t *w)
+static bool start(void *user)
 {
+    outbox_world_t *w = user;
     if (!bridge_world_start(&w->server)) return false;
     if (kafka_topic_exists(bridge_catalog(w->server.bridge), BYTES_LIT("t0")))
-        reader_ask(&w->reader, sim_node_loop(w->client), w->server.power_lost);
+        reader_ask(&w->reader, sim_node_loop(w->client), w->server.machine.power_lost);
     bool empty = sim_run_until(w->run->sim, is_empty, w, 60000);
     reader_stop(&w->reader);
     CHECK(w->run, empty, "the outbox is not empty after a minute");
-    return sim_node_alive(w->server.node) && !w->server.failed;
+    return machine_runs(&w->server.machine);
 }
 
 static bool client_is_through(void *user)
 {
     outbox_world_t *w = user;
     const resp_client_t *c = &w->sending;
-    return !sim_node_alive(w->server.node) || w->server.failed || c->failed ||
-           (w->changes_left == 0 && c->in_flight == 0);
+    return !machine_runs(&w->server.machine) || c->failed || (w->changes_left == 0 && c->in_flight == 0);
 }
 
-static void live(outbox_world_t *w)
+static void check(void *user) { check_both_sides(user); }
+static void stop(void *user) { bridge_world_stop(&((outbox_world_t *)user)->server); }
+
+static void work(void *user)
 {
+    outbox_world_t *w = user;
     w->changes_left = 1 + (int)draw(w->run, CHANGES_PER_LIFE_MAX - 1);
-    if (chance(w->run, 75)) sim_node_crash_after(w->server.node, 1 + draw(w->run, 500));
-    if (start(w)) {
-        check_both_sides(w);
-        if (!sim_node_alive(w->server.node)) return;
-        clients_start(w);
-        bool through = sim_run_until(w->run->sim, client_is_through, w, 60000);
-        CHECK(w->run, through, "no answer within a minute");
-        /* What was sent before the end still arrives. */
-        if (!sim_node_alive(w->server.node)) sim_run_for(w->run->sim, 100);
-        clients_stop(w);
-    }
-    scenario_note(w->run, "%s: %d changes sent, %" PRIu64 " answered%s",
-                  sim_node_alive(w->server.node) ? "alive" : "crashed", w->changes_count, w->run->acknowledged,
-                  w->sending.failed ? ", connection lost" : "");
+    clients_start(w);
+    bool through = sim_run_until(w->run->sim, client_is_through, w, 60000);
+    CHECK(w->run, through, "no answer within a minute");
+    /* What was sent before the end still arrives. */
+    if (!sim_node_alive(w->server.machine.node)) sim_run_for(w->run->sim, 100);
+    clients_stop(w);
+    scenario_note(w->run, "%d changes sent%s", w->changes_count, w->sending.failed ? ", connection lost" : "");
 }
 
 static void run_lives(run_t *run, bool broken)
 {
     outbox_world_t *w = mem_zalloc(sizeof(*w));
+    machine_program_t program = {.start = start, .check = check, .work = work, .stop = stop, .user = w};
+    program.lives_max = LIVES_MAX;
+    program.crash_percent = 75;
+    program.crash_operations_max = 500;
+    program.orderly_percent = 15;
     w->run = run;
     w->server.unordered = broken;
     w->server.flushed = chance(run, 20);
@@ -261,14 +263,7 @@ static void run_lives(run_t *run, bool broken)
         .run = run, .host = WORLD_HOST, .topic = "t0", .redis_port = WORLD_REDIS_PORT, .kafka_port = WORLD_KAFKA_PORT};
     bridge_world_init(&w->server, run);
     w->client = sim_node_new(run->sim, "10.0.0.2");
-    for (uint64_t lives = 2 + draw(run, LIVES_MAX - 1); lives > 0; lives--) {
-        live(w);
-        bridge_world_die(&w->server);
-    }
-    bool started = start(w);
-    CHECK(run, started, "the server does not start at the end");
-    check_both_sides(w);
-    bridge_world_stop(&w->server);
+    machine_lives(&w->server.machine, &program);
     resp_client_deinit(&w->sending);
     reader_deinit(&w->reader);
     mem_free(w);

@@ -7,7 +7,7 @@
  *
  * Members take snapshots and keep few entries below them, so that one that was away needs another's: many pieces long, and cut
  * in their middle by whatever happens. A snapshot holds the whole list, and a padding that shows any byte out of place. */
-#include "scenario.h"
+#include "machine.h"
 
 #include "base/buf.h"
 #include "coord/raft/quorum.h"
@@ -45,8 +45,7 @@ typedef struct link { /* to one peer, or from one that connected */
 
 struct member {
     world_t *world;
-    sim_node_t *node;
-    io_loop_t *loop;
+    machine_t machine;
     uint64_t id;
     char host[16];
     quorum_t *quorum; /* NULL = down */
@@ -60,7 +59,6 @@ struct member {
     uint64_t written;          /* words of the snapshot being taken */
     snapshot_reader_t *reader; /* of the one being loaded */
     uint64_t loaded;           /* words of it */
-    bool failed;
     bool disk_full;
 };
 
@@ -142,7 +140,7 @@ static void send_frame(quorum_transport_t *transport, uint64_t server_id, const 
 {
     member_t *m = CONTAINER_OF(transport, member_t, transport);
     link_t *link = &m->links[server_id - 1];
-    if (link->stream == NULL && io_connect(m->loop, address, PORT, &link->stream) != 0) return;
+    if (link->stream == NULL && io_connect(m->machine.loop, address, PORT, &link->stream) != 0) return;
     if (link->out.len + frame.len > UNSENT_BYTES_MAX) return;
     if (m->world->unruly)
         send_unruly(link, frame);
@@ -216,7 +214,7 @@ static void on_apply(void *user, uint64_t index, bytes_t payload, void *tag)
           w->history[index]);
     w->history_end = MAX(w->history_end, index);
     m->applied = index;
-    if (tag == NULL || !sim_node_alive(m->node)) return;
+    if (tag == NULL || !sim_node_alive(m->machine.node)) return;
     CHECK(run, (uint64_t)(uintptr_t)tag == value, "an entry came back with another's tag");
     w->committed_max = MAX(w->committed_max, index);
     run->acknowledged++;
@@ -311,7 +309,7 @@ static void on_load_restore(void *user, uint64_t index)
                   m->applied, index);
     m->applied = m->snapshot_index = index;
     if (!m->world->calm && m->quorum != NULL && chance(m->world->run, 20))
-        sim_node_crash_after(m->node, 1 + draw(m->world->run, 6));
+        sim_node_crash_after(m->machine.node, 1 + draw(m->world->run, 6));
 }
 
 static void on_load_end(void *user) { ((member_t *)user)->reader = NULL; }
@@ -319,8 +317,8 @@ static void on_load_end(void *user) { ((member_t *)user)->reader = NULL; }
 static void on_failed(void *user, const char *what, int err)
 {
     member_t *m = user;
-    scenario_note(m->world->run, "member %" PRIu64 " failed: %s: %s", m->id, what, err_text(err));
-    m->failed = true;
+    scenario_note(m->world->run, "member %" PRIu64, m->id);
+    machine_gave_up(&m->machine, what, err);
 }
 
 static void on_submitter(io_timer_t *timer)
@@ -328,7 +326,7 @@ static void on_submitter(io_timer_t *timer)
     member_t *m = CONTAINER_OF(timer, member_t, submitter);
     world_t *w = m->world;
     io_timer_start(timer, draw(w->run, SUBMIT_MS_MAX), 0);
-    if (m->quorum != NULL && !m->failed) take_snapshot(m);
+    if (m->quorum != NULL && !m->machine.failed) take_snapshot(m);
     if (w->quiet || m->quorum == NULL || !quorum_leads(m->quorum) || w->submitted > ENTRIES_MAX / 4) return;
     for (uint64_t n = 1 + draw(w->run, 4); n > 0; n--) {
         uint8_t *buf = mem_alloc(WAL_HEADROOM_BYTES + PAYLOAD_BYTES + WAL_TAIL_BYTES);
@@ -363,12 +361,8 @@ static void member_die(member_t *m, bool kill)
 {
     scenario_note(m->world->run, "member %" PRIu64 " %s, applied %" PRIu64, m->id, kill ? "is killed" : "loses power",
                   m->applied);
-    if (kill)
-        sim_node_kill(m->node);
-    else
-        sim_node_crash(m->node);
+    machine_die(&m->machine, kill);
     member_down(m);
-    m->world->run->crashes++;
 }
 
 static int open_quorum(member_t *m)
@@ -397,27 +391,26 @@ static int open_quorum(member_t *m)
                                 .trailing_entries = QUORUM_TRAILING_ENTRIES_MIN,
                                 .piece_bytes = PIECE_BYTES};
     m->applied = m->snapshot_index = 0;
-    return quorum_open(m->loop, &options, &machine, &m->quorum);
+    return quorum_open(m->machine.loop, &options, &machine, &m->quorum);
 }
 
 /* False when it died again in the attempt, or its disk is full. */
 static bool member_up(member_t *m)
 {
     world_t *w = m->world;
-    m->loop = sim_node_start(m->node);
-    m->failed = false;
-    io_timer_init(m->loop, &m->submitter, on_submitter);
-    int err = io_mkdir(m->loop, DIR);
-    if (!err) err = io_listen(m->loop, m->host, PORT, 16, on_accept, m, &m->listener);
+    if (!sim_node_alive(m->machine.node)) machine_restart(&m->machine);
+    io_timer_init(m->machine.loop, &m->submitter, on_submitter);
+    int err = io_mkdir(m->machine.loop, DIR);
+    if (!err) err = io_listen(m->machine.loop, m->host, PORT, 16, on_accept, m, &m->listener);
     if (!err) err = open_quorum(m);
     if (err) m->quorum = NULL;
-    if (!sim_node_alive(m->node) || (err && m->disk_full)) {
+    if (!sim_node_alive(m->machine.node) || (err && m->disk_full)) {
         member_die(m, false);
         return false;
     }
     CHECK(w->run, err == 0, "member %" PRIu64 " does not start: %s", m->id, err_text(err));
     io_timer_start(&m->submitter, 1, 0);
-    io_loop_wake(m->loop);
+    io_loop_wake(m->machine.loop);
     return true;
 }
 
@@ -432,7 +425,8 @@ static void disturb_network(world_t *w)
     w->unruly = chance(w->run, 30);
     sim_partition(w->run->sim, chance(w->run, 40) ? 1u << draw(w->run, MEMBERS) : 0);
     if (chance(w->run, 15)) { /* one way only */
-        sim_cut(w->run->sim, w->members[draw(w->run, MEMBERS)].node, w->members[draw(w->run, MEMBERS)].node, true);
+        sim_cut(w->run->sim, w->members[draw(w->run, MEMBERS)].machine.node,
+                w->members[draw(w->run, MEMBERS)].machine.node, true);
     }
 }
 
@@ -441,9 +435,9 @@ static void disturb_disk(member_t *m, bool full)
 {
     sim_disk_faults_t faults = sim_disk_faults_default;
     uint64_t free_bytes, total_bytes;
-    m->disk_full = full && m->quorum != NULL && io_disk_space(m->loop, DIR, &free_bytes, &total_bytes) == 0;
+    m->disk_full = full && m->quorum != NULL && io_disk_space(m->machine.loop, DIR, &free_bytes, &total_bytes) == 0;
     if (m->disk_full) faults.capacity_bytes = total_bytes - free_bytes + draw(m->world->run, SPARE_BYTES_MAX);
-    sim_node_set_disk_faults(m->node, &faults);
+    sim_node_set_disk_faults(m->machine.node, &faults);
 }
 
 static void disturb_members(world_t *w)
@@ -451,15 +445,15 @@ static void disturb_members(world_t *w)
     for (int i = 0; i < MEMBERS; i++) {
         member_t *m = &w->members[i];
         bool up = m->quorum != NULL;
-        if (up && (m->failed || !sim_node_alive(m->node)))
+        if (up && !machine_runs(&m->machine))
             member_die(m, false);
         else if (up && chance(w->run, 25))
             member_die(m, chance(w->run, 40));
         else if (!up && chance(w->run, 70))
             up = member_up(m);
         disturb_disk(m, chance(w->run, 15));
-        if (up && sim_node_alive(m->node) && chance(w->run, 20)) {
-            sim_node_crash_after(m->node, 1 + draw(w->run, 200));
+        if (up && sim_node_alive(m->machine.node) && chance(w->run, 20)) {
+            sim_node_crash_after(m->machine.node, 1 + draw(w->run, 200));
         }
     }
 }
@@ -489,8 +483,8 @@ static void heal(world_t *w)
     for (int i = 0; i < MEMBERS; i++) {
         member_t *m = &w->members[i];
         disturb_disk(m, false);
-        sim_node_crash_after(m->node, 0);
-        if (m->quorum && (m->failed || !sim_node_alive(m->node))) member_die(m, false);
+        sim_node_crash_after(m->machine.node, 0);
+        if (m->quorum && !machine_runs(&m->machine)) member_die(m, false);
         if (!m->quorum) {
             bool up = member_up(m);
             CHECK(w->run, up, "a member dies without a cause");
@@ -516,7 +510,7 @@ void scenario_quorum(run_t *run)
         m->transport.send = send_frame;
         snprintf(m->host, sizeof(m->host), "10.0.0.%d", i + 1);
         w->config[i] = (quorum_member_t){m->id, m->host};
-        m->node = sim_node_new(run->sim, m->host);
+        machine_init(&m->machine, run, m->host);
         list_init(&m->accepted);
         for (int j = 0; j < MEMBERS; j++) m->links[j].member = m;
     }

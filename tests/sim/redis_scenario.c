@@ -6,8 +6,8 @@
  *
  * The format of the file is Redis's and has no checksums: the disk of this scenario writes in order, else a hole in the
  * part that was not synced could read as another command. */
+#include "machine.h"
 #include "resp_client.h"
-#include "scenario.h"
 
 #include "base/buf.h"
 #include "net/net.h"
@@ -41,9 +41,8 @@ typedef struct change {
 
 typedef struct redis_world {
     run_t *run;
-    sim_node_t *server, *client;
-    /* the server's process */
-    io_loop_t *loop;
+    machine_t server;
+    sim_node_t *client;
     net_t *net;
     redis_t *redis;
     /* what was sent */
@@ -210,26 +209,27 @@ static void check_data(redis_world_t *w)
 static void check_snapshot(redis_world_t *w)
 {
     char why[512] = "";
-    if (!io_exists(w->loop, SNAPSHOT)) return;
+    if (!io_exists(w->server.loop, SNAPSHOT)) return;
     redis_config_t *config = redis_config_new();
     set(w, config, "appendonly", "no");
-    net_t *net = net_new(w->loop);
-    redis_t *copy = redis_new(w->loop, net, "/data/redis", config);
+    net_t *net = net_new(w->server.loop);
+    redis_t *copy = redis_new(w->server.loop, net, "/data/redis", config);
     redis_config_free(config);
     int err = redis_load(copy, why, sizeof(why));
-    CHECK(w->run, !err || !sim_node_alive(w->server), "the snapshot is not read: %s (%s)", why, err_text(err));
+    CHECK(w->run, !err || !sim_node_alive(w->server.node), "the snapshot is not read: %s (%s)", why, err_text(err));
     long count = err ? 0 : ask(w, copy, "GET", "seq");
     if (!err && count <= w->changes_count) check_state(w, copy, count);
     redis_free(copy);
     net_free(net);
     if (count > w->changes_count)
-        CHECK(w->run, !io_remove(w->loop, SNAPSHOT) || !sim_node_alive(w->server), "a file stays");
+        CHECK(w->run, !io_remove(w->server.loop, SNAPSHOT) || !sim_node_alive(w->server.node), "a file stays");
 }
 
 /* ---- lives ---- */
 
-static bool server_start(redis_world_t *w)
+static bool start(void *user)
 {
+    redis_world_t *w = user;
     char why[512] = "";
     uint16_t port;
     redis_config_t *config = redis_config_new();
@@ -239,81 +239,70 @@ static bool server_start(redis_world_t *w)
     set(w, config, "auto-aof-rewrite-min-size", "2048");
     set(w, config, "auto-aof-rewrite-percentage", "60");
     set(w, config, "aof-use-rdb-preamble", chance(w->run, 50) ? "yes" : "no");
-    w->net = net_new(w->loop);
-    for (uint64_t n = draw(w->run, REACTORS_MAX); n > 0; n--) net_add_carrier(w->net, sim_node_loop_new(w->server));
-    w->redis = redis_new(w->loop, w->net, "/data/redis", config);
+    w->net = net_new(w->server.loop);
+    for (uint64_t n = draw(w->run, REACTORS_MAX); n > 0; n--)
+        net_add_carrier(w->net, sim_node_loop_new(w->server.node));
+    w->redis = redis_new(w->server.loop, w->net, "/data/redis", config);
     redis_config_free(config);
     int err = redis_load(w->redis, why, sizeof(why));
     if (err == 0) err = redis_listen(w->redis, "10.0.0.1", PORT, &port);
-    CHECK(w->run, err == 0 || !sim_node_alive(w->server), "the server does not start: %s (%s)", why, err_text(err));
-    io_loop_wake(w->loop);
-    return err == 0 && sim_node_alive(w->server);
+    CHECK(w->run, err == 0 || !sim_node_alive(w->server.node), "the server does not start: %s (%s)", why,
+          err_text(err));
+    io_loop_wake(w->server.loop);
+    return err == 0 && sim_node_alive(w->server.node);
 }
 
 static bool client_is_through(void *user)
 {
     redis_world_t *w = user;
     const resp_client_t *c = &w->redis_client;
-    return !sim_node_alive(w->server) || c->failed || (w->changes_left == 0 && c->in_flight == 0);
+    return !sim_node_alive(w->server.node) || c->failed || (w->changes_left == 0 && c->in_flight == 0);
 }
 
-static void live(redis_world_t *w)
+static void check(void *user)
 {
+    check_data(user);
+    check_snapshot(user);
+}
+
+static void work(void *user)
+{
+    redis_world_t *w = user;
     w->changes_left = 1 + (int)draw(w->run, CHANGES_PER_LIFE_MAX - 1);
-    if (chance(w->run, 70)) sim_node_crash_after(w->server, 1 + draw(w->run, 400));
-    if (server_start(w)) {
-        check_data(w);
-        check_snapshot(w);
-        client_start(w);
-        bool through = sim_run_until(w->run->sim, client_is_through, w, 60000);
-        CHECK(w->run, through, "no answer within a minute");
-        /* What was sent before the end still arrives. */
-        if (!sim_node_alive(w->server)) sim_run_for(w->run->sim, 100);
-        client_stop(w);
-    }
-    scenario_note(w->run, "%s: %d changes sent, %d answered%s", sim_node_alive(w->server) ? "alive" : "crashed",
-                  w->changes_count, w->acknowledged, w->redis_client.failed ? ", connection lost" : "");
+    client_start(w);
+    bool through = sim_run_until(w->run->sim, client_is_through, w, 60000);
+    CHECK(w->run, through, "no answer within a minute");
+    /* What was sent before the end still arrives. */
+    if (!sim_node_alive(w->server.node)) sim_run_for(w->run->sim, 100);
+    client_stop(w);
+    scenario_note(w->run, "%d changes sent, %d answered%s", w->changes_count, w->acknowledged,
+                  w->redis_client.failed ? ", connection lost" : "");
 }
 
-static void server_free(redis_world_t *w)
+static void stop(void *user)
 {
+    redis_world_t *w = user;
     net_quiet(w->net);
     redis_stop(w->redis);
     net_free(w->net);
     redis_free(w->redis);
 }
 
-static void die(redis_world_t *w)
-{
-    if (chance(w->run, 30))
-        sim_node_kill(w->server);
-    else
-        sim_node_crash(w->server);
-    server_free(w);
-    w->run->crashes++;
-    w->loop = sim_node_start(w->server);
-}
-
 void scenario_redis(run_t *run)
 {
     redis_world_t *w = mem_zalloc(sizeof(*w));
+    machine_program_t program = {.start = start, .check = check, .work = work, .stop = stop, .user = w};
+    program.lives_max = LIVES_MAX;
+    program.crash_percent = 70;
+    program.crash_operations_max = 400;
+    program.orderly_percent = 10;
     w->run = run;
-    w->server = sim_node_new(run->sim, "10.0.0.1");
+    machine_init(&w->server, run, "10.0.0.1");
+    w->server.disk.ordered = true;
     w->redis_client.answered = on_answered;
     w->redis_client.user = w;
     w->client = sim_node_new(run->sim, "10.0.0.2");
-    w->loop = sim_node_loop(w->server);
-    sim_disk_faults_t faults = sim_disk_faults_default;
-    faults.ordered = true;
-    sim_node_set_disk_faults(w->server, &faults);
-    for (uint64_t lives = 2 + draw(run, LIVES_MAX - 1); lives > 0; lives--) {
-        live(w);
-        die(w);
-    }
-    bool started = server_start(w);
-    CHECK(run, started, "the server does not start at the end");
-    check_data(w);
-    server_free(w);
+    machine_lives(&w->server, &program);
     resp_client_deinit(&w->redis_client);
     mem_free(w);
 }

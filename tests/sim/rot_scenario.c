@@ -1,7 +1,7 @@
 /* rot_scenario.c: bits that flip in files at rest. A log, or the tree, is written and its process ends; then a bit of one of its
  * files flips, and it is opened again. It has all that was acknowledged, or refuses. The last write may be taken for a torn
  * one. A refusal leaves the files as they are: with the bit flipped back all is there. */
-#include "scenario.h"
+#include "machine.h"
 
 #include "base/hash.h"
 #include "coord/coord.h"
@@ -188,7 +188,7 @@ void scenario_rot_log_lenient(run_t *run) { rot_log(run, true); }
 
 typedef struct tree_rot {
     run_t *run;
-    sim_node_t *node;
+    machine_t machine;
     coord_t *coord;
     coord_options_t options;
     coord_opening_t opening;
@@ -217,7 +217,7 @@ static void make_node(tree_rot_t *t)
     snprintf(path, sizeof(path), "/n%d", t->made);
     coord_op_t op = {.kind = COORD_CREATE, .path = path, .data = BYTES_LIT("data that a bit may flip in")};
     coord_submit(t->coord, &op, 1, &made.request, on_made);
-    io_loop_wake(sim_node_loop(t->node));
+    io_loop_wake(t->machine.loop);
     bool through = sim_run_until(t->run->sim, is_made, &made, 60000);
     CHECK(t->run, through && made.err == ZOK, "%s was not made", path);
     t->made++;
@@ -227,19 +227,15 @@ static void make_node(tree_rot_t *t)
 static int open_tree(tree_rot_t *t)
 {
     t->options.opening = &t->opening;
-    return coord_open(sim_node_loop(t->node), &t->options, &t->coord);
+    return coord_open(t->machine.loop, &t->options, &t->coord);
 }
 
 /* Power loss: what the disk has is what was synced. A kill: what was written. */
 static void end_tree(tree_rot_t *t)
 {
-    if (chance(t->run, 50))
-        sim_node_crash(t->node);
-    else
-        sim_node_kill(t->node);
+    machine_die(&t->machine, chance(t->run, 50));
     coord_close(t->coord);
-    t->run->crashes++;
-    (void)sim_node_start(t->node);
+    machine_restart(&t->machine);
 }
 
 static void check_nodes(tree_rot_t *t)
@@ -262,15 +258,15 @@ static void rot_tree_once(tree_rot_t *t)
 {
     files_t files = {0};
     flip_t flip;
-    io_loop_t *loop = sim_node_loop(t->node);
+    io_loop_t *loop = t->machine.loop;
     find_files(&files, loop, TREE_DIR);
     find_files(&files, loop, TREE_DIR "/log");
-    bool flipped = flip_somewhere(t->run, t->node, &files, false, &flip);
+    bool flipped = flip_somewhere(t->run, t->machine.node, &files, false, &flip);
     int err = open_tree(t);
     scenario_note(t->run, "%s byte %" PRIu64 ": %s %s", flip.path, flip.byte, err_text(err), t->opening.why);
     if (err == ERR_DAMAGED && flipped) {
         CHECK(t->run, t->opening.why[0], "refused without a word");
-        flip_back(t->run, t->node, &flip);
+        flip_back(t->run, t->machine.node, &flip);
         err = open_tree(t);
         CHECK(t->run, err == 0, "mended again it does not open: %s %s", err_text(err), t->opening.why);
     }
@@ -283,7 +279,7 @@ static void rot_tree_once(tree_rot_t *t)
 void scenario_rot_coord(run_t *run)
 {
     tree_rot_t t = {.run = run, .options = coord_options_default};
-    t.node = sim_node_new(run->sim, "10.0.0.1");
+    machine_init(&t.machine, run, "10.0.0.1");
     t.options.dir = TREE_DIR;
     t.options.snapshot_entries = 20 + (uint32_t)draw(run, 100);
     int err = open_tree(&t);
