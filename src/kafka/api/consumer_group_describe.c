@@ -12,14 +12,14 @@ _Static_assert(sizeof(out_topic_t) == sizeof(kafka_consumer_group_describe_respo
 #define MEMBER_TYPE_CLASSIC  0
 #define MEMBER_TYPE_CONSUMER 1
 
-static out_topic_t *describe_set(arena_t *arena, cgroup_t *g, const cgroup_set_t *set, int32_t *ret_count)
+static out_topic_t *describe_set(arena_t *arena, consumer_group_t *g, const tp_set_t *set, int32_t *ret_count)
 {
     int32_t count;
-    const cgroup_wire_topic_t *topics = cgroup_wire_topics(arena, set, &count);
+    const consumer_wire_topic_t *topics = consumer_wire_topics(arena, set, &count);
     out_topic_t *out = kafka_consumer_group_describe_response_assigned_array(arena, count);
     *ret_count = 0;
     for (int32_t i = 0; i < count; i++) {
-        const cgroup_topic_t *topic = cgroup_topic_by_id(g, topics[i].id);
+        const consumer_topic_t *topic = consumer_topic_by_id(g, topics[i].id);
         if (!topic) continue; /* deleted meanwhile */
         out[(*ret_count)++] =
             (out_topic_t){topics[i].id, topic->name, topics[i].partitions, topics[i].partitions_count};
@@ -27,7 +27,7 @@ static out_topic_t *describe_set(arena_t *arena, cgroup_t *g, const cgroup_set_t
     return out;
 }
 
-static void describe_member(arena_t *arena, cgroup_t *g, const cgroup_member_t *m,
+static void describe_member(arena_t *arena, consumer_group_t *g, const consumer_member_t *m,
                             kafka_consumer_group_describe_response_member_t *out)
 {
     out->member_id = m->id;
@@ -51,7 +51,7 @@ static void describe(kafka_request_t *request, bytes_t group_id, out_group_t *ou
     group_entry_t *entry = NULL;
     out->group_id = group_id;
     out->error_code = group_id.len ? groups_find(request->kafka->groups, group_id, &entry) : KAFKA_INVALID_GROUP_ID;
-    cgroup_t *g = entry ? groups_consumer(entry) : NULL;
+    consumer_group_t *g = entry ? groups_consumer(entry) : NULL;
     if (out->error_code == KAFKA_NONE && !g) {
         out->error_code = KAFKA_GROUP_ID_NOT_FOUND;
         out->error_message = bytes_str(
@@ -59,12 +59,12 @@ static void describe(kafka_request_t *request, bytes_t group_id, out_group_t *ou
                          (int)group_id.len, (const char *)group_id.ptr));
     }
     if (out->error_code != KAFKA_NONE) return;
-    out->group_state = bytes_str(cgroup_state_text(g));
+    out->group_state = bytes_str(consumer_state_text(g));
     out->group_epoch = g->epoch;
     out->assignment_epoch = g->assignment_epoch;
-    out->assignor_name = bytes_str(cgroup_assignor(g));
+    out->assignor_name = bytes_str(consumer_assignor(g));
     out->members = kafka_consumer_group_describe_response_member_array(&request->arena, (int32_t)g->members_count);
-    LIST_EACH(&g->members, m, cgroup_member_t, node) {
+    LIST_EACH(&g->members, m, consumer_member_t, node) {
         describe_member(&request->arena, g, m, &out->members[out->members_count++]);
     }
     if (asked->include_authorized_operations) out->authorized_operations = GROUP_OPERATIONS;

@@ -30,15 +30,15 @@ static bytes_t member_id_of(kafka_request_t *request, const kafka_consumer_group
     return bytes_str(text);
 }
 
-static cgroup_heartbeat_t heartbeat_of(kafka_request_t *request, const kafka_consumer_group_heartbeat_request_t *asked,
-                                       cgroup_set_t *owned)
+static consumer_heartbeat_t heartbeat_of(kafka_request_t *request,
+                                         const kafka_consumer_group_heartbeat_request_t *asked, tp_set_t *owned)
 {
     bytes_t host = kafka_request_client_host(request);
     const char *client_host = arena_printf(&request->arena, "/%.*s", (int)host.len, (const char *)host.ptr);
     if (asked->topic_partitions_count >= 0) {
-        cgroup_set_from_wire(owned, asked->topic_partitions, asked->topic_partitions_count);
+        tp_set_from_wire(owned, asked->topic_partitions, asked->topic_partitions_count);
     }
-    return (cgroup_heartbeat_t){
+    return (consumer_heartbeat_t){
         .member_id = member_id_of(request, asked),
         .member_epoch = asked->member_epoch,
         .instance_id = asked->instance_id,
@@ -56,7 +56,7 @@ static cgroup_heartbeat_t heartbeat_of(kafka_request_t *request, const kafka_con
 }
 
 static kafka_consumer_group_heartbeat_response_t *response_of(kafka_request_t *request, const group_entry_t *entry,
-                                                              const cgroup_reply_t *reply)
+                                                              const consumer_reply_t *reply)
 {
     kafka_consumer_group_heartbeat_response_t *response = KAFKA_MESSAGE(request, consumer_group_heartbeat_response);
     response->member_id = arena_copy(&request->arena, reply->member_id);
@@ -64,13 +64,13 @@ static kafka_consumer_group_heartbeat_response_t *response_of(kafka_request_t *r
     if (reply->member_epoch >= 0) response->heartbeat_interval_ms = entry->config.heartbeat_interval_ms;
     if (reply->assignment) {
         response->assignment = kafka_consumer_group_heartbeat_response_assignment_array(&request->arena, 1);
-        response->assignment->topic_partitions = (void *)cgroup_wire_topics(
+        response->assignment->topic_partitions = (void *)consumer_wire_topics(
             &request->arena, reply->assignment, &response->assignment->topic_partitions_count);
     }
     return response;
 }
 
-static void on_accepted(groups_beat_t *beat, const group_entry_t *entry, const cgroup_reply_t *reply)
+static void on_accepted(groups_beat_t *beat, const group_entry_t *entry, const consumer_reply_t *reply)
 {
     beating_t *b = CONTAINER_OF(beat, beating_t, beat);
     b->response = response_of(b->request, entry, reply);
@@ -86,27 +86,27 @@ static void on_done(groups_beat_t *beat, kafka_code_t error, const char *message
     }
 }
 
-static void beat(kafka_request_t *request, group_entry_t *entry, const cgroup_heartbeat_t *in)
+static void beat(kafka_request_t *request, group_entry_t *entry, const consumer_heartbeat_t *in)
 {
     beating_t *b = ARENA_NEW(&request->arena, beating_t);
     *b = (beating_t){.beat = {.accepted = on_accepted, .done = on_done}, .request = request};
     groups_consumer_heartbeat(entry, in, &b->beat);
 }
 
-static kafka_code_t check(const kafka_consumer_group_heartbeat_request_t *asked, const cgroup_heartbeat_t *in,
+static kafka_code_t check(const kafka_consumer_group_heartbeat_request_t *asked, const consumer_heartbeat_t *in,
                           char *message)
 {
-    if (asked->group_id.len) return cgroup_heartbeat_check(in, message);
-    snprintf(message, CGROUP_MESSAGE_BYTES, "GroupId can't be empty.");
+    if (asked->group_id.len) return consumer_heartbeat_check(in, message);
+    snprintf(message, CONSUMER_MESSAGE_BYTES, "GroupId can't be empty.");
     return KAFKA_INVALID_REQUEST;
 }
 
 void kafka_handle_consumer_group_heartbeat(kafka_request_t *request)
 {
     const kafka_consumer_group_heartbeat_request_t *asked = request->body;
-    cgroup_set_t owned = {0};
-    cgroup_heartbeat_t in = heartbeat_of(request, asked, &owned);
-    char *message = arena_zalloc(&request->arena, CGROUP_MESSAGE_BYTES);
+    tp_set_t owned = {0};
+    consumer_heartbeat_t in = heartbeat_of(request, asked, &owned);
+    char *message = arena_zalloc(&request->arena, CONSUMER_MESSAGE_BYTES);
     kafka_code_t error = check(asked, &in, message);
     group_entry_t *entry;
     bool joining = in.member_epoch == 0;
@@ -117,5 +117,5 @@ void kafka_handle_consumer_group_heartbeat(kafka_request_t *request)
     } else {
         fail(request, error, message[0] ? message : NULL);
     }
-    cgroup_set_deinit(&owned);
+    tp_set_deinit(&owned);
 }

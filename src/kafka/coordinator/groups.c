@@ -135,7 +135,7 @@ const group_t *groups_classic(const group_entry_t *entry)
     return entry->type == &groups_type_classic ? entry->state.classic : NULL;
 }
 
-cgroup_t *groups_consumer(const group_entry_t *entry)
+consumer_group_t *groups_consumer(const group_entry_t *entry)
 {
     return entry->type == &groups_type_consumer ? entry->state.consumer : NULL;
 }
@@ -194,7 +194,7 @@ static void on_topic_created(kafka_topic_listener_t *listener, kafka_topic_t *to
 {
     kafka_groups_t *groups = of_listener(listener);
     groups->topics_version++;
-    topic_patterns_created(groups->cgroup_host.patterns, kafka_topic_name(topic));
+    topic_patterns_created(groups->consumer_host.patterns, kafka_topic_name(topic));
 }
 
 static void on_topic_grown(kafka_topic_listener_t *listener, kafka_topic_t *topic, int32_t first)
@@ -206,7 +206,7 @@ static void on_topic_deleted(kafka_topic_listener_t *listener, kafka_topic_t *to
 {
     kafka_groups_t *groups = of_listener(listener);
     groups->topics_version++;
-    topic_patterns_deleted(groups->cgroup_host.patterns, kafka_topic_name(topic));
+    topic_patterns_deleted(groups->consumer_host.patterns, kafka_topic_name(topic));
     groups__forget_topic(groups, kafka_topic_name(topic));
 }
 

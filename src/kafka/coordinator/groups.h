@@ -8,7 +8,7 @@
 
 #include "kafka/coordinator/classic/group.h"
 #include "kafka/coordinator/classic/group_records.h"
-#include "kafka/coordinator/consumer/cgroup_records.h"
+#include "kafka/coordinator/consumer/consumer_records.h"
 #include "kafka/coordinator/runtime.h"
 #include "kafka/kafka_internal.h"
 
@@ -21,9 +21,9 @@ typedef struct group_entry {
     const struct groups_type *type; /* the protocol it speaks: which member of `state` there is */
     union {
         group_t *classic;
-        cgroup_t *consumer;
+        consumer_group_t *consumer;
     } state;
-    cgroup_config_t config; /* of a consumer group */
+    consumer_config_t config; /* of a consumer group */
     group_offsets_t offsets;
     list_t applying; /* groups_position.c: in the log, not yet in `offsets` */
     list_t node;     /* among those of its partition */
@@ -71,7 +71,7 @@ bool groups_is_empty(const group_entry_t *entry);
 bool groups_subscribed(const group_entry_t *entry, bytes_t topic);
 /* The state machine, for the APIs of one protocol alone; NULL when the group speaks another. */
 const group_t *groups_classic(const group_entry_t *entry);
-cgroup_t *groups_consumer(const group_entry_t *entry);
+consumer_group_t *groups_consumer(const group_entry_t *entry);
 
 /* ---- requests of members that speak the classic protocol; the group may speak another ---- */
 
@@ -115,18 +115,18 @@ void groups_removal_run(groups_removal_t *removal);
 /* The consumer group to talk to; only joining makes one, or changes a classic one. An error's words are in `message`, or the
  * code's own will do. */
 kafka_code_t groups_find_consumer(kafka_groups_t *groups, bytes_t group_id, bool joining, group_entry_t **ret_entry,
-                                  char message[CGROUP_MESSAGE_BYTES]) MUST_CHECK;
+                                  char message[CONSUMER_MESSAGE_BYTES]) MUST_CHECK;
 
 /* A heartbeat on its way: a member of what the API keeps of it, alive until `done` has run. */
 typedef struct groups_beat {
     /* It was accepted: the reply, which is valid during the call only. `done` follows. */
-    void (*accepted)(struct groups_beat *beat, const group_entry_t *entry, const cgroup_reply_t *reply);
+    void (*accepted)(struct groups_beat *beat, const group_entry_t *entry, const consumer_reply_t *reply);
     /* What it changed is stored; or an error, with its words or NULL. */
     void (*done)(struct groups_beat *beat, kafka_code_t error, const char *message);
     runtime_write_t write; /* the coordinator's, as what follows */
     group_entry_t *entry;
 } groups_beat_t;
-void groups_consumer_heartbeat(group_entry_t *entry, const cgroup_heartbeat_t *in, groups_beat_t *beat);
+void groups_consumer_heartbeat(group_entry_t *entry, const consumer_heartbeat_t *in, groups_beat_t *beat);
 
 /* ---- the bridge's positions (groups_position.c) ---- */
 

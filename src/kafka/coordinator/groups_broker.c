@@ -47,7 +47,7 @@ static void on_patterns_timer(io_timer_t *timer)
 {
     kafka_groups_t *groups = CONTAINER_OF(timer, kafka_groups_t, patterns_timer);
     io_turn_note(groups->kafka->loop, "kafka topic patterns");
-    if (topic_patterns_scan(groups->cgroup_host.patterns)) {
+    if (topic_patterns_scan(groups->consumer_host.patterns)) {
         io_timer_start(timer, 0, 0);
     } else {
         groups->topics_version++;
@@ -57,13 +57,13 @@ static void on_patterns_timer(io_timer_t *timer)
 void groups__broker_init(kafka_groups_t *groups)
 {
     const kafka_broker_config_t *config = &groups->kafka->config;
-    groups->cgroup_config = (cgroup_config_t){
+    groups->consumer_config = (consumer_config_t){
         .session_timeout_ms = (int32_t)config->group_consumer_session_timeout_ms,
         .heartbeat_interval_ms = (int32_t)config->group_consumer_heartbeat_interval_ms,
         .members_max = (int32_t)config->group_consumer_max_size,
     };
     groups->patterns_host = (topic_patterns_host_t){each_topic, topic_exists, on_scan_wanted};
-    groups->cgroup_host = (cgroup_host_t){
+    groups->consumer_host = (consumer_host_t){
         .patterns = topic_patterns_new(&groups->patterns_host, groups),
         .topic = find_topic,
         .topics_version = topics_version,
@@ -76,7 +76,7 @@ void groups__broker_init(kafka_groups_t *groups)
 void groups__broker_deinit(kafka_groups_t *groups)
 {
     io_timer_stop(&groups->patterns_timer);
-    topic_patterns_free(groups->cgroup_host.patterns);
+    topic_patterns_free(groups->consumer_host.patterns);
 }
 
 /* ---- settings ---- */
@@ -92,10 +92,10 @@ void groups__broker_configure(group_entry_t *entry)
 {
     arena_t arena;
     config_group_t values;
-    cgroup_config_t *config = &entry->config;
+    consumer_config_t *config = &entry->config;
     arena_init(&arena, 0);
     config_group_read(entry->groups->kafka, entry->id, &arena, &values);
-    *config = entry->groups->cgroup_config;
+    *config = entry->groups->consumer_config;
     config->session_timeout_ms = own_or(&values, BYTES_LIT("consumer.session.timeout.ms"), config->session_timeout_ms);
     config->heartbeat_interval_ms =
         own_or(&values, BYTES_LIT("consumer.heartbeat.interval.ms"), config->heartbeat_interval_ms);

@@ -5,13 +5,13 @@
 
 #include <stdio.h>
 
-static cgroup_t *of(const group_entry_t *entry) { return entry->state.consumer; }
+static consumer_group_t *of(const group_entry_t *entry) { return entry->state.consumer; }
 
 void groups__consumer_new(group_entry_t *entry)
 {
     groups__broker_configure(entry);
     entry->type = &groups_type_consumer;
-    entry->state.consumer = cgroup_new(entry->id, &entry->config, &entry->groups->cgroup_host, entry);
+    entry->state.consumer = consumer_group_new(entry->id, &entry->config, &entry->groups->consumer_host, entry);
 }
 
 /* ---- storing ---- */
@@ -21,7 +21,7 @@ static void flush(group_entry_t *entry)
 {
     runtime_t *runtime = entry->groups->runtime;
     runtime_write_t *write = runtime_write_new(runtime);
-    if (cgroup_records_add(&write->batch, of(entry))) {
+    if (consumer_records_add(&write->batch, of(entry))) {
         runtime_write_unheard(runtime, entry->partition, write);
     } else {
         runtime_write_drop(write);
@@ -34,7 +34,7 @@ static void flush_for(group_entry_t *entry, runtime_write_t *write,
 {
     runtime_t *runtime = entry->groups->runtime;
     write->batch = runtime_batch(groups_now(entry->groups).wall_ms);
-    if (cgroup_records_add(&write->batch, of(entry))) {
+    if (consumer_records_add(&write->batch, of(entry))) {
         runtime_write(runtime, entry->partition, write, done);
     } else {
         done(write, KAFKA_NONE);
@@ -43,20 +43,20 @@ static void flush_for(group_entry_t *entry, runtime_write_t *write,
 
 static void add_tombstones(const group_entry_t *entry, runtime_batch_t *batch)
 {
-    cgroup_records_add_tombstones(batch, of(entry));
+    consumer_records_add_tombstones(batch, of(entry));
 }
 
 int groups__consumer_replay(kafka_groups_t *groups, int32_t partition, const record_t *stored, arena_t *arena)
 {
-    cgroup_record_kind_t kind;
+    consumer_record_kind_t kind;
     bytes_t group_id;
-    int err = cgroup_record_group(stored->key, &kind, &group_id);
+    int err = consumer_record_group(stored->key, &kind, &group_id);
     if (err) return err == ERR_NOT_FOUND ? 0 : err; /* of a kind that this broker does not keep */
     group_entry_t *entry = map_get(&groups->entries, group_id);
     bool is_consumer = entry && entry->type == &groups_type_consumer;
     if (!stored->value.ptr && !is_consumer) return 0;
     if (!entry) entry = groups__entry_new(groups, group_id, partition);
-    if (!stored->value.ptr && kind == CGROUP_RECORD_EPOCH) {
+    if (!stored->value.ptr && kind == CONSUMER_RECORD_EPOCH) {
         entry->type->free(entry);
         groups__classic_new(entry);
         return 0;
@@ -65,24 +65,24 @@ int groups__consumer_replay(kafka_groups_t *groups, int32_t partition, const rec
         entry->type->free(entry);
         groups__consumer_new(entry);
     }
-    return cgroup_record_load(of(entry), stored->key, stored->value, arena);
+    return consumer_record_load(of(entry), stored->key, stored->value, arena);
 }
 
 /* ---- heartbeats of the consumer protocol ---- */
 
 static kafka_code_t refuse(bytes_t group_id, const char *form, kafka_code_t error, char *message)
 {
-    snprintf(message, CGROUP_MESSAGE_BYTES, form, (int)group_id.len, (const char *)group_id.ptr);
+    snprintf(message, CONSUMER_MESSAGE_BYTES, form, (int)group_id.len, (const char *)group_id.ptr);
     return error;
 }
 
 kafka_code_t groups_find_consumer(kafka_groups_t *groups, bytes_t group_id, bool joining, group_entry_t **ret_entry,
-                                  char message[CGROUP_MESSAGE_BYTES])
+                                  char message[CONSUMER_MESSAGE_BYTES])
 {
     group_entry_t *entry;
     kafka_code_t error = groups_find(groups, group_id, &entry);
     if (error != KAFKA_NONE) return error;
-    if (joining && !groups_have_room(groups, CGROUP_MEMBER_BYTES_MAX)) return KAFKA_COORDINATOR_NOT_AVAILABLE;
+    if (joining && !groups_have_room(groups, CONSUMER_MEMBER_BYTES_MAX)) return KAFKA_COORDINATOR_NOT_AVAILABLE;
     if (!entry && joining) entry = groups_create(groups, group_id);
     if (!entry) return refuse(group_id, "Group %.*s not found.", KAFKA_GROUP_ID_NOT_FOUND, message);
     bool is_consumer = entry->type == &groups_type_consumer;
@@ -102,12 +102,12 @@ static void on_beat_written(runtime_write_t *write, kafka_code_t error)
     group_entry_unref(entry);
 }
 
-void groups_consumer_heartbeat(group_entry_t *entry, const cgroup_heartbeat_t *in, groups_beat_t *beat)
+void groups_consumer_heartbeat(group_entry_t *entry, const consumer_heartbeat_t *in, groups_beat_t *beat)
 {
-    cgroup_reply_t reply;
+    consumer_reply_t reply;
     ASSERT(entry->type == &groups_type_consumer);
     groups__broker_configure(entry);
-    cgroup_heartbeat(of(entry), in, groups_now(entry->groups), &reply);
+    consumer_heartbeat(of(entry), in, groups_now(entry->groups), &reply);
     if (reply.error != KAFKA_NONE) {
         groups_downgrade(entry, false); /* if it was upgraded for this member, who does not come */
         groups__settle(entry);
@@ -156,7 +156,7 @@ static void on_join_written(runtime_write_t *write, kafka_code_t error)
     group_entry_unref(entry);
 }
 
-static void write_join(group_entry_t *entry, groups_request_t *request, const cgroup_join_reply_t *reply)
+static void write_join(group_entry_t *entry, groups_request_t *request, const consumer_join_reply_t *reply)
 {
     consumer_join_t *j = mem_zalloc(sizeof(*j));
     arena_init(&j->arena, 0);
@@ -175,7 +175,7 @@ static void write_join(group_entry_t *entry, groups_request_t *request, const cg
 
 /* What the member reads and owns stands in the first of its protocols, as in all others. */
 static kafka_code_t read_subscription(const kafka_groups_t *groups, const group_join_t *join, arena_t *arena,
-                                      cgroup_set_t *owned, cgroup_subscription_t *subscription)
+                                      tp_set_t *owned, consumer_subscription_t *subscription)
 {
     if (join->protocols_count == 0) return KAFKA_INCONSISTENT_GROUP_PROTOCOL;
     bool is_consumer = bytes_eq(join->protocol_type, BYTES_LIT("consumer"));
@@ -184,11 +184,11 @@ static kafka_code_t read_subscription(const kafka_groups_t *groups, const group_
     return err ? KAFKA_UNKNOWN_SERVER_ERROR : KAFKA_NONE; /* the original does not expect it either */
 }
 
-static cgroup_join_reply_t classic_join(group_entry_t *entry, const group_join_t *in)
+static consumer_join_reply_t classic_join(group_entry_t *entry, const group_join_t *in)
 {
-    cgroup_set_t owned = {0};
-    cgroup_subscription_t subscription;
-    cgroup_join_reply_t reply = {.member_id = BYTES_LIT("")};
+    tp_set_t owned = {0};
+    consumer_subscription_t subscription;
+    consumer_join_reply_t reply = {.member_id = BYTES_LIT("")};
     arena_t arena;
     kafka_uuid_t id;
     char new_id[KAFKA_UUID_CHARS + 1];
@@ -197,13 +197,13 @@ static cgroup_join_reply_t classic_join(group_entry_t *entry, const group_join_t
     arena_init(&arena, 0);
     reply.error = read_subscription(entry->groups, in, &arena, &owned, &subscription);
     if (reply.error == KAFKA_NONE)
-        cgroup_classic_join(of(entry), in, &subscription, bytes_str(new_id), groups_now(entry->groups), &reply);
+        consumer_classic_join(of(entry), in, &subscription, bytes_str(new_id), groups_now(entry->groups), &reply);
     if (reply.error != KAFKA_NONE) {
         reply_join(in->request, reply.member_id, reply.error); /* which may be `new_id` */
     } else {
         write_join(entry, in->request, &reply);
     }
-    cgroup_set_deinit(&owned);
+    tp_set_deinit(&owned);
     arena_deinit(&arena);
     return reply;
 }
@@ -214,7 +214,7 @@ static void join(group_entry_t *entry, const group_join_t *in)
         entry->type->join(entry, in);
         return;
     }
-    cgroup_join_reply_t reply = classic_join(entry, in);
+    consumer_join_reply_t reply = classic_join(entry, in);
     /* The last member of the consumer protocol has been replaced: the others need not join again for that. */
     if (reply.replaced_consumer && !entry->removed) groups_downgrade(entry, false);
 }
@@ -223,11 +223,11 @@ static void join(group_entry_t *entry, const group_join_t *in)
 static void sync(group_entry_t *entry, const group_sync_t *in)
 {
     groups_request_t *request = in->request;
-    const cgroup_member_t *m = NULL;
+    const consumer_member_t *m = NULL;
     arena_t arena;
     group_sync_reply_t reply = {.assignment = BYTES_LIT("")};
     arena_init(&arena, 0);
-    reply.error = cgroup_classic_sync(of(entry), in, groups_now(entry->groups), &m);
+    reply.error = consumer_classic_sync(of(entry), in, groups_now(entry->groups), &m);
     if (reply.error == KAFKA_NONE) {
         reply.protocol_type = in->protocol_type;
         reply.protocol_name = in->protocol_name;
@@ -239,12 +239,12 @@ static void sync(group_entry_t *entry, const group_sync_t *in)
 
 static kafka_code_t heartbeat(group_entry_t *entry, bytes_t member_id, bytes_t instance_id, int32_t generation)
 {
-    return cgroup_classic_heartbeat(of(entry), member_id, instance_id, generation, groups_now(entry->groups));
+    return consumer_classic_heartbeat(of(entry), member_id, instance_id, generation, groups_now(entry->groups));
 }
 
 static kafka_code_t leave(group_entry_t *entry, group_leaver_t *leavers, size_t count)
 {
-    cgroup_leave(of(entry), leavers, count);
+    consumer_leave(of(entry), leavers, count);
     flush(entry);
     groups_downgrade(entry, true);
     return KAFKA_NONE;
@@ -252,20 +252,20 @@ static kafka_code_t leave(group_entry_t *entry, group_leaver_t *leavers, size_t 
 
 /* ---- the rest of the row ---- */
 
-static const char *state_text(const group_entry_t *entry) { return cgroup_state_text(of(entry)); }
+static const char *state_text(const group_entry_t *entry) { return consumer_state_text(of(entry)); }
 static bytes_t protocol_type(const group_entry_t *entry) { return BYTES_LIT("consumer"); }
 static bool is_empty(const group_entry_t *entry) { return of(entry)->members_count == 0; }
-static bool subscribed(const group_entry_t *entry, bytes_t topic) { return cgroup_subscribed(of(entry), topic); }
+static bool subscribed(const group_entry_t *entry, bytes_t topic) { return consumer_subscribed(of(entry), topic); }
 static size_t kept_bytes(const group_entry_t *entry) { return of(entry)->kept_bytes; }
 
 static kafka_code_t commit_check(group_entry_t *entry, const groups_committer_t *by)
 {
-    return cgroup_commit_check(of(entry), by->member_id, by->generation, by->api_version);
+    return consumer_commit_check(of(entry), by->member_id, by->generation, by->api_version);
 }
 
 static kafka_code_t fetch_check(group_entry_t *entry, bytes_t member_id, int32_t member_epoch)
 {
-    return cgroup_fetch_check(of(entry), member_id, member_epoch);
+    return consumer_fetch_check(of(entry), member_id, member_epoch);
 }
 
 /* As the original: from the commit on, but for what is being read. */
@@ -276,18 +276,18 @@ static bool unused_since(const group_entry_t *entry, const group_offset_t *offse
 }
 
 static bool is_unused(const group_entry_t *entry) { return false; }
-static void start(group_entry_t *entry) { cgroup_load_end(of(entry), groups_now(entry->groups)); }
-static int64_t deadline_ms(const group_entry_t *entry) { return cgroup_deadline_ms(of(entry)); }
+static void start(group_entry_t *entry) { consumer_load_end(of(entry), groups_now(entry->groups)); }
+static int64_t deadline_ms(const group_entry_t *entry) { return consumer_deadline_ms(of(entry)); }
 
 static void tick(group_entry_t *entry)
 {
-    cgroup_tick(of(entry), groups_now(entry->groups));
+    consumer_tick(of(entry), groups_now(entry->groups));
     groups_downgrade(entry, true);
 }
 
 /* None of its requests is parked. */
 static void kill_group(group_entry_t *entry, kafka_code_t error) {}
-static void free_group(group_entry_t *entry) { cgroup_free(of(entry)); }
+static void free_group(group_entry_t *entry) { consumer_group_free(of(entry)); }
 
 const groups_type_t groups_type_consumer = {
     .name = "consumer",

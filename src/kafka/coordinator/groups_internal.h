@@ -23,8 +23,8 @@ struct kafka_groups {
     runtime_t *runtime;
     group_config_t config;
     group_host_t host;
-    cgroup_config_t cgroup_config;
-    cgroup_host_t cgroup_host;
+    consumer_config_t consumer_config;
+    consumer_host_t consumer_host;
     topic_patterns_host_t patterns_host;
     io_timer_t patterns_timer; /* scans new patterns */
     kafka_topic_listener_t listener;

@@ -1,7 +1,7 @@
 /* groups_migrate.c: a group's way from one protocol to the other while it has members, as the original's
  * group.consumer.migration.policy allows: up when a member of the consumer protocol comes, down when the last one has
  * gone. What the classic protocol's consumers embed in their requests is read and written here; the rest is
- * cgroup_classic.c's and cgroup_convert.c's. */
+ * consumer_classic.c's and consumer_convert.c's. */
 #include "kafka/coordinator/groups_migrate.h"
 
 #include "base/slog.h"
@@ -29,17 +29,17 @@ static int read_version(kafka_reader_t *r, int16_t version_max, int16_t *ret_ver
 }
 
 /* Topics that do not exist (any more) are left out. */
-static void add_topics(const kafka_groups_t *groups, const wire_topic_t *topics, int32_t count, cgroup_set_t *set)
+static void add_topics(const kafka_groups_t *groups, const wire_topic_t *topics, int32_t count, tp_set_t *set)
 {
     for (int32_t t = 0; t < count; t++) {
         const kafka_topic_t *topic = kafka_topic_get(groups->kafka, topics[t].topic);
         for (int32_t p = 0; topic && p < topics[t].partitions_count; p++)
-            cgroup_set_add(set, (cgroup_tp_t){topic->id, topics[t].partitions[p]});
+            tp_set_add(set, (topic_partition_t){topic->id, topics[t].partitions[p]});
     }
 }
 
-int groups_read_subscription(const kafka_groups_t *groups, bytes_t data, arena_t *arena, cgroup_set_t *owned,
-                             cgroup_subscription_t *ret_subscription)
+int groups_read_subscription(const kafka_groups_t *groups, bytes_t data, arena_t *arena, tp_set_t *owned,
+                             consumer_subscription_t *ret_subscription)
 {
     kafka_reader_t r = kafka_reader(data);
     kafka_consumer_protocol_subscription_t v;
@@ -48,12 +48,12 @@ int groups_read_subscription(const kafka_groups_t *groups, bytes_t data, arena_t
     if (!err) err = kafka_consumer_protocol_subscription_decode(&r, version, arena, &v);
     if (err) return err;
     add_topics(groups, (const wire_topic_t *)v.owned_partitions, v.owned_partitions_count, owned);
-    *ret_subscription = (cgroup_subscription_t){v.topics, (size_t)MAX(v.topics_count, 0), owned, v.rack_id};
+    *ret_subscription = (consumer_subscription_t){v.topics, (size_t)MAX(v.topics_count, 0), owned, v.rack_id};
     return 0;
 }
 
 /* ERR_UNSUPPORTED: an assignor of the user's own left data there, which would be lost. */
-static int read_assignment(const kafka_groups_t *groups, bytes_t data, arena_t *arena, cgroup_set_t *assigned)
+static int read_assignment(const kafka_groups_t *groups, bytes_t data, arena_t *arena, tp_set_t *assigned)
 {
     kafka_reader_t r = kafka_reader(data);
     kafka_consumer_protocol_assignment_t v;
@@ -74,11 +74,11 @@ static int16_t version_of(const group_protocol_t *protocol)
     return read_version(&r, ASSIGNMENT_VERSION_MAX, &version) ? 0 : version;
 }
 
-bytes_t groups_write_assignment(const kafka_groups_t *groups, const cgroup_set_t *set, const group_protocol_t *protocol,
+bytes_t groups_write_assignment(const kafka_groups_t *groups, const tp_set_t *set, const group_protocol_t *protocol,
                                 arena_t *arena)
 {
     int32_t count;
-    const cgroup_wire_topic_t *topics = cgroup_wire_topics(arena, set, &count);
+    const consumer_wire_topic_t *topics = consumer_wire_topics(arena, set, &count);
     kafka_consumer_protocol_assignment_t v = {
         .assigned_partitions = kafka_consumer_protocol_assignment_assigned_partition_array(arena, count)};
     for (int32_t i = 0; i < count; i++) {
@@ -108,7 +108,7 @@ static bool policy_allows(const kafka_groups_t *groups, uint32_t direction)
 
 static kafka_code_t refuse(const group_t *g, const char *why, char *message)
 {
-    snprintf(message, CGROUP_MESSAGE_BYTES, "Cannot upgrade classic group %.*s to consumer group because %s",
+    snprintf(message, CONSUMER_MESSAGE_BYTES, "Cannot upgrade classic group %.*s to consumer group because %s",
              (int)g->id.len, (const char *)g->id.ptr, why);
     return KAFKA_GROUP_ID_NOT_FOUND;
 }
@@ -116,9 +116,9 @@ static kafka_code_t refuse(const group_t *g, const char *why, char *message)
 static kafka_code_t check_upgrade(const group_entry_t *entry, char *message)
 {
     const group_t *g = entry->state.classic;
-    size_t members_max = (size_t)entry->groups->cgroup_config.members_max;
+    size_t members_max = (size_t)entry->groups->consumer_config.members_max;
     if (!list_empty(&g->stores)) { /* it is being stored: what of it holds is known soon */
-        snprintf(message, CGROUP_MESSAGE_BYTES, "%s", kafka_error_text(KAFKA_COORDINATOR_LOAD_IN_PROGRESS));
+        snprintf(message, CONSUMER_MESSAGE_BYTES, "%s", kafka_error_text(KAFKA_COORDINATOR_LOAD_IN_PROGRESS));
         return KAFKA_COORDINATOR_LOAD_IN_PROGRESS;
     }
     if (!policy_allows(entry->groups, KAFKA_GROUP_CONSUMER_MIGRATION_POLICY_UPGRADE))
@@ -139,8 +139,8 @@ static bytes_t subscription_of(const group_t *g, const group_member_t *m)
 
 typedef struct conversion {
     arena_t arena;
-    cgroup_converted_t *members;
-    cgroup_set_t *owned, *assigned; /* one a member */
+    consumer_converted_t *members;
+    tp_set_t *owned, *assigned; /* one a member */
     size_t count;
 } conversion_t;
 
@@ -149,9 +149,9 @@ static int decode_members(const group_entry_t *entry, conversion_t *c)
     const group_t *g = entry->state.classic;
     size_t count = g->members_count;
     arena_init(&c->arena, 0);
-    c->members = ARENA_ARRAY(&c->arena, cgroup_converted_t, count);
-    c->owned = ARENA_ARRAY(&c->arena, cgroup_set_t, count);
-    c->assigned = ARENA_ARRAY(&c->arena, cgroup_set_t, count);
+    c->members = ARENA_ARRAY(&c->arena, consumer_converted_t, count);
+    c->owned = ARENA_ARRAY(&c->arena, tp_set_t, count);
+    c->assigned = ARENA_ARRAY(&c->arena, tp_set_t, count);
     LIST_EACH(&g->members, m, group_member_t, node) {
         size_t i = c->count++;
         c->members[i].member = m;
@@ -167,8 +167,8 @@ static int decode_members(const group_entry_t *entry, conversion_t *c)
 static void conversion_deinit(conversion_t *c)
 {
     for (size_t i = 0; i < c->count; i++) {
-        cgroup_set_deinit(&c->owned[i]);
-        cgroup_set_deinit(&c->assigned[i]);
+        tp_set_deinit(&c->owned[i]);
+        tp_set_deinit(&c->assigned[i]);
     }
     arena_deinit(&c->arena);
 }
@@ -177,7 +177,7 @@ static void write_upgraded(group_entry_t *entry)
 {
     runtime_write_t *write = runtime_write_new(entry->groups->runtime);
     group_records_add_group_tombstone(&write->batch, entry->id);
-    cgroup_records_add(&write->batch, entry->state.consumer);
+    consumer_records_add(&write->batch, entry->state.consumer);
     runtime_write_unheard(entry->groups->runtime, entry->partition, write);
 }
 
@@ -186,7 +186,7 @@ static void upgrade(group_entry_t *entry, const conversion_t *c)
     group_t *old = entry->state.classic;
     runtime_now_t now = groups_now(entry->groups);
     groups__consumer_new(entry);
-    cgroup_from_classic(entry->state.consumer, old->generation, c->members, c->count, now);
+    consumer_from_classic(entry->state.consumer, old->generation, c->members, c->count, now);
     /* Whoever waits for the classic group's rebalance joins again, for the one that begins now. */
     group_kill(old, KAFKA_REBALANCE_IN_PROGRESS, now);
     group_free(old);
@@ -195,7 +195,7 @@ static void upgrade(group_entry_t *entry, const conversion_t *c)
          (const char *)entry->id.ptr, c->count);
 }
 
-kafka_code_t groups_upgrade(group_entry_t *entry, char message[CGROUP_MESSAGE_BYTES])
+kafka_code_t groups_upgrade(group_entry_t *entry, char message[CONSUMER_MESSAGE_BYTES])
 {
     conversion_t c = {0};
     kafka_code_t error = check_upgrade(entry, message);
@@ -223,7 +223,7 @@ bool groups_may_become_classic(const kafka_groups_t *groups, size_t members_coun
            members_count <= (size_t)groups->config.members_max;
 }
 
-static void load_member(group_entry_t *entry, const cgroup_member_t *m, arena_t *arena)
+static void load_member(group_entry_t *entry, const consumer_member_t *m, arena_t *arena)
 {
     group_loaded_member_t loaded = {
         .id = m->id,
@@ -240,34 +240,34 @@ static void load_member(group_entry_t *entry, const cgroup_member_t *m, arena_t 
     ASSERT(!err); /* ids and instances are as unique there */
 }
 
-static void write_downgraded(group_entry_t *entry, cgroup_t *old)
+static void write_downgraded(group_entry_t *entry, consumer_group_t *old)
 {
     static const group_store_t as_it_is = {.kind = GROUP_STORE_STATIC};
     runtime_write_t *write = runtime_write_new(entry->groups->runtime);
-    cgroup_records_add(&write->batch, old); /* the tombstones of those who left */
-    cgroup_records_add_tombstones(&write->batch, old);
+    consumer_records_add(&write->batch, old); /* the tombstones of those who left */
+    consumer_records_add_tombstones(&write->batch, old);
     group_records_add_group(&write->batch, entry->state.classic, &as_it_is);
     runtime_write_unheard(entry->groups->runtime, entry->partition, write);
 }
 
 void groups_downgrade(group_entry_t *entry, bool rebalance)
 {
-    cgroup_t *old = groups_consumer(entry);
-    if (!old || !cgroup_is_all_classic(old) || !groups_may_become_classic(entry->groups, old->members_count)) return;
+    consumer_group_t *old = groups_consumer(entry);
+    if (!old || !consumer_is_all_classic(old) || !groups_may_become_classic(entry->groups, old->members_count)) return;
     arena_t arena;
     runtime_now_t now = groups_now(entry->groups);
     arena_init(&arena, 0);
     groups__classic_new(entry);
     group_t *g = entry->state.classic;
     group_load(g, old->epoch, BYTES_LIT("consumer"), BYTES_NULL, now.wall_ms);
-    LIST_EACH(&old->members, m, cgroup_member_t, node) load_member(entry, m, &arena);
+    LIST_EACH(&old->members, m, consumer_member_t, node) load_member(entry, m, &arena);
     arena_deinit(&arena);
     group_load_elect(g);
     group_load_end(g, now);
     write_downgraded(entry, old);
     slog(SLOG_INFO, "kafka", "a consumer group became a classic group", "group=%.*s members=%zu", (int)entry->id.len,
          (const char *)entry->id.ptr, old->members_count);
-    cgroup_free(old);
+    consumer_group_free(old);
     if (rebalance) group_rebalance(g, now);
 }
 
@@ -275,12 +275,12 @@ void groups_downgrade(group_entry_t *entry, bool rebalance)
 
 bool groups_become_classic(group_entry_t *entry)
 {
-    cgroup_t *old = groups_consumer(entry);
+    consumer_group_t *old = groups_consumer(entry);
     if (!old || old->members_count > 0) return false;
     runtime_write_t *write = runtime_write_new(entry->groups->runtime);
-    cgroup_records_add_tombstones(&write->batch, old);
+    consumer_records_add_tombstones(&write->batch, old);
     groups__classic_new(entry);
-    cgroup_free(old);
+    consumer_group_free(old);
     runtime_write_unheard(entry->groups->runtime, entry->partition, write);
     return true;
 }

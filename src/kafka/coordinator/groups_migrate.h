@@ -7,7 +7,7 @@
 
 /* Makes a classic group with members a consumer group. GROUP_ID_NOT_FOUND with the original's words when it may not be,
  * COORDINATOR_LOAD_IN_PROGRESS while it is being stored. */
-kafka_code_t groups_upgrade(group_entry_t *entry, char message[CGROUP_MESSAGE_BYTES]) MUST_CHECK;
+kafka_code_t groups_upgrade(group_entry_t *entry, char message[CONSUMER_MESSAGE_BYTES]) MUST_CHECK;
 /* Makes a consumer group (nothing else) a classic one if all its members speak that protocol and the policy allows it; with `rebalance`
  * they are all to join again. */
 void groups_downgrade(group_entry_t *entry, bool rebalance);
@@ -20,10 +20,10 @@ bool groups_become_consumer(group_entry_t *entry);
 bool groups_may_become_classic(const kafka_groups_t *groups, size_t members_count);
 
 /* `owned` is the caller's, and must be empty; all else is in the arena or in `data`. */
-int groups_read_subscription(const kafka_groups_t *groups, bytes_t data, arena_t *arena, cgroup_set_t *owned,
-                             cgroup_subscription_t *ret_subscription) MUST_CHECK;
+int groups_read_subscription(const kafka_groups_t *groups, bytes_t data, arena_t *arena, tp_set_t *owned,
+                             consumer_subscription_t *ret_subscription) MUST_CHECK;
 /* In the version of the subscription that `protocol` carries. */
-bytes_t groups_write_assignment(const kafka_groups_t *groups, const cgroup_set_t *set, const group_protocol_t *protocol,
+bytes_t groups_write_assignment(const kafka_groups_t *groups, const tp_set_t *set, const group_protocol_t *protocol,
                                 arena_t *arena);
 
 #endif

@@ -1,7 +1,7 @@
 /* Feeds hostile bytes to what reads __consumer_offsets: records are decoded, groups loaded from them, their
  * members' subscriptions searched, and what was loaded lives through its sessions. */
 #include "kafka/coordinator/classic/group_records.h"
-#include "kafka/coordinator/consumer/cgroup_records.h"
+#include "kafka/coordinator/consumer/consumer_records.h"
 
 #include "kafka/errors.h"
 #include "kafka_schema.h"
@@ -47,23 +47,23 @@ static void scan_wanted(void *user) {}
 /* A consumer-protocol group from one record; then it is stored again, and time passes. */
 static void load_consumer(bytes_t key, bytes_t value, arena_t *arena)
 {
-    const cgroup_config_t config = {45000, 5000, 100};
+    const consumer_config_t config = {45000, 5000, 100};
     const topic_patterns_host_t patterns_host = {each_topic, topic_exists, scan_wanted};
-    cgroup_host_t host = {.topic = find_topic, .topics_version = topics_version};
-    cgroup_record_kind_t kind;
+    consumer_host_t host = {.topic = find_topic, .topics_version = topics_version};
+    consumer_record_kind_t kind;
     bytes_t group_id;
-    if (cgroup_record_group(key, &kind, &group_id) != 0) return;
+    if (consumer_record_group(key, &kind, &group_id) != 0) return;
     host.patterns = topic_patterns_new(&patterns_host, NULL);
-    cgroup_t *g = cgroup_new(group_id, &config, &host, NULL);
-    if (cgroup_record_load(g, key, value, arena) == 0) {
-        cgroup_load_end(g, (runtime_now_t){1, 1});
-        (void)cgroup_subscribed(g, BYTES_LIT("t"));
-        cgroup_tick(g, (runtime_now_t){1000000, 1});
+    consumer_group_t *g = consumer_group_new(group_id, &config, &host, NULL);
+    if (consumer_record_load(g, key, value, arena) == 0) {
+        consumer_load_end(g, (runtime_now_t){1, 1});
+        (void)consumer_subscribed(g, BYTES_LIT("t"));
+        consumer_tick(g, (runtime_now_t){1000000, 1});
         runtime_batch_t records = {RECORD_BUILDER_INIT, 1};
-        (void)cgroup_records_add(&records, g);
+        (void)consumer_records_add(&records, g);
         record_builder_deinit(&records.builder);
     }
-    cgroup_free(g);
+    consumer_group_free(g);
     topic_patterns_free(host.patterns);
 }
 

@@ -1,13 +1,13 @@
-/* cgroup_set.c: see cgroup_set.h. */
-#include "kafka/coordinator/consumer/cgroup_set.h"
+/* tp_set.c: see tp_set.h. */
+#include "kafka/coordinator/consumer/tp_set.h"
 
-static int compare(cgroup_tp_t a, cgroup_tp_t b)
+static int compare(topic_partition_t a, topic_partition_t b)
 {
     int order = memcmp(a.topic.bytes, b.topic.bytes, sizeof(a.topic.bytes));
     return order ? order : (a.partition > b.partition) - (a.partition < b.partition);
 }
 
-static size_t place_of(const cgroup_set_t *s, cgroup_tp_t tp)
+static size_t place_of(const tp_set_t *s, topic_partition_t tp)
 {
     size_t low = 0, high = s->count;
     while (low < high) {
@@ -21,26 +21,26 @@ static size_t place_of(const cgroup_set_t *s, cgroup_tp_t tp)
     return low;
 }
 
-void cgroup_set_deinit(cgroup_set_t *s)
+void tp_set_deinit(tp_set_t *s)
 {
     mem_free(s->items);
-    *s = (cgroup_set_t){0};
+    *s = (tp_set_t){0};
 }
 
-bool cgroup_set_has(const cgroup_set_t *s, cgroup_tp_t tp)
+bool tp_set_has(const tp_set_t *s, topic_partition_t tp)
 {
     size_t place = place_of(s, tp);
     return place < s->count && compare(s->items[place], tp) == 0;
 }
 
-static void make_room(cgroup_set_t *s, size_t count)
+static void make_room(tp_set_t *s, size_t count)
 {
     if (count <= s->cap) return;
     s->cap = MAX(count, s->cap * 2);
     s->items = mem_realloc(s->items, s->cap * sizeof(s->items[0]));
 }
 
-void cgroup_set_add(cgroup_set_t *s, cgroup_tp_t tp)
+void tp_set_add(tp_set_t *s, topic_partition_t tp)
 {
     bool last = s->count == 0 || compare(s->items[s->count - 1], tp) < 0; /* as sets are filled from others */
     size_t place = last ? s->count : place_of(s, tp);
@@ -51,7 +51,7 @@ void cgroup_set_add(cgroup_set_t *s, cgroup_tp_t tp)
     s->count++;
 }
 
-void cgroup_set_remove(cgroup_set_t *s, cgroup_tp_t tp)
+void tp_set_remove(tp_set_t *s, topic_partition_t tp)
 {
     size_t place = place_of(s, tp);
     if (place == s->count || compare(s->items[place], tp) != 0) return;
@@ -59,14 +59,14 @@ void cgroup_set_remove(cgroup_set_t *s, cgroup_tp_t tp)
     memmove(&s->items[place], &s->items[place + 1], (s->count - place) * sizeof(s->items[0]));
 }
 
-void cgroup_set_copy(cgroup_set_t *to, const cgroup_set_t *from)
+void tp_set_copy(tp_set_t *to, const tp_set_t *from)
 {
     make_room(to, from->count);
     if (from->count) memcpy(to->items, from->items, from->count * sizeof(to->items[0]));
     to->count = from->count;
 }
 
-bool cgroup_set_eq(const cgroup_set_t *a, const cgroup_set_t *b)
+bool tp_set_eq(const tp_set_t *a, const tp_set_t *b)
 {
     if (a->count != b->count) return false;
     for (size_t i = 0; i < a->count; i++) {
@@ -75,23 +75,23 @@ bool cgroup_set_eq(const cgroup_set_t *a, const cgroup_set_t *b)
     return true;
 }
 
-bool cgroup_set_within(const cgroup_set_t *a, const cgroup_set_t *b)
+bool tp_set_within(const tp_set_t *a, const tp_set_t *b)
 {
     for (size_t i = 0; i < a->count; i++) {
-        if (!cgroup_set_has(b, a->items[i])) return false;
+        if (!tp_set_has(b, a->items[i])) return false;
     }
     return true;
 }
 
-bool cgroup_set_meets(const cgroup_set_t *a, const cgroup_set_t *b)
+bool tp_set_meets(const tp_set_t *a, const tp_set_t *b)
 {
     for (size_t i = 0; i < a->count; i++) {
-        if (cgroup_set_has(b, a->items[i])) return true;
+        if (tp_set_has(b, a->items[i])) return true;
     }
     return false;
 }
 
-size_t cgroup_set_run(const cgroup_set_t *s, size_t at)
+size_t tp_set_run(const tp_set_t *s, size_t at)
 {
     size_t end = at;
     while (end < s->count && kafka_uuid_eq(s->items[end].topic, s->items[at].topic)) end++;

@@ -1,17 +1,17 @@
-/* cgroup_test_host.h: a broker with a few topics for consumer groups under test. Shared by their tests. */
-#ifndef TRIVET_KAFKA_GROUPS_CGROUP_TEST_HOST_H
-#define TRIVET_KAFKA_GROUPS_CGROUP_TEST_HOST_H
+/* consumer_test_host.h: a broker with a few topics for consumer groups under test. Shared by their tests. */
+#ifndef TRIVET_KAFKA_GROUPS_CONSUMER_TEST_HOST_H
+#define TRIVET_KAFKA_GROUPS_CONSUMER_TEST_HOST_H
 
-#include "kafka/coordinator/consumer/cgroup.h"
+#include "kafka/coordinator/consumer/consumer_group.h"
 #include "kafka/errors.h"
 
 #define TOPICS 3
 
 typedef struct world {
-    cgroup_config_t config;
-    cgroup_host_t host;
+    consumer_config_t config;
+    consumer_host_t host;
     topic_patterns_host_t patterns_host;
-    cgroup_t *group;
+    consumer_group_t *group;
     runtime_now_t now;
     uint64_t random, version;
     int32_t partitions[TOPICS]; /* of topics "t0", "t1", "t2"; 0 = not there */

@@ -1,7 +1,7 @@
-/* cgroup_test.c: what a consumer-protocol group promises, and simulated clients that join, die, resubscribe
+/* consumer_test.c: what a consumer-protocol group promises, and simulated clients that join, die, resubscribe
  * and dawdle from a seed: no partition is ever used by two of them, and in the end each has its fair share.
  */
-#include "kafka/coordinator/consumer/cgroup_test_host.h"
+#include "kafka/coordinator/consumer/consumer_test_host.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,70 +13,70 @@
 
 static const bytes_t t0[] = {BYTES_LIT("t0")};
 
-static cgroup_reply_t send(world_t *w, cgroup_heartbeat_t in)
+static consumer_reply_t send(world_t *w, consumer_heartbeat_t in)
 {
-    cgroup_reply_t reply;
-    char message[CGROUP_MESSAGE_BYTES];
-    assert_int_equal(cgroup_heartbeat_check(&in, message), KAFKA_NONE);
-    cgroup_heartbeat(w->group, &in, w->now, &reply);
+    consumer_reply_t reply;
+    char message[CONSUMER_MESSAGE_BYTES];
+    assert_int_equal(consumer_heartbeat_check(&in, message), KAFKA_NONE);
+    consumer_heartbeat(w->group, &in, w->now, &reply);
     return reply;
 }
 
-static cgroup_reply_t join(world_t *w, const char *id, const char *instance)
+static consumer_reply_t join(world_t *w, const char *id, const char *instance)
 {
-    static const cgroup_set_t nothing;
-    return send(w, (cgroup_heartbeat_t){.member_id = bytes_str(id),
-                                        .instance_id = instance ? bytes_str(instance) : BYTES_NULL,
-                                        .client_host = BYTES_LIT("/h"),
-                                        .rebalance_timeout_ms = 60000,
-                                        .topics = t0,
-                                        .topics_count = 1,
-                                        .owned = &nothing});
+    static const tp_set_t nothing;
+    return send(w, (consumer_heartbeat_t){.member_id = bytes_str(id),
+                                          .instance_id = instance ? bytes_str(instance) : BYTES_NULL,
+                                          .client_host = BYTES_LIT("/h"),
+                                          .rebalance_timeout_ms = 60000,
+                                          .topics = t0,
+                                          .topics_count = 1,
+                                          .owned = &nothing});
 }
 
 /* A heartbeat that says what it owns, or (NULL) nothing of it. */
-static cgroup_reply_t beat(world_t *w, const char *id, int32_t epoch, const cgroup_set_t *owned)
+static consumer_reply_t beat(world_t *w, const char *id, int32_t epoch, const tp_set_t *owned)
 {
-    return send(w, (cgroup_heartbeat_t){.member_id = bytes_str(id),
-                                        .member_epoch = epoch,
-                                        .client_host = BYTES_LIT("/h"),
-                                        .rebalance_timeout_ms = -1,
-                                        .topics_count = -1,
-                                        .owned = owned});
+    return send(w, (consumer_heartbeat_t){.member_id = bytes_str(id),
+                                          .member_epoch = epoch,
+                                          .client_host = BYTES_LIT("/h"),
+                                          .rebalance_timeout_ms = -1,
+                                          .topics_count = -1,
+                                          .owned = owned});
 }
 
 static void the_first_member_gets_all_at_once(void **state)
 {
     world_t *w = *state;
-    cgroup_reply_t reply = join(w, "a", NULL);
+    consumer_reply_t reply = join(w, "a", NULL);
     assert_int_equal(reply.error, KAFKA_NONE);
     assert_int_equal(reply.member_epoch, 1);
     assert_int_equal(reply.assignment->count, 6);
-    assert_string_equal(cgroup_state_text(w->group), "Stable");
+    assert_string_equal(consumer_state_text(w->group), "Stable");
     assert_null(beat(w, "a", 1, NULL).assignment); /* nothing new */
 }
 
 static void partitions_move_only_after_they_are_given_up(void **state)
 {
     world_t *w = *state;
-    cgroup_set_t owned = {0};
-    cgroup_set_copy(&owned, join(w, "a", NULL).assignment);
-    cgroup_reply_t b = join(w, "b", NULL);
+    tp_set_t owned = {0};
+    tp_set_copy(&owned, join(w, "a", NULL).assignment);
+    consumer_reply_t b = join(w, "b", NULL);
     assert_int_equal(b.member_epoch, 2);
     assert_int_equal(b.assignment->count, 0); /* a still holds them */
-    assert_string_equal(cgroup_state_text(w->group), "Reconciling");
-    cgroup_reply_t a = beat(w, "a", 1, &owned);
+    assert_string_equal(consumer_state_text(w->group), "Reconciling");
+    consumer_reply_t a = beat(w, "a", 1, &owned);
     assert_int_equal(a.member_epoch, 1); /* the old epoch, until it has revoked */
     assert_int_equal(a.assignment->count, 3);
     assert_null(beat(w, "b", 2, NULL).assignment);
-    cgroup_set_copy(&owned, a.assignment);
+    tp_set_copy(&owned, a.assignment);
     a = beat(w, "a", 1, &owned);
     assert_int_equal(a.member_epoch, 2);
     b = beat(w, "b", 2, NULL);
     assert_int_equal(b.assignment->count, 3);
-    assert_false(cgroup_set_meets(b.assignment, &owned));
-    assert_string_equal(cgroup_state_text(w->group), "Stable");
-    cgroup_set_deinit(&owned);
+    assert_false(tp_set_meets(b.assignment, &owned));
+    assert_string_equal(consumer_state_text(w->group), "Stable");
+    tp_set_deinit(&owned);
 }
 
 static void epochs_that_do_not_fit_are_fenced(void **state)
@@ -92,18 +92,18 @@ static void epochs_that_do_not_fit_are_fenced(void **state)
 static void who_does_not_revoke_in_time_is_out(void **state)
 {
     world_t *w = *state;
-    cgroup_set_t owned = {0};
-    cgroup_set_copy(&owned, join(w, "a", NULL).assignment);
+    tp_set_t owned = {0};
+    tp_set_copy(&owned, join(w, "a", NULL).assignment);
     join(w, "b", NULL);
     for (int i = 0; i < 12; i++) {
         assert_int_equal(beat(w, "a", 1, &owned).error, KAFKA_NONE);
         beat(w, "b", w->group->epoch, NULL);
         w->now.mono_ms += 5000;
-        cgroup_tick(w->group, w->now);
+        consumer_tick(w->group, w->now);
     }
     assert_int_equal(beat(w, "a", 1, &owned).error, KAFKA_UNKNOWN_MEMBER_ID);
     assert_int_equal(beat(w, "b", 2, NULL).assignment->count, 6);
-    cgroup_set_deinit(&owned);
+    tp_set_deinit(&owned);
 }
 
 static void a_silent_members_partitions_go_to_the_others(void **state)
@@ -113,7 +113,7 @@ static void a_silent_members_partitions_go_to_the_others(void **state)
     w->now.mono_ms += 30000;
     join(w, "b", NULL);
     w->now.mono_ms += 15000;
-    cgroup_tick(w->group, w->now);
+    consumer_tick(w->group, w->now);
     assert_int_equal(w->group->members_count, 1);
     assert_int_equal(beat(w, "b", 2, NULL).assignment->count, 6);
 }
@@ -123,11 +123,11 @@ static void leaving_is_heard_at_the_next_heartbeat(void **state)
     world_t *w = *state;
     join(w, "a", NULL);
     join(w, "b", NULL);
-    assert_int_equal(beat(w, "a", CGROUP_EPOCH_LEAVE, NULL).member_epoch, CGROUP_EPOCH_LEAVE);
-    assert_string_equal(cgroup_state_text(w->group), "Assigning");
+    assert_int_equal(beat(w, "a", CONSUMER_EPOCH_LEAVE, NULL).member_epoch, CONSUMER_EPOCH_LEAVE);
+    assert_string_equal(consumer_state_text(w->group), "Assigning");
     assert_int_equal(beat(w, "b", 2, NULL).assignment->count, 6);
-    beat(w, "b", CGROUP_EPOCH_LEAVE, NULL);
-    assert_string_equal(cgroup_state_text(w->group), "Empty");
+    beat(w, "b", CONSUMER_EPOCH_LEAVE, NULL);
+    assert_string_equal(consumer_state_text(w->group), "Empty");
 }
 
 static void a_static_member_that_pauses_gets_its_partitions_back(void **state)
@@ -136,13 +136,13 @@ static void a_static_member_that_pauses_gets_its_partitions_back(void **state)
     join(w, "a", "i");
     assert_int_equal(join(w, "a2", "i").error, KAFKA_UNRELEASED_INSTANCE_ID);
     int32_t epoch = w->group->epoch;
-    send(w, (cgroup_heartbeat_t){.member_id = BYTES_LIT("a"),
-                                 .instance_id = BYTES_LIT("i"),
-                                 .member_epoch = CGROUP_EPOCH_LEAVE_STATIC,
-                                 .client_host = BYTES_LIT("/h"),
-                                 .rebalance_timeout_ms = -1,
-                                 .topics_count = -1});
-    cgroup_reply_t back = join(w, "a2", "i");
+    send(w, (consumer_heartbeat_t){.member_id = BYTES_LIT("a"),
+                                   .instance_id = BYTES_LIT("i"),
+                                   .member_epoch = CONSUMER_EPOCH_LEAVE_STATIC,
+                                   .client_host = BYTES_LIT("/h"),
+                                   .rebalance_timeout_ms = -1,
+                                   .topics_count = -1});
+    consumer_reply_t back = join(w, "a2", "i");
     assert_int_equal(back.error, KAFKA_NONE);
     assert_int_equal(back.assignment->count, 6);
     assert_int_equal(w->group->epoch, epoch); /* nobody else noticed */
@@ -156,7 +156,7 @@ static void topics_that_grow_are_shared_out(void **state)
     w->partitions[0] = 8;
     assert_null(beat(w, "a", 1, NULL).assignment); /* not told yet */
     w->version++;
-    cgroup_reply_t reply = beat(w, "a", 1, NULL);
+    consumer_reply_t reply = beat(w, "a", 1, NULL);
     assert_int_equal(reply.assignment->count, 8);
     assert_int_equal(reply.member_epoch, 2);
 }
@@ -164,13 +164,13 @@ static void topics_that_grow_are_shared_out(void **state)
 static void patterns_find_topics_that_come_later(void **state)
 {
     world_t *w = *state;
-    static const cgroup_set_t nothing;
-    cgroup_heartbeat_t in = {.member_id = BYTES_LIT("a"),
-                             .client_host = BYTES_LIT("/h"),
-                             .rebalance_timeout_ms = 1000,
-                             .topics_count = -1,
-                             .regex = BYTES_LIT("t[01]"),
-                             .owned = &nothing};
+    static const tp_set_t nothing;
+    consumer_heartbeat_t in = {.member_id = BYTES_LIT("a"),
+                               .client_host = BYTES_LIT("/h"),
+                               .rebalance_timeout_ms = 1000,
+                               .topics_count = -1,
+                               .regex = BYTES_LIT("t[01]"),
+                               .owned = &nothing};
     assert_int_equal(send(w, in).assignment->count, 6);
     w->partitions[1] = 2;
     w->partitions[2] = 4;
@@ -178,20 +178,20 @@ static void patterns_find_topics_that_come_later(void **state)
     topic_patterns_created(w->host.patterns, BYTES_LIT("t2"));
     w->version++;
     assert_int_equal(beat(w, "a", 1, NULL).assignment->count, 8);
-    assert_true(cgroup_subscribed(w->group, BYTES_LIT("t1")));
-    assert_false(cgroup_subscribed(w->group, BYTES_LIT("t2")));
+    assert_true(consumer_subscribed(w->group, BYTES_LIT("t1")));
+    assert_false(consumer_subscribed(w->group, BYTES_LIT("t2")));
 }
 
 static void a_pattern_that_does_not_compile_changes_nothing(void **state)
 {
     world_t *w = *state;
-    static const cgroup_set_t nothing;
-    cgroup_reply_t reply = send(w, (cgroup_heartbeat_t){.member_id = BYTES_LIT("a"),
-                                                        .client_host = BYTES_LIT("/h"),
-                                                        .rebalance_timeout_ms = 1000,
-                                                        .topics_count = -1,
-                                                        .regex = BYTES_LIT("t("),
-                                                        .owned = &nothing});
+    static const tp_set_t nothing;
+    consumer_reply_t reply = send(w, (consumer_heartbeat_t){.member_id = BYTES_LIT("a"),
+                                                            .client_host = BYTES_LIT("/h"),
+                                                            .rebalance_timeout_ms = 1000,
+                                                            .topics_count = -1,
+                                                            .regex = BYTES_LIT("t("),
+                                                            .owned = &nothing});
     assert_int_equal(reply.error, KAFKA_INVALID_REGULAR_EXPRESSION);
     assert_string_equal(reply.message,
                         "SubscribedTopicRegex `t(` is not a valid regular expression: missing closing ).");
@@ -200,40 +200,40 @@ static void a_pattern_that_does_not_compile_changes_nothing(void **state)
 
 static void requests_that_no_group_accepts_are_told_why(void **state)
 {
-    char message[CGROUP_MESSAGE_BYTES];
-    cgroup_set_t nothing = {0};
-    cgroup_heartbeat_t in = {
+    char message[CONSUMER_MESSAGE_BYTES];
+    tp_set_t nothing = {0};
+    consumer_heartbeat_t in = {
         .member_id = BYTES_LIT("a"), .rebalance_timeout_ms = -1, .topics = t0, .topics_count = 1, .owned = &nothing};
-    assert_int_equal(cgroup_heartbeat_check(&in, message), KAFKA_INVALID_REQUEST);
+    assert_int_equal(consumer_heartbeat_check(&in, message), KAFKA_INVALID_REQUEST);
     assert_string_equal(message, "RebalanceTimeoutMs must be provided in first request.");
     in.rebalance_timeout_ms = 1000;
     in.assignor = BYTES_LIT("mine");
-    assert_int_equal(cgroup_heartbeat_check(&in, message), KAFKA_UNSUPPORTED_ASSIGNOR);
+    assert_int_equal(consumer_heartbeat_check(&in, message), KAFKA_UNSUPPORTED_ASSIGNOR);
     assert_string_equal(message, "ServerAssignor mine is not supported. Supported assignors: uniform, range.");
     in.assignor = BYTES_NULL;
     in.own_id_required = true;
     in.member_id = BYTES_LIT(" ");
-    assert_int_equal(cgroup_heartbeat_check(&in, message), KAFKA_INVALID_REQUEST);
+    assert_int_equal(consumer_heartbeat_check(&in, message), KAFKA_INVALID_REQUEST);
     assert_string_equal(message, "MemberId can't be empty.");
     in.member_id = BYTES_LIT("a");
     in.rack_id = BYTES_LIT("");
-    assert_int_equal(cgroup_heartbeat_check(&in, message), KAFKA_INVALID_REQUEST);
+    assert_int_equal(consumer_heartbeat_check(&in, message), KAFKA_INVALID_REQUEST);
     in.rack_id = BYTES_NULL;
     in.member_epoch = -3;
-    assert_int_equal(cgroup_heartbeat_check(&in, message), KAFKA_INVALID_REQUEST);
-    in.member_epoch = CGROUP_EPOCH_LEAVE_STATIC;
-    assert_int_equal(cgroup_heartbeat_check(&in, message), KAFKA_INVALID_REQUEST);
+    assert_int_equal(consumer_heartbeat_check(&in, message), KAFKA_INVALID_REQUEST);
+    in.member_epoch = CONSUMER_EPOCH_LEAVE_STATIC;
+    assert_int_equal(consumer_heartbeat_check(&in, message), KAFKA_INVALID_REQUEST);
 }
 
 static void commits_need_the_members_present_epoch(void **state)
 {
     world_t *w = *state;
-    assert_int_equal(cgroup_commit_check(w->group, BYTES_LIT(""), -1, 9), KAFKA_NONE);
+    assert_int_equal(consumer_commit_check(w->group, BYTES_LIT(""), -1, 9), KAFKA_NONE);
     join(w, "a", NULL);
-    assert_int_equal(cgroup_commit_check(w->group, BYTES_LIT("a"), 1, 9), KAFKA_NONE);
-    assert_int_equal(cgroup_commit_check(w->group, BYTES_LIT("a"), 0, 9), KAFKA_STALE_MEMBER_EPOCH);
-    assert_int_equal(cgroup_commit_check(w->group, BYTES_LIT("a"), 1, 8), KAFKA_UNSUPPORTED_VERSION);
-    assert_int_equal(cgroup_commit_check(w->group, BYTES_LIT(""), -1, 9), KAFKA_UNKNOWN_MEMBER_ID);
+    assert_int_equal(consumer_commit_check(w->group, BYTES_LIT("a"), 1, 9), KAFKA_NONE);
+    assert_int_equal(consumer_commit_check(w->group, BYTES_LIT("a"), 0, 9), KAFKA_STALE_MEMBER_EPOCH);
+    assert_int_equal(consumer_commit_check(w->group, BYTES_LIT("a"), 1, 8), KAFKA_UNSUPPORTED_VERSION);
+    assert_int_equal(consumer_commit_check(w->group, BYTES_LIT(""), -1, 9), KAFKA_UNKNOWN_MEMBER_ID);
 }
 
 #define MANY_MEMBERS    1000
@@ -243,23 +243,23 @@ static void commits_need_the_members_present_epoch(void **state)
 static void a_thousand_members_join_one_by_one(world_t *w, const char *assignor, bool same)
 {
     static const bytes_t both[] = {BYTES_LIT("t0"), BYTES_LIT("t1")};
-    static const cgroup_set_t nothing;
+    static const tp_set_t nothing;
     w->config.members_max = MANY_MEMBERS;
     w->partitions[0] = w->partitions[1] = MANY_PARTITIONS / 2;
     for (int i = 0; i < MANY_MEMBERS; i++) {
         char id[16];
         snprintf(id, sizeof(id), "m%d", i);
-        cgroup_reply_t reply = send(w, (cgroup_heartbeat_t){.member_id = bytes_str(id),
-                                                            .client_host = BYTES_LIT("/h"),
-                                                            .rebalance_timeout_ms = 60000,
-                                                            .assignor = bytes_str(assignor),
-                                                            .topics = both,
-                                                            .topics_count = same || i % 2 ? 2 : 1,
-                                                            .owned = &nothing});
+        consumer_reply_t reply = send(w, (consumer_heartbeat_t){.member_id = bytes_str(id),
+                                                                .client_host = BYTES_LIT("/h"),
+                                                                .rebalance_timeout_ms = 60000,
+                                                                .assignor = bytes_str(assignor),
+                                                                .topics = both,
+                                                                .topics_count = same || i % 2 ? 2 : 1,
+                                                                .owned = &nothing});
         assert_int_equal(reply.error, KAFKA_NONE);
     }
     size_t total = 0;
-    LIST_EACH(&w->group->members, m, cgroup_member_t, node) {
+    LIST_EACH(&w->group->members, m, consumer_member_t, node) {
         if (same) assert_int_equal(m->target.count, MANY_PARTITIONS / MANY_MEMBERS);
         assert_in_range(m->target.count, 1, 2 * MANY_PARTITIONS / MANY_MEMBERS);
         total += m->target.count;
@@ -286,12 +286,12 @@ static void a_static_member_may_come_back_under_its_old_id(void **state)
 {
     world_t *w = *state;
     join(w, "a", "i");
-    send(w, (cgroup_heartbeat_t){.member_id = BYTES_LIT("a"),
-                                 .instance_id = BYTES_LIT("i"),
-                                 .member_epoch = CGROUP_EPOCH_LEAVE_STATIC,
-                                 .client_host = BYTES_LIT("/h"),
-                                 .rebalance_timeout_ms = -1,
-                                 .topics_count = -1});
+    send(w, (consumer_heartbeat_t){.member_id = BYTES_LIT("a"),
+                                   .instance_id = BYTES_LIT("i"),
+                                   .member_epoch = CONSUMER_EPOCH_LEAVE_STATIC,
+                                   .client_host = BYTES_LIT("/h"),
+                                   .rebalance_timeout_ms = -1,
+                                   .topics_count = -1});
     assert_int_equal(join(w, "a", "i").assignment->count, 6);
     assert_int_equal(beat(w, "a", w->group->epoch, NULL).error, KAFKA_NONE);
     assert_int_equal(w->group->members_count, 1);
@@ -302,8 +302,8 @@ static void a_static_member_may_come_back_under_its_old_id(void **state)
 typedef struct client {
     char id[16];
     int32_t epoch; /* 0: must join */
-    cgroup_set_t uses;
-    cgroup_set_t told; /* its last assignment */
+    tp_set_t uses;
+    tp_set_t told; /* its last assignment */
     bool range;
     int topics; /* bits */
 } client_t;
@@ -317,49 +317,49 @@ static void client_beat(world_t *w, client_t *c, bool full)
         if (c->topics >> i & 1) topics[count++] = names[i];
     }
     bool joins = c->epoch == 0;
-    if (joins) cgroup_set_clear(&c->uses);
-    cgroup_heartbeat_t in = {.member_id = bytes_str(c->id),
-                             .member_epoch = c->epoch,
-                             .client_host = BYTES_LIT("/h"),
-                             .rebalance_timeout_ms = joins || full ? 60000 : -1,
-                             .topics = topics,
-                             .topics_count = joins || full ? count : -1,
-                             .owned = &c->uses,
-                             .assignor = c->range ? BYTES_LIT("range") : BYTES_LIT("uniform")};
-    cgroup_reply_t reply = send(w, in);
+    if (joins) tp_set_clear(&c->uses);
+    consumer_heartbeat_t in = {.member_id = bytes_str(c->id),
+                               .member_epoch = c->epoch,
+                               .client_host = BYTES_LIT("/h"),
+                               .rebalance_timeout_ms = joins || full ? 60000 : -1,
+                               .topics = topics,
+                               .topics_count = joins || full ? count : -1,
+                               .owned = &c->uses,
+                               .assignor = c->range ? BYTES_LIT("range") : BYTES_LIT("uniform")};
+    consumer_reply_t reply = send(w, in);
     if (reply.error != KAFKA_NONE) {
         c->epoch = 0;
-        cgroup_set_clear(&c->uses);
-        cgroup_set_clear(&c->told);
+        tp_set_clear(&c->uses);
+        tp_set_clear(&c->told);
         return;
     }
     c->epoch = reply.member_epoch;
-    if (reply.assignment) cgroup_set_copy(&c->told, reply.assignment);
+    if (reply.assignment) tp_set_copy(&c->told, reply.assignment);
     /* It stops using what it lost at once or, when it dawdles, at a later heartbeat; what is new it uses at
      * once. */
-    cgroup_set_t keep = {0};
-    cgroup_set_copy(&keep, &c->told);
+    tp_set_t keep = {0};
+    tp_set_copy(&keep, &c->told);
     for (size_t i = 0; i < c->uses.count; i++) {
-        if (world_pick(w, 3) == 0) cgroup_set_add(&keep, c->uses.items[i]);
+        if (world_pick(w, 3) == 0) tp_set_add(&keep, c->uses.items[i]);
     }
-    cgroup_set_copy(&c->uses, &keep);
-    cgroup_set_deinit(&keep);
+    tp_set_copy(&c->uses, &keep);
+    tp_set_deinit(&keep);
 }
 
 static void nobody_shares(client_t *clients)
 {
     for (int i = 0; i < CLIENTS; i++) {
-        for (int j = i + 1; j < CLIENTS; j++) assert_false(cgroup_set_meets(&clients[i].uses, &clients[j].uses));
+        for (int j = i + 1; j < CLIENTS; j++) assert_false(tp_set_meets(&clients[i].uses, &clients[j].uses));
     }
 }
 
 static void die(world_t *w, client_t *c, int index)
 {
-    beat(w, c->id, CGROUP_EPOCH_LEAVE, NULL);
+    beat(w, c->id, CONSUMER_EPOCH_LEAVE, NULL);
     snprintf(c->id, sizeof(c->id), "c%d-%u", index, world_pick(w, 1000000));
     c->epoch = 0;
-    cgroup_set_clear(&c->uses);
-    cgroup_set_clear(&c->told);
+    tp_set_clear(&c->uses);
+    tp_set_clear(&c->told);
 }
 
 static void all_is_shared_out(world_t *w, client_t *clients)
@@ -373,7 +373,7 @@ static void all_is_shared_out(world_t *w, client_t *clients)
     }
     for (int t = 0; t < TOPICS; t++) expected += read >> t & 1 ? (size_t)w->partitions[t] : 0;
     assert_int_equal(total, expected);
-    assert_string_equal(cgroup_state_text(w->group), "Stable");
+    assert_string_equal(consumer_state_text(w->group), "Stable");
 }
 
 static void run(uint64_t seed)
@@ -397,7 +397,7 @@ static void run(uint64_t seed)
         client_beat(w, &clients[index], what == 1);
         nobody_shares(clients);
         w->now.mono_ms += world_pick(w, 500);
-        cgroup_tick(w->group, w->now);
+        consumer_tick(w->group, w->now);
     }
     for (int round = 0; round < 60; round++) {
         for (int i = 0; i < CLIENTS; i++) client_beat(w, &clients[i], false);
@@ -405,8 +405,8 @@ static void run(uint64_t seed)
     }
     all_is_shared_out(w, clients);
     for (int i = 0; i < CLIENTS; i++) {
-        cgroup_set_deinit(&clients[i].uses);
-        cgroup_set_deinit(&clients[i].told);
+        tp_set_deinit(&clients[i].uses);
+        tp_set_deinit(&clients[i].told);
     }
     world_teardown(&state);
 }

@@ -1,6 +1,6 @@
-/* cgroup_heartbeat.c: ConsumerGroupHeartbeat: who joins, stays and leaves. The words of the messages are those that
+/* consumer_heartbeat.c: ConsumerGroupHeartbeat: who joins, stays and leaves. The words of the messages are those that
  * clients log, so they are the original's. */
-#include "kafka/coordinator/consumer/cgroup_internal.h"
+#include "kafka/coordinator/consumer/consumer_internal.h"
 #include "kafka/errors.h"
 
 #include <stdio.h>
@@ -11,7 +11,7 @@
 
 static kafka_code_t invalid(const char *text, char *message)
 {
-    snprintf(message, CGROUP_MESSAGE_BYTES, "%s", text);
+    snprintf(message, CONSUMER_MESSAGE_BYTES, "%s", text);
     return KAFKA_INVALID_REQUEST;
 }
 
@@ -24,7 +24,7 @@ static bool is_blank(bytes_t b)
     return b.ptr != NULL;
 }
 
-static kafka_code_t check_join(const cgroup_heartbeat_t *in, char *message)
+static kafka_code_t check_join(const consumer_heartbeat_t *in, char *message)
 {
     if (in->rebalance_timeout_ms == -1)
         return invalid("RebalanceTimeoutMs must be provided in first request.", message);
@@ -35,15 +35,15 @@ static kafka_code_t check_join(const cgroup_heartbeat_t *in, char *message)
     return KAFKA_NONE;
 }
 
-static kafka_code_t check_epoch(const cgroup_heartbeat_t *in, char *message)
+static kafka_code_t check_epoch(const consumer_heartbeat_t *in, char *message)
 {
     if (in->member_epoch == 0) return check_join(in, message);
-    if (in->member_epoch == CGROUP_EPOCH_LEAVE_STATIC && !in->instance_id.ptr)
+    if (in->member_epoch == CONSUMER_EPOCH_LEAVE_STATIC && !in->instance_id.ptr)
         return invalid("InstanceId can't be null.", message);
-    return in->member_epoch < CGROUP_EPOCH_LEAVE_STATIC ? invalid("MemberEpoch is invalid.", message) : KAFKA_NONE;
+    return in->member_epoch < CONSUMER_EPOCH_LEAVE_STATIC ? invalid("MemberEpoch is invalid.", message) : KAFKA_NONE;
 }
 
-static size_t brought_bytes(const cgroup_heartbeat_t *in)
+static size_t brought_bytes(const consumer_heartbeat_t *in)
 {
     size_t bytes = in->member_id.len + in->instance_id.len + in->rack_id.len + in->client_id.len + in->regex.len;
     for (int32_t i = 0; i < in->topics_count; i++) bytes += sizeof(bytes_t) + in->topics[i].len;
@@ -54,22 +54,22 @@ static kafka_code_t check_assignor(bytes_t assignor, char *message)
 {
     bool known = bytes_eq(assignor, BYTES_LIT("uniform")) || bytes_eq(assignor, BYTES_LIT("range"));
     if (!assignor.ptr || known) return KAFKA_NONE;
-    snprintf(message, CGROUP_MESSAGE_BYTES,
+    snprintf(message, CONSUMER_MESSAGE_BYTES,
              "ServerAssignor %.*s is not supported. Supported assignors: uniform, range.", TEXT(assignor));
     return KAFKA_UNSUPPORTED_ASSIGNOR;
 }
 
-kafka_code_t cgroup_heartbeat_check(const cgroup_heartbeat_t *in, char message[CGROUP_MESSAGE_BYTES])
+kafka_code_t consumer_heartbeat_check(const consumer_heartbeat_t *in, char message[CONSUMER_MESSAGE_BYTES])
 {
-    bool needs_id = in->own_id_required || in->member_epoch > 0 || in->member_epoch == CGROUP_EPOCH_LEAVE;
+    bool needs_id = in->own_id_required || in->member_epoch > 0 || in->member_epoch == CONSUMER_EPOCH_LEAVE;
     if (needs_id && is_blank(in->member_id)) return invalid("MemberId can't be empty.", message);
     if (is_blank(in->instance_id)) return invalid("InstanceId can't be empty.", message);
     if (is_blank(in->rack_id)) return invalid("RackId can't be empty.", message);
     kafka_code_t error = check_epoch(in, message);
     if (error == KAFKA_NONE) error = check_assignor(in->assignor, message);
-    if (error == KAFKA_NONE && brought_bytes(in) > CGROUP_MEMBER_BYTES_MAX) {
-        snprintf(message, CGROUP_MESSAGE_BYTES, "A member's names and topics may take %zu bytes.",
-                 (size_t)CGROUP_MEMBER_BYTES_MAX);
+    if (error == KAFKA_NONE && brought_bytes(in) > CONSUMER_MEMBER_BYTES_MAX) {
+        snprintf(message, CONSUMER_MESSAGE_BYTES, "A member's names and topics may take %zu bytes.",
+                 (size_t)CONSUMER_MEMBER_BYTES_MAX);
         error = KAFKA_MESSAGE_TOO_LARGE;
     }
     return error;
@@ -77,7 +77,8 @@ kafka_code_t cgroup_heartbeat_check(const cgroup_heartbeat_t *in, char message[C
 
 /* ---- who is it -------------------------------------------------------------------------------------- */
 
-static cgroup_member_t *refuse_unknown(const cgroup_t *g, const cgroup_heartbeat_t *in, cgroup_reply_t *reply)
+static consumer_member_t *refuse_unknown(const consumer_group_t *g, const consumer_heartbeat_t *in,
+                                         consumer_reply_t *reply)
 {
     reply->error = KAFKA_UNKNOWN_MEMBER_ID;
     snprintf(reply->message, sizeof(reply->message), "Member %.*s is not a member of group %.*s.", TEXT(in->member_id),
@@ -87,14 +88,14 @@ static cgroup_member_t *refuse_unknown(const cgroup_t *g, const cgroup_heartbeat
 
 /* The reply with the new epoch may have been lost: who comes with the last one, owning no more than it may,
  * is let in. */
-static bool epoch_fits(const cgroup_member_t *m, const cgroup_heartbeat_t *in)
+static bool epoch_fits(const consumer_member_t *m, const consumer_heartbeat_t *in)
 {
     if (in->member_epoch == m->epoch) return true;
     return in->member_epoch == m->previous_epoch && in->member_epoch < m->epoch && in->owned &&
-           cgroup_set_within(in->owned, &m->assigned);
+           tp_set_within(in->owned, &m->assigned);
 }
 
-static cgroup_member_t *check_fit(cgroup_member_t *m, const cgroup_heartbeat_t *in, cgroup_reply_t *reply)
+static consumer_member_t *check_fit(consumer_member_t *m, const consumer_heartbeat_t *in, consumer_reply_t *reply)
 {
     if (epoch_fits(m, in)) return m;
     reply->error = KAFKA_FENCED_MEMBER_EPOCH;
@@ -106,15 +107,15 @@ static cgroup_member_t *check_fit(cgroup_member_t *m, const cgroup_heartbeat_t *
     return NULL;
 }
 
-static cgroup_member_t *dynamic_member(cgroup_t *g, const cgroup_heartbeat_t *in, cgroup_reply_t *reply)
+static consumer_member_t *dynamic_member(consumer_group_t *g, const consumer_heartbeat_t *in, consumer_reply_t *reply)
 {
-    cgroup_member_t *m = cgroup_find(g, in->member_id);
-    if (!m && in->member_epoch == 0) return cgroup_add(g, in->member_id);
+    consumer_member_t *m = consumer_find(g, in->member_id);
+    if (!m && in->member_epoch == 0) return consumer_add(g, in->member_id);
     return m ? check_fit(m, in, reply) : refuse_unknown(g, in, reply);
 }
 
-static cgroup_member_t *refuse_instance(const cgroup_heartbeat_t *in, const cgroup_member_t *owner, kafka_code_t error,
-                                        cgroup_reply_t *reply)
+static consumer_member_t *refuse_instance(const consumer_heartbeat_t *in, const consumer_member_t *owner,
+                                          kafka_code_t error, consumer_reply_t *reply)
 {
     bool unreleased = error == KAFKA_UNRELEASED_INSTANCE_ID;
     reply->error = error;
@@ -125,21 +126,21 @@ static cgroup_member_t *refuse_instance(const cgroup_heartbeat_t *in, const cgro
     return NULL;
 }
 
-static cgroup_member_t *join_static(cgroup_t *g, const cgroup_heartbeat_t *in, cgroup_member_t *known,
-                                    cgroup_reply_t *reply)
+static consumer_member_t *join_static(consumer_group_t *g, const consumer_heartbeat_t *in, consumer_member_t *known,
+                                      consumer_reply_t *reply)
 {
     if (!known) {
-        cgroup_member_t *m = cgroup_find(g, in->member_id);
-        return m ? m : cgroup_add(g, in->member_id);
+        consumer_member_t *m = consumer_find(g, in->member_id);
+        return m ? m : consumer_add(g, in->member_id);
     }
-    if (!known->classic && known->epoch != CGROUP_EPOCH_LEAVE_STATIC)
+    if (!known->classic && known->epoch != CONSUMER_EPOCH_LEAVE_STATIC)
         return refuse_instance(in, known, KAFKA_UNRELEASED_INSTANCE_ID, reply);
-    return cgroup__replace(g, known, in->member_id);
+    return consumer__replace(g, known, in->member_id);
 }
 
-static cgroup_member_t *static_member(cgroup_t *g, const cgroup_heartbeat_t *in, cgroup_reply_t *reply)
+static consumer_member_t *static_member(consumer_group_t *g, const consumer_heartbeat_t *in, consumer_reply_t *reply)
 {
-    cgroup_member_t *known = map_get(&g->by_instance, in->instance_id);
+    consumer_member_t *known = map_get(&g->by_instance, in->instance_id);
     if (in->member_epoch == 0) return join_static(g, in, known, reply);
     if (!known) {
         reply->error = KAFKA_UNKNOWN_MEMBER_ID;
@@ -152,34 +153,34 @@ static cgroup_member_t *static_member(cgroup_t *g, const cgroup_heartbeat_t *in,
 
 /* ---- staying and leaving ------------------------------------------------------------------------------ */
 
-bool cgroup__update_bytes(bytes_t *slot, bytes_t told)
+bool consumer__update_bytes(bytes_t *slot, bytes_t told)
 {
     if (!told.ptr || (slot->ptr && bytes_eq(*slot, told))) return false;
-    cgroup__set_bytes(slot, told);
+    consumer__set_bytes(slot, told);
     return true;
 }
 
 /* `topics` may have doubles and any order, so they are compared as the member would keep them. */
-bool cgroup__update_topics(cgroup_t *g, cgroup_member_t *m, const bytes_t *topics, size_t count)
+bool consumer__update_topics(consumer_group_t *g, consumer_member_t *m, const bytes_t *topics, size_t count)
 {
-    cgroup_member_t before = {.pattern = m->pattern};
-    cgroup_set_topics(g, &before, m->topics, m->topics_count);
-    cgroup_set_topics(g, m, topics, count);
-    bool same = cgroup_same_subscription(&before, m);
-    cgroup_set_topics(g, &before, NULL, 0);
+    consumer_member_t before = {.pattern = m->pattern};
+    consumer_set_topics(g, &before, m->topics, m->topics_count);
+    consumer_set_topics(g, m, topics, count);
+    bool same = consumer_same_subscription(&before, m);
+    consumer_set_topics(g, &before, NULL, 0);
     mem_free(before.topics);
     return !same;
 }
 
 /* Takes over what the heartbeat says; true when the subscription is another now. */
-static bool update_member(cgroup_t *g, cgroup_member_t *m, const cgroup_heartbeat_t *in)
+static bool update_member(consumer_group_t *g, consumer_member_t *m, const consumer_heartbeat_t *in)
 {
-    bool changed = cgroup__update_bytes(&m->rack_id, in->rack_id);
-    changed = cgroup__update_bytes(&m->assignor, in->assignor) || changed;
-    changed = cgroup__update_bytes(&m->client_id, in->client_id.ptr ? in->client_id : BYTES_LIT("")) || changed;
-    changed = cgroup__update_bytes(&m->client_host, in->client_host) || changed;
+    bool changed = consumer__update_bytes(&m->rack_id, in->rack_id);
+    changed = consumer__update_bytes(&m->assignor, in->assignor) || changed;
+    changed = consumer__update_bytes(&m->client_id, in->client_id.ptr ? in->client_id : BYTES_LIT("")) || changed;
+    changed = consumer__update_bytes(&m->client_host, in->client_host) || changed;
     if (in->instance_id.ptr && !m->instance_id.ptr) {
-        cgroup_set_instance(g, m, in->instance_id);
+        consumer_set_instance(g, m, in->instance_id);
         changed = true;
     }
     if (in->rebalance_timeout_ms != -1 && in->rebalance_timeout_ms != m->rebalance_timeout_ms) {
@@ -187,74 +188,75 @@ static bool update_member(cgroup_t *g, cgroup_member_t *m, const cgroup_heartbea
         changed = true;
     }
     if (m->classic) { /* it has changed its protocol */
-        cgroup_set_classic(g, m, NULL, 0, 0);
+        consumer_set_classic(g, m, NULL, 0, 0);
         changed = true;
     }
     bool resubscribed = false;
-    if (in->topics_count >= 0) resubscribed = cgroup__update_topics(g, m, in->topics, (size_t)in->topics_count);
+    if (in->topics_count >= 0) resubscribed = consumer__update_topics(g, m, in->topics, (size_t)in->topics_count);
     if (in->regex.ptr && !bytes_eq(in->regex, m->regex)) {
-        cgroup_set_regex(g, m, in->regex);
+        consumer_set_regex(g, m, in->regex);
         resubscribed = true;
     }
-    if (changed || resubscribed) m->dirty |= CGROUP_DIRTY_METADATA;
+    if (changed || resubscribed) m->dirty |= CONSUMER_DIRTY_METADATA;
     return resubscribed;
 }
 
-bool cgroup__progress(cgroup_t *g, cgroup_member_t *m, bool resubscribed, const cgroup_set_t *owned, runtime_now_t now)
+bool consumer__progress(consumer_group_t *g, consumer_member_t *m, bool resubscribed, const tp_set_t *owned,
+                        runtime_now_t now)
 {
     resubscribed = resubscribed || g->epoch == 0; /* somebody is there, who may read nothing */
     bool moved = g->topics_version != g->host->topics_version(g->user);
-    if ((resubscribed || moved) && (cgroup__refresh_topics(g) || resubscribed)) cgroup__bump(g);
+    if ((resubscribed || moved) && (consumer__refresh_topics(g) || resubscribed)) consumer__bump(g);
     if (g->epoch > g->assignment_epoch) {
-        cgroup_assign(g);
+        consumer_assign(g);
         g->assignment_epoch = g->epoch;
         g->dirty_assignment = true;
     }
-    return cgroup__reconcile(g, m, owned, now);
+    return consumer__reconcile(g, m, owned, now);
 }
 
-static void stay(cgroup_t *g, cgroup_member_t *m, const cgroup_heartbeat_t *in, runtime_now_t now,
-                 cgroup_reply_t *reply)
+static void stay(consumer_group_t *g, consumer_member_t *m, const consumer_heartbeat_t *in, runtime_now_t now,
+                 consumer_reply_t *reply)
 {
     bool resubscribed = update_member(g, m, in);
-    bool changed = cgroup__progress(g, m, resubscribed, in->owned, now);
-    cgroup__reschedule_session(g, m, now);
+    bool changed = consumer__progress(g, m, resubscribed, in->owned, now);
+    consumer__reschedule_session(g, m, now);
     bool full = in->member_epoch == 0 || (in->rebalance_timeout_ms != -1 && in->topics_count >= 0 && in->owned);
     reply->member_id = m->id;
     reply->member_epoch = m->epoch;
     if (full || changed) reply->assignment = &m->assigned;
 }
 
-void cgroup__members_gone(cgroup_t *g)
+void consumer__members_gone(consumer_group_t *g)
 {
     /* Its epoch becomes the classic group's generation. */
-    bool becomes_classic = cgroup_is_all_classic(g) && g->host->may_become_classic &&
+    bool becomes_classic = consumer_is_all_classic(g) && g->host->may_become_classic &&
                            g->host->may_become_classic(g->user, g->members_count);
     if (becomes_classic) return;
-    cgroup__refresh_topics(g);
-    cgroup__bump(g);
+    consumer__refresh_topics(g);
+    consumer__bump(g);
 }
 
-static void leave(cgroup_t *g, cgroup_member_t *m, int32_t how, cgroup_reply_t *reply)
+static void leave(consumer_group_t *g, consumer_member_t *m, int32_t how, consumer_reply_t *reply)
 {
     reply->member_epoch = how;
-    if (how == CGROUP_EPOCH_LEAVE_STATIC) {
-        cgroup__release(g, m);
+    if (how == CONSUMER_EPOCH_LEAVE_STATIC) {
+        consumer__release(g, m);
         m->epoch = how;
-        m->state = CGROUP_MEMBER_STABLE;
-        cgroup_set_clear(&m->revoking);
-        cgroup__hold(g, m);
+        m->state = CONSUMER_MEMBER_STABLE;
+        tp_set_clear(&m->revoking);
+        consumer__hold(g, m);
         m->revoke_deadline_ms = GROUP_NEVER_MS;
-        m->dirty |= CGROUP_DIRTY_CURRENT;
+        m->dirty |= CONSUMER_DIRTY_CURRENT;
         return;
     }
-    cgroup_remove(g, m, true);
-    cgroup__members_gone(g);
+    consumer_remove(g, m, true);
+    consumer__members_gone(g);
 }
 
 /* Compiles the pattern before anything changes; the member counts it itself later. */
-static bool take_pattern(cgroup_t *g, const cgroup_heartbeat_t *in, topic_pattern_t **ret_pattern,
-                         cgroup_reply_t *reply)
+static bool take_pattern(consumer_group_t *g, const consumer_heartbeat_t *in, topic_pattern_t **ret_pattern,
+                         consumer_reply_t *reply)
 {
     char problem[PATTERN_PROBLEM_BYTES];
     if (in->regex.len == 0 || in->member_epoch < 0) return true;
@@ -268,13 +270,13 @@ static bool take_pattern(cgroup_t *g, const cgroup_heartbeat_t *in, topic_patter
     return false;
 }
 
-static void answer(cgroup_t *g, const cgroup_heartbeat_t *in, runtime_now_t now, cgroup_reply_t *reply)
+static void answer(consumer_group_t *g, const consumer_heartbeat_t *in, runtime_now_t now, consumer_reply_t *reply)
 {
-    cgroup_member_t *m = NULL;
+    consumer_member_t *m = NULL;
     if (in->instance_id.ptr) {
         m = static_member(g, in, reply);
     } else if (in->member_epoch < 0) {
-        m = cgroup_find(g, in->member_id);
+        m = consumer_find(g, in->member_id);
         if (!m) refuse_unknown(g, in, reply);
     } else {
         m = dynamic_member(g, in, reply);
@@ -287,15 +289,15 @@ static void answer(cgroup_t *g, const cgroup_heartbeat_t *in, runtime_now_t now,
     }
 }
 
-void cgroup_heartbeat(cgroup_t *g, const cgroup_heartbeat_t *in, runtime_now_t now, cgroup_reply_t *reply)
+void consumer_heartbeat(consumer_group_t *g, const consumer_heartbeat_t *in, runtime_now_t now, consumer_reply_t *reply)
 {
     topic_pattern_t *pattern = NULL;
-    *reply = (cgroup_reply_t){.member_id = in->member_id, .member_epoch = in->member_epoch};
-    if (in->member_epoch > 0 && !in->instance_id.ptr && !cgroup_find(g, in->member_id)) {
+    *reply = (consumer_reply_t){.member_id = in->member_id, .member_epoch = in->member_epoch};
+    if (in->member_epoch > 0 && !in->instance_id.ptr && !consumer_find(g, in->member_id)) {
         refuse_unknown(g, in, reply);
         return;
     }
-    if (in->member_epoch >= 0 && cgroup__is_full(g, in->member_id)) {
+    if (in->member_epoch >= 0 && consumer__is_full(g, in->member_id)) {
         reply->error = KAFKA_GROUP_MAX_SIZE_REACHED;
         snprintf(reply->message, sizeof(reply->message),
                  "The consumer group has reached its maximum capacity of %" PRId32 " members.", g->config->members_max);

@@ -1,8 +1,8 @@
-/* cgroup.c: the members of a consumer group, and time. See cgroup.h. All change members only through the functions here,
+/* consumer_group.c: the members of a consumer group, and time. See consumer_group.h. All change members only through the functions here,
  * which keep the counts and indexes right. */
-#include "kafka/coordinator/consumer/cgroup.h"
+#include "kafka/coordinator/consumer/consumer_group.h"
 
-#include "kafka/coordinator/consumer/cgroup_internal.h"
+#include "kafka/coordinator/consumer/consumer_internal.h"
 
 #include <stdlib.h>
 
@@ -12,7 +12,7 @@ static void drop(bytes_t *slot)
     *slot = BYTES_NULL;
 }
 
-void cgroup__set_bytes(bytes_t *slot, bytes_t b)
+void consumer__set_bytes(bytes_t *slot, bytes_t b)
 {
     bytes_t copy = b.ptr ? bytes_of(mem_strndup(b), b.len) : BYTES_NULL;
     drop(slot);
@@ -21,10 +21,11 @@ void cgroup__set_bytes(bytes_t *slot, bytes_t b)
 
 /* ---- life ------------------------------------------------------------------------------------------ */
 
-cgroup_t *cgroup_new(bytes_t id, const cgroup_config_t *config, const cgroup_host_t *host, void *user)
+consumer_group_t *consumer_group_new(bytes_t id, const consumer_config_t *config, const consumer_host_t *host,
+                                     void *user)
 {
-    cgroup_t *g = mem_zalloc(sizeof(*g));
-    cgroup__set_bytes(&g->id, id);
+    consumer_group_t *g = mem_zalloc(sizeof(*g));
+    consumer__set_bytes(&g->id, id);
     g->config = config;
     g->host = host;
     g->user = user;
@@ -34,7 +35,7 @@ cgroup_t *cgroup_new(bytes_t id, const cgroup_config_t *config, const cgroup_hos
     return g;
 }
 
-void cgroup_member_free(cgroup_member_t *m)
+void consumer_member_free(consumer_member_t *m)
 {
     drop(&m->id);
     drop(&m->instance_id);
@@ -46,40 +47,40 @@ void cgroup_member_free(cgroup_member_t *m)
     if (m->pattern) topic_pattern_unref(m->pattern);
     mem_free(m->topics);
     mem_free(m->protocols);
-    cgroup_set_deinit(&m->assigned);
-    cgroup_set_deinit(&m->revoking);
-    cgroup_set_deinit(&m->target);
+    tp_set_deinit(&m->assigned);
+    tp_set_deinit(&m->revoking);
+    tp_set_deinit(&m->target);
     mem_free(m);
 }
 
-void cgroup_free(cgroup_t *g)
+void consumer_group_free(consumer_group_t *g)
 {
-    LIST_EACH(&g->members, m, cgroup_member_t, node) cgroup_member_free(m);
-    LIST_EACH(&g->gone, m, cgroup_member_t, node) cgroup_member_free(m);
-    cgroup__free_counts(&g->names);
-    cgroup__free_counts(&g->regexes);
-    cgroup__free_counts(&g->protocols);
+    LIST_EACH(&g->members, m, consumer_member_t, node) consumer_member_free(m);
+    LIST_EACH(&g->gone, m, consumer_member_t, node) consumer_member_free(m);
+    consumer__free_counts(&g->names);
+    consumer__free_counts(&g->regexes);
+    consumer__free_counts(&g->protocols);
     map_deinit(&g->by_id);
     map_deinit(&g->by_instance);
     map_deinit(&g->holders);
-    cgroup_topics_clear(g);
+    consumer_topics_clear(g);
     drop(&g->id);
     mem_free(g);
 }
 
-void cgroup__schedule(cgroup_t *g, int64_t *slot, int64_t deadline_ms)
+void consumer__schedule(consumer_group_t *g, int64_t *slot, int64_t deadline_ms)
 {
     *slot = deadline_ms;
     g->next_deadline_ms = MIN(g->next_deadline_ms, deadline_ms);
 }
 
-void cgroup__reschedule_session(cgroup_t *g, cgroup_member_t *m, runtime_now_t now)
+void consumer__reschedule_session(consumer_group_t *g, consumer_member_t *m, runtime_now_t now)
 {
     int32_t timeout_ms = m->classic ? m->session_timeout_ms : g->config->session_timeout_ms;
-    cgroup__schedule(g, &m->session_deadline_ms, now.mono_ms + timeout_ms);
+    consumer__schedule(g, &m->session_deadline_ms, now.mono_ms + timeout_ms);
 }
 
-void cgroup__bump(cgroup_t *g)
+void consumer__bump(consumer_group_t *g)
 {
     g->epoch++;
     g->dirty_epoch = true;
@@ -87,19 +88,19 @@ void cgroup__bump(cgroup_t *g)
 
 /* ---- members --------------------------------------------------------------------------------------- */
 
-cgroup_member_t *cgroup_find(const cgroup_t *g, bytes_t member_id) { return map_get(&g->by_id, member_id); }
+consumer_member_t *consumer_find(const consumer_group_t *g, bytes_t member_id) { return map_get(&g->by_id, member_id); }
 
-bool cgroup__is_full(const cgroup_t *g, bytes_t member_id)
+bool consumer__is_full(const consumer_group_t *g, bytes_t member_id)
 {
-    if (cgroup_find(g, member_id)) return false;
+    if (consumer_find(g, member_id)) return false;
     return g->members_count >= (size_t)g->config->members_max ||
-           g->kept_bytes + CGROUP_MEMBER_BYTES_MAX > GROUP_BYTES_MAX;
+           g->kept_bytes + CONSUMER_MEMBER_BYTES_MAX > GROUP_BYTES_MAX;
 }
 
-cgroup_member_t *cgroup_add(cgroup_t *g, bytes_t member_id)
+consumer_member_t *consumer_add(consumer_group_t *g, bytes_t member_id)
 {
-    cgroup_member_t *m = mem_zalloc(sizeof(*m));
-    cgroup__set_bytes(&m->id, member_id);
+    consumer_member_t *m = mem_zalloc(sizeof(*m));
+    consumer__set_bytes(&m->id, member_id);
     m->rebalance_timeout_ms = -1;
     m->session_deadline_ms = m->revoke_deadline_ms = m->join_deadline_ms = m->sync_deadline_ms = GROUP_NEVER_MS;
     list_push_back(&g->members, &m->node);
@@ -108,15 +109,15 @@ cgroup_member_t *cgroup_add(cgroup_t *g, bytes_t member_id)
     return m;
 }
 
-void cgroup_set_instance(cgroup_t *g, cgroup_member_t *m, bytes_t instance_id)
+void consumer_set_instance(consumer_group_t *g, consumer_member_t *m, bytes_t instance_id)
 {
     if (m->instance_id.ptr && map_get(&g->by_instance, m->instance_id) == m)
         map_remove(&g->by_instance, m->instance_id);
-    cgroup__set_bytes(&m->instance_id, instance_id);
+    consumer__set_bytes(&m->instance_id, instance_id);
     if (m->instance_id.ptr) map_put(&g->by_instance, m->instance_id, m);
 }
 
-static void keep_bytes(cgroup_t *g, cgroup_member_t *m, size_t more, size_t less)
+static void keep_bytes(consumer_group_t *g, consumer_member_t *m, size_t more, size_t less)
 {
     m->kept_bytes += more - less;
     g->kept_bytes += more - less;
@@ -151,12 +152,12 @@ static size_t names_bytes(const bytes_t *names, size_t count)
     return bytes;
 }
 
-void cgroup_set_topics(cgroup_t *g, cgroup_member_t *m, const bytes_t *topics, size_t count)
+void consumer_set_topics(consumer_group_t *g, consumer_member_t *m, const bytes_t *topics, size_t count)
 {
     size_t kept;
     bytes_t *copy = copy_names(topics, count, &kept);
-    for (size_t i = 0; i < kept; i++) cgroup__count(&g->names, copy[i], NULL);
-    for (size_t i = 0; i < m->topics_count; i++) cgroup__uncount(&g->names, m->topics[i]);
+    for (size_t i = 0; i < kept; i++) consumer__count(&g->names, copy[i], NULL);
+    for (size_t i = 0; i < m->topics_count; i++) consumer__uncount(&g->names, m->topics[i]);
     keep_bytes(g, m, names_bytes(copy, kept), names_bytes(m->topics, m->topics_count));
     mem_free(m->topics);
     m->topics = copy;
@@ -164,30 +165,30 @@ void cgroup_set_topics(cgroup_t *g, cgroup_member_t *m, const bytes_t *topics, s
 }
 
 /* A pattern that does not compile (it was checked, so an old record's) matches nothing. */
-void cgroup_set_regex(cgroup_t *g, cgroup_member_t *m, bytes_t regex)
+void consumer_set_regex(consumer_group_t *g, consumer_member_t *m, bytes_t regex)
 {
     char problem[PATTERN_PROBLEM_BYTES];
     topic_pattern_t *pattern = NULL;
     if (regex.len && topic_pattern_take(g->host->patterns, regex, &pattern, problem)) pattern = NULL;
-    if (pattern) cgroup__count(&g->regexes, regex, pattern);
+    if (pattern) consumer__count(&g->regexes, regex, pattern);
     if (m->pattern) {
-        cgroup__uncount(&g->regexes, m->regex);
+        consumer__uncount(&g->regexes, m->regex);
         topic_pattern_unref(m->pattern);
     }
     keep_bytes(g, m, regex.len, m->regex.len);
-    cgroup__set_bytes(&m->regex, regex.len ? regex : BYTES_NULL);
+    consumer__set_bytes(&m->regex, regex.len ? regex : BYTES_NULL);
     m->pattern = pattern;
 }
 
-void cgroup_set_classic(cgroup_t *g, cgroup_member_t *m, const group_protocol_t *protocols, size_t count,
-                        int32_t session_timeout_ms)
+void consumer_set_classic(consumer_group_t *g, consumer_member_t *m, const group_protocol_t *protocols, size_t count,
+                          int32_t session_timeout_ms)
 {
     group_protocol_t *copy = protocols ? group_protocols_copy(protocols, count) : NULL;
     for (size_t i = 0; copy && i < count; i++) {
-        if (!group_protocols_repeat(copy, i)) cgroup__count(&g->protocols, copy[i].name, NULL);
+        if (!group_protocols_repeat(copy, i)) consumer__count(&g->protocols, copy[i].name, NULL);
     }
     for (size_t i = 0; i < m->protocols_count; i++) {
-        if (!group_protocols_repeat(m->protocols, i)) cgroup__uncount(&g->protocols, m->protocols[i].name);
+        if (!group_protocols_repeat(m->protocols, i)) consumer__uncount(&g->protocols, m->protocols[i].name);
     }
     keep_bytes(g, m, copy ? group_protocols_bytes(copy, count) : 0,
                group_protocols_bytes(m->protocols, m->protocols_count));
@@ -200,74 +201,75 @@ void cgroup_set_classic(cgroup_t *g, cgroup_member_t *m, const group_protocol_t 
     if (!m->classic) m->join_deadline_ms = m->sync_deadline_ms = GROUP_NEVER_MS;
 }
 
-void cgroup_remove(cgroup_t *g, cgroup_member_t *m, bool tombstones)
+void consumer_remove(consumer_group_t *g, consumer_member_t *m, bool tombstones)
 {
-    cgroup__release(g, m);
-    cgroup_set_topics(g, m, NULL, 0);
-    cgroup_set_regex(g, m, BYTES_NULL);
-    cgroup_set_classic(g, m, NULL, 0, 0);
+    consumer__release(g, m);
+    consumer_set_topics(g, m, NULL, 0);
+    consumer_set_regex(g, m, BYTES_NULL);
+    consumer_set_classic(g, m, NULL, 0, 0);
     list_remove(&m->node);
-    if (cgroup_find(g, m->id) == m) map_remove(&g->by_id, m->id); /* else a static member came back under its old id */
+    if (consumer_find(g, m->id) == m)
+        map_remove(&g->by_id, m->id); /* else a static member came back under its old id */
     if (m->instance_id.ptr && map_get(&g->by_instance, m->instance_id) == m)
         map_remove(&g->by_instance, m->instance_id);
     g->members_count--;
     if (!tombstones) {
-        cgroup_member_free(m);
+        consumer_member_free(m);
         return;
     }
-    m->dirty = CGROUP_DIRTY_GONE;
+    m->dirty = CONSUMER_DIRTY_GONE;
     list_push_back(&g->gone, &m->node);
 }
 
-cgroup_member_t *cgroup__replace(cgroup_t *g, cgroup_member_t *old, bytes_t new_id)
+consumer_member_t *consumer__replace(consumer_group_t *g, consumer_member_t *old, bytes_t new_id)
 {
-    cgroup_member_t *m = cgroup_add(g, new_id);
-    cgroup__set_bytes(&m->rack_id, old->rack_id);
-    cgroup__set_bytes(&m->assignor, old->assignor);
-    cgroup_set_topics(g, m, old->topics, old->topics_count);
-    cgroup_set_regex(g, m, old->regex);
-    if (old->classic) cgroup_set_classic(g, m, old->protocols, old->protocols_count, old->session_timeout_ms);
+    consumer_member_t *m = consumer_add(g, new_id);
+    consumer__set_bytes(&m->rack_id, old->rack_id);
+    consumer__set_bytes(&m->assignor, old->assignor);
+    consumer_set_topics(g, m, old->topics, old->topics_count);
+    consumer_set_regex(g, m, old->regex);
+    if (old->classic) consumer_set_classic(g, m, old->protocols, old->protocols_count, old->session_timeout_ms);
     m->rebalance_timeout_ms = old->rebalance_timeout_ms;
-    cgroup_set_copy(&m->assigned, &old->assigned);
-    cgroup_set_copy(&m->target, &old->target);
-    m->dirty = CGROUP_DIRTY_METADATA | CGROUP_DIRTY_TARGET | CGROUP_DIRTY_CURRENT;
+    tp_set_copy(&m->assigned, &old->assigned);
+    tp_set_copy(&m->target, &old->target);
+    m->dirty = CONSUMER_DIRTY_METADATA | CONSUMER_DIRTY_TARGET | CONSUMER_DIRTY_CURRENT;
     bytes_t instance_id = bytes_of(mem_strndup(old->instance_id), old->instance_id.len);
-    cgroup_remove(g, old, true);
-    cgroup__hold(g, m);
-    cgroup_set_instance(g, m, instance_id);
+    consumer_remove(g, old, true);
+    consumer__hold(g, m);
+    consumer_set_instance(g, m, instance_id);
     mem_free((void *)instance_id.ptr);
     return m;
 }
 
 /* ---- time ------------------------------------------------------------------------------------------- */
 
-static int64_t due_ms(const cgroup_member_t *m)
+static int64_t due_ms(const consumer_member_t *m)
 {
     return MIN(MIN(m->session_deadline_ms, m->revoke_deadline_ms), MIN(m->join_deadline_ms, m->sync_deadline_ms));
 }
 
-void cgroup_tick(cgroup_t *g, runtime_now_t now)
+void consumer_tick(consumer_group_t *g, runtime_now_t now)
 {
     if (g->next_deadline_ms > now.mono_ms) return;
     bool removed = false;
     g->next_deadline_ms = GROUP_NEVER_MS;
-    LIST_EACH(&g->members, m, cgroup_member_t, node) {
+    LIST_EACH(&g->members, m, consumer_member_t, node) {
         if (due_ms(m) > now.mono_ms) {
             g->next_deadline_ms = MIN(g->next_deadline_ms, due_ms(m));
             continue;
         }
-        cgroup_remove(g, m, true);
+        consumer_remove(g, m, true);
         removed = true;
     }
-    if (removed) cgroup__members_gone(g);
+    if (removed) consumer__members_gone(g);
 }
 
-void cgroup_load_end(cgroup_t *g, runtime_now_t now)
+void consumer_load_end(consumer_group_t *g, runtime_now_t now)
 {
-    LIST_EACH(&g->members, m, cgroup_member_t, node) {
-        cgroup__hold(g, m);
-        cgroup__reschedule_session(g, m, now);
-        cgroup__await_revocation(g, m, now);
+    LIST_EACH(&g->members, m, consumer_member_t, node) {
+        consumer__hold(g, m);
+        consumer__reschedule_session(g, m, now);
+        consumer__await_revocation(g, m, now);
         m->dirty = 0;
     }
 }

@@ -1,11 +1,11 @@
-/* cgroup_assign.c: the two assignors of the original, "uniform" (the default: balanced, and sticky: what need
+/* consumer_assign.c: the two assignors of the original, "uniform" (the default: balanced, and sticky: what need
  * not move stays) and "range" (each topic in contiguous stretches, so that equally numbered partitions of
  * topics meet at one member).
  *
  * Both work on a plan: who reads each topic, and the owner of each partition, members by their number. Time is linear in
  * partitions, members and what they read, but for a logarithm: a thousand members of ten thousand partitions are computed
  * anew each time one of them joins. */
-#include "kafka/coordinator/consumer/cgroup.h"
+#include "kafka/coordinator/consumer/consumer_group.h"
 
 #include <stdlib.h>
 
@@ -13,8 +13,8 @@
 #define LEVEL_PASSES_MAX 16 /* over all topics; one is enough when all members read the same */
 
 typedef struct plan {
-    cgroup_t *group;
-    cgroup_member_t **members; /* by number: in the order of joining */
+    consumer_group_t *group;
+    consumer_member_t **members; /* by number: in the order of joining */
     uint32_t members_count;
     size_t *counts;     /* partitions of each member */
     bool same;          /* all read the same: `readers` are all members, of every topic */
@@ -37,21 +37,21 @@ static const uint32_t *readers_of(const plan_t *p, size_t topic, size_t *ret_cou
 static bool all_read_the_same(const plan_t *p)
 {
     for (uint32_t i = 1; i < p->members_count; i++) {
-        if (!cgroup_same_subscription(p->members[0], p->members[i])) return false;
+        if (!consumer_same_subscription(p->members[0], p->members[i])) return false;
     }
     return true;
 }
 
 static void find_all_readers(plan_t *p)
 {
-    const cgroup_t *g = p->group;
+    const consumer_group_t *g = p->group;
     size_t count = 0, cap = p->members_count + 16;
     p->readers = mem_alloc(sizeof(p->readers[0]) * cap);
     p->readers_at = mem_alloc(sizeof(p->readers_at[0]) * (g->topics_count + 1));
     for (size_t t = 0; t < g->topics_count; t++) {
         p->readers_at[t] = count;
         for (uint32_t i = 0; i < p->members_count; i++) {
-            if (!cgroup_reads(p->members[i], g->topics[t].name)) continue;
+            if (!consumer_reads(p->members[i], g->topics[t].name)) continue;
             if (count == cap) p->readers = mem_realloc(p->readers, sizeof(p->readers[0]) * (cap *= 2));
             p->readers[count++] = i;
         }
@@ -72,7 +72,7 @@ static void find_readers(plan_t *p)
 
 /* ---- life of a plan ------------------------------------------------------------------------------------- */
 
-static void plan_init(plan_t *p, cgroup_t *g)
+static void plan_init(plan_t *p, consumer_group_t *g)
 {
     *p = (plan_t){.group = g, .members_count = (uint32_t)g->members_count};
     size_t partitions = 0, i = 0, members = g->members_count + 1;
@@ -80,7 +80,7 @@ static void plan_init(plan_t *p, cgroup_t *g)
     p->counts = mem_zalloc(sizeof(p->counts[0]) * members);
     p->heap = mem_alloc(sizeof(p->heap[0]) * members);
     p->held_at = mem_alloc(sizeof(p->held_at[0]) * (members + 1));
-    LIST_EACH(&g->members, m, cgroup_member_t, node) p->members[i++] = m;
+    LIST_EACH(&g->members, m, consumer_member_t, node) p->members[i++] = m;
     p->owners_at = mem_alloc(sizeof(p->owners_at[0]) * (g->topics_count + 1));
     for (size_t t = 0; t < g->topics_count; t++) {
         p->owners_at[t] = partitions;
@@ -160,13 +160,13 @@ static size_t heap_of_readers(plan_t *p, size_t topic)
 /* Each member keeps those of its target that exist, that it still reads and that nobody before it has. */
 static void keep_targets(plan_t *p)
 {
-    cgroup_t *g = p->group;
+    consumer_group_t *g = p->group;
     for (uint32_t i = 0; i < p->members_count; i++) {
-        const cgroup_set_t *target = &p->members[i]->target;
+        const tp_set_t *target = &p->members[i]->target;
         for (size_t at = 0, run; at < target->count; at += run) {
-            run = cgroup_set_run(target, at);
-            const cgroup_topic_t *topic = cgroup_topic_by_id(g, target->items[at].topic);
-            if (!topic || !cgroup_reads(p->members[i], topic->name)) continue;
+            run = tp_set_run(target, at);
+            const consumer_topic_t *topic = consumer_topic_by_id(g, target->items[at].topic);
+            if (!topic || !consumer_reads(p->members[i], topic->name)) continue;
             size_t first = p->owners_at[topic - g->topics];
             for (size_t n = at; n < at + run; n++) {
                 int32_t index = target->items[n].partition;
@@ -264,35 +264,35 @@ static void uniform(plan_t *p)
 
 /* ---- the targets ------------------------------------------------------------------------------------------ */
 
-static void set_target(cgroup_member_t *m, cgroup_set_t *target)
+static void set_target(consumer_member_t *m, tp_set_t *target)
 {
-    if (cgroup_set_eq(&m->target, target)) {
-        cgroup_set_deinit(target);
+    if (tp_set_eq(&m->target, target)) {
+        tp_set_deinit(target);
         return;
     }
-    cgroup_set_deinit(&m->target);
+    tp_set_deinit(&m->target);
     m->target = *target;
-    m->dirty |= CGROUP_DIRTY_TARGET;
+    m->dirty |= CONSUMER_DIRTY_TARGET;
 }
 
 static int compare_topics(const void *a, const void *b)
 {
-    const cgroup_topic_t *const *one = a, *const *other = b;
+    const consumer_topic_t *const *one = a, *const *other = b;
     return memcmp((*one)->id.bytes, (*other)->id.bytes, sizeof((*one)->id.bytes));
 }
 
 /* By topic id, so that each set is filled in its own order. */
 static void set_targets(const plan_t *p)
 {
-    const cgroup_t *g = p->group;
-    cgroup_set_t *targets = mem_zalloc(sizeof(targets[0]) * (p->members_count + 1));
-    const cgroup_topic_t **topics = mem_alloc(sizeof(topics[0]) * (g->topics_count + 1));
+    const consumer_group_t *g = p->group;
+    tp_set_t *targets = mem_zalloc(sizeof(targets[0]) * (p->members_count + 1));
+    const consumer_topic_t **topics = mem_alloc(sizeof(topics[0]) * (g->topics_count + 1));
     for (size_t t = 0; t < g->topics_count; t++) topics[t] = &g->topics[t];
     qsort(topics, g->topics_count, sizeof(topics[0]), compare_topics);
     for (size_t t = 0; t < g->topics_count; t++) {
         const uint32_t *owners = p->owners + p->owners_at[topics[t] - g->topics];
         for (int32_t i = 0; i < topics[t]->partitions_count; i++) {
-            if (owners[i] != NOBODY) cgroup_set_add(&targets[owners[i]], (cgroup_tp_t){topics[t]->id, i});
+            if (owners[i] != NOBODY) tp_set_add(&targets[owners[i]], (topic_partition_t){topics[t]->id, i});
         }
     }
     for (uint32_t i = 0; i < p->members_count; i++) set_target(p->members[i], &targets[i]);
@@ -300,11 +300,11 @@ static void set_targets(const plan_t *p)
     mem_free(targets);
 }
 
-void cgroup_assign(cgroup_t *g)
+void consumer_assign(consumer_group_t *g)
 {
     plan_t p;
     plan_init(&p, g);
-    if (strcmp(cgroup_assignor(g), "range") == 0) {
+    if (strcmp(consumer_assignor(g), "range") == 0) {
         for (size_t t = 0; t < g->topics_count; t++) range_topic(&p, t);
     } else {
         uniform(&p);

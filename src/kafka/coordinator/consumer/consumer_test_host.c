@@ -1,5 +1,5 @@
-/* cgroup_test_host.c: see cgroup_test_host.h. */
-#include "kafka/coordinator/consumer/cgroup_test_host.h"
+/* consumer_test_host.c: see consumer_test_host.h. */
+#include "kafka/coordinator/consumer/consumer_test_host.h"
 
 static int index_of(bytes_t name)
 {
@@ -40,13 +40,13 @@ static void scan_wanted(void *user) { UNREACHABLE(); /* so few topics are matche
 int world_setup(void **state)
 {
     world_t *w = mem_zalloc(sizeof(*w));
-    w->config = (cgroup_config_t){45000, 5000, 100};
+    w->config = (consumer_config_t){45000, 5000, 100};
     w->patterns_host = (topic_patterns_host_t){each_topic, topic_exists, scan_wanted};
-    w->host = (cgroup_host_t){topic_patterns_new(&w->patterns_host, w), find_topic, version_of};
+    w->host = (consumer_host_t){topic_patterns_new(&w->patterns_host, w), find_topic, version_of};
     w->now = (runtime_now_t){1, 1};
     w->version = 1;
     w->partitions[0] = 6;
-    w->group = cgroup_new(BYTES_LIT("g"), &w->config, &w->host, w);
+    w->group = consumer_group_new(BYTES_LIT("g"), &w->config, &w->host, w);
     *state = w;
     return 0;
 }
@@ -54,7 +54,7 @@ int world_setup(void **state)
 int world_teardown(void **state)
 {
     world_t *w = *state;
-    cgroup_free(w->group);
+    consumer_group_free(w->group);
     topic_patterns_free(w->host.patterns);
     mem_free(w);
     return 0;

@@ -1,4 +1,4 @@
-/* cgroup_classic.c: members of the classic protocol in a consumer group, while clients are moved from one protocol to the
+/* consumer_classic.c: members of the classic protocol in a consumer group, while clients are moved from one protocol to the
  * other. Such a member's JoinGroup, SyncGroup and Heartbeat stand for heartbeats of the consumer protocol:
  *
  *   JoinGroup   joins or comes back, says what it reads and owns; answered with its epoch as its generation, and nobody
@@ -8,20 +8,20 @@
  *               or when what it waits for has become free
  *
  * It has as long as its rebalance timeout to join again once told to, and to ask for its assignment once it has. */
-#include "kafka/coordinator/consumer/cgroup_internal.h"
+#include "kafka/coordinator/consumer/consumer_internal.h"
 #include "kafka/errors.h"
 
 static const bytes_t consumer_type = BYTES_LIT("consumer");
 
 /* ---- JoinGroup --------------------------------------------------------------------------------------- */
 
-static bool all_know(const cgroup_t *g, bytes_t protocol)
+static bool all_know(const consumer_group_t *g, bytes_t protocol)
 {
-    const cgroup_count_t *count = map_get(&g->protocols, protocol);
+    const consumer_count_t *count = map_get(&g->protocols, protocol);
     return (count ? count->members : 0) == g->classic_count;
 }
 
-static bool supports_protocols(const cgroup_t *g, const group_join_t *join)
+static bool supports_protocols(const consumer_group_t *g, const group_join_t *join)
 {
     if (!bytes_eq(join->protocol_type, consumer_type)) return false;
     for (size_t i = 0; i < join->protocols_count; i++) {
@@ -30,27 +30,28 @@ static bool supports_protocols(const cgroup_t *g, const group_join_t *join)
     return false;
 }
 
-static kafka_code_t check_static(const group_join_t *join, const cgroup_member_t *known)
+static kafka_code_t check_static(const group_join_t *join, const consumer_member_t *known)
 {
     if (!known) return join->member_id.len == 0 ? KAFKA_NONE : KAFKA_UNKNOWN_MEMBER_ID;
     return join->member_id.len == 0 || bytes_eq(known->id, join->member_id) ? KAFKA_NONE : KAFKA_FENCED_INSTANCE_ID;
 }
 
 /* The member that joins, old or new; NULL with an error in the reply. */
-static cgroup_member_t *member_of(cgroup_t *g, const group_join_t *join, bytes_t member_id, cgroup_join_reply_t *reply)
+static consumer_member_t *member_of(consumer_group_t *g, const group_join_t *join, bytes_t member_id,
+                                    consumer_join_reply_t *reply)
 {
-    cgroup_member_t *m = cgroup_find(g, member_id);
-    if (!join->instance_id.ptr) return m ? m : cgroup_add(g, member_id);
-    cgroup_member_t *known = map_get(&g->by_instance, join->instance_id);
+    consumer_member_t *m = consumer_find(g, member_id);
+    if (!join->instance_id.ptr) return m ? m : consumer_add(g, member_id);
+    consumer_member_t *known = map_get(&g->by_instance, join->instance_id);
     reply->error = check_static(join, known);
     if (reply->error != KAFKA_NONE) return NULL;
-    if (!known) return m ? m : cgroup_add(g, member_id);
+    if (!known) return m ? m : consumer_add(g, member_id);
     if (join->member_id.len > 0) return known;
     reply->replaced_consumer = !known->classic;
-    return cgroup__replace(g, known, member_id);
+    return consumer__replace(g, known, member_id);
 }
 
-static bool same_protocols(const cgroup_member_t *m, const group_join_t *join)
+static bool same_protocols(const consumer_member_t *m, const group_join_t *join)
 {
     if (!m->classic || m->protocols_count != join->protocols_count) return false;
     for (size_t i = 0; i < m->protocols_count; i++) {
@@ -61,13 +62,14 @@ static bool same_protocols(const cgroup_member_t *m, const group_join_t *join)
 }
 
 /* Takes over what the request says; true when the subscription is another now. */
-static bool update_member(cgroup_t *g, cgroup_member_t *m, const group_join_t *join, const cgroup_subscription_t *s)
+static bool update_member(consumer_group_t *g, consumer_member_t *m, const group_join_t *join,
+                          const consumer_subscription_t *s)
 {
-    bool changed = cgroup__update_bytes(&m->rack_id, s->rack_id);
-    changed = cgroup__update_bytes(&m->client_id, join->client_id.ptr ? join->client_id : BYTES_LIT("")) || changed;
-    changed = cgroup__update_bytes(&m->client_host, join->client_host) || changed;
+    bool changed = consumer__update_bytes(&m->rack_id, s->rack_id);
+    changed = consumer__update_bytes(&m->client_id, join->client_id.ptr ? join->client_id : BYTES_LIT("")) || changed;
+    changed = consumer__update_bytes(&m->client_host, join->client_host) || changed;
     if (join->instance_id.ptr && !m->instance_id.ptr) {
-        cgroup_set_instance(g, m, join->instance_id);
+        consumer_set_instance(g, m, join->instance_id);
         changed = true;
     }
     if (join->rebalance_timeout_ms != m->rebalance_timeout_ms) {
@@ -75,38 +77,38 @@ static bool update_member(cgroup_t *g, cgroup_member_t *m, const group_join_t *j
         changed = true;
     }
     if (!same_protocols(m, join)) {
-        cgroup_set_classic(g, m, join->protocols, join->protocols_count, join->session_timeout_ms);
+        consumer_set_classic(g, m, join->protocols, join->protocols_count, join->session_timeout_ms);
         changed = true;
     }
-    bool resubscribed = cgroup__update_topics(g, m, s->topics, s->topics_count);
+    bool resubscribed = consumer__update_topics(g, m, s->topics, s->topics_count);
     if (m->regex.ptr) {
-        cgroup_set_regex(g, m, BYTES_NULL);
+        consumer_set_regex(g, m, BYTES_NULL);
         resubscribed = true;
     }
-    if (changed || resubscribed) m->dirty |= CGROUP_DIRTY_METADATA;
+    if (changed || resubscribed) m->dirty |= CONSUMER_DIRTY_METADATA;
     return resubscribed;
 }
 
-static void join(cgroup_t *g, cgroup_member_t *m, const group_join_t *in, const cgroup_subscription_t *subscription,
-                 runtime_now_t now, cgroup_join_reply_t *reply)
+static void join(consumer_group_t *g, consumer_member_t *m, const group_join_t *in,
+                 const consumer_subscription_t *subscription, runtime_now_t now, consumer_join_reply_t *reply)
 {
     bool resubscribed = update_member(g, m, in, subscription);
     m->revoke_deadline_ms = GROUP_NEVER_MS;
-    cgroup__progress(g, m, resubscribed, subscription->owned, now);
+    consumer__progress(g, m, resubscribed, subscription->owned, now);
     m->join_deadline_ms = GROUP_NEVER_MS;
-    cgroup__reschedule_session(g, m, now);
-    cgroup__schedule(g, &m->sync_deadline_ms, now.mono_ms + MAX(m->rebalance_timeout_ms, 1));
+    consumer__reschedule_session(g, m, now);
+    consumer__schedule(g, &m->sync_deadline_ms, now.mono_ms + MAX(m->rebalance_timeout_ms, 1));
     reply->member_id = m->id;
     reply->generation = m->epoch;
     reply->protocol_name = m->protocols[0].name;
 }
 
-void cgroup_classic_join(cgroup_t *g, const group_join_t *in, const cgroup_subscription_t *subscription, bytes_t new_id,
-                         runtime_now_t now, cgroup_join_reply_t *reply)
+void consumer_classic_join(consumer_group_t *g, const group_join_t *in, const consumer_subscription_t *subscription,
+                           bytes_t new_id, runtime_now_t now, consumer_join_reply_t *reply)
 {
     bytes_t member_id = in->member_id.len ? in->member_id : new_id;
-    *reply = (cgroup_join_reply_t){.generation = -1, .member_id = BYTES_LIT("")};
-    if (cgroup__is_full(g, member_id)) {
+    *reply = (consumer_join_reply_t){.generation = -1, .member_id = BYTES_LIT("")};
+    if (consumer__is_full(g, member_id)) {
         reply->error = KAFKA_GROUP_MAX_SIZE_REACHED;
     } else if (!supports_protocols(g, in)) {
         reply->error = KAFKA_INCONSISTENT_GROUP_PROTOCOL;
@@ -114,17 +116,17 @@ void cgroup_classic_join(cgroup_t *g, const group_join_t *in, const cgroup_subsc
         reply->error = KAFKA_MEMBER_ID_REQUIRED;
         reply->member_id = new_id;
     } else {
-        cgroup_member_t *m = member_of(g, in, member_id, reply);
+        consumer_member_t *m = member_of(g, in, member_id, reply);
         if (m) join(g, m, in, subscription, now, reply);
     }
 }
 
 /* ---- SyncGroup, Heartbeat ------------------------------------------------------------------------------ */
 
-static kafka_code_t find_member(const cgroup_t *g, bytes_t member_id, bytes_t instance_id, int32_t generation,
-                                cgroup_member_t **ret_member)
+static kafka_code_t find_member(const consumer_group_t *g, bytes_t member_id, bytes_t instance_id, int32_t generation,
+                                consumer_member_t **ret_member)
 {
-    cgroup_member_t *m = instance_id.ptr ? map_get(&g->by_instance, instance_id) : cgroup_find(g, member_id);
+    consumer_member_t *m = instance_id.ptr ? map_get(&g->by_instance, instance_id) : consumer_find(g, member_id);
     if (!m) return KAFKA_UNKNOWN_MEMBER_ID;
     if (!bytes_eq(m->id, member_id)) return KAFKA_FENCED_INSTANCE_ID;
     if (!m->classic) return KAFKA_UNKNOWN_MEMBER_ID;
@@ -132,63 +134,63 @@ static kafka_code_t find_member(const cgroup_t *g, bytes_t member_id, bytes_t in
     return generation == m->epoch ? KAFKA_NONE : KAFKA_ILLEGAL_GENERATION;
 }
 
-static void must_join_again(cgroup_t *g, cgroup_member_t *m, runtime_now_t now)
+static void must_join_again(consumer_group_t *g, consumer_member_t *m, runtime_now_t now)
 {
     if (m->join_deadline_ms == GROUP_NEVER_MS)
-        cgroup__schedule(g, &m->join_deadline_ms, now.mono_ms + MAX(m->rebalance_timeout_ms, 1));
+        consumer__schedule(g, &m->join_deadline_ms, now.mono_ms + MAX(m->rebalance_timeout_ms, 1));
 }
 
 static bool contradicts(bytes_t asked, bytes_t ours) { return asked.ptr && !bytes_eq(asked, ours); }
 
-kafka_code_t cgroup_classic_sync(cgroup_t *g, const group_sync_t *sync, runtime_now_t now,
-                                 const cgroup_member_t **ret_member)
+kafka_code_t consumer_classic_sync(consumer_group_t *g, const group_sync_t *sync, runtime_now_t now,
+                                   const consumer_member_t **ret_member)
 {
-    cgroup_member_t *m;
+    consumer_member_t *m;
     kafka_code_t error = find_member(g, sync->member_id, sync->instance_id, sync->generation, &m);
     if (error != KAFKA_NONE) return error;
     if (contradicts(sync->protocol_type, consumer_type) || contradicts(sync->protocol_name, m->protocols[0].name))
         return KAFKA_INCONSISTENT_GROUP_PROTOCOL;
-    if (g->epoch > m->epoch && m->state != CGROUP_MEMBER_UNREVOKED) {
+    if (g->epoch > m->epoch && m->state != CONSUMER_MEMBER_UNREVOKED) {
         must_join_again(g, m, now);
         return KAFKA_REBALANCE_IN_PROGRESS;
     }
     m->sync_deadline_ms = GROUP_NEVER_MS;
-    cgroup__reschedule_session(g, m, now);
+    consumer__reschedule_session(g, m, now);
     *ret_member = m;
     return KAFKA_NONE;
 }
 
-kafka_code_t cgroup_classic_heartbeat(cgroup_t *g, bytes_t member_id, bytes_t instance_id, int32_t generation,
-                                      runtime_now_t now)
+kafka_code_t consumer_classic_heartbeat(consumer_group_t *g, bytes_t member_id, bytes_t instance_id, int32_t generation,
+                                        runtime_now_t now)
 {
-    cgroup_member_t *m;
+    consumer_member_t *m;
     kafka_code_t error = find_member(g, member_id, instance_id, generation, &m);
     if (error != KAFKA_NONE) return error;
-    cgroup__reschedule_session(g, m, now);
-    bool free_now = m->state == CGROUP_MEMBER_UNRELEASED && !cgroup__waits_for_others(g, m);
-    if (m->epoch >= g->epoch && m->state != CGROUP_MEMBER_UNREVOKED && !free_now) return KAFKA_NONE;
+    consumer__reschedule_session(g, m, now);
+    bool free_now = m->state == CONSUMER_MEMBER_UNRELEASED && !consumer__waits_for_others(g, m);
+    if (m->epoch >= g->epoch && m->state != CONSUMER_MEMBER_UNREVOKED && !free_now) return KAFKA_NONE;
     must_join_again(g, m, now);
     return KAFKA_REBALANCE_IN_PROGRESS;
 }
 
 /* ---- LeaveGroup ---------------------------------------------------------------------------------------- */
 
-static kafka_code_t leave_one(cgroup_t *g, const group_leaver_t *leaver)
+static kafka_code_t leave_one(consumer_group_t *g, const group_leaver_t *leaver)
 {
-    cgroup_member_t *m =
-        leaver->instance_id.ptr ? map_get(&g->by_instance, leaver->instance_id) : cgroup_find(g, leaver->member_id);
+    consumer_member_t *m =
+        leaver->instance_id.ptr ? map_get(&g->by_instance, leaver->instance_id) : consumer_find(g, leaver->member_id);
     if (!m) return KAFKA_UNKNOWN_MEMBER_ID;
     if (leaver->member_id.len > 0 && !bytes_eq(m->id, leaver->member_id)) return KAFKA_FENCED_INSTANCE_ID;
-    cgroup_remove(g, m, true);
+    consumer_remove(g, m, true);
     return KAFKA_NONE;
 }
 
-void cgroup_leave(cgroup_t *g, group_leaver_t *leavers, size_t leavers_count)
+void consumer_leave(consumer_group_t *g, group_leaver_t *leavers, size_t leavers_count)
 {
     bool left = false;
     for (size_t i = 0; i < leavers_count; i++) {
         leavers[i].error = leave_one(g, &leavers[i]);
         left = left || leavers[i].error == KAFKA_NONE;
     }
-    if (left) cgroup__members_gone(g);
+    if (left) consumer__members_gone(g);
 }

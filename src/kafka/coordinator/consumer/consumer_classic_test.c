@@ -1,6 +1,6 @@
-/* cgroup_classic_test.c: members of the classic protocol in a consumer group: what they are told, when they must join
+/* consumer_classic_test.c: members of the classic protocol in a consumer group: what they are told, when they must join
  * again, how such a group begins and ends; and simulated clients of both protocols that come, go and dawdle from a seed. */
-#include "kafka/coordinator/consumer/cgroup_test_host.h"
+#include "kafka/coordinator/consumer/consumer_test_host.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,17 +10,17 @@
 
 #define CLIENTS 8
 
-static const cgroup_set_t nothing;
+static const tp_set_t nothing;
 static const bytes_t t0[] = {BYTES_LIT("t0")};
 static const group_protocol_t range_only[] = {{BYTES_LIT("range"), BYTES_LIT("m")}};
 
 typedef struct joining {
     const char *id, *instance;
-    const cgroup_set_t *owned;
+    const tp_set_t *owned;
     bool asks_for_id;
 } joining_t;
 
-static cgroup_join_reply_t join(world_t *w, joining_t j)
+static consumer_join_reply_t join(world_t *w, joining_t j)
 {
     group_join_t in = {
         .member_id = bytes_str(j.id ? j.id : ""),
@@ -33,37 +33,37 @@ static cgroup_join_reply_t join(world_t *w, joining_t j)
         .rebalance_timeout_ms = 60000,
         .member_id_required = j.asks_for_id,
     };
-    cgroup_subscription_t s = {.topics = t0, .topics_count = 1, .owned = j.owned ? j.owned : &nothing};
-    cgroup_join_reply_t reply;
-    cgroup_classic_join(w->group, &in, &s, BYTES_LIT("made"), w->now, &reply);
+    consumer_subscription_t s = {.topics = t0, .topics_count = 1, .owned = j.owned ? j.owned : &nothing};
+    consumer_join_reply_t reply;
+    consumer_classic_join(w->group, &in, &s, BYTES_LIT("made"), w->now, &reply);
     return reply;
 }
 
-static kafka_code_t sync_of(world_t *w, const char *id, int32_t generation, const cgroup_member_t **ret_member)
+static kafka_code_t sync_of(world_t *w, const char *id, int32_t generation, const consumer_member_t **ret_member)
 {
     group_sync_t in = {.member_id = bytes_str(id), .generation = generation};
-    return cgroup_classic_sync(w->group, &in, w->now, ret_member);
+    return consumer_classic_sync(w->group, &in, w->now, ret_member);
 }
 
 static kafka_code_t heartbeat(world_t *w, const char *id, int32_t generation)
 {
-    return cgroup_classic_heartbeat(w->group, bytes_str(id), BYTES_NULL, generation, w->now);
+    return consumer_classic_heartbeat(w->group, bytes_str(id), BYTES_NULL, generation, w->now);
 }
 
-static cgroup_reply_t modern(world_t *w, const char *id, int32_t epoch, const cgroup_set_t *owned)
+static consumer_reply_t modern(world_t *w, const char *id, int32_t epoch, const tp_set_t *owned)
 {
     bool joins = epoch == 0;
-    cgroup_heartbeat_t in = {.member_id = bytes_str(id),
-                             .member_epoch = epoch,
-                             .client_host = BYTES_LIT("/h"),
-                             .rebalance_timeout_ms = joins ? 60000 : -1,
-                             .topics = t0,
-                             .topics_count = joins ? 1 : -1,
-                             .owned = owned   ? owned
-                                      : joins ? &nothing
-                                              : NULL};
-    cgroup_reply_t reply;
-    cgroup_heartbeat(w->group, &in, w->now, &reply);
+    consumer_heartbeat_t in = {.member_id = bytes_str(id),
+                               .member_epoch = epoch,
+                               .client_host = BYTES_LIT("/h"),
+                               .rebalance_timeout_ms = joins ? 60000 : -1,
+                               .topics = t0,
+                               .topics_count = joins ? 1 : -1,
+                               .owned = owned   ? owned
+                                        : joins ? &nothing
+                                                : NULL};
+    consumer_reply_t reply;
+    consumer_heartbeat(w->group, &in, w->now, &reply);
     return reply;
 }
 
@@ -74,17 +74,17 @@ static void upgrade(world_t *w)
         {.id = BYTES_LIT("a"), .protocols = (group_protocol_t *)range_only, .protocols_count = 1},
         {.id = BYTES_LIT("b"), .protocols = (group_protocol_t *)range_only, .protocols_count = 1},
     };
-    cgroup_set_t assigned[2] = {{0}};
-    cgroup_converted_t converted[2];
+    tp_set_t assigned[2] = {{0}};
+    consumer_converted_t converted[2];
     for (int i = 0; i < 2; i++) {
         members[i].session_timeout_ms = 10000;
         members[i].rebalance_timeout_ms = 60000;
-        for (int32_t p = 0; p < 3; p++) cgroup_set_add(&assigned[i], (cgroup_tp_t){world_topic_id(0), 3 * i + p});
-        converted[i] = (cgroup_converted_t){&members[i], {.topics = t0, .topics_count = 1}, &assigned[i]};
+        for (int32_t p = 0; p < 3; p++) tp_set_add(&assigned[i], (topic_partition_t){world_topic_id(0), 3 * i + p});
+        converted[i] = (consumer_converted_t){&members[i], {.topics = t0, .topics_count = 1}, &assigned[i]};
     }
-    cgroup_set_add(&assigned[1], (cgroup_tp_t){world_topic_id(0), 0}); /* which a has already */
-    cgroup_from_classic(w->group, 4, converted, 2, w->now);
-    for (int i = 0; i < 2; i++) cgroup_set_deinit(&assigned[i]);
+    tp_set_add(&assigned[1], (topic_partition_t){world_topic_id(0), 0}); /* which a has already */
+    consumer_from_classic(w->group, 4, converted, 2, w->now);
+    for (int i = 0; i < 2; i++) tp_set_deinit(&assigned[i]);
 }
 
 static void members_of_a_classic_group_keep_what_they_have(void **state)
@@ -92,24 +92,24 @@ static void members_of_a_classic_group_keep_what_they_have(void **state)
     world_t *w = *state;
     upgrade(w);
     assert_int_equal(w->group->epoch, 4);
-    assert_int_equal(cgroup_find(w->group, BYTES_LIT("a"))->assigned.count, 3);
-    assert_int_equal(cgroup_find(w->group, BYTES_LIT("b"))->assigned.count, 3); /* and not what a has */
+    assert_int_equal(consumer_find(w->group, BYTES_LIT("a"))->assigned.count, 3);
+    assert_int_equal(consumer_find(w->group, BYTES_LIT("b"))->assigned.count, 3); /* and not what a has */
     assert_int_equal(heartbeat(w, "a", 4), KAFKA_NONE);
-    assert_int_equal(cgroup_commit_check(w->group, BYTES_LIT("a"), 4, 2), KAFKA_NONE);
-    assert_int_equal(cgroup_commit_check(w->group, BYTES_LIT("a"), 3, 9), KAFKA_ILLEGAL_GENERATION);
-    assert_true(cgroup_is_all_classic(w->group));
+    assert_int_equal(consumer_commit_check(w->group, BYTES_LIT("a"), 4, 2), KAFKA_NONE);
+    assert_int_equal(consumer_commit_check(w->group, BYTES_LIT("a"), 3, 9), KAFKA_ILLEGAL_GENERATION);
+    assert_true(consumer_is_all_classic(w->group));
 }
 
 static void a_modern_member_gets_its_share_once_classic_ones_have_joined_again(void **state)
 {
     world_t *w = *state;
-    const cgroup_member_t *m;
+    const consumer_member_t *m;
     upgrade(w);
     assert_int_equal(modern(w, "c", 0, NULL).assignment->count, 0);
-    assert_false(cgroup_is_all_classic(w->group));
+    assert_false(consumer_is_all_classic(w->group));
     assert_int_equal(heartbeat(w, "a", 4), KAFKA_REBALANCE_IN_PROGRESS);
     assert_int_equal(sync_of(w, "a", 4, &m), KAFKA_REBALANCE_IN_PROGRESS);
-    cgroup_join_reply_t again = join(w, (joining_t){.id = "a"});
+    consumer_join_reply_t again = join(w, (joining_t){.id = "a"});
     assert_int_equal(again.error, KAFKA_NONE);
     assert_int_equal(again.generation, 5);
     assert_int_equal(sync_of(w, "a", 4, &m), KAFKA_ILLEGAL_GENERATION);
@@ -118,35 +118,35 @@ static void a_modern_member_gets_its_share_once_classic_ones_have_joined_again(v
     join(w, (joining_t){.id = "b"});
     assert_int_equal(heartbeat(w, "b", 5), KAFKA_NONE);
     assert_int_equal(modern(w, "c", 5, NULL).assignment->count, 2);
-    assert_string_equal(cgroup_state_text(w->group), "Stable");
+    assert_string_equal(consumer_state_text(w->group), "Stable");
 }
 
 /* It says what it still owns, keeps its generation until it has let go, and is told to join again for it. */
 static void a_cooperative_member_lets_go_before_it_moves_on(void **state)
 {
     world_t *w = *state;
-    const cgroup_member_t *m;
-    cgroup_set_t owned = {0};
+    const consumer_member_t *m;
+    tp_set_t owned = {0};
     upgrade(w);
-    cgroup_set_copy(&owned, &cgroup_find(w->group, BYTES_LIT("a"))->assigned);
+    tp_set_copy(&owned, &consumer_find(w->group, BYTES_LIT("a"))->assigned);
     modern(w, "c", 0, NULL);
     assert_int_equal(join(w, (joining_t){.id = "a", .owned = &owned}).generation, 4);
     assert_int_equal(sync_of(w, "a", 4, &m), KAFKA_NONE);
     assert_int_equal(m->assigned.count, 2);
     assert_int_equal(heartbeat(w, "a", 4), KAFKA_REBALANCE_IN_PROGRESS);
-    cgroup_set_copy(&owned, &m->assigned);
+    tp_set_copy(&owned, &m->assigned);
     assert_int_equal(join(w, (joining_t){.id = "a", .owned = &owned}).generation, 5);
     assert_int_equal(heartbeat(w, "a", 5), KAFKA_NONE);
     assert_int_equal(modern(w, "c", 5, NULL).assignment->count, 1);
-    cgroup_set_deinit(&owned);
+    tp_set_deinit(&owned);
 }
 
 static void who_is_new_gets_an_id_and_what_is_free(void **state)
 {
     world_t *w = *state;
-    const cgroup_member_t *m;
+    const consumer_member_t *m;
     modern(w, "c", 0, NULL);
-    cgroup_join_reply_t reply = join(w, (joining_t){.asks_for_id = true});
+    consumer_join_reply_t reply = join(w, (joining_t){.asks_for_id = true});
     assert_int_equal(reply.error, KAFKA_MEMBER_ID_REQUIRED);
     assert_memory_equal(reply.member_id.ptr, "made", 4);
     reply = join(w, (joining_t){.id = "made", .asks_for_id = true});
@@ -154,14 +154,14 @@ static void who_is_new_gets_an_id_and_what_is_free(void **state)
     assert_int_equal(sync_of(w, "made", 2, &m), KAFKA_NONE);
     assert_int_equal(m->assigned.count, 0); /* c has them still */
     assert_int_equal(heartbeat(w, "made", 2), KAFKA_NONE);
-    cgroup_set_t owned = {0};
-    cgroup_set_copy(&owned, modern(w, "c", 1, NULL).assignment);
+    tp_set_t owned = {0};
+    tp_set_copy(&owned, modern(w, "c", 1, NULL).assignment);
     modern(w, "c", 1, &owned);
     assert_int_equal(heartbeat(w, "made", 2), KAFKA_REBALANCE_IN_PROGRESS); /* they are free */
     join(w, (joining_t){.id = "made"});
     assert_int_equal(sync_of(w, "made", 2, &m), KAFKA_NONE);
     assert_int_equal(m->assigned.count, 3);
-    cgroup_set_deinit(&owned);
+    tp_set_deinit(&owned);
 }
 
 static void who_does_not_join_again_in_time_is_out(void **state)
@@ -173,7 +173,7 @@ static void who_does_not_join_again_in_time_is_out(void **state)
         heartbeat(w, "a", 4);
         modern(w, "c", w->group->assignment_epoch, NULL);
         w->now.mono_ms += 5000;
-        cgroup_tick(w->group, w->now);
+        consumer_tick(w->group, w->now);
     }
     assert_int_equal(heartbeat(w, "a", 4), KAFKA_UNKNOWN_MEMBER_ID);
 }
@@ -186,7 +186,7 @@ static void who_joins_and_never_asks_for_its_assignment_is_out(void **state)
     for (int i = 0; i < 13; i++) {
         heartbeat(w, "a", 2);
         w->now.mono_ms += 5000;
-        cgroup_tick(w->group, w->now);
+        consumer_tick(w->group, w->now);
     }
     assert_int_equal(heartbeat(w, "a", 2), KAFKA_UNKNOWN_MEMBER_ID);
 }
@@ -196,37 +196,37 @@ static void a_silent_classic_members_session_is_its_own(void **state)
     world_t *w = *state;
     upgrade(w);
     w->now.mono_ms += 10000;
-    cgroup_tick(w->group, w->now);
+    consumer_tick(w->group, w->now);
     assert_int_equal(w->group->members_count, 0);
 }
 
 static void a_static_member_changes_its_protocol_and_keeps_its_partitions(void **state)
 {
     world_t *w = *state;
-    const cgroup_member_t *m;
-    cgroup_heartbeat_t in = {.member_id = BYTES_LIT("c"),
-                             .instance_id = BYTES_LIT("i"),
-                             .client_host = BYTES_LIT("/h"),
-                             .rebalance_timeout_ms = 60000,
-                             .topics = t0,
-                             .topics_count = 1,
-                             .owned = &nothing};
-    cgroup_reply_t reply;
-    cgroup_heartbeat(w->group, &in, w->now, &reply);
-    cgroup_join_reply_t joined = join(w, (joining_t){.instance = "i"});
+    const consumer_member_t *m;
+    consumer_heartbeat_t in = {.member_id = BYTES_LIT("c"),
+                               .instance_id = BYTES_LIT("i"),
+                               .client_host = BYTES_LIT("/h"),
+                               .rebalance_timeout_ms = 60000,
+                               .topics = t0,
+                               .topics_count = 1,
+                               .owned = &nothing};
+    consumer_reply_t reply;
+    consumer_heartbeat(w->group, &in, w->now, &reply);
+    consumer_join_reply_t joined = join(w, (joining_t){.instance = "i"});
     assert_int_equal(joined.error, KAFKA_NONE);
     assert_true(joined.replaced_consumer);
-    assert_true(cgroup_is_all_classic(w->group));
+    assert_true(consumer_is_all_classic(w->group));
     assert_int_equal(joined.generation, 1);
     assert_int_equal(sync_of(w, "made", 1, &m), KAFKA_NONE);
     assert_int_equal(m->assigned.count, 6);
     assert_int_equal(join(w, (joining_t){.id = "x", .instance = "i"}).error, KAFKA_FENCED_INSTANCE_ID);
     assert_int_equal(join(w, (joining_t){.id = "x", .instance = "j"}).error, KAFKA_UNKNOWN_MEMBER_ID);
     in.member_id = BYTES_LIT("d"); /* and back */
-    cgroup_heartbeat(w->group, &in, w->now, &reply);
+    consumer_heartbeat(w->group, &in, w->now, &reply);
     assert_int_equal(reply.error, KAFKA_NONE);
     assert_int_equal(reply.assignment->count, 6);
-    assert_false(cgroup_find(w->group, BYTES_LIT("d"))->classic);
+    assert_false(consumer_find(w->group, BYTES_LIT("d"))->classic);
 }
 
 static void protocols_that_classic_members_do_not_share_are_refused(void **state)
@@ -236,13 +236,13 @@ static void protocols_that_classic_members_do_not_share_are_refused(void **state
     static const group_protocol_t other[] = {{BYTES_LIT("sticky"), BYTES_LIT("m")}};
     group_join_t in = {
         .member_id = BYTES_LIT("x"), .protocol_type = BYTES_LIT("consumer"), .protocols = other, .protocols_count = 1};
-    cgroup_subscription_t s = {.topics = t0, .topics_count = 1, .owned = &nothing};
-    cgroup_join_reply_t reply;
-    cgroup_classic_join(w->group, &in, &s, BYTES_LIT("made"), w->now, &reply);
+    consumer_subscription_t s = {.topics = t0, .topics_count = 1, .owned = &nothing};
+    consumer_join_reply_t reply;
+    consumer_classic_join(w->group, &in, &s, BYTES_LIT("made"), w->now, &reply);
     assert_int_equal(reply.error, KAFKA_INCONSISTENT_GROUP_PROTOCOL);
     in.protocols = range_only;
     in.protocol_type = BYTES_LIT("connect");
-    cgroup_classic_join(w->group, &in, &s, BYTES_LIT("made"), w->now, &reply);
+    consumer_classic_join(w->group, &in, &s, BYTES_LIT("made"), w->now, &reply);
     assert_int_equal(reply.error, KAFKA_INCONSISTENT_GROUP_PROTOCOL);
 }
 
@@ -256,7 +256,7 @@ static void members_of_either_protocol_can_be_removed(void **state)
                                 {.member_id = BYTES_LIT("c")},
                                 {.member_id = BYTES_LIT("x")},
                                 {.member_id = BYTES_LIT("")}};
-    cgroup_leave(w->group, leavers, ARRAY_LEN(leavers));
+    consumer_leave(w->group, leavers, ARRAY_LEN(leavers));
     assert_int_equal(leavers[0].error, KAFKA_NONE);
     assert_int_equal(leavers[1].error, KAFKA_NONE);
     assert_int_equal(leavers[2].error, KAFKA_UNKNOWN_MEMBER_ID);
@@ -273,22 +273,22 @@ typedef struct client {
     int32_t epoch; /* 0: must join */
     bool classic, cooperative;
     bool must_sync;
-    cgroup_set_t uses, told;
+    tp_set_t uses, told;
 } client_t;
 
 static void forget(client_t *c)
 {
     c->epoch = 0;
     c->must_sync = false;
-    cgroup_set_clear(&c->uses);
-    cgroup_set_clear(&c->told);
+    tp_set_clear(&c->uses);
+    tp_set_clear(&c->told);
 }
 
 /* An eager client gives everything up before it joins, a cooperative one says what it has. */
 static void classic_join(world_t *w, client_t *c)
 {
-    if (!c->cooperative) cgroup_set_clear(&c->uses);
-    cgroup_join_reply_t reply = join(w, (joining_t){.id = c->id, .owned = &c->uses});
+    if (!c->cooperative) tp_set_clear(&c->uses);
+    consumer_join_reply_t reply = join(w, (joining_t){.id = c->id, .owned = &c->uses});
     assert_int_equal(reply.error, KAFKA_NONE);
     c->epoch = reply.generation;
     c->must_sync = true;
@@ -296,13 +296,13 @@ static void classic_join(world_t *w, client_t *c)
 
 static void classic_sync(world_t *w, client_t *c)
 {
-    const cgroup_member_t *m;
+    const consumer_member_t *m;
     kafka_code_t error = sync_of(w, c->id, c->epoch, &m);
     c->must_sync = false;
     if (error == KAFKA_REBALANCE_IN_PROGRESS) return classic_join(w, c);
     if (error != KAFKA_NONE) return forget(c);
-    bool lost = !cgroup_set_within(&c->uses, &m->assigned);
-    cgroup_set_copy(&c->uses, &m->assigned);
+    bool lost = !tp_set_within(&c->uses, &m->assigned);
+    tp_set_copy(&c->uses, &m->assigned);
     if (lost) classic_join(w, c); /* as cooperative consumers do */
 }
 
@@ -317,11 +317,11 @@ static void classic_turn(world_t *w, client_t *c)
 
 static void modern_turn(world_t *w, client_t *c)
 {
-    cgroup_reply_t reply = modern(w, c->id, c->epoch, &c->uses);
+    consumer_reply_t reply = modern(w, c->id, c->epoch, &c->uses);
     if (reply.error != KAFKA_NONE) return forget(c);
     c->epoch = reply.member_epoch;
-    if (reply.assignment) cgroup_set_copy(&c->told, reply.assignment);
-    cgroup_set_copy(&c->uses, &c->told);
+    if (reply.assignment) tp_set_copy(&c->told, reply.assignment);
+    tp_set_copy(&c->uses, &c->told);
 }
 
 static void turn(world_t *w, client_t *c) { c->classic ? classic_turn(w, c) : modern_turn(w, c); }
@@ -329,7 +329,7 @@ static void turn(world_t *w, client_t *c) { c->classic ? classic_turn(w, c) : mo
 static void leave(world_t *w, client_t *c, int index)
 {
     group_leaver_t leaver = {.member_id = bytes_str(c->id)};
-    cgroup_leave(w->group, &leaver, 1);
+    consumer_leave(w->group, &leaver, 1);
     forget(c);
     snprintf(c->id, sizeof(c->id), "c%d-%u", index, world_pick(w, 1000000));
     c->classic = world_pick(w, 2);
@@ -338,7 +338,7 @@ static void leave(world_t *w, client_t *c, int index)
 static void nobody_shares(const client_t *clients)
 {
     for (int i = 0; i < CLIENTS; i++) {
-        for (int j = i + 1; j < CLIENTS; j++) assert_false(cgroup_set_meets(&clients[i].uses, &clients[j].uses));
+        for (int j = i + 1; j < CLIENTS; j++) assert_false(tp_set_meets(&clients[i].uses, &clients[j].uses));
     }
 }
 
@@ -362,7 +362,7 @@ static void run(uint64_t seed)
         turn(w, &clients[index]);
         nobody_shares(clients);
         w->now.mono_ms += world_pick(w, 500);
-        cgroup_tick(w->group, w->now);
+        consumer_tick(w->group, w->now);
     }
     size_t total = 0;
     for (int round = 0; round < 60; round++) {
@@ -373,11 +373,11 @@ static void run(uint64_t seed)
         total += clients[i].uses.count;
         assert_in_range(clients[i].uses.count, (size_t)w->partitions[0] / CLIENTS,
                         (size_t)w->partitions[0] / CLIENTS + 1);
-        cgroup_set_deinit(&clients[i].uses);
-        cgroup_set_deinit(&clients[i].told);
+        tp_set_deinit(&clients[i].uses);
+        tp_set_deinit(&clients[i].told);
     }
     assert_int_equal(total, w->partitions[0]);
-    assert_string_equal(cgroup_state_text(w->group), "Stable");
+    assert_string_equal(consumer_state_text(w->group), "Stable");
     world_teardown(&state);
 }
 
