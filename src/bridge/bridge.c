@@ -9,7 +9,7 @@ bridge_t *bridge_new(io_loop_t *loop, redis_t *redis)
     bridge->redis = redis;
     outbox_init(bridge);
     waiters_init(bridge);
-    positions_init(bridge);
+    commits_init(bridge);
     bridge__add_commands(bridge);
     redis_on_client_gone(redis, waiters_gone, bridge);
     redis_beside_add(redis, journal_emit, bridge);
@@ -22,8 +22,8 @@ void bridge_attach(bridge_t *bridge, kafka_t *kafka, io_loop_t *kafka_loop)
     bridge->kafka_loop = kafka_loop;
     bridge->kafka = kafka;
     bridge->catalog = kafka_catalog_new(kafka);
-    bridge->far_positions = far_positions_new();
-    kafka_positions_hold(kafka, far_positions_wait, bridge->far_positions);
+    bridge->far_commits = far_commits_new();
+    kafka_commits_hold(kafka, far_commits_wait, bridge->far_commits);
     kafka_producer_keep(kafka, KAFKA_PRODUCERS_ALL); /* until Redis has loaded, and so the bridge's own is known */
 }
 
@@ -45,9 +45,9 @@ void bridge_free(bridge_t *bridge)
     redis_beside_remove(bridge->redis, bridge);
     redis_uncounted_remove(bridge->redis, bridge);
     waiters_deinit(bridge);
-    positions_deinit(bridge);
+    commits_deinit(bridge);
     outbox_deinit(bridge);
-    if (bridge->far_positions) far_positions_free(bridge->far_positions);
+    if (bridge->far_commits) far_commits_free(bridge->far_commits);
     kafka_catalog_free(bridge->catalog);
     mem_free(bridge->commands);
     mem_free(bridge);

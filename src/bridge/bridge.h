@@ -1,5 +1,5 @@
 /* bridge.h: what needs more than one wing, and nothing else: Redis commands that append Kafka records and commit
- * positions of consumer groups, alone or in one atomic step with keys.
+ * offsets of consumer groups, alone or in one atomic step with keys.
  *
  *   KAFKA.PRODUCE topic [PARTITION n] [KEY k] [HEADER name value ...] [AT unix-ms] [ONCE key seconds] value
  *   KAFKA.COMMIT group topic partition offset [MEMBER id generation] [METADATA text]
@@ -10,7 +10,7 @@
  *   KAFKA.HELP
  *   KAFKA.JOURNAL ...   what the outbox writes into the append-only file: refused from clients
  *
- * Alone and without AT and ONCE a record goes straight into its partition. Else it goes, as positions do, through the outbox
+ * Alone and without AT and ONCE a record goes straight into its partition. Else it goes, as offsets do, through the outbox
  * (docs/decisions/0021-outbox.md): into the append-only file together with the keys that change with it, and from there
  * into its partition, in order and exactly once.
  *

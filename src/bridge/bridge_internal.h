@@ -6,7 +6,7 @@
  *   far.c       the half on Kafka's     sync.c     stable storage
  *               reactor                 waiters.c  KAFKA.WAIT
  *   straight.c  a record alone, past the outbox
- *   position.c  KAFKA.COMMIT and what of it is under way; position_far.c: as Kafka's reactor knows it
+ *   commit.c  KAFKA.COMMIT and what of it is under way; commit_far.c: as Kafka's reactor knows it
  *   question.c  what KAFKA.COMMIT and KAFKA.COMMITTED ask of a group before they run
  *   reroute.c   records whose partitions are gone
  *
@@ -16,7 +16,7 @@
  *                    \              ^---refused---/
  *                     \--AT--> DELAYED --due: a new number--> UNWRITTEN
  *
- * A position of a consumer group is a record like the others, of __consumer_offsets.
+ * An offset of a consumer group is a record like the others, of __consumer_offsets.
  *
  * Invariants: numbers rise in the order of `all` and of each topic's queue; a record that is QUEUED or further, and the
  * producer id, are in the append-only file; a record leaves memory (and with it the next base of the file) only when its
@@ -64,17 +64,17 @@ typedef struct outbox_record {
     bool partition_asked; /* PARTITION: the client's choice, which nobody else may change */
     uint64_t client_id;   /* 0 = nobody counts it */
     redis_async_t *async; /* waits for its place */
-    /* of a position until it is placed */
-    list_t position;              /* position_group->records */
-    struct position_group *group; /* NULL = none */
-    bytes_t position_topic;       /* in the record's key */
+    /* of an offset until it is placed */
+    list_t commit;              /* commit_group->records */
+    struct commit_group *group; /* NULL = none */
+    bytes_t commit_topic;       /* in the record's key */
 } outbox_record_t;
 
-/* The positions of one consumer group that it does not have yet. */
-typedef struct position_group {
+/* The offsets of one consumer group that it does not have yet. */
+typedef struct commit_group {
     bytes_t id;
-    list_t records; /* outbox_record_t.position, by number */
-} position_group_t;
+    list_t records; /* outbox_record_t.commit, by number */
+} commit_group_t;
 
 typedef struct outbox_topic {
     bytes_t name;
@@ -104,9 +104,9 @@ struct bridge {
     list_t all, unwritten, topics;
     list_t placed, syncing; /* in their partitions; of them, those that the round under way makes durable */
     map_t topics_by_name;
-    map_t by_number;       /* while loading */
-    map_t position_groups; /* id -> position_group_t; none is empty */
-    size_t positions_count;
+    map_t by_number;     /* while loading */
+    map_t commit_groups; /* id -> commit_group_t; none is empty */
+    size_t commits_count;
     outbox_record_t **delayed; /* a heap: the one that is due first is at 0 */
     size_t delayed_count, delayed_cap;
     size_t count, bytes, bytes_max, placed_count;
@@ -126,7 +126,7 @@ struct bridge {
     struct straight_load *straight_load; /* those of this turn; NULL = none */
     list_t questions;                    /* group_question_t */
     struct announcement *announcement;   /* this turn's; NULL = none */
-    struct far_positions *far_positions; /* the far half's */
+    struct far_commits *far_commits;     /* the far half's */
     struct far_link *link;               /* what answers on their way hold: they may come when the bridge is gone */
     waiters_t waiters;
     bridge_feeds_t *feeds; /* the server's; NULL = none yet */
@@ -231,36 +231,36 @@ void produce_command(redis_call_t *call, void *user);
 bool produce_follows(int argc, const bytes_t *argv);
 const char *produce_precondition(int argc, const bytes_t *argv, redis_question_t *question, void *user);
 
-/* ---- position.c ---- */
+/* ---- commit.c ---- */
 
 /* A record is (about to be) queued that will make its topic. */
 void topic_promise(bridge_t *bridge, bytes_t topic);
 /* Whether one is that comes before what is added now. */
 bool topic_comes(bridge_t *bridge, bytes_t topic);
-/* Whether the position must wait for records that make its topic. */
-bool position_must_wait(bridge_t *bridge, const outbox_record_t *record);
-void positions_init(bridge_t *bridge);
-void positions_deinit(bridge_t *bridge);
-/* If the record is a position: from now on it counts as under way, or no more. */
-void position_track(bridge_t *bridge, outbox_record_t *record);
-void position_untrack(bridge_t *bridge, outbox_record_t *record);
-void position_commit_command(redis_call_t *call, void *user);
-const char *position_precondition(int argc, const bytes_t *argv, redis_question_t *question, void *user);
-redis_question_t *position_commit_ask(int argc, const bytes_t *argv, void *user);
-void position_committed_command(redis_call_t *call, void *user);
-redis_question_t *position_committed_ask(int argc, const bytes_t *argv, void *user);
+/* Whether the offset must wait for records that make its topic. */
+bool commit_must_wait(bridge_t *bridge, const outbox_record_t *record);
+void commits_init(bridge_t *bridge);
+void commits_deinit(bridge_t *bridge);
+/* If the record is an offset: from now on it counts as under way, or no more. */
+void commit_track(bridge_t *bridge, outbox_record_t *record);
+void commit_untrack(bridge_t *bridge, outbox_record_t *record);
+void commit_command(redis_call_t *call, void *user);
+const char *commit_precondition(int argc, const bytes_t *argv, redis_question_t *question, void *user);
+redis_question_t *commit_ask(int argc, const bytes_t *argv, void *user);
+void committed_command(redis_call_t *call, void *user);
+redis_question_t *committed_ask(int argc, const bytes_t *argv, void *user);
 
 /* ---- question.c ---- */
 
 typedef struct group_question group_question_t;
 /* Asked, and perhaps answered, within the call. */
-redis_question_t *question_of_member(bridge_t *bridge, const kafka_position_t *asked, const kafka_member_t *member);
-redis_question_t *question_of_offset(bridge_t *bridge, const kafka_position_t *asked);
+redis_question_t *question_of_member(bridge_t *bridge, const kafka_commit_t *asked, const kafka_member_t *member);
+redis_question_t *question_of_offset(bridge_t *bridge, const kafka_commit_t *asked);
 /* Kafka's code with its words, and of an offset what the group has (-1 = nothing). */
 kafka_code_t question_answer(const redis_question_t *question, int64_t *ret_offset, const char **ret_words) MUST_CHECK;
-/* The group is held for this question (NULL: for none), and from now on for a position. */
+/* The group is held for this question (NULL: for none), and from now on for an offset. */
 bool question_take_hold(redis_question_t *question);
-/* The record, if it is a position, was placed: answers of before give way. */
+/* The record, if it is an offset, was placed: answers of before give way. */
 void questions_placed(bridge_t *bridge, const outbox_record_t *record);
 void questions_stop(bridge_t *bridge);
 

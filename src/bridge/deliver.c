@@ -106,7 +106,7 @@ void deliver__placed(bridge_t *bridge, outbox_record_t *r, int64_t offset)
     list_push_back(&bridge->placed, &r->queue);
     r->state = RECORD_PLACED;
     if (offset >= 0) questions_placed(bridge, r); /* else it is void, or the group had it before */
-    position_untrack(bridge, r);
+    commit_untrack(bridge, r);
     bridge->delivered_total++;
     bridge->placed_count++;
     sync_soon(bridge);
@@ -184,11 +184,11 @@ static void refused(bridge_t *bridge, outbox_topic_t *t, const outbox_record_t *
 
 /* The first of the queue cannot be appended: records of a topic that did not exist have no partition yet, those of one that
  * was made anew perhaps none any more. Which one they get must be in the file before they are there: the next turn appends
- * them. A position waits for the topic that it is of. */
+ * them. An offset waits for the topic that it is of. */
 static void hold_up(bridge_t *bridge, outbox_topic_t *t, int32_t partitions_count)
 {
     const outbox_record_t *first = LIST_FIRST(&t->records, outbox_record_t, queue);
-    if (position_must_wait(bridge, first)) {
+    if (commit_must_wait(bridge, first)) {
         t->retry_at_ms = io_wall_ms(bridge->loop) + LOADING_MS;
         arm_retry(bridge, LOADING_MS);
         return;
@@ -249,7 +249,7 @@ static void on_turn(io_hook_t *hook)
     straight_send(bridge);
     if (bridge->count == 0) return;
     bridge__update(bridge);
-    position_announce_send(bridge);
+    commit_announce_send(bridge);
     if (!bridge->unordered && !redis_is_written(bridge->redis)) return;
     take_written(bridge);
     if (bridge->delayed_count) take_due(bridge);
@@ -279,7 +279,7 @@ void deliver_start(bridge_t *bridge, int64_t last_number, bool offline)
              bridge->next_number);
     LIST_EACH(&bridge->all, r, outbox_record_t, node) {
         outbox_queue(bridge, r);
-        position_track(bridge, r);
+        commit_track(bridge, r);
     }
     arm_due(bridge);
     bridge->hook = (io_hook_t){
@@ -291,7 +291,7 @@ void deliver_start(bridge_t *bridge, int64_t last_number, bool offline)
 void deliver_stop(bridge_t *bridge)
 {
     bridge->stopped = true;
-    if (bridge->kafka) kafka_positions_hold(bridge->kafka, NULL, NULL);
+    if (bridge->kafka) kafka_commits_hold(bridge->kafka, NULL, NULL);
     io_hook_remove(&bridge->hook);
     if (bridge->started) {
         io_timer_stop(&bridge->retry_timer);
@@ -304,6 +304,6 @@ void deliver_stop(bridge_t *bridge)
     }
     straight_stop(bridge);
     questions_stop(bridge);
-    position_announce_drop(bridge);
+    commit_announce_drop(bridge);
     far_close(bridge);
 }

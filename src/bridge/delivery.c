@@ -25,7 +25,7 @@ typedef struct run {
 
 struct delivery {
     far_request_t request;
-    far_positions_t *positions; /* the far half's */
+    far_commits_t *commits; /* the far half's */
     int64_t producer_id;
     run_t *runs;
     sent_t *sent;
@@ -56,7 +56,7 @@ static void put_run(delivery_t *d, outbox_topic_t *t, int first)
     d->runs[d->runs_count++] = (run_t){.topic = t, .first = first, .count = d->sent_count - first, .refused = -1};
 }
 
-/* Nothing passes a record without a partition, or a position whose topic is yet to be made. */
+/* Nothing passes a record without a partition, or an offset whose topic is yet to be made. */
 int delivery_add(bridge_t *bridge, delivery_t **delivery, outbox_topic_t *t, int budget)
 {
     int32_t partitions_count = kafka_topic_partitions(bridge->catalog, t->name);
@@ -65,7 +65,7 @@ int delivery_add(bridge_t *bridge, delivery_t **delivery, outbox_topic_t *t, int
     int first = d->sent_count;
     LIST_EACH(&t->records, r, outbox_record_t, queue) {
         bool placeless = r->record.partition < 0 || reroute_is_due(r, partitions_count);
-        if (d->sent_count - first == budget || placeless || position_must_wait(bridge, r)) break;
+        if (d->sent_count - first == budget || placeless || commit_must_wait(bridge, r)) break;
         put_record(d, r);
     }
     if (d->sent_count > first) put_run(d, t, first);
@@ -121,7 +121,7 @@ static void append_run(delivery_t *d, run_t *run)
         }
         for (int i = 0; i < taken; i++) {
             b.from[i]->numbered.offset = b.numbered[i].offset;
-            far_positions_settle(d->positions, b.numbered[i].record);
+            far_commits_settle(d->commits, b.numbered[i].record);
         }
     }
 }
@@ -168,6 +168,6 @@ void delivery_send(bridge_t *bridge, delivery_t *delivery)
         return;
     }
     delivery->producer_id = bridge->producer_id;
-    delivery->positions = bridge->far_positions;
+    delivery->commits = bridge->far_commits;
     (bridge->unordered ? far_send_early : far_send)(bridge, &delivery->request, append_all, answered);
 }

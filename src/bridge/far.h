@@ -70,27 +70,27 @@ typedef struct delivery delivery_t;
 int delivery_add(bridge_t *bridge, delivery_t **delivery, outbox_topic_t *topic, int budget);
 void delivery_send(bridge_t *bridge, delivery_t *delivery);
 
-/* ---- position_far.c: positions on their way, on Kafka's reactor; while one thread owns all, also on that ---------------- */
+/* ---- commit_far.c: offsets on their way, on Kafka's reactor; while one thread owns all, also on that ---------------- */
 
-typedef struct far_positions far_positions_t;
-far_positions_t *far_positions_new(void);
-void far_positions_free(far_positions_t *positions);
-void far_positions_add(far_positions_t *positions, bytes_t group, uint32_t count);
+typedef struct far_commits far_commits_t;
+far_commits_t *far_commits_new(void);
+void far_commits_free(far_commits_t *commits);
+void far_commits_add(far_commits_t *commits, bytes_t group, uint32_t count);
 /* One less: it is there, or will never be. */
-void far_positions_remove(far_positions_t *positions, bytes_t group);
-/* The same of a record, if it is a position. */
-void far_positions_settle(far_positions_t *positions, const kafka_produce_t *record);
-/* For kafka_positions_hold. */
-bool far_positions_wait(void *user, bytes_t group);
+void far_commits_remove(far_commits_t *commits, bytes_t group);
+/* The same of a record, if it is an offset. */
+void far_commits_settle(far_commits_t *commits, const kafka_produce_t *record);
+/* For kafka_commits_hold. */
+bool far_commits_wait(void *user, bytes_t group);
 
 /* Here: what a command of this client (0 = nobody) has promised is announced with all of its turn, and what the client is replied
  * waits for that. */
 typedef struct announcement announcement_t;
-void position_announce(bridge_t *bridge, bytes_t group, uint64_t client_id);
-void position_announce_send(bridge_t *bridge);
-void position_announce_drop(bridge_t *bridge);
+void commit_announce(bridge_t *bridge, bytes_t group, uint64_t client_id);
+void commit_announce_send(bridge_t *bridge);
+void commit_announce_drop(bridge_t *bridge);
 /* Of a record that is dropped: its group need not wait for it. */
-void position_withdraw(bridge_t *bridge, const outbox_record_t *record);
+void commit_withdraw(bridge_t *bridge, const outbox_record_t *record);
 
 /* ---- deliver.c -------------------------------------------------------------------------------------------------------- */
 

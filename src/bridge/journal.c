@@ -190,9 +190,9 @@ static bool load_add(bridge_t *bridge, redis_call_t *call)
         .headers_count = headers_count,
         .timestamp_ms = timestamp_ms,
     };
-    kafka_position_t position;
+    kafka_commit_t commit;
     if (find(bridge, number)) return true;
-    if (kafka_position_of(&record, &position) == ERR_INVALID) return false;
+    if (kafka_commit_of(&record, &commit) == ERR_INVALID) return false;
     outbox_record_t *r = outbox_record_new(&record);
     r->number = number;
     r->partition_asked = shape_has(shape, 'P');

@@ -1,20 +1,20 @@
 /* question.c: what KAFKA.COMMIT ... MEMBER and KAFKA.COMMITTED must know of a group before they run, asked of Kafka's reactor while
  * their client waits (redis_question_t).
  *
- *   COMMIT ... MEMBER   may this member commit? yes: the group's offsets are held from this moment on (position_far.c), so that whoever
- *                       takes over its partitions reads what is behind the position. The hold becomes the position's own when the
+ *   COMMIT ... MEMBER   may this member commit? yes: the group's offsets are held from this moment on (commit_far.c), so that whoever
+ *                       takes over its partitions reads what is behind the offset. The hold becomes the offset's own when the
  *                       command runs; it is given back when the command was not run or was refused.
- *   COMMITTED           what has the group? A position that is placed between the answer and the command replaces the answer. (What
+ *   COMMITTED           what has the group? An offset that is placed between the answer and the command replaces the answer. (What
  *                       was placed before the answer is in it: Kafka's messages come in order.) */
 #include "bridge/far.h"
 
 struct group_question {
     redis_question_t question;
     far_request_t request;
-    far_positions_t *positions; /* the far half's */
-    list_t node;                /* bridge->questions */
-    bridge_t *bridge;           /* NULL: it has stopped */
-    kafka_position_t asked;     /* its bytes are behind this struct; the offset is the answer, -1 = none */
+    far_commits_t *commits; /* the far half's */
+    list_t node;            /* bridge->questions */
+    bridge_t *bridge;       /* NULL: it has stopped */
+    kafka_commit_t asked;   /* its bytes are behind this struct; the offset is the answer, -1 = none */
     kafka_member_t member;
     bool of_member;
     bool under_way, ended;
@@ -30,7 +30,7 @@ static void ask_member(far_request_t *request)
     group_question_t *q = CONTAINER_OF(request, group_question_t, request);
     char words[KAFKA_MESSAGE_BYTES_MAX] = "";
     kafka_code_t error = kafka_member_check(request->kafka, q->asked.group, &q->member, words);
-    if (!error) far_positions_add(q->positions, q->asked.group, 1);
+    if (!error) far_commits_add(q->commits, q->asked.group, 1);
     far_answer(request, 0, error, words);
 }
 
@@ -40,14 +40,14 @@ static void ask_offset(far_request_t *request)
     char words[KAFKA_MESSAGE_BYTES_MAX] = "";
     int64_t offset = -1;
     kafka_code_t error =
-        kafka_position_get(request->kafka, q->asked.group, q->asked.topic, q->asked.partition, &offset, words);
+        kafka_committed_offset(request->kafka, q->asked.group, q->asked.topic, q->asked.partition, &offset, words);
     far_answer(request, offset, error, words);
 }
 
 static void give_back(far_request_t *request)
 {
     group_question_t *q = CONTAINER_OF(request, group_question_t, request);
-    far_positions_remove(q->positions, q->asked.group);
+    far_commits_remove(q->commits, q->asked.group);
     far_answer(request, 0, 0, NULL);
 }
 
@@ -94,14 +94,14 @@ static bytes_t keep(uint8_t **at, bytes_t bytes)
     return bytes;
 }
 
-static group_question_t *new_question(bridge_t *bridge, const kafka_position_t *asked, bytes_t member_id)
+static group_question_t *new_question(bridge_t *bridge, const kafka_commit_t *asked, bytes_t member_id)
 {
     group_question_t *q = mem_zalloc(sizeof(*q) + asked->group.len + asked->topic.len + member_id.len);
     uint8_t *at = (uint8_t *)(q + 1);
     q->question.end = on_end;
-    q->positions = bridge->far_positions;
+    q->commits = bridge->far_commits;
     q->bridge = bridge;
-    q->asked = (kafka_position_t){.group = keep(&at, asked->group), .topic = keep(&at, asked->topic)};
+    q->asked = (kafka_commit_t){.group = keep(&at, asked->group), .topic = keep(&at, asked->topic)};
     q->asked.partition = asked->partition;
     q->member.id = keep(&at, member_id);
     q->under_way = true;
@@ -109,7 +109,7 @@ static group_question_t *new_question(bridge_t *bridge, const kafka_position_t *
     return q;
 }
 
-redis_question_t *question_of_member(bridge_t *bridge, const kafka_position_t *asked, const kafka_member_t *member)
+redis_question_t *question_of_member(bridge_t *bridge, const kafka_commit_t *asked, const kafka_member_t *member)
 {
     group_question_t *q = new_question(bridge, asked, member->id);
     q->of_member = true;
@@ -118,7 +118,7 @@ redis_question_t *question_of_member(bridge_t *bridge, const kafka_position_t *a
     return &q->question;
 }
 
-redis_question_t *question_of_offset(bridge_t *bridge, const kafka_position_t *asked)
+redis_question_t *question_of_offset(bridge_t *bridge, const kafka_commit_t *asked)
 {
     group_question_t *q = new_question(bridge, asked, BYTES_NULL);
     (void)far_ask(bridge, &q->request, ask_offset, on_answered);
@@ -144,19 +144,19 @@ bool question_take_hold(redis_question_t *question)
     return true;
 }
 
-static bool is_of(const group_question_t *q, const kafka_position_t *position)
+static bool is_of(const group_question_t *q, const kafka_commit_t *commit)
 {
-    return !q->of_member && q->asked.partition == position->partition && bytes_eq(q->asked.group, position->group) &&
-           bytes_eq(q->asked.topic, position->topic);
+    return !q->of_member && q->asked.partition == commit->partition && bytes_eq(q->asked.group, commit->group) &&
+           bytes_eq(q->asked.topic, commit->topic);
 }
 
 void questions_placed(bridge_t *bridge, const outbox_record_t *record)
 {
-    kafka_position_t position;
-    if (list_empty(&bridge->questions) || kafka_position_of(&record->record, &position)) return;
+    kafka_commit_t commit;
+    if (list_empty(&bridge->questions) || kafka_commit_of(&record->record, &commit)) return;
     LIST_EACH(&bridge->questions, q, group_question_t, node) {
-        if (q->under_way || !is_of(q, &position)) continue;
-        q->asked.offset = position.offset;
+        if (q->under_way || !is_of(q, &commit)) continue;
+        q->asked.offset = commit.offset;
         q->request.error = KAFKA_NONE;
     }
 }

@@ -122,6 +122,6 @@ outbox_record_t *outbox_record_new(const kafka_produce_t *from)
     }
     list_init(&r->node);
     list_init(&r->queue);
-    list_init(&r->position);
+    list_init(&r->commit);
     return r;
 }

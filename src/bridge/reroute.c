@@ -54,8 +54,8 @@ static void drop(bridge_t *bridge, outbox_record_t *r)
         r->async = NULL;
     }
     if (r->client_id) waiters_placed(bridge, r->client_id);
-    position_withdraw(bridge, r);
-    position_untrack(bridge, r);
+    commit_withdraw(bridge, r);
+    commit_untrack(bridge, r);
     journal_ack(bridge, range, 1);
     outbox_forget(bridge, r);
     bridge->dropped_total++;

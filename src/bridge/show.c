@@ -44,7 +44,7 @@ static void info(bridge_t *bridge, redis_client_t *client)
     field(client, "depth", (int64_t)(bridge->count - bridge->placed_count));
     field(client, "oldest-age-ms", oldest_ms);
     field(client, "delayed", (int64_t)bridge->delayed_count);
-    field(client, "positions", (int64_t)bridge->positions_count); /* of `depth` */
+    field(client, "positions", (int64_t)bridge->commits_count); /* of `depth` */
     field(client, "unsynced", (int64_t)bridge->placed_count);
     field(client, "bytes", (int64_t)bridge->bytes);
     field(client, "delivered", (int64_t)bridge->delivered_total);
@@ -56,12 +56,12 @@ static void info(bridge_t *bridge, redis_client_t *client)
     redis_reply_bulk(client, bytes_str(bridge->last_error));
 }
 
-/* A position as KAFKA.COMMIT's words in place of its key, which is Kafka's encoding of some of them. */
-static bool list_position(redis_client_t *client, const outbox_record_t *r)
+/* An offset as KAFKA.COMMIT's words in place of its key, which is Kafka's encoding of some of them. */
+static bool list_commit(redis_client_t *client, const outbox_record_t *r)
 {
-    kafka_position_t p;
+    kafka_commit_t p;
     buf_t text = BUF_INIT;
-    if (kafka_position_of(&r->record, &p)) return false;
+    if (kafka_commit_of(&r->record, &p)) return false;
     buf_printf(&text, "%.*s %.*s %" PRId32 " %" PRId64, (int)p.group.len, (const char *)p.group.ptr, (int)p.topic.len,
                (const char *)p.topic.ptr, p.partition, p.offset);
     redis_reply_bulk(client, buf_bytes(&text));
@@ -79,7 +79,7 @@ static void list_one(redis_client_t *client, const outbox_record_t *r)
         redis_reply_int(client, r->record.partition);
     else
         redis_reply_null(client);
-    if (!list_position(client, r)) {
+    if (!list_commit(client, r)) {
         if (r->record.key.ptr)
             redis_reply_bulk(client, r->record.key);
         else

@@ -1,12 +1,12 @@
 /* start.c: the bridge starts when both of its wings have recovered. What only Kafka's reactor knows is asked there: which numbers of the
- * bridge its partitions have; and it is told which groups have positions under way. */
+ * bridge its partitions have; and it is told which groups have offsets under way. */
 #include "bridge/far.h"
 
 typedef struct start {
     far_request_t request;
-    far_positions_t *positions; /* the far half's */
+    far_commits_t *commits; /* the far half's */
     int64_t producer_id;
-    buf_t groups; /* {u32 length, name} of each position in the outbox */
+    buf_t groups; /* {u32 length, name} of each offset in the outbox */
     bool offline; /* the answer's, with the last number */
     void (*started)(void *user);
     void *user;
@@ -21,7 +21,7 @@ static void start_far(far_request_t *request)
     start->offline = kafka_stats(request->kafka).partitions_offline > 0;
     for (size_t at = 0; at < start->groups.len;) {
         uint32_t bytes = load_be32(start->groups.ptr + at);
-        far_positions_add(start->positions, bytes_of(start->groups.ptr + at + 4, bytes), 1);
+        far_commits_add(start->commits, bytes_of(start->groups.ptr + at + 4, bytes), 1);
         at += 4 + bytes;
     }
     far_answer(request, last, 0, NULL);
@@ -47,11 +47,11 @@ static void start_answered(bridge_t *bridge, far_request_t *request)
 
 static void put_groups(const bridge_t *bridge, buf_t *out)
 {
-    kafka_position_t position;
+    kafka_commit_t commit;
     LIST_EACH(&bridge->all, r, outbox_record_t, node) {
-        if (kafka_position_of(&r->record, &position) != 0) continue;
-        buf_be32(out, (uint32_t)position.group.len);
-        buf_append(out, position.group.ptr, position.group.len);
+        if (kafka_commit_of(&r->record, &commit) != 0) continue;
+        buf_be32(out, (uint32_t)commit.group.len);
+        buf_append(out, commit.group.ptr, commit.group.len);
     }
 }
 
@@ -64,7 +64,7 @@ int bridge_start(bridge_t *bridge, void (*started)(void *user), void *user)
         return 0;
     }
     start_t *start = mem_zalloc(sizeof(*start));
-    start->positions = bridge->far_positions;
+    start->commits = bridge->far_commits;
     start->producer_id = bridge->producer_id;
     start->groups = BUF_INIT;
     start->started = started;

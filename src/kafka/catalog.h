@@ -3,7 +3,7 @@
  *   Kafka's reactor                                               the bridge's reactor
  *   topics, brokers' settings change ─> feed: one piece of news a turn, in order ─> kafka_catalog_update ─> the catalog
  *
- * Whether a record would be taken, which partition it belongs in, whether a position's topic exists: the bridge asks that in
+ * Whether a record would be taken, which partition it belongs in, whether an offset's topic exists: the bridge asks that in
  * the middle of a command, so nobody may have to wait for it. News leave before the replies of their turn, into a mailbox of the catalog's own: who was
  * answered that a topic was made finds it at the next update, whatever else waits on either loop. What is decided on an old picture
  * is decided again where the partitions are: the record waits in the outbox, and that tells why.
@@ -33,10 +33,10 @@ kafka_code_t kafka_produce_check(const kafka_catalog_t *catalog, const kafka_pro
                                  char message[KAFKA_MESSAGE_BYTES_MAX]) MUST_CHECK;
 /* The partition it belongs in; without a key, each record in its turn. -1 while the topic does not exist. */
 int32_t kafka_produce_choose(kafka_catalog_t *catalog, const kafka_produce_t *record);
-/* Whether the position could be committed now by somebody who is no member: 0, or an error code with its words. `topic_comes`:
+/* Whether the offset could be committed now by somebody who is no member: 0, or an error code with its words. `topic_comes`:
  * a record that makes its topic is delivered first. */
-kafka_code_t kafka_position_check(const kafka_catalog_t *catalog, const kafka_position_t *position, bool topic_comes,
-                                  char message[KAFKA_MESSAGE_BYTES_MAX]) MUST_CHECK;
+kafka_code_t kafka_commit_check(const kafka_catalog_t *catalog, const kafka_commit_t *commit, bool topic_comes,
+                                char message[KAFKA_MESSAGE_BYTES_MAX]) MUST_CHECK;
 /* -1: there is no such topic. */
 int32_t kafka_topic_partitions(const kafka_catalog_t *catalog, bytes_t topic);
 static inline bool kafka_topic_exists(const kafka_catalog_t *catalog, bytes_t topic)

@@ -85,7 +85,7 @@ int kafka_codec_of(const char *name) MUST_CHECK;
 /* What comes through this door is compressed so, at the Java client's levels, where the topic leaves it to producers. */
 void kafka_produce_compress(kafka_t *kafka, int codec);
 
-/* The outbox's way, for records (and positions, below) that may be given again after a crash. What is asked before they are
+/* The outbox's way, for records (and offsets, below) that may be given again after a crash. What is asked before they are
  * promised is in catalog.h. A number rises over all
  * records of its producer; a partition takes only those above the last that it has of that producer, and never forgets
  * a producer that is kept. */
@@ -121,12 +121,12 @@ const char *kafka_error_name(kafka_code_t error);
 
 /* How far a group has read a partition: what it has committed. As a record of __consumer_offsets it goes the outbox's
  * way: kafka_produce_numbered, and the group has it. */
-typedef struct kafka_position {
+typedef struct kafka_commit {
     bytes_t group, topic;
     int32_t partition;
     int64_t offset;
     bytes_t metadata; /* ptr NULL = none */
-} kafka_position_t;
+} kafka_commit_t;
 /* Who says so; without one it is anybody, as in a transaction's commit of Kafka's. */
 typedef struct kafka_member {
     bytes_t id;
@@ -137,16 +137,15 @@ typedef struct kafka_member {
 kafka_code_t kafka_member_check(kafka_t *kafka, bytes_t group, const kafka_member_t *member,
                                 char message[KAFKA_MESSAGE_BYTES_MAX]) MUST_CHECK;
 /* The record; its key and value are in `out`, which is emptied first. The key tells group, topic and partition alone. */
-void kafka_position_record(const kafka_position_t *position, int64_t commit_ms, buf_t *out,
-                           kafka_produce_t *ret_record);
+void kafka_commit_record(const kafka_commit_t *commit, int64_t commit_ms, buf_t *out, kafka_produce_t *ret_record);
 /* And back; borrowed. ERR_NOT_FOUND: a record of another topic. ERR_INVALID. */
-int kafka_position_of(const kafka_produce_t *record, kafka_position_t *ret_position) MUST_CHECK;
+int kafka_commit_of(const kafka_produce_t *record, kafka_commit_t *ret_commit) MUST_CHECK;
 /* What the group has: *ret_offset is -1 when that is nothing. */
-kafka_code_t kafka_position_get(kafka_t *kafka, bytes_t group, bytes_t topic, int32_t partition, int64_t *ret_offset,
-                                char message[KAFKA_MESSAGE_BYTES_MAX]) MUST_CHECK;
-/* Clients neither see nor change the offsets of a group while `waits` says that positions of it are on their way: they
+kafka_code_t kafka_committed_offset(kafka_t *kafka, bytes_t group, bytes_t topic, int32_t partition,
+                                    int64_t *ret_offset, char message[KAFKA_MESSAGE_BYTES_MAX]) MUST_CHECK;
+/* Clients neither see nor change the offsets of a group while `waits` says that offsets of it are on their way: they
  * are told to come again (COORDINATOR_LOAD_IN_PROGRESS). NULL = none. */
-void kafka_positions_hold(kafka_t *kafka, bool (*waits)(void *user, bytes_t group), void *user);
+void kafka_commits_hold(kafka_t *kafka, bool (*waits)(void *user, bytes_t group), void *user);
 
 /* ---- figures ---- */
 

@@ -59,11 +59,11 @@ struct kafka {
 
     partition_store_t *partitions; /* checkpoints and timers: open before partition_open, close last */
     kafka_groups_t *groups;
-    fetch_sessions_t *fetch_sessions;                  /* made at the first fetch; fetch_sessions_free */
-    int64_t kept_producer_id;                          /* the bridge's: partitions never forget it; -1 = none */
-    int produce_codec;                                 /* kafka_produce_compress; record_codec_t */
-    bool (*position_waits)(void *user, bytes_t group); /* kafka_positions_hold */
-    void *position_waits_user;
+    fetch_sessions_t *fetch_sessions;                /* made at the first fetch; fetch_sessions_free */
+    int64_t kept_producer_id;                        /* the bridge's: partitions never forget it; -1 = none */
+    int produce_codec;                               /* kafka_produce_compress; record_codec_t */
+    bool (*commit_waits)(void *user, bytes_t group); /* kafka_commits_hold */
+    void *commit_waits_user;
     struct producer_ids *producer_ids; /* made at the first InitProducerId; producer_ids_free */
 
     opener_t *opener; /* made by kafka_new, as the slices are */

@@ -104,16 +104,16 @@ static void fetch_by_kafka(reader_t *r)
 }
 
 /* What OffsetFetch told is what it will find when it looks closer. */
-static void take_position(reader_t *r, int64_t position)
+static void take_commit(reader_t *r, int64_t offset)
 {
-    CHECK(r->run, MAX(position, 0) >= r->least && position <= r->sent,
-          "OffsetFetch tells %" PRId64 ", of %d sent and %d promised", position, r->sent, r->least);
-    r->told = MAX(position, 0);
+    CHECK(r->run, MAX(offset, 0) >= r->least && offset <= r->sent,
+          "OffsetFetch tells %" PRId64 ", of %d sent and %d promised", offset, r->sent, r->least);
+    r->told = MAX(offset, 0);
     r->asking = false;
 }
 
 /* The error of the one partition is what an answer ends with; before it, when nothing is wrong, come in OffsetFetch's
- * the position and an empty text. */
+ * the offset and an empty text. */
 static void take_answer(reader_t *r, const uint8_t *frame, size_t bytes)
 {
     int16_t error = (int16_t)load_be16(frame + bytes - 2);
@@ -124,7 +124,7 @@ static void take_answer(reader_t *r, const uint8_t *frame, size_t bytes)
     } else if (again) {
         io_timer_start(&r->timer, AGAIN_MS, 0);
     } else if (r->asking) {
-        take_position(r, (int64_t)load_be64(frame + bytes - 12));
+        take_commit(r, (int64_t)load_be64(frame + bytes - 12));
     } else {
         r->answered = r->sent;
         r->run->acknowledged++;
@@ -211,16 +211,16 @@ void reader_deinit(reader_t *r)
     buf_deinit(&r->out);
 }
 
-void reader_check(reader_t *r, int64_t position, int64_t state)
+void reader_check(reader_t *r, int64_t offset, int64_t state)
 {
     CHECK(r->run, state >= r->promised, "the state is %" PRId64 ", and %d was answered", state, r->promised);
-    CHECK(r->run, position <= r->sent, "the position is %" PRId64 ", and %d were sent", position, r->sent);
-    CHECK(r->run, r->told == NOTHING_TOLD || position == r->told,
-          "the position is %" PRId64 ", and OffsetFetch told %" PRId64, position, r->told);
-    CHECK(r->run, position >= state, "the position is %" PRId64 ", behind its state %" PRId64, position, state);
-    bool agree = position == state || !r->by_redis[position];
-    CHECK(r->run, agree, "the position is %" PRId64 ", ahead of its state %" PRId64, position, state);
+    CHECK(r->run, offset <= r->sent, "the offset is %" PRId64 ", and %d were sent", offset, r->sent);
+    CHECK(r->run, r->told == NOTHING_TOLD || offset == r->told,
+          "the offset is %" PRId64 ", and OffsetFetch told %" PRId64, offset, r->told);
+    CHECK(r->run, offset >= state, "the offset is %" PRId64 ", behind its state %" PRId64, offset, state);
+    bool agree = offset == state || !r->by_redis[offset];
+    CHECK(r->run, agree, "the offset is %" PRId64 ", ahead of its state %" PRId64, offset, state);
     r->told = NOTHING_TOLD;
-    r->sent = r->answered = (int)position; /* what is seen is where it goes on */
+    r->sent = r->answered = (int)offset; /* what is seen is where it goes on */
     r->promised = (int)state;
 }

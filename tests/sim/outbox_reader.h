@@ -1,4 +1,4 @@
-/* outbox_reader.h: the part of the outbox scenario that is a consumer: it commits positions of one group, one after the other, by
+/* outbox_reader.h: the part of the outbox scenario that is a consumer: it commits offsets of one group, one after the other, by
  * chance through Redis in one step with its state, or through Kafka alone. */
 #ifndef TRIVET_TESTS_SIM_OUTBOX_READER_H
 #define TRIVET_TESTS_SIM_OUTBOX_READER_H
@@ -9,7 +9,7 @@
 #include "kafka/kafka.h"
 
 #define READER_GROUP       "reader"
-#define READER_STATE       "reader-state" /* the key: the last position committed through Redis */
+#define READER_STATE       "reader-state" /* the key: the last offset committed through Redis */
 #define READER_COMMITS_MAX 2000
 
 typedef struct reader {
@@ -21,7 +21,7 @@ typedef struct reader {
     buf_t in, out;
     io_timer_t timer;
     bool failed; /* the connection to Kafka is gone */
-    /* the n-th commit has position n */
+    /* the n-th commit has offset n */
     bool by_redis[READER_COMMITS_MAX + 1];
     int sent, answered;
     int promised; /* the last that was answered by Redis: it survives power loss */
@@ -31,14 +31,14 @@ typedef struct reader {
     int64_t told; /* 0 = none, -1 = not asked */
 } reader_t;
 
-/* Asks Kafka for the position, the first thing after a start; until `asking` is false. After power loss only what Redis
+/* Asks Kafka for the offset, the first thing after a start; until `asking` is false. After power loss only what Redis
  * answered is promised, after a kill whatever was answered. */
 void reader_ask(reader_t *reader, io_loop_t *loop, bool power_lost);
 void reader_start(reader_t *reader, io_loop_t *loop);
 /* After either of the two. */
 void reader_stop(reader_t *reader);
 void reader_deinit(reader_t *reader);
-/* Before it goes on: `position` and `state` (0 = none) must agree with each other and with what was answered and told. */
-void reader_check(reader_t *reader, int64_t position, int64_t state);
+/* Before it goes on: `offset` and `state` (0 = none) must agree with each other and with what was answered and told. */
+void reader_check(reader_t *reader, int64_t offset, int64_t state);
 
 #endif

@@ -2,10 +2,10 @@
  *
  * A client on another machine sends changes, many in flight, each with a number: MULTI, SET k<n>, KAFKA.PRODUCE <n>, EXEC,
  * some with SET state <n>, KAFKA.COMMIT ... <n>; or KAFKA.PRODUCE ... ONCE k<n>; some with AT. A second one, outbox_reader.c, commits
- * positions by turns through Redis and through Kafka. The append-only file is synced before each reply, Kafka's logs in one run of five. After
+ * offsets by turns through Redis and through Kafka. The append-only file is synced before each reply, Kafka's logs in one run of five. After
  * each death the server starts, its outbox empties, and then: a key is there exactly when its record is, each record once,
  * all that was answered is there, each partition has its records in the order of the numbers (but for those with AT), and
- * each group's position is that of its state.
+ * each group's offset is that of its state.
  *
  * outbox-broken is the same with records delivered before their entry is in the file: the checks must notice. */
 #include "bridge_world.h"
@@ -44,8 +44,8 @@ typedef struct outbox_world {
 
 /* ---- the client ---- */
 
-/* The state that the position is committed with. Returns how many replies more. */
-static int put_position(outbox_world_t *w, const char *number)
+/* The state that the offset is committed with. Returns how many replies more. */
+static int put_commit(outbox_world_t *w, const char *number)
 {
     if (!chance(w->run, 40) || !kafka_topic_exists(bridge_catalog(w->server.bridge), BYTES_LIT("t0"))) return 0;
     resp_text_put(&w->sending.out, 3, "SET", "state", number);
@@ -71,7 +71,7 @@ static void send_change(outbox_world_t *w)
     }
     resp_text_put(out, 1, "MULTI");
     resp_text_put(out, 3, "SET", key, number);
-    int more = put_position(w, number);
+    int more = put_commit(w, number);
     if (change->delayed)
         resp_text_put(out, 5, "KAFKA.PRODUCE", topic, "AT", at, number);
     else if (chance(w->run, 50))
@@ -125,20 +125,19 @@ static void clients_stop(outbox_world_t *w)
 /* ---- checking ---- */
 
 /* False while the group's partition is being read. */
-static bool position_of(outbox_world_t *w, const char *group, int64_t *ret_position)
+static bool commit_of(outbox_world_t *w, const char *group, int64_t *ret_offset)
 {
     char why[KAFKA_MESSAGE_BYTES_MAX];
-    return kafka_position_get(w->server.kafka, bytes_str(group), BYTES_LIT("t0"), 0, ret_position, why) == 0;
+    return kafka_committed_offset(w->server.kafka, bytes_str(group), BYTES_LIT("t0"), 0, ret_offset, why) == 0;
 }
 
 static bool is_empty(void *user)
 {
     outbox_world_t *w = user;
-    int64_t position;
+    int64_t offset;
     if (!machine_runs(&w->server.machine)) return true;
     if (w->reader.asking) return false;
-    return bridge_world_is_empty(&w->server) && position_of(w, "g", &position) &&
-           position_of(w, READER_GROUP, &position);
+    return bridge_world_is_empty(&w->server) && commit_of(w, "g", &offset) && commit_of(w, READER_GROUP, &offset);
 }
 
 typedef struct partition_check {
@@ -176,14 +175,14 @@ static long number_in(outbox_world_t *w, const char *key)
     return value;
 }
 
-static void check_positions(outbox_world_t *w)
+static void check_commits(outbox_world_t *w)
 {
-    int64_t position = -1, reader_position = -1;
-    bool read = position_of(w, "g", &position) && position_of(w, READER_GROUP, &reader_position);
-    CHECK(w->run, read, "positions cannot be read");
+    int64_t offset = -1, reader_offset = -1;
+    bool read = commit_of(w, "g", &offset) && commit_of(w, READER_GROUP, &reader_offset);
+    CHECK(w->run, read, "offsets cannot be read");
     long state = number_in(w, "state");
-    CHECK(w->run, MAX(position, 0) == state, "the position is %" PRId64 ", its state %ld", position, state);
-    reader_check(&w->reader, MAX(reader_position, 0), number_in(w, READER_STATE));
+    CHECK(w->run, MAX(offset, 0) == state, "the offset is %" PRId64 ", its state %ld", offset, state);
+    reader_check(&w->reader, MAX(reader_offset, 0), number_in(w, READER_STATE));
 }
 
 static void check_both_sides(outbox_world_t *w)
@@ -205,7 +204,7 @@ static void check_both_sides(outbox_world_t *w)
         CHECK(w->run, exists || !change->acknowledged, "change %d was answered and is lost", n);
         change->acknowledged = exists; /* what is seen is promised */
     }
-    check_positions(w);
+    check_commits(w);
 }
 
 /* ---- lives ---- */

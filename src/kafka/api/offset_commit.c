@@ -1,4 +1,4 @@
-/* offset_commit.c: OffsetCommit: keeps the position of a group. What is wrong with a partition is said of
+/* offset_commit.c: OffsetCommit: keeps the committed offsets of a group. What is wrong with a partition is said of
  * that partition alone; what is wrong with the group, or the write, of all the others.
  *
  * The records are made one partition a step. From then on all happens at once: what was checked holds when it is written, and

@@ -25,7 +25,7 @@ typedef struct group_entry {
     } state;
     consumer_config_t config; /* of a consumer group */
     group_offsets_t offsets;
-    list_t applying; /* groups_position.c: in the log, not yet in `offsets` */
+    list_t applying; /* groups_outbox.c: in the log, not yet in `offsets` */
     list_t node;     /* among those of its partition */
     int32_t partition;
     uint32_t refs;
@@ -48,7 +48,7 @@ runtime_now_t groups_now(const kafka_groups_t *groups);
 
 /* KAFKA_NONE with the group's entry, NULL when there is no such group; else as runtime_check. */
 kafka_code_t groups_find(kafka_groups_t *groups, bytes_t group_id, group_entry_t **ret_entry) MUST_CHECK;
-/* The same for who reads or changes its offsets: COORDINATOR_LOAD_IN_PROGRESS also while positions that the bridge has
+/* The same for who reads or changes its offsets: COORDINATOR_LOAD_IN_PROGRESS also while offsets that the bridge has
  * promised are not among them. */
 kafka_code_t groups_find_settled(kafka_groups_t *groups, bytes_t group_id, group_entry_t **ret_entry) MUST_CHECK;
 /* Whether all groups together may remember so much more. */
@@ -128,17 +128,17 @@ typedef struct groups_beat {
 } groups_beat_t;
 void groups_consumer_heartbeat(group_entry_t *entry, const consumer_heartbeat_t *in, groups_beat_t *beat);
 
-/* ---- the bridge's positions (groups_position.c) ---- */
+/* ---- the bridge's offsets (groups_outbox.c) ---- */
 
 /* Over how many partitions of the topic groups are spread; 0 = it does not exist yet. */
 int32_t groups_partitions_count(const kafka_groups_t *groups);
-/* Why positions of the groups of this partition cannot be taken, if `topic` is the groups' and they could not be read. */
+/* Why offsets of the groups of this partition cannot be taken, if `topic` is the groups' and they could not be read. */
 kafka_code_t groups_partition_error(const kafka_groups_t *groups, const kafka_topic_t *topic, int32_t index) MUST_CHECK;
-/* Whether positions of this one's partition can be taken now; a code fit for the bridge. */
-kafka_code_t groups_position_check(kafka_t *kafka, const kafka_produce_t *record) MUST_CHECK;
+/* Whether offsets of this one's partition can be taken now; a code fit for the bridge. */
+kafka_code_t groups_outbox_check(kafka_t *kafka, const kafka_produce_t *record) MUST_CHECK;
 /* Its topic was deleted meanwhile, and with it what groups had of it. */
-bool groups_position_is_void(const kafka_t *kafka, const kafka_produce_t *record);
+bool groups_outbox_is_void(const kafka_t *kafka, const kafka_produce_t *record);
 /* It has just been appended to its partition: the group has it, at once or when flush.messages allows. */
-void groups_position_apply(kafka_t *kafka, const kafka_produce_t *record);
+void groups_outbox_apply(kafka_t *kafka, const kafka_produce_t *record);
 
 #endif

@@ -1,6 +1,6 @@
 /* groups_internal.h: what the files of the group coordinator share: groups.c (table, settling, life), groups_machine.c (as a
  * machine of the runtime), groups_classic.c and groups_consumer.c (the protocols), groups_broker.c (what the latter asks of the
- * broker), groups_migrate.c (from one protocol to the other), groups_removal.c (tombstones, retention), groups_position.c (the
+ * broker), groups_migrate.c (from one protocol to the other), groups_removal.c (tombstones, retention), groups_outbox.c (the
  * bridge's offsets). */
 #ifndef TRIVET_KAFKA_COORDINATOR_GROUPS_INTERNAL_H
 #define TRIVET_KAFKA_COORDINATOR_GROUPS_INTERNAL_H

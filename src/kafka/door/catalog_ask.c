@@ -1,4 +1,4 @@
-/* catalog_ask.c: what the bridge asks of the catalog: would a record be taken, where does it belong, could a position be
+/* catalog_ask.c: what the bridge asks of the catalog: would a record be taken, where does it belong, could an offset be
  * committed. The answers are those that the partitions would give. */
 #include "kafka/coordinator/groups.h"
 #include "kafka/door/catalog_internal.h"
@@ -107,32 +107,32 @@ kafka_code_t kafka_produce_check(const kafka_catalog_t *catalog, const kafka_pro
     return check_size(record, &topic->rules, message);
 }
 
-static int32_t position_partition(const kafka_catalog_t *catalog, const kafka_produce_t *record)
+static int32_t commit_partition(const kafka_catalog_t *catalog, const kafka_produce_t *record)
 {
-    kafka_position_t position;
+    kafka_commit_t commit;
     int32_t count = catalog->broker.groups_partitions_count;
-    bool known = count > 0 && kafka_position_of(record, &position) == 0;
-    return known ? runtime_partition_of(position.group, count) : -1;
+    bool known = count > 0 && kafka_commit_of(record, &commit) == 0;
+    return known ? runtime_partition_of(commit.group, count) : -1;
 }
 
 int32_t kafka_produce_choose(kafka_catalog_t *catalog, const kafka_produce_t *record)
 {
     catalog_topic_t *topic = catalog__find(catalog, record->topic);
     if (!topic) return record->partition;
-    if (topic->internal) return position_partition(catalog, record);
+    if (topic->internal) return commit_partition(catalog, record);
     return produce__choose_partition(record, topic->partitions_count, &topic->next_partition);
 }
 
-/* ---- positions ------------------------------------------------------------------------------------------------------- */
+/* ---- offsets ------------------------------------------------------------------------------------------------------- */
 
-static bool exists(const kafka_catalog_t *catalog, const kafka_position_t *position, bool topic_comes)
+static bool exists(const kafka_catalog_t *catalog, const kafka_commit_t *commit, bool topic_comes)
 {
-    const catalog_topic_t *topic = catalog__find(catalog, position->topic);
+    const catalog_topic_t *topic = catalog__find(catalog, commit->topic);
     int32_t count = topic ? topic->partitions_count : topic_comes ? catalog->broker.partitions_count : 0;
-    return position->partition >= 0 && position->partition < count;
+    return commit->partition >= 0 && commit->partition < count;
 }
 
-/* Without the topic of the groups there is no group yet: the first position has it made. */
+/* Without the topic of the groups there is no group yet: the first offset has it made. */
 static kafka_code_t group_error(const kafka_catalog_t *catalog, bytes_t group)
 {
     int32_t count = catalog->broker.groups_partitions_count;
@@ -140,15 +140,14 @@ static kafka_code_t group_error(const kafka_catalog_t *catalog, bytes_t group)
     return topic ? partition_error(topic, runtime_partition_of(group, count)) : KAFKA_NONE;
 }
 
-kafka_code_t kafka_position_check(const kafka_catalog_t *catalog, const kafka_position_t *position, bool topic_comes,
-                                  char message[KAFKA_MESSAGE_BYTES_MAX])
+kafka_code_t kafka_commit_check(const kafka_catalog_t *catalog, const kafka_commit_t *commit, bool topic_comes,
+                                char message[KAFKA_MESSAGE_BYTES_MAX])
 {
-    if (position->group.len == 0 || position->group.len > INT16_MAX)
-        return refuse(KAFKA_INVALID_GROUP_ID, message, NULL);
+    if (commit->group.len == 0 || commit->group.len > INT16_MAX) return refuse(KAFKA_INVALID_GROUP_ID, message, NULL);
     if (!catalog->broker.ready) return refuse(KAFKA_BROKER_NOT_AVAILABLE, message, NULL);
-    if (!exists(catalog, position, topic_comes)) return refuse(KAFKA_UNKNOWN_TOPIC_OR_PARTITION, message, NULL);
-    if ((int64_t)position->metadata.len > catalog->broker.metadata_bytes_max)
+    if (!exists(catalog, commit, topic_comes)) return refuse(KAFKA_UNKNOWN_TOPIC_OR_PARTITION, message, NULL);
+    if ((int64_t)commit->metadata.len > catalog->broker.metadata_bytes_max)
         return refuse(KAFKA_OFFSET_METADATA_TOO_LARGE, message, NULL);
-    kafka_code_t error = group_error(catalog, position->group);
+    kafka_code_t error = group_error(catalog, commit->group);
     return error ? refuse(error, message, NULL) : KAFKA_NONE;
 }

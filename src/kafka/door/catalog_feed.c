@@ -18,7 +18,7 @@ static catalog_rules_t rules_of(const kafka_t *kafka, const kafka_topic_config_t
     };
 }
 
-/* Into __consumer_offsets alone positions go, and a group's partition takes them once its groups could be read. */
+/* Into __consumer_offsets alone offsets go, and a group's partition takes them once its groups could be read. */
 static kafka_code_t error_of(const kafka_topic_t *topic, int32_t index)
 {
     partition_t *partition;

@@ -20,7 +20,7 @@ typedef struct catalog_broker {
     int16_t replication_factor;
     int32_t partitions_count;        /* of a topic that is made */
     int32_t groups_partitions_count; /* __consumer_offsets, as groups are spread over it; 0 = it does not exist yet */
-    int64_t metadata_bytes_max;      /* of a position */
+    int64_t metadata_bytes_max;      /* of an offset */
     catalog_rules_t as_made;         /* of a topic that is made */
 } catalog_broker_t;
 

@@ -45,8 +45,8 @@ static int count_known(const partition_t *partition, int64_t producer_id, const 
     return n;
 }
 
-/* Returns how many of the records it takes, among them positions that are void, which leave no trace. */
-static int fill(numbered_batch_t *b, kafka_numbered_t *records, int count, bool positions)
+/* Returns how many of the records it takes, among them offsets that are void, which leave no trace. */
+static int fill(numbered_batch_t *b, kafka_numbered_t *records, int count, bool commits)
 {
     size_t bytes = 0, bytes_max = (size_t)MIN(KAFKA_BATCH_BYTES, b->config->max_message_bytes);
     int64_t now_ms = io_wall_ms(b->kafka->loop);
@@ -54,7 +54,7 @@ static int fill(numbered_batch_t *b, kafka_numbered_t *records, int count, bool 
     for (; n < count && epoch_of(records[n].number) == epoch_of(records[0].number); n++) {
         bytes += produce__bytes_at_most(records[n].record);
         if (n > 0 && bytes > bytes_max) break;
-        if (positions && groups_position_is_void(b->kafka, records[n].record)) continue;
+        if (commits && groups_outbox_is_void(b->kafka, records[n].record)) continue;
         produce__add(records[n].record, now_ms, &b->builder);
         records[n].offset = b->count++; /* within the batch: append_new adds where that begins */
         b->last_number = records[n].number;
@@ -88,17 +88,17 @@ static kafka_code_t append(numbered_batch_t *b, int64_t producer_id, partition_o
 static kafka_code_t append_new(numbered_batch_t *b, kafka_numbered_t *records, int count, int64_t producer_id,
                                int *ret_taken, char *message)
 {
-    bool positions = partition_topic(b->partition)->internal;
+    bool commits = partition_topic(b->partition)->internal;
     int64_t base_offset = -1;
     for (int i = 0; i < count; i++) records[i].offset = -1;
-    int taken = fill(b, records, count, positions);
-    partition_origin_t origin = positions ? PARTITION_COORDINATOR : PARTITION_BRIDGE;
+    int taken = fill(b, records, count, commits);
+    partition_origin_t origin = commits ? PARTITION_COORDINATOR : PARTITION_BRIDGE;
     kafka_code_t error = b->count ? append(b, producer_id, origin, &base_offset, message) : KAFKA_NONE;
     if (error) return error;
     for (int i = 0; i < taken; i++) {
         if (records[i].offset < 0) continue;
         records[i].offset += base_offset;
-        if (positions) groups_position_apply(b->kafka, records[i].record);
+        if (commits) groups_outbox_apply(b->kafka, records[i].record);
     }
     *ret_taken = taken;
     return KAFKA_NONE;
@@ -113,7 +113,7 @@ kafka_code_t kafka_produce_numbered(kafka_t *kafka, kafka_numbered_t *records, i
     kafka_topic_t *topic = kafka_topic_get(kafka, first->topic);
     kafka_code_t error =
         topic ? kafka_topic_partition_get(topic, first->partition, &b.partition) : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
-    if (!error && topic->internal) error = groups_position_check(kafka, first);
+    if (!error && topic->internal) error = groups_outbox_check(kafka, first);
     if (error) return refuse(error, message, NULL);
     *ret_taken = count_known(b.partition, producer_id, records, count);
     for (int i = 0; i < *ret_taken; i++) records[i].offset = -1;

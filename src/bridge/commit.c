@@ -1,6 +1,6 @@
-/* position.c: KAFKA.COMMIT and KAFKA.COMMITTED: how far a consumer group has read, stored in one step with what was made
- * of it. A position is a record of __consumer_offsets and goes the way of all records; what is kept here beside is which
- * positions a group does not have yet: KAFKA.COMMITTED reads those first. (Kafka's clients wait for them: position_far.c.) */
+/* commit.c: KAFKA.COMMIT and KAFKA.COMMITTED: how far a consumer group has read, stored in one step with what was made
+ * of it. An offset is a record of __consumer_offsets and goes the way of all records; what is kept here beside is which
+ * offsets a group does not have yet: KAFKA.COMMITTED reads those first. (Kafka's clients wait for them: commit_far.c.) */
 #include "bridge/far.h"
 
 #include "base/num.h"
@@ -10,9 +10,9 @@
 
 /* ---- what is under way ---- */
 
-void positions_init(bridge_t *bridge) { bridge->position_groups = bridge->coming = MAP_INIT; }
+void commits_init(bridge_t *bridge) { bridge->commit_groups = bridge->coming = MAP_INIT; }
 
-/* ---- topics that records are to make: positions of them may be committed behind those records ---- */
+/* ---- topics that records are to make: offsets of them may be committed behind those records ---- */
 
 /* What was promised in an earlier turn of the loop is queued by now, or was not to be. */
 static void begin_turn(bridge_t *bridge)
@@ -51,65 +51,65 @@ bool topic_comes(bridge_t *bridge, bytes_t topic)
     return map_get(&bridge->coming, topic) || is_queued(bridge, topic) || is_unwritten(bridge, topic);
 }
 
-bool position_must_wait(bridge_t *bridge, const outbox_record_t *r)
+bool commit_must_wait(bridge_t *bridge, const outbox_record_t *r)
 {
-    if (!r->group || kafka_topic_exists(bridge->catalog, r->position_topic)) return false;
-    return is_queued(bridge, r->position_topic);
+    if (!r->group || kafka_topic_exists(bridge->catalog, r->commit_topic)) return false;
+    return is_queued(bridge, r->commit_topic);
 }
 
-void positions_deinit(bridge_t *bridge)
+void commits_deinit(bridge_t *bridge)
 {
-    LIST_EACH(&bridge->all, r, outbox_record_t, node) position_untrack(bridge, r);
-    map_deinit(&bridge->position_groups);
+    LIST_EACH(&bridge->all, r, outbox_record_t, node) commit_untrack(bridge, r);
+    map_deinit(&bridge->commit_groups);
     map_deinit(&bridge->coming);
 }
 
-static position_group_t *group_of(bridge_t *bridge, bytes_t id)
+static commit_group_t *group_of(bridge_t *bridge, bytes_t id)
 {
-    position_group_t *g = map_get(&bridge->position_groups, id);
+    commit_group_t *g = map_get(&bridge->commit_groups, id);
     if (g) return g;
     g = mem_zalloc(sizeof(*g));
     g->id = bytes_of(mem_strndup(id), id.len);
     list_init(&g->records);
-    map_put(&bridge->position_groups, id, g);
+    map_put(&bridge->commit_groups, id, g);
     return g;
 }
 
-void position_track(bridge_t *bridge, outbox_record_t *r)
+void commit_track(bridge_t *bridge, outbox_record_t *r)
 {
-    kafka_position_t position;
-    if (kafka_position_of(&r->record, &position)) return; /* of another topic: what is read back was looked at */
-    r->group = group_of(bridge, position.group);
-    r->position_topic = position.topic;
-    list_push_back(&r->group->records, &r->position);
-    bridge->positions_count++;
+    kafka_commit_t commit;
+    if (kafka_commit_of(&r->record, &commit)) return; /* of another topic: what is read back was looked at */
+    r->group = group_of(bridge, commit.group);
+    r->commit_topic = commit.topic;
+    list_push_back(&r->group->records, &r->commit);
+    bridge->commits_count++;
 }
 
-void position_untrack(bridge_t *bridge, outbox_record_t *r)
+void commit_untrack(bridge_t *bridge, outbox_record_t *r)
 {
-    position_group_t *g = r->group;
+    commit_group_t *g = r->group;
     if (!g) return;
-    list_remove(&r->position);
+    list_remove(&r->commit);
     r->group = NULL;
-    bridge->positions_count--;
+    bridge->commits_count--;
     if (!list_empty(&g->records)) return;
-    map_remove(&bridge->position_groups, g->id);
+    map_remove(&bridge->commit_groups, g->id);
     mem_free((void *)g->id.ptr);
     mem_free(g);
 }
 
 /* The newest that is under way; false: none is. */
-static bool find_under_way(bridge_t *bridge, const kafka_position_t *asked, int64_t *ret_offset)
+static bool find_under_way(bridge_t *bridge, const kafka_commit_t *asked, int64_t *ret_offset)
 {
-    const position_group_t *g = map_get(&bridge->position_groups, asked->group);
+    const commit_group_t *g = map_get(&bridge->commit_groups, asked->group);
     bool found = false;
     if (!g) return false;
-    LIST_EACH(&g->records, r, outbox_record_t, position) {
-        kafka_position_t position;
-        if (kafka_position_of(&r->record, &position) || position.partition != asked->partition ||
-            !bytes_eq(position.topic, asked->topic))
+    LIST_EACH(&g->records, r, outbox_record_t, commit) {
+        kafka_commit_t commit;
+        if (kafka_commit_of(&r->record, &commit) || commit.partition != asked->partition ||
+            !bytes_eq(commit.topic, asked->topic))
             continue;
-        *ret_offset = position.offset;
+        *ret_offset = commit.offset;
         found = true;
     }
     return found;
@@ -118,7 +118,7 @@ static bool find_under_way(bridge_t *bridge, const kafka_position_t *asked, int6
 /* ---- KAFKA.COMMIT ---- */
 
 typedef struct commit_args {
-    kafka_position_t position;
+    kafka_commit_t commit;
     kafka_member_t member;
     bool has_member;
 } commit_args_t;
@@ -136,7 +136,7 @@ static const char *read_options(int argc, const bytes_t *argv, commit_args_t *ar
     int64_t generation;
     for (int i = OPTIONS_FROM; i < argc;) {
         if (bytes_eq_nocase(argv[i], BYTES_LIT("METADATA")) && i + 1 < argc) {
-            args->position.metadata = argv[i + 1];
+            args->commit.metadata = argv[i + 1];
             i += 2;
         } else if (bytes_eq_nocase(argv[i], BYTES_LIT("MEMBER")) && i + 2 < argc) {
             if (!num_parse_i64(argv[i + 2], &generation) || generation < 0 || generation > INT32_MAX)
@@ -155,9 +155,9 @@ static const char *read_args(int argc, const bytes_t *argv, commit_args_t *args)
 {
     if (argc < OPTIONS_FROM) return "ERR wrong number of arguments";
     if (argc > WORDS_MAX) return "ERR syntax error";
-    *args = (commit_args_t){.position = {.group = argv[1], .topic = argv[2]}};
-    if (!read_partition(argv[3], &args->position.partition)) return "ERR partition is not an integer or out of range";
-    if (!num_parse_i64(argv[4], &args->position.offset) || args->position.offset < 0)
+    *args = (commit_args_t){.commit = {.group = argv[1], .topic = argv[2]}};
+    if (!read_partition(argv[3], &args->commit.partition)) return "ERR partition is not an integer or out of range";
+    if (!num_parse_i64(argv[4], &args->commit.offset) || args->commit.offset < 0)
         return "ERR offset is not an integer or out of range";
     return read_options(argc, argv, args);
 }
@@ -180,32 +180,32 @@ static const char *check(bridge_t *bridge, int argc, const bytes_t *argv, const 
     const char *problem = read_args(argc, argv, args);
     if (!problem) problem = outbox_problem(bridge, midway);
     if (problem) return problem;
-    bool comes = topic_comes(bridge, args->position.topic);
-    kafka_code_t error = kafka_position_check(bridge->catalog, &args->position, comes, message);
+    bool comes = topic_comes(bridge, args->commit.topic);
+    kafka_code_t error = kafka_commit_check(bridge->catalog, &args->commit, comes, message);
     problem = bridge__problem(bridge, error, message);
     return problem || !args->has_member ? problem : check_member(bridge, question);
 }
 
-const char *position_precondition(int argc, const bytes_t *argv, redis_question_t *question, void *user)
+const char *commit_precondition(int argc, const bytes_t *argv, redis_question_t *question, void *user)
 {
     commit_args_t args;
     bridge__update(user);
     return check(user, argc, argv, question, false, &args);
 }
 
-redis_question_t *position_commit_ask(int argc, const bytes_t *argv, void *user)
+redis_question_t *commit_ask(int argc, const bytes_t *argv, void *user)
 {
     bridge_t *bridge = user;
     commit_args_t args;
     if (!bridge->kafka || read_args(argc, argv, &args) || !args.has_member) return NULL;
-    return question_of_member(bridge, &args.position, &args.member);
+    return question_of_member(bridge, &args.commit, &args.member);
 }
 
-static outbox_record_t *record_of(const kafka_position_t *position, int64_t now_ms)
+static outbox_record_t *record_of(const kafka_commit_t *commit, int64_t now_ms)
 {
     buf_t bytes = BUF_INIT;
     kafka_produce_t record;
-    kafka_position_record(position, now_ms, &bytes, &record);
+    kafka_commit_record(commit, now_ms, &bytes, &record);
     outbox_record_t *r = outbox_record_new(&record);
     buf_deinit(&bytes);
     r->added_ms = now_ms;
@@ -213,21 +213,21 @@ static outbox_record_t *record_of(const kafka_position_t *position, int64_t now_
 }
 
 /* Where the group is held already, because a member was asked about, nobody need be told. */
-static void commit(bridge_t *bridge, redis_call_t *call, const kafka_position_t *position)
+static void commit_one(bridge_t *bridge, redis_call_t *call, const kafka_commit_t *commit)
 {
     redis_client_t *client = redis_call_client(call);
-    outbox_record_t *r = record_of(position, redis_call_now_ms(call));
+    outbox_record_t *r = record_of(commit, redis_call_now_ms(call));
     r->record.partition = kafka_produce_choose(bridge->catalog, &r->record);
     outbox_add(bridge, r);
     journal_add(bridge, call, r);
-    position_track(bridge, r);
+    commit_track(bridge, r);
     r->client_id = redis_client_id(client);
     if (r->client_id) waiters_added(bridge, r->client_id);
-    if (!question_take_hold(redis_call_question(call))) position_announce(bridge, position->group, r->client_id);
+    if (!question_take_hold(redis_call_question(call))) commit_announce(bridge, commit->group, r->client_id);
     redis_reply_int(client, r->number);
 }
 
-void position_commit_command(redis_call_t *call, void *user)
+void commit_command(redis_call_t *call, void *user)
 {
     bridge_t *bridge = user;
     commit_args_t args;
@@ -242,15 +242,15 @@ void position_commit_command(redis_call_t *call, void *user)
     if (problem)
         redis_reply_error(redis_call_client(call), problem);
     else
-        commit(bridge, call, &args.position);
+        commit_one(bridge, call, &args.commit);
 }
 
 /* ---- KAFKA.COMMITTED ---- */
 
-redis_question_t *position_committed_ask(int argc, const bytes_t *argv, void *user)
+redis_question_t *committed_ask(int argc, const bytes_t *argv, void *user)
 {
     bridge_t *bridge = user;
-    kafka_position_t asked = {.group = argv[1], .topic = argv[2]};
+    kafka_commit_t asked = {.group = argv[1], .topic = argv[2]};
     if (!bridge->kafka || !read_partition(argv[3], &asked.partition)) return NULL;
     return question_of_offset(bridge, &asked);
 }
@@ -263,13 +263,13 @@ static const char *read_answer(bridge_t *bridge, const redis_question_t *questio
     return bridge__problem(bridge, error, words);
 }
 
-void position_committed_command(redis_call_t *call, void *user)
+void committed_command(redis_call_t *call, void *user)
 {
     bridge_t *bridge = user;
     redis_client_t *client = redis_call_client(call);
     const char *problem = NULL;
     int64_t offset = -1;
-    kafka_position_t asked = {.group = redis_call_arg(call, 1), .topic = redis_call_arg(call, 2)};
+    kafka_commit_t asked = {.group = redis_call_arg(call, 1), .topic = redis_call_arg(call, 2)};
     if (!read_partition(redis_call_arg(call, 3), &asked.partition))
         problem = "ERR partition is not an integer or out of range";
     else if (!bridge->kafka)

@@ -1,11 +1,11 @@
-/* position_far.c: positions of consumer groups on their way, as Kafka's reactor knows them. Kafka's clients are told to come again
+/* commit_far.c: offsets of consumer groups on their way, as Kafka's reactor knows them. Kafka's clients are told to come again
  * while one is promised (its command was answered) and not delivered.
  *
- *   KAFKA.COMMIT ──> its client's replies are held ──> position_announce, with others of the turn ──> counted here
+ *   KAFKA.COMMIT ──> its client's replies are held ──> commit_announce, with others of the turn ──> counted here
  *                    released <──────────────────────────────────────────────────────────────────── answered
  *                                                      delivery, in this turn or later ──────────────> appended: counted off
  *
- * So from the reply on no OffsetFetch misses the position: the group has it, or its clients wait. A record is announced before it is
+ * So from the reply on no OffsetFetch misses the offset: the group has it, or its clients wait. A record is announced before it is
  * delivered, as messages of one sender come in order; those that are read back at the start are counted before anybody asks. */
 #include "bridge/far.h"
 
@@ -13,49 +13,49 @@ typedef struct under_way {
     int64_t count;
 } under_way_t;
 
-struct far_positions {
+struct far_commits {
     map_t groups; /* id -> under_way_t; none is of 0 */
 };
 
-far_positions_t *far_positions_new(void) { return mem_zalloc(sizeof(far_positions_t)); }
+far_commits_t *far_commits_new(void) { return mem_zalloc(sizeof(far_commits_t)); }
 
-void far_positions_free(far_positions_t *positions)
+void far_commits_free(far_commits_t *commits)
 {
     size_t cursor = 0;
-    for (map_entry_t *e; (e = map_next(&positions->groups, &cursor));) mem_free(e->value);
-    map_deinit(&positions->groups);
-    mem_free(positions);
+    for (map_entry_t *e; (e = map_next(&commits->groups, &cursor));) mem_free(e->value);
+    map_deinit(&commits->groups);
+    mem_free(commits);
 }
 
-bool far_positions_wait(void *user, bytes_t group)
+bool far_commits_wait(void *user, bytes_t group)
 {
-    const far_positions_t *positions = user;
-    return map_get(&positions->groups, group) != NULL;
+    const far_commits_t *commits = user;
+    return map_get(&commits->groups, group) != NULL;
 }
 
-void far_positions_add(far_positions_t *positions, bytes_t group, uint32_t count)
+void far_commits_add(far_commits_t *commits, bytes_t group, uint32_t count)
 {
-    under_way_t *u = map_get(&positions->groups, group);
+    under_way_t *u = map_get(&commits->groups, group);
     if (!u) {
         u = mem_zalloc(sizeof(*u));
-        map_put(&positions->groups, group, u);
+        map_put(&commits->groups, group, u);
     }
     u->count += count;
 }
 
-void far_positions_remove(far_positions_t *positions, bytes_t group)
+void far_commits_remove(far_commits_t *commits, bytes_t group)
 {
-    under_way_t *u = map_get(&positions->groups, group);
+    under_way_t *u = map_get(&commits->groups, group);
     ASSERT(u && u->count > 0); /* it was announced, or held for a member */
     if (--u->count > 0) return;
-    map_remove(&positions->groups, group);
+    map_remove(&commits->groups, group);
     mem_free(u);
 }
 
-void far_positions_settle(far_positions_t *positions, const kafka_produce_t *record)
+void far_commits_settle(far_commits_t *commits, const kafka_produce_t *record)
 {
-    kafka_position_t position;
-    if (kafka_position_of(record, &position) == 0) far_positions_remove(positions, position.group);
+    kafka_commit_t commit;
+    if (kafka_commit_of(record, &commit) == 0) far_commits_remove(commits, commit.group);
 }
 
 /* ---- announcing ------------------------------------------------------------------------------------------------------ */
@@ -67,10 +67,10 @@ typedef struct news {
 
 struct announcement {
     far_request_t request;
-    far_positions_t *positions; /* the far half's */
-    buf_t groups;               /* each a news_t and an id */
-    size_t last_at;             /* of the last of them */
-    buf_t clients;              /* ids whose replies are held */
+    far_commits_t *commits; /* the far half's */
+    buf_t groups;           /* each a news_t and an id */
+    size_t last_at;         /* of the last of them */
+    buf_t clients;          /* ids whose replies are held */
 };
 
 static void count_in(far_request_t *request)
@@ -79,7 +79,7 @@ static void count_in(far_request_t *request)
     for (size_t at = 0; at < a->groups.len;) {
         news_t news;
         memcpy(&news, a->groups.ptr + at, sizeof(news));
-        far_positions_add(a->positions, bytes_of(a->groups.ptr + at + sizeof(news), news.group_bytes), news.count);
+        far_commits_add(a->commits, bytes_of(a->groups.ptr + at + sizeof(news), news.group_bytes), news.count);
         at += sizeof(news) + news.group_bytes;
     }
     far_answer(request, 0, 0, NULL);
@@ -130,7 +130,7 @@ static void add_client(bridge_t *bridge, announcement_t *a, uint64_t client_id)
     buf_append(&a->clients, &client_id, sizeof(client_id));
 }
 
-void position_announce(bridge_t *bridge, bytes_t group, uint64_t client_id)
+void commit_announce(bridge_t *bridge, bytes_t group, uint64_t client_id)
 {
     if (!bridge->announcement) {
         bridge->announcement = mem_zalloc(sizeof(*bridge->announcement));
@@ -140,16 +140,16 @@ void position_announce(bridge_t *bridge, bytes_t group, uint64_t client_id)
     add_client(bridge, bridge->announcement, client_id);
 }
 
-void position_announce_send(bridge_t *bridge)
+void commit_announce_send(bridge_t *bridge)
 {
     announcement_t *a = bridge->announcement;
     if (!a) return;
-    a->positions = bridge->far_positions;
+    a->commits = bridge->far_commits;
     bridge->announcement = NULL;
     (bridge->unordered ? far_send_early : far_send)(bridge, &a->request, count_in, on_counted);
 }
 
-void position_announce_drop(bridge_t *bridge)
+void commit_announce_drop(bridge_t *bridge)
 {
     announcement_t *a = bridge->announcement;
     if (!a) return;
@@ -163,14 +163,14 @@ void position_announce_drop(bridge_t *bridge)
 
 typedef struct withdrawal {
     far_request_t request;
-    far_positions_t *positions;
+    far_commits_t *commits;
     outbox_record_t *copy;
 } withdrawal_t;
 
 static void count_off(far_request_t *request)
 {
     const withdrawal_t *w = CONTAINER_OF(request, withdrawal_t, request);
-    far_positions_settle(w->positions, &w->copy->record);
+    far_commits_settle(w->commits, &w->copy->record);
     far_answer(request, 0, 0, NULL);
 }
 
@@ -181,11 +181,11 @@ static void on_withdrawn(bridge_t *bridge, far_request_t *request)
     mem_free(w);
 }
 
-void position_withdraw(bridge_t *bridge, const outbox_record_t *record)
+void commit_withdraw(bridge_t *bridge, const outbox_record_t *record)
 {
     if (!record->group) return;
     withdrawal_t *w = mem_zalloc(sizeof(*w));
-    w->positions = bridge->far_positions;
+    w->commits = bridge->far_commits;
     w->copy = outbox_record_new(&record->record);
     far_send(bridge, &w->request, count_off, on_withdrawn);
 }

@@ -1,10 +1,10 @@
-/* groups_position.c: the bridge's door to the coordinator: positions of groups that are committed in one step with keys.
+/* groups_outbox.c: the bridge's door to the coordinator: offsets of groups that are committed in one step with keys.
  *
- * A position is an ordinary record of __consumer_offsets, appended under the outbox's number (produce_numbered.c), so that
+ * An offset is an ordinary record of __consumer_offsets, appended under the outbox's number (produce_numbered.c), so that
  * it is there once however often it is given again. Its place in the log is its place among the group's other commits: the last one wins,
  * and what is given again after a crash cannot come behind a commit that came behind it before.
  *
- * Invariant: from the bridge's promise until the group has the position, nobody reads or changes the group's offsets
+ * Invariant: from the bridge's promise until the group has the offset, nobody reads or changes the group's offsets
  * (groups_find_settled). */
 #include "kafka/config/config.h"
 #include "kafka/coordinator/groups_internal.h"
@@ -18,24 +18,24 @@ typedef struct applying {
     runtime_write_t write; /* somebody else's: the door has appended it */
     list_t node;           /* entry->applying */
     group_entry_t *entry;  /* counted */
-    kafka_position_t position;
+    kafka_commit_t commit;
     int64_t commit_ms;
-    buf_t bytes; /* what `position` points into */
+    buf_t bytes; /* what `commit` points into */
 } applying_t;
 
 /* ---- as a record ---- */
 
-void kafka_position_record(const kafka_position_t *position, int64_t commit_ms, buf_t *out, kafka_produce_t *ret_record)
+void kafka_commit_record(const kafka_commit_t *commit, int64_t commit_ms, buf_t *out, kafka_produce_t *ret_record)
 {
     kafka_writer_t key = KAFKA_WRITER_INIT, value = KAFKA_WRITER_INIT;
     group_offset_t offset = {
-        .offset = position->offset,
+        .offset = commit->offset,
         .leader_epoch = -1,
-        .metadata = position->metadata,
+        .metadata = commit->metadata,
         .commit_ms = commit_ms,
         .expire_ms = -1,
     };
-    group_record_encode_key(&key, position->group, position->topic, position->partition);
+    group_record_encode_key(&key, commit->group, commit->topic, commit->partition);
     group_record_encode_offset(&value, &offset);
     buf_clear(out);
     buf_append(out, key.buf.ptr, key.buf.len);
@@ -51,7 +51,7 @@ void kafka_position_record(const kafka_position_t *position, int64_t commit_ms, 
     kafka_writer_deinit(&value);
 }
 
-int kafka_position_of(const kafka_produce_t *record, kafka_position_t *ret_position)
+int kafka_commit_of(const kafka_produce_t *record, kafka_commit_t *ret_commit)
 {
     group_record_t r;
     arena_t arena;
@@ -60,7 +60,7 @@ int kafka_position_of(const kafka_produce_t *record, kafka_position_t *ret_posit
     int err = group_record_decode(record->key, record->value, &arena, &r);
     arena_deinit(&arena); /* an offset's record needs none of it */
     if (err || r.kind != GROUP_RECORD_OFFSET || r.tombstone) return ERR_INVALID;
-    *ret_position = (kafka_position_t){r.group_id, r.topic, r.partition, r.offset.offset, r.offset.metadata};
+    *ret_commit = (kafka_commit_t){r.group_id, r.topic, r.partition, r.offset.offset, r.offset.metadata};
     return 0;
 }
 
@@ -81,7 +81,7 @@ kafka_code_t groups_partition_error(const kafka_groups_t *groups, const kafka_to
 static bool waits(const kafka_t *kafka, bytes_t group_id, const group_entry_t *entry)
 {
     if (entry && !list_empty(&entry->applying)) return true;
-    return kafka->position_waits && kafka->position_waits(kafka->position_waits_user, group_id);
+    return kafka->commit_waits && kafka->commit_waits(kafka->commit_waits_user, group_id);
 }
 
 kafka_code_t groups_find_settled(kafka_groups_t *groups, bytes_t group_id, group_entry_t **ret_entry)
@@ -91,10 +91,10 @@ kafka_code_t groups_find_settled(kafka_groups_t *groups, bytes_t group_id, group
     return waits(groups->kafka, group_id, *ret_entry) ? KAFKA_COORDINATOR_LOAD_IN_PROGRESS : KAFKA_NONE;
 }
 
-void kafka_positions_hold(kafka_t *kafka, bool (*position_waits)(void *user, bytes_t group), void *user)
+void kafka_commits_hold(kafka_t *kafka, bool (*commit_waits)(void *user, bytes_t group), void *user)
 {
-    kafka->position_waits = position_waits;
-    kafka->position_waits_user = user;
+    kafka->commit_waits = commit_waits;
+    kafka->commit_waits_user = user;
 }
 
 static kafka_code_t refuse(kafka_code_t error, char *message, const char *text)
@@ -103,10 +103,10 @@ static kafka_code_t refuse(kafka_code_t error, char *message, const char *text)
     return error;
 }
 
-static bool exists(const kafka_t *kafka, const kafka_position_t *position)
+static bool exists(const kafka_t *kafka, const kafka_commit_t *commit)
 {
-    const kafka_topic_t *topic = kafka_topic_get(kafka, position->topic);
-    return topic && position->partition >= 0 && position->partition < topic->partitions_count;
+    const kafka_topic_t *topic = kafka_topic_get(kafka, commit->topic);
+    return topic && commit->partition >= 0 && commit->partition < topic->partitions_count;
 }
 
 /* Kafka's rule for the commits of a transaction: who names no member commits whatever members there are. */
@@ -126,8 +126,8 @@ kafka_code_t kafka_member_check(kafka_t *kafka, bytes_t group, const kafka_membe
     return error == KAFKA_NONE ? KAFKA_NONE : refuse(error, message, NULL);
 }
 
-kafka_code_t kafka_position_get(kafka_t *kafka, bytes_t group, bytes_t topic, int32_t partition, int64_t *ret_offset,
-                                char message[KAFKA_MESSAGE_BYTES_MAX])
+kafka_code_t kafka_committed_offset(kafka_t *kafka, bytes_t group, bytes_t topic, int32_t partition,
+                                    int64_t *ret_offset, char message[KAFKA_MESSAGE_BYTES_MAX])
 {
     group_entry_t *entry = NULL;
     if (group.len == 0) return refuse(KAFKA_INVALID_GROUP_ID, message, NULL);
@@ -137,23 +137,23 @@ kafka_code_t kafka_position_get(kafka_t *kafka, bytes_t group, bytes_t topic, in
     *ret_offset = offset ? offset->offset : -1;
     if (!entry) return KAFKA_NONE;
     LIST_EACH(&entry->applying, a, applying_t, node) {
-        if (a->position.partition == partition && bytes_eq(a->position.topic, topic)) *ret_offset = a->position.offset;
+        if (a->commit.partition == partition && bytes_eq(a->commit.topic, topic)) *ret_offset = a->commit.offset;
     }
     return KAFKA_NONE;
 }
 
 /* ---- taking over what was appended ---- */
 
-static void apply(group_entry_t *entry, const kafka_position_t *position, int64_t commit_ms)
+static void apply(group_entry_t *entry, const kafka_commit_t *commit, int64_t commit_ms)
 {
-    group_offset_t offset = {position->offset, -1, position->metadata, commit_ms, -1};
-    if (!entry->removed) group_offsets_put(&entry->offsets, position->topic, position->partition, &offset);
+    group_offset_t offset = {commit->offset, -1, commit->metadata, commit_ms, -1};
+    if (!entry->removed) group_offsets_put(&entry->offsets, commit->topic, commit->partition, &offset);
 }
 
 static void on_stored(runtime_write_t *write, kafka_code_t error)
 {
     applying_t *a = CONTAINER_OF(write, applying_t, write);
-    if (error == KAFKA_NONE) apply(a->entry, &a->position, a->commit_ms);
+    if (error == KAFKA_NONE) apply(a->entry, &a->commit, a->commit_ms);
     list_remove(&a->node);
     group_entry_unref(a->entry);
     buf_deinit(&a->bytes);
@@ -163,13 +163,13 @@ static void on_stored(runtime_write_t *write, kafka_code_t error)
 static void apply_when_stored(group_entry_t *entry, const kafka_produce_t *record)
 {
     applying_t *a = mem_zalloc(sizeof(*a));
-    kafka_position_t position;
+    kafka_commit_t commit;
     kafka_produce_t copy;
-    int err = kafka_position_of(record, &position);
+    int err = kafka_commit_of(record, &commit);
     ASSERT(!err);
     a->bytes = BUF_INIT;
-    kafka_position_record(&position, record->timestamp_ms, &a->bytes, &copy);
-    err = kafka_position_of(&copy, &a->position);
+    kafka_commit_record(&commit, record->timestamp_ms, &a->bytes, &copy);
+    err = kafka_commit_of(&copy, &a->commit);
     ASSERT(!err);
     a->commit_ms = record->timestamp_ms;
     a->entry = entry;
@@ -178,30 +178,30 @@ static void apply_when_stored(group_entry_t *entry, const kafka_produce_t *recor
     runtime_write_appended(entry->groups->runtime, entry->partition, &a->write, on_stored);
 }
 
-kafka_code_t groups_position_check(kafka_t *kafka, const kafka_produce_t *record)
+kafka_code_t groups_outbox_check(kafka_t *kafka, const kafka_produce_t *record)
 {
-    kafka_position_t position;
+    kafka_commit_t commit;
     group_entry_t *entry;
-    if (kafka_position_of(record, &position)) return KAFKA_INVALID_RECORD;
-    return groups_find(kafka->groups, position.group, &entry);
+    if (kafka_commit_of(record, &commit)) return KAFKA_INVALID_RECORD;
+    return groups_find(kafka->groups, commit.group, &entry);
 }
 
-bool groups_position_is_void(const kafka_t *kafka, const kafka_produce_t *record)
+bool groups_outbox_is_void(const kafka_t *kafka, const kafka_produce_t *record)
 {
-    kafka_position_t position;
-    return kafka_position_of(record, &position) != 0 || !exists(kafka, &position);
+    kafka_commit_t commit;
+    return kafka_commit_of(record, &commit) != 0 || !exists(kafka, &commit);
 }
 
-void groups_position_apply(kafka_t *kafka, const kafka_produce_t *record)
+void groups_outbox_apply(kafka_t *kafka, const kafka_produce_t *record)
 {
-    kafka_position_t position;
+    kafka_commit_t commit;
     group_entry_t *entry;
-    int err = kafka_position_of(record, &position);
-    kafka_code_t error = groups_find(kafka->groups, position.group, &entry);
-    ASSERT(!err && error == KAFKA_NONE); /* as groups_position_check said */
-    if (!entry) entry = groups_create(kafka->groups, position.group);
+    int err = kafka_commit_of(record, &commit);
+    kafka_code_t error = groups_find(kafka->groups, commit.group, &entry);
+    ASSERT(!err && error == KAFKA_NONE); /* as groups_commit_check said */
+    if (!entry) entry = groups_create(kafka->groups, commit.group);
     if (runtime_write_is_stable(entry->groups->runtime, entry->partition))
-        apply(entry, &position, record->timestamp_ms);
+        apply(entry, &commit, record->timestamp_ms);
     else
         apply_when_stored(entry, record);
 }
