@@ -3,9 +3,9 @@
 #define TRIVET_REDIS_DB_H
 
 #include "base/map.h"
-#include "redis/db/entry.h"
 #include "redis/db/listen.h"
-#include "redis/db/table.h"
+#include "redis/types/entry.h"
+#include "redis/types/table.h"
 
 typedef struct redis redis_t;
 

@@ -1,8 +1,8 @@
 /* keyspace.c: lookups, adds, replacements and deletions; see keyspace.h. It keeps two things true: `expires` holds
  * exactly the entries whose expiry is set; each change is announced as listen.h says. */
-#include "redis/db/entry_alloc.h"
 #include "redis/db/evict.h"
 #include "redis/state.h"
+#include "redis/types/entry_alloc.h"
 
 #include "base/num.h"
 

@@ -7,8 +7,8 @@
 #ifndef TRIVET_REDIS_KEYSPACE_H
 #define TRIVET_REDIS_KEYSPACE_H
 
-#include "redis/db/entry.h"
 #include "redis/exec/command.h"
+#include "redis/types/entry.h"
 
 /* Asks for argv[from], argv[from + step] ... from memory before they are used one by one. */
 void key_prefetch_all(redis_call_t *call, int from, int step);

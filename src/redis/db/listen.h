@@ -17,7 +17,7 @@
 #ifndef TRIVET_REDIS_LISTEN_H
 #define TRIVET_REDIS_LISTEN_H
 
-#include "redis/db/entry.h"
+#include "redis/types/entry.h"
 
 typedef struct redis_db redis_db_t;
 typedef struct db_listener db_listener_t;

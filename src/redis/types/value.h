@@ -7,8 +7,8 @@
 
 #include "base/hash.h"
 #include "redis/config/config.h"
-#include "redis/db/entry.h"
-#include "redis/db/table.h"
+#include "redis/types/entry.h"
+#include "redis/types/table.h"
 
 /* ENC_LISTPACK: a listpack; ENC_QUICKLIST: quicklist_t; ENC_INTSET: intset_t; ENC_HASHTABLE: table_t;
  * ENC_SKIPLIST: zset_t. */

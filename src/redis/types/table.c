@@ -1,6 +1,6 @@
 /* table.c: see table.h. Invariants: the last slot of a chained bucket is the next bucket and its tag is 0; the last
  * bucket of a chain has at least two entries (else they fit in its parent), unless it is the top one. */
-#include "redis/db/table.h"
+#include "redis/types/table.h"
 
 enum {
     FILL_PERCENT_MAX = 87,     /* grow above: more makes chains common */

@@ -1,5 +1,5 @@
 /* table_test.c: the table against a plain array, through growth and shrinking. */
-#include "redis/db/table.h"
+#include "redis/types/table.h"
 
 #include "base/hash.h"
 

@@ -2,7 +2,7 @@
 #ifndef TRIVET_REDIS_ENTRY_ALLOC_H
 #define TRIVET_REDIS_ENTRY_ALLOC_H
 
-#include "redis/db/entry.h"
+#include "redis/types/entry.h"
 
 /* Allocation sizes are rounded to the allocator's classes, so that "same class" means "fits in place". */
 static inline size_t entry__round(size_t bytes)

@@ -1,5 +1,5 @@
 /* entry.c: see entry.h and entry_alloc.h. */
-#include "redis/db/entry_alloc.h"
+#include "redis/types/entry_alloc.h"
 
 redis_entry_t *entry__new(bytes_t key, redis_type_t type, redis_encoding_t encoding, uint8_t flags, size_t embedded_len)
 {
