@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""Holds the command table against a running original's: what COMMAND and COMMAND DOCS tell of each command and subcommand.
+"""Holds the command table and the settings against a running original's: what COMMAND and COMMAND DOCS tell of each command and
+subcommand, and what CONFIG GET and CONFIG SET answer about each setting.
 
     tools/command_diff.py ORIGINAL_PORT TRIVET_PORT        prints what differs without being expected to
 
 Compared: arity, flags, keys (first, last, step, and the specifications), ACL categories, tips, subcommands; of the documentation since, group,
 flags, deprecation and the arguments. Summaries, complexities and histories are sentences of the original's own and are left out.
+Of a setting: its value, and the answers to its own value and to some that hardly any takes; what was taken is set back. Both
+servers are fresh ones: nobody else uses them.
 """
 
 import pathlib
@@ -17,6 +20,7 @@ from wire import resp  # noqa: E402
 
 # Commands of the original that are not here: a pattern of names, and why.
 MISSING = {
+    r"config (io-threads|max-new-connections-per-cycle|unixsocket|unixsocketgroup|unixsocketperm)": "to be done with the listeners",
     r"acl(\|.*)?": "there are no users and rights yet",
     r"asking|cluster(\|.*)?|clusterscan|readonly|readwrite": "there is no cluster yet",
     r"failover|psync|replconf|replicaof|slaveof|sync|waitaof": "there is no replication yet",
@@ -28,6 +32,11 @@ MISSING = {
 }
 # Commands that this original does not have.
 MORE = {
+    r"config (dynamic-hz|sanitize-dump-payload|io-threads-do-reads|events-per-io-thread)": "of Valkey 8",
+    r"config (active-defrag-cycle-us|cluster-(announce-client-(tls-)?port|config-save-behavior|databases|manual-failover-timeout|slot-migration-log-max-len)"
+    r"|commandlog-.*|hash-seed|import-mode|log-format|log-timestamp-format|mptcp|rdb-version-check|rdma-.*|repl-mptcp|slot-migration-max-failover-repl-bytes"
+    r"|tls-auth-clients-user|tls-auto-reload-interval)": "of Valkey 8.1 to 9.1",
+    r"config script-memory-max": "what bounds scripts' memory",
     r"kafka\..*": "the bridge",
     r"b?lmovem|delex|digest|increx|s(diff|union)card": "of Redis 8.4 to 8.10",
     r"xackdel|xdelex|xnack|xcfgset|xidmprecord": "of Redis 8.2 to 8.8",
@@ -39,10 +48,24 @@ EXPECTED = {
     r"set: arguments: with /condition/(ifne-value|ifdeq-digest|ifdne-digest) .*": "of Redis 8.4",
     r"z(inter|union)(store)?: arguments: with /aggregate/count .*": "of Redis 8.8",
     r"shutdown: arguments: without .*/(safe|failover) .*": "they concern a cluster's replicas",
+    r"config (port|dir|bind|pidfile|logfile|unixsocket|save|dbfilename|availability-zone|oom-score-adj-values): value: .*": "how it was started",
+    r"config appendonly: value: .*": "on from the start, as durability is what it is for",
+    r"config latency-tracking: value: .*": "docs/decisions/0096-latency-tracking-is-off.md",
+    r"config lazyfree-lazy-.*: (value|set (yes|itself)): .*": "memory is freed at once",
+    r"config (locale-collate|proc-title-template|maxmemory-clients|tls-port|rdma-bind|slot-migration-max-failover-repl-bytes): set .*": "what would do nothing is refused",
+    r"config (aof-timestamp-enabled|import-mode|oom-score-adj|tls-cluster|tls-replication): set yes: .*": "the same",
+    r"config (enable-debug-command|enable-protected-configs): value: .*": "how it was started",
+    r"config syslog-ident: value: .*": "the name of the program",
+    r"config maxclients: set 1048576: .*": "the descriptors that the system gives each",
     r"sort(_ro)?: (specs|arguments): .*": "where BY, GET and STORE find keys is told by specifications, in place of not at all",
 }
+# Settings whose values are the test's own, or that move the server.
+UNTOUCHED = {"port", "bind", "dir", "unixsocket", "tls-port"}
+STRANGE = ("nonsense", "-1", "", "99999999999999999999999", "1048576", "7", "yes")
 # The level is Valkey 9.1: what it changed shows against an older original.
 EXPECTED_BEFORE_9 = {
+    r"config .*: set 9{23}: argument must be a memory value in place of .*": "what is no 64-bit number",
+    r"config (repl-diskless-load|shutdown-on-sig(int|term)): set .*: argument\(s\) must be one of .*": "further words",
     r"bgsave: arguments: with(out)? /(schedule|operation).*": "CANCEL",
     r"client\|(kill|list): arguments: with(out)? /.*": "filters",
     r"exec: flags: with(out)? skip_(commandlog|slowlog)": "the flag's name",
@@ -117,6 +140,26 @@ def table_of(port):
         return found
 
 
+def answer(connection, name, value):
+    told = connection.ask("CONFIG", "SET", name, value)[1]
+    return re.sub(r"^ERR CONFIG SET failed \(possibly related to argument '.*?'\) - ", "", told)
+
+
+def settings_of(port):
+    """As table_of: "config NAME" -> {what: value}."""
+    with resp.Connection(port) as one:
+        told = [plain(item) for item in one.ask("CONFIG", "GET", "*")[1]]
+        found = {}
+        for name, value in zip(told[::2], told[1::2]):
+            row = found[f"config {name}"] = {"value": value}
+            for strange in () if name in UNTOUCHED else STRANGE:
+                row[f"set {strange}"] = answer(one, name, strange)
+                if row[f"set {strange}"] == "OK":
+                    answer(one, name, value)
+            row["set itself"] = "" if name in UNTOUCHED else answer(one, name, value)
+        return found
+
+
 def explained(name, reasons):
     return any(re.fullmatch(pattern, name) for pattern in reasons)
 
@@ -170,11 +213,11 @@ def main():
     if len(sys.argv) != 3:
         sys.exit(__doc__)
     ports = [int(port) for port in sys.argv[1:]]
-    original, ours = (table_of(port) for port in ports)
+    original, ours = (table_of(port) | settings_of(port) for port in ports)
     lines = list(differences(original, ours))
     bad = list(unexpected(lines, expected_of(ports[0])))
     print("\n".join(bad))
-    print(f"{len(original)} commands and subcommands there, {len(ours)} here; {len(lines)} differences, {len(bad)} of them unexpected")
+    print(f"{len(original)} commands, subcommands and settings there, {len(ours)} here; {len(lines)} differences, {len(bad)} of them unexpected")
     sys.exit(bool(bad))
 
 

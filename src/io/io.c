@@ -136,7 +136,7 @@ void io_fd_watch_free(io_fd_watch_t *watch)
     if (watch) watch->loop->ops->fd_watch_free(watch);
 }
 
-int io_on_terminate(io_loop_t *loop, void (*stop)(void *user), void *user)
+int io_on_terminate(io_loop_t *loop, void (*stop)(void *user, bool interrupt), void *user)
 {
     return loop->ops->on_terminate(loop, stop, user);
 }
@@ -446,9 +446,10 @@ char *io_absolute(const char *path)
     char here[PATH_MAX];
     if (path[0] == '/') return mem_strdup(path);
     while (path[0] == '.' && path[1] == '/') path += 2;
+    if (strcmp(path, ".") == 0) path = "";
     if (!getcwd(here, sizeof(here))) return mem_strdup(path);
     size_t chars = strlen(here) + strlen(path) + 2;
     char *whole = mem_alloc(chars);
-    snprintf(whole, chars, "%s/%s", strcmp(here, "/") == 0 ? "" : here, path);
+    snprintf(whole, chars, "%s%s%s", here, *path && strcmp(here, "/") != 0 ? "/" : "", path);
     return whole;
 }

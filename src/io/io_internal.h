@@ -44,7 +44,7 @@ struct io_ops {
     void (*stream_local)(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]);
     int (*fd_watch_new)(io_loop_t *loop, int fd, io_ready_cb ready, void *user, io_fd_watch_t **ret_watch);
     void (*fd_watch_free)(io_fd_watch_t *watch);
-    int (*on_terminate)(io_loop_t *loop, void (*stop)(void *user), void *user);
+    int (*on_terminate)(io_loop_t *loop, void (*stop)(void *user, bool interrupt), void *user);
 
     int (*file_open)(io_loop_t *loop, const char *path, int flags, io_file_t **ret_file);
     void (*file_close)(io_file_t *file);

@@ -144,8 +144,23 @@ static void on_cron(io_timer_t *timer)
 /* Goes for the whole server: there is one log. */
 void redis__update_loglevel(redis_t *redis)
 {
-    static const slog_level_t levels[] = {SLOG_DEBUG, SLOG_DEBUG, SLOG_INFO, SLOG_WARN};
+    static const slog_level_t levels[] = {SLOG_DEBUG, SLOG_DEBUG, SLOG_INFO, SLOG_WARN, SLOG_NOTHING};
     slog_set_level(levels[redis->config->loglevel]);
+}
+
+void redis__update_log_format(redis_t *redis)
+{
+    slog_set_format(redis->config->log_format, redis->config->log_timestamp_format);
+}
+
+void redis_set_origin(redis_t *redis, const redis_origin_t *origin)
+{
+    const char *const from[] = {origin->executable, origin->config_file, origin->supervisor};
+    char **const to[] = {&redis->executable, &redis->config_file, &redis->supervisor};
+    for (size_t i = 0; i < ARRAY_LEN(to); i++) {
+        mem_free(*to[i]);
+        *to[i] = from[i] ? mem_strdup(from[i]) : NULL;
+    }
 }
 
 /* ---- life ------------------------------------------------------------------------------------------------------------ */
@@ -184,6 +199,7 @@ redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, const redi
     list_init(&redis->monitors);
     redis->active_expire = true;
     if (config->loglevel != LOG_NOTICE) redis__update_loglevel(redis); /* else the server's own --log-level */
+    redis__update_log_format(redis);
     redis->now_ms = redis->started_ms = redis->ops_last_ms = io_wall_ms(loop);
     redis->lru_clock = (uint32_t)(redis->now_ms / 1000);
     redis->tracking = tracking__new(redis);
@@ -254,6 +270,7 @@ void redis_free(redis_t *redis)
     map_deinit(&redis->pubsub.channels);
     map_deinit(&redis->pubsub.patterns);
     map_deinit(&redis->pubsub.shard_channels);
+    redis_set_origin(redis, &(redis_origin_t){0});
     buf_deinit(&redis->discard);
     buf_deinit(&redis->scratch);
     mem_free(redis->big_words);

@@ -25,6 +25,13 @@ int redis_configure(redis_config_t *config, const char *name, const char *value,
 
 /* Copies `config`. Files live under `data_dir` (made when missing). */
 redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, const redis_config_t *config);
+/* What INFO tells of the process; and CONFIG REWRITE writes `config_file`. Strings are copied; NULL = there is none. */
+typedef struct redis_origin {
+    const char *executable, *config_file, *supervisor;
+} redis_origin_t;
+void redis_set_origin(redis_t *redis, const redis_origin_t *origin);
+/* A signal asks for the end (`interrupt`: SIGINT): SHUTDOWN as the setting for it says. */
+void redis_on_signal(redis_t *redis, bool interrupt);
 /* What bounds memory in place of maxmemory until somebody sets that, to 0 too. */
 void redis_derive_limit(redis_t *redis, uint64_t bytes);
 /* Before redis_load: keeps so much room on the disk for what was begun when it is full. */

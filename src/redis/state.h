@@ -155,6 +155,7 @@ struct redis {
     bool script_busy;       /* it has done so for long: they are told BUSY */
     redis_client_t *nobody; /* in whose name expiry and eviction act */
     char *data_dir;
+    char *executable, *config_file, *supervisor; /* redis_origin_t */
     char run_id[41];
     health_t health;
     bool failed; /* it ended because it could not go on */
@@ -177,7 +178,12 @@ void listen__close(redis_t *redis);
 /* Listens there from now on; on failure everything is as it was. Port 0: nowhere. */
 int listen__change(redis_t *redis, const char *bind, int port) MUST_CHECK;
 void redis__update_loglevel(redis_t *redis);
+void redis__update_log_format(redis_t *redis);
 void redis__update_hz(redis_t *redis);
+
+/* There are none, so that whoever wants some before it is written waits for ever. */
+#define NO_REPLICAS_ERROR "NOREPLICAS Not enough good replicas to write."
+static inline bool redis__lacks_replicas(const redis_t *redis) { return redis->config->min_replicas_to_write > 0; }
 
 /* ---- the others ------------------------------------------------------------------------------------------------------ */
 

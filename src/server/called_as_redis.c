@@ -4,6 +4,7 @@
 #include "server/called_as_internal.h"
 
 #include "base/buf.h"
+#include "io/io.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -105,6 +106,7 @@ static int redis_args(reader_t *reader, int argc, char **argv)
 {
     int i = 1, err = 0;
     if (argc > 1 && (argv[1][0] != '-' || strcmp(argv[1], "-") == 0)) err = called_as__read_file(reader, argv[i++]);
+    if (i == 2 && strcmp(argv[1], "-") != 0) reader->options->config_file = io_absolute(argv[1]);
     while (!err && i < argc) {
         if (strncmp(argv[i], "--", 2) != 0)
             return called_as__fail(reader, "command line", "expected --DIRECTIVE, not ", argv[i]);
@@ -125,12 +127,6 @@ static int refuse(reader_t *reader, const char *name, const char *value, const c
     return ERR_UNSUPPORTED;
 }
 
-static void replace(char **kept, const char *value)
-{
-    mem_free(*kept);
-    *kept = *value ? mem_strdup(value) : NULL;
-}
-
 static void note(options_t *options, const char *origin, const char *name, const char *value, const char *text)
 {
     buf_t all = BUF_INIT;
@@ -145,10 +141,9 @@ static bool is_noted(reader_t *reader, const char *name, const char *value, cons
 {
     static const char at_once[] = "memory is freed at once in this version";
     static const char *const noted[][2] = {
-        {"lazyfree-lazy-eviction", at_once},      {"lazyfree-lazy-expire", at_once},
-        {"lazyfree-lazy-server-del", at_once},    {"lazyfree-lazy-user-del", at_once},
-        {"lazyfree-lazy-user-flush", at_once},    {"replica-lazy-flush", at_once},
-        {"always-show-logo", "there is no logo"},
+        {"lazyfree-lazy-eviction", at_once},   {"lazyfree-lazy-expire", at_once},
+        {"lazyfree-lazy-server-del", at_once}, {"lazyfree-lazy-user-del", at_once},
+        {"lazyfree-lazy-user-flush", at_once},
     };
     for (size_t i = 0; i < ARRAY_LEN(noted); i++) {
         if (strcasecmp(noted[i][0], name) != 0 || strcasecmp(value, "yes") != 0) continue;
@@ -164,15 +159,6 @@ static int take_switch(reader_t *reader, const char *name, const char *value, co
     return *ret_on || strcasecmp(value, "no") == 0 ? 0 : refuse(reader, name, value, origin, "yes or no");
 }
 
-static int take_supervised(reader_t *reader, const char *value, const char *origin)
-{
-    bool by_systemd = strcasecmp(value, "systemd") == 0, as_found = strcasecmp(value, "auto") == 0;
-    if (!by_systemd && !as_found && strcasecmp(value, "no") != 0)
-        return refuse(reader, "supervised", value, origin, "no, systemd or auto");
-    reader->options->process.notify_systemd = by_systemd || as_found;
-    return 0;
-}
-
 static int take_appendonly(reader_t *reader, const char *value, const char *origin)
 {
     bool on;
@@ -185,19 +171,8 @@ static int take_appendonly(reader_t *reader, const char *value, const char *orig
 
 static int redis_own(reader_t *reader, const char *name, const char *value, const char *origin)
 {
-    process_options_t *process = &reader->options->process;
-    bool logo;
-    if (strcasecmp(name, "daemonize") == 0) return take_switch(reader, name, value, origin, &process->daemonize);
-    if (strcasecmp(name, "supervised") == 0) return take_supervised(reader, value, origin);
-    if (strcasecmp(name, "set-proc-title") == 0 ||
-        (strcasecmp(name, "always-show-logo") == 0 && strcasecmp(value, "no") == 0))
-        return take_switch(reader, name, value, origin, &logo);
     if (strcasecmp(name, "appendonly") == 0) return take_appendonly(reader, value, origin);
     reader->save_given |= strcasecmp(name, "save") == 0;
-    if (strcasecmp(name, "pidfile") == 0 || strcasecmp(name, "logfile") == 0) {
-        replace(strcasecmp(name, "pidfile") == 0 ? &process->pid_file : &process->log_file, value);
-        return 0;
-    }
     return is_noted(reader, name, value, origin) ? 0 : ERR_NOT_FOUND;
 }
 

@@ -74,7 +74,7 @@ static void tell_ready(const options_t *options, const server_t *server)
 static int serve(const options_t *options, uint64_t started_ns, char *error)
 {
     server_t *server = NULL;
-    int err = process_begin(&options->process, error);
+    int err = process_begin(options, error);
     if (!err) log_notes(options);
     mem_huge_pages();
     if (!err) err = server_start(options, started_ns, options->ready_json ? print_door_json : NULL, &server, error);
@@ -82,10 +82,10 @@ static int serve(const options_t *options, uint64_t started_ns, char *error)
         fprintf(stderr, "trivet: %s\n", error);
         return 1;
     }
-    process_ready(&options->process);
+    process_ready(options);
     tell_ready(options, server);
     server_run(server);
-    process_end(&options->process);
+    process_end(options);
     return server_stop(server) ? 0 : 1;
 }
 

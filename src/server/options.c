@@ -225,8 +225,16 @@ void options_deinit(options_t *options)
         mem_free(s->origin);
     }
     mem_free(options->settings);
-    mem_free(options->process.pid_file);
-    mem_free(options->process.log_file);
+    mem_free(options->config_file);
     mem_free(options->notes);
     *options = (options_t){0};
+}
+
+const char *options_value(const options_t *options, const char *section, const char *name)
+{
+    for (size_t i = options->settings_count; i--;) {
+        const setting_t *s = &options->settings[i];
+        if (strcmp(s->section, section) == 0 && strcasecmp(s->name, name) == 0) return s->value;
+    }
+    return NULL;
 }

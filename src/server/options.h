@@ -18,21 +18,13 @@ typedef struct setting {
     char *origin; /* "command line" or "FILE:LINE", for messages */
 } setting_t;
 
-/* What an original's configuration says of the process itself (process.h). */
-typedef struct process_options {
-    bool daemonize;
-    bool notify_systemd;
-    char *pid_file; /* NULL = none */
-    char *log_file; /* NULL = standard error */
-} process_options_t;
-
 typedef struct options {
     setting_t *settings;
     size_t settings_count;
     const char *called_as; /* the original by whose name the program runs; NULL = by its own */
     const char *help;
-    process_options_t process;
-    char *notes; /* lines that tell what was asked for and is done in another way; NULL = none */
+    char *config_file; /* of the original's kind, which CONFIG REWRITE writes; from the root; NULL = none */
+    char *notes;       /* lines that tell what was asked for and is done in another way; NULL = none */
     bool ready_json;
     bool show_version;
     bool show_help;
@@ -41,6 +33,8 @@ typedef struct options {
 /* On failure `error` says what was wrong, where, and what would be right. */
 int options_parse(int argc, char **argv, options_t *ret_options, char error[OPTIONS_ERROR_CHARS_MAX]) MUST_CHECK;
 void options_deinit(options_t *options);
+/* The value that counts; NULL = it is not given. */
+const char *options_value(const options_t *options, const char *section, const char *name);
 /* Appends a setting; strings are copied. */
 void options_add(options_t *options, const char *section, const char *name, const char *value, const char *origin);
 

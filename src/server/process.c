@@ -5,11 +5,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #define DEFAULT_PID_FILE "/var/run/redis.pid"
@@ -36,18 +39,61 @@ static int turn_output(const char *path, char *error)
     return 0;
 }
 
-int process_begin(const process_options_t *options, char error[OPTIONS_ERROR_CHARS_MAX])
+static const char *directive(const options_t *options, const char *name)
 {
-    const char *log_file = options->log_file ? options->log_file : options->daemonize ? "/dev/null" : NULL;
-    int err = options->daemonize ? go_into_background(error) : 0;
-    if (!err && options->daemonize) err = freopen("/dev/null", "r", stdin) ? 0 : ERR_IO;
-    if (!err && log_file) err = turn_output(log_file, error);
+    const char *value = options_value(options, "redis", name);
+    return value && *value ? value : NULL;
+}
+
+static bool is_on(const options_t *options, const char *name)
+{
+    const char *value = directive(options, name);
+    return value && strcasecmp(value, "yes") == 0;
+}
+
+const char *process_supervisor(const options_t *options)
+{
+    const char *value = directive(options, "supervised");
+    bool as_found = value && strcasecmp(value, "auto") == 0;
+    if (value && (as_found || strcasecmp(value, "upstart") == 0) && getenv("UPSTART_JOB")) return "upstart";
+    if (value && (as_found || strcasecmp(value, "systemd") == 0) && getenv("NOTIFY_SOCKET")) return "systemd";
+    return "no";
+}
+
+static void put_to_system(slog_level_t level, const char *line)
+{
+    static const int levels[] = {LOG_DEBUG, LOG_NOTICE, LOG_WARNING, LOG_ERR};
+    syslog(levels[MIN((size_t)level, ARRAY_LEN(levels) - 1)], "%s", line);
+}
+
+static void open_system_log(const options_t *options)
+{
+    static const char names[][8] = {"local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"};
+    static const int values[] = {LOG_LOCAL0, LOG_LOCAL1, LOG_LOCAL2, LOG_LOCAL3,
+                                 LOG_LOCAL4, LOG_LOCAL5, LOG_LOCAL6, LOG_LOCAL7};
+    const char *name = directive(options, "syslog-facility"), *ident = directive(options, "syslog-ident");
+    int facility = name && strcasecmp(name, "user") == 0 ? LOG_USER : LOG_LOCAL0;
+    for (size_t i = 0; name && i < ARRAY_LEN(values); i++)
+        if (strcasecmp(name, names[i]) == 0) facility = values[i];
+    openlog(ident ? ident : "trivet", LOG_PID | LOG_NDELAY | LOG_NOWAIT, facility);
+    slog_set_also(put_to_system);
+}
+
+int process_begin(const options_t *options, char error[OPTIONS_ERROR_CHARS_MAX])
+{
+    bool daemonize = is_on(options, "daemonize") && strcmp(process_supervisor(options), "no") == 0;
+    const char *log_file = directive(options, "logfile");
+    int err = daemonize ? go_into_background(error) : 0;
+    if (!err && daemonize) err = freopen("/dev/null", "r", stdin) ? 0 : ERR_IO;
+    if (!err && (log_file || daemonize)) err = turn_output(log_file ? log_file : "/dev/null", error);
+    if (!err && is_on(options, "syslog-enabled")) open_system_log(options);
     return err;
 }
 
-static const char *pid_file_of(const process_options_t *options)
+static const char *pid_file_of(const options_t *options)
 {
-    return options->pid_file ? options->pid_file : options->daemonize ? DEFAULT_PID_FILE : NULL;
+    const char *given = directive(options, "pidfile");
+    return given ? given : is_on(options, "daemonize") ? DEFAULT_PID_FILE : NULL;
 }
 
 static void write_pid(const char *path)
@@ -76,16 +122,17 @@ static void tell_systemd(const char *state)
     if (fd >= 0) close(fd);
 }
 
-void process_ready(const process_options_t *options)
+void process_ready(const options_t *options)
 {
-    const char *pid_file = pid_file_of(options);
+    const char *pid_file = pid_file_of(options), *supervisor = process_supervisor(options);
     if (pid_file) write_pid(pid_file);
-    if (options->notify_systemd) tell_systemd("STATUS=Ready to accept connections\nREADY=1\n");
+    if (strcmp(supervisor, "systemd") == 0) tell_systemd("STATUS=Ready to accept connections\nREADY=1\n");
+    if (strcmp(supervisor, "upstart") == 0) (void)raise(SIGSTOP);
 }
 
-void process_end(const process_options_t *options)
+void process_end(const options_t *options)
 {
     const char *pid_file = pid_file_of(options);
-    if (options->notify_systemd) tell_systemd("STOPPING=1\n");
+    if (strcmp(process_supervisor(options), "systemd") == 0) tell_systemd("STOPPING=1\n");
     if (pid_file) (void)unlink(pid_file);
 }

@@ -3,6 +3,7 @@
 #include "server/server.h"
 
 #include "base/buf.h"
+#include "base/digest.h"
 #include "base/hash.h"
 #include "base/slog.h"
 #include "bridge/bridge.h"
@@ -28,9 +29,11 @@ static const int default_ports[DOORS_COUNT] = {6379, 9092, 2181, 8080};
 
 /* ---- start ------------------------------------------------------------------------------------------------------ */
 
-static void on_terminate(void *user)
+/* A second signal does not wait for what the first one began. */
+static void on_terminate(void *user, bool interrupt)
 {
     server_t *server = user;
+    if (server__redis_signal(server, interrupt)) return;
     server->terminated = true;
     io_loop_stop(server->loop);
 }
@@ -200,18 +203,29 @@ static server_t *server_new(uint64_t started_ns)
     return server;
 }
 
+/* Chosen by chance, or by Redis' hash-seed, which makes SCAN go the same way in each server that has it. */
+static void seed_hashes(const server_t *server)
+{
+    uint8_t seed[DIGEST_SHA1_BYTES];
+    const char *given = options_value(server->options, "redis", "hash-seed");
+    if (given && *given)
+        digest_sha1(given, strlen(given), seed);
+    else
+        io_random(server->loop, seed, sizeof(seed));
+    hash_seed(seed);
+}
+
 int server_start(const options_t *options, uint64_t started_ns, server_ready_cb on_ready, server_t **ret_server,
                  char error[OPTIONS_ERROR_CHARS_MAX])
 {
     server_t *server = server_new(started_ns);
     server->on_ready = on_ready;
-    uint8_t seed[16];
+    server->options = options;
     server__explain_exhaustion(server);
     snprintf(error, OPTIONS_ERROR_CHARS_MAX, "cannot start the event loop");
     int err = io_loop_new_uv(&server->loop);
     if (!err) {
-        io_random(server->loop, seed, sizeof(seed));
-        hash_seed(seed);
+        seed_hashes(server);
         err = server__apply_settings(server, options, error);
     }
     if (!err) err = server__open_data_dir(server, error);

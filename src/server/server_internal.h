@@ -86,6 +86,7 @@ typedef struct server__carrier {
 } server__carrier_t;
 
 struct server {
+    const options_t *options;                       /* what it was started with, and lasts as long as it */
     io_loop_t *loop;                                /* control's: the main thread's */
     server__reactor_t reactors[REACTORS_COUNT_MAX]; /* control is the first */
     int reactors_count, reactors_made;              /* asked for; there */
@@ -150,6 +151,8 @@ extern const server__wing_t *const server__wings[DOORS_COUNT];
 int server__open_data_dir(server_t *server, char *error) MUST_CHECK;
 /* ERR_UNSUPPORTED when a ZooKeeper's own data lies where the tree would be opened. */
 int server__refuse_zookeeper(server_t *server, char *error) MUST_CHECK;
+/* wing_redis.c: has the wing save what a signal's setting asks for, and end the server then. False: it cannot, or is at it. */
+bool server__redis_signal(server_t *server, bool interrupt);
 /* settings.c: gives each setting to whoever owns its name. */
 int server__apply_settings(server_t *server, const options_t *options, char *error) MUST_CHECK;
 /* readiness.c: after the doors are open. */

@@ -2,9 +2,11 @@
 #include "base/slog.h"
 #include "bridge/bridge.h"
 #include "redis/redis.h"
+#include "server/process.h"
 #include "server/server_internal.h"
 
 #include <strings.h>
+#include <unistd.h>
 
 typedef struct wing_redis {
     server_t *server;
@@ -13,6 +15,8 @@ typedef struct wing_redis {
     redis_t *redis;
     bool loaded;
     bool shut_down; /* asked for */
+    io_message_t signal_message;
+    bool signal_under_way, interrupt;
 } wing_redis_t;
 
 static void *init(server_t *server)
@@ -27,7 +31,10 @@ static int configure(void *user, const char *name, const char *value, char *why,
 {
     wing_redis_t *wing = user;
     if (strcasecmp(name, "maxmemory") == 0) wing->maxmemory_given = true;
-    return redis_configure(wing->config, name, value, why, why_bytes);
+    char *whole = strcasecmp(name, "dir") == 0 ? io_absolute(value) : NULL;
+    int err = redis_configure(wing->config, name, whole ? whole : value, why, why_bytes);
+    mem_free(whole);
+    return err;
 }
 
 /* In a container the default, no limit, would end in the kernel's killing the process without a word. */
@@ -57,14 +64,52 @@ static void on_shutdown(void *user)
     io_post(wing->server->loop, &wing->server->stop_message);
 }
 
+static void signal_done(io_message_t *message)
+{
+    CONTAINER_OF(message, wing_redis_t, signal_message)->signal_under_way = false;
+}
+
+/* On Redis' reactor. A snapshot that must be written and cannot be keeps the server going. */
+static void on_signal(io_message_t *message)
+{
+    wing_redis_t *wing = CONTAINER_OF(message, wing_redis_t, signal_message);
+    redis_on_signal(wing->redis, wing->interrupt);
+    message->run = signal_done;
+    io_post(wing->server->loop, message);
+}
+
+bool server__redis_signal(server_t *server, bool interrupt)
+{
+    wing_redis_t *wing = server->doors[DOOR_REDIS].wing;
+    if (!wing->redis || wing->signal_under_way) return false;
+    wing->signal_under_way = true;
+    wing->interrupt = interrupt;
+    wing->signal_message.run = on_signal;
+    io_post(server__reactor_of(server, DOOR_REDIS)->loop, &wing->signal_message);
+    return true;
+}
+
+static void set_origin(const wing_redis_t *wing)
+{
+    char executable[4096];
+    ssize_t n = readlink("/proc/self/exe", executable, sizeof(executable) - 1);
+    executable[MAX(n, 0)] = '\0';
+    const options_t *options = wing->server->options;
+    redis_set_origin(wing->redis, &(redis_origin_t){.executable = executable,
+                                                    .config_file = options->config_file,
+                                                    .supervisor = process_supervisor(options)});
+}
+
 static int start(void *user, server_t *server, char *error)
 {
     wing_redis_t *wing = user;
-    char *dir = server__path(server, "redis");
+    char *given = server__path(server, "redis"), *dir = io_absolute(given);
     const server__reactor_t *reactor = server__reactor_of(server, DOOR_REDIS);
     wing->redis = redis_new(reactor->loop, reactor->net, dir, wing->config);
+    mem_free(given);
     mem_free(dir);
     redis_on_shutdown(wing->redis, on_shutdown, wing);
+    set_origin(wing);
     redis_keep_room(wing->redis, SERVER_RESERVE_BYTES);
     derive_limit(wing);
     server->bridge = bridge_new(reactor->loop, wing->redis); /* its records are read back with the keys */

@@ -213,7 +213,10 @@ static int fd_watch_new(io_loop_t *loop, int fd, io_ready_cb ready, void *user, 
 }
 
 static void fd_watch_free(io_fd_watch_t *watch) { UNREACHABLE(); }
-static int on_terminate(io_loop_t *loop, void (*stop)(void *user), void *user) { return ERR_UNSUPPORTED; }
+static int on_terminate(io_loop_t *loop, void (*stop)(void *user, bool interrupt), void *user)
+{
+    return ERR_UNSUPPORTED;
+}
 
 /* ---- life ---- */
 

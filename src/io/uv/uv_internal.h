@@ -34,7 +34,7 @@ typedef struct uv_backend {
     io_message_t stop;
 
     uv_signal_t signals[2];
-    void (*terminate)(void *user);
+    void (*terminate)(void *user, bool interrupt);
     void *terminate_user;
 
     pthread_mutex_t sync_lock; /* guards every file's syncs_running */

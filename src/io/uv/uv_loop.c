@@ -223,10 +223,10 @@ static void on_signal(uv_signal_t *signal, int number)
 {
     uv_backend_t *b = signal->data;
     uv__turn(b);
-    b->terminate(b->terminate_user);
+    b->terminate(b->terminate_user, number == SIGINT);
 }
 
-static int on_terminate(io_loop_t *loop, void (*stop)(void *user), void *user)
+static int on_terminate(io_loop_t *loop, void (*stop)(void *user, bool interrupt), void *user)
 {
     static const int numbers[2] = {SIGTERM, SIGINT};
     uv_backend_t *b = uv__backend(loop);

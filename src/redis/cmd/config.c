@@ -1,4 +1,5 @@
 /* config.c: CONFIG GET, SET, RESETSTAT, REWRITE. SET is all or nothing: every value is tried on a copy first. */
+#include "redis/config/config_rewrite.h"
 #include "redis/config/config_table.h"
 #include "redis/persist/aof.h"
 #include "redis/redis.h"
@@ -9,10 +10,18 @@
 
 #include <stdio.h>
 
-static bool is_wanted(redis_call_t *call, const char *name)
+#define CONFIG_FILE_BYTES_MAX MIB(1)
+#define DESCRIPTORS_BESIDE    32u /* clients', as the original reckons */
+
+/* A hidden one must be named. */
+static bool is_wanted(redis_call_t *call, const directive_t *d, const char *name)
 {
-    for (int i = 2; i < call->argc; i++)
-        if (glob_match(call->argv[i], bytes_str(name), true)) return true;
+    bool hidden = d->flags & DIRECTIVE_HIDDEN;
+    for (int i = 2; i < call->argc; i++) {
+        bytes_t pattern = call->argv[i];
+        if (hidden ? bytes_eq_nocase(pattern, bytes_str(name)) : glob_match(pattern, bytes_str(name), true))
+            return true;
+    }
     return false;
 }
 
@@ -22,7 +31,7 @@ static size_t reply_wanted(redis_call_t *call, const directive_t *row, buf_t *va
     const char *const names[2] = {row->name, row->alias};
     size_t count = 0;
     for (int n = 0; n < 2 && names[n]; n++) {
-        if (!is_wanted(call, names[n])) continue;
+        if (!is_wanted(call, row, names[n])) continue;
         buf_clear(value);
         directive_get(call->config, row, value);
         reply_bulk_str(call->client, names[n]);
@@ -38,9 +47,7 @@ void redis_cmd_config_get(redis_call_t *call)
     reply_deferred_t d = reply_deferred_begin(c);
     size_t count = 0;
     buf_t value = BUF_INIT;
-    for (size_t i = 0; i < redis_directive_count; i++) count += reply_wanted(call, &redis_directives[i], &value);
-    for (size_t i = 0; i < redis_absent_directive_count; i++)
-        count += reply_wanted(call, &redis_absent_directives[i], &value);
+    for (size_t i = 0; directive_at(i); i++) count += reply_wanted(call, directive_at(i), &value);
     buf_deinit(&value);
     reply_deferred_map(c, d, count);
 }
@@ -91,7 +98,7 @@ static bool set_all(redis_call_t *call, redis_config_t *config)
 
 /* Which setting a row is, by the field that it sets. */
 #define IS(directive, field)                                                                                           \
-    ((directive)->kind != KIND_CONSTANT && (directive)->offset == offsetof(redis_config_t, field))
+    (!((directive)->flags & DIRECTIVE_KEPT) && (directive)->offset == offsetof(redis_config_t, field))
 
 /* Where CONFIG SET says to listen. False after the error; then nothing has changed. */
 static bool listen_there(redis_call_t *call, const redis_config_t *wanted)
@@ -134,7 +141,34 @@ static bool apply(redis_call_t *call, bool was_on)
     for (int i = 2; i < call->argc; i += 2) {
         const directive_t *d = directive_find(call->argv[i]);
         if (IS(d, loglevel)) redis__update_loglevel(redis);
+        if (IS(d, log_format) || IS(d, log_timestamp_format)) redis__update_log_format(redis);
         if (IS(d, tcp_keepalive_s)) client__update_keepalive(redis);
+    }
+    return true;
+}
+
+/* More clients than the process may have descriptors for would be turned away all the same. */
+static bool check_maxclients(redis_call_t *call, const redis_config_t *wanted)
+{
+    uint64_t max = io_descriptors_max() - MIN(io_descriptors_max(), DESCRIPTORS_BESIDE);
+    for (int i = 2; i < call->argc; i += 2) {
+        if (!IS(directive_find(call->argv[i]), maxclients) || wanted->maxclients <= max) continue;
+        char why[128];
+        snprintf(why, sizeof(why),
+                 "The operating system is not able to handle the specified number of clients, try with %" PRIu64, max);
+        refuse(call, i, why);
+        return false;
+    }
+    return true;
+}
+
+/* Snapshots go there from now on; the append-only file stays where it is open. */
+static bool check_dir(redis_call_t *call, redis_config_t *wanted)
+{
+    for (int i = 2; i < call->argc; i += 2) {
+        if (!IS(directive_find(call->argv[i]), dir) || io_exists(call->redis->loop, wanted->dir)) continue;
+        refuse(call, i, "No such file or directory");
+        return false;
     }
     return true;
 }
@@ -149,7 +183,9 @@ void redis_cmd_config_set(redis_call_t *call)
     for (int i = 2; i < call->argc; i += 2)
         if (!check_directive(call, i, directive_find(call->argv[i]))) return;
     redis_config_t *trial = config_copy(redis->config);
-    bool ok = set_all(call, trial) && listen_there(call, trial), was_on = redis->config->appendonly;
+    bool ok = set_all(call, trial) && check_maxclients(call, trial) && check_dir(call, trial) &&
+              listen_there(call, trial),
+         was_on = redis->config->appendonly;
     redis_config_free(trial);
     if (!ok) return;
     if (!set_all(call, redis->config) || !apply(call, was_on)) return;
@@ -158,10 +194,34 @@ void redis_cmd_config_set(redis_call_t *call)
 
 /* ---- REWRITE, RESETSTAT ---------------------------------------------------------------------------------------------- */
 
-/* Settings come from the command line and from files of several kinds; none is written to. */
+static int write_anew(redis_t *redis)
+{
+    uint8_t *data = NULL;
+    size_t bytes = 0;
+    buf_t out = BUF_INIT;
+    int err = io_read_whole(redis->loop, redis->config_file, CONFIG_FILE_BYTES_MAX, &data, &bytes);
+    if (err && err != ERR_NOT_FOUND) return err;
+    redis_config_t *initial = redis_config_new();
+    config_rewrite(redis->config, initial, bytes_of(data, bytes), &out);
+    err = io_replace_whole(redis->loop, redis->config_file, buf_bytes(&out));
+    redis_config_free(initial);
+    buf_deinit(&out);
+    mem_free(data);
+    return err;
+}
+
+/* Of the settings' origins only a redis.conf is written to. */
 void redis_cmd_config_rewrite(redis_call_t *call)
 {
-    reply_error(call->client, "ERR The server is running without a config file that it may rewrite");
+    const char *path = call->redis->config_file;
+    int err = path ? write_anew(call->redis) : 0;
+    if (!path)
+        reply_error(call->client, "ERR The server is running without a config file");
+    else if (err)
+        reply_errorf(call->client, "ERR Rewriting config file: %s", err_text(err));
+    else
+        reply_ok(call->client);
+    if (err) slog(SLOG_WARN, "redis", "CONFIG REWRITE failed", "path=%s error=\"%s\"", path, err_text(err));
 }
 
 void redis_cmd_config_resetstat(redis_call_t *call)

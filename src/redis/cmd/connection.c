@@ -65,7 +65,8 @@ void client__set_name(redis_client_t *c, bytes_t name)
 
 static void reply_greeting(redis_client_t *c)
 {
-    reply_map(c, 7);
+    const char *zone = c->redis->config->availability_zone;
+    reply_map(c, *zone ? 8 : 7);
     reply_bulk_str(c, "server");
     reply_bulk_str(c, "redis");
     reply_bulk_str(c, "version");
@@ -80,6 +81,9 @@ static void reply_greeting(redis_client_t *c)
     reply_bulk_str(c, "master");
     reply_bulk_str(c, "modules");
     reply_array(c, 0);
+    if (!*zone) return;
+    reply_bulk_str(c, "availability_zone");
+    reply_bulk_str(c, zone);
 }
 
 static bool hello_options(redis_call_t *call, bytes_t *ret_name)

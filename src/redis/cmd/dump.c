@@ -70,7 +70,7 @@ static bool read_payload(redis_call_t *call, rdb_reader_t *r, rdb_value_t *ret)
 {
     bytes_t body;
     uint8_t type;
-    if (rdb__check_dump(call->argv[3], &body)) {
+    if (rdb__check_dump(call->config, call->argv[3], &body)) {
         reply_error(call->client, "ERR DUMP payload version or checksum are wrong");
         return false;
     }

@@ -86,7 +86,7 @@ void redis_cmd_function_restore(redis_call_t *call)
     restore_policy_t policy;
     bytes_t body;
     if (!parse_policy(call, &policy)) return;
-    if (rdb__check_dump(call->argv[2], &body)) {
+    if (rdb__check_dump(call->config, call->argv[2], &body)) {
         reply_error(call->client, "ERR DUMP payload version or checksum are wrong");
         return;
     }

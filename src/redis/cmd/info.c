@@ -69,14 +69,16 @@ static void section_server(redis_t *redis, buf_t *b)
                "redis_build_id:0\r\nserver_name:trivet\r\ntrivet_version:" TRIVET_VERSION "\r\n"
                "redis_mode:standalone\r\nserver_mode:standalone\r\nos:Linux\r\narch_bits:%d\r\n"
                "monotonic_clock:POSIX clock_gettime\r\nmultiplexing_api:epoll\r\ngcc_version:%d.%d.%d\r\n"
-               "process_id:%d\r\nprocess_supervised:no\r\nrun_id:%s\r\ntcp_port:%d\r\n",
-               (int)sizeof(void *) * 8, __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__, (int)getpid(), redis->run_id,
-               redis->port);
+               "process_id:%d\r\nprocess_supervised:%s\r\nrun_id:%s\r\ntcp_port:%d\r\n",
+               (int)sizeof(void *) * 8, __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__, (int)getpid(),
+               redis->supervisor ? redis->supervisor : "no", redis->run_id, redis->port);
     buf_printf(b,
                "server_time_usec:%" PRId64 "\r\nuptime_in_seconds:%" PRId64 "\r\nuptime_in_days:%" PRId64
                "\r\nhz:%" PRIu32 "\r\nconfigured_hz:%" PRId64 "\r\nlru_clock:%" PRIu32
-               "\r\nexecutable:\r\nconfig_file:\r\nio_threads_active:0\r\n",
-               io_wall_us(redis->loop), up, up / 86400, redis->hz, redis->config->hz, redis->lru_clock);
+               "\r\nexecutable:%s\r\nconfig_file:%s\r\nio_threads_active:0\r\navailability_zone:%s\r\n",
+               io_wall_us(redis->loop), up, up / 86400, redis->hz, redis->config->hz, redis->lru_clock,
+               redis->executable ? redis->executable : "", redis->config_file ? redis->config_file : "",
+               redis->config->availability_zone);
 }
 
 /* The largest now, not those of a while ago. */

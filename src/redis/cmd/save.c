@@ -3,7 +3,10 @@
 #include "redis/persist/aof.h"
 #include "redis/persist/snapshot.h"
 #include "redis/persist/walk.h"
+#include "redis/redis.h"
 #include "redis_commands.h"
+
+#include "base/slog.h"
 
 void redis_cmd_save(redis_call_t *call)
 {
@@ -92,10 +95,9 @@ static bool shutdown_parse(redis_call_t *call, shutdown_options_t *ret)
 }
 
 /* What SHUTDOWN must do before the process may end. */
-static bool shutdown_save(redis_call_t *call, const shutdown_options_t *o)
+static bool shutdown_save(redis_t *redis, const shutdown_options_t *o)
 {
-    redis_t *redis = call->redis;
-    bool wanted = o->save || (!o->nosave && redis->config->save.count > 0 && !redis->loading);
+    bool wanted = !redis->loading && (o->save || (!o->nosave && redis->config->save.count > 0));
     if (wanted && snapshot__save(redis) && !o->force) return false;
     redis->shutdown_saved = true;
     return true;
@@ -109,10 +111,23 @@ void redis_cmd_shutdown(redis_call_t *call)
         reply_error(call->client, "ERR No shutdown in progress.");
     } else if (call->redis->script_busy && !o.nosave) {
         reply_error(call->client, scripts__busy_text(call->redis));
-    } else if (!call->redis->on_shutdown || !shutdown_save(call, &o)) {
+    } else if (!call->redis->on_shutdown || !shutdown_save(call->redis, &o)) {
         reply_error(call->client, "ERR Errors trying to SHUTDOWN. Check logs.");
     } else {
         client__close(call->client);
         call->redis->on_shutdown(call->redis->on_shutdown_user);
     }
+}
+
+void redis_on_signal(redis_t *redis, bool interrupt)
+{
+    int asked = interrupt ? redis->config->shutdown_on_sigint : redis->config->shutdown_on_sigterm;
+    shutdown_options_t o = {
+        .save = asked & ON_SIGNAL_SAVE, .nosave = asked & ON_SIGNAL_NOSAVE, .force = asked & ON_SIGNAL_FORCE};
+    slog(SLOG_INFO, "redis", "a signal asks for the end", "signal=%s", interrupt ? "SIGINT" : "SIGTERM");
+    if (shutdown_save(redis, &o))
+        redis->on_shutdown(redis->on_shutdown_user);
+    else
+        slog(SLOG_WARN, "redis",
+             "the snapshot cannot be written, so the server goes on; force in shutdown-on-sigterm ends it", "%s", "");
 }

@@ -5,6 +5,7 @@
 #define TRIVET_REDIS_CONFIG_H
 
 #include "base/base.h"
+#include "base/slog.h"
 
 typedef enum { FSYNC_NO, FSYNC_ALWAYS, FSYNC_EVERYSEC } redis_fsync_t;
 typedef enum {
@@ -17,7 +18,7 @@ typedef enum {
     EVICT_VOLATILE_RANDOM,
     EVICT_VOLATILE_TTL,
 } redis_evict_t;
-typedef enum { LOG_DEBUG, LOG_VERBOSE, LOG_NOTICE, LOG_WARNING } redis_loglevel_t;
+typedef enum { LOG_DEBUG, LOG_VERBOSE, LOG_NOTICE, LOG_WARNING, LOG_NOTHING } redis_loglevel_t;
 typedef enum { DEBUG_NO, DEBUG_YES, DEBUG_LOCAL } redis_guard_t;
 
 #define REDIS_MAXMEMORY_SAMPLES_MAX 64
@@ -38,6 +39,25 @@ typedef struct redis_percentiles {
     double at[REDIS_PERCENTILES_MAX];
     size_t count;
 } redis_percentiles_t;
+
+/* What a signal asks for, as SHUTDOWN's options. */
+enum {
+    ON_SIGNAL_SAVE = 1,
+    ON_SIGNAL_NOSAVE = 2,
+    ON_SIGNAL_NOW = 4,
+    ON_SIGNAL_FORCE = 8,
+    ON_SIGNAL_SAFE = 16,
+    ON_SIGNAL_FAILOVER = 32
+};
+
+/* A setting without a field of its own (config_kept.c). */
+#define REDIS_KEPT_MAX 160
+typedef union redis_kept {
+    int64_t number;
+    char *text;
+    int word;
+    bool on;
+} redis_kept_t;
 
 typedef struct redis_save_points {
     redis_save_point_t at[REDIS_SAVE_POINTS_MAX];
@@ -76,7 +96,7 @@ typedef struct redis_config {
     uint64_t tracking_table_max_keys; /* 0 = no limit */
     /* the rest */
     bytes_t requirepass; /* empty = none */
-    char *bind, *logfile;
+    char *bind;
     redis_loglevel_t loglevel;
     int64_t port, databases, slowlog_log_slower_than, slowlog_max_len, busy_reply_threshold_ms,
         latency_monitor_threshold, commandlog_request_larger_than, commandlog_reply_larger_than,
@@ -85,6 +105,13 @@ typedef struct redis_config {
     redis_guard_t enable_debug_command, enable_protected_configs;
     redis_percentiles_t latency_percentiles; /* that INFO latencystats shows */
     bool protected_mode, latency_tracking;
+    int rdb_version_relaxed; /* of a file of a later version what is known is read */
+    char *availability_zone;
+    slog_format_t log_format;
+    slog_time_t log_timestamp_format;
+    int shutdown_on_sigint, shutdown_on_sigterm; /* ON_SIGNAL_ bits */
+    int64_t min_replicas_to_write;
+    redis_kept_t kept[REDIS_KEPT_MAX];
 } redis_config_t;
 
 #endif

@@ -1,4 +1,4 @@
-/* config_table.h: one row a directive; config.c sets by it, cmd/config.c reads and rewrites by it. */
+/* config_table.h: one row a directive; config.c and config_value.c set by it, cmd/config.c reads and rewrites by it. */
 #ifndef TRIVET_REDIS_CONFIG_TABLE_H
 #define TRIVET_REDIS_CONFIG_TABLE_H
 
@@ -16,7 +16,8 @@ typedef enum directive_kind {
     KIND_OUT_LIMITS,
     KIND_SAVE_POINTS,
     KIND_PERCENTILES,
-    KIND_CONSTANT, /* no field: config_absent.c */
+    KIND_OCTAL,
+    KIND_FLAGS, /* several of `words`, whose values are added */
     KIND_EVENTS
 } directive_kind_t;
 
@@ -24,8 +25,10 @@ enum {
     DIRECTIVE_FIXED = 1,         /* only in the file and on the command line */
     DIRECTIVE_SECRET = 2,        /* not shown in the slow log and by MONITOR */
     DIRECTIVE_PROTECTED = 4,     /* CONFIG SET needs enable-protected-configs */
-    DIRECTIVE_EMPTY_ONLY = 8,    /* any other value asks for something this version does not do */
-    DIRECTIVE_INITIAL_ONLY = 16, /* the same, of a directive whose default is not empty */
+    DIRECTIVE_INITIAL_ONLY = 16, /* any other value asks for something this version does not do */
+    DIRECTIVE_AS_SAID = 32,      /* `why` is the original's own sentence */
+    DIRECTIVE_HIDDEN = 64,       /* CONFIG GET shows it to who names it, and not to patterns */
+    DIRECTIVE_KEPT = 128,        /* no field of its own: config_kept.c */
 };
 
 typedef struct directive_word {
@@ -37,24 +40,28 @@ typedef struct directive {
     const char *name, *alias;
     directive_kind_t kind;
     unsigned flags;
-    size_t offset; /* in redis_config_t */
+    size_t offset; /* in redis_config_t; not of a kept one */
     int64_t min, max;
     const char *initial;
-    const directive_word_t *words; /* KIND_ENUM, ends with a NULL name */
-    const char *why;               /* DIRECTIVE_EMPTY_ONLY, _INITIAL_ONLY: the reason */
+    const directive_word_t *words; /* KIND_ENUM, KIND_FLAGS: ends with a NULL name */
+    const char *why;               /* DIRECTIVE_INITIAL_ONLY, DIRECTIVE_KEPT: the reason */
+    /* Why a text does not fit; NULL = it does. May be NULL itself. */
+    const char *(*check)(const char *value);
 } directive_t;
 
 extern const directive_t redis_directives[];
 extern const size_t redis_directive_count;
-extern const directive_t redis_absent_directives[]; /* of what this version does not have */
-extern const size_t redis_absent_directive_count;
+extern const directive_t redis_kept_directives[];
+extern const size_t redis_kept_directive_count;
+
+/* One after another, of both tables; NULL at the end. */
+const directive_t *directive_at(size_t i);
+void *directive_field(redis_config_t *config, const directive_t *d);
 
 redis_config_t *config_copy(const redis_config_t *from); /* the copy owns its strings */
 const directive_t *directive_find(bytes_t name);         /* any case, aliases too */
 /* Sets the field; on failure `why` says what would fit. */
 int directive_set(redis_config_t *config, const directive_t *d, bytes_t value, char *why, size_t why_bytes) MUST_CHECK;
-/* The same of one without a field: whether the value asks for nothing. */
-int absent_set(const directive_t *d, const char *value, char *why, size_t why_bytes) MUST_CHECK;
 /* The same of client-output-buffer-limit; classes that are not named keep theirs. */
 int out_limits_set(redis_out_limit_t *limits, const char *value, char *why, size_t why_bytes) MUST_CHECK;
 void out_limits_get(const redis_out_limit_t *limits, buf_t *out);

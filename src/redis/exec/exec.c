@@ -233,6 +233,10 @@ static bool passes(redis_client_t *c, const redis_command_t *command, const pars
         refuse(c, command, text);
         return false;
     }
+    if (redis__lacks_replicas(redis) && command->flags & CMD_WRITE) {
+        refuse(c, command, NO_REPLICAS_ERROR);
+        return false;
+    }
     const char *held = redis->changes.held ? changes__refusal(c->db, command, q->argc, q->argv) : NULL;
     if (held) {
         refuse(c, command, held);
@@ -258,8 +262,8 @@ static bool passes(redis_client_t *c, const redis_command_t *command, const pars
 void redis__update_gate(redis_t *redis)
 {
     redis->timed = timing__is_wanted(redis);
-    redis->gate =
-        persist__failure(redis) || redis->loading || redis->pause_until_ms || redis->script_left || redis->changes.held;
+    redis->gate = persist__failure(redis) || redis->loading || redis->pause_until_ms || redis->script_left ||
+                  redis->changes.held || redis__lacks_replicas(redis);
 }
 
 /* ---- running --------------------------------------------------------------------------------------------------------- */

@@ -78,6 +78,7 @@ static const char *refusal(scripts_t *s, const redis_command_t *command, int arg
         snprintf(text, text_bytes, "MISCONF Errors writing to the AOF file: %s", failure);
         return text;
     }
+    if (redis__lacks_replicas(redis) && command->flags & CMD_WRITE) return NO_REPLICAS_ERROR;
     if (s->out_of_memory && !s->allow_oom && command->flags & CMD_DENYOOM)
         return "OOM command not allowed when used memory > 'maxmemory'.";
     return redis->changes.held ? changes__refusal(s->client->db, command, argc, argv) : NULL;
@@ -258,6 +259,7 @@ static const char *declared_refusal(redis_call_t *call, const script_job_t *job,
     if (persist__failure(call->redis))
         return "MISCONF The append-only file cannot be written. Writable scripts are blocked. Use 'no-writes' flag "
                "for read only scripts.";
+    if (redis__lacks_replicas(call->redis)) return NO_REPLICAS_ERROR;
     if (job->read_only) return "ERR Can not execute a script with write flag using *_ro command.";
     if (out_of_memory && !(job->flags & SCRIPT_ALLOW_OOM))
         return "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'";

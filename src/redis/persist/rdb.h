@@ -21,8 +21,9 @@ void rdb__put_entry_value(rdb_writer_t *w, const redis_entry_t *e);
 void rdb__dump(const redis_entry_t *e, buf_t *out);
 void rdb__seal(buf_t *payload); /* adds version and checksum */
 /* What is in a payload, without version and checksum. ERR_CORRUPT: they are wrong, or of a newer format. */
-int rdb__check_dump(bytes_t payload, bytes_t *ret_body) MUST_CHECK;
-bool rdb__version_is_known(unsigned version);
+int rdb__check_dump(const redis_config_t *config, bytes_t payload, bytes_t *ret_body) MUST_CHECK;
+/* Those of a later version are, where rdb-version-check is relaxed: what is known of them is read. */
+bool rdb__version_is_read(const redis_config_t *config, unsigned version);
 
 /* Makes an entry with the value of `v` (of which it becomes the owner) under an absent key. */
 redis_entry_t *rdb__add(redis_call_t *call, bytes_t key, const rdb_value_t *v);

@@ -40,13 +40,16 @@ void rdb__seal(buf_t *payload)
     rdb_put_i64(&w, (int64_t)crc64(0, payload->ptr, payload->len));
 }
 
-bool rdb__version_is_known(unsigned version) { return version <= RDB_VERSION_MAX || version == RDB_VERSION_VALKEY; }
+bool rdb__version_is_read(const redis_config_t *config, unsigned version)
+{
+    return version <= RDB_VERSION_MAX || version == RDB_VERSION_VALKEY || config->rdb_version_relaxed;
+}
 
-int rdb__check_dump(bytes_t payload, bytes_t *ret_body)
+int rdb__check_dump(const redis_config_t *config, bytes_t payload, bytes_t *ret_body)
 {
     if (payload.len < DUMP_FOOT_BYTES) return ERR_CORRUPT;
     const uint8_t *foot = payload.ptr + payload.len - DUMP_FOOT_BYTES;
-    if (!rdb__version_is_known(load_le16(foot)) || crc64(0, payload.ptr, payload.len - 8) != load_le64(foot + 2))
+    if (!rdb__version_is_read(config, load_le16(foot)) || crc64(0, payload.ptr, payload.len - 8) != load_le64(foot + 2))
         return ERR_CORRUPT;
     *ret_body = bytes_of(payload.ptr, payload.len - DUMP_FOOT_BYTES);
     return 0;

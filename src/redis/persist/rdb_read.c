@@ -107,7 +107,7 @@ static int read_magic(rdb_loader_t *l)
         l->version = l->version * 10 + (unsigned)(p[i] - '0');
     }
     l->reader.at += RDB_MAGIC_BYTES;
-    return l->version && rdb__version_is_known(l->version) ? 0 : ERR_UNSUPPORTED;
+    return l->version && rdb__version_is_read(l->redis->config, l->version) ? 0 : ERR_UNSUPPORTED;
 }
 
 static int read_times(rdb_loader_t *l, uint8_t op)

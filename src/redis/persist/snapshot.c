@@ -35,9 +35,9 @@ snapshots_t *snapshot__new(redis_t *redis)
 
 static char *path_of(const redis_t *redis, const char *name)
 {
-    size_t bytes = strlen(redis->data_dir) + strlen(name) + 2;
+    size_t bytes = strlen(redis->config->dir) + strlen(name) + 2;
     char *path = mem_alloc(bytes);
-    snprintf(path, bytes, "%s/%s", redis->data_dir, name);
+    snprintf(path, bytes, "%s/%s", redis->config->dir, name);
     return path;
 }
 
@@ -53,7 +53,7 @@ static int put_in_place(redis_t *redis, data_file_t *f)
     if (err) return err;
     mem_free(f->path);
     f->path = NULL;
-    return io_sync_dir(redis->loop, redis->data_dir);
+    return io_sync_dir(redis->loop, redis->config->dir);
 }
 
 static void saved(snapshots_t *s, uint64_t dirty, int err)
@@ -76,7 +76,7 @@ static void saved(snapshots_t *s, uint64_t dirty, int err)
 
 static int open_file(redis_t *redis, const char *temp, data_file_t *f)
 {
-    int err = io_mkdir(redis->loop, redis->data_dir);
+    int err = io_mkdir(redis->loop, redis->config->dir);
     return err ? err : data_file__open(f, redis, path_of(redis, temp), DATA_RDB);
 }
 

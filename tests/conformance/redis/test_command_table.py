@@ -1,4 +1,5 @@
-"""COMMAND and COMMAND DOCS tell of each command what the original's tell, but what tools/command_diff.py names with a reason."""
+"""COMMAND and COMMAND DOCS tell of each command what the original's tell, and CONFIG of each setting, but what
+tools/command_diff.py names with a reason."""
 
 import importlib.util
 import pathlib

@@ -146,7 +146,7 @@ def test_kafka_server_start_reads_its_file_and_overrides(serve, tmp_path):
     [
         ("redis-server", "port 1\nnosuch 1\n", [], ":2: unknown directive 'nosuch'"),
         ("redis-server", 'requirepass "open\n', [], ":1: a quote is not closed"),
-        ("redis-server", "daemonize perhaps\n", [], ":1: daemonize is yes or no, not 'perhaps'"),
+        ("redis-server", "daemonize perhaps\n", [], ":1: daemonize 'perhaps': argument must be 'yes' or 'no'"),
         ("redis-server", "include given.conf\n", [], "too deep"),
         ("redis-server", "port 0\n", ["rubbish"], "expected --DIRECTIVE, not rubbish"),
         ("zkServer", "tickTime\n", [], ":1: expected NAME=VALUE, not tickTime"),
@@ -206,8 +206,8 @@ def test_the_file_of_the_package_is_accepted(serve, tmp_path, name, config):
         ("client-output-buffer-limit pubsub", "Wrong number of arguments"),
         ("client-output-buffer-limit master 0 0 0", "Invalid client class"),
         ("client-output-buffer-limit normal 10mbs 0 0", "Error in hard, soft or soft_seconds"),
-        ("oom-score-adj-values 0 200", "only"),
-        ("supervised upstart", "no, systemd or auto"),
+        ("oom-score-adj-values 0 200", "wrong number of arguments"),
+        ("supervised bystander", "upstart, systemd, auto, no"),
         ('requirepass "a\\x00b"', "x00"),
     ],
 )

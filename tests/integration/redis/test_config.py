@@ -1,0 +1,206 @@
+"""Settings of the process, of its log, its end and its file; and those that are only kept."""
+
+import contextlib
+import json
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+import redis
+from harness.crc64 import crc64
+from harness.process import free_port
+from harness.trivet import ROOT, binary
+
+pytestmark = pytest.mark.trivet_only
+
+
+def client(server, **options):
+    return redis.Redis(host=server.host, port=server.port_of("redis"), decode_responses=True, **options)
+
+
+@pytest.fixture
+def called(tmp_path):
+    """called(name, *args): as a context, the program by that name and a client of it."""
+
+    @contextlib.contextmanager
+    def running(name, *args, port=None, password=None):
+        port = port or free_port()
+        link = tmp_path / name
+        link.exists() or link.symlink_to(binary())
+        given = () if args and not args[0].startswith("-") else ("--port", port)
+        with open(tmp_path / "out", "w") as out:
+            process = subprocess.Popen([link, *map(str, (*args, *given))], cwd=tmp_path, stdout=out)
+        with redis.Redis(port=port, password=password, decode_responses=True) as one:
+            try:
+                until_ready(process, tmp_path)
+                yield process, one
+            finally:
+                process.kill()
+                process.wait()
+
+    return running
+
+
+def until_ready(process, folder):
+    """The words are on standard output, or where that was turned to."""
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        if any("Ready to accept" in path.read_text() for path in (folder / "out", folder / "log") if path.exists()):
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"it is not ready: {process.poll()}")
+
+
+def kept_settings():
+    text = (ROOT / "src/redis/config/config_kept.c").read_text()
+    return re.findall(r'^    (?:KEPT|ONLY|CHECKED)\w*\("([^"]+)"', text, re.M)
+
+
+def test_what_changes_nothing_stands_in_the_documentation():
+    told = set(re.findall(r"[a-z][a-z0-9-]+", (ROOT / "docs/redis.md").read_text()))
+    assert len(kept_settings()) > 100
+    assert [name for name in kept_settings() if name not in told] == []
+
+
+def test_hidden_settings_answer_to_their_whole_name_alone(launch):
+    r = client(launch("redis", appendonly="no"))
+    assert r.config_get("debug-context") == {"debug-context": ""}
+    assert r.config_get("debug-contex?") == {} and "debug-context" not in r.config_get("*")
+
+
+@pytest.mark.parametrize("value, expected", [("logfmt", r'pid=\d+ role=primary timestamp="\d{13}" level=notice module=redis message="'),
+                                             ("json", r'\{"pid":\d+,"role":"primary","timestamp":"\d{13}","level":"notice"')])  # fmt: skip
+def test_lines_of_the_log_have_the_form_that_is_asked_for(called, tmp_path, value, expected):
+    flags = ("--log-format", value, "--log-timestamp-format", "milliseconds", "--logfile", "log", "--shutdown-on-sigint", "force")
+    with called("redis-server", *flags) as (process, _):
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    lines = (tmp_path / "log").read_text().splitlines()
+    about = [line for line in lines if "a signal asks for the end" in line]
+    assert len(about) == 1 and re.match(expected, about[0]), lines
+    if value == "json":
+        assert json.loads(about[0])["message"] == "a signal asks for the end signal=SIGINT"
+
+
+@pytest.mark.parametrize("asked, save, kept", [("default", "", False), ("default", "3600 1", True), ("save", "", True),
+                                               ("nosave", "3600 1", False), ("nosave now", "3600 1", False)])  # fmt: skip
+def test_a_signal_saves_as_it_is_told_to(called, tmp_path, asked, save, kept):
+    flags = ("--appendonly", "no", "--save", save, "--shutdown-on-sigterm", asked)
+    with called("redis-server", *flags) as (process, one):
+        assert one.config_get("shutdown-on-sigterm")["shutdown-on-sigterm"] == asked
+        one.set("k", "v")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    assert bool(list(tmp_path.rglob("dump.rdb"))) == kept
+
+
+def test_a_snapshot_that_cannot_be_written_keeps_the_server_unless_it_is_forced(called, eventually, tmp_path):
+    with called("redis-server", "--appendonly", "no", "--save", "3600 1", "--logfile", "log") as (process, one):
+        one.set("k", "v")
+        assert one.config_get("dir") == {"dir": str(tmp_path)}
+        target = tmp_path / "dump.rdb"
+        (target / "in the way").mkdir(parents=True)
+        process.send_signal(signal.SIGTERM)
+        eventually(lambda: "so the server goes on" in (tmp_path / "log").read_text())
+        assert one.get("k") == "v"
+        assert one.config_set("shutdown-on-sigterm", "force")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+
+
+def test_both_save_and_nosave_cannot_be_asked_for(launch):
+    with pytest.raises(redis.ResponseError, match="SAVE and NOSAVE can't be used simultaneously"):
+        client(launch("redis", appendonly="no")).config_set("shutdown-on-sigint", "save nosave")
+
+
+def test_the_zone_is_told_to_who_says_hello(launch):
+    r = client(launch("redis", appendonly="no", **{"availability-zone": "eu-1"}))
+    assert r.info("server")["availability_zone"] == "eu-1"
+    greeting = r.execute_command("HELLO", 2)
+    assert greeting[-2:] == ["availability_zone", "eu-1"]
+    r.config_set("availability-zone", "")
+    assert "availability_zone" not in r.execute_command("HELLO", 2)
+
+
+def test_servers_of_one_hash_seed_scan_in_one_order(launch):
+    orders = []
+    for seed in ("one", "one", "two"):
+        r = client(launch("redis", appendonly="no", **{"hash-seed": seed}))
+        r.mset({f"key:{i}": i for i in range(200)})
+        orders.append(list(r.scan_iter(count=1000)))
+    assert orders[0] == orders[1] != orders[2] and sorted(orders[1]) == sorted(orders[2])
+
+
+def test_payloads_of_later_versions_are_read_where_that_is_allowed(launch):
+    r = redis.Redis(port=launch("redis", appendonly="no").port_of("redis"))
+    r.set("k", "v")
+    body = r.dump("k")[:-10] + (99).to_bytes(2, "little")
+    later = body + crc64(body).to_bytes(8, "little")
+    with pytest.raises(redis.ResponseError, match="DUMP payload version or checksum are wrong"):
+        r.restore("later", 0, later)
+    r.config_set("rdb-version-check", "relaxed")
+    assert r.restore("later", 0, later) and r.get("later") == b"v"
+    with pytest.raises(redis.ResponseError, match="DUMP payload version or checksum are wrong"):
+        r.restore("damaged", 0, later[:-1] + bytes([later[-1] ^ 1]))
+
+
+def test_replicas_that_must_be_there_and_are_not_refuse_writes(launch):
+    r = client(launch("redis", appendonly="no"))
+    r.set("k", "v")
+    r.config_set("min-replicas-to-write", 1)
+    for command in (("SET", "k", "w"), ("EVAL", "return redis.call('set','k','w')", 0), ("EVAL", "#!lua\nreturn 1", 0)):
+        with pytest.raises(redis.ResponseError, match="NOREPLICAS|Not enough good replicas"):
+            r.execute_command(*command)
+    assert r.get("k") == "v" and r.eval("#!lua flags=no-writes\nreturn 1", 0) == 1
+    r.config_set("min-replicas-to-write", 0)
+    assert r.set("k", "w")
+
+
+GIVEN = """\
+# mine
+port {port}
+maxmemory 100mb   # not a comment
+
+requirepass old
+  hz 20
+save 900 1
+save 300 10
+save 60 10000
+slave-priority 7
+maxmemory 200mb
+"""
+
+
+def test_a_rewritten_file_keeps_comments_and_says_what_is(called, tmp_path):
+    port = free_port()
+    path = tmp_path / "redis.conf"
+    path.write_text(GIVEN.format(port=port).replace("   # not a comment", ""))
+    with called("redis-server", "redis.conf", port=port, password="old") as (_, one):
+        assert one.info("server")["config_file"] == str(path)
+        one.config_set("save", "100 1 20 3")
+        one.config_set("requirepass", 'a "b\\')
+        one.config_set("maxmemory-policy", "allkeys-lru")
+        one.config_set("notify-keyspace-events", "KEA")
+        one.config_set("client-output-buffer-limit", "pubsub 1mb 1mb 9")
+        assert one.config_rewrite()
+        before = one.config_get("*")
+    first, _, rest = path.read_text().partition("# Generated by CONFIG REWRITE\n")
+    assert first == (f'# mine\nport {port}\nmaxmemory 209715200\n\nrequirepass "a \\"b\\\\"\nhz 20\nsave 100 1\nsave 20 3\n'
+                     "slave-priority 7\n")  # fmt: skip
+    assert {"maxmemory-policy allkeys-lru", "client-output-buffer-limit pubsub 1048576 1048576 9"} <= set(rest.splitlines())
+    with called("redis-server", "redis.conf", port=port, password='a "b\\') as (_, one):
+        assert one.config_get("*") == before
+        assert one.config_rewrite()
+    assert path.read_text() == first + "# Generated by CONFIG REWRITE\n" + rest
+
+
+def test_snapshots_go_to_the_directory_that_is_set(launch, tmp_path):
+    r = client(launch("redis", **{"enable-protected-configs": "yes"}))
+    r.set("k", "v")
+    with pytest.raises(redis.ResponseError, match="related to argument 'dir'. - No such file or directory"):
+        r.config_set("dir", str(tmp_path / "missing"))
+    assert r.config_set("dir", str(tmp_path)) and r.save()
+    assert [path.name for path in tmp_path.iterdir()] == ["dump.rdb"]
+    assert r.config_get("dir") == {"dir": str(tmp_path)}
