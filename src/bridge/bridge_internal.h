@@ -125,7 +125,6 @@ struct bridge {
     size_t straight_bytes;               /* of them */
     struct straight_load *straight_load; /* those of this turn; NULL = none */
     list_t questions;                    /* group_question_t */
-    struct announcement *announcement;   /* this turn's; NULL = none */
     struct far_commits *far_commits;     /* the far half's */
     struct far_link *link;               /* what answers on their way hold: they may come when the bridge is gone */
     waiters_t waiters;

@@ -223,7 +223,7 @@ static void commit_one(bridge_t *bridge, redis_call_t *call, const kafka_commit_
     commit_track(bridge, r);
     r->client_id = redis_client_id(client);
     if (r->client_id) waiters_added(bridge, r->client_id);
-    if (!question_take_hold(redis_call_question(call))) commit_announce(bridge, commit->group, r->client_id);
+    if (!question_take_hold(redis_call_question(call))) far_commits_announce(bridge->far_commits, commit->group);
     redis_reply_int(client, r->number);
 }
 

@@ -249,7 +249,6 @@ static void on_turn(io_hook_t *hook)
     straight_send(bridge);
     if (bridge->count == 0) return;
     bridge__update(bridge);
-    commit_announce_send(bridge);
     if (!bridge->unordered && !redis_is_written(bridge->redis)) return;
     take_written(bridge);
     if (bridge->delayed_count) take_due(bridge);
@@ -304,6 +303,5 @@ void deliver_stop(bridge_t *bridge)
     }
     straight_stop(bridge);
     questions_stop(bridge);
-    commit_announce_drop(bridge);
     far_close(bridge);
 }

@@ -75,20 +75,15 @@ void delivery_send(bridge_t *bridge, delivery_t *delivery);
 typedef struct far_commits far_commits_t;
 far_commits_t *far_commits_new(void);
 void far_commits_free(far_commits_t *commits);
-void far_commits_add(far_commits_t *commits, bytes_t group, uint32_t count);
+void far_commits_add(far_commits_t *commits, bytes_t group);
 /* One less: it is there, or will never be. */
 void far_commits_remove(far_commits_t *commits, bytes_t group);
 /* The same of a record, if it is an offset. */
 void far_commits_settle(far_commits_t *commits, const kafka_produce_t *record);
 /* For kafka_commits_hold. */
 bool far_commits_wait(void *user, bytes_t group);
-
-/* Here: what a command of this client (0 = nobody) has promised is announced with all of its turn, and what the client is replied
- * waits for that. */
-typedef struct announcement announcement_t;
-void commit_announce(bridge_t *bridge, bytes_t group, uint64_t client_id);
-void commit_announce_send(bridge_t *bridge);
-void commit_announce_drop(bridge_t *bridge);
+/* On the near half's reactor, before the reply that promises an offset: from then on the group's clients wait. */
+void far_commits_announce(far_commits_t *commits, bytes_t group);
 /* Of a record that is dropped: its group need not wait for it. */
 void commit_withdraw(bridge_t *bridge, const outbox_record_t *record);
 

@@ -30,7 +30,7 @@ static void ask_member(far_request_t *request)
     group_question_t *q = CONTAINER_OF(request, group_question_t, request);
     char words[KAFKA_MESSAGE_BYTES_MAX] = "";
     kafka_code_t error = kafka_member_check(request->kafka, q->asked.group, &q->member, words);
-    if (!error) far_commits_add(q->commits, q->asked.group, 1);
+    if (!error) far_commits_add(q->commits, q->asked.group);
     far_answer(request, 0, error, words);
 }
 

@@ -21,7 +21,7 @@ static void start_far(far_request_t *request)
     start->offline = kafka_stats(request->kafka).partitions_offline > 0;
     for (size_t at = 0; at < start->groups.len;) {
         uint32_t bytes = load_be32(start->groups.ptr + at);
-        far_commits_add(start->commits, bytes_of(start->groups.ptr + at + 4, bytes), 1);
+        far_commits_add(start->commits, bytes_of(start->groups.ptr + at + 4, bytes));
         at += 4 + bytes;
     }
     far_answer(request, last, 0, NULL);

@@ -172,7 +172,7 @@ static void on_accept(void *user, io_stream_t *stream)
 
 static void send_output(net_conn_t *conn)
 {
-    if (conn->held || conn->state == CONN_CONNECTING) return;
+    if (conn->state == CONN_CONNECTING) return;
     if (conn->link) {
         net__carried_send(conn);
     } else {
@@ -466,14 +466,6 @@ void net_resume(net_conn_t *conn)
     if (!conn->paused) return;
     conn->paused = false;
     net__queue_input(conn);
-}
-
-void net_hold(net_conn_t *conn) { conn->held = true; }
-
-void net_release(net_conn_t *conn)
-{
-    conn->held = false;
-    net__queue_work(conn);
 }
 
 void net_close(net_conn_t *conn)

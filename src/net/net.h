@@ -143,9 +143,6 @@ bool net_congested(const net_conn_t *conn);
 #define NET_PAUSED_IN_BYTES_MAX KIB(64)
 void net_pause(net_conn_t *conn);
 void net_resume(net_conn_t *conn);
-/* While held, output is kept and not sent (a reply that must wait for the disk). */
-void net_hold(net_conn_t *conn);
-void net_release(net_conn_t *conn);
 /* Asks a silent peer for signs of life (io_stream_keepalive). */
 void net_keepalive(net_conn_t *conn, uint32_t seconds);
 /* Closes after pending output is sent (at most `linger_ms`, 1,000), or at once. Safe to call at any time, twice too. */

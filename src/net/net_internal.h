@@ -134,7 +134,6 @@ struct net_conn {
     bool opened;   /* on_open ran and accepted it */
     bool outgoing; /* made by net_connect: on_close tells of a failure to connect, too */
     bool paused;
-    bool held;
     bool congested;
     bool blocked; /* the stream took no more; wait until writable */
     bool ended;   /* the peer has said all */

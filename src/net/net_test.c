@@ -1,4 +1,4 @@
-/* net_test.c: two ends of a connection in one loop: framing, back-pressure, holding, limits, closing. Each test runs a
+/* net_test.c: two ends of a connection in one loop: framing, back-pressure, limits, closing. Each test runs a
  * second time with the accepted end carried by a thread of its own. */
 #include "base/buf.h"
 #include "net/net.h"
@@ -189,21 +189,6 @@ static void a_frame_larger_than_any_read_arrives_whole(void **state)
 
 static bool server_got_ping(fixture_t *f) { return f->server.got.len == 4; }
 static bool client_got_ten(fixture_t *f) { return f->client.got.len == 10; }
-
-static void held_output_waits_for_its_release(void **state)
-{
-    fixture_t *f = *state;
-    net_hold(f->server.conn);
-    net_write(f->server.conn, "01234", 5);
-    net_write(f->client.conn, "ping", 4);
-    run_until(f, server_got_ping);
-    assert_int_equal(f->client.got.len, 0);
-    net_write(f->server.conn, "56789", 5);
-    net_release(f->server.conn);
-    run_until(f, client_got_ten);
-    assert_memory_equal(f->client.got.ptr, "0123456789", 10);
-}
-
 static bool client_got_all(fixture_t *f) { return f->client.got.len == 12; }
 
 /* Chunks that were used once lie in a cache: what refers to a file must not be made of one and then filled. */
@@ -388,7 +373,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         BOTH_WAYS(a_frame_larger_than_any_read_arrives_whole),
-        BOTH_WAYS(held_output_waits_for_its_release),
         BOTH_WAYS(bytes_written_behind_ranges_of_a_file_follow_them),
         BOTH_WAYS(an_error_from_the_service_closes_after_its_last_words),
         BOTH_WAYS(unconsumed_input_past_its_limit_closes_the_connection),

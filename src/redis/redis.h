@@ -135,9 +135,6 @@ bool redis_call_is_midway(const redis_call_t *call);
 bool redis_call_may_wait(const redis_call_t *call);
 /* Ids are never 0 but for clients without a connection. */
 uint64_t redis_client_id(const redis_client_t *c);
-/* What the client was and is replied stays here until it was released as often as it was held. A client that has gone is nobody. */
-void redis_replies_hold(redis_t *redis, uint64_t client_id);
-void redis_replies_release(redis_t *redis, uint64_t client_id);
 /* Told when a connection's client has gone; one listener. */
 void redis_on_client_gone(redis_t *redis, void (*gone)(void *user, uint64_t client_id), void *user);
 

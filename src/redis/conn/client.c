@@ -379,21 +379,6 @@ const net_service_t *client__service(void) { return &service; }
 const net_service_t *redis_net_service(void) { return &service; }
 uint64_t redis_client_id(const redis_client_t *c) { return c->id; }
 
-void redis_replies_hold(redis_t *redis, uint64_t client_id)
-{
-    redis_client_t *c = client__by_id(redis, client_id);
-    if (!c || !c->conn) return;
-    if (c->holds++ == 0) net_hold(c->conn);
-}
-
-void redis_replies_release(redis_t *redis, uint64_t client_id)
-{
-    redis_client_t *c = client__by_id(redis, client_id);
-    if (!c || !c->conn) return;
-    ASSERT(c->holds > 0);
-    if (--c->holds == 0) net_release(c->conn);
-}
-
 void redis_on_client_gone(redis_t *redis, void (*gone)(void *user, uint64_t client_id), void *user)
 {
     redis->on_client_gone = gone;

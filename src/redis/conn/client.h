@@ -51,7 +51,6 @@ struct redis_client {
     bool out_dirty; /* in redis->writing */
     bool failed;    /* the command that runs has replied an error */
     uint16_t deferred_depth;
-    uint32_t holds; /* redis_replies_hold */
     redis_db_t *db;
     redis_t *redis;
     net_conn_t *conn; /* NULL: internal */
