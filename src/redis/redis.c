@@ -266,6 +266,7 @@ void redis_free(redis_t *redis)
     (void)latency_reset(&redis->latency, BYTES_NULL);
     stats__reset(redis);
     map_deinit(&redis->error_stats);
+    map_deinit(&redis->clients_by_id);
     exec__free_extra(redis);
     map_deinit(&redis->pubsub.channels);
     map_deinit(&redis->pubsub.patterns);

@@ -103,6 +103,7 @@ struct redis {
     bool timed;          /* so does that the duration of each is asked for */
     uint64_t random_state[2];
     list_t clients, writing, monitors;
+    map_t clients_by_id;
     uint64_t client_count, paused_clients;
     uint64_t next_client_id;
     parsed_t batch[BATCH_COMMANDS_MAX];

@@ -38,6 +38,7 @@ redis_client_t *client__new(redis_t *redis, net_conn_t *conn)
     c->id = ++redis->next_client_id;
     if (redis->config->requirepass.len) c->flags |= CLIENT_NEED_AUTH;
     list_push_back(&redis->clients, &c->node);
+    map_put(&redis->clients_by_id, map_key_u64(&c->id), c);
     redis->client_count++;
     return c;
 }
@@ -65,6 +66,7 @@ void client__free(redis_client_t *c)
     if (c->out_dirty) list_remove(&c->writing_node);
     if (c->conn) {
         list_remove(&c->node);
+        map_remove(&redis->clients_by_id, map_key_u64(&c->id));
         redis->client_count--;
         if (redis->on_client_gone) redis->on_client_gone(redis->on_client_gone_user, c->id);
     }
@@ -78,12 +80,7 @@ void client__free(redis_client_t *c)
     mem_free(c);
 }
 
-redis_client_t *client__by_id(redis_t *redis, uint64_t id)
-{
-    LIST_EACH(&redis->clients, c, redis_client_t, node)
-        if (c->id == id) return c;
-    return NULL;
-}
+redis_client_t *client__by_id(redis_t *redis, uint64_t id) { return map_get(&redis->clients_by_id, map_key_u64(&id)); }
 
 void client__close(redis_client_t *c)
 {
