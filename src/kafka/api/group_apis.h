@@ -15,7 +15,7 @@
     X(KAFKA_API_LEAVE_GROUP, kafka_handle_leave_group, KAFKA_HANDLER_BORROWS)                                          \
     X(KAFKA_API_SYNC_GROUP, kafka_handle_sync_group, KAFKA_HANDLER_BORROWS)                                            \
     X(KAFKA_API_DESCRIBE_GROUPS, kafka_handle_describe_groups, KAFKA_HANDLER_BORROWS)                                  \
-    X(KAFKA_API_LIST_GROUPS, kafka_handle_list_groups, KAFKA_HANDLER_BORROWS)                                          \
+    X(KAFKA_API_LIST_GROUPS, kafka_handle_list_groups, 0)                                                              \
     X(KAFKA_API_DELETE_GROUPS, kafka_handle_delete_groups, 0)                                                          \
     X(KAFKA_API_OFFSET_DELETE, kafka_handle_offset_delete, 0)                                                          \
     X(KAFKA_API_CONSUMER_GROUP_HEARTBEAT, kafka_handle_consumer_group_heartbeat, KAFKA_HANDLER_BORROWS)                \

@@ -91,12 +91,6 @@ void groups__remove(group_entry_t *entry, kafka_code_t error)
     group_entry_unref(entry);
 }
 
-group_entry_t *groups_next(const kafka_groups_t *groups, size_t *cursor)
-{
-    map_entry_t *e = map_next(&groups->entries, cursor);
-    return e ? e->value : NULL;
-}
-
 const group_config_t *groups_config(const kafka_groups_t *groups) { return &groups->config; }
 
 uint32_t kafka_groups_count(const kafka_groups_t *groups) { return (uint32_t)groups->entries.count; }
@@ -194,6 +188,7 @@ static void on_topic_created(kafka_topic_listener_t *listener, kafka_topic_t *to
 {
     kafka_groups_t *groups = of_listener(listener);
     groups->topics_version++;
+    groups__forget_now(groups, kafka_topic_name(topic));
     topic_patterns_created(groups->consumer_host.patterns, kafka_topic_name(topic));
 }
 
@@ -216,6 +211,7 @@ kafka_groups_t *kafka_groups_new(kafka_t *kafka)
 {
     kafka_groups_t *groups = mem_zalloc(sizeof(*groups));
     groups->kafka = kafka;
+    list_init(&groups->forgetting);
     groups->kept_bytes_max = (size_t)MIN(io_memory_bytes() / GROUPS_MEMORY_SHARE, (uint64_t)GROUPS_BYTES_MAX);
     groups__classic_init(groups);
     groups__broker_init(groups);
@@ -237,6 +233,7 @@ void kafka_groups_stop(kafka_groups_t *groups)
     io_timer_stop(&groups->patterns_timer);
     runtime_stop(groups->runtime);
     groups__expire_stop(groups);
+    groups__forget_stop(groups);
 }
 
 void kafka_groups_free(kafka_groups_t *groups)

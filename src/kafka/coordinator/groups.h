@@ -57,8 +57,6 @@ bool groups_have_room(const kafka_groups_t *groups, size_t bytes);
 group_entry_t *groups_create(kafka_groups_t *groups, bytes_t group_id);
 /* Whether all partitions of the topic are loaded (true without the topic): for ListGroups, and before the server is ready. */
 bool groups_loaded(const kafka_groups_t *groups);
-/* Iteration: *cursor starts at 0; NULL at the end. The table must not change meanwhile. */
-group_entry_t *groups_next(const kafka_groups_t *groups, size_t *cursor);
 static inline void group_entry_ref(group_entry_t *entry) { entry->refs++; }
 void group_entry_unref(group_entry_t *entry);
 

@@ -7,6 +7,7 @@
 
 #include "kafka/coordinator/groups.h"
 #include "kafka/coordinator/groups_type.h"
+#include "kafka/coordinator/groups_walk.h"
 
 /* What members may make all groups together remember: this, or a part of the memory there is. */
 #define GROUPS_BYTES_MAX    MIB(512)
@@ -32,8 +33,8 @@ struct kafka_groups {
     groups_partition_t *partitions;
     int32_t partitions_count;
     size_t kept_bytes, kept_bytes_max;
-    group_entry_t **expiring; /* a round of retention: its groups, counted; NULL between two */
-    size_t expiring_count, expiring_next;
+    groups_walk_t expiring;  /* a round of retention */
+    list_t forgetting;       /* groups_removal.c: topics that are gone, and that groups still have offsets of */
     uint64_t topics_version; /* counts topics coming, growing and going */
     bool stopped;
 };
@@ -73,7 +74,10 @@ void groups__broker_configure(group_entry_t *entry);
 /* One group of a round of retention; false at its end. */
 bool groups__expire(kafka_groups_t *groups, bool begins);
 void groups__expire_stop(kafka_groups_t *groups);
-/* Forgets the offsets that groups have in partitions of a topic that is going. */
+/* Forgets the offsets that groups have in partitions of a topic that is going, in this turn and those that follow. */
 void groups__forget_topic(kafka_groups_t *groups, bytes_t topic);
+/* Ends that now: another topic has its name, and offsets may be committed for that. */
+void groups__forget_now(kafka_groups_t *groups, bytes_t topic);
+void groups__forget_stop(kafka_groups_t *groups);
 
 #endif

@@ -182,55 +182,72 @@ static void expire_group(group_entry_t *entry, int64_t retention_ms)
     groups_removal_run(r);
 }
 
-/* Those that have started. The table may change on the way: take the list first. */
-static group_entry_t **all_entries(kafka_groups_t *groups, size_t *ret_count)
-{
-    group_entry_t **list = mem_alloc(sizeof(*list) * (groups->entries.count + 1));
-    *ret_count = 0;
-    for (int32_t i = 0; i < groups->partitions_count; i++) {
-        LIST_EACH(&groups->partitions[i].living, entry, group_entry_t, node) {
-            group_entry_ref(entry);
-            list[(*ret_count)++] = entry;
-        }
-    }
-    return list;
-}
-
-void groups__expire_stop(kafka_groups_t *groups)
-{
-    while (groups->expiring_next < groups->expiring_count) group_entry_unref(groups->expiring[groups->expiring_next++]);
-    mem_free(groups->expiring);
-    groups->expiring = NULL;
-}
+void groups__expire_stop(kafka_groups_t *groups) { groups_walk_stop(&groups->expiring); }
 
 bool groups__expire(kafka_groups_t *groups, bool begins)
 {
-    if (begins) {
-        groups->expiring_next = 0;
-        groups->expiring = all_entries(groups, &groups->expiring_count);
-    }
-    if (groups->expiring_next == groups->expiring_count) {
-        groups__expire_stop(groups);
-        return false;
-    }
-    group_entry_t *entry = groups->expiring[groups->expiring_next++];
-    if (!entry->removed) expire_group(entry, groups->kafka->config.offsets_retention_minutes * MS_PER_MINUTE);
-    group_entry_unref(entry);
+    group_entry_t *entry;
+    if (begins) groups_walk_begin(&groups->expiring, groups);
+    if (!groups_walk_next(&groups->expiring, &entry)) return false;
+    if (entry) expire_group(entry, groups->kafka->config.offsets_retention_minutes * MS_PER_MINUTE);
     return true;
+}
+
+/* ---- topics that are gone --------------------------------------------------------------------------- */
+
+/* A round through all groups, for one topic. */
+typedef struct groups_forgetting {
+    list_t node;
+    slice_t slice;
+    groups_walk_t walk;
+    char *topic;
+} groups_forgetting_t;
+
+static void forgetting_free(groups_forgetting_t *f)
+{
+    slice_stop(&f->slice);
+    groups_walk_stop(&f->walk);
+    list_remove(&f->node);
+    mem_free(f->topic);
+    mem_free(f);
+}
+
+static slice_state_t forget_step(slice_t *slice)
+{
+    groups_forgetting_t *f = CONTAINER_OF(slice, groups_forgetting_t, slice);
+    group_entry_t *entry;
+    if (!groups_walk_next(&f->walk, &entry)) {
+        forgetting_free(f);
+        return SLICE_ENDED;
+    }
+    const group_topic_t *t = entry ? map_get(&entry->offsets.topics, bytes_str(f->topic)) : NULL;
+    if (!t) return SLICE_MORE;
+    groups_removal_t *r = groups_removal_new(entry, NULL, NULL);
+    add_topic(r, t);
+    groups_removal_run(r);
+    return SLICE_MORE;
 }
 
 void groups__forget_topic(kafka_groups_t *groups, bytes_t topic)
 {
-    size_t count;
-    group_entry_t **entries = all_entries(groups, &count);
-    for (size_t i = 0; i < count; i++) {
-        const group_topic_t *t = map_get(&entries[i]->offsets.topics, topic);
-        if (t) {
-            groups_removal_t *r = groups_removal_new(entries[i], NULL, NULL);
-            add_topic(r, t);
-            groups_removal_run(r);
-        }
-        group_entry_unref(entries[i]);
+    groups_forgetting_t *f = mem_zalloc(sizeof(*f));
+    f->topic = mem_strndup(topic);
+    f->slice.step = forget_step;
+    list_push_back(&groups->forgetting, &f->node);
+    groups_walk_begin(&f->walk, groups);
+    slice_run(&groups->kafka->slices, &f->slice);
+}
+
+void groups__forget_now(kafka_groups_t *groups, bytes_t topic)
+{
+    LIST_EACH(&groups->forgetting, f, groups_forgetting_t, node) {
+        if (!bytes_eq(bytes_str(f->topic), topic)) continue;
+        slice_stop(&f->slice);
+        while (forget_step(&f->slice) == SLICE_MORE) continue;
     }
-    mem_free(entries);
+}
+
+void groups__forget_stop(kafka_groups_t *groups)
+{
+    LIST_EACH(&groups->forgetting, f, groups_forgetting_t, node) forgetting_free(f);
 }
