@@ -77,7 +77,7 @@ void *arena_alloc(arena_t *a, size_t bytes)
     a->bytes_max = 0;
     void *ptr = arena_try_alloc(a, bytes);
     a->bytes_max = bound;
-    ASSERT(ptr);
+    if (UNLIKELY(!ptr)) mem_exhausted(bytes);
     return ptr;
 }
 

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -136,11 +137,25 @@ static void *check_alloc(void *ptr, size_t bytes)
     return ptr;
 }
 
+static atomic_size_t refused; /* of the process, too */
+
+size_t mem_refused(void) { return atomic_load_explicit(&refused, memory_order_relaxed); }
+
+/* Where not even little can be had, one caller who gives up is followed by all others: the process would live on and serve
+ * nobody. */
+static void *check_try(void *ptr, size_t bytes)
+{
+    if (LIKELY(ptr != NULL) || bytes == 0) return ptr;
+    if (bytes < MEM_REFUSED_BYTES_MIN) mem_exhausted(bytes);
+    atomic_fetch_add_explicit(&refused, 1, memory_order_relaxed);
+    return NULL;
+}
+
 void *mem_alloc(size_t bytes) { return check_alloc(malloc(bytes), bytes); }
 void *mem_zalloc(size_t bytes) { return check_alloc(calloc(1, bytes), bytes); }
 void *mem_realloc(void *ptr, size_t bytes) { return check_alloc(realloc(ptr, bytes), bytes); }
-void *mem_try_alloc(size_t bytes) { return malloc(bytes); }
-void *mem_try_realloc(void *ptr, size_t bytes) { return realloc(ptr, bytes); }
+void *mem_try_alloc(size_t bytes) { return check_try(malloc(bytes), bytes); }
+void *mem_try_realloc(void *ptr, size_t bytes) { return check_try(realloc(ptr, bytes), bytes); }
 void mem_free(void *ptr) { free(ptr); }
 
 char *mem_strdup(const char *s) { return mem_strndup(bytes_str(s)); }

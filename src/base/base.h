@@ -94,7 +94,8 @@ bool bytes_are_text(bytes_t b);
 int bytes_cmp(bytes_t a, bytes_t b);
 
 /* Allocation that cannot fail: small control structures die with a clear line when the heap is gone. Buffers whose
- * size a client chooses use mem_try_* and answer ERR_NOMEM. */
+ * size a client chooses use mem_try_* and answer ERR_NOMEM: it is refused from MEM_REFUSED_BYTES_MIN on; less than that
+ * everybody needs, and its want ends the process as well. */
 void *mem_alloc(size_t bytes);
 /* What an allocation that fails does: a line, what `tell` adds to it (it must not allocate), and the end of the process. */
 _Noreturn void mem_exhausted(size_t bytes);
@@ -102,14 +103,17 @@ void mem_on_exhausted(void (*tell)(void *user), void *user);
 #define EXIT_OUT_OF_MEMORY 71
 void *mem_zalloc(size_t bytes);
 void *mem_realloc(void *ptr, size_t bytes);
+#define MEM_REFUSED_BYTES_MIN MIB(1)
 void *mem_try_alloc(size_t bytes);
 void *mem_try_realloc(void *ptr, size_t bytes);
+size_t mem_refused(void); /* how often they did */
 void mem_free(void *ptr);
 char *mem_strdup(const char *s);
 /* A NUL-terminated copy of `b`. */
 char *mem_strndup(bytes_t b);
-/* From now on what the calling thread's heap grows by lies on huge pages, where the kernel gives them. Once a thread. */
-void mem_huge_pages(void);
+/* From now on what the calling thread's heap grows by lies on huge pages, where the kernel gives them; and where the address
+ * space is limited little of it is reserved ahead. Once a thread. */
+void mem_thread_begin(void);
 /* Whether huge pages are asked for; *ret_bytes: for how much they have been, so far. */
 bool mem_huge_advised(size_t *ret_bytes);
 /* The same for a mapping that did not come from the heap. */

@@ -11,6 +11,9 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -230,6 +233,55 @@ static void a_fiber_is_left_and_gone_back_to_at_any_depth(void **state)
     fiber_free(walk.fiber);
 }
 
+/* ---- the end of memory ------------------------------------------------------------------------------------------------ */
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* their shadows take all address space there is */
+enum { NOT_AS_PROMISED = 1 };
+
+static void *ask_arena(size_t bytes)
+{
+    static arena_t arena; /* it stays, with all that it handed out */
+    return arena_alloc(&arena, bytes);
+}
+
+static void *ask_buf(size_t bytes)
+{
+    buf_t buf = BUF_INIT;
+    return buf_try_reserve(&buf, bytes) == 0 ? buf.ptr : NULL;
+}
+
+static void *ask_realloc(size_t bytes) { return mem_try_realloc(NULL, bytes); }
+
+/* In a process of its own: with no more than some MiB left, asks for `bytes` again and again. */
+static _Noreturn void ask_until_the_end(void *(*ask)(size_t bytes), size_t bytes)
+{
+    struct rlimit limit = {MIB(16), MIB(16)}; /* less than it has: nothing more is mapped */
+    if (!freopen("/dev/null", "w", stderr) || setrlimit(RLIMIT_AS, &limit) != 0) _exit(NOT_AS_PROMISED);
+    if (mem_try_alloc(MIB(64)) || mem_refused() != 1) _exit(NOT_AS_PROMISED); /* too much is refused, and counted */
+    while (ask(bytes)) continue;
+    _exit(NOT_AS_PROMISED);
+}
+
+static int status_at_the_end(void *(*ask)(size_t bytes), size_t bytes)
+{
+    int status = 0;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) ask_until_the_end(ask, bytes);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static void who_is_refused_little_ends_the_process(void **state)
+{
+    static void *(*const asks[])(size_t bytes) = {mem_try_alloc, ask_realloc, ask_buf, ask_arena};
+    for (size_t i = 0; i < ARRAY_LEN(asks); i++) {
+        assert_int_equal(status_at_the_end(asks[i], 100), EXIT_OUT_OF_MEMORY);
+        assert_int_equal(status_at_the_end(asks[i], KIB(100)), EXIT_OUT_OF_MEMORY);
+    }
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,6 +295,9 @@ int main(void)
         cmocka_unit_test(arena_refuses_more_than_its_bound),
         cmocka_unit_test(a_fiber_is_left_and_gone_back_to_at_any_depth),
         cmocka_unit_test(health_tells_of_each_trouble_until_it_ends),
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+        cmocka_unit_test(who_is_refused_little_ends_the_process),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 /* Of the process, like the heap. */
 static atomic_bool given; /* the kernel gives huge pages to whom asks */
@@ -31,6 +32,7 @@ bool mem_huge_advised(size_t *ret_bytes)
 
 #define HUGE_PAGE_BYTES  MIB(2)
 #define HUGE_AFTER_BYTES MIB(4)
+#define AHEAD_BYTES_MAX  MIB(16)
 
 /* Owned by an arena, which stays until the process ends. */
 typedef struct huge_hooks {
@@ -98,17 +100,38 @@ static bool can_advise(void)
     return got && !strstr(modes, "[never]");
 }
 
-void mem_huge_pages(void)
+static bool address_space_is_limited(void)
 {
-    unsigned large;
+    struct rlimit space;
+    return getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur != RLIM_INFINITY;
+}
+
+/* An arena reserves ahead a fifth of what it has, which another thread's heap would miss. Much smaller steps than this would leave
+ * ends in which values of mebibytes do not fit. */
+static void reserve_little(unsigned arena)
+{
+    char name[48];
+    size_t bytes_max = AHEAD_BYTES_MAX;
+    snprintf(name, sizeof(name), "arena.%u.retain_grow_limit", arena);
+    (void)mallctl(name, NULL, NULL, &bytes_max, sizeof(bytes_max)); /* an older jemalloc has no such limit */
+}
+
+void mem_thread_begin(void)
+{
+    unsigned own = arena_of_thread(), large;
+    bool has_large = arena_of_large(&large);
+    if (address_space_is_limited()) {
+        reserve_little(own);
+        if (has_large) reserve_little(large);
+    }
     if (!can_advise()) return;
     atomic_store_explicit(&given, true, memory_order_relaxed);
-    hook(arena_of_thread(), HUGE_AFTER_BYTES);
-    if (arena_of_large(&large)) hook(large, 0);
+    hook(own, HUGE_AFTER_BYTES);
+    if (has_large) hook(large, 0);
 }
 
 #else
 
-void mem_huge_pages(void) {}
+void mem_thread_begin(void) {}
 
 #endif

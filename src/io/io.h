@@ -266,8 +266,9 @@ size_t io_resident_bytes(void);
 /* Memory that the process may use: the least of the machine's, its control group's (v1 and v2) and RLIMIT_AS. Read anew
  * at each call. The default of every budget derives from it. */
 uint64_t io_memory_bytes(void);
-/* What the allocator may hold of that so that the process stays within it; 0 when nothing but the machine limits it. */
-uint64_t io_memory_heap_bytes(void);
+/* What the allocator may hold of that so that the process stays within it, which is still to start so many threads; 0 when
+ * nothing but the machine limits it. */
+uint64_t io_memory_heap_bytes(unsigned threads_to_come);
 
 /* ---- descriptors: files and connections share what the system allows ---- */
 

@@ -3,12 +3,14 @@
  * (RLIMIT_AS), and what the machine has. libuv's own answer knows version 1 alone in the releases that Debian 12 has. */
 #include "io/io.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define PATH_CHARS_MAX 4096
+#define PATH_CHARS_MAX   4096
+#define HEAP_AHEAD_BYTES MIB(4) /* a thread's heap grows in pieces of 2 MiB, of small blocks and of others */
 
 static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
@@ -86,12 +88,29 @@ static uint64_t address_space_bytes(void)
 
 uint64_t io_memory_bytes(void) { return least(machine_bytes(), least(address_space_limit(), cgroup_limit())); }
 
-/* A quarter is for what the allocator cannot use, stacks, and what one turn takes and gives back. */
+/* Of the address space a thread takes its whole stack at once. */
+static uint64_t thread_bytes(void)
+{
+    pthread_attr_t attr;
+    size_t stack_bytes = 0;
+    if (pthread_attr_init(&attr) != 0) return 0;
+    (void)pthread_attr_getstacksize(&attr, &stack_bytes);
+    pthread_attr_destroy(&attr);
+    return stack_bytes + HEAP_AHEAD_BYTES;
+}
+
+static uint64_t address_space_left(unsigned threads_to_come)
+{
+    uint64_t limit = address_space_limit(), taken = address_space_bytes() + threads_to_come * thread_bytes();
+    return limit == UINT64_MAX ? limit : limit - least(limit, taken);
+}
+
+/* A quarter is for what the allocator cannot use, and what one turn takes and gives back. */
 static uint64_t heap_share(uint64_t bytes) { return bytes / 4 * 3; }
 
-uint64_t io_memory_heap_bytes(void)
+uint64_t io_memory_heap_bytes(unsigned threads_to_come)
 {
-    uint64_t group = cgroup_limit(), space = address_space_limit(), taken = address_space_bytes();
+    uint64_t group = cgroup_limit(), space = address_space_limit();
     if (group >= machine_bytes() && space >= machine_bytes()) return 0;
-    return heap_share(least(group, space == UINT64_MAX ? space : space - least(space, taken)));
+    return heap_share(least(group, address_space_left(threads_to_come)));
 }

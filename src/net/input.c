@@ -58,11 +58,21 @@ static size_t room_ahead(const net_conn_t *conn, size_t waiting)
     return MIN(conn->expect_bytes - waiting, MAX(waiting, (size_t)AHEAD_BYTES_MIN));
 }
 
+/* ERR_NOMEM: so much cannot be had, which costs this connection alone. */
+static int reserve(net_conn_t *conn, size_t room)
+{
+    int err = buf_try_reserve(&conn->in, room);
+    if (!err) return 0;
+    conn->net->totals.no_memory++;
+    net__tell(conn->net, NET_EVENT_NO_MEMORY, conn, conn->in.len + room);
+    return err;
+}
+
 static void keep(net_conn_t *conn, const uint8_t *data, size_t len)
 {
     if (len == 0) return;
     size_t room = len + room_ahead(conn, len);
-    if (len > conn->def->limits.in_bytes_max || buf_try_reserve(&conn->in, room) != 0) {
+    if (len > conn->def->limits.in_bytes_max || reserve(conn, room) != 0) {
         net__kill(conn);
         return;
     }
@@ -124,7 +134,7 @@ static int make_room_behind(net_conn_t *conn, size_t room)
     if (has_room_behind(conn, room)) return 0;
     if (conn->net->turn_moved_bytes > TURN_MOVED_BYTES_MAX) return ERR_AGAIN;
     conn->net->turn_moved_bytes += conn->in.len;
-    return buf_try_reserve(&conn->in, room) == 0 ? 0 : ERR_LIMIT;
+    return reserve(conn, room);
 }
 
 /* Reads behind the bytes that wait for the rest of their frame. */
@@ -155,7 +165,7 @@ void net__take_input(net_conn_t *conn, uint8_t *data, size_t len)
         deliver_fresh(conn, data, len);
         return;
     }
-    if (waiting >= conn->def->limits.in_bytes_max || buf_try_reserve(&conn->in, len) != 0) {
+    if (waiting >= conn->def->limits.in_bytes_max || reserve(conn, len) != 0) {
         net__kill(conn);
         return;
     }

@@ -87,6 +87,7 @@ typedef enum net_event {
     NET_EVENT_SERVICE_CONNS_MAX,
     NET_EVENT_REFUSED, /* by the service */
     NET_EVENT_NO_DESCRIPTOR,
+    NET_EVENT_NO_MEMORY, /* for its input; `bytes` is what it would have held */
     NET_EVENT_INPUT_BUDGET,
     NET_EVENT_OUTPUT_BUDGET,
     NET_EVENT_HANDSHAKE_LATE,
@@ -164,7 +165,7 @@ typedef struct net_totals {
     uint32_t conns;             /* that hold a descriptor */
     size_t in_bytes, out_bytes; /* unfinished, unsent, as the budgets count them */
     uint64_t in_shed, out_shed; /* closed because of them */
-    uint64_t late, strangers, no_descriptor;
+    uint64_t late, strangers, no_descriptor, no_memory;
 } net_totals_t;
 net_totals_t net_totals(const net_t *net);
 

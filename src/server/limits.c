@@ -45,6 +45,7 @@ static const char *const event_texts[NET_EVENTS_COUNT] = {
     [NET_EVENT_SERVICE_CONNS_MAX] = "refused a connection: the protocol has as many as it may",
     [NET_EVENT_REFUSED] = "refused a connection: its address or its protocol has as many as it may",
     [NET_EVENT_NO_DESCRIPTOR] = "refused a connection: no file descriptor is left; raise the limit of open files",
+    [NET_EVENT_NO_MEMORY] = "closed a connection: there is no memory for its request",
     [NET_EVENT_INPUT_BUDGET] = "closed the connection with the most unfinished input: all together passed "
                                "trivet.input-bytes-max",
     [NET_EVENT_OUTPUT_BUDGET] = "closed the connection with the most unread output: all together passed "
@@ -165,6 +166,7 @@ void server__limits_metrics(const server_t *server, const server__reactor_t *rea
         {"connections_closed_for_output_total", totals.out_shed},
         {"connections_closed_late_total", totals.late},
         {"connections_without_descriptor_total", totals.no_descriptor},
+        {"connections_closed_without_memory_total", totals.no_memory},
         {"strangers_refused_total", totals.strangers},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)

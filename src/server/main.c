@@ -76,7 +76,7 @@ static int serve(const options_t *options, uint64_t started_ns, char *error)
     server_t *server = NULL;
     int err = process_begin(options, error);
     if (!err) log_notes(options);
-    mem_huge_pages();
+    mem_thread_begin();
     if (!err) err = server_start(options, started_ns, options->ready_json ? print_door_json : NULL, &server, error);
     if (err) {
         fprintf(stderr, "trivet: %s\n", error);

@@ -114,6 +114,8 @@ static void write_process(const server_t *server, buf_t *out)
     double uptime = (double)(io_hrtime_ns(server->loop) - server->started_ns) / 1e9;
     buf_printf(out, "# TYPE trivet_info gauge\ntrivet_info{version=\"%s\"} 1\n", TRIVET_VERSION);
     buf_printf(out, "# TYPE process_uptime_seconds gauge\nprocess_uptime_seconds %.3f\n", uptime);
+    buf_printf(out, "# TYPE trivet_allocations_refused_total counter\ntrivet_allocations_refused_total %zu\n",
+               mem_refused());
     buf_printf(out, "# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes %zu\n",
                server_resident_bytes());
     buf_printf(out, "# TYPE trivet_heap_bytes gauge\ntrivet_heap_bytes %zu\n", mem_used());

@@ -37,10 +37,12 @@ static int configure(void *user, const char *name, const char *value, char *why,
     return err;
 }
 
-/* In a container the default, no limit, would end in the kernel's killing the process without a word. */
+/* In a container the default, no limit, would end in the kernel's killing the process without a word. The reactors' threads
+ * are made, but do not run yet. */
 static void derive_limit(const wing_redis_t *wing)
 {
-    uint64_t limit = wing->maxmemory_given ? 0 : io_memory_heap_bytes();
+    unsigned threads = (unsigned)(wing->server->reactors_made - 1 + wing->server->carriers_made);
+    uint64_t limit = wing->maxmemory_given ? 0 : io_memory_heap_bytes(threads);
     if (limit == 0) return;
     redis_derive_limit(wing->redis, limit);
     slog(SLOG_INFO, "redis", "maxmemory is not set: writes are refused above a limit derived from the process's own",

@@ -336,7 +336,7 @@ static void loop_stop(io_loop_t *loop) { uv_stop(&uv__backend(loop)->uv); }
 
 static void *run_thread(void *user)
 {
-    mem_huge_pages();
+    mem_thread_begin();
     loop_run(user);
     return NULL;
 }
