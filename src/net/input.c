@@ -41,7 +41,9 @@ bool net__may_deliver(const net_conn_t *conn)
 static size_t deliver(net_conn_t *conn, uint8_t *data, size_t len)
 {
     if (len == 0 || !net__may_deliver(conn)) return 0;
+    conn->delivering = true;
     ssize_t n = conn->def->on_data(conn, data, len);
+    conn->delivering = false;
     if (n < 0) {
         net_close(conn);
         return len;
@@ -101,7 +103,7 @@ void net__deliver_kept(net_conn_t *conn)
 void net__input_ended(net_conn_t *conn)
 {
     conn->ended = true;
-    if (!conn->congested) net_close(conn); /* else when its input was delivered */
+    net__close_ended(conn);
 }
 
 /* Delivers bytes that nothing waits before; only what the service left is copied. */

@@ -193,6 +193,15 @@ static size_t out_high(const net_conn_t *conn)
     return UNLIKELY(net__pressed(conn->net)) ? MIN(high, (size_t)NET_PRESSED_HIGH_BYTES) : high;
 }
 
+/* Input that waits for its reader, or is due since he read, comes first. */
+void net__close_ended(net_conn_t *conn)
+{
+    if (LIKELY(!conn->ended) || conn->state != CONN_OPEN) return;
+    if (conn->delivering || conn->congested || list_linked(&conn->input_node)) return;
+    if (conn->opened && conn->def->is_awaited && conn->def->is_awaited(conn)) return;
+    net_close(conn);
+}
+
 static size_t memory_unsent(const net_conn_t *conn)
 {
     return net__unsent(conn) - conn->out.file_bytes - conn->carried_file_bytes;
@@ -206,6 +215,7 @@ void net__output_left(net_conn_t *conn)
         net__queue_input(conn);
         net__queue_work(conn);
     }
+    net__close_ended(conn);
     if (conn->state == CONN_CLOSING && net__unsent(conn) == 0) net__kill(conn);
 }
 
@@ -244,7 +254,7 @@ static void deliver_again(net_conn_t *conn)
 {
     if (conn->state == CONN_DEAD) return;
     if (net_conn_in_bytes(conn)) net__deliver_kept(conn);
-    if (conn->ended && !conn->congested) net_close(conn);
+    net__close_ended(conn);
     net__queue_work(conn);
 }
 

@@ -45,6 +45,9 @@ typedef struct net_service {
      * closed once what was written is out. Bytes left over come again when more arrive, or after net_resume or congestion.
      * `data` is valid during the call only; it may be written to. */
     ssize_t (*on_data)(net_conn_t *conn, uint8_t *data, size_t len);
+    /* Whether the peer, who has said all, is still owed something: input that waits behind a pause, or an answer under way.
+     * It is asked when the peer ends, and again whenever input was delivered or output left. NULL = never. */
+    bool (*is_awaited)(const net_conn_t *conn);
     /* The peer or net_close closed it; free the state. Never called inside on_data or on_open. */
     void (*on_close)(net_conn_t *conn);
     net_limits_t limits;

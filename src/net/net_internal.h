@@ -135,8 +135,9 @@ struct net_conn {
     bool outgoing; /* made by net_connect: on_close tells of a failure to connect, too */
     bool paused;
     bool congested;
-    bool blocked; /* the stream took no more; wait until writable */
-    bool ended;   /* the peer has said all */
+    bool blocked;    /* the stream took no more; wait until writable */
+    bool ended;      /* the peer has said all */
+    bool delivering; /* its service is at its input */
     unsigned watched;
     buf_t in;
     size_t in_taken; /* of `in`, by the service */
@@ -206,6 +207,8 @@ struct net {
 void net__queue_work(net_conn_t *conn);
 /* What the connection keeps of its input is delivered again, before the hooks of this turn or of the next. */
 void net__queue_input(net_conn_t *conn);
+/* Closes the connection of a peer that has said all, unless it must wait for what it asked for. */
+void net__close_ended(net_conn_t *conn);
 /* Tells the service of the connection. */
 void net__open(net_conn_t *conn);
 /* Stops all traffic now; the hook tells the service and frees it. */

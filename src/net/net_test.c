@@ -25,6 +25,8 @@ typedef struct peer {
     bool closed;
     bool takes_lines; /* consume whole lines only */
     bool echoes;
+    bool is_careful; /* echoes a piece at a time, sends it, and stops when congested */
+    bool owes;       /* says so when its peer has ended */
 } peer_t;
 
 typedef struct fixture {
@@ -40,6 +42,8 @@ typedef struct fixture {
     io_timer_t rest;
     bool rested;
     int turns_left, releases;
+    int fd; /* a plain socket's */
+    size_t read_bytes;
 } fixture_t;
 
 static int on_open(net_conn_t *conn, void *service)
@@ -50,10 +54,29 @@ static int on_open(net_conn_t *conn, void *service)
     return 0;
 }
 
+static size_t echo_carefully(net_conn_t *conn, const uint8_t *data, size_t len)
+{
+    size_t done = 0;
+    while (done < len && !net_congested(conn)) {
+        size_t n = MIN(len - done, (size_t)KIB(4));
+        net_write(conn, data + done, n);
+        done += n;
+        if (done % KIB(32) == 0) net_send(conn);
+    }
+    return done;
+}
+
+static bool is_awaited(const net_conn_t *conn)
+{
+    const peer_t *peer = net_conn_user(conn);
+    return peer->owes;
+}
+
 static ssize_t on_data(net_conn_t *conn, uint8_t *data, size_t len)
 {
     peer_t *peer = net_conn_user(conn);
     size_t take = len;
+    if (peer->is_careful) return (ssize_t)echo_carefully(conn, data, len);
     if (peer->takes_lines) {
         uint8_t *end = memrchr(data, '\n', len);
         take = end ? (size_t)(end - data) + 1 : 0;
@@ -132,6 +155,7 @@ static int setup(void **state, bool carried)
                         .on_open = on_open,
                         .on_data = on_data,
                         .on_close = on_close,
+                        .is_awaited = is_awaited,
                         .limits = {.in_bytes_max = MIB(4), .out_bytes_high = KIB(256), .out_bytes_max = MIB(64)}};
     f->client_def.limits.out_bytes_high = SIZE_MAX; /* else two congested ends would wait for each other */
     assert_int_equal(io_loop_new_uv(&f->loop), 0);
@@ -338,6 +362,60 @@ static void a_peer_that_ended_and_then_vanishes_is_closed(void **state)
     run_until(f, server_closed);
 }
 
+static bool read_some(fixture_t *f)
+{
+    char got[KIB(16)];
+    io_loop_wake(f->loop);
+    ssize_t n = recv(f->fd, got, sizeof(got), MSG_DONTWAIT);
+    if (n > 0) f->read_bytes += (size_t)n;
+    return n == 0;
+}
+
+/* Its last words are read while its first ones still wait for it to read. */
+static void a_peer_that_ended_gets_all_that_it_asked_for(void **state)
+{
+    fixture_t *f = *state;
+    f->server_def.limits.out_bytes_high = KIB(64);
+    f->server_def.limits.in_bytes_congested_max = MIB(32);
+    f->server_def.limits.in_bytes_max = MIB(64);
+    f->fd = connect_plain(f);
+    assert_int_equal(send(f->fd, "x", 1, 0), 1);
+    run_until(f, server_got_one);
+    f->server.is_careful = true;
+    int taken_bytes_max = KIB(64);
+    assert_int_equal(setsockopt(f->fd, SOL_SOCKET, SO_RCVBUF, &taken_bytes_max, sizeof(taken_bytes_max)), 0);
+    size_t sent = 0;
+    static char data[KIB(64)];
+    while (sent < MIB(16)) {
+        ssize_t n = send(f->fd, data, sizeof(data), MSG_DONTWAIT);
+        if (n > 0) sent += (size_t)n;
+        run_turns(f, 2);
+    }
+    assert_int_equal(shutdown(f->fd, SHUT_WR), 0);
+    run_until(f, read_some);
+    assert_int_equal(f->read_bytes, sent);
+    close(f->fd);
+}
+
+/* What its service still owes, it gets. */
+static void a_peer_that_ended_is_kept_while_its_service_awaits_something(void **state)
+{
+    fixture_t *f = *state;
+    int fd = connect_plain(f);
+    assert_int_equal(send(fd, "x", 1, 0), 1);
+    run_until(f, server_got_one);
+    f->server.owes = true;
+    assert_int_equal(shutdown(fd, SHUT_WR), 0);
+    rest(f);
+    assert_false(f->server.closed);
+    f->server.owes = false;
+    net_write(f->server.conn, "0123456789", 10);
+    run_until(f, server_closed);
+    char got[11];
+    assert_int_equal(recv(fd, got, sizeof(got), MSG_WAITALL), 10);
+    close(fd);
+}
+
 static void count_release(void *user) { (*(int *)user)++; }
 static bool released(fixture_t *f) { return f->releases == 1; }
 
@@ -381,6 +459,8 @@ int main(void)
         BOTH_WAYS(more_output_than_the_limit_closes_the_connection),
         BOTH_WAYS(small_replies_behind_a_full_stream_share_their_chunks),
         BOTH_WAYS(a_peer_that_ended_and_then_vanishes_is_closed),
+        BOTH_WAYS(a_peer_that_ended_gets_all_that_it_asked_for),
+        BOTH_WAYS(a_peer_that_ended_is_kept_while_its_service_awaits_something),
         BOTH_WAYS(an_empty_piece_of_a_file_is_released),
         BOTH_WAYS(a_quiet_net_gives_no_input_and_still_sends),
     };

@@ -407,10 +407,18 @@ static void on_close(net_conn_t *net)
     mem_free(conn);
 }
 
+/* Requests behind one that is under way: a producer that asks for no answers may have said all. */
+static bool is_awaited(const net_conn_t *net)
+{
+    const kafka_conn_t *conn = net_conn_user(net);
+    return conn->paused && net_conn_in_bytes(net) > 0;
+}
+
 static const net_service_t service = {
     .name = "kafka",
     .on_open = on_open,
     .on_data = on_data,
+    .is_awaited = is_awaited,
     .on_close = on_close,
     .limits = {.in_bytes_max = (size_t)INT32_MAX + FRAME_SIZE_BYTES,
                .out_bytes_high = OUT_HIGH_BYTES,

@@ -359,10 +359,20 @@ static ssize_t on_data(net_conn_t *conn, uint8_t *data, size_t len)
     return (ssize_t)done;
 }
 
+/* Requests that wait behind a script or an answer, and answers from outside. Not one that blocks for keys or sits out CLIENT
+ * PAUSE: what it would do when it goes on, nobody is there to see. */
+static bool is_awaited(const net_conn_t *conn)
+{
+    const redis_client_t *c = net_conn_user(conn);
+    if (c->flags & CLIENT_PAUSED && c->redis->pause_until_ms == 0) return true;
+    return !list_empty(&c->asyncs) && (c->flags & CLIENT_BLOCKED || !(c->flags & CLIENT_REPLY_OFF));
+}
+
 static const net_service_t service = {
     .name = "redis",
     .on_open = on_open,
     .on_data = on_data,
+    .is_awaited = is_awaited,
     .on_close = on_close,
     .limits = {.in_bytes_max = SIZE_MAX / 8, /* client-query-buffer-limit is the bound */
                .in_bytes_congested_max = IN_CONGESTED_BYTES_MAX,

@@ -1,5 +1,6 @@
 """KAFKA.COMMIT: a consumer group's position in one atomic step with keys."""
 
+import socket
 import time
 
 import pytest
@@ -56,6 +57,20 @@ def test_in_a_transaction_alone_and_in_a_script(start, connect, transact):
     assert fetch(server, "g") == (0, 7, "")
     assert connection.ask("KAFKA.WAIT", 5000) == (":", 4)
     assert connection.ask("KAFKA.COMMITTED", "g", "t", 0) == (":", 7)
+
+
+@pytest.mark.parametrize("command", [["KAFKA.COMMIT", "g", "t", 0, 5], ["KAFKA.PRODUCE", "t", "v"], ["KAFKA.COMMITTED", "g", "t", 0]])
+def test_a_client_that_has_said_all_gets_its_answers(start, connect, command):
+    """As a shell does that pipes its commands into nc."""
+    server = start()
+    with_topic(server, connect)
+    with resp.Connection(server.port_of("redis")) as connection:
+        connection.socket.sendall(resp.encode(*command) * 300 + resp.encode("PING"))
+        connection.socket.shutdown(socket.SHUT_WR)
+        for _ in range(300):
+            assert connection.read()[0] != "-"
+        assert connection.read() == ("+", "PONG")
+        assert connection.socket.recv(1) == b""
 
 
 def test_committed_reads_what_its_own_transaction_commits(start, connect, transact):

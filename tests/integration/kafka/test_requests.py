@@ -70,6 +70,28 @@ def test_a_backlog_is_read_without_waiting(connection, least, most, partition_mo
     assert reads >= 1
 
 
+def end_of(connection, topic):
+    asked = [{"name": topic, "partitions": [{"index": 0, "epoch": -1, "time": -1}]}]
+    return connection.ask("ListOffsets", 5, replica=-1, isolation=0, topics=asked)["topics"][0]["partitions"][0]["offset"]
+
+
+def test_records_without_acknowledgement_arrive_though_their_producer_has_said_all(connection, kafka_server):
+    """They wait behind a request that is under way when the connection ends."""
+    topic, count = create(connection)[0]["name"], 200
+    parts = [{"name": topic, "partitions": [{"index": 0, "records": kafka.batch([b"x"])}]}]
+    other = {"name": f"requests-{next(names)}", "partitions": 1, "replication": 1, "assignments": [], "configs": []}
+    requests = kafka.request("CreateTopics", 5, 0, {"topics": [other], "timeout": 60_000, "validate": False})
+    for number in range(count):
+        asked = {"transaction": None, "acks": 0, "timeout": 1000, "topics": parts}
+        requests += kafka.request("Produce", 9, number, asked)
+    with kafka.Connection(kafka_server.port_of("kafka")) as leaver:
+        leaver.socket.sendall(requests)
+        leaver.socket.shutdown(socket.SHUT_WR)
+        while leaver.socket.recv(1 << 16):
+            pass
+    assert end_of(connection, topic) == count
+
+
 def test_a_fetch_still_waits_for_its_minimum(connection, kafka_server):
     """Nothing is full: the answer waits for the record that makes it enough, and has all of them."""
     topic = create(connection, partitions=3)[0]["name"]
