@@ -78,6 +78,18 @@ int io_listen(io_loop_t *loop, const char *host, uint16_t port, int backlog, io_
     return loop->ops->listen(loop, host, port, backlog, accept, user, ret_listener);
 }
 
+int io_listen_path(io_loop_t *loop, const char *path, unsigned mode, const char *group, int backlog,
+                   io_accept_cb accept, void *user, io_listener_t **ret_listener)
+{
+    if (strlen(path) > IO_PATH_CHARS_MAX) return ERR_LIMIT;
+    return loop->ops->listen_path(loop, path, mode, group, backlog, accept, user, ret_listener);
+}
+
+int io_listener_tune(io_listener_t *listener, int backlog, uint32_t accepts_max)
+{
+    return listener->loop->ops->listener_tune(listener, backlog, accepts_max);
+}
+
 uint16_t io_listener_port(const io_listener_t *listener) { return listener->loop->ops->listener_port(listener); }
 
 void io_listener_close(io_listener_t *listener)

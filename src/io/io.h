@@ -116,9 +116,10 @@ void io_timer_init(io_loop_t *loop, io_timer_t *timer, void (*run)(io_timer_t *t
 void io_timer_start(io_timer_t *timer, uint64_t delay_ms, uint32_t repeat_ms);
 void io_timer_stop(io_timer_t *timer);
 
-/* ---- TCP: readiness based -------------------------------------------------------------------------------------- */
+/* ---- TCP, and sockets with a path: readiness based --------------------------------------------------------------- */
 
-#define IO_ADDR_CHARS_MAX 64 /* "[ipv6]:port" and a NUL */
+#define IO_ADDR_CHARS_MAX 128 /* "[ipv6]:port" or "/path:0", and a NUL */
+#define IO_PATH_CHARS_MAX 107 /* of a socket's path */
 
 enum { IO_READABLE = 1, IO_WRITABLE = 2 };
 
@@ -130,8 +131,15 @@ int io_listen(io_loop_t *loop, const char *host, uint16_t port, int backlog, io_
               io_listener_t **ret_listener) MUST_CHECK;
 uint16_t io_listener_port(const io_listener_t *listener);
 void io_listener_close(io_listener_t *listener);
+/* The queue of those who are not yet accepted becomes so long; and of them a turn accepts `accepts_max`, or fewer. */
+int io_listener_tune(io_listener_t *listener, int backlog, uint32_t accepts_max) MUST_CHECK;
+/* The same at a path of the machine's, which begins with a slash: what lies there is removed first, and at the end. `mode` 0 = as
+ * the process makes files; `group` NULL = its own. ERR_LIMIT: the path is too long. ERR_NOT_FOUND: there is no such group, or no
+ * such folder. The port is 0; to either end the other's address is the path's. */
+int io_listen_path(io_loop_t *loop, const char *path, unsigned mode, const char *group, int backlog,
+                   io_accept_cb accept, void *user, io_listener_t **ret_listener) MUST_CHECK;
 
-/* Starts to connect to an address or "localhost" (other names: ERR_NOT_FOUND); the stream becomes writable when it is
+/* Starts to connect to an address, "localhost" or a path (other names: ERR_NOT_FOUND); the stream becomes writable when it is
  * connected, and io_stream_writev tells of failure (with iov_count 0 it does only that, and answers 0 when all is well). */
 int io_connect(io_loop_t *loop, const char *host, uint16_t port, io_stream_t **ret_stream) MUST_CHECK;
 

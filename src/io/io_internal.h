@@ -29,6 +29,9 @@ struct io_ops {
 
     int (*listen)(io_loop_t *loop, const char *host, uint16_t port, int backlog, io_accept_cb accept, void *user,
                   io_listener_t **ret_listener);
+    int (*listen_path)(io_loop_t *loop, const char *path, unsigned mode, const char *group, int backlog,
+                       io_accept_cb accept, void *user, io_listener_t **ret_listener);
+    int (*listener_tune)(io_listener_t *listener, int backlog, uint32_t accepts_max);
     uint16_t (*listener_port)(const io_listener_t *listener);
     void (*listener_close)(io_listener_t *listener);
     int (*connect)(io_loop_t *loop, const char *host, uint16_t port, io_stream_t **ret_stream);

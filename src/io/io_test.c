@@ -345,6 +345,17 @@ static void flood_accept(void *user, io_stream_t *stream)
     assert_string_equal(peer, local);
 }
 
+static void never_accept(void *user, io_stream_t *stream) { fail(); }
+
+static void carry_flood(flood_t *flood)
+{
+    io_stream_watch(flood->client.stream, IO_WRITABLE, client_ready, &flood->client);
+    io_loop_run(flood->client.env->loop);
+    assert_int_equal(flood->server.received, FLOOD_BYTES);
+    assert_true(flood->server.saw_end);
+    io_listener_close(flood->listener);
+}
+
 static void a_stream_carries_every_byte_in_order_then_its_end(void **state)
 {
     env_t *env = *state;
@@ -353,12 +364,38 @@ static void a_stream_carries_every_byte_in_order_then_its_end(void **state)
     assert_int_equal(io_listen(env->loop, "127.0.0.1", 0, 16, flood_accept, flood, &flood->listener), 0);
     uint16_t port = io_listener_port(flood->listener);
     assert_int_equal(io_connect(env->loop, "localhost", port, &flood->client.stream), 0);
-    io_stream_watch(flood->client.stream, IO_WRITABLE, client_ready, &flood->client);
-    io_loop_run(env->loop);
-    assert_int_equal(flood->server.received, FLOOD_BYTES);
-    assert_true(flood->server.saw_end);
-    io_listener_close(flood->listener);
+    carry_flood(flood);
     free(flood);
+}
+
+/* The loop closes the first listener, whose name the second one took. */
+static void a_path_carries_a_stream_as_an_address_does(void **state)
+{
+    env_t *env = *state;
+    const char *path = path_in(env, "socket");
+    flood_t *flood = calloc(1, sizeof(*flood));
+    io_listener_t *before;
+    flood->client.env = flood->server.env = env;
+    assert_int_equal(io_listen_path(env->loop, path, 0700, NULL, 16, never_accept, NULL, &before), 0);
+    assert_int_equal(io_listen_path(env->loop, path, 0700, NULL, 16, flood_accept, flood, &flood->listener), 0);
+    assert_int_equal(io_listener_tune(flood->listener, 8, 1), 0);
+    assert_int_equal(io_listener_port(flood->listener), 0);
+    assert_int_equal(io_connect(env->loop, path, 0, &flood->client.stream), 0);
+    carry_flood(flood);
+    free(flood);
+}
+
+static void a_path_that_does_not_fit_is_refused(void **state)
+{
+    env_t *env = *state;
+    io_listener_t *listener;
+    char path[IO_PATH_CHARS_MAX + 2];
+    memset(path, 'x', sizeof(path));
+    path[0] = '/';
+    path[sizeof(path) - 1] = '\0';
+    assert_int_equal(io_listen_path(env->loop, path, 0, NULL, 1, never_accept, NULL, &listener), ERR_LIMIT);
+    assert_int_equal(io_listen_path(env->loop, path_in(env, "s"), 0, "no such group", 1, never_accept, NULL, &listener),
+                     ERR_NOT_FOUND);
 }
 
 /* The accepted end moves to a loop on another thread, which tells the first loop when it has seen the end. */
@@ -451,8 +488,6 @@ static void expect_refusal(void *user, unsigned events)
     io_stream_close(p->stream);
     io_loop_stop(p->env->loop);
 }
-
-static void never_accept(void *user, io_stream_t *stream) { fail(); }
 
 static void connecting_to_a_closed_port_is_refused(void **state)
 {
@@ -848,6 +883,7 @@ static void foreign_descriptors_and_ipv6_are_watched(void **state)
         BACKEND(hooks_run_by_rank_and_may_remove_one_another_and_wake_the_loop),                                       \
         BACKEND(messages_arrive_in_order_and_may_post_more), BACKEND(work_runs_and_then_its_done),                     \
         BACKEND(cancelled_work_is_over_and_never_done), BACKEND(a_stream_carries_every_byte_in_order_then_its_end),    \
+        BACKEND(a_path_carries_a_stream_as_an_address_does), BACKEND(a_path_that_does_not_fit_is_refused),             \
         BACKEND(connecting_to_a_closed_port_is_refused), BACKEND(a_stream_moves_to_another_loop_and_loses_nothing),    \
         BACKEND(what_a_stopped_loop_was_posted_is_drained_in_order), BACKEND(sendfile_sends_the_asked_range),          \
         BACKEND(files_read_back_what_was_written), BACKEND(syncs_call_back_later_and_never_after_close),               \

@@ -60,9 +60,12 @@ static bool has_prefix(bytes_t host, const char *prefix)
     return host.len >= len && memcmp(host.ptr, prefix, len) == 0;
 }
 
+bool net_conn_has_path(const net_conn_t *conn) { return net_conn_peer(conn)[0] == '/'; }
+
 bool net_host_is_loopback(bytes_t host)
 {
-    return has_prefix(host, "127.") || bytes_eq(host, BYTES_LIT("::1")) || has_prefix(host, "::ffff:127.");
+    return has_prefix(host, "/") || has_prefix(host, "127.") || bytes_eq(host, BYTES_LIT("::1")) ||
+           has_prefix(host, "::ffff:127.");
 }
 
 void net_protect(net_t *net, const char *service_name)

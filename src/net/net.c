@@ -350,19 +350,46 @@ void net_add_carrier(net_t *net, io_loop_t *loop)
     net->carriers[net->carriers_count++] = net__carrier_new(net, loop);
 }
 
-int net_listen(net_t *net, const char *host, uint16_t port, const net_service_t *def, void *service,
-               net_listener_t **ret_listener)
+#define BACKLOG 511 /* until net_listener_tune */
+
+static net_listener_t *new_listener(net_t *net, const net_service_t *def, void *service)
 {
     net_listener_t *listener = mem_zalloc(sizeof(*listener));
     *listener = (net_listener_t){.net = net, .def = def, .service = service, .protected = net__protects(net, def)};
-    int err = io_listen(net->loop, host, port, 511, on_accept, listener, &listener->io);
+    return listener;
+}
+
+/* Becomes the net's, or is freed after the error. */
+static int keep_listener(net_listener_t *listener, int err, net_listener_t **ret_listener)
+{
     if (err) {
         mem_free(listener);
         return err;
     }
-    list_push_back(&net->listeners, &listener->node);
+    list_push_back(&listener->net->listeners, &listener->node);
     *ret_listener = listener;
     return 0;
+}
+
+int net_listen(net_t *net, const char *host, uint16_t port, const net_service_t *def, void *service,
+               net_listener_t **ret_listener)
+{
+    net_listener_t *listener = new_listener(net, def, service);
+    int err = io_listen(net->loop, host, port, BACKLOG, on_accept, listener, &listener->io);
+    return keep_listener(listener, err, ret_listener);
+}
+
+int net_listen_path(net_t *net, const char *path, unsigned mode, const char *group, const net_service_t *def,
+                    void *service, net_listener_t **ret_listener)
+{
+    net_listener_t *listener = new_listener(net, def, service);
+    int err = io_listen_path(net->loop, path, mode, group, BACKLOG, on_accept, listener, &listener->io);
+    return keep_listener(listener, err, ret_listener);
+}
+
+int net_listener_tune(net_listener_t *listener, int backlog, uint32_t accepts_max)
+{
+    return io_listener_tune(listener->io, backlog, accepts_max);
 }
 
 uint16_t net_listener_port(const net_listener_t *listener) { return io_listener_port(listener->io); }

@@ -80,7 +80,7 @@ void net_share_count(net_t *net, net_t *first);
  * service answers in its protocol's words. Before net_listen; the name lives as long as the net. */
 #define NET_PROTECTED_MAX 4
 void net_protect(net_t *net, const char *service_name);
-bool net_host_is_loopback(bytes_t host);
+bool net_host_is_loopback(bytes_t host); /* or a path, which is nowhere else */
 
 /* What befell a connection because of a limit: `told` runs for each, on the net's loop, and may not touch the net. `bytes` is what
  * the connection held of that whose limit it is. The peer is "" when there is no connection. */
@@ -104,6 +104,10 @@ void net_on_event(net_t *net, net_told_cb told, void *user);
 /* Port 0 picks a free one. `service` is the user pointer handed to on_open; `def` must outlive the net. */
 int net_listen(net_t *net, const char *host, uint16_t port, const net_service_t *def, void *service,
                net_listener_t **ret_listener) MUST_CHECK;
+/* At a path, as io_listen_path. */
+int net_listen_path(net_t *net, const char *path, unsigned mode, const char *group, const net_service_t *def,
+                    void *service, net_listener_t **ret_listener) MUST_CHECK;
+int net_listener_tune(net_listener_t *listener, int backlog, uint32_t accepts_max) MUST_CHECK; /* io_listener_tune */
 uint16_t net_listener_port(const net_listener_t *listener);
 void net_listener_close(net_listener_t *listener); /* open connections stay */
 /* An outgoing connection with the same life; on_open runs when connected, on_close alone when it fails. */
@@ -115,7 +119,8 @@ void net_conn_set_user(net_conn_t *conn, void *user);
 uint64_t net_conn_id(const net_conn_t *conn);       /* unique in the process's life, from 1 */
 const char *net_conn_peer(const net_conn_t *conn);  /* "127.0.0.1:51234" */
 const char *net_conn_local(const net_conn_t *conn); /* the address at which the peer reached us */
-bytes_t net_conn_host(const net_conn_t *conn);      /* of the peer, without port and brackets */
+bytes_t net_conn_host(const net_conn_t *conn);      /* of the peer, without port and brackets; or the path */
+bool net_conn_has_path(const net_conn_t *conn);     /* it came by a path of the machine's, not by an address */
 /* Open connections of the same service from the same host, this one among them. */
 uint32_t net_conn_siblings(const net_conn_t *conn);
 bool net_conn_is_stranger(const net_conn_t *conn);

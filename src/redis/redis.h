@@ -42,7 +42,7 @@ int redis_load(redis_t *redis, char *err, size_t err_bytes) MUST_CHECK;
 int redis_load_step(redis_t *redis, bool *ret_done, char *err, size_t err_bytes) MUST_CHECK;
 /* After redis_load: goes on answering LOADING, and lets no key expire, until it is called with false. */
 void redis_hold(redis_t *redis, bool hold);
-/* Port 0 picks a free one; may be called for several addresses. */
+/* Port 0 picks a free one; may be called for several addresses, and with the path of unixsocket, which has none. */
 int redis_listen(redis_t *redis, const char *host, uint16_t port, uint16_t *ret_port) MUST_CHECK;
 /* Stops accepting, writes and syncs the append-only file. */
 void redis_stop(redis_t *redis);

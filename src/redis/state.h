@@ -83,6 +83,7 @@ struct redis {
     net_t *net;
     redis_config_t *config;
     redis_listeners_t listeners;
+    net_listener_t *path_listener; /* of unixsocket; NULL = none */
     int port;
     redis_db_t *dbs;
     int db_count;
@@ -178,6 +179,7 @@ void redis__start_cron(redis_t *redis);
 void listen__close(redis_t *redis);
 /* Listens there from now on; on failure everything is as it was. Port 0: nowhere. */
 int listen__change(redis_t *redis, const char *bind, int port) MUST_CHECK;
+void listen__tune(redis_t *redis); /* max-new-connections-per-cycle has changed */
 void redis__update_loglevel(redis_t *redis);
 void redis__update_log_format(redis_t *redis);
 void redis__update_hz(redis_t *redis);

@@ -40,7 +40,7 @@ static void on_terminate(void *user, bool interrupt)
 
 static bool door_on(const server_t *server, server_door_t door)
 {
-    return server->doors[door].enabled && server->doors[door].port >= 0;
+    return server->doors[door].enabled && (server->doors[door].port >= 0 || server->doors[door].path);
 }
 
 static bool flush_redis(server_t *server);
@@ -140,12 +140,24 @@ static int start_wings(server_t *server, char *error)
     return err;
 }
 
+static int open_path(server_t *server, server_door_t door, char *error)
+{
+    server__door_t *d = &server->doors[door];
+    uint16_t none;
+    int err = d->path ? server__wings[door]->listen(d->wing, d->path, 0, &none) : 0;
+    if (err)
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "cannot open the socket %.200s of %s: %s", d->path,
+                 server_door_names[door], err_text(err));
+    return err;
+}
+
 /* On every address, with the port that the first one got. An address behind a minus may be missing on this machine. */
 static int open_door(server_t *server, server_door_t door, char *error)
 {
     server__door_t *d = &server->doors[door];
+    int err = open_path(server, door, error), port = d->port;
+    if (err || port < 0) return err;
     char *addresses = mem_strdup(d->bind ? d->bind : server->bind), *rest = addresses;
-    int err = 0, port = d->port;
     for (const char *address; !err && (address = strsep(&rest, " ,"));) {
         uint16_t bound = 0;
         bool optional = address[0] == '-';
@@ -280,7 +292,10 @@ bool server_stop(server_t *server)
     mirror_free(server->tree);
     server__reactors_free(server);
     if (server->loop) io_loop_free(server->loop);
-    for (int door = 0; door < DOORS_COUNT; door++) mem_free(server->doors[door].bind);
+    for (int door = 0; door < DOORS_COUNT; door++) {
+        mem_free(server->doors[door].bind);
+        mem_free(server->doors[door].path);
+    }
     mem_free(server->tree_dir);
     mem_free(server->tree_log_dir);
     mem_free(server->coord_dir);

@@ -17,6 +17,7 @@
 typedef struct server__door {
     int port;   /* asked for */
     char *bind; /* its own addresses, apart by spaces or commas; NULL = the server's */
+    char *path; /* of a socket, beside them or (no port) alone; NULL = none. Redis' */
     int bound_port;
     bool enabled;
     bool protected; /* strangers are refused; of Redis its own directive says so */

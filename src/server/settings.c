@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 static bool parse_int(const char *text, long min, long max, long *ret_value)
 {
@@ -264,6 +265,16 @@ static int set_door(server_t *server, server_door_t at, const setting_t *s, char
     if (strcmp(s->name, "bind") == 0 || (is_zookeeper && strcmp(s->name, "clientPortAddress") == 0)) {
         replace_string(&door->bind, s->value);
         return 0;
+    }
+    if (at == DOOR_REDIS && strcasecmp(s->name, "unixsocket") == 0) {
+        mem_free(door->path);
+        door->path = *s->value ? io_absolute(s->value) : NULL;
+        return ERR_NOT_FOUND;
+    }
+    if (at == DOOR_REDIS && strcasecmp(s->name, "io-threads") == 0) {
+        long threads; /* the wing says what does not fit */
+        if (parse_int(s->value, 1, INT_MAX, &threads)) server->carriers_count = (int)MIN(threads - 1, NET_CARRIERS_MAX);
+        return ERR_NOT_FOUND;
     }
     if (at == DOOR_KAFKA && strcmp(s->name, "listeners") == 0) {
         int err = set_listeners(door, s, error);

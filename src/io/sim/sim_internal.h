@@ -183,6 +183,9 @@ typedef struct sim_listener sim_listener_t;
 bool sim__reaches(const sim_node_t *from, const sim_node_t *to);
 int sim__listen(io_loop_t *loop, const char *host, uint16_t port, int backlog, io_accept_cb accept, void *user,
                 io_listener_t **ret_listener);
+int sim__listen_path(io_loop_t *loop, const char *path, unsigned mode, const char *group, int backlog,
+                     io_accept_cb accept, void *user, io_listener_t **ret_listener);
+int sim__listener_tune(io_listener_t *listener, int backlog, uint32_t accepts_max);
 uint16_t sim__listener_port(const io_listener_t *listener);
 void sim__listener_close(io_listener_t *listener);
 int sim__connect(io_loop_t *loop, const char *host, uint16_t port, io_stream_t **ret_stream);

@@ -36,20 +36,24 @@ static bool is_any(const char *host)
     return is_one_of(host, names, ARRAY_LEN(names));
 }
 
+static bool is_path(const char *host) { return host[0] == '/'; }
+
 static sim_node_t *find_node(sim_node_t *self, const char *host)
 {
-    if (is_local(host) || is_any(host)) return self;
+    if (is_local(host) || is_any(host) || is_path(host)) return self;
     for (uint32_t i = 0; i < self->sim->nodes_count; i++) {
         if (strcmp(self->sim->nodes[i]->host, host) == 0) return self->sim->nodes[i];
     }
     return NULL;
 }
 
-static sim_listener_t *find_listener(const sim_node_t *node, uint16_t port)
+static sim_listener_t *find_listener(const sim_node_t *node, uint16_t port, const char *path)
 {
     LIST_EACH(&node->loops, loop, sim_loop_t, in_node) {
         LIST_EACH(&loop->listeners, listener, sim_listener_t, node) {
-            if (listener->port == port) return listener;
+            bool here =
+                path ? listener->path && strcmp(listener->path, path) == 0 : !listener->path && listener->port == port;
+            if (here) return listener;
         }
     }
     return NULL;
@@ -62,7 +66,7 @@ static void format_addr(char out[IO_ADDR_CHARS_MAX], const char *host, uint16_t 
 
 static uint16_t free_port(sim_node_t *node)
 {
-    while (find_listener(node, node->port_next)) node->port_next++;
+    while (find_listener(node, node->port_next, NULL)) node->port_next++;
     uint16_t port = node->port_next++;
     if (node->port_next < 32768) node->port_next = 32768;
     return port;
@@ -84,17 +88,10 @@ static void on_acceptable(sim_item_t *item)
     listener->accept(listener->user, &stream->base);
 }
 
-int sim__listen(io_loop_t *base, const char *host, uint16_t port, int backlog, io_accept_cb accept, void *user,
-                io_listener_t **ret_listener)
+static sim_listener_t *new_listener(sim_loop_t *loop, uint16_t port, int backlog, io_accept_cb accept, void *user)
 {
-    sim_loop_t *loop = sim__loop(base);
-    sim_node_t *node = loop->node;
-    if (base->halted) return ERR_IO;
-    if (find_node(node, host) != node) return ERR_NOT_FOUND;
-    if (port == 0) port = free_port(node);
-    if (find_listener(node, port)) return ERR_ADDRINUSE;
     sim_listener_t *listener = mem_zalloc(sizeof(*listener));
-    listener->base.loop = base;
+    listener->base.loop = &loop->base;
     listener->port = port;
     listener->backlog = backlog > 0 ? (uint32_t)backlog : 1;
     listener->accept = accept;
@@ -102,7 +99,43 @@ int sim__listen(io_loop_t *base, const char *host, uint16_t port, int backlog, i
     listener->item.run = on_acceptable;
     list_init(&listener->queue);
     list_push_back(&loop->listeners, &listener->node);
+    return listener;
+}
+
+int sim__listen(io_loop_t *base, const char *host, uint16_t port, int backlog, io_accept_cb accept, void *user,
+                io_listener_t **ret_listener)
+{
+    sim_loop_t *loop = sim__loop(base);
+    sim_node_t *node = loop->node;
+    if (base->halted) return ERR_IO;
+    if (is_path(host) || find_node(node, host) != node) return ERR_NOT_FOUND;
+    if (port == 0) port = free_port(node);
+    if (find_listener(node, port, NULL)) return ERR_ADDRINUSE;
+    *ret_listener = &new_listener(loop, port, backlog, accept, user)->base;
+    return 0;
+}
+
+/* Nobody on a simulated machine is kept out by a mode, and it has no groups. */
+int sim__listen_path(io_loop_t *base, const char *path, unsigned mode, const char *group, int backlog,
+                     io_accept_cb accept, void *user, io_listener_t **ret_listener)
+{
+    sim_loop_t *loop = sim__loop(base);
+    if (base->halted) return ERR_IO;
+    if (group) return ERR_NOT_FOUND;
+    sim_listener_t *before = find_listener(loop->node, 0, path);
+    if (before) { /* its socket is there, its name is gone */
+        mem_free(before->path);
+        before->path = mem_strdup("");
+    }
+    sim_listener_t *listener = new_listener(loop, 0, backlog, accept, user);
+    listener->path = mem_strdup(path);
     *ret_listener = &listener->base;
+    return 0;
+}
+
+int sim__listener_tune(io_listener_t *listener, int backlog, uint32_t accepts_max)
+{
+    listener_of(listener)->backlog = backlog > 0 ? (uint32_t)backlog : 1;
     return 0;
 }
 
@@ -120,6 +153,7 @@ void sim__listener_close(io_listener_t *base)
     }
     if (list_linked(&listener->item.node)) list_remove(&listener->item.node);
     list_remove(&listener->node);
+    mem_free(listener->path);
     mem_free(listener);
 }
 
@@ -143,7 +177,7 @@ static void on_request(io_timer_t *event)
 {
     sim_stream_t *client = CONTAINER_OF(event, sim_stream_t, arrival);
     sim_node_t *node = client->loop->node, *far = client->far_node;
-    sim_listener_t *listener = find_listener(far, client->far_port);
+    sim_listener_t *listener = find_listener(far, client->far_port, client->far_path);
     bool heard = sim__reaches(node, far) && far->powered;
     sim__trace(node->sim, SIM_CONNECT, node->index, heard);
     if (heard && !listener) {
@@ -168,9 +202,13 @@ int sim__connect(io_loop_t *base, const char *host, uint16_t port, io_stream_t *
     if (!far) return ERR_NOT_FOUND;
     sim_stream_t *client = sim__stream_new(loop, far);
     client->connecting = true;
-    client->far_port = port;
-    format_addr(client->peer_addr, is_any(host) ? "127.0.0.1" : host, port);
-    format_addr(client->local_addr, far == node ? "127.0.0.1" : node->host, free_port(node));
+    client->far_port = is_path(host) ? 0 : port;
+    client->far_path = is_path(host) ? mem_strdup(host) : NULL;
+    format_addr(client->peer_addr, is_any(host) ? "127.0.0.1" : host, client->far_port);
+    if (is_path(host))
+        format_addr(client->local_addr, host, 0);
+    else
+        format_addr(client->local_addr, far == node ? "127.0.0.1" : node->host, free_port(node));
     client->arrival.run = on_request;
     sim__after_us(&client->arrival, node->sim->net.delay_us_min, node->sim->net.delay_us_max);
     list_push_back(&loop->streams, &client->node);
@@ -194,6 +232,8 @@ void sim__net_die(sim_loop_t *loop)
     LIST_EACH(&loop->listeners, listener, sim_listener_t, node) {
         LIST_EACH(&listener->queue, stream, sim_stream_t, node) cut_off(stream);
         listener->port = 0;
+        mem_free(listener->path);
+        listener->path = NULL;
     }
     LIST_EACH(&loop->streams, stream, sim_stream_t, node) cut_off(stream);
 }

@@ -40,6 +40,7 @@ struct sim_stream {
     io_timer_t arrival; /* of the first of them; while connecting, of our request at the far node */
     uint32_t attempts;
     uint16_t far_port;
+    char *far_path; /* in place of it; NULL = none */
     unsigned events;
     io_ready_cb ready;
     void *user;
@@ -52,6 +53,7 @@ struct sim_listener {
     io_listener_t base;
     list_t node;
     uint16_t port;
+    char *path; /* in place of a port; NULL = none */
     uint32_t backlog;
     uint32_t queued;
     io_accept_cb accept;

@@ -225,6 +225,7 @@ void sim__stream_free(sim_stream_t *stream)
     if (list_linked(&stream->node)) list_remove(&stream->node);
     if (stream->peer) stream->peer->peer = NULL;
     buf_deinit(&stream->received);
+    mem_free(stream->far_path);
     mem_free(stream);
 }
 

@@ -60,11 +60,16 @@ extern const io_ops_t uv__ops;
 int uv__addr_resolve(const char *host, uint16_t port, bool passive, struct sockaddr_storage *ret_addr,
                      socklen_t *ret_len) MUST_CHECK;
 void uv__addr_format(const struct sockaddr_storage *addr, char out[IO_ADDR_CHARS_MAX]);
+/* Of a socket with a path. */
+void uv__addr_of_path(const char *path, struct sockaddr_storage *ret_addr, socklen_t *ret_len);
 uint16_t uv__addr_port(const struct sockaddr_storage *addr);
 
 /* uv_net.c */
 int uv__listen(io_loop_t *loop, const char *host, uint16_t port, int backlog, io_accept_cb accept, void *user,
                io_listener_t **ret_listener);
+int uv__listen_path(io_loop_t *loop, const char *path, unsigned mode, const char *group, int backlog,
+                    io_accept_cb accept, void *user, io_listener_t **ret_listener);
+int uv__listener_tune(io_listener_t *listener, int backlog, uint32_t accepts_max);
 uint16_t uv__listener_port(const io_listener_t *listener);
 void uv__listener_close(io_listener_t *listener);
 int uv__fd_watch_new(io_loop_t *loop, int fd, io_ready_cb ready, void *user, io_fd_watch_t **ret_watch);

@@ -7,7 +7,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <netinet/in.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define ACCEPTS_PER_TURN_MAX   64
@@ -18,6 +20,8 @@ typedef struct uv_tcp_listener {
     io_listener_t base;
     int fd;
     uint16_t port;
+    char *path;                   /* removed at the end; NULL = none */
+    struct sockaddr_storage addr; /* of a path: who comes has none of its own */
     io_accept_cb accept;
     uint32_t accepts_max; /* a turn */
     void *user;
@@ -94,7 +98,7 @@ static void on_acceptable(uv_poll_t *poll, int status, int ready)
             return;
         }
         io_stream_t *stream;
-        if (uv__stream_adopt(b, fd, &peer, &stream) == 0) l->accept(l->user, stream);
+        if (uv__stream_adopt(b, fd, l->path ? &l->addr : &peer, &stream) == 0) l->accept(l->user, stream);
     }
 }
 
@@ -121,13 +125,15 @@ out:
     return err;
 }
 
-int uv__listen(io_loop_t *loop, const char *host, uint16_t port, int backlog, io_accept_cb accept, void *user,
-               io_listener_t **ret_listener)
+/* Who is refused holds a descriptor until the turn ends: of few, files must find some all the same. */
+static uint32_t accepts_of_descriptors(void)
 {
-    int fd = -1;
-    uint16_t bound = 0;
-    int err = open_socket(host, port, backlog, &fd, &bound);
-    if (err) return err;
+    return MIN(MAX(io_descriptors_max() / DESCRIPTORS_PER_ACCEPT, 1u), ACCEPTS_PER_TURN_MAX);
+}
+
+/* Takes the socket; closes it on failure. */
+static int new_listener(io_loop_t *loop, int fd, io_accept_cb accept, void *user, uv_tcp_listener_t **ret)
+{
     uv_backend_t *b = uv__backend(loop);
     uv_tcp_listener_t *l = mem_zalloc(sizeof(*l));
     int rc = uv_poll_init(&b->uv, &l->poll, fd);
@@ -138,18 +144,71 @@ int uv__listen(io_loop_t *loop, const char *host, uint16_t port, int backlog, io
     }
     l->base.loop = loop;
     l->fd = fd;
-    l->port = bound;
     l->accept = accept;
-    /* Who is refused holds a descriptor until the turn ends: of few, files must find some all the same. */
-    l->accepts_max = MIN(MAX(io_descriptors_max() / DESCRIPTORS_PER_ACCEPT, 1u), ACCEPTS_PER_TURN_MAX);
+    l->accepts_max = accepts_of_descriptors();
     l->user = user;
     l->poll.data = l;
     io_timer_init(loop, &l->rest, on_rested);
     on_rested(&l->rest);
     list_push_back(&b->listeners, &l->node);
     hold_spare(b);
+    *ret = l;
+    return 0;
+}
+
+int uv__listen(io_loop_t *loop, const char *host, uint16_t port, int backlog, io_accept_cb accept, void *user,
+               io_listener_t **ret_listener)
+{
+    int fd = -1;
+    uint16_t bound = 0;
+    uv_tcp_listener_t *l;
+    int err = open_socket(host, port, backlog, &fd, &bound);
+    if (!err) err = new_listener(loop, fd, accept, user, &l);
+    if (err) return err;
+    l->port = bound;
     *ret_listener = &l->base;
     return 0;
+}
+
+/* Before anybody can connect. */
+static int give_access(const char *path, unsigned mode, const char *group)
+{
+    const struct group *found = group ? getgrnam(group) : NULL;
+    if (group && !found) return ERR_NOT_FOUND;
+    if (group && chown(path, (uid_t)-1, found->gr_gid) < 0) return err_from_errno(errno);
+    return mode && chmod(path, mode) < 0 ? err_from_errno(errno) : 0;
+}
+
+int uv__listen_path(io_loop_t *loop, const char *path, unsigned mode, const char *group, int backlog,
+                    io_accept_cb accept, void *user, io_listener_t **ret_listener)
+{
+    struct sockaddr_storage addr = {0};
+    socklen_t len;
+    uv_tcp_listener_t *l;
+    uv__addr_of_path(path, &addr, &len);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return err_from_errno(errno);
+    (void)unlink(path);
+    int err = bind(fd, (struct sockaddr *)&addr, len) < 0 ? err_from_errno(errno) : 0;
+    if (!err) err = give_access(path, mode, group);
+    if (!err && listen(fd, backlog) < 0) err = err_from_errno(errno);
+    if (err) {
+        close(fd);
+        return err;
+    }
+    err = new_listener(loop, fd, accept, user, &l);
+    if (err) return err;
+    l->path = mem_strdup(path);
+    l->addr = addr;
+    *ret_listener = &l->base;
+    return 0;
+}
+
+int uv__listener_tune(io_listener_t *listener, int backlog, uint32_t accepts_max)
+{
+    uv_tcp_listener_t *l = listener_of(listener);
+    l->accepts_max = MAX(MIN(accepts_max, accepts_of_descriptors()), 1u);
+    return listen(l->fd, backlog) < 0 ? err_from_errno(errno) : 0;
 }
 
 uint16_t uv__listener_port(const io_listener_t *listener)
@@ -157,7 +216,12 @@ uint16_t uv__listener_port(const io_listener_t *listener)
     return CONTAINER_OF(listener, uv_tcp_listener_t, base)->port;
 }
 
-static void on_listener_closed(uv_handle_t *handle) { mem_free(handle->data); }
+static void on_listener_closed(uv_handle_t *handle)
+{
+    uv_tcp_listener_t *l = handle->data;
+    mem_free(l->path);
+    mem_free(l);
+}
 
 void uv__listener_close(io_listener_t *listener)
 {
@@ -167,6 +231,7 @@ void uv__listener_close(io_listener_t *listener)
     list_remove(&l->node);
     uv_close((uv_handle_t *)&l->poll, on_listener_closed);
     close(l->fd);
+    if (l->path) (void)unlink(l->path);
 }
 
 static void on_watched(uv_poll_t *poll, int status, int ready)

@@ -197,6 +197,11 @@ void uv__stream_peer(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX])
 
 void uv__stream_local(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX])
 {
+    const uv_conn_t *conn = CONTAINER_OF(stream, uv_conn_t, base);
+    if (conn->peer.ss_family == AF_UNIX) { /* one end has no name */
+        uv__addr_format(&conn->peer, out);
+        return;
+    }
     struct sockaddr_storage addr = {0};
     socklen_t len = sizeof(addr);
     getsockname(CONTAINER_OF(stream, uv_conn_t, base)->fd, (struct sockaddr *)&addr, &len);

@@ -18,6 +18,7 @@ void client__put_flags(const redis_client_t *c, buf_t *out)
     size_t before = out->len;
     for (size_t i = 0; i < ARRAY_LEN(letters); i++)
         if (c->flags & letters[i].bit) buf_u8(out, (uint8_t)letters[i].letter);
+    if (c->conn && net_conn_has_path(c->conn)) buf_u8(out, 'U');
     uint32_t tracking = c->tracking ? c->tracking->flags : 0;
     if (c->tracking) buf_u8(out, 't');
     if (tracking & TRACKING_BROKEN_REDIR) buf_u8(out, 'R');

@@ -142,6 +142,7 @@ static bool apply(redis_call_t *call, bool was_on)
         const directive_t *d = directive_find(call->argv[i]);
         if (IS(d, loglevel)) redis__update_loglevel(redis);
         if (IS(d, log_format) || IS(d, log_timestamp_format)) redis__update_log_format(redis);
+        if (IS(d, max_new_connections_per_cycle)) listen__tune(redis);
         if (IS(d, tcp_keepalive_s)) client__update_keepalive(redis);
     }
     return true;

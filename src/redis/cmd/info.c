@@ -61,6 +61,17 @@ static void human(char out[32], uint64_t bytes)
     snprintf(out, 32, u ? "%.2f%c" : "%.0f%c", v, units[u]);
 }
 
+static void put_listeners(const redis_t *redis, buf_t *b)
+{
+    int number = 0;
+    if (redis->listeners.count) {
+        buf_printf(b, "listener%d:name=tcp", number++);
+        for (int i = 0; i < redis->listeners.count; i++) buf_printf(b, ",bind=%s", redis->listeners.at[i].host);
+        buf_printf(b, ",port=%d\r\n", redis->port);
+    }
+    if (redis->path_listener) buf_printf(b, "listener%d:name=unix,bind=%s\r\n", number, redis->config->unixsocket);
+}
+
 static void section_server(redis_t *redis, buf_t *b)
 {
     int64_t up = (redis->now_ms - redis->started_ms) / 1000;
@@ -79,6 +90,7 @@ static void section_server(redis_t *redis, buf_t *b)
                io_wall_us(redis->loop), up, up / 86400, redis->hz, redis->config->hz, redis->lru_clock,
                redis->executable ? redis->executable : "", redis->config_file ? redis->config_file : "",
                redis->config->availability_zone);
+    put_listeners(redis, b);
 }
 
 /* The largest now, not those of a while ago. */

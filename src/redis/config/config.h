@@ -76,7 +76,8 @@ typedef struct redis_config {
     uint64_t hll_sparse_max_bytes; /* a longer HyperLogLog becomes dense */
     uint64_t stream_node_max_bytes, stream_node_max_entries;
     /* limits */
-    uint64_t proto_max_bulk_len, client_query_buffer_limit, maxclients, timeout_s, tcp_keepalive_s, tcp_backlog;
+    uint64_t proto_max_bulk_len, client_query_buffer_limit, maxclients, timeout_s, tcp_keepalive_s, tcp_backlog,
+        max_new_connections_per_cycle, io_threads;
     redis_out_limit_t out_limits[REDIS_OUT_CLASSES];
     /* memory */
     uint64_t maxmemory, maxmemory_samples;
@@ -97,6 +98,8 @@ typedef struct redis_config {
     /* the rest */
     bytes_t requirepass; /* empty = none */
     char *bind;
+    char *unixsocket, *unixsocketgroup; /* "" = none */
+    int64_t unixsocketperm;
     redis_loglevel_t loglevel;
     int64_t port, databases, slowlog_log_slower_than, slowlog_max_len, busy_reply_threshold_ms,
         latency_monitor_threshold, commandlog_request_larger_than, commandlog_reply_larger_than,

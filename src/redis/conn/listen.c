@@ -3,6 +3,8 @@
 #include "redis/redis.h"
 #include "redis/state.h"
 
+#include "base/slog.h"
+
 #include <strings.h>
 
 /* CONFIG GET bind tells the addresses that there are. */
@@ -15,13 +17,40 @@ static void add_bind(redis_config_t *config, const char *host, bool first)
     buf_deinit(&all);
 }
 
+static void tune(redis_t *redis, net_listener_t *listener)
+{
+    const redis_config_t *config = redis->config;
+    int err = net_listener_tune(listener, (int)config->tcp_backlog, (uint32_t)config->max_new_connections_per_cycle);
+    if (err) slog(SLOG_WARN, "redis", "the backlog stays as it is", "error=\"%s\"", err_text(err));
+}
+
 static int open_one(redis_t *redis, const char *host, uint16_t port, redis_listeners_t *to)
 {
     if (to->count == REDIS_LISTENERS_MAX) return ERR_LIMIT;
     net_listener_t *listener;
     int err = net_listen(redis->net, host, port, client__service(), redis, &listener);
-    if (!err) to->at[to->count++] = (redis_listener_t){listener, mem_strdup(host)};
-    return err;
+    if (err) return err;
+    tune(redis, listener);
+    to->at[to->count++] = (redis_listener_t){listener, mem_strdup(host)};
+    return 0;
+}
+
+static int open_path(redis_t *redis, const char *path)
+{
+    const redis_config_t *config = redis->config;
+    const char *group = *config->unixsocketgroup ? config->unixsocketgroup : NULL;
+    int err = net_listen_path(redis->net, path, (unsigned)config->unixsocketperm, group, client__service(), redis,
+                              &redis->path_listener);
+    if (err) return err;
+    tune(redis, redis->path_listener);
+    redis__start_cron(redis);
+    return 0;
+}
+
+void listen__tune(redis_t *redis)
+{
+    for (int i = 0; i < redis->listeners.count; i++) tune(redis, redis->listeners.at[i].net);
+    if (redis->path_listener) tune(redis, redis->path_listener);
 }
 
 static void close_all(redis_listeners_t *listeners)
@@ -33,10 +62,17 @@ static void close_all(redis_listeners_t *listeners)
     }
 }
 
-void listen__close(redis_t *redis) { close_all(&redis->listeners); }
+void listen__close(redis_t *redis)
+{
+    close_all(&redis->listeners);
+    if (redis->path_listener) net_listener_close(redis->path_listener);
+    redis->path_listener = NULL;
+}
 
 int redis_listen(redis_t *redis, const char *host, uint16_t port, uint16_t *ret_port)
 {
+    *ret_port = 0;
+    if (host[0] == '/') return open_path(redis, host);
     int err = open_one(redis, host, port, &redis->listeners);
     if (err) return err;
     redis->port = net_listener_port(redis->listeners.at[redis->listeners.count - 1].net);

@@ -1,9 +1,14 @@
 """Settings of the process, of its log, its end and its file; and those that are only kept."""
 
 import contextlib
+import grp
 import json
+import os
+import pathlib
 import re
+import shutil
 import signal
+import stat
 import subprocess
 import time
 
@@ -26,10 +31,10 @@ def called(tmp_path):
 
     @contextlib.contextmanager
     def running(name, *args, port=None, password=None):
-        port = port or free_port()
+        port = free_port() if port is None else port
         link = tmp_path / name
         link.exists() or link.symlink_to(binary())
-        given = () if args and not args[0].startswith("-") else ("--port", port)
+        given = () if args and (not args[0].startswith("-") or "--port" in args) else ("--port", port)
         with open(tmp_path / "out", "w") as out:
             process = subprocess.Popen([link, *map(str, (*args, *given))], cwd=tmp_path, stdout=out)
         with redis.Redis(port=port, password=password, decode_responses=True) as one:
@@ -204,3 +209,56 @@ def test_snapshots_go_to_the_directory_that_is_set(launch, tmp_path):
     assert r.config_set("dir", str(tmp_path)) and r.save()
     assert [path.name for path in tmp_path.iterdir()] == ["dump.rdb"]
     assert r.config_get("dir") == {"dir": str(tmp_path)}
+
+
+def test_a_socket_with_a_path_serves_beside_the_port_and_alone(called, tmp_path):
+    flags = ("--unixsocket", "s.sock", "--unixsocketperm", "710", "--unixsocketgroup", grp.getgrgid(os.getgid()).gr_name)
+    for port in (free_port(), 0):
+        with called("redis-server", *flags, "--port", port, port=port) as (process, one):
+            path = tmp_path / "s.sock"
+            mode = path.stat()
+            assert stat.S_ISSOCK(mode.st_mode) and stat.S_IMODE(mode.st_mode) == 0o710 and path.group() == flags[-1]
+            with redis.Redis(unix_socket_path=str(path), decode_responses=True) as near:
+                assert near.ping()
+                about = near.client_list()[-1]
+                assert (about["addr"], about["laddr"], about["flags"]) == (f"{path}:0", f"{path}:0", "U")
+                assert near.config_get("unixsocketperm") == {"unixsocketperm": "710"}
+                assert near.info("server")["tcp_port"] == port
+                if port:
+                    assert one.ping() and one.client_list()[-1]["flags"] == "N"
+            process.terminate()
+            assert process.wait(60) == 0
+        assert not path.exists()
+
+
+def test_a_socket_that_cannot_be_made_is_told(tmp_path):
+    for flag, value in (("unixsocket", tmp_path / "missing" / "s"), ("unixsocketgroup", "no such group")):
+        options = {"unixsocket": tmp_path / "s", flag: value}
+        command = [binary(), "--data", tmp_path, "--redis.port", "0", *(str(w) for k, v in options.items() for w in (f"--redis.{k}", v))]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode != 0 and "cannot open the socket" in done.stderr
+
+
+def test_threads_of_the_originals_become_carriers(called):
+    with called("redis-server", "--io-threads", 3) as (process, one):
+        assert one.config_get("io-threads") == {"io-threads": "3"}
+        names = [path.read_text().strip() for path in pathlib.Path(f"/proc/{process.pid}/task").glob("*/comm")]
+        assert len([name for name in names if "carrier" in name]) == 2, names
+        with pytest.raises(redis.ResponseError, match="can't set immutable config"):
+            one.config_set("io-threads", 2)
+
+
+@pytest.mark.skipif(not shutil.which("ss"), reason="nothing else tells how long it is")
+def test_the_backlog_is_as_long_as_it_is_told_to_be(launch):
+    server = launch("redis", appendonly="no", **{"tcp-backlog": 37})
+    port = server.port_of("redis")
+    told = subprocess.run(["ss", "-ltn", f"sport = :{port}"], capture_output=True, text=True)
+    assert told.stdout.splitlines()[1].split()[2] == "37"
+
+
+def test_few_connections_a_turn_are_enough(launch):
+    server = launch("redis", appendonly="no", **{"max-new-connections-per-cycle": 1})
+    crowd = [client(server, single_connection_client=True) for _ in range(50)]
+    assert all(one.ping() for one in crowd) and crowd[0].config_set("max-new-connections-per-cycle", 1000)
+    for one in crowd:
+        one.close()

@@ -76,7 +76,7 @@ def test_what_would_do_nothing_is_refused_and_still_answered(launch):
         assert r.config_set(name, before[name])
 
 
-@pytest.mark.parametrize("name, value", [("tcp-backlog", "7"), *REFUSED.items()])
+@pytest.mark.parametrize("name, value", [*REFUSED.items()])
 def test_what_would_do_nothing_is_refused_at_the_start(name, value, tmp_path):
     command = [binary(), "--data", tmp_path, "--redis.port", "0", f"--redis.{name}", value]
     done = subprocess.run(command, capture_output=True, text=True, timeout=20)
