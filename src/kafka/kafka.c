@@ -54,6 +54,7 @@ kafka_t *kafka_new(io_loop_t *loop, net_t *net, mirror_t *tree, const char *data
     list_init(&kafka->connections);
     list_init(&kafka->listeners);
     list_init(&kafka->requests_free);
+    list_init(&kafka->encoding);
     kafka->opener = opener_new(loop);
     slices_init(&kafka->slices, loop);
     return kafka;

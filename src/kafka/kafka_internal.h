@@ -74,7 +74,9 @@ struct kafka {
     struct topics_store *topics_store; /* the image of the tree: topics.c */
     list_t changes_queued;             /* tree_change.c */
     uint32_t changes_running;          /* of those that were queued */
-    list_t requests_free;              /* kafka_request_t that wait for work, with warm arenas */
+    list_t encoding; /* kafka_request_t.encoding_node: whose answers are written in pieces, in order */
+    slice_t encoder;
+    list_t requests_free; /* kafka_request_t that wait for work, with warm arenas */
     uint32_t requests_free_count;
     io_timer_t idle_timer;
     kafka_stats_t stats;
@@ -186,6 +188,10 @@ struct kafka_request {
     /* the connection's */
     list_t node;
     kafka_writer_t out;
+    kafka_encoding_t encoding; /* answer.c: of an answer that is written in pieces */
+    list_t encoding_node;
+    net_output_t pieces; /* those that are written */
+    uint8_t *size_at;    /* where in them the answer's size belongs */
     enum { KAFKA_REQUEST_OPEN, KAFKA_REQUEST_DONE, KAFKA_REQUEST_SILENT } answer;
 };
 
@@ -196,6 +202,9 @@ enum {
     /* The connection's next request may start before this one is answered (Kafka itself serves one at a time; answers
      * are in order in any case). */
     KAFKA_HANDLER_OVERLAPS = 2,
+    /* All that a response refers to lives as long as its request, so that a large one is written in pieces, over several
+     * turns; it refers to no file. */
+    KAFKA_HANDLER_LASTS = 4,
 };
 
 typedef struct kafka_handler {

@@ -489,6 +489,31 @@ void net_write_file(net_conn_t *conn, io_file_t *file, uint64_t offset, size_t n
     output_grew(conn);
 }
 
+uint8_t *net_output_add(net_t *net, net_output_t *output, const void *data, size_t n)
+{
+    uint8_t *at = net__output_reserve(output, &net->chunks, n);
+    memcpy(at, data, n);
+    output->last->len += n;
+    output->bytes += n;
+    return at;
+}
+
+void net_write_output(net_conn_t *conn, net_output_t *output)
+{
+    if (conn->state >= CONN_DEAD) {
+        net_output_drop(conn->net, output);
+        return;
+    }
+    net__output_take(&conn->out, output);
+    output_grew(conn);
+}
+
+void net_output_drop(net_t *net, net_output_t *output)
+{
+    net__output_clear(output, &net->chunks);
+    *output = (net_output_t){0};
+}
+
 void net_send(net_conn_t *conn)
 {
     if (conn->state != CONN_OPEN || conn->blocked || !conn->out.bytes) return;

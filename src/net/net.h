@@ -141,6 +141,18 @@ void net_write(net_conn_t *conn, const void *data, size_t n);
 void net_write_file(net_conn_t *conn, io_file_t *file, uint64_t offset, size_t n, void (*release)(void *file_user),
                     void *file_user);
 
+/* Output that is made before its place has come, over as many turns as that takes; written whole, it is not copied again. Zeroed,
+ * it is empty. */
+typedef struct net_output {
+    struct net_chunk *first, *last;
+    size_t bytes;      /* unsent */
+    size_t file_bytes; /* of these, ranges of files */
+} net_output_t;
+/* Returns where the copy lies, to be changed until the output is written. */
+uint8_t *net_output_add(net_t *net, net_output_t *output, const void *data, size_t n);
+void net_write_output(net_conn_t *conn, net_output_t *output);
+void net_output_drop(net_t *net, net_output_t *output);
+
 /* Sends now what would be sent at the end of the turn: large replies are still in the cache then, and their memory is
  * used again at once. The caller knows that nothing they depend on is yet to be written. */
 void net_send(net_conn_t *conn);

@@ -39,13 +39,6 @@ typedef struct net_chunk {
     uint8_t data[];
 } net_chunk_t;
 
-typedef struct net_output {
-    net_chunk_t *first;
-    net_chunk_t *last;
-    size_t bytes;      /* unsent */
-    size_t file_bytes; /* of these, ranges of files */
-} net_output_t;
-
 /* Where chunks go when they are sent: those of the usual size wait here for their next use. A carrier's keeps all of
  * them as they are, for their owner. */
 typedef struct net_chunk_cache {
@@ -62,7 +55,10 @@ void net__output_take(net_output_t *out, net_output_t *from);
 /* The same, but small chunks, unsent, share one: behind a stream that is full each turn's few bytes would else keep a
  * whole chunk. */
 void net__output_join(net_output_t *out, net_chunk_cache_t *cache, net_output_t *from);
-/* Sends what the stream takes. 0 when all is out, ERR_AGAIN when the stream is full, another error when it is gone. */
+/* A peer that reads as fast as it is written to is sent so much in a turn. */
+#define NET_SEND_BYTES_MAX MIB(4)
+/* Sends what the stream takes, up to NET_SEND_BYTES_MAX. 0 when all is out, ERR_AGAIN when the rest waits until the stream is
+ * writable, another error when it is gone. */
 int net__output_send(net_output_t *out, net_chunk_cache_t *cache, io_stream_t *stream, uint64_t *sent_bytes);
 void net__output_clear(net_output_t *out, net_chunk_cache_t *cache);
 void net__chunk_free(net_chunk_cache_t *cache, net_chunk_t *chunk);

@@ -152,11 +152,13 @@ static ssize_t send_file(net_chunk_t *chunk, io_stream_t *stream)
 
 int net__output_send(net_output_t *out, net_chunk_cache_t *cache, io_stream_t *stream, uint64_t *sent_bytes)
 {
-    while (out->bytes) {
+    for (size_t bytes = 0; out->bytes;) {
+        if (bytes >= NET_SEND_BYTES_MAX) return ERR_AGAIN;
         while (out->first->at == out->first->len) drop_first(out, cache);
         ssize_t n = out->first->file ? send_file(out->first, stream) : send_memory(out, stream);
         if (n < 0) return (int)n;
         *sent_bytes += (uint64_t)n;
+        bytes += (size_t)n;
         consume(out, cache, (size_t)n);
     }
     while (out->first) drop_first(out, cache);

@@ -504,6 +504,60 @@ void kafka_encode(kafka_writer_t *w, const kafka_shape_t *shape, int16_t version
     encode_struct(&e, shape, message);
 }
 
+/* ---- encoding in pieces: a pause may come wherever a field of a struct in an array ends ----------------------------------- */
+
+static void enter(kafka_encoding_t *encoding, const kafka_shape_t *shape, const void *items, int32_t count)
+{
+    ASSERT(encoding->depth < KAFKA_ENCODING_LEVELS && count > 0);
+    encoding->levels[encoding->depth++] = (struct kafka_encoding_level){shape, items, count - 1, 0};
+}
+
+void kafka_encoding_begin(kafka_encoding_t *encoding, const kafka_shape_t *shape, int16_t version, const void *message)
+{
+    *encoding = (kafka_encoding_t){.version = version, .flexible = version >= shape->flexible_since};
+    enter(encoding, shape, message, 1);
+}
+
+/* An array of structs gets a level of its own. */
+static void encode_level_field(kafka_encoding_t *encoding, encoder_t *e, const kafka_field_t *f, const void *message)
+{
+    if (!f->shape || !(f->flags & KAFKA_FIELD_ARRAY)) {
+        encode_field(e, f, message);
+        return;
+    }
+    int32_t count = *count_of(f, message);
+    if (count < 0 && e->version < f->nullable_since) count = 0;
+    write_count(e->w, count, e->flexible);
+    const void *items = *(const void *const *)(const void *)((const uint8_t *)message + f->offset);
+    if (count > 0) enter(encoding, f->shape, items, count);
+}
+
+static void end_struct(kafka_encoding_t *encoding, encoder_t *e, struct kafka_encoding_level *level)
+{
+    if (e->flexible) encode_tags(e, level->shape, level->message);
+    if (level->left-- == 0) {
+        encoding->depth--;
+        return;
+    }
+    level->message += level->shape->bytes;
+    level->field = 0;
+}
+
+bool kafka_encoding_step(kafka_encoding_t *encoding, kafka_writer_t *w, size_t bytes)
+{
+    encoder_t e = {w, encoding->version, encoding->flexible};
+    while (encoding->depth > 0 && w->buf.len < bytes) {
+        struct kafka_encoding_level *level = &encoding->levels[encoding->depth - 1];
+        if (level->field == level->shape->fields_count) {
+            end_struct(encoding, &e, level);
+            continue;
+        }
+        const kafka_field_t *f = &level->shape->fields[level->field++];
+        if (f->tag < 0 && in_version(f, e.version)) encode_level_field(encoding, &e, f, level->message);
+    }
+    return encoding->depth == 0;
+}
+
 /* ---- headers, ids ---- */
 
 void kafka_read_header_start(kafka_reader_t *r, kafka_request_header_t *header)

@@ -200,6 +200,23 @@ int kafka_decode(kafka_reader_t *r, const kafka_shape_t *shape, int16_t version,
 /* Cannot fail. Records that refer to files become splices, whose release is then the writer's affair. */
 void kafka_encode(kafka_writer_t *w, const kafka_shape_t *shape, int16_t version, const void *message);
 
+/* The same in pieces. The message lies still until all of it is written. */
+#define KAFKA_ENCODING_LEVELS 8 /* arrays of structs within one another */
+typedef struct kafka_encoding {
+    int16_t version;
+    bool flexible;
+    int depth; /* levels in use; 0 = all is written */
+    struct kafka_encoding_level {
+        const kafka_shape_t *shape;
+        const uint8_t *message; /* the struct that is being written */
+        int32_t left;           /* structs of its array behind it */
+        uint16_t field;         /* the next one of it */
+    } levels[KAFKA_ENCODING_LEVELS];
+} kafka_encoding_t;
+void kafka_encoding_begin(kafka_encoding_t *encoding, const kafka_shape_t *shape, int16_t version, const void *message);
+/* Writes until about so many bytes are in the writer's buffer; true when it was the last piece. */
+bool kafka_encoding_step(kafka_encoding_t *encoding, kafka_writer_t *w, size_t bytes) MUST_CHECK;
+
 /* ---- headers of requests and responses ---- */
 
 typedef struct kafka_request_header {

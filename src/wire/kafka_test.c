@@ -84,6 +84,24 @@ static void fill(const kafka_shape_t *shape, int16_t version, arena_t *arena, ui
     }
 }
 
+/* However small they are. */
+static void check_pieces(const kafka_shape_t *shape, int16_t version, const void *message, bytes_t whole)
+{
+    kafka_encoding_t encoding;
+    kafka_writer_t piece = KAFKA_WRITER_INIT;
+    buf_t all = BUF_INIT;
+    bool last;
+    kafka_encoding_begin(&encoding, shape, version, message);
+    do {
+        last = kafka_encoding_step(&encoding, &piece, 1);
+        if (piece.buf.len) buf_append(&all, piece.buf.ptr, piece.buf.len);
+        kafka_writer_clear(&piece);
+    } while (!last);
+    assert_true(bytes_eq(buf_bytes(&all), whole));
+    kafka_writer_deinit(&piece);
+    buf_deinit(&all);
+}
+
 static void round_trip(const kafka_shape_t *shape, int16_t version, uint64_t seed)
 {
     arena_t arena;
@@ -97,6 +115,7 @@ static void round_trip(const kafka_shape_t *shape, int16_t version, uint64_t see
     assert_int_equal(kafka_reader_left(&r), 0);
     kafka_encode(&twice, shape, version, copy);
     assert_true(bytes_eq(buf_bytes(&once.buf), buf_bytes(&twice.buf)));
+    check_pieces(shape, version, message, buf_bytes(&once.buf));
     for (size_t cut = 0; cut < once.buf.len; cut++) { /* every truncation is refused, on exact heap bounds for asan */
         uint8_t *part = malloc(cut + 1);
         memcpy(part, once.buf.ptr, cut);

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.trivet_only
 
 GROUPS = 80_000
 GROUPS_AT_ONCE = 2_000
+RESULTS = 8_000  # of 5 KB each
 
 
 @contextlib.contextmanager
@@ -90,3 +91,36 @@ def test_a_topic_of_very_many_groups_is_listed_and_forgotten_in_slices(server, b
         while any(committed(other, name, "forgotten") != -1 for name in (groups[0], groups[-2])):
             time.sleep(0.05)
         assert committed(other, groups[-1], "forgotten") == 7
+
+
+# ---- answers
+
+
+def test_an_answer_of_tens_of_megabytes_is_written_in_slices(server, broker):
+    """A result for each resource, all the same."""
+    make_topics(broker, described=1)
+    resource = {"type": 2, "name": "described", "keys": None}
+
+    def ask(count):
+        broker.send("DescribeConfigs", 3, resources=[resource] * count, synonyms=True, documentation=True)
+        return broker.read_frame()
+
+    one = ask(1)
+    with no_long_turn(server):
+        many = ask(RESULTS)
+    head = 12  # correlation, throttle time, count
+    assert len(many) == head + RESULTS * (len(one) - head) and many[head:] == one[head:] * RESULTS
+    assert broker.ask("Metadata", 1, topics=["described"])["topics"][0]["error"] == 0
+
+
+def test_who_leaves_while_his_answer_is_written_takes_nobody_along(server, broker):
+    make_topics(broker, left=1)
+    resources = [{"type": 2, "name": "left", "keys": None}] * RESULTS
+    with no_long_turn(server):
+        leavers = [kafka.Connection(server.port_of("kafka")) for _ in range(4)]
+        for one in leavers:
+            one.send("DescribeConfigs", 3, resources=resources, synonyms=True, documentation=True)
+        for one in leavers:
+            one.close()
+        for _ in range(50):
+            assert broker.ask("Metadata", 1, topics=["left"])["topics"][0]["error"] == 0

@@ -10,12 +10,12 @@
 #include "kafka/broker/connection.h"
 
 #include "base/slog.h"
+#include "kafka/broker/answer.h"
 
 #include <stdlib.h>
 
 #define REQUESTS_FREE_MAX  128
 #define OUT_KEPT_BYTES_MAX KIB(64)
-#define FRAME_SIZE_BYTES   4
 #define IDLE_CHECK_MS_MAX  10000
 #define IDLE_CHECK_MS_MIN  50
 #define CONNECTIONS_MAX    100000
@@ -48,6 +48,7 @@ static kafka_request_t *request_new(kafka_t *kafka)
         request->out = KAFKA_WRITER_INIT;
         list_init(&request->node);
     }
+    list_init(&request->encoding_node);
     request->kafka = kafka;
     request->started_ns = io_now_ns(kafka->loop);
     return request;
@@ -60,6 +61,7 @@ static void request_free(kafka_request_t *request)
         kafka_writer_deinit(&request->out);
     else
         kafka_writer_clear(&request->out);
+    net_output_drop(kafka->net, &request->pieces);
     list_remove(&request->node);
     if (kafka->requests_free_count >= REQUESTS_FREE_MAX) {
         kafka_writer_deinit(&request->out);
@@ -87,23 +89,6 @@ void connection__requests_free(kafka_t *kafka)
 
 /* ---- answers ---- */
 
-/* Hands the encoded answer to the connection: bytes are copied, stretches of files go as they are. */
-static void send_out(net_conn_t *net, kafka_writer_t *out)
-{
-    size_t at = 0;
-    for (int32_t i = 0; i < out->splices_count; i++) {
-        kafka_splice_t *splice = &out->splices[i];
-        net_write(net, out->buf.ptr + at, splice->at - at);
-        at = splice->at;
-        kafka_records_t *records = &splice->records;
-        net_write_file(net, records->file, records->file_position, records->file_bytes, records->release,
-                       records->release_user);
-    }
-    net_write(net, out->buf.ptr + at, out->buf.len - at);
-    out->splices_count = 0; /* the connection releases them */
-    out->splices_bytes = 0;
-}
-
 static void resume(kafka_conn_t *conn)
 {
     if (!conn->paused || conn->exclusive || conn->in_flight >= KAFKA_IN_FLIGHT_MAX) return;
@@ -116,7 +101,7 @@ static void flush(kafka_conn_t *conn)
 {
     kafka_request_t *request;
     while ((request = LIST_FIRST(&conn->requests, kafka_request_t, node)) && request->answer != KAFKA_REQUEST_OPEN) {
-        if (request->answer == KAFKA_REQUEST_DONE) send_out(conn->net, &request->out);
+        if (request->answer == KAFKA_REQUEST_DONE) answer_send(conn->net, request);
         request_free(request);
     }
 }
@@ -159,30 +144,19 @@ void kafka_request_run(kafka_request_t *request, slice_state_t (*step)(slice_t *
     slice_run(&request->kafka->slices, &request->slice);
 }
 
-static bool response_is_flexible(const kafka_api_t *api, int16_t version)
+void connection__answered(kafka_request_t *request)
 {
-    return api->key != KAFKA_API_API_VERSIONS && version >= api->flexible_since;
-}
-
-static void encode_answer(kafka_request_t *request, int16_t version, const void *response)
-{
-    kafka_writer_t *out = &request->out;
-    const kafka_api_t *api = request->api;
-    kafka_write_int32(out, 0);
-    kafka_write_int32(out, request->header.correlation_id);
-    if (response_is_flexible(api, version)) kafka_write_uvarint(out, 0);
-    kafka_encode(out, api->response, version, response);
-    size_t bytes = kafka_writer_bytes(out) - FRAME_SIZE_BYTES;
-    ASSERT(bytes <= INT32_MAX);
-    store_be32(out->buf.ptr, (uint32_t)bytes);
+    request->answer = KAFKA_REQUEST_DONE;
+    finish(request);
 }
 
 void kafka_respond_version(kafka_request_t *request, int16_t version, const void *response)
 {
+    bool lasts = request->handler->flags & KAFKA_HANDLER_LASTS;
     ASSERT(request->answer == KAFKA_REQUEST_OPEN);
-    encode_answer(request, version, response); /* to nobody too: it releases what the response holds */
-    request->answer = KAFKA_REQUEST_DONE;
-    finish(request);
+    if (lasts && !answer_encode_first(request, version, response)) return;
+    if (!lasts) answer_encode(request, version, response); /* to nobody too: it releases what the response holds */
+    connection__answered(request);
 }
 
 void kafka_respond(kafka_request_t *request, const void *response)
@@ -273,8 +247,8 @@ static int refuse_stranger(kafka_conn_t *conn, kafka_request_t *request, int err
     if (!err && answers_stranger(request)) {
         kafka_api_versions_response_t *response = KAFKA_MESSAGE(request, api_versions_response);
         response->error_code = KAFKA_CLUSTER_AUTHORIZATION_FAILED;
-        encode_answer(request, request->header.api_version, response);
-        send_out(conn->net, &request->out);
+        answer_encode(request, request->header.api_version, response);
+        answer_send(conn->net, request);
     }
     request_free(request);
     net_refuse_stranger(conn->net);
@@ -314,20 +288,20 @@ static bool must_wait(const kafka_conn_t *conn)
 static ssize_t take_frames(kafka_conn_t *conn, uint8_t *data, size_t len)
 {
     size_t used = 0;
-    while (len - used >= FRAME_SIZE_BYTES && !must_wait(conn) && !net_congested(conn->net)) {
+    while (len - used >= KAFKA_FRAME_SIZE_BYTES && !must_wait(conn) && !net_congested(conn->net)) {
         int64_t size = (int32_t)load_be32(data + used);
         if (size < 0 || size > conn->kafka->config.socket_request_max_bytes) {
             slog(SLOG_WARN, "kafka", "closing a connection: impossible frame size", "peer=%s bytes=%" PRId64,
                  net_conn_peer(conn->net), size);
             return ERR_LIMIT;
         }
-        if (len - used - FRAME_SIZE_BYTES < (size_t)size) {
-            net_expect(conn->net, FRAME_SIZE_BYTES + (size_t)size);
+        if (len - used - KAFKA_FRAME_SIZE_BYTES < (size_t)size) {
+            net_expect(conn->net, KAFKA_FRAME_SIZE_BYTES + (size_t)size);
             break;
         }
-        int err = take_frame(conn, bytes_of(data + used + FRAME_SIZE_BYTES, (size_t)size));
+        int err = take_frame(conn, bytes_of(data + used + KAFKA_FRAME_SIZE_BYTES, (size_t)size));
         if (err) return err;
-        used += FRAME_SIZE_BYTES + (size_t)size;
+        used += KAFKA_FRAME_SIZE_BYTES + (size_t)size;
     }
     return (ssize_t)used;
 }
@@ -420,7 +394,7 @@ static const net_service_t service = {
     .on_data = on_data,
     .is_awaited = is_awaited,
     .on_close = on_close,
-    .limits = {.in_bytes_max = (size_t)INT32_MAX + FRAME_SIZE_BYTES,
+    .limits = {.in_bytes_max = (size_t)INT32_MAX + KAFKA_FRAME_SIZE_BYTES,
                .out_bytes_high = OUT_HIGH_BYTES,
                .conns_max = CONNECTIONS_MAX,
                .frame_ms = FRAME_MS},

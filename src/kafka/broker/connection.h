@@ -13,6 +13,10 @@ void connection__resume_all(kafka_t *kafka);
 void connection__stop_all(kafka_t *kafka);
 void connection__requests_free(kafka_t *kafka);
 
+#define KAFKA_FRAME_SIZE_BYTES 4 /* in front of each request and answer */
+/* The answer is in request->out, or in its pieces. Ends the request. */
+void connection__answered(kafka_request_t *request);
+
 /* As kafka_respond, in a version that is not the request's: for ApiVersions. */
 void kafka_respond_version(kafka_request_t *request, int16_t version, const void *response);
 
