@@ -1,6 +1,6 @@
 /* glob.c: Redis's pattern language: * ? [abc] [^a] [a-z] \x. Linear in practice: after a '*' only the last
  * one is retried. */
-#include "redis/db/keyspace.h"
+#include "redis/glob.h"
 
 #include <ctype.h>
 

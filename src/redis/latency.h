@@ -26,6 +26,11 @@ typedef struct latency {
 
 /* One sample a second: the worst of it. */
 void latency_add(latency_t *l, const char *event, int64_t now_s, uint64_t usec);
+/* An event that took so long is kept if that is `threshold_ms` (0 = none is) or more. */
+static inline void latency_note(latency_t *l, int64_t threshold_ms, const char *event, int64_t now_ms, uint64_t usec)
+{
+    if (threshold_ms > 0 && usec / 1000 >= (uint64_t)threshold_ms) latency_add(l, event, now_ms / 1000, usec);
+}
 const latency_series_t *latency_find(const latency_t *l, bytes_t event);
 /* The i-th oldest. */
 const latency_sample_t *latency_at(const latency_series_t *s, size_t i);

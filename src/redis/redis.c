@@ -23,28 +23,20 @@
 #define TABLE_MOVE_BUCKETS       4000
 #define TABLE_MOVE_BUCKETS_SHORT 100
 
-/* xoroshiro128+: fast, and seeded through the one door. */
-uint64_t redis_random(redis_t *redis)
-{
-    uint64_t a = redis->random_state[0], b = redis->random_state[1], sum = a + b;
-    b ^= a;
-    redis->random_state[0] = ((a << 24) | (a >> 40)) ^ b ^ (b << 16);
-    redis->random_state[1] = (b << 37) | (b >> 27);
-    return sum;
-}
+uint64_t redis_random(redis_t *redis) { return keyspace__random(&redis->keyspace); }
 
 /* ---- the cron -------------------------------------------------------------------------------------------------------- */
 
 static void sample_rates(redis_t *redis)
 {
-    int64_t passed = redis->now_ms - redis->ops_last_ms;
+    int64_t passed = redis->keyspace.now_ms - redis->ops_last_ms;
     if (passed < SAMPLE_MS) return;
     net_stats_t net = net_service_stats(redis->net, client__service());
     size_t at = redis->sample_count++ % ARRAY_LEN(redis->ops_samples);
     redis->ops_samples[at] = (redis->stats.commands - redis->ops_last_count) * 1000 / (uint64_t)passed;
     redis->in_samples[at] = (net.in_bytes - redis->in_last_bytes) * 1000 / (uint64_t)passed;
     redis->out_samples[at] = (net.out_bytes - redis->out_last_bytes) * 1000 / (uint64_t)passed;
-    redis->ops_last_ms = redis->now_ms;
+    redis->ops_last_ms = redis->keyspace.now_ms;
     redis->ops_last_count = redis->stats.commands;
     redis->in_last_bytes = net.in_bytes;
     redis->out_last_bytes = net.out_bytes;
@@ -67,17 +59,18 @@ static uint32_t cron_ms(redis_t *redis)
 static void move_tables(redis_t *redis)
 {
     size_t bytes = TABLE_MOVE_BUCKETS * 2 * sizeof(table_bucket_t);
-    bool roomy = redis->tables.allows(&redis->tables, bytes);
+    bool roomy = redis->keyspace.evict.tables.allows(&redis->keyspace.evict.tables, bytes);
     size_t buckets = roomy ? TABLE_MOVE_BUCKETS : TABLE_MOVE_BUCKETS_SHORT;
-    for (int i = 0; i < redis->db_count; i++) {
-        table_move(&redis->dbs[i].keys, buckets);
-        table_move(&redis->dbs[i].expires, buckets);
+    for (int i = 0; i < redis->keyspace.db_count; i++) {
+        table_move(&redis->keyspace.dbs[i].keys, buckets);
+        table_move(&redis->keyspace.dbs[i].expires, buckets);
     }
 }
 
 static void end_pause(redis_t *redis)
 {
     redis->pause_until_ms = 0;
+    redis->keyspace.paused = false;
     redis->pause_all = false;
     redis__update_gate(redis);
     client__resume_all(redis);
@@ -90,53 +83,47 @@ static void close_idle(redis_t *redis)
     int64_t bound_ms = (int64_t)redis->config->timeout_s * 1000;
     if (bound_ms == 0) return;
     LIST_EACH(&redis->clients, c, redis_client_t, node)
-        if (!(c->flags & (CLIENT_BLOCKED | CLIENT_PUBSUB)) && redis->now_ms - c->active_ms > bound_ms) client__close(c);
+        if (!(c->flags & (CLIENT_BLOCKED | CLIENT_PUBSUB)) && redis->keyspace.now_ms - c->active_ms > bound_ms)
+            client__close(c);
 }
 
 static void each_second(redis_t *redis)
 {
-    if (redis->now_ms - redis->second_ms < 1000 && redis->now_ms >= redis->second_ms) return;
-    redis->second_ms = redis->now_ms;
+    if (redis->keyspace.now_ms - redis->second_ms < 1000 && redis->keyspace.now_ms >= redis->second_ms) return;
+    redis->second_ms = redis->keyspace.now_ms;
     close_idle(redis);
 }
 
 static void measure_memory(redis_t *redis)
 {
-    evict__measure(redis, io_hrtime_ns(redis->loop));
-    redis->memory_peak = MAX(redis->memory_peak, redis->memory.used_bytes);
-}
-
-void redis__note_latency(redis_t *redis, const char *event, uint64_t usec)
-{
-    int64_t ms = redis->config->latency_monitor_threshold;
-    if (ms > 0 && usec / 1000 >= (uint64_t)ms) latency_add(&redis->latency, event, redis->now_ms / 1000, usec);
+    evict__measure(&redis->keyspace, io_hrtime_ns(redis->loop));
+    redis->keyspace.evict.peak_bytes = MAX(redis->keyspace.evict.peak_bytes, redis->keyspace.evict.memory.used_bytes);
 }
 
 static void run_expire_cycle(redis_t *redis, uint64_t budget_us)
 {
     uint64_t before_ns = io_hrtime_ns(redis->loop);
-    expire__cycle(redis, budget_us);
-    redis__note_latency(redis, "expire-cycle", (io_hrtime_ns(redis->loop) - before_ns) / 1000);
+    expire__cycle(&redis->keyspace, budget_us);
+    keyspace__note_latency(&redis->keyspace, "expire-cycle", (io_hrtime_ns(redis->loop) - before_ns) / 1000);
 }
 
 static void on_cron(io_timer_t *timer)
 {
     redis_t *redis = CONTAINER_OF(timer, redis_t, cron);
-    redis->now_ms = io_wall_ms(redis->loop);
-    redis->lru_clock = (uint32_t)(redis->now_ms / 1000);
+    keyspace__tick(&redis->keyspace);
     uint32_t ms = cron_ms(redis);
     if (timer->repeat_ms != ms) io_timer_start(timer, ms, ms);
     if (redis->cron_paused) return;
     measure_memory(redis);
     sample_rates(redis);
-    if (redis->active_expire && redis->pause_until_ms == 0 && !redis->script_left && !redis->loading)
+    if (redis->active_expire && !redis->keyspace.paused && !redis->keyspace.midway && !redis->keyspace.loading)
         run_expire_cycle(redis, (uint64_t)ms * 1000 / EXPIRE_TIME_SHARE);
     move_tables(redis);
-    if (redis->pause_until_ms && redis->now_ms >= redis->pause_until_ms) end_pause(redis);
+    if (redis->pause_until_ms && redis->keyspace.now_ms >= redis->pause_until_ms) end_pause(redis);
     each_second(redis);
     out_limits__enforce(redis);
-    if (!redis->loading) aof__cron(redis);
-    if (!redis->loading) snapshot__cron(redis);
+    if (!redis->keyspace.loading) aof__cron(redis);
+    if (!redis->keyspace.loading) snapshot__cron(redis);
     tracking__limit(redis);
     exec__after_event(redis);
 }
@@ -170,9 +157,9 @@ static void make_run_id(redis_t *redis)
     uint8_t bytes[20];
     io_random(redis->loop, bytes, sizeof(bytes));
     for (size_t i = 0; i < sizeof(bytes); i++) snprintf(redis->run_id + i * 2, 3, "%02x", bytes[i]);
-    io_random(redis->loop, redis->random_state, sizeof(redis->random_state));
-    redis->random_state[0] |= 1;
 }
+
+static void on_evicted(keyspace_t *keyspace) { exec__after_event(CONTAINER_OF(keyspace, redis_t, keyspace)); }
 
 redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, const redis_config_t *configured)
 {
@@ -183,16 +170,14 @@ redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, const redi
     redis->config = config;
     redis__update_hz(redis);
     health_init(&redis->health, "redis");
-    evict__init(redis);
+    keyspace__init(&redis->keyspace, redis, loop, config, &redis->latency);
+    redis->keyspace.on_evicted = on_evicted;
     bool own_dir = config->dir && *config->dir;
     redis->data_dir = mem_strdup(own_dir ? config->dir : data_dir);
     if (!own_dir) {
         mem_free(config->dir);
         config->dir = mem_strdup(data_dir);
     }
-    redis->db_count = (int)config->databases;
-    redis->dbs = mem_zalloc(sizeof(*redis->dbs) * (size_t)redis->db_count);
-    for (int i = 0; i < redis->db_count; i++) db__init(&redis->dbs[i], redis, i);
     redis->command_stats = mem_zalloc(sizeof(command_stats_t) * redis_command_id_count);
     list_init(&redis->clients);
     list_init(&redis->writing);
@@ -200,8 +185,7 @@ redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, const redi
     redis->active_expire = true;
     if (config->loglevel != LOG_NOTICE) redis__update_loglevel(redis); /* else the server's own --log-level */
     redis__update_log_format(redis);
-    redis->now_ms = redis->started_ms = redis->ops_last_ms = io_wall_ms(loop);
-    redis->lru_clock = (uint32_t)(redis->now_ms / 1000);
+    redis->started_ms = redis->ops_last_ms = redis->keyspace.now_ms;
     redis->tracking = tracking__new(redis);
     redis->walk = walk__new(redis);
     redis->snapshots = snapshot__new(redis);
@@ -214,14 +198,14 @@ redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, const redi
     blocking__init(redis);
     notify__init(redis);
     io_timer_init(loop, &redis->cron, on_cron);
-    mem_meter_set(&redis->memory);
-    redis->memory_startup = redis->memory.used_bytes;
+    mem_meter_set(&redis->keyspace.evict.memory);
+    redis->keyspace.evict.startup_bytes = redis->keyspace.evict.memory.used_bytes;
     return redis;
 }
 
 void redis_hold(redis_t *redis, bool hold)
 {
-    redis->loading = hold;
+    redis->keyspace.loading = hold;
     redis__update_gate(redis);
 }
 
@@ -236,9 +220,9 @@ void redis_stop(redis_t *redis)
     if (redis->stopped) return;
     redis->stopped = true;
     io_timer_stop(&redis->cron);
-    evict__deinit(redis);
+    evict__stop(&redis->keyspace);
     listen__close(redis);
-    bool due = redis->config->save.count > 0 && !redis->shutdown_saved && !redis->loading;
+    bool due = redis->config->save.count > 0 && !redis->shutdown_saved && !redis->keyspace.loading;
     if (due && snapshot__save(redis)) slog(SLOG_ERROR, "redis", "the last snapshot could not be written", "%s", "");
     if (aof__close(redis) != 0) slog(SLOG_ERROR, "redis", "append-only file is not complete", "%s", "");
 }
@@ -261,7 +245,7 @@ void redis_free(redis_t *redis)
     snapshot__free(redis->snapshots);
     walk__free(redis->walk);
     tracking__free(redis->tracking);
-    for (int i = 0; i < redis->db_count; i++) db__deinit(&redis->dbs[i]);
+    keyspace__deinit(&redis->keyspace);
     commandlog__free(redis->commandlog);
     (void)latency_reset(&redis->latency, BYTES_NULL);
     stats__reset(redis);
@@ -276,12 +260,24 @@ void redis_free(redis_t *redis)
     buf_deinit(&redis->scratch);
     mem_free(redis->big_words);
     mem_free(redis->command_stats);
-    mem_free(redis->dbs);
     mem_free(redis->data_dir);
     redis_config_free(redis->config);
     health_deinit(&redis->health);
     mem_free(redis);
 }
+
+void redis_derive_limit(redis_t *redis, uint64_t bytes)
+{
+    redis->keyspace.evict.derived_limit_bytes = bytes;
+    evict__update_limit(&redis->keyspace);
+}
+
+void redis_uncounted_add(redis_t *redis, size_t (*bytes)(void *user), void *user)
+{
+    evict__uncounted_add(&redis->keyspace, bytes, user);
+}
+
+void redis_uncounted_remove(redis_t *redis, void *user) { evict__uncounted_remove(&redis->keyspace, user); }
 
 void redis_on_shutdown(redis_t *redis, void (*stop)(void *user), void *user)
 {
@@ -311,16 +307,16 @@ redis_stats_t redis_stats(const redis_t *redis)
         .connections = redis->stats.connections,
         .clients = redis->client_count,
         .blocked_clients = redis->blocking.clients,
-        .keyspace_hits = redis->stats.keyspace_hits,
-        .keyspace_misses = redis->stats.keyspace_misses,
-        .expired_keys = redis->stats.expired_keys,
-        .evicted_keys = redis->stats.evicted_keys,
+        .keyspace_hits = redis->keyspace.stats.hits,
+        .keyspace_misses = redis->keyspace.stats.misses,
+        .expired_keys = redis->keyspace.stats.expired_keys,
+        .evicted_keys = redis->keyspace.stats.evicted_keys,
         .aof_bytes = aof.current_bytes,
         .aof_rewrites = aof.rewrites,
-        .memory_bytes = mem_meter_read(&redis->memory),
-        .memory_limit_bytes = redis->memory_limit,
+        .memory_bytes = mem_meter_read(&redis->keyspace.evict.memory),
+        .memory_limit_bytes = redis->keyspace.evict.limit_bytes,
     };
-    for (int i = 0; i < redis->db_count; i++) s.keys += table_count(&redis->dbs[i].keys);
+    for (int i = 0; i < redis->keyspace.db_count; i++) s.keys += table_count(&redis->keyspace.dbs[i].keys);
     return s;
 }
 
@@ -329,14 +325,14 @@ redis_stats_t redis_stats(const redis_t *redis)
 redis_call_t exec__internal_call(redis_t *redis, redis_db_t *db)
 {
     return (redis_call_t){
-        .redis = redis, .client = redis->nobody, .db = db, .config = redis->config, .now_ms = redis->now_ms};
+        .redis = redis, .client = redis->nobody, .db = db, .config = redis->config, .now_ms = redis->keyspace.now_ms};
 }
 
 void redis_execute(redis_t *redis, const bytes_t *argv, int argc, buf_t *reply)
 {
     redis_client_t *c = client__new_internal(redis, reply);
     parsed_t q = {.command = command__lookup(redis, argv[0]), .argv = argv, .argc = argc, .is_inline = true};
-    redis->now_ms = io_wall_ms(redis->loop);
+    keyspace__tick(&redis->keyspace);
     exec__request(c, &q, BYTES_NULL);
     client__flush(c);
     client__free(c);

@@ -10,6 +10,8 @@
 #include "io/io.h"
 #include "net/net.h"
 
+#define REDIS_VERSION "7.2.4" /* the level that INFO and HELLO report: clients switch features by it */
+
 typedef struct redis redis_t;
 typedef struct redis_config redis_config_t;
 

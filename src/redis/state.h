@@ -1,5 +1,5 @@
 /* state.h: the server: what its rooms own, put together. A room's part is in a header of its own (blocking.h, multi.h, pubsub.h
- * ...); command handlers of data types need only command.h, keyspace.h and reply.h. */
+ * ...); command handlers of data types need only command.h, key.h and reply.h. */
 #ifndef TRIVET_REDIS_STATE_H
 #define TRIVET_REDIS_STATE_H
 
@@ -13,24 +13,22 @@
 #include "redis/config/config.h"
 #include "redis/conn/client.h"
 #include "redis/conn/pubsub.h"
-#include "redis/db/db.h"
-#include "redis/db/keyspace.h"
+#include "redis/db/evict.h"
 #include "redis/exec/blocking.h"
 #include "redis/exec/changes.h"
 #include "redis/exec/exec.h"
+#include "redis/exec/key.h"
 #include "redis/exec/multi.h"
 #include "redis/histogram.h"
 #include "redis/latency.h"
 #include "wire/resp.h"
 
-#define REDIS_VERSION       "7.2.4" /* the level that INFO and HELLO report: clients switch features by it */
 #define REDIS_LISTENERS_MAX 16
 #define BATCH_COMMANDS_MAX  64 /* requests of a pipeline that are parsed before the first runs */
 #define BATCH_WORDS_MAX     1024
 #define BIG_WORDS_KEPT_MAX  (1 << 14) /* a longer request's words are given back after it */
 #define OUT_RESERVE_BYTES   4096
 #define SEND_EARLY_BYTES    KIB(32)
-#define STRING_EMBED_MAX    512 /* longer strings have a block of their own */
 
 /* ---- the server ------------------------------------------------------------------------------------------------------ */
 
@@ -40,10 +38,8 @@ typedef struct command_stats {
 } command_stats_t;
 
 typedef struct redis_stats_counters {
-    uint64_t connections, commands, keyspace_hits, keyspace_misses, expired_keys, evicted_keys, error_replies,
-        rejected_connections, slow_expire_cycles, expired_time_capped, net_in_bytes, net_out_bytes, unexpected_errors,
+    uint64_t connections, commands, error_replies, rejected_connections, net_in_bytes, net_out_bytes, unexpected_errors,
         query_limit_disconnections, out_limit_disconnections;
-    double expired_stale_percent;
 } redis_stats_counters_t;
 
 typedef struct aof aof_t;                     /* aof.h */
@@ -65,13 +61,7 @@ typedef struct redis_listeners {
     int count;
 } redis_listeners_t;
 
-#define REDIS_UNCOUNTED_MAX 4
-#define REDIS_BESIDE_MAX    4
-
-typedef struct uncounted {
-    size_t (*bytes)(void *user);
-    void *user;
-} uncounted_t;
+#define REDIS_BESIDE_MAX 4
 
 typedef struct beside {
     void (*emit)(void *user, struct redis_emitter *base);
@@ -85,24 +75,19 @@ struct redis {
     redis_listeners_t listeners;
     net_listener_t *path_listener; /* of unixsocket; NULL = none */
     int port;
-    redis_db_t *dbs;
-    int db_count;
-    db_listeners_t announce; /* to whom db/ tells of changes */
+    keyspace_t keyspace;
     /* the command under way */
-    int64_t now_ms;
-    uint32_t lru_clock; /* seconds */
     uint64_t dirty;
     redis_call_t *current;
     struct redis_question *question; /* redis_call_question */
     int exec_depth;
     bool shutdown_saved; /* SHUTDOWN has seen to the snapshot */
-    bool loading, asynchronous_flush, shutdown_asked, stopped;
+    bool asynchronous_flush, shutdown_asked, stopped;
     bool active_expire;
     bool cron_paused;    /* DEBUG PAUSE-CRON */
     bool hll_words_only; /* PFDEBUG SIMD OFF */
     bool gate;           /* some global condition takes commands off the fast way: redis__update_gate */
     bool timed;          /* so does that the duration of each is asked for */
-    uint64_t random_state[2];
     list_t clients, writing, monitors;
     map_t clients_by_id;
     uint64_t client_count, paused_clients;
@@ -126,22 +111,12 @@ struct redis {
     bool pause_all;
     /* time */
     io_timer_t cron;
-    uint64_t cron_turns;
     int64_t started_ms;
     uint64_t ops_samples[16], in_samples[16], out_samples[16]; /* a second's worth of each */
     uint64_t sample_count, ops_last_count, in_last_bytes, out_last_bytes;
     int64_t ops_last_ms, second_ms;
     uint32_t hz;        /* in force: hz, or more of it with many clients (dynamic-hz) */
-    mem_meter_t memory; /* set by the cron, and before keys are driven out */
-    uint64_t memory_set_ns;
-    uint64_t memory_limit;  /* maxmemory, or what was derived while nobody has set it; 0 = none */
-    uint64_t derived_limit; /* 0 = none, or maxmemory was set */
-    table_budget_t tables;
-    bool out_of_memory;                         /* nothing could go for the command under way */
-    io_timer_t evicting;                        /* armed while there is more to drive out than one call may */
-    uncounted_t uncounted[REDIS_UNCOUNTED_MAX]; /* memory that maxmemory does not count */
-    int uncounted_count;
-    size_t memory_peak, memory_startup;
+    bool out_of_memory; /* nothing could go for the command under way */
     int64_t attack_logged_ms;
     commandlog_t *commandlog;
     latency_t latency;
@@ -153,7 +128,6 @@ struct redis {
     aof_t *aof;
     scripts_t *scripts;     /* NULL until the first script */
     bool scripts_unchecked; /* DEBUG SET-DISABLE-DENY-SCRIPTS: tests call noscript commands from scripts */
-    bool script_left;       /* one stepped aside for a while: everybody else's commands wait */
     bool script_busy;       /* it has done so for long: they are told BUSY */
     redis_client_t *nobody; /* in whose name expiry and eviction act */
     char *data_dir;
@@ -169,8 +143,6 @@ struct redis {
     int beside_count;
 };
 
-/* An event that took so long is kept if that is latency-monitor-threshold or more. */
-void redis__note_latency(redis_t *redis, const char *event, uint64_t usec);
 /* Conditions that need the slow way for every client: a pause, a failed append-only file, loading. */
 void redis__update_gate(redis_t *redis);
 void load__abort(redis_t *redis); /* load.c */
@@ -192,27 +164,6 @@ static inline bool redis__lacks_replicas(const redis_t *redis) { return redis->c
 
 /* The client's request was run, was refused, or is put off for long: what it asked ends. */
 void inquiry__drop(redis_client_t *c);
-
-/* Memory that maxmemory does not count: what is on its way to the disk, what waits in the outbox, what a growing table has
- * not moved into. */
-size_t evict__uncounted_bytes(const redis_t *redis);
-/* Above maxmemory: then every command takes the slow way. */
-static inline bool redis__is_over_memory(const redis_t *redis)
-{
-    uint64_t limit = redis->memory_limit;
-    size_t used;
-    return UNLIKELY(limit != 0) && (used = mem_meter_read(&redis->memory)) > limit &&
-           used - MIN(evict__uncounted_bytes(redis), used) > limit;
-}
-
-void expire__cycle(redis_t *redis, uint64_t budget_us);
-/* Drives keys out for as long as maxmemory-eviction-tenacity allows; a timer goes on where that was not enough. False
- * when memory stays above maxmemory because nothing can go. */
-bool evict__make_room(redis_t *redis);
-void evict__init(redis_t *redis);
-void evict__measure(redis_t *redis, uint64_t now_ns);
-void evict__update_limit(redis_t *redis); /* after maxmemory or derived_limit has changed */
-void evict__deinit(redis_t *redis);
 
 typedef enum {
     COMMANDLOG_SLOW,

@@ -172,7 +172,7 @@ static void read_all(redis_call_t *call, const field_op_t *ops, size_t count)
     redis_entry_t *e;
     char scratch[NUM_I64_CHARS_MAX];
     if (!key_read_type(call, call->argv[1], TYPE_STRING, &e)) return;
-    bytes_t s = e ? key_string(e, scratch) : BYTES_LIT("");
+    bytes_t s = e ? string_text(e, scratch) : BYTES_LIT("");
     reply_array(call->client, count);
     for (size_t i = 0; i < count; i++) run_get(call, &ops[i], s);
 }

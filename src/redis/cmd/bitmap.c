@@ -28,7 +28,7 @@ uint8_t *bitmap__open(redis_call_t *call, uint64_t bit, size_t *ret_len, bool *r
     redis_entry_t *e;
     char scratch[NUM_I64_CHARS_MAX];
     if (!key_write_type(call, call->argv[1], TYPE_STRING, &e)) return NULL;
-    size_t old = e ? key_string(e, scratch).len : 0, len = MAX(old, (size_t)(bit >> 3) + 1);
+    size_t old = e ? string_text(e, scratch).len : 0, len = MAX(old, (size_t)(bit >> 3) + 1);
     *ret_len = len;
     *ret_grown = len > old;
     if (!e) e = key_set_text(call, call->argv[1], BYTES_LIT(""));
@@ -62,7 +62,7 @@ void redis_cmd_getbit(redis_call_t *call)
     char scratch[NUM_I64_CHARS_MAX];
     if (!bitmap__arg_offset(call, 2, 0, &offset)) return;
     if (!key_read_type(call, call->argv[1], TYPE_STRING, &e)) return;
-    bytes_t s = e ? key_string(e, scratch) : BYTES_LIT("");
+    bytes_t s = e ? string_text(e, scratch) : BYTES_LIT("");
     reply_int(call->client, (offset >> 3) < s.len && s.ptr[offset >> 3] & 0x80 >> (offset & 7));
 }
 
@@ -127,7 +127,7 @@ void redis_cmd_bitcount(redis_call_t *call)
     uint64_t first, last, count = 0;
     char scratch[NUM_I64_CHARS_MAX];
     if (!parse_range(call, 2, &r) || !key_read_type(call, call->argv[1], TYPE_STRING, &e)) return;
-    bytes_t s = e ? key_string(e, scratch) : BYTES_LIT("");
+    bytes_t s = e ? string_text(e, scratch) : BYTES_LIT("");
     bool crossed = r.start < 0 && r.end < 0 && r.start > r.end;
     if (!crossed && resolve(&r, s.len, &first, &last)) {
         uint8_t outside[2] = {s.ptr[first >> 3] & before(first), s.ptr[last >> 3] & behind(last)};
@@ -170,7 +170,7 @@ void redis_cmd_bitpos(redis_call_t *call)
         reply_int(call->client, on ? -1 : 0);
         return;
     }
-    bytes_t s = key_string(e, scratch);
+    bytes_t s = string_text(e, scratch);
     if (resolve(&r, s.len, &first, &last)) {
         found = find_bit(s.ptr, first, last, on);
         /* Without an end the zeros behind the string count. */
@@ -242,12 +242,12 @@ void redis_cmd_bitop(redis_call_t *call)
     if (!parse_op(call, &op)) return;
     for (int i = 3; i < call->argc; i++) {
         if (!key_read_type(call, call->argv[i], TYPE_STRING, &e)) return;
-        if (e) len = MAX(len, key_string(e, scratch).len);
+        if (e) len = MAX(len, string_text(e, scratch).len);
     }
     uint8_t *bits = mem_zalloc(MAX(len, (size_t)1));
     for (int i = 3; i < call->argc; i++) {
         e = key_peek(call, call->argv[i]);
-        bytes_t s = e ? key_string(e, scratch) : BYTES_LIT("");
+        bytes_t s = e ? string_text(e, scratch) : BYTES_LIT("");
         if (i > 3)
             combine(op, bits, len, s);
         else if (s.len)

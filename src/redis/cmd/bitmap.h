@@ -2,7 +2,7 @@
 #ifndef TRIVET_REDIS_CMD_BITMAP_H
 #define TRIVET_REDIS_CMD_BITMAP_H
 
-#include "redis/db/keyspace.h"
+#include "redis/exec/key.h"
 
 /* A bit offset within proto-max-bulk-len; `width` > 0 allows "#n", the n-th field of that width. */
 bool bitmap__arg_offset(redis_call_t *call, int i, unsigned width, uint64_t *ret_offset) MUST_CHECK;

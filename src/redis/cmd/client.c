@@ -40,7 +40,7 @@ void client__describe(redis_client_t *c, buf_t *out)
     buf_printf(out,
                "id=%" PRIu64 " addr=%s laddr=%s fd=%" PRIu64 " name=%s age=%" PRId64 " idle=%" PRId64 " flags=", c->id,
                net_conn_peer(c->conn), net_conn_local(c->conn), net_conn_id(c->conn), c->name ? c->name : "",
-               (redis->now_ms - c->created_ms) / 1000, (redis->now_ms - c->active_ms) / 1000);
+               (redis->keyspace.now_ms - c->created_ms) / 1000, (redis->keyspace.now_ms - c->active_ms) / 1000);
     client__put_flags(c, out);
     buf_printf(out,
                " db=%d sub=%zu psub=%zu ssub=%zu multi=%d watch=%zu qbuf=%zu qbuf-free=0 argv-mem=0 "
@@ -223,6 +223,7 @@ void redis_cmd_client_pause(redis_call_t *call)
     if (!arg_timeout_ms(call, 2, &ms)) return;
     redis_t *redis = call->redis;
     redis->pause_all = all || redis->pause_all;
+    redis->keyspace.paused = true;
     redis->pause_until_ms = MAX(redis->pause_until_ms, call->now_ms + ms);
     redis__update_gate(redis);
     reply_ok(call->client);

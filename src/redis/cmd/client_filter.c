@@ -48,7 +48,7 @@ static bool read_database(redis_call_t *call, int i, bool negated, client_criter
     char error[64];
     snprintf(error, sizeof(error), "ERR %s is not an integer or out of range", negated ? "NOT-DB" : "DB");
     if (!arg_i64_in(call, i, INT64_MIN, INT64_MAX, error, &criterion->number)) return false;
-    int last = call->redis->db_count - 1;
+    int last = call->redis->keyspace.db_count - 1;
     if (criterion->number >= 0 && criterion->number <= last) return true;
     reply_errorf(call->client, "ERR DB number should be between 0 and %d", last);
     return false;
@@ -214,7 +214,7 @@ static bool is_such(const redis_client_t *c, int what, const client_criterion_t 
 
 bool client_filter__matches(const client_filter_t *f, const redis_call_t *call, const redis_client_t *c)
 {
-    int64_t now_ms = c->redis->now_ms;
+    int64_t now_ms = c->redis->keyspace.now_ms;
     if (f->skip_me && c == call->client) return false;
     if (f->age_s_min && (now_ms - c->created_ms) / 1000 < f->age_s_min) return false;
     if (f->idle_s_min && (now_ms - c->active_ms) / 1000 < f->idle_s_min) return false;

@@ -3,7 +3,8 @@
 #define TRIVET_REDIS_CMD_COLLECTION_H
 
 #include "base/buf.h"
-#include "redis/db/keyspace.h"
+#include "redis/cmd/scan.h"
+#include "redis/exec/key.h"
 #include "redis/types/sample.h"
 
 /* The server's random numbers. */

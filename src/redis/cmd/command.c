@@ -1,5 +1,6 @@
 /* command.c: COMMAND: the generated table, told to clients. */
 #include "redis/exec/getkeys.h"
+#include "redis/glob.h"
 #include "redis/state.h"
 #include "redis_commands.h"
 

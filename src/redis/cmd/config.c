@@ -1,6 +1,7 @@
 /* config.c: CONFIG GET, SET, RESETSTAT, REWRITE. SET is all or nothing: every value is tried on a copy first. */
 #include "redis/config/config_rewrite.h"
 #include "redis/config/config_table.h"
+#include "redis/glob.h"
 #include "redis/persist/aof.h"
 #include "redis/redis.h"
 #include "redis/state.h"
@@ -135,9 +136,9 @@ static bool apply(redis_call_t *call, bool was_on)
     redis__update_hz(redis);
     notify__update(redis);
     for (int i = 2; i < call->argc; i += 2)
-        if (IS(directive_find(call->argv[i]), maxmemory)) redis->derived_limit = 0;
-    evict__update_limit(redis);
-    (void)evict__make_room(redis); /* a smaller maxmemory tells at once; what cannot go is told to writers */
+        if (IS(directive_find(call->argv[i]), maxmemory)) redis->keyspace.evict.derived_limit_bytes = 0;
+    evict__update_limit(&redis->keyspace);
+    (void)evict__make_room(&redis->keyspace); /* a smaller maxmemory tells at once; what cannot go is told to writers */
     for (int i = 2; i < call->argc; i += 2) {
         const directive_t *d = directive_find(call->argv[i]);
         if (IS(d, loglevel)) redis__update_loglevel(redis);

@@ -1,5 +1,6 @@
 /* connection.c: HELLO, AUTH and the small commands of a connection. CLIENT is in client.c. */
 #include "redis/conn/tracking.h"
+#include "redis/redis.h"
 #include "redis/state.h"
 #include "redis_commands.h"
 
@@ -162,11 +163,11 @@ void redis_cmd_select(redis_call_t *call)
 {
     int64_t n;
     if (!arg_i64(call, 1, &n)) return;
-    if (n < 0 || n >= call->redis->db_count) {
+    if (n < 0 || n >= call->redis->keyspace.db_count) {
         reply_error(call->client, "ERR DB index is out of range");
         return;
     }
-    call->client->db = &call->redis->dbs[n];
+    call->client->db = &call->redis->keyspace.dbs[n];
     reply_ok(call->client);
 }
 
@@ -188,7 +189,7 @@ void redis_cmd_reset(redis_call_t *call)
     c->flags &=
         ~(uint32_t)(CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP_NEXT | CLIENT_NO_TOUCH | CLIENT_NO_EVICT | CLIENT_NEED_AUTH);
     if (has_password(call->redis)) c->flags |= CLIENT_NEED_AUTH;
-    c->db = &call->redis->dbs[0];
+    c->db = &call->redis->keyspace.dbs[0];
     c->resp = 2;
     client__set_name(c, BYTES_NULL);
     reply_simple(c, "RESET");

@@ -38,8 +38,8 @@ static void debug_object(redis_call_t *call)
     buf_t text = BUF_INIT;
     buf_printf(&text,
                "Value at:%p refcount:1 encoding:%s serializedlength:%zu lru:%" PRIu32 " lru_seconds_idle:%" PRIu32,
-               (void *)e, encoding__name((redis_encoding_t)e->encoding), entry__memory_bytes(e, 0), (uint32_t)e->access,
-               evict__idle_s(call->redis, e));
+               (void *)e, encoding_name((redis_encoding_t)e->encoding), entry_memory_bytes(e, 0), (uint32_t)e->access,
+               evict__idle_s(&call->redis->keyspace, e));
     if (e->encoding == ENC_QUICKLIST) describe_quicklist(e, &text);
     buf_u8(&text, 0);
     reply_simple(call->client, (const char *)text.ptr);
@@ -56,7 +56,7 @@ static void debug_reply_digest(redis_client_t *c, const uint8_t digest[DIGEST_BY
 static void debug_digest(redis_call_t *call)
 {
     uint8_t digest[DIGEST_BYTES];
-    digest_all(call->redis, digest);
+    digest_all(&call->redis->keyspace, digest);
     debug_reply_digest(call->client, digest);
 }
 
@@ -123,7 +123,7 @@ static void debug_sleep(redis_call_t *call)
     while (io_hrtime_ns(loop) < until) {
     } /* the point is to hold the loop up */
     io_loop_update_time(loop);
-    call->redis->now_ms = io_wall_ms(loop);
+    call->redis->keyspace.now_ms = io_wall_ms(loop);
     reply_ok(call->client);
 }
 

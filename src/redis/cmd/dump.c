@@ -1,5 +1,5 @@
 /* dump.c: DUMP and RESTORE. A payload comes from whoever has a connection: types/rdb_load.c checks it all through. */
-#include "redis/db/keyspace.h"
+#include "redis/exec/key.h"
 #include "redis/persist/rdb.h"
 #include "redis_commands.h"
 
@@ -89,8 +89,8 @@ static bool read_payload(redis_call_t *call, rdb_reader_t *r, rdb_value_t *ret)
 
 static void remember_use(redis_call_t *call, redis_entry_t *e, const restore_t *r)
 {
-    if (r->freq >= 0) rdb__set_lfu(call->redis, e, (uint8_t)r->freq);
-    if (r->idle_s >= 0) rdb__set_idle_s(call->redis, e, (uint64_t)r->idle_s);
+    if (r->freq >= 0) rdb__set_lfu(call->db->keyspace, e, (uint8_t)r->freq);
+    if (r->idle_s >= 0) rdb__set_idle_s(call->db->keyspace, e, (uint64_t)r->idle_s);
 }
 
 /* Travels with the time at which it expires. */
@@ -133,7 +133,7 @@ void redis_cmd_restore(redis_call_t *call)
         restore_expired(call, deleted);
         rdb_value_free(&v);
     } else {
-        redis_entry_t *e = rdb__add(call, key, &v);
+        redis_entry_t *e = rdb__add(call->db, key, &v);
         if (r.at_ms) e = key_set_expire(call, e, r.at_ms);
         remember_use(call, e, &r);
         propagate_restore(call, &r);

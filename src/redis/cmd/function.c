@@ -1,6 +1,7 @@
 /* function.c: FUNCTION and FCALL: libraries of Lua functions, which the data set keeps (they travel to the
  * append-only file as FUNCTION LOAD; a rewritten one begins with them). */
 #include "redis/exec/script_host.h"
+#include "redis/glob.h"
 #include "redis/state.h"
 #include "redis_commands.h"
 

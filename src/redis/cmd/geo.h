@@ -2,7 +2,7 @@
 #ifndef TRIVET_REDIS_CMD_GEO_H
 #define TRIVET_REDIS_CMD_GEO_H
 
-#include "redis/db/keyspace.h"
+#include "redis/exec/key.h"
 #include "redis/types/geo_area.h"
 
 /* argv[i] and argv[i + 1]: longitude and latitude. False after replying the error. */

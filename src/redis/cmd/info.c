@@ -4,6 +4,7 @@
 #include "redis/exec/script_host.h"
 #include "redis/persist/aof.h"
 #include "redis/persist/snapshot.h"
+#include "redis/redis.h"
 #include "redis/state.h"
 #include "redis_commands.h"
 
@@ -74,7 +75,7 @@ static void put_listeners(const redis_t *redis, buf_t *b)
 
 static void section_server(redis_t *redis, buf_t *b)
 {
-    int64_t up = (redis->now_ms - redis->started_ms) / 1000;
+    int64_t up = (redis->keyspace.now_ms - redis->started_ms) / 1000;
     buf_printf(b,
                "redis_version:" REDIS_VERSION "\r\nredis_git_sha1:00000000\r\nredis_git_dirty:0\r\n"
                "redis_build_id:0\r\nserver_name:trivet\r\ntrivet_version:" TRIVET_VERSION "\r\n"
@@ -87,7 +88,7 @@ static void section_server(redis_t *redis, buf_t *b)
                "server_time_usec:%" PRId64 "\r\nuptime_in_seconds:%" PRId64 "\r\nuptime_in_days:%" PRId64
                "\r\nhz:%" PRIu32 "\r\nconfigured_hz:%" PRId64 "\r\nlru_clock:%" PRIu32
                "\r\nexecutable:%s\r\nconfig_file:%s\r\nio_threads_active:0\r\navailability_zone:%s\r\n",
-               io_wall_us(redis->loop), up, up / 86400, redis->hz, redis->config->hz, redis->lru_clock,
+               io_wall_us(redis->loop), up, up / 86400, redis->hz, redis->config->hz, redis->keyspace.lru_clock,
                redis->executable ? redis->executable : "", redis->config_file ? redis->config_file : "",
                redis->config->availability_zone);
     put_listeners(redis, b);
@@ -107,16 +108,16 @@ static void put_buffers_and_pause(const redis_t *redis, buf_t *b)
                "client_recent_max_input_buffer:%zu\r\nclient_recent_max_output_buffer:%zu\r\npaused_reason:%s\r\n"
                "paused_actions:%s\r\npaused_timeout_milliseconds:%" PRId64 "\r\n",
                in_max, out_max, paused ? "client_pause" : "none", paused ? actions : "none",
-               paused ? MAX(redis->pause_until_ms - redis->now_ms, (int64_t)0) : 0);
+               paused ? MAX(redis->pause_until_ms - redis->keyspace.now_ms, (int64_t)0) : 0);
 }
 
 static void section_clients(redis_t *redis, buf_t *b)
 {
     size_t watched = 0, waited_for = 0, until_gone = 0;
-    for (int i = 0; i < redis->db_count; i++) {
-        watched += redis->dbs[i].watched.count;
-        waited_for += redis->dbs[i].blocked.count;
-        until_gone += blocking__count_watched_ends(&redis->dbs[i]);
+    for (int i = 0; i < redis->keyspace.db_count; i++) {
+        watched += redis->keyspace.dbs[i].watched.count;
+        waited_for += redis->keyspace.dbs[i].blocked.count;
+        until_gone += blocking__count_watched_ends(&redis->keyspace.dbs[i]);
     }
     buf_printf(b,
                "connected_clients:%" PRIu64 "\r\ncluster_connections:0\r\nmaxclients:%" PRIu64
@@ -183,7 +184,7 @@ static void section_memory(redis_t *redis, buf_t *b)
     size_t used = f.allocator.used_bytes, rss = f.resident_bytes, startup = f.startup_bytes;
     size_t overhead = memory__overhead_bytes(&f), data = used - MIN(overhead, used), grown = used - MIN(startup, used);
     human(used_h, used);
-    human(peak_h, redis->memory_peak);
+    human(peak_h, redis->keyspace.evict.peak_bytes);
     human(rss_h, rss);
     human(max_h, redis->config->maxmemory);
     size_t huge_bytes;
@@ -193,9 +194,9 @@ static void section_memory(redis_t *redis, buf_t *b)
                "used_memory_peak:%zu\r\nused_memory_peak_human:%s\r\nused_memory_peak_perc:%.2f%%\r\n"
                "used_memory_startup:%zu\r\nused_memory_dataset:%zu\r\nused_memory_dataset_perc:%.2f%%\r\n"
                "allocator_allocated:%zu\r\n",
-               used, used_h, rss, rss_h, redis->memory_peak, peak_h,
-               redis->memory_peak ? 100.0 * (double)used / (double)redis->memory_peak : 0.0, startup, data,
-               grown ? 100.0 * (double)data / (double)grown : 0.0, used);
+               used, used_h, rss, rss_h, redis->keyspace.evict.peak_bytes, peak_h,
+               redis->keyspace.evict.peak_bytes ? 100.0 * (double)used / (double)redis->keyspace.evict.peak_bytes : 0.0,
+               startup, data, grown ? 100.0 * (double)data / (double)grown : 0.0, used);
     put_allocator(&f, b);
     buf_printf(b,
                "maxmemory:%" PRIu64 "\r\nmaxmemory_human:%s\r\nmaxmemory_policy:%s\r\n"
@@ -203,9 +204,10 @@ static void section_memory(redis_t *redis, buf_t *b)
                "mem_fragmentation_ratio:%.2f\r\nmem_fragmentation_bytes:%zd\r\nmem_not_counted_for_evict:%zu\r\n"
                "mem_aof_buffer:%" PRIu64 "\r\nmem_huge_pages:%s\r\nmem_huge_pages_advised:%zu"
                "\r\nmem_allocator:jemalloc\r\nactive_defrag_running:0\r\nlazyfree_pending_objects:0\r\n",
-               redis->config->maxmemory, max_h, policy_name(redis->config->maxmemory_policy), redis->derived_limit,
-               used ? (double)rss / (double)used : 0.0, (ssize_t)rss - (ssize_t)used, evict__uncounted_bytes(redis),
-               aof__info(redis).buffer_bytes, huge ? "advised" : "none", huge_bytes);
+               redis->config->maxmemory, max_h, policy_name(redis->config->maxmemory_policy),
+               redis->keyspace.evict.derived_limit_bytes, used ? (double)rss / (double)used : 0.0,
+               (ssize_t)rss - (ssize_t)used, evict__uncounted_bytes(&redis->keyspace), aof__info(redis).buffer_bytes,
+               huge ? "advised" : "none", huge_bytes);
     put_system_memory(b);
     put_script_memory(redis, b);
 }
@@ -214,19 +216,20 @@ static void section_persistence(redis_t *redis, buf_t *b)
 {
     aof_info_t a = aof__info(redis);
     snapshot_info_t s = snapshot__info(redis);
-    buf_printf(
-        b,
-        "loading:%d\r\nasync_loading:0\r\nrdb_changes_since_last_save:%" PRIu64
-        "\r\nrdb_bgsave_in_progress:%d\r\nrdb_last_save_time:%" PRId64
-        "\r\nrdb_last_bgsave_status:%s\r\nrdb_last_bgsave_time_sec:%" PRId64 "\r\nrdb_current_bgsave_time_sec:%" PRId64
-        "\r\nrdb_saves:%" PRIu64 "\r\nrdb_last_load_keys_expired:%" PRIu64 "\r\nrdb_last_load_keys_loaded:%" PRIu64
-        "\r\naof_enabled:%d\r\n"
-        "aof_rewrite_in_progress:%d\r\naof_rewrite_scheduled:%d\r\naof_last_rewrite_time_sec:%" PRId64
-        "\r\naof_current_rewrite_time_sec:%" PRId64 "\r\naof_last_bgrewrite_status:%s\r\naof_rewrites:%" PRIu64
-        "\r\naof_last_write_status:%s\r\n",
-        redis->loading, s.changes, s.active, s.last_save_s, s.last_ok ? "ok" : "err", s.last_seconds, s.current_seconds,
-        s.saves, s.loaded_expired, s.loaded_keys, a.enabled, a.rewriting, a.scheduled, a.last_rewrite_s,
-        a.current_rewrite_s, a.last_rewrite_ok ? "ok" : "err", a.rewrites, a.last_write_ok ? "ok" : "err");
+    buf_printf(b,
+               "loading:%d\r\nasync_loading:0\r\nrdb_changes_since_last_save:%" PRIu64
+               "\r\nrdb_bgsave_in_progress:%d\r\nrdb_last_save_time:%" PRId64
+               "\r\nrdb_last_bgsave_status:%s\r\nrdb_last_bgsave_time_sec:%" PRId64
+               "\r\nrdb_current_bgsave_time_sec:%" PRId64 "\r\nrdb_saves:%" PRIu64
+               "\r\nrdb_last_load_keys_expired:%" PRIu64 "\r\nrdb_last_load_keys_loaded:%" PRIu64
+               "\r\naof_enabled:%d\r\n"
+               "aof_rewrite_in_progress:%d\r\naof_rewrite_scheduled:%d\r\naof_last_rewrite_time_sec:%" PRId64
+               "\r\naof_current_rewrite_time_sec:%" PRId64 "\r\naof_last_bgrewrite_status:%s\r\naof_rewrites:%" PRIu64
+               "\r\naof_last_write_status:%s\r\n",
+               redis->keyspace.loading, s.changes, s.active, s.last_save_s, s.last_ok ? "ok" : "err", s.last_seconds,
+               s.current_seconds, s.saves, s.loaded_expired, s.loaded_keys, a.enabled, a.rewriting, a.scheduled,
+               a.last_rewrite_s, a.current_rewrite_s, a.last_rewrite_ok ? "ok" : "err", a.rewrites,
+               a.last_write_ok ? "ok" : "err");
     if (!a.enabled) return;
     buf_printf(b,
                "aof_current_size:%" PRIu64 "\r\naof_base_size:%" PRIu64 "\r\naof_pending_rewrite:%d\r\n"
@@ -264,11 +267,12 @@ static void section_stats(redis_t *redis, buf_t *b)
                "\r\nunexpected_error_replies:%" PRIu64 "\r\nclient_query_buffer_limit_disconnections:%" PRIu64
                "\r\nclient_output_buffer_limit_disconnections:%" PRIu64 "\r\ntracking_total_keys:%" PRIu64
                "\r\ntracking_total_items:%" PRIu64 "\r\ntracking_total_prefixes:%" PRIu64 "\r\n",
-               s->expired_keys, s->expired_stale_percent, s->expired_time_capped, s->evicted_keys, s->keyspace_hits,
-               s->keyspace_misses, redis->pubsub.channels.count, redis->pubsub.patterns.count,
-               redis->pubsub.shard_channels.count, scripts__info(redis).evicted, s->error_replies, s->unexpected_errors,
-               s->query_limit_disconnections, s->out_limit_disconnections, tracking.keys, tracking.items,
-               tracking.prefixes);
+               redis->keyspace.stats.expired_keys, redis->keyspace.stats.expired_stale_percent,
+               redis->keyspace.stats.expired_time_capped, redis->keyspace.stats.evicted_keys,
+               redis->keyspace.stats.hits, redis->keyspace.stats.misses, redis->pubsub.channels.count,
+               redis->pubsub.patterns.count, redis->pubsub.shard_channels.count, scripts__info(redis).evicted,
+               s->error_replies, s->unexpected_errors, s->query_limit_disconnections, s->out_limit_disconnections,
+               tracking.keys, tracking.items, tracking.prefixes);
 }
 
 static void section_replication(redis_t *redis, buf_t *b)
@@ -347,8 +351,8 @@ static void section_modules(redis_t *redis, buf_t *b) {}
 
 static void section_keyspace(redis_t *redis, buf_t *b)
 {
-    for (int i = 0; i < redis->db_count; i++) {
-        const redis_db_t *db = &redis->dbs[i];
+    for (int i = 0; i < redis->keyspace.db_count; i++) {
+        const redis_db_t *db = &redis->keyspace.dbs[i];
         if (table_count(&db->keys) == 0) continue;
         buf_printf(b, "db%d:keys=%zu,expires=%zu,avg_ttl=%" PRId64 "\r\n", i, table_count(&db->keys),
                    table_count(&db->expires), db->ttl_average_ms);

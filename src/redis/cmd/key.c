@@ -37,7 +37,7 @@ void redis_cmd_touch(redis_call_t *call)
     for (int i = 1; i < call->argc; i++) {
         redis_entry_t *e = key_read(call, call->argv[i]);
         if (!e) continue;
-        evict__touch(call->redis, e);
+        evict__touch(&call->redis->keyspace, e);
         count++;
     }
     reply_int(call->client, count);
@@ -46,7 +46,7 @@ void redis_cmd_touch(redis_call_t *call)
 void redis_cmd_type(redis_call_t *call)
 {
     redis_entry_t *e = key_look(call, call->argv[1]);
-    reply_simple(call->client, e ? type__name((redis_type_t)e->type) : "none");
+    reply_simple(call->client, e ? type_name((redis_type_t)e->type) : "none");
 }
 
 static uint64_t draw(void *user) { return redis_random(user); }
@@ -58,7 +58,7 @@ void redis_cmd_randomkey(redis_call_t *call)
         redis_entry_t *e = table_random(&call->db->keys, draw, call->redis);
         if (!e) break;
         if (entry_is_expired(e, call->now_ms) && i + 1 < TRIES_MAX) {
-            if (call->redis->pause_until_ms == 0) db__delete_expired(call->db, e);
+            if (!call->db->keyspace->paused) db__delete_expired(call->db, e);
             continue;
         }
         reply_bulk(call->client, entry_key(e));
@@ -101,11 +101,11 @@ static redis_db_t *arg_db(redis_call_t *call, int i)
         reply_error_not_integer(call->client);
         return NULL;
     }
-    if (n < 0 || n >= call->redis->db_count) {
+    if (n < 0 || n >= call->redis->keyspace.db_count) {
         reply_error(call->client, "ERR DB index is out of range");
         return NULL;
     }
-    return &call->redis->dbs[n];
+    return &call->redis->keyspace.dbs[n];
 }
 
 static bool exists_in(redis_call_t *call, redis_db_t *db, bytes_t key)
@@ -196,7 +196,7 @@ void redis_cmd_swapdb(redis_call_t *call)
         }
     }
     for (int i = 0; i < 2; i++) {
-        if (n[i] < 0 || n[i] >= call->redis->db_count) {
+        if (n[i] < 0 || n[i] >= call->redis->keyspace.db_count) {
             reply_error(call->client, "ERR DB index is out of range");
             return;
         }
@@ -207,7 +207,7 @@ void redis_cmd_swapdb(redis_call_t *call)
         reply_error(call->client, why);
         return;
     }
-    redis_db_t *a = &call->redis->dbs[n[0]], *b = &call->redis->dbs[n[1]];
+    redis_db_t *a = &call->redis->keyspace.dbs[n[0]], *b = &call->redis->keyspace.dbs[n[1]];
     if (a != b) db__swap(a, b);
     call->dirty++;
     reply_ok(call->client);
@@ -219,7 +219,7 @@ void redis_cmd_swapdb(redis_call_t *call)
 static redis_entry_t *object_named(redis_call_t *call)
 {
     redis_entry_t *e = key_peek(call, call->argv[2]);
-    e ? call->redis->stats.keyspace_hits++ : call->redis->stats.keyspace_misses++;
+    e ? call->redis->keyspace.stats.hits++ : call->redis->keyspace.stats.misses++;
     return e;
 }
 
@@ -227,7 +227,7 @@ void redis_cmd_object_encoding(redis_call_t *call)
 {
     redis_entry_t *e = object_named(call);
     if (e)
-        reply_bulk_str(call->client, encoding__name((redis_encoding_t)e->encoding));
+        reply_bulk_str(call->client, encoding_name((redis_encoding_t)e->encoding));
     else
         reply_null(call->client);
 }
@@ -235,7 +235,7 @@ void redis_cmd_object_encoding(redis_call_t *call)
 /* Small integers are one shared object in the original, unless each needs a clock of its own; tools look for it. */
 static bool is_shared(const redis_t *redis, const redis_entry_t *e)
 {
-    if (redis->config->maxmemory && (evict__is_lfu(redis) || evict__is_lru(redis))) return false;
+    if (redis->config->maxmemory && (evict__is_lfu(&redis->keyspace) || evict__is_lru(&redis->keyspace))) return false;
     return e->type == TYPE_STRING && e->encoding == ENC_INT && entry_int(e) >= 0 && entry_int(e) < 10000;
 }
 
@@ -258,10 +258,10 @@ void redis_cmd_object_idletime(redis_call_t *call)
     redis_entry_t *e = object_named(call);
     if (!e)
         reply_null(call->client);
-    else if (evict__is_lfu(call->redis))
+    else if (evict__is_lfu(&call->redis->keyspace))
         reply_error(call->client, "ERR An LFU maxmemory policy is selected, idle time not tracked. " POLICY_NOTE);
     else
-        reply_int(call->client, evict__idle_s(call->redis, e));
+        reply_int(call->client, evict__idle_s(&call->redis->keyspace, e));
 }
 
 void redis_cmd_object_freq(redis_call_t *call)
@@ -269,9 +269,9 @@ void redis_cmd_object_freq(redis_call_t *call)
     redis_entry_t *e = object_named(call);
     if (!e)
         reply_null(call->client);
-    else if (!evict__is_lfu(call->redis))
+    else if (!evict__is_lfu(&call->redis->keyspace))
         reply_error(call->client,
                     "ERR An LFU maxmemory policy is not selected, access frequency not tracked. " POLICY_NOTE);
     else
-        reply_int(call->client, evict__lfu(call->redis, e));
+        reply_int(call->client, evict__lfu(&call->redis->keyspace, e));
 }

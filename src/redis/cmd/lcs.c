@@ -136,7 +136,7 @@ void redis_cmd_lcs(redis_call_t *call)
             reply_error(call->client, "ERR The specified keys must contain string values");
             return;
         }
-        texts[i] = e ? key_string(e, scratch[i]) : BYTES_LIT("");
+        texts[i] = e ? string_text(e, scratch[i]) : BYTES_LIT("");
     }
     if (!read_options(call, &o)) return;
     uint32_t *table = fill_table(texts[0], texts[1], call->config->proto_max_bulk_len);

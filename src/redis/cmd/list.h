@@ -2,7 +2,7 @@
 #ifndef TRIVET_REDIS_CMD_LIST_H
 #define TRIVET_REDIS_CMD_LIST_H
 
-#include "redis/db/keyspace.h"
+#include "redis/exec/key.h"
 #include "redis/types/list.h"
 
 /* After `count` elements were popped from an end: events, and the end of an empty list. `v` is the list as it

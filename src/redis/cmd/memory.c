@@ -21,15 +21,16 @@ memory_figures_t memory__measure(redis_t *redis)
 {
     memory_figures_t f = {.allocator = mem_totals(), .resident_bytes = io_resident_bytes()};
     scripts_info_t s = scripts__info(redis);
-    redis->memory_peak = MAX(redis->memory_peak, f.allocator.used_bytes);
-    f.peak_bytes = redis->memory_peak;
-    f.startup_bytes = redis->memory_startup;
+    redis->keyspace.evict.peak_bytes = MAX(redis->keyspace.evict.peak_bytes, f.allocator.used_bytes);
+    f.peak_bytes = redis->keyspace.evict.peak_bytes;
+    f.startup_bytes = redis->keyspace.evict.startup_bytes;
     f.clients_bytes = clients_bytes(redis);
     f.file_bytes = aof__info(redis).buffer_bytes;
     f.scripts_bytes = s.vm_bytes + s.cache_bytes;
-    for (int i = 0; i < redis->db_count; i++) {
-        f.keys += table_count(&redis->dbs[i].keys);
-        f.tables_bytes += table_memory_bytes(&redis->dbs[i].keys) + table_memory_bytes(&redis->dbs[i].expires);
+    for (int i = 0; i < redis->keyspace.db_count; i++) {
+        f.keys += table_count(&redis->keyspace.dbs[i].keys);
+        f.tables_bytes +=
+            table_memory_bytes(&redis->keyspace.dbs[i].keys) + table_memory_bytes(&redis->keyspace.dbs[i].expires);
     }
     return f;
 }
@@ -70,8 +71,8 @@ static void put_ratio(stats_reply_t *r, const char *name, double value)
 static void put_databases(stats_reply_t *r, const redis_t *redis)
 {
     char name[32];
-    for (int i = 0; i < redis->db_count; i++) {
-        const redis_db_t *db = &redis->dbs[i];
+    for (int i = 0; i < redis->keyspace.db_count; i++) {
+        const redis_db_t *db = &redis->keyspace.dbs[i];
         if (table_count(&db->keys) == 0) continue;
         snprintf(name, sizeof(name), "db.%d", i);
         reply_bulk_str(r->c, name);
@@ -208,5 +209,5 @@ void redis_cmd_memory_usage(redis_call_t *call)
     if (!e)
         reply_null(call->client);
     else
-        reply_int(call->client, (int64_t)(entry__memory_bytes(e, (size_t)samples) + sizeof(void *) + 1));
+        reply_int(call->client, (int64_t)(entry_memory_bytes(e, (size_t)samples) + sizeof(void *) + 1));
 }

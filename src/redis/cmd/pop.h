@@ -3,7 +3,7 @@
 #ifndef TRIVET_REDIS_CMD_POP_H
 #define TRIVET_REDIS_CMD_POP_H
 
-#include "redis/db/keyspace.h"
+#include "redis/exec/key.h"
 
 /* How one type pops. An end of a value is a bool: `words[end]` names it in LMPOP and ZMPOP. Both functions reply, change
  * and propagate; the key holds a value of the type. */

@@ -97,7 +97,7 @@ static bool shutdown_parse(redis_call_t *call, shutdown_options_t *ret)
 /* What SHUTDOWN must do before the process may end. */
 static bool shutdown_save(redis_t *redis, const shutdown_options_t *o)
 {
-    bool wanted = !redis->loading && (o->save || (!o->nosave && redis->config->save.count > 0));
+    bool wanted = !redis->keyspace.loading && (o->save || (!o->nosave && redis->config->save.count > 0));
     if (wanted && snapshot__save(redis) && !o->force) return false;
     redis->shutdown_saved = true;
     return true;

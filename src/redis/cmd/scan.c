@@ -1,4 +1,5 @@
 /* scan.c: SCAN, KEYS, and the options that HSCAN, SSCAN and ZSCAN share with SCAN. */
+#include "redis/cmd/scan.h"
 #include "redis/state.h"
 #include "redis_commands.h"
 
@@ -90,10 +91,10 @@ static void remember(void *user, void *entry)
 
 static bool wanted(redis_call_t *call, const scan_options_t *o, redis_entry_t *e)
 {
-    if (o->type.ptr && !bytes_eq_nocase(o->type, bytes_str(type__name((redis_type_t)e->type)))) return false;
+    if (o->type.ptr && !bytes_eq_nocase(o->type, bytes_str(type_name((redis_type_t)e->type)))) return false;
     if (!scan_matches(o, entry_key(e))) return false;
     if (!entry_is_expired(e, call->now_ms)) return true;
-    if (call->redis->pause_until_ms == 0) db__delete_expired(call->db, e);
+    if (!call->db->keyspace->paused) db__delete_expired(call->db, e);
     return false;
 }
 

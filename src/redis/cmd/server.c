@@ -3,6 +3,7 @@
 #include "redis/exec/changes.h"
 #include "redis/exec/script_host.h"
 #include "redis/persist/aof.h"
+#include "redis/redis.h"
 #include "redis/state.h"
 #include "redis_commands.h"
 
@@ -46,7 +47,7 @@ void redis_cmd_flushdb(redis_call_t *call)
 void redis_cmd_flushall(redis_call_t *call)
 {
     if (!flush_option(call) || !may_flush(call)) return;
-    for (int i = 0; i < call->redis->db_count; i++) call->dirty += flush(call, &call->redis->dbs[i]);
+    for (int i = 0; i < call->redis->keyspace.db_count; i++) call->dirty += flush(call, &call->redis->keyspace.dbs[i]);
     call->dirty++;
     bytes_t argv[1] = {BYTES_LIT("FLUSHALL")};
     propagate(call, 1, argv);

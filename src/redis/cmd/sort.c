@@ -1,6 +1,6 @@
 /* sort.c: SORT and SORT_RO. The elements are copied, given their weights (their own text, or a key's value found
  * by BY), sorted, and replied or stored, each as itself or as the values that GET patterns name. */
-#include "redis/db/keyspace.h"
+#include "redis/exec/key.h"
 #include "redis/types/hash.h"
 #include "redis/types/list.h"
 #include "redis/types/sample.h"
@@ -136,7 +136,7 @@ static bytes_t look_up(sort_t *s, bytes_t pattern, bytes_t element)
     char room[NUM_I64_CHARS_MAX];
     bytes_t value;
     if (!e || e->type != (arrow ? TYPE_HASH : TYPE_STRING)) return BYTES_NULL;
-    if (!arrow) return keep(s, key_string(e, room));
+    if (!arrow) return keep(s, string_text(e, room));
     bytes_t field = bytes_of(arrow + 2, (size_t)(end - arrow) - 2);
     return hash_get(value_of(e), field, room, &value) ? keep(s, value) : BYTES_NULL;
 }

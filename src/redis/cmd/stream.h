@@ -2,7 +2,7 @@
 #ifndef TRIVET_REDIS_CMD_STREAM_H
 #define TRIVET_REDIS_CMD_STREAM_H
 
-#include "redis/db/keyspace.h"
+#include "redis/exec/key.h"
 #include "redis/types/stream_group.h"
 
 /* ---- arguments: false after replying the error ----------------------------------------------------------------------- */

@@ -11,7 +11,7 @@
 static void reply_entry(redis_client_t *c, const redis_entry_t *e)
 {
     char scratch[NUM_I64_CHARS_MAX];
-    reply_bulk(c, key_string(e, scratch));
+    reply_bulk(c, string_text(e, scratch));
 }
 
 void redis_cmd_get(redis_call_t *call)
@@ -29,7 +29,7 @@ void redis_cmd_strlen(redis_call_t *call)
     redis_entry_t *e;
     char scratch[NUM_I64_CHARS_MAX];
     if (!key_read_type(call, call->argv[1], TYPE_STRING, &e)) return;
-    reply_int(call->client, e ? (int64_t)key_string(e, scratch).len : 0);
+    reply_int(call->client, e ? (int64_t)string_text(e, scratch).len : 0);
 }
 
 void redis_cmd_mget(redis_call_t *call)
@@ -108,7 +108,7 @@ void redis_cmd_getrange(redis_call_t *call)
     char scratch[NUM_I64_CHARS_MAX];
     if (!arg_i64(call, 2, &start) || !arg_i64(call, 3, &end)) return;
     if (!key_read_type(call, call->argv[1], TYPE_STRING, &e)) return;
-    bytes_t s = e ? key_string(e, scratch) : BYTES_LIT("");
+    bytes_t s = e ? string_text(e, scratch) : BYTES_LIT("");
     int64_t len = (int64_t)s.len;
     bool crossed = start < 0 && end < 0 && start > end;
     if (start < 0) start = MAX(len + start, 0);
@@ -148,7 +148,7 @@ void redis_cmd_setrange(redis_call_t *call)
         return;
     }
     if (!key_write_type(call, key, TYPE_STRING, &e)) return;
-    size_t old = e ? key_string(e, scratch).len : 0;
+    size_t old = e ? string_text(e, scratch).len : 0;
     if (value.len == 0) {
         reply_int(call->client, (int64_t)old);
         return;
@@ -166,7 +166,7 @@ void redis_cmd_append(redis_call_t *call)
     bytes_t key = call->argv[1], value = call->argv[2];
     char scratch[NUM_I64_CHARS_MAX];
     if (!key_write_type(call, key, TYPE_STRING, &e)) return;
-    size_t old = e ? key_string(e, scratch).len : 0;
+    size_t old = e ? string_text(e, scratch).len : 0;
     if (!e) {
         key_set_string(call, key, value, false);
     } else {
@@ -240,7 +240,7 @@ void redis_cmd_incrbyfloat(redis_call_t *call)
     bytes_t key = call->argv[1];
     char scratch[NUM_I64_CHARS_MAX], text[LONG_DOUBLE_CHARS_MAX];
     if (!key_write_type(call, key, TYPE_STRING, &e)) return;
-    if ((e && !parse_long_double(key_string(e, scratch), &v)) || !parse_long_double(call->argv[2], &by)) {
+    if ((e && !parse_long_double(string_text(e, scratch), &v)) || !parse_long_double(call->argv[2], &by)) {
         reply_error_not_float(call->client);
         return;
     }

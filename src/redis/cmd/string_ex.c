@@ -155,7 +155,7 @@ static bool whole_read(redis_call_t *call, const increx_t *x, const redis_entry_
     if (x->lower && !arg_i64(call, x->lower, &w->lower)) return false;
     if (x->upper && !arg_i64(call, x->upper, &w->upper)) return false;
     if (w->lower > w->upper) return refuse_bounds(call);
-    if (!e || num_parse_i64(key_string(e, scratch), &w->old)) return true;
+    if (!e || num_parse_i64(string_text(e, scratch), &w->old)) return true;
     reply_error_not_integer(call->client);
     return false;
 }
@@ -202,7 +202,7 @@ static bool real_read(redis_call_t *call, const increx_t *x, const redis_entry_t
     bool ok = parse_long_double(call->argv[x->by], &r->by) &&
               (!x->lower || parse_long_double(call->argv[x->lower], &r->lower)) &&
               (!x->upper || parse_long_double(call->argv[x->upper], &r->upper)) &&
-              (!e || parse_long_double(key_string(e, scratch), &r->old));
+              (!e || parse_long_double(string_text(e, scratch), &r->old));
     if (!ok) {
         reply_error_not_float(call->client);
         return false;

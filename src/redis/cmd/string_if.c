@@ -13,7 +13,7 @@
 static uint64_t digest_of(const redis_entry_t *e)
 {
     char scratch[NUM_I64_CHARS_MAX];
-    bytes_t text = key_string(e, scratch);
+    bytes_t text = string_text(e, scratch);
     return XXH3_64bits(text.ptr, text.len);
 }
 
@@ -69,7 +69,7 @@ static bool is_like(const string_if_t *condition, const redis_entry_t *e)
     char scratch[NUM_I64_CHARS_MAX];
     if (!e) return false;
     if (by_digest(condition)) return parse_digest(condition->operand, &digest) && digest_of(e) == digest;
-    return bytes_eq(key_string(e, scratch), condition->operand);
+    return bytes_eq(string_text(e, scratch), condition->operand);
 }
 
 bool string_if__holds(const string_if_t *condition, const redis_entry_t *e)

@@ -2,7 +2,7 @@
 #ifndef TRIVET_REDIS_CMD_STRING_IF_H
 #define TRIVET_REDIS_CMD_STRING_IF_H
 
-#include "redis/db/keyspace.h"
+#include "redis/exec/key.h"
 
 typedef enum { IF_ALWAYS, IF_EQUAL, IF_OTHER, IF_DIGEST, IF_OTHER_DIGEST } string_if_kind_t;
 typedef struct string_if {

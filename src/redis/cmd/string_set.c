@@ -126,7 +126,7 @@ static bool reply_old(redis_call_t *call, const redis_entry_t *e)
         return false;
     }
     if (e)
-        reply_bulk(call->client, key_string(e, scratch));
+        reply_bulk(call->client, string_text(e, scratch));
     else
         reply_null(call->client);
     return true;

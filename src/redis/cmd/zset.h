@@ -2,7 +2,7 @@
 #ifndef TRIVET_REDIS_CMD_ZSET_H
 #define TRIVET_REDIS_CMD_ZSET_H
 
-#include "redis/db/keyspace.h"
+#include "redis/exec/key.h"
 #include "redis/types/zset.h"
 
 /* Stores the set after members were taken out, or deletes the key; sends the events. */

@@ -21,7 +21,7 @@ static redis_client_t *new_client(redis_t *redis)
 {
     redis_client_t *c = mem_zalloc(sizeof(*c));
     c->redis = redis;
-    c->db = &redis->dbs[0];
+    c->db = &redis->keyspace.dbs[0];
     c->resp = 2;
     c->created_ms = c->active_ms = io_wall_ms(redis->loop);
     list_init(&c->node);
@@ -321,8 +321,8 @@ static ssize_t on_data(net_conn_t *conn, uint8_t *data, size_t len)
     redis_t *redis = c->redis;
     size_t done = 0;
     c->flags &= ~(uint32_t)CLIENT_CONGESTED;
-    c->active_ms = redis->now_ms = io_wall_ms(redis->loop);
-    redis->lru_clock = (uint32_t)(redis->now_ms / 1000);
+    c->active_ms = redis->keyspace.now_ms = io_wall_ms(redis->loop);
+    redis->keyspace.lru_clock = (uint32_t)(redis->keyspace.now_ms / 1000);
     while (done < len && may_run(c)) {
         resp_request_t request;
         resp_result_t last;

@@ -19,7 +19,7 @@ bool out_limits__exceeds(const redis_client_t *c)
 /* Remembers since when it has been above the soft limit. */
 static bool soft_time_is_over(redis_client_t *c, size_t unsent, const redis_out_limit_t *limit)
 {
-    int64_t now_ms = c->redis->now_ms;
+    int64_t now_ms = c->redis->keyspace.now_ms;
     if (limit->soft_bytes == 0 || unsent < limit->soft_bytes) {
         c->out_soft_since_ms = 0;
         return false;

@@ -1,6 +1,7 @@
 /* pubsub.c: channels, patterns and shard channels, each a set of clients; and keyspace events, which are
  * messages. */
 #include "redis/conn/push.h"
+#include "redis/glob.h"
 #include "redis/state.h"
 #include "redis_commands.h"
 
@@ -163,7 +164,7 @@ static void on_event(db_listener_t *self, redis_db_t *db, bytes_t key, uint32_t 
 {
     redis_t *redis = db->redis;
     uint32_t wanted = redis->config->notify_events;
-    if (!(wanted & event_class) || redis->loading) return;
+    if (!(wanted & event_class) || redis->keyspace.loading) return;
     char prefix[48];
     buf_t name = BUF_INIT;
     if (wanted & NOTIFY_KEYSPACE) {
@@ -184,13 +185,13 @@ void notify__init(redis_t *redis)
 {
     redis->pubsub.listener =
         (db_listener_t){.name = "keyspace notifications", .rank = DB_RANK_NOTIFY, .event = on_event};
-    db_listen(&redis->announce, &redis->pubsub.listener);
+    db_listen(&redis->keyspace.announce, &redis->pubsub.listener);
     notify__update(redis);
 }
 
 void notify__update(redis_t *redis)
 {
-    db_want(&redis->announce, &redis->pubsub.listener, redis->config->notify_events ? DB_EVENT : 0);
+    db_want(&redis->keyspace.announce, &redis->pubsub.listener, redis->config->notify_events ? DB_EVENT : 0);
 }
 
 /* ---- commands -------------------------------------------------------------------------------------------------------- */

@@ -300,7 +300,7 @@ tracking_t *tracking__new(redis_t *redis)
                                   .changed = on_changed,
                                   .gone = on_gone,
                                   .will_empty = on_will_empty};
-    db_listen(&redis->announce, &t->listener);
+    db_listen(&redis->keyspace.announce, &t->listener);
     t->hook = (io_hook_t){.rank = HOOK_RANK, .name = "redis tracking", .run = turn};
     io_hook_add(redis->loop, &t->hook);
     return t;
@@ -317,7 +317,7 @@ void tracking__free(tracking_t *t)
 static void count_client(tracking_t *t, int by)
 {
     uint64_t clients = t->redis->tracking_clients += (uint64_t)by;
-    db_want(&t->redis->announce, &t->listener, clients ? DB_CHANGED | DB_GONE | DB_WILL_EMPTY : 0);
+    db_want(&t->redis->keyspace.announce, &t->listener, clients ? DB_CHANGED | DB_GONE | DB_WILL_EMPTY : 0);
     if (!clients) forget_all(t);
 }
 

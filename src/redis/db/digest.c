@@ -1,8 +1,8 @@
 /* digest.c: see digest.h. The parts of what has an order are mixed, each into what came before it; the parts of what has none
  * are joined by exclusive or. The bytes are those of the original, so that the two can be compared. */
 #include "redis/db/digest.h"
-#include "redis/state.h"
 
+#include "redis/number.h"
 #include "redis/types/hash.h"
 #include "redis/types/list.h"
 #include "redis/types/set.h"
@@ -83,7 +83,7 @@ static void mix_entry(uint8_t *digest, const redis_entry_t *e)
     char scratch[NUM_I64_CHARS_MAX];
     mix_number(digest, e->type);
     switch ((redis_type_t)e->type) {
-    case TYPE_STRING: mix_bytes(digest, key_string(e, scratch)); break;
+    case TYPE_STRING: mix_bytes(digest, string_text(e, scratch)); break;
     case TYPE_LIST: mix_elements(digest, value_of(e)); break;
     case TYPE_SET: set_each(value_of(e), join_member, digest); break;
     case TYPE_HASH: hash_each(value_of(e), join_field, digest); break;
@@ -108,12 +108,12 @@ static void join_entry(void *user, void *entry)
     join(user, digest, sizeof(digest));
 }
 
-void digest_all(const redis_t *redis, uint8_t ret_digest[DIGEST_BYTES])
+void digest_all(const keyspace_t *k, uint8_t ret_digest[DIGEST_BYTES])
 {
     memset(ret_digest, 0, DIGEST_BYTES);
-    for (int i = 0; i < redis->db_count; i++) {
-        if (table_count(&redis->dbs[i].keys) == 0) continue;
+    for (int i = 0; i < k->db_count; i++) {
+        if (table_count(&k->dbs[i].keys) == 0) continue;
         mix_number(ret_digest, (uint32_t)i);
-        table_each(&redis->dbs[i].keys, join_entry, ret_digest);
+        table_each(&k->dbs[i].keys, join_entry, ret_digest);
     }
 }

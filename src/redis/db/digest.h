@@ -2,13 +2,13 @@
 #ifndef TRIVET_REDIS_DIGEST_H
 #define TRIVET_REDIS_DIGEST_H
 
-#include "redis/db/db.h"
+#include "redis/db/keyspace.h"
 
 #define DIGEST_BYTES 20
 
 /* One value with its expiry, as DEBUG DIGEST-VALUE shows it. */
 void digest_value(const redis_entry_t *entry, uint8_t ret_digest[DIGEST_BYTES]);
 /* All keys of all databases. */
-void digest_all(const redis_t *redis, uint8_t ret_digest[DIGEST_BYTES]);
+void digest_all(const keyspace_t *k, uint8_t ret_digest[DIGEST_BYTES]);
 
 #endif

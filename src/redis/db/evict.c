@@ -2,8 +2,6 @@
  * or the call's time is over. */
 #include "redis/db/evict.h"
 
-#include "redis/redis.h"
-
 #include <math.h>
 
 /* The original looks at maxmemory-samples and remembers the best of earlier looks; here each look stands alone and is
@@ -21,104 +19,105 @@ enum {
 
 /* ---- what counts ----------------------------------------------------------------------------------------------------- */
 
-size_t evict__uncounted_bytes(const redis_t *redis)
+size_t evict__uncounted_bytes(const keyspace_t *k)
 {
-    size_t bytes = redis->tables.unfilled_bytes;
-    for (int i = 0; i < redis->uncounted_count; i++) bytes += redis->uncounted[i].bytes(redis->uncounted[i].user);
+    size_t bytes = k->evict.tables.unfilled_bytes;
+    for (int i = 0; i < k->evict.uncounted_count; i++) bytes += k->evict.uncounted[i].bytes(k->evict.uncounted[i].user);
     return bytes;
 }
 
 /* A table that grows takes its memory at once; here all of it counts. */
 static bool allows_growth(table_budget_t *budget, size_t bytes)
 {
-    const redis_t *redis = CONTAINER_OF(budget, redis_t, tables);
-    uint64_t limit = redis->memory_limit;
-    if (limit == 0 || redis->loading) return true;
-    size_t used = mem_meter_read(&redis->memory), uncounted = evict__uncounted_bytes(redis) - budget->unfilled_bytes;
+    const keyspace_t *k = CONTAINER_OF(budget, keyspace_t, evict.tables);
+    uint64_t limit = k->evict.limit_bytes;
+    if (limit == 0 || k->loading) return true;
+    size_t used = mem_meter_read(&k->evict.memory), uncounted = evict__uncounted_bytes(k) - budget->unfilled_bytes;
     return used + bytes - MIN(uncounted, used) <= limit;
 }
 
-void redis_uncounted_add(redis_t *redis, size_t (*bytes)(void *user), void *user)
+void evict__uncounted_add(keyspace_t *k, size_t (*bytes)(void *user), void *user)
 {
-    ASSERT(redis->uncounted_count < REDIS_UNCOUNTED_MAX);
-    redis->uncounted[redis->uncounted_count++] = (uncounted_t){bytes, user};
+    ASSERT(k->evict.uncounted_count < UNCOUNTED_MAX);
+    k->evict.uncounted[k->evict.uncounted_count++] = (uncounted_t){bytes, user};
 }
 
-void redis_uncounted_remove(redis_t *redis, void *user)
+void evict__uncounted_remove(keyspace_t *k, void *user)
 {
     int kept = 0;
-    for (int i = 0; i < redis->uncounted_count; i++)
-        if (redis->uncounted[i].user != user) redis->uncounted[kept++] = redis->uncounted[i];
-    redis->uncounted_count = kept;
+    for (int i = 0; i < k->evict.uncounted_count; i++)
+        if (k->evict.uncounted[i].user != user) k->evict.uncounted[kept++] = k->evict.uncounted[i];
+    k->evict.uncounted_count = kept;
 }
 
 /* ---- LFU: a logarithmic counter that decays -------------------------------------------------------------------------- */
 
 #define MINUTES_MAX 0xffffu
 
-static uint32_t minutes(const redis_t *redis) { return redis->lru_clock / 60 & MINUTES_MAX; }
+static uint32_t minutes(const keyspace_t *k) { return k->lru_clock / 60 & MINUTES_MAX; }
 
-void evict__set_lfu(redis_t *redis, redis_entry_t *e, uint8_t counter) { e->access = minutes(redis) << 8 | counter; }
+void evict__set_lfu(keyspace_t *k, redis_entry_t *e, uint8_t counter) { e->access = minutes(k) << 8 | counter; }
 
-uint8_t evict__lfu(const redis_t *redis, const redis_entry_t *e)
+uint8_t evict__lfu(const keyspace_t *k, const redis_entry_t *e)
 {
-    int64_t decay = redis->config->lfu_decay_time;
-    uint32_t since = (minutes(redis) - (e->access >> 8)) & MINUTES_MAX, counter = e->access & UINT8_MAX;
+    int64_t decay = k->config->lfu_decay_time;
+    uint32_t since = (minutes(k) - (e->access >> 8)) & MINUTES_MAX, counter = e->access & UINT8_MAX;
     return (uint8_t)(counter - MIN(counter, decay ? since / (uint32_t)decay : 0));
 }
 
-void evict__touch_lfu(redis_t *redis, redis_entry_t *e)
+void evict__touch_lfu(keyspace_t *k, redis_entry_t *e)
 {
-    uint8_t counter = evict__lfu(redis, e);
+    uint8_t counter = evict__lfu(k, e);
     if (counter < 255) {
         double base = counter > LFU_NEW ? counter - LFU_NEW : 0;
-        double chance = 1.0 / (base * (double)redis->config->lfu_log_factor + 1);
-        if ((double)(redis_random(redis) >> 11) / 9007199254740992.0 < chance) counter++;
+        double chance = 1.0 / (base * (double)k->config->lfu_log_factor + 1);
+        if ((double)(keyspace__random(k) >> 11) / 9007199254740992.0 < chance) counter++;
     }
-    evict__set_lfu(redis, e, counter);
+    evict__set_lfu(k, e, counter);
 }
 
 /* ---- choosing -------------------------------------------------------------------------------------------------------- */
 
 /* The higher the sooner it goes. */
-static uint64_t badness(const redis_t *redis, const redis_entry_t *e)
+static uint64_t badness(const keyspace_t *k, const redis_entry_t *e)
 {
-    switch (redis->config->maxmemory_policy) {
+    switch (k->config->maxmemory_policy) {
     case EVICT_ALLKEYS_LRU:
-    case EVICT_VOLATILE_LRU: return evict__idle_s(redis, e);
+    case EVICT_VOLATILE_LRU: return evict__idle_s(k, e);
     case EVICT_ALLKEYS_LFU:
-    case EVICT_VOLATILE_LFU: return 255u - evict__lfu(redis, e);
+    case EVICT_VOLATILE_LFU: return 255u - evict__lfu(k, e);
     case EVICT_VOLATILE_TTL: return UINT64_MAX - (uint64_t)entry_expire_ms(e);
     default: return 0;
     }
 }
 
-static uint64_t draw(void *user) { return redis_random(user); }
+static uint64_t draw(void *user) { return keyspace__random(user); }
 
 /* Some entries of a database's candidates: a stretch of the table, or one from anywhere when only one is wanted (a fair
  * draw) or the stretch is empty (where a few are left). */
-static size_t sample(redis_t *redis, table_t *t, size_t max, void **ret_entries)
+static size_t sample(keyspace_t *k, table_t *t, size_t max, void **ret_entries)
 {
     if (table_count(t) == 0) return 0;
-    size_t count = max > 1 ? table_sample(t, redis_random(redis), max, ret_entries) : 0;
-    if (count == 0) ret_entries[count++] = table_random(t, draw, redis);
+    size_t count = max > 1 ? table_sample(t, keyspace__random(k), max, ret_entries) : 0;
+    if (count == 0) ret_entries[count++] = table_random(t, draw, k);
     return count;
 }
 
-static redis_entry_t *choose(redis_t *redis, redis_db_t **ret_db)
+static redis_entry_t *choose(keyspace_t *k, redis_db_t **ret_db)
 {
-    redis_evict_t policy = redis->config->maxmemory_policy;
+    redis_evict_t policy = k->config->maxmemory_policy;
     bool all = policy == EVICT_ALLKEYS_LRU || policy == EVICT_ALLKEYS_LFU || policy == EVICT_ALLKEYS_RANDOM;
     bool blind = policy == EVICT_ALLKEYS_RANDOM || policy == EVICT_VOLATILE_RANDOM;
     void *samples[SAMPLES_MAX];
-    size_t samples_max = blind ? 1 : redis->config->maxmemory_samples * SAMPLES_FACTOR;
+    size_t samples_max = blind ? 1 : k->config->maxmemory_samples * SAMPLES_FACTOR;
     redis_entry_t *worst = NULL;
     uint64_t worst_badness = 0;
-    for (int i = 0; i < redis->db_count; i++) {
-        redis_db_t *db = &redis->dbs[(i + (int)(redis->cron_turns % 16)) % redis->db_count];
-        size_t count = sample(redis, all ? &db->keys : &db->expires, samples_max, samples);
+    k->evict.next_db++; /* else a policy that takes the first it finds would empty one database after the other */
+    for (int i = 0; i < k->db_count; i++) {
+        redis_db_t *db = &k->dbs[(k->evict.next_db + (unsigned)i) % (unsigned)k->db_count];
+        size_t count = sample(k, all ? &db->keys : &db->expires, samples_max, samples);
         for (size_t n = 0; n < count; n++) {
-            uint64_t bad = badness(redis, samples[n]);
+            uint64_t bad = badness(k, samples[n]);
             if (worst && bad <= worst_badness) continue;
             worst = samples[n];
             worst_badness = bad;
@@ -129,12 +128,12 @@ static redis_entry_t *choose(redis_t *redis, redis_db_t **ret_db)
     return worst;
 }
 
-static void evict(redis_t *redis, redis_db_t *db, redis_entry_t *e)
+static void evict(keyspace_t *k, redis_db_t *db, redis_entry_t *e)
 {
     bytes_t name = entry_key(e);
     bytes_t key = bytes_of(mem_strndup(name), name.len);
     db__delete(db, key);
-    redis->stats.evicted_keys++;
+    k->stats.evicted_keys++;
     db__went(db, key, DB_EVICTED);
     mem_free((void *)key.ptr);
 }
@@ -142,76 +141,67 @@ static void evict(redis_t *redis, redis_db_t *db, redis_entry_t *e)
 /* ---- pacing ---------------------------------------------------------------------------------------------------------- */
 
 /* How long one call may take, as the original reckons it. */
-static uint64_t time_limit_ns(const redis_t *redis)
+static uint64_t time_limit_ns(const keyspace_t *k)
 {
-    int64_t tenacity = redis->config->maxmemory_eviction_tenacity;
+    int64_t tenacity = k->config->maxmemory_eviction_tenacity;
     if (tenacity >= TENACITY_MAX) return UINT64_MAX;
     if (tenacity <= TENACITY_LINEAR_MAX) return (uint64_t)tenacity * STEP_NS;
     return (uint64_t)(TENACITY_LINEAR_MAX * STEP_NS * pow(1.15, (double)(tenacity - TENACITY_LINEAR_MAX)));
 }
 
 /* Not while a script has paused halfway, nor while clients are paused and what they see shall stay as it is. */
-static bool may_evict(const redis_t *redis)
+static bool may_evict(const keyspace_t *k) { return k->evict.limit_bytes && !k->loading && !k->midway && !k->paused; }
+
+void evict__measure(keyspace_t *k, uint64_t now_ns)
 {
-    return redis->memory_limit && !redis->loading && !redis->script_left && redis->pause_until_ms == 0;
+    mem_meter_set(&k->evict.memory);
+    k->evict.memory_set_ns = now_ns;
 }
 
-void evict__measure(redis_t *redis, uint64_t now_ns)
+static bool drive_out(keyspace_t *k, uint64_t from_ns)
 {
-    mem_meter_set(&redis->memory);
-    redis->memory_set_ns = now_ns;
-}
-
-static bool drive_out(redis_t *redis, uint64_t from_ns)
-{
-    uint64_t limit_ns = time_limit_ns(redis);
+    uint64_t limit_ns = time_limit_ns(k);
     /* What this thread took and another gave back still counts: carriers send what it wrote. */
-    if (from_ns - redis->memory_set_ns > METER_AGE_NS_MAX) evict__measure(redis, from_ns);
-    for (unsigned count = 1; redis__is_over_memory(redis); count++) {
+    if (from_ns - k->evict.memory_set_ns > METER_AGE_NS_MAX) evict__measure(k, from_ns);
+    for (unsigned count = 1; evict__is_over(k); count++) {
         redis_db_t *db = NULL;
-        redis_entry_t *e = redis->config->maxmemory_policy == EVICT_NONE ? NULL : choose(redis, &db);
+        redis_entry_t *e = k->config->maxmemory_policy == EVICT_NONE ? NULL : choose(k, &db);
         if (!e) return false;
-        evict(redis, db, e);
-        if (count % KEYS_BETWEEN_CLOCKS || io_hrtime_ns(redis->loop) - from_ns < limit_ns) continue;
-        io_timer_start(&redis->evicting, 0, 0);
+        evict(k, db, e);
+        if (count % KEYS_BETWEEN_CLOCKS || io_hrtime_ns(k->loop) - from_ns < limit_ns) continue;
+        io_timer_start(&k->evict.timer, 0, 0);
         break;
     }
     return true;
 }
 
-bool evict__make_room(redis_t *redis)
+bool evict__make_room(keyspace_t *k)
 {
-    if (!may_evict(redis)) return true;
-    uint64_t from_ns = io_hrtime_ns(redis->loop);
-    bool fits = drive_out(redis, from_ns);
-    redis__note_latency(redis, "eviction-cycle", (io_hrtime_ns(redis->loop) - from_ns) / 1000);
+    if (!may_evict(k)) return true;
+    uint64_t from_ns = io_hrtime_ns(k->loop);
+    bool fits = drive_out(k, from_ns);
+    keyspace__note_latency(k, "eviction-cycle", (io_hrtime_ns(k->loop) - from_ns) / 1000);
     return fits;
 }
 
 static void go_on(io_timer_t *timer)
 {
-    redis_t *redis = CONTAINER_OF(timer, redis_t, evicting);
-    redis->now_ms = io_wall_ms(redis->loop);
-    (void)evict__make_room(redis); /* what cannot go is told to writers */
-    exec__after_event(redis);
+    keyspace_t *k = CONTAINER_OF(timer, keyspace_t, evict.timer);
+    keyspace__tick(k);
+    (void)evict__make_room(k); /* what cannot go is told to writers */
+    k->on_evicted(k);
 }
 
-void evict__update_limit(redis_t *redis)
+void evict__update_limit(keyspace_t *k)
 {
-    redis->memory_limit = redis->config->maxmemory ? redis->config->maxmemory : redis->derived_limit;
+    k->evict.limit_bytes = k->config->maxmemory ? k->config->maxmemory : k->evict.derived_limit_bytes;
 }
 
-void redis_derive_limit(redis_t *redis, uint64_t bytes)
+void evict__init(keyspace_t *k)
 {
-    redis->derived_limit = bytes;
-    evict__update_limit(redis);
+    evict__update_limit(k);
+    k->evict.tables.allows = allows_growth;
+    io_timer_init(k->loop, &k->evict.timer, go_on);
 }
 
-void evict__init(redis_t *redis)
-{
-    evict__update_limit(redis);
-    redis->tables.allows = allows_growth;
-    io_timer_init(redis->loop, &redis->evicting, go_on);
-}
-
-void evict__deinit(redis_t *redis) { io_timer_stop(&redis->evicting); }
+void evict__stop(keyspace_t *k) { io_timer_stop(&k->evict.timer); }

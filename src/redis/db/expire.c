@@ -1,7 +1,7 @@
 /* expire.c: active expiry. Each turn of the cron looks at a few of the keys that have an expiry, database by
  * database, and goes on with a database while more than a tenth of what it saw was stale, within a bound of
  * time. */
-#include "redis/state.h"
+#include "redis/db/keyspace.h"
 
 enum {
     SAMPLES_BASE = 20,      /* keys a loop, at effort 1 */
@@ -32,10 +32,10 @@ static void look(void *user, void *entry)
 }
 
 /* One loop over one database; true when it should be looked at again at once. */
-static bool expire_some(redis_t *redis, redis_db_t *db, int effort)
+static bool expire_some(keyspace_t *k, redis_db_t *db, int effort)
 {
     size_t wanted = (size_t)(SAMPLES_BASE + SAMPLES_BASE / 4 * effort), buckets = wanted * BUCKETS_PER_SAMPLE;
-    sample_t s = {.now_ms = redis->now_ms};
+    sample_t s = {.now_ms = k->now_ms};
     do {
         db->expire_cursor = table_scan(&db->expires, db->expire_cursor, look, &s);
     } while (db->expire_cursor && s.seen < wanted && --buckets);
@@ -45,21 +45,21 @@ static bool expire_some(redis_t *redis, redis_db_t *db, int effort)
         db->ttl_average_ms = db->ttl_average_ms ? (db->ttl_average_ms / 50) * 49 + average / 50 : average;
     }
     double percent = s.seen ? 100.0 * (double)s.stale_count / (double)s.seen : 0;
-    redis->stats.expired_stale_percent = percent * 0.05 + redis->stats.expired_stale_percent * 0.95;
+    k->stats.expired_stale_percent = percent * 0.05 + k->stats.expired_stale_percent * 0.95;
     return s.seen && percent > STALE_PERCENT_MAX - effort;
 }
 
-void expire__cycle(redis_t *redis, uint64_t budget_us)
+void expire__cycle(keyspace_t *k, uint64_t budget_us)
 {
-    uint64_t start = io_hrtime_ns(redis->loop);
-    int effort = (int)redis->config->active_expire_effort - 1;
-    for (int i = 0; i < redis->db_count; i++) {
-        redis_db_t *db = &redis->dbs[i];
+    uint64_t start = io_hrtime_ns(k->loop);
+    int effort = (int)k->config->active_expire_effort - 1;
+    for (int i = 0; i < k->db_count; i++) {
+        redis_db_t *db = &k->dbs[i];
         unsigned loops = 0;
-        while (table_count(&db->expires) && expire_some(redis, db, effort)) {
+        while (table_count(&db->expires) && expire_some(k, db, effort)) {
             if (++loops % LOOPS_BETWEEN_CLOCKS) continue;
-            if ((io_hrtime_ns(redis->loop) - start) / 1000 > budget_us) {
-                redis->stats.expired_time_capped++;
+            if ((io_hrtime_ns(k->loop) - start) / 1000 > budget_us) {
+                k->stats.expired_time_capped++;
                 return;
             }
         }

@@ -1,117 +1,70 @@
-/* keyspace.h: what command handlers may do with keys.
- *
- * A read looks up with key_read; a write with key_write, and then changes the value in place, adds with
- * key_add or deletes with key_delete, and at the end tells the world with key_changed. Lookups expire lazily.
- * key_write announces that the entry will change (listen.h), so a value may be changed only after key_write (or
- * key_add) returned it. */
+/* keyspace.h: all databases, the time by which they are judged, and who listens. */
 #ifndef TRIVET_REDIS_KEYSPACE_H
 #define TRIVET_REDIS_KEYSPACE_H
 
-#include "redis/exec/command.h"
-#include "redis/types/entry.h"
+#include "io/io.h"
+#include "redis/config/config.h"
+#include "redis/db/db.h"
+#include "redis/latency.h"
 
-/* Asks for argv[from], argv[from + step] ... from memory before they are used one by one. */
-void key_prefetch_all(redis_call_t *call, int from, int step);
+/* ---- memory, and what goes when it is short (evict.h) ---------------------------------------------------------------- */
 
-/* The entry, or NULL. A read counts hits, announces misses and touches LRU/LFU; a look is a read of what is about the key
- * rather than in it (TTL, TYPE), which does not touch; a peek leaves no trace. */
-redis_entry_t *key_read(redis_call_t *call, bytes_t key);
-redis_entry_t *key_look(redis_call_t *call, bytes_t key);
-redis_entry_t *key_write(redis_call_t *call, bytes_t key);
-redis_entry_t *key_peek(redis_call_t *call, bytes_t key);
-/* The same with the type checked: false when the key holds another type, after replying WRONGTYPE. An absent
- * key is true with *ret_entry NULL. */
-bool key_read_type(redis_call_t *call, bytes_t key, redis_type_t type, redis_entry_t **ret_entry) MUST_CHECK;
-bool key_write_type(redis_call_t *call, bytes_t key, redis_type_t type, redis_entry_t **ret_entry) MUST_CHECK;
+#define UNCOUNTED_MAX 4
 
-/* Adds an absent key that holds `value` (now owned by the keyspace). Wakes clients blocked on the key after
- * the command. */
-redis_entry_t *key_add(redis_call_t *call, bytes_t key, redis_type_t type, redis_encoding_t encoding, void *value);
-/* Adds or replaces whatever is there; the expiry goes (SUNIONSTORE and the like). */
-redis_entry_t *key_set(redis_call_t *call, bytes_t key, redis_type_t type, redis_encoding_t encoding, void *value);
-/* Deletes; false when absent. Sends no event: see key_changed. */
-bool key_delete(redis_call_t *call, bytes_t key);
-/* Sets the expiry (Unix ms) or takes it away (-1); returns the entry, which may have moved. */
-redis_entry_t *key_set_expire(redis_call_t *call, redis_entry_t *entry, int64_t at_ms);
+typedef struct uncounted {
+    size_t (*bytes)(void *user);
+    void *user;
+} uncounted_t;
 
-/* Strings. Replacing keeps or drops the expiry as asked. The bytes are copied; integers are recognised. */
-redis_entry_t *key_set_string(redis_call_t *call, bytes_t key, bytes_t value, bool keep_ttl);
-/* The same, keeping the expiry, but digits stay text (INCRBYFLOAT's result is never encoded as an integer). */
-redis_entry_t *key_set_text(redis_call_t *call, bytes_t key, bytes_t value);
-redis_entry_t *key_set_integer(redis_call_t *call, bytes_t key, int64_t v); /* keeps the expiry */
-/* Makes the string `len` bytes long (new ones are zero), its encoding raw, and returns its bytes to be
- * written to. The entry may move. `entry` comes from key_write. */
-uint8_t *key_string_resize(redis_call_t *call, redis_entry_t *entry, size_t len);
-/* The bytes of a string entry; integers are formatted into `scratch` (NUM_I64_CHARS_MAX). */
-bytes_t key_string(const redis_entry_t *entry, char *scratch);
+typedef struct evict {
+    mem_meter_t memory; /* set by the cron, and before keys are driven out */
+    uint64_t memory_set_ns;
+    size_t peak_bytes, startup_bytes;
+    uint64_t limit_bytes;         /* maxmemory, or what was derived while nobody has set it; 0 = none */
+    uint64_t derived_limit_bytes; /* 0 = none, or maxmemory was set */
+    table_budget_t tables;
+    io_timer_t timer;                     /* armed while there is more to drive out than one call may */
+    unsigned next_db;                     /* where keys are looked for first */
+    uncounted_t uncounted[UNCOUNTED_MAX]; /* memory that maxmemory does not count */
+    int uncounted_count;
+} evict_t;
 
-/* Keyspace event classes, as in notify-keyspace-events. */
-enum {
-    NOTIFY_KEYSPACE = 1 << 0,
-    NOTIFY_KEYEVENT = 1 << 1,
-    NOTIFY_GENERIC = 1 << 2,
-    NOTIFY_STRING = 1 << 3,
-    NOTIFY_LIST = 1 << 4,
-    NOTIFY_SET = 1 << 5,
-    NOTIFY_HASH = 1 << 6,
-    NOTIFY_ZSET = 1 << 7,
-    NOTIFY_EXPIRED = 1 << 8,
-    NOTIFY_EVICTED = 1 << 9,
-    NOTIFY_STREAM = 1 << 10,
-    NOTIFY_KEY_MISS = 1 << 11,
-    NOTIFY_MODULE = 1 << 13,
-    NOTIFY_NEW = 1 << 14,
-    NOTIFY_ALL = NOTIFY_GENERIC | NOTIFY_STRING | NOTIFY_LIST | NOTIFY_SET | NOTIFY_HASH | NOTIFY_ZSET |
-                 NOTIFY_EXPIRED | NOTIFY_EVICTED | NOTIFY_STREAM | NOTIFY_MODULE,
+/* ---- the keyspace ---------------------------------------------------------------------------------------------------- */
+
+typedef struct keyspace_stats {
+    uint64_t hits, misses, expired_keys, evicted_keys, expired_time_capped;
+    double expired_stale_percent;
+} keyspace_stats_t;
+
+struct keyspace {
+    redis_t *redis; /* for the rooms above */
+    io_loop_t *loop;
+    const redis_config_t *config;
+    redis_db_t *dbs;
+    int db_count;
+    db_listeners_t announce; /* to whom changes are told */
+    int64_t now_ms;          /* Unix time of the event that the loop serves */
+    uint32_t lru_clock;      /* the same in seconds */
+    uint64_t random_state[2];
+    bool loading; /* the data set is being read in */
+    bool paused;  /* what clients see must stay as it is: nothing expires or is driven out (CLIENT PAUSE) */
+    bool midway;  /* the same: a script stepped aside for a while */
+    keyspace_stats_t stats;
+    evict_t evict;
+    latency_t *latency;
+    void (*on_evicted)(keyspace_t *keyspace); /* the timer has driven keys out */
 };
-/* The key's value has changed: who listens hears of it (WATCH fails), and the event ("lpush") is published if asked for. Once a
- * key. */
-void key_changed(redis_call_t *call, bytes_t key, uint32_t event_class, const char *event);
-/* There is more in it than before: wakes clients blocked on the key, who may wait for several elements. */
-void key_grew(redis_call_t *call, bytes_t key, redis_type_t type);
-/* An event alone (the "del" after a pop emptied the list). */
-void key_event(redis_call_t *call, bytes_t key, uint32_t event_class, const char *event);
 
-/* ---- blocking on keys ------------------------------------------------------------------------------------------------ */
-
-typedef enum { BLOCK_NULL_ARRAY, BLOCK_NULL, BLOCK_ZERO } redis_block_timeout_t;
-/* Blocks the client until one of the keys is added, or grows, with type `type`; then the handler runs again with the
- * same argv (in an order that serves first who came first) and may block again, which keeps its place and its
- * deadline. `timeout_ms` 0 = for ever; a timeout replies as told. False when the client may not block (MULTI,
- * script): the handler then replies what it replies on timeout. */
-bool key_block(redis_call_t *call, const bytes_t *keys, size_t key_count, redis_type_t type, int64_t timeout_ms,
-               redis_block_timeout_t on_timeout) MUST_CHECK;
-typedef struct key_wait {
-    redis_type_t type;
-    int64_t timeout_ms;
-    redis_block_timeout_t on_timeout;
-    int64_t again_ms; /* the handler also runs again after so long; 0 = it does not */
-    /* Those of one line want the same of the key (a consumer group): when the first finds nothing, nobody behind it is
-     * asked. They are asked too when the key goes or gets another type, for then what they want has gone. ptr NULL: each
-     * wants something else. */
-    bytes_t line;
-} key_wait_t;
-bool key_block_as(redis_call_t *call, const bytes_t *keys, size_t key_count, const key_wait_t *wait) MUST_CHECK;
-
-/* ---- SCAN and its kin ------------------------------------------------------------------------------------------------ */
-
-typedef struct scan_options {
-    uint64_t cursor;
-    int64_t count;  /* default 10 */
-    bytes_t match;  /* ptr NULL = all */
-    bytes_t type;   /* SCAN only */
-    bool no_values; /* HSCAN NOVALUES, ZSCAN NOSCORES */
-} scan_options_t;
-/* Reads the cursor at argv[i], then `[MATCH p] [COUNT n] ...` from argv[i] on; false after replying the error. */
-bool scan_parse_cursor(redis_call_t *call, int i, scan_options_t *ret_options) MUST_CHECK;
-bool scan_parse_options(redis_call_t *call, int i, scan_options_t *options) MUST_CHECK;
-static inline bool scan_matches(const scan_options_t *o, bytes_t name);
-
-/* Redis's glob: * ? [a-z] [^x] \x */
-bool glob_match(bytes_t pattern, bytes_t text, bool nocase);
-static inline bool scan_matches(const scan_options_t *o, bytes_t name)
+void keyspace__init(keyspace_t *k, redis_t *redis, io_loop_t *loop, const redis_config_t *config, latency_t *latency);
+void keyspace__deinit(keyspace_t *k);
+/* The loop serves an event from now on. */
+void keyspace__tick(keyspace_t *k);
+uint64_t keyspace__random(keyspace_t *k); /* fast, not for secrets */
+static inline void keyspace__note_latency(keyspace_t *k, const char *event, uint64_t usec)
 {
-    return o->match.ptr == NULL || glob_match(o->match, name, false);
+    latency_note(k->latency, k->config->latency_monitor_threshold, event, k->now_ms, usec);
 }
+/* Active expiry; at most for so long. */
+void expire__cycle(keyspace_t *k, uint64_t budget_us);
 
 #endif

@@ -36,6 +36,26 @@ enum {
     DB_GREW = 1 << 7,
 };
 
+/* Keyspace event classes, as in notify-keyspace-events. */
+enum {
+    NOTIFY_KEYSPACE = 1 << 0,
+    NOTIFY_KEYEVENT = 1 << 1,
+    NOTIFY_GENERIC = 1 << 2,
+    NOTIFY_STRING = 1 << 3,
+    NOTIFY_LIST = 1 << 4,
+    NOTIFY_SET = 1 << 5,
+    NOTIFY_HASH = 1 << 6,
+    NOTIFY_ZSET = 1 << 7,
+    NOTIFY_EXPIRED = 1 << 8,
+    NOTIFY_EVICTED = 1 << 9,
+    NOTIFY_STREAM = 1 << 10,
+    NOTIFY_KEY_MISS = 1 << 11,
+    NOTIFY_MODULE = 1 << 13,
+    NOTIFY_NEW = 1 << 14,
+    NOTIFY_ALL = NOTIFY_GENERIC | NOTIFY_STRING | NOTIFY_LIST | NOTIFY_SET | NOTIFY_HASH | NOTIFY_ZSET |
+                 NOTIFY_EXPIRED | NOTIFY_EVICTED | NOTIFY_STREAM | NOTIFY_MODULE,
+};
+
 /* The file comes first, so that what others add to it stands behind the change. */
 enum {
     DB_RANK_PERSIST = 10,

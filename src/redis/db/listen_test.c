@@ -126,7 +126,7 @@ static void look(shadow_t *s)
             known_t *k = &s->keys[db][i];
             uint8_t now[DIGEST_BYTES] = {0};
             char name[3] = {'k', (char)('a' + i), '\0'};
-            redis_entry_t *e = db__find(&s->redis->dbs[db], bytes_str(name));
+            redis_entry_t *e = db__find(&s->redis->keyspace.dbs[db], bytes_str(name));
             if (e) digest_value(e, now);
             bool same = k->there == (e != NULL) && memcmp(now, k->digest, DIGEST_BYTES) == 0;
             if (!same && !k->told) fail_msg("%s: nobody was told that %s has changed", s->line, name);
@@ -307,10 +307,11 @@ static void test_every_change_of_a_key_is_announced(void **state)
         redis_config_free(config);
         assert_int_equal(redis_load(redis, err, sizeof(err)), 0);
         shadow_t s = shadow_of(redis);
-        db_listen(&redis->announce, &s.listener);
-        db_want(&redis->announce, &s.listener, DB_WILL_CHANGE | DB_CHANGED | DB_GONE | DB_WILL_EMPTY | DB_WILL_SWAP);
+        db_listen(&redis->keyspace.announce, &s.listener);
+        db_want(&redis->keyspace.announce, &s.listener,
+                DB_WILL_CHANGE | DB_CHANGED | DB_GONE | DB_WILL_EMPTY | DB_WILL_SWAP);
         run_many(&s, sim, seed * 0x9e3779b97f4a7c15u, 3000);
-        db_unlisten(&redis->announce, &s.listener);
+        db_unlisten(&redis->keyspace.announce, &s.listener);
         redis_free(redis);
         net_free(net);
         sim_free(sim);

@@ -55,7 +55,7 @@ static void update_wants(redis_t *redis)
 {
     uint32_t wants = redis->blocking.clients ? DB_GREW | DB_SWAPPED : 0;
     if (redis->blocking.lines) wants |= DB_CHANGED | DB_GONE | DB_WILL_EMPTY;
-    db_want(&redis->announce, &redis->blocking.listener, wants);
+    db_want(&redis->keyspace.announce, &redis->blocking.listener, wants);
 }
 
 static void count_blocked(redis_t *redis, int by)
@@ -309,11 +309,11 @@ static void on_again(io_timer_t *timer)
 {
     blocked_t *b = CONTAINER_OF(timer, blocked_t, again_timer);
     redis_t *redis = b->client->redis;
-    if (redis->exec_depth || redis->script_left || redis->pause_until_ms) {
+    if (redis->exec_depth || redis->keyspace.midway || redis->pause_until_ms) {
         look_again_in(b, HELD_LOOK_MS);
         return;
     }
-    redis->now_ms = io_wall_ms(redis->loop);
+    redis->keyspace.now_ms = io_wall_ms(redis->loop);
     run_again(b->client);
     exec__after_event(redis);
 }
@@ -384,7 +384,7 @@ void blocking__init(redis_t *redis)
                                                .gone = on_gone,
                                                .will_empty = on_will_empty,
                                                .swapped = on_swapped};
-    db_listen(&redis->announce, &redis->blocking.listener);
+    db_listen(&redis->keyspace.announce, &redis->blocking.listener);
 }
 
 /* ---- answers from outside -------------------------------------------------------------------------------------------- */

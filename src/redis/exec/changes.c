@@ -11,6 +11,7 @@
 #include "redis/exec/changes.h"
 
 #include "redis/exec/getkeys.h"
+#include "redis/glob.h"
 #include "redis/persist/aof.h"
 #include "redis/persist/data_file.h"
 #include "redis/redis.h"
@@ -34,7 +35,7 @@ static void tell(redis_t *redis, const redis_change_t *change)
 
 static redis_change_t change_of(const teller_t *t, const redis_db_t *db, bytes_t key)
 {
-    return (redis_change_t){.db = db->id, .key = key, .command = t->command->full_name, .now_ms = db->redis->now_ms};
+    return (redis_change_t){.db = db->id, .key = key, .command = t->command->full_name, .now_ms = db->keyspace->now_ms};
 }
 
 static void tell_as(const teller_t *t, bytes_t key, int argc, const bytes_t *argv)
@@ -101,7 +102,7 @@ static void tell_rpoplpush(const teller_t *t) { tell_moved(t, false, true); }
 static redis_db_t *db_named(redis_db_t *db, bytes_t number)
 {
     int64_t n;
-    return num_parse_i64(number, &n) && n >= 0 && n < db->redis->db_count ? &db->redis->dbs[n] : db;
+    return num_parse_i64(number, &n) && n >= 0 && n < db->keyspace->db_count ? &db->keyspace->dbs[n] : db;
 }
 
 /* Where MOVE and COPY put a key. */
@@ -200,7 +201,7 @@ static void on_gone(db_listener_t *self, redis_db_t *db, bytes_t key, db_cause_t
                              .command = "del",
                              .cause = db_cause_name(cause),
                              .gone = true,
-                             .now_ms = db->redis->now_ms};
+                             .now_ms = db->keyspace->now_ms};
     tell(db->redis, &change);
 }
 
@@ -212,8 +213,11 @@ typedef struct flushed {
 static void tell_flushed(void *user, void *entry)
 {
     const flushed_t *f = user;
-    redis_change_t change = {
-        .db = f->db->id, .key = entry_key(entry), .command = f->command, .gone = true, .now_ms = f->db->redis->now_ms};
+    redis_change_t change = {.db = f->db->id,
+                             .key = entry_key(entry),
+                             .command = f->command,
+                             .gone = true,
+                             .now_ms = f->db->keyspace->now_ms};
     tell(f->db->redis, &change);
 }
 
@@ -252,10 +256,10 @@ static const char *refusal_of_all(redis_db_t *db, const redis_command_t *command
 {
     redis_t *redis = db->redis;
     const char *why = NULL;
-    for (int i = 0; i < redis->db_count && !why; i++) {
+    for (int i = 0; i < redis->keyspace.db_count && !why; i++) {
         if (command->traits & TRAIT_OF_THIS_DB && i != db->id) continue;
         if (command->traits & TRAIT_OF_NAMED_DBS && !is_named(argc, argv, i)) continue;
-        why = refusal_of(redis, &redis->dbs[i], BYTES_NULL);
+        why = refusal_of(redis, &redis->keyspace.dbs[i], BYTES_NULL);
     }
     return why;
 }
@@ -292,13 +296,13 @@ void changes__init(redis_t *redis)
 {
     redis->changes.listener =
         (db_listener_t){.name = "change feed", .rank = DB_RANK_FEED, .gone = on_gone, .will_empty = on_will_empty};
-    db_listen(&redis->announce, &redis->changes.listener);
+    db_listen(&redis->keyspace.announce, &redis->changes.listener);
 }
 
 void redis_observe(redis_t *redis, const redis_observer_t *observer)
 {
     redis->changes.observer = observer;
-    db_want(&redis->announce, &redis->changes.listener, observer ? DB_GONE | DB_WILL_EMPTY : 0);
+    db_want(&redis->keyspace.announce, &redis->changes.listener, observer ? DB_GONE | DB_WILL_EMPTY : 0);
     redis->changes.open = false;
     redis_hold_writes(redis, false);
 }
@@ -309,7 +313,7 @@ void redis_hold_writes(redis_t *redis, bool hold)
     redis__update_gate(redis);
 }
 
-int redis_database_count(const redis_t *redis) { return redis->db_count; }
+int redis_database_count(const redis_t *redis) { return redis->keyspace.db_count; }
 
 bool redis_glob_match(bytes_t pattern, bytes_t text) { return glob_match(pattern, text, false); }
 
@@ -326,23 +330,23 @@ static void visit_key(void *user, void *entry)
 
 void redis_each_key(redis_t *redis, int db, void (*each)(void *user, bytes_t key), void *user)
 {
-    table_each(&redis->dbs[db].keys, visit_key, &(key_visitor_t){each, user});
+    table_each(&redis->keyspace.dbs[db].keys, visit_key, &(key_visitor_t){each, user});
 }
 
 bool redis_value(redis_t *redis, int db, bytes_t key, redis_value_t *ret_value)
 {
-    const redis_entry_t *e = db__find(&redis->dbs[db], key);
+    const redis_entry_t *e = db__find(&redis->keyspace.dbs[db], key);
     if (!e) return false;
-    ret_value->type = type__name((redis_type_t)e->type);
+    ret_value->type = type_name((redis_type_t)e->type);
     ret_value->expire_ms = entry_expire_ms(e);
-    ret_value->string = e->type == TYPE_STRING ? key_string(e, ret_value->room) : BYTES_NULL;
+    ret_value->string = e->type == TYPE_STRING ? string_text(e, ret_value->room) : BYTES_NULL;
     return true;
 }
 
 void redis_append_value(redis_t *redis, int db, bytes_t key, buf_t *out)
 {
-    const redis_entry_t *e = db__find(&redis->dbs[db], key);
+    const redis_entry_t *e = db__find(&redis->keyspace.dbs[db], key);
     redis_emitter_t emitter = {.out = out};
     int selected_db = db;
-    if (e) data_file__emit_entry(&emitter, &selected_db, &redis->dbs[db], e);
+    if (e) data_file__emit_entry(&emitter, &selected_db, &redis->keyspace.dbs[db], e);
 }

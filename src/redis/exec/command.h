@@ -2,7 +2,7 @@
  *
  * A handler is `void redis_cmd_NAME(redis_call_t *call)` (declared by the generated redis_commands.h; a
  * subcommand of CONFIG is redis_cmd_config_get). Arity is checked before it runs. It replies exactly one
- * value (reply.h), works on keys through keyspace.h, and adds to call->dirty for each change it made. A
+ * value (reply.h), works on keys through key.h, and adds to call->dirty for each change it made. A
  * command that left dirty at 0 is not propagated. */
 #ifndef TRIVET_REDIS_COMMAND_H
 #define TRIVET_REDIS_COMMAND_H

@@ -89,7 +89,7 @@ void commandlog__add(redis_t *redis, commandlog_kind_t kind, redis_client_t *c, 
     logged_t *s = mem_zalloc(sizeof(*s));
     s->id = log->next_id++;
     s->measure = measure;
-    s->at_s = redis->now_ms / 1000;
+    s->at_s = redis->keyspace.now_ms / 1000;
     s->peer = mem_strdup(c->conn ? net_conn_peer(c->conn) : "");
     s->client = mem_strdup(c->name ? c->name : "");
     s->argc = MIN(argc, WORDS_MAX);

@@ -88,8 +88,8 @@ static bool looks_like_http(bytes_t name)
 static void drop_http(redis_client_t *c)
 {
     redis_t *redis = c->redis;
-    if (redis->now_ms - redis->attack_logged_ms > ATTACK_LOG_EVERY_MS) {
-        redis->attack_logged_ms = redis->now_ms;
+    if (redis->keyspace.now_ms - redis->attack_logged_ms > ATTACK_LOG_EVERY_MS) {
+        redis->attack_logged_ms = redis->keyspace.now_ms;
         slog(SLOG_WARN, "redis", "POST or Host: instead of a command: connection closed", "peer=%s",
              net_conn_peer(c->conn));
     }
@@ -190,7 +190,7 @@ static bool must_wait(redis_client_t *c, const redis_command_t *command, uint32_
 /* A script that stepped aside for a moment: nobody sees what it has done so far. */
 static bool must_wait_for_script(redis_client_t *c)
 {
-    if (!c->redis->script_left || c->redis->script_busy || !c->conn) return false;
+    if (!c->redis->keyspace.midway || c->redis->script_busy || !c->conn) return false;
     client__pause(c);
     return true;
 }
@@ -198,7 +198,8 @@ static bool must_wait_for_script(redis_client_t *c)
 /* Replies leave in the order of the commands. What might be refused waits, too: a refusal is a reply at once. */
 static bool must_wait_for_answers(redis_client_t *c, const parsed_t *q)
 {
-    bool refused = c->redis->gate || c->flags & (CLIENT_SLOW_WAY & ~CLIENT_IN_LINE) || redis__is_over_memory(c->redis);
+    bool refused =
+        c->redis->gate || c->flags & (CLIENT_SLOW_WAY & ~CLIENT_IN_LINE) || evict__is_over(&c->redis->keyspace);
     bool room = c->in_line < REDIS_IN_LINE_MAX && !refused;
     if (room && q->command && exec__follows(q->command, q->argc, q->argv)) return false;
     client__pause(c);
@@ -220,7 +221,7 @@ static bool passes(redis_client_t *c, const redis_command_t *command, const pars
         refuse(c, command, "ERR Command not allowed inside a transaction");
         return false;
     }
-    redis->out_of_memory = redis__is_over_memory(redis) && !evict__make_room(redis);
+    redis->out_of_memory = evict__is_over(&redis->keyspace) && !evict__make_room(&redis->keyspace);
     if (redis->out_of_memory &&
         (flags & CMD_DENYOOM || (command->traits & TRAIT_RUNS_QUEUE && queue_needs_memory(c)))) {
         refuse(c, command, "OOM command not allowed when used memory > 'maxmemory'.");
@@ -252,7 +253,7 @@ static bool passes(redis_client_t *c, const redis_command_t *command, const pars
         refuse(c, command, text);
         return false;
     }
-    if (redis->loading && !(command->flags & CMD_LOADING)) {
+    if (redis->keyspace.loading && !(command->flags & CMD_LOADING)) {
         refuse(c, command, "LOADING Redis is loading the dataset in memory");
         return false;
     }
@@ -262,8 +263,8 @@ static bool passes(redis_client_t *c, const redis_command_t *command, const pars
 void redis__update_gate(redis_t *redis)
 {
     redis->timed = timing__is_wanted(redis);
-    redis->gate = persist__failure(redis) || redis->loading || redis->pause_until_ms || redis->script_left ||
-                  redis->changes.held || redis__lacks_replicas(redis);
+    redis->gate = persist__failure(redis) || redis->keyspace.loading || redis->pause_until_ms ||
+                  redis->keyspace.midway || redis->changes.held || redis__lacks_replicas(redis);
 }
 
 /* ---- running --------------------------------------------------------------------------------------------------------- */
@@ -323,7 +324,7 @@ void exec__run(redis_client_t *c, const redis_command_t *command, int argc, cons
         .argv = argv,
         .argc = argc,
         .flags = flags,
-        .now_ms = redis->now_ms,
+        .now_ms = redis->keyspace.now_ms,
         .outer = redis->current,
         .raw = raw,
         .hashed_key = hashed_key,
@@ -388,7 +389,7 @@ void exec__request(redis_client_t *c, const parsed_t *q, bytes_t raw)
         return;
     }
     if (UNLIKELY(raw.len + c->queue_bytes > AOF_ASK_BYTES)) look_for_room(c, command, raw);
-    if (UNLIKELY(redis->gate || c->flags & CLIENT_SLOW_WAY || redis__is_over_memory(redis))) {
+    if (UNLIKELY(redis->gate || c->flags & CLIENT_SLOW_WAY || evict__is_over(&redis->keyspace))) {
         if (must_wait_for_script(c)) return;
         uint32_t flags = flags_of(redis, command, q->argc, q->argv);
         if (!passes(c, command, q, flags)) return;
@@ -409,7 +410,7 @@ bool exec__fast(redis_client_t *c, const parsed_t *q, bytes_t raw)
 {
     const redis_command_t *command = q->command;
     if (UNLIKELY(command == NULL || c->redis->gate || c->redis->timed || c->flags & CLIENT_SLOW_WAY)) return false;
-    if (UNLIKELY(redis__is_over_memory(c->redis))) return false;
+    if (UNLIKELY(evict__is_over(&c->redis->keyspace))) return false;
     if (UNLIKELY(!(command->flags & CMD_FAST || command->traits & TRAIT_QUICK))) return false;
     if (UNLIKELY(command->subcommand_count || !command__arity_fits(command, q->argc))) return false;
     if (UNLIKELY(raw.len > AOF_ASK_BYTES)) return false;

@@ -41,7 +41,7 @@ static void count_watcher(redis_t *redis, int by)
 {
     redis->multi.watching += (uint64_t)by;
     uint32_t wants = redis->multi.watching ? DB_CHANGED | DB_GONE | DB_WILL_EMPTY | DB_WILL_SWAP : 0;
-    db_want(&redis->announce, &redis->multi.listener, wants);
+    db_want(&redis->keyspace.announce, &redis->multi.listener, wants);
 }
 
 static void watch(redis_call_t *call, bytes_t name)
@@ -125,7 +125,7 @@ static void touch_all(redis_db_t *db, redis_db_t *replaced_by)
         watch_key_t *key = m->value;
         const redis_entry_t *before = db__find(db, key->name),
                             *after = replaced_by ? db__find(replaced_by, key->name) : NULL;
-        LIST_EACH(&key->watchers, w, watch_t, key_node) replace_watched(w, before, after, db->redis->now_ms);
+        LIST_EACH(&key->watchers, w, watch_t, key_node) replace_watched(w, before, after, db->keyspace->now_ms);
     }
 }
 
@@ -146,7 +146,7 @@ void multi__init(redis_t *redis)
                                             .gone = on_gone,
                                             .will_empty = on_will_empty,
                                             .will_swap = on_will_swap};
-    db_listen(&redis->announce, &redis->multi.listener);
+    db_listen(&redis->keyspace.announce, &redis->multi.listener);
 }
 
 static bool watched_key_expired(redis_client_t *c, int64_t now_ms)
@@ -197,7 +197,7 @@ struct transaction {
 /* Runs the queue from `at` on; returns where it ended, or behind the script that stepped aside. */
 static size_t run_from(redis_client_t *c, saved_command_t **queue, size_t len, size_t at, uint32_t flags)
 {
-    while (at < len && !c->redis->script_left) {
+    while (at < len && !c->redis->keyspace.midway) {
         saved_command_t *s = queue[at++];
         parsed_t q = {.command = s->command, .argv = s->argv, .argc = s->argc};
         c->redis->question = s->question;
@@ -224,7 +224,7 @@ static void run_queue(redis_call_t *call)
     redis->exec_depth++;
     reply_array(c, c->queue_len);
     size_t at = run_from(c, c->queue, c->queue_len, 0, flags);
-    if (LIKELY(!redis->script_left)) {
+    if (LIKELY(!redis->keyspace.midway)) {
         end_run(c);
         return;
     }
@@ -252,7 +252,7 @@ bool multi__go_on(redis_t *redis, redis_client_t *c)
     if (!c->conn) c->db = t->db;
     t->at = run_from(c, t->queue, t->len, t->at, t->flags);
     t->db = c->db;
-    if (redis->script_left) return false;
+    if (redis->keyspace.midway) return false;
     redis->command_stats[t->command->id].calls++;
     end_run(c);
     free_transaction(redis);
@@ -269,7 +269,7 @@ static redis_db_t *selected_by(redis_db_t *db, const saved_command_t *s)
 {
     int64_t n;
     bool selects = s->command->traits & TRAIT_SELECTS_DB && num_parse_i64(s->argv[1], &n);
-    return selects && n >= 0 && n < db->redis->db_count ? &db->redis->dbs[n] : db;
+    return selects && n >= 0 && n < db->keyspace->db_count ? &db->keyspace->dbs[n] : db;
 }
 
 /* What comes from outside, and who listens to changes, say beforehand whether it can run, so that all runs or nothing.

@@ -106,7 +106,7 @@ static bool ask(scripts_t *s, const redis_command_t *command, int argc, const by
     bool goes_on = true;
     while (goes_on && s->may_be_left && !inquiry__is_known(s->inquiry)) goes_on = script_leave(s->engine) && !s->killed;
     s->redis->question = inquiry__is_known(s->inquiry) ? question : NULL;
-    s->redis->now_ms = s->now_ms;
+    s->redis->keyspace.now_ms = s->now_ms;
     return goes_on;
 }
 
@@ -142,7 +142,7 @@ static void on_call(void *user, const bytes_t *argv, int argc, int resp, buf_t *
     const char *why = refusal(s, command, argc, argv, text, sizeof(text));
     c->sink = reply;
     c->resp = (uint8_t)resp;
-    redis->now_ms = s->now_ms;
+    redis->keyspace.now_ms = s->now_ms;
     if (why) {
         if (command) redis->command_stats[command->id].rejected++;
         reply_error(c, why);
@@ -310,7 +310,7 @@ static void leave_run(scripts_t *s, redis_call_t *call)
     ASSERT(s->caller); /* else it may not be left */
     s->command = command__save(call->command, call->argc, call->argv);
     s->ran_ns = s->first_ns = io_hrtime_ns(s->redis->loop) - s->started_ns;
-    s->redis->script_left = true;
+    s->redis->keyspace.midway = true;
     redis__update_gate(s->redis);
     io_timer_start(&s->timer, 0, 0);
 }
@@ -334,7 +334,7 @@ void scripts__run(redis_call_t *call, const script_job_t *job)
     redis_t *redis = call->redis;
     scripts_t *s = need(redis);
     redis_client_t *c = call->client;
-    bool out_of_memory = redis__is_over_memory(redis) && redis->out_of_memory && !(call->flags & CALL_LOADING);
+    bool out_of_memory = evict__is_over(&redis->keyspace) && redis->out_of_memory && !(call->flags & CALL_LOADING);
     const char *why = declared_refusal(call, job, out_of_memory);
     if (why) {
         reply_error(c, why);
@@ -361,7 +361,7 @@ static void count_run(scripts_t *s, redis_client_t *c, bool failed)
     stats->calls++;
     stats->failed += failed;
     stats->usec += (s->ran_ns - s->first_ns) / 1000;
-    redis__note_latency(redis, "command", s->ran_ns / 1000);
+    keyspace__note_latency(&redis->keyspace, "command", s->ran_ns / 1000);
     if (s->ran_ns / 1000 >= (uint64_t)redis->config->slowlog_log_slower_than)
         commandlog__add(redis, COMMANDLOG_SLOW, c, s->command->command, s->command->argc, s->command->argv,
                         s->ran_ns / 1000);
@@ -392,7 +392,7 @@ static void finish(scripts_t *s)
     mem_free(s->command);
     s->command = NULL;
     redis->exec_depth--;
-    s->running = redis->script_left = redis->script_busy = false;
+    s->running = redis->keyspace.midway = redis->script_busy = false;
     on_settle(&s->settling);
     if (redis->multi.left && !multi__go_on(redis, c)) return;
     come_back(s);

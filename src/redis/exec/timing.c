@@ -17,7 +17,7 @@ static void count_time(redis_t *redis, const redis_command_t *command, uint64_t 
     enum { NS = 1000 };
     command_stats_t *stats = &redis->command_stats[command->id];
     stats->usec += usec;
-    redis__note_latency(redis, command->flags & CMD_FAST ? "fast-command" : "command", usec);
+    keyspace__note_latency(&redis->keyspace, command->flags & CMD_FAST ? "fast-command" : "command", usec);
     if (!redis->config->latency_tracking) return;
     if (!stats->durations) stats->durations = mem_zalloc(sizeof(*stats->durations));
     histogram_add(stats->durations, usec * NS);

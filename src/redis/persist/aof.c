@@ -95,8 +95,8 @@ aof_t *aof__new(redis_t *redis)
     aof->hook = (io_hook_t){.rank = HOOK_RANK, .name = "redis append-only file", .run = aof__turn};
     io_hook_add(redis->loop, &aof->hook);
     aof->listener = (db_listener_t){.name = "append-only file", .rank = DB_RANK_PERSIST, .gone = on_gone};
-    db_listen(&redis->announce, &aof->listener);
-    db_want(&redis->announce, &aof->listener, DB_GONE);
+    db_listen(&redis->keyspace.announce, &aof->listener);
+    db_want(&redis->keyspace.announce, &aof->listener, DB_GONE);
     redis_uncounted_add(redis, buffer_bytes, aof);
     aof->rewrite.last_ok = true;
     aof->rewrite.last_seconds = -1;
@@ -106,7 +106,7 @@ aof_t *aof__new(redis_t *redis)
 void aof__free(aof_t *aof)
 {
     aof__rewrite_abort(aof);
-    db_unlisten(&aof->redis->announce, &aof->listener);
+    db_unlisten(&aof->redis->keyspace.announce, &aof->listener);
     redis_uncounted_remove(aof->redis, aof);
     io_hook_remove(&aof->hook);
     if (aof->file) io_file_close(aof->file);
@@ -166,7 +166,7 @@ int aof__reload(redis_t *redis, char *err_out, size_t err_bytes)
     aof->file = NULL;
     aof->syncing = aof->enabled = false;
     aof->base_bytes = aof->old_incr_bytes = aof->file_bytes = 0;
-    for (int i = 0; i < redis->db_count; i++) (void)db__empty(&redis->dbs[i], NULL);
+    for (int i = 0; i < redis->keyspace.db_count; i++) (void)db__empty(&redis->keyspace.dbs[i], NULL);
     int err = aof__load(aof, err_out, err_bytes);
     aof->enabled = aof->file != NULL;
     aof->selected_db = -1;
@@ -220,7 +220,7 @@ aof_info_t aof__info(const redis_t *redis)
         .rewrites = r->done_count,
         .delayed_syncs = aof->delayed_syncs,
         .last_rewrite_s = r->last_seconds,
-        .current_rewrite_s = r->active ? (redis->now_ms - r->started_ms) / 1000 : -1,
+        .current_rewrite_s = r->active ? (redis->keyspace.now_ms - r->started_ms) / 1000 : -1,
     };
 }
 

@@ -246,9 +246,9 @@ int aof__load(aof_t *aof, char *err_out, size_t err_bytes)
     aof_loader_t *l = aof__loader_new(aof);
     bool done = false;
     int err = 0;
-    aof->redis->loading = true;
+    aof->redis->keyspace.loading = true;
     while (!err && !done) err = aof__loader_step(l, &done, err_out, err_bytes);
-    aof->redis->loading = false;
+    aof->redis->keyspace.loading = false;
     aof__loader_free(l);
     return err;
 }

@@ -29,7 +29,7 @@ void aof__rewrite_fail(aof_t *aof, const char *step, int err)
     aof_rewrite_t *r = &aof->rewrite;
     aof__rewrite_abort(aof);
     r->last_ok = false;
-    r->not_before_ms = aof->redis->now_ms + aof__rewrite_wait_ms(++r->failures);
+    r->not_before_ms = aof->redis->keyspace.now_ms + aof__rewrite_wait_ms(++r->failures);
     health_raise(&aof->redis->health, "rewrite", "the append-only file cannot be rewritten and grows on: %s: %s", step,
                  err_text(err));
 }
@@ -113,7 +113,7 @@ static void finish(aof_t *aof)
     aof->unlisted = aof->suspect = false;
     health_clear(&aof->redis->health, "rewrite");
     aof__recovered(aof);
-    r->last_seconds = (aof->redis->now_ms - r->started_ms) / 1000;
+    r->last_seconds = (aof->redis->keyspace.now_ms - r->started_ms) / 1000;
     aof->base_bytes = bytes;
     aof->old_incr_bytes = 0;
     aof->rewritten_bytes = aof->base_bytes + aof->file_bytes;
@@ -196,7 +196,7 @@ static void start(aof_t *aof)
         return;
     }
     r->active = true;
-    r->started_ms = redis->now_ms;
+    r->started_ms = redis->keyspace.now_ms;
     r->walk = (walk_user_t){put, stepped, ended, interrupted};
     walk__start(redis, &r->walk);
 }

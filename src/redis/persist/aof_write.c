@@ -131,7 +131,8 @@ static uint64_t watched_from_ns(const aof_t *aof)
 
 static void note_latency(aof_t *aof, const char *event, uint64_t from_ns)
 {
-    if (from_ns) redis__note_latency(aof->redis, event, (io_hrtime_ns(aof->redis->loop) - from_ns) / 1000);
+    if (from_ns)
+        keyspace__note_latency(&aof->redis->keyspace, event, (io_hrtime_ns(aof->redis->loop) - from_ns) / 1000);
 }
 
 static bool write_buf(aof_t *aof)
@@ -224,8 +225,8 @@ static void sync_each_second(aof_t *aof)
     redis_t *redis = aof->redis;
     bool quiet = redis->config->no_appendfsync_on_rewrite && aof->rewrite.active;
     if (redis->config->appendfsync != FSYNC_EVERYSEC || quiet || aof->synced_bytes >= aof->file_bytes) return;
-    if (redis->now_ms - aof->synced_ms < 1000) return;
-    aof->synced_ms = redis->now_ms;
+    if (redis->keyspace.now_ms - aof->synced_ms < 1000) return;
+    aof->synced_ms = redis->keyspace.now_ms;
     if (aof->syncing) {
         aof->delayed_syncs++;
         return;
@@ -246,7 +247,7 @@ static bool rewrite_due(const aof_t *aof)
     const aof_rewrite_t *r = &aof->rewrite;
     uint64_t now = aof->base_bytes + aof->old_incr_bytes + aof->file_bytes, base = MAX(aof->rewritten_bytes, 1u);
     if (config->auto_aof_rewrite_percentage == 0 || r->active || r->scheduled) return false;
-    if (now < config->auto_aof_rewrite_min_size || aof->redis->now_ms < r->not_before_ms || aof->failure[0])
+    if (now < config->auto_aof_rewrite_min_size || aof->redis->keyspace.now_ms < r->not_before_ms || aof->failure[0])
         return false;
     return (double)(now - MIN(base, now)) * 100 / (double)base >= (double)config->auto_aof_rewrite_percentage;
 }

@@ -1,6 +1,5 @@
 /* data_file.c: see data_file.h. */
 #include "redis/persist/data_file.h"
-#include "redis/db/keyspace.h"
 #include "redis/redis.h"
 #include "redis/state.h"
 #include "redis/types/emit.h"
@@ -31,13 +30,13 @@ static void emit_value(redis_emitter_t *out, const redis_entry_t *e)
     char scratch[NUM_I64_CHARS_MAX];
     bytes_t key = entry_key(e);
     if (e->type != TYPE_STRING) {
-        type__ops((redis_type_t)e->type)->emit(entry_value(e), (redis_encoding_t)e->encoding, key, out);
+        type_ops((redis_type_t)e->type)->emit(entry_value(e), (redis_encoding_t)e->encoding, key, out);
         return;
     }
     emit_command(out, 3);
     emit_str(out, "SET");
     emit_bytes(out, key);
-    emit_bytes(out, key_string(e, scratch));
+    emit_bytes(out, string_text(e, scratch));
 }
 
 void data_file__emit_entry(redis_emitter_t *out, int *selected_db, const redis_db_t *db, const redis_entry_t *e)
@@ -107,8 +106,8 @@ static void put_extras(data_file_t *f)
 /* So that whoever reads it makes room at once. */
 static void put_sizes(data_file_t *f)
 {
-    for (int i = 0; i < f->redis->db_count; i++)
-        if (table_count(&f->redis->dbs[i].keys)) rdb__file_put_sizes(&f->rdb, &f->redis->dbs[i]);
+    for (int i = 0; i < f->redis->keyspace.db_count; i++)
+        if (table_count(&f->redis->keyspace.dbs[i].keys)) rdb__file_put_sizes(&f->rdb, &f->redis->keyspace.dbs[i]);
 }
 
 /* ---- life ------------------------------------------------------------------------------------------------------------ */
@@ -122,7 +121,7 @@ int data_file__open(data_file_t *f, redis_t *redis, char *path, data_form_t form
         *f = (data_file_t){0};
         return err;
     }
-    if (form != DATA_COMMANDS) rdb__file_init(&f->rdb, redis, f->file, form == DATA_RDB_BASE);
+    if (form != DATA_COMMANDS) rdb__file_init(&f->rdb, &redis->keyspace, f->file, form == DATA_RDB_BASE);
     put_extras(f);
     if (form != DATA_COMMANDS) put_sizes(f);
     return 0;

@@ -25,7 +25,7 @@ static void loading_free(redis_t *redis)
     mem_free(l->path);
     mem_free(l);
     redis->loading_state = NULL;
-    redis->loading = false;
+    redis->keyspace.loading = false;
 }
 
 void load__abort(redis_t *redis)
@@ -81,7 +81,7 @@ static int begin(redis_t *redis, char *err_out, size_t err_bytes)
 {
     redis_loading_t *l = mem_zalloc(sizeof(*l));
     redis->loading_state = l;
-    redis->loading = true;
+    redis->keyspace.loading = true;
     redis__update_gate(redis);
     int err = io_mkdir(redis->loop, redis->data_dir);
     if (err) {
@@ -133,7 +133,7 @@ static int step(redis_t *redis, bool *ret_done, char *err_out, size_t err_bytes)
 int redis_load_step(redis_t *redis, bool *ret_done, char *err_out, size_t err_bytes)
 {
     *ret_done = false;
-    redis->now_ms = io_wall_ms(redis->loop);
+    redis->keyspace.now_ms = io_wall_ms(redis->loop);
     int err = redis->loading_state ? step(redis, ret_done, err_out, err_bytes) : begin(redis, err_out, err_bytes);
     if (err || *ret_done) {
         loading_free(redis);

@@ -7,10 +7,8 @@
 #define TRIVET_REDIS_RDB_H
 
 #include "io/io.h"
-#include "redis/db/db.h"
+#include "redis/db/keyspace.h"
 #include "redis/types/rdb_value.h"
-
-typedef struct redis_call redis_call_t;
 
 /* ---- one key: rdb_entry.c -------------------------------------------------------------------------------------------- */
 
@@ -26,9 +24,9 @@ int rdb__check_dump(const redis_config_t *config, bytes_t payload, bytes_t *ret_
 bool rdb__version_is_read(const redis_config_t *config, unsigned version);
 
 /* Makes an entry with the value of `v` (of which it becomes the owner) under an absent key. */
-redis_entry_t *rdb__add(redis_call_t *call, bytes_t key, const rdb_value_t *v);
-void rdb__set_lfu(redis_t *redis, redis_entry_t *e, uint8_t counter);
-void rdb__set_idle_s(redis_t *redis, redis_entry_t *e, uint64_t idle_s);
+redis_entry_t *rdb__add(redis_db_t *db, bytes_t key, const rdb_value_t *v);
+void rdb__set_lfu(keyspace_t *k, redis_entry_t *e, uint8_t counter);
+void rdb__set_idle_s(keyspace_t *k, redis_entry_t *e, uint64_t idle_s);
 
 /* An AUX field of ours: commands in append-only form, of what a data set has beside keys; any number of them, cut anywhere. */
 #define RDB_AUX_COMMANDS "trivet-commands"
@@ -38,7 +36,7 @@ void rdb__set_idle_s(redis_t *redis, redis_entry_t *e, uint64_t idle_s);
 /* ---- writing a file: rdb_write.c ------------------------------------------------------------------------------------- */
 
 typedef struct rdb_file {
-    redis_t *redis;
+    keyspace_t *keyspace;
     io_file_t *file;
     rdb_writer_t writer;
     buf_t buf;      /* not yet written */
@@ -49,7 +47,7 @@ typedef struct rdb_file {
 } rdb_file_t;
 
 /* Writes to `file`, which is empty and stays the caller's. `is_base`: the append-only file's. */
-void rdb__file_init(rdb_file_t *f, redis_t *redis, io_file_t *file, bool is_base);
+void rdb__file_init(rdb_file_t *f, keyspace_t *keyspace, io_file_t *file, bool is_base);
 void rdb__file_deinit(rdb_file_t *f);
 void rdb__file_put_aux(rdb_file_t *f, const char *name, bytes_t value);
 void rdb__file_put_function(rdb_file_t *f, bytes_t code);

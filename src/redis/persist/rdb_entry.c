@@ -2,10 +2,10 @@
  *
  *     DUMP's payload   | type u8 | value | version u16 | CRC-64 of all before |      little-endian */
 #include "redis/db/evict.h"
-#include "redis/db/keyspace.h"
 #include "redis/persist/rdb.h"
 
 #include "base/crc64.h"
+#include "base/hash.h"
 
 #define DUMP_FOOT_BYTES 10
 
@@ -55,19 +55,20 @@ int rdb__check_dump(const redis_config_t *config, bytes_t payload, bytes_t *ret_
     return 0;
 }
 
-redis_entry_t *rdb__add(redis_call_t *call, bytes_t key, const rdb_value_t *v)
+redis_entry_t *rdb__add(redis_db_t *db, bytes_t key, const rdb_value_t *v)
 {
-    if (v->type == TYPE_STRING) return key_set_string(call, key, v->text, false);
-    return key_add(call, key, v->type, v->value.encoding, v->value.ptr);
+    uint64_t hash = hash_bytes(key.ptr, key.len);
+    if (v->type == TYPE_STRING) return db__add_string(db, key, hash, v->text, STRING_BEST);
+    return db__add(db, key, hash, v->type, v->value.encoding, v->value.ptr);
 }
 
-void rdb__set_lfu(redis_t *redis, redis_entry_t *e, uint8_t counter)
+void rdb__set_lfu(keyspace_t *k, redis_entry_t *e, uint8_t counter)
 {
-    if (evict__is_lfu(redis)) evict__set_lfu(redis, e, counter);
+    if (evict__is_lfu(k)) evict__set_lfu(k, e, counter);
 }
 
-void rdb__set_idle_s(redis_t *redis, redis_entry_t *e, uint64_t idle_s)
+void rdb__set_idle_s(keyspace_t *k, redis_entry_t *e, uint64_t idle_s)
 {
-    if (evict__is_lfu(redis)) return;
-    e->access = (redis->lru_clock - (uint32_t)MIN(idle_s, (uint64_t)ENTRY_ACCESS_MAX)) & ENTRY_ACCESS_MAX;
+    if (evict__is_lfu(k)) return;
+    e->access = (k->lru_clock - (uint32_t)MIN(idle_s, (uint64_t)ENTRY_ACCESS_MAX)) & ENTRY_ACCESS_MAX;
 }

@@ -1,6 +1,5 @@
 /* rdb_read.c: an RDB file read back, some keys a step. See rdb.h. The file is seen through a window, `buf`, which moves on as
  * the reader asks for more; the checksum follows what the window leaves behind. */
-#include "redis/db/keyspace.h"
 #include "redis/persist/rdb.h"
 #include "redis/persist/replay.h"
 #include "redis/state.h"
@@ -22,7 +21,7 @@
 struct rdb_loader {
     redis_t *redis;
     replay_t replay; /* the commands that it carries beside the keys */
-    redis_call_t call;
+    redis_db_t *db;
     io_file_t *file;
     const char *name;
     unsigned flags;
@@ -124,8 +123,8 @@ static int read_select(rdb_loader_t *l)
     int err = rdb_get_length(&l->reader, &id);
     if (err) return err;
     if (l->flags & RDB_LOAD_CHECK) return 0;
-    if (id >= (uint64_t)l->redis->db_count) return ERR_LIMIT;
-    l->call.db = &l->redis->dbs[id];
+    if (id >= (uint64_t)l->redis->keyspace.db_count) return ERR_LIMIT;
+    l->db = &l->redis->keyspace.dbs[id];
     return 0;
 }
 
@@ -179,10 +178,10 @@ static int read_aux(rdb_loader_t *l)
 
 static void add_key(rdb_loader_t *l, bytes_t key, const rdb_value_t *v)
 {
-    redis_entry_t *e = rdb__add(&l->call, key, v);
-    if (l->expire_ms >= 0) e = key_set_expire(&l->call, e, l->expire_ms);
-    if (l->idle_s >= 0) rdb__set_idle_s(l->redis, e, (uint64_t)l->idle_s);
-    if (l->freq >= 0) rdb__set_lfu(l->redis, e, (uint8_t)l->freq);
+    redis_entry_t *e = rdb__add(l->db, key, v);
+    if (l->expire_ms >= 0) e = db__set_expire(l->db, e, l->expire_ms);
+    if (l->idle_s >= 0) rdb__set_idle_s(&l->redis->keyspace, e, (uint64_t)l->idle_s);
+    if (l->freq >= 0) rdb__set_lfu(&l->redis->keyspace, e, (uint8_t)l->freq);
     l->loaded.keys++;
 }
 
@@ -197,7 +196,7 @@ static int read_key(rdb_loader_t *l, uint8_t type)
     buf_append(&key, text.ptr, text.len);
     err = rdb_get_value(&l->reader, type, l->redis->config, &v);
     bool checks = l->flags & RDB_LOAD_CHECK;
-    bool over = l->expire_ms >= 0 && l->expire_ms < l->redis->now_ms && !(l->flags & RDB_LOAD_BASE);
+    bool over = l->expire_ms >= 0 && l->expire_ms < l->redis->keyspace.now_ms && !(l->flags & RDB_LOAD_BASE);
     if (err == ERR_NOT_FOUND) {
         l->loaded.empty++;
         err = 0;
@@ -207,11 +206,11 @@ static int read_key(rdb_loader_t *l, uint8_t type)
     } else if (!err && over) {
         l->loaded.expired++;
         rdb_value_free(&v);
-    } else if (!err && !(l->flags & RDB_LOAD_REPLACE) && db__find(l->call.db, buf_bytes(&key))) {
+    } else if (!err && !(l->flags & RDB_LOAD_REPLACE) && db__find(l->db, buf_bytes(&key))) {
         rdb_value_free(&v);
         err = ERR_EXISTS;
     } else if (!err) {
-        if (l->flags & RDB_LOAD_REPLACE) db__delete(l->call.db, buf_bytes(&key));
+        if (l->flags & RDB_LOAD_REPLACE) db__delete(l->db, buf_bytes(&key));
         add_key(l, buf_bytes(&key), &v);
     }
     buf_deinit(&key);
@@ -293,8 +292,7 @@ rdb_loader_t *rdb__loader_new(redis_t *redis, io_file_t *file, const char *name,
     forget_key(l);
     if (flags & RDB_LOAD_CHECK) return l;
     replay__init(&l->replay, redis);
-    l->call = exec__internal_call(redis, &redis->dbs[0]);
-    l->call.flags |= CALL_LOADING;
+    l->db = &redis->keyspace.dbs[0];
     return l;
 }
 

@@ -1,6 +1,7 @@
 /* rdb_write.c: a data set written as an RDB file, entry by entry. See rdb.h. */
 #include "redis/db/evict.h"
 #include "redis/persist/rdb.h"
+#include "redis/redis.h"
 #include "redis/types/emit.h"
 #include "redis/types/stream_idmp.h"
 
@@ -34,14 +35,14 @@ static void put_aux_number(rdb_file_t *f, const char *name, int64_t v)
     rdb_put_integer(&f->writer, v);
 }
 
-void rdb__file_init(rdb_file_t *f, redis_t *redis, io_file_t *file, bool is_base)
+void rdb__file_init(rdb_file_t *f, keyspace_t *keyspace, io_file_t *file, bool is_base)
 {
-    *f = (rdb_file_t){.redis = redis, .file = file, .selected_db = -1};
-    f->writer = (rdb_writer_t){.out = &f->buf, .compress = redis->config->rdbcompression, .spill = spill};
+    *f = (rdb_file_t){.keyspace = keyspace, .file = file, .selected_db = -1};
+    f->writer = (rdb_writer_t){.out = &f->buf, .compress = keyspace->config->rdbcompression, .spill = spill};
     buf_printf(&f->buf, "REDIS%04d", RDB_VERSION);
     rdb__file_put_aux(f, "redis-ver", BYTES_LIT(REDIS_VERSION));
     put_aux_number(f, "redis-bits", 64);
-    put_aux_number(f, "ctime", redis->now_ms / 1000);
+    put_aux_number(f, "ctime", keyspace->now_ms / 1000);
     put_aux_number(f, "aof-base", is_base);
     /* No used-mem: nobody needs it, and a simulated run must write the same bytes when it is replayed. */
 }
@@ -72,12 +73,12 @@ void rdb__file_put_sizes(rdb_file_t *f, const redis_db_t *db)
 
 static void put_use(rdb_file_t *f, const redis_entry_t *e)
 {
-    if (evict__is_lru(f->redis)) {
+    if (evict__is_lru(f->keyspace)) {
         rdb_put_u8(&f->writer, RDB_OP_IDLE);
-        rdb_put_length(&f->writer, evict__idle_s(f->redis, e));
-    } else if (evict__is_lfu(f->redis)) {
+        rdb_put_length(&f->writer, evict__idle_s(f->keyspace, e));
+    } else if (evict__is_lfu(f->keyspace)) {
         rdb_put_u8(&f->writer, RDB_OP_FREQ);
-        rdb_put_u8(&f->writer, evict__lfu(f->redis, e));
+        rdb_put_u8(&f->writer, evict__lfu(f->keyspace, e));
     }
 }
 
@@ -116,7 +117,7 @@ int rdb__file_end(rdb_file_t *f)
 {
     rdb_put_u8(&f->writer, RDB_OP_EOF);
     spill(&f->writer);
-    rdb_put_i64(&f->writer, f->redis->config->rdbchecksum ? (int64_t)f->crc : 0);
+    rdb_put_i64(&f->writer, f->keyspace->config->rdbchecksum ? (int64_t)f->crc : 0);
     spill(&f->writer);
     return f->err;
 }

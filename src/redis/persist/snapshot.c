@@ -29,7 +29,7 @@ snapshots_t *snapshot__new(redis_t *redis)
 {
     snapshots_t *s = mem_zalloc(sizeof(*s));
     s->redis = redis;
-    s->info = (snapshot_info_t){.last_save_s = redis->now_ms / 1000, .last_ok = true, .last_seconds = -1};
+    s->info = (snapshot_info_t){.last_save_s = redis->keyspace.now_ms / 1000, .last_ok = true, .last_seconds = -1};
     return s;
 }
 
@@ -60,7 +60,7 @@ static void saved(snapshots_t *s, uint64_t dirty, int err)
 {
     redis_t *redis = s->redis;
     s->info.last_ok = !err;
-    s->tried_ms = redis->now_ms;
+    s->tried_ms = redis->keyspace.now_ms;
     redis__update_gate(redis);
     if (err) {
         health_raise(&redis->health, "snapshot", "the snapshot %s cannot be written: %s", redis->config->dbfilename,
@@ -68,7 +68,7 @@ static void saved(snapshots_t *s, uint64_t dirty, int err)
         return;
     }
     health_clear(&redis->health, "snapshot");
-    s->info.last_save_s = redis->now_ms / 1000;
+    s->info.last_save_s = redis->keyspace.now_ms / 1000;
     s->info.saves++;
     s->dirty_at_save = dirty;
     slog(SLOG_INFO, "redis", "snapshot written", "file=%s", redis->config->dbfilename);
@@ -90,7 +90,7 @@ typedef struct writing {
 static void put_entry(void *user, void *entry)
 {
     writing_t *w = user;
-    if (!entry_is_expired(entry, w->db->redis->now_ms)) data_file__put(w->file, w->db, entry);
+    if (!entry_is_expired(entry, w->db->keyspace->now_ms)) data_file__put(w->file, w->db, entry);
 }
 
 static int write_all(redis_t *redis)
@@ -98,8 +98,8 @@ static int write_all(redis_t *redis)
     data_file_t f;
     int err = open_file(redis, "temp-save.rdb", &f);
     if (err) return err;
-    for (int i = 0; i < redis->db_count; i++) {
-        writing_t w = {&f, &redis->dbs[i]};
+    for (int i = 0; i < redis->keyspace.db_count; i++) {
+        writing_t w = {&f, &redis->keyspace.dbs[i]};
         table_each(&w.db->keys, put_entry, &w);
     }
     err = data_file__end(&f);
@@ -139,7 +139,7 @@ void snapshot__free(snapshots_t *s)
 static void finish(snapshots_t *s, int err)
 {
     stop(s);
-    s->info.last_seconds = (s->redis->now_ms - s->started_ms) / 1000;
+    s->info.last_seconds = (s->redis->keyspace.now_ms - s->started_ms) / 1000;
     saved(s, s->dirty_at_start, err);
 }
 
@@ -180,7 +180,7 @@ int snapshot__begin(redis_t *redis)
     snapshots_t *s = redis->snapshots;
     ASSERT(!s->active && !walk__is_active(redis));
     s->scheduled = false;
-    s->started_ms = redis->now_ms;
+    s->started_ms = redis->keyspace.now_ms;
     s->dirty_at_start = redis->dirty;
     int err = open_file(redis, "temp-bgsave.rdb", &s->out);
     if (err) {
@@ -213,8 +213,8 @@ static bool is_due(const snapshots_t *s)
 {
     const redis_save_points_t *points = &s->redis->config->save;
     uint64_t changes = s->redis->dirty - s->dirty_at_save;
-    int64_t age_s = s->redis->now_ms / 1000 - s->info.last_save_s;
-    if (!s->info.last_ok && s->redis->now_ms - s->tried_ms < RETRY_MS) return false;
+    int64_t age_s = s->redis->keyspace.now_ms / 1000 - s->info.last_save_s;
+    if (!s->info.last_ok && s->redis->keyspace.now_ms - s->tried_ms < RETRY_MS) return false;
     for (size_t i = 0; i < points->count; i++)
         if (changes >= MAX(points->at[i].changes, (uint64_t)1) && age_s > (int64_t)points->at[i].seconds) return true;
     return false;
@@ -223,7 +223,7 @@ static bool is_due(const snapshots_t *s)
 void snapshot__cron(redis_t *redis)
 {
     snapshots_t *s = redis->snapshots;
-    if (redis->loading || s->active || walk__is_active(redis) || redis->exec_depth) return;
+    if (redis->keyspace.loading || s->active || walk__is_active(redis) || redis->exec_depth) return;
     if ((s->scheduled || is_due(s)) && snapshot__begin(redis))
         slog(SLOG_WARN, "redis", "the snapshot that is due could not be begun", "file=%s", redis->config->dbfilename);
 }
@@ -255,11 +255,11 @@ int snapshot__reload(redis_t *redis, bool flush, bool merge, char *err_out, size
     if (err) {
         snprintf(err_out, err_bytes, "%s: %s", path, err_text(err));
     } else {
-        for (int i = 0; flush && i < redis->db_count; i++) (void)db__empty(&redis->dbs[i], NULL);
-        redis->loading = true;
+        for (int i = 0; flush && i < redis->keyspace.db_count; i++) (void)db__empty(&redis->keyspace.dbs[i], NULL);
+        redis->keyspace.loading = true;
         unsigned flags = RDB_LOAD_KEYS_ONLY | RDB_LOAD_BASE | (merge ? RDB_LOAD_REPLACE : 0);
         err = rdb__load(redis, file, path, flags, &loaded, err_out, err_bytes);
-        redis->loading = false;
+        redis->keyspace.loading = false;
         io_file_close(file);
     }
     mem_free(path);
@@ -280,6 +280,6 @@ snapshot_info_t snapshot__info(const redis_t *redis)
     info.changes = redis->dirty - s->dirty_at_save;
     info.active = s->active;
     info.scheduled = s->scheduled;
-    info.current_seconds = s->active ? (redis->now_ms - s->started_ms) / 1000 : -1;
+    info.current_seconds = s->active ? (redis->keyspace.now_ms - s->started_ms) / 1000 : -1;
     return info;
 }

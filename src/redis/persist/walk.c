@@ -22,7 +22,7 @@ static void mark_each(void *db, void *entry) { mark(db, entry); }
 /* An expired key need not be kept, unless somebody has yet to be told that it went. */
 static bool keeps(const redis_db_t *db, const redis_entry_t *e)
 {
-    return db->redis->changes.observer || !entry_is_expired(e, db->redis->now_ms);
+    return db->redis->changes.observer || !entry_is_expired(e, db->keyspace->now_ms);
 }
 
 /* Unless the entry was given already. */
@@ -54,8 +54,8 @@ static bool slice(walk_t *walk)
 {
     redis_t *redis = walk->redis;
     uint64_t until = io_hrtime_ns(redis->loop) + SLICE_NS;
-    for (unsigned steps = 1; walk->db < redis->db_count; steps++) {
-        redis_db_t *db = &redis->dbs[walk->db];
+    for (unsigned steps = 1; walk->db < redis->keyspace.db_count; steps++) {
+        redis_db_t *db = &redis->keyspace.dbs[walk->db];
         walk->cursor = table_scan(&db->keys, walk->cursor, visit, &(visit_t){walk, db});
         if (!walk->cursor) walk->db++;
         if (steps % CLOCK_EACH == 0 && io_hrtime_ns(redis->loop) > until) return false;
@@ -67,7 +67,7 @@ static void set_user(walk_t *walk, walk_user_t *user)
 {
     walk->user = user;
     uint32_t wants = user ? DB_WILL_CHANGE | DB_WILL_EMPTY | DB_WILL_SWAP : 0;
-    db_want(&walk->redis->announce, &walk->listener, wants);
+    db_want(&walk->redis->keyspace.announce, &walk->listener, wants);
 }
 
 static void turn(io_hook_t *hook)
@@ -90,7 +90,8 @@ static void end_early(walk_t *walk)
 {
     redis_t *redis = walk->redis;
     set_user(walk, NULL);
-    for (int i = 0; i < redis->db_count; i++) table_each(&redis->dbs[i].keys, mark_each, &redis->dbs[i]);
+    for (int i = 0; i < redis->keyspace.db_count; i++)
+        table_each(&redis->keyspace.dbs[i].keys, mark_each, &redis->keyspace.dbs[i]);
 }
 
 /* The walk knows entries by the database they were in. */
@@ -116,14 +117,14 @@ walk_t *walk__new(redis_t *redis)
                                      .will_change = on_will_change,
                                      .will_empty = on_will_empty,
                                      .will_swap = on_will_swap};
-    db_listen(&redis->announce, &walk->listener);
+    db_listen(&redis->keyspace.announce, &walk->listener);
     return walk;
 }
 
 void walk__free(walk_t *walk)
 {
     ASSERT(!walk->user);
-    db_unlisten(&walk->redis->announce, &walk->listener);
+    db_unlisten(&walk->redis->keyspace.announce, &walk->listener);
     io_hook_remove(&walk->hook);
     mem_free(walk);
 }
@@ -137,7 +138,7 @@ void walk__start(redis_t *redis, walk_user_t *user)
     set_user(walk, user);
     walk->db = 0;
     walk->cursor = 0;
-    for (int i = 0; i < redis->db_count; i++) redis->dbs[i].epoch ^= ENTRY_EPOCH;
+    for (int i = 0; i < redis->keyspace.db_count; i++) redis->keyspace.dbs[i].epoch ^= ENTRY_EPOCH;
     io_loop_wake(redis->loop);
 }
 

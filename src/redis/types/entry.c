@@ -1,6 +1,8 @@
 /* entry.c: see entry.h and entry_alloc.h. */
 #include "redis/types/entry_alloc.h"
 
+#include "base/num.h"
+
 redis_entry_t *entry__new(bytes_t key, redis_type_t type, redis_encoding_t encoding, uint8_t flags, size_t embedded_len)
 {
     redis_entry_t *e = mem_small_alloc(entry__round(entry__bytes(flags, key.len, embedded_len)));
@@ -20,14 +22,9 @@ redis_entry_t *entry__new(bytes_t key, redis_type_t type, redis_encoding_t encod
 
 void entry__free_value(redis_entry_t *e)
 {
-    static const redis_type_ops_t *const ops[TYPE_COUNT] = {[TYPE_LIST] = &list_type_ops,
-                                                            [TYPE_SET] = &set_type_ops,
-                                                            [TYPE_ZSET] = &zset_type_ops,
-                                                            [TYPE_HASH] = &hash_type_ops,
-                                                            [TYPE_STREAM] = &stream_type_ops};
     if (!(e->flags & ENTRY_WORD)) return;
     if (e->type != TYPE_STRING)
-        ops[e->type]->free(entry_value(e), (redis_encoding_t)e->encoding);
+        type_ops((redis_type_t)e->type)->free(entry_value(e), (redis_encoding_t)e->encoding);
     else if (e->encoding != ENC_INT)
         mem_free(entry_value(e));
 }
@@ -49,4 +46,46 @@ redis_entry_t *entry__with_expiry_room(redis_entry_t *e)
     memcpy(to->rest + word + 8, e->rest + word, bytes - head);
     entry__release(e);
     return to;
+}
+
+bytes_t string_text(const redis_entry_t *e, char *scratch)
+{
+    if (e->encoding == ENC_INT) return bytes_of(scratch, num_format_i64(scratch, entry_int(e)));
+    return entry_string(e);
+}
+
+/* ---- names and sizes ------------------------------------------------------------------------------------------------- */
+
+const redis_type_ops_t *type_ops(redis_type_t type)
+{
+    switch (type) {
+    case TYPE_LIST: return &list_type_ops;
+    case TYPE_SET: return &set_type_ops;
+    case TYPE_ZSET: return &zset_type_ops;
+    case TYPE_HASH: return &hash_type_ops;
+    case TYPE_STREAM: return &stream_type_ops;
+    default: return NULL;
+    }
+}
+
+const char *type_name(redis_type_t type)
+{
+    const redis_type_ops_t *ops = type_ops(type);
+    return ops ? ops->name : "string";
+}
+
+const char *encoding_name(redis_encoding_t encoding)
+{
+    static const char *const names[ENC_COUNT] = {"raw",       "int",    "embstr",   "listpack", "quicklist",
+                                                 "hashtable", "intset", "skiplist", "stream"};
+    return names[encoding];
+}
+
+size_t entry_memory_bytes(const redis_entry_t *e, size_t samples)
+{
+    size_t bytes = entry__size(e);
+    if (!(e->flags & ENTRY_WORD)) return bytes;
+    if (e->type == TYPE_STRING) return e->encoding == ENC_INT ? bytes : bytes + mem_usable(entry_value(e));
+    return bytes +
+           type_ops((redis_type_t)e->type)->memory_bytes(entry_value(e), (redis_encoding_t)e->encoding, samples);
 }

@@ -125,7 +125,14 @@ typedef struct redis_type_ops {
     void (*emit)(const void *value, redis_encoding_t encoding, bytes_t key, redis_emitter_t *out);
 } redis_type_ops_t;
 
-/* Defined by types/. */
+/* The bytes of a string; an integer is formatted into `scratch` (NUM_I64_CHARS_MAX). */
+bytes_t string_text(const redis_entry_t *e, char *scratch);
+/* Bytes held, judged by at most `samples` elements (0 = all). */
+size_t entry_memory_bytes(const redis_entry_t *e, size_t samples);
+const redis_type_ops_t *type_ops(redis_type_t type); /* NULL for strings */
+const char *type_name(redis_type_t type);
+const char *encoding_name(redis_encoding_t encoding);
+
 extern const redis_type_ops_t list_type_ops, set_type_ops, zset_type_ops, hash_type_ops, stream_type_ops;
 
 #endif

@@ -1,4 +1,4 @@
-/* entry_alloc.h: making and reshaping entries; keyspace.c's own. */
+/* entry_alloc.h: making and reshaping entries; for db/, which owns them. */
 #ifndef TRIVET_REDIS_ENTRY_ALLOC_H
 #define TRIVET_REDIS_ENTRY_ALLOC_H
 
