@@ -56,5 +56,3 @@ void bridge_free(bridge_t *bridge)
 void bridge_set_bytes_max(bridge_t *bridge, size_t bytes) { bridge->bytes_max = bytes; }
 
 const kafka_catalog_t *bridge_catalog(const bridge_t *bridge) { return bridge->catalog; }
-
-void bridge_break_order(bridge_t *bridge) { bridge->unordered = true; }

@@ -60,7 +60,5 @@ void bridge_free(bridge_t *bridge); /* before its redis_t */
 
 /* What the bridge knows of Kafka's topics: for tests. */
 const kafka_catalog_t *bridge_catalog(const bridge_t *bridge);
-/* For a test of the tests: delivers without waiting for the append-only file. Never set by the server. */
-void bridge_break_order(bridge_t *bridge);
 
 #endif

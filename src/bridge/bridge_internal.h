@@ -98,7 +98,7 @@ struct bridge {
     kafka_t *kafka;                  /* NULL = the wing is off */
     kafka_catalog_t *catalog;        /* what is asked of Kafka in the middle of a command; NULL as kafka is */
     struct bridge_command *commands; /* help.c */
-    bool started, stopped, unordered;
+    bool started, stopped;
     bool unreadable; /* the append-only file had a journal command that makes no sense */
     /* the outbox */
     list_t all, unwritten, topics;

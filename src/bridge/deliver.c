@@ -13,7 +13,6 @@
 
 #define HOOK_RANK                  11
 #define UNKNOWN_TOPIC_OR_PARTITION 3 /* Kafka's code */
-#define HOOK_RANK_UNORDERED        5
 
 static void arm_retry(bridge_t *bridge, uint64_t ms)
 {
@@ -249,7 +248,7 @@ static void on_turn(io_hook_t *hook)
     straight_send(bridge);
     if (bridge->count == 0) return;
     bridge__update(bridge);
-    if (!bridge->unordered && !redis_is_written(bridge->redis)) return;
+    if (!redis_is_written(bridge->redis)) return;
     take_written(bridge);
     if (bridge->delayed_count) take_due(bridge);
     if (list_empty(&bridge->topics)) return;
@@ -257,7 +256,7 @@ static void on_turn(io_hook_t *hook)
         arm_retry(bridge, LOADING_MS);
         return;
     }
-    if (has_id(bridge) && (bridge->unordered || redis_is_written(bridge->redis))) deliver(bridge);
+    if (has_id(bridge) && redis_is_written(bridge->redis)) deliver(bridge);
 }
 
 /* ---- life ---- */
@@ -281,8 +280,7 @@ void deliver_start(bridge_t *bridge, int64_t last_number, bool offline)
         commit_track(bridge, r);
     }
     arm_due(bridge);
-    bridge->hook = (io_hook_t){
-        .rank = bridge->unordered ? HOOK_RANK_UNORDERED : HOOK_RANK, .name = "bridge delivery", .run = on_turn};
+    bridge->hook = (io_hook_t){.rank = HOOK_RANK, .name = "bridge delivery", .run = on_turn};
     io_hook_add(bridge->loop, &bridge->hook);
     io_loop_wake(bridge->loop);
 }

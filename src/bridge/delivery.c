@@ -169,5 +169,5 @@ void delivery_send(bridge_t *bridge, delivery_t *delivery)
     }
     delivery->producer_id = bridge->producer_id;
     delivery->commits = bridge->far_commits;
-    (bridge->unordered ? far_send_early : far_send)(bridge, &delivery->request, append_all, answered);
+    far_send(bridge, &delivery->request, append_all, answered);
 }

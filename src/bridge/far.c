@@ -85,13 +85,6 @@ bool far_ask(bridge_t *bridge, far_request_t *request, void (*run)(far_request_t
     return !later;
 }
 
-void far_send_early(bridge_t *bridge, far_request_t *request, void (*run)(far_request_t *request),
-                    void (*answered)(bridge_t *bridge, far_request_t *request))
-{
-    far_prepare(bridge, request, run, answered);
-    run(request);
-}
-
 /* ---- the link -------------------------------------------------------------------------------------------------------- */
 
 far_link_t *far_link_take(bridge_t *bridge)

@@ -41,9 +41,6 @@ void far_send(bridge_t *bridge, far_request_t *request, void (*run)(far_request_
  * and nobody has to wait. Whether it did. */
 bool far_ask(bridge_t *bridge, far_request_t *request, void (*run)(far_request_t *request),
              void (*answered)(bridge_t *bridge, far_request_t *request));
-/* Runs it now, for bridge_break_order. */
-void far_send_early(bridge_t *bridge, far_request_t *request, void (*run)(far_request_t *request),
-                    void (*answered)(bridge_t *bridge, far_request_t *request));
 void far_answer(far_request_t *request, int64_t value, kafka_code_t error, const char *words);
 /* far_answer as a kafka_door_cb: its user is the request. */
 void far__answered(void *user, int64_t value, kafka_code_t error, const char *words);

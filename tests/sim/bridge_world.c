@@ -46,6 +46,8 @@ static kafka_t *make_kafka(bridge_world_t *w)
     snprintf(partitions, sizeof(partitions), "%d", WORLD_PARTITIONS);
     int err = kafka_configure(config, "num.partitions", partitions, why, sizeof(why));
     if (err == 0 && w->flushed) err = kafka_configure(config, "log.flush.interval.messages", "1", why, sizeof(why));
+    if (err == 0 && w->topics_by_hand)
+        err = kafka_configure(config, "auto.create.topics.enable", "false", why, sizeof(why));
     CHECK(w->machine.run, err == 0, "%s", why);
     kafka_t *kafka = kafka_new(w->kafka_loop, w->kafka_net, w->tree, "/data/kafka", config);
     kafka_config_free(config);
@@ -69,7 +71,6 @@ static int start_wings(bridge_world_t *w, char *why, size_t why_bytes)
     w->redis = make_redis(w);
     w->bridge = bridge_new(w->machine.loop, w->redis);
     w->feeds = make_feeds(w);
-    if (w->unordered) bridge_break_order(w->bridge);
     int err = redis_load(w->redis, why, why_bytes);
     if (err) return err;
     w->kafka = make_kafka(w);
@@ -114,8 +115,8 @@ static int start_bridge(bridge_world_t *w, char *why, size_t why_bytes)
 /* Control, Kafka and Redis each on a loop of their own, or with others. */
 static void make_loops(bridge_world_t *w)
 {
-    w->control = chance(w->machine.run, 50) ? sim_node_loop_new(w->machine.node) : w->machine.loop;
-    w->kafka_loop = chance(w->machine.run, 50) ? sim_node_loop_new(w->machine.node) : w->machine.loop;
+    w->control = w->apart || chance(w->machine.run, 50) ? sim_node_loop_new(w->machine.node) : w->machine.loop;
+    w->kafka_loop = w->apart || chance(w->machine.run, 50) ? sim_node_loop_new(w->machine.node) : w->machine.loop;
     w->net = net_new(w->machine.loop);
     w->kafka_net = w->kafka_loop == w->machine.loop ? w->net : net_new(w->kafka_loop);
     for (uint64_t n = draw(w->machine.run, CARRIERS_MAX); n > 0; n--) {

@@ -16,7 +16,8 @@
 
 typedef struct bridge_world {
     machine_t machine;                     /* Redis and the bridge are on its loop */
-    bool unordered;                        /* bridge_break_order */
+    bool apart;                            /* control, Kafka and Redis are each on a loop of their own, always */
+    bool topics_by_hand;                   /* auto.create.topics.enable=false */
     bool flushed;                          /* Kafka's logs are synced before each answer, too */
     const char *const (*feed_settings)[2]; /* ended by a NULL; NULL = no feed */
     io_loop_t *kafka_loop, *control;       /* Kafka's and the tree's: the same, or others */

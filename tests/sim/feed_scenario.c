@@ -4,8 +4,7 @@
  * Changes of every kind run without a connection, some in scripts (one step each), and time passes so that keys expire; the
  * append-only file is synced each turn and rewritten often, Kafka's logs are not synced. INCR, APPEND and RPUSH make
  * sure that a record that is lost, doubled or out of order shows.
- *
- * feed-broken delivers records before their entry is in the file: the check must notice. */
+ */
 #include "bridge_world.h"
 
 #include "net/net.h"
@@ -275,7 +274,7 @@ static void start_mirror(feed_world_t *w)
     redis_config_free(config);
 }
 
-static void run_lives(run_t *run, bool broken)
+void scenario_feed(run_t *run)
 {
     static const char *const commands[][2] = {{"all.topic", "changes"}, {NULL}};
     static const char *const values[][2] = {{"all.topic", "changes"}, {"all.format", "value"}, {NULL}};
@@ -286,7 +285,6 @@ static void run_lives(run_t *run, bool broken)
     program.crash_operations_max = 900;
     program.orderly_percent = 15;
     bridge_world_init(&w->server, run);
-    w->server.unordered = broken;
     w->server.flushed = chance(run, 20);
     w->server.feed_settings = chance(run, 50) ? commands : values;
     start_mirror(w);
@@ -295,6 +293,3 @@ static void run_lives(run_t *run, bool broken)
     redis_free(w->mirror);
     mem_free(w);
 }
-
-void scenario_feed(run_t *run) { run_lives(run, false); }
-void scenario_feed_broken(run_t *run) { run_lives(run, true); }

@@ -1,7 +1,10 @@
-/* main.c: trivet_sim runs scenarios from seeds: trivet_sim [--scenario NAME] [--seed N] [--seeds COUNT] [--replay N] [--verbose]
+/* main.c: trivet_sim runs scenarios from seeds:
+ *
+ *   trivet_sim [--scenario NAME] [--seed N] [--seeds COUNT] [--replay N] [--fault NAME] [--verbose]
  *
  * Each seed is run in order from --seed on. One seed in eight (--replay 1: each; 0: none) is run twice, with memory that
  * lies elsewhere and holds something else when it is fresh; both runs must leave the same trace. */
+#include "faults.h"
 #include "scenario.h"
 
 #include "base/slog.h"
@@ -39,9 +42,8 @@ static const scenario_t scenarios[] = {
     {"compact", scenario_compact},
     {"disk", scenario_disk},
     {"outbox", scenario_outbox},
-    {"outbox-broken", scenario_outbox_broken, .only_by_name = true},
     {"feed", scenario_feed},
-    {"feed-broken", scenario_feed_broken, .only_by_name = true},
+    {"promises", scenario_promises},
 };
 
 /* ---- how to replay, whatever ends the program ---- */
@@ -104,8 +106,9 @@ void scenario_note(const run_t *run, const char *fmt, ...)
 static uint64_t run_once(const scenario_t *scenario, run_t *run, buf_t *events)
 {
     run->scenario = scenario->name;
-    snprintf(replay_line, sizeof(replay_line), "\n  replay: trivet_sim --scenario %s --seed %" PRIu64 " --verbose\n",
-             run->scenario, run->seed);
+    snprintf(replay_line, sizeof(replay_line),
+             "\n  replay: trivet_sim --scenario %s --seed %" PRIu64 "%s%s --verbose\n", run->scenario, run->seed,
+             fault_name() ? " --fault " : "", fault_name() ? fault_name() : "");
     run->sim = sim_new(run->seed);
     sim_record_trace(run->sim, events);
     scenario->run(run);
@@ -190,12 +193,15 @@ static void run_seeds(const scenario_t *scenario, uint64_t first, uint64_t count
 
 static void usage(void)
 {
-    printf("usage: trivet_sim [--scenario NAME] [--seed N] [--seeds COUNT] [--replay N] [--verbose]\nscenarios:");
+    printf("usage: trivet_sim [--scenario NAME] [--seed N] [--seeds COUNT] [--replay N] [--fault NAME] "
+           "[--verbose]\nscenarios:");
     for (size_t i = 0; i < ARRAY_LEN(scenarios); i++)
         if (!scenarios[i].only_by_name) printf(" %s", scenarios[i].name);
     printf("\nmeant to fail, run only by name:");
     for (size_t i = 0; i < ARRAY_LEN(scenarios); i++)
         if (scenarios[i].only_by_name) printf(" %s", scenarios[i].name);
+    printf("\ndeliberate faults:");
+    for (size_t i = 0; fault_each(i); i++) printf(" %s", fault_each(i));
     printf("\n");
     exit(2);
 }
@@ -218,7 +224,7 @@ int main(int argc, char **argv)
             seeds = strtoull(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--replay") == 0)
             replay = strtoull(argv[++i], NULL, 10);
-        else
+        else if (strcmp(argv[i], "--fault") != 0 || !fault_choose(argv[++i]))
             usage();
     }
     slog_set_level(verbose ? SLOG_INFO : (slog_level_t)(SLOG_ERROR + 1)); /* crashing programs complain */

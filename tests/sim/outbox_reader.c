@@ -2,17 +2,12 @@
  * last answered one or that: an older one that was given again would show. */
 #include "outbox_reader.h"
 
-#include "wire/kafka.h"
-
 #include <stdio.h>
 
 #define STEP_MS_MAX           30
 #define AGAIN_MS              20
-#define OFFSET_COMMIT_KEY     8
 #define OFFSET_COMMIT_VERSION 2
-#define OFFSET_FETCH_KEY      9
 #define OFFSET_FETCH_VERSION  1
-#define FRAME_BYTES_MAX       KIB(1)
 #define NOTHING_TOLD          (-1)
 
 enum { NONE = 0, COORDINATOR_LOAD_IN_PROGRESS = 14, COORDINATOR_NOT_AVAILABLE = 15 };
@@ -43,68 +38,37 @@ static void on_redis_answered(void *user, int number)
 
 /* ---- through Kafka ---- */
 
-static void kafka_ready_for_more(void *user, unsigned events);
-
-static void kafka_flush(reader_t *r)
+static bool comes_again(reader_t *r, int16_t error)
 {
-    struct iovec iov = {r->out.ptr, r->out.len};
-    ssize_t n = r->out.len ? io_stream_writev(r->kafka, &iov, 1) : 0;
-    if (n > 0) buf_consume(&r->out, (size_t)n);
-    if (n < 0 && n != ERR_AGAIN) r->failed = true;
-    io_stream_watch(r->kafka, r->failed ? 0 : IO_READABLE | (r->out.len ? IO_WRITABLE : 0), kafka_ready_for_more, r);
+    bool again = error == COORDINATOR_LOAD_IN_PROGRESS || error == COORDINATOR_NOT_AVAILABLE;
+    CHECK(r->run, again || error == NONE, "the coordinator answers %d", error);
+    if (again) io_timer_start(&r->timer, AGAIN_MS, 0);
+    return again;
 }
 
-static void put_text(kafka_writer_t *w, const char *text) { kafka_write_string(w, bytes_str(text), false, false); }
-
-static kafka_writer_t request_begin(const reader_t *r, int16_t key, int16_t version)
+static void on_committed(void *user, int64_t number, const void *answer)
 {
-    kafka_writer_t w = KAFKA_WRITER_INIT;
-    kafka_write_int16(&w, key);
-    kafka_write_int16(&w, version);
-    kafka_write_int32(&w, r->sent); /* correlation id */
-    put_text(&w, "reader");
-    put_text(&w, READER_GROUP);
-    return w;
-}
-
-/* The topic's partition 0. */
-static void put_partition(kafka_writer_t *w, const reader_t *r)
-{
-    kafka_write_int32(w, 1);
-    put_text(w, r->topic);
-    kafka_write_int32(w, 1);
-    kafka_write_int32(w, 0);
-}
-
-static void request_end(reader_t *r, kafka_writer_t *w)
-{
-    buf_be32(&r->out, (uint32_t)w->buf.len);
-    buf_append(&r->out, w->buf.ptr, w->buf.len);
-    kafka_writer_deinit(w);
-    kafka_flush(r);
+    reader_t *r = user;
+    const kafka_offset_commit_response_t *response = answer;
+    if (comes_again(r, response->topics[0].partitions[0].error_code)) return;
+    r->answered = (int)number;
+    r->run->acknowledged++;
+    next_later(r);
 }
 
 static void commit_by_kafka(reader_t *r)
 {
-    kafka_writer_t w = request_begin(r, OFFSET_COMMIT_KEY, OFFSET_COMMIT_VERSION);
-    kafka_write_int32(&w, -1); /* generation, member, retention: a simple consumer */
-    put_text(&w, "");
-    kafka_write_int64(&w, -1);
-    put_partition(&w, r);
-    kafka_write_int64(&w, r->sent);
-    put_text(&w, "");
-    request_end(r, &w);
-}
-
-static void fetch_by_kafka(reader_t *r)
-{
-    kafka_writer_t w = request_begin(r, OFFSET_FETCH_KEY, OFFSET_FETCH_VERSION);
-    put_partition(&w, r);
-    request_end(r, &w);
+    kafka_offset_commit_request_partition_t partition = {.committed_offset = r->sent};
+    kafka_offset_commit_request_topic_t topic = {
+        .name = bytes_str(r->topic), .partitions = &partition, .partitions_count = 1};
+    kafka_offset_commit_request_t request = {.group_id = BYTES_LIT(READER_GROUP), .topics = &topic, .topics_count = 1};
+    request.generation_id_or_member_epoch = -1; /* a simple consumer */
+    request.retention_time_ms = -1;
+    kafka_client_ask(&r->kafka, KAFKA_API_OFFSET_COMMIT, OFFSET_COMMIT_VERSION, &request, on_committed, r->sent);
 }
 
 /* What OffsetFetch told is what it will find when it looks closer. */
-static void take_commit(reader_t *r, int64_t offset)
+static void take_offset(reader_t *r, int64_t offset)
 {
     CHECK(r->run, MAX(offset, 0) >= r->least && offset <= r->sent,
           "OffsetFetch tells %" PRId64 ", of %d sent and %d promised", offset, r->sent, r->least);
@@ -112,38 +76,24 @@ static void take_commit(reader_t *r, int64_t offset)
     r->asking = false;
 }
 
-/* The error of the one partition is what an answer ends with; before it, when nothing is wrong, come in OffsetFetch's
- * the offset and an empty text. */
-static void take_answer(reader_t *r, const uint8_t *frame, size_t bytes)
-{
-    int16_t error = (int16_t)load_be16(frame + bytes - 2);
-    bool again = error == COORDINATOR_LOAD_IN_PROGRESS || error == COORDINATOR_NOT_AVAILABLE;
-    CHECK(r->run, again || error == NONE, "the coordinator answers %d", error);
-    if (r->asking && error == COORDINATOR_NOT_AVAILABLE && r->least == 0) {
-        r->asking = false; /* nothing was promised, and there is no topic for it */
-    } else if (again) {
-        io_timer_start(&r->timer, AGAIN_MS, 0);
-    } else if (r->asking) {
-        take_commit(r, (int64_t)load_be64(frame + bytes - 12));
-    } else {
-        r->answered = r->sent;
-        r->run->acknowledged++;
-        next_later(r);
-    }
-}
-
-static void kafka_ready_for_more(void *user, unsigned events)
+static void on_fetched(void *user, int64_t tag, const void *answer)
 {
     reader_t *r = user;
-    ssize_t n = io_stream_read(r->kafka, buf_reserve(&r->in, FRAME_BYTES_MAX), FRAME_BYTES_MAX);
-    if (n > 0) r->in.len += (size_t)n;
-    if (n == 0 || (n < 0 && n != ERR_AGAIN)) r->failed = true;
-    if (r->in.len >= 4 && r->in.len >= 4 + load_be32(r->in.ptr)) {
-        size_t bytes = 4 + load_be32(r->in.ptr);
-        take_answer(r, r->in.ptr, bytes);
-        buf_consume(&r->in, bytes);
-    }
-    kafka_flush(r);
+    const kafka_offset_fetch_response_t *response = answer;
+    const kafka_offset_fetch_response_partition_t *partition = &response->topics[0].partitions[0];
+    if (partition->error_code == COORDINATOR_NOT_AVAILABLE && r->least == 0)
+        r->asking = false; /* nothing was promised, and there is no topic for it */
+    else if (!comes_again(r, partition->error_code))
+        take_offset(r, partition->committed_offset);
+}
+
+static void fetch_by_kafka(reader_t *r)
+{
+    int32_t partition = 0;
+    kafka_offset_fetch_request_topic_t topic = {
+        .name = bytes_str(r->topic), .partition_indexes = &partition, .partition_indexes_count = 1};
+    kafka_offset_fetch_request_t request = {.group_id = BYTES_LIT(READER_GROUP), .topics = &topic, .topics_count = 1};
+    kafka_client_ask(&r->kafka, KAFKA_API_OFFSET_FETCH, OFFSET_FETCH_VERSION, &request, on_fetched, 0);
 }
 
 /* ---- one after the other ---- */
@@ -156,7 +106,7 @@ static void on_timer(io_timer_t *timer)
         fetch_by_kafka(r);
         return;
     }
-    if (r->sent == READER_COMMITS_MAX || r->failed || r->redis.failed) return;
+    if (r->sent == READER_COMMITS_MAX || r->kafka.failed || r->redis.failed) return;
     if (!again) r->by_redis[++r->sent] = chance(r->run, 50);
     if (r->by_redis[r->sent])
         commit_by_redis(r);
@@ -166,9 +116,8 @@ static void on_timer(io_timer_t *timer)
 
 static void connect_to_kafka(reader_t *r, io_loop_t *loop)
 {
-    r->failed = false;
-    int err = io_connect(loop, r->host, r->kafka_port, &r->kafka);
-    CHECK(r->run, err == 0, "no connection: %s", err_text(err));
+    r->kafka.user = r;
+    kafka_client_connect(&r->kafka, r->run, loop, r->host, r->kafka_port);
     io_timer_init(loop, &r->timer, on_timer);
 }
 
@@ -187,28 +136,23 @@ void reader_start(reader_t *r, io_loop_t *loop)
     r->redis.user = r;
     resp_client_connect(&r->redis, r->run, loop, r->host, r->redis_port);
     connect_to_kafka(r, loop);
-    kafka_flush(r);
     next_later(r);
 }
 
 void reader_stop(reader_t *r)
 {
-    if (!r->kafka) return;
+    if (!r->kafka.stream) return;
     r->asking = false;
     io_timer_stop(&r->timer);
     resp_client_close(&r->redis);
-    io_stream_close(r->kafka);
-    r->kafka = NULL;
-    buf_clear(&r->in);
-    buf_clear(&r->out);
+    kafka_client_close(&r->kafka);
 }
 
 void reader_deinit(reader_t *r)
 {
     reader_stop(r);
     resp_client_deinit(&r->redis);
-    buf_deinit(&r->in);
-    buf_deinit(&r->out);
+    kafka_client_deinit(&r->kafka);
 }
 
 void reader_check(reader_t *r, int64_t offset, int64_t state)

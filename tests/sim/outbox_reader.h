@@ -3,6 +3,7 @@
 #ifndef TRIVET_TESTS_SIM_OUTBOX_READER_H
 #define TRIVET_TESTS_SIM_OUTBOX_READER_H
 
+#include "kafka_client.h"
 #include "resp_client.h"
 #include "scenario.h"
 
@@ -17,10 +18,8 @@ typedef struct reader {
     const char *host, *topic;
     uint16_t redis_port, kafka_port;
     resp_client_t redis;
-    io_stream_t *kafka; /* NULL = not connected */
-    buf_t in, out;
+    kafka_client_t kafka;
     io_timer_t timer;
-    bool failed; /* the connection to Kafka is gone */
     /* the n-th commit has offset n */
     bool by_redis[READER_COMMITS_MAX + 1];
     int sent, answered;

@@ -6,8 +6,7 @@
  * each death the server starts, its outbox empties, and then: a key is there exactly when its record is, each record once,
  * all that was answered is there, each partition has its records in the order of the numbers (but for those with AT), and
  * each group's offset is that of its state.
- *
- * outbox-broken is the same with records delivered before their entry is in the file: the checks must notice. */
+ */
 #include "bridge_world.h"
 #include "outbox_reader.h"
 #include "resp_client.h"
@@ -245,7 +244,7 @@ static void work(void *user)
     scenario_note(w->run, "%d changes sent%s", w->changes_count, w->sending.failed ? ", connection lost" : "");
 }
 
-static void run_lives(run_t *run, bool broken)
+void scenario_outbox(run_t *run)
 {
     outbox_world_t *w = mem_zalloc(sizeof(*w));
     machine_program_t program = {.start = start, .check = check, .work = work, .stop = stop, .user = w};
@@ -254,7 +253,6 @@ static void run_lives(run_t *run, bool broken)
     program.crash_operations_max = 500;
     program.orderly_percent = 15;
     w->run = run;
-    w->server.unordered = broken;
     w->server.flushed = chance(run, 20);
     w->sending.answered = on_answered;
     w->sending.user = w;
@@ -267,6 +265,3 @@ static void run_lives(run_t *run, bool broken)
     reader_deinit(&w->reader);
     mem_free(w);
 }
-
-void scenario_outbox(run_t *run) { run_lives(run, false); }
-void scenario_outbox_broken(run_t *run) { run_lives(run, true); }

@@ -1,18 +1,22 @@
 /* resp_client.c: see resp_client.h. */
 #include "resp_client.h"
 
-static void take_reply(resp_client_t *c, const uint8_t *reply)
+static void take_reply(resp_client_t *c, const uint8_t *reply, size_t bytes)
 {
     CHECK(c->run, c->in_flight > 0, "a reply that nobody waits for");
     int tag = c->flight[0].tag;
-    if (*reply == '-' && tag) {
+    if (*reply == '-' && tag && !c->replied) {
         scenario_note(c->run, "refused: %.80s", (const char *)reply);
         c->failed = true;
     }
     if (--c->flight[0].replies > 0) return;
     c->in_flight--;
     memmove(c->flight, c->flight + 1, sizeof(c->flight[0]) * (size_t)c->in_flight);
-    if (tag && !c->failed) c->answered(c->user, tag);
+    if (!tag || c->failed) return;
+    if (c->replied)
+        c->replied(c->user, tag, bytes_of(reply, bytes));
+    else
+        c->answered(c->user, tag);
 }
 
 static void on_ready(void *user, unsigned events)
@@ -23,7 +27,7 @@ static void on_ready(void *user, unsigned events)
     if (n == 0 || (n < 0 && n != ERR_AGAIN)) c->failed = true;
     size_t one;
     while (c->in.len > 0 && (one = resp_text_length(c->in.ptr, c->in.len)) > 0) {
-        take_reply(c, c->in.ptr);
+        take_reply(c, c->in.ptr, one);
         buf_consume(&c->in, one);
     }
     resp_client_flush(c);

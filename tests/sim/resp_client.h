@@ -19,6 +19,8 @@ typedef struct resp_client {
     int in_flight;
     bool failed; /* something with a tag was refused, or the connection is gone: nothing counts as answered any more */
     void (*answered)(void *user, int tag);
+    /* Instead of it, with the last reply; then errors are answers, too. */
+    void (*replied)(void *user, int tag, bytes_t reply);
     void *user;
 } resp_client_t;
 
