@@ -9,7 +9,7 @@ import os
 
 import pytest
 
-from harness import originals, trivet
+from harness import originals, trivet, watch
 
 
 def pytest_addoption(parser):
@@ -35,7 +35,16 @@ def pytest_runtest_makereport(item, call):
         chosen = any(mark.name == "skip" for mark in item.iter_markers())
         if not chosen:
             report.outcome, report.longrepr = "failed", f"skipped where nothing may be missing: {call.excinfo.value}"
+    if report.when == "teardown" and (crashes := watch.take_crashes()):
+        told = f"\n\n{report.longrepr}" if report.failed else ""
+        report.outcome, report.longrepr = "failed", "a server crashed:\n" + "\n".join(crashes) + told
+    elif report.failed:
+        report.sections += watch.logs()
     return report
+
+
+def pytest_runtest_setup(item):
+    watch.begin_test()
 
 
 def pytest_generate_tests(metafunc):

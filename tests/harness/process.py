@@ -13,6 +13,8 @@ import subprocess
 import tempfile
 import time
 
+from . import watch
+
 HOST = "127.0.0.1"
 READY_SECONDS_MAX = 60
 STOP_SECONDS_MAX = 60
@@ -46,12 +48,14 @@ class Server:
     """One process with one data directory. Subclasses say what to run and when it is ready."""
 
     name = "server"
+    crash_statuses = ()  # beside the signals of a crash
 
     def __init__(self, data=None):
         self.owns_data = data is None
         self.data = pathlib.Path(data or tempfile.mkdtemp(prefix=f"{self.name}-"))
         self.host = HOST
         self.process = None
+        self.crash_told = None
         self.log_path = self.data.parent / f"{self.data.name}.log"
 
     # What a subclass provides.
@@ -66,12 +70,15 @@ class Server:
 
     def start(self):
         assert not self.alive(), "already running"
+        if self.process is not None:
+            self._reaped()
         command = self.command()
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=self.stdout_target(log), stderr=log, env=self.environment(),
                 preexec_fn=die_with_parent,
             )  # fmt: skip
+        watch.begin(self)
         try:
             self.wait_ready()
         except BaseException:
@@ -110,6 +117,7 @@ class Server:
         return self._reaped()
 
     def _reaped(self):
+        watch.end(self)
         status = self.process.returncode
         if self.process.stdout is not None:
             self.process.stdout.close()

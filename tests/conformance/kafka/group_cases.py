@@ -1,6 +1,7 @@
 """Cases about groups of the consumer protocol (KIP-848), and about members of both protocols in one group."""
 
 import struct
+import time
 
 from .cluster_cases import _alter_group, _beat, _commit, _describe_group, _join, _leave, _settle, _settled_configs
 
@@ -53,14 +54,28 @@ def _describe(peer, group="g"):
     peer.note("describe", [peer.normal(one) for one in reply["groups"]])
 
 
+def _settled_beat(peer, interval_ms):
+    """The original's groups go on as they were for a while after its broker tells of the new setting."""
+    fields = NOTHING | {"member": "m1", "epoch": 1, "group": peer.topic("g")}
+    for _ in range(100):
+        if peer.connection.ask("ConsumerGroupHeartbeat", 1, **fields)["interval"] == interval_ms:
+            return
+        time.sleep(0.1)
+
+
 def a_group_beats_as_its_own_config_says(peer):
     _settle(peer)
     _create(peer)
     _enter(peer)
     _alter_group(peer, [("consumer.heartbeat.interval.ms", 0, "7000")])
     _settled_configs(peer, "consumer.heartbeat.interval.ms", "7000")
+    _settled_beat(peer, 7000)
     _heartbeat(peer, epoch=1)
-    _enter(peer, group="other")  # the original may go on with 7000 for a while after the setting was taken back
+    _enter(peer, group="other")
+    _alter_group(peer, [("consumer.heartbeat.interval.ms", 1, None)])
+    _settled_configs(peer, "consumer.heartbeat.interval.ms", "5000")
+    _settled_beat(peer, 5000)
+    _heartbeat(peer, epoch=1)
 
 
 def heartbeats_that_no_group_accepts(peer):
