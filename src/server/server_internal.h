@@ -32,18 +32,17 @@ typedef struct server__door {
     uint64_t ready_ns;
 } server__door_t;
 
+/* When the log was last told of a kind of event (0 = never), and how many followed. */
+typedef struct server__event_line {
+    uint64_t at_ns, unsaid;
+} server__event_line_t;
+
 /* What watches the turns of one reactor (watchdog.c). */
 typedef struct server__watchdog {
     io_loop_t *loop;
     const char *name;
-    uint64_t line_at_ns; /* when the log was last told; 0 = never */
-    uint64_t unsaid;     /* long turns since */
+    server__event_line_t computed, waited; /* long turns that did */
 } server__watchdog_t;
-
-/* When the log was last told of a kind of event, and how many followed. */
-typedef struct server__event_line {
-    uint64_t at_ns, unsaid;
-} server__event_line_t;
 
 /* For all connections together (limits.c); 0 before server__limits_start = to be derived. */
 typedef struct server__limits {

@@ -242,7 +242,7 @@ def test_a_turn_that_takes_long_is_counted_and_logged_with_what_ran(launch):
     assert server.metric("trivet_turn_seconds_count") > 0
     with resp.Connection(server.port_of("redis")) as connection:
         connection.ask("EVAL", "for i = 1, 300000 do redis.call('SADD', KEYS[1], i * 7919 % 1000003) end", 1, "many")
-        for _ in range(20):  # a reactor writes at most one line a second; those of turns before are then over
+        for _ in range(20):  # a reactor writes at most one such line a second; those of turns before are then over
             connection.ask("PING")  # in a turn of its own: the one before was counted
             before = server.stalls()
             connection.ask("SORT", "many", "ALPHA", "LIMIT", 0, 1)
