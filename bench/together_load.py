@@ -1,25 +1,26 @@
 """Together: loads of Redis, Kafka and ZooKeeper side by side on one server, as fast as each goes, against another build of
 Trivet (--against PROGRAM), or else against the same one with all on one reactor.
 
-What counts is how much all three get done while all three run: each load's own rate, and their mean ratio.
+What counts is how much all three get done while all three run: each load's own rate, and their mean ratio. The loads come from
+programs that cost little themselves; how many cores they and the server take is shown, because on two cores a server that
+could use both has only what they leave.
 """
 
-import multiprocessing
 import os
+import resource
 import subprocess
 import threading
 import time
 
 import program
 import table
-from confluent_kafka import Producer
 from harness.trivet import Trivet
-from kafka_load import bootstrap, new_topic
+from kafka_load import new_topic
 
 SECONDS = 6
-LOADS = ("Redis SET P=16, per second", "Kafka produce 1000 B, MB per second", "ZooKeeper set, 64 in flight, per second")
+LOADS = ("Redis SET P=16, per second", "Kafka produce 1000 B, MB per second", "ZooKeeper set, 512 in flight, per second")
 PIPELINE, CONNECTIONS = 16, 8
-RECORD_BYTES = 1000
+BATCH_RECORDS, RECORD_BYTES, BATCHES = 64, 1000, 4_000
 
 
 class Build(Trivet):
@@ -32,36 +33,6 @@ class Build(Trivet):
     def command(self):
         command = super().command()
         return [str(self.program or command[0]), *command[1:]]
-
-
-def produce_until(address, topic, deadline, done):
-    """In a process of its own: the bytes acknowledged by the deadline."""
-    acknowledged = 0
-
-    def on_report(error, message):
-        nonlocal acknowledged
-        acknowledged += 0 if error or time.monotonic() > deadline else RECORD_BYTES
-
-    producer = Producer({"bootstrap.servers": address, "linger.ms": 5, "acks": "all", "batch.num.messages": 10_000})
-    value = os.urandom(RECORD_BYTES // 2).hex()
-    while time.monotonic() < deadline:
-        try:
-            producer.produce(topic, value, on_delivery=on_report)
-        except BufferError:
-            producer.poll(0.01)
-        producer.poll(0)
-    producer.flush(10)
-    done.put(acknowledged)
-
-
-def kafka_rate(server, seconds):
-    done = multiprocessing.Queue()
-    what = (bootstrap(server), new_topic(server), time.monotonic() + seconds, done)
-    child = multiprocessing.Process(target=produce_until, args=what)
-    child.start()
-    acknowledged = done.get()
-    child.join()
-    return acknowledged / 1e6 / seconds
 
 
 def repeated(seconds, once):
@@ -83,8 +54,19 @@ def redis_rate(server, seconds, count=100_000):
     return repeated(seconds, once)
 
 
-def zookeeper_rate(server, generator, seconds, count=5_000):
-    command = [generator, server.host, server.port_of("zookeeper"), "set", 8, 8, count, 128]
+def kafka_rate(server, generator, seconds):
+    """In MB."""
+    command = [generator, server.host, server.port_of("kafka"), new_topic(server), 2, 2, BATCHES, BATCH_RECORDS, RECORD_BYTES]
+
+    def once():
+        subprocess.run(list(map(str, command)), check=True, capture_output=True)
+        return BATCHES * BATCH_RECORDS * RECORD_BYTES / 1e6
+
+    return repeated(seconds, once)
+
+
+def zookeeper_rate(server, generator, seconds, count=20_000):
+    command = [generator, server.host, server.port_of("zookeeper"), "set", 8, 64, count, 128]
 
     def once():
         subprocess.run(list(map(str, command)), check=True, capture_output=True)
@@ -93,44 +75,58 @@ def zookeeper_rate(server, generator, seconds, count=5_000):
     return repeated(seconds, once)
 
 
-def together(server, generator, seconds):
-    """The rates of LOADS while all of them run, and the server's CPU-seconds."""
+def children_cpu_seconds():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def together(server, generators, seconds):
+    """The rates of LOADS while all of them run; the cores that the server and the loads took meanwhile."""
     rates = [0.0] * len(LOADS)
-    calls = [lambda: redis_rate(server, seconds), lambda: kafka_rate(server, seconds),
-             lambda: zookeeper_rate(server, generator, seconds)]  # fmt: skip
+    calls = [lambda: redis_rate(server, seconds), lambda: kafka_rate(server, generators["kafkaload"], seconds),
+             lambda: zookeeper_rate(server, generators["zkload"], seconds)]  # fmt: skip
 
     def run(index):
         rates[index] = calls[index]()
 
+    begun, own, others = time.monotonic(), server.cpu_seconds(), children_cpu_seconds()
     threads = [threading.Thread(target=run, args=(index,)) for index in range(len(calls))]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return rates
+    took = time.monotonic() - begun
+    return rates, (server.cpu_seconds() - own) / took, (children_cpu_seconds() - others) / took
 
 
 def measure(options):
-    generator = program.build("zkload")
+    generators = {name: program.build(name) for name in ("kafkaload", "zkload")}
     other = Build(options.against) if options.against else Build(args=["--reactors", "1"])
     servers = [other, Build()]
     names = [options.against or "one reactor", "three reactors"]
-    yield from table.header("Three loads side by side on one server", names, "ratio")
+    yield from table.header(f"Three loads side by side on one server, {os.cpu_count()} cores", names, "ratio")
     try:
         for server in servers:
             server.start()
-        found = [[[] for _ in servers] for _ in LOADS]
-        for _ in range(options.rounds):
-            for index, server in enumerate(servers):
-                for load, rate in zip(found, together(server, generator, SECONDS * options.scale), strict=True):
-                    load[index].append(rate)
-        for label, samples in zip(LOADS, found, strict=True):
-            yield table.row(label, samples)
-        total = [[sum(rates) for rates in zip(*(shares(load, index) for load in found), strict=True)] for index in (0, 1)]
-        yield table.row("all together, in shares of the first", total)
+        found = [[together(server, generators, SECONDS * options.scale) for server in servers] for _ in range(options.rounds)]
+        yield from rows(found)
     finally:
         for server in servers:
             server.close()
+
+
+def rows(found):
+    """`found`: in each round, for each server, what together() returned."""
+    sides = list(zip(*found, strict=True))
+    loads = [[[rates[load] for rates, _, _ in side] for side in sides] for load in range(len(LOADS))]
+    for label, samples in zip(LOADS, loads, strict=True):
+        yield table.row(label, samples)
+    total = [[sum(rates) for rates in zip(*(shares(load, index) for load in loads), strict=True)] for index in (0, 1)]
+    yield table.row("all together, in shares of the first", total)
+    yield table.row("the server's cores", [[own for _, own, _ in side] for side in sides])
+    yield table.row("the loads' cores", [[others for _, _, others in side] for side in sides])
+    spent = [[rate / own for rate, (_, own, _) in zip(rates, side, strict=True)] for rates, side in zip(total, sides, strict=True)]
+    yield table.row("all together per CPU-second of the server", spent)
 
 
 def shares(samples, index):
