@@ -5,6 +5,7 @@
 #include "redis/conn/out_limits.h"
 #include "redis/conn/tracking.h"
 #include "redis/exec/changes.h"
+#include "redis/exec/migration.h"
 #include "redis/exec/script_host.h"
 #include "redis/persist/aof.h"
 #include "redis/persist/snapshot.h"
@@ -191,6 +192,7 @@ redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, const redi
     redis->snapshots = snapshot__new(redis);
     redis->commandlog = commandlog__new();
     redis->nobody = client__new_internal(redis, NULL);
+    redis->migrations = migrations__new(redis);
     make_run_id(redis);
     redis->aof = aof__new(redis);
     changes__init(redis);
@@ -238,6 +240,8 @@ void redis_free(redis_t *redis)
         net_conn_set_user(conn, NULL);
         net_close_now(conn);
     }
+    migrations__free(redis->migrations);
+    holds__deinit(redis);
     scripts__free(redis);
     client__free(redis->nobody);
     load__abort(redis);

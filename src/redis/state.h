@@ -17,6 +17,7 @@
 #include "redis/exec/blocking.h"
 #include "redis/exec/changes.h"
 #include "redis/exec/exec.h"
+#include "redis/exec/holds.h"
 #include "redis/exec/key.h"
 #include "redis/exec/multi.h"
 #include "redis/histogram.h"
@@ -106,6 +107,8 @@ struct redis {
     blocking_t blocking;
     multi_t multi;
     changes_t changes;
+    holds_t holds;
+    struct migrations *migrations; /* migration.h */
     /* CLIENT PAUSE */
     int64_t pause_until_ms;
     bool pause_all;

@@ -1,6 +1,7 @@
 /* info.c: INFO, its sections, and the counters behind it. */
 #include "redis/cmd/memory.h"
 #include "redis/conn/tracking.h"
+#include "redis/exec/migration.h"
 #include "redis/exec/script_host.h"
 #include "redis/persist/aof.h"
 #include "redis/persist/snapshot.h"
@@ -263,7 +264,8 @@ static void section_stats(redis_t *redis, buf_t *b)
                "expired_keys:%" PRIu64 "\r\nexpired_stale_perc:%.2f\r\nexpired_time_cap_reached_count:%" PRIu64
                "\r\nevicted_keys:%" PRIu64 "\r\nkeyspace_hits:%" PRIu64 "\r\nkeyspace_misses:%" PRIu64
                "\r\npubsub_channels:%zu\r\npubsub_patterns:%zu\r\npubsubshard_channels:%zu\r\n"
-               "evicted_scripts:%" PRIu64 "\r\nlatest_fork_usec:0\r\ntotal_forks:0\r\ntotal_error_replies:%" PRIu64
+               "evicted_scripts:%" PRIu64
+               "\r\nlatest_fork_usec:0\r\ntotal_forks:0\r\nmigrate_cached_sockets:%zu\r\ntotal_error_replies:%" PRIu64
                "\r\nunexpected_error_replies:%" PRIu64 "\r\nclient_query_buffer_limit_disconnections:%" PRIu64
                "\r\nclient_output_buffer_limit_disconnections:%" PRIu64 "\r\ntracking_total_keys:%" PRIu64
                "\r\ntracking_total_items:%" PRIu64 "\r\ntracking_total_prefixes:%" PRIu64 "\r\n",
@@ -271,8 +273,9 @@ static void section_stats(redis_t *redis, buf_t *b)
                redis->keyspace.stats.expired_time_capped, redis->keyspace.stats.evicted_keys,
                redis->keyspace.stats.hits, redis->keyspace.stats.misses, redis->pubsub.channels.count,
                redis->pubsub.patterns.count, redis->pubsub.shard_channels.count, scripts__info(redis).evicted,
-               s->error_replies, s->unexpected_errors, s->query_limit_disconnections, s->out_limit_disconnections,
-               tracking.keys, tracking.items, tracking.prefixes);
+               migrations__links(redis->migrations), s->error_replies, s->unexpected_errors,
+               s->query_limit_disconnections, s->out_limit_disconnections, tracking.keys, tracking.items,
+               tracking.prefixes);
 }
 
 static void section_replication(redis_t *redis, buf_t *b)

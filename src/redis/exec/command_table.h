@@ -79,6 +79,7 @@ struct redis_call;
     X(BY_FUNCTION, "runs a function")                                                                                  \
     X(SECRET_ARGS, "all arguments are secret: AUTH")                                                                   \
     X(SECRET_AFTER_AUTH, "two words behind AUTH are secret: HELLO")                                                    \
+    X(SECRET_OPTIONS, "what follows its options AUTH and AUTH2 is secret: MIGRATE")                                    \
     X(SECRET_SETTINGS, "values of secret settings are secret: CONFIG SET")                                             \
     X(TYPE_OPTION, "SCAN")                                                                                             \
     X(NOVALUES_OPTION, "HSCAN")                                                                                        \

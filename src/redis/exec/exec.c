@@ -264,7 +264,8 @@ void redis__update_gate(redis_t *redis)
 {
     redis->timed = timing__is_wanted(redis);
     redis->gate = persist__failure(redis) || redis->keyspace.loading || redis->pause_until_ms ||
-                  redis->keyspace.midway || redis->changes.held || redis__lacks_replicas(redis);
+                  redis->keyspace.midway || redis->changes.held || redis->holds.keys.count ||
+                  redis__lacks_replicas(redis);
 }
 
 /* ---- running --------------------------------------------------------------------------------------------------------- */
@@ -393,7 +394,7 @@ void exec__request(redis_client_t *c, const parsed_t *q, bytes_t raw)
         if (must_wait_for_script(c)) return;
         uint32_t flags = flags_of(redis, command, q->argc, q->argv);
         if (!passes(c, command, q, flags)) return;
-        if (must_wait(c, command, flags)) return;
+        if (must_wait(c, command, flags) || holds__must_wait(c, command, q->argc, q->argv)) return;
         if (c->flags & CLIENT_MULTI && !(command->traits & TRAIT_IN_MULTI)) {
             multi__queue(c, command, q->argc, q->argv);
             return;
