@@ -8,7 +8,7 @@
  * nothing: the round is tried again. */
 #include "log/log_internal.h"
 
-#define ROUND_SEGMENTS_MAX 16 /* of which each may need three descriptors */
+#define ROUND_SEGMENTS_MAX 16 /* of which each may need four descriptors */
 #define ROUND_RETRY_MS     20
 
 static void commit_run(io_timer_t *timer);
@@ -113,6 +113,14 @@ static void times_synced(io_sync_t *sync, int err)
     round_part_done(segment, err);
 }
 
+static void aborted_synced(io_sync_t *sync, int err)
+{
+    log_aborted_index_t *aborted = CONTAINER_OF(sync, log_aborted_index_t, index.sync);
+    aborted->index.syncing = false;
+    log__open_unpin(&aborted->index.open);
+    round_part_done(aborted->segment, err);
+}
+
 static int sync_index(log_segment_t *segment, log_index_t *index, void (*done)(io_sync_t *, int))
 {
     (void)!log__index_flush(segment, index); /* there was no room for it before; without some it stays in memory */
@@ -144,7 +152,10 @@ static int sync_segment(log_segment_t *segment, bool sealed)
      * too. The active one's are made anew. */
     if (!sealed) return 0;
     err = sync_index(segment, &segment->offsets, offsets_synced);
-    return err ? err : sync_index(segment, &segment->times, times_synced);
+    if (!err) err = sync_index(segment, &segment->times, times_synced);
+    if (!err) err = log__aborted_flush(segment);
+    if (!err && segment->aborted) err = sync_index(segment, &segment->aborted->index, aborted_synced);
+    return err;
 }
 
 /* New names (a segment, the log's own directory) must be durable before what is in the files counts. */
@@ -174,7 +185,8 @@ static bool segment_is_durable(const log_t *log, uint32_t at)
     const log_segment_t *segment = log->segments[at];
     bool sealed = at + 1 < log->segments_count;
     if (segment->bytes_durable < segment->bytes) return false;
-    return !sealed || !(log__index_unsynced(&segment->offsets) || log__index_unsynced(&segment->times));
+    return !sealed || !(log__index_unsynced(&segment->offsets) || log__index_unsynced(&segment->times) ||
+                        log__aborted_unsynced(segment));
 }
 
 /* Starts the round's syncs; log->syncs counts one more than are under way. What many small segments leave over is the
@@ -272,9 +284,9 @@ static int sync_segment_now(log_segment_t *segment, bool sealed)
         if (!err) err = io_file_sync_now(file);
         if (!err) segment->bytes_durable = segment->bytes;
     }
-    log_index_t *indexes[] = {&segment->offsets, &segment->times};
+    log_index_t *indexes[] = {&segment->offsets, &segment->times, segment->aborted ? &segment->aborted->index : NULL};
     for (size_t i = 0; sealed && !err && i < ARRAY_LEN(indexes); i++) {
-        if (!indexes[i]->dirty) continue;
+        if (!indexes[i] || !indexes[i]->dirty) continue;
         err = log__index_open(segment, indexes[i], 0);
         if (!err) err = io_file_sync_now(indexes[i]->open.file);
         if (!err) indexes[i]->dirty = false;

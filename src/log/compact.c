@@ -1,8 +1,8 @@
 /* compact.c: one segment in the place of several neighbours. Who compacts decides what it holds; here is how it gets
  * there without a moment at which a crash could lose something:
  *
- *   written     NNN.log.cleaned, .index.cleaned, .timeindex.cleaned; the old segments serve on
- *   synced      all three, off the loop
+ *   written     NNN.log.cleaned, .index.cleaned, .timeindex.cleaned, maybe .txnindex.cleaned; the old segments serve on
+ *   synced      all of them, off the loop
  *   .swap       from here on recovery goes forward (recover_names.c)
  *   .deleted    the old segments' files, which linger for a while
  *   NNN.log     the new one serves; the directory is synced
@@ -30,7 +30,7 @@ struct log_rewrite {
     bool spoiled;
     int err; /* of a sync */
     uint32_t syncs_left;
-    rewrite_sync_t syncs[3];
+    rewrite_sync_t syncs[4];
     void (*done)(void *user, int err);
     void *user;
 };
@@ -71,13 +71,6 @@ static uint32_t count_group(const log_t *log, uint32_t first, int64_t end)
     return at - first;
 }
 
-static bool has_transactions(const log_segment_t *segment)
-{
-    char path[LOG_PATH_CHARS_MAX];
-    log__segment_path(segment, ".txnindex", path);
-    return io_exists(segment->log->loop, path);
-}
-
 static log_segment_t *new_segment(log_t *log, int64_t base_offset)
 {
     log_segment_t *segment = log__segment_new(log, base_offset);
@@ -102,9 +95,6 @@ int log_rewrite_begin(log_t *log, int64_t from, int64_t end, log_rewrite_t **ret
     uint32_t first = log__segment_at(log, from), count = count_group(log, first, end);
     *ret_rewrite = NULL;
     if (count == 0) return 0;
-    for (uint32_t i = 0; i < count; i++) {
-        if (has_transactions(log->segments[first + i])) return ERR_UNSUPPORTED;
-    }
     log_rewrite_t *r = mem_zalloc(sizeof(*r));
     r->log = log;
     r->into = new_segment(log, log->segments[first]->base_offset);
@@ -156,6 +146,13 @@ int log_rewrite_add(log_rewrite_t *rewrite, bytes_t batches)
     return err;
 }
 
+int log_rewrite_add_aborted(log_rewrite_t *rewrite, const log_aborted_t *aborted)
+{
+    if (rewrite->spoiled) return ERR_STATE;
+    ASSERT(aborted->last_offset >= rewrite->into->base_offset && aborted->last_offset < rewrite->end_offset);
+    return log__aborted_put(rewrite->into, aborted);
+}
+
 static int finish_index(log_segment_t *segment, log_index_t *index)
 {
     int err = log__index_flush(segment, index);
@@ -164,20 +161,23 @@ static int finish_index(log_segment_t *segment, log_index_t *index)
     return err;
 }
 
-/* All three files, open and pinned: they stay so until they are synced. */
+/* All files, open and pinned: they stay so until they are synced. */
 static int finish_files(log_segment_t *segment)
 {
+    log_index_t *indexes[] = {&segment->offsets, &segment->times, segment->aborted ? &segment->aborted->index : NULL};
     io_file_t *file;
+    size_t done = 0;
     log__segment_seal_times(segment);
     int err = log__segment_file(segment, false, &file);
     if (err) return err;
     log__open_pin(&segment->open);
-    err = finish_index(segment, &segment->offsets);
-    if (!err) {
-        err = finish_index(segment, &segment->times);
-        if (err) log__open_unpin(&segment->offsets.open);
+    for (; done < ARRAY_LEN(indexes) && indexes[done]; done++) {
+        err = finish_index(segment, indexes[done]);
+        if (err) break;
     }
-    if (err) log__open_unpin(&segment->open);
+    if (!err) return 0;
+    while (done > 0) log__open_unpin(&indexes[--done]->open);
+    log__open_unpin(&segment->open);
     return err;
 }
 
@@ -220,6 +220,7 @@ static void swap_segments(log_rewrite_t *r, uint32_t at)
     into->created_ms = r->from[r->from_count - 1]->created_ms;
     into->bytes_durable = into->bytes;
     into->offsets.dirty = into->times.dirty = false;
+    if (into->aborted) into->aborted->index.dirty = false;
     into->touched = true;
     into->refs++; /* the log's, beside ours */
     int64_t remove_ms = io_wall_ms(log->loop) + log->options.file_delete_delay_ms;
@@ -290,9 +291,10 @@ int log_rewrite_finish(log_rewrite_t *rewrite, void (*done)(void *user, int err)
     if (err) return err;
     rewrite->done = done;
     rewrite->user = user;
-    log_open_t *opens[] = {&into->open, &into->offsets.open, &into->times.open};
-    rewrite->syncs_left = ARRAY_LEN(opens);
-    for (size_t i = 0; i < ARRAY_LEN(opens); i++) {
+    log_open_t *opens[] = {&into->open, &into->offsets.open, &into->times.open,
+                           into->aborted ? &into->aborted->index.open : NULL};
+    rewrite->syncs_left = into->aborted ? ARRAY_LEN(opens) : ARRAY_LEN(opens) - 1;
+    for (size_t i = 0; i < ARRAY_LEN(opens) && opens[i]; i++) {
         rewrite->syncs[i].rewrite = rewrite;
         rewrite->syncs[i].open = opens[i];
         io_file_sync(opens[i]->file, &rewrite->syncs[i].sync, synced);

@@ -1,11 +1,10 @@
-/* index.c: the two index files of a segment: sorted entries of fixed size, appended in batches, searched in
- * place.
+/* index.c: the index files of a segment: sorted entries of fixed size, appended in batches, searched in place.
  *
  *   .index      | relative offset u32 | position u32 |       the batch at `position` ends with that offset
  *   .timeindex  | timestamp i64 | relative offset u32 |      no batch up to that offset has a later timestamp
  *
- * Indexes are hints: they only say where a scan may begin, so a missing or shorter one is slow and never
- * wrong. Trailing zero entries (another implementation's preallocation) are not counted. */
+ * These two are hints: they only say where a scan may begin, so a missing or shorter one is slow and never
+ * wrong. (The third, .txnindex, is aborted.c's.) Trailing zero entries (another implementation's preallocation) are not counted. */
 #include "log/log_internal.h"
 
 int64_t log__key_offset(const uint8_t *entry) { return (int64_t)load_be32(entry); }
@@ -15,7 +14,11 @@ int64_t log__key_time_offset(const uint8_t *entry) { return (int64_t)load_be32(e
 
 static const char *index_kind(const log_index_t *index)
 {
-    return index->entry_bytes == LOG_OFFSET_ENTRY_BYTES ? ".index" : ".timeindex";
+    switch (index->entry_bytes) {
+    case LOG_OFFSET_ENTRY_BYTES: return ".index";
+    case LOG_TIME_ENTRY_BYTES: return ".timeindex";
+    default: return ".txnindex";
+    }
 }
 
 int log__index_open(log_segment_t *segment, log_index_t *index, int flags)
@@ -43,8 +46,8 @@ static int index_read(log_index_t *index, uint32_t i, uint8_t *ret_entry)
 /* The number of entries in front of the zeros: entries only grow, so a binary search finds the border. */
 static int index_count_used(log_index_t *index, uint32_t total, uint32_t *ret_count)
 {
-    static const uint8_t zeros[LOG_TIME_ENTRY_BYTES];
-    uint8_t entry[LOG_TIME_ENTRY_BYTES];
+    static const uint8_t zeros[LOG_ENTRY_BYTES_MAX];
+    uint8_t entry[LOG_ENTRY_BYTES_MAX];
     uint32_t low = 0, high = total;
     if (total > 0) { /* the usual case: no padding */
         int err = index_read(index, total - 1, entry);
@@ -100,12 +103,30 @@ int log__index_get(log_segment_t *segment, log_index_t *index, uint32_t i, uint8
     return err ? err : index_read(index, i, ret_entry);
 }
 
-/* How many entries have a key <= `key`. The newest are in memory and asked first: readers are mostly near the
- * end. */
-static int index_rank(log_segment_t *segment, log_index_t *index, log_index_key_t key_of, int64_t key,
-                      uint32_t *ret_rank)
+int log__index_get_some(log_segment_t *segment, log_index_t *index, uint32_t i, uint32_t max, uint8_t *out,
+                        uint32_t *ret_count)
 {
-    uint8_t entry[LOG_TIME_ENTRY_BYTES];
+    ASSERT(index->loaded && i <= log__index_count(index));
+    *ret_count = MIN(log__index_count(index) - i, max);
+    uint32_t in_file = i < index->count ? MIN(index->count - i, *ret_count) : 0;
+    size_t bytes = (size_t)in_file * index->entry_bytes;
+    if (in_file > 0) {
+        int err = log__index_open(segment, index, 0);
+        if (err) return err;
+        ssize_t n = io_file_read(index->open.file, (uint64_t)i * index->entry_bytes, out, bytes);
+        if (n < 0) return (int)n;
+        if ((size_t)n != bytes) return ERR_TRUNCATED;
+    }
+    if (*ret_count == in_file) return 0;
+    const uint8_t *from = index->pending + (size_t)(i + in_file - index->count) * index->entry_bytes;
+    memcpy(out + bytes, from, (size_t)(*ret_count - in_file) * index->entry_bytes);
+    return 0;
+}
+
+/* The newest are in memory and asked first: readers are mostly near the end. */
+int log__index_rank(log_segment_t *segment, log_index_t *index, log_index_key_t key_of, int64_t key, uint32_t *ret_rank)
+{
+    uint8_t entry[LOG_ENTRY_BYTES_MAX];
     uint32_t low = 0, high = log__index_count(index);
     if (index->pending_count > 0) {
         if (key_of(index->pending) <= key)
@@ -130,7 +151,7 @@ int log__index_floor(log_segment_t *segment, log_index_t *index, log_index_key_t
                      uint8_t *ret_entry)
 {
     uint32_t rank;
-    int err = index_rank(segment, index, key_of, key, &rank);
+    int err = log__index_rank(segment, index, key_of, key, &rank);
     if (err) return err;
     if (rank == 0) return ERR_NOT_FOUND;
     return log__index_get(segment, index, rank - 1, ret_entry);
@@ -164,7 +185,7 @@ int log__index_flush(log_segment_t *segment, log_index_t *index)
 int log__index_cut(log_segment_t *segment, log_index_t *index, log_index_key_t key_of, int64_t key)
 {
     uint32_t keep;
-    int err = index_rank(segment, index, key_of, key - 1, &keep);
+    int err = log__index_rank(segment, index, key_of, key - 1, &keep);
     if (err) return err;
     if (keep >= index->count) {
         index->pending_count = (uint8_t)(keep - index->count);

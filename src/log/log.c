@@ -73,7 +73,7 @@ int log_open(io_loop_t *loop, const char *dir, const log_options_t *options, con
 {
     log_report_t own, *report = recovery->report ? recovery->report : &own;
     log_t *log = mem_zalloc(sizeof(*log));
-    *report = (log_report_t){0};
+    *report = (log_report_t){.control_from = INT64_MAX};
     log->loop = loop;
     log->dir = mem_strdup(dir);
     log->options = *options;
@@ -96,11 +96,10 @@ out:
 static void release_segment(log_segment_t *segment)
 {
     log__segment_forget(segment);
-    if (segment->syncing || segment->offsets.syncing || segment->times.syncing) {
-        /* Only the sync holds it beside us: closing the file ends it, and its callback never comes. */
-        uint32_t syncs = segment->syncing + segment->offsets.syncing + segment->times.syncing;
-        if (segment->refs == 1 + syncs) segment->refs = 1;
-    }
+    uint32_t syncs = segment->syncing + segment->offsets.syncing + segment->times.syncing;
+    if (segment->aborted) syncs += segment->aborted->index.syncing;
+    /* Only the sync holds it beside us: closing the file ends it, and its callback never comes. */
+    if (syncs > 0 && segment->refs == 1 + syncs) segment->refs = 1;
     log__segment_unref(segment);
 }
 
@@ -126,13 +125,22 @@ static void drop_removed(log_t *log)
     }
 }
 
+/* A stop that left some of them unwritten would not be clean. */
+static int flush_aborted(log_t *log)
+{
+    int err = 0;
+    for (uint32_t i = 0; i < log->segments_count && !err; i++) err = log__aborted_flush(log->segments[i]);
+    return err;
+}
+
 static int close_log(log_t *log, bool sync)
 {
     int err = log->failed;
     if (!err) {
         log__segment_flush_indexes(log__active(log), true);
         log__segment_trim(log__active(log));
-        if (sync) err = log__sync_now(log);
+        err = flush_aborted(log);
+        if (!err && sync) err = log__sync_now(log);
         if (!err && log->epochs_dirty) err = log__epochs_save(log, sync);
         drop_removed(log);
     }

@@ -1,8 +1,8 @@
 /* log.h: the one segmented, checksummed, append-only log, in Kafka's on-disk format.
  *
  * A log is a directory of segments named by their 20-digit base offset: .log (record batches v2 exactly as on
- * the wire), .index ({relative offset i32, position i32}, an entry about each 4 KiB) and .timeindex
- * ({timestamp i64, relative offset i32}); beside them leader-epoch-checkpoint (the log's own: recovery and
+ * the wire), .index ({relative offset i32, position i32}, an entry about each 4 KiB), .timeindex
+ * ({timestamp i64, relative offset i32}) and, where transactions were aborted, .txnindex; beside them leader-epoch-checkpoint (the log's own: recovery and
  * truncation change it) and partition.metadata and .snapshot files (the Kafka wing's).
  *
  * Batches are wire/batch.h's. The log sets their offset and leader epoch, which no checksum covers, and reads their headers alone.
@@ -79,10 +79,13 @@ typedef struct log_report {
     log_damage_t damage;
     char cut_file[LOG_NAME_CHARS_MAX]; /* "" = nothing was cut */
     uint64_t cut_position, cut_bytes;
-    int64_t cut_offset;            /* the log ends there since */
-    uint32_t cut_segments;         /* whole ones that were set aside */
-    bool epochs_rebuilt;           /* leader-epoch-checkpoint did not fit the batches */
-    uint32_t rebuilt_count;        /* segments whose indexes did not fit them */
+    int64_t cut_offset;     /* the log ends there since */
+    uint32_t cut_segments;  /* whole ones that were set aside */
+    bool epochs_rebuilt;    /* leader-epoch-checkpoint did not fit the batches */
+    uint32_t rebuilt_count; /* segments whose indexes did not fit them */
+    /* The first control batch of a segment whose .txnindex was emptied: the owner names the aborted transactions that end at
+     * or above it again (log_aborted_add). INT64_MAX = there is none. */
+    int64_t control_from;
     char copy[LOG_NAME_CHARS_MAX]; /* holds the bytes that were cut; "" = they were not worth keeping, or no room */
 } log_report_t;
 
@@ -234,6 +237,21 @@ int log_maintain(log_t *log, int64_t wall_ms, int64_t offset_limit, uint32_t *re
  * (a segment must be sealed for that). Elsewhere only an append does it. */
 int log_roll_aged(log_t *log) MUST_CHECK;
 
+/* ---- transactions: what the log cannot know of them, and keeps beside the segments for its owner (aborted.c) ---- */
+
+/* One that was aborted: whose it was, its first batch, the marker that ended it, and the last stable offset behind that. */
+typedef struct log_aborted {
+    int64_t producer_id;
+    int64_t first_offset, last_offset;
+    int64_t last_stable_offset;
+} log_aborted_t;
+/* Notes a transaction whose marker, at last_offset, was appended. They come in the order of their markers; one that is there
+ * already is passed over. An error fails the log: readers would take its records for committed. */
+int log_aborted_add(log_t *log, const log_aborted_t *aborted) MUST_CHECK;
+/* Shows those that have records in [from, to), in the order of their markers. */
+int log_aborted_find(log_t *log, int64_t from, int64_t to, void (*each)(void *user, const log_aborted_t *aborted),
+                     void *user) MUST_CHECK;
+
 /* ---- compaction: one segment in the place of neighbouring sealed ones. What it holds decides the caller, who must keep all
  * that counts; offsets that lose their batch become gaps. ---- */
 
@@ -261,13 +279,15 @@ int log_walk_read(log_walk_t *walk, size_t bytes_max, buf_t *out) MUST_CHECK;
 /* Begins to rewrite the sealed segment that holds `from` (or the first one), together with as many that follow it, and
  * begin below `end`, as fit one segment by their present size; NULL when there is none. One rewrite a log at a time; it must
  * be finished or aborted before the log is closed. ERR_AGAIN: not all below `end` is
- * durable yet. ERR_UNSUPPORTED: one has an index of transactions, which would not fit what is left of it. */
+ * durable yet. */
 typedef struct log_rewrite log_rewrite_t;
 int log_rewrite_begin(log_t *log, int64_t from, int64_t end, log_rewrite_t **ret_rewrite) MUST_CHECK;
 int64_t log_rewrite_base(const log_rewrite_t *rewrite);
 int64_t log_rewrite_end(const log_rewrite_t *rewrite); /* where the next rewrite may begin */
 /* Adds whole batches, with their offsets. On an error: abort. ERR_STATE: the segments have changed meanwhile. */
 int log_rewrite_add(log_rewrite_t *rewrite, bytes_t batches) MUST_CHECK;
+/* The same for the aborted transactions of which something is left. */
+int log_rewrite_add_aborted(log_rewrite_t *rewrite, const log_aborted_t *aborted) MUST_CHECK;
 /* Makes it durable and lets it take over; then `done` runs, and the rewrite is gone (it may not close the log). When it
  * returns an error, or `done` gets one, the log is as it was (or failed, when it was stuck between names). */
 int log_rewrite_finish(log_rewrite_t *rewrite, void (*done)(void *user, int err), void *user) MUST_CHECK;

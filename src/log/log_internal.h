@@ -15,6 +15,8 @@
 #define LOG_NAME_DIGITS           20 /* of a segment's base offset */
 #define LOG_OFFSET_ENTRY_BYTES    8
 #define LOG_TIME_ENTRY_BYTES      12
+#define LOG_ABORTED_ENTRY_BYTES   34
+#define LOG_ENTRY_BYTES_MAX       LOG_ABORTED_ENTRY_BYTES
 #define LOG_INDEX_PENDING_MAX     64        /* entries kept in memory before they are written together */
 #define LOG_HINTS_MAX             8         /* readers whose place is remembered */
 #define LOG_EPOCHS_MAX            65536     /* lines read from a leader-epoch-checkpoint */
@@ -47,6 +49,12 @@ typedef struct log_index {
     io_sync_t sync;
 } log_index_t;
 
+/* The index of aborted transactions, which few segments have: aborted.c. */
+typedef struct log_aborted_index {
+    log_index_t index;
+    struct log_segment *segment;
+} log_aborted_index_t;
+
 typedef struct log_segment {
     log_t *log;  /* NULL once the log is closed */
     list_t node; /* in log->removed */
@@ -69,6 +77,7 @@ typedef struct log_segment {
     io_sync_t sync;
     log_index_t offsets;
     log_index_t times;
+    log_aborted_index_t *aborted; /* NULL = it has none */
 } log_segment_t;
 
 typedef struct log_epoch {
@@ -185,6 +194,12 @@ int64_t log__key_timestamp(const uint8_t *entry);
 int64_t log__key_time_offset(const uint8_t *entry);
 /* Opens the file, unless it is open; `flags` besides IO_FILE_WRITE. */
 int log__index_open(log_segment_t *segment, log_index_t *index, int flags) MUST_CHECK;
+/* Reads entries from `i` on, as many as there are up to `max`, into `out`. */
+int log__index_get_some(log_segment_t *segment, log_index_t *index, uint32_t i, uint32_t max, uint8_t *out,
+                        uint32_t *ret_count) MUST_CHECK;
+/* How many entries have a key <= `key`. */
+int log__index_rank(log_segment_t *segment, log_index_t *index, log_index_key_t key_of, int64_t key,
+                    uint32_t *ret_rank) MUST_CHECK;
 /* Opens and counts, unless done. ERR_NOT_FOUND: no file. ERR_CORRUPT: it does not fit a log of `log_bytes`.
  */
 int log__index_load(log_segment_t *segment, log_index_t *index) MUST_CHECK;
@@ -211,6 +226,24 @@ int log__index_create(log_segment_t *segment, log_index_t *index) MUST_CHECK;
 /* Empties the index, and its file if there is one. */
 int log__index_reset(log_segment_t *segment, log_index_t *index) MUST_CHECK;
 void log__index_close(log_index_t *index);
+
+/* aborted.c */
+void log__aborted_new(log_segment_t *segment, bool present);
+void log__aborted_free(log_segment_t *segment); /* its file is closed */
+/* A file whose entries cannot be the segment's: ERR_CORRUPT. */
+int log__aborted_check(log_segment_t *segment, int64_t end_offset) MUST_CHECK;
+/* Empties it: what it says is said again. */
+int log__aborted_reset(log_segment_t *segment) MUST_CHECK;
+/* Forgets those whose marker is at or above `offset`. */
+int log__aborted_cut(log_segment_t *segment, int64_t offset) MUST_CHECK;
+int log__aborted_flush(log_segment_t *segment) MUST_CHECK;
+/* It has entries that a power loss would take. */
+static inline bool log__aborted_unsynced(const log_segment_t *segment)
+{
+    return segment->aborted && log__index_unsynced(&segment->aborted->index);
+}
+/* Adds to a segment that is being written by compaction. */
+int log__aborted_put(log_segment_t *segment, const log_aborted_t *aborted) MUST_CHECK;
 
 /* find.c */
 /* The segment that holds `offset`: the last one whose base is not above it, or the first. */

@@ -12,7 +12,7 @@
 
 typedef struct found {
     int64_t base;
-    bool has_log, has_index;
+    bool has_log, has_index, has_aborted;
 } found_t;
 
 typedef struct listing {
@@ -40,12 +40,16 @@ static void list_name(void *user, const char *name, bool is_dir)
     l->temporary |= log__is_temporary(name);
     const char *kind = name + LOG_NAME_DIGITS;
     if (strcmp(kind, ".log") == 0) found_of(l, base)->has_log = true;
+    /* One without a segment says nothing of any. */
+    if (strcmp(kind, ".txnindex") == 0 && l->count > 0 && l->found[l->count - 1].base == base)
+        l->found[l->count - 1].has_aborted = true;
     if (strcmp(kind, ".index") == 0 || strcmp(kind, ".timeindex") == 0) found_of(l, base)->has_index = true;
 }
 
-static int add_found(log_t *log, int64_t base_offset)
+static int add_found(log_t *log, const found_t *found)
 {
-    log_segment_t *segment = log__segment_new(log, base_offset);
+    log_segment_t *segment = log__segment_new(log, found->base);
+    if (found->has_aborted) log__aborted_new(segment, true);
     io_file_t *file;
     uint64_t bytes = 0;
     int err = log__segment_file(segment, false, &file);
@@ -79,7 +83,7 @@ static int find_segments(log_recover_t *r)
     int err = list_segments(r->log, r->report, &l);
     for (size_t i = 0; !err && i < l.count; i++) {
         if (l.found[i].has_log) {
-            err = add_found(r->log, l.found[i].base);
+            err = add_found(r->log, &l.found[i]);
             continue;
         }
         log_damage_t *damage = &r->report->damage;

@@ -29,6 +29,7 @@ static void note(log_recover_t *r, log_segment_t *segment, const batch_header_t 
     log__segment_note(segment, batch, (uint32_t)position);
     if (batch->leader_epoch > log_epoch_latest(log)) log__epochs_note(log, batch->leader_epoch, batch->base_offset);
     r->next_offset = batch_last_offset(batch) + 1;
+    if (batch->attributes & BATCH_CONTROL) r->report->control_from = MIN(r->report->control_from, batch->base_offset);
     if (r->how->each && r->next_offset > r->how->scan_from) r->how->each(r->how->user, batch);
 }
 
@@ -82,6 +83,7 @@ int log__verify_segment(log_recover_t *r, uint32_t at)
     io_file_t *file;
     int err = log__segment_file(segment, false, &file);
     if (!err) err = reset_derived(segment);
+    if (!err) err = log__aborted_reset(segment);
     if (err) return err;
     uint64_t sound = log__precheck_sound(r->how->precheck, segment);
     if (r->how->distrust_cache && sound == 0) io_file_drop_cache(file); /* else that was done */
@@ -192,6 +194,7 @@ int log__open_segment_kept(log_recover_t *r, uint32_t at)
     bool active = at + 1 == r->log->segments_count;
     if (segment->bytes == 0) return active ? reset_derived(segment) : 0;
     int err = open_kept(r, segment, active);
+    if (!err) err = log__aborted_check(segment, r->next_offset);
     if (err && !is_of_data(err)) return err;
     if (err) {
         r->report->rebuilt_count++;

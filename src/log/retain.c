@@ -7,6 +7,7 @@ static void forget_pending(log_segment_t *segment)
 {
     segment->suffix = ".deleted";
     segment->offsets.pending_count = segment->times.pending_count = 0;
+    if (segment->aborted) segment->aborted->index.pending_count = 0;
 }
 
 void log__let_go(log_segment_t *segment, int64_t remove_ms)
@@ -99,9 +100,8 @@ static void close_idle_files(log_t *log)
     for (uint32_t i = 0; i < log->segments_count; i++) {
         log_segment_t *segment = log->segments[i];
         if (!segment->touched) {
-            if (segment->offsets.pending_count + segment->times.pending_count > 0) {
-                log__segment_flush_indexes(segment, false);
-            }
+            bool pending = segment->offsets.pending_count + segment->times.pending_count > 0;
+            if (pending || log__aborted_unsynced(segment)) log__segment_flush_indexes(segment, false);
             log__segment_close_files(segment);
         }
         segment->touched = false;
@@ -163,6 +163,8 @@ static int cut_active(log_t *log, int64_t offset)
     segment->bytes_durable = MIN(segment->bytes_durable, position);
     segment->bytes_syncing = MIN(segment->bytes_syncing, position);
     log->end_offset = batch.base_offset;
+    err = log__aborted_cut(segment, log->end_offset);
+    if (err) return err;
     return log__rebuild_indexes(segment); /* rare, and also finds the largest timestamp that is left */
 }
 

@@ -73,10 +73,12 @@ int log__show_segment(log_segment_t *segment, int64_t from, void (*each)(void *u
     if (err) return err;
     log_scan_t scan;
     log__scan_init(&scan, file, position, segment->bytes, window, sizeof(window));
+    log__open_pin(&segment->open); /* `each` may read from the log, and open other files for that */
     while ((err = log__scan_peek(&scan, &batch)) == 0) {
         each(user, &batch);
         log__scan_skip(&scan, &batch);
     }
+    log__open_unpin(&segment->open);
     return err == ERR_NOT_FOUND ? 0 : err;
 }
 

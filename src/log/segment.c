@@ -23,11 +23,14 @@ log_segment_t *log__segment_new(log_t *log, int64_t base_offset)
 
 static void segment_free(log_segment_t *segment)
 {
-    log_open_t *opens[] = {&segment->open, &segment->offsets.open, &segment->times.open};
+    log_open_t *opens[] = {&segment->open, &segment->offsets.open, &segment->times.open,
+                           segment->aborted ? &segment->aborted->index.open : NULL};
     for (size_t i = 0; i < ARRAY_LEN(opens); i++) {
+        if (!opens[i]) continue;
         log__open_forget(opens[i]);
         io_file_close(opens[i]->file); /* even under a sync: nobody waits for it any more */
     }
+    log__aborted_free(segment);
     mem_free(segment->offsets.pending);
     mem_free(segment->times.pending);
     mem_free(segment);
@@ -39,6 +42,7 @@ void log__segment_forget(log_segment_t *segment)
     log__open_forget(&segment->open);
     log__open_forget(&segment->offsets.open);
     log__open_forget(&segment->times.open);
+    if (segment->aborted) log__open_forget(&segment->aborted->index.open);
 }
 
 void log__segment_unref(log_segment_t *segment)
@@ -98,6 +102,7 @@ void log__segment_close_files(log_segment_t *segment)
 {
     log__index_close(&segment->offsets);
     log__index_close(&segment->times);
+    if (segment->aborted) log__index_close(&segment->aborted->index);
     if (segment->open.pins == 0) log__open_close(&segment->open);
 }
 
@@ -169,6 +174,8 @@ void log__segment_flush_indexes(log_segment_t *segment, bool seal)
         if (!err && seal && !segment->times.present) err = log__index_create(segment, &segment->times);
     }
     (void)err; /* an index that could not be written is rebuilt by the next open */
+    (void)!log__aborted_flush(
+        segment); /* what could not be written stays in memory: the segment is not durable without it */
 }
 
 int log__segment_load_first_time(log_segment_t *segment)

@@ -22,6 +22,7 @@
 #define BATCH_HEADER_BYTES   61
 #define BATCH_OVERHEAD_BYTES 12 /* offset and length, in front of what `length` counts */
 #define BATCH_MAGIC          2
+#define BATCH_CONTROL        32 /* of the attributes: no records of a client, but a transaction's end */
 
 typedef struct batch_header { /* in host byte order */
     int64_t base_offset;

@@ -8,6 +8,8 @@ static const kafka_handler_t handlers[KAFKA_API_KEY_MAX + 1] = {
     [KAFKA_API_LIST_OFFSETS] = {kafka_handle_list_offsets, KAFKA_HANDLER_LASTS},
     [KAFKA_API_OFFSET_FOR_LEADER_EPOCH] = {kafka_handle_offset_for_leader_epoch, KAFKA_HANDLER_LASTS},
     [KAFKA_API_DELETE_RECORDS] = {kafka_handle_delete_records, KAFKA_HANDLER_LASTS},
+    [KAFKA_API_DESCRIBE_PRODUCERS] = {kafka_handle_describe_producers, 0},
+    [KAFKA_API_WRITE_TXN_MARKERS] = {kafka_handle_write_txn_markers, 0},
     [KAFKA_API_INIT_PRODUCER_ID] = {kafka_handle_init_producer_id, 0},
 #define X(key, handler, flags) [key] = {handler, flags},
     KAFKA_GROUP_HANDLERS(X)

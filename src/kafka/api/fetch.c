@@ -175,9 +175,41 @@ static kafka_code_t part_records(fetch_t *fetch, fetch_part_t *part, kafka_recor
     return ok ? KAFKA_NONE : KAFKA_KAFKA_STORAGE_ERROR;
 }
 
+typedef struct aborted_list {
+    kafka_fetch_response_aborted_transaction_t *items; /* NULL while they are counted */
+    int32_t count;
+} aborted_list_t;
+
+static void take_aborted(void *user, const log_aborted_t *aborted)
+{
+    aborted_list_t *list = user;
+    if (list->items) {
+        list->items[list->count].producer_id = aborted->producer_id;
+        list->items[list->count].first_offset = aborted->first_offset;
+    }
+    list->count++;
+}
+
+/* Which of the records that are sent to a reader of committed ones he must leave out. */
+static kafka_code_t part_aborted(const fetch_t *fetch, const fetch_part_t *part, kafka_fetch_response_partition_t *out)
+{
+    partition_t *partition;
+    aborted_list_t list = {0};
+    int64_t from = part->fetch_offset, to = part->slice.next_offset;
+    kafka_code_t error = part_partition(fetch, part, &partition);
+    if (!error) error = partition_aborted(partition, from, to, take_aborted, &list);
+    if (error || list.count == 0) return error;
+    list.items = kafka_array_new(&kafka_fetch_response_aborted_transaction_shape, &fetch->request->arena, list.count);
+    out->aborted_transactions = list.items;
+    out->aborted_transactions_count = list.count;
+    list.count = 0;
+    return partition_aborted(partition, from, to, take_aborted, &list);
+}
+
 static void part_answer(fetch_t *fetch, fetch_part_t *part, kafka_fetch_response_partition_t *out)
 {
     bool sends = part->slice.bytes > 0;
+    if (!part->error && sends && fetch->read_committed) part->error = part_aborted(fetch, part, out);
     out->records.bytes = bytes_of("", 0); /* never null: there are just none */
     if (!part->error) part->error = part_records(fetch, part, &out->records);
     out->partition_index = part->partition;
@@ -186,7 +218,7 @@ static void part_answer(fetch_t *fetch, fetch_part_t *part, kafka_fetch_response
     out->last_stable_offset = part->error ? -1 : part->last_stable_offset;
     out->log_start_offset = part->error ? -1 : part->log_start;
     bool unknown = part->error == KAFKA_UNKNOWN_TOPIC_OR_PARTITION || part->error == KAFKA_UNKNOWN_TOPIC_ID;
-    out->aborted_transactions_count = unknown || (fetch->read_committed && !part->error) ? 0 : -1; /* else null */
+    if (part->error || !fetch->read_committed) out->aborted_transactions_count = unknown ? 0 : -1; /* null */
     out->diverging_epoch.epoch = part->diverging_epoch;
     out->diverging_epoch.end_offset = part->diverging_end_offset;
     if (!fetch->session) return;

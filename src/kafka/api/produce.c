@@ -210,7 +210,7 @@ static bool produce_partition(produce_job_t *job, const kafka_topic_t *topic)
     if (!error) error = check_version(request->header.api_version, &records, &message);
     answer_of(job)->index = in->index;
     /* The frame is ours to write to: offset and epoch are patched where they lie. */
-    if (!error) return partition_produce(job->target, records, &request->arena, produced, job);
+    if (!error) return partition_produce(job->target, records, PARTITION_UNVERIFIED, &request->arena, produced, job);
     answered(job, error, &PARTITION_APPENDED_NONE, message);
     return true;
 }

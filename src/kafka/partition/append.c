@@ -73,6 +73,27 @@ static kafka_code_t check_sequence(partition_check_t *c)
     return error;
 }
 
+/* A coordinator's records of a transaction have an epoch, and no sequence. */
+static kafka_code_t check_epoch(partition_check_t *c)
+{
+    char message[PRODUCER_MESSAGE_BYTES_MAX];
+    if (c->batch.producer_id < 0) return KAFKA_NONE;
+    kafka_code_t error = producers_check_epoch(&c->partition->producers, &c->batch, message);
+    if (error) c->out->message = arena_strdup(c->arena, bytes_str(message));
+    return error;
+}
+
+/* Records of a transaction that its coordinator does not know to be open here would never be decided. */
+static kafka_code_t check_transaction(partition_check_t *c)
+{
+    const producers_t *producers = &c->partition->producers;
+    if (!(c->batch.attributes & RECORD_TRANSACTIONAL) || producers_is_open(producers, c->batch.producer_id))
+        return KAFKA_NONE;
+    if (c->guard >= 0 && (uint32_t)c->guard == producers_guard(producers, c->batch.producer_id)) return KAFKA_NONE;
+    c->out->message = "Record was not part of an ongoing transaction";
+    return KAFKA_INVALID_TXN_STATE;
+}
+
 static kafka_code_t write_batch(partition_check_t *c)
 {
     partition_t *p = c->partition;
@@ -92,10 +113,7 @@ static kafka_code_t write_batch(partition_check_t *c)
     producers_note(&p->producers, &c->batch);
     c->out->base_offset = base_offset;
     c->out->last_offset = batch_last_offset(&c->batch);
-    if (partition_needs_commit(p))
-        partition__flush(p);
-    else
-        partition__advance_high_watermark(p, log_end_offset(p->log));
+    partition__appended(p);
     kafka_stats_t *stats = &p->topic->kafka->stats;
     stats->produced_records += (uint64_t)c->batch.count;
     stats->produced_bytes += c->bytes;
@@ -118,7 +136,8 @@ kafka_code_t partition__append_checked(partition_check_t *c, bool checks_sequenc
 {
     kafka_code_t error = checks_sequence ? check_sequence(c) : KAFKA_NONE;
     if (error || c->out->duplicate) return error;
-    error = take_packed(c);
+    error = check_transaction(c);
+    if (!error) error = take_packed(c);
     if (error) return error;
     set_time(c);
     return write_batch(c);
@@ -132,7 +151,9 @@ kafka_code_t partition_append(partition_t *partition, uint8_t *records, size_t b
     partition__check_init(&c, partition, bytes_of(records, bytes), arena, ret_appended);
     kafka_code_t error;
     if (origin == PARTITION_COORDINATOR) {
-        error = batch_header_read(bytes_of(records, bytes), &c.batch) ? KAFKA_CORRUPT_MESSAGE : write_batch(&c);
+        error = batch_header_read(bytes_of(records, bytes), &c.batch) ? KAFKA_CORRUPT_MESSAGE : KAFKA_NONE;
+        if (!error) error = check_epoch(&c);
+        if (!error) error = write_batch(&c);
     } else {
         error = partition__check_begin(&c);
         if (!error) error = partition__check_end(&c, partition__check_open(&c, OPENER_LARGE_BYTES_MAX));

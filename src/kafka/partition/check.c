@@ -69,10 +69,6 @@ static kafka_code_t check_kind(partition_check_t *c)
                                        b->base_sequence, b->producer_id);
         return KAFKA_INVALID_RECORD;
     }
-    if (b->attributes & RECORD_TRANSACTIONAL) {
-        c->out->message = "Record was not part of an ongoing transaction";
-        return KAFKA_INVALID_TXN_STATE;
-    }
     return KAFKA_NONE;
 }
 
@@ -183,6 +179,7 @@ void partition__check_init(partition_check_t *c, partition_t *partition, bytes_t
     c->bytes = records.len;
     c->arena = arena;
     c->out = out;
+    c->guard = PARTITION_UNVERIFIED;
     c->repacks = false;
     c->packed = BUF_INIT;
 }

@@ -14,6 +14,7 @@ typedef struct partition_check {
     size_t bytes;
     arena_t *arena;
     partition_appended_t *out;
+    int64_t guard; /* as partition_produce has it */
     batch_header_t batch;
     record_rules_t rules;
     record_facts_t facts;

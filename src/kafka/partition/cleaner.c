@@ -40,6 +40,7 @@ typedef struct cleaner_task {
     size_t in_at;
     /* the batch whose turn it is */
     bytes_t batch;
+    record_fate_t fate;
     bool mapping;    /* else it is rewritten */
     int64_t from;    /* mapping */
     bool full;       /* mapping: there was no room for a key */
@@ -57,6 +58,7 @@ struct cleaner {
     cleaner_task_t *task;  /* of the round */
     bool opening;          /* the opener has the task */
     log_walk_t walk;
+    ended_t ended; /* of the walk: the mapping's, then the rewriting's */
     log_rewrite_t *rewrite;
     int64_t next_group;
     uint64_t slice_bytes; /* read and written in this slice */
@@ -71,6 +73,7 @@ cleaner_t *cleaner_new(kafka_t *kafka, partition_store_t *store)
     cleaner_t *c = mem_zalloc(sizeof(*c));
     c->kafka = kafka;
     c->store = store;
+    c->ended = ENDED_INIT;
     io_random(kafka->loop, c->hash_key, sizeof(c->hash_key));
     io_timer_init(kafka->loop, &c->timer, run);
     io_timer_start(&c->timer, (uint64_t)MAX(kafka->config.log_cleaner_backoff_ms, CLEANER_BACKOFF_MS_MIN), 0);
@@ -95,6 +98,7 @@ static void release(cleaner_t *c)
         task_free(c->task);
     c->task = NULL;
     c->opening = false;
+    ended_deinit(&c->ended);
     c->range = (cleaner_range_t){0};
     c->state = CLEANER_IDLE;
 }
@@ -151,6 +155,22 @@ static void succeed(cleaner_t *c)
     io_timer_start(&c->timer, c->pause_ms, 0); /* there may be more to do */
 }
 
+/* Which transactions were aborted, where the walk will go. */
+static void add_aborted(void *user, const log_aborted_t *aborted) { ended_add(user, aborted); }
+
+static int begin_walk(cleaner_t *c, int64_t from)
+{
+    ended_deinit(&c->ended);
+    return log_aborted_find(c->range.partition->log, from, c->range.end, add_aborted, &c->ended);
+}
+
+/* From the first segment on: what is left of a transaction tells whether its marker still counts. */
+static int begin_rewriting(cleaner_t *c)
+{
+    c->state = CLEANER_REWRITING;
+    return begin_walk(c, log_segment_info(c->range.partition->log, 0).base_offset);
+}
+
 static int start_round(cleaner_t *c)
 {
     const kafka_broker_config_t *b = &c->kafka->config;
@@ -174,6 +194,7 @@ static int start_round(cleaner_t *c)
     log_walk_init(&c->walk, p->log, c->range.dirty, c->range.end);
     uint64_t keys_max = (uint64_t)(c->range.end - c->range.dirty);
     int err = offset_map_init(&c->task->filter.newest, keys_max, map_bytes, load, c->hash_key);
+    if (!err) err = begin_walk(c, c->range.dirty);
     if (err) return err;
     /* Before the first gap there is a line that says that there may be gaps, whatever the topic's policy is by then. */
     if (partition__store_checkpoint(c->store, p->topic->name, p->index).cleaned >= 0) return 0;
@@ -240,8 +261,8 @@ static int run_batch(opener_job_t *job, size_t bytes_max, size_t *ret_bytes)
     cleaner_task_t *task = CONTAINER_OF(job, cleaner_task_t, job);
     *ret_bytes = bytes_max;
     task->filter.opened_bytes_max = bytes_max;
-    if (task->mapping) return record_filter_note(&task->filter, task->batch, task->from, &task->full);
-    return record_filter_batch(&task->filter, task->batch, task->keep_empty, &task->out);
+    if (task->mapping) return record_filter_note(&task->filter, task->batch, task->fate, task->from, &task->full);
+    return record_filter_batch(&task->filter, task->batch, task->fate, task->keep_empty, &task->out);
 }
 
 static int after_batch(cleaner_t *c)
@@ -250,8 +271,7 @@ static int after_batch(cleaner_t *c)
     if (!task->mapping) return task->in_at == task->in.len || task->out.len >= piece_bytes(c) ? write_out(c) : 0;
     if (!task->full) return 0;
     task->in_at = task->in.len;
-    c->state = CLEANER_REWRITING;
-    return 0;
+    return begin_rewriting(c);
 }
 
 static void batch_opened(opener_job_t *job, int err)
@@ -287,30 +307,41 @@ static int begin_batch(cleaner_t *c, const batch_header_t *header)
     return 0;
 }
 
+static int see_batch(cleaner_t *c, const batch_header_t *batch, const log_aborted_t **ret_aborted)
+{
+    bool control = batch->attributes & RECORD_CONTROL;
+    if (control && !batch_crc_ok(c->task->batch)) return ERR_CORRUPT; /* others are checked where they are opened */
+    return ended_see(&c->ended, batch, c->task->batch, &c->task->fate, ret_aborted);
+}
+
 static int map_step(cleaner_t *c)
 {
     batch_header_t batch;
+    const log_aborted_t *aborted;
     int err = next_batch(c, &batch, &c->task->batch);
     if (err) return err;
     if (!c->task->batch.ptr) {
         c->task->filter.mapped_end = c->range.end; /* what may come before it is a gap */
-        c->state = CLEANER_REWRITING;
-        return 0;
+        return begin_rewriting(c);
     }
     c->task->mapping = true;
     c->task->from = c->range.dirty;
-    return begin_batch(c, &batch);
+    err = see_batch(c, &batch, &aborted);
+    return err ? err : begin_batch(c, &batch);
 }
 
 /* ---- rewriting ------------------------------------------------------------------------------------------------------- */
 
-/* A batch that tells a producer's last sequence, or where the round ended, stays as a header when it has no records left. */
+/* A batch that tells a producer's last sequence, or its epoch where it has none, or where the round ended, stays as a header
+ * when it has no records left. */
 static bool counts_empty(const cleaner_t *c, const batch_header_t *batch)
 {
     if (batch_last_offset(batch) + 1 == c->range.end) return true;
     if (batch->producer_id < 0) return false;
     const producer_t *p = producers_get(&c->range.partition->producers, batch->producer_id);
-    return p && p->batches_count > 0 && p->batches[p->batches_count - 1].last_offset == batch_last_offset(batch);
+    if (!p) return false;
+    if (p->batches_count == 0) return batch->attributes & RECORD_CONTROL && batch->producer_epoch == p->epoch;
+    return p->batches[p->batches_count - 1].last_offset == batch_last_offset(batch);
 }
 
 static int begin_group(cleaner_t *c, bool *ret_through)
@@ -334,13 +365,16 @@ static int end_group(cleaner_t *c)
 static int rewrite_step(cleaner_t *c, bool *ret_through)
 {
     batch_header_t batch;
+    const log_aborted_t *aborted;
     if (!c->rewrite) return begin_group(c, ret_through);
     int err = next_batch(c, &batch, &c->task->batch);
     if (err) return err;
     if (!c->task->batch.ptr) return end_group(c);
     c->task->mapping = false;
     c->task->keep_empty = counts_empty(c, &batch);
-    return begin_batch(c, &batch);
+    err = see_batch(c, &batch, &aborted);
+    if (!err && aborted) err = log_rewrite_add_aborted(c->rewrite, aborted);
+    return err ? err : begin_batch(c, &batch);
 }
 
 static int step(cleaner_t *c, bool *ret_through)

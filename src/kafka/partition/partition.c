@@ -16,8 +16,6 @@ uint64_t partition_bytes(const partition_t *partition) { return log_bytes(partit
 int64_t partition_log_start_offset(const partition_t *partition) { return log_start_offset(partition->log); }
 int64_t partition_log_end_offset(const partition_t *partition) { return log_end_offset(partition->log); }
 int64_t partition_high_watermark(const partition_t *partition) { return partition->high_watermark; }
-/* No transaction can be open: transactional batches are refused. */
-int64_t partition_last_stable_offset(const partition_t *partition) { return partition->high_watermark; }
 uint32_t partition_producers_count(const partition_t *partition) { return (uint32_t)partition->producers.by_id.count; }
 
 bool partition_producer_last(const partition_t *partition, int64_t producer_id, int16_t *ret_epoch,
@@ -170,8 +168,9 @@ static partition_t *partition_new(kafka_topic_t *topic, int32_t index)
     partition_t *p = mem_zalloc(sizeof(*p));
     p->topic = topic;
     p->index = index;
-    p->producers = PRODUCERS_INIT;
+    producers_init(&p->producers);
     p->producers.kept_id = topic->kafka->kept_producer_id;
+    list_init(&p->decided);
     list_init(&p->waiters);
     list_init(&p->produces);
     list_init(&p->lookups);
@@ -182,6 +181,7 @@ static partition_t *partition_new(kafka_topic_t *topic, int32_t index)
 static void partition_free(partition_t *partition)
 {
     producers_deinit(&partition->producers);
+    partition__decided_below(partition, INT64_MAX);
     mem_free(partition);
 }
 
@@ -217,7 +217,7 @@ static int open_log(partition_t *p, const char *dir, const opening_t *how, log_r
     if (err) return err;
     tell_front(p, &recovery);
     err = partition__metadata_write(topic, dir);
-    if (!err) err = partition__producers_recover(p);
+    if (!err) err = partition__producers_recover(p, report->control_from);
     if (err) (void)!log_close(p->log);
     return err;
 }
@@ -276,6 +276,7 @@ void partition__advance_high_watermark(partition_t *partition, int64_t offset)
 {
     if (offset <= partition->high_watermark) return;
     partition->high_watermark = offset;
+    partition__decided_below(partition, offset);
     partition__store_news(partition);
 }
 
@@ -284,7 +285,7 @@ static void flushed(log_commit_t *commit, int err)
     partition_t *p = CONTAINER_OF(commit, partition_t, flush);
     p->flushing = false;
     if (err || p->closing) return;
-    partition__advance_high_watermark(p, commit->offset);
+    partition__advance_high_watermark(p, log_durable_offset(p->log)); /* the sync may have covered later ones */
     if (partition_needs_commit(p)) { /* more came meanwhile */
         p->flushing = true;
         log_commit(p->log, &p->flush, flushed);
@@ -296,6 +297,14 @@ void partition__flush(partition_t *partition)
     if (partition->flushing) return;
     partition->flushing = true;
     log_commit(partition->log, &partition->flush, flushed);
+}
+
+void partition__appended(partition_t *partition)
+{
+    if (partition_needs_commit(partition))
+        partition__flush(partition);
+    else
+        partition__advance_high_watermark(partition, log_end_offset(partition->log));
 }
 
 /* A segment is done: the producers as of its end, and its bytes on stable storage, so that recovery starts

@@ -54,12 +54,23 @@ uint64_t partition_bytes(const partition_t *partition);
 int64_t partition_log_start_offset(const partition_t *partition);
 int64_t partition_log_end_offset(const partition_t *partition);
 int64_t partition_high_watermark(const partition_t *partition);
+/* Below it every transaction is decided, and its marker may be read. */
 int64_t partition_last_stable_offset(const partition_t *partition);
 uint32_t partition_producers_count(const partition_t *partition);
 /* The epoch and last sequence of a producer; false when it is not known here. */
 bool partition_producer_last(const partition_t *partition, int64_t producer_id, int16_t *ret_epoch,
                              int32_t *ret_sequence);
 void partition_keep_producer(partition_t *partition, int64_t producer_id);
+typedef struct partition_producer {
+    int64_t id;
+    int16_t epoch;
+    int32_t last_sequence; /* -1 = none */
+    int64_t timestamp_ms;
+    int32_t coordinator_epoch; /* of its last marker; -1 = none */
+    int64_t open_offset;       /* where its open transaction began; -1 = none is open */
+} partition_producer_t;
+void partition_each_producer(const partition_t *partition,
+                             void (*each)(void *user, const partition_producer_t *producer), void *user);
 /* KAFKA_NONE, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH; -1 is not checked. */
 kafka_code_t partition_check_epoch(const partition_t *partition, int32_t current_leader_epoch) MUST_CHECK;
 
@@ -102,8 +113,10 @@ kafka_code_t partition_append(partition_t *partition, uint8_t *records, size_t b
  * until `produced` has run. That runs once, and inside the call when true is returned. Batches of one partition enter it
  * in the order of the calls. */
 typedef void (*partition_produced_cb)(void *user, kafka_code_t error, const partition_appended_t *appended);
-bool partition_produce(partition_t *partition, bytes_t records, arena_t *arena, partition_produced_cb produced,
-                       void *user);
+/* `guard`: what partition_guard said before the coordinator said that this partition is part of its producer's transaction. */
+#define PARTITION_UNVERIFIED (-1)
+bool partition_produce(partition_t *partition, bytes_t records, int64_t guard, arena_t *arena,
+                       partition_produced_cb produced, void *user);
 /* Acknowledging must wait for partition_commit: flush.messages says so. */
 bool partition_needs_commit(const partition_t *partition);
 /* `done` runs later, once everything appended so far is on stable storage, with KAFKA_NONE or an error code.
@@ -116,6 +129,19 @@ typedef struct partition_commit {
 } partition_commit_t;
 void partition_commit(partition_t *partition, partition_commit_t *commit,
                       void (*done)(partition_commit_t *commit, kafka_code_t error));
+
+/* ---- transactions (transactions.c) ----------------------------------------------------------------------------------- */
+
+/* Appends the marker that ends a producer's transaction here, if it has one. INVALID_PRODUCER_EPOCH,
+ * TRANSACTION_COORDINATOR_FENCED, or an error of the log. It may be acknowledged as an append may. */
+kafka_code_t partition_end_transaction(partition_t *partition, const record_marker_t *marker) MUST_CHECK;
+/* A transaction of this producer is open here: its coordinator knows of this partition. */
+bool partition_has_open(const partition_t *partition, int64_t producer_id);
+/* Changes when a marker of this producer is appended: what its coordinator said before counts no more. */
+uint32_t partition_guard(const partition_t *partition, int64_t producer_id);
+/* The aborted transactions with records in [from, to). */
+kafka_code_t partition_aborted(partition_t *partition, int64_t from, int64_t to,
+                               void (*each)(void *user, const log_aborted_t *aborted), void *user) MUST_CHECK;
 
 /* ---- reading --------------------------------------------------------------------------------------------------------- */
 

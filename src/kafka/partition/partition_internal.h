@@ -18,6 +18,7 @@ struct partition {
     int64_t snapshot_offset; /* of the newest snapshot written or read; -1 = none */
     int64_t snapshot_before; /* of the one before, which is kept too */
     producers_t producers;
+    list_t decided;     /* transactions.c: ended, and readers do not see it yet */
     list_t waiters;     /* partition_waiter_t */
     list_t lookups;     /* offset.c: those that the opener has */
     list_t produces;    /* produce.c: batches on their way in; the first is being opened */
@@ -134,10 +135,17 @@ void partition__refused_run(io_timer_t *timer);
 /* How the checkpoints' writing ended: 0, or why they are old. */
 void partition__checkpoints_told(partition_store_t *store, int err);
 
+/* transactions.c */
+/* The high watermark reaches this offset. */
+void partition__decided_below(partition_t *partition, int64_t high_watermark);
+/* A control batch that the log had when it was opened. */
+int partition__replay_control(partition_t *partition, const batch_header_t *batch) MUST_CHECK;
+
 /* snapshot.c */
 void partition__snapshot_write(partition_t *partition, int64_t offset);
-/* Loads the newest snapshot that is whole, and what came after it from the log. */
-int partition__producers_recover(partition_t *partition) MUST_CHECK;
+/* Loads the newest snapshot that is whole, and what came after it from the log. From `control_from` on (log_report_t) markers
+ * count for the index of aborted transactions, too. */
+int partition__producers_recover(partition_t *partition, int64_t control_from) MUST_CHECK;
 
 /* Writes a small file without waiting for the disk: for what can be made again. */
 int partition__write_file(io_loop_t *loop, const char *path, bytes_t data) MUST_CHECK;
@@ -158,6 +166,8 @@ void partition__path(const kafka_topic_t *topic, int32_t index, char out[PARTITI
 void partition__wake(partition_t *partition, kafka_code_t error);
 /* Brings the log to stable storage, and the high watermark with it. */
 void partition__flush(partition_t *partition);
+/* Something was appended: the high watermark follows, at once or when it is on stable storage. */
+void partition__appended(partition_t *partition);
 void partition__advance_high_watermark(partition_t *partition, int64_t offset);
 kafka_code_t partition__error(int err) MUST_CHECK; /* an ERR_ code of the log in Kafka's terms */
 

@@ -294,7 +294,7 @@ static bool produce_zstd(fixture_t *f, size_t value_bytes, bool damaged, arrival
     uint8_t *b = record_builder_finish(&f->builder, 0, RECORD_NO_PRODUCER, &bytes);
     if (damaged) b[bytes - 1] = 7; /* the count of its headers */
     assert_int_equal(record_recompress(bytes_of(b, bytes), RECORD_ZSTD, 1, MIB(64), &packed), 0);
-    bool now = partition_produce(f->p, buf_bytes(&packed), &f->arena, arrived, arrival);
+    bool now = partition_produce(f->p, buf_bytes(&packed), PARTITION_UNVERIFIED, &f->arena, arrived, arrival);
     memset(packed.ptr, 0xee, packed.len); /* the caller's memory is gone */
     buf_deinit(&packed);
     mem_free(value);

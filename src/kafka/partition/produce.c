@@ -89,8 +89,8 @@ static bool opened_now(produce_t *p, int *ret_err)
     return true;
 }
 
-bool partition_produce(partition_t *partition, bytes_t records, arena_t *arena, partition_produced_cb produced,
-                       void *user)
+bool partition_produce(partition_t *partition, bytes_t records, int64_t guard, arena_t *arena,
+                       partition_produced_cb produced, void *user)
 {
     produce_t p;
     int err = 0;
@@ -100,6 +100,7 @@ bool partition_produce(partition_t *partition, bytes_t records, arena_t *arena, 
     p.produced = produced;
     p.user = user;
     partition__check_init(&p.check, partition, records, arena, &p.appended);
+    p.check.guard = guard;
     kafka_code_t error = partition__check_begin(&p.check);
     bool over = error || (list_empty(&partition->produces) && opened_now(&p, &err));
     if (!over && queue(partition, &p, arena)) return false;

@@ -28,7 +28,8 @@ static void note(producers_t *p, batch_header_t b) { producers_note(p, &b); }
 
 static void the_last_five_batches_are_recognised_when_they_come_again(void **state)
 {
-    producers_t p = PRODUCERS_INIT;
+    producers_t p;
+    producers_init(&p);
     const producer_batch_t *duplicate;
     for (int i = 0; i < 7; i++) {
         assert_int_equal(check(&p, batch(9, 0, i * 10, 10, i * 10), &duplicate), KAFKA_NONE);
@@ -49,7 +50,8 @@ static void the_last_five_batches_are_recognised_when_they_come_again(void **sta
 
 static void sequences_wrap_behind_the_largest(void **state)
 {
-    producers_t p = PRODUCERS_INIT;
+    producers_t p;
+    producers_init(&p);
     const producer_batch_t *duplicate;
     assert_int_equal(check(&p, batch(1, 0, INT32_MAX - 2, 5, 0), &duplicate), KAFKA_NONE); /* unknown: anywhere */
     note(&p, batch(1, 0, INT32_MAX - 2, 5, 0));                                            /* MAX-2, MAX-1, MAX, 0, 1 */
@@ -64,7 +66,8 @@ static void sequences_wrap_behind_the_largest(void **state)
 
 static void a_new_epoch_begins_at_zero_and_an_old_one_is_fenced(void **state)
 {
-    producers_t p = PRODUCERS_INIT;
+    producers_t p;
+    producers_init(&p);
     const producer_batch_t *duplicate;
     note(&p, batch(1, 3, 0, 10, 0));
     assert_int_equal(check(&p, batch(1, 2, 10, 1, 0), &duplicate), KAFKA_INVALID_PRODUCER_EPOCH);
@@ -78,7 +81,9 @@ static void a_new_epoch_begins_at_zero_and_an_old_one_is_fenced(void **state)
 
 static void snapshots_give_the_state_back_and_damage_is_noticed(void **state)
 {
-    producers_t p = PRODUCERS_INIT, q = PRODUCERS_INIT;
+    producers_t p, q;
+    producers_init(&p);
+    producers_init(&q);
     const producer_batch_t *duplicate;
     buf_t text = BUF_INIT;
     for (int64_t id = 0; id < 100; id++) note(&p, batch(id, 1, 7, 5, id * 5));
@@ -104,7 +109,8 @@ static void snapshots_give_the_state_back_and_damage_is_noticed(void **state)
 
 static void idle_producers_are_forgotten(void **state)
 {
-    producers_t p = PRODUCERS_INIT;
+    producers_t p;
+    producers_init(&p);
     for (int64_t id = 0; id < 100; id++) note(&p, batch(id, 1, 7, 5, id));
     producers_expire(&p, 1150, 100);
     assert_int_equal(p.by_id.count, 49);

@@ -69,7 +69,20 @@ static int snapshot_read(partition_t *partition, int64_t offset)
     return err;
 }
 
-static void note(void *user, const batch_header_t *batch) { producers_note(user, batch); }
+typedef struct replay {
+    partition_t *partition;
+    int err;
+} replay_t;
+
+static void note(void *user, const batch_header_t *batch)
+{
+    replay_t *r = user;
+    if (r->err || batch->producer_id < 0) return;
+    if (batch->attributes & RECORD_CONTROL)
+        r->err = partition__replay_control(r->partition, batch);
+    else
+        producers_note(&r->partition->producers, batch);
+}
 
 /* Of those below the one that was read, `count` in rising order, the last is kept. */
 static void keep_older(partition_t *partition, const int64_t *offsets, size_t count)
@@ -78,7 +91,7 @@ static void keep_older(partition_t *partition, const int64_t *offsets, size_t co
     for (size_t i = 0; i + 1 < count; i++) snapshot_remove(partition, offsets[i]);
 }
 
-int partition__producers_recover(partition_t *partition)
+int partition__producers_recover(partition_t *partition, int64_t control_from)
 {
     int64_t start = log_start_offset(partition->log), end = log_end_offset(partition->log);
     kafka_t *kafka = partition->topic->kafka;
@@ -88,17 +101,19 @@ int partition__producers_recover(partition_t *partition)
     int err = io_list_dir(kafka->loop, log_dir(partition->log), list_name, list);
     for (size_t i = list->count; !err && i > 0; i--) {
         int64_t offset = list->offsets[i - 1];
-        if (offset <= end && offset >= start && snapshot_read(partition, offset) == 0) {
+        if (offset <= MIN(end, control_from) && offset >= start && snapshot_read(partition, offset) == 0) {
             partition->snapshot_offset = offset;
             keep_older(partition, list->offsets, i - 1);
             break;
         }
-        snapshot_remove(partition, offset); /* torn, or of a tail that was cut, or below what is kept */
+        snapshot_remove(partition, offset); /* torn, of a tail that was cut, below what is kept, or too new */
     }
     mem_free(list);
     if (err) return err;
     int64_t from = MAX(partition->snapshot_offset, start);
-    if (from < end) err = log_scan(partition->log, from, note, &partition->producers);
+    replay_t replay = {partition, 0};
+    if (from < end) err = log_scan(partition->log, from, note, &replay);
+    if (!err) err = replay.err;
     producers_expire(&partition->producers, io_wall_ms(kafka->loop), kafka->config.producer_id_expiration_ms);
     return err;
 }

@@ -8,7 +8,7 @@ enum { KIND_BITS = RECORD_LOG_APPEND_TIME | RECORD_TRANSACTIONAL | RECORD_CONTRO
 /* What the first walk found. */
 typedef struct survey {
     int32_t kept, lost;
-    bool tombstones; /* among those kept */
+    bool passing; /* among those kept are some that stay for a while only: tombstones, a spent marker */
     int64_t first_timestamp_ms, max_timestamp_ms;
 } survey_t;
 
@@ -32,15 +32,14 @@ static int open_batch(const record_filter_t *f, bytes_t batch, record_iter_t *re
     return record_iter_init(ret_iter, batch, f->opened_bytes_max);
 }
 
-/* Whether a transaction was committed is not known here, so its records replace nothing. */
-int record_filter_note(record_filter_t *filter, bytes_t batch, int64_t from, bool *ret_full)
+int record_filter_note(record_filter_t *filter, bytes_t batch, record_fate_t fate, int64_t from, bool *ret_full)
 {
     record_iter_t iter;
     record_t record;
     int err = open_batch(filter, batch, &iter);
     *ret_full = false;
-    bool plain = !(iter.batch.attributes & (RECORD_CONTROL | RECORD_TRANSACTIONAL));
-    while (!err && plain && !*ret_full && (err = record_iter_next(&iter, &record)) == 0) {
+    bool counts = fate == RECORD_FATE_COUNTS;
+    while (!err && counts && !*ret_full && (err = record_iter_next(&iter, &record)) == 0) {
         int64_t offset = offset_of(&record, &iter.batch);
         if (offset < from || !record.key.ptr) continue;
         *ret_full = !offset_map_put(&filter->newest, record.key, offset);
@@ -52,30 +51,39 @@ int record_filter_note(record_filter_t *filter, bytes_t batch, int64_t from, boo
     return err;
 }
 
-static bool stays(const record_filter_t *f, const batch_header_t *b, const record_t *record)
+/* The delete horizon of the batch is passed, so that what stayed for a while goes. */
+static bool is_due(const record_filter_t *f, const batch_header_t *b)
+{
+    return b->attributes & RECORD_DELETE_HORIZON && f->now_ms >= b->base_timestamp;
+}
+
+static bool stays(const record_filter_t *f, const batch_header_t *b, record_fate_t fate, const record_t *record)
 {
     int64_t offset = offset_of(record, b);
+    if (fate == RECORD_FATE_ABORTED) return false;
+    if (fate == RECORD_FATE_MARKER) return true;
+    if (fate == RECORD_FATE_MARKER_SPENT) return !is_due(f, b);
     if (offset >= f->mapped_end) return true;
     if (!record->key.ptr) return false; /* from before the topic was compacted */
     if (offset_map_get(&f->newest, record->key) > offset) return false;
-    return record->value.ptr || !(b->attributes & RECORD_DELETE_HORIZON) || f->now_ms < b->base_timestamp;
+    return record->value.ptr || !is_due(f, b);
 }
 
-static int survey(record_filter_t *f, record_iter_t *iter, survey_t *ret_survey)
+static int survey(record_filter_t *f, record_iter_t *iter, record_fate_t fate, survey_t *ret_survey)
 {
     survey_t s = {.max_timestamp_ms = -1};
     record_t record;
     int err;
     buf_clear(&f->marks);
     while ((err = record_iter_next(iter, &record)) == 0) {
-        bool kept = stays(f, &iter->batch, &record);
+        bool kept = stays(f, &iter->batch, fate, &record);
         if (f->marks.len == f->marks.cap && (err = buf_try_reserve(&f->marks, MAX(f->marks.cap, 256)))) return err;
         f->marks.ptr[f->marks.len++] = kept;
         s.lost += !kept;
         if (!kept) continue;
         if (s.kept++ == 0) s.first_timestamp_ms = record.timestamp_ms;
         s.max_timestamp_ms = MAX(s.max_timestamp_ms, record.timestamp_ms);
-        s.tombstones |= !record.value.ptr;
+        s.passing |= fate == RECORD_FATE_MARKER_SPENT || (fate == RECORD_FATE_COUNTS && !record.value.ptr);
     }
     *ret_survey = s;
     return err == ERR_NOT_FOUND ? 0 : err;
@@ -132,7 +140,7 @@ static int rewrite(record_filter_t *f, record_iter_t *iter, bytes_t batch, const
     record_codec_t codec = (record_codec_t)(b->attributes & RECORD_COMPRESSION_MASK);
     bool horizon = b->attributes & RECORD_DELETE_HORIZON;
     int64_t base_ms = horizon ? b->base_timestamp : s->first_timestamp_ms;
-    if (!horizon && s->tombstones) {
+    if (!horizon && s->passing) {
         horizon = true;
         base_ms = f->now_ms > INT64_MAX - f->delete_retention_ms ? INT64_MAX : f->now_ms + f->delete_retention_ms;
     }
@@ -153,25 +161,21 @@ static int rewrite(record_filter_t *f, record_iter_t *iter, bytes_t batch, const
     return 0;
 }
 
-int record_filter_batch(record_filter_t *filter, bytes_t batch, bool keep_empty, buf_t *out)
+int record_filter_batch(record_filter_t *filter, bytes_t batch, record_fate_t fate, bool keep_empty, buf_t *out)
 {
     record_iter_t iter;
     survey_t s;
     int err = open_batch(filter, batch, &iter);
     if (err) goto out;
-    if (iter.batch.attributes & RECORD_CONTROL) {
-        err = append(out, batch);
-        goto out;
-    }
     const uint8_t *first = iter.ptr;
-    err = survey(filter, &iter, &s);
+    err = survey(filter, &iter, fate, &s);
     if (err) goto out;
     filter->records_seen += (uint64_t)s.kept + (uint64_t)s.lost;
     filter->records_kept += (uint64_t)s.kept;
-    bool dates_tombstones = s.tombstones && !(iter.batch.attributes & RECORD_DELETE_HORIZON);
+    bool gets_horizon = s.passing && !(iter.batch.attributes & RECORD_DELETE_HORIZON);
     if (s.kept == 0) {
         err = keep_empty ? write_empty(&iter.batch, batch, out) : 0;
-    } else if (s.lost == 0 && !dates_tombstones) {
+    } else if (s.lost == 0 && !gets_horizon) {
         err = append(out, batch);
     } else {
         iter.ptr = first;

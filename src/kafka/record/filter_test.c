@@ -15,6 +15,7 @@
 
 typedef struct fixture {
     record_filter_t filter;
+    record_fate_t fate;
     record_builder_t builder;
     buf_t out;
 } fixture_t;
@@ -70,7 +71,8 @@ static bytes_t batch_of(fixture_t *f, int64_t base_offset, const char *records, 
 static void note(fixture_t *f, int64_t base_offset, const char *records)
 {
     bool full;
-    assert_int_equal(record_filter_note(&f->filter, batch_of(f, base_offset, records, 0, RECORD_NO_PRODUCER), 0, &full),
+    assert_int_equal(record_filter_note(&f->filter, batch_of(f, base_offset, records, 0, RECORD_NO_PRODUCER),
+                                        RECORD_FATE_COUNTS, 0, &full),
                      0);
     assert_false(full);
 }
@@ -78,7 +80,7 @@ static void note(fixture_t *f, int64_t base_offset, const char *records)
 static bytes_t filtered(fixture_t *f, bytes_t batch, bool keep_empty)
 {
     buf_clear(&f->out);
-    assert_int_equal(record_filter_batch(&f->filter, batch, keep_empty, &f->out), 0);
+    assert_int_equal(record_filter_batch(&f->filter, batch, f->fate, keep_empty, &f->out), 0);
     return buf_bytes(&f->out);
 }
 
@@ -167,10 +169,10 @@ static void a_batch_without_records_stays_as_a_header_where_that_is_asked_for(vo
     assert_int_equal(b.base_timestamp, -1);
     assert_int_equal(b.max_timestamp, 2000);
     buf_t again = BUF_INIT; /* and so it stays, and goes */
-    assert_int_equal(record_filter_batch(&f->filter, left, true, &again), 0);
+    assert_int_equal(record_filter_batch(&f->filter, left, f->fate, true, &again), 0);
     assert_true(bytes_eq(buf_bytes(&again), left));
     buf_clear(&again);
-    assert_int_equal(record_filter_batch(&f->filter, left, false, &again), 0);
+    assert_int_equal(record_filter_batch(&f->filter, left, f->fate, false, &again), 0);
     assert_int_equal(again.len, 0);
     buf_deinit(&again);
 }
@@ -213,23 +215,106 @@ static void what_the_map_does_not_know_stays(void **state)
     }
     assert_int_equal(f->filter.newest.count_max, 2);
     bytes_t batch = batch_of(f, 100, "a=1 b=2 a=3 c=4 a=5", 0, RECORD_NO_PRODUCER);
-    assert_int_equal(record_filter_note(&f->filter, batch, 0, &full), 0);
+    assert_int_equal(record_filter_note(&f->filter, batch, RECORD_FATE_COUNTS, 0, &full), 0);
     assert_true(full);
     assert_int_equal(f->filter.mapped_end, 103);
     assert_string_equal(shown(filtered(f, batch, false)), "101:b=2@2000 102:a=3@3000 103:c=4@4000 104:a=5@5000");
 }
 
-static void markers_stay_and_transactional_records_replace_nothing(void **state)
+static void records_of_an_aborted_transaction_replace_nothing_and_go(void **state)
 {
     fixture_t *f = *state;
     bool full;
     bytes_t batch = batch_of(f, 200, "a=9", RECORD_TRANSACTIONAL, (record_producer_t){1, 0, 0});
-    assert_int_equal(record_filter_note(&f->filter, batch, 0, &full), 0);
-    batch = batch_of(f, 201, "a=9", RECORD_TRANSACTIONAL | RECORD_CONTROL, (record_producer_t){1, 0, -1});
-    assert_int_equal(record_filter_note(&f->filter, batch, 0, &full), 0);
-    assert_int_equal(f->filter.mapped_end, 202);
-    assert_true(bytes_eq(filtered(f, batch, false), batch));
+    assert_int_equal(record_filter_note(&f->filter, batch, RECORD_FATE_ABORTED, 0, &full), 0);
+    assert_int_equal(f->filter.mapped_end, 201);
     assert_string_equal(shown(filtered(f, batch_of(f, 100, "a=1", 0, RECORD_NO_PRODUCER), false)), "100:a=1@1000");
+    f->fate = RECORD_FATE_ABORTED;
+    batch = batch_of(f, 200, "a=9 b=7", RECORD_TRANSACTIONAL, (record_producer_t){1, 0, 0});
+    assert_int_equal(filtered(f, batch, false).len, 0);
+    batch_header_t header;
+    assert_int_equal(batch_header_read(filtered(f, batch, true), &header), 0); /* the producer's last sequence */
+    assert_int_equal(header.count, 0);
+    assert_int_equal(header.last_offset_delta, 1);
+    assert_int_equal(header.attributes, RECORD_TRANSACTIONAL);
+}
+
+static void records_of_a_committed_transaction_count(void **state)
+{
+    fixture_t *f = *state;
+    bool full;
+    bytes_t batch = batch_of(f, 200, "a=9", RECORD_TRANSACTIONAL, (record_producer_t){1, 0, 0});
+    assert_int_equal(record_filter_note(&f->filter, batch, RECORD_FATE_COUNTS, 0, &full), 0);
+    assert_int_equal(filtered(f, batch_of(f, 100, "a=1", 0, RECORD_NO_PRODUCER), false).len, 0);
+}
+
+static void a_spent_marker_goes_at_its_horizon_and_no_other(void **state)
+{
+    fixture_t *f = *state;
+    batch_header_t header;
+    const int16_t kind = RECORD_TRANSACTIONAL | RECORD_CONTROL;
+    f->filter.mapped_end = 1000;
+    bytes_t marker = batch_of(f, 201, "a=9", kind, (record_producer_t){1, 0, -1});
+    f->fate = RECORD_FATE_MARKER;
+    assert_true(bytes_eq(filtered(f, marker, false), marker));
+    f->fate = RECORD_FATE_MARKER_SPENT;
+    marker = batch_of(f, 201, "a=9", kind, (record_producer_t){1, 0, -1});
+    bytes_t dated = filtered(f, marker, false);
+    assert_int_equal(batch_header_read(dated, &header), 0);
+    assert_int_equal(header.attributes, kind | RECORD_DELETE_HORIZON);
+    assert_int_equal(header.base_timestamp, f->filter.now_ms + f->filter.delete_retention_ms);
+    assert_int_equal(header.count, 1);
+    buf_t copy = BUF_INIT;
+    buf_append(&copy, dated.ptr, dated.len);
+    f->filter.now_ms = header.base_timestamp - 1;
+    assert_true(bytes_eq(filtered(f, buf_bytes(&copy), false), buf_bytes(&copy)));
+    f->filter.now_ms++;
+    assert_int_equal(filtered(f, buf_bytes(&copy), false).len, 0);
+    buf_deinit(&copy);
+}
+
+/* Headers as the walk shows them; `end`: 'c', 'a', or 0 for records. */
+static record_fate_t see(ended_t *ended, record_builder_t *builder, int64_t offset, int64_t producer, char end,
+                         const log_aborted_t **ret_aborted)
+{
+    size_t bytes;
+    batch_header_t header;
+    record_fate_t fate;
+    record_marker_t marker = {producer, 0, 0, end == 'c'};
+    uint8_t *batch;
+    if (end) {
+        batch = record_marker_build(builder, &marker, 1000, &bytes);
+    } else {
+        record_builder_add(builder, 1000, BYTES_LIT("k"), BYTES_LIT("v"), NULL, 0);
+        batch = record_builder_finish(builder, RECORD_TRANSACTIONAL, (record_producer_t){producer, 0, 0}, &bytes);
+    }
+    batch_set_place(batch, offset, 0);
+    assert_int_equal(batch_header_read(bytes_of(batch, bytes), &header), 0);
+    assert_int_equal(ended_see(ended, &header, bytes_of(batch, bytes), &fate, ret_aborted), 0);
+    return fate;
+}
+
+static void each_batch_is_told_the_end_of_its_own_transaction(void **state)
+{
+    ended_t ended = ENDED_INIT;
+    record_builder_t b = RECORD_BUILDER_INIT;
+    const log_aborted_t *aborted;
+    ended_add(&ended, &(log_aborted_t){7, 14, 16, 17}); /* in the order of their markers */
+    ended_add(&ended, &(log_aborted_t){9, 11, 18, 19});
+    assert_int_equal(see(&ended, &b, 10, 7, 0, &aborted), RECORD_FATE_COUNTS);
+    assert_int_equal(see(&ended, &b, 11, 9, 0, &aborted), RECORD_FATE_ABORTED);
+    assert_int_equal(see(&ended, &b, 12, 7, 'c', &aborted), RECORD_FATE_MARKER);
+    assert_null(aborted);
+    assert_int_equal(see(&ended, &b, 13, 9, 0, &aborted), RECORD_FATE_ABORTED);
+    assert_int_equal(see(&ended, &b, 16, 7, 'a', &aborted), RECORD_FATE_MARKER_SPENT); /* its records are gone */
+    assert_null(aborted);
+    assert_int_equal(see(&ended, &b, 17, 8, 'c', &aborted), RECORD_FATE_MARKER_SPENT);
+    assert_int_equal(see(&ended, &b, 18, 9, 'a', &aborted), RECORD_FATE_MARKER);
+    assert_non_null(aborted);
+    assert_int_equal(aborted->first_offset, 11);
+    assert_int_equal(see(&ended, &b, 19, 9, 0, &aborted), RECORD_FATE_COUNTS);
+    record_builder_deinit(&b);
+    ended_deinit(&ended);
 }
 
 static void a_compressed_batch_keeps_its_codec(void **state)
@@ -263,8 +348,8 @@ static void damage_is_refused(void **state)
     bool full;
     bytes_t batch = batch_of(f, 100, "a=1 b=2", 0, RECORD_NO_PRODUCER);
     ((uint8_t *)batch.ptr)[batch.len - 1] ^= 1;
-    assert_int_equal(record_filter_note(&f->filter, batch, 0, &full), ERR_CORRUPT);
-    assert_int_equal(record_filter_batch(&f->filter, batch, false, &f->out), ERR_CORRUPT);
+    assert_int_equal(record_filter_note(&f->filter, batch, RECORD_FATE_COUNTS, 0, &full), ERR_CORRUPT);
+    assert_int_equal(record_filter_batch(&f->filter, batch, f->fate, false, &f->out), ERR_CORRUPT);
     assert_int_equal(f->out.len, 0);
 }
 
@@ -372,7 +457,10 @@ int main(void)
         TEST(a_tombstone_stays_until_the_horizon_that_its_first_clean_sets),
         TEST(records_without_a_key_go),
         TEST(what_the_map_does_not_know_stays),
-        TEST(markers_stay_and_transactional_records_replace_nothing),
+        TEST(records_of_an_aborted_transaction_replace_nothing_and_go),
+        TEST(records_of_a_committed_transaction_count),
+        TEST(a_spent_marker_goes_at_its_horizon_and_no_other),
+        cmocka_unit_test(each_batch_is_told_the_end_of_its_own_transaction),
         TEST(a_compressed_batch_keeps_its_codec),
         TEST(the_times_of_log_append_time_stay),
         TEST(damage_is_refused),

@@ -112,6 +112,20 @@ typedef struct record_producer {
 uint8_t *record_builder_finish(record_builder_t *builder, int16_t attributes, record_producer_t producer,
                                size_t *ret_bytes);
 
+/* ---- markers: the control batch that ends a transaction of one producer ---- */
+
+typedef struct record_marker {
+    int64_t producer_id;
+    int16_t producer_epoch;
+    int32_t coordinator_epoch; /* of the coordinator that decided */
+    bool commits;              /* else the transaction is aborted */
+} record_marker_t;
+/* The builder must be empty; as record_builder_finish. */
+uint8_t *record_marker_build(record_builder_t *builder, const record_marker_t *marker, int64_t timestamp_ms,
+                             size_t *ret_bytes);
+/* From a whole control batch. ERR_NOT_FOUND: it ends no transaction (another kind, or compaction has emptied it). ERR_CORRUPT. */
+int record_marker_read(bytes_t batch, record_marker_t *ret_marker) MUST_CHECK;
+
 /* Appends one record, its deltas given: what the iterator showed can be put into a batch again. */
 void record_write(buf_t *out, const record_t *record, int64_t timestamp_delta_ms, int32_t offset_delta);
 

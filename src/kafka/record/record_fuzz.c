@@ -20,12 +20,12 @@ static void compact(const uint8_t *data, size_t size)
     if (batch_header_read(buf_bytes(&batch), &before) != 0) goto out;
     if (offset_map_init(&f.newest, 1000, KIB(64), 0.9, hash_key) != 0) goto out;
     while (offset_map_clear(&f.newest)) continue;
-    if (record_filter_note(&f, buf_bytes(&batch), 0, &full) != 0) goto out;
-    if (record_filter_batch(&f, buf_bytes(&batch), true, &once) != 0) goto out;
+    if (record_filter_note(&f, buf_bytes(&batch), RECORD_FATE_COUNTS, 0, &full) != 0) goto out;
+    if (record_filter_batch(&f, buf_bytes(&batch), RECORD_FATE_COUNTS, true, &once) != 0) goto out;
     ASSERT(batch_header_read(buf_bytes(&once), &after) == 0 && batch_bytes(&after) == once.len);
     ASSERT(after.base_offset == before.base_offset && after.last_offset_delta == before.last_offset_delta);
     ASSERT(batch_crc_ok(buf_bytes(&once)) && after.count <= MAX(before.count, 0));
-    ASSERT(record_filter_batch(&f, buf_bytes(&once), true, &twice) == 0);
+    ASSERT(record_filter_batch(&f, buf_bytes(&once), RECORD_FATE_COUNTS, true, &twice) == 0);
     ASSERT(bytes_eq(buf_bytes(&once), buf_bytes(&twice)) || (after.attributes & RECORD_DELETE_HORIZON));
 out:
     record_filter_deinit(&f);
@@ -56,7 +56,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             ASSERT(facts.keyless >= 0 && facts.keyless <= MAX(batch.count, 0));
         compact(data, batch_bytes(&batch));
     }
-    producers_t producers = PRODUCERS_INIT;
+    producers_t producers;
+    producers_init(&producers);
     (void)!producers_decode(&producers, bytes_of(data, size));
     producers_deinit(&producers);
     return 0;
