@@ -6,9 +6,10 @@
 #include "kafka/broker/cluster.h"
 #include "kafka/broker/connection.h"
 #include "kafka/broker/fetch_session.h"
-#include "kafka/broker/producer_ids.h"
 #include "kafka/config/config.h"
 #include "kafka/coordinator/groups.h"
+#include "kafka/coordinator/txn/producer_ids.h"
+#include "kafka/coordinator/txn/txns.h"
 #include "kafka/partition/partition.h"
 #include "kafka/partition/store.h"
 #include "kafka/topics/topics.h"
@@ -92,6 +93,7 @@ int kafka_start(kafka_t *kafka, char *err, size_t err_bytes)
     result = partition_store_open(kafka);
     if (result) return start_failed(err, err_bytes, "cannot read the checkpoints", result);
     kafka->groups = kafka_groups_new(kafka); /* hears of __consumer_offsets when the topics are read */
+    kafka->txns = kafka_txns_new(kafka);
     result = topics_store_open(kafka, opened);
     if (result) return start_failed(err, err_bytes, "cannot read the topics", result);
     connection__start_all(kafka);
@@ -135,6 +137,7 @@ void kafka_stop(kafka_t *kafka)
     connection__stop_all(kafka);
     opener_close(kafka->opener);
     slices_close(&kafka->slices);
+    if (kafka->txns) kafka_txns_stop(kafka->txns);
     if (kafka->groups) kafka_groups_stop(kafka->groups);
     tree_changes_close(kafka);
     topics_store_close(kafka);
@@ -146,6 +149,7 @@ void kafka_stop(kafka_t *kafka)
 void kafka_free(kafka_t *kafka)
 {
     if (!kafka) return;
+    if (kafka->txns) kafka_txns_free(kafka->txns);
     if (kafka->groups) kafka_groups_free(kafka->groups);
     opener_free(kafka->opener);
     connection__requests_free(kafka);

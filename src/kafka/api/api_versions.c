@@ -2,6 +2,7 @@
  * layout of version 0, UNSUPPORTED_VERSION and its own range (KIP-511), so that the client can ask again. */
 #include "kafka/api/apis.h"
 #include "kafka/broker/connection.h"
+#include "kafka/coordinator/txn/txns.h"
 
 #include <ctype.h>
 
@@ -16,6 +17,26 @@ static int32_t list_apis(kafka_request_t *request, kafka_api_versions_response_t
             (kafka_api_versions_response_api_key_t){api->key, api->version_min, api->version_max};
     }
     return count;
+}
+
+#define FEATURES_EPOCH                1
+#define VERSION_WITH_RANGES_FROM_ZERO 4 /* before, a feature that may be switched off cannot be told of (KIP-1022) */
+
+/* transaction.version, by which clients choose the protocol of their transactions. */
+static void list_features(kafka_request_t *request, kafka_api_versions_response_t *response)
+{
+    arena_t *arena = &request->arena;
+    response->finalized_features_epoch = FEATURES_EPOCH;
+    response->finalized_features = kafka_array_new(&kafka_api_versions_response_finalized_feature_shape, arena, 1);
+    response->finalized_features_count = 1;
+    response->finalized_features[0].name = BYTES_LIT("transaction.version");
+    response->finalized_features[0].max_version_level = response->finalized_features[0].min_version_level =
+        TXNS_VERSION;
+    if (request->header.api_version < VERSION_WITH_RANGES_FROM_ZERO) return;
+    response->supported_features = kafka_array_new(&kafka_api_versions_response_supported_feature_shape, arena, 1);
+    response->supported_features_count = 1;
+    response->supported_features[0].name = BYTES_LIT("transaction.version");
+    response->supported_features[0].max_version = TXNS_VERSION;
 }
 
 /* Letters, digits, dots and dashes, the latter two not at an end. */
@@ -52,5 +73,6 @@ void kafka_handle_api_versions(kafka_request_t *request)
         response->error_code = KAFKA_INVALID_REQUEST;
     else
         response->api_keys_count = list_apis(request, response);
+    if (request->header.api_version >= 3 && !response->error_code) list_features(request, response);
     kafka_respond(request, response);
 }

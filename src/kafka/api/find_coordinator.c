@@ -1,8 +1,8 @@
-/* find_coordinator.c: FindCoordinator: the broker that serves a group, from version 4 on for many groups at
- * once.
- * __consumer_offsets is made on the first question; the answer waits for it, so that no client has to retry.
- */
+/* find_coordinator.c: FindCoordinator: the broker that serves a group or a transactional id, from version 4 on for many at once.
+ * __consumer_offsets or __transaction_state is made on the first question; the answer waits for it, so that no client has to
+ * retry. */
 #include "kafka/api/group_apis.h"
+#include "kafka/coordinator/txn/txns.h"
 
 enum { KEY_GROUP = 0, KEY_TRANSACTION = 1, KEY_SHARE = 2 };
 
@@ -16,22 +16,13 @@ typedef struct coordinator {
     int32_t node_id;
     bytes_t host;
     int32_t port;
-    const char *message; /* NULL: what the original says */
 } coordinator_t;
 
-static coordinator_t nobody(kafka_code_t error) { return (coordinator_t){error, -1, BYTES_LIT(""), -1, NULL}; }
-
-/* There are no transactions yet. Clients ask again for ever after COORDINATOR_NOT_AVAILABLE; this code alone ends both the
- * Java client and librdkafka at once. */
-static coordinator_t no_transactions(void)
-{
-    return (coordinator_t){KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED, -1, BYTES_LIT(""), -1,
-                           "This server does not support transactions."};
-}
+static coordinator_t nobody(kafka_code_t error) { return (coordinator_t){error, -1, BYTES_LIT(""), -1}; }
 
 static coordinator_t this_broker(const kafka_request_t *request)
 {
-    coordinator_t found = {KAFKA_NONE, request->kafka->broker_id, BYTES_NULL, 0, NULL};
+    coordinator_t found = {KAFKA_NONE, request->kafka->broker_id, BYTES_NULL, 0};
     kafka_advertised(request, &found.host, &found.port);
     return found;
 }
@@ -42,7 +33,6 @@ static void respond_one(kafka_request_t *request, coordinator_t found)
     response->error_code = found.error;
     /* The original says "NONE" here when all is well. */
     response->error_message = found.error ? bytes_str(kafka_error_text(found.error)) : BYTES_LIT("NONE");
-    if (found.message) response->error_message = bytes_str(found.message);
     response->node_id = found.node_id;
     response->host = found.host;
     response->port = found.port;
@@ -63,7 +53,7 @@ static void respond(kafka_request_t *request, coordinator_t found)
         kafka_find_coordinator_response_coordinator_t *out = &response->coordinators[response->coordinators_count++];
         out->key = asked->coordinator_keys[i];
         out->error_code = found.error;
-        out->error_message = bytes_str(found.message ? found.message : "");
+        out->error_message = BYTES_LIT("");
         out->node_id = found.node_id;
         out->host = found.host;
         out->port = found.port;
@@ -80,13 +70,13 @@ static void on_topic(runtime_waiter_t *waiter, kafka_code_t error)
 void kafka_handle_find_coordinator(kafka_request_t *request)
 {
     const kafka_find_coordinator_request_t *asked = request->body;
-    if (asked->key_type == KEY_TRANSACTION) {
-        respond(request, no_transactions());
-    } else if (asked->key_type != KEY_GROUP) {
+    kafka_t *kafka = request->kafka;
+    if (asked->key_type != KEY_TRANSACTION && asked->key_type != KEY_GROUP) {
         respond(request, nobody(KAFKA_INVALID_REQUEST));
-    } else {
-        finding_t *finding = ARENA_NEW(&request->arena, finding_t);
-        finding->request = request;
-        runtime_need_topic(groups_runtime(request->kafka->groups), &finding->waiter, on_topic);
+        return;
     }
+    runtime_t *runtime = asked->key_type == KEY_GROUP ? groups_runtime(kafka->groups) : txns_runtime(kafka->txns);
+    finding_t *finding = ARENA_NEW(&request->arena, finding_t);
+    finding->request = request;
+    runtime_need_topic(runtime, &finding->waiter, on_topic);
 }

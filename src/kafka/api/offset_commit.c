@@ -60,7 +60,7 @@ static void end_partition(commit_t *c, bytes_t topic, const in_partition_t *in, 
     out->error_code = error;
     if (error != KAFKA_NONE || c->entry->removed) return;
     group_offset_t offset = offset_of(c, in);
-    group_offsets_put(&c->entry->offsets, topic, in->partition_index, &offset);
+    groups_offset_put(c->entry, topic, in->partition_index, &offset);
 }
 
 static void end(commit_t *c, kafka_code_t error)

@@ -1,6 +1,6 @@
 /* offset_fetch.c: OffsetFetch: what groups have committed: one group, from version 8 on many.
  *
- * require_stable asks to wait for offsets of open transactions; there are none, so every offset is stable.
+ * require_stable: an offset that an open transaction is about to change is not told; who asks comes again.
  *
  * One partition a step, or one topic of a group that is asked for all. What is answered is copied: between two steps the group
  * may change. */
@@ -25,6 +25,15 @@ static void fill(arena_t *arena, out_partition_t *out, int32_t partition, const 
     out->metadata = offset && offset->metadata.ptr ? arena_copy(arena, offset->metadata) : BYTES_LIT("");
 }
 
+static void fill_unstable(out_partition_t *out, int32_t partition)
+{
+    *out = (out_partition_t){.partition_index = partition,
+                             .committed_offset = -1,
+                             .committed_leader_epoch = -1,
+                             .metadata = BYTES_LIT(""),
+                             .error_code = KAFKA_UNSTABLE_OFFSET_COMMIT};
+}
+
 typedef struct fetch_job {
     kafka_request_t *request;
     kafka_offset_fetch_response_t *response;
@@ -37,6 +46,12 @@ typedef struct fetch_job {
     int32_t names_count;
     map_t seen; /* groups that were asked for all */
 } fetch_job_t;
+
+static bool is_unstable(const fetch_job_t *job, bytes_t topic, int32_t partition)
+{
+    const kafka_offset_fetch_request_t *body = job->request->body;
+    return body->require_stable && job->entry && groups_offset_is_unstable(job->entry, topic, partition);
+}
 
 /* ---- one group ------------------------------------------------------------------------------------------------------- */
 
@@ -63,8 +78,13 @@ static void fetch_whole_topic(fetch_job_t *job, out_group_t *out)
     topic->name = job->names[job->topic - 1];
     topic->partitions = kafka_offset_fetch_response_group_topic_partition_array(arena, (int32_t)t->count);
     size_t at = 0;
-    for (const group_topic_offset_t *e; (e = group_topic_next(t, &at));)
-        fill(arena, &topic->partitions[topic->partitions_count++], e->partition, &e->value);
+    for (const group_topic_offset_t *e; (e = group_topic_next(t, &at));) {
+        out_partition_t *partition = &topic->partitions[topic->partitions_count++];
+        if (is_unstable(job, t->name, e->partition))
+            fill_unstable(partition, e->partition);
+        else
+            fill(arena, partition, e->partition, &e->value);
+    }
 }
 
 static void begin_topic(fetch_job_t *job, const asked_group_t *asked, out_group_t *out)
@@ -88,6 +108,7 @@ static void fetch_partition(fetch_job_t *job, const asked_group_t *asked, out_gr
     out_partition_t *partition = &topic->partitions[topic->partitions_count++];
     fill(&job->request->arena, partition, index, offset);
     partition->error_code = full && !out->error_code ? KAFKA_INVALID_REQUEST : out->error_code;
+    if (!partition->error_code && is_unstable(job, from->name, index)) fill_unstable(partition, index);
 }
 
 static void fetch_of_topic(fetch_job_t *job, const asked_group_t *asked, out_group_t *out)

@@ -4,12 +4,15 @@
  *
  * acks=0 has no answer: an error closes the connection, so that the producer notices. */
 #include "kafka/api/apis.h"
+#include "kafka/api/txn_apis.h"
 #include "kafka/partition/partition.h"
 #include "kafka/record/record.h"
 
-#define ADMIN_CLIENT_ID      "__admin_client"
-#define VERSION_WITH_BATCHES 3 /* older versions carry message sets; they are advertised for librdkafka's sake */
-#define VERSION_WITH_ZSTD    7
+#define ADMIN_CLIENT_ID        "__admin_client"
+#define VERSION_WITH_BATCHES   3 /* older versions carry message sets; they are advertised for librdkafka's sake */
+#define VERSION_WITH_ZSTD      7
+#define VERSION_WITH_ABORTABLE 11 /* clients know TRANSACTION_ABORTABLE */
+#define VERSION_THAT_ADDS      12 /* to the transaction what is not part of it (KIP-890) */
 
 /* A request on its way through its partitions, one a step. */
 typedef struct produce_job {
@@ -24,6 +27,8 @@ typedef struct produce_job {
     bool waiting;             /* for the partition whose turn it is: its batch was copied */
     uint32_t pending;         /* commits */
     partition_t *target;
+    txns_request_t *adding; /* the partitions to the transaction; NULL = it was not needed yet */
+    kafka_code_t added;     /* how that ended */
 } produce_job_t;
 
 typedef struct produce_commit {
@@ -156,6 +161,102 @@ static kafka_code_t check_request(const kafka_produce_request_t *body)
     return body->acks >= -1 && body->acks <= 1 ? KAFKA_NONE : KAFKA_INVALID_REQUIRED_ACKS;
 }
 
+/* ---- transactions ---------------------------------------------------------------------------------------------------- */
+
+static bool is_transactional(bytes_t records) { return batch_peek_attributes(records) & RECORD_TRANSACTIONAL; }
+
+/* As a producer knows what its coordinator says. Which wait and come again are told so by a code that they all know. */
+static kafka_code_t produce_code(kafka_request_t *request, kafka_code_t error, const char **ret_message)
+{
+    int16_t version = request->header.api_version;
+    switch (error) {
+    case KAFKA_PRODUCER_FENCED: return KAFKA_INVALID_PRODUCER_EPOCH;
+    case KAFKA_TRANSACTION_ABORTABLE:
+        if (version >= VERSION_WITH_ABORTABLE) return error;
+        *ret_message = "Partition was not added to the transaction";
+        return KAFKA_INVALID_TXN_STATE;
+    case KAFKA_CONCURRENT_TRANSACTIONS:
+    case KAFKA_COORDINATOR_LOAD_IN_PROGRESS:
+    case KAFKA_COORDINATOR_NOT_AVAILABLE:
+    case KAFKA_NOT_COORDINATOR:
+        *ret_message = arena_printf(&request->arena,
+                                    "Unable to verify the partition has been added to the transaction. Underlying "
+                                    "error: %s",
+                                    kafka_error_name(error));
+        return KAFKA_NOT_ENOUGH_REPLICAS;
+    default: return error;
+    }
+}
+
+/* All of the request that its transaction will write to, so that one record tells of them. */
+static void parts_of(const kafka_request_t *request, txn_parts_t *parts)
+{
+    const kafka_produce_request_t *body = request->body;
+    for (int32_t t = 0; t < body->topic_data_count; t++) {
+        const kafka_topic_t *topic = kafka_topic_get(request->kafka, body->topic_data[t].name);
+        for (int32_t p = 0; topic && p < body->topic_data[t].partition_data_count; p++) {
+            const kafka_produce_request_partition_t *in = &body->topic_data[t].partition_data[p];
+            bool there = in->index >= 0 && in->index < topic->partitions_count;
+            bool whole = in->records.bytes.len >= BATCH_HEADER_BYTES;
+            if (there && whole && is_transactional(in->records.bytes))
+                txn_parts_add(parts, kafka_topic_name(topic), in->index);
+        }
+    }
+}
+
+typedef struct produce_add {
+    txns_request_t request;
+    produce_job_t *job;
+    bool over;
+} produce_add_t;
+
+static void added(txns_request_t *request, kafka_code_t error, txn_producer_t producer)
+{
+    produce_add_t *add = CONTAINER_OF(request, produce_add_t, request);
+    add->over = true;
+    add->job->added = error;
+    if (!add->job->stepping) slice_run(&add->job->request->kafka->slices, &add->job->request->slice);
+}
+
+/* False when it goes on in `added`. */
+static bool add_to_transaction(produce_job_t *job, txn_producer_t by)
+{
+    const kafka_produce_request_t *body = job->request->body;
+    produce_add_t *add = ARENA_NEW(&job->request->arena, produce_add_t);
+    txn_parts_t parts = {.topics = MAP_INIT};
+    add->job = job;
+    job->adding = &add->request;
+    parts_of(job->request, &parts);
+    txns_add(job->request->kafka->txns, body->transactional_id, by, &parts, &add->request, added);
+    txn_parts_clear(&parts);
+    return add->over;
+}
+
+/* Whether the coordinator lets the batch into the partition: then *ret_guard holds. *ret_waits: it is being asked. */
+static kafka_code_t ask_coordinator(produce_job_t *job, bytes_t topic, int32_t index, bytes_t records,
+                                    int64_t *ret_guard, bool *ret_waits)
+{
+    kafka_request_t *request = job->request;
+    const kafka_produce_request_t *body = request->body;
+    batch_header_t batch;
+    *ret_waits = false;
+    if (batch_header_read(records, &batch)) return KAFKA_NONE; /* the partition says what is wrong with it */
+    if (partition_has_open(job->target, batch.producer_id)) return KAFKA_NONE;
+    txn_producer_t by = {batch.producer_id, batch.producer_epoch};
+    bool adds = request->header.api_version >= VERSION_THAT_ADDS;
+    kafka_code_t error = txns_verify(request->kafka->txns, body->transactional_id, by, topic, index);
+    if (error == KAFKA_TRANSACTION_ABORTABLE && adds && !job->adding) {
+        *ret_waits = !add_to_transaction(job, by);
+        if (*ret_waits) return KAFKA_NONE;
+        error = job->added;
+        if (!error) error = txns_verify(request->kafka->txns, body->transactional_id, by, topic, index);
+    } else if (error == KAFKA_TRANSACTION_ABORTABLE && job->adding && job->added) {
+        error = job->added;
+    }
+    if (!error) *ret_guard = partition_guard(job->target, batch.producer_id);
+    return error;
+}
+
 /* ---- one partition --------------------------------------------------------------------------------------------------- */
 
 static kafka_produce_response_partition_t *answer_of(const produce_job_t *job)
@@ -208,9 +309,19 @@ static bool produce_partition(produce_job_t *job, const kafka_topic_t *topic)
     if (!error) error = kafka_topic_partition_get(topic, in->index, &job->target);
     bytes_t records = in->records.bytes;
     if (!error) error = check_version(request->header.api_version, &records, &message);
+    int64_t guard = PARTITION_UNVERIFIED;
+    bool waits = false;
+    if (!error && is_transactional(records)) {
+        error = ask_coordinator(job, kafka_topic_name(topic), in->index, records, &guard, &waits);
+        if (waits) {
+            job->waiting = false; /* what the frame holds of it is needed again */
+            return false;
+        }
+        error = produce_code(request, error, &message);
+    }
     answer_of(job)->index = in->index;
     /* The frame is ours to write to: offset and epoch are patched where they lie. */
-    if (!error) return partition_produce(job->target, records, PARTITION_UNVERIFIED, &request->arena, produced, job);
+    if (!error) return partition_produce(job->target, records, guard, &request->arena, produced, job);
     answered(job, error, &PARTITION_APPENDED_NONE, message);
     return true;
 }
@@ -273,10 +384,10 @@ static slice_state_t produce_step(slice_t *slice)
         return SLICE_MORE;
     }
     job->stepping = true;
+    job->waiting = true;
     bool over = produce_partition(job, kafka_topic_get(request->kafka, in->name));
     job->stepping = false;
     if (over) return SLICE_MORE;
-    job->waiting = true;
     keep_body(slice);
     return SLICE_WAITS;
 }

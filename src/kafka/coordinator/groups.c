@@ -46,6 +46,7 @@ group_entry_t *groups__entry_new(kafka_groups_t *groups, bytes_t group_id, int32
     entry->refs = 1;
     entry->partition = index;
     list_init(&entry->applying);
+    list_init(&entry->txns);
     list_push_back(loaded_from < 0 ? &partition->living : &partition->loaded, &entry->node);
     runtime_timer_init(groups->runtime, &entry->timer, on_timer);
     groups__classic_new(entry);
@@ -86,6 +87,7 @@ void groups__remove(group_entry_t *entry, kafka_code_t error)
     map_remove(&entry->groups->entries, entry->id);
     list_remove(&entry->node);
     entry->removed = true;
+    groups__txns_drop(entry);
     runtime_timer_stop(&entry->timer);
     entry->type->kill(entry, error);
     group_entry_unref(entry);
@@ -242,6 +244,7 @@ void kafka_groups_free(kafka_groups_t *groups)
     runtime_free(groups->runtime);
     groups__broker_deinit(groups);
     map_deinit(&groups->entries);
+    map_deinit(&groups->producers);
     mem_free(groups->partitions);
     mem_free(groups);
 }

@@ -25,6 +25,7 @@ typedef struct group_entry {
     } state;
     consumer_config_t config; /* of a consumer group */
     group_offsets_t offsets;
+    list_t txns;     /* groups_txn.c: what open transactions have of it */
     list_t applying; /* groups_outbox.c: in the log, not yet in `offsets` */
     list_t node;     /* among those of its partition */
     int32_t partition;
@@ -98,6 +99,16 @@ typedef struct groups_committer {
 } groups_committer_t;
 kafka_code_t groups_commit_check(group_entry_t *entry, const groups_committer_t *committer) MUST_CHECK;
 kafka_code_t groups_fetch_check(group_entry_t *entry, bytes_t member_id, int32_t member_epoch) MUST_CHECK;
+
+/* An offset whose record is stored. */
+void groups_offset_put(group_entry_t *entry, bytes_t topic, int32_t partition, const group_offset_t *offset);
+/* The same in the producer's transaction: it counts when that is committed. */
+void groups_offset_put_pending(group_entry_t *entry, int64_t producer_id, bytes_t topic, int32_t partition,
+                               const group_offset_t *offset);
+/* An open transaction has an offset of this partition. */
+bool groups_offset_is_unstable(const group_entry_t *entry, bytes_t topic, int32_t partition);
+/* The producer's marker is stored in this partition of the topic. */
+void groups_txn_end(kafka_groups_t *groups, int32_t partition, int64_t producer_id, bool commits);
 
 /* Takes offsets, or a whole group, out of memory once their tombstones are written, batch by batch; what is committed
  * meanwhile stays. `done` (may be NULL) may run within groups_removal_run; the removal is gone by then. */

@@ -1,7 +1,7 @@
 /* groups_internal.h: what the files of the group coordinator share: groups.c (table, settling, life), groups_machine.c (as a
  * machine of the runtime), groups_classic.c and groups_consumer.c (the protocols), groups_broker.c (what the latter asks of the
  * broker), groups_migrate.c (from one protocol to the other), groups_removal.c (tombstones, retention), groups_outbox.c (the
- * bridge's offsets). */
+ * bridge's offsets), groups_txn.c (offsets of transactions). */
 #ifndef TRIVET_KAFKA_COORDINATOR_GROUPS_INTERNAL_H
 #define TRIVET_KAFKA_COORDINATOR_GROUPS_INTERNAL_H
 
@@ -29,7 +29,9 @@ struct kafka_groups {
     topic_patterns_host_t patterns_host;
     io_timer_t patterns_timer; /* scans new patterns */
     kafka_topic_listener_t listener;
-    map_t entries; /* id -> group_entry_t */
+    map_t entries;   /* id -> group_entry_t */
+    map_t producers; /* with open transactions: groups_txn.c */
+    uint64_t order;  /* of the last record of an offset */
     groups_partition_t *partitions;
     int32_t partitions_count;
     size_t kept_bytes, kept_bytes_max;
@@ -49,6 +51,9 @@ void groups__remove(group_entry_t *entry, kafka_code_t error);
 groups_partition_t *groups__partition(const kafka_groups_t *groups, int32_t index);
 /* After every input to a group: stores what it wants stored and sets its timer. */
 void groups__settle(group_entry_t *entry);
+
+/* groups_txn.c: forgets what transactions have of the group. */
+void groups__txns_drop(group_entry_t *entry);
 
 /* groups_machine.c */
 extern const runtime_machine_t groups__machine;

@@ -22,32 +22,41 @@ static void describe_topic(void *user, arena_t *arena, kafka_topic_spec_t *ret_s
 
 /* ---- playing back ---- */
 
-static void replay_offset(kafka_groups_t *groups, int32_t partition, const group_record_t *record)
+static void replay_offset(kafka_groups_t *groups, int32_t partition, const batch_header_t *batch,
+                          const group_record_t *record)
 {
+    bool pending = batch->attributes & RECORD_TRANSACTIONAL;
     group_entry_t *entry = map_get(&groups->entries, record->group_id);
     if (!record->tombstone) {
         if (!entry) entry = groups__entry_new(groups, record->group_id, partition);
-        group_offsets_put(&entry->offsets, record->topic, record->partition, &record->offset);
+        if (pending)
+            groups_offset_put_pending(entry, batch->producer_id, record->topic, record->partition, &record->offset);
+        else
+            groups_offset_put(entry, record->topic, record->partition, &record->offset);
     } else if (entry) {
         group_offsets_remove(&entry->offsets, record->topic, record->partition);
     }
 }
 
-/* A transaction's offsets count once its marker says so, and this broker writes neither. */
-static bool is_plain(const batch_header_t *batch)
+/* The end of a transaction: its offsets count, or are forgotten. */
+static int replay_control(kafka_groups_t *groups, int32_t partition, const batch_header_t *batch,
+                          const record_t *stored)
 {
-    return !(batch->attributes & (RECORD_CONTROL | RECORD_TRANSACTIONAL));
+    record_marker_t marker;
+    int err = record_marker_of(batch, stored, &marker);
+    if (!err) groups_txn_end(groups, partition, marker.producer_id, marker.commits);
+    return err == ERR_NOT_FOUND ? 0 : err;
 }
 
 static int replay(void *user, int32_t partition, const batch_header_t *batch, const record_t *stored, arena_t *arena)
 {
     kafka_groups_t *groups = user;
     group_record_t record;
-    if (!is_plain(batch)) return 0;
+    if (batch->attributes & RECORD_CONTROL) return replay_control(groups, partition, batch, stored);
     int err = group_record_decode(stored->key, stored->value, arena, &record);
     if (err) return err;
     switch (record.kind) {
-    case GROUP_RECORD_OFFSET: replay_offset(groups, partition, &record); return 0;
+    case GROUP_RECORD_OFFSET: replay_offset(groups, partition, batch, &record); return 0;
     case GROUP_RECORD_GROUP: return groups__classic_replay(groups, partition, &record);
     case GROUP_RECORD_OTHER: return groups__consumer_replay(groups, partition, stored, arena);
     }
@@ -63,7 +72,7 @@ static bool start(void *user, int32_t index)
     groups_partition_t *partition = groups__partition(groups, index);
     group_entry_t *entry = partition ? LIST_FIRST(&partition->loaded, group_entry_t, node) : NULL;
     if (!entry) return false;
-    if (entry->offsets.count == 0 && entry->type->is_unused(entry)) {
+    if (entry->offsets.count == 0 && list_empty(&entry->txns) && entry->type->is_unused(entry)) {
         groups__remove(entry, KAFKA_NOT_COORDINATOR);
         return true;
     }

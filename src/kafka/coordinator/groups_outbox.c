@@ -147,7 +147,7 @@ kafka_code_t kafka_committed_offset(kafka_t *kafka, bytes_t group, bytes_t topic
 static void apply(group_entry_t *entry, const kafka_commit_t *commit, int64_t commit_ms)
 {
     group_offset_t offset = {commit->offset, -1, commit->metadata, commit_ms, -1};
-    if (!entry->removed) group_offsets_put(&entry->offsets, commit->topic, commit->partition, &offset);
+    if (!entry->removed) groups_offset_put(entry, commit->topic, commit->partition, &offset);
 }
 
 static void on_stored(runtime_write_t *write, kafka_code_t error)

@@ -95,7 +95,8 @@ static void take_written(groups_removal_t *r)
         if (!o->stays) group_offsets_remove(&entry->offsets, o->topic, o->partition);
     }
     if (r->first < r->count) return;
-    bool unused = groups_is_empty(entry) && entry->offsets.count == 0 && list_empty(&entry->applying);
+    bool unused =
+        groups_is_empty(entry) && entry->offsets.count == 0 && list_empty(&entry->applying) && list_empty(&entry->txns);
     if (r->group_too && unused) groups__remove(entry, KAFKA_NOT_COORDINATOR);
     r->over = true;
 }
@@ -178,7 +179,7 @@ static void expire_group(group_entry_t *entry, int64_t retention_ms)
                 groups_removal_add_offset(r, t->name, e->partition);
         }
     }
-    r->group_too = r->count == entry->offsets.count && entry->type->may_expire(entry);
+    r->group_too = r->count == entry->offsets.count && list_empty(&entry->txns) && entry->type->may_expire(entry);
     groups_removal_run(r);
 }
 

@@ -19,7 +19,14 @@ kafka_code_t runtime_check(const runtime_t *runtime, bytes_t key, int32_t *ret_p
 {
     if (!runtime->topic || runtime->stopped) return KAFKA_COORDINATOR_NOT_AVAILABLE;
     *ret_partition = runtime_partition_of(key, runtime->partitions_count);
-    switch (runtime->partitions[*ret_partition].state) {
+    return runtime_check_partition(runtime, *ret_partition);
+}
+
+kafka_code_t runtime_check_partition(const runtime_t *runtime, int32_t partition)
+{
+    if (!runtime->topic || runtime->stopped) return KAFKA_COORDINATOR_NOT_AVAILABLE;
+    ASSERT(partition >= 0 && partition < runtime->partitions_count);
+    switch (runtime->partitions[partition].state) {
     case RUNTIME_ACTIVE: return KAFKA_NONE;
     case RUNTIME_LOADING:
     case RUNTIME_STARTING: return KAFKA_COORDINATOR_LOAD_IN_PROGRESS;

@@ -72,6 +72,8 @@ int32_t runtime_partition_of(bytes_t key, int32_t partitions_count);
 /* Whether the machine can be asked about the partition of this key. KAFKA_NONE with the partition; COORDINATOR_NOT_AVAILABLE
  * without the topic, COORDINATOR_LOAD_IN_PROGRESS, NOT_COORDINATOR. */
 kafka_code_t runtime_check(const runtime_t *runtime, bytes_t key, int32_t *ret_partition) MUST_CHECK;
+/* The same of a partition. */
+kafka_code_t runtime_check_partition(const runtime_t *runtime, int32_t partition) MUST_CHECK;
 /* This broker leads the partition, and it could be read or is being read. */
 bool runtime_serves(const runtime_t *runtime, int32_t partition);
 /* No partition is being read; so it is without the topic. */

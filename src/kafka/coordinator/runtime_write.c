@@ -74,7 +74,8 @@ static kafka_code_t append(runtime_t *runtime, int32_t index, runtime_batch_t *b
     kafka_code_t error = kafka_topic_partition_get(runtime->topic, index, ret_partition);
     if (error != KAFKA_NONE) return error;
     size_t bytes;
-    uint8_t *finished = record_builder_finish(&batch->builder, 0, RECORD_NO_PRODUCER, &bytes);
+    int16_t attributes = batch->producer.id >= 0 ? RECORD_TRANSACTIONAL : 0;
+    uint8_t *finished = record_builder_finish(&batch->builder, attributes, batch->producer, &bytes);
     if (bytes > runtime_batch_bytes_max(runtime)) return KAFKA_MESSAGE_TOO_LARGE;
     arena_t arena;
     arena_init(&arena, 0);

@@ -4,9 +4,9 @@
  * A record's number becomes epoch and sequence of an ordinary idempotent producer (number = epoch * 2^31 + sequence), so
  * that it is kept where Kafka keeps such things: in the batch header, and from there in the producers' snapshots. Records
  * of one partition that come together are one batch. */
-#include "kafka/broker/producer_ids.h"
 #include "kafka/config/config.h"
 #include "kafka/coordinator/groups.h"
+#include "kafka/coordinator/txn/producer_ids.h"
 #include "kafka/door/produce_record.h"
 #include "kafka/partition/partition.h"
 #include "kafka/topics/topics.h"

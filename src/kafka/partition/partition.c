@@ -286,7 +286,7 @@ static void flushed(log_commit_t *commit, int err)
     p->flushing = false;
     if (err || p->closing) return;
     partition__advance_high_watermark(p, log_durable_offset(p->log)); /* the sync may have covered later ones */
-    if (partition_needs_commit(p)) { /* more came meanwhile */
+    if (partition_needs_commit(p)) {                                  /* more came meanwhile */
         p->flushing = true;
         log_commit(p->log, &p->flush, flushed);
     }

@@ -20,7 +20,7 @@ uint8_t *record_marker_build(record_builder_t *builder, const record_marker_t *m
     return record_builder_finish(builder, RECORD_TRANSACTIONAL | RECORD_CONTROL, producer, ret_bytes);
 }
 
-static int read_record(const batch_header_t *batch, const record_t *record, record_marker_t *ret_marker)
+int record_marker_of(const batch_header_t *batch, const record_t *record, record_marker_t *ret_marker)
 {
     if (record->key.len < KEY_BYTES) return ERR_CORRUPT;
     int type = load_be16(record->key.ptr + 2);
@@ -41,7 +41,7 @@ int record_marker_read(bytes_t batch, record_marker_t *ret_marker)
     record_t record;
     int err = record_iter_init(&iter, batch, MARKER_BYTES_MAX);
     if (!err) err = record_iter_next(&iter, &record);
-    if (!err) err = read_record(&iter.batch, &record, ret_marker);
+    if (!err) err = record_marker_of(&iter.batch, &record, ret_marker);
     record_iter_deinit(&iter);
     return err;
 }

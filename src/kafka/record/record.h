@@ -125,6 +125,8 @@ uint8_t *record_marker_build(record_builder_t *builder, const record_marker_t *m
                              size_t *ret_bytes);
 /* From a whole control batch. ERR_NOT_FOUND: it ends no transaction (another kind, or compaction has emptied it). ERR_CORRUPT. */
 int record_marker_read(bytes_t batch, record_marker_t *ret_marker) MUST_CHECK;
+/* From its record; errors as above. */
+int record_marker_of(const batch_header_t *batch, const record_t *record, record_marker_t *ret_marker) MUST_CHECK;
 
 /* Appends one record, its deltas given: what the iterator showed can be put into a batch again. */
 void record_write(buf_t *out, const record_t *record, int64_t timestamp_delta_ms, int32_t offset_delta);

@@ -5,7 +5,6 @@ import socket
 import time
 
 import pytest
-from confluent_kafka import KafkaException, Producer
 
 from wire import kafka
 
@@ -127,19 +126,6 @@ def test_a_topic_with_thousands_of_partitions_comes_and_goes(connection):
         (topic,) = connection.ask("Metadata", 1, topics=[name])["topics"]
         assert len(topic["partitions"]) == 2000
         assert connection.ask("DeleteTopics", 3, topics=[name], timeout=60_000)["topics"][0]["error"] == 0
-
-
-def test_a_transaction_is_refused_at_once(kafka_server):
-    """Not with an error that clients retry until their time is over."""
-    port = kafka_server.port_of("kafka")
-    with kafka.Connection(port) as one:
-        assert one.ask("FindCoordinator", 2, key="t", type=1)["message"] == "This server does not support transactions."
-        (found,) = one.ask("FindCoordinator", 4, keys=["t"], type=1)["coordinators"]
-        assert (found["error"], found["node"]) == (53, -1)
-    producer = Producer({"bootstrap.servers": f"127.0.0.1:{port}", "transactional.id": "t"})
-    with pytest.raises(KafkaException) as refusal:
-        producer.init_transactions(30)
-    assert refusal.value.args[0].fatal() and not refusal.value.args[0].retriable()
 
 
 def test_listeners_do_not_change_while_the_broker_runs(connection):

@@ -12,6 +12,7 @@ typedef struct group_offset {
     bytes_t metadata;     /* ptr NULL when empty: the protocol has no null here */
     int64_t commit_ms;    /* Unix time */
     int64_t expire_ms;    /* Unix time; -1: by the broker's retention */
+    uint64_t order;       /* of its record among all: groups_txn.c */
 } group_offset_t;
 
 typedef struct group_topic_offset {

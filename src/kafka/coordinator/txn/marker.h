@@ -10,6 +10,10 @@
 typedef struct txn_marker_write {
     partition_commit_t commit;
     void (*done)(struct txn_marker_write *write, kafka_code_t error);
+    kafka_t *kafka;
+    int32_t partition;
+    bool of_groups; /* of __consumer_offsets */
+    record_marker_t marker;
 } txn_marker_write_t;
 
 /* `done` runs once the marker counts as written, as acks=all would have it; maybe within the call. Errors are those of

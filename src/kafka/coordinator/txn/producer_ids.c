@@ -1,7 +1,7 @@
 /* producer_ids.c: see producer_ids.h. The node holds
  * {"version":1,"broker":N,"block_start":"S","block_end":"E"}, as Kafka's brokers wrote it; who sets it at the
  * version he read owns the block. */
-#include "kafka/broker/producer_ids.h"
+#include "kafka/coordinator/txn/producer_ids.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* producer_ids.h: producer ids, unique for the life of the cluster: taken in blocks of 1,000 from the tree's
  * node /latest_producer_id_block, so that a crash wastes at most a block. */
-#ifndef TRIVET_KAFKA_PRODUCER_IDS_H
-#define TRIVET_KAFKA_PRODUCER_IDS_H
+#ifndef TRIVET_KAFKA_COORDINATOR_PRODUCER_IDS_H
+#define TRIVET_KAFKA_COORDINATOR_PRODUCER_IDS_H
 
 #include "kafka/kafka_internal.h"
 

@@ -1,0 +1,108 @@
+"""Transactions: librdkafka's producer speaks the first version of the protocol, the Java one the second."""
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from integration.kafka.conftest import WAIT_SECONDS
+
+
+@pytest.fixture
+def transactional(bootstrap, name):
+    """transactional(id="", **options): a producer with its transactions initialised."""
+
+    def create(suffix="", **options):
+        settings = {"bootstrap.servers": bootstrap, "transactional.id": name + suffix, "linger.ms": 1} | options
+        producer = Producer(settings)
+        producer.init_transactions(WAIT_SECONDS)
+        return producer
+
+    return create
+
+
+def read(bootstrap, topic, isolation="read_committed", partition=0):
+    """All values of a partition, up to where this reader may read to."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "none", "isolation.level": isolation,
+                         "enable.auto.commit": False, "enable.partition.eof": True, "auto.offset.reset": "earliest"})
+    consumer.assign([TopicPartition(topic, partition, 0)])
+    values = []
+    while True:
+        message = consumer.poll(WAIT_SECONDS)
+        assert message is not None, "no end of the partition was seen"
+        if message.error():
+            assert message.error().code() == KafkaError._PARTITION_EOF
+            consumer.close()
+            return values
+        values.append(message.value().decode())
+
+
+def write(producer, topic, *values, partition=0):
+    for value in values:
+        producer.produce(topic, value, partition=partition)
+    assert producer.flush(WAIT_SECONDS) == 0
+
+
+def test_only_what_is_committed_is_read(bootstrap, topic, transactional):
+    target = topic(2)
+    producer = transactional()
+    producer.begin_transaction()
+    write(producer, target, "a", "b")
+    write(producer, target, "other", partition=1)
+    assert read(bootstrap, target) == []
+    assert read(bootstrap, target, "read_uncommitted") == ["a", "b"]
+    producer.commit_transaction(WAIT_SECONDS)
+    assert read(bootstrap, target) == ["a", "b"]
+    assert read(bootstrap, target, partition=1) == ["other"]
+    producer.begin_transaction()
+    write(producer, target, "c")
+    producer.abort_transaction(WAIT_SECONDS)
+    producer.begin_transaction()
+    write(producer, target, "d")
+    producer.commit_transaction(WAIT_SECONDS)
+    assert read(bootstrap, target) == ["a", "b", "d"]
+    assert read(bootstrap, target, "read_uncommitted") == ["a", "b", "c", "d"]
+
+
+def test_a_second_producer_fences_the_first_and_its_transaction(bootstrap, topic, transactional):
+    target = topic()
+    first = transactional()
+    first.begin_transaction()
+    write(first, target, "lost")
+    second = transactional()
+    second.begin_transaction()
+    write(second, target, "kept")
+    second.commit_transaction(WAIT_SECONDS)
+    with pytest.raises(KafkaException) as caught:
+        first.commit_transaction(WAIT_SECONDS)
+    assert caught.value.args[0].code() == KafkaError._FENCED
+    assert read(bootstrap, target) == ["kept"]
+
+
+
+
+def committed(consumer, topic):
+    return consumer.committed([TopicPartition(topic, 0)], WAIT_SECONDS)[0].offset
+
+
+def test_offsets_count_with_their_transaction(bootstrap, topic, transactional, consumer, name):
+    target = topic()
+    group = consumer(name, **{"enable.auto.commit": False})
+    producer = transactional()
+    for ends, offset in ((producer.abort_transaction, 5), (producer.commit_transaction, 7)):
+        producer.begin_transaction()
+        write(producer, target, "x")
+        producer.send_offsets_to_transaction([TopicPartition(target, 0, offset)], group.consumer_group_metadata(), WAIT_SECONDS)
+        ends(WAIT_SECONDS)
+    assert committed(group, target) == 7
+    assert read(bootstrap, target) == ["x"]
+
+
+def test_of_two_commits_the_later_one_counts_whenever_its_transaction_ends(bootstrap, topic, transactional, consumer, name):
+    target = topic()
+    group = consumer(name, **{"enable.auto.commit": False})
+    producer = transactional()
+    producer.begin_transaction()
+    write(producer, target, "x")
+    producer.send_offsets_to_transaction([TopicPartition(target, 0, 3)], group.consumer_group_metadata(), WAIT_SECONDS)
+    group.commit(offsets=[TopicPartition(target, 0, 9)], asynchronous=False)
+    producer.commit_transaction(WAIT_SECONDS)
+    assert committed(group, target) == 9
