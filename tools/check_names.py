@@ -13,8 +13,6 @@ SHORT = {'zookeeper': 'zk', 'listpack': 'lp', 'quicklist': 'ql', 'service': 'coo
 # What is still named for another file, (file, function): each is to go, and none may come.
 DEBTS = {
     ('coord/tree/multi.c', 'apply__local_multi'),
-    ('coord/tree/multi.c', 'apply__multi'),
-    ('coord/tree/state.c', 'apply__close_session'),
     ('coord/tree/state.c', 'apply__create_session'),
     ('redis/cmd/connection.c', 'client__name_is_valid'),
     ('redis/cmd/connection.c', 'client__set_name'),

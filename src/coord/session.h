@@ -29,6 +29,9 @@ typedef struct coord_result {
 /* Whether the body is one of that type: what cannot be read is answered at once and takes no zxid. A multi always is. */
 bool coord_write_decodes(int32_t type, bytes_t body, arena_t *arena);
 
+/* A long command is being applied, over several turns: who reads the tree now would see half of it. */
+bool coord_is_applying(const coord_t *coord);
+
 /* Embedded in the caller's state; must live until `done`, to which `result` belongs only for the call. */
 typedef struct coord_write {
     list_t node;
@@ -89,6 +92,8 @@ void coord_watcher_init(coord_watcher_t *watcher,
                         void (*event)(coord_watcher_t *watcher, coord_event_t type, bytes_t path, int64_t zxid));
 /* Drops all its watches. */
 void coord_watcher_deinit(coord_t *coord, coord_watcher_t *watcher);
+/* Up to `count` of its watches go; true when it has none any more. */
+bool coord_watcher_drop(coord_t *coord, coord_watcher_t *watcher, size_t count) MUST_CHECK;
 void coord_watch_add(coord_t *coord, coord_watcher_t *watcher, coord_watch_kind_t kind, bytes_t path, int mode);
 /* mode 0 = any. */
 bool coord_watch_has(const coord_t *coord, const coord_watcher_t *watcher, coord_watch_kind_t kind, bytes_t path,

@@ -54,6 +54,43 @@ static void unbind(zk_conn_t *conn)
     map_remove(&conn->zookeeper->by_session, session_key(&conn->session_id));
 }
 
+/* ---- what is left of a connection that is gone: its watches, which hear nothing any more ----------------------------------- */
+
+static void hear_nothing(coord_watcher_t *watcher, coord_event_t type, bytes_t path, int64_t zxid) {}
+
+static void leave(zk_conn_t *conn)
+{
+    zookeeper_t *zk = conn->zookeeper;
+    if (coord_watcher_drop(zk->coord, &conn->watcher, ZK_WATCHES_SLICE)) {
+        mem_free(conn);
+        return;
+    }
+    conn->watcher.event = hear_nothing;
+    conn->watcher.who = (coord_who_t){NULL, 0};
+    list_push_back(&zk->leaving, &conn->node);
+    io_timer_start(&zk->leaving_timer, 0, 0);
+}
+
+void zk__leaving_run(io_timer_t *timer)
+{
+    zookeeper_t *zk = CONTAINER_OF(timer, zookeeper_t, leaving_timer);
+    zk_conn_t *conn = LIST_FIRST(&zk->leaving, zk_conn_t, node);
+    io_turn_note(zk->loop, "zookeeper: watches of a connection that is gone");
+    list_remove(&conn->node);
+    leave(conn);
+    if (!list_empty(&zk->leaving)) io_timer_start(timer, 0, 0);
+}
+
+void zk__leaving_end(zookeeper_t *zk)
+{
+    io_timer_stop(&zk->leaving_timer);
+    LIST_EACH(&zk->leaving, conn, zk_conn_t, node) {
+        coord_watcher_deinit(zk->coord, &conn->watcher);
+        list_remove(&conn->node);
+        mem_free(conn);
+    }
+}
+
 void zk__on_close(net_conn_t *net)
 {
     zk_conn_t *conn = net_conn_user(net);
@@ -61,13 +98,12 @@ void zk__on_close(net_conn_t *net)
     zookeeper_t *zk = conn->zookeeper;
     unbind(conn);
     zk__requests_abandon(conn);
-    coord_watcher_deinit(zk->coord, &conn->watcher);
     zk__auth_drop(conn);
     ASSERT(list_empty(&conn->requests) && conn->pending == 0 && zk->conns_count > 0);
     list_remove(&conn->unfinished_node);
     list_remove(&conn->node);
     zk->conns_count--;
-    mem_free(conn);
+    leave(conn);
 }
 
 void zk__conn_close(zk_conn_t *conn)
@@ -145,6 +181,10 @@ ssize_t zk__on_data(net_conn_t *net, uint8_t *data, size_t len)
     zk_conn_t *conn = net_conn_user(net);
     zookeeper_t *zk = conn->zookeeper;
     size_t used = 0;
+    if (UNLIKELY(coord_is_applying(zk->coord))) {
+        yield_turn(conn);
+        return conn->closing ? (ssize_t)len : 0;
+    }
     while (len - used >= ZK_FRAME_HEAD_BYTES && may_take(conn)) {
         if (!conn->connected) {
             if (conn->session_id != 0 || conn->pending > 0) break; /* its session is being made */

@@ -167,6 +167,10 @@ void zk__unfinished_run(io_timer_t *timer)
 {
     zookeeper_t *zk = CONTAINER_OF(timer, zookeeper_t, unfinished_timer);
     list_t now;
+    if (coord_is_applying(zk->coord)) {
+        io_timer_start(timer, 0, 0);
+        return;
+    }
     list_init(&now);
     list_splice_back(&now, &zk->unfinished);
     while (!list_empty(&now)) {

@@ -29,6 +29,8 @@ zookeeper_t *zookeeper_new(io_loop_t *loop, net_t *net, coord_t *coord, const zo
     list_init(&zk->conns);
     list_init(&zk->cache);
     list_init(&zk->unfinished);
+    list_init(&zk->leaving);
+    io_timer_init(loop, &zk->leaving_timer, zk__leaving_run);
     io_timer_init(loop, &zk->unfinished_timer, zk__unfinished_run);
     arena_init(&zk->arena, ZK_REQUEST_ARENA_BYTES_MAX);
     zk->service = (net_service_t){
@@ -76,6 +78,7 @@ void zookeeper_stop(zookeeper_t *zk)
     if (zk->stopping) return;
     zk->stopping = true;
     io_timer_stop(&zk->unfinished_timer);
+    zk__leaving_end(zk);
     for (int i = 0; i < zk->listeners_count; i++) net_listener_close(zk->listeners[i]);
     zk->listeners_count = 0;
     coord_session_listen(zk->coord, NULL, NULL);

@@ -22,7 +22,7 @@
 #define ZK_READS_WAITING_MAX       32 /* of a connection: they are answered at once, with a node's data each */
 #define ZK_REQUEST_ARENA_BYTES_MAX MIB(64)
 #define ZK_MULTI_READ_BYTES_MAX    MIB(32) /* of a reply, but for its last part */
-#define ZK_WATCHES_SLICE           4000    /* paths that a setWatches renews in a turn */
+#define ZK_WATCHES_SLICE           4000    /* paths that a setWatches renews in a turn; watches that go */
 #define ZK_AUTH_IDS_MAX            64      /* identities a connection may prove */
 #define ZK_XID_NOTIFICATION        (-1)
 #define ZK_XID_AUTH                (-4)
@@ -50,7 +50,7 @@ typedef struct zk_latency {
 } zk_latency_t;
 
 struct zk_conn {
-    list_t node; /* zookeeper_t.conns */
+    list_t node; /* zookeeper_t.conns, at the end `leaving` */
     zookeeper_t *zookeeper;
     net_conn_t *net;
     int64_t session_id;
@@ -93,6 +93,8 @@ struct zookeeper {
     uint32_t cache_count;
     list_t unfinished; /* zk_conn_t.unfinished_node */
     io_timer_t unfinished_timer;
+    list_t leaving; /* zk_conn_t.node: gone, but for some of their watches */
+    io_timer_t leaving_timer;
     uint64_t outstanding;
     bool throttling;
     bool stopping;
@@ -112,6 +114,8 @@ void zk__on_close(net_conn_t *net);
 zk_conn_t *zk__conn_of_session(const zookeeper_t *zookeeper, int64_t session_id);
 void zk__conn_bind(zk_conn_t *conn, int64_t session_id);
 void zk__conn_touch(zk_conn_t *conn);
+void zk__leaving_run(io_timer_t *timer);
+void zk__leaving_end(zookeeper_t *zk); /* at once */
 /* Answers what is written, then closes. */
 void zk__conn_close(zk_conn_t *conn);
 void zk__session_closed(void *user, int64_t session_id);

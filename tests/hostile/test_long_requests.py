@@ -2,17 +2,23 @@
 than 10 ms. Turns of more than 50 ms are counted, by CPU time: so much is sent that one turn for all of it would take far longer."""
 
 import contextlib
+import re
+import select
 import time
 
 import pytest
 
+from harness.process import exchange
 from harness.trivet import Trivet
-from wire import kafka
+from wire import jute, kafka
 
 pytestmark = pytest.mark.trivet_only
 
 GROUPS = 80_000
 GROUPS_AT_ONCE = 2_000
+PARTS = 65_000  # of a multi
+EPHEMERALS = 250_000
+WATCHES = 500_000
 RESULTS = 8_000  # of 5 KB each
 
 
@@ -27,7 +33,7 @@ def no_long_turn(server):
 
 @pytest.fixture(scope="module")
 def server():
-    with Trivet() as one:
+    with Trivet({"zookeeper": {"jute.maxbuffer": 32 << 20, "4lw.commands.whitelist": "*"}}) as one:
         yield one.start()
 
 
@@ -124,3 +130,94 @@ def test_who_leaves_while_his_answer_is_written_takes_nobody_along(server, broke
             one.close()
         for _ in range(50):
             assert broker.ask("Metadata", 1, topics=["left"])["topics"][0]["error"] == 0
+
+
+# ---- the tree
+
+
+@pytest.fixture
+def keeper(server):
+    session = jute.Connection(server.port_of("zookeeper"), timeout=60_000)
+    yield session
+    session.end()
+
+
+@pytest.fixture
+def other(server):
+    session = jute.Connection(server.port_of("zookeeper"), timeout=60_000)
+    yield session
+    session.end()
+
+
+def fill(session, prefix, count, flags=0):
+    for at in range(0, count, PARTS):
+        parts = [(jute.CREATE, jute.create(f"{prefix}{number}", b"", flags)) for number in range(at, min(at + PARTS, count))]
+        assert session.ask(jute.MULTI, jute.multi(parts))[2] == 0
+
+
+def children(session, path):
+    return jute.Reader(session.ask(jute.EXISTS, jute.read(path))[3]).stat()["children"]
+
+
+def answered(session):
+    return select.select([session.socket], [], [], 0)[0] != []
+
+
+def apply_meanwhile(keeper, other, parts, may_see):
+    """Until the multi is answered the other one sees all of it or nothing."""
+    keeper.send(jute.MULTI, jute.multi(parts))
+    while not answered(keeper):
+        assert children(other, "/long") in may_see
+    return jute.parse_multi(keeper.read_reply()[3])
+
+
+def test_a_multi_of_very_many_parts_is_applied_in_slices_that_nobody_sees(server, keeper, other):
+    assert keeper.ask(jute.CREATE, jute.create("/long"))[2] == 0
+    watchers = [other] + [jute.Connection(server.port_of("zookeeper"), timeout=60_000) for _ in range(3)]
+    for watcher in watchers:  # recursive: each part is an event, too
+        assert watcher.ask(jute.ADD_WATCH, jute.watch("/long", 1))[2] == 0
+    creates = [(jute.CREATE, jute.create(f"/long/{number}")) for number in range(PARTS)]
+    deletes = [(jute.DELETE, jute.delete(f"/long/{number}")) for number in range(PARTS)]
+    with no_long_turn(server):
+        results = apply_meanwhile(keeper, other, creates[:-1] + [(jute.CHECK, jute.delete("/nowhere"))], {0})
+        assert [one[1] for one in results[-2:]] == [0, -101]
+        assert {kind for kind, _, _ in apply_meanwhile(keeper, other, creates, {0, PARTS})} == {jute.CREATE}
+        assert children(other, "/long") == PARTS
+        apply_meanwhile(keeper, other, deletes, {0, PARTS})
+        assert children(other, "/long") == 0
+    for watcher in watchers:
+        assert len(watcher.take_events()) == 2 * PARTS
+    for watcher in watchers[1:]:
+        watcher.end()
+
+
+def test_a_session_with_very_many_ephemeral_nodes_ends_in_slices_that_nobody_sees(server, keeper, other):
+    assert keeper.ask(jute.CREATE, jute.create("/held"))[2] == 0
+    holder = jute.Connection(server.port_of("zookeeper"), timeout=60_000)
+    fill(holder, "/held/", EPHEMERALS, jute.EPHEMERAL)
+    with no_long_turn(server):
+        holder.send(jute.CLOSE_SESSION)
+        while not answered(holder):
+            assert children(other, "/held") in (0, EPHEMERALS)
+        assert holder.read_reply()[2] == 0
+        assert children(other, "/held") == 0
+    holder.close()
+
+
+def watches(server):
+    told = exchange(server.port_of("zookeeper"), b"mntr").decode()
+    return int(re.search(r"zk_watch_count\s+(\d+)", told)[1])
+
+
+def test_a_connection_with_very_many_watches_goes_in_slices_and_hears_nothing_more(server, other):
+    watcher = jute.Connection(server.port_of("zookeeper"), timeout=60_000)
+    for at in range(0, WATCHES, WATCHES // 10):
+        paths = [f"/none/{number}" for number in range(at, at + WATCHES // 10)]
+        assert watcher.ask(jute.SET_WATCHES, jute.set_watches(1 << 40, [], paths, []), xid=jute.SET_WATCHES_XID)[2] == 0
+    assert watches(server) == WATCHES
+    with no_long_turn(server):
+        watcher.close()
+        for path in ("/none", f"/none/{WATCHES - 1}", f"/none/{WATCHES // 2}"):
+            assert other.ask(jute.CREATE, jute.create(path))[2] == 0
+        while watches(server):
+            time.sleep(0.02)

@@ -45,6 +45,7 @@ static void turn(io_hook_t *hook)
 {
     coord_t *coord = CONTAINER_OF(hook, coord_t, hook);
     if (coord->closing) return;
+    coord__apply_more(coord);
     coord__flush(coord);
     coord__snapshots_run(coord);
 }
@@ -138,6 +139,7 @@ int coord_open(io_loop_t *loop, const coord_options_t *options, coord_t **ret_co
     coord->options.log_dir = coord->log_dir;
     list_init(&coord->ready);
     list_init(&coord->flying);
+    list_init(&coord->entries);
     begin_state(coord);
     health_init(&coord->health, "coord");
     coord__expiry_init(coord);
@@ -152,6 +154,7 @@ int coord_open(io_loop_t *loop, const coord_options_t *options, coord_t **ret_co
     coord->hook = (io_hook_t){.rank = COORD_HOOK_RANK, .name = "the tree", .run = turn};
     io_hook_add(loop, &coord->hook);
     if (err) goto out;
+    coord->serving = true;
     *ret_coord = coord;
     return 0;
 out:
@@ -161,6 +164,7 @@ out:
 
 void coord_close(coord_t *coord)
 {
+    coord__apply_all(coord);
     coord->closing = true;
     io_hook_remove(&coord->hook);
     coord__expiry_stop(coord);

@@ -3,7 +3,7 @@
  *   coord_write ─> the turn's batch ──hook, rank 20──> one raft entry ──committed──> state_apply each ─> done each
  *
  * One batch is at the disk at a time (with one voter): what arrives meanwhile makes the next, so load makes batches larger
- * and syncs fewer. */
+ * and syncs fewer. A command that is long is applied over several turns, in which nobody reads the tree (applying.c). */
 #ifndef TRIVET_COORD_INTERNAL_H
 #define TRIVET_COORD_INTERNAL_H
 
@@ -14,11 +14,15 @@
 #include "coord/tree/state.h"
 
 #define COORD_HOOK_RANK          20
+#define COORD_ENTRY_FORMAT       1
 #define COORD_BATCH_BYTES_AIM    MIB(1) /* a batch is closed above */
 #define COORD_BATCH_COST_AIM     4000 /* or when what applies it would take longer than a few milliseconds; of setData, 1 */
-#define COORD_CLOSE_COST         8 /* of the end of a session */
-#define COORD_BATCHES_AHEAD_ONE  1 /* batches between us and the disk with one voter */
-#define COORD_BATCHES_AHEAD_MANY 8 /* and with several, for the way to the others */
+#define COORD_CLOSE_COST         8       /* of the end of a session */
+#define COORD_APPLY_STEPS        2000    /* of long commands in a turn: a few milliseconds (state_apply_step) */
+#define COORD_LONG_BODY_BYTES    KIB(64) /* a multi is long from here on */
+#define COORD_LONG_EPHEMERALS    1000    /* and the end of a session */
+#define COORD_BATCHES_AHEAD_ONE  1       /* batches between us and the disk with one voter */
+#define COORD_BATCHES_AHEAD_MANY 8       /* and with several, for the way to the others */
 #define COORD_EXPIRY_SLOTS       256
 #define COORD_DISCARD_STEP_NODES 2000  /* a turn's piece of a state that goes */
 #define COORD_REAPS_MAX          10000 /* containers and TTL nodes a check */
@@ -61,6 +65,8 @@ struct coord {
     coord_batch_t *batch; /* being filled; NULL = none yet */
     list_t ready;         /* filled, not yet proposed */
     list_t flying;        /* proposed, not yet applied */
+    list_t entries;       /* applying.c: committed, of which the first is being applied in pieces */
+    bool serving;         /* the loop runs: what is long is applied in pieces */
     uint32_t flying_count;
     uint64_t outstanding;
     uint64_t applied;
@@ -84,9 +90,17 @@ struct coord {
 /* propose.c */
 void coord__propose(coord_t *coord, coord_write_t *write, const zk_command_t *command);
 void coord__flush(coord_t *coord);
-void coord__apply(void *user, uint64_t index, bytes_t payload, void *tag);
+void coord__answer(coord_t *coord, coord_batch_t *batch, const coord_result_t *result); /* the next one's */
+void coord__answer_others(coord_t *coord, coord_batch_t *batch); /* those whose turn it is, and that have no command */
+void coord__batch_applied(coord_t *coord, coord_batch_t *batch);
 void coord__dropped(void *user, void *tag);
 void coord__drop_all(coord_t *coord);
+
+/* applying.c */
+void coord__apply(void *user, uint64_t index, bytes_t payload, void *tag);
+void coord__apply_more(coord_t *coord); /* once a turn */
+void coord__apply_all(coord_t *coord);
+
 /* Proposes the end of the process's earlier sessions and a new one. */
 void coord__own_session_begin(coord_t *coord);
 

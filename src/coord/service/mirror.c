@@ -82,7 +82,7 @@ static void on_change(coord_subscription_t *subscription, coord_change_t what, c
 static void run_feed(io_hook_t *hook)
 {
     mirror_t *mirror = CONTAINER_OF(hook, mirror_t, feed.hook);
-    if (mirror->feed.changes.len) tell(mirror);
+    if (mirror->feed.changes.len && !coord_is_applying(mirror->feed.coord)) tell(mirror);
 }
 
 /* Parents before their children. */

@@ -2,7 +2,6 @@
  * of proposal, because batches are applied in order and a batch's slots are its commands in order. */
 #include "coord/service/coord_internal.h"
 
-#define ENTRY_FORMAT       1
 #define ENTRY_HEADER_BYTES 16
 #define COMMAND_IDS_MAX    1024
 
@@ -104,10 +103,22 @@ static void answer_one(coord_t *coord, coord_slot_t *slot)
 }
 
 /* Those at the head that have no command. */
-static void answer_others(coord_t *coord, coord_batch_t *batch)
+void coord__answer_others(coord_t *coord, coord_batch_t *batch)
 {
     while (batch->next < batch->slots_count && batch->slots[batch->next].kind != COORD_SLOT_COMMAND)
         answer_one(coord, &batch->slots[batch->next++]);
+}
+
+void coord__answer(coord_t *coord, coord_batch_t *batch, const coord_result_t *result)
+{
+    answer(coord, &batch->slots[batch->next++], result);
+}
+
+void coord__batch_applied(coord_t *coord, coord_batch_t *batch)
+{
+    coord->flying_count--;
+    coord__answer_others(coord, batch);
+    batch_free(batch);
 }
 
 /* Nothing of it was proposed. */
@@ -138,44 +149,11 @@ void coord__drop_all(coord_t *coord)
     LIST_EACH(&coord->ready, batch, coord_batch_t, node) answer_lost(coord, batch);
 }
 
-/* An entry is ours or the disk's: one that does not parse means that they disagree with us, and nothing can be trusted. */
-void coord__apply(void *user, uint64_t index, bytes_t payload, void *tag)
-{
-    coord_t *coord = user;
-    coord_batch_t *batch = tag;
-    arena_t arena; /* ids only: the body is decoded into the state's own */
-    zk_entry_header_t header;
-    arena_init(&arena, MIB(1));
-    jute_reader_t r = jute_reader(payload, &arena);
-    zk_entry_header_get(&r, &header);
-    bool good = !r.bad && header.format == ENTRY_FORMAT;
-    for (int32_t i = 0; good && i < header.count; i++) {
-        zk_command_t command;
-        coord_result_t result;
-        arena_reset(&arena);
-        zk_command_get(&r, &command);
-        good = !r.bad;
-        if (!good) break;
-        if (batch) answer_others(coord, batch);
-        state_apply(&coord->state, &command, header.time_ms, &result);
-        coord->applied++;
-        if (command.type == ZK_OP_CREATE_SESSION && result.err == ZOK) coord__expiry_welcome(coord, result.session_id);
-        if (batch) answer(coord, &batch->slots[batch->next++], &result);
-    }
-    arena_deinit(&arena);
-    if (batch) {
-        coord->flying_count--;
-        answer_others(coord, batch);
-        batch_free(batch);
-    }
-    if (!good) coord__fatal(coord, "an entry of the coordination log is unreadable", ERR_CORRUPT);
-}
-
 /* ---- proposing ------------------------------------------------------------------------------------------------------ */
 
 static void fill_header(coord_t *coord, coord_batch_t *batch)
 {
-    zk_entry_header_t header = {ENTRY_FORMAT, io_wall_ms(coord->loop), batch->commands};
+    zk_entry_header_t header = {COORD_ENTRY_FORMAT, io_wall_ms(coord->loop), batch->commands};
     zk_entry_header_put(batch->buf.ptr + WAL_HEADROOM_BYTES, &header);
 }
 
@@ -211,7 +189,7 @@ void coord__flush(coord_t *coord)
         if (batch->commands > 0) {
             submit_or_refuse(coord, batch);
         } else if (coord->flying_count == 0) {
-            answer_others(coord, batch);
+            coord__answer_others(coord, batch);
             batch_free(batch);
         } else {
             break;

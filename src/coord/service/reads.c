@@ -140,7 +140,15 @@ void coord_session_each(const coord_t *coord,
 
 /* ---- watches -------------------------------------------------------------------------------------------------------- */
 
-void coord_watcher_deinit(coord_t *coord, coord_watcher_t *watcher) { watches_drop(&coord->state.watches, watcher); }
+bool coord_watcher_drop(coord_t *coord, coord_watcher_t *watcher, size_t count)
+{
+    return watches_drop(&coord->state.watches, watcher, count);
+}
+
+void coord_watcher_deinit(coord_t *coord, coord_watcher_t *watcher)
+{
+    while (!coord_watcher_drop(coord, watcher, SIZE_MAX)) continue;
+}
 
 void coord_watch_add(coord_t *coord, coord_watcher_t *watcher, coord_watch_kind_t kind, bytes_t path, int mode)
 {

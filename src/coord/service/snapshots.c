@@ -79,6 +79,7 @@ void coord__snapshot_end(void *user)
 void coord__snapshots_run(coord_t *coord)
 {
     free_some(coord);
+    if (!list_empty(&coord->entries)) return;
     if (!quorum_snapshotting(coord->quorum)) {
         if (!due(coord)) return;
         coord->applied_at_snapshot = coord->applied;
@@ -135,6 +136,7 @@ static void replace_state(coord_t *coord, state_t *fresh)
 void coord__load_restore(void *user, uint64_t index)
 {
     coord_t *coord = user;
+    coord__apply_all(coord); /* what waits is part of it */
     coord->applied_at_snapshot = coord->applied;
     tree_loader_free(coord->loader);
     coord->loader = NULL;

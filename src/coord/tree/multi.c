@@ -25,7 +25,7 @@ static bool multi_may_hold(int32_t type)
 }
 
 /* After a refusal the other parts are only counted, by skipping their bytes: the reply has one result for each. */
-static coord_zerr_t skip_part(int32_t type, jute_reader_t *r)
+static void skip_part(int32_t type, jute_reader_t *r)
 {
     switch (type) {
     case ZK_OP_CREATE_TTL: {
@@ -49,30 +49,31 @@ static coord_zerr_t skip_part(int32_t type, jute_reader_t *r)
         zk_create_request_get(r, &request);
     }
     }
-    return r->bad ? ZMARSHALLING_ERROR : ZOK;
 }
 
-coord_zerr_t apply__multi(const apply_t *a, bytes_t body, coord_result_t *ret)
+static void run_part(const apply_t *a, int32_t type, jute_reader_t *r, int32_t *cap, coord_result_t *ret)
 {
-    jute_reader_t r = jute_reader(body, &a->state->arena);
-    int32_t cap = 0;
-    for (;;) {
-        zk_multi_header_t header;
-        zk_multi_header_get(&r, &header);
-        if (r.bad) return ZMARSHALLING_ERROR;
-        if (header.done) return ZOK;
-        if (!multi_may_hold(header.type) || ret->parts_count == STATE_MULTI_PARTS_MAX) return ZMARSHALLING_ERROR;
-        coord_result_t *part = add_part(a, ret, &cap);
-        if (ret->failed_index >= 0) {
-            part->type = header.type;
-            part->err = ZRUNTIME_INCONSISTENCY;
-            if (skip_part(header.type, &r) != ZOK) return ZMARSHALLING_ERROR;
-            continue;
-        }
-        part->err = apply__part(a, header.type, &r, part);
-        if (r.bad) return ZMARSHALLING_ERROR;
-        if (part->err != ZOK) ret->failed_index = ret->parts_count - 1;
+    coord_result_t *part = add_part(a, ret, cap);
+    if (ret->failed_index >= 0) {
+        part->type = type;
+        part->err = ZRUNTIME_INCONSISTENCY;
+        skip_part(type, r);
+        return;
     }
+    part->err = apply__part(a, type, r, part);
+    if (part->err != ZOK) ret->failed_index = ret->parts_count - 1;
+}
+
+bool multi__step(const apply_t *a, jute_reader_t *r, int32_t *cap, coord_result_t *ret)
+{
+    zk_multi_header_t header;
+    zk_multi_header_get(r, &header);
+    if (!r->bad && header.done) return true;
+    bool may = !r->bad && multi_may_hold(header.type) && ret->parts_count < STATE_MULTI_PARTS_MAX;
+    if (may) run_part(a, header.type, r, cap, ret);
+    if (may && !r->bad) return false;
+    ret->err = ZMARSHALLING_ERROR;
+    return true;
 }
 
 /* ---- the inside door ------------------------------------------------------------------------------------------------ */

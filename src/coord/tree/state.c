@@ -137,11 +137,6 @@ static void undo_one(state_t *state, const change_t *c)
     c->parent->pzxid = c->parent_pzxid;
 }
 
-void state__undo(state_t *state)
-{
-    while (state->changes_count > 0) undo_one(state, &state->changes[--state->changes_count]);
-}
-
 static void tell_subscribers(state_t *state, coord_change_t what, const znode_t *node)
 {
     LIST_EACH(&state->subscriptions, subscription, coord_subscription_t, node) {
@@ -171,14 +166,10 @@ static void show(state_t *state, const change_t *c)
 }
 
 /* A node deleted in the same command as it changed must live until all is shown. */
-static void show_all(state_t *state)
+static void free_shown(state_t *state, const change_t *c)
 {
-    for (size_t i = 0; i < state->changes_count; i++) show(state, &state->changes[i]);
-    for (size_t i = 0; i < state->changes_count; i++) {
-        if (state->changes[i].kind == CHANGE_SET) mem_free(state->changes[i].data);
-        if (state->changes[i].kind == CHANGE_DELETE) znode_free(&state->tree, state->changes[i].node);
-    }
-    state->changes_count = 0;
+    if (c->kind == CHANGE_SET) mem_free(c->data);
+    if (c->kind == CHANGE_DELETE) znode_free(&state->tree, c->node);
 }
 
 /* ---- sessions ----------------------------------------------------------------------------------------------------- */
@@ -196,17 +187,18 @@ coord_zerr_t apply__create_session(const apply_t *a, bytes_t body, coord_result_
     return ZOK;
 }
 
-coord_zerr_t apply__close_session(const apply_t *a, int64_t session_id, coord_result_t *ret)
+bool state__close_session_step(const apply_t *a, int64_t session_id, coord_result_t *ret)
 {
     state_t *state = a->state;
     session_t *session = sessions_find(&state->sessions, session_id);
     ret->session_id = session_id;
-    if (!session) return ZOK; /* closed twice: as the original, no error */
-    while (!list_empty(&session->ephemerals)) {
+    if (!session) return true;
+    if (!list_empty(&session->ephemerals)) {
         apply__remove_node(a, CONTAINER_OF(session->ephemerals.next, znode_t, owned));
+        return false;
     }
     sessions_remove(&state->sessions, session);
-    return ZOK;
+    return true;
 }
 
 /* Servers cannot be added or taken away, as in a standalone original. */
@@ -219,33 +211,105 @@ static coord_zerr_t reconfig(jute_reader_t *r)
 
 /* ---- one command -------------------------------------------------------------------------------------------------- */
 
-static coord_zerr_t run(const apply_t *a, const zk_command_t *command, coord_result_t *ret)
+static coord_zerr_t run_whole(const apply_t *a, const zk_command_t *command, coord_result_t *ret)
 {
     jute_reader_t r = jute_reader(command->body, &a->state->arena);
     switch (command->type) {
     case ZK_OP_CREATE_SESSION: return apply__create_session(a, command->body, ret);
-    case ZK_OP_CLOSE_SESSION: return apply__close_session(a, command->session_id, ret);
-    case ZK_OP_MULTI: return apply__multi(a, command->body, ret);
     case STATE_OP_LOCAL_MULTI: return apply__local_multi(a, command->body, ret);
     case ZK_OP_RECONFIG: return reconfig(&r);
     default: return apply__part(a, command->type, &r, ret);
     }
 }
 
-void state_apply(state_t *state, const zk_command_t *command, int64_t time_ms, coord_result_t *ret_result)
+/* One step; true when the command has run. */
+static bool run_step(state_run_t *run)
 {
+    switch (run->command.type) {
+    case ZK_OP_MULTI: return multi__step(&run->apply, &run->reader, &run->parts_cap, &run->result);
+    case ZK_OP_CLOSE_SESSION: return state__close_session_step(&run->apply, run->command.session_id, &run->result);
+    default: run->result.err = run_whole(&run->apply, &run->command, &run->result); return true;
+    }
+}
+
+static void end_run(state_run_t *run)
+{
+    bool refused = run->result.err != ZOK || run->result.failed_index >= 0;
+    run->phase = refused ? STATE_UNDOES : STATE_SHOWS;
+    run->next = 0;
+}
+
+static void end_shown(state_t *state)
+{
+    const zk_command_t *command = &state->run.command;
+    state->changes_count = 0;
+    state->run.phase = STATE_IDLE;
+    if (command->type == ZK_OP_CLOSE_SESSION && state->session_closed)
+        state->session_closed(state->session_closed_user, command->session_id);
+}
+
+/* Returns whether it was work, and not the end of a phase. */
+static bool do_step(state_t *state)
+{
+    state_run_t *run = &state->run;
+    switch (run->phase) {
+    case STATE_RUNS:
+        if (run_step(run)) end_run(run);
+        return true;
+    case STATE_UNDOES:
+        if (state->changes_count == 0) break;
+        undo_one(state, &state->changes[--state->changes_count]);
+        return true;
+    case STATE_SHOWS:
+        if (run->next < state->changes_count) {
+            show(state, &state->changes[run->next++]);
+            return true;
+        }
+        run->phase = STATE_FREES;
+        run->next = 0;
+        return false;
+    case STATE_FREES:
+        if (run->next == state->changes_count) {
+            end_shown(state);
+            return false;
+        }
+        free_shown(state, &state->changes[run->next++]);
+        return true;
+    case STATE_IDLE: UNREACHABLE();
+    }
+    run->phase = STATE_IDLE;
+    return false;
+}
+
+void state_apply_begin(state_t *state, const zk_command_t *command, int64_t time_ms)
+{
+    ASSERT(!state_is_applying(state));
     arena_reset(&state->arena);
     state->zxid++;
     state->time_ms = time_ms;
-    apply_t a = {state, command->session_id, {command->ids, command->ids_count}, state->zxid, time_ms};
-    *ret_result = (coord_result_t){.type = command->type, .zxid = state->zxid, .failed_index = -1};
-    ret_result->err = run(&a, command, ret_result);
-    if (ret_result->err != ZOK || ret_result->failed_index >= 0) {
-        state__undo(state);
-        return;
+    state->run = (state_run_t){
+        .phase = STATE_RUNS,
+        .apply = {state, command->session_id, {command->ids, command->ids_count}, state->zxid, time_ms},
+        .command = *command,
+        .result = {.type = command->type, .zxid = state->zxid, .failed_index = -1},
+        .reader = jute_reader(command->body, &state->arena),
+    };
+}
+
+bool state_apply_step(state_t *state, uint32_t *steps, coord_result_t *ret_result)
+{
+    while (state_is_applying(state)) {
+        if (*steps == 0) return false;
+        *steps -= do_step(state);
     }
-    show_all(state);
-    if (command->type == ZK_OP_CLOSE_SESSION && state->session_closed) {
-        state->session_closed(state->session_closed_user, command->session_id);
-    }
+    *ret_result = state->run.result;
+    return true;
+}
+
+void state_apply(state_t *state, const zk_command_t *command, int64_t time_ms, coord_result_t *ret_result)
+{
+    uint32_t steps;
+    state_apply_begin(state, command, time_ms);
+    do steps = UINT32_MAX;
+    while (!state_apply_step(state, &steps, ret_result));
 }

@@ -35,6 +35,30 @@ typedef struct change {
 } change_t;
 
 typedef struct state state_t;
+
+typedef struct apply {
+    state_t *state;
+    int64_t session_id;
+    coord_who_t who;
+    int64_t zxid;
+    int64_t time_ms;
+} apply_t;
+
+/*   idle ──begin──> runs ──all of it holds──> shows ──> frees ──> idle
+ *                     └────refused────> undoes ──────────────────^   */
+typedef enum state_phase { STATE_IDLE, STATE_RUNS, STATE_UNDOES, STATE_SHOWS, STATE_FREES } state_phase_t;
+
+/* The command that is being applied. */
+typedef struct state_run {
+    state_phase_t phase;
+    apply_t apply;
+    zk_command_t command; /* what it points to is the caller's */
+    coord_result_t result;
+    jute_reader_t reader; /* multi: the parts to come */
+    int32_t parts_cap;
+    size_t next; /* of the changes, to be shown or freed */
+} state_run_t;
+
 struct state {
     tree_t tree;
     sessions_t sessions;
@@ -55,6 +79,7 @@ struct state {
     arena_t arena; /* the command being applied: decoded request, result */
     change_t *changes;
     size_t changes_count, changes_cap;
+    state_run_t run;
 
     void (*session_closed)(void *user, int64_t session_id);
     void *session_closed_user;
@@ -75,16 +100,14 @@ void state_move(state_t *to, state_t *from);
 void state_make_roots(state_t *state);
 /* Result and what it points to live until the next call. */
 void state_apply(state_t *state, const zk_command_t *command, int64_t time_ms, coord_result_t *ret_result);
+/* The same in pieces: parts of a multi, ephemeral nodes of a session, changes to be shown or taken back are a step each. Until
+ * it is over the tree has half of the command, so that nobody may read it, and what `command` points to lies still. */
+void state_apply_begin(state_t *state, const zk_command_t *command, int64_t time_ms);
+/* Takes the steps that it does off `steps`; true when the command is applied. */
+bool state_apply_step(state_t *state, uint32_t *steps, coord_result_t *ret_result) MUST_CHECK;
+static inline bool state_is_applying(const state_t *state) { return state->run.phase != STATE_IDLE; }
 
 /* ---- between the files of apply ------------------------------------------------------------------------------------ */
-
-typedef struct apply {
-    state_t *state;
-    int64_t session_id;
-    coord_who_t who;
-    int64_t zxid;
-    int64_t time_ms;
-} apply_t;
 
 typedef struct create_args {
     int32_t type; /* ZK_OP_… */
@@ -101,10 +124,12 @@ coord_zerr_t apply__delete_container(const apply_t *a, bytes_t path, coord_resul
 coord_zerr_t apply__set_data(const apply_t *a, bytes_t path, bytes_t data, int32_t version, coord_result_t *ret);
 coord_zerr_t apply__set_acl(const apply_t *a, const zk_set_acl_request_t *request, coord_result_t *ret);
 coord_zerr_t apply__check(const apply_t *a, bytes_t path, int32_t version, coord_result_t *ret);
-coord_zerr_t apply__multi(const apply_t *a, bytes_t body, coord_result_t *ret);
+/* One part; true behind the last one, or when the body is bad: ret->err. `cap`: room in ret->parts. */
+bool multi__step(const apply_t *a, jute_reader_t *r, int32_t *cap, coord_result_t *ret);
 coord_zerr_t apply__local_multi(const apply_t *a, bytes_t body, coord_result_t *ret);
 coord_zerr_t apply__create_session(const apply_t *a, bytes_t body, coord_result_t *ret);
-coord_zerr_t apply__close_session(const apply_t *a, int64_t session_id, coord_result_t *ret);
+/* One of its nodes; true when the session is gone. Closed twice it is no error, as in the original. */
+bool state__close_session_step(const apply_t *a, int64_t session_id, coord_result_t *ret);
 /* Decodes and runs one of create … check from the reader; ZMARSHALLING_ERROR when the body is bad. */
 coord_zerr_t apply__part(const apply_t *a, int32_t type, jute_reader_t *r, coord_result_t *ret);
 /* Removes a node as part of the command, without checks. */
@@ -117,6 +142,5 @@ void state__own(state_t *state, znode_t *node);
 void state__attach(state_t *state, znode_t *parent, znode_t *node);
 void state__detach(state_t *state, znode_t *node);
 change_t *state__record(state_t *state, change_kind_t kind, znode_t *node);
-void state__undo(state_t *state);
 
 #endif

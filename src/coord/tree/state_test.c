@@ -45,7 +45,13 @@ static const char *take_events(fixture_t *f)
 static coord_zerr_t apply(fixture_t *f, int32_t type, bytes_t body)
 {
     zk_command_t command = {type, SESSION, NULL, 0, body};
-    state_apply(&f->s, &command, 1000 + f->s.zxid, &f->result);
+    uint32_t steps = 0;
+    state_apply_begin(&f->s, &command, 1000 + f->s.zxid);
+    while (!state_apply_step(&f->s, &steps, &f->result)) { /* as small as pieces can be */
+        assert_true(steps == 0 && state_is_applying(&f->s));
+        steps = 1;
+    }
+    assert_false(state_is_applying(&f->s));
     return f->result.err;
 }
 
@@ -86,7 +92,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     fixture_t *f = *state;
-    watches_drop(&f->s.watches, &f->watcher);
+    while (!watches_drop(&f->s.watches, &f->watcher, 1)) continue;
     state_deinit(&f->s);
     buf_deinit(&f->body);
     free(f);

@@ -120,13 +120,15 @@ bool watches_remove(watches_t *watches, coord_watcher_t *watcher, coord_watch_ki
     return true;
 }
 
-void watches_drop(watches_t *watches, coord_watcher_t *watcher)
+bool watches_drop(watches_t *watches, coord_watcher_t *watcher, size_t count)
 {
     for (int kind = 0; kind < COORD_WATCH_KINDS; kind++) {
         while (!list_empty(&watcher->watches[kind])) {
+            if (count-- == 0) return false;
             free_watch(&watches->tables[kind], CONTAINER_OF(watcher->watches[kind].next, watch_t, in_watcher));
         }
     }
+    return true;
 }
 
 void watches_each(const watches_t *watches, coord_watch_kind_t kind,

@@ -28,7 +28,8 @@ void watches_add(watches_t *watches, coord_watcher_t *watcher, coord_watch_kind_
 bool watches_has(const watches_t *watches, const coord_watcher_t *watcher, coord_watch_kind_t kind, bytes_t path,
                  int mode);
 bool watches_remove(watches_t *watches, coord_watcher_t *watcher, coord_watch_kind_t kind, bytes_t path, int mode);
-void watches_drop(watches_t *watches, coord_watcher_t *watcher);
+/* Up to `count` of them; true when it has none any more. */
+bool watches_drop(watches_t *watches, coord_watcher_t *watcher, size_t count) MUST_CHECK;
 void watches_each(const watches_t *watches, coord_watch_kind_t kind,
                   void (*each)(void *user, bytes_t path, const coord_watcher_t *watcher), void *user);
 
