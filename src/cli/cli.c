@@ -47,11 +47,20 @@ bool cli__part(io_loop_t *loop, const char *dir, const char *name, const char *m
     return true;
 }
 
+/* Ours, or another Redis' folder, which may hold any of these. */
+static bool find_redis(const cli_survey_t *s, char path[CLI_PATH_CHARS_MAX])
+{
+    static const char *const marks[] = {"appendonlydir", "dump.rdb", "appendonly.aof"};
+    for (size_t i = 0; i < ARRAY_LEN(marks); i++)
+        if (cli__part(s->loop, s->dir, "redis", marks[i], path)) return true;
+    return false;
+}
+
 int cli__check(cli_survey_t *s)
 {
     char path[CLI_PATH_CHARS_MAX];
-    s->prefix = "redis/appendonlydir/";
-    int err = cli__part(s->loop, s->dir, "redis", "appendonlydir", path) ? redis_check(s->loop, path, cli__show, s) : 0;
+    s->prefix = "redis/";
+    int err = find_redis(s, path) ? redis_check(s->loop, path, cli__show, s) : 0;
     s->prefix = "coord/";
     cli__path(s->dir, "coord", path);
     if (!err && io_exists(s->loop, path)) err = coord_check(s->loop, path, cli__show, s);

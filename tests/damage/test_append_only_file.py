@@ -1,10 +1,13 @@
 """The append-only file's manifest and what lies beside it, held against the original's refusals."""
 
+import subprocess
+
 import pytest
 
 from harness import originals
+from harness.crc64 import crc64
 from harness.process import ServerError
-from harness.trivet import Trivet
+from harness.trivet import Trivet, binary
 from wire import resp
 
 BASE, INCR = "appendonly.aof.1.base.aof", "appendonly.aof.1.incr.aof"
@@ -38,6 +41,10 @@ def lay_out(folder, manifest, incr=SET):
 
 def trivet(tmp_path, **directives):
     return Trivet({"redis": {"appendonly": "yes", **directives}}, data=tmp_path / "data")
+
+
+def check(folder):
+    return subprocess.run([binary(), "check", folder], capture_output=True, text=True, timeout=60)
 
 
 def refusal(server):
@@ -97,14 +104,60 @@ def test_an_older_manifest_is_refused_and_a_base_before_its_manifest_is_kept(tmp
 
 
 @pytest.mark.trivet_only
-@pytest.mark.parametrize("where", ["data", "data/redis"])
-@pytest.mark.parametrize("name", list(OLD))
+@pytest.mark.parametrize("where, name", [("data", "appendonly.aof"), ("data", "dump.rdb"), ("data/redis", "dump.rdb")])
 def test_what_another_redis_left_is_refused_with_what_to_do(tmp_path, name, where):
     folder = tmp_path / where
     folder.mkdir(parents=True)
     (folder / name).write_bytes(b"REDIS0009 and so on")
     said = refusal(trivet(tmp_path))
     assert OLD[name] in said and "move" in said and name in said, said
+
+
+def keys_of(server):
+    with resp.Connection(server.port_of("redis")) as redis:
+        return sorted(item[1] for item in redis.ask("KEYS", "*")[1])
+
+
+@pytest.mark.trivet_only
+@pytest.mark.parametrize("front", ["commands", "rdb"])
+def test_the_one_file_of_an_older_redis_becomes_the_base(tmp_path, front):
+    """Its tail is torn, as a crash leaves it; and the first start dies between the manifest and the move."""
+    folder = tmp_path / "data" / "redis"
+    folder.mkdir(parents=True)
+    whole = resp.encode("SELECT", "0") + resp.encode("SET", "a", "1") + resp.encode("SET", "b", "2")
+    if front == "rdb":
+        body = b"REDIS0009\xfe\x00\x00\x01r\x01v\xff"
+        whole = body + crc64(body).to_bytes(8, "little") + whole
+    (folder / "appendonly.aof").write_bytes(whole + resp.encode("SET", "c", "3")[:-4])
+    (folder / "dump.rdb").write_bytes(b"not to be read")
+    (folder / "appendonlydir").mkdir()
+    (folder / "appendonlydir" / "appendonly.aof.manifest").write_text("file appendonly.aof seq 1 type b\n")
+    expected = [b"a", b"b"] + ([b"r"] if front == "rdb" else [])
+    for _ in range(2):
+        server = trivet(tmp_path).start()
+        assert keys_of(server) == expected
+        server.close()
+    assert not (folder / "appendonly.aof").exists()
+    assert (folder / "appendonlydir" / "appendonly.aof").read_bytes() == whole
+    assert "file appendonly.aof seq 1 type b\n" in (folder / "appendonlydir" / "appendonly.aof.manifest").read_text()
+
+
+@pytest.mark.trivet_only
+def test_a_snapshot_and_an_old_file_are_checked_too(tmp_path):
+    folder = tmp_path / "data" / "redis"
+    folder.mkdir(parents=True)
+    body = b"REDIS0011\xfe\x00\x00\x01k\x01v\xff"
+    whole = body + crc64(body).to_bytes(8, "little")
+    (folder / "dump.rdb").write_bytes(whole)
+    (folder / "appendonly.aof").write_bytes(SET)
+    done = check(tmp_path / "data")
+    assert done.returncode == 0 and "redis/dump.rdb" in done.stdout and "1 keys" in done.stdout, done.stdout
+    assert "redis/appendonly.aof" in done.stdout
+    (folder / "dump.rdb").write_bytes(whole[:-9] + b"\x00" + whole[-8:])
+    (folder / "appendonly.aof").write_bytes(SET + b"rubbish\r\n")
+    done = check(tmp_path / "data")
+    assert done.returncode != 0 and "redis/dump.rdb" in done.stdout and "redis/appendonly.aof" in done.stdout, done.stdout
+    assert sorted(path.name for path in folder.iterdir()) == ["appendonly.aof", "dump.rdb"]
 
 
 @pytest.mark.trivet_only

@@ -127,6 +127,7 @@ int aof__open(redis_t *redis, char *err_text_out, size_t err_bytes)
         return err;
     }
     err = aof__manifest_read(aof, err_text_out, err_bytes);
+    if (!err) err = aof__adopt(aof, err_text_out, err_bytes);
     if (!err) err = aof__survey(aof, err_text_out, err_bytes);
     if (!err) err = aof__sizes_read(aof);
     return err;

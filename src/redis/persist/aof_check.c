@@ -200,16 +200,25 @@ static int scan_file(aof_t *aof, const char *name, io_file_t *to, scanned_t *ret
 
 /* ---- checking ------------------------------------------------------------------------------------------------------- */
 
+/* From the wing's folder on. */
+static void shown_name(const aof_t *aof, const char *name, char *out, size_t out_bytes)
+{
+    bool listed = aof->dir != aof->redis->data_dir;
+    snprintf(out, out_bytes, "%.250s%s%.300s", listed ? aof->redis->config->appenddirname : "", listed ? "/" : "",
+             name);
+}
+
 static int check_part(aof_t *aof, size_t at, redis_check_cb each, void *user)
 {
     const aof_part_t *part = &aof->manifest.parts[at];
-    char line[LINE_CHARS_MAX], wrong[LINE_CHARS_MAX] = "";
+    char line[LINE_CHARS_MAX], wrong[LINE_CHARS_MAX] = "", name[600];
     scanned_t s;
     uint64_t skipped;
     if (part->type == 'h') return 0;
+    shown_name(aof, part->name, name, sizeof(name));
     int err = scan_file(aof, part->name, NULL, &s, &skipped);
     if (err == ERR_NOT_FOUND) {
-        each(user, part->name, "the manifest names it, and it is not there", "");
+        each(user, name, "the manifest names it, and it is not there", "");
         return 0;
     }
     if (err) return err;
@@ -226,29 +235,73 @@ static int check_part(aof_t *aof, size_t at, redis_check_cb each, void *user)
                  last ? "; a start cuts it there (aof-load-truncated)" : "");
     else
         (void)!aof__sizes_check(aof, part, s.bytes, wrong, sizeof(wrong));
-    each(user, part->name, wrong[0] ? wrong : NULL, line);
+    each(user, name, wrong[0] ? wrong : NULL, line);
     return 0;
 }
 
-int redis_check(io_loop_t *loop, const char *data_dir, redis_check_cb each, void *user)
+static void say_scanned(const char *name, const scanned_t *s, redis_check_cb each, void *user)
 {
-    aof_t *aof = open_closed(loop, data_dir);
-    char why[LINE_CHARS_MAX] = "";
-    char *name = mem_alloc(300);
-    snprintf(name, 300, "%s.manifest", aof->redis->config->appendfilename);
+    char line[LINE_CHARS_MAX];
+    snprintf(line, sizeof(line), "%" PRIu64 " keys in %" PRIu64 " bytes", s->commands, s->bytes);
+    const char *wrong = s->rdb_problem[0] ? s->rdb_problem : NULL;
+    if (!wrong && (s->invalid || s->sound_bytes < s->bytes)) wrong = "not a snapshot, or more than one";
+    each(user, name, wrong, line);
+}
+
+/* The snapshot beside the append-only file, if there is one. */
+static int check_snapshot(aof_t *aof, redis_check_cb each, void *user)
+{
+    const char *name = aof->redis->config->dbfilename;
+    char *folder = aof->dir;
+    scanned_t s;
+    uint64_t skipped;
+    aof->dir = aof->redis->data_dir;
+    int err = scan_file(aof, name, NULL, &s, &skipped);
+    aof->dir = folder;
+    if (err == ERR_NOT_FOUND) return 0;
+    if (!err && s.bytes > 0) say_scanned(name, &s, each, user);
+    return err;
+}
+
+/* One that the next start takes. */
+static int check_old(aof_t *aof, redis_check_cb each, void *user)
+{
+    char *folder = aof->dir;
+    if (aof->manifest.count > 0 || !aof__has_old(aof)) return 0;
+    aof__manifest_add_base(aof, aof->redis->config->appendfilename);
+    aof->dir = aof->redis->data_dir;
+    int err = check_part(aof, 0, each, user);
+    aof->dir = folder;
+    aof__manifest_clear(&aof->manifest);
+    return err;
+}
+
+static int check_list(aof_t *aof, redis_check_cb each, void *user)
+{
+    io_loop_t *loop = aof->redis->loop;
+    char why[LINE_CHARS_MAX] = "", file[300], name[600];
+    snprintf(file, sizeof(file), "%.280s.manifest", aof->redis->config->appendfilename);
+    shown_name(aof, file, name, sizeof(name));
     int err = io_exists(loop, aof->dir) ? aof__manifest_read(aof, why, sizeof(why)) : 0;
-    if (!err && io_exists(loop, aof->dir)) err = aof__survey(aof, why, sizeof(why));
+    if (!err && io_exists(loop, aof->dir) && !aof__has_old(aof)) err = aof__survey(aof, why, sizeof(why));
     if (!err) err = aof__sizes_read(aof);
     if (why[0]) {
         char *advice = strstr(why, ". " AOF_ADVICE); /* for those who start a server */
         if (advice) *advice = '\0';
         each(user, name, why, "");
-        err = 0;
-    } else if (aof->manifest.count > 0) {
-        each(user, name, NULL, "");
+        return 0;
     }
+    if (aof->manifest.count > 0) each(user, name, NULL, "");
     for (size_t i = 0; !err && i < aof->manifest.count; i++) err = check_part(aof, i, each, user);
-    mem_free(name);
+    return err;
+}
+
+int redis_check(io_loop_t *loop, const char *data_dir, redis_check_cb each, void *user)
+{
+    aof_t *aof = open_closed(loop, data_dir);
+    int err = check_list(aof, each, user);
+    if (!err) err = check_old(aof, each, user);
+    if (!err) err = check_snapshot(aof, each, user);
     close_closed(aof);
     return err;
 }

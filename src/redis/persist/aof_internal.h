@@ -89,6 +89,12 @@ aof_part_t aof__next_part(aof_t *aof, char type, const char *suffix);
 /* The growing file gets the name that the manifest is about to give it, if it has not. */
 int aof__list_increment(aof_t *aof) MUST_CHECK;
 
+/* A base of another's making. */
+void aof__manifest_add_base(aof_t *aof, const char *name);
+/* aof_adopt.c: takes the one file of a Redis before 7, if there is no list yet. */
+int aof__adopt(aof_t *aof, char *err, size_t err_bytes) MUST_CHECK;
+bool aof__has_old(const aof_t *aof);
+
 /* Adds a file of ours to the list: the newest base, and increments in their order. */
 void aof__manifest_find(aof_t *aof, const char *name);
 void aof__sizes_forget(aof_t *aof); /* removes the list */

@@ -171,6 +171,11 @@ aof_part_t aof__next_part(aof_t *aof, char type, const char *suffix)
     return (aof_part_t){mem_strdup(name), seq, type};
 }
 
+void aof__manifest_add_base(aof_t *aof, const char *name)
+{
+    add_part(&aof->manifest, bytes_str(name), aof->manifest.base_seq + 1, 'b');
+}
+
 static const char *add_next(aof_t *aof, char type, const char *suffix)
 {
     aof_part_t part = aof__next_part(aof, type, suffix);

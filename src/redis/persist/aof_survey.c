@@ -105,11 +105,11 @@ static int refuse_file(aof_t *aof, const char *dir, const char *name, const char
 
 static int refuse_old_aof(aof_t *aof, const char *dir, char *err_out, size_t err_bytes)
 {
-    return refuse_file(
-        aof, dir, aof->redis->config->appendfilename,
-        "the append-only file of a Redis before 7, which is not read here: start a Redis 7 or Valkey on it once, "
-        "which makes an appendonlydir of it, or move it away to begin empty",
-        err_out, err_bytes);
+    return refuse_file(aof, dir, aof->redis->config->appendfilename,
+                       "the append-only file of a Redis before 7, and is looked for one folder further in, in redis: "
+                       "move it there, or "
+                       "away to begin empty",
+                       err_out, err_bytes);
 }
 
 static int refuse_foreign_dir(aof_t *aof, const char *above, char *err_out, size_t err_bytes)
@@ -128,8 +128,7 @@ static int refuse_foreign(aof_t *aof, char *err_out, size_t err_bytes)
 {
     char above[4096];
     snprintf(above, sizeof(above), "%.4000s/..", aof->redis->data_dir);
-    int err = refuse_old_aof(aof, aof->redis->data_dir, err_out, err_bytes);
-    if (!err) err = refuse_old_aof(aof, above, err_out, err_bytes);
+    int err = refuse_old_aof(aof, above, err_out, err_bytes);
     return err ? err : refuse_foreign_dir(aof, above, err_out, err_bytes);
 }
 
