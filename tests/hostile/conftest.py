@@ -1,4 +1,5 @@
 import contextlib
+import time
 import urllib.request
 
 import pytest
@@ -23,6 +24,13 @@ def zookeeper_answers(port):
 
 
 ANSWERS = {"redis": redis_answers, "kafka": kafka_answers, "zookeeper": zookeeper_answers}
+
+
+def wait_until(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.05)
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from harness.process import HOST, ServerError
 from harness.trivet import Trivet
 from wire import jute, kafka, resp
 
+from .conftest import wait_until
+
 pytestmark = pytest.mark.trivet_only
 
 
@@ -31,13 +33,6 @@ def is_closed(conn, seconds):
         return False
     except OSError:
         return True
-
-
-def wait_until(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.05)
 
 
 def finds_room(ask, port):
