@@ -10,7 +10,7 @@ from harness.process import HOST
 from wire import kafka
 
 
-def closed(port, data, seconds=5):
+def closed(port, data, seconds=30):
     """True when the broker closes after these bytes without having answered."""
     with socket.create_connection((HOST, port), timeout=seconds) as conn:
         try:

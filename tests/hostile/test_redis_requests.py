@@ -8,6 +8,8 @@ from redis.exceptions import ResponseError
 
 from wire import resp
 
+from .conftest import wait_until
+
 MANY = 20_000
 pytestmark = pytest.mark.usefixtures("short_turns")
 
@@ -82,11 +84,7 @@ def test_a_client_leaves_its_many_channels_in_one_go(r, ports, command, leaves):
         connection.send(LEAVE[command])
         assert [connection.read()[1][2][1] for _ in range(MANY)] == list(range(MANY - 1, -1, -1))
     connection.close()
-    for _ in range(200):
-        if r.execute_command("PUBSUB", "NUMPAT") == 0 and not r.execute_command("PUBSUB", "CHANNELS"):
-            break
-        time.sleep(0.01)
-    assert r.execute_command("PUBSUB", "NUMPAT") == 0
+    wait_until(lambda: r.execute_command("PUBSUB", "NUMPAT") == 0 and not r.execute_command("PUBSUB", "CHANNELS"))
     assert r.execute_command("PUBSUB", "SHARDCHANNELS") == []
 
 
