@@ -25,7 +25,6 @@ MISSING = {
     r"failover|psync|replconf|replicaof|slaveof|sync|waitaof": "there is no replication yet",
     r"module(\|.*)?": "there are no modules, which run inside the original's own structures",
     r"client\|(capa|import-source)": "they concern replication and moving slots",
-    r"h(get|set)ex|hp?(expire(at|time)?|ttl)|hpersist": "fields of hashes do not expire yet",
     r"restore-asking": "it is for a cluster's slots",
     r"script\|debug": "the debugger steps through scripts in a copy of the process, and nothing forks here",
 }

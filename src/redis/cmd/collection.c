@@ -73,7 +73,7 @@ bool collection_count(redis_call_t *call, int i, bool pairs, int64_t *ret_count)
 static void choose_with_repetition(value_t v, unsigned stride, size_t size, uint64_t count, const rng_t *rng,
                                    collection_each_cb each, void *user)
 {
-    bool table = v.encoding == ENC_HASHTABLE || v.encoding == ENC_SKIPLIST;
+    bool table = value_is_table(v.encoding) || v.encoding == ENC_SKIPLIST;
     if (table && count < size) {
         while (count-- > 0) each(user, sample_one(v, stride, rng));
         return;

@@ -67,7 +67,7 @@ static void debug_digest_value(redis_call_t *call)
     for (int i = 2; i < call->argc; i++) {
         redis_entry_t *e = db__find(call->db, call->argv[i]);
         memset(digest, 0, sizeof(digest));
-        if (e) digest_value(e, digest);
+        if (e) digest_value(e, call->now_ms, digest);
         debug_reply_digest(call->client, digest);
     }
 }

@@ -1,4 +1,5 @@
 /* expire.c: EXPIRE and its kin. All travel as PEXPIREAT, so that a replay means the same moment. */
+#include "redis/cmd/expire.h"
 #include "redis/state.h"
 #include "redis_commands.h"
 
@@ -6,14 +7,14 @@
 
 enum { IF_NONE = 1, IF_SOME = 2, IF_LATER = 4, IF_EARLIER = 8 };
 
-static bool read_conditions(redis_call_t *call, unsigned *ret)
+bool expire__conditions(redis_call_t *call, int from, int to, unsigned *ret)
 {
     static const struct {
         const char *name;
         unsigned bit;
     } words[] = {{"NX", IF_NONE}, {"XX", IF_SOME}, {"GT", IF_LATER}, {"LT", IF_EARLIER}};
     *ret = 0;
-    for (int i = 3; i < call->argc; i++) {
+    for (int i = from; i < to; i++) {
         unsigned bit = 0;
         for (size_t w = 0; w < ARRAY_LEN(words); w++)
             if (arg_is(call, i, words[w].name)) bit = words[w].bit;
@@ -35,7 +36,7 @@ static bool read_conditions(redis_call_t *call, unsigned *ret)
     return true;
 }
 
-static bool condition_holds(unsigned conditions, int64_t now_at, int64_t new_at)
+bool expire__allows(unsigned conditions, int64_t now_at, int64_t new_at)
 {
     if (conditions & IF_NONE && now_at >= 0) return false;
     if (conditions & IF_SOME && now_at < 0) return false;
@@ -44,13 +45,14 @@ static bool condition_holds(unsigned conditions, int64_t now_at, int64_t new_at)
     return true;
 }
 
-static bool read_time(redis_call_t *call, bool seconds, bool absolute, int64_t *ret_at)
+bool expire__time(redis_call_t *call, int i, expire_form_t form, bool positive, int64_t *ret_at)
 {
     int64_t v;
-    if (!arg_i64(call, 2, &v)) return false;
-    bool overflow = seconds && (v > INT64_MAX / 1000 || v < INT64_MIN / 1000);
-    if (!overflow && seconds) v *= 1000;
-    if (!overflow && !absolute) overflow = __builtin_add_overflow(v, call->now_ms, &v);
+    if (!arg_i64(call, i, &v)) return false;
+    bool overflow = form.seconds && (v > INT64_MAX / 1000 || v < INT64_MIN / 1000);
+    if (positive && v < 0) overflow = true;
+    if (!overflow && form.seconds) v *= 1000;
+    if (!overflow && !form.absolute) overflow = __builtin_add_overflow(v, call->now_ms, &v);
     if (overflow) {
         reply_errorf(call->client, "ERR invalid expire time in '%s' command", call->command->name);
         return false;
@@ -59,15 +61,15 @@ static bool read_time(redis_call_t *call, bool seconds, bool absolute, int64_t *
     return true;
 }
 
-static void expire(redis_call_t *call, bool seconds, bool absolute)
+static void expire(redis_call_t *call, expire_form_t form)
 {
     unsigned conditions;
     int64_t at_ms;
     char text[NUM_I64_CHARS_MAX];
     bytes_t key = call->argv[1];
-    if (!read_conditions(call, &conditions) || !read_time(call, seconds, absolute, &at_ms)) return;
+    if (!expire__conditions(call, 3, call->argc, &conditions) || !expire__time(call, 2, form, false, &at_ms)) return;
     redis_entry_t *e = key_write(call, key);
-    if (!e || !condition_holds(conditions, entry_expire_ms(e), at_ms)) {
+    if (!e || !expire__allows(conditions, entry_expire_ms(e), at_ms)) {
         reply_int(call->client, 0);
         return;
     }
@@ -85,12 +87,18 @@ static void expire(redis_call_t *call, bool seconds, bool absolute)
     reply_int(call->client, 1);
 }
 
-void redis_cmd_expire(redis_call_t *call) { expire(call, true, false); }
-void redis_cmd_pexpire(redis_call_t *call) { expire(call, false, false); }
-void redis_cmd_expireat(redis_call_t *call) { expire(call, true, true); }
-void redis_cmd_pexpireat(redis_call_t *call) { expire(call, false, true); }
+void redis_cmd_expire(redis_call_t *call) { expire(call, (expire_form_t){true, false}); }
+void redis_cmd_pexpire(redis_call_t *call) { expire(call, (expire_form_t){false, false}); }
+void redis_cmd_expireat(redis_call_t *call) { expire(call, (expire_form_t){true, true}); }
+void redis_cmd_pexpireat(redis_call_t *call) { expire(call, (expire_form_t){false, true}); }
 
-static void tell_time(redis_call_t *call, bool seconds, bool absolute)
+int64_t expire__shown(const redis_call_t *call, int64_t at_ms, expire_form_t form)
+{
+    int64_t v = form.absolute ? at_ms : MAX(at_ms - call->now_ms, 0);
+    return form.seconds ? v / 1000 + (v % 1000 >= 500) : v;
+}
+
+static void tell_time(redis_call_t *call, expire_form_t form)
 {
     redis_entry_t *e = key_look(call, call->argv[1]);
     int64_t at_ms = e ? entry_expire_ms(e) : -1;
@@ -98,14 +106,13 @@ static void tell_time(redis_call_t *call, bool seconds, bool absolute)
         reply_int(call->client, e ? -1 : -2);
         return;
     }
-    int64_t v = absolute ? at_ms : MAX(at_ms - call->now_ms, 0);
-    reply_int(call->client, seconds ? (v + 500) / 1000 : v);
+    reply_int(call->client, expire__shown(call, at_ms, form));
 }
 
-void redis_cmd_ttl(redis_call_t *call) { tell_time(call, true, false); }
-void redis_cmd_pttl(redis_call_t *call) { tell_time(call, false, false); }
-void redis_cmd_expiretime(redis_call_t *call) { tell_time(call, true, true); }
-void redis_cmd_pexpiretime(redis_call_t *call) { tell_time(call, false, true); }
+void redis_cmd_ttl(redis_call_t *call) { tell_time(call, (expire_form_t){true, false}); }
+void redis_cmd_pttl(redis_call_t *call) { tell_time(call, (expire_form_t){false, false}); }
+void redis_cmd_expiretime(redis_call_t *call) { tell_time(call, (expire_form_t){true, true}); }
+void redis_cmd_pexpiretime(redis_call_t *call) { tell_time(call, (expire_form_t){false, true}); }
 
 void redis_cmd_persist(redis_call_t *call)
 {

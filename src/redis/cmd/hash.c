@@ -1,5 +1,5 @@
-/* hash.c: the hash commands. */
-#include "redis/types/hash.h"
+/* hash.c: the hash commands, but those that are about the times of fields: hash_expire.c and hash_ex.c. */
+#include "redis/cmd/hash.h"
 
 #include <errno.h>
 #include <math.h>
@@ -11,39 +11,26 @@
 
 /* ---- writing ----------------------------------------------------------------------------- */
 
-/* The hash to be changed, a new one when the key is absent: pair with finish_write. */
-static bool begin_write(redis_call_t *call, redis_entry_t **ret_entry, value_t *ret_v)
-{
-    if (!key_write_type(call, call->argv[1], TYPE_HASH, ret_entry)) return false;
-    *ret_v = *ret_entry ? value_of(*ret_entry) : hash_new();
-    return true;
-}
-
-static void finish_write(redis_call_t *call, redis_entry_t *entry, value_t v, const char *event)
-{
-    if (entry)
-        value_store(entry, v);
-    else
-        key_add(call, call->argv[1], TYPE_HASH, v.encoding, v.ptr);
-    key_changed(call, call->argv[1], NOTIFY_HASH, event);
-}
-
 /* Sets argv[2], argv[3] ...; returns how many fields are new, -1 after an error. */
 static int64_t set_fields(redis_call_t *call)
 {
     redis_entry_t *entry;
     value_t v;
     int64_t added = 0;
+    size_t over = 0;
     if (call->argc % 2) {
         reply_errorf(call->client, "ERR wrong number of arguments for '%s' command",
                      arg_is(call, 0, "HMSET") ? "hmset" : "hset");
         return -1;
     }
-    if (!begin_write(call, &entry, &v)) return -1;
-    for (int i = 2; i < call->argc; i += 2) added += hash_set(&v, call->argv[i], call->argv[i + 1], call->config);
+    if (!hash_cmd__begin(call, &entry, &v)) return -1;
+    for (int i = 2; i < call->argc; i += 2) {
+        over += hash_cmd__is_over(call, v, call->argv[i]);
+        added += hash_set(&v, call->argv[i], call->argv[i + 1], call->config);
+    }
     call->dirty += (uint64_t)(call->argc - 2) / 2;
-    finish_write(call, entry, v, "hset");
-    return added;
+    hash_cmd__changed(call, entry, v, over, "hset");
+    return added + (int64_t)over;
 }
 
 void redis_cmd_hset(redis_call_t *call)
@@ -57,111 +44,93 @@ void redis_cmd_hmset(redis_call_t *call)
     if (set_fields(call) >= 0) reply_ok(call->client);
 }
 
+/* What stood there was over, which a replay does not know. */
+static void propagate_set(redis_call_t *call, bytes_t field, bytes_t text)
+{
+    bytes_t argv[] = {BYTES_LIT("HSET"), call->argv[1], field, text};
+    propagate(call, 4, argv);
+}
+
 void redis_cmd_hsetnx(redis_call_t *call)
 {
     redis_entry_t *entry;
     value_t v;
     bytes_t present;
     char room[NUM_I64_CHARS_MAX];
-    if (!begin_write(call, &entry, &v)) return;
-    if (entry && hash_get(v, call->argv[2], room, &present)) {
+    if (!hash_cmd__begin(call, &entry, &v)) return;
+    if (entry && hash_get(v, call->argv[2], hash_cmd__now(call), room, &present)) {
         reply_int(call->client, 0);
         return;
     }
+    bool over = hash_cmd__is_over(call, v, call->argv[2]);
     hash_set(&v, call->argv[2], call->argv[3], call->config);
     call->dirty++;
-    finish_write(call, entry, v, "hset");
+    hash_cmd__changed(call, entry, v, over, "hset");
+    if (over) propagate_set(call, call->argv[2], call->argv[3]);
     reply_int(call->client, 1);
 }
 
-/* Some fields are gone from what argv[1] holds. */
-static void finish_deleting(redis_call_t *call, redis_entry_t *entry, value_t v, uint64_t deleted)
+/* Those whose time is over are not there to be deleted. */
+static uint64_t delete_fields(redis_call_t *call, value_t *v, hash_draft_t *deleted)
 {
-    bytes_t key = call->argv[1];
-    bool empty = hash_length(v) == 0;
-    value_store(entry, v);
-    key_changed(call, key, NOTIFY_HASH, "hdel");
-    if (empty) {
-        key_delete(call, key);
-        key_event(call, key, NOTIFY_GENERIC, "del");
-    }
-    call->dirty += deleted;
-}
-
-/* HGETDEL travels as HDEL of the same fields. */
-static void propagate_deleted(redis_call_t *call)
-{
-    int argc = call->argc - 2;
-    bytes_t *argv = mem_alloc(sizeof(*argv) * (size_t)argc);
-    argv[0] = BYTES_LIT("HDEL");
-    argv[1] = call->argv[1];
-    memcpy(argv + 2, call->argv + 4, sizeof(*argv) * ((size_t)argc - 2));
-    propagate(call, argc, argv);
-    mem_free(argv);
+    for (int i = 2; i < call->argc && hash_length(*v) > 0; i++)
+        if (!hash_cmd__is_over(call, *v, call->argv[i]) && hash_delete(v, call->argv[i]))
+            hash_draft_add(deleted, call->argv[i]);
+    return (uint64_t)deleted->argc;
 }
 
 void redis_cmd_hdel(redis_call_t *call)
 {
     redis_entry_t *entry;
-    uint64_t deleted = 0;
+    hash_draft_t d;
     if (!key_write_type(call, call->argv[1], TYPE_HASH, &entry)) return;
-    if (entry) {
-        value_t v = value_of(entry);
-        for (int i = 2; i < call->argc && hash_length(v) > 0; i++) deleted += hash_delete(&v, call->argv[i]);
-        if (deleted) finish_deleting(call, entry, v, deleted);
+    if (!entry) {
+        reply_int(call->client, 0);
+        return;
     }
+    value_t v = value_of(entry);
+    bool timed = hash_timed(v);
+    hash_draft_init(&d, call->argc - 2);
+    uint64_t deleted = delete_fields(call, &v, &d);
+    if (deleted) {
+        hash_cmd__deleted(call, entry, v, "hdel");
+        if (timed) hash_draft_send(call, &d, "HDEL"); /* else it travels as it came */
+        call->dirty += deleted;
+    }
+    hash_draft_deinit(&d);
     reply_int(call->client, (int64_t)deleted);
 }
 
-/* False after an error. FIELDS is at argv[2], the fields are from argv[4] on. */
-static bool check_named_fields(redis_call_t *call)
-{
-    int64_t count;
-    if (!arg_is(call, 2, "FIELDS")) {
-        reply_error_syntax(call->client);
-        return false;
-    }
-    if (!arg_i64(call, 3, &count)) return false;
-    if (count > 0 && count == call->argc - 4) return true;
-    reply_error(call->client, "ERR numfields should be greater than 0 and match the provided number of fields");
-    return false;
-}
-
-/* Replies the field, and deletes it. */
-static bool give_and_delete(redis_call_t *call, value_t *v, bytes_t field)
-{
+/* The field as it is now, and whether what is there is over. */
+typedef struct present {
+    bytes_t text; /* ptr NULL: there is none */
+    int64_t at_ms;
+    bool over;
     char room[NUM_I64_CHARS_MAX];
-    bytes_t text;
-    if (!v->ptr || !hash_get(*v, field, room, &text)) {
-        reply_null(call->client);
-        return false;
-    }
-    reply_bulk(call->client, text);
-    return hash_delete(v, field);
-}
+} present_t;
 
-void redis_cmd_hgetdel(redis_call_t *call)
+static void look(const redis_call_t *call, value_t v, bytes_t field, present_t *ret)
 {
-    redis_entry_t *entry;
-    uint64_t deleted = 0;
-    if (!check_named_fields(call) || !key_write_type(call, call->argv[1], TYPE_HASH, &entry)) return;
-    value_t v = entry ? value_of(entry) : (value_t){NULL, ENC_LISTPACK};
-    reply_array(call->client, (size_t)call->argc - 4);
-    for (int i = 4; i < call->argc; i++) deleted += give_and_delete(call, &v, call->argv[i]);
-    if (deleted == 0) return;
-    finish_deleting(call, entry, v, deleted);
-    propagate_deleted(call);
+    hash_item_t item;
+    *ret = (present_t){.text = BYTES_NULL, .at_ms = HASH_NO_TIME};
+    if (!hash_look(v, field, ret->room, &item)) return;
+    ret->over = hash_is_over(item.at_ms, hash_cmd__now(call));
+    if (ret->over) return;
+    ret->text = item.text;
+    ret->at_ms = item.at_ms;
 }
 
 void redis_cmd_hincrby(redis_call_t *call)
 {
     redis_entry_t *entry;
     value_t v;
-    bytes_t text;
+    present_t present;
     int64_t by, now = 0, sum;
     char room[NUM_I64_CHARS_MAX];
-    if (!arg_i64(call, 3, &by) || !begin_write(call, &entry, &v)) return;
-    if (hash_get(v, call->argv[2], room, &text) && !num_parse_i64(text, &now)) {
+    bytes_t field = call->argv[2];
+    if (!arg_i64(call, 3, &by) || !hash_cmd__begin(call, &entry, &v)) return;
+    look(call, v, field, &present);
+    if (present.text.ptr && !num_parse_i64(present.text, &now)) {
         reply_error(call->client, "ERR hash value is not an integer");
         return;
     }
@@ -169,19 +138,36 @@ void redis_cmd_hincrby(redis_call_t *call)
         reply_error(call->client, "ERR increment or decrement would overflow");
         return;
     }
-    hash_set(&v, call->argv[2], bytes_of(room, num_format_i64(room, sum)), call->config);
+    bytes_t text = bytes_of(room, num_format_i64(room, sum));
+    hash_put(&v, field, text, present.at_ms, call->config);
     call->dirty++;
     reply_int(call->client, sum);
-    finish_write(call, entry, v, "hincrby");
+    hash_cmd__changed(call, entry, v, present.over, "hincrby");
+    if (present.over) propagate_set(call, field, text);
+}
+
+static void propagate_float(redis_call_t *call, bytes_t field, bytes_t text, bool timed)
+{
+    hash_draft_t d;
+    if (!timed) {
+        propagate_set(call, field, text);
+        return;
+    }
+    hash_draft_init(&d, 2);
+    hash_draft_add(&d, field);
+    hash_draft_add(&d, text);
+    hash_draft_send_fields(call, &d, "HSETEX", "KEEPTTL", -1, 2);
+    hash_draft_deinit(&d);
 }
 
 void redis_cmd_hincrbyfloat(redis_call_t *call)
 {
     redis_entry_t *entry;
     value_t v;
-    bytes_t text;
+    present_t present;
     long double by, now = 0;
-    char room[NUM_I64_CHARS_MAX], out[LONG_DOUBLE_CHARS_MAX];
+    char out[LONG_DOUBLE_CHARS_MAX];
+    bytes_t field = call->argv[2];
     if (!parse_long_double(call->argv[3], &by)) {
         reply_error_not_float(call->client);
         return;
@@ -190,8 +176,9 @@ void redis_cmd_hincrbyfloat(redis_call_t *call)
         reply_error(call->client, "ERR value is NaN or Infinity");
         return;
     }
-    if (!begin_write(call, &entry, &v)) return;
-    if (hash_get(v, call->argv[2], room, &text) && !parse_long_double(text, &now)) {
+    if (!hash_cmd__begin(call, &entry, &v)) return;
+    look(call, v, field, &present);
+    if (present.text.ptr && !parse_long_double(present.text, &now)) {
         reply_error(call->client, "ERR hash value is not a float");
         return;
     }
@@ -201,13 +188,12 @@ void redis_cmd_hincrbyfloat(redis_call_t *call)
         reply_error(call->client, "ERR increment would produce NaN or Infinity");
         return;
     }
-    text = bytes_of(out, format_long_double(out, now));
-    hash_set(&v, call->argv[2], text, call->config);
+    bytes_t text = bytes_of(out, format_long_double(out, now));
+    hash_put(&v, field, text, present.at_ms, call->config);
     call->dirty++;
     reply_bulk(call->client, text);
-    finish_write(call, entry, v, "hincrbyfloat");
-    bytes_t argv[] = {BYTES_LIT("HSET"), call->argv[1], call->argv[2], text};
-    propagate(call, 4, argv);
+    hash_cmd__changed(call, entry, v, present.over, "hincrbyfloat");
+    propagate_float(call, field, text, present.at_ms >= 0);
 }
 
 /* ---- reading ----------------------------------------------------------------------------- */
@@ -216,7 +202,7 @@ static void reply_field(redis_call_t *call, const redis_entry_t *entry, bytes_t 
 {
     bytes_t text;
     char room[NUM_I64_CHARS_MAX];
-    if (entry && hash_get(value_of(entry), field, room, &text))
+    if (entry && hash_get(value_of(entry), field, hash_cmd__now(call), room, &text))
         reply_bulk(call->client, text);
     else
         reply_null(call->client);
@@ -243,7 +229,7 @@ static bool value_length(redis_call_t *call, int64_t *ret_length)
     bytes_t text;
     char room[NUM_I64_CHARS_MAX];
     if (!key_read_type(call, call->argv[1], TYPE_HASH, &entry)) return false;
-    bool present = entry && hash_get(value_of(entry), call->argv[2], room, &text);
+    bool present = entry && hash_get(value_of(entry), call->argv[2], hash_cmd__now(call), room, &text);
     *ret_length = present ? (int64_t)text.len : -1;
     return true;
 }
@@ -275,20 +261,26 @@ static void give_pair(void *user, bytes_t field, bytes_t text)
 static void give_field(void *user, bytes_t field, bytes_t text) { reply_bulk(user, field); }
 static void give_value(void *user, bytes_t field, bytes_t text) { reply_bulk(user, text); }
 
+/* Fields that are shown. */
+static size_t live_length(const redis_call_t *call, value_t v)
+{
+    return hash_length(v) - hash_over(v, hash_cmd__now(call));
+}
+
 void redis_cmd_hgetall(redis_call_t *call)
 {
     redis_entry_t *entry;
     if (!key_read_type(call, call->argv[1], TYPE_HASH, &entry)) return;
-    reply_map(call->client, entry ? hash_length(value_of(entry)) : 0);
-    if (entry) hash_each(value_of(entry), give_pair, call->client);
+    reply_map(call->client, entry ? live_length(call, value_of(entry)) : 0);
+    if (entry) hash_each(value_of(entry), hash_cmd__now(call), give_pair, call->client);
 }
 
 static void reply_list(redis_call_t *call, hash_each_cb give)
 {
     redis_entry_t *entry;
     if (!key_read_type(call, call->argv[1], TYPE_HASH, &entry)) return;
-    reply_array(call->client, entry ? hash_length(value_of(entry)) : 0);
-    if (entry) hash_each(value_of(entry), give, call->client);
+    reply_array(call->client, entry ? live_length(call, value_of(entry)) : 0);
+    if (entry) hash_each(value_of(entry), hash_cmd__now(call), give, call->client);
 }
 
 void redis_cmd_hkeys(redis_call_t *call) { reply_list(call, give_field); }
@@ -306,7 +298,9 @@ void redis_cmd_hscan(redis_call_t *call)
     for (size_t i = 0; i < handles_count(&handles); i++) {
         char a[NUM_I64_CHARS_MAX], b[NUM_I64_CHARS_MAX];
         bytes_t field, text;
-        hash_at(value_of(entry), handles_at(&handles, i), a, b, &field, &text);
+        const void *handle = handles_at(&handles, i);
+        if (hash_handle_is_over(value_of(entry), handle, hash_cmd__now(call))) continue;
+        hash_at(value_of(entry), handle, a, b, &field, &text);
         if (!scan_matches(&options, field)) continue;
         reply_bulk(call->client, field);
         if (!options.no_values) reply_bulk(call->client, text);
@@ -314,74 +308,4 @@ void redis_cmd_hscan(redis_call_t *call)
     }
     reply_deferred_array(call->client, d, given);
     buf_deinit(&handles);
-}
-
-/* ---- HRANDFIELD -------------------------------------------------------------------------- */
-
-typedef struct chosen {
-    redis_client_t *client;
-    value_t v;
-    bool with_values;
-    bool nested; /* RESP3: [field, value] each */
-} chosen_t;
-
-static void give_chosen(void *user, const void *handle)
-{
-    chosen_t *c = user;
-    bytes_t field, text;
-    char a[NUM_I64_CHARS_MAX], b[NUM_I64_CHARS_MAX];
-    hash_at(c->v, handle, a, b, &field, &text);
-    if (c->nested) reply_array(c->client, 2);
-    reply_bulk(c->client, field);
-    if (c->with_values) reply_bulk(c->client, text);
-}
-
-static size_t chosen_bytes(void *user, const void *handle)
-{
-    chosen_t *c = user;
-    bytes_t field, text;
-    char a[NUM_I64_CHARS_MAX], b[NUM_I64_CHARS_MAX];
-    hash_at(c->v, handle, a, b, &field, &text);
-    return field.len + (c->with_values ? text.len : 0);
-}
-
-static void random_fields(redis_call_t *call, int64_t count, bool with_values)
-{
-    redis_entry_t *entry;
-    if (!key_read_type(call, call->argv[1], TYPE_HASH, &entry)) return;
-    if (!entry || count == 0) {
-        reply_array(call->client, 0);
-        return;
-    }
-    value_t v = value_of(entry);
-    chosen_t c = {call->client, v, with_values, with_values && redis_client_resp(call->client) == 3};
-    size_t size = hash_length(v), n = collection_chosen(size, count);
-    if (!collection_reply_fits(call, v, 2, size, count, chosen_bytes, &c)) return;
-    reply_array(call->client, with_values && !c.nested ? n * 2 : n);
-    collection_choose(call, v, 2, size, count, give_chosen, &c);
-}
-
-void redis_cmd_hrandfield(redis_call_t *call)
-{
-    redis_entry_t *entry;
-    int64_t count;
-    if (call->argc >= 3) {
-        bool with_values = call->argc == 4 && arg_is(call, 3, "WITHVALUES");
-        if (call->argc > 4 || (call->argc == 4 && !with_values)) {
-            /* The count is judged first. */
-            if (!collection_count(call, 2, false, &count)) return;
-            reply_error_syntax(call->client);
-            return;
-        }
-        if (collection_count(call, 2, with_values, &count)) random_fields(call, count, with_values);
-        return;
-    }
-    if (!key_read_type(call, call->argv[1], TYPE_HASH, &entry)) return;
-    if (!entry) {
-        reply_null(call->client);
-        return;
-    }
-    rng_t rng = collection_rng(call);
-    chosen_t c = {call->client, value_of(entry), false, false};
-    give_chosen(&c, sample_one(c.v, 2, &rng));
 }

@@ -261,7 +261,8 @@ static void section_stats(redis_t *redis, buf_t *b)
                (double)average(redis->in_samples, SAMPLES) / 1024, (double)average(redis->out_samples, SAMPLES) / 1024,
                s->rejected_connections);
     buf_printf(b,
-               "expired_keys:%" PRIu64 "\r\nexpired_stale_perc:%.2f\r\nexpired_time_cap_reached_count:%" PRIu64
+               "expired_keys:%" PRIu64 "\r\nexpired_fields:%" PRIu64 "\r\nexpired_stale_perc:%.2f\r\n"
+               "expired_keys_with_volatile_items_stale_perc:%.2f\r\nexpired_time_cap_reached_count:%" PRIu64
                "\r\nevicted_keys:%" PRIu64 "\r\nkeyspace_hits:%" PRIu64 "\r\nkeyspace_misses:%" PRIu64
                "\r\npubsub_channels:%zu\r\npubsub_patterns:%zu\r\npubsubshard_channels:%zu\r\n"
                "evicted_scripts:%" PRIu64
@@ -269,7 +270,8 @@ static void section_stats(redis_t *redis, buf_t *b)
                "\r\nunexpected_error_replies:%" PRIu64 "\r\nclient_query_buffer_limit_disconnections:%" PRIu64
                "\r\nclient_output_buffer_limit_disconnections:%" PRIu64 "\r\ntracking_total_keys:%" PRIu64
                "\r\ntracking_total_items:%" PRIu64 "\r\ntracking_total_prefixes:%" PRIu64 "\r\n",
-               redis->keyspace.stats.expired_keys, redis->keyspace.stats.expired_stale_percent,
+               redis->keyspace.stats.expired_keys, redis->keyspace.stats.expired_fields,
+               redis->keyspace.stats.expired_stale_percent, redis->keyspace.stats.hashes_stale_percent,
                redis->keyspace.stats.expired_time_capped, redis->keyspace.stats.evicted_keys,
                redis->keyspace.stats.hits, redis->keyspace.stats.misses, redis->pubsub.channels.count,
                redis->pubsub.patterns.count, redis->pubsub.shard_channels.count, scripts__info(redis).evicted,
@@ -357,8 +359,8 @@ static void section_keyspace(redis_t *redis, buf_t *b)
     for (int i = 0; i < redis->keyspace.db_count; i++) {
         const redis_db_t *db = &redis->keyspace.dbs[i];
         if (table_count(&db->keys) == 0) continue;
-        buf_printf(b, "db%d:keys=%zu,expires=%zu,avg_ttl=%" PRId64 "\r\n", i, table_count(&db->keys),
-                   table_count(&db->expires), db->ttl_average_ms);
+        buf_printf(b, "db%d:keys=%zu,expires=%zu,avg_ttl=%" PRId64 ",keys_with_volatile_items=%" PRIu32 "\r\n", i,
+                   table_count(&db->keys), table_count(&db->expires), db->ttl_average_ms, db->clocks.count);
     }
 }
 

@@ -2,6 +2,7 @@
 #include "redis/db/evict.h"
 #include "redis/exec/changes.h"
 #include "redis/state.h"
+#include "redis/types/hash.h"
 #include "redis_commands.h"
 
 #include "base/num.h"
@@ -163,6 +164,39 @@ static bool copy_options(redis_call_t *call, redis_db_t **ret_to, bool *ret_repl
     return true;
 }
 
+/* Of a hash of which no field would be seen there is nothing to copy. */
+static bool is_all_over(const redis_call_t *call, const redis_entry_t *e)
+{
+    bool timed = e->encoding == ENC_HASHTABLE_TIMED && !(call->flags & CALL_LOADING);
+    return timed && hash_over(value_of(e), call->now_ms) == hash_length(value_of(e));
+}
+
+static void propagate_in(redis_call_t *call, redis_db_t *db, int argc, const bytes_t *argv)
+{
+    redis_db_t *here = call->db;
+    call->db = db;
+    propagate(call, argc, argv);
+    call->db = here;
+}
+
+/* Fields whose time is over are not copied. A replay copies them as well, so it is told to delete them. */
+static void propagate_copy_without(redis_call_t *call, redis_db_t *to, bytes_t name)
+{
+    redis_entry_t *e = db__find(to, name);
+    bytes_t field;
+    if (e->encoding != ENC_HASHTABLE_TIMED || call->flags & CALL_LOADING) return;
+    value_t v = value_of(e);
+    if (!hash_first_over(v, call->now_ms, &field)) return;
+    propagate(call, call->argc, call->argv);
+    do {
+        bytes_t argv[3] = {BYTES_LIT("HDEL"), name, field};
+        propagate_in(call, to, 3, argv);
+        hash_delete(&v, field);
+    } while (hash_first_over(v, call->now_ms, &field));
+    value_store(e, v);
+    db__clock_set(to, e);
+}
+
 void redis_cmd_copy(redis_call_t *call)
 {
     bool replace;
@@ -174,12 +208,13 @@ void redis_cmd_copy(redis_call_t *call)
         return;
     }
     redis_entry_t *e = key_read(call, from);
-    if (!e || (exists_in(call, to, name) && !replace)) {
+    if (!e || is_all_over(call, e) || (exists_in(call, to, name) && !replace)) {
         reply_int(call->client, 0);
         return;
     }
     db__delete(to, name);
     db__add_copy(to, name, e);
+    propagate_copy_without(call, to, name);
     changed_in(call, to, name, "copy_to");
     call->dirty++;
     reply_int(call->client, 1);

@@ -32,6 +32,7 @@ typedef struct sort {
     sort_item_t *items;
     size_t count;
     size_t first, end; /* items that are given: [first, end) */
+    bool met_over;     /* a hash with fields whose time is over, unseen by the result */
 } sort_t;
 
 /* ---- arguments --------------------------------------------------------------------------- */
@@ -138,7 +139,9 @@ static bytes_t look_up(sort_t *s, bytes_t pattern, bytes_t element)
     if (!e || e->type != (arrow ? TYPE_HASH : TYPE_STRING)) return BYTES_NULL;
     if (!arrow) return keep(s, string_text(e, room));
     bytes_t field = bytes_of(arrow + 2, (size_t)(end - arrow) - 2);
-    return hash_get(value_of(e), field, room, &value) ? keep(s, value) : BYTES_NULL;
+    int64_t now_ms = s->call->flags & CALL_LOADING ? HASH_ALL : s->call->now_ms;
+    if (hash_over(value_of(e), now_ms)) s->met_over = true;
+    return hash_get(value_of(e), field, now_ms, room, &value) ? keep(s, value) : BYTES_NULL;
 }
 
 /* ---- order ------------------------------------------------------------------------------- */
@@ -235,6 +238,19 @@ static void store_value(sort_t *s, void *user, bytes_t value)
     rlist_push(list, text, false);
 }
 
+/* A replay, for which no field is over, would find other values: what came out travels. */
+static void propagate_value(sort_t *s, void *user, bytes_t value)
+{
+    bytes_t argv[3] = {BYTES_LIT("RPUSH"), s->store_at, value.ptr ? value : BYTES_LIT("")};
+    propagate(s->call, 3, argv);
+}
+
+static void propagate_result(sort_t *s)
+{
+    propagate_key(s->call, "DEL", s->store_at);
+    give_all(s, propagate_value, NULL);
+}
+
 static void store(sort_t *s)
 {
     redis_call_t *call = s->call;
@@ -244,6 +260,7 @@ static void store(sort_t *s)
         count = give_all(s, store_value, &list);
         key_set(call, s->store_at, TYPE_LIST, list.encoding, list.ptr);
         key_changed(call, s->store_at, NOTIFY_LIST, "sortstore");
+        if (s->met_over) propagate_result(s);
         call->dirty += count;
     } else if (key_delete(call, s->store_at)) {
         key_changed(call, s->store_at, NOTIFY_GENERIC, "del");

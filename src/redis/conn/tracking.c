@@ -277,6 +277,11 @@ static void on_gone(db_listener_t *self, redis_db_t *db, bytes_t key, db_cause_t
     tell_all_of(of(self), key, 0);
 }
 
+static void on_fields_gone(db_listener_t *self, redis_db_t *db, bytes_t key, int count, const bytes_t *fields)
+{
+    tell_all_of(of(self), key, 0);
+}
+
 static void on_will_empty(db_listener_t *self, redis_db_t *db, const char *command)
 {
     tracking_t *t = of(self);
@@ -299,6 +304,7 @@ tracking_t *tracking__new(redis_t *redis)
                                   .rank = DB_RANK_TRACKING,
                                   .changed = on_changed,
                                   .gone = on_gone,
+                                  .fields_gone = on_fields_gone,
                                   .will_empty = on_will_empty};
     db_listen(&redis->keyspace.announce, &t->listener);
     t->hook = (io_hook_t){.rank = HOOK_RANK, .name = "redis tracking", .run = turn};
@@ -317,7 +323,8 @@ void tracking__free(tracking_t *t)
 static void count_client(tracking_t *t, int by)
 {
     uint64_t clients = t->redis->tracking_clients += (uint64_t)by;
-    db_want(&t->redis->keyspace.announce, &t->listener, clients ? DB_CHANGED | DB_GONE | DB_WILL_EMPTY : 0);
+    db_want(&t->redis->keyspace.announce, &t->listener,
+            clients ? DB_CHANGED | DB_GONE | DB_FIELDS_GONE | DB_WILL_EMPTY : 0);
     if (!clients) forget_all(t);
 }
 

@@ -31,6 +31,7 @@ void db__forget_expiry(redis_db_t *db, redis_entry_t *e, uint64_t hash)
 static void take_out(redis_db_t *db, table_pos_t pos, uint64_t hash)
 {
     redis_entry_t *e = table_at(pos);
+    if (UNLIKELY(e->encoding == ENC_HASHTABLE_TIMED)) db__clock_out(db, e);
     db__forget_expiry(db, e, hash);
     table_remove(&db->keys, hash, pos);
 }
@@ -39,6 +40,7 @@ static void put_in_silently(redis_db_t *db, redis_entry_t *e, uint64_t hash)
 {
     e->flags = (uint8_t)((e->flags & ~ENTRY_EPOCH) | db->epoch);
     evict__init_entry(db->keyspace, e);
+    if (UNLIKELY(e->encoding == ENC_HASHTABLE_TIMED)) db__clock_in(db, e);
     table_insert(&db->keys, hash, e);
     if (db__is_wanted(db, DB_GREW)) listen__grew(&db->keyspace->announce, db, entry_key(e));
 }
@@ -138,6 +140,7 @@ redis_entry_t *db__set_expire(redis_db_t *db, redis_entry_t *e, int64_t at_ms)
         ASSERT(found);
         e = entry__with_expiry_room(e);
         table_replace(pos, e);
+        if (UNLIKELY(e->encoding == ENC_HASHTABLE_TIMED)) db__clock_set(db, e);
     }
     remember_expiry(db, e, hash, at_ms);
     return e;
@@ -211,6 +214,7 @@ static void clear(redis_db_t *db)
     table_each(&db->keys, free_each, NULL);
     table_deinit(&db->keys);
     table_deinit(&db->expires);
+    heap_deinit(&db->clocks);
     db->expire_cursor = 0;
 }
 
@@ -235,10 +239,13 @@ void db__swap(redis_db_t *a, redis_db_t *b)
     db_listeners_t *listeners = &a->keyspace->announce;
     if (db__is_wanted(a, DB_WILL_SWAP)) listen__will_swap(listeners, a, b);
     table_t keys = a->keys, expires = a->expires;
+    heap_t clocks = a->clocks;
     a->keys = b->keys;
     a->expires = b->expires;
+    a->clocks = b->clocks;
     b->keys = keys;
     b->expires = expires;
+    b->clocks = clocks;
     a->expire_cursor = b->expire_cursor = 0;
     if (db__is_wanted(a, DB_SWAPPED)) listen__swapped(listeners, a, b);
 }

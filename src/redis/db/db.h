@@ -2,6 +2,7 @@
 #ifndef TRIVET_REDIS_DB_H
 #define TRIVET_REDIS_DB_H
 
+#include "base/heap.h"
 #include "base/map.h"
 #include "redis/db/listen.h"
 #include "redis/types/entry.h"
@@ -17,6 +18,7 @@ struct redis_db {
     uint8_t epoch; /* ENTRY_EPOCH bit of entries that the rewrite under way has passed */
     table_t keys;
     table_t expires; /* the entries of `keys` that have an expiry */
+    heap_t clocks;   /* of the hashes some of whose fields expire (hash_clock_t), by the first time of each */
     map_t watched;   /* key -> watch_key_t */
     map_t blocked;   /* key -> blocked_key_t */
     uint64_t expire_cursor;
@@ -43,6 +45,13 @@ redis_entry_t *db__set(redis_db_t *db, bytes_t key, uint64_t hash, redis_type_t 
 /* Sets the expiry (Unix ms) or takes it away (-1); returns the entry, which may have moved. */
 redis_entry_t *db__set_expire(redis_db_t *db, redis_entry_t *e, int64_t at_ms);
 void db__delete_expired(redis_db_t *db, redis_entry_t *entry);
+/* Deletes the first fields of the hash whose time is over, at most DB_FIELDS_MAX; returns how many. The entry may go. */
+#define DB_FIELDS_MAX 64
+int db__delete_expired_fields(redis_db_t *db, redis_entry_t *entry);
+/* The entry came, goes, was moved, or has other times than before: field_time.c. */
+void db__clock_in(redis_db_t *db, redis_entry_t *entry);
+void db__clock_out(redis_db_t *db, redis_entry_t *entry);
+void db__clock_set(redis_db_t *db, redis_entry_t *entry);
 /* The key has gone without a command. */
 void db__went(redis_db_t *db, bytes_t key, db_cause_t cause);
 static inline bool entry_is_expired(const redis_entry_t *e, int64_t now_ms)

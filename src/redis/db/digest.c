@@ -78,7 +78,7 @@ static void mix_entries(uint8_t *digest, const stream_t *s)
 }
 
 /* Type and value go on from what the digest holds. */
-static void mix_entry(uint8_t *digest, const redis_entry_t *e)
+static void mix_entry(uint8_t *digest, const redis_entry_t *e, int64_t now_ms)
 {
     char scratch[NUM_I64_CHARS_MAX];
     mix_number(digest, e->type);
@@ -86,7 +86,7 @@ static void mix_entry(uint8_t *digest, const redis_entry_t *e)
     case TYPE_STRING: mix_bytes(digest, string_text(e, scratch)); break;
     case TYPE_LIST: mix_elements(digest, value_of(e)); break;
     case TYPE_SET: set_each(value_of(e), join_member, digest); break;
-    case TYPE_HASH: hash_each(value_of(e), join_field, digest); break;
+    case TYPE_HASH: hash_each(value_of(e), now_ms, join_field, digest); break;
     case TYPE_ZSET: zset_each(value_of(e), join_scored, digest); break;
     case TYPE_STREAM: mix_entries(digest, entry_value(e)); break;
     default: ASSERT(false);
@@ -94,18 +94,24 @@ static void mix_entry(uint8_t *digest, const redis_entry_t *e)
     if (entry_expire_ms(e) >= 0) join(digest, "!!expire!!", 10);
 }
 
-void digest_value(const redis_entry_t *e, uint8_t ret_digest[DIGEST_BYTES])
+void digest_value(const redis_entry_t *e, int64_t now_ms, uint8_t ret_digest[DIGEST_BYTES])
 {
     memset(ret_digest, 0, DIGEST_BYTES);
-    mix_entry(ret_digest, e);
+    mix_entry(ret_digest, e, now_ms);
 }
+
+typedef struct joining {
+    uint8_t *digest;
+    int64_t now_ms;
+} joining_t;
 
 static void join_entry(void *user, void *entry)
 {
+    const joining_t *j = user;
     uint8_t digest[DIGEST_BYTES] = {0};
     mix_bytes(digest, entry_key(entry));
-    mix_entry(digest, entry);
-    join(user, digest, sizeof(digest));
+    mix_entry(digest, entry, j->now_ms);
+    join(j->digest, digest, sizeof(digest));
 }
 
 void digest_all(const keyspace_t *k, uint8_t ret_digest[DIGEST_BYTES])
@@ -114,6 +120,6 @@ void digest_all(const keyspace_t *k, uint8_t ret_digest[DIGEST_BYTES])
     for (int i = 0; i < k->db_count; i++) {
         if (table_count(&k->dbs[i].keys) == 0) continue;
         mix_number(ret_digest, (uint32_t)i);
-        table_each(&k->dbs[i].keys, join_entry, ret_digest);
+        table_each(&k->dbs[i].keys, join_entry, &(joining_t){ret_digest, k->now_ms});
     }
 }

@@ -32,8 +32,8 @@ typedef struct evict {
 /* ---- the keyspace ---------------------------------------------------------------------------------------------------- */
 
 typedef struct keyspace_stats {
-    uint64_t hits, misses, expired_keys, evicted_keys, expired_time_capped;
-    double expired_stale_percent;
+    uint64_t hits, misses, expired_keys, expired_fields, evicted_keys, expired_time_capped;
+    double expired_stale_percent, hashes_stale_percent;
 } keyspace_stats_t;
 
 struct keyspace {

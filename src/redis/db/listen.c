@@ -35,7 +35,7 @@ static uint32_t able(const db_listener_t *l)
 {
     return (l->will_change ? DB_WILL_CHANGE : 0) | (l->changed ? DB_CHANGED : 0) | (l->gone ? DB_GONE : 0) |
            (l->event ? DB_EVENT : 0) | (l->will_empty ? DB_WILL_EMPTY : 0) | (l->will_swap ? DB_WILL_SWAP : 0) |
-           (l->swapped ? DB_SWAPPED : 0) | (l->grew ? DB_GREW : 0);
+           (l->swapped ? DB_SWAPPED : 0) | (l->grew ? DB_GREW : 0) | (l->fields_gone ? DB_FIELDS_GONE : 0);
 }
 
 void db_want(db_listeners_t *all, db_listener_t *listener, uint32_t wants)
@@ -69,6 +69,11 @@ void listen__grew(db_listeners_t *all, redis_db_t *db, bytes_t key)
 void listen__gone(db_listeners_t *all, redis_db_t *db, bytes_t key, db_cause_t cause)
 {
     EACH_WANTING(all, DB_GONE, l) l->gone(l, db, key, cause);
+}
+
+void listen__fields_gone(db_listeners_t *all, redis_db_t *db, bytes_t key, int count, const bytes_t *fields)
+{
+    EACH_WANTING(all, DB_FIELDS_GONE, l) l->fields_gone(l, db, key, count, fields);
 }
 
 void listen__event(db_listeners_t *all, redis_db_t *db, bytes_t key, uint32_t event_class, const char *event)

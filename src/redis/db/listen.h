@@ -34,6 +34,7 @@ enum {
     DB_WILL_SWAP = 1 << 5,
     DB_SWAPPED = 1 << 6,
     DB_GREW = 1 << 7,
+    DB_FIELDS_GONE = 1 << 8,
 };
 
 /* Keyspace event classes, as in notify-keyspace-events. */
@@ -86,6 +87,8 @@ struct db_listener {
     void (*grew)(db_listener_t *self, redis_db_t *db, bytes_t key);
     /* The key is no more, and no command took it. */
     void (*gone)(db_listener_t *self, redis_db_t *db, bytes_t key, db_cause_t cause);
+    /* Fields of a hash are no more, because their time was over; if none is left, the key is no more either. */
+    void (*fields_gone)(db_listener_t *self, redis_db_t *db, bytes_t key, int count, const bytes_t *fields);
     /* A keyspace event of notify-keyspace-events: "lpush" of NOTIFY_LIST, and "new", "expired", "keymiss" too. */
     void (*event)(db_listener_t *self, redis_db_t *db, bytes_t key, uint32_t event_class, const char *event);
     /* All keys of the database are about to go. `command` is what does it, "flushall"; it is NULL when nothing is lost
@@ -116,6 +119,7 @@ void listen__will_change(db_listeners_t *all, redis_db_t *db, redis_entry_t *ent
 void listen__changed(db_listeners_t *all, redis_db_t *db, bytes_t key);
 void listen__grew(db_listeners_t *all, redis_db_t *db, bytes_t key);
 void listen__gone(db_listeners_t *all, redis_db_t *db, bytes_t key, db_cause_t cause);
+void listen__fields_gone(db_listeners_t *all, redis_db_t *db, bytes_t key, int count, const bytes_t *fields);
 void listen__event(db_listeners_t *all, redis_db_t *db, bytes_t key, uint32_t event_class, const char *event);
 void listen__will_empty(db_listeners_t *all, redis_db_t *db, const char *command);
 void listen__will_swap(db_listeners_t *all, redis_db_t *a, redis_db_t *b);

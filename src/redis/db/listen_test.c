@@ -6,6 +6,8 @@
 #include "redis/redis.h"
 #include "redis/state.h"
 
+#include "redis/types/hash.h"
+
 #include "io/sim.h"
 
 #include <setjmp.h>
@@ -85,12 +87,27 @@ static int key_number(bytes_t key)
     return key.ptr[1] - 'a';
 }
 
+static void add_time(void *user, const hash_item_t *item)
+{
+    uint8_t *digest = user;
+    uint64_t mark = hash_bytes(item->field.ptr, item->field.len) * 31 + (uint64_t)item->at_ms;
+    for (size_t i = 0; i < sizeof(mark); i++) digest[i] ^= (uint8_t)(mark >> (8 * i));
+}
+
+/* What is there, and which field expires when. */
+static void fingerprint(const redis_entry_t *e, uint8_t out[DIGEST_BYTES])
+{
+    digest_value(e, HASH_ALL, out);
+    if (e->type != TYPE_HASH) return;
+    hash_each_item(value_of(e), add_time, out);
+}
+
 static void shadow_will_change(db_listener_t *self, redis_db_t *db, redis_entry_t *entry)
 {
     shadow_t *s = CONTAINER_OF(self, shadow_t, listener);
     known_t *k = &s->keys[db->id][key_number(entry_key(entry))];
     uint8_t now[DIGEST_BYTES];
-    digest_value(entry, now);
+    fingerprint(entry, now);
     if (!k->told && !k->warned && k->there && memcmp(now, k->digest, DIGEST_BYTES) != 0)
         fail_msg("%s: the key has changed before it was said that it would", s->line);
     k->warned = true;
@@ -102,6 +119,11 @@ static void shadow_changed(db_listener_t *self, redis_db_t *db, bytes_t key)
 }
 
 static void shadow_gone(db_listener_t *self, redis_db_t *db, bytes_t key, db_cause_t cause)
+{
+    CONTAINER_OF(self, shadow_t, listener)->keys[db->id][key_number(key)].told = true;
+}
+
+static void shadow_fields_gone(db_listener_t *self, redis_db_t *db, bytes_t key, int count, const bytes_t *fields)
 {
     CONTAINER_OF(self, shadow_t, listener)->keys[db->id][key_number(key)].told = true;
 }
@@ -127,7 +149,7 @@ static void look(shadow_t *s)
             uint8_t now[DIGEST_BYTES] = {0};
             char name[3] = {'k', (char)('a' + i), '\0'};
             redis_entry_t *e = db__find(&s->redis->keyspace.dbs[db], bytes_str(name));
-            if (e) digest_value(e, now);
+            if (e) fingerprint(e, now);
             bool same = k->there == (e != NULL) && memcmp(now, k->digest, DIGEST_BYTES) == 0;
             if (!same && !k->told) fail_msg("%s: nobody was told that %s has changed", s->line, name);
             if (!same && k->there && !k->warned) fail_msg("%s: nobody was told that %s would change", s->line, name);
@@ -203,6 +225,16 @@ static const char *const forms[] = {
     "HINCRBY % @ #",
     "HINCRBYFLOAT % @ 2.5",
     "HSETNX % @ @",
+    "HSETEX % PX 1 FIELDS 1 @ @",
+    "HSETEX % EX 100 FIELDS 2 @ # @ @",
+    "HSETEX % KEEPTTL FIELDS 1 @ @",
+    "HSETEX % PXAT 1 FIELDS 1 @ @",
+    "HGETEX % PX # FIELDS 1 @",
+    "HGETEX % PERSIST FIELDS 1 @",
+    "HGETDEL % FIELDS 1 @",
+    "HPEXPIRE % # FIELDS 2 @ @",
+    "HEXPIRE % 100 NX FIELDS 1 @",
+    "HPERSIST % FIELDS 2 @ @",
     "ZADD % # @ # @",
     "ZADD % XX # @",
     "ZINCRBY % # @",
@@ -279,6 +311,7 @@ static shadow_t shadow_of(redis_t *redis)
                                    .will_change = shadow_will_change,
                                    .changed = shadow_changed,
                                    .gone = shadow_gone,
+                                   .fields_gone = shadow_fields_gone,
                                    .will_empty = shadow_will_empty,
                                    .will_swap = shadow_will_swap},
                       .redis = redis,
@@ -309,7 +342,7 @@ static void test_every_change_of_a_key_is_announced(void **state)
         shadow_t s = shadow_of(redis);
         db_listen(&redis->keyspace.announce, &s.listener);
         db_want(&redis->keyspace.announce, &s.listener,
-                DB_WILL_CHANGE | DB_CHANGED | DB_GONE | DB_WILL_EMPTY | DB_WILL_SWAP);
+                DB_WILL_CHANGE | DB_CHANGED | DB_GONE | DB_FIELDS_GONE | DB_WILL_EMPTY | DB_WILL_SWAP);
         run_many(&s, sim, seed * 0x9e3779b97f4a7c15u, 3000);
         db_unlisten(&redis->keyspace.announce, &s.listener);
         redis_free(redis);

@@ -205,6 +205,21 @@ static void on_gone(db_listener_t *self, redis_db_t *db, bytes_t key, db_cause_t
     tell(db->redis, &change);
 }
 
+static void on_fields_gone(db_listener_t *self, redis_db_t *db, bytes_t key, int count, const bytes_t *fields)
+{
+    bytes_t argv[2 + DB_FIELDS_MAX] = {BYTES_LIT("HDEL"), key};
+    ASSERT(count <= DB_FIELDS_MAX);
+    memcpy(argv + 2, fields, sizeof(*fields) * (size_t)count);
+    redis_change_t change = {.db = db->id,
+                             .key = key,
+                             .command = "hdel",
+                             .cause = db_cause_name(DB_EXPIRED),
+                             .argc = 2 + count,
+                             .argv = argv,
+                             .now_ms = db->keyspace->now_ms};
+    tell(db->redis, &change);
+}
+
 typedef struct flushed {
     redis_db_t *db;
     const char *command;
@@ -294,15 +309,19 @@ const char *changes__refusal(redis_db_t *db, const redis_command_t *command, int
 
 void changes__init(redis_t *redis)
 {
-    redis->changes.listener =
-        (db_listener_t){.name = "change feed", .rank = DB_RANK_FEED, .gone = on_gone, .will_empty = on_will_empty};
+    redis->changes.listener = (db_listener_t){.name = "change feed",
+                                              .rank = DB_RANK_FEED,
+                                              .gone = on_gone,
+                                              .fields_gone = on_fields_gone,
+                                              .will_empty = on_will_empty};
     db_listen(&redis->keyspace.announce, &redis->changes.listener);
 }
 
 void redis_observe(redis_t *redis, const redis_observer_t *observer)
 {
     redis->changes.observer = observer;
-    db_want(&redis->keyspace.announce, &redis->changes.listener, observer ? DB_GONE | DB_WILL_EMPTY : 0);
+    db_want(&redis->keyspace.announce, &redis->changes.listener,
+            observer ? DB_GONE | DB_FIELDS_GONE | DB_WILL_EMPTY : 0);
     redis->changes.open = false;
     redis_hold_writes(redis, false);
 }

@@ -40,7 +40,7 @@ static bool is_watched_by(const watch_key_t *key, const redis_client_t *c)
 static void count_watcher(redis_t *redis, int by)
 {
     redis->multi.watching += (uint64_t)by;
-    uint32_t wants = redis->multi.watching ? DB_CHANGED | DB_GONE | DB_WILL_EMPTY | DB_WILL_SWAP : 0;
+    uint32_t wants = redis->multi.watching ? DB_CHANGED | DB_GONE | DB_FIELDS_GONE | DB_WILL_EMPTY | DB_WILL_SWAP : 0;
     db_want(&redis->keyspace.announce, &redis->multi.listener, wants);
 }
 
@@ -131,6 +131,10 @@ static void touch_all(redis_db_t *db, redis_db_t *replaced_by)
 
 static void on_changed(db_listener_t *self, redis_db_t *db, bytes_t key) { touch(db, key); }
 static void on_gone(db_listener_t *self, redis_db_t *db, bytes_t key, db_cause_t cause) { touch(db, key); }
+static void on_fields_gone(db_listener_t *self, redis_db_t *db, bytes_t key, int count, const bytes_t *fields)
+{
+    touch(db, key);
+}
 static void on_will_empty(db_listener_t *self, redis_db_t *db, const char *command) { touch_all(db, NULL); }
 static void on_will_swap(db_listener_t *self, redis_db_t *a, redis_db_t *b)
 {
@@ -144,6 +148,7 @@ void multi__init(redis_t *redis)
                                             .rank = DB_RANK_WATCH,
                                             .changed = on_changed,
                                             .gone = on_gone,
+                                            .fields_gone = on_fields_gone,
                                             .will_empty = on_will_empty,
                                             .will_swap = on_will_swap};
     db_listen(&redis->keyspace.announce, &redis->multi.listener);

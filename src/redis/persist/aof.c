@@ -51,6 +51,14 @@ static void on_gone(db_listener_t *self, redis_db_t *db, bytes_t key, db_cause_t
     aof__feed(db, 2, argv);
 }
 
+static void on_fields_gone(db_listener_t *self, redis_db_t *db, bytes_t key, int count, const bytes_t *fields)
+{
+    bytes_t argv[2 + DB_FIELDS_MAX] = {BYTES_LIT("HDEL"), key};
+    ASSERT(count <= DB_FIELDS_MAX);
+    memcpy(argv + 2, fields, sizeof(*fields) * (size_t)count);
+    aof__feed(db, 2 + count, argv);
+}
+
 bool aof__has_gathered(const redis_t *redis) { return redis->aof->pending_count > 0; }
 
 void aof__commit(redis_t *redis, bool atomic)
@@ -94,9 +102,10 @@ aof_t *aof__new(redis_t *redis)
     snprintf(aof->dir, bytes, "%s/%s", redis->data_dir, redis->config->appenddirname);
     aof->hook = (io_hook_t){.rank = HOOK_RANK, .name = "redis append-only file", .run = aof__turn};
     io_hook_add(redis->loop, &aof->hook);
-    aof->listener = (db_listener_t){.name = "append-only file", .rank = DB_RANK_PERSIST, .gone = on_gone};
+    aof->listener = (db_listener_t){
+        .name = "append-only file", .rank = DB_RANK_PERSIST, .gone = on_gone, .fields_gone = on_fields_gone};
     db_listen(&redis->keyspace.announce, &aof->listener);
-    db_want(&redis->keyspace.announce, &aof->listener, DB_GONE);
+    db_want(&redis->keyspace.announce, &aof->listener, DB_GONE | DB_FIELDS_GONE);
     redis_uncounted_add(redis, buffer_bytes, aof);
     aof->rewrite.last_ok = true;
     aof->rewrite.last_seconds = -1;

@@ -1,6 +1,8 @@
 /* rdb.h: keys and whole data sets in Redis' RDB format: DUMP and RESTORE, SAVE and BGSAVE, the append-only file's base.
  *
- *     | REDIS0011 | AUX ... | FUNCTION ... | SELECTDB n | RESIZEDB | [EXPIRE_MS] [IDLE or FREQ] type, key, value ... | EOF | CRC-64 |
+ *     | magic | AUX ... | FUNCTION ... | SELECTDB n | RESIZEDB | [EXPIRE_MS] [IDLE or FREQ] type, key, value ... | EOF | CRC-64 |
+ *
+ * The magic is REDIS0011; or VALKEY080 where a hash has fields that expire, which no older format can say.
  *
  * Databases may be selected any number of times, so that keys may come in any order. */
 #ifndef TRIVET_REDIS_RDB_H
@@ -18,6 +20,7 @@ void rdb__put_entry_value(rdb_writer_t *w, const redis_entry_t *e);
 /* A payload of DUMP: type, value, version, checksum. */
 void rdb__dump(const redis_entry_t *e, buf_t *out);
 void rdb__seal(buf_t *payload); /* adds version and checksum */
+void rdb__seal_as(buf_t *payload, unsigned version);
 /* What is in a payload, without version and checksum. ERR_CORRUPT: they are wrong, or of a newer format. */
 int rdb__check_dump(const redis_config_t *config, bytes_t payload, bytes_t *ret_body) MUST_CHECK;
 /* Those of a later version are, where rdb-version-check is relaxed: what is known of them is read. */
@@ -43,7 +46,8 @@ typedef struct rdb_file {
     uint64_t bytes; /* written */
     uint64_t crc;
     int selected_db;
-    int err; /* the first one; then nothing more is written */
+    bool timed_fields; /* the format has a place for times of fields */
+    int err;           /* the first one; then nothing more is written */
 } rdb_file_t;
 
 /* Writes to `file`, which is empty and stays the caller's. `is_base`: the append-only file's. */

@@ -29,13 +29,15 @@ void rdb__dump(const redis_entry_t *e, buf_t *out)
     rdb_writer_t w = {.out = out, .compress = true};
     rdb_put_u8(&w, rdb__entry_type(e));
     rdb__put_entry_value(&w, e);
-    rdb__seal(out);
+    rdb__seal_as(out, rdb__entry_type(e) == RDB_HASH_2 ? RDB_VERSION_VALKEY : RDB_VERSION);
 }
 
-void rdb__seal(buf_t *payload)
+void rdb__seal(buf_t *payload) { rdb__seal_as(payload, RDB_VERSION); }
+
+void rdb__seal_as(buf_t *payload, unsigned version)
 {
     rdb_writer_t w = {.out = payload};
-    store_le16(buf_reserve(payload, DUMP_FOOT_BYTES), RDB_VERSION);
+    store_le16(buf_reserve(payload, DUMP_FOOT_BYTES), (uint16_t)version);
     payload->len += 2;
     rdb_put_i64(&w, (int64_t)crc64(0, payload->ptr, payload->len));
 }

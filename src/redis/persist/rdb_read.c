@@ -5,6 +5,7 @@
 #include "redis/state.h"
 
 #include "redis/types/emit.h"
+#include "redis/types/hash.h"
 
 #include "base/crc64.h"
 #include "base/slog.h"
@@ -185,6 +186,20 @@ static void add_key(rdb_loader_t *l, bytes_t key, const rdb_value_t *v)
     l->loaded.keys++;
 }
 
+/* Fields whose time is over are left out, unless commands follow that may speak of them. ERR_NOT_FOUND: no field is left. */
+static int drop_fields(const rdb_loader_t *l, rdb_value_t *v)
+{
+    bytes_t field;
+    if (v->type != TYPE_HASH || l->flags & RDB_LOAD_BASE) return 0;
+    while (hash_first_over(v->value, l->redis->keyspace.now_ms, &field)) hash_delete(&v->value, field);
+    if (hash_length(v->value) == 0) {
+        rdb_value_free(v);
+        return ERR_NOT_FOUND;
+    }
+    hash_settle(&v->value);
+    return 0;
+}
+
 static int read_key(rdb_loader_t *l, uint8_t type)
 {
     bytes_t text;
@@ -195,6 +210,7 @@ static int read_key(rdb_loader_t *l, uint8_t type)
     buf_reserve(&key, 1);
     buf_append(&key, text.ptr, text.len);
     err = rdb_get_value(&l->reader, type, l->redis->config, &v);
+    if (!err) err = drop_fields(l, &v);
     bool checks = l->flags & RDB_LOAD_CHECK;
     bool over = l->expire_ms >= 0 && l->expire_ms < l->redis->keyspace.now_ms && !(l->flags & RDB_LOAD_BASE);
     if (err == ERR_NOT_FOUND) {

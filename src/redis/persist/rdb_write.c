@@ -35,11 +35,23 @@ static void put_aux_number(rdb_file_t *f, const char *name, int64_t v)
     rdb_put_integer(&f->writer, v);
 }
 
+/* What is written is what there is now. */
+static bool has_timed_fields(const keyspace_t *keyspace)
+{
+    for (int i = 0; i < keyspace->db_count; i++)
+        if (keyspace->dbs[i].clocks.count) return true;
+    return false;
+}
+
 void rdb__file_init(rdb_file_t *f, keyspace_t *keyspace, io_file_t *file, bool is_base)
 {
     *f = (rdb_file_t){.keyspace = keyspace, .file = file, .selected_db = -1};
     f->writer = (rdb_writer_t){.out = &f->buf, .compress = keyspace->config->rdbcompression, .spill = spill};
-    buf_printf(&f->buf, "REDIS%04d", RDB_VERSION);
+    f->timed_fields = has_timed_fields(keyspace);
+    if (f->timed_fields)
+        buf_printf(&f->buf, "VALKEY%03d", RDB_VERSION_VALKEY);
+    else
+        buf_printf(&f->buf, "REDIS%04d", RDB_VERSION);
     rdb__file_put_aux(f, "redis-ver", BYTES_LIT(REDIS_VERSION));
     put_aux_number(f, "redis-bits", 64);
     put_aux_number(f, "ctime", keyspace->now_ms / 1000);
@@ -106,6 +118,7 @@ void rdb__file_put_entry(rdb_file_t *f, const redis_db_t *db, const redis_entry_
         rdb_put_i64(&f->writer, at_ms);
     }
     put_use(f, e);
+    ASSERT(f->timed_fields || rdb__entry_type(e) != RDB_HASH_2);
     rdb_put_u8(&f->writer, rdb__entry_type(e));
     rdb_put_string(&f->writer, entry_key(e));
     rdb__put_entry_value(&f->writer, e);

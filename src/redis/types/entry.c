@@ -76,8 +76,18 @@ const char *type_name(redis_type_t type)
 
 const char *encoding_name(redis_encoding_t encoding)
 {
-    static const char *const names[ENC_COUNT] = {"raw",       "int",    "embstr",   "listpack", "quicklist",
-                                                 "hashtable", "intset", "skiplist", "stream"};
+    static const char *const names[ENC_COUNT] = {
+        [ENC_RAW] = "raw",
+        [ENC_INT] = "int",
+        [ENC_EMBSTR] = "embstr",
+        [ENC_LISTPACK] = "listpack",
+        [ENC_QUICKLIST] = "quicklist",
+        [ENC_HASHTABLE] = "hashtable",
+        [ENC_INTSET] = "intset",
+        [ENC_SKIPLIST] = "skiplist",
+        [ENC_STREAM] = "stream",
+        [ENC_HASHTABLE_TIMED] = "hashtable",
+    };
     return names[encoding];
 }
 

@@ -31,6 +31,7 @@ typedef enum redis_encoding {
     ENC_INTSET,
     ENC_SKIPLIST,
     ENC_STREAM,
+    ENC_HASHTABLE_TIMED, /* of a hash some of whose fields expire */
     ENC_COUNT,
 } redis_encoding_t;
 

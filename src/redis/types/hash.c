@@ -1,51 +1,81 @@
-/* hash.c: see hash.h. A table entry is two packed strings: the field, then the value. */
-#include "redis/types/hash.h"
+/* hash.c: see hash.h, and hash_internal.h for how entries lie in memory. */
+#include "redis/types/hash_internal.h"
 
 #include "redis/types/emit.h"
 #include "redis/types/listpack.h"
 
 value_t hash_new(void) { return (value_t){lp_new(0), ENC_LISTPACK}; }
 
-static table_t *table_of(value_t v)
+size_t hash_length(value_t v) { return v.encoding == ENC_LISTPACK ? lp_pairs(v.ptr) : table_count(hash__table(v)); }
+
+/* ---- entries --------------------------------------------------------------------------------------------------------- */
+
+/* 254 announces that the field is timed, so a text of that length is stored in the long form. */
+static inline bool is_long(bytes_t text) { return text.len >= HASH_TIMED_MARK; }
+static inline size_t text_bytes(bytes_t text) { return (is_long(text) ? 5 : 1) + text.len; }
+
+static void put_text(uint8_t *p, bytes_t text)
 {
-    ASSERT(v.encoding == ENC_HASHTABLE);
-    return v.ptr;
+    if (text.len != HASH_TIMED_MARK) {
+        pstr_put(p, text);
+        return;
+    }
+    *p = PSTR_SHORT_MAX + 1;
+    store_le32(p + 1, (uint32_t)text.len);
+    memcpy(p + 5, text.ptr, text.len);
 }
 
-size_t hash_length(value_t v) { return v.encoding == ENC_LISTPACK ? lp_pairs(v.ptr) : table_count(table_of(v)); }
-
-static bytes_t entry_text(const uint8_t *entry)
+uint8_t *hash__entry_new(bytes_t field, bytes_t text, int64_t at_ms)
 {
-    bytes_t field = pstr_get(entry);
-    return pstr_get(field.ptr + field.len);
-}
-
-static uint8_t *entry_new(bytes_t field, bytes_t text)
-{
-    uint8_t *entry = mem_small_alloc(pstr_bytes(field.len) + pstr_bytes(text.len));
-    pstr_put(pstr_put(entry, field), text);
+    bool timed = at_ms >= 0;
+    size_t bytes = pstr_bytes(field.len) + text_bytes(text);
+    uint8_t *block = mem_small_alloc(bytes + (timed ? sizeof(heap_node_t) + 1 : 0));
+    uint8_t *entry = timed ? block + sizeof(heap_node_t) : block;
+    if (timed) heap_node_init((heap_node_t *)block, at_ms);
+    uint8_t *tail = pstr_put(entry, field);
+    if (timed) *tail++ = HASH_TIMED_MARK;
+    put_text(tail, text);
     return entry;
 }
 
-static size_t entry_bytes(const void *entry)
+size_t hash__entry_bytes(const void *entry)
 {
-    return pstr_bytes(pstr_get(entry).len) + pstr_bytes(entry_text(entry).len);
+    size_t timed = hash__is_timed(entry) ? sizeof(heap_node_t) + 1 : 0;
+    return timed + pstr_bytes(pstr_get(entry).len) + text_bytes(hash__text(entry));
 }
 
-bool hash_get(value_t v, bytes_t field, char room[NUM_I64_CHARS_MAX], bytes_t *ret_value)
+void hash__entry_free(void *entry)
+{
+    void *block = hash__is_timed(entry) ? (void *)hash__node(entry) : entry;
+    mem_small_free(block, hash__entry_bytes(entry));
+}
+
+/* ---- reading --------------------------------------------------------------------------------------------------------- */
+
+bool hash_look(value_t v, bytes_t field, char room[NUM_I64_CHARS_MAX], hash_item_t *ret)
 {
     if (v.encoding == ENC_LISTPACK) {
         const uint8_t *p = lp_find(lp_first(v.ptr), field, 1);
-        if (p) *ret_value = lp_text(lp_skip(p), room);
+        if (p) *ret = (hash_item_t){field, lp_text(lp_skip(p), room), HASH_NO_TIME};
         return p != NULL;
     }
     table_pos_t pos;
-    if (!pstr_find(table_of(v), field, &pos)) return false;
-    *ret_value = entry_text(table_at(pos));
+    if (!pstr_find(hash__table(v), field, &pos)) return false;
+    hash__item(table_at(pos), ret);
     return true;
 }
 
-static void convert(value_t *v)
+bool hash_get(value_t v, bytes_t field, int64_t now_ms, char room[NUM_I64_CHARS_MAX], bytes_t *ret_value)
+{
+    hash_item_t item;
+    if (!hash_look(v, field, room, &item) || hash_is_over(item.at_ms, now_ms)) return false;
+    *ret_value = item.text;
+    return true;
+}
+
+/* ---- changing -------------------------------------------------------------------------------------------------------- */
+
+void hash__unpack(value_t *v)
 {
     uint8_t *lp = v->ptr;
     char a[NUM_I64_CHARS_MAX], b[NUM_I64_CHARS_MAX];
@@ -53,13 +83,13 @@ static void convert(value_t *v)
     for (const uint8_t *p = lp_first(lp); p; p = lp_next(p)) {
         bytes_t field = lp_text(p, a);
         p = lp_skip(p);
-        table_insert(t, hash_bytes(field.ptr, field.len), entry_new(field, lp_text(p, b)));
+        table_insert(t, hash_bytes(field.ptr, field.len), hash__entry_new(field, lp_text(p, b), HASH_NO_TIME));
     }
     lp_free(lp);
     *v = (value_t){t, ENC_HASHTABLE};
 }
 
-static bool set_in_listpack(value_t *v, bytes_t field, bytes_t text)
+static bool put_in_listpack(value_t *v, bytes_t field, bytes_t text)
 {
     const uint8_t *p = lp_find(lp_first(v->ptr), field, 1);
     if (p) {
@@ -70,36 +100,54 @@ static bool set_in_listpack(value_t *v, bytes_t field, bytes_t text)
     return true;
 }
 
-static bool set_in_table(table_t *t, bytes_t field, bytes_t text)
+static void insert(value_t v, uint64_t hash, uint8_t *entry)
+{
+    table_insert(hash__table(v), hash, entry);
+    hash__entered(v, entry);
+}
+
+void hash__replace(value_t v, table_pos_t pos, uint8_t *entry)
+{
+    void *old = table_at(pos);
+    hash__leaves(v, old);
+    table_replace(pos, entry);
+    hash__entered(v, entry);
+    hash__entry_free(old);
+}
+
+static bool put_in_table(value_t v, bytes_t field, bytes_t text, int64_t at_ms)
 {
     table_pos_t pos;
     uint64_t hash = hash_bytes(field.ptr, field.len);
-    if (!table_find(t, hash, field, pstr_same, &pos)) {
-        table_insert(t, hash, entry_new(field, text));
+    if (!table_find(hash__table(v), hash, field, pstr_same, &pos)) {
+        insert(v, hash, hash__entry_new(field, text, at_ms));
         return true;
     }
-    uint8_t *entry = table_at(pos);
-    bytes_t old = entry_text(entry);
-    if (old.len == text.len) {
+    const uint8_t *entry = table_at(pos);
+    bytes_t old = hash__text(entry);
+    int64_t old_ms = hash__at_ms(entry);
+    if (at_ms == HASH_KEEP_TIME) at_ms = old_ms;
+    if (old.len == text.len && (at_ms >= 0) == (old_ms >= 0)) {
         if (text.len) memcpy((uint8_t *)old.ptr, text.ptr, text.len);
+        if (at_ms != old_ms) heap_set_at_ms(&hash__times(v)->heap, hash__node(entry), at_ms);
         return false;
     }
-    table_replace(pos, entry_new(field, text));
-    mem_small_free(entry, entry_bytes(entry));
+    hash__replace(v, pos, hash__entry_new(field, text, at_ms));
     return false;
 }
 
-bool hash_set(value_t *v, bytes_t field, bytes_t text, const redis_config_t *config)
+bool hash_put(value_t *v, bytes_t field, bytes_t text, int64_t at_ms, const redis_config_t *config)
 {
     if (v->encoding == ENC_LISTPACK) {
         size_t longest = MAX(field.len, text.len);
-        if (longest > config->hash_max_listpack_value ||
+        if (at_ms >= 0 || longest > config->hash_max_listpack_value ||
             !lp_room_for(v->ptr, field.len + text.len + 2 * LP_ENTRY_OVERHEAD_BYTES_MAX))
-            convert(v);
+            hash__unpack(v);
     }
-    if (v->encoding != ENC_LISTPACK) return set_in_table(table_of(*v), field, text);
-    bool added = set_in_listpack(v, field, text);
-    if (added && lp_pairs(v->ptr) > config->hash_max_listpack_entries) convert(v);
+    if (v->encoding == ENC_HASHTABLE && at_ms >= 0) hash__begin_times(v);
+    if (v->encoding != ENC_LISTPACK) return put_in_table(*v, field, text, at_ms);
+    bool added = put_in_listpack(v, field, text);
+    if (added && lp_pairs(v->ptr) > config->hash_max_listpack_entries) hash__unpack(v);
     return added;
 }
 
@@ -112,11 +160,12 @@ bool hash_delete(value_t *v, bytes_t field)
     }
     table_pos_t pos;
     uint64_t hash = hash_bytes(field.ptr, field.len);
-    table_t *t = table_of(*v);
+    table_t *t = hash__table(*v);
     if (!table_find(t, hash, field, pstr_same, &pos)) return false;
     void *entry = table_at(pos);
+    hash__leaves(*v, entry);
     table_remove(t, hash, pos);
-    mem_small_free(entry, entry_bytes(entry));
+    hash__entry_free(entry);
     return true;
 }
 
@@ -124,13 +173,15 @@ bool hash_delete(value_t *v, bytes_t field)
 
 typedef struct walk {
     hash_each_cb each;
+    hash_item_cb each_item;
     void *user;
+    int64_t now_ms;
 } walk_t;
 
 static void visit(void *user, void *entry)
 {
     walk_t *w = user;
-    w->each(w->user, pstr_get(entry), entry_text(entry));
+    if (!hash_is_over(hash__at_ms(entry), w->now_ms)) w->each(w->user, pstr_get(entry), hash__text(entry));
 }
 
 static void each_in_listpack(const uint8_t *lp, hash_each_cb each, void *user)
@@ -143,13 +194,36 @@ static void each_in_listpack(const uint8_t *lp, hash_each_cb each, void *user)
     }
 }
 
-void hash_each(value_t v, hash_each_cb each, void *user)
+void hash_each(value_t v, int64_t now_ms, hash_each_cb each, void *user)
 {
-    walk_t w = {each, user};
+    walk_t w = {.each = each, .user = user, .now_ms = now_ms};
     if (v.encoding == ENC_LISTPACK)
         each_in_listpack(v.ptr, each, user);
     else
         table_each(v.ptr, visit, &w);
+}
+
+static void visit_item(void *user, void *entry)
+{
+    walk_t *w = user;
+    hash_item_t item;
+    hash__item(entry, &item);
+    w->each_item(w->user, &item);
+}
+
+static void visit_pair(void *user, bytes_t field, bytes_t text)
+{
+    walk_t *w = user;
+    w->each_item(w->user, &(hash_item_t){field, text, HASH_NO_TIME});
+}
+
+void hash_each_item(value_t v, hash_item_cb each, void *user)
+{
+    walk_t w = {.each_item = each, .user = user};
+    if (v.encoding == ENC_LISTPACK)
+        each_in_listpack(v.ptr, visit_pair, &w);
+    else
+        table_each(v.ptr, visit_item, &w);
 }
 
 void hash_at(value_t v, const void *handle, char room[NUM_I64_CHARS_MAX], char value_room[NUM_I64_CHARS_MAX],
@@ -160,34 +234,41 @@ void hash_at(value_t v, const void *handle, char room[NUM_I64_CHARS_MAX], char v
         *ret_value = lp_text(lp_skip(handle), value_room);
     } else {
         *ret_field = pstr_get(handle);
-        *ret_value = entry_text(handle);
+        *ret_value = hash__text(handle);
     }
 }
 
 /* ---- what the keyspace asks for ---------------------------------------------------------- */
 
+static void free_entry(void *user, void *entry) { hash__entry_free(entry); }
+
 static void type_free(void *ptr, redis_encoding_t encoding)
 {
-    if (encoding == ENC_LISTPACK)
+    hash_times_t *t = hash__times((value_t){ptr, encoding});
+    if (encoding == ENC_LISTPACK) {
         lp_free(ptr);
-    else
-        pstr_table_free(ptr, entry_bytes);
+        return;
+    }
+    if (t) heap_deinit(&t->heap);
+    table_each(ptr, free_entry, NULL);
+    table_deinit(ptr);
+    mem_free(ptr);
 }
 
 static void copy_entry(void *user, void *entry)
 {
-    size_t bytes = entry_bytes(entry);
-    uint8_t *copy = mem_small_alloc(bytes);
-    memcpy(copy, entry, bytes);
-    table_insert(user, pstr_hash(entry), copy);
+    hash_item_t item;
+    hash__item(entry, &item);
+    insert(*(value_t *)user, pstr_hash(entry), hash__entry_new(item.field, item.text, item.at_ms));
 }
 
 static void *type_copy(const void *ptr, redis_encoding_t encoding)
 {
     if (encoding == ENC_LISTPACK) return lp_copy(ptr);
-    table_t *t = pstr_table_new(table_count(ptr));
-    table_each((table_t *)ptr, copy_entry, t);
-    return t;
+    value_t v = {pstr_table_new(table_count(ptr)), ENC_HASHTABLE};
+    if (encoding == ENC_HASHTABLE_TIMED) hash__begin_times(&v);
+    table_each((table_t *)ptr, copy_entry, &v);
+    return v.ptr;
 }
 
 static size_t type_length(const void *ptr, redis_encoding_t encoding)
@@ -197,19 +278,23 @@ static size_t type_length(const void *ptr, redis_encoding_t encoding)
 
 static size_t type_memory(const void *ptr, redis_encoding_t encoding, size_t samples)
 {
-    return encoding == ENC_LISTPACK ? lp_heap_bytes(ptr) : table_estimate_bytes(ptr, samples, entry_bytes);
+    if (encoding == ENC_LISTPACK) return lp_heap_bytes(ptr);
+    const hash_times_t *t = hash__times((value_t){(void *)ptr, encoding});
+    size_t times = t ? sizeof(*t) - sizeof(t->fields) + heap_bytes(&t->heap) : 0;
+    return times + table_estimate_bytes(ptr, samples, hash__entry_bytes);
 }
 
 typedef struct emission {
     redis_emitter_t *out;
     bytes_t key;
-    size_t left; /* fields yet to be emitted */
+    size_t left; /* fields without a time that are yet to be emitted */
     size_t open; /* of them in the command that was begun */
 } emission_t;
 
-static void emit_field(void *user, bytes_t field, bytes_t text)
+static void emit_plain(void *user, const hash_item_t *item)
 {
     emission_t *e = user;
+    if (item->at_ms >= 0) return;
     if (e->open == 0) {
         e->open = MIN(e->left, (size_t)EMIT_ITEMS_MAX);
         e->left -= e->open;
@@ -217,16 +302,32 @@ static void emit_field(void *user, bytes_t field, bytes_t text)
         emit_str(e->out, "HSET");
         emit_bytes(e->out, e->key);
     }
-    emit_bytes(e->out, field);
-    emit_bytes(e->out, text);
+    emit_bytes(e->out, item->field);
+    emit_bytes(e->out, item->text);
     e->open--;
+}
+
+static void emit_timed(void *user, const hash_item_t *item)
+{
+    emission_t *e = user;
+    if (item->at_ms < 0) return;
+    emit_command(e->out, 8);
+    emit_str(e->out, "HSETEX");
+    emit_bytes(e->out, e->key);
+    emit_str(e->out, "PXAT");
+    emit_i64(e->out, item->at_ms);
+    emit_str(e->out, "FIELDS");
+    emit_str(e->out, "1");
+    emit_bytes(e->out, item->field);
+    emit_bytes(e->out, item->text);
 }
 
 static void type_emit(const void *ptr, redis_encoding_t encoding, bytes_t key, redis_emitter_t *out)
 {
     value_t v = {(void *)ptr, encoding};
-    emission_t e = {out, key, hash_length(v), 0};
-    hash_each(v, emit_field, &e);
+    emission_t e = {out, key, hash_length(v) - hash_timed(v), 0};
+    hash_each_item(v, emit_plain, &e);
+    if (hash_timed(v)) hash_each_item(v, emit_timed, &e);
 }
 
 const redis_type_ops_t hash_type_ops = {"hash", type_free, type_copy, type_length, type_memory, type_emit};

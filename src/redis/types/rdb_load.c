@@ -227,7 +227,26 @@ static int get_intset(rdb_reader_t *r, const redis_config_t *config, rdb_value_t
     return end_of(0, count == 0, ret);
 }
 
-static int get_hash(rdb_reader_t *r, const redis_config_t *config, rdb_value_t *ret)
+/* What stands behind the field's name. */
+static int get_field(rdb_reader_t *r, bytes_t field, bool timed, const redis_config_t *config, value_t *v)
+{
+    bytes_t text;
+    int64_t at_ms = HASH_NO_TIME;
+    buf_t copy = BUF_INIT; /* the value must outlive the reading of its time */
+    int err = rdb_get_string(r, &text);
+    if (!err && timed) {
+        buf_reserve(&copy, 1);
+        buf_append(&copy, text.ptr, text.len);
+        text = buf_bytes(&copy);
+        err = rdb_get_i64(r, &at_ms);
+    }
+    if (!err && at_ms < HASH_NO_TIME) err = ERR_CORRUPT;
+    if (!err && !hash_put(v, field, text, at_ms, config)) err = ERR_CORRUPT;
+    buf_deinit(&copy);
+    return err;
+}
+
+static int get_hash(rdb_reader_t *r, bool timed, const redis_config_t *config, rdb_value_t *ret)
 {
     uint64_t count;
     buf_t field = BUF_INIT;
@@ -239,8 +258,7 @@ static int get_hash(rdb_reader_t *r, const redis_config_t *config, rdb_value_t *
         buf_clear(&field); /* the field must outlive the reading of its value */
         buf_reserve(&field, 1);
         buf_append(&field, text.ptr, text.len);
-        if (!(err = rdb_get_string(r, &text)) && !hash_set(&ret->value, buf_bytes(&field), text, config))
-            err = ERR_CORRUPT;
+        err = get_field(r, buf_bytes(&field), timed, config, &ret->value);
     }
     buf_deinit(&field);
     return end_of(err, !ret->value.ptr, ret);
@@ -344,6 +362,7 @@ int rdb_get_value(rdb_reader_t *r, uint8_t rdb_type, const redis_config_t *confi
         [RDB_ZSET_LISTPACK] = TYPE_ZSET,  [RDB_LIST_QUICKLIST_2] = TYPE_LIST,
         [RDB_SET_LISTPACK] = TYPE_SET,    [RDB_STREAM] = TYPE_STREAM,
         [RDB_STREAM_2] = TYPE_STREAM,     [RDB_STREAM_3] = TYPE_STREAM,
+        [RDB_HASH_2] = TYPE_HASH,
     };
     *ret = (rdb_value_t){.type = rdb_type < ARRAY_LEN(types) ? (redis_type_t)types[rdb_type] : TYPE_STRING};
     switch (rdb_type) {
@@ -352,7 +371,8 @@ int rdb_get_value(rdb_reader_t *r, uint8_t rdb_type, const redis_config_t *confi
     case RDB_SET: return get_set(r, config, ret);
     case RDB_ZSET:
     case RDB_ZSET_2: return get_zset(r, rdb_type == RDB_ZSET_2, config, ret);
-    case RDB_HASH: return get_hash(r, config, ret);
+    case RDB_HASH:
+    case RDB_HASH_2: return get_hash(r, rdb_type == RDB_HASH_2, config, ret);
     case RDB_HASH_ZIPMAP: return get_packed(r, PACKED_ZIPMAP, config, ret);
     case RDB_LIST_ZIPLIST: return get_ziplist(r, config, ret);
     case RDB_SET_INTSET: return get_intset(r, config, ret);

@@ -13,7 +13,9 @@ rdb_type_t rdb_type_of(redis_type_t type, redis_encoding_t encoding)
     case TYPE_LIST: return RDB_LIST_QUICKLIST_2;
     case TYPE_SET: return encoding == ENC_INTSET ? RDB_SET_INTSET : packed ? RDB_SET_LISTPACK : RDB_SET;
     case TYPE_ZSET: return packed ? RDB_ZSET_LISTPACK : RDB_ZSET_2;
-    case TYPE_HASH: return packed ? RDB_HASH_LISTPACK : RDB_HASH;
+    case TYPE_HASH:
+        if (encoding == ENC_HASHTABLE_TIMED) return RDB_HASH_2;
+        return packed ? RDB_HASH_LISTPACK : RDB_HASH;
     case TYPE_STREAM: return RDB_STREAM_3;
     default: ASSERT(type == TYPE_STRING); return RDB_STRING;
     }
@@ -65,16 +67,23 @@ static void put_zset(rdb_writer_t *w, value_t v)
     }
 }
 
-static void put_field(void *writer, bytes_t field, bytes_t value)
+typedef struct field_writer {
+    rdb_writer_t *w;
+    bool timed;
+} field_writer_t;
+
+static void put_field(void *user, const hash_item_t *item)
 {
-    rdb_put_string(writer, field);
-    rdb_put_string(writer, value);
+    const field_writer_t *f = user;
+    rdb_put_string(f->w, item->field);
+    rdb_put_string(f->w, item->text);
+    if (f->timed) rdb_put_i64(f->w, item->at_ms);
 }
 
 static void put_hash(rdb_writer_t *w, value_t v)
 {
     rdb_put_length(w, hash_length(v));
-    hash_each(v, put_field, w);
+    hash_each_item(v, put_field, &(field_writer_t){w, v.encoding == ENC_HASHTABLE_TIMED});
 }
 
 void rdb_put_value(rdb_writer_t *w, redis_type_t type, value_t v)

@@ -37,8 +37,7 @@ const void *sample_one(value_t v, unsigned stride, const rng_t *rng)
     return table_random((table_t *)table_of(v), rng->next, rng->user);
 }
 
-/* The first `count` of `n` handles become a random choice of them. */
-static void shuffle(const void **handles, size_t n, size_t count, const rng_t *rng)
+void sample_shuffle(const void **handles, size_t n, size_t count, const rng_t *rng)
 {
     for (size_t i = 0; i < count; i++) {
         size_t j = i + rng_below(rng, n - i);
@@ -66,14 +65,14 @@ static void draw_distinct(value_t v, size_t count, const rng_t *rng, const void 
 
 void sample_distinct(value_t v, unsigned stride, size_t size, size_t count, const rng_t *rng, const void **out)
 {
-    bool table = v.encoding == ENC_HASHTABLE || v.encoding == ENC_SKIPLIST;
+    bool table = value_is_table(v.encoding) || v.encoding == ENC_SKIPLIST;
     if (table && count < size / 3) {
         draw_distinct(v, count, rng, out);
         return;
     }
     const void **all = mem_alloc(MAX(size, (size_t)1) * sizeof(*all));
     sample_all(v, stride, all);
-    shuffle(all, size, count, rng);
+    sample_shuffle(all, size, count, rng);
     memcpy(out, all, count * sizeof(*all));
     mem_free(all);
 }

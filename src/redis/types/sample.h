@@ -11,5 +11,7 @@ void sample_all(value_t v, unsigned stride, const void **out);
 const void *sample_one(value_t v, unsigned stride, const rng_t *rng);
 /* `count` distinct elements (at most `size`, the number of elements), uniformly, in random order. */
 void sample_distinct(value_t v, unsigned stride, size_t size, size_t count, const rng_t *rng, const void **out);
+/* The first `count` of `n` handles become a random choice of them. */
+void sample_shuffle(const void **handles, size_t n, size_t count, const rng_t *rng);
 
 #endif

@@ -11,11 +11,16 @@
 #include "redis/types/table.h"
 
 /* ENC_LISTPACK: a listpack; ENC_QUICKLIST: quicklist_t; ENC_INTSET: intset_t; ENC_HASHTABLE: table_t;
- * ENC_SKIPLIST: zset_t. */
+ * ENC_HASHTABLE_TIMED: what begins with a table_t (hash.h); ENC_SKIPLIST: zset_t. */
 typedef struct value {
     void *ptr;
     redis_encoding_t encoding;
 } value_t;
+
+static inline bool value_is_table(redis_encoding_t encoding)
+{
+    return encoding == ENC_HASHTABLE || encoding == ENC_HASHTABLE_TIMED;
+}
 
 static inline value_t value_of(const redis_entry_t *e)
 {

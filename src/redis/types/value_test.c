@@ -48,7 +48,7 @@ static void check_hash(value_t v, const hash_model_t *m)
     bytes_t got;
     assert_int_equal(hash_length(v), m->count);
     for (int i = 0; i < NAMES; i++) {
-        bool present = hash_get(v, name_of(i, name), room, &got);
+        bool present = hash_get(v, name_of(i, name), HASH_ALL, room, &got);
         assert_int_equal(present, m->values[i] != 0);
         if (present) assert_true(bytes_eq(got, bytes_of(text, (size_t)sprintf(text, "%d", m->values[i]))));
     }
@@ -110,7 +110,7 @@ static void long_fields_and_values_survive(void **state)
     for (size_t n = 250; n < 260; n++) {
         memset(big, (int)n, sizeof(big));
         hash_set(&v, bytes_of(big, n), bytes_of(big, 70000 - n), &config);
-        assert_true(hash_get(v, bytes_of(big, n), room, &got));
+        assert_true(hash_get(v, bytes_of(big, n), HASH_ALL, room, &got));
         assert_true(bytes_eq(got, bytes_of(big, 70000 - n)));
     }
     hash_type_ops.free(v.ptr, v.encoding);
