@@ -230,6 +230,9 @@ int io_list_dir(io_loop_t *loop, const char *path, void (*each)(void *user, cons
                 void *user) MUST_CHECK;
 /* Takes an exclusive lock on `path` for the process's life: ERR_BUSY when another holds it. */
 int io_lock_file(io_loop_t *loop, const char *path) MUST_CHECK;
+/* How willingly the kernel ends this process for want of memory, from -1000 to 1000. ERR_ACCESS: less is not for everybody. */
+int io_oom_score(int *ret_score) MUST_CHECK;
+int io_set_oom_score(int score) MUST_CHECK;
 /* Free and total bytes of the file system that holds `path`. */
 int io_disk_space(io_loop_t *loop, const char *path, uint64_t *ret_free, uint64_t *ret_total) MUST_CHECK;
 

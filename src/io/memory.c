@@ -3,6 +3,7 @@
  * (RLIMIT_AS), and what the machine has. libuv's own answer knows version 1 alone in the releases that Debian 12 has. */
 #include "io/io.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,4 +114,24 @@ uint64_t io_memory_heap_bytes(unsigned threads_to_come)
     uint64_t group = cgroup_limit(), space = address_space_limit();
     if (group >= machine_bytes() && space >= machine_bytes()) return 0;
     return heap_share(least(group, address_space_left(threads_to_come)));
+}
+
+#define OOM_SCORE_FILE "/proc/self/oom_score_adj"
+
+int io_oom_score(int *ret_score)
+{
+    FILE *file = fopen(OOM_SCORE_FILE, "re");
+    if (!file) return err_from_errno(errno);
+    int read = fscanf(file, "%d", ret_score);
+    fclose(file);
+    return read == 1 ? 0 : ERR_IO;
+}
+
+int io_set_oom_score(int score)
+{
+    FILE *file = fopen(OOM_SCORE_FILE, "we");
+    if (!file) return err_from_errno(errno);
+    bool put = fprintf(file, "%d", score) > 0;
+    if (fclose(file) != 0 || !put) return err_from_errno(errno);
+    return 0;
 }

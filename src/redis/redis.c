@@ -16,6 +16,7 @@
 #include "base/slog.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #define HZ_MAX                   500
 #define CLIENTS_PER_TURN         200 /* dynamic-hz: more clients than this make more turns */
@@ -136,6 +137,18 @@ void redis__update_loglevel(redis_t *redis)
     slog_set_level(levels[redis->config->loglevel]);
 }
 
+int redis__update_oom_score(redis_t *redis, const redis_config_t *config)
+{
+    int score = 0, err = redis->oom_score_changed ? 0 : io_oom_score(&redis->oom_score_before);
+    if (config->oom_score_adj == OOM_NO && !redis->oom_score_changed) return 0;
+    if (!err && config->oom_score_adj != OOM_NO)
+        score = atoi(config->oom_score_adj_values); /* the first: of a primary */
+    if (config->oom_score_adj != OOM_ABSOLUTE) score += redis->oom_score_before;
+    if (!err) err = io_set_oom_score(MAX(MIN(score, 1000), -1000));
+    if (!err) redis->oom_score_changed = config->oom_score_adj != OOM_NO;
+    return err;
+}
+
 void redis__update_log_format(redis_t *redis)
 {
     slog_set_format(redis->config->log_format, redis->config->log_timestamp_format);
@@ -186,6 +199,8 @@ redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, const redi
     redis->active_expire = true;
     if (config->loglevel != LOG_NOTICE) redis__update_loglevel(redis); /* else the server's own --log-level */
     redis__update_log_format(redis);
+    if (redis__update_oom_score(redis, config))
+        slog(SLOG_WARN, "redis", "oom-score-adj cannot be set", "%s", "values below the present one need a privilege");
     redis->started_ms = redis->ops_last_ms = redis->keyspace.now_ms;
     redis->tracking = tracking__new(redis);
     redis->walk = walk__new(redis);

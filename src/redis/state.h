@@ -134,6 +134,8 @@ struct redis {
     bool script_busy;       /* it has done so for long: they are told BUSY */
     redis_client_t *nobody; /* in whose name expiry and eviction act */
     char *data_dir;
+    int oom_score_before; /* this server changed it */
+    bool oom_score_changed;
     char *executable, *config_file, *supervisor; /* redis_origin_t */
     char run_id[41];
     health_t health;
@@ -154,8 +156,11 @@ void redis__start_cron(redis_t *redis);
 void listen__close(redis_t *redis);
 /* Listens there from now on; on failure everything is as it was. Port 0: nowhere. */
 int listen__change(redis_t *redis, const char *bind, int port) MUST_CHECK;
-void listen__tune(redis_t *redis); /* max-new-connections-per-cycle has changed */
+void config__rewrite(redis_call_t *call, bool all); /* cmd/config.c: replies */
+void listen__tune(redis_t *redis);                  /* max-new-connections-per-cycle has changed */
 void redis__update_loglevel(redis_t *redis);
+/* As `config` says; on failure it is as it was. */
+int redis__update_oom_score(redis_t *redis, const redis_config_t *config) MUST_CHECK;
 void redis__update_log_format(redis_t *redis);
 void redis__update_hz(redis_t *redis);
 

@@ -102,9 +102,21 @@ static void set_origin(const wing_redis_t *wing)
                                                     .supervisor = process_supervisor(options)});
 }
 
+/* CONFIG GET bind tells the addresses as they were given. */
+static void set_bind(const wing_redis_t *wing)
+{
+    const server__door_t *door = &wing->server->doors[DOOR_REDIS];
+    char *hosts = mem_strdup(door->bind ? door->bind : wing->server->bind), why[128];
+    for (char *at = hosts; (at = strchr(at, ','));) *at = ' ';
+    int err = redis_configure(wing->config, "bind", hosts, why, sizeof(why));
+    ASSERT(!err);
+    mem_free(hosts);
+}
+
 static int start(void *user, server_t *server, char *error)
 {
     wing_redis_t *wing = user;
+    set_bind(wing);
     char *given = server__path(server, "redis"), *dir = io_absolute(given);
     const server__reactor_t *reactor = server__reactor_of(server, DOOR_REDIS);
     wing->redis = redis_new(reactor->loop, reactor->net, dir, wing->config);

@@ -175,6 +175,30 @@ static bool check_dir(redis_call_t *call, redis_config_t *wanted)
     return true;
 }
 
+static bool set_oom_score(redis_call_t *call, const redis_config_t *wanted)
+{
+    for (int i = 2; i < call->argc; i += 2) {
+        const directive_t *d = directive_find(call->argv[i]);
+        if (!IS(d, oom_score_adj) && !IS(d, oom_score_adj_values)) continue;
+        int err = redis__update_oom_score(call->redis, wanted);
+        if (!err) return true;
+        slog(SLOG_WARN, "redis", "oom_score_adj cannot be set", "error=\"%s\"", err_text(err));
+        refuse(call, i, "Failed to set current oom_score_adj. Check server logs.");
+        return false;
+    }
+    return true;
+}
+
+/* All of it, or nothing. */
+static bool take_effect(redis_call_t *call, redis_config_t *wanted)
+{
+    if (!check_maxclients(call, wanted) || !check_dir(call, wanted) || !set_oom_score(call, wanted)) return false;
+    if (listen_there(call, wanted)) return true;
+    if (redis__update_oom_score(call->redis, call->redis->config))
+        slog(SLOG_WARN, "redis", "oom_score_adj cannot be set back", "%s", "");
+    return false;
+}
+
 void redis_cmd_config_set(redis_call_t *call)
 {
     redis_t *redis = call->redis;
@@ -185,9 +209,7 @@ void redis_cmd_config_set(redis_call_t *call)
     for (int i = 2; i < call->argc; i += 2)
         if (!check_directive(call, i, directive_find(call->argv[i]))) return;
     redis_config_t *trial = config_copy(redis->config);
-    bool ok = set_all(call, trial) && check_maxclients(call, trial) && check_dir(call, trial) &&
-              listen_there(call, trial),
-         was_on = redis->config->appendonly;
+    bool ok = set_all(call, trial) && take_effect(call, trial), was_on = redis->config->appendonly;
     redis_config_free(trial);
     if (!ok) return;
     if (!set_all(call, redis->config) || !apply(call, was_on)) return;
@@ -196,7 +218,7 @@ void redis_cmd_config_set(redis_call_t *call)
 
 /* ---- REWRITE, RESETSTAT ---------------------------------------------------------------------------------------------- */
 
-static int write_anew(redis_t *redis)
+static int write_anew(redis_t *redis, bool all)
 {
     uint8_t *data = NULL;
     size_t bytes = 0;
@@ -204,7 +226,7 @@ static int write_anew(redis_t *redis)
     int err = io_read_whole(redis->loop, redis->config_file, CONFIG_FILE_BYTES_MAX, &data, &bytes);
     if (err && err != ERR_NOT_FOUND) return err;
     redis_config_t *initial = redis_config_new();
-    config_rewrite(redis->config, initial, bytes_of(data, bytes), &out);
+    config_rewrite(redis->config, all ? NULL : initial, bytes_of(data, bytes), &out);
     err = io_replace_whole(redis->loop, redis->config_file, buf_bytes(&out));
     redis_config_free(initial);
     buf_deinit(&out);
@@ -213,10 +235,10 @@ static int write_anew(redis_t *redis)
 }
 
 /* Of the settings' origins only a redis.conf is written to. */
-void redis_cmd_config_rewrite(redis_call_t *call)
+void config__rewrite(redis_call_t *call, bool all)
 {
     const char *path = call->redis->config_file;
-    int err = path ? write_anew(call->redis) : 0;
+    int err = path ? write_anew(call->redis, all) : 0;
     if (!path)
         reply_error(call->client, "ERR The server is running without a config file");
     else if (err)
@@ -225,6 +247,8 @@ void redis_cmd_config_rewrite(redis_call_t *call)
         reply_ok(call->client);
     if (err) slog(SLOG_WARN, "redis", "CONFIG REWRITE failed", "path=%s error=\"%s\"", path, err_text(err));
 }
+
+void redis_cmd_config_rewrite(redis_call_t *call) { config__rewrite(call, false); }
 
 void redis_cmd_config_resetstat(redis_call_t *call)
 {

@@ -246,6 +246,7 @@ static void debug_protocol(redis_call_t *call)
 /* ---- the table ------------------------------------------------------------------------------------------------------- */
 
 static void debug_help(redis_call_t *call);
+static void debug_rewrite_all(redis_call_t *call) { config__rewrite(call, true); }
 
 static const struct debug_row {
     const char *name, *args, *summary;
@@ -253,6 +254,8 @@ static const struct debug_row {
     void (*run)(redis_call_t *call);
 } rows[] = {
     {"CHANGE-REPL-ID", "", "Takes a new run id.", 2, 2, debug_change_repl_id},
+    {"CONFIG-REWRITE-FORCE-ALL", "", "As CONFIG REWRITE, of settings that nobody has changed, too.", 2, 2,
+     debug_rewrite_all},
     {"DIGEST", "", "Tells a checksum of all that is kept.", 2, 2, debug_digest},
     {"DIGEST-VALUE", " <key> [<key> ...]", "Tells a checksum of each value.", 2, INT_MAX, debug_digest_value},
     {"ERROR", " <string>", "Replies this error.", 3, 3, debug_error},

@@ -245,6 +245,19 @@ static uint64_t average(const uint64_t *samples, size_t count)
     return sum / count;
 }
 
+/* All of the reactor's turns; of commands alone what they took is known by their statistics. */
+static void put_turns(const redis_t *redis, buf_t *b)
+{
+    io_turn_counts_t counts = io_turn_counts(redis->loop);
+    uint64_t turns = 0, command_us = 0;
+    for (size_t i = 0; i < ARRAY_LEN(counts.buckets); i++) turns += counts.buckets[i];
+    for (size_t i = 0; i < redis_command_id_count; i++) command_us += redis->command_stats[i].usec;
+    buf_printf(b,
+               "eventloop_cycles:%" PRIu64 "\r\neventloop_duration_sum:%" PRIu64
+               "\r\neventloop_duration_cmd_sum:%" PRIu64 "\r\n",
+               turns, counts.sum_ns / 1000, command_us);
+}
+
 static void section_stats(redis_t *redis, buf_t *b)
 {
     enum { SAMPLES = ARRAY_LEN(redis->ops_samples) };
@@ -278,6 +291,7 @@ static void section_stats(redis_t *redis, buf_t *b)
                migrations__links(redis->migrations), s->error_replies, s->unexpected_errors,
                s->query_limit_disconnections, s->out_limit_disconnections, tracking.keys, tracking.items,
                tracking.prefixes);
+    put_turns(redis, b);
 }
 
 static void section_replication(redis_t *redis, buf_t *b)

@@ -3,6 +3,7 @@
 #include "redis/exec/changes.h"
 #include "redis/exec/script_host.h"
 #include "redis/persist/aof.h"
+#include "redis/persist/snapshot.h"
 #include "redis/redis.h"
 #include "redis/state.h"
 #include "redis_commands.h"
@@ -44,6 +45,13 @@ void redis_cmd_flushdb(redis_call_t *call)
     reply_ok(call->client);
 }
 
+/* With save points the snapshot must not bring back what was flushed. */
+static void save_nothing(redis_call_t *call)
+{
+    bool wanted = call->redis->config->save.count > 0 && !(call->flags & (CALL_LOADING | CALL_IN_EXEC));
+    if (wanted && snapshot__save(call->redis) == 0) call->dirty = 0;
+}
+
 void redis_cmd_flushall(redis_call_t *call)
 {
     if (!flush_option(call) || !may_flush(call)) return;
@@ -51,6 +59,7 @@ void redis_cmd_flushall(redis_call_t *call)
     call->dirty++;
     bytes_t argv[1] = {BYTES_LIT("FLUSHALL")};
     propagate(call, 1, argv);
+    save_nothing(call);
     reply_ok(call->client);
 }
 

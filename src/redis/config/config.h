@@ -40,6 +40,8 @@ typedef struct redis_percentiles {
     size_t count;
 } redis_percentiles_t;
 
+typedef enum { OOM_NO, OOM_RELATIVE, OOM_ABSOLUTE } redis_oom_t;
+
 /* What a signal asks for, as SHUTDOWN's options. */
 enum {
     ON_SIGNAL_SAVE = 1,
@@ -114,6 +116,9 @@ typedef struct redis_config {
     slog_time_t log_timestamp_format;
     int shutdown_on_sigint, shutdown_on_sigterm; /* ON_SIGNAL_ bits */
     int64_t min_replicas_to_write;
+    int64_t rdb_key_save_delay_us, key_load_delay_us; /* of each key, so that tests find what they test under way */
+    redis_oom_t oom_score_adj;
+    char *oom_score_adj_values;
     redis_kept_t kept[REDIS_KEPT_MAX];
 } redis_config_t;
 

@@ -6,7 +6,6 @@
 
 #include <arpa/inet.h>
 #include <limits.h>
-#include <stdlib.h>
 
 #define NO_REPLICAS "there is no replication in this version"
 #define NO_CLUSTER  "there is no cluster in this version"
@@ -62,7 +61,6 @@ static const directive_word_t cluster_save_words[] = {{"sync", 0}, {"best-effort
 static const directive_word_t tls_client_words[] = {{"no", 0}, {"yes", 1}, {"optional", 2}, {NULL, 0}};
 static const directive_word_t tls_user_words[] = {{"CN", 0}, {"URI", 1}, {"off", 2}, {NULL, 0}};
 static const directive_word_t guard_words[] = {{"no", 0}, {"yes", 1}, {"local", 2}, {NULL, 0}};
-static const directive_word_t oom_words[] = {{"no", 0}, {"yes", 1}, {"relative", 2}, {"absolute", 3}, {NULL, 0}};
 static const directive_word_t sanitize_words[] = {{"no", 0}, {"yes", 1}, {"clients", 2}, {NULL, 0}};
 static const directive_word_t pubsub_words[] = {{"allchannels", 0}, {"resetchannels", 1}, {NULL, 0}};
 static const directive_word_t supervised_words[] = {{"upstart", 0}, {"systemd", 1}, {"auto", 2}, {"no", 3}, {NULL, 0}};
@@ -80,20 +78,6 @@ static const char *check_ipv6(const char *value)
 {
     uint8_t out[16];
     return !*value || inet_pton(AF_INET6, value, out) == 1 ? NULL : "Invalid IPv6 address";
-}
-
-static const char *check_oom_values(const char *value)
-{
-    int count = 0;
-    bool fit = true;
-    bytes_t rest = bytes_str(value), word;
-    for (; (word = directive_take_word(&rest)).len; count++) {
-        char *end;
-        long v = strtol((const char *)word.ptr, &end, 10);
-        fit &= end == (const char *)word.ptr + word.len && v >= -2000 && v <= 2000;
-    }
-    if (count != 3) return "wrong number of arguments";
-    return fit ? NULL : "Invalid oom-score-adj-values, elements must be between -2000 and 2000.";
 }
 
 const directive_t redis_kept_directives[] = {
@@ -235,8 +219,6 @@ const directive_t redis_kept_directives[] = {
     KEPT_HIDDEN("lua-enable-deprecated-api", KIND_BOOL, 0, 1, "no", "the original's removed functions are not there"),
     ONLY("lua-enable-insecure-api", NULL, KIND_BOOL, DIRECTIVE_HIDDEN, "no", "scripts are never given those functions"),
 
-    KEPT("oom-score-adj", NULL, KIND_ENUM, DIRECTIVE_INITIAL_ONLY, 0, 0, "no", oom_words, NO_SUCH_THING),
-    CHECKED("oom-score-adj-values", 0, "0 200 800", NO_SUCH_THING, check_oom_values),
     ONLY("locale-collate", NULL, KIND_STRING, 0, "", "SORT compares bytes"),
     ONLY("socket-mark-id", NULL, KIND_INT, DIRECTIVE_FIXED, "0", NO_SUCH_THING),
     ONLY("mptcp", NULL, KIND_BOOL, DIRECTIVE_FIXED, "no", "connections take one path in this version"),

@@ -127,7 +127,7 @@ static void add_the_rest(rewriting_t *r, const redis_config_t *initial)
 {
     for (size_t i = 0; directive_at(i); i++) {
         const directive_t *d = directive_at(i);
-        if (r->written[i] || is_initial(r->config, initial, d)) continue;
+        if (r->written[i] || (initial && is_initial(r->config, initial, d))) continue;
         if (!r->signed_already) buf_printf(r->out, SIGNATURE "\n");
         r->signed_already = true;
         put_directive(r, d, d->name);

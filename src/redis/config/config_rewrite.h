@@ -5,7 +5,7 @@
 #include "base/buf.h"
 #include "redis/config/config.h"
 
-/* Appends to `out` what the file becomes; `initial` tells what need not be said. */
+/* Appends to `out` what the file becomes; `initial` tells what need not be said; NULL: all is. */
 void config_rewrite(const redis_config_t *config, const redis_config_t *initial, bytes_t file, buf_t *out);
 
 #endif

@@ -3,6 +3,7 @@
 #include "redis/config/config_table.h"
 
 #include <limits.h>
+#include <stdlib.h>
 
 static const directive_word_t fsync_words[] = {
     {"everysec", FSYNC_EVERYSEC}, {"always", FSYNC_ALWAYS}, {"no", FSYNC_NO}, {NULL, 0}};
@@ -21,6 +22,8 @@ static const directive_word_t loglevel_words[] = {{"debug", LOG_DEBUG},     {"ve
                                                   {"notice", LOG_NOTICE},   {"warning", LOG_WARNING},
                                                   {"nothing", LOG_NOTHING}, {NULL, 0}};
 
+static const directive_word_t oom_words[] = {
+    {"no", OOM_NO}, {"yes", OOM_RELATIVE}, {"relative", OOM_RELATIVE}, {"absolute", OOM_ABSOLUTE}, {NULL, 0}};
 static const directive_word_t format_words[] = {
     {"legacy", SLOG_LEGACY}, {"logfmt", SLOG_LOGFMT}, {"json", SLOG_JSON}, {NULL, 0}};
 static const directive_word_t timestamp_words[] = {
@@ -48,6 +51,20 @@ static const char *check_signal(const char *value)
 {
     bool both = names(value, BYTES_LIT("save")) && names(value, BYTES_LIT("nosave"));
     return both ? "shutdown options SAVE and NOSAVE can't be used simultaneously" : NULL;
+}
+
+static const char *check_oom_values(const char *value)
+{
+    int count = 0;
+    bool fit = true;
+    bytes_t rest = bytes_str(value), word;
+    for (; (word = directive_take_word(&rest)).len; count++) {
+        char *end;
+        long v = strtol((const char *)word.ptr, &end, 10);
+        fit &= end == (const char *)word.ptr + word.len && v >= -2000 && v <= 2000;
+    }
+    if (count != 3) return "wrong number of arguments";
+    return fit ? NULL : "Invalid oom-score-adj-values, elements must be between -2000 and 2000.";
 }
 
 static const char *check_rdb_name(const char *value)
@@ -190,6 +207,11 @@ const directive_t redis_directives[] = {
     STRING("availability-zone", availability_zone, "", 0),
     ENUM("log-format", log_format, format_words, "legacy", 0),
     ENUM("log-timestamp-format", log_timestamp_format, timestamp_words, "legacy", 0),
+    ENUM("oom-score-adj", oom_score_adj, oom_words, "no", 0),
+    CHECKED("oom-score-adj-values", oom_score_adj_values, "0 200 800", 0, check_oom_values),
+    {"rdb-key-save-delay", NULL, KIND_INT, DIRECTIVE_HIDDEN, AT(rdb_key_save_delay_us), INT_MIN, INT_MAX, "0", NULL,
+     NULL},
+    {"key-load-delay", NULL, KIND_INT, DIRECTIVE_HIDDEN, AT(key_load_delay_us), INT_MIN, INT_MAX, "0", NULL, NULL},
     ENUM("rdb-version-check", rdb_version_relaxed, version_words, "strict", 0),
     {"shutdown-on-sigint", NULL, KIND_FLAGS, 0, AT(shutdown_on_sigint), 0, 0, "default", signal_words, NULL,
      check_signal},

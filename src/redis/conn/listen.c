@@ -7,16 +7,6 @@
 
 #include <strings.h>
 
-/* CONFIG GET bind tells the addresses that there are. */
-static void add_bind(redis_config_t *config, const char *host, bool first)
-{
-    buf_t all = BUF_INIT;
-    buf_printf(&all, "%s%s%s", first ? "" : config->bind, first ? "" : " ", host);
-    mem_free(config->bind);
-    config->bind = mem_strndup(buf_bytes(&all));
-    buf_deinit(&all);
-}
-
 static void tune(redis_t *redis, net_listener_t *listener)
 {
     const redis_config_t *config = redis->config;
@@ -77,7 +67,6 @@ int redis_listen(redis_t *redis, const char *host, uint16_t port, uint16_t *ret_
     if (err) return err;
     redis->port = net_listener_port(redis->listeners.at[redis->listeners.count - 1].net);
     redis->config->port = redis->port;
-    add_bind(redis->config, host, redis->listeners.count == 1);
     redis__start_cron(redis);
     *ret_port = (uint16_t)redis->port;
     return 0;

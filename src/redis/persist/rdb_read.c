@@ -36,6 +36,7 @@ struct rdb_loader {
     /* of the next key */
     int64_t expire_ms, idle_s;
     int freq;
+    uint64_t rested_keys, due_ns; /* key-load-delay */
     rdb_loaded_t loaded;
 };
 
@@ -320,12 +321,23 @@ void rdb__loader_free(rdb_loader_t *l)
     mem_free(l);
 }
 
+/* key-load-delay: each key takes its time. */
+static bool must_rest(rdb_loader_t *l)
+{
+    int64_t delay_us = l->redis->config->key_load_delay_us;
+    if (LIKELY(delay_us <= 0)) return false;
+    uint64_t now_ns = io_hrtime_ns(l->redis->loop);
+    if (l->loaded.keys != l->rested_keys) l->due_ns = now_ns + (uint64_t)delay_us * 1000;
+    l->rested_keys = l->loaded.keys;
+    return now_ns < l->due_ns;
+}
+
 int rdb__loader_step(rdb_loader_t *l, bool *ret_done, char *err_out, size_t err_bytes)
 {
     int err = l->begun ? 0 : read_magic(l);
     l->begun = true;
     *ret_done = false;
-    for (int i = 0; i < STEP_ITEMS && !err && !*ret_done; i++) err = read_item(l, ret_done);
+    for (int i = 0; i < STEP_ITEMS && !err && !*ret_done && !must_rest(l); i++) err = read_item(l, ret_done);
     l->loaded.bytes = offset_of(l);
     return err ? explain(l, err, err_out, err_bytes) : 0;
 }

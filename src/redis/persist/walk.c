@@ -6,12 +6,15 @@
 #define HOOK_RANK  15       /* behind the append-only file's */
 #define SLICE_NS   1000000u /* of a turn */
 #define CLOCK_EACH 32       /* steps between two looks at the time */
+#define REST_MS    10
 
 struct walk {
     redis_t *redis;
     walk_user_t *user; /* NULL: none goes on */
     int db;
     uint64_t cursor;
+    uint64_t given, due_ns; /* entries; when the next may be, for rdb-key-save-delay */
+    io_timer_t rest;
     io_hook_t hook;
     db_listener_t listener; /* wants something while there is a user */
 };
@@ -30,6 +33,7 @@ static void give(walk_t *walk, redis_db_t *db, redis_entry_t *e)
 {
     if ((e->flags & ENTRY_EPOCH) == db->epoch) return;
     if (keeps(db, e)) walk->user->put(walk->user, db, e);
+    walk->given++;
     mark(db, e);
 }
 
@@ -49,6 +53,16 @@ static void visit(void *user, void *entry)
     give(v->walk, v->db, entry);
 }
 
+/* After so many entries, when each has to take its time. */
+static bool must_rest(walk_t *walk, uint64_t entries)
+{
+    int64_t delay_us = walk->redis->config->rdb_key_save_delay_us;
+    uint64_t now_ns = io_hrtime_ns(walk->redis->loop);
+    if (LIKELY(delay_us <= 0)) return false;
+    if (entries) walk->due_ns = now_ns + (uint64_t)delay_us * 1000 * entries;
+    return now_ns < walk->due_ns;
+}
+
 /* Gives entries until the slice is used up; true when there are no more. */
 static bool slice(walk_t *walk)
 {
@@ -56,8 +70,10 @@ static bool slice(walk_t *walk)
     uint64_t until = io_hrtime_ns(redis->loop) + SLICE_NS;
     for (unsigned steps = 1; walk->db < redis->keyspace.db_count; steps++) {
         redis_db_t *db = &redis->keyspace.dbs[walk->db];
+        uint64_t before = walk->given;
         walk->cursor = table_scan(&db->keys, walk->cursor, visit, &(visit_t){walk, db});
         if (!walk->cursor) walk->db++;
+        if (must_rest(walk, walk->given - before)) return false;
         if (steps % CLOCK_EACH == 0 && io_hrtime_ns(redis->loop) > until) return false;
     }
     return true;
@@ -70,11 +86,17 @@ static void set_user(walk_t *walk, walk_user_t *user)
     db_want(&walk->redis->keyspace.announce, &walk->listener, wants);
 }
 
+static void on_rested(io_timer_t *timer) { io_loop_wake(CONTAINER_OF(timer, walk_t, rest)->redis->loop); }
+
 static void turn(io_hook_t *hook)
 {
     walk_t *walk = CONTAINER_OF(hook, walk_t, hook);
     walk_user_t *user = walk->user;
     if (!user) return;
+    if (must_rest(walk, 0)) {
+        if (walk->rest.due_ns == 0) io_timer_start(&walk->rest, REST_MS, 0);
+        return;
+    }
     bool done = slice(walk);
     user->stepped(user);
     if (walk->user != user) return;
@@ -112,6 +134,7 @@ walk_t *walk__new(redis_t *redis)
     walk->redis = redis;
     walk->hook = (io_hook_t){.rank = HOOK_RANK, .name = "redis walk", .run = turn};
     io_hook_add(redis->loop, &walk->hook);
+    io_timer_init(redis->loop, &walk->rest, on_rested);
     walk->listener = (db_listener_t){.name = "walk",
                                      .rank = DB_RANK_PERSIST,
                                      .will_change = on_will_change,
@@ -126,6 +149,7 @@ void walk__free(walk_t *walk)
     ASSERT(!walk->user);
     db_unlisten(&walk->redis->keyspace.announce, &walk->listener);
     io_hook_remove(&walk->hook);
+    io_timer_stop(&walk->rest);
     mem_free(walk);
 }
 
@@ -138,6 +162,7 @@ void walk__start(redis_t *redis, walk_user_t *user)
     set_user(walk, user);
     walk->db = 0;
     walk->cursor = 0;
+    walk->due_ns = 0;
     for (int i = 0; i < redis->keyspace.db_count; i++) redis->keyspace.dbs[i].epoch ^= ENTRY_EPOCH;
     io_loop_wake(redis->loop);
 }

@@ -8,6 +8,7 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import time
@@ -262,3 +263,75 @@ def test_few_connections_a_turn_are_enough(launch):
     assert all(one.ping() for one in crowd) and crowd[0].config_set("max-new-connections-per-cycle", 1000)
     for one in crowd:
         one.close()
+
+
+def score_of(process):
+    return int(pathlib.Path(f"/proc/{process.pid}/oom_score_adj").read_text())
+
+
+def test_the_kernel_is_told_who_goes_first_for_want_of_memory(called):
+    with called("redis-server", "--oom-score-adj", "relative", "--oom-score-adj-values", "7 200 800") as (process, one):
+        before = score_of(process) - 7
+        one.execute_command("CONFIG", "SET", "oom-score-adj-values", "9 20 30", "oom-score-adj", "yes")
+        assert score_of(process) == before + 9
+        one.execute_command("CONFIG", "SET", "oom-score-adj", "absolute", "oom-score-adj-values", f"{before + 12} 20 30")
+        assert score_of(process) == before + 12
+        with pytest.raises(redis.ResponseError, match="related to argument 'oom-score-adj-values'. - Invalid oom-score-adj-values"):
+            one.config_set("oom-score-adj-values", "1 2 3000")
+        with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(redis.ResponseError, match="related to argument 'port'"):
+            one.execute_command("CONFIG", "SET", "oom-score-adj-values", f"{before + 90} 1 1", "port", taken.getsockname()[1])
+        assert score_of(process) == before + 12
+        one.config_set("oom-score-adj", "no")
+        assert score_of(process) == before
+
+
+def test_a_snapshot_takes_as_long_as_its_keys_are_told_to_take(launch, eventually):
+    r = client(launch("redis", appendonly="no"))
+    r.mset({f"k{i}": i for i in range(50)})
+    r.config_set("rdb-key-save-delay", 10_000_000)
+    assert r.bgsave()
+    assert r.set("other", "v") and r.info("persistence")["rdb_bgsave_in_progress"] == 1
+    r.config_set("rdb-key-save-delay", 0)
+    eventually(lambda: r.info("persistence")["rdb_bgsave_in_progress"] == 0)
+    assert r.info("persistence")["rdb_last_bgsave_status"] == "ok"
+
+
+def test_a_rewrite_behind_a_snapshot_is_scheduled(launch, eventually):
+    r = client(launch("redis"))
+    r.set("k", "v")
+    r.config_set("rdb-key-save-delay", 10_000_000)
+    assert r.bgsave()
+    assert r.bgrewriteaof()
+    assert r.info("persistence")["aof_rewrite_scheduled"] == 1
+    r.config_set("rdb-key-save-delay", 0)
+    eventually(lambda: r.info("persistence")["aof_rewrite_scheduled"] == 0 and not r.info("persistence")["aof_rewrite_in_progress"])
+
+
+def test_what_was_flushed_does_not_come_back_from_a_snapshot(launch):
+    server = launch("redis", appendonly="no", save="3600 1000")
+    r = client(server)
+    r.set("k", "v")
+    assert r.save() and r.flushall()
+    assert r.info("persistence")["rdb_changes_since_last_save"] == 0
+    server.kill9()
+    server.start()
+    assert client(server).dbsize() == 0
+
+
+def test_a_file_can_be_rewritten_with_all_that_there_is(called, tmp_path):
+    port = free_port()
+    path = tmp_path / "redis.conf"
+    path.write_text(f"port {port}\nenable-debug-command yes\n")
+    with called("redis-server", "redis.conf", port=port) as (_, one):
+        assert one.execute_command("DEBUG", "CONFIG-REWRITE-FORCE-ALL") == "OK"
+        before = one.config_get("*")
+    assert len(path.read_text().splitlines()) > 200
+    with called("redis-server", "redis.conf", port=port) as (_, one):
+        assert one.config_get("*") == before
+
+
+def test_bind_is_told_as_it_was_given(called):
+    with called("redis-server", "--bind", "127.0.0.1 -::1") as (_, one):
+        assert one.config_get("bind") == {"bind": "127.0.0.1 -::1"}
+    with called("redis-server") as (_, one):
+        assert one.config_get("bind") == {"bind": "* -::*"}
