@@ -121,3 +121,9 @@ void banner_print(const server_t *server)
     fflush(stdout);
     mem_free(durability);
 }
+
+void banner_begun(const char *called_as)
+{
+    printf("Trivet %s as %s, PID: %d\nServer initialized\n", TRIVET_VERSION, called_as, (int)getpid());
+    fflush(stdout);
+}

@@ -7,4 +7,7 @@
 /* Prints ports, data directory, durability, and what to try with the clients that this machine has. */
 void banner_print(const server_t *server);
 
+/* What tools that start an original wait for before it reads its data; "Ready to accept connections" follows when that is done. */
+void banner_begun(const char *called_as);
+
 #endif

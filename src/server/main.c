@@ -43,11 +43,9 @@ static void print_ready_json(const server_t *server)
     print_json(line);
 }
 
-/* What tools that start an original wait for. */
-static void print_called_as(const char *name)
+static void print_line(const char *line)
 {
-    printf("Trivet %s as %s, PID: %d\nServer initialized\nReady to accept connections\n", TRIVET_VERSION, name,
-           getpid());
+    printf("%s\n", line);
     fflush(stdout);
 }
 
@@ -66,7 +64,7 @@ static void tell_ready(const options_t *options, const server_t *server)
     if (options->ready_json)
         print_ready_json(server);
     else if (options->called_as)
-        print_called_as(options->called_as);
+        print_line("Ready to accept connections");
     else
         banner_print(server);
 }

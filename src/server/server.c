@@ -13,6 +13,7 @@
 #include "kafka/kafka.h"
 #include "net/net.h"
 #include "redis/redis.h"
+#include "server/banner.h"
 #include "server/server_internal.h"
 
 #include <stdio.h>
@@ -248,6 +249,7 @@ int server_start(const options_t *options, uint64_t started_ns, server_ready_cb 
     if (!err) err = start_wings(server, error);
     if (!err) err = check_bridge(server, error);
     if (!err) err = open_doors(server, error);
+    if (!err && options->called_as) banner_begun(options->called_as);
     if (!err) server__readiness_watch(server);
     if (!err) err = server__reactors_spawn(server, error);
     if (!err) err = server__readiness_wait(server, error);

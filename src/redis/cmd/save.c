@@ -59,9 +59,7 @@ void redis_cmd_lastsave(redis_call_t *call) { reply_int(call->client, snapshot__
 
 void redis_cmd_bgrewriteaof(redis_call_t *call)
 {
-    if (!aof__info(call->redis).enabled)
-        reply_error(call->client, "ERR the append-only file is off: CONFIG SET appendonly yes writes it anew");
-    else if (aof__rewrite(call->redis) != 0)
+    if (aof__rewrite(call->redis) != 0)
         reply_error(call->client, "ERR Background append only file rewriting already in progress");
     else if (snapshot__info(call->redis).active || call->flags & CALL_IN_EXEC)
         reply_simple(call->client, "Background append only file rewriting scheduled");

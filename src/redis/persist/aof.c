@@ -166,19 +166,20 @@ int aof__close(redis_t *redis)
 int aof__reload(redis_t *redis, char *err_out, size_t err_bytes)
 {
     aof_t *aof = redis->aof;
-    if (!aof->enabled) {
+    bool was_on = aof->enabled;
+    if (!was_on && aof->manifest.count == 0) {
         snprintf(err_out, err_bytes, "the append-only file is off");
         return ERR_STATE;
     }
     aof__rewrite_abort(aof);
-    aof__write(aof, false);
-    io_file_close(aof->file);
+    if (was_on) aof__write(aof, false);
+    if (aof->file) io_file_close(aof->file);
     aof->file = NULL;
     aof->syncing = aof->enabled = false;
     aof->base_bytes = aof->old_incr_bytes = aof->file_bytes = 0;
     for (int i = 0; i < redis->keyspace.db_count; i++) (void)db__empty(&redis->keyspace.dbs[i], NULL);
     int err = aof__load(aof, err_out, err_bytes);
-    aof->enabled = aof->file != NULL;
+    aof->enabled = was_on && aof->file != NULL;
     aof->selected_db = -1;
     return err;
 }
@@ -188,6 +189,7 @@ int aof__reload(redis_t *redis, char *err_out, size_t err_bytes)
 int aof__enable(redis_t *redis)
 {
     aof_t *aof = redis->aof;
+    aof->once = false;
     if (aof->enabled) return 0;
     int err = io_mkdir(redis->loop, aof->dir);
     if (err) return err;
@@ -209,7 +211,7 @@ void aof__disable(redis_t *redis)
     aof__rewrite_abort(aof);
     aof->rewrite.scheduled = false;
     aof__write(aof, true);
-    aof->enabled = false;
+    aof->enabled = aof->once = false;
     aof__forget_failure(aof);
 }
 

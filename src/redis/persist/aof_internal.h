@@ -39,6 +39,7 @@ struct aof {
     redis_t *redis;
     db_listener_t listener;
     bool enabled;
+    bool once;     /* on for one rewrite, which BGREWRITEAOF asked for while it was off */
     bool unlisted; /* turned on while running: the manifest is written once there is a base */
     char *dir;     /* .../appendonlydir */
     aof_manifest_t manifest;

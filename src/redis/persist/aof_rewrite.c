@@ -32,6 +32,7 @@ void aof__rewrite_fail(aof_t *aof, const char *step, int err)
     r->not_before_ms = aof->redis->keyspace.now_ms + aof__rewrite_wait_ms(++r->failures);
     health_raise(&aof->redis->health, "rewrite", "the append-only file cannot be rewritten and grows on: %s: %s", step,
                  err_text(err));
+    if (aof->once) aof__disable(aof->redis);
 }
 
 static void remove_part(aof_t *aof, const char *name)
@@ -119,6 +120,7 @@ static void finish(aof_t *aof)
     aof->rewritten_bytes = aof->base_bytes + aof->file_bytes;
     aof__sizes_write(aof);
     slog(SLOG_INFO, "redis", "append-only file rewritten", "base_bytes=%" PRIu64, bytes);
+    if (aof->once) aof__disable(aof->redis);
 }
 
 static void on_base_synced(io_sync_t *sync, int err)
@@ -167,8 +169,14 @@ static void interrupted(walk_user_t *u)
 
 int aof__rewrite(redis_t *redis)
 {
-    if (redis->aof->rewrite.active) return ERR_BUSY;
-    redis->aof->rewrite.scheduled = true;
+    aof_t *aof = redis->aof;
+    if (aof->rewrite.active) return ERR_BUSY;
+    if (!aof->enabled) {
+        int err = aof__enable(redis);
+        if (err) return err;
+        aof->once = true;
+    }
+    aof->rewrite.scheduled = true;
     io_loop_wake(redis->loop);
     return 0;
 }

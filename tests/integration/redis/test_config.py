@@ -335,3 +335,15 @@ def test_bind_is_told_as_it_was_given(called):
         assert one.config_get("bind") == {"bind": "127.0.0.1 -::1"}
     with called("redis-server") as (_, one):
         assert one.config_get("bind") == {"bind": "* -::*"}
+
+
+def test_a_rewrite_is_done_while_the_append_only_file_is_off(launch, eventually):
+    r = client(launch("redis", appendonly="no", **{"enable-debug-command": "yes"}))
+    r.mset({"a": 1, "b": 2})
+    for wanted in ({"a", "b"}, {"a", "b", "c"}):
+        assert r.bgrewriteaof()
+        eventually(lambda: r.info("persistence")["aof_enabled"] == 0)
+        r.set("late", "not in it")
+        assert r.execute_command("DEBUG", "LOADAOF") and set(r.keys()) == wanted
+        assert r.config_get("appendonly") == {"appendonly": "no"}
+        r.set("c", 3)
