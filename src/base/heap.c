@@ -3,7 +3,7 @@
  * Invariant: heap_place(node i) == i, and no node is earlier than its parent, (i - 1) / 2. */
 #include "base/heap.h"
 
-enum { CAP_LEAST = 4 };
+enum { CAP_LEAST = 1 };
 
 static inline heap_node_t **slot(const heap_t *h, uint32_t i)
 {
