@@ -9,6 +9,9 @@
 
 #include "server/options.h"
 
+/* In front of what is wrong with an original's configuration: tools that start one look for these words. */
+#define SETTINGS_ERROR "FATAL CONFIG FILE ERROR: "
+
 typedef struct called_as called_as_t;
 
 /* By the last part of the path, a trailing ".sh" aside; NULL for any other name. */

@@ -86,7 +86,8 @@ static int redis_line(reader_t *reader, char *line, const char *origin)
  * "--maxmemory 700mb". */
 static int read_flag(reader_t *reader, int argc, char **argv, int *i)
 {
-    char *flag = mem_strdup(argv[(*i)++] + 2), *rest = flag;
+    const char *first = argv[(*i)++]; /* the original reads one without the dashes all the same */
+    char *flag = mem_strdup(first + (strncmp(first, "--", 2) == 0 ? 2 : 0)), *rest = flag;
     bool ok = true;
     buf_t value = BUF_INIT;
     const char *name = next_word(&rest, &ok);
@@ -107,11 +108,7 @@ static int redis_args(reader_t *reader, int argc, char **argv)
     int i = 1, err = 0;
     if (argc > 1 && (argv[1][0] != '-' || strcmp(argv[1], "-") == 0)) err = called_as__read_file(reader, argv[i++]);
     if (i == 2 && strcmp(argv[1], "-") != 0) reader->options->config_file = io_absolute(argv[1]);
-    while (!err && i < argc) {
-        if (strncmp(argv[i], "--", 2) != 0)
-            return called_as__fail(reader, "command line", "expected --DIRECTIVE, not ", argv[i]);
-        err = read_flag(reader, argc, argv, &i);
-    }
+    while (!err && i < argc) err = read_flag(reader, argc, argv, &i);
     return err;
 }
 

@@ -100,7 +100,7 @@ int main(int argc, char **argv)
               : called_as_stranger(argv[0], error) ? ERR_UNSUPPORTED
                                                    : options_parse(argc, argv, &options, error);
     if (err) {
-        fprintf(stderr, "trivet: %s\n", error);
+        fprintf(stderr, "trivet: %s%s\n", as ? SETTINGS_ERROR : "", error);
         return 2;
     }
     if (options.show_help)

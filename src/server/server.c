@@ -14,6 +14,7 @@
 #include "net/net.h"
 #include "redis/redis.h"
 #include "server/banner.h"
+#include "server/called_as.h"
 #include "server/server_internal.h"
 
 #include <stdio.h>
@@ -228,6 +229,13 @@ static void seed_hashes(const server_t *server)
     hash_seed(seed);
 }
 
+static void mark_settings_error(char *error)
+{
+    char text[OPTIONS_ERROR_CHARS_MAX];
+    snprintf(text, sizeof(text), SETTINGS_ERROR "%.*s", (int)(sizeof(text) - sizeof(SETTINGS_ERROR)), error);
+    memcpy(error, text, sizeof(text));
+}
+
 int server_start(const options_t *options, uint64_t started_ns, server_ready_cb on_ready, server_t **ret_server,
                  char error[OPTIONS_ERROR_CHARS_MAX])
 {
@@ -240,6 +248,7 @@ int server_start(const options_t *options, uint64_t started_ns, server_ready_cb 
     if (!err) {
         seed_hashes(server);
         err = server__apply_settings(server, options, error);
+        if (err && options->called_as) mark_settings_error(error);
     }
     if (!err) err = server__open_data_dir(server, error);
     if (!err) err = server__reactors_make(server, error);

@@ -68,6 +68,21 @@ static const directive_word_t facility_words[] = {{"user", 0},   {"local0", 1}, 
                                                   {"local3", 4}, {"local4", 5}, {"local5", 6}, {"local6", 7},
                                                   {"local7", 8}, {NULL, 0}};
 
+/* Text with any of the original's variables in it. */
+static const char *check_title(const char *value)
+{
+    static const char wrong[] = "template format is invalid or contains unknown variables";
+    static const char *const names[] = {"{title}",    "{listen-addr}", "{server-mode}", "{port}",
+                                        "{tls-port}", "{unixsocket}",  "{config-file}"};
+    if (!*value) return wrong;
+    for (const char *at = value; (at = strchr(at, '{')); at++) {
+        bool known = false;
+        for (size_t i = 0; i < ARRAY_LEN(names); i++) known |= strncmp(at, names[i], strlen(names[i])) == 0;
+        if (!known) return wrong;
+    }
+    return NULL;
+}
+
 static const char *check_ipv4(const char *value)
 {
     uint8_t out[16];
@@ -203,7 +218,7 @@ const directive_t redis_kept_directives[] = {
     KEPT_FIXED("hash-seed", KIND_STRING, 0, 0, "", OWN_PROCESS),
     KEPT_FIXED("always-show-logo", KIND_BOOL, 0, 1, "no", OWN_LOG),
     KEPT_FIXED("set-proc-title", KIND_BOOL, 0, 1, "yes", OWN_TITLE),
-    ONLY("proc-title-template", NULL, KIND_STRING, 0, "{title} {listen-addr} {server-mode}", OWN_TITLE),
+    CHECKED("proc-title-template", 0, "{title} {listen-addr} {server-mode}", OWN_TITLE, check_title),
     KEPT_BOOL("hide-user-data-from-log", NULL, "yes", OWN_LOG),
     KEPT_BOOL("crash-log-enabled", NULL, "yes", OWN_CRASH),
     KEPT_BOOL("crash-memcheck-enabled", NULL, "yes", OWN_CRASH),

@@ -112,8 +112,10 @@ static void rewrite_line(rewriting_t *r, bytes_t line)
     put_directive(r, d, by_alias ? d->alias : d->name);
 }
 
+/* Where the append-only file is off, a file without save points asks for the original's. */
 static bool is_initial(const redis_config_t *config, const redis_config_t *initial, const directive_t *d)
 {
+    if (d->kind == KIND_SAVE_POINTS && !config->appendonly) return false;
     buf_t now = BUF_INIT, then = BUF_INIT;
     directive_get(config, d, &now);
     directive_get(initial, d, &then);

@@ -347,3 +347,16 @@ def test_a_rewrite_is_done_while_the_append_only_file_is_off(launch, eventually)
         assert r.execute_command("DEBUG", "LOADAOF") and set(r.keys()) == wanted
         assert r.config_get("appendonly") == {"appendonly": "no"}
         r.set("c", 3)
+
+
+def test_no_save_points_are_none_after_a_restart_too(called, tmp_path):
+    port = free_port()
+    (tmp_path / "redis.conf").write_text(f"port {port}\nappendonly no\n")
+    with called("redis-server", "redis.conf", port=port) as (_, one):
+        assert one.config_get("save") == {"save": "3600 1 300 100 60 10000"}
+        assert one.config_set("save", "") and one.config_rewrite()
+    with called("redis-server", "redis.conf", port=port) as (_, one):
+        assert one.config_get("save") == {"save": ""}
+        assert one.config_set("save", "900 1 9 9") and one.config_rewrite()
+    with called("redis-server", "redis.conf", port=port) as (_, one):
+        assert one.config_get("save") == {"save": "900 1 9 9"}

@@ -148,7 +148,7 @@ def test_kafka_server_start_reads_its_file_and_overrides(serve, tmp_path):
         ("redis-server", 'requirepass "open\n', [], ":1: a quote is not closed"),
         ("redis-server", "daemonize perhaps\n", [], ":1: daemonize 'perhaps': argument must be 'yes' or 'no'"),
         ("redis-server", "include given.conf\n", [], "too deep"),
-        ("redis-server", "port 0\n", ["rubbish"], "expected --DIRECTIVE, not rubbish"),
+        ("redis-server", "port 0\n", ["rubbish"], "unknown directive 'rubbish'"),
         ("zkServer", "tickTime\n", [], ":1: expected NAME=VALUE, not tickTime"),
         ("zkServer", "tickTime=soon\n", [], "tickTime: 'soon'"),
         ("kafka-server-start", "zookeeper.connect=here:2181\n", [], ":1: unknown setting 'zookeeper.connect'"),
