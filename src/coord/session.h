@@ -122,6 +122,24 @@ typedef struct coord_children {
 coord_zerr_t coord_read_children(coord_t *coord, bytes_t path, coord_who_t who, coord_watcher_t *watcher,
                                  coord_children_t *ret_children, coord_stat_t *ret_stat);
 bytes_t coord_children_next(coord_children_t *children);
+
+/* The children of a node that has very many, over several turns: as long as none comes and none goes meanwhile, what is read in the last
+ * turn is what was read in the first. */
+typedef struct coord_listing {
+    const void *next;
+    int64_t czxid, pzxid; /* the node and its children are those that they were */
+    uint64_t reorders;    /* in the same order */
+    int32_t left;
+} coord_listing_t;
+/* How many children there are, as far as the requester may know; the rest is for coord_read_children to say. */
+int32_t coord_children_count(const coord_t *coord, bytes_t path);
+coord_zerr_t coord_listing_begin(coord_t *coord, bytes_t path, coord_who_t who, coord_listing_t *ret_listing);
+/* False when it has to begin anew. */
+bool coord_listing_holds(const coord_t *coord, bytes_t path, const coord_listing_t *listing) MUST_CHECK;
+bytes_t coord_listing_next(coord_listing_t *listing);
+/* Leaves the watch, for one that holds. */
+coord_zerr_t coord_listing_end(coord_t *coord, bytes_t path, coord_who_t who, coord_watcher_t *watcher,
+                               coord_stat_t *ret_stat);
 /* `ret_masked`: the requester may read but not administer: digests are to be hidden. */
 coord_zerr_t coord_read_acl(coord_t *coord, bytes_t path, coord_who_t who, const zk_acl_t **ret_acl, int32_t *ret_count,
                             bool *ret_masked, coord_stat_t *ret_stat);

@@ -165,7 +165,8 @@ static ssize_t on_first(zk_conn_t *conn, uint8_t *data, size_t len)
 
 static bool may_take(const zk_conn_t *conn)
 {
-    return !(conn->closing || conn->throttled || conn->reads_full || net_congested(conn->net));
+    return !(conn->closing || conn->throttled || conn->reads_full || list_linked(&conn->unfinished_node) ||
+             net_congested(conn->net));
 }
 
 /* The rest of what came is delivered anew, after others had their turn. */

@@ -59,6 +59,7 @@ static void reply_children(const zk_call_t *call, bool with_stat)
     coord_stat_t coord_stat;
     coord_children_t children;
     if (!read_path_watch(call, &request, &watcher)) return;
+    if (UNLIKELY(zk__listing_run(call, &request, with_stat))) return;
     coord_zerr_t err =
         coord_read_children(call->zookeeper->coord, request.path, zk__who(call->conn), watcher, &children, &coord_stat);
     if (err != ZOK) {

@@ -31,6 +31,14 @@ void zk__reply_end(const zk_call_t *call, size_t body_bytes)
     zk__note_reply(call, reply_zxid(call), ZK_REPLY_HEAD_BYTES - ZK_FRAME_HEAD_BYTES + body_bytes);
 }
 
+void zk__reply_output(const zk_call_t *call, net_output_t *frame, uint8_t *head)
+{
+    size_t body_bytes = frame->bytes - ZK_REPLY_HEAD_BYTES;
+    put_head(call, head, body_bytes, reply_zxid(call), ZOK);
+    net_write_output(call->conn->net, frame);
+    zk__note_reply(call, reply_zxid(call), ZK_REPLY_HEAD_BYTES - ZK_FRAME_HEAD_BYTES + body_bytes);
+}
+
 void zk__reply_err(const zk_call_t *call, int32_t err)
 {
     uint8_t *frame = net_reserve(call->conn->net, ZK_REPLY_HEAD_BYTES);

@@ -25,7 +25,7 @@ static op_t op_of(int32_t type)
 
 static void resume(zk_conn_t *conn)
 {
-    if (!conn->throttled && !conn->reads_full) net_resume(conn->net);
+    if (!conn->throttled && !conn->reads_full && !list_linked(&conn->unfinished_node)) net_resume(conn->net);
 }
 
 static void throttle(zk_conn_t *conn)
@@ -78,6 +78,7 @@ void zk__request_free(zk_request_t *request)
     zk->outstanding--;
     mem_free(request->body);
     mem_free(request->path);
+    zk__listing_free(zk, request->listing);
     if (zk->cache_count < ZK_REQUESTS_CACHED_MAX && !zk->stopping) {
         list_push_front(&zk->cache, &request->node);
         zk->cache_count++;
@@ -130,6 +131,7 @@ static bool run_read(zk_conn_t *conn, zk_request_t *request, bool hurry)
                    .body = bytes_of(request->body, request->body_bytes),
                    .started_ns = request->started_ns,
                    .progress = &request->progress,
+                   .listing = &request->listing,
                    .hurry = hurry};
     ASSERT(!request->write.done && conn->reads_waiting > 0);
     call(&c);
@@ -139,9 +141,11 @@ static bool run_read(zk_conn_t *conn, zk_request_t *request, bool hurry)
     return true;
 }
 
+/* No request is taken until then: a write among them would be applied before the read is done. */
 static void go_on_later(zk_conn_t *conn)
 {
     zookeeper_t *zk = conn->zookeeper;
+    net_pause(conn->net);
     if (!list_linked(&conn->unfinished_node)) list_push_back(&zk->unfinished, &conn->unfinished_node);
     io_timer_start(&zk->unfinished_timer, 0, 0);
 }
@@ -177,6 +181,7 @@ void zk__unfinished_run(io_timer_t *timer)
         zk_conn_t *conn = LIST_FIRST(&now, zk_conn_t, unfinished_node);
         list_remove(&conn->unfinished_node);
         run_reads(conn);
+        resume(conn);
     }
 }
 
@@ -220,31 +225,35 @@ static void propose_sync(zk_conn_t *conn, int32_t xid, bytes_t body)
     coord_sync(conn->zookeeper->coord, &request->write, applied);
 }
 
-static void queue_read(zk_conn_t *conn, int32_t xid, int32_t type, bytes_t body, uint32_t progress)
+static zk_request_t *queue_read(zk_conn_t *conn, int32_t xid, int32_t type, bytes_t body)
 {
     zk_request_t *request = zk__request_new(conn, xid, type);
-    request->progress = progress;
     request->body = mem_alloc(body.len + 1);
     request->body_bytes = body.len;
     memcpy(request->body, body.ptr, body.len);
-    if (++conn->reads_waiting < ZK_READS_WAITING_MAX) return;
+    if (++conn->reads_waiting < ZK_READS_WAITING_MAX) return request;
     conn->reads_full = true;
     net_pause(conn->net);
+    return request;
 }
 
 static void read_now(zk_conn_t *conn, int32_t xid, int32_t type, bytes_t body)
 {
     uint32_t progress = 0;
+    struct zk_listing *listing = NULL;
     zk_call_t c = {.zookeeper = conn->zookeeper,
                    .conn = conn,
                    .xid = xid,
                    .type = type,
                    .body = body,
                    .started_ns = io_now_ns(conn->zookeeper->loop),
-                   .progress = &progress};
+                   .progress = &progress,
+                   .listing = &listing};
     call(&c);
     if (progress == 0) return;
-    queue_read(conn, xid, type, body, progress);
+    zk_request_t *request = queue_read(conn, xid, type, body);
+    request->progress = progress;
+    request->listing = listing;
     go_on_later(conn);
 }
 
@@ -288,7 +297,7 @@ bool zk__request(zk_conn_t *conn, bytes_t frame)
     } else if (header.type == ZK_OP_SYNC && sync_body_valid(body)) {
         propose_sync(conn, header.xid, body);
     } else if (op.kind != OP_SESSION && conn->pending > 0) {
-        queue_read(conn, header.xid, header.type, body, 0);
+        (void)queue_read(conn, header.xid, header.type, body);
     } else {
         read_now(conn, header.xid, header.type, body);
     }

@@ -23,7 +23,9 @@
 #define ZK_REQUEST_ARENA_BYTES_MAX MIB(64)
 #define ZK_MULTI_READ_BYTES_MAX    MIB(32) /* of a reply, but for its last part */
 #define ZK_WATCHES_SLICE           4000    /* paths that a setWatches renews in a turn; watches that go */
-#define ZK_AUTH_IDS_MAX            64      /* identities a connection may prove */
+#define ZK_LISTING_SLICE           10000   /* children that are listed in a turn */
+#define ZK_LISTING_TRIES_MAX       3 /* when some come or go meanwhile it begins anew, and then all is listed at once */
+#define ZK_AUTH_IDS_MAX            64 /* identities a connection may prove */
 #define ZK_XID_NOTIFICATION        (-1)
 #define ZK_XID_AUTH                (-4)
 
@@ -41,8 +43,9 @@ typedef struct zk_request {
     coord_write_t write;
     uint8_t *body; /* malloc'd copy, reads only */
     size_t body_bytes;
-    uint32_t progress; /* of a read that takes more than one turn */
-    uint8_t *path;     /* sync */
+    uint32_t progress;          /* of a read that takes more than one turn */
+    struct zk_listing *listing; /* and what it has so far, when it lists children */
+    uint8_t *path;              /* sync */
 } zk_request_t;
 
 typedef struct zk_latency {
@@ -148,7 +151,8 @@ typedef struct zk_call {
     uint64_t started_ns;
     uint32_t *
         progress; /* reads: a handler that does not answer yet moves it, and is called again with it; NULL = all at once */
-    bool hurry; /* a write behind it was applied: all at once, from there */
+    struct zk_listing **listing; /* beside `progress` */
+    bool hurry;                  /* a write behind it was applied: all at once, from there */
 } zk_call_t;
 
 /* The request's record, into the arena; a bad one is answered with a marshalling error by the caller when false. */
@@ -158,6 +162,8 @@ uint8_t *zk__reply_begin(const zk_call_t *call, size_t body_bytes);
 void zk__reply_end(const zk_call_t *call, size_t body_bytes);
 void zk__reply_err(const zk_call_t *call, int32_t err);
 void zk__reply_bytes(const zk_call_t *call, bytes_t body);
+/* A whole frame, whose head, ZK_REPLY_HEAD_BYTES, is still to be filled. */
+void zk__reply_output(const zk_call_t *call, net_output_t *frame, uint8_t *head);
 void zk__notify(coord_watcher_t *watcher, coord_event_t type, bytes_t path, int64_t zxid);
 void zk__notify_conn(zk_conn_t *conn, int type, bytes_t path, int64_t zxid);
 zk_stat_t zk__stat(const coord_stat_t *stat);
@@ -168,6 +174,12 @@ zk_stat_t zk__stat(const coord_stat_t *stat);
         zk_##type##_put(zk__reply_begin(call, size_), record);                                                         \
         zk__reply_end(call, size_);                                                                                    \
     } while (0)
+
+/* ---- listing.c: getChildren of a node that has very many ----------------------------------------------------------------- */
+
+/* False when the node has few, or all must be said now: then nothing was done. */
+bool zk__listing_run(const zk_call_t *call, const zk_path_watch_request_t *request, bool with_stat);
+void zk__listing_free(zookeeper_t *zk, struct zk_listing *listing);
 
 /* ---- op_*.c: one handler for each `handler=` of schema/zookeeper/operations.schema ------------------------------------ */
 

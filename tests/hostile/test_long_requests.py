@@ -4,6 +4,7 @@ than 10 ms. Turns of more than 50 ms are counted, by CPU time: so much is sent t
 import contextlib
 import re
 import select
+import struct
 import time
 
 import pytest
@@ -18,6 +19,8 @@ GROUPS = 80_000
 GROUPS_AT_ONCE = 2_000
 PARTS = 65_000  # of a multi
 EPHEMERALS = 250_000
+CHILDREN = 45_000
+CHILDREN_LONG = 1_000_000
 WATCHES = 500_000
 RESULTS = 8_000  # of 5 KB each
 
@@ -221,3 +224,59 @@ def test_a_connection_with_very_many_watches_goes_in_slices_and_hears_nothing_mo
             assert other.ask(jute.CREATE, jute.create(path))[2] == 0
         while watches(server):
             time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def crowd(server):
+    """The path of a node with very many children."""
+    session = jute.Connection(server.port_of("zookeeper"), timeout=60_000)
+    assert session.ask(jute.CREATE, jute.create("/crowd"))[2] == 0
+    fill(session, "/crowd/", CHILDREN)
+    session.end()
+    return "/crowd"
+
+
+@pytest.mark.soak
+def test_a_million_children_are_listed_in_slices(server, keeper):
+    assert keeper.ask(jute.CREATE, jute.create("/million"))[2] == 0
+    fill(keeper, "/million/", CHILDREN_LONG)
+    with no_long_turn(server):
+        plain = jute.Reader(keeper.ask(jute.GET_CHILDREN, jute.read("/million"))[3])
+        with_stat = jute.Reader(keeper.ask(jute.GET_CHILDREN2, jute.read("/million"))[3])
+    names = plain.texts()
+    assert len(names) == CHILDREN_LONG == len(set(names)) and with_stat.texts() == names
+    assert with_stat.stat()["children"] == CHILDREN_LONG
+    assert plain.rest() == with_stat.rest() == b""
+
+
+def test_a_long_list_is_of_one_moment_and_its_watch_is_left_then(server, keeper, other, crowd):
+    """Whatever comes and goes while it is put together; who is told of the change was told of the list before."""
+    for number in range(12):
+        keeper.send(jute.GET_CHILDREN2, jute.read(crowd, True))
+        for at in range(number):
+            assert other.ask(jute.CREATE, jute.create(f"{crowd}/new-{number}-{at}"))[2] == 0
+            refused = [(jute.DELETE, jute.delete(f"{crowd}/{at}")), (jute.CHECK, jute.delete("/nowhere"))]
+            assert other.ask(jute.MULTI, jute.multi(refused))[2] == 0
+            assert other.ask(jute.DELETE, jute.delete(f"{crowd}/new-{number}-{at}"))[2] == 0
+        reply = jute.Reader(keeper.read_reply()[3])
+        told = keeper.events
+        names = reply.texts()
+        assert len(names) == len(set(names)) == reply.stat()["children"] and set(names) >= {"0", str(CHILDREN - 1)}
+        assert not told, "an event came before the list that it follows"
+        assert other.ask(jute.CREATE, jute.create(f"{crowd}/last"))[2] == other.ask(jute.DELETE, jute.delete(f"{crowd}/last"))[2] == 0
+        assert len(keeper.take_events()) == 1
+
+
+def test_requests_behind_a_long_list_keep_their_order(server, keeper, crowd):
+    listed = keeper.send(jute.GET_CHILDREN, jute.read(crowd))
+    created = keeper.send(jute.CREATE, jute.create(f"{crowd}/behind"))
+    again = keeper.send(jute.GET_CHILDREN, jute.read(crowd))
+    replies = [keeper.read_reply() for _ in range(3)]
+    assert [reply[0] for reply in replies] == [listed, created, again]
+    assert [struct.unpack_from(">i", replies[at][3])[0] for at in (0, 2)] == [CHILDREN, CHILDREN + 1]
+    assert keeper.ask(jute.DELETE, jute.delete(f"{crowd}/behind"))[2] == 0
+    keeper.send(jute.CREATE, jute.create(f"{crowd}/before"))
+    listed = keeper.send(jute.GET_CHILDREN, jute.read(crowd))
+    keeper.send(jute.DELETE, jute.delete(f"{crowd}/before"))
+    replies = [keeper.read_reply() for _ in range(3)]
+    assert replies[1][0] == listed and struct.unpack_from(">i", replies[1][3])[0] == CHILDREN + 1

@@ -61,6 +61,48 @@ bytes_t coord_children_next(coord_children_t *children)
     return znode_name(child);
 }
 
+int32_t coord_children_count(const coord_t *coord, bytes_t path)
+{
+    const znode_t *node = tree_find(&coord->state.tree, path);
+    return node ? (int32_t)node->children_count : 0;
+}
+
+coord_zerr_t coord_listing_begin(coord_t *coord, bytes_t path, coord_who_t who, coord_listing_t *ret_listing)
+{
+    const znode_t *node;
+    coord_zerr_t err = find_readable(coord, path, who, ACL_READ, &node);
+    if (err != ZOK) return err;
+    *ret_listing = (coord_listing_t){node->first_child, node->czxid, node->pzxid, coord->state.reorders,
+                                     (int32_t)node->children_count};
+    return ZOK;
+}
+
+bool coord_listing_holds(const coord_t *coord, bytes_t path, const coord_listing_t *listing)
+{
+    const znode_t *node = tree_find(&coord->state.tree, path);
+    return node && node->czxid == listing->czxid && node->pzxid == listing->pzxid &&
+           coord->state.reorders == listing->reorders;
+}
+
+bytes_t coord_listing_next(coord_listing_t *listing)
+{
+    const znode_t *child = listing->next;
+    listing->next = child->next;
+    listing->left--;
+    return znode_name(child);
+}
+
+coord_zerr_t coord_listing_end(coord_t *coord, bytes_t path, coord_who_t who, coord_watcher_t *watcher,
+                               coord_stat_t *ret_stat)
+{
+    const znode_t *node;
+    coord_zerr_t err = find_readable(coord, path, who, ACL_READ, &node);
+    if (err != ZOK) return err;
+    if (watcher) coord_watch_add(coord, watcher, COORD_WATCH_CHILDREN, path, COORD_WATCH_STANDARD);
+    znode_stat(node, ret_stat);
+    return ZOK;
+}
+
 coord_zerr_t coord_read_acl(coord_t *coord, bytes_t path, coord_who_t who, const zk_acl_t **ret_acl, int32_t *ret_count,
                             bool *ret_masked, coord_stat_t *ret_stat)
 {

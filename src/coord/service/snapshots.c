@@ -124,6 +124,7 @@ static void replace_state(coord_t *coord, state_t *fresh)
     fresh->enforce_quota = old->enforce_quota;
     fresh->session_closed = old->session_closed;
     fresh->session_closed_user = old->session_closed_user;
+    fresh->reorders = old->reorders + 1;
     fresh->watches = old->watches;
     watches_init(&old->watches);
     list_splice_back(&fresh->subscriptions, &old->subscriptions);

@@ -131,7 +131,8 @@ static void undo_one(state_t *state, const change_t *c)
         state__detach(state, c->node);
         znode_free(&state->tree, c->node);
     } else {
-        state__attach(state, c->parent, c->node);
+        state__attach(state, c->parent, c->node); /* as the last child */
+        state->reorders++;
     }
     c->parent->cversion = c->parent_cversion;
     c->parent->pzxid = c->parent_pzxid;

@@ -80,6 +80,7 @@ struct state {
     change_t *changes;
     size_t changes_count, changes_cap;
     state_run_t run;
+    uint64_t reorders; /* counts what gives children another order, though the node they are of says nothing of it */
 
     void (*session_closed)(void *user, int64_t session_id);
     void *session_closed_user;
