@@ -82,6 +82,12 @@ void heap_deinit(heap_t *h)
     *h = (heap_t){0};
 }
 
+void heap_clear(heap_t *h)
+{
+    for (uint32_t i = 0; i < h->count; i++) store_le32((*slot(h, i))->place, HEAP_NONE);
+    heap_deinit(h);
+}
+
 size_t heap_bytes(const heap_t *h)
 {
     size_t chunks = h->cap > HEAP_CHUNK ? h->cap / HEAP_CHUNK : 0;

@@ -36,6 +36,8 @@ static inline void heap_node_init(heap_node_t *n, int64_t at_ms)
 
 /* The nodes are their owners', and are not looked at. */
 void heap_deinit(heap_t *h);
+/* The same; all nodes know that they are in no heap. */
+void heap_clear(heap_t *h);
 /* Adds a node that was initialized with its time. */
 void heap_insert(heap_t *h, heap_node_t *n);
 void heap_remove(heap_t *h, heap_node_t *n);

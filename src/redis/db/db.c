@@ -211,10 +211,10 @@ static void free_each(void *user, void *entry) { entry__free(entry); }
 
 static void clear(redis_db_t *db)
 {
+    heap_clear(&db->clocks);
     table_each(&db->keys, free_each, NULL);
     table_deinit(&db->keys);
     table_deinit(&db->expires);
-    heap_deinit(&db->clocks);
     db->expire_cursor = 0;
 }
 

@@ -178,6 +178,10 @@ static const char *const forms[] = {
     "PEXPIRE % ~",
     "EXPIRE % 1000",
     "PERSIST %",
+    "SET % #",
+    "SET % # KEEPTTL",
+    "SADD % @",
+    "SINTERSTORE % % %",
     "SORT fields BY nosort GET k*->@ STORE sorted",
 };
 

@@ -100,6 +100,7 @@ redis_entry_t *db__replace_string(redis_db_t *db, table_pos_t pos, uint64_t hash
 {
     redis_entry_t *e = table_at(pos);
     db__will_change(db, e);
+    if (UNLIKELY(e->encoding == ENC_HASHTABLE_TIMED)) db__clock_out(db, e);
     if (UNLIKELY(e->flags & ENTRY_EXPIRES) && !keep_ttl) db__forget_expiry(db, e, hash);
     return replace(db, pos, hash, shape_as(value, form), value);
 }

@@ -249,6 +249,7 @@ static void type_free(void *ptr, redis_encoding_t encoding)
         lp_free(ptr);
         return;
     }
+    ASSERT(!t || heap_place(&t->clock.node) == HEAP_NONE); /* whoever keeps it was told that it goes */
     if (t) heap_deinit(&t->heap);
     table_each(ptr, free_entry, NULL);
     table_deinit(ptr);
