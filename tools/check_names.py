@@ -11,37 +11,7 @@ import check_layers
 # Rooms and files that go by another name: a shorter one, or that of the wing whose face the room is.
 SHORT = {'zookeeper': 'zk', 'listpack': 'lp', 'quicklist': 'ql', 'service': 'coord'}
 # What is still named for another file, (file, function): each is to go, and none may come.
-DEBTS = {
-    ('coord/tree/multi.c', 'apply__local_multi'),
-    ('coord/tree/state.c', 'apply__create_session'),
-    ('redis/cmd/connection.c', 'client__name_is_valid'),
-    ('redis/cmd/connection.c', 'client__set_name'),
-    ('redis/cmd/function.c', 'scripts__each_library'),
-    ('redis/cmd/info.c', 'stats__error'),
-    ('redis/cmd/info.c', 'stats__reset'),
-    ('redis/conn/pubsub.c', 'notify__format'),
-    ('redis/conn/pubsub.c', 'notify__init'),
-    ('redis/conn/pubsub.c', 'notify__parse'),
-    ('redis/conn/pubsub.c', 'notify__update'),
-    ('redis/conn/reply.c', 'client__flush'),
-    ('redis/conn/reply.c', 'client__flush_all'),
-    ('redis/conn/reply.c', 'out__grow'),
-    ('redis/exec/exec.c', 'command__arity_fits'),
-    ('redis/exec/exec.c', 'command__lookup'),
-    ('redis/exec/exec.c', 'command__resolve'),
-    ('redis/exec/exec.c', 'command__save'),
-    ('redis/exec/exec.c', 'redis__update_gate'),
-    ('redis/exec/script_host.c', 'scripts__busy_text'),
-    ('redis/exec/script_host.c', 'scripts__engine'),
-    ('redis/exec/script_host.c', 'scripts__flags'),
-    ('redis/exec/script_host.c', 'scripts__free'),
-    ('redis/exec/script_host.c', 'scripts__info'),
-    ('redis/exec/script_host.c', 'scripts__kill'),
-    ('redis/exec/script_host.c', 'scripts__reply_stats'),
-    ('redis/exec/script_host.c', 'scripts__run'),
-    ('redis/exec/script_host.c', 'scripts__tell_monitors'),
-    ('redis/redis.c', 'exec__internal_call'),
-}
+DEBTS = set()
 
 # A definition begins in the first column, as clang-format has it, and its body follows.
 DEFINITION = re.compile(r'^[a-z](?:[^\n;={}]*[ *])?((?:[a-z0-9]+_)*[a-z0-9]+?)__([a-z0-9_]+)\([^;{]*\)\s*\{', re.M)

@@ -1,12 +1,13 @@
 /* redis.c: the wing's life: made, loaded, listening, ticking, stopped. See redis.h. */
 #include "redis/redis.h"
+#include "redis/conn/out.h"
 
 #include "redis/config/config_table.h"
 #include "redis/conn/out_limits.h"
 #include "redis/conn/tracking.h"
 #include "redis/exec/changes.h"
 #include "redis/exec/migration.h"
-#include "redis/exec/script_host.h"
+#include "redis/exec/scripts.h"
 #include "redis/persist/aof.h"
 #include "redis/persist/snapshot.h"
 #include "redis/persist/walk.h"
@@ -74,7 +75,7 @@ static void end_pause(redis_t *redis)
     redis->pause_until_ms = 0;
     redis->keyspace.paused = false;
     redis->pause_all = false;
-    redis__update_gate(redis);
+    exec__update_gate(redis);
     client__resume_all(redis);
 }
 
@@ -207,7 +208,7 @@ redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, const redi
     redis->snapshots = snapshot__new(redis);
     redis->commandlog = commandlog__new();
     redis->nobody = client__new_internal(redis, NULL);
-    redis->migrations = migrations__new(redis);
+    redis->migrations = migration__new(redis);
     make_run_id(redis);
     redis->aof = aof__new(redis);
     changes__init(redis);
@@ -223,7 +224,7 @@ redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, const redi
 void redis_hold(redis_t *redis, bool hold)
 {
     redis->keyspace.loading = hold;
-    redis__update_gate(redis);
+    exec__update_gate(redis);
 }
 
 void redis__start_cron(redis_t *redis)
@@ -255,7 +256,7 @@ void redis_free(redis_t *redis)
         net_conn_set_user(conn, NULL);
         net_close_now(conn);
     }
-    migrations__free(redis->migrations);
+    migration__free(redis->migrations);
     holds__deinit(redis);
     scripts__free(redis);
     client__free(redis->nobody);
@@ -341,19 +342,13 @@ redis_stats_t redis_stats(const redis_t *redis)
 
 /* ---- without a connection -------------------------------------------------------------------------------------------- */
 
-redis_call_t exec__internal_call(redis_t *redis, redis_db_t *db)
-{
-    return (redis_call_t){
-        .redis = redis, .client = redis->nobody, .db = db, .config = redis->config, .now_ms = redis->keyspace.now_ms};
-}
-
 void redis_execute(redis_t *redis, const bytes_t *argv, int argc, buf_t *reply)
 {
     redis_client_t *c = client__new_internal(redis, reply);
     parsed_t q = {.command = command__lookup(redis, argv[0]), .argv = argv, .argc = argc, .is_inline = true};
     keyspace__tick(&redis->keyspace);
     exec__request(c, &q, BYTES_NULL);
-    client__flush(c);
+    out__flush(c);
     client__free(c);
     exec__after_event(redis);
 }

@@ -11,7 +11,7 @@
 #include "io/io.h"
 #include "net/net.h"
 #include "redis/config/config.h"
-#include "redis/conn/client.h"
+#include "redis/conn/out.h"
 #include "redis/conn/pubsub.h"
 #include "redis/db/evict.h"
 #include "redis/exec/blocking.h"
@@ -49,7 +49,7 @@ typedef struct walk walk_t;                   /* walk.h */
 typedef struct snapshots snapshots_t;         /* snapshot.h */
 typedef struct redis_loading redis_loading_t; /* load.c */
 typedef struct commandlog commandlog_t;       /* commandlog.c */
-typedef struct scripts scripts_t;             /* script_host.c */
+typedef struct scripts scripts_t;             /* scripts.c */
 
 typedef struct redis_listener {
     net_listener_t *net;
@@ -87,7 +87,7 @@ struct redis {
     bool active_expire;
     bool cron_paused;    /* DEBUG PAUSE-CRON */
     bool hll_words_only; /* PFDEBUG SIMD OFF */
-    bool gate;           /* some global condition takes commands off the fast way: redis__update_gate */
+    bool gate;           /* some global condition takes commands off the fast way: exec__update_gate */
     bool timed;          /* so does that the duration of each is asked for */
     list_t clients, writing, monitors;
     map_t clients_by_id;
@@ -149,7 +149,7 @@ struct redis {
 };
 
 /* Conditions that need the slow way for every client: a pause, a failed append-only file, loading. */
-void redis__update_gate(redis_t *redis);
+void exec__update_gate(redis_t *redis);
 void load__abort(redis_t *redis); /* load.c */
 void redis__end_pause(redis_t *redis);
 void redis__start_cron(redis_t *redis);

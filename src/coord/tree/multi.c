@@ -113,7 +113,7 @@ static coord_zerr_t local_op(const apply_t *a, const zk_local_op_t *op, coord_re
     return ZBAD_ARGUMENTS;
 }
 
-coord_zerr_t apply__local_multi(const apply_t *a, bytes_t body, coord_result_t *ret)
+coord_zerr_t multi__apply_local(const apply_t *a, bytes_t body, coord_result_t *ret)
 {
     jute_reader_t r = jute_reader(body, &a->state->arena);
     zk_local_multi_command_t command;

@@ -175,7 +175,7 @@ static void free_shown(state_t *state, const change_t *c)
 
 /* ---- sessions ----------------------------------------------------------------------------------------------------- */
 
-coord_zerr_t apply__create_session(const apply_t *a, bytes_t body, coord_result_t *ret)
+coord_zerr_t state__create_session(const apply_t *a, bytes_t body, coord_result_t *ret)
 {
     zk_create_session_command_t command;
     jute_reader_t r = jute_reader(body, &a->state->arena);
@@ -216,8 +216,8 @@ static coord_zerr_t run_whole(const apply_t *a, const zk_command_t *command, coo
 {
     jute_reader_t r = jute_reader(command->body, &a->state->arena);
     switch (command->type) {
-    case ZK_OP_CREATE_SESSION: return apply__create_session(a, command->body, ret);
-    case STATE_OP_LOCAL_MULTI: return apply__local_multi(a, command->body, ret);
+    case ZK_OP_CREATE_SESSION: return state__create_session(a, command->body, ret);
+    case STATE_OP_LOCAL_MULTI: return multi__apply_local(a, command->body, ret);
     case ZK_OP_RECONFIG: return reconfig(&r);
     default: return apply__part(a, command->type, &r, ret);
     }

@@ -127,8 +127,8 @@ coord_zerr_t apply__set_acl(const apply_t *a, const zk_set_acl_request_t *reques
 coord_zerr_t apply__check(const apply_t *a, bytes_t path, int32_t version, coord_result_t *ret);
 /* One part; true behind the last one, or when the body is bad: ret->err. `cap`: room in ret->parts. */
 bool multi__step(const apply_t *a, jute_reader_t *r, int32_t *cap, coord_result_t *ret);
-coord_zerr_t apply__local_multi(const apply_t *a, bytes_t body, coord_result_t *ret);
-coord_zerr_t apply__create_session(const apply_t *a, bytes_t body, coord_result_t *ret);
+coord_zerr_t multi__apply_local(const apply_t *a, bytes_t body, coord_result_t *ret);
+coord_zerr_t state__create_session(const apply_t *a, bytes_t body, coord_result_t *ret);
 /* One of its nodes; true when the session is gone. Closed twice it is no error, as in the original. */
 bool state__close_session_step(const apply_t *a, int64_t session_id, coord_result_t *ret);
 /* Decodes and runs one of create … check from the reader; ZMARSHALLING_ERROR when the body is bad. */

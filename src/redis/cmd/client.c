@@ -1,5 +1,6 @@
 /* client.c: CLIENT and its subcommands. */
 #include "redis/cmd/client_filter.h"
+#include "redis/conn/out.h"
 #include "redis/conn/tracking.h"
 #include "redis/state.h"
 #include "redis_commands.h"
@@ -183,11 +184,11 @@ void redis_cmd_client_reply(redis_call_t *call)
 {
     redis_client_t *c = call->client;
     if (arg_is(call, 2, "ON")) {
-        client__flush(c);
+        out__flush(c);
         c->flags &= ~(uint32_t)(CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP);
         reply_ok(c);
     } else if (arg_is(call, 2, "OFF")) {
-        client__flush(c);
+        out__flush(c);
         c->flags |= CLIENT_REPLY_OFF;
     } else if (arg_is(call, 2, "SKIP")) {
         if (!(c->flags & CLIENT_REPLY_OFF)) c->flags |= CLIENT_REPLY_SKIP_NEXT;
@@ -225,7 +226,7 @@ void redis_cmd_client_pause(redis_call_t *call)
     redis->pause_all = all || redis->pause_all;
     redis->keyspace.paused = true;
     redis->pause_until_ms = MAX(redis->pause_until_ms, call->now_ms + ms);
-    redis__update_gate(redis);
+    exec__update_gate(redis);
     reply_ok(call->client);
 }
 

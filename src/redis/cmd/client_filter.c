@@ -48,7 +48,7 @@ static bool read_database(redis_call_t *call, int i, bool negated, client_criter
     char error[64];
     snprintf(error, sizeof(error), "ERR %s is not an integer or out of range", negated ? "NOT-DB" : "DB");
     if (!arg_i64_in(call, i, INT64_MIN, INT64_MAX, error, &criterion->number)) return false;
-    int last = call->redis->keyspace.db_count - 1;
+    int last = call->db->keyspace->db_count - 1;
     if (criterion->number >= 0 && criterion->number <= last) return true;
     reply_errorf(call->client, "ERR DB number should be between 0 and %d", last);
     return false;

@@ -1,6 +1,5 @@
 /* client_tracking.c: CLIENT TRACKING, CACHING, TRACKINGINFO, GETREDIR. */
 #include "redis/conn/tracking.h"
-#include "redis/state.h"
 #include "redis_commands.h"
 
 #include <stdlib.h>

@@ -132,7 +132,7 @@ static bool apply(redis_call_t *call, bool was_on)
         return false;
     }
     if (!on && was_on) aof__disable(redis);
-    redis__update_gate(redis);
+    exec__update_gate(redis);
     redis__update_hz(redis);
     notify__update(redis);
     for (int i = 2; i < call->argc; i += 2)

@@ -1,4 +1,5 @@
 /* connection.c: HELLO, AUTH and the small commands of a connection. CLIENT is in client.c. */
+#include "redis/conn/out.h"
 #include "redis/conn/tracking.h"
 #include "redis/redis.h"
 #include "redis/state.h"
@@ -50,19 +51,6 @@ void redis_cmd_auth(redis_call_t *call)
 }
 
 /* ---- HELLO ----------------------------------------------------------------------------------------------------------- */
-
-bool client__name_is_valid(bytes_t name)
-{
-    for (size_t i = 0; i < name.len; i++)
-        if (name.ptr[i] < '!' || name.ptr[i] > '~') return false;
-    return true;
-}
-
-void client__set_name(redis_client_t *c, bytes_t name)
-{
-    mem_free(c->name);
-    c->name = name.len ? mem_strndup(name) : NULL;
-}
 
 static void reply_greeting(redis_client_t *c)
 {
@@ -163,11 +151,11 @@ void redis_cmd_select(redis_call_t *call)
 {
     int64_t n;
     if (!arg_i64(call, 1, &n)) return;
-    if (n < 0 || n >= call->redis->keyspace.db_count) {
+    if (n < 0 || n >= call->db->keyspace->db_count) {
         reply_error(call->client, "ERR DB index is out of range");
         return;
     }
-    call->client->db = &call->redis->keyspace.dbs[n];
+    call->client->db = &call->db->keyspace->dbs[n];
     reply_ok(call->client);
 }
 
@@ -185,11 +173,11 @@ void redis_cmd_reset(redis_call_t *call)
     pubsub__forget(c);
     tracking__off(c);
     monitor__forget(c);
-    client__flush(c);
+    out__flush(c);
     c->flags &=
         ~(uint32_t)(CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP_NEXT | CLIENT_NO_TOUCH | CLIENT_NO_EVICT | CLIENT_NEED_AUTH);
     if (has_password(call->redis)) c->flags |= CLIENT_NEED_AUTH;
-    c->db = &call->redis->keyspace.dbs[0];
+    c->db = &call->db->keyspace->dbs[0];
     c->resp = 2;
     client__set_name(c, BYTES_NULL);
     reply_simple(c, "RESET");

@@ -123,7 +123,7 @@ static void debug_sleep(redis_call_t *call)
     while (io_hrtime_ns(loop) < until) {
     } /* the point is to hold the loop up */
     io_loop_update_time(loop);
-    call->redis->keyspace.now_ms = io_wall_ms(loop);
+    call->db->keyspace->now_ms = io_wall_ms(loop);
     reply_ok(call->client);
 }
 

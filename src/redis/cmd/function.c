@@ -1,8 +1,7 @@
 /* function.c: FUNCTION and FCALL: libraries of Lua functions, which the data set keeps (they travel to the
  * append-only file as FUNCTION LOAD; a rewritten one begins with them). */
-#include "redis/exec/script_host.h"
+#include "redis/exec/scripts.h"
 #include "redis/glob.h"
-#include "redis/state.h"
 #include "redis_commands.h"
 
 #include "base/num.h"
@@ -84,13 +83,6 @@ void redis_cmd_function_flush(redis_call_t *call)
     script_libraries_flush(scripts__engine(call->redis));
     call->dirty++;
     reply_ok(call->client);
-}
-
-void scripts__each_library(redis_t *redis, void (*each)(void *user, bytes_t code), void *user)
-{
-    if (!redis->scripts) return;
-    size_t cursor = 0;
-    for (const script_library_t *l; (l = script_library_next(scripts__engine(redis), &cursor));) each(user, l->code);
 }
 
 /* ---- describing ------------------------------------------------------------------------------------------------------ */

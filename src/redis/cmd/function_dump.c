@@ -1,5 +1,5 @@
 /* function_dump.c: FUNCTION DUMP and RESTORE: all libraries as one payload, in RDB's form. RESTORE takes all of it or nothing. */
-#include "redis/exec/script_host.h"
+#include "redis/exec/scripts.h"
 #include "redis/persist/rdb.h"
 #include "redis_commands.h"
 

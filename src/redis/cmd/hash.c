@@ -23,13 +23,13 @@ static int64_t set_fields(redis_call_t *call)
                      arg_is(call, 0, "HMSET") ? "hmset" : "hset");
         return -1;
     }
-    if (!hash_cmd__begin(call, &entry, &v)) return -1;
+    if (!cmd__hash_begin(call, &entry, &v)) return -1;
     for (int i = 2; i < call->argc; i += 2) {
-        over += hash_cmd__is_over(call, v, call->argv[i]);
+        over += cmd__hash_is_over(call, v, call->argv[i]);
         added += hash_set(&v, call->argv[i], call->argv[i + 1], call->config);
     }
     call->dirty += (uint64_t)(call->argc - 2) / 2;
-    hash_cmd__changed(call, entry, v, over, "hset");
+    cmd__hash_changed(call, entry, v, over, "hset");
     return added + (int64_t)over;
 }
 
@@ -57,15 +57,15 @@ void redis_cmd_hsetnx(redis_call_t *call)
     value_t v;
     bytes_t present;
     char room[NUM_I64_CHARS_MAX];
-    if (!hash_cmd__begin(call, &entry, &v)) return;
-    if (entry && hash_get(v, call->argv[2], hash_cmd__now(call), room, &present)) {
+    if (!cmd__hash_begin(call, &entry, &v)) return;
+    if (entry && hash_get(v, call->argv[2], cmd__hash_now(call), room, &present)) {
         reply_int(call->client, 0);
         return;
     }
-    bool over = hash_cmd__is_over(call, v, call->argv[2]);
+    bool over = cmd__hash_is_over(call, v, call->argv[2]);
     hash_set(&v, call->argv[2], call->argv[3], call->config);
     call->dirty++;
-    hash_cmd__changed(call, entry, v, over, "hset");
+    cmd__hash_changed(call, entry, v, over, "hset");
     if (over) propagate_set(call, call->argv[2], call->argv[3]);
     reply_int(call->client, 1);
 }
@@ -74,7 +74,7 @@ void redis_cmd_hsetnx(redis_call_t *call)
 static uint64_t delete_fields(redis_call_t *call, value_t *v, hash_draft_t *deleted)
 {
     for (int i = 2; i < call->argc && hash_length(*v) > 0; i++)
-        if (!hash_cmd__is_over(call, *v, call->argv[i]) && hash_delete(v, call->argv[i]))
+        if (!cmd__hash_is_over(call, *v, call->argv[i]) && hash_delete(v, call->argv[i]))
             hash_draft_add(deleted, call->argv[i]);
     return (uint64_t)deleted->argc;
 }
@@ -93,7 +93,7 @@ void redis_cmd_hdel(redis_call_t *call)
     hash_draft_init(&d, call->argc - 2);
     uint64_t deleted = delete_fields(call, &v, &d);
     if (deleted) {
-        hash_cmd__deleted(call, entry, v, "hdel");
+        cmd__hash_deleted(call, entry, v, "hdel");
         if (timed) hash_draft_send(call, &d, "HDEL"); /* else it travels as it came */
         call->dirty += deleted;
     }
@@ -114,7 +114,7 @@ static void look(const redis_call_t *call, value_t v, bytes_t field, present_t *
     hash_item_t item;
     *ret = (present_t){.text = BYTES_NULL, .at_ms = HASH_NO_TIME};
     if (!hash_look(v, field, ret->room, &item)) return;
-    ret->over = hash_is_over(item.at_ms, hash_cmd__now(call));
+    ret->over = hash_is_over(item.at_ms, cmd__hash_now(call));
     if (ret->over) return;
     ret->text = item.text;
     ret->at_ms = item.at_ms;
@@ -128,7 +128,7 @@ void redis_cmd_hincrby(redis_call_t *call)
     int64_t by, now = 0, sum;
     char room[NUM_I64_CHARS_MAX];
     bytes_t field = call->argv[2];
-    if (!arg_i64(call, 3, &by) || !hash_cmd__begin(call, &entry, &v)) return;
+    if (!arg_i64(call, 3, &by) || !cmd__hash_begin(call, &entry, &v)) return;
     look(call, v, field, &present);
     if (present.text.ptr && !num_parse_i64(present.text, &now)) {
         reply_error(call->client, "ERR hash value is not an integer");
@@ -142,7 +142,7 @@ void redis_cmd_hincrby(redis_call_t *call)
     hash_put(&v, field, text, present.at_ms, call->config);
     call->dirty++;
     reply_int(call->client, sum);
-    hash_cmd__changed(call, entry, v, present.over, "hincrby");
+    cmd__hash_changed(call, entry, v, present.over, "hincrby");
     if (present.over) propagate_set(call, field, text);
 }
 
@@ -176,7 +176,7 @@ void redis_cmd_hincrbyfloat(redis_call_t *call)
         reply_error(call->client, "ERR value is NaN or Infinity");
         return;
     }
-    if (!hash_cmd__begin(call, &entry, &v)) return;
+    if (!cmd__hash_begin(call, &entry, &v)) return;
     look(call, v, field, &present);
     if (present.text.ptr && !parse_long_double(present.text, &now)) {
         reply_error(call->client, "ERR hash value is not a float");
@@ -192,7 +192,7 @@ void redis_cmd_hincrbyfloat(redis_call_t *call)
     hash_put(&v, field, text, present.at_ms, call->config);
     call->dirty++;
     reply_bulk(call->client, text);
-    hash_cmd__changed(call, entry, v, present.over, "hincrbyfloat");
+    cmd__hash_changed(call, entry, v, present.over, "hincrbyfloat");
     propagate_float(call, field, text, present.at_ms >= 0);
 }
 
@@ -202,7 +202,7 @@ static void reply_field(redis_call_t *call, const redis_entry_t *entry, bytes_t 
 {
     bytes_t text;
     char room[NUM_I64_CHARS_MAX];
-    if (entry && hash_get(value_of(entry), field, hash_cmd__now(call), room, &text))
+    if (entry && hash_get(value_of(entry), field, cmd__hash_now(call), room, &text))
         reply_bulk(call->client, text);
     else
         reply_null(call->client);
@@ -229,7 +229,7 @@ static bool value_length(redis_call_t *call, int64_t *ret_length)
     bytes_t text;
     char room[NUM_I64_CHARS_MAX];
     if (!key_read_type(call, call->argv[1], TYPE_HASH, &entry)) return false;
-    bool present = entry && hash_get(value_of(entry), call->argv[2], hash_cmd__now(call), room, &text);
+    bool present = entry && hash_get(value_of(entry), call->argv[2], cmd__hash_now(call), room, &text);
     *ret_length = present ? (int64_t)text.len : -1;
     return true;
 }
@@ -264,7 +264,7 @@ static void give_value(void *user, bytes_t field, bytes_t text) { reply_bulk(use
 /* Fields that are shown. */
 static size_t live_length(const redis_call_t *call, value_t v)
 {
-    return hash_length(v) - hash_over(v, hash_cmd__now(call));
+    return hash_length(v) - hash_over(v, cmd__hash_now(call));
 }
 
 void redis_cmd_hgetall(redis_call_t *call)
@@ -272,7 +272,7 @@ void redis_cmd_hgetall(redis_call_t *call)
     redis_entry_t *entry;
     if (!key_read_type(call, call->argv[1], TYPE_HASH, &entry)) return;
     reply_map(call->client, entry ? live_length(call, value_of(entry)) : 0);
-    if (entry) hash_each(value_of(entry), hash_cmd__now(call), give_pair, call->client);
+    if (entry) hash_each(value_of(entry), cmd__hash_now(call), give_pair, call->client);
 }
 
 static void reply_list(redis_call_t *call, hash_each_cb give)
@@ -280,7 +280,7 @@ static void reply_list(redis_call_t *call, hash_each_cb give)
     redis_entry_t *entry;
     if (!key_read_type(call, call->argv[1], TYPE_HASH, &entry)) return;
     reply_array(call->client, entry ? live_length(call, value_of(entry)) : 0);
-    if (entry) hash_each(value_of(entry), hash_cmd__now(call), give, call->client);
+    if (entry) hash_each(value_of(entry), cmd__hash_now(call), give, call->client);
 }
 
 void redis_cmd_hkeys(redis_call_t *call) { reply_list(call, give_field); }
@@ -299,7 +299,7 @@ void redis_cmd_hscan(redis_call_t *call)
         char a[NUM_I64_CHARS_MAX], b[NUM_I64_CHARS_MAX];
         bytes_t field, text;
         const void *handle = handles_at(&handles, i);
-        if (hash_handle_is_over(value_of(entry), handle, hash_cmd__now(call))) continue;
+        if (hash_handle_is_over(value_of(entry), handle, cmd__hash_now(call))) continue;
         hash_at(value_of(entry), handle, a, b, &field, &text);
         if (!scan_matches(&options, field)) continue;
         reply_bulk(call->client, field);

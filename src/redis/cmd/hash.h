@@ -7,21 +7,21 @@
 #include "redis/types/hash.h"
 
 /* The time for reading fields: while commands are replayed none is over. */
-static inline int64_t hash_cmd__now(const redis_call_t *call)
+static inline int64_t cmd__hash_now(const redis_call_t *call)
 {
     return call->flags & CALL_LOADING ? HASH_ALL : call->now_ms;
 }
 /* The field is there, and its time is over. */
-bool hash_cmd__is_over(const redis_call_t *call, value_t v, bytes_t field);
+bool cmd__hash_is_over(const redis_call_t *call, value_t v, bytes_t field);
 
-/* The hash to be changed, a new one when the key is absent: pair with hash_cmd__changed. */
-bool hash_cmd__begin(redis_call_t *call, redis_entry_t **ret_entry, value_t *ret_v) MUST_CHECK;
+/* The hash to be changed, a new one when the key is absent: pair with cmd__hash_changed. */
+bool cmd__hash_begin(redis_call_t *call, redis_entry_t **ret_entry, value_t *ret_v) MUST_CHECK;
 /* Stores it; `over`: so many fields were replaced whose time was over. */
-void hash_cmd__changed(redis_call_t *call, redis_entry_t *entry, value_t v, size_t over, const char *event);
+void cmd__hash_changed(redis_call_t *call, redis_entry_t *entry, value_t v, size_t over, const char *event);
 /* Stores it after fields were deleted; the key goes when none is left. */
-void hash_cmd__deleted(redis_call_t *call, redis_entry_t *entry, value_t v, const char *event);
+void cmd__hash_deleted(redis_call_t *call, redis_entry_t *entry, value_t v, const char *event);
 
-void hash_cmd__count_expired(redis_call_t *call, size_t fields);
+void cmd__hash_count_expired(redis_call_t *call, size_t fields);
 
 /* FIELDS numfields field ...: where the fields are. */
 typedef struct hash_names {
@@ -29,11 +29,11 @@ typedef struct hash_names {
 } hash_names_t;
 #define HASH_NUMFIELDS_ERROR "ERR numfields should be greater than 0 and match the provided number of fields"
 /* FIELDS stands at argv[2], nothing follows the fields. `mismatch`: the error when their number is another. */
-bool hash_cmd__names(redis_call_t *call, const char *mismatch, hash_names_t *ret) MUST_CHECK;
+bool cmd__hash_names(redis_call_t *call, const char *mismatch, hash_names_t *ret) MUST_CHECK;
 /* FIELDS stands anywhere from argv[from] on, and `words` of each field follow; options in front of it are judged between
  * the two, that is by whoever calls. */
-bool hash_cmd__find_names(redis_call_t *call, int from, int *ret_at) MUST_CHECK;
-bool hash_cmd__count_names(redis_call_t *call, int at, int words, hash_names_t *ret) MUST_CHECK;
+bool cmd__hash_find_names(redis_call_t *call, int from, int *ret_at) MUST_CHECK;
+bool cmd__hash_count_names(redis_call_t *call, int at, int words, hash_names_t *ret) MUST_CHECK;
 
 /* A command for the append-only file that is gathered field by field; its head is said at the end. */
 #define HASH_DRAFT_HEAD  6

@@ -6,26 +6,26 @@
 
 #include "base/num.h"
 
-bool hash_cmd__is_over(const redis_call_t *call, value_t v, bytes_t field)
+bool cmd__hash_is_over(const redis_call_t *call, value_t v, bytes_t field)
 {
     hash_item_t item;
     char room[NUM_I64_CHARS_MAX];
-    return hash_timed(v) && hash_look(v, field, room, &item) && hash_is_over(item.at_ms, hash_cmd__now(call));
+    return hash_timed(v) && hash_look(v, field, room, &item) && hash_is_over(item.at_ms, cmd__hash_now(call));
 }
 
-void hash_cmd__count_expired(redis_call_t *call, size_t fields)
+void cmd__hash_count_expired(redis_call_t *call, size_t fields)
 {
     call->redis->keyspace.stats.expired_fields += fields;
 }
 
-bool hash_cmd__begin(redis_call_t *call, redis_entry_t **ret_entry, value_t *ret_v)
+bool cmd__hash_begin(redis_call_t *call, redis_entry_t **ret_entry, value_t *ret_v)
 {
     if (!key_write_type(call, call->argv[1], TYPE_HASH, ret_entry)) return false;
     *ret_v = *ret_entry ? value_of(*ret_entry) : hash_new();
     return true;
 }
 
-void hash_cmd__changed(redis_call_t *call, redis_entry_t *entry, value_t v, size_t over, const char *event)
+void cmd__hash_changed(redis_call_t *call, redis_entry_t *entry, value_t v, size_t over, const char *event)
 {
     if (entry) {
         value_store(entry, v);
@@ -34,13 +34,13 @@ void hash_cmd__changed(redis_call_t *call, redis_entry_t *entry, value_t v, size
         key_add(call, call->argv[1], TYPE_HASH, v.encoding, v.ptr);
     }
     if (over) {
-        hash_cmd__count_expired(call, over);
+        cmd__hash_count_expired(call, over);
         key_event(call, call->argv[1], NOTIFY_HASH, "hexpired");
     }
     key_changed(call, call->argv[1], NOTIFY_HASH, event);
 }
 
-void hash_cmd__deleted(redis_call_t *call, redis_entry_t *entry, value_t v, const char *event)
+void cmd__hash_deleted(redis_call_t *call, redis_entry_t *entry, value_t v, const char *event)
 {
     bytes_t key = call->argv[1];
     bool empty = hash_length(v) == 0;

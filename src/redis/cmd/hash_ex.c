@@ -65,13 +65,13 @@ static bool parse(redis_call_t *call, bool writes, ex_options_t *ret)
 {
     int at;
     *ret = (ex_options_t){0};
-    if (!hash_cmd__find_names(call, 2, &at)) return false;
+    if (!cmd__hash_find_names(call, 2, &at)) return false;
     for (int i = 2; i < at; i++) {
         if (read_option(call, &i, at, writes, ret)) continue;
         reply_error_syntax(call->client);
         return false;
     }
-    return hash_cmd__count_names(call, at, writes ? 2 : 1, &ret->names);
+    return cmd__hash_count_names(call, at, writes ? 2 : 1, &ret->names);
 }
 
 /* HASH_NO_TIME when none is given. `ret_over`: what was given is over. */
@@ -106,7 +106,7 @@ static void get_field(redis_call_t *call, getting_t *g, bytes_t field)
 {
     hash_item_t item;
     char room[NUM_I64_CHARS_MAX];
-    if (!hash_look(g->v, field, room, &item) || hash_is_over(item.at_ms, hash_cmd__now(call))) {
+    if (!hash_look(g->v, field, room, &item) || hash_is_over(item.at_ms, cmd__hash_now(call))) {
         reply_null(call->client);
         return;
     }
@@ -118,14 +118,14 @@ static void finish_getting(redis_call_t *call, getting_t *g, redis_entry_t *entr
 {
     size_t count = (size_t)g->changed.argc;
     if (g->deletes) {
-        hash_cmd__deleted(call, entry, g->v, "hexpired");
-        hash_cmd__count_expired(call, count);
+        cmd__hash_deleted(call, entry, g->v, "hexpired");
+        cmd__hash_count_expired(call, count);
         hash_draft_send(call, &g->changed, "HDEL");
     } else if (g->persists) {
-        hash_cmd__changed(call, entry, g->v, 0, "hpersist");
+        cmd__hash_changed(call, entry, g->v, 0, "hpersist");
         hash_draft_send_fields(call, &g->changed, "HPERSIST", NULL, -1, 1);
     } else {
-        hash_cmd__changed(call, entry, g->v, 0, "hexpire");
+        cmd__hash_changed(call, entry, g->v, 0, "hexpire");
         hash_draft_send_time(call, &g->changed, g->at_ms);
     }
     call->dirty += count;
@@ -159,7 +159,7 @@ void redis_cmd_hgetdel(redis_call_t *call)
     hash_names_t names;
     redis_entry_t *entry;
     getting_t g = {.deletes = true};
-    if (!hash_cmd__names(call, HASH_NUMFIELDS_ERROR, &names) || !key_write_type(call, call->argv[1], TYPE_HASH, &entry))
+    if (!cmd__hash_names(call, HASH_NUMFIELDS_ERROR, &names) || !key_write_type(call, call->argv[1], TYPE_HASH, &entry))
         return;
     g.v = entry ? value_of(entry) : (value_t){NULL, ENC_LISTPACK};
     hash_draft_init(&g.changed, names.count);
@@ -171,7 +171,7 @@ void redis_cmd_hgetdel(redis_call_t *call)
             reply_null(call->client);
     }
     if (g.changed.argc) {
-        hash_cmd__deleted(call, entry, g.v, "hdel");
+        cmd__hash_deleted(call, entry, g.v, "hdel");
         hash_draft_send(call, &g.changed, "HDEL");
         call->dirty += (uint64_t)g.changed.argc;
     }
@@ -193,7 +193,7 @@ static bool fields_allow(const redis_call_t *call, const ex_options_t *o, const 
     bool wanted = o->conditions & FIELDS_XX;
     if (!(o->conditions & (FIELDS_NX | FIELDS_XX))) return true;
     for (int i = 0; i < o->names.count; i++) {
-        bool there = entry && hash_get(value_of(entry), name_of(call, o, i), hash_cmd__now(call), room, &text);
+        bool there = entry && hash_get(value_of(entry), name_of(call, o, i), cmd__hash_now(call), room, &text);
         if (there != wanted) return false;
     }
     return true;
@@ -211,14 +211,14 @@ static void set_over(redis_call_t *call, const ex_options_t *o, redis_entry_t *e
     key_event(call, key, NOTIFY_HASH, "hset");
     key_event(call, key, NOTIFY_HASH, "hexpire");
     if (deleted.argc) {
-        hash_cmd__deleted(call, entry, v, "hexpired");
+        cmd__hash_deleted(call, entry, v, "hexpired");
         hash_draft_send(call, &deleted, "HDEL");
         call->dirty += (uint64_t)deleted.argc;
     } else {
         key_event(call, key, NOTIFY_HASH, "hexpired");
         if (!entry) key_event(call, key, NOTIFY_GENERIC, "del");
     }
-    hash_cmd__count_expired(call, (size_t)o->names.count);
+    cmd__hash_count_expired(call, (size_t)o->names.count);
     hash_draft_deinit(&deleted);
 }
 
@@ -253,12 +253,12 @@ static void set(redis_call_t *call, const ex_options_t *o, redis_entry_t *entry,
     bool *was_over = mem_zalloc(sizeof(*was_over) * (size_t)o->names.count);
     for (int i = 0; i < o->names.count; i++) {
         bytes_t field = name_of(call, o, i);
-        was_over[i] = hash_cmd__is_over(call, v, field);
+        was_over[i] = cmd__hash_is_over(call, v, field);
         over += was_over[i];
         int64_t time_ms = o->keep && !was_over[i] ? HASH_KEEP_TIME : at_ms;
         hash_put(&v, field, call->argv[o->names.at + 2 * i + 1], time_ms, call->config);
     }
-    hash_cmd__changed(call, entry, v, over, "hset");
+    cmd__hash_changed(call, entry, v, over, "hset");
     if (o->time_at) key_event(call, call->argv[1], NOTIFY_HASH, "hexpire");
     if (over && o->keep) propagate_revived(call, o, was_over);
     propagate_setting(call, o, at_ms);

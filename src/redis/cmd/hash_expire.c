@@ -13,7 +13,7 @@ enum { FIELD_ABSENT = -2, FIELD_FOREVER = -1, FIELD_REFUSED = 0, FIELD_DONE = 1,
 
 /* ---- where the fields are -------------------------------------------------------------------------------------------- */
 
-bool hash_cmd__find_names(redis_call_t *call, int from, int *ret_at)
+bool cmd__hash_find_names(redis_call_t *call, int from, int *ret_at)
 {
     for (int i = from; i < call->argc; i++) {
         if (!arg_is(call, i, "FIELDS")) continue;
@@ -37,12 +37,12 @@ static bool count_names(redis_call_t *call, int at, int words, const char *misma
     return true;
 }
 
-bool hash_cmd__count_names(redis_call_t *call, int at, int words, hash_names_t *ret)
+bool cmd__hash_count_names(redis_call_t *call, int at, int words, hash_names_t *ret)
 {
     return count_names(call, at, words, HASH_NUMFIELDS_ERROR, ret);
 }
 
-bool hash_cmd__names(redis_call_t *call, const char *mismatch, hash_names_t *ret)
+bool cmd__hash_names(redis_call_t *call, const char *mismatch, hash_names_t *ret)
 {
     if (arg_is(call, 2, "FIELDS")) return count_names(call, 2, 1, mismatch, ret);
     reply_error_syntax(call->client);
@@ -61,8 +61,8 @@ typedef struct expiring {
 static bool parse_expiring(redis_call_t *call, expire_form_t form, expiring_t *ret)
 {
     int at;
-    if (!hash_cmd__find_names(call, 3, &at) || !expire__conditions(call, 3, at, &ret->conditions) ||
-        !hash_cmd__count_names(call, at, 1, &ret->names) || !expire__time(call, 2, form, true, &ret->at_ms))
+    if (!cmd__hash_find_names(call, 3, &at) || !expire__conditions(call, 3, at, &ret->conditions) ||
+        !cmd__hash_count_names(call, at, 1, &ret->names) || !expire__time(call, 2, form, true, &ret->at_ms))
         return false;
     ret->deletes = ret->at_ms <= call->now_ms && !(call->flags & CALL_LOADING);
     return true;
@@ -72,7 +72,7 @@ static int expire_field(redis_call_t *call, const expiring_t *x, value_t *v, byt
 {
     hash_item_t item;
     char room[NUM_I64_CHARS_MAX];
-    if (!hash_look(*v, field, room, &item) || hash_is_over(item.at_ms, hash_cmd__now(call))) return FIELD_ABSENT;
+    if (!hash_look(*v, field, room, &item) || hash_is_over(item.at_ms, cmd__hash_now(call))) return FIELD_ABSENT;
     if (!expire__allows(x->conditions, item.at_ms, x->at_ms)) return FIELD_REFUSED;
     if (x->deletes)
         hash_delete(v, field);
@@ -84,11 +84,11 @@ static int expire_field(redis_call_t *call, const expiring_t *x, value_t *v, byt
 static void finish_expiring(redis_call_t *call, const expiring_t *x, redis_entry_t *entry, value_t v, hash_draft_t *d)
 {
     if (x->deletes) {
-        hash_cmd__deleted(call, entry, v, "hexpired");
-        hash_cmd__count_expired(call, (size_t)d->argc);
+        cmd__hash_deleted(call, entry, v, "hexpired");
+        cmd__hash_count_expired(call, (size_t)d->argc);
         hash_draft_send(call, d, "HDEL");
     } else {
-        hash_cmd__changed(call, entry, v, 0, "hexpire");
+        cmd__hash_changed(call, entry, v, 0, "hexpire");
         hash_draft_send_time(call, d, x->at_ms);
     }
     call->dirty += (uint64_t)d->argc;
@@ -134,7 +134,7 @@ static int persist_field(redis_call_t *call, value_t *v, bytes_t field)
 {
     hash_item_t item;
     char room[NUM_I64_CHARS_MAX];
-    if (!hash_look(*v, field, room, &item) || hash_is_over(item.at_ms, hash_cmd__now(call))) return FIELD_ABSENT;
+    if (!hash_look(*v, field, room, &item) || hash_is_over(item.at_ms, cmd__hash_now(call))) return FIELD_ABSENT;
     if (item.at_ms < 0) return FIELD_FOREVER;
     hash_set_time(v, field, HASH_NO_TIME);
     return FIELD_DONE;
@@ -145,7 +145,7 @@ void redis_cmd_hpersist(redis_call_t *call)
     hash_names_t names;
     redis_entry_t *entry;
     hash_draft_t d;
-    if (!hash_cmd__names(call, HASH_NUMFIELDS_ERROR, &names) || !key_write_type(call, call->argv[1], TYPE_HASH, &entry))
+    if (!cmd__hash_names(call, HASH_NUMFIELDS_ERROR, &names) || !key_write_type(call, call->argv[1], TYPE_HASH, &entry))
         return;
     if (!entry) {
         reply_same(call, names.count, FIELD_ABSENT);
@@ -161,7 +161,7 @@ void redis_cmd_hpersist(redis_call_t *call)
         reply_int(call->client, answer);
     }
     if (d.argc) {
-        hash_cmd__changed(call, entry, v, 0, "hpersist");
+        cmd__hash_changed(call, entry, v, 0, "hpersist");
         hash_draft_send_fields(call, &d, "HPERSIST", NULL, -1, 1);
         call->dirty += (uint64_t)d.argc;
     }
@@ -174,14 +174,14 @@ static void tell_times(redis_call_t *call, expire_form_t form)
 {
     hash_names_t names;
     redis_entry_t *entry;
-    if (!hash_cmd__names(call, "ERR syntax error", &names) || !key_read_type(call, call->argv[1], TYPE_HASH, &entry))
+    if (!cmd__hash_names(call, "ERR syntax error", &names) || !key_read_type(call, call->argv[1], TYPE_HASH, &entry))
         return;
     reply_array(call->client, (size_t)names.count);
     for (int i = 0; i < names.count; i++) {
         hash_item_t item;
         char room[NUM_I64_CHARS_MAX];
         bool there = entry && hash_look(value_of(entry), call->argv[names.at + i], room, &item) &&
-                     !hash_is_over(item.at_ms, hash_cmd__now(call));
+                     !hash_is_over(item.at_ms, cmd__hash_now(call));
         int64_t none = there ? FIELD_FOREVER : FIELD_ABSENT;
         reply_int(call->client, there && item.at_ms >= 0 ? expire__shown(call, item.at_ms, form) : none);
     }

@@ -36,7 +36,7 @@ static size_t gather_live(const redis_call_t *call, value_t v, const void **ret_
     size_t size = hash_length(v), live = 0;
     sample_all(v, 2, ret_handles);
     for (size_t i = 0; i < size; i++)
-        if (!hash_handle_is_over(v, ret_handles[i], hash_cmd__now(call))) ret_handles[live++] = ret_handles[i];
+        if (!hash_handle_is_over(v, ret_handles[i], cmd__hash_now(call))) ret_handles[live++] = ret_handles[i];
     return live;
 }
 
@@ -63,7 +63,7 @@ static void random_fields(redis_call_t *call, int64_t count, bool with_values)
     chosen_t c = {call->client, v, with_values, with_values && redis_client_resp(call->client) == 3};
     size_t size = hash_length(v), n = collection_chosen(size, count);
     if (!collection_reply_fits(call, v, 2, size, count, chosen_bytes, &c)) return;
-    if (hash_over(v, hash_cmd__now(call))) {
+    if (hash_over(v, cmd__hash_now(call))) {
         random_live_fields(call, &c, count);
         return;
     }
@@ -79,7 +79,7 @@ static const void *one_live_field(redis_call_t *call, value_t v)
     rng_t rng = collection_rng(call);
     for (int i = 0; i < DRAWS_MAX; i++) {
         const void *handle = sample_one(v, 2, &rng);
-        if (!hash_handle_is_over(v, handle, hash_cmd__now(call))) return handle;
+        if (!hash_handle_is_over(v, handle, cmd__hash_now(call))) return handle;
     }
     const void **handles = mem_alloc(hash_length(v) * sizeof(*handles));
     size_t live = gather_live(call, v, handles);

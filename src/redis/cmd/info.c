@@ -1,8 +1,8 @@
-/* info.c: INFO, its sections, and the counters behind it. */
+/* info.c: INFO and its sections. */
 #include "redis/cmd/memory.h"
 #include "redis/conn/tracking.h"
 #include "redis/exec/migration.h"
-#include "redis/exec/script_host.h"
+#include "redis/exec/scripts.h"
 #include "redis/persist/aof.h"
 #include "redis/persist/snapshot.h"
 #include "redis/redis.h"
@@ -11,43 +11,6 @@
 
 #include <stdio.h>
 #include <unistd.h>
-
-/* ---- counters -------------------------------------------------------------------------------------------------------- */
-
-/* Counts an error by its code, the first word. */
-void stats__error(redis_t *redis, const char *text, size_t len, bool from_script)
-{
-    enum { CODES_MAX = 128, CODE_BYTES_MAX = 31 };
-    size_t n = 0;
-    while (n < MIN(len, (size_t)CODE_BYTES_MAX) && text[n] != ' ') n++;
-    redis->stats.error_replies++;
-    bool has_code = n < MIN(len, (size_t)CODE_BYTES_MAX);
-    bytes_t code = has_code ? bytes_of(text, n) : BYTES_LIT("ERR");
-    uint64_t *counter = map_get(&redis->error_stats, code);
-    if (!counter && from_script && redis->error_stats.count >= CODES_MAX) {
-        code = BYTES_LIT("ERRORSTATS_OVERFLOW");
-        counter = map_get(&redis->error_stats, code);
-    }
-    if (!counter) {
-        counter = mem_zalloc(sizeof(*counter));
-        map_put(&redis->error_stats, code, counter);
-    }
-    ++*counter;
-}
-
-void stats__reset(redis_t *redis)
-{
-    size_t cursor = 0;
-    map_entry_t *m;
-    while ((m = map_next(&redis->error_stats, &cursor))) mem_free(m->value);
-    map_deinit(&redis->error_stats);
-    redis->error_stats = MAP_INIT;
-    redis->stats = (redis_stats_counters_t){0};
-    redis->ops_last_count = 0;
-    size_t ids = redis_command_id_count + redis->extra_commands.count;
-    for (size_t i = 0; i < ids; i++) mem_free(redis->command_stats[i].durations);
-    memset(redis->command_stats, 0, sizeof(command_stats_t) * ids);
-}
 
 /* ---- sections -------------------------------------------------------------------------------------------------------- */
 
@@ -288,7 +251,7 @@ static void section_stats(redis_t *redis, buf_t *b)
                redis->keyspace.stats.expired_time_capped, redis->keyspace.stats.evicted_keys,
                redis->keyspace.stats.hits, redis->keyspace.stats.misses, redis->pubsub.channels.count,
                redis->pubsub.patterns.count, redis->pubsub.shard_channels.count, scripts__info(redis).evicted,
-               migrations__links(redis->migrations), s->error_replies, s->unexpected_errors,
+               migration__links(redis->migrations), s->error_replies, s->unexpected_errors,
                s->query_limit_disconnections, s->out_limit_disconnections, tracking.keys, tracking.items,
                tracking.prefixes);
     put_turns(redis, b);

@@ -102,11 +102,11 @@ static redis_db_t *arg_db(redis_call_t *call, int i)
         reply_error_not_integer(call->client);
         return NULL;
     }
-    if (n < 0 || n >= call->redis->keyspace.db_count) {
+    if (n < 0 || n >= call->db->keyspace->db_count) {
         reply_error(call->client, "ERR DB index is out of range");
         return NULL;
     }
-    return &call->redis->keyspace.dbs[n];
+    return &call->db->keyspace->dbs[n];
 }
 
 static bool exists_in(redis_call_t *call, redis_db_t *db, bytes_t key)
@@ -231,7 +231,7 @@ void redis_cmd_swapdb(redis_call_t *call)
         }
     }
     for (int i = 0; i < 2; i++) {
-        if (n[i] < 0 || n[i] >= call->redis->keyspace.db_count) {
+        if (n[i] < 0 || n[i] >= call->db->keyspace->db_count) {
             reply_error(call->client, "ERR DB index is out of range");
             return;
         }
@@ -242,7 +242,7 @@ void redis_cmd_swapdb(redis_call_t *call)
         reply_error(call->client, why);
         return;
     }
-    redis_db_t *a = &call->redis->keyspace.dbs[n[0]], *b = &call->redis->keyspace.dbs[n[1]];
+    redis_db_t *a = &call->db->keyspace->dbs[n[0]], *b = &call->db->keyspace->dbs[n[1]];
     if (a != b) db__swap(a, b);
     call->dirty++;
     reply_ok(call->client);
@@ -254,7 +254,7 @@ void redis_cmd_swapdb(redis_call_t *call)
 static redis_entry_t *object_named(redis_call_t *call)
 {
     redis_entry_t *e = key_peek(call, call->argv[2]);
-    e ? call->redis->keyspace.stats.hits++ : call->redis->keyspace.stats.misses++;
+    e ? call->db->keyspace->stats.hits++ : call->db->keyspace->stats.misses++;
     return e;
 }
 

@@ -1,5 +1,6 @@
 /* lcs.c: LCS: the longest common subsequence of two strings, by the classic table. */
-#include "redis/state.h"
+#include "redis/db/evict.h"
+#include "redis/exec/key.h"
 #include "redis_commands.h"
 
 #include "base/num.h"

@@ -1,6 +1,6 @@
 /* memory.c: MEMORY: what a key takes, what all of it is used for, and what the allocator tells. */
 #include "redis/cmd/memory.h"
-#include "redis/exec/script_host.h"
+#include "redis/exec/scripts.h"
 #include "redis/persist/aof.h"
 #include "redis/state.h"
 #include "redis_commands.h"

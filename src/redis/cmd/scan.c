@@ -1,6 +1,6 @@
 /* scan.c: SCAN, KEYS, and the options that HSCAN, SSCAN and ZSCAN share with SCAN. */
 #include "redis/cmd/scan.h"
-#include "redis/state.h"
+#include "redis/db/evict.h"
 #include "redis_commands.h"
 
 #include "base/num.h"

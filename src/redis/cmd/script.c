@@ -1,5 +1,5 @@
-/* script.c: EVAL and its kin, and SCRIPT. The engine is script/, its host script_host.c. */
-#include "redis/exec/script_host.h"
+/* script.c: EVAL and its kin, and SCRIPT. The engine is script/, its host scripts.c. */
+#include "redis/exec/scripts.h"
 #include "redis_commands.h"
 
 #define NO_SCRIPT "NOSCRIPT No matching script. Please use EVAL."

@@ -1,7 +1,7 @@
 /* server.c: FLUSHALL, SHUTDOWN, SWAPDB's exchange, DEBUG, MEMORY and the small commands about the server
  * itself. */
 #include "redis/exec/changes.h"
-#include "redis/exec/script_host.h"
+#include "redis/exec/scripts.h"
 #include "redis/persist/aof.h"
 #include "redis/persist/snapshot.h"
 #include "redis/redis.h"
@@ -55,7 +55,7 @@ static void save_nothing(redis_call_t *call)
 void redis_cmd_flushall(redis_call_t *call)
 {
     if (!flush_option(call) || !may_flush(call)) return;
-    for (int i = 0; i < call->redis->keyspace.db_count; i++) call->dirty += flush(call, &call->redis->keyspace.dbs[i]);
+    for (int i = 0; i < call->db->keyspace->db_count; i++) call->dirty += flush(call, &call->db->keyspace->dbs[i]);
     call->dirty++;
     bytes_t argv[1] = {BYTES_LIT("FLUSHALL")};
     propagate(call, 1, argv);

@@ -1,5 +1,6 @@
 /* string.c: strings: reading, setting, counting. SET with its options is in string_set.c. */
-#include "redis/state.h"
+#include "redis/db/evict.h"
+#include "redis/exec/key.h"
 #include "redis_commands.h"
 
 #include "base/num.h"

@@ -1,7 +1,6 @@
 /* string_set.c: SET with its options and the commands that are short forms of it, and GETEX. */
 #include "redis/cmd/string_set.h"
 #include "redis/redis.h"
-#include "redis/state.h"
 #include "redis_commands.h"
 
 #include "base/num.h"

@@ -1,5 +1,6 @@
 /* client.c: connections: a pipeline's requests are parsed together, their keys' buckets and entries asked for
  * from memory, and then run. */
+#include "redis/conn/out.h"
 #include "redis/conn/tracking.h"
 #include "redis/redis.h"
 #include "redis/state.h"
@@ -80,13 +81,26 @@ void client__free(redis_client_t *c)
     mem_free(c);
 }
 
+bool client__name_is_valid(bytes_t name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if (name.ptr[i] < '!' || name.ptr[i] > '~') return false;
+    return true;
+}
+
+void client__set_name(redis_client_t *c, bytes_t name)
+{
+    mem_free(c->name);
+    c->name = name.len ? mem_strndup(name) : NULL;
+}
+
 redis_client_t *client__by_id(redis_t *redis, uint64_t id) { return map_get(&redis->clients_by_id, map_key_u64(&id)); }
 
 void client__close(redis_client_t *c)
 {
     if (c->flags & CLIENT_CLOSING || !c->conn) return;
     c->flags |= CLIENT_CLOSING;
-    client__flush(c);
+    out__flush(c);
     net_close(c->conn);
 }
 
@@ -101,7 +115,7 @@ void client__pause(redis_client_t *c)
 void client__answered(redis_client_t *c)
 {
     if (LIKELY(!(c->flags & (CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT)))) return;
-    client__flush(c);
+    out__flush(c);
     bool next = c->flags & CLIENT_REPLY_SKIP_NEXT;
     c->flags &= ~(uint32_t)(CLIENT_REPLY_SKIP | CLIENT_REPLY_SKIP_NEXT);
     if (next) c->flags |= CLIENT_REPLY_SKIP;
@@ -310,7 +324,7 @@ static bool query_fits(redis_client_t *c, size_t bytes)
 static void send_early(redis_client_t *c)
 {
     if (c->out_start && redis_is_written(c->redis)) {
-        client__flush(c);
+        out__flush(c);
         if (net_conn_out_bytes(c->conn) >= SEND_EARLY_BYTES) net_send(c->conn);
     }
 }
@@ -355,7 +369,7 @@ static ssize_t on_data(net_conn_t *conn, uint8_t *data, size_t len)
     if (c->flags & CLIENT_CLOSING) done = len;
     c->in_bytes += done;
     if (UNLIKELY(redis->big_words_cap > BIG_WORDS_KEPT_MAX)) drop_big_words(redis);
-    client__flush_all(redis);
+    out__flush_all(redis);
     return (ssize_t)done;
 }
 

@@ -89,9 +89,6 @@ redis_client_t *client__new_internal(redis_t *redis, buf_t *sink);
 redis_client_t *client__by_id(redis_t *redis, uint64_t id);
 /* Closes once its output is out. */
 void client__close(redis_client_t *c);
-/* Hands what was written for all clients to their connections. Every entry into this folder ends with it. */
-void client__flush_all(redis_t *redis);
-void client__flush(redis_client_t *c);
 void client__describe(redis_client_t *c, buf_t *out);
 void client__put_flags(const redis_client_t *c, buf_t *out); /* as CLIENT LIST shows them */
 /* Makes the client wait (its input stays unread) or go on. */

@@ -1,5 +1,6 @@
 /* push.c: see push.h. */
 #include "redis/conn/push.h"
+#include "redis/conn/out.h"
 #include "redis/conn/out_limits.h"
 #include "redis/state.h"
 
@@ -16,7 +17,7 @@ static uint32_t speak_up(redis_client_t *c)
 {
     uint32_t silence = c->flags & (CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP);
     if (LIKELY(!silence)) return 0;
-    client__flush(c);
+    out__flush(c);
     c->flags &= ~silence;
     return silence;
 }
@@ -24,7 +25,7 @@ static uint32_t speak_up(redis_client_t *c)
 static void fall_silent(redis_client_t *c, uint32_t silence)
 {
     if (LIKELY(!silence)) return;
-    client__flush(c);
+    out__flush(c);
     c->flags |= silence;
 }
 
@@ -52,7 +53,7 @@ void push__end(push_t *p)
         fall_silent(p->client, p->silence);
         return;
     }
-    client__flush(p->to);
+    out__flush(p->to);
     client__free(p->to);
 }
 

@@ -4,7 +4,9 @@
  * tracks, is passed over when the key changes. Of a prefix, the keys that changed gather until the turn's replies are about to
  * leave, and go in one message. Messages that a client's own command causes follow its reply. */
 #include "redis/conn/tracking.h"
+#include "redis/conn/out.h"
 #include "redis/conn/push.h"
+#include "redis/state.h"
 
 #define HOOK_RANK 80 /* before the connections' output */
 
@@ -142,7 +144,7 @@ void tracking__limit(redis_t *redis)
         invalidate(t, buf_bytes(&key), 0);
         buf_deinit(&key);
     }
-    client__flush_all(redis);
+    out__flush_all(redis);
 }
 
 static void forget_all(tracking_t *t)
@@ -208,7 +210,7 @@ static void turn(io_hook_t *hook)
     t->has_changed = false;
     size_t cursor = 0;
     for (map_entry_t *m; (m = map_next(&t->prefixes, &cursor));) tell_prefix(t, m->value);
-    client__flush_all(t->redis);
+    out__flush_all(t->redis);
 }
 
 static void join_prefix(redis_client_t *c, bytes_t prefix)

@@ -7,7 +7,9 @@
 #ifndef TRIVET_REDIS_TRACKING_H
 #define TRIVET_REDIS_TRACKING_H
 
-#include "redis/state.h"
+#include "redis/conn/client.h"
+
+typedef struct tracking tracking_t;
 
 enum {
     TRACKING_BCAST = 1,

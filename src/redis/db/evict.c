@@ -112,7 +112,6 @@ static redis_entry_t *choose(keyspace_t *k, redis_db_t **ret_db)
     size_t samples_max = blind ? 1 : k->config->maxmemory_samples * SAMPLES_FACTOR;
     redis_entry_t *worst = NULL;
     uint64_t worst_badness = 0;
-    k->evict.next_db++; /* else a policy that takes the first it finds would empty one database after the other */
     for (int i = 0; i < k->db_count; i++) {
         redis_db_t *db = &k->dbs[(k->evict.next_db + (unsigned)i) % (unsigned)k->db_count];
         size_t count = sample(k, all ? &db->keys : &db->expires, samples_max, samples);
@@ -123,7 +122,9 @@ static redis_entry_t *choose(keyspace_t *k, redis_db_t **ret_db)
             worst_badness = bad;
             *ret_db = db;
         }
-        if (worst && blind) break;
+        if (!worst || !blind) continue;
+        k->evict.next_db = (unsigned)(*ret_db)->id + 1; /* they take turns */
+        break;
     }
     return worst;
 }

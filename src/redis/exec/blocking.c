@@ -6,6 +6,7 @@
  *
  * Waiters of a key are served in the order in which they came. Those who take from the same consumer group stand in a line of
  * their own: the first that finds nothing speaks for all behind it, so that ten thousand of them cost no more than one. */
+#include "redis/conn/out.h"
 #include "redis/redis.h"
 #include "redis/state.h"
 
@@ -473,12 +474,12 @@ void redis_async_done(redis_async_t *a)
     bool in_line = a->in_line;
     async_free(a);
     if (c) (in_line ? in_line_done : wait_done)(c);
-    if (!in_line) client__flush_all(redis);
+    if (!in_line) out__flush_all(redis);
 }
 
 void redis_async_drop(redis_async_t *a) { async_free(a); }
 
-void redis_replies_flush(redis_t *redis) { client__flush_all(redis); }
+void redis_replies_flush(redis_t *redis) { out__flush_all(redis); }
 
 void blocking__forget_asyncs(redis_client_t *c)
 {

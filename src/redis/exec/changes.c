@@ -15,6 +15,7 @@
 #include "redis/persist/aof.h"
 #include "redis/persist/data_file.h"
 #include "redis/redis.h"
+#include "redis/state.h"
 #include "redis/types/emit.h"
 #include "redis/types/list.h"
 #include "redis_commands.h"
@@ -329,7 +330,7 @@ void redis_observe(redis_t *redis, const redis_observer_t *observer)
 void redis_hold_writes(redis_t *redis, bool hold)
 {
     redis->changes.held = hold;
-    redis__update_gate(redis);
+    exec__update_gate(redis);
 }
 
 int redis_database_count(const redis_t *redis) { return redis->keyspace.db_count; }

@@ -1,10 +1,11 @@
 /* exec.c: a request on its way: found, checked as Redis checks, queued or run, counted, propagated. */
+#include "redis/conn/out.h"
 #include "redis/conn/push.h"
 #include "redis/conn/tracking.h"
 #include "redis/exec/changes.h"
 #include "redis/exec/getkeys.h"
 #include "redis/exec/inquiry.h"
-#include "redis/exec/script_host.h"
+#include "redis/exec/scripts.h"
 #include "redis/exec/timing.h"
 #include "redis/persist/aof.h"
 #include "redis/persist/snapshot.h"
@@ -18,49 +19,6 @@
 #include <stdio.h>
 
 #define ATTACK_LOG_EVERY_MS 60000
-
-/* ---- finding --------------------------------------------------------------------------------------------------------- */
-
-const redis_command_t *command__lookup(redis_t *redis, bytes_t name)
-{
-    const redis_command_t *c = command_find(name);
-    if (LIKELY(c != NULL)) return c;
-    char upper[COMMAND_NAME_LEN_MAX * 2];
-    if (redis->extra_commands.count == 0 || name.len > sizeof(upper)) return NULL;
-    for (size_t i = 0; i < name.len; i++) upper[i] = (char)toupper(name.ptr[i]);
-    return map_get(&redis->extra_commands, bytes_of(upper, name.len));
-}
-
-const redis_command_t *command__resolve(const redis_command_t *command, int argc, const bytes_t *argv)
-{
-    if (command->subcommand_count == 0 || argc < 2) return command;
-    for (unsigned i = 0; i < command->subcommand_count; i++)
-        if (bytes_eq_nocase(bytes_str(command->subcommands[i].name), argv[1])) return &command->subcommands[i];
-    return NULL;
-}
-
-bool command__arity_fits(const redis_command_t *command, int argc)
-{
-    return command->arity >= 0 ? argc == command->arity : argc >= -command->arity;
-}
-
-saved_command_t *command__save(const redis_command_t *command, int argc, const bytes_t *argv)
-{
-    size_t bytes = sizeof(saved_command_t) + sizeof(bytes_t) * (size_t)argc;
-    size_t head = bytes;
-    for (int i = 0; i < argc; i++) bytes += argv[i].len;
-    saved_command_t *s = mem_alloc(bytes);
-    uint8_t *to = (uint8_t *)s + head;
-    s->command = command;
-    s->question = NULL;
-    s->argc = argc;
-    for (int i = 0; i < argc; i++) {
-        if (argv[i].len) memcpy(to, argv[i].ptr, argv[i].len);
-        s->argv[i] = bytes_of(to, argv[i].len);
-        to += argv[i].len;
-    }
-    return s;
-}
 
 /* ---- refusing -------------------------------------------------------------------------------------------------------- */
 
@@ -260,7 +218,7 @@ static bool passes(redis_client_t *c, const redis_command_t *command, const pars
     return true;
 }
 
-void redis__update_gate(redis_t *redis)
+void exec__update_gate(redis_t *redis)
 {
     redis->timed = timing__is_wanted(redis);
     redis->gate = persist__failure(redis) || redis->keyspace.loading || redis->pause_until_ms ||
@@ -427,7 +385,13 @@ void exec__after_event(redis_t *redis)
     bool idle = redis->exec_depth == 0; /* not: a script has paused */
     if (idle) exec__end_entry(redis, redis->changes.observer != NULL);
     if (idle && !list_empty(&redis->blocking.ready_keys)) blocking__serve(redis);
-    client__flush_all(redis);
+    out__flush_all(redis);
+}
+
+redis_call_t exec__internal_call(redis_t *redis, redis_db_t *db)
+{
+    return (redis_call_t){
+        .redis = redis, .client = redis->nobody, .db = db, .config = redis->config, .now_ms = redis->keyspace.now_ms};
 }
 
 /* ---- what handlers say about propagation ----------------------------------------------------------------------------- */

@@ -9,7 +9,7 @@ void holds__add(redis_t *redis, bytes_t key)
 {
     uintptr_t count = (uintptr_t)map_get(&redis->holds.keys, key);
     (void)map_put(&redis->holds.keys, key, (void *)(count + 1));
-    redis__update_gate(redis);
+    exec__update_gate(redis);
 }
 
 void holds__remove(redis_t *redis, bytes_t key)
@@ -17,7 +17,7 @@ void holds__remove(redis_t *redis, bytes_t key)
     uintptr_t count = (uintptr_t)map_remove(&redis->holds.keys, key);
     ASSERT(count > 0);
     if (count > 1) (void)map_put(&redis->holds.keys, key, (void *)(count - 1));
-    redis__update_gate(redis);
+    exec__update_gate(redis);
     if (redis->holds.keys.count == 0) client__resume_all(redis);
 }
 

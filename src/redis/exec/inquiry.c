@@ -7,7 +7,7 @@
  *
  * The request is checked anew when it comes again, so it may also be refused, and EXEC may find that a watched key has changed.
  * Whatever happens, each question ends once: then what was kept for it elsewhere is given up. A script's call leaves the script
- * until the answer is there (script_host.c). */
+ * until the answer is there (scripts.c). */
 #include "redis/exec/inquiry.h"
 #include "redis/state.h"
 

@@ -406,7 +406,7 @@ static void on_tidy(io_timer_t *timer)
 
 /* ---- life ------------------------------------------------------------------------------------------------------------ */
 
-migrations_t *migrations__new(redis_t *redis)
+migrations_t *migration__new(redis_t *redis)
 {
     migrations_t *all = mem_zalloc(sizeof(*all));
     all->redis = redis;
@@ -416,9 +416,9 @@ migrations_t *migrations__new(redis_t *redis)
     return all;
 }
 
-size_t migrations__links(const migrations_t *all) { return all->link_count; }
+size_t migration__links(const migrations_t *all) { return all->link_count; }
 
-void migrations__free(migrations_t *all)
+void migration__free(migrations_t *all)
 {
     io_timer_stop(&all->tidy);
     LIST_EACH(&all->runs, m, migration_t, node) {

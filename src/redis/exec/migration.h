@@ -16,10 +16,10 @@ typedef struct migration_order {
     size_t key_count;
 } migration_order_t;
 
-migrations_t *migrations__new(redis_t *redis);
-void migrations__free(migrations_t *all);
+migrations_t *migration__new(redis_t *redis);
+void migration__free(migrations_t *all);
 /* Everything is copied. Replies by itself, in the end. */
 void migration__begin(migrations_t *all, redis_call_t *call, const migration_order_t *order);
-size_t migrations__links(const migrations_t *all); /* connections that wait for the next one, and those at work */
+size_t migration__links(const migrations_t *all); /* connections that wait for the next one, and those at work */
 
 #endif

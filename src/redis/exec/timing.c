@@ -1,5 +1,6 @@
 /* timing.c: see timing.h. */
 #include "redis/exec/timing.h"
+#include "redis/state.h"
 
 #include "redis/persist/aof.h"
 
@@ -9,6 +10,13 @@ bool timing__is_wanted(const redis_t *redis)
     int64_t request_max = config->commandlog_request_larger_than;
     bool small_requests = request_max >= 0 && request_max < (int64_t)AOF_ASK_BYTES;
     return config->latency_tracking || config->latency_monitor_threshold > 0 || small_requests;
+}
+
+/* -1 in the setting is above all. */
+void timing__log_reply(redis_client_t *c, const redis_command_t *command, const parsed_t *q, uint64_t bytes)
+{
+    if (UNLIKELY(bytes > (uint64_t)c->redis->config->commandlog_reply_larger_than))
+        commandlog__add(c->redis, COMMANDLOG_LARGE_REPLY, c, command, q->argc, q->argv, bytes);
 }
 
 /* Statistics, histogram and monitor of a command that has ended. */

@@ -3,7 +3,7 @@
 #ifndef TRIVET_REDIS_EXEC_TIMING_H
 #define TRIVET_REDIS_EXEC_TIMING_H
 
-#include "redis/state.h"
+#include "redis/exec/exec.h"
 
 /* Some setting asks for the time, or for sizes, of what would take the way without a clock. */
 bool timing__is_wanted(const redis_t *redis);
@@ -14,12 +14,6 @@ static inline uint64_t timing__written(const redis_client_t *c)
     return c->out_bytes + (uint64_t)(c->out - c->out_start);
 }
 
-/* -1 in the setting is above all. */
-static inline void timing__log_reply(redis_client_t *c, const redis_command_t *command, const parsed_t *q,
-                                     uint64_t bytes)
-{
-    if (UNLIKELY(bytes > (uint64_t)c->redis->config->commandlog_reply_larger_than))
-        commandlog__add(c->redis, COMMANDLOG_LARGE_REPLY, c, command, q->argc, q->argv, bytes);
-}
+void timing__log_reply(redis_client_t *c, const redis_command_t *command, const parsed_t *q, uint64_t bytes);
 
 #endif

@@ -7,6 +7,7 @@
  * they are durable. */
 #include "redis/persist/aof_internal.h"
 #include "redis/redis.h"
+#include "redis/state.h"
 
 #include <stdio.h>
 #include <string.h>

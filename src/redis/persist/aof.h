@@ -6,7 +6,10 @@
 #ifndef TRIVET_REDIS_AOF_H
 #define TRIVET_REDIS_AOF_H
 
-#include "redis/state.h"
+#include "io/io.h"
+#include "redis/db/db.h"
+
+typedef struct aof aof_t;
 
 aof_t *aof__new(redis_t *redis);
 void aof__free(aof_t *aof);

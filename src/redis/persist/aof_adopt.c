@@ -2,6 +2,7 @@
  * start makes it the base of a new list: the manifest names it first, then it moves, so that a start which ends between the two
  * goes on where that one was. */
 #include "redis/persist/aof_internal.h"
+#include "redis/state.h"
 
 #include "base/slog.h"
 

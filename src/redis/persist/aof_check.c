@@ -3,6 +3,7 @@
 #include "base/lines.h"
 #include "redis/persist/aof_internal.h"
 #include "redis/redis.h"
+#include "redis/state.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -6,6 +6,7 @@
 #include "redis/persist/aof_internal.h"
 #include "redis/persist/rdb.h"
 #include "redis/persist/replay.h"
+#include "redis/state.h"
 
 #include "base/slog.h"
 

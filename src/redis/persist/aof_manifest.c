@@ -5,6 +5,7 @@
  *
  * It is replaced atomically, so a crash leaves the old list or the new one. */
 #include "redis/persist/aof_internal.h"
+#include "redis/state.h"
 
 #include "base/num.h"
 

@@ -5,6 +5,7 @@
  *   idle --start--> walking --end of the walk--> syncing --> renamed, in the manifest; old parts removed --> idle
  *                      |  FLUSHALL, FLUSHDB, SWAPDB: given up, and begun again */
 #include "redis/persist/aof_internal.h"
+#include "redis/state.h"
 
 #include "base/slog.h"
 

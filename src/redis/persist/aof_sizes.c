@@ -8,6 +8,7 @@
  * The list is written after each sync, never synced itself, and so never says more than was durable; before a file is
  * cut, it is lowered and synced. Who deletes it, or another server, which does not know it, does no harm. */
 #include "redis/persist/aof_internal.h"
+#include "redis/state.h"
 
 #include "base/hash.h"
 

@@ -8,6 +8,7 @@
  *
  * Empty files say nothing and are passed over. */
 #include "redis/persist/aof_internal.h"
+#include "redis/state.h"
 
 #include "base/num.h"
 #include "base/slog.h"

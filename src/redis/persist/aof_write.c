@@ -8,6 +8,7 @@
  * well again. With appendfsync always stuck and suspect end the server: memory holds what must never be acknowledged. */
 #include "redis/persist/aof_internal.h"
 #include "redis/redis.h"
+#include "redis/state.h"
 
 #include "base/slog.h"
 
@@ -28,7 +29,7 @@ static void fail(aof_t *aof, const char *step, int err)
     snprintf(aof->failure, sizeof(aof->failure), "%s", text);
     health_raise(&aof->redis->health, "aof", "cannot %s the append-only file: %s; commands that write are refused",
                  step, text);
-    redis__update_gate(aof->redis);
+    exec__update_gate(aof->redis);
 }
 
 void aof__forget_failure(aof_t *aof)
@@ -36,7 +37,7 @@ void aof__forget_failure(aof_t *aof)
     aof->failure[0] = '\0';
     aof->suspect = false;
     health_clear(&aof->redis->health, "aof");
-    redis__update_gate(aof->redis);
+    exec__update_gate(aof->redis);
 }
 
 void aof__recovered(aof_t *aof)

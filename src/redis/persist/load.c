@@ -4,6 +4,7 @@
 #include "redis/persist/rdb.h"
 #include "redis/persist/snapshot.h"
 #include "redis/redis.h"
+#include "redis/state.h"
 
 #include "base/slog.h"
 
@@ -82,7 +83,7 @@ static int begin(redis_t *redis, char *err_out, size_t err_bytes)
     redis_loading_t *l = mem_zalloc(sizeof(*l));
     redis->loading_state = l;
     redis->keyspace.loading = true;
-    redis__update_gate(redis);
+    exec__update_gate(redis);
     int err = io_mkdir(redis->loop, redis->data_dir);
     if (err) {
         snprintf(err_out, err_bytes, "%s: %s", redis->data_dir, err_text(err));
@@ -137,7 +138,7 @@ int redis_load_step(redis_t *redis, bool *ret_done, char *err_out, size_t err_by
     int err = redis->loading_state ? step(redis, ret_done, err_out, err_bytes) : begin(redis, err_out, err_bytes);
     if (err || *ret_done) {
         loading_free(redis);
-        redis__update_gate(redis);
+        exec__update_gate(redis);
     }
     return err;
 }

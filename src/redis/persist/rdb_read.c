@@ -2,8 +2,8 @@
  * the reader asks for more; the checksum follows what the window leaves behind. */
 #include "redis/persist/rdb.h"
 #include "redis/persist/replay.h"
-#include "redis/state.h"
 
+#include "redis/state.h"
 #include "redis/types/emit.h"
 #include "redis/types/hash.h"
 

@@ -1,5 +1,6 @@
 /* replay.c: see replay.h. */
 #include "redis/persist/replay.h"
+#include "redis/state.h"
 #include "redis_commands.h"
 
 #include <stdio.h>
@@ -41,7 +42,7 @@ static int run_command(replay_t *r, int argc)
         multi__queue(c, command, argc, r->argv);
     else
         exec__run(c, command, argc, r->argv, BYTES_NULL, NULL, 0, CALL_LOADING);
-    client__flush(c);
+    out__flush(c);
     r->commands++;
     return 0;
 }

@@ -3,7 +3,11 @@
 #ifndef TRIVET_REDIS_REPLAY_H
 #define TRIVET_REDIS_REPLAY_H
 
-#include "redis/state.h"
+#include "base/buf.h"
+#include "wire/resp.h"
+
+typedef struct redis redis_t;
+typedef struct redis_client redis_client_t;
 
 typedef struct replay {
     redis_t *redis;

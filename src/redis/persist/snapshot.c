@@ -4,6 +4,7 @@
 #include "redis/persist/aof.h"
 #include "redis/persist/data_file.h"
 #include "redis/persist/walk.h"
+#include "redis/state.h"
 
 #include "base/slog.h"
 
@@ -61,7 +62,7 @@ static void saved(snapshots_t *s, uint64_t dirty, int err)
     redis_t *redis = s->redis;
     s->info.last_ok = !err;
     s->tried_ms = redis->keyspace.now_ms;
-    redis__update_gate(redis);
+    exec__update_gate(redis);
     if (err) {
         health_raise(&redis->health, "snapshot", "the snapshot %s cannot be written: %s", redis->config->dbfilename,
                      err_text(err));

@@ -2,7 +2,10 @@
 #ifndef TRIVET_REDIS_SNAPSHOT_H
 #define TRIVET_REDIS_SNAPSHOT_H
 
-#include "redis/state.h"
+#include "base/base.h"
+
+typedef struct redis redis_t;
+typedef struct snapshots snapshots_t;
 
 snapshots_t *snapshot__new(redis_t *redis);
 void snapshot__free(snapshots_t *s);

@@ -1,5 +1,6 @@
 /* walk.c: see walk.h. */
 #include "redis/persist/walk.h"
+#include "redis/state.h"
 
 #include "base/slog.h"
 

@@ -7,7 +7,9 @@
 #ifndef TRIVET_REDIS_WALK_H
 #define TRIVET_REDIS_WALK_H
 
-#include "redis/state.h"
+#include "redis/db/db.h"
+
+typedef struct walk walk_t;
 
 typedef struct walk_user {
     void (*put)(struct walk_user *u, const redis_db_t *db, const redis_entry_t *e);

@@ -107,6 +107,18 @@ def test_one_call_drives_keys_out_for_a_limited_time_and_a_timer_goes_on(launch,
     eventually(lambda: filler.keys() < 25_000)
 
 
+def test_a_blind_policy_takes_turns_over_the_databases(launch, eventually):
+    f = Filler(launch("redis"), b"x" * 1000)
+    for db in (0, 1):
+        assert f.c.ask("SELECT", db) == ("+", "OK")
+        f.fill(2000)
+    f.limit(-MIB)
+    eventually(lambda: int(f.info("stats", "evicted_keys")) >= 400)
+    keyspace = f.c.ask("INFO", "keyspace")[1].decode()
+    left = [int(keyspace.split(f"db{db}:keys=")[1].split(",")[0]) for db in (0, 1)]
+    assert max(left) < 2000 and abs(left[0] - left[1]) <= 2, left
+
+
 def test_tenacity_is_a_setting(redis_server):
     c = Connection(redis_server.port_of("redis"))
     assert c.ask("CONFIG", "GET", "maxmemory-eviction-tenacity")[1] == [("$", b"maxmemory-eviction-tenacity"), ("$", b"10")]

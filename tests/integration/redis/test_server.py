@@ -98,6 +98,8 @@ def test_info_has_its_sections_and_counts(r):
     keyspace = r.info("keyspace")["db0"]
     assert (keyspace["keys"], keyspace["expires"]) == (2, 1)
     assert set(r.info("server")) & {"used_memory"} == set()
+    r.get("a")
+    assert r.info("stats")["keyspace_hits"] > 0
     r.config_resetstat()
     assert r.info("stats")["keyspace_hits"] == 0
     r.get("a")

@@ -1,6 +1,6 @@
-/* script_host.h: the server's side of scripts: commands for them, the pause of a long one, its end. */
-#ifndef TRIVET_REDIS_SCRIPT_HOST_H
-#define TRIVET_REDIS_SCRIPT_HOST_H
+/* scripts.h: the server's side of scripts: commands for them, the pause of a long one, its end. */
+#ifndef TRIVET_REDIS_SCRIPTS_H
+#define TRIVET_REDIS_SCRIPTS_H
 
 #include "redis/exec/exec.h"
 #include "redis/script/script.h"

@@ -1,4 +1,4 @@
-/* script_host.c: see script_host.h.
+/* scripts.c: see scripts.h.
  *
  *   idle --run--> running --done--> idle                         the reply goes out at once
  *                    | longer than a turn
@@ -11,7 +11,8 @@
  * clients at the end. A script inside MULTI is left together with what is behind it in the queue (multi.c).
  *
  * A call of a command that must know something from elsewhere (inquiry.c) leaves its script in the same way, until it knows. */
-#include "redis/exec/script_host.h"
+#include "redis/exec/scripts.h"
+#include "redis/conn/out.h"
 
 #include "base/slog.h"
 #include "redis/conn/push.h"
@@ -21,6 +22,7 @@
 #include "redis/persist/data_file.h"
 #include "redis/persist/snapshot.h"
 #include "redis/redis.h"
+#include "redis/state.h"
 #include "redis_commands.h"
 
 #include <stdio.h>
@@ -149,7 +151,7 @@ static void on_call(void *user, const bytes_t *argv, int argc, int resp, buf_t *
     } else {
         run_command(s, command, argc, argv);
     }
-    client__flush(c);
+    out__flush(c);
     c->sink = NULL;
     remember_error(s, buf_bytes(reply));
 }
@@ -184,6 +186,13 @@ static void on_settle(io_timer_t *timer)
 }
 
 static void emit_library(void *base, bytes_t code) { data_file__put_function(base, code); }
+
+void scripts__each_library(redis_t *redis, void (*each)(void *user, bytes_t code), void *user)
+{
+    if (!redis->scripts) return;
+    size_t cursor = 0;
+    for (const script_library_t *l; (l = script_library_next(scripts__engine(redis), &cursor));) each(user, l->code);
+}
 
 static void emit_libraries(void *user, redis_base_t *base)
 {
@@ -311,7 +320,7 @@ static void leave_run(scripts_t *s, redis_call_t *call)
     s->command = command__save(call->command, call->argc, call->argv);
     s->ran_ns = s->first_ns = io_hrtime_ns(s->redis->loop) - s->started_ns;
     s->redis->keyspace.midway = true;
-    redis__update_gate(s->redis);
+    exec__update_gate(s->redis);
     io_timer_start(&s->timer, 0, 0);
 }
 
@@ -374,7 +383,7 @@ static void come_back(scripts_t *s)
     redis_client_t *c = redis_async_client(s->caller);
     redis_async_t *caller = s->caller;
     s->caller = NULL;
-    redis__update_gate(redis);
+    exec__update_gate(redis);
     client__resume_all(redis);
     if (c->pushed_to_self.len) push__give_own(c);
     exec__end_entry(redis, true);
@@ -425,7 +434,7 @@ static void on_turn(io_timer_t *timer)
         finish(s);
         return;
     }
-    client__flush_all(s->redis); /* what it published */
+    out__flush_all(s->redis); /* what it published */
     io_timer_start(&s->timer, 0, 0);
 }
 
