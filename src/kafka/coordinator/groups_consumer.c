@@ -35,7 +35,7 @@ static void flush_for(group_entry_t *entry, runtime_write_t *write,
     runtime_t *runtime = entry->groups->runtime;
     write->batch = runtime_batch(groups_now(entry->groups).wall_ms);
     if (consumer_records_add(&write->batch, of(entry))) {
-        runtime_write(runtime, entry->partition, write, done);
+        runtime_write_ahead(runtime, entry->partition, write, done);
     } else {
         done(write, KAFKA_NONE);
     }

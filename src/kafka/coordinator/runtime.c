@@ -3,6 +3,9 @@
 
 #define NS_PER_MS 1000000
 
+/* A partition that is refused something at each start does not take up every turn. */
+#define REREAD_AFTER_MS 10
+
 runtime_now_t runtime_now(const runtime_t *runtime)
 {
     io_loop_t *loop = runtime->kafka->loop;
@@ -29,7 +32,8 @@ kafka_code_t runtime_check_partition(const runtime_t *runtime, int32_t partition
     switch (runtime->partitions[partition].state) {
     case RUNTIME_ACTIVE: return KAFKA_NONE;
     case RUNTIME_LOADING:
-    case RUNTIME_STARTING: return KAFKA_COORDINATOR_LOAD_IN_PROGRESS;
+    case RUNTIME_STARTING:
+    case RUNTIME_AHEAD: return KAFKA_COORDINATOR_LOAD_IN_PROGRESS;
     case RUNTIME_ABSENT:
     case RUNTIME_FAILED: return KAFKA_NOT_COORDINATOR;
     }
@@ -88,12 +92,35 @@ void runtime_lost(runtime_t *runtime, int32_t index)
     ASSERT(index >= 0 && index < runtime->partitions_count);
     runtime_partition_t *p = &runtime->partitions[index];
     if (p->state == RUNTIME_ABSENT) return;
-    if (p->state == RUNTIME_LOADING || p->state == RUNTIME_STARTING) runtime->partitions_loading--;
+    if (p->state != RUNTIME_ACTIVE && p->state != RUNTIME_FAILED) runtime->partitions_loading--;
     p->state = RUNTIME_ABSENT; /* first: whoever is answered now may ask again at once */
     runtime__load_forget(runtime, index);
     runtime__write_fail(p, KAFKA_NOT_COORDINATOR);
     runtime->machine->unload(runtime->user, index, KAFKA_NOT_COORDINATOR);
     kafka_topic_altered(runtime->topic);
+}
+
+void runtime__reread(runtime_t *runtime, int32_t index)
+{
+    if (index >= runtime->partitions_count) return; /* the topic has gone */
+    runtime_partition_t *p = &runtime->partitions[index];
+    if (p->state != RUNTIME_ACTIVE && p->state != RUNTIME_STARTING) return;
+    partition_t *partition;
+    kafka_code_t error = kafka_topic_partition_get(runtime->topic, index, &partition);
+    if (error != KAFKA_NONE) return; /* it is offline, and read back when it is online again */
+    if (p->state == RUNTIME_ACTIVE) runtime->partitions_loading++;
+    p->state = RUNTIME_AHEAD;
+    if (runtime->reread_timer.due_ns == 0) io_timer_start(&runtime->reread_timer, REREAD_AFTER_MS, 0);
+}
+
+static void on_reread(io_timer_t *timer)
+{
+    runtime_t *runtime = CONTAINER_OF(timer, runtime_t, reread_timer);
+    for (int32_t i = 0; i < runtime->partitions_count; i++) {
+        if (runtime->partitions[i].state != RUNTIME_AHEAD) continue;
+        runtime_lost(runtime, i);
+        runtime_gained(runtime, i);
+    }
 }
 
 static void lose_all(runtime_t *runtime)
@@ -194,6 +221,7 @@ runtime_t *runtime_new(kafka_t *kafka, const char *topic, const runtime_machine_
     runtime->listener.online = on_partition_online;
     runtime->listener.deleted = on_topic_deleted;
     kafka_topic_listen(kafka, &runtime->listener);
+    io_timer_init(kafka->loop, &runtime->reread_timer, on_reread);
     runtime__expiry_start(runtime, expire_interval_ms);
     return runtime;
 }
@@ -204,6 +232,7 @@ void runtime_stop(runtime_t *runtime)
     runtime->stopped = true;
     list_remove(&runtime->listener.node);
     runtime__expiry_stop(runtime);
+    io_timer_stop(&runtime->reread_timer);
     wake_waiters(runtime, KAFKA_COORDINATOR_NOT_AVAILABLE);
     lose_all(runtime);
 }

@@ -7,8 +7,9 @@
  *             gained            all read             all started
  *     absent --------> loading ----------> starting -------------> active
  *       ^               |   ^
- *       |    unreadable v   | gained, when the partition is online again
- *       |              failed
+ *       |    unreadable v   | gained, when the partition is online again          | the log refuses what memory has
+ *       |              failed                                                     v
+ *       |                   loading <------------------- a moment later -------- ahead
  *       |
  *       +---- from each of them: lost (the topic is deleted, another broker leads, the server stops)
  *
@@ -21,7 +22,7 @@
  *
  * Invariants. A reply that promises something leaves after the write that stores it has ended. A machine changes its state
  * either when a write has ended well, or before and without a reply; in the second case the log decides when it has failed:
- * the partition is read back as soon as it serves again (docs/decisions/0084). Writes of one partition end in the order in
+ * the partition is read back, at once or as soon as it serves again (docs/decisions/0084, 0101). Writes of one partition end in the order in
  * which they began. Nobody waits for a partition that is lost: its writes and its parked requests have ended with an error. */
 #ifndef TRIVET_KAFKA_COORDINATOR_RUNTIME_H
 #define TRIVET_KAFKA_COORDINATOR_RUNTIME_H
@@ -97,12 +98,15 @@ typedef struct runtime_write {
 } runtime_write_t;
 void runtime_write(runtime_t *runtime, int32_t partition, runtime_write_t *write,
                    void (*done)(runtime_write_t *write, kafka_code_t error));
-/* The same for records that somebody else has just appended to the partition: the write's batch stays empty. */
+/* The same of what the machine's state has already: if the log refuses it, the partition is read back. */
+void runtime_write_ahead(runtime_t *runtime, int32_t partition, runtime_write_t *write,
+                         void (*done)(runtime_write_t *write, kafka_code_t error));
+/* The same as runtime_write for records that somebody else has just appended to the partition: the write's batch stays empty. */
 void runtime_write_appended(runtime_t *runtime, int32_t partition, runtime_write_t *write,
                             void (*done)(runtime_write_t *write, kafka_code_t error));
 /* Whether such a write ends at once. */
 bool runtime_write_is_stable(const runtime_t *runtime, int32_t partition);
-/* A write that nobody waits for: it is freed when it ends. Give it up with runtime_write_drop when nothing was added. */
+/* A write ahead that nobody waits for: it is freed when it ends. Give it up with runtime_write_drop when nothing was added. */
 runtime_write_t *runtime_write_new(const runtime_t *runtime);
 void runtime_write_unheard(runtime_t *runtime, int32_t partition, runtime_write_t *write);
 void runtime_write_drop(runtime_write_t *write);

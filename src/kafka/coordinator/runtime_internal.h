@@ -7,7 +7,7 @@
 #include "kafka/record/stream.h"
 
 typedef struct runtime_partition {
-    enum { RUNTIME_ABSENT, RUNTIME_LOADING, RUNTIME_STARTING, RUNTIME_ACTIVE, RUNTIME_FAILED } state;
+    enum { RUNTIME_ABSENT, RUNTIME_LOADING, RUNTIME_STARTING, RUNTIME_ACTIVE, RUNTIME_AHEAD, RUNTIME_FAILED } state;
     int64_t next_offset; /* to load */
     list_t commits;      /* runtime_write.c: writes that wait for stable storage */
 } runtime_partition_t;
@@ -44,6 +44,7 @@ struct runtime {
     io_timer_t expiry_timer;
     slice_t expiry; /* a round of it */
     bool expiring, expiry_begins;
+    io_timer_t reread_timer; /* while a partition is ahead of its log */
     bool stopped;
 };
 
@@ -57,6 +58,9 @@ void runtime__load_deinit(runtime_t *runtime);
 
 /* runtime_write.c: ends all writes of the partition that wait, with `error`. */
 void runtime__write_fail(runtime_partition_t *partition, kafka_code_t error);
+
+/* runtime.c: what is in memory was refused by the log: nobody sees it, and the partition is read back. */
+void runtime__reread(runtime_t *runtime, int32_t partition);
 
 /* runtime_timer.c */
 void runtime__expiry_start(runtime_t *runtime, int64_t interval_ms);

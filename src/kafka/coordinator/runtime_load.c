@@ -171,8 +171,8 @@ static slice_state_t step(slice_t *slice)
     }
     if (runtime->partitions[index].state == RUNTIME_LOADING)
         load_step(runtime, index);
-    else if (!runtime->machine->start(runtime->user, index))
-        set_active(runtime, index);
+    else if (!runtime->machine->start(runtime->user, index) && runtime->partitions[index].state == RUNTIME_STARTING)
+        set_active(runtime, index); /* else the log has refused what the start wrote */
     return SLICE_MORE;
 }
 

@@ -365,6 +365,30 @@ static void a_round_of_expiry_is_as_many_pieces_as_the_machine_says(void **state
     world_free(w);
 }
 
+/* The machine counted before it wrote, and the batch is larger than the topic takes. */
+static void what_the_log_refuses_is_taken_back(void **state)
+{
+    world_t *w = world_new(9);
+    write_all(w, KEYS);
+    memset(w->counts, 0, sizeof(w->counts)); /* as if each had been counted when it was written: */
+    for (int i = 0; i < KEYS; i++) w->counts[i] = 1;
+    w->counts[7] = 2;
+    runtime_write_t *write = runtime_write_new(w->runtime);
+    void *value = calloc(1, (size_t)w->host->topic.config.max_message_bytes + 1);
+    runtime_batch_add(&write->batch, BYTES_LIT("k07"),
+                      bytes_of(value, (size_t)w->host->topic.config.max_message_bytes + 1));
+    free(value);
+    runtime_write_unheard(w->runtime, 0, write);
+    assert_int_equal(check(w), KAFKA_COORDINATOR_LOAD_IN_PROGRESS); /* nobody is told of the second */
+    assert_false(runtime_is_loaded(w->runtime));
+    sim_run_for(w->host->sim, 100);
+    assert_int_equal(check(w), KAFKA_NONE);
+    assert_true(runtime_is_loaded(w->runtime));
+    assert_int_equal(w->unloaded, 1);
+    for (int i = 0; i < KEYS; i++) assert_int_equal(w->counts[i], 1);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -380,6 +404,7 @@ int main(void)
         cmocka_unit_test(a_partition_that_is_lost_while_it_loads_is_loaded_from_its_begin),
         cmocka_unit_test(a_timer_keeps_its_nearest_deadline_and_fires_once),
         cmocka_unit_test(a_round_of_expiry_is_as_many_pieces_as_the_machine_says),
+        cmocka_unit_test(what_the_log_refuses_is_taken_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -104,6 +104,16 @@ void runtime_write(runtime_t *runtime, int32_t index, runtime_write_t *write,
     end_or_wait(runtime, index, partition, write, error);
 }
 
+void runtime_write_ahead(runtime_t *runtime, int32_t index, runtime_write_t *write,
+                         void (*done)(runtime_write_t *write, kafka_code_t error))
+{
+    partition_t *partition = NULL;
+    write->done = done;
+    kafka_code_t error = append(runtime, index, &write->batch, &partition);
+    if (error != KAFKA_NONE) runtime__reread(runtime, index); /* before anybody hears of the refusal and asks again */
+    end_or_wait(runtime, index, partition, write, error);
+}
+
 void runtime_write_appended(runtime_t *runtime, int32_t index, runtime_write_t *write,
                             void (*done)(runtime_write_t *write, kafka_code_t error))
 {
@@ -136,10 +146,9 @@ void runtime_write_drop(runtime_write_t *write)
     mem_free(write);
 }
 
-/* A log that has failed fails every later request too, and is read back when it serves again. */
 static void on_unheard(runtime_write_t *write, kafka_code_t error) { runtime_write_drop(write); }
 
 void runtime_write_unheard(runtime_t *runtime, int32_t index, runtime_write_t *write)
 {
-    runtime_write(runtime, index, write, on_unheard);
+    runtime_write_ahead(runtime, index, write, on_unheard);
 }
