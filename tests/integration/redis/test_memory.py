@@ -77,8 +77,8 @@ def test_a_table_that_would_pass_maxmemory_does_not_grow(launch):
     filler.limit(200 * KIB)
     for _ in range(200):
         filler.add_batch()
-    assert 0 < filler.evicted_at_once < 10 * KEYS_IN_BATCH
-    assert filler.keys() > 126_000
+    assert 0 < filler.evicted_at_once < 40 * KEYS_IN_BATCH  # a MiB would cost 8,000 keys; other threads take some KiB for a while
+    assert filler.keys() > 120_000
 
 
 def test_a_table_that_must_grow_at_maxmemory_drives_keys_out_in_small_steps(launch):
