@@ -40,6 +40,7 @@ class Kafka:
         "verifiable-consumer": "org.apache.kafka.tools.VerifiableConsumer",
         "get-offsets": "org.apache.kafka.tools.GetOffsetShell",
         "delete-records": "org.apache.kafka.tools.DeleteRecordsCommand",
+        "transactions": "org.apache.kafka.tools.TransactionsCommand",
         "dump-log": "kafka.tools.DumpLogSegments",
         "broker-api-versions": "org.apache.kafka.tools.BrokerApiVersionsCommand",
     }

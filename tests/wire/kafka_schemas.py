@@ -11,6 +11,8 @@ KEYS = {
     "ApiVersions": 18, "CreateTopics": 19, "DeleteTopics": 20, "DeleteRecords": 21, "InitProducerId": 22,
     "OffsetForLeaderEpoch": 23, "DescribeConfigs": 32, "DescribeLogDirs": 35, "CreatePartitions": 37, "DeleteGroups": 42,
     "IncrementalAlterConfigs": 44, "OffsetDelete": 47, "DescribeCluster": 60, "ListConfigResources": 74, "DescribeTopicPartitions": 75,
+    "AddPartitionsToTxn": 24, "AddOffsetsToTxn": 25, "EndTxn": 26, "WriteTxnMarkers": 27, "TxnOffsetCommit": 28,
+    "DescribeProducers": 61, "DescribeTransactions": 65, "ListTransactions": 66,
     "ConsumerGroupHeartbeat": 68, "ConsumerGroupDescribe": 69,
 }  # fmt: skip
 
@@ -37,6 +39,53 @@ SCHEMAS = {
         True, "transaction:nstr acks:i16 timeout:i32 topics:[name:str partitions:[index:i32 records:records]]",
         "topics:[name:str partitions:[index:i32 error:i16 offset:i64 time:i64 start:i64"
         " record_errors:[index:i32 message:nstr] message:nstr]] throttle:i32",
+    ),
+    ("Produce", 12): (
+        True, "transaction:nstr acks:i16 timeout:i32 topics:[name:str partitions:[index:i32 records:records]]",
+        "topics:[name:str partitions:[index:i32 error:i16 offset:i64 time:i64 start:i64"
+        " record_errors:[index:i32 message:nstr] message:nstr]] throttle:i32",
+    ),
+    ("AddPartitionsToTxn", 3): (
+        True, "transaction:str producer:i64 epoch:i16 topics:[name:str partitions:[i32]]",
+        "throttle:i32 topics:[name:str partitions:[index:i32 error:i16]]",
+    ),
+    ("AddPartitionsToTxn", 4): (
+        True, "transactions:[transaction:str producer:i64 epoch:i16 verify:bool topics:[name:str partitions:[i32]]]",
+        "throttle:i32 error:i16 transactions:[transaction:str topics:[name:str partitions:[index:i32 error:i16]]]",
+    ),
+    ("AddOffsetsToTxn", 3): (True, "transaction:str producer:i64 epoch:i16 group:str", "throttle:i32 error:i16"),
+    ("EndTxn", 1): (False, "transaction:str producer:i64 epoch:i16 commits:bool", "throttle:i32 error:i16"),
+    ("EndTxn", 3): (True, "transaction:str producer:i64 epoch:i16 commits:bool", "throttle:i32 error:i16"),
+    ("EndTxn", 5): (
+        True, "transaction:str producer:i64 epoch:i16 commits:bool", "throttle:i32 error:i16 producer:i64 epoch:i16",
+    ),
+    ("WriteTxnMarkers", 1): (
+        True, "markers:[producer:i64 epoch:i16 commits:bool topics:[name:str partitions:[i32]] coordinator:i32]",
+        "markers:[producer:i64 topics:[name:str partitions:[index:i32 error:i16]]]",
+    ),
+    ("TxnOffsetCommit", 3): (
+        True, "transaction:str group:str producer:i64 epoch:i16 generation:i32 member:str instance:nstr"
+        " topics:[name:str partitions:[index:i32 offset:i64 leader_epoch:i32 metadata:nstr]]",
+        "throttle:i32 topics:[name:str partitions:[index:i32 error:i16]]",
+    ),
+    ("TxnOffsetCommit", 5): (
+        True, "transaction:str group:str producer:i64 epoch:i16 generation:i32 member:str instance:nstr"
+        " topics:[name:str partitions:[index:i32 offset:i64 leader_epoch:i32 metadata:nstr]]",
+        "throttle:i32 topics:[name:str partitions:[index:i32 error:i16]]",
+    ),
+    ("DescribeProducers", 0): (
+        True, "topics:[name:str partitions:[i32]]",
+        "throttle:i32 topics:[name:str partitions:[index:i32 error:i16 message:nstr producers:[producer:i64 epoch:i32"
+        " sequence:i32 time:i64 coordinator:i32 start:i64]]]",
+    ),
+    ("DescribeTransactions", 0): (
+        True, "transactions:[str]",
+        "throttle:i32 transactions:[error:i16 transaction:str state:str timeout:i32 start:i64 producer:i64 epoch:i16"
+        " topics:[name:str partitions:[i32]]]",
+    ),
+    ("ListTransactions", 0): (
+        True, "states:[str] producers:[i64]",
+        "throttle:i32 error:i16 unknown:[str] transactions:[transaction:str producer:i64 state:str]",
     ),
     ("Fetch", 4): (
         False, "replica:i32 wait:i32 min:i32 max:i32 isolation:i8 topics:[name:str partitions:[index:i32 offset:i64 max:i32]]",

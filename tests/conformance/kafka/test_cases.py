@@ -5,11 +5,11 @@ import time
 
 import pytest
 
-from . import cluster_cases, group_cases, log_cases
+from . import cluster_cases, group_cases, log_cases, txn_cases
 from .exceptions import EXCEPTIONS
 from .peer import Peer
 
-CASES = log_cases.CASES + cluster_cases.CASES + group_cases.CASES
+CASES = log_cases.CASES + cluster_cases.CASES + group_cases.CASES + txn_cases.CASES
 numbers = itertools.count(time.time_ns() // 1_000_000 % 1_000_000_000)
 
 
@@ -59,3 +59,8 @@ def test_answers_are_the_originals(kafka_ports, case):
 @pytest.mark.seeds(5)
 def test_random_idempotent_producers_get_the_originals_answers(kafka_ports, seed):
     compare(kafka_ports, log_cases.random_idempotent_producers, seed)
+
+
+@pytest.mark.seeds(3)
+def test_random_transactions_get_the_originals_answers(kafka_ports, seed):
+    compare(kafka_ports, txn_cases.random_transactions, seed)

@@ -3,7 +3,7 @@
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from integration.kafka.conftest import WAIT_SECONDS
+from .conftest import WAIT_SECONDS, eventually
 
 
 @pytest.fixture
@@ -106,3 +106,68 @@ def test_of_two_commits_the_later_one_counts_whenever_its_transaction_ends(boots
     group.commit(offsets=[TopicPartition(target, 0, 9)], asynchronous=False)
     producer.commit_transaction(WAIT_SECONDS)
     assert committed(group, target) == 9
+
+
+@pytest.fixture
+def broker(launch):
+    """A server of the test's own that looks often for transactions that take too long."""
+    return launch("kafka", **{"transaction.abort.timed.out.transaction.cleanup.interval.ms": 50})
+
+
+def address(server):
+    return f"{server.host}:{server.port_of('kafka')}"
+
+
+def producer_of(server, name, **options):
+    producer = Producer({"bootstrap.servers": address(server), "transactional.id": name, "linger.ms": 1} | options)
+    producer.init_transactions(WAIT_SECONDS)
+    return producer
+
+
+def end_is_seen(server, topic, values):
+    """Once no transaction is open any more, these are read."""
+    eventually(lambda: read(address(server), topic, "read_uncommitted") is not None)
+    eventually(lambda: read(address(server), topic) == values)
+
+
+def test_a_transaction_that_takes_too_long_is_aborted(broker):
+    producer = producer_of(broker, "late", **{"transaction.timeout.ms": 1000, "message.timeout.ms": 1000})
+    producer.begin_transaction()
+    write(producer, "slow", "late")
+    other = Producer({"bootstrap.servers": address(broker), "linger.ms": 0})
+    write(other, "slow", "plain")
+    end_is_seen(broker, "slow", ["plain"])
+    with pytest.raises(KafkaException):
+        producer.commit_transaction(WAIT_SECONDS)
+
+
+def test_a_crash_loses_no_decision_and_leaves_no_transaction_open(broker):
+    """Killed between transactions and inside of one: what was committed is there once, and the rest is decided."""
+    committed_values = []
+    for round_number in range(4):
+        producer = producer_of(broker, "crash", **{"transaction.timeout.ms": 60_000})
+        for n in range(3):
+            value = f"{round_number}-{n}"
+            producer.begin_transaction()
+            write(producer, "kept", value)
+            if n == 1:
+                producer.abort_transaction(WAIT_SECONDS)
+            else:
+                producer.commit_transaction(WAIT_SECONDS)
+                committed_values.append(value)
+        producer.begin_transaction()
+        write(producer, "kept", f"{round_number}-open")
+        broker.restart(kill=True)
+    producer_of(broker, "crash")
+    end_is_seen(broker, "kept", committed_values)
+
+
+def test_the_java_producer_speaks_the_second_protocol(tools, topic, bootstrap):
+    """Each end brings a new epoch; what was written is read once."""
+    name = topic()
+    tools("producer-perf-test", "--topic", name, "--num-records", 300, "--record-size", 10, "--throughput", 2000,
+          "--transactional-id", name, "--transaction-duration-ms", 20, "--producer-props", f"bootstrap.servers={bootstrap}")  # fmt: skip
+    assert len(read(bootstrap, name)) == 300
+    told = tools("transactions", "describe", "--transactional-id", name)
+    epoch = int(told.splitlines()[1].split("\t")[3])
+    assert "CompleteCommit" in told and epoch >= 2

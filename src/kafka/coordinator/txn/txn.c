@@ -152,7 +152,6 @@ kafka_code_t txn_verify(const txn_t *txn, txn_producer_t by, bytes_t topic, int3
 static bool is_repeated(const txn_t *txn, txn_producer_t by)
 {
     const txn_fields_t *now = &txn->now;
-    if (now->client_version < VERSION_BUMPS) return false;
     return by.id == now->producer_id && now->producer_epoch == by.epoch + 1;
 }
 
@@ -160,8 +159,7 @@ static bool is_repeated(const txn_t *txn, txn_producer_t by)
 static bool is_repeated_before(const txn_t *txn, txn_producer_t by)
 {
     const txn_fields_t *now = &txn->now;
-    return now->client_version >= VERSION_BUMPS && by.id == now->previous_producer_id && by.epoch == EPOCH_LAST_GIVEN &&
-           now->producer_epoch == 0;
+    return by.id == now->previous_producer_id && by.epoch == EPOCH_LAST_GIVEN && now->producer_epoch == 0;
 }
 
 static kafka_code_t check_end(const txn_t *txn, const txn_end_t *in, bool repeated)
@@ -170,7 +168,8 @@ static kafka_code_t check_end(const txn_t *txn, const txn_end_t *in, bool repeat
     bool bumps = in->client_version >= VERSION_BUMPS;
     if (in->by.id != now->producer_id && !repeated) return KAFKA_INVALID_PRODUCER_ID_MAPPING;
     bool same = in->by.epoch == now->producer_epoch;
-    bool valid = bumps && txn_is_prepared(txn) ? repeated : same || (bumps && repeated);
+    bool over = now->state == TXN_COMPLETE_COMMIT || now->state == TXN_COMPLETE_ABORT;
+    bool valid = bumps && txn_is_prepared(txn) ? repeated : same || (bumps && over && repeated);
     if (!valid) return KAFKA_PRODUCER_FENCED;
     return txn->pending ? KAFKA_CONCURRENT_TRANSACTIONS : KAFKA_NONE;
 }
