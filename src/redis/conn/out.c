@@ -1,6 +1,7 @@
 /* out.c: see out.h. Output memory is the connection's own (net_reserve) and is committed when it is full and at the end of each
  * event; between, a reply is pointer arithmetic. */
 #include "redis/conn/out.h"
+#include "redis/conn/out_limits.h"
 #include "redis/state.h"
 
 static bool is_silent(const redis_client_t *c)
@@ -65,6 +66,7 @@ void out__flush(redis_client_t *c)
         }
     }
     c->out = c->out_end = c->out_start = NULL;
+    if (c->conn && UNLIKELY(out_limits__exceeds(c)) && out_limits__counts(c)) out_limits__close(c);
     if (c->out_dirty) {
         c->out_dirty = false;
         list_remove(&c->writing_node);

@@ -5,6 +5,8 @@
 
 #include "base/slog.h"
 
+#define UNCOUNTED_BYTES KIB(16)
+
 static const redis_out_limit_t *limit_of(const redis_client_t *c)
 {
     return &c->redis->config->out_limits[c->flags & CLIENT_PUBSUB ? OUT_PUBSUB : OUT_NORMAL];
@@ -13,7 +15,13 @@ static const redis_out_limit_t *limit_of(const redis_client_t *c)
 bool out_limits__exceeds(const redis_client_t *c)
 {
     uint64_t hard = limit_of(c)->hard_bytes;
-    return hard && net_conn_out_bytes(c->conn) >= hard;
+    return hard && net_conn_out_bytes(c->conn) >= hard; /* of a reply that is not yet sent, too */
+}
+
+/* What fits the buffer that the original has for each client is not counted there. */
+bool out_limits__counts(const redis_client_t *c)
+{
+    return !(c->flags & CLIENT_CLOSING) && net_conn_out_bytes(c->conn) > UNCOUNTED_BYTES;
 }
 
 /* Remembers since when it has been above the soft limit. */

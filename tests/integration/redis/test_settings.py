@@ -154,3 +154,13 @@ def test_a_query_above_its_limit_is_counted(launch, eventually):
     server = launch("redis", appendonly="no", **{"client-query-buffer-limit": "1mb"})
     assert exchange(server.port_of("redis"), b"*2\r\n$3\r\nGET\r\n$2000000\r\n" + b"x" * 1_500_000) == b""
     assert client(server).info("stats")["client_query_buffer_limit_disconnections"] == 1
+
+
+def test_of_a_reply_above_the_limit_nothing_is_sent(launch):
+    server = launch("redis", appendonly="no", **{"client-output-buffer-limit": "normal 100kb 0 0"})
+    one = client(server)
+    one.rpush("list", *("x" * 1000 for _ in range(150)))
+    assert exchange(server.port_of("redis"), b"PING\r\nLRANGE list 0 -1\r\n") == b""
+    assert exchange(server.port_of("redis"), b"MULTI\r\nLRANGE list 0 -1\r\nSET done 1\r\nEXEC\r\n") == b""
+    assert one.get("done") == "1" and one.info("stats")["client_output_buffer_limit_disconnections"] == 2
+    assert len(one.lrange("list", 0, 90)) == 91
