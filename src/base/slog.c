@@ -14,6 +14,7 @@ static slog_level_t level_min = SLOG_INFO;
 static slog_format_t line_format = SLOG_LEGACY;
 static slog_time_t time_format = SLOG_TIME_LEGACY;
 static int64_t (*clock_wall_ms)(void);
+static int line_fd = STDERR_FILENO;
 static void (*line_also)(slog_level_t level, const char *line);
 
 typedef struct line {
@@ -24,6 +25,8 @@ typedef struct line {
 void slog_set_level(slog_level_t level) { level_min = level; }
 
 void slog_set_clock(int64_t (*wall_ms)(void)) { clock_wall_ms = wall_ms; }
+
+void slog_set_fd(int fd) { line_fd = fd; }
 
 void slog_set_also(void (*also)(slog_level_t level, const char *line)) { line_also = also; }
 
@@ -113,6 +116,6 @@ void slog(slog_level_t level, const char *module, const char *message, const cha
         put_named(&line, level, module, text);
     if (line_also) line_also(level, text);
     line.text[line.len++] = '\n';
-    ssize_t written = write(STDERR_FILENO, line.text, line.len);
-    (void)written; /* nowhere to report that stderr is gone */
+    ssize_t written = write(line_fd, line.text, line.len);
+    (void)written; /* nowhere to report that it is gone */
 }

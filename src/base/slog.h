@@ -12,6 +12,8 @@ void slog_set_level(slog_level_t level);
 typedef enum slog_format { SLOG_LEGACY, SLOG_LOGFMT, SLOG_JSON } slog_format_t;
 typedef enum slog_time { SLOG_TIME_LEGACY, SLOG_TIME_ISO8601, SLOG_TIME_MILLISECONDS } slog_time_t;
 void slog_set_format(slog_format_t format, slog_time_t time);
+/* In place of standard error. Before there is a second thread. */
+void slog_set_fd(int fd);
 /* Each line goes there, too: syslog. Before there is a second thread. */
 void slog_set_also(void (*also)(slog_level_t level, const char *line));
 /* Unix milliseconds, for the lines; without it they bear no time. Before there is a second thread. */

@@ -77,6 +77,8 @@ static int serve(const options_t *options, uint64_t started_ns, char *error)
     mem_thread_begin();
     if (!err) err = server_start(options, started_ns, options->ready_json ? print_door_json : NULL, &server, error);
     if (err) {
+        bool settings = strncmp(error, SETTINGS_ERROR, sizeof(SETTINGS_ERROR) - 1) == 0;
+        if (options->called_as && !settings) slog(SLOG_ERROR, "server", "cannot start", "%s", error);
         fprintf(stderr, "trivet: %s\n", error);
         return 1;
     }

@@ -79,11 +79,19 @@ static void open_system_log(const options_t *options)
     slog_set_also(put_to_system);
 }
 
+/* As redis-server does, which tells of errors in its configuration alone elsewhere. */
+static bool logs_to_output(const options_t *options)
+{
+    const char *name = options->called_as;
+    return name && (strcmp(name, "redis-server") == 0 || strcmp(name, "valkey-server") == 0);
+}
+
 int process_begin(const options_t *options, char error[OPTIONS_ERROR_CHARS_MAX])
 {
     bool daemonize = is_on(options, "daemonize") && strcmp(process_supervisor(options), "no") == 0;
     const char *log_file = directive(options, "logfile");
     int err = daemonize ? go_into_background(error) : 0;
+    if (logs_to_output(options)) slog_set_fd(STDOUT_FILENO);
     if (!err && daemonize) err = freopen("/dev/null", "r", stdin) ? 0 : ERR_IO;
     if (!err && (log_file || daemonize)) err = turn_output(log_file ? log_file : "/dev/null", error);
     if (!err && is_on(options, "syslog-enabled")) open_system_log(options);

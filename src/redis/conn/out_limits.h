@@ -9,8 +9,9 @@ typedef struct redis_client redis_client_t;
 
 /* Above the hard limit of its class. */
 bool out_limits__exceeds(const redis_client_t *c);
+/* It is no small reply, and the client is not closed already. */
+bool out_limits__counts(const redis_client_t *c);
 /* Closes a client that does not read; it may be gone when this returns. */
-bool out_limits__counts(const redis_client_t *c); /* it is no small reply, and the client is not closed already */
 void out_limits__close(redis_client_t *c);
 /* Closes who is above the hard limit, or above the soft one for its time. Called by the cron. */
 void out_limits__enforce(redis_t *redis);
