@@ -246,6 +246,12 @@ static void debug_protocol(redis_call_t *call)
 /* ---- the table ------------------------------------------------------------------------------------------------------- */
 
 static void debug_help(redis_call_t *call);
+static void debug_skip_checksums(redis_call_t *call)
+{
+    call->redis->config->checksums_skipped = !bytes_eq(call->argv[2], BYTES_LIT("0"));
+    reply_ok(call->client);
+}
+
 static void debug_rewrite_all(redis_call_t *call) { config__rewrite(call, true); }
 
 static const struct debug_row {
@@ -271,6 +277,8 @@ static const struct debug_row {
     {"SET-ACTIVE-EXPIRE", " (0|1)", "Turns the search for expired keys off or on.", 3, 3, debug_set_active_expire},
     {"SET-DISABLE-DENY-SCRIPTS", " (0|1)", "Lets scripts call what is not for scripts.", 3, 3,
      debug_set_disable_deny_scripts},
+    {"SET-SKIP-CHECKSUM-VALIDATION", " (0|1)", "Has payloads read whose checksum is wrong.", 3, 3,
+     debug_skip_checksums},
     {"SLEEP", " <seconds>", "Holds the server up.", 3, 3, debug_sleep},
 };
 

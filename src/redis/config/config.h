@@ -75,6 +75,7 @@ typedef struct redis_config {
     int64_t list_compress_depth;
     /* No directive sets it: DEBUG QUICKLIST-PACKED-THRESHOLD does; 0 = as list_max_listpack_size says. */
     uint64_t list_plain_bytes_min;
+    bool checksums_skipped;        /* of payloads; DEBUG SET-SKIP-CHECKSUM-VALIDATION does */
     uint64_t hll_sparse_max_bytes; /* a longer HyperLogLog becomes dense */
     uint64_t stream_node_max_bytes, stream_node_max_entries;
     /* limits */

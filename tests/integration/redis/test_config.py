@@ -140,7 +140,7 @@ def test_servers_of_one_hash_seed_scan_in_one_order(launch):
 
 
 def test_payloads_of_later_versions_are_read_where_that_is_allowed(launch):
-    r = redis.Redis(port=launch("redis", appendonly="no").port_of("redis"))
+    r = redis.Redis(port=launch("redis", appendonly="no", **{"enable-debug-command": "yes"}).port_of("redis"))
     r.set("k", "v")
     body = r.dump("k")[:-10] + (99).to_bytes(2, "little")
     later = body + crc64(body).to_bytes(8, "little")
@@ -150,6 +150,8 @@ def test_payloads_of_later_versions_are_read_where_that_is_allowed(launch):
     assert r.restore("later", 0, later) and r.get("later") == b"v"
     with pytest.raises(redis.ResponseError, match="DUMP payload version or checksum are wrong"):
         r.restore("damaged", 0, later[:-1] + bytes([later[-1] ^ 1]))
+    assert r.execute_command("DEBUG", "SET-SKIP-CHECKSUM-VALIDATION", 1)
+    assert r.restore("damaged", 0, later[:-1] + bytes([later[-1] ^ 1])) and r.get("damaged") == b"v"
 
 
 def test_replicas_that_must_be_there_and_are_not_refuse_writes(launch):
