@@ -94,11 +94,22 @@ static bool is_wanted(const zk_call_t *call, bytes_t path)
     return *call->listing || coord_children_count(call->zookeeper->coord, path) > ZK_LISTING_SLICE;
 }
 
+/* Another connection's read takes more than a turn already, and this one has not begun. */
+static bool must_wait(const zk_call_t *call)
+{
+    const zk_conn_t *first = LIST_FIRST(&call->zookeeper->unfinished, zk_conn_t, unfinished_node);
+    return !*call->listing && first && first != call->conn;
+}
+
 bool zk__listing_run(const zk_call_t *call, const zk_path_watch_request_t *request, bool with_stat)
 {
     if (!is_wanted(call, request->path)) {
         if (call->listing && *call->listing) drop(call);
         return false;
+    }
+    if (must_wait(call)) {
+        ++*call->progress;
+        return true;
     }
     coord_zerr_t err = holds(call, request->path) ? ZOK : begin(call, request->path);
     if (err == ZOK) list_some(call, *call->listing);

@@ -150,39 +150,34 @@ static void go_on_later(zk_conn_t *conn)
     io_timer_start(&zk->unfinished_timer, 0, 0);
 }
 
-/* Answers the reads that now stand at the head. */
-static void run_reads(zk_conn_t *conn)
+/* Answers the reads that now stand at the head; true when one of them takes more than this turn. */
+static bool run_reads(zk_conn_t *conn)
 {
-    while (!list_empty(&conn->requests)) {
+    bool unfinished = false;
+    while (!list_empty(&conn->requests) && !unfinished) {
         zk_request_t *request = LIST_FIRST(&conn->requests, zk_request_t, node);
         if (request->write.done) break;
-        if (run_read(conn, request, false)) continue;
-        go_on_later(conn);
-        break;
+        unfinished = !run_read(conn, request, false);
     }
+    if (unfinished) go_on_later(conn);
     if (conn->reads_full && conn->reads_waiting < ZK_READS_WAITING_MAX) {
         conn->reads_full = false;
         resume(conn);
     }
+    return unfinished;
 }
 
-/* Each connection that has more to do does a slice of it. */
+/* A slice for the connection that has waited longest, until it is through: of all that take long one alone holds memory that
+ * nobody counts. */
 void zk__unfinished_run(io_timer_t *timer)
 {
     zookeeper_t *zk = CONTAINER_OF(timer, zookeeper_t, unfinished_timer);
-    list_t now;
-    if (coord_is_applying(zk->coord)) {
-        io_timer_start(timer, 0, 0);
-        return;
-    }
-    list_init(&now);
-    list_splice_back(&now, &zk->unfinished);
-    while (!list_empty(&now)) {
-        zk_conn_t *conn = LIST_FIRST(&now, zk_conn_t, unfinished_node);
+    zk_conn_t *conn = LIST_FIRST(&zk->unfinished, zk_conn_t, unfinished_node);
+    if (conn && !coord_is_applying(zk->coord) && !run_reads(conn)) {
         list_remove(&conn->unfinished_node);
-        run_reads(conn);
         resume(conn);
     }
+    if (!list_empty(&zk->unfinished)) io_timer_start(timer, 0, 0);
 }
 
 static void applied(coord_write_t *write, const coord_result_t *result)
@@ -206,7 +201,7 @@ static void applied(coord_write_t *write, const coord_result_t *result)
                    .started_ns = request->started_ns};
     call(&c);
     zk__request_free(request);
-    run_reads(conn);
+    (void)run_reads(conn);
 }
 
 static void propose(zk_conn_t *conn, int32_t xid, int32_t type, bytes_t body)

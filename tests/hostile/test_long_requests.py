@@ -267,6 +267,17 @@ def test_a_long_list_is_of_one_moment_and_its_watch_is_left_then(server, keeper,
         assert len(keeper.take_events()) == 1
 
 
+def test_a_crowd_that_asks_for_a_long_list_is_answered(server, crowd):
+    sessions = [jute.Connection(server.port_of("zookeeper"), timeout=60_000) for _ in range(30)]
+    for session in sessions:
+        session.send(jute.GET_CHILDREN, jute.read(crowd))
+    sessions.pop(3).close()  # while it waits, or while its list is put together
+    sessions.pop(0).close()
+    for session in sessions:
+        assert struct.unpack_from(">i", session.read_reply()[3])[0] == CHILDREN
+        session.end()
+
+
 def test_requests_behind_a_long_list_keep_their_order(server, keeper, crowd):
     listed = keeper.send(jute.GET_CHILDREN, jute.read(crowd))
     created = keeper.send(jute.CREATE, jute.create(f"{crowd}/behind"))
