@@ -131,7 +131,7 @@ def end_is_seen(server, topic, values):
 
 
 def test_a_transaction_that_takes_too_long_is_aborted(broker):
-    producer = producer_of(broker, "late", **{"transaction.timeout.ms": 1000, "message.timeout.ms": 1000})
+    producer = producer_of(broker, "late", **{"transaction.timeout.ms": 5000, "message.timeout.ms": 5000})
     producer.begin_transaction()
     write(producer, "slow", "late")
     other = Producer({"bootstrap.servers": address(broker), "linger.ms": 0})
