@@ -298,7 +298,8 @@ uint32_t io_files_open(const io_loop_t *loop);
 /* ---- other threads --------------------------------------------------------------------------------------------- */
 
 /* A message runs on the loop it was posted to; messages of one sender arrive in order. Embedded in the sender's
- * state; the receiver owns it once posted. The only function that may be called from any thread. */
+ * state; the receiver owns it once posted. The only function that may be called from any thread; a loop is freed when the threads
+ * that post to it are joined. */
 typedef struct io_message {
     struct io_message *next;
     void (*run)(struct io_message *message);

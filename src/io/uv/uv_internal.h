@@ -15,7 +15,7 @@ typedef struct uv_backend {
     io_loop_t base;
     uv_loop_t uv;
     uv_prepare_t prepare; /* hooks, then whether the poll may wait */
-    uv_check_t check;     /* messages posted from this thread */
+    uv_check_t check;     /* messages */
     uv_idle_t idle;       /* active = the poll does not wait */
     uv_timer_t timer;     /* armed for the first timer of the heap */
     uint64_t timer_due_ns;
@@ -23,7 +23,9 @@ typedef struct uv_backend {
     bool wake;
     bool closing; /* in io_loop_free: nothing is called back any more */
 
-    uv_async_t async;
+    uv_poll_t waker; /* on wake_fd, an eventfd */
+    int wake_fd;
+    atomic_bool asleep;            /* the poll may wait: who puts something into the inbox clears this and wakes it */
     _Atomic(io_message_t *) inbox; /* from other threads, newest first */
     _Atomic(uintptr_t) thread;     /* which thread runs the loop; 0 = none yet */
     io_message_t *own_first;       /* from this thread, oldest first: no system call */

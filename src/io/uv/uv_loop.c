@@ -1,12 +1,15 @@
 /* uv_loop.c: the loop on libuv: turns, time, timers, hooks, messages, pool work and signals.
  *
  * A turn: timers that are due; hooks (uv_prepare), which write what the turn before produced; the poll with its callbacks;
- * messages this thread posted to itself (uv_check). The poll waits only when no hook or callback left work behind. */
+ * messages (uv_check), those of other threads first. The poll waits only when no hook or callback left work behind and the inbox
+ * is empty. A loop that does not wait is not woken: it looks into its inbox in each turn. (uv_async would be woken each time, and
+ * libuv 1.44 then spins until the sender has returned from its system call, which on a busy machine takes as long as others run.) */
 #include "io/uv/uv_internal.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -29,6 +32,7 @@ static void update_time(io_loop_t *loop)
     loop->wall_ms = (int64_t)(clock_ns(CLOCK_REALTIME) / NS_PER_MS);
     if (!uv__backend(loop)->time_stale) return;
     uv__backend(loop)->time_stale = false;
+    atomic_store_explicit(&uv__backend(loop)->asleep, false, memory_order_relaxed);
     io__turn_began(loop);
 }
 
@@ -79,6 +83,15 @@ static void arm_timer(uv_backend_t *b)
 
 static void on_idle(uv_idle_t *idle) {}
 
+/* Whether the poll may wait. A sender puts in and then looks whether we sleep; we say so and then look whether there is something: one
+ * of the two sees the other. */
+static bool fall_asleep(uv_backend_t *b)
+{
+    if (b->wake || b->own_first) return false;
+    atomic_store(&b->asleep, true);
+    return !atomic_load(&b->inbox);
+}
+
 static void on_prepare(uv_prepare_t *prepare)
 {
     uv_backend_t *b = prepare->data;
@@ -86,10 +99,10 @@ static void on_prepare(uv_prepare_t *prepare)
     b->wake = false;
     io__hooks_run(&b->base);
     arm_timer(b);
-    if (b->wake || b->own_first)
-        uv_idle_start(&b->idle, on_idle);
-    else
+    if (fall_asleep(b))
         uv_idle_stop(&b->idle);
+    else
+        uv_idle_start(&b->idle, on_idle);
     b->time_stale = true;
     if (b->base.turns.watched) io__turn_ended(&b->base, clock_ns(CLOCK_MONOTONIC));
 }
@@ -112,14 +125,6 @@ static void take_own(uv_backend_t *b)
     run_messages(b, first);
 }
 
-static void on_check(uv_check_t *check)
-{
-    uv_backend_t *b = check->data;
-    if (!b->own_first) return;
-    uv__turn(b);
-    take_own(b);
-}
-
 static void wake(io_loop_t *loop) { uv__backend(loop)->wake = true; }
 
 /* ---- messages ---- */
@@ -137,11 +142,31 @@ static void take_inbox(uv_backend_t *b)
     run_messages(b, oldest);
 }
 
-static void on_async(uv_async_t *async)
+static void on_check(uv_check_t *check)
 {
-    uv_backend_t *b = async->data;
+    uv_backend_t *b = check->data;
+    if (!b->own_first && !atomic_load_explicit(&b->inbox, memory_order_relaxed)) return;
     uv__turn(b);
     take_inbox(b);
+    take_own(b);
+}
+
+/* The check behind the poll takes what it was woken for. */
+static void on_wake(uv_poll_t *poll, int status, int events)
+{
+    const uv_backend_t *b = poll->data;
+    uint64_t count;
+    ssize_t n = read(b->wake_fd, &count, sizeof(count));
+    ASSERT(n == sizeof(count) || errno == EAGAIN || errno == EINTR);
+}
+
+static void wake_up(uv_backend_t *b)
+{
+    const uint64_t one = 1;
+    ssize_t n;
+    do n = write(b->wake_fd, &one, sizeof(one));
+    while (n < 0 && errno == EINTR);
+    ASSERT(n == sizeof(one) || errno == EAGAIN); /* the latter: it was woken often enough */
 }
 
 static void post(io_loop_t *to, io_message_t *message)
@@ -156,9 +181,8 @@ static void post(io_loop_t *to, io_message_t *message)
     io_message_t *head = atomic_load_explicit(&b->inbox, memory_order_relaxed);
     do {
         message->next = head;
-    } while (
-        !atomic_compare_exchange_weak_explicit(&b->inbox, &head, message, memory_order_release, memory_order_relaxed));
-    if (!head) uv_async_send(&b->async); /* else one is already on its way */
+    } while (!atomic_compare_exchange_weak(&b->inbox, &head, message)); /* before the next line for all: fall_asleep */
+    if (atomic_load(&b->asleep) && atomic_exchange(&b->asleep, false)) wake_up(b);
 }
 
 /* ---- pool work ---- */
@@ -247,7 +271,8 @@ static void init_handles(uv_backend_t *b)
     uv_check_init(&b->uv, &b->check);
     uv_idle_init(&b->uv, &b->idle);
     uv_timer_init(&b->uv, &b->timer);
-    b->prepare.data = b->check.data = b->timer.data = b->async.data = b;
+    b->prepare.data = b->check.data = b->timer.data = b->waker.data = b;
+    uv_poll_start(&b->waker, UV_READABLE, on_wake);
     uv_prepare_start(&b->prepare, on_prepare);
     uv_check_start(&b->check, on_check);
     for (size_t i = 0; i < ARRAY_LEN(b->signals); i++) {
@@ -265,6 +290,16 @@ static void raise_open_files(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit); /* refused, the listeners rest when files run out */
 }
 
+/* 0 or libuv's error. */
+static int open_waker(uv_backend_t *b)
+{
+    b->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (b->wake_fd < 0) return -errno;
+    int rc = uv_poll_init(&b->uv, &b->waker, b->wake_fd);
+    if (rc) close(b->wake_fd);
+    return rc;
+}
+
 int io_loop_new_uv(io_loop_t **ret_loop)
 {
     uv_backend_t *b = mem_zalloc(sizeof(*b));
@@ -277,7 +312,7 @@ int io_loop_new_uv(io_loop_t **ret_loop)
     list_init(&b->files);
     int rc = uv_loop_init(&b->uv);
     if (rc) goto out;
-    rc = uv_async_init(&b->uv, &b->async, on_async);
+    rc = open_waker(b);
     if (rc) {
         uv_loop_close(&b->uv);
         goto out;
@@ -306,7 +341,7 @@ static void loop_free(io_loop_t *loop)
     for (int i = 0; i < b->lock_fds_count; i++) close(b->lock_fds[i]);
     if (b->spare_fd >= 0) close(b->spare_fd);
     uv_handle_t *handles[] = {(uv_handle_t *)&b->prepare,   (uv_handle_t *)&b->check, (uv_handle_t *)&b->idle,
-                              (uv_handle_t *)&b->timer,     (uv_handle_t *)&b->async, (uv_handle_t *)&b->signals[0],
+                              (uv_handle_t *)&b->timer,     (uv_handle_t *)&b->waker, (uv_handle_t *)&b->signals[0],
                               (uv_handle_t *)&b->signals[1]};
     for (size_t i = 0; i < ARRAY_LEN(handles); i++) uv_close(handles[i], NULL);
     /* The close callbacks, and what the pool still works at. A stop that was asked for after the last turn ends the first. */
@@ -314,6 +349,7 @@ static void loop_free(io_loop_t *loop)
     }
     int rc = uv_loop_close(&b->uv);
     ASSERT(!rc);
+    close(b->wake_fd);
     pthread_mutex_destroy(&b->sync_lock);
     pthread_cond_destroy(&b->sync_ended);
     io__loop_deinit(loop);
