@@ -38,7 +38,7 @@ MORE = {
     r"kafka\..*": "the bridge",
     r"b?lmovem|delex|digest|increx|s(diff|union)card": "of Redis 8.4 to 8.10",
     r"xackdel|xdelex|xnack|xcfgset|xidmprecord": "of Redis 8.2 to 8.8",
-    r"delifeq|msetex|hgetdel|commandlog(\|.*)?": "of Valkey 8.1 to 9.1",
+    r"delifeq|msetex|hgetdel|h(get|set)ex|hp?(expire(at|time)?|ttl)|hpersist|commandlog(\|.*)?": "of Valkey 8.1 to 9.1",
 }
 # Differences of commands that both have: a pattern of lines as `differences` makes them, and why.
 EXPECTED = {

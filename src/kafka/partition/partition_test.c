@@ -149,7 +149,7 @@ static void bad_batches_are_refused_with_kafkas_codes(void **state)
     fixture_t *f = *state;
     int64_t now = io_wall_ms(f->kafka.loop);
     assert_int_equal(append_at(f, now, 1, RECORD_NO_PRODUCER, RECORD_CONTROL), KAFKA_INVALID_RECORD);
-    assert_int_equal(append_at(f, now, 1, RECORD_NO_PRODUCER, RECORD_TRANSACTIONAL), KAFKA_INVALID_TXN_STATE);
+    assert_int_equal(append_at(f, now, 1, (record_producer_t){5, 0, 0}, RECORD_TRANSACTIONAL), KAFKA_INVALID_TXN_STATE);
     assert_int_equal(append_at(f, now, 1, (record_producer_t){5, 0, -1}, 0), KAFKA_INVALID_RECORD);
     assert_int_equal(append_at(f, now + 7200000, 3, RECORD_NO_PRODUCER, 0), KAFKA_INVALID_TIMESTAMP);
     assert_int_equal(f->appended.record_errors_count, 3);
