@@ -393,7 +393,12 @@ static void on_patience(io_timer_t *timer)
         fail(m, true);
 }
 
-static void on_feeding(io_timer_t *timer) { feed(CONTAINER_OF(timer, migration_t, feeding)); }
+static void on_feeding(io_timer_t *timer)
+{
+    migration_t *m = CONTAINER_OF(timer, migration_t, feeding);
+    feed(m);
+    if (is_done(m)) end(m); /* those that were left have gone meanwhile */
+}
 
 static void on_tidy(io_timer_t *timer)
 {

@@ -1,8 +1,10 @@
 """MIGRATE moves keys between servers of either kind: a key goes only when the other one has it, and meanwhile nobody changes it."""
 
 import contextlib
+import os
 import socket
 import threading
+import time
 
 import pytest
 import redis
@@ -170,7 +172,7 @@ def test_meanwhile_others_read_the_key_and_those_who_would_change_it_wait():
     with running("trivet") as (here, port), Mute() as mute:
         here.mset({"k": "v", "other": 1})
         result = []
-        mover = threading.Thread(target=lambda: result.append(migrate(redis.Redis(port=port), mute.port, "k")))
+        mover = threading.Thread(target=lambda: result.append(migrate(here, mute.port, "k")))
         mover.start()
         conn, _ = mute.listener.accept()
         with conn, conn.makefile("rb") as file:
@@ -208,3 +210,23 @@ def test_what_went_does_not_come_back_with_the_append_only_file(launch):
         assert there.dbsize() == 50
         one.execute_command("DEBUG", "LOADAOF")
         assert sorted(one.keys()) == sorted(b"k%d" % i for i in range(50, 60))
+
+
+def test_a_key_whose_time_is_over_before_its_turn_is_left_out():
+    """The other server reads nothing until then."""
+    with running("trivet") as (here, port), Mute() as mute:
+        big = [f"big{i}" for i in range(30)]
+        here.mset({key: os.urandom(1_000_000) for key in big})  # what does not compress
+        here.set("short", "v", px=300)
+        result = []
+        mover = threading.Thread(target=lambda: result.append(migrate(here, mute.port, "", "KEYS", *big, "short")))
+        mover.start()
+        conn, _ = mute.listener.accept()
+        with conn, conn.makefile("rb") as file:
+            time.sleep(0.4)
+            for _ in range(1 + len(big)):  # SELECT, and each RESTORE
+                for _ in range(int(file.readline()[1:])):
+                    file.read(int(file.readline()[1:]) + 2)
+                conn.sendall(b"+OK\r\n")
+            mover.join(60)
+        assert result == [b"OK"] and here.dbsize() == 0
