@@ -123,11 +123,36 @@ static void refuse_read(const zk_call_t *call, parts_t *parts)
     zk__reply_err(call, ZMARSHALLING_ERROR);
 }
 
+/* What the nodes' data will take, of which nothing is copied to find out; SIZE_MAX when it is too much. */
+static size_t count_data(const zk_call_t *call)
+{
+    jute_reader_t r = zk__reader(call);
+    size_t bytes = 0;
+    for (;;) {
+        zk_multi_header_t header;
+        zk_path_watch_request_t request;
+        coord_stat_t stat;
+        bytes_t data;
+        zk_multi_header_get(&r, &header);
+        if (r.bad || header.done) return bytes;
+        if (bytes > ZK_MULTI_READ_BYTES_MAX) return SIZE_MAX;
+        zk_path_watch_request_get(&r, &request);
+        if (r.bad || header.type != ZK_OP_GET_DATA) continue;
+        if (coord_read_data(call->zookeeper->coord, request.path, zk__who(call->conn), NULL, &data, &stat) == ZOK)
+            bytes += data.len;
+    }
+}
+
 /* A small request may name a large node many times: what it would be answered has a bound. */
 void zk__op_multi_read(const zk_call_t *call)
 {
     jute_reader_t r = zk__reader(call);
     parts_t parts = {BUF_INIT};
+    size_t bytes = count_data(call);
+    if (bytes == SIZE_MAX || buf_try_reserve(&parts.buf, bytes)) {
+        refuse_read(call, &parts);
+        return;
+    }
     for (;;) {
         zk_multi_header_t header;
         zk_path_watch_request_t request;
