@@ -255,7 +255,9 @@ def test_in_the_background_the_log_and_the_process_id_have_files(call, tmp_path)
     with redis.Redis(port=port, decode_responses=True) as one:
         assert one.ping()
         one.shutdown(nosave=True)
-    assert f" PID: {pid}\nServer initialized\nReady to accept connections\n" in log.read_text()
+    said = [line for line in log.read_text().splitlines() if " reactor " not in line]  # what only a busy machine says
+    at = said.index("Server initialized")
+    assert said[at - 1].endswith(f" PID: {pid}") and said[at + 1] == "Ready to accept connections"
 
 
 def test_systemd_is_told_when_asked_to(serve, tmp_path):
