@@ -1,7 +1,13 @@
 """Transactions: librdkafka's producer speaks the first version of the protocol, the Java one the second."""
 
+import re
+import time
+
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from harness import java
+from wire import kafka
 
 from .conftest import WAIT_SECONDS, eventually
 
@@ -75,8 +81,6 @@ def test_a_second_producer_fences_the_first_and_its_transaction(bootstrap, topic
         first.commit_transaction(WAIT_SECONDS)
     assert caught.value.args[0].code() == KafkaError._FENCED
     assert read(bootstrap, target) == ["kept"]
-
-
 
 
 def committed(consumer, topic):
@@ -171,3 +175,74 @@ def test_the_java_producer_speaks_the_second_protocol(tools, topic, bootstrap):
     told = tools("transactions", "describe", "--transactional-id", name)
     epoch = int(told.splitlines()[1].split("\t")[3])
     assert "CompleteCommit" in told and epoch >= 2
+
+
+def listed(tools, *options):
+    """What the tool lists: transactional id -> state."""
+    rows = [line.split() for line in tools("transactions", "list", *options).splitlines()[1:]]
+    return {row[0]: row[3] for row in rows}
+
+
+def test_the_tool_lists_transactions_by_state_producer_age_and_pattern(tools, topic, transactional):
+    target = topic()
+    done, open_one = (transactional(suffix) for suffix in ("-done", "-open"))
+    for producer in (done, open_one):
+        producer.begin_transaction()
+        write(producer, target, "x")
+    done.commit_transaction(WAIT_SECONDS)
+    mine = ("--transactional-id-pattern", f"{target}.*")
+    both = {f"{target}-done": "CompleteCommit", f"{target}-open": "Ongoing"}
+    eventually(lambda: listed(tools, *mine) == both)
+    assert both.items() <= listed(tools).items()
+    assert listed(tools, *mine, "--duration-filter", 600_000) == {}
+    assert listed(tools, "--transactional-id-pattern", f"{target}-d.*") == {f"{target}-done": "CompleteCommit"}
+    rows = [line.split() for line in tools("transactions", "describe-producers", "--topic", target, "--partition", 0).splitlines()]
+    starts = rows[0].index("CurrentTransactionStartOffset")
+    assert sorted(row[starts] for row in rows[1:]) == ["1", "None"]
+
+
+def end_of(server, topic, isolation):
+    asked = [{"name": topic, "partitions": [{"index": 0, "epoch": -1, "time": -1}]}]
+    with kafka.Connection(server.port_of("kafka")) as connection:
+        reply = connection.ask("ListOffsets", 5, replica=-1, isolation=isolation, topics=asked)
+    return reply["topics"][0]["partitions"][0]["offset"]
+
+
+def test_the_end_of_what_is_committed_stops_at_an_open_transaction(kafka_server, topic, transactional):
+    target = topic()
+    producer = transactional()
+    producer.begin_transaction()
+    write(producer, target, "a", "b")
+    assert (end_of(kafka_server, target, 0), end_of(kafka_server, target, 1)) == (2, 0)
+    producer.commit_transaction(WAIT_SECONDS)
+    eventually(lambda: end_of(kafka_server, target, 1) == 3)
+
+
+def test_an_id_that_rests_for_too_long_is_forgotten(launch):
+    rest_ms = 3000
+    often = {"transaction.remove.expired.transaction.cleanup.interval.ms": 50}
+    server = launch("kafka", **{"transactional.id.expiration.ms": rest_ms, **often})
+    tools = java.Kafka(server.port_of("kafka"), server.host)
+    producer = producer_of(server, "rests")
+    producer.begin_transaction()
+    write(producer, "t", "x")
+    time.sleep(1.2 * rest_ms / 1000)
+    assert listed(tools) == {"rests": "Ongoing"}, "one that goes on stays"
+    producer.commit_transaction(WAIT_SECONDS)
+    eventually(lambda: listed(tools) == {})
+    server.restart(kill=True)
+    eventually(lambda: listed(tools) == {})
+    assert read(address(server), "t") == ["x"]
+
+
+def test_kafkas_decoder_reads_the_log_of_transactions(broker):
+    producer = producer_of(broker, "decoded")
+    producer.begin_transaction()
+    write(producer, "t", "x")
+    producer.commit_transaction(WAIT_SECONDS)
+    broker.stop()
+    logs = [str(path) for path in broker.data.rglob("__transaction_state-*/*.log") if path.stat().st_size]
+    told = java.Kafka(0)("dump-log", "--transaction-log-decoder", "--files", ",".join(logs))
+    empty, ongoing, prepare_commit, complete_commit = "0", "1", "2", "4"
+    states = re.findall(r'"transactionStatus":(\d)', told)
+    assert states == [empty, ongoing, prepare_commit, complete_commit], told
