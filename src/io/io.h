@@ -70,6 +70,7 @@ bool io_turn_spent(const io_loop_t *loop);
 #define IO_TURN_SPENT_MS 20
 #define IO_TURN_LONG_MS  50
 #define IO_TURN_STALL_MS 100
+#define IO_TURN_HANG_MS  1000
 #define IO_TURN_BUCKETS  12
 #define IO_TURN_BOUNDS_US                                                                                              \
     {                                                                                                                  \
@@ -86,11 +87,11 @@ typedef struct io_turn {
  * Simulated loops have no turns to speak of: without effect. */
 void io_turns_watch(io_loop_t *loop, void (*long_turn)(void *user, const io_turn_t *turn), void *user);
 
-/* `buckets` by the wall clock, one a bound and one behind; the other two by CPU time. From any thread. */
+/* `buckets` by the wall clock, one a bound and one behind; those over a limit by CPU time. From any thread. */
 typedef struct io_turn_counts {
     uint64_t buckets[IO_TURN_BUCKETS];
     uint64_t sum_ns;
-    uint64_t over_long, over_stall;
+    uint64_t over_long, over_stall, over_hang;
 } io_turn_counts_t;
 io_turn_counts_t io_turn_counts(const io_loop_t *loop);
 

@@ -86,7 +86,7 @@ typedef struct io_timer_heap {
 
 typedef struct io_turns_shared {
     _Atomic(uint64_t) buckets[IO_TURN_BUCKETS];
-    _Atomic(uint64_t) sum_ns, over_long, over_stall;
+    _Atomic(uint64_t) sum_ns, over_long, over_stall, over_hang;
 } io_turns_shared_t;
 
 typedef struct io_turns {

@@ -76,6 +76,7 @@ static void judge(io_turns_t *turns, io_turn_t *turn)
 {
     if (turn->cpu_ns >= IO_TURN_LONG_MS * NS_PER_MS) add(&turns->counts.over_long, 1);
     if (turn->cpu_ns >= IO_TURN_STALL_MS * NS_PER_MS) add(&turns->counts.over_stall, 1);
+    if (turn->cpu_ns >= IO_TURN_HANG_MS * NS_PER_MS) add(&turns->counts.over_hang, 1);
     if (turns->long_turn) turns->long_turn(turns->user, turn);
 }
 
@@ -113,5 +114,6 @@ io_turn_counts_t io_turn_counts(const io_loop_t *loop)
     copy.sum_ns = atomic_load_explicit(&counts->sum_ns, memory_order_relaxed);
     copy.over_long = atomic_load_explicit(&counts->over_long, memory_order_relaxed);
     copy.over_stall = atomic_load_explicit(&counts->over_stall, memory_order_relaxed);
+    copy.over_hang = atomic_load_explicit(&counts->over_hang, memory_order_relaxed);
     return copy;
 }

@@ -113,7 +113,19 @@ static void a_turn_over_a_hundred_milliseconds_is_counted_twice(void **state)
     io_turn_counts_t counts = end_turn(env);
     assert_int_equal(counts.over_long, 1);
     assert_int_equal(counts.over_stall, 1);
+    assert_int_equal(counts.over_hang, 0);
     assert_string_equal(env->turn.ran, "the loop itself");
+}
+
+static void a_turn_of_a_second_is_counted_three_times(void **state)
+{
+    env_t *env = *state;
+    begin_turn(env);
+    computes(env, 1000);
+    io_turn_counts_t counts = end_turn(env);
+    assert_int_equal(counts.over_long, 1);
+    assert_int_equal(counts.over_stall, 1);
+    assert_int_equal(counts.over_hang, 1);
 }
 
 static void a_turn_that_only_waited_is_in_the_histogram_but_not_in_the_counters(void **state)
@@ -225,6 +237,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FAKE(a_turn_that_computes_long_is_counted_and_told_with_what_ran_longest),
         FAKE(a_turn_over_a_hundred_milliseconds_is_counted_twice),
+        FAKE(a_turn_of_a_second_is_counted_three_times),
         FAKE(a_turn_that_only_waited_is_in_the_histogram_but_not_in_the_counters),
         FAKE(many_short_turns_are_no_long_one),
         FAKE(a_turn_is_not_charged_with_more_than_it_lasted),

@@ -77,4 +77,5 @@ void server__watchdog_metrics(const server_t *server, buf_t *out)
     for (int i = 0; i < server->reactors_made + server->carriers_made; i++) histogram(watchdog_at(server, i), out);
     counter(server, "trivet_turns_over_50ms_total", offsetof(io_turn_counts_t, over_long), out);
     counter(server, "trivet_turns_over_100ms_total", offsetof(io_turn_counts_t, over_stall), out);
+    counter(server, "trivet_turns_over_1s_total", offsetof(io_turn_counts_t, over_hang), out);
 }

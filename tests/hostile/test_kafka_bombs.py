@@ -8,7 +8,6 @@ import pytest
 from harness.trivet import Trivet
 from wire import compress, kafka, resp
 
-from .conftest import long_turns
 
 pytestmark = [pytest.mark.trivet_only, pytest.mark.usefixtures("short_turns")]
 INVALID_RECORD = 87
@@ -182,7 +181,7 @@ def test_large_batches_are_compacted_beside_everybody_else():
     with Trivet({"kafka": quick}) as server, kafka.Connection(server.start().ports["kafka"]) as connection:
         reply = connection.ask("CreateTopics", 5, topics=[asked], timeout=10_000, validate=False)
         assert reply["topics"][0]["error"] == 0
-        before = long_turns(server)
+        before = server.stalls()
         batch = keyed_records(100)
         for _ in range(3):
             assert answer(connection.ask("Produce", 9, **produce("bombs", batch)))["error"] == 0
@@ -190,4 +189,4 @@ def test_large_batches_are_compacted_beside_everybody_else():
         while "bombs 0 300" not in "".join(path.read_text() for path in server.data.rglob("cleaner-offset-checkpoint")):
             assert time.monotonic() < deadline, server.log_tail(20)
             time.sleep(0.05)
-        assert long_turns(server) == before, server.log_tail(20)
+        assert server.stalls() == before, server.log_tail(20)
