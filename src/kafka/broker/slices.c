@@ -1,14 +1,17 @@
 /* slices.c: see slices.h. */
 #include "kafka/broker/slices.h"
 
-static bool turn_is_spent(slices_t *slices)
+bool slices_spent(slices_t *slices, uint64_t *since_ns)
 {
-    uint64_t now_ns = io_now_ns(slices->loop);
-    if (now_ns != slices->turn_ns) {
-        slices->turn_ns = now_ns;
+    uint64_t began_ns = io_now_ns(slices->loop), now_ns = io_hrtime_ns(slices->loop);
+    if (began_ns != slices->turn_ns) {
+        slices->turn_ns = began_ns;
         slices->spent_ns = 0;
     }
-    return slices->spent_ns >= SLICES_TURN_NS_MAX && !slices->closed;
+    if (*since_ns >= began_ns) slices->spent_ns += now_ns - *since_ns;
+    *since_ns = now_ns;
+    if (slices->closed) return false;
+    return slices->spent_ns >= (now_ns - began_ns > SLICES_LATE_NS ? SLICES_LATE_NS_MAX : SLICES_TURN_NS_MAX);
 }
 
 static void put_off(slices_t *slices, slice_t *slice)
@@ -21,13 +24,11 @@ static void put_off(slices_t *slices, slice_t *slice)
 
 void slice_run(slices_t *slices, slice_t *slice)
 {
-    uint64_t before_ns = io_hrtime_ns(slices->loop);
-    while (!turn_is_spent(slices)) {
-        slice_state_t state = slice->step(slice);
-        uint64_t after_ns = io_hrtime_ns(slices->loop);
-        slices->spent_ns += after_ns - before_ns;
-        before_ns = after_ns;
-        if (state != SLICE_MORE) return;
+    uint64_t since_ns = 0;
+    while (!slices_spent(slices, &since_ns)) {
+        if (slice->step(slice) == SLICE_MORE) continue;
+        (void)slices_spent(slices, &since_ns);
+        return;
     }
     put_off(slices, slice);
 }
@@ -36,10 +37,12 @@ static void run_waiting(io_timer_t *timer)
 {
     slices_t *slices = CONTAINER_OF(timer, slices_t, timer);
     slice_t *slice;
+    uint64_t since_ns = 0;
     io_turn_note(slices->loop, "kafka: a long request goes on");
-    while (!turn_is_spent(slices) && (slice = LIST_FIRST(&slices->waiting, slice_t, node))) {
+    while (!slices_spent(slices, &since_ns) && (slice = LIST_FIRST(&slices->waiting, slice_t, node))) {
         list_remove(&slice->node);
         slice_run(slices, slice);
+        since_ns = 0;
     }
     if (!list_empty(&slices->waiting) && timer->due_ns == 0) io_timer_start(timer, 0, 0);
 }

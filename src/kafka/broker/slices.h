@@ -1,7 +1,8 @@
 /* slices.h: work that would hold the loop for long goes on in later turns, step by step, so that other connections and the
  * other protocols are served in between.
  *
- * All slices of a turn share a few milliseconds; who gets none begins in the next turn. */
+ * All slices of a turn share a few milliseconds, also with other work of the wing that may wait (slices_spent); who gets none begins
+ * in the next turn. In a turn that has been long already there is little left of them. */
 #ifndef TRIVET_KAFKA_SLICES_H
 #define TRIVET_KAFKA_SLICES_H
 
@@ -9,6 +10,8 @@
 #include "io/io.h"
 
 #define SLICES_TURN_NS_MAX 4000000ull
+#define SLICES_LATE_NS     5000000ull /* a turn that has taken so long is long already */
+#define SLICES_LATE_NS_MAX 1000000ull /* and has so much for slices, lest they starve */
 
 typedef struct slices {
     io_loop_t *loop;
@@ -38,6 +41,9 @@ void slices_init(slices_t *slices, io_loop_t *loop);
 void slices_close(slices_t *slices);
 /* Runs steps until there are no more, or the turn's time is over: the rest runs in later turns. */
 void slice_run(slices_t *slices, slice_t *slice);
+/* The turn has no time left. What was done since `since_ns` is counted first; 0 stands for now, as does what another turn left there.
+ * `since_ns` becomes now. */
+bool slices_spent(slices_t *slices, uint64_t *since_ns);
 /* The work will not go on. */
 void slice_stop(slice_t *slice);
 

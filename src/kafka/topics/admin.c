@@ -195,7 +195,6 @@ static void creation_committed(tree_change_t *change, coord_zerr_t err, int fail
     } else if (err != ZOK) {
         creation_end(creation, NULL, error_of(err), kafka_error_text(error_of(err)));
     } else {
-        topics_store_sync(creation->kafka, bytes_str(creation->name));
         topics_store_wait(creation->kafka, bytes_str(creation->name), creation->partitions_count, creation_is_there,
                           creation);
     }
@@ -317,7 +316,6 @@ static void deletion_committed(tree_change_t *change, coord_zerr_t err, int fail
         deletion_step(deletion);
         return;
     }
-    topics_store_sync(deletion->kafka, bytes_str(deletion->name));
     topics_store_wait(deletion->kafka, bytes_str(deletion->name), 0, deletion_is_done, deletion);
 }
 
@@ -404,7 +402,6 @@ static void growth_committed(tree_change_t *change, coord_zerr_t err, int failed
         growth_is_there(growth, NULL, error_of(err), kafka_error_text(error_of(err)));
         return;
     }
-    topics_store_sync(growth->kafka, bytes_str(growth->name));
     topics_store_wait(growth->kafka, bytes_str(growth->name), growth->partitions_count, growth_is_there, growth);
 }
 

@@ -370,7 +370,7 @@ typedef struct pending {
 static void apply(kafka_t *kafka, const config_change_t *change)
 {
     if (change->resource_type == CONFIG_RESOURCE_TOPIC)
-        topics_store_sync(kafka, change->resource_name);
+        topics_store_configure(kafka, change->resource_name);
     else if (change->resource_type == CONFIG_RESOURCE_BROKER)
         topics_store_sync_brokers(kafka);
 }

@@ -78,60 +78,7 @@ void topics_store_wait(kafka_t *kafka, bytes_t name, int32_t partitions_count, t
     topics__end_waits(kafka->topics_store, name);
 }
 
-static void unfinished_free(unfinished_t *u)
-{
-    if (!u) return;
-    arena_deinit(&u->arena);
-    mem_free(u);
-}
-
-/* The look goes on in the next turn, with what the tree says now. */
-static void look_later(topics_store_t *store, bytes_t name, int32_t next)
-{
-    bytes_t data;
-    unfinished_t *u = mem_zalloc(sizeof(*u));
-    char path[PATH_CHARS_MAX];
-    arena_init(&u->arena, 0);
-    u->next = next;
-    snprintf(path, sizeof(path), ZNODES_TOPICS "/%.*s", (int)name.len, (const char *)name.ptr);
-    if (mirror_get(store->kafka->tree, path, &data, NULL) != ZOK || znode_parse_topic(data, &u->arena, &u->node) != 0) {
-        unfinished_free(u);
-        return;
-    }
-    unfinished_free(map_put(&store->unfinished, name, u));
-    topics__work_later(store);
-}
-
-/* ---- settings ---- */
-
-static void each_override(void *user, const char *name, const char *value) { topic_add_override(user, name, value); }
-
-static void sync_overrides(kafka_topic_t *topic)
-{
-    char path[PATH_CHARS_MAX];
-    bytes_t data;
-    snprintf(path, sizeof(path), ZNODES_TOPIC_CONFIGS "/%s", topic->name);
-    map_t old = topic->overrides;
-    topic->overrides = MAP_INIT;
-    if (mirror_get(topic->kafka->tree, path, &data, NULL) == ZOK && data.len > 0 &&
-        znode_parse_config(data, each_override, topic) != 0) {
-        slog(SLOG_WARN, "kafka", "topic settings in the tree are not JSON as Kafka writes it", "topic=%s", topic->name);
-    }
-    config_compute_topic(topic);
-    size_t cursor = 0; /* the old texts were in use until here */
-    for (map_entry_t *entry; (entry = map_next(&old, &cursor));) mem_free(entry->value);
-    map_deinit(&old);
-}
-
-static void configure_partitions(kafka_topic_t *topic)
-{
-    for (int32_t i = 0; i < topic->partitions_count; i++) {
-        if (topic->partitions[i].log) partition_configure(topic->partitions[i].log);
-    }
-    LIST_EACH(&topic->kafka->topic_listeners, listener, kafka_topic_listener_t, node) {
-        if (listener->configured) listener->configured(listener, topic);
-    }
-}
+/* ---- settings of brokers ---- */
 
 static void each_broker_setting(void *user, const char *name, const char *value)
 {
@@ -159,143 +106,7 @@ void topics_store_sync_brokers(kafka_t *kafka)
     sync_broker_layer(kafka, CONFIG_LAYER_BROKER, path);
     sync_broker_layer(kafka, CONFIG_LAYER_DEFAULT_BROKER, ZNODES_BROKER_CONFIGS "/<default>");
     size_t cursor = 0;
-    for (map_entry_t *entry; (entry = map_next(&kafka->topics, &cursor));) configure_partitions(entry->value);
-}
-
-/* ---- topics ---- */
-
-static void announce(kafka_topic_t *topic)
-{
-    kafka_t *kafka = topic->kafka;
-    topic_index(topic);
-    LIST_EACH(&kafka->topic_listeners, listener, kafka_topic_listener_t, node) {
-        if (listener->created) listener->created(listener, topic);
-    }
-}
-
-static void drop_topic(topics_store_t *store, kafka_topic_t *topic, bool announced)
-{
-    kafka_t *kafka = store->kafka;
-    if (announced) {
-        topic_unindex(topic);
-        LIST_EACH(&kafka->topic_listeners, listener, kafka_topic_listener_t, node) {
-            if (listener->deleted) listener->deleted(listener, topic);
-        }
-    }
-    topics__drop(store, topic);
-}
-
-static void forget_topic(topics_store_t *store, bytes_t name)
-{
-    kafka_topic_t *loading = map_remove(&store->loading, name), *topic = map_get(&store->kafka->topics, name);
-    if (loading) drop_topic(store, loading, false);
-    if (topic) drop_topic(store, topic, true);
-}
-
-/* A topic made by hand may lack its id. */
-static void give_id(kafka_t *kafka, const char *name, znode_topic_t *node, arena_t *arena)
-{
-    io_random(kafka->loop, node->id.bytes, sizeof(node->id.bytes));
-    node->has_id = true;
-    tree_change_t *change = tree_change_new(kafka);
-    tree_change_set(change, arena_printf(arena, ZNODES_TOPICS "/%s", name), znode_format_topic(node, arena));
-    tree_change_submit(change, NULL, NULL);
-}
-
-static void grow_topic(topics_store_t *store, kafka_topic_t *topic, const znode_topic_t *node, int32_t from,
-                       arena_t *arena)
-{
-    int32_t first = topic->partitions_count;
-    int32_t opened = topics__open_partitions(store, topic, node, from, arena);
-    if (opened < node->partitions_count && store->stopped)
-        look_later(store, kafka_topic_name(topic), opened);
-    else if (opened < node->partitions_count)
-        topic_elect(topic, node);
-    if (topic->partitions_count == first) return;
-    LIST_EACH(&topic->kafka->topic_listeners, listener, kafka_topic_listener_t, node) {
-        if (listener->grown) listener->grown(listener, topic, first);
-    }
-}
-
-static void load_topic(topics_store_t *store, kafka_topic_t *topic, const znode_topic_t *node, int32_t from,
-                       arena_t *arena)
-{
-    bytes_t name = kafka_topic_name(topic);
-    int32_t opened = topics__open_partitions(store, topic, node, from, arena);
-    if (opened == node->partitions_count) {
-        map_remove(&store->loading, name);
-        announce(topic);
-        return;
-    }
-    map_put(&store->loading, name, topic);
-    if (store->stopped)
-        look_later(store, name, opened);
-    else
-        topic_elect(topic, node);
-}
-
-static void sync_found(topics_store_t *store, const char *name, znode_topic_t *node, arena_t *arena)
-{
-    kafka_t *kafka = store->kafka;
-    bytes_t key = bytes_str(name);
-    kafka_topic_t *topic = map_get(&kafka->topics, key);
-    kafka_topic_t *loading = map_get(&store->loading, key);
-    kafka_topic_t *known = topic ? topic : loading;
-    if (known && !kafka_uuid_eq(known->id, node->id)) { /* deleted and made again between two looks */
-        forget_topic(store, key);
-        topic = loading = NULL;
-    }
-    if (map_get(&store->dropping, key)) { /* its directories have the names that the new one needs */
-        map_put(&store->dirty, key, store);
-        topics__work_later(store);
-        return;
-    }
-    if (topic) {
-        sync_overrides(topic);
-        configure_partitions(topic);
-        grow_topic(store, topic, node, 0, arena);
-        return;
-    }
-    if (!loading) loading = topic_new(kafka, key, node->id);
-    sync_overrides(loading);
-    load_topic(store, loading, node, 0, arena);
-}
-
-static void go_on(topics_store_t *store, bytes_t name, unfinished_t *u)
-{
-    kafka_topic_t *topic = map_get(&store->kafka->topics, name), *loading = map_get(&store->loading, name);
-    kafka_topic_t *known = topic ? topic : loading;
-    if (!known || !kafka_uuid_eq(known->id, u->node.id))
-        return; /* it was deleted, and perhaps made again: marked dirty */
-    if (topic)
-        grow_topic(store, topic, &u->node, u->next, &u->arena);
-    else
-        load_topic(store, loading, &u->node, u->next, &u->arena);
-    topics__end_waits(store, name);
-}
-
-void topics_store_sync(kafka_t *kafka, bytes_t name)
-{
-    topics_store_t *store = kafka->topics_store;
-    arena_t arena;
-    arena_init(&arena, 0);
-    char *text = arena_strdup(&arena, name);
-    bytes_t data;
-    znode_topic_t node;
-    if (kafka_topic_name_problem(name, &arena)) goto out;
-    unfinished_free(map_remove(&store->unfinished, name)); /* this look is newer */
-    coord_zerr_t found = mirror_get(kafka->tree, arena_printf(&arena, ZNODES_TOPICS "/%s", text), &data, NULL);
-    if (found != ZOK) {
-        forget_topic(store, name);
-    } else if (znode_parse_topic(data, &arena, &node) != 0) {
-        slog(SLOG_WARN, "kafka", "topic in the tree is not JSON as Kafka writes it", "topic=%s", text);
-    } else {
-        if (!node.has_id) give_id(kafka, text, &node, &arena);
-        sync_found(store, text, &node, &arena);
-    }
-    topics__end_waits(store, name);
-out:
-    arena_deinit(&arena);
+    for (map_entry_t *entry; (entry = map_next(&kafka->topics, &cursor));) topics__configure_partitions(entry->value);
 }
 
 /* ---- following the tree ---- */
@@ -305,8 +116,8 @@ static bool may_go_on(topics_store_t *store)
     return !topics__turn_is_over(store) && partition_precheck_may_begin(store->kafka);
 }
 
-/* The next name, which is no longer dirty then; malloc'd. */
-static char *take_dirty(topics_store_t *store)
+/* The next name, which is no longer dirty then; malloc'd, as its news are. */
+static char *take_dirty(topics_store_t *store, topic_news_t **ret_news)
 {
     const map_entry_t *entry = map_next(&store->dirty, &store->dirty_cursor);
     if (!entry) {
@@ -315,7 +126,7 @@ static char *take_dirty(topics_store_t *store)
     }
     store->dirty_cursor--; /* another may move up to its place */
     char *name = mem_strndup(entry->key);
-    map_remove(&store->dirty, bytes_str(name));
+    *ret_news = map_remove(&store->dirty, bytes_str(name));
     return name;
 }
 
@@ -323,9 +134,11 @@ static char *take_dirty(topics_store_t *store)
 static void run_dirty(topics_store_t *store)
 {
     for (size_t left = store->dirty.count; left > 0 && may_go_on(store); left--) {
-        char *name = take_dirty(store);
-        topics_store_sync(store->kafka, bytes_str(name));
+        topic_news_t *news;
+        char *name = take_dirty(store, &news);
+        topics__look(store, bytes_str(name), news);
         mem_free(name);
+        mem_free(news);
     }
 }
 
@@ -338,9 +151,7 @@ static void run_unfinished(topics_store_t *store)
         char copy[KAFKA_TOPIC_NAME_BYTES_MAX];
         memcpy(copy, name.ptr, name.len);
         name = bytes_of(copy, name.len);
-        unfinished_t *u = map_remove(&store->unfinished, name);
-        go_on(store, name, u);
-        unfinished_free(u);
+        topics__look_go_on(store, name, map_remove(&store->unfinished, name));
     }
 }
 
@@ -348,6 +159,7 @@ static void run_work(io_timer_t *timer)
 {
     topics_store_t *store = CONTAINER_OF(timer, topics_store_t, work);
     io_turn_note(store->kafka->loop, "kafka: topics follow the tree");
+    store->since_ns = 0;
     if (store->broker_configs_dirty) {
         store->broker_configs_dirty = false;
         topics_store_sync_brokers(store->kafka);
@@ -365,25 +177,18 @@ static void run_work(io_timer_t *timer)
     }
 }
 
-static void mark(topics_store_t *store, const char *path, const char *prefix)
-{
-    const char *name = path + strlen(prefix);
-    if (*name != '/') return;
-    name++;
-    map_put(&store->dirty, bytes_of(name, strcspn(name, "/")), store);
-    topics__work_later(store);
-}
-
 static void on_topics(coord_subscription_t *subscription, coord_change_t change, const char *path)
 {
-    mark(CONTAINER_OF(subscription, topics_store_t, topics), path, ZNODES_TOPICS);
+    size_t above = strlen(ZNODES_TOPICS "/");
+    if (strlen(path) > above) topics__mark_path(CONTAINER_OF(subscription, topics_store_t, topics), path + above);
 }
 
 static void on_configs(coord_subscription_t *subscription, coord_change_t change, const char *path)
 {
     topics_store_t *store = CONTAINER_OF(subscription, topics_store_t, configs);
     if (strncmp(path, ZNODES_TOPIC_CONFIGS "/", strlen(ZNODES_TOPIC_CONFIGS "/")) == 0) {
-        mark(store, path, ZNODES_TOPIC_CONFIGS);
+        const char *name = path + strlen(ZNODES_TOPIC_CONFIGS "/");
+        topics__mark(store, bytes_of(name, strcspn(name, "/")))->settings = true;
     } else if (strncmp(path, ZNODES_BROKER_CONFIGS "/", strlen(ZNODES_BROKER_CONFIGS "/")) == 0) {
         store->broker_configs_dirty = true;
         topics__work_later(store);
@@ -403,11 +208,7 @@ static void on_deletions(coord_subscription_t *subscription, coord_change_t chan
 
 static void on_prechecked(kafka_t *kafka) { topics__work_later(kafka->topics_store); }
 
-static void each_topic(void *user, const char *name)
-{
-    topics_store_t *store = user;
-    map_put(&store->dirty, bytes_str(name), store);
-}
+static void each_topic(void *user, const char *name) { topics__mark(user, bytes_str(name))->node = true; }
 
 int topics_store_open(kafka_t *kafka, void (*opened)(kafka_t *kafka))
 {
@@ -416,7 +217,7 @@ int topics_store_open(kafka_t *kafka, void (*opened)(kafka_t *kafka))
     store->kafka = kafka;
     store->opening = true;
     store->opened = opened;
-    store->dirty = store->loading = store->unfinished = store->dropping = MAP_INIT;
+    store->dirty = store->loading = store->unfinished = store->stateless = store->dropping = MAP_INIT;
     list_init(&store->waits);
     io_timer_init(kafka->loop, &store->work, run_work);
     store->topics = (coord_subscription_t){.prefix = ZNODES_TOPICS, .changed = on_topics};
@@ -433,6 +234,13 @@ int topics_store_open(kafka_t *kafka, void (*opened)(kafka_t *kafka))
     return 0;
 }
 
+static void free_looks(map_t *looks)
+{
+    size_t cursor = 0;
+    for (map_entry_t *entry; (entry = map_next(looks, &cursor));) topics__look_free(entry->value);
+    map_deinit(looks);
+}
+
 void topics_store_close(kafka_t *kafka)
 {
     topics_store_t *store = kafka->topics_store;
@@ -446,7 +254,9 @@ void topics_store_close(kafka_t *kafka)
     size_t cursor = 0;
     store->closing = true;
     topics__drop_all(store);
-    for (map_entry_t *entry; (entry = map_next(&store->unfinished, &cursor));) unfinished_free(entry->value);
+    free_looks(&store->unfinished);
+    free_looks(&store->stateless);
+    for (map_entry_t *entry; (entry = map_next(&store->dirty, &cursor));) mem_free(entry->value);
     cursor = 0;
     for (map_entry_t *entry; (entry = map_next(&kafka->topics, &cursor));) topics__close(entry->value);
     cursor = 0;
@@ -456,7 +266,6 @@ void topics_store_close(kafka_t *kafka)
     map_deinit(&kafka->topics_folded);
     map_deinit(&store->loading);
     map_deinit(&store->dirty);
-    map_deinit(&store->unfinished);
     mem_free(store);
     kafka->topics_store = NULL;
 }

@@ -1,5 +1,5 @@
-/* store_internal.h: what the files share that keep the broker's topics what the tree says: store.c, which reads the tree and
- * decides, and store_partitions.c, which opens and removes partitions. */
+/* store_internal.h: what the files share that keep the broker's topics what the tree says: store.c, which follows the tree,
+ * store_look.c, which reads what it says of a topic and decides, and store_partitions.c, which opens and removes partitions. */
 #ifndef TRIVET_KAFKA_STORE_INTERNAL_H
 #define TRIVET_KAFKA_STORE_INTERNAL_H
 
@@ -13,7 +13,7 @@ struct topics_store {
     kafka_t *kafka;
     coord_subscription_t topics, configs, deletions;
     io_timer_t work;
-    map_t dirty; /* topic name -> the store */
+    map_t dirty; /* topic name -> topic_news_t */
     size_t dirty_cursor;
     bool stopped;          /* the last opening of partitions went no further: no time, or checksums are read before */
     uint32_t opened_count; /* partitions looked at: whether a turn got anything done */
@@ -22,19 +22,25 @@ struct topics_store {
     bool closing;                   /* what is begun is ended now */
     bool broker_configs_dirty;
     list_t waits;
-    map_t loading;    /* name -> kafka_topic_t whose partitions are not all open */
-    map_t unfinished; /* name -> unfinished_t: a look at the topic that its turn was too short for */
-    map_t dropping;   /* name -> dropping_t: topics that are gone, and have partitions to remove */
-    uint64_t turn_ns; /* the turn of the loop that began_ns is of */
-    uint64_t began_ns;
+    map_t loading;     /* name -> kafka_topic_t whose partitions are not all open */
+    map_t unfinished;  /* name -> topic_look_t that its turn was too short for */
+    map_t stateless;   /* name -> topic_look_t that waits for the state of its next partition */
+    map_t dropping;    /* name -> dropping_t: topics that are gone, and have partitions to remove */
+    uint64_t since_ns; /* when what is done now began: slices_spent */
 };
 
-/* What the tree says of a topic, of which the partitions from `next` on were not looked at yet. */
-typedef struct unfinished {
+/* What changed of a topic since it was looked at. */
+typedef struct topic_news {
+    bool node, settings;
+    int32_t from, end; /* the partitions whose states changed lie in [from, end) */
+} topic_news_t;
+
+/* A look at partitions of a topic, [next, end), that goes on over turns. */
+typedef struct topic_look {
     arena_t arena;
-    znode_topic_t node;
-    int32_t next;
-} unfinished_t;
+    znode_topic_t node; /* without partitions when only states of those that are open changed */
+    int32_t next, end;
+} topic_look_t;
 
 typedef struct dropping {
     kafka_topic_t *topic;
@@ -48,14 +54,26 @@ void topics__work_later(topics_store_t *store);
 /* Tells those who wait for the topic of that name, when what they wait for has come. */
 void topics__end_waits(topics_store_t *store, bytes_t asked);
 
+/* ---- store_look.c ---- */
+
+/* What is noted there is looked at in a later turn. */
+topic_news_t *topics__mark(topics_store_t *store, bytes_t name);
+/* The same, of a path below /brokers/topics/ that changed. */
+void topics__mark_path(topics_store_t *store, const char *path);
+void topics__look(topics_store_t *store, bytes_t name, const topic_news_t *news);
+/* Takes the look. */
+void topics__look_go_on(topics_store_t *store, bytes_t name, topic_look_t *look);
+void topics__look_free(topic_look_t *look);
+/* Gives the open partitions the topic's settings. */
+void topics__configure_partitions(kafka_topic_t *topic);
+
 /* ---- store_partitions.c ---- */
 
-/* Whether the rest must wait for the next turn. */
+/* The rest must wait for the next turn. */
 bool topics__turn_is_over(topics_store_t *store);
-/* Opens partitions in order, from `from` up to the first that has no state, or to the end of the turn's time; returns where.
- * One that has lost its state (somebody is deleting the topic node by node) stays as it is. */
-int32_t topics__open_partitions(topics_store_t *store, kafka_topic_t *topic, const znode_topic_t *node, int32_t from,
-                                arena_t *arena);
+/* Opens partitions in order, up to the first that has no state (look->next is below look->end then), or to the end of the turn's time
+ * (store->stopped). One that has lost its state (somebody is deleting the topic node by node) stays as it is. */
+void topics__open_partitions(topics_store_t *store, kafka_topic_t *topic, topic_look_t *look);
 /* Removes a topic that nobody finds any more, with its partitions, in this turn and those that follow. */
 void topics__drop(topics_store_t *store, kafka_topic_t *topic);
 void topics__drop_more(topics_store_t *store);

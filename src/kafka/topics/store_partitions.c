@@ -5,18 +5,11 @@
 
 #include <stdio.h>
 
-#define TURN_NS_MAX     4000000ull /* of opening and removing partitions */
 #define PRECHECKS_AHEAD 8 /* partitions of a topic whose checksums are checked while the first of them is waited for */
 
 bool topics__turn_is_over(topics_store_t *store)
 {
-    io_loop_t *loop = store->kafka->loop;
-    if (store->closing) return false;
-    if (io_now_ns(loop) != store->turn_ns) {
-        store->turn_ns = io_now_ns(loop);
-        store->began_ns = io_hrtime_ns(loop);
-    }
-    return io_hrtime_ns(loop) - store->began_ns > TURN_NS_MAX;
+    return !store->closing && slices_spent(&store->kafka->slices, &store->since_ns);
 }
 
 /* ---- opening ---- */
@@ -37,20 +30,21 @@ static bool has_id(const int32_t *ids, int32_t count, int32_t id)
 }
 
 /* Opens what this broker should hold; false when the partition has no leader yet. */
-static bool sync_partition(kafka_topic_t *topic, int32_t index, const znode_replicas_t *replicas, arena_t *arena)
+static bool sync_partition(kafka_topic_t *topic, int32_t index, topic_look_t *look)
 {
     kafka_t *kafka = topic->kafka;
     char path[PATH_CHARS_MAX];
     bytes_t data;
     znode_state_t state;
     snprintf(path, sizeof(path), ZNODES_TOPICS "/%s/partitions/%" PRId32 "/state", topic->name, index);
-    if (mirror_get(kafka->tree, path, &data, NULL) != ZOK || znode_parse_state(data, arena, &state) != 0) return false;
+    if (mirror_get(kafka->tree, path, &data, NULL) != ZOK || znode_parse_state(data, &look->arena, &state) != 0)
+        return false;
     kafka_partition_state_t *p = &topic->partitions[index];
     bool new_epoch = p->leader_epoch != state.leader_epoch;
     p->leader = state.leader;
     p->leader_epoch = state.leader_epoch;
     copy_ids(&state.isr, &p->isr, &p->isr_count);
-    copy_ids(replicas, &p->replicas, &p->replicas_count);
+    if (look->node.partitions) copy_ids(&look->node.partitions[index], &p->replicas, &p->replicas_count);
     if (p->log && new_epoch) partition_set_leader_epoch(p->log, p->leader_epoch);
     if (has_id(p->replicas, p->replicas_count, kafka->broker_id)) partition_bring(topic, index);
     partition_precheck_end(topic, index);
@@ -76,23 +70,31 @@ static bool is_prechecked(kafka_topic_t *topic, int32_t index, int32_t count)
     return false;
 }
 
-int32_t topics__open_partitions(topics_store_t *store, kafka_topic_t *topic, const znode_topic_t *node, int32_t from,
-                                arena_t *arena)
+void topics__open_partitions(topics_store_t *store, kafka_topic_t *topic, topic_look_t *look)
 {
-    int32_t i = from;
-    make_room(topic, node->partitions_count);
+    int32_t first = look->next;
+    make_room(topic, look->end);
     store->stopped = false;
-    for (; i < node->partitions_count; i++) {
-        store->stopped = (i > from && topics__turn_is_over(store)) || !is_prechecked(topic, i, node->partitions_count);
+    for (; look->next < look->end; look->next++) {
+        int32_t i = look->next;
+        store->stopped = (i > first && topics__turn_is_over(store)) || !is_prechecked(topic, i, look->end);
         if (store->stopped) break;
         store->opened_count++;
-        if (!sync_partition(topic, i, &node->partitions[i], arena) && i >= topic->partitions_count) break;
+        if (!sync_partition(topic, i, look) && i >= topic->partitions_count) break;
         topic->partitions_count = MAX(topic->partitions_count, i + 1);
     }
-    return i;
 }
 
 /* ---- removal ---- */
+
+static void drop_partition(kafka_topic_t *topic, int32_t index)
+{
+    kafka_partition_state_t *p = &topic->partitions[index];
+    partition_offline_deleted(topic, index);
+    if (p->log) partition_delete(p->log);
+    p->log = NULL;
+    topic_partition_free(topic, index);
+}
 
 static void end_prechecks(kafka_topic_t *topic)
 {
@@ -104,12 +106,9 @@ static bool drop_partitions(topics_store_t *store, dropping_t *d)
 {
     kafka_topic_t *topic = d->topic;
     int32_t first = d->next;
-    end_prechecks(topic);
     for (; d->next < topic->partitions_count; d->next++) {
         if (d->next > first && topics__turn_is_over(store)) return false;
-        partition_offline_deleted(topic, d->next);
-        if (topic->partitions[d->next].log) partition_delete(topic->partitions[d->next].log);
-        topic->partitions[d->next].log = NULL;
+        drop_partition(topic, d->next);
     }
     topic_free(topic);
     return true;
@@ -121,6 +120,7 @@ void topics__drop(topics_store_t *store, kafka_topic_t *topic)
     char name[KAFKA_TOPIC_NAME_BYTES_MAX + 1];
     snprintf(name, sizeof(name), "%s", topic->name);
     d->topic = topic;
+    end_prechecks(topic);
     if (drop_partitions(store, d)) {
         mem_free(d);
         return;

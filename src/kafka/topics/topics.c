@@ -132,12 +132,17 @@ void topic_add_override(kafka_topic_t *topic, const char *name, const char *valu
     mem_free(map_put(&topic->overrides, bytes_str(name), kafka_setting_normal(def, bytes_str(value))));
 }
 
+void topic_partition_free(kafka_topic_t *topic, int32_t index)
+{
+    kafka_partition_state_t *p = &topic->partitions[index];
+    mem_free(p->isr);
+    mem_free(p->replicas);
+    p->isr = p->replicas = NULL;
+}
+
 void topic_free(kafka_topic_t *topic)
 {
-    for (int32_t i = 0; i < topic->partitions_count; i++) {
-        mem_free(topic->partitions[i].isr);
-        mem_free(topic->partitions[i].replicas);
-    }
+    for (int32_t i = 0; i < topic->partitions_count; i++) topic_partition_free(topic, i);
     mem_free(topic->partitions);
     topic_clear_overrides(topic);
     mem_free(topic->name);

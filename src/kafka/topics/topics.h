@@ -11,6 +11,8 @@
 kafka_topic_t *topic_new(kafka_t *kafka, bytes_t name, kafka_uuid_t id);
 /* Frees the memory; partitions must be closed. */
 void topic_free(kafka_topic_t *topic);
+/* What a partition has in memory beside its log, before the others': freeing thousands takes long. */
+void topic_partition_free(kafka_topic_t *topic, int32_t index);
 void topic_add_override(kafka_topic_t *topic, const char *name, const char *value);
 void topic_clear_overrides(kafka_topic_t *topic);
 bool topic_is_internal(bytes_t name);
@@ -29,8 +31,8 @@ const kafka_topic_t *topic_colliding(const kafka_t *kafka, bytes_t name);
 int topics_store_open(kafka_t *kafka, void (*opened)(kafka_t *kafka)) MUST_CHECK;
 /* Closes every partition; who waits gets an error. */
 void topics_store_close(kafka_t *kafka);
-/* Makes one topic what the tree says, now. */
-void topics_store_sync(kafka_t *kafka, bytes_t name);
+/* Gives one topic the settings that the tree says, now. */
+void topics_store_configure(kafka_t *kafka, bytes_t name);
 /* The same for the settings of brokers. */
 void topics_store_sync_brokers(kafka_t *kafka);
 
