@@ -352,17 +352,20 @@ out:
     return err;
 }
 
-static int write_and_sync(io_loop_t *loop, const char *path, bytes_t data)
+static int write_whole(io_loop_t *loop, const char *path, bytes_t data, bool sync)
 {
     io_file_t *file;
+    if (loop->ops->write_whole) return loop->ops->write_whole(loop, path, data, sync);
     int err = io_file_open(loop, path, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_TRUNCATE, &file);
     if (err) return err;
     struct iovec iov = {(void *)data.ptr, data.len};
     if (data.len) err = io_file_write(file, 0, &iov, 1);
-    if (!err) err = io_file_sync_now(file);
+    if (!err && sync) err = io_file_sync_now(file);
     io_file_close(file);
     return err;
 }
+
+int io_write_whole(io_loop_t *loop, const char *path, bytes_t data) { return write_whole(loop, path, data, false); }
 
 int io_replace_whole(io_loop_t *loop, const char *path, bytes_t data)
 {
@@ -370,7 +373,7 @@ int io_replace_whole(io_loop_t *loop, const char *path, bytes_t data)
     int n = snprintf(temporary, sizeof(temporary), "%s.tmp", path);
     if (n < 0 || (size_t)n >= sizeof(temporary)) return ERR_LIMIT;
     parent_of(path, dir);
-    int err = write_and_sync(loop, temporary, data);
+    int err = write_whole(loop, temporary, data, true);
     if (!err) err = io_rename(loop, temporary, path);
     if (!err) return io_sync_dir(loop, dir);
     (void)!io_remove(loop, temporary); /* on a full disk it takes room that others need */
@@ -452,6 +455,35 @@ void io_work_cancel(io_work_t *work)
 {
     if (work->backend) work->loop->ops->work_cancel(work);
 }
+
+int io_replace_files(io_loop_t *loop, const io_replacement_t *files, size_t count)
+{
+    int err = 0;
+    for (size_t i = 0; i < count && !err; i++) err = io_replace_whole(loop, files[i].path, files[i].data);
+    return err;
+}
+
+static void replace_work(io_work_t *work)
+{
+    io_replace_t *replace = CONTAINER_OF(work, io_replace_t, work);
+    replace->err = io_replace_files(work->loop, replace->files, replace->count);
+}
+
+static void replace_done(io_work_t *work)
+{
+    io_replace_t *replace = CONTAINER_OF(work, io_replace_t, work);
+    replace->done(replace, replace->err);
+}
+
+void io_replace_start(io_loop_t *loop, io_replace_t *replace, const io_replacement_t *files, size_t count,
+                      void (*done)(io_replace_t *replace, int err))
+{
+    *replace = (io_replace_t){
+        .work = {.work = replace_work, .done = replace_done}, .files = files, .count = count, .done = done};
+    io_work_start(loop, &replace->work);
+}
+
+void io_replace_cancel(io_replace_t *replace) { io_work_cancel(&replace->work); }
 
 char *io_absolute(const char *path)
 {

@@ -237,10 +237,11 @@ int io_set_oom_score(int score) MUST_CHECK;
 /* Free and total bytes of the file system that holds `path`. */
 int io_disk_space(io_loop_t *loop, const char *path, uint64_t *ret_free, uint64_t *ret_total) MUST_CHECK;
 
-/* Whole small files (checkpoints, properties): read into malloc'd memory with a NUL behind; replace = write to a
- * temporary, sync, rename, sync the directory. */
+/* Whole small files (checkpoints, properties): read into malloc'd memory with a NUL behind; write = without waiting for the disk,
+ * for what can be made again; replace = write to a temporary, sync, rename, sync the directory. */
 int io_read_whole(io_loop_t *loop, const char *path, size_t bytes_max, uint8_t **ret_data,
                   size_t *ret_bytes) MUST_CHECK;
+int io_write_whole(io_loop_t *loop, const char *path, bytes_t data) MUST_CHECK;
 int io_replace_whole(io_loop_t *loop, const char *path, bytes_t data) MUST_CHECK;
 
 /* Copies the bytes [from, end) of a file to a new one at `path`, durably with its name; removes it again when that fails. */
@@ -320,5 +321,25 @@ typedef struct io_work {
 void io_work_start(io_loop_t *loop, io_work_t *work);
 /* Waits until the pool is done with it; `done` never runs. Harmless when it was not started (zeroed) or is done. */
 void io_work_cancel(io_work_t *work);
+
+/* io_replace_whole off the loop, one file after the other, up to the first that fails: for what is too large, or too often, to wait
+ * for the disk. Paths and data are borrowed until `done`. */
+typedef struct io_replacement {
+    const char *path;
+    bytes_t data;
+} io_replacement_t;
+typedef struct io_replace {
+    io_work_t work;
+    const io_replacement_t *files;
+    size_t count;
+    void (*done)(struct io_replace *replace, int err);
+    int err;
+} io_replace_t;
+/* At once, waiting for the disk. */
+int io_replace_files(io_loop_t *loop, const io_replacement_t *files, size_t count) MUST_CHECK;
+void io_replace_start(io_loop_t *loop, io_replace_t *replace, const io_replacement_t *files, size_t count,
+                      void (*done)(io_replace_t *replace, int err));
+/* As io_work_cancel: each of the files is by then the old one or the new one. */
+void io_replace_cancel(io_replace_t *replace);
 
 #endif

@@ -58,6 +58,8 @@ struct io_ops {
     void (*file_sync)(io_file_t *file, io_sync_t *sync);
     int (*file_sync_now)(io_file_t *file);
     void (*file_drop_cache)(io_file_t *file);
+    /* Creates or replaces the file's content. From any thread, as rename, remove and sync_dir are. NULL = as other files. */
+    int (*write_whole)(io_loop_t *loop, const char *path, bytes_t data, bool sync);
     int (*rename)(io_loop_t *loop, const char *from, const char *to);
     int (*remove)(io_loop_t *loop, const char *path);
     void (*remove_later)(io_loop_t *loop, const char *path); /* NULL = at once */

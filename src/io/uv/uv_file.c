@@ -78,9 +78,8 @@ void uv__files_close_all(uv_backend_t *b)
     LIST_EACH(&b->files, file, uv_disk_file_t, node) uv__file_close(&file->base);
 }
 
-int uv__file_write(io_file_t *base, uint64_t offset, const struct iovec *iov, int iov_count)
+static int write_fd(int fd, uint64_t offset, const struct iovec *iov, int iov_count)
 {
-    int fd = file_of(base)->fd;
     size_t skip = 0; /* bytes of the first vector that are written */
     while (iov_count > 0) {
         ssize_t n;
@@ -101,6 +100,11 @@ int uv__file_write(io_file_t *base, uint64_t offset, const struct iovec *iov, in
         }
     }
     return 0;
+}
+
+int uv__file_write(io_file_t *base, uint64_t offset, const struct iovec *iov, int iov_count)
+{
+    return write_fd(file_of(base)->fd, offset, iov, iov_count);
 }
 
 ssize_t uv__file_read(io_file_t *base, uint64_t offset, void *out, size_t bytes)
@@ -136,6 +140,17 @@ static int sync_fd(int fd)
     do rc = fdatasync(fd);
     while (rc < 0 && errno == EINTR);
     return rc < 0 ? err_from_errno(errno) : 0;
+}
+
+int uv__write_whole(io_loop_t *loop, const char *path, bytes_t data, bool sync)
+{
+    struct iovec iov = {(void *)data.ptr, data.len};
+    int fd = open(path, O_CLOEXEC | O_RDWR | O_CREAT | O_TRUNC, 0644);
+    if (fd < 0) return err_from_errno(errno);
+    int err = write_fd(fd, 0, &iov, data.len > 0);
+    if (!err && sync) err = sync_fd(fd);
+    close(fd);
+    return err;
 }
 
 static void sync_work(uv_work_t *work)

@@ -113,6 +113,7 @@ void uv__remove_later(io_loop_t *loop, const char *path);
 int uv__mkdir(io_loop_t *loop, const char *path);
 int uv__sync_dir(io_loop_t *loop, const char *path);
 int uv__sync_fs(io_loop_t *loop, const char *path);
+int uv__write_whole(io_loop_t *loop, const char *path, bytes_t data, bool sync);
 int uv__stat(io_loop_t *loop, const char *path, bool *ret_is_dir);
 int uv__list_dir(io_loop_t *loop, const char *path, void (*each)(void *user, const char *name, bool is_dir),
                  void *user);

@@ -462,6 +462,7 @@ const io_ops_t uv__ops = {
     .remove_later = uv__remove_later,
     .sync_dir = uv__sync_dir,
     .sync_fs = uv__sync_fs,
+    .write_whole = uv__write_whole,
     .stat = uv__stat,
     .list_dir = uv__list_dir,
     .lock_file = uv__lock_file,

@@ -24,6 +24,7 @@
 
 typedef enum cleaner_state {
     CLEANER_IDLE,
+    CLEANER_NOTING,
     CLEANER_CLEARING,
     CLEANER_MAPPING,
     CLEANER_REWRITING,
@@ -57,6 +58,7 @@ struct cleaner {
     cleaner_range_t range; /* of the round */
     cleaner_task_t *task;  /* of the round */
     bool opening;          /* the opener has the task */
+    partition_cleaned_waiter_t noting;
     log_walk_t walk;
     ended_t ended; /* of the walk: the mapping's, then the rewriting's */
     log_rewrite_t *rewrite;
@@ -67,6 +69,7 @@ struct cleaner {
 
 static void run(io_timer_t *timer);
 static void rewritten(void *user, int err);
+static void noted(partition_cleaned_waiter_t *waiter, int err);
 
 cleaner_t *cleaner_new(kafka_t *kafka, partition_store_t *store)
 {
@@ -75,6 +78,8 @@ cleaner_t *cleaner_new(kafka_t *kafka, partition_store_t *store)
     c->store = store;
     c->ended = ENDED_INIT;
     io_random(kafka->loop, c->hash_key, sizeof(c->hash_key));
+    c->noting.done = noted;
+    list_init(&c->noting.node);
     io_timer_init(kafka->loop, &c->timer, run);
     io_timer_start(&c->timer, (uint64_t)MAX(kafka->config.log_cleaner_backoff_ms, CLEANER_BACKOFF_MS_MIN), 0);
     return c;
@@ -90,6 +95,7 @@ static void task_free(cleaner_task_t *task)
 
 static void release(cleaner_t *c)
 {
+    list_remove(&c->noting.node);
     if (c->rewrite) log_rewrite_abort(c->rewrite);
     c->rewrite = NULL;
     if (c->opening)
@@ -143,11 +149,7 @@ static void fail(cleaner_t *c, int err)
 static void succeed(cleaner_t *c)
 {
     partition_t *p = c->range.partition;
-    int err = partition__store_cleaned(p, c->task->filter.mapped_end, false);
-    if (err) {
-        fail(c, err);
-        return;
-    }
+    partition__checkpoint_cleaned(c->store->checkpoints, p, c->task->filter.mapped_end);
     p->clean_failures = 0;
     c->kafka->stats.clean_rounds++;
     c->kafka->stats.clean_dropped_records += c->task->filter.records_seen - c->task->filter.records_kept;
@@ -171,6 +173,29 @@ static int begin_rewriting(cleaner_t *c)
     return begin_walk(c, log_segment_info(c->range.partition->log, 0).base_offset);
 }
 
+/* Before the first gap there is a line that says that there may be gaps, whatever the topic's policy is by then. */
+static void begin_clearing(cleaner_t *c)
+{
+    const partition_t *p = c->range.partition;
+    bool there = partition__checkpoint(c->store->checkpoints, p->topic->name, p->index).cleaned >= 0;
+    c->state = there ? CLEANER_CLEARING : CLEANER_NOTING;
+    if (there)
+        io_timer_start(&c->timer, 0, 0);
+    else
+        partition__checkpoint_cleaned_durably(c->store->checkpoints, p, c->range.dirty, &c->noting);
+}
+
+static void noted(partition_cleaned_waiter_t *waiter, int err)
+{
+    cleaner_t *c = CONTAINER_OF(waiter, cleaner_t, noting);
+    if (err) {
+        partition__checkpoint_uncleaned(c->store->checkpoints, c->range.partition);
+        fail(c, err);
+        return;
+    }
+    begin_clearing(c);
+}
+
 static int start_round(cleaner_t *c)
 {
     const kafka_broker_config_t *b = &c->kafka->config;
@@ -189,16 +214,11 @@ static int start_round(cleaner_t *c)
                    [RECORD_LZ4] = (int)t->compression_lz4_level,
                    [RECORD_ZSTD] = (int)t->compression_zstd_level},
     };
-    c->state = CLEANER_CLEARING;
     c->next_group = 0;
     log_walk_init(&c->walk, p->log, c->range.dirty, c->range.end);
     uint64_t keys_max = (uint64_t)(c->range.end - c->range.dirty);
     int err = offset_map_init(&c->task->filter.newest, keys_max, map_bytes, load, c->hash_key);
-    if (!err) err = begin_walk(c, c->range.dirty);
-    if (err) return err;
-    /* Before the first gap there is a line that says that there may be gaps, whatever the topic's policy is by then. */
-    if (partition__store_checkpoint(c->store, p->topic->name, p->index).cleaned >= 0) return 0;
-    return partition__store_cleaned(p, c->range.dirty, true);
+    return err ? err : begin_walk(c, c->range.dirty);
 }
 
 static void look(cleaner_t *c)
@@ -213,7 +233,7 @@ static void look(cleaner_t *c)
     if (err)
         fail(c, err);
     else
-        io_timer_start(&c->timer, 0, 0);
+        begin_clearing(c);
 }
 
 /* ---- slices ---------------------------------------------------------------------------------------------------------- */
@@ -386,6 +406,7 @@ static int step(cleaner_t *c, bool *ret_through)
     case CLEANER_MAPPING: return map_step(c);
     case CLEANER_REWRITING: return rewrite_step(c, ret_through);
     case CLEANER_IDLE:
+    case CLEANER_NOTING:
     case CLEANER_SYNCING: break;
     }
     UNREACHABLE();

@@ -6,7 +6,7 @@
 static int64_t first_dirty(partition_store_t *store, const partition_t *p)
 {
     int64_t start = log_start_offset(p->log);
-    int64_t cleaned = partition__store_checkpoint(store, p->topic->name, p->index).cleaned;
+    int64_t cleaned = partition__checkpoint(store->checkpoints, p->topic->name, p->index).cleaned;
     return cleaned < start || cleaned > log_end_offset(p->log) ? start : cleaned;
 }
 

@@ -60,7 +60,10 @@ static void append_sized(partition_host_t *f, int count, int keys, size_t value_
 
 static void append(partition_host_t *f, int count, int keys) { append_sized(f, count, keys, VALUE_BYTES); }
 
-static int64_t cleaned(partition_host_t *f) { return partition__store_checkpoint(f->kafka.partitions, "t", 0).cleaned; }
+static int64_t cleaned(partition_host_t *f)
+{
+    return partition__checkpoint(f->kafka.partitions->checkpoints, "t", 0).cleaned;
+}
 
 static int records_sealed(partition_host_t *f)
 {
@@ -255,7 +258,7 @@ static void a_partition_may_close_while_a_batch_is_off_the_loop(void **state)
 static void a_line_beyond_the_end_of_the_log_counts_for_none(void **state)
 {
     partition_host_t *f = *state;
-    assert_int_equal(partition__store_cleaned(f->p, 5000, true), 0);
+    partition__checkpoint_cleaned(f->kafka.partitions->checkpoints, f->p, 5000);
     append(f, 200, 10);
     sim_run_for(f->sim, 5000);
     assert_int_equal(cleaned(f), log_active_base(f->p->log));

@@ -115,7 +115,7 @@ int partition__metadata_write(const kafka_topic_t *topic, const char *dir)
     if (io_exists(topic->kafka->loop, path)) return 0;
     size_t bytes = expected_text(topic, text);
     /* Not synced, for a topic may have thousands: a torn one is known from another topic's. */
-    int err = partition__write_file(topic->kafka->loop, path, bytes_of(text, bytes));
+    int err = io_write_whole(topic->kafka->loop, path, bytes_of(text, bytes));
     if (err) (void)!io_remove(topic->kafka->loop, path);
     return err;
 }

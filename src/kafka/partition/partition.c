@@ -100,14 +100,17 @@ typedef struct opening {
 static log_recovery_t recovery_of(const kafka_topic_t *topic, int32_t index, const opening_t *how, log_report_t *report)
 {
     partition_store_t *store = topic->kafka->partitions;
-    partition_checkpoint_t known = partition__store_checkpoint(store, topic->name, index);
+    partition_checkpoint_t known = partition__checkpoint(store->checkpoints, topic->name, index);
     bool clean = store->clean && !how->again;
+    /* What lies below a log's start counts as durable, and need not have been: a loss of power may have taken it. */
+    int64_t durable =
+        store->power_lost && !clean && known.recovery_point <= known.log_start ? 0 : MAX(known.recovery_point, 0);
     return (log_recovery_t){
         .clean = clean,
         .power_lost = store->power_lost,
         .distrust_cache = !clean,
-        .recovery_point = MAX(known.recovery_point, 0),
-        .end_min = MAX(MAX(known.recovery_point, how->end_offset), 0),
+        .recovery_point = durable,
+        .end_min = MAX(durable, how->end_offset),
         .start_offset = known.log_start,
         .compacted = (topic->config.cleanup_policy & KAFKA_CLEANUP_POLICY_COMPACT) || known.cleaned >= 0,
         .scan_from = INT64_MAX,
@@ -199,7 +202,7 @@ static int forget_if_new(const kafka_topic_t *topic, int32_t index, const char *
 {
     partition_store_t *store = topic->kafka->partitions;
     if (io_exists(topic->kafka->loop, dir) || !(put_aside || store->opened)) return 0;
-    return partition__store_forget(store, topic->name, index);
+    return partition__checkpoint_forget(store->checkpoints, topic->name, index);
 }
 
 static int open_log(partition_t *p, const char *dir, const opening_t *how, log_report_t *report,
@@ -379,7 +382,7 @@ void partition_close(partition_t *partition)
     if (log_close_unsynced(partition->log) != 0)
         store->failed = true;
     else
-        partition__store_closed(store, partition->topic, partition->index, end_offset);
+        partition__checkpoint_closed(store->checkpoints, partition->topic, partition->index, end_offset);
     partition_free(partition);
 }
 

@@ -38,10 +38,13 @@ typedef struct partition_precheck partition_precheck_t;
 #define PARTITION_PRECHECKS_MAX 2 /* at a time */
 
 enum { PARTITION_SUMS = 2 }; /* checkpoints that have one */
+#define PARTITION_SUMS_NAME ".checkpoint-sums"
 typedef struct partition_sum {
     bool known;
     uint32_t now, before; /* CRC-32C of the file as written last, and as it was before */
 } partition_sum_t;
+
+typedef struct partition_checkpoints partition_checkpoints_t;
 
 struct partition_store {
     kafka_t *kafka;
@@ -56,21 +59,20 @@ struct partition_store {
     uint64_t refused_ns;
     io_timer_t refused_timer;
     io_hook_t hook;
-    slice_t maintenance;    /* a round over all partitions */
-    uint32_t maintain_left; /* partitions of it */
+    uint32_t partitions_count;
+    slice_t maintenance;          /* a round over all partitions */
+    uint32_t maintain_left;       /* partitions of it */
+    bool expiry_wanted, expiring; /* of producers: by the next round, by this one */
     io_timer_t news_timer, maintain_timer, checkpoint_timer, expiry_timer;
-    map_t checkpoints;     /* "topic partition" -> partition_checkpoint_t, as read or as of the partition's close */
-    uint64_t written_hash; /* of the checkpoint files' text as last written */
-    uint32_t prechecks;    /* under way */
+    partition_checkpoints_t *checkpoints;
+    uint32_t prechecks; /* under way */
     void (*prechecked)(kafka_t *kafka);
     bool opened; /* what was there at the start has been opened */
-    bool stale;  /* the other checkpoints on disk name partitions that are gone */
     partition_sum_t sums[PARTITION_SUMS];
-    bool cleaned_stale; /* cleaner-offset-checkpoint on disk names partitions that are gone */
-    bool suspect;       /* a checkpoint is damaged or missing */
-    bool clean;         /* the last stop was orderly */
-    bool power_lost;    /* the machine may have lost power since */
-    bool failed;        /* a partition did not close: the next start must recover */
+    bool suspect;    /* a checkpoint is damaged or missing */
+    bool clean;      /* the last stop was orderly */
+    bool power_lost; /* the machine may have lost power since */
+    bool failed;     /* a partition did not close: the next start must recover */
 };
 
 /* A partition's lines in the checkpoint files; -1 = none. */
@@ -88,12 +90,6 @@ typedef struct partition_checkpoint {
 void partition__store_add(partition_t *partition);
 /* Takes the partition off; what it knows is kept for the checkpoints, unless it was deleted. */
 void partition__store_remove(partition_t *partition, bool deleted);
-/* What is known of a partition that is being opened. */
-partition_checkpoint_t partition__store_checkpoint(partition_store_t *store, const char *topic, int32_t index);
-/* Notes how far a partition is clean, in cleaner-offset-checkpoint: `durable` waits for the disk. */
-int partition__store_cleaned(partition_t *partition, int64_t offset, bool durable) MUST_CHECK;
-/* A new partition must not inherit the lines of one that had its name. */
-int partition__store_forget(partition_store_t *store, const char *topic, int32_t index) MUST_CHECK;
 /* Wakes the partition's waiters before the loop waits again. */
 void partition__store_news(partition_t *partition);
 
@@ -102,8 +98,42 @@ void partition__produces_end(partition_t *partition, kafka_code_t error);
 
 /* offset.c: likewise. */
 void partition__lookups_end(partition_t *partition, kafka_code_t error);
+
+/* checkpoint.c */
+partition_checkpoints_t *partition__checkpoints_new(partition_store_t *store);
+/* Ends what is under way; then nothing is written but by partition__checkpoints_write_now. */
+void partition__checkpoints_stop(partition_checkpoints_t *checkpoints);
+void partition__checkpoints_free(partition_checkpoints_t *checkpoints);
+int partition__checkpoints_read(partition_checkpoints_t *checkpoints) MUST_CHECK;
+/* Those of partitions that nobody has asked for: one that gets their name must not be measured by them. */
+void partition__checkpoints_drop_unseen(partition_checkpoints_t *checkpoints);
+/* Writes them anew, over the turns to come. */
+void partition__checkpoints_run(partition_checkpoints_t *checkpoints);
+/* The same, waiting for the disk: at the end. */
+int partition__checkpoints_write_now(partition_checkpoints_t *checkpoints) MUST_CHECK;
+/* What is known of a partition that is being opened. */
+partition_checkpoint_t partition__checkpoint(const partition_checkpoints_t *checkpoints, const char *topic,
+                                             int32_t index);
+/* A new partition must not inherit the lines of one that had its name. */
+int partition__checkpoint_forget(partition_checkpoints_t *checkpoints, const char *topic, int32_t index) MUST_CHECK;
+void partition__checkpoint_opened(partition_checkpoints_t *checkpoints, const partition_t *partition);
+/* What it knows is kept, unless it was deleted. */
+void partition__checkpoint_taken_off(partition_checkpoints_t *checkpoints, const partition_t *partition, bool deleted);
 /* The log of a partition that was taken off is closed, and ends there. */
-void partition__store_closed(partition_store_t *store, const kafka_topic_t *topic, int32_t index, int64_t end_offset);
+void partition__checkpoint_closed(partition_checkpoints_t *checkpoints, const kafka_topic_t *topic, int32_t index,
+                                  int64_t end_offset);
+/* The logs that were closed are on stable storage to their ends. */
+void partition__checkpoints_take_ends(partition_checkpoints_t *checkpoints);
+/* The partition is clean up to here: older lines only make the cleaner read more. */
+void partition__checkpoint_cleaned(partition_checkpoints_t *checkpoints, const partition_t *partition, int64_t offset);
+/* `done` runs when stable storage has it, or with why it has not: then nothing was noted. */
+typedef struct partition_cleaned_waiter {
+    list_t node;
+    void (*done)(struct partition_cleaned_waiter *waiter, int err);
+} partition_cleaned_waiter_t;
+void partition__checkpoint_cleaned_durably(partition_checkpoints_t *checkpoints, const partition_t *partition,
+                                           int64_t offset, partition_cleaned_waiter_t *waiter);
+void partition__checkpoint_uncleaned(partition_checkpoints_t *checkpoints, const partition_t *partition);
 
 /* metadata.c */
 /* Whose the directory is; it need not be there. One of another topic is put aside. */
@@ -123,8 +153,10 @@ void partition__offline_run(io_timer_t *timer);
 void partition__sums_read(partition_store_t *store);
 /* The file is as it was written, or has no sum. */
 bool partition__sums_fit(const partition_store_t *store, const char *name, bytes_t data);
-/* Before the files themselves. */
-int partition__sums_write(partition_store_t *store, bytes_t recovery_points, bytes_t log_starts) MUST_CHECK;
+/* What must be written before the files themselves, and be kept when all are. */
+void partition__sums_next(const partition_store_t *store, bytes_t recovery_points, bytes_t log_starts,
+                          partition_sum_t ret_sums[PARTITION_SUMS], buf_t *ret_text);
+void partition__sums_keep(partition_store_t *store, const partition_sum_t sums[PARTITION_SUMS]);
 
 /* writes.c */
 /* The log did not take a batch, for a reason that is the disk's. */
@@ -146,9 +178,6 @@ void partition__snapshot_write(partition_t *partition, int64_t offset);
 /* Loads the newest snapshot that is whole, and what came after it from the log. From `control_from` on (log_report_t) markers
  * count for the index of aborted transactions, too. */
 int partition__producers_recover(partition_t *partition, int64_t control_from) MUST_CHECK;
-
-/* Writes a small file without waiting for the disk: for what can be made again. */
-int partition__write_file(io_loop_t *loop, const char *path, bytes_t data) MUST_CHECK;
 
 /* partition.c */
 /* Opens it again from what the disk has, past the page cache. A log that ended at `end_offset` (-1 = not known) must reach so

@@ -43,7 +43,7 @@ void partition__snapshot_write(partition_t *partition, int64_t offset)
     buf_t text = BUF_INIT;
     snapshot_path(partition, offset, path);
     producers_encode(&partition->producers, &text);
-    int err = partition__write_file(partition->topic->kafka->loop, path, buf_bytes(&text));
+    int err = io_write_whole(partition->topic->kafka->loop, path, buf_bytes(&text));
     buf_deinit(&text);
     if (err) {
         snapshot_remove(partition, offset); /* half of one; the older one and the log serve as well */

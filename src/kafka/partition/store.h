@@ -5,6 +5,7 @@
  *   log-start-offset-checkpoint           where logs start, when not at a segment's base
  *   replication-offset-checkpoint         high watermarks
  *   .checkpoint-sums                      checksums of the first two
+ *   .checkpoint-void                      partitions whose lines in these files count for nothing
  *   cleaner-offset-checkpoint             up to where compacted logs are clean
  *   .kafka_cleanshutdown                  the last stop was orderly: nothing needs to be read again
  *   .boot                                 the machine's run in which they were opened: power was lost when it is another

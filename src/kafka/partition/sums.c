@@ -11,12 +11,11 @@
 
 #include <stdio.h>
 
-#define SUMS_NAME      ".checkpoint-sums"
 #define SUMS_BYTES_MAX KIB(1)
 
 static void sums_path(const partition_store_t *store, char out[PARTITION_PATH_CHARS_MAX])
 {
-    int n = snprintf(out, PARTITION_PATH_CHARS_MAX, "%s/" SUMS_NAME, store->kafka->data_dir);
+    int n = snprintf(out, PARTITION_PATH_CHARS_MAX, "%s/" PARTITION_SUMS_NAME, store->kafka->data_dir);
     ASSERT(n > 0 && n < PARTITION_PATH_CHARS_MAX);
 }
 
@@ -48,18 +47,21 @@ bool partition__sums_fit(const partition_store_t *store, const char *name, bytes
     return true;
 }
 
-int partition__sums_write(partition_store_t *store, bytes_t recovery_points, bytes_t log_starts)
+void partition__sums_next(const partition_store_t *store, bytes_t recovery_points, bytes_t log_starts,
+                          partition_sum_t ret_sums[PARTITION_SUMS], buf_t *ret_text)
 {
-    char path[PARTITION_PATH_CHARS_MAX], text[SUMS_BYTES_MAX];
     const bytes_t files[PARTITION_SUMS] = {recovery_points, log_starts};
-    size_t n = 0;
+    buf_clear(ret_text);
     for (size_t i = 0; i < PARTITION_SUMS; i++) {
-        partition_sum_t *sum = &store->sums[i];
+        const partition_sum_t *sum = &store->sums[i];
         uint32_t crc = crc32c(0, files[i].ptr, files[i].len);
-        if (crc != sum->now || !sum->known) *sum = (partition_sum_t){true, crc, sum->known ? sum->now : crc};
-        n += (size_t)snprintf(text + n, sizeof(text) - n, "%s %08" PRIx32 " %08" PRIx32 "\n", names[i], sum->now,
-                              sum->before);
+        bool changed = crc != sum->now || !sum->known;
+        ret_sums[i] = changed ? (partition_sum_t){true, crc, sum->known ? sum->now : crc} : *sum;
+        buf_printf(ret_text, "%s %08" PRIx32 " %08" PRIx32 "\n", names[i], ret_sums[i].now, ret_sums[i].before);
     }
-    sums_path(store, path);
-    return io_replace_whole(store->kafka->loop, path, bytes_of(text, n));
+}
+
+void partition__sums_keep(partition_store_t *store, const partition_sum_t sums[PARTITION_SUMS])
+{
+    memcpy(store->sums, sums, sizeof(store->sums));
 }

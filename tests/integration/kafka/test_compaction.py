@@ -35,7 +35,9 @@ def new_topic(server, name, **config):
 
 
 def cleaned(server, topic, partition=0):
-    """Up to where the cleaner has come."""
+    """Up to where the cleaner has come, as its file says; a line that is void counts for nothing."""
+    if any(f"{topic} {partition}" in path.read_text().splitlines() for path in server.data.rglob(".checkpoint-void")):
+        return 0
     for path in server.data.rglob("cleaner-offset-checkpoint"):
         for line in path.read_text().splitlines()[2:]:
             name, index, offset = line.split()
