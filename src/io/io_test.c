@@ -675,6 +675,55 @@ static void whole_files_are_replaced_and_read(void **state)
     mem_free(data);
 }
 
+typedef struct replacing {
+    io_replace_t base;
+    env_t *env;
+    int ended, err;
+} replacing_t;
+
+static void on_replaced(io_replace_t *base, int err)
+{
+    replacing_t *r = CONTAINER_OF(base, replacing_t, base);
+    r->ended++;
+    r->err = err;
+    io_loop_stop(r->env->loop);
+}
+
+static void assert_whole(env_t *env, const char *path, const char *expected)
+{
+    uint8_t *data;
+    size_t bytes;
+    assert_int_equal(io_read_whole(env->loop, path, 100, &data, &bytes), 0);
+    assert_string_equal((char *)data, expected);
+    mem_free(data);
+}
+
+static void files_are_replaced_off_the_loop_up_to_the_first_that_fails(void **state)
+{
+    env_t *env = *state;
+    replacing_t r = {.env = env};
+    char one[256], lost[256], two[256];
+    snprintf(one, sizeof(one), "%s", path_in(env, "one"));
+    snprintf(lost, sizeof(lost), "%s", path_in(env, "no-folder/file"));
+    snprintf(two, sizeof(two), "%s", path_in(env, "two"));
+    io_replacement_t files[] = {
+        {one, bytes_str("1")}, {two, bytes_str("2")}, {lost, bytes_str("3")}, {one, bytes_str("4")}};
+    io_replace_start(env->loop, &r.base, files, 2, on_replaced);
+    assert_int_equal(r.ended, 0);
+    io_loop_run(env->loop);
+    assert_int_equal(r.err, 0);
+    assert_whole(env, one, "1");
+    assert_whole(env, two, "2");
+    io_replace_start(env->loop, &r.base, files + 1, 3, on_replaced);
+    io_loop_run(env->loop);
+    assert_int_equal(r.ended, 2);
+    assert_int_equal(r.err, ERR_NOT_FOUND);
+    assert_whole(env, one, "1");
+    io_replace_start(env->loop, &r.base, files + 3, 1, on_replaced);
+    io_replace_cancel(&r.base);
+    assert_int_equal(r.ended, 2);
+}
+
 static void clocks_and_randomness_work(void **state)
 {
     env_t *env = *state;
@@ -888,7 +937,7 @@ static void foreign_descriptors_and_ipv6_are_watched(void **state)
         BACKEND(what_a_stopped_loop_was_posted_is_drained_in_order), BACKEND(sendfile_sends_the_asked_range),          \
         BACKEND(files_read_back_what_was_written), BACKEND(syncs_call_back_later_and_never_after_close),               \
         BACKEND(directories_list_rename_and_remove), BACKEND(whole_files_are_replaced_and_read),                       \
-        BACKEND(clocks_and_randomness_work)
+        BACKEND(files_are_replaced_off_the_loop_up_to_the_first_that_fails), BACKEND(clocks_and_randomness_work)
 
 int main(void)
 {

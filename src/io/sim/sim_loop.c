@@ -17,6 +17,7 @@ typedef struct sim_work {
     io_timer_t event;
     sim_item_t item;
     list_t node;
+    bool running; /* it may be what the machine dies of */
 } sim_work_t;
 
 static sim_t *sim_of(sim_loop_t *loop) { return loop->node->sim; }
@@ -185,8 +186,13 @@ static void work_runs(io_timer_t *event)
 {
     sim_work_t *w = CONTAINER_OF(event, sim_work_t, event);
     sim__trace(sim_of(w->loop), SIM_WORK, w->loop->node->index, 0);
+    w->running = true;
     w->work->work(w->work);
-    sim__ready(w->loop, &w->item);
+    w->running = false;
+    if (w->loop->base.halted)
+        work_free(w); /* the machine died of what the work did */
+    else
+        sim__ready(w->loop, &w->item);
 }
 
 static void work_start(io_loop_t *base, io_work_t *work)
@@ -255,7 +261,8 @@ void sim__loop_die(sim_loop_t *loop)
     io_timer_stop(&loop->post);
     sim__net_die(loop);
     sim__files_die(loop);
-    LIST_EACH(&loop->works, work, sim_work_t, node) work_free(work);
+    LIST_EACH(&loop->works, work, sim_work_t, node)
+        if (!work->running) work_free(work);
     unlink_all(&loop->ready);
     unlink_all(&loop->batch);
 }
