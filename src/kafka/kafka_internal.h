@@ -185,6 +185,8 @@ struct kafka_request {
     void *state;
     void (*gone)(kafka_request_t *request);
     uint64_t started_ns;
+    size_t frame_bytes;
+    buf_t frame;   /* the memory in which a large one came: kafka_request_keep_frame */
     slice_t slice; /* kafka_request_run */
     bool holds;    /* kafka_request_hold */
     /* the connection's */
@@ -230,6 +232,10 @@ void kafka_request_run(kafka_request_t *request, slice_state_t (*step)(slice_t *
 /* The next request of the connection must wait, though the handler overlaps; until this one releases it or is answered. */
 void kafka_request_hold(kafka_request_t *request);
 void kafka_request_release(kafka_request_t *request);
+
+/* Before the handler returns, and of a large request: what is borrowed from its frame lasts as long as the request. False: it
+ * must be copied. */
+bool kafka_request_keep_frame(kafka_request_t *request) MUST_CHECK;
 
 /* The address at which this request's client reaches us: advertised.listeners, else the connection's local address. */
 void kafka_advertised(const kafka_request_t *request, bytes_t *ret_host, int32_t *ret_port);

@@ -4,7 +4,8 @@
 
 #define READ_ROUNDS_MAX      4
 #define AHEAD_BYTES_MIN      KIB(64)
-#define TURN_READ_BYTES      MIB(16) /* of all connections that have something to say, in equal shares */
+#define AHEAD_WHOLE_BYTES    MIB(1) /* whoever has sent so much of a frame gets room for all of it */
+#define TURN_READ_BYTES      MIB(8) /* of all connections that have something to say, in equal shares */
 #define TURN_READ_SHARE_MIN  KIB(64)
 #define TURN_MOVED_BYTES_MAX MIB(16) /* kept input that is moved into more room; the next one waits for the next turn */
 
@@ -53,12 +54,16 @@ static size_t deliver(net_conn_t *conn, uint8_t *data, size_t len)
 }
 
 /* How much room to make for what is announced beyond the bytes that wait: as much again as these, so that a frame that is
- * only announced takes nothing, and one that comes is moved a few times at most. */
+ * only announced takes nothing, and one that comes is moved a few times at most, and never when it is large. */
 static size_t room_ahead(const net_conn_t *conn, size_t waiting)
 {
     if (conn->expect_bytes <= waiting) return 0;
-    return MIN(conn->expect_bytes - waiting, MAX(waiting, (size_t)AHEAD_BYTES_MIN));
+    size_t rest = conn->expect_bytes - waiting;
+    return waiting >= AHEAD_WHOLE_BYTES ? rest : MIN(rest, MAX(waiting, (size_t)AHEAD_BYTES_MIN));
 }
+
+/* Room that nothing was written to takes no memory. */
+static void count_input(net_conn_t *conn) { net__count(conn, NET_INPUT, MIN(conn->in.cap, 2 * conn->in.len)); }
 
 /* ERR_NOMEM: so much cannot be had, which costs this connection alone. */
 static int reserve(net_conn_t *conn, size_t room)
@@ -79,13 +84,42 @@ static void keep(net_conn_t *conn, const uint8_t *data, size_t len)
         return;
     }
     buf_append(&conn->in, data, len);
-    net__count(conn, NET_INPUT, conn->in.cap);
+    count_input(conn);
+}
+
+bool net_take_memory(net_conn_t *conn, const uint8_t *end, buf_t *ret_memory)
+{
+    buf_t in = conn->in;
+    if (!in.ptr || end <= in.ptr || end > in.ptr + in.len)
+        return false; /* it lies in the scratch memory, or a carrier's */
+    size_t behind = (size_t)(in.ptr + in.len - end);
+    if (behind > NET_SCRATCH_BYTES) return false;
+    conn->in = BUF_INIT;
+    conn->in_taken = 0;
+    conn->in_given = true;
+    if (behind) buf_append(&conn->in, end, behind);
+    *ret_memory = in;
+    return true;
+}
+
+/* The next frame's beginning is all that is there. */
+static void memory_was_given(net_conn_t *conn)
+{
+    conn->in_given = false;
+    if (conn->state == CONN_DEAD) return;
+    net__deadline_input(conn, true);
+    count_input(conn);
+    if (conn->in.len) net__queue_input(conn);
 }
 
 void net__deliver_kept(net_conn_t *conn)
 {
     conn->expect_bytes = 0;
     size_t taken = deliver(conn, conn->in.ptr + conn->in_taken, net_conn_in_bytes(conn));
+    if (conn->in_given) {
+        memory_was_given(conn);
+        return;
+    }
     conn->in_taken += taken;
     if (conn->state == CONN_DEAD) return;
     net__deadline_input(conn, taken > 0);
@@ -97,7 +131,7 @@ void net__deliver_kept(net_conn_t *conn)
     else
         buf_consume(&conn->in, conn->in_taken);
     conn->in_taken = 0;
-    net__count(conn, NET_INPUT, conn->in.cap);
+    count_input(conn);
 }
 
 void net__input_ended(net_conn_t *conn)
@@ -148,7 +182,7 @@ static ssize_t read_more(net_conn_t *conn, size_t bytes_max, size_t *ret_asked)
     if (waiting >= bound) return ERR_LIMIT;
     int err = make_room_behind(conn, MIN(room, bound - waiting));
     if (err) return err;
-    net__count(conn, NET_INPUT, conn->in.cap);
+    count_input(conn);
     if (conn->state == CONN_DEAD) return ERR_CLOSED;
     *ret_asked = MIN(MIN(conn->in.cap - conn->in.len, bound - waiting), bytes_max);
     ssize_t n = io_stream_read(conn->stream, conn->in.ptr + conn->in.len, *ret_asked);
@@ -158,23 +192,30 @@ static ssize_t read_more(net_conn_t *conn, size_t bytes_max, size_t *ret_asked)
     return n;
 }
 
+/* Behind those that wait, as far as the frame goes that is awaited: the room was made for it. Returns how many bytes. */
+static size_t append_input(net_conn_t *conn, const uint8_t *data, size_t len)
+{
+    size_t waiting = net_conn_in_bytes(conn);
+    size_t n = conn->expect_bytes > waiting ? MIN(len, conn->expect_bytes - waiting) : len;
+    bool fits = conn->in.cap - conn->in.len >= n;
+    if (waiting >= conn->def->limits.in_bytes_max || (!fits && reserve(conn, MAX(n, room_ahead(conn, waiting))) != 0)) {
+        net__kill(conn);
+        return len;
+    }
+    buf_append(&conn->in, data, n);
+    count_input(conn);
+    if (conn->state != CONN_DEAD && waiting + n >= conn->expect_bytes) net__deliver_kept(conn);
+    return n;
+}
+
 /* As read_fresh and read_more, with bytes that are here already: behind those that wait they may pass the limit by what a
  * carrier reads ahead. */
 void net__take_input(net_conn_t *conn, uint8_t *data, size_t len)
 {
-    size_t waiting = net_conn_in_bytes(conn);
-    if (waiting == 0) {
-        deliver_fresh(conn, data, len);
-        return;
-    }
-    if (waiting >= conn->def->limits.in_bytes_max || reserve(conn, len) != 0) {
-        net__kill(conn);
-        return;
-    }
-    buf_append(&conn->in, data, len);
-    net__count(conn, NET_INPUT, conn->in.cap);
-    if (conn->state == CONN_DEAD) return;
-    if (waiting + len >= conn->expect_bytes) net__deliver_kept(conn);
+    size_t used = 0;
+    while (used < len && conn->state < CONN_DEAD && net_conn_in_bytes(conn))
+        used += append_input(conn, data + used, len - used);
+    if (used < len && conn->state < CONN_DEAD) deliver_fresh(conn, data + used, len - used);
 }
 
 /* How much a connection may read in this turn, judged by how many read in the one before. */

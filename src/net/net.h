@@ -16,6 +16,7 @@
 #define TRIVET_NET_NET_H
 
 #include "base/base.h"
+#include "base/buf.h"
 #include "base/list.h"
 #include "io/io.h"
 
@@ -131,6 +132,11 @@ void net_greeted(net_conn_t *conn);
 uint64_t net_conn_active_ms(const net_conn_t *conn); /* last byte read */
 size_t net_conn_in_bytes(const net_conn_t *conn);    /* unconsumed */
 size_t net_conn_out_bytes(const net_conn_t *conn);   /* unsent */
+
+/* Within on_data: hands over the memory that its `data` lies in, so that a large frame need not be copied to last; `end` is the frame's.
+ * What lies behind it is delivered in a later call, so the service returns without looking at it. False when the memory is not
+ * the connection's own, or has too much behind the frame. */
+bool net_take_memory(net_conn_t *conn, const uint8_t *end, buf_t *ret_memory) MUST_CHECK;
 
 /* Output. net_reserve gives `n` contiguous bytes to fill, net_commit says how many were used (nothing else may be
  * written between). All copy but net_write_file (refers to the file, which must stay open until `release(file_user)`

@@ -137,6 +137,7 @@ struct net_conn {
     unsigned watched;
     buf_t in;
     size_t in_taken; /* of `in`, by the service */
+    bool in_given;   /* `in` became the service's while it was delivered: net_take_memory */
     size_t expect_bytes;
     net_output_t out;
     size_t carried_bytes; /* unsent, and with the carrier */

@@ -17,13 +17,18 @@
 #define ECHOED_BYTES MIB(48) /* more than the kernel's socket buffers take */
 #define MESSAGES     2000
 #define REST_MS      50
+#define LARGE_BYTES  MIB(20)
+#define LARGE_FRAMES 3
 
 /* One end: remembers what it got. */
 typedef struct peer {
     net_conn_t *conn;
     buf_t got;
     bool closed;
-    bool takes_lines; /* consume whole lines only */
+    bool takes_lines;  /* consume whole lines only */
+    bool takes_memory; /* consume frames, and keep the memory of the large ones */
+    buf_t kept[LARGE_FRAMES];
+    int kept_count, small_count;
     bool echoes;
     bool is_careful; /* echoes a piece at a time, sends it, and stops when congested */
     bool owes;       /* says so when its peer has ended */
@@ -72,10 +77,31 @@ static bool is_awaited(const net_conn_t *conn)
     return peer->owes;
 }
 
+static ssize_t take_frames(peer_t *peer, const uint8_t *data, size_t len)
+{
+    size_t used = 0;
+    while (len - used >= 4) {
+        size_t bytes = 4 + load_be32(data + used);
+        if (len - used < bytes) {
+            net_expect(peer->conn, bytes);
+            break;
+        }
+        used += bytes;
+        if (bytes < LARGE_BYTES) {
+            peer->small_count++;
+            continue;
+        }
+        assert_true(net_take_memory(peer->conn, data + used, &peer->kept[peer->kept_count++]));
+        break;
+    }
+    return (ssize_t)used;
+}
+
 static ssize_t on_data(net_conn_t *conn, uint8_t *data, size_t len)
 {
     peer_t *peer = net_conn_user(conn);
     size_t take = len;
+    if (peer->takes_memory) return take_frames(peer, data, len);
     if (peer->is_careful) return (ssize_t)echo_carefully(conn, data, len);
     if (peer->takes_lines) {
         uint8_t *end = memrchr(data, '\n', len);
@@ -209,6 +235,39 @@ static void a_frame_larger_than_any_read_arrives_whole(void **state)
     net_write(f->client.conn, frame, 3000001);
     mem_free(frame);
     run_until(f, server_got_frame);
+}
+
+static void write_frame(net_conn_t *conn, char c, size_t n)
+{
+    uint8_t size[4];
+    store_be32(size, (uint32_t)n);
+    net_write(conn, size, sizeof(size));
+    write_many(conn, c, n);
+}
+
+static bool server_got_large(fixture_t *f)
+{
+    return f->server.kept_count == LARGE_FRAMES && f->server.small_count == LARGE_FRAMES;
+}
+
+/* The memory has room for the frame and hardly for more: it was not doubled on its way, with a copy each time. */
+static void a_large_frame_is_read_into_memory_of_its_size_that_its_service_may_keep(void **state)
+{
+    fixture_t *f = *state;
+    f->server.takes_memory = true;
+    f->server_def.limits.in_bytes_max = 2 * LARGE_BYTES;
+    for (int i = 0; i < LARGE_FRAMES; i++) {
+        write_frame(f->client.conn, (char)('a' + i), LARGE_BYTES);
+        write_frame(f->client.conn, 's', 10);
+    }
+    run_until(f, server_got_large);
+    for (int i = 0; i < LARGE_FRAMES; i++) {
+        buf_t *kept = &f->server.kept[i];
+        const uint8_t *end = memrchr(kept->ptr, 'a' + i, kept->len);
+        assert_true(kept->cap <= LARGE_BYTES + KIB(256));
+        for (size_t back = 0; back < LARGE_BYTES; back += 4096) assert_int_equal(end[-(ptrdiff_t)back], 'a' + i);
+        buf_deinit(kept);
+    }
 }
 
 static bool server_got_ping(fixture_t *f) { return f->server.got.len == 4; }
@@ -451,6 +510,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         BOTH_WAYS(a_frame_larger_than_any_read_arrives_whole),
+        BOTH_WAYS(a_large_frame_is_read_into_memory_of_its_size_that_its_service_may_keep),
         BOTH_WAYS(bytes_written_behind_ranges_of_a_file_follow_them),
         BOTH_WAYS(an_error_from_the_service_closes_after_its_last_words),
         BOTH_WAYS(unconsumed_input_past_its_limit_closes_the_connection),

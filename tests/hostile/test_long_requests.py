@@ -135,6 +135,25 @@ def test_who_leaves_while_his_answer_is_written_takes_nobody_along(server, broke
             assert broker.ask("Metadata", 1, topics=["left"])["topics"][0]["error"] == 0
 
 
+def test_a_produce_of_many_megabytes_is_stored_in_slices(server, broker):
+    """Two at once, so that the second begins behind the first one's memory; what is stored is what was sent."""
+    make_topics(broker, large=90)
+    records = [kafka.batch([bytes([value]) * 1_000_000]) for value in (1, 2)]
+    topics = [[{"name": "large", "partitions": [{"index": index, "records": one} for index in range(90)]}] for one in records]
+    with no_long_turn(server):
+        sent = [broker.send("Produce", 9, transaction=None, acks=-1, timeout=60_000, topics=one) for one in topics]
+        for each in sent:
+            reply = broker.decode("Produce", 9, each, broker.read_frame())
+            assert {part["error"] for part in reply["topics"][0]["partitions"]} == {0}
+    for index in (0, 89):
+        part = {"index": index, "leader_epoch": -1, "offset": 0, "start": -1, "max": 3 << 20}
+        reply = broker.ask("Fetch", 11, replica=-1, wait=100, min=1, max=3 << 20, isolation=0, session=0, epoch=0, forgotten=[],
+                           rack="", topics=[{"name": "large", "partitions": [part]}])  # fmt: skip
+        found = [value for batch in kafka.batches(reply["topics"][0]["partitions"][0]["records"]) for _, _, value in kafka.records(batch)]
+        assert found == [b"\x01" * 1_000_000, b"\x02" * 1_000_000]
+    delete_topics(broker, "large")
+
+
 # ---- the tree
 
 

@@ -322,14 +322,17 @@ static bool produce_partition(produce_job_t *job, const kafka_topic_t *topic)
     }
     answer_of(job)->index = in->index;
     /* The frame is ours to write to: offset and epoch are patched where they lie. */
-    if (!error) return partition_produce(job->target, records, guard, &request->arena, produced, job);
+    if (!error) {
+        bool lasts = kafka_request_keep_frame(request);
+        return partition_produce(job->target, records, lasts, guard, &request->arena, produced, job);
+    }
     answered(job, error, &PARTITION_APPENDED_NONE, message);
     return true;
 }
 
 /* ---- the request ----------------------------------------------------------------------------------------------------- */
 
-/* The frame goes when the handler returns: what is still to be done of it is copied, once. */
+/* The frame goes when the handler returns. A large one is kept as it is; of a small one what is still to be done is copied, once. */
 static void keep_body(slice_t *slice)
 {
     kafka_request_t *request = CONTAINER_OF(slice, kafka_request_t, slice);
@@ -339,6 +342,7 @@ static void keep_body(slice_t *slice)
     if (job->kept) return;
     job->kept = true;
     kafka_request_hold(request);
+    if (kafka_request_keep_frame(request)) return;
     for (int32_t t = 0; t < body->topic_data_count; t++) {
         kafka_produce_request_topic_t *topic = &body->topic_data[t];
         job->response->responses[t].name = topic->name = arena_copy(&request->arena, topic->name);

@@ -14,13 +14,14 @@
 
 #include <stdlib.h>
 
-#define REQUESTS_FREE_MAX  128
-#define OUT_KEPT_BYTES_MAX KIB(64)
-#define IDLE_CHECK_MS_MAX  10000
-#define IDLE_CHECK_MS_MIN  50
-#define CONNECTIONS_MAX    100000
-#define OUT_HIGH_BYTES     MIB(4)
-#define FRAME_MS           60000 /* silence between requests is connections.max.idle.ms' concern */
+#define REQUESTS_FREE_MAX    128
+#define OUT_KEPT_BYTES_MAX   KIB(64)
+#define FRAME_KEPT_BYTES_MIN KIB(256) /* of a smaller one the bytes are copied instead */
+#define IDLE_CHECK_MS_MAX    10000
+#define IDLE_CHECK_MS_MIN    50
+#define CONNECTIONS_MAX      100000
+#define OUT_HIGH_BYTES       MIB(4)
+#define FRAME_MS             60000 /* silence between requests is connections.max.idle.ms' concern */
 
 struct kafka_conn {
     kafka_t *kafka;
@@ -32,6 +33,8 @@ struct kafka_conn {
     bool paused;
     bool in_data; /* inside on_data: its loop goes on by itself */
     bool failed;
+    const uint8_t *frame_end; /* of the one that is being taken */
+    bool gave_frame;          /* a request kept the memory that it lies in */
 };
 
 /* ---- a request's life ---- */
@@ -62,6 +65,7 @@ static void request_free(kafka_request_t *request)
     else
         kafka_writer_clear(&request->out);
     net_output_drop(kafka->net, &request->pieces);
+    buf_deinit(&request->frame);
     list_remove(&request->node);
     if (kafka->requests_free_count >= REQUESTS_FREE_MAX) {
         kafka_writer_deinit(&request->out);
@@ -205,9 +209,25 @@ static int read_body(kafka_request_t *request, kafka_reader_t *r)
     return kafka_decode(r, api->request, request->header.api_version, &request->arena, request->body);
 }
 
-static int copy_frame(kafka_request_t *request, kafka_reader_t *r)
+static bool keep_frame(kafka_conn_t *conn, kafka_request_t *request, size_t bytes)
+{
+    if (bytes < FRAME_KEPT_BYTES_MIN || !net_take_memory(conn->net, conn->frame_end, &request->frame)) return false;
+    conn->gave_frame = true;
+    return true;
+}
+
+bool kafka_request_keep_frame(kafka_request_t *request)
+{
+    kafka_conn_t *conn = request->conn;
+    if (request->frame.ptr) return true;
+    return conn && conn->in_data && keep_frame(conn, request, request->frame_bytes);
+}
+
+/* It lasts as long as the request. */
+static int own_frame(kafka_conn_t *conn, kafka_request_t *request, kafka_reader_t *r)
 {
     size_t len = kafka_reader_left(r);
+    if (keep_frame(conn, request, len)) return 0;
     uint8_t *copy = arena_try_alloc(&request->arena, len);
     if (!copy) return ERR_NOMEM;
     memcpy(copy, r->ptr, len);
@@ -215,10 +235,11 @@ static int copy_frame(kafka_request_t *request, kafka_reader_t *r)
     return 0;
 }
 
-static int prepare(kafka_request_t *request, bytes_t frame)
+static int prepare(kafka_conn_t *conn, kafka_request_t *request, bytes_t frame)
 {
     kafka_request_header_t *header = &request->header;
     kafka_reader_t r = kafka_reader(frame);
+    request->frame_bytes = frame.len;
     kafka_read_header_start(&r, header);
     if (r.err) return r.err;
     request->api = connection__api_find(header->api_key);
@@ -228,7 +249,7 @@ static int prepare(kafka_request_t *request, bytes_t frame)
         request->unsupported_version = true;
         return header->api_key == KAFKA_API_API_VERSIONS ? 0 : ERR_UNSUPPORTED;
     }
-    int err = request->handler->flags & KAFKA_HANDLER_BORROWS ? 0 : copy_frame(request, &r);
+    int err = request->handler->flags & KAFKA_HANDLER_BORROWS ? 0 : own_frame(conn, request, &r);
     request->arena.bytes_max = request->arena.bytes_used + KAFKA_REQUEST_ARENA_BYTES_MAX;
     if (!err) err = read_body(request, &r);
     request->arena.bytes_max = 0;
@@ -259,7 +280,7 @@ static int take_frame(kafka_conn_t *conn, bytes_t frame)
 {
     kafka_t *kafka = conn->kafka;
     kafka_request_t *request = request_new(kafka);
-    int err = prepare(request, frame);
+    int err = prepare(conn, request, frame);
     if (UNLIKELY(net_conn_is_stranger(conn->net))) return refuse_stranger(conn, request, err);
     if (err) {
         slog(SLOG_INFO, "kafka", "closing a connection: request not understood",
@@ -299,9 +320,13 @@ static ssize_t take_frames(kafka_conn_t *conn, uint8_t *data, size_t len)
             net_expect(conn->net, KAFKA_FRAME_SIZE_BYTES + (size_t)size);
             break;
         }
-        int err = take_frame(conn, bytes_of(data + used + KAFKA_FRAME_SIZE_BYTES, (size_t)size));
+        bytes_t frame = bytes_of(data + used + KAFKA_FRAME_SIZE_BYTES, (size_t)size);
+        conn->frame_end = bytes_end(frame);
+        conn->gave_frame = false;
+        int err = take_frame(conn, frame);
         if (err) return err;
         used += KAFKA_FRAME_SIZE_BYTES + (size_t)size;
+        if (conn->gave_frame) break;
     }
     return (ssize_t)used;
 }

@@ -12,6 +12,15 @@ bool partition__stamps(const kafka_topic_config_t *config)
     return config->message_timestamp_type == KAFKA_MESSAGE_TIMESTAMP_TYPE_LOGAPPENDTIME;
 }
 
+static kafka_code_t wrong_sum(partition_check_t *c)
+{
+    c->out->message = arena_printf(c->arena, "Record is corrupt (stored crc = %" PRIu32 ") in topic partition %s-%d.",
+                                   c->batch.crc, c->partition->topic->name, c->partition->index);
+    return KAFKA_CORRUPT_MESSAGE;
+}
+
+static bool sum_ok(const partition_check_t *c) { return batch_crc_ok(bytes_of(c->records, c->bytes)); }
+
 /* The header: sizes, checksum, counts. */
 static kafka_code_t check_header(partition_check_t *c)
 {
@@ -39,11 +48,8 @@ static kafka_code_t check_header(partition_check_t *c)
                          topic, index, c->bytes, c->config->max_message_bytes);
         return KAFKA_MESSAGE_TOO_LARGE;
     }
-    if (!batch_crc_ok(bytes_of(c->records, c->bytes))) {
-        out->message = arena_printf(c->arena, "Record is corrupt (stored crc = %" PRIu32 ") in topic partition %s-%d.",
-                                    b->crc, topic, index);
-        return KAFKA_CORRUPT_MESSAGE;
-    }
+    c->sums_later = c->bytes > CHECK_PLAIN_BYTES_MAX;
+    if (!c->sums_later && !sum_ok(c)) return wrong_sum(c);
     if (b->count != (int64_t)b->last_offset_delta + 1) {
         out->message =
             arena_printf(c->arena, "Inconsistent batch offset range [%" PRId64 ", %" PRId64 "] and count of records %d",
@@ -87,7 +93,7 @@ kafka_code_t partition__check_begin(partition_check_t *c)
     int level;
     kafka_code_t error = check_header(c);
     if (!error) error = check_kind(c);
-    if (error) return error;
+    if (error) return c->sums_later && !sum_ok(c) ? wrong_sum(c) : error; /* what it says may be damage */
     c->rules = (record_rules_t){.from_ms = INT64_MIN, .to_ms = INT64_MAX};
     if (!partition__stamps(c->config)) timestamp_window(c, &c->rules.from_ms, &c->rules.to_ms);
     c->repacks = partition_codec(c->config, &codec, &level) &&
@@ -103,6 +109,8 @@ int partition__check_open(partition_check_t *c, size_t opened_bytes_max)
 {
     bytes_t batch = bytes_of(c->records, c->bytes);
     c->rules.opened_bytes_max = opened_bytes_max;
+    c->sum_wrong = c->sums_later && !sum_ok(c);
+    if (c->sum_wrong) return ERR_CORRUPT;
     int err = record_check(&c->batch, batch, &c->rules, &c->facts);
     if (err || !c->repacks) return err;
     bool here = opened_bytes_max <= OPENER_INLINE_BYTES_MAX;
@@ -113,6 +121,7 @@ int partition__check_open(partition_check_t *c, size_t opened_bytes_max)
 
 static kafka_code_t check_opened(partition_check_t *c, int err)
 {
+    if (c->sum_wrong) return wrong_sum(c);
     switch (err) {
     case 0: return KAFKA_NONE;
     case ERR_LIMIT:
@@ -180,7 +189,7 @@ void partition__check_init(partition_check_t *c, partition_t *partition, bytes_t
     c->arena = arena;
     c->out = out;
     c->guard = PARTITION_UNVERIFIED;
-    c->repacks = false;
+    c->repacks = c->sums_later = c->sum_wrong = false;
     c->packed = BUF_INIT;
 }
 

@@ -110,12 +110,12 @@ bool partition_codec(const kafka_topic_config_t *config, record_codec_t *ret_cod
 kafka_code_t partition_append(partition_t *partition, uint8_t *records, size_t bytes, partition_origin_t origin,
                               arena_t *arena, partition_appended_t *ret_appended) MUST_CHECK;
 /* The same for a Produce request, whose batch may be opened off the loop: then it is copied into the arena, which must live
- * until `produced` has run. That runs once, and inside the call when true is returned. Batches of one partition enter it
+ * until `produced` has run, unless the batch lasts as long itself. That runs once, and inside the call when true is returned. Batches of one partition enter it
  * in the order of the calls. */
 typedef void (*partition_produced_cb)(void *user, kafka_code_t error, const partition_appended_t *appended);
 /* `guard`: what partition_guard said before the coordinator said that this partition is part of its producer's transaction. */
 #define PARTITION_UNVERIFIED (-1)
-bool partition_produce(partition_t *partition, bytes_t records, int64_t guard, arena_t *arena,
+bool partition_produce(partition_t *partition, bytes_t records, bool lasts, int64_t guard, arena_t *arena,
                        partition_produced_cb produced, void *user);
 /* Acknowledging must wait for partition_commit: flush.messages says so. */
 bool partition_needs_commit(const partition_t *partition);

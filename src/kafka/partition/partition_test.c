@@ -294,11 +294,49 @@ static bool produce_zstd(fixture_t *f, size_t value_bytes, bool damaged, arrival
     uint8_t *b = record_builder_finish(&f->builder, 0, RECORD_NO_PRODUCER, &bytes);
     if (damaged) b[bytes - 1] = 7; /* the count of its headers */
     assert_int_equal(record_recompress(bytes_of(b, bytes), RECORD_ZSTD, 1, MIB(64), &packed), 0);
-    bool now = partition_produce(f->p, buf_bytes(&packed), PARTITION_UNVERIFIED, &f->arena, arrived, arrival);
+    bool now = partition_produce(f->p, buf_bytes(&packed), false, PARTITION_UNVERIFIED, &f->arena, arrived, arrival);
     memset(packed.ptr, 0xee, packed.len); /* the caller's memory is gone */
     buf_deinit(&packed);
     mem_free(value);
     return now;
+}
+
+/* Of plain bytes, which last until they are told of: `damaged` says that the checksum is not theirs. */
+static bool produce_plain(fixture_t *f, size_t value_bytes, bool damaged, buf_t *batch, arrival_t *arrival)
+{
+    size_t bytes;
+    uint8_t *value = mem_zalloc(value_bytes);
+    *arrival = (arrival_t){.f = f};
+    record_builder_add(&f->builder, 1, BYTES_NULL, bytes_of(value, value_bytes), NULL, 0);
+    const uint8_t *built = record_builder_finish(&f->builder, 0, RECORD_NO_PRODUCER, &bytes);
+    buf_append(batch, built, bytes);
+    mem_free(value);
+    if (damaged) batch->ptr[batch->len - 2] ^= 1;
+    return partition_produce(f->p, buf_bytes(batch), true, PARTITION_UNVERIFIED, &f->arena, arrived, arrival);
+}
+
+static void the_checksum_of_a_large_batch_is_computed_off_the_loop_and_no_copy_is_made(void **state)
+{
+    fixture_t *f = *state;
+    arrival_t a[4];
+    buf_t batches[4] = {BUF_INIT, BUF_INIT, BUF_INIT, BUF_INIT};
+    f->arrivals_wanted = 4;
+    f->topic.config.max_message_bytes = 16 << 20;
+    f->topic.config.segment_bytes = 64 << 20;
+    partition_configure(f->p);
+    size_t before_bytes = f->arena.bytes_used;
+    assert_true(produce_plain(f, 10, false, &batches[0], &a[0]));
+    assert_false(produce_plain(f, 8 << 20, false, &batches[1], &a[1]));
+    assert_false(produce_plain(f, 8 << 20, true, &batches[2], &a[2]));
+    assert_false(produce_plain(f, 10, false, &batches[3], &a[3])); /* behind them */
+    assert_true(f->arena.bytes_used - before_bytes < (1 << 20));
+    io_loop_run(f->kafka.loop);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(a[i].number, i + 1);
+        assert_int_equal(a[i].error, i == 2 ? KAFKA_CORRUPT_MESSAGE : KAFKA_NONE);
+        assert_int_equal(a[i].base_offset, i == 2 ? -1 : MIN(i, 2));
+        buf_deinit(&batches[i]);
+    }
 }
 
 static void batches_enter_in_their_order_whoever_opens_them(void **state)
@@ -469,6 +507,7 @@ int main(void)
         TEST(compression_type_changes_the_codec),
         TEST(times_find_records),
         TEST(batches_enter_in_their_order_whoever_opens_them),
+        TEST(the_checksum_of_a_large_batch_is_computed_off_the_loop_and_no_copy_is_made),
         TEST(a_turn_opens_only_so_much),
         TEST(a_partition_that_closes_ends_what_is_on_its_way),
         TEST(a_broker_that_stops_ends_what_is_on_its_way),

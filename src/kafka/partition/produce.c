@@ -2,7 +2,7 @@
  * opener, and appended in its turn.
  *
  *   partition_produce ──nobody is before it, and it is small──> appended
- *        └── else it is copied and queued ──it is the first──> opened ──> appended; the next
+ *        └── else it is queued, copied if it must be ──it is the first──> opened ──> appended; the next
  *
  * Invariant: of the queued batches of a partition exactly the first is with the opener. */
 #include "kafka/partition/check.h"
@@ -66,13 +66,13 @@ static void start_first(partition_t *partition)
 }
 
 /* Behind those that are on their way already. False: it cannot be kept. */
-static bool queue(partition_t *partition, const produce_t *from, arena_t *arena)
+static bool queue(partition_t *partition, const produce_t *from, bool lasts, arena_t *arena)
 {
-    uint8_t *copy = arena_try_alloc(arena, from->check.bytes);
-    if (!copy) return false;
+    uint8_t *copy = lasts ? NULL : arena_try_alloc(arena, from->check.bytes);
+    if (!lasts && !copy) return false;
     produce_t *p = ARENA_NEW(arena, produce_t);
     *p = *from;
-    p->check.records = memcpy(copy, from->check.records, from->check.bytes);
+    if (copy) p->check.records = memcpy(copy, from->check.records, from->check.bytes);
     p->check.out = &p->appended;
     bool first = list_empty(&partition->produces);
     list_push_back(&partition->produces, &p->node);
@@ -80,16 +80,17 @@ static bool queue(partition_t *partition, const produce_t *from, arena_t *arena)
     return true;
 }
 
-/* Plain bytes are walked in no time; what is packed, or is to be, goes by the opener's measure. */
+/* Plain bytes are walked in no time, unless there are many; what is packed, or is to be, goes by the opener's measure. */
 static bool opened_now(produce_t *p, int *ret_err)
 {
     bool plain = !p->check.repacks && (p->check.batch.attributes & RECORD_COMPRESSION_MASK) == RECORD_NONE;
-    if (!plain) return opener_try(p->check.partition->topic->kafka->opener, &p->job, p->check.bytes, ret_err);
+    if (!plain || p->check.sums_later)
+        return opener_try(p->check.partition->topic->kafka->opener, &p->job, p->check.bytes, ret_err);
     *ret_err = partition__check_open(&p->check, OPENER_LARGE_BYTES_MAX);
     return true;
 }
 
-bool partition_produce(partition_t *partition, bytes_t records, int64_t guard, arena_t *arena,
+bool partition_produce(partition_t *partition, bytes_t records, bool lasts, int64_t guard, arena_t *arena,
                        partition_produced_cb produced, void *user)
 {
     produce_t p;
@@ -103,7 +104,7 @@ bool partition_produce(partition_t *partition, bytes_t records, int64_t guard, a
     p.check.guard = guard;
     kafka_code_t error = partition__check_begin(&p.check);
     bool over = error || (list_empty(&partition->produces) && opened_now(&p, &err));
-    if (!over && queue(partition, &p, arena)) return false;
+    if (!over && queue(partition, &p, lasts, arena)) return false;
     if (!over) error = KAFKA_UNKNOWN_SERVER_ERROR;
     if (!error) error = take_in(&p, err);
     end(&p, error);

@@ -166,7 +166,7 @@ static kafka_code_t produce(host_t *f, int64_t producer, int32_t sequence, int64
     record_builder_add(&f->builder, io_wall_ms(f->kafka.loop), BYTES_LIT("k"), BYTES_LIT("v"), NULL, 0);
     uint8_t *batch =
         record_builder_finish(&f->builder, RECORD_TRANSACTIONAL, (record_producer_t){producer, 0, sequence}, &bytes);
-    assert_true(partition_produce(f->p, bytes_of(batch, bytes), guard, &f->arena, take_error, &error));
+    assert_true(partition_produce(f->p, bytes_of(batch, bytes), false, guard, &f->arena, take_error, &error));
     return error;
 }
 
