@@ -14,9 +14,9 @@ function open (Class, ...args) {
   return one
 }
 
-async function queueOf (name) {
+async function queueOf (name, lastEventId = '$') {
   const queue = open(Queue, name, { connection })
-  const events = open(QueueEvents, name, { connection })
+  const events = open(QueueEvents, name, { connection, lastEventId })
   await Promise.all([queue.waitUntilReady(), events.waitUntilReady()])
   return { queue, events }
 }
@@ -76,6 +76,53 @@ const checks = {
     assert.ok(await redis.xlen(key) <= 50 * 2)
     assert.strictEqual(await redis.type(key), 'stream')
     await queue.obliterate({ force: true })
+  },
+  async 'a schedule makes jobs until its limit, or until it is taken back' () {
+    const { queue } = await queueOf('schedules')
+    await queue.upsertJobScheduler('yearly', { pattern: '0 0 1 1 *' }, { name: 'yearly' })
+    assert.strictEqual(await queue.getDelayedCount(), 1)
+    assert.ok(await queue.removeJobScheduler('yearly'))
+    assert.strictEqual(await queue.getDelayedCount(), 0)
+    let done = 0
+    const enough = new Promise(resolve => worker('schedules', async () => { if (++done === 3) resolve() }))
+    await queue.upsertJobScheduler('often', { every: 20, limit: 3 }, { name: 'often' })
+    await enough
+  },
+  async 'what a lost worker held is done by another' () {
+    const { queue, events } = await queueOf('stalled', '0-0')
+    const job = await queue.add('held', {})
+    const lost = open(Worker, 'stalled', null, { connection })
+    assert.strictEqual((await lost.getNextJob('token')).id, job.id)
+    assert.strictEqual(await (await queue.client).del(`${queue.toKey(job.id)}:lock`), 1)
+    const stalled = new Promise(resolve => events.once('stalled', resolve))
+    worker('stalled', async () => 'by another', { stalledInterval: 50 })
+    assert.strictEqual(await job.waitUntilFinished(events), 'by another')
+    assert.strictEqual((await stalled).jobId, job.id)
+  },
+  async 'no more jobs are done than the limit of a time allows' () {
+    const { queue, events } = await queueOf('limited')
+    const [first] = await queue.addBulk(['a', 'b'].map(name => ({ name, data: {} })))
+    const limiter = { max: 1, duration: 3600 * 1000 }
+    const limited = worker('limited', async () => 'done', { limiter })
+    assert.strictEqual(await first.waitUntilFinished(events), 'done')
+    assert.ok(await queue.getRateLimitTtl(1) > 0)
+    assert.strictEqual(await queue.getCompletedCount(), 1)
+    await limited.close(true)
+    assert.strictEqual(await queue.removeRateLimitKey(), 1)
+    const second = new Promise(resolve => worker('limited', async job => resolve(job.name)))
+    assert.strictEqual(await second, 'b')
+  },
+  async 'jobs of one kind are taken once, and a pause holds all' () {
+    const { queue, events } = await queueOf('once')
+    await queue.pause()
+    const add = () => queue.add('same', {}, { deduplication: { id: 'same' } })
+    const [one, same] = [await add(), await add()]
+    assert.strictEqual(one.id, same.id)
+    assert.ok(await queue.isPaused())
+    worker('once', async () => 'done')
+    await queue.resume()
+    assert.strictEqual(await one.waitUntilFinished(events), 'done')
+    assert.strictEqual((await queue.getJobCounts('completed')).completed, 1)
   }
 }
 

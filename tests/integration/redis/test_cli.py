@@ -1,4 +1,4 @@
-"""redis-cli, the program that people type into, and ioredis from Node.js."""
+"""redis-cli, the program that people type into, and what people build on from Node.js."""
 
 import os
 import pathlib
@@ -69,4 +69,8 @@ def test_ioredis_runs_its_script(redis_server, r3):
 
 
 def test_bullmq_does_its_jobs(redis_server, r3):
-    assert run_script("bullmq_checks.js", "bullmq", redis_server) >= 5
+    assert run_script("bullmq_checks.js", "bullmq", redis_server) >= 9
+
+
+def test_sessions_and_rate_limits_of_sites_are_kept(redis_server, r3):
+    assert run_script("web_checks.js", "connect-redis", redis_server) >= 5
