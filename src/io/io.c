@@ -138,16 +138,6 @@ void io_stream_keepalive(io_stream_t *stream, uint32_t seconds) { stream->ops->s
 void io_stream_peer(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]) { stream->ops->stream_peer(stream, out); }
 void io_stream_local(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]) { stream->ops->stream_local(stream, out); }
 
-int io_fd_watch_new(io_loop_t *loop, int fd, io_ready_cb ready, void *user, io_fd_watch_t **ret_watch)
-{
-    return loop->ops->fd_watch_new(loop, fd, ready, user, ret_watch);
-}
-
-void io_fd_watch_free(io_fd_watch_t *watch)
-{
-    if (watch) watch->loop->ops->fd_watch_free(watch);
-}
-
 int io_on_terminate(io_loop_t *loop, void (*stop)(void *user, bool interrupt), void *user)
 {
     return loop->ops->on_terminate(loop, stop, user);

@@ -168,10 +168,6 @@ void io_stream_keepalive(io_stream_t *stream, uint32_t seconds);
 void io_stream_peer(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]);
 void io_stream_local(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]);
 
-/* Runs `ready` when a foreign descriptor (a library's epoll set) is readable. uv only: ERR_UNSUPPORTED in sim. */
-typedef struct io_fd_watch io_fd_watch_t;
-int io_fd_watch_new(io_loop_t *loop, int fd, io_ready_cb ready, void *user, io_fd_watch_t **ret_watch) MUST_CHECK;
-void io_fd_watch_free(io_fd_watch_t *watch);
 /* Runs `stop` (once each time) on SIGTERM and SIGINT (`interrupt`). uv only. */
 int io_on_terminate(io_loop_t *loop, void (*stop)(void *user, bool interrupt), void *user) MUST_CHECK;
 

@@ -45,8 +45,6 @@ struct io_ops {
     void (*stream_keepalive)(io_stream_t *stream, uint32_t seconds);
     void (*stream_peer)(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]);
     void (*stream_local)(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]);
-    int (*fd_watch_new)(io_loop_t *loop, int fd, io_ready_cb ready, void *user, io_fd_watch_t **ret_watch);
-    void (*fd_watch_free)(io_fd_watch_t *watch);
     int (*on_terminate)(io_loop_t *loop, void (*stop)(void *user, bool interrupt), void *user);
 
     int (*file_open)(io_loop_t *loop, const char *path, int flags, io_file_t **ret_file);
@@ -125,9 +123,6 @@ struct io_socket {
 };
 struct io_file {
     const io_ops_t *ops;
-};
-struct io_fd_watch {
-    io_loop_t *loop;
 };
 
 void io__loop_init(io_loop_t *loop, const io_ops_t *ops);

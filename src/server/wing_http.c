@@ -2,12 +2,9 @@
 #include "http/http.h"
 #include "server/server_internal.h"
 
-#define ADDRESSES_MAX 16
-
 typedef struct wing_http {
     server_t *server;
-    http_t *https[ADDRESSES_MAX]; /* one an address */
-    int https_count;
+    http_t *http; /* NULL until it listens */
 } wing_http_t;
 
 static void *init(server_t *server)
@@ -56,26 +53,25 @@ static void page_index(void *user, http_reply_t *reply)
     http_reply(reply, 200, body);
 }
 
+static void start(wing_http_t *wing)
+{
+    wing->http = http_new(wing->server->loop);
+    for (size_t i = 0; i < ARRAY_LEN(pages); i++)
+        http_add_page(wing->http, pages[i].path, pages[i].content_type, pages[i].make, wing->server);
+    if (wing->server->doors[DOOR_HTTP].protected) http_protect(wing->http);
+}
+
 static int start_listening(void *user, const char *host, uint16_t port, uint16_t *ret_port)
 {
     wing_http_t *wing = user;
-    http_t *http;
-    if (wing->https_count == ADDRESSES_MAX) return ERR_LIMIT;
-    int err = http_new(wing->server->loop, host, port, &http);
-    if (err) return err;
-    for (size_t i = 0; i < ARRAY_LEN(pages); i++)
-        http_add_page(http, pages[i].path, pages[i].content_type, pages[i].make, wing->server);
-    if (wing->server->doors[DOOR_HTTP].protected) http_protect(http);
-    wing->https[wing->https_count++] = http;
-    *ret_port = http_port(http);
-    return 0;
+    if (!wing->http) start(wing);
+    return http_listen(wing->http, host, port, ret_port);
 }
 
 static void metrics(const void *user, buf_t *out)
 {
     const wing_http_t *wing = user;
-    http_counts_t counts = {0};
-    for (int i = 0; i < wing->https_count; i++) http_count(wing->https[i], &counts);
+    http_counts_t counts = wing->http ? http_count(wing->http) : (http_counts_t){0};
     buf_printf(out, "trivet_connections_open{protocol=\"http\"} %" PRIu32 "\n", counts.open);
     buf_printf(out,
                "# TYPE trivet_http_connections_evicted_total counter\ntrivet_http_connections_evicted_total %" PRIu64
@@ -92,7 +88,8 @@ static void metrics(const void *user, buf_t *out)
 static void stop(void *user)
 {
     wing_http_t *wing = user;
-    while (wing->https_count) http_free(wing->https[--wing->https_count]);
+    if (wing->http) http_free(wing->http);
+    wing->http = NULL;
 }
 
 static void deinit(void *user) { mem_free(user); }

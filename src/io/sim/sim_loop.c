@@ -213,12 +213,6 @@ static void work_cancel(io_work_t *work) { work_free(work->backend); }
 
 /* ---- what only libuv has ---- */
 
-static int fd_watch_new(io_loop_t *loop, int fd, io_ready_cb ready, void *user, io_fd_watch_t **ret_watch)
-{
-    return ERR_UNSUPPORTED;
-}
-
-static void fd_watch_free(io_fd_watch_t *watch) { UNREACHABLE(); }
 static int on_terminate(io_loop_t *loop, void (*stop)(void *user, bool interrupt), void *user)
 {
     return ERR_UNSUPPORTED;
@@ -308,8 +302,6 @@ const io_ops_t sim__ops = {
     .stream_keepalive = sim__stream_keepalive,
     .stream_peer = sim__stream_peer,
     .stream_local = sim__stream_local,
-    .fd_watch_new = fd_watch_new,
-    .fd_watch_free = fd_watch_free,
     .on_terminate = on_terminate,
     .file_open = sim__file_open,
     .file_close = sim__file_close,

@@ -42,8 +42,8 @@ typedef struct uv_backend {
     pthread_mutex_t sync_lock; /* guards every file's syncs_running */
     pthread_cond_t sync_ended;
 
-    list_t streams, listeners, fd_watches, files; /* what io_loop_free must close */
-    int spare_fd;                                 /* given up for a moment to refuse a connection by; -1 = none */
+    list_t streams, listeners, files; /* what io_loop_free must close */
+    int spare_fd;                     /* given up for a moment to refuse a connection by; -1 = none */
     int lock_fds[UV_LOCK_FILES_MAX];
     int lock_fds_count;
 } uv_backend_t;
@@ -74,8 +74,6 @@ int uv__listen_path(io_loop_t *loop, const char *path, unsigned mode, const char
 int uv__listener_tune(io_listener_t *listener, int backlog, uint32_t accepts_max);
 uint16_t uv__listener_port(const io_listener_t *listener);
 void uv__listener_close(io_listener_t *listener);
-int uv__fd_watch_new(io_loop_t *loop, int fd, io_ready_cb ready, void *user, io_fd_watch_t **ret_watch);
-void uv__fd_watch_free(io_fd_watch_t *watch);
 void uv__net_close_all(uv_backend_t *b);
 
 /* uv_stream.c */

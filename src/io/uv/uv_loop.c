@@ -308,7 +308,6 @@ int io_loop_new_uv(io_loop_t **ret_loop)
     b->spare_fd = -1;
     list_init(&b->streams);
     list_init(&b->listeners);
-    list_init(&b->fd_watches);
     list_init(&b->files);
     int rc = uv_loop_init(&b->uv);
     if (rc) goto out;
@@ -444,8 +443,6 @@ const io_ops_t uv__ops = {
     .stream_keepalive = uv__stream_keepalive,
     .stream_peer = uv__stream_peer,
     .stream_local = uv__stream_local,
-    .fd_watch_new = uv__fd_watch_new,
-    .fd_watch_free = uv__fd_watch_free,
     .on_terminate = on_terminate,
     .file_open = uv__file_open,
     .file_close = uv__file_close,

@@ -1,4 +1,4 @@
-/* uv_net.c: listening sockets, and foreign descriptors that only need watching.
+/* uv_net.c: listening sockets.
  *
  * A listener takes at most ACCEPTS_PER_TURN_MAX connections a turn, so that a storm of them does not starve those that are
  * open. When descriptors run out, a spare one takes each further connection for as long as it needs to be closed: who connects
@@ -30,14 +30,6 @@ typedef struct uv_tcp_listener {
     io_timer_t rest;
     list_t node;
 } uv_tcp_listener_t;
-
-typedef struct uv_fd_watch {
-    io_fd_watch_t base;
-    io_ready_cb ready;
-    void *user;
-    uv_poll_t poll;
-    list_t node;
-} uv_fd_watch_t;
 
 static uv_tcp_listener_t *listener_of(io_listener_t *listener)
 {
@@ -234,48 +226,7 @@ void uv__listener_close(io_listener_t *listener)
     if (l->path) (void)unlink(l->path);
 }
 
-static void on_watched(uv_poll_t *poll, int status, int ready)
-{
-    uv_fd_watch_t *watch = poll->data;
-    uv__turn(uv__backend(watch->base.loop));
-    if (status < 0) {
-        int rc = uv_poll_start(poll, UV_READABLE, on_watched);
-        ASSERT(!rc);
-    }
-    watch->ready(watch->user, IO_READABLE);
-}
-
-int uv__fd_watch_new(io_loop_t *loop, int fd, io_ready_cb ready, void *user, io_fd_watch_t **ret_watch)
-{
-    uv_backend_t *b = uv__backend(loop);
-    uv_fd_watch_t *watch = mem_zalloc(sizeof(*watch));
-    int rc = uv_poll_init(&b->uv, &watch->poll, fd);
-    if (rc) {
-        mem_free(watch);
-        return err_from_errno(-rc);
-    }
-    watch->base.loop = loop; /* the poll must not move: libuv has linked it */
-    watch->ready = ready;
-    watch->user = user;
-    watch->poll.data = watch;
-    rc = uv_poll_start(&watch->poll, UV_READABLE, on_watched);
-    ASSERT(!rc);
-    list_push_back(&b->fd_watches, &watch->node);
-    *ret_watch = &watch->base;
-    return 0;
-}
-
-static void on_watch_closed(uv_handle_t *handle) { mem_free(handle->data); }
-
-void uv__fd_watch_free(io_fd_watch_t *base)
-{
-    uv_fd_watch_t *watch = CONTAINER_OF(base, uv_fd_watch_t, base);
-    list_remove(&watch->node);
-    uv_close((uv_handle_t *)&watch->poll, on_watch_closed);
-}
-
 void uv__net_close_all(uv_backend_t *b)
 {
     LIST_EACH(&b->listeners, l, uv_tcp_listener_t, node) uv__listener_close(&l->base);
-    LIST_EACH(&b->fd_watches, w, uv_fd_watch_t, node) uv__fd_watch_free(&w->base);
 }
