@@ -124,7 +124,7 @@ def test_a_hundred_thousand_offsets_are_committed_as_far_as_there_are_partitions
 
 
 def test_more_offsets_than_a_batch_holds_are_refused_together(connection, topic, group):
-    assert set(commit(connection, group, topic, [index % 4 for index in range(100_000)])) == {-1}
+    assert set(commit(connection, group, topic, [index % 4 for index in range(60_000)])) == {-1}
     assert fetched(connection, group, topic, [0]) == [(-1, "")]
 
 
@@ -141,6 +141,66 @@ def test_a_hundred_thousand_offsets_are_fetched(connection, topic, group):
     groups = [{"group": group, "topics": topics}, {"group": group, "topics": None}, {"group": group, "topics": None}]
     told = connection.ask("OffsetFetch", 8, groups=groups, stable=True)["groups"]
     assert [(one["error"], len(one["topics"])) for one in told] == [(0, 20_000), (0, 1), (42, 0)]
+
+
+def test_groups_by_the_ten_thousand_are_described_and_deleted(connection, topic, group):
+    """Each name once, in their order; what a request says of one group is what it says of it alone."""
+    assert commit(connection, group, topic, [1]) == [0]
+    names = [group] + [f"{group}-{index}" for index in range(20_000)] + [group]
+    told = connection.ask("DescribeGroups", 4, groups=names, authorized=False)["groups"]
+    assert [one["group"] for one in told] == names
+    assert [(one["error"], one["state"]) for one in (told[0], told[1], told[-1])] == [(0, "Empty"), (0, "Dead"), (42, "")]
+    told = connection.ask("ConsumerGroupDescribe", 1, groups=names, authorized=False)["groups"]
+    assert [one["group"] for one in told] == names
+    assert [one["error"] for one in (told[0], told[1], told[-1])] == [69, 69, 42]
+    results = connection.ask("DeleteGroups", 1, groups=names)["results"]
+    assert [(one["group"], one["error"]) for one in results] == [(group, 0)] + [(name, 69) for name in names[1:-1]]
+
+
+def test_offsets_are_deleted_by_the_ten_thousand(connection, topic, group):
+    assert commit(connection, group, topic, [0, 1, 2]) == [0] * 3
+    asked = [{"index": index % 5} for index in range(50_000) if index % 5 != 2]
+    reply = connection.ask("OffsetDelete", 0, group=group, topics=[{"name": topic, "partitions": asked}])
+    assert reply["error"] == 0
+    assert [part["error"] for part in reply["topics"][0]["partitions"]] == [3 if one["index"] == 4 else 0 for one in asked]
+    assert fetched(connection, group, topic, [0, 1, 2]) == [(-1, ""), (-1, ""), (2, "")]
+
+
+@pytest.fixture
+def transaction(connection):
+    """One that has begun: who writes in its name."""
+    name = f"transaction-{next(numbers)}"
+    while connection.ask("FindCoordinator", 2, key=name, type=1)["error"] != 0:
+        time.sleep(0.05)
+    while (told := connection.ask("InitProducerId", 1, transaction=name, timeout=60_000))["error"] != 0:
+        time.sleep(0.05)
+    return {"transaction": name, "producer": told["producer"], "epoch": told["epoch"]}
+
+
+def test_partitions_by_the_ten_thousand_are_added_to_a_transaction(connection, topic, transaction):
+    def added(indexes):
+        topics = [{"name": topic, "partitions": list(indexes)}]
+        reply = connection.ask("AddPartitionsToTxn", 3, topics=topics, **transaction)
+        return [(part["index"], part["error"]) for part in reply["topics"][0]["partitions"]]
+
+    asked = [index % 5 for index in range(60_000)]
+    assert added(asked) == [(index, 3 if index == 4 else 55) for index in asked]
+    assert added(index % 4 for index in range(60_000)) == [(index % 4, 0) for index in range(60_000)]
+    looked_up = [{"verify": True, "topics": [{"name": topic, "partitions": [index % 4 for index in range(60_000)]}], **transaction}]
+    reply = connection.ask("AddPartitionsToTxn", 4, transactions=looked_up)
+    assert {part["error"] for part in reply["transactions"][0]["topics"][0]["partitions"]} == {0}
+    assert connection.ask("EndTxn", 3, commits=False, **transaction)["error"] == 0
+
+
+def test_offsets_by_the_thousand_are_committed_in_a_transaction(connection, topic, group, transaction):
+    parts = [{"index": index % 5, "offset": index, "leader_epoch": -1, "metadata": ""} for index in range(5_000)]
+    topics = [{"name": topic, "partitions": parts}]
+    told = connection.ask("TxnOffsetCommit", 5, group=group, generation=-1, member="", instance=None, topics=topics, **transaction)
+    assert [part["error"] for part in told["topics"][0]["partitions"]] == [0, 0, 0, 0, 3] * 1_000
+    assert fetched(connection, group, topic, [0]) == [(-1, "")]
+    assert connection.ask("EndTxn", 3, commits=True, **transaction)["error"] == 0
+    while fetched(connection, group, topic, [0, 1, 2, 3]) != [(4995 + index, "") for index in range(4)]:
+        time.sleep(0.05)
 
 
 def test_a_group_with_more_offsets_than_a_batch_holds_is_deleted(connection, group):

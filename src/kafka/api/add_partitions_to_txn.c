@@ -1,6 +1,6 @@
 /* add_partitions_to_txn.c: AddPartitionsToTxn: partitions that a transaction will write to. From version 4 on a request holds many
  * transactions, whose partitions are added, or only looked up (KIP-890): brokers ask so. What is wrong with one
- * partition keeps all of its transaction from being added. */
+ * partition keeps all of its transaction from being added. One partition a step. */
 #include "kafka/api/apis.h"
 #include "kafka/api/txn_apis.h"
 
@@ -10,10 +10,18 @@
 typedef kafka_add_partitions_to_txn_request_topic_t in_topic_t;
 typedef kafka_add_partitions_to_txn_response_result_t result_t;
 
+/* Version 3 names the same shape differently. */
+_Static_assert(sizeof(kafka_add_partitions_to_txn_response_partition_t) ==
+                   sizeof(kafka_add_partitions_to_txn_response_old_partition_t),
+               "same shape");
+
 typedef struct add_job {
     kafka_request_t *request;
     kafka_add_partitions_to_txn_response_t *response;
-    int32_t next, pending;
+    int32_t transaction, topic, partition; /* whose turn it is */
+    txn_parts_t parts;                     /* of that transaction, as far as they are there */
+    bool refused;                          /* one of them is not */
+    int32_t pending;
     bool walked;
 } add_job_t;
 
@@ -56,12 +64,7 @@ static void old_results(kafka_request_t *request, kafka_add_partitions_to_txn_re
         kafka_add_partitions_to_txn_response_old_topic_t *out = &response->results_by_topic_v3_and_below[t];
         out->name = in->name;
         out->partitions_count = in->partitions_count;
-        out->partitions = kafka_array_new(&kafka_add_partitions_to_txn_response_old_partition_shape, &request->arena,
-                                          in->partitions_count);
-        for (int32_t p = 0; p < in->partitions_count; p++) {
-            out->partitions[p].partition_index = in->partitions[p].partition_index;
-            out->partitions[p].error_code = in->partitions[p].error_code;
-        }
+        out->partitions = (kafka_add_partitions_to_txn_response_old_partition_t *)in->partitions;
     }
 }
 
@@ -92,66 +95,84 @@ static void added(txns_request_t *add, kafka_code_t error, txn_producer_t produc
     finish(one->job);
 }
 
-/* The partitions as they are asked for; false when one of them is not there. */
-static bool fill_result(const add_job_t *job, const kafka_add_partitions_to_txn_request_transaction_t *in,
-                        result_t *result, txn_parts_t *parts)
+typedef kafka_add_partitions_to_txn_request_transaction_t in_transaction_t;
+
+static void begin_transaction(add_job_t *job, const in_transaction_t *in)
 {
-    kafka_request_t *request = job->request;
-    bool all = true;
+    result_t *result = &job->response->results_by_transaction[job->response->results_by_transaction_count++];
+    job->topic = job->partition = 0;
+    job->parts = (txn_parts_t){.topics = MAP_INIT};
+    job->refused = false;
     result->transactional_id = in->transactional_id;
-    result->topics_count = in->topics_count;
     result->topics =
-        kafka_array_new(&kafka_add_partitions_to_txn_response_topic_shape, &request->arena, in->topics_count);
-    for (int32_t t = 0; t < in->topics_count; t++) {
-        const in_topic_t *topic = &in->topics[t];
-        const kafka_topic_t *known = kafka_topic_get(request->kafka, topic->name);
-        kafka_add_partitions_to_txn_response_topic_t *out = &result->topics[t];
-        out->name = topic->name;
-        out->partitions_count = topic->partitions_count;
-        out->partitions = kafka_array_new(&kafka_add_partitions_to_txn_response_partition_shape, &request->arena,
-                                          topic->partitions_count);
-        for (int32_t p = 0; p < topic->partitions_count; p++) {
-            int32_t index = topic->partitions[p];
-            bool there = known && index >= 0 && index < known->partitions_count;
-            out->partitions[p].partition_index = index;
-            out->partitions[p].error_code = there ? KAFKA_NONE : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
-            if (there) txn_parts_add(parts, topic->name, index);
-            all = all && there;
-        }
-    }
-    return all;
+        kafka_array_new(&kafka_add_partitions_to_txn_response_topic_shape, &job->request->arena, in->topics_count);
 }
 
-static void verify(const add_job_t *job, const kafka_add_partitions_to_txn_request_transaction_t *in, result_t *result)
+static void begin_topic(add_job_t *job, const in_topic_t *in, result_t *result)
 {
-    txn_producer_t by = {in->producer_id, in->producer_epoch};
+    kafka_add_partitions_to_txn_response_topic_t *out = &result->topics[result->topics_count++];
+    out->name = in->name;
+    out->partitions = kafka_array_new(&kafka_add_partitions_to_txn_response_partition_shape, &job->request->arena,
+                                      in->partitions_count);
+}
+
+static kafka_code_t take_partition(add_job_t *job, const in_transaction_t *in, bytes_t topic, int32_t index)
+{
+    const kafka_t *kafka = job->request->kafka;
+    const kafka_topic_t *known = kafka_topic_get(kafka, topic);
+    if (!known || index < 0 || index >= known->partitions_count) {
+        job->refused = true;
+        return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    }
+    if (in->verify_only)
+        return txns_verify(kafka->txns, in->transactional_id, (txn_producer_t){in->producer_id, in->producer_epoch},
+                           topic, index);
+    txn_parts_add(&job->parts, topic, index);
+    return KAFKA_NONE;
+}
+
+static void take_next(add_job_t *job, const in_transaction_t *in, result_t *result)
+{
+    const in_topic_t *topic = &in->topics[job->topic];
+    if (job->partition == 0) begin_topic(job, topic, result);
+    if (job->partition == topic->partitions_count) {
+        job->topic++;
+        job->partition = 0;
+        return;
+    }
+    kafka_add_partitions_to_txn_response_topic_t *answers = &result->topics[job->topic];
+    int32_t index = topic->partitions[job->partition++];
+    kafka_add_partitions_to_txn_response_partition_t *out = &answers->partitions[answers->partitions_count++];
+    out->partition_index = index;
+    out->error_code = take_partition(job, in, topic->name, index);
+}
+
+/* Of a transaction that is refused, what was found out by looking it up does not count. */
+static void forget_verified(result_t *result)
+{
     for (int32_t t = 0; t < result->topics_count; t++) {
         for (int32_t p = 0; p < result->topics[t].partitions_count; p++) {
-            kafka_add_partitions_to_txn_response_partition_t *out = &result->topics[t].partitions[p];
-            out->error_code = txns_verify(job->request->kafka->txns, in->transactional_id, by, result->topics[t].name,
-                                          out->partition_index);
+            int16_t *code = &result->topics[t].partitions[p].error_code;
+            if (*code != KAFKA_UNKNOWN_TOPIC_OR_PARTITION) *code = KAFKA_NONE;
         }
     }
 }
 
-static void take(add_job_t *job, const kafka_add_partitions_to_txn_request_transaction_t *in)
+static void end_transaction(add_job_t *job, const in_transaction_t *in, result_t *result)
 {
-    txn_parts_t parts = {.topics = MAP_INIT};
-    result_t *result = &job->response->results_by_transaction[job->response->results_by_transaction_count++];
-    bool all = fill_result(job, in, result, &parts);
-    if (!all) {
+    if (job->refused) {
+        if (in->verify_only) forget_verified(result);
         set_error(job, result, KAFKA_OPERATION_NOT_ATTEMPTED);
-    } else if (in->verify_only) {
-        verify(job, in, result);
-    } else {
+    } else if (!in->verify_only) {
         add_one_t *one = ARENA_NEW(&job->request->arena, add_one_t);
         one->job = job;
         one->result = result;
         job->pending++;
         txns_add(job->request->kafka->txns, in->transactional_id, (txn_producer_t){in->producer_id, in->producer_epoch},
-                 &parts, &one->add, added);
+                 &job->parts, &one->add, added);
     }
-    txn_parts_clear(&parts);
+    txn_parts_clear(&job->parts);
+    job->transaction++;
 }
 
 static slice_state_t step(slice_t *slice)
@@ -159,13 +180,19 @@ static slice_state_t step(slice_t *slice)
     kafka_request_t *request = CONTAINER_OF(slice, kafka_request_t, slice);
     const kafka_add_partitions_to_txn_request_t *body = request->body;
     add_job_t *job = request->state;
-    if (job->next < body->transactions_count) {
-        take(job, &body->transactions[job->next++]);
-        return SLICE_MORE;
+    if (job->transaction == body->transactions_count) {
+        job->walked = true;
+        finish(job);
+        return SLICE_ENDED;
     }
-    job->walked = true;
-    finish(job);
-    return SLICE_ENDED;
+    const in_transaction_t *in = &body->transactions[job->transaction];
+    if (job->response->results_by_transaction_count == job->transaction) begin_transaction(job, in);
+    result_t *result = &job->response->results_by_transaction[job->transaction];
+    if (job->topic < in->topics_count)
+        take_next(job, in, result);
+    else
+        end_transaction(job, in, result);
+    return SLICE_MORE;
 }
 
 void kafka_handle_add_partitions_to_txn(kafka_request_t *request)

@@ -1,6 +1,8 @@
-/* consumer_group_describe.c: ConsumerGroupDescribe: state, epochs and members of consumer-protocol groups. */
+/* consumer_group_describe.c: ConsumerGroupDescribe: state, epochs and members of consumer-protocol groups, one group a step. What is
+ * told of a group is copied: it may change before the answer is written. */
 #include "base/map.h"
 #include "kafka/api/group_apis.h"
+#include "kafka/api/topic_steps.h"
 
 typedef kafka_consumer_group_describe_response_group_t out_group_t;
 typedef kafka_consumer_group_describe_response_assigned_t out_topic_t;
@@ -21,8 +23,8 @@ static out_topic_t *describe_set(arena_t *arena, consumer_group_t *g, const tp_s
     for (int32_t i = 0; i < count; i++) {
         const consumer_topic_t *topic = consumer_topic_by_id(g, topics[i].id);
         if (!topic) continue; /* deleted meanwhile */
-        out[(*ret_count)++] =
-            (out_topic_t){topics[i].id, topic->name, topics[i].partitions, topics[i].partitions_count};
+        out[(*ret_count)++] = (out_topic_t){topics[i].id, arena_copy(arena, topic->name), topics[i].partitions,
+                                            topics[i].partitions_count};
     }
     return out;
 }
@@ -30,15 +32,17 @@ static out_topic_t *describe_set(arena_t *arena, consumer_group_t *g, const tp_s
 static void describe_member(arena_t *arena, consumer_group_t *g, const consumer_member_t *m,
                             kafka_consumer_group_describe_response_member_t *out)
 {
-    out->member_id = m->id;
-    out->instance_id = m->instance_id;
-    out->rack_id = m->rack_id;
+    out->member_id = arena_copy(arena, m->id);
+    out->instance_id = arena_copy(arena, m->instance_id);
+    out->rack_id = arena_copy(arena, m->rack_id);
     out->member_epoch = m->epoch;
-    out->client_id = m->client_id;
-    out->client_host = m->client_host;
-    out->subscribed_topic_names = m->topics;
+    out->client_id = arena_copy(arena, m->client_id);
+    out->client_host = arena_copy(arena, m->client_host);
+    out->subscribed_topic_names = ARENA_ARRAY(arena, bytes_t, m->topics_count);
     out->subscribed_topic_names_count = (int32_t)m->topics_count;
-    out->subscribed_topic_regex = m->regex.ptr ? m->regex : BYTES_LIT("");
+    for (size_t i = 0; i < (size_t)m->topics_count; i++)
+        out->subscribed_topic_names[i] = arena_copy(arena, m->topics[i]);
+    out->subscribed_topic_regex = m->regex.ptr ? arena_copy(arena, m->regex) : BYTES_LIT("");
     out->assignment.topic_partitions = describe_set(arena, g, &m->assigned, &out->assignment.topic_partitions_count);
     out->target_assignment.topic_partitions =
         (void *)describe_set(arena, g, &m->target, &out->target_assignment.topic_partitions_count);
@@ -70,22 +74,38 @@ static void describe(kafka_request_t *request, bytes_t group_id, out_group_t *ou
     if (asked->include_authorized_operations) out->authorized_operations = GROUP_OPERATIONS;
 }
 
-/* One id named over and over would make a reply of any size of a small request: only the first is answered. */
+typedef struct describe_job {
+    kafka_consumer_group_describe_response_t *response;
+    map_t seen;
+} describe_job_t;
+
+/* One id named over and over would make a reply of any size of a small request: only the first is answered, and no more groups than
+ * an answer may hold. */
+static void describe_one(kafka_request_t *request, void *user, int32_t index)
+{
+    const kafka_consumer_group_describe_request_t *asked = request->body;
+    describe_job_t *job = user;
+    out_group_t *out = &job->response->groups[job->response->groups_count++];
+    if (map_put(&job->seen, asked->group_ids[index], job) || kafka_response_is_full(request)) {
+        out->group_id = asked->group_ids[index];
+        out->error_code = KAFKA_INVALID_REQUEST;
+    } else {
+        describe(request, asked->group_ids[index], out);
+    }
+}
+
+static void end(kafka_request_t *request, void *user)
+{
+    describe_job_t *job = user;
+    map_deinit(&job->seen);
+    kafka_respond(request, job->response);
+}
+
 void kafka_handle_consumer_group_describe(kafka_request_t *request)
 {
     const kafka_consumer_group_describe_request_t *asked = request->body;
-    kafka_consumer_group_describe_response_t *response = KAFKA_MESSAGE(request, consumer_group_describe_response);
-    response->groups = kafka_consumer_group_describe_response_group_array(&request->arena, asked->group_ids_count);
-    map_t seen = MAP_INIT;
-    for (int32_t i = 0; i < asked->group_ids_count; i++) {
-        out_group_t *out = &response->groups[response->groups_count++];
-        if (map_put(&seen, asked->group_ids[i], request)) {
-            out->group_id = asked->group_ids[i];
-            out->error_code = KAFKA_INVALID_REQUEST;
-        } else {
-            describe(request, asked->group_ids[i], out);
-        }
-    }
-    map_deinit(&seen);
-    kafka_respond(request, response);
+    describe_job_t *job = ARENA_NEW(&request->arena, describe_job_t);
+    *job = (describe_job_t){KAFKA_MESSAGE(request, consumer_group_describe_response), MAP_INIT};
+    job->response->groups = kafka_consumer_group_describe_response_group_array(&request->arena, asked->group_ids_count);
+    kafka_item_steps_run(request, asked->group_ids_count, describe_one, end, job);
 }

@@ -1,11 +1,13 @@
-/* delete_groups.c: DeleteGroups: forgets empty groups and all they have committed. */
+/* delete_groups.c: DeleteGroups: forgets empty groups and all they have committed, one group a step. */
 #include "base/map.h"
 #include "kafka/api/group_apis.h"
+#include "kafka/api/topic_steps.h"
 
 typedef struct deletion {
     kafka_request_t *request;
     kafka_delete_groups_response_t *response;
-    int32_t open_count; /* writes under way, and one for the loop that starts them */
+    int32_t open_count; /* writes under way, and one for the steps that start them */
+    map_t seen;
 } deletion_t;
 
 typedef struct deletion_item {
@@ -47,17 +49,26 @@ static void delete_one(deletion_t *d, bytes_t group_id, kafka_delete_groups_resp
     groups_removal_run(removal);
 }
 
+static void begin_one(kafka_request_t *request, void *user, int32_t index)
+{
+    const kafka_delete_groups_request_t *asked = request->body;
+    deletion_t *d = user;
+    if (map_put(&d->seen, asked->groups_names[index], d)) return; /* named before */
+    delete_one(d, asked->groups_names[index], &d->response->results[d->response->results_count++]);
+}
+
+static void all_began(kafka_request_t *request, void *user)
+{
+    deletion_t *d = user;
+    map_deinit(&d->seen);
+    release(d);
+}
+
 void kafka_handle_delete_groups(kafka_request_t *request)
 {
     const kafka_delete_groups_request_t *asked = request->body;
     deletion_t *d = ARENA_NEW(&request->arena, deletion_t);
-    *d = (deletion_t){request, KAFKA_MESSAGE(request, delete_groups_response), 1};
+    *d = (deletion_t){request, KAFKA_MESSAGE(request, delete_groups_response), 1, MAP_INIT};
     d->response->results = kafka_delete_groups_response_result_array(&request->arena, asked->groups_names_count);
-    map_t seen = MAP_INIT;
-    for (int32_t i = 0; i < asked->groups_names_count; i++) {
-        if (map_put(&seen, asked->groups_names[i], d)) continue; /* named before */
-        delete_one(d, asked->groups_names[i], &d->response->results[d->response->results_count++]);
-    }
-    map_deinit(&seen);
-    release(d);
+    kafka_item_steps_run(request, asked->groups_names_count, begin_one, all_began, d);
 }

@@ -20,10 +20,12 @@ typedef struct coordinator {
 
 static coordinator_t nobody(kafka_code_t error) { return (coordinator_t){error, -1, BYTES_LIT(""), -1}; }
 
-static coordinator_t this_broker(const kafka_request_t *request)
+static coordinator_t this_broker(kafka_request_t *request)
 {
     coordinator_t found = {KAFKA_NONE, request->kafka->broker_id, BYTES_NULL, 0};
     kafka_advertised(request, &found.host, &found.port);
+    found.host =
+        arena_copy(&request->arena, found.host); /* the connection's, and it may go before the answer is written */
     return found;
 }
 

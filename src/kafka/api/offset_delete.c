@@ -1,9 +1,12 @@
-/* offset_delete.c: OffsetDelete: forgets offsets of topics that a group does not read at present. */
+/* offset_delete.c: OffsetDelete: forgets offsets of topics that a group does not read at present. One partition a step. */
 #include "kafka/api/group_apis.h"
+#include "kafka/api/topic_steps.h"
 
 typedef struct offset_deletion {
     kafka_request_t *request;
     kafka_offset_delete_response_t *response;
+    groups_removal_t *removal;
+    group_entry_t *entry; /* the removal's */
 } offset_deletion_t;
 
 static void on_removed(void *user, kafka_code_t error)
@@ -33,35 +36,45 @@ static kafka_code_t check_partition(const kafka_t *kafka, const group_entry_t *e
     return groups_subscribed(entry, topic_name) ? KAFKA_GROUP_SUBSCRIBED_TO_TOPIC : KAFKA_NONE;
 }
 
-static void remove_topic(offset_deletion_t *d, groups_removal_t *removal, const group_entry_t *entry,
-                         const kafka_offset_delete_request_topic_t *in)
+static int32_t begin_topic(kafka_request_t *request, void *job, int32_t topic)
 {
+    const kafka_offset_delete_request_t *asked = request->body;
+    offset_deletion_t *d = job;
     kafka_offset_delete_response_topic_t *out = &d->response->topics[d->response->topics_count++];
-    out->name = in->name;
-    out->partitions = kafka_offset_delete_response_partition_array(&d->request->arena, in->partitions_count);
-    for (int32_t p = 0; p < in->partitions_count; p++) {
-        int32_t index = in->partitions[p].partition_index;
-        kafka_offset_delete_response_partition_t *partition = &out->partitions[out->partitions_count++];
-        partition->partition_index = index;
-        partition->error_code = check_partition(d->request->kafka, entry, in->name, index);
-        if (partition->error_code != KAFKA_NONE) continue;
-        if (group_offsets_get(&entry->offsets, in->name, index)) groups_removal_add_offset(removal, in->name, index);
-    }
+    out->name = asked->topics[topic].name;
+    out->partitions =
+        kafka_offset_delete_response_partition_array(&request->arena, asked->topics[topic].partitions_count);
+    return asked->topics[topic].partitions_count;
 }
+
+/* A group that was removed meanwhile subscribes to nothing and has no offsets. */
+static void remove_one(kafka_request_t *request, void *job, int32_t topic, int32_t partition)
+{
+    const kafka_offset_delete_request_t *asked = request->body;
+    offset_deletion_t *d = job;
+    bytes_t name = asked->topics[topic].name;
+    int32_t index = asked->topics[topic].partitions[partition].partition_index;
+    kafka_offset_delete_response_topic_t *answers = &d->response->topics[topic];
+    kafka_offset_delete_response_partition_t *out = &answers->partitions[answers->partitions_count++];
+    out->partition_index = index;
+    if (d->entry->removed) return;
+    out->error_code = check_partition(request->kafka, d->entry, name, index);
+    if (out->error_code == KAFKA_NONE) groups_removal_add_offset(d->removal, name, index);
+}
+
+static void remove_all(kafka_request_t *request, void *job) { groups_removal_run(((offset_deletion_t *)job)->removal); }
 
 void kafka_handle_offset_delete(kafka_request_t *request)
 {
     const kafka_offset_delete_request_t *asked = request->body;
     offset_deletion_t *d = ARENA_NEW(&request->arena, offset_deletion_t);
     *d = (offset_deletion_t){request, KAFKA_MESSAGE(request, offset_delete_response)};
-    group_entry_t *entry;
-    kafka_code_t error = check_group(request->kafka->groups, asked->group_id, &entry);
+    kafka_code_t error = check_group(request->kafka->groups, asked->group_id, &d->entry);
     if (error != KAFKA_NONE) {
         on_removed(d, error);
         return;
     }
     d->response->topics = kafka_offset_delete_response_topic_array(&request->arena, asked->topics_count);
-    groups_removal_t *removal = groups_removal_new(entry, on_removed, d);
-    for (int32_t t = 0; t < asked->topics_count; t++) remove_topic(d, removal, entry, &asked->topics[t]);
-    groups_removal_run(removal);
+    d->removal = groups_removal_new(d->entry, on_removed, d);
+    kafka_topic_steps_run_to(request, asked->topics_count, begin_topic, remove_one, remove_all, d);
 }

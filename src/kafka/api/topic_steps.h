@@ -1,4 +1,5 @@
-/* topic_steps.h: requests that name topics, each with partitions, served one partition a step (slices.h). */
+/* topic_steps.h: requests that name topics, each with partitions, served one partition a step (slices.h), and requests that name other
+ * things, served one a step. */
 #ifndef TRIVET_KAFKA_API_TOPIC_STEPS_H
 #define TRIVET_KAFKA_API_TOPIC_STEPS_H
 
@@ -12,5 +13,17 @@ typedef void (*topic_steps_one_cb)(kafka_request_t *request, void *response, int
 /* Takes request->state. `response` is sent when every partition has had its turn. */
 void kafka_topic_steps_run(kafka_request_t *request, int32_t topics_count, topic_steps_begin_cb begin,
                            topic_steps_one_cb one, void *response);
+
+/* Answers for the item at `index`, at once. `job` is what the handler needs. */
+typedef void (*item_steps_one_cb)(kafka_request_t *request, void *job, int32_t index);
+/* When every item has had its turn: sends the answer, at once or later. */
+typedef void (*item_steps_end_cb)(kafka_request_t *request, void *job);
+
+/* Takes request->state. */
+void kafka_item_steps_run(kafka_request_t *request, int32_t count, item_steps_one_cb one, item_steps_end_cb end,
+                          void *job);
+/* The same for topics with partitions: `response` is theirs, and `end` sends it. */
+void kafka_topic_steps_run_to(kafka_request_t *request, int32_t topics_count, topic_steps_begin_cb begin,
+                              topic_steps_one_cb one, item_steps_end_cb end, void *job);
 
 #endif

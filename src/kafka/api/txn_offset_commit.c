@@ -2,7 +2,9 @@
  * counts when the transaction is committed. From version 5 on the group's partition of __consumer_offsets is added to the transaction
  * here (KIP-890); before, AddOffsetsToTxn has done so.
  *
- *      checks -> the coordinator of the transaction is asked -> one batch -> answer */
+ *      checks -> the coordinator of the transaction is asked -> one batch -> answer
+ *
+ * The checks, and then the records, are made one partition a step; the group is asked when all are there. */
 #include "kafka/api/apis.h"
 #include "kafka/api/txn_apis.h"
 #include "kafka/coordinator/groups.h"
@@ -15,10 +17,13 @@ typedef struct txn_commit {
     runtime_write_t write;
     kafka_request_t *request;
     kafka_txn_offset_commit_response_t *response;
-    group_entry_t *entry; /* counted, from the write on */
+    group_entry_t *entry;     /* counted, from the write on */
+    int32_t topic, partition; /* whose turn it is */
+    bool is_asked;            /* the coordinator of the transaction agreed */
 } txn_commit_t;
 
 typedef kafka_txn_offset_commit_request_partition_t in_partition_t;
+typedef kafka_txn_offset_commit_response_partition_t out_partition_t;
 
 /* ---- the answer ------------------------------------------------------------------------------------------------------ */
 
@@ -46,25 +51,21 @@ static kafka_code_t check_partition(const kafka_t *kafka, bytes_t topic_name, co
     return long_metadata ? KAFKA_OFFSET_METADATA_TOO_LARGE : KAFKA_NONE;
 }
 
-static void begin_answer(txn_commit_t *c)
+static void begin_topic(txn_commit_t *c, const kafka_txn_offset_commit_request_topic_t *in)
 {
-    kafka_request_t *request = c->request;
-    const kafka_txn_offset_commit_request_t *body = request->body;
-    c->response->topics_count = body->topics_count;
-    c->response->topics =
-        kafka_array_new(&kafka_txn_offset_commit_response_topic_shape, &request->arena, body->topics_count);
-    for (int32_t t = 0; t < body->topics_count; t++) {
-        const kafka_txn_offset_commit_request_topic_t *in = &body->topics[t];
-        kafka_txn_offset_commit_response_topic_t *out = &c->response->topics[t];
-        out->name = in->name;
-        out->partitions_count = in->partitions_count;
-        out->partitions =
-            kafka_array_new(&kafka_txn_offset_commit_response_partition_shape, &request->arena, in->partitions_count);
-        for (int32_t p = 0; p < in->partitions_count; p++) {
-            out->partitions[p].partition_index = in->partitions[p].partition_index;
-            out->partitions[p].error_code = check_partition(request->kafka, in->name, &in->partitions[p]);
-        }
-    }
+    kafka_txn_offset_commit_response_topic_t *out = &c->response->topics[c->response->topics_count++];
+    out->name = in->name;
+    out->partitions =
+        kafka_array_new(&kafka_txn_offset_commit_response_partition_shape, &c->request->arena, in->partitions_count);
+}
+
+static void check_next(txn_commit_t *c, const kafka_txn_offset_commit_request_topic_t *in)
+{
+    kafka_txn_offset_commit_response_topic_t *answers = &c->response->topics[c->topic];
+    const in_partition_t *partition = &in->partitions[c->partition];
+    out_partition_t *out = &answers->partitions[answers->partitions_count++];
+    out->partition_index = partition->partition_index;
+    out->error_code = check_partition(c->request->kafka, in->name, partition);
 }
 
 /* ---- the write ------------------------------------------------------------------------------------------------------- */
@@ -80,35 +81,37 @@ static group_offset_t offset_of(const txn_commit_t *c, const in_partition_t *in)
     };
 }
 
-/* Runs `each` for every partition that has no error. */
-static void each_accepted(txn_commit_t *c, void (*each)(txn_commit_t *c, bytes_t topic, const in_partition_t *in))
+static const out_partition_t *answer_of(const txn_commit_t *c, int32_t topic, int32_t partition)
+{
+    return &c->response->topics[topic].partitions[partition];
+}
+
+static void add_record(txn_commit_t *c, const kafka_txn_offset_commit_request_topic_t *in)
+{
+    const kafka_txn_offset_commit_request_t *body = c->request->body;
+    const in_partition_t *partition = &in->partitions[c->partition];
+    if (answer_of(c, c->topic, c->partition)->error_code) return;
+    group_offset_t offset = offset_of(c, partition);
+    group_records_add_offset(&c->write.batch, body->group_id, in->name, partition->partition_index, &offset);
+}
+
+static void take_offsets(txn_commit_t *c)
 {
     const kafka_txn_offset_commit_request_t *body = c->request->body;
     for (int32_t t = 0; t < body->topics_count; t++) {
         for (int32_t p = 0; p < body->topics[t].partitions_count; p++) {
-            if (!c->response->topics[t].partitions[p].error_code)
-                each(c, body->topics[t].name, &body->topics[t].partitions[p]);
+            const in_partition_t *in = &body->topics[t].partitions[p];
+            if (answer_of(c, t, p)->error_code) continue;
+            group_offset_t offset = offset_of(c, in);
+            groups_offset_put_pending(c->entry, body->producer_id, body->topics[t].name, in->partition_index, &offset);
         }
     }
-}
-
-static void add_record(txn_commit_t *c, bytes_t topic, const in_partition_t *in)
-{
-    group_offset_t offset = offset_of(c, in);
-    group_records_add_offset(&c->write.batch, c->entry->id, topic, in->partition_index, &offset);
-}
-
-static void take_offset(txn_commit_t *c, bytes_t topic, const in_partition_t *in)
-{
-    const kafka_txn_offset_commit_request_t *body = c->request->body;
-    group_offset_t offset = offset_of(c, in);
-    groups_offset_put_pending(c->entry, body->producer_id, topic, in->partition_index, &offset);
 }
 
 static void on_written(runtime_write_t *write, kafka_code_t error)
 {
     txn_commit_t *c = CONTAINER_OF(write, txn_commit_t, write);
-    if (!error && !c->entry->removed) each_accepted(c, take_offset);
+    if (!error && !c->entry->removed) take_offsets(c);
     respond(c, error);
 }
 
@@ -139,7 +142,6 @@ static void write_out(txn_commit_t *c)
 {
     const kafka_txn_offset_commit_request_t *body = c->request->body;
     kafka_code_t error = check_group(c);
-    if (!error) each_accepted(c, add_record);
     if (error || c->write.batch.builder.count == 0) {
         respond(c, error);
         return;
@@ -159,12 +161,17 @@ static kafka_code_t commit_code(const kafka_request_t *request, kafka_code_t err
     return error;
 }
 
+static slice_state_t step(slice_t *slice);
+
 static void asked(txn_commit_t *c, kafka_code_t error)
 {
-    if (error)
+    if (error) {
         respond(c, commit_code(c->request, error));
-    else
-        write_out(c);
+        return;
+    }
+    c->is_asked = true;
+    c->topic = c->partition = 0;
+    kafka_request_run(c->request, step, NULL);
 }
 
 static void added(txns_request_t *add, kafka_code_t error, txn_producer_t producer)
@@ -187,19 +194,53 @@ static void ask(txn_commit_t *c, int32_t partition)
     txn_parts_clear(&parts);
 }
 
-void kafka_handle_txn_offset_commit(kafka_request_t *request)
+static void all_checked(txn_commit_t *c)
 {
-    const kafka_txn_offset_commit_request_t *body = request->body;
-    txn_commit_t *c = request->state = ARENA_NEW(&request->arena, txn_commit_t);
+    const kafka_txn_offset_commit_request_t *body = c->request->body;
     int32_t partition;
-    c->request = request;
-    c->response = KAFKA_MESSAGE(request, txn_offset_commit_response);
-    c->write.batch = runtime_batch(groups_now(request->kafka->groups).wall_ms);
-    begin_answer(c);
     kafka_code_t error = body->group_id.len == 0 ? KAFKA_INVALID_GROUP_ID : KAFKA_NONE;
-    if (!error) error = runtime_check(groups_runtime(request->kafka->groups), body->group_id, &partition);
+    if (!error) error = runtime_check(groups_runtime(c->request->kafka->groups), body->group_id, &partition);
     if (error)
         respond(c, error);
     else
         ask(c, partition);
+}
+
+/* Twice through all partitions: they are checked, and then, when the coordinator has agreed, recorded. */
+static slice_state_t step(slice_t *slice)
+{
+    txn_commit_t *c = CONTAINER_OF(slice, kafka_request_t, slice)->state;
+    const kafka_txn_offset_commit_request_t *body = c->request->body;
+    if (c->topic == body->topics_count) {
+        if (c->is_asked)
+            write_out(c);
+        else
+            all_checked(c);
+        return SLICE_ENDED;
+    }
+    const kafka_txn_offset_commit_request_topic_t *in = &body->topics[c->topic];
+    if (c->partition == 0 && !c->is_asked) begin_topic(c, in);
+    if (c->partition < in->partitions_count) {
+        if (c->is_asked)
+            add_record(c, in);
+        else
+            check_next(c, in);
+        c->partition++;
+    } else {
+        c->topic++;
+        c->partition = 0;
+    }
+    return SLICE_MORE;
+}
+
+void kafka_handle_txn_offset_commit(kafka_request_t *request)
+{
+    const kafka_txn_offset_commit_request_t *body = request->body;
+    txn_commit_t *c = request->state = ARENA_NEW(&request->arena, txn_commit_t);
+    c->request = request;
+    c->response = KAFKA_MESSAGE(request, txn_offset_commit_response);
+    c->response->topics =
+        kafka_array_new(&kafka_txn_offset_commit_response_topic_shape, &request->arena, body->topics_count);
+    c->write.batch = runtime_batch(groups_now(request->kafka->groups).wall_ms);
+    kafka_request_run(request, step, NULL);
 }

@@ -78,7 +78,7 @@ static void finish(groups_removal_t *r, kafka_code_t error)
 {
     void (*done)(void *user, kafka_code_t error) = r->done;
     void *user = r->user;
-    for (size_t i = 0; i < r->count; i++) mem_free((void *)r->offsets[i].topic.ptr);
+    for (size_t i = r->first; i < r->count; i++) mem_free((void *)r->offsets[i].topic.ptr);
     mem_free(r->offsets);
     record_builder_deinit(&r->write.batch.builder);
     group_entry_unref(r->entry);
@@ -93,6 +93,7 @@ static void take_written(groups_removal_t *r)
     for (; r->first < r->next; r->first++) {
         const removal_offset_t *o = &r->offsets[r->first];
         if (!o->stays) group_offsets_remove(&entry->offsets, o->topic, o->partition);
+        mem_free((void *)o->topic.ptr);
     }
     if (r->first < r->count) return;
     bool unused =
