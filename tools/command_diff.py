@@ -23,10 +23,8 @@ MISSING = {
     r"acl(\|.*)?": "there are no users and rights yet",
     r"asking|cluster(\|.*)?|clusterscan|readonly|readwrite": "there is no cluster yet",
     r"failover|psync|replconf|replicaof|slaveof|sync|waitaof": "there is no replication yet",
-    r"module(\|.*)?": "there are no modules, which run inside the original's own structures",
     r"client\|(capa|import-source)": "they concern replication and moving slots",
     r"restore-asking": "it is for a cluster's slots",
-    r"script\|debug": "the debugger steps through scripts in a copy of the process, and nothing forks here",
 }
 # Commands that this original does not have.
 MORE = {
@@ -42,7 +40,7 @@ MORE = {
 }
 # Differences of commands that both have: a pattern of lines as `differences` makes them, and why.
 EXPECTED = {
-    r".*: subcommands: without (client|function|script)\|.*": "missing ones, see above",
+    r".*: subcommands: without (client|function)\|.*": "missing ones, see above",
     r"set: arguments: with /condition/(ifne-value|ifdeq-digest|ifdne-digest) .*": "of Redis 8.4",
     r"z(inter|union)(store)?: arguments: with /aggregate/count .*": "of Redis 8.8",
     r"shutdown: arguments: without .*/(safe|failover) .*": "they concern a cluster's replicas",
@@ -63,6 +61,7 @@ UNTOUCHED = {"port", "bind", "dir", "unixsocket", "tls-port"}
 STRANGE = ("nonsense", "-1", "", "99999999999999999999999", "1048576", "7", "yes")
 # The level is Valkey 9.1: what it changed shows against an older original.
 EXPECTED_BEFORE_9 = {
+    r"script\|debug: (arity|arguments): .*": "the debugger of an engine",
     r"config .*: set 9{23}: argument must be a memory value in place of .*": "what is no 64-bit number",
     r"config (repl-diskless-load|shutdown-on-sig(int|term)): set .*: argument\(s\) must be one of .*": "further words",
     r"bgsave: arguments: with(out)? /(schedule|operation).*": "CANCEL",

@@ -4,6 +4,7 @@
 #include "redis/db/digest.h"
 #include "redis/db/evict.h"
 #include "redis/persist/aof.h"
+#include "redis/persist/rdb.h"
 #include "redis/persist/snapshot.h"
 #include "redis/state.h"
 #include "redis/types/quicklist.h"
@@ -28,6 +29,17 @@ static void describe_quicklist(const redis_entry_t *e, buf_t *text)
         ql->nodes_count, (double)ql->count / (double)ql->nodes_count, ql->fill, ql->compress_depth != 0, raw_bytes);
 }
 
+/* The value's bytes in a snapshot, without its type. */
+static size_t serialized_bytes(const redis_entry_t *e)
+{
+    buf_t value = BUF_INIT;
+    rdb_writer_t w = {.out = &value, .compress = true};
+    rdb__put_entry_value(&w, e);
+    size_t bytes = value.len;
+    buf_deinit(&value);
+    return bytes;
+}
+
 static void debug_object(redis_call_t *call)
 {
     redis_entry_t *e = db__find(call->db, call->argv[2]);
@@ -38,7 +50,7 @@ static void debug_object(redis_call_t *call)
     buf_t text = BUF_INIT;
     buf_printf(&text,
                "Value at:%p refcount:1 encoding:%s serializedlength:%zu lru:%" PRIu32 " lru_seconds_idle:%" PRIu32,
-               (void *)e, encoding_name((redis_encoding_t)e->encoding), entry_memory_bytes(e, 0), (uint32_t)e->access,
+               (void *)e, encoding_name((redis_encoding_t)e->encoding), serialized_bytes(e), (uint32_t)e->access,
                evict__idle_s(&call->redis->keyspace, e));
     if (e->encoding == ENC_QUICKLIST) describe_quicklist(e, &text);
     buf_u8(&text, 0);

@@ -51,7 +51,8 @@ static bool center_at_member(geo_search_t *s, int i)
     double score;
     if (!s->entry) return true; /* all the rest is checked nevertheless */
     if (!zset_score(value_of(s->entry), s->call->argv[i], &score)) {
-        reply_error(s->call->client, "ERR could not decode requested zset member");
+        bytes_t member = s->call->argv[i];
+        reply_errorf(s->call->client, "ERR member %.*s does not exist", (int)member.len, (const char *)member.ptr);
         return false;
     }
     s->area.center = geohash_point(score);

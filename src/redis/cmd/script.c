@@ -2,7 +2,7 @@
 #include "redis/exec/scripts.h"
 #include "redis_commands.h"
 
-#define NO_SCRIPT "NOSCRIPT No matching script. Please use EVAL."
+#define NO_SCRIPT "NOSCRIPT No matching script."
 
 /* The error replies of the engine are texts of any length. */
 static void reply_error_text(redis_client_t *c, const buf_t *text)
@@ -107,3 +107,13 @@ void redis_cmd_script_flush(redis_call_t *call)
 }
 
 void redis_cmd_script_kill(redis_call_t *call) { scripts__kill(call, false); }
+
+void redis_cmd_script_debug(redis_call_t *call)
+{
+    if (arg_is(call, 2, "NO"))
+        reply_ok(call->client);
+    else if (arg_is(call, 2, "YES") || arg_is(call, 2, "SYNC"))
+        reply_error(call->client, "ERR There is no script debugger");
+    else
+        reply_error(call->client, "ERR Use SCRIPT DEBUG YES/SYNC/NO");
+}

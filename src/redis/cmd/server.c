@@ -97,6 +97,18 @@ void redis_cmd_lolwut(redis_call_t *call)
     reply_verbatim(call->client, "txt", BYTES_LIT(text));
 }
 
+/* There are no modules, which run inside the original's own structures: enable-module-command stays at "no". */
+void redis_cmd_module_list(redis_call_t *call) { reply_array(call->client, 0); }
+
+void redis_cmd_module_refused(redis_call_t *call)
+{
+    reply_error(
+        call->client,
+        "ERR MODULE command not allowed. If the enable-module-command option is set to \"local\", you can run it "
+        "from a local connection, otherwise you need to set this option in the configuration file, and then "
+        "restart the server.");
+}
+
 /* There are no replicas: whoever waits for one waits until the timeout. */
 void redis_cmd_wait(redis_call_t *call)
 {

@@ -32,6 +32,8 @@ void stream__reply_entry(redis_client_t *c, const stream_entry_t *e);
 /* The ID and the fields, without the array around them. */
 void stream__reply_entry_parts(redis_client_t *c, const stream_entry_t *e);
 /* How long ago it was delivered; -1 when it was given back since. */
+/* Whether it is the one that XNACK gives to, and holds something: it is nobody that clients know of. */
+bool stream__is_nobody(const stream_consumer_t *consumer);
 int64_t stream__idle_ms(const redis_call_t *call, const stream_pending_t *p);
 /* False, and no reply, when there is no such entry. */
 bool stream__reply_entry_at(redis_client_t *c, const stream_t *s, stream_id_t id) MUST_CHECK;

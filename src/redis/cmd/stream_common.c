@@ -141,6 +141,14 @@ void stream__reply_entry(redis_client_t *c, const stream_entry_t *e)
     stream__reply_entry_parts(c, e);
 }
 
+/* A consumer of a client's own with an empty name has been delivered what it holds, at some time. */
+bool stream__is_nobody(const stream_consumer_t *consumer)
+{
+    if (consumer->name_len > 0 || consumer->pending.count == 0) return false;
+    const stream_pending_t *first = idtree_value(idtree_first(&consumer->pending));
+    return first->delivered_ms == 0;
+}
+
 int64_t stream__idle_ms(const redis_call_t *call, const stream_pending_t *p)
 {
     if (p->delivered_ms == 0 && p->consumer->name_len == 0) return -1;

@@ -208,14 +208,19 @@ static bool parse_pending(redis_call_t *call, pending_options_t *o)
     return true;
 }
 
+static bool is_counted(const stream_consumer_t *consumer)
+{
+    return consumer->pending.count > 0 && !stream__is_nobody(consumer);
+}
+
 static void reply_consumer_counts(redis_client_t *c, const stream_group_t *g)
 {
-    size_t with_pending = 0, count = table_count(&g->consumers);
+    size_t counted = 0, count = table_count(&g->consumers);
     stream_consumer_t **all = stream_consumers_sorted(g);
-    for (size_t i = 0; i < count; i++) with_pending += all[i]->pending.count > 0;
-    reply_array(c, with_pending);
+    for (size_t i = 0; i < count; i++) counted += is_counted(all[i]);
+    reply_array(c, counted);
     for (size_t i = 0; i < count; i++) {
-        if (all[i]->pending.count == 0) continue;
+        if (!is_counted(all[i])) continue;
         reply_array(c, 2);
         reply_bulk(c, stream_consumer_name(all[i]));
         reply_bulk_i64(c, (int64_t)all[i]->pending.count);

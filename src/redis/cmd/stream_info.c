@@ -92,19 +92,32 @@ static void reply_consumer_full(redis_client_t *c, const stream_consumer_t *cons
     reply_pending(c, &consumer->pending, count, false);
 }
 
+/* What XNACK gave back and nobody has taken since; NULL when there is nothing. */
+static const stream_consumer_t *nobody_of(const stream_group_t *g)
+{
+    const stream_consumer_t *found = stream_consumer_find(g, STREAM_NOBODY);
+    return found && stream__is_nobody(found) ? found : NULL;
+}
+
+/* Consumers without the nobody that holds what was given back. */
+static size_t consumers_count(const stream_group_t *g) { return table_count(&g->consumers) - (nobody_of(g) != NULL); }
+
 static void reply_group_full(redis_client_t *c, const stream_t *s, const stream_group_t *g, uint64_t count)
 {
-    reply_map(c, 7);
+    const stream_consumer_t *nobody = nobody_of(g);
+    reply_map(c, nobody ? 8 : 7);
     reply_named_bytes(c, "name", stream_group_name(g));
     reply_named_id(c, "last-delivered-id", g->last_id);
     reply_progress(c, s, g);
     reply_named_int(c, "pel-count", (int64_t)g->pending.count);
+    if (nobody) reply_named_int(c, "nacked-count", (int64_t)nobody->pending.count);
     reply_name(c, "pending");
     reply_pending(c, &g->pending, count, true);
     reply_name(c, "consumers");
     stream_consumer_t **all = stream_consumers_sorted(g);
-    reply_array(c, table_count(&g->consumers));
-    for (size_t i = 0; i < table_count(&g->consumers); i++) reply_consumer_full(c, all[i], count);
+    reply_array(c, consumers_count(g));
+    for (size_t i = 0; i < table_count(&g->consumers); i++)
+        if (all[i] != nobody) reply_consumer_full(c, all[i], count);
     mem_free(all);
 }
 
@@ -178,7 +191,7 @@ static void reply_group(redis_client_t *c, const stream_t *s, const stream_group
 {
     reply_map(c, 6);
     reply_named_bytes(c, "name", stream_group_name(g));
-    reply_named_int(c, "consumers", (int64_t)table_count(&g->consumers));
+    reply_named_int(c, "consumers", (int64_t)consumers_count(g));
     reply_named_int(c, "pending", (int64_t)g->pending.count);
     reply_named_id(c, "last-delivered-id", g->last_id);
     reply_progress(c, s, g);
@@ -217,7 +230,9 @@ void redis_cmd_xinfo_consumers(redis_call_t *call)
         return;
     }
     stream_consumer_t **all = stream_consumers_sorted(g);
-    reply_array(call->client, table_count(&g->consumers));
-    for (size_t i = 0; i < table_count(&g->consumers); i++) reply_consumer(call, all[i]);
+    const stream_consumer_t *nobody = nobody_of(g);
+    reply_array(call->client, consumers_count(g));
+    for (size_t i = 0; i < table_count(&g->consumers); i++)
+        if (all[i] != nobody) reply_consumer(call, all[i]);
     mem_free(all);
 }

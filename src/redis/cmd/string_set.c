@@ -237,9 +237,9 @@ void redis_cmd_getex(redis_call_t *call)
     int64_t at_ms = -1;
     bytes_t key = call->argv[1];
     if (!read_options(call, 2, SET_PERSIST, &o)) return;
+    if (o.flags & SET_EXPIRES && !expiry_of(call, o.expire_index, o.seconds, o.absolute, &at_ms)) return;
     (void)key_look(call, key); /* a read as well */
     if (!key_write_type(call, key, TYPE_STRING, &e)) return;
-    if (e && o.flags & SET_EXPIRES && !expiry_of(call, o.expire_index, o.seconds, o.absolute, &at_ms)) return;
     reply_old(call, e);
     if (!e) return;
     if (o.flags & SET_EXPIRES) {

@@ -176,7 +176,9 @@ static bool passes(redis_client_t *c, const redis_command_t *command, const pars
         return false;
     }
     if (c->flags & CLIENT_MULTI && command->flags & CMD_NO_MULTI) {
-        refuse(c, command, "ERR Command not allowed inside a transaction");
+        char text[128];
+        snprintf(text, sizeof(text), "ERR Command '%s' not allowed inside a transaction", command->full_name);
+        refuse(c, command, text);
         return false;
     }
     redis->out_of_memory = evict__is_over(&redis->keyspace) && !evict__make_room(&redis->keyspace);

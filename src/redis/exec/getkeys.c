@@ -12,7 +12,7 @@ static void add(key_positions_t *keys, int index, uint32_t flags)
         keys->cap = keys->cap ? keys->cap * 2 : 16;
         keys->at = mem_realloc(keys->at, keys->cap * sizeof(*keys->at));
     }
-    keys->at[keys->count++] = (key_position_t){index, flags};
+    keys->at[keys->count++] = (key_position_t){index, flags & ~(uint32_t)KEY_INCOMPLETE};
 }
 
 /* Where the specification's keys begin; 0 = nowhere in this command line. */
@@ -60,14 +60,25 @@ static uint32_t judged_flags(const redis_command_t *command, uint32_t flags, int
     return writes ? KEY_RW | KEY_ACCESS | KEY_UPDATE : KEY_RO | KEY_ACCESS;
 }
 
+/* MIGRATE's list of keys stands in place of a key that is empty. */
+static bool replaces_first(const redis_key_spec_t *s, const key_positions_t *keys)
+{
+    return s->keyword && s->last_key == -1 && s->flags & KEY_INCOMPLETE && keys->count == 1;
+}
+
 bool command_get_keys(const redis_command_t *command, int argc, const bytes_t *argv, key_positions_t *keys)
 {
     for (unsigned k = 0; k < command->key_spec_count; k++) {
         const redis_key_spec_t *s = &command->key_specs[k];
         if (s->flags & KEY_NOT_KEY) continue;
         int begin = beginning(s, argc, argv);
-        size_t before = keys->count;
         if (begin == 0) continue;
+        if (replaces_first(s, keys)) {
+            bool replaced = argv[keys->at[0].index].len == 0;
+            keys->count = 0;
+            if (!replaced) return true; /* a syntax error, and nothing is a key */
+        }
+        size_t before = keys->count;
         bool ok = s->keynum ? add_counted(s, begin, argc, argv, keys) : add_range(s, begin, argc, keys);
         if (!ok) return false;
         if (s->flags & KEY_VARIABLE_FLAGS)

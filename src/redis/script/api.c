@@ -55,7 +55,7 @@ static void reserve_words(script_engine_t *engine, size_t count)
 static bytes_t *collect_words(lua_State *lua, int argc, const char **ret_problem)
 {
     script_engine_t *engine = script__engine(lua);
-    *ret_problem = argc == 0         ? "ERR Please specify at least one argument for this redis.call() call"
+    *ret_problem = argc == 0         ? "ERR Please specify at least one argument for this call"
                    : argc > ARGC_MAX ? "ERR too many arguments for this redis.call() call"
                                      : NULL;
     if (*ret_problem) return NULL;

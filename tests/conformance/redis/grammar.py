@@ -4,6 +4,7 @@ Each line of COMMANDS is a shape: words in capitals are literal, words in small 
 [ ] is optional, ( )+ repeats one to four times, | separates alternatives inside brackets.
 """
 
+import hashlib
 import re
 
 COMMANDS = """
@@ -274,7 +275,110 @@ XCFGSET stream [IDMP-DURATION 300] [IDMP-MAXSIZE (2|5)]
 XREADGROUP GROUP group consumer CLAIM (0|500000) COUNT 2 STREAMS stream >
 """
 
+# Hashes whose fields expire, and what else Valkey 8 does not know yet: an original that has no MSETEX is asked for none of it.
+LATER_COMMANDS = """
+HEXPIRE hash seconds [NX|XX|GT|LT] FIELDS 1 field
+HEXPIRE hash seconds [NX|XX|GT|LT] FIELDS 2 field field
+HPEXPIRE hash ms [NX|XX|GT|LT] FIELDS (1|2|x) field field
+HEXPIREAT hash unix [NX|XX|GT|LT] FIELDS 1 field
+HPEXPIREAT hash unixms [NX|XX|GT|LT] FIELDS 2 field field
+HPEXPIREAT hash 33177117420000 FIELDS 1 field
+HPERSIST hash FIELDS 1 field
+HPERSIST hash FIELDS 2 field field
+HTTL hash FIELDS 2 field field
+HPTTL hash FIELDS (0|1|2) field field
+HEXPIRETIME hash FIELDS 2 field field
+HPEXPIRETIME hash FIELDS 3 field field field
+HGETEX hash [EX seconds|PX ms|EXAT unix|PXAT unixms|PERSIST] FIELDS 2 field field
+HSETEX hash [NX|XX] [FNX|FXX] [EX seconds|PX ms|EXAT unix|PXAT unixms|KEEPTTL] FIELDS 1 field value
+HSETEX hash [FNX|FXX] [EX seconds|KEEPTTL] FIELDS (1|2) field value field value
+HGETDEL hash FIELDS 1 field
+HGETDEL hash FIELDS (1|2) field field
+HSET hash (field value)+
+HSET hash (field value)+
+HSETNX hash field value
+HINCRBY hash field int
+HINCRBYFLOAT hash field float
+HGETALL hash
+HMGET hash (field)+
+HLEN hash
+HEXISTS hash field
+HSTRLEN hash field
+HDEL hash field
+HRANDFIELD hash count
+HSCAN hash 0 COUNT 100000 [NOVALUES]
+COPY hash hash [REPLACE]
+RENAME hash hash
+OBJECT ENCODING hash
+DEL hash
+SORT hash
+SET key value IFEQ value [GET] [EX seconds|KEEPTTL]
+SET hash value IFEQ value
+DELIFEQ key value
+DELIFEQ hash value
+MSETEX 1 key value [NX|XX] [EX seconds|PX ms|EXAT unix|PXAT unixms|KEEPTTL]
+MSETEX (1|2|x) key value key value [NX|XX] [EX seconds|KEEPTTL]
+GET key
+TTL key
+EXPIRE hash seconds
+MULTI
+EXEC
+CONFIG SET hash-max-listpack-entries (0|2|512)
+"""
+
+# A command that a script sends, or a function, and what becomes of its reply on the way. Of the commands those whose reply is
+# the same whoever asks; the names of the libraries are words of their own.
+SCRIPT_COMMANDS = """
+EVAL body 1 key command
+EVAL body 1 key command
+EVAL body 1 key command
+EVAL_RO body 1 key command
+EVALSHA sum 1 key command
+EVALSHA_RO sum 0 command
+FCALL function 1 key command
+FCALL_RO function 1 key command
+FCALL function count command
+SCRIPT LOAD body
+SCRIPT EXISTS sum sum
+SCRIPT FLUSH [SYNC|ASYNC|NOW]
+FUNCTION LOAD [REPLACE] library
+FUNCTION LOAD REPLACE library
+FUNCTION LIST
+FUNCTION LIST LIBRARYNAME (one|t*|none) [WITHCODE]
+FUNCTION DELETE (one|two|none)
+FUNCTION FLUSH rarely
+MULTI
+EXEC
+WATCH key
+"""
+
+BODIES = [
+    "return redis.call(unpack(ARGV))",
+    "return redis.pcall(unpack(ARGV))",
+    "redis.setresp(3) return redis.call(unpack(ARGV))",
+    "redis.setresp(3) return {redis.pcall(unpack(ARGV)), redis.pcall('GET', KEYS[1])}",
+    "#!lua flags=no-writes\nreturn redis.pcall(unpack(ARGV))",
+    "#!lua flags=allow-oom,no-cluster\nreturn {type(redis.pcall(unpack(ARGV))), #ARGV}",
+    "local r = redis.pcall(unpack(ARGV)) if type(r) == 'table' and not r.err and not r.ok then return cjson.encode(r) end return r",
+    "local r = redis.pcall(unpack(ARGV)) if type(r) == 'string' then return {#r, cmsgpack.unpack(cmsgpack.pack(r))} end return r",
+    "return {redis.pcall(unpack(ARGV)), tonumber(ARGV[#ARGV]), redis.sha1hex(ARGV[1])}",
+    "redis.call('SET', KEYS[1], 'from a script') return redis.call(unpack(ARGV))",
+    "return nosuch(ARGV)",
+]
+LIBRARIES = [
+    "#!lua name=one\nredis.register_function('f', function(keys, args) return redis.call(unpack(args)) end)",
+    "#!lua name=two\nredis.register_function{function_name='ro', flags={'no-writes'}, callback=function(k, a) return redis.pcall(unpack(a)) end}",
+    "#!lua name=two\nredis.register_function{function_name='three', callback=function(k, a) redis.setresp(3) return {redis.pcall(unpack(a))} end}",
+    "#!lua name=bad\nreturn 1",
+    "#!lua\nreturn 1",
+]
+
 CHOICES = {
+    "body": BODIES,
+    "sum": [hashlib.sha1(body.encode()).hexdigest() for body in BODIES] + ["x", "0" * 40],
+    "library": LIBRARIES,
+    "function": ["f", "f", "ro", "three", "none"],
+    "hash": ["h1", "h1", "h1", "h2", "h3"],
     "stream": ["s1", "s1", "s1", "s2", "s2", "s3"],
     "id": [*(f"{n}-{m}" for n in (1, 2, 3) for m in (1, 2)), *(f"{n}-*" for n in range(1, 30)), "0-0", "0-*", "x", "1-x", "18446744073709551615-*", "5", "7-18446744073709551615", "9-007", "4-+1"],
     "old": [*(f"{n}-{m}" for n in range(1, 25) for m in (0, 0, 1, 2)), "-", "+", "0-0", "7-18446744073709551615", "x", "40-1"],
@@ -353,7 +457,14 @@ def parse(text):
 
 SHAPES = [parse(line) for line in COMMANDS.strip().splitlines()]
 STREAM_SHAPES = [parse(line) for line in STREAM_COMMANDS.strip().splitlines()]
+LATER_SHAPES = [parse(line) for line in LATER_COMMANDS.strip().splitlines()]
+SCRIPT_SHAPES = [parse(line) for line in SCRIPT_COMMANDS.strip().splitlines()]
 LATER_STREAM_SHAPES = [parse(line) for line in LATER_STREAM_COMMANDS.strip().splitlines()]
+UNLIKE = {
+    "SMEMBERS", "SINTER", "SUNION", "SDIFF", "KEYS", "HKEYS", "HVALS", "HGETALL", "SPOP", "SCAN", "SSCAN", "HSCAN", "ZSCAN", "SRANDMEMBER",
+    "HRANDFIELD", "ZRANDMEMBER", "RANDOMKEY", "TTL", "PTTL", "EXPIRETIME", "PEXPIRETIME", "SWAPDB", "FLUSHDB", "MULTI", "EXEC", "WAIT",
+    "GETEX", "GEORADIUSBYMEMBER", "GEORADIUSBYMEMBER_RO", "GEOSEARCH",
+}  # fmt: skip
 RARE = {"FLUSHDB", "SWAPDB", "SELECT", "MOVE", "NOSUCHCOMMAND"}
 
 
@@ -421,6 +532,44 @@ def stream_sequence(random, count, shapes=STREAM_SHAPES):
             continue
         if words[0] != "CONFIG" and random.random() < 0.03:
             words = spoil(random, words)
+        steps.append((0 if random.random() < 0.9 else 1, words))
+    return steps
+
+
+def later_sequence(random, count):
+    """Of hashes whose fields expire and of other late-comers; what takes the hashes away comes seldom."""
+    steps = []
+    while len(steps) < count:
+        words = expand(random, random.choice(LATER_SHAPES))
+        if words[0] in ("DEL", "RENAME", "SET", "CONFIG", "MULTI") and random.random() < 0.7:
+            continue
+        if words[0] != "CONFIG" and random.random() < 0.03:
+            words = spoil(random, words)
+        steps.append((0 if random.random() < 0.9 else 1, words))
+    return steps
+
+
+def told_alike(words):
+    """Whether a script may send it: neither order nor chance nor the clock is in its reply, and it waits for nothing."""
+    return words[0] not in UNLIKE and not words[0].startswith("B") and not {"nosort", "SCAN", "GETKEYS", "ANY"} & set(words)
+
+
+def script_sequence(random, count):
+    """Scripts and functions that send random commands."""
+    steps = []
+    while len(steps) < count:
+        shape = random.choice(SCRIPT_SHAPES)
+        words = []
+        for word in expand(random, shape):
+            if word == "command":
+                inner = command(random)
+                while not told_alike(inner):
+                    inner = command(random)
+                words += inner
+            else:
+                words.append(word)
+        if words[0] in ("FUNCTION", "SCRIPT") and words[1] in ("FLUSH", "DELETE") and random.random() < 0.8:
+            continue
         steps.append((0 if random.random() < 0.9 else 1, words))
     return steps
 

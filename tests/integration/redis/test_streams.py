@@ -221,6 +221,21 @@ def test_a_consumer_gives_entries_back(r):
         r.execute_command("XNACK", "s", "g", "NOSUCH", "IDS", 1, "1-0")
 
 
+def test_entries_given_back_are_counted_apart_and_of_no_consumer(r):
+    filled(r)
+    read(r, "g", "a")
+    r.execute_command("XNACK", "s", "g", "FAIL", "IDS", 2, "1-0", "2-0")
+    summary = r.xpending("s", "g")
+    assert summary["pending"] == 4 and summary["consumers"] == [{"name": "a", "pending": 2}]
+    assert [group["consumers"] for group in r.xinfo_groups("s")] == [1, 0]
+    assert [consumer["name"] for consumer in r.xinfo_consumers("s", "g")] == ["a"]
+    told = {group["name"]: group for group in r.xinfo_stream("s", full=True)["groups"]}
+    assert told["g"]["nacked-count"] == 2 and [one["name"] for one in told["g"]["consumers"]] == ["a"]
+    assert "nacked-count" not in told["h"]
+    r.xclaim("s", "g", "a", 0, ["1-0", "2-0"])
+    assert r.xpending("s", "g")["consumers"] == [{"name": "a", "pending": 4}]
+
+
 def claimed(r, *words):
     """[(ID, whether it says how idle it was, deliveries before)]"""
     reply = r.execute_command("XREADGROUP", "GROUP", "g", *words, "STREAMS", "s", ">")
