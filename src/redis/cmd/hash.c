@@ -24,6 +24,7 @@ static int64_t set_fields(redis_call_t *call)
         return -1;
     }
     if (!cmd__hash_begin(call, &entry, &v)) return -1;
+    hash_expect(&v, (size_t)(call->argc - 2) / 2, call->config);
     for (int i = 2; i < call->argc; i += 2) {
         over += cmd__hash_is_over(call, v, call->argv[i]);
         added += hash_set(&v, call->argv[i], call->argv[i + 1], call->config);

@@ -136,6 +136,11 @@ static bool put_in_table(value_t v, bytes_t field, bytes_t text, int64_t at_ms)
     return false;
 }
 
+void hash_expect(value_t *v, size_t count, const redis_config_t *config)
+{
+    if (v->encoding == ENC_LISTPACK && count > config->hash_max_listpack_entries) hash__unpack(v);
+}
+
 bool hash_put(value_t *v, bytes_t field, bytes_t text, int64_t at_ms, const redis_config_t *config)
 {
     if (v->encoding == ENC_LISTPACK) {

@@ -26,6 +26,8 @@ typedef void (*hash_each_cb)(void *user, bytes_t field, bytes_t value);
 typedef void (*hash_item_cb)(void *user, const hash_item_t *item);
 
 value_t hash_new(void);
+/* So many fields are about to be set, perhaps some of them twice: what then would be too many becomes a table at once. */
+void hash_expect(value_t *v, size_t count, const redis_config_t *config);
 /* All fields, those too whose time is over. */
 size_t hash_length(value_t v);
 /* `ret_value` may lie in `room`. */

@@ -14,6 +14,7 @@ FIELDS_CLOCKED = {"HTTL": 0, "HPTTL": 0, "HEXPIRETIME": 33_177_000_000, "HPEXPIR
 MOMENTS = {"EXPIRETIME": 33_177_000_000, "PEXPIRETIME": 33_177_000_000_000}
 
 
+SETTINGS = [("hash-max-listpack-entries", 512), ("stream-node-max-entries", 100), ("stream-node-max-bytes", 4096)]
 STREAM_TIMES = {b"seen-time", b"active-time", b"idle", b"inactive"}
 MOMENT = 1_000_000_000_000  # a larger number is a time of today in milliseconds
 
@@ -111,6 +112,13 @@ class Player:
                 connection.ask("HELLO", "3")
         for words in (["FLUSHALL"], ["SCRIPT", "FLUSH"], ["FUNCTION", "FLUSH"]):
             self.connections[0].ask(*words)
+        self.set_back()
+
+    def set_back(self):
+        """The settings that sequences change: the servers are shared with other tests."""
+        self.connections[0].ask("DISCARD")
+        for words in SETTINGS:
+            self.connections[0].ask("CONFIG", "SET", *words)
 
     def play(self, step):
         index, words = step
@@ -152,6 +160,8 @@ class Player:
         return seen
 
     def close(self):
+        if self.connections:
+            self.set_back()
         for connection in self.connections:
             connection.close()
         self.connections = []
