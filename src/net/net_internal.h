@@ -18,6 +18,7 @@
 #include <stdatomic.h>
 
 #define NET_CHUNK_BYTES       KIB(16)
+#define NET_CHUNK_SMALL_BYTES KIB(1)
 #define NET_CHUNKS_CACHED_MAX 64
 #define NET_SCRATCH_BYTES     KIB(256)
 #define NET_LINGER_MS         1000
@@ -45,6 +46,7 @@ typedef struct net_chunk_cache {
     net_chunk_t *first;
     uint32_t count;
     bool keeps_all;
+    uint32_t lent; /* chunks of NET_CHUNK_BYTES that somebody fills or sends */
 } net_chunk_cache_t;
 
 uint8_t *net__output_reserve(net_output_t *out, net_chunk_cache_t *cache, size_t n);

@@ -5,18 +5,27 @@
 #define IOV_COUNT_MAX      64
 #define SENDFILE_BYTES_MAX MIB(1)
 
-static net_chunk_t *chunk_new(net_chunk_cache_t *cache, size_t room)
+/* What ten thousand connections are told at once takes a small chunk each, when more are lent than the cache would take back. */
+static size_t cap_for(const net_chunk_cache_t *cache, size_t room, bool first)
+{
+    if (room == 0) return 0;
+    if (first && room <= NET_CHUNK_SMALL_BYTES && cache->lent >= NET_CHUNKS_CACHED_MAX) return NET_CHUNK_SMALL_BYTES;
+    return MAX(room, (size_t)NET_CHUNK_BYTES);
+}
+
+static net_chunk_t *chunk_new(net_chunk_cache_t *cache, size_t room, bool first)
 {
     net_chunk_t *chunk = cache->first;
     if (room && room <= NET_CHUNK_BYTES && chunk) {
         cache->first = chunk->next;
         cache->count--;
     } else {
-        size_t cap = room ? MAX(room, (size_t)NET_CHUNK_BYTES) : 0;
+        size_t cap = cap_for(cache, room, first);
         chunk = mem_alloc(sizeof(*chunk) + cap);
         chunk->cap = cap;
     }
     size_t cap = chunk->cap;
+    if (cap == NET_CHUNK_BYTES) cache->lent++;
     *chunk = (net_chunk_t){.cap = cap};
     return chunk;
 }
@@ -35,6 +44,7 @@ void net__chunk_free(net_chunk_cache_t *cache, net_chunk_t *chunk)
         return;
     }
     if (chunk->release) chunk->release(chunk->release_user);
+    if (chunk->cap == NET_CHUNK_BYTES && cache->lent > 0) cache->lent--;
     if (chunk->cap == NET_CHUNK_BYTES && cache->count < NET_CHUNKS_CACHED_MAX)
         keep(cache, chunk);
     else
@@ -55,7 +65,7 @@ uint8_t *net__output_reserve(net_output_t *out, net_chunk_cache_t *cache, size_t
 {
     net_chunk_t *chunk = out->last;
     if (UNLIKELY(!chunk || chunk->cap - chunk->len < n || chunk->cap == 0)) {
-        chunk = append_chunk(out, chunk_new(cache, MAX(n, (size_t)1)));
+        chunk = append_chunk(out, chunk_new(cache, MAX(n, (size_t)1), !chunk));
     }
     return chunk->data + chunk->len;
 }
@@ -63,7 +73,7 @@ uint8_t *net__output_reserve(net_output_t *out, net_chunk_cache_t *cache, size_t
 void net__output_add_file(net_output_t *out, net_chunk_cache_t *cache, io_file_t *file, uint64_t offset, size_t n,
                           void (*release)(void *user), void *user)
 {
-    net_chunk_t *chunk = append_chunk(out, chunk_new(cache, 0));
+    net_chunk_t *chunk = append_chunk(out, chunk_new(cache, 0, false));
     chunk->file = file;
     chunk->file_offset = offset;
     chunk->len = n;

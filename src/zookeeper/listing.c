@@ -108,13 +108,13 @@ bool zk__listing_run(const zk_call_t *call, const zk_path_watch_request_t *reque
         return false;
     }
     if (must_wait(call)) {
-        ++*call->progress;
+        call->progress->turns++;
         return true;
     }
     coord_zerr_t err = holds(call, request->path) ? ZOK : begin(call, request->path);
     if (err == ZOK) list_some(call, *call->listing);
     if (err == ZOK && (*call->listing)->children.left > 0) {
-        ++*call->progress;
+        call->progress->turns++;
         return true;
     }
     if (err == ZOK)

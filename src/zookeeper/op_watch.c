@@ -84,83 +84,82 @@ void zk__op_remove_watches(const zk_call_t *call) { reply_by_type(call, drop); }
 
 /* ---- setWatches -------------------------------------------------------------------------------------------------------- */
 
-/* A turn's slice of the paths, counted over all lists. */
-typedef struct slice {
-    uint32_t at, from, until;
-} slice_t;
+enum {
+    LIST_DATA,
+    LIST_EXISTS,
+    LIST_CHILDREN,
+    STANDARD_LISTS,
+    LIST_PERSISTENT = STANDARD_LISTS,
+    LIST_RECURSIVE,
+    ALL_LISTS
+};
 
-static slice_t slice_of(const zk_call_t *call)
+/* The whole body, before anything is done: relative zxid, then lists of paths. A null list has none. */
+static bool is_well_formed(const zk_call_t *call, int lists)
 {
-    uint32_t from = call->progress ? *call->progress : 0;
-    bool all = !call->progress || call->hurry;
-    return (slice_t){.from = from, .until = all ? UINT32_MAX : from + ZK_WATCHES_SLICE};
+    jute_reader_t r = zk__reader(call);
+    (void)jute_get_long(&r);
+    for (int list = 0; list < lists && !r.bad; list++) {
+        int32_t count = jute_get_int(&r);
+        if (count < -1) return false;
+        for (; count > 0 && !r.bad; count--) (void)jute_get_bytes(&r);
+    }
+    return !r.bad;
 }
 
-static bool is_due(slice_t *slice)
+/* The path either fires now, because it changed while the client was away, or is watched again. */
+static void renew_standard(const zk_call_t *call, coord_since_t what, bytes_t path, int64_t zxid)
 {
-    uint32_t at = slice->at++;
-    return at >= slice->from && at < slice->until;
+    coord_watch_kind_t kind = what == COORD_SINCE_CHILDREN ? COORD_WATCH_CHILDREN : COORD_WATCH_DATA;
+    int event = coord_changed_since(call->zookeeper->coord, path, what, zxid);
+    if (event != 0)
+        zk__notify_conn(call->conn, event, path, -1);
+    else
+        coord_watch_add(call->zookeeper->coord, &call->conn->watcher, kind, path, COORD_WATCH_STANDARD);
 }
 
-/* True when all were due by now: the request may be answered. */
-static bool slice_end(const zk_call_t *call, const slice_t *slice)
+static void renew(const zk_call_t *call, int list, bytes_t path, int64_t zxid)
 {
-    if (slice->at <= slice->until) return true;
-    *call->progress = slice->until;
-    return false;
-}
-
-/* Each path either fires now, because it changed while the client was away, or is watched again. */
-static void renew(const zk_call_t *call, slice_t *slice, const bytes_t *paths, int32_t count, coord_since_t what,
-                  int64_t zxid)
-{
-    for (int32_t i = 0; i < count; i++) {
-        if (!is_due(slice)) continue;
-        int event = coord_changed_since(call->zookeeper->coord, paths[i], what, zxid);
-        coord_watch_kind_t kind = what == COORD_SINCE_CHILDREN ? COORD_WATCH_CHILDREN : COORD_WATCH_DATA;
-        if (event != 0)
-            zk__notify_conn(call->conn, event, paths[i], -1);
-        else
-            coord_watch_add(call->zookeeper->coord, &call->conn->watcher, kind, paths[i], COORD_WATCH_STANDARD);
+    switch (list) {
+    case LIST_DATA: renew_standard(call, COORD_SINCE_DATA, path, zxid); return;
+    case LIST_EXISTS: renew_standard(call, COORD_SINCE_EXISTS, path, zxid); return;
+    case LIST_CHILDREN: renew_standard(call, COORD_SINCE_CHILDREN, path, zxid); return;
+    case LIST_PERSISTENT: add_persistent(call, path); return;
+    default: add_recursive(call, path); return;
     }
 }
 
-static void renew_standard(const zk_call_t *call, slice_t *slice, const zk_set_watches_t *request)
+/* Goes through up to `paths` paths of the lists from where it was; true when that was all. */
+static bool renew_some(const zk_call_t *call, zk_progress_t *progress, int lists, uint32_t paths)
 {
-    renew(call, slice, request->data_watches, request->data_watches_count, COORD_SINCE_DATA, request->relative_zxid);
-    renew(call, slice, request->exist_watches, request->exist_watches_count, COORD_SINCE_EXISTS,
-          request->relative_zxid);
-    renew(call, slice, request->child_watches, request->child_watches_count, COORD_SINCE_CHILDREN,
-          request->relative_zxid);
+    jute_reader_t r = zk__reader(call);
+    int64_t zxid = jute_get_long(&r);
+    if (progress->at > 0) r.at = call->body.ptr + progress->at;
+    while (progress->list < lists && paths > 0) {
+        if (progress->left == 0) progress->left = jute_get_int(&r);
+        for (; progress->left > 0 && paths > 0; progress->left--, paths--)
+            renew(call, progress->list, jute_get_bytes(&r), zxid);
+        if (progress->left <= 0) {
+            progress->left = 0;
+            progress->list++;
+        }
+        progress->at = (size_t)(r.at - call->body.ptr);
+    }
+    ASSERT(!r.bad);
+    return progress->list == lists;
 }
 
-void zk__op_set_watches(const zk_call_t *call)
+static void set_watches(const zk_call_t *call, int lists)
 {
-    zk_set_watches_t request;
-    jute_reader_t r = zk__reader(call);
-    zk_set_watches_get(&r, &request);
-    slice_t slice = slice_of(call);
-    if (!r.bad) renew_standard(call, &slice, &request);
-    if (slice_end(call, &slice)) zk__reply_err(call, r.bad ? ZMARSHALLING_ERROR : ZOK);
-}
-
-void zk__op_set_watches2(const zk_call_t *call)
-{
-    zk_set_watches2_t request;
-    jute_reader_t r = zk__reader(call);
-    zk_set_watches2_get(&r, &request);
-    if (r.bad) {
+    zk_progress_t all = {0}, *progress = call->progress ? call->progress : &all;
+    bool whole = !call->progress || call->hurry;
+    if (progress->turns == 0 && !is_well_formed(call, lists))
         zk__reply_err(call, ZMARSHALLING_ERROR);
-        return;
-    }
-    zk_set_watches_t standard = {request.relative_zxid,      request.data_watches,        request.data_watches_count,
-                                 request.exist_watches,      request.exist_watches_count, request.child_watches,
-                                 request.child_watches_count};
-    slice_t slice = slice_of(call);
-    renew_standard(call, &slice, &standard);
-    for (int32_t i = 0; i < request.persistent_watches_count; i++)
-        if (is_due(&slice)) add_persistent(call, request.persistent_watches[i]);
-    for (int32_t i = 0; i < request.persistent_recursive_watches_count; i++)
-        if (is_due(&slice)) add_recursive(call, request.persistent_recursive_watches[i]);
-    if (slice_end(call, &slice)) zk__reply_err(call, ZOK);
+    else if (renew_some(call, progress, lists, whole ? UINT32_MAX : ZK_WATCHES_SLICE))
+        zk__reply_err(call, ZOK);
+    else
+        progress->turns++;
 }
+
+void zk__op_set_watches(const zk_call_t *call) { set_watches(call, STANDARD_LISTS); }
+void zk__op_set_watches2(const zk_call_t *call) { set_watches(call, ALL_LISTS); }

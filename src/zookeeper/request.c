@@ -123,7 +123,7 @@ static void call(const zk_call_t *c)
 /* The read at the head; true when it was answered. */
 static bool run_read(zk_conn_t *conn, zk_request_t *request, bool hurry)
 {
-    uint32_t before = request->progress;
+    uint32_t before = request->progress.turns;
     zk_call_t c = {.zookeeper = conn->zookeeper,
                    .conn = conn,
                    .xid = request->xid,
@@ -135,7 +135,7 @@ static bool run_read(zk_conn_t *conn, zk_request_t *request, bool hurry)
                    .hurry = hurry};
     ASSERT(!request->write.done && conn->reads_waiting > 0);
     call(&c);
-    if (request->progress != before) return false;
+    if (request->progress.turns != before) return false;
     conn->reads_waiting--;
     zk__request_free(request);
     return true;
@@ -234,7 +234,7 @@ static zk_request_t *queue_read(zk_conn_t *conn, int32_t xid, int32_t type, byte
 
 static void read_now(zk_conn_t *conn, int32_t xid, int32_t type, bytes_t body)
 {
-    uint32_t progress = 0;
+    zk_progress_t progress = {0};
     struct zk_listing *listing = NULL;
     zk_call_t c = {.zookeeper = conn->zookeeper,
                    .conn = conn,
@@ -245,7 +245,7 @@ static void read_now(zk_conn_t *conn, int32_t xid, int32_t type, bytes_t body)
                    .progress = &progress,
                    .listing = &listing};
     call(&c);
-    if (progress == 0) return;
+    if (progress.turns == 0) return;
     zk_request_t *request = queue_read(conn, xid, type, body);
     request->progress = progress;
     request->listing = listing;

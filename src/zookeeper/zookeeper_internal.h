@@ -33,6 +33,13 @@ enum { ZK_STATE_SYNC_CONNECTED = 3 };
 
 typedef struct zk_conn zk_conn_t;
 
+/* How far a read is that takes more than one turn. */
+typedef struct zk_progress {
+    uint32_t turns;
+    size_t at;          /* setWatches: in its body, */
+    int32_t list, left; /* in this one of its lists, with so many paths to come */
+} zk_progress_t;
+
 /* One request that could not be answered at once. */
 typedef struct zk_request {
     list_t node;     /* zk_conn_t.requests, or the cache */
@@ -43,7 +50,7 @@ typedef struct zk_request {
     coord_write_t write;
     uint8_t *body; /* malloc'd copy, reads only */
     size_t body_bytes;
-    uint32_t progress;          /* of a read that takes more than one turn */
+    zk_progress_t progress;     /* of a read that takes more than one turn */
     struct zk_listing *listing; /* and what it has so far, when it lists children */
     uint8_t *path;              /* sync */
 } zk_request_t;
@@ -149,8 +156,8 @@ typedef struct zk_call {
     const coord_result_t *result; /* writes */
     uint8_t *path;                /* sync */
     uint64_t started_ns;
-    uint32_t *
-        progress; /* reads: a handler that does not answer yet moves it, and is called again with it; NULL = all at once */
+    zk_progress_t *
+        progress; /* reads: a handler that does not answer yet counts a turn, and is called again; NULL = all at once */
     struct zk_listing **listing; /* beside `progress` */
     bool hurry;                  /* a write behind it was applied: all at once, from there */
 } zk_call_t;

@@ -121,15 +121,7 @@ coord_zerr_t coord_read_descendants(coord_t *coord, bytes_t path, coord_who_t wh
     const znode_t *node;
     coord_zerr_t err = find_readable(coord, path, who, ACL_READ, &node);
     if (err != ZOK) return err;
-    int32_t count = -1; /* itself does not count */
-    const znode_t *last = node;
-    while (last && !last->next) last = last->parent;
-    const znode_t *stop = last == NULL ? NULL : last->next;
-    if (node == coord->state.tree.root)
-        count = (int32_t)coord->state.tree.count - 1;
-    else
-        for (const znode_t *at = node; at != stop; at = tree_next(at)) count++;
-    *ret_count = count;
+    *ret_count = (int32_t)node->descendants_count;
     return ZOK;
 }
 

@@ -184,6 +184,7 @@ void tree_adopt(znode_t *parent, znode_t *node)
         parent->first_child->prev = node;
     }
     parent->children_count++;
+    for (; parent; parent = parent->parent) parent->descendants_count += 1 + node->descendants_count;
 }
 
 void tree_link(tree_t *tree, znode_t *parent, znode_t *node)
@@ -207,6 +208,7 @@ static void remove_child(znode_t *node)
         node->prev->next = node->next;
     }
     parent->children_count--;
+    for (; parent; parent = parent->parent) parent->descendants_count--;
     node->parent = NULL;
 }
 

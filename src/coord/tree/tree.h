@@ -30,7 +30,8 @@ struct znode {
     int64_t owner; /* 0, a session, or OWNER_CONTAINER / an encoded TTL */
     int32_t version, cversion, aversion;
     uint32_t children_count;
-    uint32_t snapshot; /* the last snapshot this node is written to or not part of */
+    uint32_t descendants_count; /* children, theirs, and so on */
+    uint32_t snapshot;          /* the last snapshot this node is written to or not part of */
     uint32_t path_bytes;
     char path[];
 };
