@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #define PORT         7000
-#define CLIENTS_MAX  16
+#define CLIENTS_MAX  64
 #define HANDSHAKE_MS 10000
 #define FRAME_MS     60000
 #define FRAME_MAX    MIB(4)
@@ -30,6 +30,9 @@ typedef struct world {
     net_listener_t *listener;
     client_t clients[CLIENTS_MAX];
     net_conn_t *accepted[CLIENTS_MAX]; /* in their order */
+    bool closes_slowly;                /* a millisecond each */
+    int closed[CLIENTS_MAX], closed_count, closed_before, closed_in_turn_max;
+    io_hook_t turn;
     int accepted_count, frames, refused_strangers;
     net_event_t last_event;
     int events[NET_EVENTS_COUNT];
@@ -71,8 +74,21 @@ static ssize_t on_data(net_conn_t *conn, uint8_t *data, size_t len)
 static void on_close(net_conn_t *conn)
 {
     world_t *w = net_conn_user(conn);
-    for (int i = 0; i < w->accepted_count; i++)
-        if (w->accepted[i] == conn) w->accepted[i] = NULL;
+    for (int i = 0; i < w->accepted_count; i++) {
+        if (w->accepted[i] != conn) continue;
+        w->accepted[i] = NULL;
+        w->closed[w->closed_count++] = i;
+    }
+    uint64_t until_ns = w->closes_slowly ? io_hrtime_ns(net_loop(w->net)) + 1000000 : 0;
+    while (w->closes_slowly && io_hrtime_ns(net_loop(w->net)) < until_ns) {
+    }
+}
+
+static void count_closed(io_hook_t *hook)
+{
+    world_t *w = CONTAINER_OF(hook, world_t, turn);
+    w->closed_in_turn_max = MAX(w->closed_in_turn_max, w->closed_count - w->closed_before);
+    w->closed_before = w->closed_count;
 }
 
 static void on_event(void *user, net_event_t event, const char *service, const char *peer, size_t bytes)
@@ -191,6 +207,25 @@ static void open_clients(world_t *w, int count, const net_bounds_t *bounds)
     net_set_bounds(w->net, bounds);
     for (int i = 0; i < count; i++) connect_client(w, i);
     assert_int_equal(w->accepted_count, count);
+}
+
+/* ---- turns ---- */
+
+/* What there is to do for very many connections is done over several turns, in their order. The clock moves with what is done. */
+static void work_for_many_connections_leaves_others_their_turn(void **state)
+{
+    world_t *w = *state;
+    open_clients(w, CLIENTS_MAX, &(net_bounds_t){0});
+    w->turn = (io_hook_t){.rank = 100, .run = count_closed};
+    io_hook_add(net_loop(w->net), &w->turn);
+    w->closes_slowly = true;
+    for (int i = 0; i < CLIENTS_MAX; i++) net_close(w->accepted[i]);
+    run_ms(w, 5000);
+    io_hook_remove(&w->turn);
+    w->closes_slowly = false;
+    assert_int_equal(w->closed_count, CLIENTS_MAX);
+    for (int i = 0; i < CLIENTS_MAX; i++) assert_int_equal(w->closed[i], i);
+    assert_in_range(w->closed_in_turn_max, 1, CLIENTS_MAX / 2);
 }
 
 /* ---- budgets ---- */
@@ -437,6 +472,7 @@ static void whose_address_is_the_loopback_s_is_no_stranger(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        T(work_for_many_connections_leaves_others_their_turn),
         T(a_frame_that_is_only_announced_takes_no_memory),
         T(too_much_unfinished_input_closes_the_greediest_first),
         T(one_large_frame_alone_may_pass_the_budget),

@@ -303,6 +303,15 @@ static void random_multi(fixture_t *f)
     assert_int_equal(apply(f, ZK_OP_MULTI, buf_bytes(&f->body)), ZOK);
 }
 
+/* Each node's count of its descendants is theirs. */
+static uint32_t count_below(const znode_t *node)
+{
+    uint32_t count = 0;
+    for (const znode_t *child = node->first_child; child; child = child->next) count += 1 + count_below(child);
+    assert_int_equal(node->descendants_count, count);
+    return count;
+}
+
 static void a_refused_multi_leaves_no_trace(void **state)
 {
     fixture_t *f = *state;
@@ -318,7 +327,9 @@ static void a_refused_multi_leaves_no_trace(void **state)
         } else {
             done++;
         }
+        if (i % 100 == 0) count_below(f->s.tree.root);
     }
+    assert_int_equal(count_below(f->s.tree.root), f->s.tree.count - 1);
     assert_true(refused > 1000 && done > 1000);
 }
 
