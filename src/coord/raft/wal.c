@@ -1,5 +1,6 @@
 /* wal.c: see wal.h. Used by quorum.c alone. */
 #include "coord/raft/wal.h"
+#include "coord/raft/path.h"
 
 #include <stdio.h>
 
@@ -8,14 +9,7 @@
 #define RAFT_BARRIER_TYPE 2 /* and RAFT_BARRIER, which changes nothing */
 #define SEGMENT_BYTES_MAX MIB(64)
 #define AHEAD_BYTES       KIB(256) /* a commit of one small entry then seldom writes more than the page it is in */
-#define PATH_CHARS_MAX    4096
-#define SET_ASIDE_MAX     1000 /* logs that were, by the same index */
-
-static void path_in(const char *dir, const char *name, char out[PATH_CHARS_MAX])
-{
-    int n = snprintf(out, PATH_CHARS_MAX, "%s/%s", dir, name);
-    ASSERT(n > 0 && n < PATH_CHARS_MAX);
-}
+#define SET_ASIDE_MAX     1000     /* logs that were, by the same index */
 
 static int open_log(io_loop_t *loop, const char *dir, const log_recovery_t *recovery, log_t **ret_log)
 {

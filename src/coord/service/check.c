@@ -1,12 +1,12 @@
 /* check.c: a tree's directory as nobody has it open: what is sound in it, and its mending. Called by src/cli. */
 #include "base/lines.h"
 #include "coord/raft/mark.h"
+#include "coord/raft/path.h"
 #include "coord/raft/wal.h"
 #include "coord/service/coord_internal.h"
 
 #include <stdio.h>
 
-#define PATH_CHARS_MAX   4096
 #define LINE_CHARS_MAX   1024
 #define FILL_ENTRIES_MAX 1000000
 
@@ -17,12 +17,6 @@ typedef struct survey {
     uint64_t first, end;
     bool log_sound, log_there;
 } survey_t;
-
-static void path_in(const char *dir, const char *name, char out[PATH_CHARS_MAX])
-{
-    int n = snprintf(out, PATH_CHARS_MAX, "%s/%s", dir, name);
-    ASSERT(n > 0 && n < PATH_CHARS_MAX);
-}
 
 static int load_all(snapshot_reader_t *reader, uint64_t *ret_bytes, uint64_t *ret_znodes)
 {

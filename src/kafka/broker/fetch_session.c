@@ -34,11 +34,6 @@ fetch_session_t *fetch_session_get(const kafka_t *kafka, int32_t id)
     return kafka->fetch_sessions ? map_get(&kafka->fetch_sessions->by_id, bytes_of(&id, sizeof(id))) : NULL;
 }
 
-uint32_t fetch_sessions_count(const kafka_t *kafka)
-{
-    return kafka->fetch_sessions ? (uint32_t)kafka->fetch_sessions->by_id.count : 0;
-}
-
 void fetch_part_set(fetch_part_t *part, const kafka_fetch_request_topic_t *topic,
                     const kafka_fetch_request_partition_t *in)
 {

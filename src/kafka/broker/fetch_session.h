@@ -63,7 +63,6 @@ kafka_code_t fetch_session_continue(kafka_t *kafka, const kafka_fetch_request_t 
 fetch_session_t *fetch_session_create(kafka_t *kafka, const kafka_fetch_request_t *request, bool by_topic_id);
 void fetch_session_remove(kafka_t *kafka, fetch_session_t *session);
 fetch_session_t *fetch_session_get(const kafka_t *kafka, int32_t id);
-uint32_t fetch_sessions_count(const kafka_t *kafka);
 void fetch_sessions_free(kafka_t *kafka);
 
 /* Takes over what the request says of a partition. */

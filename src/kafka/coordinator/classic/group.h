@@ -272,7 +272,5 @@ bytes_t group_member_to_store(const group_member_t *member, const group_store_t 
 /* The group has members that read this topic, or may have (unparsable subscriptions of a "consumer" group).
  */
 bool group_subscribed(group_t *group, bytes_t topic);
-/* Offsets without members, now or since the last load. */
-bool group_is_simple(const group_t *group);
 
 #endif

@@ -179,8 +179,3 @@ bytes_t group_member_metadata(const group_member_t *m, bytes_t protocol)
     }
     return BYTES_NULL;
 }
-
-bool group_is_simple(const group_t *g)
-{
-    return !g->protocol_type.ptr && g->state == GROUP_EMPTY && list_empty(&g->pending);
-}

@@ -51,14 +51,6 @@ void tp_set_add(tp_set_t *s, topic_partition_t tp)
     s->count++;
 }
 
-void tp_set_remove(tp_set_t *s, topic_partition_t tp)
-{
-    size_t place = place_of(s, tp);
-    if (place == s->count || compare(s->items[place], tp) != 0) return;
-    s->count--;
-    memmove(&s->items[place], &s->items[place + 1], (s->count - place) * sizeof(s->items[0]));
-}
-
 void tp_set_copy(tp_set_t *to, const tp_set_t *from)
 {
     make_room(to, from->count);

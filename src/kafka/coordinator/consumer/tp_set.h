@@ -20,7 +20,6 @@ static inline void tp_set_clear(tp_set_t *s) { s->count = 0; }
 void tp_set_deinit(tp_set_t *s);
 bool tp_set_has(const tp_set_t *s, topic_partition_t tp);
 void tp_set_add(tp_set_t *s, topic_partition_t tp);
-void tp_set_remove(tp_set_t *s, topic_partition_t tp);
 void tp_set_copy(tp_set_t *to, const tp_set_t *from);
 bool tp_set_eq(const tp_set_t *a, const tp_set_t *b);
 /* Every member of `a` is in `b`. */
