@@ -75,7 +75,7 @@ static void expire(redis_call_t *call, expire_form_t form)
     }
     if (at_ms <= call->now_ms && !(call->flags & CALL_LOADING)) {
         key_delete(call, key);
-        key_changed(call, key, NOTIFY_GENERIC, "del");
+        key_changed(call, key, NOTIFY_EXPIRED, "expired");
         propagate_key(call, "DEL", key);
     } else {
         key_set_expire(call, e, MAX(at_ms, 0));

@@ -134,7 +134,7 @@ static bool reply_old(redis_call_t *call, const redis_entry_t *e)
 void string_set__delete(redis_call_t *call, bytes_t key)
 {
     if (!key_delete(call, key)) return;
-    key_changed(call, key, NOTIFY_GENERIC, "del");
+    key_changed(call, key, NOTIFY_EXPIRED, "expired");
     propagate_key(call, "DEL", key);
     call->dirty++;
 }
@@ -219,7 +219,7 @@ static void getex_expire(redis_call_t *call, redis_entry_t *e, int64_t at_ms)
     char text[NUM_I64_CHARS_MAX];
     if (at_ms <= call->now_ms) {
         key_delete(call, key);
-        key_changed(call, key, NOTIFY_GENERIC, "del");
+        key_changed(call, key, NOTIFY_EXPIRED, "expired");
         propagate_key(call, "DEL", key);
     } else {
         key_set_expire(call, e, at_ms);

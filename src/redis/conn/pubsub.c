@@ -170,10 +170,6 @@ static void leave_all(redis_client_t *c, kind_t kind, const char *what)
 static void unsubscribe(redis_call_t *call, kind_t kind, const char *what)
 {
     redis_client_t *c = call->client;
-    if (!(c->flags & CLIENT_PUBSUB)) {
-        reply_errorf(c, "NOSUB '%s' command executed not in subscribed mode", call->command->name);
-        return;
-    }
     if (call->argc == 1) leave_all(c, kind, what);
     for (int i = 1; i < call->argc; i++) {
         leave(c, kind, call->argv[i]);

@@ -95,12 +95,18 @@ class Listener:
         self.subscriber.close()
 
 
+def before_valkey_9(told):
+    """There a key that a command gives a time in the past was deleted; since then it expires."""
+    events, counters = told
+    return [(name.replace("expired", "del"), text.replace("expired", "del")) for name, text in events], counters
+
+
 def test_a_call_announces_and_counts_what_the_original_does(valkey, redis_ports):
     original, tested = listeners = [Listener(port) for port in redis_ports]
     different = []
     for call in CALLS:
         expected, actual = original.play(call), tested.play(call)
-        if expected != actual:
+        if expected not in (actual, before_valkey_9(actual)):
             different.append(f"{call}\n  original: {expected}\n  tested:   {actual}")
     for listener in listeners:
         listener.close()

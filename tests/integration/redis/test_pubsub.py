@@ -98,3 +98,15 @@ def test_a_publication_in_a_transaction_goes_out_with_it(r, connect):
         pipe.publish("a", "1").set("k", "v").publish("a", "2")
         assert pipe.execute() == [1, True, 1]
     assert [next_message(sub, "message")["data"] for _ in range(2)] == ["1", "2"]
+
+
+@pytest.mark.parametrize("name", ["unsubscribe", "punsubscribe", "sunsubscribe"])
+def test_who_is_subscribed_to_nothing_may_leave_it(r, name):
+    """Clients do it when they close, and before they know."""
+    connection = r.connection_pool.get_connection()
+    for words, channel in (([name], None), ([name, "c"], "c")):
+        connection.send_command(*words)
+        assert connection.read_response(push_request=True) == [name, channel, 0]
+    connection.send_command("PING")
+    assert connection.read_response() == "PONG"
+    r.connection_pool.release(connection)
