@@ -47,7 +47,6 @@ EXPECTED = {
     r"config (port|dir|bind|pidfile|logfile|unixsocket|save|dbfilename|availability-zone|oom-score-adj-values): value: .*": "how it was started",
     r"config appendonly: value: .*": "on from the start, as durability is what it is for",
     r"config latency-tracking: value: .*": "docs/decisions/0096-latency-tracking-is-off.md",
-    r"config lazyfree-lazy-.*: (value|set (yes|itself)): .*": "memory is freed at once",
     r"config (locale-collate|maxmemory-clients|tls-port|rdma-bind|slot-migration-max-failover-repl-bytes): set .*": "what would do nothing is refused",
     r"config (aof-timestamp-enabled|import-mode|tls-cluster|tls-replication): set yes: .*": "the same",
     r"config (enable-debug-command|enable-protected-configs): value: .*": "how it was started",

@@ -83,7 +83,7 @@ struct redis {
     struct redis_question *question; /* redis_call_question */
     int exec_depth;
     bool shutdown_saved; /* SHUTDOWN has seen to the snapshot */
-    bool asynchronous_flush, shutdown_asked, stopped;
+    bool shutdown_asked, stopped;
     bool active_expire;
     bool cron_paused;    /* DEBUG PAUSE-CRON */
     bool hll_words_only; /* PFDEBUG SIMD OFF */

@@ -167,11 +167,12 @@ static void section_memory(redis_t *redis, buf_t *b)
                "maxmemory_derived:%" PRIu64 "\r\n"
                "mem_fragmentation_ratio:%.2f\r\nmem_fragmentation_bytes:%zd\r\nmem_not_counted_for_evict:%zu\r\n"
                "mem_aof_buffer:%" PRIu64 "\r\nmem_huge_pages:%s\r\nmem_huge_pages_advised:%zu"
-               "\r\nmem_allocator:jemalloc\r\nactive_defrag_running:0\r\nlazyfree_pending_objects:0\r\n",
+               "\r\nmem_allocator:jemalloc\r\nactive_defrag_running:0\r\nlazyfree_pending_objects:%" PRIu64
+               "\r\nlazyfreed_objects:%" PRIu64 "\r\n",
                redis->config->maxmemory, max_h, policy_name(redis->config->maxmemory_policy),
                redis->keyspace.evict.derived_limit_bytes, used ? (double)rss / (double)used : 0.0,
                (ssize_t)rss - (ssize_t)used, evict__uncounted_bytes(&redis->keyspace), aof__info(redis).buffer_bytes,
-               huge ? "advised" : "none", huge_bytes);
+               huge ? "advised" : "none", huge_bytes, redis->keyspace.lazy.pending, redis->keyspace.lazy.freed);
     put_system_memory(b);
     put_script_memory(redis, b);
 }

@@ -9,12 +9,12 @@
 
 /* ---- being and not being --------------------------------------------------------------------------------------------- */
 
-static void delete_all(redis_call_t *call)
+static void delete_all(redis_call_t *call, bool later)
 {
     int64_t count = 0;
     if (call->argc > 2) key_prefetch_all(call, 1, 1);
     for (int i = 1; i < call->argc; i++) {
-        if (!key_delete(call, call->argv[i])) continue;
+        if (!key_delete_lazily(call, call->argv[i], later)) continue;
         key_changed(call, call->argv[i], NOTIFY_GENERIC, "del");
         count++;
     }
@@ -22,8 +22,8 @@ static void delete_all(redis_call_t *call)
     reply_int(call->client, count);
 }
 
-void redis_cmd_del(redis_call_t *call) { delete_all(call); }
-void redis_cmd_unlink(redis_call_t *call) { delete_all(call); }
+void redis_cmd_del(redis_call_t *call) { delete_all(call, call->config->lazyfree_lazy_user_del); }
+void redis_cmd_unlink(redis_call_t *call) { delete_all(call, true); }
 
 void redis_cmd_exists(redis_call_t *call)
 {

@@ -15,17 +15,18 @@
 
 /* ---- whole databases ------------------------------------------------------------------------------------------------- */
 
-static bool flush_option(redis_call_t *call)
+static bool flush_option(redis_call_t *call, bool *ret_later)
 {
-    if (call->argc == 1) return true;
-    if (call->argc == 2 && (arg_is(call, 1, "SYNC") || arg_is(call, 1, "ASYNC"))) return true;
+    bool sync = call->argc == 2 && arg_is(call, 1, "SYNC"), async = call->argc == 2 && arg_is(call, 1, "ASYNC");
+    *ret_later = async || (call->argc == 1 && call->config->lazyfree_lazy_user_flush);
+    if (call->argc == 1 || sync || async) return true;
     reply_error_syntax(call->client);
     return false;
 }
 
-static uint64_t flush(redis_call_t *call, redis_db_t *db)
+static uint64_t flush(redis_call_t *call, redis_db_t *db, bool later)
 {
-    return db__empty(db, call->flags & CALL_LOADING ? NULL : call->command->name);
+    return db__empty(db, call->flags & CALL_LOADING ? NULL : call->command->name, later);
 }
 
 /* False after the observer's refusal. */
@@ -38,8 +39,9 @@ static bool may_flush(redis_call_t *call)
 
 void redis_cmd_flushdb(redis_call_t *call)
 {
-    if (!flush_option(call) || !may_flush(call)) return;
-    call->dirty += flush(call, call->db) + 1;
+    bool later;
+    if (!flush_option(call, &later) || !may_flush(call)) return;
+    call->dirty += flush(call, call->db, later) + 1;
     bytes_t argv[1] = {BYTES_LIT("FLUSHDB")};
     propagate(call, 1, argv);
     reply_ok(call->client);
@@ -54,8 +56,10 @@ static void save_nothing(redis_call_t *call)
 
 void redis_cmd_flushall(redis_call_t *call)
 {
-    if (!flush_option(call) || !may_flush(call)) return;
-    for (int i = 0; i < call->db->keyspace->db_count; i++) call->dirty += flush(call, &call->db->keyspace->dbs[i]);
+    bool later;
+    if (!flush_option(call, &later) || !may_flush(call)) return;
+    for (int i = 0; i < call->db->keyspace->db_count; i++)
+        call->dirty += flush(call, &call->db->keyspace->dbs[i], later);
     call->dirty++;
     bytes_t argv[1] = {BYTES_LIT("FLUSHALL")};
     propagate(call, 1, argv);

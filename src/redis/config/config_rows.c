@@ -120,7 +120,6 @@ static const char *check_aof_dir(const char *value)
     {                                                                                                                  \
         name, NULL, kind, (flags) | DIRECTIVE_INITIAL_ONLY, AT(field), 0, INT64_MAX, initial, NULL, why                \
     }
-#define FREED_AT_ONCE "memory is freed at once in this version"
 
 const directive_t redis_directives[] = {
     UINT("hash-max-listpack-entries", "hash-max-ziplist-entries", hash_max_listpack_entries, 0, INT64_MAX, "512"),
@@ -157,11 +156,11 @@ const directive_t redis_directives[] = {
     INT("hz", hz, 0, INT_MAX, "10"),
     BOOL("dynamic-hz", dynamic_hz, "yes", 0),
     ONLY("activerehashing", KIND_BOOL, 0, activerehashing, "yes", "tables always move on in the background"),
-    ONLY("lazyfree-lazy-eviction", KIND_BOOL, 0, lazyfree_lazy_eviction, "no", FREED_AT_ONCE),
-    ONLY("lazyfree-lazy-expire", KIND_BOOL, 0, lazyfree_lazy_expire, "no", FREED_AT_ONCE),
-    ONLY("lazyfree-lazy-server-del", KIND_BOOL, 0, lazyfree_lazy_server_del, "no", FREED_AT_ONCE),
-    ONLY("lazyfree-lazy-user-del", KIND_BOOL, 0, lazyfree_lazy_user_del, "no", FREED_AT_ONCE),
-    ONLY("lazyfree-lazy-user-flush", KIND_BOOL, 0, lazyfree_lazy_user_flush, "no", FREED_AT_ONCE),
+    BOOL("lazyfree-lazy-eviction", lazyfree_lazy_eviction, "yes", 0),
+    BOOL("lazyfree-lazy-expire", lazyfree_lazy_expire, "yes", 0),
+    BOOL("lazyfree-lazy-server-del", lazyfree_lazy_server_del, "yes", 0),
+    BOOL("lazyfree-lazy-user-del", lazyfree_lazy_user_del, "yes", 0),
+    BOOL("lazyfree-lazy-user-flush", lazyfree_lazy_user_flush, "yes", 0),
     BOOL("appendonly", appendonly, "yes", 0),
     BOOL("aof-load-truncated", aof_load_truncated, "yes", 0),
     BOOL("aof-use-rdb-preamble", aof_use_rdb_preamble, "yes", 0),

@@ -68,7 +68,7 @@ void db__delete_expired(redis_db_t *db, redis_entry_t *e)
     take_out(db, pos, hash);
     db->keyspace->stats.expired_keys++;
     db__went(db, key, DB_EXPIRED);
-    entry__free(e);
+    lazyfree__entry(&db->keyspace->lazy, e, db->keyspace->config->lazyfree_lazy_expire);
 }
 
 /* ---- lookups --------------------------------------------------------------------------------------------------------- */
@@ -88,15 +88,20 @@ static redis_entry_t *new_entry(bytes_t key, redis_type_t type, redis_encoding_t
     return e;
 }
 
-bool db__delete_hashed(redis_db_t *db, bytes_t key, uint64_t hash)
+bool db__delete_lazily(redis_db_t *db, bytes_t key, uint64_t hash, bool later)
 {
     table_pos_t pos;
     if (!table_find(&db->keys, hash, key, db__same, &pos)) return false;
     redis_entry_t *e = table_at(pos);
     db__will_change(db, e);
     take_out(db, pos, hash);
-    entry__free(e);
+    lazyfree__entry(&db->keyspace->lazy, e, later);
     return true;
+}
+
+bool db__delete_hashed(redis_db_t *db, bytes_t key, uint64_t hash)
+{
+    return db__delete_lazily(db, key, hash, db->keyspace->config->lazyfree_lazy_server_del);
 }
 
 redis_entry_t *db__add(redis_db_t *db, bytes_t key, uint64_t hash, redis_type_t type, redis_encoding_t encoding,
@@ -209,26 +214,30 @@ bool db__delete(redis_db_t *db, bytes_t key) { return db__delete_hashed(db, key,
 
 static void free_each(void *user, void *entry) { entry__free(entry); }
 
-static void clear(redis_db_t *db)
+static void clear(redis_db_t *db, bool later)
 {
     heap_clear(&db->clocks);
-    table_each(&db->keys, free_each, NULL);
-    table_deinit(&db->keys);
+    if (later) {
+        lazyfree__table(&db->keyspace->lazy, &db->keys);
+    } else {
+        table_each(&db->keys, free_each, NULL);
+        table_deinit(&db->keys);
+    }
     table_deinit(&db->expires);
     db->expire_cursor = 0;
 }
 
-uint64_t db__empty(redis_db_t *db, const char *command)
+uint64_t db__empty(redis_db_t *db, const char *command, bool later)
 {
     uint64_t count = table_count(&db->keys);
     if (db__is_wanted(db, DB_WILL_EMPTY)) listen__will_empty(&db->keyspace->announce, db, command);
-    clear(db);
+    clear(db, later);
     return count;
 }
 
 void db__deinit(redis_db_t *db)
 {
-    clear(db);
+    clear(db, false);
     map_deinit(&db->watched);
     map_deinit(&db->blocked);
 }

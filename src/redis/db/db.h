@@ -27,8 +27,8 @@ struct redis_db {
 
 void db__init(redis_db_t *db, keyspace_t *keyspace, int id);
 void db__deinit(redis_db_t *db);
-/* Deletes every key; returns how many there were. `command` as in listen.h. */
-uint64_t db__empty(redis_db_t *db, const char *command);
+/* Deletes every key; returns how many there were. `command` as in listen.h. `later`: lazyfree.h. */
+uint64_t db__empty(redis_db_t *db, const char *command, bool later);
 void db__swap(redis_db_t *a, redis_db_t *b);
 redis_entry_t *db__find(redis_db_t *db, bytes_t key);
 static inline bool db__same(const void *entry, bytes_t key)
@@ -62,6 +62,8 @@ static inline bool entry_is_expired(const redis_entry_t *e, int64_t now_ms)
 /* Deletes without looking at expiry; announces nothing but that the entry is about to change. */
 bool db__delete(redis_db_t *db, bytes_t key);
 bool db__delete_hashed(redis_db_t *db, bytes_t key, uint64_t hash);
+/* The same, saying whether a large value is freed later (lazyfree.h); the others go by lazyfree-lazy-server-del. */
+bool db__delete_lazily(redis_db_t *db, bytes_t key, uint64_t hash, bool later);
 /* Moves an existing key's value and expiry to a name that is free (RENAME, MOVE). */
 redis_entry_t *db__move(redis_db_t *from, bytes_t name, redis_db_t *to, bytes_t new_name);
 /* Copies an entry to a name that is free, in any database. */

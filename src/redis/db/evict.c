@@ -2,6 +2,8 @@
  * or the call's time is over. */
 #include "redis/db/evict.h"
 
+#include "base/hash.h"
+
 #include <math.h>
 
 /* The original looks at maxmemory-samples and remembers the best of earlier looks; here each look stands alone and is
@@ -21,7 +23,7 @@ enum {
 
 size_t evict__uncounted_bytes(const keyspace_t *k)
 {
-    size_t bytes = k->evict.tables.unfilled_bytes;
+    size_t bytes = k->evict.tables.unfilled_bytes + k->lazy.bytes;
     for (int i = 0; i < k->evict.uncounted_count; i++) bytes += k->evict.uncounted[i].bytes(k->evict.uncounted[i].user);
     return bytes;
 }
@@ -133,7 +135,7 @@ static void evict(keyspace_t *k, redis_db_t *db, redis_entry_t *e)
 {
     bytes_t name = entry_key(e);
     bytes_t key = bytes_of(mem_strndup(name), name.len);
-    db__delete(db, key);
+    (void)db__delete_lazily(db, key, hash_bytes(key.ptr, key.len), k->config->lazyfree_lazy_eviction);
     k->stats.evicted_keys++;
     db__went(db, key, DB_EVICTED);
     mem_free((void *)key.ptr);

@@ -24,6 +24,7 @@ void keyspace__init(keyspace_t *k, redis_t *redis, io_loop_t *loop, const redis_
     io_random(loop, k->random_state, sizeof(k->random_state));
     k->random_state[0] |= 1;
     evict__init(k);
+    lazyfree__init(&k->lazy, loop);
     k->db_count = (int)config->databases;
     k->dbs = mem_zalloc(sizeof(*k->dbs) * (size_t)k->db_count);
     for (int i = 0; i < k->db_count; i++) db__init(&k->dbs[i], k, i);
@@ -32,5 +33,6 @@ void keyspace__init(keyspace_t *k, redis_t *redis, io_loop_t *loop, const redis_
 void keyspace__deinit(keyspace_t *k)
 {
     for (int i = 0; i < k->db_count; i++) db__deinit(&k->dbs[i]);
+    lazyfree__deinit(&k->lazy);
     mem_free(k->dbs);
 }

@@ -5,6 +5,7 @@
 #include "io/io.h"
 #include "redis/config/config.h"
 #include "redis/db/db.h"
+#include "redis/db/lazyfree.h"
 #include "redis/latency.h"
 
 /* ---- memory, and what goes when it is short (evict.h) ---------------------------------------------------------------- */
@@ -51,6 +52,7 @@ struct keyspace {
     bool midway;  /* the same: a script stepped aside for a while */
     keyspace_stats_t stats;
     evict_t evict;
+    lazyfree_t lazy;
     latency_t *latency;
     void (*on_evicted)(keyspace_t *keyspace); /* the timer has driven keys out */
 };

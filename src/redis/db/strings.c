@@ -59,11 +59,19 @@ static inline bool fits_in_place(const redis_entry_t *e, string_shape_t s, size_
     return entry__round(entry__bytes(e->flags, entry_key(e).len, len)) == entry__size(e);
 }
 
+static void free_value(redis_db_t *db, redis_entry_t *e)
+{
+    if (LIKELY(e->type == TYPE_STRING))
+        entry__free_value(e);
+    else
+        lazyfree__value(&db->keyspace->lazy, e, db->keyspace->config->lazyfree_lazy_server_del);
+}
+
 static redis_entry_t *replace(redis_db_t *db, table_pos_t pos, uint64_t hash, string_shape_t s, bytes_t value)
 {
     redis_entry_t *old = table_at(pos);
     if (fits_in_place(old, s, value.len)) {
-        if (old->flags & ENTRY_WORD) entry__free_value(old);
+        if (old->flags & ENTRY_WORD) free_value(db, old);
         fill_string(old, s, value);
         return old;
     }
@@ -79,7 +87,8 @@ static redis_entry_t *replace(redis_db_t *db, table_pos_t pos, uint64_t hash, st
         table_replace(at, e);
         entry__set_expire(e, at_ms);
     }
-    entry__free(old);
+    free_value(db, old);
+    entry__release(old);
     return e;
 }
 

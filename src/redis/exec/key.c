@@ -114,12 +114,16 @@ redis_entry_t *key_add(redis_call_t *call, bytes_t key, redis_type_t type, redis
     return db__add(call->db, key, hash_key(call, key), type, encoding, value);
 }
 
-bool key_delete(redis_call_t *call, bytes_t key)
+bool key_delete_lazily(redis_call_t *call, bytes_t key, bool later)
 {
     uint64_t hash = hash_key(call, key);
     table_pos_t pos;
-    if (!find_live(call, key, hash, &pos)) return false;
-    return db__delete_hashed(call->db, key, hash);
+    return find_live(call, key, hash, &pos) && db__delete_lazily(call->db, key, hash, later);
+}
+
+bool key_delete(redis_call_t *call, bytes_t key)
+{
+    return key_delete_lazily(call, key, call->config->lazyfree_lazy_server_del);
 }
 
 redis_entry_t *key_set(redis_call_t *call, bytes_t key, redis_type_t type, redis_encoding_t encoding, void *value)

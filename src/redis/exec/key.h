@@ -32,6 +32,7 @@ redis_entry_t *key_add(redis_call_t *call, bytes_t key, redis_type_t type, redis
 redis_entry_t *key_set(redis_call_t *call, bytes_t key, redis_type_t type, redis_encoding_t encoding, void *value);
 /* Deletes; false when absent. Sends no event: see key_changed. */
 bool key_delete(redis_call_t *call, bytes_t key);
+bool key_delete_lazily(redis_call_t *call, bytes_t key, bool later); /* `later`: lazyfree.h */
 /* Sets the expiry (Unix ms) or takes it away (-1); returns the entry, which may have moved. */
 redis_entry_t *key_set_expire(redis_call_t *call, redis_entry_t *entry, int64_t at_ms);
 

@@ -32,6 +32,7 @@ void stats__reset(redis_t *redis)
     redis->error_stats = MAP_INIT;
     redis->stats = (redis_stats_counters_t){0};
     redis->keyspace.stats = (keyspace_stats_t){0};
+    redis->keyspace.lazy.freed = 0;
     redis->ops_last_count = 0;
     size_t ids = redis_command_id_count + redis->extra_commands.count;
     for (size_t i = 0; i < ids; i++) mem_free(redis->command_stats[i].durations);

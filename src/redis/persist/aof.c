@@ -178,7 +178,7 @@ int aof__reload(redis_t *redis, char *err_out, size_t err_bytes)
     aof->file = NULL;
     aof->syncing = aof->enabled = false;
     aof->base_bytes = aof->old_incr_bytes = aof->file_bytes = 0;
-    for (int i = 0; i < redis->keyspace.db_count; i++) (void)db__empty(&redis->keyspace.dbs[i], NULL);
+    for (int i = 0; i < redis->keyspace.db_count; i++) (void)db__empty(&redis->keyspace.dbs[i], NULL, false);
     int err = aof__load(aof, err_out, err_bytes);
     aof->enabled = was_on && aof->file != NULL;
     aof->selected_db = -1;

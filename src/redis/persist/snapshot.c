@@ -256,7 +256,8 @@ int snapshot__reload(redis_t *redis, bool flush, bool merge, char *err_out, size
     if (err) {
         snprintf(err_out, err_bytes, "%s: %s", path, err_text(err));
     } else {
-        for (int i = 0; flush && i < redis->keyspace.db_count; i++) (void)db__empty(&redis->keyspace.dbs[i], NULL);
+        for (int i = 0; flush && i < redis->keyspace.db_count; i++)
+            (void)db__empty(&redis->keyspace.dbs[i], NULL, false);
         redis->keyspace.loading = true;
         unsigned flags = RDB_LOAD_KEYS_ONLY | RDB_LOAD_BASE | (merge ? RDB_LOAD_REPLACE : 0);
         err = rdb__load(redis, file, path, flags, &loaded, err_out, err_bytes);

@@ -116,6 +116,8 @@ typedef struct redis_emitter redis_emitter_t; /* emit.h */
 typedef struct redis_type_ops {
     const char *name; /* "list" */
     void (*free)(void *value, redis_encoding_t encoding);
+    /* The same piece by piece, of a value that nobody uses any more: an element costs one of the budget. True when it is gone. */
+    bool (*drain)(void *value, redis_encoding_t encoding, size_t *budget);
     /* A deep copy (COPY). */
     void *(*copy)(const void *value, redis_encoding_t encoding);
     /* Elements: the effort of freeing, DEBUG, length commands. */

@@ -261,6 +261,20 @@ static void type_free(void *ptr, redis_encoding_t encoding)
     mem_free(ptr);
 }
 
+static bool type_drain(void *ptr, redis_encoding_t encoding, size_t *budget)
+{
+    hash_times_t *t = hash__times((value_t){ptr, encoding});
+    if (encoding == ENC_LISTPACK) {
+        lp_free(ptr);
+        return true;
+    }
+    ASSERT(!t || heap_place(&t->clock.node) == HEAP_NONE);
+    if (t) heap_deinit(&t->heap);
+    if (!table_drain(ptr, budget, free_entry, NULL)) return false;
+    mem_free(ptr);
+    return true;
+}
+
 static void copy_entry(void *user, void *entry)
 {
     hash_item_t item;
@@ -336,4 +350,4 @@ static void type_emit(const void *ptr, redis_encoding_t encoding, bytes_t key, r
     if (hash_timed(v)) hash_each_item(v, emit_timed, &e);
 }
 
-const redis_type_ops_t hash_type_ops = {"hash", type_free, type_copy, type_length, type_memory, type_emit};
+const redis_type_ops_t hash_type_ops = {"hash", type_free, type_drain, type_copy, type_length, type_memory, type_emit};

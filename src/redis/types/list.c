@@ -137,6 +137,13 @@ static void type_free(void *ptr, redis_encoding_t encoding)
         ql_free(ptr);
 }
 
+static bool type_drain(void *ptr, redis_encoding_t encoding, size_t *budget)
+{
+    if (encoding != ENC_LISTPACK) return ql_drain(ptr, budget);
+    lp_free(ptr);
+    return true;
+}
+
 static void *type_copy(const void *ptr, redis_encoding_t encoding)
 {
     return encoding == ENC_LISTPACK ? (void *)lp_copy(ptr) : (void *)ql_copy(ptr);
@@ -168,4 +175,4 @@ static void type_emit(const void *ptr, redis_encoding_t encoding, bytes_t key, r
     }
 }
 
-const redis_type_ops_t list_type_ops = {"list", type_free, type_copy, type_length, type_memory, type_emit};
+const redis_type_ops_t list_type_ops = {"list", type_free, type_drain, type_copy, type_length, type_memory, type_emit};

@@ -113,6 +113,18 @@ void ql_free(quicklist_t *ql)
     mem_free(ql);
 }
 
+bool ql_drain(quicklist_t *ql, size_t *budget)
+{
+    for (ql_node_t *node = ql->head, *next; node && *budget > 0; node = next, (*budget)--) {
+        next = node->next;
+        node_free(ql, node);
+        ql->head = next;
+    }
+    if (ql->head) return false;
+    mem_free(ql);
+    return true;
+}
+
 static void append_packed(quicklist_t *ql, const ql_node_t *from)
 {
     ql_node_t *node = mem_zalloc(sizeof(*node));

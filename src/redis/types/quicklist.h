@@ -59,6 +59,8 @@ void ql_limits(int64_t fill, size_t *ret_bytes, size_t *ret_count);
 
 quicklist_t *ql_new(int64_t fill);
 void ql_free(quicklist_t *ql);
+/* The same piece by piece, of a list that nobody uses any more: a node costs one of the budget. True when it is gone. */
+bool ql_drain(quicklist_t *ql, size_t *budget);
 quicklist_t *ql_copy(const quicklist_t *ql);
 /* Takes a non-empty listpack as the new last node. */
 void ql_append_listpack(quicklist_t *ql, uint8_t *lp);

@@ -225,6 +225,13 @@ void set_free(value_t v)
 
 static void type_free(void *ptr, redis_encoding_t encoding) { set_free((value_t){ptr, encoding}); }
 
+static bool type_drain(void *ptr, redis_encoding_t encoding, size_t *budget)
+{
+    if (encoding == ENC_HASHTABLE) return pstr_table_drain(ptr, budget, pstr_entry_bytes);
+    type_free(ptr, encoding);
+    return true;
+}
+
 static void *type_copy(const void *ptr, redis_encoding_t encoding)
 {
     if (encoding == ENC_INTSET) return intset_copy(ptr);
@@ -273,4 +280,4 @@ static void type_emit(const void *ptr, redis_encoding_t encoding, bytes_t key, r
     set_each(v, emit_member, &e);
 }
 
-const redis_type_ops_t set_type_ops = {"set", type_free, type_copy, type_length, type_memory, type_emit};
+const redis_type_ops_t set_type_ops = {"set", type_free, type_drain, type_copy, type_length, type_memory, type_emit};

@@ -349,6 +349,17 @@ uint64_t stream_trim(stream_t *s, const stream_trim_t *how)
 
 static void type_free(void *ptr, redis_encoding_t encoding) { stream_free(ptr); }
 
+/* Nodes first, then what groups have pending. */
+static bool type_drain(void *ptr, redis_encoding_t encoding, size_t *budget)
+{
+    stream_t *s = ptr;
+    for (; *budget > 0 && s->nodes.count > 0; (*budget)--)
+        lp_free(idtree_remove_at(&s->nodes, idtree_first(&s->nodes)));
+    if (s->nodes.count > 0 || !stream_groups_drain(s, budget)) return false;
+    stream_free(s);
+    return true;
+}
+
 static void *type_copy(const void *ptr, redis_encoding_t encoding)
 {
     const stream_t *from = ptr;
@@ -425,4 +436,5 @@ static void type_emit(const void *ptr, redis_encoding_t encoding, bytes_t key, r
     stream_idmp_emit(s, key, out);
 }
 
-const redis_type_ops_t stream_type_ops = {"stream", type_free, type_copy, type_length, type_memory, type_emit};
+const redis_type_ops_t stream_type_ops = {"stream",    type_free,   type_drain, type_copy,
+                                          type_length, type_memory, type_emit};

@@ -169,6 +169,41 @@ void stream_groups_deinit(stream_t *s)
     table_deinit(&s->groups);
 }
 
+static bool drain_pending(idtree_t *t, size_t *budget, void (*free_value)(void *value))
+{
+    for (; *budget > 0 && t->count > 0; (*budget)--) {
+        void *value = idtree_remove_at(t, idtree_first(t));
+        if (free_value) free_value(value);
+    }
+    return t->count == 0;
+}
+
+typedef struct draining {
+    size_t *budget;
+    bool done;
+} draining_t;
+
+static void drain_consumer(void *user, void *entry)
+{
+    draining_t *d = user;
+    d->done &= drain_pending(&((stream_consumer_t *)entry)->pending, d->budget, NULL);
+}
+
+static void drain_group(void *user, void *entry)
+{
+    draining_t *d = user;
+    stream_group_t *g = entry;
+    if (*d->budget > 0) table_each(&g->consumers, drain_consumer, d);
+    d->done &= drain_pending(&g->by_time, d->budget, mem_free) && drain_pending(&g->pending, d->budget, mem_free);
+}
+
+bool stream_groups_drain(stream_t *s, size_t *budget)
+{
+    draining_t d = {budget, true};
+    table_each(&s->groups, drain_group, &d);
+    return d.done && *budget > 0;
+}
+
 void stream_group_remove(stream_t *s, stream_group_t *g)
 {
     table_pos_t pos;

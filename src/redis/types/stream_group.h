@@ -48,6 +48,9 @@ static inline bytes_t stream_consumer_name(const stream_consumer_t *c) { return 
 
 void stream_groups_init(stream_t *s);
 void stream_groups_deinit(stream_t *s);
+/* Frees what groups have pending, piece by piece, of a stream that nobody uses any more: an entry costs one of the budget. True when
+ * there is no more. */
+bool stream_groups_drain(stream_t *s, size_t *budget);
 void stream_groups_copy(stream_t *to, const stream_t *from);
 size_t stream_groups_memory(const stream_t *s);
 void stream_groups_emit(const stream_t *s, bytes_t key, redis_emitter_t *out);

@@ -280,6 +280,45 @@ void table_each(table_t *t, void (*each)(void *user, void *entry), void *user)
     t->walkers--;
 }
 
+static size_t count_chain(const table_bucket_t *b)
+{
+    size_t count = 0;
+    for (; b; b = next_bucket(b))
+        for (unsigned i = 0; i < TABLE_SLOTS; i++) count += b->tags[i] != 0;
+    return count;
+}
+
+/* The half that is drained is always [0]; `move_next` says how far. What has moved to [1] is no longer there. */
+bool table_drain(table_t *t, size_t *budget, void (*each)(void *user, void *entry), void *user)
+{
+    ASSERT(t->walkers == 0);
+    while (*budget > 0) {
+        if (t->move_next < bucket_count(t, 0)) {
+            table_bucket_t *b = &t->buckets[0][t->move_next++];
+            *budget -= MIN(*budget, count_chain(b) + 1);
+            visit_chain(b, each, user);
+            free_chain(t, b);
+            continue;
+        }
+        size_t chained = t->chained_buckets;
+        t->chained_buckets = 0; /* those of this half are free: no need to look for them */
+        free_half(t, 0);
+        t->chained_buckets = chained;
+        t->move_next = 0;
+        if (!t->buckets[1]) return true;
+        fill(t, t->unfilled_bytes);
+        t->buckets[0] = t->buckets[1];
+        t->blocks[0] = t->blocks[1];
+        t->bits[0] = t->bits[1];
+        t->used[0] = t->used[1];
+        t->buckets[1] = NULL;
+        t->blocks[1] = NULL;
+        t->bits[1] = 0;
+        t->used[1] = 0;
+    }
+    return false;
+}
+
 static uint64_t reverse_bits(uint64_t v)
 {
     v = __builtin_bswap64(v);

@@ -79,6 +79,9 @@ void table_init(table_t *t, uint64_t (*hash_of)(const void *entry));
 static inline void table_limit(table_t *t, table_budget_t *budget) { t->budget = budget; }
 /* Frees the buckets; the entries are the caller's (table_each first). */
 void table_deinit(table_t *t);
+/* The same of a table that nobody uses any more, and of its entries, piece by piece: `each` frees one. An entry or an empty bucket costs
+ * one of the budget. True when it is done. */
+bool table_drain(table_t *t, size_t *budget, void (*each)(void *user, void *entry), void *user);
 static inline size_t table_count(const table_t *t) { return t->used[0] + t->used[1]; }
 size_t table_memory_bytes(const table_t *t);
 

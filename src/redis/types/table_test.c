@@ -178,6 +178,30 @@ static void test_without_a_budget_it_fills_up_and_grows_late(void **state)
     free(items);
 }
 
+/* Of every size, so that some are drained in the middle of growing. */
+static void test_draining_visits_each_entry_once_whatever_the_pieces(void **state)
+{
+    enum { N = 3000 };
+    item_t *items = make_items(N);
+    for (size_t n = 0, pieces; n <= N; n += n < 40 ? 1 : 37) {
+        table_t t;
+        table_init(&t, item_hash);
+        for (size_t i = 0; i < n; i++) {
+            insert(&t, &items[i]);
+            items[i].seen = 0;
+        }
+        for (pieces = 1;; pieces++) {
+            size_t budget = 1 + n % 50;
+            if (table_drain(&t, &budget, see, NULL)) break;
+            assert_int_equal(budget, 0);
+        }
+        for (size_t i = 0; i < n; i++) assert_int_equal(items[i].seen, 1);
+        assert_int_equal(table_count(&t) + table_memory_bytes(&t), 0);
+        assert_true(pieces * (1 + n % 50 + 2 * TABLE_SLOTS) > n);
+    }
+    free(items);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +210,7 @@ int main(void)
         cmocka_unit_test(test_random_is_fair),
         cmocka_unit_test(test_samples_are_entries_and_every_entry_is_sampled),
         cmocka_unit_test(test_without_a_budget_it_fills_up_and_grows_late),
+        cmocka_unit_test(test_draining_visits_each_entry_once_whatever_the_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

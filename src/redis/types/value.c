@@ -23,6 +23,14 @@ void pstr_table_free(table_t *t, size_t (*entry_bytes)(const void *entry))
     mem_free(t);
 }
 
+bool pstr_table_drain(table_t *t, size_t *budget, size_t (*entry_bytes)(const void *entry))
+{
+    sizer_t sizer = {entry_bytes};
+    if (!table_drain(t, budget, free_entry, &sizer)) return false;
+    mem_free(t);
+    return true;
+}
+
 typedef struct estimate {
     size_t (*entry_bytes)(const void *entry);
     size_t bytes;

@@ -79,6 +79,7 @@ static inline uint8_t *pstr_new(bytes_t text)
 table_t *pstr_table_new(size_t count);
 /* The entries are small blocks of so many bytes as `entry_bytes` says. */
 void pstr_table_free(table_t *t, size_t (*entry_bytes)(const void *entry));
+bool pstr_table_drain(table_t *t, size_t *budget, size_t (*entry_bytes)(const void *entry)); /* as table_drain */
 /* Bytes held, judged by at most `samples` entries (0 = all) of `entry_bytes` each. */
 size_t table_estimate_bytes(const table_t *t, size_t samples, size_t (*entry_bytes)(const void *entry));
 

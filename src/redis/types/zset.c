@@ -412,6 +412,19 @@ void zset_free(value_t v)
 
 static void type_free(void *ptr, redis_encoding_t encoding) { zset_free((value_t){ptr, encoding}); }
 
+/* The tree first, whose nodes point to the items. */
+static bool type_drain(void *ptr, redis_encoding_t encoding, size_t *budget)
+{
+    zset_t *z = ptr;
+    if (encoding == ENC_LISTPACK) {
+        lp_free(ptr);
+        return true;
+    }
+    if (!ztree_drain(&z->tree, budget) || !table_drain(&z->members, budget, free_item, NULL)) return false;
+    mem_free(z);
+    return true;
+}
+
 static void copy_member(void *user, bytes_t member, double score)
 {
     add_item(user, member, hash_bytes(member.ptr, member.len), score);
@@ -468,4 +481,4 @@ static void type_emit(const void *ptr, redis_encoding_t encoding, bytes_t key, r
     zset_each(v, emit_member, &e);
 }
 
-const redis_type_ops_t zset_type_ops = {"zset", type_free, type_copy, type_length, type_memory, type_emit};
+const redis_type_ops_t zset_type_ops = {"zset", type_free, type_drain, type_copy, type_length, type_memory, type_emit};

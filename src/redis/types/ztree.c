@@ -171,6 +171,45 @@ static void free_below(ztree_t *t, ztree_node_t *node)
     node_free(t, node);
 }
 
+/* Frees the last leaf, and what above it has no other. False when the tree is empty. */
+static bool free_last(ztree_t *t)
+{
+    ztree_node_t **link = &t->root, **lone = NULL; /* where the branch begins that has but one leaf */
+    if (!t->root) return false;
+    for (; !(*link)->leaf; link = &inner_of(*link)->children[(*link)->count - 1]) {
+        if ((*link)->count > 1)
+            lone = NULL;
+        else if (!lone)
+            lone = link;
+    }
+    if (!lone) lone = link;
+    ztree_node_t *top = *lone;
+    *lone = NULL;
+    free_below(t, top);
+    return true;
+}
+
+/* The node that has lost its last child. */
+static void drop_last_child(ztree_t *t)
+{
+    for (ztree_node_t *node = t->root; node && !node->leaf;) {
+        ztree_node_t *last = inner_of(node)->children[node->count - 1];
+        if (!last) node->count--;
+        node = last;
+    }
+}
+
+bool ztree_drain(ztree_t *t, size_t *budget)
+{
+    while (*budget > 0 && free_last(t)) {
+        drop_last_child(t);
+        (*budget)--;
+    }
+    if (t->root) return false;
+    *t = ZTREE_INIT;
+    return true;
+}
+
 void ztree_deinit(ztree_t *t)
 {
     if (t->root) free_below(t, t->root);

@@ -55,6 +55,8 @@ void zitem_free(zitem_t *item);
 #define ZTREE_INIT ((ztree_t){NULL, 0, 0})
 /* Frees the nodes, not the items. */
 void ztree_deinit(ztree_t *t);
+/* The same piece by piece, of a tree that nobody uses any more: a node costs one of the budget. True when it is done. */
+bool ztree_drain(ztree_t *t, size_t *budget);
 /* The item must not be there. */
 void ztree_insert(ztree_t *t, zitem_t *item);
 /* The item must be there, under its present score. */

@@ -131,12 +131,36 @@ static void finds_members_of_equal_scores(void **state)
     ztree_deinit(&t);
 }
 
+static void draining_frees_every_node_and_no_item(void **state)
+{
+    zitem_t *items[5000];
+    for (int n = 0; n <= 5000; n += n < 100 ? 1 : 97) {
+        ztree_t t = ZTREE_INIT;
+        for (int i = 0; i < n; i++) {
+            items[i] = zitem_new((i * 7919) % 5003, BYTES_LIT("x"));
+            ztree_insert(&t, items[i]);
+        }
+        size_t budget = 3;
+        while (!ztree_drain(&t, &budget)) {
+            assert_int_equal(budget, 0);
+            budget = 3;
+        }
+        assert_null(t.root);
+        assert_int_equal(t.count + t.heap_bytes, 0);
+        for (int i = 0; i < n; i++) {
+            assert_int_equal(items[i]->score, (i * 7919) % 5003);
+            zitem_free(items[i]);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(behaves_as_a_sorted_array),
         cmocka_unit_test(ascending_insertion_fills_its_leaves),
         cmocka_unit_test(finds_members_of_equal_scores),
+        cmocka_unit_test(draining_frees_every_node_and_no_item),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,8 +61,7 @@ def test_loglevel_knows_the_four_levels(launch, level):
         r.config_set("loglevel", "loud")
 
 
-REFUSED = {"aof-timestamp-enabled": "yes", "lazyfree-lazy-expire": "yes",
-           "activerehashing": "no"}  # fmt: skip
+REFUSED = {"aof-timestamp-enabled": "yes", "activerehashing": "no"}
 
 
 def test_what_would_do_nothing_is_refused_and_still_answered(launch):
