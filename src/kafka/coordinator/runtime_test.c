@@ -250,6 +250,23 @@ static void writes_under_way_end_when_the_partition_is_lost(void **state)
     world_free(w);
 }
 
+static void a_batch_may_be_as_large_as_the_topic_says_and_no_larger(void **state)
+{
+    world_t *w = world_new(12);
+    written_t written;
+    uint64_t begin = partition_bytes(w->host->p);
+    write_one(w, 0, 1000, &written);
+    assert_int_equal(written.error, KAFKA_NONE);
+    int32_t bytes = (int32_t)(partition_bytes(w->host->p) - begin);
+    w->host->topic.config.max_message_bytes = bytes;
+    write_one(w, 0, 1000, &written);
+    assert_int_equal(written.error, KAFKA_NONE);
+    w->host->topic.config.max_message_bytes = bytes - 1;
+    write_one(w, 0, 1000, &written);
+    assert_int_equal(written.error, KAFKA_UNKNOWN_SERVER_ERROR); /* the append says MESSAGE_TOO_LARGE */
+    world_free(w);
+}
+
 static void what_cannot_be_appended_has_a_coordinators_code(void **state)
 {
     world_t *w = world_new(5);
@@ -398,6 +415,7 @@ int main(void)
         cmocka_unit_test(a_restart_plays_back_what_was_written),
         cmocka_unit_test(a_write_ends_when_it_is_on_stable_storage),
         cmocka_unit_test(writes_under_way_end_when_the_partition_is_lost),
+        cmocka_unit_test(a_batch_may_be_as_large_as_the_topic_says_and_no_larger),
         cmocka_unit_test(what_cannot_be_appended_has_a_coordinators_code),
         cmocka_unit_test(a_log_that_failed_is_played_back_when_it_serves_again),
         cmocka_unit_test(a_partition_that_cannot_be_played_back_is_refused_until_it_can),

@@ -2,6 +2,7 @@
  * there after power loss. */
 #include "redis/persist/aof_internal.h"
 #include "redis/redis.h"
+#include "redis/state.h"
 
 #include "io/sim.h"
 
@@ -160,6 +161,35 @@ static void a_full_disk_refuses_and_ends_nothing(void **state)
     }
 }
 
+/* What the disk took of a write that it refused is taken back: a copy of the file, made now, ends with a whole command. */
+static void a_refused_write_leaves_nothing_of_itself_in_the_file(void **state)
+{
+    machine_t m;
+    uint64_t bytes;
+    machine_init(&m, 3, "everysec");
+    redis_keep_room(m.redis, 0); /* no reserve lets it in after all */
+    set_faults(&m, KIB(20), 0, 0);
+    (void)set_until_refused(&m);
+    assert_true(m.redis->aof->buf.len > 0);
+    assert_int_equal(io_file_size(m.redis->aof->file, &bytes), 0);
+    assert_int_equal(bytes, m.redis->aof->file_bytes);
+    machine_deinit(&m);
+}
+
+static void everysec_syncs_what_there_is_and_then_rests(void **state)
+{
+    machine_t m;
+    machine_init(&m, 4, "everysec");
+    assert_true(set(&m, 0));
+    settle(&m, 3000);
+    assert_true(m.redis->aof->file_bytes > 0);
+    assert_int_equal(m.redis->aof->synced_bytes, m.redis->aof->file_bytes);
+    assert_false(m.redis->aof->syncing);
+    lose_power_and_start(&m);
+    assert_true(is_there(&m, 0));
+    machine_deinit(&m);
+}
+
 static void what_always_cannot_write_ends_the_server_once(void **state)
 {
     machine_t m;
@@ -253,6 +283,8 @@ static void rewrites_that_fail_wait_longer_and_longer(void **state)
     assert_int_equal(aof__rewrite_wait_ms(3), 60000);
     assert_int_equal(aof__rewrite_wait_ms(5), 240000);
     assert_int_equal(aof__rewrite_wait_ms(9), 3600000);
+    assert_int_equal(aof__rewrite_wait_ms(8), 32 * 60000);
+    assert_int_equal(aof__rewrite_wait_ms(3 + 64), 3600000); /* doublings beyond the width of a number */
     assert_int_equal(aof__rewrite_wait_ms(UINT32_MAX), 3600000);
 }
 
@@ -260,6 +292,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_disk_refuses_and_ends_nothing),
+        cmocka_unit_test(a_refused_write_leaves_nothing_of_itself_in_the_file),
+        cmocka_unit_test(everysec_syncs_what_there_is_and_then_rests),
         cmocka_unit_test(what_always_cannot_write_ends_the_server_once),
         cmocka_unit_test(a_failed_sync_refuses_writes_until_a_rewrite_has_replaced_the_file),
         cmocka_unit_test(what_always_acknowledged_is_there_whatever_the_disk_does),
