@@ -147,6 +147,24 @@ static void give(redis_call_t *call, giving_t *g, stream_id_t id)
     remember(g, id);
 }
 
+/* An entry with how long ago and how often it had been delivered before. */
+static void reply_claimed(redis_client_t *c, const stream_entry_t *e, int64_t idle_ms, uint64_t deliveries)
+{
+    reply_array(c, 4);
+    stream__reply_entry_parts(c, e);
+    reply_int(c, idle_ms);
+    reply_int(c, (int64_t)deliveries);
+}
+
+/* To who claims, entries that nobody has had look like those that somebody had. */
+static void reply_fresh(redis_client_t *c, const stream_entry_t *e, const read_options_t *o)
+{
+    if (o->claim_ms >= 0)
+        reply_claimed(c, e, 0, 0);
+    else
+        stream__reply_entry(c, e);
+}
+
 static void read_fresh(redis_call_t *call, const stream_t *s, giving_t *g, read_reply_t *r)
 {
     bool advanced = false;
@@ -155,21 +173,12 @@ static void read_fresh(redis_call_t *call, const stream_t *s, giving_t *g, read_
         advanced = true;
         open_stream(r, g->at.key, is_one(r));
         stream_group_advance(s, g->group, c.entry.id);
-        stream__reply_entry(call->client, &c.entry);
+        reply_fresh(call->client, &c.entry, r->options);
         if (!r->options->noack) give(call, g, c.entry.id);
     }
     stream__propagate_given(call, &g->at, stream_consumer_name(g->consumer), g->ids, g->count);
     if (advanced) stream__propagate_group_id(call, &g->at);
     mem_free(g->ids);
-}
-
-/* An entry with how long ago and how often it had been delivered before. */
-static void reply_claimed(redis_client_t *c, const stream_entry_t *e, int64_t idle_ms, uint64_t deliveries)
-{
-    reply_array(c, 4);
-    stream__reply_entry_parts(c, e);
-    reply_int(c, idle_ms);
-    reply_int(c, (int64_t)deliveries);
 }
 
 /* The entry that was pending longest becomes the consumer's; false when the reply takes no more. */

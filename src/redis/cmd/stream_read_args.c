@@ -104,8 +104,7 @@ static bool parse_special(redis_call_t *call, const read_options_t *o, bytes_t t
         return true;
     }
     w->after = s ? s->last_id : STREAM_ID_LEAST;
-    if (c == '+' && s && !stream_id_decrement(&w->after))
-        *ret_ok = refuse(call, "ERR the stream last element ID is 0-0");
+    if (c == '+' && s && stream_id_cmp(w->after, STREAM_ID_LEAST) > 0) (void)stream_id_decrement(&w->after);
     return true;
 }
 

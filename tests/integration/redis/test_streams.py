@@ -249,11 +249,18 @@ def test_xreadgroup_claims_what_is_idle_first(r3):
     r3.response_callbacks.pop("XREADGROUP", None)
     filled(r3)
     r3.execute_command("XREADGROUP", "GROUP", "g", "a", "COUNT", 2, "STREAMS", "s", ">")
-    assert claimed(r3, "b", "CLAIM", 10**9, "COUNT", 1) == [("3-0", False, None)]
+    assert claimed(r3, "b", "CLAIM", 10**9, "COUNT", 1) == [("3-0", True, 0)]
     r3.execute_command("XNACK", "s", "g", "FAIL", "IDS", 1, "2-0")
     assert claimed(r3, "b", "CLAIM", 0, "MAXCOUNT", 3) == [("2-0", True, 1), ("1-0", True, 1), ("3-0", True, 1)]
-    assert claimed(r3, "b", "CLAIM", 10**9) == [("4-0", False, None)]
+    assert claimed(r3, "b", "CLAIM", 10**9) == [("4-0", True, 0)]
     assert pending(r3) == [("1-0", "b", 2), ("2-0", "b", 2), ("3-0", "b", 2), ("4-0", "b", 1)]
+
+
+def test_the_last_of_a_stream_that_never_had_any_is_nothing(r):
+    r.xgroup_create("s", "g", mkstream=True)
+    assert not r.xread({"s": "+"})
+    r.xadd("s", {"n": 1}, id="0-1")
+    assert "0-1" in str(r.xread({"s": "+"}))
 
 
 def test_who_waits_to_claim_is_woken_by_the_clock_and_by_xnack(r3, connect, eventually):
