@@ -1,6 +1,7 @@
 /* redis.c: the wing's life: made, loaded, listening, ticking, stopped. See redis.h. */
 #include "redis/redis.h"
 #include "redis/conn/out.h"
+#include "redis/exec/commandlog.h"
 
 #include "redis/config/config_table.h"
 #include "redis/conn/out_limits.h"

@@ -48,7 +48,7 @@ typedef struct tracking tracking_t;           /* conn/tracking.h */
 typedef struct walk walk_t;                   /* walk.h */
 typedef struct snapshots snapshots_t;         /* snapshot.h */
 typedef struct redis_loading redis_loading_t; /* load.c */
-typedef struct commandlog commandlog_t;       /* commandlog.c */
+typedef struct commandlog commandlog_t;       /* exec/commandlog.h */
 typedef struct scripts scripts_t;             /* scripts.c */
 
 typedef struct redis_listener {
@@ -173,29 +173,9 @@ static inline bool redis__lacks_replicas(const redis_t *redis) { return redis->c
 /* The client's request was run, was refused, or is put off for long: what it asked ends. */
 void inquiry__drop(redis_client_t *c);
 
-typedef enum {
-    COMMANDLOG_SLOW,
-    COMMANDLOG_LARGE_REQUEST,
-    COMMANDLOG_LARGE_REPLY,
-    COMMANDLOG_KINDS,
-} commandlog_kind_t;
-commandlog_t *commandlog__new(void);
-void commandlog__free(commandlog_t *log);
-/* `measure`: microseconds, or bytes. */
-void commandlog__add(redis_t *redis, commandlog_kind_t kind, redis_client_t *c, const redis_command_t *command,
-                     int argc, const bytes_t *argv, uint64_t measure);
 /* Tells monitoring clients of a command that ran (a script's caller: that begins). */
 void monitor__tell(const redis_call_t *call);
 void monitor__forget(redis_client_t *c);
-
-/* Where a command's passwords are: words [from, to), or the values of settings that are secret. */
-typedef struct secrets {
-    int from, to;
-    bool settings;
-} secrets_t;
-secrets_t secrets__find(const redis_command_t *command, int argc, const bytes_t *argv);
-/* The word as it may be shown. */
-bytes_t secrets__shown(secrets_t secrets, const bytes_t *argv, int i);
 
 /* Counts by the code that the text begins with; scripts invent codes, whose number is bounded. */
 void stats__error(redis_t *redis, const char *text, size_t len, bool from_script);

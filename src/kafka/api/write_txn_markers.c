@@ -63,6 +63,25 @@ static kafka_write_txn_markers_response_topic_t *begin_topic(markers_job_t *job,
     return out;
 }
 
+/* The answer of the topic whose partition is next; NULL behind the last of a topic or of a marker, whose follower is next then. */
+static kafka_write_txn_markers_response_topic_t *next_topic(markers_job_t *job,
+                                                            const kafka_write_txn_markers_request_marker_t *marker)
+{
+    kafka_write_txn_markers_response_marker_t *out = &job->response->markers[job->marker];
+    if (job->topic == marker->topics_count) {
+        job->marker++;
+        job->topic = 0;
+        return NULL;
+    }
+    const kafka_write_txn_markers_request_topic_t *topic = &marker->topics[job->topic];
+    kafka_write_txn_markers_response_topic_t *out_topic =
+        out->topics_count == job->topic ? begin_topic(job, topic) : &out->topics[job->topic];
+    if (job->partition < topic->partition_indexes_count) return out_topic;
+    job->topic++;
+    job->partition = 0;
+    return NULL;
+}
+
 static slice_state_t step(slice_t *slice)
 {
     kafka_request_t *request = CONTAINER_OF(slice, kafka_request_t, slice);
@@ -76,22 +95,11 @@ static slice_state_t step(slice_t *slice)
     const kafka_write_txn_markers_request_marker_t *marker = &body->markers[job->marker];
     if (job->topic == 0 && job->partition == 0 && job->response->markers_count == job->marker)
         begin_marker(job, marker);
-    if (job->topic == marker->topics_count) {
-        job->marker++;
-        job->topic = 0;
-        return SLICE_MORE;
+    kafka_write_txn_markers_response_topic_t *out = next_topic(job, marker);
+    if (out) {
+        write_one(job, marker, &marker->topics[job->topic], out);
+        job->partition++;
     }
-    const kafka_write_txn_markers_request_topic_t *topic = &marker->topics[job->topic];
-    kafka_write_txn_markers_response_marker_t *out = &job->response->markers[job->marker];
-    kafka_write_txn_markers_response_topic_t *out_topic =
-        out->topics_count == job->topic ? begin_topic(job, topic) : &out->topics[job->topic];
-    if (job->partition == topic->partition_indexes_count) {
-        job->topic++;
-        job->partition = 0;
-        return SLICE_MORE;
-    }
-    write_one(job, marker, topic, out_topic);
-    job->partition++;
     return SLICE_MORE;
 }
 

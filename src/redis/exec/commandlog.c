@@ -1,5 +1,7 @@
 /* commandlog.c: COMMANDLOG: the last commands that took long, whose request was large, or whose reply was. SLOWLOG is its older
  * name for the first. */
+#include "redis/exec/commandlog.h"
+#include "redis/exec/secrets.h"
 #include "redis/state.h"
 #include "redis_commands.h"
 

@@ -164,6 +164,15 @@ static bool must_wait_for_answers(redis_client_t *c, const parsed_t *q)
     return true;
 }
 
+/* `format` has one %s, for the command's name. */
+__attribute__((format(printf, 3, 0))) static void refuse_named(redis_client_t *c, const redis_command_t *command,
+                                                               const char *format)
+{
+    char text[256];
+    snprintf(text, sizeof(text), format, command->full_name);
+    refuse(c, command, text);
+}
+
 static bool passes(redis_client_t *c, const redis_command_t *command, const parsed_t *q, uint32_t flags)
 {
     redis_t *redis = c->redis;
@@ -176,9 +185,7 @@ static bool passes(redis_client_t *c, const redis_command_t *command, const pars
         return false;
     }
     if (c->flags & CLIENT_MULTI && command->flags & CMD_NO_MULTI) {
-        char text[128];
-        snprintf(text, sizeof(text), "ERR Command '%s' not allowed inside a transaction", command->full_name);
-        refuse(c, command, text);
+        refuse_named(c, command, "ERR Command '%s' not allowed inside a transaction");
         return false;
     }
     redis->out_of_memory = evict__is_over(&redis->keyspace) && !evict__make_room(&redis->keyspace);
@@ -204,13 +211,9 @@ static bool passes(redis_client_t *c, const redis_command_t *command, const pars
         return false;
     }
     if (c->flags & CLIENT_PUBSUB && c->resp == 2 && !(command->traits & TRAIT_WHILE_SUBSCRIBED)) {
-        char text[256];
-        snprintf(text, sizeof(text),
-                 "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are "
-                 "allowed in "
-                 "this context",
-                 command->full_name);
-        refuse(c, command, text);
+        refuse_named(c, command,
+                     "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed "
+                     "in this context");
         return false;
     }
     if (redis->keyspace.loading && !(command->flags & CMD_LOADING)) {

@@ -1,6 +1,7 @@
 /* monitor.c: MONITOR. Each command that was run is told, as a line, to every client that asked for it; what may hold
  * secrets is left out or blackened. A client that does not read is closed, as a subscriber is. */
 #include "redis/conn/push.h"
+#include "redis/exec/secrets.h"
 #include "redis/state.h"
 #include "redis_commands.h"
 

@@ -13,6 +13,7 @@
  * A call of a command that must know something from elsewhere (inquiry.c) leaves its script in the same way, until it knows. */
 #include "redis/exec/scripts.h"
 #include "redis/conn/out.h"
+#include "redis/exec/commandlog.h"
 
 #include "base/slog.h"
 #include "redis/conn/push.h"

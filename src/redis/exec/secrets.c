@@ -1,7 +1,7 @@
 /* secrets.c: which words of a command hold a password: MONITOR and the slow log black them out, whether the command succeeds or
  * not. */
+#include "redis/exec/secrets.h"
 #include "redis/config/config_table.h"
-#include "redis/state.h"
 #include "redis_commands.h"
 
 static secrets_t secrets_of_hello(int argc, const bytes_t *argv)

@@ -1,5 +1,6 @@
 /* timing.c: see timing.h. */
 #include "redis/exec/timing.h"
+#include "redis/exec/commandlog.h"
 #include "redis/state.h"
 
 #include "redis/persist/aof.h"
