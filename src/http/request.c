@@ -92,7 +92,7 @@ static void judge_head(http_conn_t *conn)
     const http_request_t *request = &conn->request;
     const http_parser *parser = &conn->parser;
     if (request->major != 1)
-        http__refuse(conn, 505, "HTTP/1.1 and HTTP/1.0 are spoken here");
+        http__refuse(conn, 505, "only HTTP/1.1 and HTTP/1.0 are spoken here");
     else if (request->minor > 0 && request->hosts_count != 1)
         http__refuse(conn, 400, "bad request: HTTP/1.1 asks for one Host header");
     else if (request->expects_else)
