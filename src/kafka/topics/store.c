@@ -106,7 +106,10 @@ void topics_store_sync_brokers(kafka_t *kafka)
     sync_broker_layer(kafka, CONFIG_LAYER_BROKER, path);
     sync_broker_layer(kafka, CONFIG_LAYER_DEFAULT_BROKER, ZNODES_BROKER_CONFIGS "/<default>");
     size_t cursor = 0;
-    for (map_entry_t *entry; (entry = map_next(&kafka->topics, &cursor));) topics__configure_partitions(entry->value);
+    for (map_entry_t *entry; (entry = map_next(&kafka->topics, &cursor));) { /* they have the values already */
+        topics__tell_configured(entry->value);
+        topics__mark(kafka->topics_store, entry->key)->settings = true;
+    }
 }
 
 /* ---- following the tree ---- */

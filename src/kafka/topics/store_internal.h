@@ -64,8 +64,7 @@ void topics__look(topics_store_t *store, bytes_t name, const topic_news_t *news)
 /* Takes the look. */
 void topics__look_go_on(topics_store_t *store, bytes_t name, topic_look_t *look);
 void topics__look_free(topic_look_t *look);
-/* Gives the open partitions the topic's settings. */
-void topics__configure_partitions(kafka_topic_t *topic);
+void topics__tell_configured(kafka_topic_t *topic);
 
 /* ---- store_partitions.c ---- */
 

@@ -72,12 +72,8 @@ static void sync_overrides(kafka_topic_t *topic)
     map_deinit(&old);
 }
 
-void topics__configure_partitions(kafka_topic_t *topic)
+void topics__tell_configured(kafka_topic_t *topic)
 {
-    for (int32_t i = 0; i < topic->partitions_count; i++) {
-        if (topic->partitions[i].log) partition_configure(topic->partitions[i].log);
-    }
-    if (map_get(&topic->kafka->topics, kafka_topic_name(topic)) != topic) return; /* nobody knows of it yet */
     LIST_EACH(&topic->kafka->topic_listeners, listener, kafka_topic_listener_t, node) {
         if (listener->configured) listener->configured(listener, topic);
     }
@@ -86,7 +82,11 @@ void topics__configure_partitions(kafka_topic_t *topic)
 static void configure(kafka_topic_t *topic)
 {
     sync_overrides(topic);
-    topics__configure_partitions(topic);
+    for (int32_t i = 0; i < topic->partitions_count; i++) {
+        if (topic->partitions[i].log) partition_configure(topic->partitions[i].log);
+    }
+    bool known = map_get(&topic->kafka->topics, kafka_topic_name(topic)) == topic; /* and not just loading */
+    if (known) topics__tell_configured(topic);
 }
 
 /* ---- topics that come and go ----------------------------------------------------------------------------------------- */

@@ -33,7 +33,7 @@ int topics_store_open(kafka_t *kafka, void (*opened)(kafka_t *kafka)) MUST_CHECK
 void topics_store_close(kafka_t *kafka);
 /* Gives one topic the settings that the tree says, now. */
 void topics_store_configure(kafka_t *kafka, bytes_t name);
-/* The same for the settings of brokers. */
+/* The same for the settings of brokers, which all topics have at once and their partitions in the turns that follow. */
 void topics_store_sync_brokers(kafka_t *kafka);
 
 /* Waits until the topic has at least `partitions_count` open partitions, or, with 0, is gone. */
