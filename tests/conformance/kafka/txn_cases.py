@@ -111,7 +111,9 @@ class Client:
 
 
 def errors_of_topics(reply):
-    return [part["error"] for topic in reply["topics"] for part in topic["partitions"]]
+    """In the order of names and indexes: the original answers in that of its hashes, which the topic's name decides."""
+    found = sorted((topic["name"], part["index"], part["error"]) for topic in reply["topics"] for part in topic["partitions"])
+    return [error for _, _, error in found]
 
 
 def errors_by_index(topic):
