@@ -74,6 +74,7 @@ static void suspect(aof_t *aof, int err)
 
 void redis_keep_room(redis_t *redis, uint64_t bytes)
 {
+    io_reserve_deinit(&redis->aof->reserve); /* who says it again means this */
     io_reserve_init(&redis->aof->reserve, redis->loop, redis->data_dir, bytes);
 }
 
