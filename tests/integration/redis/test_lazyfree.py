@@ -45,9 +45,10 @@ def server():
 
 
 @pytest.fixture
-def r(server):
+def r(server, eventually):
     one = client(server)
-    one.flushall()
+    one.execute_command("FLUSHALL", "SYNC")
+    eventually(lambda: objects(one)[0] == 0)  # of the test before
     one.config_resetstat()
     for name in ("user-del", "server-del", "expire", "eviction", "user-flush"):
         one.config_set(f"lazyfree-lazy-{name}", "yes")
