@@ -300,21 +300,11 @@ bool table_drain(table_t *t, size_t *budget, void (*each)(void *user, void *entr
             free_chain(t, b);
             continue;
         }
-        size_t chained = t->chained_buckets;
-        t->chained_buckets = 0; /* those of this half are free: no need to look for them */
-        free_half(t, 0);
-        t->chained_buckets = chained;
-        t->move_next = 0;
-        if (!t->buckets[1]) return true;
-        fill(t, t->unfilled_bytes);
-        t->buckets[0] = t->buckets[1];
-        t->blocks[0] = t->blocks[1];
-        t->bits[0] = t->bits[1];
-        t->used[0] = t->used[1];
-        t->buckets[1] = NULL;
-        t->blocks[1] = NULL;
-        t->bits[1] = 0;
-        t->used[1] = 0;
+        if (!t->buckets[1]) {
+            table_deinit(t);
+            return true;
+        }
+        finish_move(t);
     }
     return false;
 }
