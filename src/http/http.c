@@ -4,6 +4,7 @@
 #include "base/slog.h"
 
 #include <stdio.h>
+#include <time.h>
 
 #define CONNS_MIN         8
 #define CONNS_MAX         64
@@ -40,7 +41,19 @@ static const char *reason_of(int status)
     return "";
 }
 
-/* The date is left to those who have one to trust: a cache would need it, and nothing here may be cached. */
+/* As RFC 9110 writes it, in whatever language the process was started. */
+static void put_date(buf_t *head, int64_t wall_ms)
+{
+    static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    time_t seconds = (time_t)(wall_ms / 1000);
+    struct tm tm;
+    if (!gmtime_r(&seconds, &tm)) return; /* the clock stands beyond what a year can say */
+    buf_printf(head, "Date: %s, %02d %s %04d %02d:%02d:%02d GMT\r\n", days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon],
+               tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+}
+
 static void respond(http_conn_t *conn, int status, const char *content_type, bytes_t body)
 {
     const http_request_t *request = &conn->request;
@@ -48,6 +61,7 @@ static void respond(http_conn_t *conn, int status, const char *content_type, byt
     buf_t head = BUF_INIT;
     buf_printf(&head, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nCache-Control: no-store\r\n",
                status, reason_of(status), content_type, body.len);
+    put_date(&head, io_wall_ms(conn->http->loop));
     if (status == 405) buf_printf(&head, "Allow: GET, HEAD\r\n");
     if (!request->keep_alive)
         buf_printf(&head, "Connection: close\r\n");

@@ -180,6 +180,8 @@ static void a_page_is_made_anew_each_time(void **state)
     fixture_t *f = *state;
     get(f, "GET /metrics", "200 OK", "Content-Type: text/plain; version=0.0.4\r\n", "page 1\n");
     get(f, "GET /metrics", "200 OK", "Content-Length: 7\r\n", "page 2\n");
+    sim_node_jump_wall(f->server, -io_wall_ms(sim_node_loop(f->server)) + 784111777000); /* RFC 9110's example */
+    get(f, "GET /metrics", "200 OK", "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n", "page 3\n");
     get(f, "GET /readyz", "503 Service Unavailable", "Content-Type: text/plain\r\n", "not ready\n");
 }
 
