@@ -9,7 +9,6 @@
 #define CONNS_MIN         8
 #define CONNS_MAX         64
 #define DESCRIPTORS_SHARE 16 /* one in so many */
-#define CONNS_SPARE       32 /* so many more, which are ending, may hold descriptors */
 #define OUT_BYTES_HIGH    MIB(1)
 #define STRANGER_EVERY_NS 1000000000ull
 
@@ -199,8 +198,8 @@ static const net_service_t service = {
     .is_awaited = is_awaited,
     .on_close = on_close,
     .limits = {.in_bytes_max = NET_PAUSED_IN_BYTES_MAX + HTTP_HEAD_BYTES_MAX,
-               .out_bytes_high = OUT_BYTES_HIGH,
-               .conns_max = CONNS_MAX + CONNS_SPARE},
+               .out_bytes_high =
+                   OUT_BYTES_HIGH}, /* how many there may be is conns.c's business: the oldest gives way */
 };
 
 /* One line a second at most. */
