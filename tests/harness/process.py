@@ -31,15 +31,21 @@ def die_with_parent():
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
+_given_ports = set()
+
+
 def free_port():
-    """A port that nobody listened on a moment ago, below the range from which connections get theirs."""
+    """A port that nobody listened on a moment ago, below the range from which connections get theirs; each is given once."""
     for _ in range(100):
         port = 10000 + int.from_bytes(os.urandom(2), "big") % 20000
+        if port in _given_ports:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind((HOST, port))
             except OSError:
                 continue
+            _given_ports.add(port)
             return port
     raise ServerError("no free port found")
 
