@@ -41,8 +41,8 @@ void slices_init(slices_t *slices, io_loop_t *loop);
 void slices_close(slices_t *slices);
 /* Runs steps until there are no more, or the turn's time is over: the rest runs in later turns. */
 void slice_run(slices_t *slices, slice_t *slice);
-/* The turn has no time left. What was done since `since_ns` is counted first; 0 stands for now, as does what another turn left there.
- * `since_ns` becomes now. */
+/* True when the turn has no time left. The time since *since_ns is charged to the turn first, and *since_ns becomes the present. Nothing is
+ * charged when it is 0, or of an earlier turn. */
 bool slices_spent(slices_t *slices, uint64_t *since_ns);
 /* The work will not go on. */
 void slice_stop(slice_t *slice);
