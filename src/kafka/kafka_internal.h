@@ -9,10 +9,9 @@
 #include "base/health.h"
 #include "base/list.h"
 #include "base/map.h"
-#include "kafka/broker/slices.h"
 #include "kafka/errors.h"
 #include "kafka/kafka.h"
-#include "kafka/partition/opener.h"
+#include "kafka/slices.h"
 #include "kafka_configs.h"
 #include "kafka_schema.h"
 #include "wire/kafka.h"
@@ -25,6 +24,7 @@ typedef struct kafka_groups kafka_groups_t;       /* coordinator/groups.h */
 typedef struct kafka_txns kafka_txns_t;           /* coordinator/txn/txns.h */
 typedef struct fetch_sessions fetch_sessions_t;   /* broker/fetch_session.h */
 typedef struct partition_store partition_store_t; /* partition/store.h */
+typedef struct opener opener_t;                   /* partition/opener.h */
 
 #define KAFKA_REQUEST_ARENA_BYTES_MAX  MIB(8)   /* what decoding one request may take beside the request's own bytes */
 #define KAFKA_RESPONSE_ARENA_BYTES_MAX MIB(256) /* what building one response may take: kafka_response_is_full */
@@ -67,6 +67,8 @@ struct kafka {
     bool (*commit_waits)(void *user, bytes_t group); /* kafka_commits_hold */
     void *commit_waits_user;
     struct producer_ids *producer_ids; /* made at the first InitProducerId; producer_ids_free */
+
+    const struct kafka_handler *(*handler_of)(int16_t api_key); /* NULL when the API has none: api/apis.c */
 
     opener_t *opener; /* made by kafka_new, as the slices are */
     slices_t slices;
@@ -215,9 +217,6 @@ typedef struct kafka_handler {
     void (*handle)(kafka_request_t *request);
     unsigned flags;
 } kafka_handler_t;
-
-/* The rows of apis.c; NULL when the API has none. */
-const kafka_handler_t *kafka_handler_find(int16_t api_key);
 
 /* Encodes `response` (a kafka_NAME_response_t of the request's API) and ends the request, which is invalid afterwards.
  * Borrowed bytes in `response` are copied; files in kafka_records_t are taken over. */

@@ -9,6 +9,9 @@
 KAFKA_API_MAP(X)
 #undef X
 
+/* The row of an API; NULL when it has none. */
+const kafka_handler_t *kafka_handler_find(int16_t api_key);
+
 /* Bits of the operations a client may do, as Kafka answers them where no authorizer is configured; and the answer to
  * who did not ask. */
 #define KAFKA_OPERATIONS_TOPIC     0x0df8

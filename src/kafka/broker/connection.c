@@ -243,7 +243,7 @@ static int prepare(kafka_conn_t *conn, kafka_request_t *request, bytes_t frame)
     kafka_read_header_start(&r, header);
     if (r.err) return r.err;
     request->api = connection__api_find(header->api_key);
-    request->handler = kafka_handler_find(header->api_key);
+    request->handler = conn->kafka->handler_of(header->api_key);
     if (!request->api || !request->handler) return ERR_UNSUPPORTED;
     if (header->api_version < request->api->version_min || header->api_version > request->api->version_max) {
         request->unsupported_version = true;

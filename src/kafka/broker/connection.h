@@ -1,4 +1,4 @@
-/* connection.h: what kafka.c and the API handlers need of connection.c beside kafka_respond and its kin. */
+/* connection.h: what wing.c and the API handlers need of connection.c beside kafka_respond and its kin. */
 #ifndef TRIVET_KAFKA_CONNECTION_H
 #define TRIVET_KAFKA_CONNECTION_H
 

@@ -7,6 +7,7 @@
  * Any error ends the round: what was swapped stays, the rest is as it was, and the next round begins at the same place. It is
  * logged once, and tried again ever more rarely. */
 #include "kafka/partition/cleaner.h"
+#include "kafka/partition/opener.h"
 #include "kafka/partition/partition_internal.h"
 #include "kafka/record/filter.h"
 

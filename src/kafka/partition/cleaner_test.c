@@ -1,5 +1,6 @@
 /* cleaner_test.c: when a partition is cleaned and when not, what a failing disk or a damaged batch does to that, and that a
  * partition may go at any moment of a round. On the simulator. */
+#include "kafka/partition/opener.h"
 #include "kafka/partition/partition_test_host.h"
 
 #include "base/slog.h"

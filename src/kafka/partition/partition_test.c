@@ -1,5 +1,6 @@
 /* partition_test.c: one partition on real files: what it accepts, what it refuses, what a restart leaves. */
 #include "base/hash.h"
+#include "kafka/partition/opener.h"
 #include "kafka/partition/partition_test_host.h"
 
 #include <setjmp.h>

@@ -1,5 +1,6 @@
 /* partition_test_host.c: see partition_test_host.h. */
 #include "kafka/partition/partition_test_host.h"
+#include "kafka/partition/opener.h"
 #include "kafka/partition/partition_internal.h"
 
 #include <setjmp.h>

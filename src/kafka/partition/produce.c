@@ -6,6 +6,7 @@
  *
  * Invariant: of the queued batches of a partition exactly the first is with the opener. */
 #include "kafka/partition/check.h"
+#include "kafka/partition/opener.h"
 
 typedef struct produce {
     opener_job_t job;

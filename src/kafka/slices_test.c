@@ -1,6 +1,6 @@
 /* slices_test.c: what waits shares one budget a turn, whoever asks for it, and gets something of every turn. The simulator's clock moves
  * only with the steps that are done. */
-#include "kafka/broker/slices.h"
+#include "kafka/slices.h"
 
 #include "io/sim.h"
 

@@ -1,8 +1,9 @@
-/* kafka.c: the wing's life: made, started, opened, stopped. See kafka.h for who calls what.
+/* wing.c: the wing's life: made, started, opened, stopped. See kafka.h for who calls what.
  *
  * Order of start: who am I (meta.properties), strays aside, checkpoints; then, turn by turn, the tree's topics with their
  * partitions, and groups. When all is open and somebody listens the broker is registered, and only when that is committed
  * are requests read. Stop runs backwards. */
+#include "kafka/api/apis.h"
 #include "kafka/broker/cluster.h"
 #include "kafka/broker/connection.h"
 #include "kafka/broker/fetch_session.h"
@@ -10,6 +11,7 @@
 #include "kafka/coordinator/groups.h"
 #include "kafka/coordinator/txn/producer_ids.h"
 #include "kafka/coordinator/txn/txns.h"
+#include "kafka/partition/opener.h"
 #include "kafka/partition/partition.h"
 #include "kafka/partition/store.h"
 #include "kafka/topics/topics.h"
@@ -56,6 +58,7 @@ kafka_t *kafka_new(io_loop_t *loop, net_t *net, mirror_t *tree, const char *data
     list_init(&kafka->listeners);
     list_init(&kafka->requests_free);
     list_init(&kafka->encoding);
+    kafka->handler_of = kafka_handler_find;
     kafka->opener = opener_new(loop);
     slices_init(&kafka->slices, loop);
     return kafka;

@@ -1,5 +1,5 @@
 /* slices.c: see slices.h. */
-#include "kafka/broker/slices.h"
+#include "kafka/slices.h"
 
 bool slices_spent(slices_t *slices, uint64_t *since_ns)
 {
