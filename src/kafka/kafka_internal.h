@@ -80,6 +80,7 @@ struct kafka {
     uint32_t changes_running;          /* of those that were queued */
     list_t encoding; /* kafka_request_t.encoding_node: whose answers are written in pieces, in order */
     slice_t encoder;
+    list_t reading;       /* kafka_request_t.reading_node: whose bodies the pool reads, the first of them now */
     list_t requests_free; /* kafka_request_t that wait for work, with warm arenas */
     uint32_t requests_free_count;
     io_timer_t idle_timer;
@@ -191,6 +192,12 @@ struct kafka_request {
     buf_t frame;   /* the memory in which a large one came: kafka_request_keep_frame */
     slice_t slice; /* kafka_request_run */
     bool holds;    /* kafka_request_hold */
+    /* request.c: of a body that the pool reads */
+    io_work_t reading;
+    list_t reading_node;
+    kafka_reader_t unread;
+    int read_err;
+    void (*read)(kafka_request_t *request, int err);
     /* the connection's */
     list_t node;
     kafka_writer_t out;

@@ -7,6 +7,7 @@
 #include "kafka/broker/cluster.h"
 #include "kafka/broker/connection.h"
 #include "kafka/broker/fetch_session.h"
+#include "kafka/broker/request.h"
 #include "kafka/config/config.h"
 #include "kafka/coordinator/groups.h"
 #include "kafka/coordinator/txn/producer_ids.h"
@@ -59,6 +60,7 @@ kafka_t *kafka_new(io_loop_t *loop, net_t *net, mirror_t *tree, const char *data
     list_init(&kafka->requests_free);
     list_init(&kafka->encoding);
     kafka->handler_of = kafka_handler_find;
+    list_init(&kafka->reading);
     kafka->opener = opener_new(loop);
     slices_init(&kafka->slices, loop);
     return kafka;
@@ -155,7 +157,7 @@ void kafka_free(kafka_t *kafka)
     if (kafka->txns) kafka_txns_free(kafka->txns);
     if (kafka->groups) kafka_groups_free(kafka->groups);
     opener_free(kafka->opener);
-    connection__requests_free(kafka);
+    request__free_spare(kafka);
     config_store_free(kafka->config_store);
     health_deinit(&kafka->health);
     mem_free(kafka->registered_host);

@@ -272,7 +272,8 @@ def test_settings_without_a_value_are_named_as_far_as_an_answer_goes(connection,
         return result["message"]
 
     assert refused(3, 0) == "Null value not supported for : 0000, 0001, 0002"
-    assert refused(300, 30_000).startswith("Null value not supported for : 0000nnn")
+    assert refused(30, 30_000).startswith("Null value not supported for : 0000nnn")
+    assert refused(300, 30_000) == "Configs of one resource are too large"
 
 
 def test_a_request_for_many_partitions_writes_to_all(connection):

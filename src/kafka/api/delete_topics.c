@@ -8,8 +8,8 @@ typedef kafka_delete_topics_response_topic_t told_topic_t;
 typedef struct delete_job {
     kafka_request_t *request;
     kafka_delete_topics_response_t *response;
-    int32_t next;    /* of the request's names, then of its topics */
-    int32_t pending; /* deletions under way, plus one while they are being started */
+    int32_t counted, next; /* of the request's names, then of its topics: which were counted; which were answered */
+    int32_t pending;       /* deletions under way, plus one while they are being started */
     name_count_t names, ids;
 } delete_job_t;
 
@@ -50,17 +50,23 @@ static void delete_one(delete_job_t *job, kafka_topic_t *topic, told_topic_t *to
 
 static bytes_t id_bytes(const kafka_uuid_t *id) { return bytes_of(id->bytes, sizeof(id->bytes)); }
 
-static void count_names(delete_job_t *job)
+static int32_t asked_count(const kafka_delete_topics_request_t *body)
+{
+    return body->topic_names_count + body->topics_count;
+}
+
+static void count_name(delete_job_t *job, int32_t i)
 {
     const kafka_delete_topics_request_t *body = job->request->body;
-    for (int32_t i = 0; i < body->topic_names_count; i++) name_count_add(&job->names, body->topic_names[i]);
-    for (int32_t i = 0; i < body->topics_count; i++) {
-        const kafka_delete_topics_request_topic_t *asked = &body->topics[i];
-        if (asked->name.ptr)
-            name_count_add(&job->names, asked->name);
-        else
-            name_count_add(&job->ids, id_bytes(&asked->topic_id));
+    if (i < body->topic_names_count) {
+        name_count_add(&job->names, body->topic_names[i]);
+        return;
     }
+    const kafka_delete_topics_request_topic_t *asked = &body->topics[i - body->topic_names_count];
+    if (asked->name.ptr)
+        name_count_add(&job->names, asked->name);
+    else
+        name_count_add(&job->ids, id_bytes(&asked->topic_id));
 }
 
 static void by_name(delete_job_t *job, bytes_t name, uintptr_t times, told_topic_t *told)
@@ -103,33 +109,42 @@ static void by_state(delete_job_t *job, const kafka_delete_topics_request_topic_
     }
 }
 
-static void refuse_all(delete_job_t *job)
+static void refuse_disabled(delete_job_t *job, int32_t i)
 {
     const kafka_delete_topics_request_t *body = job->request->body;
-    kafka_code_t error = job->request->header.api_version < 3 ? KAFKA_INVALID_REQUEST : KAFKA_TOPIC_DELETION_DISABLED;
-    for (int32_t i = 0; i < job->response->responses_count; i++) {
-        told_topic_t *told = &job->response->responses[i];
-        bool named = i < body->topic_names_count;
-        told->name = named ? body->topic_names[i] : body->topics[i - body->topic_names_count].name;
-        if (!named) told->topic_id = body->topics[i - body->topic_names_count].topic_id;
-        refuse(job->request, told, error, "Topic deletion is disabled.");
+    told_topic_t *told = &job->response->responses[job->response->responses_count++];
+    bool named = i < body->topic_names_count;
+    told->name = named ? body->topic_names[i] : body->topics[i - body->topic_names_count].name;
+    if (!named) told->topic_id = body->topics[i - body->topic_names_count].topic_id;
+    refuse(job->request, told,
+           job->request->header.api_version < 3 ? KAFKA_INVALID_REQUEST : KAFKA_TOPIC_DELETION_DISABLED,
+           "Topic deletion is disabled.");
+}
+
+static void answer_one(delete_job_t *job, int32_t i)
+{
+    const kafka_delete_topics_request_t *body = job->request->body;
+    kafka_delete_topics_response_t *response = job->response;
+    if (!job->request->kafka->config.delete_topic_enable) {
+        refuse_disabled(job, i);
+    } else if (i < body->topic_names_count) { /* one that is there twice is refused once */
+        uintptr_t times = name_count_take(&job->names, body->topic_names[i]);
+        if (times > 0) by_name(job, body->topic_names[i], times, &response->responses[response->responses_count++]);
+    } else {
+        by_state(job, &body->topics[i - body->topic_names_count], &response->responses[response->responses_count++]);
     }
 }
 
 static slice_state_t delete_step(slice_t *slice)
 {
     delete_job_t *job = CONTAINER_OF(slice, kafka_request_t, slice)->state;
-    const kafka_delete_topics_request_t *body = job->request->body;
-    kafka_delete_topics_response_t *response = job->response;
-    int32_t i = job->next++;
-    if (i < body->topic_names_count) { /* one that is there twice is refused once */
-        uintptr_t times = name_count_take(&job->names, body->topic_names[i]);
-        if (times > 0) by_name(job, body->topic_names[i], times, &response->responses[response->responses_count++]);
+    int32_t count = asked_count(job->request->body);
+    if (job->counted < count) {
+        count_name(job, job->counted++);
         return SLICE_MORE;
     }
-    i -= body->topic_names_count;
-    if (i < body->topics_count) {
-        by_state(job, &body->topics[i], &response->responses[response->responses_count++]);
+    if (job->next < count) {
+        answer_one(job, job->next++);
         return SLICE_MORE;
     }
     name_count_deinit(&job->names);
@@ -139,19 +154,10 @@ static slice_state_t delete_step(slice_t *slice)
 
 void kafka_handle_delete_topics(kafka_request_t *request)
 {
-    const kafka_delete_topics_request_t *body = request->body;
     delete_job_t *job = request->state = ARENA_NEW(&request->arena, delete_job_t);
-    int32_t count = body->topic_names_count + body->topics_count;
     job->request = request;
     job->response = KAFKA_MESSAGE(request, delete_topics_response);
-    job->response->responses = kafka_delete_topics_response_topic_array(&request->arena, count);
+    job->response->responses = kafka_delete_topics_response_topic_array(&request->arena, asked_count(request->body));
     job->pending = 1;
-    if (!request->kafka->config.delete_topic_enable) {
-        job->response->responses_count = count;
-        refuse_all(job);
-        (void)one_less(job);
-        return;
-    }
-    count_names(job);
     kafka_request_run(request, delete_step, NULL);
 }

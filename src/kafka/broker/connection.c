@@ -11,12 +11,12 @@
 
 #include "base/slog.h"
 #include "kafka/broker/answer.h"
+#include "kafka/broker/request.h"
 
 #include <stdlib.h>
 
-#define REQUESTS_FREE_MAX    128
-#define OUT_KEPT_BYTES_MAX   KIB(64)
 #define FRAME_KEPT_BYTES_MIN KIB(256) /* of a smaller one the bytes are copied instead */
+#define READ_APART_BYTES_MIN KIB(256) /* a smaller one is read within a millisecond or two */
 #define IDLE_CHECK_MS_MAX    10000
 #define IDLE_CHECK_MS_MIN    50
 #define CONNECTIONS_MAX      100000
@@ -37,60 +37,6 @@ struct kafka_conn {
     bool gave_frame;          /* a request kept the memory that it lies in */
 };
 
-/* ---- a request's life ---- */
-
-static kafka_request_t *request_new(kafka_t *kafka)
-{
-    kafka_request_t *request = LIST_FIRST(&kafka->requests_free, kafka_request_t, node);
-    if (request) {
-        list_remove(&request->node);
-        kafka->requests_free_count--;
-    } else {
-        request = mem_zalloc(sizeof(*request));
-        arena_init(&request->arena, 0);
-        request->out = KAFKA_WRITER_INIT;
-        list_init(&request->node);
-    }
-    list_init(&request->encoding_node);
-    request->kafka = kafka;
-    request->started_ns = io_now_ns(kafka->loop);
-    return request;
-}
-
-static void request_free(kafka_request_t *request)
-{
-    kafka_t *kafka = request->kafka;
-    if (request->out.buf.cap > OUT_KEPT_BYTES_MAX)
-        kafka_writer_deinit(&request->out);
-    else
-        kafka_writer_clear(&request->out);
-    net_output_drop(kafka->net, &request->pieces);
-    buf_deinit(&request->frame);
-    list_remove(&request->node);
-    if (kafka->requests_free_count >= REQUESTS_FREE_MAX) {
-        kafka_writer_deinit(&request->out);
-        arena_deinit(&request->arena);
-        mem_free(request);
-        return;
-    }
-    arena_reset(&request->arena);
-    arena_t arena = request->arena;
-    kafka_writer_t out = request->out;
-    *request = (kafka_request_t){.arena = arena, .out = out};
-    list_push_front(&kafka->requests_free, &request->node);
-    kafka->requests_free_count++;
-}
-
-void connection__requests_free(kafka_t *kafka)
-{
-    LIST_EACH(&kafka->requests_free, request, kafka_request_t, node) {
-        list_remove(&request->node);
-        kafka_writer_deinit(&request->out);
-        arena_deinit(&request->arena);
-        mem_free(request);
-    }
-}
-
 /* ---- answers ---- */
 
 static void resume(kafka_conn_t *conn)
@@ -106,7 +52,7 @@ static void flush(kafka_conn_t *conn)
     kafka_request_t *request;
     while ((request = LIST_FIRST(&conn->requests, kafka_request_t, node)) && request->answer != KAFKA_REQUEST_OPEN) {
         if (request->answer == KAFKA_REQUEST_DONE) answer_send(conn->net, request);
-        request_free(request);
+        request__free(request);
     }
 }
 
@@ -114,7 +60,7 @@ static void finish(kafka_request_t *request)
 {
     kafka_conn_t *conn = request->conn;
     if (!conn) {
-        request_free(request);
+        request__free(request);
         return;
     }
     conn->in_flight--;
@@ -187,28 +133,6 @@ void kafka_respond_close(kafka_request_t *request)
 
 /* ---- requests ---- */
 
-const kafka_api_t *connection__api_find(int16_t key)
-{
-    size_t low = 0, high = KAFKA_APIS_COUNT;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (kafka_apis[middle].key < key)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < KAFKA_APIS_COUNT && kafka_apis[low].key == key ? &kafka_apis[low] : NULL;
-}
-
-static int read_body(kafka_request_t *request, kafka_reader_t *r)
-{
-    const kafka_api_t *api = request->api;
-    kafka_read_header_rest(r, &request->header, request->header.api_version >= api->flexible_since);
-    request->header.client_id = arena_copy(&request->arena, request->header.client_id);
-    request->body = arena_alloc(&request->arena, api->request->bytes);
-    return kafka_decode(r, api->request, request->header.api_version, &request->arena, request->body);
-}
-
 static bool keep_frame(kafka_conn_t *conn, kafka_request_t *request, size_t bytes)
 {
     if (bytes < FRAME_KEPT_BYTES_MIN || !net_take_memory(conn->net, conn->frame_end, &request->frame)) return false;
@@ -235,27 +159,6 @@ static int own_frame(kafka_conn_t *conn, kafka_request_t *request, kafka_reader_
     return 0;
 }
 
-static int prepare(kafka_conn_t *conn, kafka_request_t *request, bytes_t frame)
-{
-    kafka_request_header_t *header = &request->header;
-    kafka_reader_t r = kafka_reader(frame);
-    request->frame_bytes = frame.len;
-    kafka_read_header_start(&r, header);
-    if (r.err) return r.err;
-    request->api = connection__api_find(header->api_key);
-    request->handler = conn->kafka->handler_of(header->api_key);
-    if (!request->api || !request->handler) return ERR_UNSUPPORTED;
-    if (header->api_version < request->api->version_min || header->api_version > request->api->version_max) {
-        request->unsupported_version = true;
-        return header->api_key == KAFKA_API_API_VERSIONS ? 0 : ERR_UNSUPPORTED;
-    }
-    int err = request->handler->flags & KAFKA_HANDLER_BORROWS ? 0 : own_frame(conn, request, &r);
-    request->arena.bytes_max = request->arena.bytes_used + KAFKA_REQUEST_ARENA_BYTES_MAX;
-    if (!err) err = read_body(request, &r);
-    request->arena.bytes_max = 0;
-    return err;
-}
-
 /* The one API whose answer has a place for an error that every client shows before it asks for anything. */
 static bool answers_stranger(const kafka_request_t *request)
 {
@@ -271,32 +174,67 @@ static int refuse_stranger(kafka_conn_t *conn, kafka_request_t *request, int err
         answer_encode(request, request->header.api_version, response);
         answer_send(conn->net, request);
     }
-    request_free(request);
+    request__free(request);
     net_refuse_stranger(conn->net);
     return ERR_ACCESS;
 }
 
-static int take_frame(kafka_conn_t *conn, bytes_t frame)
+static void not_understood(const kafka_conn_t *conn, const kafka_request_t *request, int err)
 {
-    kafka_t *kafka = conn->kafka;
-    kafka_request_t *request = request_new(kafka);
-    int err = prepare(conn, request, frame);
-    if (UNLIKELY(net_conn_is_stranger(conn->net))) return refuse_stranger(conn, request, err);
-    if (err) {
-        slog(SLOG_INFO, "kafka", "closing a connection: request not understood",
-             "peer=%s api_key=%d version=%d error=\"%s\"", net_conn_peer(conn->net), request->header.api_key,
-             request->header.api_version, err_text(err));
-        kafka->stats.request_errors++;
-        request_free(request);
-        return err;
-    }
+    slog(SLOG_INFO, "kafka", "closing a connection: request not understood",
+         "peer=%s api_key=%d version=%d error=\"%s\"", net_conn_peer(conn->net), request->header.api_key,
+         request->header.api_version, err_text(err));
+    conn->kafka->stats.request_errors++;
+}
+
+static void admit(kafka_conn_t *conn, kafka_request_t *request)
+{
     request->conn = conn;
     list_push_back(&conn->requests, &request->node);
     conn->in_flight++;
     if (!(request->handler->flags & KAFKA_HANDLER_OVERLAPS)) conn->exclusive = true;
+}
+
+static void serve(kafka_request_t *request)
+{
+    kafka_t *kafka = request->kafka;
     kafka->stats.requests++;
     io_turn_note(kafka->loop, request->api->turn_note);
     request->handler->handle(request);
+}
+
+static void was_read_apart(kafka_request_t *request, int err)
+{
+    if (request->conn && !err) {
+        serve(request);
+        return;
+    }
+    if (request->conn) not_understood(request->conn, request, err);
+    kafka_respond_close(request);
+}
+
+static int take_frame(kafka_conn_t *conn, bytes_t frame)
+{
+    kafka_request_t *request = request__new(conn->kafka);
+    kafka_reader_t r = kafka_reader(frame);
+    int err = request__read_header(request, &r);
+    if (UNLIKELY(net_conn_is_stranger(conn->net))) return refuse_stranger(conn, request, err);
+    bool read = err || request->unsupported_version;
+    bool owns = !read && !(request->handler->flags & KAFKA_HANDLER_BORROWS);
+    if (owns) err = own_frame(conn, request, &r);
+    if (!err && owns && frame.len >= READ_APART_BYTES_MIN) {
+        admit(conn, request);
+        request__read_body_apart(request, &r, was_read_apart);
+        return 0;
+    }
+    if (!err && !read) err = request__read_body(request, &r);
+    if (err) {
+        not_understood(conn, request, err);
+        request__free(request);
+        return err;
+    }
+    admit(conn, request);
+    serve(request);
     return conn->failed ? ERR_CLOSED : 0;
 }
 
@@ -397,7 +335,7 @@ static void on_close(net_conn_t *net)
     while ((request = LIST_FIRST(&orphans, kafka_request_t, node))) {
         list_remove(&request->node);
         if (request->answer != KAFKA_REQUEST_OPEN)
-            request_free(request);
+            request__free(request);
         else if (request->gone)
             request->gone(request);
     }
@@ -462,6 +400,7 @@ void connection__start_all(kafka_t *kafka)
 void connection__stop_all(kafka_t *kafka)
 {
     io_timer_stop(&kafka->idle_timer);
+    request__stop_reading(kafka);
     LIST_EACH(&kafka->connections, conn, kafka_conn_t, node) net_close(conn->net);
 }
 

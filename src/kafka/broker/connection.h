@@ -5,13 +5,11 @@
 #include "kafka/kafka_internal.h"
 
 const net_service_t *kafka_service(void);
-const kafka_api_t *connection__api_find(int16_t key);
 
 void connection__start_all(kafka_t *kafka);
 /* The broker became ready: what waited in connections is read. */
 void connection__resume_all(kafka_t *kafka);
 void connection__stop_all(kafka_t *kafka);
-void connection__requests_free(kafka_t *kafka);
 
 #define KAFKA_FRAME_SIZE_BYTES 4 /* in front of each request and answer */
 /* The answer is in request->out, or in its pieces. Ends the request. */

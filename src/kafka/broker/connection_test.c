@@ -20,6 +20,7 @@ typedef struct fixture {
     net_conn_t *client;
     buf_t got;
     bool opened, closed, late;
+    bool leaves, stops; /* the client; the broker, which is reading a body apart */
     size_t wanted_bytes;
     io_timer_t deadline;
     io_hook_t hook;
@@ -55,6 +56,8 @@ static void on_deadline(io_timer_t *timer)
 static void on_turn(io_hook_t *hook)
 {
     fixture_t *f = CONTAINER_OF(hook, fixture_t, hook);
+    if (f->leaves && f->client && !list_empty(&f->kafka->reading)) net_close(f->client);
+    if (f->stops && !list_empty(&f->kafka->reading)) connection__stop_all(f->kafka);
     if (f->closed || (f->opened && f->got.len >= f->wanted_bytes)) io_loop_stop(f->loop);
 }
 
@@ -76,8 +79,8 @@ static int setup(void **state)
                                     .on_open = client_open,
                                     .on_data = client_data,
                                     .on_close = client_close,
-                                    .limits = {.in_bytes_max = MIB(1), .out_bytes_high = SIZE_MAX}};
-    assert_int_equal(kafka_configure(config, "socket.request.max.bytes", "1000", err, sizeof(err)), 0);
+                                    .limits = {.in_bytes_max = MIB(4), .out_bytes_high = SIZE_MAX}};
+    assert_int_equal(kafka_configure(config, "socket.request.max.bytes", "1000000", err, sizeof(err)), 0);
     assert_int_equal(io_loop_new_uv(&f->loop), 0);
     f->net = net_new(f->loop);
     f->kafka = kafka_new(f->loop, f->net, NULL, "/nowhere", config);
@@ -98,6 +101,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     fixture_t *f = *state;
+    connection__stop_all(f->kafka);
     net_free(f->net);
     kafka_free(f->kafka);
     io_timer_stop(&f->deadline);
@@ -212,7 +216,7 @@ static void a_negative_size_closes(void **state)
 static void a_size_above_socket_request_max_bytes_closes(void **state)
 {
     buf_t out = BUF_INIT;
-    buf_be32(&out, 1001);
+    buf_be32(&out, 1000001);
     expect_close(*state, &out);
 }
 
@@ -229,6 +233,87 @@ static void requests_wait_until_the_broker_is_ready(void **state)
     connection__resume_all(f->kafka);
     run(f, 20);
     assert_int_equal(take_answer(f), 5);
+    buf_deinit(&out);
+}
+
+#define LARGE_PARTITIONS   50000
+#define LARGE_ANSWER_BYTES (4 + 4 + 4 + 5 + 4 + LARGE_PARTITIONS * 22)
+
+/* ListOffsets 1 of very many partitions of a topic that is not there: larger than what the loop reads itself. */
+static void add_large_request(buf_t *out, int32_t correlation_id)
+{
+    buf_t body = BUF_INIT;
+    buf_be32(&body, 0xffffffff);
+    buf_be32(&body, 1);
+    buf_be16(&body, 3);
+    buf_append(&body, "top", 3);
+    buf_be32(&body, LARGE_PARTITIONS);
+    for (uint32_t i = 0; i < LARGE_PARTITIONS; i++) {
+        buf_be32(&body, i);
+        buf_be64(&body, 0);
+    }
+    add_request(out, KAFKA_API_LIST_OFFSETS, 1, correlation_id, buf_bytes(&body));
+    buf_deinit(&body);
+}
+
+static void a_large_request_is_answered_in_its_place(void **state)
+{
+    fixture_t *f = *state;
+    buf_t out = BUF_INIT;
+    add_request(&out, KAFKA_API_METADATA, 1, 1, bytes_of(no_topics, sizeof(no_topics)));
+    add_large_request(&out, 2);
+    add_request(&out, KAFKA_API_METADATA, 1, 3, bytes_of(no_topics, sizeof(no_topics)));
+    add_large_request(&out, 4);
+    net_write(f->client, out.ptr, out.len);
+    run(f, 2 * LARGE_ANSWER_BYTES + 40);
+    for (int32_t i = 1; i <= 4; i++) {
+        bool large = i % 2 == 0;
+        if (large) assert_int_equal(load_be32(f->got.ptr), LARGE_ANSWER_BYTES - 4);
+        assert_int_equal(take_answer(f), i);
+    }
+    assert_true(list_empty(&f->kafka->reading));
+    buf_deinit(&out);
+}
+
+static void a_large_body_that_ends_early_closes(void **state)
+{
+    fixture_t *f = *state;
+    buf_t out = BUF_INIT;
+    add_large_request(&out, 1);
+    store_be32(out.ptr, load_be32(out.ptr) - 1);
+    out.len--;
+    expect_close(f, &out);
+    assert_int_equal(f->kafka->stats.request_errors, 1);
+}
+
+static void who_leaves_while_his_request_is_read_is_forgotten_with_it(void **state)
+{
+    fixture_t *f = *state;
+    buf_t out = BUF_INIT;
+    f->leaves = true;
+    add_large_request(&out, 1);
+    net_write(f->client, out.ptr, out.len);
+    run(f, 1);
+    assert_true(f->closed);
+    uint64_t end_ns = io_now_ns(f->loop) + TURNS_MS_MAX * 1000000ull;
+    while (f->kafka->requests_free_count == 0 && io_now_ns(f->loop) < end_ns)
+        run(f, 0); /* it may be answered, to nobody */
+    assert_true(f->kafka->requests_free_count > 0);
+    buf_deinit(&out);
+}
+
+static void a_stop_forgets_what_is_read(void **state)
+{
+    fixture_t *f = *state;
+    buf_t out = BUF_INIT;
+    f->stops = true;
+    add_large_request(&out, 1);
+    net_write(f->client, out.ptr, out.len);
+    run(f, 1);
+    assert_true(f->closed);
+    assert_true(list_empty(&f->kafka->reading));
+    assert_int_equal(f->kafka->stats.requests, 0);
+    assert_true(f->kafka->requests_free_count > 0);
     buf_deinit(&out);
 }
 
@@ -262,6 +347,10 @@ int main(void)
         IN_LOOP(a_negative_size_closes),
         IN_LOOP(a_size_above_socket_request_max_bytes_closes),
         IN_LOOP(requests_wait_until_the_broker_is_ready),
+        IN_LOOP(a_large_request_is_answered_in_its_place),
+        IN_LOOP(a_large_body_that_ends_early_closes),
+        IN_LOOP(who_leaves_while_his_request_is_read_is_forgotten_with_it),
+        IN_LOOP(a_stop_forgets_what_is_read),
         cmocka_unit_test(addresses_are_taken_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

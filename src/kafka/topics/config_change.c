@@ -11,7 +11,8 @@
 
 #include <stdlib.h>
 
-#define EDITS_MAX 2000 /* more than there are settings; each is looked for among all */
+#define EDITS_MAX       2000   /* more than there are settings; each is looked for among all */
+#define EDITS_BYTES_MAX MIB(1) /* more than a znode takes */
 
 typedef struct edited {
     kafka_setting_t *items; /* of the arena */
@@ -197,10 +198,18 @@ static refusal_t refuse_nulls(const config_change_t *change, arena_t *arena)
     return refuse(KAFKA_INVALID_REQUEST, text);
 }
 
+static bool are_too_large(const config_change_t *change)
+{
+    size_t bytes = 0;
+    for (int32_t i = 0; i < change->edits_count; i++) bytes += change->edits[i].name.len + change->edits[i].value.len;
+    return bytes > EDITS_BYTES_MAX;
+}
+
 static refusal_t check_edits(const config_change_t *change, arena_t *arena)
 {
     bool nulls = false;
     if (change->edits_count > EDITS_MAX) return refuse(KAFKA_INVALID_REQUEST, "Too many configs for one resource");
+    if (are_too_large(change)) return refuse(KAFKA_INVALID_REQUEST, "Configs of one resource are too large");
     if (has_duplicates(change)) return refuse(KAFKA_INVALID_REQUEST, "Error due to duplicate config keys");
     for (int32_t i = 0; i < change->edits_count; i++) {
         const config_edit_t *edit = &change->edits[i];
