@@ -22,6 +22,7 @@
 #include "redis/exec/multi.h"
 #include "redis/histogram.h"
 #include "redis/latency.h"
+#include "redis/persist/persist.h"
 #include "wire/resp.h"
 
 #define REDIS_LISTENERS_MAX 16
@@ -43,13 +44,9 @@ typedef struct redis_stats_counters {
         query_limit_disconnections, out_limit_disconnections;
 } redis_stats_counters_t;
 
-typedef struct aof aof_t;                     /* aof.h */
-typedef struct tracking tracking_t;           /* conn/tracking.h */
-typedef struct walk walk_t;                   /* walk.h */
-typedef struct snapshots snapshots_t;         /* snapshot.h */
-typedef struct redis_loading redis_loading_t; /* load.c */
-typedef struct commandlog commandlog_t;       /* exec/commandlog.h */
-typedef struct scripts scripts_t;             /* scripts.c */
+typedef struct tracking tracking_t;     /* conn/tracking.h */
+typedef struct commandlog commandlog_t; /* exec/commandlog.h */
+typedef struct scripts scripts_t;       /* scripts.c */
 
 typedef struct redis_listener {
     net_listener_t *net;
@@ -62,13 +59,6 @@ typedef struct redis_listeners {
     int count;
 } redis_listeners_t;
 
-#define REDIS_BESIDE_MAX 4
-
-typedef struct beside {
-    void (*emit)(void *user, struct redis_emitter *base);
-    void *user;
-} beside_t;
-
 struct redis {
     io_loop_t *loop;
     net_t *net;
@@ -77,8 +67,8 @@ struct redis {
     net_listener_t *path_listener; /* of unixsocket; NULL = none */
     int port;
     keyspace_t keyspace;
+    persist_t persist;
     /* the command under way */
-    uint64_t dirty;
     redis_call_t *current;
     struct redis_question *question; /* redis_call_question */
     int exec_depth;
@@ -125,16 +115,11 @@ struct redis {
     latency_t latency;
     tracking_t *tracking;
     uint64_t tracking_clients;
-    walk_t *walk;
-    snapshots_t *snapshots;
-    redis_loading_t *loading_state; /* while it goes on */
-    aof_t *aof;
     scripts_t *scripts;     /* NULL until the first script */
     bool scripts_unchecked; /* DEBUG SET-DISABLE-DENY-SCRIPTS: tests call noscript commands from scripts */
     bool script_busy;       /* it has done so for long: they are told BUSY */
     redis_client_t *nobody; /* in whose name expiry and eviction act */
-    char *data_dir;
-    int oom_score_before; /* this server changed it */
+    int oom_score_before;   /* this server changed it */
     bool oom_score_changed;
     char *executable, *config_file, *supervisor; /* redis_origin_t */
     char run_id[41];
@@ -144,25 +129,17 @@ struct redis {
     void *on_shutdown_user;
     void (*on_client_gone)(void *user, uint64_t client_id);
     void *on_client_gone_user;
-    beside_t beside[REDIS_BESIDE_MAX]; /* what lies beside the keys in a data set */
-    int beside_count;
 };
 
 /* Conditions that need the slow way for every client: a pause, a failed append-only file, loading. */
 void exec__update_gate(redis_t *redis);
-void load__abort(redis_t *redis); /* load.c */
-void redis__end_pause(redis_t *redis);
-void redis__start_cron(redis_t *redis);
+/* On one more address, or with a path, which has no port. */
+int listen__open(redis_t *redis, const char *host, uint16_t port, uint16_t *ret_port) MUST_CHECK;
 void listen__close(redis_t *redis);
 /* Listens there from now on; on failure everything is as it was. Port 0: nowhere. */
 int listen__change(redis_t *redis, const char *bind, int port) MUST_CHECK;
 void config__rewrite(redis_call_t *call, bool all); /* cmd/config.c: replies */
 void listen__tune(redis_t *redis);                  /* max-new-connections-per-cycle has changed */
-void redis__update_loglevel(redis_t *redis);
-/* As `config` says; on failure it is as it was. */
-int redis__update_oom_score(redis_t *redis, const redis_config_t *config) MUST_CHECK;
-void redis__update_log_format(redis_t *redis);
-void redis__update_hz(redis_t *redis);
 
 /* There are none, so that whoever wants some before it is written waits for ever. */
 #define NO_REPLICAS_ERROR "NOREPLICAS Not enough good replicas to write."

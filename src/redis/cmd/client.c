@@ -2,6 +2,7 @@
 #include "redis/cmd/client_filter.h"
 #include "redis/conn/out.h"
 #include "redis/conn/tracking.h"
+#include "redis/exec/pause.h"
 #include "redis/state.h"
 #include "redis_commands.h"
 
@@ -232,6 +233,6 @@ void redis_cmd_client_pause(redis_call_t *call)
 
 void redis_cmd_client_unpause(redis_call_t *call)
 {
-    redis__end_pause(call->redis);
+    pause__end(call->redis);
     reply_ok(call->client);
 }

@@ -1,6 +1,7 @@
 /* config.c: CONFIG GET, SET, RESETSTAT, REWRITE. SET is all or nothing: every value is tried on a copy first. */
 #include "redis/config/config_rewrite.h"
 #include "redis/config/config_table.h"
+#include "redis/exec/settings.h"
 #include "redis/glob.h"
 #include "redis/persist/aof.h"
 #include "redis/redis.h"
@@ -124,16 +125,16 @@ static bool apply(redis_call_t *call, bool was_on)
 {
     redis_t *redis = call->redis;
     bool on = redis->config->appendonly;
-    if (on && !was_on && aof__enable(redis) != 0) {
+    if (on && !was_on && aof__enable(&redis->persist) != 0) {
         redis->config->appendonly = false;
         reply_error(call->client,
                     "ERR CONFIG SET failed (possibly related to argument 'appendonly') - Unable to turn on AOF. "
                     "Check server logs.");
         return false;
     }
-    if (!on && was_on) aof__disable(redis);
+    if (!on && was_on) aof__disable(&redis->persist);
     exec__update_gate(redis);
-    redis__update_hz(redis);
+    settings__hz(redis);
     notify__update(redis);
     for (int i = 2; i < call->argc; i += 2)
         if (IS(directive_find(call->argv[i]), maxmemory)) redis->keyspace.evict.derived_limit_bytes = 0;
@@ -141,8 +142,8 @@ static bool apply(redis_call_t *call, bool was_on)
     (void)evict__make_room(&redis->keyspace); /* a smaller maxmemory tells at once; what cannot go is told to writers */
     for (int i = 2; i < call->argc; i += 2) {
         const directive_t *d = directive_find(call->argv[i]);
-        if (IS(d, loglevel)) redis__update_loglevel(redis);
-        if (IS(d, log_format) || IS(d, log_timestamp_format)) redis__update_log_format(redis);
+        if (IS(d, loglevel)) settings__loglevel(redis);
+        if (IS(d, log_format) || IS(d, log_timestamp_format)) settings__log_format(redis);
         if (IS(d, max_new_connections_per_cycle)) listen__tune(redis);
         if (IS(d, tcp_keepalive_s)) client__update_keepalive(redis);
     }
@@ -180,7 +181,7 @@ static bool set_oom_score(redis_call_t *call, const redis_config_t *wanted)
     for (int i = 2; i < call->argc; i += 2) {
         const directive_t *d = directive_find(call->argv[i]);
         if (!IS(d, oom_score_adj) && !IS(d, oom_score_adj_values)) continue;
-        int err = redis__update_oom_score(call->redis, wanted);
+        int err = settings__oom_score(call->redis, wanted);
         if (!err) return true;
         slog(SLOG_WARN, "redis", "oom_score_adj cannot be set", "error=\"%s\"", err_text(err));
         refuse(call, i, "Failed to set current oom_score_adj. Check server logs.");
@@ -194,7 +195,7 @@ static bool take_effect(redis_call_t *call, redis_config_t *wanted)
 {
     if (!check_maxclients(call, wanted) || !check_dir(call, wanted) || !set_oom_score(call, wanted)) return false;
     if (listen_there(call, wanted)) return true;
-    if (redis__update_oom_score(call->redis, call->redis->config))
+    if (settings__oom_score(call->redis, call->redis->config))
         slog(SLOG_WARN, "redis", "oom_score_adj cannot be set back", "%s", "");
     return false;
 }

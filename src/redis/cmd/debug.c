@@ -147,7 +147,7 @@ static void reload_failed(redis_call_t *call, const char *why)
 static void debug_loadaof(redis_call_t *call)
 {
     char err[256];
-    if (aof__reload(call->redis, err, sizeof(err)))
+    if (aof__reload(&call->redis->persist, err, sizeof(err)))
         reload_failed(call, err);
     else
         reply_ok(call->client);
@@ -169,9 +169,9 @@ static void debug_reload(redis_call_t *call)
             return;
         }
     }
-    if (save && snapshot__save(call->redis))
+    if (save && snapshot__save(&call->redis->persist))
         reply_error(call->client, "ERR");
-    else if (snapshot__reload(call->redis, flush, merge, err, sizeof(err)))
+    else if (snapshot__reload(&call->redis->persist, flush, merge, err, sizeof(err)))
         reload_failed(call, err);
     else
         reply_ok(call->client);

@@ -171,16 +171,17 @@ static void section_memory(redis_t *redis, buf_t *b)
                "\r\nlazyfreed_objects:%" PRIu64 "\r\n",
                redis->config->maxmemory, max_h, policy_name(redis->config->maxmemory_policy),
                redis->keyspace.evict.derived_limit_bytes, used ? (double)rss / (double)used : 0.0,
-               (ssize_t)rss - (ssize_t)used, evict__uncounted_bytes(&redis->keyspace), aof__info(redis).buffer_bytes,
-               huge ? "advised" : "none", huge_bytes, redis->keyspace.lazy.pending, redis->keyspace.lazy.freed);
+               (ssize_t)rss - (ssize_t)used, evict__uncounted_bytes(&redis->keyspace),
+               aof__info(&redis->persist).buffer_bytes, huge ? "advised" : "none", huge_bytes,
+               redis->keyspace.lazy.pending, redis->keyspace.lazy.freed);
     put_system_memory(b);
     put_script_memory(redis, b);
 }
 
 static void section_persistence(redis_t *redis, buf_t *b)
 {
-    aof_info_t a = aof__info(redis);
-    snapshot_info_t s = snapshot__info(redis);
+    aof_info_t a = aof__info(&redis->persist);
+    snapshot_info_t s = snapshot__info(&redis->persist);
     buf_printf(b,
                "loading:%d\r\nasync_loading:0\r\nrdb_changes_since_last_save:%" PRIu64
                "\r\nrdb_bgsave_in_progress:%d\r\nrdb_last_save_time:%" PRId64

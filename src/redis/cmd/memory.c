@@ -25,7 +25,7 @@ memory_figures_t memory__measure(redis_t *redis)
     f.peak_bytes = redis->keyspace.evict.peak_bytes;
     f.startup_bytes = redis->keyspace.evict.startup_bytes;
     f.clients_bytes = clients_bytes(redis);
-    f.file_bytes = aof__info(redis).buffer_bytes;
+    f.file_bytes = aof__info(&redis->persist).buffer_bytes;
     f.scripts_bytes = s.vm_bytes + s.cache_bytes;
     for (int i = 0; i < redis->keyspace.db_count; i++) {
         f.keys += table_count(&redis->keyspace.dbs[i].keys);

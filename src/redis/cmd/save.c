@@ -11,7 +11,7 @@
 
 void redis_cmd_save(redis_call_t *call)
 {
-    int err = snapshot__save(call->redis);
+    int err = snapshot__save(&call->redis->persist);
     if (err == ERR_BUSY)
         reply_error(call->client, "ERR Background save already in progress");
     else if (err)
@@ -22,8 +22,8 @@ void redis_cmd_save(redis_call_t *call)
 
 static void bgsave_cancel(redis_call_t *call)
 {
-    bool scheduled = snapshot__info(call->redis).scheduled;
-    if (!snapshot__cancel(call->redis))
+    bool scheduled = snapshot__info(&call->redis->persist).scheduled;
+    if (!snapshot__cancel(&call->redis->persist))
         reply_error(call->client, "ERR Background saving is currently not in progress or scheduled");
     else
         reply_simple(call->client, scheduled ? "Scheduled background saving cancelled" : "Background saving cancelled");
@@ -37,32 +37,35 @@ void redis_cmd_bgsave(redis_call_t *call)
         bgsave_cancel(call);
     } else if (call->argc > 1 && !schedule) {
         reply_error_syntax(call->client);
-    } else if (snapshot__info(redis).active) {
+    } else if (snapshot__info(&redis->persist).active) {
         reply_error(call->client, "ERR Background save already in progress");
-    } else if (schedule && walk__is_active(redis)) {
-        snapshot__schedule(redis);
+    } else if (schedule && walk__is_active(&redis->persist)) {
+        snapshot__schedule(&redis->persist);
         reply_simple(call->client, "Background saving scheduled");
-    } else if (walk__is_active(redis)) {
+    } else if (walk__is_active(&redis->persist)) {
         reply_error(call->client,
                     "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE "
                     "in order to schedule a BGSAVE whenever possible.");
     } else if (call->flags & CALL_IN_EXEC) { /* what it sees must not lie in the middle of a transaction */
-        snapshot__schedule(redis);
+        snapshot__schedule(&redis->persist);
         reply_simple(call->client, "Background saving scheduled");
-    } else if (snapshot__begin(redis)) {
+    } else if (snapshot__begin(&redis->persist)) {
         reply_error(call->client, "ERR the snapshot cannot be begun, see the log");
     } else {
         reply_simple(call->client, "Background saving started");
     }
 }
 
-void redis_cmd_lastsave(redis_call_t *call) { reply_int(call->client, snapshot__info(call->redis).last_save_s); }
+void redis_cmd_lastsave(redis_call_t *call)
+{
+    reply_int(call->client, snapshot__info(&call->redis->persist).last_save_s);
+}
 
 void redis_cmd_bgrewriteaof(redis_call_t *call)
 {
-    if (aof__rewrite(call->redis) != 0)
+    if (aof__rewrite(&call->redis->persist) != 0)
         reply_error(call->client, "ERR Background append only file rewriting already in progress");
-    else if (snapshot__info(call->redis).active || call->flags & CALL_IN_EXEC)
+    else if (snapshot__info(&call->redis->persist).active || call->flags & CALL_IN_EXEC)
         reply_simple(call->client, "Background append only file rewriting scheduled");
     else
         reply_simple(call->client, "Background append only file rewriting started");
@@ -99,7 +102,7 @@ static bool shutdown_parse(redis_call_t *call, shutdown_options_t *ret)
 static bool shutdown_save(redis_t *redis, const shutdown_options_t *o)
 {
     bool wanted = !redis->keyspace.loading && (o->save || (!o->nosave && redis->config->save.count > 0));
-    if (wanted && snapshot__save(redis) && !o->force) return false;
+    if (wanted && snapshot__save(&redis->persist) && !o->force) return false;
     redis->shutdown_saved = true;
     return true;
 }

@@ -51,7 +51,7 @@ void redis_cmd_flushdb(redis_call_t *call)
 static void save_nothing(redis_call_t *call)
 {
     bool wanted = call->redis->config->save.count > 0 && !(call->flags & (CALL_LOADING | CALL_IN_EXEC));
-    if (wanted && snapshot__save(call->redis) == 0) call->dirty = 0;
+    if (wanted && snapshot__save(&call->redis->persist) == 0) call->dirty = 0;
 }
 
 void redis_cmd_flushall(redis_call_t *call)

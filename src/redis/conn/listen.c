@@ -33,7 +33,6 @@ static int open_path(redis_t *redis, const char *path)
                               &redis->path_listener);
     if (err) return err;
     tune(redis, redis->path_listener);
-    redis__start_cron(redis);
     return 0;
 }
 
@@ -59,7 +58,7 @@ void listen__close(redis_t *redis)
     redis->path_listener = NULL;
 }
 
-int redis_listen(redis_t *redis, const char *host, uint16_t port, uint16_t *ret_port)
+int listen__open(redis_t *redis, const char *host, uint16_t port, uint16_t *ret_port)
 {
     *ret_port = 0;
     if (host[0] == '/') return open_path(redis, host);
@@ -67,7 +66,6 @@ int redis_listen(redis_t *redis, const char *host, uint16_t port, uint16_t *ret_
     if (err) return err;
     redis->port = net_listener_port(redis->listeners.at[redis->listeners.count - 1].net);
     redis->config->port = redis->port;
-    redis__start_cron(redis);
     *ret_port = (uint16_t)redis->port;
     return 0;
 }

@@ -321,6 +321,7 @@ void changes__init(redis_t *redis)
 void redis_observe(redis_t *redis, const redis_observer_t *observer)
 {
     redis->changes.observer = observer;
+    redis->persist.observed = observer != NULL;
     db_want(&redis->keyspace.announce, &redis->changes.listener,
             observer ? DB_GONE | DB_FIELDS_GONE | DB_WILL_EMPTY : 0);
     redis->changes.open = false;

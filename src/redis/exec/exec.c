@@ -130,7 +130,7 @@ static bool is_write(const redis_client_t *c, const redis_command_t *command, ui
 static void look_for_room(redis_client_t *c, const redis_command_t *command, bytes_t raw)
 {
     size_t bytes = raw.len + (command->traits & TRAIT_RUNS_QUEUE ? c->queue_bytes : 0);
-    if (bytes > AOF_ASK_BYTES && is_write(c, command, command->flags)) (void)aof__has_room(c->redis, bytes);
+    if (bytes > AOF_ASK_BYTES && is_write(c, command, command->flags)) (void)aof__has_room(&c->redis->persist, bytes);
 }
 
 /* CLIENT PAUSE: the request stays unread until the pause ends. */
@@ -194,7 +194,7 @@ static bool passes(redis_client_t *c, const redis_command_t *command, const pars
         refuse(c, command, "OOM command not allowed when used memory > 'maxmemory'.");
         return false;
     }
-    const char *failure = persist__failure(redis);
+    const char *failure = persist__failure(&redis->persist);
     if (failure && is_write(c, command, flags)) {
         char text[256];
         snprintf(text, sizeof(text), "MISCONF Errors writing to the AOF file: %s", failure);
@@ -226,20 +226,20 @@ static bool passes(redis_client_t *c, const redis_command_t *command, const pars
 void exec__update_gate(redis_t *redis)
 {
     redis->timed = timing__is_wanted(redis);
-    redis->gate = persist__failure(redis) || redis->keyspace.loading || redis->pause_until_ms ||
+    redis->gate = persist__failure(&redis->persist) || redis->keyspace.loading || redis->pause_until_ms ||
                   redis->keyspace.midway || redis->changes.held || redis->holds.keys.count ||
                   redis__lacks_replicas(redis);
 }
 
 /* ---- running --------------------------------------------------------------------------------------------------------- */
 
-static bool has_gathered(const redis_t *redis) { return aof__has_gathered(redis) || redis->changes.open; }
+static bool has_gathered(const redis_t *redis) { return aof__has_gathered(&redis->persist) || redis->changes.open; }
 
 void exec__end_entry(redis_t *redis, bool atomic)
 {
     if (!has_gathered(redis)) return;
     if (UNLIKELY(redis->changes.open)) changes__close(redis);
-    aof__commit(redis, atomic);
+    aof__commit(&redis->persist, atomic);
 }
 
 static void propagate_default(redis_call_t *call)
@@ -248,9 +248,9 @@ static void propagate_default(redis_call_t *call)
     if (call->flags & CALL_LOADING) return;
     if (UNLIKELY(redis->changes.observer != NULL)) changes__tell(call->db, call->argc, call->argv);
     if (LIKELY(call->raw.ptr != NULL && redis->exec_depth == 0 && !has_gathered(redis)))
-        aof__feed_raw(call->db, call->raw);
+        aof__feed_raw(&call->redis->persist, call->db, call->raw);
     else
-        aof__feed(call->db, call->argc, call->argv);
+        aof__feed(&call->redis->persist, call->db, call->argc, call->argv);
 }
 
 /* Who is behind a command: for a script's, its caller. */
@@ -313,7 +313,7 @@ void exec__run(redis_client_t *c, const redis_command_t *command, int argc, cons
     redis->stats.commands++;
     if (UNLIKELY(c->failed)) stats->failed++;
     if (call.dirty) {
-        redis->dirty += call.dirty;
+        redis->persist.dirty += call.dirty;
         if (!call.propagation_set) propagate_default(&call);
     }
     if (redis->exec_depth) return;
@@ -406,7 +406,7 @@ void propagate(redis_call_t *call, int argc, const bytes_t *argv)
     call->propagation_set = true;
     if (call->flags & CALL_LOADING) return;
     if (UNLIKELY(call->redis->changes.observer != NULL)) changes__tell(call->db, argc, argv);
-    aof__feed(call->db, argc, argv);
+    aof__feed(&call->redis->persist, call->db, argc, argv);
 }
 
 void propagate_key(redis_call_t *call, const char *name, bytes_t key)

@@ -127,7 +127,7 @@ static void delete_key(migration_t *m, bytes_t key)
     if (!key_delete(&call, key)) return;
     key_changed(&call, key, NOTIFY_GENERIC, "del");
     propagate_key(&call, "DEL", key);
-    redis->dirty++;
+    redis->persist.dirty++;
 }
 
 static void take_reply(migration_t *m, bytes_t line)

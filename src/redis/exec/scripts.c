@@ -76,7 +76,7 @@ static const char *refusal(scripts_t *s, const redis_command_t *command, int arg
     if (s->read_only && command->flags & (CMD_WRITE | CMD_MAY_REPLICATE))
         return "ERR Write commands are not allowed from read-only scripts.";
     if (s->wrote || s->call_flags & CALL_LOADING) return NULL;
-    const char *failure = command->flags & CMD_WRITE ? persist__failure(redis) : NULL;
+    const char *failure = command->flags & CMD_WRITE ? persist__failure(&redis->persist) : NULL;
     if (failure) {
         snprintf(text, text_bytes, "MISCONF Errors writing to the AOF file: %s", failure);
         return text;
@@ -266,7 +266,7 @@ scripts_info_t scripts__info(const redis_t *redis)
 static const char *declared_refusal(redis_call_t *call, const script_job_t *job, bool out_of_memory)
 {
     if (!(job->flags & SCRIPT_HAS_SHEBANG) || job->flags & SCRIPT_NO_WRITES) return NULL;
-    if (persist__failure(call->redis))
+    if (persist__failure(&call->redis->persist))
         return "MISCONF The append-only file cannot be written. Writable scripts are blocked. Use 'no-writes' flag "
                "for read only scripts.";
     if (redis__lacks_replicas(call->redis)) return NO_REPLICAS_ERROR;

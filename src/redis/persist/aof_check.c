@@ -2,8 +2,9 @@
  * src/cli. Commands are parsed, not run. */
 #include "base/lines.h"
 #include "redis/persist/aof_internal.h"
+#include "redis/persist/persist.h"
 #include "redis/redis.h"
-#include "redis/state.h"
+#include "wire/resp.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -34,25 +35,25 @@ typedef struct scan {
 
 static aof_t *open_closed(io_loop_t *loop, const char *data_dir)
 {
-    redis_t *redis = mem_zalloc(sizeof(*redis));
+    persist_t *persist = mem_zalloc(sizeof(*persist));
     aof_t *aof = mem_zalloc(sizeof(*aof));
-    redis->loop = loop;
-    redis->config = redis_config_new();
-    redis->data_dir = mem_strdup(data_dir);
-    redis->aof = aof;
-    aof->redis = redis;
-    size_t bytes = strlen(data_dir) + strlen(redis->config->appenddirname) + 2;
+    persist->loop = loop;
+    persist->config = redis_config_new();
+    persist->data_dir = mem_strdup(data_dir);
+    persist->aof = aof;
+    aof->persist = persist;
+    size_t bytes = strlen(data_dir) + strlen(persist->config->appenddirname) + 2;
     aof->dir = mem_alloc(bytes);
-    snprintf(aof->dir, bytes, "%s/%s", data_dir, redis->config->appenddirname);
+    snprintf(aof->dir, bytes, "%s/%s", data_dir, persist->config->appenddirname);
     return aof;
 }
 
 static void close_closed(aof_t *aof)
 {
     aof__manifest_clear(&aof->manifest);
-    redis_config_free(aof->redis->config);
-    mem_free(aof->redis->data_dir);
-    mem_free(aof->redis);
+    redis_config_free(aof->persist->config);
+    mem_free(aof->persist->data_dir);
+    mem_free(aof->persist);
     mem_free(aof->dir);
     mem_free(aof);
 }
@@ -159,7 +160,7 @@ static int scan_rdb(aof_t *aof, scan_t *s, const char *name)
     ssize_t n = io_file_read(s->file, 0, magic, sizeof(magic));
     if (n < 0 || !rdb__is_magic(magic, (size_t)n)) return n < 0 ? (int)n : 0;
     char *why = s->result->rdb_problem;
-    int err = rdb__load(aof->redis, s->file, name, RDB_LOAD_CHECK, &loaded, why, RDB_SENTENCE_CHARS_MAX);
+    int err = rdb__load(aof->persist, s->file, name, RDB_LOAD_CHECK, &loaded, why, RDB_SENTENCE_CHARS_MAX);
     if (err == ERR_NOMEM || err == ERR_IO) return err;
     s->result->invalid = err != 0;
     if (err) return ERR_CORRUPT;
@@ -175,7 +176,7 @@ static int scan_file(aof_t *aof, const char *name, io_file_t *to, scanned_t *ret
     ssize_t n = 1;
     char *path = aof__path(aof, name);
     *ret_scanned = (scanned_t){0};
-    int err = io_file_open(aof->redis->loop, path, IO_FILE_READ, &s.file);
+    int err = io_file_open(aof->persist->loop, path, IO_FILE_READ, &s.file);
     mem_free(path);
     if (err) return err;
     s.argv = mem_alloc(sizeof(bytes_t) * (size_t)s.argv_max);
@@ -204,8 +205,8 @@ static int scan_file(aof_t *aof, const char *name, io_file_t *to, scanned_t *ret
 /* From the wing's folder on. */
 static void shown_name(const aof_t *aof, const char *name, char *out, size_t out_bytes)
 {
-    bool listed = aof->dir != aof->redis->data_dir;
-    snprintf(out, out_bytes, "%.250s%s%.300s", listed ? aof->redis->config->appenddirname : "", listed ? "/" : "",
+    bool listed = aof->dir != aof->persist->data_dir;
+    snprintf(out, out_bytes, "%.250s%s%.300s", listed ? aof->persist->config->appenddirname : "", listed ? "/" : "",
              name);
 }
 
@@ -252,11 +253,11 @@ static void say_scanned(const char *name, const scanned_t *s, redis_check_cb eac
 /* The snapshot beside the append-only file, if there is one. */
 static int check_snapshot(aof_t *aof, redis_check_cb each, void *user)
 {
-    const char *name = aof->redis->config->dbfilename;
+    const char *name = aof->persist->config->dbfilename;
     char *folder = aof->dir;
     scanned_t s;
     uint64_t skipped;
-    aof->dir = aof->redis->data_dir;
+    aof->dir = aof->persist->data_dir;
     int err = scan_file(aof, name, NULL, &s, &skipped);
     aof->dir = folder;
     if (err == ERR_NOT_FOUND) return 0;
@@ -269,8 +270,8 @@ static int check_old(aof_t *aof, redis_check_cb each, void *user)
 {
     char *folder = aof->dir;
     if (aof->manifest.count > 0 || !aof__has_old(aof)) return 0;
-    aof__manifest_add_base(aof, aof->redis->config->appendfilename);
-    aof->dir = aof->redis->data_dir;
+    aof__manifest_add_base(aof, aof->persist->config->appendfilename);
+    aof->dir = aof->persist->data_dir;
     int err = check_part(aof, 0, each, user);
     aof->dir = folder;
     aof__manifest_clear(&aof->manifest);
@@ -279,9 +280,9 @@ static int check_old(aof_t *aof, redis_check_cb each, void *user)
 
 static int check_list(aof_t *aof, redis_check_cb each, void *user)
 {
-    io_loop_t *loop = aof->redis->loop;
+    io_loop_t *loop = aof->persist->loop;
     char why[LINE_CHARS_MAX] = "", file[300], name[600];
-    snprintf(file, sizeof(file), "%.280s.manifest", aof->redis->config->appendfilename);
+    snprintf(file, sizeof(file), "%.280s.manifest", aof->persist->config->appendfilename);
     shown_name(aof, file, name, sizeof(name));
     int err = io_exists(loop, aof->dir) ? aof__manifest_read(aof, why, sizeof(why)) : 0;
     if (!err && io_exists(loop, aof->dir) && !aof__has_old(aof)) err = aof__survey(aof, why, sizeof(why));
@@ -318,7 +319,7 @@ static int truncate_part(const mender_t *m, const aof_part_t *part, uint64_t byt
 {
     char *path = aof__path(m->aof, part->name);
     io_file_t *file;
-    int err = io_file_open(m->aof->redis->loop, path, IO_FILE_WRITE, &file);
+    int err = io_file_open(m->aof->persist->loop, path, IO_FILE_WRITE, &file);
     mem_free(path);
     if (err) return err;
     err = io_file_truncate(file, bytes);
@@ -333,13 +334,13 @@ static int salvage_part(const mender_t *m, const aof_part_t *part)
     io_file_t *to;
     scanned_t s;
     uint64_t skipped = 0;
-    int err = io_file_open(m->aof->redis->loop, fresh, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_TRUNCATE, &to);
+    int err = io_file_open(m->aof->persist->loop, fresh, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_TRUNCATE, &to);
     if (!err) {
         err = scan_file(m->aof, part->name, to, &s, &skipped);
         if (!err) err = io_file_sync_now(to);
         io_file_close(to);
     }
-    if (!err) err = io_rename(m->aof->redis->loop, fresh, path);
+    if (!err) err = io_rename(m->aof->persist->loop, fresh, path);
     if (!err)
         lines_say(&m->lines, "redis/%s: %" PRIu64 " bytes that are no commands were left out", part->name, skipped);
     mem_free(path);
@@ -378,7 +379,7 @@ static void find_part(void *user, const char *name, bool is_dir)
 static int rebuild_manifest(const mender_t *m)
 {
     aof__manifest_clear(&m->aof->manifest);
-    int err = io_list_dir(m->aof->redis->loop, m->aof->dir, find_part, m->aof);
+    int err = io_list_dir(m->aof->persist->loop, m->aof->dir, find_part, m->aof);
     if (!err)
         lines_say(
             &m->lines,

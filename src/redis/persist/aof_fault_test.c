@@ -170,9 +170,9 @@ static void a_refused_write_leaves_nothing_of_itself_in_the_file(void **state)
     redis_keep_room(m.redis, 0); /* no reserve lets it in after all */
     set_faults(&m, KIB(20), 0, 0);
     (void)set_until_refused(&m);
-    assert_true(m.redis->aof->buf.len > 0);
-    assert_int_equal(io_file_size(m.redis->aof->file, &bytes), 0);
-    assert_int_equal(bytes, m.redis->aof->file_bytes);
+    assert_true(m.redis->persist.aof->buf.len > 0);
+    assert_int_equal(io_file_size(m.redis->persist.aof->file, &bytes), 0);
+    assert_int_equal(bytes, m.redis->persist.aof->file_bytes);
     machine_deinit(&m);
 }
 
@@ -182,9 +182,9 @@ static void everysec_syncs_what_there_is_and_then_rests(void **state)
     machine_init(&m, 4, "everysec");
     assert_true(set(&m, 0));
     settle(&m, 3000);
-    assert_true(m.redis->aof->file_bytes > 0);
-    assert_int_equal(m.redis->aof->synced_bytes, m.redis->aof->file_bytes);
-    assert_false(m.redis->aof->syncing);
+    assert_true(m.redis->persist.aof->file_bytes > 0);
+    assert_int_equal(m.redis->persist.aof->synced_bytes, m.redis->persist.aof->file_bytes);
+    assert_false(m.redis->persist.aof->syncing);
     lose_power_and_start(&m);
     assert_true(is_there(&m, 0));
     machine_deinit(&m);

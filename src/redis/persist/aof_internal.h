@@ -36,7 +36,7 @@ typedef struct aof_rewrite {
 } aof_rewrite_t;
 
 struct aof {
-    redis_t *redis;
+    persist_t *persist;
     db_listener_t listener;
     bool enabled;
     bool once;     /* on for one rewrite, which BGREWRITEAOF asked for while it was off */

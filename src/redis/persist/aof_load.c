@@ -4,9 +4,9 @@
  *
  *   next part --> [RDB file] --> commands --> end of the file: cut, sizes checked --> next part ... --> done */
 #include "redis/persist/aof_internal.h"
+#include "redis/persist/persist.h"
 #include "redis/persist/rdb.h"
 #include "redis/persist/replay.h"
-#include "redis/state.h"
 
 #include "base/slog.h"
 
@@ -50,7 +50,7 @@ static int keep_copy(aof_loader_t *l, uint64_t from)
     char name[300];
     snprintf(name, sizeof(name), "%s.cut-%" PRIu64, part_of(l)->name, from);
     char *path = aof__path(l->aof, name);
-    int err = io_copy_tail(l->aof->redis->loop, l->file, from, l->read_bytes, path);
+    int err = io_copy_tail(l->aof->persist->loop, l->file, from, l->read_bytes, path);
     mem_free(path);
     return err == ERR_NOSPACE ? 0 : err;
 }
@@ -60,9 +60,9 @@ static int cut_tail(aof_loader_t *l)
 {
     replay_t *r = &l->replay;
     const char *name = part_of(l)->name;
-    uint64_t keep = r->client->flags & CLIENT_MULTI ? r->multi_at : r->done_bytes;
-    multi__discard(r->client);
-    if (!is_last(l) || !l->aof->redis->config->aof_load_truncated)
+    uint64_t keep = replay__is_queueing(r) ? r->multi_at : r->done_bytes;
+    replay__discard(r);
+    if (!is_last(l) || !l->aof->persist->config->aof_load_truncated)
         return refuse(l, ERR_TRUNCATED,
                       "the file ends in the middle of a command (aof-load-truncated yes would cut it)");
     int err = keep_copy(l, keep);
@@ -121,18 +121,18 @@ static int open_part(aof_loader_t *l)
 {
     aof_t *aof = l->aof;
     char *path = aof__path(aof, part_of(l)->name);
-    int err = io_file_open(aof->redis->loop, path, IO_FILE_WRITE, &l->file);
+    int err = io_file_open(aof->persist->loop, path, IO_FILE_WRITE, &l->file);
     mem_free(path);
     l->begun = l->ended = false;
     l->read_bytes = l->cut_bytes = 0;
     if (err == ERR_NOT_FOUND) {
         snprintf(l->err, l->err_bytes, "%s/%s is not there, though %s.manifest names it. " AOF_ADVICE, aof->dir,
-                 part_of(l)->name, aof->redis->config->appendfilename);
+                 part_of(l)->name, aof->persist->config->appendfilename);
         return ERR_DAMAGED;
     }
     l->replay.done_bytes = 0;
     if (err) return refuse(l, err, err_text(err));
-    replay__init(&l->replay, aof->redis);
+    replay__init(&l->replay, aof->persist);
     return 0;
 }
 
@@ -156,7 +156,7 @@ static int begin(aof_loader_t *l)
     l->begun = true;
     if (!rdb__is_magic(l->replay.buf.ptr, l->replay.buf.len)) return 0;
     buf_clear(&l->replay.buf);
-    l->rdb = rdb__loader_new(l->aof->redis, l->file, part_of(l)->name, RDB_LOAD_BASE);
+    l->rdb = rdb__loader_new(l->aof->persist, l->file, part_of(l)->name, RDB_LOAD_BASE);
     return 0;
 }
 
@@ -232,12 +232,12 @@ static int finish(aof_loader_t *l)
 
 int aof__loader_step(aof_loader_t *l, bool *ret_done, char *err_out, size_t err_bytes)
 {
-    redis_t *redis = l->aof->redis;
-    uint64_t until = io_hrtime_ns(redis->loop) + STEP_NS;
+    persist_t *persist = l->aof->persist;
+    uint64_t until = io_hrtime_ns(persist->loop) + STEP_NS;
     int err = 0;
     l->err = err_out;
     l->err_bytes = err_bytes;
-    while (!err && l->part < l->aof->manifest.count && io_hrtime_ns(redis->loop) < until) err = step(l);
+    while (!err && l->part < l->aof->manifest.count && io_hrtime_ns(persist->loop) < until) err = step(l);
     *ret_done = !err && l->part == l->aof->manifest.count;
     return *ret_done ? finish(l) : err;
 }
@@ -247,9 +247,9 @@ int aof__load(aof_t *aof, char *err_out, size_t err_bytes)
     aof_loader_t *l = aof__loader_new(aof);
     bool done = false;
     int err = 0;
-    aof->redis->keyspace.loading = true;
+    aof->persist->keyspace->loading = true;
     while (!err && !done) err = aof__loader_step(l, &done, err_out, err_bytes);
-    aof->redis->keyspace.loading = false;
+    aof->persist->keyspace->loading = false;
     aof__loader_free(l);
     return err;
 }

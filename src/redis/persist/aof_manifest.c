@@ -5,7 +5,8 @@
  *
  * It is replaced atomically, so a crash leaves the old list or the new one. */
 #include "redis/persist/aof_internal.h"
-#include "redis/state.h"
+#include "redis/persist/persist.h"
+#include "wire/resp.h"
 
 #include "base/num.h"
 
@@ -20,7 +21,7 @@
 static char *manifest_path(const aof_t *aof)
 {
     char name[300];
-    snprintf(name, sizeof(name), "%s.manifest", aof->redis->config->appendfilename);
+    snprintf(name, sizeof(name), "%s.manifest", aof->persist->config->appendfilename);
     return aof__path(aof, name);
 }
 
@@ -112,7 +113,7 @@ int aof__manifest_read(aof_t *aof, char *err_out, size_t err_bytes)
     uint8_t *data = NULL;
     size_t bytes = 0;
     int line;
-    int err = io_read_whole(aof->redis->loop, path, MANIFEST_BYTES_MAX, &data, &bytes);
+    int err = io_read_whole(aof->persist->loop, path, MANIFEST_BYTES_MAX, &data, &bytes);
     if (!err) {
         const char *wrong = parse(&aof->manifest, data, bytes, &line);
         if (wrong) snprintf(err_out, err_bytes, "%s, at line %d: %s. " AOF_ADVICE, path, line, wrong);
@@ -156,9 +157,9 @@ int aof__manifest_write(aof_t *aof)
     char *path = manifest_path(aof);
     int err = 0;
     if (text.len > 0)
-        err = io_replace_whole(aof->redis->loop, path, buf_bytes(&text));
-    else if (io_exists(aof->redis->loop, path)) /* one that names nothing is refused */
-        err = io_remove(aof->redis->loop, path);
+        err = io_replace_whole(aof->persist->loop, path, buf_bytes(&text));
+    else if (io_exists(aof->persist->loop, path)) /* one that names nothing is refused */
+        err = io_remove(aof->persist->loop, path);
     mem_free(path);
     buf_deinit(&text);
     return err;
@@ -168,7 +169,7 @@ aof_part_t aof__next_part(aof_t *aof, char type, const char *suffix)
 {
     char name[300];
     uint64_t seq = type == 'b' ? ++aof->manifest.base_seq : ++aof->manifest.incr_seq;
-    snprintf(name, sizeof(name), "%s.%" PRIu64 ".%s", aof->redis->config->appendfilename, seq, suffix);
+    snprintf(name, sizeof(name), "%s.%" PRIu64 ".%s", aof->persist->config->appendfilename, seq, suffix);
     return (aof_part_t){mem_strdup(name), seq, type};
 }
 
@@ -202,7 +203,7 @@ int aof__new_base(aof_t *aof)
     ASSERT(aof->manifest.count == 0);
     char *path = aof__path(aof, add_next(aof, 'b', "base.aof"));
     io_file_t *file = NULL;
-    int err = io_file_open(aof->redis->loop, path, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_TRUNCATE, &file);
+    int err = io_file_open(aof->persist->loop, path, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_TRUNCATE, &file);
     mem_free(path);
     if (!err)
         io_file_close(file);
@@ -211,13 +212,13 @@ int aof__new_base(aof_t *aof)
     return err;
 }
 
-int aof__begin_with(redis_t *redis, io_file_t *snapshot)
+int aof__begin_with(persist_t *persist, io_file_t *snapshot)
 {
-    aof_t *aof = redis->aof;
+    aof_t *aof = persist->aof;
     ASSERT(aof->manifest.count == 0);
     char *path = aof__path(aof, add_next(aof, 'b', "base.rdb"));
     int err = io_file_size(snapshot, &aof->base_bytes);
-    if (!err) err = io_copy_tail(redis->loop, snapshot, 0, aof->base_bytes, path);
+    if (!err) err = io_copy_tail(persist->loop, snapshot, 0, aof->base_bytes, path);
     mem_free(path);
     if (err)
         drop_part(&aof->manifest, 'b');
@@ -230,7 +231,7 @@ int aof__begin_with(redis_t *redis, io_file_t *snapshot)
 static char *unlisted_path(const aof_t *aof)
 {
     char name[300];
-    snprintf(name, sizeof(name), "temp-%s.incr", aof->redis->config->appendfilename);
+    snprintf(name, sizeof(name), "temp-%s.incr", aof->persist->config->appendfilename);
     return aof__path(aof, name);
 }
 
@@ -238,7 +239,7 @@ int aof__list_increment(aof_t *aof)
 {
     if (!aof->unlisted) return 0;
     char *from = unlisted_path(aof), *to = aof__path(aof, aof->manifest.parts[aof->manifest.count - 1].name);
-    int err = io_rename(aof->redis->loop, from, to);
+    int err = io_rename(aof->persist->loop, from, to);
     mem_free(from);
     mem_free(to);
     return err;
@@ -249,7 +250,7 @@ int aof__new_increment(aof_t *aof)
     const char *name = add_next(aof, 'i', "incr.aof");
     char *path = aof->unlisted ? unlisted_path(aof) : aof__path(aof, name);
     io_file_t *file = NULL;
-    int err = io_file_open(aof->redis->loop, path, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_TRUNCATE, &file);
+    int err = io_file_open(aof->persist->loop, path, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_TRUNCATE, &file);
     mem_free(path);
     if (!err && !aof->unlisted) err = aof__manifest_write(aof);
     if (err) {

@@ -5,7 +5,7 @@
  *   idle --start--> walking --end of the walk--> syncing --> renamed, in the manifest; old parts removed --> idle
  *                      |  FLUSHALL, FLUSHDB, SWAPDB: given up, and begun again */
 #include "redis/persist/aof_internal.h"
-#include "redis/state.h"
+#include "redis/persist/persist.h"
 
 #include "base/slog.h"
 
@@ -21,7 +21,7 @@ void aof__rewrite_abort(aof_t *aof)
     aof_rewrite_t *r = &aof->rewrite;
     if (!r->active) return;
     r->active = r->syncing = false;
-    walk__stop(aof->redis, &r->walk);
+    walk__stop(aof->persist, &r->walk);
     data_file__close(&r->out);
 }
 
@@ -30,16 +30,16 @@ void aof__rewrite_fail(aof_t *aof, const char *step, int err)
     aof_rewrite_t *r = &aof->rewrite;
     aof__rewrite_abort(aof);
     r->last_ok = false;
-    r->not_before_ms = aof->redis->keyspace.now_ms + aof__rewrite_wait_ms(++r->failures);
-    health_raise(&aof->redis->health, "rewrite", "the append-only file cannot be rewritten and grows on: %s: %s", step,
+    r->not_before_ms = aof->persist->keyspace->now_ms + aof__rewrite_wait_ms(++r->failures);
+    health_raise(aof->persist->health, "rewrite", "the append-only file cannot be rewritten and grows on: %s: %s", step,
                  err_text(err));
-    if (aof->once) aof__disable(aof->redis);
+    if (aof->once) aof__disable(aof->persist);
 }
 
 static void remove_part(aof_t *aof, const char *name)
 {
     char *path = aof__path(aof, name);
-    io_remove_later(aof->redis->loop, path);
+    io_remove_later(aof->persist->loop, path);
     mem_free(path);
 }
 
@@ -65,7 +65,7 @@ static void back_to_old_list(aof_t *aof, const char *base_name)
 static int put_in_place(aof_t *aof)
 {
     aof_rewrite_t *r = &aof->rewrite;
-    io_loop_t *loop = aof->redis->loop;
+    io_loop_t *loop = aof->persist->loop;
     aof_part_t base =
         aof__next_part(aof, 'b', r->out.form == DATA_COMMANDS ? "base.aof" : "base.rdb"); /* its number stays used */
     base.durable_bytes = r->out.bytes;
@@ -113,15 +113,15 @@ static void finish(aof_t *aof)
     r->failures = 0;
     r->done_count++;
     aof->unlisted = aof->suspect = false;
-    health_clear(&aof->redis->health, "rewrite");
+    health_clear(aof->persist->health, "rewrite");
     aof__recovered(aof);
-    r->last_seconds = (aof->redis->keyspace.now_ms - r->started_ms) / 1000;
+    r->last_seconds = (aof->persist->keyspace->now_ms - r->started_ms) / 1000;
     aof->base_bytes = bytes;
     aof->old_incr_bytes = 0;
     aof->rewritten_bytes = aof->base_bytes + aof->file_bytes;
     aof__sizes_write(aof);
     slog(SLOG_INFO, "redis", "append-only file rewritten", "base_bytes=%" PRIu64, bytes);
-    if (aof->once) aof__disable(aof->redis);
+    if (aof->once) aof__disable(aof->persist);
 }
 
 static void on_base_synced(io_sync_t *sync, int err)
@@ -168,24 +168,24 @@ static void interrupted(walk_user_t *u)
 
 /* ---- the start ------------------------------------------------------------------------------------------------------- */
 
-int aof__rewrite(redis_t *redis)
+int aof__rewrite(persist_t *persist)
 {
-    aof_t *aof = redis->aof;
+    aof_t *aof = persist->aof;
     if (aof->rewrite.active) return ERR_BUSY;
     if (!aof->enabled) {
-        int err = aof__enable(redis);
+        int err = aof__enable(persist);
         if (err) return err;
         aof->once = true;
     }
     aof->rewrite.scheduled = true;
-    io_loop_wake(redis->loop);
+    io_loop_wake(persist->loop);
     return 0;
 }
 
 static void start(aof_t *aof)
 {
     aof_rewrite_t *r = &aof->rewrite;
-    redis_t *redis = aof->redis;
+    persist_t *persist = aof->persist;
     r->scheduled = r->prepared = false;
     aof__write(aof, true);
     if (aof->buf.len || (aof->failure[0] && !aof->suspect)) {
@@ -198,16 +198,16 @@ static void start(aof_t *aof)
         return;
     }
     r->keep_from = aof->manifest.count - 1;
-    data_form_t form = redis->config->aof_use_rdb_preamble ? DATA_RDB_BASE : DATA_COMMANDS;
-    err = data_file__open(&r->out, redis, aof__path(aof, "temp-rewriteaof.aof"), form);
+    data_form_t form = persist->config->aof_use_rdb_preamble ? DATA_RDB_BASE : DATA_COMMANDS;
+    err = data_file__open(&r->out, persist, aof__path(aof, "temp-rewriteaof.aof"), form);
     if (err) {
         aof__rewrite_fail(aof, "open", err);
         return;
     }
     r->active = true;
-    r->started_ms = redis->keyspace.now_ms;
+    r->started_ms = persist->keyspace->now_ms;
     r->walk = (walk_user_t){put, stepped, ended, interrupted};
-    walk__start(redis, &r->walk);
+    walk__start(persist, &r->walk);
 }
 
 /* The growing file must be durable before the next one begins, or power loss could take a piece from the middle.
@@ -224,7 +224,7 @@ static bool prepare(aof_t *aof)
 void aof__rewrite_turn(aof_t *aof)
 {
     aof_rewrite_t *r = &aof->rewrite;
-    bool may_start = r->scheduled && !r->active && !walk__is_active(aof->redis);
-    if (!may_start || aof->redis->exec_depth) return; /* a script has paused halfway */
+    bool may_start = r->scheduled && !r->active && !walk__is_active(aof->persist);
+    if (!may_start || aof->persist->host->is_midway(aof->persist)) return;
     if (prepare(aof)) start(aof);
 }

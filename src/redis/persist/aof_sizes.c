@@ -8,7 +8,7 @@
  * The list is written after each sync, never synced itself, and so never says more than was durable; before a file is
  * cut, it is lowered and synced. Who deletes it, or another server, which does not know it, does no harm. */
 #include "redis/persist/aof_internal.h"
-#include "redis/state.h"
+#include "redis/persist/persist.h"
 
 #include "base/hash.h"
 
@@ -20,7 +20,7 @@
 static char *sizes_path(const aof_t *aof)
 {
     char name[300];
-    snprintf(name, sizeof(name), "%s.sizes", aof->redis->config->appendfilename);
+    snprintf(name, sizeof(name), "%s.sizes", aof->persist->config->appendfilename);
     return aof__path(aof, name);
 }
 
@@ -40,7 +40,7 @@ static int write_text(const aof_t *aof, bytes_t text, bool sync)
     char *path = sizes_path(aof);
     io_file_t *file;
     struct iovec iov = {(void *)text.ptr, text.len};
-    int err = io_file_open(aof->redis->loop, path, IO_FILE_WRITE | IO_FILE_CREATE, &file);
+    int err = io_file_open(aof->persist->loop, path, IO_FILE_WRITE | IO_FILE_CREATE, &file);
     mem_free(path);
     if (err) return err;
     err = io_file_write(file, 0, &iov, 1); /* what a longer list left behind it is not read */
@@ -102,7 +102,7 @@ int aof__sizes_read(aof_t *aof)
     char *path = sizes_path(aof);
     uint8_t *data;
     size_t bytes;
-    int err = io_read_whole(aof->redis->loop, path, SIZES_BYTES_MAX, &data, &bytes);
+    int err = io_read_whole(aof->persist->loop, path, SIZES_BYTES_MAX, &data, &bytes);
     mem_free(path);
     if (err == ERR_NOT_FOUND || err == ERR_LIMIT) return 0;
     if (err) return err;
@@ -123,6 +123,6 @@ int aof__sizes_check(const aof_t *aof, const aof_part_t *part, uint64_t bytes, c
 void aof__sizes_forget(aof_t *aof)
 {
     char *path = sizes_path(aof);
-    (void)!io_remove(aof->redis->loop, path);
+    (void)!io_remove(aof->persist->loop, path);
     mem_free(path);
 }

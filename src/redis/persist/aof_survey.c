@@ -8,7 +8,7 @@
  *
  * Empty files say nothing and are passed over. */
 #include "redis/persist/aof_internal.h"
-#include "redis/state.h"
+#include "redis/persist/persist.h"
 
 #include "base/num.h"
 #include "base/slog.h"
@@ -33,7 +33,7 @@ static bool named(const aof_manifest_t *m, const char *name)
 
 char aof__kind_of(const aof_t *aof, const char *name, uint64_t *ret_seq)
 {
-    const char *prefix = aof->redis->config->appendfilename;
+    const char *prefix = aof->persist->config->appendfilename;
     size_t n = strlen(prefix);
     int64_t seq;
     if (strncmp(name, prefix, n) != 0 || name[n] != '.') return 0;
@@ -48,7 +48,7 @@ static uint64_t bytes_of_file(aof_t *aof, const char *path)
 {
     io_file_t *file;
     uint64_t bytes = 0;
-    if (io_file_open(aof->redis->loop, path, IO_FILE_READ, &file) != 0) return 0;
+    if (io_file_open(aof->persist->loop, path, IO_FILE_READ, &file) != 0) return 0;
     if (io_file_size(file, &bytes) != 0) bytes = 0;
     io_file_close(file);
     return bytes;
@@ -75,7 +75,7 @@ static void look_at(void *user, const char *name, bool is_dir)
 static int refuse_passed_over(const survey_t *s, char *err_out, size_t err_bytes)
 {
     const aof_t *aof = s->aof;
-    const char *base = aof->redis->config->appendfilename;
+    const char *base = aof->persist->config->appendfilename;
     if (s->aof->manifest.count == 0 && s->passed_over > 0) {
         snprintf(
             err_out, err_bytes,
@@ -106,7 +106,7 @@ static int refuse_file(aof_t *aof, const char *dir, const char *name, const char
 
 static int refuse_old_aof(aof_t *aof, const char *dir, char *err_out, size_t err_bytes)
 {
-    return refuse_file(aof, dir, aof->redis->config->appendfilename,
+    return refuse_file(aof, dir, aof->persist->config->appendfilename,
                        "the append-only file of a Redis before 7, and is looked for one folder further in, in redis: "
                        "move it there, or "
                        "away to begin empty",
@@ -116,9 +116,9 @@ static int refuse_old_aof(aof_t *aof, const char *dir, char *err_out, size_t err
 static int refuse_foreign_dir(aof_t *aof, const char *above, char *err_out, size_t err_bytes)
 {
     char path[4096];
-    const redis_config_t *c = aof->redis->config;
+    const redis_config_t *c = aof->persist->config;
     snprintf(path, sizeof(path), "%.3000s/%.500s/%.500s.manifest", above, c->appenddirname, c->appendfilename);
-    if (!io_exists(aof->redis->loop, path)) return 0;
+    if (!io_exists(aof->persist->loop, path)) return 0;
     snprintf(err_out, err_bytes,
              "%s/%s is the append-only file of a Redis, and is looked for in %s: move it there, or away to begin empty",
              above, c->appenddirname, aof->dir);
@@ -128,7 +128,7 @@ static int refuse_foreign_dir(aof_t *aof, const char *above, char *err_out, size
 static int refuse_foreign(aof_t *aof, char *err_out, size_t err_bytes)
 {
     char above[4096];
-    snprintf(above, sizeof(above), "%.4000s/..", aof->redis->data_dir);
+    snprintf(above, sizeof(above), "%.4000s/..", aof->persist->data_dir);
     int err = refuse_old_aof(aof, above, err_out, err_bytes);
     return err ? err : refuse_foreign_dir(aof, above, err_out, err_bytes);
 }
@@ -136,7 +136,7 @@ static int refuse_foreign(aof_t *aof, char *err_out, size_t err_bytes)
 int aof__survey(aof_t *aof, char *err_out, size_t err_bytes)
 {
     survey_t s = {.aof = aof};
-    int err = io_list_dir(aof->redis->loop, aof->dir, look_at, &s);
+    int err = io_list_dir(aof->persist->loop, aof->dir, look_at, &s);
     if (err) {
         snprintf(err_out, err_bytes, "%s: %s", aof->dir, err_text(err));
         return err;

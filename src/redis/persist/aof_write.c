@@ -7,8 +7,8 @@
  * In each of them commands that write are refused before they run, reads go on, and each turn of the cron tries whether all is
  * well again. With appendfsync always stuck and suspect end the server: memory holds what must never be acknowledged. */
 #include "redis/persist/aof_internal.h"
+#include "redis/persist/persist.h"
 #include "redis/redis.h"
-#include "redis/state.h"
 
 #include "base/slog.h"
 
@@ -27,17 +27,17 @@ static void fail(aof_t *aof, const char *step, int err)
 {
     const char *text = err == ERR_NOSPACE ? "No space left on device" : err_text(err);
     snprintf(aof->failure, sizeof(aof->failure), "%s", text);
-    health_raise(&aof->redis->health, "aof", "cannot %s the append-only file: %s; commands that write are refused",
+    health_raise(aof->persist->health, "aof", "cannot %s the append-only file: %s; commands that write are refused",
                  step, text);
-    exec__update_gate(aof->redis);
+    aof->persist->host->gate(aof->persist);
 }
 
 void aof__forget_failure(aof_t *aof)
 {
     aof->failure[0] = '\0';
     aof->suspect = false;
-    health_clear(&aof->redis->health, "aof");
-    exec__update_gate(aof->redis);
+    health_clear(aof->persist->health, "aof");
+    aof->persist->host->gate(aof->persist);
 }
 
 void aof__recovered(aof_t *aof)
@@ -45,9 +45,9 @@ void aof__recovered(aof_t *aof)
     if (aof->failure[0] && !aof->suspect && !aof->reserve.low && aof->buf.len == 0) aof__forget_failure(aof);
 }
 
-const char *aof__failure(const redis_t *redis)
+const char *aof__failure(const persist_t *persist)
 {
-    const aof_t *aof = redis->aof;
+    const aof_t *aof = persist->aof;
     return aof && aof->enabled && aof->failure[0] ? aof->failure : NULL;
 }
 
@@ -55,13 +55,8 @@ const char *aof__failure(const redis_t *redis)
  * already holds it: as the original does, the server ends. No reply of this turn has left. */
 static void give_up(aof_t *aof)
 {
-    redis_t *redis = aof->redis;
-    if (redis->config->appendfsync != FSYNC_ALWAYS || redis->failed || redis->stopped) return;
-    redis->failed = true;
-    slog(SLOG_ERROR, "redis", "cannot make writes durable with appendfsync always: stopping", "error=\"%s\"",
-         aof->failure);
-    LIST_EACH(&redis->clients, c, redis_client_t, node) net_close_now(c->conn);
-    if (redis->on_shutdown) redis->on_shutdown(redis->on_shutdown_user);
+    if (aof->persist->config->appendfsync != FSYNC_ALWAYS) return;
+    aof->persist->host->give_up(aof->persist, aof->failure);
 }
 
 /* After an error a sync that succeeds says nothing of what was to be written before. */
@@ -72,10 +67,10 @@ static void suspect(aof_t *aof, int err)
     give_up(aof);
 }
 
-void redis_keep_room(redis_t *redis, uint64_t bytes)
+void aof__keep_room_of(persist_t *persist, uint64_t bytes)
 {
-    io_reserve_deinit(&redis->aof->reserve); /* who says it again means this */
-    io_reserve_init(&redis->aof->reserve, redis->loop, redis->data_dir, bytes);
+    io_reserve_deinit(&persist->aof->reserve); /* who says it again means this */
+    io_reserve_init(&persist->aof->reserve, persist->loop, persist->data_dir, bytes);
 }
 
 void aof__keep_room(aof_t *aof)
@@ -100,12 +95,12 @@ static int write_once(aof_t *aof)
 }
 
 /* A command so large that the reserve might not take it asks the disk before it runs. */
-bool aof__has_room(redis_t *redis, size_t bytes)
+bool aof__has_room(persist_t *persist, size_t bytes)
 {
-    aof_t *aof = redis->aof;
+    aof_t *aof = persist->aof;
     uint64_t free_bytes, total_bytes, wanted = bytes + bytes / 4;
     if (!aof->enabled || wanted < aof->reserve.bytes || aof->reserve.bytes_max == 0) return true;
-    if (io_disk_space(redis->loop, aof->dir, &free_bytes, &total_bytes) != 0) return true; /* the write will tell */
+    if (io_disk_space(persist->loop, aof->dir, &free_bytes, &total_bytes) != 0) return true; /* the write will tell */
     if (free_bytes + aof->reserve.bytes > wanted) return true;
     aof->reserve.low = true;
     fail(aof, "write", ERR_NOSPACE);
@@ -128,13 +123,13 @@ static int write_somehow(aof_t *aof)
 /* For the latency monitor; 0 while nobody asks for it. */
 static uint64_t watched_from_ns(const aof_t *aof)
 {
-    return aof->redis->config->latency_monitor_threshold > 0 ? io_hrtime_ns(aof->redis->loop) : 0;
+    return aof->persist->config->latency_monitor_threshold > 0 ? io_hrtime_ns(aof->persist->loop) : 0;
 }
 
 static void note_latency(aof_t *aof, const char *event, uint64_t from_ns)
 {
     if (from_ns)
-        keyspace__note_latency(&aof->redis->keyspace, event, (io_hrtime_ns(aof->redis->loop) - from_ns) / 1000);
+        keyspace__note_latency(aof->persist->keyspace, event, (io_hrtime_ns(aof->persist->loop) - from_ns) / 1000);
 }
 
 static bool write_buf(aof_t *aof)
@@ -179,9 +174,9 @@ void aof__write(aof_t *aof, bool sync)
     aof__recovered(aof);
 }
 
-int aof__flush(redis_t *redis)
+int aof__flush(persist_t *persist)
 {
-    aof_t *aof = redis->aof;
+    aof_t *aof = persist->aof;
     if (!aof->enabled) return 0;
     aof__write(aof, true);
     return aof->buf.len == 0 && aof->synced_bytes >= aof->file_bytes ? 0 : ERR_IO;
@@ -192,7 +187,7 @@ static void on_synced(io_sync_t *sync, int err)
     aof_t *aof = CONTAINER_OF(sync, aof_t, sync);
     aof->syncing = false;
     aof->rewrite.prepared = aof->rewrite.scheduled;
-    if (aof->rewrite.scheduled) io_loop_wake(aof->redis->loop);
+    if (aof->rewrite.scheduled) io_loop_wake(aof->persist->loop);
     if (err) {
         suspect(aof, err);
         return;
@@ -217,18 +212,18 @@ void aof__turn(io_hook_t *hook)
 {
     aof_t *aof = CONTAINER_OF(hook, aof_t, hook);
     if (!aof->enabled) return;
-    if (aof->buf.len || aof->early) aof__write(aof, aof->redis->config->appendfsync == FSYNC_ALWAYS);
+    if (aof->buf.len || aof->early) aof__write(aof, aof->persist->config->appendfsync == FSYNC_ALWAYS);
     /* A paused script has gathered half of what it does: its changes belong to one file. */
     if (aof->pending_count == 0 && aof->rewrite.scheduled) aof__rewrite_turn(aof);
 }
 
 static void sync_each_second(aof_t *aof)
 {
-    redis_t *redis = aof->redis;
-    bool quiet = redis->config->no_appendfsync_on_rewrite && aof->rewrite.active;
-    if (redis->config->appendfsync != FSYNC_EVERYSEC || quiet || aof->synced_bytes >= aof->file_bytes) return;
-    if (redis->keyspace.now_ms - aof->synced_ms < 1000) return;
-    aof->synced_ms = redis->keyspace.now_ms;
+    persist_t *persist = aof->persist;
+    bool quiet = persist->config->no_appendfsync_on_rewrite && aof->rewrite.active;
+    if (persist->config->appendfsync != FSYNC_EVERYSEC || quiet || aof->synced_bytes >= aof->file_bytes) return;
+    if (persist->keyspace->now_ms - aof->synced_ms < 1000) return;
+    aof->synced_ms = persist->keyspace->now_ms;
     if (aof->syncing) {
         aof->delayed_syncs++;
         return;
@@ -245,11 +240,11 @@ static void try_again(aof_t *aof)
 
 static bool rewrite_due(const aof_t *aof)
 {
-    const redis_config_t *config = aof->redis->config;
+    const redis_config_t *config = aof->persist->config;
     const aof_rewrite_t *r = &aof->rewrite;
     uint64_t now = aof->base_bytes + aof->old_incr_bytes + aof->file_bytes, base = MAX(aof->rewritten_bytes, 1u);
     if (config->auto_aof_rewrite_percentage == 0 || r->active || r->scheduled) return false;
-    if (now < config->auto_aof_rewrite_min_size || aof->redis->keyspace.now_ms < r->not_before_ms || aof->failure[0])
+    if (now < config->auto_aof_rewrite_min_size || aof->persist->keyspace->now_ms < r->not_before_ms || aof->failure[0])
         return false;
     return (double)(now - MIN(base, now)) * 100 / (double)base >= (double)config->auto_aof_rewrite_percentage;
 }
@@ -262,9 +257,9 @@ int64_t aof__rewrite_wait_ms(uint32_t failures)
     return MIN((int64_t)1 << doublings, (int64_t)REWRITE_WAIT_MINUTES_MAX) * 60000;
 }
 
-void aof__cron(redis_t *redis)
+void aof__cron(persist_t *persist)
 {
-    aof_t *aof = redis->aof;
+    aof_t *aof = persist->aof;
     if (!aof->enabled) return;
     if (aof->failure[0]) try_again(aof);
     sync_each_second(aof);

@@ -1,7 +1,7 @@
 /* data_file.c: see data_file.h. */
 #include "redis/persist/data_file.h"
+#include "redis/persist/persist.h"
 #include "redis/redis.h"
-#include "redis/state.h"
 #include "redis/types/emit.h"
 
 #include "base/num.h"
@@ -57,20 +57,6 @@ void data_file__emit_entry(redis_emitter_t *out, int *selected_db, const redis_d
 
 /* ---- beside the keys ------------------------------------------------------------------------------------------------- */
 
-void redis_beside_add(redis_t *redis, void (*emit)(void *user, redis_base_t *base), void *user)
-{
-    ASSERT(redis->beside_count < REDIS_BESIDE_MAX);
-    redis->beside[redis->beside_count++] = (beside_t){emit, user};
-}
-
-void redis_beside_remove(redis_t *redis, void *user)
-{
-    int kept = 0;
-    for (int i = 0; i < redis->beside_count; i++)
-        if (redis->beside[i].user != user) redis->beside[kept++] = redis->beside[i];
-    redis->beside_count = kept;
-}
-
 void data_file__put_function(redis_base_t *base, bytes_t code)
 {
     data_file_t *f = base->user;
@@ -94,11 +80,11 @@ static void put_piece(redis_emitter_t *e)
 
 static void put_extras(data_file_t *f)
 {
-    redis_t *redis = f->redis;
+    persist_t *persist = f->persist;
     buf_t piece = BUF_INIT;
     redis_emitter_t into_rdb = {.out = &piece, .spill = put_piece, .user = f}, commands = emitter_of(f);
     redis_base_t *base = f->form == DATA_COMMANDS ? &commands : &into_rdb;
-    for (int i = 0; i < redis->beside_count; i++) redis->beside[i].emit(redis->beside[i].user, base);
+    for (int i = 0; i < persist->beside_count; i++) persist->beside[i].emit(persist->beside[i].user, base);
     if (piece.len) put_piece(&into_rdb);
     buf_deinit(&piece);
 }
@@ -106,22 +92,23 @@ static void put_extras(data_file_t *f)
 /* So that whoever reads it makes room at once. */
 static void put_sizes(data_file_t *f)
 {
-    for (int i = 0; i < f->redis->keyspace.db_count; i++)
-        if (table_count(&f->redis->keyspace.dbs[i].keys)) rdb__file_put_sizes(&f->rdb, &f->redis->keyspace.dbs[i]);
+    for (int i = 0; i < f->persist->keyspace->db_count; i++)
+        if (table_count(&f->persist->keyspace->dbs[i].keys))
+            rdb__file_put_sizes(&f->rdb, &f->persist->keyspace->dbs[i]);
 }
 
 /* ---- life ------------------------------------------------------------------------------------------------------------ */
 
-int data_file__open(data_file_t *f, redis_t *redis, char *path, data_form_t form)
+int data_file__open(data_file_t *f, persist_t *persist, char *path, data_form_t form)
 {
-    *f = (data_file_t){.redis = redis, .form = form, .path = path, .selected_db = -1};
-    int err = io_file_open(redis->loop, path, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_TRUNCATE, &f->file);
+    *f = (data_file_t){.persist = persist, .form = form, .path = path, .selected_db = -1};
+    int err = io_file_open(persist->loop, path, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_TRUNCATE, &f->file);
     if (err) {
         mem_free(path);
         *f = (data_file_t){0};
         return err;
     }
-    if (form != DATA_COMMANDS) rdb__file_init(&f->rdb, &redis->keyspace, f->file, form == DATA_RDB_BASE);
+    if (form != DATA_COMMANDS) rdb__file_init(&f->rdb, persist->keyspace, f->file, form == DATA_RDB_BASE);
     put_extras(f);
     if (form != DATA_COMMANDS) put_sizes(f);
     return 0;
@@ -153,7 +140,7 @@ void data_file__close(data_file_t *f)
 {
     if (!f->file) return;
     io_file_close(f->file);
-    if (f->path && io_remove(f->redis->loop, f->path))
+    if (f->path && io_remove(f->persist->loop, f->path))
         slog(SLOG_WARN, "redis", "cannot remove an unfinished file", "file=%s", f->path);
     mem_free(f->path);
     rdb__file_deinit(&f->rdb);

@@ -8,7 +8,7 @@
 typedef enum { DATA_RDB, DATA_RDB_BASE, DATA_COMMANDS } data_form_t; /* base: of an append-only file */
 
 typedef struct data_file {
-    redis_t *redis;
+    persist_t *persist;
     data_form_t form;
     char *path; /* where it lies, until it is put in its place */
     io_file_t *file;
@@ -20,7 +20,7 @@ typedef struct data_file {
 } data_file_t;
 
 /* Opens a new file at `path`, which it takes. */
-int data_file__open(data_file_t *f, redis_t *redis, char *path, data_form_t form) MUST_CHECK;
+int data_file__open(data_file_t *f, persist_t *persist, char *path, data_form_t form) MUST_CHECK;
 void data_file__put(data_file_t *f, const redis_db_t *db, const redis_entry_t *e);
 /* From an `emit` of what lies beside the keys: RDB has a form of its own for libraries of functions. */
 void data_file__put_function(struct redis_emitter *base, bytes_t code);

@@ -12,6 +12,8 @@
 #include "redis/db/keyspace.h"
 #include "redis/types/rdb_value.h"
 
+typedef struct persist persist_t;
+
 /* ---- one key: rdb_entry.c -------------------------------------------------------------------------------------------- */
 
 /* The value without its type, which is rdb__entry_type. */
@@ -77,13 +79,13 @@ typedef struct rdb_loaded {
 } rdb_loaded_t;
 
 /* Reads the file from its start; `name` is for messages and must last. The databases need not be empty. */
-rdb_loader_t *rdb__loader_new(redis_t *redis, io_file_t *file, const char *name, unsigned flags);
+rdb_loader_t *rdb__loader_new(persist_t *persist, io_file_t *file, const char *name, unsigned flags);
 void rdb__loader_free(rdb_loader_t *l);
 /* Reads on for some keys. On an error `err` says what and where; what was read before is in the databases. */
 int rdb__loader_step(rdb_loader_t *l, bool *ret_done, char *err, size_t err_bytes) MUST_CHECK;
 rdb_loaded_t rdb__loader_result(const rdb_loader_t *l);
 /* All steps in one. */
-int rdb__load(redis_t *redis, io_file_t *file, const char *name, unsigned flags, rdb_loaded_t *ret, char *err,
+int rdb__load(persist_t *persist, io_file_t *file, const char *name, unsigned flags, rdb_loaded_t *ret, char *err,
               size_t err_bytes) MUST_CHECK;
 
 #define RDB_MAGIC_BYTES        9   /* with the version */

@@ -3,7 +3,7 @@
 #include "redis/persist/rdb.h"
 #include "redis/persist/replay.h"
 
-#include "redis/state.h"
+#include "redis/persist/persist.h"
 #include "redis/types/emit.h"
 #include "redis/types/hash.h"
 
@@ -20,7 +20,7 @@
 #define NAME_REDIS       "REDIS"
 
 struct rdb_loader {
-    redis_t *redis;
+    persist_t *persist;
     replay_t replay; /* the commands that it carries beside the keys */
     redis_db_t *db;
     io_file_t *file;
@@ -108,7 +108,7 @@ static int read_magic(rdb_loader_t *l)
         l->version = l->version * 10 + (unsigned)(p[i] - '0');
     }
     l->reader.at += RDB_MAGIC_BYTES;
-    return l->version && rdb__version_is_read(l->redis->config, l->version) ? 0 : ERR_UNSUPPORTED;
+    return l->version && rdb__version_is_read(l->persist->config, l->version) ? 0 : ERR_UNSUPPORTED;
 }
 
 static int read_times(rdb_loader_t *l, uint8_t op)
@@ -125,8 +125,8 @@ static int read_select(rdb_loader_t *l)
     int err = rdb_get_length(&l->reader, &id);
     if (err) return err;
     if (l->flags & RDB_LOAD_CHECK) return 0;
-    if (id >= (uint64_t)l->redis->keyspace.db_count) return ERR_LIMIT;
-    l->db = &l->redis->keyspace.dbs[id];
+    if (id >= (uint64_t)l->persist->keyspace->db_count) return ERR_LIMIT;
+    l->db = &l->persist->keyspace->dbs[id];
     return 0;
 }
 
@@ -182,8 +182,8 @@ static void add_key(rdb_loader_t *l, bytes_t key, const rdb_value_t *v)
 {
     redis_entry_t *e = rdb__add(l->db, key, v);
     if (l->expire_ms >= 0) e = db__set_expire(l->db, e, l->expire_ms);
-    if (l->idle_s >= 0) rdb__set_idle_s(&l->redis->keyspace, e, (uint64_t)l->idle_s);
-    if (l->freq >= 0) rdb__set_lfu(&l->redis->keyspace, e, (uint8_t)l->freq);
+    if (l->idle_s >= 0) rdb__set_idle_s(l->persist->keyspace, e, (uint64_t)l->idle_s);
+    if (l->freq >= 0) rdb__set_lfu(l->persist->keyspace, e, (uint8_t)l->freq);
     l->loaded.keys++;
 }
 
@@ -192,7 +192,7 @@ static int drop_fields(const rdb_loader_t *l, rdb_value_t *v)
 {
     bytes_t field;
     if (v->type != TYPE_HASH || l->flags & RDB_LOAD_BASE) return 0;
-    while (hash_first_over(v->value, l->redis->keyspace.now_ms, &field)) hash_delete(&v->value, field);
+    while (hash_first_over(v->value, l->persist->keyspace->now_ms, &field)) hash_delete(&v->value, field);
     if (hash_length(v->value) == 0) {
         rdb_value_free(v);
         return ERR_NOT_FOUND;
@@ -210,10 +210,10 @@ static int read_key(rdb_loader_t *l, uint8_t type)
     buf_t key = BUF_INIT; /* it outlives the reading of the value */
     buf_reserve(&key, 1);
     buf_append(&key, text.ptr, text.len);
-    err = rdb_get_value(&l->reader, type, l->redis->config, &v);
+    err = rdb_get_value(&l->reader, type, l->persist->config, &v);
     if (!err) err = drop_fields(l, &v);
     bool checks = l->flags & RDB_LOAD_CHECK;
-    bool over = l->expire_ms >= 0 && l->expire_ms < l->redis->keyspace.now_ms && !(l->flags & RDB_LOAD_BASE);
+    bool over = l->expire_ms >= 0 && l->expire_ms < l->persist->keyspace->now_ms && !(l->flags & RDB_LOAD_BASE);
     if (err == ERR_NOT_FOUND) {
         l->loaded.empty++;
         err = 0;
@@ -298,18 +298,18 @@ static int explain(const rdb_loader_t *l, int err, char *out, size_t out_bytes)
 
 /* ---- life ------------------------------------------------------------------------------------------------------------ */
 
-rdb_loader_t *rdb__loader_new(redis_t *redis, io_file_t *file, const char *name, unsigned flags)
+rdb_loader_t *rdb__loader_new(persist_t *persist, io_file_t *file, const char *name, unsigned flags)
 {
     rdb_loader_t *l = mem_zalloc(sizeof(*l));
-    l->redis = redis;
+    l->persist = persist;
     l->file = file;
     l->name = name;
     l->flags = flags;
     l->reader.more = more;
     forget_key(l);
     if (flags & RDB_LOAD_CHECK) return l;
-    replay__init(&l->replay, redis);
-    l->db = &redis->keyspace.dbs[0];
+    replay__init(&l->replay, persist);
+    l->db = &persist->keyspace->dbs[0];
     return l;
 }
 
@@ -324,9 +324,9 @@ void rdb__loader_free(rdb_loader_t *l)
 /* key-load-delay: each key takes its time. */
 static bool must_rest(rdb_loader_t *l)
 {
-    int64_t delay_us = l->redis->config->key_load_delay_us;
+    int64_t delay_us = l->persist->config->key_load_delay_us;
     if (LIKELY(delay_us <= 0)) return false;
-    uint64_t now_ns = io_hrtime_ns(l->redis->loop);
+    uint64_t now_ns = io_hrtime_ns(l->persist->loop);
     if (l->loaded.keys != l->rested_keys) l->due_ns = now_ns + (uint64_t)delay_us * 1000;
     l->rested_keys = l->loaded.keys;
     return now_ns < l->due_ns;
@@ -344,10 +344,10 @@ int rdb__loader_step(rdb_loader_t *l, bool *ret_done, char *err_out, size_t err_
 
 rdb_loaded_t rdb__loader_result(const rdb_loader_t *l) { return l->loaded; }
 
-int rdb__load(redis_t *redis, io_file_t *file, const char *name, unsigned flags, rdb_loaded_t *ret, char *err_out,
+int rdb__load(persist_t *persist, io_file_t *file, const char *name, unsigned flags, rdb_loaded_t *ret, char *err_out,
               size_t err_bytes)
 {
-    rdb_loader_t *l = rdb__loader_new(redis, file, name, flags);
+    rdb_loader_t *l = rdb__loader_new(persist, file, name, flags);
     bool done = false;
     int err = 0;
     while (!err && !done) err = rdb__loader_step(l, &done, err_out, err_bytes);

@@ -1,21 +1,20 @@
 /* replay.c: see replay.h. */
 #include "redis/persist/replay.h"
-#include "redis/state.h"
-#include "redis_commands.h"
+#include "redis/persist/persist.h"
 
 #include <stdio.h>
 
 #define ARGV_MAX_FIRST 64
 
-void replay__init(replay_t *r, redis_t *redis)
+void replay__init(replay_t *r, persist_t *persist)
 {
-    *r = (replay_t){.redis = redis, .client = client__new_internal(redis, NULL), .argv_max = ARGV_MAX_FIRST};
+    *r = (replay_t){.persist = persist, .client = persist->host->client_new(persist), .argv_max = ARGV_MAX_FIRST};
     r->argv = mem_alloc(sizeof(*r->argv) * ARGV_MAX_FIRST);
 }
 
 void replay__deinit(replay_t *r)
 {
-    client__free(r->client);
+    r->persist->host->client_free(r->client);
     resp_resume_deinit(&r->resume);
     buf_deinit(&r->buf);
     mem_free(r->argv);
@@ -29,20 +28,14 @@ static int refuse(replay_t *r, const char *what)
 
 static int run_command(replay_t *r, int argc)
 {
-    redis_client_t *c = r->client;
-    const redis_command_t *command = command__lookup(r->redis, r->argv[0]);
-    if (command) command = command__resolve(command, argc, r->argv);
-    if (!command || !command__arity_fits(command, argc)) {
+    const persist_host_t *host = r->persist->host;
+    bool queued = host->is_queueing(r->client);
+    if (host->replay(r->client, argc, r->argv)) {
         snprintf(r->problem, sizeof(r->problem), "unknown command '%.*s'", (int)MIN(r->argv[0].len, (size_t)64),
                  (const char *)r->argv[0].ptr);
         return ERR_CORRUPT;
     }
-    if (command->traits & TRAIT_OPENS_QUEUE) r->multi_at = r->done_bytes;
-    if (c->flags & CLIENT_MULTI && !(command->traits & TRAIT_RUNS_QUEUE))
-        multi__queue(c, command, argc, r->argv);
-    else
-        exec__run(c, command, argc, r->argv, BYTES_NULL, NULL, 0, CALL_LOADING);
-    out__flush(c);
+    if (!queued && host->is_queueing(r->client)) r->multi_at = r->done_bytes;
     r->commands++;
     return 0;
 }
@@ -95,4 +88,6 @@ int replay__run(replay_t *r, unsigned commands_max, bool *ret_hungry)
     return err;
 }
 
-bool replay__is_midway(const replay_t *r) { return r->buf.len || r->client->flags & CLIENT_MULTI; }
+bool replay__is_queueing(const replay_t *r) { return r->persist->host->is_queueing(r->client); }
+void replay__discard(replay_t *r) { r->persist->host->discard(r->client); }
+bool replay__is_midway(const replay_t *r) { return r->buf.len || replay__is_queueing(r); }

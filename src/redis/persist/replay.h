@@ -6,11 +6,11 @@
 #include "base/buf.h"
 #include "wire/resp.h"
 
-typedef struct redis redis_t;
+typedef struct persist persist_t;
 typedef struct redis_client redis_client_t;
 
 typedef struct replay {
-    redis_t *redis;
+    persist_t *persist;
     redis_client_t *client;
     buf_t buf;           /* unread bytes: whoever feeds it appends while it is hungry */
     uint64_t done_bytes; /* run */
@@ -24,10 +24,13 @@ typedef struct replay {
     resp_resume_t resume;
 } replay_t;
 
-void replay__init(replay_t *r, redis_t *redis);
+void replay__init(replay_t *r, persist_t *persist);
 void replay__deinit(replay_t *r);
 /* Runs at most so many of the commands that are whole in `buf`. `ret_hungry`: nothing is whole any more. */
 int replay__run(replay_t *r, unsigned commands_max, bool *ret_hungry) MUST_CHECK;
+/* A transaction is open; its end will not come. */
+bool replay__is_queueing(const replay_t *r);
+void replay__discard(replay_t *r);
 /* Bytes of a command, or commands of a transaction, that have not ended. */
 bool replay__is_midway(const replay_t *r);
 

@@ -4,26 +4,26 @@
 
 #include "base/base.h"
 
-typedef struct redis redis_t;
+typedef struct persist persist_t;
 typedef struct snapshots snapshots_t;
 
-snapshots_t *snapshot__new(redis_t *redis);
+snapshots_t *snapshot__new(persist_t *persist);
 void snapshot__free(snapshots_t *s);
 /* The file's path; the caller frees it. */
-char *snapshot__path(const redis_t *redis);
+char *snapshot__path(const persist_t *persist);
 /* Writes all to the disk before it returns. ERR_BUSY: one is being written in the background. */
-int snapshot__save(redis_t *redis) MUST_CHECK;
+int snapshot__save(persist_t *persist) MUST_CHECK;
 /* Begins one in the background; no walk may be active. */
-int snapshot__begin(redis_t *redis) MUST_CHECK;
-void snapshot__schedule(redis_t *redis); /* begins one as soon as none of that goes on */
-bool snapshot__cancel(redis_t *redis);   /* false: there was none */
-void snapshot__cron(redis_t *redis);
-/* The reason writes are refused (MISCONF), of snapshots or the append-only file; NULL when all is well. */
-const char *persist__failure(const redis_t *redis);
+int snapshot__begin(persist_t *persist) MUST_CHECK;
+void snapshot__schedule(persist_t *persist); /* begins one as soon as none of that goes on */
+bool snapshot__cancel(persist_t *persist);   /* false: there was none */
+void snapshot__cron(persist_t *persist);
+/* Why writes are refused because of it; NULL = they are not. */
+const char *snapshot__failure(const persist_t *persist);
 /* DEBUG RELOAD: the data set of the file, in place of what is in memory, or (`merge`) beside it. */
-int snapshot__reload(redis_t *redis, bool flush, bool merge, char *err, size_t err_bytes) MUST_CHECK;
+int snapshot__reload(persist_t *persist, bool flush, bool merge, char *err, size_t err_bytes) MUST_CHECK;
 /* What is in memory is what the file has: after loading it. */
-void snapshot__loaded(redis_t *redis, uint64_t keys, uint64_t expired);
+void snapshot__loaded(persist_t *persist, uint64_t keys, uint64_t expired);
 
 typedef struct snapshot_info {
     int64_t last_save_s; /* Unix time */
@@ -33,6 +33,6 @@ typedef struct snapshot_info {
     uint64_t saves;
     uint64_t loaded_keys, loaded_expired;
 } snapshot_info_t;
-snapshot_info_t snapshot__info(const redis_t *redis);
+snapshot_info_t snapshot__info(const persist_t *persist);
 
 #endif

@@ -10,6 +10,7 @@
 #include "redis/db/db.h"
 
 typedef struct walk walk_t;
+typedef struct persist persist_t;
 
 typedef struct walk_user {
     void (*put)(struct walk_user *u, const redis_db_t *db, const redis_entry_t *e);
@@ -19,11 +20,11 @@ typedef struct walk_user {
     void (*interrupted)(struct walk_user *u);
 } walk_user_t;
 
-walk_t *walk__new(redis_t *redis);
+walk_t *walk__new(persist_t *persist);
 void walk__free(walk_t *walk);
-bool walk__is_active(const redis_t *redis);
+bool walk__is_active(const persist_t *persist);
 /* None may be active. Between two commands, or in one that changes nothing. */
-void walk__start(redis_t *redis, walk_user_t *user);
-void walk__stop(redis_t *redis, const walk_user_t *user); /* nothing if it is not the user's */
+void walk__start(persist_t *persist, walk_user_t *user);
+void walk__stop(persist_t *persist, const walk_user_t *user); /* nothing if it is not the user's */
 
 #endif
