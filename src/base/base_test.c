@@ -11,6 +11,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -139,6 +140,66 @@ static void map_keeps_all_keys_through_growth_and_removal(void **state)
         assert_ptr_equal(map_get(&map, bytes_of(key, (size_t)n)), i % 2 ? NULL : (void *)i);
     }
     assert_int_equal(map.count, 500);
+    map_deinit(&map);
+}
+
+enum { MODEL_KEYS = 3000 };
+
+static bytes_t model_key(char text[32], uint32_t i) { return bytes_of(text, (size_t)snprintf(text, 32, "key-%u", i)); }
+
+static void expect_each_once(const map_t *map, const uintptr_t *model)
+{
+    bool seen[MODEL_KEYS] = {0};
+    size_t cursor = 0, count = 0;
+    for (map_entry_t *e; (e = map_next(map, &cursor)); count++) {
+        uint32_t i = (uint32_t)strtoul((const char *)e->key.ptr + 4, NULL, 10);
+        assert_false(seen[i]);
+        seen[i] = true;
+        assert_ptr_equal(e->value, (void *)model[i]);
+    }
+    assert_int_equal(count, map->count);
+}
+
+/* Puts, replaces and removes at random, more of the one while it grows and more of the other while it shrinks, so that it is found in
+ * every state of its growth. */
+static void a_map_is_what_a_model_of_it_is_also_while_it_grows(void **state)
+{
+    map_t map = MAP_INIT;
+    static uintptr_t model[MODEL_KEYS];
+    char text[32];
+    uint32_t random = 1;
+    for (int step = 1; step <= 30000; step++) {
+        random = random * 1664525 + 1013904223;
+        uint32_t i = (random >> 8) % MODEL_KEYS, puts_of_8 = step % 10000 < 6000 ? 6 : 2;
+        bytes_t key = model_key(text, i);
+        if ((random >> 28) % 8 < puts_of_8) {
+            assert_ptr_equal(map_put(&map, key, (void *)(uintptr_t)step), (void *)model[i]);
+            model[i] = (uintptr_t)step;
+        } else {
+            assert_ptr_equal(map_remove(&map, key), (void *)model[i]);
+            model[i] = 0;
+        }
+        uint32_t other = (random >> 4) % MODEL_KEYS;
+        assert_ptr_equal(map_get(&map, model_key(text, other)), (void *)model[other]);
+        if (step % 16 == 0) expect_each_once(&map, model);
+    }
+    assert_true(map.count > 0);
+    map_deinit(&map);
+    memset(model, 0, sizeof(model));
+}
+
+static void a_map_grows_a_few_entries_a_change(void **state)
+{
+    map_t map = MAP_INIT;
+    char text[32];
+    size_t two_tables = 0;
+    for (uint32_t i = 0; i < MODEL_KEYS; i++) {
+        size_t left = map.old_cap - map.old_at, cap = map.cap;
+        map_put(&map, model_key(text, i), &map);
+        if (map.cap == cap) assert_true(left - (map.old_cap - map.old_at) <= 8);
+        two_tables += map.old != NULL;
+    }
+    assert_true(two_tables > MODEL_KEYS / 10);
     map_deinit(&map);
 }
 
@@ -291,6 +352,8 @@ int main(void)
         cmocka_unit_test(hash_128_matches_the_published_vectors),
         cmocka_unit_test(murmur2_matches_the_java_client),
         cmocka_unit_test(map_keeps_all_keys_through_growth_and_removal),
+        cmocka_unit_test(a_map_is_what_a_model_of_it_is_also_while_it_grows),
+        cmocka_unit_test(a_map_grows_a_few_entries_a_change),
         cmocka_unit_test(integers_survive_text_and_back),
         cmocka_unit_test(arena_refuses_more_than_its_bound),
         cmocka_unit_test(a_fiber_is_left_and_gone_back_to_at_any_depth),

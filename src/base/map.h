@@ -1,23 +1,27 @@
 /* map.h: a hash map from byte-string keys to pointers, for control structures (topics by name, groups by id, watches
- * by path). Open addressing, linear probing, keys copied. The Redis keyspace has a table of its own. */
+ * by path). Open addressing, linear probing, keys copied. It grows a few entries a change, so that no single one takes long: until all have
+ * moved there are two tables. The Redis keyspace has a table of its own. */
 #ifndef TRIVET_BASE_MAP_H
 #define TRIVET_BASE_MAP_H
 
 #include "base/base.h"
 
 typedef struct map_entry {
-    uint64_t hash; /* 0 = empty */
+    uint64_t hash; /* 0 = empty, 1 = one that was here is gone, in the old table */
     bytes_t key;   /* owned by the map */
     void *value;
 } map_entry_t;
 
 typedef struct map {
     map_entry_t *entries;
-    size_t count;
-    size_t cap; /* power of two or 0 */
+    size_t count; /* in both tables */
+    size_t cap;   /* power of two or 0 */
+    map_entry_t *old;
+    size_t old_cap;
+    size_t old_at; /* all before it have moved */
 } map_t;
 
-#define MAP_INIT ((map_t){NULL, 0, 0})
+#define MAP_INIT ((map_t){0})
 
 /* Frees the table and its key copies, not the values. */
 void map_deinit(map_t *m);
