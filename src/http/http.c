@@ -203,7 +203,7 @@ static const net_service_t service = {
 };
 
 /* One line a second at most. */
-static void on_event(void *user, net_event_t event, const char *name, const char *peer, size_t bytes)
+static void on_event(void *user, net_event_t event, const char *name, const char *peer, size_t bytes, const char *why)
 {
     http_t *http = user;
     uint64_t now_ns = io_now_ns(http->loop);

@@ -12,8 +12,9 @@ void net__carry(net_conn_t *conn)
     (void)net_conn_peer(conn); /* asked of the stream while it is here */
     (void)net_conn_local(conn);
     net_carrier_t *carrier = net->carriers[net->carrier_next++ % net->carriers_count];
-    conn->link = net__link_new(carrier, conn, io_stream_detach(conn->stream));
+    conn->link = net__link_new(carrier, conn, io_stream_detach(conn->stream), conn->tls);
     conn->stream = NULL;
+    conn->tls = NULL; /* the link's */
     conn->reads_owed = READS_AHEAD;
     (void)net__order(conn->link); /* opens it, also when nothing else is to be said */
 }
@@ -96,6 +97,7 @@ void net__on_report(net_parcel_t *report)
         return;
     }
     conn->stats->out_bytes += report->output.bytes;
+    if (report->tells_tls) net__secure_became(conn, report->tls, report->held_bytes, report->why);
     take_blocks(conn, report);
     give_back(conn, report);
     if (conn->state == CONN_LEAVING || conn->state == CONN_DEAD) return;

@@ -47,6 +47,7 @@ struct net_carrier {
     net_chunk_cache_t spent;
     block_cache_t blocks, large_blocks;
     uint32_t large_out; /* of all links */
+    tls_workspace_t tls;
 };
 
 struct net_link {
@@ -56,6 +57,9 @@ struct net_link {
     slot_t report_slot;
     io_socket_t *socket; /* until the first order */
     io_stream_t *stream;
+    tls_engine_t *tls;     /* NULL = plain text */
+    tls_state_t tls_state; /* as it was reported last */
+    size_t held_bytes;
     list_t node;
     net_output_t out;
     uint32_t reads; /* blocks it may read */
@@ -204,11 +208,49 @@ static void report_block(net_link_t *link, net_block_t *block)
     report->blocks_last = block;
 }
 
+static void link_send(net_link_t *link);
+
+/* Tells the owner what has changed, and sends what waited for that. */
+static void link_tls_moved(net_link_t *link)
+{
+    tls_state_t state = tls_engine_state(link->tls);
+    size_t held_bytes = tls_engine_held(link->tls);
+    bool opened = state != link->tls_state && (state == TLS_OPEN || state == TLS_PLAIN);
+    if (state != link->tls_state || held_bytes != link->held_bytes) {
+        net_parcel_t *report = report_of(link);
+        report->tells_tls = true;
+        report->tls = link->tls_state = state;
+        report->held_bytes = link->held_bytes = held_bytes;
+        if (state == TLS_FAILED) report->why = tls_engine_why(link->tls);
+    }
+    link->blocked |= tls_engine_unsent(link->tls) > 0;
+    if (state == TLS_PLAIN) {
+        tls_engine_free(link->tls);
+        link->tls = NULL;
+    }
+    if (opened && link->out.first) link_send(link);
+}
+
+/* *ret_more: the stream gave as much as was asked for. */
+static ssize_t link_read_block(net_link_t *link, net_block_t *block, bool *ret_more)
+{
+    ssize_t n;
+    if (link->tls) {
+        n = tls_engine_read(link->tls, &link->carrier->tls, link->stream, block->data, block->cap, ret_more);
+        link_tls_moved(link);
+    } else {
+        n = io_stream_read(link->stream, block->data, block->cap);
+        *ret_more = n == (ssize_t)block->cap;
+    }
+    return n;
+}
+
 static void link_read(net_link_t *link)
 {
     while (link->reads > 0 && !link->ended) {
         net_block_t *block = block_take(link->carrier, link->large && link->carrier->large_out < BLOCKS_LARGE_OUT_MAX);
-        ssize_t n = io_stream_read(link->stream, block->data, block->cap);
+        bool more = false;
+        ssize_t n = link_read_block(link, block, &more);
         if (n <= 0) {
             block_give(link->carrier, block);
             if (n != ERR_AGAIN) link_ended(link, n == 0 ? NET_END : (int)n);
@@ -216,7 +258,7 @@ static void link_read(net_link_t *link)
         }
         block->len = (size_t)n;
         link->reads--;
-        link->large = block->len == block->cap;
+        link->large = more;
         report_block(link, block);
         if (!link->large) return;
     }
@@ -238,7 +280,10 @@ static void link_send(net_link_t *link)
     uint64_t sent = 0;
     size_t file_bytes = link->out.file_bytes;
     if (!link->stream || link->blocked || link->ended < 0) return;
-    int err = net__output_send(&link->out, &link->carrier->spent, link->stream, &sent);
+    net_carrier_t *carrier = link->carrier;
+    int err = link->tls ? net__output_send_tls(&link->out, &carrier->spent, (net_tls_t){link->tls, &carrier->tls},
+                                               link->stream, &sent)
+                        : net__output_send(&link->out, &carrier->spent, link->stream, &sent);
     report_spent(link, (size_t)sent, file_bytes - link->out.file_bytes);
     link->blocked = err == ERR_AGAIN;
     if (err && err != ERR_AGAIN) link_ended(link, err);
@@ -274,9 +319,13 @@ static void link_open(net_link_t *link)
 /* Freed when its last report leaves. */
 static void link_close(net_link_t *link)
 {
+    size_t sealed = link->tls ? tls_engine_sealed(link->tls) : 0;
+    if (link->tls && link->stream) tls_engine_close(link->tls, &link->carrier->tls, link->stream);
+    tls_engine_free(link->tls);
+    link->tls = NULL;
     if (link->stream) io_stream_close(link->stream);
     link->stream = NULL;
-    size_t unsent = link->out.bytes, file_bytes = link->out.file_bytes;
+    size_t unsent = link->out.bytes + sealed, file_bytes = link->out.file_bytes;
     net__output_clear(&link->out, &link->carrier->spent);
     report_spent(link, unsent, file_bytes);
     count_large(link, -(int)link->large_out); /* the owner frees them */
@@ -294,6 +343,10 @@ static void take_order(net_parcel_t *order)
     }
     if (link->socket) link_open(link);
     if (order->keepalive_s >= 0 && link->stream) io_stream_keepalive(link->stream, (uint32_t)order->keepalive_s);
+    if (order->settles && link->tls) {
+        tls_engine_settle(link->tls);
+        link_tls_moved(link);
+    }
     net__output_join(&link->out, &link->carrier->spent, &order->output);
     report_spent(link, 0, 0);
     if (link->out.first) link_send(link);
@@ -320,6 +373,7 @@ net_carrier_t *net__carrier_new(net_t *net, io_loop_t *loop)
     carrier->loop = loop;
     carrier->owner = net->loop;
     carrier->spent.keeps_all = true;
+    tls_workspace_init(&carrier->tls, loop);
     carrier->blocks = (block_cache_t){.count_max = BLOCKS_CACHED_MAX, .block_bytes = BLOCK_BYTES};
     carrier->large_blocks = (block_cache_t){.count_max = BLOCKS_LARGE_CACHED, .block_bytes = BLOCK_LARGE_BYTES};
     list_init(&carrier->links);
@@ -328,12 +382,14 @@ net_carrier_t *net__carrier_new(net_t *net, io_loop_t *loop)
     return carrier;
 }
 
-net_link_t *net__link_new(net_carrier_t *carrier, net_conn_t *conn, io_socket_t *socket)
+net_link_t *net__link_new(net_carrier_t *carrier, net_conn_t *conn, io_socket_t *socket, tls_engine_t *tls)
 {
     net_link_t *link = mem_zalloc(sizeof(*link));
     link->carrier = carrier;
     link->conn = conn;
     link->socket = socket;
+    link->tls = tls;
+    if (tls) link->tls_state = tls_engine_state(tls);
     return link;
 }
 
@@ -353,5 +409,6 @@ void net__carrier_free(net_carrier_t *carrier)
     io_hook_remove(&carrier->hook);
     block_cache_deinit(&carrier->blocks);
     block_cache_deinit(&carrier->large_blocks);
+    tls_workspace_deinit(&carrier->tls);
     mem_free(carrier);
 }

@@ -63,7 +63,10 @@ static size_t room_ahead(const net_conn_t *conn, size_t waiting)
 }
 
 /* Room that nothing was written to takes no memory. */
-static void count_input(net_conn_t *conn) { net__count(conn, NET_INPUT, MIN(conn->in.cap, 2 * conn->in.len)); }
+void net__count_input(net_conn_t *conn)
+{
+    net__count(conn, NET_INPUT, MIN(conn->in.cap, 2 * conn->in.len) + conn->held_bytes);
+}
 
 /* ERR_NOMEM: so much cannot be had, which costs this connection alone. */
 static int reserve(net_conn_t *conn, size_t room)
@@ -84,7 +87,7 @@ static void keep(net_conn_t *conn, const uint8_t *data, size_t len)
         return;
     }
     buf_append(&conn->in, data, len);
-    count_input(conn);
+    net__count_input(conn);
 }
 
 bool net_take_memory(net_conn_t *conn, const uint8_t *end, buf_t *ret_memory)
@@ -108,7 +111,7 @@ static void memory_was_given(net_conn_t *conn)
     conn->in_given = false;
     if (conn->state == CONN_DEAD) return;
     net__deadline_input(conn, true);
-    count_input(conn);
+    net__count_input(conn);
     if (conn->in.len) net__queue_input(conn);
 }
 
@@ -131,7 +134,7 @@ void net__deliver_kept(net_conn_t *conn)
     else
         buf_consume(&conn->in, conn->in_taken);
     conn->in_taken = 0;
-    count_input(conn);
+    net__count_input(conn);
 }
 
 void net__input_ended(net_conn_t *conn)
@@ -182,7 +185,7 @@ static ssize_t read_more(net_conn_t *conn, size_t bytes_max, size_t *ret_asked)
     if (waiting >= bound) return ERR_LIMIT;
     int err = make_room_behind(conn, MIN(room, bound - waiting));
     if (err) return err;
-    count_input(conn);
+    net__count_input(conn);
     if (conn->state == CONN_DEAD) return ERR_CLOSED;
     *ret_asked = MIN(MIN(conn->in.cap - conn->in.len, bound - waiting), bytes_max);
     ssize_t n = io_stream_read(conn->stream, conn->in.ptr + conn->in.len, *ret_asked);
@@ -203,7 +206,7 @@ static size_t append_input(net_conn_t *conn, const uint8_t *data, size_t len)
         return len;
     }
     buf_append(&conn->in, data, n);
-    count_input(conn);
+    net__count_input(conn);
     if (conn->state != CONN_DEAD && waiting + n >= conn->expect_bytes) net__deliver_kept(conn);
     return n;
 }
@@ -225,13 +228,23 @@ static size_t read_share(net_t *net)
     return MAX(TURN_READ_BYTES / MAX(net->readers_before, 1u), TURN_READ_SHARE_MIN);
 }
 
+/* *ret_more: the stream gave as much as was asked for. */
+static ssize_t read_once(net_conn_t *conn, size_t bytes_max, bool *ret_more)
+{
+    size_t asked = 0;
+    if (conn->tls) return net__secure_read(conn, ret_more);
+    ssize_t n = net_conn_in_bytes(conn) ? read_more(conn, bytes_max, &asked) : read_fresh(conn, &asked);
+    *ret_more = n >= 0 && (size_t)n == asked;
+    return n;
+}
+
 static void read_input(net_conn_t *conn)
 {
     size_t share = read_share(conn->net), bytes = 0;
     for (int round = 0; round < READ_ROUNDS_MAX && conn->state == CONN_OPEN && has_room(conn) && bytes < share;
          round++) {
-        size_t asked = 0;
-        ssize_t n = net_conn_in_bytes(conn) ? read_more(conn, share - bytes, &asked) : read_fresh(conn, &asked);
+        bool more = false;
+        ssize_t n = read_once(conn, share - bytes, &more);
         if (n == ERR_AGAIN) break;
         if (n < 0) {
             net__kill(conn);
@@ -244,7 +257,7 @@ static void read_input(net_conn_t *conn)
         bytes += (size_t)n;
         conn->stats->in_bytes += (uint64_t)n;
         conn->active_ms = net__now_ms(conn->net);
-        if ((size_t)n < asked) break;
+        if (!more) break;
     }
     net__update_watch(conn);
 }

@@ -91,7 +91,8 @@ static void count_closed(io_hook_t *hook)
     w->closed_before = w->closed_count;
 }
 
-static void on_event(void *user, net_event_t event, const char *service, const char *peer, size_t bytes)
+static void on_event(void *user, net_event_t event, const char *service, const char *peer, size_t bytes,
+                     const char *why)
 {
     world_t *w = user;
     assert_string_equal(service, "framed");

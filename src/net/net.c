@@ -18,6 +18,8 @@ struct net_listener {
     void *service;
     io_listener_t *io;
     bool protected;
+    tls_context_t *tls; /* NULL = plain text */
+    bool allows_plain;
     list_t node;
 };
 
@@ -73,6 +75,8 @@ void net__conn_free(net_conn_t *conn)
     list_remove(&conn->all_node);
     conn->net->conns_open--;
     atomic_fetch_sub_explicit(conn->net->conns_all, 1, memory_order_relaxed);
+    if (conn->tls && conn->stream) tls_engine_close(conn->tls, &conn->net->tls, conn->stream);
+    tls_engine_free(conn->tls);
     if (conn->stream) io_stream_close(conn->stream);
     net__output_clear(&conn->out, &conn->net->chunks);
     buf_deinit(&conn->in);
@@ -96,7 +100,12 @@ void net__kill(net_conn_t *conn)
 static void start_lingering(net_conn_t *conn)
 {
     net_t *net = conn->net;
+    if (conn->tls_state == TLS_SHAKING) { /* nothing can be said yet */
+        net__kill(conn);
+        return;
+    }
     conn->state = CONN_CLOSING;
+    net__secure_settle(conn);
     conn->linger_until_ns = io_now_ns(net->loop) + (uint64_t)NET_LINGER_MS * 1000000;
     list_push_back(&net->lingering, &conn->linger_node);
     if (net->linger_timer.due_ns == 0) io_timer_start(&net->linger_timer, NET_LINGER_MS, 0);
@@ -147,7 +156,7 @@ static void no_descriptor(net_listener_t *listener)
     net_t *net = listener->net;
     stats_of(net, listener->def)->refused++;
     net->totals.no_descriptor++;
-    if (net->told) net->told(net->told_user, NET_EVENT_NO_DESCRIPTOR, listener->def->name, "", 0);
+    if (net->told) net->told(net->told_user, NET_EVENT_NO_DESCRIPTOR, listener->def->name, "", 0, NULL);
 }
 
 static void on_accept(void *user, io_stream_t *stream)
@@ -162,6 +171,7 @@ static void on_accept(void *user, io_stream_t *stream)
     conn->stats->accepted++;
     net__address_enter(conn);
     conn->stranger = listener->protected && !net_host_is_loopback(net_conn_host(conn));
+    if (listener->tls) net__secure(conn, listener->tls, listener->allows_plain);
     if (conn->net->carriers_count) net__carry(conn);
     net_event_t why = net__admit(conn);
     if (why == NET_EVENT_NONE)
@@ -178,7 +188,10 @@ static void send_output(net_conn_t *conn)
     if (conn->link) {
         net__carried_send(conn);
     } else {
-        int err = net__output_send(&conn->out, &conn->net->chunks, conn->stream, &conn->stats->out_bytes);
+        net_t *net = conn->net;
+        int err = conn->tls ? net__output_send_tls(&conn->out, &net->chunks, (net_tls_t){conn->tls, &net->tls},
+                                                   conn->stream, &conn->stats->out_bytes)
+                            : net__output_send(&conn->out, &net->chunks, conn->stream, &conn->stats->out_bytes);
         if (err && err != ERR_AGAIN) {
             net__kill(conn);
             return;
@@ -323,6 +336,7 @@ net_t *net_new(io_loop_t *loop)
 {
     net_t *net = mem_zalloc(sizeof(*net));
     net->loop = loop;
+    tls_workspace_init(&net->tls, loop);
     net->conns_all = &net->conns_here;
     list_init(&net->conns);
     list_init(&net->leaving);
@@ -358,6 +372,7 @@ void net_free(net_t *net)
     net__chunk_cache_free(&net->chunks);
     ASSERT(net->conns_open == 0 && net->addresses.count == 0);
     map_deinit(&net->addresses);
+    tls_workspace_deinit(&net->tls);
     mem_free(net);
 }
 
@@ -413,12 +428,21 @@ int net_listener_tune(net_listener_t *listener, int backlog, uint32_t accepts_ma
     return io_listener_tune(listener->io, backlog, accepts_max);
 }
 
+void net_listener_secure(net_listener_t *listener, tls_context_t *context, bool allows_plain)
+{
+    tls_context_t *before = listener->tls;
+    listener->tls = context ? tls_context_ref(context) : NULL;
+    listener->allows_plain = allows_plain;
+    tls_context_unref(before);
+}
+
 uint16_t net_listener_port(const net_listener_t *listener) { return io_listener_port(listener->io); }
 
 void net_listener_close(net_listener_t *listener)
 {
     io_listener_close(listener->io);
     list_remove(&listener->node);
+    tls_context_unref(listener->tls);
     mem_free(listener);
 }
 
@@ -591,9 +615,14 @@ void net_on_event(net_t *net, net_told_cb told, void *user)
     net->told_user = user;
 }
 
+void net__tell_why(net_t *net, net_event_t event, const net_conn_t *conn, size_t bytes, const char *why)
+{
+    if (net->told) net->told(net->told_user, event, conn->def->name, net_conn_peer(conn), bytes, why);
+}
+
 void net__tell(net_t *net, net_event_t event, const net_conn_t *conn, size_t bytes)
 {
-    if (net->told) net->told(net->told_user, event, conn->def->name, net_conn_peer(conn), bytes);
+    net__tell_why(net, event, conn, bytes, NULL);
 }
 
 net_totals_t net_totals(const net_t *net)

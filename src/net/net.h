@@ -19,6 +19,7 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "io/io.h"
+#include "net/tls.h"
 
 typedef struct net net_t;
 typedef struct net_conn net_conn_t;
@@ -84,7 +85,7 @@ void net_protect(net_t *net, const char *service_name);
 bool net_host_is_loopback(bytes_t host); /* or a path, which is nowhere else */
 
 /* What befell a connection because of a limit: `told` runs for each, on the net's loop, and may not touch the net. `bytes` is what
- * the connection held of that whose limit it is. The peer is "" when there is no connection. */
+ * the connection held of that whose limit it is. The peer is "" when there is no connection; `why` is NULL but where it is named. */
 typedef enum net_event {
     NET_EVENT_NONE,
     NET_EVENT_CONNS_MAX,
@@ -97,9 +98,11 @@ typedef enum net_event {
     NET_EVENT_HANDSHAKE_LATE,
     NET_EVENT_FRAME_LATE,
     NET_EVENT_STRANGER,
+    NET_EVENT_TLS_FAILED, /* the handshake, or a record; `why` is OpenSSL's reason */
     NET_EVENTS_COUNT
 } net_event_t;
-typedef void (*net_told_cb)(void *user, net_event_t event, const char *service, const char *peer, size_t bytes);
+typedef void (*net_told_cb)(void *user, net_event_t event, const char *service, const char *peer, size_t bytes,
+                            const char *why);
 void net_on_event(net_t *net, net_told_cb told, void *user);
 
 /* Port 0 picks a free one. `service` is the user pointer handed to on_open; `def` must outlive the net. */
@@ -109,6 +112,10 @@ int net_listen(net_t *net, const char *host, uint16_t port, const net_service_t 
 int net_listen_path(net_t *net, const char *path, unsigned mode, const char *group, const net_service_t *def,
                     void *service, net_listener_t **ret_listener) MUST_CHECK;
 int net_listener_tune(net_listener_t *listener, int backlog, uint32_t accepts_max) MUST_CHECK; /* io_listener_tune */
+/* Connections accepted from now on speak TLS; with `allows_plain` their first byte decides. NULL: plain text again. Those that are open stay
+ * as they are. A handshake that is not done in 10 seconds ends the connection. Services see plain text either way. */
+#define NET_TLS_HANDSHAKE_MS 10000
+void net_listener_secure(net_listener_t *listener, tls_context_t *context, bool allows_plain); /* keeps a reference */
 uint16_t net_listener_port(const net_listener_t *listener);
 void net_listener_close(net_listener_t *listener); /* open connections stay */
 /* An outgoing connection with the same life; on_open runs when connected, on_close alone when it fails. */
@@ -125,6 +132,7 @@ bool net_conn_has_path(const net_conn_t *conn);     /* it came by a path of the 
 /* Open connections of the same service from the same host, this one among them. */
 uint32_t net_conn_siblings(const net_conn_t *conn);
 bool net_conn_is_stranger(const net_conn_t *conn);
+bool net_conn_is_secure(const net_conn_t *conn); /* it speaks TLS, and the handshake is done */
 /* Counts and tells it, and closes behind what was written. */
 void net_refuse_stranger(net_conn_t *conn);
 /* The handshake is done: handshake_ms no longer applies. */
@@ -192,6 +200,7 @@ typedef struct net_totals {
     size_t in_bytes, out_bytes; /* unfinished, unsent, as the budgets count them */
     uint64_t in_shed, out_shed; /* closed because of them */
     uint64_t late, strangers, no_descriptor, no_memory;
+    uint64_t tls_handshakes, tls_failed;
 } net_totals_t;
 net_totals_t net_totals(const net_t *net);
 

@@ -4,7 +4,7 @@
  *   output.c   what is still to be sent                            carried.c  a connection whose bytes
  *   carrier.c  the carrier's side of that                                     a carrier reads and writes
  *   budget.c   what all hold together              admit.c    who gets in
- *   deadline.c who stops in the middle
+ *   deadline.c who stops in the middle                secure.c   TLS between a connection and its stream
  *
  * States: connecting --> open --> closing (output lingers) --> dead (buried by the hook)
  *                                                              carried: --> leaving (until its link is closed) */
@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/map.h"
 #include "net/net.h"
+#include "net/tls/engine.h"
 
 #include <stdatomic.h>
 
@@ -62,6 +63,14 @@ void net__output_join(net_output_t *out, net_chunk_cache_t *cache, net_output_t 
 /* Sends what the stream takes, up to NET_SEND_BYTES_MAX. 0 when all is out, ERR_AGAIN when the rest waits until the stream is
  * writable, another error when it is gone. */
 int net__output_send(net_output_t *out, net_chunk_cache_t *cache, io_stream_t *stream, uint64_t *sent_bytes);
+/* The same by TLS. 0 as well while hands are still being shaken: the rest waits for that, not for the stream. What is sealed is taken
+ * from `out`, and counted as sent when all of it left. */
+typedef struct net_tls {
+    tls_engine_t *engine;
+    tls_workspace_t *workspace;
+} net_tls_t;
+int net__output_send_tls(net_output_t *out, net_chunk_cache_t *cache, net_tls_t tls, io_stream_t *stream,
+                         uint64_t *sent_bytes);
 void net__output_clear(net_output_t *out, net_chunk_cache_t *cache);
 void net__chunk_free(net_chunk_cache_t *cache, net_chunk_t *chunk);
 void net__chunk_cache_free(net_chunk_cache_t *cache);
@@ -91,6 +100,11 @@ typedef struct net_parcel {
     int32_t keepalive_s; /* order: -1 = as it is */
     int ended;           /* report: 0, or why nothing more is read: NET_END or an error */
     bool closes;         /* order: close it now. Report: it is closed, and nothing follows */
+    bool settles;        /* order: tls_engine_settle */
+    bool tells_tls;      /* report: what follows has changed */
+    tls_state_t tls;
+    size_t held_bytes; /* of a record that is not whole */
+    const char *why;   /* TLS_FAILED; static */
 } net_parcel_t;
 
 #define NET_END 1 /* the peer said all */
@@ -101,7 +115,7 @@ net_carrier_t *net__carrier_new(net_t *net, io_loop_t *loop);
 void net__carrier_free(net_carrier_t *carrier);
 /* Takes the socket. The first order opens the link. */
 net_carrier_t *net__link_carrier(const net_link_t *link);
-net_link_t *net__link_new(net_carrier_t *carrier, net_conn_t *conn, io_socket_t *socket);
+net_link_t *net__link_new(net_carrier_t *carrier, net_conn_t *conn, io_socket_t *socket, tls_engine_t *tls);
 /* This turn's order to the link. */
 net_parcel_t *net__order(net_link_t *link);
 void net__post_orders(net_carrier_t *carrier);
@@ -123,6 +137,10 @@ struct net_conn {
     void *user;
     io_stream_t *stream; /* NULL when it is carried: then `link` */
     net_link_t *link;
+    tls_engine_t *tls;     /* between it and its stream, unless it is carried; NULL = plain text */
+    tls_state_t tls_state; /* carried: as reported */
+    size_t held_bytes;     /* of a record that is not whole */
+    uint64_t shaking_since_ms;
     uint64_t id;
     list_t all_node;
     list_t work_node;  /* linked while the output's hook has something to do for it */
@@ -199,6 +217,7 @@ struct net {
     net_carrier_t *carriers[NET_CARRIERS_MAX];
     uint32_t carriers_count;
     uint32_t carrier_next;
+    tls_workspace_t tls;
     uint8_t scratch[NET_SCRATCH_BYTES];
 };
 
@@ -215,10 +234,14 @@ void net__kill(net_conn_t *conn);
 void net__conn_free(net_conn_t *conn);
 /* After output left: ends congestion, and a connection that only waited for it. */
 void net__output_left(net_conn_t *conn);
-static inline size_t net__unsent(const net_conn_t *conn) { return conn->out.bytes + conn->carried_bytes; }
+static inline size_t net__unsent(const net_conn_t *conn)
+{
+    return conn->out.bytes + conn->carried_bytes + (conn->tls ? tls_engine_sealed(conn->tls) : 0);
+}
 static inline uint64_t net__now_ms(const net_t *net) { return io_now_ns(net->loop) / 1000000; }
 
 void net__tell(net_t *net, net_event_t event, const net_conn_t *conn, size_t bytes);
+void net__tell_why(net_t *net, net_event_t event, const net_conn_t *conn, size_t bytes, const char *why);
 
 /* budget.c */
 void net__budgets_init(net_t *net);
@@ -234,9 +257,19 @@ bool net__protects(const net_t *net, const net_service_t *def);
 /* Why a connection that was just accepted has no place; NET_EVENT_NONE = it has. */
 net_event_t net__admit(net_conn_t *conn);
 
+/* secure.c */
+void net__secure(net_conn_t *conn, tls_context_t *context, bool allows_plain); /* just accepted */
+/* Reads into the net's scratch memory and delivers. Result as tls_engine_read. */
+ssize_t net__secure_read(net_conn_t *conn, bool *ret_more);
+/* After output must leave that may be none's reply: whoever has said nothing is taken for one who speaks plain text. */
+void net__secure_settle(net_conn_t *conn);
+/* Its engine stands so now, or was reported to. */
+void net__secure_became(net_conn_t *conn, tls_state_t state, size_t held_bytes, const char *why);
+
 /* deadline.c */
 void net__deadline_init(net_conn_t *conn);
 void net__deadline_opened(net_conn_t *conn);
+void net__deadline_shaking(net_conn_t *conn); /* TLS begins */
 /* After input was delivered and kept; `frame_ended`: the service took some of it. */
 void net__deadline_input(net_conn_t *conn, bool frame_ended);
 
@@ -246,6 +279,7 @@ bool net__may_deliver(const net_conn_t *conn);
 void net__update_watch(net_conn_t *conn);
 /* Input that the carrier has read. */
 void net__take_input(net_conn_t *conn, uint8_t *data, size_t len);
+void net__count_input(net_conn_t *conn);
 void net__deliver_kept(net_conn_t *conn);
 /* The peer has said all: the connection closes once that was delivered. */
 void net__input_ended(net_conn_t *conn);

@@ -175,6 +175,51 @@ int net__output_send(net_output_t *out, net_chunk_cache_t *cache, io_stream_t *s
     return 0;
 }
 
+/* A piece of what comes next; of a file it is read: what is sealed has to pass through the process. */
+static ssize_t seal_some(const net_chunk_t *chunk, net_tls_t tls, size_t bytes_max)
+{
+    size_t n = MIN(chunk->len - chunk->at, bytes_max);
+    const uint8_t *data = chunk->data + chunk->at;
+    if (chunk->file) {
+        uint8_t *memory = tls_workspace_file(tls.workspace);
+        ssize_t got = io_file_read(chunk->file, chunk->file_offset + chunk->at, memory, n);
+        if (got <= 0) return got ? got : ERR_CORRUPT;
+        n = (size_t)got;
+        data = memory;
+    }
+    int err = tls_engine_seal(tls.engine, tls.workspace, data, n);
+    return err ? err : (ssize_t)n;
+}
+
+/* As much as is sealed before it is written. */
+static int seal_batch(net_output_t *out, net_chunk_cache_t *cache, net_tls_t tls)
+{
+    for (size_t left = TLS_SEAL_BYTES_MAX; left && out->bytes;) {
+        while (out->first->at == out->first->len) drop_first(out, cache);
+        ssize_t n = seal_some(out->first, tls, left);
+        if (n < 0) return (int)n;
+        consume(out, cache, (size_t)n);
+        left -= (size_t)n;
+    }
+    return 0;
+}
+
+int net__output_send_tls(net_output_t *out, net_chunk_cache_t *cache, net_tls_t tls, io_stream_t *stream,
+                         uint64_t *sent_bytes)
+{
+    for (uint64_t before = *sent_bytes;;) {
+        int err = tls_engine_flush(tls.engine, tls.workspace, stream, sent_bytes);
+        if (err) return err;
+        if (!out->bytes) break;
+        if (tls_engine_state(tls.engine) != TLS_OPEN) return 0;
+        if (*sent_bytes - before >= NET_SEND_BYTES_MAX) return ERR_AGAIN;
+        err = seal_batch(out, cache, tls);
+        if (err) return err;
+    }
+    while (out->first) drop_first(out, cache);
+    return 0;
+}
+
 void net__output_clear(net_output_t *out, net_chunk_cache_t *cache)
 {
     while (out->first) drop_first(out, cache);

@@ -52,12 +52,14 @@ static const char *const event_texts[NET_EVENTS_COUNT] = {
                                 "trivet.output-bytes-max",
     [NET_EVENT_HANDSHAKE_LATE] = "closed a connection that did not say who it is in time",
     [NET_EVENT_FRAME_LATE] = "closed a connection that stopped in the middle of a request",
+    [NET_EVENT_TLS_FAILED] = "closed a connection: TLS failed",
     [NET_EVENT_STRANGER] = "refused a stranger: there are no users yet, so only this machine is served; "
                            "protected-mode no, of [trivet] or of the protocol, lets everybody in",
 };
 
 /* One line a second of each kind: a flood of connections must not become one of log lines. */
-static void on_event(void *user, net_event_t event, const char *service, const char *peer, size_t bytes)
+static void on_event(void *user, net_event_t event, const char *service, const char *peer, size_t bytes,
+                     const char *why)
 {
     server__reactor_t *reactor = user;
     server__event_line_t *line = &reactor->lines[event];
@@ -66,7 +68,12 @@ static void on_event(void *user, net_event_t event, const char *service, const c
         line->unsaid++;
         return;
     }
-    slog(SLOG_WARN, service, event_texts[event], "peer=%s bytes=%zu others_unsaid=%" PRIu64, peer, bytes, line->unsaid);
+    if (why)
+        slog(SLOG_WARN, service, event_texts[event], "peer=%s why=\"%s\" others_unsaid=%" PRIu64, peer, why,
+             line->unsaid);
+    else
+        slog(SLOG_WARN, service, event_texts[event], "peer=%s bytes=%zu others_unsaid=%" PRIu64, peer, bytes,
+             line->unsaid);
     line->at_ns = now_ns;
     line->unsaid = 0;
 }
@@ -168,6 +175,8 @@ void server__limits_metrics(const server_t *server, const server__reactor_t *rea
         {"connections_without_descriptor_total", totals.no_descriptor},
         {"connections_closed_without_memory_total", totals.no_memory},
         {"strangers_refused_total", totals.strangers},
+        {"tls_handshakes_total", totals.tls_handshakes},
+        {"tls_failed_total", totals.tls_failed},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         buf_printf(out, "trivet_%s{reactor=\"%s\"} %" PRIu64 "\n", rows[i].name, reactor->name, rows[i].value);
