@@ -203,7 +203,8 @@
     X(KAFKA_INVALID_VOTER_KEY, 125, "The voter key doesn't match the receiving replica's key.")                        \
     X(KAFKA_DUPLICATE_VOTER, 126, "The voter is already part of the set of voters.")                                   \
     X(KAFKA_VOTER_NOT_FOUND, 127, "The voter is not part of the set of voters.")                                       \
-    X(KAFKA_INVALID_REGULAR_EXPRESSION, 128, "The regular expression is not valid.")
+    X(KAFKA_INVALID_REGULAR_EXPRESSION, 128, "The regular expression is not valid.")                                   \
+    X(KAFKA_SHARE_SESSION_LIMIT_REACHED, 133, "The limit of share sessions has been reached.")
 
 /* What a request, or a part of one, has come to. As wide as on the wire. Who returns one has it checked (MUST_CHECK): a code that is
  * dropped is an answer that says all is well. */

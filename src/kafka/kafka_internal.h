@@ -23,6 +23,7 @@ typedef struct partition partition_t;             /* partition/partition.h */
 typedef struct kafka_groups kafka_groups_t;       /* coordinator/groups.h */
 typedef struct kafka_txns kafka_txns_t;           /* coordinator/txn/txns.h */
 typedef struct fetch_sessions fetch_sessions_t;   /* broker/fetch_session.h */
+typedef struct shares shares_t;                   /* share/shares.h */
 typedef struct partition_store partition_store_t; /* partition/store.h */
 typedef struct opener opener_t;                   /* partition/opener.h */
 
@@ -62,6 +63,7 @@ struct kafka {
     kafka_groups_t *groups;
     kafka_txns_t *txns;
     fetch_sessions_t *fetch_sessions;                /* made at the first fetch; fetch_sessions_free */
+    shares_t *shares;
     int64_t kept_producer_id;                        /* the bridge's: partitions never forget it; -1 = none */
     int produce_codec;                               /* kafka_produce_compress; record_codec_t */
     bool (*commit_waits)(void *user, bytes_t group); /* kafka_commits_hold */
@@ -224,6 +226,14 @@ typedef struct kafka_handler {
     void (*handle)(kafka_request_t *request);
     unsigned flags;
 } kafka_handler_t;
+
+/* Told when a connection has closed, after the requests that were under way on it have heard `gone`. Unlinked before it runs;
+ * list_remove(&watch->node) gives it up earlier. */
+typedef struct kafka_conn_watch {
+    list_t node;
+    void (*closed)(struct kafka_conn_watch *watch);
+} kafka_conn_watch_t;
+void kafka_conn_on_close(kafka_conn_t *conn, kafka_conn_watch_t *watch);
 
 /* Encodes `response` (a kafka_NAME_response_t of the request's API) and ends the request, which is invalid afterwards.
  * Borrowed bytes in `response` are copied; files in kafka_records_t are taken over. */

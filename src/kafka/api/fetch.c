@@ -7,17 +7,12 @@
  * consumer wants at least, and waiting would not bring more. Looking and answering go partition by partition, in slices:
  * there may be thousands, whose files are closed. News costs a look at the one partition that has it.
  *
- * Large stretches leave by sendfile and are never read here; small ones are copied, which costs less than the
- * system calls they would need of their own. The partitions of a fetch belong to its session, or to the
- * request's arena. */
+ * The partitions of a fetch belong to its session, or to the request's arena. */
 #include "kafka/api/apis.h"
+#include "kafka/broker/fetch_records.h"
 #include "kafka/broker/fetch_session.h"
 
 #define VERSION_WITH_TOPIC_IDS 13
-/* Up to here a copy costs less than a sendfile of its own (measured: even at 32 to 64 KiB). */
-#define COPY_BYTES_MAX KIB(32)
-/* Copies of one answer, whatever each costs. */
-#define COPIES_BYTES_MAX MIB(2)
 
 typedef struct fetch {
     kafka_request_t *request;
@@ -43,7 +38,7 @@ typedef struct fetch {
     kafka_fetch_response_partition_t *out; /* room for what is still to be told */
     fetch_part_t *end;                     /* who was last when the answer began */
     int32_t topics_max;
-    size_t copied;
+    fetch_records_t sent;
     io_timer_t timer;
 } fetch_t;
 
@@ -150,29 +145,12 @@ static bool part_is_news(const fetch_t *fetch, const fetch_part_t *part)
 /* The bytes themselves, or why they cannot be had. */
 static kafka_code_t part_records(fetch_t *fetch, fetch_part_t *part, kafka_records_t *records)
 {
-    kafka_request_t *request = fetch->request;
     log_slice_t *slice = &part->slice;
     bool loose = slice->bytes > 0 && !slice->segment;
     if (slice->bytes == 0) return KAFKA_NONE;
     kafka_code_t error = part_tighten(fetch, part);
     if (error || slice->bytes == 0) return error;
-    request->kafka->stats.fetched_bytes += slice->bytes;
-    if ((slice->bytes > COPY_BYTES_MAX || fetch->copied > COPIES_BYTES_MAX) && !loose) {
-        *records = (kafka_records_t){.file = slice->file,
-                                     .file_position = slice->position,
-                                     .file_bytes = slice->bytes,
-                                     .release = log_slice_release,
-                                     .release_user = slice->segment};
-        *slice = (log_slice_t){0};
-        return KAFKA_NONE;
-    }
-    uint8_t *copy = arena_alloc(&request->arena, slice->bytes);
-    fetch->copied += slice->bytes;
-    bool ok = io_file_read(slice->file, slice->position, copy, slice->bytes) == (ssize_t)slice->bytes;
-    if (ok) records->bytes = bytes_of(copy, slice->bytes);
-    log_slice_release(slice->segment);
-    *slice = (log_slice_t){0};
-    return ok ? KAFKA_NONE : KAFKA_KAFKA_STORAGE_ERROR;
+    return fetch_records_take(&fetch->sent, fetch->request, slice, loose, records);
 }
 
 typedef struct aborted_list {

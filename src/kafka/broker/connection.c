@@ -28,6 +28,7 @@ struct kafka_conn {
     net_conn_t *net;
     list_t node;
     list_t requests;
+    list_t watches; /* kafka_conn_watch_t */
     uint32_t in_flight;
     bool exclusive; /* a request that must be answered before the next may start */
     bool paused;
@@ -317,10 +318,25 @@ static int on_open(net_conn_t *net, void *service)
     conn->kafka = kafka;
     conn->net = net;
     list_init(&conn->requests);
+    list_init(&conn->watches);
     list_push_back(&kafka->connections, &conn->node);
     kafka->stats.connections++;
     net_conn_set_user(net, conn);
     return 0;
+}
+
+void kafka_conn_on_close(kafka_conn_t *conn, kafka_conn_watch_t *watch)
+{
+    list_push_back(&conn->watches, &watch->node);
+}
+
+static void tell_watches(kafka_conn_t *conn)
+{
+    kafka_conn_watch_t *watch;
+    while ((watch = LIST_FIRST(&conn->watches, kafka_conn_watch_t, node))) {
+        list_remove(&watch->node);
+        watch->closed(watch);
+    }
 }
 
 static void on_close(net_conn_t *net)
@@ -339,6 +355,7 @@ static void on_close(net_conn_t *net)
         else if (request->gone)
             request->gone(request);
     }
+    tell_watches(conn);
     list_remove(&conn->node);
     conn->kafka->stats.connections--;
     mem_free(conn);

@@ -1,5 +1,5 @@
 /* share_ack.c: how acquired records are given back or answered; see share_partition.h. */
-#include "kafka/coordinator/share/share_internal.h"
+#include "kafka/share/share_internal.h"
 
 /* ---- a member's answers ---- */
 
@@ -22,6 +22,7 @@ static kafka_code_t check_ack(const share_partition_t *p, uint64_t member, const
 {
     int64_t first = MAX(ack->first, p->start);
     if (ack->last < p->start) return KAFKA_NONE;
+    if (p->runs.count == 0) return KAFKA_INVALID_RECORD_STATE;
     if (ack->last >= p->end) return KAFKA_INVALID_REQUEST;
     while (p->runs.items[*at].last < first) (*at)++;
     for (size_t i = *at; i < p->runs.count && p->runs.items[i].first <= ack->last; i++)

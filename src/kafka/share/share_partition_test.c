@@ -1,6 +1,6 @@
 /* share_partition_test.c: what a share group has under way of a partition, step by step, and at random against a model that knows each
  * record by itself. */
-#include "kafka/coordinator/share/share_partition.h"
+#include "kafka/share/share_partition.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

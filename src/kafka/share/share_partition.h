@@ -16,8 +16,8 @@
  * the end of its session) counts at once: if that is lost, a restart makes them available, too.
  *
  * Invariants: the runs lie side by side from `start` to `end`; two neighbours differ; the first is not settled. */
-#ifndef TRIVET_KAFKA_COORDINATOR_SHARE_PARTITION_H
-#define TRIVET_KAFKA_COORDINATOR_SHARE_PARTITION_H
+#ifndef TRIVET_KAFKA_SHARE_PARTITION_H
+#define TRIVET_KAFKA_SHARE_PARTITION_H
 
 #include "base/arena.h"
 #include "base/base.h"
@@ -25,12 +25,12 @@
 
 #define SHARE_NEVER_MS INT64_MAX
 
-typedef enum share_state { /* as stored, and as ReadShareGroupState has it */
+typedef enum share_delivery { /* as stored, and as ReadShareGroupState has it */
                            SHARE_AVAILABLE = 0,
                            SHARE_ACQUIRED = 1,
                            SHARE_ACKNOWLEDGED = 2,
                            SHARE_ARCHIVED = 4,
-} share_state_t;
+} share_delivery_t;
 
 typedef enum share_ack_type { /* as on the wire */
                               SHARE_GAP = 0,
@@ -95,6 +95,7 @@ bool share_partition_has_room(const share_partition_t *p, const share_limits_t *
 
 typedef struct share_batch {
     int64_t first, last;
+    bool aborted; /* of a transaction that does not count: nobody gets it */
 } share_batch_t;
 typedef struct share_acquired {
     int64_t first, last;
@@ -107,9 +108,10 @@ typedef struct share_acquire {
     size_t batches_count;
     int64_t records_max; /* at least 1; with `strictly` never more, else a batch that was begun is acquired whole */
     bool strictly;
+    int32_t range_records; /* a range of so many ends before the next batch; 0 = ranges end where batches do */
 } share_acquire_t;
-/* Acquires what is available of the batches; what lies between two batches is theirs, too: it is a gap that compaction left, which
- * the member tells. Returns how many records that are. */
+/* Acquires what is available of the batches, in ascending ranges of records that were delivered equally often; a gap that compaction
+ * left between two batches is archived. Returns how many records it acquired. */
 int64_t share_partition_acquire(share_partition_t *p, const share_acquire_t *in, const share_limits_t *limits,
                                 arena_t *arena, share_acquired_t **ret_acquired, size_t *ret_count);
 
@@ -135,6 +137,9 @@ void share_partition_tick(share_partition_t *p, int64_t now_ms, const share_limi
                           share_stored_list_t *ret_stored);
 /* When the next time is over; SHARE_NEVER_MS without one. */
 int64_t share_partition_due_ms(const share_partition_t *p);
+/* How many records between `start` and `end` are answered for good, once what is being written is stored: the lag of a group does not
+ * count them (KIP-1226). */
+int64_t share_partition_settled(const share_partition_t *p);
 /* The log begins here now: what lies below is archived. */
 void share_partition_trim(share_partition_t *p, int64_t log_start);
 

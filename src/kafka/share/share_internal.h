@@ -1,8 +1,8 @@
 /* share_internal.h: how the files of a share partition change its runs. */
-#ifndef TRIVET_KAFKA_COORDINATOR_SHARE_INTERNAL_H
-#define TRIVET_KAFKA_COORDINATOR_SHARE_INTERNAL_H
+#ifndef TRIVET_KAFKA_SHARE_INTERNAL_H
+#define TRIVET_KAFKA_SHARE_INTERNAL_H
 
-#include "kafka/coordinator/share/share_partition.h"
+#include "kafka/share/share_partition.h"
 
 /* One change: `on_piece` is shown each part of a run that lies in one of the edits, which are ascending, and changes it in place.
  * It may shorten the piece, when it has done with the edit: the rest stays as it was. What it leaves is put together again. */

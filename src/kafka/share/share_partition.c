@@ -1,6 +1,6 @@
 /* share_partition.c: see share_partition.h. A change is one pass over the runs, which are built anew: as many answers as a request may
  * hold cost no more than one. */
-#include "kafka/coordinator/share/share_internal.h"
+#include "kafka/share/share_internal.h"
 
 /* ---- runs ---- */
 
@@ -162,6 +162,17 @@ bool share_partition_has_room(const share_partition_t *p, const share_limits_t *
     return share_partition_next(p) < p->end || p->end - p->start < limits->in_flight_max;
 }
 
+int64_t share_partition_settled(const share_partition_t *p)
+{
+    int64_t records = 0;
+    for (size_t i = 0; i < p->runs.count; i++) {
+        const share_run_t *run = &p->runs.items[i];
+        uint8_t state = run->write ? run->answer : run->state;
+        if (state == SHARE_ACKNOWLEDGED || state == SHARE_ARCHIVED) records += run->last - run->first + 1;
+    }
+    return records;
+}
+
 typedef struct share_acquiring {
     share_change_t change;
     const share_acquire_t *in;
@@ -181,11 +192,17 @@ static int64_t may_take(const share_acquiring_t *a, const share_ack_t *batch, in
     return a->in->strictly ? MIN(left, records) : records;
 }
 
+/* The piece begins a batch, and the range is long enough. */
+static bool ends_range(const share_acquiring_t *a, const share_acquired_t *range, const share_run_t *piece)
+{
+    return piece->first == a->batch->first && piece->first - range->first >= a->in->range_records;
+}
+
 static void note_acquired(share_acquiring_t *a, const share_run_t *piece)
 {
     share_acquired_t *before = a->count ? &a->acquired[a->count - 1] : NULL;
     if (before && before->last + 1 == piece->first && before->deliveries == piece->deliveries &&
-        piece->first > a->batch->first) {
+        !ends_range(a, before, piece)) {
         before->last = piece->last;
         return;
     }
@@ -193,7 +210,7 @@ static void note_acquired(share_acquiring_t *a, const share_run_t *piece)
     a->acquired[a->count++] = (share_acquired_t){piece->first, piece->last, piece->deliveries};
 }
 
-enum { TAKE, SKIP }; /* an edit's type: records, or the gap before them */
+enum { TAKE, SKIP }; /* an edit's type: records, or what nobody gets */
 
 static void acquire_piece(share_change_t *change, share_run_t *piece, const share_ack_t *edit)
 {
@@ -226,7 +243,7 @@ static share_ack_t *edits_of(const share_partition_t *p, const share_acquire_t *
         const share_batch_t *batch = &in->batches[i];
         if (batch->first >= p->end && from - p->start >= in_flight_max) break;
         if (batch->first > from) edits[(*ret_count)++] = (share_ack_t){from, batch->first - 1, SKIP};
-        edits[(*ret_count)++] = (share_ack_t){MAX(from, batch->first), batch->last, TAKE};
+        edits[(*ret_count)++] = (share_ack_t){MAX(from, batch->first), batch->last, batch->aborted ? SKIP : TAKE};
         from = batch->last + 1;
     }
     *ret_end = from;
