@@ -65,8 +65,7 @@ void share_acks_batch(share_acks_t *acks, int64_t first, int64_t last, const int
     }
     part->last = last;
     if (!each) add(part, (share_ack_t){first, last, (uint8_t)types[0]});
-    for (int32_t i = 0; each && i < types_count; i++)
-        add(part, (share_ack_t){first + i, first + i, (uint8_t)types[i]});
+    for (int32_t i = 0; each && i < types_count; i++) add(part, (share_ack_t){first + i, first + i, (uint8_t)types[i]});
 }
 
 /* ---- handed in ------------------------------------------------------------------------------------------------------- */

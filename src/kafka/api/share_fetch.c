@@ -285,8 +285,8 @@ static void run(share_fetch_t *fetch, const kafka_share_fetch_request_t *body)
     fetch->bytes_max = (size_t)MIN((int64_t)MAX(body->max_bytes, 0), request->kafka->config.fetch_max_bytes);
     fetch->bytes_min = MIN((size_t)MAX(body->min_bytes, 0), fetch->bytes_max);
     fetch->records_left = body->max_records;
-    fetch->fetches = body->share_session_epoch != SHARE_SESSION_EPOCH_FINAL && fetch->bytes_max > 0 &&
-                     fetch->records_left > 0;
+    fetch->fetches =
+        body->share_session_epoch != SHARE_SESSION_EPOCH_FINAL && fetch->bytes_max > 0 && fetch->records_left > 0;
     fetch->session->fetch = fetch;
     fetch->session->end_fetch = end_fetch;
     request->state = fetch;

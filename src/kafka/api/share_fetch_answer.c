@@ -26,8 +26,7 @@ void share_fetch__put_taken(share_fetch_t *fetch, share_fetch_row_t *row, share_
 {
     kafka_share_fetch_response_acquired_record_t *out =
         kafka_share_fetch_response_acquired_record_array(&fetch->request->arena, (int32_t)taken->count);
-    kafka_code_t error =
-        fetch_records_take(&fetch->sent, fetch->request, &taken->slice, scarce, &row->out.records);
+    kafka_code_t error = fetch_records_take(&fetch->sent, fetch->request, &taken->slice, scarce, &row->out.records);
     row->out.error_code = error;
     if (error) return;
     for (size_t i = 0; i < taken->count; i++) {

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#define WINDOW_BYTES KIB(16)
+#define WINDOW_BYTES        KIB(16)
 #define BATCH_TRANSACTIONAL 16
 
 _Static_assert(WINDOW_BYTES > BATCH_HEADER_BYTES, "a window holds a header");
@@ -65,9 +65,9 @@ static bool is_aborted(const aborted_set_t *set, const batch_header_t *batch)
 
 typedef struct walk {
     const log_slice_t *slice;
-    uint64_t at, end;            /* in the file */
-    uint64_t window_at;          /* likewise */
-    size_t window_bytes;         /* that are read */
+    uint64_t at, end;    /* in the file */
+    uint64_t window_at;  /* likewise */
+    size_t window_bytes; /* that are read */
     uint8_t window[WINDOW_BYTES];
 } walk_t;
 

@@ -103,10 +103,7 @@ void share__leader_end(share_leader_t *leader, kafka_code_t error)
     shares__group_drop(group);
 }
 
-static bool is_idle(const share_leader_t *leader)
-{
-    return leader->writes == 0 && leader->group->sessions.count == 0;
-}
+static bool is_idle(const share_leader_t *leader) { return leader->writes == 0 && leader->group->sessions.count == 0; }
 
 void share__leader_maybe_drop(share_leader_t *leader)
 {

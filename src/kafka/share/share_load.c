@@ -24,7 +24,8 @@ static void on_start_found(void *user, kafka_code_t error, const partition_offse
         share__leader_end(leader, error);
     } else if (!leader->gone) {
         /* Nothing is as young as that: it begins at the end. */
-        share_partition_init(&leader->records, found->offset >= 0 ? found->offset : partition_high_watermark(partition));
+        share_partition_init(&leader->records,
+                             found->offset >= 0 ? found->offset : partition_high_watermark(partition));
         share__store_start(leader, become_ready);
     }
     arena_deinit(&start->arena);

@@ -26,10 +26,10 @@
 #define SHARE_NEVER_MS INT64_MAX
 
 typedef enum share_delivery { /* as stored, and as ReadShareGroupState has it */
-                           SHARE_AVAILABLE = 0,
-                           SHARE_ACQUIRED = 1,
-                           SHARE_ACKNOWLEDGED = 2,
-                           SHARE_ARCHIVED = 4,
+                              SHARE_AVAILABLE = 0,
+                              SHARE_ACQUIRED = 1,
+                              SHARE_ACKNOWLEDGED = 2,
+                              SHARE_ARCHIVED = 4,
 } share_delivery_t;
 
 typedef enum share_ack_type { /* as on the wire */

@@ -31,7 +31,7 @@ typedef struct share_part {
 
 typedef struct share_session {
     struct share_group *group;
-    bytes_t member; /* owned */
+    bytes_t member;  /* owned */
     uint64_t number; /* the member's, in share_partition.h */
     int32_t epoch;   /* expected next */
     kafka_conn_watch_t watch;

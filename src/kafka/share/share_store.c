@@ -4,9 +4,9 @@
 
 typedef struct share_write {
     share_state_request_t request;
-    share_leader_t *leader; /* a reference */
-    uint32_t number;        /* of the answers that settle; 0 = none */
-    share_answer_t *answer; /* NULL = nobody waits */
+    share_leader_t *leader;                 /* a reference */
+    uint32_t number;                        /* of the answers that settle; 0 = none */
+    share_answer_t *answer;                 /* NULL = nobody waits */
     void (*stored)(share_leader_t *leader); /* NULL = nothing follows */
     share_state_batch_t batches[];
 } share_write_t;
@@ -111,10 +111,10 @@ void share_leader_acknowledge(share_leader_t *leader, const share_settings_t *se
 {
     uint32_t number;
     share_stored_list_t stored;
-    kafka_code_t error =
-        leader->ready ? share_partition_acknowledge(&leader->records, member, acks, count, share__now_ms(leader),
-                                                    &settings->limits, arena, &number, &stored)
-                      : KAFKA_INVALID_RECORD_STATE;
+    kafka_code_t error = leader->ready
+                             ? share_partition_acknowledge(&leader->records, member, acks, count, share__now_ms(leader),
+                                                           &settings->limits, arena, &number, &stored)
+                             : KAFKA_INVALID_RECORD_STATE;
     if (!error) share__set_timer(leader);
     if (error || stored.count == 0) {
         answer->done(answer, error);
