@@ -62,7 +62,7 @@ struct kafka {
     partition_store_t *partitions; /* checkpoints and timers: open before partition_open, close last */
     kafka_groups_t *groups;
     kafka_txns_t *txns;
-    fetch_sessions_t *fetch_sessions;                /* made at the first fetch; fetch_sessions_free */
+    fetch_sessions_t *fetch_sessions; /* made at the first fetch; fetch_sessions_free */
     shares_t *shares;
     int64_t kept_producer_id;                        /* the bridge's: partitions never forget it; -1 = none */
     int produce_codec;                               /* kafka_produce_compress; record_codec_t */
