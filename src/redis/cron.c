@@ -5,9 +5,9 @@
 #include "redis/conn/out_limits.h"
 #include "redis/conn/tracking.h"
 #include "redis/exec/pause.h"
+#include "redis/exec/state.h"
 #include "redis/persist/aof.h"
 #include "redis/persist/snapshot.h"
-#include "redis/state.h"
 
 #define HZ_MAX                   500
 #define CLIENTS_PER_TURN         200 /* dynamic-hz: more clients than this make more turns */
@@ -20,13 +20,13 @@ static void sample_rates(redis_t *redis)
 {
     int64_t passed = redis->keyspace.now_ms - redis->ops_last_ms;
     if (passed < SAMPLE_MS) return;
-    net_stats_t net = net_service_stats(redis->net, client__service());
+    net_stats_t net = net_service_stats(redis->net, input__service());
     size_t at = redis->sample_count++ % ARRAY_LEN(redis->ops_samples);
-    redis->ops_samples[at] = (redis->stats.commands - redis->ops_last_count) * 1000 / (uint64_t)passed;
+    redis->ops_samples[at] = (redis->clients.stats.commands - redis->ops_last_count) * 1000 / (uint64_t)passed;
     redis->in_samples[at] = (net.in_bytes - redis->in_last_bytes) * 1000 / (uint64_t)passed;
     redis->out_samples[at] = (net.out_bytes - redis->out_last_bytes) * 1000 / (uint64_t)passed;
     redis->ops_last_ms = redis->keyspace.now_ms;
-    redis->ops_last_count = redis->stats.commands;
+    redis->ops_last_count = redis->clients.stats.commands;
     redis->in_last_bytes = net.in_bytes;
     redis->out_last_bytes = net.out_bytes;
 }
@@ -35,7 +35,7 @@ static void sample_rates(redis_t *redis)
 static uint32_t cron_ms(redis_t *redis)
 {
     uint32_t hz = (uint32_t)redis->config->hz;
-    while (redis->config->dynamic_hz && redis->client_count / hz > CLIENTS_PER_TURN && hz < HZ_MAX)
+    while (redis->config->dynamic_hz && redis->clients.count / hz > CLIENTS_PER_TURN && hz < HZ_MAX)
         hz = MIN(hz * 2, (uint32_t)HZ_MAX);
     redis->hz = hz;
     return 1000 / hz;
@@ -57,7 +57,7 @@ static void close_idle(redis_t *redis)
 {
     int64_t bound_ms = (int64_t)redis->config->timeout_s * 1000;
     if (bound_ms == 0) return;
-    LIST_EACH(&redis->clients, c, redis_client_t, node)
+    LIST_EACH(&redis->clients.all, c, redis_client_t, node)
         if (!(c->flags & (CLIENT_BLOCKED | CLIENT_PUBSUB)) && redis->keyspace.now_ms - c->active_ms > bound_ms)
             client__close(c);
 }
@@ -96,10 +96,10 @@ static void on_cron(io_timer_t *timer)
     move_tables(redis);
     if (redis->pause_until_ms && redis->keyspace.now_ms >= redis->pause_until_ms) pause__end(redis);
     each_second(redis);
-    out_limits__enforce(redis);
+    out_limits__enforce(&redis->clients);
     if (!redis->keyspace.loading) aof__cron(&redis->persist);
     if (!redis->keyspace.loading) snapshot__cron(&redis->persist);
-    tracking__limit(redis);
+    tracking__limit(&redis->clients);
     exec__after_event(redis);
 }
 

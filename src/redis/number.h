@@ -14,5 +14,8 @@ size_t format_double(char *out, double v);
 #define LONG_DOUBLE_CHARS_MAX 5120
 bool parse_long_double(bytes_t text, long double *ret);
 size_t format_long_double(char out[LONG_DOUBLE_CHARS_MAX], long double v);
+/* Degrees, within 180 on either side: seventeen decimals, without trailing zeros. */
+#define DEGREES_CHARS_MAX 24
+size_t format_degrees(char out[DEGREES_CHARS_MAX], double v);
 
 #endif

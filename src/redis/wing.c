@@ -12,18 +12,16 @@
 #include "redis/exec/migration.h"
 #include "redis/exec/scripts.h"
 #include "redis/exec/settings.h"
+#include "redis/exec/state.h"
 #include "redis/persist/aof.h"
 #include "redis/persist/load.h"
 #include "redis/persist/snapshot.h"
-#include "redis/state.h"
 #include "redis_commands.h"
 
 #include "base/slog.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-uint64_t redis_random(redis_t *redis) { return keyspace__random(&redis->keyspace); }
 
 /* ---- life ------------------------------------------------------------------------------------------------------------ */
 
@@ -56,6 +54,18 @@ static void lend_to_persist(redis_t *redis)
     persist->health = &redis->health;
 }
 
+static void lend_to_clients(redis_t *redis)
+{
+    clients_t *clients = &redis->clients;
+    redis->clients_host = host__of_clients();
+    clients->host = &redis->clients_host;
+    clients->redis = redis;
+    clients->loop = redis->loop;
+    clients->net = redis->net;
+    clients->config = redis->config;
+    clients->keyspace = &redis->keyspace;
+}
+
 redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, const redis_config_t *configured)
 {
     redis_config_t *config = config_copy(configured);
@@ -74,8 +84,6 @@ redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, const redi
         config->dir = mem_strdup(data_dir);
     }
     redis->command_stats = mem_zalloc(sizeof(command_stats_t) * redis_command_id_count);
-    list_init(&redis->clients);
-    list_init(&redis->writing);
     list_init(&redis->monitors);
     redis->active_expire = true;
     if (config->loglevel != LOG_NOTICE) settings__loglevel(redis); /* else the server's own --log-level */
@@ -84,16 +92,16 @@ redis_t *redis_new(io_loop_t *loop, net_t *net, const char *data_dir, const redi
         slog(SLOG_WARN, "redis", "oom-score-adj cannot be set", "%s", "values below the present one need a privilege");
     redis->started_ms = redis->ops_last_ms = redis->keyspace.now_ms;
     lend_to_persist(redis);
-    redis->tracking = tracking__new(redis);
+    lend_to_clients(redis);
     redis->commandlog = commandlog__new();
-    redis->nobody = client__new_internal(redis, NULL);
+    redis->nobody = client__new_internal(&redis->clients, NULL);
     redis->migrations = migration__new(redis);
     make_run_id(redis);
     persist__open_parts(&redis->persist);
     changes__init(redis);
     multi__init(redis);
     blocking__init(redis);
-    notify__init(redis);
+    clients__init(&redis->clients);
     cron__init(redis);
     mem_meter_set(&redis->keyspace.evict.memory);
     redis->keyspace.evict.startup_bytes = redis->keyspace.evict.memory.used_bytes;
@@ -108,9 +116,15 @@ void redis_hold(redis_t *redis, bool hold)
 
 int redis_listen(redis_t *redis, const char *host, uint16_t port, uint16_t *ret_port)
 {
-    int err = listen__open(redis, host, port, ret_port);
+    int err = listen__open(&redis->clients, host, port, ret_port);
     if (!err) cron__start(redis);
     return err;
+}
+
+void redis_on_client_gone(redis_t *redis, void (*gone)(void *user, uint64_t client_id), void *user)
+{
+    redis->clients.on_gone = gone;
+    redis->clients.on_gone_user = user;
 }
 
 void redis_stop(redis_t *redis)
@@ -119,7 +133,7 @@ void redis_stop(redis_t *redis)
     redis->stopped = true;
     io_timer_stop(&redis->cron);
     evict__stop(&redis->keyspace);
-    listen__close(redis);
+    listen__close(&redis->clients);
     bool due = redis->config->save.count > 0 && !redis->shutdown_saved && !redis->keyspace.loading;
     if (due && snapshot__save(&redis->persist))
         slog(SLOG_ERROR, "redis", "the last snapshot could not be written", "%s", "");
@@ -131,7 +145,7 @@ void redis_stop(redis_t *redis)
 void redis_free(redis_t *redis)
 {
     redis_stop(redis);
-    LIST_EACH(&redis->clients, c, redis_client_t, node) {
+    LIST_EACH(&redis->clients.all, c, redis_client_t, node) {
         net_conn_t *conn = c->conn;
         client__free(c);
         net_conn_set_user(conn, NULL);
@@ -142,21 +156,15 @@ void redis_free(redis_t *redis)
     scripts__free(redis);
     client__free(redis->nobody);
     persist__free_parts(&redis->persist);
-    tracking__free(redis->tracking);
+    clients__deinit(&redis->clients);
     keyspace__deinit(&redis->keyspace);
     commandlog__free(redis->commandlog);
     (void)latency_reset(&redis->latency, BYTES_NULL);
     stats__reset(redis);
     map_deinit(&redis->error_stats);
-    map_deinit(&redis->clients_by_id);
     exec__free_extra(redis);
-    map_deinit(&redis->pubsub.channels);
-    map_deinit(&redis->pubsub.patterns);
-    map_deinit(&redis->pubsub.shard_channels);
     redis_set_origin(redis, &(redis_origin_t){0});
-    buf_deinit(&redis->discard);
-    buf_deinit(&redis->scratch);
-    mem_free(redis->big_words);
+    input__deinit(&redis->input);
     mem_free(redis->command_stats);
     mem_free(redis->persist.data_dir);
     redis_config_free(redis->config);
@@ -201,9 +209,9 @@ redis_stats_t redis_stats(const redis_t *redis)
 {
     aof_info_t aof = aof__info(&redis->persist);
     redis_stats_t s = {
-        .commands = redis->stats.commands,
-        .connections = redis->stats.connections,
-        .clients = redis->client_count,
+        .commands = redis->clients.stats.commands,
+        .connections = redis->clients.stats.connections,
+        .clients = redis->clients.count,
         .blocked_clients = redis->blocking.clients,
         .keyspace_hits = redis->keyspace.stats.hits,
         .keyspace_misses = redis->keyspace.stats.misses,
@@ -251,7 +259,7 @@ void redis_beside_remove(redis_t *redis, void *user) { persist__beside_remove(&r
 
 void redis_execute(redis_t *redis, const bytes_t *argv, int argc, buf_t *reply)
 {
-    redis_client_t *c = client__new_internal(redis, reply);
+    redis_client_t *c = client__new_internal(&redis->clients, reply);
     parsed_t q = {.command = command__lookup(redis, argv[0]), .argv = argv, .argc = argc, .is_inline = true};
     keyspace__tick(&redis->keyspace);
     exec__request(c, &q, BYTES_NULL);

@@ -1,9 +1,10 @@
 /* client.c: CLIENT and its subcommands. */
+#include "redis/cmd/client.h"
 #include "redis/cmd/client_filter.h"
 #include "redis/conn/out.h"
 #include "redis/conn/tracking.h"
 #include "redis/exec/pause.h"
-#include "redis/state.h"
+#include "redis/exec/state.h"
 #include "redis_commands.h"
 
 #include "base/num.h"
@@ -35,7 +36,7 @@ static size_t watch_count(const redis_client_t *c)
     return n;
 }
 
-void client__describe(redis_client_t *c, buf_t *out)
+static void describe(redis_client_t *c, buf_t *out)
 {
     const redis_t *redis = c->redis;
     size_t in = net_conn_in_bytes(c->conn), unsent = net_conn_out_bytes(c->conn);
@@ -102,7 +103,7 @@ void redis_cmd_client_setinfo(redis_call_t *call)
 void redis_cmd_client_info(redis_call_t *call)
 {
     buf_t text = BUF_INIT;
-    client__describe(call->client, &text);
+    describe(call->client, &text);
     reply_verbatim(call->client, "txt", buf_bytes(&text));
     buf_deinit(&text);
 }
@@ -112,8 +113,8 @@ void redis_cmd_client_list(redis_call_t *call)
     client_filter_t f = {0};
     buf_t text = BUF_INIT;
     if (client_filter__read(call, 2, &f)) {
-        LIST_EACH(&call->redis->clients, c, redis_client_t, node)
-            if (client_filter__matches(&f, call, c)) client__describe(c, &text);
+        LIST_EACH(&call->redis->clients.all, c, redis_client_t, node)
+            if (client_filter__matches(&f, call, c)) describe(c, &text);
         reply_verbatim(call->client, "txt", bytes_of(text.ptr ? text.ptr : (const uint8_t *)"", text.len));
     }
     client_filter__deinit(&f);
@@ -124,7 +125,7 @@ static int64_t kill_all(redis_call_t *call, const client_filter_t *f)
 {
     int64_t count = 0;
     bool me = false;
-    LIST_EACH(&call->redis->clients, c, redis_client_t, node) {
+    LIST_EACH(&call->redis->clients.all, c, redis_client_t, node) {
         if (c->flags & CLIENT_CLOSING || !client_filter__matches(f, call, c)) continue;
         count++;
         if (c == call->client) {
@@ -207,7 +208,7 @@ void redis_cmd_client_unblock(redis_call_t *call)
         return;
     }
     if (!arg_i64(call, 2, &id)) return;
-    redis_client_t *c = client__by_id(call->redis, (uint64_t)id);
+    redis_client_t *c = clients__find(&call->redis->clients, (uint64_t)id);
     reply_int(call->client, c && blocking__unblock(c, with_error));
 }
 

@@ -1,7 +1,8 @@
 /* client_filter.c: see client_filter.h. A client passes when it is all that was asked for and nothing that it must not be. */
 #include "redis/cmd/client_filter.h"
+#include "redis/cmd/client.h"
 
-#include "redis/state.h"
+#include "redis/exec/state.h"
 
 #include "base/num.h"
 

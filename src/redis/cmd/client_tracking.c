@@ -1,4 +1,5 @@
 /* client_tracking.c: CLIENT TRACKING, CACHING, TRACKINGINFO, GETREDIR. */
+#include "redis/conn/clients.h"
 #include "redis/conn/tracking.h"
 #include "redis_commands.h"
 
@@ -23,7 +24,7 @@ static bool take_redirect(redis_call_t *call, int i, options_t *o)
         return false;
     }
     if (!arg_i64(call, i, &o->redirect_id)) return false;
-    if (o->redirect_id > 0 && client__by_id(call->redis, (uint64_t)o->redirect_id)) return true;
+    if (o->redirect_id > 0 && clients__find(call->client->clients, (uint64_t)o->redirect_id)) return true;
     reply_error(call->client, "ERR The client ID you want redirect to does not exist");
     return false;
 }

@@ -1,7 +1,7 @@
 /* command.c: COMMAND: the generated table, told to clients. */
 #include "redis/exec/getkeys.h"
+#include "redis/exec/state.h"
 #include "redis/glob.h"
-#include "redis/state.h"
 #include "redis_commands.h"
 
 #include <stdio.h>

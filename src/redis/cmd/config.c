@@ -1,11 +1,12 @@
 /* config.c: CONFIG GET, SET, RESETSTAT, REWRITE. SET is all or nothing: every value is tried on a copy first. */
 #include "redis/config/config_rewrite.h"
 #include "redis/config/config_table.h"
+#include "redis/conn/notify.h"
 #include "redis/exec/settings.h"
+#include "redis/exec/state.h"
 #include "redis/glob.h"
 #include "redis/persist/aof.h"
 #include "redis/redis.h"
-#include "redis/state.h"
 #include "redis_commands.h"
 
 #include "base/slog.h"
@@ -105,7 +106,7 @@ static bool set_all(redis_call_t *call, redis_config_t *config)
 /* Where CONFIG SET says to listen. False after the error; then nothing has changed. */
 static bool listen_there(redis_call_t *call, const redis_config_t *wanted)
 {
-    int err = listen__change(call->redis, wanted->bind, (int)wanted->port);
+    int err = listen__change(&call->redis->clients, wanted->bind, (int)wanted->port);
     if (!err) return true;
     for (int i = 2; i < call->argc; i += 2) {
         const directive_t *d = directive_find(call->argv[i]);
@@ -135,7 +136,7 @@ static bool apply(redis_call_t *call, bool was_on)
     if (!on && was_on) aof__disable(&redis->persist);
     exec__update_gate(redis);
     settings__hz(redis);
-    notify__update(redis);
+    notify__update(&redis->clients);
     for (int i = 2; i < call->argc; i += 2)
         if (IS(directive_find(call->argv[i]), maxmemory)) redis->keyspace.evict.derived_limit_bytes = 0;
     evict__update_limit(&redis->keyspace);
@@ -144,8 +145,8 @@ static bool apply(redis_call_t *call, bool was_on)
         const directive_t *d = directive_find(call->argv[i]);
         if (IS(d, loglevel)) settings__loglevel(redis);
         if (IS(d, log_format) || IS(d, log_timestamp_format)) settings__log_format(redis);
-        if (IS(d, max_new_connections_per_cycle)) listen__tune(redis);
-        if (IS(d, tcp_keepalive_s)) client__update_keepalive(redis);
+        if (IS(d, max_new_connections_per_cycle)) listen__tune(&redis->clients);
+        if (IS(d, tcp_keepalive_s)) clients__update_keepalive(&redis->clients);
     }
     return true;
 }

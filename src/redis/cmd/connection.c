@@ -1,8 +1,8 @@
 /* connection.c: HELLO, AUTH and the small commands of a connection. CLIENT is in client.c. */
 #include "redis/conn/out.h"
 #include "redis/conn/tracking.h"
+#include "redis/exec/state.h"
 #include "redis/redis.h"
-#include "redis/state.h"
 #include "redis_commands.h"
 
 #include "base/num.h"

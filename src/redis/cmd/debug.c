@@ -3,10 +3,10 @@
 #include "redis/config/config_table.h"
 #include "redis/db/digest.h"
 #include "redis/db/evict.h"
+#include "redis/exec/state.h"
 #include "redis/persist/aof.h"
 #include "redis/persist/rdb.h"
 #include "redis/persist/snapshot.h"
-#include "redis/state.h"
 #include "redis/types/quicklist.h"
 #include "redis_commands.h"
 

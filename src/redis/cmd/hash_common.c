@@ -2,7 +2,7 @@
 #include "redis/cmd/hash.h"
 
 #include "redis/db/db.h"
-#include "redis/state.h"
+#include "redis/exec/state.h"
 
 #include "base/num.h"
 

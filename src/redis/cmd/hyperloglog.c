@@ -1,6 +1,6 @@
 /* hyperloglog.c: PFADD, PFCOUNT, PFMERGE and what tests ask of them. A HyperLogLog is a string whose bytes hll.h explains.
  * A dense one is changed where it lies; a sparse one is copied, changed and stored, for it is short and its length changes. */
-#include "redis/state.h"
+#include "redis/exec/state.h"
 #include "redis/types/hll.h"
 #include "redis_commands.h"
 

@@ -3,10 +3,10 @@
 #include "redis/conn/tracking.h"
 #include "redis/exec/migration.h"
 #include "redis/exec/scripts.h"
+#include "redis/exec/state.h"
 #include "redis/persist/aof.h"
 #include "redis/persist/snapshot.h"
 #include "redis/redis.h"
-#include "redis/state.h"
 #include "redis_commands.h"
 
 #include <stdio.h>
@@ -29,12 +29,14 @@ static void human(char out[32], uint64_t bytes)
 static void put_listeners(const redis_t *redis, buf_t *b)
 {
     int number = 0;
-    if (redis->listeners.count) {
+    if (redis->clients.listeners.count) {
         buf_printf(b, "listener%d:name=tcp", number++);
-        for (int i = 0; i < redis->listeners.count; i++) buf_printf(b, ",bind=%s", redis->listeners.at[i].host);
-        buf_printf(b, ",port=%d\r\n", redis->port);
+        for (int i = 0; i < redis->clients.listeners.count; i++)
+            buf_printf(b, ",bind=%s", redis->clients.listeners.at[i].host);
+        buf_printf(b, ",port=%d\r\n", redis->clients.port);
     }
-    if (redis->path_listener) buf_printf(b, "listener%d:name=unix,bind=%s\r\n", number, redis->config->unixsocket);
+    if (redis->clients.path_listener)
+        buf_printf(b, "listener%d:name=unix,bind=%s\r\n", number, redis->config->unixsocket);
 }
 
 static void section_server(redis_t *redis, buf_t *b)
@@ -47,7 +49,7 @@ static void section_server(redis_t *redis, buf_t *b)
                "monotonic_clock:POSIX clock_gettime\r\nmultiplexing_api:epoll\r\ngcc_version:%d.%d.%d\r\n"
                "process_id:%d\r\nprocess_supervised:%s\r\nrun_id:%s\r\ntcp_port:%d\r\n",
                (int)sizeof(void *) * 8, __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__, (int)getpid(),
-               redis->supervisor ? redis->supervisor : "no", redis->run_id, redis->port);
+               redis->supervisor ? redis->supervisor : "no", redis->run_id, redis->clients.port);
     buf_printf(b,
                "server_time_usec:%" PRId64 "\r\nuptime_in_seconds:%" PRId64 "\r\nuptime_in_days:%" PRId64
                "\r\nhz:%" PRIu32 "\r\nconfigured_hz:%" PRId64 "\r\nlru_clock:%" PRIu32
@@ -62,7 +64,7 @@ static void section_server(redis_t *redis, buf_t *b)
 static void put_buffers_and_pause(const redis_t *redis, buf_t *b)
 {
     size_t in_max = 0, out_max = 0;
-    LIST_EACH(&redis->clients, c, redis_client_t, node) {
+    LIST_EACH(&redis->clients.all, c, redis_client_t, node) {
         in_max = MAX(in_max, net_conn_in_bytes(c->conn));
         out_max = MAX(out_max, net_conn_out_bytes(c->conn));
     }
@@ -88,9 +90,9 @@ static void section_clients(redis_t *redis, buf_t *b)
                "\r\nblocked_clients:%" PRIu64 "\r\ntracking_clients:%" PRIu64 "\r\npubsub_clients:%" PRIu64
                "\r\nwatching_clients:%" PRIu64 "\r\ntotal_watched_keys:%zu\r\ntotal_blocking_keys:%zu"
                "\r\ntotal_blocking_keys_on_nokey:%zu\r\n",
-               redis->client_count, redis->config->maxclients, redis->blocking.clients + redis->paused_clients,
-               tracking__info(redis).clients, redis->pubsub.clients, redis->multi.watching, watched, waited_for,
-               until_gone);
+               redis->clients.count, redis->config->maxclients, redis->blocking.clients + redis->clients.paused,
+               tracking__info(&redis->clients).clients, redis->clients.pubsub.clients, redis->multi.watching, watched,
+               waited_for, until_gone);
     put_buffers_and_pause(redis, b);
 }
 
@@ -226,9 +228,9 @@ static void put_turns(const redis_t *redis, buf_t *b)
 static void section_stats(redis_t *redis, buf_t *b)
 {
     enum { SAMPLES = ARRAY_LEN(redis->ops_samples) };
-    const redis_stats_counters_t *s = &redis->stats;
-    tracking_info_t tracking = tracking__info(redis);
-    net_stats_t net = net_service_stats(redis->net, client__service());
+    const redis_stats_counters_t *s = &redis->clients.stats;
+    tracking_info_t tracking = tracking__info(&redis->clients);
+    net_stats_t net = net_service_stats(redis->net, input__service());
     buf_printf(b,
                "total_connections_received:%" PRIu64 "\r\ntotal_commands_processed:%" PRIu64
                "\r\ninstantaneous_ops_per_sec:%" PRIu64 "\r\ntotal_net_input_bytes:%" PRIu64
@@ -251,11 +253,11 @@ static void section_stats(redis_t *redis, buf_t *b)
                redis->keyspace.stats.expired_keys, redis->keyspace.stats.expired_fields,
                redis->keyspace.stats.expired_stale_percent, redis->keyspace.stats.hashes_stale_percent,
                redis->keyspace.stats.expired_time_capped, redis->keyspace.stats.evicted_keys,
-               redis->keyspace.stats.hits, redis->keyspace.stats.misses, redis->pubsub.channels.count,
-               redis->pubsub.patterns.count, redis->pubsub.shard_channels.count, scripts__info(redis).evicted,
-               migration__links(redis->migrations), s->error_replies, s->unexpected_errors,
-               s->query_limit_disconnections, s->out_limit_disconnections, tracking.keys, tracking.items,
-               tracking.prefixes);
+               redis->keyspace.stats.hits, redis->keyspace.stats.misses, redis->clients.pubsub.channels.count,
+               redis->clients.pubsub.patterns.count, redis->clients.pubsub.shard_channels.count,
+               scripts__info(redis).evicted, migration__links(redis->migrations), s->error_replies,
+               s->unexpected_errors, s->query_limit_disconnections, s->out_limit_disconnections, tracking.keys,
+               tracking.items, tracking.prefixes);
     put_turns(redis, b);
 }
 

@@ -1,7 +1,7 @@
 /* key.c: commands that treat keys as wholes: deleting, renaming, moving, copying, describing. */
 #include "redis/db/evict.h"
 #include "redis/exec/changes.h"
-#include "redis/state.h"
+#include "redis/exec/state.h"
 #include "redis/types/hash.h"
 #include "redis_commands.h"
 

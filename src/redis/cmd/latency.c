@@ -1,6 +1,6 @@
 /* latency.c: LATENCY: what the monitor has kept of slow events, and the histograms of latency-tracking. */
+#include "redis/exec/state.h"
 #include "redis/histogram.h"
-#include "redis/state.h"
 #include "redis_commands.h"
 
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* memory.c: MEMORY: what a key takes, what all of it is used for, and what the allocator tells. */
 #include "redis/cmd/memory.h"
 #include "redis/exec/scripts.h"
+#include "redis/exec/state.h"
 #include "redis/persist/aof.h"
-#include "redis/state.h"
 #include "redis_commands.h"
 
 #include <stdio.h>
@@ -12,7 +12,7 @@
 static size_t clients_bytes(const redis_t *redis)
 {
     size_t sum = 0;
-    LIST_EACH(&redis->clients, c, redis_client_t, node)
+    LIST_EACH(&redis->clients.all, c, redis_client_t, node)
         sum += sizeof(*c) + net_conn_in_bytes(c->conn) + net_conn_out_bytes(c->conn);
     return sum;
 }
@@ -153,7 +153,7 @@ static void diagnose(const redis_t *redis, const memory_figures_t *f, buf_t *out
         buf_printf(out,
                    " * Kept pages: the allocator holds more than a tenth of pages without anything in them. MEMORY "
                    "PURGE gives them back.\n");
-    if (redis->client_count && f->clients_bytes / redis->client_count > DOCTOR_CLIENT_BYTES_MAX)
+    if (redis->clients.count && f->clients_bytes / redis->clients.count > DOCTOR_CLIENT_BYTES_MAX)
         buf_printf(out,
                    " * Clients: they use more than 200 KB each on average. CLIENT LIST shows who does not read its "
                    "replies (omem) or sends requests that never end (qbuf).\n");

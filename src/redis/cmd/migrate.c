@@ -1,6 +1,6 @@
 /* migrate.c: MIGRATE: what is asked for; exec/migration.c does it while the client waits. */
 #include "redis/exec/migration.h"
-#include "redis/state.h"
+#include "redis/exec/state.h"
 #include "redis_commands.h"
 
 #include "base/num.h"

@@ -1,10 +1,10 @@
 /* save.c: SAVE, BGSAVE, LASTSAVE, BGREWRITEAOF and SHUTDOWN. */
 #include "redis/exec/scripts.h"
+#include "redis/exec/state.h"
 #include "redis/persist/aof.h"
 #include "redis/persist/snapshot.h"
 #include "redis/persist/walk.h"
 #include "redis/redis.h"
-#include "redis/state.h"
 #include "redis_commands.h"
 
 #include "base/slog.h"

@@ -2,10 +2,10 @@
  * itself. */
 #include "redis/exec/changes.h"
 #include "redis/exec/scripts.h"
+#include "redis/exec/state.h"
 #include "redis/persist/aof.h"
 #include "redis/persist/snapshot.h"
 #include "redis/redis.h"
-#include "redis/state.h"
 #include "redis_commands.h"
 
 #include "base/num.h"

@@ -3,7 +3,7 @@
 
 #include "base/buf.h"
 #include "base/num.h"
-#include "redis/state.h"
+#include "redis/config/notify_classes.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,7 +94,7 @@ static int set_number(void *field, const directive_t *d, const char *value, char
 static int set_events(uint32_t *field, const char *value, char *why, size_t why_bytes)
 {
     bool ok = true;
-    uint32_t events = notify__parse(value, &ok);
+    uint32_t events = notify_classes__parse(value, &ok);
     if (!ok) return refuse(why, why_bytes, "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.");
     *field = events;
     return 0;
@@ -192,7 +192,7 @@ static void get_enum(int value, const directive_t *d, buf_t *out)
 static void get_events(uint32_t events, buf_t *out)
 {
     char text[64] = "";
-    notify__format(events, text);
+    notify_classes__format(events, text);
     buf_printf(out, "%s", text);
 }
 

@@ -9,6 +9,7 @@
 #include "wire/resp.h"
 
 typedef struct redis redis_t;
+typedef struct clients clients_t; /* clients.h */
 typedef struct redis_db redis_db_t;
 typedef struct redis_client redis_client_t;
 typedef struct redis_command redis_command_t;
@@ -48,16 +49,17 @@ struct redis_client {
     uint8_t *out, *out_end, *out_start;
     uint32_t flags;
     uint8_t resp;
-    bool out_dirty; /* in redis->writing */
+    bool out_dirty; /* in clients->writing */
     bool failed;    /* the command that runs has replied an error */
     uint16_t deferred_depth;
     redis_db_t *db;
-    redis_t *redis;
+    clients_t *clients;
+    redis_t *redis;   /* for the rooms above */
     net_conn_t *conn; /* NULL: internal */
     buf_t *sink;      /* internal: where replies go; NULL = nowhere */
     buf_t deferred;   /* what follows an open deferred length */
     list_t writing_node;
-    list_t node;         /* redis->clients */
+    list_t node;         /* clients->all */
     list_t monitor_node; /* redis->monitors, if CLIENT_MONITOR */
     uint64_t id;
     resp_resume_t resume;
@@ -83,22 +85,16 @@ struct redis_client {
     uint64_t commands, in_bytes, out_bytes;
 };
 
-redis_client_t *client__new(redis_t *redis, net_conn_t *conn);
+redis_client_t *client__new(clients_t *clients, net_conn_t *conn);
 void client__free(redis_client_t *c);
-redis_client_t *client__new_internal(redis_t *redis, buf_t *sink);
-redis_client_t *client__by_id(redis_t *redis, uint64_t id);
+redis_client_t *client__new_internal(clients_t *clients, buf_t *sink);
 /* Closes once its output is out. */
 void client__close(redis_client_t *c);
-void client__describe(redis_client_t *c, buf_t *out);
-void client__put_flags(const redis_client_t *c, buf_t *out); /* as CLIENT LIST shows them */
 /* Makes the client wait (its input stays unread) or go on. */
 void client__pause(redis_client_t *c);
 void client__resume(redis_client_t *c);
-void client__resume_all(redis_t *redis); /* those that were paused */
 /* The reply to its command is written: what CLIENT REPLY SKIP silenced ends here. */
 void client__answered(redis_client_t *c);
-const net_service_t *client__service(void);
-void client__update_keepalive(redis_t *redis);
 bool client__name_is_valid(bytes_t name);
 void client__set_name(redis_client_t *c, bytes_t name);
 

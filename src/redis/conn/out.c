@@ -1,8 +1,8 @@
 /* out.c: see out.h. Output memory is the connection's own (net_reserve) and is committed when it is full and at the end of each
  * event; between, a reply is pointer arithmetic. */
 #include "redis/conn/out.h"
+#include "redis/conn/clients.h"
 #include "redis/conn/out_limits.h"
-#include "redis/state.h"
 
 static bool is_silent(const redis_client_t *c)
 {
@@ -27,7 +27,7 @@ static uint8_t *grow_buf(redis_client_t *c, buf_t *b, size_t n)
 
 static uint8_t *grow_silent(redis_client_t *c, size_t n)
 {
-    buf_t *b = &c->redis->discard;
+    buf_t *b = &c->clients->discard;
     b->len = 0;
     buf_reserve(b, MAX(n, (size_t)OUT_RESERVE_BYTES));
     return use(c, b->ptr, b->cap);
@@ -49,7 +49,7 @@ uint8_t *out__grow(redis_client_t *c, size_t n)
     if (c->out_start) commit(c);
     if (!c->out_dirty) {
         c->out_dirty = true;
-        list_push_back(&c->redis->writing, &c->writing_node);
+        list_push_back(&c->clients->writing, &c->writing_node);
     }
     size_t room = MAX(n, (size_t)OUT_RESERVE_BYTES);
     return use(c, net_reserve(c->conn, room), room);
@@ -73,7 +73,8 @@ void out__flush(redis_client_t *c)
     }
 }
 
-void out__flush_all(redis_t *redis)
+void out__flush_all(clients_t *clients)
 {
-    while (!list_empty(&redis->writing)) out__flush(CONTAINER_OF(redis->writing.next, redis_client_t, writing_node));
+    while (!list_empty(&clients->writing))
+        out__flush(CONTAINER_OF(clients->writing.next, redis_client_t, writing_node));
 }

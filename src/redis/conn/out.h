@@ -4,8 +4,10 @@
 
 #include "redis/conn/client.h"
 
+#define OUT_RESERVE_BYTES 4096 /* at least so much room is taken at once */
+
 /* Hands what was written for all clients to their connections. Every entry into this folder ends with it. */
-void out__flush_all(redis_t *redis);
+void out__flush_all(clients_t *clients);
 void out__flush(redis_client_t *c);
 /* Makes room for n bytes when out.. is used up (or nothing is reserved). */
 uint8_t *out__grow(redis_client_t *c, size_t n);

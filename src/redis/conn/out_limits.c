@@ -1,7 +1,7 @@
 /* out_limits.c: see out_limits.h. config/config_out_limits.c reads the setting. */
 #include "redis/conn/out_limits.h"
 
-#include "redis/state.h"
+#include "redis/conn/clients.h"
 
 #include "base/slog.h"
 
@@ -9,7 +9,7 @@
 
 static const redis_out_limit_t *limit_of(const redis_client_t *c)
 {
-    return &c->redis->config->out_limits[c->flags & CLIENT_PUBSUB ? OUT_PUBSUB : OUT_NORMAL];
+    return &c->clients->config->out_limits[c->flags & CLIENT_PUBSUB ? OUT_PUBSUB : OUT_NORMAL];
 }
 
 bool out_limits__exceeds(const redis_client_t *c)
@@ -27,7 +27,7 @@ bool out_limits__counts(const redis_client_t *c)
 /* Remembers since when it has been above the soft limit. */
 static bool soft_time_is_over(redis_client_t *c, size_t unsent, const redis_out_limit_t *limit)
 {
-    int64_t now_ms = c->redis->keyspace.now_ms;
+    int64_t now_ms = c->clients->keyspace->now_ms;
     if (limit->soft_bytes == 0 || unsent < limit->soft_bytes) {
         c->out_soft_since_ms = 0;
         return false;
@@ -40,14 +40,14 @@ void out_limits__close(redis_client_t *c)
 {
     slog(SLOG_WARN, "redis", "closing a client that does not read", "peer=%s unsent=%zu", net_conn_peer(c->conn),
          net_conn_out_bytes(c->conn));
-    c->redis->stats.out_limit_disconnections++;
+    c->clients->stats.out_limit_disconnections++;
     c->flags |= CLIENT_CLOSING;
     net_close_now(c->conn);
 }
 
-void out_limits__enforce(redis_t *redis)
+void out_limits__enforce(clients_t *clients)
 {
-    LIST_EACH(&redis->clients, c, redis_client_t, node) {
+    LIST_EACH(&clients->all, c, redis_client_t, node) {
         if (c->flags & CLIENT_CLOSING) continue;
         if (out_limits__exceeds(c) || soft_time_is_over(c, net_conn_out_bytes(c->conn), limit_of(c)))
             out_limits__close(c);

@@ -4,7 +4,7 @@
 
 #include "base/base.h"
 
-typedef struct redis redis_t;
+typedef struct clients clients_t;
 typedef struct redis_client redis_client_t;
 
 /* Above the hard limit of its class. */
@@ -14,6 +14,6 @@ bool out_limits__counts(const redis_client_t *c);
 /* Closes a client that does not read; it may be gone when this returns. */
 void out_limits__close(redis_client_t *c);
 /* Closes who is above the hard limit, or above the soft one for its time. Called by the cron. */
-void out_limits__enforce(redis_t *redis);
+void out_limits__enforce(clients_t *clients);
 
 #endif

@@ -1,8 +1,8 @@
 /* push.c: see push.h. */
 #include "redis/conn/push.h"
+#include "redis/conn/clients.h"
 #include "redis/conn/out.h"
 #include "redis/conn/out_limits.h"
-#include "redis/state.h"
 
 /* A client that does not read is closed rather than remembered without limit. */
 bool push__may_receive(redis_client_t *c)
@@ -29,20 +29,12 @@ static void fall_silent(redis_client_t *c, uint32_t silence)
     c->flags |= silence;
 }
 
-/* Whether a command of the client's runs, which has yet to reply. */
-static bool is_running(const redis_client_t *c)
-{
-    for (const redis_call_t *call = c->redis->current; call; call = call->outer)
-        if (call->client == c) return true;
-    return false;
-}
-
 push_t push__begin_reply(redis_client_t *c) { return (push_t){.to = c, .client = c, .silence = speak_up(c)}; }
 
 push_t push__begin(redis_client_t *c)
 {
-    if (!is_running(c)) return push__begin_reply(c);
-    redis_client_t *writer = client__new_internal(c->redis, &c->pushed_to_self);
+    if (!c->clients->host->is_running(c)) return push__begin_reply(c);
+    redis_client_t *writer = client__new_internal(c->clients, &c->pushed_to_self);
     writer->resp = c->resp;
     return (push_t){.to = writer, .client = c};
 }

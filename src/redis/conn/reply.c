@@ -1,6 +1,8 @@
 /* reply.c: see reply.h; out.h gives the room. */
+#include "redis/conn/reply.h"
+#include "redis/conn/clients.h"
 #include "redis/conn/out.h"
-#include "redis/state.h"
+#include "redis/number.h"
 
 #include "base/num.h"
 
@@ -163,7 +165,7 @@ static void put_error(redis_client_t *c, char *text, size_t len)
     for (size_t i = 0; i < len; i++)
         if (text[i] == '\r' || text[i] == '\n') text[i] = ' ';
     c->failed = true;
-    stats__error(c->redis, text, len, false);
+    c->clients->host->refused(c, text, len);
     put_line(c, '-', text, len);
 }
 

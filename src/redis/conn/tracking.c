@@ -4,9 +4,9 @@
  * tracks, is passed over when the key changes. Of a prefix, the keys that changed gather until the turn's replies are about to
  * leave, and go in one message. Messages that a client's own command causes follow its reply. */
 #include "redis/conn/tracking.h"
+#include "redis/conn/clients.h"
 #include "redis/conn/out.h"
 #include "redis/conn/push.h"
-#include "redis/state.h"
 
 #define HOOK_RANK 80 /* before the connections' output */
 
@@ -21,7 +21,7 @@ typedef struct prefix {
 } prefix_t;
 
 struct tracking {
-    redis_t *redis;
+    clients_t *clients;
     map_t keys;     /* -> readers_t */
     map_t prefixes; /* -> prefix_t */
     uint64_t items;
@@ -38,7 +38,7 @@ static redis_client_t *target_of(redis_client_t *c)
 {
     tracked_t *t = c->tracking;
     if (!t->redirect_id) return c;
-    redis_client_t *target = client__by_id(c->redis, t->redirect_id);
+    redis_client_t *target = clients__find(c->clients, t->redirect_id);
     if (target) return target;
     t->flags |= TRACKING_BROKEN_REDIR;
     if (c->resp < 3) return NULL;
@@ -91,7 +91,7 @@ static uint32_t place_of(const readers_t *r, uint64_t id)
 
 void tracking__remember(redis_client_t *c, bytes_t key)
 {
-    tracking_t *t = c->redis->tracking;
+    tracking_t *t = c->clients->tracking;
     readers_t *r = map_get(&t->keys, key);
     uint32_t at = r ? place_of(r, c->id) : 0;
     if (r && at < r->count && r->ids[at] == c->id) return;
@@ -121,7 +121,7 @@ static void invalidate(tracking_t *t, bytes_t key, uint64_t changer)
     if (!r) return;
     t->items -= r->count;
     for (uint32_t i = 0; i < r->count; i++) {
-        redis_client_t *c = client__by_id(t->redis, r->ids[i]);
+        redis_client_t *c = clients__find(t->clients, r->ids[i]);
         if (!c || !c->tracking || c->tracking->flags & TRACKING_BCAST) continue;
         if (c->id == changer && c->tracking->flags & TRACKING_NOLOOP) continue;
         tell(c, &key, 1);
@@ -129,14 +129,14 @@ static void invalidate(tracking_t *t, bytes_t key, uint64_t changer)
     mem_free(r);
 }
 
-void tracking__limit(redis_t *redis)
+void tracking__limit(clients_t *clients)
 {
     enum { DROPPED_MAX = 100 };
-    tracking_t *t = redis->tracking;
-    uint64_t max = redis->config->tracking_table_max_keys;
+    tracking_t *t = clients->tracking;
+    uint64_t max = clients->config->tracking_table_max_keys;
     if (max == 0 || t->keys.count <= max) return;
     for (int i = 0; t->keys.count > max && i < DROPPED_MAX; i++) {
-        size_t cursor = redis_random(redis) % t->keys.cap;
+        size_t cursor = keyspace__random(clients->keyspace) % t->keys.cap;
         map_entry_t *victim = map_next(&t->keys, &cursor);
         if (!victim) continue;
         buf_t key = BUF_INIT;
@@ -144,7 +144,7 @@ void tracking__limit(redis_t *redis)
         invalidate(t, buf_bytes(&key), 0);
         buf_deinit(&key);
     }
-    out__flush_all(redis);
+    out__flush_all(clients);
 }
 
 static void forget_all(tracking_t *t)
@@ -210,12 +210,12 @@ static void turn(io_hook_t *hook)
     t->has_changed = false;
     size_t cursor = 0;
     for (map_entry_t *m; (m = map_next(&t->prefixes, &cursor));) tell_prefix(t, m->value);
-    out__flush_all(t->redis);
+    out__flush_all(t->clients);
 }
 
 static void join_prefix(redis_client_t *c, bytes_t prefix)
 {
-    tracking_t *t = c->redis->tracking;
+    tracking_t *t = c->clients->tracking;
     prefix_t *p = map_get(&t->prefixes, prefix);
     if (!p) {
         p = mem_zalloc(sizeof(*p));
@@ -228,7 +228,7 @@ static void join_prefix(redis_client_t *c, bytes_t prefix)
 
 static void leave_prefixes(redis_client_t *c)
 {
-    tracking_t *t = c->redis->tracking;
+    tracking_t *t = c->clients->tracking;
     size_t cursor = 0;
     for (map_entry_t *m; (m = map_next(&c->tracking->prefixes, &cursor));) {
         prefix_t *p = map_get(&t->prefixes, m->key);
@@ -255,12 +255,10 @@ bytes_t tracking__overlap(const redis_client_t *c, bytes_t prefix)
 
 static tracking_t *of(db_listener_t *self) { return CONTAINER_OF(self, tracking_t, listener); }
 
-/* Whose command runs. */
-static uint64_t changer_of(const tracking_t *t)
+static uint64_t changer_of(const db_listener_t *self)
 {
-    const redis_call_t *call = t->redis->current;
-    while (call && call->outer) call = call->outer;
-    return call ? call->client->id : 0;
+    const clients_t *clients = CONTAINER_OF(self, tracking_t, listener)->clients;
+    return clients->host->who_runs(clients);
 }
 
 static void tell_all_of(tracking_t *t, bytes_t key, uint64_t changer)
@@ -271,7 +269,7 @@ static void tell_all_of(tracking_t *t, bytes_t key, uint64_t changer)
 
 static void on_changed(db_listener_t *self, redis_db_t *db, bytes_t key)
 {
-    tell_all_of(of(self), key, changer_of(of(self)));
+    tell_all_of(of(self), key, changer_of(self));
 }
 
 static void on_gone(db_listener_t *self, redis_db_t *db, bytes_t key, db_cause_t cause)
@@ -287,9 +285,9 @@ static void on_fields_gone(db_listener_t *self, redis_db_t *db, bytes_t key, int
 static void on_will_empty(db_listener_t *self, redis_db_t *db, const char *command)
 {
     tracking_t *t = of(self);
-    if (!command || t->emptied_at == t->redis->stats.commands) return; /* FLUSHALL empties many databases */
-    t->emptied_at = t->redis->stats.commands;
-    LIST_EACH(&t->redis->clients, c, redis_client_t, node) {
+    if (!command || t->emptied_at == t->clients->stats.commands) return; /* FLUSHALL empties many databases */
+    t->emptied_at = t->clients->stats.commands;
+    LIST_EACH(&t->clients->all, c, redis_client_t, node) {
         if (c->tracking) tell(c, NULL, 0);
     }
     forget_all(t);
@@ -297,10 +295,10 @@ static void on_will_empty(db_listener_t *self, redis_db_t *db, const char *comma
 
 /* ---- life ------------------------------------------------------------------------------------------------------------ */
 
-tracking_t *tracking__new(redis_t *redis)
+tracking_t *tracking__new(clients_t *clients)
 {
     tracking_t *t = mem_zalloc(sizeof(*t));
-    t->redis = redis;
+    t->clients = clients;
     t->keys = t->prefixes = MAP_INIT;
     t->listener = (db_listener_t){.name = "tracking",
                                   .rank = DB_RANK_TRACKING,
@@ -308,9 +306,9 @@ tracking_t *tracking__new(redis_t *redis)
                                   .gone = on_gone,
                                   .fields_gone = on_fields_gone,
                                   .will_empty = on_will_empty};
-    db_listen(&redis->keyspace.announce, &t->listener);
+    db_listen(&clients->keyspace->announce, &t->listener);
     t->hook = (io_hook_t){.rank = HOOK_RANK, .name = "redis tracking", .run = turn};
-    io_hook_add(redis->loop, &t->hook);
+    io_hook_add(clients->loop, &t->hook);
     return t;
 }
 
@@ -324,8 +322,8 @@ void tracking__free(tracking_t *t)
 
 static void count_client(tracking_t *t, int by)
 {
-    uint64_t clients = t->redis->tracking_clients += (uint64_t)by;
-    db_want(&t->redis->keyspace.announce, &t->listener,
+    uint64_t clients = t->clients->tracking_count += (uint64_t)by;
+    db_want(&t->clients->keyspace->announce, &t->listener,
             clients ? DB_CHANGED | DB_GONE | DB_FIELDS_GONE | DB_WILL_EMPTY : 0);
     if (!clients) forget_all(t);
 }
@@ -336,7 +334,7 @@ void tracking__on(redis_client_t *c, uint32_t modes, uint64_t redirect_id, const
     if (!was) {
         c->tracking = mem_zalloc(sizeof(*c->tracking));
         c->tracking->prefixes = MAP_INIT;
-        count_client(c->redis->tracking, 1);
+        count_client(c->clients->tracking, 1);
     }
     c->tracking->flags = modes;
     c->tracking->redirect_id = redirect_id;
@@ -351,12 +349,12 @@ void tracking__off(redis_client_t *c)
     leave_prefixes(c);
     mem_free(c->tracking);
     c->tracking = NULL;
-    count_client(c->redis->tracking, -1);
+    count_client(c->clients->tracking, -1);
 }
 
-tracking_info_t tracking__info(const redis_t *redis)
+tracking_info_t tracking__info(const clients_t *clients)
 {
-    const tracking_t *t = redis->tracking;
+    const tracking_t *t = clients->tracking;
     return (tracking_info_t){
-        .clients = redis->tracking_clients, .keys = t->keys.count, .items = t->items, .prefixes = t->prefixes.count};
+        .clients = clients->tracking_count, .keys = t->keys.count, .items = t->items, .prefixes = t->prefixes.count};
 }

@@ -29,7 +29,7 @@ typedef struct tracked {
     map_t prefixes;       /* as keys; TRACKING_BCAST */
 } tracked_t;
 
-tracking_t *tracking__new(redis_t *redis);
+tracking_t *tracking__new(clients_t *clients);
 void tracking__free(tracking_t *t);
 
 /* Turns it on, or changes it; the prefixes are added. */
@@ -50,11 +50,11 @@ void tracking__remember(redis_client_t *c, bytes_t key);
 /* A command of the client has ended: CLIENT CACHING was for one. */
 void tracking__command_done(redis_client_t *c);
 /* Drops keys, telling who read them, while there are more than tracking-table-max-keys. */
-void tracking__limit(redis_t *redis);
+void tracking__limit(clients_t *clients);
 
 typedef struct tracking_info {
     uint64_t clients, keys, items, prefixes; /* items: pairs of a key and a client */
 } tracking_info_t;
-tracking_info_t tracking__info(const redis_t *redis);
+tracking_info_t tracking__info(const clients_t *clients);
 
 #endif

@@ -1,8 +1,8 @@
 /* field_time_test.c: fields that expire, on simulated time and disks: they are gone when their time is over, by themselves and in
  * the order of their times; and what the append-only file and snapshots keep of random commands is exactly what was in memory,
  * fields included that are over and not yet deleted. */
+#include "redis/exec/state.h"
 #include "redis/redis.h"
-#include "redis/state.h"
 
 #include "redis/types/hash.h"
 

@@ -17,6 +17,7 @@
 #ifndef TRIVET_REDIS_LISTEN_H
 #define TRIVET_REDIS_LISTEN_H
 
+#include "redis/config/notify_classes.h"
 #include "redis/types/entry.h"
 
 typedef struct redis_db redis_db_t;
@@ -35,26 +36,6 @@ enum {
     DB_SWAPPED = 1 << 6,
     DB_GREW = 1 << 7,
     DB_FIELDS_GONE = 1 << 8,
-};
-
-/* Keyspace event classes, as in notify-keyspace-events. */
-enum {
-    NOTIFY_KEYSPACE = 1 << 0,
-    NOTIFY_KEYEVENT = 1 << 1,
-    NOTIFY_GENERIC = 1 << 2,
-    NOTIFY_STRING = 1 << 3,
-    NOTIFY_LIST = 1 << 4,
-    NOTIFY_SET = 1 << 5,
-    NOTIFY_HASH = 1 << 6,
-    NOTIFY_ZSET = 1 << 7,
-    NOTIFY_EXPIRED = 1 << 8,
-    NOTIFY_EVICTED = 1 << 9,
-    NOTIFY_STREAM = 1 << 10,
-    NOTIFY_KEY_MISS = 1 << 11,
-    NOTIFY_MODULE = 1 << 13,
-    NOTIFY_NEW = 1 << 14,
-    NOTIFY_ALL = NOTIFY_GENERIC | NOTIFY_STRING | NOTIFY_LIST | NOTIFY_SET | NOTIFY_HASH | NOTIFY_ZSET |
-                 NOTIFY_EXPIRED | NOTIFY_EVICTED | NOTIFY_STREAM | NOTIFY_MODULE,
 };
 
 /* The file comes first, so that what others add to it stands behind the change. */

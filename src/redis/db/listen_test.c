@@ -3,8 +3,8 @@
 #include "redis/db/listen.h"
 
 #include "redis/db/digest.h"
+#include "redis/exec/state.h"
 #include "redis/redis.h"
-#include "redis/state.h"
 
 #include "redis/types/hash.h"
 

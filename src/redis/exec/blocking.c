@@ -7,8 +7,8 @@
  * Waiters of a key are served in the order in which they came. Those who take from the same consumer group stand in a line of
  * their own: the first that finds nothing speaks for all behind it, so that ten thousand of them cost no more than one. */
 #include "redis/conn/out.h"
+#include "redis/exec/state.h"
 #include "redis/redis.h"
-#include "redis/state.h"
 
 #define HELD_LOOK_MS 10 /* while a script has stepped aside, or writes are paused */
 
@@ -440,7 +440,7 @@ void *redis_async_behind(const redis_async_t *a)
 redis_client_t *redis_async_client(redis_async_t *a)
 {
     if (a->client) return a->client;
-    if (!a->nobody) a->nobody = client__new_internal(a->redis, NULL);
+    if (!a->nobody) a->nobody = client__new_internal(&a->redis->clients, NULL);
     return a->nobody;
 }
 
@@ -474,12 +474,12 @@ void redis_async_done(redis_async_t *a)
     bool in_line = a->in_line;
     async_free(a);
     if (c) (in_line ? in_line_done : wait_done)(c);
-    if (!in_line) out__flush_all(redis);
+    if (!in_line) out__flush_all(&redis->clients);
 }
 
 void redis_async_drop(redis_async_t *a) { async_free(a); }
 
-void redis_replies_flush(redis_t *redis) { out__flush_all(redis); }
+void redis_replies_flush(redis_t *redis) { out__flush_all(&redis->clients); }
 
 void blocking__forget_asyncs(redis_client_t *c)
 {

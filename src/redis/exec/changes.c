@@ -11,11 +11,11 @@
 #include "redis/exec/changes.h"
 
 #include "redis/exec/getkeys.h"
+#include "redis/exec/state.h"
 #include "redis/glob.h"
 #include "redis/persist/aof.h"
 #include "redis/persist/data_file.h"
 #include "redis/redis.h"
-#include "redis/state.h"
 #include "redis/types/emit.h"
 #include "redis/types/list.h"
 #include "redis_commands.h"

@@ -1,5 +1,5 @@
 /* command.c: commands found by their names, and kept for later. */
-#include "redis/state.h"
+#include "redis/exec/state.h"
 #include "redis_commands.h"
 
 #include <ctype.h>
@@ -44,3 +44,5 @@ saved_command_t *command__save(const redis_command_t *command, int argc, const b
     }
     return s;
 }
+
+uint64_t redis_random(redis_t *redis) { return keyspace__random(&redis->keyspace); }

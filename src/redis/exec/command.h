@@ -54,9 +54,6 @@ bool arg_timeout(redis_call_t *call, int i, int64_t *ret_ms) MUST_CHECK;
 bool arg_timeout_ms(redis_call_t *call, int i, int64_t *ret_ms) MUST_CHECK; /* the same, given in whole milliseconds */
 /* Case-insensitive comparison with an option's name in UPPER CASE. */
 bool arg_is(const redis_call_t *call, int i, const char *option);
-/* Degrees, within 180 on either side: seventeen decimals, without trailing zeros. */
-#define DEGREES_CHARS_MAX 24
-size_t format_degrees(char out[DEGREES_CHARS_MAX], double v);
 
 /* ---- propagation to the append-only file ----------------------------------------------------------------------------- */
 

@@ -2,7 +2,7 @@
  * name for the first. */
 #include "redis/exec/commandlog.h"
 #include "redis/exec/secrets.h"
-#include "redis/state.h"
+#include "redis/exec/state.h"
 #include "redis_commands.h"
 
 #include <stdio.h>

@@ -6,11 +6,11 @@
 #include "redis/exec/getkeys.h"
 #include "redis/exec/inquiry.h"
 #include "redis/exec/scripts.h"
+#include "redis/exec/state.h"
 #include "redis/exec/timing.h"
 #include "redis/persist/aof.h"
 #include "redis/persist/snapshot.h"
 #include "redis/redis.h"
-#include "redis/state.h"
 #include "redis_commands.h"
 
 #include "base/slog.h"
@@ -201,7 +201,7 @@ static bool passes(redis_client_t *c, const redis_command_t *command, const pars
         refuse(c, command, text);
         return false;
     }
-    if (redis__lacks_replicas(redis) && command->flags & CMD_WRITE) {
+    if (state__lacks_replicas(redis) && command->flags & CMD_WRITE) {
         refuse(c, command, NO_REPLICAS_ERROR);
         return false;
     }
@@ -228,7 +228,7 @@ void exec__update_gate(redis_t *redis)
     redis->timed = timing__is_wanted(redis);
     redis->gate = persist__failure(&redis->persist) || redis->keyspace.loading || redis->pause_until_ms ||
                   redis->keyspace.midway || redis->changes.held || redis->holds.keys.count ||
-                  redis__lacks_replicas(redis);
+                  state__lacks_replicas(redis);
 }
 
 /* ---- running --------------------------------------------------------------------------------------------------------- */
@@ -309,8 +309,8 @@ void exec__run(redis_client_t *c, const redis_command_t *command, int argc, cons
     if (UNLIKELY(!list_empty(&redis->monitors)) && !(flags & CALL_RETRY) &&
         !(command->flags & (CMD_SKIP_MONITOR | CMD_ADMIN)))
         monitor__tell(&call);
-    if (UNLIKELY(redis->tracking_clients)) track(&call);
-    redis->stats.commands++;
+    if (UNLIKELY(redis->clients.tracking_count)) track(&call);
+    redis->clients.stats.commands++;
     if (UNLIKELY(c->failed)) stats->failed++;
     if (call.dirty) {
         redis->persist.dirty += call.dirty;
@@ -390,7 +390,7 @@ void exec__after_event(redis_t *redis)
     bool idle = redis->exec_depth == 0; /* not: a script has paused */
     if (idle) exec__end_entry(redis, redis->changes.observer != NULL);
     if (idle && !list_empty(&redis->blocking.ready_keys)) blocking__serve(redis);
-    out__flush_all(redis);
+    out__flush_all(&redis->clients);
 }
 
 redis_call_t exec__internal_call(redis_t *redis, redis_db_t *db)

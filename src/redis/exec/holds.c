@@ -3,7 +3,7 @@
 #include "redis/exec/holds.h"
 
 #include "redis/exec/getkeys.h"
-#include "redis/state.h"
+#include "redis/exec/state.h"
 
 void holds__add(redis_t *redis, bytes_t key)
 {
@@ -18,7 +18,7 @@ void holds__remove(redis_t *redis, bytes_t key)
     ASSERT(count > 0);
     if (count > 1) (void)map_put(&redis->holds.keys, key, (void *)(count - 1));
     exec__update_gate(redis);
-    if (redis->holds.keys.count == 0) client__resume_all(redis);
+    if (redis->holds.keys.count == 0) clients__resume(&redis->clients);
 }
 
 static bool names_held(const redis_client_t *c, const redis_command_t *command, int argc, const bytes_t *argv)

@@ -2,12 +2,17 @@
 #include "redis/exec/host.h"
 
 #include "base/slog.h"
-#include "redis/state.h"
+#include "redis/exec/input.h"
+#include "redis/exec/inquiry.h"
+#include "redis/exec/state.h"
 #include "redis_commands.h"
 
 static redis_t *redis_of(const persist_t *persist) { return CONTAINER_OF(persist, redis_t, persist); }
 
-static redis_client_t *client_new(persist_t *persist) { return client__new_internal(redis_of(persist), NULL); }
+static redis_client_t *client_new(persist_t *persist)
+{
+    return client__new_internal(&redis_of(persist)->clients, NULL);
+}
 
 static int replay(redis_client_t *c, int argc, const bytes_t *argv)
 {
@@ -32,7 +37,7 @@ static void give_up(persist_t *persist, const char *why)
     if (redis->failed || redis->stopped) return;
     redis->failed = true;
     slog(SLOG_ERROR, "redis", "cannot make writes durable with appendfsync always: stopping", "error=\"%s\"", why);
-    LIST_EACH(&redis->clients, c, redis_client_t, node) net_close_now(c->conn);
+    LIST_EACH(&redis->clients.all, c, redis_client_t, node) net_close_now(c->conn);
     if (redis->on_shutdown) redis->on_shutdown(redis->on_shutdown_user);
 }
 
@@ -46,3 +51,38 @@ const persist_host_t host__of_persist = {
     .is_midway = is_midway,
     .give_up = give_up,
 };
+
+/* ---- of conn/ ------------------------------------------------------------------------------------------------------- */
+
+static void gone(redis_client_t *c)
+{
+    blocking__forget(c);
+    blocking__forget_asyncs(c);
+    inquiry__drop(c);
+    multi__discard(c);
+    multi__unwatch(c);
+    monitor__forget(c);
+}
+
+static void refused(redis_client_t *c, const char *text, size_t len) { stats__error(c->redis, text, len, false); }
+
+static bool is_running(const redis_client_t *c)
+{
+    for (const redis_call_t *call = c->redis->current; call; call = call->outer)
+        if (call->client == c) return true;
+    return false;
+}
+
+static uint64_t who_runs(const clients_t *clients)
+{
+    const redis_call_t *call = clients->redis->current;
+    while (call && call->outer) call = call->outer;
+    return call ? call->client->id : 0;
+}
+
+/* Its `service` is known at run time. */
+clients_host_t host__of_clients(void)
+{
+    return (clients_host_t){
+        .service = input__service(), .gone = gone, .refused = refused, .is_running = is_running, .who_runs = who_runs};
+}

@@ -2,8 +2,10 @@
 #ifndef TRIVET_REDIS_HOST_H
 #define TRIVET_REDIS_HOST_H
 
+#include "redis/conn/clients.h"
 #include "redis/persist/persist.h"
 
 extern const persist_host_t host__of_persist;
+clients_host_t host__of_clients(void);
 
 #endif

@@ -9,7 +9,7 @@
  * Whatever happens, each question ends once: then what was kept for it elsewhere is given up. A script's call leaves the script
  * until the answer is there (scripts.c). */
 #include "redis/exec/inquiry.h"
-#include "redis/state.h"
+#include "redis/exec/state.h"
 
 #include "redis_commands.h"
 

@@ -16,4 +16,7 @@ bool inquiry__is_known(const inquiry_t *inquiry);
 /* Of a request that passed all checks: asks, once, what it must know. True: the client is paused, and the request comes again. */
 bool inquiry__must_wait(redis_client_t *c, const redis_command_t *command, int argc, const bytes_t *argv);
 
+/* The client's request was run, was refused, or is put off for long: what it asked ends. */
+void inquiry__drop(redis_client_t *c);
+
 #endif

@@ -9,9 +9,9 @@
 #include "redis/exec/migration.h"
 
 #include "redis/exec/holds.h"
+#include "redis/exec/state.h"
 #include "redis/persist/aof.h"
 #include "redis/persist/rdb.h"
-#include "redis/state.h"
 
 #include <stdio.h>
 

@@ -2,7 +2,7 @@
  * secrets is left out or blackened. A client that does not read is closed, as a subscriber is. */
 #include "redis/conn/push.h"
 #include "redis/exec/secrets.h"
-#include "redis/state.h"
+#include "redis/exec/state.h"
 #include "redis_commands.h"
 
 #include <ctype.h>

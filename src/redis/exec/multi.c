@@ -2,7 +2,7 @@
  * whoever changes the key marks them, and their EXEC then does nothing. */
 #include "redis/exec/changes.h"
 #include "redis/exec/inquiry.h"
-#include "redis/state.h"
+#include "redis/exec/state.h"
 #include "redis_commands.h"
 
 #include "base/num.h"

@@ -1,7 +1,7 @@
 /* pause.c: see pause.h. */
 #include "redis/exec/pause.h"
 
-#include "redis/state.h"
+#include "redis/exec/state.h"
 
 void pause__end(redis_t *redis)
 {
@@ -9,5 +9,5 @@ void pause__end(redis_t *redis)
     redis->keyspace.paused = false;
     redis->pause_all = false;
     exec__update_gate(redis);
-    client__resume_all(redis);
+    clients__resume(&redis->clients);
 }

@@ -19,11 +19,11 @@
 #include "redis/conn/push.h"
 #include "redis/exec/changes.h"
 #include "redis/exec/inquiry.h"
+#include "redis/exec/state.h"
 #include "redis/persist/aof.h"
 #include "redis/persist/data_file.h"
 #include "redis/persist/snapshot.h"
 #include "redis/redis.h"
-#include "redis/state.h"
 #include "redis_commands.h"
 
 #include <stdio.h>
@@ -81,7 +81,7 @@ static const char *refusal(scripts_t *s, const redis_command_t *command, int arg
         snprintf(text, text_bytes, "MISCONF Errors writing to the AOF file: %s", failure);
         return text;
     }
-    if (redis__lacks_replicas(redis) && command->flags & CMD_WRITE) return NO_REPLICAS_ERROR;
+    if (state__lacks_replicas(redis) && command->flags & CMD_WRITE) return NO_REPLICAS_ERROR;
     if (s->out_of_memory && !s->allow_oom && command->flags & CMD_DENYOOM)
         return "OOM command not allowed when used memory > 'maxmemory'.";
     return redis->changes.held ? changes__refusal(s->client->db, command, argc, argv) : NULL;
@@ -205,7 +205,7 @@ static scripts_t *need(redis_t *redis)
     if (redis->scripts) return redis->scripts;
     scripts_t *s = mem_zalloc(sizeof(*s));
     s->redis = redis;
-    s->client = client__new_internal(redis, NULL);
+    s->client = client__new_internal(&redis->clients, NULL);
     io_timer_init(redis->loop, &s->timer, on_turn);
     io_timer_init(redis->loop, &s->settling, on_settle);
     script_host_t host = {
@@ -222,7 +222,7 @@ static scripts_t *need(redis_t *redis)
     s->engine = script_engine_new(&host);
     s->memory_max = (size_t)MIN(io_memory_bytes() / MEMORY_PART, MEMORY_MAX);
     redis->scripts = s;
-    redis_beside_add(redis, emit_libraries, s);
+    persist__beside_add(&redis->persist, emit_libraries, s);
     return s;
 }
 
@@ -237,7 +237,7 @@ void scripts__free(redis_t *redis)
     io_timer_stop(&s->settling);
     if (s->caller) redis_async_done(s->caller);
     multi__free_left(redis);
-    redis_beside_remove(redis, s);
+    persist__beside_remove(&redis->persist, s);
     script_engine_free(s->engine);
     client__free(s->client);
     buf_deinit(&s->result);
@@ -269,7 +269,7 @@ static const char *declared_refusal(redis_call_t *call, const script_job_t *job,
     if (persist__failure(&call->redis->persist))
         return "MISCONF The append-only file cannot be written. Writable scripts are blocked. Use 'no-writes' flag "
                "for read only scripts.";
-    if (redis__lacks_replicas(call->redis)) return NO_REPLICAS_ERROR;
+    if (state__lacks_replicas(call->redis)) return NO_REPLICAS_ERROR;
     if (job->read_only) return "ERR Can not execute a script with write flag using *_ro command.";
     if (out_of_memory && !(job->flags & SCRIPT_ALLOW_OOM))
         return "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'";
@@ -385,7 +385,7 @@ static void come_back(scripts_t *s)
     redis_async_t *caller = s->caller;
     s->caller = NULL;
     exec__update_gate(redis);
-    client__resume_all(redis);
+    clients__resume(&redis->clients);
     if (c->pushed_to_self.len) push__give_own(c);
     exec__end_entry(redis, true);
     redis_async_done(caller);
@@ -417,7 +417,7 @@ static void note_long_run(scripts_t *s)
     if (redis->script_busy || bound_ms == 0 || ran_ms < bound_ms) return;
     redis->script_busy = true;
     slog(SLOG_WARN, "redis", "a script takes long", "ms=%" PRIu64, ran_ms);
-    client__resume_all(redis);
+    clients__resume(&redis->clients);
 }
 
 static void on_turn(io_timer_t *timer)
@@ -435,7 +435,7 @@ static void on_turn(io_timer_t *timer)
         finish(s);
         return;
     }
-    out__flush_all(s->redis); /* what it published */
+    out__flush_all(&s->redis->clients); /* what it published */
     io_timer_start(&s->timer, 0, 0);
 }
 

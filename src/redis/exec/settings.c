@@ -2,7 +2,7 @@
 #include "redis/exec/settings.h"
 
 #include "base/slog.h"
-#include "redis/state.h"
+#include "redis/exec/state.h"
 
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
 /* stats.c: the counters that INFO shows and CONFIG RESETSTAT sets back. */
-#include "redis/state.h"
+#include "redis/exec/state.h"
 #include "redis_commands.h"
 
 /* Counts an error by its code, the first word. */
@@ -8,7 +8,7 @@ void stats__error(redis_t *redis, const char *text, size_t len, bool from_script
     enum { CODES_MAX = 128, CODE_BYTES_MAX = 31 };
     size_t n = 0;
     while (n < MIN(len, (size_t)CODE_BYTES_MAX) && text[n] != ' ') n++;
-    redis->stats.error_replies++;
+    redis->clients.stats.error_replies++;
     bool has_code = n < MIN(len, (size_t)CODE_BYTES_MAX);
     bytes_t code = has_code ? bytes_of(text, n) : BYTES_LIT("ERR");
     uint64_t *counter = map_get(&redis->error_stats, code);
@@ -30,7 +30,7 @@ void stats__reset(redis_t *redis)
     while ((m = map_next(&redis->error_stats, &cursor))) mem_free(m->value);
     map_deinit(&redis->error_stats);
     redis->error_stats = MAP_INIT;
-    redis->stats = (redis_stats_counters_t){0};
+    redis->clients.stats = (redis_stats_counters_t){0};
     redis->keyspace.stats = (keyspace_stats_t){0};
     redis->keyspace.lazy.freed = 0;
     redis->ops_last_count = 0;

@@ -1,7 +1,7 @@
 /* timing.c: see timing.h. */
 #include "redis/exec/timing.h"
 #include "redis/exec/commandlog.h"
-#include "redis/state.h"
+#include "redis/exec/state.h"
 
 #include "redis/persist/aof.h"
 

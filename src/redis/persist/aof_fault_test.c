@@ -1,8 +1,8 @@
 /* aof_fault_test.c: the append-only file on disks that are full or fail: what is refused, when the server ends, and what is
  * there after power loss. */
+#include "redis/exec/state.h"
 #include "redis/persist/aof_internal.h"
 #include "redis/redis.h"
-#include "redis/state.h"
 
 #include "io/sim.h"
 
