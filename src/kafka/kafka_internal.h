@@ -22,6 +22,7 @@ typedef struct kafka_request kafka_request_t;
 typedef struct partition partition_t;             /* partition/partition.h */
 typedef struct kafka_groups kafka_groups_t;       /* coordinator/groups.h */
 typedef struct kafka_txns kafka_txns_t;           /* coordinator/txn/txns.h */
+typedef struct kafka_share_states kafka_share_states_t; /* coordinator/share/share_state.h */
 typedef struct fetch_sessions fetch_sessions_t;   /* broker/fetch_session.h */
 typedef struct shares shares_t;                   /* share/shares.h */
 typedef struct partition_store partition_store_t; /* partition/store.h */
@@ -62,6 +63,7 @@ struct kafka {
     partition_store_t *partitions; /* checkpoints and timers: open before partition_open, close last */
     kafka_groups_t *groups;
     kafka_txns_t *txns;
+    kafka_share_states_t *share_states;
     fetch_sessions_t *fetch_sessions; /* made at the first fetch; fetch_sessions_free */
     shares_t *shares;
     int64_t kept_producer_id;                        /* the bridge's: partitions never forget it; -1 = none */

@@ -10,6 +10,7 @@
 #include "kafka/broker/request.h"
 #include "kafka/config/config.h"
 #include "kafka/coordinator/groups.h"
+#include "kafka/coordinator/share/share_state.h"
 #include "kafka/coordinator/txn/producer_ids.h"
 #include "kafka/coordinator/txn/txns.h"
 #include "kafka/partition/opener.h"
@@ -99,6 +100,7 @@ int kafka_start(kafka_t *kafka, char *err, size_t err_bytes)
     if (result) return start_failed(err, err_bytes, "cannot read the checkpoints", result);
     kafka->groups = kafka_groups_new(kafka); /* hears of __consumer_offsets when the topics are read */
     kafka->txns = kafka_txns_new(kafka);
+    kafka->share_states = kafka_share_states_new(kafka);
     result = topics_store_open(kafka, opened);
     if (result) return start_failed(err, err_bytes, "cannot read the topics", result);
     connection__start_all(kafka);
@@ -142,6 +144,7 @@ void kafka_stop(kafka_t *kafka)
     connection__stop_all(kafka);
     opener_close(kafka->opener);
     slices_close(&kafka->slices);
+    if (kafka->share_states) kafka_share_states_stop(kafka->share_states);
     if (kafka->txns) kafka_txns_stop(kafka->txns);
     if (kafka->groups) kafka_groups_stop(kafka->groups);
     tree_changes_close(kafka);
@@ -154,6 +157,7 @@ void kafka_stop(kafka_t *kafka)
 void kafka_free(kafka_t *kafka)
 {
     if (!kafka) return;
+    if (kafka->share_states) kafka_share_states_free(kafka->share_states);
     if (kafka->txns) kafka_txns_free(kafka->txns);
     if (kafka->groups) kafka_groups_free(kafka->groups);
     opener_free(kafka->opener);

@@ -110,6 +110,8 @@ bool runtime_write_is_stable(const runtime_t *runtime, int32_t partition);
 runtime_write_t *runtime_write_new(const runtime_t *runtime);
 void runtime_write_unheard(runtime_t *runtime, int32_t partition, runtime_write_t *write);
 void runtime_write_drop(runtime_write_t *write);
+/* Where in this partition the next write will be; -1 while its log cannot be written. */
+int64_t runtime_next_offset(const runtime_t *runtime, int32_t partition);
 /* How large a batch the topic takes. */
 size_t runtime_batch_bytes_max(const runtime_t *runtime);
 

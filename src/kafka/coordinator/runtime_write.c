@@ -65,6 +65,13 @@ size_t runtime_batch_bytes_max(const runtime_t *runtime)
     return runtime->topic ? (size_t)MAX(runtime->topic->config.max_message_bytes, 0) : SIZE_MAX;
 }
 
+int64_t runtime_next_offset(const runtime_t *runtime, int32_t index)
+{
+    partition_t *partition;
+    kafka_code_t error = kafka_topic_partition_get(runtime->topic, index, &partition);
+    return error ? -1 : partition_log_end_offset(partition);
+}
+
 static kafka_code_t append(runtime_t *runtime, int32_t index, runtime_batch_t *batch, partition_t **ret_partition)
 {
     if (!runtime->topic) return KAFKA_COORDINATOR_NOT_AVAILABLE;

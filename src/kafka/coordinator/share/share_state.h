@@ -17,23 +17,23 @@
 
 #include "base/list.h"
 #include "kafka/coordinator/runtime.h"
+#include "kafka/coordinator/share/share_state_batches.h"
 #include "kafka/kafka_internal.h"
 
 #define SHARE_STATE_TOPIC       "__share_group_state"
 #define SHARE_STATE_BATCHES_MAX 50000 /* of one state: a leader has fewer records under way */
+
+kafka_share_states_t *kafka_share_states_new(kafka_t *kafka);
+/* Answers who waits. Before partitions close. */
+void kafka_share_states_stop(kafka_share_states_t *states);
+void kafka_share_states_free(kafka_share_states_t *states);
+runtime_t *share_states_runtime(const kafka_share_states_t *states);
 
 typedef struct share_state_key {
     bytes_t group_id;
     kafka_uuid_t topic_id;
     int32_t partition;
 } share_state_key_t;
-
-/* Offsets that have the same fate, as stored. */
-typedef struct share_state_batch {
-    int64_t first_offset, last_offset; /* both included */
-    int8_t delivery_state;             /* 0 available, 2 acknowledged, 4 archived */
-    int16_t delivery_count;
-} share_state_batch_t;
 
 typedef struct share_state_value {
     int32_t state_epoch, leader_epoch;
