@@ -19,14 +19,14 @@
 typedef struct kafka_conn kafka_conn_t;
 typedef struct kafka_topic kafka_topic_t;
 typedef struct kafka_request kafka_request_t;
-typedef struct partition partition_t;             /* partition/partition.h */
-typedef struct kafka_groups kafka_groups_t;       /* coordinator/groups.h */
-typedef struct kafka_txns kafka_txns_t;           /* coordinator/txn/txns.h */
+typedef struct partition partition_t;                   /* partition/partition.h */
+typedef struct kafka_groups kafka_groups_t;             /* coordinator/groups.h */
+typedef struct kafka_txns kafka_txns_t;                 /* coordinator/txn/txns.h */
 typedef struct kafka_share_states kafka_share_states_t; /* coordinator/share/share_state.h */
-typedef struct fetch_sessions fetch_sessions_t;   /* broker/fetch_session.h */
-typedef struct shares shares_t;                   /* share/shares.h */
-typedef struct partition_store partition_store_t; /* partition/store.h */
-typedef struct opener opener_t;                   /* partition/opener.h */
+typedef struct fetch_sessions fetch_sessions_t;         /* broker/fetch_session.h */
+typedef struct shares shares_t;                         /* share/shares.h */
+typedef struct partition_store partition_store_t;       /* partition/store.h */
+typedef struct opener opener_t;                         /* partition/opener.h */
 
 #define KAFKA_REQUEST_ARENA_BYTES_MAX  MIB(8)   /* what decoding one request may take beside the request's own bytes */
 #define KAFKA_RESPONSE_ARENA_BYTES_MAX MIB(256) /* what building one response may take: kafka_response_is_full */
