@@ -70,7 +70,7 @@ typedef struct rdb_writer {
     void (*spill)(struct rdb_writer *w);
 } rdb_writer_t;
 
-#define RDB_SPILL_BYTES KIB(256)
+#define RDB_SPILL_BYTES KIB(64)
 
 void rdb_put_u8(rdb_writer_t *w, uint8_t v); /* a type or an opcode */
 void rdb_put_length(rdb_writer_t *w, uint64_t v);

@@ -4,10 +4,12 @@
 
 #include "base/slog.h"
 
-#define HOOK_RANK  15       /* behind the append-only file's */
-#define SLICE_NS   1000000u /* of a turn */
-#define CLOCK_EACH 32       /* steps between two looks at the time */
-#define REST_MS    10
+#define HOOK_RANK    95       /* behind the connections' output: no reply of the turn waits for it */
+#define SLICE_NS_MIN 100000u  /* so long a request that comes meanwhile may wait */
+#define SLICE_NS_MAX 1000000u /* of a turn that was long itself */
+#define SLICE_SHARE  8 /* the walk takes a part in so many of what the turn took: it must end also under full load */
+#define CLOCK_EACH   8 /* steps between two looks at the time */
+#define REST_MS      10
 
 struct walk {
     persist_t *persist;
@@ -64,11 +66,17 @@ static bool must_rest(walk_t *walk, uint64_t entries)
     return now_ns < walk->due_ns;
 }
 
+static uint64_t slice_end_ns(io_loop_t *loop)
+{
+    uint64_t now_ns = io_hrtime_ns(loop), turn_ns = now_ns - MIN(io_now_ns(loop), now_ns);
+    return now_ns + MIN(MAX(turn_ns / SLICE_SHARE, SLICE_NS_MIN), SLICE_NS_MAX);
+}
+
 /* Gives entries until the slice is used up; true when there are no more. */
 static bool slice(walk_t *walk)
 {
     persist_t *persist = walk->persist;
-    uint64_t until = io_hrtime_ns(persist->loop) + SLICE_NS;
+    uint64_t until = slice_end_ns(persist->loop);
     for (unsigned steps = 1; walk->db < persist->keyspace->db_count; steps++) {
         redis_db_t *db = &persist->keyspace->dbs[walk->db];
         uint64_t before = walk->given;
