@@ -58,7 +58,7 @@ UNSEEN = {
 }
 # Headers that put together what several rooms own, with the number of files that see all of it through them, tests aside: it may
 # only fall.
-SEEN_BY = {'redis/exec/state.h': 35}
+SEEN_BY = {'redis/exec/state.h': 29}
 # What still looks upwards, (room, header): each is to go, and none may come.
 DEBTS = set()
 

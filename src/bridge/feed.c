@@ -97,15 +97,15 @@ static const feed_t *taker_of(const bridge_feeds_t *feeds, int db, bytes_t key)
     return NULL;
 }
 
-typedef struct key_count {
+typedef struct counted_keys {
     const bridge_feeds_t *feeds;
     int db;
     uint64_t taken;
-} key_count_t;
+} counted_keys_t;
 
 static void count_key(void *user, bytes_t key)
 {
-    key_count_t *c = user;
+    counted_keys_t *c = user;
     c->taken += taker_of(c->feeds, c->db, key) != NULL;
 }
 
@@ -119,7 +119,7 @@ static bool is_full(bridge_feeds_t *feeds)
 /* Of what changes all keys of a database at once: each is a record, and all of them one step. */
 static const char *refusal_of_all(bridge_feeds_t *feeds, const feed_t *feed, int db)
 {
-    key_count_t c = {.feeds = feeds, .db = db};
+    counted_keys_t c = {.feeds = feeds, .db = db};
     redis_each_key(feeds->bridge->redis, db, count_key, &c);
     if (c.taken <= FEED_FLUSH_KEYS_MAX) return NULL;
     snprintf(feeds->problem, sizeof(feeds->problem),

@@ -2,7 +2,7 @@
 #include "redis/cmd/client_filter.h"
 #include "redis/cmd/client.h"
 
-#include "redis/exec/state.h"
+#include "redis/conn/clients.h"
 
 #include "base/num.h"
 
@@ -215,7 +215,7 @@ static bool is_such(const redis_client_t *c, int what, const client_criterion_t 
 
 bool client_filter__matches(const client_filter_t *f, const redis_call_t *call, const redis_client_t *c)
 {
-    int64_t now_ms = c->redis->keyspace.now_ms;
+    int64_t now_ms = c->clients->keyspace->now_ms;
     if (f->skip_me && c == call->client) return false;
     if (f->age_s_min && (now_ms - c->created_ms) / 1000 < f->age_s_min) return false;
     if (f->idle_s_min && (now_ms - c->active_ms) / 1000 < f->idle_s_min) return false;

@@ -1,7 +1,9 @@
 /* connection.c: HELLO, AUTH and the small commands of a connection. CLIENT is in client.c. */
+#include "redis/conn/clients.h"
 #include "redis/conn/out.h"
 #include "redis/conn/tracking.h"
-#include "redis/exec/state.h"
+#include "redis/exec/monitor.h"
+#include "redis/exec/multi.h"
 #include "redis/redis.h"
 #include "redis_commands.h"
 
@@ -19,12 +21,12 @@ static bool same_secret(bytes_t a, bytes_t b)
     return diff == 0;
 }
 
-static bool has_password(const redis_t *redis) { return redis->config->requirepass.len > 0; }
+static bool has_password(const redis_client_t *c) { return c->clients->config->requirepass.len > 0; }
 
 static bool login(redis_client_t *c, bytes_t user, bytes_t password)
 {
     bool known = bytes_eq(user, BYTES_LIT("default"));
-    bool right = !has_password(c->redis) || same_secret(password, c->redis->config->requirepass);
+    bool right = !has_password(c) || same_secret(password, c->clients->config->requirepass);
     if (!known || !right) {
         reply_error(c, "WRONGPASS invalid username-password pair or user is disabled.");
         return false;
@@ -40,7 +42,7 @@ void redis_cmd_auth(redis_call_t *call)
         reply_error_syntax(c);
         return;
     }
-    if (call->argc == 2 && !has_password(call->redis)) {
+    if (call->argc == 2 && !has_password(call->client)) {
         reply_error(c, "ERR AUTH <password> called without any password configured for the default user. Are "
                        "you sure your "
                        "configuration is correct?");
@@ -54,7 +56,7 @@ void redis_cmd_auth(redis_call_t *call)
 
 static void reply_greeting(redis_client_t *c)
 {
-    const char *zone = c->redis->config->availability_zone;
+    const char *zone = c->clients->config->availability_zone;
     reply_map(c, *zone ? 8 : 7);
     reply_bulk_str(c, "server");
     reply_bulk_str(c, "redis");
@@ -176,7 +178,7 @@ void redis_cmd_reset(redis_call_t *call)
     out__flush(c);
     c->flags &=
         ~(uint32_t)(CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP_NEXT | CLIENT_NO_TOUCH | CLIENT_NO_EVICT | CLIENT_NEED_AUTH);
-    if (has_password(call->redis)) c->flags |= CLIENT_NEED_AUTH;
+    if (has_password(call->client)) c->flags |= CLIENT_NEED_AUTH;
     c->db = &call->db->keyspace->dbs[0];
     c->resp = 2;
     client__set_name(c, BYTES_NULL);

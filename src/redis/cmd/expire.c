@@ -1,6 +1,6 @@
 /* expire.c: EXPIRE and its kin. All travel as PEXPIREAT, so that a replay means the same moment. */
 #include "redis/cmd/expire.h"
-#include "redis/exec/state.h"
+#include "redis/exec/key.h"
 #include "redis_commands.h"
 
 #include "base/num.h"

@@ -1,8 +1,8 @@
 /* hash_common.c: what the commands of hashes share; see hash.h. */
 #include "redis/cmd/hash.h"
+#include "redis/db/keyspace.h"
 
 #include "redis/db/db.h"
-#include "redis/exec/state.h"
 
 #include "base/num.h"
 
@@ -13,10 +13,7 @@ bool cmd__hash_is_over(const redis_call_t *call, value_t v, bytes_t field)
     return hash_timed(v) && hash_look(v, field, room, &item) && hash_is_over(item.at_ms, cmd__hash_now(call));
 }
 
-void cmd__hash_count_expired(redis_call_t *call, size_t fields)
-{
-    call->redis->keyspace.stats.expired_fields += fields;
-}
+void cmd__hash_count_expired(redis_call_t *call, size_t fields) { call->db->keyspace->stats.expired_fields += fields; }
 
 bool cmd__hash_begin(redis_call_t *call, redis_entry_t **ret_entry, value_t *ret_v)
 {

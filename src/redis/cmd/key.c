@@ -1,7 +1,7 @@
 /* key.c: commands that treat keys as wholes: deleting, renaming, moving, copying, describing. */
+#include "redis/exec/key.h"
 #include "redis/db/evict.h"
 #include "redis/exec/changes.h"
-#include "redis/exec/state.h"
 #include "redis/types/hash.h"
 #include "redis_commands.h"
 
@@ -38,7 +38,7 @@ void redis_cmd_touch(redis_call_t *call)
     for (int i = 1; i < call->argc; i++) {
         redis_entry_t *e = key_read(call, call->argv[i]);
         if (!e) continue;
-        evict__touch(&call->redis->keyspace, e);
+        evict__touch(call->db->keyspace, e);
         count++;
     }
     reply_int(call->client, count);
@@ -268,9 +268,10 @@ void redis_cmd_object_encoding(redis_call_t *call)
 }
 
 /* Small integers are one shared object in the original, unless each needs a clock of its own; tools look for it. */
-static bool is_shared(const redis_t *redis, const redis_entry_t *e)
+static bool is_shared(const redis_call_t *call, const redis_entry_t *e)
 {
-    if (redis->config->maxmemory && (evict__is_lfu(&redis->keyspace) || evict__is_lru(&redis->keyspace))) return false;
+    const keyspace_t *k = call->db->keyspace;
+    if (call->config->maxmemory && (evict__is_lfu(k) || evict__is_lru(k))) return false;
     return e->type == TYPE_STRING && e->encoding == ENC_INT && entry_int(e) >= 0 && entry_int(e) < 10000;
 }
 
@@ -281,7 +282,7 @@ void redis_cmd_object_refcount(redis_call_t *call)
         reply_null(call->client);
         return;
     }
-    reply_int(call->client, is_shared(call->redis, e) ? INT32_MAX : 1);
+    reply_int(call->client, is_shared(call, e) ? INT32_MAX : 1);
 }
 
 #define POLICY_NOTE                                                                                                    \
@@ -293,10 +294,10 @@ void redis_cmd_object_idletime(redis_call_t *call)
     redis_entry_t *e = object_named(call);
     if (!e)
         reply_null(call->client);
-    else if (evict__is_lfu(&call->redis->keyspace))
+    else if (evict__is_lfu(call->db->keyspace))
         reply_error(call->client, "ERR An LFU maxmemory policy is selected, idle time not tracked. " POLICY_NOTE);
     else
-        reply_int(call->client, evict__idle_s(&call->redis->keyspace, e));
+        reply_int(call->client, evict__idle_s(call->db->keyspace, e));
 }
 
 void redis_cmd_object_freq(redis_call_t *call)
@@ -304,9 +305,9 @@ void redis_cmd_object_freq(redis_call_t *call)
     redis_entry_t *e = object_named(call);
     if (!e)
         reply_null(call->client);
-    else if (!evict__is_lfu(&call->redis->keyspace))
+    else if (!evict__is_lfu(call->db->keyspace))
         reply_error(call->client,
                     "ERR An LFU maxmemory policy is not selected, access frequency not tracked. " POLICY_NOTE);
     else
-        reply_int(call->client, evict__lfu(&call->redis->keyspace, e));
+        reply_int(call->client, evict__lfu(call->db->keyspace, e));
 }

@@ -1,6 +1,6 @@
 /* migrate.c: MIGRATE: what is asked for; exec/migration.c does it while the client waits. */
+#include "redis/exec/key.h"
 #include "redis/exec/migration.h"
-#include "redis/exec/state.h"
 #include "redis_commands.h"
 
 #include "base/num.h"
@@ -74,6 +74,6 @@ void redis_cmd_migrate(redis_call_t *call)
     else if (!redis_call_may_wait(call))
         reply_error(call->client, "ERR MIGRATE waits for the other server, which a transaction or a script cannot");
     else
-        migration__begin(call->redis->migrations, call, &order);
+        migration__begin(call, &order);
     mem_free(keys);
 }

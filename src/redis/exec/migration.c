@@ -463,8 +463,9 @@ static migration_t *new_run(migrations_t *all, redis_call_t *call, const migrati
     return m;
 }
 
-void migration__begin(migrations_t *all, redis_call_t *call, const migration_order_t *order)
+void migration__begin(redis_call_t *call, const migration_order_t *order)
 {
+    migrations_t *all = call->redis->migrations;
     redis_async_t *async = redis_async(call);
     ASSERT(async);
     migration_t *m = new_run(all, call, order);

@@ -19,7 +19,7 @@ typedef struct migration_order {
 migrations_t *migration__new(redis_t *redis);
 void migration__free(migrations_t *all);
 /* Everything is copied. Replies by itself, in the end. */
-void migration__begin(migrations_t *all, redis_call_t *call, const migration_order_t *order);
+void migration__begin(redis_call_t *call, const migration_order_t *order);
 size_t migration__links(const migrations_t *all); /* connections that wait for the next one, and those at work */
 
 #endif

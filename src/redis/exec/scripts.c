@@ -327,11 +327,14 @@ static void leave_run(scripts_t *s, redis_call_t *call)
 
 static script_result_t start(scripts_t *s, redis_call_t *call, const script_job_t *job)
 {
-    const bytes_t *keys = call->argv + 3, *args = keys + job->keys_count;
-    int args_count = call->argc - 3 - job->keys_count, resp = call->client->resp;
-    if (job->script)
-        return script_run(s->engine, job->script, keys, job->keys_count, args, args_count, resp, &s->result);
-    return script_run_function(s->engine, job->function, keys, job->keys_count, args, args_count, resp, &s->result);
+    script_given_t given = {.keys = call->argv + 3,
+                            .keys_count = job->keys_count,
+                            .args = call->argv + 3 + job->keys_count,
+                            .args_count = call->argc - 3 - job->keys_count,
+                            .client_resp = call->client->resp,
+                            .reply = &s->result};
+    if (job->script) return script_run(s->engine, job->script, &given);
+    return script_run_function(s->engine, job->function, &given);
 }
 
 void scripts__tell_monitors(redis_call_t *call)

@@ -193,13 +193,13 @@ static void append_bulk(buf_t *out, const char *text, size_t len)
 
 static void append_null(const script_engine_t *engine, buf_t *out)
 {
-    buf_printf(out, "%s", engine->job.client_resp == 2 ? "$-1\r\n" : "_\r\n");
+    buf_printf(out, "%s", engine->job.given.client_resp == 2 ? "$-1\r\n" : "_\r\n");
 }
 
 static void append_bool(const script_engine_t *engine, bool v, buf_t *out)
 {
     if (engine->resp == 3)
-        buf_printf(out, "%s", engine->job.client_resp == 3 ? v ? "#t\r\n" : "#f\r\n" : v ? ":1\r\n" : ":0\r\n");
+        buf_printf(out, "%s", engine->job.given.client_resp == 3 ? v ? "#t\r\n" : "#f\r\n" : v ? ":1\r\n" : ":0\r\n");
     else if (v)
         buf_printf(out, ":1\r\n");
     else
@@ -210,7 +210,7 @@ static void append_double(const script_engine_t *engine, double v, buf_t *out)
 {
     char text[SCRIPT_NUMBER_CHARS_MAX];
     size_t len = engine->host.format(text, v);
-    if (engine->job.client_resp == 3)
+    if (engine->job.given.client_resp == 3)
         buf_printf(out, ",%.*s\r\n", (int)len, text);
     else
         append_bulk(out, text, len);
@@ -241,7 +241,7 @@ static void append_pairs(script_engine_t *engine, lua_State *lua, bool values, i
         count++;
         lua_pop(lua, 1);
     }
-    if (engine->job.client_resp == 3)
+    if (engine->job.given.client_resp == 3)
         buf_printf(out, "%c%zu\r\n", values ? '%' : '~', count);
     else
         buf_printf(out, "*%zu\r\n", values ? count * 2 : count);
@@ -264,7 +264,7 @@ static void append_verbatim(script_engine_t *engine, lua_State *lua, buf_t *out)
     if (has_format) lua_insert(lua, -2); /* keep the string alive below the table */
     bool has_text = push_if(lua, "string", LUA_TSTRING);
     if (has_text) text = string_at_top(lua);
-    if (engine->job.client_resp == 3) {
+    if (engine->job.given.client_resp == 3) {
         buf_printf(out, "=%zu\r\n%.3s:", text.len + 4, format.len >= 3 ? (const char *)format.ptr : "txt");
         buf_append(out, text.ptr, text.len);
         buf_append(out, "\r\n", 2);
@@ -307,8 +307,8 @@ static void append_table(script_engine_t *engine, lua_State *lua, int depth, buf
         append_pairs(engine, lua, false, depth, out);
     } else if (push_if(lua, "big_number", LUA_TSTRING)) {
         bytes_t text = string_at_top(lua);
-        if (engine->job.client_resp == 2) buf_printf(out, "$%zu\r\n", text.len);
-        append_line(out, engine->job.client_resp == 3 ? "(" : "", text);
+        if (engine->job.given.client_resp == 2) buf_printf(out, "$%zu\r\n", text.len);
+        append_line(out, engine->job.given.client_resp == 3 ? "(" : "", text);
     } else if (push_if(lua, "verbatim_string", LUA_TTABLE)) {
         append_verbatim(engine, lua, out);
     } else {
@@ -348,4 +348,7 @@ static void append_value(script_engine_t *engine, lua_State *lua, int depth, buf
     lua_pop(lua, 1);
 }
 
-void script__append_reply(script_engine_t *engine, lua_State *lua) { append_value(engine, lua, 0, engine->job.reply); }
+void script__append_reply(script_engine_t *engine, lua_State *lua)
+{
+    append_value(engine, lua, 0, engine->job.given.reply);
+}

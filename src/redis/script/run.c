@@ -133,12 +133,12 @@ static int run_job(lua_State *lua)
 {
     script_engine_t *engine = script__engine(lua);
     const script_run_t *job = &engine->job;
-    set_global(engine, "KEYS", job->keys, job->keys_count);
-    set_global(engine, "ARGV", job->args, job->args_count);
+    set_global(engine, "KEYS", job->given.keys, job->given.keys_count);
+    set_global(engine, "ARGV", job->given.args, job->given.args_count);
     lua_rawgeti(lua, LUA_REGISTRYINDEX, job->function);
     if (job->as_arguments) {
-        push_list(lua, job->keys, job->keys_count);
-        push_list(lua, job->args, job->args_count);
+        push_list(lua, job->given.keys, job->given.keys_count);
+        push_list(lua, job->given.args, job->given.args_count);
     }
     lua_call(lua, job->as_arguments ? 2 : 0, 1);
     script__append_reply(engine, lua);
@@ -167,8 +167,8 @@ static void run_once(script_engine_t *engine)
     engine->heap.limited = false;
     if (status != 0 || engine->stopped) {
         if (status != LUA_ERRRUN || engine->stopped) tell_plainly(engine);
-        engine->job.reply->len = engine->reply_start;
-        script__append_error(engine->job.reply, buf_bytes(&engine->failure));
+        engine->job.given.reply->len = engine->reply_start;
+        script__append_error(engine->job.given.reply, buf_bytes(&engine->failure));
     }
     lua_settop(lua, 0);
 }
@@ -211,7 +211,7 @@ static script_result_t begin(script_engine_t *engine, const script_run_t *job)
 {
     ASSERT(!engine->running);
     engine->job = *job;
-    engine->reply_start = job->reply->len;
+    engine->reply_start = job->given.reply->len;
     engine->running = true;
     engine->ended = engine->stopped = engine->told = false;
     engine->resp = 2;
@@ -220,34 +220,18 @@ static script_result_t begin(script_engine_t *engine, const script_run_t *job)
     return go_on(engine);
 }
 
-script_result_t script_run(script_engine_t *engine, const script_t *script, const bytes_t *keys, int keys_count,
-                           const bytes_t *args, int args_count, int client_resp, buf_t *reply)
+script_result_t script_run(script_engine_t *engine, const script_t *script, const script_given_t *given)
 {
     script__use(engine, script);
-    script_run_t job = {.name = script->sha,
-                        .function = script->function,
-                        .keys = keys,
-                        .keys_count = keys_count,
-                        .args = args,
-                        .args_count = args_count,
-                        .client_resp = client_resp,
-                        .reply = reply};
-    return begin(engine, &job);
+    return begin(engine, &(script_run_t){.name = script->sha, .function = script->function, .given = *given});
 }
 
-script_result_t script_run_function(script_engine_t *engine, const script_function_t *function, const bytes_t *keys,
-                                    int keys_count, const bytes_t *args, int args_count, int client_resp, buf_t *reply)
+script_result_t script_run_function(script_engine_t *engine, const script_function_t *function,
+                                    const script_given_t *given)
 {
-    script_run_t job = {.name = function->name,
-                        .function = function->function,
-                        .as_arguments = true,
-                        .keys = keys,
-                        .keys_count = keys_count,
-                        .args = args,
-                        .args_count = args_count,
-                        .client_resp = client_resp,
-                        .reply = reply};
-    return begin(engine, &job);
+    return begin(
+        engine,
+        &(script_run_t){.name = function->name, .function = function->function, .as_arguments = true, .given = *given});
 }
 
 script_result_t script_resume(script_engine_t *engine)

@@ -115,13 +115,19 @@ const char *script_flag_name(uint32_t flag);
 
 typedef enum script_result { SCRIPT_DONE, SCRIPT_PAUSED } script_result_t;
 
+/* What a run is given; the lists are read at its beginning. */
+typedef struct script_given {
+    const bytes_t *keys, *args;
+    int keys_count, args_count;
+    int client_resp;
+    buf_t *reply;
+} script_given_t;
+
 /* Runs a script; when done, its reply for a client that speaks `client_resp` was appended to `reply`, which must stay
  * where it is until then. One script at a time. */
-script_result_t script_run(script_engine_t *engine, const script_t *script, const bytes_t *keys, int keys_count,
-                           const bytes_t *args, int args_count, int client_resp, buf_t *reply) MUST_CHECK;
-script_result_t script_run_function(script_engine_t *engine, const script_function_t *function, const bytes_t *keys,
-                                    int keys_count, const bytes_t *args, int args_count, int client_resp,
-                                    buf_t *reply) MUST_CHECK;
+script_result_t script_run(script_engine_t *engine, const script_t *script, const script_given_t *given) MUST_CHECK;
+script_result_t script_run_function(script_engine_t *engine, const script_function_t *function,
+                                    const script_given_t *given) MUST_CHECK;
 script_result_t script_resume(script_engine_t *engine) MUST_CHECK;
 /* From the host's `call`: the run is left (SCRIPT_PAUSED), and script_resume comes back here. False: it ends instead. */
 bool script_leave(script_engine_t *engine) MUST_CHECK;

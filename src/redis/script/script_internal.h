@@ -21,15 +21,12 @@ typedef struct script_heap {
     bool tight; /* the collector hurries */
 } script_heap_t;
 
-/* What is to run; the lists are read at the beginning. */
+/* What is to run. */
 typedef struct script_run {
     const char *name;  /* the script's SHA-1 or the function's name */
     int function;      /* in the registry */
     bool as_arguments; /* a function gets its lists as arguments, a script as globals */
-    const bytes_t *keys, *args;
-    int keys_count, args_count;
-    int client_resp;
-    buf_t *reply;
+    script_given_t given;
 } script_run_t;
 
 struct script_engine {
@@ -51,7 +48,7 @@ struct script_engine {
     clock_t load_started;
     /* the run under way */
     script_run_t job;
-    size_t reply_start; /* in job.reply */
+    size_t reply_start; /* in job.given.reply */
     bool running, ended;
     bool stopped;     /* SCRIPT KILL was obeyed */
     int resp;         /* redis.setresp */

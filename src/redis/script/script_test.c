@@ -76,7 +76,8 @@ static const char *run_as(host_t *host, int resp, const char *source)
     bytes_t key = BYTES_LIT("k1"), args[] = {BYTES_LIT("a1"), BYTES_LIT("a2")};
     buf_clear(&host->reply);
     if (script_load(host->engine, bytes_str(source), true, &script, &host->reply) == 0) {
-        script_result_t result = script_run(host->engine, script, &key, 1, args, 2, resp, &host->reply);
+        script_result_t result =
+            script_run(host->engine, script, &(script_given_t){&key, args, 1, 2, resp, &host->reply});
         assert_int_equal(result, SCRIPT_DONE);
     }
     buf_u8(&host->reply, 0);
@@ -161,7 +162,8 @@ static void a_long_script_pauses_and_goes_on(void **state)
                                  true, &script, &host->reply),
                      0);
     int turns = 0;
-    script_result_t result = script_run(host->engine, script, NULL, 0, NULL, 0, 2, &host->reply);
+    script_result_t result =
+        script_run(host->engine, script, &(script_given_t){.client_resp = 2, .reply = &host->reply});
     for (; result == SCRIPT_PAUSED; turns++) {
         assert_int_equal(host->reply.len, 0);
         result = script_resume(host->engine);

@@ -36,3 +36,16 @@ void emit_double(redis_emitter_t *e, double word)
     char text[DOUBLE_CHARS_MAX];
     emit_bytes(e, bytes_of(text, format_double(text, word)));
 }
+
+void emit_next_item(emit_items_t *items)
+{
+    if (items->open == 0) {
+        items->open = MIN(items->left, (size_t)EMIT_ITEMS_MAX);
+        ASSERT(items->open > 0);
+        items->left -= items->open;
+        emit_command(items->out, 2 + items->words * items->open);
+        emit_str(items->out, items->command);
+        emit_bytes(items->out, items->key);
+    }
+    items->open--;
+}

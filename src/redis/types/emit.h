@@ -21,6 +21,17 @@ void emit_bytes(redis_emitter_t *e, bytes_t word);
 void emit_i64(redis_emitter_t *e, int64_t word);
 /* The shortest text that reads back as the same number. */
 void emit_double(redis_emitter_t *e, double word);
+/* Items that commands of EMIT_ITEMS_MAX each give to a key. */
+typedef struct emit_items {
+    redis_emitter_t *out;
+    const char *command;
+    bytes_t key;
+    size_t words; /* an item */
+    size_t left;  /* items of which no command was begun */
+    size_t open;  /* those that the command under way still wants */
+} emit_items_t;
+/* The words of the next item follow. */
+void emit_next_item(emit_items_t *items);
 static inline void emit_str(redis_emitter_t *e, const char *word) { emit_bytes(e, bytes_str(word)); }
 
 #endif

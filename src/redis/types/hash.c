@@ -304,50 +304,36 @@ static size_t type_memory(const void *ptr, redis_encoding_t encoding, size_t sam
     return times + table_estimate_bytes(ptr, samples, hash__entry_bytes);
 }
 
-typedef struct emission {
-    redis_emitter_t *out;
-    bytes_t key;
-    size_t left; /* fields without a time that are yet to be emitted */
-    size_t open; /* of them in the command that was begun */
-} emission_t;
-
 static void emit_plain(void *user, const hash_item_t *item)
 {
-    emission_t *e = user;
+    emit_items_t *items = user;
     if (item->at_ms >= 0) return;
-    if (e->open == 0) {
-        e->open = MIN(e->left, (size_t)EMIT_ITEMS_MAX);
-        e->left -= e->open;
-        emit_command(e->out, 2 + 2 * e->open);
-        emit_str(e->out, "HSET");
-        emit_bytes(e->out, e->key);
-    }
-    emit_bytes(e->out, item->field);
-    emit_bytes(e->out, item->text);
-    e->open--;
+    emit_next_item(items);
+    emit_bytes(items->out, item->field);
+    emit_bytes(items->out, item->text);
 }
 
 static void emit_timed(void *user, const hash_item_t *item)
 {
-    emission_t *e = user;
+    emit_items_t *items = user;
     if (item->at_ms < 0) return;
-    emit_command(e->out, 8);
-    emit_str(e->out, "HSETEX");
-    emit_bytes(e->out, e->key);
-    emit_str(e->out, "PXAT");
-    emit_i64(e->out, item->at_ms);
-    emit_str(e->out, "FIELDS");
-    emit_str(e->out, "1");
-    emit_bytes(e->out, item->field);
-    emit_bytes(e->out, item->text);
+    emit_command(items->out, 8);
+    emit_str(items->out, "HSETEX");
+    emit_bytes(items->out, items->key);
+    emit_str(items->out, "PXAT");
+    emit_i64(items->out, item->at_ms);
+    emit_str(items->out, "FIELDS");
+    emit_str(items->out, "1");
+    emit_bytes(items->out, item->field);
+    emit_bytes(items->out, item->text);
 }
 
 static void type_emit(const void *ptr, redis_encoding_t encoding, bytes_t key, redis_emitter_t *out)
 {
     value_t v = {(void *)ptr, encoding};
-    emission_t e = {out, key, hash_length(v) - hash_timed(v), 0};
-    hash_each_item(v, emit_plain, &e);
-    if (hash_timed(v)) hash_each_item(v, emit_timed, &e);
+    emit_items_t items = {out, "HSET", key, 2, hash_length(v) - hash_timed(v), 0}; /* fields without a time */
+    hash_each_item(v, emit_plain, &items);
+    if (hash_timed(v)) hash_each_item(v, emit_timed, &items);
 }
 
 const redis_type_ops_t hash_type_ops = {"hash", type_free, type_drain, type_copy, type_length, type_memory, type_emit};

@@ -163,14 +163,9 @@ static void type_emit(const void *ptr, redis_encoding_t encoding, bytes_t key, r
 {
     value_t v = {(void *)ptr, encoding};
     char room[NUM_I64_CHARS_MAX];
-    size_t left = rlist_length(v), open = 0;
-    for (list_pos_t pos = rlist_first(v); pos.p; pos = rlist_next(v, pos), open--, left--) {
-        if (open == 0) {
-            open = MIN(left, (size_t)EMIT_ITEMS_MAX);
-            emit_command(out, 2 + open);
-            emit_str(out, "RPUSH");
-            emit_bytes(out, key);
-        }
+    emit_items_t items = {out, "RPUSH", key, 1, rlist_length(v), 0};
+    for (list_pos_t pos = rlist_first(v); pos.p; pos = rlist_next(v, pos)) {
+        emit_next_item(&items);
         emit_bytes(out, rlist_text(pos, room));
     }
 }

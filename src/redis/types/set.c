@@ -252,32 +252,18 @@ static size_t type_memory(const void *ptr, redis_encoding_t encoding, size_t sam
     return encoding == ENC_LISTPACK ? lp_heap_bytes(ptr) : table_estimate_bytes(ptr, samples, pstr_entry_bytes);
 }
 
-typedef struct emission {
-    redis_emitter_t *out;
-    bytes_t key;
-    size_t left; /* members yet to be emitted */
-    size_t open; /* of them in the command that was begun */
-} emission_t;
-
 static void emit_member(void *user, bytes_t member)
 {
-    emission_t *e = user;
-    if (e->open == 0) {
-        e->open = MIN(e->left, (size_t)EMIT_ITEMS_MAX);
-        e->left -= e->open;
-        emit_command(e->out, 2 + e->open);
-        emit_str(e->out, "SADD");
-        emit_bytes(e->out, e->key);
-    }
-    emit_bytes(e->out, member);
-    e->open--;
+    emit_items_t *items = user;
+    emit_next_item(items);
+    emit_bytes(items->out, member);
 }
 
 static void type_emit(const void *ptr, redis_encoding_t encoding, bytes_t key, redis_emitter_t *out)
 {
     value_t v = {(void *)ptr, encoding};
-    emission_t e = {out, key, set_length(v), 0};
-    set_each(v, emit_member, &e);
+    emit_items_t items = {out, "SADD", key, 1, set_length(v), 0};
+    set_each(v, emit_member, &items);
 }
 
 const redis_type_ops_t set_type_ops = {"set", type_free, type_drain, type_copy, type_length, type_memory, type_emit};

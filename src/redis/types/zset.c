@@ -452,33 +452,19 @@ static size_t type_memory(const void *ptr, redis_encoding_t encoding, size_t sam
     return sizeof(*z) + z->tree.heap_bytes + table_estimate_bytes(&z->members, samples, item_bytes);
 }
 
-typedef struct emission {
-    redis_emitter_t *out;
-    bytes_t key;
-    size_t left; /* members yet to be emitted */
-    size_t open; /* of them in the command that was begun */
-} emission_t;
-
 static void emit_member(void *user, bytes_t member, double score)
 {
-    emission_t *e = user;
-    if (e->open == 0) {
-        e->open = MIN(e->left, (size_t)EMIT_ITEMS_MAX);
-        e->left -= e->open;
-        emit_command(e->out, 2 + 2 * e->open);
-        emit_str(e->out, "ZADD");
-        emit_bytes(e->out, e->key);
-    }
-    emit_double(e->out, score);
-    emit_bytes(e->out, member);
-    e->open--;
+    emit_items_t *items = user;
+    emit_next_item(items);
+    emit_double(items->out, score);
+    emit_bytes(items->out, member);
 }
 
 static void type_emit(const void *ptr, redis_encoding_t encoding, bytes_t key, redis_emitter_t *out)
 {
     value_t v = {(void *)ptr, encoding};
-    emission_t e = {out, key, zset_length(v), 0};
-    zset_each(v, emit_member, &e);
+    emit_items_t items = {out, "ZADD", key, 2, zset_length(v), 0};
+    zset_each(v, emit_member, &items);
 }
 
 const redis_type_ops_t zset_type_ops = {"zset", type_free, type_drain, type_copy, type_length, type_memory, type_emit};
