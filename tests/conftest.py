@@ -9,6 +9,7 @@ import os
 
 import pytest
 
+from harness import certificates as certs
 from harness import originals, trivet, watch
 
 
@@ -149,3 +150,9 @@ def launch(target):
     yield start
     for server in started:
         server.close()
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory):
+    """An authority and certificates that it signed (harness/certificates.py)."""
+    return certs.Certificates(tmp_path_factory.mktemp("certificates"))

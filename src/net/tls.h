@@ -36,6 +36,16 @@ typedef struct tls_settings {
 /* On failure `why` says what was wrong with which setting. */
 int tls_context_new(const tls_settings_t *settings, tls_context_t **ret_context,
                     char why[TLS_WHY_CHARS_MAX]) MUST_CHECK;
+/* Changes when one of the files that are named does: by their times, sizes and places. */
+uint64_t tls_settings_files(const tls_settings_t *settings);
+
+/* Of the certificate that is presented, and of the first authority that is trusted; 0 = there is none. */
+typedef struct tls_facts {
+    char serial[44], ca_serial[44]; /* hexadecimal; "" = there is none */
+    int64_t ends_s, ca_ends_s;      /* Unix time */
+} tls_facts_t;
+tls_facts_t tls_context_facts(const tls_context_t *context);
+
 /* Any thread. */
 tls_context_t *tls_context_ref(tls_context_t *context);
 void tls_context_unref(tls_context_t *context); /* NULL is fine */

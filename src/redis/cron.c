@@ -67,6 +67,7 @@ static void each_second(redis_t *redis)
     if (redis->keyspace.now_ms - redis->second_ms < 1000 && redis->keyspace.now_ms >= redis->second_ms) return;
     redis->second_ms = redis->keyspace.now_ms;
     close_idle(redis);
+    secure__cron(&redis->clients);
 }
 
 static void measure_memory(redis_t *redis)

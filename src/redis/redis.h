@@ -46,6 +46,12 @@ int redis_load_step(redis_t *redis, bool *ret_done, char *err, size_t err_bytes)
 void redis_hold(redis_t *redis, bool hold);
 /* Port 0 picks a free one; may be called for several addresses, and with the path of unixsocket, which has none. */
 int redis_listen(redis_t *redis, const char *host, uint16_t port, uint16_t *ret_port) MUST_CHECK;
+/* Reads the certificates of tls-port; without one it does nothing. Before redis_listen_secure; on failure `why` says what does not fit. */
+int redis_secure(redis_t *redis, char why[TLS_WHY_CHARS_MAX]) MUST_CHECK;
+/* With TLS, at tls-port. */
+int redis_listen_secure(redis_t *redis, const char *host) MUST_CHECK;
+/* Reads the certificates again; what does not fit is told to the log. */
+void redis_reload(redis_t *redis);
 /* Stops accepting, writes and syncs the append-only file. */
 void redis_stop(redis_t *redis);
 void redis_free(redis_t *redis);

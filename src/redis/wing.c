@@ -127,6 +127,24 @@ void redis_on_client_gone(redis_t *redis, void (*gone)(void *user, uint64_t clie
     redis->clients.on_gone_user = user;
 }
 
+int redis_secure(redis_t *redis, char why[TLS_WHY_CHARS_MAX])
+{
+    tls_context_t *context;
+    if (!redis->config->tls_port) return 0;
+    int err = secure__make(redis->config, &context, why);
+    if (!err) secure__use(&redis->clients, redis->config, context);
+    return err;
+}
+
+int redis_listen_secure(redis_t *redis, const char *host)
+{
+    int err = listen__open_secure(&redis->clients, host, (uint16_t)redis->config->tls_port);
+    if (!err) cron__start(redis);
+    return err;
+}
+
+void redis_reload(redis_t *redis) { secure__reload(&redis->clients); }
+
 void redis_stop(redis_t *redis)
 {
     if (redis->stopped) return;

@@ -42,7 +42,8 @@ static void on_terminate(void *user, bool interrupt)
 
 static bool door_on(const server_t *server, server_door_t door)
 {
-    return server->doors[door].enabled && (server->doors[door].port >= 0 || server->doors[door].path);
+    return server->doors[door].enabled &&
+           (server->doors[door].port >= 0 || server->doors[door].path || server->doors[door].tls_port > 0);
 }
 
 static bool flush_redis(server_t *server);
@@ -153,25 +154,42 @@ static int open_path(server_t *server, server_door_t door, char *error)
     return err;
 }
 
+static int open_address(server__door_t *d, const server__wing_t *wing, const char *address, int port, bool secure,
+                        int *ret_port)
+{
+    uint16_t bound = (uint16_t)port;
+    if (strcmp(address, "::*") == 0) address = "::";
+    int err = secure ? wing->listen_secure(d->wing, address, (uint16_t)port)
+                     : wing->listen(d->wing, address, (uint16_t)port, &bound);
+    if (!err) *ret_port = bound;
+    return err;
+}
+
 /* On every address, with the port that the first one got. An address behind a minus may be missing on this machine. */
-static int open_door(server_t *server, server_door_t door, char *error)
+static int open_addresses(server_t *server, server_door_t door, bool secure, char *error)
 {
     server__door_t *d = &server->doors[door];
-    int err = open_path(server, door, error), port = d->port;
-    if (err || port < 0) return err;
+    int err = 0, port = secure ? d->tls_port : d->port;
     char *addresses = mem_strdup(d->bind ? d->bind : server->bind), *rest = addresses;
     for (const char *address; !err && (address = strsep(&rest, " ,"));) {
-        uint16_t bound = 0;
         bool optional = address[0] == '-';
         if (!address[0] && rest) continue;
         if (optional) address++;
-        err =
-            server__wings[door]->listen(d->wing, strcmp(address, "::*") == 0 ? "::" : address, (uint16_t)port, &bound);
-        if (!err) d->bound_port = port = bound;
+        err = open_address(d, server__wings[door], address, port, secure, &port);
         if (err && err != ERR_ADDRINUSE && err != ERR_ACCESS && optional) err = 0;
         if (err) explain_listen(door, port, address, err, error);
     }
+    if (!err && !secure) d->bound_port = port;
     mem_free(addresses);
+    return err;
+}
+
+static int open_door(server_t *server, server_door_t door, char *error)
+{
+    server__door_t *d = &server->doors[door];
+    int err = open_path(server, door, error);
+    if (!err && d->port >= 0) err = open_addresses(server, door, false, error);
+    if (!err && d->tls_port > 0) err = open_addresses(server, door, true, error);
     return err;
 }
 

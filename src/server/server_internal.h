@@ -15,9 +15,10 @@
 #define REACTORS_COUNT_MAX 3 /* control; Redis with the bridge; Kafka */
 
 typedef struct server__door {
-    int port;   /* asked for */
-    char *bind; /* its own addresses, apart by spaces or commas; NULL = the server's */
-    char *path; /* of a socket, beside them or (no port) alone; NULL = none. Redis' */
+    int port;     /* asked for */
+    int tls_port; /* with TLS alone; 0 = none. Redis' and ZooKeeper's */
+    char *bind;   /* its own addresses, apart by spaces or commas; NULL = the server's */
+    char *path;   /* of a socket, beside them or (no port) alone; NULL = none. Redis' */
     int bound_port;
     bool enabled;
     bool protected; /* strangers are refused; of Redis its own directive says so */
@@ -132,6 +133,8 @@ typedef struct server__wing {
     /* Whether all is recovered, and what `listen` began has ended; NULL when it ends at once. */
     bool (*ready)(const void *wing);
     int (*listen)(void *wing, const char *host, uint16_t port, uint16_t *ret_port);
+    /* At tls_port; may be NULL. */
+    int (*listen_secure)(void *wing, const char *host, uint16_t port);
     /* Flushes and closes; after `start` only. */
     void (*stop)(void *wing);
     void (*deinit)(void *wing);

@@ -276,6 +276,11 @@ static int set_door(server_t *server, server_door_t at, const setting_t *s, char
         if (parse_int(s->value, 1, INT_MAX, &threads)) server->carriers_count = (int)MIN(threads - 1, NET_CARRIERS_MAX);
         return ERR_NOT_FOUND;
     }
+    if (at == DOOR_REDIS && strcasecmp(s->name, "tls-port") == 0) {
+        long tls_port; /* the wing says what does not fit */
+        if (parse_int(s->value, 0, 65535, &tls_port)) door->tls_port = (int)tls_port;
+        return ERR_NOT_FOUND;
+    }
     if (at == DOOR_KAFKA && strcmp(s->name, "listeners") == 0) {
         int err = set_listeners(door, s, error);
         return err ? err : ERR_NOT_FOUND;

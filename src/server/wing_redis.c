@@ -5,6 +5,7 @@
 #include "server/process.h"
 #include "server/server_internal.h"
 
+#include <stdio.h>
 #include <strings.h>
 #include <unistd.h>
 
@@ -113,6 +114,14 @@ static void set_bind(const wing_redis_t *wing)
     mem_free(hosts);
 }
 
+static int configure_tls(const wing_redis_t *wing, char *error)
+{
+    char why[TLS_WHY_CHARS_MAX];
+    int err = redis_secure(wing->redis, why);
+    if (err) snprintf(error, OPTIONS_ERROR_CHARS_MAX, "redis.tls-port: %s", why);
+    return err;
+}
+
 static int start(void *user, server_t *server, char *error)
 {
     wing_redis_t *wing = user;
@@ -123,6 +132,8 @@ static int start(void *user, server_t *server, char *error)
     mem_free(given);
     mem_free(dir);
     redis_on_shutdown(wing->redis, on_shutdown, wing);
+    int err = configure_tls(wing, error);
+    if (err) return err;
     set_origin(wing);
     redis_keep_room(wing->redis, SERVER_RESERVE_BYTES);
     derive_limit(wing);
@@ -146,6 +157,11 @@ static bool ready(const void *user) { return ((const wing_redis_t *)user)->loade
 static int start_listening(void *user, const char *host, uint16_t port, uint16_t *ret_port)
 {
     return redis_listen(((wing_redis_t *)user)->redis, host, port, ret_port);
+}
+
+static int start_listening_secure(void *user, const char *host, uint16_t port)
+{
+    return redis_listen_secure(((wing_redis_t *)user)->redis, host);
 }
 
 static void stop(void *user) { redis_stop(((wing_redis_t *)user)->redis); }
@@ -199,6 +215,7 @@ const server__wing_t server__redis = {
     .recover = recover,
     .ready = ready,
     .listen = start_listening,
+    .listen_secure = start_listening_secure,
     .stop = stop,
     .deinit = deinit,
     .durability = durability,

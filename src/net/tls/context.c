@@ -6,6 +6,8 @@
 #include <openssl/pkcs12.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 
 #define SESSION_ID_CONTEXT "trivet"
 
@@ -285,6 +287,49 @@ int tls_context_new(const tls_settings_t *settings, tls_context_t **ret_context,
     atomic_init(&context->refs, 1);
     *ret_context = context;
     return 0;
+}
+
+/* ---- what it is ----------------------------------------------------------------------------------------------------------- */
+
+uint64_t tls_settings_files(const tls_settings_t *s)
+{
+    const char *const files[] = {s->cert_file, s->key_file,      s->store_file,    s->ca_file,
+                                 s->ca_dir,    s->ca_store_file, s->dh_params_file};
+    uint64_t sum = 0;
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        struct stat st = {0};
+        if (files[i]) (void)stat(files[i], &st);
+        const uint64_t parts[] = {(uint64_t)st.st_mtim.tv_sec, (uint64_t)st.st_mtim.tv_nsec, (uint64_t)st.st_size,
+                                  (uint64_t)st.st_ino};
+        for (size_t k = 0; k < ARRAY_LEN(parts); k++) sum = (sum ^ parts[k]) * 0x9E3779B97F4A7C15u + i + k + 1;
+    }
+    return sum;
+}
+
+static void facts_of(const X509 *cert, char serial[44], int64_t *ret_ends_s)
+{
+    struct tm ends;
+    BIGNUM *number = ASN1_INTEGER_to_BN(X509_get0_serialNumber(cert), NULL);
+    char *text = number ? BN_bn2hex(number) : NULL;
+    if (text) snprintf(serial, 44, "%s", text);
+    OPENSSL_free(text);
+    BN_free(number);
+    if (ASN1_TIME_to_tm(X509_get0_notAfter(cert), &ends) == 1) *ret_ends_s = timegm(&ends);
+}
+
+tls_facts_t tls_context_facts(const tls_context_t *context)
+{
+    tls_facts_t facts = {0};
+    const X509 *own = SSL_CTX_get0_certificate(context->ctx);
+    STACK_OF(X509_OBJECT) *trusted = X509_STORE_get0_objects(SSL_CTX_get_cert_store(context->ctx));
+    if (own) facts_of(own, facts.serial, &facts.ends_s);
+    for (int i = 0; i < sk_X509_OBJECT_num(trusted); i++) {
+        const X509 *ca = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(trusted, i));
+        if (!ca) continue;
+        facts_of(ca, facts.ca_serial, &facts.ca_ends_s);
+        break;
+    }
+    return facts;
 }
 
 tls_context_t *tls_context_ref(tls_context_t *context)

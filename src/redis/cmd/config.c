@@ -103,19 +103,48 @@ static bool set_all(redis_call_t *call, redis_config_t *config)
 #define IS(directive, field)                                                                                           \
     (!((directive)->flags & DIRECTIVE_KEPT) && (directive)->offset == offsetof(redis_config_t, field))
 
+static bool is_tls(const directive_t *d) { return strncmp(d->name, "tls-", 4) == 0 && !(d->flags & DIRECTIVE_KEPT); }
+
+/* Whoever may come without a certificate, and when files are looked at, needs no new context to be checked. */
+static bool needs_context(const directive_t *d)
+{
+    return is_tls(d) && !IS(d, tls_auth_clients) && !IS(d, tls_auto_reload_interval_s);
+}
+
+/* What the tls-* directives that are set ask for, while there is a tls-port; *ret_context stays NULL when none is. False after
+ * the error. */
+static bool make_context(redis_call_t *call, const redis_config_t *wanted, tls_context_t **ret_context)
+{
+    char why[TLS_WHY_CHARS_MAX];
+    int blamed = 0;
+    bool lenient = true;
+    for (int i = 2; i < call->argc && wanted->tls_port; i += 2) {
+        const directive_t *d = directive_find(call->argv[i]);
+        if (needs_context(d)) lenient = false;
+        if (is_tls(d) && !blamed) blamed = i;
+    }
+    if (!blamed || !secure__make(wanted, ret_context, why)) return true;
+    slog(SLOG_WARN, "redis", "certificates stay as they are", "why=\"%s\"", why);
+    if (lenient) return true;
+    refuse(call, blamed, "Unable to update TLS configuration. Check server logs.");
+    return false;
+}
+
 /* Where CONFIG SET says to listen. False after the error; then nothing has changed. */
 static bool listen_there(redis_call_t *call, const redis_config_t *wanted)
 {
-    int err = listen__change(&call->redis->clients, wanted->bind, (int)wanted->port);
+    bool tls_failed;
+    int err =
+        listen__change(&call->redis->clients, wanted->bind, (int)wanted->port, (int)wanted->tls_port, &tls_failed);
     if (!err) return true;
     for (int i = 2; i < call->argc; i += 2) {
         const directive_t *d = directive_find(call->argv[i]);
-        if (!IS(d, port) && !IS(d, bind)) continue;
+        if (!IS(d, bind) && !(tls_failed ? IS(d, tls_port) : IS(d, port))) continue;
         slog(SLOG_WARN, "redis", "cannot listen there", "bind=\"%s\" port=%d error=\"%s\"", wanted->bind,
-             (int)wanted->port, err_text(err));
+             (int)(tls_failed ? wanted->tls_port : wanted->port), err_text(err));
         refuse(call, i,
-               IS(d, port) ? "Unable to listen on this port. Check server logs."
-                           : "Failed to bind to specified addresses.");
+               !IS(d, bind) ? "Unable to listen on this port. Check server logs."
+                            : "Failed to bind to specified addresses.");
         break;
     }
     return false;
@@ -145,7 +174,8 @@ static bool apply(redis_call_t *call, bool was_on)
         const directive_t *d = directive_find(call->argv[i]);
         if (IS(d, loglevel)) settings__loglevel(redis);
         if (IS(d, log_format) || IS(d, log_timestamp_format)) settings__log_format(redis);
-        if (IS(d, max_new_connections_per_cycle)) listen__tune(&redis->clients);
+        if (IS(d, max_new_connections_per_cycle) || IS(d, max_new_tls_connections_per_cycle))
+            listen__tune(&redis->clients);
         if (IS(d, tcp_keepalive_s)) clients__update_keepalive(&redis->clients);
     }
     return true;
@@ -191,11 +221,28 @@ static bool set_oom_score(redis_call_t *call, const redis_config_t *wanted)
     return true;
 }
 
+/* Listeners that are opened present what is asked for now; if that fails, what was before is presented again. */
+static bool secure_there(redis_call_t *call, const redis_config_t *wanted)
+{
+    clients_t *clients = &call->redis->clients;
+    tls_context_t *context = NULL, *before = clients->secure.context;
+    if (!make_context(call, wanted, &context)) return false;
+    if (!context) return listen_there(call, wanted);
+    if (before) tls_context_ref(before);
+    secure__use(clients, wanted, context);
+    if (!listen_there(call, wanted)) {
+        secure__use(clients, clients->config, before);
+        return false;
+    }
+    tls_context_unref(before);
+    return true;
+}
+
 /* All of it, or nothing. */
 static bool take_effect(redis_call_t *call, redis_config_t *wanted)
 {
     if (!check_maxclients(call, wanted) || !check_dir(call, wanted) || !set_oom_score(call, wanted)) return false;
-    if (listen_there(call, wanted)) return true;
+    if (secure_there(call, wanted)) return true;
     if (settings__oom_score(call->redis, call->redis->config))
         slog(SLOG_WARN, "redis", "oom_score_adj cannot be set back", "%s", "");
     return false;

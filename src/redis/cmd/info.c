@@ -26,17 +26,21 @@ static void human(char out[32], uint64_t bytes)
     snprintf(out, 32, u ? "%.2f%c" : "%.0f%c", v, units[u]);
 }
 
+static void put_listener(const redis_listeners_t *listeners, const char *name, int *number, buf_t *b)
+{
+    if (!listeners->count) return;
+    buf_printf(b, "listener%d:name=%s", (*number)++, name);
+    for (int i = 0; i < listeners->count; i++) buf_printf(b, ",bind=%s", listeners->at[i].host);
+    buf_printf(b, ",port=%d\r\n", listeners->port);
+}
+
 static void put_listeners(const redis_t *redis, buf_t *b)
 {
     int number = 0;
-    if (redis->clients.listeners.count) {
-        buf_printf(b, "listener%d:name=tcp", number++);
-        for (int i = 0; i < redis->clients.listeners.count; i++)
-            buf_printf(b, ",bind=%s", redis->clients.listeners.at[i].host);
-        buf_printf(b, ",port=%d\r\n", redis->clients.port);
-    }
+    put_listener(&redis->clients.listeners, "tcp", &number, b);
     if (redis->clients.path_listener)
-        buf_printf(b, "listener%d:name=unix,bind=%s\r\n", number, redis->config->unixsocket);
+        buf_printf(b, "listener%d:name=unix,bind=%s\r\n", number++, redis->config->unixsocket);
+    put_listener(&redis->clients.tls_listeners, "tls", &number, b);
 }
 
 static void section_server(redis_t *redis, buf_t *b)
@@ -49,7 +53,8 @@ static void section_server(redis_t *redis, buf_t *b)
                "monotonic_clock:POSIX clock_gettime\r\nmultiplexing_api:epoll\r\ngcc_version:%d.%d.%d\r\n"
                "process_id:%d\r\nprocess_supervised:%s\r\nrun_id:%s\r\ntcp_port:%d\r\n",
                (int)sizeof(void *) * 8, __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__, (int)getpid(),
-               redis->supervisor ? redis->supervisor : "no", redis->run_id, redis->clients.port);
+               redis->supervisor ? redis->supervisor : "no", redis->run_id,
+               redis->clients.listeners.port ? redis->clients.listeners.port : redis->clients.tls_listeners.port);
     buf_printf(b,
                "server_time_usec:%" PRId64 "\r\nuptime_in_seconds:%" PRId64 "\r\nuptime_in_days:%" PRId64
                "\r\nhz:%" PRIu32 "\r\nconfigured_hz:%" PRId64 "\r\nlru_clock:%" PRIu32
@@ -333,6 +338,18 @@ static void section_errorstats(redis_t *redis, buf_t *b)
 }
 
 static void section_cluster(redis_t *redis, buf_t *b) { buf_printf(b, "cluster_enabled:0\r\n"); }
+/* Of what tls-port presents; there is no such section without one. */
+static void section_tls(redis_t *redis, buf_t *b)
+{
+    tls_facts_t facts = tls_context_facts(redis->clients.secure.context);
+    int64_t now_s = redis->keyspace.now_ms / 1000;
+    buf_printf(b, "tls_server_cert_serial:%s\r\ntls_server_cert_expires_in_seconds:%" PRId64 "\r\n", facts.serial,
+               facts.ends_s - now_s);
+    if (!facts.ca_serial[0]) return;
+    buf_printf(b, "tls_ca_cert_serial:%s\r\ntls_ca_cert_expires_in_seconds:%" PRId64 "\r\n", facts.ca_serial,
+               facts.ca_ends_s - now_s);
+}
+
 static void section_modules(redis_t *redis, buf_t *b) {}
 
 static void section_keyspace(redis_t *redis, buf_t *b)
@@ -363,6 +380,7 @@ static const struct {
     {"latencystats", "Latencystats", false, section_latencystats},
     {"cluster", "Cluster", true, section_cluster},
     {"keyspace", "Keyspace", true, section_keyspace},
+    {"tls", "TLS", true, section_tls},
 };
 
 static bool is_wanted(redis_call_t *call, size_t s)
@@ -380,7 +398,7 @@ void redis_cmd_info(redis_call_t *call)
 {
     buf_t text = BUF_INIT;
     for (size_t s = 0; s < ARRAY_LEN(sections); s++) {
-        if (!is_wanted(call, s)) continue;
+        if (!is_wanted(call, s) || (sections[s].put == section_tls && !call->redis->clients.secure.context)) continue;
         buf_printf(&text, "%s# %s\r\n", text.len ? "\r\n" : "", sections[s].title);
         sections[s].put(call->redis, &text);
     }

@@ -19,6 +19,7 @@ typedef enum {
     EVICT_VOLATILE_TTL,
 } redis_evict_t;
 typedef enum { LOG_DEBUG, LOG_VERBOSE, LOG_NOTICE, LOG_WARNING, LOG_NOTHING } redis_loglevel_t;
+typedef enum { REDIS_TLS_CLIENTS_NO, REDIS_TLS_CLIENTS_YES, REDIS_TLS_CLIENTS_OPTIONAL } redis_tls_clients_t;
 typedef enum { DEBUG_NO, DEBUG_YES, DEBUG_LOCAL } redis_guard_t;
 
 #define REDIS_MAXMEMORY_SAMPLES_MAX 64
@@ -103,6 +104,14 @@ typedef struct redis_config {
     char *bind;
     char *unixsocket, *unixsocketgroup; /* "" = none */
     int64_t unixsocketperm;
+    /* TLS; "" = not given */
+    int64_t tls_port; /* 0 = none */
+    char *tls_cert_file, *tls_key_file, *tls_key_file_pass, *tls_ca_cert_file, *tls_ca_cert_dir, *tls_protocols,
+        *tls_ciphers, *tls_ciphersuites, *tls_dh_params_file;
+    redis_tls_clients_t tls_auth_clients;
+    bool tls_prefer_server_ciphers, tls_session_caching;
+    int64_t tls_session_cache_size, tls_session_cache_timeout_s, tls_auto_reload_interval_s;
+    uint64_t max_new_tls_connections_per_cycle;
     redis_loglevel_t loglevel;
     int64_t port, databases, slowlog_log_slower_than, slowlog_max_len, busy_reply_threshold_ms,
         latency_monitor_threshold, commandlog_request_larger_than, commandlog_reply_larger_than,

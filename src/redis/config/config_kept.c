@@ -9,7 +9,6 @@
 
 #define NO_REPLICAS "there is no replication in this version"
 #define NO_CLUSTER  "there is no cluster in this version"
-#define NO_TLS      "connections are not encrypted in this version"
 #define NO_USERS    "there are no users and rights in this version"
 #define NO_MODULES  "there are no modules"
 #define NO_FORK     "nothing forks here"
@@ -58,7 +57,6 @@ static const directive_word_t diskless_words[] = {
 static const directive_word_t propagation_words[] = {{"ignore", 0}, {"panic", 1}, {"panic-on-replicas", 2}, {NULL, 0}};
 static const directive_word_t endpoint_words[] = {{"ip", 0}, {"hostname", 1}, {"unknown-endpoint", 2}, {NULL, 0}};
 static const directive_word_t cluster_save_words[] = {{"sync", 0}, {"best-effort", 1}, {NULL, 0}};
-static const directive_word_t tls_client_words[] = {{"no", 0}, {"yes", 1}, {"optional", 2}, {NULL, 0}};
 static const directive_word_t tls_user_words[] = {{"CN", 0}, {"URI", 1}, {"off", 2}, {NULL, 0}};
 static const directive_word_t guard_words[] = {{"no", 0}, {"yes", 1}, {"local", 2}, {NULL, 0}};
 static const directive_word_t sanitize_words[] = {{"no", 0}, {"yes", 1}, {"clients", 2}, {NULL, 0}};
@@ -157,29 +155,12 @@ const directive_t redis_kept_directives[] = {
     KEPT_INT("cluster-slot-migration-log-max-len", NULL, 0, INT64_MAX, "1000", NO_CLUSTER),
     KEPT_BOOL("cluster-slot-stats-enabled", NULL, "no", NO_CLUSTER),
 
-    KEPT("tls-port", NULL, KIND_INT, DIRECTIVE_INITIAL_ONLY, 0, 65535, "0", NULL, NO_TLS),
-    ONLY("tls-cluster", NULL, KIND_BOOL, 0, "no", NO_TLS),
-    ONLY("tls-replication", NULL, KIND_BOOL, 0, "no", NO_TLS),
-    KEPT_TEXT("tls-cert-file", NULL, "", NO_TLS),
-    KEPT_TEXT("tls-key-file", NULL, "", NO_TLS),
-    KEPT_SECRET("tls-key-file-pass", NULL, NO_TLS),
-    KEPT_TEXT("tls-client-cert-file", NULL, "", NO_TLS),
-    KEPT_TEXT("tls-client-key-file", NULL, "", NO_TLS),
-    KEPT_SECRET("tls-client-key-file-pass", NULL, NO_TLS),
-    KEPT_TEXT("tls-ca-cert-file", NULL, "", NO_TLS),
-    KEPT_TEXT("tls-ca-cert-dir", NULL, "", NO_TLS),
-    KEPT_TEXT("tls-protocols", NULL, "", NO_TLS),
-    KEPT_TEXT("tls-ciphers", NULL, "", NO_TLS),
-    KEPT_TEXT("tls-ciphersuites", NULL, "", NO_TLS),
-    KEPT_TEXT("tls-dh-params-file", NULL, "", NO_TLS),
-    KEPT_ENUM("tls-auth-clients", NULL, tls_client_words, "yes", NO_TLS),
-    KEPT_ENUM("tls-auth-clients-user", NULL, tls_user_words, "off", NO_TLS),
-    KEPT_INT("tls-auto-reload-interval", NULL, 0, INT_MAX, "0", NO_TLS),
-    KEPT_BOOL("tls-prefer-server-ciphers", NULL, "no", NO_TLS),
-    KEPT_BOOL("tls-session-caching", NULL, "yes", NO_TLS),
-    KEPT_INT("tls-session-cache-size", NULL, 0, INT_MAX, "20480", NO_TLS),
-    KEPT_INT("tls-session-cache-timeout", NULL, 0, INT_MAX, "300", NO_TLS),
-    KEPT_INT("max-new-tls-connections-per-cycle", NULL, 1, 1000, "1", NO_TLS),
+    ONLY("tls-cluster", NULL, KIND_BOOL, 0, "no", NO_CLUSTER),
+    ONLY("tls-replication", NULL, KIND_BOOL, 0, "no", NO_REPLICAS),
+    KEPT_TEXT("tls-client-cert-file", NULL, "", NO_REPLICAS),
+    KEPT_TEXT("tls-client-key-file", NULL, "", NO_REPLICAS),
+    KEPT_SECRET("tls-client-key-file-pass", NULL, NO_REPLICAS),
+    KEPT_ENUM("tls-auth-clients-user", NULL, tls_user_words, "off", NO_USERS),
 
     ONLY("aclfile", NULL, KIND_STRING, DIRECTIVE_FIXED, "", NO_USERS),
     KEPT_INT("acllog-max-len", NULL, 0, INT64_MAX, "128", NO_USERS),

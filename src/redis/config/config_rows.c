@@ -28,6 +28,8 @@ static const directive_word_t format_words[] = {
     {"legacy", SLOG_LEGACY}, {"logfmt", SLOG_LOGFMT}, {"json", SLOG_JSON}, {NULL, 0}};
 static const directive_word_t timestamp_words[] = {
     {"legacy", SLOG_TIME_LEGACY}, {"iso8601", SLOG_TIME_ISO8601}, {"milliseconds", SLOG_TIME_MILLISECONDS}, {NULL, 0}};
+static const directive_word_t tls_client_words[] = {
+    {"no", REDIS_TLS_CLIENTS_NO}, {"yes", REDIS_TLS_CLIENTS_YES}, {"optional", REDIS_TLS_CLIENTS_OPTIONAL}, {NULL, 0}};
 static const directive_word_t version_words[] = {{"strict", 0}, {"relaxed", 1}, {NULL, 0}};
 /* The last two concern replicas, of which there are none. */
 static const directive_word_t signal_words[] = {{"default", 0},
@@ -181,6 +183,23 @@ const directive_t redis_directives[] = {
     {"requirepass", NULL, KIND_BYTES, DIRECTIVE_SECRET, AT(requirepass), 0, 0, "", NULL, NULL},
     STRING("bind", bind, "127.0.0.1 -::1", 0),
     INT("port", port, 0, 65535, "6379"),
+    INT("tls-port", tls_port, 0, 65535, "0"),
+    STRING("tls-cert-file", tls_cert_file, "", 0),
+    STRING("tls-key-file", tls_key_file, "", 0),
+    STRING("tls-key-file-pass", tls_key_file_pass, "", DIRECTIVE_SECRET),
+    STRING("tls-ca-cert-file", tls_ca_cert_file, "", 0),
+    STRING("tls-ca-cert-dir", tls_ca_cert_dir, "", 0),
+    STRING("tls-protocols", tls_protocols, "", 0),
+    STRING("tls-ciphers", tls_ciphers, "", 0),
+    STRING("tls-ciphersuites", tls_ciphersuites, "", 0),
+    STRING("tls-dh-params-file", tls_dh_params_file, "", 0),
+    ENUM("tls-auth-clients", tls_auth_clients, tls_client_words, "yes", 0),
+    BOOL("tls-prefer-server-ciphers", tls_prefer_server_ciphers, "no", 0),
+    BOOL("tls-session-caching", tls_session_caching, "yes", 0),
+    INT("tls-session-cache-size", tls_session_cache_size, 0, INT_MAX, "20480"),
+    INT("tls-session-cache-timeout", tls_session_cache_timeout_s, 0, INT_MAX, "300"),
+    INT("tls-auto-reload-interval", tls_auto_reload_interval_s, 0, INT_MAX, "0"),
+    UINT("max-new-tls-connections-per-cycle", NULL, max_new_tls_connections_per_cycle, 1, 1000, "1"),
     {"databases", NULL, KIND_INT, DIRECTIVE_FIXED, AT(databases), 1, 1 << 16, "16", NULL, NULL},
     ENUM("loglevel", loglevel, loglevel_words, "notice", 0),
     MEMORY("hll-sparse-max-bytes", NULL, hll_sparse_max_bytes, 0, "3000"),

@@ -14,6 +14,7 @@ void clients__init(clients_t *clients)
 
 void clients__deinit(clients_t *clients)
 {
+    secure__deinit(clients);
     tracking__free(clients->tracking);
     map_deinit(&clients->by_id);
     map_deinit(&clients->pubsub.channels);

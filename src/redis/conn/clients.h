@@ -8,6 +8,7 @@
 #include "redis/conn/client.h"
 #include "redis/conn/listen.h"
 #include "redis/conn/pubsub.h"
+#include "redis/conn/secure.h"
 #include "redis/db/keyspace.h"
 
 typedef struct clients_host {
@@ -42,9 +43,9 @@ struct clients {
     map_t by_id;
     uint64_t count, paused, next_id;
     buf_t discard; /* where replies go that nobody is to have */
-    redis_listeners_t listeners;
+    redis_listeners_t listeners, tls_listeners;
+    redis_secure_t secure;
     net_listener_t *path_listener; /* of unixsocket; NULL = none */
-    int port;
     pubsub_t pubsub;
     tracking_t *tracking;
     uint64_t tracking_count; /* clients that track */

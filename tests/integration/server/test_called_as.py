@@ -205,7 +205,6 @@ def test_the_file_of_the_package_is_accepted(serve, tmp_path, name, config):
     [
         ("cluster-enabled yes", 'there is no cluster in this version: only "no" fits'),
         ("replicaof 127.0.0.1 7000", "there is no replication"),
-        ("tls-port 6380", "not encrypted"),
         ("save 900", "Invalid save parameters"),
         ("client-output-buffer-limit pubsub", "Wrong number of arguments"),
         ("client-output-buffer-limit master 0 0 0", "Invalid client class"),
@@ -219,6 +218,12 @@ def test_what_is_not_there_is_refused_with_the_reason(call, tmp_path, line, told
     (tmp_path / "redis.conf").write_text(f"port 0\n{line}\n")
     done = call("valkey-server", "redis.conf")
     assert done.returncode != 0 and "redis.conf:2" in done.stderr and told in done.stderr
+
+
+def test_a_tls_port_needs_a_certificate(call, tmp_path):
+    (tmp_path / "redis.conf").write_text("port 0\ntls-port 6380\n")
+    done = call("valkey-server", "redis.conf")
+    assert done.returncode != 0 and "No tls-cert-file configured!" in done.stderr
 
 
 @pytest.mark.parametrize("line", ["client-output-buffer-limit replica 268435456 64mb 60 pubsub 32mb 8mb 60", "repl-backlog-size 10485760"])
