@@ -16,6 +16,7 @@
 #include "kafka/partition/opener.h"
 #include "kafka/partition/partition.h"
 #include "kafka/partition/store.h"
+#include "kafka/share/shares.h"
 #include "kafka/topics/topics.h"
 #include "kafka/topics/tree_change.h"
 
@@ -101,6 +102,7 @@ int kafka_start(kafka_t *kafka, char *err, size_t err_bytes)
     kafka->groups = kafka_groups_new(kafka); /* hears of __consumer_offsets when the topics are read */
     kafka->txns = kafka_txns_new(kafka);
     kafka->share_states = kafka_share_states_new(kafka);
+    kafka->shares = kafka_shares_new(kafka);
     result = topics_store_open(kafka, opened);
     if (result) return start_failed(err, err_bytes, "cannot read the topics", result);
     connection__start_all(kafka);
@@ -144,6 +146,7 @@ void kafka_stop(kafka_t *kafka)
     connection__stop_all(kafka);
     opener_close(kafka->opener);
     slices_close(&kafka->slices);
+    if (kafka->shares) kafka_shares_stop(kafka->shares);
     if (kafka->share_states) kafka_share_states_stop(kafka->share_states);
     if (kafka->txns) kafka_txns_stop(kafka->txns);
     if (kafka->groups) kafka_groups_stop(kafka->groups);
@@ -158,6 +161,7 @@ void kafka_free(kafka_t *kafka)
 {
     if (!kafka) return;
     if (kafka->share_states) kafka_share_states_free(kafka->share_states);
+    if (kafka->shares) kafka_shares_free(kafka->shares);
     if (kafka->txns) kafka_txns_free(kafka->txns);
     if (kafka->groups) kafka_groups_free(kafka->groups);
     opener_free(kafka->opener);
