@@ -19,13 +19,8 @@ static void refuse(kafka_request_t *request, kafka_code_t error, const char *mes
 
 /* ---- the answer ------------------------------------------------------------------------------------------------------ */
 
-static int32_t count_topics(const share_acks_t *acks)
-{
-    int32_t topics = 0;
-    for (size_t i = 0; i < acks->count; i++)
-        if (i == 0 || !kafka_uuid_eq(acks->parts[i].topic_id, acks->parts[i - 1].topic_id)) topics++;
-    return topics;
-}
+/* A partition of a topic that is there, without answers, is not told of. */
+static bool is_told(const share_acks_part_t *part) { return part->count > 0 || part->error; }
 
 static void on_acknowledged(share_acks_t *acks)
 {
@@ -35,18 +30,20 @@ static void on_acknowledged(share_acks_t *acks)
     kafka_share_acknowledge_response_partition_t *out =
         kafka_share_acknowledge_response_partition_array(&request->arena, (int32_t)acks->count);
     kafka_share_acknowledge_response_topic_t *topic = NULL;
-    response->responses = kafka_share_acknowledge_response_topic_array(&request->arena, count_topics(acks));
+    response->responses = kafka_share_acknowledge_response_topic_array(&request->arena, (int32_t)acks->count);
     response->acquisition_lock_timeout_ms = (int32_t)a->lock_ms;
     for (size_t i = 0; i < acks->count; i++) {
         const share_acks_part_t *part = &acks->parts[i];
-        if (i == 0 || !kafka_uuid_eq(part->topic_id, acks->parts[i - 1].topic_id)) {
+        if (!is_told(part)) continue;
+        if (!topic || !kafka_uuid_eq(part->topic_id, topic->topic_id)) {
             topic = &response->responses[response->responses_count++];
             topic->topic_id = part->topic_id;
-            topic->partitions = &out[i];
+            topic->partitions = out;
         }
-        out[i].partition_index = part->index;
-        out[i].error_code = part->error;
+        out->partition_index = part->index;
+        out->error_code = part->error;
         topic->partitions_count++;
+        out++;
     }
     kafka_respond(request, response);
 }

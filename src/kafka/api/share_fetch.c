@@ -79,7 +79,7 @@ static bool is_scarce(const share_fetch_t *fetch, const share_part_t *part)
 }
 
 /* Acquires, in as many pieces as it takes to find a record that counts. */
-static kafka_code_t part_take(share_fetch_t *fetch, const share_part_t *part, share_taken_t *ret_taken)
+static kafka_code_t part_take(share_fetch_t *fetch, share_part_t *part, share_taken_t *ret_taken)
 {
     const kafka_share_fetch_request_t *body = fetch->request->body;
     share_leader_t *leader;
@@ -90,13 +90,14 @@ static kafka_code_t part_take(share_fetch_t *fetch, const share_part_t *part, sh
                          .strictly = body->share_acquire_mode == ACQUIRE_RECORDS};
     *ret_taken = (share_taken_t){0};
     kafka_code_t error = leader_of(fetch, part, &leader);
+    if (!error && fetch->initial) part->untold = share_leader_is_open(leader, &fetch->settings);
     if (error || fetch->bytes_left == 0 || fetch->records_left <= 0) return error;
     return share_leader_take(leader, &fetch->settings, &take, &fetch->request->arena, ret_taken);
 }
 
-static bool is_told(const share_fetch_t *fetch, const share_part_t *part, const share_taken_t *taken)
+static bool is_told(const share_part_t *part, const share_taken_t *taken)
 {
-    return fetch->initial || taken->count > 0 || part->error || part->untold;
+    return taken->count > 0 || part->error || part->untold;
 }
 
 /* Parts of which something was acquired move to the end: who was last when it began ends it. */
@@ -108,7 +109,7 @@ static void take_part(share_fetch_t *fetch)
     if (!part->error && taken.passed_over) return; /* once more */
     fetch->next = part == fetch->end ? NULL : part->node.next;
     if (part->found_bytes > 0 && fetch->found_count > 0) fetch->found_count--;
-    if (!is_told(fetch, part, &taken)) return;
+    if (!is_told(part, &taken)) return;
     share_fetch_row_t *row = share_fetch__row(fetch, part->topic_id, part->index);
     row->out.error_code = part->error;
     part->untold = part->error != KAFKA_NONE;

@@ -122,9 +122,7 @@ static void take_back(share_taking_back_t *t, share_run_t *piece)
 static void release_piece(share_change_t *change, share_run_t *piece, const share_ack_t *edit UNUSED)
 {
     share_taking_back_t *t = CONTAINER_OF(change, share_taking_back_t, change);
-    if (!is_the_members(piece, t->member)) return;
-    piece->deliveries--; /* it was not: whoever gets it next has it as if for the first time */
-    take_back(t, piece);
+    if (is_the_members(piece, t->member)) take_back(t, piece);
 }
 
 static void tick_piece(share_change_t *change, share_run_t *piece, const share_ack_t *edit UNUSED)

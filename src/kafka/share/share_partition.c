@@ -182,14 +182,48 @@ typedef struct share_acquiring {
     share_acquired_t *acquired;
     size_t count, max;
     int64_t end; /* behind the last record that was taken, or is a gap before one that was */
+    int64_t records_max;
+    bool strictly;
+    /* Suspects are acquired apart from others: no record behind `last` is taken, and with `closed` none at all. */
+    int16_t suspect_from; /* deliveries */
+    bool suspects;
+    bool closed;
+    int64_t last;
 } share_acquiring_t;
+
+/* A record that was delivered half as often as allowed, and is not answered yet, may be what ends its consumers: the fewer others it is
+ * delivered with, the fewer it takes along. With each delivery more half as many are acquired together, and the last is alone. */
+static void set_apart(share_acquiring_t *a, const share_partition_t *p, const share_limits_t *limits)
+{
+    a->suspect_from = (int16_t)MAX(2, (limits->deliveries_max + 1) / 2);
+    a->last = INT64_MAX;
+    a->records_max = a->in->records_max;
+    a->strictly = a->in->strictly;
+    for (size_t i = 0; i < p->runs.count; i++) {
+        const share_run_t *run = &p->runs.items[i];
+        if (!is_available(run)) continue;
+        if (run->deliveries < a->suspect_from) return;
+        bool last_time = limits->deliveries_max > 2 && run->deliveries >= limits->deliveries_max - 1;
+        int64_t together = last_time ? 1 : (run->last - run->first + 1) >> (run->deliveries - a->suspect_from + 1);
+        a->suspects = a->strictly = true;
+        a->records_max = MIN(a->records_max, MAX(together, 1));
+        a->last = run->last;
+        return;
+    }
+}
+
+static bool may_have(share_acquiring_t *a, const share_run_t *piece)
+{
+    if (piece->first > a->last || (!a->suspects && piece->deliveries >= a->suspect_from)) a->closed = true;
+    return !a->closed;
+}
 
 /* How many of so many records it may take. */
 static int64_t may_take(const share_acquiring_t *a, const share_ack_t *batch, int64_t records)
 {
-    int64_t left = a->in->records_max - a->taken;
-    if (left <= 0) return a->batch == batch && !a->in->strictly ? records : 0;
-    return a->in->strictly ? MIN(left, records) : records;
+    int64_t left = a->records_max - a->taken;
+    if (left <= 0) return a->batch == batch && !a->strictly ? records : 0;
+    return a->strictly ? MIN(left, records) : records;
 }
 
 /* The piece begins a batch, and the range is long enough. */
@@ -216,7 +250,7 @@ static void acquire_piece(share_change_t *change, share_run_t *piece, const shar
 {
     share_acquiring_t *a = CONTAINER_OF(change, share_acquiring_t, change);
     int64_t records = may_take(a, edit, piece->last - piece->first + 1);
-    if (!is_available(piece) || records == 0) return;
+    if (!is_available(piece) || records == 0 || !may_have(a, piece)) return;
     if (edit->type == SKIP) {
         piece->state = SHARE_ARCHIVED;
     } else {
@@ -264,6 +298,7 @@ int64_t share_partition_acquire(share_partition_t *p, const share_acquire_t *in,
     ASSERT(in->records_max > 0);
     int64_t end_before = p->end, end;
     share_acquiring_t a = {.in = in, .due_ms = in->now_ms + limits->lock_ms, .end = end_before};
+    set_apart(&a, p, limits);
     a.change.on_piece = acquire_piece;
     a.change.edits = edits_of(p, in, limits->in_flight_max, arena, &a.change.count, &end);
     a.max = p->runs.count + 2 * a.change.count + 1;

@@ -129,7 +129,7 @@ kafka_code_t share_partition_acknowledge(share_partition_t *p, uint64_t member, 
                                          uint32_t *ret_write, share_stored_list_t *ret_stored) MUST_CHECK;
 void share_partition_written(share_partition_t *p, uint32_t write, bool stored);
 
-/* The member's session has ended: what it had acquired is available, as if it had never been delivered to it. */
+/* The member's session has ended: what it had acquired is available, or was delivered often enough. */
 void share_partition_release(share_partition_t *p, uint64_t member, const share_limits_t *limits, arena_t *arena,
                              share_stored_list_t *ret_stored);
 /* Takes back what members had for too long. */
