@@ -163,7 +163,45 @@ static void a_group_with_an_open_transaction_stays(void **state)
     world_free(w);
 }
 
+static bool subscribed_to_all(const group_entry_t *entry, bytes_t topic) { return true; }
+
+/* However long ago they were committed: whoever reads the topic would begin anew. */
+static void offsets_of_a_topic_that_members_read_stay(void **state)
+{
+    world_t *w = world_new(9);
+    commit(w, 0, 7, now_ms(w) - RETENTION_MS, -1);
+    group_entry_t *entry = find(w);
+    const groups_type_t *type = entry->type;
+    groups_type_t subscribed = *type;
+    subscribed.subscribed = subscribed_to_all;
+    entry->type = &subscribed;
+    expire(w);
+    assert_int_equal(committed(w, 0), 7);
+    entry->type = type;
+    expire(w);
+    assert_null(find(w));
+    world_free(w);
+}
+
 /* ---- removals ---- */
+
+/* It began while the removal was written. */
+static void a_removal_leaves_the_group_to_a_transaction_that_is_open(void **state)
+{
+    world_t *w = world_new(10);
+    commit(w, 0, 7, now_ms(w), -1);
+    groups_removal_t *removal = groups_removal_new(find(w), NULL, NULL);
+    groups_removal_add_group(removal);
+    group_offset_t pending = {9, -1, BYTES_LIT(""), now_ms(w), -1};
+    groups_offset_put_pending(find(w), 5, TOPIC, 0, &pending);
+    groups_removal_run(removal);
+    pass(w, 100);
+    assert_int_equal(committed(w, 0), -1);
+    assert_non_null(find(w));
+    groups_txn_end(w->groups, 0, 5, true);
+    assert_int_equal(committed(w, 0), 9);
+    world_free(w);
+}
 
 static void what_is_committed_again_before_its_tombstone_stays(void **state)
 {
@@ -271,6 +309,8 @@ int main(void)
         cmocka_unit_test(an_offset_may_bring_a_time_of_its_own),
         cmocka_unit_test(a_group_stays_as_long_as_one_of_its_offsets),
         cmocka_unit_test(a_group_with_an_open_transaction_stays),
+        cmocka_unit_test(offsets_of_a_topic_that_members_read_stay),
+        cmocka_unit_test(a_removal_leaves_the_group_to_a_transaction_that_is_open),
         cmocka_unit_test(what_is_committed_again_before_its_tombstone_stays),
         cmocka_unit_test(a_group_of_many_offsets_goes_whole),
         cmocka_unit_test(an_offset_of_the_bridge_counts_from_stable_storage_on),

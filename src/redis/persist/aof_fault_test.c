@@ -134,6 +134,18 @@ static int set_until_refused(machine_t *m)
     return 0;
 }
 
+typedef struct files {
+    const aof_t *aof;
+    size_t count; /* base and increments */
+} files_t;
+
+static void count_file(void *user, const char *name, bool is_dir)
+{
+    files_t *files = user;
+    uint64_t seq;
+    files->count += aof__kind_of(files->aof, name, &seq) != 0;
+}
+
 static void a_full_disk_refuses_and_ends_nothing(void **state)
 {
     const char *policies[] = {"always", "everysec", "no"};
@@ -230,6 +242,97 @@ static void a_failed_sync_refuses_writes_until_a_rewrite_has_replaced_the_file(v
     }
 }
 
+/* A later sync that succeeds says nothing of bytes that were lost before. */
+static void after_a_failed_sync_no_other_one_vouches_for_the_file(void **state)
+{
+    int seen = 0;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        machine_t m;
+        machine_init(&m, seed, "everysec");
+        aof_t *aof = m.redis->persist.aof;
+        for (int n = 0; n < 50; n++) assert_true(set(&m, n));
+        set_faults(&m, MIB(10), 0, SIM_PPM);
+        settle(&m, 2500);
+        assert_true(aof->suspect);
+        uint64_t durable_bytes = aof->synced_bytes;
+        set_faults(&m, MIB(10), 0, 0);
+        aof__sync_later(aof);
+        for (int i = 0; i < 1000 && aof->syncing; i++) settle(&m, 1);
+        if (aof->suspect) { /* no rewrite has replaced it meanwhile */
+            assert_int_equal(aof->synced_bytes, durable_bytes);
+            seen++;
+        }
+        machine_deinit(&m);
+    }
+    assert_true(seen > 0);
+}
+
+/* What the list no longer names is gone from the disk, too. */
+static void a_rewrite_leaves_the_files_that_the_list_names(void **state)
+{
+    machine_t m;
+    machine_init(&m, 1, "everysec");
+    for (int round = 0; round < 3; round++) {
+        assert_true(set(&m, round));
+        assert_true(answers(&m, "+Background append only file rewriting started\r\n", 1, "BGREWRITEAOF"));
+        settle(&m, 5000);
+        assert_int_equal(m.redis->persist.aof->rewrite.done_count, round + 1);
+        files_t files = {.aof = m.redis->persist.aof};
+        assert_int_equal(io_list_dir(sim_node_loop(m.node), files.aof->dir, count_file, &files), 0);
+        assert_int_equal(files.count, files.aof->manifest.count);
+        assert_int_equal(files.count, 2);
+    }
+    machine_deinit(&m);
+}
+
+static void set_large(machine_t *m, const char *key)
+{
+    static char value[MIB(2)];
+    memset(value, 'v', sizeof(value) - 1);
+    assert_true(answers(m, "+OK\r\n", 3, "SET", key, value));
+    settle(m, 0);
+}
+
+static void begin_rewrite(machine_t *m)
+{
+    assert_true(answers(m, "+Background append only file rewriting started\r\n", 1, "BGREWRITEAOF"));
+    settle(m, 0);
+}
+
+/* The change of files must not make everybody wait for the disk. */
+static void a_rewrite_begins_when_most_of_the_file_is_durable(void **state)
+{
+    machine_t m;
+    machine_init(&m, 1, "everysec");
+    aof_t *aof = m.redis->persist.aof;
+    assert_true(set(&m, 0));
+    settle(&m, 2500);
+    assert_int_equal(aof->synced_bytes, aof->file_bytes); /* and that sync was no preparation */
+    set_large(&m, "large");
+    begin_rewrite(&m);
+    assert_true(aof->syncing && !aof->rewrite.active);
+    settle(&m, 5000);
+    assert_int_equal(aof->rewrite.done_count, 1);
+    machine_deinit(&m);
+}
+
+/* Who writes much meanwhile does not put it off for ever. */
+static void a_rewrite_is_prepared_once(void **state)
+{
+    machine_t m;
+    machine_init(&m, 1, "no");
+    aof_t *aof = m.redis->persist.aof;
+    set_large(&m, "a");
+    begin_rewrite(&m);
+    uint64_t prepared_bytes = aof->sync_target_bytes;
+    set_large(&m, "b");
+    assert_true(aof->syncing && aof->file_bytes > prepared_bytes + MIB(1));
+    settle(&m, 5000);
+    assert_int_equal(aof->rewrite.done_count, 1);
+    assert_int_equal(aof->sync_target_bytes, prepared_bytes);
+    machine_deinit(&m);
+}
+
 /* Full now and then, and power lost at any time: with always each key that was acknowledged is there. */
 static void what_always_acknowledged_is_there_whatever_the_disk_does(void **state)
 {
@@ -296,6 +399,10 @@ int main(void)
         cmocka_unit_test(everysec_syncs_what_there_is_and_then_rests),
         cmocka_unit_test(what_always_cannot_write_ends_the_server_once),
         cmocka_unit_test(a_failed_sync_refuses_writes_until_a_rewrite_has_replaced_the_file),
+        cmocka_unit_test(after_a_failed_sync_no_other_one_vouches_for_the_file),
+        cmocka_unit_test(a_rewrite_leaves_the_files_that_the_list_names),
+        cmocka_unit_test(a_rewrite_begins_when_most_of_the_file_is_durable),
+        cmocka_unit_test(a_rewrite_is_prepared_once),
         cmocka_unit_test(what_always_acknowledged_is_there_whatever_the_disk_does),
         cmocka_unit_test(a_large_write_is_durable_when_it_is_acknowledged),
         cmocka_unit_test(rewrites_that_fail_wait_longer_and_longer),

@@ -62,7 +62,9 @@ static int cut_tail(aof_loader_t *l)
     const char *name = part_of(l)->name;
     uint64_t keep = replay__is_queueing(r) ? r->multi_at : r->done_bytes;
     replay__discard(r);
-    if (!is_last(l) || !l->aof->persist->config->aof_load_truncated)
+    if (!is_last(l))
+        return refuse(l, ERR_TRUNCATED, "the file ends in the middle of a command, and another follows it");
+    if (!l->aof->persist->config->aof_load_truncated)
         return refuse(l, ERR_TRUNCATED,
                       "the file ends in the middle of a command (aof-load-truncated yes would cut it)");
     int err = keep_copy(l, keep);

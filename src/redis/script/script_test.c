@@ -200,6 +200,75 @@ static void libraries_do_what_they_are_for(void **state)
     assert_string_equal(host->logged, "3 a 1");
 }
 
+/* Each line is true. */
+static const char *const truths[] = {
+    "string.find('abcabc', 'c') == 3",
+    "string.find('abcabc', 'c', 3) == 3",
+    "string.find('abcabc', 'c', 4) == 6",
+    "string.find('abcabc', 'b', -2) == 5",
+    "string.find('abcabc', 'a', -2) == nil",
+    "string.find('abc', '', 10) == 4", /* past the end is the end */
+    "string.find('a.c', '.', 2, true) == 2",
+    "string.find('abc', '.c', 2, true) == nil",
+    "string.find('abc', '^b') == nil and string.find('abc', '^b', 2) == 2",
+    "select('#', string.find('key=val', '(%w+)=(%w+)')) == 4",
+    "select(2, string.find('xaaay', 'a+')) == 4",
+    "string.match('2024-05-06', '(%d+)-(%d+)', 6) == '05'",
+    "string.match('  x  ', '^%s*(.-)%s*$') == 'x'",
+    "string.match('hello', '()ll()') == 3 and select(2, string.match('hello', '()ll()')) == 5",
+    "string.match('[[a]b]', '%b[]') == '[[a]b]'",
+    "string.match('THE (quick) fox', '%((%a+)%)') == 'quick'",
+    "string.gsub('abc', '%w', '%0%0') == 'aabbcc'",
+    "string.gsub('abc', '', '-') == '-a-b-c-'",
+    "select(2, string.gsub('aaa', 'a', 'b', 2)) == 2",
+    "string.gsub('hello world', 'o', {o = '0'}) == 'hell0 w0rld'",
+    "string.gsub('THE (quick) fox', '%f[%a]%a+', string.lower) == 'the (quick) fox'",
+    "select(2, pcall(error, {err = 'E x'})) == 'E x'",
+    "select(2, pcall(error, {x = 1})).x == 1",
+    "not pcall(string.find, 'a', '(')",
+    "not pcall(string.find, 'a', '%1')",
+    "not pcall(string.gsub, 'abc', '(a)', '%2')",
+    "(function() local n = 0 for k, v in string.gmatch('a=1, b=2', '(%w+)=(%w+)') do n = n + v end return n end)() == "
+    "3",
+    "table.concat({1, 2, 3}, ',', 2, 3) == '2,3'",
+    "(function() local t = {1, 2, 3} table.insert(t, 2, 9) return table.concat(t, ' ') end)() == '1 9 2 3'",
+    "(function() local t = {1, 2, 3} return table.remove(t, 1) == 1 and table.concat(t, ' ') == '2 3' end)()",
+};
+
+static void patterns_and_tables_are_lua_s(void **state)
+{
+    for (size_t i = 0; i < ARRAY_LEN(truths); i++) {
+        char source[256];
+        snprintf(source, sizeof(source), "return {(%s) == true}", truths[i]);
+        const char *reply = run(*state, source);
+        if (strcmp(reply, "*1\r\n:1\r\n") != 0) fail_msg("%s: %s", truths[i], reply);
+    }
+}
+
+/* Of each length, in any order, with and without equals: all is there, in order. */
+static void tables_are_sorted(void **state)
+{
+    static const char source[] =
+        "local function check(n, values, less)\n"
+        "  local t, sum = {}, 0\n"
+        "  for i = 1, n do t[i] = math.random(values); sum = sum + t[i] end\n"
+        "  table.sort(t, less)\n"
+        "  for i = 1, n do\n"
+        "    sum = sum - t[i]\n"
+        "    if i > 1 and (less and less(t[i], t[i - 1]) or not less and t[i] < t[i - 1]) then return i end\n"
+        "  end\n"
+        "  return #t == n and sum == 0 and 0 or -1\n"
+        "end\n"
+        "for n = 0, 60 do\n"
+        "  for _, values in ipairs({1, 3, 1000000}) do\n"
+        "    if check(n, values) ~= 0 then return {n, values} end\n"
+        "    if check(n, values, function(a, b) return a > b end) ~= 0 then return {n, -values} end\n"
+        "  end\n"
+        "end\n"
+        "return 'sorted'";
+    assert_string_equal(run(*state, source), "$6\r\nsorted\r\n");
+}
+
 static void a_shebang_declares_flags(void **state)
 {
     host_t *host = *state;
@@ -222,6 +291,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_long_script_pauses_and_goes_on, setup, teardown),
         cmocka_unit_test_setup_teardown(a_stopped_script_cannot_catch_its_end, setup, teardown),
         cmocka_unit_test_setup_teardown(libraries_do_what_they_are_for, setup, teardown),
+        cmocka_unit_test_setup_teardown(patterns_and_tables_are_lua_s, setup, teardown),
+        cmocka_unit_test_setup_teardown(tables_are_sorted, setup, teardown),
         cmocka_unit_test_setup_teardown(a_shebang_declares_flags, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
