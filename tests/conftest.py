@@ -6,6 +6,7 @@ original                  the original of a wing, to compare with
 """
 
 import os
+import time
 
 import pytest
 
@@ -156,3 +157,16 @@ def launch(target):
 def certificates(tmp_path_factory):
     """An authority and certificates that it signed (harness/certificates.py)."""
     return certs.Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture
+def eventually():
+    """eventually(f): waits until f() is true, and fails when that takes implausibly long."""
+
+    def wait(condition, seconds=60):
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "it never came true"
+            time.sleep(0.005)
+
+    return wait

@@ -241,6 +241,11 @@ http_t *http_new(io_loop_t *loop)
 
 void http_protect(http_t *http) { net_protect(http->net, service.name); }
 
+void http_secure(http_t *http, tls_context_t *context, bool allows_plain)
+{
+    net_secure(http->net, service.name, context, allows_plain);
+}
+
 int http_listen(http_t *http, const char *host, uint16_t port, uint16_t *ret_port)
 {
     net_listener_t *listener;

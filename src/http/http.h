@@ -6,6 +6,7 @@
 #include "base/base.h"
 #include "base/buf.h"
 #include "io/io.h"
+#include "net/tls.h"
 
 typedef struct http http_t;
 
@@ -18,6 +19,8 @@ void http_reply(http_reply_t *reply, int status, buf_t *body);
 http_t *http_new(io_loop_t *loop);
 /* Peers that are not on this machine's loopback get 403 for every page. Before http_listen. */
 void http_protect(http_t *http);
+/* Speaks TLS, now and when listeners come: as net_secure. */
+void http_secure(http_t *http, tls_context_t *context, bool allows_plain);
 /* GET and HEAD of exactly `path`. */
 void http_add_page(http_t *http, const char *path, const char *content_type, http_page_cb page, void *user);
 /* Port 0 picks a free one. One http_t may listen at several addresses. */

@@ -143,6 +143,11 @@ int io_on_terminate(io_loop_t *loop, void (*stop)(void *user, bool interrupt), v
     return loop->ops->on_terminate(loop, stop, user);
 }
 
+int io_on_hangup(io_loop_t *loop, void (*told)(void *user), void *user)
+{
+    return loop->ops->on_hangup(loop, told, user);
+}
+
 /* ---- files ---- */
 
 int io_file_open(io_loop_t *loop, const char *path, int flags, io_file_t **ret_file)

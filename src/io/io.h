@@ -170,6 +170,8 @@ void io_stream_local(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]);
 
 /* Runs `stop` (once each time) on SIGTERM and SIGINT (`interrupt`). uv only. */
 int io_on_terminate(io_loop_t *loop, void (*stop)(void *user, bool interrupt), void *user) MUST_CHECK;
+/* The same on SIGHUP, which then ends nothing. */
+int io_on_hangup(io_loop_t *loop, void (*told)(void *user), void *user) MUST_CHECK;
 
 /* ---- files ----------------------------------------------------------------------------------------------------- */
 

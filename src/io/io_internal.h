@@ -46,6 +46,7 @@ struct io_ops {
     void (*stream_peer)(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]);
     void (*stream_local)(const io_stream_t *stream, char out[IO_ADDR_CHARS_MAX]);
     int (*on_terminate)(io_loop_t *loop, void (*stop)(void *user, bool interrupt), void *user);
+    int (*on_hangup)(io_loop_t *loop, void (*told)(void *user), void *user);
 
     int (*file_open)(io_loop_t *loop, const char *path, int flags, io_file_t **ret_file);
     void (*file_close)(io_file_t *file);

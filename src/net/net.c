@@ -12,17 +12,6 @@
 #define WORK_A_LOOK 16         /* connections between two looks at the clock */
 #define ROUNDS_MAX  4          /* what a delivery wakes is done in the same turn, up to here */
 
-struct net_listener {
-    net_t *net;
-    const net_service_t *def;
-    void *service;
-    io_listener_t *io;
-    bool protected;
-    tls_context_t *tls; /* NULL = plain text */
-    bool allows_plain;
-    list_t node;
-};
-
 static void on_turn_end(io_hook_t *hook);
 
 static net_stats_t *stats_of(net_t *net, const net_service_t *def)
@@ -372,6 +361,7 @@ void net_free(net_t *net)
     net__chunk_cache_free(&net->chunks);
     ASSERT(net->conns_open == 0 && net->addresses.count == 0);
     map_deinit(&net->addresses);
+    net__secured_deinit(net);
     tls_workspace_deinit(&net->tls);
     mem_free(net);
 }
@@ -403,6 +393,7 @@ static int keep_listener(net_listener_t *listener, int err, net_listener_t **ret
         return err;
     }
     list_push_back(&listener->net->listeners, &listener->node);
+    if (!listener->has_path) net__listener_secure(listener);
     *ret_listener = listener;
     return 0;
 }
@@ -419,6 +410,7 @@ int net_listen_path(net_t *net, const char *path, unsigned mode, const char *gro
                     void *service, net_listener_t **ret_listener)
 {
     net_listener_t *listener = new_listener(net, def, service);
+    listener->has_path = true;
     int err = io_listen_path(net->loop, path, mode, group, BACKLOG, on_accept, listener, &listener->io);
     return keep_listener(listener, err, ret_listener);
 }
@@ -426,14 +418,6 @@ int net_listen_path(net_t *net, const char *path, unsigned mode, const char *gro
 int net_listener_tune(net_listener_t *listener, int backlog, uint32_t accepts_max)
 {
     return io_listener_tune(listener->io, backlog, accepts_max);
-}
-
-void net_listener_secure(net_listener_t *listener, tls_context_t *context, bool allows_plain)
-{
-    tls_context_t *before = listener->tls;
-    listener->tls = context ? tls_context_ref(context) : NULL;
-    listener->allows_plain = allows_plain;
-    tls_context_unref(before);
 }
 
 uint16_t net_listener_port(const net_listener_t *listener) { return io_listener_port(listener->io); }

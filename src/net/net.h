@@ -112,6 +112,10 @@ int net_listen(net_t *net, const char *host, uint16_t port, const net_service_t 
 int net_listen_path(net_t *net, const char *path, unsigned mode, const char *group, const net_service_t *def,
                     void *service, net_listener_t **ret_listener) MUST_CHECK;
 int net_listener_tune(net_listener_t *listener, int backlog, uint32_t accepts_max) MUST_CHECK; /* io_listener_tune */
+/* All listeners of services of that name but those at a path, and but those that net_listener_secure was called for: as that. For those
+ * that there are, and for those to come; the name lives as long as the net. */
+#define NET_SECURED_MAX 4
+void net_secure(net_t *net, const char *service_name, tls_context_t *context, bool allows_plain);
 /* Connections accepted from now on speak TLS; with `allows_plain` their first byte decides. NULL: plain text again. Those that are open stay
  * as they are. A handshake that is not done in 10 seconds ends the connection. Services see plain text either way. */
 #define NET_TLS_HANDSHAKE_MS 10000

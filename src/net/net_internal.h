@@ -177,6 +177,26 @@ struct net_conn {
     char *local;
 };
 
+struct net_listener {
+    net_t *net;
+    const net_service_t *def;
+    void *service;
+    io_listener_t *io;
+    bool protected;
+    bool has_path;
+    bool has_own_tls;   /* else net_secure's */
+    tls_context_t *tls; /* NULL = plain text */
+    bool allows_plain;
+    list_t node;
+};
+
+/* What net_secure asked for a service. */
+typedef struct net_secured {
+    const char *service_name;
+    tls_context_t *context;
+    bool allows_plain;
+} net_secured_t;
+
 typedef struct service_stats {
     list_t node;
     const net_service_t *def;
@@ -212,6 +232,8 @@ struct net {
     map_t addresses; /* service and host -> net_address_t */
     const char *protected[NET_PROTECTED_MAX];
     int protected_count;
+    net_secured_t secured[NET_SECURED_MAX];
+    int secured_count;
     net_told_cb told;
     void *told_user;
     net_carrier_t *carriers[NET_CARRIERS_MAX];
@@ -258,6 +280,8 @@ bool net__protects(const net_t *net, const net_service_t *def);
 net_event_t net__admit(net_conn_t *conn);
 
 /* secure.c */
+void net__listener_secure(net_listener_t *listener); /* as net_secure said of its service, if it did */
+void net__secured_deinit(net_t *net);
 void net__secure(net_conn_t *conn, tls_context_t *context, bool allows_plain); /* just accepted */
 /* Reads into the net's scratch memory and delivers. Result as tls_engine_read. */
 ssize_t net__secure_read(net_conn_t *conn, bool *ret_more);

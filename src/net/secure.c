@@ -9,6 +9,58 @@ void net__secure(net_conn_t *conn, tls_context_t *context, bool allows_plain)
     if (conn->tls_state == TLS_SHAKING) net__deadline_shaking(conn);
 }
 
+/* ---- listeners ---- */
+
+static void present(net_listener_t *listener, tls_context_t *context, bool allows_plain)
+{
+    tls_context_t *before = listener->tls;
+    listener->tls = context ? tls_context_ref(context) : NULL;
+    listener->allows_plain = allows_plain;
+    tls_context_unref(before);
+}
+
+void net_listener_secure(net_listener_t *listener, tls_context_t *context, bool allows_plain)
+{
+    listener->has_own_tls = true;
+    present(listener, context, allows_plain);
+}
+
+static net_secured_t *secured_of(net_t *net, const char *service_name)
+{
+    for (int i = 0; i < net->secured_count; i++)
+        if (strcmp(net->secured[i].service_name, service_name) == 0) return &net->secured[i];
+    return NULL;
+}
+
+void net__listener_secure(net_listener_t *listener)
+{
+    const net_secured_t *secured = secured_of(listener->net, listener->def->name);
+    if (secured && !listener->has_own_tls) present(listener, secured->context, secured->allows_plain);
+}
+
+void net_secure(net_t *net, const char *service_name, tls_context_t *context, bool allows_plain)
+{
+    net_secured_t *secured = secured_of(net, service_name);
+    if (!secured) {
+        ASSERT(net->secured_count < NET_SECURED_MAX);
+        secured = &net->secured[net->secured_count++];
+        *secured = (net_secured_t){.service_name = service_name};
+    }
+    tls_context_t *before = secured->context;
+    secured->context = tls_context_ref(context);
+    secured->allows_plain = allows_plain;
+    tls_context_unref(before);
+    LIST_EACH(&net->listeners, listener, net_listener_t, node)
+        if (!listener->has_path) net__listener_secure(listener);
+}
+
+void net__secured_deinit(net_t *net)
+{
+    for (int i = 0; i < net->secured_count; i++) tls_context_unref(net->secured[i].context);
+}
+
+/* ---- connections ---- */
+
 bool net_conn_is_secure(const net_conn_t *conn) { return conn->tls_state == TLS_OPEN; }
 
 static void tell_failure(net_conn_t *conn, const char *why)

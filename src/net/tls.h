@@ -46,6 +46,14 @@ typedef struct tls_facts {
 } tls_facts_t;
 tls_facts_t tls_context_facts(const tls_context_t *context);
 
+/* For development: an authority, and a certificate for localhost, 127.0.0.1 and ::1 that it signed; PEM texts. ERR_IO: OpenSSL
+ * could not. */
+typedef struct tls_authority {
+    char *ca_pem, *cert_pem, *key_pem;
+} tls_authority_t;
+int tls_authority_make(long days, tls_authority_t *ret_authority) MUST_CHECK;
+void tls_authority_deinit(tls_authority_t *authority);
+
 /* Any thread. */
 tls_context_t *tls_context_ref(tls_context_t *context);
 void tls_context_unref(tls_context_t *context); /* NULL is fine */

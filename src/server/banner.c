@@ -74,6 +74,21 @@ static bool print_try_lines(const server_t *server, const char *address)
     return all;
 }
 
+/* With the authority that --tls auto made: one line a protocol, whatever is installed. */
+static void print_tls_lines(const server_t *server, const char *address)
+{
+    const char *ca = server_tls_authority(server);
+    int port;
+    if (!ca) return;
+    printf("\n  With TLS, at the same ports:\n");
+    if ((port = server_port(server, DOOR_REDIS)) >= 0)
+        printf("    redis-cli --tls --cacert %s -h %s -p %d ping\n", ca, address, port);
+    if ((port = server_port(server, DOOR_KAFKA)) >= 0)
+        printf("    kcat -X security.protocol=ssl -X ssl.ca.location=%s -b %s:%d -L\n", ca, address, port);
+    if ((port = server_port(server, DOOR_HTTP)) >= 0)
+        printf("    curl --cacert %s https://%s:%d/readyz\n", ca, address, port);
+}
+
 static void print_next_steps(const server_t *server)
 {
     char address[128];
@@ -82,6 +97,7 @@ static void print_next_steps(const server_t *server)
     if (!print_try_lines(server, address))
         printf("    what is missing of redis-cli, kcat and zkCli.sh: make tools, or apt-get install redis-tools kcat "
                "zookeeper\n");
+    print_tls_lines(server, address);
     printf("\n");
 }
 

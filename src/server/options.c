@@ -19,7 +19,13 @@ static const char *const trivet_names[] = {"data",
                                            "input-bytes-max",
                                            "output-bytes-max",
                                            "connections-max",
-                                           "protected-mode"};
+                                           "protected-mode",
+                                           "tls",
+                                           "tls-cert-file",
+                                           "tls-key-file",
+                                           "tls-key-file-pass",
+                                           "tls-ca-cert-file",
+                                           "tls-auth-clients"};
 
 static const char help[] =
     "Usage: trivet [OPTION VALUE]...\n"
@@ -50,6 +56,13 @@ static const char help[] =
     "  --protected-mode no   let everybody in who reaches a port bound beyond loopback; --kafka.protected-mode and so\n"
     "                        on for one protocol. Otherwise Redis without a password, and the others until there are\n"
     "                        users, serve this machine alone\n"
+    "  --tls MODE            off (the default), allow (TLS and plain text on every port), require, or auto: allow, "
+    "with\n"
+    "                        a certificate that is made for this machine; --http.tls and so on for one protocol\n"
+    "  --tls-cert-file FILE, --tls-key-file FILE, --tls-key-file-pass WORD\n"
+    "                        the certificate in PEM with its chain, and its key; read again when they change\n"
+    "  --tls-ca-cert-file FILE, --tls-auth-clients yes|optional|no\n"
+    "                        whether clients need a certificate, and who may have signed it\n"
     "  --log-level LEVEL     debug, info, warn or error (default info)\n"
     "  --SECTION.NAME VALUE  any directive of redis.conf, server.properties or zoo.cfg:\n"
     "                        --redis.appendfsync always --kafka.num.partitions 3 --zookeeper.tickTime 2000\n"

@@ -254,6 +254,13 @@ static void mark_settings_error(char *error)
     memcpy(error, text, sizeof(text));
 }
 
+static bool has_tls_port(const server_t *server)
+{
+    bool has = false;
+    for (int door = 0; door < DOORS_COUNT; door++) has |= server->doors[door].tls_port > 0;
+    return has;
+}
+
 int server_start(const options_t *options, uint64_t started_ns, server_ready_cb on_ready, server_t **ret_server,
                  char error[OPTIONS_ERROR_CHARS_MAX])
 {
@@ -273,6 +280,7 @@ int server_start(const options_t *options, uint64_t started_ns, server_ready_cb 
     if (!err) server__limits_start(server);
     if (!err) err = start_coord(server, error);
     if (!err) err = io_on_terminate(server->loop, on_terminate, server);
+    if (!err) err = server__tls_start(server, error);
     if (!err) err = start_wings(server, error);
     if (!err) err = check_bridge(server, error);
     if (!err) err = open_doors(server, error);
@@ -287,6 +295,7 @@ int server_start(const options_t *options, uint64_t started_ns, server_ready_cb 
     io_loop_update_time(server->loop);
     server->ready_ns = io_hrtime_ns(server->loop);
     server__say_strangers(server);
+    server__tls_watch(server, has_tls_port(server));
     *ret_server = server;
     return 0;
 }
@@ -305,6 +314,7 @@ static bool flush_redis(server_t *server)
 /* What wings, tree and bridge still have to tell each other is delivered between the steps. */
 bool server_stop(server_t *server)
 {
+    server__tls_stop(server);
     server__reactors_join(server);
     if (server->bridge) bridge_stop(server->bridge);
     bool well = flush_redis(server);
@@ -325,6 +335,7 @@ bool server_stop(server_t *server)
         mem_free(server->doors[door].bind);
         mem_free(server->doors[door].path);
     }
+    server__tls_deinit(server);
     mem_free(server->tree_dir);
     mem_free(server->tree_log_dir);
     mem_free(server->coord_dir);

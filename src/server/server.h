@@ -37,5 +37,9 @@ const char *server_bind(const server_t *server);
 /* Bound beyond loopback without users: whether who comes from elsewhere is refused, or let in. Redis says so itself. */
 bool server_refuses_strangers(const server_t *server, server_door_t door);
 bool server_lets_strangers_in(const server_t *server, server_door_t door);
+/* At its port, alone or beside plain text. */
+bool server_speaks_tls(const server_t *server, server_door_t door);
+/* The file of the authority that --tls auto made; NULL = there is none. */
+const char *server_tls_authority(const server_t *server);
 
 #endif

@@ -14,6 +14,25 @@
 
 #define REACTORS_COUNT_MAX 3 /* control; Redis with the bridge; Kafka */
 
+/* Auto: allow, with certificates that are made when there are none. */
+typedef enum server__tls_mode {
+    SERVER_TLS_OFF,
+    SERVER_TLS_ALLOW,
+    SERVER_TLS_REQUIRE,
+    SERVER_TLS_AUTO
+} server__tls_mode_t;
+
+/* Of all doors (tls.c). */
+typedef struct server__tls {
+    server__tls_mode_t mode;
+    char *cert_file, *key_file, *key_pass, *ca_file; /* NULL = not given */
+    tls_clients_t clients;
+    bool is_auto;           /* the files were made, or are to be */
+    tls_context_t *context; /* NULL = no door speaks TLS by it */
+    uint64_t files;         /* tls_settings_files, as they were read */
+    io_timer_t timer;
+} server__tls_t;
+
 typedef struct server__door {
     int port;     /* asked for */
     int tls_port; /* with TLS alone; 0 = none. Redis' and ZooKeeper's */
@@ -21,6 +40,8 @@ typedef struct server__door {
     char *path;   /* of a socket, beside them or (no port) alone; NULL = none. Redis' */
     int bound_port;
     bool enabled;
+    bool tls_given; /* its own tls_mode, not the server's */
+    server__tls_mode_t tls_mode;
     bool protected; /* strangers are refused; of Redis its own directive says so */
     bool started;
     void *wing; /* the wiring's own state, made by its init */
@@ -94,6 +115,7 @@ struct server {
     server__carrier_t carriers[NET_CARRIERS_MAX];
     int carriers_count, carriers_made;
     server__limits_t limits;
+    server__tls_t tls;
     io_message_t stop_message; /* from a wing that was told to shut down */
     coord_t *coord;
     mirror_t *tree;      /* Kafka's mirror of it */
@@ -135,6 +157,8 @@ typedef struct server__wing {
     int (*listen)(void *wing, const char *host, uint16_t port, uint16_t *ret_port);
     /* At tls_port; may be NULL. */
     int (*listen_secure)(void *wing, const char *host, uint16_t port);
+    /* Looks whether its own certificates have changed, and reads them again, `forced` in any case; may be NULL. */
+    void (*reload)(void *wing, bool forced);
     /* Flushes and closes; after `start` only. */
     void (*stop)(void *wing);
     void (*deinit)(void *wing);
@@ -167,6 +191,14 @@ void server__limits_start(server_t *server); /* before the doors listen */
 /* Tells the log, once the doors are open. */
 void server__say_strangers(const server_t *server);
 void server__limits_metrics(const server_t *server, const server__reactor_t *reactor, buf_t *out);
+/* tls.c */
+int server__tls_mode_parse(const char *text, server__tls_mode_t *ret_mode) MUST_CHECK;
+int server__tls_start(server_t *server, char *error) MUST_CHECK; /* before the doors listen */
+void server__tls_watch(server_t *server, bool wanted);           /* certificates change; when all is served */
+void server__tls_stop(server_t *server);
+void server__tls_deinit(server_t *server);
+/* wing_http.c */
+void server__http_secure(server_t *server, tls_context_t *context, bool allows_plain);
 /* watchdog.c */
 void server__watchdog_start(server__watchdog_t *dog, io_loop_t *loop, const char *name);
 void server__watchdog_metrics(const server_t *server, buf_t *out);

@@ -147,6 +147,47 @@ static int parse_yes_no(const setting_t *s, bool *ret_yes, char *error)
     return 0;
 }
 
+static int parse_tls(const setting_t *s, server__tls_mode_t *ret_mode, char *error)
+{
+    int err = server__tls_mode_parse(s->value, ret_mode);
+    if (err)
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX,
+                 "%s: %s.tls is off, allow (TLS and plain text), require or auto, not '%s'", s->origin, s->section,
+                 s->value);
+    return err;
+}
+
+static int set_tls(server_t *server, const setting_t *s, char *error) { return parse_tls(s, &server->tls.mode, error); }
+
+static int set_tls_file(server_t *server, const setting_t *s, char *error)
+{
+    server__tls_t *tls = &server->tls;
+    const struct {
+        const char *name;
+        char **kept;
+    } rows[] = {{"tls-cert-file", &tls->cert_file},
+                {"tls-key-file", &tls->key_file},
+                {"tls-key-file-pass", &tls->key_pass},
+                {"tls-ca-cert-file", &tls->ca_file}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (strcmp(rows[i].name, s->name) == 0) replace_string(rows[i].kept, s->value);
+    return 0;
+}
+
+static int set_tls_clients(server_t *server, const setting_t *s, char *error)
+{
+    static const char *const names[] = {
+        [TLS_CLIENTS_UNASKED] = "no", [TLS_CLIENTS_OPTIONAL] = "optional", [TLS_CLIENTS_REQUIRED] = "yes"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (strcmp(names[i], s->value) != 0) continue;
+        server->tls.clients = (tls_clients_t)i;
+        return 0;
+    }
+    snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: tls-auth-clients is yes, no or optional, not '%s'", s->origin,
+             s->value);
+    return ERR_INVALID;
+}
+
 /* Of all doors; Redis' own directive of that name means the same. */
 static int set_protected_mode(server_t *server, const setting_t *s, char *error)
 {
@@ -185,6 +226,12 @@ static const own_t owns[] = {
     {"output-bytes-max", set_out_bytes_max},
     {"connections-max", set_conns_max},
     {"protected-mode", set_protected_mode},
+    {"tls", set_tls},
+    {"tls-cert-file", set_tls_file},
+    {"tls-key-file", set_tls_file},
+    {"tls-key-file-pass", set_tls_file},
+    {"tls-ca-cert-file", set_tls_file},
+    {"tls-auth-clients", set_tls_clients},
 };
 
 static int set_own(server_t *server, const setting_t *s, char *error)
@@ -260,6 +307,10 @@ static int set_door(server_t *server, server_door_t at, const setting_t *s, char
     bool is_zookeeper = at == DOOR_ZOOKEEPER;
     if (strcmp(s->name, "port") == 0 || (is_zookeeper && strcmp(s->name, "clientPort") == 0))
         return set_port(door, s, error);
+    if (strcmp(s->name, "tls") == 0) {
+        door->tls_given = true;
+        return parse_tls(s, &door->tls_mode, error);
+    }
     if (strcmp(s->name, "enabled") == 0) return parse_yes_no(s, &door->enabled, error);
     if (strcmp(s->name, "protected-mode") == 0 && at != DOOR_REDIS) return parse_yes_no(s, &door->protected, error);
     if (strcmp(s->name, "bind") == 0 || (is_zookeeper && strcmp(s->name, "clientPortAddress") == 0)) {
@@ -299,7 +350,7 @@ static int set_door(server_t *server, server_door_t at, const setting_t *s, char
 /* Says that there is no such directive, and which of those that every door has is near; false when none is. */
 static bool say_unknown(const setting_t *s, char *error)
 {
-    static const char *const names[] = {"port", "bind", "enabled", "protected-mode"};
+    static const char *const names[] = {"port", "bind", "enabled", "protected-mode", "tls"};
     char hint[2 * NEAREST_CHARS_MAX];
     nearest_t nearest = nearest_to(s->name);
     for (size_t i = 0; i < ARRAY_LEN(names); i++) nearest_offer(&nearest, names[i]);

@@ -61,6 +61,13 @@ static void start(wing_http_t *wing)
     if (wing->server->doors[DOOR_HTTP].protected) http_protect(wing->http);
 }
 
+void server__http_secure(server_t *server, tls_context_t *context, bool allows_plain)
+{
+    wing_http_t *wing = server->doors[DOOR_HTTP].wing;
+    if (!wing->http && !server->ready_ns) start(wing);
+    if (wing->http) http_secure(wing->http, context, allows_plain);
+}
+
 static int start_listening(void *user, const char *host, uint16_t port, uint16_t *ret_port)
 {
     wing_http_t *wing = user;

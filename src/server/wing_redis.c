@@ -164,6 +164,11 @@ static int start_listening_secure(void *user, const char *host, uint16_t port)
     return redis_listen_secure(((wing_redis_t *)user)->redis, host);
 }
 
+static void reload(void *user, bool forced)
+{
+    if (forced) redis_reload(((wing_redis_t *)user)->redis);
+}
+
 static void stop(void *user) { redis_stop(((wing_redis_t *)user)->redis); }
 
 static void deinit(void *user)
@@ -216,6 +221,7 @@ const server__wing_t server__redis = {
     .ready = ready,
     .listen = start_listening,
     .listen_secure = start_listening_secure,
+    .reload = reload,
     .stop = stop,
     .deinit = deinit,
     .durability = durability,

@@ -218,6 +218,8 @@ static int on_terminate(io_loop_t *loop, void (*stop)(void *user, bool interrupt
     return ERR_UNSUPPORTED;
 }
 
+static int on_hangup(io_loop_t *loop, void (*told)(void *user), void *user) { return ERR_UNSUPPORTED; }
+
 /* ---- life ---- */
 
 sim_loop_t *sim__loop_new(sim_node_t *node)
@@ -303,6 +305,7 @@ const io_ops_t sim__ops = {
     .stream_peer = sim__stream_peer,
     .stream_local = sim__stream_local,
     .on_terminate = on_terminate,
+    .on_hangup = on_hangup,
     .file_open = sim__file_open,
     .file_close = sim__file_close,
     .file_write = sim__file_write,

@@ -35,9 +35,11 @@ typedef struct uv_backend {
     bool spawned;
     io_message_t stop;
 
-    uv_signal_t signals[2];
+    uv_signal_t signals[3]; /* the last one is SIGHUP's */
     void (*terminate)(void *user, bool interrupt);
     void *terminate_user;
+    void (*hangup)(void *user);
+    void *hangup_user;
 
     pthread_mutex_t sync_lock; /* guards every file's syncs_running */
     pthread_cond_t sync_ended;

@@ -263,6 +263,22 @@ static int on_terminate(io_loop_t *loop, void (*stop)(void *user, bool interrupt
     return 0;
 }
 
+static void on_hangup_signal(uv_signal_t *signal, int number)
+{
+    uv_backend_t *b = signal->data;
+    uv__turn(b);
+    b->hangup(b->hangup_user);
+}
+
+static int on_hangup(io_loop_t *loop, void (*told)(void *user), void *user)
+{
+    uv_backend_t *b = uv__backend(loop);
+    b->hangup = told;
+    b->hangup_user = user;
+    int rc = uv_signal_start(&b->signals[2], on_hangup_signal, SIGHUP);
+    return rc ? err_from_errno(-rc) : 0;
+}
+
 /* ---- life ---- */
 
 static void init_handles(uv_backend_t *b)
@@ -339,9 +355,10 @@ static void loop_free(io_loop_t *loop)
     uv__files_close_all(b);
     for (int i = 0; i < b->lock_fds_count; i++) close(b->lock_fds[i]);
     if (b->spare_fd >= 0) close(b->spare_fd);
-    uv_handle_t *handles[] = {(uv_handle_t *)&b->prepare,   (uv_handle_t *)&b->check, (uv_handle_t *)&b->idle,
-                              (uv_handle_t *)&b->timer,     (uv_handle_t *)&b->waker, (uv_handle_t *)&b->signals[0],
-                              (uv_handle_t *)&b->signals[1]};
+    uv_handle_t *handles[] = {(uv_handle_t *)&b->prepare,    (uv_handle_t *)&b->check,
+                              (uv_handle_t *)&b->idle,       (uv_handle_t *)&b->timer,
+                              (uv_handle_t *)&b->waker,      (uv_handle_t *)&b->signals[0],
+                              (uv_handle_t *)&b->signals[1], (uv_handle_t *)&b->signals[2]};
     for (size_t i = 0; i < ARRAY_LEN(handles); i++) uv_close(handles[i], NULL);
     /* The close callbacks, and what the pool still works at. A stop that was asked for after the last turn ends the first. */
     while (uv_run(&b->uv, UV_RUN_DEFAULT)) {
@@ -444,6 +461,7 @@ const io_ops_t uv__ops = {
     .stream_peer = uv__stream_peer,
     .stream_local = uv__stream_local,
     .on_terminate = on_terminate,
+    .on_hangup = on_hangup,
     .file_open = uv__file_open,
     .file_close = uv__file_close,
     .file_write = uv__file_write,

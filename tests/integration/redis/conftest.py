@@ -1,6 +1,5 @@
 """Redis clients on the shared server, whose databases are empty when a test begins."""
 
-import time
 
 import pytest
 import redis
@@ -37,16 +36,3 @@ def r3(connect):
     one = connect(protocol=3)
     one.flushall()
     return one
-
-
-@pytest.fixture
-def eventually():
-    """eventually(f): waits until f() is true, and fails when that takes implausibly long."""
-
-    def wait(condition, seconds=60):
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, "it never came true"
-            time.sleep(0.005)
-
-    return wait
