@@ -66,8 +66,22 @@ static void each_second(redis_t *redis)
 {
     if (redis->keyspace.now_ms - redis->second_ms < 1000 && redis->keyspace.now_ms >= redis->second_ms) return;
     redis->second_ms = redis->keyspace.now_ms;
+    client_memory__begin_second(&redis->clients);
     close_idle(redis);
     secure__cron(&redis->clients);
+}
+
+/* What they do not read, and what they hold. */
+static void look_at_clients(redis_t *redis)
+{
+    LIST_EACH(&redis->clients.all, c, redis_client_t, node) {
+        if (c->flags & CLIENT_CLOSING) continue;
+        if (out_limits__is_over(c))
+            out_limits__close(c);
+        else
+            client_memory__note(c);
+    }
+    client_memory__enforce(&redis->clients);
 }
 
 static void measure_memory(redis_t *redis)
@@ -97,7 +111,7 @@ static void on_cron(io_timer_t *timer)
     move_tables(redis);
     if (redis->pause_until_ms && redis->keyspace.now_ms >= redis->pause_until_ms) pause__end(redis);
     each_second(redis);
-    out_limits__enforce(&redis->clients);
+    look_at_clients(redis);
     if (!redis->keyspace.loading) aof__cron(&redis->persist);
     if (!redis->keyspace.loading) snapshot__cron(&redis->persist);
     tracking__limit(&redis->clients);

@@ -194,6 +194,7 @@ void redis_derive_limit(redis_t *redis, uint64_t bytes)
 {
     redis->keyspace.evict.derived_limit_bytes = bytes;
     evict__update_limit(&redis->keyspace);
+    client_memory__update_limit(&redis->clients);
 }
 
 void redis_uncounted_add(redis_t *redis, size_t (*bytes)(void *user), void *user)

@@ -191,6 +191,7 @@ static inline resp_result_t read_bulk(const uint8_t *data, size_t len, const res
     at += 1 + used;
     if (UNLIKELY(len - at < (size_t)bytes + 2)) {
         q->expect = at + (size_t)bytes + 2;
+        q->expect_from = at;
         return RESP_MORE;
     }
     *ret_arg = bytes_of(data + at, (size_t)bytes);
@@ -240,7 +241,7 @@ static resp_result_t start_resume(const uint8_t *data, size_t len, const resp_li
 resp_result_t resp_parse(uint8_t *data, size_t len, const resp_limits_t *limits, resp_resume_t *resume,
                          resp_request_t *q)
 {
-    q->expect = 0;
+    q->expect = q->expect_from = 0;
     q->is_inline = false;
     if (len == 0) return RESP_MORE;
     if (resume && resume->argc) return parse_resumed(data, len, limits, resume, q);

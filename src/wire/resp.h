@@ -40,7 +40,7 @@ typedef struct resp_request {
     int argc;
     bool is_inline;
     size_t consumed;
-    size_t expect;
+    size_t expect, expect_from; /* RESP_MORE: the latter is where the argument begins that is not whole */
     char error[48];
 } resp_request_t;
 

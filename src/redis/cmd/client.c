@@ -29,31 +29,25 @@ void client__put_flags(const redis_client_t *c, buf_t *out)
     if (out->len == before) buf_u8(out, 'N');
 }
 
-static size_t watch_count(const redis_client_t *c)
-{
-    size_t n = 0;
-    for (const list_t *l = c->watches.next; l != &c->watches; l = l->next) n++;
-    return n;
-}
-
 static void describe(redis_client_t *c, buf_t *out)
 {
     const redis_t *redis = c->redis;
-    size_t in = net_conn_in_bytes(c->conn), unsent = net_conn_out_bytes(c->conn);
+    client_holding_t h = client_memory__measure(c);
     buf_printf(out,
                "id=%" PRIu64 " addr=%s laddr=%s fd=%" PRIu64 " name=%s age=%" PRId64 " idle=%" PRId64 " flags=", c->id,
                net_conn_peer(c->conn), net_conn_local(c->conn), net_conn_id(c->conn), c->name ? c->name : "",
                (redis->keyspace.now_ms - c->created_ms) / 1000, (redis->keyspace.now_ms - c->active_ms) / 1000);
     client__put_flags(c, out);
     buf_printf(out,
-               " db=%d sub=%zu psub=%zu ssub=%zu multi=%d watch=%zu qbuf=%zu qbuf-free=0 argv-mem=0 "
-               "multi-mem=0 rbs=%d "
-               "rbp=0 obl=0 oll=0 omem=%zu tot-mem=%zu events=r cmd=%s user=default redir=%" PRId64 " resp=%d "
+               " capa=%s db=%d sub=%zu psub=%zu ssub=%zu multi=%d watch=%zu qbuf=%zu qbuf-free=%zu argv-mem=%zu "
+               "multi-mem=%zu rbs=%d "
+               "rbp=0 obl=%zu oll=0 omem=%zu tot-mem=%zu events=%s cmd=%s user=default redir=%" PRId64 " resp=%d "
                "lib-name=%s lib-ver=%s "
                "tot-net-in=%" PRIu64 " tot-net-out=%" PRIu64 " tot-cmds=%" PRIu64 "\n",
-               c->db->id, c->channels.count, c->patterns.count, c->shard_channels.count,
-               c->flags & CLIENT_MULTI ? (int)c->queue_len : -1, watch_count(c), in, OUT_RESERVE_BYTES, unsent,
-               sizeof(*c) + in + unsent, c->last_command ? c->last_command->full_name : "NULL",
+               c->flags & CLIENT_REDIRECTS ? "r" : "", c->db->id, c->channels.count, c->patterns.count,
+               c->shard_channels.count, c->flags & CLIENT_MULTI ? (int)c->queue_len : -1, c->watch_count, h.query,
+               h.query_free, h.arguments, h.queued, OUT_RESERVE_BYTES, h.small_unsent, h.unsent, h.total,
+               h.unsent + h.small_unsent ? "rw" : "r", c->last_command ? c->last_command->full_name : "NULL",
                c->tracking ? (int64_t)c->tracking->redirect_id : -1, c->resp, c->lib_name ? c->lib_name : "",
                c->lib_version ? c->lib_version : "", c->in_bytes, c->out_bytes, c->commands);
 }
@@ -114,7 +108,7 @@ void redis_cmd_client_list(redis_call_t *call)
     buf_t text = BUF_INIT;
     if (client_filter__read(call, 2, &f)) {
         LIST_EACH(&call->redis->clients.all, c, redis_client_t, node)
-            if (client_filter__matches(&f, call, c)) describe(c, &text);
+            if (!(c->flags & CLIENT_DROPPED) && client_filter__matches(&f, call, c)) describe(c, &text);
         reply_verbatim(call->client, "txt", bytes_of(text.ptr ? text.ptr : (const uint8_t *)"", text.len));
     }
     client_filter__deinit(&f);
@@ -132,8 +126,7 @@ static int64_t kill_all(redis_call_t *call, const client_filter_t *f)
             me = true;
             continue;
         }
-        c->flags |= CLIENT_CLOSING;
-        net_close_now(c->conn);
+        client__drop(c);
     }
     if (me) call->client->flags |= CLIENT_CLOSE_AFTER;
     return count;
@@ -181,6 +174,23 @@ static void set_switch(redis_call_t *call, uint32_t flag)
 
 void redis_cmd_client_no_evict(redis_call_t *call) { set_switch(call, CLIENT_NO_EVICT); }
 void redis_cmd_client_no_touch(redis_call_t *call) { set_switch(call, CLIENT_NO_TOUCH); }
+
+/* What is not known is passed over, as there. */
+void redis_cmd_client_capa(redis_call_t *call)
+{
+    for (int i = 2; i < call->argc; i++)
+        if (arg_is(call, i, "REDIRECT")) call->client->flags |= CLIENT_REDIRECTS;
+    reply_ok(call->client);
+}
+
+/* import-mode is always off: there is nobody to import from. */
+void redis_cmd_client_import_source(redis_call_t *call)
+{
+    if (arg_is(call, 2, "OFF"))
+        reply_ok(call->client);
+    else
+        reply_error(call->client, "ERR Server is not in import mode");
+}
 
 void redis_cmd_client_reply(redis_call_t *call)
 {

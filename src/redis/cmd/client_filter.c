@@ -51,7 +51,7 @@ static bool read_database(redis_call_t *call, int i, bool negated, client_criter
     if (!arg_i64_in(call, i, INT64_MIN, INT64_MAX, error, &criterion->number)) return false;
     int last = call->db->keyspace->db_count - 1;
     if (criterion->number >= 0 && criterion->number <= last) return true;
-    reply_errorf(call->client, "ERR DB number should be between 0 and %d", last);
+    reply_errorf(call->client, "ERR %s number should be between 0 and %d", negated ? "NOT-DB" : "DB", last);
     return false;
 }
 
@@ -192,7 +192,7 @@ static bool has_flags(const redis_client_t *c, bytes_t wanted)
     return all;
 }
 
-/* There are no replicas, no other users and no capabilities here. */
+/* There are no replicas and no other users here, and one capability. */
 static bool is_such(const redis_client_t *c, int what, const client_criterion_t *criterion)
 {
     int64_t id = (int64_t)c->id;
@@ -208,7 +208,7 @@ static bool is_such(const redis_client_t *c, int what, const client_criterion_t 
     case FILTER_LIB_VER: return is_text(c->lib_version, criterion->text);
     case FILTER_DB: return c->db->id == criterion->number;
     case FILTER_FLAGS: return has_flags(c, criterion->text);
-    case FILTER_CAPA: return criterion->text.len == 0;
+    case FILTER_CAPA: return criterion->text.len == 0 || c->flags & CLIENT_REDIRECTS;
     default: UNREACHABLE();
     }
 }

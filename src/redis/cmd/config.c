@@ -169,6 +169,7 @@ static bool apply(redis_call_t *call, bool was_on)
     for (int i = 2; i < call->argc; i += 2)
         if (IS(directive_find(call->argv[i]), maxmemory)) redis->keyspace.evict.derived_limit_bytes = 0;
     evict__update_limit(&redis->keyspace);
+    client_memory__update_limit(&redis->clients); /* enforced when this command has been answered */
     (void)evict__make_room(&redis->keyspace); /* a smaller maxmemory tells at once; what cannot go is told to writers */
     for (int i = 2; i < call->argc; i += 2) {
         const directive_t *d = directive_find(call->argv[i]);

@@ -264,6 +264,14 @@ static void debug_skip_checksums(redis_call_t *call)
     reply_ok(call->client);
 }
 
+static void debug_reply_buffer(redis_call_t *call)
+{
+    if (arg_is(call, 2, "RESIZING"))
+        reply_ok(call->client);
+    else
+        reply_error_syntax(call->client);
+}
+
 static void debug_rewrite_all(redis_call_t *call) { config__rewrite(call, true); }
 
 static const struct debug_row {
@@ -286,6 +294,8 @@ static const struct debug_row {
      debug_packed_threshold},
     {"PAUSE-CRON", " (0|1)", "Stops what the server does by itself, or lets it go on.", 3, 3, debug_pause_cron},
     {"RELOAD", " [MERGE] [NOFLUSH] [NOSAVE]", "Writes the snapshot and reads it back.", 2, 5, debug_reload},
+    {"REPLYBUFFER", " RESIZING (0|1)", "Agreed to: no client has a reply buffer of a size of its own.", 4, 4,
+     debug_reply_buffer},
     {"SET-ACTIVE-EXPIRE", " (0|1)", "Turns the search for expired keys off or on.", 3, 3, debug_set_active_expire},
     {"SET-DISABLE-DENY-SCRIPTS", " (0|1)", "Lets scripts call what is not for scripts.", 3, 3,
      debug_set_disable_deny_scripts},

@@ -65,14 +65,10 @@ static void section_server(redis_t *redis, buf_t *b)
     put_listeners(redis, b);
 }
 
-/* The largest now, not those of a while ago. */
 static void put_buffers_and_pause(const redis_t *redis, buf_t *b)
 {
-    size_t in_max = 0, out_max = 0;
-    LIST_EACH(&redis->clients.all, c, redis_client_t, node) {
-        in_max = MAX(in_max, net_conn_in_bytes(c->conn));
-        out_max = MAX(out_max, net_conn_out_bytes(c->conn));
-    }
+    size_t in_max, out_max;
+    client_memory__peaks(&redis->clients, &in_max, &out_max);
     bool paused = redis->pause_until_ms != 0;
     const char *actions = redis->pause_all ? "all" : "write";
     buf_printf(b,
@@ -245,24 +241,24 @@ static void section_stats(redis_t *redis, buf_t *b)
                s->connections, s->commands, average(redis->ops_samples, SAMPLES), net.in_bytes, net.out_bytes,
                (double)average(redis->in_samples, SAMPLES) / 1024, (double)average(redis->out_samples, SAMPLES) / 1024,
                s->rejected_connections);
-    buf_printf(b,
-               "expired_keys:%" PRIu64 "\r\nexpired_fields:%" PRIu64 "\r\nexpired_stale_perc:%.2f\r\n"
-               "expired_keys_with_volatile_items_stale_perc:%.2f\r\nexpired_time_cap_reached_count:%" PRIu64
-               "\r\nevicted_keys:%" PRIu64 "\r\nkeyspace_hits:%" PRIu64 "\r\nkeyspace_misses:%" PRIu64
-               "\r\npubsub_channels:%zu\r\npubsub_patterns:%zu\r\npubsubshard_channels:%zu\r\n"
-               "evicted_scripts:%" PRIu64
-               "\r\nlatest_fork_usec:0\r\ntotal_forks:0\r\nmigrate_cached_sockets:%zu\r\ntotal_error_replies:%" PRIu64
-               "\r\nunexpected_error_replies:%" PRIu64 "\r\nclient_query_buffer_limit_disconnections:%" PRIu64
-               "\r\nclient_output_buffer_limit_disconnections:%" PRIu64 "\r\ntracking_total_keys:%" PRIu64
-               "\r\ntracking_total_items:%" PRIu64 "\r\ntracking_total_prefixes:%" PRIu64 "\r\n",
-               redis->keyspace.stats.expired_keys, redis->keyspace.stats.expired_fields,
-               redis->keyspace.stats.expired_stale_percent, redis->keyspace.stats.hashes_stale_percent,
-               redis->keyspace.stats.expired_time_capped, redis->keyspace.stats.evicted_keys,
-               redis->keyspace.stats.hits, redis->keyspace.stats.misses, redis->clients.pubsub.channels.count,
-               redis->clients.pubsub.patterns.count, redis->clients.pubsub.shard_channels.count,
-               scripts__info(redis).evicted, migration__links(redis->migrations), s->error_replies,
-               s->unexpected_errors, s->query_limit_disconnections, s->out_limit_disconnections, tracking.keys,
-               tracking.items, tracking.prefixes);
+    buf_printf(
+        b,
+        "expired_keys:%" PRIu64 "\r\nexpired_fields:%" PRIu64 "\r\nexpired_stale_perc:%.2f\r\n"
+        "expired_keys_with_volatile_items_stale_perc:%.2f\r\nexpired_time_cap_reached_count:%" PRIu64
+        "\r\nevicted_keys:%" PRIu64 "\r\nevicted_clients:%" PRIu64 "\r\nkeyspace_hits:%" PRIu64
+        "\r\nkeyspace_misses:%" PRIu64 "\r\npubsub_channels:%zu\r\npubsub_patterns:%zu\r\npubsubshard_channels:%zu\r\n"
+        "evicted_scripts:%" PRIu64
+        "\r\nlatest_fork_usec:0\r\ntotal_forks:0\r\nmigrate_cached_sockets:%zu\r\ntotal_error_replies:%" PRIu64
+        "\r\nunexpected_error_replies:%" PRIu64 "\r\nclient_query_buffer_limit_disconnections:%" PRIu64
+        "\r\nclient_output_buffer_limit_disconnections:%" PRIu64 "\r\ntracking_total_keys:%" PRIu64
+        "\r\ntracking_total_items:%" PRIu64 "\r\ntracking_total_prefixes:%" PRIu64 "\r\n",
+        redis->keyspace.stats.expired_keys, redis->keyspace.stats.expired_fields,
+        redis->keyspace.stats.expired_stale_percent, redis->keyspace.stats.hashes_stale_percent,
+        redis->keyspace.stats.expired_time_capped, redis->keyspace.stats.evicted_keys, s->evicted_clients,
+        redis->keyspace.stats.hits, redis->keyspace.stats.misses, redis->clients.pubsub.channels.count,
+        redis->clients.pubsub.patterns.count, redis->clients.pubsub.shard_channels.count, scripts__info(redis).evicted,
+        migration__links(redis->migrations), s->error_replies, s->unexpected_errors, s->query_limit_disconnections,
+        s->out_limit_disconnections, tracking.keys, tracking.items, tracking.prefixes);
     put_turns(redis, b);
 }
 

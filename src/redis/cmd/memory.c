@@ -9,14 +9,6 @@
 
 /* ---- figures --------------------------------------------------------------------------------------------------------- */
 
-static size_t clients_bytes(const redis_t *redis)
-{
-    size_t sum = 0;
-    LIST_EACH(&redis->clients.all, c, redis_client_t, node)
-        sum += sizeof(*c) + net_conn_in_bytes(c->conn) + net_conn_out_bytes(c->conn);
-    return sum;
-}
-
 memory_figures_t memory__measure(redis_t *redis)
 {
     memory_figures_t f = {.allocator = mem_totals(), .resident_bytes = io_resident_bytes()};
@@ -24,7 +16,7 @@ memory_figures_t memory__measure(redis_t *redis)
     redis->keyspace.evict.peak_bytes = MAX(redis->keyspace.evict.peak_bytes, f.allocator.used_bytes);
     f.peak_bytes = redis->keyspace.evict.peak_bytes;
     f.startup_bytes = redis->keyspace.evict.startup_bytes;
-    f.clients_bytes = clients_bytes(redis);
+    f.clients_bytes = client_memory__total(&redis->clients);
     f.file_bytes = aof__info(&redis->persist).buffer_bytes;
     f.scripts_bytes = s.vm_bytes + s.cache_bytes;
     for (int i = 0; i < redis->keyspace.db_count; i++) {

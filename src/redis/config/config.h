@@ -85,6 +85,7 @@ typedef struct redis_config {
     redis_out_limit_t out_limits[REDIS_OUT_CLASSES];
     /* memory */
     uint64_t maxmemory, maxmemory_samples;
+    int64_t maxmemory_clients;           /* below zero: so many percent of maxmemory */
     int64_t maxmemory_eviction_tenacity; /* 0 to 100: how long one call drives keys out */
     uint64_t script_memory_max;          /* of scripts and what they reply; 0 = by the machine's memory */
     redis_evict_t maxmemory_policy;

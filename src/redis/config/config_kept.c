@@ -218,8 +218,6 @@ const directive_t redis_kept_directives[] = {
     ONLY("locale-collate", NULL, KIND_STRING, 0, "", "SORT compares bytes"),
     ONLY("socket-mark-id", NULL, KIND_INT, DIRECTIVE_FIXED, "0", NO_SUCH_THING),
     ONLY("mptcp", NULL, KIND_BOOL, DIRECTIVE_FIXED, "no", "connections take one path in this version"),
-    ONLY("maxmemory-clients", NULL, KIND_MEMORY, 0, "0",
-         "clients are bounded by output-bytes-max and input-bytes-max of [trivet]"),
     KEPT("rdma-port", NULL, KIND_INT, DIRECTIVE_INITIAL_ONLY | DIRECTIVE_AS_SAID, 0, 65535, "0", NULL, NO_RDMA),
     ONLY("rdma-bind", NULL, KIND_STRING, DIRECTIVE_AS_SAID, "", NO_RDMA),
     KEPT_FIXED("rdma-completion-vector", KIND_INT, -1, INT_MAX, "-1", NO_RDMA),

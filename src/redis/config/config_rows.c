@@ -149,6 +149,7 @@ const directive_t redis_directives[] = {
     STRING("unixsocketgroup", unixsocketgroup, "", DIRECTIVE_FIXED),
     {"unixsocketperm", NULL, KIND_OCTAL, DIRECTIVE_FIXED, AT(unixsocketperm), 0, 0777, "0", NULL, NULL},
     MEMORY("maxmemory", NULL, maxmemory, 0, "0"),
+    {"maxmemory-clients", NULL, KIND_MEMORY_OR_PERCENT, 0, AT(maxmemory_clients), -100, INT64_MAX, "0", NULL, NULL},
     UINT("maxmemory-samples", NULL, maxmemory_samples, 1, REDIS_MAXMEMORY_SAMPLES_MAX, "5"),
     INT("maxmemory-eviction-tenacity", maxmemory_eviction_tenacity, 0, 100, "10"),
     ENUM("maxmemory-policy", maxmemory_policy, policy_words, "noeviction", 0),

@@ -10,6 +10,7 @@ typedef enum directive_kind {
     KIND_INT,
     KIND_UINT,
     KIND_MEMORY,
+    KIND_MEMORY_OR_PERCENT, /* below zero: so many percent */
     KIND_STRING,
     KIND_BYTES, /* a bytes_t: the only kind whose value may hold a NUL */
     KIND_ENUM,

@@ -70,6 +70,31 @@ static int set_enum(int *field, const directive_t *d, const char *value, char *w
     return 0;
 }
 
+/* "7%" is -7. */
+static bool parse_percent(const char *value, int64_t *ret)
+{
+    size_t n = strlen(value);
+    if (n < 2 || value[n - 1] != '%' || !num_parse_i64(bytes_of(value, n - 1), ret) || *ret < 0) return false;
+    *ret = -*ret;
+    return true;
+}
+
+static int set_memory_or_percent(int64_t *field, const directive_t *d, const char *value, char *why, size_t why_bytes)
+{
+    int64_t v = 0;
+    uint64_t bytes = 0;
+    if (*value && num_parse_memory(bytes_str(value), &bytes) && bytes <= INT64_MAX)
+        v = (int64_t)bytes;
+    else if (*value && !parse_percent(value, &v))
+        return refuse(why, why_bytes, "argument must be a memory or percent value");
+    if (v < d->min) {
+        snprintf(why, why_bytes, "percentage argument must be less or equal to %" PRId64, -d->min);
+        return ERR_INVALID;
+    }
+    *field = v;
+    return 0;
+}
+
 static int set_number(void *field, const directive_t *d, const char *value, char *why, size_t why_bytes)
 {
     int64_t v;
@@ -129,6 +154,7 @@ static int set_text(redis_config_t *config, const directive_t *d, const char *va
     case KIND_FLAGS: return set_flags(field, d, value, why, why_bytes);
     case KIND_EVENTS: return set_events(field, value, why, why_bytes);
     case KIND_STRING: return set_string(field, value);
+    case KIND_MEMORY_OR_PERCENT: return set_memory_or_percent(field, d, value, why, why_bytes);
     default: return set_number(field, d, value, why, why_bytes);
     }
 }
@@ -196,6 +222,11 @@ static void get_events(uint32_t events, buf_t *out)
     buf_printf(out, "%s", text);
 }
 
+static void get_memory_or_percent(int64_t value, buf_t *out)
+{
+    buf_printf(out, "%" PRId64 "%s", value < 0 ? -value : value, value < 0 ? "%" : "");
+}
+
 void directive_get(const redis_config_t *config, const directive_t *d, buf_t *out)
 {
     const void *field = directive_field((redis_config_t *)config, d);
@@ -209,6 +240,7 @@ void directive_get(const redis_config_t *config, const directive_t *d, buf_t *ou
     case KIND_EVENTS: get_events(*(const uint32_t *)field, out); return;
     case KIND_ENUM: get_enum(*(const int *)field, d, out); return;
     case KIND_FLAGS: get_flags(*(const int *)field, d, out); return;
+    case KIND_MEMORY_OR_PERCENT: get_memory_or_percent(*(const int64_t *)field, out); return;
     case KIND_OCTAL: buf_printf(out, "%" PRIo64, *(const int64_t *)field); return;
     default: buf_printf(out, "%" PRId64, *(const int64_t *)field); return;
     }

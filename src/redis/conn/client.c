@@ -16,6 +16,7 @@ static redis_client_t *new_client(clients_t *clients)
     list_init(&c->writing_node);
     list_init(&c->watches);
     list_init(&c->asyncs);
+    list_init(&c->count.node);
     return c;
 }
 
@@ -47,6 +48,7 @@ void client__free(redis_client_t *c)
     pubsub__forget(c);
     tracking__off(c);
     if (c->out_dirty) list_remove(&c->writing_node);
+    client_memory__forget(c);
     if (c->conn) {
         list_remove(&c->node);
         map_remove(&clients->by_id, map_key_u64(&c->id));
@@ -82,6 +84,13 @@ void client__close(redis_client_t *c)
     c->flags |= CLIENT_CLOSING;
     out__flush(c);
     net_close(c->conn);
+}
+
+void client__drop(redis_client_t *c)
+{
+    c->flags |= CLIENT_CLOSING | CLIENT_DROPPED;
+    client_memory__forget(c);
+    net_close_now(c->conn);
 }
 
 void client__pause(redis_client_t *c)

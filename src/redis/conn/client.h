@@ -6,6 +6,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "net/net.h"
+#include "redis/conn/client_memory.h"
 #include "wire/resp.h"
 
 typedef struct redis redis_t;
@@ -35,6 +36,8 @@ enum {
     CLIENT_MONITOR = 1 << 16,
     CLIENT_CONGESTED = 1 << 17, /* too many replies are unsent: what else it sent comes again when they are out */
     CLIENT_IN_LINE = 1 << 18,   /* answers are under way, behind which only some commands may take their place */
+    CLIENT_REDIRECTS = 1 << 20, /* CLIENT CAPA REDIRECT: it would follow one */
+    CLIENT_DROPPED = 1 << 19,   /* closed without waiting for its output: it is listed no more */
     /* Any of these takes a command off the fast way. */
     CLIENT_SLOW_WAY = CLIENT_NEED_AUTH | CLIENT_MULTI | CLIENT_PUBSUB | CLIENT_REPLY_OFF | CLIENT_REPLY_SKIP |
                       CLIENT_REPLY_SKIP_NEXT | CLIENT_IN_LINE,
@@ -63,26 +66,31 @@ struct redis_client {
     list_t monitor_node; /* redis->monitors, if CLIENT_MONITOR */
     uint64_t id;
     resp_resume_t resume;
+    /* Of a request that is not whole: how long it is, and where its last argument begins. */
+    size_t query_expected, query_parsed;
     const redis_command_t *last_command;
     int64_t created_ms, active_ms;
     int64_t out_soft_since_ms; /* above the soft limit of unsent output; 0 = it is not */
     char *name, *lib_name, *lib_version;
     /* MULTI */
     saved_command_t **queue;
-    size_t queue_len, queue_cap, queue_bytes; /* the last: of the arguments */
-    list_t watches;                           /* watch_t */
-    bool queue_asks;                          /* one of them must know something before EXEC runs */
+    size_t queue_len, queue_cap, queue_bytes, queue_words; /* the last two: of the arguments */
+    list_t watches;                                        /* watch_t */
+    size_t watch_count;
+    bool queue_asks; /* one of them must know something before EXEC runs */
     /* what the request that runs next asked; NULL = nothing */
     inquiry_t *inquiry;
     struct redis_question *question; /* of a command alone */
     /* pub/sub: names, as keys of sets */
     map_t channels, patterns, shard_channels;
+    size_t names_bytes;   /* of these, and of the prefixes that it tracks */
     buf_t pushed_to_self; /* messages that its own command published: they follow the reply */
     blocked_t *blocked;
     tracked_t *tracking; /* NULL: it does not track */
     list_t asyncs;       /* redis_async_t: answers from outside that are under way, in the order of the calls */
     uint32_t in_line;    /* of them, those that it does not wait for */
     uint64_t commands, in_bytes, out_bytes;
+    client_count_t count; /* for maxmemory-clients */
 };
 
 redis_client_t *client__new(clients_t *clients, net_conn_t *conn);
@@ -90,6 +98,8 @@ void client__free(redis_client_t *c);
 redis_client_t *client__new_internal(clients_t *clients, buf_t *sink);
 /* Closes once its output is out. */
 void client__close(redis_client_t *c);
+/* Closes now; it is gone a little later, and for everybody else at once. */
+void client__drop(redis_client_t *c);
 /* Makes the client wait (its input stays unread) or go on. */
 void client__pause(redis_client_t *c);
 void client__resume(redis_client_t *c);

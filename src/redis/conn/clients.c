@@ -8,6 +8,7 @@ void clients__init(clients_t *clients)
 {
     list_init(&clients->all);
     list_init(&clients->writing);
+    client_memory__init(clients);
     clients->tracking = tracking__new(clients);
     notify__init(clients);
 }

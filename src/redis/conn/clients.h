@@ -19,13 +19,15 @@ typedef struct clients_host {
     void (*refused)(redis_client_t *c, const char *text, size_t len);
     /* A command of its runs, which has yet to reply. */
     bool (*is_running)(const redis_client_t *c);
+    /* Adds what the rooms above hold for it, its command that runs among them. */
+    void (*add_holding)(const redis_client_t *c, client_holding_t *holding);
     /* The id of whose command runs; 0 = nobody's. */
     uint64_t (*who_runs)(const clients_t *clients);
 } clients_host_t;
 
 typedef struct redis_stats_counters {
     uint64_t connections, commands, error_replies, rejected_connections, net_in_bytes, net_out_bytes, unexpected_errors,
-        query_limit_disconnections, out_limit_disconnections;
+        query_limit_disconnections, out_limit_disconnections, evicted_clients;
 } redis_stats_counters_t;
 
 typedef struct tracking tracking_t; /* tracking.h */
@@ -42,6 +44,7 @@ struct clients {
     list_t writing; /* those of which something is not yet handed to the connection */
     map_t by_id;
     uint64_t count, paused, next_id;
+    client_memory_t memory;
     buf_t discard; /* where replies go that nobody is to have */
     redis_listeners_t listeners, tls_listeners;
     redis_secure_t secure;

@@ -71,10 +71,12 @@ void out__flush(redis_client_t *c)
         c->out_dirty = false;
         list_remove(&c->writing_node);
     }
+    client_memory__count(c);
 }
 
 void out__flush_all(clients_t *clients)
 {
     while (!list_empty(&clients->writing))
         out__flush(CONTAINER_OF(clients->writing.next, redis_client_t, writing_node));
+    client_memory__enforce(clients);
 }

@@ -5,8 +5,6 @@
 
 #include "base/slog.h"
 
-#define UNCOUNTED_BYTES KIB(16)
-
 static const redis_out_limit_t *limit_of(const redis_client_t *c)
 {
     return &c->clients->config->out_limits[c->flags & CLIENT_PUBSUB ? OUT_PUBSUB : OUT_NORMAL];
@@ -18,10 +16,9 @@ bool out_limits__exceeds(const redis_client_t *c)
     return hard && net_conn_out_bytes(c->conn) >= hard; /* of a reply that is not yet sent, too */
 }
 
-/* What fits the buffer that the original has for each client is not counted there. */
 bool out_limits__counts(const redis_client_t *c)
 {
-    return !(c->flags & CLIENT_CLOSING) && net_conn_out_bytes(c->conn) > UNCOUNTED_BYTES;
+    return !(c->flags & CLIENT_CLOSING) && net_conn_out_bytes(c->conn) > OUT_UNCOUNTED_BYTES;
 }
 
 /* Remembers since when it has been above the soft limit. */
@@ -41,15 +38,10 @@ void out_limits__close(redis_client_t *c)
     slog(SLOG_WARN, "redis", "closing a client that does not read", "peer=%s unsent=%zu", net_conn_peer(c->conn),
          net_conn_out_bytes(c->conn));
     c->clients->stats.out_limit_disconnections++;
-    c->flags |= CLIENT_CLOSING;
-    net_close_now(c->conn);
+    client__drop(c);
 }
 
-void out_limits__enforce(clients_t *clients)
+bool out_limits__is_over(redis_client_t *c)
 {
-    LIST_EACH(&clients->all, c, redis_client_t, node) {
-        if (c->flags & CLIENT_CLOSING) continue;
-        if (out_limits__exceeds(c) || soft_time_is_over(c, net_conn_out_bytes(c->conn), limit_of(c)))
-            out_limits__close(c);
-    }
+    return out_limits__exceeds(c) || soft_time_is_over(c, net_conn_out_bytes(c->conn), limit_of(c));
 }

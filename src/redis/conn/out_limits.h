@@ -4,8 +4,10 @@
 
 #include "base/base.h"
 
-typedef struct clients clients_t;
 typedef struct redis_client redis_client_t;
+
+/* What fits the buffer that the original has for each client is not counted there. */
+#define OUT_UNCOUNTED_BYTES KIB(16)
 
 /* Above the hard limit of its class. */
 bool out_limits__exceeds(const redis_client_t *c);
@@ -13,7 +15,7 @@ bool out_limits__exceeds(const redis_client_t *c);
 bool out_limits__counts(const redis_client_t *c);
 /* Closes a client that does not read; it may be gone when this returns. */
 void out_limits__close(redis_client_t *c);
-/* Closes who is above the hard limit, or above the soft one for its time. Called by the cron. */
-void out_limits__enforce(clients_t *clients);
+/* Above the hard limit, or above the soft one for its time. Asked by the cron. */
+bool out_limits__is_over(redis_client_t *c);
 
 #endif

@@ -50,6 +50,7 @@ void pubsub__join(redis_client_t *c, pubsub_kind_t kind, bytes_t name)
     }
     ch->clients[ch->count++] = c;
     map_put(pubsub__names_of(c, kind), name, ch);
+    c->names_bytes += name.len;
     update_flag(c);
 }
 
@@ -57,6 +58,7 @@ void pubsub__join(redis_client_t *c, pubsub_kind_t kind, bytes_t name)
 static void leave_channel(redis_client_t *c, pubsub_kind_t kind, channel_t *ch)
 {
     size_t i = 0;
+    c->names_bytes -= ch->name.len;
     while (ch->clients[i] != c) i++;
     memmove(&ch->clients[i], &ch->clients[i + 1], (ch->count - i - 1) * sizeof(*ch->clients));
     if (--ch->count == 0) {

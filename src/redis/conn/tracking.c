@@ -223,7 +223,7 @@ static void join_prefix(redis_client_t *c, bytes_t prefix)
         (void)map_put(&t->prefixes, prefix, p);
     }
     (void)map_put(&p->clients, bytes_of(&c->id, sizeof(c->id)), c);
-    (void)map_put(&c->tracking->prefixes, prefix, c);
+    if (!map_put(&c->tracking->prefixes, prefix, c)) c->names_bytes += prefix.len;
 }
 
 static void leave_prefixes(redis_client_t *c)
@@ -232,6 +232,7 @@ static void leave_prefixes(redis_client_t *c)
     size_t cursor = 0;
     for (map_entry_t *m; (m = map_next(&c->tracking->prefixes, &cursor));) {
         prefix_t *p = map_get(&t->prefixes, m->key);
+        c->names_bytes -= m->key.len;
         map_remove(&p->clients, bytes_of(&c->id, sizeof(c->id)));
         if (p->clients.count) continue;
         map_remove(&t->prefixes, m->key);

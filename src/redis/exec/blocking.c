@@ -176,6 +176,16 @@ static void on_timeout(io_timer_t *timer)
     exec__after_event(redis);
 }
 
+size_t blocking__bytes(const redis_client_t *c)
+{
+    const blocked_t *b = c->blocked;
+    if (!b) return 0;
+    size_t bytes = sizeof(*b) + b->wait_count * sizeof(wait_t);
+    if (!b->command) return bytes;
+    for (int i = 0; i < b->command->argc; i++) bytes += sizeof(bytes_t) + b->command->argv[i].len;
+    return bytes + sizeof(*b->command);
+}
+
 /* Whether the command that just ran blocked, or blocked again. */
 bool blocking__waits(const redis_client_t *c)
 {

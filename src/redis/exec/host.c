@@ -80,9 +80,23 @@ static uint64_t who_runs(const clients_t *clients)
     return call ? call->client->id : 0;
 }
 
+static void add_holding(const redis_client_t *c, client_holding_t *h)
+{
+    size_t running = 0;
+    for (const redis_call_t *call = c->redis->current; call; call = call->outer)
+        for (int i = 0; i < call->argc && call->client == c && !call->outer; i++) running += call->argv[i].len;
+    h->arguments += running;
+    h->queued = c->queue_bytes;
+    h->total += running + multi__bytes(c) + blocking__bytes(c);
+}
+
 /* Its `service` is known at run time. */
 clients_host_t host__of_clients(void)
 {
-    return (clients_host_t){
-        .service = input__service(), .gone = gone, .refused = refused, .is_running = is_running, .who_runs = who_runs};
+    return (clients_host_t){.service = input__service(),
+                            .gone = gone,
+                            .refused = refused,
+                            .is_running = is_running,
+                            .add_holding = add_holding,
+                            .who_runs = who_runs};
 }

@@ -219,6 +219,11 @@ static ssize_t on_data(net_conn_t *conn, uint8_t *data, size_t len)
     c->flags &= ~(uint32_t)CLIENT_CONGESTED;
     c->active_ms = redis->keyspace.now_ms = io_wall_ms(redis->loop);
     redis->keyspace.lru_clock = (uint32_t)(redis->keyspace.now_ms / 1000);
+    c->query_expected = c->query_parsed = 0;
+    if (UNLIKELY(redis->clients.memory.limit_bytes != 0)) { /* before a request runs that takes too much */
+        client_memory__count(c);
+        client_memory__enforce(&redis->clients);
+    }
     while (done < len && may_run(c)) {
         resp_request_t request;
         resp_result_t last;
@@ -244,6 +249,8 @@ static ssize_t on_data(net_conn_t *conn, uint8_t *data, size_t len)
         }
         if (last == RESP_BAD && may_run(c)) protocol_error(c, request.error);
         if (last == RESP_MORE) {
+            c->query_expected = request.expect;
+            c->query_parsed = request.expect_from;
             if (query_fits(c, MAX(request.expect, len - done)) && request.expect) net_expect(conn, request.expect);
             break;
         }
@@ -251,6 +258,7 @@ static ssize_t on_data(net_conn_t *conn, uint8_t *data, size_t len)
     if (c->flags & CLIENT_CLOSING) done = len;
     c->in_bytes += done;
     if (UNLIKELY(redis->input.big_words_cap > BIG_WORDS_KEPT_MAX)) drop_big_words(redis);
+    client_memory__count(c);
     out__flush_all(&redis->clients);
     return (ssize_t)done;
 }

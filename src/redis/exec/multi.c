@@ -64,6 +64,7 @@ static void watch(redis_call_t *call, bytes_t name)
     if (list_empty(&c->watches)) count_watcher(call->redis, 1);
     list_push_back(&key->watchers, &w->key_node);
     list_push_back(&c->watches, &w->client_node);
+    c->watch_count++;
 }
 
 static void unwatch_one(watch_t *w)
@@ -71,6 +72,7 @@ static void unwatch_one(watch_t *w)
     watch_key_t *key = w->key;
     list_remove(&w->key_node);
     list_remove(&w->client_node);
+    w->client->watch_count--;
     mem_free(w);
     if (!list_empty(&key->watchers)) return;
     map_remove(&key->db->watched, key->name);
@@ -177,6 +179,7 @@ void multi__queue(redis_client_t *c, const redis_command_t *command, int argc, c
     }
     c->queue[c->queue_len++] = command__save(command, argc, argv);
     if (exec__asks(command)) c->queue_asks = true;
+    c->queue_words += (size_t)argc;
     for (int i = 0; i < argc; i++) c->queue_bytes += argv[i].len;
     reply_simple(c, "QUEUED");
 }
@@ -184,9 +187,16 @@ void multi__queue(redis_client_t *c, const redis_command_t *command, int argc, c
 void multi__discard(redis_client_t *c)
 {
     for (size_t i = 0; i < c->queue_len; i++) mem_free(c->queue[i]);
-    c->queue_len = c->queue_bytes = 0;
+    c->queue_len = c->queue_bytes = c->queue_words = 0;
     c->queue_asks = false;
     c->flags &= ~(uint32_t)(CLIENT_MULTI | CLIENT_DIRTY_CAS | CLIENT_DIRTY_EXEC);
+}
+
+size_t multi__bytes(const redis_client_t *c)
+{
+    size_t queue =
+        c->queue_cap * sizeof(*c->queue) + c->queue_len * sizeof(**c->queue) + c->queue_words * sizeof(bytes_t);
+    return queue + c->queue_bytes + c->watch_count * sizeof(watch_t);
 }
 
 /* A transaction whose script stepped aside: what is left of it outlives its client, since it runs whole. */

@@ -20,6 +20,8 @@ void multi__discard(redis_client_t *c);
 bool multi__go_on(redis_t *redis, redis_client_t *c);
 void multi__free_left(redis_t *redis);
 void multi__unwatch(redis_client_t *c);
+/* What its queue and its watches take. */
+size_t multi__bytes(const redis_client_t *c);
 void multi__queue(redis_client_t *c, const redis_command_t *command, int argc, const bytes_t *argv);
 
 #endif

@@ -51,7 +51,7 @@ def test_several_ids_may_be_named(three):
     [
         ("ID 0", "client-id should be greater than 0"), ("ID x", "syntax error"), ("FLAGS Z", "Unknown flags found in the provided filter: Z"),
         ("NOT-FLAGS Z", "Unknown flags found in the NOT-FLAGS filter: Z"), ("CAPA z", "Unknown capa found in the provided filter: z"),
-        ("DB 16", "DB number should be between 0 and 15"), ("NOT-DB x", "NOT-DB is not an integer or out of range"), ("IDLE 0", "idle should be greater than 0"),
+        ("DB 16", "DB number should be between 0 and 15"), ("NOT-DB 16", "NOT-DB number should be between 0 and 15"), ("NOT-DB x", "NOT-DB is not an integer or out of range"), ("IDLE 0", "idle should be greater than 0"),
         ("NOT-IDLE 5", "syntax error"), ("NAME", "syntax error"), ("NOT-USER nosuch", "No such user 'nosuch'"), ("NOT-TYPE x", "Unknown client type 'x'"),
     ],
 )  # fmt: skip
@@ -68,3 +68,15 @@ def test_those_that_pass_are_closed(three):
         three[1].ask("PING")
     assert three[0].ask("CLIENT", "KILL", "FLAGS", "P", "LIB-NAME", "lib-c", "SKIPME", "yes") == (":", 1)
     assert names(three[0], "NOT-NAME", "x") == "a"
+
+
+def test_what_a_client_is_able_to_do_is_kept_and_chosen_by(three):
+    assert three[0].ask("CLIENT", "CAPA", "redirect", "nosuch") == ("+", "OK")
+    assert names(three[1], "CAPA", "r") == "a" and names(three[1], "NOT-CAPA", "r") == "bc"
+    three[0].ask("RESET")
+    assert b" capa=r " in three[0].ask("CLIENT", "INFO")[1]
+
+
+def test_nothing_imports(three):
+    assert three[0].ask("CLIENT", "IMPORT-SOURCE", "OFF") == ("+", "OK")
+    assert three[0].ask("CLIENT", "IMPORT-SOURCE", "ON") == ("-", "ERR Server is not in import mode")
