@@ -2,6 +2,7 @@
 #include "base/map.h"
 #include "kafka/api/group_apis.h"
 #include "kafka/api/topic_steps.h"
+#include "kafka/coordinator/groups_share.h"
 
 typedef struct deletion {
     kafka_request_t *request;
@@ -44,6 +45,10 @@ static void delete_one(deletion_t *d, bytes_t group_id, kafka_delete_groups_resp
     deletion_item_t *item = ARENA_NEW(&d->request->arena, deletion_item_t);
     *item = (deletion_item_t){d, result};
     d->open_count++;
+    if (groups_share(entry)) {
+        groups_share_delete(entry, on_removed, item);
+        return;
+    }
     groups_removal_t *removal = groups_removal_new(entry, on_removed, item);
     groups_removal_add_group(removal);
     groups_removal_run(removal);

@@ -2,6 +2,7 @@
  * __consumer_offsets or __transaction_state is made on the first question; the answer waits for it, so that no client has to
  * retry. */
 #include "kafka/api/group_apis.h"
+#include "kafka/coordinator/share/share_state.h"
 #include "kafka/coordinator/txn/txns.h"
 
 enum { KEY_GROUP = 0, KEY_TRANSACTION = 1, KEY_SHARE = 2 };
@@ -69,15 +70,44 @@ static void on_topic(runtime_waiter_t *waiter, kafka_code_t error)
     respond(request, error == KAFKA_NONE ? this_broker(request) : nobody(error));
 }
 
+static runtime_t *runtime_of(const kafka_t *kafka, int8_t key_type)
+{
+    switch (key_type) {
+    case KEY_GROUP: return groups_runtime(kafka->groups);
+    case KEY_TRANSACTION: return txns_runtime(kafka->txns);
+    case KEY_SHARE: return share_states_runtime(kafka->share_states);
+    default: return NULL;
+    }
+}
+
+/* group:topic id:partition */
+static bool is_share_key(bytes_t key)
+{
+    kafka_uuid_t id;
+    size_t at = key.len;
+    while (at > 0 && key.ptr[at - 1] >= '0' && key.ptr[at - 1] <= '9') at--;
+    if (at == key.len || at < KAFKA_UUID_CHARS + 3 || key.ptr[at - 1] != ':') return false;
+    const uint8_t *text = key.ptr + at - 1 - KAFKA_UUID_CHARS;
+    return text[-1] == ':' && kafka_uuid_parse(bytes_of(text, KAFKA_UUID_CHARS), &id);
+}
+
+static bool are_share_keys(const kafka_find_coordinator_request_t *asked)
+{
+    for (int32_t i = 0; i < asked->coordinator_keys_count; i++) {
+        if (!is_share_key(asked->coordinator_keys[i])) return false;
+    }
+    return true;
+}
+
 void kafka_handle_find_coordinator(kafka_request_t *request)
 {
     const kafka_find_coordinator_request_t *asked = request->body;
     kafka_t *kafka = request->kafka;
-    if (asked->key_type != KEY_TRANSACTION && asked->key_type != KEY_GROUP) {
+    runtime_t *runtime = runtime_of(kafka, asked->key_type);
+    if (!runtime || (asked->key_type == KEY_SHARE && !are_share_keys(asked))) {
         respond(request, nobody(KAFKA_INVALID_REQUEST));
         return;
     }
-    runtime_t *runtime = asked->key_type == KEY_GROUP ? groups_runtime(kafka->groups) : txns_runtime(kafka->txns);
     finding_t *finding = ARENA_NEW(&request->arena, finding_t);
     finding->request = request;
     runtime_need_topic(runtime, &finding->waiter, on_topic);

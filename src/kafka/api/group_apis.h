@@ -19,7 +19,12 @@
     X(KAFKA_API_DELETE_GROUPS, kafka_handle_delete_groups, KAFKA_HANDLER_LASTS)                                        \
     X(KAFKA_API_OFFSET_DELETE, kafka_handle_offset_delete, KAFKA_HANDLER_LASTS)                                        \
     X(KAFKA_API_CONSUMER_GROUP_HEARTBEAT, kafka_handle_consumer_group_heartbeat, KAFKA_HANDLER_BORROWS)                \
-    X(KAFKA_API_CONSUMER_GROUP_DESCRIBE, kafka_handle_consumer_group_describe, KAFKA_HANDLER_LASTS)
+    X(KAFKA_API_CONSUMER_GROUP_DESCRIBE, kafka_handle_consumer_group_describe, KAFKA_HANDLER_LASTS)                    \
+    X(KAFKA_API_SHARE_GROUP_HEARTBEAT, kafka_handle_share_group_heartbeat, KAFKA_HANDLER_BORROWS)                      \
+    X(KAFKA_API_SHARE_GROUP_DESCRIBE, kafka_handle_share_group_describe, KAFKA_HANDLER_LASTS)                          \
+    X(KAFKA_API_DESCRIBE_SHARE_GROUP_OFFSETS, kafka_handle_describe_share_group_offsets, KAFKA_HANDLER_LASTS)          \
+    X(KAFKA_API_ALTER_SHARE_GROUP_OFFSETS, kafka_handle_alter_share_group_offsets, KAFKA_HANDLER_LASTS)                \
+    X(KAFKA_API_DELETE_SHARE_GROUP_OFFSETS, kafka_handle_delete_share_group_offsets, KAFKA_HANDLER_LASTS)
 
 #define X(key, handler, flags) void handler(kafka_request_t *request);
 KAFKA_GROUP_HANDLERS(X)

@@ -23,7 +23,7 @@ typedef struct passing {
 
 static const char *const state_texts[] = {"Empty", "PreparingRebalance", "CompletingRebalance", "Stable",
                                           "Dead",  "Assigning",          "Reconciling"};
-static const char *const type_texts[] = {"classic", "consumer"};
+static const char *const type_texts[] = {"classic", "consumer", "share"};
 
 /* An empty filter lets all pass; case does not count. */
 static passing_t passing_of(const char *const *texts, size_t count, const bytes_t *filter, int32_t filter_count)

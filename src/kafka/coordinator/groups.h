@@ -22,8 +22,9 @@ typedef struct group_entry {
     union {
         group_t *classic;
         consumer_group_t *consumer;
+        struct share_group *share;
     } state;
-    consumer_config_t config; /* of a consumer group */
+    consumer_config_t config; /* of a consumer or share group */
     group_offsets_t offsets;
     list_t txns;     /* groups_txn.c: what open transactions have of it */
     list_t applying; /* groups_outbox.c: in the log, not yet in `offsets` */
@@ -63,7 +64,7 @@ void group_entry_unref(group_entry_t *entry);
 
 /* ---- asking ---- */
 
-const char *groups_type_text(const group_entry_t *entry);  /* "classic", "consumer" */
+const char *groups_type_text(const group_entry_t *entry);  /* "classic", "consumer", "share" */
 const char *groups_state_text(const group_entry_t *entry); /* "Stable" ... */
 bytes_t groups_protocol_type(const group_entry_t *entry);  /* "consumer"; null of simple groups */
 bool groups_is_empty(const group_entry_t *entry);

@@ -69,6 +69,7 @@ void groups__broker_init(kafka_groups_t *groups)
         .topics_version = topics_version,
         .may_become_classic = may_become_classic,
     };
+    groups->share_host = (share_group_host_t){.topic = find_topic, .topics_version = topics_version};
     io_timer_init(groups->kafka->loop, &groups->patterns_timer, on_patterns_timer);
     groups->topics_version = 1;
 }
@@ -99,5 +100,22 @@ void groups__broker_configure(group_entry_t *entry)
     config->session_timeout_ms = own_or(&values, BYTES_LIT("consumer.session.timeout.ms"), config->session_timeout_ms);
     config->heartbeat_interval_ms =
         own_or(&values, BYTES_LIT("consumer.heartbeat.interval.ms"), config->heartbeat_interval_ms);
+    arena_deinit(&arena);
+}
+
+void groups__broker_configure_share(group_entry_t *entry)
+{
+    arena_t arena;
+    config_group_t values;
+    const kafka_broker_config_t *broker = &entry->groups->kafka->config;
+    arena_init(&arena, 0);
+    config_group_read(entry->groups->kafka, entry->id, &arena, &values);
+    entry->config = (consumer_config_t){
+        .session_timeout_ms =
+            own_or(&values, BYTES_LIT("share.session.timeout.ms"), (int32_t)broker->group_share_session_timeout_ms),
+        .heartbeat_interval_ms = own_or(&values, BYTES_LIT("share.heartbeat.interval.ms"),
+                                        (int32_t)broker->group_share_heartbeat_interval_ms),
+        .members_max = (int32_t)broker->group_share_max_size,
+    };
     arena_deinit(&arena);
 }

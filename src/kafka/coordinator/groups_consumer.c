@@ -86,7 +86,7 @@ kafka_code_t groups_find_consumer(kafka_groups_t *groups, bytes_t group_id, bool
     if (!entry && joining) entry = groups_create(groups, group_id);
     if (!entry) return refuse(group_id, "Group %.*s not found.", KAFKA_GROUP_ID_NOT_FOUND, message);
     bool is_consumer = entry->type == &groups_type_consumer;
-    if (!is_consumer && !joining)
+    if (!is_consumer && (!joining || entry->type != &groups_type_classic))
         return refuse(group_id, "Group %.*s is not a consumer group.", KAFKA_GROUP_ID_NOT_FOUND, message);
     if (!is_consumer && !groups_become_consumer(entry)) error = groups_upgrade(entry, message);
     *ret_entry = entry;

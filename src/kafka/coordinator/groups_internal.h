@@ -8,6 +8,7 @@
 #include "kafka/coordinator/groups.h"
 #include "kafka/coordinator/groups_type.h"
 #include "kafka/coordinator/groups_walk.h"
+#include "kafka/coordinator/share/share_group.h"
 
 /* What members may make all groups together remember: this, or a part of the memory there is. */
 #define GROUPS_BYTES_MAX    MIB(512)
@@ -26,6 +27,7 @@ struct kafka_groups {
     group_host_t host;
     consumer_config_t consumer_config;
     consumer_host_t consumer_host;
+    share_group_host_t share_host;
     topic_patterns_host_t patterns_host;
     io_timer_t patterns_timer; /* scans new patterns */
     kafka_topic_listener_t listener;
@@ -69,11 +71,16 @@ void groups__consumer_new(group_entry_t *entry);
 int groups__consumer_replay(kafka_groups_t *groups, int32_t partition, const record_t *record,
                             arena_t *arena) MUST_CHECK;
 
+/* groups_share.c */
+void groups__share_new(group_entry_t *entry);
+int groups__share_replay(kafka_groups_t *groups, int32_t partition, const record_t *record, arena_t *arena) MUST_CHECK;
+
 /* groups_broker.c */
 void groups__broker_init(kafka_groups_t *groups);
 void groups__broker_deinit(kafka_groups_t *groups);
 /* Takes the settings as they are now, the group's own before the broker's, into entry->config. */
 void groups__broker_configure(group_entry_t *entry);
+void groups__broker_configure_share(group_entry_t *entry);
 
 /* groups_removal.c */
 /* One group of a round of retention; false at its end. */

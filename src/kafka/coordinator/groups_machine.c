@@ -3,6 +3,7 @@
  * exists when it has offsets. */
 #include "base/num.h"
 #include "kafka/coordinator/groups_internal.h"
+#include "kafka/coordinator/share/share_group_records.h"
 
 static void describe_topic(void *user, arena_t *arena, kafka_topic_spec_t *ret_spec)
 {
@@ -48,6 +49,16 @@ static int replay_control(kafka_groups_t *groups, int32_t partition, const batch
     return err == ERR_NOT_FOUND ? 0 : err;
 }
 
+/* The records of a protocol's groups are told apart by their keys. */
+static int replay_other(kafka_groups_t *groups, int32_t partition, const record_t *stored, arena_t *arena)
+{
+    share_group_record_kind_t kind;
+    bytes_t group_id;
+    int err = share_group_record_group(stored->key, &kind, &group_id);
+    return err == ERR_NOT_FOUND ? groups__consumer_replay(groups, partition, stored, arena)
+                                : groups__share_replay(groups, partition, stored, arena);
+}
+
 static int replay(void *user, int32_t partition, const batch_header_t *batch, const record_t *stored, arena_t *arena)
 {
     kafka_groups_t *groups = user;
@@ -58,7 +69,7 @@ static int replay(void *user, int32_t partition, const batch_header_t *batch, co
     switch (record.kind) {
     case GROUP_RECORD_OFFSET: replay_offset(groups, partition, batch, &record); return 0;
     case GROUP_RECORD_GROUP: return groups__classic_replay(groups, partition, &record);
-    case GROUP_RECORD_OTHER: return groups__consumer_replay(groups, partition, stored, arena);
+    case GROUP_RECORD_OTHER: return replay_other(groups, partition, stored, arena);
     }
     UNREACHABLE();
 }

@@ -1,6 +1,5 @@
 /* groups_type.h: what a protocol brings so that its groups can be coordinated: one row of functions around its state machine.
- * groups_classic.c and groups_consumer.c have one each. Share groups and streams groups are two more rows: whoever asks for
- * something that a protocol's members cannot ask gets that protocol's error from its function.
+ * groups_classic.c, groups_consumer.c and groups_share.c have one each. Streams groups are one more row: whoever asks for something that a protocol's members cannot ask gets that protocol's error from its function.
  *
  * Questions change nothing. All else is an input at the time of groups_now: the state machine changes, or wishes to, and what it
  * wants stored leaves with `flush`, which groups__settle calls after each input. */
@@ -48,5 +47,6 @@ typedef struct groups_type {
 
 extern const groups_type_t groups_type_classic;
 extern const groups_type_t groups_type_consumer;
+extern const groups_type_t groups_type_share;
 
 #endif
