@@ -32,6 +32,8 @@ class Kafka:
         "topics": "org.apache.kafka.tools.TopicCommand",
         "console-producer": "org.apache.kafka.tools.ConsoleProducer",
         "console-consumer": "org.apache.kafka.tools.consumer.ConsoleConsumer",
+        "console-share-consumer": "org.apache.kafka.tools.consumer.ConsoleShareConsumer",
+        "share-groups": "org.apache.kafka.tools.consumer.group.ShareGroupCommand",
         "consumer-groups": "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
         "configs": "kafka.admin.ConfigCommand",
         "producer-perf-test": "org.apache.kafka.tools.ProducerPerformance",

@@ -20,23 +20,40 @@ static int32_t list_apis(kafka_request_t *request, kafka_api_versions_response_t
 }
 
 #define FEATURES_EPOCH                1
+#define SHARE_VERSION                 1
 #define VERSION_WITH_RANGES_FROM_ZERO 4 /* before, a feature that may be switched off cannot be told of (KIP-1022) */
 
-/* transaction.version, by which clients choose the protocol of their transactions. */
+/* By which clients choose a protocol: that of transactions, and whether there are share groups. Sorted by name. */
+static const struct {
+    const char *name;
+    int16_t level;
+} features[] = {{"share.version", SHARE_VERSION}, {"transaction.version", TXNS_VERSION}};
+
+static void list_finalized(arena_t *arena, kafka_api_versions_response_t *response)
+{
+    response->finalized_features_epoch = FEATURES_EPOCH;
+    response->finalized_features =
+        kafka_array_new(&kafka_api_versions_response_finalized_feature_shape, arena, ARRAY_LEN(features));
+    response->finalized_features_count = ARRAY_LEN(features);
+    for (size_t i = 0; i < ARRAY_LEN(features); i++) {
+        response->finalized_features[i].name = bytes_str(features[i].name);
+        response->finalized_features[i].max_version_level = features[i].level;
+        response->finalized_features[i].min_version_level = features[i].level;
+    }
+}
+
 static void list_features(kafka_request_t *request, kafka_api_versions_response_t *response)
 {
     arena_t *arena = &request->arena;
-    response->finalized_features_epoch = FEATURES_EPOCH;
-    response->finalized_features = kafka_array_new(&kafka_api_versions_response_finalized_feature_shape, arena, 1);
-    response->finalized_features_count = 1;
-    response->finalized_features[0].name = BYTES_LIT("transaction.version");
-    response->finalized_features[0].max_version_level = response->finalized_features[0].min_version_level =
-        TXNS_VERSION;
+    list_finalized(arena, response);
     if (request->header.api_version < VERSION_WITH_RANGES_FROM_ZERO) return;
-    response->supported_features = kafka_array_new(&kafka_api_versions_response_supported_feature_shape, arena, 1);
-    response->supported_features_count = 1;
-    response->supported_features[0].name = BYTES_LIT("transaction.version");
-    response->supported_features[0].max_version = TXNS_VERSION;
+    response->supported_features =
+        kafka_array_new(&kafka_api_versions_response_supported_feature_shape, arena, ARRAY_LEN(features));
+    response->supported_features_count = ARRAY_LEN(features);
+    for (size_t i = 0; i < ARRAY_LEN(features); i++) {
+        response->supported_features[i].name = bytes_str(features[i].name);
+        response->supported_features[i].max_version = features[i].level;
+    }
 }
 
 /* Letters, digits, dots and dashes, the latter two not at an end. */

@@ -16,6 +16,8 @@ static const kafka_handler_t handlers[KAFKA_API_KEY_MAX + 1] = {
     [KAFKA_API_END_TXN] = {kafka_handle_end_txn, 0},
     [KAFKA_API_DESCRIBE_TRANSACTIONS] = {kafka_handle_describe_transactions, KAFKA_HANDLER_LASTS},
     [KAFKA_API_LIST_TRANSACTIONS] = {kafka_handle_list_transactions, KAFKA_HANDLER_LASTS},
+    [KAFKA_API_SHARE_FETCH] = {kafka_handle_share_fetch, 0},
+    [KAFKA_API_SHARE_ACKNOWLEDGE] = {kafka_handle_share_acknowledge, KAFKA_HANDLER_LASTS},
     [KAFKA_API_INIT_PRODUCER_ID] = {kafka_handle_init_producer_id, 0},
 #define X(key, handler, flags) [key] = {handler, flags},
     KAFKA_GROUP_HANDLERS(X)
