@@ -24,7 +24,7 @@ static void fail(kafka_request_t *request, kafka_code_t error, const char *messa
 static kafka_code_t check(kafka_request_t *request, bytes_t group_id, group_entry_t **ret_entry, char *message)
 {
     if (group_id.len == 0) return KAFKA_INVALID_GROUP_ID;
-    kafka_code_t error = groups_find_share(request->kafka->groups, group_id, true, ret_entry, message);
+    kafka_code_t error = groups_find_share(request->kafka->groups, group_id, GROUPS_SHARE_MAKES, ret_entry, message);
     if (error) return error;
     return groups_is_empty(*ret_entry) ? KAFKA_NONE : KAFKA_NON_EMPTY_GROUP;
 }

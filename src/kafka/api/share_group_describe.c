@@ -47,8 +47,9 @@ static void describe(kafka_request_t *request, bytes_t group_id, out_group_t *ou
     group_entry_t *entry = NULL;
     char *message = arena_zalloc(&request->arena, CONSUMER_MESSAGE_BYTES);
     out->group_id = group_id;
-    out->error_code = group_id.len ? groups_find_share(request->kafka->groups, group_id, false, &entry, message)
-                                   : KAFKA_INVALID_GROUP_ID;
+    out->error_code = group_id.len
+                          ? groups_find_share(request->kafka->groups, group_id, GROUPS_SHARE_ASKS, &entry, message)
+                          : KAFKA_INVALID_GROUP_ID;
     if (message[0]) out->error_message = bytes_str(message);
     if (out->error_code) return;
     const share_group_t *g = groups_share(entry);

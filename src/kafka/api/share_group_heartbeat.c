@@ -56,6 +56,12 @@ static void on_done(groups_share_beat_t *beat, kafka_code_t error, const char *m
         kafka_respond(b->request, b->response);
 }
 
+static groups_share_asker_t asker_of(const share_heartbeat_t *in)
+{
+    if (in->member_epoch == 0) return GROUPS_SHARE_MAKES;
+    return in->member_epoch > 0 ? GROUPS_SHARE_STAYS : GROUPS_SHARE_ASKS;
+}
+
 void kafka_handle_share_group_heartbeat(kafka_request_t *request)
 {
     const kafka_share_group_heartbeat_request_t *asked = request->body;
@@ -63,8 +69,7 @@ void kafka_handle_share_group_heartbeat(kafka_request_t *request)
     char *message = arena_zalloc(&request->arena, CONSUMER_MESSAGE_BYTES);
     group_entry_t *entry;
     kafka_code_t error = share_heartbeat_check(&in, asked->group_id, message);
-    if (!error)
-        error = groups_find_share(request->kafka->groups, asked->group_id, in.member_epoch == 0, &entry, message);
+    if (!error) error = groups_find_share(request->kafka->groups, asked->group_id, asker_of(&in), &entry, message);
     if (error) {
         fail(request, error, message[0] ? message : NULL);
         return;

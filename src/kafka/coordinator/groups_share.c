@@ -123,14 +123,16 @@ static kafka_code_t refuse(bytes_t group_id, const char *form, char *message)
     return KAFKA_GROUP_ID_NOT_FOUND;
 }
 
-kafka_code_t groups_find_share(kafka_groups_t *groups, bytes_t group_id, bool joining, group_entry_t **ret_entry,
-                               char message[CONSUMER_MESSAGE_BYTES])
+kafka_code_t groups_find_share(kafka_groups_t *groups, bytes_t group_id, groups_share_asker_t asker,
+                               group_entry_t **ret_entry, char message[CONSUMER_MESSAGE_BYTES])
 {
     group_entry_t *entry;
+    bool makes = asker == GROUPS_SHARE_MAKES;
     kafka_code_t error = groups_find(groups, group_id, &entry);
     if (error != KAFKA_NONE) return error;
-    if (joining && !groups_have_room(groups, CONSUMER_MEMBER_BYTES_MAX)) return KAFKA_COORDINATOR_NOT_AVAILABLE;
-    if (!entry && !joining) return refuse(group_id, "Share group %.*s not found.", message);
+    if (makes && !groups_have_room(groups, CONSUMER_MEMBER_BYTES_MAX)) return KAFKA_COORDINATOR_NOT_AVAILABLE;
+    if (!entry && asker == GROUPS_SHARE_STAYS) return refuse(group_id, "Share group %.*s not found.", message);
+    if (!entry && !makes) return refuse(group_id, "Group %.*s not found.", message);
     if (!entry) {
         entry = groups_create(groups, group_id);
         entry->type->free(entry);

@@ -8,9 +8,15 @@
 
 /* NULL when the group is of another type. */
 share_group_t *groups_share(const group_entry_t *entry);
-/* The share group to talk to; only joining makes one. An error's words are in `message`, or the code's own will do. */
-kafka_code_t groups_find_share(kafka_groups_t *groups, bytes_t group_id, bool joining, group_entry_t **ret_entry,
-                               char message[CONSUMER_MESSAGE_BYTES]) MUST_CHECK;
+/* Who asks for a group. */
+typedef enum groups_share_asker {
+    GROUPS_SHARE_MAKES, /* a member that joins, an administrator who sets offsets: makes one unless it is there */
+    GROUPS_SHARE_STAYS, /* a member */
+    GROUPS_SHARE_ASKS,
+} groups_share_asker_t;
+/* The share group to talk to. An error's words are in `message`, or the code's own will do. */
+kafka_code_t groups_find_share(kafka_groups_t *groups, bytes_t group_id, groups_share_asker_t asker,
+                               group_entry_t **ret_entry, char message[CONSUMER_MESSAGE_BYTES]) MUST_CHECK;
 
 /* A heartbeat on its way: a member of what the API keeps of it, alive until `done` has run. */
 typedef struct groups_share_beat {
