@@ -45,6 +45,9 @@ bool kafka_loaded(const kafka_t *kafka);
 const health_t *kafka_health(const kafka_t *kafka);
 /* Port 0 picks a free one; may be called for several addresses. */
 int kafka_listen(kafka_t *kafka, const char *host, uint16_t port, uint16_t *ret_port) MUST_CHECK;
+/* Reads the certificates of SSL listeners again when their files have changed, or in any case. */
+void kafka_reload(kafka_t *kafka, bool forced);
+bool kafka_speaks_tls(const kafka_t *kafka);
 /* Closes listeners and connections, flushes and closes partitions. */
 void kafka_stop(kafka_t *kafka);
 void kafka_free(kafka_t *kafka);

@@ -37,6 +37,8 @@ typedef struct opener opener_t;                         /* partition/opener.h */
 
 /* ---- the broker ---- */
 
+typedef struct listeners listeners_t;
+
 struct kafka {
     io_loop_t *loop;
     net_t *net;
@@ -51,9 +53,8 @@ struct kafka {
     char cluster_id[KAFKA_UUID_CHARS + 1]; /* znode /cluster/id */
     int64_t broker_epoch;                  /* czxid of /brokers/ids/N */
     bool opened;                           /* all partitions that the tree had at the start */
-    char *registered_host;                 /* of the first listener; NULL = none yet */
-    uint16_t registered_port;
-    bool ready; /* registered in the tree: clients are served */
+    bool listening;                        /* somewhere */
+    bool ready;                            /* registered in the tree: clients are served */
 
     map_t topics;        /* name -> kafka_topic_t */
     map_t topics_by_id;  /* 16 bytes -> kafka_topic_t */
@@ -78,7 +79,7 @@ struct kafka {
     slices_t slices;
 
     list_t connections;
-    list_t listeners;
+    struct listeners *listeners;       /* broker/listeners.c */
     struct topics_store *topics_store; /* the image of the tree: topics.c */
     list_t changes_queued;             /* tree_change.c */
     uint32_t changes_running;          /* of those that were queued */

@@ -7,6 +7,7 @@
 #include "kafka/broker/cluster.h"
 #include "kafka/broker/connection.h"
 #include "kafka/broker/fetch_session.h"
+#include "kafka/broker/listeners.h"
 #include "kafka/broker/request.h"
 #include "kafka/config/config.h"
 #include "kafka/coordinator/groups.h"
@@ -23,11 +24,6 @@
 #include <stdio.h>
 
 #define LISTENER_CHARS_MAX 300
-
-typedef struct kafka_listener {
-    list_t node;
-    net_listener_t *net;
-} kafka_listener_t;
 
 const char *const kafka_tree_prefixes[KAFKA_TREE_PREFIXES] = {
     "/brokers",
@@ -58,7 +54,7 @@ kafka_t *kafka_new(io_loop_t *loop, net_t *net, mirror_t *tree, const char *data
     health_init(&kafka->health, "kafka");
     list_init(&kafka->topic_listeners);
     list_init(&kafka->connections);
-    list_init(&kafka->listeners);
+    kafka->listeners = listeners_new();
     list_init(&kafka->requests_free);
     list_init(&kafka->encoding);
     kafka->handler_of = kafka_handler_find;
@@ -77,8 +73,7 @@ static int start_failed(char *err, size_t err_bytes, const char *what, int code)
 /* Who is registered is served, so all must be open by then. */
 static void register_when_open(kafka_t *kafka)
 {
-    if (kafka->opened && kafka->registered_host)
-        cluster_register(kafka, kafka->registered_host, kafka->registered_port);
+    if (kafka->opened && kafka->listening) cluster_register(kafka);
 }
 
 /* A checkpoint that cannot be written now is written later; the next start reads more for it. */
@@ -92,7 +87,9 @@ static void opened(kafka_t *kafka)
 int kafka_start(kafka_t *kafka, char *err, size_t err_bytes)
 {
     err[0] = '\0';
-    int result = io_mkdir(kafka->loop, kafka->data_dir);
+    int result = listeners_configure(kafka, err, err_bytes);
+    if (result) return result;
+    result = io_mkdir(kafka->loop, kafka->data_dir);
     if (result) return start_failed(err, err_bytes, "cannot make the data directory", result);
     if ((result = cluster_identify(kafka, err, err_bytes))) return result;
     result = cluster_remove_strays(kafka);
@@ -115,33 +112,23 @@ bool kafka_loaded(const kafka_t *kafka) { return kafka->ready && groups_loaded(k
 
 int kafka_listen(kafka_t *kafka, const char *host, uint16_t port, uint16_t *ret_port)
 {
-    net_listener_t *net;
-    int err = net_listen(kafka->net, host, port, kafka_service(), kafka, &net);
-    if (err) return err;
-    kafka_listener_t *listener = mem_zalloc(sizeof(*listener));
-    listener->net = net;
-    bool first = list_empty(&kafka->listeners);
-    list_push_back(&kafka->listeners, &listener->node);
-    *ret_port = net_listener_port(net);
-    if (first) {
-        char text[LISTENER_CHARS_MAX];
-        snprintf(text, sizeof(text), "PLAINTEXT://%s:%u", host, *ret_port);
-        config_set_found(kafka, "listeners", text);
-        kafka->registered_host = mem_strdup(host);
-        kafka->registered_port = *ret_port;
-        register_when_open(kafka);
-    }
+    int err = listeners_open(kafka, host, port, ret_port);
+    if (err || kafka->listening) return err;
+    char text[LISTENER_CHARS_MAX];
+    snprintf(text, sizeof(text), "PLAINTEXT://%s:%u", host, *ret_port);
+    config_set_found(kafka, "listeners", text);
+    kafka->listening = true;
+    register_when_open(kafka);
     return 0;
 }
+
+void kafka_reload(kafka_t *kafka, bool forced) { listeners_reload(kafka, forced); }
+bool kafka_speaks_tls(const kafka_t *kafka) { return listeners_speak_tls(kafka); }
 
 void kafka_stop(kafka_t *kafka)
 {
     if (kafka->tree) mirror_close(kafka->tree);
-    LIST_EACH(&kafka->listeners, listener, kafka_listener_t, node) {
-        net_listener_close(listener->net);
-        list_remove(&listener->node);
-        mem_free(listener);
-    }
+    listeners_close(kafka);
     kafka->ready = false;
     connection__stop_all(kafka);
     opener_close(kafka->opener);
@@ -168,7 +155,7 @@ void kafka_free(kafka_t *kafka)
     request__free_spare(kafka);
     config_store_free(kafka->config_store);
     health_deinit(&kafka->health);
-    mem_free(kafka->registered_host);
+    listeners_free(kafka->listeners);
     mem_free(kafka->data_dir);
     mem_free(kafka);
 }

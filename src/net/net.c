@@ -158,6 +158,7 @@ static void on_accept(void *user, io_stream_t *stream)
     }
     net_conn_t *conn = conn_new(listener->net, def, listener->service, stream, CONN_OPEN);
     conn->stats->accepted++;
+    conn->listener_user = listener->user;
     net__address_enter(conn);
     conn->stranger = listener->protected && !net_host_is_loopback(net_conn_host(conn));
     if (listener->tls) net__secure(conn, listener->tls, listener->allows_plain);
@@ -444,6 +445,8 @@ int net_connect(net_t *net, const char *host, uint16_t port, const net_service_t
 }
 
 void *net_conn_user(const net_conn_t *conn) { return conn->user; }
+void *net_conn_listener_user(const net_conn_t *conn) { return conn->listener_user; }
+void net_listener_set_user(net_listener_t *listener, void *user) { listener->user = user; }
 void net_conn_set_user(net_conn_t *conn, void *user) { conn->user = user; }
 uint64_t net_conn_id(const net_conn_t *conn) { return conn->id; }
 uint64_t net_conn_active_ms(const net_conn_t *conn) { return conn->active_ms; }

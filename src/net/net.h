@@ -121,6 +121,8 @@ void net_secure(net_t *net, const char *service_name, tls_context_t *context, bo
 #define NET_TLS_HANDSHAKE_MS 10000
 void net_listener_secure(net_listener_t *listener, tls_context_t *context, bool allows_plain); /* keeps a reference */
 uint16_t net_listener_port(const net_listener_t *listener);
+/* For net_conn_listener_user of the connections that come by it from now on. */
+void net_listener_set_user(net_listener_t *listener, void *user);
 void net_listener_close(net_listener_t *listener); /* open connections stay */
 /* An outgoing connection with the same life; on_open runs when connected, on_close alone when it fails. */
 int net_connect(net_t *net, const char *host, uint16_t port, const net_service_t *def, void *service,
@@ -128,11 +130,12 @@ int net_connect(net_t *net, const char *host, uint16_t port, const net_service_t
 
 void *net_conn_user(const net_conn_t *conn);
 void net_conn_set_user(net_conn_t *conn, void *user);
-uint64_t net_conn_id(const net_conn_t *conn);       /* unique in the process's life, from 1 */
-const char *net_conn_peer(const net_conn_t *conn);  /* "127.0.0.1:51234" */
-const char *net_conn_local(const net_conn_t *conn); /* the address at which the peer reached us */
-bytes_t net_conn_host(const net_conn_t *conn);      /* of the peer, without port and brackets; or the path */
-bool net_conn_has_path(const net_conn_t *conn);     /* it came by a path of the machine's, not by an address */
+void *net_conn_listener_user(const net_conn_t *conn); /* NULL = none was set */
+uint64_t net_conn_id(const net_conn_t *conn);         /* unique in the process's life, from 1 */
+const char *net_conn_peer(const net_conn_t *conn);    /* "127.0.0.1:51234" */
+const char *net_conn_local(const net_conn_t *conn);   /* the address at which the peer reached us */
+bytes_t net_conn_host(const net_conn_t *conn);        /* of the peer, without port and brackets; or the path */
+bool net_conn_has_path(const net_conn_t *conn);       /* it came by a path of the machine's, not by an address */
 /* Open connections of the same service from the same host, this one among them. */
 uint32_t net_conn_siblings(const net_conn_t *conn);
 bool net_conn_is_stranger(const net_conn_t *conn);

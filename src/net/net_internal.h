@@ -135,6 +135,7 @@ struct net_conn {
     net_stats_t *stats;
     void *service;
     void *user;
+    void *listener_user;
     io_stream_t *stream; /* NULL when it is carried: then `link` */
     net_link_t *link;
     tls_engine_t *tls;     /* between it and its stream, unless it is carried; NULL = plain text */
@@ -181,6 +182,7 @@ struct net_listener {
     net_t *net;
     const net_service_t *def;
     void *service;
+    void *user;
     io_listener_t *io;
     bool protected;
     bool has_path;

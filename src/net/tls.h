@@ -36,6 +36,9 @@ typedef struct tls_settings {
 /* On failure `why` says what was wrong with which setting. */
 int tls_context_new(const tls_settings_t *settings, tls_context_t **ret_context,
                     char why[TLS_WHY_CHARS_MAX]) MUST_CHECK;
+/* As Java's programs name them: a store is PKCS#12 unless its type is PEM. NULL paths change nothing. */
+void tls_settings_keystore(tls_settings_t *settings, const char *path, const char *type, const char *pass);
+void tls_settings_truststore(tls_settings_t *settings, const char *path, const char *type, const char *pass);
 /* Changes when one of the files that are named does: by their times, sizes and places. */
 uint64_t tls_settings_files(const tls_settings_t *settings);
 

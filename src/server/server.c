@@ -170,7 +170,8 @@ static int open_addresses(server_t *server, server_door_t door, bool secure, cha
 {
     server__door_t *d = &server->doors[door];
     int err = 0, port = secure ? d->tls_port : d->port;
-    char *addresses = mem_strdup(d->bind ? d->bind : server->bind), *rest = addresses;
+    const char *bind = secure && d->tls_bind ? d->tls_bind : d->bind ? d->bind : server->bind;
+    char *addresses = mem_strdup(bind), *rest = addresses;
     for (const char *address; !err && (address = strsep(&rest, " ,"));) {
         bool optional = address[0] == '-';
         if (!address[0] && rest) continue;
@@ -254,11 +255,10 @@ static void mark_settings_error(char *error)
     memcpy(error, text, sizeof(text));
 }
 
-static bool has_tls_port(const server_t *server)
+/* That wings look after; Redis does so by itself. */
+static bool has_wings_tls(const server_t *server)
 {
-    bool has = false;
-    for (int door = 0; door < DOORS_COUNT; door++) has |= server->doors[door].tls_port > 0;
-    return has;
+    return server->has_secure_tree || (server->kafka && kafka_speaks_tls(server->kafka));
 }
 
 int server_start(const options_t *options, uint64_t started_ns, server_ready_cb on_ready, server_t **ret_server,
@@ -295,7 +295,7 @@ int server_start(const options_t *options, uint64_t started_ns, server_ready_cb 
     io_loop_update_time(server->loop);
     server->ready_ns = io_hrtime_ns(server->loop);
     server__say_strangers(server);
-    server__tls_watch(server, has_tls_port(server));
+    server__tls_watch(server, has_wings_tls(server));
     *ret_server = server;
     return 0;
 }
@@ -334,6 +334,7 @@ bool server_stop(server_t *server)
     for (int door = 0; door < DOORS_COUNT; door++) {
         mem_free(server->doors[door].bind);
         mem_free(server->doors[door].path);
+        mem_free(server->doors[door].tls_bind);
     }
     server__tls_deinit(server);
     mem_free(server->tree_dir);

@@ -34,10 +34,11 @@ typedef struct server__tls {
 } server__tls_t;
 
 typedef struct server__door {
-    int port;     /* asked for */
-    int tls_port; /* with TLS alone; 0 = none. Redis' and ZooKeeper's */
-    char *bind;   /* its own addresses, apart by spaces or commas; NULL = the server's */
-    char *path;   /* of a socket, beside them or (no port) alone; NULL = none. Redis' */
+    int port;       /* asked for */
+    char *tls_bind; /* addresses of tls_port; NULL = as bind */
+    int tls_port;   /* with TLS alone; 0 = none. Redis' and ZooKeeper's */
+    char *bind;     /* its own addresses, apart by spaces or commas; NULL = the server's */
+    char *path;     /* of a socket, beside them or (no port) alone; NULL = none. Redis' */
     int bound_port;
     bool enabled;
     bool tls_given; /* its own tls_mode, not the server's */
@@ -137,6 +138,7 @@ struct server {
     char *tree_dir;        /* zookeeper.dataDir: holds coord_dir; NULL = data_dir does */
     char *tree_log_dir;    /* zookeeper.dataLogDir: holds the log of it; NULL = as tree_dir */
     char *bind;            /* as a door's */
+    bool has_secure_tree;  /* ZooKeeper speaks TLS by its own settings */
     uint64_t memory_bytes; /* that the process may use, as of the start */
     uint64_t started_ns;
     uint64_t ready_ns;

@@ -262,34 +262,21 @@ static int set_port(server__door_t *door, const setting_t *s, char *error)
     return 0;
 }
 
-/* One listener for clients, without encryption: PLAINTEXT://host:port, beside those of controllers. The wing is told, too. */
+/* Where the first of Kafka's listeners for clients, NAME://host:port, listens; the wing is told, too, and opens the others. */
 static int set_listeners(server__door_t *door, const setting_t *s, char *error)
 {
-    const char *client = NULL;
-    size_t client_len = 0, clients = 0;
-    for (const char *at = s->value; *at; at += *at == ',') {
-        size_t len = strcspn(at, ",");
-        if (strncmp(at, "CONTROLLER://", 13) != 0) {
-            client = at;
-            client_len = len;
-            clients++;
-        }
-        at += len;
-    }
-    const char *host = client ? strstr(client, "://") : NULL, *colon = host ? memrchr(client, ':', client_len) : NULL;
+    const char *at = s->value;
+    while (strncmp(at, "CONTROLLER://", 13) == 0 && strchr(at, ',')) at = strchr(at, ',') + 1;
+    size_t len = strcspn(at, ",");
+    const char *host = memmem(at, len, "://", 3), *colon = host ? memrchr(at, ':', len) : NULL;
     long port;
     char digits[8] = "";
-    if (colon && colon > host && client_len - (size_t)(colon + 1 - client) < sizeof(digits))
-        memcpy(digits, colon + 1, client_len - (size_t)(colon + 1 - client));
-    if (clients != 1 || !parse_int(digits, 0, 65535, &port)) {
-        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: kafka.listeners is one PLAINTEXT://host:port, not '%.200s'",
-                 s->origin, s->value);
+    if (colon && colon > host && len - (size_t)(colon + 1 - at) < sizeof(digits))
+        memcpy(digits, colon + 1, len - (size_t)(colon + 1 - at));
+    if (!parse_int(digits, 0, 65535, &port)) {
+        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: kafka.listeners are NAME://host:port, not '%.200s'", s->origin,
+                 s->value);
         return ERR_INVALID;
-    }
-    if (strncmp(client, "SSL", 3) == 0 || strncmp(client, "SASL_", 5) == 0) {
-        snprintf(error, OPTIONS_ERROR_CHARS_MAX, "%s: kafka.listeners: %.*s is not there yet, only PLAINTEXT",
-                 s->origin, (int)(host - client), client);
-        return ERR_UNSUPPORTED;
     }
     door->port = (int)port;
     mem_free(door->bind);
@@ -327,7 +314,8 @@ static int set_door(server_t *server, server_door_t at, const setting_t *s, char
         if (parse_int(s->value, 1, INT_MAX, &threads)) server->carriers_count = (int)MIN(threads - 1, NET_CARRIERS_MAX);
         return ERR_NOT_FOUND;
     }
-    if (at == DOOR_REDIS && strcasecmp(s->name, "tls-port") == 0) {
+    if ((at == DOOR_REDIS && strcasecmp(s->name, "tls-port") == 0) ||
+        (is_zookeeper && strcmp(s->name, "secureClientPort") == 0)) {
         long tls_port; /* the wing says what does not fit */
         if (parse_int(s->value, 0, 65535, &tls_port)) door->tls_port = (int)tls_port;
         return ERR_NOT_FOUND;
@@ -335,6 +323,10 @@ static int set_door(server_t *server, server_door_t at, const setting_t *s, char
     if (at == DOOR_KAFKA && strcmp(s->name, "listeners") == 0) {
         int err = set_listeners(door, s, error);
         return err ? err : ERR_NOT_FOUND;
+    }
+    if (is_zookeeper && strcmp(s->name, "secureClientPortAddress") == 0) {
+        replace_string(&door->tls_bind, s->value);
+        return 0;
     }
     if (is_zookeeper && strcmp(s->name, "dataDir") == 0) {
         replace_string(&server->tree_dir, s->value);
@@ -373,6 +365,15 @@ static int set_wing(server_t *server, server_door_t door, const setting_t *s, ch
     return err;
 }
 
+/* As there, a zoo.cfg that names the secure port alone opens no other. */
+static void close_unasked(server_t *server, const options_t *options)
+{
+    server__door_t *door = &server->doors[DOOR_ZOOKEEPER];
+    if (!options->called_as || door->tls_port <= 0) return;
+    if (options_value(options, "zookeeper", "clientPort") || options_value(options, "zookeeper", "port")) return;
+    door->port = -1;
+}
+
 int server__apply_settings(server_t *server, const options_t *options, char *error)
 {
     for (size_t i = 0; i < options->settings_count; i++) {
@@ -389,5 +390,6 @@ int server__apply_settings(server_t *server, const options_t *options, char *err
         }
         if (err) return err;
     }
+    close_unasked(server, options);
     return 0;
 }

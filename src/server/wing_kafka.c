@@ -59,6 +59,8 @@ static int start_listening(void *user, const char *host, uint16_t port, uint16_t
     return kafka_listen(((wing_kafka_t *)user)->kafka, host, port, ret_port);
 }
 
+static void reload(void *user, bool forced) { kafka_reload(((wing_kafka_t *)user)->kafka, forced); }
+
 static void stop(void *user) { kafka_stop(((wing_kafka_t *)user)->kafka); }
 
 static void deinit(void *user)
@@ -89,6 +91,7 @@ const server__wing_t server__kafka = {
     .start = start,
     .ready = ready,
     .listen = start_listening,
+    .reload = reload,
     .stop = stop,
     .deinit = deinit,
     .durability = durability,

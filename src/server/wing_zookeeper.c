@@ -2,6 +2,8 @@
 #include "server/server_internal.h"
 #include "zookeeper/zookeeper.h"
 
+#include <stdio.h>
+
 typedef struct wing_zookeeper {
     server_t *server;
     zookeeper_config_t config;
@@ -28,14 +30,25 @@ static int configure(void *user, const char *name, const char *value, char *why,
 static int start(void *user, server_t *server, char *error)
 {
     wing_zookeeper_t *wing = user;
+    char why[TLS_WHY_CHARS_MAX];
     wing->zookeeper = zookeeper_new(server->loop, server->reactors[0].net, server->coord, &wing->config);
-    return 0;
+    int err = zookeeper_secure(wing->zookeeper, why);
+    if (err) snprintf(error, OPTIONS_ERROR_CHARS_MAX, "zookeeper: %s", why);
+    server->has_secure_tree |= !err && zookeeper_speaks_tls(wing->zookeeper);
+    return err;
 }
 
 static int start_listening(void *user, const char *host, uint16_t port, uint16_t *ret_port)
 {
     return zookeeper_listen(((wing_zookeeper_t *)user)->zookeeper, host, port, ret_port);
 }
+
+static int start_listening_secure(void *user, const char *host, uint16_t port)
+{
+    return zookeeper_listen_secure(((wing_zookeeper_t *)user)->zookeeper, host, port);
+}
+
+static void reload(void *user, bool forced) { zookeeper_reload(((wing_zookeeper_t *)user)->zookeeper, forced); }
 
 static void stop(void *user) { zookeeper_stop(((wing_zookeeper_t *)user)->zookeeper); }
 
@@ -63,6 +76,8 @@ const server__wing_t server__zookeeper = {
     .configure = configure,
     .start = start,
     .listen = start_listening,
+    .listen_secure = start_listening_secure,
+    .reload = reload,
     .stop = stop,
     .deinit = deinit,
     .durability = durability,

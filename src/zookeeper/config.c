@@ -49,6 +49,16 @@ static const setting_t settings[] = {
     BOOL_SETTING("enforceQuota", enforce_quota, false),
     BOOL_SETTING("extendedTypesEnabled", extended_types, true),
     BOOL_SETTING("reconfigEnabled", reconfig, false),
+    BOOL_SETTING("client.portUnification", port_unification, false),
+    INT_SETTING("secureClientPort", secure_port, 0, 65535, 0),
+    STRING_SETTING("ssl.keyStore.location", key_store, NULL),
+    STRING_SETTING("ssl.keyStore.password", key_store_pass, NULL),
+    STRING_SETTING("ssl.keyStore.type", key_store_type, NULL),
+    STRING_SETTING("ssl.trustStore.location", trust_store, NULL),
+    STRING_SETTING("ssl.trustStore.password", trust_store_pass, NULL),
+    STRING_SETTING("ssl.trustStore.type", trust_store_type, NULL),
+    STRING_SETTING("ssl.clientAuth", client_auth, "need"),
+    STRING_SETTING("ssl.enabledProtocols", protocols, NULL),
     STRING_SETTING("DigestAuthenticationProvider.superDigest", super_digest, NULL),
     /* The cheap ones that show no data; the original's own default is srvr alone. */
     STRING_SETTING("4lw.commands.whitelist", commands,
@@ -58,7 +68,7 @@ static const setting_t settings[] = {
 /* What means something to the original that does not exist here, and whose absence harms nothing: taken, and said in the log. */
 typedef struct idle_setting {
     const char *name; /* ends with '.': every name that begins so */
-    bool is_bool;     /* else a number; a group takes any value */
+    bool is_bool;     /* else a number; a group takes any value, and so does a name of a class */
     const char *why;
 } idle_setting_t;
 
@@ -70,6 +80,10 @@ static const idle_setting_t idle_settings[] = {
     {"standaloneEnabled", true, "one server is a standalone one here"},
     {"preAllocSize", false, "the log makes room ahead by itself"},
     {"readonlymode.enabled", true, "one server is never without its quorum, and so never read-only"},
+    {"serverCnxnFactory", false, "TLS needs no other way to take connections"},
+    {"authProvider.", false, "certificates of clients are not users yet"},
+    {"ssl.quorum.", false, "there is one server"},
+    {"sslQuorum", true, "there is one server"},
     {"admin.", false, "there is no AdminServer; the four-letter words and /metrics of the HTTP port tell the same"},
 };
 
@@ -88,9 +102,21 @@ void zookeeper_config_init(zookeeper_config_t *config)
 
 void zookeeper_config_deinit(zookeeper_config_t *config)
 {
-    mem_free(config->super_digest);
-    mem_free(config->commands);
+    for (size_t i = 0; i < ARRAY_LEN(settings); i++)
+        if (settings[i].type == SETTING_STRING) mem_free(*FIELD(config, &settings[i], char *));
     *config = (zookeeper_config_t){0};
+}
+
+void zookeeper_config_copy(zookeeper_config_t *to, const zookeeper_config_t *from)
+{
+    *to = *from;
+    for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
+        if (settings[i].type != SETTING_STRING) continue;
+        char **text = FIELD(to, &settings[i], char *);
+        *text = *text ? mem_strdup(*text) : NULL;
+    }
+    if (to->session_timeout_ms_min == -1) to->session_timeout_ms_min = to->tick_time_ms * 2;
+    if (to->session_timeout_ms_max == -1) to->session_timeout_ms_max = to->tick_time_ms * 20;
 }
 
 static int set_int(zookeeper_config_t *config, const setting_t *s, const char *value, char *err, size_t err_bytes)
@@ -138,7 +164,7 @@ static bool is_number(const char *value)
 
 static int take_idle(const idle_setting_t *s, const char *name, const char *value, char *err, size_t err_bytes)
 {
-    bool group = s->name[strlen(s->name) - 1] == '.';
+    bool group = s->name[strlen(s->name) - 1] == '.' || strcmp(s->name, "serverCnxnFactory") == 0;
     if (!group && !(s->is_bool ? is_bool(value) : is_number(value))) {
         snprintf(err, err_bytes, "%s: '%s' is not %s", name, value, s->is_bool ? "true, false, yes or no" : "a number");
         return ERR_INVALID;

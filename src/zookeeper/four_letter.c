@@ -104,8 +104,8 @@ static void conf(zookeeper_t *zk, buf_t *out)
     const zookeeper_config_t *c = &zk->config;
     coord_figures_t f;
     coord_figures(zk->coord, &f);
-    buf_printf(out, "clientPort=%u\nsecureClientPort=-1\ndataDir=%s\ndataDirSize=%" PRIu64 "\n", zk->port,
-               coord_dir(zk->coord), f.snapshot_bytes);
+    buf_printf(out, "clientPort=%u\nsecureClientPort=%d\ndataDir=%s\ndataDirSize=%" PRIu64 "\n", zk->port,
+               c->secure_port ? c->secure_port : -1, coord_dir(zk->coord), f.snapshot_bytes);
     buf_printf(out, "dataLogDir=%s\ndataLogSize=%" PRIu64 "\ntickTime=%d\nmaxClientCnxns=%d\n",
                coord_log_dir(zk->coord), f.log_bytes, c->tick_time_ms, c->conns_per_ip_max);
     buf_printf(out, "minSessionTimeout=%d\nmaxSessionTimeout=%d\nclientPortListenBacklog=-1\nserverId=0\n",

@@ -7,15 +7,6 @@
 #define FRAME_MS           60000
 #define OUT_BYTES_MAX      MIB(64) /* a client that reads nothing while watches fire; a reply may be larger than a frame */
 
-static void copy_config(zookeeper_config_t *to, const zookeeper_config_t *from)
-{
-    *to = *from;
-    to->super_digest = from->super_digest != NULL ? mem_strdup(from->super_digest) : NULL;
-    to->commands = from->commands != NULL ? mem_strdup(from->commands) : NULL;
-    if (to->session_timeout_ms_min == -1) to->session_timeout_ms_min = to->tick_time_ms * 2;
-    if (to->session_timeout_ms_max == -1) to->session_timeout_ms_max = to->tick_time_ms * 20;
-}
-
 zookeeper_t *zookeeper_new(io_loop_t *loop, net_t *net, coord_t *coord, const zookeeper_config_t *config)
 {
     zookeeper_t *zk = mem_zalloc(sizeof(*zk));
@@ -25,7 +16,7 @@ zookeeper_t *zookeeper_new(io_loop_t *loop, net_t *net, coord_t *coord, const zo
     zk->started_ns = io_now_ns(loop);
     zk->trace_mask = TRACE_MASK_DEFAULT;
     zk->response_last = zk->response_min = zk->response_max = -1;
-    copy_config(&zk->config, config);
+    zookeeper_config_copy(&zk->config, config);
     list_init(&zk->conns);
     list_init(&zk->cache);
     list_init(&zk->unfinished);
@@ -49,15 +40,29 @@ zookeeper_t *zookeeper_new(io_loop_t *loop, net_t *net, coord_t *coord, const zo
     return zk;
 }
 
-int zookeeper_listen(zookeeper_t *zk, const char *host, uint16_t port, uint16_t *ret_port)
+static int listen_at(zookeeper_t *zk, const char *host, uint16_t port, bool is_secure, uint16_t *ret_port)
 {
-    net_listener_t *listener;
-    int err = net_listen(zk->net, host, port, &zk->service, zk, &listener);
+    net_listener_t *net;
+    int err = net_listen(zk->net, host, port, &zk->service, zk, &net);
     if (err) return err;
     zk->listeners = mem_realloc(zk->listeners, (size_t)(zk->listeners_count + 1) * sizeof(*zk->listeners));
-    zk->listeners[zk->listeners_count++] = listener;
-    *ret_port = zk->port = net_listener_port(listener);
+    zk->listeners[zk->listeners_count] = (zk_listener_t){net, is_secure};
+    zk__present(zk, &zk->listeners[zk->listeners_count++]);
+    *ret_port = net_listener_port(net);
     return 0;
+}
+
+int zookeeper_listen(zookeeper_t *zk, const char *host, uint16_t port, uint16_t *ret_port)
+{
+    int err = listen_at(zk, host, port, false, ret_port);
+    if (!err) zk->port = *ret_port;
+    return err;
+}
+
+int zookeeper_listen_secure(zookeeper_t *zk, const char *host, uint16_t port)
+{
+    uint16_t bound;
+    return listen_at(zk, host, port, true, &bound);
 }
 
 /* What ties a connection to the tree goes now: the tree may be closed before the net calls on_close. */
@@ -79,7 +84,7 @@ void zookeeper_stop(zookeeper_t *zk)
     zk->stopping = true;
     io_timer_stop(&zk->unfinished_timer);
     zk__leaving_end(zk);
-    for (int i = 0; i < zk->listeners_count; i++) net_listener_close(zk->listeners[i]);
+    for (int i = 0; i < zk->listeners_count; i++) net_listener_close(zk->listeners[i].net);
     zk->listeners_count = 0;
     coord_session_listen(zk->coord, NULL, NULL);
     net_each(zk->net, &zk->service, close_conn, zk);
@@ -97,6 +102,7 @@ void zookeeper_free(zookeeper_t *zk)
     }
     map_deinit(&zk->by_session);
     mem_free(zk->listeners);
+    tls_context_unref(zk->tls);
     arena_deinit(&zk->arena);
     zookeeper_config_deinit(&zk->config);
     mem_free(zk);

@@ -86,6 +86,11 @@ struct zk_conn {
     zk_latency_t latency;
 };
 
+typedef struct zk_listener {
+    net_listener_t *net;
+    bool is_secure; /* TLS alone */
+} zk_listener_t;
+
 struct zookeeper {
     io_loop_t *loop;
     net_t *net;
@@ -93,9 +98,11 @@ struct zookeeper {
     uint64_t started_ns;
     zookeeper_config_t config;
     net_service_t service;
-    net_listener_t **listeners;
+    zk_listener_t *listeners;
     int listeners_count;
     uint16_t port;
+    tls_context_t *tls; /* NULL = no port speaks it */
+    uint64_t tls_files; /* tls_settings_files, as they were read */
     list_t conns;
     uint32_t conns_count;
     map_t by_session; /* session id -> zk_conn_t */
@@ -115,6 +122,9 @@ struct zookeeper {
     int64_t response_last, response_min, response_max; /* bytes; -1 = none yet */
     uint64_t auth_failed;
 };
+
+/* secure.c: what the listener is to speak. */
+void zk__present(zookeeper_t *zk, const zk_listener_t *listener);
 
 /* ---- conn.c ------------------------------------------------------------------------------------------------------- */
 

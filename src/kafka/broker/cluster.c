@@ -5,6 +5,7 @@
 
 #include "base/slog.h"
 #include "kafka/broker/connection.h"
+#include "kafka/broker/listeners.h"
 #include "kafka/topics/topics.h"
 #include "kafka/topics/tree_change.h"
 
@@ -186,16 +187,41 @@ static void put_ephemeral(tree_change_t *change, const char *path, bytes_t data)
     tree_change_create_ephemeral(change, path, data);
 }
 
-static void put_broker(tree_change_t *change, bytes_t host, int32_t port)
+/* The i-th listener's name, protocol and the address that its clients are told; false at the end. */
+static bool endpoint_at(tree_change_t *change, int i, const char **ret_name, const char **ret_host, int32_t *ret_port,
+                        bool *ret_secure)
+{
+    const listeners_spec_t *spec = listeners_at(change->kafka, i);
+    bytes_t host;
+    if (!spec) return false;
+    char *local = arena_printf(&change->arena, "%s:%u", spec->host, spec->port);
+    connection__advertised(change->kafka, spec->name, local, &host, ret_port);
+    *ret_host = arena_strdup(&change->arena, host);
+    *ret_name = spec->name;
+    *ret_secure = spec->is_secure;
+    return true;
+}
+
+static void put_broker(tree_change_t *change)
 {
     kafka_t *kafka = change->kafka;
-    const char *name = arena_strdup(&change->arena, host);
-    const char *text = arena_printf(&change->arena,
-                                    "{\"features\":{},\"listener_security_protocol_map\":{\"PLAINTEXT\":\"PLAINTEXT\"},"
-                                    "\"endpoints\":[\"PLAINTEXT://%s:%" PRId32 "\"],\"jmx_port\":-1,\"port\":%" PRId32
+    arena_t *arena = &change->arena;
+    const char *protocols = "", *endpoints = "", *name, *host, *first_host = "";
+    int32_t port, first_port = -1;
+    bool secure;
+    for (int i = 0; endpoint_at(change, i, &name, &host, &port, &secure); i++) {
+        const char *comma = i ? "," : "";
+        protocols = arena_printf(arena, "%s%s\"%s\":\"%s\"", protocols, comma, name, secure ? "SSL" : "PLAINTEXT");
+        endpoints = arena_printf(arena, "%s%s\"%s://%s:%" PRId32 "\"", endpoints, comma, name, host, port);
+        if (i == 0) first_host = host;
+        if (i == 0) first_port = port;
+    }
+    const char *text = arena_printf(arena,
+                                    "{\"features\":{},\"listener_security_protocol_map\":{%s},\"endpoints\":[%s],"
+                                    "\"jmx_port\":-1,\"port\":%" PRId32
                                     ",\"host\":\"%s\",\"version\":5,\"timestamp\":\"%" PRId64 "\"}",
-                                    name, port, port, name, io_wall_ms(kafka->loop));
-    put_ephemeral(change, arena_printf(&change->arena, "/brokers/ids/%" PRId32, kafka->broker_id), bytes_str(text));
+                                    protocols, endpoints, first_port, first_host, io_wall_ms(kafka->loop));
+    put_ephemeral(change, arena_printf(arena, "/brokers/ids/%" PRId32, kafka->broker_id), bytes_str(text));
 }
 
 static void put_controller(tree_change_t *change)
@@ -231,12 +257,9 @@ static void registered(tree_change_t *change, coord_zerr_t err, int failed_index
     connection__resume_all(kafka);
 }
 
-void cluster_register(kafka_t *kafka, const char *host, uint16_t port)
+void cluster_register(kafka_t *kafka)
 {
     tree_change_t *change = tree_change_new(kafka);
-    bytes_t advertised_host;
-    int32_t advertised_port;
-    char *local = arena_printf(&change->arena, "%s:%u", host, port);
     for (size_t i = 0; i < ARRAY_LEN(base_paths); i++) {
         if (!mirror_exists(kafka->tree, base_paths[i])) tree_change_create(change, base_paths[i], BYTES_NULL);
     }
@@ -244,8 +267,7 @@ void cluster_register(kafka_t *kafka, const char *host, uint16_t port)
         tree_change_create(
             change, "/cluster/id",
             bytes_str(arena_printf(&change->arena, "{\"version\":\"1\",\"id\":\"%s\"}", kafka->cluster_id)));
-    connection__advertised(kafka, local, &advertised_host, &advertised_port);
-    put_broker(change, advertised_host, advertised_port);
+    put_broker(change);
     put_controller(change);
     tree_change_submit(change, registered, NULL);
 }

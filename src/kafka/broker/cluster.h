@@ -9,7 +9,7 @@
 int cluster_identify(kafka_t *kafka, char *err, size_t err_bytes) MUST_CHECK;
 /* Writes the broker, the controller and what Kafka expects to find into the tree; `kafka->ready` follows.
  * `host` and `port` are where it listens. */
-void cluster_register(kafka_t *kafka, const char *host, uint16_t port);
+void cluster_register(kafka_t *kafka);
 /* Moves directories of partitions that the tree does not know out of the way (`-stray`). */
 int cluster_remove_strays(kafka_t *kafka) MUST_CHECK;
 

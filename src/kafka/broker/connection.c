@@ -8,6 +8,7 @@
  * Invariant: conn->requests holds the unanswered requests and those whose answer waits for an earlier one, in
  * order; a request is on it until its answer is written or its client is gone. */
 #include "kafka/broker/connection.h"
+#include "kafka/broker/listeners.h"
 
 #include "base/slog.h"
 #include "kafka/broker/answer.h"
@@ -437,23 +438,31 @@ int32_t connection__port_of(const char *address)
     return colon ? (int32_t)strtol(colon + 1, NULL, 10) : 0;
 }
 
-/* The first of advertised.listeners, "PLAINTEXT://host:port", without its name. */
-static const char *advertised_address(const kafka_t *kafka)
+/* Of advertised.listeners, "PLAINTEXT://host:port,...", the one of that name, or the first, without its name. */
+static const char *advertised_address(const kafka_t *kafka, const char *listener)
 {
-    const char *list = kafka->config.advertised_listeners;
-    const char *slashes = list ? strstr(list, "://") : NULL;
-    return slashes ? slashes + 3 : NULL;
+    const char *slashes = NULL;
+    for (const char *at = kafka->config.advertised_listeners; at && *at; at += strcspn(at, ",")) {
+        at += *at == ',';
+        slashes = strstr(at, "://");
+        bytes_t name = slashes ? bytes_of(at, (size_t)(slashes - at)) : BYTES_LIT("");
+        if (slashes && (!listener || bytes_eq_nocase(name, bytes_str(listener)))) return slashes + 3;
+    }
+    return NULL;
 }
 
 void kafka_advertised(const kafka_request_t *request, bytes_t *ret_host, int32_t *ret_port)
 {
-    connection__advertised(request->kafka, request->conn ? net_conn_local(request->conn->net) : "", ret_host, ret_port);
+    net_conn_t *conn = request->conn ? request->conn->net : NULL;
+    connection__advertised(request->kafka, listeners_name_of(request->kafka, conn), conn ? net_conn_local(conn) : "",
+                           ret_host, ret_port);
 }
 
-void connection__advertised(const kafka_t *kafka, const char *local, bytes_t *ret_host, int32_t *ret_port)
+void connection__advertised(const kafka_t *kafka, const char *listener, const char *local, bytes_t *ret_host,
+                            int32_t *ret_port)
 {
     char first[300];
-    const char *address = advertised_address(kafka);
+    const char *address = advertised_address(kafka, listener);
     if (address) {
         size_t len = MIN(strcspn(address, ","), sizeof(first) - 1);
         memcpy(first, address, len);

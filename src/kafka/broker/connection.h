@@ -24,6 +24,8 @@ int64_t connection__from_host_max(const kafka_t *kafka, bytes_t host);
 /* The parts of "127.0.0.1:9092" and "[::1]:9092". */
 bytes_t connection__host_of(const char *address);
 int32_t connection__port_of(const char *address);
-void connection__advertised(const kafka_t *kafka, const char *local, bytes_t *ret_host, int32_t *ret_port);
+/* To clients of the listener of that name (NULL = any), who reached us at `local`. */
+void connection__advertised(const kafka_t *kafka, const char *listener, const char *local, bytes_t *ret_host,
+                            int32_t *ret_port);
 
 #endif

@@ -325,11 +325,16 @@ static void addresses_are_taken_apart(void **state)
     bytes_t host;
     int32_t port;
     kafka_t kafka = {.config = {.advertised_listeners = "PLAINTEXT://kafka.example:1234,OTHER://x:1"}};
-    connection__advertised(&kafka, "127.0.0.1:9092", &host, &port);
+    connection__advertised(&kafka, NULL, "127.0.0.1:9092", &host, &port);
     assert_true(bytes_eq(host, BYTES_LIT("kafka.example")));
     assert_int_equal(port, 1234);
+    connection__advertised(&kafka, "OTHER", "127.0.0.1:9092", &host, &port);
+    assert_true(bytes_eq(host, BYTES_LIT("x")));
+    assert_int_equal(port, 1);
+    connection__advertised(&kafka, "THIRD", "127.0.0.1:9092", &host, &port);
+    assert_int_equal(port, 9092);
     kafka.config.advertised_listeners = NULL;
-    connection__advertised(&kafka, "127.0.0.1:9092", &host, &port);
+    connection__advertised(&kafka, NULL, "127.0.0.1:9092", &host, &port);
     assert_true(bytes_eq(host, BYTES_LIT("127.0.0.1")));
     assert_int_equal(port, 9092);
 }

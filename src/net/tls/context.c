@@ -6,6 +6,7 @@
 #include <openssl/pkcs12.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -290,6 +291,29 @@ int tls_context_new(const tls_settings_t *settings, tls_context_t **ret_context,
 }
 
 /* ---- what it is ----------------------------------------------------------------------------------------------------------- */
+
+static bool is_pem(const char *type) { return type && strcasecmp(type, "PEM") == 0; }
+
+void tls_settings_keystore(tls_settings_t *settings, const char *path, const char *type, const char *pass)
+{
+    if (!path) return;
+    if (is_pem(type))
+        settings->cert_file = settings->key_file = path;
+    else
+        settings->store_file = path;
+    settings->key_pass = pass;
+}
+
+void tls_settings_truststore(tls_settings_t *settings, const char *path, const char *type, const char *pass)
+{
+    if (!path) return;
+    if (is_pem(type)) {
+        settings->ca_file = path;
+        return;
+    }
+    settings->ca_store_file = path;
+    settings->ca_store_pass = pass;
+}
 
 uint64_t tls_settings_files(const tls_settings_t *s)
 {
