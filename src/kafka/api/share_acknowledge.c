@@ -9,11 +9,10 @@ typedef struct acknowledging {
     int64_t lock_ms;
 } acknowledging_t;
 
-static void refuse(kafka_request_t *request, kafka_code_t error, const char *message)
+static void refuse(kafka_request_t *request, kafka_code_t error)
 {
     kafka_share_acknowledge_response_t *response = KAFKA_MESSAGE(request, share_acknowledge_response);
     response->error_code = error;
-    response->error_message = kafka_text(request, message ? message : kafka_error_text(error));
     kafka_respond(request, response);
 }
 
@@ -78,6 +77,8 @@ static void take_acks(share_acks_t *acks, const kafka_share_acknowledge_request_
 static kafka_code_t take_session(const kafka_request_t *request, share_session_t **ret_session)
 {
     const kafka_share_acknowledge_request_t *body = request->body;
+    if (!share_request_names_session(body->group_id, body->member_id)) return KAFKA_INVALID_REQUEST;
+    if (count_parts(body) > SHARE_REQUEST_PARTS_MAX) return KAFKA_INVALID_REQUEST;
     if (body->share_session_epoch == SHARE_SESSION_EPOCH_INITIAL) return KAFKA_INVALID_SHARE_SESSION_EPOCH;
     kafka_code_t error = share_session_find(request->kafka, body->group_id, body->member_id, ret_session);
     return error ? error : share_session_step(*ret_session, body->share_session_epoch);
@@ -88,10 +89,9 @@ void kafka_handle_share_acknowledge(kafka_request_t *request)
     const kafka_share_acknowledge_request_t *body = request->body;
     share_session_t *session;
     share_settings_t settings;
-    const char *problem = share_request_problem(body->group_id, body->member_id);
-    kafka_code_t error = problem ? KAFKA_INVALID_REQUEST : take_session(request, &session);
+    kafka_code_t error = take_session(request, &session);
     if (error) {
-        refuse(request, error, problem);
+        refuse(request, error);
         return;
     }
     acknowledging_t *a = ARENA_NEW(&request->arena, acknowledging_t);

@@ -5,11 +5,9 @@
 
 #define MEMBER_ID_BYTES_MAX 36
 
-const char *share_request_problem(bytes_t group_id, bytes_t member_id)
+bool share_request_names_session(bytes_t group_id, bytes_t member_id)
 {
-    if (!group_id.ptr) return "Invalid group id in the request.";
-    if (member_id.len == 0 || member_id.len > MEMBER_ID_BYTES_MAX) return "Invalid member id in the request.";
-    return NULL;
+    return group_id.ptr && member_id.len > 0 && member_id.len <= MEMBER_ID_BYTES_MAX;
 }
 
 /* ---- as they come ---------------------------------------------------------------------------------------------------- */
@@ -42,6 +40,10 @@ static void add(share_acks_part_t *part, share_ack_t ack)
     if (before && before->last >= ack.first) part->disordered = true; /* two answers to one record */
     if (before && before->last + 1 == ack.first && before->type == ack.type) {
         before->last = ack.last;
+        return;
+    }
+    if (++part->acks->ranges > SHARE_REQUEST_ACKS_MAX) {
+        part->error = KAFKA_INVALID_REQUEST;
         return;
     }
     if (part->count == part->cap) {

@@ -27,6 +27,7 @@ typedef struct share_acks {
     bool says_renews; /* the request announces it */
     share_acks_part_t *parts;
     size_t count;
+    size_t ranges;  /* of all of them */
     size_t waiting; /* for their answers to be stored, and one while they are being handed in */
     void (*done)(struct share_acks *acks);
 } share_acks_t;
@@ -40,7 +41,12 @@ void share_acks_batch(share_acks_t *acks, int64_t first, int64_t last, const int
 void share_acks_run(share_acks_t *acks, const share_session_t *session, const share_settings_t *settings,
                     void (*done)(share_acks_t *acks));
 
-/* Why a request of a share group is refused before its session is looked for; NULL when it is not. */
-const char *share_request_problem(bytes_t group_id, bytes_t member_id);
+/* Whether a session can be looked for. */
+bool share_request_names_session(bytes_t group_id, bytes_t member_id);
+
+/* Partitions that one request may name. */
+#define SHARE_REQUEST_PARTS_MAX 10000
+/* Ranges of answers that one request may hold, over all of its partitions; those of a partition that would pass it are refused. */
+#define SHARE_REQUEST_ACKS_MAX 200000
 
 #endif

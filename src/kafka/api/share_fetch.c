@@ -245,11 +245,17 @@ static void on_acknowledged(share_acks_t *acks)
     kafka_request_run(fetch->request, fetch_step, NULL);
 }
 
+static size_t count_parts(const kafka_share_fetch_request_t *body)
+{
+    size_t parts = 0;
+    for (int32_t t = 0; t < body->topics_count; t++) parts += (size_t)body->topics[t].partitions_count;
+    return parts;
+}
+
 static size_t take_acks(share_fetch_t *fetch, const kafka_share_fetch_request_t *body)
 {
-    size_t parts = 0, batches = 0;
-    for (int32_t t = 0; t < body->topics_count; t++) parts += (size_t)body->topics[t].partitions_count;
-    share_acks_init(&fetch->acks, fetch->request, body->is_renew_ack, parts);
+    size_t batches = 0;
+    share_acks_init(&fetch->acks, fetch->request, body->is_renew_ack, count_parts(body));
     for (int32_t t = 0; t < body->topics_count; t++) {
         for (int32_t p = 0; p < body->topics[t].partitions_count; p++) {
             const kafka_share_fetch_request_partition_t *part = &body->topics[t].partitions[p];
@@ -300,7 +306,6 @@ static void run(share_fetch_t *fetch, const kafka_share_fetch_request_t *body)
 typedef struct refusal {
     kafka_request_t *request;
     kafka_code_t error;
-    const char *message;
     io_timer_t timer;
 } refusal_t;
 
@@ -309,8 +314,6 @@ static void refuse(refusal_t *refusal)
     kafka_request_t *request = refusal->request;
     kafka_share_fetch_response_t *response = KAFKA_MESSAGE(request, share_fetch_response);
     response->error_code = refusal->error;
-    response->error_message =
-        kafka_text(request, refusal->message ? refusal->message : kafka_error_text(refusal->error));
     kafka_respond(request, response);
 }
 
@@ -324,11 +327,11 @@ static void refused_is_gone(kafka_request_t *request)
 }
 
 /* Who finds no room for a session would come again at once: it is told when its time is up. */
-static void refuse_when_due(kafka_request_t *request, kafka_code_t error, const char *message)
+static void refuse_when_due(kafka_request_t *request, kafka_code_t error)
 {
     const kafka_share_fetch_request_t *body = request->body;
     refusal_t *refusal = ARENA_NEW(&request->arena, refusal_t);
-    *refusal = (refusal_t){.request = request, .error = error, .message = message};
+    *refusal = (refusal_t){.request = request, .error = error};
     if (error != KAFKA_SHARE_SESSION_LIMIT_REACHED || body->max_wait_ms <= 0) {
         refuse(refusal);
         return;
@@ -339,30 +342,23 @@ static void refuse_when_due(kafka_request_t *request, kafka_code_t error, const 
     io_timer_start(&refusal->timer, (uint64_t)body->max_wait_ms, 0);
 }
 
-/* A request that renews asks for no records; NULL when it does not. */
-static const char *renewal_problem(const kafka_request_t *request)
+/* A request that renews asks for no records. */
+static bool is_sound(const kafka_share_fetch_request_t *body)
 {
-    const kafka_share_fetch_request_t *body = request->body;
-    const char *max_bytes = body->max_bytes ? "maxBytes must be set to 0, " : "";
-    const char *min_bytes = body->min_bytes ? "minBytes must be set to 0, " : "";
-    const char *max_records = body->max_records ? "maxRecords must be set to 0, " : "";
-    const char *max_wait = body->max_wait_ms ? "maxWaitMs must be set to 0, " : "";
-    if (!body->is_renew_ack || !(*max_bytes || *min_bytes || *max_records || *max_wait)) return NULL;
-    return arena_printf((arena_t *)&request->arena, "%s%s%s%sif isRenewAck is true.", max_bytes, min_bytes, max_records,
-                        max_wait);
+    bool asks = body->max_bytes || body->min_bytes || body->max_records || body->max_wait_ms;
+    return share_request_names_session(body->group_id, body->member_id) &&
+           count_parts(body) <= SHARE_REQUEST_PARTS_MAX && !(body->is_renew_ack && asks);
 }
 
 void kafka_handle_share_fetch(kafka_request_t *request)
 {
     const kafka_share_fetch_request_t *body = request->body;
     share_fetch_t *fetch = ARENA_NEW(&request->arena, share_fetch_t);
-    const char *problem = share_request_problem(body->group_id, body->member_id);
-    if (!problem) problem = renewal_problem(request);
     fetch->request = request;
     kafka_code_t error = KAFKA_INVALID_REQUEST;
-    if (!problem) error = take_session(fetch, body, take_acks(fetch, body));
+    if (is_sound(body)) error = take_session(fetch, body, take_acks(fetch, body));
     if (error)
-        refuse_when_due(request, error, problem);
+        refuse_when_due(request, error);
     else
         run(fetch, body);
 }

@@ -181,7 +181,7 @@ typedef struct share_acquiring {
     const share_ack_t *batch; /* the one that was begun last */
     share_acquired_t *acquired;
     size_t count, max;
-    int64_t end; /* behind the last record that was taken, or is a gap before one that was */
+    int64_t end; /* behind the last batch of which something was taken, or that is passed over */
     int64_t records_max;
     bool strictly;
     /* Suspects are acquired apart from others: no record behind `last` is taken, and with `closed` none at all. */
@@ -263,7 +263,7 @@ static void acquire_piece(share_change_t *change, share_run_t *piece, const shar
         a->taken += records;
         note_acquired(a, piece);
     }
-    a->end = MAX(a->end, piece->last + 1);
+    a->end = MAX(a->end, edit->last + 1); /* what is left of a batch that was begun is under way, too */
 }
 
 /* The batches, with the gaps before them, as edits, as far as there is room; *ret_end is behind the last of them. */

@@ -210,7 +210,9 @@ static void a_batch_that_was_begun_is_acquired_whole_unless_the_limit_is_strict(
     assert_int_equal(acquire(env, BEN, 3, true, &batches[2], 1), 3);
     assert_acquired(env, 0, 20, 22, 1);
     assert_int_equal(share_partition_next(&env->p), 23);
-    assert_int_equal(env->p.end, 23);
+    assert_int_equal(env->p.end, 25);
+    assert_int_equal(answer(env, BEN, 23, 23, SHARE_ACCEPT), KAFKA_INVALID_RECORD_STATE);
+    assert_int_equal(answer(env, BEN, 25, 25, SHARE_ACCEPT), KAFKA_INVALID_REQUEST);
 }
 
 static void gaps_that_compaction_left_between_batches_are_nobodys(void **state)
@@ -363,7 +365,7 @@ static void acquire_at_random(env_t *env, model_t *m, uint64_t *seed)
         r->due_ms = env->now_ms + LOCK_MS;
         r->deliveries++;
         expected++;
-        end = MAX(end, at + 1);
+        end = MAX(end, last + 1);
     }
     m->end = end;
     assert_int_equal(taken, expected);
