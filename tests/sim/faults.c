@@ -3,6 +3,7 @@
 #include "faults.h"
 
 #include "bridge/far.h"
+#include "kafka/coordinator/share/share_state.h"
 
 #include <stdio.h>
 
@@ -16,6 +17,7 @@ typedef enum fault {
     ANSWER_STAYS,
     UNCHECKED,
     OLD_CATALOG,
+    ANSWERS_UNSTORED,
 } fault_t;
 
 static const char *const names[] = {
@@ -28,6 +30,7 @@ static const char *const names[] = {
     [ANSWER_STAYS] = "answer-stays", /* KAFKA.COMMITTED tells what Kafka had, though more has come since */
     [UNCHECKED] = "unchecked",       /* what Kafka would refuse is taken into the outbox */
     [OLD_CATALOG] = "old-catalog",   /* topics that Kafka has made are not known at once */
+    [ANSWERS_UNSTORED] = "answers-unstored", /* what members of share groups answer is confirmed, and not stored */
 };
 
 static fault_t chosen; /* of this process: the functions below get nothing that could hold it */
@@ -188,4 +191,19 @@ void __wrap_kafka_catalog_update(kafka_catalog_t *catalog)
 {
     static unsigned asked;
     if (chosen != OLD_CATALOG || asked++ % UPDATES_LOST == 0) __real_kafka_catalog_update(catalog);
+}
+
+/* ---- answers-unstored ---- */
+
+void __real_share_state_write(kafka_t *kafka, const share_state_key_t *key, const share_state_value_t *value,
+                              share_state_request_t *request, share_state_done_t done);
+void __wrap_share_state_write(kafka_t *kafka, const share_state_key_t *key, const share_state_value_t *value,
+                              share_state_request_t *request, share_state_done_t done);
+void __wrap_share_state_write(kafka_t *kafka, const share_state_key_t *key, const share_state_value_t *value,
+                              share_state_request_t *request, share_state_done_t done)
+{
+    if (chosen == ANSWERS_UNSTORED)
+        done(request, KAFKA_NONE, NULL, NULL);
+    else
+        __real_share_state_write(kafka, key, value, request, done);
 }

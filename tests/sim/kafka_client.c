@@ -21,6 +21,7 @@ static void take_answer(kafka_client_t *c, bytes_t frame)
     kafka_answered_t *answered = c->flight[0].answered;
     int64_t tag = c->flight[0].tag;
     CHECK(c->run, kafka_read_int32(&r) == c->flight[0].correlation, "an answer to another request");
+    if (c->flight[0].flexible) (void)kafka_read_int8(&r); /* the header's tags: none */
     arena_init(&arena, 0);
     void *answer = arena_zalloc(&arena, shape->bytes);
     int err = kafka_decode(&r, shape, c->flight[0].version, &arena, answer);
@@ -71,17 +72,19 @@ void kafka_client_ask(kafka_client_t *c, int16_t api_key, int16_t version, const
     const kafka_api_t *api = find_api(api_key);
     kafka_writer_t w = KAFKA_WRITER_INIT;
     CHECK(c->run, c->in_flight < KAFKA_IN_FLIGHT_MAX, "%d requests in flight", c->in_flight);
-    ASSERT(version < api->flexible_since);
+    bool flexible = version >= api->flexible_since;
     kafka_write_int16(&w, api_key);
     kafka_write_int16(&w, version);
     kafka_write_int32(&w, ++c->sent);
     kafka_write_string(&w, BYTES_LIT(CLIENT_ID), false, true);
+    if (flexible) kafka_write_int8(&w, 0); /* the header's tags: none */
     kafka_encode(&w, api->request, version, request);
     buf_be32(&c->out, (uint32_t)w.buf.len);
     buf_append(&c->out, w.buf.ptr, w.buf.len);
     kafka_writer_deinit(&w);
     c->flight[c->in_flight].shape = api->response;
     c->flight[c->in_flight].version = version;
+    c->flight[c->in_flight].flexible = flexible;
     c->flight[c->in_flight].correlation = c->sent;
     c->flight[c->in_flight].tag = tag;
     c->flight[c->in_flight++].answered = answered;

@@ -20,6 +20,7 @@ struct kafka_client {
     struct {
         const kafka_shape_t *shape; /* of the answer */
         int16_t version;
+        bool flexible;
         int32_t correlation;
         int64_t tag;
         kafka_answered_t *answered;
@@ -31,7 +32,7 @@ struct kafka_client {
 };
 
 void kafka_client_connect(kafka_client_t *client, run_t *run, io_loop_t *loop, const char *host, uint16_t port);
-/* A version that is not flexible. `request` has the API's shape. */
+/* `request` has the API's shape. */
 void kafka_client_ask(kafka_client_t *client, int16_t api_key, int16_t version, const void *request,
                       kafka_answered_t *answered, int64_t tag);
 void kafka_client_close(kafka_client_t *client);

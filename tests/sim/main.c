@@ -40,6 +40,7 @@ static const scenario_t scenarios[] = {
     {"redis", scenario_redis},
     {"kafka", scenario_kafka},
     {"compact", scenario_compact},
+    {"share", scenario_share},
     {"disk", scenario_disk},
     {"outbox", scenario_outbox},
     {"feed", scenario_feed},

@@ -37,6 +37,7 @@ void scenario_quorum(run_t *run);
 void scenario_redis(run_t *run);
 void scenario_kafka(run_t *run);
 void scenario_compact(run_t *run);
+void scenario_share(run_t *run);
 void scenario_outbox(run_t *run);
 void scenario_feed(run_t *run);
 void scenario_disk(run_t *run);

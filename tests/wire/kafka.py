@@ -153,6 +153,8 @@ class Reader:
         if kind == "nullstruct":
             assert self.number(">b") == -1
             return None
+        if kind == "tags":
+            return self.tags()
         raise AssertionError(kind)
 
     def struct(self, fields):

@@ -1,7 +1,7 @@
 """The layouts of the Kafka messages that the tests send, at the versions they send them.
 
 name:type ...; types i8 i16 i32 i64 bool str nstr bytes uuid records, assignment (of a
-heartbeat, or null) and described (the same, with names); [..] is an array (of structs, or of one type),
+heartbeat, or null), described (the same, with names) and tags (a struct ends within another); [..] is an array (of structs, or of one type),
 ?[..] a nullable one. Where "flexible" is set, strings and arrays are compact and structs end in tagged fields.
 """
 
@@ -13,7 +13,7 @@ KEYS = {
     "IncrementalAlterConfigs": 44, "OffsetDelete": 47, "DescribeCluster": 60, "ListConfigResources": 74, "DescribeTopicPartitions": 75,
     "AddPartitionsToTxn": 24, "AddOffsetsToTxn": 25, "EndTxn": 26, "WriteTxnMarkers": 27, "TxnOffsetCommit": 28,
     "DescribeProducers": 61, "DescribeTransactions": 65, "ListTransactions": 66,
-    "ConsumerGroupHeartbeat": 68, "ConsumerGroupDescribe": 69,
+    "ConsumerGroupHeartbeat": 68, "ConsumerGroupDescribe": 69, "ShareGroupHeartbeat": 76, "ShareFetch": 78, "ShareAcknowledge": 79,
 }  # fmt: skip
 
 # (api, version): (flexible, request, response)
@@ -231,5 +231,36 @@ SCHEMAS = {
         "throttle:i32 topics:[error:i16 name:nstr id:uuid internal:bool partitions:[error:i16 index:i32 leader:i32"
         " epoch:i32 replicas:[i32] isr:[i32] eligible:?[i32] last_known:?[i32] offline:[i32]] operations:i32]"
         " cursor:nullstruct",
+    ),
+    ("ShareGroupHeartbeat", 1): (
+        True, "group:str member:str epoch:i32 rack:nstr topics:?[str]",
+        "throttle:i32 error:i16 message:nstr member:nstr epoch:i32 interval:i32 assigned:assignment",
+    ),
+    ("ShareFetch", 1): (
+        True, "group:nstr member:nstr epoch:i32 wait:i32 min:i32 max:i32 records:i32 batch:i32 topics:[id:uuid"
+        " partitions:[index:i32 acks:[first:i64 last:i64 types:[i8]]]] forgotten:[id:uuid partitions:[i32]]",
+        "throttle:i32 error:i16 message:nstr lock:i32 topics:[id:uuid partitions:[index:i32 error:i16 message:nstr"
+        " ack_error:i16 ack_message:nstr leader:i32 leader_epoch:i32 tags:tags records:records"
+        " acquired:[first:i64 last:i64 deliveries:i16]]] nodes:[node:i32 host:str port:i32 rack:nstr]",
+    ),
+    ("ShareFetch", 2): (
+        True, "group:nstr member:nstr epoch:i32 wait:i32 min:i32 max:i32 records:i32 batch:i32 mode:i8 renews:bool"
+        " topics:[id:uuid partitions:[index:i32 acks:[first:i64 last:i64 types:[i8]]]]"
+        " forgotten:[id:uuid partitions:[i32]]",
+        "throttle:i32 error:i16 message:nstr lock:i32 topics:[id:uuid partitions:[index:i32 error:i16 message:nstr"
+        " ack_error:i16 ack_message:nstr leader:i32 leader_epoch:i32 tags:tags records:records"
+        " acquired:[first:i64 last:i64 deliveries:i16]]] nodes:[node:i32 host:str port:i32 rack:nstr]",
+    ),
+    ("ShareAcknowledge", 1): (
+        True, "group:nstr member:nstr epoch:i32 topics:[id:uuid partitions:[index:i32 acks:[first:i64 last:i64"
+        " types:[i8]]]]",
+        "throttle:i32 error:i16 message:nstr topics:[id:uuid partitions:[index:i32 error:i16 message:nstr leader:i32"
+        " leader_epoch:i32 tags:tags]] nodes:[node:i32 host:str port:i32 rack:nstr]",
+    ),
+    ("ShareAcknowledge", 2): (
+        True, "group:nstr member:nstr epoch:i32 renews:bool topics:[id:uuid partitions:[index:i32 acks:[first:i64"
+        " last:i64 types:[i8]]]]",
+        "throttle:i32 error:i16 message:nstr lock:i32 topics:[id:uuid partitions:[index:i32 error:i16 message:nstr"
+        " leader:i32 leader_epoch:i32 tags:tags]] nodes:[node:i32 host:str port:i32 rack:nstr]",
     ),
 }  # fmt: skip
