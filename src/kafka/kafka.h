@@ -157,6 +157,7 @@ typedef struct kafka_stats {
     uint64_t produced_records, produced_bytes, fetched_bytes;
     uint64_t clean_rounds, clean_failures, clean_read_bytes, clean_written_bytes, clean_dropped_records;
     uint32_t connections, topics, partitions, partitions_offline, files_open, groups;
+    uint32_t share_sessions, share_partitions; /* that members of share groups read */
 } kafka_stats_t;
 kafka_stats_t kafka_stats(const kafka_t *kafka);
 /* Prometheus text. */

@@ -174,6 +174,8 @@ kafka_stats_t kafka_stats(const kafka_t *kafka)
 {
     kafka_stats_t stats = kafka->stats;
     stats.groups = kafka->groups ? kafka_groups_count(kafka->groups) : 0;
+    stats.share_sessions = kafka->shares ? kafka_shares_sessions(kafka->shares) : 0;
+    stats.share_partitions = kafka->shares ? kafka_shares_leaders(kafka->shares) : 0;
     count_partitions(kafka, &stats);
     stats.partitions_offline = partition_offline_count(kafka);
     stats.files_open = partition_store_files_open(kafka);
@@ -203,6 +205,8 @@ void kafka_metrics(const kafka_t *kafka, buf_t *out)
         {"partitions_offline", "gauge", s.partitions_offline},
         {"files_open", "gauge", s.files_open},
         {"groups", "gauge", s.groups},
+        {"share_sessions", "gauge", s.share_sessions},
+        {"share_partitions", "gauge", s.share_partitions},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         buf_printf(out, "# TYPE trivet_kafka_%s %s\ntrivet_kafka_%s %" PRIu64 "\n", rows[i].name, rows[i].type,

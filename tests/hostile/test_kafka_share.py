@@ -30,7 +30,7 @@ def errors(reply):
 @pytest.mark.parametrize(
     "first, last, expected",
     [
-        (LEAST, LEAST, 0), (LEAST, MOST, INVALID_REQUEST), (MOST, MOST, INVALID_REQUEST), (MOST, LEAST, INVALID_REQUEST),
+        (LEAST, LEAST, INVALID_REQUEST), (-1, -1, 0), (LEAST, MOST, INVALID_REQUEST), (MOST, MOST, INVALID_REQUEST), (MOST, LEAST, INVALID_REQUEST),
         (0, MOST, INVALID_REQUEST), (-1, 0, 0), (1 << 62, MOST - 1, INVALID_REQUEST),
     ],
 )  # fmt: skip
