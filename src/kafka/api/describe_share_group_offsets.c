@@ -83,8 +83,7 @@ static void plan_topic(describing_t *d, share_job_t *job, out_topic_t *out,
         }
         out_partition_t *none = &out->partitions[out->partitions_count++];
         none->partition_index = asked->partitions[i];
-        none->error_code = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
-        none->error_message = bytes_str(kafka_error_text(none->error_code));
+        none->start_offset = none->lag = -1; /* as of a partition without a state */
     }
 }
 
@@ -122,7 +121,7 @@ static void plan_asked(describing_t *d, share_job_t *job, out_group_t *out,
 static kafka_code_t find(kafka_t *kafka, bytes_t group_id, const share_group_t **ret_group)
 {
     group_entry_t *entry;
-    if (group_id.len == 0) return KAFKA_INVALID_GROUP_ID;
+    if (group_id.len == 0) return KAFKA_NONE; /* one that there is not, to the original */
     kafka_code_t error = groups_find(kafka->groups, group_id, &entry);
     if (!error) *ret_group = entry ? groups_share(entry) : NULL;
     return error;

@@ -1,6 +1,7 @@
 /* offset_delete.c: OffsetDelete: forgets offsets of topics that a group does not read at present. One partition a step. */
 #include "kafka/api/group_apis.h"
 #include "kafka/api/topic_steps.h"
+#include "kafka/coordinator/groups_share.h"
 
 typedef struct offset_deletion {
     kafka_request_t *request;
@@ -23,7 +24,7 @@ static kafka_code_t check_group(kafka_groups_t *groups, bytes_t group_id, group_
     if (group_id.len == 0) return KAFKA_INVALID_GROUP_ID;
     kafka_code_t error = groups_find_settled(groups, group_id, ret_entry);
     if (error != KAFKA_NONE) return error;
-    if (!*ret_entry) return KAFKA_GROUP_ID_NOT_FOUND;
+    if (!*ret_entry || groups_share(*ret_entry)) return KAFKA_GROUP_ID_NOT_FOUND;
     bool of_consumers = bytes_eq(groups_protocol_type(*ret_entry), BYTES_LIT("consumer"));
     return groups_is_empty(*ret_entry) || of_consumers ? KAFKA_NONE : KAFKA_NON_EMPTY_GROUP;
 }

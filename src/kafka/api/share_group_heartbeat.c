@@ -9,12 +9,17 @@ typedef struct beating {
     kafka_share_group_heartbeat_response_t *response;
 } beating_t;
 
-static void fail(kafka_request_t *request, kafka_code_t error, const char *message)
+static void fail(kafka_request_t *request, kafka_code_t error, bytes_t words)
 {
     kafka_share_group_heartbeat_response_t *response = KAFKA_MESSAGE(request, share_group_heartbeat_response);
     response->error_code = error;
-    response->error_message = bytes_str(message ? message : kafka_error_text(error));
+    response->error_message = words;
     kafka_respond(request, response);
+}
+
+static bytes_t words_of(kafka_code_t error, const char *message)
+{
+    return bytes_str(message && message[0] ? message : kafka_error_text(error));
 }
 
 static share_heartbeat_t heartbeat_of(kafka_request_t *request, const kafka_share_group_heartbeat_request_t *asked)
@@ -51,7 +56,7 @@ static void on_done(groups_share_beat_t *beat, kafka_code_t error, const char *m
 {
     beating_t *b = CONTAINER_OF(beat, beating_t, beat);
     if (error)
-        fail(b->request, error, message);
+        fail(b->request, error, words_of(error, message));
     else
         kafka_respond(b->request, b->response);
 }
@@ -71,7 +76,7 @@ void kafka_handle_share_group_heartbeat(kafka_request_t *request)
     kafka_code_t error = share_heartbeat_check(&in, asked->group_id, message);
     if (!error) error = groups_find_share(request->kafka->groups, asked->group_id, asker_of(&in), &entry, message);
     if (error) {
-        fail(request, error, message[0] ? message : NULL);
+        fail(request, error, asked->member_id.len ? words_of(error, message) : BYTES_NULL); /* as the original */
         return;
     }
     beating_t *b = ARENA_NEW(&request->arena, beating_t);

@@ -204,7 +204,7 @@ static void on_topic_deleted(kafka_topic_listener_t *listener, kafka_topic_t *to
     kafka_groups_t *groups = of_listener(listener);
     groups->topics_version++;
     topic_patterns_deleted(groups->consumer_host.patterns, kafka_topic_name(topic));
-    groups__forget_topic(groups, kafka_topic_name(topic));
+    groups__forget_topic(groups, topic);
 }
 
 /* ---- life ---- */

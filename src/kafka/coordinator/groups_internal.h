@@ -73,6 +73,8 @@ int groups__consumer_replay(kafka_groups_t *groups, int32_t partition, const rec
 
 /* groups_share.c */
 void groups__share_new(group_entry_t *entry);
+/* A topic is gone, and its states with it. */
+void groups__share_topic_gone(group_entry_t *entry, kafka_uuid_t topic);
 int groups__share_replay(kafka_groups_t *groups, int32_t partition, const record_t *record, arena_t *arena) MUST_CHECK;
 
 /* groups_broker.c */
@@ -86,8 +88,8 @@ void groups__broker_configure_share(group_entry_t *entry);
 /* One group of a round of retention; false at its end. */
 bool groups__expire(kafka_groups_t *groups, bool begins);
 void groups__expire_stop(kafka_groups_t *groups);
-/* Forgets the offsets that groups have in partitions of a topic that is going, in this turn and those that follow. */
-void groups__forget_topic(kafka_groups_t *groups, bytes_t topic);
+/* Forgets the offsets and states that groups have in partitions of a topic that is going, in this turn and those that follow. */
+void groups__forget_topic(kafka_groups_t *groups, const kafka_topic_t *topic);
 /* Ends that now: another topic has its name, and offsets may be committed for that. */
 void groups__forget_now(kafka_groups_t *groups, bytes_t topic);
 void groups__forget_stop(kafka_groups_t *groups);

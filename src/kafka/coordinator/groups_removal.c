@@ -203,6 +203,7 @@ typedef struct groups_forgetting {
     slice_t slice;
     groups_walk_t walk;
     char *topic;
+    kafka_uuid_t topic_id;
 } groups_forgetting_t;
 
 static void forgetting_free(groups_forgetting_t *f)
@@ -222,6 +223,7 @@ static slice_state_t forget_step(slice_t *slice)
         forgetting_free(f);
         return SLICE_ENDED;
     }
+    if (entry) groups__share_topic_gone(entry, f->topic_id);
     const group_topic_t *t = entry ? map_get(&entry->offsets.topics, bytes_str(f->topic)) : NULL;
     if (!t) return SLICE_MORE;
     groups_removal_t *r = groups_removal_new(entry, NULL, NULL);
@@ -230,10 +232,11 @@ static slice_state_t forget_step(slice_t *slice)
     return SLICE_MORE;
 }
 
-void groups__forget_topic(kafka_groups_t *groups, bytes_t topic)
+void groups__forget_topic(kafka_groups_t *groups, const kafka_topic_t *topic)
 {
     groups_forgetting_t *f = mem_zalloc(sizeof(*f));
-    f->topic = mem_strndup(topic);
+    f->topic = mem_strndup(kafka_topic_name(topic));
+    f->topic_id = topic->id;
     f->slice.step = forget_step;
     list_push_back(&groups->forgetting, &f->node);
     groups_walk_begin(&f->walk, groups);

@@ -115,6 +115,13 @@ static share_job_t *want_states(group_entry_t *entry)
     return job;
 }
 
+void groups__share_topic_gone(group_entry_t *entry, kafka_uuid_t topic)
+{
+    if (entry->type != &groups_type_share || !share_group_find_topic(of(entry), topic)) return;
+    share_group_states_gone(of(entry), topic);
+    groups__settle(entry);
+}
+
 /* ---- heartbeats ------------------------------------------------------------------------------------------------------ */
 
 static kafka_code_t refuse(bytes_t group_id, const char *form, char *message)
@@ -351,7 +358,7 @@ static bool never(const group_entry_t *entry)
 static bool is_unused(const group_entry_t *entry)
 {
     const share_group_t *g = of(entry);
-    return g->epoch == 0 && g->members_count == 0 && g->states.count == 0;
+    return g->epoch <= 1 && g->members_count == 0 && g->states.count == 0;
 }
 
 static void start(group_entry_t *entry) { share_group_load_end(of(entry), groups_now(entry->groups)); }

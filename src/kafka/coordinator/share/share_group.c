@@ -18,6 +18,7 @@ share_group_t *share_group_new(bytes_t id, const consumer_config_t *config, cons
     g->config = config;
     g->host = host;
     g->user = user;
+    g->epoch = g->assignment_epoch = 1; /* as the original's groups begin */
     list_init(&g->members);
     list_init(&g->gone);
     g->next_deadline_ms = GROUP_NEVER_MS;
@@ -267,19 +268,28 @@ static void members_gone(share_group_t *g)
     bump(g);
     if (g->members_count > 0) return;
     g->assignment_epoch = g->epoch; /* nobody is left who could be assigned something */
+    g->assigned_ms = 0;
     g->dirty_assignment = true;
 }
 
-static void progress(share_group_t *g, bool resubscribed)
+/* A clock that was set back does not hold anybody up. */
+static bool may_assign(const share_group_t *g, runtime_now_t now)
 {
-    bool changed = resubscribed || g->epoch == 0 || (g->assignment_epoch >= g->epoch && g->states_changed);
+    int64_t since_ms = now.wall_ms - g->assigned_ms;
+    return since_ms < 0 || since_ms >= SHARE_ASSIGNMENT_INTERVAL_MS;
+}
+
+static void progress(share_group_t *g, bool resubscribed, runtime_now_t now)
+{
+    bool changed = resubscribed || (g->assignment_epoch >= g->epoch && g->states_changed);
     bool moved = g->topics_version != g->host->topics_version(g->user);
     if (changed || moved) changed = refresh_topics(g) || changed;
     if (changed) bump(g);
-    if (g->epoch <= g->assignment_epoch) return;
+    if (g->epoch <= g->assignment_epoch || !may_assign(g, now)) return;
     share_group_assign(g);
     g->states_changed = false;
     g->assignment_epoch = g->epoch;
+    g->assigned_ms = now.wall_ms;
     g->dirty_assignment = true;
 }
 
@@ -304,7 +314,7 @@ static void schedule_session(share_group_t *g, share_member_t *m, runtime_now_t 
 static void stay(share_group_t *g, share_member_t *m, const share_heartbeat_t *in, runtime_now_t now,
                  share_reply_t *reply)
 {
-    progress(g, update_member(g, m, in));
+    progress(g, update_member(g, m, in), now);
     bool changed = reconcile(g, m);
     schedule_session(g, m, now);
     reply->member_id = m->id;

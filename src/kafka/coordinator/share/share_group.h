@@ -19,9 +19,10 @@
 #include "base/map.h"
 #include "kafka/coordinator/consumer/consumer_group.h"
 
-#define SHARE_EPOCH_LEAVE         (-1)
-#define SHARE_INITIALIZE_RETRY_MS 30000 /* a state that was asked for so long ago is asked for again */
-#define SHARE_ASSIGNOR            "simple"
+#define SHARE_EPOCH_LEAVE            (-1)
+#define SHARE_INITIALIZE_RETRY_MS    30000 /* a state that was asked for so long ago is asked for again */
+#define SHARE_ASSIGNMENT_INTERVAL_MS 1000  /* targets are not computed more often, however many members come at once */
+#define SHARE_ASSIGNOR               "simple"
 
 enum { /* what of a member must be stored */
        SHARE_DIRTY_METADATA = 1,
@@ -38,6 +39,7 @@ typedef struct share_member {
     size_t kept_bytes;
     int32_t epoch, previous_epoch;
     tp_set_t assigned, target;
+    bool has_target; /* one was computed since it joined */
     int64_t session_deadline_ms;
     unsigned dirty;
 } share_member_t;
@@ -62,7 +64,8 @@ typedef struct share_group {
     const share_group_host_t *host;
     void *user;
     int32_t epoch, assignment_epoch;
-    list_t members; /* in the order of joining */
+    int64_t assigned_ms; /* Unix time: when the targets were computed; 0 = there are none */
+    list_t members;      /* in the order of joining */
     size_t members_count;
     size_t kept_bytes;
     map_t by_id;

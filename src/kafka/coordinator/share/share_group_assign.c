@@ -177,9 +177,10 @@ static void take_targets(plan_t *p)
 {
     for (size_t i = 0; i < p->group->members_count; i++) {
         share_member_t *m = p->members[i];
-        if (!tp_set_eq(&m->target, &p->targets[i])) m->dirty |= SHARE_DIRTY_TARGET;
+        if (!m->has_target || !tp_set_eq(&m->target, &p->targets[i])) m->dirty |= SHARE_DIRTY_TARGET;
         tp_set_deinit(&m->target);
         m->target = p->targets[i];
+        m->has_target = true;
     }
 }
 

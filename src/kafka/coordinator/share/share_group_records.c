@@ -125,8 +125,8 @@ static void add_epoch(runtime_batch_t *records, const share_group_t *g)
 
 static void add_assignment_epoch(runtime_batch_t *records, const share_group_t *g)
 {
-    kafka_share_group_target_assignment_metadata_value_t v = {.assignment_epoch = g->assignment_epoch};
-    if (g->members_count > 0) v.assignment_timestamp = records->now_ms;
+    kafka_share_group_target_assignment_metadata_value_t v = {.assignment_epoch = g->assignment_epoch,
+                                                              .assignment_timestamp = g->assigned_ms};
     add(records, SHARE_GROUP_RECORD_ASSIGNMENT_EPOCH, g->id, BYTES_NULL,
         &kafka_share_group_target_assignment_metadata_value_shape, &v);
 }
@@ -169,8 +169,8 @@ void share_group_records_add_tombstones(runtime_batch_t *records, const share_gr
 {
     LIST_EACH(&g->members, m, share_member_t, node) add_member_tombstones(records, g->id, m->id);
     add(records, SHARE_GROUP_RECORD_ASSIGNMENT_EPOCH, g->id, BYTES_NULL, NULL, NULL);
-    add(records, SHARE_GROUP_RECORD_EPOCH, g->id, BYTES_NULL, NULL, NULL);
     add(records, SHARE_GROUP_RECORD_STATES, g->id, BYTES_NULL, NULL, NULL);
+    add(records, SHARE_GROUP_RECORD_EPOCH, g->id, BYTES_NULL, NULL, NULL);
 }
 
 /* ---- reading --------------------------------------------------------------------------------------------------------- */
@@ -215,8 +215,10 @@ static int load_target(share_member_t *m, kafka_reader_t *r, arena_t *arena)
 {
     kafka_share_group_target_assignment_member_value_t v;
     int err = kafka_share_group_target_assignment_member_value_decode(r, 0, arena, &v);
-    if (!err) tp_set_from_wire(&m->target, v.topic_partitions, v.topic_partitions_count);
-    return err;
+    if (err) return err;
+    tp_set_from_wire(&m->target, v.topic_partitions, v.topic_partitions_count);
+    m->has_target = true;
+    return 0;
 }
 
 static int load_current(share_member_t *m, kafka_reader_t *r, arena_t *arena)
@@ -263,10 +265,14 @@ static int load_states(share_group_t *g, kafka_reader_t *r, arena_t *arena)
     return 0;
 }
 
-static int load_assignment_epoch(share_group_t *g, kafka_reader_t *r)
+static int load_assignment_epoch(share_group_t *g, kafka_reader_t *r, arena_t *arena)
 {
-    g->assignment_epoch = kafka_read_int32(r);
-    return r->err;
+    kafka_share_group_target_assignment_metadata_value_t v;
+    int err = kafka_share_group_target_assignment_metadata_value_decode(r, 0, arena, &v);
+    if (err) return err;
+    g->assignment_epoch = v.assignment_epoch;
+    g->assigned_ms = v.assignment_timestamp;
+    return 0;
 }
 
 static void load_tombstone(share_group_t *g, share_group_record_kind_t kind, share_member_t *m)
@@ -296,7 +302,7 @@ int share_group_record_load(share_group_t *g, bytes_t key, bytes_t value, arena_
     switch (kind) {
     case SHARE_GROUP_RECORD_MEMBER: return load_member(g, m, &r, arena);
     case SHARE_GROUP_RECORD_EPOCH: return load_epoch(g, &r, arena);
-    case SHARE_GROUP_RECORD_ASSIGNMENT_EPOCH: return load_assignment_epoch(g, &r);
+    case SHARE_GROUP_RECORD_ASSIGNMENT_EPOCH: return load_assignment_epoch(g, &r, arena);
     case SHARE_GROUP_RECORD_TARGET: return load_target(m, &r, arena);
     case SHARE_GROUP_RECORD_CURRENT: return load_current(m, &r, arena);
     case SHARE_GROUP_RECORD_STATES: return load_states(g, &r, arena);

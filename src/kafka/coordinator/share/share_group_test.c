@@ -69,6 +69,14 @@ static share_reply_t beat(world_t *w, const char *member, int32_t epoch, const b
     return reply;
 }
 
+/* When targets may be computed again. */
+static share_reply_t later_beat(world_t *w, const char *member, int32_t epoch, const bytes_t *topics, int32_t count)
+{
+    w->now.mono_ms += SHARE_ASSIGNMENT_INTERVAL_MS;
+    w->now.wall_ms += SHARE_ASSIGNMENT_INTERVAL_MS;
+    return beat(w, member, epoch, topics, count);
+}
+
 static const bytes_t t0[] = {{(const uint8_t *)"t0", 2}};
 
 /* Makes all states that the group wants; how many those were. */
@@ -91,17 +99,33 @@ static void partitions_are_assigned_once_they_have_states(void **state)
     world_t *w = world_new();
     share_reply_t reply = beat(w, "m0", 0, t0, 1);
     assert_int_equal(reply.error, KAFKA_NONE);
-    assert_int_equal(reply.member_epoch, 1);
+    assert_int_equal(reply.member_epoch, 2);
     assert_int_equal(reply.assignment->count, 0);
     assert_string_equal(share_group_state_text(w->g), "Stable");
     assert_int_equal(make_states(w), 3);
     assert_int_equal(make_states(w), 0);
-    reply = beat(w, "m0", 1, NULL, -1);
-    assert_int_equal(reply.member_epoch, 2);
+    reply = later_beat(w, "m0", 2, NULL, -1);
+    assert_int_equal(reply.member_epoch, 3);
     assert_int_equal(reply.assignment->count, 3);
-    reply = beat(w, "m0", 2, NULL, -1);
-    assert_int_equal(reply.member_epoch, 2);
+    reply = later_beat(w, "m0", 3, NULL, -1);
+    assert_int_equal(reply.member_epoch, 3);
     assert_null(reply.assignment); /* unchanged */
+    world_free(w);
+}
+
+/* It has the group's last epoch until then, and nothing. */
+static void who_comes_just_behind_another_waits_for_the_next_targets(void **state)
+{
+    world_t *w = world_new();
+    (void)beat(w, "m0", 0, t0, 1);
+    (void)make_states(w);
+    assert_int_equal(later_beat(w, "m0", 2, NULL, -1).assignment->count, 3);
+    share_reply_t reply = beat(w, "m1", 0, t0, 1);
+    assert_int_equal(reply.member_epoch, 3);
+    assert_int_equal(reply.assignment->count, 0);
+    reply = later_beat(w, "m1", 3, NULL, -1);
+    assert_int_equal(reply.member_epoch, 4);
+    assert_true(reply.assignment->count > 0);
     world_free(w);
 }
 
@@ -113,7 +137,7 @@ static void a_topic_that_grows_or_comes_back_wants_states(void **state)
     assert_int_equal(make_states(w), 3);
     w->partitions[0] = 5;
     w->topics_version++;
-    (void)beat(w, "m0", 1, NULL, -1);
+    (void)later_beat(w, "m0", 2, NULL, -1);
     share_group_want_states(w->g, w->now, &fresh, &grown);
     assert_int_equal(fresh.count, 0);
     assert_int_equal(grown.count, 2); /* these begin at their start */
@@ -137,16 +161,16 @@ static void who_has_another_epoch_is_fenced(void **state)
     world_t *w = world_new();
     (void)beat(w, "m0", 0, t0, 1);
     (void)make_states(w);
-    assert_int_equal(beat(w, "m0", 1, NULL, -1).member_epoch, 2);
-    assert_int_equal(beat(w, "m0", 1, NULL, -1).error, KAFKA_NONE); /* the reply was lost */
-    share_reply_t reply = beat(w, "m0", 3, NULL, -1);
+    assert_int_equal(later_beat(w, "m0", 2, NULL, -1).member_epoch, 3);
+    assert_int_equal(beat(w, "m0", 2, NULL, -1).error, KAFKA_NONE); /* the reply was lost */
+    share_reply_t reply = beat(w, "m0", 4, NULL, -1);
     assert_int_equal(reply.error, KAFKA_FENCED_MEMBER_EPOCH);
     assert_string_equal(reply.message,
-                        "The share group member has a greater member epoch (3) than the one known by the group "
-                        "coordinator (2). The member must abandon all its partitions and rejoin.");
-    (void)beat(w, "m1", 0, t0, 1);
-    assert_int_equal(beat(w, "m0", 2, NULL, -1).member_epoch, 3);
-    reply = beat(w, "m0", 1, NULL, -1);
+                        "The share group member has a greater member epoch (4) than the one known by the group "
+                        "coordinator (3). The member must abandon all its partitions and rejoin.");
+    (void)later_beat(w, "m1", 0, t0, 1);
+    assert_int_equal(beat(w, "m0", 3, NULL, -1).member_epoch, 4);
+    reply = beat(w, "m0", 2, NULL, -1);
     assert_int_equal(reply.error, KAFKA_FENCED_MEMBER_EPOCH);
     reply = beat(w, "m2", 1, NULL, -1);
     assert_int_equal(reply.error, KAFKA_UNKNOWN_MEMBER_ID);
@@ -204,10 +228,10 @@ static void states_that_are_given_up_are_assigned_no_more(void **state)
     kafka_uuid_t id = {{1}};
     (void)beat(w, "m0", 0, t0, 1);
     (void)make_states(w);
-    assert_int_equal(beat(w, "m0", 1, NULL, -1).assignment->count, 3);
+    assert_int_equal(later_beat(w, "m0", 2, NULL, -1).assignment->count, 3);
     share_group_states_deleting(w->g, id);
     assert_int_equal(make_states(w), 0); /* not before they are gone */
-    assert_int_equal(beat(w, "m0", 2, NULL, -1).assignment->count, 0);
+    assert_int_equal(later_beat(w, "m0", 3, NULL, -1).assignment->count, 0);
     share_group_states_gone(w->g, id);
     assert_int_equal(make_states(w), 3);
     world_free(w);
@@ -306,7 +330,7 @@ static void random_beat(world_t *w, unsigned *seed)
     int32_t epoch = w->epochs[member] < 0 ? 0 : w->epochs[member];
     bool leaves = epoch > 0 && rand_r(seed) % 6 == 0;
     bool says = epoch == 0 || rand_r(seed) % 4 == 0;
-    share_reply_t reply = beat(w, name, leaves ? -1 : epoch, says ? topics : NULL, says && !leaves ? count : -1);
+    share_reply_t reply = later_beat(w, name, leaves ? -1 : epoch, says ? topics : NULL, says && !leaves ? count : -1);
     if (!reply.error) w->epochs[member] = leaves ? -1 : reply.member_epoch;
     if (!reply.error && !leaves) assert_all_is_dealt_out(w);
 }
@@ -358,7 +382,7 @@ static void members_have_equal_shares(void **state)
             (void)beat(w, name, 0, t0, 1);
             if (i == 0) (void)make_states(w);
         }
-        (void)beat(w, "m0", 0, t0, 1);
+        (void)later_beat(w, "m0", 0, t0, 1);
         size_t least = SIZE_MAX, most = 0, sum = 0;
         LIST_EACH(&w->g->members, m, share_member_t, node) {
             least = MIN(least, m->target.count);
@@ -376,6 +400,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(partitions_are_assigned_once_they_have_states),
+        cmocka_unit_test(who_comes_just_behind_another_waits_for_the_next_targets),
         cmocka_unit_test(a_topic_that_grows_or_comes_back_wants_states),
         cmocka_unit_test(who_has_another_epoch_is_fenced),
         cmocka_unit_test(a_group_that_is_full_takes_nobody),
