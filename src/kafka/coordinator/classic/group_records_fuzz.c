@@ -1,7 +1,9 @@
-/* Feeds hostile bytes to what reads __consumer_offsets: records are decoded, groups loaded from them, their
+/* Feeds hostile bytes to what reads __consumer_offsets and __share_group_state: records are decoded, groups loaded from them, their
  * members' subscriptions searched, and what was loaded lives through its sessions. */
 #include "kafka/coordinator/classic/group_records.h"
 #include "kafka/coordinator/consumer/consumer_records.h"
+#include "kafka/coordinator/share/share_group_records.h"
+#include "kafka/coordinator/share/share_state_records.h"
 
 #include "kafka/errors.h"
 #include "kafka_schema.h"
@@ -67,6 +69,42 @@ static void load_consumer(bytes_t key, bytes_t value, arena_t *arena)
     topic_patterns_free(host.patterns);
 }
 
+/* The same of a share group. */
+static void load_share(bytes_t key, bytes_t value, arena_t *arena)
+{
+    const consumer_config_t config = {45000, 5000, 100};
+    const share_group_host_t host = {find_topic, topics_version};
+    share_group_record_kind_t kind;
+    bytes_t group_id;
+    tp_set_t fresh = {0}, grown = {0};
+    if (share_group_record_group(key, &kind, &group_id) != 0) return;
+    share_group_t *g = share_group_new(group_id, &config, &host, NULL);
+    if (share_group_record_load(g, key, value, arena) == 0) {
+        share_group_load_end(g, (runtime_now_t){1, 1});
+        share_group_want_states(g, (runtime_now_t){1, 1}, &fresh, &grown);
+        share_group_states_made(g, &fresh);
+        share_group_assign(g);
+        share_group_tick(g, (runtime_now_t){1000000, 1});
+        runtime_batch_t records = {RECORD_BUILDER_INIT, 1};
+        (void)share_group_records_add(&records, g);
+        record_builder_deinit(&records.builder);
+    }
+    tp_set_deinit(&fresh);
+    tp_set_deinit(&grown);
+    share_group_free(g);
+}
+
+/* A share partition's state, laid over itself. */
+static void load_state(bytes_t key, bytes_t value, arena_t *arena)
+{
+    share_state_record_t record;
+    size_t count;
+    if (share_state_record_decode(key, value, arena, &record) != 0) return;
+    const share_state_value_t *v = &record.value;
+    mem_free(
+        share_state_batches_lay(v->batches, v->batches_count, v->batches, v->batches_count, v->start_offset, &count));
+}
+
 /* The key's length, the key, the value. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -78,6 +116,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     group_record_t record;
     if (group_record_decode(key, value, &arena, &record) == 0 && record.kind == GROUP_RECORD_GROUP) load(&record);
     load_consumer(key, value, &arena);
+    load_share(key, value, &arena);
+    load_state(key, value, &arena);
     arena_deinit(&arena);
     return 0;
 }
