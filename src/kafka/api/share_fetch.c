@@ -114,6 +114,7 @@ static void take_part(share_fetch_t *fetch)
     row->out.error_code = part->error;
     part->untold = part->error != KAFKA_NONE;
     if (taken.count == 0) return;
+    part->acquired = true;
     fetch->bytes_left -= MIN(taken.slice.bytes, fetch->bytes_left);
     fetch->records_left -= (int32_t)MIN(taken.records, fetch->records_left);
     share_fetch__put_taken(fetch, row, &taken, is_scarce(fetch, part));

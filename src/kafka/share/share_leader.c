@@ -116,13 +116,6 @@ void share__leaders_drop(share_group_t *group)
         if (is_idle(leader)) share__leader_close(leader, KAFKA_SHARE_SESSION_NOT_FOUND);
 }
 
-void share__leaders_release(share_group_t *group, uint64_t member)
-{
-    share_settings_t settings;
-    share_settings_read(group->shares->kafka, group->id, &settings);
-    LIST_EACH(&group->living, leader, share_leader_t, node) share_leader_release(leader, &settings, member);
-}
-
 void share__leaders_close(share_group_t *group, kafka_code_t error)
 {
     LIST_EACH(&group->living, leader, share_leader_t, node) share__leader_close(leader, error);

@@ -132,8 +132,8 @@ static int setup(void **state)
     w->host->state.leader = w->host->kafka.broker_id;
     w->host->kafka.topics_by_id = MAP_INIT;
     map_put(&w->host->kafka.topics_by_id, bytes_of(w->host->topic.id.bytes, sizeof(kafka_uuid_t)), &w->host->topic);
-    w->settings =
-        (share_settings_t){.limits = {.deliveries_max = 3, .in_flight_max = 100, .lock_ms = LOCK_MS}, .reset = -2};
+    w->settings = (share_settings_t){
+        .limits = {.deliveries_max = 3, .in_flight_max = 100, .lock_ms = LOCK_MS}, .reset = -2, .renews = true};
     w->shares = w->host->kafka.shares = kafka_shares_new(&w->host->kafka);
     w->group = shares__group_new(w->shares, BYTES_LIT("g"));
     map_put(&w->group->sessions, BYTES_LIT("m"), &w->session);
@@ -446,7 +446,7 @@ static void a_group_without_sessions_is_forgotten_when_all_is_stored(void **stat
     load(w, 0, NULL, 0);
     assert_int_equal(take(w, ANNA, 100), 10);
     acknowledge(w, ANNA, 0, 3, SHARE_ACCEPT);
-    share__leaders_release(w->group, ANNA);
+    share_leader_release(w->leader, &w->settings, ANNA);
     map_remove(&w->group->sessions, BYTES_LIT("m"));
     share__leaders_drop(w->group);
     assert_int_equal(kafka_shares_leaders(w->shares), 1);
@@ -457,6 +457,19 @@ static void a_group_without_sessions_is_forgotten_when_all_is_stored(void **stat
     assert_int_equal(kafka_shares_leaders(w->shares), 0);
     assert_int_equal(w->shares->groups.count, 0);
     w->group = NULL;
+}
+
+static void a_group_that_may_not_renew_is_refused_it(void **state)
+{
+    world_t *w = *state;
+    put(w, 10, -1);
+    load(w, 0, NULL, 0);
+    assert_int_equal(take(w, ANNA, 100), 10);
+    acknowledge(w, ANNA, 0, 1, SHARE_RENEW);
+    assert_int_equal(w->answer_error, KAFKA_NONE);
+    w->settings.renews = false;
+    acknowledge(w, ANNA, 0, 1, SHARE_RENEW);
+    assert_int_equal(w->answer_error, KAFKA_INVALID_RECORD_STATE);
 }
 
 static void durations_are_read_as_they_are_written(void **state UNUSED)
@@ -487,6 +500,7 @@ int main(void)
         T(what_the_log_deletes_nobody_must_answer),
         T(who_waits_hears_of_new_records_and_of_the_end_of_the_topic),
         T(a_group_without_sessions_is_forgotten_when_all_is_stored),
+        T(a_group_that_may_not_renew_is_refused_it),
         cmocka_unit_test(durations_are_read_as_they_are_written),
     };
 #undef T

@@ -5,25 +5,37 @@
 
 /* ---- partitions ------------------------------------------------------------------------------------------------------ */
 
-static void put_part(share_session_t *session, kafka_uuid_t topic_id, int32_t index, bool untold)
+static share_part_t *part_new(share_session_t *session, kafka_uuid_t topic_id, int32_t index)
 {
-    uint8_t buffer[SHARE_KEY_BYTES];
-    bytes_t key = share__key(buffer, topic_id, index);
-    if (map_get(&session->by_key, key)) return;
+    uint8_t key[SHARE_KEY_BYTES];
     share_part_t *part = mem_zalloc(sizeof(*part));
     part->topic_id = topic_id;
     part->index = index;
-    part->untold = untold;
     list_init(&part->waiter.node);
-    map_put(&session->by_key, key, part);
-    list_push_back(&session->parts, &part->node);
+    map_put(&session->by_key, share__key(key, topic_id, index), part);
     session->group->shares->parts_count++;
+    return part;
 }
 
-static void free_part(share_session_t *session, share_part_t *part)
+static void put_part(share_session_t *session, kafka_uuid_t topic_id, int32_t index, bool untold)
 {
+    uint8_t key[SHARE_KEY_BYTES];
+    share_part_t *part = map_get(&session->by_key, share__key(key, topic_id, index));
+    if (part && !part->forgotten) return;
+    if (!part) part = part_new(session, topic_id, index);
+    part->untold = untold;
+    part->forgotten = false;
+    list_push_back(&session->parts, &part->node);
+}
+
+static void forget_part(share_session_t *session, share_part_t *part)
+{
+    uint8_t key[SHARE_KEY_BYTES];
     list_remove(&part->node);
     list_remove(&part->waiter.node);
+    part->forgotten = true;
+    if (part->acquired) return;
+    map_remove(&session->by_key, share__key(key, part->topic_id, part->index));
     session->group->shares->parts_count--;
     mem_free(part);
 }
@@ -31,10 +43,15 @@ static void free_part(share_session_t *session, share_part_t *part)
 static void forget(share_session_t *session, const kafka_share_fetch_request_forgotten_topic_t *topic)
 {
     for (int32_t i = 0; i < topic->partitions_count; i++) {
-        uint8_t buffer[SHARE_KEY_BYTES];
-        share_part_t *part = map_remove(&session->by_key, share__key(buffer, topic->topic_id, topic->partitions[i]));
-        if (part) free_part(session, part);
+        uint8_t key[SHARE_KEY_BYTES];
+        share_part_t *part = map_get(&session->by_key, share__key(key, topic->topic_id, topic->partitions[i]));
+        if (part && !part->forgotten) forget_part(session, part);
     }
+}
+
+static void forget_all(share_session_t *session)
+{
+    LIST_EACH(&session->parts, part, share_part_t, node) forget_part(session, part);
 }
 
 static void put_parts(share_session_t *session, const kafka_share_fetch_request_t *body, bool untold)
@@ -86,13 +103,6 @@ static void on_conn_closed(kafka_conn_watch_t *watch)
     share_session_end(CONTAINER_OF(watch, share_session_t, watch));
 }
 
-static void clear_parts(share_session_t *session)
-{
-    LIST_EACH(&session->parts, part, share_part_t, node) free_part(session, part);
-    map_deinit(&session->by_key);
-    session->by_key = MAP_INIT;
-}
-
 static void stop_fetch(share_session_t *session)
 {
     if (session->fetch) session->end_fetch(session->fetch);
@@ -125,7 +135,7 @@ kafka_code_t share_session_open(kafka_request_t *request, const kafka_share_fetc
     kafka_code_t error = share_session_find(request->kafka, body->group_id, body->member_id, &session);
     if (!error) {
         stop_fetch(session);
-        clear_parts(session);
+        forget_all(session);
     }
     bool full = !session && (int64_t)shares->sessions_count >= request->kafka->config.group_share_max_share_sessions;
     if (full || shares->stopped || !parts_fit(shares, body)) {
@@ -141,13 +151,30 @@ kafka_code_t share_session_open(kafka_request_t *request, const kafka_share_fetc
     return KAFKA_NONE;
 }
 
+/* Of the parts only those are left of which something was acquired. */
+static void give_back(share_session_t *session)
+{
+    share_group_t *group = session->group;
+    share_settings_t settings;
+    size_t cursor = 0;
+    share_settings_read(group->shares->kafka, group->id, &settings);
+    for (map_entry_t *entry; (entry = map_next(&session->by_key, &cursor));) {
+        share_part_t *part = entry->value;
+        share_leader_t *leader = share_leader_find(group, part->topic_id, part->index);
+        if (leader && !group->shares->stopped) share_leader_release(leader, &settings, session->number);
+        group->shares->parts_count--;
+        mem_free(part);
+    }
+    map_deinit(&session->by_key);
+}
+
 void share_session_end(share_session_t *session)
 {
     share_group_t *group = session->group;
     stop_fetch(session);
-    if (!group->shares->stopped) share__leaders_release(group, session->number); /* of forgotten partitions, too */
+    forget_all(session);
+    give_back(session);
     list_remove(&session->watch.node);
-    clear_parts(session);
     map_remove(&group->sessions, session->member);
     group->shares->sessions_count--;
     mem_free((void *)session->member.ptr);

@@ -17,10 +17,12 @@ struct share_fetch;
 
 /* One partition of a session; the fetch that is under way keeps what it has found here. */
 typedef struct share_part {
-    list_t node; /* in session->parts */
+    list_t node; /* in session->parts, unless it is forgotten */
     kafka_uuid_t topic_id;
     int32_t index;
-    bool untold; /* the next answer names it, whatever was found */
+    bool untold;    /* the next answer names it, whatever was found */
+    bool acquired;  /* something was, once: it is given back when the session ends */
+    bool forgotten; /* and the member reads it no longer */
     /* the fetch's */
     struct share_fetch *fetch;
     share_waiter_t waiter;

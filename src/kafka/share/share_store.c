@@ -106,15 +106,23 @@ void share__taken_back(share_leader_t *leader, const share_stored_list_t *stored
     send(write_new(leader, stored), stored->count);
 }
 
+/* The machine knows nothing of groups that may not renew. */
+static bool are_allowed(const share_settings_t *settings, const share_ack_t *acks, size_t count)
+{
+    for (size_t i = 0; i < count && !settings->renews; i++)
+        if (acks[i].type == SHARE_RENEW) return false;
+    return true;
+}
+
 void share_leader_acknowledge(share_leader_t *leader, const share_settings_t *settings, uint64_t member,
                               const share_ack_t *acks, size_t count, arena_t *arena, share_answer_t *answer)
 {
     uint32_t number;
     share_stored_list_t stored;
-    kafka_code_t error = leader->ready
-                             ? share_partition_acknowledge(&leader->records, member, acks, count, share__now_ms(leader),
-                                                           &settings->limits, arena, &number, &stored)
-                             : KAFKA_INVALID_RECORD_STATE;
+    kafka_code_t error = KAFKA_INVALID_RECORD_STATE;
+    if (leader->ready && are_allowed(settings, acks, count))
+        error = share_partition_acknowledge(&leader->records, member, acks, count, share__now_ms(leader),
+                                            &settings->limits, arena, &number, &stored);
     if (!error) share__set_timer(leader);
     if (error || stored.count == 0) {
         answer->done(answer, error);

@@ -42,8 +42,6 @@ void shares__group_drop(share_group_t *group);
 /* share_leader.c */
 /* The group's last session has ended: what is not being written is forgotten. */
 void share__leaders_drop(share_group_t *group);
-/* Gives back what a member has of any partition. */
-void share__leaders_release(share_group_t *group, uint64_t member);
 void share__leaders_close(share_group_t *group, kafka_code_t error);
 /* Ends one, with `error` for whoever waits, told in a later turn: its topic is gone, another broker leads, the wing stops. The group stays. */
 struct share_leader;
