@@ -35,7 +35,7 @@ MORE = {
     r"kafka\..*": "the bridge",
     r"b?lmovem|delex|digest|increx|s(diff|union)card": "of Redis 8.4 to 8.10",
     r"xackdel|xdelex|xnack|xcfgset|xidmprecord": "of Redis 8.2 to 8.8",
-    r"delifeq|msetex|hgetdel|h(get|set)ex|hp?(expire(at|time)?|ttl)|hpersist|commandlog(\|.*)?": "of Valkey 8.1 to 9.1",
+    r"client\|import-source|delifeq|msetex|hgetdel|h(get|set)ex|hp?(expire(at|time)?|ttl)|hpersist|commandlog(\|.*)?": "of Valkey 8.1 to 9.1",
 }
 # Differences of commands that both have: a pattern of lines as `differences` makes them, and why.
 EXPECTED = {
@@ -60,14 +60,15 @@ STRANGE = ("nonsense", "-1", "", "99999999999999999999999", "1048576", "7", "yes
 # The level is Valkey 9.1: what it changed shows against an older original.
 EXPECTED_BEFORE_9 = {
     r"script\|debug: (arity|arguments): .*": "the debugger of an engine",
-    r"config .*: set 9{23}: argument must be a memory value in place of .*": "what is no 64-bit number",
+    r"config .*: set 9{23}: argument must be a memory( or percent)? value in place of .*": "what is no 64-bit number",
     r"config (repl-diskless-load|shutdown-on-sig(int|term)): set .*: argument\(s\) must be one of .*": "further words",
     r"bgsave: arguments: with(out)? /(schedule|operation).*": "CANCEL",
+    r"client: subcommands: with client\|import-source": "of Valkey 8.1",
     r"client\|(kill|list): arguments: with(out)? /.*": "filters",
     r"exec: flags: with(out)? skip_(commandlog|slowlog)": "the flag's name",
     r"memory\|(malloc-stats|purge): flags: with loading": "while loading",
     r"client\|setinfo: arguments: with(out)? /attr/.*": "names in capitals",
-    r"(client\|(caching|getname|getredir|id|no-evict|no-touch|reply|setinfo|setname)|select): flags: with allow_busy": "while a script is busy",
+    r"(client\|(caching|capa|getname|getredir|id|no-evict|no-touch|reply|setinfo|setname)|select): flags: with allow_busy": "while a script is busy",
     r"client\|reply: flags: with no_multi": "a reply that is off would stay so",
     r"script\|(exists|flush|show): flags: with stale": "on a replica without a primary",
     r"(georadius(bymember)?)(_ro)?: specs: with(out)? keyword .*": "the key of STORE has variable flags",

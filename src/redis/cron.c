@@ -16,6 +16,18 @@
 #define TABLE_MOVE_BUCKETS       4000
 #define TABLE_MOVE_BUCKETS_SHORT 100
 
+static void sample_turns(redis_t *redis, size_t at, int64_t passed_ms)
+{
+    io_turn_counts_t counts = io_turn_counts(redis->loop);
+    uint64_t turns = 0;
+    for (size_t i = 0; i < ARRAY_LEN(counts.buckets); i++) turns += counts.buckets[i];
+    uint64_t more = turns - redis->turns_last, ns = counts.sum_ns - redis->turns_last_ns;
+    redis->turn_samples[at] = more * 1000 / (uint64_t)passed_ms;
+    redis->turn_us_samples[at] = more ? ns / more / 1000 : 0;
+    redis->turns_last = turns;
+    redis->turns_last_ns = counts.sum_ns;
+}
+
 static void sample_rates(redis_t *redis)
 {
     int64_t passed = redis->keyspace.now_ms - redis->ops_last_ms;
@@ -25,6 +37,7 @@ static void sample_rates(redis_t *redis)
     redis->ops_samples[at] = (redis->clients.stats.commands - redis->ops_last_count) * 1000 / (uint64_t)passed;
     redis->in_samples[at] = (net.in_bytes - redis->in_last_bytes) * 1000 / (uint64_t)passed;
     redis->out_samples[at] = (net.out_bytes - redis->out_last_bytes) * 1000 / (uint64_t)passed;
+    sample_turns(redis, at, passed);
     redis->ops_last_ms = redis->keyspace.now_ms;
     redis->ops_last_count = redis->clients.stats.commands;
     redis->in_last_bytes = net.in_bytes;
@@ -94,7 +107,9 @@ static void run_expire_cycle(redis_t *redis, uint64_t budget_us)
 {
     uint64_t before_ns = io_hrtime_ns(redis->loop);
     expire__cycle(&redis->keyspace, budget_us);
-    keyspace__note_latency(&redis->keyspace, "expire-cycle", (io_hrtime_ns(redis->loop) - before_ns) / 1000);
+    uint64_t usec = (io_hrtime_ns(redis->loop) - before_ns) / 1000;
+    redis->keyspace.stats.expire_us += usec;
+    keyspace__note_latency(&redis->keyspace, "expire-cycle", usec);
 }
 
 static void on_cron(io_timer_t *timer)

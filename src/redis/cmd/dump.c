@@ -74,6 +74,7 @@ static bool read_payload(redis_call_t *call, rdb_reader_t *r, rdb_value_t *ret)
         reply_error(call->client, "ERR DUMP payload version or checksum are wrong");
         return false;
     }
+    call->db->keyspace->stats.checked_payloads++;
     *r = rdb_reader_of(body);
     int err = rdb_get_u8(r, &type);
     if (!err) err = rdb_get_value(r, type, call->config, ret);

@@ -10,6 +10,7 @@
 #include "redis_commands.h"
 
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* ---- sections -------------------------------------------------------------------------------------------------------- */
@@ -57,11 +58,11 @@ static void section_server(redis_t *redis, buf_t *b)
                redis->clients.listeners.port ? redis->clients.listeners.port : redis->clients.tls_listeners.port);
     buf_printf(b,
                "server_time_usec:%" PRId64 "\r\nuptime_in_seconds:%" PRId64 "\r\nuptime_in_days:%" PRId64
-               "\r\nhz:%" PRIu32 "\r\nconfigured_hz:%" PRId64 "\r\nlru_clock:%" PRIu32
+               "\r\nhz:%" PRIu32 "\r\nclients_hz:%" PRIu32 "\r\nconfigured_hz:%" PRId64 "\r\nlru_clock:%" PRIu32
                "\r\nexecutable:%s\r\nconfig_file:%s\r\nio_threads_active:0\r\navailability_zone:%s\r\n",
-               io_wall_us(redis->loop), up, up / 86400, redis->hz, redis->config->hz, redis->keyspace.lru_clock,
-               redis->executable ? redis->executable : "", redis->config_file ? redis->config_file : "",
-               redis->config->availability_zone);
+               io_wall_us(redis->loop), up, up / 86400, redis->hz, redis->hz, redis->config->hz,
+               redis->keyspace.lru_clock, redis->executable ? redis->executable : "",
+               redis->config_file ? redis->config_file : "", redis->config->availability_zone);
     put_listeners(redis, b);
 }
 
@@ -89,11 +90,12 @@ static void section_clients(redis_t *redis, buf_t *b)
     buf_printf(b,
                "connected_clients:%" PRIu64 "\r\ncluster_connections:0\r\nmaxclients:%" PRIu64
                "\r\nblocked_clients:%" PRIu64 "\r\ntracking_clients:%" PRIu64 "\r\npubsub_clients:%" PRIu64
-               "\r\nwatching_clients:%" PRIu64 "\r\ntotal_watched_keys:%zu\r\ntotal_blocking_keys:%zu"
+               "\r\nclients_in_timeout_table:%zu\r\nwatching_clients:%" PRIu64
+               "\r\ntotal_watched_keys:%zu\r\ntotal_blocking_keys:%zu"
                "\r\ntotal_blocking_keys_on_nokey:%zu\r\n",
                redis->clients.count, redis->config->maxclients, redis->blocking.clients + redis->clients.paused,
-               tracking__info(&redis->clients).clients, redis->clients.pubsub.clients, redis->multi.watching, watched,
-               waited_for, until_gone);
+               tracking__info(&redis->clients).clients, redis->clients.pubsub.clients, blocking__count_timeouts(redis),
+               redis->multi.watching, watched, waited_for, until_gone);
     put_buffers_and_pause(redis, b);
 }
 
@@ -144,6 +146,21 @@ static void put_system_memory(buf_t *b)
     buf_printf(b, "total_system_memory:%" PRIu64 "\r\ntotal_system_memory_human:%s\r\n", bytes, text);
 }
 
+/* What is true of a server without replicas, in the words that monitors look for. */
+static void put_replication_memory(buf_t *b)
+{
+    buf_printf(b, "mem_replication_backlog:0\r\nmem_total_replication_buffers:0\r\nmem_replicas_repl_buffer:0\r\n"
+                  "mem_clients_slaves:0\r\nmem_cluster_links:0\r\n");
+}
+
+static void put_rehashing(const redis_t *redis, buf_t *b)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < redis->keyspace.db_count; i++)
+        bytes += table_moving_bytes(&redis->keyspace.dbs[i].keys) + table_moving_bytes(&redis->keyspace.dbs[i].expires);
+    buf_printf(b, "mem_overhead_db_hashtable_rehashing:%zu\r\n", bytes);
+}
+
 static void section_memory(redis_t *redis, buf_t *b)
 {
     char used_h[32], peak_h[32], rss_h[32], max_h[32];
@@ -177,6 +194,8 @@ static void section_memory(redis_t *redis, buf_t *b)
                (ssize_t)rss - (ssize_t)used, evict__uncounted_bytes(&redis->keyspace),
                aof__info(&redis->persist).buffer_bytes, huge ? "advised" : "none", huge_bytes,
                redis->keyspace.lazy.pending, redis->keyspace.lazy.freed);
+    put_rehashing(redis, b);
+    put_replication_memory(b);
     put_system_memory(b);
     put_script_memory(redis, b);
 }
@@ -224,6 +243,24 @@ static void put_turns(const redis_t *redis, buf_t *b)
                "eventloop_cycles:%" PRIu64 "\r\neventloop_duration_sum:%" PRIu64
                "\r\neventloop_duration_cmd_sum:%" PRIu64 "\r\n",
                turns, counts.sum_ns / 1000, command_us);
+    enum { SAMPLES = ARRAY_LEN(redis->turn_samples) };
+    buf_printf(b,
+               "instantaneous_eventloop_cycles_per_sec:%" PRIu64 "\r\ninstantaneous_eventloop_duration_usec:%" PRIu64
+               "\r\n",
+               average(redis->turn_samples, SAMPLES), average(redis->turn_us_samples, SAMPLES));
+}
+
+/* Time above maxmemory, as the calls see it that drive keys out; and what the rest of the keyspace counts. */
+static void put_keyspace_times(const redis_t *redis, buf_t *b)
+{
+    const keyspace_t *k = &redis->keyspace;
+    uint64_t since_ns = k->evict.over_since_ns, now_ns = io_hrtime_ns(redis->loop);
+    uint64_t current_ms = since_ns ? (now_ns - since_ns) / 1000000 : 0;
+    buf_printf(b,
+               "expire_cycle_cpu_milliseconds:%" PRIu64 "\r\ntotal_eviction_exceeded_time:%" PRIu64
+               "\r\ncurrent_eviction_exceeded_time:%" PRIu64 "\r\ndump_payload_sanitizations:%" PRIu64 "\r\n",
+               k->stats.expire_us / 1000, k->stats.over_ns / 1000000 + current_ms, current_ms,
+               k->stats.checked_payloads);
 }
 
 static void section_stats(redis_t *redis, buf_t *b)
@@ -259,6 +296,7 @@ static void section_stats(redis_t *redis, buf_t *b)
         redis->clients.pubsub.patterns.count, redis->clients.pubsub.shard_channels.count, scripts__info(redis).evicted,
         migration__links(redis->migrations), s->error_replies, s->unexpected_errors, s->query_limit_disconnections,
         s->out_limit_disconnections, tracking.keys, tracking.items, tracking.prefixes);
+    put_keyspace_times(redis, b);
     put_turns(redis, b);
 }
 
@@ -271,6 +309,19 @@ static void section_replication(redis_t *redis, buf_t *b)
                "repl_backlog_active:0\r\nrepl_backlog_size:0\r\nrepl_backlog_first_byte_offset:0\r\n"
                "repl_backlog_histlen:0\r\n",
                redis->run_id);
+}
+
+static double seconds(struct timeval t) { return (double)t.tv_sec + (double)t.tv_usec / 1e6; }
+
+/* Of the reactor that runs commands: this thread. */
+static void put_thread(const redis_t *redis, buf_t *b)
+{
+    struct rusage usage;
+    if (getrusage(RUSAGE_THREAD, &usage)) return;
+    buf_printf(b,
+               "used_cpu_sys_main_thread:%.6f\r\nused_cpu_user_main_thread:%.6f\r\n"
+               "used_active_time_main_thread:%.6f\r\n",
+               seconds(usage.ru_stime), seconds(usage.ru_utime), (double)io_turn_counts(redis->loop).sum_ns / 1e9);
 }
 
 static void section_cpu(redis_t *redis, buf_t *b)
@@ -286,6 +337,7 @@ static void section_cpu(redis_t *redis, buf_t *b)
                "used_cpu_sys:%.6f\r\nused_cpu_user:%.6f\r\nused_cpu_sys_children:0.000000\r\n"
                "used_cpu_user_children:0.000000\r\n",
                (double)sys / ticks, (double)user / ticks);
+    put_thread(redis, b);
 }
 
 static void put_command_stats(redis_t *redis, const redis_command_t *cmd, buf_t *b)
@@ -348,6 +400,15 @@ static void section_tls(redis_t *redis, buf_t *b)
 
 static void section_modules(redis_t *redis, buf_t *b) {}
 
+static void section_engines(redis_t *redis, buf_t *b)
+{
+    scripts_info_t s = scripts__info(redis);
+    buf_printf(b,
+               "engines_count:1\r\nengines_total_used_memory:%zu\r\nengines_total_memory_overhead:%zu\r\n"
+               "engine_0:name=LUA,module=built-in,abi_version=4,used_memory=%zu,memory_overhead=%zu\r\n",
+               s.vm_bytes, s.cache_bytes, s.vm_bytes, s.cache_bytes);
+}
+
 static void section_keyspace(redis_t *redis, buf_t *b)
 {
     for (int i = 0; i < redis->keyspace.db_count; i++) {
@@ -376,6 +437,7 @@ static const struct {
     {"latencystats", "Latencystats", false, section_latencystats},
     {"cluster", "Cluster", true, section_cluster},
     {"keyspace", "Keyspace", true, section_keyspace},
+    {"scriptingengines", "Scripting Engines", false, section_engines},
     {"tls", "TLS", true, section_tls},
 };
 

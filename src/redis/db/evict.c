@@ -178,11 +178,23 @@ static bool drive_out(keyspace_t *k, uint64_t from_ns)
     return true;
 }
 
+/* From the call that could not make enough room to the one that finds it. */
+static void note_time_over(keyspace_t *k)
+{
+    uint64_t now_ns = io_hrtime_ns(k->loop);
+    bool over = evict__is_over(k);
+    if (over && !k->evict.over_since_ns) k->evict.over_since_ns = now_ns;
+    if (over || !k->evict.over_since_ns) return;
+    k->stats.over_ns += now_ns - k->evict.over_since_ns;
+    k->evict.over_since_ns = 0;
+}
+
 bool evict__make_room(keyspace_t *k)
 {
     if (!may_evict(k)) return true;
     uint64_t from_ns = io_hrtime_ns(k->loop);
     bool fits = drive_out(k, from_ns);
+    note_time_over(k);
     keyspace__note_latency(k, "eviction-cycle", (io_hrtime_ns(k->loop) - from_ns) / 1000);
     return fits;
 }

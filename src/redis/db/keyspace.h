@@ -18,8 +18,8 @@ typedef struct uncounted {
 } uncounted_t;
 
 typedef struct evict {
-    mem_meter_t memory; /* set by the cron, and before keys are driven out */
-    uint64_t memory_set_ns;
+    mem_meter_t memory;                    /* set by the cron, and before keys are driven out */
+    uint64_t memory_set_ns, over_since_ns; /* the latter 0 = it is not above maxmemory */
     size_t peak_bytes, startup_bytes;
     uint64_t limit_bytes;         /* maxmemory, or what was derived while nobody has set it; 0 = none */
     uint64_t derived_limit_bytes; /* 0 = none, or maxmemory was set */
@@ -34,6 +34,9 @@ typedef struct evict {
 
 typedef struct keyspace_stats {
     uint64_t hits, misses, expired_keys, expired_fields, evicted_keys, expired_time_capped;
+    uint64_t expire_us;        /* of the cycles */
+    uint64_t over_ns;          /* above maxmemory, but for the time that has not ended */
+    uint64_t checked_payloads; /* of RESTORE */
     double expired_stale_percent, hashes_stale_percent;
 } keyspace_stats_t;
 

@@ -176,6 +176,13 @@ static void on_timeout(io_timer_t *timer)
     exec__after_event(redis);
 }
 
+size_t blocking__count_timeouts(const redis_t *redis)
+{
+    size_t count = 0;
+    LIST_EACH(&redis->clients.all, c, redis_client_t, node) count += c->blocked && c->blocked->timer.due_ns;
+    return count;
+}
+
 size_t blocking__bytes(const redis_client_t *c)
 {
     const blocked_t *b = c->blocked;

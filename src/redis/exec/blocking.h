@@ -18,7 +18,8 @@ size_t blocking__count_watched_ends(const redis_db_t *db);
 void blocking__init(redis_t *redis);
 void blocking__serve(redis_t *redis);
 bool blocking__waits(const redis_client_t *c);
-size_t blocking__bytes(const redis_client_t *c); /* that its wait takes */
+size_t blocking__count_timeouts(const redis_t *redis); /* clients that wait for a limited time */
+size_t blocking__bytes(const redis_client_t *c);       /* that its wait takes */
 void blocking__forget(redis_client_t *c);
 /* The client goes: its answers find nobody. */
 void blocking__forget_asyncs(redis_client_t *c);

@@ -71,13 +71,19 @@ static void refuse_unknown(redis_client_t *c, int argc, const bytes_t *argv)
     refuse(c, NULL, text);
 }
 
-static void refuse_unknown_subcommand(redis_client_t *c, const redis_command_t *command, const bytes_t *argv)
+void exec__say_unknown_subcommand(const redis_command_t *command, const bytes_t *argv, char *text, size_t text_bytes)
 {
-    char text[256], upper[COMMAND_NAME_LEN_MAX + 1];
+    char upper[COMMAND_NAME_LEN_MAX + 1];
     size_t n = strlen(command->name);
     for (size_t i = 0; i <= n; i++) upper[i] = (char)toupper(command->name[i]);
-    snprintf(text, sizeof(text), "ERR unknown subcommand '%.*s'. Try %s HELP.", (int)MIN(argv[1].len, (size_t)128),
+    snprintf(text, text_bytes, "ERR unknown subcommand '%.*s'. Try %s HELP.", (int)MIN(argv[1].len, (size_t)128),
              (const char *)argv[1].ptr, upper);
+}
+
+static void refuse_unknown_subcommand(redis_client_t *c, const redis_command_t *command, const bytes_t *argv)
+{
+    char text[256];
+    exec__say_unknown_subcommand(command, argv, text, sizeof(text));
     refuse(c, NULL, text);
 }
 

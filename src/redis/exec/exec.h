@@ -29,6 +29,8 @@ const redis_command_t *command__lookup(redis_t *redis, bytes_t name);
 /* The subcommand named by argv[1], or the command itself when it has none; NULL when unknown. */
 const redis_command_t *command__resolve(const redis_command_t *command, int argc, const bytes_t *argv);
 bool command__arity_fits(const redis_command_t *command, int argc);
+/* The error for a subcommand that command__resolve did not find. */
+void exec__say_unknown_subcommand(const redis_command_t *command, const bytes_t *argv, char *text, size_t text_bytes);
 /* All checks, then queues or runs it. `raw` may be null. */
 void exec__request(redis_client_t *c, const parsed_t *request, bytes_t raw);
 /* The way of a pipelined request that needs no clock of its own; false = take exec__request. */

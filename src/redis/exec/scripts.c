@@ -139,10 +139,14 @@ static void on_call(void *user, const bytes_t *argv, int argc, int resp, buf_t *
     scripts_t *s = user;
     redis_client_t *c = s->client;
     redis_t *redis = s->redis;
-    const redis_command_t *command = command__lookup(redis, argv[0]);
-    if (command) command = command__resolve(command, argc, argv);
     char text[256];
+    const redis_command_t *named = command__lookup(redis, argv[0]);
+    const redis_command_t *command = named ? command__resolve(named, argc, argv) : NULL;
     const char *why = refusal(s, command, argc, argv, text, sizeof(text));
+    if (named && !command) {
+        exec__say_unknown_subcommand(named, argv, text, sizeof(text));
+        why = text;
+    }
     c->sink = reply;
     c->resp = (uint8_t)resp;
     redis->keyspace.now_ms = s->now_ms;

@@ -76,6 +76,8 @@ struct redis {
     io_timer_t cron;
     int64_t started_ms;
     uint64_t ops_samples[16], in_samples[16], out_samples[16]; /* a second's worth of each */
+    uint64_t turn_samples[16], turn_us_samples[16];
+    uint64_t turns_last, turns_last_ns;
     uint64_t sample_count, ops_last_count, in_last_bytes, out_last_bytes;
     int64_t ops_last_ms, second_ms;
     uint32_t hz;        /* in force: hz, or more of it with many clients (dynamic-hz) */

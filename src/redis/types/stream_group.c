@@ -285,7 +285,8 @@ bool stream_groups_are_done(const stream_t *s, stream_id_t id)
 void stream_group_advance(const stream_t *s, stream_group_t *g, stream_id_t id)
 {
     uint64_t count;
-    if (g->entries_read != STREAM_ENTRIES_READ_UNKNOWN && !stream_has_hole(s, id))
+    bool trimmed_past = stream_id_cmp(g->last_id, s->first_id) < 0; /* what it had not read may be gone */
+    if (g->entries_read != STREAM_ENTRIES_READ_UNKNOWN && !trimmed_past && !stream_has_hole(s, id))
         g->entries_read++;
     else if (s->entries_added)
         g->entries_read = stream_entries_before(s, id, &count) ? (int64_t)count : STREAM_ENTRIES_READ_UNKNOWN;

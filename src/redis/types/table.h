@@ -84,6 +84,11 @@ void table_deinit(table_t *t);
 bool table_drain(table_t *t, size_t *budget, void (*each)(void *user, void *entry), void *user);
 static inline size_t table_count(const table_t *t) { return t->used[0] + t->used[1]; }
 size_t table_memory_bytes(const table_t *t);
+/* Of it, what goes when all have moved. */
+static inline size_t table_moving_bytes(const table_t *t)
+{
+    return t->buckets[1] ? sizeof(table_bucket_t) << t->bits[0] : 0;
+}
 
 /* Adds an entry that is known not to be there. */
 void table_insert(table_t *t, uint64_t hash, void *entry);

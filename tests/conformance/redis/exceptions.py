@@ -86,7 +86,23 @@ def last_of_none(words, expected, actual):
     return text_of(expected) == "ERR the stream last element ID is 0-0" and actual[1] is None
 
 
+def unknown_subcommand_in_a_script(words, expected, actual):
+    """Since Valkey 9.1 the error is that of a client."""
+    return text_of(expected).startswith("ERR Unknown command called from script") and text_of(actual).startswith("ERR unknown subcommand '")
+
+
+PROGRESS = r"(b'(?:entries-read|lag)'\), \('.', )[^)]*"
+
+
+def group_behind_the_first_entry(words, expected, actual):
+    """Valkey 8 counts on for a group whose place is before the stream's first entry, and so tells of what was trimmed as of a lag that
+    never ends; since 9 it is counted anew. test_streams.py has the figures."""
+    return words[0].upper() == "XINFO" and re.sub(PROGRESS, r"\1", repr(expected)) == re.sub(PROGRESS, r"\1", repr(actual))
+
+
 EXCEPTIONS = {
+    "unknown subcommand in a script": unknown_subcommand_in_a_script,
+    "group behind the first entry": group_behind_the_first_entry,
     "last of none": last_of_none,
     "nothing to leave": nothing_to_leave,
     "time before key": time_before_key,

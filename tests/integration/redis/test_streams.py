@@ -432,3 +432,17 @@ def test_a_rewrite_keeps_streams_and_groups(launch, seed):
     assert streams(connection) == before
     assert connection.ask("DEBUG", "DIGEST") == digest
     connection.close()
+
+
+def test_a_group_that_had_not_read_what_was_trimmed_does_not_lag_for_ever(redis_server):
+    with resp.Connection(redis_server.port_of("redis")) as connection:
+        connection.ask("DEL", "s")
+        connection.ask("XGROUP", "CREATE", "s", "g", "$", "MKSTREAM")
+        connection.ask("XADD", "s", "1-1", "f", "v")
+        connection.ask("XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", ">")
+        connection.ask("XADD", "s", "2-1", "f", "v")
+        connection.ask("XTRIM", "s", "MAXLEN", "0")
+        connection.ask("XADD", "s", "3-1", "f", "v")
+        connection.ask("XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", ">")
+        told = connection.ask("XINFO", "GROUPS", "s")[1][0][1]
+        assert told[-4:] == [("$", b"entries-read"), (":", 3), ("$", b"lag"), (":", 0)]

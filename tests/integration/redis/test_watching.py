@@ -4,6 +4,7 @@ import re
 
 import pytest
 import redis
+from wire import resp
 
 
 @pytest.fixture
@@ -125,3 +126,31 @@ def test_info_tells_of_buffers_pauses_and_the_allocator(w):
     assert w.info("clients")["paused_actions"] == "none"
     assert memory["used_memory_overhead"] + memory["used_memory_dataset"] == memory["used_memory"]
     assert memory["allocator_active"] >= memory["used_memory"] and memory["total_system_memory"] > 2**27
+
+
+def test_info_tells_of_the_thread_its_turns_and_the_time_that_keys_cost(launch):
+    with resp.Connection(launch("redis").port_of("redis")) as c:
+        c.ask("SET", "k", "v")
+        payload = c.ask("DUMP", "k")[1]
+        assert c.ask("RESTORE", "l", 0, payload) == ("+", "OK")
+        c.socket.sendall(resp.encode("INFO", "everything"))
+        told = dict(line.split(":", 1) for line in c.read()[1].decode().splitlines() if ":" in line)
+    assert told["dump_payload_sanitizations"] == "1" and told["current_eviction_exceeded_time"] == "0"
+    assert float(told["used_cpu_user_main_thread"]) + float(told["used_cpu_sys_main_thread"]) > 0
+    assert float(told["used_active_time_main_thread"]) > 0
+    assert told["engines_count"] == "1" and told["engine_0"].startswith("name=LUA,module=built-in,abi_version=4,used_memory=")
+    assert told["mem_overhead_db_hashtable_rehashing"] == "0" and told["mem_replication_backlog"] == "0"
+
+
+def test_info_tells_how_long_memory_is_above_its_bound(launch):
+    with resp.Connection(launch("redis").port_of("redis")) as c:
+        def ms(name):
+            return int(re.search(rf"{name}_eviction_exceeded_time:(\d+)", c.ask("INFO", "stats")[1].decode()).group(1))
+
+        assert c.ask("CONFIG", "SET", "maxmemory", "1kb") == ("+", "OK")
+        while ms("current") == 0:
+            assert c.ask("SET", "k", "v")[0] == "-"
+        assert c.ask("CONFIG", "SET", "maxmemory", "0") == ("+", "OK")
+        c.ask("CONFIG", "SET", "maxmemory", "1gb")
+        c.ask("SET", "k", "v")
+        assert ms("total") > 0
