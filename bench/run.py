@@ -21,12 +21,13 @@ import memory_load  # noqa: E402
 import outbox_load  # noqa: E402
 import redis_load  # noqa: E402
 import start_load  # noqa: E402
+import tls_load  # noqa: E402
 import together_load  # noqa: E402
 import walk_load  # noqa: E402
 import zookeeper_load  # noqa: E402
 
 PARTS = {"start": start_load, "redis": redis_load, "memory": memory_load, "zookeeper": zookeeper_load, "kafka": kafka_load,
-         "outbox": outbox_load, "carriers": carriers_load, "together": together_load, "walks": walk_load}  # fmt: skip
+         "outbox": outbox_load, "carriers": carriers_load, "tls": tls_load, "together": together_load, "walks": walk_load}  # fmt: skip
 
 
 def machine():

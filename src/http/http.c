@@ -10,7 +10,7 @@
 #define CONNS_MAX         64
 #define DESCRIPTORS_SHARE 16 /* one in so many */
 #define OUT_BYTES_HIGH    MIB(1)
-#define STRANGER_EVERY_NS 1000000000ull
+#define EVENT_EVERY_NS    1000000000ull
 
 typedef struct page {
     const char *content_type;
@@ -207,11 +207,15 @@ static void on_event(void *user, net_event_t event, const char *name, const char
 {
     http_t *http = user;
     uint64_t now_ns = io_now_ns(http->loop);
-    if (event != NET_EVENT_STRANGER) return;
-    if (http->stranger_said_ns && now_ns - http->stranger_said_ns < STRANGER_EVERY_NS) return;
-    http->stranger_said_ns = now_ns;
-    slog(SLOG_WARN, "http", "refused a stranger: there are no users yet, so only this machine is served",
-         "refused_so_far=%" PRIu64, net_totals(http->net).strangers);
+    if (event != NET_EVENT_STRANGER && event != NET_EVENT_TLS_FAILED) return;
+    if (http->event_said_ns && now_ns - http->event_said_ns < EVENT_EVERY_NS) return;
+    http->event_said_ns = now_ns;
+    if (event == NET_EVENT_TLS_FAILED)
+        slog(SLOG_WARN, "http", "closed a connection: TLS failed", "peer=%s why=\"%s\" failed_so_far=%" PRIu64, peer,
+             why, net_totals(http->net).tls_failed);
+    else
+        slog(SLOG_WARN, "http", "refused a stranger: there are no users yet, so only this machine is served",
+             "refused_so_far=%" PRIu64, net_totals(http->net).strangers);
 }
 
 uint32_t http_conns_max(uint32_t descriptors_max)

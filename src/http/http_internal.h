@@ -45,7 +45,7 @@ struct http {
     uint32_t conns_count, conns_max;
     io_timer_t sweep;
     uint64_t evicted, late;
-    uint64_t stranger_said_ns;
+    uint64_t event_said_ns;
 };
 
 /* http.c */
