@@ -205,7 +205,9 @@ static void wait_for_more(share_fetch_t *fetch)
         if (part->error) continue; /* the rest may still have something */
         part->error = leader_of(fetch, part, &leader);
         part->waiter.wake = woken;
-        if (!part->error) share_leader_wait(leader, &part->waiter);
+        if (part->error) continue;
+        share_leader_wait(leader, &part->waiter);
+        share_leader_wake(leader); /* the look may have taken several turns */
     }
     io_timer_init(fetch->request->kafka->loop, &fetch->timer, time_is_up);
     io_timer_start(&fetch->timer, (uint64_t)body->max_wait_ms, 0);

@@ -184,6 +184,11 @@ void share_leader_wait(share_leader_t *leader, share_waiter_t *waiter)
     share__follow_log(leader);
 }
 
+void share_leader_wake(share_leader_t *leader)
+{
+    if (share__may_have_some(leader)) share__news(leader);
+}
+
 /* ---- time ------------------------------------------------------------------------------------------------------------ */
 
 int64_t share__now_ms(const share_leader_t *leader) { return (int64_t)(io_now_ns(leader->kafka->loop) / 1000000); }

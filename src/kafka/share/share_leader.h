@@ -32,6 +32,8 @@ typedef struct share_waiter {
     void (*wake)(struct share_waiter *waiter, kafka_code_t error);
 } share_waiter_t;
 void share_leader_wait(share_leader_t *leader, share_waiter_t *waiter);
+/* Wakes who waits, if there may be something: for who has looked in an earlier turn, and may have missed news. */
+void share_leader_wake(share_leader_t *leader);
 
 /* ---- acquiring ---- */
 

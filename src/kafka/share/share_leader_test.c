@@ -439,6 +439,23 @@ static void who_waits_hears_of_new_records_and_of_the_end_of_the_topic(void **st
     assert_int_equal(kafka_shares_leaders(w->shares), 0);
 }
 
+static void who_has_looked_in_an_earlier_turn_misses_nothing(void **state)
+{
+    world_t *w = *state;
+    load(w, 0, NULL, 0);
+    put(w, 1, -1);
+    pass(w, 10);
+    share_leader_wait(w->leader, &w->waiter);
+    share_leader_wake(w->leader);
+    pass(w, 10);
+    assert_int_equal(w->woken, 1);
+    assert_int_equal(take(w, ANNA, 1), 1);
+    share_leader_wait(w->leader, &w->waiter);
+    share_leader_wake(w->leader); /* there is nothing */
+    pass(w, 10);
+    assert_int_equal(w->woken, 1);
+}
+
 static void a_group_without_sessions_is_forgotten_when_all_is_stored(void **state)
 {
     world_t *w = *state;
@@ -499,6 +516,7 @@ int main(void)
         T(only_batches_with_something_acquired_are_sent),
         T(what_the_log_deletes_nobody_must_answer),
         T(who_waits_hears_of_new_records_and_of_the_end_of_the_topic),
+        T(who_has_looked_in_an_earlier_turn_misses_nothing),
         T(a_group_without_sessions_is_forgotten_when_all_is_stored),
         T(a_group_that_may_not_renew_is_refused_it),
         cmocka_unit_test(durations_are_read_as_they_are_written),
