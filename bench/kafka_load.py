@@ -86,7 +86,7 @@ def latencies(server, size):
 
 def measure(options):
     servers = [Kafka(jvm=JVM)] + ([] if options.only_original else [Trivet()])
-    names = ["Kafka 4.1.1", *["Trivet"] * (len(servers) - 1)]
+    names = ["Kafka 4.4.0", *["Trivet"] * (len(servers) - 1)]
     try:
         for server in servers:
             server.start()

@@ -16,7 +16,7 @@ from redis_load import name_of
 
 CLIENTS = {1: 10_000, 16: 100_000, 64: 200_000}  # and how many steps a run
 AOF = {"appendonly": "yes", "appendfsync": "everysec"}
-KAFKA_NAME = "Kafka 4.1.1"
+KAFKA_NAME = "Kafka 4.4.0"
 
 
 class Pair:

@@ -35,7 +35,7 @@ class Kafka:
         "console-share-consumer": "org.apache.kafka.tools.consumer.ConsoleShareConsumer",
         "share-groups": "org.apache.kafka.tools.consumer.group.ShareGroupCommand",
         "consumer-groups": "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
-        "configs": "kafka.admin.ConfigCommand",
+        "configs": "org.apache.kafka.tools.ConfigCommand",
         "producer-perf-test": "org.apache.kafka.tools.ProducerPerformance",
         "consumer-perf-test": "org.apache.kafka.tools.ConsumerPerformance",
         "verifiable-producer": "org.apache.kafka.tools.VerifiableProducer",
@@ -43,7 +43,7 @@ class Kafka:
         "get-offsets": "org.apache.kafka.tools.GetOffsetShell",
         "delete-records": "org.apache.kafka.tools.DeleteRecordsCommand",
         "transactions": "org.apache.kafka.tools.TransactionsCommand",
-        "dump-log": "kafka.tools.DumpLogSegments",
+        "dump-log": "org.apache.kafka.tools.DumpLogSegments",
         "broker-api-versions": "org.apache.kafka.tools.BrokerApiVersionsCommand",
     }
 

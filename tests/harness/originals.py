@@ -89,6 +89,7 @@ class Kafka(Server):
             "transaction.state.log.replication.factor": 1,
             "transaction.state.log.min.isr": 1,
             "group.initial.rebalance.delay.ms": 0,
+            "group.consumer.assignment.interval.ms": 0,
         }
         return {**defaults, **self.directives}
 

@@ -126,9 +126,15 @@ static void describe_group(kafka_request_t *request, const asked_t *asked, resul
     for (int i = 0; i < CONFIG_GROUP_SETTINGS_COUNT; i++) {
         const kafka_setting_def_t *def = &config_group_settings()[i];
         const char *own = group.own[i], *value = own ? own : config_group_default(request->kafka, def);
-        int8_t source = own ? CONFIG_SOURCE_GROUP : CONFIG_SOURCE_DEFAULT;
-        synonyms_t synonyms = {.count = 1, .items = {{bytes_str(def->name), bytes_str(value), source}}};
+        synonyms_t synonyms = {.count = 0};
         if (!is_asked(asked, def->name)) continue;
+        if (own)
+            synonyms.items[synonyms.count++] = (synonym_t){bytes_str(def->name), bytes_str(own), CONFIG_SOURCE_GROUP};
+        if (def->broker_names)
+            add_broker_synonyms(request->kafka, config_broker_setting(bytes_str(def->broker_names)), &synonyms);
+        else
+            synonyms.items[synonyms.count++] =
+                (synonym_t){bytes_str(def->name), bytes_str(def->default_value), CONFIG_SOURCE_DEFAULT};
         fill_entry(request, def, value, &synonyms, &result->configs[result->configs_count++]);
     }
 }

@@ -1,5 +1,5 @@
 /* list_config_resources.c: ListConfigResources: what has, or may have, settings: every topic, this broker, and the groups that
- * have had some. There are no client metrics here. */
+ * have some. There are no client metrics here. */
 #include "kafka/api/apis.h"
 #include "kafka/topics/config_group.h"
 #include "kafka/topics/znodes.h"
@@ -47,10 +47,19 @@ static void add(listing_t *l, bytes_t name, int8_t type)
 
 static void count_group(void *user, const char *name) { (*(int32_t *)user)++; }
 
+static void count_setting(void *user, const char *name, const char *value) { (*(int32_t *)user)++; }
+
+/* One whose settings were all deleted has none. */
 static void add_group(void *user, const char *name)
 {
     listing_t *l = user;
-    add(l, config_group_of(name, &l->request->arena), RESOURCE_GROUP);
+    arena_t *arena = &l->request->arena;
+    int32_t settings = 0;
+    bytes_t data;
+    const char *path = arena_printf(arena, ZNODES_GROUP_CONFIGS "/%s", name);
+    if (mirror_get(l->request->kafka->tree, path, &data, NULL) != ZOK) return;
+    if (znode_parse_config(data, count_setting, &settings) != 0 || settings > 0)
+        add(l, config_group_of(name, arena), RESOURCE_GROUP);
 }
 
 static void list(listing_t *l, unsigned types)

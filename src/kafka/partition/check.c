@@ -94,7 +94,8 @@ kafka_code_t partition__check_begin(partition_check_t *c)
     kafka_code_t error = check_header(c);
     if (!error) error = check_kind(c);
     if (error) return c->sums_later && !sum_ok(c) ? wrong_sum(c) : error; /* what it says may be damage */
-    c->rules = (record_rules_t){.from_ms = INT64_MIN, .to_ms = INT64_MAX};
+    c->rules = (record_rules_t){
+        .record_bytes_max = c->config->max_decompressed_message_bytes, .from_ms = INT64_MIN, .to_ms = INT64_MAX};
     if (!partition__stamps(c->config)) timestamp_window(c, &c->rules.from_ms, &c->rules.to_ms);
     c->repacks = partition_codec(c->config, &codec, &level) &&
                  codec != (record_codec_t)(c->batch.attributes & RECORD_COMPRESSION_MASK);
@@ -129,7 +130,9 @@ static kafka_code_t check_opened(partition_check_t *c, int err)
                                        (size_t)OPENER_LARGE_BYTES_MAX);
         return KAFKA_INVALID_RECORD;
     case ERR_CORRUPT:
-        c->out->message = "Found invalid record structure, or not as many records as the batch declares";
+        c->out->message = c->facts.oversized
+                              ? "A record is larger than max.decompressed.message.bytes when it is opened"
+                              : "Found invalid record structure, or not as many records as the batch declares";
         return KAFKA_INVALID_RECORD;
     case ERR_CLOSED: return KAFKA_NOT_LEADER_OR_FOLLOWER;
     default: c->out->message = "Records cannot be opened"; return KAFKA_UNKNOWN_SERVER_ERROR;

@@ -17,7 +17,9 @@ typedef struct walk {
     record_stream_t *stream; /* NULL: all is in the window */
     uint8_t *window;
     size_t opened, opened_max;
-    int err; /* why no more came */
+    int64_t record_max; /* of a record's bytes */
+    bool oversized;     /* one is larger */
+    int err;            /* why no more came */
 } walk_t;
 
 /* ---- bytes ----------------------------------------------------------------------------------------------------------- */
@@ -126,6 +128,10 @@ static int walk_record(walk_t *w, seen_t *seen)
     }
     int64_t here = w->window_end - w->at;
     if (length < 1 || (!w->stream && length > here)) return ERR_CORRUPT;
+    if (length > w->record_max) {
+        w->oversized = true;
+        return ERR_CORRUPT;
+    }
     if (length > here && length - here > (int64_t)(w->opened_max - w->opened)) return ERR_LIMIT;
     w->end = w->at + MIN(length, here);
     w->record_left = MAX(length - here, 0);
@@ -149,6 +155,7 @@ static int walk_begin(walk_t *w, const batch_header_t *batch, bytes_t data, size
     *w = (walk_t){.at = payload.ptr, .end = bytes_end(payload), .window_end = bytes_end(payload)};
     w->opened = payload.len;
     w->opened_max = MAX(opened_bytes_max, payload.len);
+    w->record_max = INT64_MAX;
     if (codec == RECORD_NONE) return 0;
     int err = record_stream_new(codec, payload, opened_bytes_max, &w->stream);
     if (err) return err == ERR_CORRUPT ? ERR_INVALID : err;
@@ -201,8 +208,10 @@ int record_check(const batch_header_t *batch, bytes_t data, const record_rules_t
     ret_facts->max_timestamp_ms = -1; /* the lists are long and stay as they are */
     ret_facts->keyless = ret_facts->untimely = 0;
     int err = walk_begin(&walk, batch, data, rules->opened_bytes_max);
+    if (walk.stream && rules->record_bytes_max > 0) walk.record_max = rules->record_bytes_max;
     if (!err) err = check_all(&walk, batch, rules, ret_facts);
     ret_facts->opened_bytes = walk.opened;
+    ret_facts->oversized = walk.oversized;
     walk_free(&walk);
     return err;
 }

@@ -50,8 +50,9 @@ bool record_header_next(bytes_t *at, bytes_t *ret_key, bytes_t *ret_value);
 
 /* What is asked of a batch's records, beside their shape. */
 typedef struct record_rules {
-    size_t opened_bytes_max; /* what a compressed payload may open to */
-    int64_t from_ms, to_ms;  /* times outside are noted, but for -1 */
+    size_t opened_bytes_max;  /* what a compressed payload may open to */
+    int32_t record_bytes_max; /* of one record in it; 0 = any */
+    int64_t from_ms, to_ms;   /* times outside are noted, but for -1 */
 } record_rules_t;
 
 enum { RECORD_NOTED_MAX = 100 }; /* of each kind, named one by one: as many as one response tells */
@@ -64,6 +65,7 @@ typedef struct record_noted {
 typedef struct record_facts {
     int64_t max_timestamp_ms; /* -1 when none has a time */
     size_t opened_bytes;      /* what the payload takes when it is not compressed */
+    bool oversized;           /* ERR_CORRUPT, for a record is larger than the rules allow */
     int32_t keyless;          /* records without a key, of which the first are in keyless_noted */
     int32_t untimely;         /* records whose time is outside of the rules, likewise */
     record_noted_t keyless_noted[RECORD_NOTED_MAX], untimely_noted[RECORD_NOTED_MAX];

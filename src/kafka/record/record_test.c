@@ -250,6 +250,32 @@ static void opening_stops_at_the_bound(void **state)
     record_builder_deinit(&builder);
 }
 
+static void a_record_in_compression_has_a_bound_of_its_own(void **state)
+{
+    record_builder_t builder = RECORD_BUILDER_INIT;
+    size_t bytes, cap = 8 << 20;
+    uint8_t *out = malloc(cap);
+    batch_header_t header;
+    record_facts_t facts;
+    build_sizes(&builder, 1);
+    uint8_t *batch = record_builder_finish(&builder, 0, RECORD_NO_PRODUCER, &bytes);
+    record_rules_t small = {.opened_bytes_max = MIB(8), .record_bytes_max = 300000, .to_ms = 5000}, large = small;
+    large.record_bytes_max = 1000000;
+    for (int kind = 1; kind < 5; kind++) {
+        size_t n = recompress(batch, bytes, kind, out, cap);
+        assert_int_equal(batch_header_read(bytes_of(out, n), &header), 0);
+        assert_int_equal(record_check(&header, bytes_of(out, n), &small, &facts), ERR_CORRUPT);
+        assert_true(facts.oversized);
+        assert_int_equal(record_check(&header, bytes_of(out, n), &large, &facts), 0);
+        assert_false(facts.oversized);
+    }
+    assert_int_equal(batch_header_read(bytes_of(batch, bytes), &header), 0);
+    assert_int_equal(record_check(&header, bytes_of(batch, bytes), &small, &facts),
+                     0); /* plain ones have the batch's */
+    free(out);
+    record_builder_deinit(&builder);
+}
+
 /* 68 bytes that claim 4 GB: a header of 61, and what stands in `payload`. */
 static void claims_are_not_believed(void **state)
 {
@@ -289,13 +315,10 @@ static void a_search_finds_the_first_that_reaches_both(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_built_is_read_back),
-        cmocka_unit_test(every_codec_is_opened_and_its_damage_refused),
-        cmocka_unit_test(every_record_is_checked),
-        cmocka_unit_test(pieces_say_what_the_whole_says),
-        cmocka_unit_test(opening_stops_at_the_bound),
-        cmocka_unit_test(claims_are_not_believed),
-        cmocka_unit_test(a_search_finds_the_first_that_reaches_both),
+        cmocka_unit_test(what_is_built_is_read_back), cmocka_unit_test(every_codec_is_opened_and_its_damage_refused),
+        cmocka_unit_test(every_record_is_checked),    cmocka_unit_test(pieces_say_what_the_whole_says),
+        cmocka_unit_test(opening_stops_at_the_bound), cmocka_unit_test(a_record_in_compression_has_a_bound_of_its_own),
+        cmocka_unit_test(claims_are_not_believed),    cmocka_unit_test(a_search_finds_the_first_that_reaches_both),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

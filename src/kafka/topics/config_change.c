@@ -246,8 +246,8 @@ static bool is_read_only(const kafka_setting_def_t *def) { return def->mode == K
 static bool is_per_listener(const kafka_setting_def_t *def) { return def->per_listener; }
 static bool is_per_broker(const kafka_setting_def_t *def) { return def->mode == KAFKA_SETTING_PER_BROKER; }
 
-/* Refuses when there are settings that `forbids` finds, naming them in the brackets of Scala's sets. */
-static refusal_t check_kind(const edited_t *edited, forbids_t forbids, const char *why, const char *set, arena_t *arena)
+/* Refuses when there are settings that `forbids` finds, naming them as Java prints a set. */
+static refusal_t check_kind(const edited_t *edited, forbids_t forbids, const char *why, arena_t *arena)
 {
     const char *names = NULL;
     for (int32_t i = 0; i < edited->count; i++) {
@@ -255,7 +255,7 @@ static refusal_t check_kind(const edited_t *edited, forbids_t forbids, const cha
         if (def && forbids(def))
             names = arena_printf(arena, "%s%s%s", names ? names : "", names ? ", " : "", def->name);
     }
-    return names ? refuse(KAFKA_INVALID_REQUEST, arena_printf(arena, "%s: %s(%s)", why, set, names)) : AGREED;
+    return names ? refuse(KAFKA_INVALID_REQUEST, arena_printf(arena, "%s: [%s]", why, names)) : AGREED;
 }
 
 /* Settings that Kafka does not know are kept (they may be a plugin's); those it knows must be changeable and
@@ -263,12 +263,11 @@ static refusal_t check_kind(const edited_t *edited, forbids_t forbids, const cha
 static refusal_t check_broker_values(const kafka_t *kafka, const config_change_t *change, const edited_t *edited,
                                      arena_t *arena)
 {
-    refusal_t refusal = check_kind(edited, is_read_only, "Cannot update these configs dynamically", "Set", arena);
+    refusal_t refusal = check_kind(edited, is_read_only, "Cannot update these configs dynamically", arena);
     if (!refusal.error)
-        refusal =
-            check_kind(edited, is_per_listener,
-                       "These security configs can be dynamically updated only per-listener using the listener prefix",
-                       "HashSet", arena);
+        refusal = check_kind(
+            edited, is_per_listener,
+            "These security configs can be dynamically updated only per-listener using the listener prefix", arena);
     for (int32_t i = 0; i < edited->count && !refusal.error; i++) {
         const kafka_setting_t *s = &edited->items[i];
         const kafka_setting_def_t *def = config_broker_setting(s->name);
@@ -284,9 +283,9 @@ static refusal_t check_broker_values(const kafka_t *kafka, const config_change_t
         if (problem) refusal = refuse(def_error(def), problem);
     }
     if (!refusal.error && change->resource_name.len == 0)
-        refusal = check_kind(edited, is_per_broker,
-                             "Cannot update these configs at default cluster level, broker id must be specified", "Set",
-                             arena);
+        refusal =
+            check_kind(edited, is_per_broker,
+                       "Cannot update these configs at default cluster level, broker id must be specified", arena);
     return refusal;
 }
 

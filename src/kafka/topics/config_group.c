@@ -12,6 +12,12 @@
 #define OFFSET_RESET "share.auto.offset.reset"
 
 static const kafka_setting_def_t group_settings[CONFIG_GROUP_SETTINGS_COUNT] = {
+    {.name = "consumer.assignment.interval.ms",
+     .type = KAFKA_SETTING_INT,
+     .broker_names = "group.consumer.assignment.interval.ms",
+     .min = 0,
+     .or_else = 0,
+     .max = KAFKA_SETTING_UNBOUND},
     {.name = "consumer.heartbeat.interval.ms",
      .type = KAFKA_SETTING_INT,
      .broker_names = "group.consumer.heartbeat.interval.ms",
@@ -24,7 +30,21 @@ static const kafka_setting_def_t group_settings[CONFIG_GROUP_SETTINGS_COUNT] = {
      .min = 1,
      .or_else = 1,
      .max = KAFKA_SETTING_UNBOUND},
+    {.name = "errors.deadletterqueue.copy.record.enable", .type = KAFKA_SETTING_BOOLEAN, .default_value = "false"},
+    {.name = "errors.deadletterqueue.topic.name", .type = KAFKA_SETTING_STRING, .default_value = ""},
+    {.name = "share.assignment.interval.ms",
+     .type = KAFKA_SETTING_INT,
+     .broker_names = "group.share.assignment.interval.ms",
+     .min = 0,
+     .or_else = 0,
+     .max = KAFKA_SETTING_UNBOUND},
     {.name = "share.auto.offset.reset", .type = KAFKA_SETTING_STRING, .default_value = "latest"},
+    {.name = "share.delivery.count.limit",
+     .type = KAFKA_SETTING_INT,
+     .broker_names = "group.share.delivery.count.limit",
+     .min = 2,
+     .or_else = 2,
+     .max = KAFKA_SETTING_UNBOUND},
     {.name = "share.heartbeat.interval.ms",
      .type = KAFKA_SETTING_INT,
      .broker_names = "group.share.heartbeat.interval.ms",
@@ -35,23 +55,43 @@ static const kafka_setting_def_t group_settings[CONFIG_GROUP_SETTINGS_COUNT] = {
      .type = KAFKA_SETTING_STRING,
      .default_value = "read_uncommitted",
      .valid = "read_committed read_uncommitted"},
+    {.name = "share.partition.max.record.locks",
+     .type = KAFKA_SETTING_INT,
+     .broker_names = "group.share.partition.max.record.locks",
+     .min = 100,
+     .or_else = 100,
+     .max = KAFKA_SETTING_UNBOUND},
     {.name = "share.record.lock.duration.ms",
      .type = KAFKA_SETTING_INT,
      .broker_names = "group.share.record.lock.duration.ms",
      .min = 1000,
      .or_else = 1000,
      .max = 3600000},
+    {.name = "share.renew.acknowledge.enable", .type = KAFKA_SETTING_BOOLEAN, .default_value = "true"},
     {.name = "share.session.timeout.ms",
      .type = KAFKA_SETTING_INT,
      .broker_names = "group.share.session.timeout.ms",
      .min = 1,
      .or_else = 1,
      .max = KAFKA_SETTING_UNBOUND},
+    {.name = "streams.assignment.interval.ms",
+     .type = KAFKA_SETTING_INT,
+     .broker_names = "group.streams.assignment.interval.ms",
+     .min = 0,
+     .or_else = 0,
+     .max = KAFKA_SETTING_UNBOUND},
+    {.name = "streams.assignor.name", .type = KAFKA_SETTING_STRING, .broker_names = "group.streams.assignors"},
     {.name = "streams.heartbeat.interval.ms",
      .type = KAFKA_SETTING_INT,
      .broker_names = "group.streams.heartbeat.interval.ms",
      .min = 1,
      .or_else = 1,
+     .max = KAFKA_SETTING_UNBOUND},
+    {.name = "streams.initial.rebalance.delay.ms",
+     .type = KAFKA_SETTING_INT,
+     .broker_names = "group.streams.initial.rebalance.delay.ms",
+     .min = 0,
+     .or_else = 0,
      .max = KAFKA_SETTING_UNBOUND},
     {.name = "streams.num.standby.replicas",
      .type = KAFKA_SETTING_INT,
@@ -59,6 +99,9 @@ static const kafka_setting_def_t group_settings[CONFIG_GROUP_SETTINGS_COUNT] = {
      .min = 0,
      .or_else = 0,
      .max = KAFKA_SETTING_UNBOUND},
+    {.name = "streams.rack.aware.assignment.tags",
+     .type = KAFKA_SETTING_LIST,
+     .broker_names = "group.streams.rack.aware.assignment.tags"},
     {.name = "streams.session.timeout.ms",
      .type = KAFKA_SETTING_INT,
      .broker_names = "group.streams.session.timeout.ms",
@@ -145,6 +188,16 @@ static const struct {
     {"share.session.timeout.ms", "group.share.min.session.timeout.ms", "group.share.max.session.timeout.ms", NULL},
     {"share.record.lock.duration.ms", "group.share.min.record.lock.duration.ms",
      "group.share.max.record.lock.duration.ms", NULL},
+    {"share.delivery.count.limit", "group.share.min.delivery.count.limit", "group.share.max.delivery.count.limit",
+     NULL},
+    {"share.partition.max.record.locks", "group.share.min.partition.max.record.locks",
+     "group.share.max.partition.max.record.locks", NULL},
+    {"consumer.assignment.interval.ms", "group.consumer.min.assignment.interval.ms",
+     "group.consumer.max.assignment.interval.ms", NULL},
+    {"share.assignment.interval.ms", "group.share.min.assignment.interval.ms", "group.share.max.assignment.interval.ms",
+     NULL},
+    {"streams.assignment.interval.ms", "group.streams.min.assignment.interval.ms",
+     "group.streams.max.assignment.interval.ms", NULL},
     {"streams.heartbeat.interval.ms", "group.streams.min.heartbeat.interval.ms",
      "group.streams.max.heartbeat.interval.ms", NULL},
     {"streams.session.timeout.ms", "group.streams.min.session.timeout.ms", "group.streams.max.session.timeout.ms",
@@ -167,16 +220,22 @@ static int64_t limit_of(const kafka_t *kafka, const char *name)
     return strtoll(config_value(kafka->config_store, config_broker_setting(bytes_str(name))), NULL, 10);
 }
 
+static const char *out_of_range(const char *name, bool has_least, int64_t least, int64_t most, arena_t *arena)
+{
+    if (!has_least) return arena_printf(arena, "%s must be less than or equal to %" PRId64, name, most);
+    return arena_printf(arena, "%s must be in the range %" PRId64 " to %" PRId64 " inclusive.", name, least, most);
+}
+
 const char *config_group_problem(const kafka_t *kafka, const config_group_t *values, arena_t *arena)
 {
     for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
-        int64_t number = number_of(kafka, values, limits[i].name);
-        if (limits[i].least && number < limit_of(kafka, limits[i].least))
-            return arena_printf(arena, "%s must be greater than or equal to %s", limits[i].name, limits[i].least);
-        if (limits[i].most && number > limit_of(kafka, limits[i].most))
-            return arena_printf(arena, "%s must be less than or equal to %s", limits[i].name, limits[i].most);
+        const char *name = limits[i].name;
+        int64_t number = number_of(kafka, values, name);
+        int64_t least = limits[i].least ? limit_of(kafka, limits[i].least) : INT64_MIN;
+        int64_t most = limits[i].most ? limit_of(kafka, limits[i].most) : INT64_MAX;
+        if (number < least || number > most) return out_of_range(name, limits[i].least, least, most, arena);
         if (limits[i].above && number <= number_of(kafka, values, limits[i].above))
-            return arena_printf(arena, "%s must be greater than %s", limits[i].name, limits[i].above);
+            return arena_printf(arena, "%s must be greater than %s", name, limits[i].above);
     }
     return NULL;
 }

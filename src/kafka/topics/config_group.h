@@ -6,7 +6,7 @@
 
 #include "kafka/kafka_internal.h"
 
-enum { CONFIG_GROUP_SETTINGS_COUNT = 10 };
+enum { CONFIG_GROUP_SETTINGS_COUNT = 21 };
 
 /* A row for each setting, sorted by name. */
 const kafka_setting_def_t *config_group_settings(void);

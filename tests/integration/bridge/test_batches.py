@@ -146,8 +146,8 @@ def test_a_key_goes_where_the_java_client_puts_it(start, connect, transact):
     letters = random.Random(3)
     alphabet = string.ascii_letters + string.digits + "-_:/ äé漢🙂"
     keys = ["a", *("".join(letters.choices(alphabet, k=length)) for length in range(1, 60))]
-    Kafka(server.port_of("kafka"))("console-producer", "--topic", "java", "--property", "parse.key=true",
-                                   "--property", "key.separator=|", stdin="".join(f"{key}|v\n" for key in keys))  # fmt: skip
+    Kafka(server.port_of("kafka"))("console-producer", "--topic", "java", "--reader-property", "parse.key=true",
+                                   "--reader-property", "key.separator=|", stdin="".join(f"{key}|v\n" for key in keys))  # fmt: skip
     connection = connect(server)
     transact(connection, *[["KAFKA.PRODUCE", "bridge", "KEY", key, "v"] for key in keys])
     for key in keys:

@@ -35,9 +35,9 @@ def test_kafka_topics_creates_lists_describes_alters_and_deletes(tools, name):
 def test_console_producer_and_consumer_pass_lines_in_a_group(tools, topic):
     name = topic()
     lines = [f"key{n}:line {n}" for n in range(20)]
-    tools("console-producer", "--topic", name, "--property", "parse.key=true", "--property", "key.separator=:",
+    tools("console-producer", "--topic", name, "--reader-property", "parse.key=true", "--reader-property", "key.separator=:",
           stdin="\n".join(lines) + "\n")  # fmt: skip
-    consume = ["--topic", name, "--group", name, "--property", "print.key=true", "--property", "key.separator=:",
+    consume = ["--topic", name, "--group", name, "--formatter-property", "print.key=true", "--formatter-property", "key.separator=:",
                "--timeout-ms", 30000, "--max-messages"]  # fmt: skip
     assert tools("console-consumer", *consume, 12, "--from-beginning").splitlines() == lines[:12]
     assert tools("console-consumer", *consume, 8).splitlines() == lines[12:]

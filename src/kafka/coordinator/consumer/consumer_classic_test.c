@@ -150,16 +150,16 @@ static void who_is_new_gets_an_id_and_what_is_free(void **state)
     assert_int_equal(reply.error, KAFKA_MEMBER_ID_REQUIRED);
     assert_memory_equal(reply.member_id.ptr, "made", 4);
     reply = join(w, (joining_t){.id = "made", .asks_for_id = true});
-    assert_int_equal(reply.generation, 2);
-    assert_int_equal(sync_of(w, "made", 2, &m), KAFKA_NONE);
+    assert_int_equal(reply.generation, 3);
+    assert_int_equal(sync_of(w, "made", 3, &m), KAFKA_NONE);
     assert_int_equal(m->assigned.count, 0); /* c has them still */
-    assert_int_equal(heartbeat(w, "made", 2), KAFKA_NONE);
+    assert_int_equal(heartbeat(w, "made", 3), KAFKA_NONE);
     tp_set_t owned = {0};
-    tp_set_copy(&owned, modern(w, "c", 1, NULL).assignment);
-    modern(w, "c", 1, &owned);
-    assert_int_equal(heartbeat(w, "made", 2), KAFKA_REBALANCE_IN_PROGRESS); /* they are free */
+    tp_set_copy(&owned, modern(w, "c", 2, NULL).assignment);
+    modern(w, "c", 2, &owned);
+    assert_int_equal(heartbeat(w, "made", 3), KAFKA_REBALANCE_IN_PROGRESS); /* they are free */
     join(w, (joining_t){.id = "made"});
-    assert_int_equal(sync_of(w, "made", 2, &m), KAFKA_NONE);
+    assert_int_equal(sync_of(w, "made", 3, &m), KAFKA_NONE);
     assert_int_equal(m->assigned.count, 3);
     tp_set_deinit(&owned);
 }
@@ -184,11 +184,11 @@ static void who_joins_and_never_asks_for_its_assignment_is_out(void **state)
     modern(w, "c", 0, NULL);
     join(w, (joining_t){.id = "a"});
     for (int i = 0; i < 13; i++) {
-        heartbeat(w, "a", 2);
+        heartbeat(w, "a", 3);
         w->now.mono_ms += 5000;
         consumer_tick(w->group, w->now);
     }
-    assert_int_equal(heartbeat(w, "a", 2), KAFKA_UNKNOWN_MEMBER_ID);
+    assert_int_equal(heartbeat(w, "a", 3), KAFKA_UNKNOWN_MEMBER_ID);
 }
 
 static void a_silent_classic_members_session_is_its_own(void **state)
@@ -217,8 +217,8 @@ static void a_static_member_changes_its_protocol_and_keeps_its_partitions(void *
     assert_int_equal(joined.error, KAFKA_NONE);
     assert_true(joined.replaced_consumer);
     assert_true(consumer_is_all_classic(w->group));
-    assert_int_equal(joined.generation, 1);
-    assert_int_equal(sync_of(w, "made", 1, &m), KAFKA_NONE);
+    assert_int_equal(joined.generation, 2);
+    assert_int_equal(sync_of(w, "made", 2, &m), KAFKA_NONE);
     assert_int_equal(m->assigned.count, 6);
     assert_int_equal(join(w, (joining_t){.id = "x", .instance = "i"}).error, KAFKA_FENCED_INSTANCE_ID);
     assert_int_equal(join(w, (joining_t){.id = "x", .instance = "j"}).error, KAFKA_UNKNOWN_MEMBER_ID);

@@ -86,11 +86,11 @@ static consumer_member_t *refuse_unknown(const consumer_group_t *g, const consum
     return NULL;
 }
 
-/* The reply with the new epoch may have been lost: who comes with the last one, owning no more than it may,
- * is let in. */
+/* Who begins anew is let in. So is who comes with the last epoch, owning no more than it may: the reply with the new one may have been
+ * lost. */
 static bool epoch_fits(const consumer_member_t *m, const consumer_heartbeat_t *in)
 {
-    if (in->member_epoch == m->epoch) return true;
+    if (in->member_epoch == m->epoch || in->member_epoch == 0) return true;
     return in->member_epoch == m->previous_epoch && in->member_epoch < m->epoch && in->owned &&
            tp_set_within(in->owned, &m->assigned);
 }
@@ -204,9 +204,11 @@ static bool update_member(consumer_group_t *g, consumer_member_t *m, const consu
 bool consumer__progress(consumer_group_t *g, consumer_member_t *m, bool resubscribed, const tp_set_t *owned,
                         runtime_now_t now)
 {
-    resubscribed = resubscribed || g->epoch == 0; /* somebody is there, who may read nothing */
+    bool fresh = g->epoch == 0; /* somebody is there, who may read nothing */
     bool moved = g->topics_version != g->host->topics_version(g->user);
-    if ((resubscribed || moved) && (consumer__refresh_topics(g) || resubscribed)) consumer__bump(g);
+    bool found = (fresh || resubscribed || moved) && consumer__refresh_topics(g);
+    if (fresh) consumer__bump(g); /* as the original: once for being there, and once for what there is to read */
+    if (found || (resubscribed && !fresh)) consumer__bump(g);
     if (g->epoch > g->assignment_epoch) {
         consumer_assign(g);
         g->assignment_epoch = g->epoch;
@@ -235,6 +237,9 @@ void consumer__members_gone(consumer_group_t *g)
     if (becomes_classic) return;
     consumer__refresh_topics(g);
     consumer__bump(g);
+    if (g->members_count > 0) return;
+    g->assignment_epoch = g->epoch; /* there is nobody to assign anything to */
+    g->dirty_assignment = true;
 }
 
 static void leave(consumer_group_t *g, consumer_member_t *m, int32_t how, consumer_reply_t *reply)
@@ -270,17 +275,18 @@ static bool take_pattern(consumer_group_t *g, const consumer_heartbeat_t *in, to
     return false;
 }
 
+/* Changes nothing but for an epoch of 0. */
+static consumer_member_t *member_of(consumer_group_t *g, const consumer_heartbeat_t *in, consumer_reply_t *reply)
+{
+    if (in->instance_id.ptr) return static_member(g, in, reply);
+    if (in->member_epoch >= 0) return dynamic_member(g, in, reply);
+    consumer_member_t *m = consumer_find(g, in->member_id);
+    return m ? m : refuse_unknown(g, in, reply);
+}
+
 static void answer(consumer_group_t *g, const consumer_heartbeat_t *in, runtime_now_t now, consumer_reply_t *reply)
 {
-    consumer_member_t *m = NULL;
-    if (in->instance_id.ptr) {
-        m = static_member(g, in, reply);
-    } else if (in->member_epoch < 0) {
-        m = consumer_find(g, in->member_id);
-        if (!m) refuse_unknown(g, in, reply);
-    } else {
-        m = dynamic_member(g, in, reply);
-    }
+    consumer_member_t *m = member_of(g, in, reply);
     if (!m) return;
     if (in->member_epoch < 0) {
         leave(g, m, in->member_epoch, reply);
@@ -293,10 +299,7 @@ void consumer_heartbeat(consumer_group_t *g, const consumer_heartbeat_t *in, run
 {
     topic_pattern_t *pattern = NULL;
     *reply = (consumer_reply_t){.member_id = in->member_id, .member_epoch = in->member_epoch};
-    if (in->member_epoch > 0 && !in->instance_id.ptr && !consumer_find(g, in->member_id)) {
-        refuse_unknown(g, in, reply);
-        return;
-    }
+    if (in->member_epoch > 0 && !member_of(g, in, reply)) return;
     if (in->member_epoch >= 0 && consumer__is_full(g, in->member_id)) {
         reply->error = KAFKA_GROUP_MAX_SIZE_REACHED;
         snprintf(reply->message, sizeof(reply->message),

@@ -50,10 +50,10 @@ static void the_first_member_gets_all_at_once(void **state)
     world_t *w = *state;
     consumer_reply_t reply = join(w, "a", NULL);
     assert_int_equal(reply.error, KAFKA_NONE);
-    assert_int_equal(reply.member_epoch, 1);
+    assert_int_equal(reply.member_epoch, 2);
     assert_int_equal(reply.assignment->count, 6);
     assert_string_equal(consumer_state_text(w->group), "Stable");
-    assert_null(beat(w, "a", 1, NULL).assignment); /* nothing new */
+    assert_null(beat(w, "a", 2, NULL).assignment); /* nothing new */
 }
 
 static void partitions_move_only_after_they_are_given_up(void **state)
@@ -62,17 +62,17 @@ static void partitions_move_only_after_they_are_given_up(void **state)
     tp_set_t owned = {0};
     tp_set_copy(&owned, join(w, "a", NULL).assignment);
     consumer_reply_t b = join(w, "b", NULL);
-    assert_int_equal(b.member_epoch, 2);
+    assert_int_equal(b.member_epoch, 3);
     assert_int_equal(b.assignment->count, 0); /* a still holds them */
     assert_string_equal(consumer_state_text(w->group), "Reconciling");
-    consumer_reply_t a = beat(w, "a", 1, &owned);
-    assert_int_equal(a.member_epoch, 1); /* the old epoch, until it has revoked */
+    consumer_reply_t a = beat(w, "a", 2, &owned);
+    assert_int_equal(a.member_epoch, 2); /* the old epoch, until it has revoked */
     assert_int_equal(a.assignment->count, 3);
-    assert_null(beat(w, "b", 2, NULL).assignment);
+    assert_null(beat(w, "b", 3, NULL).assignment);
     tp_set_copy(&owned, a.assignment);
-    a = beat(w, "a", 1, &owned);
-    assert_int_equal(a.member_epoch, 2);
-    b = beat(w, "b", 2, NULL);
+    a = beat(w, "a", 2, &owned);
+    assert_int_equal(a.member_epoch, 3);
+    b = beat(w, "b", 3, NULL);
     assert_int_equal(b.assignment->count, 3);
     assert_false(tp_set_meets(b.assignment, &owned));
     assert_string_equal(consumer_state_text(w->group), "Stable");
@@ -83,10 +83,39 @@ static void epochs_that_do_not_fit_are_fenced(void **state)
 {
     world_t *w = *state;
     join(w, "a", NULL);
-    assert_int_equal(beat(w, "a", 2, NULL).error, KAFKA_FENCED_MEMBER_EPOCH);
+    assert_int_equal(beat(w, "a", 3, NULL).error, KAFKA_FENCED_MEMBER_EPOCH);
     assert_int_equal(beat(w, "x", 1, NULL).error, KAFKA_UNKNOWN_MEMBER_ID);
     /* the reply to the join was lost: it comes again */
     assert_int_equal(join(w, "a", NULL).error, KAFKA_NONE);
+    beat(w, "a", 2, NULL);
+    join(w, "b", NULL);
+    beat(w, "a", 2, &(tp_set_t){0});
+    assert_int_equal(beat(w, "a", 2, NULL).error, KAFKA_FENCED_MEMBER_EPOCH);
+    assert_int_equal(join(w, "a", NULL).error, KAFKA_NONE); /* it lost its state and begins anew */
+}
+
+static void a_stale_member_hears_of_its_epoch_before_its_pattern(void **state)
+{
+    world_t *w = *state;
+    join(w, "a", NULL);
+    consumer_heartbeat_t in = {.member_id = BYTES_LIT("a"),
+                               .member_epoch = 1,
+                               .client_host = BYTES_LIT("/h"),
+                               .rebalance_timeout_ms = -1,
+                               .topics_count = -1,
+                               .regex = BYTES_LIT("t(")};
+    assert_int_equal(send(w, in).error, KAFKA_FENCED_MEMBER_EPOCH);
+    in.member_epoch = 2;
+    assert_int_equal(send(w, in).error, KAFKA_INVALID_REGULAR_EXPRESSION);
+}
+
+static void nobody_is_left_to_be_assigned_anything(void **state)
+{
+    world_t *w = *state;
+    join(w, "a", NULL);
+    beat(w, "a", CONSUMER_EPOCH_LEAVE, NULL);
+    assert_int_equal(w->group->epoch, 3);
+    assert_int_equal(w->group->assignment_epoch, 3);
 }
 
 static void who_does_not_revoke_in_time_is_out(void **state)
@@ -96,13 +125,13 @@ static void who_does_not_revoke_in_time_is_out(void **state)
     tp_set_copy(&owned, join(w, "a", NULL).assignment);
     join(w, "b", NULL);
     for (int i = 0; i < 12; i++) {
-        assert_int_equal(beat(w, "a", 1, &owned).error, KAFKA_NONE);
+        assert_int_equal(beat(w, "a", 2, &owned).error, KAFKA_NONE);
         beat(w, "b", w->group->epoch, NULL);
         w->now.mono_ms += 5000;
         consumer_tick(w->group, w->now);
     }
-    assert_int_equal(beat(w, "a", 1, &owned).error, KAFKA_UNKNOWN_MEMBER_ID);
-    assert_int_equal(beat(w, "b", 2, NULL).assignment->count, 6);
+    assert_int_equal(beat(w, "a", 2, &owned).error, KAFKA_UNKNOWN_MEMBER_ID);
+    assert_int_equal(beat(w, "b", 3, NULL).assignment->count, 6);
     tp_set_deinit(&owned);
 }
 
@@ -115,7 +144,7 @@ static void a_silent_members_partitions_go_to_the_others(void **state)
     w->now.mono_ms += 15000;
     consumer_tick(w->group, w->now);
     assert_int_equal(w->group->members_count, 1);
-    assert_int_equal(beat(w, "b", 2, NULL).assignment->count, 6);
+    assert_int_equal(beat(w, "b", 3, NULL).assignment->count, 6);
 }
 
 static void leaving_is_heard_at_the_next_heartbeat(void **state)
@@ -125,7 +154,7 @@ static void leaving_is_heard_at_the_next_heartbeat(void **state)
     join(w, "b", NULL);
     assert_int_equal(beat(w, "a", CONSUMER_EPOCH_LEAVE, NULL).member_epoch, CONSUMER_EPOCH_LEAVE);
     assert_string_equal(consumer_state_text(w->group), "Assigning");
-    assert_int_equal(beat(w, "b", 2, NULL).assignment->count, 6);
+    assert_int_equal(beat(w, "b", 3, NULL).assignment->count, 6);
     beat(w, "b", CONSUMER_EPOCH_LEAVE, NULL);
     assert_string_equal(consumer_state_text(w->group), "Empty");
 }
@@ -154,11 +183,11 @@ static void topics_that_grow_are_shared_out(void **state)
     world_t *w = *state;
     join(w, "a", NULL);
     w->partitions[0] = 8;
-    assert_null(beat(w, "a", 1, NULL).assignment); /* not told yet */
+    assert_null(beat(w, "a", 2, NULL).assignment); /* not told yet */
     w->version++;
-    consumer_reply_t reply = beat(w, "a", 1, NULL);
+    consumer_reply_t reply = beat(w, "a", 2, NULL);
     assert_int_equal(reply.assignment->count, 8);
-    assert_int_equal(reply.member_epoch, 2);
+    assert_int_equal(reply.member_epoch, 3);
 }
 
 static void patterns_find_topics_that_come_later(void **state)
@@ -177,7 +206,7 @@ static void patterns_find_topics_that_come_later(void **state)
     topic_patterns_created(w->host.patterns, BYTES_LIT("t1"));
     topic_patterns_created(w->host.patterns, BYTES_LIT("t2"));
     w->version++;
-    assert_int_equal(beat(w, "a", 1, NULL).assignment->count, 8);
+    assert_int_equal(beat(w, "a", 2, NULL).assignment->count, 8);
     assert_true(consumer_subscribed(w->group, BYTES_LIT("t1")));
     assert_false(consumer_subscribed(w->group, BYTES_LIT("t2")));
 }
@@ -230,9 +259,9 @@ static void commits_need_the_members_present_epoch(void **state)
     world_t *w = *state;
     assert_int_equal(consumer_commit_check(w->group, BYTES_LIT(""), -1, 9), KAFKA_NONE);
     join(w, "a", NULL);
-    assert_int_equal(consumer_commit_check(w->group, BYTES_LIT("a"), 1, 9), KAFKA_NONE);
+    assert_int_equal(consumer_commit_check(w->group, BYTES_LIT("a"), 2, 9), KAFKA_NONE);
     assert_int_equal(consumer_commit_check(w->group, BYTES_LIT("a"), 0, 9), KAFKA_STALE_MEMBER_EPOCH);
-    assert_int_equal(consumer_commit_check(w->group, BYTES_LIT("a"), 1, 8), KAFKA_UNSUPPORTED_VERSION);
+    assert_int_equal(consumer_commit_check(w->group, BYTES_LIT("a"), 2, 8), KAFKA_UNSUPPORTED_VERSION);
     assert_int_equal(consumer_commit_check(w->group, BYTES_LIT(""), -1, 9), KAFKA_UNKNOWN_MEMBER_ID);
 }
 
@@ -424,6 +453,8 @@ int main(void)
         T(the_first_member_gets_all_at_once),
         T(partitions_move_only_after_they_are_given_up),
         T(epochs_that_do_not_fit_are_fenced),
+        T(a_stale_member_hears_of_its_epoch_before_its_pattern),
+        T(nobody_is_left_to_be_assigned_anything),
         T(who_does_not_revoke_in_time_is_out),
         T(a_silent_members_partitions_go_to_the_others),
         T(leaving_is_heard_at_the_next_heartbeat),
