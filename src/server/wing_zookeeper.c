@@ -34,7 +34,12 @@ static int start(void *user, server_t *server, char *error)
     wing->zookeeper = zookeeper_new(server->loop, server->reactors[0].net, server->coord, &wing->config);
     int err = zookeeper_secure(wing->zookeeper, why);
     if (err) snprintf(error, OPTIONS_ERROR_CHARS_MAX, "zookeeper: %s", why);
-    server->has_secure_tree |= !err && zookeeper_speaks_tls(wing->zookeeper);
+    if (!err) {
+        server->has_secure_tree = zookeeper_speaks_tls(wing->zookeeper);
+        return 0;
+    }
+    zookeeper_free(wing->zookeeper); /* while the tree is there */
+    wing->zookeeper = NULL;
     return err;
 }
 
