@@ -343,6 +343,7 @@ static void keep_body(slice_t *slice)
     job->kept = true;
     kafka_request_hold(request);
     if (kafka_request_keep_frame(request)) return;
+    body->transactional_id = arena_copy(&request->arena, body->transactional_id);
     for (int32_t t = 0; t < body->topic_data_count; t++) {
         kafka_produce_request_topic_t *topic = &body->topic_data[t];
         job->response->responses[t].name = topic->name = arena_copy(&request->arena, topic->name);
