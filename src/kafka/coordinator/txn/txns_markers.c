@@ -42,18 +42,19 @@ static void end_round(txns_entry_t *entry)
     txns__store(entry, on_completed);
 }
 
-/* Where the topic is gone nothing is left to decide; where a newer epoch or coordinator was, it has been decided. */
-static bool needs_another_try(kafka_code_t error)
+/* Where the topic is gone nothing is left to decide; where a newer epoch or coordinator was, it has been decided. Until the broker is
+ * ready its topics are still being read from the tree: one that is not known then may come. */
+static bool needs_another_try(const kafka_t *kafka, kafka_code_t error)
 {
-    return error && error != KAFKA_UNKNOWN_TOPIC_OR_PARTITION && error != KAFKA_INVALID_PRODUCER_EPOCH &&
-           error != KAFKA_TRANSACTION_COORDINATOR_FENCED;
+    if (error == KAFKA_UNKNOWN_TOPIC_OR_PARTITION) return !kafka->ready;
+    return error && error != KAFKA_INVALID_PRODUCER_EPOCH && error != KAFKA_TRANSACTION_COORDINATOR_FENCED;
 }
 
 static void on_marked(txn_marker_write_t *write, kafka_code_t error)
 {
     txns_mark_t *mark = CONTAINER_OF(write, txns_mark_t, write);
     txns_entry_t *entry = mark->entry;
-    mark->written = !needs_another_try(error);
+    mark->written = !needs_another_try(entry->txns->kafka, error);
     entry->marks_left--;
     end_round(entry);
     txns__entry_unref(entry);
