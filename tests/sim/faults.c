@@ -3,7 +3,10 @@
 #include "faults.h"
 
 #include "bridge/far.h"
+#include "kafka/coordinator/groups.h"
 #include "kafka/coordinator/share/share_state.h"
+#include "kafka/coordinator/txn/marker.h"
+#include "kafka/coordinator/txn/txns.h"
 
 #include <stdio.h>
 
@@ -18,6 +21,11 @@ typedef enum fault {
     UNCHECKED,
     OLD_CATALOG,
     ANSWERS_UNSTORED,
+    MARKER_ORDER,
+    TOLD_EARLY,
+    UNSTABLE,
+    NO_ABORTED,
+    OFFSETS_OF_ABORTED,
 } fault_t;
 
 static const char *const names[] = {
@@ -30,7 +38,12 @@ static const char *const names[] = {
     [ANSWER_STAYS] = "answer-stays", /* KAFKA.COMMITTED tells what Kafka had, though more has come since */
     [UNCHECKED] = "unchecked",       /* what Kafka would refuse is taken into the outbox */
     [OLD_CATALOG] = "old-catalog",   /* topics that Kafka has made are not known at once */
-    [ANSWERS_UNSTORED] = "answers-unstored", /* what members of share groups answer is confirmed, and not stored */
+    [ANSWERS_UNSTORED] = "answers-unstored",     /* what members of share groups answer is confirmed, and not stored */
+    [MARKER_ORDER] = "marker-order",             /* that all markers are there is stored before they are */
+    [TOLD_EARLY] = "told-early",                 /* a transaction's state is entered and told before it is stored */
+    [UNSTABLE] = "unstable",                     /* readers of committed records get those of open transactions */
+    [NO_ABORTED] = "no-aborted",                 /* they are told of no aborted transaction */
+    [OFFSETS_OF_ABORTED] = "offsets-of-aborted", /* offsets count whatever the marker says */
 };
 
 static fault_t chosen; /* of this process: the functions below get nothing that could hold it */
@@ -206,4 +219,95 @@ void __wrap_share_state_write(kafka_t *kafka, const share_state_key_t *key, cons
         done(request, KAFKA_NONE, NULL, NULL);
     else
         __real_share_state_write(kafka, key, value, request, done);
+}
+
+/* ---- marker-order, told-early ---- */
+
+#define EARLY_MAX 256 /* under way at a time; the others are in order */
+
+static struct early {
+    bool taken;
+    txn_marker_write_t marker;
+    runtime_write_t state;
+} early[EARLY_MAX]; /* those of an earlier life stay taken */
+
+static struct early *take_early(void)
+{
+    for (int i = 0; i < EARLY_MAX; i++) {
+        if (early[i].taken) continue;
+        early[i].taken = true;
+        return &early[i];
+    }
+    return NULL;
+}
+
+static void on_late_marker(txn_marker_write_t *write, kafka_code_t error)
+{
+    (void)error;
+    CONTAINER_OF(write, struct early, marker)->taken = false;
+}
+
+typedef void marked_t(txn_marker_write_t *write, kafka_code_t error);
+
+void __real_txn_marker_write(kafka_t *kafka, bytes_t topic, int32_t partition, const record_marker_t *marker,
+                             txn_marker_write_t *write, marked_t *done);
+void __wrap_txn_marker_write(kafka_t *kafka, bytes_t topic, int32_t partition, const record_marker_t *marker,
+                             txn_marker_write_t *write, marked_t *done);
+void __wrap_txn_marker_write(kafka_t *kafka, bytes_t topic, int32_t partition, const record_marker_t *marker,
+                             txn_marker_write_t *write, marked_t *done)
+{
+    struct early *e = chosen == MARKER_ORDER ? take_early() : NULL;
+    __real_txn_marker_write(kafka, topic, partition, marker, e ? &e->marker : write, e ? on_late_marker : done);
+    if (e) done(write, KAFKA_NONE);
+}
+
+static void on_late_state(runtime_write_t *write, kafka_code_t error)
+{
+    (void)error;
+    record_builder_deinit(&write->batch.builder);
+    CONTAINER_OF(write, struct early, state)->taken = false;
+}
+
+typedef void stored_t(runtime_write_t *write, kafka_code_t error);
+
+void __real_runtime_write(runtime_t *runtime, int32_t partition, runtime_write_t *write, stored_t *done);
+void __wrap_runtime_write(runtime_t *runtime, int32_t partition, runtime_write_t *write, stored_t *done);
+void __wrap_runtime_write(runtime_t *runtime, int32_t partition, runtime_write_t *write, stored_t *done)
+{
+    const kafka_topic_t *topic = runtime_topic(runtime);
+    bool of_txns = topic && bytes_eq(kafka_topic_name(topic), bytes_str(TXNS_TOPIC));
+    struct early *e = chosen == TOLD_EARLY && of_txns ? take_early() : NULL;
+    if (!e) {
+        __real_runtime_write(runtime, partition, write, done);
+        return;
+    }
+    e->state.batch = write->batch;
+    write->batch = runtime_batch(e->state.batch.now_ms);
+    __real_runtime_write(runtime, partition, &e->state, on_late_state);
+    done(write, KAFKA_NONE);
+}
+
+/* ---- unstable, no-aborted, offsets-of-aborted ---- */
+
+int64_t __real_partition_last_stable_offset(const partition_t *partition);
+int64_t __wrap_partition_last_stable_offset(const partition_t *partition);
+int64_t __wrap_partition_last_stable_offset(const partition_t *partition)
+{
+    return chosen == UNSTABLE ? partition_high_watermark(partition) : __real_partition_last_stable_offset(partition);
+}
+
+typedef void aborted_t(void *user, const log_aborted_t *aborted);
+
+kafka_code_t __real_partition_aborted(partition_t *partition, int64_t from, int64_t to, aborted_t *each, void *user);
+kafka_code_t __wrap_partition_aborted(partition_t *partition, int64_t from, int64_t to, aborted_t *each, void *user);
+kafka_code_t __wrap_partition_aborted(partition_t *partition, int64_t from, int64_t to, aborted_t *each, void *user)
+{
+    return chosen == NO_ABORTED ? KAFKA_NONE : __real_partition_aborted(partition, from, to, each, user);
+}
+
+void __real_groups_txn_end(kafka_groups_t *groups, int32_t partition, int64_t producer_id, bool commits);
+void __wrap_groups_txn_end(kafka_groups_t *groups, int32_t partition, int64_t producer_id, bool commits);
+void __wrap_groups_txn_end(kafka_groups_t *groups, int32_t partition, int64_t producer_id, bool commits)
+{
+    __real_groups_txn_end(groups, partition, producer_id, commits || chosen == OFFSETS_OF_ABORTED);
 }

@@ -39,6 +39,7 @@ static const scenario_t scenarios[] = {
     {"quorum", scenario_quorum},
     {"redis", scenario_redis},
     {"kafka", scenario_kafka},
+    {"txn", scenario_txn},
     {"compact", scenario_compact},
     {"share", scenario_share},
     {"disk", scenario_disk},

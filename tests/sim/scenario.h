@@ -36,6 +36,7 @@ void scenario_coord(run_t *run);
 void scenario_quorum(run_t *run);
 void scenario_redis(run_t *run);
 void scenario_kafka(run_t *run);
+void scenario_txn(run_t *run);
 void scenario_compact(run_t *run);
 void scenario_share(run_t *run);
 void scenario_outbox(run_t *run);
