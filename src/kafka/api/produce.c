@@ -242,7 +242,8 @@ static kafka_code_t ask_coordinator(produce_job_t *job, bytes_t topic, int32_t i
     *ret_waits = false;
     if (batch_header_read(records, &batch)) return KAFKA_NONE; /* the partition says what is wrong with it */
     /* A batch of no producer is in no transaction, whatever it says; the original takes it, too. */
-    if (batch.producer_id < 0 || partition_has_open(job->target, batch.producer_id)) return KAFKA_NONE;
+    if (batch.producer_id < 0 || partition_has_open(job->target, batch.producer_id, batch.producer_epoch))
+        return KAFKA_NONE;
     txn_producer_t by = {batch.producer_id, batch.producer_epoch};
     bool adds = request->header.api_version >= VERSION_THAT_ADDS;
     kafka_code_t error = txns_verify(request->kafka->txns, body->transactional_id, by, topic, index);

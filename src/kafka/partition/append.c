@@ -88,7 +88,8 @@ static kafka_code_t check_transaction(partition_check_t *c)
 {
     const producers_t *producers = &c->partition->producers;
     bool transactional = c->batch.attributes & RECORD_TRANSACTIONAL && c->batch.producer_id >= 0;
-    if (!transactional || producers_is_open(producers, c->batch.producer_id)) return KAFKA_NONE;
+    if (!transactional || producers_is_open(producers, c->batch.producer_id, c->batch.producer_epoch))
+        return KAFKA_NONE;
     if (c->guard >= 0 && (uint32_t)c->guard == producers_guard(producers, c->batch.producer_id)) return KAFKA_NONE;
     c->out->message = "Record was not part of an ongoing transaction";
     return KAFKA_INVALID_TXN_STATE;

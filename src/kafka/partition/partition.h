@@ -135,8 +135,8 @@ void partition_commit(partition_t *partition, partition_commit_t *commit,
 /* Appends the marker that ends a producer's transaction here, if it has one. INVALID_PRODUCER_EPOCH,
  * TRANSACTION_COORDINATOR_FENCED, or an error of the log. It may be acknowledged as an append may. */
 kafka_code_t partition_end_transaction(partition_t *partition, const record_marker_t *marker) MUST_CHECK;
-/* A transaction of this producer is open here: its coordinator knows of this partition. */
-bool partition_has_open(const partition_t *partition, int64_t producer_id);
+/* A transaction of this producer and epoch is open here: its coordinator knows of this partition. */
+bool partition_has_open(const partition_t *partition, int64_t producer_id, int16_t epoch);
 /* Changes when a marker of this producer is appended: what its coordinator said before counts no more. */
 uint32_t partition_guard(const partition_t *partition, int64_t producer_id);
 /* The aborted transactions with records in [from, to). */

@@ -181,10 +181,10 @@ int64_t producers_open_offset(const producers_t *producers)
     return first ? first->txn_first_offset : INT64_MAX;
 }
 
-bool producers_is_open(const producers_t *producers, int64_t producer_id)
+bool producers_is_open(const producers_t *producers, int64_t producer_id, int16_t epoch)
 {
     const producer_t *p = producers_get(producers, producer_id);
-    return p && p->txn_first_offset >= 0;
+    return p && p->txn_first_offset >= 0 && p->epoch == epoch;
 }
 
 uint32_t producers_guard(const producers_t *producers, int64_t producer_id)

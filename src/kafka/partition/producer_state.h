@@ -69,8 +69,8 @@ void producers_expire(producers_t *producers, int64_t now_ms, int64_t idle_ms_ma
 
 /* The first offset of the open transaction that began first; INT64_MAX = none is open. */
 int64_t producers_open_offset(const producers_t *producers);
-/* Whether a transaction of this producer is open. */
-bool producers_is_open(const producers_t *producers, int64_t producer_id);
+/* Whether a transaction of this producer and epoch is open. One of an earlier epoch has been ended, and its marker is to come. */
+bool producers_is_open(const producers_t *producers, int64_t producer_id, int16_t epoch);
 /* Changes when a transaction of this producer ends: what was found out about it before counts no more. */
 uint32_t producers_guard(const producers_t *producers, int64_t producer_id);
 /* May this marker be appended? INVALID_PRODUCER_EPOCH, TRANSACTION_COORDINATOR_FENCED, or KAFKA_NONE. */

@@ -81,9 +81,9 @@ kafka_code_t partition_aborted(partition_t *partition, int64_t from, int64_t to,
     return partition__error(err);
 }
 
-bool partition_has_open(const partition_t *partition, int64_t producer_id)
+bool partition_has_open(const partition_t *partition, int64_t producer_id, int16_t epoch)
 {
-    return producers_is_open(&partition->producers, producer_id);
+    return producers_is_open(&partition->producers, producer_id, epoch);
 }
 
 uint32_t partition_guard(const partition_t *partition, int64_t producer_id)

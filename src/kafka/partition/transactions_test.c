@@ -140,18 +140,29 @@ static void a_producer_writes_nothing_beside_its_open_transaction(void **state)
                      KAFKA_INVALID_TXN_STATE);
 }
 
-static kafka_code_t produce(host_t *f, int64_t producer, int32_t sequence, int64_t guard);
+static kafka_code_t produce(host_t *f, int64_t producer, int16_t epoch, int32_t sequence, int64_t guard);
 
 static void a_client_writes_only_where_its_coordinator_knows_of_it(void **state)
 {
     host_t *f = *state;
-    assert_int_equal(produce(f, 7, 0, PARTITION_UNVERIFIED), KAFKA_INVALID_TXN_STATE);
-    assert_int_equal(produce(f, 7, 0, partition_guard(f->p, 7)), KAFKA_NONE);
-    assert_int_equal(produce(f, 7, 1, PARTITION_UNVERIFIED), KAFKA_NONE); /* it is open */
+    assert_int_equal(produce(f, 7, 0, 0, PARTITION_UNVERIFIED), KAFKA_INVALID_TXN_STATE);
+    assert_int_equal(produce(f, 7, 0, 0, partition_guard(f->p, 7)), KAFKA_NONE);
+    assert_int_equal(produce(f, 7, 0, 1, PARTITION_UNVERIFIED), KAFKA_NONE); /* it is open */
     int64_t before = partition_guard(f->p, 7);
     end(f, 7, false);
-    assert_int_equal(produce(f, 7, 2, before), KAFKA_INVALID_TXN_STATE); /* asked before the marker came */
-    assert_int_equal(produce(f, 7, 2, partition_guard(f->p, 7)), KAFKA_NONE);
+    assert_int_equal(produce(f, 7, 0, 2, before), KAFKA_INVALID_TXN_STATE); /* asked before the marker came */
+    assert_int_equal(produce(f, 7, 0, 2, partition_guard(f->p, 7)), KAFKA_NONE);
+}
+
+/* The producer has heard of the end, and of its next epoch, before the marker is there: what it writes now belongs to no transaction
+ * that the marker ends. */
+static void an_open_transaction_takes_no_batch_of_a_later_epoch(void **state)
+{
+    host_t *f = *state;
+    assert_int_equal(produce(f, 7, 0, 0, partition_guard(f->p, 7)), KAFKA_NONE);
+    assert_true(partition_has_open(f->p, 7, 0));
+    assert_false(partition_has_open(f->p, 7, 1));
+    assert_int_equal(produce(f, 7, 1, 0, PARTITION_UNVERIFIED), KAFKA_INVALID_TXN_STATE);
 }
 
 static void take_error(void *user, kafka_code_t error, const partition_appended_t *appended)
@@ -159,13 +170,13 @@ static void take_error(void *user, kafka_code_t error, const partition_appended_
     *(kafka_code_t *)user = error;
 }
 
-static kafka_code_t produce(host_t *f, int64_t producer, int32_t sequence, int64_t guard)
+static kafka_code_t produce(host_t *f, int64_t producer, int16_t epoch, int32_t sequence, int64_t guard)
 {
     kafka_code_t error = KAFKA_UNKNOWN_SERVER_ERROR;
     size_t bytes;
     record_builder_add(&f->builder, io_wall_ms(f->kafka.loop), BYTES_LIT("k"), BYTES_LIT("v"), NULL, 0);
-    uint8_t *batch =
-        record_builder_finish(&f->builder, RECORD_TRANSACTIONAL, (record_producer_t){producer, 0, sequence}, &bytes);
+    uint8_t *batch = record_builder_finish(&f->builder, RECORD_TRANSACTIONAL,
+                                           (record_producer_t){producer, epoch, sequence}, &bytes);
     assert_true(partition_produce(f->p, bytes_of(batch, bytes), false, guard, &f->arena, take_error, &error));
     return error;
 }
@@ -475,6 +486,7 @@ int main(void)
         TEST(an_older_epoch_or_coordinator_ends_nothing),
         TEST(a_producer_writes_nothing_beside_its_open_transaction),
         TEST(a_client_writes_only_where_its_coordinator_knows_of_it),
+        TEST(an_open_transaction_takes_no_batch_of_a_later_epoch),
         TEST(deleted_records_hold_no_reader),
         TEST(an_index_that_is_damaged_is_made_anew),
         cmocka_unit_test(readers_take_what_counts_whatever_rolls_and_restarts),
