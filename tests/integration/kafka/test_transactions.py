@@ -243,6 +243,5 @@ def test_kafkas_decoder_reads_the_log_of_transactions(broker):
     broker.stop()
     logs = [str(path) for path in broker.data.rglob("__transaction_state-*/*.log") if path.stat().st_size]
     told = java.Kafka(0)("dump-log", "--transaction-log-decoder", "--files", ",".join(logs))
-    empty, ongoing, prepare_commit, complete_commit = "0", "1", "2", "4"
-    states = re.findall(r'"transactionStatus":(\d)', told)
-    assert states == [empty, ongoing, prepare_commit, complete_commit], told
+    states = re.findall(r'"transactionStatus":"(\w+)"', told)
+    assert states == ["Empty", "Ongoing", "PrepareCommit", "CompleteCommit"], told
