@@ -1,4 +1,5 @@
 /* zookeeper_test.c: the wing as its clients meet it, over the simulator's network: handshakes, order, watches, expiry, limits. */
+#include "base/arena.h"
 #include "base/buf.h"
 #include "coord/session.h"
 #include "io/sim.h"
@@ -11,7 +12,8 @@
 
 #include <cmocka.h>
 
-#define TICK_MS 2000
+#define TICK_MS           2000
+#define ZK_READ_BYTES_MAX MIB(32) /* of the answer to a multi that reads */
 
 typedef struct server {
     sim_t *sim;
@@ -284,6 +286,21 @@ static void a_silent_session_expires_and_its_nodes_go(void **state)
     client_close(&c);
 }
 
+static void a_session_without_a_connection_expires_all_the_same(void **state)
+{
+    server_t *s = *state;
+    for (int i = 0; i < 3; i++) {
+        client_t c;
+        connected(s, &c, 4000);
+        request_create(&c, "/e", 1);
+        assert_int_equal(answered(&c).err, 0);
+        client_close(&c);
+        assert_true(coord_exists(s->coord, "/e"));
+        sim_run_for(s->sim, 4000 + 2 * TICK_MS);
+        assert_false(coord_exists(s->coord, "/e"));
+    }
+}
+
 static void pings_keep_a_session_alive(void **state)
 {
     server_t *s = *state;
@@ -339,6 +356,107 @@ static void more_reads_than_may_wait_behind_a_write_are_answered_in_their_turn(v
         zk_reply_header_t header = next_header(&c);
         assert_true(header.xid == xid && header.err == 0);
     }
+    client_close(&c);
+}
+
+static void a_deletion_is_answered(void **state)
+{
+    client_t c;
+    connected(*state, &c, 10000);
+    request_create(&c, "/a", 0);
+    zk_delete_request_t record = {BYTES_LIT("/a"), -1};
+    uint8_t body[64];
+    for (int i = 0; i < 2; i++)
+        request(&c, ZK_OP_DELETE, bytes_of(body, (size_t)(zk_delete_request_put(body, &record) - body)));
+    sim_run_for(c.server->sim, 300);
+    assert_int_equal(next_header(&c).err, ZOK);
+    zk_reply_header_t first = next_header(&c), second = next_header(&c);
+    assert_true(first.xid == 2 && first.err == ZOK);
+    assert_true(second.xid == 3 && second.err == ZNO_NODE);
+    client_close(&c);
+}
+
+static void prove(client_t *c, const char *user_password)
+{
+    zk_auth_packet_t record = {0, BYTES_LIT("digest"), bytes_str(user_password)};
+    uint8_t body[128];
+    request(c, ZK_OP_AUTH, bytes_of(body, (size_t)(zk_auth_packet_put(body, &record) - body)));
+    assert_int_equal(answered(c).err, ZOK);
+}
+
+/* The digest of a password is as good as the password where an ACL asks for it. */
+static void who_asks_who_he_is_learns_names_and_no_digests(void **state)
+{
+    static const char *const expected[] = {"ip", "10.0.0.2", "digest", "ann", "digest", "bob"};
+    client_t c;
+    connected(*state, &c, 10000);
+    prove(&c, "ann:secret");
+    prove(&c, "bob:other");
+    request(&c, ZK_OP_WHO_AM_I, BYTES_NULL);
+    sim_run_for(c.server->sim, 200);
+    arena_t arena;
+    arena_init(&arena, 4096);
+    zk_reply_header_t header;
+    zk_who_am_i_t answer;
+    jute_reader_t r = jute_reader(next_frame(&c), &arena);
+    zk_reply_header_get(&r, &header);
+    zk_who_am_i_get(&r, &answer);
+    assert_true(!r.bad && header.err == ZOK);
+    assert_int_equal(answer.client_info_count, ARRAY_LEN(expected) / 2);
+    for (int i = 0; i < answer.client_info_count; i++) {
+        assert_true(bytes_eq(answer.client_info[i].auth_scheme, bytes_str(expected[2 * i])));
+        assert_true(bytes_eq(answer.client_info[i].user, bytes_str(expected[2 * i + 1])));
+    }
+    arena_deinit(&arena);
+    client_close(&c);
+}
+
+static bool has_frame(void *user)
+{
+    const client_t *c = user;
+    return c->in.len >= 4 && c->in.len >= 4 + load_be32(c->in.ptr);
+}
+
+/* Reads so often the data of one node; what the answer begins with. */
+static zk_reply_header_t read_many_times(client_t *c, int count)
+{
+    static uint8_t body[65536];
+    uint8_t *p = body;
+    zk_multi_header_t part = {ZK_OP_GET_DATA, false, -1}, end = {-1, true, -1};
+    zk_path_watch_request_t asked = {BYTES_LIT("/large"), false};
+    for (int i = 0; i < count; i++) {
+        p = zk_multi_header_put(p, &part);
+        p = zk_path_watch_request_put(p, &asked);
+    }
+    p = zk_multi_header_put(p, &end);
+    assert_true(p < body + sizeof(body));
+    request(c, ZK_OP_MULTI_READ, bytes_of(body, (size_t)(p - body)));
+    zk_reply_header_t header;
+    assert_true(sim_run_until(c->server->sim, has_frame, c, 20000));
+    jute_reader_t r = jute_reader(bytes_of(c->in.ptr + 4, 16), NULL);
+    zk_reply_header_get(&r, &header);
+    buf_clear(&c->in);
+    return header;
+}
+
+/* What it would answer has a bound. */
+static void a_small_request_for_much_data_is_refused(void **state)
+{
+    enum { LARGE_BYTES = 48 * 1024, FITS = ZK_READ_BYTES_MAX / LARGE_BYTES };
+    server_t *s = *state;
+    client_t c;
+    connected(s, &c, 10000);
+    zk_acl_t world = {31, {BYTES_LIT("world"), BYTES_LIT("anyone")}};
+    buf_t data = BUF_INIT, body = BUF_INIT;
+    memset(buf_reserve(&data, LARGE_BYTES), 'x', LARGE_BYTES);
+    zk_create_request_t record = {BYTES_LIT("/large"), bytes_of(data.ptr, LARGE_BYTES), &world, 1, 0};
+    uint8_t *end = zk_create_request_put(buf_reserve(&body, zk_create_request_size(&record)), &record);
+    request(&c, ZK_OP_CREATE, bytes_of(body.ptr, (size_t)(end - body.ptr)));
+    assert_int_equal(answered(&c).err, ZOK);
+    assert_int_equal(read_many_times(&c, 2).err, ZOK);
+    assert_int_equal(read_many_times(&c, FITS + 3).err, ZMARSHALLING_ERROR);
+    buf_deinit(&data);
+    buf_deinit(&body);
     client_close(&c);
 }
 
@@ -472,10 +590,14 @@ int main(void)
         WITH_SERVER(a_session_is_resumed_by_its_password_alone),
         WITH_SERVER(who_has_seen_the_future_is_sent_away),
         WITH_SERVER(a_silent_session_expires_and_its_nodes_go),
+        WITH_SERVER(a_session_without_a_connection_expires_all_the_same),
         WITH_SERVER(pings_keep_a_session_alive),
         WITH_SERVER(a_read_waits_behind_its_own_writes),
         WITH_SERVER(a_write_sent_with_the_handshake_is_not_left_for_the_next_tick),
         WITH_SERVER(more_reads_than_may_wait_behind_a_write_are_answered_in_their_turn),
+        WITH_SERVER(a_deletion_is_answered),
+        WITH_SERVER(who_asks_who_he_is_learns_names_and_no_digests),
+        WITH_SERVER(a_small_request_for_much_data_is_refused),
         WITH_SERVER(an_event_comes_before_the_reply_that_shows_the_change),
         WITH_SERVER(watches_go_with_the_connection),
         WITH_SERVER(closing_answers_and_ends_the_session),
