@@ -381,6 +381,21 @@ static void a_frame_that_stops_in_the_middle_is_closed(void **state)
     assert_int_equal(w->events[NET_EVENT_FRAME_LATE], 1);
 }
 
+/* The rest of its frame may be here, or on its way: nobody looks. */
+static void a_connection_that_is_not_read_may_stop_in_the_middle(void **state)
+{
+    world_t *w = *state;
+    listen_here(w);
+    connect_client(w, 0);
+    greet(w, 0);
+    announce(w, 0, KIB(300));
+    send_bytes(w, 0, KIB(10));
+    net_pause(w->accepted[0]);
+    run_ms(w, 3 * FRAME_MS);
+    assert_non_null(w->accepted[0]);
+    assert_int_equal(w->events[NET_EVENT_FRAME_LATE], 0);
+}
+
 static void a_frame_that_trickles_is_closed_and_one_that_grows_is_not(void **state)
 {
     world_t *w = *state;
@@ -484,6 +499,7 @@ int main(void)
         T(who_greets_slowly_has_longer_but_not_for_ever),
         T(who_has_greeted_may_be_silent_for_a_day),
         T(a_frame_that_stops_in_the_middle_is_closed),
+        T(a_connection_that_is_not_read_may_stop_in_the_middle),
         T(a_frame_that_trickles_is_closed_and_one_that_grows_is_not),
         T(frames_that_end_in_time_may_come_for_ever),
         T(more_connections_than_all_may_have_are_told_so),
