@@ -1,6 +1,7 @@
 /* coord_test.c: the service on a real loop and disk: what is promised survives closing and opening again. */
 #include "coord/coord.h"
 #include "coord/session.h"
+#include "zk_records.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -134,6 +135,73 @@ static void a_refused_part_takes_all_back(void **state)
     assert_true(coord_last_zxid(f->coord) == before + 1); /* a refused write takes a zxid too */
 }
 
+#define MANY       5000 /* what a turn does not apply */
+#define PART_BYTES 64
+
+typedef struct written {
+    coord_write_t write;
+    fixture_t *f;
+    coord_zerr_t err;
+    int failed;
+    int64_t zxid;
+    bool done;
+} written_t;
+
+static void on_written(coord_write_t *write, const coord_result_t *result)
+{
+    written_t *w = CONTAINER_OF(write, written_t, write);
+    w->err = result->err;
+    w->failed = result->failed_index;
+    w->zxid = result->zxid;
+    w->done = true;
+    io_loop_stop(w->f->loop);
+}
+
+/* Creates so many nodes below /many in one multi, whose last part says what version /many must have. */
+static written_t create_many(fixture_t *f, int32_t version)
+{
+    static uint8_t body[(MANY + 2) * PART_BYTES * 2];
+    zk_multi_header_t create = {ZK_OP_CREATE, false, -1}, check = {ZK_OP_CHECK, false, -1}, end = {-1, true, -1};
+    zk_acl_t world = {31, {BYTES_LIT("world"), BYTES_LIT("anyone")}};
+    zk_check_version_request_t checked = {BYTES_LIT("/many"), version};
+    uint8_t *p = body;
+    char path[16];
+    for (int i = 0; i < MANY; i++) {
+        snprintf(path, sizeof(path), "/many/%05d", i);
+        zk_create_request_t record = {bytes_str(path), BYTES_LIT("data"), &world, 1, 0};
+        p = zk_create_request_put(zk_multi_header_put(p, &create), &record);
+    }
+    p = zk_check_version_request_put(zk_multi_header_put(p, &check), &checked);
+    p = zk_multi_header_put(p, &end);
+    assert_true(p <= body + sizeof(body));
+    written_t w = {.f = f};
+    zk_id_t super = {BYTES_LIT("super"), BYTES_LIT("")};
+    coord_write(f->coord, &w.write, ZK_OP_MULTI, 0, (coord_who_t){&super, 1}, bytes_of(body, (size_t)(p - body)),
+                on_written);
+    while (!w.done) io_loop_run(f->loop);
+    return w;
+}
+
+static void a_command_of_many_turns_is_answered_when_it_is_done(void **state)
+{
+    fixture_t *f = *state;
+    pending_t p;
+    coord_op_t parent = {.kind = COORD_CREATE, .path = "/many", .data = BYTES_LIT("")};
+    coord_op_t child = {.kind = COORD_CREATE, .path = "/many/04999/below", .data = BYTES_LIT("")};
+    assert_int_equal(submit(f, &parent, 1, &p), ZOK);
+    int64_t before = coord_last_zxid(f->coord);
+    written_t refused = create_many(f, 7);
+    assert_true(refused.failed == MANY && refused.zxid == before + 1);
+    assert_false(coord_exists(f->coord, "/many/00000"));
+    written_t made = create_many(f, 0);
+    assert_true(made.err == ZOK && made.failed < 0 && made.zxid == before + 2);
+    assert_true(coord_exists(f->coord, "/many/00000") && coord_exists(f->coord, "/many/04999"));
+    assert_int_equal(submit(f, &child, 1, &p), ZOK);
+    close_it(f);
+    open_it(f);
+    assert_true(coord_exists(f->coord, "/many/04999/below"));
+}
+
 static void a_snapshot_replaces_the_log(void **state)
 {
     fixture_t *f = *state;
@@ -167,6 +235,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_new_tree_has_the_four_nodes, setup, teardown),
         cmocka_unit_test_setup_teardown(what_was_submitted_survives, setup, teardown),
         cmocka_unit_test_setup_teardown(a_refused_part_takes_all_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_command_of_many_turns_is_answered_when_it_is_done, setup, teardown),
         cmocka_unit_test_setup_teardown(a_snapshot_replaces_the_log, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
