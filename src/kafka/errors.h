@@ -46,7 +46,7 @@
     X(KAFKA_INCONSISTENT_GROUP_PROTOCOL, 23,                                                                           \
       "The group member's supported protocols are incompatible with those of existing members or "                     \
       "first group member tried to join with empty protocol type or empty protocol list.")                             \
-    X(KAFKA_INVALID_GROUP_ID, 24, "The configured groupId is invalid.")                                                \
+    X(KAFKA_INVALID_GROUP_ID, 24, "The group id is invalid.")                                                          \
     X(KAFKA_UNKNOWN_MEMBER_ID, 25, "The coordinator is not aware of this member.")                                     \
     X(KAFKA_INVALID_SESSION_TIMEOUT, 26,                                                                               \
       "The session timeout is not within the range allowed by the broker (as configured by "                           \
@@ -197,9 +197,7 @@
       "The record state is invalid. The acknowledgement of delivery could not be completed.")                          \
     X(KAFKA_SHARE_SESSION_NOT_FOUND, 122, "The share session was not found.")                                          \
     X(KAFKA_INVALID_SHARE_SESSION_EPOCH, 123, "The share session epoch is invalid.")                                   \
-    X(KAFKA_FENCED_STATE_EPOCH, 124,                                                                                   \
-      "The share coordinator rejected the request because the share-group state epoch did not "                        \
-      "match.")                                                                                                        \
+    X(KAFKA_FENCED_STATE_EPOCH, 124, "The coordinator rejected the request because the state epoch did not match.")    \
     X(KAFKA_INVALID_VOTER_KEY, 125, "The voter key doesn't match the receiving replica's key.")                        \
     X(KAFKA_DUPLICATE_VOTER, 126, "The voter is already part of the set of voters.")                                   \
     X(KAFKA_VOTER_NOT_FOUND, 127, "The voter is not part of the set of voters.")                                       \

@@ -4,7 +4,8 @@ from . import kafka
 
 KEYS = {
     "ShareGroupHeartbeat": 76, "ShareGroupDescribe": 77, "DescribeShareGroupOffsets": 90, "AlterShareGroupOffsets": 91,
-    "DeleteShareGroupOffsets": 92,
+    "DeleteShareGroupOffsets": 92, "InitializeShareGroupState": 83, "ReadShareGroupState": 84, "WriteShareGroupState": 85,
+    "ReadShareGroupStateSummary": 87,
 }  # fmt: skip
 SCHEMAS = {
     ("ShareGroupHeartbeat", 1): (
@@ -27,6 +28,24 @@ SCHEMAS = {
     ),
     ("DeleteShareGroupOffsets", 0): (
         "group:str topics:[name:str]", "throttle:i32 error:i16 message:nstr topics:[name:str id:uuid error:i16 message:nstr]",
+    ),
+    ("InitializeShareGroupState", 0): (
+        "group:str topics:[id:uuid partitions:[index:i32 epoch:i32 start:i64]]",
+        "topics:[id:uuid partitions:[index:i32 error:i16 message:nstr]]",
+    ),
+    ("ReadShareGroupState", 0): (
+        "group:str topics:[id:uuid partitions:[index:i32 leader:i32]]",
+        "topics:[id:uuid partitions:[index:i32 error:i16 message:nstr epoch:i32 start:i64"
+        " batches:[first:i64 last:i64 state:i8 count:i16]]]",
+    ),
+    ("WriteShareGroupState", 1): (
+        "group:str topics:[id:uuid partitions:[index:i32 epoch:i32 leader:i32 start:i64 complete:i32"
+        " batches:[first:i64 last:i64 state:i8 count:i16]]]",
+        "topics:[id:uuid partitions:[index:i32 error:i16 message:nstr]]",
+    ),
+    ("ReadShareGroupStateSummary", 1): (
+        "group:str topics:[id:uuid partitions:[index:i32 leader:i32]]",
+        "topics:[id:uuid partitions:[index:i32 error:i16 message:nstr epoch:i32 leader:i32 start:i64 complete:i32]]",
     ),
 }  # fmt: skip
 

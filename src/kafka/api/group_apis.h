@@ -24,7 +24,12 @@
     X(KAFKA_API_SHARE_GROUP_DESCRIBE, kafka_handle_share_group_describe, KAFKA_HANDLER_LASTS)                          \
     X(KAFKA_API_DESCRIBE_SHARE_GROUP_OFFSETS, kafka_handle_describe_share_group_offsets, KAFKA_HANDLER_LASTS)          \
     X(KAFKA_API_ALTER_SHARE_GROUP_OFFSETS, kafka_handle_alter_share_group_offsets, KAFKA_HANDLER_LASTS)                \
-    X(KAFKA_API_DELETE_SHARE_GROUP_OFFSETS, kafka_handle_delete_share_group_offsets, KAFKA_HANDLER_LASTS)
+    X(KAFKA_API_DELETE_SHARE_GROUP_OFFSETS, kafka_handle_delete_share_group_offsets, KAFKA_HANDLER_LASTS)              \
+    X(KAFKA_API_INITIALIZE_SHARE_GROUP_STATE, kafka_handle_initialize_share_group_state, KAFKA_HANDLER_LASTS)          \
+    X(KAFKA_API_READ_SHARE_GROUP_STATE, kafka_handle_read_share_group_state, KAFKA_HANDLER_LASTS)                      \
+    X(KAFKA_API_WRITE_SHARE_GROUP_STATE, kafka_handle_write_share_group_state, KAFKA_HANDLER_LASTS)                    \
+    X(KAFKA_API_DELETE_SHARE_GROUP_STATE, kafka_handle_delete_share_group_state, KAFKA_HANDLER_LASTS)                  \
+    X(KAFKA_API_READ_SHARE_GROUP_STATE_SUMMARY, kafka_handle_read_share_group_state_summary, KAFKA_HANDLER_LASTS)
 
 #define X(key, handler, flags) void handler(kafka_request_t *request);
 KAFKA_GROUP_HANDLERS(X)

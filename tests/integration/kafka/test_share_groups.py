@@ -13,6 +13,7 @@ from .conftest import send
 
 UNKNOWN_TOPIC_OR_PARTITION, INCONSISTENT_GROUP_PROTOCOL, INVALID_GROUP_ID, UNKNOWN_MEMBER_ID = 3, 23, 24, 25
 INVALID_REQUEST, NON_EMPTY_GROUP, GROUP_ID_NOT_FOUND, FENCED_MEMBER_EPOCH = 42, 68, 69, 110
+FENCED_LEADER_EPOCH, FENCED_STATE_EPOCH = 74, 124
 
 
 class Group:
@@ -167,6 +168,35 @@ def test_states_go_with_their_topic(group):
     told = group.settled_beat(group.settled_beat(4)["epoch"])
     assert (told["error"], partitions(told)) == (0, [0])
     assert set(group.offsets()) == {(name, 0)}
+
+
+def test_states_of_partitions_are_fenced_and_laid_over_one_another(group):
+    """What brokers of the original ask one another; the batches are those that Kafka 4.4.0 tells after the same writes."""
+    group.create(group.name, 1)
+    topic = group.ask("Metadata", 12, topics=[{"id": bytes(16), "name": group.name}], create=False, authorized=False)["topics"][0]["id"]
+
+    def ask(api, version, **fields):
+        topics = [{"id": topic, "partitions": [{"index": 0} | fields]}]
+        return group.ask(f"{api}ShareGroupState{'Summary' if version else ''}" if api == "Read" else f"{api}ShareGroupState", version,
+                         group=group.name, topics=topics)["topics"][0]["partitions"][0]  # fmt: skip
+
+    def write(epoch, leader, start, *batches):
+        batches = [dict(zip(("first", "last", "state", "count"), one, strict=True)) for one in batches]
+        return ask("Write", 1, epoch=epoch, leader=leader, start=start, complete=-1, batches=batches)["error"]
+
+    assert ask("Read", 0, leader=0)["error"] == INVALID_REQUEST  # there is none
+    assert ask("Initialize", 0, epoch=3, start=100)["error"] == 0
+    assert ask("Initialize", 0, epoch=2, start=0)["error"] == FENCED_STATE_EPOCH
+    assert ask("Read", 0, leader=5)["start"] == 100
+    assert ask("Read", 0, leader=4)["error"] == FENCED_LEADER_EPOCH
+    assert write(3, 4, 101) == FENCED_LEADER_EPOCH
+    assert write(2, 5, 101) == FENCED_STATE_EPOCH
+    assert write(3, 5, 101, (101, 110, 2, 1)) == 0
+    assert write(3, 5, 101, (105, 120, 0, 2), (101, 103, 4, 1)) == 0
+    batches = [tuple(one.values()) for one in ask("Read", 0, leader=5)["batches"]]
+    assert batches == [(101, 103, 4, 1), (104, 104, 2, 1), (105, 120, 0, 2)]
+    told = ask("Read", 1, leader=0)
+    assert (told["error"], told["epoch"], told["leader"], told["start"]) == (0, 3, 5, 101)
 
 
 def test_a_group_is_the_same_after_a_kill(launch, name):
