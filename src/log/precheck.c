@@ -43,6 +43,7 @@ static void drop_below(log_precheck_t *p, int64_t recovery_point)
 {
     size_t first = 0;
     while (first + 1 < p->count && p->segments[first + 1].base_offset < recovery_point) first++;
+    if (first == 0) return;
     memmove(p->segments, p->segments + first, (p->count - first) * sizeof(checked_t));
     p->count -= first;
 }
