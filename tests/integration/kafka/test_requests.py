@@ -134,7 +134,7 @@ def test_listeners_do_not_change_while_the_broker_runs(connection):
         configs = [{"name": name, "operation": 0, "value": "PLAINTEXT://127.0.0.1:1"}]
         resources = [{"type": 4, "name": broker, "configs": configs}]
         (result,) = connection.ask("IncrementalAlterConfigs", 0, resources=resources, validate=False)["results"]
-        assert (result["error"], result["message"]) == (42, f"Cannot update these configs dynamically: Set({name})")
+        assert (result["error"], result["message"]) == (42, f"Cannot update these configs dynamically: [{name}]")
 
 
 def test_an_idle_connection_is_closed_soon_after_its_time(launch):
