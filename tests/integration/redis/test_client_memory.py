@@ -1,5 +1,6 @@
 """maxmemory-clients: what clients hold is counted, and the largest of them are closed when all hold too much."""
 
+import contextlib
 import re
 
 import pytest
@@ -20,8 +21,9 @@ class Clients:
         return one
 
     def announce(self, name, size):
-        """Begins a command that never ends: `size` bytes of an argument."""
-        self.open(name).socket.sendall(b"*2\r\n$%d\r\n" % size + b"v" * size)
+        """Begins a command that never ends: `size` bytes of an argument. It may be closed before all of them are sent."""
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            self.open(name).socket.sendall(b"*2\r\n$%d\r\n" % size + b"v" * size)
 
     def fields(self):
         lines = self.control.ask("CLIENT", "LIST")[1].decode().splitlines()
