@@ -20,10 +20,15 @@ class Clients:
         assert one.ask("CLIENT", "SETNAME", name) == ("+", "OK")
         return one
 
-    def announce(self, name, size):
-        """Begins a command that never ends: `size` bytes of an argument. It may be closed before all of them are sent."""
+    def send(self, name, data):
+        """By a new client, which may be closed before all of it is sent."""
+        one = self.open(name)
         with contextlib.suppress(ConnectionResetError, BrokenPipeError):
-            self.open(name).socket.sendall(b"*2\r\n$%d\r\n" % size + b"v" * size)
+            one.socket.sendall(data)
+
+    def announce(self, name, size):
+        """Begins a command that never ends: `size` bytes of an argument."""
+        self.send(name, b"*2\r\n$%d\r\n" % size + b"v" * size)
 
     def fields(self):
         lines = self.control.ask("CLIENT", "LIST")[1].decode().splitlines()
@@ -91,7 +96,7 @@ def test_a_client_that_is_exempt_stays_and_goes_when_it_is_no_longer(clients, ev
 
 def test_a_command_that_holds_too_much_does_not_run(clients, eventually):
     assert clients.limit(MIB) == ("+", "OK")
-    clients.open("a").socket.sendall(resp.encode("SET", "k", b"v" * (2 * MIB)))
+    clients.send("a", resp.encode("SET", "k", b"v" * (2 * MIB)))
     eventually(lambda: clients.names() == [])
     assert clients.control.ask("EXISTS", "k") == (":", 0)
 
